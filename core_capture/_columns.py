@@ -1,0 +1,213 @@
+"""The interface of the core: records in, packet columns, flow table and reassembled streams out.
+
+Two implementations, held together by differential tests: `kubeshark.core_capture.reference` (Python and dpkt, to be
+read) and `kubeshark.core_capture.native` (C through cffi, to be fast). Both give exactly the same arrays.
+
+Definitions both follow:
+
+1. A flow is one 5-tuple of the *innermost* decodable IP packet, with its start: a TCP SYN without ACK on a tuple that
+   was already used, with another initial sequence number and after data, FIN or RST, begins a new flow.
+2. Endpoint `a` is the lower one (address bytes, then port, compared as big-endian numbers); direction 0 is a → b.
+3. `client` says which end opened the flow: the sender of SYN, else the receiver of SYN+ACK, else the end whose peer has
+   the lower port if exactly one port is below 1024 or listed in SERVER_PORTS, else the sender of the first packet.
+4. Transports other than TCP, UDP and SCTP that carry IP (ICMP, ESP, …) make a flow per host pair and protocol, ports 0.
+5. A packet inside a tunnel over UDP (VXLAN, Geneve, GTP-U, Teredo) belongs to its inner flow. The outer UDP flow gets a
+   row of its own marked CARRIER, with its packet and byte counts and times, but no packets point to it. If the inner
+   packet cannot be decoded the packet belongs to the outer flow, which then is an ordinary one.
+6. IP fragments belong to the flow of their datagram; a datagram that became whole is the payload of the fragment that
+   completed it (ARENA), the others have payload_length 0 and FRAGMENT set. Incomplete datagrams: the first fragment's
+   bytes are dissected as a cut packet.
+7. A packet that has no IP flow (ARP, LLDP, unknown link types, damage) has flow NO_FLOW.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum, IntFlag
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = [
+    "ARENA",
+    "FLOW",
+    "NO_FLOW",
+    "PACKET",
+    "SERVER_PORTS",
+    "Core",
+    "Decoded",
+    "Direction",
+    "FlowBit",
+    "FlowStreams",
+    "Gap",
+    "PacketBit",
+    "Tunnel",
+]
+
+Buffer = bytes | bytearray | memoryview
+
+NO_FLOW = 0xFFFF_FFFF
+
+SERVER_PORTS = frozenset(
+    {1433, 1521, 1812, 1813, 1883, 2049, 3128, 3260, 3306, 3389, 3868, 4222, 4789, 5060, 5353, 5355, 5432, 5671, 5672}
+    | {6081, 6379, 8000, 8080, 8081, 8443, 8888, 8883, 9000, 9042, 9092, 9200, 11211, 11300, 15672, 27017, 50051, 61613}
+)
+"""Server ports at or above 1024, for flows seen from the middle (definition 3)."""
+
+
+class PacketBit(IntFlag):
+    ARENA = 1  # layer 4 lies in Decoded.arena (a reassembled IP datagram), see ARENA
+    FRAGMENT = 2  # part of a fragmented datagram
+    CUT = 4  # captured shorter than it was: the payload's tail is missing
+    TUNNELLED = 8
+    BAD_LENGTH = 16  # header lengths contradict the packet; payload clipped to what is there
+
+
+class FlowBit(IntFlag):
+    CARRIER = 1
+    FRAGMENTS = 2
+    SYN_SEEN = 4  # SYN without ACK
+    SYN_ACK_SEEN = 8
+    FIN_A = 16  # a sent FIN
+    FIN_B = 32
+    RST_A = 64
+    RST_B = 128
+
+
+class Tunnel(IntEnum):
+    """Outermost tunnel of a flow's first packet."""
+
+    NONE = 0
+    GRE = 1
+    ERSPAN = 2
+    VXLAN = 3
+    GENEVE = 4
+    IPIP = 5
+    TEREDO = 6
+    GTP = 7
+    MPLS = 8
+    PPPOE = 9
+    L2TP = 10
+
+
+PACKET = np.dtype(
+    [
+        ("time_ns", "<u8"),
+        ("offset", "<u4"),  # of the record header in the data
+        ("flow", "<u4"),  # row of the flow table, or NO_FLOW
+        ("seq", "<u4"),  # TCP sequence number; 0 otherwise
+        ("payload_length", "<u4"),  # captured bytes of the transport payload (whole IP payload for ICMP and others)
+        ("payload_offset", "<u2"),  # from `offset` (record header included); with ARENA from the arena entry's start
+        ("transport_offset", "<u2"),  # of the layer-4 header, counted the same way
+        ("flags", "u1"),  # TCP flags
+        ("direction", "u1"),  # 0: from endpoint a, 1: from b
+        ("transport", "u1"),  # IP protocol number, 0 without a flow
+        ("bits", "u1"),  # PacketBit
+    ]
+)
+"""One row a packet, in record order."""
+
+FLOW = np.dtype(
+    [
+        ("a", "u1", (16,)),  # address, network order, IPv4 in the first 4 bytes
+        ("b", "u1", (16,)),
+        ("port_a", "<u2"),
+        ("port_b", "<u2"),
+        ("transport", "u1"),
+        ("ip_version", "u1"),
+        ("client", "u1"),  # 0: a is the client, 1: b
+        ("tunnel", "u1"),  # Tunnel
+        ("vlan", "<u2"),  # outermost VLAN id of the first packet, 0 without
+        ("bits", "<u2"),  # FlowBit
+        ("carrier", "<u4"),  # row of the enclosing UDP flow, or NO_FLOW
+        ("first_packet", "<u4"),  # index of its first packet
+        ("reserved", "<u4"),
+        ("first_ns", "<u8"),  # earliest and latest time stamp
+        ("last_ns", "<u8"),
+        ("packets", "<u4", (2,)),  # per direction
+        ("bytes", "<u8", (2,)),  # transport payload on the wire (not only captured), per direction
+        ("isn", "<u4", (2,)),  # initial sequence number per direction where a SYN was seen, else 0
+    ]
+)
+"""One row a flow, in order of first packet."""
+
+ARENA = np.dtype([("packet", "<u4"), ("offset", "<u4"), ("length", "<u4")])
+"""Reassembled IP datagrams: packet index, and where its layer-4 header and payload lie in Decoded.arena; by packet."""
+
+
+@dataclass(slots=True)
+class Decoded:
+    """What `decode` made of some records; valid as long as `data` is."""
+
+    data: Buffer
+    packets: NDArray[Any]  # PACKET
+    flows: NDArray[Any]  # FLOW
+    arena: bytes
+    arena_index: NDArray[Any]  # ARENA
+    end: int  # bytes of whole records; less than len(data) if the last one is cut
+
+    def payload(self, packet: int) -> memoryview:
+        """Return the transport payload of one packet: a view, no copy."""
+        row = self.packets[packet]
+        if row["bits"] & PacketBit.ARENA:
+            at = int(np.searchsorted(self.arena_index["packet"], packet))
+            start = int(self.arena_index["offset"][at]) + int(row["payload_offset"])
+            return memoryview(self.arena)[start : start + int(row["payload_length"])]
+        start = int(row["offset"]) + int(row["payload_offset"])
+        return memoryview(self.data)[start : start + int(row["payload_length"])]
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Bytes never captured: zeros at data[start:end], standing for `missing` bytes (more than end-start if capped)."""
+
+    start: int
+    end: int
+    missing: int
+
+
+@dataclass(slots=True)
+class Direction:
+    """One side of a TCP flow, in order.
+
+    `data[chunk_starts[i] : chunk_starts[i+1]]` was first carried by packet `chunk_packets[i]` (gaps belong to the chunk
+    before them). Overlap policy: the byte that came first stays (as tshark does).
+    """
+
+    data: memoryview
+    gaps: tuple[Gap, ...]
+    chunk_starts: NDArray[Any]  # u8, ascending, empty for an empty side
+    chunk_packets: NDArray[Any]  # u4, index into Decoded.packets
+    retransmissions: int
+    out_of_order: int
+    overlaps: int  # bytes that arrived again with other contents
+    starts_midway: bool  # no SYN seen: bytes may be missing before data[0]
+
+
+@dataclass(slots=True)
+class FlowStreams:
+    """The payload of one flow: two directions for TCP, packets in order for everything else."""
+
+    flow: int
+    directions: tuple[Direction, Direction] | None  # by FLOW direction (a → b first); None unless TCP
+    packets: NDArray[Any]  # u4 indices into Decoded.packets, all packets of the flow in time order
+
+
+class Core(Protocol):
+    """Both implementations. Stateless; may be called from several threads."""
+
+    name: str
+
+    def offsets(self, data: Buffer) -> tuple[NDArray[Any], int]:
+        """Return the offsets (u8) of all whole records and where they end."""
+
+    def decode(self, data: Buffer, link_type: int) -> Decoded:
+        """Decode whole records of one link type into packet columns and a flow table of their own."""
+
+    def assemble(self, decoded: Decoded, flows: Sequence[int] | NDArray[Any]) -> list[FlowStreams]:
+        """Reassemble these flows, in the given order. Memory is bounded: see the limits in each implementation."""
+
+    def gather(self, data: Buffer, offsets: NDArray[Any], order: NDArray[Any]) -> bytearray:
+        """Return the records at offsets[order[0]], offsets[order[1]], … one behind the other."""

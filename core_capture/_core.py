@@ -1,0 +1,35 @@
+"""Which core runs: the C one where it was built, else the Python reference, which says so once."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+
+from kubeshark.core_capture._columns import Core
+from kubeshark.errors import UsageError
+
+__all__ = ["load_core"]
+
+
+@functools.cache
+def load_core(name: str = "") -> Core:
+    """Return the core called `name` ("native", "reference"), by default $KUBESHARK_CORE, else the fastest there is."""
+    wanted = name or os.environ.get("KUBESHARK_CORE", "")
+    if wanted not in ("", "native", "reference"):
+        raise UsageError(f"KUBESHARK_CORE is {wanted!r}", hint='use "native" or "reference"')
+    if wanted != "reference":
+        try:
+            from kubeshark.core_capture.native import NativeCore
+
+            return NativeCore()
+        except ImportError as error:
+            if wanted == "native":
+                raise UsageError("the C core was not built", hint="install python3-dev and run make setup") from error
+            print(
+                "kubeshark: the C core was not built (no Python.h?): using the slower Python reference",
+                file=sys.stderr,
+            )
+    from kubeshark.core_capture.reference import ReferenceCore
+
+    return ReferenceCore()

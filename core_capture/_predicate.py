@@ -1,0 +1,125 @@
+"""What the index can answer: a small tree over flow-table columns, evaluated for a whole segment at once.
+
+KFL pushes terms down into it (`kubeshark.pipeline.kfl`); `match` says which flows may hold matching entries. A predicate
+only narrows: a flow it refuses holds no match; whether a flow it accepts does is for the residue to say.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kubeshark.core_capture._columns import FlowBit
+
+__all__ = ["And", "Carrier", "InNetwork", "Not", "Or", "Overlaps", "PortBetween", "Predicate", "Transport", "match"]
+
+Side = Literal["src", "dst"]
+
+
+@dataclass(frozen=True, slots=True)
+class And:
+    terms: tuple[Predicate, ...]  # empty: everything
+
+
+@dataclass(frozen=True, slots=True)
+class Or:
+    terms: tuple[Predicate, ...]  # empty: nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    term: Predicate
+
+
+@dataclass(frozen=True, slots=True)
+class InNetwork:
+    """The client's (src) or server's (dst) address lies in a network; a single address is a /32 or /128."""
+
+    side: Side
+    network: IPv4Network | IPv6Network
+
+
+@dataclass(frozen=True, slots=True)
+class PortBetween:
+    side: Side
+    low: int  # inclusive; may lie outside 0..65535
+    high: int  # inclusive
+
+
+@dataclass(frozen=True, slots=True)
+class Transport:
+    numbers: frozenset[int]  # IP protocol numbers
+
+
+@dataclass(frozen=True, slots=True)
+class Overlaps:
+    """The flow has packets in [start_ns, end_ns]; None is open. Never exact below the flow."""
+
+    start_ns: int | None
+    end_ns: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Carrier:
+    """The flow only carries other flows (a tunnel's outer UDP flow)."""
+
+
+Predicate = And | Or | Not | InNetwork | PortBetween | Transport | Overlaps | Carrier
+
+
+def match(predicate: Predicate, flows: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return one bool per row of a FLOW array. Cost: a few vector operations per term."""
+    match predicate:
+        case And(terms):
+            keep = np.ones(len(flows), dtype=np.bool_)
+            for term in terms:
+                keep &= match_(term, flows)
+            return keep
+        case Or(terms):
+            keep = np.zeros(len(flows), dtype=np.bool_)
+            for term in terms:
+                keep |= match_(term, flows)
+            return keep
+        case Not(term):
+            return ~match_(term, flows)
+        case InNetwork(side, network):
+            return _in_network(_end(flows, side, "address"), flows["ip_version"], network)
+        case PortBetween(side, low, high):
+            port = _end(flows, side, "port").astype(np.int64)
+            return np.asarray((port >= low) & (port <= high), dtype=np.bool_)
+        case Transport(numbers):
+            return np.isin(flows["transport"], sorted(numbers))
+        case Overlaps(start_ns, end_ns):
+            keep = np.ones(len(flows), dtype=np.bool_)
+            if start_ns is not None:
+                keep &= flows["last_ns"].astype(object) >= start_ns if start_ns < 0 else flows["last_ns"] >= np.uint64(start_ns)
+            if end_ns is not None:
+                keep &= np.bool_(False) if end_ns < 0 else flows["first_ns"] <= np.uint64(min(end_ns, 2**64 - 1))
+            return keep
+        case Carrier():
+            return np.asarray((flows["bits"] & FlowBit.CARRIER) != 0, dtype=np.bool_)
+
+
+match_ = match  # the name `match` also opens the statement above
+
+
+def _end(flows: NDArray[Any], side: Side, what: Literal["address", "port"]) -> NDArray[Any]:
+    """The client's or server's column: endpoint a where client == 0 and side is src, and so on."""
+    is_a = flows["client"] == (0 if side == "src" else 1)
+    if what == "port":
+        return np.where(is_a, flows["port_a"], flows["port_b"])
+    return np.where(is_a[:, None], flows["a"], flows["b"])
+
+
+def _in_network(addresses: NDArray[Any], versions: NDArray[Any], network: IPv4Network | IPv6Network) -> NDArray[np.bool_]:
+    keep = np.asarray(versions == network.version, dtype=np.bool_)
+    wanted, mask = network.network_address.packed, network.netmask.packed
+    for at, (byte, bits) in enumerate(zip(wanted, mask, strict=True)):
+        if bits == 0:
+            break
+        keep &= (addresses[:, at] & bits) == byte
+    return keep

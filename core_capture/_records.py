@@ -1,0 +1,128 @@
+"""Packets as they travel from a reader to the store: batches of nanosecond-pcap records.
+
+Every reader (pcap in any byte order and precision, pcapng, live) turns what it reads into one form, and nothing behind
+it knows another: a bytes-like object of consecutive little-endian records
+
+    u32 seconds | u32 nanoseconds | u32 captured length | u32 original length | captured bytes
+
+which is also, byte for byte, what lies in a segment (docs/adr/0002-segment-format.md). What that form cannot hold
+(interface, options, times before 1970 or after 2106) travels beside it in sparse extras.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+__all__ = [
+    "MAX_CAPTURED",
+    "PCAP_HEADER_BYTES",
+    "RECORD_HEADER_BYTES",
+    "CaptureReader",
+    "Interface",
+    "PacketExtra",
+    "Problem",
+    "RawBlock",
+    "RecordBatch",
+    "SourceMetadata",
+]
+
+PCAP_HEADER_BYTES = 24
+RECORD_HEADER_BYTES = 16
+MAX_CAPTURED = 1 << 20
+"""A record that claims more than this is damage, not a packet: GSO frames reach 64 KiB, USB captures 256 KiB."""
+
+
+@dataclass(frozen=True, slots=True)
+class PacketExtra:
+    """What one packet has beyond a pcap record."""
+
+    interface: int = 0  # index into SourceMetadata.interfaces
+    options: bytes = b""  # pcapng options of its block, raw, in little-endian option framing
+    time_ns: int | None = None  # the true time where seconds do not fit u32 (then the record holds 0)
+    block_type: int = 6  # pcapng: 6 EPB, 3 SPB, 2 obsolete PB
+
+
+@dataclass(slots=True)
+class RecordBatch:
+    """Consecutive packets of one link type.
+
+    `ordinals` are the packets' positions in their source, ascending: a `range`, or a list where link types interleave.
+    `extras` is keyed by index within the batch; a packet without one is on interface 0 with no options.
+    """
+
+    link_type: int  # LINKTYPE_* of the tcpdump.org registry
+    data: bytes
+    ordinals: Sequence[int]
+    extras: dict[int, PacketExtra] = field(default_factory=dict)
+
+    @property
+    def count(self) -> int:
+        return len(self.ordinals)
+
+
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """A pcapng interface description, or the one interface a pcap header implies."""
+
+    link_type: int
+    snaplen: int
+    units_per_second: int = 1_000_000  # time resolution; 10**9 for nanoseconds, may be a power of two
+    time_offset_s: int = 0  # if_tsoffset
+    section: int = 0
+    name: str = ""
+    options: bytes = b""  # raw options, little-endian option framing
+
+
+@dataclass(frozen=True, slots=True)
+class RawBlock:
+    """A pcapng block that is neither packet nor interface: section header, name resolution, statistics, secrets, custom.
+
+    Kept so that an export can put it back. `before_ordinal` is the ordinal of the next packet in the source.
+    """
+
+    block_type: int
+    body: bytes  # little-endian; a section header keeps only its options
+    before_ordinal: int
+    section: int = 0
+
+
+@dataclass(slots=True)
+class SourceMetadata:
+    """What a source says about itself; grows while it is read."""
+
+    format: str = "pcap"  # "pcap" or "pcapng"
+    byte_order: str = "little"
+    interfaces: list[Interface] = field(default_factory=list)
+    blocks: list[RawBlock] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something a reader could not read: said to the user, never raised after the first packet."""
+
+    message: str
+    offset: int  # in the decompressed source
+
+    def __str__(self) -> str:
+        return f"{self.message} at byte {self.offset:,}"
+
+
+class CaptureReader(Protocol):
+    """A source of packets: iterate it once, then read `problems`. Memory is bounded by the batch size."""
+
+    name: str
+    metadata: SourceMetadata
+    problems: list[Problem]
+    bytes_read: int  # of the source as stored (compressed), for progress
+    bytes_total: int | None  # None for a stream
+
+    def __iter__(self) -> CaptureIterator: ...
+    def __enter__(self) -> CaptureReader: ...
+    def __exit__(self, *_: object) -> None: ...
+
+
+class CaptureIterator(Protocol):
+    def __iter__(self) -> CaptureIterator: ...
+    def __next__(self) -> RecordBatch: ...

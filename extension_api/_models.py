@@ -1,0 +1,220 @@
+"""What plugins see and give: streams in, messages out, entries and their representation.
+
+Values of KFL variables are plain Python: str, int, float, bool, bytes, list[str], dict[str, str]; timestamps are int
+nanoseconds since 1970. Nothing here knows where the packets came from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum, IntEnum
+from typing import Any, Literal, Protocol
+
+__all__ = [
+    "Classifier",
+    "Datagram",
+    "Endpoint",
+    "EntryView",
+    "FilterSpec",
+    "Message",
+    "MessageKind",
+    "ProtocolSpec",
+    "Representation",
+    "Section",
+    "Stream",
+    "StreamSide",
+    "TableRow",
+    "Value",
+    "VariableType",
+    "Verdict",
+]
+
+Value = str | int | float | bool | bytes | list[str] | dict[str, str]
+VariableType = Literal["string", "int", "double", "bool", "bytes", "timestamp", "list", "map"]
+"""Types of KFL variables; `list` is list(string), `map` is map(string, string)."""
+
+CLIENT, SERVER = 0, 1
+"""Directions as plugins see them: who sent it."""
+
+
+class Verdict(Enum):
+    """Answer of a probe."""
+
+    MINE = 1
+    NOT_MINE = 0
+    NEED_MORE = 2
+
+
+class MessageKind(IntEnum):
+    REQUEST = 0
+    RESPONSE = 1
+    EVENT = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    ip: str  # canonical text
+    port: int  # 0 where the transport has none
+
+
+class StreamSide(Protocol):
+    """What one side of a TCP stream sent, in order."""
+
+    @property
+    def data(self) -> memoryview:
+        """All of it; bytes never captured are zeros (see `gaps`). Valid while the dissector runs."""
+
+    @property
+    def gaps(self) -> Sequence[tuple[int, int, int]]:
+        """(start, end, missing): data[start:end] stands for `missing` bytes never captured."""
+
+    @property
+    def starts_midway(self) -> bool:
+        """The capture began inside this connection: data[0] need not begin a message."""
+
+    def time_at(self, offset: int) -> int:
+        """Nanoseconds of the packet that first carried the byte at `offset`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Datagram:
+    """One UDP datagram (or ICMP message, or SCTP packet)."""
+
+    direction: int  # CLIENT or SERVER sent it
+    time_ns: int
+    data: memoryview
+    cut: bool = False  # captured shorter than it was
+
+
+class Stream(Protocol):
+    """One flow's payload: `sides` for TCP, `datagrams` for everything else."""
+
+    transport: str  # "tcp", "udp", "sctp", "icmp"
+    client: Endpoint
+    server: Endpoint
+
+    @property
+    def sides(self) -> tuple[StreamSide, StreamSide]:
+        """(client's, server's); both empty unless TCP."""
+
+    @property
+    def datagrams(self) -> Sequence[Datagram]:
+        """In time order; empty for TCP."""
+
+    def turns(self) -> Sequence[tuple[int, int, int]]:
+        """(direction, start, end) of a TCP stream's alternating runs, by arrival: for protocols where order matters."""
+
+
+@dataclass(slots=True)
+class Message:
+    """One protocol unit in one direction.
+
+    `fields` are KFL variables of the summary: cheap ones only. `detail` builds the heavy part on demand: it returns
+    (variables, document) where variables are further KFL variables (headers, bodies) and document is the `request`,
+    `response` or event `data` object of the JSON entry (reference: entries.md §6).
+    """
+
+    kind: MessageKind
+    direction: int
+    start: int  # offset in the side's data, or in the datagram
+    end: int  # exclusive
+    datagram: int = 0  # index into Stream.datagrams; 0 for TCP
+    fields: dict[str, Value] = field(default_factory=dict)
+    key: str = ""  # pairs request and response where the protocol has ids; "" pairs in order
+    one_way: bool = False  # a request that has no answer by design
+    final: bool = True  # False: an interim response (HTTP 1xx) that does not end its request
+    error: str = ""  # what is wrong with it: "gap: …", "truncated: …"
+    detail: Callable[[], tuple[Mapping[str, Value], Mapping[str, Any]]] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Classifier:
+    """A declared match, tried before any probe: a server port, or bytes at an offset of a side's first bytes."""
+
+    transport: Literal["tcp", "udp", "sctp"]
+    ports: tuple[int, ...] = ()  # empty: any port
+    offset: int = 0
+    prefix: bytes = b""  # empty: the port alone decides
+    side: Literal["client", "server", "any"] = "any"
+
+
+@dataclass(frozen=True, slots=True)
+class ProtocolSpec:
+    """A protocol as entries name it (entries.md §2), and the KFL variables its messages set."""
+
+    name: str
+    abbr: str
+    long_name: str
+    version: str = ""
+    macro: str = ""  # the KFL flag; default: name
+    ports: tuple[int, ...] = ()
+    layer4: str = "tcp"
+    priority: int = 100  # order of attempts, 0 first
+    background: str = "#6b7280"
+    foreground: str = "#ffffff"
+    reference: str = ""
+    matcher: Literal["fifo", "key", "none"] = "fifo"
+    classifiers: tuple[Classifier, ...] = ()
+    variables: Mapping[str, VariableType] = field(default_factory=dict)
+
+    @property
+    def flag(self) -> str:
+        return self.macro or self.name
+
+
+@dataclass(frozen=True, slots=True)
+class FilterSpec:
+    """A filter that KFL can call by name, e.g. `http && is_bot()`."""
+
+    name: str
+    parameters: tuple[VariableType, ...] = ()  # string, int, double, bool; arguments are literals
+    reads: tuple[str, ...] = ()  # the KFL variables it gets of each entry
+
+
+class EntryView(Protocol):
+    """An entry as filters, renderers and redaction see it."""
+
+    id: str
+    protocol: ProtocolSpec
+
+    def get(self, variable: str) -> Value:
+        """Return a KFL variable, its type's default if this entry lacks it."""
+
+    def document(self) -> Mapping[str, Any]:
+        """Return the JSON entry (entries.md §1); built on first use."""
+
+    def raw(self, kind: MessageKind) -> bytes:
+        """Return the bytes of the request, response or event as they were on the wire; b"" if that half is missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class TableRow:
+    name: str
+    value: str | int | float | bool | None
+    selector: str = ""  # the left side of `selector == value` in KFL; "" = not selectable
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One part of a representation (entries.md §5). A client shows an unknown type as text."""
+
+    type: Literal["table", "body", "code", "hex", "image", "timeline"]
+    title: str
+    rows: tuple[TableRow, ...] = ()
+    body: str = ""
+    encoding: Literal["", "base64"] = ""
+    mime_type: str = ""
+    selector: str = ""
+    plugin: str = ""  # id@version of the plugin that made it
+
+
+@dataclass(frozen=True, slots=True)
+class Representation:
+    """Sections in display order. The renderer with the highest priority wins; below 0 means "not mine"."""
+
+    priority: int
+    request: tuple[Section, ...] = ()
+    response: tuple[Section, ...] = ()
+    event: tuple[Section, ...] = ()
+    data: tuple[Section, ...] = ()

@@ -1,0 +1,5 @@
+"""The command `kubeshark`: one module a command, loaded when it is called."""
+
+from kubeshark.cli._main import main
+
+__all__ = ["main"]
