@@ -1,0 +1,76 @@
+"""Pairs requests with responses: one exchange for each request, for each response nobody asked for, for each event.
+
+The order of what comes out is part of entry ids, so it depends on the packets alone: by capture order of the packet
+that brought the first byte (not by its time stamp: clocks jump), then by offset.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from kubeshark.extension_api import Message, MessageKind
+
+__all__ = ["Exchange", "Timed", "pair"]
+
+
+@dataclass(slots=True)
+class Timed:
+    """A message with the times of its first and last packet, and its place in capture order."""
+
+    message: Message
+    order: int
+    start_ns: int
+    end_ns: int
+
+
+@dataclass(slots=True)
+class Exchange:
+    """A request with its response, half of that, or an event."""
+
+    request: Timed | None = None
+    response: Timed | None = None
+    event: Timed | None = None
+
+    @property
+    def first(self) -> Timed:
+        timed = self.request or self.response or self.event
+        assert timed is not None
+        return timed
+
+
+def pair(messages: Iterable[Timed], matcher: Literal["fifo", "key", "none"]) -> list[Exchange]:
+    """Return the exchanges of one stream.
+
+    "fifo": the n-th response answers the n-th request; "key": the oldest unanswered request with the same key. A
+    response that came before any waiting request answers one from before the capture: it stays alone. Interim
+    responses (`final` is False) end nothing.
+    """
+    ordered = sorted(messages, key=lambda timed: (timed.order, timed.message.start))
+    exchanges: list[Exchange] = []
+    waiting: defaultdict[str, deque[Exchange]] = defaultdict(deque)
+    for timed in ordered:
+        message = timed.message
+        key = message.key if matcher == "key" else ""
+        if message.kind == MessageKind.EVENT or matcher == "none":
+            exchanges.append(_alone(timed))
+        elif message.kind == MessageKind.REQUEST:
+            exchanges.append(Exchange(request=timed))
+            if not message.one_way:
+                waiting[key].append(exchanges[-1])
+        elif waiting[key]:
+            if message.final:
+                waiting[key].popleft().response = timed
+        elif message.final:
+            exchanges.append(Exchange(response=timed))
+    return exchanges
+
+
+def _alone(timed: Timed) -> Exchange:
+    if timed.message.kind == MessageKind.REQUEST:
+        return Exchange(request=timed)
+    if timed.message.kind == MessageKind.RESPONSE:
+        return Exchange(response=timed)
+    return Exchange(event=timed)
