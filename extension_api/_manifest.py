@@ -1,0 +1,393 @@
+"""`plugin.toml`: what a plugin is, declares and asks for, checked before anything of it is loaded.
+
+Invariants of a Manifest that `read_manifest` returned:
+
+1. `entry` is a relative path inside the plugin's folder (no `..`, no drive, no link is followed by the loader).
+2. Nothing in it clashes with a name of KFL or CEL, so registering it cannot change what a filter means.
+3. Every number lies in a range that the hosts can keep.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+
+import msgspec
+from kubeshark.extension_api._frame import ABI_VERSION, DISSECT, FILTER, PROBE, RENDER
+from kubeshark.extension_api._models import Classifier, FilterSpec, ProtocolSpec, VariableType
+
+from kubeshark.errors import PluginRejected
+
+__all__ = [
+    "MANIFEST_NAME",
+    "ClassifierTable",
+    "FieldTable",
+    "FilterTable",
+    "Language",
+    "Limits",
+    "Manifest",
+    "Permissions",
+    "ProtocolTable",
+    "parse_manifest",
+    "read_manifest",
+    "version_key",
+]
+
+MANIFEST_NAME = "plugin.toml"
+MAX_MANIFEST_BYTES = 256 << 10  # the largest we have is 3 KiB
+MAX_FIELDS = 4096  # a field id is 16 bits, 0xFFFF is taken; nobody reads a table of more
+MAX_FILTERS = 64
+MAX_CLASSIFIERS = 256
+
+Language = Literal["js", "c", "cpp", "go", "python"]
+Transport = Literal["tcp", "udp", "sctp"]
+HookName = Literal["probe", "dissect", "filter", "render"]
+HOOK_NUMBERS: dict[str, int] = {"probe": PROBE, "dissect": DISSECT, "filter": FILTER, "render": RENDER}
+
+_ID = re.compile(r"[a-z][a-z0-9-]{0,63}")
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")  # kfl.md §5
+_VARIABLE = re.compile(r"[a-z][a-z0-9_]{0,63}")
+_VERSION = re.compile(r"(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})(?:-([0-9A-Za-z.-]{1,64}))?", re.ASCII)
+_COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_CEL_WORDS = _words("""
+    as break const continue else for function if import in let loop package namespace return var void while true
+    false null and or not nil
+""")
+_KFL_FUNCTIONS = _words("""
+    size map_get timestamp duration now int uint double string bytes bool type dyn has field contains matches lower
+    exists all exists_one filter map json xml
+""")
+# The first word of every variable and flag of kfl.md §2: a name that begins with none of them cannot clash.
+_KFL_FAMILIES = _words("""
+    amqp body capture cassandra conn content diameter dns dst elapsed error file flow gql gqlv1 gqlv2 grpc has host
+    http http2 https icmp id index kafka ldap local memcached method mongodb mqtt mysql namespaces nats node path pod
+    pods postgresql protocol query quic radius redis remote request response sctp service services sip smtp src status
+    stream tags tcp tls tlsx transport tunnel udp url vlan worker ws
+""")
+
+
+class ProtocolTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[protocol]`: as entries name it (entries.md §2)."""
+
+    name: str
+    abbr: str
+    long_name: str
+    version: str = ""
+    ports: list[int] = []
+    transports: list[Transport] = ["tcp"]
+    priority: int = 100
+    matcher: Literal["fifo", "key", "none"] = "fifo"
+    order: Literal["direction", "turns"] = "direction"
+    background: str = "#6b7280"
+    foreground: str = "#ffffff"
+    reference: str = ""
+
+
+class ClassifierTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[[classifiers]]`: a port, or bytes at an offset, as text (`prefix`) or in hexadecimal (`prefix_hex`)."""
+
+    transport: Transport
+    ports: list[int] = []
+    offset: int = 0
+    prefix: str = ""
+    prefix_hex: str = ""
+    side: Literal["client", "server", "any"] = "any"
+
+
+class FieldTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[[fields]]`: a field of the record; its position is its id in result frames."""
+
+    name: str
+    type: VariableType
+    variable: str = ""  # the KFL variable; "" keeps the field out of KFL (it is in the JSON entry only)
+
+
+class FilterTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[[filters]]`: a function for KFL; its position is the `argument` of request items."""
+
+    name: str
+    parameters: list[Literal["string", "int", "double", "bool"]] = []
+    reads: list[str] = []
+
+
+class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[limits]`: what one call may take; the operator may lower them."""
+
+    batch_ms: int = 1000
+    memory_mb: int = 256
+
+
+class Permissions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[permissions]`: all empty by default, shown at install, given only with `--grant`."""
+
+    hosts: list[str] = []
+    paths: list[str] = []
+    env: list[str] = []
+
+    def __bool__(self) -> bool:
+        return bool(self.hosts or self.paths or self.env)
+
+
+class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
+    """A checked plugin.toml."""
+
+    id: str
+    version: str
+    abi: int
+    language: Language
+    entry: str
+    hooks: list[HookName]
+    description: str = ""
+    authors: list[str] = []
+    license: str = ""
+    protocol: ProtocolTable | None = None
+    classifiers: list[ClassifierTable] = []
+    fields: list[FieldTable] = []
+    filters: list[FilterTable] = []
+    limits: Limits = Limits()
+    permissions: Permissions = Permissions()
+
+    @property
+    def label(self) -> str:
+        """`id@version`, as messages and entries name a plugin."""
+        return f"{self.id}@{self.version}"
+
+    @cached_property
+    def hook_bits(self) -> int:
+        """Bitmap of the declared hooks: bit n is hook n."""
+        return sum(1 << HOOK_NUMBERS[hook] for hook in set(self.hooks))
+
+    @cached_property
+    def field_types(self) -> tuple[VariableType, ...]:
+        """Types by field id, as `decode_dissect` wants them."""
+        return tuple(field.type for field in self.fields)
+
+    @cached_property
+    def protocol_spec(self) -> ProtocolSpec | None:
+        """The protocol as the pipeline registers it."""
+        table = self.protocol
+        if table is None:
+            return None
+        return ProtocolSpec(
+            name=table.name,
+            abbr=table.abbr,
+            long_name=table.long_name,
+            version=table.version,
+            ports=tuple(table.ports),
+            layer4=table.transports[0],
+            priority=table.priority,
+            background=table.background,
+            foreground=table.foreground,
+            reference=table.reference,
+            matcher=table.matcher,
+            classifiers=tuple(
+                Classifier(row.transport, tuple(row.ports), row.offset, _prefix(row), row.side)
+                for row in self.classifiers
+            ),
+            variables={row.variable: row.type for row in self.fields if row.variable},
+        )
+
+    @cached_property
+    def filter_specs(self) -> tuple[FilterSpec, ...]:
+        """The filters as the pipeline registers them."""
+        return tuple(FilterSpec(row.name, tuple(row.parameters), tuple(row.reads)) for row in self.filters)
+
+
+def _prefix(row: ClassifierTable) -> bytes:
+    return bytes.fromhex(row.prefix_hex) if row.prefix_hex else row.prefix.encode()
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read and check `folder`/plugin.toml; PluginRejected says file, key and what to do."""
+    path = folder / MANIFEST_NAME
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_MANIFEST_BYTES + 1)
+    except OSError as error:
+        raise PluginRejected(
+            f"{path} cannot be read: {error.strerror}",
+            plugin=folder.name,
+            hint="a plugin is a folder with a plugin.toml",
+        ) from error
+    return parse_manifest(data, file=str(path), plugin=folder.name)
+
+
+def parse_manifest(data: bytes, *, file: str = MANIFEST_NAME, plugin: str = "?") -> Manifest:
+    """Check the bytes of a plugin.toml; `file` and `plugin` name it in errors."""
+    if len(data) > MAX_MANIFEST_BYTES:
+        raise PluginRejected(f"{file} is larger than {MAX_MANIFEST_BYTES:,} bytes", plugin=plugin)
+    try:
+        table: dict[str, Any] = tomllib.loads(data.decode("utf-8"))
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        raise PluginRejected(f"{file} is not TOML: {error}", plugin=plugin) from error
+    try:
+        manifest = msgspec.convert(table, Manifest)
+    except msgspec.ValidationError as error:
+        raise PluginRejected(f"{file}: {_with_key(error)}", plugin=plugin) from error
+    _Checker(manifest, file).check()
+    return manifest
+
+
+def _with_key(error: msgspec.ValidationError) -> str:
+    """Turn msgspec's `… - at `$.protocol.name`` into `protocol.name: …`."""
+    message, _, where = str(error).partition(" - at `")
+    key = where.rstrip("`").removeprefix("$").lstrip(".")
+    return f"{key}: {message}" if key else message
+
+
+def version_key(version: str) -> tuple[int, int, int, int, tuple[tuple[int, int, str], ...]]:
+    """Order versions as SemVer 2 §11 does: 1.0.0-rc.1 before 1.0.0."""
+    match = _VERSION.fullmatch(version)
+    if match is None:
+        raise ValueError(f"{version!r} is not a version")
+    major, minor, patch, pre = match.groups()
+    parts = tuple((0, int(part), "") if part.isdigit() else (1, 0, part) for part in (pre or "").split(".") if part)
+    return int(major), int(minor), int(patch), 0 if pre else 1, parts
+
+
+class _Checker:
+    """What the types do not say."""
+
+    def __init__(self, manifest: Manifest, file: str) -> None:
+        self.manifest = manifest
+        self.file = file
+
+    def refuse(self, key: str, message: str, hint: str = "") -> PluginRejected:
+        return PluginRejected(f"{self.file}: {key}: {message}", plugin=self.manifest.id, hint=hint)
+
+    def in_range(self, key: str, value: int, low: int, high: int) -> None:
+        if not low <= value <= high:
+            raise self.refuse(key, f"{value} is not between {low} and {high}")
+
+    def unique(self, key: str, values: list[str]) -> None:
+        for value in values:
+            if values.count(value) > 1:
+                raise self.refuse(key, f"{value!r} appears more than once")
+
+    def check(self) -> None:
+        manifest = self.manifest
+        if not _ID.fullmatch(manifest.id):
+            raise self.refuse("id", f"{manifest.id!r} is not an id", "use a-z, 0-9 and -, first a letter, at most 64")
+        if not _VERSION.fullmatch(manifest.version):
+            raise self.refuse("version", f"{manifest.version!r} is not a version", "write three numbers: 1.0.0")
+        if manifest.abi != ABI_VERSION:
+            raise self.refuse("abi", f"{manifest.abi} is not {ABI_VERSION}", "build the plugin with this version's SDK")
+        entry = PurePosixPath(manifest.entry)
+        if (
+            not manifest.entry
+            or entry.is_absolute()
+            or {"..", "."} & set(manifest.entry.split("/"))
+            or any(char in manifest.entry for char in "\\:\0")
+        ):
+            raise self.refuse(
+                "entry", f"{manifest.entry!r} leaves the folder", "name a file inside the plugin's folder"
+            )
+        self.check_hooks()
+        self.in_range("limits.batch_ms", manifest.limits.batch_ms, 10, 60_000)
+        self.in_range("limits.memory_mb", manifest.limits.memory_mb, 16, 4096)
+        if manifest.protocol:
+            self.check_protocol(manifest.protocol)
+        elif manifest.classifiers or manifest.fields:
+            raise self.refuse("protocol", "classifiers and fields belong to a protocol", "add a [protocol] table")
+        self.check_classifiers()
+        self.check_fields()
+        self.check_filters()
+
+    def check_hooks(self) -> None:
+        manifest = self.manifest
+        hooks = manifest.hooks
+        if not hooks:
+            raise self.refuse("hooks", "is empty", f"name some of {', '.join(HOOK_NUMBERS)}")
+        self.unique("hooks", list(hooks))
+        if "dissect" in hooks and not manifest.protocol:
+            raise self.refuse("protocol", "is missing", "a plugin with dissect names its protocol in [protocol]")
+        if manifest.protocol and "dissect" not in hooks:
+            raise self.refuse("hooks", "has no dissect, but there is a [protocol]", "add dissect, or drop the table")
+        if "probe" in hooks and "dissect" not in hooks:
+            raise self.refuse("hooks", "probe without dissect", "a stream that is probed must be dissected")
+        if ("filter" in hooks) != bool(manifest.filters):
+            raise self.refuse("filters", "the filter hook and [[filters]] go together", "add or remove one of them")
+
+    def check_protocol(self, protocol: ProtocolTable) -> None:
+        self.check_name("protocol.name", protocol.name)
+        if protocol.name.split("_")[0] in _KFL_FAMILIES:
+            raise self.refuse(
+                "protocol.name",
+                f"{protocol.name!r} begins with a word of KFL's own variables",
+                "choose another name",
+            )
+        for key, text, longest in (("abbr", protocol.abbr, 16), ("long_name", protocol.long_name, 80)):
+            if not text or len(text) > longest or not text.isprintable():
+                raise self.refuse(f"protocol.{key}", f"must be 1 to {longest} printable characters")
+        if not protocol.transports:
+            raise self.refuse("protocol.transports", "is empty", "name tcp, udp or sctp")
+        self.in_range("protocol.priority", protocol.priority, 0, 1000)
+        for port in protocol.ports:
+            self.in_range("protocol.ports", port, 1, 65535)
+        for key, colour in (("background", protocol.background), ("foreground", protocol.foreground)):
+            if not _COLOUR.fullmatch(colour):
+                raise self.refuse(f"protocol.{key}", f"{colour!r} is not a colour", "write it as #rrggbb")
+        if protocol.reference and not protocol.reference.startswith(("https://", "http://")):
+            raise self.refuse("protocol.reference", "is not a web address")
+
+    def check_name(self, key: str, name: str) -> None:
+        """Refuse what KFL could not call, or calls already."""
+        if not _NAME.fullmatch(name):
+            raise self.refuse(key, f"{name!r} is not a name", "use a-z, 0-9 and _, first a letter, at most 32")
+        if name in _CEL_WORDS | _KFL_FUNCTIONS:
+            raise self.refuse(key, f"{name!r} is a reserved word of KFL", "choose another name")
+
+    def check_classifiers(self) -> None:
+        if len(self.manifest.classifiers) > MAX_CLASSIFIERS:
+            raise self.refuse("classifiers", f"more than {MAX_CLASSIFIERS}")
+        for index, row in enumerate(self.manifest.classifiers):
+            key = f"classifiers[{index}]"
+            for port in row.ports:
+                self.in_range(f"{key}.ports", port, 1, 65535)
+            self.in_range(f"{key}.offset", row.offset, 0, 511)  # inside what a probe sees
+            if row.prefix and row.prefix_hex:
+                raise self.refuse(key, "has both prefix and prefix_hex", "keep one of them")
+            try:
+                prefix = _prefix(row)
+            except ValueError as error:
+                raise self.refuse(f"{key}.prefix_hex", "is not hexadecimal", 'write bytes as "00 03"') from error
+            if not prefix and not row.ports:
+                raise self.refuse(key, "matches everything", "give ports, prefix or prefix_hex")
+            self.in_range(f"{key}.prefix", len(prefix) + row.offset, 0, 512)
+
+    def check_fields(self) -> None:
+        fields = self.manifest.fields
+        if len(fields) > MAX_FIELDS:
+            raise self.refuse("fields", f"more than {MAX_FIELDS}")
+        self.unique("fields", [row.name for row in fields])
+        self.unique("fields", [row.variable for row in fields if row.variable])
+        prefix = f"{self.manifest.protocol.name}_" if self.manifest.protocol else ""
+        for index, row in enumerate(fields):
+            if not _VARIABLE.fullmatch(row.name.lower()):
+                raise self.refuse(f"fields[{index}].name", f"{row.name!r} is not a name")
+            if row.variable and not (row.variable.startswith(prefix) and _VARIABLE.fullmatch(row.variable)):
+                raise self.refuse(
+                    f"fields[{index}].variable", f"{row.variable!r} does not begin with {prefix!r}", "rename it"
+                )
+
+    def check_filters(self) -> None:
+        filters = self.manifest.filters
+        if len(filters) > MAX_FILTERS:
+            raise self.refuse("filters", f"more than {MAX_FILTERS}")
+        self.unique("filters", [row.name for row in filters])
+        for index, row in enumerate(filters):
+            key = f"filters[{index}]"
+            self.check_name(f"{key}.name", row.name)
+            if row.name in _KFL_FAMILIES or (self.manifest.protocol and row.name == self.manifest.protocol.name):
+                raise self.refuse(f"{key}.name", f"{row.name!r} is a variable of KFL", "choose another name")
+            self.in_range(f"{key}.parameters", len(row.parameters), 0, 8)
+            self.in_range(f"{key}.reads", len(row.reads), 0, 32)
