@@ -64,9 +64,7 @@ ERROR_FIELD = 0xFFFF
 REQUEST_MAGIC = 0x3142534B  # "KSB1"
 RESULT_MAGIC = 0x3152534B  # "KSR1"
 REQUEST_HEADER = struct.Struct("<IHHIIIIQ")  # magic, abi, hook, items, flags, payload offset, total, reserved
-ITEM = struct.Struct(
-    "<IIQQBBHHHIQQ"
-)  # offset, length, stream, time, direction, transport, flags, ports, argument, base, -
+ITEM = struct.Struct("<IIQQBBHHHIIQ")  # offset, length, stream, time, side, transport, flags, ports, argument, 0, base
 RESULT_HEADER = struct.Struct("<IHHIIIIII")  # magic, abi, hook, items, messages, fields, heap bytes, total, reserved
 MESSAGE = struct.Struct("<IBBHIIQII")  # item, kind, flags, fields, start, end, key, first field, reserved
 FIELD = struct.Struct("<HBBIQ")  # id, type, zero, zero, value
