@@ -1,1 +1,5 @@
-"""(described by its first module)"""
+"""The C core. Importing this raises ImportError where it was not built."""
+
+from kubeshark.core_capture.native._core import NativeCore
+
+__all__ = ["NativeCore"]

@@ -1,0 +1,96 @@
+"""The C core behind the `Core` protocol: allocates the arrays, calls, and turns statuses into exceptions.
+
+1. Memory belongs to numpy or bytearray; C fills it during a call and keeps no pointer to it afterwards.
+2. cffi's API mode releases the GIL during each call.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kubeshark.core_capture._columns import Buffer
+from kubeshark.core_capture._core_native import ffi, lib
+
+__all__ = ["NativeCore"]
+
+ABI = 2
+SAMPLE_BYTES = 64 * 1024  # of records, looked at to guess how many there are in all
+SPARE_ROWS = 64
+
+if lib.kubeshark_core_abi() != ABI:
+    raise ImportError("kubeshark.core_capture._core_native was built from other sources: build it again")
+
+
+class NativeCore:
+    """The `Core` protocol in C. Stateless; safe to call from several threads."""
+
+    name = "native"
+
+    def offsets(self, data: Buffer) -> tuple[NDArray[Any], int]:
+        """Return the offsets (u8) of all whole records and where they end."""
+        view = ffi.from_buffer("uint8_t[]", data)
+        position, count = ffi.new("size_t *"), ffi.new("size_t *")
+        out = np.empty(_guess_rows(view), dtype=np.uint64)
+        while True:
+            status = lib.kc_offsets(view, len(view), position, ffi.from_buffer("uint64_t[]", out), len(out), count)
+            if status == lib.KC_OK:
+                break
+            out.resize(_more_rows(len(out), position[0], len(view)), refcheck=False)
+        out.resize(count[0], refcheck=False)
+        return out, int(position[0])
+
+    def convert(self, data: Buffer, *, swapped: bool, multiplier: int) -> tuple[bytearray, int, int]:
+        """Turn classic pcap records into nanosecond little-endian ones.
+
+        `data` starts at a record; `multiplier` is 1000 for microseconds, 1 for nanoseconds. Returns the whole records
+        as a copy, where they end in `data`, and their number. It stops at a record that is incomplete, claims more than
+        MAX_CAPTURED, or whose fraction does not fit 32 bits as nanoseconds.
+        """
+        records = bytearray(data)
+        end, count = ffi.new("size_t *"), ffi.new("size_t *")
+        with ffi.from_buffer("uint8_t[]", records, require_writable=True) as view:
+            lib.kc_convert(view, len(records), swapped, multiplier, end, count)
+        del records[end[0] :]
+        return records, int(end[0]), int(count[0])
+
+    def gather(self, data: Buffer, offsets: NDArray[Any], order: NDArray[Any]) -> bytearray:
+        """Return the records at offsets[order[0]], offsets[order[1]], … one behind the other.
+
+        Raises IndexError if an order or offset does not name a whole record.
+        """
+        view, size = ffi.from_buffer("uint8_t[]", data), ffi.new("size_t *")
+        offsets = np.ascontiguousarray(offsets, dtype=np.uint64)
+        order = np.ascontiguousarray(order, dtype=np.uint64)
+        arguments = (
+            *(view, len(view)),
+            *(ffi.from_buffer("uint64_t[]", offsets), len(offsets)),
+            *(ffi.from_buffer("uint64_t[]", order), len(order)),
+        )
+        _check(lib.kc_gather_size(*arguments, size))
+        out = bytearray(size[0])
+        with ffi.from_buffer("uint8_t[]", out, require_writable=True) as target:
+            _check(lib.kc_gather(*arguments, target, len(out)))
+        return out
+
+
+def _check(status: int) -> None:
+    if status == lib.KC_NO_MEMORY:
+        raise MemoryError
+    if status == lib.KC_BAD_INPUT:
+        raise IndexError("an offset or order does not name a whole record of the data")
+
+
+def _guess_rows(view: Any) -> int:
+    """Estimate how many records there are from the first ones, a little high."""
+    position, count = ffi.new("size_t *"), ffi.new("size_t *")
+    sample = ffi.new("uint64_t[]", SAMPLE_BYTES // 16)
+    lib.kc_offsets(view, min(len(view), SAMPLE_BYTES), position, sample, len(sample), count)
+    return _more_rows(int(count[0]), int(position[0]), len(view))
+
+
+def _more_rows(rows: int, position: int, length: int) -> int:
+    """Return room for all records if the rest are as long as the `rows` up to `position`, and some more."""
+    return SPARE_ROWS + (rows + rows // 16) * length // max(position, 1)

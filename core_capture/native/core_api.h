@@ -1,0 +1,66 @@
+/* The C core's interface: what cffi reads (so: no preprocessor lines) and what every C file here includes through core.h.
+ *
+ * Ownership: arrays and buffers belong to the caller and are only used during the call. A kc_decoder or kc_streams belongs
+ * to the caller from _new to _free; the core keeps no other pointer. Lifetime: `data` may move or change between calls.
+ * Threads: no statics; one decoder is used by one thread at a time.
+ * Oracle: core_capture/reference (same arrays, bit for bit); meanings: core_capture/_columns.py.
+ */
+
+typedef struct {
+    uint64_t time_ns;
+    uint32_t offset;
+    uint32_t flow;
+    uint32_t seq;
+    uint32_t payload_length;
+    uint16_t payload_offset;
+    uint16_t transport_offset;
+    uint8_t flags;
+    uint8_t direction;
+    uint8_t transport;
+    uint8_t bits;
+} kc_packet; /* _columns.PACKET */
+
+typedef struct {
+    uint8_t a[16];
+    uint8_t b[16];
+    uint16_t port_a;
+    uint16_t port_b;
+    uint8_t transport;
+    uint8_t ip_version;
+    uint8_t client;
+    uint8_t tunnel;
+    uint16_t vlan;
+    uint16_t bits;
+    uint32_t carrier;
+    uint32_t first_packet;
+    uint32_t reserved;
+    uint64_t first_ns;
+    uint64_t last_ns;
+    uint32_t packets[2];
+    uint64_t bytes[2];
+    uint32_t isn[2];
+} kc_flow; /* _columns.FLOW */
+
+typedef enum {
+    KC_OK = 0,
+    KC_NO_MEMORY = 1,
+    KC_FULL = 2,     /* the output array has no room for the next record: call again with more */
+    KC_BAD_INPUT = 3 /* an argument contradicts the data (an offset that is not a record's) */
+} kc_status;
+
+int kubeshark_core_abi(void);
+
+/* Walk whole records from *position; write their offsets. Both counters are updated, also with KC_FULL. */
+kc_status kc_offsets(const uint8_t *data, size_t length, size_t *position, uint64_t *out, size_t capacity, size_t *count);
+
+/* Rewrite the headers of classic pcap records in place: to little-endian, fractions times `multiplier`. Stops at the first
+ * record that is incomplete or damaged (more than KC_MAX_CAPTURED, a fraction that does not fit): *end is its start. */
+void kc_convert(uint8_t *records, size_t length, int swapped, uint32_t multiplier, size_t *end, size_t *count);
+
+/* Add up the sizes of the records at offsets[order[i]]; KC_BAD_INPUT if one lies outside the data. */
+kc_status kc_gather_size(const uint8_t *data, size_t length, const uint64_t *offsets, size_t offset_count,
+                         const uint64_t *order, size_t order_count, size_t *size);
+
+/* Copy those records one behind the other into `out` of exactly that size. */
+kc_status kc_gather(const uint8_t *data, size_t length, const uint64_t *offsets, size_t offset_count,
+                    const uint64_t *order, size_t order_count, uint8_t *out, size_t size);

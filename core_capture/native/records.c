@@ -1,0 +1,80 @@
+/* Records as a whole: where they are, their byte order, another order. */
+#include "core.h"
+
+/* 8 records ahead: 70 ns of DRAM latency against about 10 ns to copy one small record. */
+#define GATHER_AHEAD 8u
+
+int kubeshark_core_abi(void) { return 2; }
+
+kc_status kc_offsets(const uint8_t *data, size_t length, size_t *position, uint64_t *out, size_t capacity, size_t *count) {
+    size_t at = *position, n = *count;
+    uint32_t captured;
+    while (record_at(data, length, at, &captured)) {
+        if (n == capacity) {
+            *position = at;
+            *count = n;
+            return KC_FULL;
+        }
+        out[n++] = at;
+        at += KC_RECORD_HEADER + captured; /* stays <= length: record_at */
+    }
+    *position = at;
+    *count = n;
+    return KC_OK;
+}
+
+void kc_convert(uint8_t *records, size_t length, int swapped, uint32_t multiplier, size_t *end, size_t *count) {
+    size_t at = 0, n = 0;
+    while (length - at >= KC_RECORD_HEADER) {
+        uint8_t *header = records + at;
+        uint32_t fields[4];
+        for (size_t i = 0; i < 4; i++) fields[i] = swapped ? load_be32(header + 4 * i) : load_le32(header + 4 * i);
+        uint64_t fraction = (uint64_t)fields[1] * multiplier;
+        uint32_t captured = fields[2];
+        if (captured > KC_MAX_CAPTURED || captured > length - at - KC_RECORD_HEADER || fraction > UINT32_MAX) break;
+        fields[1] = (uint32_t)fraction;
+        for (size_t i = 0; i < 4; i++) store_le32(header + 4 * i, fields[i]);
+        at += KC_RECORD_HEADER + captured;
+        n++;
+    }
+    *end = at;
+    *count = n;
+}
+
+static bool ordered_record(const uint8_t *data, size_t length, const uint64_t *offsets, size_t offset_count, uint64_t row,
+                           size_t *at, size_t *size) {
+    uint32_t captured;
+    if (row >= offset_count || offsets[row] > length) return false;
+    *at = (size_t)offsets[row];
+    if (!record_at(data, length, *at, &captured)) return false;
+    *size = KC_RECORD_HEADER + captured;
+    return true;
+}
+
+kc_status kc_gather_size(const uint8_t *data, size_t length, const uint64_t *offsets, size_t offset_count,
+                         const uint64_t *order, size_t order_count, size_t *size) {
+    size_t total = 0, at, one;
+    for (size_t i = 0; i < order_count; i++) {
+        if (!ordered_record(data, length, offsets, offset_count, order[i], &at, &one)) return KC_BAD_INPUT;
+        if (one > SIZE_MAX - total) return KC_BAD_INPUT;
+        total += one;
+    }
+    *size = total;
+    return KC_OK;
+}
+
+kc_status kc_gather(const uint8_t *data, size_t length, const uint64_t *offsets, size_t offset_count,
+                    const uint64_t *order, size_t order_count, uint8_t *out, size_t size) {
+    size_t written = 0, at, one;
+    for (size_t i = 0; i < order_count; i++) {
+        if (i + GATHER_AHEAD < order_count && order[i + GATHER_AHEAD] < offset_count) {
+            uint64_t ahead = offsets[order[i + GATHER_AHEAD]];
+            if (ahead < length) KC_PREFETCH(data + ahead);
+        }
+        if (!ordered_record(data, length, offsets, offset_count, order[i], &at, &one)) return KC_BAD_INPUT;
+        if (one > size - written) return KC_BAD_INPUT;
+        memcpy(out + written, data + at, one);
+        written += one;
+    }
+    return KC_OK;
+}
