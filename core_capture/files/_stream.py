@@ -1,0 +1,149 @@
+"""Bytes of a capture file, whatever it is wrapped in: plain, gzip or zstd, from a path, a pipe or an open file.
+
+1. Nothing is sought: a pipe works like a file.
+2. Memory is bounded whatever the input claims: compressed bytes are fed in pieces small enough that even the densest
+   bomb unpacks to tens of MiB, and what is unpacked waits until it is asked for.
+3. What could be read is returned before the error about the rest is raised.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from typing import BinaryIO, Protocol
+
+import zstandard
+
+from kubeshark.errors import InputError, Malformed, Truncated
+
+__all__ = ["ByteStream", "open_stream"]
+
+GZIP_MAGIC = b"\x1f\x8b\x08"
+GZIP_PIECE = 16 << 10  # deflate unpacks at most 1,032-fold: 16 MiB
+ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+ZSTD_PIECE = 1 << 10  # a 4-byte block may stand for 128 KiB (RFC 8878 §3.1.1.2): 32 MiB
+ZSTD_MAX_WINDOW = 128 << 20  # what `zstd -d` takes without --long
+MAGIC_BYTES = 4
+
+
+class ByteStream(Protocol):
+    @property
+    def bytes_read(self) -> int:
+        """How much of the source was read, as it is stored."""
+
+    def read(self, size: int) -> bytes:
+        """Return `size` bytes, fewer only before the end or damage, b"" at the end; raise InputError for damage."""
+
+
+class _Decoder(Protocol):
+    """What zlib's and zstandard's decompression objects share."""
+
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes: ...
+    def decompress(self, data: bytes, /) -> bytes: ...
+
+
+def open_stream(raw: BinaryIO, name: str) -> ByteStream:
+    """Return the decompressed bytes of `raw`; gzip and zstd are known by their first bytes, not by name."""
+    plain = _Plain(raw, name)
+    magic = plain.read(MAGIC_BYTES)
+    plain.push_back(magic)
+    if magic.startswith(GZIP_MAGIC):
+        return _Unpacked(plain, name, "gzip", _gzip_decoder, GZIP_PIECE)
+    if magic == ZSTD_MAGIC or _is_skippable(magic):
+        return _Unpacked(plain, name, "zstd", _zstd_decoder, ZSTD_PIECE)
+    return plain
+
+
+class _Plain:
+    """The source as it is stored."""
+
+    def __init__(self, raw: BinaryIO, name: str) -> None:
+        self.bytes_read = 0
+        self._raw = raw
+        self._name = name
+        self._pushed = b""
+
+    def push_back(self, data: bytes) -> None:
+        """Give `data`, just read, out once more."""
+        self._pushed = data
+        self.bytes_read -= len(data)
+
+    def read(self, size: int) -> bytes:
+        pieces = [self._pushed[:size]]
+        self._pushed = self._pushed[size:]
+        missing = size - len(pieces[0])
+        while missing:  # a pipe gives less than was asked for
+            try:
+                piece = self._raw.read(missing)
+            except OSError as error:
+                raise InputError(f"cannot be read: {error.strerror or error}", file=self._name) from error
+            if not piece:
+                break
+            pieces.append(piece)
+            missing -= len(piece)
+        self.bytes_read += size - missing
+        return b"".join(pieces)
+
+
+class _Unpacked:
+    """Consecutive gzip members or zstd frames, unpacked as they are asked for."""
+
+    def __init__(self, plain: _Plain, name: str, kind: str, decoder: Callable[[], _Decoder], piece: int) -> None:
+        self._plain = plain
+        self._name = name
+        self._kind = kind
+        self._new_decoder = decoder
+        self._piece = piece
+        self._decoder: _Decoder | None = None
+        self._input = b""
+        self._output = bytearray()
+        self._failure: InputError | None = None
+        self._ended = False
+
+    @property
+    def bytes_read(self) -> int:
+        return self._plain.bytes_read
+
+    def read(self, size: int) -> bytes:
+        while len(self._output) < size and not self._ended:
+            self._advance()
+        if not self._output and self._failure is not None:
+            raise self._failure
+        data = bytes(self._output[:size])
+        del self._output[:size]
+        return data
+
+    def _advance(self) -> None:
+        data = self._input or self._plain.read(self._piece)
+        self._input = b""
+        if not data:
+            self._ended = True
+            if self._decoder is not None:
+                self._failure = Truncated(f"the {self._kind} data ends early", file=self._name)
+            return
+        decoder = self._decoder or self._new_decoder()
+        try:
+            self._output += decoder.decompress(data)
+        except (zlib.error, zstandard.ZstdError) as error:
+            self._ended = True
+            self._failure = Malformed(f"the {self._kind} data is damaged ({error})", file=self._name)
+            return
+        # The zeros: tape and block devices pad gzip files with them, and neither format starts with one.
+        self._input = decoder.unused_data.lstrip(b"\0")
+        self._decoder = None if decoder.eof else decoder
+
+
+def _gzip_decoder() -> _Decoder:
+    return zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
+
+
+def _zstd_decoder() -> _Decoder:
+    return zstandard.ZstdDecompressor(max_window_size=ZSTD_MAX_WINDOW).decompressobj()
+
+
+def _is_skippable(magic: bytes) -> bool:
+    """Say whether a zstd skippable frame starts here (RFC 8878 §3.1.2)."""
+    return len(magic) == MAGIC_BYTES and magic[0] & 0xF0 == 0x50 and magic[1:] == b"\x2a\x4d\x18"
