@@ -18,6 +18,84 @@ Definitions both follow:
    completed it (ARENA), the others have payload_length 0 and FRAGMENT set. Incomplete datagrams: the first fragment's
    bytes are dissected as a cut packet.
 7. A packet that has no IP flow (ARP, LLDP, unknown link types, damage) has flow NO_FLOW.
+
+What these leave open, decided (the code of `kubeshark.core_capture.reference` is the text where this is silent):
+
+Records
+8.  A record is whole if its 16-byte header and its captured bytes are there and captured length <= MAX_CAPTURED
+    (_records.py); at the first that is not, the walk ends. time_ns = seconds * 10**9 + nanoseconds, unchecked.
+9.  Every layer has two ends: where the captured bytes end, and where it ended on the wire: record start +
+    max(captured, min(original, MAX_CAPTURED)). A length field (IPv4, IPv6, UDP) that lies within the wire end moves
+    both ends down; one that points behind it sets BAD_LENGTH and moves nothing. 802.3, PPPoE and GTP lengths move
+    the ends down or do nothing. CUT is set where the captured end of the payload lies before its wire end.
+    FLOW.bytes counts wire payload.
+10. A NO_FLOW row is zero except time_ns, offset and flow.
+
+Walk
+11. The walk goes inwards header by header. Each readable IP packet with a readable layer-4 header *replaces* what
+    the packet is (addresses, ports, offsets, bits, tunnel, carriers as of that point); where the walk stops, the
+    last one stays. So a GRE packet whose inside is ARP is a packet of the host pair's flow with transport 47, a
+    VXLAN one of the outer UDP flow.
+12. Readable: IPv4 with version 4, IHL >= 5, all header bytes captured, total length 0 (to the end, TSO) or >= the
+    header; IPv6 with version 6 and 40 bytes, payload length 0 means to the end; TCP with 20 captured bytes and data
+    offset >= 5 (options may be cut: the payload is empty; a header behind the wire end sets BAD_LENGTH); UDP with 8
+    captured bytes and length 0 (to the end) or >= 8; SCTP with 12 captured bytes, its payload follows them; any
+    other protocol always. Checksums are never verified. The 9th IP header of a packet (MAX_IP_DEPTH = 8) is not
+    readable, nor is a layer-4 header or payload whose offset does not fit u2.
+13. Extension headers 0, 43, 60 (IPv6 only) and 51 (AH, both) are skipped; FLOW.transport is what follows. ESP,
+    no-next-header and all others are opaque transports. Addresses are those of the IP header, also with a routing
+    header.
+14. `vlan` is the first non-zero VLAN id met on the walk; `tunnel` the first tunnel entered before the flow's IP
+    header, and TUNNELLED says that there was one (MPLS and PPPoE count).
+15. UDP is tried as a tunnel if its destination port, else its source port, is 4789 or 8472 (VXLAN: flag I set, last
+    byte 0), 4790 (VXLAN-GPE), 6081 (Geneve: version 0), 3544 (Teredo), 2152 (GTP-U: version 1, PT set, message 255)
+    or 1701 (L2TPv2 data).
+
+Flows
+16. Rows are keyed by (IP version, transport, a, port a, b, port b, is carrier): a CARRIER row is apart from an
+    ordinary row of the same 5-tuple. Rows are numbered by first packet; within one packet the outermost carrier
+    comes first, its own flow last. `carrier`, `vlan` and `tunnel` are those of the row's first packet; `carrier` of
+    a CARRIER row is the next one outwards. A carrier's bits and counts come from the packets inside it: packets 1
+    each, bytes = the UDP payload on the wire.
+17. SYN means SYN set, ACK and RST clear; SYN+ACK means both set, RST clear. Definition 1 in full: such a SYN begins
+    a new flow if the tuple's newest flow has payload bytes, FIN or RST (either direction) and (no SYN or SYN+ACK
+    from this direction was seen, or its isn differs). isn[d] is that of the first SYN or SYN+ACK from d; another
+    one replaces it only while the flow has no payload, FIN or RST. The packet that decides is judged before its own
+    payload is counted.
+18. Definition 3: first SYN's sender; else first SYN+ACK's receiver; else, if exactly one of the two ports is below
+    1024 or in SERVER_PORTS, that end is the server; else the first packet's sender. Equal ends: direction 0, client
+    0.
+
+IP fragments (reference/_fragments.py)
+19. Keyed by (version, addresses, identification, IPv4 protocol), in record order. Bytes that came first stay. A
+    fragment that is cut, or ends behind 65,535, adds no bytes and no end. The first last-fragment fixes the length;
+    whole means that each byte below it is there. A datagram is given up when a fragment comes > 60 s after its
+    first one (and then begins a new one), or when a 1,025th is begun (the oldest goes). A whole one is forgotten: a
+    duplicate begins anew. IPv6: the next header is that of the first offset-0 fragment; an "atomic" fragment
+    (offset 0, no more) is an ordinary packet.
+20. A given-up datagram is represented by its first offset-0 fragment, walked on from there with CUT and FRAGMENT,
+    without BAD_LENGTH from that point inwards; inside it offset-0 fragments are read the same way and others stop
+    the walk. Its other fragments belong to that flow; without an offset-0 fragment, or if it is not readable, each
+    of its packets is what it was before the fragment (mostly NO_FLOW).
+21. A fragment that does not represent its datagram takes flow, carriers, direction, vlan, tunnel, transport and
+    TUNNELLED from the packet that does; FRAGMENT is its only other bit; its offsets, seq, flags and lengths
+    (carriers' bytes too) are 0. FRAGMENTS is set on its carriers too.
+
+Streams (reference/_streams.py)
+22. Packets are taken in time order (time_ns, then index), per direction. Data of a segment begins at seq, at seq +
+    1 if SYN is set. Segments without payload, with RST (a reset's cause is no data), or with SYN and another seq
+    than isn are not data.
+23. Position = high + s32(seq - base - high), high being the highest end so far; base = isn + 1 with a SYN, else the
+    seq of the first data segment, where leading one-byte segments without PSH and FIN (keep-alive probes) are
+    skipped. More than 1 GiB from high: ignored. With a SYN, bytes below position 0 are dropped; without, the stream
+    begins at the lowest position.
+24. A segment of one byte, at high - 1, whose contents differ from what is there, is a keep-alive probe: ignored and
+    not counted. `retransmissions` counts segments that bring no new byte (after dropping), `out_of_order` those
+    that bring a new byte below high.
+25. A gap is filled with min(missing, 1 MiB, what is left of 64 KiB + 64 * the direction's data bytes placed) zeros;
+    start == end is possible. A gap before the first chunk belongs to it (chunk_starts[0] == 0). The first FIN
+    (within 1 GiB of high) tells where the side ends: what is missing before it is a last gap, if there is any
+    chunk. A cut tail without successor is no gap: see CUT. `data` ends at 1 GiB.
 """
 
 from __future__ import annotations
@@ -90,6 +168,7 @@ class Tunnel(IntEnum):
     MPLS = 8
     PPPOE = 9
     L2TP = 10
+    ETHERIP = 11
 
 
 PACKET = np.dtype(
