@@ -69,7 +69,7 @@ class FlowSide:
 class FlowStream:
     """One flow's payload. Valid while the decoded records are held."""
 
-    __slots__ = ("_datagrams", "client", "decoded", "flow", "row", "server", "sides", "streams", "transport")
+    __slots__ = ("_datagram_packets", "_datagrams", "client", "decoded", "flow", "row", "server", "sides", "streams", "transport")
 
     def __init__(self, decoded: Decoded, streams: FlowStreams, row: Any) -> None:
         self.decoded = decoded
@@ -84,6 +84,11 @@ class FlowStream:
             a, b = (FlowSide(direction, decoded) for direction in streams.directions)
             self.sides = (a, b) if row["client"] == 0 else (b, a)
         self._datagrams: list[Datagram] | None = None
+        self._datagram_packets: list[int] = []
+
+    def packet_of(self, order: int) -> int:
+        """Return the packet of a place in capture order: of a datagram's number, or for TCP the packet itself."""
+        return order if self.sides else self._datagram_packets[order]
 
     @property
     def datagrams(self) -> Sequence[Datagram]:
@@ -101,12 +106,13 @@ class FlowStream:
             rows["bits"].tolist(),
             strict=True,
         )
-        # a fragment that did not complete its datagram has no payload of its own
-        return [
-            Datagram(direction ^ client, time_ns, decoded.payload(packet), bool(bits & PacketBit.CUT))
-            for packet, time_ns, direction, bits in whole
-            if not (bits & PacketBit.FRAGMENT and not bits & PacketBit.ARENA)
-        ]
+        datagrams = []
+        for packet, time_ns, direction, bits in whole:
+            if bits & PacketBit.FRAGMENT and not bits & PacketBit.ARENA:
+                continue  # its payload came with the fragment that completed the datagram
+            self._datagram_packets.append(packet)
+            datagrams.append(Datagram(direction ^ client, time_ns, decoded.payload(packet), bool(bits & PacketBit.CUT)))
+        return datagrams
 
     def turns(self) -> Sequence[tuple[int, int, int]]:
         """(direction, start, end) of the alternating runs of a TCP stream, by arrival."""

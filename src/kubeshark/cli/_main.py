@@ -1,2 +1,86 @@
-def main() -> int:
-    return 0
+"""Finds the command, runs it, and turns what went wrong into one line and an exit code.
+
+Exit codes: 0 ok, 1 failed, 2 wrong usage, 3 partly done (what was not is said on stderr), 130 after Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from kubeshark.errors import KubesharkError
+
+__all__ = ["main"]
+
+COMMANDS = {
+    "import": ("import_", "read capture files into an encrypted store"),
+    "query": ("query", "show entries that match a KFL filter"),
+    "show": ("show", "show one entry with all its parts"),
+    "dissect": ("dissect", "dissect capture files, leaving nothing behind"),
+    "export": ("export", "write packets of a store as pcap or pcapng"),
+    "serve": ("serve", "serve a store as JSON and a plain page"),
+    "store": ("store", "look after a store: info, verify"),
+    "keys": ("keys", "make and list identities"),
+    "plugin": ("plugin", "install, list and remove plugins"),
+    "version": ("version", "print versions"),
+}
+"""Command → module in this package and one line of help. Only the module of the command given is loaded."""
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse with errors in one line that say what to type."""
+
+    def error(self, message: str) -> None:  # type: ignore[override]
+        print(f"kubeshark: {message}: see \"{self.prog} --help\"", file=sys.stderr)
+        raise SystemExit(2)
+
+
+def build_parser(only: str | None = None) -> argparse.ArgumentParser:
+    """Return the parser; with `only`, just that command's part of it."""
+    parser = Parser(
+        prog="kubeshark",
+        description="Records network traffic as encrypted PCAP and dissects it on demand.",
+        epilog='Example: kubeshark import capture.pcap && kubeshark query "http && status_code >= 400"',
+    )
+    parser.add_argument("-d", "--debug", action="store_true", help="show the traceback of an error")
+    commands = parser.add_subparsers(metavar="COMMAND", dest="command", parser_class=Parser)
+    for name, (module, summary) in COMMANDS.items():
+        if only in (None, name):
+            import_module(f"kubeshark.cli.{module}").add_parser(commands, name, summary)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    named = next((argument for argument in arguments if not argument.startswith("-")), None)
+    parser = build_parser(named if named in COMMANDS else None)
+    args = parser.parse_args(arguments)
+    if args.command is None:
+        parser.print_help()
+        return 2
+    try:
+        code: int = args.run(args)
+        sys.stdout.flush()
+    except KubesharkError as error:
+        if args.debug:
+            raise
+        print(f"kubeshark: {' '.join(str(error).splitlines())}", file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:  # `| head` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        if args.debug:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"kubeshark: {where}{error.strerror or error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("kubeshark: stopped", file=sys.stderr)
+        return 128 + signal.SIGINT
+    return code

@@ -1,0 +1,300 @@
+"""An entry: an exchange or an event with an id, its KFL variables on demand, and the JSON form (entries.md).
+
+Late materialisation: an entry is made of its messages' summaries; headers, bodies and documents are built when a
+filter, a renderer or a printer asks for one of them, and at most once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from kubeshark.extension_api import Endpoint, Message, MessageKind, ProtocolSpec, Value
+from kubeshark.pipeline._facts import StreamFacts
+from kubeshark.pipeline._matcher import Exchange, Timed
+from kubeshark.pipeline._time import rfc3339
+
+__all__ = ["Entry", "EntryError", "EntryId"]
+
+SUB_PROTOCOLS = {"grpc": 1, "gql": 2, "ws": 3}  # entries.md §1, numbering ours
+CAPTURE_SOURCES = {"file": 100, "keylog": 101, "af_packet": 1}
+
+
+@dataclass(frozen=True, slots=True)
+class EntryId:
+    """`<segment>-<flow>-<n>`; n is a number, or "conn" for the entry of the connection itself."""
+
+    segment: str
+    flow: int
+    number: str
+
+    def __str__(self) -> str:
+        return f"{self.segment}-{self.flow}-{self.number}"
+
+    @classmethod
+    def parse(cls, text: str) -> EntryId | None:
+        """Read an id from the right (names of nodes contain dashes); None if it cannot be one."""
+        segment, flow, number = ("", *text.rsplit("-", 2))[-3:]
+        if not segment or not flow.isdecimal() or not (number.isdecimal() or number in ("conn", "flow")):
+            return None
+        return cls(segment, int(flow), number)
+
+
+@dataclass(frozen=True, slots=True)
+class EntryError:
+    """Why an entry is half or damaged (entries.md §1, half connections)."""
+
+    type: str  # dissection, connection, timeout, pair-not-found
+    message: str
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """One dissected exchange. Values stay valid as long as the entry lives; it holds the packets it was made of."""
+
+    entry_id: EntryId
+    protocol: ProtocolSpec
+    exchange: Exchange
+    facts: StreamFacts
+    error: EntryError | None = None
+    plugin: str = ""  # id@version of a foreign dissector
+    variables: EntryVariables = field(init=False)
+    _documents: dict[int, Mapping[str, Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.variables = EntryVariables(self)
+
+    @property
+    def id(self) -> str:
+        return str(self.entry_id)
+
+    @property
+    def src(self) -> Endpoint:
+        return self.facts.client
+
+    @property
+    def dst(self) -> Endpoint:
+        return self.facts.server
+
+    @property
+    def start_ns(self) -> int:
+        """Time of the first packet, in nanoseconds since 1970."""
+        return self.exchange.first.start_ns
+
+    @property
+    def elapsed_ns(self) -> int:
+        request, response = self.exchange.request, self.exchange.response
+        return max(0, response.end_ns - request.start_ns) if request and response else 0
+
+    def get(self, variable: str) -> Any:
+        """Return the value of a KFL variable, its type's default if this entry lacks it."""
+        return self.variables[variable]
+
+    def messages(self) -> list[Timed]:
+        exchange = self.exchange
+        return [timed for timed in (exchange.request, exchange.response, exchange.event) if timed]
+
+    def message(self, kind: MessageKind) -> Message | None:
+        timed = (self.exchange.request, self.exchange.response, self.exchange.event)[kind]
+        return timed.message if timed else None
+
+    def raw(self, kind: MessageKind) -> bytes:
+        """Return the bytes of one half as they were on the wire; b"" if it was not seen."""
+        message = self.message(kind)
+        return self.facts.bytes_of(message) if message else b""
+
+    def size(self, kind: MessageKind) -> int:
+        message = self.message(kind)
+        return message.end - message.start if message else 0
+
+    def detail(self, kind: MessageKind) -> Mapping[str, Any] | None:
+        """Return the `request`, `response` or event data object; None if that half was not seen. Built once."""
+        message = self.message(kind)
+        if message is None:
+            return None
+        if kind not in self._documents:
+            late, document = message.detail() if message.detail else ({}, dict(message.fields))
+            self._documents[kind] = document
+            for name, value in late.items():  # merged variables come from the request, if there is one
+                if kind == MessageKind.REQUEST or name not in self.variables:
+                    self.variables[name] = value
+        return self._documents[kind]
+
+    def build(self) -> None:
+        """Build every heavy variable and document."""
+        for kind in (MessageKind.RESPONSE, MessageKind.REQUEST, MessageKind.EVENT):
+            self.detail(kind)
+
+    @property
+    def is_built(self) -> bool:
+        return bool(self._documents)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the entry as JSON (entries.md §1), every key in its order."""
+        self.build()
+        facts, value = self.facts, self.variables
+        event = self.detail(MessageKind.EVENT)
+        raw_payload = self.protocol.name in ("tcp", "udp", "sctp")
+        request_size, response_size = self.size(MessageKind.REQUEST), self.size(MessageKind.RESPONSE)
+        size = request_size + response_size or self.size(MessageKind.EVENT)
+        number = self.entry_id.number
+        start_ns = self.start_ns
+        document: dict[str, Any] = {
+            "id": self.id,
+            "index": value["index"],
+            "stream": facts.stream,
+            "worker": "",
+            "node": None,
+            "protocol": protocol_document(self.protocol, str(value["http_version"])),
+            "tls": value["tls"],
+            "src": resolution(self.src),
+            "dst": resolution(self.dst),
+            "timestamp": start_ns // 1_000_000,
+            "startTime": rfc3339(start_ns),
+            "request": self.detail(MessageKind.REQUEST),
+            "response": self.detail(MessageKind.RESPONSE),
+            "requestRef": "",
+            "responseRef": "",
+            "requestSize": request_size,
+            "responseSize": response_size,
+            "elapsedTime": self.elapsed_ns // 1_000_000,
+            "passed": False,
+            "failed": False,
+            "error": {"type": self.error.type, "msg": self.error.message} if self.error else None,
+            "entryFile": f"{facts.stream}-{number}_entry.json",
+            "record": "",
+            "event": None,
+            "eventRef": "",
+            "base": None,
+            "capture": {"backend": facts.origin.source, "source": facts.origin.source, "proxy": None, "vlan": facts.vlan_document()},
+            "checksums": [],
+            "duplicate": "",
+            "data": event if raw_payload else None,
+            "dataRef": "",
+            "size": size,
+            "matcherKey": self.exchange.first.message.key,
+            "networkProps": facts.network_props(),
+            "captureSource": CAPTURE_SOURCES.get(facts.origin.source, 0),
+            "subProtocol": SUB_PROTOCOLS.get(self.protocol.flag, 0),
+        }
+        if event is not None and not raw_payload:
+            document["event"] = {"source": "packets", "type": self.protocol.name, "data": event}
+        if facts.origin.file:
+            document["file"] = facts.origin.file
+        if self.plugin:
+            document["plugin"] = self.plugin
+        return document
+
+
+class EntryVariables(dict[str, Any]):
+    """The KFL variables of one entry: those of the summary at once, others when asked for, defaults for the rest."""
+
+    __slots__ = ("_entry",)
+
+    def __init__(self, entry: Entry) -> None:
+        self._entry = entry
+        exchange = entry.exchange
+        for timed in (exchange.event, exchange.response, exchange.request):  # the request's values win
+            if timed:
+                self.update(timed.message.fields)
+        protocol = entry.protocol
+        self[protocol.flag] = True
+        self["protocol"] = "".join(filter(str.isalnum, protocol.abbr)).upper()
+        self["timestamp"] = exchange.first.start_ns
+        facts = entry.facts
+        self["src.ip"], self["src.port"] = facts.client.ip, facts.client.port
+        self["dst.ip"], self["dst.port"] = facts.server.ip, facts.server.port
+        self["transport"] = facts.transport
+
+    def __missing__(self, name: str) -> Any:
+        late = LATE.get(name)
+        if late is not None:
+            value: Value = late(self._entry)
+        else:
+            variable = self._entry.facts.origin.variables.get(name)
+            if variable is None:
+                raise KeyError(name)
+            if variable.is_heavy:
+                self._entry.build()
+                if name in self:
+                    return dict.__getitem__(self, name)
+            value = total_size(self._entry) if name.endswith("_total_size") and self._is_ours(name) else variable.default
+        self[name] = value
+        return value
+
+    def _is_ours(self, name: str) -> bool:
+        return name == f"{self._entry.protocol.flag}_total_size"
+
+
+def total_size(entry: Entry) -> int:
+    return entry.size(MessageKind.REQUEST) + entry.size(MessageKind.RESPONSE)
+
+
+LATE = {
+    "id": lambda entry: entry.id,
+    "index": lambda entry: int(entry.entry_id.number) if entry.entry_id.number.isdecimal() else 0,
+    "stream": lambda entry: entry.facts.stream,
+    "elapsed_time": lambda entry: entry.elapsed_ns // 1_000,
+    "conn_id": lambda entry: entry.facts.conn_id,
+    "flow_id": lambda entry: entry.facts.flow_id,
+    "has_pcap": lambda _: True,
+    "capture_source": lambda entry: entry.facts.origin.source,
+    "capture_backend": lambda entry: entry.facts.origin.source,
+    "capture_source_code": lambda entry: CAPTURE_SOURCES.get(entry.facts.origin.source, 0),
+    "capture": lambda entry: {"source": entry.facts.origin.source, "backend": entry.facts.origin.source},
+    "error": lambda entry: entry.error is not None,
+    "error_type": lambda entry: entry.error.type if entry.error else "",
+    "error_message": lambda entry: entry.error.message if entry.error else "",
+    "file": lambda entry: entry.facts.origin.file,
+    "vlan_id": lambda entry: entry.facts.vlan,
+    "tunnel": lambda entry: entry.facts.tunnel,
+    "tcp_retransmissions": lambda entry: entry.facts.retransmissions,
+    "tcp_out_of_order": lambda entry: entry.facts.out_of_order,
+    "tcp_gaps": lambda entry: entry.facts.gaps,
+    "tcp_rtt_us": lambda entry: entry.facts.rtt_us,
+}
+"""Variables of every entry that are worked out only when asked for."""
+
+
+def protocol_document(spec: ProtocolSpec, http_version: str) -> dict[str, Any]:
+    return {
+        "name": spec.name,
+        "version": http_version.partition("/")[2] or spec.version,
+        "abbr": spec.abbr,
+        "longName": spec.long_name,
+        "macro": spec.flag,
+        "backgroundColor": spec.background,
+        "foregroundColor": spec.foreground,
+        "fontSize": 12,
+        "referenceLink": spec.reference,
+        "ports": [str(port) for port in spec.ports],
+        "layer4": spec.layer4,
+        "layer3": "ip",
+        "priority": spec.priority,
+    }
+
+
+def resolution(endpoint: Endpoint) -> dict[str, Any]:
+    """Return a Resolution (entries.md §3) of which only the address is known."""
+    return {
+        "ip": endpoint.ip,
+        "port": str(endpoint.port),
+        "name": "",
+        "namespace": "",
+        "pod": None,
+        "endpointSlice": None,
+        "service": None,
+        "cgroupId": 0,
+        "containerId": "",
+        "socketId": 0,
+        "processId": 0,
+        "parentProcessId": 0,
+        "hostProcessId": 0,
+        "hostParentProcessId": 0,
+        "processName": "",
+        "processPath": "",
+        "cpuUsage": 0,
+        "memoryUsage": 0,
+        "resolutionMechanism": "none",
+    }

@@ -1,0 +1,129 @@
+"""What all entries of one stream share: its ends, its hash, where it was captured, and how TCP fared."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from kubeshark.core_capture import FlowBit, Tunnel
+from kubeshark.extension_api import Endpoint, Message
+from kubeshark.pipeline._segments import FlowPart
+from kubeshark.pipeline._streams import TRANSPORT_NAMES, FlowStream, endpoints
+from kubeshark.pipeline.kfl import VARIABLES, Variable
+
+__all__ = ["Origin", "StreamFacts"]
+
+SYN, ACK = 0x02, 0x10
+KEY_FIELDS = ("a", "b", "port_a", "port_b", "transport")
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a query's packets come from, and which KFL variables its entries have."""
+
+    source: str = "file"  # KFL capture_source
+    file: str = ""  # path as given to `dissect`
+    variables: Mapping[str, Variable] = VARIABLES
+
+
+@dataclass(eq=False)
+class StreamFacts:
+    """Facts of one flow. `stream_data` is None for a flow known from the index alone (a tunnel's carrier)."""
+
+    row: Any  # FLOW
+    stream_data: FlowStream | None
+    parts: tuple[FlowPart, ...]  # where its packets lie, in time order
+    origin: Origin
+
+    def __post_init__(self) -> None:
+        self.client: Endpoint
+        self.client, self.server = endpoints(self.row)
+        self.transport = TRANSPORT_NAMES.get(int(self.row["transport"]), "ip")
+
+    @cached_property
+    def stream(self) -> str:
+        """16 hex digits, equal for all entries of a connection, also over segments."""
+        row = self.row
+        start = row["isn"].tobytes() if row["isn"].any() else row["first_ns"].tobytes()
+        return hashlib.blake2b(b"".join(row[name].tobytes() for name in KEY_FIELDS) + start, digest_size=8).hexdigest()
+
+    @cached_property
+    def conn_id(self) -> int:
+        return int(self.stream, 16) >> 1  # KFL integers are signed 64-bit
+
+    @cached_property
+    def flow_id(self) -> int:
+        """Equal for all connections of the same two hosts, server port and transport."""
+        text = f"{self.client.ip} {self.server.ip} {self.server.port} {self.transport}"
+        return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
+
+    @property
+    def vlan(self) -> int:
+        return int(self.row["vlan"])
+
+    @property
+    def tunnel(self) -> str:
+        tunnel = Tunnel(int(self.row["tunnel"]))
+        return tunnel.name.lower() if tunnel else ""
+
+    def vlan_document(self) -> dict[str, Any] | None:
+        return {"id": self.vlan, "dot1q": True} if self.vlan else None
+
+    @cached_property
+    def retransmissions(self) -> int:
+        return sum(side.direction.retransmissions for side in self._sides())
+
+    @cached_property
+    def out_of_order(self) -> int:
+        return sum(side.direction.out_of_order for side in self._sides())
+
+    @cached_property
+    def gaps(self) -> int:
+        return sum(len(side.gaps) for side in self._sides())
+
+    @cached_property
+    def rtt_us(self) -> int:
+        """Microseconds from SYN to SYN+ACK, 0 where the handshake was not captured."""
+        if self.stream_data is None or self.transport != "tcp":
+            return 0
+        packets = self.stream_data.decoded.packets[self.stream_data.streams.packets]
+        handshake = packets["flags"] & (SYN | ACK)
+        syn, syn_ack = np.flatnonzero(handshake == SYN), np.flatnonzero(handshake == SYN | ACK)
+        if not len(syn) or not len(syn_ack):
+            return 0
+        return max(0, int(packets["time_ns"][syn_ack[0]]) - int(packets["time_ns"][syn[0]])) // 1_000
+
+    def network_props(self) -> dict[str, Any]:
+        return {
+            "transport": self.transport,
+            "retransmissions": self.retransmissions,
+            "outOfOrder": self.out_of_order,
+            "gaps": self.gaps,
+            "rttUs": self.rtt_us,
+        }
+
+    def ended(self, by_server: bool) -> str:
+        """Return "reset", "closed" or "": how that end left the connection."""
+        is_b = by_server == (self.row["client"] == 0)
+        bits = int(self.row["bits"])
+        if bits & (FlowBit.RST_B if is_b else FlowBit.RST_A):
+            return "reset"
+        return "closed" if bits & (FlowBit.FIN_B if is_b else FlowBit.FIN_A) else ""
+
+    def bytes_of(self, message: Message) -> bytes:
+        """Return a copy of a message's bytes."""
+        if self.stream_data is None:
+            return b""
+        if self.transport == "tcp":
+            data = self.stream_data.sides[message.direction].data
+        else:
+            data = self.stream_data.datagrams[message.datagram].data
+        return bytes(data[message.start : message.end])
+
+    def _sides(self) -> Any:
+        return self.stream_data.sides if self.stream_data else ()

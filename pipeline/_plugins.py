@@ -1,0 +1,123 @@
+"""Which plugins there are and what each can do: built-ins and anybody's through one pluggy manager.
+
+pluggy registers and checks; on the hot path the functions it found are called directly, a whole batch at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any
+
+import pluggy
+
+from kubeshark.errors import PluginError, PluginRejected
+from kubeshark.extension_api import HOOKS, FilterSpec, ProtocolSpec, VariableType, build_manager
+from kubeshark.pipeline.dissectors import BUILTINS as DISSECTORS
+from kubeshark.pipeline.renderers import BUILTINS as RENDERERS
+
+__all__ = ["Binding", "PluginFilter", "Plugins"]
+
+ENTRY_POINTS = "kubeshark.plugins"
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """One protocol and the plugin that dissects it."""
+
+    protocol: ProtocolSpec
+    plugin: str  # name in the manager; id@version for foreign ones
+    dissect: Callable[..., Any]
+    probe: Callable[..., Any] | None
+    is_builtin: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PluginFilter:
+    spec: FilterSpec
+    plugin: str
+    call: Callable[..., Any]
+
+
+class Plugins:
+    """The registered plugins. `close` stops the processes of foreign ones; use as a context manager."""
+
+    def __init__(self, foreign: Iterable[tuple[str, Any]] = ()) -> None:
+        self.manager: pluggy.PluginManager = build_manager(HOOKS)
+        self.problems: list[PluginError] = []
+        for name in (*DISSECTORS, *RENDERERS):
+            self.manager.register(import_module(name), name)
+        for point in entry_points(group=ENTRY_POINTS):
+            self._register(point.load(), point.name)
+        for name, plugin in foreign:
+            self._register(plugin, name)
+        self._index()
+
+    def _register(self, plugin: Any, name: str) -> None:
+        try:
+            self.manager.register(plugin, name)
+        except (pluggy.PluginValidationError, ValueError) as error:
+            text = " ".join(str(error).split())
+            self.problems.append(PluginRejected(text, plugin=name, hint='see "kubeshark plugin hooks"'))
+
+    def _functions(self, hook: str) -> dict[str, Callable[..., Any]]:
+        """Return plugin name → implementation of a hook, first registered first."""
+        caller: pluggy.HookCaller = getattr(self.manager.hook, hook)
+        return {implementation.plugin_name: implementation.function for implementation in caller.get_hookimpls()}
+
+    def _index(self) -> None:
+        dissect, probe = self._functions("dissect"), self._functions("probe")
+        bindings = []
+        for plugin, protocols in self._functions("protocols").items():
+            bindings += [
+                Binding(spec, plugin, dissect[plugin], probe.get(plugin), plugin in DISSECTORS)
+                for spec in protocols()
+                if plugin in dissect
+            ]
+        self.bindings: list[Binding] = sorted(bindings, key=lambda binding: binding.protocol.priority)
+        call = self._functions("filter")
+        self.filters: dict[str, PluginFilter] = {}
+        for plugin, filters in self._functions("filters").items():
+            for spec in filters():
+                if spec.name in self.filters:
+                    taken = self.filters[spec.name].plugin
+                    text = f'filter {spec.name}() is already offered by {taken}: call it "{plugin}.{spec.name}()"'
+                    self.problems.append(PluginRejected(text, plugin=plugin))
+                    continue
+                self.filters[spec.name] = PluginFilter(spec, plugin, call[plugin])
+        self.renderers = list(self._functions("render").values())
+        self.summarizers = list(self._functions("summarize").values())
+
+    def variables(self) -> dict[str, VariableType]:
+        """Return the KFL variables that plugins add, flags included."""
+        added: dict[str, VariableType] = {}
+        for binding in self.bindings:
+            added[binding.protocol.flag] = "bool"
+            added.update(binding.protocol.variables)
+        return added
+
+    def flag_transports(self) -> dict[str, frozenset[int]]:
+        """Return protocol flag → IP protocol numbers its entries can come from."""
+        numbers = {"tcp": {6}, "udp": {17}, "sctp": {132}, "icmp": {1, 58}, "ip": set(range(256))}
+        result: dict[str, set[int]] = {}
+        for binding in self.bindings:
+            layers = {binding.protocol.layer4} | {c.transport for c in binding.protocol.classifiers}
+            result.setdefault(binding.protocol.flag, set()).update(*(numbers[layer] for layer in layers))
+        return {flag: frozenset(transports) for flag, transports in result.items()}
+
+    def foreign(self) -> Sequence[Any]:
+        return [
+            plugin for name, plugin in self.manager.list_name_plugin() if hasattr(plugin, "close") and plugin is not None
+        ]
+
+    def close(self) -> None:
+        for plugin in self.foreign():
+            plugin.close()
+
+    def __enter__(self) -> Plugins:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,122 @@
+"""A query: pick flows by the index, dissect them segment by segment, filter, and hand out entries in time order.
+
+Invariants:
+
+1. Segments are visited by their first time stamp; an entry is handed out once no later segment can hold an earlier one.
+2. Only flows that the pushed-down predicate lets through are read, each with its continuation in later segments.
+3. The whole filter is evaluated on every entry: a predicate may let too much through, never too little.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+
+import numpy as np
+
+from kubeshark.core_capture import And, FlowBit, Overlaps, Predicate, match
+from kubeshark.pipeline._dissect import Dissector, connection_entry
+from kubeshark.pipeline._entry import Entry
+from kubeshark.pipeline._facts import StreamFacts
+from kubeshark.pipeline._filter import EntryFilter
+from kubeshark.pipeline._segments import FlowPart, Segment, chains, select
+
+__all__ = ["Query", "QueryStats"]
+
+
+@dataclass(slots=True)
+class QueryStats:
+    """What a query did, for --explain and progress."""
+
+    segments: int = 0
+    segments_touched: int = 0
+    flows: int = 0
+    flows_selected: int = 0
+    entries: int = 0
+    matched: int = 0
+    built: int = 0
+
+
+@dataclass(slots=True)
+class Query:
+    """Iterate it once. `stats` grows while it runs."""
+
+    segments: Sequence[Segment]
+    dissector: Dissector
+    filter: EntryFilter
+    since_ns: int | None = None
+    until_ns: int | None = None
+    limit: int | None = None
+    on_progress: Callable[[int, int], None] | None = None  # segments done, segments in all
+    stats: QueryStats = field(default_factory=QueryStats)
+
+    def __iter__(self) -> Iterator[Entry]:
+        return self._limited() if self.limit is not None else self._entries()
+
+    def _limited(self) -> Iterator[Entry]:
+        if self.limit == 0:
+            return
+        for number, entry in enumerate(self._entries(), 1):
+            yield entry
+            if number == self.limit:
+                return
+
+    def predicate(self) -> Predicate:
+        pushed = self.filter.predicate
+        if self.since_ns is None and self.until_ns is None:
+            return pushed
+        return And((pushed, Overlaps(self.since_ns, self.until_ns)))
+
+    def _entries(self) -> Iterator[Entry]:
+        predicate = self.predicate()
+        segments = sorted((segment for segment in self.segments if len(segment.flows)), key=_first_ns)
+        selected = [(segment, np.flatnonzero(match(predicate, segment.flows))) for segment in segments]
+        self.stats.segments = len(self.segments)
+        self.stats.flows = sum(len(segment.flows) for segment in segments)
+        self.stats.flows_selected = sum(len(rows) for _, rows in selected)
+        waiting: list[tuple[int, int, Entry]] = []
+        tie = count()  # entries of equal time stay in the order they were found
+        for at, ((segment, _), begins) in enumerate(zip(selected, chains(selected), strict=True)):
+            found = self._of_segment(segment, begins)
+            matched = [entry for entry in self.filter.select(found) if self._in_window(entry)]
+            self.stats.entries += len(found)
+            self.stats.matched += len(matched)
+            self.stats.built += sum(entry.is_built for entry in found)
+            for entry in matched:
+                heapq.heappush(waiting, (entry.start_ns, next(tie), entry))
+            if self.on_progress:
+                self.on_progress(at + 1, len(segments))
+            horizon = _first_ns(segments[at + 1]) if at + 1 < len(segments) else None
+            while waiting and (horizon is None or waiting[0][0] < horizon):
+                yield heapq.heappop(waiting)[2]
+
+    def _of_segment(self, segment: Segment, begins: dict[int, list[FlowPart]]) -> list[Entry]:
+        if not begins:
+            return []
+        self.stats.segments_touched += 1
+        rows = np.fromiter(begins, dtype=np.int64, count=len(begins))
+        is_carrier = (segment.flows["bits"][rows] & FlowBit.CARRIER) != 0
+        carriers = [row for row, carrier in zip(rows.tolist(), is_carrier.tolist(), strict=True) if carrier]
+        entries: list[Entry] = []
+        if self.filter.wants_conn:
+            for row in carriers:  # a tunnel's outer flow has no packets of its own
+                facts = StreamFacts(segment.flows[row], None, tuple(begins[row]), self.dissector.origin)
+                connection = connection_entry(facts, [])
+                entries += [connection] if connection else []
+        for row in carriers:
+            del begins[row]
+        if begins:
+            selection = select(self.dissector.core, segment, begins)
+            entries += self.dissector.entries(selection, with_conn=self.filter.wants_conn)
+        return entries
+
+    def _in_window(self, entry: Entry) -> bool:
+        start_ns = entry.start_ns
+        return (self.since_ns is None or start_ns >= self.since_ns) and (self.until_ns is None or start_ns <= self.until_ns)
+
+
+def _first_ns(segment: Any) -> int:
+    return int(segment.flows["first_ns"].min())

@@ -1,0 +1,147 @@
+"""Where a query reads from: sealed segments of a store, or packets held in memory, behind one small interface."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kubeshark.core_capture import NO_FLOW, Core, Decoded, FlowBit, RecordBatch
+
+__all__ = ["FlowPart", "MemorySegment", "Segment", "Selection", "chains", "select"]
+
+TCP = 6
+MAX_CHAIN_BYTES = 256 << 20
+"""A connection that runs through many segments is read together up to this; the rest begins a new stream."""
+
+KEY = ["a", "b", "port_a", "port_b", "transport", "ip_version"]
+
+
+class Segment(Protocol):
+    """Packets of one link type with their flow table."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def link_type(self) -> int: ...
+    @property
+    def flows(self) -> NDArray[Any]:
+        """The FLOW array; row number = flow ordinal."""
+
+    def records(self, rows: Sequence[int]) -> list[bytes | memoryview]:
+        """Return the pcap records of these flows, each in capture order."""
+
+
+class FlowPart(NamedTuple):
+    """A flow as one segment holds it."""
+
+    segment: Segment
+    row: int
+
+
+@dataclass(slots=True)
+class Selection:
+    """Decoded records of chosen flows, and where each comes from.
+
+    `parts[i]` are the parts of flow `flows[i]`, each with the offset of its records in the decoded data.
+    """
+
+    decoded: Decoded
+    flows: list[int]  # rows of decoded.flows
+    parts: list[list[tuple[int, FlowPart]]]
+
+
+@dataclass(slots=True)
+class MemorySegment:
+    """Packets of a file that is dissected without a store."""
+
+    name: str
+    link_type: int
+    decoded: Decoded
+    core: Core
+    _order: NDArray[Any] = field(init=False)
+    _bounds: NDArray[Any] = field(init=False)
+
+    def __post_init__(self) -> None:
+        flow_of_packet = self.decoded.packets["flow"]
+        self._order = np.argsort(flow_of_packet, kind="stable").astype("<u4")
+        self._bounds = np.searchsorted(flow_of_packet[self._order], np.arange(len(self.decoded.flows) + 1))
+
+    @classmethod
+    def of(cls, name: str, batches: Sequence[RecordBatch], core: Core) -> MemorySegment:
+        """Decode batches of one link type."""
+        data = batches[0].data if len(batches) == 1 else b"".join(batch.data for batch in batches)
+        return cls(name, batches[0].link_type, core.decode(data, batches[0].link_type), core)
+
+    @property
+    def flows(self) -> NDArray[Any]:
+        return self.decoded.flows
+
+    def records(self, rows: Sequence[int]) -> list[bytes | memoryview]:
+        offsets = self.decoded.packets["offset"].astype("<u8")
+        packets = [self._order[self._bounds[row] : self._bounds[row + 1]] for row in rows]
+        return [memoryview(self.core.gather(self.decoded.data, offsets, each)) for each in packets]
+
+
+def chains(selected: Sequence[tuple[Segment, NDArray[Any]]]) -> list[dict[int, list[FlowPart]]]:
+    """Join flows that run from one segment into the next.
+
+    `selected` are (segment, rows) in time order. Returns per segment: row of each flow that *begins* there → its parts,
+    itself first. A TCP flow goes on unless the later part holds a SYN; other transports go on by 5-tuple.
+    """
+    result: list[dict[int, list[FlowPart]]] = []
+    running: dict[tuple[int, bytes], list[FlowPart]] = {}
+    sizes: dict[int, int] = {}
+    for segment, rows in selected:
+        begins: dict[int, list[FlowPart]] = {}
+        chosen = segment.flows[rows]
+        single = len(selected) == 1
+        keys = [] if single else [key.tobytes() for key in chosen[KEY]]
+        fresh = (chosen["transport"] == TCP) & ((chosen["bits"] & FlowBit.SYN_SEEN) != 0)
+        sizes_here = chosen["bytes"].sum(axis=1).tolist()
+        for at, row in enumerate(rows.tolist()):
+            part = FlowPart(segment, row)
+            if single:
+                begins[row] = [part]
+                continue
+            key = (segment.link_type, keys[at])
+            chain = None if fresh[at] else running.get(key)
+            if chain is not None and sizes[id(chain)] + sizes_here[at] <= MAX_CHAIN_BYTES:
+                chain.append(part)
+                sizes[id(chain)] += sizes_here[at]
+            else:
+                begins[row] = running[key] = [part]
+                sizes[id(begins[row])] = sizes_here[at]
+        result.append(begins)
+    return result
+
+
+def select(core: Core, segment: Segment, begins: dict[int, list[FlowPart]]) -> Selection:
+    """Decode the records of the flows that begin in a segment, with their continuations."""
+    if isinstance(segment, MemorySegment) and all(len(parts) == 1 for parts in begins.values()):
+        where = segment.decoded.packets["offset"][segment.flows["first_packet"]] if len(segment.flows) else []
+        return Selection(segment.decoded, list(begins), [[(int(where[row]), begins[row][0])] for row in begins])
+    heads = iter(segment.records(list(begins)))
+    records: list[bytes | memoryview] = []
+    parts: list[list[tuple[int, FlowPart]]] = []
+    at = 0
+    for chain in begins.values():
+        placed = []
+        for number, part in enumerate(chain):
+            piece = next(heads) if number == 0 else part.segment.records([part.row])[0]
+            placed.append((at, part))
+            records.append(piece)
+            at += len(piece)
+        parts.append(placed)
+    decoded = core.decode(records[0] if len(records) == 1 else b"".join(records), segment.link_type)
+    # A chain's records give one decoded flow; where a port was reused just at a segment's end they may give more, which
+    # then share the chain. Carriers among the decoded flows have no packets and drop out.
+    flow_of_packet = decoded.packets["flow"]
+    used = np.unique(flow_of_packet[flow_of_packet != NO_FLOW])
+    first = decoded.packets["offset"][decoded.flows["first_packet"][used]]
+    starts = np.fromiter((placed[0][0] for placed in parts), dtype=np.int64, count=len(parts))
+    owner = np.searchsorted(starts, first, side="right") - 1
+    return Selection(decoded, used.tolist(), [parts[index] for index in owner.tolist()])

@@ -1,0 +1,7 @@
+"""`python -m kubeshark` is the command `kubeshark`."""
+
+import sys
+
+from kubeshark.cli import main
+
+sys.exit(main())

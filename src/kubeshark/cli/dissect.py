@@ -1,0 +1,42 @@
+"""kubeshark dissect FILE...: one shot, no store left behind."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+from kubeshark.cli._output import add_output_options, parse_fields, print_entries
+
+__all__ = ["add_parser"]
+
+EXAMPLES = """examples:
+  kubeshark dissect capture.pcap
+  kubeshark dissect a.pcap b.pcapng.gz --filter 'http && status_code >= 500' --output jsonl
+  tcpdump -w - -c 1000 | kubeshark dissect - --fields timestamp,src.ip,method,url
+"""
+
+
+def add_parser(commands: Any, name: str, summary: str) -> None:
+    parser = commands.add_parser(
+        name,
+        help=summary,
+        description="Dissect capture files (pcap, pcapng, .gz, .zst, - for standard input) and print the entries.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("files", nargs="+", metavar="FILE")
+    parser.add_argument("--filter", default="", metavar="KFL", help="only entries that match")
+    add_output_options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    from kubeshark.pipeline import FileDissection
+
+    with FileDissection(args.files, args.filter, limit=args.limit) as dissection:
+        fields = parse_fields(args.fields, dissection.variables)
+        print_entries(dissection, args, fields, with_file=len(args.files) > 1)
+        for line in dissection.report():
+            print(f"kubeshark: {line}", file=sys.stderr)
+        return dissection.exit_code
