@@ -1,0 +1,203 @@
+"""The heavy half of an HTTP message: headers, cookies, queries and bodies, as entries and KFL show them (HAR-like).
+
+Shared by every version of HTTP: it starts from header pairs and body bytes, not from the wire.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+from urllib.parse import parse_qsl, unquote
+
+from kubeshark.extension_api import Value
+from kubeshark.pipeline.dissectors._http_body import BODY_LIMIT, Body, decode_body, text_or_base64
+from kubeshark.pipeline.dissectors._text import text
+
+__all__ = ["Headers", "path_of", "request_detail", "response_detail"]
+
+Headers = list[tuple[str, str]]
+"""(name as on the wire, value), in order."""
+Detail = tuple[Mapping[str, Value], Mapping[str, Any]]
+
+MAX_PAIRS = 1000
+"""Parameters, cookies and form parts shown; PHP and Tomcat accept 1000 and 10,000."""
+
+
+def path_of(target: str) -> tuple[str, str]:
+    """Return (path with query, path) of a request target in any of its four forms (RFC 9112 §3.2)."""
+    if target[:1] not in "/*" and (scheme := target.find("://")) > 0:  # absolute-form, to a proxy
+        slash = target.find("/", scheme + 3)
+        query = target.find("?", scheme + 3)
+        begin = min((at for at in (slash, query) if at >= 0), default=len(target))
+        target = target[begin:]
+        if not target.startswith("/"):
+            target = "/" + target
+    return target, target.partition("?")[0]
+
+
+def request_detail(
+    summary: Mapping[str, Value], target: str, headers: Headers, raw_body: bytes, body_size: int, cut: bool
+) -> Detail:
+    """Return the heavy KFL variables and the `request` object; `raw_body` has no transfer coding any more."""
+    url, path = str(summary["url"]), str(summary["path"])
+    by_name = _joined(headers)
+    query = _pairs_of_query(url.partition("?")[2])
+    cookies = _cookies(by_name.get("cookie", ""), ";")
+    segments = [unquote(segment) for segment in path.split("/") if segment]
+    body = decode_body(raw_body, by_name.get("content-encoding", ""))
+    variables: dict[str, Value] = {
+        "request.headers": by_name,
+        "request.cookies": cookies,
+        "query_string": {name: ",".join(values) for name, values in query.items()},
+        "path_segments": segments,
+        "request_body": body.text,
+        "request_body_truncated": body.truncated or cut,
+    }
+    media = by_name.get("content-type", "")
+    shown, encoding = text_or_base64(body.data)
+    post: dict[str, Any] = {"mimeType": media, "text": shown, "params": _params(media, body.data)}
+    document = {
+        "method": summary["method"],
+        "url": url,
+        "targetUri": target,
+        "path": path,
+        "pathSegments": segments,
+        "httpVersion": summary["http_version"],
+        "headers": _grouped(headers),
+        "cookies": cookies,
+        "queryString": {name: values[0] if len(values) == 1 else values for name, values in query.items()},
+        "headersSize": summary["request_headers_size"],
+        "bodySize": body_size,
+        "postData": _marked(post, body, encoding, cut),
+    }
+    return variables, document
+
+
+def response_detail(
+    summary: Mapping[str, Value],
+    reason: str,
+    headers: Headers,
+    trailers: Headers,
+    raw_body: bytes,
+    body_size: int,
+    cut: bool,
+) -> Detail:
+    """Return the heavy KFL variables and the `response` object; `raw_body` has no transfer coding any more."""
+    by_name = _joined(headers)
+    set_cookies = [value.partition(";")[0] for name, value in headers if name.lower() == "set-cookie"]
+    cookies = _cookies("\n".join(set_cookies), "\n")
+    body = decode_body(raw_body, by_name.get("content-encoding", ""))
+    variables: dict[str, Value] = {
+        "response.headers": by_name,
+        "response.cookies": cookies,
+        "response_body": body.text,
+        "response_body_truncated": body.truncated or cut,
+    }
+    shown, encoding = text_or_base64(body.data)
+    content: dict[str, Any] = {
+        "size": len(body.data),
+        "mimeType": by_name.get("content-type", ""),
+        "encoding": encoding,
+    }
+    content["text"] = shown
+    document = {
+        "status": summary["status_code"],
+        "statusText": reason,
+        "httpVersion": summary["http_version"],
+        "headers": _grouped(headers),
+        "cookies": cookies,
+        "content": _marked(content, body, encoding, cut),
+        "redirectURL": by_name.get("location", ""),
+        "headersSize": summary["response_headers_size"],
+        "bodySize": body_size,
+        "trailers": _grouped(trailers),
+    }
+    return variables, document
+
+
+def _marked(part: dict[str, Any], body: Body, encoding: str, cut: bool) -> dict[str, Any]:
+    if encoding:
+        part["encoding"] = encoding
+    if body.truncated or cut:
+        part["bodyTruncated"] = True
+    if body.comment:
+        part["comment"] = body.comment
+    return part
+
+
+def _grouped(headers: Headers) -> dict[str, str | list[str]]:
+    """Map each name, as first spelt, to its value or, if it came more than once, to the list of them."""
+    values: dict[str, tuple[str, list[str]]] = {}
+    for name, value in headers:
+        values.setdefault(name.lower(), (name, []))[1].append(value)
+    return {name: found[0] if len(found) == 1 else found for name, found in values.values()}
+
+
+def _joined(headers: Headers) -> dict[str, str]:
+    result: dict[str, str] = {}
+    for name, value in headers:
+        low = name.lower()
+        result[low] = f"{result[low]},{value}" if low in result else value
+    return result
+
+
+def _cookies(header: str, separator: str) -> dict[str, str]:
+    result: dict[str, str] = {}
+    for pair in header.split(separator, MAX_PAIRS)[:MAX_PAIRS]:
+        name, equals, value = pair.partition("=")
+        if equals:
+            result.setdefault(name.strip(), value.strip())
+    return result
+
+
+def _pairs_of_query(query: str) -> dict[str, list[str]]:
+    return _collected(parse_qsl("&".join(query.split("&", MAX_PAIRS)[:MAX_PAIRS]), keep_blank_values=True))
+
+
+def _collected(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    result: dict[str, list[str]] = {}
+    for name, value in pairs:
+        result.setdefault(name, []).append(value)
+    return result
+
+
+def _params(media: str, body: bytes) -> list[dict[str, str]]:
+    """Return the fields of a form (HAR `params`), [] for any other body."""
+    kind, _, parameters = media.partition(";")
+    kind = kind.strip().lower()
+    if kind == "application/x-www-form-urlencoded":
+        pairs = _pairs_of_query(text(body).strip())
+        return [_param(name, value) for name, values in pairs.items() for value in values]
+    boundary = _parameter(parameters, "boundary")
+    if kind != "multipart/form-data" or not boundary:
+        return []
+    parts = body.split(b"--" + boundary.encode("latin-1", "replace"), MAX_PAIRS)[1:MAX_PAIRS]
+    return [_form_part(part) for part in parts if not part.startswith(b"--")]
+
+
+def _param(name: str, value: str, file_name: str = "", content_type: str = "") -> dict[str, str]:
+    return {"name": name, "value": value, "fileName": file_name, "contentType": content_type}
+
+
+def _form_part(part: bytes) -> dict[str, str]:
+    """Read one part of multipart/form-data (RFC 7578); a file that is not text has no value."""
+    head, _, value = part.replace(b"\r\n", b"\n", 2 * MAX_PAIRS).lstrip(b"\n").partition(b"\n\n")
+    fields = dict(line.partition(":")[::2] for line in text(head).lower().split("\n"))
+    original = text(head)
+    disposition = next((line for line in original.split("\n") if line.lower().startswith("content-disposition:")), "")
+    shown, encoding = text_or_base64(value.removesuffix(b"\n")[:BODY_LIMIT])
+    return _param(
+        _parameter(disposition, "name"),
+        "" if encoding else shown,
+        _parameter(disposition, "filename"),
+        fields.get("content-type", "").strip(),
+    )
+
+
+def _parameter(parameters: str, name: str) -> str:
+    """Return a parameter of a header value, unquoted; "" without it (RFC 9110 §5.6.6)."""
+    for parameter in parameters.split(";"):
+        key, _, value = parameter.partition("=")
+        if key.strip().lower() == name:
+            return value.strip().strip('"')
+    return ""

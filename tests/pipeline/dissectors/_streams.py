@@ -1,0 +1,50 @@
+"""Streams made of bytes, for tests: the same protocol as the pipeline's, none of its code."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from kubeshark.extension_api import Datagram, Endpoint
+
+SECOND = 1_000_000_000
+
+
+@dataclass
+class Side:
+    data: memoryview
+    gaps: Sequence[tuple[int, int, int]] = ()
+    starts_midway: bool = False
+    times: Sequence[tuple[int, int]] = ((0, 0),)  # (offset, ns), ascending
+
+    def time_at(self, offset: int) -> int:
+        return max((time for start, time in self.times if start <= offset), default=0)
+
+
+@dataclass
+class FakeStream:
+    transport: str = "tcp"
+    client: Endpoint = Endpoint("192.0.2.1", 40000)
+    server: Endpoint = Endpoint("192.0.2.2", 80)
+    sides: tuple[Side, ...] = ()
+    datagrams: Sequence[Datagram] = ()
+    runs: Sequence[tuple[int, int, int]] = field(default_factory=list)
+
+    def turns(self) -> Sequence[tuple[int, int, int]]:
+        return self.runs
+
+
+def tcp(client: bytes = b"", server: bytes = b"", *, port: int = 80, midway: bool = False, gaps: dict = {}) -> FakeStream:
+    """A TCP stream; the server's first byte comes after the client's. `gaps` is keyed by direction."""
+    sides = (
+        Side(memoryview(client), gaps.get(0, ()), midway, ((0, 0),)),
+        Side(memoryview(server), gaps.get(1, ()), midway, ((0, 1),)),
+    )
+    runs = [(i, 0, len(side.data)) for i, side in enumerate(sides) if side.data]
+    return FakeStream(server=Endpoint("192.0.2.2", port), sides=sides, runs=runs)
+
+
+def udp(*payloads: tuple[int, bytes], port: int = 53, server: str = "192.0.2.2", client_port: int = 40000) -> FakeStream:
+    """A UDP stream of (direction, payload), a second apart."""
+    datagrams = [Datagram(way, n * SECOND, memoryview(data)) for n, (way, data) in enumerate(payloads)]
+    return FakeStream("udp", Endpoint("192.0.2.1", client_port), Endpoint(server, port), (), datagrams)
