@@ -1,0 +1,51 @@
+# Everything a person types here. `make run` and `make test` need only Python >= 3.11 with venv, make and the registries.
+SHELL := /bin/sh
+VENV := .venv/bin
+STORE ?= .run/store
+SERVE ?= 1
+export KUBESHARK_PLUGINS ?= $(CURDIR)/.run/plugins
+export KUBESHARK_IDENTITY ?= $(CURDIR)/.run/identity/identity.age
+
+.PHONY: setup run test test-slow check fuzz bench docs wheel clean help
+
+help:
+	@echo "make run    set up, build the example plugins, import the sample into an encrypted store, query it, serve it"
+	@echo "make test   the whole suite      make check  types, style, import directions"
+	@echo "make bench  compare with peers   make fuzz   parsers against hostile bytes   make wheel  build the wheel"
+
+setup:
+	@scripts/setup.sh
+
+run: setup
+	@scripts/run.sh "$(STORE)" "$(SERVE)"
+
+test:
+	@scripts/setup.sh test
+	@$(VENV)/pytest -n 2 --dist loadfile $(PYTEST)
+
+test-slow:
+	@scripts/setup.sh test
+	@$(VENV)/pytest -m slow $(PYTEST)
+
+check:
+	@scripts/setup.sh check test
+	@scripts/check.sh
+
+fuzz:
+	@scripts/setup.sh test
+	@tests/fuzz/run_all.sh
+
+bench:
+	@scripts/setup.sh bench
+	@$(VENV)/python -m benchmarks
+
+docs:
+	@scripts/setup.sh
+	@$(VENV)/python scripts/generate_docs.py
+
+wheel:
+	@scripts/setup.sh check
+	@$(VENV)/python -m build
+
+clean:
+	rm -rf .run build dist

