@@ -83,7 +83,7 @@ class ProtocolTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     long_name: str
     version: str = ""
     ports: list[int] = []
-    transports: list[Transport] = ["tcp"]
+    transports: list[Transport] = msgspec.field(default_factory=lambda: ["tcp"])
     priority: int = 100
     matcher: Literal["fifo", "key", "none"] = "fifo"
     order: Literal["direction", "turns"] = "direction"
