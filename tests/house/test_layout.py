@@ -12,6 +12,7 @@ ROOMS = {
     "core_capture": "kubeshark.core_capture",
     "extension_api": "kubeshark.extension_api",
     "hosts": "kubeshark.hosts",
+    "hub": "kubeshark.hub",
     "pipeline": "kubeshark.pipeline",
     "src/kubeshark": "kubeshark",
 }
@@ -48,7 +49,7 @@ def test_import_directions(root: Path) -> None:
 
 def test_typing_root_mirrors_the_import_names(root: Path) -> None:
     links = {path.name: path.resolve() for path in (root / "typing_root" / "kubeshark").iterdir()}
-    for folder in ("core_capture", "extension_api", "hosts", "pipeline"):
+    for folder in ("core_capture", "extension_api", "hosts", "hub", "pipeline"):
         assert links[folder] == root / folder
     for path in (root / "src" / "kubeshark").iterdir():
         if path.name != "__pycache__":
@@ -59,7 +60,7 @@ def test_no_logic_in_init_files(root: Path) -> None:
     """Thin `__init__`: imports, __all__, docstring. The façade's lazy __getattr__ is the one exception."""
     import ast
 
-    for folder in ("core_capture", "extension_api", "hosts", "pipeline"):
+    for folder in ("core_capture", "extension_api", "hosts", "hub", "pipeline"):
         for init in (root / folder).rglob("__init__.py"):
             for node in ast.parse(init.read_text()).body:
                 assert isinstance(node, ast.Import | ast.ImportFrom | ast.Assign | ast.AnnAssign | ast.Expr), init

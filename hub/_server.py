@@ -1,0 +1,51 @@
+"""Runs the application on this machine until Ctrl-C."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from ipaddress import ip_address
+
+import uvicorn
+
+from kubeshark.errors import StoreError, UsageError
+from kubeshark.hub._app import create_app
+from kubeshark.hub._auth import new_token
+from kubeshark.pipeline import Pipeline
+
+__all__ = ["serve"]
+
+
+def serve(pipeline: Pipeline, *, host: str, port: int, insecure: bool, announce: Callable[[str], None]) -> None:
+    """Serve a pipeline; `announce` gets the URL with the token once the port is open.
+
+    Raise UsageError for an address that others can reach unless `insecure`: there is no TLS yet.
+    """
+    if not _is_loopback(host) and not insecure:
+        raise UsageError(
+            f"{host} can be reached by others and there is no TLS", hint="use 127.0.0.1, or --insecure if you mean it"
+        )
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise StoreError(f"cannot serve on {host} port {port}: {error.strerror}", hint="try --port 0") from error
+    bound_port = listener.getsockname()[1]
+    shown = f"[{host}]" if ":" in host else host
+    names = {shown, "localhost"} if _is_loopback(host) else {shown, socket.gethostname()}
+    token = new_token()
+    app = create_app(pipeline, token=token, hosts=frozenset(f"{name}:{bound_port}" for name in names))
+    config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=2)
+    announce(f"http://{shown}:{bound_port}/?token={token}")
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
