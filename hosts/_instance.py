@@ -2,10 +2,13 @@
 
 `hosts/<language>/_instance.py` has the same three names in every language:
 
-* `prepare(folder, manifest) -> Prepared`: before the sandbox is up. May read the entry file and initialise the
-  language's runtime (V8, wasmtime); must not run or load for execution one byte of the plugin.
-* `open_instance(prepared, manifest) -> Instance`: after the sandbox is up. Loads the plugin; its constructors run here.
-* `SANDBOX`: a `Profile` (hosts/_sandbox.py): limits and system calls of this runtime beyond the common ones.
+* `SANDBOX`: the `Profile` (hosts/_sandbox.py) of this runtime.
+* `prepare(folder, manifest) -> Prepared`: before the sandbox is up, with the rights of whoever started us. Reads the
+  entry artefact and initialises the runtime (V8, wasmtime); runs not one instruction of the plugin.
+* `open_instance(prepared, manifest) -> Instance`: in the sandbox. Loads the plugin; its constructors run here.
+
+Importing the module happens in the zygote, once for all children: it must start no thread and open nothing for good.
+From `open_instance` on no file can be opened, so nothing may be imported lazily.
 """
 
 from __future__ import annotations

@@ -1,0 +1,67 @@
+"""One plugin's process, from the fork to its end: prepare, confine, load, seal, then answer batches.
+
+Control messages (SOCK_SEQPACKET, both directions one struct each) go over a socket, frames through shared memory: the
+request at 0, read-only here, the result behind it.
+"""
+
+from __future__ import annotations
+
+import mmap
+import socket
+import struct
+from importlib import import_module
+from pathlib import Path
+
+from kubeshark.extension_api._frame import REQUEST_BYTES, RESULT_BYTES
+from kubeshark.extension_api._manifest import read_manifest
+from kubeshark.hosts._instance import Instance, InstanceError
+from kubeshark.hosts._sandbox import confine, seal
+
+from kubeshark.errors import KubesharkError
+
+__all__ = ["ANSWER", "COMMAND", "FAILED", "LANGUAGE_PACKAGES", "OK", "serve"]
+
+COMMAND = struct.Struct("<II")  # hook, bytes of the request
+ANSWER = struct.Struct("<II")  # status, bytes of the result (or the hook bitmap); a FAILED answer's text follows
+OK, FAILED = 0, 1
+MAX_TEXT = 400
+
+LANGUAGE_PACKAGES = {"c": "c", "cpp": "c", "go": "go", "js": "js"}
+
+
+def serve(folder: str, memory_mb: int, control: socket.socket, memory: int) -> None:
+    """Run the plugin in `folder` until the control socket closes."""
+    try:
+        instance = _load(Path(folder), memory_mb)
+    except (InstanceError, KubesharkError, OSError, MemoryError) as error:
+        _say(control, FAILED, 0, str(error) or type(error).__name__)
+        return
+    request = memoryview(mmap.mmap(memory, REQUEST_BYTES, prot=mmap.PROT_READ))
+    result = memoryview(mmap.mmap(memory, RESULT_BYTES, offset=REQUEST_BYTES))
+    _say(control, OK, instance.hooks & 0xFFFFFFFF, "")
+    _answer(instance, control, request, result)
+
+
+def _load(folder: Path, memory_mb: int) -> Instance:
+    manifest = read_manifest(folder)
+    module = import_module(f"kubeshark.hosts.{LANGUAGE_PACKAGES[manifest.language]}._instance")
+    prepared = module.prepare(folder, manifest)
+    confine(module.SANDBOX, memory_mb)
+    instance: Instance = module.open_instance(prepared, manifest)
+    seal(module.SANDBOX)
+    return instance
+
+
+def _answer(instance: Instance, control: socket.socket, request: memoryview, result: memoryview) -> None:
+    while command := control.recv(COMMAND.size):
+        hook, length = COMMAND.unpack(command)
+        try:
+            written = instance.call(hook, request[:length], result)
+        except (InstanceError, MemoryError) as error:
+            _say(control, FAILED, 0, str(error) or type(error).__name__)
+            return
+        control.send(ANSWER.pack(OK, written))
+
+
+def _say(control: socket.socket, status: int, value: int, text: str) -> None:
+    control.send(ANSWER.pack(status, value) + text.encode("utf-8", "replace")[:MAX_TEXT])

@@ -1,0 +1,85 @@
+"""The zygote: a clean process that forks one child per plugin.
+
+It is exec'ed, never forked, by the embedding process, with an empty environment and one inherited descriptor: what
+the embedding process knows (keys above all) was never in its memory, nor in any child's. It has one thread, runs no
+plugin code, and ends when the embedding process does; its children end with it.
+
+Requests and replies are JSON over SOCK_SEQPACKET: `start` (with two descriptors: control socket, shared memory) forks
+and gives a process id; `end` kills a child, however it fares, and gives its wait status.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import sys
+from importlib import import_module
+from typing import Any, NoReturn
+
+from kubeshark.hosts._child import LANGUAGE_PACKAGES, serve
+from kubeshark.hosts._sandbox import die_with_parent
+
+__all__ = ["MAX_REQUEST", "main"]
+
+MAX_REQUEST = 64 << 10
+CHILD_FAILED = 70  # EX_SOFTWARE: an exception that we do not know left the child
+
+
+def main(descriptor: int) -> None:
+    """Serve requests from the socket with this number until it closes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    channel = socket.socket(fileno=descriptor)
+    children: set[int] = set()
+    while True:
+        message, descriptors, _, _ = socket.recv_fds(channel, MAX_REQUEST, 2)
+        if not message:
+            break
+        request = json.loads(message)
+        if request["do"] == "start":
+            pid = _start(request, channel, *descriptors)
+            children.add(pid)
+            reply = {"pid": pid}
+        else:
+            reply = {"status": _end(request["pid"], children)}
+        for number in descriptors:
+            os.close(number)
+        channel.send(json.dumps(reply).encode())
+    for pid in list(children):
+        _end(pid, children)
+
+
+def _start(request: dict[str, Any], channel: socket.socket, control: int, memory: int) -> int:
+    # Imported here, once, so that every later child starts with the module in memory.
+    import_module(f"kubeshark.hosts.{LANGUAGE_PACKAGES[request['language']]}._instance")
+    parent = os.getpid()
+    pid = os.fork()
+    if pid:
+        return pid
+    channel.close()
+    _run_child(parent, request, control, memory)
+
+
+def _run_child(parent: int, request: dict[str, Any], control: int, memory: int) -> NoReturn:
+    """Never return, whatever happens: a child that escaped into the zygote's loop would be a second zygote."""
+    status = CHILD_FAILED
+    try:
+        die_with_parent(parent)
+        serve(request["folder"], request["memory_mb"], socket.socket(fileno=control), memory)
+        status = 0
+    finally:
+        os._exit(status)
+
+
+def _end(pid: int, children: set[int]) -> int:
+    """Kill and reap: a process that ended by itself keeps its own status."""
+    if pid not in children:
+        return 0
+    children.discard(pid)
+    os.kill(pid, signal.SIGKILL)
+    return os.waitpid(pid, 0)[1]
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

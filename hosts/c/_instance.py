@@ -1,0 +1,115 @@
+"""Runs a plugin compiled to a shared object (C, C++), in the sandboxed child.
+
+The object is copied into a sealed memory file before the sandbox is up, and loaded from there after: the loader opens
+nothing else, because the system libraries that a plugin may need are in the process already. A plugin that needs
+another library links it statically.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cffi import FFI
+from kubeshark.extension_api._frame import ABI_VERSION
+from kubeshark.extension_api._manifest import Manifest
+from kubeshark.hosts._instance import InstanceError
+from kubeshark.hosts._sandbox import READ_ONLY, Profile
+from kubeshark.hosts._seccomp import ALLOW
+
+__all__ = ["SANDBOX", "CInstance", "Prepared", "open_instance", "prepare"]
+
+MAX_OBJECT_BYTES = 64 << 20
+_SYSTEM_LIBRARIES = ("libc.so.6", "libm.so.6", "libdl.so.2", "libpthread.so.0", "librt.so.1", "libgcc_s.so.1")
+_CPP_LIBRARIES = ("libstdc++.so.6",)
+
+SANDBOX = Profile(
+    loading={
+        "openat": READ_ONLY,  # Landlock leaves only the memory file to open
+        "fstat": ALLOW,
+        "getcwd": ALLOW,
+        "newfstatat": ALLOW,
+        "pread64": ALLOW,
+    },
+    overhead_mb=48,
+    needs_landlock=True,
+)
+
+_FFI = FFI()
+_FFI.cdef(
+    """
+    uint32_t ks_abi(void);
+    uint32_t ks_hooks(void);
+    int64_t ks_call(uint32_t hook, const uint8_t *in, uint64_t in_len, uint8_t *out, uint64_t out_cap);
+    """
+)
+# Parsing happens at first use: here, so that every child inherits the result.
+_FFI.typeof("int64_t(*)(uint32_t, const uint8_t *, uint64_t, uint8_t *, uint64_t)")
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    descriptor: int  # of a sealed memory file that holds the object
+
+
+def prepare(folder: Path, manifest: Manifest) -> Prepared:
+    """Copy the object into memory, where nobody can change it any more."""
+    try:
+        with (folder / manifest.entry).open("rb") as file:
+            data = file.read(MAX_OBJECT_BYTES + 1)
+    except OSError as error:
+        raise InstanceError(f"{manifest.entry} cannot be read: {error.strerror}") from error
+    if len(data) > MAX_OBJECT_BYTES:
+        raise InstanceError(f"{manifest.entry} is larger than {MAX_OBJECT_BYTES:,} bytes")
+    for name in _SYSTEM_LIBRARIES + (_CPP_LIBRARIES if manifest.language == "cpp" else ()):
+        try:
+            ctypes.CDLL(name)
+        except OSError:
+            continue  # another libc: a plugin that needs it will say so when it is loaded
+    descriptor = os.memfd_create("plugin", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    with open(descriptor, "wb", closefd=False) as memory:
+        memory.write(data)
+    seals = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
+    fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, seals)
+    return Prepared(descriptor)
+
+
+def open_instance(prepared: Prepared, manifest: Manifest) -> CInstance:
+    """Load the object; its constructors run here."""
+    path = f"/proc/self/fd/{prepared.descriptor}"
+    try:
+        library = _FFI.dlopen(path, _FFI.RTLD_NOW | _FFI.RTLD_LOCAL)
+        abi, hooks, call = library.ks_abi, library.ks_hooks, library.ks_call
+    except (OSError, AttributeError) as error:
+        message = str(error).replace(path, manifest.entry)
+        raise InstanceError(f"cannot be loaded: {message.splitlines()[0]}") from error
+    if abi() != ABI_VERSION:
+        raise InstanceError(f"is of ABI {abi()}, not {ABI_VERSION}: build it with this version's SDK")
+    return CInstance(int(hooks()), call)
+
+
+class CInstance:
+    """A loaded object."""
+
+    def __init__(self, hooks: int, call: Any) -> None:
+        self.hooks = hooks
+        self._call = call
+        self._out: tuple[memoryview, Any] | None = None
+
+    def call(self, hook: int, frame: memoryview, out: memoryview) -> int:
+        """See `Instance.call`."""
+        if self._out is None or self._out[0] is not out:
+            self._out = out, _FFI.from_buffer("uint8_t[]", out, require_writable=True)
+        written = self._call(hook, _FFI.from_buffer("uint8_t[]", frame), len(frame), self._out[1], len(out))
+        if written > 0:
+            return int(written)
+        if written == 0:
+            raise InstanceError("ks_call failed")
+        raise InstanceError(f"a result of {-written:,} bytes is over the limit of {len(out):,}")
+
+    def close(self) -> None:
+        """Nothing to free: the process ends. Unloading would run destructors for nothing."""
