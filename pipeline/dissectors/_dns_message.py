@@ -1,0 +1,176 @@
+"""DNS messages off the wire (RFC 1035 §4): header, questions, where each record's data lies.
+
+Never raises on hostile bytes: what was read before the damage is kept, and `DnsMessage.error` says where it begins.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from struct import Struct
+
+__all__ = ["HEADER_BYTES", "FormatError", "DnsMessage", "Question", "Record", "parse_message", "read_name"]
+
+HEADER = Struct(">6H")
+HEADER_BYTES = HEADER.size
+RECORD = Struct(">HHIH")
+QUESTION = Struct(">HH")
+MAX_NAME = 255
+"""Bytes of a name on the wire, RFC 1035 §2.3.4."""
+MAX_POINTERS = 32
+"""Compression pointers in one name. Encoders need one; chains of them only cost time."""
+OPT = 41
+
+_PLAIN = re.compile(rb"[!-\-/-\[\]-~]*")  # printable ASCII without space, dot and backslash
+
+
+class FormatError(Exception):
+    """A name or record that cannot be read; never leaves the DNS dissector."""
+
+    def __init__(self, reason: str, offset: int) -> None:
+        super().__init__(f"{reason} at {offset}")
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    name: str
+    type: int
+    rclass: int
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    name: str
+    type: int
+    rclass: int
+    ttl: int
+    start: int  # of the record's data in the message
+    end: int
+
+
+@dataclass(slots=True)
+class DnsMessage:
+    """One message; the sections hold what could be read."""
+
+    data: bytes
+    id: int = 0
+    flags: int = 0
+    questions: list[Question] = field(default_factory=list)
+    answers: list[Record] = field(default_factory=list)
+    authorities: list[Record] = field(default_factory=list)
+    additionals: list[Record] = field(default_factory=list)
+    end: int = 0  # behind the last record read
+    error: str = ""
+
+    @property
+    def is_response(self) -> bool:
+        return bool(self.flags & 0x8000)
+
+    @property
+    def opcode(self) -> int:
+        return self.flags >> 11 & 15
+
+    @property
+    def rcode(self) -> int:
+        """The response code with the eight bits that EDNS adds (RFC 6891 §6.1.3)."""
+        extended = next((record.ttl >> 24 for record in self.additionals if record.type == OPT), 0)
+        return extended << 4 | self.flags & 15
+
+
+def parse_message(data: bytes) -> DnsMessage:
+    """Read one message; bytes behind its last record are an error, and kept out of it."""
+    message = DnsMessage(data)
+    if len(data) < HEADER_BYTES:
+        message.error = f"truncated: {len(data)} bytes are no DNS header"
+        return message
+    message.id, message.flags, questions, *counts = HEADER.unpack_from(data)
+    at = HEADER_BYTES
+    try:
+        for _ in range(questions):
+            question, at = _read_question(data, at)
+            message.questions.append(question)
+        for section, count in zip((message.answers, message.authorities, message.additionals), counts, strict=True):
+            for _ in range(count):
+                record = _read_record(data, at)
+                section.append(record)
+                at = record.end
+    except FormatError as error:
+        message.error = f"malformed: {error}"
+    else:
+        if at < len(data):
+            message.error = f"malformed: {len(data) - at} bytes behind the last record at {at}"
+    message.end = at
+    return message
+
+
+def _read_question(data: bytes, at: int) -> tuple[Question, int]:
+    name, at = read_name(data, at)
+    end = at + QUESTION.size
+    if end > len(data):
+        raise FormatError("question ends early", at)
+    return Question(name, *QUESTION.unpack_from(data, at)), end
+
+
+def _read_record(data: bytes, at: int) -> Record:
+    name, at = read_name(data, at)
+    start = at + RECORD.size
+    if start > len(data):
+        raise FormatError("record ends early", at)
+    rtype, rclass, ttl, length = RECORD.unpack_from(data, at)
+    if start + length > len(data):
+        raise FormatError(f"record data of {length} bytes ends early", start)
+    return Record(name, rtype, rclass, ttl, start, start + length)
+
+
+def read_name(data: bytes, at: int) -> tuple[str, int]:
+    """Return (name without trailing dot, offset behind it); the root is ".".
+
+    A compression pointer must point before the labels that hold it (RFC 1035 §4.1.4: "a prior occurrence"), so that
+    reading always ends. Raise FormatError.
+    """
+    labels: list[bytes] = []
+    end, first, size, pointers = -1, at, 1, 0
+    try:
+        while length := data[at]:
+            if length < 64:
+                at += 1
+                labels.append(data[at : at + length])
+                at += length
+                size += 1 + length
+                if size > MAX_NAME:
+                    raise FormatError("name longer than 255 bytes", first)
+            elif length >= 192:
+                target = (length & 63) << 8 | data[at + 1]
+                pointers += 1
+                if target >= first or pointers > MAX_POINTERS:
+                    raise FormatError("pointer that does not point back", at)
+                if end < 0:
+                    end = at + 2
+                at = first = target
+            else:
+                raise FormatError("unknown label type", at)
+    except IndexError:
+        raise FormatError("name ends early", len(data)) from None
+    if end < 0:
+        end = at + 1
+    if not labels:
+        return ".", end
+    if all(map(_PLAIN.fullmatch, labels)):
+        return b".".join(labels).decode("ascii"), end
+    return ".".join(map(_label_text, labels)), end
+
+
+def _label_text(label: bytes) -> str:
+    """Escape what would be mistaken (RFC 1035 §5.1); UTF-8 stays readable, mDNS uses it (RFC 6762 §16)."""
+    try:
+        text = label.decode()
+    except UnicodeDecodeError:
+        text = label.decode("latin-1")
+        return "".join(c if c.isascii() and c.isprintable() else f"\\{ord(c):03d}" for c in _escaped(text))
+    if text.isprintable():
+        return _escaped(text)
+    return "".join(c if c.isprintable() else "".join(f"\\{b:03d}" for b in c.encode()) for c in _escaped(text))
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace(".", "\\.")
