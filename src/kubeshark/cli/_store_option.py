@@ -1,0 +1,24 @@
+"""The options that say which store, and from when to when."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+__all__ = ["add_store_option", "add_time_options", "store_path"]
+
+DEFAULT = "~/.kubeshark/store"
+
+
+def add_store_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--store", metavar="DIR", help=f"default: $KUBESHARK_STORE, else {DEFAULT}")
+
+
+def store_path(args: argparse.Namespace) -> Path:
+    return Path(args.store or os.environ.get("KUBESHARK_STORE") or DEFAULT).expanduser()
+
+
+def add_time_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--since", metavar="T", help='RFC 3339, "2026-03-14 22:00" (local), now, or -15m')
+    parser.add_argument("--until", metavar="T", help="the same")

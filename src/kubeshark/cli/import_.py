@@ -1,0 +1,71 @@
+"""kubeshark import FILE...: capture files into an encrypted store."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import Any
+
+from kubeshark.cli._progress import Progress
+from kubeshark.cli._store_option import add_store_option, store_path
+
+__all__ = ["add_parser"]
+
+EXAMPLES = """examples:
+  kubeshark import capture.pcap
+  kubeshark import *.pcapng.gz --store ./store
+  tcpdump -w - -c 1000 | kubeshark import -
+
+Repeating an import resumes it, or says that it is already there.
+"""
+
+
+def add_parser(commands: Any, name: str, summary: str) -> None:
+    parser = commands.add_parser(
+        name,
+        help=summary,
+        description="Read capture files (pcap, pcapng, .gz, .zst, - for standard input) into an encrypted store.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("files", nargs="+", metavar="FILE")
+    add_store_option(parser)
+    parser.add_argument("--output", choices=("text", "json"), default="text")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    from kubeshark.errors import InputError
+    from kubeshark.pipeline import Pipeline
+
+    totals = dict.fromkeys(("packets", "bytes", "flows", "segments", "skipped"), 0)
+    problems: list[str] = []
+    readable = 0
+    with Pipeline.open(store_path(args), create=True) as pipeline:
+        for file in args.files:
+            with Progress(f"importing {file}") as progress:
+                try:
+                    result = pipeline.import_file(file, on_progress=progress.show)
+                except (InputError, OSError) as error:
+                    text = str(error) if isinstance(error, InputError) else f"{file}: {error.strerror or error}"
+                    problems.append(text)
+                    continue
+            readable += 1
+            problems += [f"{file}: {problem}" for problem in result.problems]
+            if result.already_there and args.output == "text":
+                print(f"{file} is already in the store: {result.packets:,} packets")
+            for key in totals:
+                totals[key] += getattr(result, key)
+    for problem in problems:
+        print(f"kubeshark: {problem}", file=sys.stderr)
+    if args.output == "json":
+        print(json.dumps(totals))
+    else:
+        print(
+            f"imported {totals['packets']:,} packets, {totals['bytes']:,} bytes, {totals['flows']:,} flows"
+            f" in {totals['segments']} segments; {totals['skipped']} skipped"
+        )
+    if not problems:
+        return 0
+    return 3 if readable else 1

@@ -1,0 +1,61 @@
+"""kubeshark query [KFL]: entries of a store."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from typing import Any
+
+from kubeshark.cli._output import add_output_options, parse_fields, print_entries
+from kubeshark.cli._progress import Progress
+from kubeshark.cli._store_option import add_store_option, add_time_options, store_path
+
+__all__ = ["add_parser"]
+
+EXAMPLES = """examples:
+  kubeshark query 'http && status_code >= 400'
+  kubeshark query 'dns && status_code != 0' --since -1h --output jsonl
+  kubeshark query http --fields timestamp,src.ip,method,url,status_code
+  kubeshark query 'dst.ip.inCidr("10.0.0.0/8")' --explain
+"""
+
+
+def add_parser(commands: Any, name: str, summary: str) -> None:
+    parser = commands.add_parser(
+        name,
+        help=summary,
+        description="Dissect what a KFL expression selects, in time order. Without one: all messages and connections.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("kfl", nargs="?", default="", metavar="KFL")
+    add_store_option(parser)
+    add_output_options(parser)
+    add_time_options(parser)
+    parser.add_argument("--explain", action="store_true", help="say on stderr what was pushed down, read and built")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    from kubeshark.pipeline import Pipeline, parse_time
+
+    now_ns = time.time_ns()
+    with Pipeline.open(store_path(args)) as pipeline, Progress("query", " segments") as progress:
+        query = pipeline.query(
+            args.kfl,
+            since_ns=parse_time(args.since, now_ns) if args.since else None,
+            until_ns=parse_time(args.until, now_ns) if args.until else None,
+            limit=args.limit,
+            on_progress=progress.show if args.output == "jsonl" or not sys.stdout.isatty() else None,
+        )
+        fields = parse_fields(args.fields, pipeline.variables)
+        print_entries(query, args, fields)
+        if args.explain:
+            for line in query.explain():
+                print(line, file=sys.stderr)
+        for notice in query.notices:
+            print(f"kubeshark: {notice}", file=sys.stderr)
+        for problem in query.problems:
+            print(f"kubeshark: {problem}", file=sys.stderr)
+        return 3 if query.problems else 0

@@ -1,0 +1,42 @@
+"""kubeshark serve: a store as JSON and a plain page, on this machine."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from kubeshark.cli._store_option import add_store_option, store_path
+
+__all__ = ["add_parser"]
+
+
+def add_parser(commands: Any, name: str, summary: str) -> None:
+    parser = commands.add_parser(
+        name,
+        help=summary,
+        description="Serve a store until Ctrl-C. The printed URL carries a token that is needed for everything.",
+        epilog="example: kubeshark serve --store ./store --port 8899",
+    )
+    add_store_option(parser)
+    parser.add_argument("--host", default="127.0.0.1", help="default: 127.0.0.1")
+    parser.add_argument("--port", type=int, default=8899, help="default: 8899; 0 picks a free one")
+    parser.add_argument("--insecure", action="store_true", help="serve without TLS on an address others can reach")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    from kubeshark.errors import UsageError
+    from kubeshark.hub import serve
+    from kubeshark.pipeline import Pipeline
+
+    if not 0 <= args.port <= 65_535:
+        raise UsageError(f"--port {args.port} is not a port", hint="use 0 to 65535")
+    with Pipeline.open(store_path(args)) as pipeline:
+        serve(
+            pipeline,
+            host=args.host,
+            port=args.port,
+            insecure=args.insecure,
+            announce=lambda url: print(f"serving {store_path(args)} at {url}", flush=True),
+        )
+    return 0

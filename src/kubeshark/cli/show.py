@@ -1,0 +1,39 @@
+"""kubeshark show ID: one entry with all its parts."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from kubeshark.cli._store_option import add_store_option, store_path
+
+__all__ = ["add_parser"]
+
+
+def add_parser(commands: Any, name: str, summary: str) -> None:
+    parser = commands.add_parser(
+        name,
+        help=summary,
+        description="Dissect one stream again and show one entry of it. Ids come from query.",
+        epilog="example: kubeshark show 20260314T220300Z-lab-0001-41-0",
+    )
+    parser.add_argument("id", metavar="ID")
+    add_store_option(parser)
+    parser.add_argument("--output", choices=("text", "json"), default="text")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    from kubeshark.errors import StoreError
+    from kubeshark.pipeline import Pipeline, to_text
+
+    with Pipeline.open(store_path(args)) as pipeline:
+        entry = pipeline.entry(args.id)
+        if entry is None:
+            raise StoreError(f"no entry {args.id}", hint="its segment was pruned, or other plugins dissect it now")
+        if args.output == "json":
+            print(json.dumps(entry.to_dict(), ensure_ascii=False))
+        else:
+            print(to_text(entry.representation()))
+    return 0
