@@ -1,0 +1,102 @@
+package plugin
+
+// caller keeps the buffers of one plugin from call to call, so that the hot path allocates nothing.
+type caller struct {
+	item     Item
+	messages Messages
+	json     []byte
+	result   result
+}
+
+// call answers one request frame; the result is valid until the next call.
+func (c *caller) call(frame []byte) ([]byte, error) {
+	request, err := parseRequest(frame)
+	if err != nil {
+		return nil, err
+	}
+	switch request.hook {
+	case hookProbe:
+		return c.probe(registered.(Prober), &request), nil
+	case hookDissect:
+		return c.dissect(registered.(Dissector), &request), nil
+	case hookFilter:
+		return c.filter(registered.(Filterer), &request)
+	case hookRender:
+		return c.render(registered.(Renderer), &request)
+	}
+	return nil, errFrame
+}
+
+func (c *caller) probe(plugin Prober, request *request) []byte {
+	c.result.start(request.hook, len(request.items))
+	verdicts := c.result.grow(len(request.items))
+	for i := range request.items {
+		wire := &request.items[i]
+		c.item.set(wire, request.data(wire))
+		verdicts[i] = byte(plugin.Probe(&c.item))
+	}
+	return c.result.finish(0, 0, 0)
+}
+
+func (c *caller) dissect(plugin Dissector, request *request) []byte {
+	c.messages.reset()
+	for i := range request.items {
+		wire := &request.items[i]
+		c.item.set(wire, request.data(wire))
+		c.messages.begin(i, len(c.item.Data))
+		consumed := plugin.Dissect(&c.item, &c.messages)
+		if consumed < 0 || consumed > len(c.item.Data) {
+			panic("plugin.Dissector: consumed more than there is")
+		}
+		c.messages.consumed = append(c.messages.consumed, uint32(consumed))
+	}
+	c.result.start(request.hook, len(request.items))
+	return c.messages.appendTo(&c.result)
+}
+
+func (c *caller) filter(plugin Filterer, request *request) ([]byte, error) {
+	c.result.start(request.hook, len(request.items))
+	answers := c.result.grow(len(request.items))
+	for i := range request.items {
+		wire := &request.items[i]
+		values, err := parseValues(request.data(wire))
+		if err != nil {
+			return nil, err
+		}
+		answer, err := plugin.Filter(Filter(wire.argument), values)
+		switch {
+		case err != nil:
+			answers[i] = 2
+		case answer:
+			answers[i] = 1
+		default:
+			answers[i] = 0
+		}
+	}
+	return c.result.finish(0, 0, 0), nil
+}
+
+func (c *caller) render(plugin Renderer, request *request) ([]byte, error) {
+	if len(request.items)%2 != 0 {
+		return nil, errFrame
+	}
+	entries := len(request.items) / 2
+	c.result.start(request.hook, entries)
+	spans := make([]uint64, entries)
+	c.json = c.json[:0]
+	for i := range spans {
+		var halves [2][]byte
+		for j := range halves {
+			wire := &request.items[2*i+j]
+			halves[wire.direction&1] = request.data(wire)
+		}
+		start := len(c.json)
+		if shown := plugin.Render(halves[0], halves[1]); shown != nil {
+			c.json = shown.appendJSON(c.json)
+		}
+		spans[i] = pack(start, len(c.json)-start)
+	}
+	copy(c.result.grow(8*entries), asBytes(spans))
+	copy(c.result.grow(len(c.json)), c.json)
+	return c.result.finish(0, 0, len(c.json)), nil
+}

@@ -1,0 +1,3 @@
+module kubeshark.dev/plugin
+
+go 1.24
