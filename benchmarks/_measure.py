@@ -1,0 +1,68 @@
+"""Takes turns between us and a peer and gives the median ratio of CPU times."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["Missing", "Result", "alternate", "command_cpu", "need", "worker_cpu"]
+
+
+class Missing(Exception):
+    """A peer is not installed; the message says how to get it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One line of the table: `ratio` is the peer's cost over ours (or what `unit` says)."""
+
+    row: int
+    case: str
+    peer: str
+    ratio: float
+    target: float
+    better: str  # "higher" or "lower"
+    note: str = ""
+
+    @property
+    def is_met(self) -> bool:
+        return self.ratio >= self.target if self.better == "higher" else self.ratio <= self.target
+
+
+def need(program: str, package: str) -> str:
+    """Return the path of a peer's program, or raise Missing."""
+    found = shutil.which(program)
+    if found is None:
+        raise Missing(f"{program} is not installed: apt-get install {package}")
+    return found
+
+
+def command_cpu(command: Sequence[str], **options: object) -> float:
+    """Run a command to its end; return its CPU seconds (user + system, children included)."""
+    before = os.times()
+    done = subprocess.run(command, capture_output=True, check=False, **options)  # type: ignore[call-overload]
+    after = os.times()
+    if done.returncode:
+        raise RuntimeError(f"{command[0]} failed: {done.stderr.decode(errors='replace')[-500:]}")
+    return after.children_user - before.children_user + after.children_system - before.children_system
+
+
+def worker_cpu(code: str, *arguments: str | Path) -> list[float]:
+    """Run a snippet in a fresh interpreter; it prints numbers, the first is CPU seconds without imports."""
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"worker failed: {done.stderr[-1000:]}")
+    return [float(number) for number in done.stdout.split()]
+
+
+def alternate(ours: Callable[[], float], peer: Callable[[], float], runs: int) -> tuple[float, float]:
+    """Return the median CPU seconds of (ours, peer), one after the other `runs` times; the first pair warms up."""
+    pairs = [(ours(), peer()) for _ in range(runs + 1)][1:]
+    return statistics.median(a for a, _ in pairs), statistics.median(b for _, b in pairs)
