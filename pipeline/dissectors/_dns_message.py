@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass, field
 from struct import Struct
 
-__all__ = ["HEADER_BYTES", "FormatError", "DnsMessage", "Question", "Record", "parse_message", "read_name"]
+__all__ = ["HEADER_BYTES", "DnsMessage", "FormatError", "Question", "Record", "parse_message", "read_name"]
 
 HEADER = Struct(">6H")
 HEADER_BYTES = HEADER.size

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from ipaddress import IPv6Address
 
-from kubeshark.pipeline.dissectors._dns_message import FormatError, DnsMessage, Record, read_name
+from kubeshark.pipeline.dissectors._dns_message import DnsMessage, FormatError, Record, read_name
 from kubeshark.pipeline.dissectors._text import text
 
 __all__ = ["OPCODES", "RCODES", "class_name", "record_text", "type_name"]
