@@ -1,0 +1,169 @@
+"""The Core protocol, answered in plain Python."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from kubeshark.core_capture._columns import (
+    ARENA,
+    FLOW,
+    NO_FLOW,
+    PACKET,
+    Buffer,
+    Decoded,
+    Direction,
+    FlowStreams,
+)
+from kubeshark.core_capture._records import RECORD_HEADER_BYTES
+from kubeshark.core_capture.reference._decode import DecodedPacket, decode_packets, record_offsets
+from kubeshark.core_capture.reference._flows import Flow, FlowTable, direction_of
+from kubeshark.core_capture.reference._streams import RST, SYN, Segment, assemble_direction
+from numpy.typing import NDArray
+
+__all__ = ["ReferenceCore"]
+
+TCP = 6
+
+
+class ReferenceCore:
+    """The readable core. Stateless; limits are in `_limits`."""
+
+    name = "reference"
+
+    def offsets(self, data: Buffer) -> tuple[NDArray[Any], int]:
+        """Return the offsets (u8) of all whole records and where they end."""
+        offsets, end = _offsets(bytes(data))
+        return np.array(offsets, dtype=np.uint64), end
+
+    def decode(self, data: Buffer, link_type: int) -> Decoded:
+        """Decode whole records of one link type. Raises ValueError for 4 GiB or more: PACKET counts offsets in u4."""
+        if len(data) > 0xFFFF_FFFF:
+            raise ValueError("records of 4 GiB or more at once")
+        content = bytes(data)
+        offsets, end = _offsets(content)
+        packets = decode_packets(content, offsets, link_type)
+        table = FlowTable()
+        rows = [
+            NO_FLOW if packet.found is None else table.add(index, packet.time_ns, packet.found)
+            for index, packet in enumerate(packets)
+        ]
+        arena, arena_index = _arena(packets)
+        return Decoded(
+            data=data,
+            packets=np.array([_packet_row(p, row) for p, row in zip(packets, rows, strict=True)], dtype=PACKET),
+            flows=np.array([_flow_row(flow) for flow in table.flows], dtype=FLOW),
+            arena=arena,
+            arena_index=arena_index,
+            end=end,
+        )
+
+    def assemble(self, decoded: Decoded, flows: Sequence[int] | NDArray[Any]) -> list[FlowStreams]:
+        """Reassemble these flows, in the given order. Holds the streams and one copy of their packets' payload."""
+        packets = decoded.packets
+        by_flow = np.lexsort((packets["time_ns"], packets["flow"]))  # stable: then by index
+        sorted_flows = packets["flow"][by_flow]
+        streams = []
+        for flow in map(int, flows):
+            low, high = np.searchsorted(sorted_flows, [flow, flow + 1])
+            own = by_flow[low:high].astype(np.uint32)
+            is_tcp = int(decoded.flows[flow]["transport"]) == TCP
+            sides = (_side(decoded, flow, own, 0), _side(decoded, flow, own, 1)) if is_tcp else None
+            streams.append(FlowStreams(flow, sides, own))
+        return streams
+
+    def gather(self, data: Buffer, offsets: NDArray[Any], order: NDArray[Any]) -> bytearray:
+        """Return the records at offsets[order[0]], offsets[order[1]], … one behind the other.
+
+        Raises IndexError or ValueError where `order` or `offsets` point outside.
+        """
+        view = memoryview(data)
+        gathered = bytearray()
+        for index in order.tolist():
+            if index < 0:
+                raise IndexError("order holds a negative index")
+            start = int(offsets[index])
+            end = start + RECORD_HEADER_BYTES
+            end += int.from_bytes(view[start + 8 : start + 12], "little")
+            if start + RECORD_HEADER_BYTES > len(view) or end > len(view):
+                raise ValueError(f"no whole record at {start}")
+            gathered += view[start:end]
+        return gathered
+
+
+def _offsets(content: bytes) -> tuple[list[int], int]:
+    *offsets, end = record_offsets(content)
+    return offsets, end
+
+
+def _arena(packets: list[DecodedPacket]) -> tuple[bytes, NDArray[Any]]:
+    """Lay the reassembled datagrams one behind the other, by packet."""
+    rows: list[tuple[int, int, int]] = []
+    arena = bytearray()
+    for index, packet in enumerate(packets):
+        if packet.found is not None and packet.found.datagram is not None:
+            rows.append((index, len(arena), len(packet.found.datagram)))
+            arena += packet.found.datagram
+    return bytes(arena), np.array(rows, dtype=ARENA)
+
+
+def _packet_row(packet: DecodedPacket, flow: int) -> tuple[int, ...]:
+    found = packet.found
+    if found is None:
+        return (packet.time_ns, packet.offset, flow, 0, 0, 0, 0, 0, 0, 0, 0)
+    return (
+        packet.time_ns,
+        packet.offset,
+        flow,
+        found.sequence,
+        found.payload_length,
+        found.payload_offset,
+        found.transport_offset,
+        found.flags,
+        direction_of(found),
+        found.transport,
+        int(found.bits),
+    )
+
+
+def _flow_row(flow: Flow) -> tuple[Any, ...]:
+    version, transport, a, port_a, b, port_b, _ = flow.key
+    return (
+        _address(a),
+        _address(b),
+        port_a,
+        port_b,
+        transport,
+        version,
+        flow.client,
+        int(flow.tunnel),
+        flow.vlan,
+        int(flow.bits),
+        flow.carrier,
+        flow.first_packet,
+        0,
+        flow.first_ns,
+        flow.last_ns,
+        tuple(flow.packets),
+        tuple(flow.bytes),
+        tuple(isn or 0 for isn in flow.isn),
+    )
+
+
+def _address(address: bytes) -> tuple[int, ...]:
+    return tuple(address.ljust(16, b"\0"))
+
+
+def _side(decoded: Decoded, flow: int, own: NDArray[Any], direction: int) -> Direction:
+    """Reassemble the packets of one direction; `own` are the flow's, in time order."""
+    rows = decoded.packets[own]
+    is_ours = rows["direction"] == direction
+    has_syn = bool(np.any(rows[is_ours]["flags"] & (SYN | RST) == SYN))
+    segments = (
+        Segment(packet, sequence, flags, bytes(decoded.payload(packet)))
+        for packet, sequence, flags in zip(
+            own[is_ours].tolist(), rows[is_ours]["seq"].tolist(), rows[is_ours]["flags"].tolist(), strict=True
+        )
+    )
+    return assemble_direction(segments, int(decoded.flows[flow]["isn"][direction]) if has_syn else None)
