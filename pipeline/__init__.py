@@ -1,1 +1,8 @@
-"""(described by its first module)"""
+"""The flow: stored packets in, dissected entries out, with hook points at every stage."""
+
+from kubeshark.pipeline._entry import Entry, EntryError, EntryId
+from kubeshark.pipeline._files import FileDissection
+from kubeshark.pipeline._plugins import Plugins
+from kubeshark.pipeline._time import parse_time, rfc3339
+
+__all__ = ["Entry", "EntryError", "EntryId", "FileDissection", "Plugins", "parse_time", "rfc3339"]

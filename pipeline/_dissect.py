@@ -22,7 +22,7 @@ from kubeshark.pipeline._matcher import Exchange, Timed, pair
 from kubeshark.pipeline._plugins import Binding, Plugins
 from kubeshark.pipeline._segments import FlowPart, Selection
 from kubeshark.pipeline._streams import FlowStream
-from kubeshark.pipeline.dissectors import CONN, conn_message, raw_binding
+from kubeshark.pipeline.dissectors import CONN, conn_message
 
 __all__ = ["Dissector", "connection_entry"]
 
@@ -118,8 +118,8 @@ class Dissector:
                 if messages:
                     found[at].append((binding, messages))
         for at, stream in enumerate(streams):
-            if not found[at] and _has_payload(stream) and (binding := raw_binding(stream.transport)):
-                found[at].append((binding, binding.dissect(protocol=binding.protocol, streams=[stream])[0]))
+            if not found[at] and _has_payload(stream) and (raw := self.plugins.fallbacks.get(stream.transport)):
+                found[at].append((raw, raw.dissect(protocol=raw.protocol, streams=[stream])[0]))
         return found
 
 

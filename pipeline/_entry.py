@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from kubeshark.extension_api import Endpoint, Message, MessageKind, ProtocolSpec, Value
+from kubeshark.extension_api import Endpoint, Message, MessageKind, ProtocolSpec, Representation, Value
+from kubeshark.pipeline._display import representation_document
 from kubeshark.pipeline._facts import StreamFacts
 from kubeshark.pipeline._matcher import Exchange, Timed
 from kubeshark.pipeline._time import rfc3339
@@ -130,6 +131,54 @@ class Entry:
     def is_built(self) -> bool:
         return bool(self._documents)
 
+    @property
+    def total_size(self) -> int:
+        """Bytes of request and response, or of the event."""
+        return sum(timed.message.end - timed.message.start for timed in self.messages())
+
+    def row(self) -> dict[str, Any]:
+        """Return the row of a list (entries.md §5)."""
+        return self.facts.origin.display.row(self)
+
+    def representation(self) -> Representation:
+        """Return the sections that show this entry, from the renderer that knows it best."""
+        return self.facts.origin.display.representation(self)
+
+    def wrapper(self) -> dict[str, Any]:
+        """Return what a detail view needs: {protocol, representation, data, base}."""
+        return {
+            "protocol": self.protocol_document(),
+            "representation": representation_document(self.representation()),
+            "data": self.to_dict(),
+            "base": self.row(),
+        }
+
+    def error_document(self) -> dict[str, str] | None:
+        return {"type": self.error.type, "msg": self.error.message} if self.error else None
+
+    def capture_document(self) -> dict[str, Any]:
+        source = self.facts.origin.source
+        return {"backend": source, "source": source, "proxy": None, "vlan": self.facts.vlan_document()}
+
+    def protocol_document(self) -> dict[str, Any]:
+        """Return the protocol as entries show it (entries.md §2)."""
+        spec = self.protocol
+        return {
+            "name": spec.name,
+            "version": str(self.variables["http_version"]).partition("/")[2] or spec.version,
+            "abbr": spec.abbr,
+            "longName": spec.long_name,
+            "macro": spec.flag,
+            "backgroundColor": spec.background,
+            "foregroundColor": spec.foreground,
+            "fontSize": 12,
+            "referenceLink": spec.reference,
+            "ports": [str(port) for port in spec.ports],
+            "layer4": spec.layer4,
+            "layer3": "ip",
+            "priority": spec.priority,
+        }
+
     def to_dict(self) -> dict[str, Any]:
         """Return the entry as JSON (entries.md §1), every key in its order."""
         self.build()
@@ -137,7 +186,6 @@ class Entry:
         event = self.detail(MessageKind.EVENT)
         raw_payload = self.protocol.name in ("tcp", "udp", "sctp")
         request_size, response_size = self.size(MessageKind.REQUEST), self.size(MessageKind.RESPONSE)
-        size = request_size + response_size or self.size(MessageKind.EVENT)
         number = self.entry_id.number
         start_ns = self.start_ns
         document: dict[str, Any] = {
@@ -146,7 +194,7 @@ class Entry:
             "stream": facts.stream,
             "worker": "",
             "node": None,
-            "protocol": protocol_document(self.protocol, str(value["http_version"])),
+            "protocol": self.protocol_document(),
             "tls": value["tls"],
             "src": resolution(self.src),
             "dst": resolution(self.dst),
@@ -161,18 +209,18 @@ class Entry:
             "elapsedTime": self.elapsed_ns // 1_000_000,
             "passed": False,
             "failed": False,
-            "error": {"type": self.error.type, "msg": self.error.message} if self.error else None,
+            "error": self.error_document(),
             "entryFile": f"{facts.stream}-{number}_entry.json",
             "record": "",
             "event": None,
             "eventRef": "",
             "base": None,
-            "capture": {"backend": facts.origin.source, "source": facts.origin.source, "proxy": None, "vlan": facts.vlan_document()},
+            "capture": self.capture_document(),
             "checksums": [],
             "duplicate": "",
             "data": event if raw_payload else None,
             "dataRef": "",
-            "size": size,
+            "size": self.total_size,
             "matcherKey": self.exchange.first.message.key,
             "networkProps": facts.network_props(),
             "captureSource": CAPTURE_SOURCES.get(facts.origin.source, 0),
@@ -219,16 +267,9 @@ class EntryVariables(dict[str, Any]):
                 self._entry.build()
                 if name in self:
                     return dict.__getitem__(self, name)
-            value = total_size(self._entry) if name.endswith("_total_size") and self._is_ours(name) else variable.default
+            value = self._entry.total_size if name == f"{self._entry.protocol.flag}_total_size" else variable.default
         self[name] = value
         return value
-
-    def _is_ours(self, name: str) -> bool:
-        return name == f"{self._entry.protocol.flag}_total_size"
-
-
-def total_size(entry: Entry) -> int:
-    return entry.size(MessageKind.REQUEST) + entry.size(MessageKind.RESPONSE)
 
 
 LATE = {
@@ -255,24 +296,6 @@ LATE = {
     "tcp_rtt_us": lambda entry: entry.facts.rtt_us,
 }
 """Variables of every entry that are worked out only when asked for."""
-
-
-def protocol_document(spec: ProtocolSpec, http_version: str) -> dict[str, Any]:
-    return {
-        "name": spec.name,
-        "version": http_version.partition("/")[2] or spec.version,
-        "abbr": spec.abbr,
-        "longName": spec.long_name,
-        "macro": spec.flag,
-        "backgroundColor": spec.background,
-        "foregroundColor": spec.foreground,
-        "fontSize": 12,
-        "referenceLink": spec.reference,
-        "ports": [str(port) for port in spec.ports],
-        "layer4": spec.layer4,
-        "layer3": "ip",
-        "priority": spec.priority,
-    }
 
 
 def resolution(endpoint: Endpoint) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import numpy as np
 
 from kubeshark.core_capture import FlowBit, Tunnel
 from kubeshark.extension_api import Endpoint, Message
+from kubeshark.pipeline._display import Display
 from kubeshark.pipeline._segments import FlowPart
 from kubeshark.pipeline._streams import TRANSPORT_NAMES, FlowStream, endpoints
 from kubeshark.pipeline.kfl import VARIABLES, Variable
@@ -24,11 +25,12 @@ KEY_FIELDS = ("a", "b", "port_a", "port_b", "transport")
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a query's packets come from, and which KFL variables its entries have."""
+    """Where a query's packets come from, which KFL variables its entries have, and who shows them."""
 
     source: str = "file"  # KFL capture_source
     file: str = ""  # path as given to `dissect`
     variables: Mapping[str, Variable] = VARIABLES
+    display: Display = Display()
 
 
 @dataclass(eq=False)

@@ -74,7 +74,7 @@ class FileDissection:
             self.unreadable += 1
             return
         failures: list[PluginError] = []
-        dissector = Dissector(load_core(), self.plugins, failures, Origin("file", file, self.variables))
+        dissector = Dissector(load_core(), self.plugins, failures, Origin("file", file, self.variables, self.plugins.display))
         yield from Query(segments, dissector, self._filter, limit=limit)
         self.problems += failures
 

@@ -15,12 +15,15 @@ import pluggy
 
 from kubeshark.errors import PluginError, PluginRejected
 from kubeshark.extension_api import HOOKS, FilterSpec, ProtocolSpec, VariableType, build_manager
+from kubeshark.pipeline._display import Display
 from kubeshark.pipeline.dissectors import BUILTINS as DISSECTORS
 from kubeshark.pipeline.renderers import BUILTINS as RENDERERS
 
 __all__ = ["Binding", "PluginFilter", "Plugins"]
 
 ENTRY_POINTS = "kubeshark.plugins"
+RAW = "kubeshark.pipeline.dissectors.raw"
+"""Shows the payload of streams that nobody takes: the last resort, never asked before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,7 @@ class Plugins:
                 if plugin in dissect
             ]
         self.bindings: list[Binding] = sorted(bindings, key=lambda binding: binding.protocol.priority)
+        self.fallbacks = {binding.protocol.layer4: binding for binding in bindings if binding.plugin == RAW}
         call = self._functions("filter")
         self.filters: dict[str, PluginFilter] = {}
         for plugin, filters in self._functions("filters").items():
@@ -87,8 +91,7 @@ class Plugins:
                     self.problems.append(PluginRejected(text, plugin=plugin))
                     continue
                 self.filters[spec.name] = PluginFilter(spec, plugin, call[plugin])
-        self.renderers = list(self._functions("render").values())
-        self.summarizers = list(self._functions("summarize").values())
+        self.display = Display(list(self._functions("summarize").values()), list(self._functions("render").values()))
 
     def variables(self) -> dict[str, VariableType]:
         """Return the KFL variables that plugins add, flags included."""

@@ -1,0 +1,89 @@
+"""The display stage: rows and representations, from whichever plugin knows best.
+
+A renderer that fails costs nothing but itself: the next best one shows the entry, and the failure is said in a section.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from kubeshark.errors import PluginError
+from kubeshark.extension_api import MessageKind, Representation, Section
+
+if TYPE_CHECKING:
+    from kubeshark.pipeline._entry import Entry
+
+__all__ = ["Display", "representation_document"]
+
+PARTS = ("request", "response", "event", "data")
+NO_CELLS = {"method": "", "methodQuery": "", "summary": "", "summaryQuery": "", "status": 0, "statusQuery": ""}
+
+
+@dataclass(frozen=True, slots=True)
+class Display:
+    """The `summarize` and `render` hooks of all plugins, latest registered first."""
+
+    summarizers: Sequence[Callable[..., Mapping[str, Any] | None]] = ()
+    renderers: Sequence[Callable[..., Representation | None]] = ()
+
+    def row(self, entry: Entry) -> dict[str, Any]:
+        """Return the row of a list (entries.md §5)."""
+        cells = next((cells for summarize in self.summarizers if (cells := summarize(entry=entry))), NO_CELLS)
+        return {
+            "id": entry.id,
+            "stream": entry.facts.stream,
+            "worker": "",
+            "proto": entry.protocol_document(),
+            "tls": entry.get("tls"),
+            **cells,
+            "timestamp": entry.start_ns // 1_000_000,
+            "src": {"ip": entry.src.ip, "port": str(entry.src.port), "name": ""},
+            "dst": {"ip": entry.dst.ip, "port": str(entry.dst.port), "name": ""},
+            "requestSize": entry.size(MessageKind.REQUEST),
+            "responseSize": entry.size(MessageKind.RESPONSE),
+            "elapsedTime": entry.elapsed_ns // 1_000_000,
+            "passed": False,
+            "failed": False,
+            "error": entry.error_document(),
+            "record": "",
+            "event": entry.exchange.event is not None,
+            "capture": entry.capture_document(),
+            "checksums": [],
+            "duplicate": "",
+            "size": entry.total_size,
+        }
+
+    def representation(self, entry: Entry) -> Representation:
+        """Return the representation with the highest priority."""
+        best, failures = Representation(-1), []
+        for render in self.renderers:
+            try:
+                offered = render(entry=entry)
+            except PluginError as error:
+                failures.append(Section("code", "renderer failed", body=str(error), plugin=error.plugin))
+                continue
+            if offered is not None and offered.priority > best.priority:
+                best = offered
+        if failures:
+            return Representation(best.priority, best.request, best.response, (*best.event, *failures), best.data)
+        return best
+
+
+def representation_document(representation: Representation) -> dict[str, list[dict[str, Any]]]:
+    """Return the representation as JSON."""
+    return {part: [_section(section) for section in getattr(representation, part)] for part in PARTS}
+
+
+def _section(section: Section) -> dict[str, Any]:
+    return {
+        "type": section.type,
+        "title": section.title,
+        "tableData": [{"name": row.name, "value": row.value, "selector": row.selector} for row in section.rows],
+        "encoding": section.encoding,
+        "mimeType": section.mime_type,
+        "body": section.body,
+        "selector": section.selector,
+        "plugin": section.plugin,
+    }
