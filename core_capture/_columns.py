@@ -37,11 +37,13 @@ Walk
     last one stays. So a GRE packet whose inside is ARP is a packet of the host pair's flow with transport 47, a
     VXLAN one of the outer UDP flow.
 12. Readable: IPv4 with version 4, IHL >= 5, all header bytes captured, total length 0 (to the end, TSO) or >= the
-    header; IPv6 with version 6 and 40 bytes, payload length 0 means to the end; TCP with 20 captured bytes and data
-    offset >= 5 (options may be cut: the payload is empty; a header behind the wire end sets BAD_LENGTH); UDP with 8
-    captured bytes and length 0 (to the end) or >= 8; SCTP with 12 captured bytes, its payload follows them; any
-    other protocol always. Checksums are never verified. The 9th IP header of a packet (MAX_IP_DEPTH = 8) is not
-    readable, nor is a layer-4 header or payload whose offset does not fit u2.
+    header; IPv6 with version 6 and 40 bytes, payload length 0 means to the end; TCP with 20 captured bytes (options
+    may be cut: the payload is empty; a header behind the wire end sets BAD_LENGTH); UDP with 8 captured bytes,
+    length 0 means to the end; SCTP with 12 captured bytes, its payload follows them; any other protocol always. A
+    TCP data offset below 5 and a UDP length of 1 to 7 set BAD_LENGTH and leave the ports alone: both ends move to
+    the end of the 20- or 8-byte header, seq and flags are 0, no tunnel is tried. Checksums are never verified. The
+    9th IP header of a packet (MAX_IP_DEPTH = 8) is not readable, nor is a layer-4 header or payload whose offset
+    does not fit u2.
 13. Extension headers 0, 43, 60 (IPv6 only) and 51 (AH, both) are skipped; FLOW.transport is what follows. ESP,
     no-next-header and all others are opaque transports. Addresses are those of the IP header, also with a routing
     header.

@@ -28,6 +28,8 @@ LARGEST_8023_LENGTH = 1500
 
 PPP_PROTOCOLS = {0x0021: Layer.IPV4, 0x0057: Layer.IPV6, 0x0281: Layer.MPLS, 0x0283: Layer.MPLS}
 
+CISCO_HDLC_STARTS = (0x0F00, 0x8F00)  # unicast, broadcast
+
 IPV4_FAMILIES = frozenset({2})
 IPV6_FAMILIES = frozenset({10, 23, 24, 26, 28, 30})  # Linux, Windows, NetBSD, Solaris, FreeBSD, macOS
 
@@ -125,7 +127,7 @@ def ppp(walk: Walk) -> Layer | None:
     """RFC 1661 §2, address and control (RFC 1662 §3.1) and the protocol's first byte optional; or Cisco's framing."""
     if not walk.has(2):
         return None
-    if walk.u16(0) in (0x0F00, 0x8F00):
+    if walk.u16(0) in CISCO_HDLC_STARTS:
         return Layer.CISCO_HDLC
     if walk.u16(0) == 0xFF03:
         walk.at += 2
@@ -168,9 +170,11 @@ def _cooked(walk: Walk, header_bytes: int, kind: int, hardware: int) -> Layer | 
 
 
 def null(walk: Walk) -> Layer | None:
-    """An address family in the byte order of the machine that captured."""
+    """An address family in the byte order of the machine that captured; some exporters put Cisco's framing there."""
     if not walk.has(4):
         return None
+    if walk.u16(0) in CISCO_HDLC_STARTS:
+        return Layer.CISCO_HDLC
     family = walk.u32(0)
     return _family(walk, 4, family if family < 0x10000 else int.from_bytes(family.to_bytes(4, "little"), "big"))
 

@@ -128,15 +128,17 @@ def _fragment(walk: Walk, key: tuple[int, int], offset: int, *, more: bool) -> L
 
 
 def tcp(walk: Walk) -> Layer | None:
-    """RFC 9293 §3.1."""
+    """RFC 9293 §3.1. A data offset below 5 leaves only the ports to believe in."""
     if not walk.has(20):
         return None
+    ports = walk.u16(0), walk.u16(2)
     header = (walk.u8(12) >> 4) * 4
     if header < 20:
+        _find_bogus(walk, 20, ports)
         return None
     if walk.at + header > walk.wire_end and not walk.is_head:
         walk.bits |= PacketBit.BAD_LENGTH
-    walk.find(header, ports=(walk.u16(0), walk.u16(2)), sequence=walk.u32(4), flags=walk.u8(13))
+    walk.find(header, ports=ports, sequence=walk.u32(4), flags=walk.u8(13))
     return None
 
 
@@ -144,12 +146,12 @@ def udp(walk: Walk) -> Layer | None:
     """RFC 768; length 0 is a jumbogram's (RFC 2675 §4)."""
     if not walk.has(8):
         return None
-    length = walk.u16(4)
+    source, destination, length = walk.u16(0), walk.u16(2), walk.u16(4)
     if 0 < length < 8:
+        _find_bogus(walk, 8, (source, destination))
         return None
     if length:
         walk.believe(length)
-    source, destination = walk.u16(0), walk.u16(2)
     opener = TUNNEL_PORTS.get(destination) or TUNNEL_PORTS.get(source)
     if not walk.find(8, ports=(source, destination)) or opener is None:
         return None
@@ -159,6 +161,13 @@ def udp(walk: Walk) -> Layer | None:
     if layer is not None and carrier is not None:
         walk.carriers = (*walk.carriers, carrier)
     return layer
+
+
+def _find_bogus(walk: Walk, header_bytes: int, ports: tuple[int, int]) -> None:
+    """Take only the ports from a header whose length is too small to be true."""
+    walk.clip(header_bytes)
+    walk.bits |= PacketBit.BAD_LENGTH
+    walk.find(header_bytes, ports=ports)
 
 
 def sctp(walk: Walk) -> Layer | None:
