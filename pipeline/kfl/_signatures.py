@@ -1,0 +1,68 @@
+"""What KFL adds to CEL's own functions: names and types, for the checker, the hints and the reserved names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from kubeshark.extension_api._models import FilterSpec, VariableType
+from kubeshark.pipeline.kfl._ast import BOOL, BYTES, DOUBLE, DYN, INT, STRING, TIMESTAMP, Type
+
+__all__ = ["FUNCTIONS", "RESERVED_WORDS", "STANDARD_FUNCTIONS", "TYPES", "Signature", "plugin_signature"]
+
+LIST_OF_STRINGS = Type("list", (STRING,))
+MAP_OF_STRINGS = Type("map", (STRING, STRING))
+
+TYPES: Mapping[VariableType, Type] = {
+    "string": STRING,
+    "int": INT,
+    "double": DOUBLE,
+    "bool": BOOL,
+    "bytes": BYTES,
+    "timestamp": TIMESTAMP,
+    "list": LIST_OF_STRINGS,
+    "map": MAP_OF_STRINGS,
+}
+"""CEL types of KFL variables."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """One overload; a method's first parameter is its receiver."""
+
+    name: str
+    parameters: tuple[Type, ...]
+    result: Type
+    is_method: bool = False
+
+
+FUNCTIONS: tuple[Signature, ...] = (
+    Signature("map_get", (MAP_OF_STRINGS, STRING, STRING), STRING),
+    Signature("now", (), TIMESTAMP),
+    Signature("field", (STRING,), DYN),
+    Signature("inCidr", (STRING, STRING), BOOL, is_method=True),
+    Signature("isPrivate", (STRING,), BOOL, is_method=True),
+    Signature("lower", (STRING,), STRING, is_method=True),
+    Signature("json", (STRING, STRING), DYN, is_method=True),
+    Signature("json", (BYTES, STRING), DYN, is_method=True),
+    Signature("xml", (STRING, STRING), DYN, is_method=True),
+    Signature("xml", (BYTES, STRING), DYN, is_method=True),
+)
+
+_STANDARD_FUNCTIONS = (
+    "contains startsWith endsWith matches size has exists all exists_one filter map timestamp duration int uint double"
+    " string bytes bool type dyn getHours getMinutes getSeconds getMilliseconds getDate getDayOfMonth getDayOfWeek"
+    " getDayOfYear getMonth getFullYear"
+)
+STANDARD_FUNCTIONS = frozenset(_STANDARD_FUNCTIONS.split())
+
+_RESERVED_WORDS = (
+    "as break const continue else for function if import in let loop package namespace return var void while"
+    " true false null"
+)
+RESERVED_WORDS = frozenset(_RESERVED_WORDS.split())
+
+
+def plugin_signature(name: str, spec: FilterSpec) -> Signature:
+    """Return how KFL calls a plugin's filter; `name` is what the user writes, perhaps `plugin_id.name`."""
+    return Signature(name, tuple(TYPES[parameter] for parameter in spec.parameters), BOOL)
