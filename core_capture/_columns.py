@@ -32,10 +32,10 @@ Records
 10. A NO_FLOW row is zero except time_ns, offset and flow.
 
 Walk
-11. The walk goes inwards header by header. Each readable IP packet with a readable layer-4 header *replaces* what
-    the packet is (addresses, ports, offsets, bits, tunnel, carriers as of that point); where the walk stops, the
-    last one stays. So a GRE packet whose inside is ARP is a packet of the host pair's flow with transport 47, a
-    VXLAN one of the outer UDP flow.
+11. Link types are those of `LINK_TYPES` in reference/_link.py; any other has no flows. The walk goes inwards header by
+    header. Each readable IP packet with a readable layer-4 header *replaces* what the packet is (addresses, ports,
+    offsets, bits, tunnel, carriers as of that point); where the walk stops, the last one stays. So a GRE packet
+    whose inside is ARP is a packet of the host pair's flow with transport 47, a VXLAN one of the outer UDP flow.
 12. Readable: IPv4 with version 4, IHL >= 5, all header bytes captured, total length 0 (to the end, TSO) or >= the
     header; IPv6 with version 6 and 40 bytes, payload length 0 means to the end; TCP with 20 captured bytes (options
     may be cut: the payload is empty; a header behind the wire end sets BAD_LENGTH); UDP with 8 captured bytes,
@@ -80,8 +80,9 @@ IP fragments (reference/_fragments.py)
     the walk. Its other fragments belong to that flow; without an offset-0 fragment, or if it is not readable, each
     of its packets is what it was before the fragment (mostly NO_FLOW).
 21. A fragment that does not represent its datagram takes flow, carriers, direction, vlan, tunnel, transport and
-    TUNNELLED from the packet that does; FRAGMENT is its only other bit; its offsets, seq, flags and lengths
-    (carriers' bytes too) are 0. FRAGMENTS is set on its carriers too.
+    TUNNELLED from the packet that does (or, if that one waits for a datagram inside, from the one at the chain's
+    end); FRAGMENT is its only other bit; its offsets, seq, flags and lengths (carriers' bytes too) are 0. FRAGMENTS
+    is set on its carriers too.
 
 Streams (reference/_streams.py)
 22. Packets are taken in time order (time_ns, then index), per direction. Data of a segment begins at seq, at seq +

@@ -87,10 +87,14 @@ def decode_packets(data: bytes, offsets: list[int], link_type: int) -> list[Deco
             _go_on(walk, Layer.TRANSPORT)
             if walk.found is not outside:
                 heads[id(walk)].packet = index
-    return [
-        DecodedPacket(offset, walk.time_ns, _settle(index, walks, waiting))
-        for index, (offset, walk) in enumerate(zip(offsets, walks, strict=True))
-    ]
+    speaker = _settle(waiting)
+    packets = []
+    for index, (offset, walk) in enumerate(zip(offsets, walks, strict=True)):
+        found = walk.found
+        if index in speaker and (whole := walks[speaker[index]].found) is not None:
+            found = _as_fragment(whole)
+        packets.append(DecodedPacket(offset, walk.time_ns, found))
+    return packets
 
 
 def _walk_record(data: bytes, offset: int, first: Callable[[Walk], Layer | None] | None, datagrams: Datagrams) -> Walk:
@@ -112,17 +116,26 @@ def _go_on(walk: Walk, layer: Layer | None) -> None:
         layer = LAYERS[layer](walk)
 
 
-def _settle(index: int, walks: list[Walk], waiting: dict[int, Datagram]) -> Found | None:
-    """Return what a packet is, now that it is known what became of the datagrams it is part of.
+def _settle(waiting: dict[int, Datagram]) -> dict[int, int]:
+    """Return, for each packet that another one speaks for, which one: the packet that represents its datagram.
 
-    Recursion is as deep as datagrams are nested: below MAX_IP_DEPTH.
+    That one may itself have waited for a datagram inside its own, and so on: a chain, as long as the sender likes. It
+    ends, because who completes a datagram comes after all who waited for it, and who represents an unfinished one stays.
     """
-    own = walks[index].found
-    datagram = waiting.get(index)
-    if datagram is None or datagram.packet is None or datagram.packet == index:
-        return own
-    whole = _settle(datagram.packet, walks, waiting)
-    return own if whole is None else _as_fragment(whole)
+    speaker = {
+        index: datagram.packet
+        for index, datagram in waiting.items()
+        if datagram.packet is not None and datagram.packet != index
+    }
+    for index in speaker:
+        chain = []
+        at = index
+        while at in speaker:
+            chain.append(at)
+            at = speaker[at]
+        for packet in chain:
+            speaker[packet] = at
+    return speaker
 
 
 def _as_fragment(whole: Found) -> Found:
