@@ -1,5 +1,7 @@
 """Capture files: reads pcap and pcapng into batches of nanosecond records, and writes them back."""
 
 from kubeshark.core_capture.files._open import open_capture
+from kubeshark.core_capture.files._write_pcap import write_pcap
+from kubeshark.core_capture.files._write_pcapng import PcapngWriter, merge_sources
 
-__all__ = ["open_capture"]
+__all__ = ["PcapngWriter", "merge_sources", "open_capture", "write_pcap"]

@@ -19,6 +19,10 @@ __all__ = [
     "INTERFACE_STATISTICS",
     "NAME_RESOLUTION",
     "OBSOLETE_PACKET",
+    "OPT_DROP_COUNT",
+    "OPT_NAME",
+    "OPT_TIME_OFFSET",
+    "OPT_TIME_RESOLUTION",
     "SECTION_HEADER",
     "SIMPLE_PACKET",
     "Option",
@@ -38,6 +42,11 @@ ENHANCED_PACKET = 6
 DECRYPTION_SECRETS = 10
 CUSTOM_BLOCKS = (0xBAD, 0x4000_0BAD)
 SECTION_HEADER = 0x0A0D_0D0A
+
+OPT_NAME = 2  # if_name
+OPT_TIME_RESOLUTION = 9  # if_tsresol
+OPT_TIME_OFFSET = 14  # if_tsoffset
+OPT_DROP_COUNT = 4  # epb_dropcount
 
 Option = tuple[int, bytes]
 """Code and value, without padding."""

@@ -1,7 +1,7 @@
 """pcap files (draft-ietf-opsawg-pcap): every byte order, precision, and the 24-byte record headers of "kuznetzov".
 
-The loop over record headers is the only work done packet by packet; times and byte order are then changed in all
-headers of a window at once.
+The C core converts records where it was built. Without it, the loop over record headers is the only work done packet by
+packet; times and byte order are then changed in all headers of a window at once.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kubeshark.core_capture._core import load_core
 from kubeshark.core_capture._records import (
     MAX_CAPTURED,
     PCAP_HEADER_BYTES,
@@ -55,6 +56,13 @@ MAGICS = {
 }
 
 
+@runtime_checkable
+class RecordConverter(Protocol):
+    """What the C core adds to `Core`; NativeCore.convert says what it promises."""
+
+    def convert(self, data: memoryview, *, swapped: bool, multiplier: int) -> tuple[bytearray, int, int]: ...
+
+
 def open_pcap(source: Source, layout: PcapLayout, start: bytes, batch_bytes: int) -> PcapReader:
     """Read the file header, of which `start` is the magic number; raise Truncated if it is not all there."""
     header = start + source.stream.read(PCAP_HEADER_BYTES - len(start))
@@ -70,33 +78,51 @@ class PcapReader(FileReader):
     def __init__(self, source: Source, metadata: SourceMetadata, layout: PcapLayout, batch_bytes: int) -> None:
         super().__init__(source, metadata, start=b"", base=PCAP_HEADER_BYTES, batch_bytes=batch_bytes)
         self._layout = layout
+        core = load_core()
+        self._core = core if isinstance(core, RecordConverter) and layout.header_bytes == RECORD_HEADER_BYTES else None
 
     def __iter__(self) -> Iterator[RecordBatch]:
         link_type = self.metadata.interfaces[0].link_type
         parsed = 0
         packets = 0
         while self._slide(parsed):
-            offsets, parsed = walk_records(self._data, self._layout)
-            if offsets:
-                records, extras = _to_nanoseconds(self._data, offsets, parsed, self._layout)
-                ordinals = range(packets, packets + len(offsets))
-                packets += len(offsets)
-                yield RecordBatch(link_type, records, ordinals, extras)
+            parsed = 0
+            while batch := self._next_batch(parsed):
+                records, count, extras, parsed = batch
+                yield RecordBatch(link_type, records, range(packets, packets + count), extras)
+                packets += count
             claimed = _captured_length(self._data, parsed, self._layout)
-            if claimed is not None and claimed > MAX_CAPTURED:
+            if claimed > MAX_CAPTURED:
                 self._report(f"packet {packets + 1:,} claims {claimed:,} bytes: the rest cannot be read", parsed)
                 return
         if self._data and not self.problems:
             self._report(f"the file ends inside packet {packets + 1:,}", 0)
 
+    def _next_batch(self, start: int) -> tuple[bytes, int, dict[int, PacketExtra], int] | None:
+        """Convert the whole records from `start` of the window on; return them, their number, extras and their end."""
+        layout = self._layout
+        if self._core is not None:
+            rest = memoryview(self._data)[start:]
+            records, end, count = self._core.convert(rest, swapped=layout.order == ">", multiplier=layout.ns_per_unit)
+            if count:  # else there is none, or one whose time only the way below can hold
+                return bytes(records), count, {}, start + end
+        offsets, parsed = walk_records(self._data, layout, start)
+        if not offsets:
+            return None
+        converted, extras = _to_nanoseconds(self._data, offsets, parsed, layout)
+        return converted, len(offsets), extras, parsed
 
-def walk_records(data: bytes | bytearray, layout: PcapLayout) -> tuple[list[int], int]:
-    """Return where each whole record starts, and where the last one ends. Stops at a length above MAX_CAPTURED."""
+
+def walk_records(data: bytes, layout: PcapLayout, start: int = 0) -> tuple[list[int], int]:
+    """Return where each whole record from `start` on begins, and where the last one ends.
+
+    Stops at a length above MAX_CAPTURED.
+    """
     captured_at = struct.Struct(layout.order + "I").unpack_from
     header_bytes = layout.header_bytes
     size = len(data)
     offsets: list[int] = []
-    position = 0
+    position = start
     while position + header_bytes <= size:
         (captured,) = captured_at(data, position + CAPTURED_AT)
         end = position + header_bytes + captured
@@ -107,49 +133,47 @@ def walk_records(data: bytes | bytearray, layout: PcapLayout) -> tuple[list[int]
     return offsets, position
 
 
-def _captured_length(data: bytearray, position: int, layout: PcapLayout) -> int | None:
-    """Return what the record at `position` claims to hold, None if its header is not whole."""
+def _captured_length(data: bytes, position: int, layout: PcapLayout) -> int:
+    """Return what the record at `position` claims to hold, 0 if its header is not whole."""
     if position + layout.header_bytes > len(data):
-        return None
+        return 0
     (captured,) = struct.unpack_from(layout.order + "I", data, position + CAPTURED_AT)
     return int(captured)
 
 
 def _to_nanoseconds(
-    data: bytearray, offsets: list[int], end: int, layout: PcapLayout
+    data: bytes, offsets: list[int], end: int, layout: PcapLayout
 ) -> tuple[bytes, dict[int, PacketExtra]]:
     """Return the records at `offsets`, which end at `end`, in the form of _records.py, and extras for odd times."""
-    if layout.header_bytes != RECORD_HEADER_BYTES:
-        data, offsets = _with_short_headers(data, [*offsets, end])
-        end = len(data)
+    if layout.header_bytes == RECORD_HEADER_BYTES:
+        records = np.frombuffer(data, np.uint8, end - offsets[0], offsets[0]).copy()
+        starts = np.array(offsets, np.int64) - offsets[0]
+    else:
+        records, starts = _with_short_headers(data, [*offsets, end])
     # Little-endian files need only their times changed, which is half the gathering.
     changed = 8 if layout.order == "<" else RECORD_HEADER_BYTES
-    window = np.frombuffer(data, np.uint8)  # changed in place: nobody reads a window twice
-    index = np.array(offsets, np.int64)[:, None] + np.arange(changed)
-    headers = window[index].view(layout.order + "u4")
+    index = starts[:, None] + np.arange(changed)
+    headers = records[index].view(layout.order + "u4")
     # A fraction of a second or more is odd, but tools write it: carried, not refused.
     carry, rest = np.divmod(headers[:, 1].astype(np.uint64) * np.uint64(layout.ns_per_unit), np.uint64(NS_PER_SECOND))
-    extras = {}
-    if layout.order == ">" or layout.ns_per_unit != 1 or carry.any():
-        seconds = headers[:, 0] + carry
-        late = seconds > MAX_SECONDS
-        extras = _late_times(seconds, rest, np.flatnonzero(late))
-        headers = headers.astype("<u4")
-        headers[:, 0] = np.where(late, 0, seconds)
-        headers[:, 1] = np.where(late, 0, rest)
-        window[index] = headers.view(np.uint8)
-    return window[:end].tobytes(), extras
+    seconds = headers[:, 0] + carry
+    late = seconds > MAX_SECONDS
+    headers = headers.astype("<u4")
+    headers[:, 0] = np.where(late, 0, seconds)
+    headers[:, 1] = np.where(late, 0, rest)
+    records[index] = headers.view(np.uint8)
+    return records.tobytes(), _late_times(seconds, rest, np.flatnonzero(late))
 
 
-def _with_short_headers(data: bytearray, bounds: list[int]) -> tuple[bytearray, list[int]]:
-    """Cut the kuznetzov fields out of the records between consecutive `bounds`; return them and their offsets."""
-    short = bytearray()
-    offsets = []
-    for start, end in pairwise(bounds):
-        offsets.append(len(short))
-        short += data[start : start + RECORD_HEADER_BYTES]
-        short += data[start + KUZNETZOV_HEADER_BYTES : end]
-    return short, offsets
+def _with_short_headers(data: bytes, bounds: list[int]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Cut the kuznetzov fields out of the records between consecutive `bounds`; return them and where they start."""
+    pieces = [
+        data[start : start + RECORD_HEADER_BYTES] + data[start + KUZNETZOV_HEADER_BYTES : end]
+        for start, end in pairwise(bounds)
+    ]
+    ends = np.cumsum([len(piece) for piece in pieces])
+    starts = np.concatenate([np.zeros(1, np.int64), ends[:-1]])
+    return np.frombuffer(bytearray(b"".join(pieces)), np.uint8), starts
 
 
 def _late_times(seconds: NDArray[Any], nanoseconds: NDArray[Any], late: NDArray[Any]) -> dict[int, PacketExtra]:

@@ -24,6 +24,10 @@ from kubeshark.core_capture.files._options import (
     ENHANCED_PACKET,
     INTERFACE_DESCRIPTION,
     OBSOLETE_PACKET,
+    OPT_DROP_COUNT,
+    OPT_NAME,
+    OPT_TIME_OFFSET,
+    OPT_TIME_RESOLUTION,
     SECTION_HEADER,
     SIMPLE_PACKET,
     join_options,
@@ -50,10 +54,6 @@ MAX_PROBLEMS = 100  # a file made of nothing but damaged sections ends here
 NS_PER_SECOND = 1_000_000_000
 MAX_SECONDS = 0xFFFF_FFFF
 NO_DROP_COUNT = 0xFFFF
-OPT_DROP_COUNT = 4
-OPT_NAME = 2
-OPT_TIME_RESOLUTION = 9
-OPT_TIME_OFFSET = 14
 RECORD_HEADER = struct.Struct("<IIII")
 
 
@@ -152,7 +152,7 @@ class PcapngReader(FileReader):
                 self._end("the two lengths of a block differ", position)
                 break
             (block_type,) = self._layout.word.unpack_from(data, position)
-            self._read_block(block_type, position, bytes(data[position + 8 : end - 4]))
+            self._read_block(block_type, position, data[position + 8 : end - 4])
             position = end
         return position
 
@@ -160,7 +160,7 @@ class PcapngReader(FileReader):
         """Return the length of the block at `position`; a section's first block says in which byte order it is."""
         data = self._data
         if data[position : position + 4] == SECTION_MAGIC:
-            layout = LAYOUTS.get(bytes(data[position + 8 : position + SECTION_START]))
+            layout = LAYOUTS.get(data[position + 8 : position + SECTION_START])
             if layout is None:
                 self._end("a section has no byte-order mark", position)
                 return 0

@@ -46,7 +46,7 @@ class FileReader(ABC):
         self.bytes_total = source.total
         self._source = source
         self._read_bytes = max(batch_bytes, MIN_READ)
-        self._data = bytearray(start)
+        self._data = start
         self._base = base
 
     @abstractmethod
@@ -70,7 +70,7 @@ class FileReader(ABC):
             self._data = kept
             self._report(error.message, len(kept))
         self.bytes_read = self._source.stream.bytes_read
-        self._data = kept + more  # a new object: views of the old one may still be about
+        self._data = kept + more
         return bool(more)
 
     def _report(self, message: str, position: int) -> None:
