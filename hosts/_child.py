@@ -31,13 +31,14 @@ LANGUAGE_PACKAGES = {"c": "c", "cpp": "c", "go": "go", "js": "js"}
 
 def serve(folder: str, memory_mb: int, control: socket.socket, memory: int) -> None:
     """Run the plugin in `folder` until the control socket closes."""
+    # Mapped now: later the descriptor cannot even be looked at, and the address space is full.
+    request = memoryview(mmap.mmap(memory, REQUEST_BYTES, prot=mmap.PROT_READ))
+    result = memoryview(mmap.mmap(memory, RESULT_BYTES, offset=REQUEST_BYTES))
     try:
         instance = _load(Path(folder), memory_mb)
     except (InstanceError, KubesharkError, OSError, MemoryError) as error:
         _say(control, FAILED, 0, str(error) or type(error).__name__)
         return
-    request = memoryview(mmap.mmap(memory, REQUEST_BYTES, prot=mmap.PROT_READ))
-    result = memoryview(mmap.mmap(memory, RESULT_BYTES, offset=REQUEST_BYTES))
     _say(control, OK, instance.hooks & 0xFFFFFFFF, "")
     _answer(instance, control, request, result)
 

@@ -37,12 +37,17 @@ def main(descriptor: int) -> None:
         if not message:
             break
         request = json.loads(message)
-        if request["do"] == "start":
-            pid = _start(request, channel, *descriptors)
-            children.add(pid)
-            reply = {"pid": pid}
-        else:
+        reply: dict[str, Any]
+        if request["do"] == "end":
             reply = {"status": _end(request["pid"], children)}
+        else:
+            try:
+                pid = _start(request, channel, *descriptors)
+            except (ImportError, OSError) as error:
+                reply = {"error": str(error)}
+            else:
+                children.add(pid)
+                reply = {"pid": pid}
         for number in descriptors:
             os.close(number)
         channel.send(json.dumps(reply).encode())
@@ -55,10 +60,10 @@ def _start(request: dict[str, Any], channel: socket.socket, control: int, memory
     import_module(f"kubeshark.hosts.{LANGUAGE_PACKAGES[request['language']]}._instance")
     parent = os.getpid()
     pid = os.fork()
-    if pid:
-        return pid
-    channel.close()
-    _run_child(parent, request, control, memory)
+    if pid == 0:
+        channel.close()
+        _run_child(parent, request, control, memory)
+    return pid
 
 
 def _run_child(parent: int, request: dict[str, Any], control: int, memory: int) -> NoReturn:

@@ -1,0 +1,224 @@
+"""The embedding side of the zygote: start a plugin's child, exchange one batch with it, end it.
+
+Everything a child sends is untrusted: it may write to its control socket and to the shared memory whenever it likes.
+"""
+
+from __future__ import annotations
+
+import atexit
+import fcntl
+import json
+import mmap
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from kubeshark.extension_api._frame import REQUEST_BYTES, RESULT_BYTES
+from kubeshark.hosts._child import ANSWER, COMMAND, OK
+from kubeshark.hosts._zygote import MAX_REQUEST
+
+__all__ = ["Child", "ChildError", "Zygote", "the_zygote"]
+
+ZYGOTE_SECONDS = 20.0  # for one request to the zygote: a fork, or a kill
+MAX_ANSWER = 512
+
+
+class ChildError(Exception):
+    """A child did not answer: it crashed, was killed at its deadline, or gave up. The child is gone."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)
+
+
+class Zygote:
+    """The zygote process. Thread-safe; `close` ends it and every child."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-m", "kubeshark.hosts._zygote", str(theirs.fileno())],
+                env={},
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,  # Ctrl-C is for the command, not for its plugins
+                cwd="/",
+            )
+        ours.settimeout(ZYGOTE_SECONDS)
+        self._channel = ours
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def request(self, request: dict[str, Any], descriptors: tuple[int, ...] = ()) -> dict[str, Any]:
+        """Send one request and return its reply; OSError if the zygote is gone or hangs (then it is ended)."""
+        with self._lock:
+            try:
+                socket.send_fds(self._channel, [json.dumps(request).encode()], list(descriptors))
+                reply = self._channel.recv(MAX_REQUEST)
+            except OSError:
+                self._kill()
+                raise
+        if not reply:
+            self._kill()
+            raise OSError("the plugin zygote ended")
+        answer: dict[str, Any] = json.loads(reply)
+        return answer
+
+    def close(self) -> None:
+        """End the zygote and all its children; bounded in time, twice is fine."""
+        self._channel.close()
+        try:
+            self._process.wait(1)
+        except subprocess.TimeoutExpired:
+            self._kill()
+
+    def _kill(self) -> None:
+        self._process.kill()  # the children's parent-death signal ends them
+        self._process.wait()
+
+
+class _Shared:
+    """This process's zygote."""
+
+    def __init__(self) -> None:
+        self.forget()
+        atexit.register(self.close)
+        os.register_at_fork(after_in_child=self.forget)
+
+    def forget(self) -> None:
+        """A forked process must not talk to its parent's zygote."""
+        self._lock = threading.Lock()
+        self._zygote: Zygote | None = None
+
+    def get(self) -> Zygote:
+        with self._lock:
+            if self._zygote is None or not self._zygote.alive:
+                self._zygote = Zygote()
+            return self._zygote
+
+    def close(self) -> None:
+        if self._zygote is not None:
+            self._zygote.close()
+
+
+_SHARED = _Shared()
+
+
+def the_zygote() -> Zygote:
+    """Return this process's zygote; started when first needed and again if it ended."""
+    return _SHARED.get()
+
+
+class Child:
+    """One running plugin. Used by one thread at a time; after ChildError or `end` it is gone."""
+
+    def __init__(self, folder: Path, language: str, memory_mb: int, start_seconds: float) -> None:
+        """Start it; ChildError says why it would not."""
+        self._zygote = the_zygote()
+        memory = os.memfd_create("kubeshark-batch", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._control = ours
+        self.pid = 0
+        try:
+            os.ftruncate(memory, REQUEST_BYTES + RESULT_BYTES)
+            # Without the seals a plugin could shrink the file, and our next look at it would be a SIGBUS.
+            fcntl.fcntl(memory, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW)
+            self.request = memoryview(mmap.mmap(memory, REQUEST_BYTES))
+            self.result = memoryview(mmap.mmap(memory, RESULT_BYTES, offset=REQUEST_BYTES, prot=mmap.PROT_READ))
+            reply = self._zygote.request(
+                {"do": "start", "folder": str(folder), "language": language, "memory_mb": memory_mb},
+                (theirs.fileno(), memory),
+            )
+        except OSError as error:
+            ours.close()
+            raise ChildError(f"cannot be started: {error}") from error
+        finally:
+            theirs.close()
+            os.close(memory)
+        if "pid" not in reply:
+            ours.close()
+            raise ChildError(f"cannot be started: {reply['error']}")
+        self.pid = reply["pid"]
+        self.hooks = self._receive(start_seconds)
+
+    def exchange(self, hook: int, length: int, seconds: float) -> memoryview:
+        """Let the plugin answer the request of `length` bytes in `self.request`; return a view of its result."""
+        try:
+            self._control.send(COMMAND.pack(hook, length))
+        except OSError:
+            raise ChildError(self._end_reason()) from None
+        written = self._receive(seconds)
+        if written > RESULT_BYTES:
+            self.end()
+            raise ChildError(f"claims a result of {written:,} bytes")
+        return self.result[:written]
+
+    def usage(self) -> tuple[int, float]:
+        """Return (resident bytes, CPU seconds) as the kernel counts them; zeros where it does not say."""
+        try:
+            fields = Path(f"/proc/{self.pid}/stat").read_text("ascii", "replace").rpartition(")")[2].split()
+            ticks = int(fields[11]) + int(fields[12])
+            return int(fields[21]) * mmap.PAGESIZE, ticks / os.sysconf("SC_CLK_TCK")
+        except (OSError, IndexError, ValueError):
+            return 0, 0.0
+
+    def end(self) -> int:
+        """Kill it and return its wait status; twice is fine."""
+        self._control.close()
+        return self.kill()
+
+    def kill(self) -> int:
+        """Kill it and return its wait status; from any thread: an exchange under way raises ChildError."""
+        pid, self.pid = self.pid, 0
+        if not pid:
+            return 0
+        try:
+            return int(self._zygote.request({"do": "end", "pid": pid})["status"])
+        except OSError:
+            return signal.SIGKILL  # the zygote is gone, and the child with it
+
+    def _receive(self, seconds: float) -> int:
+        """Return the value of an OK answer; raise ChildError for everything else."""
+        self._control.settimeout(seconds)
+        try:
+            answer = self._control.recv(MAX_ANSWER)
+        except TimeoutError:
+            self.end()
+            raise ChildError(f"took longer than {seconds * 1000:,.0f} ms") from None
+        except OSError:
+            answer = b""
+        if len(answer) < ANSWER.size:
+            raise ChildError(self._end_reason())
+        status, value = ANSWER.unpack_from(answer)
+        if status == OK:
+            return int(value)
+        self.end()
+        text = answer[ANSWER.size :].decode("utf-8", "replace")
+        raise ChildError("".join(char if char.isprintable() else " " for char in text).strip() or "failed")
+
+    def _end_reason(self) -> str:
+        status = self.end()
+        if os.WIFSIGNALED(status):
+            number = os.WTERMSIG(status)
+            if number == signal.SIGSYS:
+                return "made a forbidden system call (SIGSYS)"
+            try:
+                return f"was ended by {signal.Signals(number).name}"
+            except ValueError:
+                return f"was ended by signal {number}"
+        return f"exited with status {os.waitstatus_to_exitcode(status)}"

@@ -1,0 +1,292 @@
+"""Keeps one plugin running and answers batches with it, whatever the plugin does.
+
+Invariants of `PluginProcess.call`:
+
+1. It returns one answer a unit, and raises nothing for what a plugin did: a unit that could not be answered gets a
+   `Poison` that says why.
+2. A unit that breaks the plugin is found (named by the decoder, or by bisection), and costs no other unit its answer.
+3. It ends: each exchange has a deadline, each poison unit counts as one crash, and after `crashes` of them within
+   `window_s` the plugin is quarantined, so that nothing more is run.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import TypeVar
+
+from kubeshark.extension_api._frame import FrameError, FrameItem, encode_request
+from kubeshark.extension_api._manifest import Manifest
+from kubeshark.hosts._children import Child, ChildError
+
+from kubeshark.errors import PluginCrashed
+
+__all__ = ["PluginProcess", "PluginState", "PluginStatus", "Poison", "Supervision"]
+
+MIN_DEADLINE_SHARE = 0.25
+"""A part of a batch gets this share of the deadline at least: bisecting a hang must not take minutes."""
+RECYCLE_MEMORY_SHARE = 0.75  # of its memory limit: replaced between batches rather than crashed inside one
+
+T = TypeVar("T")
+Decoder = Callable[[memoryview, Sequence[FrameItem]], list[T]]
+"""Turns a result frame into one answer a unit, in order; FrameError if it is wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Supervision:
+    """What the operator allows; a manifest may ask for less, never for more."""
+
+    max_batch_ms: int = 10_000
+    max_memory_mb: int = 1024
+    start_s: float = 30.0  # loading and constructors: compiling a Go module takes about a second
+    crashes: int = 5  # this many ...
+    window_s: float = 300.0  # ... within this time are enough for quarantine
+    backoff_s: float = 0.05  # doubled with each crash in the window
+    max_backoff_s: float = 2.0
+    recycle_cpu_s: float = 1800.0  # far below the child's RLIMIT_CPU
+    check_every: int = 64  # calls between two looks at its memory and CPU
+
+
+class PluginState(Enum):
+    STOPPED = "stopped"  # not started yet, or closed
+    RUNNING = "running"
+    FAILED = "failed"  # the last start or call ended badly; the next call starts it again
+    QUARANTINED = "quarantined"  # until `release`
+
+
+@dataclass(frozen=True, slots=True)
+class PluginStatus:
+    """What lists, metrics and messages show."""
+
+    state: PluginState
+    reason: str  # why it is FAILED or QUARANTINED, "" otherwise
+    calls: int
+    crashes: int  # ever
+    starts: int
+    poison: int  # units ever marked
+    pid: int  # 0 while it does not run
+    busy_s: float  # time spent in exchanges
+
+
+@dataclass(frozen=True, slots=True)
+class Poison:
+    """Stands for the answer to a unit that the plugin could not give."""
+
+    reason: str
+    skipped: bool = False  # True: never tried, the plugin is quarantined or cannot be started
+
+
+_UNANSWERED = Poison("was not run", skipped=True)
+
+
+class _PartFailed(Exception):  # noqa: N818 (an outcome, caught three lines on)
+    def __init__(self, reason: str, item: int | None) -> None:
+        self.reason = reason
+        self.item = item  # which one is to blame, if the decoder knows
+        super().__init__(reason)
+
+
+class PluginProcess:
+    """One plugin, in its own process, which is started when first needed.
+
+    Thread-safe: calls take turns. `close` may come from any thread and ends a call that is under way.
+    """
+
+    def __init__(self, folder: Path, manifest: Manifest, supervision: Supervision | None = None) -> None:
+        self.folder = folder
+        self.manifest = manifest
+        self.supervision = supervision or Supervision()
+        self._lock = threading.RLock()
+        self._child: Child | None = None
+        self._state = PluginState.STOPPED
+        self._reason = ""
+        self._closed = False
+        self._crash_times: deque[float] = deque()
+        self._calls = self._crashes = self._starts = self._poison = 0
+        self._busy_s = 0.0
+        self._resident_at_start = 0
+        self._batch_s = min(manifest.limits.batch_ms, self.supervision.max_batch_ms) / 1000
+        self._memory_mb = min(manifest.limits.memory_mb, self.supervision.max_memory_mb)
+
+    def __enter__(self) -> PluginProcess:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def status(self) -> PluginStatus:
+        child = self._child
+        return PluginStatus(
+            self._state,
+            self._reason,
+            self._calls,
+            self._crashes,
+            self._starts,
+            self._poison,
+            child.pid if child else 0,
+            self._busy_s,
+        )
+
+    @property
+    def state(self) -> PluginState:
+        return self._state
+
+    def start(self) -> None:
+        """Start it now; PluginCrashed if it will not. Without this the first call starts it."""
+        with self._lock:
+            if not self._ready():
+                raise PluginCrashed(self._reason, plugin=self.manifest.label)
+
+    def close(self) -> None:
+        """End the process for good; a call under way gets Poison. Bounded in time, any thread, twice is fine."""
+        self._closed = True
+        child = self._child
+        if child:
+            child.kill()
+        with self._lock:
+            self._drop_child()
+            if self._state is not PluginState.QUARANTINED:
+                self._state, self._reason = PluginState.STOPPED, "was closed"
+
+    def _drop_child(self) -> None:
+        child, self._child = self._child, None
+        if child:
+            child.end()
+
+    def release(self) -> None:
+        """Lift the quarantine: an operator said so, or the plugin was replaced."""
+        with self._lock:
+            self._crash_times.clear()
+            if self._state is PluginState.QUARANTINED:
+                self._state, self._reason = PluginState.STOPPED, ""
+
+    def call(self, hook: int, items: Sequence[FrameItem], decode: Decoder[T], *, per_unit: int = 1) -> list[T | Poison]:
+        """Let the plugin's `hook` answer the items, `per_unit` of them a unit; return one answer a unit, in order.
+
+        All items together must fit one frame (MAX_FRAME_ITEMS, MAX_FRAME_PAYLOAD or a single unit).
+        """
+        with self._lock:
+            self._recycle()
+            self._calls += 1
+            units = len(items) // per_unit
+            answers: list[T | Poison] = [_UNANSWERED] * units
+            todo = [range(units)] if units else []
+            crashes = self._crashes
+            failure = ""
+            while todo:
+                part = todo.pop()
+                if not self._ready():
+                    for unit in part:
+                        answers[unit] = Poison(self._reason or "was closed", skipped=True)
+                    continue
+                try:
+                    part_items = items[part.start * per_unit : part.stop * per_unit]
+                    part_answers: list[T] = self._answer(hook, part_items, decode, len(part) / units)
+                    answers[part.start : part.stop] = part_answers
+                except _PartFailed as failed:
+                    if self._closed:
+                        todo.append(part)
+                        continue
+                    failure = failed.reason
+                    culprit = 0 if len(part) == 1 else failed.item // per_unit if failed.item is not None else None
+                    if culprit is None:
+                        middle = (part.start + part.stop) // 2
+                        todo += [range(middle, part.stop), range(part.start, middle)]
+                        continue
+                    unit = part.start + culprit
+                    answers[unit] = Poison(failure)
+                    self._poison += 1
+                    self._count_crash(failure)
+                    todo += [rest for rest in (range(unit + 1, part.stop), range(part.start, unit)) if rest]
+            if failure and self._crashes == crashes:
+                self._count_crash(failure)  # no unit alone does it: the plugin is unwell
+        return answers
+
+    def _answer(self, hook: int, items: Sequence[FrameItem], decode: Decoder[T], share: float) -> list[T]:
+        """Let the child answer one part of a batch; a child that answered wrongly is ended."""
+        seconds = self._batch_s * max(share, MIN_DEADLINE_SHARE)
+        try:
+            return decode(self._exchange(hook, items, seconds), items)
+        except ChildError as error:
+            raise _PartFailed(error.reason, None) from None
+        except FrameError as error:
+            self._drop_child()
+            raise _PartFailed(f"answered nonsense: {error.message}", error.item) from None
+
+    def _ready(self) -> bool:
+        """Have a child: start one if there is none, after the back-off; False if it cannot be had."""
+        if self._child:
+            return True
+        while not self._closed and self._state is not PluginState.QUARANTINED:
+            self._wait_backoff()
+            self._starts += 1
+            try:
+                child = Child(self.folder, self.manifest.language, self._memory_mb, self.supervision.start_s)
+            except ChildError as error:
+                self._count_crash(f"does not start: {error.reason}")
+                continue
+            if child.hooks != self.manifest.hook_bits:
+                child.end()
+                self._quarantine(
+                    f"offers the hooks {child.hooks:#x}, its manifest says {self.manifest.hook_bits:#x}: build it again"
+                )
+                return False
+            self._child = child
+            self._resident_at_start = child.usage()[0]
+            self._state, self._reason = PluginState.RUNNING, ""
+            return True
+        return False
+
+    def _wait_backoff(self) -> None:
+        recent = self._recent_crashes()
+        if recent:
+            supervision = self.supervision
+            delay = min(supervision.backoff_s * 2 ** (recent - 1), supervision.max_backoff_s)
+            time.sleep(max(0.0, self._crash_times[-1] + delay - time.monotonic()))
+
+    def _recent_crashes(self) -> int:
+        oldest = time.monotonic() - self.supervision.window_s
+        while self._crash_times and self._crash_times[0] < oldest:
+            self._crash_times.popleft()
+        return len(self._crash_times)
+
+    def _count_crash(self, reason: str) -> None:
+        self._crashes += 1
+        self._crash_times.append(time.monotonic())
+        self._state, self._reason = PluginState.FAILED, reason
+        recent = self._recent_crashes()
+        if recent >= self.supervision.crashes:
+            self._quarantine(f"{recent} crashes within {self.supervision.window_s:.0f} s, the last one: {reason}")
+
+    def _quarantine(self, reason: str) -> None:
+        self._drop_child()
+        self._state, self._reason = PluginState.QUARANTINED, reason
+
+    def _exchange(self, hook: int, items: Sequence[FrameItem], seconds: float) -> memoryview:
+        """Give the items to the running child; ChildError ends it."""
+        child = self._child
+        assert child  # _ready() said so, and only who holds the lock drops it
+        length = encode_request(hook, items, child.request)
+        began = time.monotonic()
+        try:
+            return child.exchange(hook, length, seconds)
+        except ChildError:
+            self._child = None
+            raise
+        finally:
+            self._busy_s += time.monotonic() - began
+
+    def _recycle(self) -> None:
+        """Between batches: replace a child that grew too large or old. No crash is counted."""
+        child = self._child
+        if child and self._calls % self.supervision.check_every == 0:
+            resident, cpu_s = child.usage()
+            grown = resident - self._resident_at_start
+            if cpu_s > self.supervision.recycle_cpu_s or grown > RECYCLE_MEMORY_SHARE * (self._memory_mb << 20):
+                self._drop_child()
