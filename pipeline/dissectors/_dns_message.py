@@ -9,6 +9,8 @@ import re
 from dataclasses import dataclass, field
 from struct import Struct
 
+from kubeshark.pipeline.dissectors._text import text
+
 __all__ = ["HEADER_BYTES", "DnsMessage", "FormatError", "Question", "Record", "parse_message", "read_name"]
 
 HEADER = Struct(">6H")
@@ -162,15 +164,5 @@ def read_name(data: bytes, at: int) -> tuple[str, int]:
 
 def _label_text(label: bytes) -> str:
     """Escape what would be mistaken (RFC 1035 §5.1); UTF-8 stays readable, mDNS uses it (RFC 6762 §16)."""
-    try:
-        text = label.decode()
-    except UnicodeDecodeError:
-        text = label.decode("latin-1")
-        return "".join(c if c.isascii() and c.isprintable() else f"\\{ord(c):03d}" for c in _escaped(text))
-    if text.isprintable():
-        return _escaped(text)
-    return "".join(c if c.isprintable() else "".join(f"\\{b:03d}" for b in c.encode()) for c in _escaped(text))
-
-
-def _escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace(".", "\\.")
+    shown = text(label).replace("\\", "\\\\").replace(".", "\\.")
+    return shown if shown.isprintable() else "".join(c if c.isprintable() else f"\\{ord(c):03d}" for c in shown)

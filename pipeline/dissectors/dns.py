@@ -23,10 +23,11 @@ from kubeshark.pipeline.dissectors._wire import Wire
 
 __all__ = ["DNS", "dissect", "probe", "protocols"]
 
-PORTS = (53, 5353, 5355)
+DNS_PORT = 53
 MULTICAST_PORTS = (5353, 5355)  # mDNS, LLMNR
+PORTS = (DNS_PORT, *MULTICAST_PORTS)
 NETBIOS_NAMES = 137  # the same format with other meanings (RFC 1002): not DNS
-PROBED_DATAGRAMS = 4  # of a stream on a port that is not ours; one that is DNS starts with DNS
+PROBED_DATAGRAMS = 4  # of a stream on a multicast port: resolvers of other kinds use them too
 RESYNC_BYTES = 64 << 10  # the longest DNS message: behind a gap the next one starts within
 
 DNS = ProtocolSpec(
@@ -80,13 +81,15 @@ def _is_dns(stream: Stream) -> bool:
         return any(_begins_with_dns(side) for side in stream.sides)
     if stream.transport != "udp":
         return False
-    if ports & set(PORTS):
-        return any(_has_header(bytes(datagram.data)) for datagram in stream.datagrams[:PROBED_DATAGRAMS])
+    if DNS_PORT in ports:  # whatever is damaged there is damaged DNS
+        return any(len(datagram.data) >= HEADER_BYTES for datagram in stream.datagrams)
+    if ports & set(MULTICAST_PORTS):
+        return any(_is_plausible(bytes(datagram.data)) for datagram in stream.datagrams[:PROBED_DATAGRAMS])
     return any(_is_certain(bytes(datagram.data)) for datagram in stream.datagrams[:1])
 
 
-def _has_header(data: bytes) -> bool:
-    """Say whether these bytes, sent to a port of ours, may be DNS: a known opcode, and counts that could be true."""
+def _is_plausible(data: bytes) -> bool:
+    """Say whether these bytes may be DNS: a known opcode, and counts that could be true."""
     if len(data) < HEADER_BYTES:
         return False
     counts = [int.from_bytes(data[at : at + 2], "big") for at in range(4, 12, 2)]
@@ -95,7 +98,7 @@ def _has_header(data: bytes) -> bool:
 
 def _is_certain(data: bytes) -> bool:
     """Say whether these bytes can be nothing but DNS, on whatever port: nothing left over, nothing unknown."""
-    if not _has_header(data) or data[3] & 0x40:  # the Z bit must be zero
+    if not _is_plausible(data) or data[3] & 0x40:  # the Z bit must be zero
         return False
     message = parse_message(data)
     if message.error or not message.questions or (message.answers and not message.is_response):
