@@ -1,1 +1,41 @@
-"""(described by its first module)"""
+"""Encrypted segments on disk: age v1 around zstd around pcap, with an index that says which bytes a query needs."""
+
+from kubeshark.core_capture.store._age import AgeReader, AgeWriter, NotForUsError, rewrap
+from kubeshark.core_capture.store._identity import (
+    Identity,
+    Recipient,
+    create_identity,
+    identity_path,
+    load_identities,
+    parse_recipients,
+)
+from kubeshark.core_capture.store._info import SegmentInfo, SourceRecord
+from kubeshark.core_capture.store._limits import SEGMENT_BYTES
+from kubeshark.core_capture.store._reader import ReadStats, SegmentReader
+from kubeshark.core_capture.store._signing import NodeKey
+from kubeshark.core_capture.store._store import Store, default_node
+from kubeshark.core_capture.store._writer import ImportState, SourceInfo, Writer
+
+__all__ = [
+    "SEGMENT_BYTES",
+    "AgeReader",
+    "AgeWriter",
+    "Identity",
+    "ImportState",
+    "NodeKey",
+    "NotForUsError",
+    "ReadStats",
+    "Recipient",
+    "SegmentInfo",
+    "SegmentReader",
+    "SourceInfo",
+    "SourceRecord",
+    "Store",
+    "Writer",
+    "create_identity",
+    "default_node",
+    "identity_path",
+    "load_identities",
+    "parse_recipients",
+    "rewrap",
+]

@@ -1,0 +1,324 @@
+"""age v1 with X25519 recipients (https://age-encryption.org/v1): a streaming writer and a random-access reader.
+
+1. Nothing that failed authentication is ever returned.
+2. A file's size is trusted only once its end is: its last chunk was decrypted, or its last tag is the expected one.
+3. A reader holds no position: it may be used from several threads.
+
+Other recipient types (scrypt, plugins) are skipped while looking for one of ours, as the specification asks.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Self
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+
+from kubeshark.core_capture.store._identity import Identity, Recipient
+from kubeshark.core_capture.store._limits import MAX_HEADER_BYTES
+from kubeshark.errors import Damaged, StoreError
+
+__all__ = ["CHUNK", "TAG", "AgeReader", "AgeWriter", "NotForUsError", "Tail", "rewrap"]
+
+CHUNK = 1 << 16  # plaintext bytes of every chunk but the last
+TAG = 16
+_SEALED = CHUNK + TAG
+_NONCE = 16
+_INTRO = b"age-encryption.org/v1\n"
+_X25519 = b"age-encryption.org/v1/X25519"
+_ZERO_NONCE = bytes(12)
+_COLUMNS = 64  # base64 characters in a full line of a stanza's body
+
+
+class NotForUsError(StoreError):
+    """None of the identities opens this file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """How an age file ends, known from elsewhere: its plaintext's size and its last tag."""
+
+    size: int
+    tag: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Header:
+    file_key: bytes
+    length: int  # bytes up to and including the MAC line
+
+
+class AgeWriter:
+    """Encrypts what is written to `out`; `finish` writes the last chunk. Does not close or sync `out`."""
+
+    def __init__(self, out: BinaryIO, recipients: Sequence[Recipient]) -> None:
+        file_key, nonce = os.urandom(16), os.urandom(_NONCE)
+        out.write(_make_header(file_key, recipients) + nonce)
+        self._out = out
+        self._cipher = ChaCha20Poly1305(_derive(file_key, nonce, b"payload"))
+        self._pending = bytearray()
+        self._chunks = 0
+        self.size = 0  # plaintext bytes so far
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Append; what does not fill a chunk waits for more."""
+        self._pending += data
+        self.size += len(data)
+        # At least one byte stays behind, because only the last chunk may be short, and it is marked.
+        whole = (len(self._pending) - 1) // CHUNK
+        if whole <= 0:
+            return
+        with memoryview(self._pending) as pending:
+            sealed = [self._seal(pending[at * CHUNK : (at + 1) * CHUNK], last=False) for at in range(whole)]
+        self._out.write(b"".join(sealed))
+        del self._pending[: whole * CHUNK]
+
+    def finish(self) -> Tail:
+        """Write the last chunk and return how the file ends."""
+        sealed = self._seal(self._pending, last=True)
+        self._out.write(sealed)
+        self._pending = bytearray()
+        return Tail(self.size, sealed[-TAG:])
+
+    def _seal(self, plain: bytearray | memoryview, *, last: bool) -> bytes:
+        sealed = self._cipher.encrypt(_chunk_nonce(self._chunks, last=last), plain, None)
+        self._chunks += 1
+        return sealed
+
+
+class AgeReader:
+    """Random access to the plaintext of one age file.
+
+    `tail` says how the file must end; without it the last chunk is decrypted to learn that. With `truncated` a file cut
+    anywhere behind its header is read up to its last complete chunk.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        identities: Sequence[Identity],
+        *,
+        tail: Tail | None = None,
+        truncated: bool = False,
+    ) -> None:
+        self.name = path.name
+        self.chunks_read = 0  # chunks decrypted so far
+        self._file = path.open("rb", buffering=0)
+        try:
+            self._open(identities, tail, truncated=truncated)
+        except BaseException:
+            self._file.close()
+            raise
+
+    def _open(self, identities: Sequence[Identity], tail: Tail | None, *, truncated: bool) -> None:
+        fd = self._file.fileno()
+        header = _read_header(os.pread(fd, MAX_HEADER_BYTES, 0), identities, self.name)
+        self._base = header.length + _NONCE
+        nonce = os.pread(fd, _NONCE, header.length)
+        stored = os.fstat(fd).st_size - self._base
+        if len(nonce) < _NONCE or (stored < TAG and not truncated):
+            raise Damaged("cut inside its header", file=self.name, offset=header.length)
+        self._cipher = ChaCha20Poly1305(_derive(header.file_key, nonce, b"payload"))
+        self._count = -(-stored // _SEALED)
+        self._last_chunk = b""  # kept once it was decrypted to learn the size
+        self._closed_end = True  # the last chunk carries the mark of a complete file
+        self.size = stored - self._count * TAG
+        if truncated:
+            self._keep_whole_chunks(stored)
+        elif tail is not None:
+            self._check_tail(tail)
+        else:
+            self._check_last()
+
+    def _check_tail(self, tail: Tail) -> None:
+        if self.size != tail.size:
+            raise Damaged(f"holds {self.size:,} bytes, its index says {tail.size:,}", file=self.name)
+        at = self._base + self.size + self._count * TAG - TAG
+        if not hmac.compare_digest(os.pread(self._file.fileno(), TAG, at), tail.tag):
+            raise Damaged("is not the file its index was written for", file=self.name, offset=at)
+
+    def _check_last(self) -> None:
+        last = self.read((self._count - 1) * CHUNK, CHUNK)
+        if not last and self._count > 1:
+            raise Damaged("ends with an empty chunk", file=self.name, offset=self._base + (self._count - 1) * _SEALED)
+        self._last_chunk = last
+
+    def _keep_whole_chunks(self, stored: int) -> None:
+        try:
+            if self._count:
+                self._check_last()
+                return
+        except Damaged:
+            pass  # what is left of a cut chunk does not authenticate: drop it
+        self._closed_end = False
+        self._count = max(0, stored) // _SEALED
+        self.size = self._count * CHUNK
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Return plaintext [offset, offset + length), clipped to the file's end; decrypts only the chunks it touches.
+
+        Raise Damaged, naming the file offset, for a chunk that does not authenticate.
+        """
+        end = min(offset + length, self._count * CHUNK)
+        if offset < 0 or end <= offset:
+            return b""
+        first, stop = offset // CHUNK, -(-end // CHUNK)
+        if first == self._count - 1 and self._last_chunk:
+            return self._last_chunk[offset - first * CHUNK : end - first * CHUNK]
+        sealed = memoryview(os.pread(self._file.fileno(), (stop - first) * _SEALED, self._base + first * _SEALED))
+        plain = [self._unseal(sealed[at * _SEALED : (at + 1) * _SEALED], first + at) for at in range(stop - first)]
+        if len(plain) == 1:
+            return plain[0][offset - first * CHUNK : end - first * CHUNK]
+        plain[-1] = plain[-1][: end - (stop - 1) * CHUNK]
+        plain[0] = plain[0][offset - first * CHUNK :]
+        return b"".join(plain)
+
+    def _unseal(self, sealed: memoryview, chunk: int) -> bytes:
+        self.chunks_read += 1
+        try:
+            last = self._closed_end and chunk == self._count - 1
+            return self._cipher.decrypt(_chunk_nonce(chunk, last=last), sealed, None)
+        except (InvalidTag, ValueError) as error:
+            at = self._base + chunk * _SEALED
+            raise Damaged("a chunk fails its authentication", file=self.name, offset=at) from error
+
+    def close(self) -> None:
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def rewrap(source: Path, out: BinaryIO, identities: Sequence[Identity], recipients: Sequence[Recipient]) -> None:
+    """Copy an age file to `out` with a header for other recipients; the payload stays as it is, still encrypted.
+
+    Whoever had the file key keeps it: this changes who can open the copy, it revokes nobody.
+    """
+    with source.open("rb") as file:
+        header = _read_header(os.pread(file.fileno(), MAX_HEADER_BYTES, 0), identities, source.name)
+        out.write(_make_header(header.file_key, recipients))
+        file.seek(header.length)
+        while piece := file.read(1 << 20):
+            out.write(piece)
+
+
+def _make_header(file_key: bytes, recipients: Sequence[Recipient]) -> bytes:
+    if not recipients:
+        raise StoreError("nothing can be encrypted without a recipient", hint="run kubeshark keys new")
+    lines = [_INTRO]
+    for recipient in recipients:
+        ephemeral = X25519PrivateKey.generate()
+        share = ephemeral.public_key().public_bytes_raw()
+        secret = ephemeral.exchange(X25519PublicKey.from_public_bytes(recipient.public))
+        wrap = ChaCha20Poly1305(_derive(secret, share + recipient.public, _X25519))
+        body = wrap.encrypt(_ZERO_NONCE, file_key, None)
+        lines.append(b"-> X25519 " + _base64(share) + b"\n" + _base64(body) + b"\n")
+    header = b"".join(lines) + b"---"
+    header += b" " + _base64(_header_mac(file_key, header)) + b"\n"
+    if len(header) > MAX_HEADER_BYTES:
+        raise StoreError(f"{len(recipients)} recipients are more than a header holds")
+    return header
+
+
+def _read_header(data: bytes, identities: Sequence[Identity], name: str) -> _Header:
+    """Parse and authenticate a header; `data` is the file's beginning, at least the header if it is one."""
+    if not data.startswith(_INTRO):
+        raise Damaged("does not begin as an age file", file=name, offset=0)
+    at = len(_INTRO)
+    stanzas: list[tuple[list[bytes], bytes]] = []
+    while data.startswith(b"-> ", at):
+        arguments, body, at = _read_stanza(data, at, name)
+        stanzas.append((arguments, body))
+    end = data.find(b"\n", at)
+    if not data.startswith(b"--- ", at) or end < 0:
+        raise Damaged("its header has no end", file=name, offset=at)
+    mac = _unbase64(data[at + 4 : end])
+    file_key = _find_file_key(stanzas, identities, name)
+    if mac is None or not hmac.compare_digest(mac, _header_mac(file_key, data[: at + 3])):
+        raise Damaged("its header fails its authentication", file=name, offset=at)
+    return _Header(file_key, end + 1)
+
+
+def _read_stanza(data: bytes, at: int, name: str) -> tuple[list[bytes], bytes, int]:
+    """Return (arguments, decoded body, offset behind it) of the stanza at `at`."""
+    start = at
+    end = data.find(b"\n", at)
+    arguments = data[at + 3 : max(end, at)].split(b" ")
+    body = bytearray()
+    while end >= 0:
+        at = end + 1
+        end = data.find(b"\n", at)
+        line = data[at : max(end, at)]
+        if end < 0 or len(line) > _COLUMNS:
+            break
+        body += line
+        if len(line) < _COLUMNS:
+            decoded = _unbase64(bytes(body))
+            if decoded is None or not all(_is_visible(argument) for argument in arguments):
+                break
+            return arguments, decoded, end + 1
+    raise Damaged("its header is malformed", file=name, offset=start)
+
+
+def _find_file_key(stanzas: list[tuple[list[bytes], bytes]], identities: Sequence[Identity], name: str) -> bytes:
+    for arguments, body in stanzas:
+        if arguments[0] != b"X25519":
+            continue
+        share = _unbase64(arguments[1]) if len(arguments) == 2 else None
+        if share is None or len(share) != 32 or len(body) != 32:
+            raise Damaged("its header has a malformed X25519 recipient", file=name)
+        for identity in identities:
+            file_key = _unwrap(share, body, identity)
+            if file_key is not None:
+                return file_key
+    raise NotForUsError(f"{name} is encrypted to other recipients")
+
+
+def _unwrap(share: bytes, body: bytes, identity: Identity) -> bytes | None:
+    try:
+        secret = identity.key.exchange(X25519PublicKey.from_public_bytes(share))
+        wrap = ChaCha20Poly1305(_derive(secret, share + identity.recipient.public, _X25519))
+        return wrap.decrypt(_ZERO_NONCE, body, None)
+    except (InvalidTag, ValueError):  # ValueError: a share of low order, which yields a secret of zeros
+        return None
+
+
+def _derive(secret: bytes, salt: bytes, info: bytes) -> bytes:
+    """HKDF-SHA-256 (RFC 5869) of one block: 32 bytes."""
+    return hmac.digest(hmac.digest(salt, secret, "sha256"), info + b"\x01", "sha256")
+
+
+def _header_mac(file_key: bytes, header: bytes) -> bytes:
+    return hmac.digest(_derive(file_key, b"", b"header"), header, "sha256")
+
+
+def _chunk_nonce(chunk: int, *, last: bool) -> bytes:
+    return chunk.to_bytes(11, "big") + (b"\x01" if last else b"\x00")
+
+
+def _is_visible(argument: bytes) -> bool:
+    return bool(argument) and all(0x21 <= byte <= 0x7E for byte in argument)
+
+
+def _base64(data: bytes) -> bytes:
+    return base64.b64encode(data).rstrip(b"=")
+
+
+def _unbase64(text: bytes) -> bytes | None:
+    """Decode unpadded base64; None unless `text` is its one canonical spelling."""
+    try:
+        data = base64.b64decode(text + b"=" * (-len(text) % 4), validate=True)
+    except binascii.Error:
+        return None
+    return data if _base64(data) == text else None

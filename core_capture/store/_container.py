@@ -1,0 +1,129 @@
+"""A container of JSON metadata and number columns: the plaintext of indexes and of the catalogue.
+
+    8 bytes magic | u32 length | JSON | zeros to a multiple of 8 | columns, each padded to a multiple of 8
+
+The JSON is {"meta": …, "columns": [[name, dtype, shape, coding], …]}, columns in order of appearance. A coding makes a
+column smaller under zstd: "delta" holds differences to the value before (modulo the type's range), "planes" all first
+bytes of the values, then all second bytes, and so on; "delta planes" does both.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from dataclasses import dataclass
+from typing import Annotated, Any, Generic, Literal, TypeVar
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from kubeshark.errors import Damaged
+
+__all__ = ["Coding", "Column", "Contents", "pack", "unpack"]
+
+_HEAD = struct.Struct("<8sI")
+_MAX_COLUMNS = 64
+
+Coding = Literal["", "delta", "planes", "delta planes"]
+_Dtype = Literal["|u1", "<u2", "<u4", "<u8", "<i8"]
+_Extent = Annotated[int, msgspec.Meta(ge=0, lt=1 << 31)]  # a bound for shapes without bytes too
+_Shape = Annotated[tuple[_Extent, ...], msgspec.Meta(min_length=1, max_length=2)]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """Numbers under a name; one or two dimensions."""
+
+    name: str
+    values: NDArray[Any]
+    coding: Coding = ""
+
+
+class _Text(msgspec.Struct, Generic[T]):
+    """The JSON part."""
+
+    meta: T
+    columns: Annotated[list[tuple[str, _Dtype, _Shape, Coding]], msgspec.Meta(max_length=_MAX_COLUMNS)]
+
+
+@dataclass(frozen=True, slots=True)
+class Contents(Generic[T]):
+    """A decoded container. A column is reached through `column`, which checks what the caller relies on."""
+
+    meta: T
+    columns: dict[str, NDArray[Any]]
+    name: str  # of the file, for messages
+    end: int  # offset behind the last column
+
+    def column(self, name: str, dtype: str, shape: tuple[int, ...] | None = None) -> NDArray[Any]:
+        """Return a column; raise Damaged unless it has this type and shape (None: one dimension)."""
+        values = self.columns.get(name)
+        fits = values is not None and (values.ndim == 1 if shape is None else values.shape == shape)
+        if values is None or not fits or values.dtype.str != dtype:
+            raise Damaged(f"column {name} is missing or not {dtype} {shape or ''}", file=self.name)
+        return values
+
+
+def pack(magic: bytes, meta: object, columns: list[Column]) -> bytes:
+    """Return the container; `meta` is a dataclass."""
+    listed = [(c.name, c.values.dtype.str, c.values.shape, c.coding) for c in columns]
+    text = msgspec.json.encode({"meta": meta, "columns": listed})
+    parts = [_HEAD.pack(magic, len(text)), text, bytes(-(_HEAD.size + len(text)) % 8)]
+    for column in columns:
+        body = _encode(column)
+        parts += (body, bytes(-len(body) % 8))
+    return b"".join(parts)
+
+
+def unpack(data: bytes, magic: bytes, meta: type[T], name: str) -> Contents[T]:
+    """Return the contents; raise Damaged unless `meta` fits and every length lies inside `data`."""
+    if len(data) < _HEAD.size:
+        raise Damaged("too short", file=name, offset=0)
+    found, length = _HEAD.unpack_from(data)
+    if found != magic:
+        raise Damaged(f"begins with {found!r} instead of {magic!r}", file=name, offset=0)
+    if length > len(data) - _HEAD.size:
+        raise Damaged("its metadata is longer than the file", file=name, offset=8)
+    at = _HEAD.size + length
+    try:
+        text = msgspec.json.decode(data[_HEAD.size : at], type=_Text[meta])  # type: ignore[valid-type]
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise Damaged(f"its metadata: {error}", file=name, offset=_HEAD.size) from error
+    at += -at % 8
+    columns = {}
+    for key, dtype, shape, coding in text.columns:
+        size = math.prod(shape) * np.dtype(dtype).itemsize
+        if at > len(data) or size > len(data) - at:
+            raise Damaged(f"column {key} ends behind the file", file=name, offset=at)
+        columns[key] = _decode(memoryview(data)[at : at + size], dtype, shape, coding)
+        at += size + -size % 8
+    return Contents(text.meta, columns, name, at)
+
+
+def _encode(column: Column) -> bytes:
+    values = np.ascontiguousarray(column.values)
+    if "delta" in column.coding and len(values):
+        steps = np.empty_like(values)
+        steps[:1] = values[:1]
+        np.subtract(values[1:], values[:-1], out=steps[1:])
+        values = steps
+    if "planes" in column.coding and values.size:
+        return values.reshape(len(values), -1).view(np.uint8).T.tobytes()
+    return values.tobytes()
+
+
+def _decode(data: memoryview, dtype: str, shape: tuple[int, ...], coding: Coding) -> NDArray[Any]:
+    values: NDArray[Any]
+    if not len(data):
+        return np.empty(shape, dtype=dtype)
+    if "planes" in coding:
+        planes = np.frombuffer(data, dtype=np.uint8).reshape(-1, shape[0])
+        values = np.ascontiguousarray(planes.T).view(dtype).reshape(shape)
+    else:
+        values = np.frombuffer(data, dtype=dtype).reshape(shape)
+    if "delta" in coding:
+        values = np.cumsum(values, axis=0, dtype=dtype)
+    return values

@@ -1,0 +1,103 @@
+"""What only an export needs of a segment: capture order, pcapng options, interfaces, other blocks.
+
+One zstd frame behind the index's main frame: a container whose JSON holds the source's metadata.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import zstandard
+from numpy.typing import NDArray
+
+from kubeshark.core_capture._records import PacketExtra, SourceMetadata
+from kubeshark.core_capture.store._container import Column, Contents, pack, unpack
+from kubeshark.core_capture.store._index import inflate
+from kubeshark.core_capture.store._info import Count
+from kubeshark.core_capture.store._limits import MAX_INDEX_BYTES
+from kubeshark.errors import Damaged
+
+__all__ = ["Extras", "decode_extras", "encode_extras"]
+
+_MAGIC = b"KSHKEXT1"
+
+
+@dataclass(frozen=True, slots=True)
+class _Meta:
+    source: SourceMetadata
+    first_block: Count
+
+
+@dataclass(frozen=True, slots=True)
+class Extras:
+    """`metadata.blocks` are those that came since the segment before: block `first_block` of the source and on."""
+
+    metadata: SourceMetadata
+    first_block: int
+    ordinals: NDArray[Any] | None  # u8, by place in the pcap; None where (time, place) gives the capture order
+    packets: Mapping[int, PacketExtra]  # by place in the pcap
+
+
+def encode_extras(extras: Extras, first_ordinal: int) -> bytes:
+    """Return the frame."""
+    columns = []
+    if extras.ordinals is not None:
+        columns.append(Column("ordinals", extras.ordinals - np.uint64(first_ordinal), "delta planes"))
+    if extras.packets:
+        columns += _packet_columns(extras.packets)
+    return zstandard.ZstdCompressor(level=3).compress(pack(_MAGIC, _Meta(extras.metadata, extras.first_block), columns))
+
+
+def decode_extras(frame: bytes, name: str, *, packets: int, first_ordinal: int) -> Extras:
+    """Decode the frame of a segment of so many packets; raise Damaged unless everything lies inside it."""
+    contents = unpack(inflate(frame, MAX_INDEX_BYTES, name), _MAGIC, _Meta, name)
+    ordinals = None
+    if "ordinals" in contents.columns:
+        ordinals = contents.column("ordinals", "<u8", (packets,)) + np.uint64(first_ordinal)
+    return Extras(
+        metadata=contents.meta.source,
+        first_block=contents.meta.first_block,
+        ordinals=ordinals,
+        packets=_decode_packets(contents, packets) if "extra_place" in contents.columns else {},
+    )
+
+
+def _packet_columns(packets: Mapping[int, PacketExtra]) -> list[Column]:
+    places = sorted(packets)
+    extras = [packets[place] for place in places]
+    times = [extra.time_ns for extra in extras]
+    return [
+        Column("extra_place", np.array(places, dtype=np.uint32), "delta planes"),
+        Column("extra_interface", np.array([e.interface for e in extras], dtype=np.uint32), "planes"),
+        Column("extra_block_type", np.array([e.block_type for e in extras], dtype=np.uint32), "planes"),
+        Column("extra_has_time", np.array([time is not None for time in times], dtype=np.uint8)),
+        Column("extra_time_ns", np.array([time or 0 for time in times], dtype=np.int64), "planes"),
+        Column("extra_options_bytes", np.array([len(e.options) for e in extras], dtype=np.uint32), "planes"),
+        Column("extra_options", np.frombuffer(b"".join(e.options for e in extras), dtype=np.uint8)),
+    ]
+
+
+def _decode_packets(contents: Contents[_Meta], packets: int) -> dict[int, PacketExtra]:
+    places = contents.column("extra_place", "<u4")
+    shape = places.shape
+    ends = np.cumsum(contents.column("extra_options_bytes", "<u4", shape), dtype=np.uint64)
+    options = contents.column("extra_options", "|u1", (int(ends[-1]) if len(ends) else 0,)).tobytes()
+    if len(places) and int(places.max()) >= packets:
+        raise Damaged("options of a packet that is not there", file=contents.name)
+    rows = zip(
+        places.tolist(),
+        contents.column("extra_interface", "<u4", shape).tolist(),
+        contents.column("extra_block_type", "<u4", shape).tolist(),
+        contents.column("extra_has_time", "|u1", shape).tolist(),
+        contents.column("extra_time_ns", "<i8", shape).tolist(),
+        [0, *ends.tolist()],
+        ends.tolist(),
+        strict=False,  # the starts of the options have one more
+    )
+    return {
+        place: PacketExtra(interface, options[start:end], time if has_time else None, block_type)
+        for place, interface, block_type, has_time, time, start, end in rows
+    }

@@ -1,0 +1,265 @@
+"""The index of a segment: what a query reads before it touches any packet (docs/adr/0002-segment-format.md).
+
+    skippable frame: u32 main, u32 extras (lengths of the two frames) | zstd frame main | zstd frame extras
+
+`main` is a container (`_container.py`) followed by its Ed25519 signature; `extras` (`_extras.py`) is read by exports
+only, and `main` holds its SHA-256. Flow columns lie in cluster order, where neighbours resemble each other: that halves
+the index. `decode_main` is the only way in: what it returned, every accessor may rely on.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import zstandard
+from msgspec import Meta
+from numpy.typing import NDArray
+
+from kubeshark.core_capture._columns import FLOW, NO_FLOW
+from kubeshark.core_capture._records import PCAP_HEADER_BYTES
+from kubeshark.core_capture.store._container import Coding, Column, Contents, pack, unpack
+from kubeshark.core_capture.store._info import Chain, Count, SegmentInfo
+from kubeshark.core_capture.store._limits import MAX_BLOCK_BYTES
+from kubeshark.core_capture.store._names import INDEX_SUFFIX
+from kubeshark.core_capture.store._signing import SIGNATURE_BYTES
+from kubeshark.errors import Damaged
+
+__all__ = [
+    "HEAD_BYTES",
+    "Blocks",
+    "DataFile",
+    "Flows",
+    "Index",
+    "IndexMeta",
+    "decode_main",
+    "encode_main",
+    "inflate",
+    "join",
+    "split_head",
+]
+
+_MAGIC = b"KSHKIDX1"
+_HEAD = struct.Struct("<IIII")
+HEAD_BYTES = _HEAD.size
+_SKIPPABLE = 0x184D2A50
+_TIME_UNITS = (1000, 1)  # nanoseconds; most captures have microseconds, which saves a byte a time
+
+# name, coding; all in cluster order. Dtypes and widths are those of FLOW.
+_CLUSTERED: tuple[tuple[str, Coding], ...] = (
+    ("a", "planes"),
+    ("b", "planes"),
+    ("port_a", "planes"),
+    ("port_b", "planes"),
+    ("transport", ""),
+    ("ip_version", ""),
+    ("client", ""),
+    ("tunnel", ""),
+    ("vlan", "planes"),
+    ("bits", "planes"),
+    ("packets", "planes"),
+    ("bytes", "planes"),
+    ("isn", "planes"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Flows:
+    """The flow table, and where each flow's records lie in the uncompressed pcap."""
+
+    table: NDArray[Any]  # FLOW, by ordinal
+    cluster: NDArray[Any]  # u4: ordinals in the order in which their records lie
+    range_bytes: NDArray[Any]  # u8, by ordinal; 0 for a CARRIER
+    records: NDArray[Any]  # u8, by ordinal: packets that point to the flow
+
+    def range_starts(self) -> NDArray[Any]:
+        """u8, by ordinal, in bytes of the uncompressed pcap."""
+        return PCAP_HEADER_BYTES + self._before(self.range_bytes)
+
+    def record_starts(self) -> NDArray[Any]:
+        """u8, by ordinal: records of the segment that lie before the flow's."""
+        return self._before(self.records)
+
+    def _before(self, amounts: NDArray[Any]) -> NDArray[Any]:
+        """Sum, by ordinal, of `amounts` of all flows that lie before."""
+        clustered = amounts[self.cluster]
+        before = np.empty(len(amounts), dtype=np.uint64)
+        before[self.cluster] = np.cumsum(clustered, dtype=np.uint64) - clustered
+        return before
+
+
+@dataclass(frozen=True, slots=True)
+class Blocks:
+    """Where the data file's blocks lie; block i is offset[i]:offset[i+1], and raw_start[i]:raw_start[i+1] inflated."""
+
+    offset: NDArray[Any]  # u8, in the compressed pcap
+    raw_start: NDArray[Any]  # u8, in the uncompressed pcap
+    first_ns: NDArray[Any]  # u8, earliest time of a record
+    last_ns: NDArray[Any]
+
+    def __len__(self) -> int:
+        return len(self.first_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class DataFile:
+    """What the index knows of its data file; length and tag bind the two together."""
+
+    length: Count  # bytes of its age plaintext
+    last_tag: Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]  # of its last age chunk, hex
+    raw_length: Annotated[int, Meta(ge=PCAP_HEADER_BYTES, lt=1 << 32)]  # bytes of the uncompressed pcap
+    blocks: Annotated[int, Meta(ge=0, lt=1 << 31)]
+
+
+@dataclass(frozen=True, slots=True)
+class IndexMeta:
+    """The JSON of an index."""
+
+    info: SegmentInfo
+    chain: Chain
+    data: DataFile
+    extras_sha256: str  # of the extras frame, hex
+    version: Literal[1] = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    meta: IndexMeta
+    flows: Flows
+    blocks: Blocks
+
+
+def encode_main(index: Index, sign: Callable[[bytes], bytes]) -> bytes:
+    """Return main, uncompressed and signed."""
+    blocks = index.blocks
+    columns = [
+        *_flow_columns(index.flows),
+        Column("block_offset", blocks.offset, "delta planes"),
+        Column("block_raw_start", blocks.raw_start, "delta planes"),
+        Column("block_first_ns", blocks.first_ns, "delta planes"),
+        Column("block_last_ns", blocks.last_ns, "delta planes"),
+    ]
+    body = pack(_MAGIC, index.meta, columns)
+    return body + sign(body)
+
+
+def join(main: bytes, extras: bytes) -> bytes:
+    """Return the index file's plaintext for main (uncompressed) and the extras frame (compressed)."""
+    frame = zstandard.ZstdCompressor(level=3).compress(main)
+    return _HEAD.pack(_SKIPPABLE, HEAD_BYTES - 8, len(frame), len(extras)) + frame + extras
+
+
+def split_head(head: bytes, size: int, name: str) -> tuple[int, int]:
+    """Return the lengths of the main and the extras frame of an index plaintext of `size` bytes."""
+    if len(head) < HEAD_BYTES:
+        raise Damaged("index header is cut", file=name, offset=0)
+    magic, length, main, extras = _HEAD.unpack_from(head)
+    if magic != _SKIPPABLE or length != HEAD_BYTES - 8 or HEAD_BYTES + main + extras != size:
+        raise Damaged("index header contradicts the file", file=name, offset=0)
+    return main, extras
+
+
+def inflate(frame: bytes | memoryview, limit: int, name: str, *, exactly: bool = False) -> bytes:
+    """Decompress one zstd frame that says its size: at most `limit`, or exactly; raise Damaged otherwise."""
+    try:
+        size = zstandard.frame_content_size(frame)
+        if not (limit if exactly else 0) <= size <= limit:
+            raise Damaged(f"a frame claims {size:,} bytes where {limit:,} are allowed", file=name)
+        return zstandard.ZstdDecompressor().decompress(frame, max_output_size=limit, allow_extra_data=False)
+    except zstandard.ZstdError as error:
+        raise Damaged(f"zstd frame: {error}", file=name) from error
+
+
+def decode_main(main: bytes, name: str) -> Index:
+    """Decode what `encode_main` made for segment `name`; raise Damaged unless every row lies inside it.
+
+    The signature is not checked here (`verify` does): age has authenticated the bytes already.
+    """
+    contents = unpack(main, _MAGIC, IndexMeta, name + INDEX_SUFFIX)
+    if len(main) - contents.end != SIGNATURE_BYTES:
+        raise Damaged("no signature behind its columns", file=contents.name, offset=contents.end)
+    if contents.meta.info.name != name:
+        raise Damaged(f"holds the index of {contents.meta.info.name[:100]!r}", file=contents.name)
+    return Index(contents.meta, _decode_flows(contents), _decode_blocks(contents))
+
+
+def _flow_columns(flows: Flows) -> list[Column]:
+    table, cluster = flows.table, flows.cluster
+    clustered = table[cluster]
+    first, span = table["first_ns"], table["last_ns"] - table["first_ns"]
+    unit = next(u for u in _TIME_UNITS if u == 1 or not ((first % u).any() or (span % u).any()))
+    counted = clustered["packets"].sum(axis=1, dtype=np.uint64)
+    return [
+        *(Column(name, np.ascontiguousarray(clustered[name]), coding) for name, coding in _CLUSTERED),
+        Column("cluster", cluster.astype(np.uint32), "planes"),
+        Column("range_bytes", flows.range_bytes[cluster].astype(np.uint64), "planes"),
+        Column("detached", counted - flows.records[cluster].astype(np.uint64), "planes"),
+        Column("carrier", np.ascontiguousarray(table["carrier"]), "planes"),
+        Column("first_packet", np.ascontiguousarray(table["first_packet"]), "delta planes"),
+        Column("time_unit", np.array([unit], dtype=np.uint64)),
+        Column("first", first // np.uint64(unit), "delta planes"),
+        Column("span", span // np.uint64(unit), "planes"),
+    ]
+
+
+def _decode_flows(contents: Contents[IndexMeta]) -> Flows:
+    name, packets, raw_length = contents.name, contents.meta.info.packets, contents.meta.data.raw_length
+    rows = contents.meta.info.flows
+    cluster = contents.column("cluster", "<u4", (rows,))
+    if rows and (int(cluster.max()) >= rows or len(np.unique(cluster)) != rows):
+        raise Damaged("the cluster order is no permutation of the flows", file=name)
+    unit = contents.column("time_unit", "<u8", (1,))[0]
+    table = np.zeros(rows, dtype=FLOW)
+    for field, _coding in _CLUSTERED:
+        base, shape = FLOW[field].subdtype or (FLOW[field], ())
+        table[field][cluster] = contents.column(field, base.str, (rows, *shape))
+    table["carrier"] = contents.column("carrier", "<u4", (rows,))
+    table["first_packet"] = contents.column("first_packet", "<u4", (rows,))
+    table["first_ns"] = contents.column("first", "<u8", (rows,)) * unit
+    table["last_ns"] = table["first_ns"] + contents.column("span", "<u8", (rows,)) * unit
+    carrier = table["carrier"]
+    if (
+        (table["client"] > 1).any()
+        or (table["first_packet"] >= packets).any()
+        or (table["last_ns"] < table["first_ns"]).any()
+        or ((carrier >= rows) & (carrier != NO_FLOW)).any()
+    ):
+        raise Damaged("a row of the flow table contradicts itself", file=name)
+    detached = contents.column("detached", "<u8", (rows,))
+    counted = table["packets"][cluster].sum(axis=1, dtype=np.uint64)
+    ranges = contents.column("range_bytes", "<u8", (rows,))
+    # Rows and lengths are below 2**32, so that no sum wraps.
+    if (
+        (detached > counted).any()
+        or (ranges > raw_length).any()
+        or int(ranges.sum()) > raw_length - PCAP_HEADER_BYTES
+        or int((counted - detached).sum()) > packets
+    ):
+        raise Damaged("the flows' ranges exceed the segment", file=name)
+    range_bytes, records = np.empty(rows, dtype=np.uint64), np.empty(rows, dtype=np.uint64)
+    range_bytes[cluster] = ranges
+    records[cluster] = counted - detached
+    return Flows(table, cluster, range_bytes, records)
+
+
+def _decode_blocks(contents: Contents[IndexMeta]) -> Blocks:
+    data = contents.meta.data
+    blocks = Blocks(
+        contents.column("block_offset", "<u8", (data.blocks + 1,)),
+        contents.column("block_raw_start", "<u8", (data.blocks + 1,)),
+        contents.column("block_first_ns", "<u8", (data.blocks,)),
+        contents.column("block_last_ns", "<u8", (data.blocks,)),
+    )
+    ascending = (blocks.offset[1:] > blocks.offset[:-1]).all() and (blocks.raw_start[1:] > blocks.raw_start[:-1]).all()
+    if (
+        not ascending
+        or int(blocks.offset[-1]) > data.length
+        or int(blocks.raw_start[0]) != PCAP_HEADER_BYTES
+        or int(blocks.raw_start[-1]) != data.raw_length
+        or (np.diff(blocks.raw_start) > MAX_BLOCK_BYTES).any()
+    ):
+        raise Damaged("the block table contradicts itself", file=contents.name)
+    return blocks

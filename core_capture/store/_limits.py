@@ -1,0 +1,38 @@
+"""Sizes of the store, each with its reason. Nothing here is a preference: readers refuse what exceeds them."""
+
+from __future__ import annotations
+
+__all__ = [
+    "BLOCK_BYTES",
+    "MAX_BLOCK_BYTES",
+    "MAX_CATALOGUE_BYTES",
+    "MAX_HEADER_BYTES",
+    "MAX_INDEX_BYTES",
+    "MAX_SEGMENT_BYTES",
+    "MAX_STATE_BYTES",
+    "SEGMENT_BYTES",
+]
+
+SEGMENT_BYTES = 32 << 20
+"""Records are sealed into a segment at this size; larger ones make time-window queries pay, smaller ones all others."""
+
+MAX_SEGMENT_BYTES = 256 << 20
+"""The most a caller may ask for: a segment is decoded in one piece, and its packet offsets are u32."""
+
+BLOCK_BYTES = 256 << 10
+"""Records in one zstd frame: at 64 KiB the ratio drops by a tenth, at 1 MiB a short flow costs four times as much."""
+
+MAX_BLOCK_BYTES = (1 << 20) + 16
+"""A block holds more than BLOCK_BYTES only if it is one record: MAX_CAPTURED and its header."""
+
+MAX_INDEX_BYTES = 1 << 30
+"""Plaintext of an index: MAX_SEGMENT_BYTES of the shortest packets that make a flow each (50 bytes) need 0.6 GiB."""
+
+MAX_CATALOGUE_BYTES = 1 << 30
+"""Plaintext of the catalogue: at most 10 KiB a segment, so 100,000 segments (3 TB of packets)."""
+
+MAX_HEADER_BYTES = 1 << 16
+"""An age header: room for some 500 recipients; age itself has no limit, and a reader must stop somewhere."""
+
+MAX_STATE_BYTES = 1 << 20
+"""store.json: one chain head a node and the recipients."""

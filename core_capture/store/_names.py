@@ -1,0 +1,65 @@
+"""Names of the files in a store, and what they say.
+
+NAME.pcap.zst.age, NAME.idx.age   a segment: data and index
+.tmp-…                            not yet renamed; of no value once its writer is gone
+catalogue.age                     roll-up of all indexes, may be missing or stale
+store.json                        recipients, counter and chain heads (public)
+.lock                             held by the one writer
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+from kubeshark.errors import UsageError
+
+__all__ = [
+    "CATALOGUE",
+    "DATA_SUFFIX",
+    "INDEX_SUFFIX",
+    "LOCK",
+    "STATE",
+    "TEMPORARY",
+    "check_node",
+    "index_names",
+    "make_name",
+    "number_of",
+]
+
+DATA_SUFFIX = ".pcap.zst.age"
+INDEX_SUFFIX = ".idx.age"
+TEMPORARY = ".tmp-"
+CATALOGUE = "catalogue.age"
+STATE = "store.json"
+LOCK = ".lock"
+
+_NODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+_NAME = re.compile(r"\d{8}T\d{6}Z-[A-Za-z0-9][A-Za-z0-9._-]{0,62}-(\d{4,18})")
+
+
+def make_name(start_ns: int, node: str, number: int) -> str:
+    """Return <UTC start>-<node>-<n>; a start outside the years a pcap can hold counts as 1970."""
+    seconds = start_ns // 1_000_000_000
+    start = datetime.fromtimestamp(seconds if 0 <= seconds < 1 << 32 else 0, UTC)
+    return f"{start:%Y%m%dT%H%M%SZ}-{node}-{number:04d}"
+
+
+def check_node(node: str) -> str:
+    """Return `node`; raise UsageError unless it can be part of a file name."""
+    if not _NODE.fullmatch(node):
+        raise UsageError(f"node name {node!r}", hint="use at most 63 letters, digits, dots and dashes")
+    return node
+
+
+def number_of(name: str) -> int | None:
+    """Return n of a segment's name, None if it is not one."""
+    found = _NAME.fullmatch(name)
+    return int(found[1]) if found else None
+
+
+def index_names(folder: Path) -> list[str]:
+    """Return the names of all segments that have an index, sorted; that is by start."""
+    found = (path.name.removesuffix(INDEX_SUFFIX) for path in folder.glob(f"*{INDEX_SUFFIX}"))
+    return sorted(name for name in found if number_of(name) is not None)

@@ -1,0 +1,220 @@
+"""Reads one segment: its index at once, and of its packets only the blocks that are asked for.
+
+1. A reader never writes.
+2. Nothing is returned that age has not authenticated and the index does not bind to this segment.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kubeshark.core_capture._records import PCAP_HEADER_BYTES
+from kubeshark.core_capture.store._age import CHUNK, AgeReader, Tail
+from kubeshark.core_capture.store._extras import Extras, decode_extras
+from kubeshark.core_capture.store._identity import Identity
+from kubeshark.core_capture.store._index import HEAD_BYTES, Index, decode_main, inflate, split_head
+from kubeshark.core_capture.store._info import SegmentInfo
+from kubeshark.core_capture.store._limits import MAX_INDEX_BYTES
+from kubeshark.core_capture.store._names import DATA_SUFFIX, INDEX_SUFFIX
+from kubeshark.errors import Damaged
+
+__all__ = ["IndexFile", "ReadStats", "SegmentReader"]
+
+_KEPT_BLOCKS = 8  # inflated blocks kept for the next call: 2 MiB
+_RUN_BLOCKS = 16  # read and decrypted at once: 4 MiB
+
+
+@dataclass(slots=True)
+class ReadStats:
+    """What was decrypted, for --explain; add readers' together with +=."""
+
+    segments: int = 0
+    index_bytes: int = 0  # plaintext of age
+    blocks: int = 0
+    data_bytes: int = 0  # plaintext of age: compressed packets
+
+    def __iadd__(self, other: ReadStats) -> Self:
+        self.segments += other.segments
+        self.index_bytes += other.index_bytes
+        self.blocks += other.blocks
+        self.data_bytes += other.data_bytes
+        return self
+
+
+class IndexFile:
+    """The index of a segment, decrypted and decoded; `read_extras` reads on."""
+
+    def __init__(self, folder: Path, name: str, identities: Sequence[Identity]) -> None:
+        self.file = f"{name}{INDEX_SUFFIX}"
+        self._path = folder / self.file
+        self._identities = identities
+        with AgeReader(self._path, identities) as age:
+            head = age.read(0, CHUNK)
+            self._main_bytes, self._extras_bytes = split_head(head, age.size, self.file)
+            end = HEAD_BYTES + self._main_bytes
+            frame = memoryview(head + age.read(CHUNK, end - CHUNK) if end > CHUNK else head)[HEAD_BYTES:end]
+        self.size = end
+        self.main = inflate(frame, MAX_INDEX_BYTES, self.file)
+        self.index = decode_main(self.main, name)
+
+    def sha256(self) -> str:
+        """Return the hash that the next index of the chain names, hex."""
+        return hashlib.sha256(self.main).hexdigest()
+
+    def read_extras(self) -> Extras:
+        """Read the second frame; raise Damaged unless it is the one that the main frame names."""
+        with AgeReader(self._path, self._identities) as age:
+            frame = age.read(HEAD_BYTES + self._main_bytes, self._extras_bytes)
+        meta = self.index.meta
+        if hashlib.sha256(frame).hexdigest() != meta.extras_sha256:
+            raise Damaged("its second frame belongs to another index", file=self.file)
+        first = meta.info.source.first_ordinal
+        return decode_extras(frame, self.file, packets=meta.info.packets, first_ordinal=first)
+
+
+class SegmentReader:
+    """One segment, open. Use it as a context manager; several threads may read at once.
+
+    Ranges are (start, end) in bytes of the uncompressed pcap.
+    """
+
+    def __init__(self, folder: Path, name: str, identities: Sequence[Identity]) -> None:
+        self.name = name
+        self._index_file = IndexFile(folder, name, identities)
+        index = self._index_file.index
+        self.info: SegmentInfo = index.meta.info
+        self.link_type = self.info.link_type
+        self.flows: NDArray[Any] = index.flows.table
+        self.stats = ReadStats(segments=1, index_bytes=self._index_file.size)
+        self._index: Index = index
+        self._folder, self._identities = folder, identities
+        self._starts, self._lengths = index.flows.range_starts(), index.flows.range_bytes
+        self._kept: dict[int, bytes] = {}
+
+    def range(self, row: int) -> tuple[int, int]:
+        """Return where the records of a flow lie."""
+        start = int(self._starts[row])
+        return start, start + int(self._lengths[row])
+
+    @property
+    def loose_range(self) -> tuple[int, int]:
+        """Where the records without a flow lie: behind all others."""
+        return PCAP_HEADER_BYTES + int(self._lengths.sum()), self._index.meta.data.raw_length
+
+    def ranges(self, flows: NDArray[Any]) -> list[tuple[int, int]]:
+        """Return the ranges of these flows (rows, or one bool per row) in file order, neighbours merged."""
+        starts, lengths = self._starts[flows], self._lengths[flows]
+        order = np.argsort(starts, kind="stable")
+        starts, ends = starts[order], (starts + lengths)[order]
+        begins = np.flatnonzero(np.concatenate(([True], starts[1:] != ends[:-1]))) if len(starts) else order
+        stops = np.append(begins[1:], len(starts)) - 1
+        merged = zip(starts[begins].tolist(), ends[stops].tolist(), strict=True)
+        return [(start, end) for start, end in merged if start < end]
+
+    def records(self, rows: Sequence[int] | NDArray[Any]) -> list[bytes | memoryview]:
+        """Return the records of each of these flows, in capture order; views of shared blocks where possible."""
+        return self.read([self.range(int(row)) for row in rows])
+
+    def read(self, ranges: Sequence[tuple[int, int]]) -> list[bytes | memoryview]:
+        """Return the bytes of each range, decrypting and inflating only the blocks that hold them."""
+        raw_start = self._index.blocks.raw_start
+        bounds = np.array(ranges, dtype=np.uint64).reshape(-1, 2)
+        if len(bounds) and (int(bounds[:, 0].min()) < PCAP_HEADER_BYTES or bounds[:, 1].max() > raw_start[-1]):
+            raise ValueError("a range lies outside the segment's records")
+        first = np.searchsorted(raw_start, bounds[:, 0], side="right") - 1
+        stop = np.where(bounds[:, 1] > bounds[:, 0], np.searchsorted(raw_start, bounds[:, 1], side="left"), first)
+        blocks = self._inflate(_union(first.tolist(), stop.tolist()))
+        return [
+            _cut(blocks, raw_start, start, end, low, high)
+            for (start, end), low, high in zip(bounds.tolist(), first.tolist(), stop.tolist(), strict=True)
+        ]
+
+    def places(self, rows: Sequence[int] | NDArray[Any]) -> NDArray[Any]:
+        """Return the place in the pcap (u8, 0 the first record) of each record of these flows, flow by flow."""
+        starts, counts = self._record_starts[rows], self._index.flows.records[rows]
+        before = np.cumsum(counts) - counts
+        return np.repeat(starts - before, counts.astype(np.intp)) + np.arange(int(counts.sum()), dtype=np.uint64)
+
+    @cached_property
+    def extras(self) -> Extras:
+        """Capture order, options and the source's metadata: read on first use, by exports."""
+        return self._index_file.read_extras()
+
+    @cached_property
+    def _record_starts(self) -> NDArray[Any]:
+        return self._index.flows.record_starts()
+
+    @cached_property
+    def _data(self) -> AgeReader:
+        data = self._index.meta.data
+        path = self._folder / f"{self.name}{DATA_SUFFIX}"
+        if not path.exists():
+            raise Damaged("its data file is missing", file=path.name)
+        return AgeReader(path, self._identities, tail=Tail(data.length, bytes.fromhex(data.last_tag)))
+
+    def _inflate(self, wanted: list[int]) -> dict[int, bytes]:
+        kept = self._kept
+        blocks = {block: kept[block] for block in wanted if block in kept}
+        offset, raw_start = self._index.blocks.offset, self._index.blocks.raw_start
+        for first, stop in _runs([block for block in wanted if block not in blocks]):
+            base = int(offset[first])
+            stored = memoryview(self._data.read(base, int(offset[stop]) - base))
+            self.stats.data_bytes += len(stored)
+            self.stats.blocks += stop - first
+            for block in range(first, stop):
+                frame = stored[int(offset[block]) - base : int(offset[block + 1]) - base]
+                size = int(raw_start[block + 1] - raw_start[block])
+                blocks[block] = inflate(frame, size, self._data.name, exactly=True)
+        self._kept = dict(list(blocks.items())[-_KEPT_BLOCKS:])
+        return blocks
+
+    def close(self) -> None:
+        """Close the data file; reading again opens it again."""
+        if "_data" in self.__dict__:
+            self._data.close()
+            del self._data
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _union(first: list[int], stop: list[int]) -> list[int]:
+    """Return every block of these spans once, ascending."""
+    return sorted({block for low, high in zip(first, stop, strict=True) for block in range(low, high)})
+
+
+def _runs(blocks: list[int]) -> list[tuple[int, int]]:
+    """Return (first, stop) of consecutive blocks, at most _RUN_BLOCKS each."""
+    runs: list[tuple[int, int]] = []
+    for block in blocks:
+        if runs and runs[-1][1] == block and block - runs[-1][0] < _RUN_BLOCKS:
+            runs[-1] = (runs[-1][0], block + 1)
+        else:
+            runs.append((block, block + 1))
+    return runs
+
+
+def _cut(
+    blocks: dict[int, bytes], raw_start: NDArray[Any], start: int, end: int, first: int, stop: int
+) -> bytes | memoryview:
+    """Return raw bytes [start, end), which lie in blocks [first, stop)."""
+    if stop <= first:
+        return b""
+    base = int(raw_start[first])
+    if stop - first == 1:
+        return memoryview(blocks[first])[start - base : end - base]
+    pieces = [memoryview(blocks[block]) for block in range(first, stop)]
+    pieces[-1] = pieces[-1][: end - int(raw_start[stop - 1])]
+    pieces[0] = pieces[0][start - base :]
+    return b"".join(pieces)

@@ -1,0 +1,61 @@
+"""store.json: what a writer without any identity must know, and what a reader without the right one is told.
+
+It is public: recipients (for the message of a reader that cannot open the store), the number of the next segment, and
+per node the head of its chain. A head is written when both files of its segment are synced and before they get their
+names: after a crash in between the next writer gives them (`_leftovers.py`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+
+from kubeshark.core_capture.store._durable import replace_synced, sync_folder
+from kubeshark.core_capture.store._info import Count
+from kubeshark.core_capture.store._limits import MAX_STATE_BYTES
+from kubeshark.core_capture.store._names import STATE, TEMPORARY
+from kubeshark.errors import Damaged
+
+__all__ = ["ChainHead", "StoreState", "load_state", "save_state"]
+
+
+@dataclass(frozen=True, slots=True)
+class ChainHead:
+    """The newest segment that a node sealed."""
+
+    name: str
+    sequence: Count
+    sha256: str  # of its index's main part, hex
+
+
+@dataclass(slots=True)
+class StoreState:
+    recipients: list[str] = field(default_factory=list)  # of the last writer
+    next_number: Annotated[int, msgspec.Meta(ge=1, lt=10**17)] = 1
+    heads: dict[str, ChainHead] = field(default_factory=dict)  # by public key
+    format: Annotated[int, msgspec.Meta(ge=1, le=1)] = 1
+
+
+def load_state(folder: Path) -> StoreState:
+    """Read store.json, a new state if there is none; raise Damaged if it is not one."""
+    try:
+        with (folder / STATE).open("rb") as file:
+            content = file.read(MAX_STATE_BYTES + 1)
+    except FileNotFoundError:
+        return StoreState()
+    if len(content) > MAX_STATE_BYTES:
+        raise Damaged(f"is larger than {MAX_STATE_BYTES:,} bytes", file=STATE)
+    try:
+        return msgspec.json.decode(content, type=StoreState)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise Damaged(str(error), file=STATE) from error
+
+
+def save_state(folder: Path, state: StoreState) -> None:
+    """Replace store.json; it is on the disk when this returns."""
+    content = msgspec.json.format(msgspec.json.encode(state), indent=2) + b"\n"
+    replace_synced(folder / STATE, folder / f"{TEMPORARY}{STATE}", content)
+    sync_folder(folder)

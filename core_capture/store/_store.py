@@ -1,0 +1,166 @@
+"""A store: a folder of segments. Reading it never changes a byte; writing goes through one `Writer` at a time."""
+
+from __future__ import annotations
+
+import platform
+import re
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Self
+
+from kubeshark.core_capture._core import load_core
+from kubeshark.core_capture._predicate import Predicate
+from kubeshark.core_capture.store._age import NotForUsError
+from kubeshark.core_capture.store._catalogue import Entry, entry_of, load_catalogue, save_catalogue
+from kubeshark.core_capture.store._identity import (
+    Identity,
+    Recipient,
+    identity_path,
+    load_identities,
+    parse_recipients,
+)
+from kubeshark.core_capture.store._info import SegmentInfo
+from kubeshark.core_capture.store._limits import SEGMENT_BYTES
+from kubeshark.core_capture.store._names import check_node, index_names
+from kubeshark.core_capture.store._reader import IndexFile, SegmentReader
+from kubeshark.core_capture.store._signing import NodeKey
+from kubeshark.core_capture.store._state import load_state
+from kubeshark.core_capture.store._summary import may_match
+from kubeshark.core_capture.store._writer import ImportState, SourceInfo, Writer
+from kubeshark.errors import Damaged, StoreError
+
+__all__ = ["Store", "default_node"]
+
+
+class Store:
+    """An open store. `problems` lists segments that could not be read when they were listed."""
+
+    def __init__(self, path: Path, identities: Sequence[Identity] | None) -> None:
+        self.path = path
+        self.problems: list[StoreError] = []
+        self._given = identities
+        self._known: dict[str, Entry] = {}  # by segment; segments never change
+
+    @classmethod
+    def open(cls, path: str | Path, *, identities: Sequence[Identity] | None = None, create: bool = False) -> Self:
+        """Open a folder; `identities` default to those of $KUBESHARK_IDENTITY, read when first needed."""
+        path = Path(path)
+        try:
+            if create:
+                path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not path.is_dir():
+                raise StoreError(f"no store at {path}")
+        except OSError as error:
+            raise StoreError(f"cannot open the store {path}: {error.strerror}") from error
+        return cls(path, identities)
+
+    @cached_property
+    def identities(self) -> tuple[Identity, ...]:
+        """Who reads; raise StoreError, naming the recipients the store is encrypted to, if there is nobody."""
+        if self._given is not None:
+            if not self._given:
+                raise self._nobody(StoreError("no identity given"))
+            return tuple(self._given)
+        try:
+            return load_identities()
+        except StoreError as error:
+            raise self._nobody(error) from error
+
+    def segments(self, predicate: Predicate | None = None) -> list[SegmentInfo]:
+        """Return the segments in time order; with a predicate only those that may hold a matching flow."""
+        entries = self._entries()
+        if predicate is not None:
+            entries = [entry for entry in entries if may_match(predicate, entry.summary)]
+        return [entry.info for entry in entries]
+
+    def open_segment(self, name: str) -> SegmentReader:
+        """Open a segment for reading; raise Damaged or StoreError."""
+        return SegmentReader(self.path, name, self.identities)
+
+    def import_state(self, sha256: str) -> ImportState:
+        """Return how much of the source with this hash is here."""
+        return ImportState.of([e.info for e in self._entries() if e.info.source.sha256 == sha256])
+
+    def writer(
+        self,
+        recipients: Iterable[str | Recipient],
+        *,
+        source: SourceInfo,
+        node: str = "",
+        key: NodeKey | None = None,
+        segment_bytes: int = SEGMENT_BYTES,
+    ) -> Writer:
+        """Begin to write a source, encrypted to `recipients`; raise StoreError while another process writes.
+
+        Continues a source of which the store holds a part. A writer without identity cannot know of it: it must not be
+        given a source that has a hash.
+        """
+        keys = parse_recipients(str(recipient) for recipient in recipients)
+        return Writer(
+            self.path,
+            keys,
+            source,
+            node=check_node(node or default_node()),
+            key=key or NodeKey.load_or_create(),
+            core=load_core(),
+            segment_bytes=segment_bytes,
+            stored=lambda: self.import_state(source.sha256) if source.sha256 else ImportState(),
+            on_close=lambda entries: self._finish(entries, keys),
+        )
+
+    def _entries(self) -> list[Entry]:
+        """Return what is known of every segment on disk, in time order; the catalogue saves opening their indexes."""
+        names = index_names(self.path)
+        if any(name not in self._known for name in names):
+            self._learn_from_catalogue()
+        self.problems = []
+        refused: NotForUsError | None = None
+        entries = []
+        for name in names:
+            try:
+                if name not in self._known:
+                    file = IndexFile(self.path, name, self.identities)
+                    self._known[name] = entry_of(file.index.meta, file.index.flows.table, file.sha256())
+                entries.append(self._known[name])
+            except NotForUsError as error:
+                refused = error
+                self.problems.append(error)
+            except Damaged as error:
+                self.problems.append(error)
+            except FileNotFoundError:
+                continue  # deleted since the folder was listed
+        if refused is not None and not entries:
+            raise self._nobody(refused) from refused
+        return sorted(entries, key=lambda entry: (entry.info.first_ns, entry.info.name))
+
+    def _learn_from_catalogue(self) -> None:
+        try:
+            known = load_catalogue(self.path, self.identities)
+        except (FileNotFoundError, NotForUsError, Damaged):
+            return  # the indexes say the same; `verify` reports a damaged catalogue
+        self._known = {entry.info.name: entry for entry in known} | self._known
+
+    def _finish(self, entries: list[Entry], recipients: tuple[Recipient, ...]) -> None:
+        """Take over what a writer sealed, and rewrite the catalogue if everything on disk is known."""
+        self._known.update((entry.info.name, entry) for entry in entries)
+        names = index_names(self.path)
+        if entries and all(name in self._known for name in names):
+            save_catalogue(self.path, [self._known[name] for name in names], recipients)
+
+    def _nobody(self, error: StoreError) -> StoreError:
+        """Say who could open the store, as store.json has it."""
+        try:
+            recipients = load_state(self.path).recipients
+        except StoreError:
+            recipients = []
+        to = f" of {', '.join(recipients)}" if recipients else ""
+        message = f"the store {self.path} needs the identity{to}, {identity_path()} does not have it"
+        if self._given is None:
+            message = f"the store {self.path} needs the identity{to}: {error.message}"
+        return StoreError(message, hint="set KUBESHARK_IDENTITY to the file that holds it")
+
+
+def default_node() -> str:
+    """Return this machine's name, in letters that a file name takes."""
+    return re.sub(r"[^A-Za-z0-9._-]", "_", platform.node()).lstrip("._-")[:63] or "node"
