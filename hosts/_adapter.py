@@ -1,0 +1,286 @@
+"""A foreign plugin as the pipeline sees it: the hooks of extension_api/_hookspecs.py, answered by a child process.
+
+Nothing a plugin does raises here: what it could not answer is missing, or has an error in its place, and a problem is
+noted for the user.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from kubeshark.extension_api._frame import (
+    DISSECT,
+    FILTER,
+    MAX_ITEM_BYTES,
+    PROBE,
+    RENDER,
+    FrameError,
+    FrameItem,
+    FrameMessage,
+    ItemFlag,
+    decode_dissect,
+    decode_filter,
+    decode_probe,
+    decode_render,
+    encode_values,
+)
+from kubeshark.extension_api._hookspecs import PROBE_BYTES
+from kubeshark.extension_api._manifest import HOOK_NUMBERS, Manifest
+from kubeshark.extension_api._markers import hookimpl
+from kubeshark.extension_api._models import (
+    EntryView,
+    FilterSpec,
+    Message,
+    MessageKind,
+    ProtocolSpec,
+    Representation,
+    Stream,
+    Value,
+    Verdict,
+)
+from kubeshark.extension_api._representation import RepresentationError, parse_representation
+from kubeshark.hosts._feed import TRANSPORTS, Found, ItemResult, Lane, frames, lanes_of
+from kubeshark.hosts._supervisor import PluginProcess, PluginStatus, Poison, Supervision
+
+from kubeshark.errors import PluginCrashed, PluginError
+
+__all__ = ["ForeignPlugin"]
+
+MAX_PROBLEMS = 100  # kept until somebody takes them
+RENDER_BYTES = MAX_ITEM_BYTES // 2  # of each half: both fit one frame
+
+T = TypeVar("T")
+
+
+class ForeignPlugin:
+    """One installed plugin; register it with pluggy under `name`. The process starts with the first call."""
+
+    def __init__(self, folder: Path, manifest: Manifest, supervision: Supervision | None = None) -> None:
+        self.manifest = manifest
+        self.name = manifest.label
+        self.process = PluginProcess(folder, manifest, supervision)
+        self._problems: list[PluginError] = []
+        for hook in HOOK_NUMBERS.keys() - set(manifest.hooks):
+            setattr(self, hook, None)  # pluggy takes a hook for implemented if it finds a method
+
+    @property
+    def status(self) -> PluginStatus:
+        return self.process.status
+
+    def take_problems(self) -> list[PluginError]:
+        """Return what went wrong since the last time, at most MAX_PROBLEMS, each once."""
+        problems, self._problems = self._problems, []
+        return problems
+
+    def close(self) -> None:
+        """End the process; twice is fine."""
+        self.process.close()
+
+    @hookimpl
+    def protocols(self) -> Sequence[ProtocolSpec]:
+        """See extension_api: the manifest's protocol."""
+        spec = self.manifest.protocol_spec
+        return [spec] if spec else []
+
+    @hookimpl
+    def filters(self) -> Sequence[FilterSpec]:
+        """See extension_api: the manifest's filters."""
+        return self.manifest.filter_specs
+
+    @hookimpl
+    def probe(self, protocol: ProtocolSpec, streams: Sequence[Stream]) -> Sequence[Verdict]:  # noqa: ARG002
+        """See extension_api. Mine if either side says so."""
+        items, owners = [], []
+        for index, stream in enumerate(streams):
+            for item in _heads(stream, index):
+                items.append(item)
+                owners.append(index)
+        answers = self._call(PROBE, items, lambda result, part: decode_probe(result, len(part)))
+        verdicts = [Verdict.NOT_MINE] * len(streams)
+        for owner, answer in zip(owners, answers, strict=True):
+            if answer is Verdict.MINE or (answer is Verdict.NEED_MORE and verdicts[owner] is Verdict.NOT_MINE):
+                verdicts[owner] = answer
+        return verdicts
+
+    @hookimpl
+    def dissect(self, protocol: ProtocolSpec, streams: Sequence[Stream]) -> Sequence[Sequence[Message]]:  # noqa: ARG002
+        """See extension_api. A stream that the plugin fails on ends with a message that says so."""
+        turns = self.manifest.protocol is not None and self.manifest.protocol.order == "turns"
+        by_stream = [lanes_of(stream, index, turns=turns) for index, stream in enumerate(streams)]
+        active = [lane for lanes in by_stream for lane in lanes]
+        while active:
+            active = self._round(active)
+        return [[self._message(found) for lane in lanes for found in lane.found] for lanes in by_stream]
+
+    @hookimpl
+    def filter(
+        self, filter: FilterSpec, arguments: Sequence[Value], entries: Sequence[EntryView]
+    ) -> Sequence[bool | None]:
+        """See extension_api. None where the plugin failed."""
+        argument = self.manifest.filter_specs.index(filter)
+        answers: list[bool | None] = [None] * len(entries)
+        items = []
+        for index, entry in enumerate(entries):
+            values = encode_values([*arguments, *(entry.get(name) for name in filter.reads)])
+            if len(values) <= MAX_ITEM_BYTES:  # else: an error of the filter
+                items.append(FrameItem(values, index, argument=argument))
+        decided = self._call(FILTER, items, lambda result, part: decode_filter(result, len(part)))
+        for item, answer in zip(items, decided, strict=True):
+            answers[item.stream] = None if isinstance(answer, Poison) else answer
+        return answers
+
+    @hookimpl
+    def render(self, entry: EntryView) -> Representation | None:
+        """See extension_api. A plugin with a protocol of its own is asked for that one's entries only."""
+        if self.manifest.protocol and entry.protocol.name != self.manifest.protocol.name:
+            return None
+
+        def decode(result: memoryview, items: Sequence[FrameItem]) -> list[Representation | None]:
+            texts = decode_render(result, len(items) // 2)
+            try:
+                return [parse_representation(text, self.name) if text else None for text in texts]
+            except RepresentationError as error:
+                raise FrameError(error.message, item=0) from error  # one entry a frame
+
+        answer = self._call(RENDER, _halves(entry), decode, per_unit=2)[0]
+        return None if isinstance(answer, Poison) else answer
+
+    def _round(self, lanes: list[Lane]) -> list[Lane]:
+        """Give every lane's next items to the plugin; return the lanes that go on."""
+        items, owners = [], []
+        for lane in lanes:
+            for index, item in enumerate(lane.items()):
+                items.append(item)
+                owners.append((lane, index))
+        answers = self._call(DISSECT, items, self._decode_dissect)
+        going_on: dict[int, Lane] = {}
+        for (lane, index), answer in zip(owners, answers, strict=True):
+            if isinstance(answer, Poison):
+                if answer.skipped:
+                    continue
+                lane.take(index, f"plugin {self.name} {answer.reason}")
+            else:
+                lane.take(index, answer)
+            going_on[id(lane)] = lane
+        return list(going_on.values())
+
+    def _decode_dissect(self, result: memoryview, items: Sequence[FrameItem]) -> list[ItemResult]:
+        dissected = decode_dissect(result, [item.payload for item in items], self.manifest.field_types)
+        messages: list[list[FrameMessage]] = [[] for _ in items]
+        for message in dissected.messages:
+            messages[message.item].append(message)
+        return [ItemResult(*pair) for pair in zip(dissected.consumed, messages, strict=True)]
+
+    def _call(
+        self,
+        hook: int,
+        items: Sequence[FrameItem],
+        decode: Callable[[memoryview, Sequence[FrameItem]], list[T]],
+        per_unit: int = 1,
+    ) -> list[T | Poison]:
+        """Run items of any number; note each new reason for a failure."""
+        answers: list[T | Poison] = []
+        for part in frames(items) if per_unit == 1 else [slice(None)]:
+            answered = self.process.call(hook, items[part], decode, per_unit=per_unit)
+            answers += answered
+        known = {problem.message for problem in self._problems}
+        for answer in answers:
+            if isinstance(answer, Poison) and len(self._problems) < MAX_PROBLEMS:
+                problem = PluginCrashed(answer.reason, plugin=self.name, hook=_HOOK_NAMES[hook])
+                if problem.message not in known:
+                    known.add(problem.message)
+                    self._problems.append(problem)
+        return answers
+
+    def _message(self, found: Found) -> Message:
+        message = found.message
+        if message is None:
+            return Message(
+                MessageKind.RESPONSE if found.direction else MessageKind.REQUEST,
+                found.direction,
+                found.start,
+                found.end,
+                found.datagram,
+                error=found.error,
+                one_way=True,
+            )
+        fields = self.manifest.fields
+        values = message.fields
+        return Message(
+            message.kind,
+            found.direction,
+            found.start,
+            found.end,
+            found.datagram,
+            fields={fields[number].variable: value for number, value in values.items() if fields[number].variable},
+            key=f"{message.key:#x}" if message.key else "",
+            one_way=message.one_way,
+            final=not message.interim,
+            error=message.error,
+            detail=lambda: ({}, self._document(values)),
+        )
+
+    def _document(self, values: Mapping[int, Value]) -> dict[str, Any]:
+        return {self.manifest.fields[number].name: _json_value(value) for number, value in values.items()}
+
+
+_HOOK_NAMES = {number: name for name, number in HOOK_NUMBERS.items()}
+
+
+def _json_value(value: Value) -> Any:
+    """Bytes as JSON entries show them: text if they are, base64 otherwise (entries.md §6)."""
+    if not isinstance(value, bytes):
+        return value
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError:
+        return base64.b64encode(value).decode("ascii")
+
+
+def _heads(stream: Stream, index: int) -> list[FrameItem]:
+    """The first bytes of each side that has any."""
+    ports = stream.client.port, stream.server.port
+    transport = TRANSPORTS.get(stream.transport, 255)
+    items = []
+    if stream.transport == "tcp":
+        for direction, side in enumerate(stream.sides):
+            if len(side.data):
+                flags = ItemFlag.FIRST if len(side.data) > PROBE_BYTES else ItemFlag.FIRST | ItemFlag.LAST
+                flags |= ItemFlag.GAP if side.starts_midway else 0
+                head = side.data[:PROBE_BYTES]
+                items.append(FrameItem(head, index, side.time_at(0), direction, transport, flags, *ports))
+        return items
+    seen: set[int] = set()
+    for datagram in stream.datagrams:
+        if datagram.direction not in seen:
+            seen.add(datagram.direction)
+            cut = datagram.cut or len(datagram.data) > PROBE_BYTES
+            flags = ItemFlag.FIRST | (ItemFlag.CUT if cut else ItemFlag.LAST)
+            head = datagram.data[:PROBE_BYTES]
+            items.append(FrameItem(head, index, datagram.time_ns, datagram.direction, transport, flags, *ports))
+            if len(seen) == 2:
+                break
+    return items
+
+
+def _halves(entry: EntryView) -> list[FrameItem]:
+    """The raw request (or event) and response of an entry."""
+    halves = [entry.raw(MessageKind.REQUEST) or entry.raw(MessageKind.EVENT), entry.raw(MessageKind.RESPONSE)]
+    transport = TRANSPORTS.get(str(entry.get("transport")), 255)
+    client, server = entry.get("src.port"), entry.get("dst.port")
+    return [
+        FrameItem(
+            raw[:RENDER_BYTES],
+            0,
+            0,
+            direction,
+            transport,
+            ItemFlag.FIRST | ItemFlag.LAST | (ItemFlag.CUT if len(raw) > RENDER_BYTES else 0),
+            client if isinstance(client, int) else 0,
+            server if isinstance(server, int) else 0,
+        )
+        for direction, raw in enumerate(halves)
+    ]

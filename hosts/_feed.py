@@ -1,0 +1,213 @@
+"""How streams become items of frames: which bytes a plugin sees next, and what it made of them.
+
+A *lane* is a sequence of bytes that must be given in order: one side of a TCP stream, both sides in turns where the
+protocol wants it (manifest: `order = "turns"`), or all datagrams of a flow. Lanes do not depend on each other, so a
+round takes the next items of every lane, and frames are filled across lanes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from kubeshark.extension_api._frame import (
+    MAX_FRAME_ITEMS,
+    MAX_FRAME_PAYLOAD,
+    MAX_ITEM_BYTES,
+    FrameItem,
+    FrameMessage,
+    ItemFlag,
+)
+from kubeshark.extension_api._models import Stream, StreamSide
+
+__all__ = ["TRANSPORTS", "DatagramLane", "Found", "ItemResult", "Lane", "StreamLane", "frames", "lanes_of"]
+
+TRANSPORTS = {"tcp": 6, "udp": 17, "sctp": 132, "icmp": 1}
+
+
+@dataclass(frozen=True, slots=True)
+class ItemResult:
+    """What a plugin said about one item."""
+
+    consumed: int
+    messages: Sequence[FrameMessage]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A message in the terms of its stream; `message` is None for bytes that only have an error."""
+
+    direction: int
+    datagram: int
+    start: int
+    end: int
+    message: FrameMessage | None
+    error: str = ""
+
+
+class Lane(Protocol):
+    stream: int  # index of the stream it belongs to
+    found: list[Found]
+
+    def items(self) -> list[FrameItem]:
+        """Return the next items, [] when there is nothing left."""
+
+    def take(self, index: int, result: ItemResult | str) -> None:
+        """Note what became of item `index` of the last `items()`; a text is the reason why the plugin failed on it."""
+
+
+def frames(items: Sequence[FrameItem]) -> Iterator[slice]:
+    """Cut items into frames: by count and payload; one that is larger travels alone."""
+    start = size = 0
+    for index, item in enumerate(items):
+        length = len(item.payload)
+        if index > start and (index - start == MAX_FRAME_ITEMS or size + length > MAX_FRAME_PAYLOAD):
+            yield slice(start, index)
+            start, size = index, 0
+        size += length
+    if items:
+        yield slice(start, len(items))
+
+
+def lanes_of(stream: Stream, index: int, *, turns: bool) -> list[Lane]:
+    """Return the lanes of one stream, the client's first."""
+    if stream.transport != "tcp":
+        return [DatagramLane(stream, index)]
+    if turns:
+        return [StreamLane(stream, index, stream.turns())]
+    return [StreamLane(stream, index, [(side, 0, len(stream.sides[side].data))]) for side in (0, 1)]
+
+
+class DatagramLane:
+    """All datagrams of a flow at once: each stands for itself."""
+
+    def __init__(self, stream: Stream, index: int) -> None:
+        self.stream = index
+        self.found: list[Found] = []
+        self._source: Stream | None = stream
+        self._datagrams = stream.datagrams
+
+    def items(self) -> list[FrameItem]:
+        """See Lane."""
+        source, self._source = self._source, None
+        if source is None:
+            return []
+        return [
+            FrameItem(
+                datagram.data[:MAX_ITEM_BYTES],
+                self.stream,
+                datagram.time_ns,
+                datagram.direction,
+                TRANSPORTS.get(source.transport, 255),
+                ItemFlag.FIRST | ItemFlag.LAST | (ItemFlag.CUT if datagram.cut else 0),
+                source.client.port,
+                source.server.port,
+            )
+            for datagram in self._datagrams
+        ]
+
+    def take(self, index: int, result: ItemResult | str) -> None:
+        """See Lane."""
+        datagram = self._datagrams[index]
+        if isinstance(result, str):
+            self.found.append(Found(datagram.direction, index, 0, len(datagram.data), None, result))
+            return
+        for message in result.messages:
+            self.found.append(Found(datagram.direction, index, message.start, message.end, message))
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """Bytes of one side without a gap inside."""
+
+    direction: int
+    start: int
+    end: int
+    after_gap: bool
+    missing: int  # bytes missing behind it; what is not consumed before them never will be
+    is_last: bool  # of its side
+
+
+class StreamLane:
+    """One side, or both in turns: unconsumed bytes come again with more behind them."""
+
+    def __init__(self, stream: Stream, index: int, pieces: Sequence[tuple[int, int, int]]) -> None:
+        self.stream = index
+        self.found: list[Found] = []
+        self._source = stream
+        self._runs = list(_runs(stream.sides, pieces))
+        self._at = 0
+        self._position = [0, 0]
+        self._window = (0, 0)
+
+    def items(self) -> list[FrameItem]:
+        """See Lane."""
+        if self._at == len(self._runs):
+            return []
+        run = self._runs[self._at]
+        if run.after_gap:
+            self._position[run.direction] = max(self._position[run.direction], run.start)
+        start = self._position[run.direction]
+        end = min(run.end, start + MAX_ITEM_BYTES)
+        self._window = start, end
+        side = self._source.sides[run.direction]
+        flags = ItemFlag(0)
+        if start == 0:
+            flags |= ItemFlag.FIRST | (ItemFlag.GAP if side.starts_midway else 0)
+        if run.after_gap and start == run.start:
+            flags |= ItemFlag.GAP
+        if run.is_last and end == run.end:
+            flags |= ItemFlag.LAST
+        return [
+            FrameItem(
+                side.data[start:end],
+                self.stream,
+                side.time_at(start),
+                run.direction,
+                TRANSPORTS["tcp"],
+                flags,
+                self._source.client.port,
+                self._source.server.port,
+                0,
+                start,
+            )
+        ]
+
+    def take(self, index: int, result: ItemResult | str) -> None:  # noqa: ARG002 (there is one item)
+        """See Lane."""
+        run = self._runs[self._at]
+        start, end = self._window
+        if isinstance(result, str):
+            self._lose(start, run.end, result)
+            self._at = len(self._runs)  # what follows would begin in the middle of something
+            return
+        for message in result.messages:
+            self.found.append(Found(run.direction, 0, start + message.start, start + message.end, message))
+        position = self._position[run.direction] = start + result.consumed
+        if end < run.end and result.consumed:
+            return  # a window inside the run: more of it comes next
+        if end < run.end:
+            self._lose(start, run.end, f"a message of more than {MAX_ITEM_BYTES:,} bytes")
+            self._position[run.direction] = run.end
+        elif run.missing and position < run.end:
+            self._lose(position, run.end, f"gap: {run.missing:,} bytes were not captured")
+        self._at += 1
+
+    def _lose(self, start: int, end: int, error: str) -> None:
+        self.found.append(Found(self._runs[self._at].direction, 0, start, end, None, error))
+
+
+def _runs(sides: Sequence[StreamSide], pieces: Sequence[tuple[int, int, int]]) -> Iterator[_Run]:
+    """Cut the pieces at gaps; empty ones are left out."""
+    last = {direction: at for at, (direction, _, _) in enumerate(pieces)}
+    for at, (direction, start, end) in enumerate(pieces):
+        after_gap = False
+        for gap_start, gap_end, missing in sides[direction].gaps:
+            if gap_end <= start or gap_start >= end:
+                continue
+            if gap_start > start:
+                yield _Run(direction, start, gap_start, after_gap, missing, is_last=False)
+            start, after_gap = max(start, gap_end), True
+        if start < end:
+            yield _Run(direction, start, end, after_gap, 0, is_last=last[direction] == at)
