@@ -23,7 +23,7 @@ _LONG_NAMES = {
     "sctp": ("Stream Control Transmission Protocol", "https://www.rfc-editor.org/rfc/rfc9260"),
 }
 _VARIABLES: dict[str, dict[str, Any]] = {
-    "tcp": {"tcp_payload": "bytes", "tcp_payload_text": "string"},
+    "tcp": {"tcp_payload": "bytes", "tcp_payload_text": "string", "tcp_length": "int"},
     "udp": {"udp_payload": "bytes", "udp_payload_text": "string", "udp_length": "int"},
     "sctp": {"sctp_chunk_type": "string", "sctp_length": "int"},
 }
@@ -98,6 +98,7 @@ def _turns(stream: Stream) -> Iterator[Message]:
             direction,
             start,
             end,
+            fields={"tcp_length": end - start},
             error=f"gap: {gap[2]} bytes missing at {gap[0]}" if gap else "",
             detail=functools.partial(_detail, "tcp", payload, end - start, direction),
         )

@@ -1,5 +1,13 @@
 """The built-in renderers: plugins like anybody's, one module each, registered through the same manager."""
 
-__all__ = ["BUILTINS"]
+from kubeshark.pipeline.renderers._plain_text import to_text
 
-BUILTINS: tuple[str, ...] = ()
+__all__ = ["BUILTINS", "to_text"]
+
+BUILTINS = (
+    "kubeshark.pipeline.renderers.generic",  # asked last: the manager asks the latest first
+    "kubeshark.pipeline.renderers.transport",
+    "kubeshark.pipeline.renderers.icmp",
+    "kubeshark.pipeline.renderers.dns",
+    "kubeshark.pipeline.renderers.http",
+)

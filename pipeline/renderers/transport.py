@@ -1,0 +1,56 @@
+"""Rows and representations of what lies below applications: raw payload, and connections themselves."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+from kubeshark.extension_api import EntryView, Representation, hookimpl
+from kubeshark.pipeline.renderers._kfl_text import equals
+from kubeshark.pipeline.renderers._sections import BUILTIN, cells, hex_dump, mapping, table, variable_rows
+
+__all__ = ["render", "summarize"]
+
+RAW = ("tcp", "udp", "sctp")
+CONN = {
+    "conn_state": "State",
+    "conn_local_pkts": "Packets from the client",
+    "conn_local_bytes": "Bytes from the client",
+    "conn_remote_pkts": "Packets from the server",
+    "conn_remote_bytes": "Bytes from the server",
+    "conn_l7_detected": "Protocols",
+}
+CONN_DETAILS = ("closeReason", "start", "end", "retransmissions", "outOfOrder", "gaps", "rttUsAvg", "completeness")
+
+
+@hookimpl
+def summarize(entry: EntryView) -> dict[str, Any] | None:
+    name = entry.protocol.name
+    if name == "conn":
+        state = str(entry.get("conn_state"))
+        ends = "{} → {}:{}".format(*(entry.get(end) for end in ("src.ip", "dst.ip", "dst.port")))
+        sizes = "{} B out, {} B in".format(*(entry.get(size) for size in ("conn_local_bytes", "conn_remote_bytes")))
+        return cells(state, equals("conn_state", state), f"{ends}, {sizes}")
+    if name in RAW:
+        chunks = str(entry.get("sctp_chunk_type")) if name == "sctp" else ""
+        return cells(chunks, equals("sctp_chunk_type", chunks), str(entry.get(f"{name}_length")) + " bytes")
+    return None
+
+
+@hookimpl
+def render(entry: EntryView) -> Representation | None:
+    name = entry.protocol.name
+    if name == "conn":
+        data = entry.document()["event"]["data"]
+        details = {key: data[key] for key in CONN_DETAILS}
+        return Representation(
+            BUILTIN, event=(*table("Connection", variable_rows(entry, CONN)), *mapping("Details", details))
+        )
+    if name in RAW:
+        data = entry.document()["data"]
+        payload = base64.b64decode(data["payloadBase64"])
+        summary = mapping(
+            name.upper(), {"Sent by": data["direction"], "Bytes": data["size"], "Chunks": data["chunkType"]}
+        )
+        return Representation(BUILTIN, data=(*summary, *hex_dump("Payload", payload)))
+    return None
