@@ -1,7 +1,7 @@
 """What the index can answer: a small tree over flow-table columns, evaluated for a whole segment at once.
 
-KFL pushes terms down into it (`kubeshark.pipeline.kfl`); `match` says which flows may hold matching entries. A predicate
-only narrows: a flow it refuses holds no match; whether a flow it accepts does is for the residue to say.
+KFL pushes terms down into it (`kubeshark.pipeline.kfl`); `match` says which flows may hold matching entries. A
+predicate only narrows: a flow it refuses holds no match; whether a flow it accepts does is for the residue to say.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from kubeshark.core_capture._columns import FlowBit
 
 __all__ = ["And", "Carrier", "InNetwork", "Not", "Or", "Overlaps", "PortBetween", "Predicate", "Transport", "match"]
+
+LATEST_NS = 2**64 - 1
 
 Side = Literal["src", "dst"]
 
@@ -94,12 +96,11 @@ def match(predicate: Predicate, flows: NDArray[Any]) -> NDArray[np.bool_]:
         case Transport(numbers):
             return np.isin(flows["transport"], sorted(numbers))
         case Overlaps(start_ns, end_ns):
-            keep = np.ones(len(flows), dtype=np.bool_)
-            if start_ns is not None:
-                keep &= flows["last_ns"].astype(object) >= start_ns if start_ns < 0 else flows["last_ns"] >= np.uint64(start_ns)
-            if end_ns is not None:
-                keep &= np.bool_(False) if end_ns < 0 else flows["first_ns"] <= np.uint64(min(end_ns, 2**64 - 1))
-            return keep
+            low = 0 if start_ns is None else max(start_ns, 0)
+            high = LATEST_NS if end_ns is None else min(end_ns, LATEST_NS)
+            if low > LATEST_NS or high < 0:
+                return np.zeros(len(flows), dtype=np.bool_)
+            return np.asarray((flows["last_ns"] >= np.uint64(low)) & (flows["first_ns"] <= np.uint64(high)), np.bool_)
         case Carrier():
             return np.asarray((flows["bits"] & FlowBit.CARRIER) != 0, dtype=np.bool_)
 
@@ -115,7 +116,9 @@ def _end(flows: NDArray[Any], side: Side, what: Literal["address", "port"]) -> N
     return np.where(is_a[:, None], flows["a"], flows["b"])
 
 
-def _in_network(addresses: NDArray[Any], versions: NDArray[Any], network: IPv4Network | IPv6Network) -> NDArray[np.bool_]:
+def _in_network(
+    addresses: NDArray[Any], versions: NDArray[Any], network: IPv4Network | IPv6Network
+) -> NDArray[np.bool_]:
     keep = np.asarray(versions == network.version, dtype=np.bool_)
     wanted, mask = network.network_address.packed, network.netmask.packed
     for at, (byte, bits) in enumerate(zip(wanted, mask, strict=True)):

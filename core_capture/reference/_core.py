@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+
 from kubeshark.core_capture._columns import (
     ARENA,
     FLOW,
@@ -20,7 +22,6 @@ from kubeshark.core_capture._records import RECORD_HEADER_BYTES
 from kubeshark.core_capture.reference._decode import DecodedPacket, decode_packets, record_offsets
 from kubeshark.core_capture.reference._flows import Flow, FlowTable, direction_of
 from kubeshark.core_capture.reference._streams import RST, SYN, Segment, assemble_direction
-from numpy.typing import NDArray
 
 __all__ = ["ReferenceCore"]
 

@@ -120,7 +120,7 @@ def _settle(waiting: dict[int, Datagram]) -> dict[int, int]:
     """Return, for each packet that another one speaks for, which one: the packet that represents its datagram.
 
     That one may itself have waited for a datagram inside its own, and so on: a chain, as long as the sender likes. It
-    ends, because who completes a datagram comes after all who waited for it, and who represents an unfinished one stays.
+    ends: who completes a datagram comes after all who waited for it, and who represents an unfinished one stays.
     """
     speaker = {
         index: datagram.packet

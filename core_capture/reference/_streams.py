@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
+
 from kubeshark.core_capture._columns import Direction, Gap
 from kubeshark.core_capture.reference._limits import (
     GAP_FILL_BASE,
