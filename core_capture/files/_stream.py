@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
-from typing import BinaryIO, Protocol
+from contextlib import suppress
+from typing import BinaryIO, Protocol, runtime_checkable
 
 import zstandard
 
@@ -43,6 +44,13 @@ class _Decoder(Protocol):
     @property
     def unused_data(self) -> bytes: ...
     def decompress(self, data: bytes, /) -> bytes: ...
+
+
+@runtime_checkable
+class _Copyable(Protocol):
+    """A decoder that can be kept as it was (zlib's); zstd's pieces are so small that little is lost."""
+
+    def copy(self) -> _Decoder: ...
 
 
 def open_stream(raw: BinaryIO, name: str) -> ByteStream:
@@ -125,15 +133,27 @@ class _Unpacked:
                 self._failure = Truncated(f"the {self._kind} data ends early", file=self._name)
             return
         decoder = self._decoder or self._new_decoder()
+        before = decoder.copy() if isinstance(decoder, _Copyable) else None
         try:
             self._output += decoder.decompress(data)
         except (zlib.error, zstandard.ZstdError) as error:
             self._ended = True
+            self._output += _salvage(before, data)
             self._failure = Malformed(f"the {self._kind} data is damaged ({error})", file=self._name)
             return
         # The zeros: tape and block devices pad gzip files with them, and neither format starts with one.
         self._input = decoder.unused_data.lstrip(b"\0")
         self._decoder = None if decoder.eof else decoder
+
+
+def _salvage(decoder: _Decoder | None, data: bytes) -> bytes:
+    """Unpack damaged `data` byte by byte, up to the damage; often that is only the checksum at the end."""
+    good = bytearray()
+    if decoder is not None:
+        with suppress(zlib.error):
+            for at in range(len(data)):
+                good += decoder.decompress(data[at : at + 1])
+    return bytes(good)
 
 
 def _gzip_decoder() -> _Decoder:

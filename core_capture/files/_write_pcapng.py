@@ -65,8 +65,8 @@ class PcapngWriter:
     def write_packet(self, record: bytes, extra: PacketExtra = PLAIN, *, ordinal: int = 0) -> None:
         """Write one packet, given as a record of _records.py.
 
-        `ordinal`, its position in the source, brings the blocks that stood before it. Raise ValueError if its section is
-        over.
+        `ordinal`, its position in the source, brings the blocks that stood before it. Raise ValueError if its section
+        is over.
         """
         interface = self._metadata.interfaces[extra.interface]
         self._advance(interface.section, ordinal)
