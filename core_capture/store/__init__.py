@@ -1,6 +1,7 @@
 """Encrypted segments on disk: age v1 around zstd around pcap, with an index that says which bytes a query needs."""
 
 from kubeshark.core_capture.store._age import AgeReader, AgeWriter, NotForUsError, rewrap
+from kubeshark.core_capture.store._export import Exported, Select, export
 from kubeshark.core_capture.store._identity import (
     Identity,
     Recipient,
@@ -20,6 +21,7 @@ __all__ = [
     "SEGMENT_BYTES",
     "AgeReader",
     "AgeWriter",
+    "Exported",
     "Identity",
     "ImportState",
     "NodeKey",
@@ -28,12 +30,14 @@ __all__ = [
     "Recipient",
     "SegmentInfo",
     "SegmentReader",
+    "Select",
     "SourceInfo",
     "SourceRecord",
     "Store",
     "Writer",
     "create_identity",
     "default_node",
+    "export",
     "identity_path",
     "load_identities",
     "parse_recipients",

@@ -85,11 +85,12 @@ def _decode_packets(contents: Contents[_Meta], packets: int) -> dict[int, Packet
     shape = places.shape
     ends = np.cumsum(contents.column("extra_options_bytes", "<u4", shape), dtype=np.uint64)
     options = contents.column("extra_options", "|u1", (int(ends[-1]) if len(ends) else 0,)).tobytes()
-    if len(places) and int(places.max()) >= packets:
-        raise Damaged("options of a packet that is not there", file=contents.name)
+    interfaces = contents.column("extra_interface", "<u4", shape)
+    if len(places) and (int(places.max()) >= packets or int(interfaces.max()) >= len(contents.meta.source.interfaces)):
+        raise Damaged("extras of a packet or an interface that is not there", file=contents.name)
     rows = zip(
         places.tolist(),
-        contents.column("extra_interface", "<u4", shape).tolist(),
+        interfaces.tolist(),
         contents.column("extra_block_type", "<u4", shape).tolist(),
         contents.column("extra_has_time", "|u1", shape).tolist(),
         contents.column("extra_time_ns", "<i8", shape).tolist(),

@@ -11,6 +11,7 @@ __all__ = [
     "MAX_SEGMENT_BYTES",
     "MAX_STATE_BYTES",
     "SEGMENT_BYTES",
+    "SNAPLEN",
 ]
 
 SEGMENT_BYTES = 32 << 20
@@ -36,3 +37,6 @@ MAX_HEADER_BYTES = 1 << 16
 
 MAX_STATE_BYTES = 1 << 20
 """store.json: one chain head a node and the recipients."""
+
+SNAPLEN = 262_144
+"""What our pcap headers say, as tcpdump's do; a longer record is still read by every tool we know."""

@@ -137,20 +137,26 @@ class SegmentReader:
             for (start, end), low, high in zip(bounds.tolist(), first.tolist(), stop.tolist(), strict=True)
         ]
 
-    def places(self, rows: Sequence[int] | NDArray[Any]) -> NDArray[Any]:
-        """Return the place in the pcap (u8, 0 the first record) of each record of these flows, flow by flow."""
-        starts, counts = self._record_starts[rows], self._index.flows.records[rows]
+    def select(self, flows: NDArray[Any] | None) -> tuple[bytes, NDArray[Any]]:
+        """Return the records of these flows (rows or bools; None: all packets) as they lie in the pcap.
+
+        With them comes the place of each record in the pcap: u8, 0 for the first.
+        """
+        if flows is None:
+            everything = (PCAP_HEADER_BYTES, self._index.meta.data.raw_length)
+            return bytes(self.read([everything])[0]), np.arange(self.info.packets, dtype=np.uint64)
+        table = self._index.flows
+        starts, counts = table.record_starts()[flows], table.records[flows]
+        order = np.argsort(starts, kind="stable")
+        starts, counts = starts[order], counts[order]
         before = np.cumsum(counts) - counts
-        return np.repeat(starts - before, counts.astype(np.intp)) + np.arange(int(counts.sum()), dtype=np.uint64)
+        places = np.repeat(starts - before, counts.astype(np.intp)) + np.arange(int(counts.sum()), dtype=np.uint64)
+        return b"".join(self.read(self.ranges(flows))), places
 
     @cached_property
     def extras(self) -> Extras:
         """Capture order, options and the source's metadata: read on first use, by exports."""
         return self._index_file.read_extras()
-
-    @cached_property
-    def _record_starts(self) -> NDArray[Any]:
-        return self._index.flows.record_starts()
 
     @cached_property
     def _data(self) -> AgeReader:

@@ -27,7 +27,7 @@ from kubeshark.core_capture.store._extras import Extras, encode_extras
 from kubeshark.core_capture.store._identity import Recipient
 from kubeshark.core_capture.store._index import Blocks, DataFile, Flows, Index, IndexMeta, encode_main, join
 from kubeshark.core_capture.store._info import Chain, SegmentInfo, SourceRecord
-from kubeshark.core_capture.store._limits import BLOCK_BYTES
+from kubeshark.core_capture.store._limits import BLOCK_BYTES, SNAPLEN
 from kubeshark.core_capture.store._names import DATA_SUFFIX, INDEX_SUFFIX, TEMPORARY
 from kubeshark.core_capture.store._seektable import make_seek_table
 from kubeshark.core_capture.store._signing import NodeKey
@@ -36,7 +36,6 @@ __all__ = ["Draft", "Sealed", "discard", "pcap_header", "publish", "write_segmen
 
 _PCAP_HEADER = struct.Struct("<IHHiIII")
 _NANOSECOND_MAGIC = 0xA1B23C4D
-_SNAPLEN = 262_144
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +116,7 @@ def discard(folder: Path, name: str) -> None:
 
 def pcap_header(link_type: int) -> bytes:
     """Return the 24 bytes before the first record: little-endian, nanoseconds."""
-    return _PCAP_HEADER.pack(_NANOSECOND_MAGIC, 2, 4, 0, 0, _SNAPLEN, link_type)
+    return _PCAP_HEADER.pack(_NANOSECOND_MAGIC, 2, 4, 0, 0, SNAPLEN, link_type)
 
 
 def _cluster(decoded: Decoded) -> _Layout:

@@ -1,0 +1,302 @@
+"""Writes packets of a store as pcap or pcapng, in the order in which they were captured.
+
+One source: by its packets' ordinals. Several: by time, then ordinal. Segments are merged while they are read, so that
+memory holds the selected packets of those segments that overlap, never the store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, BinaryIO, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kubeshark.core_capture._columns import Core
+from kubeshark.core_capture._core import load_core
+from kubeshark.core_capture._records import Interface, PacketExtra, SourceMetadata
+from kubeshark.core_capture.files import PcapngWriter, merge_sources, write_pcap
+from kubeshark.core_capture.store._extras import Extras
+from kubeshark.core_capture.store._info import SegmentInfo, SourceRecord
+from kubeshark.core_capture.store._limits import SNAPLEN
+from kubeshark.core_capture.store._reader import SegmentReader
+from kubeshark.core_capture.store._store import Store
+from kubeshark.errors import Damaged, StoreError, UsageError
+
+__all__ = ["Exported", "Select", "export"]
+
+Select = Callable[[SegmentReader], NDArray[np.bool_] | None]
+"""Says which flows of a segment to export: one bool per row, or None for all packets, those without a flow too."""
+
+_SourceKey = tuple[str, str]
+_LINKTYPE_ETHERNET = 1
+_EVER, _FOREVER = -(2**63), 2**63 - 1
+_NO_EXTRA = PacketExtra()
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What was written, and segments that could not be read."""
+
+    packets: int
+    problems: tuple[StoreError, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Pick:
+    """A segment with something to export."""
+
+    info: SegmentInfo
+    flows: NDArray[np.bool_] | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Packets:
+    """Records one behind the other, in the order of export; all arrays have one row a record."""
+
+    data: bytes | bytearray | memoryview
+    offsets: NDArray[Any]  # u8
+    keys: NDArray[Any]  # i8: ordinals, or times where sources are mixed
+    ordinals: NDArray[Any]  # i8
+    extras: list[PacketExtra]  # empty for pcap
+
+    def part(self, start: int, stop: int) -> _Packets:
+        """Return records [start, stop): views, no copies."""
+        bounds = np.append(self.offsets[start:stop], np.uint64(self._end(stop)))
+        low, high = int(bounds[0]), int(bounds[-1])
+        return _Packets(
+            memoryview(self.data)[low:high],
+            bounds[:-1] - np.uint64(low),
+            self.keys[start:stop],
+            self.ordinals[start:stop],
+            self.extras[start:stop],
+        )
+
+    def sorted(self, order: NDArray[Any], core: Core) -> _Packets:
+        """Return the records in another order, or only some of them."""
+        sizes = np.diff(self.offsets, append=np.uint64(len(self.data)))[order]
+        return _Packets(
+            core.gather(self.data, self.offsets, order.astype(np.uint32)),
+            np.cumsum(sizes) - sizes,
+            self.keys[order],
+            self.ordinals[order],
+            [self.extras[at] for at in order.tolist()] if self.extras else [],
+        )
+
+    def _end(self, record: int) -> int:
+        return int(self.offsets[record]) if record < len(self.offsets) else len(self.data)
+
+
+@dataclass(slots=True)
+class _Stream:
+    """A segment's packets on their way out."""
+
+    packets: _Packets
+    at: int = 0
+
+    def take(self, horizon: int | None) -> _Packets:
+        """Return the packets up to the first whose key is not below the horizon; None: all that are left."""
+        start, keys = self.at, self.packets.keys
+        self.at = len(keys) if horizon is None else int(np.searchsorted(keys, horizon, side="left"))
+        return self.packets.part(start, self.at)
+
+
+def export(
+    store: Store,
+    out: BinaryIO,
+    *,
+    form: Literal["pcap", "pcapng"],
+    select: Select | None = None,
+    since_ns: int | None = None,
+    until_ns: int | None = None,
+    segments: Sequence[SegmentInfo] | None = None,
+) -> Exported:
+    """Write the selected packets of these segments (default: all) whose time lies in [since_ns, until_ns].
+
+    pcap holds one link type: raise UsageError, before anything is written, if several are selected. A damaged segment
+    is left out and returned as a problem.
+    """
+    job = _Export(store, since_ns, until_ns, with_extras=form == "pcapng")
+    picks = job.pick(store.segments() if segments is None else segments, select)
+    if form == "pcap":
+        link_type = _only_link_type(picks)
+        write_pcap(out, link_type, (bytes(packets.data) for packets in job.merged(picks)))
+    else:
+        metadata = job.read_metadata()
+        with PcapngWriter(out, metadata) as writer:
+            for packets in job.merged(picks):
+                _write_packets(writer, packets)
+    return Exported(job.packets, tuple(job.problems))
+
+
+def _only_link_type(picks: list[_Pick]) -> int:
+    found = sorted({pick.info.link_type for pick in picks})
+    if len(found) > 1:
+        listed = ", ".join(map(str, found))
+        message = f"the packets have {len(found)} link types ({listed}), a pcap file has one"
+        raise UsageError(message, hint="use --format pcapng")
+    return found[0] if found else _LINKTYPE_ETHERNET
+
+
+def _write_packets(writer: PcapngWriter, packets: _Packets) -> None:
+    data = bytes(packets.data)
+    starts = packets.offsets.tolist()
+    ends = [*starts[1:], len(data)]
+    for start, end, ordinal, extra in zip(starts, ends, packets.ordinals.tolist(), packets.extras, strict=True):
+        writer.write_packet(data[start:end], extra, ordinal=ordinal)
+
+
+class _Export:
+    """One run: what it selects, and what it met."""
+
+    def __init__(self, store: Store, since_ns: int | None, until_ns: int | None, *, with_extras: bool) -> None:
+        self.packets = 0
+        self.problems: list[StoreError] = []
+        self._store, self._core, self._with_extras = store, load_core(), with_extras
+        self._since = _EVER if since_ns is None else max(since_ns, _EVER)
+        self._until = _FOREVER if until_ns is None else min(until_ns, _FOREVER)
+        self._sources: list[_SourceKey] = []
+        self._shifts: list[int] = [0]  # by source: where its interfaces begin in the output
+
+    def pick(self, segments: Sequence[SegmentInfo], select: Select | None) -> list[_Pick]:
+        """Ask `select` for each segment in the time span."""
+        picks = []
+        for info in segments:
+            if info.first_ns > self._until or info.last_ns < self._since or not info.packets:
+                continue
+            flows = None
+            if select is not None:
+                try:
+                    with self._store.open_segment(info.name) as segment:
+                        flows = select(segment)
+                except StoreError as error:
+                    self.problems.append(error)
+                    continue
+                if flows is not None and not flows.any():
+                    continue
+            picks.append(_Pick(info, flows))
+        # Without any packet an export still tells what the sources said about themselves.
+        self._sources = sorted({_source_key(info.source) for info in [pick.info for pick in picks] or segments})
+        return picks
+
+    def read_metadata(self) -> SourceMetadata:
+        """Put together what the sources said about themselves, of all their segments."""
+        parts: dict[_SourceKey, list[Extras]] = {key: [] for key in self._sources}
+        link_types = dict.fromkeys(self._sources, _LINKTYPE_ETHERNET)
+        for info in self._store.segments():
+            key = _source_key(info.source)
+            if key in parts:
+                link_types[key] = info.link_type
+                try:
+                    with self._store.open_segment(info.name) as segment:
+                        parts[key].append(segment.extras)
+                except StoreError as error:
+                    self.problems.append(error)
+        sources = [_join_metadata(parts[key], link_types[key]) for key in self._sources]
+        if len(sources) == 1:
+            return sources[0]
+        merged, self._shifts = merge_sources(sources)
+        return merged
+
+    def merged(self, picks: list[_Pick]) -> Iterator[_Packets]:
+        """Yield all selected packets, in order."""
+        waiting = sorted(picks, key=lambda pick: self._first_key(pick.info), reverse=True)
+        active: list[_Stream] = []
+        while waiting or active:
+            if waiting:
+                stream = self._open(waiting.pop())
+                active += [stream] if stream else []
+            horizon = self._first_key(waiting[-1].info) if waiting else None
+            parts = [stream.take(horizon) for stream in active]
+            active = [stream for stream in active if stream.at < len(stream.packets.offsets)]
+            parts = [part for part in parts if len(part.offsets)]
+            if parts:
+                packets = parts[0] if len(parts) == 1 else self._mix(parts)
+                self.packets += len(packets.offsets)
+                yield packets
+
+    def _first_key(self, info: SegmentInfo) -> int:
+        return info.source.first_ordinal if len(self._sources) == 1 else info.first_ns
+
+    def _mix(self, parts: list[_Packets]) -> _Packets:
+        starts = np.cumsum([0, *(len(part.data) for part in parts[:-1])], dtype=np.uint64)
+        packets = _Packets(
+            b"".join(part.data for part in parts),
+            np.concatenate([part.offsets + start for part, start in zip(parts, starts, strict=True)]),
+            np.concatenate([part.keys for part in parts]),
+            np.concatenate([part.ordinals for part in parts]),
+            [extra for part in parts for extra in part.extras],
+        )
+        return packets.sorted(np.lexsort((packets.ordinals, packets.keys)), self._core)
+
+    def _open(self, pick: _Pick) -> _Stream | None:
+        try:
+            with self._store.open_segment(pick.info.name) as segment:
+                return _Stream(self._read(segment, pick.flows))
+        except StoreError as error:
+            self.problems.append(error)
+            return None
+
+    def _read(self, segment: SegmentReader, flows: NDArray[np.bool_] | None) -> _Packets:
+        """Return a segment's selected packets in capture order."""
+        data, places = segment.select(flows)
+        offsets, end = self._core.offsets(data)
+        if end != len(data) or len(offsets) != len(places):
+            raise Damaged("its records are not those its index counts", file=segment.name)
+        extras = segment.extras
+        times = _times(data, offsets)
+        if extras.packets:
+            true = {place: extra.time_ns for place, extra in extras.packets.items() if extra.time_ns is not None}
+            for at in np.flatnonzero(np.isin(places, list(true))).tolist():
+                times[at] = true[int(places[at])]
+        ordinals = _ordinals(extras, segment.info.source, times, places)
+        keys = ordinals if len(self._sources) == 1 else times
+        order = np.lexsort((ordinals, keys))
+        order = order[(times[order] >= self._since) & (times[order] <= self._until)]
+        kept: list[PacketExtra] = []
+        if self._with_extras:
+            shift = self._shifts[self._sources.index(_source_key(segment.info.source))]
+            kept = [_shifted(extras.packets.get(place, _NO_EXTRA), shift) for place in places.tolist()]
+        return _Packets(data, offsets, keys, ordinals, kept).sorted(order, self._core)
+
+
+def _source_key(source: SourceRecord) -> _SourceKey:
+    return source.sha256, source.name
+
+
+def _join_metadata(parts: list[Extras], link_type: int) -> SourceMetadata:
+    """Each segment has the interfaces known when it was sealed, and the blocks that came since the one before."""
+    parts = sorted(parts, key=lambda part: part.first_block)
+    interfaces = max((part.metadata.interfaces for part in parts), key=len, default=[])
+    return SourceMetadata(
+        "pcapng",
+        interfaces=interfaces or [Interface(link_type, SNAPLEN, units_per_second=1_000_000_000)],
+        blocks=[block for part in parts for block in part.metadata.blocks],
+    )
+
+
+def _times(data: bytes | bytearray, offsets: NDArray[Any]) -> NDArray[Any]:
+    """Return i8 nanoseconds of each record."""
+    if not len(offsets):
+        return np.empty(0, dtype=np.int64)
+    heads = np.frombuffer(data, dtype=np.uint8)[offsets.astype(np.intp)[:, None] + np.arange(8)]
+    words = np.ascontiguousarray(heads).view("<u4").astype(np.int64)
+    return words[:, 0] * 1_000_000_000 + words[:, 1]
+
+
+def _ordinals(extras: Extras, source: SourceRecord, times: NDArray[Any], places: NDArray[Any]) -> NDArray[Any]:
+    """Return i8 ordinals in the source.
+
+    Where the index holds none, (time, place) gives the order, and the ordinals if all packets are here. Otherwise they
+    are the latest possible ones: a block that stood before a packet is written before it.
+    """
+    if extras.ordinals is not None:
+        return extras.ordinals[places.astype(np.intp)].astype(np.int64)
+    rank = np.empty(len(places), dtype=np.int64)
+    rank[np.lexsort((places, times))] = np.arange(len(places))
+    return rank + (source.last_ordinal - len(places) + 1)
+
+
+def _shifted(extra: PacketExtra, shift: int) -> PacketExtra:
+    return replace(extra, interface=extra.interface + shift) if shift else extra
