@@ -6,17 +6,20 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kubeshark.core_capture._columns import Buffer
+from kubeshark.core_capture._columns import ARENA, FLOW, PACKET, Buffer, Decoded
 from kubeshark.core_capture._core_native import ffi, lib
 
 __all__ = ["NativeCore"]
 
 ABI = 2
+SEED_BYTES = 32
+MAX_DATA = 0xFFFF_FFFF
 SAMPLE_BYTES = 64 * 1024  # of records, looked at to guess how many there are in all
 SPARE_ROWS = 64
 
@@ -34,20 +37,47 @@ class NativeCore:
         view = ffi.from_buffer("uint8_t[]", data)
         position, count = ffi.new("size_t *"), ffi.new("size_t *")
         out = np.empty(_guess_rows(view), dtype=np.uint64)
-        while True:
-            status = lib.kc_offsets(view, len(view), position, ffi.from_buffer("uint64_t[]", out), len(out), count)
-            if status == lib.KC_OK:
-                break
+        while lib.KC_FULL == lib.kc_offsets(
+            view, len(view), position, ffi.from_buffer("uint64_t[]", out), len(out), count
+        ):
             out.resize(_more_rows(len(out), position[0], len(view)), refcheck=False)
         out.resize(count[0], refcheck=False)
         return out, int(position[0])
+
+    def decode(self, data: Buffer, link_type: int) -> Decoded:
+        """Decode whole records of one link type. Raises ValueError for 4 GiB or more: PACKET counts offsets in u4."""
+        view = ffi.from_buffer("uint8_t[]", data)
+        if len(view) > MAX_DATA:
+            raise ValueError("records of 4 GiB or more at once")
+        decoder = ffi.gc(lib.kc_decoder_new(secrets.token_bytes(SEED_BYTES), link_type), lib.kc_decoder_free)
+        if decoder == ffi.NULL:
+            raise MemoryError
+        counts = ffi.new("kc_counts *")
+        packets = np.empty(_guess_rows(view), dtype=PACKET)
+        while lib.KC_FULL == _check(
+            lib.kc_decode(decoder, view, len(view), ffi.from_buffer("kc_packet[]", packets), len(packets))
+        ):
+            lib.kc_decoder_counts(decoder, counts)
+            packets.resize(_more_rows(len(packets), counts.end, len(view)), refcheck=False)
+        lib.kc_decoder_counts(decoder, counts)
+        packets.resize(counts.packets, refcheck=False)
+        flows = np.empty(counts.flows, dtype=FLOW)
+        arena = np.empty(counts.arena_bytes, dtype=np.uint8)
+        arena_index = np.empty(counts.arena_entries, dtype=ARENA)
+        lib.kc_decoder_take(
+            decoder,
+            ffi.from_buffer("kc_flow[]", flows),
+            ffi.from_buffer("uint8_t[]", arena),
+            ffi.from_buffer("kc_arena_entry[]", arena_index),
+        )
+        return Decoded(data, packets, flows, arena.tobytes(), arena_index, int(counts.end))
 
     def convert(self, data: Buffer, *, swapped: bool, multiplier: int) -> tuple[bytearray, int, int]:
         """Turn classic pcap records into nanosecond little-endian ones.
 
         `data` starts at a record; `multiplier` is 1000 for microseconds, 1 for nanoseconds. Returns the whole records
         as a copy, where they end in `data`, and their number. It stops at a record that is incomplete, claims more than
-        MAX_CAPTURED, or whose fraction does not fit 32 bits as nanoseconds.
+        MAX_CAPTURED, or has so many nanoseconds that its seconds no longer fit 32 bits.
         """
         records = bytearray(data)
         end, count = ffi.new("size_t *"), ffi.new("size_t *")
@@ -76,11 +106,13 @@ class NativeCore:
         return out
 
 
-def _check(status: int) -> None:
+def _check(status: int) -> int:
+    """Return a status that is no error."""
     if status == lib.KC_NO_MEMORY:
         raise MemoryError
     if status == lib.KC_BAD_INPUT:
-        raise IndexError("an offset or order does not name a whole record of the data")
+        raise IndexError("an index does not lie within the data")
+    return status
 
 
 def _guess_rows(view: Any) -> int:

@@ -12,7 +12,7 @@ from pathlib import Path
 import cffi
 
 HERE = Path(__file__).resolve().parent
-UNITS = ("records.c",)
+UNITS = ("records.c", "flows.c", "link.c", "tunnels.c", "network.c", "fragments.c", "decode.c")
 
 ffibuilder = cffi.FFI()
 ffibuilder.cdef((HERE / "core_api.h").read_text(encoding="ascii"))

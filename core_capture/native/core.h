@@ -51,6 +51,31 @@ static inline void store_le32(uint8_t *at, uint32_t value) {
     at[3] = (uint8_t)(value >> 24);
 }
 
+#define NS_PER_SECOND 1000000000u
+
+static inline uint64_t record_time(const uint8_t *record) {
+    return (uint64_t)load_le32(record) * NS_PER_SECOND + load_le32(record + 4);
+}
+
+/* The heart of every hash here: with secret seeds, a sender cannot aim at collisions. */
+static inline uint64_t multiply_fold(uint64_t a, uint64_t b) {
+    __extension__ typedef unsigned __int128 wide;
+    wide product = (wide)a * b;
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+/* Make room for one more element of `size` bytes; false, with everything as it was, without memory. */
+static inline bool array_reserve(void **array, size_t *capacity, size_t count, size_t size) {
+    if (count < *capacity) return true;
+    size_t wanted = *capacity ? *capacity * 2 : 64;
+    if (wanted > SIZE_MAX / 4 / size) return false; /* also: the next doubling cannot wrap */
+    void *grown = realloc(*array, wanted * size);
+    if (!grown) return false;
+    *array = grown;
+    *capacity = wanted;
+    return true;
+}
+
 /* Whether a whole record lies at data[at], and its captured length. at <= length must hold. */
 static inline bool record_at(const uint8_t *data, size_t length, size_t at, uint32_t *captured) {
     if (length - at < KC_RECORD_HEADER) return false;

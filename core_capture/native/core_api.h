@@ -53,8 +53,9 @@ int kubeshark_core_abi(void);
 /* Walk whole records from *position; write their offsets. Both counters are updated, also with KC_FULL. */
 kc_status kc_offsets(const uint8_t *data, size_t length, size_t *position, uint64_t *out, size_t capacity, size_t *count);
 
-/* Rewrite the headers of classic pcap records in place: to little-endian, fractions times `multiplier`. Stops at the first
- * record that is incomplete or damaged (more than KC_MAX_CAPTURED, a fraction that does not fit): *end is its start. */
+/* Rewrite the headers of classic pcap records in place: to little-endian, fractions times `multiplier`, whole seconds
+ * among them carried. Stops at the first record that is incomplete or damaged (more than KC_MAX_CAPTURED) or whose seconds
+ * no longer fit: *end is its start. */
 void kc_convert(uint8_t *records, size_t length, int swapped, uint32_t multiplier, size_t *end, size_t *count);
 
 /* Add up the sizes of the records at offsets[order[i]]; KC_BAD_INPUT if one lies outside the data. */
@@ -64,3 +65,31 @@ kc_status kc_gather_size(const uint8_t *data, size_t length, const uint64_t *off
 /* Copy those records one behind the other into `out` of exactly that size. */
 kc_status kc_gather(const uint8_t *data, size_t length, const uint64_t *offsets, size_t offset_count,
                     const uint64_t *order, size_t order_count, uint8_t *out, size_t size);
+
+typedef struct {
+    uint32_t packet;
+    uint32_t offset;
+    uint32_t length;
+} kc_arena_entry; /* _columns.ARENA */
+
+typedef struct {
+    size_t packets;
+    size_t flows;
+    size_t arena_bytes;
+    size_t arena_entries;
+    size_t end; /* of the whole records decoded so far */
+} kc_counts;
+
+typedef struct kc_decoder kc_decoder;
+
+/* Begin a flow table of its own; NULL without memory. `seed`: 32 random bytes, so that no sender can choose collisions. */
+kc_decoder *kc_decoder_new(const uint8_t *seed, uint32_t link_type);
+void kc_decoder_free(kc_decoder *decoder);
+
+/* Decode on from where the last call ended; `out` is the whole array, of which the rows so far are kept. */
+kc_status kc_decode(kc_decoder *decoder, const uint8_t *data, size_t length, kc_packet *out, size_t capacity);
+
+void kc_decoder_counts(const kc_decoder *decoder, kc_counts *counts);
+
+/* Copy the results into arrays of the counted sizes. */
+void kc_decoder_take(const kc_decoder *decoder, kc_flow *flows, uint8_t *arena, kc_arena_entry *arena_index);

@@ -29,10 +29,13 @@ void kc_convert(uint8_t *records, size_t length, int swapped, uint32_t multiplie
         uint8_t *header = records + at;
         uint32_t fields[4];
         for (size_t i = 0; i < 4; i++) fields[i] = swapped ? load_be32(header + 4 * i) : load_le32(header + 4 * i);
-        uint64_t fraction = (uint64_t)fields[1] * multiplier;
         uint32_t captured = fields[2];
-        if (captured > KC_MAX_CAPTURED || captured > length - at - KC_RECORD_HEADER || fraction > UINT32_MAX) break;
-        fields[1] = (uint32_t)fraction;
+        if (captured > KC_MAX_CAPTURED || captured > length - at - KC_RECORD_HEADER) break;
+        uint64_t fraction = (uint64_t)fields[1] * multiplier;
+        uint64_t seconds = fields[0] + fraction / NS_PER_SECOND; /* tools write fractions of a second and more */
+        if (seconds > UINT32_MAX) break;
+        fields[0] = (uint32_t)seconds;
+        fields[1] = (uint32_t)(fraction % NS_PER_SECOND);
         for (size_t i = 0; i < 4; i++) store_le32(header + 4 * i, fields[i]);
         at += KC_RECORD_HEADER + captured;
         n++;

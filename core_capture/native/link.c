@@ -1,0 +1,277 @@
+/* Link layers: from the record's first byte to the IP header. Oracle: reference/_link.py, where the sources are named.
+ *
+ * Each function looks at the bytes at `at`, moves `at`, and names the next layer. */
+#include "walk.h"
+
+#define LARGEST_8023_LENGTH 1500u
+#define MAX_Q922_ADDRESS 4 /* bytes of a frame relay address */
+
+#define ARPHRD_NETLINK 824u
+
+static layer ethertype(uint16_t kind) {
+    switch (kind) {
+    case ETHERTYPE_IPV4: return LAYER_IPV4;
+    case ETHERTYPE_IPV6: return LAYER_IPV6;
+    case ETHERTYPE_VLAN:
+    case 0x88A8:
+    case 0x9100: return LAYER_VLAN;
+    case 0x8847:
+    case 0x8848: return LAYER_MPLS;
+    case 0x8864: return LAYER_PPPOE;
+    case 0x88E7: return LAYER_PBB;
+    default: return LAYER_NONE;
+    }
+}
+
+/* Go on at `at` after a field that is an EtherType or, up to 1,500, the length of an 802.3 frame. */
+static layer type_or_length(packet_walk *walk, uint16_t kind) {
+    if (kind > LARGEST_8023_LENGTH) return ethertype(kind);
+    walk_clip(walk, kind);
+    return LAYER_LLC;
+}
+
+static layer link_ethernet(packet_walk *walk) {
+    if (!walk_has(walk, 14)) return LAYER_NONE;
+    uint16_t kind = walk_u16(walk, 12);
+    walk->at += 14;
+    return type_or_length(walk, kind);
+}
+
+static layer link_vlan(packet_walk *walk) {
+    if (!walk_has(walk, 4)) return LAYER_NONE;
+    if (walk->vlan == 0) walk->vlan = walk_u16(walk, 0) & 0x0FFF;
+    uint16_t kind = walk_u16(walk, 2);
+    walk->at += 4;
+    return type_or_length(walk, kind);
+}
+
+/* IEEE 802.1ah: a service tag before the customer's frame. */
+static layer link_pbb(packet_walk *walk) {
+    walk->at += 4;
+    return LAYER_ETHERNET;
+}
+
+static layer link_snap(packet_walk *walk) {
+    if (!walk_has(walk, 5)) return LAYER_NONE;
+    uint32_t organisation = walk_u32(walk, 0) >> 8;
+    uint16_t kind = walk_u16(walk, 3);
+    walk->at += 5;
+    return organisation == 0 || organisation == 0xF8 ? ethertype(kind) : LAYER_NONE;
+}
+
+static layer link_llc(packet_walk *walk) {
+    if (!walk_has(walk, 3)) return LAYER_NONE;
+    uint16_t access_points = walk_u16(walk, 0);
+    uint8_t control = walk_u8(walk, 2);
+    walk->at += 3;
+    if (control != 3) return LAYER_NONE;
+    if (access_points == 0x0606) return LAYER_IPV4;
+    return access_points == 0xAAAA ? link_snap(walk) : LAYER_NONE;
+}
+
+/* Pop the label stack. What is inside must be guessed: IP, or a pseudowire's Ethernet. */
+static layer link_mpls(packet_walk *walk) {
+    bool bottom = false;
+    while (!bottom) {
+        if (!walk_has(walk, 4)) return LAYER_NONE;
+        bottom = walk_u8(walk, 2) & 1;
+        walk->at += 4;
+    }
+    walk_enter(walk, TUNNEL_MPLS);
+    if (!walk_has(walk, 1)) return LAYER_NONE;
+    uint8_t first = walk_u8(walk, 0), nibble = first >> 4;
+    uint64_t left = walk->wire_end - walk->at;
+    if (nibble == 4 && walk_has(walk, 20)) {
+        uint16_t header = (uint16_t)((first & 15) * 4), total = walk_u16(walk, 2);
+        if (header >= 20 && header <= total && total <= left) return LAYER_IPV4;
+    }
+    if (nibble == 6 && walk_has(walk, 40) && 40u + walk_u16(walk, 4) <= left) return LAYER_IPV6;
+    for (uint64_t control_word = nibble == 0 ? 4 : 0;; control_word = 0) {
+        if (walk_has(walk, control_word + 14) && ethertype(walk_u16(walk, control_word + 12)) != LAYER_NONE) {
+            walk->at += control_word;
+            return LAYER_ETHERNET;
+        }
+        if (control_word == 0) return LAYER_NONE;
+    }
+}
+
+static layer link_pppoe(packet_walk *walk) {
+    if (!walk_has(walk, 6) || walk_u16(walk, 0) != 0x1100) return LAYER_NONE;
+    uint16_t length = walk_u16(walk, 4);
+    walk->at += 6;
+    walk_clip(walk, length);
+    walk_enter(walk, TUNNEL_PPPOE);
+    return LAYER_PPP;
+}
+
+/* Address and control, and the protocol's first byte, are optional; or Cisco's framing. */
+static layer link_ppp(packet_walk *walk) {
+    if (!walk_has(walk, 2)) return LAYER_NONE;
+    uint16_t head = walk_u16(walk, 0), protocol;
+    if (head == 0x0F00 || head == 0x8F00) return LAYER_CISCO_HDLC;
+    if (head == 0xFF03) walk->at += 2;
+    if (walk_u8(walk, 0) & 1) {
+        protocol = walk_u8(walk, 0);
+        walk->at += 1;
+    } else if (walk_has(walk, 2)) {
+        protocol = walk_u16(walk, 0);
+        walk->at += 2;
+    } else {
+        return LAYER_NONE;
+    }
+    switch (protocol) {
+    case 0x0021: return LAYER_IPV4;
+    case 0x0057: return LAYER_IPV6;
+    case 0x0281:
+    case 0x0283: return LAYER_MPLS;
+    default: return LAYER_NONE;
+    }
+}
+
+static layer link_cisco_hdlc(packet_walk *walk) {
+    if (!walk_has(walk, 4)) return LAYER_NONE;
+    uint16_t kind = walk_u16(walk, 2);
+    walk->at += 4;
+    return ethertype(kind);
+}
+
+/* Linux cooked capture, after its fields were read: `hardware` is an ARPHRD number, kind 4 is LLC. */
+static layer link_cooked(packet_walk *walk, uint64_t header, uint16_t kind, uint16_t hardware) {
+    walk->at += header;
+    if (hardware == ARPHRD_NETLINK) return LAYER_NONE; /* the kind is a netlink family */
+    return kind == 4 ? LAYER_LLC : ethertype(kind);
+}
+
+static layer link_family(packet_walk *walk, uint64_t header, uint32_t family) {
+    walk->at += header;
+    switch (family) {
+    case 2: return LAYER_IPV4;
+    case 10: /* Linux */
+    case 23: /* Windows */
+    case 24: /* NetBSD */
+    case 26: /* Solaris */
+    case 28: /* FreeBSD */
+    case 30: /* macOS */ return LAYER_IPV6;
+    default: return LAYER_NONE;
+    }
+}
+
+/* An address family in the byte order of the machine that captured. */
+static layer link_null(packet_walk *walk) {
+    if (!walk_has(walk, 4)) return LAYER_NONE;
+    uint32_t family = walk_u32(walk, 0);
+    return link_family(walk, 4, family < 0x10000 ? family : walk_le32(walk, 0));
+}
+
+/* Q.922 address, then RFC 2427 (control 3, padding, NLPID) or Cisco's framing (an EtherType). */
+static layer link_frame_relay(packet_walk *walk) {
+    bool last = false;
+    for (int i = 0; i < MAX_Q922_ADDRESS && !last; i++) {
+        if (!walk_has(walk, 1)) return LAYER_NONE;
+        last = walk_u8(walk, 0) & 1;
+        walk->at += 1;
+    }
+    if (!last || !walk_has(walk, 2)) return LAYER_NONE;
+    if (walk_u8(walk, 0) != 3) {
+        uint16_t kind = walk_u16(walk, 0);
+        walk->at += 2;
+        return ethertype(kind);
+    }
+    walk->at += 1;
+    if (walk_u8(walk, 0) == 0) walk->at += 1;
+    if (!walk_has(walk, 1)) return LAYER_NONE;
+    uint8_t protocol = walk_u8(walk, 0);
+    walk->at += 1;
+    if (protocol == 0x80) return link_snap(walk);
+    if (protocol == 0xCC) return LAYER_IPV4;
+    return protocol == 0x8E ? LAYER_IPV6 : LAYER_NONE;
+}
+
+/* IEEE 802.11 data frames that are neither protected nor aggregates: their LLC. */
+static layer link_wireless(packet_walk *walk) {
+    if (!walk_has(walk, 24)) return LAYER_NONE;
+    uint8_t control = walk_u8(walk, 0), flags = walk_u8(walk, 1), subtype = control >> 4;
+    if ((control & 0x0F) != 0x08 || (subtype & 4) || (flags & 0x40)) return LAYER_NONE;
+    uint64_t header = (flags & 3) == 3 ? 30 : 24;
+    if (subtype & 8) {
+        if (!walk_has(walk, header + 2) || (walk_u8(walk, header) & 0x80)) return LAYER_NONE;
+        header += flags & 0x80 ? 6 : 2;
+    }
+    walk->at += header;
+    return LAYER_LLC;
+}
+
+static layer link_radiotap(packet_walk *walk) {
+    if (!walk_has(walk, 8)) return LAYER_NONE;
+    uint16_t length = walk_le16(walk, 2);
+    if (length < 8) return LAYER_NONE;
+    walk->at += length;
+    return link_wireless(walk);
+}
+
+static layer link_arcnet_linux(packet_walk *walk) {
+    if (!walk_has(walk, 6)) return LAYER_NONE;
+    uint8_t protocol = walk_u8(walk, 4), split = walk_u8(walk, 5);
+    if (protocol == 240) {
+        walk->at += 5;
+        return LAYER_IPV4;
+    }
+    walk->at += 8;
+    return protocol == 212 && split == 0 ? LAYER_IPV4 : LAYER_NONE;
+}
+
+/* Little-endian TLVs after a 4-byte header; attribute 9 is the packet. */
+static layer link_nflog(packet_walk *walk) {
+    walk->at += 4;
+    while (walk_has(walk, 4)) {
+        uint16_t length = walk_le16(walk, 0), kind = walk_le16(walk, 2) & 0x7FFF;
+        if (length < 4) return LAYER_NONE;
+        if (kind == 9) {
+            walk_clip(walk, length);
+            walk->at += 4;
+            return LAYER_IP;
+        }
+        walk->at += (length + 3u) & ~3u;
+    }
+    return LAYER_NONE;
+}
+
+static layer link_first(packet_walk *walk, uint32_t link_type);
+
+/* Apple's header, in little-endian words: its length, record type (1 is a packet), and the packet's link type. */
+static layer link_pktap(packet_walk *walk) {
+    if (!walk_has(walk, 12)) return LAYER_NONE;
+    uint32_t length = walk_le32(walk, 0), kind = walk_le32(walk, 4), link_type = walk_le32(walk, 8);
+    if (length < 12 || kind != 1) return LAYER_NONE;
+    walk->at += length;
+    return link_first(walk, link_type);
+}
+
+/* Begin a packet of this link type. A PKTAP inside a PKTAP is a layer of its own: no recursion. */
+static layer link_first(packet_walk *walk, uint32_t link_type) {
+    switch (link_type) {
+    case 0: return link_null(walk);
+    case 1: return link_ethernet(walk);
+    case 8:
+    case 12:
+    case 14:
+    case 101: return LAYER_IP;
+    case 9:
+    case 50: return link_ppp(walk);
+    case 51: return link_pppoe(walk);
+    case 104: return link_cisco_hdlc(walk);
+    case 105: return link_wireless(walk);
+    case 107: return link_frame_relay(walk);
+    case 108: return walk_has(walk, 4) ? link_family(walk, 4, walk_u32(walk, 0)) : LAYER_NONE;
+    case 113: return walk_has(walk, 16) ? link_cooked(walk, 16, walk_u16(walk, 14), walk_u16(walk, 2)) : LAYER_NONE;
+    case 127: return link_radiotap(walk);
+    case 129: return link_arcnet_linux(walk);
+    case 226: return walk_has(walk, 24) ? link_family(walk, 24, walk_u8(walk, 1)) : LAYER_NONE;
+    case 228: return LAYER_IPV4;
+    case 229: return LAYER_IPV6;
+    case 239: return link_nflog(walk);
+    case 258: return LAYER_PKTAP;
+    case 276: return walk_has(walk, 20) ? link_cooked(walk, 20, walk_u16(walk, 0), walk_u16(walk, 8)) : LAYER_NONE;
+    default: return LAYER_NONE;
+    }
+}
