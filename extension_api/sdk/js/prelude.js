@@ -1,0 +1,420 @@
+// The JavaScript side of the batch ABI (docs/adr/0003-batch-abi.md). Runs before the plugin's script, in the same context.
+// Authors see `kubeshark.plugin` and what it hands to their callbacks: kubeshark.d.ts. The host sees `__ks`.
+"use strict";
+
+const { kubeshark, __ks } = (() => {
+  const PROBE = 3, DISSECT = 4, FILTER = 6, RENDER = 8;
+  const REQUEST_MAGIC = 0x3142534b, RESULT_MAGIC = 0x3152534b, ABI = 1;
+  const HEADER = 32, ITEM = 48, MESSAGE = 32, FIELD = 16, ERROR_FIELD = 0xffff;
+  const INT = 0, DOUBLE = 1, BOOL = 2, ITEM_TEXT = 3, HEAP_TEXT = 4, HEAP_BYTES = 5, ITEM_BYTES = 6, HEAP_JSON = 7;
+  const KINDS = { request: 0, response: 1, event: 2 };
+  const TWO32 = 4294967296;
+
+  let input, inputBytes, output, outputBytes; // views of the shared memory
+  let manifest = { fields: [], filters: [] };
+  const fieldsByName = new Map(); // name -> [id, type]
+  let plugin = null;
+
+  // --- text ---
+
+  function decodeUtf8(bytes, start, end) {
+    let text = "";
+    for (let at = start; at < end; ) {
+      const first = bytes[at++];
+      if (first < 0x80) {
+        text += String.fromCharCode(first);
+        continue;
+      }
+      const more = first >= 0xf0 && first < 0xf5 ? 3 : first >= 0xe0 && first < 0xf0 ? 2 : first >= 0xc2 && first < 0xe0 ? 1 : 0;
+      let point = more ? first & (0x3f >> more) : -1;
+      let left = more;
+      for (; left > 0 && at < end && (bytes[at] & 0xc0) === 0x80; left--) point = (point << 6) | (bytes[at++] & 0x3f);
+      const smallest = [0, 0x80, 0x800, 0x10000][more];
+      const valid = more && left === 0 && point >= smallest && point <= 0x10ffff && (point < 0xd800 || point > 0xdfff);
+      text += valid ? String.fromCodePoint(point) : "\ufffd";
+    }
+    return text;
+  }
+
+  function decodeLatin1(bytes, start, end) {
+    let text = "";
+    for (let at = start; at < end; at += 4096) {
+      text += String.fromCharCode.apply(null, bytes.subarray(at, Math.min(end, at + 4096)));
+    }
+    return text;
+  }
+
+  function encodeUtf8(text, bytes, at) {
+    for (let i = 0; i < text.length; i++) {
+      let point = text.charCodeAt(i);
+      if (point >= 0xd800 && point <= 0xdfff) {
+        const low = text.charCodeAt(i + 1);
+        if (point < 0xdc00 && low >= 0xdc00 && low <= 0xdfff) {
+          point = 0x10000 + ((point - 0xd800) << 10) + (low - 0xdc00);
+          i++;
+        } else {
+          point = 0xfffd;
+        }
+      }
+      if (point < 0x80) {
+        bytes[at++] = point;
+      } else if (point < 0x800) {
+        bytes[at++] = 0xc0 | (point >> 6);
+        bytes[at++] = 0x80 | (point & 63);
+      } else if (point < 0x10000) {
+        bytes[at++] = 0xe0 | (point >> 12);
+        bytes[at++] = 0x80 | ((point >> 6) & 63);
+        bytes[at++] = 0x80 | (point & 63);
+      } else {
+        bytes[at++] = 0xf0 | (point >> 18);
+        bytes[at++] = 0x80 | ((point >> 12) & 63);
+        bytes[at++] = 0x80 | ((point >> 6) & 63);
+        bytes[at++] = 0x80 | (point & 63);
+      }
+    }
+    return at;
+  }
+
+  // --- growing buffers, kept from call to call ---
+
+  class Scratch {
+    constructor(size) {
+      this.length = 0;
+      this.resize(size);
+    }
+    resize(size) {
+      const bytes = new Uint8Array(size);
+      if (this.bytes) bytes.set(this.bytes.subarray(0, this.length));
+      this.bytes = bytes;
+      this.view = new DataView(bytes.buffer);
+    }
+    /** Make room for `size` bytes and return where they begin. */
+    take(size) {
+      const at = this.length;
+      if (at + size > this.bytes.length) this.resize(Math.max(2 * this.bytes.length, at + size));
+      this.length = at + size;
+      return at;
+    }
+    text(value) {
+      const start = this.take(3 * value.length); // most that UTF-8 can need
+      this.length = encodeUtf8(value, this.bytes, start);
+      return start;
+    }
+  }
+  const messages = new Scratch(8192), fields = new Scratch(32768), heap = new Scratch(32768);
+
+  // --- what authors see ---
+
+  class Span {
+    constructor(start, end) {
+      this.start = start;
+      this.end = end;
+    }
+  }
+
+  class Item {
+    #base;
+    #time;
+    constructor(at, payload) {
+      const offset = payload + input.getUint32(at, true);
+      const flags = input.getUint16(at + 26, true);
+      this.bytes = inputBytes.subarray(offset, offset + input.getUint32(at + 4, true));
+      this.stream = input.getUint32(at + 8, true) + input.getUint32(at + 12, true) * TWO32;
+      this.#time = at + 16;
+      this.direction = inputBytes[at + 24] === 0 ? "client" : "server";
+      this.transport = inputBytes[at + 25];
+      this.first = (flags & 1) !== 0;
+      this.last = (flags & 2) !== 0;
+      this.gap = (flags & 4) !== 0;
+      this.cut = (flags & 8) !== 0;
+      this.clientPort = input.getUint16(at + 28, true);
+      this.serverPort = input.getUint16(at + 30, true);
+      this.base = input.getUint32(at + 40, true) + input.getUint32(at + 44, true) * TWO32;
+    }
+    get time() {
+      return input.getBigUint64(this.#time, true);
+    }
+    text(start, end) {
+      return decodeUtf8(this.bytes, start, end);
+    }
+    latin1(start, end) {
+      return decodeLatin1(this.bytes, start, end);
+    }
+    span(start, end) {
+      return new Span(start, end);
+    }
+  }
+
+  class Output {
+    constructor(index, length) {
+      this.index = index;
+      this.length = length;
+    }
+    message({ kind, start, end, key, fields: values, oneWay, interim, error }) {
+      if (!(kind in KINDS)) throw new TypeError(`message: kind is ${kind}, not request, response or event`);
+      this.check(start, end);
+      const firstField = fields.length / FIELD;
+      for (const name in values) this.field(name, values[name]);
+      if (error) field(ERROR_FIELD, HEAP_TEXT, ...heapText(String(error)));
+      const at = messages.take(MESSAGE), view = messages.view;
+      view.setUint32(at, this.index, true);
+      view.setUint8(at + 4, KINDS[kind]);
+      view.setUint8(at + 5, (oneWay ? 1 : 0) | (error ? 2 : 0) | (interim ? 4 : 0));
+      view.setUint16(at + 6, fields.length / FIELD - firstField, true);
+      view.setUint32(at + 8, start, true);
+      view.setUint32(at + 12, end, true);
+      writeKey(view, at + 16, key);
+      view.setUint32(at + 24, firstField, true);
+      view.setUint32(at + 28, 0, true);
+    }
+    check(start, end) {
+      if (!(start >= 0 && start <= end && end <= this.length)) {
+        throw new RangeError(`${start} to ${end} reaches beyond the item's ${this.length} bytes`);
+      }
+    }
+    field(name, value) {
+      if (value === undefined || value === null) return;
+      const declared = fieldsByName.get(name);
+      if (!declared) throw new TypeError(`field ${name} is not in plugin.toml`);
+      const [id, type] = declared;
+      switch (type) {
+        case "int":
+        case "timestamp":
+          return field(id, INT, ...int64(value));
+        case "double": {
+          const at = fields.take(FIELD);
+          head(at, id, DOUBLE);
+          fields.view.setFloat64(at + 8, value, true);
+          return;
+        }
+        case "bool":
+          return field(id, BOOL, value ? 1 : 0, 0);
+        case "list":
+        case "map":
+          return field(id, HEAP_JSON, ...heapText(JSON.stringify(value)));
+      }
+      if (value instanceof Span) {
+        this.check(value.start, value.end);
+        return field(id, type === "bytes" ? ITEM_BYTES : ITEM_TEXT, value.start, value.end - value.start);
+      }
+      if (type === "string") return field(id, HEAP_TEXT, ...heapText(String(value)));
+      const at = heap.take(value.length);
+      heap.bytes.set(value, at);
+      field(id, HEAP_BYTES, at, value.length);
+    }
+  }
+
+  function head(at, id, type) {
+    fields.view.setUint16(at, id, true);
+    fields.view.setUint16(at + 2, type, true);
+    fields.view.setUint32(at + 4, 0, true);
+  }
+
+  function field(id, type, low, high) {
+    const at = fields.take(FIELD);
+    head(at, id, type);
+    fields.view.setUint32(at + 8, low, true);
+    fields.view.setUint32(at + 12, high, true);
+  }
+
+  function heapText(text) {
+    const at = heap.text(text);
+    return [at, heap.length - at];
+  }
+
+  function int64(value) {
+    if (typeof value === "bigint") return [Number(BigInt.asUintN(32, value)), Number(BigInt.asUintN(32, value >> 32n))];
+    if (!Number.isSafeInteger(value)) throw new TypeError(`${value} is not a whole number`);
+    return [value >>> 0, Math.floor(value / TWO32) >>> 0];
+  }
+
+  /** Numbers stand for themselves plus 1 (0 means "in order"), text for two 32-bit FNV-1a hashes. */
+  function writeKey(view, at, key) {
+    let low = 0, high = 0;
+    if (typeof key === "number") {
+      [low, high] = int64(key + 1);
+    } else if (key !== undefined && key !== null && key !== "") {
+      low = 0x811c9dc5;
+      high = 0x050c5d1f;
+      const text = String(key);
+      for (let i = 0; i < text.length; i++) {
+        low = Math.imul(low ^ text.charCodeAt(i), 0x01000193);
+        high = Math.imul(high ^ text.charCodeAt(i), 0x01000193) + i;
+      }
+      low |= 1; // never 0
+    }
+    view.setUint32(at, low, true);
+    view.setUint32(at + 4, high, true);
+  }
+
+  /** The values of a filter's item, at `at` of the input. */
+  function values(at) {
+    const count = input.getUint32(at, true);
+    const list = new Array(count);
+    for (let i = 0; i < count; i++) {
+      const field = at + 8 + FIELD * i;
+      const low = input.getUint32(field + 8, true), high = input.getUint32(field + 12, true);
+      switch (inputBytes[field + 2]) {
+        case INT: {
+          const value = input.getBigInt64(field + 8, true);
+          const number = Number(value);
+          list[i] = Number.isSafeInteger(number) ? number : value;
+          break;
+        }
+        case DOUBLE:
+          list[i] = input.getFloat64(field + 8, true);
+          break;
+        case BOOL:
+          list[i] = low !== 0;
+          break;
+        case HEAP_TEXT:
+          list[i] = decodeUtf8(inputBytes, at + low, at + low + high);
+          break;
+        case HEAP_JSON:
+          list[i] = JSON.parse(decodeUtf8(inputBytes, at + low, at + low + high));
+          break;
+        default:
+          list[i] = inputBytes.slice(at + low, at + low + high);
+      }
+    }
+    return list;
+  }
+
+  // --- the hooks ---
+
+  let written; // bytes of the result so far
+
+  function begin(hook, items) {
+    output.setUint32(0, RESULT_MAGIC, true);
+    output.setUint16(4, ABI, true);
+    output.setUint16(6, hook, true);
+    output.setUint32(8, items, true);
+    for (let at = 12; at < HEADER; at += 4) output.setUint32(at, 0, true);
+    written = HEADER;
+  }
+
+  function append(bytes) {
+    if (written + bytes.length > outputBytes.length) throw new RangeError("the result is larger than 8 MiB");
+    outputBytes.set(bytes, written);
+    written = (written + bytes.length + 7) & ~7;
+  }
+
+  function finish() {
+    output.setUint32(24, written, true);
+    return written;
+  }
+
+  function answers(hook, items, each) {
+    begin(hook, items);
+    const bytes = new Uint8Array(items);
+    for (let i = 0; i < items; i++) bytes[i] = each(HEADER + ITEM * i);
+    append(bytes);
+    return finish();
+  }
+
+  const VERDICTS = new Map([[true, 1], [false, 0], ["more", 2]]);
+
+  function probe(items, payload) {
+    return answers(PROBE, items, (at) => {
+      const verdict = VERDICTS.get(plugin.probe(new Item(at, payload)));
+      if (verdict === undefined) throw new TypeError('probe must return true, false or "more"');
+      return verdict;
+    });
+  }
+
+  function dissect(items, payload) {
+    messages.length = fields.length = heap.length = 0;
+    const consumed = new Uint32Array(items);
+    for (let i = 0; i < items; i++) {
+      const item = new Item(HEADER + ITEM * i, payload);
+      const taken = plugin.dissect(item, new Output(i, item.bytes.length));
+      if (!(taken >= 0 && taken <= item.bytes.length)) {
+        throw new TypeError(`dissect must return how many of the ${item.bytes.length} bytes it consumed, not ${taken}`);
+      }
+      consumed[i] = taken;
+    }
+    begin(DISSECT, items);
+    output.setUint32(12, messages.length / MESSAGE, true);
+    output.setUint32(16, fields.length / FIELD, true);
+    output.setUint32(20, heap.length, true);
+    append(new Uint8Array(consumed.buffer));
+    for (const part of [messages, fields, heap]) append(part.bytes.subarray(0, part.length));
+    return finish();
+  }
+
+  function filter(items, payload) {
+    return answers(FILTER, items, (at) => {
+      const { name, parameters } = manifest.filters[input.getUint32(at + 32, true)];
+      const list = values(payload + input.getUint32(at, true));
+      try {
+        return plugin.filters[name](list.slice(0, parameters), ...list.slice(parameters)) ? 1 : 0;
+      } catch (error) {
+        if (error instanceof kubeshark.FilterError) return 2;
+        throw error;
+      }
+    });
+  }
+
+  function render(items, payload) {
+    const entries = items / 2;
+    const spans = new Uint32Array(2 * entries);
+    heap.length = 0;
+    for (let i = 0; i < entries; i++) {
+      const shown = plugin.render(
+        new Item(HEADER + 2 * ITEM * i, payload),
+        new Item(HEADER + 2 * ITEM * i + ITEM, payload),
+      );
+      if (shown) [spans[2 * i], spans[2 * i + 1]] = heapText(JSON.stringify(shown));
+    }
+    begin(RENDER, entries);
+    output.setUint32(20, heap.length, true);
+    append(new Uint8Array(spans.buffer));
+    append(heap.bytes.subarray(0, heap.length));
+    return finish();
+  }
+
+  const HOOKS = { probe: [PROBE, probe], dissect: [DISSECT, dissect], filters: [FILTER, filter], render: [RENDER, render] };
+  const byNumber = new Map(Object.values(HOOKS));
+
+  function registerPlugin(callbacks) {
+    if (plugin) throw new Error("kubeshark.plugin: called twice");
+    for (const name of Object.keys(callbacks)) {
+      if (!(name in HOOKS)) throw new TypeError(`kubeshark.plugin: there is no hook ${name}`);
+    }
+    for (const { name } of manifest.filters) {
+      if (typeof callbacks.filters?.[name] !== "function") throw new TypeError(`kubeshark.plugin: filters.${name} is missing`);
+    }
+    plugin = callbacks;
+  }
+
+  return {
+    kubeshark: Object.freeze({
+      plugin: registerPlugin,
+      FilterError: class FilterError extends Error {},
+    }),
+    __ks: Object.freeze({
+      abi: ABI,
+      /** Set the manifest up and return the two buffers. Shared memory: a script cannot detach it. */
+      open(tables, requestBytes, resultBytes) {
+        manifest = tables;
+        tables.fields.forEach(([name, type], id) => fieldsByName.set(name, [id, type]));
+        const buffers = { in: new SharedArrayBuffer(requestBytes), out: new SharedArrayBuffer(resultBytes) };
+        input = new DataView(buffers.in);
+        inputBytes = new Uint8Array(buffers.in);
+        output = new DataView(buffers.out);
+        outputBytes = new Uint8Array(buffers.out);
+        return buffers;
+      },
+      hooks() {
+        let bits = 0;
+        for (const name of Object.keys(plugin ?? {})) bits |= 1 << HOOKS[name][0];
+        return bits;
+      },
+      /** Answer the request frame in the input buffer; return the bytes of the result. */
+      call() {
+        if (input.getUint32(0, true) !== REQUEST_MAGIC) throw new Error("the request frame is damaged");
+        return byNumber.get(input.getUint16(6, true))(input.getUint32(8, true), input.getUint32(16, true));
+      },
+    }),
+  };
+})();

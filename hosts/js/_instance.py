@@ -1,0 +1,135 @@
+"""Runs a plugin written in JavaScript on V8 (mini-racer), in the sandboxed child.
+
+Invariants:
+
+1. The script runs after the SDK's prelude and with nothing of the host: no callbacks, no modules, no files.
+2. Frames go through two SharedArrayBuffers, which a script cannot detach under our views of them.
+3. Every evaluation has a time limit, the isolate a heap limit. V8's limit does not cover ArrayBuffers: the sandbox's
+   limit on data does.
+4. The isolate is closed on every way out; one left open can hang the interpreter at exit.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from py_mini_racer import JSEvalException, JSOOMException, JSTimeoutException, MiniRacer
+
+from kubeshark.extension_api._frame import ABI_VERSION, REQUEST_BYTES, RESULT_BYTES
+from kubeshark.extension_api._manifest import Manifest
+from kubeshark.hosts._instance import InstanceError
+from kubeshark.hosts._sandbox import THREADS, Profile
+from kubeshark.hosts.js._evaluate import evaluate
+
+__all__ = ["SANDBOX", "JsInstance", "Prepared", "open_instance", "prepare"]
+
+START_SECONDS = 5.0
+MAX_SCRIPT_BYTES = 4 << 20
+
+SANDBOX = Profile(syscalls={**THREADS}, jit=True, threads=True, limits_address_space=False, overhead_mb=64)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    engine: MiniRacer
+    prelude: str
+    script: str
+
+
+def prepare(folder: Path, manifest: Manifest) -> Prepared:
+    """Start V8, which reads files of its own, and read the script; nothing of it runs."""
+    try:
+        with (folder / manifest.entry).open("rb") as file:
+            script = file.read(MAX_SCRIPT_BYTES + 1)
+        text = script.decode("utf-8")
+    except OSError as error:
+        raise InstanceError(f"{manifest.entry} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InstanceError(f"{manifest.entry} is not UTF-8 text") from error
+    if len(script) > MAX_SCRIPT_BYTES:
+        raise InstanceError(f"{manifest.entry} is larger than {MAX_SCRIPT_BYTES:,} bytes")
+    prelude = (files("kubeshark.extension_api") / "sdk" / "js" / "prelude.js").read_text("utf-8")
+    return Prepared(MiniRacer(), prelude, text)
+
+
+def open_instance(prepared: Prepared, manifest: Manifest) -> JsInstance:
+    """Run the prelude, then the script."""
+    instance = JsInstance(prepared.engine, manifest)
+    try:
+        instance.load(prepared.prelude, prepared.script)
+    except BaseException:
+        instance.close()
+        raise
+    return instance
+
+
+class JsInstance:
+    """One isolate; see `kubeshark.hosts._instance.Instance`."""
+
+    def __init__(self, engine: MiniRacer, manifest: Manifest) -> None:
+        self.hooks = 0
+        self._engine: MiniRacer | None = engine
+        self._manifest = manifest
+        self._seconds = manifest.limits.batch_ms / 1000
+
+    def load(self, prelude: str, script: str) -> None:
+        """Evaluate both and take the buffers."""
+        assert self._engine is not None
+        self._engine.set_hard_memory_limit(self._manifest.limits.memory_mb << 20)
+        self._evaluate(f"{prelude}\n//# sourceURL=prelude.js", START_SECONDS)
+        tables = {
+            "fields": [(row.name, row.type) for row in self._manifest.fields],
+            "filters": [{"name": row.name, "parameters": len(row.parameters)} for row in self._manifest.filters],
+        }
+        abi = self._evaluate(
+            f"var __ks_buffers = __ks.open({json.dumps(tables)}, {REQUEST_BYTES}, {RESULT_BYTES}); __ks.abi", START_SECONDS
+        )
+        if abi != ABI_VERSION:
+            raise InstanceError(f"the prelude speaks ABI {abi}, not {ABI_VERSION}")
+        self._in = self._evaluate("__ks_buffers.in", START_SECONDS)
+        self._out = self._evaluate("__ks_buffers.out", START_SECONDS)
+        self._evaluate(f"{script}\n//# sourceURL={self._manifest.entry}\n;0", START_SECONDS)
+        self.hooks = int(self._evaluate("__ks.hooks()", START_SECONDS))
+
+    def call(self, hook: int, frame: memoryview, out: memoryview) -> int:  # noqa: ARG002 (the frame says it too)
+        """Copy the frame in, evaluate, copy the result out."""
+        if self._engine is None:
+            raise InstanceError("the plugin's isolate is closed")
+        self._in[: len(frame)] = frame
+        written = self._evaluate("__ks.call()", self._seconds)
+        if not isinstance(written, int) or not 0 < written <= len(out):
+            raise InstanceError(f"a result of {written} bytes")
+        out[:written] = self._out[:written]
+        return written
+
+    def _evaluate(self, code: str, seconds: float) -> Any:
+        """Evaluate; every way to fail becomes an InstanceError and closes the isolate."""
+        assert self._engine is not None
+        try:
+            return evaluate(self._engine, code, seconds)
+        except JSTimeoutException as error:
+            self.close()
+            raise InstanceError("took too long") from error
+        except JSOOMException as error:
+            self.close()
+            raise InstanceError("used more memory than it may") from error
+        except JSEvalException as error:
+            self.close()
+            raise InstanceError(_first_line(str(error))) from error
+
+    def close(self) -> None:
+        """Close the isolate."""
+        engine, self._engine = self._engine, None
+        self._in = self._out = memoryview(b"")
+        if engine is not None:
+            engine.close()
+
+
+def _first_line(text: str) -> str:
+    """`plugin.js:2: TypeError: …`, the first line of V8's message."""
+    line = text.strip().partition("\n")[0][:300]
+    return "".join(char if char.isprintable() else "?" for char in line)
