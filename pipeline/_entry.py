@@ -15,6 +15,7 @@ from kubeshark.pipeline._display import representation_document
 from kubeshark.pipeline._facts import StreamFacts
 from kubeshark.pipeline._matcher import Exchange, Timed
 from kubeshark.pipeline._time import rfc3339
+from kubeshark.pipeline.kfl import ENTRY
 
 __all__ = ["Entry", "EntryError", "EntryId"]
 
@@ -273,6 +274,7 @@ class EntryVariables(dict[str, Any]):
 
 
 LATE = {
+    ENTRY: lambda entry: entry.to_dict(),
     "id": lambda entry: entry.id,
     "index": lambda entry: int(entry.entry_id.number) if entry.entry_id.number.isdecimal() else 0,
     "stream": lambda entry: entry.facts.stream,

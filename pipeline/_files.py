@@ -42,8 +42,9 @@ class FileDissection:
     def __init__(self, files: Sequence[str], kfl: str = "", *, limit: int | None = None, plugins: Plugins | None = None):
         self.files = files
         self.limit = limit
-        self.plugins = plugins or Plugins()
+        self.plugins = plugins or Plugins.installed()
         self.problems: list[KubesharkError | str] = []
+        self.notes: list[str] = []
         self.unreadable = 0
         self._filter = EntryFilter(kfl, self.plugins, now_ns=time.time_ns())
 
@@ -60,7 +61,10 @@ class FileDissection:
             for entry in self._of_file(file, left):
                 yield entry
                 left = None if left is None else left - 1
-            self._filter.report(self.problems, file)
+            self.problems += self._filter.failures
+            self._filter.failures.clear()
+        if note := self._filter.error_note:
+            self.notes.append(note)
 
     def _of_file(self, file: str, limit: int | None) -> Iterator[Entry]:
         try:
@@ -75,7 +79,7 @@ class FileDissection:
             return
         failures: list[PluginError] = []
         dissector = Dissector(load_core(), self.plugins, failures, Origin("file", file, self.variables, self.plugins.display))
-        yield from Query(segments, dissector, self._filter, limit=limit)
+        yield from Query(segments, dissector, self._filter, self._filter.predicate, limit=limit)
         self.problems += failures
 
     def _read(self, file: str) -> list[MemorySegment]:
@@ -103,7 +107,7 @@ class FileDissection:
 
     def report(self) -> list[str]:
         """Return what could not be read or done, a line each."""
-        return [str(problem) for problem in self.problems]
+        return [*self._filter.notices, *map(str, self.problems), *self.notes]
 
     @property
     def exit_code(self) -> int:

@@ -1,17 +1,87 @@
-"""A compiled KFL expression bound to the plugins: what to read, and which entries stay.
+"""A KFL expression bound to the plugins: which flows to read, which entries stay, and what went wrong.
 
-Plugin filters are called in batches, only for entries that every cheaper term let through; the expression is then
+Plugin filters are asked in batches, only about entries that every cheaper term let through; the expression is then
 decided with their answers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 from kubeshark.core_capture import Predicate
-from kubeshark.errors import KubesharkError, PluginError
+from kubeshark.errors import PluginError
 from kubeshark.pipeline._entry import Entry
 from kubeshark.pipeline._plugins import Plugins
-from kubeshark.pipeline.kfl import VARIABLES, CompiledFilter, Variable, Variables, compile_filter
+from kubeshark.pipeline.kfl import VARIABLES, FilterCall, Variable, Variables, compile_filter
 
-__all__ = ["EntryFilter"]
+__all__ = ["EntryFilter", "known_variables"]
+
+
+def known_variables(plugins: Plugins) -> Variables:
+    """Return KFL's variables and those that plugins add."""
+    known = VARIABLES
+    for name, kind in plugins.variables().items():
+        known = known.with_plugin(name, kind)
+    return known
+
+
+class EntryFilter:
+    """A filter ready to run. Raises UsageError, with line and column, for an expression that cannot be meant."""
+
+    def __init__(self, kfl: str, plugins: Plugins, *, now_ns: int) -> None:
+        self._plugins = plugins
+        self.variables: Mapping[str, Variable] = known_variables(plugins)
+        self._compiled = compile_filter(
+            kfl,
+            now_ns=now_ns,
+            variables=known_variables(plugins),
+            plugins={name: plugin_filter.spec for name, plugin_filter in plugins.filters.items()},
+            flag_transports=plugins.flag_transports(),
+        )
+        self.predicate: Predicate = self._compiled.pushdown.predicate
+        self.is_exact: bool = self._compiled.pushdown.exact
+        self.wants_conn: bool = self._compiled.wants_conn
+        self.wants_flow: bool = self._compiled.wants_flow
+        self.notices: Sequence[str] = self._compiled.notices
+        self.failures: list[PluginError] = []
+
+    def select(self, entries: Iterable[Entry]) -> list[Entry]:
+        """Return the entries that match, in the same order."""
+        batch = list(entries)
+        if not self._compiled.calls:
+            matches = self._compiled.matches
+            return [entry for entry in batch if matches(entry.variables)]
+        decided = self._compiled.matching([entry.variables for entry in batch], self._asker(batch))
+        return [entry for entry, matched in zip(batch, decided, strict=True) if matched]
+
+    def _asker(self, batch: Sequence[Entry]) -> Callable[[FilterCall, Sequence[int]], Sequence[bool | None]]:
+        def ask(call: FilterCall, places: Sequence[int]) -> Sequence[bool | None]:
+            plugin_filter = self._plugins.filters[call.name]
+            entries = [batch[place] for place in places]
+            try:
+                answers: Sequence[bool | None] = plugin_filter.call(
+                    filter=plugin_filter.spec, arguments=call.arguments, entries=entries
+                )
+            except PluginError as error:
+                self.failures.append(error)
+                return [None] * len(places)
+            return answers
+
+        return ask
+
+    @property
+    def error_note(self) -> str:
+        """Say how many entries ended in an evaluation error, and the first one; "" without any."""
+        errors = self._compiled.errors
+        return f"{errors.count} entries did not match because the filter failed on them: {errors.first}" if errors.count else ""
+
+    def explain(self) -> list[str]:
+        """Return what is pushed down and what is left."""
+        pushdown: Any = self._compiled.pushdown
+        heavy = ", ".join(sorted(self._compiled.heavy))
+        return [
+            f"filter        {self._compiled.text or '(everything)'}",
+            f"pushed down   {pushdown.text or '(nothing)'}{' (exact)' if pushdown.exact else ''}",
+            f"full entries  {'built for ' + heavy if heavy else 'not needed by the filter'}",
+        ]

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import entry_points
-from typing import Any
+from typing import Any, Self
 
 import pluggy
 
@@ -57,6 +57,11 @@ class Plugins:
         for name, plugin in foreign:
             self._register(plugin, name)
         self._index()
+
+    @classmethod
+    def installed(cls) -> Self:
+        """Return the built-in plugins, those of Python packages, and those installed with `kubeshark plugin`."""
+        return cls()
 
     def _register(self, plugin: Any, name: str) -> None:
         try:

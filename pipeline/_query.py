@@ -18,11 +18,12 @@ from typing import Any
 import numpy as np
 
 from kubeshark.core_capture import And, FlowBit, Overlaps, Predicate, match
+from kubeshark.errors import KubesharkError
 from kubeshark.pipeline._dissect import Dissector, connection_entry
 from kubeshark.pipeline._entry import Entry
 from kubeshark.pipeline._facts import StreamFacts
 from kubeshark.pipeline._filter import EntryFilter
-from kubeshark.pipeline._segments import FlowPart, Segment, chains, select
+from kubeshark.pipeline._segments import Damage, FlowPart, Segment, chains, select
 
 __all__ = ["Query", "QueryStats"]
 
@@ -47,11 +48,18 @@ class Query:
     segments: Sequence[Segment]
     dissector: Dissector
     filter: EntryFilter
+    pushed: Predicate
     since_ns: int | None = None
     until_ns: int | None = None
     limit: int | None = None
     on_progress: Callable[[int, int], None] | None = None  # segments done, segments in all
     stats: QueryStats = field(default_factory=QueryStats)
+    damage: Damage = field(default_factory=Damage)
+
+    @property
+    def problems(self) -> list[KubesharkError]:
+        """What could not be read, and what plugins did wrong."""
+        return [*self.damage.problems, *self.dissector.problems]
 
     def __iter__(self) -> Iterator[Entry]:
         return self._limited() if self.limit is not None else self._entries()
@@ -65,10 +73,9 @@ class Query:
                 return
 
     def predicate(self) -> Predicate:
-        pushed = self.filter.predicate
         if self.since_ns is None and self.until_ns is None:
-            return pushed
-        return And((pushed, Overlaps(self.since_ns, self.until_ns)))
+            return self.pushed
+        return And((self.pushed, Overlaps(self.since_ns, self.until_ns)))
 
     def _entries(self) -> Iterator[Entry]:
         predicate = self.predicate()
@@ -109,7 +116,7 @@ class Query:
         for row in carriers:
             del begins[row]
         if begins:
-            selection = select(self.dissector.core, segment, begins)
+            selection = select(self.dissector.core, segment, begins, self.damage)
             entries += self.dissector.entries(selection, with_conn=self.filter.wants_conn)
         return entries
 

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kubeshark.core_capture import NO_FLOW, Core, Decoded, FlowBit, RecordBatch
+from kubeshark.errors import Damaged, StoreError
 
-__all__ = ["FlowPart", "MemorySegment", "Segment", "Selection", "chains", "select"]
+__all__ = ["Damage", "FlowPart", "MemorySegment", "Segment", "Selection", "chains", "select"]
 
 TCP = 6
 MAX_CHAIN_BYTES = 256 << 20
@@ -119,19 +120,41 @@ def chains(selected: Sequence[tuple[Segment, NDArray[Any]]]) -> list[dict[int, l
     return result
 
 
-def select(core: Core, segment: Segment, begins: dict[int, list[FlowPart]]) -> Selection:
-    """Decode the records of the flows that begin in a segment, with their continuations."""
+@dataclass(slots=True)
+class Damage:
+    """What of a store could not be read: each damaged place once."""
+
+    problems: list[StoreError] = field(default_factory=list)
+
+    def records(self, segment: Segment, rows: Sequence[int]) -> list[bytes | memoryview]:
+        """Return the records of these flows; b"" for those whose bytes are damaged."""
+        try:
+            return segment.records(rows)
+        except Damaged as error:
+            if str(error) not in map(str, self.problems):
+                self.problems.append(error)
+        if len(rows) == 1:
+            return [b""]
+        half = len(rows) // 2  # flows are clustered: halves find the damaged ones in few reads
+        return [*self.records(segment, rows[:half]), *self.records(segment, rows[half:])]
+
+
+def select(core: Core, segment: Segment, begins: dict[int, list[FlowPart]], damage: Damage) -> Selection:
+    """Decode the records of the flows that begin in a segment, with their continuations.
+
+    Flows in damaged places are left out and noted in `damage`.
+    """
     if isinstance(segment, MemorySegment) and all(len(parts) == 1 for parts in begins.values()):
         where = segment.decoded.packets["offset"][segment.flows["first_packet"]] if len(segment.flows) else []
         return Selection(segment.decoded, list(begins), [[(int(where[row]), begins[row][0])] for row in begins])
-    heads = iter(segment.records(list(begins)))
+    heads = iter(damage.records(segment, list(begins)))
     records: list[bytes | memoryview] = []
     parts: list[list[tuple[int, FlowPart]]] = []
     at = 0
     for chain in begins.values():
         placed = []
         for number, part in enumerate(chain):
-            piece = next(heads) if number == 0 else part.segment.records([part.row])[0]
+            piece = next(heads) if number == 0 else damage.records(part.segment, [part.row])[0]
             placed.append((at, part))
             records.append(piece)
             at += len(piece)

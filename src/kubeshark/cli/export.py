@@ -7,7 +7,6 @@ import sys
 import time
 from typing import Any
 
-from kubeshark.cli._progress import Progress
 from kubeshark.cli._store_option import add_store_option, add_time_options, store_path
 
 __all__ = ["add_parser"]
@@ -39,14 +38,13 @@ def run(args: argparse.Namespace) -> int:
     from kubeshark.pipeline import Pipeline, parse_time
 
     now_ns = time.time_ns()
-    with Pipeline.open(store_path(args)) as pipeline, Progress("export", " packets") as progress:
+    with Pipeline.open(store_path(args), create=False) as pipeline:
         result = pipeline.export(
             args.kfl,
             args.out,
             format=args.format or ("pcapng" if args.out.endswith(".pcapng") else "pcap"),
             since_ns=parse_time(args.since, now_ns) if args.since else None,
             until_ns=parse_time(args.until, now_ns) if args.until else None,
-            on_progress=progress.show,
         )
     for problem in result.problems:
         print(f"kubeshark: {problem}", file=sys.stderr)

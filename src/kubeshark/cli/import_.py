@@ -31,6 +31,9 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
     )
     parser.add_argument("files", nargs="+", metavar="FILE")
     add_store_option(parser)
+    parser.add_argument(
+        "--recipient", action="append", default=[], metavar="age1…", help="who may read it (repeat); default: you"
+    )
     parser.add_argument("--output", choices=("text", "json"), default="text")
     parser.set_defaults(run=run)
 
@@ -42,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     totals = dict.fromkeys(("packets", "bytes", "flows", "segments", "skipped"), 0)
     problems: list[str] = []
     readable = 0
-    with Pipeline.open(store_path(args), create=True) as pipeline:
+    with Pipeline.open(store_path(args), recipients=args.recipient) as pipeline:
         for file in args.files:
             with Progress(f"importing {file}") as progress:
                 try:
@@ -53,8 +56,8 @@ def run(args: argparse.Namespace) -> int:
                     continue
             readable += 1
             problems += [f"{file}: {problem}" for problem in result.problems]
-            if result.already_there and args.output == "text":
-                print(f"{file} is already in the store: {result.packets:,} packets")
+            if result.already_there:
+                print(f"kubeshark: {file} is already in the store: {result.skipped:,} packets", file=sys.stderr)
             for key in totals:
                 totals[key] += getattr(result, key)
     for problem in problems:

@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     from kubeshark.pipeline import Pipeline, parse_time
 
     now_ns = time.time_ns()
-    with Pipeline.open(store_path(args)) as pipeline, Progress("query", " segments") as progress:
+    with Pipeline.open(store_path(args), create=False) as pipeline, Progress("query", " segments") as progress:
         query = pipeline.query(
             args.kfl,
             since_ns=parse_time(args.since, now_ns) if args.since else None,

@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
 
     if not 0 <= args.port <= 65_535:
         raise UsageError(f"--port {args.port} is not a port", hint="use 0 to 65535")
-    with Pipeline.open(store_path(args)) as pipeline:
+    with Pipeline.open(store_path(args), create=False) as pipeline:
         serve(
             pipeline,
             host=args.host,

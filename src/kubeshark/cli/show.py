@@ -28,7 +28,7 @@ def run(args: argparse.Namespace) -> int:
     from kubeshark.errors import StoreError
     from kubeshark.pipeline import Pipeline, to_text
 
-    with Pipeline.open(store_path(args)) as pipeline:
+    with Pipeline.open(store_path(args), create=False) as pipeline:
         entry = pipeline.entry(args.id)
         if entry is None:
             raise StoreError(f"no entry {args.id}", hint="its segment was pruned, or other plugins dissect it now")

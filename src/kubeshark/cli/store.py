@@ -28,7 +28,7 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
 def run_info(args: argparse.Namespace) -> int:
     from kubeshark.pipeline import Pipeline
 
-    with Pipeline.open(store_path(args)) as pipeline:
+    with Pipeline.open(store_path(args), create=False) as pipeline:
         info = pipeline.info()
     if args.output == "json":
         print(json.dumps(info))
@@ -45,7 +45,7 @@ def run_info(args: argparse.Namespace) -> int:
 def run_verify(args: argparse.Namespace) -> int:
     from kubeshark.pipeline import Pipeline
 
-    with Pipeline.open(store_path(args)) as pipeline:
+    with Pipeline.open(store_path(args), create=False) as pipeline:
         problems = pipeline.verify()
     if args.output == "json":
         print(json.dumps({"problems": problems}))

@@ -1,0 +1,368 @@
+"""The façade: one store, its plugins, and what one does with them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from ipaddress import ip_network
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Literal, Self
+
+import numpy as np
+
+from kubeshark.core_capture import (
+    And,
+    InNetwork,
+    PortBetween,
+    Predicate,
+    Transport,
+    load_core,
+    match,
+)
+from kubeshark.core_capture.files import open_capture
+from kubeshark.core_capture.store import (
+    Identity,
+    SegmentReader,
+    SourceInfo,
+    Store,
+    create_identity,
+    export,
+    identity_path,
+    load_identities,
+)
+from kubeshark.errors import KubesharkError, StoreError, UsageError
+from kubeshark.pipeline._dissect import Dissector
+from kubeshark.pipeline._entry import Entry, EntryId
+from kubeshark.pipeline._facts import Origin
+from kubeshark.pipeline._filter import EntryFilter, known_variables
+from kubeshark.pipeline._plugins import Plugins
+from kubeshark.pipeline._query import Query
+from kubeshark.pipeline._streams import endpoints
+from kubeshark.pipeline.kfl import Variable
+
+__all__ = ["ExportResult", "ImportResult", "Pipeline", "StoreQuery"]
+
+Progress = Callable[[int, int | None], None]
+STDIN = "-"
+
+
+@dataclass(frozen=True, slots=True)
+class ImportResult:
+    """What an import added; `skipped` counts packets that the store had already."""
+
+    packets: int
+    bytes: int  # captured
+    flows: int
+    segments: int
+    skipped: int
+    problems: tuple[str, ...]  # what of the file could not be read
+
+    @property
+    def already_there(self) -> bool:
+        return self.skipped > 0 and self.packets == 0
+
+
+@dataclass(frozen=True, slots=True)
+class ExportResult:
+    packets: int
+    bytes: int
+    problems: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class StoreQuery:
+    """Entries of a store: iterate it once. Then `problems` says what could not be read, `explain()` what was done."""
+
+    _filter: EntryFilter
+    _query: Query
+    _readers: list[SegmentReader]
+    problems: list[KubesharkError] = field(default_factory=list)
+
+    def __iter__(self) -> Iterator[Entry]:
+        try:
+            yield from self._query
+        finally:
+            self.problems += self._query.problems
+            self.problems += self._filter.failures
+            for reader in self._readers:
+                reader.close()
+
+    @property
+    def notices(self) -> list[str]:
+        return [*self._filter.notices, *([self._filter.error_note] if self._filter.error_note else [])]
+
+    def explain(self) -> list[str]:
+        """Return lines about the filter, the segments and blocks touched, the bytes decrypted, the entries built."""
+        stats, blocks, data, index = self._query.stats, 0, 0, 0
+        for reader in self._readers:
+            blocks += reader.stats.blocks
+            data += reader.stats.data_bytes
+            index += reader.stats.index_bytes
+        return [
+            *self._filter.explain(),
+            f"segments      {stats.segments_touched} read of {stats.segments} opened",
+            f"flows         {stats.flows_selected} selected of {stats.flows}",
+            f"decrypted     {index:,} bytes of indexes, {data:,} bytes of packets in {blocks} blocks",
+            f"entries       {stats.matched} matched of {stats.entries}, {stats.built} built in full",
+        ]
+
+
+class Pipeline:
+    """An open store. Use it as a context manager: plugin processes end with it."""
+
+    def __init__(self, store: Store, plugins: Plugins, recipients: tuple[str, ...]) -> None:
+        self.store = store
+        self.plugins = plugins
+        self._recipients = recipients
+
+    @classmethod
+    def open(
+        cls,
+        path: str | Path,
+        *,
+        identities: Iterable[Identity] | None = None,
+        recipients: Iterable[str] = (),
+        create: bool = True,
+        plugins: Plugins | None = None,
+    ) -> Self:
+        """Open a store, making folder and identity if they are not there and `create` is set.
+
+        `identities` default to those in $KUBESHARK_IDENTITY (~/.kubeshark/identity.age); `recipients` (age1…) are who
+        may read what is imported, by default the identities' own. Raises StoreError.
+        """
+        path = Path(path)
+        given = None if identities is None else tuple(identities)
+        store = Store.open(path, identities=given, create=create)
+        if create and given is None and not tuple(recipients):
+            _ensure_identity(path)
+        return cls(store, plugins or Plugins.installed(), tuple(recipients))
+
+    @property
+    def variables(self) -> Mapping[str, Variable]:
+        """The KFL variables that entries have, those of plugins included."""
+        return known_variables(self.plugins)
+
+    def import_file(self, file: str | Path, *, on_progress: Progress | None = None) -> ImportResult:
+        """Read a capture file ("-": standard input) into the store.
+
+        Repeating an import continues it, or does nothing. Raises InputError if the file cannot be read at all; what is
+        unreadable behind its first packets is in the result's problems. `on_progress` gets (bytes read, bytes in all).
+        """
+        name = str(file)
+        digest, size = ("", -1) if name == STDIN else _hash(Path(file))
+        if digest and (state := self.store.import_state(digest)).complete:
+            return ImportResult(0, 0, 0, 0, state.packets, ())
+        with open_capture(name if name == STDIN else Path(file), name=name) as reader:
+            source = SourceInfo(Path(name).name, sha256=digest, size=size, metadata=reader.metadata)
+            with self.store.writer(self._writers_recipients(), source=source) as writer:
+                for batch in reader:
+                    writer.add(batch)
+                    if on_progress:
+                        on_progress(reader.bytes_read, reader.bytes_total)
+                writer.finish()
+            sealed = [info for info in writer.sealed if info.packets]
+            return ImportResult(
+                packets=sum(info.packets for info in sealed),
+                bytes=sum(info.captured_bytes for info in sealed),
+                flows=sum(info.flows for info in sealed),
+                segments=len(sealed),
+                skipped=writer.skipped,
+                problems=tuple(map(str, reader.problems)),
+            )
+
+    def query(
+        self,
+        kfl: str = "",
+        *,
+        since_ns: int | None = None,
+        until_ns: int | None = None,
+        limit: int | None = None,
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> StoreQuery:
+        """Return the entries that match, in time order; nothing is read before it is iterated.
+
+        Raises UsageError for a bad filter, StoreError if the store cannot be opened. Times are nanoseconds since 1970.
+        """
+        entry_filter = EntryFilter(kfl, self.plugins, now_ns=time.time_ns())
+        return self._query(entry_filter, entry_filter.predicate, since_ns, until_ns, limit, on_progress)
+
+    def entry(self, entry_id: str) -> Entry | None:
+        """Dissect one flow again and return one entry of it; None if there is no such entry.
+
+        Raises UsageError if the text cannot be an id.
+        """
+        wanted = EntryId.parse(entry_id)
+        if wanted is None:
+            raise UsageError(f"{entry_id!r} is not an entry id", hint="ids come from kubeshark query --output jsonl")
+        if wanted.segment not in {info.name for info in self.store.segments()}:
+            return None
+        with self.store.open_segment(wanted.segment) as segment:
+            if wanted.flow >= len(segment.flows):
+                return None
+            predicate = _same_flow(segment.flows[wanted.flow])
+        everything = EntryFilter("", self.plugins, now_ns=0)
+        query = self._query(everything, predicate, None, None, None, None)
+        return next((entry for entry in query if entry.entry_id == wanted), None)
+
+    def export(
+        self,
+        kfl: str,
+        out: str | Path | BinaryIO,
+        *,
+        format: Literal["pcap", "pcapng"] = "pcap",
+        since_ns: int | None = None,
+        until_ns: int | None = None,
+    ) -> ExportResult:
+        """Write packets byte for byte in capture order; with KFL, the whole connections of the matching entries.
+
+        An expression that the index answers alone is not dissected for. `out` is a path, "-" or a binary stream.
+        """
+        entry_filter = EntryFilter(kfl, self.plugins, now_ns=time.time_ns())
+        problems: list[str] = []
+        segments = None
+        if not kfl.strip():
+            select = None
+        elif entry_filter.is_exact:
+            segments = self.store.segments(entry_filter.predicate)
+
+            def select(segment: SegmentReader) -> Any:
+                return match(entry_filter.predicate, segment.flows)
+
+        else:
+            chosen: dict[str, set[int]] = {}
+            query = self._query(entry_filter, entry_filter.predicate, since_ns, until_ns, None, None)
+            for entry in query:
+                for part_segment, row in entry.facts.parts:
+                    chosen.setdefault(part_segment.name, set()).add(row)
+            problems += map(str, query.problems)
+
+            def select(segment: SegmentReader) -> Any:
+                return np.isin(np.arange(len(segment.flows)), list(chosen.get(segment.name, ())))
+
+        with _output(out) as stream:
+            counted = _Counting(stream)
+            done = export(
+                self.store,
+                counted,  # type: ignore[arg-type]
+                form=format,
+                select=select,
+                since_ns=since_ns,
+                until_ns=until_ns,
+                segments=segments,
+            )
+        return ExportResult(done.packets, counted.written, (*problems, *map(str, done.problems)))
+
+    def info(self) -> dict[str, Any]:
+        """Return what the store holds: totals, time range, sources, segments."""
+        return self.store.info()
+
+    def verify(self) -> list[str]:
+        """Authenticate every byte of the store; return what is damaged, a line each."""
+        return [str(problem) for problem in self.store.verify()]
+
+    def close(self) -> None:
+        self.plugins.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+    def _writers_recipients(self) -> list[str]:
+        return list(self._recipients) or [str(identity.recipient) for identity in self.store.identities]
+
+    def _query(
+        self,
+        entry_filter: EntryFilter,
+        predicate: Predicate,
+        since_ns: int | None,
+        until_ns: int | None,
+        limit: int | None,
+        on_progress: Callable[[int, int], None] | None,
+    ) -> StoreQuery:
+        problems: list[KubesharkError] = [*self.plugins.problems]
+        readers = []
+        for info in self.store.segments(predicate):
+            outside = (since_ns is not None and info.last_ns < since_ns) or (
+                until_ns is not None and info.first_ns > until_ns
+            )
+            if outside:
+                continue
+            try:
+                readers.append(self.store.open_segment(info.name))
+            except StoreError as error:
+                problems.append(error)
+        problems += self.store.problems
+        origin = Origin("file", "", entry_filter.variables, self.plugins.display)
+        dissector = Dissector(load_core(), self.plugins, [], origin)
+        query = Query(readers, dissector, entry_filter, predicate, since_ns, until_ns, limit, on_progress)
+        return StoreQuery(entry_filter, query, readers, problems)
+
+
+def _ensure_identity(store: Path) -> None:
+    """Make the identity if there is none, and say so."""
+    path = identity_path()
+    if path.exists():
+        return
+    if path.resolve().is_relative_to(store.resolve()):
+        raise StoreError(f"the identity {path} would lie under the store it opens", hint="set KUBESHARK_IDENTITY")
+    identity = create_identity(path)
+    print(
+        f"kubeshark: made the identity {path} for {identity.recipient}: keep a copy, without it the store opens nowhere",
+        file=sys.stderr,
+    )
+
+
+def _hash(path: Path) -> tuple[str, int]:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest(), os.fstat(file.fileno()).st_size
+
+
+def _same_flow(row: Any) -> Predicate:
+    """Return the predicate of all flows with the 5-tuple of a row: the connection's parts are among them."""
+    client, server = endpoints(row)
+    terms: list[Predicate] = [Transport(frozenset({int(row["transport"])}))]
+    for side, endpoint in (("src", client), ("dst", server)):
+        terms.append(InNetwork(side, ip_network(endpoint.ip)))  # type: ignore[arg-type]
+        terms.append(PortBetween(side, endpoint.port, endpoint.port))  # type: ignore[arg-type]
+    return And(tuple(terms))
+
+
+@contextmanager
+def _output(out: str | Path | BinaryIO) -> Iterator[BinaryIO]:
+    """Open where to write; a file appears under its name only when it is whole."""
+    with ExitStack() as stack:
+        if not isinstance(out, str | Path):
+            yield out
+        elif str(out) == STDIN:
+            yield sys.stdout.buffer
+            sys.stdout.buffer.flush()
+        else:
+            target = Path(out)
+            unfinished = target.with_name(f".{target.name}.part")
+            stack.callback(unfinished.unlink, missing_ok=True)
+            with unfinished.open("wb") as file:
+                yield file
+            unfinished.replace(target)
+
+
+class _Counting:
+    """A binary stream that counts what is written through it."""
+
+    def __init__(self, raw: BinaryIO) -> None:
+        self._raw = raw
+        self.written = 0
+
+    def write(self, data: bytes) -> int:
+        self.written += len(data)
+        return self._raw.write(data)
+
+    def flush(self) -> None:
+        self._raw.flush()

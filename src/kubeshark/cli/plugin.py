@@ -1,0 +1,212 @@
+"""kubeshark plugin install|uninstall|list|info|build"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections import defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kubeshark.errors import PluginRejected, UsageError
+
+if TYPE_CHECKING:
+    from kubeshark.extension_api._manifest import Manifest
+    from kubeshark.pipeline._installed import InstalledPlugin, Stage
+
+__all__ = ["add_parser"]
+
+EXAMPLES = """examples:
+  kubeshark plugin build examples/plugins/c/tftp
+  kubeshark plugin install examples/plugins/c/tftp
+  kubeshark plugin install ./stomp --allow-unsigned --grant env=STOMP_SALT
+  kubeshark plugin list --output json
+"""
+
+
+def add_parser(commands: Any, name: str = "plugin", summary: str = "install, list and remove plugins") -> None:
+    parser = commands.add_parser(
+        name,
+        help=summary,
+        description="Plugins dissect, filter and render. Each runs in a process of its own, without files or network.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    actions = parser.add_subparsers(metavar="ACTION", required=True, dest="action")
+
+    install = actions.add_parser("install", help="copy a plugin's folder into plugins.dir; runs nothing of it")
+    install.add_argument("path", metavar="PATH", help="a folder with a plugin.toml and its built entry")
+    install.add_argument("--allow-unsigned", action="store_true", help="do not ask although nobody signed it")
+    install.add_argument("--grant", action="append", default=[], metavar="K=V", help="give a permission it asks for")
+    install.add_argument("--downgrade", action="store_true", help="replace a newer version")
+    install.add_argument("--yes", action="store_true", help="do not ask about permissions")
+    install.set_defaults(run=run_install)
+
+    remove = actions.add_parser("uninstall", help="remove an installed plugin")
+    remove.add_argument("id", metavar="ID")
+    remove.set_defaults(run=run_uninstall)
+
+    listing = actions.add_parser("list", help="list installed plugins")
+    listing.add_argument("--output", choices=("text", "json"), default="text")
+    listing.set_defaults(run=run_list)
+
+    info = actions.add_parser("info", help="show all about an installed plugin")
+    info.add_argument("id", metavar="ID")
+    info.add_argument("--output", choices=("text", "json"), default="text")
+    info.set_defaults(run=run_info)
+
+    build = actions.add_parser("build", help="compile a plugin; JavaScript is only checked")
+    build.add_argument("path", metavar="PATH")
+    build.set_defaults(run=run_build)
+
+
+def run_install(args: argparse.Namespace) -> int:
+    from kubeshark.pipeline._installed import Stage
+
+    grants = _parse_grants(args.grant)
+    with Stage(Path(args.path)) as stage:
+        stage.check_grants(grants)
+        _ask(stage, args, grants)
+        before = stage.installed_version
+        plugin = stage.commit(grants=grants, downgrade=args.downgrade)
+    replaced = f", replacing {before}" if before else ""
+    print(f"installed {plugin.id} {plugin.version}{replaced}: sha256:{plugin.digest}")
+    return 0
+
+
+def run_uninstall(args: argparse.Namespace) -> int:
+    from kubeshark.pipeline._installed import uninstall
+
+    uninstall(args.id)
+    print(f"removed {args.id}")
+    return 0
+
+
+def run_list(args: argparse.Namespace) -> int:
+    from kubeshark.pipeline._installed import installed_plugins, plugins_folder
+
+    plugins = installed_plugins()
+    if args.output == "json":
+        print(json.dumps([_describe(plugin) for plugin in plugins], indent=1))
+    elif not plugins:
+        print(f"no plugins in {plugins_folder()}")
+    else:
+        rows = [("ID", "VERSION", "LANGUAGE", "HOOKS", "STATE"), *(_row(plugin) for plugin in plugins)]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        for row in rows:
+            print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    return 1 if any(plugin.problem for plugin in plugins) else 0
+
+
+def run_info(args: argparse.Namespace) -> int:
+    from kubeshark.pipeline._installed import installed_plugins
+
+    plugin = next((plugin for plugin in installed_plugins() if plugin.id == args.id), None)
+    if plugin is None:
+        raise UsageError(f"plugin {args.id!r} is not installed", hint='see "kubeshark plugin list"')
+    described = _describe(plugin)
+    if args.output == "json":
+        print(json.dumps(described, indent=1))
+    else:
+        for key, value in described.items():
+            if value not in ("", [], {}, None):
+                print(f"{key:<12} {value if isinstance(value, str) else json.dumps(value)}")
+    return 1 if plugin.problem else 0
+
+
+def run_build(args: argparse.Namespace) -> int:
+    from kubeshark.extension_api._manifest import read_manifest
+
+    folder = Path(args.path)
+    manifest = read_manifest(folder)
+    _build(folder, manifest)
+    print(f"built {manifest.id} {manifest.version}: {folder / manifest.entry}")
+    return 0
+
+
+def _build(folder: Path, manifest: Manifest) -> None:
+    if manifest.language in ("c", "cpp"):
+        from kubeshark.hosts.c._build import build
+
+        build(folder, manifest)
+    elif manifest.language == "go":
+        from kubeshark.hosts.go._build import build as build_go
+
+        module = build_go(folder, manifest, cache=Path.home() / ".cache" / "kubeshark" / "go")
+        entry = folder / manifest.entry
+        entry.parent.mkdir(parents=True, exist_ok=True)
+        entry.write_bytes(module)
+    elif manifest.language == "js":
+        from kubeshark.hosts.js._build import check
+
+        check(folder, manifest)
+    else:
+        raise UsageError(f"there is nothing to build for a {manifest.language} plugin")
+
+
+def _parse_grants(texts: list[str]) -> dict[str, list[str]]:
+    grants: defaultdict[str, list[str]] = defaultdict(list)
+    for text in texts:
+        kind, equals, value = text.partition("=")
+        if not equals or not value:
+            raise UsageError(f"--grant {text!r} is not K=V", hint="for example --grant env=NAME")
+        grants[kind].append(value)
+    return dict(grants)
+
+
+def _ask(stage: Stage, args: argparse.Namespace, grants: dict[str, list[str]]) -> None:
+    """Say what is unsigned and what is asked for; go on only with consent."""
+    manifest = stage.manifest
+    lines = []
+    if not args.allow_unsigned:
+        lines.append("nobody signed it")
+    for kind in ("hosts", "paths", "env"):
+        missing = [value for value in getattr(manifest.permissions, kind) if value not in grants.get(kind, [])]
+        if missing and not args.yes:
+            lines.append(f"it asks for {kind} {', '.join(missing)}, and would run without")
+    if not lines:
+        return
+    if not sys.stdin.isatty():
+        if not args.allow_unsigned:
+            raise PluginRejected(
+                f"{manifest.version} is not signed", plugin=manifest.id, hint="install with --allow-unsigned"
+            )
+        print(f"{manifest.id} {manifest.version}: {'; '.join(lines)}", file=sys.stderr)
+        return
+    print(f"{manifest.id} {manifest.version} (sha256:{stage.digest[:16]}…): {'; '.join(lines)}", file=sys.stderr)
+    if input("Install it? [y/N] ").strip().lower() not in ("y", "yes"):
+        raise PluginRejected("was not installed", plugin=manifest.id)
+
+
+def _row(plugin: InstalledPlugin) -> tuple[str, ...]:
+    manifest = plugin.manifest
+    state = plugin.problem.message if plugin.problem else "signed" if plugin.signed else "unsigned"
+    hooks = ",".join(manifest.hooks) if manifest else ""
+    return plugin.id, plugin.version, manifest.language if manifest else "?", hooks, state
+
+
+def _describe(plugin: InstalledPlugin) -> dict[str, Any]:
+    manifest = plugin.manifest
+    described: dict[str, Any] = {
+        "id": plugin.id,
+        "version": plugin.version,
+        "digest": f"sha256:{plugin.digest}" if plugin.digest else "",
+        "signed": plugin.signed,
+        "problem": str(plugin.problem) if plugin.problem else "",
+        "folder": str(plugin.folder),
+        "grants": dict(plugin.grants),
+    }
+    if manifest:
+        described |= {
+            "language": manifest.language,
+            "description": manifest.description,
+            "license": manifest.license,
+            "hooks": list(manifest.hooks),
+            "protocol": manifest.protocol.name if manifest.protocol else "",
+            "variables": {row.variable: row.type for row in manifest.fields if row.variable},
+            "filters": [f"{row.name}({', '.join(row.parameters)})" for row in manifest.filters],
+            "permissions": {kind: getattr(manifest.permissions, kind) for kind in ("hosts", "paths", "env")},
+            "limits": {"batch_ms": manifest.limits.batch_ms, "memory_mb": manifest.limits.memory_mb},
+        }
+    return described
