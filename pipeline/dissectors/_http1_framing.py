@@ -1,7 +1,7 @@
 """Where HTTP/1 messages begin and end in one side of a stream (RFC 9112); nothing else of them is read here.
 
 1. A message starts at a request line or a status line, whatever side sent it.
-2. Bytes that are neither spoil the message before them; reading goes on at the next start line.
+2. Bytes that are neither spoil one message; reading goes on at the next start line.
 3. Every search is bounded: start line and header section by MAX_HEAD, a chunk's size line by MAX_CHUNK_LINE.
 """
 
@@ -37,8 +37,10 @@ METHODS = (
     rb"|MERGE|CHECKOUT|MKACTIVITY|SUBSCRIBE|UNSUBSCRIBE|NOTIFY|M-SEARCH|PURGE|LINK|UNLINK|RPC_IN_DATA|RPC_OUT_DATA"
     rb"|CCM_POST|BITS_POST|SOURCE"
 )
+_KNOWN = frozenset(METHODS.split(b"|"))
 _TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}")  # RFC 9110 §9.1: any token may be a method
 _STATUS_LINE = re.compile(rb"HTTP/(1\.[0-9])[ \t]++([0-9]{3})(?:[ \t]([^\r\n]*+))?\r?\n")
+_VERSION = re.compile(rb"HTTP/1\.[0-9]")
 _METHOD_BEFORE = re.compile(rb"(?:" + METHODS + rb")\Z")
 _HEADER_OR_END = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]++:|\r?\n|\Z")
 _HEAD_END = re.compile(rb"\n\r?\n")
@@ -56,7 +58,8 @@ class Unit:
     line_end: int  # behind the start line
     head_end: int  # behind the blank line: the body starts here
     end: int
-    method: bytes = b""  # of a request
+    is_response: bool
+    method: bytes = b""  # of a request; empty if its start line is damaged
     target: bytes = b""
     status: int = 0  # of a response
     reason: bytes = b""
@@ -66,10 +69,6 @@ class Unit:
     trailer: int = 0  # where the trailer section starts, if chunked
     switches: bool = False  # what follows may be another protocol
     error: str = ""
-
-    @property
-    def is_response(self) -> bool:
-        return self.status > 0
 
 
 def value_of(unit: Unit, data: bytes, name: bytes) -> bytes:
@@ -84,8 +83,8 @@ def value_of(unit: Unit, data: bytes, name: bytes) -> bytes:
     return b" ".join(data[base + start : base + end].split())
 
 
-def read_units(wire: Wire, asked: Callable[[int], bytes | None]) -> list[Unit]:
-    """Return the messages of one side, in order.
+def read_units(wire: Wire, asked: Callable[[int], bytes | None], *, answers: bool) -> list[Unit]:
+    """Return the messages of one side, in order; `answers` says what a message without readable start line is.
 
     `asked` gives, for the offset of a final response, the method it answers (None: not known): a response to HEAD has
     no body, one to CONNECT opens a tunnel. It is called once for each final response, in order.
@@ -100,13 +99,17 @@ def read_units(wire: Wire, asked: Callable[[int], bytes | None]) -> list[Unit]:
         if data[at] in b"\r\n":  # RFC 9112 §2.2: empty lines before a request line are ignored
             at += 1
             continue
+        if lost:  # what is here may be the tail of a message whose head was never captured
+            at, lost = find_start(data, at), False
+            continue
         unit = start_line(data, at)
         if unit is None:
             if units and units[-1].switches:
                 break
-            at, lost = _resume(wire, units, at, lost), False
+            end = find_start(data, at)
+            _blame(data, units, at, end, answers)
+            at = end
             continue
-        lost = False
         _read_head(wire, unit)
         _read_body(wire, unit, asked)
         units.append(unit)
@@ -120,13 +123,15 @@ def start_line(data: bytes, at: int) -> Unit | None:
     match = _STATUS_LINE.match(data, at, limit)
     if match:
         end, reason = match.end(), match[3] or b""
-        return Unit(at, end, end, end, status=int(match[2]), reason=reason.strip(), version=match[1])
+        return Unit(at, end, end, end, True, status=int(match[2]), reason=reason.strip(), version=match[1])
     end = data.find(b"\n", at, limit) + 1
     method, _, rest = data[at:end].rstrip().partition(b" ")
     target, _, version = rest.rpartition(b" ")
-    if len(version) != 8 or not version.startswith(b"HTTP/1.") or not _TOKEN.fullmatch(method):
+    if not _VERSION.fullmatch(version) or not _TOKEN.fullmatch(method):
         return None
-    return Unit(at, end, end, end, method=method, target=target.strip(), version=version[5:])
+    if b" " in target and method not in _KNOWN:  # spaces in a target are wrong, but sent; in both it is just text
+        return None
+    return Unit(at, end, end, end, False, method=method, target=target.strip(), version=version[5:])
 
 
 def find_start(data: bytes, at: int) -> int:
@@ -134,6 +139,8 @@ def find_start(data: bytes, at: int) -> int:
 
     Worth believing: a status line, or a request line with a known method, with a header or nothing behind it.
     """
+    if _is_believable(data, start_line(data, at)):
+        return at
     here = at
     while (here := data.find(b"HTTP/1.", here)) >= 0:
         start = here
@@ -142,24 +149,27 @@ def find_start(data: bytes, at: int) -> int:
             method = _METHOD_BEFORE.search(before[0][-16:]) if len(before) == 3 and b"\n" not in before[1] else None
             if method:
                 start = here - len(before[1]) - 2 - len(method[0])
-        line = start_line(data, start)
-        if line and _HEADER_OR_END.match(data, line.end):
+        if _is_believable(data, start_line(data, start)):
             return start
         here += 7
     return len(data)
 
 
-def _resume(wire: Wire, units: list[Unit], at: int, lost: bool) -> int:
-    """Find the next start line and blame what lies before it on the message it belongs to."""
-    end = find_start(wire.data, at)
-    if lost:  # the tail of a message whose head was never captured
-        return end
-    if units:
+def _is_believable(data: bytes, line: Unit | None) -> bool:
+    return (
+        line is not None
+        and (line.is_response or line.method in _KNOWN)
+        and _HEADER_OR_END.match(data, line.end) is not None
+    )
+
+
+def _blame(data: bytes, units: list[Unit], at: int, end: int, answers: bool) -> None:
+    """Find the message that data[at:end] spoils: its own if it has a header section, else it is too much of the last."""
+    if units and not _HEAD_END.search(data, at, end):
         units[-1].end = end
-        units[-1].error = units[-1].error or f"malformed: {end - at} bytes at {at} after the end start no message"
+        units[-1].error = units[-1].error or f"malformed: {end - at} bytes at {at} behind the end start no message"
     else:
-        units.append(Unit(at, at, at, end, error=f"malformed: {end - at} bytes at {at} start no message"))
-    return end
+        units.append(Unit(at, at, at, end, answers, error=f"malformed: {end - at} bytes at {at} start no message"))
 
 
 def _read_head(wire: Wire, unit: Unit) -> None:

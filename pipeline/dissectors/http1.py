@@ -29,6 +29,7 @@ from kubeshark.pipeline.dissectors._http1_framing import (
     find_start,
     read_chunked,
     read_units,
+    start_line,
     value_of,
 )
 from kubeshark.pipeline.dissectors._http_body import ENCODED_LIMIT
@@ -105,19 +106,18 @@ def _probe(stream: Stream) -> Verdict:
 
 def _probe_side(side: StreamSide) -> Verdict:
     head = bytes(side.data[:PROBE_BYTES]).lstrip(b"\r\n")
-    found = find_start(head, 0)
-    if found == 0 or (found < len(head) and (side.starts_midway or side.gaps)):
+    if start_line(head, 0) or ((side.starts_midway or side.gaps) and find_start(head, 0) < len(head)):
         return Verdict.MINE
-    return Verdict.NEED_MORE if head and _UNFINISHED_LINE.match(head) else Verdict.NOT_MINE
+    return Verdict.NEED_MORE if _UNFINISHED_LINE.match(head) else Verdict.NOT_MINE
 
 
 def _dissect(stream: Stream) -> list[Message]:
     """Read requests first: how long an answer is depends on what was asked."""
     wires = [Wire(side) for side in stream.sides]
     asking, answering = sorted(range(2), key=lambda side: _first_is_answer(wires[side].data))
-    requests = read_units(wires[asking], lambda _: None)
+    requests = read_units(wires[asking], lambda _: None, answers=False)
     asked = _Asked([unit for unit in requests if not unit.is_response], stream.sides[asking], stream.sides[answering])
-    responses = read_units(wires[answering], asked)
+    responses = read_units(wires[answering], asked, answers=True)
     return [
         *(_message(unit, wires[asking], asking) for unit in requests),
         *(_message(unit, wires[answering], answering) for unit in responses),
@@ -125,7 +125,8 @@ def _dissect(stream: Stream) -> list[Message]:
 
 
 def _first_is_answer(data: bytes) -> bool:
-    return data.startswith(b"HTTP/", find_start(data[:MAX_HEAD], 0))
+    head = data[:MAX_HEAD]
+    return head.startswith(b"HTTP/", find_start(head, 0))
 
 
 class _Asked:

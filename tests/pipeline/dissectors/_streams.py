@@ -34,7 +34,9 @@ class FakeStream:
         return self.runs
 
 
-def tcp(client: bytes = b"", server: bytes = b"", *, port: int = 80, midway: bool = False, gaps: dict = {}) -> FakeStream:
+def tcp(
+    client: bytes = b"", server: bytes = b"", *, port: int = 80, midway: bool = False, gaps: dict = {}
+) -> FakeStream:
     """A TCP stream; the server's first byte comes after the client's. `gaps` is keyed by direction."""
     sides = (
         Side(memoryview(client), gaps.get(0, ()), midway, ((0, 0),)),
@@ -44,7 +46,9 @@ def tcp(client: bytes = b"", server: bytes = b"", *, port: int = 80, midway: boo
     return FakeStream(server=Endpoint("192.0.2.2", port), sides=sides, runs=runs)
 
 
-def udp(*payloads: tuple[int, bytes], port: int = 53, server: str = "192.0.2.2", client_port: int = 40000) -> FakeStream:
+def udp(
+    *payloads: tuple[int, bytes], port: int = 53, server: str = "192.0.2.2", client_port: int = 40000
+) -> FakeStream:
     """A UDP stream of (direction, payload), a second apart."""
     datagrams = [Datagram(way, n * SECOND, memoryview(data)) for n, (way, data) in enumerate(payloads)]
     return FakeStream("udp", Endpoint("192.0.2.1", client_port), Endpoint(server, port), (), datagrams)
