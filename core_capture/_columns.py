@@ -73,8 +73,9 @@ IP fragments (reference/_fragments.py)
     fragment that is cut, or ends behind 65,535, adds no bytes and no end. The first last-fragment fixes the length;
     whole means that each byte below it is there. A datagram is given up when a fragment comes > 60 s after its
     first one (and then begins a new one), or when a 1,025th is begun (the oldest goes). A whole one is forgotten: a
-    duplicate begins anew. IPv6: the next header is that of the first offset-0 fragment; an "atomic" fragment
-    (offset 0, no more) is an ordinary packet.
+    duplicate begins anew. A packet that completed 8 datagrams, one inside the other, adds to no further one. IPv6:
+    the next header is that of the first offset-0 fragment; an "atomic" fragment (offset 0, no more) is an ordinary
+    packet.
 20. A given-up datagram is represented by its first offset-0 fragment, walked on from there with CUT and FRAGMENT,
     without BAD_LENGTH from that point inwards; inside it offset-0 fragments are read the same way and others stop
     the walk. Its other fragments belong to that flow; without an offset-0 fragment, or if it is not readable, each

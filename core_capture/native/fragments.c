@@ -70,7 +70,7 @@ static uint32_t datagram_begin(fragment_store *store, const datagram_key *key, u
     uint32_t slot = store->unused;
     datagram *one = &store->open[slot];
     store->unused = one->next;
-    store->represented_by[store->datagram_count] = NO_DATAGRAM;
+    store->represented_by[store->datagram_count] = NO_ENTRY;
     one->key = *key;
     one->began_ns = time_ns;
     one->number = (uint32_t)store->datagram_count++;
@@ -222,7 +222,7 @@ static void fragments_keep(fragment_store *store, uint32_t packet, const packet_
         return;
     }
     fragment_entry *entry = &store->entries[store->entry_count];
-    *entry = (fragment_entry){.packet = packet, .waits_for = walk->waits_for};
+    *entry = (fragment_entry){.packet = packet, .waits_for = walk->waits_for, .speaker = NO_ENTRY};
     if (!entry_keep(store, entry, walk)) store->no_memory = true;
     for (uint32_t i = 0; i < walk->completed_count; i++) {
         if (walk->find_count != walk->completed[i].find_count) {
@@ -232,13 +232,17 @@ static void fragments_keep(fragment_store *store, uint32_t packet, const packet_
     store->entry_count++;
 }
 
-/* Let the fragments of a datagram be what the packet is that represents it, without its payload. */
+/* Let the fragments of a datagram be what the packet is that represents it, without its payload. That one may have waited
+ * for a datagram inside: then the end of the chain speaks. Backwards: who completes a datagram comes after all who waited
+ * for it, so its own speaker is known; who represents an unfinished one has none. */
 static void fragments_share(fragment_store *store) {
-    for (size_t i = store->entry_count; i-- > 0;) { /* backwards: who completed a datagram is settled before its fragments */
+    for (size_t i = store->entry_count; i-- > 0;) {
         fragment_entry *entry = &store->entries[i];
-        uint32_t other = entry->waits_for == NO_DATAGRAM ? NO_DATAGRAM : store->represented_by[entry->waits_for];
-        if (other == NO_DATAGRAM || other == i) continue;
-        const fragment_entry *whole = &store->entries[other];
+        uint32_t other = entry->waits_for == NO_DATAGRAM ? NO_ENTRY : store->represented_by[entry->waits_for];
+        if (other == NO_ENTRY || other == i) continue;
+        uint32_t further = store->entries[other].speaker;
+        entry->speaker = further == NO_ENTRY ? other : further;
+        const fragment_entry *whole = &store->entries[entry->speaker];
         if (whole->found.version == 0) continue;
         entry->found = whole->found;
         entry->first_carrier = whole->first_carrier;

@@ -12,6 +12,7 @@
 #define MAX_DATAGRAM 65535u                              /* bytes: IPv4's total length and IPv6's fragment offset are 16 bits */
 #define MAX_DATAGRAMS 1024u                              /* unfinished ones: at most 72 MiB */
 #define FRAGMENT_TIMEOUT_NS (60u * (uint64_t)NS_PER_SECOND) /* RFC 8200 §4.5; identifications are used again after that */
+#define NO_ENTRY 0xFFFFFFFFu
 #define DATAGRAM_BUCKETS 1024u                           /* of the hash: about one datagram each */
 
 typedef struct {
@@ -45,8 +46,9 @@ typedef struct {
 typedef struct {
     uint32_t packet;
     uint32_t waits_for; /* datagram number, or NO_DATAGRAM */
+    uint32_t speaker;   /* index of the entry that represents its datagram, or NO_ENTRY */
     uint32_t first_carrier;
-    bool is_shadow; /* found and carriers are those of the packet that represents its datagram */
+    bool is_shadow; /* found and carriers are the speaker's */
     found_packet found;
 } fragment_entry;
 
@@ -61,7 +63,7 @@ struct fragment_store {
     size_t entry_count, entry_capacity;
     found_packet *carriers;
     size_t carrier_count, carrier_capacity;
-    uint32_t *represented_by; /* datagram number → index of an entry, or NO_DATAGRAM */
+    uint32_t *represented_by; /* datagram number → index of an entry, or NO_ENTRY */
     size_t datagram_count, datagram_capacity;
     uint8_t *arena;
     size_t arena_count, arena_capacity;

@@ -104,12 +104,17 @@ static layer link_pppoe(packet_walk *walk) {
     return LAYER_PPP;
 }
 
+static bool starts_cisco_hdlc(const packet_walk *walk) {
+    uint16_t head = walk_u16(walk, 0);
+    return head == 0x0F00 || head == 0x8F00; /* unicast, broadcast */
+}
+
 /* Address and control, and the protocol's first byte, are optional; or Cisco's framing. */
 static layer link_ppp(packet_walk *walk) {
     if (!walk_has(walk, 2)) return LAYER_NONE;
-    uint16_t head = walk_u16(walk, 0), protocol;
-    if (head == 0x0F00 || head == 0x8F00) return LAYER_CISCO_HDLC;
-    if (head == 0xFF03) walk->at += 2;
+    if (starts_cisco_hdlc(walk)) return LAYER_CISCO_HDLC;
+    if (walk_u16(walk, 0) == 0xFF03) walk->at += 2;
+    uint16_t protocol;
     if (walk_u8(walk, 0) & 1) {
         protocol = walk_u8(walk, 0);
         walk->at += 1;
@@ -156,9 +161,10 @@ static layer link_family(packet_walk *walk, uint64_t header, uint32_t family) {
     }
 }
 
-/* An address family in the byte order of the machine that captured. */
+/* An address family in the byte order of the machine that captured; some exporters put Cisco's framing there. */
 static layer link_null(packet_walk *walk) {
     if (!walk_has(walk, 4)) return LAYER_NONE;
+    if (starts_cisco_hdlc(walk)) return LAYER_CISCO_HDLC;
     uint32_t family = walk_u32(walk, 0);
     return link_family(walk, 4, family < 0x10000 ? family : walk_le32(walk, 0));
 }

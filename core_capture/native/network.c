@@ -86,10 +86,18 @@ static layer ip_fragment_header(packet_walk *walk) {
     return ip_fragment(walk, identification, 0, fragment & 0xFFF8, fragment & 1);
 }
 
+/* Take only the ports from a header whose length is too small to be true. */
+static layer transport_bogus(packet_walk *walk, uint64_t header) {
+    walk_clip(walk, header);
+    walk->bits |= BIT_BAD_LENGTH;
+    walk_find(walk, header, walk_u16(walk, 0), walk_u16(walk, 2), 0, 0);
+    return LAYER_NONE;
+}
+
 static layer transport_tcp(packet_walk *walk) {
     if (!walk_has(walk, 20)) return LAYER_NONE;
     uint64_t header = (uint64_t)(walk_u8(walk, 12) >> 4) * 4;
-    if (header < 20) return LAYER_NONE;
+    if (header < 20) return transport_bogus(walk, 20);
     if (walk->at + header > walk->wire_end && !walk->is_head) walk->bits |= BIT_BAD_LENGTH;
     walk_find(walk, header, walk_u16(walk, 0), walk_u16(walk, 2), walk_u32(walk, 4), walk_u8(walk, 13));
     return LAYER_NONE;
@@ -99,7 +107,7 @@ static layer transport_tcp(packet_walk *walk) {
 static layer transport_udp(packet_walk *walk) {
     if (!walk_has(walk, 8)) return LAYER_NONE;
     uint16_t source = walk_u16(walk, 0), destination = walk_u16(walk, 2), length = walk_u16(walk, 4);
-    if (length > 0 && length < 8) return LAYER_NONE;
+    if (length > 0 && length < 8) return transport_bogus(walk, 8);
     if (length) walk_believe(walk, length);
     uint16_t port = is_tunnel_port(destination) ? destination : source;
     if (!walk_find(walk, 8, source, destination, 0, 0) || !is_tunnel_port(port)) return LAYER_NONE;

@@ -12,6 +12,9 @@ MAX_DATAGRAM = 65_535
 MAX_DATAGRAMS = 1024
 """Unfinished datagrams kept: at most 64 MiB of fragments. tcpdump and Zeek keep as many by default, or fewer."""
 
+MAX_COMPLETED = 8
+"""Datagrams one packet may complete, one inside the other: each is up to 64 KiB more to keep and to look at."""
+
 FRAGMENT_TIMEOUT_NS = 60 * 10**9
 """RFC 8200 §4.5 and RFC 791 §3.2 both allow a minute; identifications are used again after that."""
 

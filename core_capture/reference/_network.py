@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from kubeshark.core_capture._columns import PacketBit, Tunnel
-from kubeshark.core_capture.reference._limits import MAX_IP_DEPTH
+from kubeshark.core_capture.reference._limits import MAX_COMPLETED, MAX_IP_DEPTH
 from kubeshark.core_capture.reference._tunnels import TUNNEL_PORTS
 from kubeshark.core_capture.reference._walk import Layer, Walk
 
@@ -114,6 +114,8 @@ def _fragment(walk: Walk, key: tuple[int, int], offset: int, *, more: bool) -> L
     walk.bits |= PacketBit.FRAGMENT
     if walk.is_head:
         return Layer.TRANSPORT if offset == 0 else None
+    if len(walk.completed) == MAX_COMPLETED:
+        return None
     datagram = walk.datagrams.add(walk, key, offset, more=more)
     if datagram.whole is None:
         walk.waits_for = datagram
