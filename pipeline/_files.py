@@ -63,6 +63,7 @@ class FileDissection:
                 left = None if left is None else left - 1
             self.problems += self._filter.failures
             self._filter.failures.clear()
+            self.problems += self.plugins.take_problems()
         if note := self._filter.error_note:
             self.notes.append(note)
 

@@ -80,6 +80,7 @@ class StoreQuery:
     """Entries of a store: iterate it once. Then `problems` says what could not be read, `explain()` what was done."""
 
     _filter: EntryFilter
+    _plugins: Plugins
     _query: Query
     _readers: list[SegmentReader]
     problems: list[KubesharkError] = field(default_factory=list)
@@ -90,6 +91,7 @@ class StoreQuery:
         finally:
             self.problems += self._query.problems
             self.problems += self._filter.failures
+            self.problems += self._plugins.take_problems()
             for reader in self._readers:
                 reader.close()
 
@@ -287,7 +289,7 @@ class Pipeline:
         limit: int | None,
         on_progress: Callable[[int, int], None] | None,
     ) -> StoreQuery:
-        problems: list[KubesharkError] = [*self.plugins.problems]
+        problems: list[KubesharkError] = []
         readers = []
         for info in self.store.segments(predicate):
             outside = (since_ns is not None and info.last_ns < since_ns) or (
@@ -303,7 +305,7 @@ class Pipeline:
         origin = Origin("file", "", entry_filter.variables, self.plugins.display)
         dissector = Dissector(load_core(), self.plugins, [], origin)
         query = Query(readers, dissector, entry_filter, predicate, since_ns, until_ns, limit, on_progress)
-        return StoreQuery(entry_filter, query, readers, problems)
+        return StoreQuery(entry_filter, self.plugins, query, readers, problems)
 
 
 def _ensure_identity(store: Path) -> None:

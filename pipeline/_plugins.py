@@ -9,15 +9,19 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import entry_points
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import pluggy
 
 from kubeshark.errors import PluginError, PluginRejected
 from kubeshark.extension_api import HOOKS, FilterSpec, ProtocolSpec, VariableType, build_manager
 from kubeshark.pipeline._display import Display
+from kubeshark.pipeline._installed import foreign_plugins
 from kubeshark.pipeline.dissectors import BUILTINS as DISSECTORS
 from kubeshark.pipeline.renderers import BUILTINS as RENDERERS
+
+if TYPE_CHECKING:
+    from kubeshark.hosts import ForeignPlugin
 
 __all__ = ["Binding", "PluginFilter", "Plugins"]
 
@@ -47,21 +51,26 @@ class PluginFilter:
 class Plugins:
     """The registered plugins. `close` stops the processes of foreign ones; use as a context manager."""
 
-    def __init__(self, foreign: Iterable[tuple[str, Any]] = ()) -> None:
+    def __init__(self, foreign: Iterable[tuple[str, ForeignPlugin]] = ()) -> None:
         self.manager: pluggy.PluginManager = build_manager(HOOKS)
         self.problems: list[PluginError] = []
         for name in (*DISSECTORS, *RENDERERS):
             self.manager.register(import_module(name), name)
         for point in entry_points(group=ENTRY_POINTS):
             self._register(point.load(), point.name)
+        self._foreign: list[ForeignPlugin] = []
         for name, plugin in foreign:
+            self._foreign.append(plugin)
             self._register(plugin, name)
         self._index()
 
     @classmethod
     def installed(cls) -> Self:
         """Return the built-in plugins, those of Python packages, and those installed with `kubeshark plugin`."""
-        return cls()
+        foreign, problems = foreign_plugins()
+        plugins = cls(foreign)
+        plugins.problems += problems
+        return plugins
 
     def _register(self, plugin: Any, name: str) -> None:
         try:
@@ -115,13 +124,15 @@ class Plugins:
             result.setdefault(binding.protocol.flag, set()).update(*(numbers[layer] for layer in layers))
         return {flag: frozenset(transports) for flag, transports in result.items()}
 
-    def foreign(self) -> Sequence[Any]:
-        return [
-            plugin for name, plugin in self.manager.list_name_plugin() if hasattr(plugin, "close") and plugin is not None
-        ]
+    def take_problems(self) -> list[PluginError]:
+        """Return what foreign plugins did wrong since the last time, and what kept plugins from being loaded."""
+        problems, self.problems = self.problems, []
+        for plugin in self._foreign:
+            problems += plugin.take_problems()
+        return problems
 
     def close(self) -> None:
-        for plugin in self.foreign():
+        for plugin in self._foreign:
             plugin.close()
 
     def __enter__(self) -> Plugins:

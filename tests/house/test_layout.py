@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import tomllib
 from pathlib import Path
@@ -57,10 +58,10 @@ def test_typing_root_mirrors_the_import_names(root: Path) -> None:
 
 
 def test_no_logic_in_init_files(root: Path) -> None:
-    """Thin `__init__`: imports, __all__, docstring. The façade's lazy __getattr__ is the one exception."""
-    import ast
-
-    for folder in ("core_capture", "extension_api", "hosts", "hub", "pipeline"):
-        for init in (root / folder).rglob("__init__.py"):
+    """Thin `__init__`: imports, __all__, docstring; or a lazy __getattr__, where importing must stay cheap."""
+    for room in ROOMS:
+        for init in (root / room).rglob("__init__.py"):
             for node in ast.parse(init.read_text()).body:
-                assert isinstance(node, ast.Import | ast.ImportFrom | ast.Assign | ast.AnnAssign | ast.Expr), init
+                lazy = isinstance(node, ast.FunctionDef) and node.name == "__getattr__"
+                plain = isinstance(node, ast.Import | ast.ImportFrom | ast.Assign | ast.AnnAssign | ast.Expr | ast.If)
+                assert lazy or plain, init

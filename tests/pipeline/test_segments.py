@@ -1,0 +1,78 @@
+"""Where a capture is cut into segments must not matter: same entries, whatever the cuts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from kubeshark.core_capture import RecordBatch, load_core
+from kubeshark.core_capture.files import open_capture
+from kubeshark.pipeline import Entry, Plugins
+from kubeshark.pipeline._dissect import Dissector
+from kubeshark.pipeline._facts import Origin
+from kubeshark.pipeline._filter import EntryFilter
+from kubeshark.pipeline._query import Query
+from kubeshark.pipeline._segments import MemorySegment
+
+ETHERNET = 1
+
+
+@pytest.fixture(scope="module")
+def records(root) -> tuple[bytes, list[int]]:  # noqa: ANN001
+    """Some of the sample's Ethernet records, and where each begins."""
+    with open_capture(root / "examples" / "captures" / "sample.pcapng") as reader:
+        data = b"".join(batch.data for batch in reader if batch.link_type == ETHERNET)[: 600 << 10]
+    offsets, end = load_core().offsets(data)
+    return data[:end], [*offsets.tolist(), end]
+
+
+def query(data: bytes, offsets: Sequence[int], cuts: Sequence[int]) -> list[Entry]:
+    core, plugins = load_core(), Plugins()
+    bounds = sorted({0, len(offsets) - 1, *cuts})
+    segments = [
+        MemorySegment.of(f"s{number}", [RecordBatch(ETHERNET, data[offsets[low] : offsets[high]], range(low, high))], core)
+        for number, (low, high) in enumerate(zip(bounds, bounds[1:], strict=False))
+    ]
+    entry_filter = EntryFilter("", plugins, now_ns=0)
+    dissector = Dissector(core, plugins, [], Origin())
+    return list(Query(segments, dissector, entry_filter, entry_filter.predicate))
+
+
+def contents(entry: Entry) -> str:
+    document = entry.to_dict()
+    for name in ("id", "index", "entryFile"):  # these say where it lies
+        del document[name]
+    return repr(document)
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(parts=st.lists(st.floats(0.01, 0.99), max_size=4))
+def test_cuts_between_segments_do_not_matter(records: tuple[bytes, list[int]], parts: list[float]) -> None:
+    data, offsets = records
+    whole = query(data, offsets, [])
+    cut = query(data, offsets, [int(part * (len(offsets) - 1)) for part in parts])
+    assert sorted(map(contents, cut)) == sorted(map(contents, whole))
+
+
+def test_entries_come_in_time_order_and_ids_are_unique(records: tuple[bytes, list[int]]) -> None:
+    data, offsets = records
+    entries = query(data, offsets, [len(offsets) // 3, len(offsets) // 2])
+    times = [entry.start_ns for entry in entries]
+    assert times == sorted(times)
+    assert len({entry.id for entry in entries}) == len(entries)
+
+
+def test_an_id_names_the_segment_of_the_first_byte(records: tuple[bytes, list[int]]) -> None:
+    data, offsets = records
+    cut = len(offsets) // 2
+    times = np.array([int.from_bytes(data[at : at + 4], "little") * 10**9 for at in offsets[:-1]])
+    for entry in query(data, offsets, [cut]):
+        if entry.entry_id.number == "conn":
+            continue
+        first_of_second = int(times[cut])
+        if entry.entry_id.segment == "s1":
+            assert entry.start_ns >= first_of_second
