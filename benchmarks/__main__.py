@@ -1,0 +1,112 @@
+"""`make bench`: prints the table of the design's targets and writes benchmarks/results/latest.json.
+
+    python -m benchmarks [--size MB] [--runs N] [--short]
+
+Needs the peers: apt-get install tcpdump tshark age zstd. A peer that is missing fails the run by name.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from benchmarks import _decode, _store
+from benchmarks._measure import Missing, Result, command_cpu
+from benchmarks._workload import make_capture
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "benchmarks" / "results" / "latest.json"
+SAMPLE = ROOT / "examples" / "captures" / "sample.pcapng"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Compare kubeshark with its peers.")
+    parser.add_argument("--size", type=int, default=200, metavar="MB", help="of the capture (default: 200)")
+    parser.add_argument("--runs", type=int, default=5, help="alternations; the median counts (default: 5)")
+    parser.add_argument("--short", action="store_true", help="20 MB, 1 run, results not written: does it work at all?")
+    options = parser.parse_args()
+    size, runs = (20, 1) if options.short else (options.size, options.runs)
+    with tempfile.TemporaryDirectory(prefix="kubeshark-bench-") as folder:
+        try:
+            results = run(Path(folder), size * 1_000_000, runs)
+        except Missing as missing:
+            print(f"bench: {missing}", file=sys.stderr)
+            return 1
+    if not options.short:
+        document = {"results": [line(result) for result in results], **machine(size, runs)}
+        RESULTS.parent.mkdir(exist_ok=True)
+        RESULTS.write_text(json.dumps(document["results"], indent=1) + "\n")
+        RESULTS.with_name("machine.json").write_text(json.dumps(machine(size, runs), indent=1) + "\n")
+    return 0
+
+
+def run(scratch: Path, size: int, runs: int) -> list[Result]:
+    """Measure every row on one capture; print each line as it comes."""
+    os.environ["KUBESHARK_IDENTITY"] = str(scratch / "identity" / "identity.age")
+    os.environ["KUBESHARK_PLUGINS"] = str(scratch / "plugins")
+    capture, store = scratch / "capture.pcap", scratch / "store"
+    packets = make_capture(SAMPLE, capture, size)
+    print(f"{capture.stat().st_size / 1e6:.0f} MB, {packets:,} packets, {runs} runs, CPU time\n")
+    command_cpu([sys.executable, "-m", "kubeshark", "import", str(capture), "--store", str(store)])
+    results: list[Result] = []
+    print(f"{'row':>3}  {'case':<44} {'peer':<22} {'ratio':>9}  {'target':>8}")
+    for part in (
+        lambda: _store.selections(capture, store, scratch, runs, with_tshark=True),
+        lambda: _store.whole_dissection(capture, store, runs),
+        lambda: _decode.run(capture, runs),
+        lambda: _store.imports(capture, scratch, runs),
+        lambda: _store.sizes(capture, store),
+    ):
+        for result in part():
+            results.append(result)
+            sign = "≥" if result.better == "higher" else "≤"
+            met = "" if result.is_met else "  MISSED"
+            print(
+                f"{result.row:>3}  {result.case:<44} {result.peer:<22} {result.ratio:>9.2f}  {sign}{result.target:>7g}{met}\n"
+                f"       {result.note}",
+                flush=True,
+            )
+    return sorted(results, key=lambda result: result.row)
+
+
+def line(result: Result) -> dict[str, Any]:
+    return {**asdict(result), "ratio": round(result.ratio, 3)}
+
+
+def machine(size: int, runs: int) -> dict[str, Any]:
+    """Say where and with what the numbers were made."""
+    tools = {name: _first_line([name, "--version"]) for name in ("tcpdump", "tshark", "age", "zstd") if shutil.which(name)}
+    packages = {name: version(name) for name in ("kubeshark", "numpy", "cryptography", "zstandard", "dpkt")}
+    cpu = next(
+        (row.split(":")[1].strip() for row in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in row), ""
+    )
+    return {
+        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+        "cpu": cpu,
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "kernel": platform.release(),
+        "versions": {**tools, **packages},
+        "capture_mb": size,
+        "runs": runs,
+    }
+
+
+def _first_line(command: list[str]) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return (done.stdout or done.stderr).splitlines()[0].strip() if done.stdout or done.stderr else ""
+
+
+if __name__ == "__main__":
+    sys.exit(main())
