@@ -164,7 +164,7 @@ def _is_believable(data: bytes, line: Unit | None) -> bool:
 
 
 def _blame(data: bytes, units: list[Unit], at: int, end: int, answers: bool) -> None:
-    """Find the message that data[at:end] spoils: its own if it has a header section, else it is too much of the last."""
+    """Say which message data[at:end] spoils: one of its own if it has a header section, else the one before."""
     if units and not _HEAD_END.search(data, at, end):
         units[-1].end = end
         units[-1].error = units[-1].error or f"malformed: {end - at} bytes at {at} behind the end start no message"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from kubeshark.extension_api import Datagram, Endpoint
 
+CLIENT, SERVER = Endpoint("192.0.2.1", 40000), Endpoint("192.0.2.2", 80)
 SECOND = 1_000_000_000
 
 
@@ -24,8 +26,8 @@ class Side:
 @dataclass
 class FakeStream:
     transport: str = "tcp"
-    client: Endpoint = Endpoint("192.0.2.1", 40000)
-    server: Endpoint = Endpoint("192.0.2.2", 80)
+    client: Endpoint = CLIENT
+    server: Endpoint = SERVER
     sides: tuple[Side, ...] = ()
     datagrams: Sequence[Datagram] = ()
     runs: Sequence[tuple[int, int, int]] = field(default_factory=list)
@@ -35,7 +37,12 @@ class FakeStream:
 
 
 def tcp(
-    client: bytes = b"", server: bytes = b"", *, port: int = 80, midway: bool = False, gaps: dict = {}
+    client: bytes = b"",
+    server: bytes = b"",
+    *,
+    port: int = 80,
+    midway: bool = False,
+    gaps: Mapping[int, Sequence[tuple[int, int, int]]] = MappingProxyType({}),
 ) -> FakeStream:
     """A TCP stream; the server's first byte comes after the client's. `gaps` is keyed by direction."""
     sides = (
@@ -43,12 +50,11 @@ def tcp(
         Side(memoryview(server), gaps.get(1, ()), midway, ((0, 1),)),
     )
     runs = [(i, 0, len(side.data)) for i, side in enumerate(sides) if side.data]
-    return FakeStream(server=Endpoint("192.0.2.2", port), sides=sides, runs=runs)
+    return FakeStream(server=Endpoint(SERVER.ip, port), sides=sides, runs=runs)
 
 
-def udp(
-    *payloads: tuple[int, bytes], port: int = 53, server: str = "192.0.2.2", client_port: int = 40000
-) -> FakeStream:
-    """A UDP stream of (direction, payload), a second apart."""
+def udp(*payloads: tuple[int, bytes], port: int = 53, server: str = SERVER.ip, transport: str = "udp") -> FakeStream:
+    """A stream of (direction, payload) datagrams, a second apart."""
     datagrams = [Datagram(way, n * SECOND, memoryview(data)) for n, (way, data) in enumerate(payloads)]
-    return FakeStream("udp", Endpoint("192.0.2.1", client_port), Endpoint(server, port), (), datagrams)
+    client = Endpoint("2001:db8::1" if ":" in server else CLIENT.ip, CLIENT.port)
+    return FakeStream(transport, client, Endpoint(server, port), (), datagrams)

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from kubeshark.extension_api import Message, MessageKind, Verdict
 from kubeshark.pipeline.dissectors import http1
 
@@ -192,6 +191,10 @@ def test_sides_may_be_the_other_way_round() -> None:
 
 
 # ---------------------------------------------------------------------------------------------------- damage and limits
+CHUNKED = b"PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+TWO_LENGTHS = "malformed: Content-Length values contradict each other"
+
+
 @pytest.mark.parametrize(
     ("damaged", "error"),
     [
@@ -201,18 +204,18 @@ def test_sides_may_be_the_other_way_round() -> None:
         (b"PUT / HTTP/1.1\r\nContent-Length: -3\r\n\r\n", "malformed: Content-Length is not a number"),
         (
             b"PUT / HTTP/1.1\r\nContent-Length: 3, 4\r\n\r\nabc",
-            "malformed: Content-Length values contradict each other",
+            TWO_LENGTHS,
         ),
         (
             b"PUT / HTTP/1.1\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabc",
-            "malformed: Content-Length values contradict each other",
+            TWO_LENGTHS,
         ),
         (
-            b"PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nxyz, no chunk at all\r\n",
+            CHUNKED + b"xyz, no chunk at all\r\n",
             "malformed: no chunk size at 46",
         ),
         (
-            b"PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabcdef\r\n0\r\n\r\n",
+            CHUNKED + b"3\r\nabcdef\r\n0\r\n\r\n",
             "malformed: no chunk size at 52",
         ),
         (
@@ -249,9 +252,9 @@ def test_what_follows_a_body_is_blamed_on_it() -> None:
     [
         (b"PUT / HTTP/1.1\r\nHost: h", "truncated: the header section ends early"),
         (b"PUT / HTTP/1.1\r\nContent-Length: 5\r\n\r\nabc", "truncated: 2 bytes of the body were not captured"),
-        (b"PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabc", "truncated: the chunked body ends early"),
-        (b"PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n", "truncated: the chunked body ends early"),
-        (b"PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nT: v", "truncated: the trailer section ends early"),
+        (CHUNKED + b"5\r\nabc", "truncated: the chunked body ends early"),
+        (CHUNKED + b"3\r\nabc\r\n", "truncated: the chunked body ends early"),
+        (CHUNKED + b"0\r\nT: v", "truncated: the trailer section ends early"),
     ],
 )
 def test_early_end(wire: bytes, error: str) -> None:
@@ -260,7 +263,7 @@ def test_early_end(wire: bytes, error: str) -> None:
 
 
 def test_chunk_size_beyond_every_number_hides_no_request() -> None:
-    wire = b"PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n10000000000000000\r\n" + GET
+    wire = CHUNKED + b"10000000000000000\r\n" + GET
     (message,) = requests(wire)
     assert message.error == "truncated: the chunked body ends early"
 
@@ -426,7 +429,7 @@ HEADS = st.sampled_from(
         OK,
         b"HEAD / HTTP/1.1\r\n\r\n",
         b"HTTP/1.1 100 C\r\n\r\n",
-        b"PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n",
+        CHUNKED + b"",
     ]
 )
 PIECES = st.one_of(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from kubeshark.pipeline.dissectors._wire import Wire
 
 from ._streams import Side
