@@ -124,7 +124,7 @@ def check_decoded(decoded: Decoded) -> None:
     """Assert what holds for every Decoded, whatever the bytes were."""
     packets, flows, data = decoded.packets, decoded.flows, memoryview(decoded.data)
     assert decoded.end <= len(data)
-    record_ends = [*packets["offset"][1:].tolist(), decoded.end]
+    record_ends = [*packets["offset"].tolist(), decoded.end][1:]
     arena_of = {int(row["packet"]): row for row in decoded.arena_index}
     assert len(arena_of) == len(decoded.arena_index)
     for index, (row, record_end) in enumerate(zip(packets, record_ends, strict=True)):
