@@ -110,7 +110,7 @@ class Compiler:
         if node.type == _ast.BOOL:
             return inner
 
-        def checked(row: Row) -> bool:
+        def checked(row: Row) -> Any:
             value = inner(row)
             if type(value) is not bool:
                 raise no_overload("a condition", value)
@@ -327,7 +327,7 @@ def _first(predicate: Closure, scopes: Any, wanted: bool) -> bool:
     failed: EvaluationError | None = None
     for scope in scopes:
         try:
-            if predicate(scope) is wanted:
+            if predicate(scope) == wanted:
                 return wanted
         except EvaluationError as error:
             failed = _stronger(failed, error)

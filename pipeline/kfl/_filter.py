@@ -7,7 +7,7 @@ only about entries that every cheaper term let through, one batch a call.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from kubeshark.extension_api._models import FilterSpec
@@ -16,16 +16,17 @@ from kubeshark.pipeline.kfl._ast import Call, Const, FilterCall, Node, PluginCal
 from kubeshark.pipeline.kfl._check import check
 from kubeshark.pipeline.kfl._compile import Closure, Compiler, Row
 from kubeshark.pipeline.kfl._cost import HEAVY, cost, heavy_names
-from kubeshark.pipeline.kfl._errors import PlacedError
+from kubeshark.pipeline.kfl._errors import KflError, PlacedError, text_error
 from kubeshark.pipeline.kfl._lexer import significant
-from kubeshark.pipeline.kfl._pushdown import Pushdown
-from kubeshark.pipeline.kfl._source import Macros, rewrite
+from kubeshark.pipeline.kfl._pushdown import Pushdown, push_down
+from kubeshark.pipeline.kfl._source import Macros, Source, rewrite
+from kubeshark.pipeline.kfl._v1 import Translation, translate
 from kubeshark.pipeline.kfl._values import EvaluationError, Undecided
 from kubeshark.pipeline.kfl._variables import VARIABLES, Variables
 
 __all__ = ["CompiledFilter", "FilterErrors", "compile_filter"]
 
-FLOW_NAMES = frozenset({"flow", "tcp_flow", "udp_flow"})
+_EVERYTHING: Node = Const(True, _ast.BOOL, 0)  # the empty filter (rule 1)
 
 Answer = bool | None
 Ask = Callable[[FilterCall, Sequence[int]], Sequence[Answer]]
@@ -68,19 +69,33 @@ class CompiledFilter:
     the JSON entry, if `heavy` has "field()".
     """
 
-    text: str  # what runs, in KFL: without macros, translated if it was old
+    text: str  # in KFL, macros as they were written: `original`, or its translation
     original: str
     variables: frozenset[str]
     heavy: frozenset[str]  # variables that need the full entry, and "field()"
     calls: tuple[FilterCall, ...]  # plugin filters it asks
-    wants_conn: bool
-    wants_flow: bool
     pushdown: Pushdown
     tree: Node
-    notices: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()  # for the user: what was translated, and what to mind
+    limit: int | None = None  # from limit(n) of the old language
     errors: FilterErrors = field(default_factory=FilterErrors)
     _light: Closure = field(repr=False, default=lambda _row: True)
     _heavy: Closure = field(repr=False, default=lambda _row: True)
+
+    @property
+    def wants_messages(self) -> bool:
+        """Message entries can match: streams must be dissected."""
+        return self.pushdown.wants_messages
+
+    @property
+    def wants_conn(self) -> bool:
+        """Connection entries can match."""
+        return self.pushdown.wants_conn
+
+    @property
+    def wants_flow(self) -> bool:
+        """Flow entries can match, and the expression names them (rule 1)."""
+        return self.pushdown.wants_flow
 
     def matches(self, row: Mapping[str, Any], answers: Mapping[FilterCall, Answer] | None = None) -> bool:
         """Decide an entry. Plugin filters without an answer count as failed."""
@@ -143,51 +158,74 @@ def compile_filter(
     macros: Mapping[str, str] | None = None,
     flag_transports: Mapping[str, frozenset[int]] | None = None,
 ) -> CompiledFilter:
-    """Check and compile a filter.
+    """Check and compile a filter; a text of the old language is translated if it is no KFL.
 
     `plugins` maps what users write (`name`, or `plugin_id.name`) to the filter's declaration; `flag_transports` maps a
     protocol flag to the IP protocol numbers its entries can lie in. Raise KflError; UsageError for bad macros.
     """
-    plugins = plugins or {}
-    named = Macros(macros or {}, variables, plugins, lambda body: body)
-    if not significant(text):
-        return _everything(text)
-    source = rewrite(text, variables, named)
+    language = _Language(variables, plugins or {}, flag_transports or {}, now_ns)
+    language.macros = Macros(macros or {}, variables, language.plugins, language.in_kfl)
     try:
-        tree = check(source, variables, plugins)
-        compiler = Compiler(variables, now_ns)
+        return language.compiled(text)
+    except KflError:
+        translation = language.translated(text)
+        if translation is None:
+            raise
+    compiled = language.compiled(translation.text)
+    notices = (f"translated from the old language: {translation.text or '(everything)'}", *translation.notices)
+    return replace(compiled, original=text, notices=notices, limit=translation.limit)
+
+
+@dataclass(slots=True)
+class _Language:
+    """Everything a text is checked against."""
+
+    variables: Variables
+    plugins: Mapping[str, FilterSpec]
+    flag_transports: Mapping[str, frozenset[int]]
+    now_ns: int
+    macros: Mapping[str, str] = field(default_factory=dict)
+
+    def compiled(self, text: str) -> CompiledFilter:
+        source, tree = self._checked(text) if significant(text) else (Source(text), _EVERYTHING)
+        compiler = Compiler(self.variables, self.now_ns)
         terms = tree.args if isinstance(tree, Call) and tree.function == "_&&_" else (tree,)
-        light = [term for term in terms if cost(term, variables) < HEAVY]
-        heavy = [term for term in terms if cost(term, variables) >= HEAVY]
-        run_light, run_heavy = compiler.conjunction(light), compiler.conjunction(heavy)
-    except PlacedError as error:
-        raise source.error(error.at, error.message, hint=error.hint) from None
-    names = frozenset(part.name for part in walk(tree) if isinstance(part, Var))
-    return CompiledFilter(
-        text=source.text,
-        original=text,
-        variables=names,
-        heavy=heavy_names(tree, variables),
-        calls=tuple(dict.fromkeys(part.call for part in walk(tree) if isinstance(part, PluginCall))),
-        wants_conn=True,
-        wants_flow=any(name in FLOW_NAMES or name.startswith("flow_") for name in names),
-        pushdown=Pushdown(),
-        tree=tree,
-        _light=run_light,
-        _heavy=run_heavy,
-    )
+        light = [term for term in terms if cost(term, self.variables) < HEAVY]
+        heavy = [term for term in terms if cost(term, self.variables) >= HEAVY]
+        try:
+            run_light, run_heavy = compiler.conjunction(light), compiler.conjunction(heavy)
+        except PlacedError as error:
+            raise source.error(error.at, error.message, hint=error.hint) from None
+        return CompiledFilter(
+            text=text,
+            original=text,
+            variables=frozenset(part.name for part in walk(tree) if isinstance(part, Var)),
+            heavy=heavy_names(tree, self.variables),
+            calls=tuple(dict.fromkeys(part.call for part in walk(tree) if isinstance(part, PluginCall))),
+            pushdown=push_down(tree, self.variables, self.flag_transports, lambda node: compiler.closure(node)({})),
+            tree=tree,
+            _light=run_light,
+            _heavy=run_heavy,
+        )
 
+    def in_kfl(self, text: str) -> str:
+        """Return a macro's body in KFL; one that is neither language stays, for the error where it is used."""
+        try:
+            self._checked(text)
+        except KflError:
+            translation = self.translated(text)
+            return text if translation is None else translation.text
+        return text
 
-def _everything(text: str) -> CompiledFilter:
-    """The empty filter (rule 1)."""
-    return CompiledFilter(
-        text="",
-        original=text,
-        variables=frozenset(),
-        heavy=frozenset(),
-        calls=(),
-        wants_conn=True,
-        wants_flow=False,
-        pushdown=Pushdown(exact=True),
-        tree=Const(True, _ast.BOOL, 0),
-    )
+    def translated(self, text: str) -> Translation | None:
+        try:
+            return translate(text, self.variables, frozenset(self.macros), self.now_ns)
+        except PlacedError as error:
+            raise text_error(text, error.at, error.message, hint=error.hint) from None
+
+    def _checked(self, text: str) -> tuple[Source, Node]:
+        source = rewrite(text, self.variables, self.macros)
+        try:
+            return source, check(source, self.variables, self.plugins)
+        except PlacedError as error:
+            raise source.error(error.at, error.message, hint=error.hint) from None

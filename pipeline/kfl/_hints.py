@@ -8,6 +8,7 @@ from difflib import get_close_matches
 
 from kubeshark.pipeline.kfl._lexer import Token, significant
 from kubeshark.pipeline.kfl._signatures import STANDARD_FUNCTIONS, Signature
+from kubeshark.pipeline.kfl._v1_paths import new_name
 from kubeshark.pipeline.kfl._variables import Variables
 
 __all__ = ["explain", "nearest"]
@@ -55,7 +56,7 @@ def _undeclared(
     known: set[str] = (
         {*STANDARD_FUNCTIONS, *(signature.name for signature in signatures)} if is_call else set(variables)
     )
-    meant = nearest(name, known)
+    meant = new_name(name) or nearest(name, known)
     if not meant and not is_call and (below := variables.below(name)):
         return f"{name} is not a variable itself", f"did you mean {below[0].name}?", _back(name, text, offset)
     what = "function" if is_call else "variable"

@@ -7,9 +7,9 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 
 from kubeshark.pipeline.kfl._values import EvaluationError
 
-__all__ = ["address", "ascii_lower", "in_cidr", "in_network", "is_private", "network"]
+__all__ = ["PRIVATE_NETWORKS", "address", "ascii_lower", "in_cidr", "in_network", "is_private", "network"]
 
-_PRIVATE = tuple(
+PRIVATE_NETWORKS = tuple(
     ip_network(text)
     for text in (
         "10.0.0.0/8",  # RFC 1918
@@ -62,4 +62,4 @@ def in_cidr(text: str, cidr: str) -> bool:
 
 @lru_cache(maxsize=4096)
 def is_private(text: str) -> bool:
-    return any(in_network(text, within) for within in _PRIVATE)
+    return any(in_network(text, within) for within in PRIVATE_NETWORKS)

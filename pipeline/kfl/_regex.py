@@ -21,7 +21,7 @@ class PatternError(ValueError):
 @lru_cache(maxsize=128)
 def searcher(pattern: str) -> Callable[[str], bool]:
     """Return the unanchored search for a pattern. Raise PatternError."""
-    import re2  # not needed by most filters
+    import re2  # type: ignore[import-untyped]  # here, because most filters have no pattern
 
     options = re2.Options()
     options.log_errors = False

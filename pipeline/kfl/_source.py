@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from kubeshark.pipeline.kfl._errors import KflError, text_error
@@ -37,57 +37,64 @@ _DEFAULT_TEXTS = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    start: int
+    origin: int  # offset in the user's text
+    is_copy: bool  # character by character; else all of it came from that one place
+    macro: str  # the outermost macro it belongs to
+
+
 @dataclass(slots=True)
 class Source:
     """A rewritten text; `original` is the user's."""
 
     original: str
     text: str = ""
-    macros: frozenset[str] = frozenset()
-    _starts: list[int] = field(default_factory=list)  # of pieces in `text`, ascending
-    _origins: list[tuple[int, bool]] = field(default_factory=list)  # offset in `original`, copied verbatim
+    _pieces: list[_Piece] = field(default_factory=list)  # of `text`, in order
 
-    def add(self, piece: str, origin: int, *, is_copy: bool) -> None:
-        self._starts.append(len(self.text))
-        self._origins.append((origin, is_copy))
-        self.text += piece
-
-    def origin(self, offset: int) -> int:
-        """Return the offset in the user's text that an offset of the rewritten text came from."""
-        at = bisect_right(self._starts, offset) - 1
-        if at < 0:
-            return 0
-        origin, is_copy = self._origins[at]
-        return origin + (offset - self._starts[at] if is_copy else 0)
+    def add(self, text: str, origin: int, *, is_copy: bool = False, macro: str = "") -> None:
+        self._pieces.append(_Piece(len(self.text), origin, is_copy, macro))
+        self.text += text
 
     def error(self, offset: int, message: str, *, hint: str = "") -> KflError:
-        return text_error(self.original, self.origin(offset), message, hint=hint)
+        """Build the error for an offset in the rewritten text, at the place in the user's text it came from."""
+        at = bisect_right(self._pieces, offset, key=lambda piece: piece.start) - 1
+        if at < 0:
+            return text_error(self.original, 0, message, hint=hint)
+        piece = self._pieces[at]
+        place = piece.origin + (offset - piece.start if piece.is_copy else 0)
+        return text_error(
+            self.original, place, f"in macro {piece.macro}: {message}" if piece.macro else message, hint=hint
+        )
 
 
 class Macros(Mapping[str, str]):
-    """Named expressions, checked: names are free, bodies do not run in circles.
+    """Named expressions in KFL: names are free, bodies do not run in circles.
 
-    `translate` turns a body in the old dialect into KFL. Raise UsageError for a bad name or a cycle.
+    `in_kfl` turns a body into KFL if it is in the old language. Raise UsageError for a bad name or a cycle.
     """
 
     def __init__(
         self,
         macros: Mapping[str, str],
         variables: Variables,
-        plugins: Mapping[str, object],
-        translate: Callable[[str], str],
+        plugins: Collection[str],
+        in_kfl: Callable[[str], str],
     ) -> None:
         self._bodies = {**BUILT_IN_MACROS, **macros}
-        self._translate = translate
+        self._in_kfl = in_kfl
+        self._ready: dict[str, str] = {}
         taken = {
             "variable": variables.roots | variables.keys(),
             "function": STANDARD_FUNCTIONS | {signature.name for signature in FUNCTIONS},
             "plugin filter": frozenset(plugins),
             "reserved word": RESERVED_WORDS,
+            "macro of KFL itself": BUILT_IN_MACROS.keys(),
         }
         for name in macros:
             if not name.isascii() or not name.isidentifier():
-                raise UsageError(f"macro {name!r} is not a name: letters, digits and _ only")
+                raise UsageError(f"macro {name[:40]!r} is not a name: letters, digits and _ only")
             for what, names in taken.items():
                 if name in names:
                     raise UsageError(f"macro {name} has the name of a {what}")
@@ -95,9 +102,14 @@ class Macros(Mapping[str, str]):
             self._follow(name)
 
     def __getitem__(self, name: str) -> str:
-        return self._translate(self._bodies[name])
+        if name not in self._ready:
+            self._ready[name] = self._in_kfl(self._bodies[name])
+        return self._ready[name]
 
-    def __iter__(self):  # type: ignore[no-untyped-def]
+    def __contains__(self, name: object) -> bool:
+        return name in self._bodies
+
+    def __iter__(self) -> Iterator[str]:
         return iter(self._bodies)
 
     def __len__(self) -> int:
@@ -124,48 +136,52 @@ def rewrite(text: str, variables: Variables, macros: Mapping[str, str]) -> Sourc
     """Return the text CEL is given. Raise KflError where it is too long before or after macros."""
     _check_length(text, "")
     source = Source(text)
-    used: set[str] = set()
-    _put(source, text, None, variables, macros, used)
-    source.macros = frozenset(used)
+    _Rewriter(source, variables, macros).put(text)
     return source
 
 
-def _put(
-    source: Source,
-    text: str,
-    place: int | None,
-    variables: Variables,
-    macros: Mapping[str, str],
-    used: set[str],
-) -> None:
-    """Append `text`; inside a macro everything comes from the macro's `place`. Recursion ends: macros have no cycle."""
-    found = significant(text)
-    copied = 0
-    at = 0
-    while at < len(found):
-        token = found[at]
-        origin = token.start if place is None else place
-        replaced = 1
-        if _is_macro(found, at, macros):
-            _copy(source, text, copied, token.start, place)
-            used.add(token.text)
-            source.add("(", origin, is_copy=False)
-            _put(source, macros[token.text], origin, variables, macros, used)
-            source.add("\n)", origin, is_copy=False)  # a macro may end in a comment
-            _check_length(source.text, " after macros")
-            copied = token.end
-        elif (presence := _presence(found, at, variables)) is not None:
-            piece, replaced = presence
-            _copy(source, text, copied, token.start, place)
-            source.add(piece, origin, is_copy=False)
-            copied = found[at + replaced - 1].end
-        at += replaced
-    _copy(source, text, copied, len(text), place)
+class _Rewriter:
+    def __init__(self, source: Source, variables: Variables, macros: Mapping[str, str]) -> None:
+        self._source, self._variables, self._macros = source, variables, macros
+        self._macro = ""  # the outermost one being put in …
+        self._place = 0  # … and where the user wrote it
 
+    def put(self, text: str) -> None:
+        """Append `text` with macros put in. Recursion ends because macros have no cycle."""
+        found = significant(text)
+        copied = at = 0
+        while at < len(found):
+            token = found[at]
+            presence = _presence(found, at, self._variables)
+            if _is_macro(found, at, self._macros):
+                self._copy(text, copied, token.start)
+                self._put_macro(token)
+                copied = token.end
+            elif presence is not None:
+                spelled_out, count = presence
+                self._copy(text, copied, token.start)
+                self._source.add(spelled_out, self._place if self._macro else token.start, macro=self._macro)
+                at += count - 1
+                copied = found[at].end
+            at += 1
+        self._copy(text, copied, len(text))
 
-def _copy(source: Source, text: str, start: int, end: int, place: int | None) -> None:
-    if start < end:
-        source.add(text[start:end], start if place is None else place, is_copy=place is None)
+    def _put_macro(self, token: Token) -> None:
+        is_outermost = not self._macro
+        if is_outermost:
+            self._macro, self._place = token.text, token.start
+        self._source.add("(", self._place, macro=self._macro)
+        body = self._macros[token.text]
+        self.put(body)
+        self._source.add("\n)" if "//" in body else ")", self._place, macro=self._macro)  # a comment must end
+        _check_length(self._source.text, " with its macros")
+        if is_outermost:
+            self._macro = ""
+
+    def _copy(self, text: str, start: int, end: int) -> None:
+        if start < end:
+            origin = self._place if self._macro else start
+            self._source.add(text[start:end], origin, is_copy=not self._macro, macro=self._macro)
 
 
 def _check_length(text: str, when: str) -> None:
