@@ -1,0 +1,127 @@
+"""The served store, over a real port: who may ask, what is answered."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlencode, urlsplit
+
+import pytest
+
+from kubeshark import Pipeline
+
+
+class Hub:
+    """A running `kubeshark serve`."""
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        assert parts.hostname and parts.port
+        self.address, self.port = parts.hostname, parts.port
+        self.token = parts.query.removeprefix("token=")
+
+    def get(self, path: str, *, token: str | None = None, **headers: str) -> http.client.HTTPResponse:
+        connection = http.client.HTTPConnection(self.address, self.port, timeout=30)
+        token = self.token if token is None else token
+        sent = {"Authorization": f"Bearer {token}"} if token else {}
+        connection.request("GET", path, headers={**sent, **{k.replace("_", "-"): v for k, v in headers.items()}})
+        return connection.getresponse()
+
+
+@pytest.fixture(scope="module")
+def hub(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
+    home = tmp_path_factory.mktemp("hub")
+    environment = {"HOME": str(home), "PATH": "/usr/bin:/bin"}
+    command = [sys.executable, "-m", "kubeshark"]
+    sample = root / "examples" / "captures" / "sample.pcapng"
+    subprocess.run([*command, "import", sample, "--store", home / "store"], env=environment, check=True, capture_output=True)
+    with subprocess.Popen(
+        [*command, "serve", "--store", home / "store", "--port", "0"], env=environment, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout
+        found = re.search(r"http://\S+", process.stdout.readline())
+        assert found
+        yield Hub(found.group())
+        process.terminate()
+
+
+def query(hub: Hub, **parameters: str) -> list[dict[str, object]]:
+    answer = hub.get(f"/api/v1/query?{urlencode(parameters)}")
+    assert answer.status == 200
+    return [json.loads(line) for line in answer.read().splitlines()]
+
+
+def test_rows_entries_and_representation(hub: Hub) -> None:
+    rows = query(hub, kfl="http && status_code >= 400")
+    entries = query(hub, kfl="http && status_code >= 400", form="entry")
+    assert [row["id"] for row in rows] == [entry["id"] for entry in entries] != []
+    wrapper = json.loads(hub.get(f"/api/v1/entries/{rows[0]['id']}").read())
+    assert wrapper["data"] == entries[0]
+    assert wrapper["base"] == rows[0]
+    assert wrapper["representation"]["request"]
+
+
+def test_without_token_nothing_is_answered(hub: Hub) -> None:
+    for path in ("/", "/api/v1/info", "/api/v1/query", "/static/page.js", "/api/v1/openapi.json"):
+        assert hub.get(path, token="").status == 401
+        assert hub.get(path, token="wrong").status == 401
+
+
+def test_the_token_moves_into_a_cookie(hub: Hub) -> None:
+    answer = hub.get(f"/?token={hub.token}", token="")
+    assert answer.status == 303
+    cookie = answer.getheader("set-cookie", "")
+    assert "HttpOnly" in cookie
+    assert "samesite=strict" in cookie.lower()
+    assert hub.token not in answer.getheader("location", "")
+    assert hub.get("/", token="", Cookie=cookie.split(";")[0]).status == 200
+
+
+def test_a_foreign_host_name_is_refused(hub: Hub) -> None:
+    assert hub.get("/", Host=f"evil.example:{hub.port}").status == 421
+
+
+def test_every_answer_has_the_security_headers(hub: Hub) -> None:
+    for path in ("/", "/api/v1/info", "/nothing"):
+        answer = hub.get(path)
+        assert "default-src 'none'" in answer.getheader("content-security-policy", "")
+        assert answer.getheader("x-content-type-options") == "nosniff"
+
+
+def test_bad_filters_say_where(hub: Hub) -> None:
+    answer = hub.get("/api/v1/query?kfl=http%20%26%26")
+    assert answer.status == 400
+    document = json.loads(answer.read())
+    assert document["line"] == 1
+    assert document["column"] > 0
+
+
+def test_unknown_entries_are_not_found(hub: Hub) -> None:
+    assert hub.get("/api/v1/entries/20000101T000000Z-x-0001-0-0").status == 404
+    assert hub.get("/api/v1/entries/nonsense").status == 400
+
+
+def test_limits(hub: Hub) -> None:
+    assert len(query(hub, limit="2")) == 2
+    assert hub.get("/api/v1/query?limit=-1").status == 422
+    assert hub.get(f"/api/v1/query?kfl={'x' * 20_000}").status in (400, 414, 422, 431)
+
+
+def test_info_tells_totals(hub: Hub) -> None:
+    info = json.loads(hub.get("/api/v1/info").read())
+    assert info["packets"] > 0
+
+
+def test_page_loads_only_from_its_own_origin(hub: Hub) -> None:
+    page = hub.get("/").read().decode()
+    assert not re.findall(r"""(?:src|href)=["']?(?:https?:)?//""", page)
+
+
+def test_library_use_needs_no_server(tmp_path: Path) -> None:
+    with Pipeline.open(tmp_path / "store") as pipeline:
+        assert list(pipeline.query("")) == []
