@@ -14,7 +14,8 @@ from kubeshark.core_capture.store._info import SegmentInfo, SourceRecord
 from kubeshark.core_capture.store._limits import SEGMENT_BYTES
 from kubeshark.core_capture.store._reader import ReadStats, SegmentReader
 from kubeshark.core_capture.store._signing import NodeKey
-from kubeshark.core_capture.store._store import Store, default_node
+from kubeshark.core_capture.store._store import Store, StoreInfo, default_node
+from kubeshark.core_capture.store._verify import Finding, VerifyReport
 from kubeshark.core_capture.store._writer import ImportState, SourceInfo, Writer
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "AgeReader",
     "AgeWriter",
     "Exported",
+    "Finding",
     "Identity",
     "ImportState",
     "NodeKey",
@@ -34,6 +36,8 @@ __all__ = [
     "SourceInfo",
     "SourceRecord",
     "Store",
+    "StoreInfo",
+    "VerifyReport",
     "Writer",
     "create_identity",
     "default_node",

@@ -98,7 +98,7 @@ class AgeReader:
     """Random access to the plaintext of one age file.
 
     `tail` says how the file must end; without it the last chunk is decrypted to learn that. With `truncated` a file cut
-    anywhere behind its header is read up to its last complete chunk.
+    anywhere behind its header is read up to its last complete chunk. Raise FileNotFoundError, NotForUsError or Damaged.
     """
 
     def __init__(
@@ -111,7 +111,12 @@ class AgeReader:
     ) -> None:
         self.name = path.name
         self.chunks_read = 0  # chunks decrypted so far
-        self._file = path.open("rb", buffering=0)
+        try:
+            self._file = path.open("rb", buffering=0)
+        except FileNotFoundError:
+            raise  # the caller knows whether that is an error
+        except OSError as error:
+            raise StoreError(f"cannot read {path}: {error.strerror}") from error
         try:
             self._open(identities, tail, truncated=truncated)
         except BaseException:
@@ -119,11 +124,10 @@ class AgeReader:
             raise
 
     def _open(self, identities: Sequence[Identity], tail: Tail | None, *, truncated: bool) -> None:
-        fd = self._file.fileno()
-        header = _read_header(os.pread(fd, MAX_HEADER_BYTES, 0), identities, self.name)
+        header = _read_header(self._pread(MAX_HEADER_BYTES, 0), identities, self.name)
         self._base = header.length + _NONCE
-        nonce = os.pread(fd, _NONCE, header.length)
-        stored = os.fstat(fd).st_size - self._base
+        nonce = self._pread(_NONCE, header.length)
+        stored = os.fstat(self._file.fileno()).st_size - self._base
         if len(nonce) < _NONCE or (stored < TAG and not truncated):
             raise Damaged("cut inside its header", file=self.name, offset=header.length)
         self._cipher = ChaCha20Poly1305(_derive(header.file_key, nonce, b"payload"))
@@ -142,7 +146,7 @@ class AgeReader:
         if self.size != tail.size:
             raise Damaged(f"holds {self.size:,} bytes, its index says {tail.size:,}", file=self.name)
         at = self._base + self.size + self._count * TAG - TAG
-        if not hmac.compare_digest(os.pread(self._file.fileno(), TAG, at), tail.tag):
+        if not hmac.compare_digest(self._pread(TAG, at), tail.tag):
             raise Damaged("is not the file its index was written for", file=self.name, offset=at)
 
     def _check_last(self) -> None:
@@ -173,13 +177,19 @@ class AgeReader:
         first, stop = offset // CHUNK, -(-end // CHUNK)
         if first == self._count - 1 and self._last_chunk:
             return self._last_chunk[offset - first * CHUNK : end - first * CHUNK]
-        sealed = memoryview(os.pread(self._file.fileno(), (stop - first) * _SEALED, self._base + first * _SEALED))
+        sealed = memoryview(self._pread((stop - first) * _SEALED, self._base + first * _SEALED))
         plain = [self._unseal(sealed[at * _SEALED : (at + 1) * _SEALED], first + at) for at in range(stop - first)]
         if len(plain) == 1:
             return plain[0][offset - first * CHUNK : end - first * CHUNK]
         plain[-1] = plain[-1][: end - (stop - 1) * CHUNK]
         plain[0] = plain[0][offset - first * CHUNK :]
         return b"".join(plain)
+
+    def _pread(self, length: int, offset: int) -> bytes:
+        try:
+            return os.pread(self._file.fileno(), length, offset)
+        except OSError as error:
+            raise StoreError(f"cannot read {self.name}: {error.strerror}") from error
 
     def _unseal(self, sealed: memoryview, chunk: int) -> bytes:
         self.chunks_read += 1

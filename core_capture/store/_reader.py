@@ -16,6 +16,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from kubeshark.core_capture._columns import Core
 from kubeshark.core_capture._records import PCAP_HEADER_BYTES
 from kubeshark.core_capture.store._age import CHUNK, AgeReader, Tail
 from kubeshark.core_capture.store._extras import Extras, decode_extras
@@ -24,6 +25,8 @@ from kubeshark.core_capture.store._index import HEAD_BYTES, Index, decode_main, 
 from kubeshark.core_capture.store._info import SegmentInfo
 from kubeshark.core_capture.store._limits import MAX_INDEX_BYTES
 from kubeshark.core_capture.store._names import DATA_SUFFIX, INDEX_SUFFIX
+from kubeshark.core_capture.store._seektable import make_seek_table
+from kubeshark.core_capture.store._segment import pcap_header
 from kubeshark.errors import Damaged
 
 __all__ = ["IndexFile", "ReadStats", "SegmentReader"]
@@ -112,12 +115,13 @@ class SegmentReader:
     def ranges(self, flows: NDArray[Any]) -> list[tuple[int, int]]:
         """Return the ranges of these flows (rows, or one bool per row) in file order, neighbours merged."""
         starts, lengths = self._starts[flows], self._lengths[flows]
-        order = np.argsort(starts, kind="stable")
-        starts, ends = starts[order], (starts + lengths)[order]
-        begins = np.flatnonzero(np.concatenate(([True], starts[1:] != ends[:-1]))) if len(starts) else order
-        stops = np.append(begins[1:], len(starts)) - 1
-        merged = zip(starts[begins].tolist(), ends[stops].tolist(), strict=True)
-        return [(start, end) for start, end in merged if start < end]
+        merged: list[tuple[int, int]] = []
+        for start, length in sorted(zip(starts.tolist(), lengths.tolist(), strict=True)):
+            if merged and merged[-1][1] == start:
+                merged[-1] = (merged[-1][0], start + length)
+            elif length:
+                merged.append((start, start + length))
+        return merged
 
     def records(self, rows: Sequence[int] | NDArray[Any]) -> list[bytes | memoryview]:
         """Return the records of each of these flows, in capture order; views of shared blocks where possible."""
@@ -152,6 +156,30 @@ class SegmentReader:
         before = np.cumsum(counts) - counts
         places = np.repeat(starts - before, counts.astype(np.intp)) + np.arange(int(counts.sum()), dtype=np.uint64)
         return b"".join(self.read(self.ranges(flows))), places
+
+    def check_data(self, core: Core) -> None:
+        """Read the whole data file and compare it with the index; raise Damaged naming the first difference.
+
+        The decoder is not run: it may improve between versions, what lies in a store stays.
+        """
+        data, blocks = self._index.meta.data, self._index.blocks
+        header_frame = self._data.read(0, int(blocks.offset[0]))
+        header = inflate(header_frame, PCAP_HEADER_BYTES, self._data.name, exactly=True)
+        if header != pcap_header(self.link_type):
+            raise Damaged("its pcap header is not that of its link type", file=self._data.name, offset=0)
+        records = 0
+        for block in range(len(blocks)):
+            (content,) = self.read([(int(blocks.raw_start[block]), int(blocks.raw_start[block + 1]))])
+            offsets, end = core.offsets(content)
+            records += len(offsets)
+            if end != len(content):
+                raise Damaged(f"block {block} does not end with a record", file=self._data.name)
+        if records != self.info.packets:
+            raise Damaged(f"{records:,} records, its index says {self.info.packets:,}", file=self._data.name)
+        frames = zip(np.diff(blocks.offset).tolist(), np.diff(blocks.raw_start).tolist(), strict=True)
+        table = make_seek_table([(int(blocks.offset[0]), PCAP_HEADER_BYTES), *frames])
+        if self._data.read(int(blocks.offset[-1]), data.length) != table:
+            raise Damaged("its seek table is wrong", file=self._data.name)
 
     @cached_property
     def extras(self) -> Extras:

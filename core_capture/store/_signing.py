@@ -32,20 +32,30 @@ class NodeKey:
         return cls(key, key.public_key().public_bytes_raw().hex())
 
     @classmethod
-    def load_or_create(cls, path: Path | None = None) -> Self:
-        """Read the key beside the identity (PKCS #8, PEM), or make it; raise StoreError if neither can be done."""
-        path = path or identity_path().parent / _FILE
+    def load(cls, path: Path | None = None) -> Self | None:
+        """Read the key beside the identity (PKCS #8, PEM), None if there is none; raise StoreError if it is no key."""
+        path = path or _default_path()
         try:
             with path.open("rb") as file:
                 key = load_pem_private_key(file.read(_MAX_FILE_BYTES), password=None)
         except FileNotFoundError:
-            key = Ed25519PrivateKey.generate()
-            write_secret(path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+            return None
         except (OSError, ValueError, TypeError) as error:
             raise StoreError(f"cannot read the node's signing key {path}: {error}") from error
         if not isinstance(key, Ed25519PrivateKey):
             raise StoreError(f"{path} holds no Ed25519 key")
         return cls.from_key(key)
+
+    @classmethod
+    def load_or_create(cls, path: Path | None = None) -> Self:
+        """Read the key, or make it (mode 0600)."""
+        path = path or _default_path()
+        found = cls.load(path)
+        if found is None:
+            key = Ed25519PrivateKey.generate()
+            write_secret(path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+            found = cls.from_key(key)
+        return found
 
     def sign(self, content: bytes) -> bytes:
         return self.key.sign(content)
@@ -58,3 +68,7 @@ def is_signed(content: bytes | memoryview, signature: bytes, public: str) -> boo
     except (InvalidSignature, ValueError):
         return False
     return True
+
+
+def _default_path() -> Path:
+    return identity_path().parent / _FILE

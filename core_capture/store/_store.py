@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import platform
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Self
@@ -21,16 +22,37 @@ from kubeshark.core_capture.store._identity import (
     parse_recipients,
 )
 from kubeshark.core_capture.store._info import SegmentInfo
+from kubeshark.core_capture.store._leftovers import find_leftovers
 from kubeshark.core_capture.store._limits import SEGMENT_BYTES
-from kubeshark.core_capture.store._names import check_node, index_names
+from kubeshark.core_capture.store._names import check_node, index_names, number_of
 from kubeshark.core_capture.store._reader import IndexFile, SegmentReader
 from kubeshark.core_capture.store._signing import NodeKey
 from kubeshark.core_capture.store._state import load_state
 from kubeshark.core_capture.store._summary import may_match
+from kubeshark.core_capture.store._verify import VerifyReport, verify_store
 from kubeshark.core_capture.store._writer import ImportState, SourceInfo, Writer
 from kubeshark.errors import Damaged, StoreError
 
-__all__ = ["Store", "default_node"]
+__all__ = ["Store", "StoreInfo", "default_node"]
+
+
+@dataclass(frozen=True, slots=True)
+class StoreInfo:
+    """A store in numbers."""
+
+    segments: int
+    packets: int
+    flows: int  # added up: a flow counts once in each segment it runs through
+    captured_bytes: int  # of packets, without record headers
+    disk_bytes: int
+    first_ns: int | None  # None without packets
+    last_ns: int | None
+    sources: int
+    link_types: tuple[int, ...]
+    recipients: tuple[str, ...]  # of the last writer
+    nodes: tuple[str, ...]  # public keys that signed segments, hex
+    leftovers: tuple[str, ...]  # files of a writer that died
+    problems: tuple[StoreError, ...]  # segments that cannot be read
 
 
 class Store:
@@ -76,11 +98,44 @@ class Store:
 
     def open_segment(self, name: str) -> SegmentReader:
         """Open a segment for reading; raise Damaged or StoreError."""
-        return SegmentReader(self.path, name, self.identities)
+        try:
+            if number_of(name) is None:
+                raise FileNotFoundError
+            return SegmentReader(self.path, name, self.identities)
+        except FileNotFoundError as error:
+            raise StoreError(f"no segment {name[:100]!r} in {self.path}") from error
 
     def import_state(self, sha256: str) -> ImportState:
         """Return how much of the source with this hash is here."""
         return ImportState.of([e.info for e in self._entries() if e.info.source.sha256 == sha256])
+
+    def verify(self, trusted: Collection[str] | None = None) -> VerifyReport:
+        """Authenticate everything. `trusted` are nodes' public keys (hex), by default this machine's if it has one."""
+        if trusted is None:
+            local = NodeKey.load()
+            trusted = [local.public] if local else []
+        return verify_store(self.path, self.identities, trusted)
+
+    def info(self) -> StoreInfo:
+        """Return what is in the store, in numbers."""
+        entries = self._entries()
+        infos = [entry.info for entry in entries]
+        state = load_state(self.path)
+        return StoreInfo(
+            segments=len(infos),
+            packets=sum(info.packets for info in infos),
+            flows=sum(info.flows for info in infos),
+            captured_bytes=sum(info.captured_bytes for info in infos),
+            disk_bytes=sum(path.stat().st_size for path in self.path.iterdir() if path.is_file()),
+            first_ns=min((info.first_ns for info in infos if info.packets), default=None),
+            last_ns=max((info.last_ns for info in infos if info.packets), default=None),
+            sources=len({(info.source.sha256, info.source.name) for info in infos}),
+            link_types=tuple(sorted({info.link_type for info in infos})),
+            recipients=tuple(state.recipients),
+            nodes=tuple(sorted({entry.chain.public_key for entry in entries})),
+            leftovers=tuple(find_leftovers(self.path)),
+            problems=tuple(self.problems),
+        )
 
     def writer(
         self,
@@ -97,6 +152,11 @@ class Store:
         given a source that has a hash.
         """
         keys = parse_recipients(str(recipient) for recipient in recipients)
+        if identity_path().resolve().is_relative_to(self.path.resolve()):
+            raise StoreError(
+                f"the identity {identity_path()} lies inside the store {self.path}",
+                hint="whoever copies the store would have its key: move one of them",
+            )
         return Writer(
             self.path,
             keys,

@@ -156,7 +156,7 @@ def test_damage_names_file_and_offset(me: Identity, tmp_path: Path) -> None:
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-@given(st.binary(max_size=300), st.booleans())
+@given(noise=st.binary(max_size=300), with_intro=st.booleans())
 def test_arbitrary_bytes_raise_our_errors_only(noise: bytes, with_intro: bool, me: Identity, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes((b"age-encryption.org/v1\n" if with_intro else b"") + noise)
     with pytest.raises(KubesharkError):
@@ -181,9 +181,7 @@ def test_odd_headers(header: bytes, me: Identity, tmp_path: Path) -> None:
         AgeReader(tmp_path / "file", [me])
 
 
-def test_rewrap_changes_who_reads_and_nothing_else(
-    me: Identity, tmp_path: Path, tool: Callable[[str], str]
-) -> None:
+def test_rewrap_changes_who_reads_and_nothing_else(me: Identity, tmp_path: Path, tool: Callable[[str], str]) -> None:
     after, path, copy, key = stranger(), tmp_path / "file", tmp_path / "copy", tmp_path / "key"
     content, tail = sealed(plain_of(CHUNK + 9), me)
     path.write_bytes(content)

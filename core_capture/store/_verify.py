@@ -1,0 +1,163 @@
+"""Checks a whole store: every chunk of every file, and that segments belong together and to whom they say.
+
+age says that a chunk is what somebody encrypted to us, the index which data file it means, the signature which node
+wrote the index, the chain which index that node wrote before. What none of them can say: whether the newest
+segments and store.json were removed together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Literal
+
+from kubeshark.core_capture._core import load_core
+from kubeshark.core_capture.store._age import NotForUsError
+from kubeshark.core_capture.store._catalogue import entry_of, load_catalogue
+from kubeshark.core_capture.store._identity import Identity
+from kubeshark.core_capture.store._info import Chain
+from kubeshark.core_capture.store._leftovers import find_leftovers
+from kubeshark.core_capture.store._names import CATALOGUE, INDEX_SUFFIX, STATE, index_names
+from kubeshark.core_capture.store._reader import IndexFile, SegmentReader
+from kubeshark.core_capture.store._signing import SIGNATURE_BYTES, is_signed
+from kubeshark.core_capture.store._state import StoreState, load_state
+from kubeshark.errors import Damaged, StoreError
+
+__all__ = ["Finding", "VerifyReport", "verify_store"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong, or that `verify` cannot vouch for.
+
+    damaged  bytes fail their check; missing  the chain names a segment that is not there; swapped  a segment is not the
+    one the chain names; forged  its signature is wrong; unknown  signed by a node not trusted here, or not for us to
+    read; note  nothing is wrong, but worth knowing.
+    """
+
+    kind: Literal["damaged", "missing", "swapped", "forged", "unknown", "note"]
+    file: str
+    message: str
+    offset: int | None = None
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.message}"
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyReport:
+    segments: int
+    bytes: int  # of files read to the end
+    findings: tuple[Finding, ...]
+
+    @property
+    def is_sound(self) -> bool:
+        return all(finding.kind == "note" for finding in self.findings)
+
+
+@dataclass(frozen=True, slots=True)
+class _Link:
+    """A segment's place in its chain."""
+
+    name: str
+    chain: Chain
+    sha256: str
+
+
+def verify_store(folder: Path, identities: Sequence[Identity], trusted: Collection[str]) -> VerifyReport:
+    """Read everything; `trusted` are public keys (hex) of nodes, empty: whoever signed is only noted."""
+    findings: list[Finding] = []
+    links: list[_Link] = []
+    size = 0
+    names = index_names(folder)
+    for name in names:
+        try:
+            link, found = _check_segment(folder, name, identities, trusted)
+            links.append(link)
+            findings += found
+            size += sum(path.stat().st_size for path in folder.glob(f"{name}.*"))
+        except Damaged as error:
+            findings.append(Finding("damaged", error.file, str(error), error.offset))
+        except NotForUsError as error:
+            findings.append(Finding("unknown", name + INDEX_SUFFIX, error.message))
+        except OSError as error:
+            findings.append(Finding("damaged", name, f"cannot read {name}: {error.strerror}"))
+    findings += _check_chains(folder, links, set(names))
+    findings += _check_catalogue(folder, identities, links)
+    findings += [Finding("note", name, f"{name} was left by a writer that died") for name in find_leftovers(folder)]
+    return VerifyReport(len(names), size, tuple(findings))
+
+
+def _check_segment(
+    folder: Path, name: str, identities: Sequence[Identity], trusted: Collection[str]
+) -> tuple[_Link, list[Finding]]:
+    """Read both files of a segment to their ends; raise Damaged for the first byte that is wrong."""
+    file = IndexFile(folder, name, identities)
+    meta = file.index.meta
+    findings = []
+    signature = file.main[-SIGNATURE_BYTES:]
+    if not is_signed(file.main[:-SIGNATURE_BYTES], signature, meta.chain.public_key):
+        findings.append(Finding("forged", file.file, f"{file.file} is not signed by the node it names"))
+    elif trusted and meta.chain.public_key not in trusted:
+        message = f"{file.file} is signed by node key {meta.chain.public_key}, which is not trusted here"
+        findings.append(Finding("unknown", file.file, message))
+    with SegmentReader(folder, name, identities) as segment:
+        _extras = segment.extras
+        segment.check_data(load_core())
+    return _Link(name, meta.chain, file.sha256()), findings
+
+
+def _check_chains(folder: Path, links: list[_Link], names: set[str]) -> Iterator[Finding]:
+    try:
+        state = load_state(folder)
+    except StoreError as error:
+        state = StoreState()
+        yield Finding("damaged", STATE, str(error))
+    for key in sorted({link.chain.public_key for link in links} | set(state.heads)):
+        chain = sorted((link for link in links if link.chain.public_key == key), key=lambda link: link.chain.sequence)
+        yield from _check_chain(chain)
+        head = state.heads.get(key)
+        if head is None:
+            continue
+        if head.name not in names:
+            yield Finding("missing", head.name, f"{head.name}, the newest segment of its node, is missing")
+        elif chain and chain[-1].name == head.name and chain[-1].sha256 != head.sha256:
+            yield Finding("swapped", head.name, f"{head.name} is not the segment that {STATE} names")
+
+
+def _check_chain(chain: list[_Link]) -> Iterator[Finding]:
+    """Check the segments of one node, by sequence."""
+    if chain and chain[0].chain.sequence > 0:
+        first = chain[0]
+        yield Finding("note", first.name, f"{first.chain.sequence} segments before {first.name} are not here any more")
+    for before, link in pairwise(chain):
+        step = link.chain.sequence - before.chain.sequence
+        if step > 1:
+            message = f"{step - 1} segments between {before.name} and {link.name} are missing"
+            yield Finding("missing", link.name, message)
+        elif step < 1:
+            yield Finding("swapped", link.name, f"{link.name} and {before.name} claim the same place in the chain")
+        elif link.chain.previous != before.sha256:
+            yield Finding("swapped", before.name, f"{before.name} is not the segment that was before {link.name}")
+
+
+def _check_catalogue(folder: Path, identities: Sequence[Identity], links: list[_Link]) -> Iterator[Finding]:
+    try:
+        entries = {entry.info.name: entry for entry in load_catalogue(folder, identities)}
+    except FileNotFoundError:
+        return
+    except NotForUsError as error:
+        yield Finding("note", CATALOGUE, error.message)
+        return
+    except Damaged as error:
+        yield Finding("damaged", error.file, str(error), error.offset)
+        return
+    for link in links:
+        entry = entries.get(link.name)
+        if entry is None:
+            continue  # stale: a reader reads the index instead
+        file = IndexFile(folder, link.name, identities)
+        if entry != entry_of(file.index.meta, file.index.flows.table, link.sha256):
+            yield Finding("swapped", CATALOGUE, f"{CATALOGUE} contradicts the index of {link.name}")
