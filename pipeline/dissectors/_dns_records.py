@@ -102,8 +102,6 @@ def class_name(number: int) -> str:
 
 def record_text(message: DnsMessage, record: Record) -> str:
     """Return a record's data as text; data that contradicts its type is shown as that of an unknown type."""
-    if record.start == record.end:  # dynamic updates delete with empty records (RFC 2136 §2.5)
-        return ""
     fields = RDATA.get(type_name(record.type))
     if fields:
         cursor = _Cursor(message.data, record)
@@ -115,7 +113,7 @@ def record_text(message: DnsMessage, record: Record) -> str:
             if cursor.at == record.end:
                 return shown.rstrip()
     data = message.data[record.start : record.end]
-    return f"\\# {len(data)} {data.hex()}".rstrip()
+    return f"\\# {len(data)} {data.hex()}" if data else ""  # RFC 2136 §2.5: updates delete with empty records
 
 
 class _Cursor:
