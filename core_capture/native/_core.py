@@ -7,17 +7,28 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kubeshark.core_capture._columns import ARENA, FLOW, PACKET, Buffer, Decoded
+from kubeshark.core_capture._columns import (
+    ARENA,
+    FLOW,
+    PACKET,
+    Buffer,
+    Decoded,
+    Direction,
+    FlowStreams,
+    Gap,
+)
 from kubeshark.core_capture._core_native import ffi, lib
 
 __all__ = ["NativeCore"]
 
 ABI = 2
+TCP = 6
 SEED_BYTES = 32
 MAX_DATA = 0xFFFF_FFFF
 SAMPLE_BYTES = 64 * 1024  # of records, looked at to guess how many there are in all
@@ -37,8 +48,9 @@ class NativeCore:
         view = ffi.from_buffer("uint8_t[]", data)
         position, count = ffi.new("size_t *"), ffi.new("size_t *")
         out = np.empty(_guess_rows(view), dtype=np.uint64)
-        while lib.KC_FULL == lib.kc_offsets(
-            view, len(view), position, ffi.from_buffer("uint64_t[]", out), len(out), count
+        while (
+            lib.kc_offsets(view, len(view), position, ffi.from_buffer("uint64_t[]", out), len(out), count)
+            == lib.KC_FULL
         ):
             out.resize(_more_rows(len(out), position[0], len(view)), refcheck=False)
         out.resize(count[0], refcheck=False)
@@ -54,8 +66,9 @@ class NativeCore:
             raise MemoryError
         counts = ffi.new("kc_counts *")
         packets = np.empty(_guess_rows(view), dtype=PACKET)
-        while lib.KC_FULL == _check(
-            lib.kc_decode(decoder, view, len(view), ffi.from_buffer("kc_packet[]", packets), len(packets))
+        while (
+            _check(lib.kc_decode(decoder, view, len(view), ffi.from_buffer("kc_packet[]", packets), len(packets)))
+            == lib.KC_FULL
         ):
             lib.kc_decoder_counts(decoder, counts)
             packets.resize(_more_rows(len(packets), counts.end, len(view)), refcheck=False)
@@ -71,6 +84,28 @@ class NativeCore:
             ffi.from_buffer("kc_arena_entry[]", arena_index),
         )
         return Decoded(data, packets, flows, arena.tobytes(), arena_index, int(counts.end))
+
+    def assemble(self, decoded: Decoded, flows: Sequence[int] | NDArray[Any]) -> list[FlowStreams]:
+        """Reassemble these flows, in the given order. Raises IndexError for one that is not in the table.
+
+        All directions of one call are views of one buffer: ask for no more flows at once than you want in memory.
+        """
+        wanted = np.ascontiguousarray(flows, dtype=np.int64)
+        if wanted.size and wanted.min() < 0:
+            raise IndexError("a flow is a row number, not negative")
+        arrays = (
+            ffi.from_buffer("uint8_t[]", decoded.data),
+            ffi.from_buffer("uint8_t[]", decoded.arena),
+            ffi.from_buffer("kc_arena_entry[]", decoded.arena_index),
+            ffi.from_buffer("kc_packet[]", decoded.packets),
+            ffi.from_buffer("kc_flow[]", decoded.flows),
+        )
+        source = ffi.new("kc_decoded *", [field for array in arrays for field in (array, len(array))])
+        streams = ffi.gc(lib.kc_streams_new(), lib.kc_streams_free)
+        if streams == ffi.NULL:
+            raise MemoryError
+        _check(lib.kc_streams_plan(streams, source, ffi.from_buffer("uint64_t[]", wanted), len(wanted)))
+        return _take_streams(streams, source, wanted)
 
     def convert(self, data: Buffer, *, swapped: bool, multiplier: int) -> tuple[bytearray, int, int]:
         """Turn classic pcap records into nanosecond little-endian ones.
@@ -104,6 +139,50 @@ class NativeCore:
         with ffi.from_buffer("uint8_t[]", out, require_writable=True) as target:
             _check(lib.kc_gather(*arguments, target, len(out)))
         return out
+
+
+def _take_streams(streams: Any, source: Any, wanted: NDArray[Any]) -> list[FlowStreams]:
+    counts = ffi.new("kc_stream_counts *")
+    lib.kc_streams_counts(streams, counts)
+    packet_starts = np.empty(len(wanted) + 1, dtype=np.uint64)
+    packets = np.empty(counts.packets, dtype=np.uint32)
+    sides = ffi.new("kc_side[]", counts.sides)
+    chunk_starts = np.empty(counts.chunks, dtype=np.uint64)
+    chunk_packets = np.empty(counts.chunks, dtype=np.uint32)
+    gaps = ffi.new("kc_gap[]", counts.gaps)
+    data = np.empty(counts.data_bytes, dtype=np.uint8)
+    _check(
+        lib.kc_streams_take(
+            *(streams, source, ffi.from_buffer("uint64_t[]", packet_starts), ffi.from_buffer("uint32_t[]", packets)),
+            *(sides, ffi.from_buffer("uint64_t[]", chunk_starts), ffi.from_buffer("uint32_t[]", chunk_packets), gaps),
+            ffi.from_buffer("uint8_t[]", data),
+        )
+    )
+    view = data.data.toreadonly()
+
+    def direction(side: Any) -> Direction:
+        chunks = slice(side.first_chunk, side.first_chunk + side.chunks)
+        return Direction(
+            data=view[side.data_start : side.data_start + side.data_length],
+            gaps=tuple(
+                Gap(gap.start, gap.end, gap.missing) for gap in gaps[side.first_gap : side.first_gap + side.gaps]
+            ),
+            chunk_starts=chunk_starts[chunks],
+            chunk_packets=chunk_packets[chunks],
+            retransmissions=side.retransmissions,
+            out_of_order=side.out_of_order,
+            overlaps=side.overlaps,
+            starts_midway=bool(side.starts_midway),
+        )
+
+    pairs = iter([(direction(sides[at]), direction(sides[at + 1])) for at in range(0, len(sides), 2)])
+    bounds = packet_starts.tolist()
+    return [
+        FlowStreams(
+            flow, next(pairs) if source.flows[flow].transport == TCP else None, packets[bounds[at] : bounds[at + 1]]
+        )
+        for at, flow in enumerate(wanted.tolist())
+    ]
 
 
 def _check(status: int) -> int:

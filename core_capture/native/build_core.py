@@ -12,7 +12,7 @@ from pathlib import Path
 import cffi
 
 HERE = Path(__file__).resolve().parent
-UNITS = ("records.c", "flows.c", "link.c", "tunnels.c", "network.c", "fragments.c", "decode.c")
+UNITS = ("records.c", "flows.c", "link.c", "tunnels.c", "network.c", "fragments.c", "decode.c", "spans.c", "streams.c")
 
 ffibuilder = cffi.FFI()
 ffibuilder.cdef((HERE / "core_api.h").read_text(encoding="ascii"))
@@ -35,4 +35,4 @@ def build_in_place() -> Path:
 
 
 if __name__ == "__main__":
-    print(build_in_place())
+    build_in_place()

@@ -93,3 +93,52 @@ void kc_decoder_counts(const kc_decoder *decoder, kc_counts *counts);
 
 /* Copy the results into arrays of the counted sizes. */
 void kc_decoder_take(const kc_decoder *decoder, kc_flow *flows, uint8_t *arena, kc_arena_entry *arena_index);
+
+/* What kc_decode made, for reassembly: arrays of _columns.Decoded. */
+typedef struct {
+    const uint8_t *data;
+    size_t data_length;
+    const uint8_t *arena;
+    size_t arena_length;
+    const kc_arena_entry *arena_index;
+    size_t arena_entries;
+    const kc_packet *packets;
+    size_t packet_count;
+    const kc_flow *flows;
+    size_t flow_count;
+} kc_decoded;
+
+/* One direction of a TCP flow: where its part of the common arrays begins and how long it is. */
+typedef struct {
+    uint64_t data_start, data_length;
+    uint64_t first_chunk, chunks;
+    uint64_t first_gap, gaps;
+    uint64_t retransmissions, out_of_order, overlaps;
+    uint8_t starts_midway;
+} kc_side;
+
+typedef struct {
+    uint64_t start, end, missing;
+} kc_gap; /* _columns.Gap */
+
+typedef struct {
+    size_t packets;
+    size_t sides; /* two for each TCP flow, in the order wanted */
+    size_t chunks;
+    size_t gaps;
+    uint64_t data_bytes;
+} kc_stream_counts;
+
+typedef struct kc_streams kc_streams;
+
+/* Reassemble flows in two steps, so that each byte is copied once, into memory the caller allocated: plan what goes where
+ * (once for each kc_streams), then, with the same `decoded`, take it. */
+kc_streams *kc_streams_new(void);
+void kc_streams_free(kc_streams *streams);
+kc_status kc_streams_plan(kc_streams *streams, const kc_decoded *decoded, const uint64_t *wanted, size_t wanted_count);
+void kc_streams_counts(const kc_streams *streams, kc_stream_counts *counts);
+
+/* packet_starts has wanted_count + 1 elements, the others have the counted sizes; chunk starts and gaps count from the
+ * start of their direction. */
+kc_status kc_streams_take(const kc_streams *streams, const kc_decoded *decoded, uint64_t *packet_starts, uint32_t *packets,
+                          kc_side *sides, uint64_t *chunk_starts, uint32_t *chunk_packets, kc_gap *gaps, uint8_t *data);
