@@ -61,6 +61,9 @@ def _answer(instance: Instance, control: socket.socket, request: memoryview, res
         except (InstanceError, MemoryError) as error:
             _say(control, FAILED, 0, str(error) or type(error).__name__)
             return
+        if not 0 < written <= RESULT_BYTES:
+            _say(control, FAILED, 0, f"claims a result of {written:,} bytes")
+            return
         control.send(ANSWER.pack(OK, written))
 
 

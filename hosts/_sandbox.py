@@ -11,6 +11,7 @@ needs to open a file, is refused then.
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import resource
 import struct
@@ -29,14 +30,15 @@ CPU_SECONDS = 3600
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38
 _PR_SET_NAME, _PR_SET_VMA = 15, 0x53564D41
 _CLONE_THREAD_FLAGS = 0x00010F00  # VM, FS, FILES, SIGHAND, THREAD: a thread, never a process
-_ENOSYS = 38
 
 READ_ONLY = Rule((Condition(2, 0o3 | os.O_CREAT | os.O_TRUNC | os.O_TMPFILE, 0),))
 """For `openat`: no access mode but reading, nothing created."""
 
 THREADS: Mapping[str, Rule] = {
     "clone": Rule((Condition(0, _CLONE_THREAD_FLAGS, _CLONE_THREAD_FLAGS),)),
-    "clone3": Rule(errno=_ENOSYS),  # its flags lie in memory, where a filter cannot look: glibc falls back to clone
+    "clone3": Rule(
+        errno=errno.ENOSYS
+    ),  # its flags lie in memory, where a filter cannot look: glibc falls back to clone
     "set_robust_list": ALLOW,
     "rseq": ALLOW,
     "prctl": Rule((Condition(0, 0xFFFFFFFF, _PR_SET_NAME), Condition(0, 0xFFFFFFFF, _PR_SET_VMA))),
@@ -71,6 +73,13 @@ _COMMON: Mapping[str, Rule] = dict.fromkeys(
     ),
     ALLOW,
 )
+_STDIO: Mapping[str, Rule] = {
+    # printf looks at its descriptor first: let it be told off, not killed. What it prints goes to /dev/null.
+    "fstat": ALLOW,
+    "ioctl": Rule(errno=errno.ENOTTY),
+    "lseek": Rule(errno=errno.ESPIPE),
+    "newfstatat": Rule(errno=errno.EACCES),
+}
 _NOT_EXECUTABLE = Rule((Condition(2, 4, 0),))  # no PROT_EXEC
 
 
@@ -96,13 +105,13 @@ def confine(profile: Profile, memory_mb: int) -> None:
     if not restrict() and profile.needs_landlock:
         raise OSError("this kernel has no Landlock, which loading a C plugin safely needs (Linux 5.13 or newer)")
     code = {"mmap": ALLOW, "mprotect": ALLOW}
-    load(assemble({**_COMMON, **_own(), **code, "seccomp": ALLOW, **profile.syscalls, **profile.loading}))
+    load(assemble({**_COMMON, **_STDIO, **_own(), **code, "seccomp": ALLOW, **profile.syscalls, **profile.loading}))
 
 
 def seal(profile: Profile) -> None:
     """Take away what only loading needed: files, new filters and, unless the runtime compiles, new code."""
     rule = ALLOW if profile.jit else _NOT_EXECUTABLE
-    load(assemble({**_COMMON, **_own(), "mmap": rule, "mprotect": rule, **profile.syscalls}))
+    load(assemble({**_COMMON, **_STDIO, **_own(), "mmap": rule, "mprotect": rule, **profile.syscalls}))
 
 
 def die_with_parent(parent: int) -> None:

@@ -57,6 +57,7 @@ _NUMBERS: dict[str, tuple[int | None, int | None]] = {
     "getrandom": (318, 278),
     "gettid": (186, 178),
     "gettimeofday": (96, 169),
+    "ioctl": (16, 29),
     "lseek": (8, 62),
     "madvise": (28, 233),
     "membarrier": (324, 283),

@@ -23,13 +23,13 @@ from typing import TypeVar
 from kubeshark.extension_api._frame import FrameError, FrameItem, encode_request
 from kubeshark.extension_api._manifest import Manifest
 from kubeshark.hosts._children import Child, ChildError
+from kubeshark.hosts._isolate import PartFailedError, isolate
 
 from kubeshark.errors import PluginCrashed
 
 __all__ = ["PluginProcess", "PluginState", "PluginStatus", "Poison", "Supervision"]
 
-MIN_DEADLINE_SHARE = 0.25
-"""A part of a batch gets this share of the deadline at least: bisecting a hang must not take minutes."""
+MIN_DEADLINE_S = 0.25
 RECYCLE_MEMORY_SHARE = 0.75  # of its memory limit: replaced between batches rather than crashed inside one
 
 T = TypeVar("T")
@@ -79,16 +79,6 @@ class Poison:
 
     reason: str
     skipped: bool = False  # True: never tried, the plugin is quarantined or cannot be started
-
-
-_UNANSWERED = Poison("was not run", skipped=True)
-
-
-class _PartFailed(Exception):  # noqa: N818 (an outcome, caught three lines on)
-    def __init__(self, reason: str, item: int | None) -> None:
-        self.reason = reason
-        self.item = item  # which one is to blame, if the decoder knows
-        super().__init__(reason)
 
 
 class PluginProcess:
@@ -175,49 +165,33 @@ class PluginProcess:
             self._recycle()
             self._calls += 1
             units = len(items) // per_unit
-            answers: list[T | Poison] = [_UNANSWERED] * units
-            todo = [range(units)] if units else []
             crashes = self._crashes
-            failure = ""
-            while todo:
-                part = todo.pop()
+
+            def run(part: range) -> list[T | Poison]:
                 if not self._ready():
-                    for unit in part:
-                        answers[unit] = Poison(self._reason or "was closed", skipped=True)
-                    continue
+                    return [Poison(self._reason or "was closed", skipped=True)] * len(part)
+                # A part of a batch gets a part of its time, but not too little: bisecting a hang must not take minutes.
+                seconds = max(self._batch_s * len(part) / units, min(self._batch_s, MIN_DEADLINE_S))
+                part_items = items[part.start * per_unit : part.stop * per_unit]
                 try:
-                    part_items = items[part.start * per_unit : part.stop * per_unit]
-                    part_answers: list[T] = self._answer(hook, part_items, decode, len(part) / units)
-                    answers[part.start : part.stop] = part_answers
-                except _PartFailed as failed:
-                    if self._closed:
-                        todo.append(part)
-                        continue
-                    failure = failed.reason
-                    culprit = 0 if len(part) == 1 else failed.item // per_unit if failed.item is not None else None
-                    if culprit is None:
-                        middle = (part.start + part.stop) // 2
-                        todo += [range(middle, part.stop), range(part.start, middle)]
-                        continue
-                    unit = part.start + culprit
-                    answers[unit] = Poison(failure)
-                    self._poison += 1
-                    self._count_crash(failure)
-                    todo += [rest for rest in (range(unit + 1, part.stop), range(part.start, unit)) if rest]
+                    answered = decode(self._exchange(hook, part_items, seconds), part_items)
+                except ChildError as error:
+                    raise PartFailedError(error.reason) from None
+                except FrameError as error:
+                    self._drop_child()
+                    unit = None if error.item is None else error.item // per_unit
+                    raise PartFailedError(f"answered nonsense: {error.message}", unit) from None
+                return [*answered]
+
+            answers, failure = isolate(units, run, self._poisoned)
             if failure and self._crashes == crashes:
                 self._count_crash(failure)  # no unit alone does it: the plugin is unwell
         return answers
 
-    def _answer(self, hook: int, items: Sequence[FrameItem], decode: Decoder[T], share: float) -> list[T]:
-        """Let the child answer one part of a batch; a child that answered wrongly is ended."""
-        seconds = self._batch_s * max(share, MIN_DEADLINE_SHARE)
-        try:
-            return decode(self._exchange(hook, items, seconds), items)
-        except ChildError as error:
-            raise _PartFailed(error.reason, None) from None
-        except FrameError as error:
-            self._drop_child()
-            raise _PartFailed(f"answered nonsense: {error.message}", error.item) from None
+    def _poisoned(self, reason: str) -> Poison:
+        self._poison += 1
+        self._count_crash(reason)
+        return Poison(reason)
 
     def _ready(self) -> bool:
         """Have a child: start one if there is none, after the back-off; False if it cannot be had."""

@@ -214,46 +214,54 @@ static inline uint32_t ks_utf8(ks_bytes text) {
     return need;
 }
 
-static inline bool ks_is_utf8(ks_bytes text) {
-    while (text.length) {
-        uint32_t n = ks_utf8(text);
-        if (!n) return false;
-        text.data += n;
-        text.length -= n;
+/* Length of the UTF-8 at the start of `text` that a JSON string (or, if not `json`, any text) can hold as it is. */
+static inline uint32_t ks_plain(ks_bytes text, bool json) {
+    uint32_t at = 0;
+    while (at < text.length) {
+        ks_bytes rest = {text.data + at, text.length - at};
+        uint8_t c = rest.data[0];
+        uint32_t n = ks_utf8(rest);
+        if (!n || (json && (c < 0x20 || c == '"' || c == '\\'))) break;
+        at += n;
     }
-    return true;
+    return at;
+}
+
+static inline bool ks_is_utf8(ks_bytes text) { return ks_plain(text, false) == text.length; }
+
+static inline ks_bytes ks_skip(ks_bytes text, uint32_t count) { /* count <= text.length */
+    ks_bytes rest = {text.data + count, text.length - count};
+    return rest;
 }
 
 static inline void ks_append_text(ks_buffer *buffer, ks_bytes text) { /* what is not UTF-8 becomes U+FFFD */
-    while (text.length) {
-        uint32_t n = ks_utf8(text);
-        if (n) ks_append(buffer, text.data, n);
-        else ks_append(buffer, "\xEF\xBF\xBD", 3);
-        text.data += n ? n : 1;
-        text.length -= n ? n : 1;
+    for (;;) {
+        uint32_t plain = ks_plain(text, false);
+        ks_append(buffer, text.data, plain);
+        if (plain == text.length) return;
+        ks_append(buffer, "\xEF\xBF\xBD", 3);
+        text = ks_skip(text, plain + 1);
     }
 }
 
 static inline void ks_append_json(ks_buffer *buffer, ks_bytes text) { /* a JSON string with its quotes */
     ks_append(buffer, "\"", 1);
-    while (text.length) {
-        uint32_t n = ks_utf8(text);
-        uint8_t c = text.data[0];
-        char escape[8];
+    for (;;) {
+        uint32_t plain = ks_plain(text, true);
+        char escape[8] = "\\";
+        ks_append(buffer, text.data, plain);
+        if (plain == text.length) break;
+        uint8_t c = text.data[plain];
         if (c == '"' || c == '\\') {
-            escape[0] = '\\';
             escape[1] = (char)c;
             ks_append(buffer, escape, 2);
         } else if (c < 0x20) {
             snprintf(escape, sizeof escape, "\\u%04x", c);
             ks_append(buffer, escape, 6);
-        } else if (n) {
-            ks_append(buffer, text.data, n);
         } else {
             ks_append(buffer, "\xEF\xBF\xBD", 3);
         }
-        text.data += n ? n : 1;
-        text.length -= n ? n : 1;
+        text = ks_skip(text, plain + 1);
     }
     ks_append(buffer, "\"", 1);
 }

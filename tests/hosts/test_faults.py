@@ -1,0 +1,149 @@
+"""Every way a plugin can go wrong, in every language: one item is marked, the others are answered.
+
+Another language adds its plugin (tests/hosts/faulty/<language>) and its lines to FAULTS.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kubeshark.hosts._supervisor import PluginState, Poison
+
+FORBIDDEN = r"forbidden system call"
+NONSENSE = r"answered nonsense"
+FAULTS = {
+    "c": {
+        "segfault": r"SIGSEGV",
+        "abort": r"SIGABRT",
+        "exit": r"exited with status 3",
+        "loop": r"took longer than \d+ ms",
+        "stack": r"SIGSEGV",
+        "memory": r"SIGSEGV|SIGKILL",  # malloc gives NULL at the limit, and it does not look
+        "fork": FORBIDDEN,
+        "system": FORBIDDEN,
+        "thread": FORBIDDEN,
+        "open": FORBIDDEN,
+        "socket": FORBIDDEN,
+        "kill": FORBIDDEN,
+        "ptrace": FORBIDDEN,
+        "newcode": FORBIDDEN,
+        "shrink": FORBIDDEN,
+        "write-request": r"SIGSEGV",
+        "flood": r"over the limit",
+        "control": NONSENSE + r"|claims a result",
+        "field": NONSENSE + r".*field 99",
+        "type": NONSENSE + r".*declared string",
+        "outside": NONSENSE + r".*ends outside",
+        "magic": NONSENSE + r".*magic",
+        "partial": NONSENSE,
+        "offsets": NONSENSE,
+        "noise": NONSENSE,
+        "failure": r"ks_call failed",
+        "huge": r"claims a result of 1,099,511,627,776 bytes",
+        "needed": r"over the limit",
+    },
+}
+CASES = [(language, fault) for language, faults in FAULTS.items() for fault in faults]
+
+
+@pytest.fixture
+def built(request: pytest.FixtureRequest, language: str) -> Any:
+    return request.getfixturevalue(f"faulty_{language}")
+
+
+@pytest.mark.parametrize(("language", "fault"), CASES, ids=[f"{language}-{fault}" for language, fault in CASES])
+def test_a_fault_costs_one_item(built: tuple[Path, Any], language: str, fault: str, start: Callable[..., Any]) -> None:
+    plugin = start(built)
+    orders = [f"say {index}" for index in range(9)]
+    orders[4] = fault
+    answers = plugin.say(orders)
+    culprit = answers.pop(4)
+    assert isinstance(culprit, Poison)
+    assert re.search(FAULTS[language][fault], culprit.reason), culprit.reason
+    assert answers == [[str(index)] for index in range(9) if index != 4]
+    status = plugin.process.status
+    assert (status.state, status.crashes, status.poison) in (
+        (PluginState.RUNNING, 1, 1),
+        (PluginState.FAILED, 1, 1),
+    )
+    assert plugin.say(["say again"]) == [["again"]]
+
+
+@pytest.mark.parametrize("language", FAULTS)
+def test_it_is_quarantined_after_too_many_crashes(built: Any, language: str, start: Callable[..., Any]) -> None:
+    plugin, neighbour = start(built, crashes=3), start(built)
+    answers = plugin.say(["say 1", "abort", "abort", "say 2", "abort", "abort", "say 3"])
+    assert plugin.process.state is PluginState.QUARANTINED
+    assert "3 crashes" in plugin.process.status.reason
+    assert plugin.process.status.pid == 0
+    assert answers[0] == ["1"]
+    assert sum(isinstance(answer, Poison) and not answer.skipped for answer in answers) == 3
+    after = plugin.say(["say 4"])
+    assert after == [Poison(plugin.process.status.reason, skipped=True)]
+    assert neighbour.say(["say 5"]) == [["5"]]
+    plugin.process.release()
+    assert plugin.say(["say 6"]) == [["6"]]
+
+
+@pytest.mark.parametrize("language", FAULTS)
+def test_no_secret_reaches_it(
+    built: Any, language: str, start: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBESHARK_TEST_SECRET", "AGE-SECRET-KEY-1")
+    plugin = start(built)
+    ((said,),) = plugin.say(["secrets"])
+    assert "SECRET" not in said
+    assert "HOME" not in said
+
+
+def test_what_it_prints_goes_nowhere(
+    faulty_c: Any, start: Callable[..., Any], capfd: pytest.CaptureFixture[str]
+) -> None:
+    plugin = start(faulty_c)
+    assert plugin.say(["print", "say 1"]) == [[""], ["1"]]
+    assert capfd.readouterr() == ("", "")
+
+
+def test_close_ends_a_call_under_way(faulty_c: Any, start: Callable[..., Any]) -> None:
+    folder, manifest = faulty_c
+    plugin = start((folder, manifest))
+    plugin.process._batch_s = 30.0
+    answers: list[Any] = []
+    caller = threading.Thread(target=lambda: answers.extend(plugin.say(["loop", "say 1"])))
+    caller.start()
+    while not plugin.process.status.pid:
+        time.sleep(0.005)
+    time.sleep(0.05)
+    began = time.monotonic()
+    plugin.process.close()
+    caller.join(5)
+    assert time.monotonic() - began < 5
+    assert [type(answer) for answer in answers] == [Poison, Poison]
+    assert plugin.process.state is PluginState.STOPPED
+
+
+def test_its_process_is_confined(faulty_c: Any, start: Callable[..., Any]) -> None:
+    plugin = start(faulty_c)
+    plugin.process.start()
+    pid = plugin.process.status.pid
+    status = dict(
+        line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines() if ":\t" in line
+    )
+    assert status["Seccomp"] == "2"
+    assert status["NoNewPrivs"] == "1"
+    assert status["CapEff"] == status["CapPrm"] == "0" * 16
+    assert status["Threads"] == "1"
+    if os.geteuid() == 0:
+        assert set(status["Uid"].split()) == {"65534"}
+        descriptors = {str(entry.readlink()) for entry in Path(f"/proc/{pid}/fd").iterdir()}
+        assert {name.split(":")[0] for name in descriptors} <= {
+            "/dev/null", "socket", "/memfd", "/memfd:plugin (deleted)", "/memfd:kubeshark-batch (deleted)",
+        }  # fmt: skip
+        assert Path(f"/proc/{pid}/environ").read_bytes() == b""
