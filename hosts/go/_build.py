@@ -47,8 +47,8 @@ def _version(go: Path) -> tuple[int, int]:
     return (int(match[1]), int(match[2])) if match else (0, 0)
 
 
-def build(folder: Path, manifest: Manifest, *, cache: Path) -> bytes:
-    """Return the WebAssembly module of the plugin in `folder`; write its fields_gen.go if that is not up to date.
+def build(folder: Path, manifest: Manifest, *, cache: Path) -> Path:
+    """Compile `folder` into its entry, which is returned; write its fields_gen.go first if that is not up to date.
 
     `cache` keeps what Go compiled, for the next build. Raise PluginError with the compiler's first line as message and
     all of its output as a note.
@@ -60,7 +60,7 @@ def build(folder: Path, manifest: Manifest, *, cache: Path) -> bytes:
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="build-", dir=cache) as stage_name:
         stage = Path(stage_name)
-        shutil.copytree(folder, stage / "plugin", ignore=shutil.ignore_patterns(".*", "tests", manifest.entry))
+        shutil.copytree(folder, stage / "plugin", ignore=shutil.ignore_patterns(".*", "tests", "build"))
         shutil.copytree(SDK, stage / "sdk")
         workspace = "off"
         if not (folder / "vendor").is_dir():
@@ -68,7 +68,16 @@ def build(folder: Path, manifest: Manifest, *, cache: Path) -> bytes:
             (stage / "go.work").write_text("go 1.24\n\nuse (\n\t./plugin\n\t./sdk\n)\n")
         output = stage / "plugin.wasm"
         _run(
-            [str(go), "build", "-buildmode=c-shared", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", str(output)],
+            [
+                str(go),
+                "build",
+                "-buildmode=c-shared",
+                "-trimpath",
+                "-buildvcs=false",
+                "-ldflags=-s -w",
+                "-o",
+                str(output),
+            ],
             stage / "plugin",
             {
                 "CGO_ENABLED": "0",
@@ -85,7 +94,10 @@ def build(folder: Path, manifest: Manifest, *, cache: Path) -> bytes:
             },
             manifest,
         )
-        return output.read_bytes()
+        entry = folder / manifest.entry
+        entry.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(output, entry)
+        return entry
 
 
 def _run(command: list[str], folder: Path, environment: dict[str, str], manifest: Manifest) -> None:
@@ -122,7 +134,10 @@ def constants(manifest: Manifest) -> str:
 
 
 def _camel(name: str) -> str:
-    return "".join(word[:1].upper() + word[1:] for word in name.split("_"))
+    return "".join(word.upper() if word in _INITIALS else word[:1].upper() + word[1:] for word in name.split("_"))
+
+
+_INITIALS = frozenset({"id", "ip", "ttl", "uri", "url"})  # as Go writes them
 
 
 def _write_constants(folder: Path, manifest: Manifest) -> None:

@@ -20,16 +20,19 @@ from typing import TypeVar
 from kubeshark.extension_api._frame import ABI_VERSION
 from kubeshark.extension_api._manifest import Manifest
 from kubeshark.hosts._instance import InstanceError
+from kubeshark.hosts._sandbox import THREADS, Profile
 from kubeshark.hosts.go._calls import EXPORTS, bind
 from kubeshark.hosts.go._wasi import Exited, Wasi
-from wasmtime import Config, Engine, Func, Linker, Memory, Module, Store, Trap, TrapCode, WasmtimeError
+from wasmtime import Config, Engine, Func, Linker, Memory, Module, Store, Trap, TrapCode, WasmtimeError, _bindings
 
-__all__ = ["GoInstance", "Prepared", "open_instance", "precompile", "prepare"]
+__all__ = ["SANDBOX", "GoInstance", "Prepared", "open_instance", "precompile", "prepare"]
 
 TICK_SECONDS = 0.02
 START_SECONDS = 5.0  # for package initialisers: a small part of a second in practice
 STACK_BYTES = 512 << 10  # of WebAssembly frames; Go's own stacks are in linear memory
 MAX_MODULE_BYTES = 64 << 20  # Go's hello world is 1.5 MiB
+
+SANDBOX = Profile(syscalls={**THREADS}, threads=True, limits_address_space=False, overhead_mb=1024)
 
 _T = TypeVar("_T")
 
@@ -48,6 +51,8 @@ def _engine() -> Engine:
     config.wasm_threads = False
     config.wasm_memory64 = False
     config.parallel_compilation = False  # no threads in the sandbox but the ticker
+    # Images of memory are files in memory, which the sandbox does not let us write; wasmtime-py has no property for it.
+    _bindings.wasmtime_config_memory_init_cow_set(config.ptr(), False)
     return Engine(config)
 
 

@@ -8,6 +8,7 @@ way is taken.
 from __future__ import annotations
 
 import queue
+from contextlib import suppress
 from typing import Any
 
 from py_mini_racer import JSTimeoutException, MiniRacer
@@ -32,5 +33,6 @@ def evaluate(engine: MiniRacer, code: str, seconds: float) -> Any:
         return convert(results.get(timeout=seconds))
     except queue.Empty:
         cancel(raw, task)
-        results.get(timeout=_CANCEL_SECONDS)
+        with suppress(queue.Empty):  # the caller closes the isolate in either case
+            results.get(timeout=_CANCEL_SECONDS)
         raise JSTimeoutException from None

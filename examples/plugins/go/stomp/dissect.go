@@ -64,13 +64,24 @@ func addFrame(item *plugin.Item, out *plugin.Messages, f *frame) plugin.Message 
 	default:
 		message = out.Add(plugin.Request, f.start, f.end).OneWay()
 	}
-	message.Text(FieldCommand, f.command).Int(FieldBodySize, int64(f.bodyEnd-f.body))
+	if isReply(f.command) {
+		message.Text(FieldReply, f.command)
+	} else {
+		message.Text(FieldCommand, f.command)
+	}
+	if f.bodyEnd > f.body {
+		message.Int(FieldBodySize, int64(f.bodyEnd-f.body))
+	}
 	for field, value := range fields {
 		if value.set {
 			addText(message, item.Data, plugin.Field(field), value)
 		}
 	}
 	return message
+}
+
+func isReply(command string) bool {
+	return command == "CONNECTED" || command == "RECEIPT" || command == "ERROR"
 }
 
 const connectKey = 1
@@ -98,12 +109,12 @@ func fieldOf(command string, header []byte) (plugin.Field, bool) {
 	case "destination":
 		return FieldDestination, true
 	case "message-id":
-		return FieldMessageId, true
+		return FieldMessageID, true
 	case "subscription":
 		return FieldSubscription, true
 	case "id": // of a subscription, or (1.2) of the message that is acknowledged
 		if command == "ACK" || command == "NACK" {
-			return FieldMessageId, true
+			return FieldMessageID, true
 		}
 		return FieldSubscription, true
 	case "receipt", "receipt-id":

@@ -7,10 +7,12 @@ import "kubeshark.dev/plugin"
 const (
 	// string, stomp_command
 	FieldCommand plugin.Field = iota
+	// string, stomp_reply
+	FieldReply
 	// string, stomp_destination
 	FieldDestination
 	// string, stomp_message_id
-	FieldMessageId
+	FieldMessageID
 	// string, stomp_subscription
 	FieldSubscription
 	// string, stomp_receipt

@@ -15,12 +15,23 @@ func main() {} // never runs: kubeshark calls the plugin
 
 // Probe looks for a command alone on the first line.
 func (stomp) Probe(item *plugin.Item) plugin.Verdict {
+	if item.Gap() {
+		return port(item)
+	}
 	_, status := commandAt(item.Data, skipHeartBeats(item.Data, 0))
 	switch {
 	case status == complete:
 		return plugin.Mine
 	case status == incomplete && !item.Last():
 		return plugin.NeedMore
+	}
+	return plugin.NotMine
+}
+
+// port decides for a stream whose beginning was not captured: its first bytes may be anything.
+func port(item *plugin.Item) plugin.Verdict {
+	if item.ServerPort == 61613 {
+		return plugin.Mine
 	}
 	return plugin.NotMine
 }

@@ -19,7 +19,11 @@ func sections(data []byte) []plugin.Section {
 	if at == len(data) || state == damaged || found.command == "" {
 		return nil
 	}
-	rows := []plugin.Row{{Name: "command", Value: found.command, Selector: "stomp_command"}}
+	selector := "stomp_command"
+	if isReply(found.command) {
+		selector = "stomp_reply"
+	}
+	rows := []plugin.Row{{Name: "command", Value: found.command, Selector: selector}}
 	found.each(data, func(name, colon, value, end int) {
 		header := data[name:colon]
 		row := plugin.Row{Name: unescape(header), Value: unescape(data[value:end])}
@@ -57,7 +61,7 @@ func mimeType(data []byte, f *frame) string {
 // variables are the KFL names of the fields that a row of the headers can select by.
 var variables = [FieldErrorMessage + 1]string{
 	FieldDestination:  "stomp_destination",
-	FieldMessageId:    "stomp_message_id",
+	FieldMessageID:    "stomp_message_id",
 	FieldSubscription: "stomp_subscription",
 	FieldReceipt:      "stomp_receipt",
 	FieldTransaction:  "stomp_transaction",
