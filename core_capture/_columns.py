@@ -89,10 +89,10 @@ Streams (reference/_streams.py)
 22. Packets are taken in time order (time_ns, then index), per direction. Data of a segment begins at seq, at seq +
     1 if SYN is set. Segments without payload, with RST (a reset's cause is no data), or with SYN and another seq
     than isn are not data.
-23. Position = high + s32(seq - base - high), high being the highest end so far; base = isn + 1 with a SYN, else the
-    seq of the first data segment, where leading one-byte segments without PSH and FIN (keep-alive probes) are
-    skipped. More than 1 GiB from high: ignored. With a SYN, bytes below position 0 are dropped; without, the stream
-    begins at the lowest position.
+23. Position = last + s32(seq - base - last), last being the end of the data segment before (0 at first, also if it
+    was dropped or a probe); base = isn + 1 with a SYN, else the seq of the first data segment, where leading
+    one-byte segments without PSH and FIN (keep-alive probes) are skipped. With a SYN, bytes below position 0 are
+    dropped; without, the stream begins at the lowest position. `high` below is the highest end so far, 0 at first.
 24. A segment of one byte, at high - 1, whose contents differ from what is there, is a keep-alive probe: ignored and
     not counted. `retransmissions` counts segments that bring no new byte (after dropping), `out_of_order` those
     that bring a new byte below high.

@@ -18,9 +18,6 @@ MAX_COMPLETED = 8
 FRAGMENT_TIMEOUT_NS = 60 * 10**9
 """RFC 8200 §4.5 and RFC 791 §3.2 both allow a minute; identifications are used again after that."""
 
-MAX_DISTANCE = 1 << 30
-"""Bytes a segment may lie away from the highest byte seen: the largest window there is (RFC 7323 §2.3)."""
-
 MAX_GAP_FILL = 1 << 20
 """Zeros that stand for one gap; more would let one forged sequence number allocate memory."""
 

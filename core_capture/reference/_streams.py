@@ -11,7 +11,6 @@ from kubeshark.core_capture._columns import Direction, Gap
 from kubeshark.core_capture.reference._limits import (
     GAP_FILL_BASE,
     GAP_FILL_PER_BYTE,
-    MAX_DISTANCE,
     MAX_GAP_FILL,
     MAX_STREAM_BYTES,
 )
@@ -38,6 +37,7 @@ class _Side:
 
     base: int  # sequence number of position 0
     lowest: int | None  # position below which bytes are dropped; None without a SYN
+    last: int = 0  # end of the segment before
     high: int = 0  # highest end so far
     fin: int | None = None  # position where the first FIN says the side ends
     spans: Spans = field(default_factory=Spans)
@@ -46,17 +46,16 @@ class _Side:
     out_of_order: int = 0
     overlaps: int = 0
 
-    def position(self, sequence: int) -> int | None:
-        """Unwrap a sequence number around the highest byte seen; None if it is too far away to be true."""
-        distance = (sequence - self.base - self.high) & 0xFFFF_FFFF
-        distance -= (distance & 0x8000_0000) << 1
-        return self.high + distance if abs(distance) <= MAX_DISTANCE else None
+    def position(self, sequence: int) -> int:
+        """Unwrap a sequence number around the segment before: one forged number misleads nobody but itself."""
+        distance = (sequence - self.base - self.last) & 0xFFFF_FFFF
+        return self.last + distance - ((distance & 0x8000_0000) << 1)
 
     def place(self, segment: Segment) -> None:
         start = self.position(segment.sequence + (1 if segment.flags & SYN else 0))
-        if start is None:
-            return
         payload = segment.payload
+        if payload:
+            self.last = start + len(payload)
         if segment.flags & FIN and self.fin is None:
             self.fin = start + len(payload)
         if self.lowest is not None and start < self.lowest:
