@@ -39,7 +39,11 @@ _COLUMNS = 64  # base64 characters in a full line of a stanza's body
 
 
 class NotForUsError(StoreError):
-    """None of the identities opens this file."""
+    """None of the identities opens `file`."""
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+        super().__init__(f"{file} is encrypted to other recipients")
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,7 +296,7 @@ def _find_file_key(stanzas: list[tuple[list[bytes], bytes]], identities: Sequenc
             file_key = _unwrap(share, body, identity)
             if file_key is not None:
                 return file_key
-    raise NotForUsError(f"{name} is encrypted to other recipients")
+    raise NotForUsError(name)
 
 
 def _unwrap(share: bytes, body: bytes, identity: Identity) -> bytes | None:

@@ -98,12 +98,13 @@ class Store:
 
     def open_segment(self, name: str) -> SegmentReader:
         """Open a segment for reading; raise Damaged or StoreError."""
+        missing = f"no segment {name[:100]!r} in {self.path}"
+        if number_of(name) is None:
+            raise StoreError(missing)
         try:
-            if number_of(name) is None:
-                raise FileNotFoundError
             return SegmentReader(self.path, name, self.identities)
         except FileNotFoundError as error:
-            raise StoreError(f"no segment {name[:100]!r} in {self.path}") from error
+            raise StoreError(missing) from error
 
     def import_state(self, sha256: str) -> ImportState:
         """Return how much of the source with this hash is here."""

@@ -15,11 +15,11 @@ from typing import Literal
 
 from kubeshark.core_capture._core import load_core
 from kubeshark.core_capture.store._age import NotForUsError
-from kubeshark.core_capture.store._catalogue import entry_of, load_catalogue
+from kubeshark.core_capture.store._catalogue import Entry, entry_of, load_catalogue
 from kubeshark.core_capture.store._identity import Identity
 from kubeshark.core_capture.store._info import Chain
 from kubeshark.core_capture.store._leftovers import find_leftovers
-from kubeshark.core_capture.store._names import CATALOGUE, INDEX_SUFFIX, STATE, index_names
+from kubeshark.core_capture.store._names import CATALOGUE, STATE, index_names
 from kubeshark.core_capture.store._reader import IndexFile, SegmentReader
 from kubeshark.core_capture.store._signing import SIGNATURE_BYTES, is_signed
 from kubeshark.core_capture.store._state import StoreState, load_state
@@ -64,6 +64,7 @@ class _Link:
     name: str
     chain: Chain
     sha256: str
+    entry: Entry  # what the catalogue should say
 
 
 def verify_store(folder: Path, identities: Sequence[Identity], trusted: Collection[str]) -> VerifyReport:
@@ -74,16 +75,18 @@ def verify_store(folder: Path, identities: Sequence[Identity], trusted: Collecti
     names = index_names(folder)
     for name in names:
         try:
-            link, found = _check_segment(folder, name, identities, trusted)
-            links.append(link)
-            findings += found
+            for found in _check_segment(folder, name, identities, trusted):
+                if isinstance(found, _Link):
+                    links.append(found)
+                else:
+                    findings.append(found)
             size += sum(path.stat().st_size for path in folder.glob(f"{name}.*"))
         except Damaged as error:
             findings.append(Finding("damaged", error.file, str(error), error.offset))
         except NotForUsError as error:
-            findings.append(Finding("unknown", name + INDEX_SUFFIX, error.message))
-        except OSError as error:
-            findings.append(Finding("damaged", name, f"cannot read {name}: {error.strerror}"))
+            findings.append(Finding("unknown", error.file, error.message))
+        except (StoreError, OSError) as error:
+            findings.append(Finding("damaged", name, f"{name}: {error}"))
     findings += _check_chains(folder, links, set(names))
     findings += _check_catalogue(folder, identities, links)
     findings += [Finding("note", name, f"{name} was left by a writer that died") for name in find_leftovers(folder)]
@@ -92,21 +95,24 @@ def verify_store(folder: Path, identities: Sequence[Identity], trusted: Collecti
 
 def _check_segment(
     folder: Path, name: str, identities: Sequence[Identity], trusted: Collection[str]
-) -> tuple[_Link, list[Finding]]:
-    """Read both files of a segment to their ends; raise Damaged for the first byte that is wrong."""
+) -> Iterator[Finding | _Link]:
+    """Read both files of a segment to their ends; raise Damaged for the first byte that is wrong.
+
+    Its link comes as soon as its index is known to be whole: damaged packets do not break a chain.
+    """
     file = IndexFile(folder, name, identities)
-    meta = file.index.meta
-    findings = []
+    chain = file.index.meta.chain
+    sha256 = file.sha256()
+    yield _Link(name, chain, sha256, entry_of(file.index.meta, file.index.flows.table, sha256))
     signature = file.main[-SIGNATURE_BYTES:]
-    if not is_signed(file.main[:-SIGNATURE_BYTES], signature, meta.chain.public_key):
-        findings.append(Finding("forged", file.file, f"{file.file} is not signed by the node it names"))
-    elif trusted and meta.chain.public_key not in trusted:
-        message = f"{file.file} is signed by node key {meta.chain.public_key}, which is not trusted here"
-        findings.append(Finding("unknown", file.file, message))
+    if not is_signed(file.main[:-SIGNATURE_BYTES], signature, chain.public_key):
+        yield Finding("forged", file.file, f"{file.file} is not signed by the node it names")
+    elif trusted and chain.public_key not in trusted:
+        message = f"{file.file} is signed by node key {chain.public_key}, which is not trusted here"
+        yield Finding("unknown", file.file, message)
     with SegmentReader(folder, name, identities) as segment:
         _extras = segment.extras
         segment.check_data(load_core())
-    return _Link(name, meta.chain, file.sha256()), findings
 
 
 def _check_chains(folder: Path, links: list[_Link], names: set[str]) -> Iterator[Finding]:
@@ -155,9 +161,6 @@ def _check_catalogue(folder: Path, identities: Sequence[Identity], links: list[_
         yield Finding("damaged", error.file, str(error), error.offset)
         return
     for link in links:
-        entry = entries.get(link.name)
-        if entry is None:
-            continue  # stale: a reader reads the index instead
-        file = IndexFile(folder, link.name, identities)
-        if entry != entry_of(file.index.meta, file.index.flows.table, link.sha256):
+        # A segment that is not listed makes the catalogue stale, not wrong: a reader reads the index instead.
+        if entries.get(link.name, link.entry) != link.entry:
             yield Finding("swapped", CATALOGUE, f"{CATALOGUE} contradicts the index of {link.name}")
