@@ -31,10 +31,10 @@ from kubeshark.core_capture.store import (
     SegmentReader,
     SourceInfo,
     Store,
+    VerifyReport,
     create_identity,
     export,
     identity_path,
-    load_identities,
 )
 from kubeshark.errors import KubesharkError, StoreError, UsageError
 from kubeshark.pipeline._dissect import Dissector
@@ -44,6 +44,7 @@ from kubeshark.pipeline._filter import EntryFilter, known_variables
 from kubeshark.pipeline._plugins import Plugins
 from kubeshark.pipeline._query import Query
 from kubeshark.pipeline._streams import endpoints
+from kubeshark.pipeline._time import rfc3339
 from kubeshark.pipeline.kfl import Variable
 
 __all__ = ["ExportResult", "ImportResult", "Pipeline", "StoreQuery"]
@@ -261,12 +262,31 @@ class Pipeline:
         return ExportResult(done.packets, counted.written, (*problems, *map(str, done.problems)))
 
     def info(self) -> dict[str, Any]:
-        """Return what the store holds: totals, time range, sources, segments."""
-        return self.store.info()
+        """Return what the store holds, as JSON: totals, time range, recipients, leftovers, segments."""
+        info = self.store.info()
+        return {
+            "path": str(self.store.path),
+            "segments": info.segments,
+            "packets": info.packets,
+            "flows": info.flows,
+            "captured_bytes": info.captured_bytes,
+            "disk_bytes": info.disk_bytes,
+            "first": None if info.first_ns is None else rfc3339(info.first_ns),
+            "last": None if info.last_ns is None else rfc3339(info.last_ns),
+            "sources": info.sources,
+            "link_types": list(info.link_types),
+            "recipients": list(info.recipients),
+            "leftovers": list(info.leftovers),
+            "problems": [str(problem) for problem in info.problems],
+            "list": [
+                {"name": s.name, "packets": s.packets, "flows": s.flows, "bytes": s.captured_bytes, "source": s.source.name}
+                for s in self.store.segments()
+            ],
+        }
 
-    def verify(self) -> list[str]:
-        """Authenticate every byte of the store; return what is damaged, a line each."""
-        return [str(problem) for problem in self.store.verify()]
+    def verify(self) -> VerifyReport:
+        """Authenticate every byte of the store."""
+        return self.store.verify()
 
     def close(self) -> None:
         self.plugins.close()

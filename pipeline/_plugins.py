@@ -105,7 +105,8 @@ class Plugins:
                     self.problems.append(PluginRejected(text, plugin=plugin))
                     continue
                 self.filters[spec.name] = PluginFilter(spec, plugin, call[plugin])
-        self.display = Display(list(self._functions("summarize").values()), list(self._functions("render").values()))
+        latest_first = [list(self._functions(hook).values())[::-1] for hook in ("summarize", "render")]
+        self.display = Display(*latest_first)
 
     def variables(self) -> dict[str, VariableType]:
         """Return the KFL variables that plugins add, flags included."""

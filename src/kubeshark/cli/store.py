@@ -7,6 +7,7 @@ import json
 import sys
 from typing import Any
 
+from kubeshark.cli._output import printable
 from kubeshark.cli._store_option import add_store_option, store_path
 
 __all__ = ["add_parser"]
@@ -34,24 +35,31 @@ def run_info(args: argparse.Namespace) -> int:
         print(json.dumps(info))
         return 0
     for key, value in info.items():
-        if key == "segments":
-            continue
-        print(f"{key:<18} {', '.join(map(str, value)) if isinstance(value, list) else value}")
-    for segment in info["segments"]:
-        print(f"  {segment['name']}  {segment['packets']:>10,} packets  {segment['flows']:>8,} flows  {segment['bytes']:>12,} B")
-    return 0
+        if key != "list":
+            print(f"{key:<16} {', '.join(map(str, value)) if isinstance(value, list) else _readable(value)}")
+    for segment in info["list"]:
+        print(
+            f"  {segment['name']:<36} {segment['packets']:>10,} packets {segment['flows']:>8,} flows"
+            f" {segment['bytes']:>14,} bytes  {printable(segment['source'])}"
+        )
+    return 3 if info["problems"] else 0
+
+
+def _readable(value: object) -> str:
+    return f"{value:,}" if isinstance(value, int) else str(value or "-")
 
 
 def run_verify(args: argparse.Namespace) -> int:
     from kubeshark.pipeline import Pipeline
 
     with Pipeline.open(store_path(args), create=False) as pipeline:
-        problems = pipeline.verify()
+        report = pipeline.verify()
     if args.output == "json":
-        print(json.dumps({"problems": problems}))
+        findings = [{"kind": finding.kind, "message": str(finding)} for finding in report.findings]
+        print(json.dumps({"segments": report.segments, "bytes": report.bytes, "findings": findings}))
     else:
-        for problem in problems:
-            print(f"kubeshark: {problem}", file=sys.stderr)
-        if not problems:
-            print("every chunk of every file is authentic")
-    return 1 if problems else 0
+        for finding in report.findings:
+            print(f"kubeshark: {finding}", file=sys.stderr)
+        sound = "every chunk is authentic" if report.is_sound else "NOT SOUND"
+        print(f"{report.segments} segments, {report.bytes:,} bytes: {sound}")
+    return 0 if report.is_sound else 1
