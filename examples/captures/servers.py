@@ -1,4 +1,4 @@
-"""The servers of the recording, each with its files in one scratch folder that goes away afterwards."""
+"""The servers of the recording: which they are, and how they start and end."""
 
 from __future__ import annotations
 
@@ -6,40 +6,76 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from network import BROKERS, FILES, SERVERS, TEXT_SERVICES, inside
+import configurations
+from network import API, FILES, SERVERS, TEXT_SERVICES, inside
 
 PATIENCE_S = 30
 LISTENING = "0A"  # in /proc/net/tcp
+RABBITMQ = "/usr/lib/rabbitmq/bin/rabbitmq-server"  # not Debian's wrapper in /usr/sbin, which changes the user
+
+PROGRAMS = {
+    "tcpdump": "tcpdump",
+    "ip": "iproute2",
+    "dnsmasq": "dnsmasq-base",
+    "dig": "bind9-dnsutils",
+    "nginx": "nginx-light",
+    "openssl": "openssl",
+    "curl": "curl",
+    "redis-server": "redis-server",
+    "memcached": "memcached",
+    "nats-server": "nats-server",
+    "beanstalkd": "beanstalkd",
+    RABBITMQ: "rabbitmq-server",
+    "mosquitto": "mosquitto",
+    "mosquitto_pub": "mosquitto-clients",
+    "in.tftpd": "tftpd-hpa",
+    "postgres": "postgresql",
+    "psql": "postgresql-client",
+    "pgbench": "postgresql",
+}
+"""Program -> Debian package."""
 
 
 @dataclass(frozen=True)
 class Server:
     command: list[str]
-    package: str  # Debian's
     tcp_ports: tuple[int, ...] = ()  # it is up when it listens on these
     environment: dict[str, str] = field(default_factory=dict)
 
 
 def all_servers(scratch: Path) -> dict[str, Server]:
     """Return the servers by name, in the order they start. Writes their configuration files."""
+    here = Path(__file__).parent
+    text = TEXT_SERVICES
+    redis = ["redis-server", "--bind", text, "--protected-mode", "no", "--save", "", "--dir", str(scratch)]
+    tftp = ["in.tftpd", "-L", "-c", "-s", "-u", "nobody", "-a", f"{FILES}:69", str(configurations.tftp_files(scratch))]
     return {
-        "beanstalkd": Server(["beanstalkd", "-l", TEXT_SERVICES, "-p", "11300", "-z", "4096"], "beanstalkd", (11300,)),
-        "tftp": Server(
-            ["in.tftpd", "-L", "-c", "-s", "-u", "nobody", "-a", f"{FILES}:69", str(_tftp_files(scratch))], "tftpd-hpa"
-        ),
-        "epmd": Server(["epmd"], "erlang-base", (4369,)),  # of RabbitMQ; started here, or it would outlive us
-        "rabbitmq": _rabbitmq(scratch),
+        "dns": Server(["dnsmasq", "--keep-in-foreground", *configurations.dns_options()], (53,)),
+        "web": Server(["nginx", "-c", str(configurations.nginx(scratch))], (80, 443, 8081)),
+        "api": Server([sys.executable, str(here / "api.py"), API, "8080"], (8080,)),
+        "redis": Server(redis, (6379,)),
+        "memcached": Server(["memcached", "-l", text, "-u", "nobody"], (11211,)),
+        "nats": Server(["nats-server", "-a", text], (4222,)),
+        "beanstalkd": Server(["beanstalkd", "-l", text, "-z", "4096"], (11300,)),
+        "mqtt": Server(["mosquitto", "-c", str(configurations.mosquitto(scratch))], (1883,)),
+        "postgresql": Server(configurations.postgresql(scratch), (5432,)),
+        "tftp": Server(tftp),
+        # RabbitMQ would start this one itself, and leave it behind.
+        "epmd": Server(["epmd"], (4369,)),
+        "rabbitmq": Server([RABBITMQ], (61613,), configurations.rabbitmq(scratch)),
     }
 
 
-def missing_packages(servers: dict[str, Server]) -> list[str]:
-    return sorted({server.package for server in servers.values() if shutil.which(server.command[0]) is None})
+def missing_packages() -> list[str]:
+    """Return the Debian packages of programs that are not there."""
+    return sorted({package for program, package in PROGRAMS.items() if shutil.which(program) is None})
 
 
 @contextmanager
@@ -81,37 +117,3 @@ def _listening_ports(process_id: int) -> set[int]:
     for table in ("tcp", "tcp6"):
         rows += [row.split() for row in Path(f"/proc/{process_id}/net/{table}").read_text().splitlines()[1:]]
     return {int(row[1].rpartition(":")[2], 16) for row in rows if row[3] == LISTENING}
-
-
-def _rabbitmq(scratch: Path) -> Server:
-    home = scratch / "rabbitmq"
-    home.mkdir()
-    (home / "rabbitmq.conf").write_text(
-        f"listeners.tcp.1 = {BROKERS}:5672\n"
-        f"stomp.listeners.tcp.1 = {BROKERS}:61613\n"
-        "loopback_users = none\n"  # guest may come from the clients' namespace
-    )
-    (home / "enabled_plugins").write_text("[rabbitmq_stomp].\n")
-    environment = {
-        "HOME": str(home),
-        "RABBITMQ_NODENAME": "sample@localhost",
-        "RABBITMQ_CONFIG_FILE": str(home / "rabbitmq.conf"),
-        "RABBITMQ_ENABLED_PLUGINS_FILE": str(home / "enabled_plugins"),
-        "RABBITMQ_MNESIA_BASE": str(home / "mnesia"),
-        "RABBITMQ_LOGS": "-",
-    }
-    # Not Debian's wrapper in /usr/sbin, which changes the user.
-    return Server(["/usr/lib/rabbitmq/bin/rabbitmq-server"], "rabbitmq-server", (5672, 61613), environment)
-
-
-def _tftp_files(scratch: Path) -> Path:
-    root = scratch / "tftp"
-    root.mkdir()
-    root.chmod(0o777)  # the server writes as nobody
-    (root / "motd.txt").write_text("Welcome to the boot server.\nThe image is boot/kernel.img.\n")
-    (root / "boot").mkdir()
-    (root / "boot" / "kernel.img").write_bytes(bytes(range(256)) * 9 + b"end")  # several blocks, the last one short
-    (root / "exactly-two-blocks.bin").write_bytes(b"\xa5" * 1024)  # ended by an empty third block
-    for path in root.rglob("*"):
-        path.chmod(0o755 if path.is_dir() else 0o644)
-    return root
