@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
-
 from kubeshark.pipeline.kfl import VARIABLES
 
 SECOND = 10**9
@@ -29,6 +28,11 @@ def row(**values: Any) -> Row:
 @pytest.fixture(scope="session")
 def now_ns() -> int:
     return NOW_NS
+
+
+@pytest.fixture(scope="session")
+def make_row() -> Callable[..., Row]:
+    return row
 
 
 @pytest.fixture(scope="session")
