@@ -35,7 +35,6 @@ SANDBOX = Profile(
         "newfstatat": ALLOW,
         "pread64": ALLOW,
     },
-    overhead_mb=48,
     needs_landlock=True,
 )
 
