@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from struct import Struct
+from typing import NamedTuple
 
 from kubeshark.pipeline.dissectors._text import text
 
@@ -33,15 +34,13 @@ class FormatError(Exception):
         super().__init__(f"{reason} at {offset}")
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(NamedTuple):
     name: str
     type: int
     rclass: int
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     name: str
     type: int
     rclass: int

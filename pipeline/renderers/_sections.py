@@ -74,12 +74,10 @@ def body(title: str, text: str, encoding: str, mime_type: str, selector: str = "
     """Return a body section, none for an empty body."""
     if not text:
         return ()
-    is_base64 = encoding == "base64"
-    return (
-        Section(
-            "body", title, body=text, encoding="base64" if is_base64 else "", mime_type=mime_type, selector=selector
-        ),
-    )
+    if encoding == "base64":  # KFL compares text
+        return (Section("body", title, body=text, encoding="base64", mime_type=mime_type),)
+    selector = selector if is_selectable(text) else ""
+    return (Section("body", title, body=text, mime_type=mime_type, selector=selector),)
 
 
 def hex_dump(title: str, data: bytes, selector: str = "") -> tuple[Section, ...]:

@@ -14,7 +14,7 @@ __all__ = ["render", "summarize"]
 PARTS = ("request", "response", "event", "data")
 
 
-@hookimpl
+@hookimpl(trylast=True)
 def summarize(entry: EntryView) -> dict[str, Any] | None:
     """Show the first two texts of the record: most protocols name a verb first and an object second."""
     texts = [
@@ -26,7 +26,7 @@ def summarize(entry: EntryView) -> dict[str, Any] | None:
     return cells(verb, equals(method, verb), what, equals(summary, what))
 
 
-@hookimpl
+@hookimpl(trylast=True)
 def render(entry: EntryView) -> Representation | None:
     document = entry.document()
     parts = {part: document[part] for part in PARTS if document.get(part)}
