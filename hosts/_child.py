@@ -29,13 +29,13 @@ MAX_TEXT = 400
 LANGUAGE_PACKAGES = {"c": "c", "cpp": "c", "go": "go", "js": "js"}
 
 
-def serve(folder: str, memory_mb: int, control: socket.socket, memory: int) -> None:
+def serve(folder: str, memory_mb: int, compiled: str, control: socket.socket, memory: int) -> None:
     """Run the plugin in `folder` until the control socket closes."""
     # Mapped now: later the descriptor cannot even be looked at, and the address space is full.
     request = memoryview(mmap.mmap(memory, REQUEST_BYTES, prot=mmap.PROT_READ))
     result = memoryview(mmap.mmap(memory, RESULT_BYTES, offset=REQUEST_BYTES))
     try:
-        instance = _load(Path(folder), memory_mb)
+        instance = _load(Path(folder), memory_mb, Path(compiled) if compiled else None)
     except (InstanceError, KubesharkError, OSError, MemoryError) as error:
         _say(control, FAILED, 0, str(error) or type(error).__name__)
         return
@@ -43,10 +43,10 @@ def serve(folder: str, memory_mb: int, control: socket.socket, memory: int) -> N
     _answer(instance, control, request, result)
 
 
-def _load(folder: Path, memory_mb: int) -> Instance:
+def _load(folder: Path, memory_mb: int, compiled: Path | None) -> Instance:
     manifest = read_manifest(folder)
     module = import_module(f"kubeshark.hosts.{LANGUAGE_PACKAGES[manifest.language]}._instance")
-    prepared = module.prepare(folder, manifest)
+    prepared = module.prepare(folder, manifest, compiled) if compiled else module.prepare(folder, manifest)
     confine(module.SANDBOX, memory_mb)
     instance: Instance = module.open_instance(prepared, manifest)
     seal(module.SANDBOX)

@@ -127,8 +127,10 @@ def the_zygote() -> Zygote:
 class Child:
     """One running plugin. Used by one thread at a time; after ChildError or `end` it is gone."""
 
-    def __init__(self, folder: Path, language: str, memory_mb: int, start_seconds: float) -> None:
-        """Start it; ChildError says why it would not."""
+    def __init__(
+        self, folder: Path, language: str, memory_mb: int, start_seconds: float, compiled: Path | None = None
+    ) -> None:
+        """Start it; ChildError says why it would not. `compiled` is for languages that are compiled once more here."""
         self._zygote = the_zygote()
         memory = os.memfd_create("kubeshark-batch", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -141,7 +143,13 @@ class Child:
             self.request = memoryview(mmap.mmap(memory, REQUEST_BYTES))
             self.result = memoryview(mmap.mmap(memory, RESULT_BYTES, offset=REQUEST_BYTES, prot=mmap.PROT_READ))
             reply = self._zygote.request(
-                {"do": "start", "folder": str(folder), "language": language, "memory_mb": memory_mb},
+                {
+                    "do": "start",
+                    "folder": str(folder.resolve()),
+                    "language": language,
+                    "memory_mb": memory_mb,
+                    "compiled": str(compiled.resolve()) if compiled else "",
+                },
                 (theirs.fileno(), memory),
             )
         except OSError as error:

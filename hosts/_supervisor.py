@@ -25,7 +25,7 @@ from kubeshark.extension_api._manifest import Manifest
 from kubeshark.hosts._children import Child, ChildError
 from kubeshark.hosts._isolate import PartFailedError, isolate
 
-from kubeshark.errors import PluginCrashed
+from kubeshark.errors import PluginCrashed, PluginRejected
 
 __all__ = ["PluginProcess", "PluginState", "PluginStatus", "Poison", "Supervision"]
 
@@ -50,6 +50,7 @@ class Supervision:
     max_backoff_s: float = 2.0
     recycle_cpu_s: float = 1800.0  # far below the child's RLIMIT_CPU
     check_every: int = 64  # calls between two looks at its memory and CPU
+    cache: Path | None = None  # for compiled WebAssembly; default ~/.cache/kubeshark
 
 
 class PluginState(Enum):
@@ -201,7 +202,12 @@ class PluginProcess:
             self._wait_backoff()
             self._starts += 1
             try:
-                child = Child(self.folder, self.manifest.language, self._memory_mb, self.supervision.start_s)
+                compiled = self._compiled()
+            except PluginRejected as error:
+                self._quarantine(error.message)
+                return False
+            try:
+                child = Child(self.folder, self.manifest.language, self._memory_mb, self.supervision.start_s, compiled)
             except ChildError as error:
                 self._count_crash(f"does not start: {error.reason}")
                 continue
@@ -216,6 +222,15 @@ class PluginProcess:
             self._state, self._reason = PluginState.RUNNING, ""
             return True
         return False
+
+    def _compiled(self) -> Path | None:
+        """Return native code for a WebAssembly module, made at its first start; None for other languages."""
+        if self.manifest.language != "go":
+            return None
+        from kubeshark.hosts.go._compiled import compiled_file  # wasmtime takes 0.1 s to import
+
+        cache = self.supervision.cache or Path.home() / ".cache" / "kubeshark"
+        return compiled_file(self.folder, self.manifest, cache / "wasm")
 
     def _wait_backoff(self) -> None:
         recent = self._recent_crashes()

@@ -71,7 +71,8 @@ def _run_child(parent: int, request: dict[str, Any], control: int, memory: int) 
     status = CHILD_FAILED
     try:
         die_with_parent(parent)
-        serve(request["folder"], request["memory_mb"], socket.socket(fileno=control), memory)
+        control_socket = socket.socket(fileno=control)
+        serve(request["folder"], request["memory_mb"], request["compiled"], control_socket, memory)
         status = 0
     finally:
         os._exit(status)

@@ -15,8 +15,9 @@ import tempfile
 from pathlib import Path
 
 import kubeshark.extension_api
-from kubeshark.errors import PluginError
 from kubeshark.extension_api._manifest import Manifest
+
+from kubeshark.errors import PluginError
 
 __all__ = ["CONSTANTS_NAME", "build", "constants", "find_go"]
 

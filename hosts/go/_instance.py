@@ -6,7 +6,7 @@ Invariants:
    memory is asked for anew after every call, because growing moves it.
 2. Every call has an epoch deadline; a thread advances the epoch while a call runs.
 3. After a trap the instance refuses to be called: it would still answer, from a broken state.
-4. `deserialize` runs native code as it is: only bytes that `precompile` made, kept by the embedding side, go in.
+4. `deserialize` takes native code as it is: only what `_compiled.py` made and the embedding side kept goes in.
 """
 
 from __future__ import annotations
@@ -22,17 +22,16 @@ from kubeshark.extension_api._manifest import Manifest
 from kubeshark.hosts._instance import InstanceError
 from kubeshark.hosts._sandbox import THREADS, Profile
 from kubeshark.hosts.go._calls import EXPORTS, bind
+from kubeshark.hosts.go._compiled import read_compiled
+from kubeshark.hosts.go._engine import MAX_MODULE_BYTES, new_engine
 from kubeshark.hosts.go._wasi import Exited, Wasi
-from wasmtime import Config, Engine, Func, Linker, Memory, Module, Store, Trap, TrapCode, WasmtimeError, _bindings
+from wasmtime import Engine, Func, Linker, Memory, Module, Store, Trap, TrapCode, WasmtimeError
 
-__all__ = ["SANDBOX", "GoInstance", "Prepared", "open_instance", "precompile", "prepare"]
+__all__ = ["SANDBOX", "GoInstance", "Prepared", "open_instance", "prepare"]
 
 TICK_SECONDS = 0.02
 START_SECONDS = 5.0  # for package initialisers: a small part of a second in practice
-STACK_BYTES = 512 << 10  # of WebAssembly frames; Go's own stacks are in linear memory
-MAX_MODULE_BYTES = 64 << 20  # Go's hello world is 1.5 MiB
-
-SANDBOX = Profile(syscalls={**THREADS}, threads=True, limits_address_space=False, overhead_mb=1024)
+SANDBOX = Profile(syscalls={**THREADS}, threads=True, limits_address_space=False, overhead_mb=64)
 
 _T = TypeVar("_T")
 
@@ -40,48 +39,31 @@ _T = TypeVar("_T")
 @dataclass(frozen=True, slots=True)
 class Prepared:
     engine: Engine
-    wasm: bytes
-    compiled: bytes | None  # what `precompile` returned for the same wasm, or None
+    wasm: bytes  # empty if there is native code
+    native: bytes
 
 
-def _engine() -> Engine:
-    config = Config()
-    config.epoch_interruption = True
-    config.max_wasm_stack = STACK_BYTES
-    config.wasm_threads = False
-    config.wasm_memory64 = False
-    config.parallel_compilation = False  # no threads in the sandbox but the ticker
-    # Images of memory are files in memory, which the sandbox does not let us write; wasmtime-py has no property for it.
-    _bindings.wasmtime_config_memory_init_cow_set(config.ptr(), False)
-    return Engine(config)
-
-
-def precompile(wasm: bytes) -> bytes:
-    """Return native code for `wasm`, for this machine and this wasmtime; cache it by the digest of `wasm`."""
+def prepare(folder: Path, manifest: Manifest, compiled: Path | None = None) -> Prepared:
+    """Read native code from a file that `compiled_file` named, or the module, which is then compiled (seconds)."""
     try:
-        return bytes(Module(_engine(), wasm).serialize())
-    except WasmtimeError as error:
-        raise InstanceError(f"not a WebAssembly module: {_one_line(str(error))}") from error
-
-
-def prepare(folder: Path, manifest: Manifest, *, compiled: bytes | None = None) -> Prepared:
-    """Read the module; `compiled` saves compiling it (about a second)."""
-    path = folder / manifest.entry
-    try:
-        with path.open("rb") as file:
+        if compiled is not None:
+            return Prepared(new_engine(), b"", read_compiled(compiled))
+        with (folder / manifest.entry).open("rb") as file:
             wasm = file.read(MAX_MODULE_BYTES + 1)
     except OSError as error:
         raise InstanceError(f"{manifest.entry} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise InstanceError(str(error)) from error
     if len(wasm) > MAX_MODULE_BYTES:
         raise InstanceError(f"{manifest.entry} is larger than {MAX_MODULE_BYTES:,} bytes")
-    return Prepared(_engine(), wasm, compiled)
+    return Prepared(new_engine(), wasm, b"")
 
 
 def open_instance(prepared: Prepared, manifest: Manifest) -> GoInstance:
-    """Compile (or take the compiled form) and start the module; its package initialisers run here."""
+    """Load or compile the module and start it; its package initialisers run here."""
     try:
-        if prepared.compiled is not None:
-            module = Module.deserialize(prepared.engine, prepared.compiled)
+        if prepared.native:
+            module = Module.deserialize(prepared.engine, prepared.native)
         else:
             module = Module(prepared.engine, prepared.wasm)
     except WasmtimeError as error:
@@ -223,8 +205,11 @@ class _Ticker:
             self._engine.increment_epoch()
             if not self._running:
                 self._busy.clear()
-                if self._running:  # a call began between these two lines
-                    self._busy.set()
+                self._wake_if_running()  # a call may have begun between these two lines
+
+    def _wake_if_running(self) -> None:
+        if self._running:
+            self._busy.set()
 
     def close(self) -> None:
         self._closed.set()

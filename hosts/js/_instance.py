@@ -17,13 +17,12 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from py_mini_racer import JSEvalException, JSOOMException, JSTimeoutException, MiniRacer
-
 from kubeshark.extension_api._frame import ABI_VERSION, REQUEST_BYTES, RESULT_BYTES
 from kubeshark.extension_api._manifest import Manifest
 from kubeshark.hosts._instance import InstanceError
 from kubeshark.hosts._sandbox import THREADS, Profile
 from kubeshark.hosts.js._evaluate import evaluate
+from py_mini_racer import JSEvalException, JSOOMException, JSTimeoutException, MiniRacer
 
 __all__ = ["SANDBOX", "JsInstance", "Prepared", "open_instance", "prepare"]
 
@@ -85,9 +84,8 @@ class JsInstance:
             "fields": [(row.name, row.type) for row in self._manifest.fields],
             "filters": [{"name": row.name, "parameters": len(row.parameters)} for row in self._manifest.filters],
         }
-        abi = self._evaluate(
-            f"var __ks_buffers = __ks.open({json.dumps(tables)}, {REQUEST_BYTES}, {RESULT_BYTES}); __ks.abi", START_SECONDS
-        )
+        opened = f"const __ks_buffers = __ks.open({json.dumps(tables)}, {REQUEST_BYTES}, {RESULT_BYTES}); __ks.abi"
+        abi = self._evaluate(opened, START_SECONDS)
         if abi != ABI_VERSION:
             raise InstanceError(f"the prelude speaks ABI {abi}, not {ABI_VERSION}")
         self._in = self._evaluate("__ks_buffers.in", START_SECONDS)

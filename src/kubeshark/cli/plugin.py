@@ -133,10 +133,7 @@ def _build(folder: Path, manifest: Manifest) -> None:
     elif manifest.language == "go":
         from kubeshark.hosts.go._build import build as build_go
 
-        module = build_go(folder, manifest, cache=Path.home() / ".cache" / "kubeshark" / "go")
-        entry = folder / manifest.entry
-        entry.parent.mkdir(parents=True, exist_ok=True)
-        entry.write_bytes(module)
+        build_go(folder, manifest, cache=Path.home() / ".cache" / "kubeshark" / "go")
     elif manifest.language == "js":
         from kubeshark.hosts.js._build import check
 
