@@ -18,13 +18,13 @@ Key = tuple[int, bytes, bytes, int, int]
 class Datagram:
     """One datagram, unfinished or whole."""
 
-    __slots__ = ("began_ns", "count", "head", "packet", "protocol", "spans", "total", "whole")
+    __slots__ = ("began_ns", "head", "missing", "packet", "protocol", "spans", "total", "whole")
 
     def __init__(self, began_ns: int) -> None:
         self.began_ns = began_ns
         self.spans = Spans()
-        self.count = 0  # bytes in spans
         self.total: int | None = None  # known from the first last fragment
+        self.missing = 0  # bytes below `total`, once that is known
         self.protocol = 0
         self.head: Walk | None = None  # of the first fragment with offset 0, stopped behind the fragment's header
         self.whole: bytes | None = None
@@ -37,8 +37,12 @@ class Datagram:
             return
         if not more and self.total is None:
             self.total = end
-        self.count += self.spans.add(offset, piece).new
-        if self.total is not None and self.count >= self.total and self.spans.reach(0) >= self.total:
+            self.missing = end - self.spans.count_below(end)
+        if self.total is None:
+            self.spans.add(offset, piece)
+            return
+        self.missing -= self.spans.add(offset, piece[: max(self.total - offset, 0)]).new
+        if not self.missing:
             self.whole = self.spans.join(self.total)
             self.spans.clear()
 

@@ -73,13 +73,9 @@ class Spans:
             return None
         return self.pieces[index][position - self.starts[index]]
 
-    def reach(self, position: int) -> int:
-        """Return where the bytes that begin at a position first end."""
-        for start, piece in zip(self.starts, self.pieces, strict=True):
-            if start > position:
-                break
-            position = max(position, start + len(piece))
-        return position
+    def count_below(self, end: int) -> int:
+        """Return how many bytes there are below a position."""
+        return sum(min(len(piece), max(end - start, 0)) for start, piece in zip(self.starts, self.pieces, strict=True))
 
     def join(self, end: int) -> bytes:
         """Return the bytes from 0 to `end`, which must all be there."""

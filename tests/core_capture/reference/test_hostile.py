@@ -66,9 +66,9 @@ def test_fragments_do_not_allocate() -> None:
 
 
 def test_tiny_fragments_take_no_quadratic_time() -> None:
-    """8,190 pieces of 8 bytes, backwards, without the last: none of them may look at all the others."""
+    """8,190 pieces of 8 bytes, backwards, most of them behind the end: none of them may look at all the others."""
     pieces = [ip(bytes(8), 17, identification=7, fragment=0x2000 | offset) for offset in range(8190, 0, -1)]
-    run(CORE, records(*pieces), RAW)
+    run(CORE, records(*pieces[:-3000], ip(bytes(8), 17, identification=7, fragment=3001), *pieces[-3000:]), RAW)
 
 
 def test_the_deepest_nesting() -> None:
