@@ -19,7 +19,7 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -139,25 +139,24 @@ def _load(path: Path) -> InstalledPlugin:
 
 def _files(folder: Path, plugin: str) -> list[str]:
     """Return the relative POSIX paths of all files, sorted; refuse links, special files and too many of them."""
-    found = list(_walk(folder, folder, plugin))
-    if len(found) > MAX_FILES:
-        raise PluginRejected(f"more than {MAX_FILES:,} files", plugin=plugin)
+    found: list[str] = []
+    folders = [folder]
+    for place in folders:  # grows while we go: no recursion over what somebody else made
+        for path in place.iterdir():
+            name = path.relative_to(folder).as_posix()
+            if path.name.startswith(".") or path.name == "__pycache__":
+                continue  # .git and the like are no part of a plugin
+            if path.is_symlink():
+                raise PluginRejected(f"{name} is a link", plugin=plugin, hint="put the file itself there")
+            if path.is_dir():
+                folders.append(path)
+            elif path.is_file():
+                found.append(name)
+            else:
+                raise PluginRejected(f"{name} is neither file nor folder", plugin=plugin)
+            if len(found) + len(folders) > MAX_FILES:
+                raise PluginRejected(f"has more than {MAX_FILES:,} files", plugin=plugin)
     return sorted(found)
-
-
-def _walk(folder: Path, root: Path, plugin: str) -> Iterator[str]:
-    for entry in os.scandir(folder):
-        if entry.name.startswith(".") or entry.name == "__pycache__":
-            continue  # .git and the like are no part of a plugin
-        name = Path(entry.path).relative_to(root).as_posix()
-        if entry.is_symlink():
-            raise PluginRejected(f"{name} is a link", plugin=plugin, hint="put the file itself there")
-        if entry.is_dir(follow_symlinks=False):
-            yield from _walk(Path(entry.path), root, plugin)
-        elif entry.is_file(follow_symlinks=False):
-            yield name
-        else:
-            raise PluginRejected(f"{name} is neither file nor folder", plugin=plugin)
 
 
 def _hash_file(path: Path) -> str:
