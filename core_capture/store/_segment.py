@@ -46,7 +46,7 @@ class Draft:
     node: str
     created: str  # RFC 3339
     link_type: int
-    data: bytes  # records
+    data: memoryview  # records
     ordinals: NDArray[Any]  # u8, ascending
     extras: Mapping[int, PacketExtra]  # by packet
     metadata: SourceMetadata  # `blocks` only those not in an earlier segment
