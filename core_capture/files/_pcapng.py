@@ -53,6 +53,7 @@ MAX_PROBLEMS = 100  # a file made of nothing but damaged sections ends here
 
 NS_PER_SECOND = 1_000_000_000
 MAX_SECONDS = 0xFFFF_FFFF
+MIN_TIME_NS, MAX_TIME_NS = -(1 << 63), (1 << 63) - 1  # years 1677 to 2262: beyond, a time is nonsense
 NO_DROP_COUNT = 0xFFFF
 RECORD_HEADER = struct.Struct("<IIII")
 
@@ -73,6 +74,9 @@ class _Layout:
     def __init__(self, order: str) -> None:
         self.order = order  # "<" or ">"
         self.word = struct.Struct(order + "I")
+        self.frame = struct.Struct(order + "II")  # type, length
+        self.version = struct.Struct(order + "4xHH")  # magic, major, minor
+        self.interface = struct.Struct(order + "HHI")  # link type, reserved, snaplen
         self.enhanced = struct.Struct(order + "IIIII")  # interface, time (high, low), captured, original
         self.obsolete = struct.Struct(order + "HHIIII")  # interface, drops, time (high, low), captured, original
 
@@ -85,11 +89,11 @@ LAYOUTS = {b"\x4d\x3c\x2b\x1a": _Layout("<"), b"\x1a\x2b\x3c\x4d": _Layout(">")}
 class _Clock:
     """What each packet of an interface needs to know about it."""
 
-    index: int  # in metadata.interfaces
     link_type: int
     snaplen: int
     units_per_second: int
     offset_ns: int
+    extra: PacketExtra  # of its ordinary packets; they share it
 
 
 @dataclass(slots=True)
@@ -120,7 +124,7 @@ class PcapngReader(FileReader):
         self._packets = 0
         self._kept_bytes = 0
         self._pending: dict[int, _Pending] = {}
-        self._readers: dict[int, Callable[[bytes], None]] = {
+        self._readers: dict[int, Callable[[int, int], None]] = {
             ENHANCED_PACKET: self._enhanced_packet,
             SIMPLE_PACKET: self._simple_packet,
             OBSOLETE_PACKET: self._obsolete_packet,
@@ -140,43 +144,40 @@ class PcapngReader(FileReader):
 
     def _read_blocks(self) -> int:
         """Read all whole blocks of the window; return where they end."""
-        data = self._data
+        data, size = self._data, len(self._data)
         position = 0
-        while not self._is_over and position + SECTION_START <= len(data):
-            length = self._block_length(position)
+        self._needed = 0
+        while position + SECTION_START <= size:
+            block_type, length = self._layout.frame.unpack_from(data, position)
+            if block_type == SECTION_HEADER:  # reads the same in both byte orders, its length does not
+                layout = LAYOUTS.get(data[position + 8 : position + SECTION_START])
+                if layout is None:
+                    self._end("a section has no byte-order mark", position)
+                    break
+                self._layout = layout
+                _, length = layout.frame.unpack_from(data, position)
+            if length < BLOCK_FRAME or length % 4 or length > MAX_BLOCK:
+                self._end(f"a block claims {length:,} bytes", position)
+                break
             end = position + length
-            if self._is_over or end > len(data):
+            if end > size:
                 self._needed = length
                 break
-            if data[end - 4 : end] != data[position + 4 : position + 8]:
+            if self._layout.word.unpack_from(data, end - 4)[0] != length:
                 self._end("the two lengths of a block differ", position)
                 break
-            (block_type,) = self._layout.word.unpack_from(data, position)
-            self._read_block(block_type, position, data[position + 8 : end - 4])
+            self._read_block(block_type, position + 8, end - 4)
             position = end
+            if self._is_over:
+                break
         return position
-
-    def _block_length(self, position: int) -> int:
-        """Return the length of the block at `position`; a section's first block says in which byte order it is."""
-        data = self._data
-        if data[position : position + 4] == SECTION_MAGIC:
-            layout = LAYOUTS.get(data[position + 8 : position + SECTION_START])
-            if layout is None:
-                self._end("a section has no byte-order mark", position)
-                return 0
-            self._layout = layout
-        (length,) = self._layout.word.unpack_from(data, position + 4)
-        if length < BLOCK_FRAME or length % 4 or length > MAX_BLOCK:
-            self._end(f"a block claims {length:,} bytes", position)
-            return 0
-        return int(length)
 
     def _end(self, message: str, position: int) -> None:
         self._is_over = True
         self._report(f"{message}: the rest cannot be read", position)
 
-    def _read_block(self, block_type: int, position: int, body: bytes) -> None:
-        """Read one block. Damage inside it ends its section."""
+    def _read_block(self, block_type: int, start: int, end: int) -> None:
+        """Read the block whose body lies from `start` to `end`. Damage inside it ends its section."""
         if block_type == SECTION_HEADER:
             self._is_skipping = False
         elif self._is_skipping:
@@ -184,62 +185,64 @@ class PcapngReader(FileReader):
         try:
             read = self._readers.get(block_type)
             if read is None:
-                self._keep(block_type, little_endian_body(block_type, body, self._layout.order))
+                self._keep(block_type, little_endian_body(block_type, self._data[start:end], self._layout.order))
             else:
-                read(body)
+                read(start, end)
         except Malformed as damage:
             self._is_skipping = True
-            self._report(f"{damage.message}: the rest of this section cannot be read", position)
+            self._report(f"{damage.message}: the rest of this section cannot be read", start - 8)
             self._is_over = len(self.problems) >= MAX_PROBLEMS
 
-    def _section_header(self, body: bytes) -> None:
+    def _section_header(self, start: int, end: int) -> None:
         self._section += 1
         self._clocks = []
-        if len(body) < SECTION_FIXED:
+        if end - start < SECTION_FIXED:
             raise Malformed("a section header cut short")
-        major, minor = struct.unpack_from(self._layout.order + "HH", body, 4)
+        major, minor = self._layout.version.unpack_from(self._data, start)
         if major != 1:
             raise Malformed(f"pcapng version {major}.{minor}, known is 1")
-        options = little_endian_options(SECTION_HEADER, body[SECTION_FIXED:], self._layout.order)
-        self._keep(SECTION_HEADER, options)
+        self._keep(SECTION_HEADER, self._options(SECTION_HEADER, start + SECTION_FIXED, end))
 
-    def _interface(self, body: bytes) -> None:
-        if len(body) < 8:
+    def _interface(self, start: int, end: int) -> None:
+        fixed = self._layout.interface
+        if end - start < fixed.size:
             raise Malformed("an interface description cut short")
-        if len(self.metadata.interfaces) >= MAX_INTERFACES:
+        index = len(self.metadata.interfaces)
+        if index >= MAX_INTERFACES:
             raise Malformed(f"more than {MAX_INTERFACES:,} interfaces")
-        link_type, _, snaplen = struct.unpack_from(self._layout.order + "HHI", body)
-        raw = little_endian_options(INTERFACE_DESCRIPTION, body[8:], self._layout.order)
+        link_type, _, snaplen = fixed.unpack_from(self._data, start)
+        raw = self._options(INTERFACE_DESCRIPTION, start + fixed.size, end)
         options = dict(reversed(split_options(raw)[0]))  # of repeated ones the first counts
         units = _units_per_second(options.get(OPT_TIME_RESOLUTION, b"\x06"))
         offset_s = int.from_bytes(options.get(OPT_TIME_OFFSET, b"")[:8], "little", signed=True)
-        self._clocks.append(_Clock(len(self.metadata.interfaces), link_type, snaplen, units, offset_s * NS_PER_SECOND))
         name = options.get(OPT_NAME, b"").rstrip(b"\0").decode(errors="replace")
         self.metadata.interfaces.append(Interface(link_type, snaplen, units, offset_s, self._section, name, raw))
+        self._clocks.append(_Clock(link_type, snaplen, units, offset_s * NS_PER_SECOND, PacketExtra(index)))
 
-    def _enhanced_packet(self, body: bytes) -> None:
+    def _enhanced_packet(self, start: int, end: int) -> None:
         fixed = self._layout.enhanced
-        if len(body) < fixed.size:
+        if end - start < fixed.size:
             raise Malformed("a packet block cut short")
-        interface, high, low, captured, original = fixed.unpack_from(body)
-        self._packet(ENHANCED_PACKET, interface, high << 32 | low, captured, original, body, fixed.size)
+        interface, high, low, captured, original = fixed.unpack_from(self._data, start)
+        self._packet(ENHANCED_PACKET, interface, high << 32 | low, captured, original, start + fixed.size, end)
 
-    def _obsolete_packet(self, body: bytes) -> None:
+    def _obsolete_packet(self, start: int, end: int) -> None:
         fixed = self._layout.obsolete
-        if len(body) < fixed.size:
+        if end - start < fixed.size:
             raise Malformed("a packet block cut short")
-        interface, drops, high, low, captured, original = fixed.unpack_from(body)
+        interface, drops, high, low, captured, original = fixed.unpack_from(self._data, start)
         # Its drop count goes where an enhanced packet block has it.
         more = b"" if drops == NO_DROP_COUNT else join_options([(OPT_DROP_COUNT, drops.to_bytes(8, "little"))])
-        self._packet(OBSOLETE_PACKET, interface, high << 32 | low, captured, original, body, fixed.size, more)
+        self._packet(OBSOLETE_PACKET, interface, high << 32 | low, captured, original, start + fixed.size, end, more)
 
-    def _simple_packet(self, body: bytes) -> None:
-        if len(body) < 4:
+    def _simple_packet(self, start: int, end: int) -> None:
+        fixed = self._layout.word
+        if end - start < fixed.size:
             raise Malformed("a packet block cut short")
-        (original,) = struct.unpack_from(self._layout.order + "I", body)
+        (original,) = fixed.unpack_from(self._data, start)
         snaplen = self._clocks[0].snaplen if self._clocks else 0
         captured = min(original, snaplen) if snaplen else original
-        self._packet(SIMPLE_PACKET, 0, None, captured, original, body, 4)
+        self._packet(SIMPLE_PACKET, 0, None, captured, original, start + fixed.size, end)
 
     def _packet(
         self,
@@ -248,36 +251,37 @@ class PcapngReader(FileReader):
         units: int | None,
         captured: int,
         original: int,
-        body: bytes,
         start: int,
+        end: int,
         more_options: bytes = b"",
     ) -> None:
-        """Add the packet whose bytes lie at `start` of `body`; `units` is its time in the interface's clock."""
+        """Add the packet at `start`, its options behind it up to `end`; `units` is its time in the interface's clock."""
         if interface >= len(self._clocks):
             raise Malformed(f"a packet on interface {interface:,}, which is not described")
-        if captured > len(body) - start or captured > MAX_CAPTURED:
-            raise Malformed(f"a packet claims {captured:,} bytes, its block has {len(body) - start:,}")
+        if captured > end - start or captured > MAX_CAPTURED:
+            raise Malformed(f"a packet claims {captured:,} bytes, its block has {end - start:,}")
         clock = self._clocks[interface]
-        options = more_options
-        options_at = start + padded(captured)
-        if options_at < len(body):
-            options += little_endian_options(block_type, body[options_at:], self._layout.order)
+        options = more_options + self._options(block_type, start + padded(captured), end)
         time_ns = 0 if units is None else units * NS_PER_SECOND // clock.units_per_second + clock.offset_ns
         seconds, nanoseconds = divmod(time_ns, NS_PER_SECOND)
-        is_odd = not 0 <= seconds <= MAX_SECONDS
-        if is_odd:
+        extra = clock.extra
+        if not 0 <= seconds <= MAX_SECONDS:
             seconds = nanoseconds = 0
+            extra = PacketExtra(extra.interface, options, min(max(time_ns, MIN_TIME_NS), MAX_TIME_NS), block_type)
+        elif options or block_type != ENHANCED_PACKET:
+            extra = PacketExtra(extra.interface, options, None, block_type)
         pending = self._pending.get(clock.link_type)
         if pending is None:
             pending = self._pending[clock.link_type] = _Pending()
-        if clock.index or options or is_odd or block_type != ENHANCED_PACKET:
-            pending.extras[len(pending.ordinals)] = PacketExtra(
-                clock.index, options, time_ns if is_odd else None, block_type
-            )
+        if extra is not clock.extra or extra.interface:
+            pending.extras[len(pending.ordinals)] = extra
         pending.ordinals.append(self._packets)
         pending.pieces.append(RECORD_HEADER.pack(seconds, nanoseconds, captured, original))
-        pending.pieces.append(body[start : start + captured])
+        pending.pieces.append(self._data[start : start + captured])
         self._packets += 1
+
+    def _options(self, block_type: int, start: int, end: int) -> bytes:
+        return little_endian_options(block_type, self._data[start:end], self._layout.order) if start < end else b""
 
     def _keep(self, block_type: int, body: bytes) -> None:
         self._kept_bytes += len(body) + KEPT_OVERHEAD

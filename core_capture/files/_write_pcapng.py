@@ -22,7 +22,6 @@ from kubeshark.core_capture.files._options import (
     SECTION_HEADER,
     SIMPLE_PACKET,
     join_options,
-    padded,
     split_options,
 )
 
@@ -32,6 +31,8 @@ NS_PER_SECOND = 1_000_000_000
 MAX_UNITS = (1 << 64) - 1
 DEFAULT_UNITS = 1_000_000  # per second, without if_tsresol
 RECORD_HEADER = struct.Struct("<IIII")
+FRAME, WORD = struct.Struct("<II"), struct.Struct("<I")  # of a block: type and length; length
+PACKET = struct.Struct("<IIIII")  # interface, time (high, low), captured, original
 END_OF_OPTIONS = bytes(4)
 UNKNOWN_LENGTH = -1
 OPT_APPLICATION = 4  # shb_userappl
@@ -69,20 +70,21 @@ class PcapngWriter:
         is over.
         """
         interface = self._metadata.interfaces[extra.interface]
-        self._advance(interface.section, ordinal)
-        self._describe_interfaces(extra.interface + 1)
+        if interface.section != self._section or self._next_block < len(self._metadata.blocks):
+            self._advance(interface.section, ordinal)
+        if extra.interface >= self._next_interface:
+            self._describe_interfaces(extra.interface + 1)
         seconds, nanoseconds, captured, original = RECORD_HEADER.unpack_from(record)
-        data = record[RECORD_HEADER.size :]
-        data += bytes(padded(captured) - captured)
-        limit = min(original, interface.snaplen or original)
         local = extra.interface - self._first_interface
-        if extra.block_type == SIMPLE_PACKET and local == 0 and captured == limit:
-            self._block(SIMPLE_PACKET, struct.pack("<I", original), data)
+        padding = bytes(-captured % 4)
+        is_simple = extra.block_type == SIMPLE_PACKET and local == 0
+        if is_simple and captured == min(original, interface.snaplen or original):
+            self._block(SIMPLE_PACKET, WORD.pack(original), record[RECORD_HEADER.size :], padding)
             return
         time_ns = seconds * NS_PER_SECOND + nanoseconds if extra.time_ns is None else extra.time_ns
         units = _clock_units(interface, time_ns)
-        fixed = struct.pack("<IIIII", local, units >> 32, units & 0xFFFF_FFFF, captured, original)
-        self._block(ENHANCED_PACKET, fixed, data, _ended(extra.options))
+        fixed = PACKET.pack(local, units >> 32, units & 0xFFFF_FFFF, captured, original)
+        self._block(ENHANCED_PACKET, fixed, record[RECORD_HEADER.size :], padding, _ended(extra.options))
 
     def close(self) -> None:
         """Write what remains of the metadata; `out` stays open."""
@@ -133,10 +135,11 @@ class PcapngWriter:
         self._next_interface = max(self._next_interface, end)
 
     def _block(self, block_type: int, *parts: bytes) -> None:
+        """Write a block whose body is `parts`, padded together."""
         body = b"".join(parts)
-        body += bytes(padded(len(body)) - len(body))
-        length = struct.pack("<I", len(body) + 12)
-        self._out.write(struct.pack("<I", block_type) + length + body + length)
+        padding = bytes(-len(body) % 4)
+        length = len(body) + len(padding) + 12
+        self._out.write(b"".join((FRAME.pack(block_type, length), body, padding, WORD.pack(length))))
 
 
 def merge_sources(sources: Sequence[SourceMetadata]) -> tuple[SourceMetadata, list[int]]:

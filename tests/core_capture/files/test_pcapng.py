@@ -75,11 +75,17 @@ def test_clock_resolutions(read, pcapng, order, resolution, units, time_ns) -> N
 @orders
 def test_clock_offset(read, pcapng, order, offset) -> None:
     file = pcapng(order).section()
-    file.interface(1, 0, (OFFSET, file.pack("q", offset))).packet(2_000_000, b"x").packet(2**63, b"y")
+    file.interface(1, 0, (OFFSET, file.pack("q", offset))).packet(2_000_000, b"x").packet(2**52, b"y")
     packets = read(file.data).packets
     assert packets[0].time_ns == (offset + 2) * 10**9
-    assert packets[1].time_ns == offset * 10**9 + 2**63 * 1000
+    assert packets[1].time_ns == offset * 10**9 + 2**52 * 1000
     assert packets[1].extra.time_ns is not None
+
+
+@pytest.mark.parametrize(("offset", "time_ns"), [(2**63 - 1, 2**63 - 1), (-(2**63), -(2**63))])
+def test_times_beyond_64_bits_of_nanoseconds_end_there(read, pcapng, offset, time_ns) -> None:
+    file = pcapng().section()
+    assert read(file.interface(1, 0, (OFFSET, file.pack("q", offset))).packet(1, b"x").data).packets[0].time_ns == time_ns
 
 
 def test_interleaved_link_types_keep_their_order(read, pcapng) -> None:
