@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from kubeshark.core_capture._columns import NO_FLOW, Core, Decoded, FlowBit, FlowStreams, PacketBit
+from kubeshark.core_capture._columns import NO_FLOW, PACKET, Core, Decoded, FlowBit, FlowStreams, PacketBit
 
 ETHERNET, RAW = 1, 101
 A, B = "10.0.0.1", "10.0.0.2"
@@ -122,34 +122,29 @@ def ends(flow: Any) -> tuple[str, int, str, int]:
 
 def check_decoded(decoded: Decoded) -> None:
     """Assert what holds for every Decoded, whatever the bytes were."""
-    packets, flows, data = decoded.packets, decoded.flows, memoryview(decoded.data)
-    assert decoded.end <= len(data)
-    record_ends = [*packets["offset"].tolist(), decoded.end][1:]
-    arena_of = {int(row["packet"]): row for row in decoded.arena_index}
-    assert len(arena_of) == len(decoded.arena_index)
-    for index, (row, record_end) in enumerate(zip(packets, record_ends, strict=True)):
-        if row["flow"] == NO_FLOW:
-            assert not any(int(row[name]) for name in row.dtype.names if name not in ("time_ns", "offset", "flow"))
-            continue
-        assert row["flow"] < len(flows)
-        flow = flows[row["flow"]]
-        assert not flow["bits"] & FlowBit.CARRIER
-        assert flow["transport"] == row["transport"]
-        assert flow["first_packet"] <= index
-        assert flow["first_ns"] <= row["time_ns"] <= flow["last_ns"]
-        if row["bits"] & PacketBit.ARENA:
-            limit = int(arena_of.pop(index)["length"])
-        else:
-            limit = int(record_end) - int(row["offset"])
-        assert row["transport_offset"] <= row["payload_offset"]
-        assert int(row["payload_offset"]) + int(row["payload_length"]) <= limit
-        assert len(decoded.payload(index)) == row["payload_length"]
-    assert not arena_of
-    if len(decoded.arena_index):
-        arena_ends = decoded.arena_index["offset"].astype(int) + decoded.arena_index["length"]
-        assert decoded.arena_index["offset"].tolist() == [0, *arena_ends[:-1].tolist()]
-        assert arena_ends[-1] == len(decoded.arena)
-    counted = np.bincount(packets["flow"][packets["flow"] != NO_FLOW].astype(int), minlength=len(flows))
+    packets, flows = decoded.packets, decoded.flows
+    assert decoded.end <= len(decoded.data)
+    ends_at = np.append(packets["offset"], decoded.end)[1:].astype(np.int64)
+    has_flow = packets["flow"] != NO_FLOW
+    for name in set(PACKET.names or ()) - {"time_ns", "offset", "flow"}:
+        assert not packets[name][~has_flow].any()
+    rows = packets[has_flow]
+    assert (rows["flow"] < len(flows)).all()
+    own = flows[rows["flow"]]
+    assert not (own["bits"] & FlowBit.CARRIER).any()
+    assert (own["transport"] == rows["transport"]).all()
+    assert (own["first_packet"] <= np.flatnonzero(has_flow)).all()
+    assert ((own["first_ns"] <= rows["time_ns"]) & (rows["time_ns"] <= own["last_ns"])).all()
+    room = ends_at - packets["offset"]
+    in_arena = np.flatnonzero(packets["bits"] & PacketBit.ARENA)
+    assert decoded.arena_index["packet"].tolist() == in_arena.tolist()
+    room[in_arena] = decoded.arena_index["length"]
+    assert (packets["transport_offset"] <= packets["payload_offset"]).all()
+    assert (packets["payload_offset"].astype(np.int64) + packets["payload_length"] <= room).all()
+    arena_ends = decoded.arena_index["length"].cumsum()
+    assert decoded.arena_index["offset"].tolist() == [0, *arena_ends.tolist()][: len(arena_ends)]
+    assert len(decoded.arena) == (arena_ends[-1] if len(arena_ends) else 0)
+    counted = np.bincount(rows["flow"].astype(np.int64), minlength=len(flows))
     ordinary = (flows["bits"] & FlowBit.CARRIER) == 0
     assert counted[ordinary].tolist() == flows["packets"][ordinary].sum(axis=1).tolist()
     assert (np.diff(flows["first_packet"].astype(int)) >= 0).all()

@@ -80,19 +80,23 @@ def test_rows_are_ordered_by_first_packet_and_vlan_is_that_of_the_first() -> Non
     assert table["vlan"].tolist() == [3, 4]
 
 
+CLIENTS = {
+    "the sender of SYN": (1, [tcp(flags="S", **SERVER)]),
+    "the sender of the first SYN": (1, [tcp(flags="S", **SERVER), tcp(flags="S", **CLIENT)]),
+    "the receiver of SYN and ACK": (1, [tcp(flags="SA", **CLIENT)]),
+    "SYN before SYN and ACK": (1, [tcp(flags="SA", **SERVER), tcp(flags="S", **SERVER)]),
+    "a SYN with RST is none": (0, [tcp(flags="SR", **SERVER)]),
+    "the port below 1024 is the server's": (0, [tcp(**SERVER)]),
+    "a known port is the server's": (1, [udp(ports=(6379, 40000))]),
+    "two known ports: the first sender": (1, [udp(ports=(5353, 5353), ends=(B, A))]),
+    "no known port: the first sender": (1, [udp(ports=(40000, 50000), ends=(B, A))]),
+}
+
+
 @pytest.mark.parametrize(
     ("client", "packets"),
-    {
-        "the sender of SYN": (1, [tcp(flags="S", **SERVER)]),
-        "the sender of the first SYN": (1, [tcp(flags="S", **SERVER), tcp(flags="S", **CLIENT)]),
-        "the receiver of SYN and ACK": (1, [tcp(flags="SA", **CLIENT)]),
-        "SYN before SYN and ACK": (1, [tcp(flags="SA", **SERVER), tcp(flags="S", **SERVER)]),
-        "a SYN with RST is none": (0, [tcp(flags="SR", **SERVER)]),
-        "the port below 1024 is the server's": (0, [tcp(**SERVER)]),
-        "a known port is the server's": (1, [udp(ports=(6379, 40000))]),
-        "two known ports: the first sender": (1, [udp(ports=(5353, 5353), ends=(B, A))]),
-        "no known port: the first sender": (1, [udp(ports=(40000, 50000), ends=(B, A))]),
-    }.values(),
+    CLIENTS.values(),
+    ids=CLIENTS,
 )
 def test_client(client: int, packets: list[bytes]) -> None:
     assert flows(*packets)["client"].tolist() == [client]

@@ -88,29 +88,33 @@ def test_every_cut_is_survived(link_type: int, frame: bytes) -> None:
         run(CORE, records(frame[:length]), link_type)
 
 
+WITHOUT_FLOW = {
+    "ARP": (1, ethernet(0x0806, bytes(28))),
+    "PPPoE discovery": (1, ethernet(0x8863, b"\x11\x09" + bytes(20))),
+    "PPPoE of another code": (1, ethernet(0x8864, b"\x11\x09\0\0\0\x30\0\x21" + IPV4)),
+    "spanning tree": (1, ethernet(38, b"\x42\x42\x03" + bytes(35))),
+    "SNAP of another organisation": (1, ethernet(8 + len(IPV4), b"\xaa\xaa\x03\0\0\x0c\x08\0" + IPV4)),
+    "MPLS without bottom": (1, ethernet(0x8847, label(16, False) * 4)),
+    "MPLS associated channel": (1, ethernet(0x8847, label(16, True) + b"\x10\0\0\x21" + IPV4)),
+    "netlink": (113, b"\0\0\x03\x38\0\6" + bytes(8) + b"\x08\0" + IPV4),
+    "802.11 protected": (105, b"\x08\x41" + bytes(22) + SNAP + b"\x08\0" + IPV4),
+    "802.11 without data": (105, b"\x48\x01" + bytes(22) + SNAP + b"\x08\0" + IPV4),
+    "802.11 A-MSDU": (105, b"\x88\x01" + bytes(22) + b"\x80\0" + SNAP + b"\x08\0" + IPV4),
+    "802.11 beacon": (105, b"\x80\0" + bytes(22) + SNAP + b"\x08\0" + IPV4),
+    "ARCNET, split": (129, b"\1\2\0\0\xd4\1\0\1" + IPV4),
+    "NFLOG without payload": (239, b"\2\0\0\0\x00\0\x0a\0" + IPV4),
+    "PKTAP of an unknown link type": (258, struct.pack("<III", 12, 1, 999) + IPV4),
+    "CAN": (227, IPV4),
+    "unknown link type": (65000, IPV4),
+    "wrong version": (228, IPV6),
+    "nothing": (1, b""),
+}
+
+
 @pytest.mark.parametrize(
     ("link_type", "frame"),
-    {
-        "ARP": (1, ethernet(0x0806, bytes(28))),
-        "PPPoE discovery": (1, ethernet(0x8863, b"\x11\x09" + bytes(20))),
-        "PPPoE of another code": (1, ethernet(0x8864, b"\x11\x09\0\0\0\x30\0\x21" + IPV4)),
-        "spanning tree": (1, ethernet(38, b"\x42\x42\x03" + bytes(35))),
-        "SNAP of another organisation": (1, ethernet(8 + len(IPV4), b"\xaa\xaa\x03\0\0\x0c\x08\0" + IPV4)),
-        "MPLS without bottom": (1, ethernet(0x8847, label(16, False) * 4)),
-        "MPLS associated channel": (1, ethernet(0x8847, label(16, True) + b"\x10\0\0\x21" + IPV4)),
-        "netlink": (113, b"\0\0\x03\x38\0\6" + bytes(8) + b"\x08\0" + IPV4),
-        "802.11 protected": (105, b"\x08\x41" + bytes(22) + SNAP + b"\x08\0" + IPV4),
-        "802.11 without data": (105, b"\x48\x01" + bytes(22) + SNAP + b"\x08\0" + IPV4),
-        "802.11 A-MSDU": (105, b"\x88\x01" + bytes(22) + b"\x80\0" + SNAP + b"\x08\0" + IPV4),
-        "802.11 beacon": (105, b"\x80\0" + bytes(22) + SNAP + b"\x08\0" + IPV4),
-        "ARCNET, split": (129, b"\1\2\0\0\xd4\1\0\1" + IPV4),
-        "NFLOG without payload": (239, b"\2\0\0\0\x00\0\x0a\0" + IPV4),
-        "PKTAP of an unknown link type": (258, struct.pack("<III", 12, 1, 999) + IPV4),
-        "CAN": (227, IPV4),
-        "unknown link type": (65000, IPV4),
-        "wrong version": (228, IPV6),
-        "nothing": (1, b""),
-    }.values(),
+    WITHOUT_FLOW.values(),
+    ids=WITHOUT_FLOW,
 )
 def test_no_flow(link_type: int, frame: bytes) -> None:
     decoded, _ = run(CORE, records(frame), link_type)

@@ -124,20 +124,24 @@ def test_a_length_too_small_to_be_true_leaves_the_ports(packet: bytes) -> None:
     assert (flow["bytes"].sum(), flow["bits"]) == (0, 0)
 
 
+UNREADABLE = {
+    "IPv4 cut": udp()[:19],
+    "IPv4 header length": b"\x44" + udp()[1:],
+    "IPv4 options cut": b"\x4f" + udp()[1:30],
+    "IPv4 total length": ip(udp_header(b"", 1, 2), 17, length=19),
+    "IPv6 cut": udp(ends=(A6, B6))[:39],
+    "TCP cut": tcp()[:39],
+    "UDP cut": udp()[:27],
+    "SCTP cut": ip(bytes(11), 132),
+    "extension header cut": ip(b"\x11\1" + bytes(6), 0, A6, B6),
+    "AH cut": ip(b"\x11\4" + bytes(8), 51),
+}
+
+
 @pytest.mark.parametrize(
     "packet",
-    {
-        "IPv4 cut": udp()[:19],
-        "IPv4 header length": b"\x44" + udp()[1:],
-        "IPv4 options cut": b"\x4f" + udp()[1:30],
-        "IPv4 total length": ip(udp_header(b"", 1, 2), 17, length=19),
-        "IPv6 cut": udp(ends=(A6, B6))[:39],
-        "TCP cut": tcp()[:39],
-        "UDP cut": udp()[:27],
-        "SCTP cut": ip(bytes(11), 132),
-        "extension header cut": ip(b"\x11\1" + bytes(6), 0, A6, B6),
-        "AH cut": ip(b"\x11\4" + bytes(8), 51),
-    }.values(),
+    UNREADABLE.values(),
+    ids=UNREADABLE,
 )
 def test_unreadable(packet: bytes) -> None:
     assert decode(packet)[1] is None

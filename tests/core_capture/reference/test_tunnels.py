@@ -98,26 +98,30 @@ def test_over_udp_the_outer_flow_is_a_carrier(tunnel: Tunnel, packet: bytes) -> 
     assert bytes(decoded.payload(1)) == b"inside"
 
 
-@pytest.mark.parametrize("packet", [packet for _, packet in (IP_TUNNELS | UDP_TUNNELS).values()])
-def test_every_cut_is_survived(packet: bytes) -> None:
+@pytest.mark.parametrize(("_", "packet"), (IP_TUNNELS | UDP_TUNNELS).values(), ids=IP_TUNNELS | UDP_TUNNELS)
+def test_every_cut_is_survived(_: Tunnel, packet: bytes) -> None:
     for length in range(len(packet)):
         run(CORE, records(packet[:length]), RAW)
 
 
+ORDINARY = {
+    "VXLAN without I": over_udp(4789, bytes(8), FRAME),
+    "VXLAN with ARP": over_udp(4789, b"\x08" + bytes(7), ethernet(0x0806, bytes(28))),
+    "VXLAN with damage": over_udp(4789, b"\x08" + bytes(7), FRAME[:40]),
+    "VXLAN-GPE of NSH": over_udp(4790, b"\x0c\0\0\4" + bytes(4), INNER),
+    "Geneve of another version": over_udp(6081, b"\x40\0\x08\0" + bytes(4), INNER),
+    "Teredo longer than it is": over_udp(3544, b"", INNER6[:-1]),
+    "GTP-U echo": over_udp(2152, b"\x32\x01" + bytes(10), b""),
+    "GTP-U with an extension of length 0": over_udp(2152, b"\x34\xff\0\x20" + bytes(7) + b"\x85\0\0\0\0", INNER),
+    "L2TP control": over_udp(1701, b"\xc8\x02\0\x0c" + bytes(8), b""),
+    "DNS from a tunnel's port": udp(b"\x12\x34\1\0\0\1" + bytes(6) + b"\3www\0\0\1\0\1", (4789, 53)),
+}
+
+
 @pytest.mark.parametrize(
     "packet",
-    {
-        "VXLAN without I": over_udp(4789, bytes(8), FRAME),
-        "VXLAN with ARP": over_udp(4789, b"\x08" + bytes(7), ethernet(0x0806, bytes(28))),
-        "VXLAN with damage": over_udp(4789, b"\x08" + bytes(7), FRAME[:40]),
-        "VXLAN-GPE of NSH": over_udp(4790, b"\x0c\0\0\4" + bytes(4), INNER),
-        "Geneve of another version": over_udp(6081, b"\x40\0\x08\0" + bytes(4), INNER),
-        "Teredo longer than it is": over_udp(3544, b"", INNER6[:-1]),
-        "GTP-U echo": over_udp(2152, b"\x32\x01" + bytes(10), b""),
-        "GTP-U with an extension of length 0": over_udp(2152, b"\x34\xff\0\x20" + bytes(7) + b"\x85\0\0\0\0", INNER),
-        "L2TP control": over_udp(1701, b"\xc8\x02\0\x0c" + bytes(8), b""),
-        "DNS from a tunnel's port": udp(b"\x12\x34\1\0\0\1" + bytes(6) + b"\3www\0\0\1\0\1", (4789, 53)),
-    }.values(),
+    ORDINARY.values(),
+    ids=ORDINARY,
 )
 def test_otherwise_it_is_an_ordinary_udp_packet(packet: bytes) -> None:
     decoded, _ = run(CORE, records(packet), RAW)
