@@ -61,7 +61,11 @@ class ReferenceCore:
         )
 
     def assemble(self, decoded: Decoded, flows: Sequence[int] | NDArray[Any]) -> list[FlowStreams]:
-        """Reassemble these flows, in the given order. Holds the streams and one copy of their packets' payload."""
+        """Reassemble these flows, in the given order; sorts all packets once a call, so ask for many flows at once.
+
+        Holds the streams and a copy of their payload. A stream is at most its captured bytes and 64 zeros for each of
+        them beyond the first 64 KiB of zeros (`_limits`).
+        """
         packets = decoded.packets
         by_flow = np.lexsort((packets["time_ns"], packets["flow"]))  # stable: then by index
         sorted_flows = packets["flow"][by_flow]
