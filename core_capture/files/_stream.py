@@ -28,12 +28,14 @@ MAGIC_BYTES = 4
 
 
 class ByteStream(Protocol):
-    @property
-    def bytes_read(self) -> int:
-        """How much of the source was read, as it is stored."""
+    """A source of bytes: `read` gives `size` bytes, fewer only before the end or damage, b"" at the end.
 
-    def read(self, size: int) -> bytes:
-        """Return `size` bytes, fewer only before the end or damage, b"" at the end; raise InputError for damage."""
+    Damage raises InputError, once everything before it was given out.
+    """
+
+    @property
+    def bytes_read(self) -> int: ...  # of the source as stored
+    def read(self, size: int) -> bytes: ...
 
 
 class _Decoder(Protocol):
