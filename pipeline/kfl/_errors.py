@@ -6,6 +6,8 @@ from kubeshark.errors import UsageError
 
 __all__ = ["KflError", "PlacedError", "line_and_column", "text_error"]
 
+MAX_MESSAGE = 160
+
 PICTURE_WIDTH = 100
 """Columns of a long source line that the picture shows, around the caret."""
 
@@ -38,8 +40,18 @@ def text_error(text: str, offset: int, message: str, *, hint: str = "") -> KflEr
     line, column = line_and_column(text, offset)
     start = offset - (column - 1)
     end = text.find("\n", start)
-    source = "".join(c if c.isprintable() else " " for c in text[start : end if end >= 0 else len(text)])
+    source = _printable(text[start : end if end >= 0 else len(text)])
     skip = max(0, column - 1 - PICTURE_WIDTH // 2)
     shown = source[skip : skip + PICTURE_WIDTH]
     picture = f"{shown}\n{' ' * (column - 1 - skip)}^"
-    return KflError(f"line {line}, column {column}: {message}", hint=hint, line=line, column=column, picture=picture)
+    words = f"line {line}, column {column}: {_short(message)}"
+    return KflError(words, hint=_short(hint), line=line, column=column, picture=picture)
+
+
+def _short(message: str) -> str:
+    """One line for a terminal, whatever names and literals the text put into it."""
+    return _printable(message if len(message) <= MAX_MESSAGE else f"{message[:MAX_MESSAGE]}…")
+
+
+def _printable(text: str) -> str:
+    return "".join(char if char.isprintable() else " " for char in text)

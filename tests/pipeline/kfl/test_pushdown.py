@@ -125,7 +125,7 @@ def compiled(text: str) -> CompiledFilter:
     return compile_filter(text, now_ns=NOW_NS, flag_transports=FLAG_TRANSPORTS)
 
 
-@settings(max_examples=400, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=300, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(expressions, flows_with_entries())
 def test_nothing_is_lost_and_exact_is_exact(text: str, case: tuple[np.ndarray[Any, Any], list[dict[str, Any]]]) -> None:
     row, entries = case
