@@ -1,7 +1,6 @@
 """Build script of the C core, run by setuptools (`cffi_modules` in setup.py).
 
 Run by hand it builds the extension in place, beside the Python modules: `python core_capture/native/build_core.py`.
-The C files are one translation unit: the decoder's hot loop crosses them, and no linker option is needed to inline it.
 """
 
 from __future__ import annotations
@@ -12,13 +11,12 @@ from pathlib import Path
 import cffi
 
 HERE = Path(__file__).resolve().parent
-UNITS = ("records.c", "flows.c", "link.c", "tunnels.c", "network.c", "fragments.c", "decode.c", "spans.c", "streams.c")
 
 ffibuilder = cffi.FFI()
 ffibuilder.cdef((HERE / "core_api.h").read_text(encoding="ascii"))
 ffibuilder.set_source(
     "kubeshark.core_capture._core_native",
-    "".join(f'#include "{unit}"\n' for unit in UNITS),
+    '#include "core.c"',
     include_dirs=[str(HERE)],
     depends=[f"core_capture/native/{path.name}" for path in sorted(HERE.glob("*.[ch]"))],
     extra_compile_args=["-O3", "-std=c11"],

@@ -312,7 +312,7 @@ static kc_status decode_slowly(kc_decoder *decoder, const uint8_t *data, size_t 
         }
         const fragment_entry *entry = &store->entries[decoder->next_entry++];
         found = &entry->found;
-        carriers = store->carriers + entry->first_carrier;
+        carriers = found->carrier_count ? store->carriers + entry->first_carrier : NULL;
         is_shadow = entry->is_shadow;
     }
     if (found->version == 0) return KC_OK;

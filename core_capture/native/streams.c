@@ -3,10 +3,9 @@
 #include "layers.h"
 #include "spans.h"
 
-#define MAX_DISTANCE ((int64_t)1 << 30)     /* from the highest byte seen: the largest window there is (RFC 7323 §2.3) */
-#define MAX_GAP_FILL ((uint64_t)1 << 20)    /* zeros for one gap; more would let one forged number allocate memory */
-#define GAP_FILL_BASE ((uint64_t)1 << 16)   /* zeros a direction may hold in all: this, */
-#define GAP_FILL_PER_BYTE 64u               /* and so many for each byte captured (96 of 1,500 bytes kept: 15) */
+#define MAX_GAP_FILL ((uint64_t)1 << 20)     /* zeros for one gap; more would let one forged number allocate memory */
+#define GAP_FILL_BASE ((uint64_t)1 << 16)    /* zeros a direction may hold in all: this, */
+#define GAP_FILL_PER_BYTE 64u                /* and so many for each byte captured (96 of 1,500 bytes kept: 15) */
 #define MAX_STREAM_BYTES ((uint64_t)1 << 30) /* of one direction, zeros included */
 
 #define FLAG_FIN 0x01u
@@ -45,6 +44,7 @@ typedef struct {
     uint32_t base; /* sequence number of position 0 */
     bool has_syn;  /* then bytes below position 0 are dropped */
     bool has_fin;
+    int64_t last; /* end of the segment before */
     int64_t high; /* highest end so far */
     int64_t fin;  /* where the first FIN says the side ends */
     uint64_t placed;
@@ -113,12 +113,9 @@ static bool sort_by_time(const kc_packet *packets, uint32_t *own, size_t count) 
     return true;
 }
 
-/* Unwrap a sequence number around the highest byte seen; false if it is too far away to be true. */
-static bool unwrap(const side_state *side, uint32_t seq, int64_t *position) {
-    int64_t distance = (int32_t)(seq - side->base - (uint32_t)(uint64_t)side->high);
-    if (distance > MAX_DISTANCE || distance < -MAX_DISTANCE) return false;
-    *position = side->high + distance;
-    return true;
+/* Unwrap a sequence number around the segment before: one forged number misleads nobody but itself. */
+static int64_t unwrap(const side_state *side, uint32_t seq) {
+    return side->last + (int32_t)(seq - side->base - (uint32_t)(uint64_t)side->last);
 }
 
 /* RFC 9293 §3.8.4: a probe may carry one byte of garbage that was acknowledged before. */
@@ -131,7 +128,8 @@ static bool is_keep_alive(const span_list *spans, const side_state *side, const 
 /* Place one segment. False without memory. */
 static bool place_segment(span_list *spans, side_state *side, const kc_packet *row, uint32_t packet, const uint8_t *payload) {
     span piece = {.bytes = payload, .length = row->payload_length, .packet = packet};
-    if (!unwrap(side, row->seq + (row->flags & FLAG_SYN ? 1 : 0), &piece.start)) return true;
+    piece.start = unwrap(side, row->seq + (row->flags & FLAG_SYN ? 1 : 0));
+    if (piece.length) side->last = piece.start + piece.length;
     if ((row->flags & FLAG_FIN) && !side->has_fin) {
         side->has_fin = true;
         side->fin = piece.start + piece.length;

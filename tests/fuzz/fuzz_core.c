@@ -1,0 +1,157 @@
+/* Fuzzes the whole C core: any bytes as records of any link type, decoded, reassembled and gathered.
+ *
+ * Input: a pcap file (its link type is used), or a byte that chooses a link type and then records. Built by run_core.sh:
+ * with clang as a libFuzzer target, else with gcc and the driver at the end, which mutates the files it is given.
+ */
+#include "core.c"
+
+#include <stdio.h>
+
+#define PCAP_HEADER 24u
+
+static const uint8_t seed[32] = "a fuzzer wants the same each run";
+
+static void check(bool condition) {
+    if (!condition) abort();
+}
+
+static void *allocate(size_t count, size_t size) {
+    void *memory = malloc(count * size + 1);
+    check(memory != NULL);
+    return memory;
+}
+
+/* Reassemble every flow; whatever is promised about the arrays must hold. */
+static void fuzz_streams(const kc_decoded *decoded) {
+    uint64_t *wanted = allocate(decoded->flow_count, sizeof *wanted);
+    for (size_t i = 0; i < decoded->flow_count; i++) wanted[i] = decoded->flow_count - 1 - i;
+    kc_streams *streams = kc_streams_new();
+    check(streams && kc_streams_plan(streams, decoded, wanted, decoded->flow_count) == KC_OK);
+    kc_stream_counts counts;
+    kc_streams_counts(streams, &counts);
+    uint64_t *starts = allocate(decoded->flow_count + 1, sizeof *starts);
+    uint32_t *packets = allocate(counts.packets, sizeof *packets);
+    kc_side *sides = allocate(counts.sides, sizeof *sides);
+    uint64_t *chunk_starts = allocate(counts.chunks, sizeof *chunk_starts);
+    uint32_t *chunk_packets = allocate(counts.chunks, sizeof *chunk_packets);
+    kc_gap *gaps = allocate(counts.gaps, sizeof *gaps);
+    uint8_t *data = allocate(counts.data_bytes, 1);
+    check(kc_streams_take(streams, decoded, starts, packets, sides, chunk_starts, chunk_packets, gaps, data) == KC_OK);
+    uint64_t end = 0;
+    for (size_t i = 0; i < counts.sides; i++) {
+        check(sides[i].data_start == end);
+        end += sides[i].data_length;
+    }
+    check(end == counts.data_bytes && starts[decoded->flow_count] == counts.packets);
+    kc_streams_free(streams);
+    free(wanted), free(starts), free(packets), free(sides), free(chunk_starts), free(chunk_packets), free(gaps), free(data);
+}
+
+static void fuzz_decode(const uint8_t *data, size_t length, uint32_t link_type, size_t step) {
+    kc_decoder *decoder = kc_decoder_new(seed, link_type);
+    check(decoder != NULL);
+    kc_packet *packets = NULL;
+    size_t capacity = 0;
+    kc_status status;
+    do { /* rows are given out piece by piece, exactly, so that one too many is seen */
+        capacity += step;
+        packets = realloc(packets, capacity * sizeof *packets);
+        check(packets != NULL);
+        status = kc_decode(decoder, data, length, packets, capacity);
+    } while (status == KC_FULL);
+    check(status == KC_OK);
+    kc_counts counts;
+    kc_decoder_counts(decoder, &counts);
+    kc_flow *flows = allocate(counts.flows, sizeof *flows);
+    uint8_t *arena = allocate(counts.arena_bytes, 1);
+    kc_arena_entry *arena_index = allocate(counts.arena_entries, sizeof *arena_index);
+    kc_decoder_take(decoder, flows, arena, arena_index);
+    kc_decoder_free(decoder);
+    const kc_decoded decoded = {data,          length,  arena,          counts.arena_bytes, arena_index, counts.arena_entries,
+                                packets, counts.packets, flows, counts.flows};
+    for (size_t i = 0; i < counts.packets; i++) {
+        const uint8_t *payload;
+        check(payload_of(&decoded, (uint32_t)i, &payload));
+        check(packets[i].flow == KC_NO_FLOW || packets[i].flow < counts.flows);
+    }
+    fuzz_streams(&decoded);
+    free(packets), free(flows), free(arena), free(arena_index);
+}
+
+static void fuzz_records(const uint8_t *data, size_t length) {
+    size_t position = 0, count = 0, size = 0, end, converted;
+    size_t capacity = length / KC_RECORD_HEADER;
+    uint64_t *offsets = allocate(capacity, sizeof *offsets), *order = allocate(capacity, sizeof *order);
+    check(kc_offsets(data, length, &position, offsets, capacity, &count) == KC_OK);
+    for (size_t i = 0; i < count; i++) order[i] = count - 1 - i;
+    check(kc_gather_size(data, length, offsets, count, order, count, &size) == KC_OK && size == position);
+    uint8_t *out = allocate(size, 1);
+    check(kc_gather(data, length, offsets, count, order, count, out, size) == KC_OK);
+    free(out);
+    if (count) offsets[0] = length; /* no record: must be refused, not read */
+    check(count == 0 || kc_gather_size(data, length, offsets, count, order, count, &size) == KC_BAD_INPUT);
+    uint8_t *copy = allocate(length, 1);
+    if (length) memcpy(copy, data, length);
+    kc_convert(copy, length, length & 1, 1000, &end, &converted);
+    check(end <= length);
+    free(copy), free(offsets), free(order);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length) {
+    static const uint32_t link_types[] = {1,   0,   8,   9,   12,  14,  50,  51,  101, 104, 105, 107,
+                                          108, 113, 127, 129, 226, 228, 229, 239, 258, 276, 147};
+    uint32_t link_type;
+    if (length >= PCAP_HEADER && load_le32(data) == 0xA1B2C3D4u) {
+        link_type = load_le32(data + 20);
+        data += PCAP_HEADER, length -= PCAP_HEADER;
+    } else if (length > 0) {
+        link_type = link_types[data[0] % (sizeof link_types / sizeof *link_types)];
+        data++, length--;
+    } else {
+        return 0;
+    }
+    uint8_t *exact = allocate(length, 1); /* not within a larger buffer: reading one byte too many must be seen */
+    if (length) memcpy(exact, data, length);
+    uint8_t *tight = length ? realloc(exact, length) : exact;
+    check(tight != NULL);
+    fuzz_records(tight, length);
+    fuzz_decode(tight, length, link_type, length % 7 + 1);
+    free(tight);
+    return 0;
+}
+
+#ifdef FUZZ_DRIVER
+/* Without libFuzzer: mutate each file as long as the time lasts. Usage: fuzz_core SECONDS FILE... */
+#include <time.h>
+
+#define MAX_FILE (1u << 16)
+
+static uint32_t choose(uint32_t *state, uint32_t below) {
+    *state ^= *state << 13, *state ^= *state >> 17, *state ^= *state << 5;
+    return *state % below;
+}
+
+int main(int argc, char **argv) {
+    static uint8_t original[MAX_FILE], changed[MAX_FILE];
+    uint32_t state = 2463534242u;
+    unsigned long runs = 0;
+    time_t end = time(NULL) + (argc > 1 ? atoi(argv[1]) : 1);
+    do {
+        for (int i = 2; i < argc; i++) {
+            FILE *file = fopen(argv[i], "rb");
+            if (!file) return 2;
+            size_t length = fread(original, 1, sizeof original, file);
+            fclose(file);
+            for (int round = 0; round < 50 && length; round++, runs++) {
+                memcpy(changed, original, length);
+                for (uint32_t n = choose(&state, 8); n > 0; n--) {
+                    changed[choose(&state, (uint32_t)length)] = (uint8_t)choose(&state, 256);
+                }
+                LLVMFuzzerTestOneInput(changed, length - choose(&state, length > 40 ? 40 : 1));
+            }
+        }
+    } while (time(NULL) < end && argc > 2);
+    printf("%lu runs\n", runs);
+    return 0;
+}
+#endif
