@@ -29,6 +29,7 @@ def serve(pipeline: Pipeline, *, host: str, port: int, insecure: bool, announce:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
+        listener.listen()  # before the URL is announced: whoever reads it may connect at once
     except OSError as error:
         listener.close()
         raise StoreError(f"cannot serve on {host} port {port}: {error.strerror}", hint="try --port 0") from error

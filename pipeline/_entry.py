@@ -6,6 +6,7 @@ filter, a renderer or a printer asks for one of them, and at most once.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -37,10 +38,8 @@ class EntryId:
     @classmethod
     def parse(cls, text: str) -> EntryId | None:
         """Read an id from the right (names of nodes contain dashes); None if it cannot be one."""
-        segment, flow, number = ("", *text.rsplit("-", 2))[-3:]
-        if not segment or not flow.isdecimal() or not (number.isdecimal() or number in ("conn", "flow")):
-            return None
-        return cls(segment, int(flow), number)
+        found = re.fullmatch(r"(.+)-(\d{1,10})-(\d{1,10}|conn)", text, re.ASCII)
+        return cls(found[1], int(found[2]), found[3]) if found else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +135,10 @@ class Entry:
     def total_size(self) -> int:
         """Bytes of request and response, or of the event."""
         return sum(timed.message.end - timed.message.start for timed in self.messages())
+
+    def document(self) -> Mapping[str, Any]:
+        """Return the JSON entry; the same as `to_dict`, which plugins know by this name."""
+        return self.to_dict()
 
     def row(self) -> dict[str, Any]:
         """Return the row of a list (entries.md §5)."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+from numpy.lib.recfunctions import repack_fields
 from numpy.typing import NDArray
 
 from kubeshark.core_capture import NO_FLOW, Core, Decoded, FlowBit, RecordBatch
@@ -100,7 +101,7 @@ def chains(selected: Sequence[tuple[Segment, NDArray[Any]]]) -> list[dict[int, l
         begins: dict[int, list[FlowPart]] = {}
         chosen = segment.flows[rows]
         single = len(selected) == 1
-        keys = [] if single else [key.tobytes() for key in chosen[KEY]]
+        keys = [] if single else [key.tobytes() for key in repack_fields(chosen[KEY])]
         fresh = (chosen["transport"] == TCP) & ((chosen["bits"] & FlowBit.SYN_SEEN) != 0)
         sizes_here = chosen["bytes"].sum(axis=1).tolist()
         for at, row in enumerate(rows.tolist()):

@@ -8,7 +8,7 @@ step() {
 }
 step .venv/bin/ruff check .
 step .venv/bin/ruff format --check .
-step .venv/bin/lint-imports
+step env PYTHONPATH=typing_root .venv/bin/lint-imports
 step env MYPYPATH=typing_root .venv/bin/mypy -p kubeshark
 for room in core_capture extension_api hosts hub pipeline cli; do
     step .venv/bin/pyright --pythonpath .venv/bin/python "typing_root/kubeshark/$room"

@@ -21,5 +21,5 @@ def kubeshark(*arguments: str | Path, stdin: bytes | None = None, **environment:
         env={**os.environ, **environment},
     )
     return subprocess.CompletedProcess(
-        done.args, done.returncode, done.stdout.decode(), done.stderr.decode(errors="replace")
+        done.args, done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
     )

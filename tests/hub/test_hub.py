@@ -8,12 +8,21 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
 import pytest
 
 from kubeshark import Pipeline
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    body: bytes
+    headers: dict[str, str]
 
 
 class Hub:
@@ -25,12 +34,13 @@ class Hub:
         self.address, self.port = parts.hostname, parts.port
         self.token = parts.query.removeprefix("token=")
 
-    def get(self, path: str, *, token: str | None = None, **headers: str) -> http.client.HTTPResponse:
-        connection = http.client.HTTPConnection(self.address, self.port, timeout=30)
+    def get(self, path: str, *, token: str | None = None, **headers: str) -> Answer:
         token = self.token if token is None else token
         sent = {"Authorization": f"Bearer {token}"} if token else {}
-        connection.request("GET", path, headers={**sent, **{k.replace("_", "-"): v for k, v in headers.items()}})
-        return connection.getresponse()
+        with closing(http.client.HTTPConnection(self.address, self.port, timeout=60)) as connection:
+            connection.request("GET", path, headers={**sent, **headers})
+            answer = connection.getresponse()
+            return Answer(answer.status, answer.read(), {k.lower(): v for k, v in answer.getheaders()})
 
 
 @pytest.fixture(scope="module")
@@ -53,14 +63,14 @@ def hub(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
 def query(hub: Hub, **parameters: str) -> list[dict[str, object]]:
     answer = hub.get(f"/api/v1/query?{urlencode(parameters)}")
     assert answer.status == 200
-    return [json.loads(line) for line in answer.read().splitlines()]
+    return [json.loads(line) for line in answer.body.splitlines()]
 
 
 def test_rows_entries_and_representation(hub: Hub) -> None:
     rows = query(hub, kfl="http && status_code >= 400")
     entries = query(hub, kfl="http && status_code >= 400", form="entry")
     assert [row["id"] for row in rows] == [entry["id"] for entry in entries] != []
-    wrapper = json.loads(hub.get(f"/api/v1/entries/{rows[0]['id']}").read())
+    wrapper = json.loads(hub.get(f"/api/v1/entries/{rows[0]['id']}").body)
     assert wrapper["data"] == entries[0]
     assert wrapper["base"] == rows[0]
     assert wrapper["representation"]["request"]
@@ -75,10 +85,10 @@ def test_without_token_nothing_is_answered(hub: Hub) -> None:
 def test_the_token_moves_into_a_cookie(hub: Hub) -> None:
     answer = hub.get(f"/?token={hub.token}", token="")
     assert answer.status == 303
-    cookie = answer.getheader("set-cookie", "")
+    cookie = answer.headers["set-cookie"]
     assert "HttpOnly" in cookie
     assert "samesite=strict" in cookie.lower()
-    assert hub.token not in answer.getheader("location", "")
+    assert hub.token not in answer.headers["location"]
     assert hub.get("/", token="", Cookie=cookie.split(";")[0]).status == 200
 
 
@@ -89,14 +99,14 @@ def test_a_foreign_host_name_is_refused(hub: Hub) -> None:
 def test_every_answer_has_the_security_headers(hub: Hub) -> None:
     for path in ("/", "/api/v1/info", "/nothing"):
         answer = hub.get(path)
-        assert "default-src 'none'" in answer.getheader("content-security-policy", "")
-        assert answer.getheader("x-content-type-options") == "nosniff"
+        assert "default-src 'none'" in answer.headers["content-security-policy"]
+        assert answer.headers["x-content-type-options"] == "nosniff"
 
 
 def test_bad_filters_say_where(hub: Hub) -> None:
     answer = hub.get("/api/v1/query?kfl=http%20%26%26")
     assert answer.status == 400
-    document = json.loads(answer.read())
+    document = json.loads(answer.body)
     assert document["line"] == 1
     assert document["column"] > 0
 
@@ -113,12 +123,12 @@ def test_limits(hub: Hub) -> None:
 
 
 def test_info_tells_totals(hub: Hub) -> None:
-    info = json.loads(hub.get("/api/v1/info").read())
+    info = json.loads(hub.get("/api/v1/info").body)
     assert info["packets"] > 0
 
 
 def test_page_loads_only_from_its_own_origin(hub: Hub) -> None:
-    page = hub.get("/").read().decode()
+    page = hub.get("/").body.decode()
     assert not re.findall(r"""(?:src|href)=["']?(?:https?:)?//""", page)
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
 from kubeshark.core_capture import RecordBatch, load_core
 from kubeshark.core_capture.files import open_capture
 from kubeshark.pipeline import Entry, Plugins
@@ -21,10 +21,13 @@ from kubeshark.pipeline._segments import MemorySegment
 ETHERNET = 1
 
 
-@pytest.fixture(scope="module")
-def records(root) -> tuple[bytes, list[int]]:  # noqa: ANN001
+SAMPLE = Path(__file__).resolve().parents[2] / "examples" / "captures" / "sample.pcapng"
+
+
+@functools.cache
+def records() -> tuple[bytes, list[int]]:
     """Some of the sample's Ethernet records, and where each begins."""
-    with open_capture(root / "examples" / "captures" / "sample.pcapng") as reader:
+    with open_capture(SAMPLE) as reader:
         data = b"".join(batch.data for batch in reader if batch.link_type == ETHERNET)[: 600 << 10]
     offsets, end = load_core().offsets(data)
     return data[:end], [*offsets.tolist(), end]
@@ -49,25 +52,25 @@ def contents(entry: Entry) -> str:
     return repr(document)
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(parts=st.lists(st.floats(0.01, 0.99), max_size=4))
-def test_cuts_between_segments_do_not_matter(records: tuple[bytes, list[int]], parts: list[float]) -> None:
-    data, offsets = records
+def test_cuts_between_segments_do_not_matter(parts: list[float]) -> None:
+    data, offsets = records()
     whole = query(data, offsets, [])
     cut = query(data, offsets, [int(part * (len(offsets) - 1)) for part in parts])
     assert sorted(map(contents, cut)) == sorted(map(contents, whole))
 
 
-def test_entries_come_in_time_order_and_ids_are_unique(records: tuple[bytes, list[int]]) -> None:
-    data, offsets = records
+def test_entries_come_in_time_order_and_ids_are_unique() -> None:
+    data, offsets = records()
     entries = query(data, offsets, [len(offsets) // 3, len(offsets) // 2])
     times = [entry.start_ns for entry in entries]
     assert times == sorted(times)
     assert len({entry.id for entry in entries}) == len(entries)
 
 
-def test_an_id_names_the_segment_of_the_first_byte(records: tuple[bytes, list[int]]) -> None:
-    data, offsets = records
+def test_an_id_names_the_segment_of_the_first_byte() -> None:
+    data, offsets = records()
     cut = len(offsets) // 2
     times = np.array([int.from_bytes(data[at : at + 4], "little") * 10**9 for at in offsets[:-1]])
     for entry in query(data, offsets, [cut]):
