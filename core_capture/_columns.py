@@ -1,7 +1,7 @@
 """The interface of the core: records in, packet columns, flow table and reassembled streams out.
 
-Two implementations, held together by differential tests: `kubeshark.core_capture.reference` (Python and dpkt, to be
-read) and `kubeshark.core_capture.native` (C through cffi, to be fast). Both give exactly the same arrays.
+Two implementations, held together by differential tests: `kubeshark.core_capture.reference` (plain Python, to
+be read) and `kubeshark.core_capture.native` (C through cffi, to be fast). Both give exactly the same arrays.
 
 Definitions both follow:
 

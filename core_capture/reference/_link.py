@@ -10,7 +10,7 @@ from collections.abc import Callable
 from kubeshark.core_capture._columns import Tunnel
 from kubeshark.core_capture.reference._walk import Layer, Walk
 
-__all__ = ["LINK_TYPES", "cisco_hdlc", "ethernet", "ethertype", "llc", "mpls", "pbb", "pktap", "ppp", "pppoe", "vlan"]
+__all__ = ["ETHERTYPES", "LINK_TYPES", "cisco_hdlc", "ethernet", "llc", "mpls", "pbb", "pktap", "ppp", "pppoe", "vlan"]
 
 ETHERTYPES = {
     0x0800: Layer.IPV4,
@@ -32,10 +32,6 @@ CISCO_HDLC_STARTS = (0x0F00, 0x8F00)  # unicast, broadcast
 
 IPV4_FAMILIES = frozenset({2})
 IPV6_FAMILIES = frozenset({10, 23, 24, 26, 28, 30})  # Linux, Windows, NetBSD, Solaris, FreeBSD, macOS
-
-
-def ethertype(kind: int) -> Layer | None:
-    return ETHERTYPES.get(kind)
 
 
 def type_or_length(walk: Walk, kind: int) -> Layer | None:

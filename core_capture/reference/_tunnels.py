@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from kubeshark.core_capture._columns import Tunnel
-from kubeshark.core_capture.reference._link import ethertype
+from kubeshark.core_capture.reference._link import ETHERTYPES
 from kubeshark.core_capture.reference._walk import Layer, Walk
 
 __all__ = ["TUNNEL_PORTS", "etherip", "gre"]
@@ -43,7 +43,7 @@ def gre(walk: Walk) -> Layer | None:
     if kind == ERSPAN_III:
         return _erspan_iii(walk)
     walk.enter(Tunnel.GRE)
-    return {BRIDGED_ETHERNET: Layer.ETHERNET, PPP: Layer.PPP}.get(kind) or ethertype(kind)
+    return {BRIDGED_ETHERNET: Layer.ETHERNET, PPP: Layer.PPP}.get(kind) or ETHERTYPES.get(kind)
 
 
 def _erspan_i(walk: Walk) -> Layer | None:
@@ -105,7 +105,7 @@ def geneve(walk: Walk) -> Layer | None:
         return None
     walk.at += header
     walk.enter(Tunnel.GENEVE)
-    return Layer.ETHERNET if kind == BRIDGED_ETHERNET else ethertype(kind)
+    return Layer.ETHERNET if kind == BRIDGED_ETHERNET else ETHERTYPES.get(kind)
 
 
 def teredo(walk: Walk) -> Layer | None:

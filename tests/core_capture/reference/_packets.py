@@ -95,11 +95,6 @@ def tcp(
     return ip(tcp_header(payload, *ports, sequence, flags), 6, *ends)
 
 
-def back(packet: dict[str, Any]) -> dict[str, Any]:
-    """Turn the keyword arguments of `tcp` or `udp` around."""
-    return {**packet, "ports": packet["ports"][::-1], "ends": packet["ends"][::-1]}
-
-
 def fragments(packet: bytes, *sizes: int, identification: int = 7) -> list[bytes]:
     """Cut an IPv4 packet without options into fragments: payload bytes of each but the last."""
     payload, protocol = packet[20:], packet[9]
