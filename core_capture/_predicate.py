@@ -8,14 +8,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kubeshark.core_capture._columns import FlowBit
 
-__all__ = ["And", "Carrier", "InNetwork", "Not", "Or", "Overlaps", "PortBetween", "Predicate", "Transport", "match"]
+__all__ = [
+    "And",
+    "Carrier",
+    "FlowColumns",
+    "InNetwork",
+    "Not",
+    "Or",
+    "Overlaps",
+    "PortBetween",
+    "Predicate",
+    "Transport",
+    "match",
+]
 
 LATEST_NS = 2**64 - 1
 
@@ -73,8 +85,15 @@ class Carrier:
 Predicate = And | Or | Not | InNetwork | PortBetween | Transport | Overlaps | Carrier
 
 
-def match(predicate: Predicate, flows: NDArray[Any]) -> NDArray[np.bool_]:
-    """Return one bool per row of a FLOW array. Cost: a few vector operations per term."""
+class FlowColumns(Protocol):
+    """The columns of a flow table by their FLOW names: a FLOW array, or an index that decodes them when asked."""
+
+    def __getitem__(self, name: str, /) -> NDArray[Any]: ...
+    def __len__(self) -> int: ...
+
+
+def match(predicate: Predicate, flows: FlowColumns) -> NDArray[np.bool_]:
+    """Return one bool per row of a flow table. Cost: a few vector operations per term."""
     match predicate:
         case And(terms):
             keep = np.ones(len(flows), dtype=np.bool_)
@@ -108,7 +127,7 @@ def match(predicate: Predicate, flows: NDArray[Any]) -> NDArray[np.bool_]:
 match_ = match  # the name `match` also opens the statement above
 
 
-def _end(flows: NDArray[Any], side: Side, what: Literal["address", "port"]) -> NDArray[Any]:
+def _end(flows: FlowColumns, side: Side, what: Literal["address", "port"]) -> NDArray[Any]:
     """The client's or server's column: endpoint a where client == 0 and side is src, and so on."""
     is_a = flows["client"] == (0 if side == "src" else 1)
     if what == "port":

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import zstandard
 from msgspec import Meta
-from numpy.typing import NDArray
 
+from kubeshark.core_capture._predicate import FlowColumns
 from kubeshark.core_capture.store._age import AgeReader, AgeWriter
 from kubeshark.core_capture.store._container import Column, pack, unpack
 from kubeshark.core_capture.store._durable import sync_folder, write_synced
@@ -54,8 +54,8 @@ class _Row:
     transports: list[Annotated[int, Meta(ge=0, le=255)]]
 
 
-def entry_of(meta: IndexMeta, flows: NDArray[Any], sha256: str) -> Entry:
-    """Return the entry of a segment with this FLOW table and this hash of its index's main part."""
+def entry_of(meta: IndexMeta, flows: FlowColumns, sha256: str) -> Entry:
+    """Return the entry of a segment with this flow table and this hash of its index's main part."""
     return Entry(meta.info, meta.chain, sha256, summarize(flows))
 
 

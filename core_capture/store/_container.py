@@ -42,6 +42,16 @@ class Column:
     coding: Coding = ""
 
 
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """A column as it lies in the container; `data` has the length that type and shape ask for."""
+
+    data: memoryview
+    dtype: str
+    shape: tuple[int, ...]
+    coding: Coding
+
+
 class _Text(msgspec.Struct, Generic[T]):
     """The JSON part."""
 
@@ -51,20 +61,23 @@ class _Text(msgspec.Struct, Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Contents(Generic[T]):
-    """A decoded container. A column is reached through `column`, which checks what the caller relies on."""
+    """A container whose columns are decoded when asked for: a query needs few of an index's many."""
 
     meta: T
-    columns: dict[str, NDArray[Any]]
     name: str  # of the file, for messages
     end: int  # offset behind the last column
+    _columns: dict[str, _Stored]
+
+    def __contains__(self, column: str) -> bool:
+        return column in self._columns
 
     def column(self, name: str, dtype: str, shape: tuple[int, ...] | None = None) -> NDArray[Any]:
-        """Return a column; raise Damaged unless it has this type and shape (None: one dimension)."""
-        values = self.columns.get(name)
-        fits = values is not None and (values.ndim == 1 if shape is None else values.shape == shape)
-        if values is None or not fits or values.dtype.str != dtype:
+        """Decode a column; raise Damaged unless it has this type and shape (None: one dimension)."""
+        stored = self._columns.get(name)
+        fits = stored is not None and (len(stored.shape) == 1 if shape is None else stored.shape == shape)
+        if stored is None or not fits or stored.dtype != dtype:
             raise Damaged(f"column {name} is missing or not {dtype} {shape or ''}", file=self.name)
-        return values
+        return _decode(stored)
 
 
 def pack(magic: bytes, meta: object, columns: list[Column]) -> bytes:
@@ -98,9 +111,9 @@ def unpack(data: bytes, magic: bytes, meta: type[T], name: str) -> Contents[T]:
         size = math.prod(shape) * np.dtype(dtype).itemsize
         if at > len(data) or size > len(data) - at:
             raise Damaged(f"column {key} ends behind the file", file=name, offset=at)
-        columns[key] = _decode(memoryview(data)[at : at + size], dtype, shape, coding)
+        columns[key] = _Stored(memoryview(data)[at : at + size], dtype, shape, coding)
         at += size + -size % 8
-    return Contents(text.meta, columns, name, at)
+    return Contents(text.meta, name, at, columns)
 
 
 def _encode(column: Column) -> bytes:
@@ -115,15 +128,15 @@ def _encode(column: Column) -> bytes:
     return values.tobytes()
 
 
-def _decode(data: memoryview, dtype: str, shape: tuple[int, ...], coding: Coding) -> NDArray[Any]:
+def _decode(stored: _Stored) -> NDArray[Any]:
     values: NDArray[Any]
-    if not len(data):
-        return np.empty(shape, dtype=dtype)
-    if "planes" in coding:
-        planes = np.frombuffer(data, dtype=np.uint8).reshape(-1, shape[0])
-        values = np.ascontiguousarray(planes.T).view(dtype).reshape(shape)
+    if not len(stored.data):
+        return np.empty(stored.shape, dtype=stored.dtype)
+    if "planes" in stored.coding:
+        planes = np.frombuffer(stored.data, dtype=np.uint8).reshape(-1, stored.shape[0])
+        values = np.ascontiguousarray(planes.T).view(stored.dtype).reshape(stored.shape)
     else:
-        values = np.frombuffer(data, dtype=dtype).reshape(shape)
-    if "delta" in coding:
-        values = np.cumsum(values, axis=0, dtype=dtype)
+        values = np.frombuffer(stored.data, dtype=stored.dtype).reshape(stored.shape)
+    if "delta" in stored.coding:
+        values = np.cumsum(values, axis=0, dtype=stored.dtype)
     return values

@@ -55,13 +55,13 @@ def decode_extras(frame: bytes, name: str, *, packets: int, first_ordinal: int) 
     """Decode the frame of a segment of so many packets; raise Damaged unless everything lies inside it."""
     contents = unpack(inflate(frame, MAX_INDEX_BYTES, name), _MAGIC, _Meta, name)
     ordinals = None
-    if "ordinals" in contents.columns:
+    if "ordinals" in contents:
         ordinals = contents.column("ordinals", "<u8", (packets,)) + np.uint64(first_ordinal)
     return Extras(
         metadata=contents.meta.source,
         first_block=contents.meta.first_block,
         ordinals=ordinals,
-        packets=_decode_packets(contents, packets) if "extra_place" in contents.columns else {},
+        packets=_decode_packets(contents, packets) if "extra_place" in contents else {},
     )
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -32,6 +33,7 @@ __all__ = [
     "HEAD_BYTES",
     "Blocks",
     "DataFile",
+    "FlowTable",
     "Flows",
     "Index",
     "IndexMeta",
@@ -68,27 +70,12 @@ _CLUSTERED: tuple[tuple[str, Coding], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Flows:
-    """The flow table, and where each flow's records lie in the uncompressed pcap."""
+    """The flow table of a segment that is written, and where each flow's records lie."""
 
     table: NDArray[Any]  # FLOW, by ordinal
     cluster: NDArray[Any]  # u4: ordinals in the order in which their records lie
     range_bytes: NDArray[Any]  # u8, by ordinal; 0 for a CARRIER
     records: NDArray[Any]  # u8, by ordinal: packets that point to the flow
-
-    def range_starts(self) -> NDArray[Any]:
-        """u8, by ordinal, in bytes of the uncompressed pcap."""
-        return PCAP_HEADER_BYTES + self._before(self.range_bytes)
-
-    def record_starts(self) -> NDArray[Any]:
-        """u8, by ordinal: records of the segment that lie before the flow's."""
-        return self._before(self.records)
-
-    def _before(self, amounts: NDArray[Any]) -> NDArray[Any]:
-        """Sum, by ordinal, of `amounts` of all flows that lie before."""
-        clustered = amounts[self.cluster]
-        before = np.empty(len(amounts), dtype=np.uint64)
-        before[self.cluster] = np.cumsum(clustered, dtype=np.uint64) - clustered
-        return before
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,24 +112,125 @@ class IndexMeta:
     version: Literal[1] = 1
 
 
+class FlowTable:
+    """The flow table of an index. `table["port_a"]` decodes that column, by ordinal; `rows` all of them.
+
+    Every column is checked for what its readers rely on before it is given out; Damaged if it fails.
+    """
+
+    def __init__(self, contents: Contents[IndexMeta]) -> None:
+        self._contents = contents
+        self._count = contents.meta.info.flows
+        self._cluster = contents.column("cluster", "<u4", (self._count,))
+        seen = np.zeros(self._count, dtype=np.bool_)
+        seen[self._cluster[self._cluster < self._count]] = True
+        if not seen.all():
+            raise Damaged("the cluster order is no permutation of the flows", file=contents.name)
+        self._decoded: dict[str, NDArray[Any]] = {}
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        if name not in self._decoded:
+            self._decoded[name] = self._decode(name)
+        return self._decoded[name]
+
+    @cached_property
+    def rows(self) -> NDArray[Any]:
+        """The whole table as a FLOW array, by ordinal."""
+        rows = np.zeros(self._count, dtype=FLOW)
+        for name in FLOW.names or ():
+            if name != "reserved":
+                rows[name] = self[name]
+        return rows
+
+    @cached_property
+    def range_bytes(self) -> NDArray[Any]:
+        """u8, by ordinal: bytes of the flow's records; 0 for a CARRIER."""
+        raw_length = self._contents.meta.data.raw_length
+        stored = self._contents.column("range_bytes", "<u8", (self._count,))
+        # Rows and lengths are below 2**32, so that the sum does not wrap.
+        if (stored > raw_length).any() or int(stored.sum()) > raw_length - PCAP_HEADER_BYTES:
+            raise Damaged("the flows' ranges exceed the segment", file=self._contents.name)
+        return self._by_ordinal(stored)
+
+    @cached_property
+    def range_starts(self) -> NDArray[Any]:
+        """u8, by ordinal: where the flow's records lie in the uncompressed pcap."""
+        starts: NDArray[Any] = self._before(self.range_bytes) + np.uint64(PCAP_HEADER_BYTES)
+        return starts
+
+    @cached_property
+    def records(self) -> NDArray[Any]:
+        """u8, by ordinal: packets that point to the flow."""
+        packets = self["packets"].astype(np.uint64)
+        counted: NDArray[Any] = packets[:, 0] + packets[:, 1]
+        detached = self._by_ordinal(self._contents.column("detached", "<u8", (self._count,)))
+        if (detached > counted).any() or int((counted - detached).sum()) > self._contents.meta.info.packets:
+            raise Damaged("the flows' packets exceed the segment", file=self._contents.name)
+        linked: NDArray[Any] = counted - detached
+        return linked
+
+    @cached_property
+    def record_starts(self) -> NDArray[Any]:
+        """u8, by ordinal: records of the segment that lie before the flow's."""
+        return self._before(self.records)
+
+    def _decode(self, name: str) -> NDArray[Any]:
+        contents, shape = self._contents, (self._count,)
+        match name:
+            case "first_ns" | "last_ns":
+                unit = contents.column("time_unit", "<u8", (1,))[0]
+                first: NDArray[Any] = contents.column("first", "<u8", shape) * unit
+                if name == "first_ns":
+                    return first
+                values = first + contents.column("span", "<u8", shape) * unit
+                is_sound = bool((values >= first).all())
+            case "carrier":
+                values = contents.column(name, "<u4", shape)
+                is_sound = bool(((values < self._count) | (values == NO_FLOW)).all())
+            case "first_packet":
+                values = contents.column(name, "<u4", shape)
+                is_sound = bool((values < contents.meta.info.packets).all())
+            case _:
+                base, width = FLOW[name].subdtype or (FLOW[name], ())
+                values = self._by_ordinal(contents.column(name, base.str, (*shape, *width)))
+                is_sound = name != "client" or bool((values <= 1).all())
+        if not is_sound:
+            raise Damaged(f"column {name} of the flow table contradicts the segment", file=contents.name)
+        return values
+
+    def _by_ordinal(self, clustered: NDArray[Any]) -> NDArray[Any]:
+        values: NDArray[Any] = np.empty_like(clustered)
+        values[self._cluster] = clustered
+        return values
+
+    def _before(self, amounts: NDArray[Any]) -> NDArray[Any]:
+        """Sum, by ordinal, of `amounts` of all flows that lie before."""
+        clustered = amounts[self._cluster]
+        return self._by_ordinal(np.cumsum(clustered, dtype=np.uint64) - clustered)
+
+
 @dataclass(frozen=True, slots=True)
 class Index:
+    """A decoded index."""
+
     meta: IndexMeta
-    flows: Flows
+    flows: FlowTable
     blocks: Blocks
 
 
-def encode_main(index: Index, sign: Callable[[bytes], bytes]) -> bytes:
+def encode_main(meta: IndexMeta, flows: Flows, blocks: Blocks, sign: Callable[[bytes], bytes]) -> bytes:
     """Return main, uncompressed and signed."""
-    blocks = index.blocks
     columns = [
-        *_flow_columns(index.flows),
+        *_flow_columns(flows),
         Column("block_offset", blocks.offset, "delta planes"),
         Column("block_raw_start", blocks.raw_start, "delta planes"),
         Column("block_first_ns", blocks.first_ns, "delta planes"),
         Column("block_last_ns", blocks.last_ns, "delta planes"),
     ]
-    body = pack(_MAGIC, index.meta, columns)
+    body = pack(_MAGIC, meta, columns)
     return body + sign(body)
 
 
@@ -183,7 +271,7 @@ def decode_main(main: bytes, name: str) -> Index:
         raise Damaged("no signature behind its columns", file=contents.name, offset=contents.end)
     if contents.meta.info.name != name:
         raise Damaged(f"holds the index of {contents.meta.info.name[:100]!r}", file=contents.name)
-    return Index(contents.meta, _decode_flows(contents), _decode_blocks(contents))
+    return Index(contents.meta, FlowTable(contents), _decode_blocks(contents))
 
 
 def _flow_columns(flows: Flows) -> list[Column]:
@@ -203,46 +291,6 @@ def _flow_columns(flows: Flows) -> list[Column]:
         Column("first", first // np.uint64(unit), "delta planes"),
         Column("span", span // np.uint64(unit), "planes"),
     ]
-
-
-def _decode_flows(contents: Contents[IndexMeta]) -> Flows:
-    name, packets, raw_length = contents.name, contents.meta.info.packets, contents.meta.data.raw_length
-    rows = contents.meta.info.flows
-    cluster = contents.column("cluster", "<u4", (rows,))
-    if rows and (int(cluster.max()) >= rows or len(np.unique(cluster)) != rows):
-        raise Damaged("the cluster order is no permutation of the flows", file=name)
-    unit = contents.column("time_unit", "<u8", (1,))[0]
-    table = np.zeros(rows, dtype=FLOW)
-    for field, _coding in _CLUSTERED:
-        base, shape = FLOW[field].subdtype or (FLOW[field], ())
-        table[field][cluster] = contents.column(field, base.str, (rows, *shape))
-    table["carrier"] = contents.column("carrier", "<u4", (rows,))
-    table["first_packet"] = contents.column("first_packet", "<u4", (rows,))
-    table["first_ns"] = contents.column("first", "<u8", (rows,)) * unit
-    table["last_ns"] = table["first_ns"] + contents.column("span", "<u8", (rows,)) * unit
-    carrier = table["carrier"]
-    if (
-        (table["client"] > 1).any()
-        or (table["first_packet"] >= packets).any()
-        or (table["last_ns"] < table["first_ns"]).any()
-        or ((carrier >= rows) & (carrier != NO_FLOW)).any()
-    ):
-        raise Damaged("a row of the flow table contradicts itself", file=name)
-    detached = contents.column("detached", "<u8", (rows,))
-    counted = table["packets"][cluster].sum(axis=1, dtype=np.uint64)
-    ranges = contents.column("range_bytes", "<u8", (rows,))
-    # Rows and lengths are below 2**32, so that no sum wraps.
-    if (
-        (detached > counted).any()
-        or (ranges > raw_length).any()
-        or int(ranges.sum()) > raw_length - PCAP_HEADER_BYTES
-        or int((counted - detached).sum()) > packets
-    ):
-        raise Damaged("the flows' ranges exceed the segment", file=name)
-    range_bytes, records = np.empty(rows, dtype=np.uint64), np.empty(rows, dtype=np.uint64)
-    range_bytes[cluster] = ranges
-    records[cluster] = counted - detached
-    return Flows(table, cluster, range_bytes, records)
 
 
 def _decode_blocks(contents: Contents[IndexMeta]) -> Blocks:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = [
     "BLOCK_BYTES",
+    "KEPT_INDEX_BYTES",
     "MAX_BLOCK_BYTES",
     "MAX_CATALOGUE_BYTES",
     "MAX_HEADER_BYTES",
@@ -28,6 +29,9 @@ MAX_BLOCK_BYTES = (1 << 20) + 16
 
 MAX_INDEX_BYTES = 1 << 30
 """Plaintext of an index: MAX_SEGMENT_BYTES of the shortest packets that make a flow each (50 bytes) need 0.6 GiB."""
+
+KEPT_INDEX_BYTES = 64 << 20
+"""Decoded indexes an open store keeps: some hundred segments."""
 
 MAX_CATALOGUE_BYTES = 1 << 30
 """Plaintext of the catalogue: at most 10 KiB a segment, so 100,000 segments (3 TB of packets)."""

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kubeshark.core_capture._columns import Core
+from kubeshark.core_capture._predicate import Predicate, match
 from kubeshark.core_capture._records import PCAP_HEADER_BYTES
 from kubeshark.core_capture.store._age import CHUNK, AgeReader, Tail
 from kubeshark.core_capture.store._extras import Extras, decode_extras
@@ -53,7 +54,7 @@ class ReadStats:
 
 
 class IndexFile:
-    """The index of a segment, decrypted and decoded; `read_extras` reads on."""
+    """The index of a segment, decrypted and decoded; `extras` reads on where that is needed."""
 
     def __init__(self, folder: Path, name: str, identities: Sequence[Identity]) -> None:
         self.file = f"{name}{INDEX_SUFFIX}"
@@ -63,7 +64,10 @@ class IndexFile:
             head = age.read(0, CHUNK)
             self._main_bytes, self._extras_bytes = split_head(head, age.size, self.file)
             end = HEAD_BYTES + self._main_bytes
-            frame = memoryview(head + age.read(CHUNK, end - CHUNK) if end > CHUNK else head)[HEAD_BYTES:end]
+            if end > len(head):
+                head += age.read(len(head), end - len(head))
+        frame = memoryview(head)[HEAD_BYTES:end]
+        self._rest = head[end:]  # the second frame, or its beginning: it came with the first
         self.size = end
         self.main = inflate(frame, MAX_INDEX_BYTES, self.file)
         self.index = decode_main(self.main, name)
@@ -72,10 +76,13 @@ class IndexFile:
         """Return the hash that the next index of the chain names, hex."""
         return hashlib.sha256(self.main).hexdigest()
 
-    def read_extras(self) -> Extras:
-        """Read the second frame; raise Damaged unless it is the one that the main frame names."""
-        with AgeReader(self._path, self._identities) as age:
-            frame = age.read(HEAD_BYTES + self._main_bytes, self._extras_bytes)
+    @cached_property
+    def extras(self) -> Extras:
+        """The second frame; raise Damaged unless it is the one that the main frame names."""
+        frame = self._rest
+        if len(frame) < self._extras_bytes:
+            with AgeReader(self._path, self._identities) as age:
+                frame = age.read(HEAD_BYTES + self._main_bytes, self._extras_bytes)
         meta = self.index.meta
         if hashlib.sha256(frame).hexdigest() != meta.extras_sha256:
             raise Damaged("its second frame belongs to another index", file=self.file)
@@ -89,39 +96,44 @@ class SegmentReader:
     Ranges are (start, end) in bytes of the uncompressed pcap.
     """
 
-    def __init__(self, folder: Path, name: str, identities: Sequence[Identity]) -> None:
-        self.name = name
-        self._index_file = IndexFile(folder, name, identities)
-        index = self._index_file.index
+    def __init__(self, folder: Path, index_file: IndexFile, identities: Sequence[Identity]) -> None:
+        index = index_file.index
         self.info: SegmentInfo = index.meta.info
+        self.name = self.info.name
         self.link_type = self.info.link_type
-        self.flows: NDArray[Any] = index.flows.table
-        self.stats = ReadStats(segments=1, index_bytes=self._index_file.size)
+        self.stats = ReadStats(segments=1, index_bytes=index_file.size)
+        self._index_file = index_file
         self._index: Index = index
         self._folder, self._identities = folder, identities
-        self._starts, self._lengths = index.flows.range_starts(), index.flows.range_bytes
         self._kept: dict[int, bytes] = {}
+
+    @property
+    def flows(self) -> NDArray[Any]:
+        """The flow table, a FLOW array by ordinal. Decoded on first use: to choose flows, `match` is faster."""
+        return self._index.flows.rows
+
+    def match(self, predicate: Predicate) -> NDArray[np.bool_]:
+        """Say for each flow whether it may hold what the predicate asks for; decodes only the columns it names."""
+        return match(predicate, self._index.flows)
 
     def range(self, row: int) -> tuple[int, int]:
         """Return where the records of a flow lie."""
-        start = int(self._starts[row])
-        return start, start + int(self._lengths[row])
+        start = int(self._index.flows.range_starts[row])
+        return start, start + int(self._index.flows.range_bytes[row])
 
     @property
     def loose_range(self) -> tuple[int, int]:
         """Where the records without a flow lie: behind all others."""
-        return PCAP_HEADER_BYTES + int(self._lengths.sum()), self._index.meta.data.raw_length
+        return PCAP_HEADER_BYTES + int(self._index.flows.range_bytes.sum()), self._index.meta.data.raw_length
 
     def ranges(self, flows: NDArray[Any]) -> list[tuple[int, int]]:
         """Return the ranges of these flows (rows, or one bool per row) in file order, neighbours merged."""
-        starts, lengths = self._starts[flows], self._lengths[flows]
-        merged: list[tuple[int, int]] = []
-        for start, length in sorted(zip(starts.tolist(), lengths.tolist(), strict=True)):
-            if merged and merged[-1][1] == start:
-                merged[-1] = (merged[-1][0], start + length)
-            elif length:
-                merged.append((start, start + length))
-        return merged
+        starts, lengths = self._index.flows.range_starts[flows], self._index.flows.range_bytes[flows]
+        filled = lengths > 0
+        starts, ends = np.sort(starts[filled]), np.sort((starts + lengths)[filled])
+        parted = starts[1:] != ends[:-1]
+        begins, stops = np.concatenate(([True], parted)), np.concatenate((parted, [True]))
+        return list(zip(starts[begins[: len(starts)]].tolist(), ends[stops[: len(ends)]].tolist(), strict=True))
 
     def records(self, rows: Sequence[int] | NDArray[Any]) -> list[bytes | memoryview]:
         """Return the records of each of these flows, in capture order; views of shared blocks where possible."""
@@ -150,7 +162,7 @@ class SegmentReader:
             everything = (PCAP_HEADER_BYTES, self._index.meta.data.raw_length)
             return bytes(self.read([everything])[0]), np.arange(self.info.packets, dtype=np.uint64)
         table = self._index.flows
-        starts, counts = table.record_starts()[flows], table.records[flows]
+        starts, counts = table.record_starts[flows], table.records[flows]
         order = np.argsort(starts, kind="stable")
         starts, counts = starts[order], counts[order]
         before = np.cumsum(counts) - counts
@@ -181,10 +193,10 @@ class SegmentReader:
         if self._data.read(int(blocks.offset[-1]), data.length) != table:
             raise Damaged("its seek table is wrong", file=self._data.name)
 
-    @cached_property
+    @property
     def extras(self) -> Extras:
         """Capture order, options and the source's metadata: read on first use, by exports."""
-        return self._index_file.read_extras()
+        return self._index_file.extras
 
     @cached_property
     def _data(self) -> AgeReader:

@@ -25,7 +25,7 @@ from kubeshark.core_capture.store._age import AgeWriter
 from kubeshark.core_capture.store._durable import sync_folder, write_synced
 from kubeshark.core_capture.store._extras import Extras, encode_extras
 from kubeshark.core_capture.store._identity import Recipient
-from kubeshark.core_capture.store._index import Blocks, DataFile, Flows, Index, IndexMeta, encode_main, join
+from kubeshark.core_capture.store._index import Blocks, DataFile, Flows, IndexMeta, encode_main, join
 from kubeshark.core_capture.store._info import Chain, SegmentInfo, SourceRecord
 from kubeshark.core_capture.store._limits import BLOCK_BYTES, SNAPLEN
 from kubeshark.core_capture.store._names import DATA_SUFFIX, INDEX_SUFFIX, TEMPORARY
@@ -93,7 +93,7 @@ def write_segment(
         data=DataFile(tail.size, tail.tag.hex(), PCAP_HEADER_BYTES + len(draft.data), len(blocks)),
         extras_sha256=hashlib.sha256(extras).hexdigest(),
     )
-    main = encode_main(Index(meta, layout.flows, blocks), key.sign)
+    main = encode_main(meta, layout.flows, blocks, key.sign)
     with write_synced(folder / f"{TEMPORARY}{draft.name}{INDEX_SUFFIX}") as file:
         out = AgeWriter(file, recipients)
         out.write(join(main, extras))

@@ -23,7 +23,7 @@ from kubeshark.core_capture.store._identity import (
 )
 from kubeshark.core_capture.store._info import SegmentInfo
 from kubeshark.core_capture.store._leftovers import find_leftovers
-from kubeshark.core_capture.store._limits import SEGMENT_BYTES
+from kubeshark.core_capture.store._limits import KEPT_INDEX_BYTES, SEGMENT_BYTES
 from kubeshark.core_capture.store._names import check_node, index_names, number_of
 from kubeshark.core_capture.store._reader import IndexFile, SegmentReader
 from kubeshark.core_capture.store._signing import NodeKey
@@ -63,6 +63,7 @@ class Store:
         self.problems: list[StoreError] = []
         self._given = identities
         self._known: dict[str, Entry] = {}  # by segment; segments never change
+        self._indexes: dict[str, IndexFile] = {}  # the newest in use last
 
     @classmethod
     def open(cls, path: str | Path, *, identities: Sequence[Identity] | None = None, create: bool = False) -> Self:
@@ -102,7 +103,7 @@ class Store:
         if number_of(name) is None:
             raise StoreError(missing)
         try:
-            return SegmentReader(self.path, name, self.identities)
+            return SegmentReader(self.path, self._index(name), self.identities)
         except FileNotFoundError as error:
             raise StoreError(missing) from error
 
@@ -181,8 +182,8 @@ class Store:
         for name in names:
             try:
                 if name not in self._known:
-                    file = IndexFile(self.path, name, self.identities)
-                    self._known[name] = entry_of(file.index.meta, file.index.flows.table, file.sha256())
+                    file = self._index(name)
+                    self._known[name] = entry_of(file.index.meta, file.index.flows, file.sha256())
                 entries.append(self._known[name])
             except NotForUsError as error:
                 refused = error
@@ -194,6 +195,16 @@ class Store:
         if refused is not None and not entries:
             raise self._nobody(refused) from refused
         return sorted(entries, key=lambda entry: (entry.info.first_ns, entry.info.name))
+
+    def _index(self, name: str) -> IndexFile:
+        """Read an index, or find it among those read lately: an export asks for each twice."""
+        file = self._indexes.pop(name, None) or IndexFile(self.path, name, self.identities)
+        kept = sum(len(other.main) for other in self._indexes.values()) + len(file.main)
+        for oldest in list(self._indexes):
+            if kept > KEPT_INDEX_BYTES:
+                kept -= len(self._indexes.pop(oldest).main)
+        self._indexes[name] = file
+        return file
 
     def _learn_from_catalogue(self) -> None:
         try:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from kubeshark.core_capture._predicate import (
     And,
     Carrier,
+    FlowColumns,
     InNetwork,
     Not,
     Or,
@@ -47,8 +48,8 @@ class Summary:
     filter: bytes  # Bloom filter, a power of two bytes
 
 
-def summarize(flows: NDArray[Any]) -> Summary:
-    """Return the summary of a FLOW table."""
+def summarize(flows: FlowColumns) -> Summary:
+    """Return the summary of a flow table."""
     is_a_server = flows["client"] == 1
     server_ports = np.unique(np.where(is_a_server, flows["port_a"], flows["port_b"]))
     keys = [_keys(_CLIENT_PORT, np.where(is_a_server, flows["port_b"], flows["port_a"]))]

@@ -103,14 +103,14 @@ def _check_segment(
     file = IndexFile(folder, name, identities)
     chain = file.index.meta.chain
     sha256 = file.sha256()
-    yield _Link(name, chain, sha256, entry_of(file.index.meta, file.index.flows.table, sha256))
+    yield _Link(name, chain, sha256, entry_of(file.index.meta, file.index.flows, sha256))
     signature = file.main[-SIGNATURE_BYTES:]
     if not is_signed(file.main[:-SIGNATURE_BYTES], signature, chain.public_key):
         yield Finding("forged", file.file, f"{file.file} is not signed by the node it names")
     elif trusted and chain.public_key not in trusted:
         message = f"{file.file} is signed by node key {chain.public_key}, which is not trusted here"
         yield Finding("unknown", file.file, message)
-    with SegmentReader(folder, name, identities) as segment:
+    with SegmentReader(folder, file, identities) as segment:
         _extras = segment.extras
         segment.check_data(load_core())
 
