@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from kubeshark.pipeline.dissectors._text import text
 
-__all__ = ["HEADER_BYTES", "DnsMessage", "FormatError", "Question", "Record", "parse_message", "read_name"]
+__all__ = ["HEADER_BYTES", "DnsMessage", "FormatError", "Names", "Question", "Record", "parse_message", "read_name"]
 
 HEADER = Struct(">6H")
 HEADER_BYTES = HEADER.size
@@ -20,6 +20,8 @@ RECORD = Struct(">HHIH")
 QUESTION = Struct(">HH")
 MAX_NAME = 255
 """Bytes of a name on the wire, RFC 1035 §2.3.4."""
+Names = dict[int, tuple[str, int]]
+"""Offset a pointer led to → (name, its bytes on the wire without pointers)."""
 MAX_POINTERS = 32
 """Compression pointers in one name. Encoders need one; chains of them only cost time."""
 OPT = 41
@@ -60,6 +62,7 @@ class DnsMessage:
     answers: list[Record] = field(default_factory=list)
     authorities: list[Record] = field(default_factory=list)
     additionals: list[Record] = field(default_factory=list)
+    names: Names = field(default_factory=dict)
     end: int = 0  # behind the last record read
     error: str = ""
 
@@ -88,11 +91,11 @@ def parse_message(data: bytes) -> DnsMessage:
     at = HEADER_BYTES
     try:
         for _ in range(questions):
-            question, at = _read_question(data, at)
+            question, at = _read_question(data, at, message.names)
             message.questions.append(question)
         for section, count in zip((message.answers, message.authorities, message.additionals), counts, strict=True):
             for _ in range(count):
-                record = _read_record(data, at)
+                record = _read_record(data, at, message.names)
                 section.append(record)
                 at = record.end
     except FormatError as error:
@@ -104,16 +107,16 @@ def parse_message(data: bytes) -> DnsMessage:
     return message
 
 
-def _read_question(data: bytes, at: int) -> tuple[Question, int]:
-    name, at = read_name(data, at)
+def _read_question(data: bytes, at: int, seen: Names) -> tuple[Question, int]:
+    name, at = read_name(data, at, seen)
     end = at + QUESTION.size
     if end > len(data):
         raise FormatError("question ends early", at)
     return Question(name, *QUESTION.unpack_from(data, at)), end
 
 
-def _read_record(data: bytes, at: int) -> Record:
-    name, at = read_name(data, at)
+def _read_record(data: bytes, at: int, seen: Names) -> Record:
+    name, at = read_name(data, at, seen)
     start = at + RECORD.size
     if start > len(data):
         raise FormatError("record ends early", at)
@@ -123,14 +126,16 @@ def _read_record(data: bytes, at: int) -> Record:
     return Record(name, rtype, rclass, ttl, start, start + length)
 
 
-def read_name(data: bytes, at: int) -> tuple[str, int]:
+def read_name(data: bytes, at: int, seen: Names) -> tuple[str, int]:
     """Return (name without trailing dot, offset behind it); the root is ".".
 
     A compression pointer must point before the labels that hold it (RFC 1035 §4.1.4: "a prior occurrence"), so that
-    reading always ends. Raise FormatError.
+    reading always ends; `seen` keeps what pointers led to, so that no label is read twice for them. Raise FormatError.
     """
     labels: list[bytes] = []
+    tail = ""  # of the name, already in `seen`
     end, first, size, pointers = -1, at, 1, 0
+    split, size_before, pointed = 0, 0, -1  # what came before the first pointer, and where that points
     try:
         while length := data[at]:
             if length < 64:
@@ -138,27 +143,33 @@ def read_name(data: bytes, at: int) -> tuple[str, int]:
                 labels.append(data[at : at + length])
                 at += length
                 size += 1 + length
-                if size > MAX_NAME:
-                    raise FormatError("name longer than 255 bytes", first)
             elif length >= 192:
                 target = (length & 63) << 8 | data[at + 1]
                 pointers += 1
                 if target >= first or pointers > MAX_POINTERS:
                     raise FormatError("pointer that does not point back", at)
-                if end < 0:
-                    end = at + 2
+                if pointed < 0:
+                    end, split, size_before, pointed = at + 2, len(labels), size, target
+                if target in seen:
+                    tail, tail_size = seen[target]
+                    size += tail_size
+                    if size > MAX_NAME:
+                        raise FormatError("name longer than 255 bytes", first)
+                    break
                 at = first = target
             else:
                 raise FormatError("unknown label type", at)
+            if size > MAX_NAME:
+                raise FormatError("name longer than 255 bytes", first)
     except IndexError:
         raise FormatError("name ends early", len(data)) from None
-    if end < 0:
-        end = at + 1
-    if not labels:
-        return ".", end
-    if all(map(_PLAIN.fullmatch, labels)):
-        return b".".join(labels).decode("ascii"), end
-    return ".".join(map(_label_text, labels)), end
+    texts = [label.decode() if _PLAIN.fullmatch(label) else _label_text(label) for label in labels]
+    if tail:
+        texts.append(tail)
+    if pointed < 0:
+        return ".".join(texts) or ".", at + 1
+    seen[pointed] = ".".join(texts[split:]), size - size_before
+    return ".".join(texts) or ".", end
 
 
 def _label_text(label: bytes) -> str:

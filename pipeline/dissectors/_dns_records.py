@@ -104,7 +104,7 @@ def record_text(message: DnsMessage, record: Record) -> str:
     """Return a record's data as text; data that contradicts its type is shown as that of an unknown type."""
     fields = RDATA.get(type_name(record.type))
     if fields:
-        cursor = _Cursor(message.data, record)
+        cursor = _Cursor(message, record)
         try:
             shown = " ".join([_FIELDS[letter](cursor) for letter in fields])
         except (FormatError, IndexError):
@@ -119,10 +119,11 @@ def record_text(message: DnsMessage, record: Record) -> str:
 class _Cursor:
     """Reads one record's data; every read is checked against its end."""
 
-    __slots__ = ("at", "data", "end", "record")
+    __slots__ = ("at", "data", "end", "names", "record")
 
-    def __init__(self, data: bytes, record: Record) -> None:
-        self.data = data
+    def __init__(self, message: DnsMessage, record: Record) -> None:
+        self.data = message.data
+        self.names = message.names
         self.record = record
         self.at = record.start
         self.end = record.end
@@ -145,7 +146,7 @@ class _Cursor:
 
 
 def _name(cursor: _Cursor) -> str:
-    name, cursor.at = read_name(cursor.data, cursor.at)
+    name, cursor.at = read_name(cursor.data, cursor.at, cursor.names)
     if cursor.at > cursor.end:
         raise FormatError("name ends behind its record", cursor.at)
     return name

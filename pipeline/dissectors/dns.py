@@ -121,7 +121,7 @@ def _udp_messages(stream: Stream) -> Iterator[Message]:
     lonely = multicast or any(end.port in MULTICAST_PORTS for end in ends)
     for index, datagram in enumerate(stream.datagrams):
         data = bytes(datagram.data)
-        message = _message(parse_message(data), datagram.direction, 0, len(data), datagram.cut)
+        message = _message(parse_message(data), datagram.direction, 0, len(data), cut=datagram.cut)
         message.datagram = index
         # whoever knows the answer sends it, from its own address: these halves belong to no pair of ends
         message.one_way = multicast if message.kind == MessageKind.REQUEST else lonely
@@ -152,9 +152,16 @@ def _side_messages(wire: Wire, direction: int) -> Iterator[Message]:
             at, lost = _resume(data, at), False
             continue
         length = int.from_bytes(data[at : at + 2], "big")
+        if length < HEADER_BYTES:  # not DNS any more: one message for all of it
+            end = _resume(data, at)
+            yield _message(
+                DnsMessage(data[at:end], error=f"malformed: length {length} at {at}"), direction, at, end, False
+            )
+            at = end
+            continue
         end = wire.after(at + 2, length)
         captured = wire.captured(at + 2, min(end, len(data)))
-        message = _message(parse_message(captured), direction, at, min(end, len(data)), len(captured) < length)
+        message = _message(parse_message(captured), direction, at, min(end, len(data)), cut=len(captured) < length)
         if gap := wire.gap_in(at, end):
             message.error = f"gap: {gap[2]} bytes missing at {gap[0]}"
         yield message
@@ -170,7 +177,7 @@ def _resume(data: bytes, at: int) -> int:
     return len(data)
 
 
-def _message(dns: DnsMessage, direction: int, start: int, end: int, cut: bool) -> Message:
+def _message(dns: DnsMessage, direction: int, start: int, end: int, *, cut: bool) -> Message:
     length = len(dns.data)
     is_response = dns.is_response if length >= HEADER_BYTES else direction == 1
     fields: dict[str, Value] = {

@@ -114,6 +114,16 @@ def test_tcp_that_ends_early() -> None:
     assert [message.error for message in found] == ["", "truncated: only 18 bytes were captured"]
 
 
+def test_tcp_that_stops_being_dns() -> None:
+    found = messages(tcp(framed(QUERY) + bytes(50) + framed(QUERY), port=53))
+    size = len(QUERY) + 2
+    assert [(message.start, message.error) for message in found] == [
+        (0, ""),
+        (size, f"malformed: length 0 at {size}"),
+        (size + 50, ""),
+    ]
+
+
 def test_tcp_seen_from_the_middle() -> None:
     stream = tcp(b"\x01\x02rest of a message" + framed(QUERY), port=53, midway=True)
     assert [(message.start, message.error) for message in messages(stream)] == [(19, "")]

@@ -7,7 +7,7 @@ from struct import pack
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from kubeshark.pipeline.dissectors._dns_message import FormatError, Question, parse_message, read_name
+from kubeshark.pipeline.dissectors._dns_message import FormatError, Names, Question, parse_message, read_name
 
 EXAMPLE = b"\x07example\x03com\0"
 
@@ -33,7 +33,7 @@ def header(*counts: int, flags: int = 0x0100, number: int = 0x5B21) -> bytes:
     ],
 )
 def test_names(wire: bytes, at: int, name: str, end: int) -> None:
-    assert read_name(wire, at) == (name, end)
+    assert read_name(wire, at, {}) == (name, end)
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,28 @@ def test_names(wire: bytes, at: int, name: str, end: int) -> None:
 )
 def test_bad_names(wire: bytes, at: int) -> None:
     with pytest.raises(FormatError):
-        read_name(wire, at)
+        read_name(wire, at, {})
+
+
+def test_what_a_pointer_led_to_is_read_once() -> None:
+    wire = EXAMPLE + b"\x03www\xc0\x00" + b"\x01a\xc0\x0d" + b"\x01b\xc0\x0d" + b"\xc0\x0c"
+    seen: Names = {}
+    assert [read_name(wire, at, seen) for at in (13, 19, 23, 27)] == [
+        ("www.example.com", 19),
+        ("a.www.example.com", 23),
+        ("b.www.example.com", 27),
+        (".", 29),
+    ]
+    assert seen == {0: ("example.com", 12), 13: ("www.example.com", 16), 12: ("", 0)}
+
+
+def test_a_name_is_too_long_with_what_was_seen() -> None:
+    long = (b"\x3f" + b"x" * 63) * 3 + b"\0"
+    wire = long + (b"\x3f" + b"y" * 63) + b"\xc0\x00"
+    seen: Names = {}
+    read_name(wire + b"\xc0\x00", len(wire), seen)
+    with pytest.raises(FormatError, match="longer than 255"):
+        read_name(wire, len(long), seen)
 
 
 def test_sections_are_kept_until_the_damage() -> None:
