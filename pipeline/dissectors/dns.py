@@ -154,9 +154,8 @@ def _side_messages(wire: Wire, direction: int) -> Iterator[Message]:
         length = int.from_bytes(data[at : at + 2], "big")
         if length < HEADER_BYTES:  # not DNS any more: one message for all of it
             end = _resume(data, at)
-            yield _message(
-                DnsMessage(data[at:end], error=f"malformed: length {length} at {at}"), direction, at, end, False
-            )
+            damaged = DnsMessage(data[at:end], flags=direction << 15, error=f"malformed: length {length} at {at}")
+            yield _message(damaged, direction, at, end, cut=False)
             at = end
             continue
         end = wire.after(at + 2, length)
