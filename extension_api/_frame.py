@@ -18,9 +18,9 @@ from enum import IntEnum, IntFlag
 from typing import NamedTuple
 
 import msgspec
-from kubeshark.extension_api._models import MessageKind, Value, VariableType, Verdict
 
 from kubeshark.errors import KubesharkError
+from kubeshark.extension_api._models import MessageKind, Value, VariableType, Verdict
 
 __all__ = [
     "ABI_VERSION",

@@ -16,10 +16,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 import msgspec
-from kubeshark.extension_api._frame import ABI_VERSION, DISSECT, FILTER, PROBE, RENDER
-from kubeshark.extension_api._models import Classifier, FilterSpec, ProtocolSpec, VariableType
 
 from kubeshark.errors import PluginRejected
+from kubeshark.extension_api._frame import ABI_VERSION, DISSECT, FILTER, PROBE, RENDER
+from kubeshark.extension_api._models import Classifier, FilterSpec, ProtocolSpec, VariableType
 
 __all__ = [
     "MANIFEST_NAME",

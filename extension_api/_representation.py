@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Literal
 
 import msgspec
-from kubeshark.extension_api._models import Representation, Section, TableRow
 
 from kubeshark.errors import KubesharkError
+from kubeshark.extension_api._models import Representation, Section, TableRow
 
 __all__ = ["RepresentationError", "parse_representation"]
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from kubeshark.errors import PluginCrashed, PluginError
 from kubeshark.extension_api._frame import (
     DISSECT,
     FILTER,
@@ -44,8 +45,6 @@ from kubeshark.extension_api._models import (
 from kubeshark.extension_api._representation import RepresentationError, parse_representation
 from kubeshark.hosts._feed import TRANSPORTS, Found, ItemResult, Lane, frames, lanes_of
 from kubeshark.hosts._supervisor import PluginProcess, PluginStatus, Poison, Supervision
-
-from kubeshark.errors import PluginCrashed, PluginError
 
 __all__ = ["ForeignPlugin"]
 

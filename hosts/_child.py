@@ -12,12 +12,11 @@ import struct
 from importlib import import_module
 from pathlib import Path
 
+from kubeshark.errors import KubesharkError
 from kubeshark.extension_api._frame import REQUEST_BYTES, RESULT_BYTES
 from kubeshark.extension_api._manifest import read_manifest
 from kubeshark.hosts._instance import Instance, InstanceError
 from kubeshark.hosts._sandbox import confine, seal
-
-from kubeshark.errors import KubesharkError
 
 __all__ = ["ANSWER", "COMMAND", "FAILED", "LANGUAGE_PACKAGES", "OK", "serve"]
 
@@ -36,8 +35,8 @@ def serve(folder: str, memory_mb: int, compiled: str, control: socket.socket, me
     result = memoryview(mmap.mmap(memory, RESULT_BYTES, offset=REQUEST_BYTES))
     try:
         instance = _load(Path(folder), memory_mb, Path(compiled) if compiled else None)
-    except (InstanceError, KubesharkError, OSError, MemoryError) as error:
-        _say(control, FAILED, 0, str(error) or type(error).__name__)
+    except Exception as error:  # noqa: BLE001 (whatever a runtime raises, the user is told; the process ends here)
+        _say(control, FAILED, 0, _reason(error))
         return
     _say(control, OK, instance.hooks & 0xFFFFFFFF, "")
     _answer(instance, control, request, result)
@@ -58,13 +57,17 @@ def _answer(instance: Instance, control: socket.socket, request: memoryview, res
         hook, length = COMMAND.unpack(command)
         try:
             written = instance.call(hook, request[:length], result)
-        except (InstanceError, MemoryError) as error:
-            _say(control, FAILED, 0, str(error) or type(error).__name__)
+        except Exception as error:  # noqa: BLE001 (as above)
+            _say(control, FAILED, 0, _reason(error))
             return
         if not 0 < written <= RESULT_BYTES:
             _say(control, FAILED, 0, f"claims a result of {written:,} bytes")
             return
         control.send(ANSWER.pack(OK, written))
+
+
+def _reason(error: Exception) -> str:
+    return str(error) if isinstance(error, InstanceError | KubesharkError) else f"{type(error).__name__}: {error}"
 
 
 def _say(control: socket.socket, status: int, value: int, text: str) -> None:

@@ -107,7 +107,10 @@ class _Shared:
 
     def get(self) -> Zygote:
         with self._lock:
-            if self._zygote is None or not self._zygote.alive:
+            if self._zygote is not None and not self._zygote.alive:
+                self._zygote.close()
+                self._zygote = None
+            if self._zygote is None:
                 self._zygote = Zygote()
             return self._zygote
 

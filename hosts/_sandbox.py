@@ -99,8 +99,10 @@ class Profile:
 
 def confine(profile: Profile, memory_mb: int) -> None:
     """Confine this process, all its threads, for ever. Runtimes are initialised, the plugin is not loaded."""
+    parent = os.getppid()
     _limit(profile, memory_mb)
     _drop_privileges()
+    die_with_parent(parent)  # again: the kernel forgets it when credentials change
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
     if not restrict() and profile.needs_landlock:
         raise OSError("this kernel has no Landlock, which loading a C plugin safely needs (Linux 5.13 or newer)")

@@ -20,12 +20,11 @@ from enum import Enum
 from pathlib import Path
 from typing import TypeVar
 
+from kubeshark.errors import PluginCrashed, PluginRejected
 from kubeshark.extension_api._frame import FrameError, FrameItem, encode_request
 from kubeshark.extension_api._manifest import Manifest
 from kubeshark.hosts._children import Child, ChildError
 from kubeshark.hosts._isolate import PartFailedError, isolate
-
-from kubeshark.errors import PluginCrashed, PluginRejected
 
 __all__ = ["PluginProcess", "PluginState", "PluginStatus", "Poison", "Supervision"]
 

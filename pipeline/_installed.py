@@ -24,10 +24,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
-from kubeshark.extension_api._manifest import Manifest, read_manifest, version_key
-from kubeshark.hosts import ForeignPlugin
 
 from kubeshark.errors import PluginError, PluginRejected, UsageError
+from kubeshark.extension_api._manifest import Manifest, read_manifest, version_key
+from kubeshark.hosts import ForeignPlugin
 
 __all__ = [
     "InstalledPlugin",

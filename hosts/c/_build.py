@@ -12,9 +12,8 @@ import sys
 from importlib.resources import files
 from pathlib import Path
 
-from kubeshark.extension_api._manifest import Manifest
-
 from kubeshark.errors import PluginError
+from kubeshark.extension_api._manifest import Manifest
 
 __all__ = ["BUILD_SECONDS", "build", "compiler", "sdk_folder"]
 

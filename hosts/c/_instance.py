@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from cffi import FFI
+
 from kubeshark.extension_api._frame import ABI_VERSION
 from kubeshark.extension_api._manifest import Manifest
 from kubeshark.hosts._instance import InstanceError
@@ -81,7 +82,9 @@ def open_instance(prepared: Prepared, manifest: Manifest) -> CInstance:
     """Load the object; its constructors run here."""
     path = f"/proc/self/fd/{prepared.descriptor}"
     try:
-        library = _FFI.dlopen(path, _FFI.RTLD_NOW | _FFI.RTLD_LOCAL)
+        # By ctypes, which only calls dlopen: cffi looks elsewhere, with ldconfig and a compiler, if that fails.
+        loaded = ctypes.CDLL(path, os.RTLD_NOW | os.RTLD_LOCAL)
+        library = _FFI.dlopen(_FFI.cast("void *", loaded._handle))
         abi, hooks, call = library.ks_abi, library.ks_hooks, library.ks_call
     except (OSError, AttributeError) as error:
         message = str(error).replace(path, manifest.entry)

@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from kubeshark.cli import main
 from kubeshark.extension_api import Datagram, Endpoint, MessageKind, Verdict
 from kubeshark.extension_api._manifest import Manifest, read_manifest
 from kubeshark.hosts import ForeignPlugin
 from kubeshark.hosts.c import _build
 from kubeshark.pipeline._installed import Stage
-
-from kubeshark.cli import main
 
 FIELDS = ["opcode", "file", "mode", "block", "size", "error_code", "error_message", "options", "transfer_size"]
 DEFAULTS = ("", 0, {}, [])

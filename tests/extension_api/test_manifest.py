@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from kubeshark.extension_api._manifest import parse_manifest, read_manifest, version_key
 
 from kubeshark.errors import PluginRejected
+from kubeshark.extension_api._manifest import parse_manifest, read_manifest, version_key
 
 GOOD = """
 id = "demo"

@@ -7,6 +7,7 @@ from contextlib import suppress
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from kubeshark.extension_api._models import TableRow
 from kubeshark.extension_api._representation import RepresentationError, parse_representation
 

@@ -9,6 +9,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from kubeshark.extension_api._frame import (
     MAX_FRAME_ITEMS,
     MAX_FRAME_PAYLOAD,

@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 
 import pytest
-from kubeshark.pipeline._installed import Stage, foreign_plugins, installed_plugins, plugins_folder, uninstall
 
 from kubeshark.errors import PluginRejected, UsageError
+from kubeshark.pipeline._installed import Stage, foreign_plugins, installed_plugins, plugins_folder, uninstall
 
 MANIFEST = """
 id = "demo"
