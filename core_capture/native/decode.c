@@ -327,11 +327,13 @@ kc_status kc_decode(kc_decoder *decoder, const uint8_t *data, size_t length, kc_
     size_t starts[BATCH];
     layers batch[BATCH];
     bool is_fast[BATCH];
+    size_t asked = decoder->position;
     for (;;) {
         size_t at = decoder->position, room = capacity - decoder->packets, count = 0;
         uint32_t captured;
         while (count < BATCH && record_at(data, length, at, &captured)) {
             if (count == room) break;
+            asked = prefetch_ahead(data, length, at, asked);
             starts[count] = at;
             is_fast[count] = decoder->link_type == LINKTYPE_ETHERNET && fast_layers(data + at, captured, &batch[count]);
             count++;

@@ -7,9 +7,10 @@
 int kubeshark_core_abi(void) { return 2; }
 
 kc_status kc_offsets(const uint8_t *data, size_t length, size_t *position, uint64_t *out, size_t capacity, size_t *count) {
-    size_t at = *position, n = *count;
+    size_t at = *position, n = *count, asked = at;
     uint32_t captured;
     while (record_at(data, length, at, &captured)) {
+        asked = prefetch_ahead(data, length, at, asked);
         if (n == capacity) {
             *position = at;
             *count = n;
