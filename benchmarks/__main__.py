@@ -63,7 +63,7 @@ def run(scratch: Path, size: int, runs: int) -> list[Result]:
     print(f"{'row':>3}  {'case':<44} {'peer':<22} {'ratio':>9}  {'target':>8}")
     for part in (
         lambda: _store.selections(capture, store, scratch, runs, with_tshark=True),
-        lambda: _store.whole_dissection(capture, store, runs),
+        lambda: _store.whole_dissection(capture, store, scratch, runs),
         lambda: _decode.run(capture, runs),
         lambda: _store.imports(capture, scratch, runs),
         lambda: _store.sizes(capture, store),
