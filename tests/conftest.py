@@ -36,6 +36,9 @@ def root() -> Path:
 def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """No test reads or writes the user's identity, plugins or store."""
     home = tmp_path_factory.mktemp("home")
+    cache = tmp_path_factory.getbasetemp() / "cache"  # what compilers keep serves the whole session
+    cache.mkdir(exist_ok=True)
+    (home / ".cache").symlink_to(cache)
     monkeypatch.setenv("HOME", str(home))
     for name in ("KUBESHARK_STORE", "KUBESHARK_IDENTITY", "KUBESHARK_PLUGINS", "KUBESHARK_CORE"):
         monkeypatch.delenv(name, raising=False)

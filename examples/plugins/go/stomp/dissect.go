@@ -123,7 +123,9 @@ func fieldOf(command string, header []byte) (plugin.Field, bool) {
 		return FieldTransaction, true
 	case "ack":
 		return FieldAckMode, command == "SUBSCRIBE"
-	case "version", "accept-version":
+	case "accept-version":
+		return FieldAcceptVersion, true
+	case "version":
 		return FieldVersion, true
 	case "heart-beat":
 		return FieldHeartBeat, true

@@ -21,6 +21,8 @@ const (
 	FieldTransaction
 	// string, stomp_ack_mode
 	FieldAckMode
+	// string, stomp_accept_version
+	FieldAcceptVersion
 	// string, stomp_version
 	FieldVersion
 	// string, stomp_heart_beat

@@ -60,15 +60,16 @@ func mimeType(data []byte, f *frame) string {
 
 // variables are the KFL names of the fields that a row of the headers can select by.
 var variables = [FieldErrorMessage + 1]string{
-	FieldDestination:  "stomp_destination",
-	FieldMessageID:    "stomp_message_id",
-	FieldSubscription: "stomp_subscription",
-	FieldReceipt:      "stomp_receipt",
-	FieldTransaction:  "stomp_transaction",
-	FieldAckMode:      "stomp_ack_mode",
-	FieldVersion:      "stomp_version",
-	FieldHeartBeat:    "stomp_heart_beat",
-	FieldLogin:        "stomp_login",
-	FieldContentType:  "stomp_content_type",
-	FieldErrorMessage: "stomp_error_message",
+	FieldDestination:   "stomp_destination",
+	FieldMessageID:     "stomp_message_id",
+	FieldSubscription:  "stomp_subscription",
+	FieldReceipt:       "stomp_receipt",
+	FieldTransaction:   "stomp_transaction",
+	FieldAckMode:       "stomp_ack_mode",
+	FieldAcceptVersion: "stomp_accept_version",
+	FieldVersion:       "stomp_version",
+	FieldHeartBeat:     "stomp_heart_beat",
+	FieldLogin:         "stomp_login",
+	FieldContentType:   "stomp_content_type",
+	FieldErrorMessage:  "stomp_error_message",
 }
