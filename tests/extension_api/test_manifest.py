@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import pytest
@@ -151,6 +152,6 @@ def test_versions_are_ordered_as_semver_orders_them() -> None:
         "1.0.0",
         "1.0.10",
     ]
-    assert sorted(ordered[::-1], key=version_key) == ordered
+    assert sorted(random.Random(7).sample(ordered, 8), key=version_key) == ordered
     with pytest.raises(ValueError, match="is not a version"):
         version_key("1.0")
