@@ -7,7 +7,7 @@ from typing import Any
 
 from kubeshark.extension_api import EntryView, Representation, hookimpl
 from kubeshark.pipeline.renderers._kfl_text import equals
-from kubeshark.pipeline.renderers._sections import BUILTIN, cells, hex_dump, mapping, table, variable_rows
+from kubeshark.pipeline.renderers._sections import BUILTIN, cells, hex_dump, mapping, row, table, variable_rows
 
 __all__ = ["render", "summarize"]
 
@@ -49,8 +49,7 @@ def render(entry: EntryView) -> Representation | None:
     if name in RAW:
         data = entry.document()["data"]
         payload = base64.b64decode(data["payloadBase64"])
-        summary = mapping(
-            name.upper(), {"Sent by": data["direction"], "Bytes": data["size"], "Chunks": data["chunkType"]}
-        )
+        lengths = variable_rows(entry, {f"{name}_length": "Bytes", "sctp_chunk_type": "Chunks"})
+        summary = table(name.upper(), (row("Sent by", data["direction"]), *lengths))
         return Representation(BUILTIN, data=(*summary, *hex_dump("Payload", payload)))
     return None

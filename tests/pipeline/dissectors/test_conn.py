@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from kubeshark.core_capture import FLOW, FlowBit
 from kubeshark.pipeline.dissectors import CONN, conn_message
 

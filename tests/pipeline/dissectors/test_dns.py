@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from kubeshark.extension_api import Datagram, Message, MessageKind, Verdict
 from kubeshark.pipeline.dissectors import dns
 

@@ -7,6 +7,7 @@ from struct import pack
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from kubeshark.pipeline.dissectors._dns_message import FormatError, Names, Question, parse_message, read_name
 
 EXAMPLE = b"\x07example\x03com\0"

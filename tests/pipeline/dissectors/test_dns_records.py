@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from kubeshark.pipeline.dissectors._dns_message import DnsMessage, Record
 from kubeshark.pipeline.dissectors._dns_records import RDATA, TYPES, class_name, record_text, type_name
 

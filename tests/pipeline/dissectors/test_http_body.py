@@ -9,6 +9,7 @@ import pytest
 import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
+
 from kubeshark.pipeline.dissectors._http_body import BODY_LIMIT, decode_body, text_or_base64
 
 CLEAR = b"clear text " * 100

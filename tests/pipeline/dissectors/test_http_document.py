@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from kubeshark.pipeline.dissectors._http_document import MAX_PAIRS, Headers, request_detail, response_detail
 
 SUMMARY: dict[str, Any] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from kubeshark.pipeline.dissectors._wire import Wire
 
 from ._streams import Side

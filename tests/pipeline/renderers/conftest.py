@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from kubeshark.core_capture import FLOW
 from kubeshark.extension_api import Message, MessageKind, ProtocolSpec
 from kubeshark.pipeline.dissectors import CONN, conn_message, dns, http1, icmp, raw

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from kubeshark.pipeline.kfl import VARIABLES, compile_filter
 from kubeshark.pipeline.renderers._kfl_text import MAX_LITERAL, at_key, equals, is_selectable, literal, member
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 
 import pytest
+
 from kubeshark.extension_api import Representation, Section, TableRow
 from kubeshark.pipeline.renderers import to_text
 from kubeshark.pipeline.renderers._plain_text import HEX_BYTES, printable

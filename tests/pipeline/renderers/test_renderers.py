@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import Any
 
 import pytest
+
 from kubeshark.extension_api import HOOKS, Representation, Section, build_manager
 from kubeshark.pipeline.renderers import BUILTINS, to_text
 from kubeshark.pipeline.renderers._kfl_text import literal

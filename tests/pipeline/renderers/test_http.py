@@ -1,0 +1,61 @@
+"""What an HTTP exchange looks like."""
+
+from __future__ import annotations
+
+from kubeshark.extension_api import Section, TableRow
+from kubeshark.pipeline.dissectors import http1
+from kubeshark.pipeline.renderers import http
+
+from ..dissectors._streams import tcp
+from ._entries import FakeEntry
+
+REQUEST = b"PUT /a?b=c HTTP/1.1\r\nHost: h\r\nX: 1\r\nx: 2\r\nCookie: s=1\r\nContent-Length: 2\r\n\r\nhi"
+RESPONSE = b"HTTP/1.1 200 OK\r\nContent-Type: image/png\r\nContent-Length: 2\r\n\r\n\xff\xd8"
+
+
+def entry(request: bytes, response: bytes = b"") -> FakeEntry:
+    return FakeEntry(http1.HTTP1, tuple(http1.dissect(http1.HTTP1, [tcp(request, response)])[0]))
+
+
+def test_request_sections() -> None:
+    shown = http.render(entry(REQUEST))
+    assert shown
+    assert shown.response == ()
+    summary, headers, cookies, query, body = shown.request
+    assert summary.rows[:3] == (
+        TableRow("Method", "PUT", "method"),
+        TableRow("URL", "/a?b=c", "url"),
+        TableRow("Path", "/a", "path"),
+    )
+    assert headers.rows[1] == TableRow("X", "1,2", 'request.headers["x"]')
+    assert cookies.rows == (TableRow("s", "1", 'request.cookies["s"]'),)
+    assert query.rows == (TableRow("b", "c", 'query_string["b"]'),)
+    assert body == Section("body", "Body", body="hi", selector="request_body")
+
+
+def test_bytes_have_no_selector() -> None:
+    shown = http.render(entry(REQUEST, RESPONSE))
+    assert shown
+    assert shown.response[-1] == Section("body", "Body", body="/9g=", encoding="base64", mime_type="image/png")
+
+
+def test_row() -> None:
+    assert http.summarize(entry(REQUEST, RESPONSE)) == {
+        "method": "PUT",
+        "methodQuery": 'method == "PUT"',
+        "summary": "/a",
+        "summaryQuery": 'path == "/a"',
+        "status": 200,
+        "statusQuery": "status_code == 200",
+    }
+
+
+def test_what_was_cut_or_not_undone_is_said() -> None:
+    coded = b"HTTP/1.1 200 OK\r\nContent-Encoding: br\r\nContent-Length: 2\r\n\r\nxx"
+    shown = http.render(entry(b"", coded))
+    assert shown
+    assert shown.response[-1].title == "Body: content coding 'br' is not undone"
+    large = b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * (2 << 20)
+    shown = http.render(entry(b"", large))
+    assert shown
+    assert shown.response[-1].title == "Body (cut)"
