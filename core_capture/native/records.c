@@ -25,8 +25,9 @@ kc_status kc_offsets(const uint8_t *data, size_t length, size_t *position, uint6
 }
 
 void kc_convert(uint8_t *records, size_t length, int swapped, uint32_t multiplier, size_t *end, size_t *count) {
-    size_t at = 0, n = 0;
+    size_t at = 0, n = 0, asked = 0;
     while (length - at >= KC_RECORD_HEADER) {
+        asked = prefetch_ahead(records, length, at, asked);
         uint8_t *header = records + at;
         uint32_t fields[4];
         for (size_t i = 0; i < 4; i++) fields[i] = swapped ? load_be32(header + 4 * i) : load_le32(header + 4 * i);
@@ -55,10 +56,19 @@ static bool ordered_record(const uint8_t *data, size_t length, const uint64_t *o
     return true;
 }
 
+/* Ask for the header of the record GATHER_AHEAD places further on in the order. */
+static inline void ask_ahead(const uint8_t *data, size_t length, const uint64_t *offsets, size_t offset_count,
+                             const uint64_t *order, size_t order_count, size_t i) {
+    if (order_count - i <= GATHER_AHEAD || order[i + GATHER_AHEAD] >= offset_count) return;
+    uint64_t ahead = offsets[order[i + GATHER_AHEAD]];
+    if (ahead < length) KC_PREFETCH(data + ahead);
+}
+
 kc_status kc_gather_size(const uint8_t *data, size_t length, const uint64_t *offsets, size_t offset_count,
                          const uint64_t *order, size_t order_count, size_t *size) {
     size_t total = 0, at, one;
     for (size_t i = 0; i < order_count; i++) {
+        ask_ahead(data, length, offsets, offset_count, order, order_count, i);
         if (!ordered_record(data, length, offsets, offset_count, order[i], &at, &one)) return KC_BAD_INPUT;
         if (one > SIZE_MAX - total) return KC_BAD_INPUT;
         total += one;
@@ -71,10 +81,7 @@ kc_status kc_gather(const uint8_t *data, size_t length, const uint64_t *offsets,
                     const uint64_t *order, size_t order_count, uint8_t *out, size_t size) {
     size_t written = 0, at, one;
     for (size_t i = 0; i < order_count; i++) {
-        if (i + GATHER_AHEAD < order_count && order[i + GATHER_AHEAD] < offset_count) {
-            uint64_t ahead = offsets[order[i + GATHER_AHEAD]];
-            if (ahead < length) KC_PREFETCH(data + ahead);
-        }
+        ask_ahead(data, length, offsets, offset_count, order, order_count, i);
         if (!ordered_record(data, length, offsets, offset_count, order[i], &at, &one)) return KC_BAD_INPUT;
         if (one > size - written) return KC_BAD_INPUT;
         memcpy(out + written, data + at, one);
