@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from kubeshark.pipeline.kfl import _ast
 from kubeshark.pipeline.kfl._ast import (
@@ -51,7 +51,13 @@ from kubeshark.pipeline.kfl._variables import FOLDED_MAPS, Variables
 
 __all__ = ["ENTRY", "Closure", "Compiler", "Row"]
 
-Row = Mapping[Any, Any]
+
+class Row(Protocol):
+    """What closures read: a mapping of variables, perhaps with a loop variable or plugin answers laid over it."""
+
+    def __getitem__(self, key: Any, /) -> Any: ...
+
+
 Closure = Callable[[Row], Any]
 
 ENTRY = "@entry"

@@ -14,7 +14,7 @@ from kubeshark.extension_api._models import FilterSpec
 from kubeshark.pipeline.kfl import _ast
 from kubeshark.pipeline.kfl._ast import Call, Const, FilterCall, Node, PluginCall, Var, walk
 from kubeshark.pipeline.kfl._check import check
-from kubeshark.pipeline.kfl._compile import Closure, Compiler, Row
+from kubeshark.pipeline.kfl._compile import Closure, Compiler
 from kubeshark.pipeline.kfl._cost import HEAVY, cost, heavy_names
 from kubeshark.pipeline.kfl._errors import KflError, PlacedError, text_error
 from kubeshark.pipeline.kfl._lexer import significant
@@ -27,6 +27,8 @@ from kubeshark.pipeline.kfl._variables import VARIABLES, Variables
 __all__ = ["CompiledFilter", "FilterErrors", "compile_filter"]
 
 _EVERYTHING: Node = Const(True, _ast.BOOL, 0)  # the empty filter (rule 1)
+
+TOO_DEEP = "the value is nested too deep"
 
 Answer = bool | None
 Ask = Callable[[FilterCall, Sequence[int]], Sequence[Answer]]
@@ -100,15 +102,19 @@ class CompiledFilter:
     def matches(self, row: Mapping[str, Any], answers: Mapping[FilterCall, Answer] | None = None) -> bool:
         """Decide an entry. Plugin filters without an answer count as failed."""
         if self.calls:
-            answers = answers or {}
-            row = _Answered(row, {call: answers.get(call) for call in self.calls})  # type: ignore[assignment]
-        return self._decide(row) is True
+            given = answers or {}
+            return self._decide(_Answered(row, {call: given.get(call) for call in self.calls})) is True
+        try:
+            return bool(self._light(row))
+        except EvaluationError as error:
+            self.errors.add(str(error))
+        except RecursionError:
+            self.errors.add(TOO_DEEP)
+        return False
 
     def cheap(self, row: Mapping[str, Any], answers: Mapping[FilterCall, Answer] | None = None) -> bool | None:
         """Decide an entry without asking plugin filters beyond `answers`; None if that is not possible."""
-        if self.calls:
-            row = _Answered(row, answers or {})  # type: ignore[assignment]
-        return self._decide(row)
+        return self._decide(_Answered(row, answers or {})) if self.calls else self.matches(row)
 
     def matching(self, rows: Sequence[Mapping[str, Any]], ask: Ask) -> list[bool]:
         """Decide a batch, asking each plugin filter once, about the entries that still depend on it."""
@@ -123,30 +129,22 @@ class CompiledFilter:
                 decided[place] = self.cheap(rows[place], answers[place])
         return [result is True for result in decided]
 
-    def _decide(self, row: Row) -> bool | None:
-        failed: EvaluationError | None = None
-        try:
-            if not self._light(row):
-                return False
-        except Undecided:
-            return None
-        except EvaluationError as error:
-            failed = error
-        except RecursionError:
-            failed = EvaluationError("the value is nested too deep")
-        try:
-            if not self._heavy(row):
-                return False
-        except Undecided:
-            return None
-        except EvaluationError as error:
-            failed = failed or error
-        except RecursionError:
-            failed = EvaluationError("the value is nested too deep")
-        if failed is not None:
-            self.errors.add(str(failed))
-            return False
-        return True
+    def _decide(self, row: _Answered) -> bool | None:
+        """Run the terms that need no body, then the others; None if a plugin filter has to be asked first."""
+        failed = ""
+        for terms in (self._light, self._heavy):
+            try:
+                if not terms(row):
+                    return False
+            except Undecided:
+                return None
+            except EvaluationError as error:
+                failed = failed or str(error)
+            except RecursionError:
+                failed = failed or TOO_DEEP
+        if failed:
+            self.errors.add(failed)
+        return not failed
 
 
 def compile_filter(
@@ -190,8 +188,10 @@ class _Language:
         source, tree = self._checked(text) if significant(text) else (Source(text), _EVERYTHING)
         compiler = Compiler(self.variables, self.now_ns)
         terms = tree.args if isinstance(tree, Call) and tree.function == "_&&_" else (tree,)
-        light = [term for term in terms if cost(term, self.variables) < HEAVY]
-        heavy = [term for term in terms if cost(term, self.variables) >= HEAVY]
+        calls = tuple(dict.fromkeys(part.call for part in walk(tree) if isinstance(part, PluginCall)))
+        # Without plugin filters one conjunction does, cheapest first; with them, bodies wait for their answers.
+        heavy = [term for term in terms if calls and cost(term, self.variables) >= HEAVY]
+        light = [term for term in terms if term not in heavy]
         try:
             run_light, run_heavy = compiler.conjunction(light), compiler.conjunction(heavy)
         except PlacedError as error:
@@ -201,7 +201,7 @@ class _Language:
             original=text,
             variables=frozenset(part.name for part in walk(tree) if isinstance(part, Var)),
             heavy=heavy_names(tree, self.variables),
-            calls=tuple(dict.fromkeys(part.call for part in walk(tree) if isinstance(part, PluginCall))),
+            calls=calls,
             pushdown=push_down(tree, self.variables, self.flag_transports, lambda node: compiler.closure(node)({})),
             tree=tree,
             _light=run_light,

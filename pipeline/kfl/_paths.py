@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 import msgspec
+
 from kubeshark.pipeline.kfl._values import EvaluationError
 
 __all__ = ["EVERY", "Path", "json_at", "lookup", "parse_path", "xml_at"]
@@ -28,11 +29,10 @@ EVERY = object()
 
 Path = tuple[Any, ...]  # str, int or EVERY
 
-_STEP = re.compile(
-    r"""(?P<dot>\.)? (?: (?P<name>[^.\[\]"'\s]+) | \[ (?: (?P<index>[0-9]{1,9}) | (?P<every>\*)
-        | "(?P<double>[^"]*)" | '(?P<single>[^']*)' ) \] )""",
-    re.VERBOSE,
-)
+_STEP = r"""(?: {dot} (?P<name>[^.\[\]"'\s]+) | \[ (?: (?P<index>[0-9]{{1,9}}) | (?P<every>\*)
+    | "(?P<double>[^"]*)" | '(?P<single>[^']*)' ) \] )"""
+_FIRST_STEP = re.compile(_STEP.format(dot=""), re.VERBOSE)
+_NEXT_STEP = re.compile(_STEP.format(dot=r"\."), re.VERBOSE)
 
 
 @lru_cache(maxsize=256)
@@ -41,13 +41,8 @@ def parse_path(text: str) -> Path:
     steps: list[Any] = []
     at = 0
     while at < len(text):
-        found = _STEP.match(text, at)
-        # A name follows a dot, except the first; a bracket follows nothing.
-        if (
-            found is None
-            or (found["name"] is not None) == (found["dot"] is None and at > 0)
-            or (found["dot"] and (found["name"] is None or at == 0))
-        ):
+        found = (_NEXT_STEP if at else _FIRST_STEP).match(text, at)
+        if found is None:
             raise EvaluationError(f"not a path: {text[:60]}")
         if found["every"]:
             steps.append(EVERY)

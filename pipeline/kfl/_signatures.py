@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from kubeshark.errors import UsageError
 from kubeshark.extension_api._models import FilterSpec, VariableType
 from kubeshark.pipeline.kfl._ast import BOOL, BYTES, DOUBLE, DYN, INT, STRING, TIMESTAMP, Type
+from kubeshark.pipeline.kfl._variables import RESERVED_WORDS, VARIABLES
 
-__all__ = ["FUNCTIONS", "RESERVED_WORDS", "STANDARD_FUNCTIONS", "TYPES", "Signature", "plugin_signature"]
+__all__ = ["FUNCTIONS", "STANDARD_FUNCTIONS", "TYPES", "Signature", "plugin_signature"]
 
 LIST_OF_STRINGS = Type("list", (STRING,))
 MAP_OF_STRINGS = Type("map", (STRING, STRING))
@@ -56,13 +59,17 @@ _STANDARD_FUNCTIONS = (
 )
 STANDARD_FUNCTIONS = frozenset(_STANDARD_FUNCTIONS.split())
 
-_RESERVED_WORDS = (
-    "as break const continue else for function if import in let loop package namespace return var void while"
-    " true false null"
-)
-RESERVED_WORDS = frozenset(_RESERVED_WORDS.split())
+_PLUGIN_NAME = re.compile(r"(?:[a-z][a-z0-9_]*\.)?[a-z][a-z0-9_]{0,31}", re.ASCII)
 
 
 def plugin_signature(name: str, spec: FilterSpec) -> Signature:
-    """Return how KFL calls a plugin's filter; `name` is what the user writes, perhaps `plugin_id.name`."""
+    """Return how KFL calls a plugin's filter; `name` is what the user writes, perhaps `plugin_id.name`.
+
+    Raise UsageError for a name that cannot be written or means something else.
+    """
+    if not _PLUGIN_NAME.fullmatch(name):
+        raise UsageError(f"plugin filter {name[:80]!r} is not a name: lower-case letters, digits and _")
+    own = {signature.name for signature in FUNCTIONS}
+    if name in VARIABLES.roots or name in VARIABLES or name in own | STANDARD_FUNCTIONS | RESERVED_WORDS:
+        raise UsageError(f"plugin filter {name} has the name of something in KFL")
     return Signature(name, tuple(TYPES[parameter] for parameter in spec.parameters), BOOL)

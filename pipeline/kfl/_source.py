@@ -11,12 +11,11 @@ from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from kubeshark.errors import UsageError
 from kubeshark.pipeline.kfl._errors import KflError, text_error
 from kubeshark.pipeline.kfl._lexer import Token, significant
-from kubeshark.pipeline.kfl._signatures import FUNCTIONS, RESERVED_WORDS, STANDARD_FUNCTIONS
-from kubeshark.pipeline.kfl._variables import Variable, Variables
-
-from kubeshark.errors import UsageError
+from kubeshark.pipeline.kfl._signatures import FUNCTIONS, STANDARD_FUNCTIONS
+from kubeshark.pipeline.kfl._variables import RESERVED_WORDS, Variable, Variables
 
 __all__ = ["BUILT_IN_MACROS", "MAX_TEXT_BYTES", "Macros", "Source", "rewrite"]
 

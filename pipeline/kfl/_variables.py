@@ -6,15 +6,24 @@ it lacks. Names and meanings are Kubeshark's, with our additions (reference: kfl
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from kubeshark.errors import UsageError
 from kubeshark.extension_api._models import Value, VariableType
 
-from kubeshark.errors import UsageError
+__all__ = ["FLAGS", "FOLDED_MAPS", "RESERVED_WORDS", "VARIABLES", "Variable", "Variables", "default_of"]
 
-__all__ = ["FLAGS", "FOLDED_MAPS", "VARIABLES", "Variable", "Variables", "default_of"]
+_RESERVED = (
+    "as break const continue else for function if import in let loop package namespace return var void while"
+    " true false null"
+)
+RESERVED_WORDS = frozenset(_RESERVED.split())
+"""Words CEL keeps for itself."""
+
+_NAME = re.compile(r"(?=.{1,80}\Z)[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*", re.ASCII)
 
 _DEFAULTS: Mapping[VariableType, Value] = MappingProxyType(
     {"string": "", "int": 0, "double": 0.0, "bool": False, "bytes": b"", "timestamp": 0, "list": [], "map": {}}
@@ -73,7 +82,9 @@ class Variables(Mapping[str, Variable]):
         return [variable for name, variable in self._by_name.items() if name.startswith(prefix + ".")]
 
     def with_plugin(self, name: str, kind: VariableType, *, section: str = "plugin") -> Variables:
-        """Return this set and one more variable. Raise UsageError if the name is taken with another type."""
+        """Return this set and one more variable. Raise UsageError for a bad name, or one taken with another type."""
+        if not _NAME.fullmatch(name) or name in RESERVED_WORDS:
+            raise UsageError(f"KFL variable {name[:80]!r} is not a name: letters, digits, _ and dots between them")
         known = self._by_name.get(name)
         if known is not None:
             if known.type == kind:

@@ -10,6 +10,7 @@ from typing import Any
 from cel_expr_python import cel
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from kubeshark.pipeline.kfl import compile_filter
 
 NOW = datetime(2026, 3, 14, 22, 5, tzinfo=UTC)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from kubeshark.extension_api._models import FilterSpec
 from kubeshark.pipeline.kfl import KflError, compile_filter
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
+
 from kubeshark.extension_api._models import FilterSpec
 from kubeshark.pipeline.kfl import ENTRY, FilterCall, KflError, compile_filter
 

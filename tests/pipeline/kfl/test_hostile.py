@@ -6,10 +6,10 @@ import random
 import time
 
 import pytest
-from kubeshark.extension_api._models import FilterSpec
-from kubeshark.pipeline.kfl import CompiledFilter, compile_filter
 
 from kubeshark.errors import UsageError
+from kubeshark.extension_api._models import FilterSpec
+from kubeshark.pipeline.kfl import CompiledFilter, compile_filter
 
 NOW_NS = 1_773_525_900 * 10**9
 PLUGINS = {"is_bot": FilterSpec("is_bot"), "near": FilterSpec("near", ("string", "int"))}

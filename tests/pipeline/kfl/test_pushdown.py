@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from kubeshark.core_capture import FLOW, match
 from kubeshark.pipeline.kfl import CompiledFilter, compile_filter
 

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+
+from kubeshark.errors import UsageError
 from kubeshark.extension_api._models import FilterSpec
 from kubeshark.pipeline.kfl import KflError, compile_filter
 from kubeshark.pipeline.kfl._source import rewrite
 from kubeshark.pipeline.kfl._variables import VARIABLES
-
-from kubeshark.errors import UsageError
 
 NOW_NS = 1_773_525_900 * 10**9
 

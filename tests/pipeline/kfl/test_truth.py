@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+
 from kubeshark.extension_api._models import FilterSpec
 from kubeshark.pipeline.kfl import FilterCall, KflError, compile_filter
 

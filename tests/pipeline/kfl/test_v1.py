@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
+
 from kubeshark.pipeline.kfl import ENTRY, KflError, compile_filter
 
 Rows = Mapping[str, Mapping[str, Any]]
