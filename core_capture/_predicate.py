@@ -113,7 +113,9 @@ def match(predicate: Predicate, flows: FlowColumns) -> NDArray[np.bool_]:
             port = _end(flows, side, "port").astype(np.int64)
             return np.asarray((port >= low) & (port <= high), dtype=np.bool_)
         case Transport(numbers):
-            return np.isin(flows["transport"], sorted(numbers))
+            wanted = np.zeros(256, dtype=np.bool_)
+            wanted[[number for number in numbers if 0 <= number < 256]] = True
+            return np.asarray(wanted[flows["transport"]], dtype=np.bool_)
         case Overlaps(start_ns, end_ns):
             low = 0 if start_ns is None else max(start_ns, 0)
             high = LATEST_NS if end_ns is None else min(end_ns, LATEST_NS)

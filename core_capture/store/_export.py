@@ -240,11 +240,13 @@ class _Export:
 
     def _read(self, segment: SegmentReader, flows: NDArray[np.bool_] | None) -> _Packets:
         """Return a segment's selected packets in capture order."""
-        data, places = segment.select(flows)
+        data, extras = segment.select(flows), segment.extras
         offsets, end = self._core.offsets(data)
+        # Records lie in order of place: where places only break ties, any ascending numbers do.
+        needed = extras.ordinals is not None or extras.packets
+        places = segment.places(flows) if needed else np.arange(len(offsets), dtype=np.uint64)
         if end != len(data) or len(offsets) != len(places):
             raise Damaged("its records are not those its index counts", file=segment.name)
-        extras = segment.extras
         times = _times(data, offsets)
         if extras.packets:
             true = {place: extra.time_ns for place, extra in extras.packets.items() if extra.time_ns is not None}

@@ -185,7 +185,7 @@ class FlowTable:
                 first: NDArray[Any] = contents.column("first", "<u8", shape) * unit
                 if name == "first_ns":
                     return first
-                values = first + contents.column("span", "<u8", shape) * unit
+                values: NDArray[Any] = first + contents.column("span", "<u8", shape) * unit
                 is_sound = bool((values >= first).all())
             case "carrier":
                 values = contents.column(name, "<u4", shape)

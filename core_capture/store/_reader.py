@@ -153,21 +153,22 @@ class SegmentReader:
             for (start, end), low, high in zip(bounds.tolist(), first.tolist(), stop.tolist(), strict=True)
         ]
 
-    def select(self, flows: NDArray[Any] | None) -> tuple[bytes, NDArray[Any]]:
-        """Return the records of these flows (rows or bools; None: all packets) as they lie in the pcap.
-
-        With them comes the place of each record in the pcap: u8, 0 for the first.
-        """
+    def select(self, flows: NDArray[Any] | None) -> bytes:
+        """Return the records of these flows (rows or bools; None: all packets) as they lie in the pcap."""
         if flows is None:
-            everything = (PCAP_HEADER_BYTES, self._index.meta.data.raw_length)
-            return bytes(self.read([everything])[0]), np.arange(self.info.packets, dtype=np.uint64)
+            return bytes(self.read([(PCAP_HEADER_BYTES, self._index.meta.data.raw_length)])[0])
+        return b"".join(self.read(self.ranges(flows)))
+
+    def places(self, flows: NDArray[Any] | None) -> NDArray[Any]:
+        """Return the place in the pcap (u8, 0 the first record) of each record that `select` returns."""
+        if flows is None:
+            return np.arange(self.info.packets, dtype=np.uint64)
         table = self._index.flows
         starts, counts = table.record_starts[flows], table.records[flows]
         order = np.argsort(starts, kind="stable")
         starts, counts = starts[order], counts[order]
         before = np.cumsum(counts) - counts
-        places = np.repeat(starts - before, counts.astype(np.intp)) + np.arange(int(counts.sum()), dtype=np.uint64)
-        return b"".join(self.read(self.ranges(flows))), places
+        return np.repeat(starts - before, counts.astype(np.intp)) + np.arange(int(counts.sum()), dtype=np.uint64)
 
     def check_data(self, core: Core) -> None:
         """Read the whole data file and compare it with the index; raise Damaged naming the first difference.

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from threading import Lock
 from typing import Self
 
 from kubeshark.core_capture._core import load_core
@@ -63,7 +64,8 @@ class Store:
         self.problems: list[StoreError] = []
         self._given = identities
         self._known: dict[str, Entry] = {}  # by segment; segments never change
-        self._indexes: dict[str, IndexFile] = {}  # the newest in use last
+        self._indexes: dict[str, IndexFile] = {}  # the latest in use last
+        self._lock = Lock()
 
     @classmethod
     def open(cls, path: str | Path, *, identities: Sequence[Identity] | None = None, create: bool = False) -> Self:
@@ -198,12 +200,14 @@ class Store:
 
     def _index(self, name: str) -> IndexFile:
         """Read an index, or find it among those read lately: an export asks for each twice."""
-        file = self._indexes.pop(name, None) or IndexFile(self.path, name, self.identities)
-        kept = sum(len(other.main) for other in self._indexes.values()) + len(file.main)
-        for oldest in list(self._indexes):
-            if kept > KEPT_INDEX_BYTES:
-                kept -= len(self._indexes.pop(oldest).main)
-        self._indexes[name] = file
+        with self._lock:
+            file = self._indexes.pop(name, None)
+        file = file or IndexFile(self.path, name, self.identities)
+        with self._lock:
+            self._indexes[name] = file
+            kept = sum(len(other.main) for other in self._indexes.values())
+            while kept > KEPT_INDEX_BYTES and len(self._indexes) > 1:
+                kept -= len(self._indexes.pop(next(iter(self._indexes))).main)
         return file
 
     def _learn_from_catalogue(self) -> None:
