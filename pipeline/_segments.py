@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-from numpy.lib.recfunctions import repack_fields
 from numpy.typing import NDArray
 
 from kubeshark.core_capture import NO_FLOW, Core, Decoded, FlowBit, RecordBatch
@@ -19,7 +18,7 @@ TCP = 6
 MAX_CHAIN_BYTES = 256 << 20
 """A connection that runs through many segments is read together up to this; the rest begins a new stream."""
 
-KEY = ["a", "b", "port_a", "port_b", "transport", "ip_version"]
+KEY = ("a", "b", "port_a", "port_b", "transport", "ip_version")
 
 
 class Segment(Protocol):
@@ -101,7 +100,7 @@ def chains(selected: Sequence[tuple[Segment, NDArray[Any]]]) -> list[dict[int, l
         begins: dict[int, list[FlowPart]] = {}
         chosen = segment.flows[rows]
         single = len(selected) == 1
-        keys = [] if single else [key.tobytes() for key in repack_fields(chosen[KEY])]
+        keys = [] if single else _keys(chosen)
         fresh = (chosen["transport"] == TCP) & ((chosen["bits"] & FlowBit.SYN_SEEN) != 0)
         sizes_here = chosen["bytes"].sum(axis=1).tolist()
         for at, row in enumerate(rows.tolist()):
@@ -119,6 +118,12 @@ def chains(selected: Sequence[tuple[Segment, NDArray[Any]]]) -> list[dict[int, l
                 sizes[id(begins[row])] = sizes_here[at]
         result.append(begins)
     return result
+
+
+def _keys(flows: NDArray[Any]) -> list[bytes]:
+    """Return the 5-tuple of each flow as bytes."""
+    columns = [np.ascontiguousarray(flows[name]).view(np.uint8).reshape(len(flows), -1) for name in KEY]
+    return [row.tobytes() for row in np.concatenate(columns, axis=1)]
 
 
 @dataclass(slots=True)
