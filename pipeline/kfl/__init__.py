@@ -5,6 +5,7 @@ from kubeshark.pipeline.kfl._compile import ENTRY
 from kubeshark.pipeline.kfl._errors import KflError
 from kubeshark.pipeline.kfl._filter import CompiledFilter, FilterErrors, compile_filter
 from kubeshark.pipeline.kfl._pushdown import Pushdown
+from kubeshark.pipeline.kfl._signatures import check_filter_name
 from kubeshark.pipeline.kfl._variables import FLAGS, VARIABLES, Variable, Variables
 
 __all__ = [
@@ -18,5 +19,6 @@ __all__ = [
     "Pushdown",
     "Variable",
     "Variables",
+    "check_filter_name",
     "compile_filter",
 ]

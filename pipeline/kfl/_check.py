@@ -10,7 +10,7 @@ module is imported by the first filter that is compiled, never by `import kubesh
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -20,6 +20,7 @@ from kubeshark.pipeline.kfl._ast import Node
 from kubeshark.pipeline.kfl._checked import read_checked
 from kubeshark.pipeline.kfl._errors import KflError
 from kubeshark.pipeline.kfl._hints import explain
+from kubeshark.pipeline.kfl._lexer import significant
 from kubeshark.pipeline.kfl._signatures import FUNCTIONS, TYPES, Signature, plugin_signature
 from kubeshark.pipeline.kfl._source import Source
 from kubeshark.pipeline.kfl._variables import Variables
@@ -37,13 +38,24 @@ def check(source: Source, variables: Variables, plugins: Mapping[str, FilterSpec
     signatures = (*FUNCTIONS, *(plugin_signature(name, spec) for name, spec in plugins.items()))
     environment = _environment(variables, signatures)
     try:
-        expression = environment.compile(source.text)
+        expression = environment.compile(_without_dashes(source.text, plugins))
     except RuntimeError as error:
         raise _translated(str(error), source, variables, signatures) from None
     result = expression.return_type().name()
     if result != "BOOL":
         raise source.error(0, f"a filter must be bool, this is {result.lower()}", hint="compare it with something")
-    return read_checked(expression.serialize(), variables, plugins)
+    written = {name.replace("-", "_"): name for name in plugins}
+    return read_checked(expression.serialize(), variables, written)
+
+
+def _without_dashes(text: str, plugins: Iterable[str]) -> str:
+    """Write `my-plugin.is_bot(` as CEL can read it; the length stays, and with it every position."""
+    for name in plugins:
+        if "-" in name:
+            for token in significant(text):
+                if token.kind == "name" and text.startswith(f"{name}(", token.start):
+                    text = text[: token.start] + name.replace("-", "_") + text[token.start + len(name) :]
+    return text
 
 
 @lru_cache(maxsize=8)

@@ -7,7 +7,7 @@ comprehensions; their fixed shapes are folded back into one node each.
 from __future__ import annotations
 
 import struct
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from kubeshark.pipeline.kfl import _ast
@@ -41,8 +41,8 @@ _WELL_KNOWN = {1: _ast.DYN, 2: _ast.TIMESTAMP, 3: _ast.DURATION}
 _CHAINS = frozenset({"_&&_", "_||_"})
 
 
-def read_checked(data: bytes, variables: Collection[str], plugins: Collection[str]) -> Node:
-    """Return the tree of a serialized checked expression, given the declared variables and plugin filters.
+def read_checked(data: bytes, variables: Collection[str], plugins: Mapping[str, str]) -> Node:
+    """Return the tree of a serialized checked expression; `plugins` maps CEL's name of a plugin filter to ours.
 
     Raise PlacedError where a limit is passed or a construct of CEL is not part of KFL.
     """
@@ -51,7 +51,7 @@ def read_checked(data: bytes, variables: Collection[str], plugins: Collection[st
 
 
 class _Reader:
-    def __init__(self, checked: bytes, variables: Collection[str], plugins: Collection[str]) -> None:
+    def __init__(self, checked: bytes, variables: Collection[str], plugins: Mapping[str, str]) -> None:
         self._variables, self._plugins = variables, plugins
         self._types: dict[int, _ast.Type] = {}
         self._names: dict[int, str] = {}  # resolved identifiers
@@ -134,7 +134,7 @@ class _Reader:
             args.insert(0, target)
         nodes = tuple(self._node(arg, depth + 1, scope) for arg in args)
         if function in self._plugins:
-            return _plugin_call(function, nodes, at)
+            return _plugin_call(self._plugins[function], nodes, at)
         return Call(function, nodes, kind, at)
 
     def _chain(self, function: str, body: bytes, depth: int, scope: frozenset[str]) -> list[Node]:

@@ -129,7 +129,7 @@ class _Narrower:
                 return self._choice(condition, yes, no)
             case Call("_!=_", args):
                 return _negation(self.narrow(Call("_==_", args, node.type, node.at)))
-            case Var(name=name) if self._variables[name].section == "flags":
+            case Var(name=name) if self._variables[name].section == "flags" or name in self._flag_transports:
                 return self._flag(name)
             case Call() if (folded := self._fold(node)) is not None:
                 return folded

@@ -11,7 +11,7 @@ from kubeshark.extension_api._models import FilterSpec, VariableType
 from kubeshark.pipeline.kfl._ast import BOOL, BYTES, DOUBLE, DYN, INT, STRING, TIMESTAMP, Type
 from kubeshark.pipeline.kfl._variables import RESERVED_WORDS, VARIABLES
 
-__all__ = ["FUNCTIONS", "STANDARD_FUNCTIONS", "TYPES", "Signature", "plugin_signature"]
+__all__ = ["FUNCTIONS", "STANDARD_FUNCTIONS", "TYPES", "Signature", "check_filter_name", "plugin_signature"]
 
 LIST_OF_STRINGS = Type("list", (STRING,))
 MAP_OF_STRINGS = Type("map", (STRING, STRING))
@@ -59,17 +59,22 @@ _STANDARD_FUNCTIONS = (
 )
 STANDARD_FUNCTIONS = frozenset(_STANDARD_FUNCTIONS.split())
 
-_PLUGIN_NAME = re.compile(r"(?:[a-z][a-z0-9_]*\.)?[a-z][a-z0-9_]{0,31}", re.ASCII)
+_PLUGIN_NAME = re.compile(r"(?:[a-z][a-z0-9_-]*\.)?[a-z][a-z0-9_]{0,31}", re.ASCII)
 
 
-def plugin_signature(name: str, spec: FilterSpec) -> Signature:
-    """Return how KFL calls a plugin's filter; `name` is what the user writes, perhaps `plugin_id.name`.
+def check_filter_name(name: str) -> None:
+    """Raise UsageError for a plugin filter's name that cannot be written in KFL or means something else there.
 
-    Raise UsageError for a name that cannot be written or means something else.
+    `name` is what users write: `name`, or `plugin-id.name`. A loader asks before it takes a filter.
     """
     if not _PLUGIN_NAME.fullmatch(name):
         raise UsageError(f"plugin filter {name[:80]!r} is not a name: lower-case letters, digits and _")
     own = {signature.name for signature in FUNCTIONS}
     if name in VARIABLES.roots or name in VARIABLES or name in own | STANDARD_FUNCTIONS | RESERVED_WORDS:
         raise UsageError(f"plugin filter {name} has the name of something in KFL")
-    return Signature(name, tuple(TYPES[parameter] for parameter in spec.parameters), BOOL)
+
+
+def plugin_signature(name: str, spec: FilterSpec) -> Signature:
+    """Return how CEL sees a plugin's filter. CEL has no dashes in names; `_check` writes them as underscores."""
+    check_filter_name(name)
+    return Signature(name.replace("-", "_"), tuple(TYPES[parameter] for parameter in spec.parameters), BOOL)

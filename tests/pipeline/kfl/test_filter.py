@@ -15,6 +15,7 @@ PLUGINS = {
     "is_bot": FilterSpec("is_bot"),
     "near": FilterSpec("near", ("string", "int")),
     "acme.is_bot": FilterSpec("is_bot"),
+    "my-own.is_bot": FilterSpec("is_bot"),
 }
 IS_BOT, NEAR = FilterCall("is_bot", ()), FilterCall("near", ("10.0.0.1", -3))
 Rows = Mapping[str, Mapping[str, Any]]
@@ -88,6 +89,12 @@ def test_a_qualified_name_and_calls_in_loops(rows: Rows) -> None:
     answers = {FilterCall("acme.is_bot", ()): True, IS_BOT: True}
     assert kfl.cheap(rows["B"]) is None
     assert kfl.matches(rows["B"], answers)
+
+
+def test_a_plugin_id_may_have_dashes(rows: Rows) -> None:
+    kfl = compiled("http && my-own.is_bot() && path != 'my-own.is_bot()'")
+    assert kfl.calls == (FilterCall("my-own.is_bot", ()),)
+    assert kfl.matches(rows["A"], {kfl.calls[0]: True})
 
 
 def test_without_answers_a_plugin_failed(rows: Rows) -> None:
