@@ -39,7 +39,7 @@ METHODS = (
 )
 _KNOWN = frozenset(METHODS.split(b"|"))
 _TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}")  # RFC 9110 §9.1: any token may be a method
-_STATUS_LINE = re.compile(rb"HTTP/(1\.[0-9])[ \t]++([0-9]{3})(?:[ \t]([^\r\n]*+))?\r?\n")
+_STATUS_LINE = re.compile(rb"HTTP/(1\.[0-9])[ \t]++([0-9]{3})(?:[ \t]([^\n]*+)|\r)?\n")
 _VERSION = re.compile(rb"HTTP/1\.[0-9]")
 _METHOD_BEFORE = re.compile(rb"(?:" + METHODS + rb")\Z")
 _HEADER_OR_END = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]++:|\r?\n|\Z")

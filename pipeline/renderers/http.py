@@ -22,6 +22,7 @@ REQUEST = {
 }
 RESPONSE = {
     "status_code": "Status",
+    "content_type": "Media type",
     "http_upgrade": "Upgraded to",
     "response_headers_size": "Header bytes",
     "response_body_size": "Body bytes",

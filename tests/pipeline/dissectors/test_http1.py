@@ -6,6 +6,7 @@ import gzip
 import zlib
 from typing import Any
 
+import h11
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -454,6 +455,37 @@ def test_nothing_crashes_and_messages_never_overlap(
             assert at <= message.start <= message.end <= len(stream.sides[direction].data)
             at = message.end
             document(message)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["GET", "PUT", "HEAD"]), st.binary(max_size=50), st.booleans()), max_size=5))
+def test_what_h11_writes_is_read_back(exchanges: list[tuple[str, bytes, bool]]) -> None:
+    client, server = h11.Connection(h11.CLIENT), h11.Connection(h11.SERVER)
+    sent, answered = bytearray(), bytearray()
+    for method, body, chunked in exchanges:
+        framing = ("Transfer-Encoding", "chunked") if chunked else ("Content-Length", str(len(body)))
+        end = h11.EndOfMessage()
+        asked = h11.Request(method=method, target="/x", headers=[("Host", "h"), framing])
+        wire = b"".join(filter(None, map(client.send, (asked, h11.Data(data=body), end))))
+        sent += wire
+        server.receive_data(wire)
+        while type(server.next_event()) is not h11.EndOfMessage:
+            pass
+        response = h11.Response(status_code=200, headers=[framing])
+        data = [] if method == "HEAD" else [h11.Data(data=body)]
+        wire = b"".join(filter(None, map(server.send, (response, *data, end))))
+        answered += wire
+        client.receive_data(wire)
+        while type(client.next_event()) is not h11.EndOfMessage:
+            pass
+        client.start_next_cycle()
+        server.start_next_cycle()
+    found = messages(tcp(bytes(sent), bytes(answered)))
+    assert [message.error for message in found] == [""] * 2 * len(exchanges)
+    for (method, body, _), asked, response in zip(exchanges, found, found[len(exchanges) :], strict=False):
+        assert asked.fields["method"] == method
+        assert variables(asked)["request_body"] == body.decode("utf-8", "replace")
+        answer = b"" if method == "HEAD" else body
+        assert variables(response)["response_body"] == answer.decode("utf-8", "replace")
 
 
 @given(st.integers(0, 4 * len(GET) - 1), st.binary(min_size=1, max_size=1))

@@ -20,6 +20,8 @@ from ._streams import Side
         (b"GET  /a b  HTTP/1.1 \r\n", (b"GET", b"/a b", 0, b"1.1")),
         (b"HTTP/1.1 200 OK\r\n", (b"", b"", 200, b"1.1")),
         (b"HTTP/1.0  404\r\n", (b"", b"", 404, b"1.0")),
+        (b"HTTP/1.0 404 \r\n", (b"", b"", 404, b"1.0")),
+        (b"HTTP/1.1 202 Accepted\r\x1aServer: x\r\n", (b"", b"", 202, b"1.1")),
     ],
 )
 def test_start_lines(line: bytes, expected: tuple[bytes, bytes, int, bytes]) -> None:
