@@ -242,6 +242,7 @@ def decode_filter(result: memoryview, items: int) -> list[bool | None]:
     return [_TRUTHS[answer] for answer in _answers(result, FILTER, items)]
 
 
+_KINDS = tuple(MessageKind)
 _VERDICTS = (Verdict.NOT_MINE, Verdict.MINE, Verdict.NEED_MORE)
 _TRUTHS = (False, True, None)
 
@@ -311,7 +312,7 @@ def decode_dissect(
         decoded.append(
             FrameMessage(
                 item,
-                MessageKind(kind),
+                _KINDS[kind],
                 bool(flags & ONE_WAY),
                 bool(flags & INTERIM),
                 start,
@@ -326,16 +327,17 @@ def decode_dissect(
     return Dissected(consumed, decoded)
 
 
-_TEXT = (FieldType.ITEM_TEXT, FieldType.HEAP_TEXT)
+# Plain integers: comparing with a member of an enum costs as much as the rest of a field.
+_INT, _DOUBLE, _BOOL, _ITEM_TEXT, _HEAP_TEXT, _HEAP_BYTES, _ITEM_BYTES, _HEAP_JSON = map(int, FieldType)
 _ACCEPTED: dict[VariableType, tuple[int, ...]] = {
-    "string": _TEXT,
-    "int": (FieldType.INT,),
-    "timestamp": (FieldType.INT,),
-    "double": (FieldType.DOUBLE,),
-    "bool": (FieldType.BOOL,),
-    "bytes": (FieldType.ITEM_BYTES, FieldType.HEAP_BYTES),
-    "list": (FieldType.HEAP_JSON,),
-    "map": (FieldType.HEAP_JSON,),
+    "string": (_ITEM_TEXT, _HEAP_TEXT),
+    "int": (_INT,),
+    "timestamp": (_INT,),
+    "double": (_DOUBLE,),
+    "bool": (_BOOL,),
+    "bytes": (_ITEM_BYTES, _HEAP_BYTES),
+    "list": (_HEAP_JSON,),
+    "map": (_HEAP_JSON,),
 }
 _JSON_LIST = msgspec.json.Decoder(list[str])
 _JSON_MAP = msgspec.json.Decoder(dict[str, str])
@@ -368,18 +370,18 @@ class _FieldReader:
         found[number] = self._value(item, number, declared, kind, raw)
 
     def _value(self, item: int, number: int, declared: VariableType, kind: int, raw: int) -> Value:
-        if kind == FieldType.INT:
+        if kind == _INT:
             return raw - (1 << 64) if raw >> 63 else raw
-        if kind == FieldType.DOUBLE:
+        if kind == _DOUBLE:
             number_value: float = struct.unpack("<d", raw.to_bytes(8, "little"))[0]
             if not math.isfinite(number_value):
                 raise FrameError(f"field {number} is not a finite number", item=item)
             return number_value
-        if kind == FieldType.BOOL:
+        if kind == _BOOL:
             if raw > 1:
                 raise FrameError(f"field {number} is {raw}, not a bool", item=item)
             return raw == 1
-        source = self.payloads[item] if kind in (FieldType.ITEM_TEXT, FieldType.ITEM_BYTES) else self.heap
+        source = self.payloads[item] if kind in (_ITEM_TEXT, _ITEM_BYTES) else self.heap
         offset, length = raw & 0xFFFFFFFF, raw >> 32
         if offset + length > len(source):
             raise FrameError(f"field {number} at {offset}+{length} ends outside its {len(source)} bytes", item=item)
@@ -387,12 +389,12 @@ class _FieldReader:
         if self.budget < 0:
             raise FrameError(f"texts of more than {MAX_DECODED_BYTES} bytes", item=item)
         data = bytes(source[offset : offset + length])
-        if kind in (FieldType.HEAP_BYTES, FieldType.ITEM_BYTES):
+        if kind in (_HEAP_BYTES, _ITEM_BYTES):
             return data
-        if kind == FieldType.ITEM_TEXT:
+        if kind == _ITEM_TEXT:
             return data.decode("utf-8", "replace")  # traffic: the plugin does not vouch for it
         try:
-            if kind == FieldType.HEAP_TEXT:
+            if kind == _HEAP_TEXT:
                 return data.decode("utf-8")
             return _JSON_LIST.decode(data) if declared == "list" else _JSON_MAP.decode(data)
         except (UnicodeDecodeError, msgspec.DecodeError, RecursionError) as error:

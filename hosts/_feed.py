@@ -24,6 +24,9 @@ from kubeshark.extension_api._models import Stream, StreamSide
 __all__ = ["TRANSPORTS", "DatagramLane", "Found", "ItemResult", "Lane", "StreamLane", "frames", "lanes_of"]
 
 TRANSPORTS = {"tcp": 6, "udp": 17, "sctp": 132, "icmp": 1}
+# As plain integers: or-ing flags costs more than packing the item.
+_WHOLE = int(ItemFlag.FIRST | ItemFlag.LAST)
+_WHOLE_BUT_CUT = int(ItemFlag.FIRST | ItemFlag.LAST | ItemFlag.CUT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,16 +96,18 @@ class DatagramLane:
         source, self._source = self._source, None
         if source is None:
             return []
+        stream, transport = self.stream, TRANSPORTS.get(source.transport, 255)
+        client, server = source.client.port, source.server.port
         return [
             FrameItem(
                 datagram.data[:MAX_ITEM_BYTES],
-                self.stream,
+                stream,
                 datagram.time_ns,
                 datagram.direction,
-                TRANSPORTS.get(source.transport, 255),
-                ItemFlag.FIRST | ItemFlag.LAST | (ItemFlag.CUT if datagram.cut else 0),
-                source.client.port,
-                source.server.port,
+                transport,
+                _WHOLE_BUT_CUT if datagram.cut else _WHOLE,
+                client,
+                server,
             )
             for datagram in self._datagrams
         ]
