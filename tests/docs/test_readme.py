@@ -54,7 +54,7 @@ def test_python_block(root: Path, folder: Path) -> None:
 
 def test_make_targets_that_readme_names_exist(root: Path) -> None:
     makefile = (root / "Makefile").read_text()
-    for target in set(re.findall(r"\bmake ([a-z-]+)", (root / "README.md").read_text())):
+    for target in set(re.findall(r"(?:^|`)make ([a-z-]+)", (root / "README.md").read_text(), re.MULTILINE)):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
 
 

@@ -1,0 +1,7 @@
+#!/bin/sh
+# Every fuzz target for a while: tests/fuzz/run_all.sh [SECONDS each, default 60]. Needs clang, and atheris for Python.
+set -eu
+cd "$(dirname "$0")/../.."
+seconds=${1:-60}
+tests/fuzz/run_core.sh "$seconds"
+.venv/bin/python tests/fuzz/fuzz_files.py -max_total_time="$seconds"
