@@ -27,7 +27,8 @@ def test_its_bytes() -> None:
         Column("p", np.array([[0x0102, 0x0304], [0x0506, 0x0708]], dtype="<u2"), "planes"),
         Column("b", np.array([10, 266], dtype="<u4"), "delta planes"),
     ]
-    text = b'{"meta":{"n":1},"columns":[["d","<u2",[3],"delta"],["p","<u2",[2,2],"planes"],["b","<u4",[2],"delta planes"]]}'
+    listed = b'["d","<u2",[3],"delta"],["p","<u2",[2,2],"planes"],["b","<u4",[2],"delta planes"]'
+    text = b'{"meta":{"n":1},"columns":[' + listed + b"]}"
     head = MAGIC + struct.pack("<I", len(text)) + text
     assert pack(MAGIC, Facts(1), columns) == (
         head

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import io
 import random
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from kubeshark.core_capture._predicate import PortBetween, match
 from kubeshark.core_capture._records import Interface, PacketExtra, RawBlock, SourceMetadata
@@ -47,6 +50,31 @@ def test_capture_order_is_kept(times: str, segment_bytes: int, bench: Bench) -> 
     bench.fill(items, segment_bytes=segment_bytes)
     assert exported(bench) == b"".join(items)
     assert exported(bench, select=dns) == b"".join(filter(is_dns, items))
+
+
+FRAMES = st.sampled_from(frames()) | st.binary(max_size=80)
+MOMENTS = st.integers(0, 3) | st.integers(0, 2**32 * 10**9 - 1)
+
+
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    packets=st.lists(st.tuples(FRAMES, MOMENTS, st.integers(0, 2)), max_size=40),
+    segment_bytes=st.integers(100, 3000),
+    cuts=st.integers(1, 9),
+)
+def test_whatever_goes_in_comes_out(
+    packets: list[tuple[bytes, int, int]], segment_bytes: int, cuts: int, bench: Bench
+) -> None:
+    """Arbitrary frames at arbitrary times, with holes in the ordinals."""
+    shutil.rmtree(bench.path, ignore_errors=True)
+    items = [record(frame, moment) for frame, moment, _hole in packets]
+    ordinals = np.cumsum([1 + hole for _frame, _moment, hole in packets]).tolist()
+    with bench.writer(segment_bytes=segment_bytes) as writer:
+        for at in range(0, len(items), cuts):
+            writer.add(batch(items[at : at + cuts], ordinals=ordinals[at : at + cuts]))
+        writer.finish()
+    assert exported(bench) == b"".join(items)
+    assert bench.open().verify().is_sound
 
 
 def test_the_ordinal_column_is_written_only_where_it_is_needed(bench: Bench) -> None:
