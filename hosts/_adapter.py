@@ -55,12 +55,21 @@ T = TypeVar("T")
 
 
 class ForeignPlugin:
-    """One installed plugin; register it with pluggy under `name`. The process starts with the first call."""
+    """One installed plugin; register it with pluggy under `name`. The process starts with the first call.
 
-    def __init__(self, folder: Path, manifest: Manifest, supervision: Supervision | None = None) -> None:
+    `environment` is what the plugin was granted of ours; it gets nothing else.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        manifest: Manifest,
+        supervision: Supervision | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self.manifest = manifest
         self.name = manifest.label
-        self.process = PluginProcess(folder, manifest, supervision)
+        self.process = PluginProcess(folder, manifest, supervision, environment)
         self._problems: list[PluginError] = []
         for hook in HOOK_NUMBERS.keys() - set(manifest.hooks):
             setattr(self, hook, None)  # pluggy takes a hook for implemented if it finds a method

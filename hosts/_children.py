@@ -15,11 +15,12 @@ import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from kubeshark.extension_api._frame import REQUEST_BYTES, RESULT_BYTES
-from kubeshark.hosts._child import ANSWER, COMMAND, OK
+from kubeshark.hosts._child import ANSWER, COMMAND, LANGUAGE_PACKAGES, OK
 from kubeshark.hosts._zygote import MAX_REQUEST
 
 __all__ = ["Child", "ChildError", "Zygote", "the_zygote"]
@@ -131,9 +132,20 @@ class Child:
     """One running plugin. Used by one thread at a time; after ChildError or `end` it is gone."""
 
     def __init__(
-        self, folder: Path, language: str, memory_mb: int, start_seconds: float, compiled: Path | None = None
+        self,
+        folder: Path,
+        language: str,
+        memory_mb: int,
+        start_seconds: float,
+        compiled: Path | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
-        """Start it; ChildError says why it would not. `compiled` is for languages that are compiled once more here."""
+        """Start it; ChildError says why it would not.
+
+        `compiled` is for languages that are compiled once more here; `environment` is all the environment it gets.
+        """
+        if language not in LANGUAGE_PACKAGES:
+            raise ChildError(f"cannot be started: there is no host for {language}")
         self._zygote = the_zygote()
         memory = os.memfd_create("kubeshark-batch", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -152,6 +164,7 @@ class Child:
                     "language": language,
                     "memory_mb": memory_mb,
                     "compiled": str(compiled.resolve()) if compiled else "",
+                    "environment": dict(environment or {}),
                 },
                 (theirs.fileno(), memory),
             )

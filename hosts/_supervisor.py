@@ -14,7 +14,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -87,10 +87,17 @@ class PluginProcess:
     Thread-safe: calls take turns. `close` may come from any thread and ends a call that is under way.
     """
 
-    def __init__(self, folder: Path, manifest: Manifest, supervision: Supervision | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        manifest: Manifest,
+        supervision: Supervision | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self.folder = folder
         self.manifest = manifest
         self.supervision = supervision or Supervision()
+        self.environment = dict(environment or {})
         self._lock = threading.RLock()
         self._child: Child | None = None
         self._state = PluginState.STOPPED
@@ -206,7 +213,14 @@ class PluginProcess:
                 self._quarantine(error.message)
                 return False
             try:
-                child = Child(self.folder, self.manifest.language, self._memory_mb, self.supervision.start_s, compiled)
+                child = Child(
+                    self.folder,
+                    self.manifest.language,
+                    self._memory_mb,
+                    self.supervision.start_s,
+                    compiled,
+                    self.environment,
+                )
             except ChildError as error:
                 self._count_crash(f"does not start: {error.reason}")
                 continue

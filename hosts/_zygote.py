@@ -72,6 +72,7 @@ def _run_child(parent: int, request: dict[str, Any], control: int, memory: int) 
     try:
         die_with_parent(parent)
         control_socket = socket.socket(fileno=control)
+        os.environ.update(request["environment"])
         serve(request["folder"], request["memory_mb"], request["compiled"], control_socket, memory)
         status = 0
     finally:

@@ -90,7 +90,9 @@ def foreign_plugins(folder: Path | None = None) -> tuple[list[tuple[str, Foreign
         if installed.problem:
             problems.append(installed.problem)
         elif installed.manifest:
-            plugins.append((installed.manifest.label, ForeignPlugin(installed.folder, installed.manifest)))
+            environment = {name: os.environ[name] for name in installed.grants.get("env", ()) if name in os.environ}
+            plugin = ForeignPlugin(installed.folder, installed.manifest, environment=environment)
+            plugins.append((plugin.name, plugin))
     return plugins, problems
 
 
@@ -176,6 +178,12 @@ class Stage:
         """Copy and check; PluginRejected says what is wrong with the source."""
         self.root = folder or plugins_folder()
         self.manifest = read_manifest(source)
+        if self.manifest.language == "python":
+            raise PluginRejected(
+                "a Python plugin is a package",
+                plugin=self.manifest.id,
+                hint='pip install it; its entry point is in "kubeshark.plugins"',
+            )
         if not (source / self.manifest.entry).is_file():
             raise PluginRejected(
                 f"{self.manifest.entry} is missing",
@@ -210,6 +218,8 @@ class Stage:
             asked = getattr(self.manifest.permissions, kind, None)
             if asked is None:
                 raise UsageError(f"there is no permission {kind!r}", hint="there are hosts, paths and env")
+            if kind != "env":
+                raise UsageError(f"{kind} cannot be granted", hint="plugins run without files and network")
             for value in values:
                 if value not in asked:
                     raise UsageError(f"plugin {self.manifest.id} does not ask for {kind}={value}")

@@ -124,12 +124,21 @@ def test_a_missing_artefact_says_what_to_run(source: Path, root: Path) -> None:
         install(source)
 
 
-def test_only_what_is_asked_for_is_granted(source: Path, root: Path) -> None:
+def test_only_what_is_asked_for_is_granted(source: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with Stage(source) as stage:
         for grants in ({"env": ["PATH"]}, {"hosts": ["example.org"]}, {"root": ["yes"]}):
             with pytest.raises(UsageError):
                 stage.commit(grants=grants)
         assert stage.commit(grants={"env": ["DEMO_HOME"]}).grants == {"env": ["DEMO_HOME"]}
+    monkeypatch.setenv("DEMO_HOME", "here")
+    ((_, plugin),), _ = foreign_plugins()
+    assert plugin.process.environment == {"DEMO_HOME": "here"}
+
+
+def test_a_python_plugin_is_not_installed_here(source: Path, root: Path) -> None:
+    (source / "plugin.toml").write_text(MANIFEST.format(version="1.0.0").replace('"js"', '"python"'))
+    with pytest.raises(PluginRejected, match="pip install it"), Stage(source):
+        pass
 
 
 @pytest.mark.parametrize("name", ["other", "..", "../demo", ".", "", "demo/1.0.0"])
