@@ -15,9 +15,8 @@ import tempfile
 from pathlib import Path
 
 import kubeshark.extension_api
-from kubeshark.extension_api._manifest import Manifest
-
 from kubeshark.errors import PluginError
+from kubeshark.extension_api._manifest import Manifest
 
 __all__ = ["CONSTANTS_NAME", "build", "constants", "find_go"]
 

@@ -11,8 +11,9 @@ import ctypes
 from collections.abc import Callable
 from contextlib import suppress
 
-from kubeshark.hosts._instance import InstanceError
 from wasmtime import Func, Store, WasmtimeError
+
+from kubeshark.hosts._instance import InstanceError
 
 __all__ = ["EXPORTS", "Call", "bind"]
 

@@ -18,12 +18,12 @@ from importlib.metadata import version
 from pathlib import Path
 
 import wasmtime
+
+from kubeshark.errors import PluginRejected
 from kubeshark.extension_api._manifest import Manifest
 from kubeshark.hosts._sandbox import THREADS, Profile, confine, seal
 from kubeshark.hosts._seccomp import ALLOW, Rule
 from kubeshark.hosts.go._engine import MAX_MODULE_BYTES, new_engine
-
-from kubeshark.errors import PluginRejected
 
 __all__ = ["compiled_file", "read_compiled"]
 

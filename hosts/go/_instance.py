@@ -11,27 +11,35 @@ Invariants:
 
 from __future__ import annotations
 
+import errno
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from wasmtime import Engine, Func, Linker, Memory, Module, Store, Trap, TrapCode, WasmtimeError
+
 from kubeshark.extension_api._frame import ABI_VERSION
 from kubeshark.extension_api._manifest import Manifest
 from kubeshark.hosts._instance import InstanceError
 from kubeshark.hosts._sandbox import THREADS, Profile
+from kubeshark.hosts._seccomp import Rule
 from kubeshark.hosts.go._calls import EXPORTS, bind
 from kubeshark.hosts.go._compiled import read_compiled
 from kubeshark.hosts.go._engine import MAX_MODULE_BYTES, new_engine
 from kubeshark.hosts.go._wasi import Exited, Wasi
-from wasmtime import Engine, Func, Linker, Memory, Module, Store, Trap, TrapCode, WasmtimeError
 
 __all__ = ["SANDBOX", "GoInstance", "Prepared", "open_instance", "prepare"]
 
 TICK_SECONDS = 0.02
 START_SECONDS = 5.0  # for package initialisers: a small part of a second in practice
-SANDBOX = Profile(syscalls={**THREADS}, threads=True, limits_address_space=False, overhead_mb=64)
+SANDBOX = Profile(
+    syscalls={**THREADS, "openat": Rule(errno=errno.EACCES)},  # malloc asks the kernel's settings when a heap shrinks
+    threads=True,
+    limits_address_space=False,
+    overhead_mb=64,
+)
 
 _T = TypeVar("_T")
 

@@ -10,8 +10,9 @@ import random
 import time
 from collections.abc import Callable
 
-from kubeshark.hosts._instance import InstanceError
 from wasmtime import Caller, FuncType, Linker, Memory, Module
+
+from kubeshark.hosts._instance import InstanceError
 
 __all__ = ["Exited", "Wasi"]
 
@@ -34,6 +35,7 @@ class Wasi:
 
     def define(self, linker: Linker, module: Module) -> None:
         """Define every import of `module`; raise InstanceError for one that is not WASI's."""
+        linker.allow_shadowing = True  # Go's runtime and its syscall package import the same functions
         for wanted in module.imports:
             kind = wanted.type
             if wanted.module != WASI_MODULE or not wanted.name or not isinstance(kind, FuncType):
@@ -49,6 +51,7 @@ class Wasi:
             "clock_time_get": _clock,
             "fd_prestat_get": _bad_fd,  # ends the list of folders
             "fd_write": self._write,
+            "poll_oneoff": _sleep,
             "proc_exit": _exit,
             "random_get": self._randomness,
             "sched_yield": _success,
@@ -100,6 +103,10 @@ def _clock(caller: Caller, _clock_id: int, _precision: int, at: int) -> int:
 
 def _exit(_caller: Caller, code: int) -> None:
     raise Exited(f"exit code {code}")
+
+
+def _sleep(*_arguments: object) -> None:
+    raise Exited("the plugin sleeps, and nothing would wake it")
 
 
 def _success(*_arguments: object) -> int:

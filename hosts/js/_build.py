@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from kubeshark.errors import PluginError
 from kubeshark.extension_api._manifest import Manifest
 from kubeshark.hosts._children import Child, ChildError
-
-from kubeshark.errors import PluginError
 
 __all__ = ["check"]
 

@@ -11,25 +11,38 @@ Invariants:
 
 from __future__ import annotations
 
+import errno
 import json
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from py_mini_racer import JSEvalException, JSOOMException, JSTimeoutException, MiniRacer
+
 from kubeshark.extension_api._frame import ABI_VERSION, REQUEST_BYTES, RESULT_BYTES
 from kubeshark.extension_api._manifest import Manifest
 from kubeshark.hosts._instance import InstanceError
 from kubeshark.hosts._sandbox import THREADS, Profile
+from kubeshark.hosts._seccomp import ALLOW, Rule
 from kubeshark.hosts.js._evaluate import evaluate
-from py_mini_racer import JSEvalException, JSOOMException, JSTimeoutException, MiniRacer
 
 __all__ = ["SANDBOX", "JsInstance", "Prepared", "open_instance", "prepare"]
 
 START_SECONDS = 5.0
 MAX_SCRIPT_BYTES = 4 << 20
 
-SANDBOX = Profile(syscalls={**THREADS}, jit=True, threads=True, limits_address_space=False, overhead_mb=64)
+SANDBOX = Profile(
+    syscalls={
+        **THREADS,
+        "openat": Rule(errno=errno.EACCES),  # malloc asks the kernel's settings when a thread's heap shrinks
+        **dict.fromkeys(("epoll_ctl", "epoll_pwait", "epoll_wait"), ALLOW),  # mini-racer's thread has an event loop
+    },
+    jit=True,
+    threads=True,
+    limits_address_space=False,
+    overhead_mb=64,
+)
 
 
 @dataclass(frozen=True, slots=True)

