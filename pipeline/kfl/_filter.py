@@ -28,7 +28,8 @@ __all__ = ["CompiledFilter", "FilterErrors", "compile_filter"]
 
 _EVERYTHING: Node = Const(True, _ast.BOOL, 0)  # the empty filter (rule 1)
 
-TOO_DEEP = "the value is nested too deep"
+FAILURES = (EvaluationError, RecursionError, TypeError, AttributeError)
+"""What ends in "no match, counted": besides CEL's own errors, values nested too deep and variables of a wrong type."""
 
 Answer = bool | None
 Ask = Callable[[FilterCall, Sequence[int]], Sequence[Answer]]
@@ -106,10 +107,8 @@ class CompiledFilter:
             return self._decide(_Answered(row, {call: given.get(call) for call in self.calls})) is True
         try:
             return bool(self._light(row))
-        except EvaluationError as error:
-            self.errors.add(str(error))
-        except RecursionError:
-            self.errors.add(TOO_DEEP)
+        except FAILURES as error:
+            self.errors.add(_reason(error))
         return False
 
     def cheap(self, row: Mapping[str, Any], answers: Mapping[FilterCall, Answer] | None = None) -> bool | None:
@@ -138,13 +137,20 @@ class CompiledFilter:
                     return False
             except Undecided:
                 return None
-            except EvaluationError as error:
-                failed = failed or str(error)
-            except RecursionError:
-                failed = failed or TOO_DEEP
+            except FAILURES as error:
+                failed = failed or _reason(error)
         if failed:
             self.errors.add(failed)
         return not failed
+
+
+def _reason(error: Exception) -> str:
+    match error:
+        case EvaluationError():
+            return str(error)
+        case RecursionError():
+            return "a value is nested too deep"
+    return f"a variable has the wrong type: {error}"
 
 
 def compile_filter(

@@ -282,10 +282,10 @@ class _Translator:
 
 
 def target_piece(target: Target, form: str) -> _Piece:
-    """Put a target into `form`, with the guard or loop it needs."""
+    """Put a target into the first `{}` of `form`, with the guard or loop it needs."""
     if target.each:
-        return _Piece(f"{target.text}.exists({target.loop}, {form.format(target.each)})")
-    text = form.format(target.text)
+        return _Piece(f"{target.text}.exists({target.loop}, {form.replace('{}', target.each, 1)})")
+    text = form.replace("{}", target.text, 1)
     if target.guard:
         return _Piece(f"{target.guard} && {text}", _AND)
     return _Piece(text, _ATOM if form == "{}" else _UNARY)

@@ -78,13 +78,16 @@ _ORDERED = frozenset({str, bytes, bool, int, float, Uint, Timestamp, Duration})
 
 
 def kind_of(value: Any) -> str:
-    """Return the name of a value's CEL type, as `Type.name` has it."""
-    return _KINDS[type(value)]
+    """Return the name of a value's CEL type, as `Type.name` has it. Raise EvaluationError for what is no CEL value."""
+    kind = _KINDS.get(type(value))
+    if kind is None:
+        raise EvaluationError(f"a variable holds a {type(value).__name__}")
+    return kind
 
 
 def type_of(value: Any) -> TypeValue:
     """CEL's type()."""
-    kind = _KINDS[type(value)]
+    kind = kind_of(value)
     return TypeValue(_PROTOBUF_NAMES.get(kind, kind))
 
 

@@ -180,3 +180,13 @@ def test_deep_json_is_an_error_not_a_crash(make_row: Callable[..., Mapping[str, 
     kfl.matches(row)
     assert kfl.errors.count <= 1
     assert compiled('request_body.json("a") == null').matches(make_row(request_body="[" * 100_000))
+
+
+@pytest.mark.parametrize(
+    "text", ['path.startsWith("/")', "status_code > 3", "path in tags", "dyn(path) == 1 || type(path) == int"]
+)
+def test_a_wrong_value_from_a_plugin_is_counted(text: str, make_row: Callable[..., Mapping[str, Any]]) -> None:
+    kfl = compiled(text)
+    assert not kfl.matches(make_row(path=None, status_code="x", tags=None))
+    assert not kfl.matches(make_row(path=object(), status_code=b"x", tags=3))
+    assert kfl.errors.count >= 1

@@ -50,6 +50,8 @@ TABLE = [
     ("dst.port == 8080 and http", "dst.port == 8080 && http", "A", True),
     ('src.namespace == "shop" and src.ip == "10.1.2.3"', None, "A", True),
     ("tls or http", "tls || http", "A", True),
+    ('request.url == "{}" or request.path.* == "{x"', 'url == "{}" || path_segments.exists(p, p == "{x")', "A", False),
+    ("request.headers == nil and http", "request.headers == {} && http", "B", False),
     ("elapsedTime > 500", "elapsed_time > 500000", "A", True),
     ("elapsedTime > 0.5", "double(elapsed_time) > 500.0", "B", True),
     (
