@@ -30,6 +30,10 @@ ANSWER_TIMEOUT_NS = 10_000_000_000
 """A request is called unanswered for good after this much packet time without a response (entries.md §1)."""
 
 
+SHOWN_FIELDS = 4
+"""Fields of a message in doubt that its error tells."""
+
+
 @dataclass(slots=True)
 class Dissector:
     """The stage with its tools. `problems` collects what plugins did wrong; the other entries are there all the same."""
@@ -58,6 +62,7 @@ class Dissector:
                 plugin = "" if binding.is_builtin else binding.plugin
                 timed = [_timed(stream, message) for message in messages]
                 for exchange in pair(timed, binding.protocol.matcher):
+                    _doubt(exchange, stream)
                     error = _error(exchange, facts, binding.protocol)
                     identity = number.next(exchange.first.order)
                     entries.append(Entry(identity, binding.protocol, exchange, facts, error, plugin))
@@ -199,15 +204,35 @@ def _timed(stream: FlowStream, message: Message) -> Timed:
     return Timed(message, message.datagram, time_ns, time_ns)
 
 
+def _doubt(exchange: Exchange, stream: FlowStream) -> None:
+    """Mark the messages of a TCP stream that were not captured whole, or that only a guess found behind a gap.
+
+    A request and a response that found each other confirm each other, also behind a gap.
+    """
+    if not stream.sides:
+        return
+    for timed in (exchange.request, exchange.response, exchange.event):
+        if timed is None:
+            continue
+        gaps = stream.sides[timed.message.direction].gaps
+        is_cut = timed.message.error.startswith(("gap:", "truncated:"))
+        is_guess = not (exchange.request and exchange.response) and any(start < timed.message.end for start, _, _ in gaps)
+        timed.is_whole = not (is_cut or is_guess)
+
+
 def _error(exchange: Exchange, facts: StreamFacts, protocol: ProtocolSpec) -> EntryError | None:
     """Say what is wrong with an exchange: a damaged message, else the reason why a half is missing."""
     for timed in (exchange.request, exchange.response, exchange.event):
-        if timed and timed.message.error:
-            return EntryError("dissection", f"{protocol.name}: {timed.message.error}")
+        if timed and (timed.message.error or not timed.is_whole):
+            reason = timed.message.error or "gap: bytes before this message were not captured: where it begins is a guess"
+            seen = ", ".join(f"{name} {value}" for name, value in list(timed.message.fields.items())[:SHOWN_FIELDS])
+            return EntryError("dissection", f"{protocol.name}: {reason}" + ("" if timed.is_whole else f" ({seen})"))
     request, response = exchange.request, exchange.response
     if exchange.event or (request and response) or protocol.matcher == "none":
         return None
     if request is None:
+        if response and response.message.one_way:
+            return None  # nobody asks: mDNS announcements
         return EntryError("pair-not-found", "the request was never seen: the capture began after it, or lost it")
     if request.message.one_way:
         return None

@@ -97,8 +97,11 @@ class Entry:
         return [timed for timed in (exchange.request, exchange.response, exchange.event) if timed]
 
     def message(self, kind: MessageKind) -> Message | None:
-        timed = (self.exchange.request, self.exchange.response, self.exchange.event)[kind]
+        timed = self._half(kind)
         return timed.message if timed else None
+
+    def _half(self, kind: MessageKind) -> Timed | None:
+        return (self.exchange.request, self.exchange.response, self.exchange.event)[kind]
 
     def raw(self, kind: MessageKind) -> bytes:
         """Return the bytes of one half as they were on the wire; b"" if it was not seen."""
@@ -111,14 +114,15 @@ class Entry:
 
     def detail(self, kind: MessageKind) -> Mapping[str, Any] | None:
         """Return the `request`, `response` or event data object; None if that half was not seen. Built once."""
-        message = self.message(kind)
-        if message is None:
+        timed = self._half(kind)
+        if timed is None:
             return None
         if kind not in self._documents:
+            message = timed.message
             late, document = message.detail() if message.detail else ({}, dict(message.fields))
             self._documents[kind] = document
-            for name, value in late.items():  # merged variables come from the request, if there is one
-                if kind == MessageKind.REQUEST or name not in self.variables:
+            for name, value in late.items() if timed.is_whole else ():
+                if kind == MessageKind.REQUEST or name not in self.variables:  # the request's values win
                     self.variables[name] = value
         return self._documents[kind]
 
@@ -248,7 +252,7 @@ class EntryVariables(dict[str, Any]):
         self._entry = entry
         exchange = entry.exchange
         for timed in (exchange.event, exchange.response, exchange.request):  # the request's values win
-            if timed:
+            if timed and timed.is_whole:
                 self.update(timed.message.fields)
         protocol = entry.protocol
         self[protocol.flag] = True

@@ -18,12 +18,17 @@ __all__ = ["Exchange", "Timed", "pair"]
 
 @dataclass(slots=True)
 class Timed:
-    """A message with the times of its first and last packet, and its place in capture order."""
+    """A message with the times of its first and last packet, and its place in capture order.
+
+    `is_whole` is False where bytes of it were not captured, or where bytes before it were not and nothing confirms
+    that it begins there: it is shown, with an error, but its fields do not answer filters.
+    """
 
     message: Message
     order: int
     start_ns: int
     end_ns: int
+    is_whole: bool = True
 
 
 @dataclass(slots=True)
