@@ -6,6 +6,7 @@ memory holds the selected packets of those segments that overlap, never the stor
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, BinaryIO, Literal
@@ -124,9 +125,13 @@ def export(
         write_pcap(out, link_type, (bytes(packets.data) for packets in job.merged(picks)))
     else:
         metadata = job.read_metadata()
-        with PcapngWriter(out, metadata) as writer:
-            for packets in job.merged(picks):
-                _write_packets(writer, packets)
+        try:
+            with PcapngWriter(out, metadata) as writer:
+                for packets in job.merged(picks):
+                    _write_packets(writer, packets)
+        except (ValueError, OverflowError, struct.error) as error:
+            # Only an index that is authentic and yet not ours says things that no pcapng can hold.
+            raise Damaged(f"its pcapng metadata cannot be written: {error}", file=str(store.path)) from error
     return Exported(job.packets, tuple(job.problems))
 
 
@@ -183,17 +188,18 @@ class _Export:
     def read_metadata(self) -> SourceMetadata:
         """Put together what the sources said about themselves, of all their segments."""
         parts: dict[_SourceKey, list[Extras]] = {key: [] for key in self._sources}
-        link_types = dict.fromkeys(self._sources, _LINKTYPE_ETHERNET)
+        link_types: dict[_SourceKey, int] = {}  # of sources with packets
         for info in self._store.segments():
             key = _source_key(info.source)
             if key in parts:
-                link_types[key] = info.link_type
+                if info.packets:
+                    link_types[key] = info.link_type
                 try:
                     with self._store.open_segment(info.name) as segment:
                         parts[key].append(segment.extras)
                 except StoreError as error:
                     self.problems.append(error)
-        sources = [_join_metadata(parts[key], link_types[key]) for key in self._sources]
+        sources = [_join_metadata(parts[key], link_types.get(key)) for key in self._sources]
         if len(sources) == 1:
             return sources[0]
         merged, self._shifts = merge_sources(sources)
@@ -251,7 +257,7 @@ class _Export:
         if extras.packets:
             true = {place: extra.time_ns for place, extra in extras.packets.items() if extra.time_ns is not None}
             for at in np.flatnonzero(np.isin(places, list(true))).tolist():
-                times[at] = true[int(places[at])]
+                times[at] = min(max(true[int(places[at])], _EVER), _FOREVER)
         ordinals = _ordinals(extras, segment.info.source, times, places)
         keys = ordinals if len(self._sources) == 1 else times
         order = np.lexsort((ordinals, keys))
@@ -267,13 +273,18 @@ def _source_key(source: SourceRecord) -> _SourceKey:
     return source.sha256, source.name
 
 
-def _join_metadata(parts: list[Extras], link_type: int) -> SourceMetadata:
-    """Each segment has the interfaces known when it was sealed, and the blocks that came since the one before."""
+def _join_metadata(parts: list[Extras], link_type: int | None) -> SourceMetadata:
+    """Each segment has the interfaces known when it was sealed, and the blocks that came since the one before.
+
+    Packets of a source that names no interface get one.
+    """
     parts = sorted(parts, key=lambda part: part.first_block)
     interfaces = max((part.metadata.interfaces for part in parts), key=len, default=[])
+    if not interfaces and link_type is not None:
+        interfaces = [Interface(link_type, SNAPLEN, units_per_second=1_000_000_000)]
     return SourceMetadata(
         "pcapng",
-        interfaces=interfaces or [Interface(link_type, SNAPLEN, units_per_second=1_000_000_000)],
+        interfaces=interfaces,
         blocks=[block for part in parts for block in part.metadata.blocks],
     )
 

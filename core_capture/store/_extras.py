@@ -23,6 +23,7 @@ from kubeshark.errors import Damaged
 __all__ = ["Extras", "decode_extras", "encode_extras"]
 
 _MAGIC = b"KSHKEXT1"
+_LOW = (1 << 64) - 1  # a pcapng clock of seconds reaches 2**94 nanoseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,8 @@ def _packet_columns(packets: Mapping[int, PacketExtra]) -> list[Column]:
         Column("extra_interface", np.array([e.interface for e in extras], dtype=np.uint32), "planes"),
         Column("extra_block_type", np.array([e.block_type for e in extras], dtype=np.uint32), "planes"),
         Column("extra_has_time", np.array([time is not None for time in times], dtype=np.uint8)),
-        Column("extra_time_ns", np.array([time or 0 for time in times], dtype=np.int64), "planes"),
+        Column("extra_time_high", np.array([(time or 0) >> 64 for time in times], dtype=np.int64), "planes"),
+        Column("extra_time_low", np.array([(time or 0) & _LOW for time in times], dtype=np.uint64), "planes"),
         Column("extra_options_bytes", np.array([len(e.options) for e in extras], dtype=np.uint32), "planes"),
         Column("extra_options", np.frombuffer(b"".join(e.options for e in extras), dtype=np.uint8)),
     ]
@@ -93,12 +95,13 @@ def _decode_packets(contents: Contents[_Meta], packets: int) -> dict[int, Packet
         interfaces.tolist(),
         contents.column("extra_block_type", "<u4", shape).tolist(),
         contents.column("extra_has_time", "|u1", shape).tolist(),
-        contents.column("extra_time_ns", "<i8", shape).tolist(),
+        contents.column("extra_time_high", "<i8", shape).tolist(),
+        contents.column("extra_time_low", "<u8", shape).tolist(),
         [0, *ends.tolist()],
         ends.tolist(),
         strict=False,  # the starts of the options have one more
     )
     return {
-        place: PacketExtra(interface, options[start:end], time if has_time else None, block_type)
-        for place, interface, block_type, has_time, time, start, end in rows
+        place: PacketExtra(interface, options[start:end], high << 64 | low if has_time else None, block_type)
+        for place, interface, block_type, has_time, high, low, start, end in rows
     }

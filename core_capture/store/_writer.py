@@ -271,7 +271,7 @@ class Writer:
             first_block=self._blocks,
             source=SourceRecord(
                 sha256=source.sha256,
-                name=source.name,
+                name=source.name.encode(errors="replace").decode(),  # a path may hold what is no UTF-8
                 size=source.size,
                 first_ordinal=int(ordinals[0]) if builder.count else 0,
                 last_ordinal=int(ordinals[-1]) if builder.count else -1,

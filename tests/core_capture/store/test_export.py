@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from kubeshark.core_capture._predicate import PortBetween, match
 from kubeshark.core_capture._records import Interface, PacketExtra, RawBlock, SourceMetadata
 from kubeshark.core_capture.files import open_capture
-from kubeshark.core_capture.store import SegmentReader, export
+from kubeshark.core_capture.store import SegmentReader, SourceInfo, export
 from kubeshark.errors import UsageError
 from tests.core_capture.store._bench import ARP, START_NS, Bench, batch, frames, record, records, udp
 
@@ -173,6 +173,22 @@ def test_pcapng_keeps_what_it_says(bench: Bench, segment_bytes: int) -> None:
     assert import_and_export(bench, content, segment_bytes=segment_bytes) == content
 
 
+def test_a_pcapng_without_interfaces_or_packets_stays_one(bench: Bench) -> None:
+    with bench.writer(bench.source(SourceMetadata("pcapng"))) as writer:
+        writer.finish()
+    out = io.BytesIO()
+    export(bench.open(), out, form="pcapng")
+    with open_capture(io.BytesIO(out.getvalue())) as reader:
+        assert (list(reader), reader.metadata.interfaces) == ([], [])
+
+
+def test_names_that_are_no_unicode(bench: Bench) -> None:
+    with bench.writer(SourceInfo("a\udcff.pcap")) as writer:
+        writer.add(batch(records(frames())))
+        writer.finish()
+    assert bench.open().segments()[0].source.name == "a?.pcap"
+
+
 def test_a_part_of_a_pcapng_keeps_its_secrets(bench: Bench) -> None:
     metadata = SourceMetadata(
         "pcapng", interfaces=[Interface(1, 0)], blocks=[RawBlock(10, b"KSLT\x03\x00\x00\x00key\x00", 5)]
@@ -186,8 +202,8 @@ def test_a_part_of_a_pcapng_keeps_its_secrets(bench: Bench) -> None:
     assert out.getvalue().find(b"KSLT") < out.getvalue().find(frames()[1])
 
 
-def test_times_a_pcap_record_cannot_hold(bench: Bench) -> None:
-    late = 2**33 * 10**9
+@pytest.mark.parametrize("late", [2**33 * 10**9, 2**63, 2**64 * 10**9])
+def test_times_a_pcap_record_cannot_hold(late: int, bench: Bench) -> None:
     items = [record(ARP, 0), record(ARP, START_NS), record(ARP, 0)]
     extras = {0: PacketExtra(time_ns=late), 2: PacketExtra(time_ns=-5)}
     with bench.writer() as writer:
@@ -195,6 +211,8 @@ def test_times_a_pcap_record_cannot_hold(bench: Bench) -> None:
         writer.finish()
     (info,) = bench.open().segments()
     assert (info.first_ns, info.last_ns) == (-5, late)
+    with bench.open().open_segment(info.name) as segment:
+        assert {extra.time_ns for extra in segment.extras.packets.values()} == {late, -5}
     assert exported(bench) == b"".join(items)
     assert exported(bench, since_ns=START_NS + 1) == items[0]
     assert exported(bench, until_ns=-1) == items[2]
