@@ -70,8 +70,8 @@ def load_catalogue(folder: Path, identities: Sequence[Identity]) -> list[Entry]:
     filter_sizes = contents.column("filter_bytes", "<u4", shape)
     has_ports = contents.column("has_ports", "|u1", shape)
     port_ends, filter_ends = np.cumsum(port_counts, dtype=np.uint64), np.cumsum(filter_sizes, dtype=np.uint64)
-    ports = contents.column("port", "<u2", (int(port_ends[-1]) if rows else 0,))
-    filters = contents.column("filter", "|u1", (int(filter_ends[-1]) if rows else 0,))
+    ports = contents.column("port", "<u2", (int(port_ends[-1]) if rows else 0,)).tolist()
+    filters = contents.column("filter", "|u1", (int(filter_ends[-1]) if rows else 0,)).tobytes()
     odd = (filter_sizes & (filter_sizes - 1)) != 0
     if (odd | (filter_sizes == 0) | (filter_sizes > MAX_FILTER_BYTES)).any():
         raise Damaged("a filter of impossible size", file=CATALOGUE)
@@ -84,12 +84,14 @@ def load_catalogue(folder: Path, identities: Sequence[Identity]) -> list[Entry]:
                 row.first_ns,
                 row.last_ns,
                 frozenset(row.transports),
-                frozenset(ports[int(port_end) - int(port_count) : int(port_end)].tolist()) if listed else None,
-                filters[int(filter_end) - int(filter_size) : int(filter_end)].tobytes(),
+                frozenset(ports[port_end - port_count : port_end]) if listed else None,
+                filters[filter_end - filter_size : filter_end],
             ),
         )
         for row, listed, port_count, port_end, filter_size, filter_end in zip(
-            rows, has_ports, port_counts, port_ends, filter_sizes, filter_ends, strict=True
+            rows,
+            *(each.tolist() for each in (has_ports, port_counts, port_ends, filter_sizes, filter_ends)),
+            strict=True,
         )
     ]
 
