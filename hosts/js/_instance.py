@@ -103,7 +103,7 @@ class JsInstance:
             raise InstanceError(f"the prelude speaks ABI {abi}, not {ABI_VERSION}")
         self._in = self._evaluate("__ks_buffers.in", START_SECONDS)
         self._out = self._evaluate("__ks_buffers.out", START_SECONDS)
-        self._evaluate(f"{script}\n//# sourceURL={self._manifest.entry}\n;0", START_SECONDS)
+        self._evaluate(f"{script}\n//# sourceURL={self._manifest.entry}", START_SECONDS)
         self.hooks = int(self._evaluate("__ks.hooks()", START_SECONDS))
 
     def call(self, hook: int, frame: memoryview, out: memoryview) -> int:  # noqa: ARG002 (the frame says it too)

@@ -1,6 +1,6 @@
 /**
  * What a kubeshark plugin written in JavaScript sees. The script runs once, calls `kubeshark.plugin` once, and is then
- * called in batches, in a sandbox: no files, network, timers, modules, TextDecoder or console.
+ * called in batches, in a sandbox: no files, network, modules or TextDecoder; timers never fire, console prints nowhere.
  *
  * Keep no state between calls: after a failure the script starts anew, and streams come in any order. An exception
  * fails the item that caused it. Field and filter names are those of plugin.toml.
@@ -48,9 +48,9 @@ declare namespace kubeshark {
     /** The packet was captured shorter than it was. */
     readonly cut: boolean;
     /** Text of bytes[start..end) as UTF-8; what is not UTF-8 becomes U+FFFD. */
-    text(start: number, end: number): string;
+    text(start?: number, end?: number): string;
     /** Text of bytes[start..end), one character a byte: the fast way where the protocol is ASCII. */
-    latin1(start: number, end: number): string;
+    latin1(start?: number, end?: number): string;
     /** A field's value that is bytes[start..end): nothing is decoded or copied here. */
     span(start: number, end: number): Span;
   }

@@ -134,11 +134,11 @@ const { kubeshark, __ks } = (() => {
     get time() {
       return input.getBigUint64(this.#time, true);
     }
-    text(start, end) {
-      return decodeUtf8(this.bytes, start, end);
+    text(start = 0, end = this.bytes.length) {
+      return decodeUtf8(this.bytes, start, Math.min(end, this.bytes.length));
     }
-    latin1(start, end) {
-      return decodeLatin1(this.bytes, start, end);
+    latin1(start = 0, end = this.bytes.length) {
+      return decodeLatin1(this.bytes, start, Math.min(end, this.bytes.length));
     }
     span(start, end) {
       return new Span(start, end);
