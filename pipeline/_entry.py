@@ -26,7 +26,7 @@ CAPTURE_SOURCES = {"file": 100, "keylog": 101, "af_packet": 1}
 
 @dataclass(frozen=True, slots=True)
 class EntryId:
-    """`<segment>-<flow>-<n>`; n is a number, or "conn" for the entry of the connection itself."""
+    """`<segment>-<flow>-<n>`; n is a number, "conn" for the entry of the connection itself, "flow" for that of its flow."""
 
     segment: str
     flow: int
@@ -38,7 +38,7 @@ class EntryId:
     @classmethod
     def parse(cls, text: str) -> EntryId | None:
         """Read an id from the right (names of nodes contain dashes); None if it cannot be one."""
-        found = re.fullmatch(r"(.+)-(\d{1,10})-(\d{1,10}|conn)", text, re.ASCII)
+        found = re.fullmatch(r"(.+)-(\d{1,10})-(\d{1,10}|conn|flow)", text, re.ASCII)
         return cls(found[1], int(found[2]), found[3]) if found else None
 
 

@@ -208,9 +208,10 @@ class Pipeline:
         with self.store.open_segment(wanted.segment) as segment:
             if wanted.flow >= len(segment.flows):
                 return None
-            predicate = _same_flow(segment.flows[wanted.flow])
-        everything = EntryFilter("", self.plugins, now_ns=0)
-        query = self._query(everything, predicate, None, None, None, None)
+            is_flow = wanted.number == "flow"
+            predicate = _same_flow(segment.flows[wanted.flow], any_client_port=is_flow)
+        candidates = EntryFilter("flow" if is_flow else "", self.plugins, now_ns=0)
+        query = self._query(candidates, predicate, None, None, None, None)
         return next((entry for entry in query if entry.entry_id == wanted), None)
 
     def export(
@@ -347,13 +348,14 @@ def _hash(path: Path) -> tuple[str, int]:
         return hashlib.file_digest(file, "sha256").hexdigest(), os.fstat(file.fileno()).st_size
 
 
-def _same_flow(row: Any) -> Predicate:
+def _same_flow(row: Any, *, any_client_port: bool) -> Predicate:
     """Return the predicate of all flows with the 5-tuple of a row: the connection's parts are among them."""
     client, server = endpoints(row)
     terms: list[Predicate] = [Transport(frozenset({int(row["transport"])}))]
     for side, endpoint in (("src", client), ("dst", server)):
         terms.append(InNetwork(side, ip_network(endpoint.ip)))  # type: ignore[arg-type]
-        terms.append(PortBetween(side, endpoint.port, endpoint.port))  # type: ignore[arg-type]
+        if side == "dst" or not any_client_port:
+            terms.append(PortBetween(side, endpoint.port, endpoint.port))  # type: ignore[arg-type]
     return And(tuple(terms))
 
 

@@ -5,7 +5,7 @@ pluggy registers and checks; on the hot path the functions it found are called d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pluggy
 
-from kubeshark.errors import PluginError, PluginRejected
+from kubeshark.errors import PluginError, PluginRejected, UsageError
 from kubeshark.extension_api import HOOKS, FilterSpec, ProtocolSpec, VariableType, build_manager
 from kubeshark.pipeline._display import Display
 from kubeshark.pipeline._installed import foreign_plugins
 from kubeshark.pipeline.dissectors import BUILTINS as DISSECTORS
+from kubeshark.pipeline.kfl import check_filter_name
 from kubeshark.pipeline.renderers import BUILTINS as RENDERERS
 
 if TYPE_CHECKING:
@@ -99,14 +100,22 @@ class Plugins:
         self.filters: dict[str, PluginFilter] = {}
         for plugin, filters in self._functions("filters").items():
             for spec in filters():
-                if spec.name in self.filters:
-                    taken = self.filters[spec.name].plugin
-                    text = f'filter {spec.name}() is already offered by {taken}: call it "{plugin}.{spec.name}()"'
-                    self.problems.append(PluginRejected(text, plugin=plugin))
-                    continue
-                self.filters[spec.name] = PluginFilter(spec, plugin, call[plugin])
+                self._add_filter(plugin, spec, call[plugin])
         latest_first = [list(self._functions(hook).values())[::-1] for hook in ("summarize", "render")]
         self.display = Display(*latest_first)
+
+    def _add_filter(self, plugin: str, spec: FilterSpec, call: Callable[..., Any]) -> None:
+        name = spec.name
+        try:
+            check_filter_name(name)
+        except UsageError as error:
+            self.problems.append(PluginRejected(error.message, plugin=plugin))
+            return
+        if name in self.filters:
+            name = f"{plugin.partition('@')[0]}.{spec.name}"
+            text = f"filter {spec.name}() is already offered by {self.filters[spec.name].plugin}: this one is {name}()"
+            self.problems.append(PluginRejected(text, plugin=plugin))
+        self.filters[name] = PluginFilter(spec, plugin, call)
 
     def variables(self) -> dict[str, VariableType]:
         """Return the KFL variables that plugins add, flags included."""

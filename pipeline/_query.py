@@ -23,6 +23,7 @@ from kubeshark.pipeline._dissect import Dissector, connection_entry
 from kubeshark.pipeline._entry import Entry
 from kubeshark.pipeline._facts import StreamFacts
 from kubeshark.pipeline._filter import EntryFilter
+from kubeshark.pipeline._flows import flow_entries
 from kubeshark.pipeline._segments import Damage, FlowPart, Segment, chains, select
 
 __all__ = ["Query", "QueryStats"]
@@ -84,8 +85,11 @@ class Query:
         self.stats.segments = len(self.segments)
         self.stats.flows = sum(len(segment.flows) for segment in segments)
         self.stats.flows_selected = sum(len(rows) for _, rows in selected)
-        waiting: list[tuple[int, int, Entry]] = []
         tie = count()  # entries of equal time stay in the order they were found
+        groups = self.filter.select(flow_entries(selected, self.dissector.origin)) if self.filter.wants_flow else []
+        waiting = [(entry.start_ns, next(tie), entry) for entry in groups if self._in_window(entry)]
+        heapq.heapify(waiting)
+        self.stats.matched += len(waiting)
         for at, ((segment, _), begins) in enumerate(zip(selected, chains(selected), strict=True)):
             found = self._of_segment(segment, begins)
             matched = [entry for entry in self.filter.select(found) if self._in_window(entry)]

@@ -1,9 +1,8 @@
 """The built-in dissectors: plugins like anybody's, one module each, registered through the same manager."""
 
-from kubeshark.pipeline.dissectors._conn import CONN, conn_message
-from kubeshark.pipeline.dissectors.raw import raw_binding
+from kubeshark.pipeline.dissectors._conn import CONN, FLOW, conn_message, flow_message
 
-__all__ = ["BUILTINS", "CONN", "conn_message", "raw_binding"]
+__all__ = ["BUILTINS", "CONN", "FLOW", "conn_message", "flow_message"]
 
 BUILTINS = (
     "kubeshark.pipeline.dissectors.http1",

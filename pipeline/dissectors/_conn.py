@@ -6,11 +6,14 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from kubeshark.core_capture import FlowBit
 from kubeshark.extension_api import Message, MessageKind, ProtocolSpec, Value
 from kubeshark.pipeline._time import rfc3339
 
-__all__ = ["CONN", "conn_message"]
+__all__ = ["CONN", "FLOW", "conn_message", "flow_message"]
 
 CONN = {
     transport: ProtocolSpec(
@@ -35,6 +38,20 @@ CONN = {
     for transport in ("tcp", "udp")
 }
 """Transport → protocol of its connections."""
+
+FLOW = {
+    transport: ProtocolSpec(
+        name="flow",
+        abbr=f"{transport.upper()}_FLOW",
+        long_name=f"{transport.upper()} flow",
+        macro=f"{transport}_flow",
+        layer4=transport,
+        priority=257,
+        matcher="none",
+    )
+    for transport in ("tcp", "udp")
+}
+"""Transport → protocol of its flows: the connections of two hosts to one server port."""
 
 _STARTED = FlowBit.SYN_SEEN | FlowBit.SYN_ACK_SEEN
 _RESET = FlowBit.RST_A | FlowBit.RST_B
@@ -66,6 +83,43 @@ def conn_message(row: Any, l7_detected: Sequence[str], network: Mapping[str, Any
         fields=fields,
         detail=partial(_document, row, fields, network),
     )
+
+
+def flow_message(rows: NDArray[Any], group_id: int) -> Message:
+    """Return the event of one flow; `rows` are the FLOW rows of its connections, at least one."""
+    client = rows["client"].astype(np.intp)
+    each = np.arange(len(rows))
+    states = {_state(row) for row in rows}
+    state = next(name for name in ("open", "in_progress", "closed") if name in states)
+    counts = {
+        f"flow_{end}_{unit}": int(rows[column][each, side].sum())
+        for end, side in (("local", client), ("remote", 1 - client))
+        for unit, column in (("pkts", "packets"), ("bytes", "bytes"))
+    }
+    first, last = int(rows["first_ns"].min()), int(rows["last_ns"].max())
+    seconds = max((last - first) / 1e9, 1.0)  # a rate over less than a second says nothing
+    rates = {
+        f"flow_{end}_{rate}": round(counts[f"flow_{end}_{unit}"] / seconds)
+        for end in ("local", "remote")
+        for rate, unit in (("pps", "pkts"), ("bps", "bytes"))
+    }
+    fields: dict[str, Value] = {"flow": True, "flow_state": state, "flow_group_id": group_id, **counts, **rates}
+    document = {
+        "state": state,
+        "localPackets": counts["flow_local_pkts"],
+        "localBytes": counts["flow_local_bytes"],
+        "remotePackets": counts["flow_remote_pkts"],
+        "remoteBytes": counts["flow_remote_bytes"],
+        "start": rfc3339(first),
+        "end": rfc3339(last),
+        "groupId": group_id,
+        "localPps": rates["flow_local_pps"],
+        "localBps": rates["flow_local_bps"],
+        "remotePps": rates["flow_remote_pps"],
+        "remoteBps": rates["flow_remote_bps"],
+        "connections": len(rows),
+    }
+    return Message(MessageKind.EVENT, direction=0, start=0, end=0, fields=fields, detail=lambda: ({}, document))
 
 
 def _state(row: Any) -> str:

@@ -12,7 +12,7 @@ from kubeshark.extension_api import Message, MessageKind, ProtocolSpec, Stream, 
 if TYPE_CHECKING:
     from kubeshark.pipeline._plugins import Binding
 
-__all__ = ["RAW", "dissect", "protocols", "raw_binding"]
+__all__ = ["RAW", "dissect", "protocols"]
 
 PAYLOAD_LIMIT = 64 << 10
 """Bytes of one message's payload that are kept (kfl.md, Transport)."""
@@ -80,14 +80,6 @@ def dissect(protocol: ProtocolSpec, streams: Sequence[Stream]) -> Sequence[Seque
 
 
 @functools.cache
-def raw_binding(transport: str) -> Binding | None:
-    """Return what shows the payload of streams that nobody claimed; None for transports without a raw form."""
-    from kubeshark.pipeline._plugins import Binding  # it imports the names of the dissectors
-
-    spec = RAW.get(transport)
-    return Binding(spec, __name__, dissect, probe=None, is_builtin=True) if spec else None
-
-
 def _turns(stream: Stream) -> Iterator[Message]:
     for direction, start, end in stream.turns():
         side = stream.sides[direction]

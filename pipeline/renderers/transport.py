@@ -20,17 +20,27 @@ CONN = {
     "conn_remote_bytes": "Bytes from the server",
     "conn_l7_detected": "Protocols",
 }
+FLOW = {
+    "flow_state": "State",
+    "flow_local_pkts": "Packets from the client",
+    "flow_local_bytes": "Bytes from the client",
+    "flow_remote_pkts": "Packets from the server",
+    "flow_remote_bytes": "Bytes from the server",
+    "flow_local_bps": "Bytes per second from the client",
+    "flow_remote_bps": "Bytes per second from the server",
+}
+FLOW_DETAILS = ("connections", "start", "end")
 CONN_DETAILS = ("closeReason", "start", "end", "retransmissions", "outOfOrder", "gaps", "rttUsAvg", "completeness")
 
 
 @hookimpl
 def summarize(entry: EntryView) -> dict[str, Any] | None:
     name = entry.protocol.name
-    if name == "conn":
-        state = str(entry.get("conn_state"))
+    if name in ("conn", "flow"):
+        state = str(entry.get(f"{name}_state"))
         ends = "{} → {}:{}".format(*(entry.get(end) for end in ("src.ip", "dst.ip", "dst.port")))
-        sizes = "{} B out, {} B in".format(*(entry.get(size) for size in ("conn_local_bytes", "conn_remote_bytes")))
-        return cells(state, equals("conn_state", state), f"{ends}, {sizes}")
+        sizes = "{} B out, {} B in".format(*(entry.get(f"{name}_{end}_bytes") for end in ("local", "remote")))
+        return cells(state, equals(f"{name}_state", state), f"{ends}, {sizes}")
     if name in RAW:
         chunks = str(entry.get("sctp_chunk_type")) if name == "sctp" else ""
         return cells(chunks, equals("sctp_chunk_type", chunks), str(entry.get(f"{name}_length")) + " bytes")
@@ -46,6 +56,10 @@ def render(entry: EntryView) -> Representation | None:
         return Representation(
             BUILTIN, event=(*table("Connection", variable_rows(entry, CONN)), *mapping("Details", details))
         )
+    if name == "flow":
+        data = entry.document()["event"]["data"]
+        details = {key: data[key] for key in FLOW_DETAILS}
+        return Representation(BUILTIN, event=(*table("Flow", variable_rows(entry, FLOW)), *mapping("Details", details)))
     if name in RAW:
         data = entry.document()["data"]
         payload = base64.b64decode(data["payloadBase64"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kubeshark.extension_api import Datagram, Message
-from kubeshark.pipeline.dissectors import raw, raw_binding
+from kubeshark.pipeline.dissectors import raw
 
 from ._streams import FakeStream, tcp, udp
 
@@ -62,10 +62,3 @@ def test_sctp_names_its_chunks() -> None:
     chunks = b"\x00\x03\x00\x05a\0\0\0" + b"\x03\0\x00\x04" + b"\xfe\0\x00\x00" + b"\x06\0\x00\x04"
     (message,) = messages(udp((0, chunks), transport="sctp"))
     assert message.fields["sctp_chunk_type"] == "DATA,SACK,254,ABORT"
-
-
-def test_binding() -> None:
-    binding = raw_binding("tcp")
-    assert binding
-    assert binding.protocol is raw.RAW["tcp"]
-    assert raw_binding("icmp") is None

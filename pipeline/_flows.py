@@ -1,0 +1,40 @@
+"""Flow entries: the connections of two hosts to one server port, added up. Made from the index alone."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kubeshark.pipeline._entry import Entry, EntryId
+from kubeshark.pipeline._facts import Origin, StreamFacts
+from kubeshark.pipeline._matcher import Exchange, Timed
+from kubeshark.pipeline._segments import FlowPart, Segment
+from kubeshark.pipeline.dissectors import FLOW, flow_message
+
+__all__ = ["flow_entries"]
+
+
+def flow_entries(selected: Sequence[tuple[Segment, NDArray[Any]]], origin: Origin) -> list[Entry]:
+    """Return one entry per (client, server, server port, transport) of the selected rows.
+
+    It is named after the first of its connections.
+    """
+    groups: defaultdict[int, list[StreamFacts]] = defaultdict(list)
+    for segment, rows in selected:
+        for row in rows.tolist():
+            facts = StreamFacts(segment.flows[row], None, (FlowPart(segment, row),), origin)
+            if facts.transport in FLOW:
+                groups[facts.flow_id].append(facts)
+    return [_entry(members) for members in groups.values()]
+
+
+def _entry(members: Sequence[StreamFacts]) -> Entry:
+    first = min(members, key=lambda facts: int(facts.row["first_ns"]))
+    rows = np.array([facts.row for facts in members])
+    event = Timed(flow_message(rows, first.flow_id), 0, int(rows["first_ns"].min()), int(rows["last_ns"].max()))
+    segment, row = first.parts[0]
+    return Entry(EntryId(segment.name, row, "flow"), FLOW[first.transport], Exchange(event=event), first)
