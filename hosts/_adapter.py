@@ -266,7 +266,7 @@ def _heads(stream: Stream, index: int) -> list[FrameItem]:
         if datagram.direction not in seen:
             seen.add(datagram.direction)
             cut = datagram.cut or len(datagram.data) > PROBE_BYTES
-            flags = ItemFlag.FIRST | (ItemFlag.CUT if cut else ItemFlag.LAST)
+            flags = ItemFlag.FIRST | ItemFlag.LAST | (ItemFlag.CUT if cut else 0)
             head = datagram.data[:PROBE_BYTES]
             items.append(FrameItem(head, index, datagram.time_ns, datagram.direction, transport, flags, *ports))
             if len(seen) == 2:

@@ -1,1 +1,1 @@
-"""(described by its first module)"""
+"""Plugins in C and C++: shared objects, called through cffi in the sandboxed child."""
