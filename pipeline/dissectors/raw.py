@@ -79,7 +79,6 @@ def dissect(protocol: ProtocolSpec, streams: Sequence[Stream]) -> Sequence[Seque
     return [list(_turns(stream) if stream.transport == "tcp" else _datagrams(stream)) for stream in streams]
 
 
-@functools.cache
 def _turns(stream: Stream) -> Iterator[Message]:
     for direction, start, end in stream.turns():
         side = stream.sides[direction]
