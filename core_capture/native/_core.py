@@ -33,6 +33,7 @@ SEED_BYTES = 32
 MAX_DATA = 0xFFFF_FFFF
 SAMPLE_BYTES = 64 * 1024  # of records, looked at to guess how many there are in all
 SPARE_ROWS = 64
+FIRST_ROWS = 1 << 20  # at most, before it is known that there are so many: 32 MiB of packets
 
 if lib.kubeshark_core_abi() != ABI:
     raise ImportError("kubeshark.core_capture._core_native was built from other sources: build it again")
@@ -203,5 +204,9 @@ def _guess_rows(view: Any) -> int:
 
 
 def _more_rows(rows: int, position: int, length: int) -> int:
-    """Return room for all records if the rest are as long as the `rows` up to `position`, and some more."""
-    return SPARE_ROWS + (rows + rows // 16) * length // max(position, 1)
+    """Return room for all records if the rest are as long as the `rows` up to `position`, but not for many times more.
+
+    A sender may begin with tiny packets: what those suggest must not allocate gigabytes.
+    """
+    expected = (rows + rows // 16) * length // max(position, 1)
+    return SPARE_ROWS + min(expected, max(2 * rows, FIRST_ROWS))

@@ -1,4 +1,5 @@
-/* The C core as one translation unit: the decoder's hot loop crosses the files, and needs no linker option to be inlined. */
+/* The C core as one translation unit: the decoder's hot loop crosses the files, and needs no linker option to be
+ * inlined. */
 #include "records.c"
 #include "flows.c"
 #include "link.c"

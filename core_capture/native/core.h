@@ -79,8 +79,9 @@ static inline bool array_reserve(void **array, size_t *capacity, size_t count, s
 #define CACHE_LINE 64u
 #define PREFETCH_AHEAD 4096u /* bytes; 1 to 32 KiB measured the same */
 
-/* Ask for every cache line up to PREFETCH_AHEAD behind `at`; returns up to where, for the next call. A record's position is
- * in the record before it, so a walk would wait for memory once a record; reading along in order takes a quarter of that. */
+/* Ask for every cache line up to PREFETCH_AHEAD behind `at`; returns up to where, for the next call. A record's
+ * position is in the record before it, so a walk would wait for memory once a record; reading along in order takes a
+ * quarter of that. */
 static inline size_t prefetch_ahead(const uint8_t *data, size_t length, size_t at, size_t asked) {
     size_t end = length - at > PREFETCH_AHEAD ? at + PREFETCH_AHEAD : length;
     for (; asked < end; asked += CACHE_LINE) KC_PREFETCH(data + asked);

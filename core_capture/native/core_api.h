@@ -1,9 +1,11 @@
-/* The C core's interface: what cffi reads (so: no preprocessor lines) and what every C file here includes through core.h.
+/* The C core's interface: what cffi reads (so: no preprocessor lines) and what every C file here includes through
+ * core.h.
  *
- * Ownership: arrays and buffers belong to the caller and are only used during the call. A kc_decoder or kc_streams belongs
- * to the caller from _new to _free; the core keeps no other pointer. Lifetime: `data` may move or change between calls.
- * Threads: no statics; one decoder is used by one thread at a time.
- * Oracle: core_capture/reference (same arrays, bit for bit); meanings: core_capture/_columns.py.
+ * Ownership: arrays and buffers belong to the caller and are only used during the call. A kc_decoder or kc_streams
+ * belongs to the caller from _new to _free; the core keeps no other pointer. Lifetime: `data` may move between calls;
+ * it must not change from the first kc_decode to the last kc_streams_take. A change voids the results. Threads: no
+ * statics; one decoder is used by one thread at a time. Oracle: core_capture/reference (same arrays, bit for bit);
+ * meanings: core_capture/_columns.py.
  */
 
 typedef struct {
@@ -51,11 +53,12 @@ typedef enum {
 int kubeshark_core_abi(void);
 
 /* Walk whole records from *position; write their offsets. Both counters are updated, also with KC_FULL. */
-kc_status kc_offsets(const uint8_t *data, size_t length, size_t *position, uint64_t *out, size_t capacity, size_t *count);
+kc_status kc_offsets(const uint8_t *data, size_t length, size_t *position, uint64_t *out, size_t capacity,
+                     size_t *count);
 
 /* Rewrite the headers of classic pcap records in place: to little-endian, fractions times `multiplier`, whole seconds
- * among them carried. Stops at the first record that is incomplete or damaged (more than KC_MAX_CAPTURED) or whose seconds
- * no longer fit: *end is its start. */
+ * among them carried. Stops at the first record that is incomplete or damaged (more than KC_MAX_CAPTURED) or whose
+ * seconds no longer fit: *end is its start. */
 void kc_convert(uint8_t *records, size_t length, int swapped, uint32_t multiplier, size_t *end, size_t *count);
 
 /* Add up the sizes of the records at offsets[order[i]]; KC_BAD_INPUT if one lies outside the data. */
@@ -82,7 +85,8 @@ typedef struct {
 
 typedef struct kc_decoder kc_decoder;
 
-/* Begin a flow table of its own; NULL without memory. `seed`: 32 random bytes, so that no sender can choose collisions. */
+/* Begin a flow table of its own; NULL without memory. `seed`: 32 random bytes, so that no sender can choose collisions.
+ */
 kc_decoder *kc_decoder_new(const uint8_t *seed, uint32_t link_type);
 void kc_decoder_free(kc_decoder *decoder);
 
@@ -131,8 +135,8 @@ typedef struct {
 
 typedef struct kc_streams kc_streams;
 
-/* Reassemble flows in two steps, so that each byte is copied once, into memory the caller allocated: plan what goes where
- * (once for each kc_streams), then, with the same `decoded`, take it. */
+/* Reassemble flows in two steps, so that each byte is copied once, into memory the caller allocated: plan what goes
+ * where (once for each kc_streams), then, with the same `decoded`, take it. */
 kc_streams *kc_streams_new(void);
 void kc_streams_free(kc_streams *streams);
 kc_status kc_streams_plan(kc_streams *streams, const kc_decoded *decoded, const uint64_t *wanted, size_t wanted_count);
@@ -140,5 +144,6 @@ void kc_streams_counts(const kc_streams *streams, kc_stream_counts *counts);
 
 /* packet_starts has wanted_count + 1 elements, the others have the counted sizes; chunk starts and gaps count from the
  * start of their direction. */
-kc_status kc_streams_take(const kc_streams *streams, const kc_decoded *decoded, uint64_t *packet_starts, uint32_t *packets,
-                          kc_side *sides, uint64_t *chunk_starts, uint32_t *chunk_packets, kc_gap *gaps, uint8_t *data);
+kc_status kc_streams_take(const kc_streams *streams, const kc_decoded *decoded, uint64_t *packet_starts,
+                          uint32_t *packets, kc_side *sides, uint64_t *chunk_starts, uint32_t *chunk_packets,
+                          kc_gap *gaps, uint8_t *data);

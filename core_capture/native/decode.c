@@ -1,7 +1,7 @@
 /* Records to packet rows and flows.
  *
- * Packets go through in batches: first the lengths are walked (each needs the one before it), then headers are read, then
- * flows are looked up; every step starts the loads of the next, so that waiting for memory overlaps.
+ * Packets go through in batches: first the lengths are walked (each needs the one before it), then headers are read,
+ * then flows are looked up; every step starts the loads of the next, so that waiting for memory overlaps.
  */
 #include "flows.h"
 #include "fragments.h"
@@ -62,9 +62,9 @@ static inline void make_key(layers *out, const uint8_t *addresses, size_t addres
     out->direction = from_b;
 }
 
-/* The common packet: Ethernet, at most one VLAN tag, IP without options or extensions, whole, TCP or UDP, no tunnel port.
- * Everything else, and everything odd, is refused and takes the slow path. Hand-checked instead of a cursor: `left` is what
- * remains at `at`, and each block starts by comparing it with all that the block reads. */
+/* The common packet: Ethernet, at most one VLAN tag, IP without options or extensions, whole, TCP or UDP, no tunnel
+ * port. Everything else, and everything odd, is refused and takes the slow path. Hand-checked instead of a cursor:
+ * `left` is what remains at `at`, and each block starts by comparing it with all that the block reads. */
 static inline bool fast_layers(const uint8_t *record, uint32_t captured, layers *out) {
     const uint8_t *at = record + KC_RECORD_HEADER;
     uint32_t left = captured;
@@ -129,8 +129,9 @@ static inline bool fast_layers(const uint8_t *record, uint32_t captured, layers 
 /* Server ports at or above 1024: SERVER_PORTS of _columns.py, which a test compares. */
 static bool is_server_port(uint16_t port) {
     static const uint16_t listed[] = {
-        1433, 1521, 1812, 1813, 1883, 2049, 3128,  3260,  3306,  3389,  3868, 4222, 4789, 5060, 5353, 5355,  5432,  5671,  5672,
-        6081, 6379, 8000, 8080, 8081, 8443, 8883,  8888,  9000,  9042,  9092, 9200, 11211, 11300, 15672, 27017, 50051, 61613,
+        1433, 1521, 1812, 1813, 1883, 2049,  3128,  3260,  3306,  3389,  3868,  4222, 4789,
+        5060, 5353, 5355, 5432, 5671, 5672,  6081,  6379,  8000,  8080,  8081,  8443, 8883,
+        8888, 9000, 9042, 9092, 9200, 11211, 11300, 15672, 27017, 50051, 61613,
     };
     if (port < 1024) return true;
     for (size_t i = 0; i < sizeof listed / sizeof *listed; i++) {
@@ -197,7 +198,8 @@ static void flow_flags(kc_flow *row, const layers *one) {
 }
 
 /* Count one packet in its flow and return the row's number; KC_NO_FLOW without memory. */
-static inline uint32_t flow_count(flow_table *table, const layers *one, uint32_t carrier, uint32_t packet, uint64_t time_ns) {
+static inline uint32_t flow_count(flow_table *table, const layers *one, uint32_t carrier, uint32_t packet,
+                                  uint64_t time_ns) {
     flow_slot *slot = flow_find(table, &one->key, one->hash);
     bool has_tcp_event = one->key.field.transport == PROTOCOL_TCP && (one->flags & (TCP_SYN | TCP_FIN | TCP_RST));
     kc_flow *row = slot->row == KC_NO_FLOW ? NULL : &table->rows[slot->row];
@@ -215,7 +217,8 @@ static inline uint32_t flow_count(flow_table *table, const layers *one, uint32_t
 }
 
 /* Turn what a walk found into a key and counts. A shadow is a fragment that is not its datagram's representative. */
-static void layers_of(layers *out, const flow_table *table, const found_packet *found, bool is_shadow, bool is_carrier) {
+static void layers_of(layers *out, const flow_table *table, const found_packet *found, bool is_shadow,
+                      bool is_carrier) {
     size_t address_bytes = found->version == 4 ? 4 : 16;
     uint8_t addresses[32];
     memcpy(addresses, found->source, address_bytes);
@@ -296,7 +299,7 @@ static kc_status settle_fragments(kc_decoder *decoder, const uint8_t *data, size
     layers ignored;
     for (; record_at(data, length, at, &captured); at += KC_RECORD_HEADER + captured, packet++) {
         if (decoder->link_type == LINKTYPE_ETHERNET && fast_layers(data + at, captured, &ignored)) continue;
-        walk_record(&decoder->walk, data, at, decoder->link_type, store);
+        walk_record(&decoder->walk, data, at, captured, decoder->link_type, store);
         if (decoder->walk.met_fragment) fragments_keep(store, packet, &decoder->walk);
         if (store->no_memory) return KC_NO_MEMORY;
     }
@@ -309,7 +312,9 @@ static kc_status decode_slowly(kc_decoder *decoder, const uint8_t *data, size_t 
     uint32_t packet = (uint32_t)decoder->packets;
     const found_packet *found = &walk->found, *carriers = walk->carriers;
     bool is_shadow = false;
-    walk_record(walk, data, at, decoder->link_type, NULL);
+    uint32_t captured;
+    if (!record_at(data, length, at, &captured)) return KC_BAD_INPUT; /* it was whole a moment ago */
+    walk_record(walk, data, at, captured, decoder->link_type, NULL);
     if (walk->met_fragment) {
         if (!decoder->fragments) {
             kc_status status = settle_fragments(decoder, data, length, at);
@@ -338,7 +343,7 @@ kc_status kc_decode(kc_decoder *decoder, const uint8_t *data, size_t length, kc_
     bool is_fast[BATCH];
     size_t asked = decoder->position;
     for (;;) {
-        size_t at = decoder->position, room = capacity - decoder->packets, count = 0;
+        size_t at = decoder->position, room = capacity > decoder->packets ? capacity - decoder->packets : 0, count = 0;
         uint32_t captured;
         while (count < BATCH && record_at(data, length, at, &captured)) {
             if (count == room) break;
@@ -363,7 +368,8 @@ kc_status kc_decode(kc_decoder *decoder, const uint8_t *data, size_t length, kc_
             kc_packet *row = &out[decoder->packets];
             start_row(row, data + starts[i], starts[i]);
             if (KC_LIKELY(is_fast[i])) {
-                uint32_t flow = flow_count(&decoder->flows, &batch[i], KC_NO_FLOW, (uint32_t)decoder->packets, row->time_ns);
+                uint32_t flow =
+                    flow_count(&decoder->flows, &batch[i], KC_NO_FLOW, (uint32_t)decoder->packets, row->time_ns);
                 if (flow == KC_NO_FLOW) return KC_NO_MEMORY;
                 fill_row(row, &batch[i], flow);
             } else {

@@ -14,7 +14,8 @@ static inline bool flow_is(const kc_flow *row, const flow_key *key) {
     uint64_t word[5];
     memcpy(word, row, sizeof word);
     uint64_t tail = (word[4] ^ key->word[4]) & 0x0000FFFFFFFFFFFFu; /* without client and tunnel */
-    return ((word[0] ^ key->word[0]) | (word[1] ^ key->word[1]) | (word[2] ^ key->word[2]) | (word[3] ^ key->word[3]) | tail) == 0;
+    return ((word[0] ^ key->word[0]) | (word[1] ^ key->word[1]) | (word[2] ^ key->word[2]) | (word[3] ^ key->word[3]) |
+            tail) == 0;
 }
 
 static bool flows_start(flow_table *table, const uint64_t seed[FLOW_SEED_WORDS]) {
@@ -61,7 +62,8 @@ static bool flows_grow(flow_table *table) {
     return true;
 }
 
-/* Find the slot that names this key's newest row, or the empty one where it would go. Half the slots are always empty. */
+/* Find the slot that names this key's newest row, or the empty one where it would go. Half the slots are always empty.
+ */
 static inline flow_slot *flow_find(const flow_table *table, const flow_key *key, uint64_t hash) {
     uint32_t tag = (uint32_t)(hash >> 32);
     for (size_t at = (size_t)hash & table->mask;; at = (at + 1) & table->mask) {

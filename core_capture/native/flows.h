@@ -1,7 +1,7 @@
 /* The flow table: rows in order of first packet, found through open addressing.
  *
- * A tuple that is used again (definition 1 of _columns.py) gets a new row and its slot then names the newest one, so a slot
- * never has to be searched for older rows. Oracle: core_capture/reference.
+ * A tuple that is used again (definition 1 of _columns.py) gets a new row and its slot then names the newest one, so a
+ * slot never has to be searched for older rows. Oracle: core_capture/reference.
  */
 #ifndef KUBESHARK_FLOWS_H
 #define KUBESHARK_FLOWS_H

@@ -63,7 +63,8 @@ static void datagram_close(fragment_store *store, uint32_t slot) {
 
 static uint32_t datagram_begin(fragment_store *store, const datagram_key *key, uint64_t time_ns) {
     if (store->datagram_count == NO_DATAGRAM ||
-        !array_reserve((void **)&store->represented_by, &store->datagram_capacity, store->datagram_count, sizeof(uint32_t))) {
+        !array_reserve((void **)&store->represented_by, &store->datagram_capacity, store->datagram_count,
+                       sizeof(uint32_t))) {
         store->no_memory = true;
         return NO_SLOT;
     }
@@ -152,7 +153,8 @@ static bool entry_keep(fragment_store *store, fragment_entry *entry, const packe
     entry->found = walk->found;
     entry->first_carrier = (uint32_t)store->carrier_count;
     for (uint32_t i = 0; i < walk->found.carrier_count; i++) {
-        if (!array_reserve((void **)&store->carriers, &store->carrier_capacity, store->carrier_count, sizeof(found_packet)))
+        if (!array_reserve((void **)&store->carriers, &store->carrier_capacity, store->carrier_count,
+                           sizeof(found_packet)))
             return false;
         store->carriers[store->carrier_count++] = walk->carriers[i];
     }
@@ -232,9 +234,9 @@ static void fragments_keep(fragment_store *store, uint32_t packet, const packet_
     store->entry_count++;
 }
 
-/* Let the fragments of a datagram be what the packet is that represents it, without its payload. That one may have waited
- * for a datagram inside: then the end of the chain speaks. Backwards: who completes a datagram comes after all who waited
- * for it, so its own speaker is known; who represents an unfinished one has none. */
+/* Let the fragments of a datagram be what the packet is that represents it, without its payload. That one may have
+ * waited for a datagram inside: then the end of the chain speaks. Backwards: who completes a datagram comes after all
+ * who waited for it, so its own speaker is known; who represents an unfinished one has none. */
 static void fragments_share(fragment_store *store) {
     for (size_t i = store->entry_count; i-- > 0;) {
         fragment_entry *entry = &store->entries[i];

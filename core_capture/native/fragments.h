@@ -1,19 +1,21 @@
 /* Datagrams put together from IP fragments, in bounded memory, and what that makes of the packets that took part.
  *
- * What a fragment's packet is depends on packets behind it (definition 6 of _columns.py), so the store is filled by a walk
- * ahead of the flow table: fragments_add during the walk of a packet, fragments_keep after it, fragments_settle at the end.
- * Then `entries` tells, by packet, what every packet is that met a fragment. Oracle: reference/_fragments.py, _decode.py.
+ * What a fragment's packet is depends on packets behind it (definition 6 of _columns.py), so the store is filled by a
+ * walk ahead of the flow table: fragments_add during the walk of a packet, fragments_keep after it, fragments_settle at
+ * the end. Then `entries` tells, by packet, what every packet is that met a fragment. Oracle: reference/_fragments.py,
+ * _decode.py.
  */
 #ifndef KUBESHARK_FRAGMENTS_H
 #define KUBESHARK_FRAGMENTS_H
 
 #include "walk.h"
 
-#define MAX_DATAGRAM 65535u                              /* bytes: IPv4's total length and IPv6's fragment offset are 16 bits */
-#define MAX_DATAGRAMS 1024u                              /* unfinished ones: at most 72 MiB */
-#define FRAGMENT_TIMEOUT_NS (60u * (uint64_t)NS_PER_SECOND) /* RFC 8200 §4.5; identifications are used again after that */
+#define MAX_DATAGRAM 65535u /* bytes: IPv4's total length and IPv6's fragment offset are 16 bits */
+#define MAX_DATAGRAMS 1024u /* unfinished ones: at most 72 MiB */
+/* RFC 8200 §4.5 waits a minute; identifications are used again. */
+#define FRAGMENT_TIMEOUT_NS (60u * (uint64_t)NS_PER_SECOND)
 #define NO_ENTRY 0xFFFFFFFFu
-#define DATAGRAM_BUCKETS 1024u                           /* of the hash: about one datagram each */
+#define DATAGRAM_BUCKETS 1024u /* of the hash: about one datagram each */
 
 typedef struct {
     uint8_t source[16];
@@ -27,19 +29,19 @@ typedef struct {
 typedef struct {
     datagram_key key;
     uint64_t began_ns;
-    uint32_t number;    /* of all datagrams ever begun */
-    uint32_t bucket;    /* which list it is in */
-    uint32_t next;      /* in its bucket, or in the list of unused ones */
+    uint32_t number; /* of all datagrams ever begun */
+    uint32_t bucket; /* which list it is in */
+    uint32_t next;   /* in its bucket, or in the list of unused ones */
     uint32_t older, newer;
-    uint32_t count;     /* bytes held, each once */
-    uint32_t total;     /* bytes it has; 0: not known yet */
-    uint32_t capacity;  /* of bytes; `held` has a bit for each */
+    uint32_t count;    /* bytes held, each once */
+    uint32_t total;    /* bytes it has; 0: not known yet */
+    uint32_t capacity; /* of bytes; `held` has a bit for each */
     uint8_t *bytes;
     uint8_t *held;
-    uint8_t protocol;   /* of its head */
+    uint8_t protocol; /* of its head */
     bool has_head;
     uint32_t head_entry;
-    packet_walk head;   /* of the first fragment with offset 0, stopped behind the fragment's header */
+    packet_walk head; /* of the first fragment with offset 0, stopped behind the fragment's header */
 } datagram;
 
 /* A packet that met a fragment. */

@@ -1,4 +1,5 @@
-/* IPv4, IPv6 and its extension headers, the layer-4 headers, and the loop over layers. Oracle: reference/_network.py. */
+/* IPv4, IPv6 and its extension headers, the layer-4 headers, and the loop over layers. Oracle: reference/_network.py.
+ */
 #include "fragments.h"
 #include "walk.h"
 
@@ -27,7 +28,8 @@ static layer ip_fragment(packet_walk *walk, uint32_t identification, uint8_t key
     if (walk->is_head) return offset == 0 ? LAYER_TRANSPORT : LAYER_NONE;
     walk->met_fragment = true;
     if (!walk->fragments) return LAYER_NONE;
-    return fragments_add(walk->fragments, walk, identification, key_protocol, offset, more) ? LAYER_TRANSPORT : LAYER_NONE;
+    return fragments_add(walk->fragments, walk, identification, key_protocol, offset, more) ? LAYER_TRANSPORT
+                                                                                            : LAYER_NONE;
 }
 
 /* Total length 0 is what an offloading network card leaves: the packet reaches to its end. */
@@ -176,10 +178,11 @@ static void walk_on(packet_walk *walk, layer next) {
     }
 }
 
-/* Walk one whole record at data[at]. */
-static void walk_record(packet_walk *walk, const uint8_t *data, size_t at, uint32_t link_type, fragment_store *fragments) {
+/* Walk the record at data[at], which is whole with this many captured bytes. */
+static void walk_record(packet_walk *walk, const uint8_t *data, size_t at, uint32_t captured, uint32_t link_type,
+                        fragment_store *fragments) {
     const uint8_t *record = data + at;
-    uint64_t captured = load_le32(record + 8), original = load_le32(record + 12);
+    uint32_t original = load_le32(record + 12);
     if (original > KC_MAX_CAPTURED) original = KC_MAX_CAPTURED;
     memset(walk, 0, offsetof(packet_walk, carriers));
     walk->fragments = fragments;

@@ -6,7 +6,8 @@
 
 int kubeshark_core_abi(void) { return 2; }
 
-kc_status kc_offsets(const uint8_t *data, size_t length, size_t *position, uint64_t *out, size_t capacity, size_t *count) {
+kc_status kc_offsets(const uint8_t *data, size_t length, size_t *position, uint64_t *out, size_t capacity,
+                     size_t *count) {
     size_t at = *position, n = *count, asked = at;
     uint32_t captured;
     while (record_at(data, length, at, &captured)) {
@@ -46,8 +47,8 @@ void kc_convert(uint8_t *records, size_t length, int swapped, uint32_t multiplie
     *count = n;
 }
 
-static bool ordered_record(const uint8_t *data, size_t length, const uint64_t *offsets, size_t offset_count, uint64_t row,
-                           size_t *at, size_t *size) {
+static bool ordered_record(const uint8_t *data, size_t length, const uint64_t *offsets, size_t offset_count,
+                           uint64_t row, size_t *at, size_t *size) {
     uint32_t captured;
     if (row >= offset_count || offsets[row] > length) return false;
     *at = (size_t)offsets[row];

@@ -31,7 +31,8 @@ static inline span_place spans_next(const span_list *list, span_place place) {
 
 /* The last span that starts at or before a position, else the first span. */
 static span_place spans_find(const span_list *list, int64_t position) {
-    size_t low = 0, high = list->count; /* the first leaf whose first span starts behind the position lies in [low, high] */
+    size_t low = 0,
+           high = list->count; /* the first leaf whose first span starts behind the position lies in [low, high] */
     while (low < high) {
         size_t middle = low + (high - low) / 2;
         if (list->leaves[middle]->spans[0].start <= position) low = middle + 1;
@@ -130,7 +131,8 @@ static bool spans_add(span_list *list, span piece, span_added *added) {
         }
         int64_t there = here->start + here->length, stop = end < there ? end : there;
         if (at < stop) {
-            added->differing += count_differing(piece.bytes + (at - piece.start), here->bytes + (at - here->start), (size_t)(stop - at));
+            added->differing += count_differing(piece.bytes + (at - piece.start), here->bytes + (at - here->start),
+                                                (size_t)(stop - at));
             at = stop;
         }
         place = spans_next(list, place);

@@ -1,7 +1,7 @@
 /* Byte ranges of a TCP direction by position, in which the byte that came first stays. Oracle: reference/_spans.py.
  *
- * A list of leaves with up to LEAF_SPANS spans each: appending costs O(1), inserting anywhere at most one leaf's length,
- * so segments sent in the worst order stay cheap. The bytes themselves stay in their packets.
+ * A list of leaves with up to LEAF_SPANS spans each: appending costs O(1), inserting anywhere at most one leaf's
+ * length, so segments sent in the worst order stay cheap. The bytes themselves stay in their packets.
  */
 #ifndef KUBESHARK_SPANS_H
 #define KUBESHARK_SPANS_H

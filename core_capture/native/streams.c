@@ -126,7 +126,8 @@ static bool is_keep_alive(const span_list *spans, const side_state *side, const 
 }
 
 /* Place one segment. False without memory. */
-static bool place_segment(span_list *spans, side_state *side, const kc_packet *row, uint32_t packet, const uint8_t *payload) {
+static bool place_segment(span_list *spans, side_state *side, const kc_packet *row, uint32_t packet,
+                          const uint8_t *payload) {
     span piece = {.bytes = payload, .length = row->payload_length, .packet = packet};
     piece.start = unwrap(side, row->seq + (row->flags & FLAG_SYN ? 1 : 0));
     if (piece.length) side->last = piece.start + piece.length;
@@ -164,7 +165,8 @@ static bool may_be_probe(const kc_packet *row) {
 }
 
 static bool add_gap(kc_streams *streams, side_state *side, uint64_t missing, uint64_t *fill_left) {
-    if (!array_reserve((void **)&streams->gaps, &streams->gap_capacity, streams->gap_count, sizeof *streams->gaps)) return false;
+    if (!array_reserve((void **)&streams->gaps, &streams->gap_capacity, streams->gap_count, sizeof *streams->gaps))
+        return false;
     uint64_t fill = missing, start = side->counts.data_length;
     if (fill > MAX_GAP_FILL) fill = MAX_GAP_FILL;
     if (fill > *fill_left) fill = *fill_left;
@@ -184,12 +186,14 @@ static kc_status lay_out(kc_streams *streams, const kc_decoded *decoded, side_st
     const span *one = spans_at(spans, place);
     int64_t position = side->has_syn || !one ? 0 : one->start;
     for (; one; place = spans_next(spans, place), one = spans_at(spans, place)) {
-        if (one->start > position && !add_gap(streams, side, (uint64_t)(one->start - position), &fill_left)) return KC_NO_MEMORY;
+        if (one->start > position && !add_gap(streams, side, (uint64_t)(one->start - position), &fill_left))
+            return KC_NO_MEMORY;
         uint64_t room = MAX_STREAM_BYTES - side->counts.data_length;
         if (room == 0) return KC_OK;
         const uint8_t *payload;
         if (!payload_of(decoded, one->packet, &payload)) return KC_BAD_INPUT;
-        if (!array_reserve((void **)&streams->steps, &streams->step_capacity, streams->step_count, sizeof *streams->steps))
+        if (!array_reserve((void **)&streams->steps, &streams->step_capacity, streams->step_count,
+                           sizeof *streams->steps))
             return KC_NO_MEMORY;
         uint32_t length = one->length < room ? one->length : (uint32_t)room;
         streams->steps[streams->step_count++] =
@@ -240,9 +244,10 @@ static kc_status plan_side(kc_streams *streams, const kc_decoded *decoded, const
     return KC_OK;
 }
 
-/* Sort the packets of the wanted flows by flow; `starts` gets, by flow, where they begin (or NOT_WANTED), and `ends`. */
-static kc_status group_packets(kc_streams *streams, const kc_decoded *decoded, const uint64_t *wanted, size_t wanted_count,
-                               size_t *starts, size_t *ends) {
+/* Sort the packets of the wanted flows by flow; `starts` gets, by flow, where they begin (or NOT_WANTED), and `ends`.
+ */
+static kc_status group_packets(kc_streams *streams, const kc_decoded *decoded, const uint64_t *wanted,
+                               size_t wanted_count, size_t *starts, size_t *ends) {
     for (size_t flow = 0; flow < decoded->flow_count; flow++) starts[flow] = NOT_WANTED, ends[flow] = 0;
     for (size_t i = 0; i < wanted_count; i++) {
         if (wanted[i] >= decoded->flow_count) return KC_BAD_INPUT;
@@ -279,7 +284,8 @@ static kc_status plan_flows(kc_streams *streams, const kc_decoded *decoded, cons
         if (!sort_by_time(decoded->packets, own, count)) return KC_NO_MEMORY;
         streams->packet_starts[i] = streams->packet_count;
         for (size_t k = 0; k < count; k++) {
-            if (!array_reserve((void **)&streams->packets, &streams->packet_capacity, streams->packet_count, sizeof *own))
+            if (!array_reserve((void **)&streams->packets, &streams->packet_capacity, streams->packet_count,
+                               sizeof *own))
                 return KC_NO_MEMORY;
             streams->packets[streams->packet_count++] = own[k];
         }
@@ -318,8 +324,8 @@ void kc_streams_counts(const kc_streams *streams, kc_stream_counts *counts) {
 }
 
 /* Copy one direction's bytes and say where its chunks are. */
-static kc_status take_side(const kc_streams *streams, const kc_decoded *decoded, const kc_side *side, uint64_t *chunk_starts,
-                           uint32_t *chunk_packets, uint8_t *out) {
+static kc_status take_side(const kc_streams *streams, const kc_decoded *decoded, const kc_side *side,
+                           uint64_t *chunk_starts, uint32_t *chunk_packets, uint8_t *out) {
     for (size_t i = side->first_gap; i < side->first_gap + side->gaps; i++) {
         memset(out + streams->gaps[i].start, 0, (size_t)(streams->gaps[i].end - streams->gaps[i].start));
     }
@@ -336,14 +342,16 @@ static kc_status take_side(const kc_streams *streams, const kc_decoded *decoded,
     return KC_OK;
 }
 
-kc_status kc_streams_take(const kc_streams *streams, const kc_decoded *decoded, uint64_t *packet_starts, uint32_t *packets,
-                          kc_side *sides, uint64_t *chunk_starts, uint32_t *chunk_packets, kc_gap *gaps, uint8_t *data) {
+kc_status kc_streams_take(const kc_streams *streams, const kc_decoded *decoded, uint64_t *packet_starts,
+                          uint32_t *packets, kc_side *sides, uint64_t *chunk_starts, uint32_t *chunk_packets,
+                          kc_gap *gaps, uint8_t *data) {
     memcpy(packet_starts, streams->packet_starts, (streams->wanted_count + 1) * sizeof *packet_starts);
     if (streams->packet_count) memcpy(packets, streams->packets, streams->packet_count * sizeof *packets);
     if (streams->gap_count) memcpy(gaps, streams->gaps, streams->gap_count * sizeof *gaps);
     for (size_t i = 0; i < streams->side_count; i++) {
         sides[i] = streams->sides[i];
-        kc_status status = take_side(streams, decoded, &sides[i], chunk_starts, chunk_packets, data + sides[i].data_start);
+        kc_status status =
+            take_side(streams, decoded, &sides[i], chunk_starts, chunk_packets, data + sides[i].data_start);
         if (status != KC_OK) return status;
     }
     return KC_OK;

@@ -9,10 +9,10 @@
 
 #include "layers.h"
 
-#define MAX_IP_DEPTH 8u      /* IP headers in one packet; the deepest real nesting seen has four */
+#define MAX_IP_DEPTH 8u /* IP headers in one packet; real tunnels nest two or three deep */
 #define NO_DATAGRAM 0xFFFFFFFFu
-#define MAX_COMPLETED 8u           /* datagrams one packet completes, nested: each is up to 64 KiB more to look at */
-#define MAX_OFFSET 0xFFFFu   /* PACKET holds the offsets of layer 4 and its payload in 16 bits */
+#define MAX_COMPLETED 8u   /* datagrams one packet completes, nested: each is up to 64 KiB more to look at */
+#define MAX_OFFSET 0xFFFFu /* PACKET holds the offsets of layer 4 and its payload in 16 bits */
 
 /* What lies at `at`. */
 typedef enum {
@@ -88,7 +88,7 @@ typedef struct {
     uint32_t completed_count;
     found_packet found;
     completed_datagram completed[MAX_COMPLETED];
-    found_packet carriers[MAX_IP_DEPTH]; /* enclosing UDP packets, outermost first; each follows an IP header of its own */
+    found_packet carriers[MAX_IP_DEPTH]; /* enclosing UDP packets, outermost first; one for each IP header at most */
 } packet_walk;
 
 static inline bool walk_has(const packet_walk *walk, uint64_t count) { return walk->at + count <= walk->end; }

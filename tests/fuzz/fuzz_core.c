@@ -1,7 +1,8 @@
 /* Fuzzes the whole C core: any bytes as records of any link type, decoded, reassembled and gathered.
  *
- * Input: a pcap file (its link type is used), or a byte that chooses a link type and then records. Built by run_core.sh:
- * with clang as a libFuzzer target, else with gcc and the driver at the end, which mutates the files it is given.
+ * Input: a pcap file (its link type is used), or a byte that chooses a link type and then records. Built by
+ * run_core.sh: with clang as a libFuzzer target, else with gcc and the driver at the end, which mutates the files it is
+ * given.
  */
 #include "core.c"
 
@@ -44,7 +45,8 @@ static void fuzz_streams(const kc_decoded *decoded) {
     }
     check(end == counts.data_bytes && starts[decoded->flow_count] == counts.packets);
     kc_streams_free(streams);
-    free(wanted), free(starts), free(packets), free(sides), free(chunk_starts), free(chunk_packets), free(gaps), free(data);
+    free(wanted), free(starts), free(packets), free(sides), free(chunk_starts), free(chunk_packets), free(gaps),
+        free(data);
 }
 
 static void fuzz_decode(const uint8_t *data, size_t length, uint32_t link_type, size_t step) {
@@ -67,7 +69,7 @@ static void fuzz_decode(const uint8_t *data, size_t length, uint32_t link_type, 
     kc_arena_entry *arena_index = allocate(counts.arena_entries, sizeof *arena_index);
     kc_decoder_take(decoder, flows, arena, arena_index);
     kc_decoder_free(decoder);
-    const kc_decoded decoded = {data,          length,  arena,          counts.arena_bytes, arena_index, counts.arena_entries,
+    const kc_decoded decoded = {data,    length,         arena, counts.arena_bytes, arena_index, counts.arena_entries,
                                 packets, counts.packets, flows, counts.flows};
     for (size_t i = 0; i < counts.packets; i++) {
         const uint8_t *payload;
