@@ -112,27 +112,42 @@ const { kubeshark, __ks } = (() => {
     }
   }
 
+  /** Reads of the frame what is asked for: most callbacks look at the bytes and the direction alone. */
   class Item {
-    #base;
-    #time;
+    #at;
     constructor(at, payload) {
       const offset = payload + input.getUint32(at, true);
-      const flags = input.getUint16(at + 26, true);
+      this.#at = at;
       this.bytes = inputBytes.subarray(offset, offset + input.getUint32(at + 4, true));
-      this.stream = input.getUint32(at + 8, true) + input.getUint32(at + 12, true) * TWO32;
-      this.#time = at + 16;
       this.direction = inputBytes[at + 24] === 0 ? "client" : "server";
-      this.transport = inputBytes[at + 25];
-      this.first = (flags & 1) !== 0;
-      this.last = (flags & 2) !== 0;
-      this.gap = (flags & 4) !== 0;
-      this.cut = (flags & 8) !== 0;
-      this.clientPort = input.getUint16(at + 28, true);
-      this.serverPort = input.getUint16(at + 30, true);
-      this.base = input.getUint32(at + 40, true) + input.getUint32(at + 44, true) * TWO32;
+      this.last = (inputBytes[at + 26] & 2) !== 0;
+    }
+    get stream() {
+      return number(this.#at + 8);
     }
     get time() {
-      return input.getBigUint64(this.#time, true);
+      return input.getBigUint64(this.#at + 16, true);
+    }
+    get transport() {
+      return inputBytes[this.#at + 25];
+    }
+    get first() {
+      return (inputBytes[this.#at + 26] & 1) !== 0;
+    }
+    get gap() {
+      return (inputBytes[this.#at + 26] & 4) !== 0;
+    }
+    get cut() {
+      return (inputBytes[this.#at + 26] & 8) !== 0;
+    }
+    get clientPort() {
+      return input.getUint16(this.#at + 28, true);
+    }
+    get serverPort() {
+      return input.getUint16(this.#at + 30, true);
+    }
+    get base() {
+      return number(this.#at + 40);
     }
     text(start = 0, end = this.bytes.length) {
       return decodeUtf8(this.bytes, start, Math.min(end, this.bytes.length));
@@ -143,6 +158,10 @@ const { kubeshark, __ks } = (() => {
     span(start, end) {
       return new Span(start, end);
     }
+  }
+
+  function number(at) {
+    return input.getUint32(at, true) + input.getUint32(at + 4, true) * TWO32;
   }
 
   class Output {
