@@ -27,6 +27,7 @@ from kubeshark.core_capture.store._leftovers import find_leftovers
 from kubeshark.core_capture.store._limits import KEPT_INDEX_BYTES, SEGMENT_BYTES
 from kubeshark.core_capture.store._names import check_node, index_names, number_of
 from kubeshark.core_capture.store._reader import IndexFile, SegmentReader
+from kubeshark.core_capture.store._rotate import rotate_keys
 from kubeshark.core_capture.store._signing import NodeKey
 from kubeshark.core_capture.store._state import load_state
 from kubeshark.core_capture.store._summary import may_match
@@ -172,6 +173,11 @@ class Store:
             stored=lambda: self.import_state(source.sha256) if source.sha256 else ImportState(),
             on_close=lambda entries: self._finish(entries, keys),
         )
+
+    def rotate_keys(self, recipients: Iterable[str | Recipient]) -> tuple[int, list[StoreError]]:
+        """Re-wrap every file for other recipients; return how many, and those that could not be opened."""
+        keys = parse_recipients(str(recipient) for recipient in recipients)
+        return rotate_keys(self.path, self.identities, keys)
 
     def _entries(self) -> list[Entry]:
         """Return what is known of every segment on disk, in time order; the catalogue saves opening their indexes."""

@@ -138,7 +138,7 @@ class Writer:
         self._entries: list[Entry] = []
         self._builders: dict[int, _Builder] = {}
         self._buffers: list[bytearray] = []
-        self._open = True
+        self._open, self._failed = True, False
         self._lock = StoreLock(folder)
         try:
             self._state = load_state(folder)
@@ -179,11 +179,13 @@ class Writer:
         self._close(complete=False)
 
     def _close(self, *, complete: bool) -> None:
-        """Seal all, give up the lock. A second call does nothing."""
+        """Seal all unless sealing failed before, give up the lock. A second call does nothing."""
         if not self._open:
             return
         self._open = False
         try:
+            if self._failed:
+                return
             if complete and self._source.sha256 and not self._builders and not self._before.complete:
                 self._builders[self._main_link_type()] = self._new_builder()  # says no more than "complete"
             waiting = sorted(self._builders, key=lambda link_type: self._builders[link_type].number)
@@ -245,7 +247,7 @@ class Writer:
             save_state(self._folder, self._state)
             publish(self._folder, draft.name)
         except OSError as error:
-            self._open = False
+            self._failed = True
             raise StoreError(f"cannot write to {self._folder}: {error.strerror}") from error
         draft.data.release()
         self._buffers.append(builder.buffer)

@@ -233,6 +233,19 @@ def test_a_full_disk_is_said_in_a_line(bench: Bench, monkeypatch: pytest.MonkeyP
     assert writer.acknowledged == 0
 
 
+def test_a_disk_that_fills_up_on_the_way_frees_the_store(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_fd: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    items, writer = records(frames()), bench.writer(segment_bytes=2_000)
+    with monkeypatch.context() as patch, pytest.raises(StoreError, match="No space left"), writer:
+        patch.setattr("os.fsync", full)
+        for at in range(0, len(items), 10):
+            writer.add(batch(items[at : at + 10], first=at))
+    assert writer.acknowledged == 0
+    assert bench.fill().info().packets == len(items)
+
+
 def test_without_identity_a_store_opens_nowhere(bench: Bench, own_home: Path) -> None:
     bench.fill()
     store = Store.open(bench.path)
