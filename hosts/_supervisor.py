@@ -242,8 +242,7 @@ class PluginProcess:
             return None
         from kubeshark.hosts.go._compiled import compiled_file  # wasmtime takes 0.1 s to import
 
-        cache = self.supervision.cache or Path.home() / ".cache" / "kubeshark"
-        return compiled_file(self.folder, self.manifest, cache / "wasm")
+        return compiled_file(self.folder, self.manifest, self.supervision.cache)
 
     def _wait_backoff(self) -> None:
         recent = self._recent_crashes()

@@ -40,7 +40,7 @@ def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
     cache.mkdir(exist_ok=True)
     (home / ".cache").symlink_to(cache)
     monkeypatch.setenv("HOME", str(home))
-    for name in ("KUBESHARK_STORE", "KUBESHARK_IDENTITY", "KUBESHARK_PLUGINS", "KUBESHARK_CORE"):
+    for name in ("KUBESHARK_STORE", "KUBESHARK_IDENTITY", "KUBESHARK_PLUGINS", "KUBESHARK_CORE", "XDG_CACHE_HOME"):
         monkeypatch.delenv(name, raising=False)
     yield home
 

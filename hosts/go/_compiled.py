@@ -42,22 +42,34 @@ SANDBOX = Profile(
 DIGEST_BYTES = 32  # SHA-256 of what follows it in the file
 
 
-def compiled_file(folder: Path, manifest: Manifest, cache: Path) -> Path:
-    """Return the file in `cache` with the native code of the plugin in `folder`; compile it if it is not there."""
+def compiled_file(folder: Path, manifest: Manifest, cache: Path | None = None) -> Path:
+    """Return the file with the native code of the plugin in `folder`; compile it if it is not there.
+
+    `cache` defaults to a folder in the user's cache. Raise PluginRejected for what cannot be compiled or kept.
+    """
     try:
         wasm = (folder / manifest.entry).read_bytes()
     except OSError as error:
         hint = "run `kubeshark plugin build`" if isinstance(error, FileNotFoundError) else ""
         message = f"{manifest.entry} cannot be read: {error.strerror}"
         raise PluginRejected(message, plugin=manifest.label, hint=hint) from error
-    file = cache / f"{_key(wasm)}.cwasm"
-    if not _is_ours(file):
-        native = _compile_apart(wasm, manifest)
-        cache.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=cache, delete=False) as partial:
-            partial.write(hashlib.sha256(native).digest() + native)
-        Path(partial.name).replace(file)
+    try:
+        file = (cache or _users_cache()) / f"{_key(wasm)}.cwasm"
+        if not _is_ours(file):
+            native = _compile_apart(wasm, manifest)
+            file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=file.parent, delete=False) as partial:
+                partial.write(hashlib.sha256(native).digest() + native)
+            Path(partial.name).replace(file)
+    except (OSError, RuntimeError) as error:  # the latter: no home
+        message = f"its native code cannot be kept: {error}"
+        raise PluginRejected(message, plugin=manifest.label, hint="set XDG_CACHE_HOME to a folder of yours") from error
     return file
+
+
+def _users_cache() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "kubeshark" / "wasm"
 
 
 def read_compiled(file: Path) -> bytes:

@@ -52,6 +52,15 @@ def test_a_damaged_file_is_refused(plugin: tuple[Path, Manifest], tmp_path: Path
         prepare(*plugin, file)
 
 
+def test_where_it_cannot_be_kept_it_says_so(
+    plugin: tuple[Path, Manifest], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with pytest.raises(PluginRejected, match=r"cannot be kept.*XDG_CACHE_HOME"):
+        compiled_file(*plugin)
+
+
 def test_what_cannot_be_compiled_is_rejected(plugin: tuple[Path, Manifest], tmp_path: Path) -> None:
     folder, manifest = plugin
     (folder / manifest.entry).write_bytes(b"\0asm\1\0\0\0\x0a\xff\xff\xff\xff\x0f")
