@@ -4,6 +4,9 @@ Order matters and is the order of `confine`: limits, user and capabilities, no_n
 `Profile` of a language adds what its runtime needs. Calls of `loading` are allowed only until `seal`, which a child
 runs when its plugin is loaded.
 
+A hostile constructor could make `seal` a no-op with a filter of its own (never weaken ours): what `loading` allows must
+therefore be harmless under Landlock, as opening files is.
+
 Where the kernel has no Landlock, seccomp alone keeps a plugin from files and the network; a C plugin, whose loading
 needs to open a file, is refused then.
 """

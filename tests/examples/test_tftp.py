@@ -97,6 +97,36 @@ def test_the_capture_gives_the_expected_entries(
     assert len(capsys.readouterr().out.splitlines()) == len(big) > 0
 
 
+def test_a_crash_costs_one_entry_of_a_query(
+    example: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if not _build.compiler("c"):
+        pytest.skip("no C compiler is installed: pip install ziglang")
+    folder = tmp_path / "tftp"
+    shutil.copytree(example, folder, ignore=shutil.ignore_patterns("build"))
+    source = folder / "src" / "tftp.c"
+    before = "bool complete = read_packet(item, &p);"
+    crash = 'if (ks_equal(p.file, ks_literal("missing.txt"))) *(volatile int *)8 = 1;'
+    assert before in source.read_text()
+    source.write_text(source.read_text().replace(before, before + crash))
+    monkeypatch.setenv("KUBESHARK_PLUGINS", str(tmp_path / "plugins"))
+    assert main(["plugin", "build", str(folder)]) == 0
+    assert main(["plugin", "install", str(folder), "--allow-unsigned"]) == 0
+    capsys.readouterr()
+    capture = str(example / "tests" / "tftp.pcap")
+    code = main(["dissect", capture, "--filter", "tftp", "--output", "jsonl", "--fields", "tftp_file,error_message"])
+    said = capsys.readouterr()
+    lines = [json.loads(line) for line in said.out.splitlines()]
+    expected = [json.loads(line) for line in (example / "tests" / "tftp.expected.jsonl").read_text().splitlines()]
+    assert code == 3  # partly done
+    assert len(lines) == len(expected)
+    (broken,) = [line for line in lines if line["error_message"]]
+    assert "plugin tftp@1.0.0 was ended by SIGSEGV" in broken["error_message"]
+    files = [line["tftp_file"] for line in lines]
+    assert files == ["" if (name := line.get("tftp_file", "")) == "missing.txt" else name for line in expected]
+    assert "plugin tftp@1.0.0 in dissect: was ended by SIGSEGV" in said.err
+
+
 def test_tshark_sees_the_same(example: Path) -> None:
     if not shutil.which("tshark"):
         pytest.skip("tshark is not installed: apt-get install tshark")

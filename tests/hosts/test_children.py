@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from kubeshark.errors import PluginCrashed
-from kubeshark.hosts import _children
+from kubeshark.hosts import _children, _sandbox
 from kubeshark.hosts._children import Child, ChildError, the_zygote
 from kubeshark.hosts._instance import InstanceError
 from kubeshark.hosts._sandbox import confine, seal
@@ -159,3 +159,20 @@ def test_it_works_without_root(faulty_c: Any) -> None:
         finally:
             os._exit(status)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
+def test_without_landlock_a_c_plugin_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_sandbox, "restrict", lambda: 0)
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            confine(_instance.SANDBOX, 64)
+        except OSError as error:
+            os.write(writer, str(error).encode())
+        finally:
+            os._exit(0)
+    os.close(writer)
+    os.waitpid(pid, 0)
+    with open(reader, "rb") as said:  # noqa: PTH123 (a descriptor)
+        assert b"no Landlock" in said.read()
