@@ -4,11 +4,30 @@
  * run_core.sh: with clang as a libFuzzer target, else with gcc and the driver at the end, which mutates the files it is
  * given.
  */
-#include "core.c"
-
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The core's allocations, of which the `allocations_left`th fails (0: none does). */
+static unsigned allocations_left;
+
+static bool allocation_fails(void) { return allocations_left > 0 && --allocations_left == 0; }
+static void *core_malloc(size_t size) { return allocation_fails() ? NULL : malloc(size); }
+static void *core_calloc(size_t count, size_t size) { return allocation_fails() ? NULL : calloc(count, size); }
+static void *core_realloc(void *old, size_t size) { return allocation_fails() ? NULL : realloc(old, size); }
+
+#define malloc core_malloc
+#define calloc core_calloc
+#define realloc core_realloc
+#include "core.c"
+#undef malloc
+#undef calloc
+#undef realloc
 
 #define PCAP_HEADER 24u
+#define MAX_FAILURE 40u /* allocations until one fails: more than most inputs need */
 
 static const uint8_t seed[32] = "a fuzzer wants the same each run";
 
@@ -23,11 +42,17 @@ static void *allocate(size_t count, size_t size) {
 }
 
 /* Reassemble every flow; whatever is promised about the arrays must hold. */
-static void fuzz_streams(const kc_decoded *decoded) {
+static void fuzz_streams(const kc_decoded *decoded, bool may_fail) {
     uint64_t *wanted = allocate(decoded->flow_count, sizeof *wanted);
     for (size_t i = 0; i < decoded->flow_count; i++) wanted[i] = decoded->flow_count - 1 - i;
     kc_streams *streams = kc_streams_new();
-    check(streams && kc_streams_plan(streams, decoded, wanted, decoded->flow_count) == KC_OK);
+    kc_status status = streams ? kc_streams_plan(streams, decoded, wanted, decoded->flow_count) : KC_NO_MEMORY;
+    if (status != KC_OK) {
+        check(status == KC_NO_MEMORY && may_fail);
+        kc_streams_free(streams);
+        free(wanted);
+        return;
+    }
     kc_stream_counts counts;
     kc_streams_counts(streams, &counts);
     uint64_t *starts = allocate(decoded->flow_count + 1, sizeof *starts);
@@ -49,19 +74,25 @@ static void fuzz_streams(const kc_decoded *decoded) {
         free(data);
 }
 
-static void fuzz_decode(const uint8_t *data, size_t length, uint32_t link_type, size_t step) {
+static void fuzz_decode(const uint8_t *data, size_t length, uint32_t link_type, size_t step, unsigned fail_at) {
+    bool may_fail = fail_at > 0;
+    allocations_left = fail_at;
     kc_decoder *decoder = kc_decoder_new(seed, link_type);
-    check(decoder != NULL);
     kc_packet *packets = NULL;
     size_t capacity = 0;
-    kc_status status;
-    do { /* rows are given out piece by piece, exactly, so that one too many is seen */
+    kc_status status = decoder ? KC_FULL : KC_NO_MEMORY;
+    while (status == KC_FULL) { /* rows are given out piece by piece, exactly, so that one too many is seen */
         capacity += step;
         packets = realloc(packets, capacity * sizeof *packets);
         check(packets != NULL);
         status = kc_decode(decoder, data, length, packets, capacity);
-    } while (status == KC_FULL);
-    check(status == KC_OK);
+    }
+    if (status != KC_OK) {
+        check(status == KC_NO_MEMORY && may_fail);
+        kc_decoder_free(decoder);
+        free(packets);
+        return;
+    }
     kc_counts counts;
     kc_decoder_counts(decoder, &counts);
     kc_flow *flows = allocate(counts.flows, sizeof *flows);
@@ -76,7 +107,7 @@ static void fuzz_decode(const uint8_t *data, size_t length, uint32_t link_type, 
         check(payload_of(&decoded, (uint32_t)i, &payload));
         check(packets[i].flow == KC_NO_FLOW || packets[i].flow < counts.flows);
     }
-    fuzz_streams(&decoded);
+    fuzz_streams(&decoded, may_fail);
     free(packets), free(flows), free(arena), free(arena_index);
 }
 
@@ -117,7 +148,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length) {
     uint8_t *tight = length ? realloc(exact, length) : exact;
     check(tight != NULL);
     fuzz_records(tight, length);
-    fuzz_decode(tight, length, link_type, length % 7 + 1);
+    fuzz_decode(tight, length, link_type, length % 7 + 1, 0);
+    fuzz_decode(tight, length, link_type, 64, (unsigned)(length % MAX_FAILURE) + 1);
+    allocations_left = 0;
     free(tight);
     return 0;
 }
