@@ -31,9 +31,11 @@ class Segment(Protocol):
     @property
     def flows(self) -> NDArray[Any]:
         """The FLOW array; row number = flow ordinal."""
+        ...
 
     def records(self, rows: Sequence[int]) -> list[bytes | memoryview]:
         """Return the pcap records of these flows, each in capture order."""
+        ...
 
 
 class FlowPart(NamedTuple):
@@ -100,7 +102,7 @@ def chains(selected: Sequence[tuple[Segment, NDArray[Any]]]) -> list[dict[int, l
         begins: dict[int, list[FlowPart]] = {}
         chosen = segment.flows[rows]
         single = len(selected) == 1
-        keys = [] if single else _keys(chosen)
+        keys = [] if single or not len(chosen) else _keys(chosen)
         fresh = (chosen["transport"] == TCP) & ((chosen["bits"] & FlowBit.SYN_SEEN) != 0)
         sizes_here = chosen["bytes"].sum(axis=1).tolist()
         for at, row in enumerate(rows.tolist()):
@@ -121,7 +123,7 @@ def chains(selected: Sequence[tuple[Segment, NDArray[Any]]]) -> list[dict[int, l
 
 
 def _keys(flows: NDArray[Any]) -> list[bytes]:
-    """Return the 5-tuple of each flow as bytes."""
+    """Return the 5-tuple of each flow as bytes; at least one flow."""
     columns = [np.ascontiguousarray(flows[name]).view(np.uint8).reshape(len(flows), -1) for name in KEY]
     return [row.tobytes() for row in np.concatenate(columns, axis=1)]
 

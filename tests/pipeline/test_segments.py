@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from kubeshark.core_capture import RecordBatch, load_core
 from kubeshark.core_capture.files import open_capture
-from kubeshark.pipeline import Entry, Plugins
+from kubeshark.pipeline import Entry, Plugins, _segments
 from kubeshark.pipeline._dissect import Dissector
 from kubeshark.pipeline._facts import Origin
 from kubeshark.pipeline._filter import EntryFilter
 from kubeshark.pipeline._query import Query
 from kubeshark.pipeline._segments import MemorySegment
+from tests.pipeline._traffic import OK, Capture, Connection, dns, find
 
 ETHERNET = 1
 
@@ -37,7 +41,9 @@ def query(data: bytes, offsets: Sequence[int], cuts: Sequence[int]) -> list[Entr
     core, plugins = load_core(), Plugins()
     bounds = sorted({0, len(offsets) - 1, *cuts})
     segments = [
-        MemorySegment.of(f"s{number}", [RecordBatch(ETHERNET, data[offsets[low] : offsets[high]], range(low, high))], core)
+        MemorySegment.of(
+            f"s{number}", [RecordBatch(ETHERNET, data[offsets[low] : offsets[high]], range(low, high))], core
+        )
         for number, (low, high) in enumerate(zip(bounds, bounds[1:], strict=False))
     ]
     entry_filter = EntryFilter("", plugins, now_ns=0)
@@ -79,3 +85,29 @@ def test_an_id_names_the_segment_of_the_first_byte() -> None:
         first_of_second = int(times[cut])
         if entry.entry_id.segment == "s1":
             assert entry.start_ns >= first_of_second
+
+
+def test_a_segment_without_chosen_flows_among_others_is_passed_over() -> None:
+    capture = Capture()
+    Connection(capture).open().ask().answer()
+    capture.add(dns(1))
+    assert [entry.id for entry in find(capture, "dns", cuts=[2, 4])] == ["s2-0-0"]
+
+
+def test_a_connection_too_long_to_be_read_together_begins_a_new_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    capture = Capture()
+    Connection(capture).open().ask().answer(OK[:20]).answer(OK[20:])
+    (whole,) = find(capture, "http", cuts=[4])
+    assert whole.error is None
+    monkeypatch.setattr(_segments, "MAX_CHAIN_BYTES", 40)
+    found = find(capture, "", cuts=[4])
+    assert {entry.entry_id.segment for entry in found} == {"s0", "s1"}
+
+
+def test_a_port_used_again_in_the_next_segment_is_another_connection() -> None:
+    capture = Capture()
+    Connection(capture).open().ask().answer()
+    Connection(capture, sequence=[900_000, 700_000]).open().ask().answer()
+    first, second = find(capture, "http", cuts=[4])
+    assert (first.id, second.id) == ("s0-0-0", "s1-0-0")
+    assert first.facts.stream != second.facts.stream
