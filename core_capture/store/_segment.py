@@ -32,7 +32,7 @@ from kubeshark.core_capture.store._names import DATA_SUFFIX, INDEX_SUFFIX, TEMPO
 from kubeshark.core_capture.store._seektable import make_seek_table
 from kubeshark.core_capture.store._signing import NodeKey
 
-__all__ = ["Draft", "Sealed", "discard", "pcap_header", "publish", "write_segment"]
+__all__ = ["Draft", "Sealed", "pcap_header", "publish", "write_segment"]
 
 _PCAP_HEADER = struct.Struct("<IHHiIII")
 _NANOSECOND_MAGIC = 0xA1B23C4D
@@ -106,12 +106,6 @@ def publish(folder: Path, name: str) -> None:
     for suffix in (DATA_SUFFIX, INDEX_SUFFIX):
         (folder / f"{TEMPORARY}{name}{suffix}").rename(folder / f"{name}{suffix}")
     sync_folder(folder)
-
-
-def discard(folder: Path, name: str) -> None:
-    """Remove what a failed `write_segment` left."""
-    for suffix in (DATA_SUFFIX, INDEX_SUFFIX):
-        (folder / f"{TEMPORARY}{name}{suffix}").unlink(missing_ok=True)
 
 
 def pcap_header(link_type: int) -> bytes:

@@ -11,6 +11,7 @@ import fcntl
 import os
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -95,7 +96,10 @@ class StoreLock:
     """Makes its holder the store's only writer; ends with `release` or the process."""
 
     def __init__(self, folder: Path) -> None:
-        self._fd = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            self._fd = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise StoreError(f"cannot write to {folder}: {error.strerror}") from error
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -191,7 +195,8 @@ class Writer:
             waiting = sorted(self._builders, key=lambda link_type: self._builders[link_type].number)
             for link_type in waiting:
                 self._seal(link_type, complete=complete and link_type == waiting[-1])
-            self._on_close(self._entries)
+            with suppress(OSError):  # the catalogue is a copy: the packets are safe without it
+                self._on_close(self._entries)
         finally:
             self._lock.release()
 
