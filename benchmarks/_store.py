@@ -238,7 +238,7 @@ def sizes(capture: Path, store: Path) -> list[Result]:
     opened, extras = Store.open(store), 0
     for info in opened.segments():
         with opened.open_segment(info.name) as segment:
-            extras += segment.extras_bytes
+            extras += (store / f"{info.name}.idx.age").stat().st_size - segment.stats.index_bytes
     index = files - extras
     note = f"{raw / 1e6:.0f} MB raw, {data / 1e6:.1f} MB data, {index / 1e6:.3f} MB index, {extras / 1e6:.3f} MB order"
     return [

@@ -285,12 +285,16 @@ class Core(Protocol):
 
     def offsets(self, data: Buffer) -> tuple[NDArray[Any], int]:
         """Return the offsets (u8) of all whole records and where they end."""
+        ...
 
     def decode(self, data: Buffer, link_type: int) -> Decoded:
         """Decode whole records of one link type into packet columns and a flow table of their own."""
+        ...
 
     def assemble(self, decoded: Decoded, flows: Sequence[int] | NDArray[Any]) -> list[FlowStreams]:
         """Reassemble these flows, in the given order. Memory is bounded: see the limits in each implementation."""
+        ...
 
     def gather(self, data: Buffer, offsets: NDArray[Any], order: NDArray[Any]) -> bytearray:
         """Return the records at offsets[order[0]], offsets[order[1]], … one behind the other."""
+        ...

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import fields
-from types import SimpleNamespace
 from typing import Any
 
 import pluggy
@@ -24,12 +23,12 @@ def _specification(hook: type[Hook]) -> Any:
     specification = eval(f"lambda {arguments}: None")  # noqa: S307 - the text is made of our own field names
     specification.__name__ = specification.__qualname__ = hook.name
     specification.__doc__ = hook.__doc__
-    return _hookspec(specification)
+    return staticmethod(_hookspec(specification))
 
 
 def build_manager(hooks: Iterable[type[Hook]]) -> pluggy.PluginManager:
     """Return a pluggy manager that knows these hooks; an implementation of an unknown hook or argument is refused."""
     manager = pluggy.PluginManager(PROJECT)
     namespace = {hook.name: _specification(hook) for hook in hooks}
-    manager.add_hookspecs(SimpleNamespace(**namespace))
+    manager.add_hookspecs(type("HookSpecifications", (), namespace))
     return manager

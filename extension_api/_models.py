@@ -64,17 +64,21 @@ class StreamSide(Protocol):
     @property
     def data(self) -> memoryview:
         """All of it; bytes never captured are zeros (see `gaps`). Valid while the dissector runs."""
+        ...
 
     @property
     def gaps(self) -> Sequence[tuple[int, int, int]]:
         """(start, end, missing): data[start:end] stands for `missing` bytes never captured."""
+        ...
 
     @property
     def starts_midway(self) -> bool:
         """The capture began inside this connection: data[0] need not begin a message."""
+        ...
 
     def time_at(self, offset: int) -> int:
         """Nanoseconds of the packet that first carried the byte at `offset`."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +101,16 @@ class Stream(Protocol):
     @property
     def sides(self) -> tuple[StreamSide, StreamSide]:
         """(client's, server's); both empty unless TCP."""
+        ...
 
     @property
     def datagrams(self) -> Sequence[Datagram]:
         """In time order; empty for TCP."""
+        ...
 
     def turns(self) -> Sequence[tuple[int, int, int]]:
         """(direction, start, end) of a TCP stream's alternating runs, by arrival: for protocols where order matters."""
+        ...
 
 
 @dataclass(slots=True)
@@ -180,12 +187,15 @@ class EntryView(Protocol):
 
     def get(self, variable: str) -> Value:
         """Return a KFL variable, its type's default if this entry lacks it."""
+        ...
 
     def document(self) -> Mapping[str, Any]:
         """Return the JSON entry (entries.md §1); built on first use."""
+        ...
 
     def raw(self, kind: MessageKind) -> bytes:
         """Return the bytes of the request, response or event as they were on the wire; b"" if that half is missing."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

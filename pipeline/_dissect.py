@@ -225,7 +225,7 @@ def _error(exchange: Exchange, facts: StreamFacts, protocol: ProtocolSpec) -> En
     for timed in (exchange.request, exchange.response, exchange.event):
         if timed and (timed.message.error or not timed.is_whole):
             reason = timed.message.error or "gap: bytes before this message were not captured: where it begins is a guess"
-            seen = ", ".join(f"{name} {value}" for name, value in list(timed.message.fields.items())[:SHOWN_FIELDS])
+            seen = ", ".join(f"{name} {value!s}" for name, value in list(timed.message.fields.items())[:SHOWN_FIELDS])
             return EntryError("dissection", f"{protocol.name}: {reason}" + ("" if timed.is_whole else f" ({seen})"))
     request, response = exchange.request, exchange.response
     if exchange.event or (request and response) or protocol.matcher == "none":

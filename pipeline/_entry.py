@@ -7,7 +7,7 @@ filter, a renderer or a printer asks for one of them, and at most once.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -280,7 +280,7 @@ class EntryVariables(dict[str, Any]):
         return value
 
 
-LATE = {
+LATE: dict[str, Callable[[Entry], Any]] = {
     ENTRY: lambda entry: entry.to_dict(),
     "id": lambda entry: entry.id,
     "index": lambda entry: int(entry.entry_id.number) if entry.entry_id.number.isdecimal() else 0,

@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import BinaryIO, Self, cast
 
 from kubeshark.core_capture import RecordBatch, load_core
 from kubeshark.core_capture.files import open_capture
@@ -88,7 +88,7 @@ class FileDissection:
         batches: defaultdict[int, list[RecordBatch]] = defaultdict(list)
         digest = hashlib.sha256()
         if file == STDIN:
-            reader_source: str | BinaryIO = _Hashing(sys.stdin.buffer, digest)
+            reader_source: str | BinaryIO = cast(BinaryIO, _Hashing(sys.stdin.buffer, digest))
         else:
             reader_source = file
             with Path(file).open("rb") as opened:

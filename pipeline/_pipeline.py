@@ -6,6 +6,7 @@ import hashlib
 import os
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -15,20 +16,24 @@ from types import TracebackType
 from typing import Any, BinaryIO, Literal, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kubeshark.core_capture import (
+    NO_FLOW,
     And,
+    Carrier,
     InNetwork,
     PortBetween,
     Predicate,
     Transport,
     load_core,
-    match,
 )
 from kubeshark.core_capture.files import open_capture
 from kubeshark.core_capture.store import (
     Identity,
+    SegmentInfo,
     SegmentReader,
+    Select,
     SourceInfo,
     Store,
     VerifyReport,
@@ -228,27 +233,16 @@ class Pipeline:
         An expression that the index answers alone is not dissected for. `out` is a path, "-" or a binary stream.
         """
         entry_filter = EntryFilter(kfl, self.plugins, now_ns=time.time_ns())
+        segments: list[SegmentInfo] | None = None
+        select: Select | None = None
         problems: list[str] = []
-        segments = None
-        if not kfl.strip():
-            select = None
-        elif entry_filter.is_exact:
+        if entry_filter.is_exact and kfl.strip():
             segments = self.store.segments(entry_filter.predicate)
-
-            def select(segment: SegmentReader) -> Any:
-                return match(entry_filter.predicate, segment.flows)
-
-        else:
-            chosen: dict[str, set[int]] = {}
+            select = _Matching(entry_filter.predicate)
+        elif kfl.strip():
             query = self._query(entry_filter, entry_filter.predicate, since_ns, until_ns, None, None)
-            for entry in query:
-                for part_segment, row in entry.facts.parts:
-                    chosen.setdefault(part_segment.name, set()).add(row)
+            select = _Chosen(query)
             problems += map(str, query.problems)
-
-            def select(segment: SegmentReader) -> Any:
-                return np.isin(np.arange(len(segment.flows)), list(chosen.get(segment.name, ())))
-
         with _output(out) as stream:
             counted = _Counting(stream)
             done = export(
@@ -327,6 +321,44 @@ class Pipeline:
         dissector = Dissector(load_core(), self.plugins, [], origin)
         query = Query(readers, dissector, entry_filter, predicate, since_ns, until_ns, limit, on_progress)
         return StoreQuery(entry_filter, self.plugins, query, readers, problems)
+
+
+class _Matching:
+    """Selects the flows that a predicate lets through, and those that run inside them."""
+
+    def __init__(self, predicate: Predicate) -> None:
+        self._predicate = predicate
+
+    def __call__(self, segment: SegmentReader) -> NDArray[np.bool_]:
+        return _with_carried(segment.match(self._predicate), segment)
+
+
+class _Chosen:
+    """Selects the flows of a query's entries, whole connections, and those that run inside them."""
+
+    def __init__(self, entries: Iterable[Entry]) -> None:
+        self._rows: defaultdict[str, set[int]] = defaultdict(set)
+        for entry in entries:
+            for segment, row in entry.facts.parts:
+                self._rows[segment.name].add(row)
+
+    def __call__(self, segment: SegmentReader) -> NDArray[np.bool_]:
+        chosen = np.isin(np.arange(len(segment.flows)), list(self._rows.get(segment.name, ())))
+        return _with_carried(chosen, segment)
+
+
+def _with_carried(chosen: NDArray[np.bool_], segment: SegmentReader) -> NDArray[np.bool_]:
+    """Add the flows inside chosen tunnels: a tunnel's outer flow has no packets of its own."""
+    if not (chosen & segment.match(Carrier())).any():
+        return chosen
+    carrier = segment.flows["carrier"]
+    inside = carrier != NO_FLOW
+    while True:  # once for each level of tunnels
+        added = chosen.copy()
+        added[inside] |= chosen[carrier[inside]]
+        if (added == chosen).all():
+            return chosen
+        chosen = added
 
 
 def _ensure_identity(store: Path) -> None:

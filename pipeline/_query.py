@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from kubeshark.core_capture import And, FlowBit, Overlaps, Predicate, match
+from kubeshark.core_capture import And, FlowBit, Overlaps, Predicate
 from kubeshark.errors import KubesharkError
 from kubeshark.pipeline._dissect import Dissector, connection_entry
 from kubeshark.pipeline._entry import Entry
@@ -81,7 +81,7 @@ class Query:
     def _entries(self) -> Iterator[Entry]:
         predicate = self.predicate()
         segments = sorted((segment for segment in self.segments if len(segment.flows)), key=_first_ns)
-        selected = [(segment, np.flatnonzero(match(predicate, segment.flows))) for segment in segments]
+        selected = [(segment, np.flatnonzero(segment.match(predicate))) for segment in segments]
         self.stats.segments = len(self.segments)
         self.stats.flows = sum(len(segment.flows) for segment in segments)
         self.stats.flows_selected = sum(len(rows) for _, rows in selected)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from kubeshark.core_capture import NO_FLOW, Core, Decoded, FlowBit, RecordBatch
+from kubeshark.core_capture import NO_FLOW, Core, Decoded, FlowBit, Predicate, RecordBatch, match
 from kubeshark.errors import Damaged, StoreError
 
 __all__ = ["Damage", "FlowPart", "MemorySegment", "Segment", "Selection", "chains", "select"]
@@ -31,6 +31,10 @@ class Segment(Protocol):
     @property
     def flows(self) -> NDArray[Any]:
         """The FLOW array; row number = flow ordinal."""
+        ...
+
+    def match(self, predicate: Predicate) -> NDArray[np.bool_]:
+        """Return one bool a flow: may it hold what is looked for?"""
         ...
 
     def records(self, rows: Sequence[int]) -> list[bytes | memoryview]:
@@ -82,6 +86,9 @@ class MemorySegment:
     @property
     def flows(self) -> NDArray[Any]:
         return self.decoded.flows
+
+    def match(self, predicate: Predicate) -> NDArray[np.bool_]:
+        return match(predicate, self.decoded.flows)
 
     def records(self, rows: Sequence[int]) -> list[bytes | memoryview]:
         offsets = self.decoded.packets["offset"].astype("<u8")

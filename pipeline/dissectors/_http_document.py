@@ -182,7 +182,7 @@ def _param(name: str, value: str, file_name: str = "", content_type: str = "") -
 def _form_part(part: bytes) -> dict[str, str]:
     """Read one part of multipart/form-data (RFC 7578); a file that is not text has no value."""
     head, _, value = part.replace(b"\r\n", b"\n", 2 * MAX_PAIRS).lstrip(b"\n").partition(b"\n\n")
-    fields = dict(line.partition(":")[::2] for line in text(head).lower().split("\n"))
+    fields = {name: rest for name, _, rest in (line.partition(":") for line in text(head).lower().split("\n"))}
     original = text(head)
     disposition = next((line for line in original.split("\n") if line.lower().startswith("content-disposition:")), "")
     shown, encoding = text_or_base64(value.removesuffix(b"\n")[:BODY_LIMIT])
