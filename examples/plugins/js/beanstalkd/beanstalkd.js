@@ -1,3 +1,4 @@
+// @ts-check
 /// <reference path="../../../../extension_api/sdk/js/kubeshark.d.ts" />
 // Dissects the beanstalkd protocol, 1.0 to 1.13: lines of ASCII that end with CR LF; `put` and some answers are followed
 // by a body of as many bytes as the line says, and CR LF.
@@ -70,7 +71,11 @@ const MAX_BODY = 2 << 20; // of what we wait for; a longer one is shown truncate
 const MAX_GARBAGE = 4096; // bytes that are no message are reported in pieces of this size
 const LF = 10;
 
-/** Return the words of the line that begins at `at` and where it ends; null if its end is not there. */
+/**
+ * Return the words of the line that begins at `at` and where it ends; null if its end is not there.
+ * @param {kubeshark.Item} item
+ * @param {number} at
+ */
 function lineAt(item, at) {
   const newline = item.bytes.subarray(at, at + MAX_LINE).indexOf(LF);
   if (newline < 0) return null;
@@ -78,11 +83,19 @@ function lineAt(item, at) {
   return { words: item.latin1(at, end).trim().split(" "), end };
 }
 
+/**
+ * @param {kubeshark.Item} item
+ * @param {string[]} words
+ */
 function isKnown(item, words) {
   return Object.hasOwn(item.direction === "client" ? COMMANDS : STATUSES, words[0]);
 }
 
-/** Where bytes that are no message end: before a known line, or after MAX_GARBAGE; -1: that cannot be said yet. */
+/**
+ * Where bytes that are no message end: before a known line, or after MAX_GARBAGE; -1: that cannot be said yet.
+ * @param {kubeshark.Item} item
+ * @param {number} at
+ */
 function garbageEnd(item, at) {
   const limit = at + MAX_GARBAGE;
   for (let next = at; next < limit; ) {
@@ -96,7 +109,12 @@ function garbageEnd(item, at) {
   return item.bytes.length >= limit ? limit : item.last ? item.bytes.length : -1;
 }
 
-/** Fields of a line: numbers where numbers are meant; null if an argument is missing or wrong. */
+/**
+ * Fields of a line: numbers where numbers are meant; null if an argument is missing or wrong.
+ * @param {string[]} words
+ * @param {string[]} names
+ * @returns {Record<string, any> | null}
+ */
 function fieldsOf(words, names) {
   const fields = {};
   for (let i = 0; i < names.length; i++) {
@@ -112,6 +130,7 @@ function fieldsOf(words, names) {
   return fields;
 }
 
+/** @param {kubeshark.Item} item */
 function probe(item) {
   if (item.gap) return item.serverPort === 11300;
   const line = lineAt(item, 0);
@@ -119,6 +138,10 @@ function probe(item) {
   return item.last || item.bytes.length >= MAX_LINE ? false : "more";
 }
 
+/**
+ * @param {kubeshark.Item} item
+ * @param {kubeshark.Output} out
+ */
 function dissect(item, out) {
   const isClient = item.direction === "client";
   const kind = isClient ? "request" : "response";
@@ -170,10 +193,18 @@ const filters = {
     !command.startsWith("reserve") && elapsedMicroseconds > milliseconds * 1000,
 };
 
+/**
+ * @param {kubeshark.Item} request
+ * @param {kubeshark.Item} response
+ */
 function render(request, response) {
   return { priority: 10, request: sections(request), response: sections(response) };
 }
 
+/**
+ * @param {kubeshark.Item} item
+ * @returns {kubeshark.Section[]}
+ */
 function sections(item) {
   const line = lineAt(item, 0);
   if (!line) return [];
@@ -183,6 +214,7 @@ function sections(item) {
   const values = fieldsOf(line.words, names) ?? {};
   const rows = [[isClient ? "command" : "status", word], ...Object.entries(values)];
   const table = rows.map(([name, value]) => ({ name, value: cell(value), selector: `beanstalkd_${name}` }));
+  /** @type {kubeshark.Section[]} */
   const shown = [{ type: "table", title: isClient ? "Command" : "Response", tableData: table }];
   if (values.body_size > 0) {
     const end = Math.min(item.bytes.length, line.end + Number(values.body_size));
@@ -195,6 +227,13 @@ function cell(value) {
   return typeof value === "bigint" ? String(value) : value;
 }
 
+/**
+ * @param {kubeshark.Item} item
+ * @param {number} start
+ * @param {number} end
+ * @param {string} mimeType
+ * @returns {kubeshark.Section}
+ */
 function bodySection(item, start, end, mimeType) {
   const body = item.text(start, end);
   if (!body.includes("\ufffd") && !body.includes("\0")) return { type: "body", title: "Body", body, mimeType };
@@ -203,6 +242,7 @@ function bodySection(item, start, end, mimeType) {
 
 const DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
+/** @param {Uint8Array} bytes */
 function base64(bytes) {
   let text = "";
   for (let i = 0; i < bytes.length; i += 3) {
