@@ -41,7 +41,10 @@ def test_keys_pair_out_of_order_and_the_oldest_first() -> None:
 
 
 def test_one_way_requests_wait_for_nothing() -> None:
-    assert shape(timed(REQUEST, 0, one_way=True), timed(REQUEST, 1), timed(RESPONSE, 2)) == [(0, None, None), (1, 2, None)]
+    assert shape(timed(REQUEST, 0, one_way=True), timed(REQUEST, 1), timed(RESPONSE, 2)) == [
+        (0, None, None),
+        (1, 2, None),
+    ]
 
 
 def test_events_and_unpaired_protocols_stay_alone() -> None:

@@ -44,7 +44,7 @@ def query(data: bytes, offsets: Sequence[int], cuts: Sequence[int]) -> list[Entr
         MemorySegment.of(
             f"s{number}", [RecordBatch(ETHERNET, data[offsets[low] : offsets[high]], range(low, high))], core
         )
-        for number, (low, high) in enumerate(zip(bounds, bounds[1:], strict=False))
+        for number, (low, high) in enumerate(pairwise(bounds))
     ]
     entry_filter = EntryFilter("", plugins, now_ns=0)
     dissector = Dissector(core, plugins, [], Origin())
