@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks._measure import Result, alternate, command_cpu, need, worker_cpu
+from kubeshark.core_capture import FlowBit
 from kubeshark.core_capture.store import Store
 from kubeshark.pipeline._streams import endpoints
 
@@ -51,6 +52,7 @@ with Pipeline.open(sys.argv[1], create=False, plugins=plugins) as pipeline:
 print(time.process_time() - started, count)
 """
 SHORT_PACKETS = 40
+WHOLE = FlowBit.SYN_SEEN | FlowBit.FIN_A | FlowBit.FIN_B
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,8 @@ def classes(store: Path) -> list[Selection]:
         flows = segment.flows
     packets = flows["packets"].sum(axis=1)
     tcp = (flows["transport"] == 6) & (flows["ip_version"] == 4) & (flows["bytes"].sum(axis=1) > 0)
-    short = flows[np.flatnonzero(tcp & (packets < SHORT_PACKETS) & (packets > 6))[0]]
+    whole = (flows["bits"] & WHOLE) == WHOLE
+    short = flows[np.flatnonzero(tcp & whole & (packets < SHORT_PACKETS))[0]]
     long = flows[np.flatnonzero(tcp)[np.argmax(packets[tcp])]]
     host = _median_host(flows[tcp])
     port = _median_port(flows[tcp])
@@ -136,13 +139,18 @@ def selections(capture: Path, store: Path, scratch: Path, runs: int, *, with_tsh
         command = [tcpdump, "-r", str(capture), "-w", str(peer_out), selection.bpf]
 
         def ours(selection: Selection = selection) -> float:
+            ours_out.unlink(missing_ok=True)
             return worker_cpu(EXPORT, store, selection.kfl, ours_out)[0]
 
+        def peer(command: list[str] = command) -> float:
+            peer_out.unlink(missing_ok=True)
+            return command_cpu(command)
+
         ours()
-        command_cpu(command)
+        peer()
         packets = _assert_same(ours_out, peer_out, selection.case)
         share = peer_out.stat().st_size / total
-        mine, theirs = alternate(ours, lambda command=command: command_cpu(command), runs)  # type: ignore[misc]
+        mine, theirs = alternate(ours, peer, runs)
         whole = statistics.median(_whole_command(store, selection.kfl, ours_out) for _ in range(min(runs, 3)))
         target = selection.target if selection.target > 5 else (5 if share <= 0.02 else 3)
         note = (

@@ -13,17 +13,9 @@ from kubeshark.core_capture import Predicate
 from kubeshark.errors import PluginError
 from kubeshark.pipeline._entry import Entry
 from kubeshark.pipeline._plugins import Plugins
-from kubeshark.pipeline.kfl import VARIABLES, FilterCall, Variable, Variables, compile_filter
+from kubeshark.pipeline.kfl import FilterCall, Variable, compile_filter
 
-__all__ = ["EntryFilter", "known_variables"]
-
-
-def known_variables(plugins: Plugins) -> Variables:
-    """Return KFL's variables and those that plugins add."""
-    known = VARIABLES
-    for name, kind in plugins.variables().items():
-        known = known.with_plugin(name, kind)
-    return known
+__all__ = ["EntryFilter"]
 
 
 class EntryFilter:
@@ -31,11 +23,11 @@ class EntryFilter:
 
     def __init__(self, kfl: str, plugins: Plugins, *, now_ns: int) -> None:
         self._plugins = plugins
-        self.variables: Mapping[str, Variable] = known_variables(plugins)
+        self.variables: Mapping[str, Variable] = plugins.variables
         self._compiled = compile_filter(
             kfl,
             now_ns=now_ns,
-            variables=known_variables(plugins),
+            variables=plugins.variables,
             plugins={name: plugin_filter.spec for name, plugin_filter in plugins.filters.items()},
             flag_transports=plugins.flag_transports(),
         )

@@ -45,7 +45,7 @@ from kubeshark.errors import KubesharkError, StoreError, UsageError
 from kubeshark.pipeline._dissect import Dissector
 from kubeshark.pipeline._entry import Entry, EntryId
 from kubeshark.pipeline._facts import Origin
-from kubeshark.pipeline._filter import EntryFilter, known_variables
+from kubeshark.pipeline._filter import EntryFilter
 from kubeshark.pipeline._plugins import Plugins
 from kubeshark.pipeline._query import Query
 from kubeshark.pipeline._streams import endpoints
@@ -154,7 +154,7 @@ class Pipeline:
     @property
     def variables(self) -> Mapping[str, Variable]:
         """The KFL variables that entries have, those of plugins included."""
-        return known_variables(self.plugins)
+        return self.plugins.variables
 
     def import_file(self, file: str | Path, *, on_progress: Progress | None = None) -> ImportResult:
         """Read a capture file ("-": standard input) into the store.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, Self
@@ -18,7 +19,7 @@ from kubeshark.extension_api import HOOKS, FilterSpec, ProtocolSpec, VariableTyp
 from kubeshark.pipeline._display import Display
 from kubeshark.pipeline._installed import foreign_plugins
 from kubeshark.pipeline.dissectors import BUILTINS as DISSECTORS
-from kubeshark.pipeline.kfl import check_filter_name
+from kubeshark.pipeline.kfl import VARIABLES, Variables, check_filter_name
 from kubeshark.pipeline.renderers import BUILTINS as RENDERERS
 
 if TYPE_CHECKING:
@@ -117,13 +118,18 @@ class Plugins:
             self.problems.append(PluginRejected(text, plugin=plugin))
         self.filters[name] = PluginFilter(spec, plugin, call)
 
-    def variables(self) -> dict[str, VariableType]:
-        """Return the KFL variables that plugins add, flags included."""
-        added: dict[str, VariableType] = {}
+    @cached_property
+    def variables(self) -> Variables:
+        """KFL's variables and those that plugins add, flags included."""
+        known = VARIABLES
         for binding in self.bindings:
-            added[binding.protocol.flag] = "bool"
-            added.update(binding.protocol.variables)
-        return added
+            flag: dict[str, VariableType] = {binding.protocol.flag: "bool"}
+            for name, kind in {**flag, **binding.protocol.variables}.items():
+                try:
+                    known = known.with_plugin(name, kind)
+                except UsageError as error:  # taken with another type: the plugin's own entries show it, KFL does not
+                    self.problems.append(PluginRejected(error.message, plugin=binding.plugin))
+        return known
 
     def flag_transports(self) -> dict[str, frozenset[int]]:
         """Return protocol flag → IP protocol numbers its entries can come from."""
