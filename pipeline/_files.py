@@ -1,21 +1,16 @@
-"""Dissect capture files without a store: each file becomes segments in memory, and the query runs over those.
-
-A file above MEMORY_BYTES goes through a temporary store under a key that is never written and forgotten at the end, so
-that memory stays bounded and nothing readable is left behind.
-"""
+"""Dissect capture files without a store: each file becomes segments of its own, and the query runs over those."""
 
 from __future__ import annotations
 
 import hashlib
 import sys
 import time
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self, cast
 
-from kubeshark.core_capture import RecordBatch, load_core
+from kubeshark.core_capture import load_core
 from kubeshark.core_capture.files import open_capture
 from kubeshark.errors import InputError, KubesharkError, PluginError
 from kubeshark.pipeline._dissect import Dissector
@@ -24,7 +19,8 @@ from kubeshark.pipeline._facts import Origin
 from kubeshark.pipeline._filter import EntryFilter
 from kubeshark.pipeline._plugins import Plugins
 from kubeshark.pipeline._query import Query
-from kubeshark.pipeline._segments import MemorySegment
+from kubeshark.pipeline._scratch import Scratch
+from kubeshark.pipeline._segments import Segment
 from kubeshark.pipeline.kfl import Variable
 
 __all__ = ["FileDissection"]
@@ -68,24 +64,26 @@ class FileDissection:
             self.notes.append(note)
 
     def _of_file(self, file: str, limit: int | None) -> Iterator[Entry]:
-        try:
-            segments = self._read(file)
-        except InputError as error:
-            self.problems.append(error)
-            self.unreadable += 1
-            return
-        except OSError as error:
-            self.problems.append(f"{file}: {error.strerror or error}")
-            self.unreadable += 1
-            return
-        failures: list[PluginError] = []
-        dissector = Dissector(load_core(), self.plugins, failures, Origin("file", file, self.variables, self.plugins.display))
-        yield from Query(segments, dissector, self._filter, self._filter.predicate, limit=limit)
-        self.problems += failures
+        with Scratch(load_core()) as scratch:
+            try:
+                segments = self._read(file, scratch)
+            except InputError as error:
+                self.problems.append(error)
+                self.unreadable += 1
+                return
+            except OSError as error:
+                self.problems.append(f"{file}: {error.strerror or error}")
+                self.unreadable += 1
+                return
+            failures: list[PluginError] = []
+            origin = Origin("file", file, self.variables, self.plugins.display)
+            dissector = Dissector(load_core(), self.plugins, failures, origin)
+            query = Query(segments, dissector, self._filter, self._filter.predicate, limit=limit)
+            yield from query
+            self.problems += query.problems
 
-    def _read(self, file: str) -> list[MemorySegment]:
-        """Read a file into one segment per link type, named by the file's SHA-256."""
-        batches: defaultdict[int, list[RecordBatch]] = defaultdict(list)
+    def _read(self, file: str, scratch: Scratch) -> Sequence[Segment]:
+        """Read a file into segments named by its SHA-256."""
         digest = hashlib.sha256()
         if file == STDIN:
             reader_source: str | BinaryIO = cast(BinaryIO, _Hashing(sys.stdin.buffer, digest))
@@ -95,16 +93,11 @@ class FileDissection:
                 digest = hashlib.file_digest(opened, "sha256")
         with open_capture(reader_source, name=file) as reader:
             for batch in reader:
-                batches[batch.link_type].append(batch)
+                scratch.add(batch)
             if reader.problems:
                 self.unreadable += 1
                 self.problems += [f"{file}: {problem}" for problem in reader.problems]
-        name = digest.hexdigest()[:DIGITS]
-        core = load_core()
-        return [
-            MemorySegment.of(f"{name}.{number}" if number else name, batches[link_type], core)
-            for number, link_type in enumerate(sorted(batches))
-        ]
+        return scratch.segments(digest.hexdigest()[:DIGITS])
 
     def report(self) -> list[str]:
         """Return what could not be read or done, a line each."""

@@ -65,6 +65,11 @@ class Identity:
         return cls(key, Recipient(key.public_key().public_bytes_raw()))
 
     @classmethod
+    def generate(cls) -> Self:
+        """Make a new one, in memory only."""
+        return cls.from_key(X25519PrivateKey.generate())
+
+    @classmethod
     def parse(cls, text: str) -> Self:
         """Read AGE-SECRET-KEY-1…; raise ValueError that does not quote it."""
         secret = _bech32.decode(text, _IDENTITY_PREFIX)
@@ -86,7 +91,7 @@ def identity_path() -> Path:
 def create_identity(path: Path | None = None) -> Identity:
     """Make a new identity and write it to `path` (mode 0600, a new folder 0700); never replaces a file."""
     path = path or identity_path()
-    identity = Identity.from_key(X25519PrivateKey.generate())
+    identity = Identity.generate()
     created = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     write_secret(path, f"# created: {created}\n# public key: {identity.recipient}\n{identity.secret()}\n".encode())
     return identity

@@ -32,6 +32,11 @@ class NodeKey:
         return cls(key, key.public_key().public_bytes_raw().hex())
 
     @classmethod
+    def generate(cls) -> Self:
+        """Make a new one, in memory only."""
+        return cls.from_key(Ed25519PrivateKey.generate())
+
+    @classmethod
     def load(cls, path: Path | None = None) -> Self | None:
         """Read the key beside the identity (PKCS #8, PEM), None if there is none; raise StoreError if it is no key."""
         path = path or _default_path()
@@ -52,9 +57,8 @@ class NodeKey:
         path = path or _default_path()
         found = cls.load(path)
         if found is None:
-            key = Ed25519PrivateKey.generate()
-            write_secret(path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-            found = cls.from_key(key)
+            found = cls.generate()
+            write_secret(path, found.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
         return found
 
     def sign(self, content: bytes) -> bytes:

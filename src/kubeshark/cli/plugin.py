@@ -133,7 +133,10 @@ def _build(folder: Path, manifest: Manifest) -> None:
     elif manifest.language == "go":
         from kubeshark.hosts.go._build import build as build_go
 
+        from kubeshark.hosts.go._compiled import compiled_file
+
         build_go(folder, manifest, cache=Path.home() / ".cache" / "kubeshark" / "go")
+        compiled_file(folder, manifest)  # to machine code, in a sandbox: seconds that the first query would pay
     elif manifest.language == "js":
         from kubeshark.hosts.js._build import check
 
