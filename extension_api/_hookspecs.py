@@ -44,6 +44,7 @@ class Hook:
     number: ClassVar[int]  # bit in the ABI's hook bitmap; 0 for hooks that only Python has
     stage: ClassVar[str]
     returns: ClassVar[str]
+    is_called: ClassVar[bool] = True  # False: specified, so that its number and shape are fixed, but not called yet
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,7 @@ class PacketFilter(Hook):
     number: ClassVar[int] = 1
     stage: ClassVar[str] = "capture"
     returns: ClassVar[str] = "Sequence[int]"
+    is_called: ClassVar[bool] = False
     packets: Sequence[memoryview]
 
 
@@ -85,6 +87,7 @@ class SegmentSealed(Hook):
     number: ClassVar[int] = 2
     stage: ClassVar[str] = "store"
     returns: ClassVar[str] = "None"
+    is_called: ClassVar[bool] = False
     segment: dict[str, Any]
 
 
@@ -127,6 +130,7 @@ class Enrich(Hook):
     number: ClassVar[int] = 5
     stage: ClassVar[str] = "dissect"
     returns: ClassVar[str] = "Sequence[EntryView | None]"
+    is_called: ClassVar[bool] = False
     entries: Sequence[EntryView]
 
 
@@ -176,6 +180,7 @@ class Job(Hook):
     number: ClassVar[int] = 9
     stage: ClassVar[str] = "lifecycle"
     returns: ClassVar[str] = "None"
+    is_called: ClassVar[bool] = False
     job: str
 
 
@@ -187,6 +192,7 @@ class Configure(Hook):
     number: ClassVar[int] = 10
     stage: ClassVar[str] = "lifecycle"
     returns: ClassVar[str] = "None"
+    is_called: ClassVar[bool] = False
     settings: dict[str, Any]
 
 
@@ -198,6 +204,7 @@ class Start(Hook):
     number: ClassVar[int] = 11
     stage: ClassVar[str] = "lifecycle"
     returns: ClassVar[str] = "None"
+    is_called: ClassVar[bool] = False
 
 
 @dataclass(frozen=True)
@@ -208,6 +215,7 @@ class Stop(Hook):
     number: ClassVar[int] = 12
     stage: ClassVar[str] = "lifecycle"
     returns: ClassVar[str] = "None"
+    is_called: ClassVar[bool] = False
 
 
 HOOKS: tuple[type[Hook], ...] = (

@@ -65,6 +65,7 @@ class Plugins:
             self._foreign.append(plugin)
             self._register(plugin, name)
         self._index()
+        self._note_hooks_not_called()
 
     @classmethod
     def installed(cls) -> Self:
@@ -104,6 +105,14 @@ class Plugins:
                 self._add_filter(plugin, spec, call[plugin])
         latest_first = [list(self._functions(hook).values())[::-1] for hook in ("summarize", "render")]
         self.display = Display(*latest_first)
+
+    def _note_hooks_not_called(self) -> None:
+        """A plugin that waits for a hook in vain is told so."""
+        for hook in HOOKS:
+            if not hook.is_called:
+                for plugin in self._functions(hook.name):
+                    text = f"its hook {hook.name} is not called in this version"
+                    self.problems.append(PluginRejected(text, plugin=plugin, hint="its other hooks work"))
 
     def _add_filter(self, plugin: str, spec: FilterSpec, call: Callable[..., Any]) -> None:
         name = spec.name

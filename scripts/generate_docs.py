@@ -26,6 +26,7 @@ def hooks_page() -> str:
     ]
     for hook in HOOKS:
         number = f" · ABI number {hook.number}" if hook.number else " · Python only"
+        number += "" if hook.is_called else " · specified, **not called yet**"
         parts.append(f"## `{signature(hook)}`\n\nStage: {hook.stage}{number}\n\n{inspect.getdoc(hook)}\n")
     return "\n".join(parts)
 
