@@ -1,0 +1,246 @@
+"""Time order over segments, windows, limits, damage, and how little is read and built."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kubeshark.core_capture import Predicate
+from kubeshark.errors import Damaged, PluginError
+from kubeshark.extension_api import CLIENT, Classifier
+from kubeshark.pipeline._segments import MemorySegment
+from tests.core_capture.reference._packets import ethernet, udp
+from tests.pipeline._plugins import Lines, with_plugins
+from tests.pipeline._traffic import MS, START_NS, Capture, Connection, dns, find, make_query
+
+
+def get(path: str) -> bytes:
+    return f"GET {path} HTTP/1.1\r\nHost: h\r\n\r\n".encode()
+
+
+def busy() -> Capture:
+    """Two connections whose exchanges interleave, in eleven packets."""
+    capture = Capture()
+    first = Connection(capture, client_port=40_000).open()
+    second = Connection(capture, client_port=40_001).open()
+    first.ask(get("/1"))
+    second.ask(get("/2")).answer()
+    first.answer().ask(get("/3")).answer()
+    second.ask(get("/4"))
+    return capture
+
+
+def paths(entries: Any) -> list[str]:
+    return [entry.get("path") for entry in entries]
+
+
+# order, windows, limits
+
+
+def test_entries_come_in_time_order_whatever_their_connections_and_segments() -> None:
+    for cuts in ([], [5], [3, 6], [1, 2, 3, 4, 5, 6, 7, 8]):
+        assert paths(find(busy(), "http", cuts=cuts)) == ["/1", "/2", "/3", "/4"], cuts
+
+
+def test_entries_are_handed_out_as_soon_as_no_earlier_one_can_come() -> None:
+    segments = busy().segments(8)
+    query = make_query(segments, "http")
+    running = iter(query)
+    assert paths([next(running), next(running)]) == ["/1", "/2"]
+    assert query.stats.segments_touched == 1
+    assert paths(running) == ["/3", "/4"]
+
+
+def test_segments_may_come_in_any_order_and_overlap_in_time() -> None:
+    first, second = Capture(), Capture(START_NS + 3 * MS)
+    Connection(first).open().ask(get("/1")).answer().ask(get("/3")).answer()
+    Connection(second, client_port=40_001).open().ask(get("/2")).answer()
+    segments = [*second.segments(), *first.segments()]
+    assert paths(make_query(segments, "http")) == ["/1", "/3", "/2"]
+    segments[0].name = "other"
+    times = [entry.start_ns for entry in make_query(segments, "")]
+    assert times == sorted(times)
+
+
+def test_a_window_of_time_takes_its_ends_in() -> None:
+    start = [entry.start_ns for entry in find(busy(), "http")]
+    windows = [
+        ((start[1], None), ["/2", "/3", "/4"]),
+        ((None, start[1]), ["/1", "/2"]),
+        ((start[1], start[2]), ["/2", "/3"]),
+        ((start[3] + 1, None), []),
+        ((start[2], start[1]), []),
+        ((0, 1 << 70), ["/1", "/2", "/3", "/4"]),
+    ]
+    for (since_ns, until_ns), expected in windows:
+        found = make_query(busy().segments(), "http", since_ns=since_ns, until_ns=until_ns)
+        assert paths(found) == expected
+
+
+def test_a_window_reads_no_flows_outside() -> None:
+    capture = Capture()
+    capture.add(dns(1))
+    capture.wait(60)
+    capture.add(dns(2, client_port=33_001))
+    query = make_query(capture.segments(), "dns", since_ns=START_NS + 10**9)
+    assert len(list(query)) == 1
+    assert (query.stats.flows, query.stats.flows_selected) == (2, 1)
+
+
+def test_limits() -> None:
+    for limit in (0, 1, 3, 4, 99):
+        assert paths(make_query(busy().segments(5), "http", limit=limit)) == ["/1", "/2", "/3", "/4"][:limit]
+    query = make_query(busy().segments(), "http", limit=0)
+    assert list(query) == []
+    assert query.stats.segments_touched == 0
+
+
+def test_a_limit_stops_before_later_segments() -> None:
+    capture = Capture()
+    for number in range(3):
+        capture.add(dns(number, client_port=33_000 + number))
+        capture.wait(1)
+    query = make_query(capture.segments(1, 2), "dns", limit=1)
+    assert len(list(query)) == 1
+    assert query.stats.segments_touched == 1
+
+
+def test_progress_counts_segments() -> None:
+    seen: list[tuple[int, int]] = []
+    list(make_query(busy().segments(3, 6), "http", on_progress=lambda done, total: seen.append((done, total))))
+    assert seen == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_nothing_in_nothing_out() -> None:
+    assert list(make_query([], "")) == []
+    capture = Capture()
+    capture.add(b"\0")  # no IP packet: a segment without flows
+    assert find(capture, "") == []
+
+
+# how little is done
+
+
+def test_a_summary_query_builds_no_document() -> None:
+    query = make_query(busy().segments(), 'http && method == "GET" && elapsed_time < 5000000 && status_code != 500')
+    assert len(list(query)) == 4
+    assert (query.stats.entries, query.stats.matched, query.stats.built) == (4, 4, 0)
+
+
+def test_a_query_of_headers_builds_only_what_cheaper_terms_leave() -> None:
+    query = make_query(busy().segments(), 'http && path == "/2" && request.headers["host"] == "h"')
+    assert paths(query) == ["/2"]
+    assert (query.stats.entries, query.stats.built) == (4, 1)
+
+
+def test_flows_that_the_index_excludes_are_not_dissected() -> None:
+    capture = busy()
+    capture.add(dns(1))
+    query = make_query(capture.segments(), "http && src.port == 40001")
+    assert paths(query) == ["/2", "/4"]
+    assert (query.stats.flows, query.stats.flows_selected, query.stats.entries) == (3, 1, 2)
+
+
+def test_segments_without_chosen_flows_are_not_touched() -> None:
+    capture = busy()
+    capture.add(dns(1))
+    query = make_query(capture.segments(11), "dns")
+    assert len(list(query)) == 1
+    assert (query.stats.segments, query.stats.segments_touched) == (2, 1)
+
+
+# damage
+
+
+@dataclass
+class Torn:
+    """A segment some of whose flows cannot be read."""
+
+    whole: MemorySegment
+    torn: frozenset[int]
+    reads: list[list[int]] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        return self.whole.name
+
+    @property
+    def link_type(self) -> int:
+        return self.whole.link_type
+
+    @property
+    def flows(self) -> NDArray[Any]:
+        return self.whole.flows
+
+    def match(self, predicate: Predicate) -> NDArray[np.bool_]:
+        return self.whole.match(predicate)
+
+    def records(self, rows: Sequence[int]) -> list[bytes | memoryview]:
+        self.reads.append(list(rows))
+        if self.torn & set(rows):
+            raise Damaged("block 3 fails its check", file="s0.pcap.zst.age")
+        return self.whole.records(rows)
+
+
+def questions(count: int) -> Capture:
+    capture = Capture()
+    for number in range(count):
+        capture.add(dns(number, client_port=33_000 + number))
+    return capture
+
+
+def test_damage_costs_the_flows_it_touches_and_is_told_once() -> None:
+    segment = Torn(questions(9).segments()[0], frozenset({2, 7}))
+    query = make_query([segment], "dns")
+    assert [entry.entry_id.flow for entry in query] == [0, 1, 3, 4, 5, 6, 8]
+    assert [str(problem) for problem in query.problems] == ["s0.pcap.zst.age: damaged: block 3 fails its check"]
+
+
+def test_ids_stay_the_same_beside_damage() -> None:
+    segment = questions(5).segments()[0]
+    whole = {entry.id: entry.to_dict() for entry in make_query([segment], "dns")}
+    torn = {entry.id: entry.to_dict() for entry in make_query([Torn(segment, frozenset({0, 3}))], "dns")}
+    assert torn == {number: whole[number] for number in torn}
+    assert len(torn) == 3
+
+
+def test_all_damaged() -> None:
+    query = make_query([Torn(questions(3).segments()[0], frozenset(range(3)))], "")
+    assert list(query) == []
+    assert len(query.problems) == 1
+
+
+def test_a_connection_with_a_damaged_continuation_is_cut_there() -> None:
+    capture = Capture()
+    Connection(capture).open().ask().answer().ask()
+    first, second = capture.segments(3)
+    query = make_query([first, Torn(second, frozenset({0}))], "http")
+    (entry,) = query
+    assert entry.error is not None
+    assert len(query.problems) == 1
+
+
+def test_problems_of_plugins_are_problems_of_the_query() -> None:
+    problems: list[PluginError] = []
+    capture = Capture()
+    Connection(capture, 7000).open().ask(b"boom\n").end(CLIENT)
+    with with_plugins(lines=Lines(Classifier("tcp", (7000,)), fails_on=b"boom")) as plugins:
+        query = make_query(capture.segments(), "", plugins, problems)
+        list(query)
+    assert query.problems == problems != []
+
+
+# connections of tunnels
+
+
+def test_carriers_are_connections_only_where_connections_are_asked_for() -> None:
+    capture = Capture()
+    capture.add(udp(b"\x08\0\0\0\0\0\x07\0" + ethernet(0x0800, dns(1)), (50_000, 4789)))
+    assert [entry.dst.port for entry in find(capture, "udp_conn && dst.port == 4789")] == [4789]
+    assert find(capture, "dns && dst.port == 4789") == []
+    query = make_query(capture.segments(), "dns")
+    assert [entry.get("tunnel") for entry in query] == ["vxlan"]
