@@ -73,7 +73,8 @@ def run(scratch: Path, size: int, runs: int) -> list[Result]:
             sign = "≥" if result.better == "higher" else "≤"
             met = "" if result.is_met else "  MISSED"
             print(
-                f"{result.row:>3}  {result.case:<44} {result.peer:<22} {result.ratio:>9.2f}  {sign}{result.target:>7g}{met}\n"
+                f"{result.row:>3}  {result.case:<44} {result.peer:<22} {result.ratio:>9.2f}"
+                f"  {sign}{result.target:>7g}{met}\n"
                 f"       {result.note}",
                 flush=True,
             )
@@ -86,7 +87,9 @@ def line(result: Result) -> dict[str, Any]:
 
 def machine(size: int, runs: int) -> dict[str, Any]:
     """Say where and with what the numbers were made."""
-    tools = {name: _first_line([name, "--version"]) for name in ("tcpdump", "tshark", "age", "zstd") if shutil.which(name)}
+    tools = {
+        name: _first_line([name, "--version"]) for name in ("tcpdump", "tshark", "age", "zstd") if shutil.which(name)
+    }
     packages = {name: version(name) for name in ("kubeshark", "numpy", "cryptography", "zstandard", "dpkt")}
     cpu = next(
         (row.split(":")[1].strip() for row in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in row), ""

@@ -53,7 +53,9 @@ def _dpkt(data: bytes) -> float:
         at += 16 + length
         count += 1
         packet = frame.data
-        if not isinstance(packet, dpkt.ip.IP | dpkt.ip6.IP6) or not isinstance(packet.data, dpkt.tcp.TCP | dpkt.udp.UDP):
+        if not isinstance(packet, dpkt.ip.IP | dpkt.ip6.IP6) or not isinstance(
+            packet.data, dpkt.tcp.TCP | dpkt.udp.UDP
+        ):
             continue
         ends = sorted(((packet.src, packet.data.sport), (packet.dst, packet.data.dport)))
         counts = flows.setdefault((*ends, packet.p if hasattr(packet, "p") else packet.nxt), [0, 0])

@@ -154,8 +154,8 @@ def selections(capture: Path, store: Path, scratch: Path, runs: int, *, with_tsh
         whole = statistics.median(_whole_command(store, selection.kfl, ours_out) for _ in range(min(runs, 3)))
         target = selection.target if selection.target > 5 else (5 if share <= 0.02 else 3)
         note = (
-            f"{packets} packets, {100 * share:.2f} % of the bytes; {1000 * mine:.1f} against {1000 * theirs:.1f} ms CPU;"
-            f" whole command {1000 * whole:.0f} ms"
+            f"{packets} packets, {100 * share:.2f} % of the bytes; "
+            f"{1000 * mine:.1f} against {1000 * theirs:.1f} ms CPU; whole command {1000 * whole:.0f} ms"
         )
         results.append(Result(1, selection.case, "tcpdump -r plain file", theirs / mine, target, "higher", note))
         if with_tshark:
@@ -234,7 +234,8 @@ def imports(capture: Path, scratch: Path, runs: int) -> list[Result]:
 
     mine, theirs = alternate(ours, lambda: command_cpu(pipe), runs)
     size = capture.stat().st_size
-    note = f"{mine:.2f} against {theirs:.2f} s CPU, {size / mine / 1e6:.0f} MB/s; the whole command, SHA-256 of the file included"
+    rate = f"{mine:.2f} against {theirs:.2f} s CPU, {size / mine / 1e6:.0f} MB/s"
+    note = f"{rate}; the whole command, SHA-256 of the file included"
     return [Result(5, "import", "zstd -1 | age", mine / theirs, 1.0, "lower", note)]
 
 
@@ -253,5 +254,3 @@ def sizes(capture: Path, store: Path) -> list[Result]:
         Result(6, "store size", "raw pcap", (data + files) / raw, 0.5, "lower", note),
         Result(6, "index size, % of raw", "raw pcap", 100 * index / raw, 0.2, "lower", note),
     ]
-
-

@@ -1,7 +1,8 @@
 """Makes the capture that everything is measured on: the sample, replayed with other addresses and times.
 
-Replica k moves each IPv4 address by XOR with k in its first two octets and the clock by the sample's length, so flows stay
-distinct. Payloads, IPv6 and non-IP packets are untouched. Checksums are left as they were: no peer verifies them here.
+Replica k moves each IPv4 address by XOR with k in its first two octets and the clock by the sample's length, so flows
+stay distinct. Payloads, IPv6 and non-IP packets are untouched. Checksums are left as they were:
+no peer verifies them here.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ def load_core(name: str = "") -> Core:
         except ImportError as error:
             if wanted == "native":
                 raise UsageError("the C core was not built", hint="install python3-dev and run make setup") from error
-            print(
+            print(  # noqa: T201 - said once, where a log would not be seen
                 "kubeshark: the C core was not built (no Python.h?): using the slower Python reference",
                 file=sys.stderr,
             )

@@ -77,7 +77,7 @@ class Interface:
 
 @dataclass(frozen=True, slots=True)
 class RawBlock:
-    """A pcapng block that is neither packet nor interface: section header, name resolution, statistics, secrets, custom.
+    """A pcapng block that is neither packet nor interface: section header, names, statistics, secrets, custom.
 
     Kept so that an export can put it back. `before_ordinal` is the ordinal of the next packet in the source.
     """

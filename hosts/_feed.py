@@ -55,6 +55,7 @@ class Lane(Protocol):
 
     def items(self) -> list[FrameItem]:
         """Return the next items, [] when there is nothing left."""
+        ...
 
     def take(self, index: int, result: ItemResult | str) -> None:
         """Note what became of item `index` of the last `items()`; a text is the reason why the plugin failed on it."""

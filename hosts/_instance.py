@@ -37,6 +37,7 @@ class Instance(Protocol):
         result that does not fit. `frame` is exactly the request, `out` the whole result area; both are reused
         by the next call.
         """
+        ...
 
     def close(self) -> None:
         """Free the plugin; twice is fine."""

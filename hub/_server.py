@@ -38,7 +38,9 @@ def serve(pipeline: Pipeline, *, host: str, port: int, insecure: bool, announce:
     names = {shown, "localhost"} if _is_loopback(host) else {shown, socket.gethostname()}
     token = new_token()
     app = create_app(pipeline, token=token, hosts=frozenset(f"{name}:{bound_port}" for name in names))
-    config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=2)
+    config = uvicorn.Config(
+        app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=2
+    )
     announce(f"http://{shown}:{bound_port}/?token={token}")
     uvicorn.Server(config).run(sockets=[listener])
 

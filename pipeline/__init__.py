@@ -7,6 +7,17 @@ from kubeshark.pipeline._plugins import Plugins
 from kubeshark.pipeline._time import parse_time, rfc3339
 from kubeshark.pipeline.renderers import to_text
 
-__all__ = ["Entry", "EntryError", "EntryId", "ExportResult", "FileDissection", "ImportResult", "Pipeline", "Plugins", "StoreQuery", "parse_time", "rfc3339",
+__all__ = [
+    "Entry",
+    "EntryError",
+    "EntryId",
+    "ExportResult",
+    "FileDissection",
+    "ImportResult",
+    "Pipeline",
+    "Plugins",
+    "StoreQuery",
+    "parse_time",
+    "rfc3339",
     "to_text",
 ]

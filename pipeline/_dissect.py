@@ -36,7 +36,7 @@ SHOWN_FIELDS = 4
 
 @dataclass(slots=True)
 class Dissector:
-    """The stage with its tools. `problems` collects what plugins did wrong; the other entries are there all the same."""
+    """The stage with its tools. `problems` collects what plugins did wrong; other entries are not affected."""
 
     core: Core
     plugins: Plugins
@@ -79,7 +79,9 @@ class Dissector:
             for binding in self.plugins.bindings:
                 protocol = binding.protocol
                 if by_content:
-                    candidates = [at for at in open_streams if _may_carry(protocol, streams[at])] if binding.probe else []
+                    candidates = (
+                        [at for at in open_streams if _may_carry(protocol, streams[at])] if binding.probe else []
+                    )
                 else:
                     candidates = [at for at in open_streams if _classified(protocol, streams[at], heads[at])]
                 if not candidates:
@@ -216,7 +218,9 @@ def _doubt(exchange: Exchange, stream: FlowStream) -> None:
             continue
         gaps = stream.sides[timed.message.direction].gaps
         is_cut = timed.message.error.startswith(("gap:", "truncated:"))
-        is_guess = not (exchange.request and exchange.response) and any(start < timed.message.end for start, _, _ in gaps)
+        is_guess = not (exchange.request and exchange.response) and any(
+            start < timed.message.end for start, _, _ in gaps
+        )
         timed.is_whole = not (is_cut or is_guess)
 
 
@@ -224,7 +228,9 @@ def _error(exchange: Exchange, facts: StreamFacts, protocol: ProtocolSpec) -> En
     """Say what is wrong with an exchange: a damaged message, else the reason why a half is missing."""
     for timed in (exchange.request, exchange.response, exchange.event):
         if timed and (timed.message.error or not timed.is_whole):
-            reason = timed.message.error or "gap: bytes before this message were not captured: where it begins is a guess"
+            reason = (
+                timed.message.error or "gap: bytes before this message were not captured: where it begins is a guess"
+            )
             seen = ", ".join(f"{name} {value!s}" for name, value in list(timed.message.fields.items())[:SHOWN_FIELDS])
             return EntryError("dissection", f"{protocol.name}: {reason}" + ("" if timed.is_whole else f" ({seen})"))
     request, response = exchange.request, exchange.response

@@ -26,7 +26,7 @@ CAPTURE_SOURCES = {"file": 100, "keylog": 101, "af_packet": 1}
 
 @dataclass(frozen=True, slots=True)
 class EntryId:
-    """`<segment>-<flow>-<n>`; n is a number, "conn" for the entry of the connection itself, "flow" for that of its flow."""
+    """`<segment>-<flow>-<n>`; n is a number, or "conn" or "flow" for the connection itself."""
 
     segment: str
     flow: int

@@ -23,6 +23,9 @@ SYN, ACK = 0x02, 0x10
 KEY_FIELDS = ("a", "b", "port_a", "port_b", "transport")
 
 
+NOBODY = Display()
+
+
 @dataclass(frozen=True, slots=True)
 class Origin:
     """Where a query's packets come from, which KFL variables its entries have, and who shows them."""
@@ -30,7 +33,7 @@ class Origin:
     source: str = "file"  # KFL capture_source
     file: str = ""  # path as given to `dissect`
     variables: Mapping[str, Variable] = VARIABLES
-    display: Display = Display()
+    display: Display = NOBODY
 
 
 @dataclass(eq=False)

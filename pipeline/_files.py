@@ -6,6 +6,7 @@ import hashlib
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self, cast
@@ -26,6 +27,7 @@ from kubeshark.pipeline.kfl import Variable
 __all__ = ["FileDissection"]
 
 STDIN = "-"
+HASHED_AT_ONCE = 1 << 20
 DIGITS = 12  # of the file's SHA-256, in the place of a segment's name (entries.md §4)
 
 
@@ -35,13 +37,15 @@ class FileDissection:
     Raises UsageError for a bad filter. A file that cannot be read is reported, never raised: the others are dissected.
     """
 
-    def __init__(self, files: Sequence[str], kfl: str = "", *, limit: int | None = None, plugins: Plugins | None = None):
+    def __init__(
+        self, files: Sequence[str], kfl: str = "", *, limit: int | None = None, plugins: Plugins | None = None
+    ):
         self.files = files
         self.limit = limit
         self.plugins = plugins or Plugins.installed()
         self.problems: list[KubesharkError | str] = []
         self.notes: list[str] = []
-        self.unreadable = 0
+        self.unreadable = 0  # files of which nothing could be read
         self._filter = EntryFilter(kfl, self.plugins, now_ns=time.time_ns())
 
     @property
@@ -85,18 +89,14 @@ class FileDissection:
     def _read(self, file: str, scratch: Scratch) -> Sequence[Segment]:
         """Read a file into segments named by its SHA-256."""
         digest = hashlib.sha256()
-        if file == STDIN:
-            reader_source: str | BinaryIO = cast(BinaryIO, _Hashing(sys.stdin.buffer, digest))
-        else:
-            reader_source = file
-            with Path(file).open("rb") as opened:
-                digest = hashlib.file_digest(opened, "sha256")
-        with open_capture(reader_source, name=file) as reader:
-            for batch in reader:
-                scratch.add(batch)
-            if reader.problems:
-                self.unreadable += 1
+        with nullcontext(sys.stdin.buffer) if file == STDIN else Path(file).open("rb") as raw:
+            source = _Hashing(raw, digest)
+            with open_capture(cast(BinaryIO, source), name=file) as reader:
+                for batch in reader:
+                    scratch.add(batch)
                 self.problems += [f"{file}: {problem}" for problem in reader.problems]
+            while source.read(HASHED_AT_ONCE):  # what the reader left is part of the file's hash
+                pass
         return scratch.segments(digest.hexdigest()[:DIGITS])
 
     def report(self) -> list[str]:
@@ -108,7 +108,7 @@ class FileDissection:
         """0; 3 if some input was unreadable or a plugin failed; 1 if no file could be read at all."""
         if not self.problems:
             return 0
-        return 1 if self.unreadable == len(self.files) == sum(isinstance(p, InputError) for p in self.problems) else 3
+        return 1 if self.unreadable == len(self.files) else 3
 
     def close(self) -> None:
         self.plugins.close()

@@ -66,7 +66,11 @@ class EntryFilter:
     def error_note(self) -> str:
         """Say how many entries ended in an evaluation error, and the first one; "" without any."""
         errors = self._compiled.errors
-        return f"{errors.count} entries did not match because the filter failed on them: {errors.first}" if errors.count else ""
+        return (
+            f"{errors.count} entries did not match because the filter failed on them: {errors.first}"
+            if errors.count
+            else ""
+        )
 
     def explain(self) -> list[str]:
         """Return what is pushed down and what is left."""

@@ -31,6 +31,7 @@ from kubeshark.core_capture import (
 from kubeshark.core_capture.files import open_capture
 from kubeshark.core_capture.store import (
     Identity,
+    ImportState,
     SegmentInfo,
     SegmentReader,
     Select,
@@ -41,7 +42,7 @@ from kubeshark.core_capture.store import (
     export,
     identity_path,
 )
-from kubeshark.errors import KubesharkError, StoreError, UsageError
+from kubeshark.errors import InputError, KubesharkError, StoreError, UsageError
 from kubeshark.pipeline._dissect import Dissector
 from kubeshark.pipeline._entry import Entry, EntryId
 from kubeshark.pipeline._facts import Origin
@@ -159,12 +160,16 @@ class Pipeline:
     def import_file(self, file: str | Path, *, on_progress: Progress | None = None) -> ImportResult:
         """Read a capture file ("-": standard input) into the store.
 
-        Repeating an import continues it, or does nothing. Raises InputError if the file cannot be read at all; what is
-        unreadable behind its first packets is in the result's problems. `on_progress` gets (bytes read, bytes in all).
+        Repeating an import continues it, or does nothing; not so for a pipe, and for who may only write (recipients
+        without identity), who cannot know. Raises InputError if the file cannot be read at all; what is unreadable
+        behind its first packets is in the result's problems. `on_progress` gets (bytes read, bytes in all).
         """
         name = str(file)
-        digest, size = ("", -1) if name == STDIN else _hash(Path(file))
-        if digest and (state := self.store.import_state(digest)).complete:
+        digest, size = _hash(Path(file)) if Path(file).is_file() else ("", -1)
+        state = self._import_state(digest) if digest else None
+        if state is None:
+            digest = ""
+        elif state.complete:
             return ImportResult(0, 0, 0, 0, state.packets, ())
         with open_capture(name if name == STDIN else Path(file), name=name) as reader:
             source = SourceInfo(Path(name).name, sha256=digest, size=size, metadata=reader.metadata)
@@ -274,7 +279,13 @@ class Pipeline:
             "leftovers": list(info.leftovers),
             "problems": [str(problem) for problem in info.problems],
             "list": [
-                {"name": s.name, "packets": s.packets, "flows": s.flows, "bytes": s.captured_bytes, "source": s.source.name}
+                {
+                    "name": s.name,
+                    "packets": s.packets,
+                    "flows": s.flows,
+                    "bytes": s.captured_bytes,
+                    "source": s.source.name,
+                }
                 for s in self.store.segments()
             ],
         }
@@ -291,6 +302,15 @@ class Pipeline:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.close()
+
+    def _import_state(self, digest: str) -> ImportState | None:
+        """Return how much of a source is here; None for who may only write."""
+        try:
+            return self.store.import_state(digest)
+        except StoreError:
+            if not self._recipients:
+                raise
+            return None
 
     def _writers_recipients(self) -> list[str]:
         return list(self._recipients) or [str(identity.recipient) for identity in self.store.identities]
@@ -369,15 +389,19 @@ def _ensure_identity(store: Path) -> None:
     if path.resolve().is_relative_to(store.resolve()):
         raise StoreError(f"the identity {path} would lie under the store it opens", hint="set KUBESHARK_IDENTITY")
     identity = create_identity(path)
-    print(
-        f"kubeshark: made the identity {path} for {identity.recipient}: keep a copy, without it the store opens nowhere",
+    print(  # noqa: T201 - the one thing a library user must be told, once
+        f"kubeshark: made the identity {path} for {identity.recipient}:"
+        " keep a copy, without it the store opens nowhere",
         file=sys.stderr,
     )
 
 
 def _hash(path: Path) -> tuple[str, int]:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest(), os.fstat(file.fileno()).st_size
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest(), os.fstat(file.fileno()).st_size
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", file=str(path)) from error
 
 
 def _same_flow(row: Any, *, any_client_port: bool) -> Predicate:

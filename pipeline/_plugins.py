@@ -132,8 +132,9 @@ class Plugins:
         """KFL's variables and those that plugins add, flags included."""
         known = VARIABLES
         for binding in self.bindings:
-            flag: dict[str, VariableType] = {binding.protocol.flag: "bool"}
-            for name, kind in {**flag, **binding.protocol.variables}.items():
+            added: dict[str, VariableType] = {binding.protocol.flag: "bool"}
+            added.update(binding.protocol.variables)
+            for name, kind in added.items():
                 try:
                     known = known.with_plugin(name, kind)
                 except UsageError as error:  # taken with another type: the plugin's own entries show it, KFL does not

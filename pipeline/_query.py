@@ -126,7 +126,9 @@ class Query:
 
     def _in_window(self, entry: Entry) -> bool:
         start_ns = entry.start_ns
-        return (self.since_ns is None or start_ns >= self.since_ns) and (self.until_ns is None or start_ns <= self.until_ns)
+        return (self.since_ns is None or start_ns >= self.since_ns) and (
+            self.until_ns is None or start_ns <= self.until_ns
+        )
 
 
 def _first_ns(segment: Any) -> int:

@@ -69,7 +69,18 @@ class FlowSide:
 class FlowStream:
     """One flow's payload. Valid while the decoded records are held."""
 
-    __slots__ = ("_datagram_packets", "_datagrams", "client", "decoded", "flow", "row", "server", "sides", "streams", "transport")
+    __slots__ = (
+        "_datagram_packets",
+        "_datagrams",
+        "client",
+        "decoded",
+        "flow",
+        "row",
+        "server",
+        "sides",
+        "streams",
+        "transport",
+    )
 
     def __init__(self, decoded: Decoded, streams: FlowStreams, row: Any) -> None:
         self.decoded = decoded

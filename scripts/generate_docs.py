@@ -1,7 +1,7 @@
 """Writes the reference pages that are made from code: docs/hooks.md and docs/kfl-variables.md.
 
-    python scripts/generate_docs.py            write them
-    python scripts/generate_docs.py --check    exit 1 if one is stale
+python scripts/generate_docs.py            write them
+python scripts/generate_docs.py --check    exit 1 if one is stale
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ DOCS = Path(__file__).resolve().parents[1] / "docs"
 def hooks_page() -> str:
     """Return the page of hook points, one heading a hook, by stage."""
     parts = [
-        "# Hook points\n\nMade from `extension_api/_hookspecs.py`. A Python plugin implements them with `@hookimpl` and is found through the entry"
-        "\npoint group `kubeshark.plugins`; plugins in other languages through their SDK ([batch ABI](adr/0003-batch-abi.md)).\n"
+        "# Hook points\n\nMade from `extension_api/_hookspecs.py`. A Python plugin implements them with `@hookimpl`"
+        " and is found through the entry\npoint group `kubeshark.plugins`; plugins in other languages through their SDK"
+        " ([batch ABI](adr/0003-batch-abi.md)).\n"
     ]
     for hook in HOOKS:
         number = f" · ABI number {hook.number}" if hook.number else " · Python only"
@@ -43,7 +44,8 @@ def variables_page() -> str:
         heavy = "yes" if variable.is_heavy else ""
         sections[variable.section].append(f"| `{variable.name}` | {variable.type} | {heavy} |")
     parts = [
-        "# KFL variables\n\nMade from `pipeline/kfl/_variables.py`. A variable that an entry lacks has its type's default. \"Full entry\" marks those that need"
+        "# KFL variables\n\nMade from `pipeline/kfl/_variables.py`. Entries that lack one have its default."
+        " *Full entry* marks those that need"
         "\nheaders, bodies or payload, which are built only when asked for. Plugins add their own.\n"
     ]
     for section, rows in sections.items():

@@ -11,7 +11,14 @@ ROOT = Path(__file__).resolve().parents[1]
 CANARY = ROOT / "pipeline" / "_typing_canary.py"
 TOOLS = {
     "mypy": [sys.executable, "-m", "mypy", "-m", "kubeshark.pipeline._typing_canary"],
-    "pyright": [sys.executable, "-m", "pyright", "--pythonpath", sys.executable, "typing_root/kubeshark/pipeline/_typing_canary.py"],
+    "pyright": [
+        sys.executable,
+        "-m",
+        "pyright",
+        "--pythonpath",
+        sys.executable,
+        "typing_root/kubeshark/pipeline/_typing_canary.py",
+    ],
 }
 
 
@@ -21,8 +28,14 @@ def main() -> int:
         silent = [
             name
             for name, command in TOOLS.items()
-            if "_typing_canary.py" not in subprocess.run(
-                command, cwd=ROOT, capture_output=True, text=True, env={**os.environ, "MYPYPATH": "typing_root"}
+            if "_typing_canary.py"
+            not in subprocess.run(
+                command,
+                cwd=ROOT,
+                capture_output=True,
+                text=True,
+                check=False,
+                env={**os.environ, "MYPYPATH": "typing_root"},
             ).stdout
         ]
     finally:

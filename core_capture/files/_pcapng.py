@@ -255,7 +255,7 @@ class PcapngReader(FileReader):
         end: int,
         more_options: bytes = b"",
     ) -> None:
-        """Add the packet at `start`, its options behind it up to `end`; `units` is its time in the interface's clock."""
+        """Add the packet at `start`, its options behind it up to `end`; `units` is its time by the interface."""
         if interface >= len(self._clocks):
             raise Malformed(f"a packet on interface {interface:,}, which is not described")
         if captured > end - start or captured > MAX_CAPTURED:

@@ -11,7 +11,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
 WEBSOCKET_KEY = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 §1.3
-ORDERS = {1: {"id": 1, "item": "tea", "count": 2, "total": 9.5}, 2: {"id": 2, "item": "cups", "count": 6, "total": 30.0}}
+ORDERS = {
+    1: {"id": 1, "item": "tea", "count": 2, "total": 9.5},
+    2: {"id": 2, "item": "cups", "count": 6, "total": 30.0},
+}
 
 
 class Api(BaseHTTPRequestHandler):
@@ -19,7 +22,7 @@ class Api(BaseHTTPRequestHandler):
     server_version = "orders/1.0"
     sys_version = ""
 
-    def do_GET(self) -> None:  # noqa: N802  named by http.server
+    def do_GET(self) -> None:
         url = urlsplit(self.path)
         match url.path:
             case "/orders":
@@ -43,7 +46,7 @@ class Api(BaseHTTPRequestHandler):
             case _:
                 self.answer(404, {"error": "no such order"})
 
-    def do_POST(self) -> None:  # noqa: N802
+    def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         if self.path == "/login":
             self.answer(204, None, **{"Set-Cookie": "session=8f14e45f; Path=/; HttpOnly"})
@@ -52,11 +55,11 @@ class Api(BaseHTTPRequestHandler):
         else:
             self.answer(200, {"received": len(body)})
 
-    def do_PUT(self) -> None:  # noqa: N802
+    def do_PUT(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
         self.answer(409, {"error": "somebody was faster"})
 
-    def do_DELETE(self) -> None:  # noqa: N802
+    def do_DELETE(self) -> None:
         self.answer(204, None)
 
     def answer(self, status: int, content: object, **headers: str) -> None:
@@ -74,7 +77,11 @@ class Api(BaseHTTPRequestHandler):
     def stream(self) -> None:
         """Answer in chunks, with a pause between them and a trailer behind."""
         self.send_response(200)
-        for name, value in (("Content-Type", "application/x-ndjson"), ("Transfer-Encoding", "chunked"), ("Trailer", "Digest")):
+        for name, value in (
+            ("Content-Type", "application/x-ndjson"),
+            ("Transfer-Encoding", "chunked"),
+            ("Trailer", "Digest"),
+        ):
             self.send_header(name, value)
         self.end_headers()
         for order in ORDERS.values():
@@ -87,7 +94,11 @@ class Api(BaseHTTPRequestHandler):
         """Switch protocols and echo one text message, in two frames; then close."""
         accept = base64.b64encode(hashlib.sha1(self.headers["Sec-WebSocket-Key"].encode() + WEBSOCKET_KEY).digest())
         self.send_response(101)
-        for name, value in (("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Accept", accept.decode())):
+        for name, value in (
+            ("Upgrade", "websocket"),
+            ("Connection", "Upgrade"),
+            ("Sec-WebSocket-Accept", accept.decode()),
+        ):
             self.send_header(name, value)
         self.end_headers()
         head = self.rfile.read(6)

@@ -31,7 +31,9 @@ http {{
 }}
 """
 
-PAGE = "<!doctype html><title>Tea shop</title><link rel=stylesheet href=style.css><img src=logo.png>" + "<p>Tea</p>" * 90
+PAGE = (
+    "<!doctype html><title>Tea shop</title><link rel=stylesheet href=style.css><img src=logo.png>" + "<p>Tea</p>" * 90
+)
 STYLE = "".join(f".tea-{number} {{ color: #{number * 1111:06x}; margin: {number}px }}\n" for number in range(150))
 
 

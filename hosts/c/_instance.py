@@ -84,7 +84,7 @@ def open_instance(prepared: Prepared, manifest: Manifest) -> CInstance:
     try:
         # By ctypes, which only calls dlopen: cffi looks elsewhere, with ldconfig and a compiler, if that fails.
         loaded = ctypes.CDLL(path, os.RTLD_NOW | os.RTLD_LOCAL)
-        library = _FFI.dlopen(_FFI.cast("void *", loaded._handle))
+        library: Any = _FFI.dlopen(_FFI.cast("void *", loaded._handle))  # pyright: ignore[reportArgumentType]
         abi, hooks, call = library.ks_abi, library.ks_hooks, library.ks_call
     except (OSError, AttributeError) as error:
         message = str(error).replace(path, manifest.entry)

@@ -22,7 +22,7 @@ RANDOM_BYTES = 4096  # Go asks for 32 at start
 SUCCESS, BAD_FD, INVALID, NOT_OFFERED = 0, 8, 28, 52
 
 
-class Exited(Exception):  # noqa: N818 - an event, not an error
+class Exited(Exception):
     """The program ended itself: a fatal error of the Go runtime does."""
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from kubeshark.extension_api import Message, MessageKind, ProtocolSpec, Stream, Value, hookimpl
 
 if TYPE_CHECKING:
-    from kubeshark.pipeline._plugins import Binding
+    pass
 
 __all__ = ["RAW", "dissect", "protocols"]
 

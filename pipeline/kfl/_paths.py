@@ -124,7 +124,7 @@ def json_at(body: str | bytes, path: str) -> Any:
     return lookup(_json_document(body), parse_path(path)) if body else None
 
 
-class _Done(Exception):  # noqa: N818 - a signal, not an error
+class _Done(Exception):
     """Ends parsing early: found, or something a filter refuses to read."""
 
 

@@ -33,7 +33,7 @@ MAX_STEPS = 64
 """Parts of a path; the JSON entry is nowhere as deep."""
 
 
-class NotV1(Exception):  # noqa: N818 - an answer, not a failure
+class NotV1(Exception):
     """The text is not KFL v1."""
 
 

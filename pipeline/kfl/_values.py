@@ -31,7 +31,7 @@ class EvaluationError(Exception):
     """Rule 5: this expression has no value for this entry. Never leaves the filter."""
 
 
-class Undecided(EvaluationError):  # noqa: N818 - an answer that is still out, not an error
+class Undecided(EvaluationError):
     """The value depends on a plugin filter that was not asked yet."""
 
 

@@ -10,7 +10,9 @@ from pathlib import Path
 __all__ = ["kubeshark"]
 
 
-def kubeshark(*arguments: str | Path, stdin: bytes | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+def kubeshark(
+    *arguments: str | Path, stdin: bytes | None = None, **environment: str
+) -> subprocess.CompletedProcess[str]:
     """Run `kubeshark ARGUMENTS`; what it prints is decoded, nothing is raised."""
     done = subprocess.run(
         [sys.executable, "-m", "kubeshark", *map(str, arguments)],

@@ -12,11 +12,13 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from _command import kubeshark  # noqa: E402
+from _command import kubeshark
 
 
 def digest(folder: Path) -> dict[str, str]:
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.rglob("*")) if path.is_file()}
+    return {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.rglob("*")) if path.is_file()
+    }
 
 
 @pytest.fixture
@@ -53,7 +55,14 @@ def test_import_query_show_export(store: Path, sample: Path, tmp_path: Path) -> 
 
 def test_queries_leave_the_store_as_it_was(store: Path) -> None:
     before = digest(store)
-    for kfl in ("", "http", "dns && status_code != 0", "tcp_conn", 'request_body.contains("x")', 'field("request") != null'):
+    for kfl in (
+        "",
+        "http",
+        "dns && status_code != 0",
+        "tcp_conn",
+        'request_body.contains("x")',
+        'field("request") != null',
+    ):
         assert kubeshark("query", kfl, "--store", store, "--output", "jsonl").returncode == 0
     kubeshark("export", "http", "-o", "-", "--store", store)
     kubeshark("store", "info", "--store", store)
@@ -98,7 +107,9 @@ def test_a_store_without_its_identity_opens_nowhere(store: Path, tmp_path: Path)
 
 def test_a_flipped_byte_is_reported_and_the_rest_is_shown(store: Path) -> None:
     data = max(store.glob("*.pcap.zst.age"), key=lambda path: path.stat().st_size)
-    whole = kubeshark("query", "http || dns", "--store", store, "--fields", "id", "--output", "jsonl").stdout.splitlines()
+    whole = kubeshark(
+        "query", "http || dns", "--store", store, "--fields", "id", "--output", "jsonl"
+    ).stdout.splitlines()
     content = bytearray(data.read_bytes())
     content[len(content) // 2] ^= 1
     data.write_bytes(content)
@@ -146,7 +157,9 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(("arguments", "code", "word"), BAD, ids=lambda value: " ".join(value) if isinstance(value, list) else "")
+@pytest.mark.parametrize(
+    ("arguments", "code", "word"), BAD, ids=lambda value: " ".join(value) if isinstance(value, list) else ""
+)
 def test_bad_input_is_one_clear_line(store: Path, arguments: list[str], code: int, word: str) -> None:
     done = kubeshark(*arguments, KUBESHARK_STORE=str(store))
     assert done.returncode == code, done.stderr
@@ -160,8 +173,12 @@ def test_unreadable_files_are_named_and_the_others_are_read(sample: Path, tmp_pa
     text.write_text("this is not a capture\n")
     empty.write_bytes(b"")
     header = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65_535, 1)
-    cut.write_bytes(header + struct.pack("<IIII", 1, 2, 60, 60) + bytes(60) + struct.pack("<IIII", 1, 3, 60, 60) + bytes(10))
-    done = kubeshark("import", text, cut, empty, tmp_path / "missing", sample, "--store", tmp_path / "s", "--output", "json")
+    cut.write_bytes(
+        header + struct.pack("<IIII", 1, 2, 60, 60) + bytes(60) + struct.pack("<IIII", 1, 3, 60, 60) + bytes(10)
+    )
+    done = kubeshark(
+        "import", text, cut, empty, tmp_path / "missing", sample, "--store", tmp_path / "s", "--output", "json"
+    )
     assert done.returncode == 3
     assert len(done.stderr.strip().splitlines()) >= 4
     for name in ("notes.txt", "cut.pcap", "empty.pcap", "missing"):

@@ -1,7 +1,7 @@
 """Fuzzes the readers of capture files: nothing but InputError may escape, whatever the bytes.
 
-    python tests/fuzz/fuzz_files.py [libFuzzer options] [CORPUS...]     with atheris
-    python tests/fuzz/fuzz_files.py CORPUS...                           without: mutates each file a few hundred times
+python tests/fuzz/fuzz_files.py [libFuzzer options] [CORPUS...]     with atheris
+python tests/fuzz/fuzz_files.py CORPUS...                           without: mutates each file a few hundred times
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ MUTATIONS = 300
 MAX_FILE = 64 << 10  # enough for every kind of block, and quick
 
 
-def TestOneInput(data: bytes) -> None:  # noqa: N802  atheris and libFuzzer know it by this name
+def TestOneInput(data: bytes) -> None:
     try:
         reader = open_capture(io.BytesIO(data), batch_bytes=8192)
     except InputError:
@@ -31,7 +31,7 @@ def TestOneInput(data: bytes) -> None:  # noqa: N802  atheris and libFuzzer know
 
 
 def mutations(data: bytes, seed: int, count: int = MUTATIONS) -> Iterator[bytes]:
-    """Yield `data` with bytes flipped, numbers made extreme, pieces cut out, doubled or cut off; the same every time."""
+    """Yield `data` with bytes flipped, numbers made extreme, pieces cut out, doubled or cut off; always the same."""
     choose = random.Random(seed)
     for _ in range(count):
         changed = bytearray(data)

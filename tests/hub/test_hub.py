@@ -49,9 +49,14 @@ def hub(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
     environment = {"HOME": str(home), "PATH": "/usr/bin:/bin"}
     command = [sys.executable, "-m", "kubeshark"]
     sample = root / "examples" / "captures" / "sample.pcapng"
-    subprocess.run([*command, "import", sample, "--store", home / "store"], env=environment, check=True, capture_output=True)
+    subprocess.run(
+        [*command, "import", sample, "--store", home / "store"], env=environment, check=True, capture_output=True
+    )
     with subprocess.Popen(
-        [*command, "serve", "--store", home / "store", "--port", "0"], env=environment, stdout=subprocess.PIPE, text=True
+        [*command, "serve", "--store", home / "store", "--port", "0"],
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
     ) as process:
         assert process.stdout
         found = re.search(r"http://\S+", process.stdout.readline())

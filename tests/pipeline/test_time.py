@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from kubeshark.pipeline import parse_time, rfc3339
 
 from kubeshark.errors import UsageError
+from kubeshark.pipeline import parse_time, rfc3339
 
 NOW_NS = 1_773_525_900_000_000_000
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import subprocess
 
 from network import API, BUILD_MACHINE, LAPTOP, LAPTOP_V6, NOBODY_HOME, PHONE, WEB, WEB_V6
+
 from talks._line import Line, line
 
 AGENT = {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64) sample/1.0", "Accept-Language": "en"}
@@ -109,10 +111,8 @@ def _websocket() -> None:
 
 def _fail() -> None:
     """Nobody listens; nonsense is answered; a request is never finished."""
-    try:
+    with contextlib.suppress(ConnectionRefusedError):
         http.client.HTTPConnection(NOBODY_HOME, 8080, source_address=(LAPTOP, 0)).connect()
-    except ConnectionRefusedError:
-        pass
     with line(WEB, 80, PHONE) as shop:
         shop.ask(b"\x16\x03\x01 this is not HTTP\r\n\r\n", b"</html>\r\n")
     unfinished = Line((API, 8080), LAPTOP)

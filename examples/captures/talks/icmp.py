@@ -6,6 +6,7 @@ import socket
 import struct
 
 from network import FILES, LAPTOP, LAPTOP_V6, WEB, WEB_V6
+
 from talks._line import PATIENCE_S
 
 IDENTIFIER = 0x4B53

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from network import LAPTOP, TEXT_SERVICES
+
 from talks._line import line
 
 PORT = 11211

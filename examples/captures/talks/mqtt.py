@@ -1,4 +1,4 @@
-"""A thermometer and a listener, in MQTT 3.1.1 and 5, with every quality of service, a retained message and a last will."""
+"""A thermometer and a listener, in MQTT 3.1.1 and 5, with every QoS, a retained message and a last will."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from network import BUILD_MACHINE, LAPTOP, PHONE, TEXT_SERVICES
+
 from talks._line import line
 
 PORT = 4222
@@ -18,7 +19,9 @@ def talk() -> None:
         for client in (shop, worker, other_worker):
             client.hear(b"\r\n")  # INFO
         shop.ask(HELLO % (b"true", b"shop") + b"PING\r\n", b"PONG\r\n")
-        worker.ask(HELLO % (b"false", b"worker") + b"SUB orders.> workers 1\r\nSUB prices.tea 2\r\nPING\r\n", b"PONG\r\n")
+        worker.ask(
+            HELLO % (b"false", b"worker") + b"SUB orders.> workers 1\r\nSUB prices.tea 2\r\nPING\r\n", b"PONG\r\n"
+        )
         other_worker.ask(HELLO % (b"false", b"other") + b"SUB orders.new workers 9\r\nPING\r\n", b"PONG\r\n")
         shop.ask(b"PUB prices.tea 4\r\n9.75\r\n", b"+OK\r\n")
         worker.hear(b"MSG prices.tea 2 4\r\n9.75\r\n")

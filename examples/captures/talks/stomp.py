@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from network import BROKERS, BUILD_MACHINE, LAPTOP, PHONE
+
 from talks._line import Line, line
 
 PORT = 61613

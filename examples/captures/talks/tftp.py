@@ -6,6 +6,7 @@ import socket
 import struct
 
 from network import FILES, PHONE
+
 from talks._line import PATIENCE_S
 
 READ, WRITE, DATA, ACK, ERROR, OPTIONS = range(1, 7)

@@ -35,7 +35,7 @@ class Parser(argparse.ArgumentParser):
     """argparse with errors in one line that say what to type."""
 
     def error(self, message: str) -> None:  # type: ignore[override]
-        print(f"kubeshark: {message}: see \"{self.prog} --help\"", file=sys.stderr)
+        print(f'kubeshark: {message}: see "{self.prog} --help"', file=sys.stderr)
         raise SystemExit(2)
 
 

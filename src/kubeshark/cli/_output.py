@@ -101,7 +101,9 @@ def _print_rows(entries: Iterable[Entry]) -> None:
         failed = f"  ! {entry.error.message}" if entry.error else ""
         elapsed = f"{entry.elapsed_ns / 1e6:.1f}" if entry.elapsed_ns else ""
         cells = (clock, row["proto"]["abbr"], row["method"], row["status"], _end(entry.src), _end(entry.dst), elapsed)
-        line = "  ".join(f"{printable(str(cell))[:size]:<{size}}" for cell, (_, size) in zip(cells, COLUMNS, strict=True))
+        line = "  ".join(
+            f"{printable(str(cell))[:size]:<{size}}" for cell, (_, size) in zip(cells, COLUMNS, strict=True)
+        )
         print(f"{line}  {printable(str(row['summary']))}{printable(failed)}"[:width])
 
 

@@ -35,7 +35,9 @@ class Progress:
             bar = f"[{'#' * filled}{'.' * (WIDTH - filled)}] {100 * done // total:3d} %  {left:4.0f} s left"
         else:
             bar = f"{scaled(done)}{self._unit}"
-        print(f"\r{self._what} {bar}  {scaled(done / elapsed)}{self._unit}/s \x1b[K", end="", file=sys.stderr, flush=True)
+        print(
+            f"\r{self._what} {bar}  {scaled(done / elapsed)}{self._unit}/s \x1b[K", end="", file=sys.stderr, flush=True
+        )
 
     def __enter__(self) -> Self:
         return self

@@ -22,7 +22,7 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
     parser = commands.add_parser(
         name,
         help=summary,
-        description="Write packets byte for byte, in capture order. With KFL: the whole connections of matching entries.",
+        description="Write packets byte for byte, in capture order; with KFL the whole connections of what matches.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -132,7 +132,6 @@ def _build(folder: Path, manifest: Manifest) -> None:
         build(folder, manifest)
     elif manifest.language == "go":
         from kubeshark.hosts.go._build import build as build_go
-
         from kubeshark.hosts.go._compiled import compiled_file
 
         build_go(folder, manifest, cache=Path.home() / ".cache" / "kubeshark" / "go")

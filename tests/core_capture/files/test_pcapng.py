@@ -85,7 +85,9 @@ def test_clock_offset(read, pcapng, order, offset) -> None:
 @pytest.mark.parametrize(("offset", "time_ns"), [(2**63 - 1, 2**63 - 1), (-(2**63), -(2**63))])
 def test_times_beyond_64_bits_of_nanoseconds_end_there(read, pcapng, offset, time_ns) -> None:
     file = pcapng().section()
-    assert read(file.interface(1, 0, (OFFSET, file.pack("q", offset))).packet(1, b"x").data).packets[0].time_ns == time_ns
+    assert (
+        read(file.interface(1, 0, (OFFSET, file.pack("q", offset))).packet(1, b"x").data).packets[0].time_ns == time_ns
+    )
 
 
 def test_interleaved_link_types_keep_their_order(read, pcapng) -> None:
