@@ -21,6 +21,7 @@ from tests.core_capture.reference._packets import RAW, A, B, record, tcp, udp
 
 __all__ = ["GET", "MS", "OK", "SECOND", "START_NS", "Capture", "Connection", "dns", "find", "make_query"]
 
+PCAP_HEADER = pack("<IHHiIII", 0xA1B23C4D, 2, 4, 0, 0, 1 << 18, RAW)
 SECOND, MS = 10**9, 10**6
 START_NS = 1_700_000_000 * SECOND
 GET = b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n"
@@ -40,6 +41,10 @@ class Capture:
 
     def wait(self, seconds: float) -> None:
         self.now_ns += round(seconds * SECOND)
+
+    def pcap(self) -> bytes:
+        """Return the capture as a file."""
+        return PCAP_HEADER + b"".join(self.records)
 
     def segments(self, *cuts: int) -> list[MemorySegment]:
         """Return segments s0, s1, … that begin at these packets."""

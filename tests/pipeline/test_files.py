@@ -6,7 +6,6 @@ import gzip
 import hashlib
 import io
 import os
-import struct
 import sys
 import threading
 from collections.abc import Sequence
@@ -21,24 +20,18 @@ from kubeshark.pipeline import FileDissection, Plugins
 from tests.pipeline._plugins import Lines, with_plugins
 from tests.pipeline._traffic import Capture, Connection, dns
 
-HEADER = struct.pack("<IHHiIII", 0xA1B23C4D, 2, 4, 0, 0, 1 << 18, 101)
-
-
-def pcap(capture: Capture) -> bytes:
-    return HEADER + b"".join(capture.records)
-
 
 def http_capture() -> bytes:
     capture = Capture()
     Connection(capture).open().ask().answer()
-    return pcap(capture)
+    return capture.pcap()
 
 
 def dns_capture(count: int = 1) -> bytes:
     capture = Capture()
     for number in range(count):
         capture.add(dns(number))
-    return pcap(capture)
+    return capture.pcap()
 
 
 @pytest.fixture
