@@ -30,6 +30,7 @@ SECURITY_HEADERS = {
     "cross-origin-resource-policy": "same-origin",
 }
 SAFE_METHODS = ("GET", "HEAD")
+POLICY_VIOLATION = 1008  # RFC 6455 §7.4.1
 
 
 def new_token() -> str:
@@ -46,8 +47,11 @@ class Gate:
         self._hosts = hosts  # accepted Host headers, port included
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] == "lifespan":  # the server's own
             await self.app(scope, receive, send)
+            return
+        if scope["type"] != "http":  # there are no websockets, and none shall slip by
+            await send({"type": "websocket.close", "code": POLICY_VIOLATION})
             return
 
         async def send_guarded(message: Message) -> None:
