@@ -84,5 +84,5 @@ def test_a_port_in_use_is_said(pipeline: Pipeline, ran: list[Any]) -> None:
 
 
 def test_an_address_that_is_not_ours_is_said(pipeline: Pipeline, ran: list[Any]) -> None:
-    with pytest.raises(StoreError, match="cannot serve on 192.0.2.1"):
+    with pytest.raises(StoreError, match=r"cannot serve on 192\.0\.2\.1"):
         start(pipeline, "192.0.2.1", insecure=True)
