@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
-__all__ = ["add_store_option", "add_time_options", "store_path"]
+__all__ = ["add_store_option", "add_time_options", "join_times", "store_path"]
 
 DEFAULT = "~/.kubeshark/store"
 
@@ -22,3 +24,14 @@ def store_path(args: argparse.Namespace) -> Path:
 def add_time_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--since", metavar="T", help='RFC 3339, "2026-03-14 22:00" (local), now, or -15m')
     parser.add_argument("--until", metavar="T", help="the same")
+
+
+def join_times(arguments: Sequence[str]) -> list[str]:
+    """Write `--since -15m` as `--since=-15m`: argparse would take the time for an option."""
+    joined: list[str] = []
+    for argument in arguments:
+        if joined and joined[-1] in ("--since", "--until") and re.fullmatch(r"-\d+[smhd]", argument):
+            joined[-1] += f"={argument}"
+        else:
+            joined.append(argument)
+    return joined
