@@ -1,0 +1,108 @@
+"""Every module has its test: `room/_x.py` is tested by `tests/room/test_x.py`, or the tables below say where."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOMS = {
+    "core_capture": "core_capture",
+    "extension_api": "extension_api",
+    "hosts": "hosts",
+    "hub": "hub",
+    "pipeline": "pipeline",
+    "src/kubeshark": ".",  # tests/cli, tests/test_errors.py
+}
+
+STORE = "core_capture/store/test_store.py"
+CRASH = "core_capture/store/test_crash.py"
+FAULTS = "hosts/test_faults.py"
+CHILDREN = "hosts/test_children.py"
+CEL = "pipeline/kfl/test_against_cel.py"
+COMMANDS = "cli/test_end_to_end.py"
+
+WITHOUT_TEST = {
+    "core_capture/files/_reader.py": "core_capture/files/test_mutations.py",
+    "core_capture/store/_catalogue.py": STORE,
+    "core_capture/store/_durable.py": CRASH,
+    "core_capture/store/_extras.py": "core_capture/store/test_export.py",
+    "core_capture/store/_leftovers.py": CRASH,
+    "core_capture/store/_reader.py": STORE,
+    "core_capture/store/_segment.py": STORE,
+    "core_capture/store/_writer.py": STORE,
+    "hosts/_child.py": CHILDREN,
+    "hosts/_landlock.py": CHILDREN,
+    "hosts/_sandbox.py": FAULTS,
+    "hosts/_zygote.py": CHILDREN,
+    "hosts/c/_build.py": "cli/test_plugin.py",
+    "hosts/c/_instance.py": FAULTS,
+    "hosts/go/_engine.py": "hosts/go/test_instance.py",
+    "hosts/go/_wasi.py": "hosts/go/test_instance.py",
+    "pipeline/kfl/_ast.py": CEL,
+    "pipeline/kfl/_checked.py": CEL,
+    "pipeline/kfl/_compile.py": CEL,
+    "pipeline/kfl/_functions.py": CEL,
+    "pipeline/kfl/_hints.py": "pipeline/kfl/test_check.py",
+    "pipeline/kfl/_signatures.py": "pipeline/kfl/test_check.py",
+    "pipeline/kfl/_v1_grammar.py": "pipeline/kfl/test_v1.py",
+    "pipeline/kfl/_v1_paths.py": "pipeline/kfl/test_v1.py",
+    "src/kubeshark/__main__.py": "cli/test_main.py",
+    **{
+        f"src/kubeshark/cli/{command}.py": COMMANDS
+        for command in ("dissect", "export", "import_", "keys", "query", "serve", "show", "store", "version")
+    },
+}
+"""Modules without a test module of their own → the one that exercises them, mostly because it joins several."""
+
+DECLARATIONS = (
+    "core_capture/_records.py",
+    "core_capture/reference/_limits.py",
+    "core_capture/store/_info.py",
+    "core_capture/store/_limits.py",
+    "extension_api/_models.py",
+    "hosts/_instance.py",
+)
+"""Modules of constants and dataclasses: there is nothing to run."""
+
+
+def mirrored() -> dict[str, str]:
+    """Return module → test module, both relative: the one to the root, the other to tests/."""
+    root = Path(__file__).resolve().parents[2]
+    found = {}
+    for room, tests in ROOMS.items():
+        for path in sorted((root / room).rglob("*.py")):
+            inside = path.relative_to(root / room)
+            if path.name != "__init__.py":
+                name = f"test_{path.stem.removeprefix('_')}.py"
+                found[f"{room}/{inside.as_posix()}"] = (Path(tests) / inside.parent / name).as_posix()
+    return found
+
+
+@pytest.mark.parametrize("module", mirrored())
+def test_every_module_has_its_test(root: Path, module: str) -> None:
+    test = mirrored()[module]
+    has_test = (root / "tests" / test).is_file()
+    if module in WITHOUT_TEST or module in DECLARATIONS:
+        assert not has_test, f"tests/{test} is there now: take {module} off the table"
+    else:
+        assert has_test, f"write tests/{test}"
+
+
+def test_the_tables_name_what_is_there(root: Path) -> None:
+    assert {*WITHOUT_TEST, *DECLARATIONS} <= mirrored().keys()
+    assert not WITHOUT_TEST.keys() & {*DECLARATIONS}
+    assert [test for test in WITHOUT_TEST.values() if not (root / "tests" / test).is_file()] == []
+
+
+@pytest.mark.parametrize("module", DECLARATIONS)
+def test_declarations_are_only_that(root: Path, module: str) -> None:
+    """No function but methods of one statement."""
+    tree = ast.parse((root / module).read_text())
+    assert [node.name for node in tree.body if isinstance(node, ast.FunctionDef)] == []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef):
+            first, *rest = node.body
+            is_documented = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
+            assert len(rest if is_documented else node.body) <= 1, node.name
