@@ -24,8 +24,11 @@ class Terminal:
 
     def text(self) -> str:
         self.stream.flush()
-        os.write(self.stream.fileno(), b"\0")  # so that there is always something to read
-        return os.read(self._reading, 65_536).decode().removesuffix("\0")
+        os.write(self.stream.fileno(), b"\0")  # it comes in pieces: the last one ends so
+        data = b""
+        while not data.endswith(b"\0"):
+            data += os.read(self._reading, 65_536)
+        return data.decode().removesuffix("\0")
 
     def close(self) -> None:
         self.stream.close()
