@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import resource
 import shutil
 import statistics
 import subprocess
@@ -45,12 +45,12 @@ def need(program: str, package: str) -> str:
 
 def command_cpu(command: Sequence[str], **options: object) -> float:
     """Run a command to its end; return its CPU seconds (user + system, children included)."""
-    before = os.times()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(command, capture_output=True, check=False, **options)  # type: ignore[call-overload]
-    after = os.times()
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
     if done.returncode:
         raise RuntimeError(f"{command[0]} failed: {done.stderr.decode(errors='replace')[-500:]}")
-    return after.children_user - before.children_user + after.children_system - before.children_system
+    return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
 
 
 def worker_cpu(code: str, *arguments: str | Path) -> list[float]:

@@ -113,7 +113,7 @@ class PcapReader(FileReader):
         return converted, len(offsets), extras, parsed
 
 
-def walk_records(data: bytes, layout: PcapLayout, start: int = 0) -> tuple[list[int], int]:
+def walk_records(data: bytes | bytearray, layout: PcapLayout, start: int = 0) -> tuple[list[int], int]:
     """Return where each whole record from `start` on begins, and where the last one ends.
 
     Stops at a length above MAX_CAPTURED.

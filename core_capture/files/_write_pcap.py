@@ -17,8 +17,11 @@ VERSION = (2, 4)
 FRACTION_AT = 4  # in a record header
 
 
+Records = bytes | bytearray | memoryview
+
+
 def write_pcap(
-    out: BinaryIO, link_type: int, records: Iterable[bytes], *, nanoseconds: bool = True, snaplen: int = 262144
+    out: BinaryIO, link_type: int, records: Iterable[Records], *, nanoseconds: bool = True, snaplen: int = 262144
 ) -> None:
     """Write a little-endian pcap file.
 
@@ -31,9 +34,9 @@ def write_pcap(
         out.write(piece if nanoseconds else _with_microseconds(piece))
 
 
-def _with_microseconds(records: bytes) -> bytearray:
+def _with_microseconds(records: Records) -> bytearray:
     changed = bytearray(records)
-    for offset in walk_records(records, NANOSECONDS)[0]:
+    for offset in walk_records(changed, NANOSECONDS)[0]:
         (fraction,) = struct.unpack_from("<I", records, offset + FRACTION_AT)
         struct.pack_into("<I", changed, offset + FRACTION_AT, fraction // MICROSECONDS.ns_per_unit)
     return changed

@@ -122,7 +122,7 @@ def export(
     picks = job.pick(store.segments() if segments is None else segments, select)
     if form == "pcap":
         link_type = _only_link_type(picks)
-        write_pcap(out, link_type, (bytes(packets.data) for packets in job.merged(picks)))
+        write_pcap(out, link_type, (packets.data for packets in job.merged(picks)))
     else:
         metadata = job.read_metadata()
         try:
