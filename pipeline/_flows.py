@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from kubeshark.pipeline._entry import Entry, EntryId
 from kubeshark.pipeline._facts import Origin, StreamFacts
 from kubeshark.pipeline._matcher import Exchange, Timed
-from kubeshark.pipeline._segments import FlowPart, Segment
+from kubeshark.pipeline._segments import FlowPart, whole_row
 from kubeshark.pipeline.dissectors import FLOW, flow_message
 
 __all__ = ["flow_entries"]
 
 
-def flow_entries(selected: Sequence[tuple[Segment, NDArray[Any]]], origin: Origin) -> list[Entry]:
-    """Return one entry per (client, server, server port, transport) of the selected rows.
+def flow_entries(joined: Sequence[Mapping[int, Sequence[FlowPart]]], origin: Origin) -> list[Entry]:
+    """Return one entry per (client, server, server port, transport) of the joined connections (`chains`).
 
     It is named after the first of its connections.
     """
     groups: defaultdict[int, list[StreamFacts]] = defaultdict(list)
-    for segment, rows in selected:
-        for row in rows.tolist():
-            facts = StreamFacts(segment.flows[row], None, (FlowPart(segment, row),), origin)
+    for begins in joined:
+        for parts in begins.values():
+            facts = StreamFacts(whole_row(parts), None, tuple(parts), origin)
             if facts.transport in FLOW:
                 groups[facts.flow_id].append(facts)
     return [_entry(members) for members in groups.values()]
@@ -37,4 +35,6 @@ def _entry(members: Sequence[StreamFacts]) -> Entry:
     rows = np.array([facts.row for facts in members])
     event = Timed(flow_message(rows, first.flow_id), 0, int(rows["first_ns"].min()), int(rows["last_ns"].max()))
     segment, row = first.parts[0]
-    return Entry(EntryId(segment.name, row, "flow"), FLOW[first.transport], Exchange(event=event), first)
+    every_part = tuple(part for facts in members for part in facts.parts)
+    facts = StreamFacts(first.row, None, every_part, first.origin)
+    return Entry(EntryId(segment.name, row, "flow"), FLOW[first.transport], Exchange(event=event), facts)

@@ -24,7 +24,7 @@ from kubeshark.pipeline._entry import Entry
 from kubeshark.pipeline._facts import StreamFacts
 from kubeshark.pipeline._filter import EntryFilter
 from kubeshark.pipeline._flows import flow_entries
-from kubeshark.pipeline._segments import Damage, FlowPart, Segment, chains, select
+from kubeshark.pipeline._segments import Damage, FlowPart, Segment, chains, select, whole_row
 
 __all__ = ["Query", "QueryStats"]
 
@@ -86,11 +86,12 @@ class Query:
         self.stats.flows = sum(len(segment.flows) for segment in segments)
         self.stats.flows_selected = sum(len(rows) for _, rows in selected)
         tie = count()  # entries of equal time stay in the order they were found
-        groups = self.filter.select(flow_entries(selected, self.dissector.origin)) if self.filter.wants_flow else []
+        joined = chains(selected)
+        groups = self.filter.select(flow_entries(joined, self.dissector.origin)) if self.filter.wants_flow else []
         waiting = [(entry.start_ns, next(tie), entry) for entry in groups if self._in_window(entry)]
         heapq.heapify(waiting)
         self.stats.matched += len(waiting)
-        for at, ((segment, _), begins) in enumerate(zip(selected, chains(selected), strict=True)):
+        for at, ((segment, _), begins) in enumerate(zip(selected, joined, strict=True)):
             found = self._of_segment(segment, begins)
             matched = [entry for entry in self.filter.select(found) if self._in_window(entry)]
             self.stats.entries += len(found)
@@ -114,7 +115,7 @@ class Query:
         entries: list[Entry] = []
         if self.filter.wants_conn:
             for row in carriers:  # a tunnel's outer flow has no packets of its own
-                facts = StreamFacts(segment.flows[row], None, tuple(begins[row]), self.dissector.origin)
+                facts = StreamFacts(whole_row(begins[row]), None, tuple(begins[row]), self.dissector.origin)
                 connection = connection_entry(facts, [])
                 entries += [connection] if connection else []
         for row in carriers:

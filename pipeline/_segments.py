@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from kubeshark.core_capture import NO_FLOW, Core, Decoded, FlowBit, Predicate, RecordBatch, match
 from kubeshark.errors import Damaged, StoreError
 
-__all__ = ["Damage", "FlowPart", "MemorySegment", "Segment", "Selection", "chains", "select"]
+__all__ = ["Damage", "FlowPart", "MemorySegment", "Segment", "Selection", "chains", "select", "whole_row"]
 
 TCP = 6
 MAX_CHAIN_BYTES = 256 << 20
@@ -127,6 +127,20 @@ def chains(selected: Sequence[tuple[Segment, NDArray[Any]]]) -> list[dict[int, l
                 sizes[id(begins[row])] = sizes_here[at]
         result.append(begins)
     return result
+
+
+def whole_row(parts: Sequence[FlowPart]) -> Any:
+    """Return the FLOW row of a connection, added up over the segments it runs through."""
+    first = parts[0].segment.flows[parts[0].row]
+    if len(parts) == 1:
+        return first
+    rows = np.array([first, *(part.segment.flows[part.row] for part in parts[1:])])
+    whole = rows[0].copy()
+    whole["last_ns"] = rows["last_ns"].max()
+    whole["bits"] = np.bitwise_or.reduce(rows["bits"])
+    for counted in ("packets", "bytes"):
+        whole[counted] = rows[counted].sum(axis=0)
+    return whole
 
 
 def _keys(flows: NDArray[Any]) -> list[bytes]:

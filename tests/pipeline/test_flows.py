@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from kubeshark import Pipeline
+from kubeshark.extension_api import CLIENT, SERVER
+from tests.core_capture.reference._packets import ethernet, udp
+from tests.pipeline._traffic import Capture, Connection, dns, find
 
 
 def test_a_flow_is_the_sum_of_its_connections(root: Path, tmp_path: Path) -> None:
@@ -38,3 +41,22 @@ def test_flows_come_only_when_they_are_named(root: Path, tmp_path: Path) -> None
     with Pipeline.open(tmp_path / "store") as pipeline:
         pipeline.import_file(root / "examples" / "captures" / "sample.pcapng")
         assert not [entry for entry in pipeline.query("") if entry.protocol.name == "flow"]
+
+
+def test_a_connection_that_runs_through_segments_is_one() -> None:
+    capture = Capture()
+    Connection(capture).open().ask().answer().ask().answer().end(CLIENT).end(SERVER)
+    Connection(capture, client_port=40_001).open().ask()
+    (whole,), (cut,) = (find(capture, "flow", cuts=cuts) for cuts in ([], [3, 5, 9]))
+    assert cut.to_dict()["event"] == whole.to_dict()["event"]
+    assert cut.to_dict()["event"]["data"]["connections"] == 2
+    assert len(cut.facts.parts) == 5  # an export takes them all
+
+
+def test_a_tunnels_connection_is_added_up_over_segments() -> None:
+    capture = Capture()
+    for number in range(5):
+        capture.add(udp(b"\x08\0\0\0\0\0\x07\0" + ethernet(0x0800, dns(number)), (50_000, 4789)))
+    (whole,), (cut,) = (find(capture, "udp_conn && dst.port == 4789", cuts=cuts) for cuts in ([], [2, 4]))
+    assert cut.to_dict() == whole.to_dict()
+    assert cut.get("conn_local_pkts") == 5
