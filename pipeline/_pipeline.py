@@ -43,6 +43,7 @@ from kubeshark.core_capture.store import (
     identity_path,
 )
 from kubeshark.errors import InputError, KubesharkError, StoreError, UsageError
+from kubeshark.pipeline._choose import either_way
 from kubeshark.pipeline._dissect import Dissector
 from kubeshark.pipeline._entry import Entry, EntryId
 from kubeshark.pipeline._facts import Origin
@@ -326,7 +327,7 @@ class Pipeline:
     ) -> StoreQuery:
         problems: list[KubesharkError] = []
         readers = []
-        for info in self.store.segments(predicate):
+        for info in self.store.segments(either_way(predicate)):
             outside = (since_ns is not None and info.last_ns < since_ns) or (
                 until_ns is not None and info.first_ns > until_ns
             )

@@ -3,7 +3,7 @@
 Invariants:
 
 1. Segments are visited by their first time stamp; an entry is handed out once no later segment can hold an earlier one.
-2. Only flows that the pushed-down predicate lets through are read, each with its continuation in later segments.
+2. Only flows that the pushed-down predicate lets through are read, each with its parts in other segments (_choose).
 3. The whole filter is evaluated on every entry: a predicate may let too much through, never too little.
 """
 
@@ -19,6 +19,7 @@ import numpy as np
 
 from kubeshark.core_capture import And, FlowBit, Overlaps, Predicate
 from kubeshark.errors import KubesharkError
+from kubeshark.pipeline._choose import choose_rows
 from kubeshark.pipeline._dissect import Dissector, connection_entry
 from kubeshark.pipeline._entry import Entry
 from kubeshark.pipeline._facts import StreamFacts
@@ -81,7 +82,8 @@ class Query:
     def _entries(self) -> Iterator[Entry]:
         predicate = self.predicate()
         segments = sorted((segment for segment in self.segments if len(segment.flows)), key=_first_ns)
-        selected = [(segment, np.flatnonzero(segment.match(predicate))) for segment in segments]
+        is_alone = len(segments) == 1
+        selected = [(segment, choose_rows(segment, predicate, is_alone=is_alone)) for segment in segments]
         self.stats.segments = len(self.segments)
         self.stats.flows = sum(len(segment.flows) for segment in segments)
         self.stats.flows_selected = sum(len(rows) for _, rows in selected)
