@@ -68,10 +68,8 @@ def test_whole_connections_are_read_one_way_only() -> None:
 
 
 def test_turning_keeps_the_shape() -> None:
-    network = ip_network("10.0.0.0/8")
-    predicate: Predicate = And(
-        (Not(InNetwork("src", network)), Or((PortBetween("dst", 1, 2), Transport(frozenset({6})))))
-    )
+    network, tcp = ip_network("10.0.0.0/8"), Transport(frozenset({6}))
+    predicate: Predicate = And((Not(InNetwork("src", network)), Or((PortBetween("dst", 1, 2), tcp))))
     turned = And((Not(InNetwork("dst", network)), Or((PortBetween("src", 1, 2), tcp))))
     assert either_way(predicate) == Or((predicate, turned))
     assert either_way(tcp) == tcp
