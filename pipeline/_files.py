@@ -61,8 +61,7 @@ class FileDissection:
             for entry in self._of_file(file, left):
                 yield entry
                 left = None if left is None else left - 1
-            self.problems += self._filter.failures
-            self._filter.failures.clear()
+            self._filter.failures.clear()  # the query told them
             self.problems += self.plugins.take_problems()
         if note := self._filter.error_note:
             self.notes.append(note)

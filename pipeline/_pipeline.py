@@ -98,7 +98,6 @@ class StoreQuery:
             yield from self._query
         finally:
             self.problems += self._query.problems
-            self.problems += self._filter.failures
             self.problems += self._plugins.take_problems()
             for reader in self._readers:
                 reader.close()

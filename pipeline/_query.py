@@ -60,8 +60,9 @@ class Query:
 
     @property
     def problems(self) -> list[KubesharkError]:
-        """What could not be read, and what plugins did wrong."""
-        return [*self.damage.problems, *self.dissector.problems]
+        """What could not be read, and what plugins did wrong: each thing once, however many segments met it."""
+        problems = (*self.damage.problems, *self.dissector.problems, *self.filter.failures)
+        return list({str(problem): problem for problem in problems}.values())
 
     def __iter__(self) -> Iterator[Entry]:
         return self._limited() if self.limit is not None else self._entries()

@@ -234,6 +234,16 @@ def test_problems_of_plugins_are_problems_of_the_query() -> None:
     assert query.problems == problems != []
 
 
+def test_a_plugin_that_fails_in_every_segment_is_told_once() -> None:
+    capture = Capture()
+    for number in range(6):
+        Connection(capture, 7000, 40_000 + number).open().ask(b"boom\n")
+    with with_plugins(lines=Lines(Classifier("tcp", (7000,)), fails_on=b"boom")) as plugins:
+        query = make_query(capture.segments(6, 12), "", plugins)
+        list(query)
+    assert [str(problem) for problem in query.problems] == ["plugin test@1.0.0: no idea"]
+
+
 # connections of tunnels
 
 
