@@ -288,6 +288,7 @@ def test_ids_of_nothing(pipeline: Pipeline) -> None:
         ("dst.port == 80", 'dst.port == 80 && protocol != "none"'),
         ('transport == "udp"', "udp_conn"),
         ("dst.port == 53", "dns"),
+        ("dst.port == 80", "tcp_flow"),
         ("src.port == 40001", 'conn && dyn(src.port) == 40001 && conn_state == "closed"'),
     ],
 )
