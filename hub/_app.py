@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Annotated, Any
 
+from anyio import CancelScope
 from fastapi import FastAPI, HTTPException, Query
 from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.staticfiles import StaticFiles
+from starlette.types import Send
 
 from kubeshark.errors import KubesharkError, UsageError
 from kubeshark.hub._auth import Gate
@@ -53,7 +56,7 @@ def create_app(pipeline: Pipeline, *, token: str, hosts: frozenset[str]) -> Gate
     ) -> StreamingResponse:
         found = pipeline.query(kfl, limit=limit)  # a bad filter is refused before the answer begins
 
-        def lines() -> Iterator[str]:
+        def lines() -> Generator[str, None, None]:
             with busy:
                 try:
                     for entry in found:
@@ -63,7 +66,7 @@ def create_app(pipeline: Pipeline, *, token: str, hosts: frozenset[str]) -> Gate
                 except KubesharkError as error:
                     yield json.dumps({"problem": str(error)}) + "\n"
 
-        return StreamingResponse(lines(), media_type="application/jsonl")
+        return ClosingStream(lines(), media_type="application/jsonl")
 
     @app.get("/api/v1/entries/{entry_id}", summary="One entry with its representation")
     def entry(entry_id: str) -> dict[str, Any]:
@@ -79,6 +82,21 @@ def create_app(pipeline: Pipeline, *, token: str, hosts: frozenset[str]) -> Gate
 
     app.mount("/static", StaticFiles(directory=PAGE))
     return Gate(app, token=token, hosts=hosts)
+
+
+class ClosingStream(StreamingResponse):
+    """A stream that ends its generator when the client goes away: what the generator holds is given back at once."""
+
+    def __init__(self, lines: Generator[str, None, None], media_type: str) -> None:
+        super().__init__(lines, media_type=media_type)
+        self._lines = lines
+
+    async def stream_response(self, send: Send) -> None:
+        try:
+            await super().stream_response(send)
+        finally:
+            with CancelScope(shield=True):
+                await run_in_threadpool(self._lines.close)
 
 
 def _line(entry: Entry, form: str) -> str:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import http.client
 import json
 import re
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -140,3 +142,14 @@ def test_page_loads_only_from_its_own_origin(hub: Hub) -> None:
 def test_library_use_needs_no_server(tmp_path: Path) -> None:
     with Pipeline.open(tmp_path / "store") as pipeline:
         assert list(pipeline.query("")) == []
+
+
+def test_a_client_that_goes_away_leaves_the_next_one_an_answer(hub: Hub) -> None:
+    request = (
+        f"GET /api/v1/query HTTP/1.1\r\nHost: {hub.address}:{hub.port}\r\nAuthorization: Bearer {hub.token}\r\n\r\n"
+    )
+    for patience_s in (0.0, 0.05, 0.2):
+        with socket.create_connection((hub.address, hub.port)) as gone:
+            gone.sendall(request.encode())
+            time.sleep(patience_s)
+    assert len(query(hub, kfl="http")) > 10
