@@ -30,7 +30,8 @@ import pathlib, sys, time
 import kubeshark.hosts, kubeshark.core_capture.files, kubeshark.core_capture.store, kubeshark.pipeline
 from kubeshark.core_capture import load_core
 from kubeshark.pipeline import Pipeline, Plugins
-load_core(); plugins = Plugins()
+from kubeshark.cli._memory import keep_freed_memory
+keep_freed_memory(); load_core(); plugins = Plugins()  # as the command does
 with Pipeline.open(sys.argv[4], create=False, plugins=plugins) as pipeline:  # loads what is loaded late
     pipeline.export(sys.argv[2], sys.argv[3])
 pathlib.Path(sys.argv[3]).unlink()

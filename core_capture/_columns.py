@@ -295,6 +295,6 @@ class Core(Protocol):
         """Reassemble these flows, in the given order. Memory is bounded: see the limits in each implementation."""
         ...
 
-    def gather(self, data: Buffer, offsets: NDArray[Any], order: NDArray[Any]) -> bytearray:
+    def gather(self, data: Buffer, offsets: NDArray[Any], order: NDArray[Any]) -> bytearray | memoryview:
         """Return the records at offsets[order[0]], offsets[order[1]], … one behind the other."""
         ...

@@ -31,8 +31,8 @@ DEFAULT_LIMIT = 1_000
 MAX_LIMIT = 100_000
 
 
-def create_app(pipeline: Pipeline, *, token: str, hosts: frozenset[str]) -> Gate:
-    """Return the ASGI application; `hosts` are the Host headers it answers to, e.g. {"127.0.0.1:8899"}."""
+def create_app(pipeline: Pipeline, *, token: str, hosts: frozenset[str] | None) -> Gate:
+    """Return the ASGI application; `hosts` are the Host headers it answers to, e.g. {"127.0.0.1:8899"}; None: any."""
     app = FastAPI(title="kubeshark", version="1", docs_url=None, redoc_url=None, openapi_url="/api/v1/openapi.json")
     busy = threading.Lock()
 

@@ -41,10 +41,10 @@ def new_token() -> str:
 class Gate:
     """ASGI middleware around the whole application: nothing behind it sees an unauthenticated request."""
 
-    def __init__(self, app: ASGIApp, *, token: str, hosts: frozenset[str]) -> None:
+    def __init__(self, app: ASGIApp, *, token: str, hosts: frozenset[str] | None) -> None:
         self.app = app
         self._token = token
-        self._hosts = hosts  # accepted Host headers, port included
+        self._hosts = hosts  # accepted Host headers, port included; None: any (every address of this machine is served)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":  # the server's own
@@ -66,7 +66,7 @@ class Gate:
     def _refusal(self, scope: Scope) -> ASGIApp | None:
         headers = Headers(scope=scope)
         host = headers.get("host", "")
-        if host not in self._hosts:
+        if self._hosts is not None and host not in self._hosts:
             return PlainTextResponse("this Host is not served here\n", 421)
         origin = headers.get("origin")
         if scope["method"] not in SAFE_METHODS and origin is not None and origin != f"http://{host}":

@@ -15,6 +15,8 @@ from kubeshark.pipeline import Pipeline
 
 __all__ = ["serve"]
 
+WILDCARDS = ("0.0.0.0", "::", "")  # noqa: S104 - recognised, not bound by default
+
 
 def serve(pipeline: Pipeline, *, host: str, port: int, insecure: bool, announce: Callable[[str], None]) -> None:
     """Serve a pipeline; `announce` gets the URL with the token once the port is open.
@@ -36,8 +38,9 @@ def serve(pipeline: Pipeline, *, host: str, port: int, insecure: bool, announce:
     bound_port = listener.getsockname()[1]
     shown = f"[{host}]" if ":" in host else host
     names = {shown, "localhost"} if _is_loopback(host) else {shown, socket.gethostname()}
+    hosts = None if host in WILDCARDS else frozenset(f"{name}:{bound_port}" for name in names)
     token = new_token()
-    app = create_app(pipeline, token=token, hosts=frozenset(f"{name}:{bound_port}" for name in names))
+    app = create_app(pipeline, token=token, hosts=hosts)
     config = uvicorn.Config(
         app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=2
     )

@@ -6,22 +6,15 @@ import hashlib
 import os
 import sys
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from ipaddress import ip_network
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Literal, Self
 
-import numpy as np
-from numpy.typing import NDArray
-
 from kubeshark.core_capture import (
-    NO_FLOW,
     And,
-    Carrier,
     InNetwork,
     PortBetween,
     Predicate,
@@ -46,6 +39,7 @@ from kubeshark.errors import InputError, KubesharkError, StoreError, UsageError
 from kubeshark.pipeline._choose import either_way
 from kubeshark.pipeline._dissect import Dissector
 from kubeshark.pipeline._entry import Entry, EntryId
+from kubeshark.pipeline._exports import Chosen, Counting, Matching, open_output
 from kubeshark.pipeline._facts import Origin
 from kubeshark.pipeline._filter import EntryFilter
 from kubeshark.pipeline._plugins import Plugins
@@ -243,13 +237,13 @@ class Pipeline:
         problems: list[str] = []
         if entry_filter.is_exact and kfl.strip():
             segments = self.store.segments(entry_filter.predicate)
-            select = _Matching(entry_filter.predicate)
+            select = Matching(entry_filter.predicate)
         elif kfl.strip():
             query = self._query(entry_filter, entry_filter.predicate, since_ns, until_ns, None, None)
-            select = _Chosen(query)
+            select = Chosen(query)
             problems += map(str, query.problems)
-        with _output(out) as stream:
-            counted = _Counting(stream)
+        with open_output(out) as stream:
+            counted = Counting(stream)
             done = export(
                 self.store,
                 counted,  # type: ignore[arg-type]
@@ -343,44 +337,6 @@ class Pipeline:
         return StoreQuery(entry_filter, self.plugins, query, readers, problems)
 
 
-class _Matching:
-    """Selects the flows that a predicate lets through, and those that run inside them."""
-
-    def __init__(self, predicate: Predicate) -> None:
-        self._predicate = predicate
-
-    def __call__(self, segment: SegmentReader) -> NDArray[np.bool_]:
-        return _with_carried(segment.match(self._predicate), segment)
-
-
-class _Chosen:
-    """Selects the flows of a query's entries, whole connections, and those that run inside them."""
-
-    def __init__(self, entries: Iterable[Entry]) -> None:
-        self._rows: defaultdict[str, set[int]] = defaultdict(set)
-        for entry in entries:
-            for segment, row in entry.facts.parts:
-                self._rows[segment.name].add(row)
-
-    def __call__(self, segment: SegmentReader) -> NDArray[np.bool_]:
-        chosen = np.isin(np.arange(len(segment.flows)), list(self._rows.get(segment.name, ())))
-        return _with_carried(chosen, segment)
-
-
-def _with_carried(chosen: NDArray[np.bool_], segment: SegmentReader) -> NDArray[np.bool_]:
-    """Add the flows inside chosen tunnels: a tunnel's outer flow has no packets of its own."""
-    if not (chosen & segment.match(Carrier())).any():
-        return chosen
-    carrier = segment.flows["carrier"]
-    inside = carrier != NO_FLOW
-    while True:  # once for each level of tunnels
-        added = chosen.copy()
-        added[inside] |= chosen[carrier[inside]]
-        if (added == chosen).all():
-            return chosen
-        chosen = added
-
-
 def _ensure_identity(store: Path) -> None:
     """Make the identity if there is none, and say so."""
     path = identity_path()
@@ -413,36 +369,3 @@ def _same_flow(row: Any, *, any_client_port: bool) -> Predicate:
         if side == "dst" or not any_client_port:
             terms.append(PortBetween(side, endpoint.port, endpoint.port))  # type: ignore[arg-type]
     return And(tuple(terms))
-
-
-@contextmanager
-def _output(out: str | Path | BinaryIO) -> Iterator[BinaryIO]:
-    """Open where to write; a file appears under its name only when it is whole."""
-    with ExitStack() as stack:
-        if not isinstance(out, str | Path):
-            yield out
-        elif str(out) == STDIN:
-            yield sys.stdout.buffer
-            sys.stdout.buffer.flush()
-        else:
-            target = Path(out)
-            unfinished = target.with_name(f".{target.name}.part")
-            stack.callback(unfinished.unlink, missing_ok=True)
-            with unfinished.open("wb") as file:
-                yield file
-            unfinished.replace(target)
-
-
-class _Counting:
-    """A binary stream that counts what is written through it."""
-
-    def __init__(self, raw: BinaryIO) -> None:
-        self._raw = raw
-        self.written = 0
-
-    def write(self, data: bytes) -> int:
-        self.written += len(data)
-        return self._raw.write(data)
-
-    def flush(self) -> None:
-        self._raw.flush()

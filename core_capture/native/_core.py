@@ -122,7 +122,7 @@ class NativeCore:
         del records[end[0] :]
         return records, int(end[0]), int(count[0])
 
-    def gather(self, data: Buffer, offsets: NDArray[Any], order: NDArray[Any]) -> bytearray:
+    def gather(self, data: Buffer, offsets: NDArray[Any], order: NDArray[Any]) -> memoryview:
         """Return the records at offsets[order[0]], offsets[order[1]], … one behind the other.
 
         Raises IndexError if an order or offset does not name a whole record.
@@ -136,10 +136,10 @@ class NativeCore:
             *(ffi.from_buffer("uint64_t[]", order), len(order)),
         )
         _check(lib.kc_gather_size(*arguments, size))
-        out = bytearray(size[0])
+        out = np.empty(size[0], dtype=np.uint8)  # not zeroed, and of large pages: see SegmentReader.select
         with ffi.from_buffer("uint8_t[]", out, require_writable=True) as target:
             _check(lib.kc_gather(*arguments, target, len(out)))
-        return out
+        return out.data
 
 
 def _take_streams(streams: Any, source: Any, wanted: NDArray[Any]) -> list[FlowStreams]:

@@ -289,7 +289,7 @@ def _join_metadata(parts: list[Extras], link_type: int | None) -> SourceMetadata
     )
 
 
-def _times(data: bytes | bytearray, offsets: NDArray[Any]) -> NDArray[Any]:
+def _times(data: bytes | bytearray | memoryview, offsets: NDArray[Any]) -> NDArray[Any]:
     """Return i8 nanoseconds of each record."""
     if not len(offsets):
         return np.empty(0, dtype=np.int64)

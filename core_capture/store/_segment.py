@@ -141,7 +141,7 @@ def _cluster(decoded: Decoded) -> _Layout:
 
 
 def _write_blocks(
-    out: AgeWriter, link_type: int, layout: _Layout, gather: Callable[[NDArray[Any]], bytearray]
+    out: AgeWriter, link_type: int, layout: _Layout, gather: Callable[[NDArray[Any]], bytearray | memoryview]
 ) -> Blocks:
     """Write the header's frame, a frame per block and the seek table."""
     compress = zstandard.ZstdCompressor(level=1).compress

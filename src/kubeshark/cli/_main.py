@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
+from kubeshark.cli._output import complain
 from kubeshark.cli._store_option import join_times
 from kubeshark.errors import KubesharkError
 
@@ -70,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KubesharkError as error:
         if args.debug:
             raise
-        print(f"kubeshark: {' '.join(str(error).splitlines())}", file=sys.stderr)
+        complain(error)
         return error.exit_code
     except BrokenPipeError:  # `| head` has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -79,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.debug:
             raise
         where = f"{error.filename}: " if error.filename else ""
-        print(f"kubeshark: {where}{error.strerror or error}", file=sys.stderr)
+        complain(f"{where}{error.strerror or error}")
         return 1
     except KeyboardInterrupt:
         print("kubeshark: stopped", file=sys.stderr)

@@ -15,7 +15,7 @@ from kubeshark.errors import UsageError
 if TYPE_CHECKING:
     from kubeshark.pipeline import Entry
 
-__all__ = ["add_output_options", "parse_fields", "print_entries", "printable"]
+__all__ = ["add_output_options", "complain", "parse_fields", "print_entries", "printable"]
 
 COLUMNS = (("TIME", 12), ("PROTO", 8), ("METHOD", 10), ("STATUS", 6), ("SOURCE", 21), ("DESTINATION", 21), ("MS", 8))
 
@@ -110,6 +110,11 @@ def _print_rows(entries: Iterable[Entry]) -> None:
 def _end(endpoint: Any) -> str:
     ip = f"[{endpoint.ip}]" if ":" in endpoint.ip else endpoint.ip
     return f"{ip}:{endpoint.port}"
+
+
+def complain(problem: object) -> None:
+    """Say on standard error, in one line, what was not done: names and texts in it may come from outside."""
+    print(f"kubeshark: {printable(' '.join(str(problem).splitlines()))}", file=sys.stderr)
 
 
 def printable(text: str) -> str:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import Any
 
-from kubeshark.cli._output import add_output_options, parse_fields, print_entries
+from kubeshark.cli._memory import keep_freed_memory
+from kubeshark.cli._output import add_output_options, complain, parse_fields, print_entries
 
 __all__ = ["add_parser"]
 
@@ -34,9 +34,10 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
 def run(args: argparse.Namespace) -> int:
     from kubeshark.pipeline import FileDissection
 
+    keep_freed_memory()
     with FileDissection(args.files, args.filter, limit=args.limit) as dissection:
         fields = parse_fields(args.fields, dissection.variables)
         print_entries(dissection, args, fields, with_file=len(args.files) > 1)
         for line in dissection.report():
-            print(f"kubeshark: {line}", file=sys.stderr)
+            complain(line)
         return dissection.exit_code

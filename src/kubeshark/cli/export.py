@@ -7,6 +7,8 @@ import sys
 import time
 from typing import Any
 
+from kubeshark.cli._memory import keep_freed_memory
+from kubeshark.cli._output import complain
 from kubeshark.cli._store_option import add_store_option, add_time_options, store_path
 
 __all__ = ["add_parser"]
@@ -37,6 +39,7 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
 def run(args: argparse.Namespace) -> int:
     from kubeshark.pipeline import Pipeline, parse_time
 
+    keep_freed_memory()
     now_ns = time.time_ns()
     with Pipeline.open(store_path(args), create=False) as pipeline:
         result = pipeline.export(
@@ -47,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
             until_ns=parse_time(args.until, now_ns) if args.until else None,
         )
     for problem in result.problems:
-        print(f"kubeshark: {problem}", file=sys.stderr)
+        complain(problem)
     if args.out != "-":
         print(f"exported {result.packets:,} packets, {result.bytes:,} bytes to {args.out}", file=sys.stderr)
     return 3 if result.problems else 0

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from typing import Any
 
+from kubeshark.cli._memory import keep_freed_memory
+from kubeshark.cli._output import complain
 from kubeshark.cli._progress import Progress
 from kubeshark.cli._store_option import add_store_option, store_path
 
@@ -42,6 +43,7 @@ def run(args: argparse.Namespace) -> int:
     from kubeshark.errors import InputError
     from kubeshark.pipeline import Pipeline
 
+    keep_freed_memory()
     totals = dict.fromkeys(("packets", "bytes", "flows", "segments", "skipped"), 0)
     problems: list[str] = []
     readable = 0
@@ -57,11 +59,11 @@ def run(args: argparse.Namespace) -> int:
             readable += 1
             problems += [f"{file}: {problem}" for problem in result.problems]
             if result.already_there:
-                print(f"kubeshark: {file} is already in the store: {result.skipped:,} packets", file=sys.stderr)
+                complain(f"{file} is already in the store: {result.skipped:,} packets")
             for key in totals:
                 totals[key] += getattr(result, key)
     for problem in problems:
-        print(f"kubeshark: {problem}", file=sys.stderr)
+        complain(problem)
     if args.output == "json":
         print(json.dumps(totals))
     else:

@@ -7,7 +7,8 @@ import sys
 import time
 from typing import Any
 
-from kubeshark.cli._output import add_output_options, parse_fields, print_entries
+from kubeshark.cli._memory import keep_freed_memory
+from kubeshark.cli._output import add_output_options, complain, parse_fields, print_entries
 from kubeshark.cli._progress import Progress
 from kubeshark.cli._store_option import add_store_option, add_time_options, store_path
 
@@ -40,6 +41,7 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
 def run(args: argparse.Namespace) -> int:
     from kubeshark.pipeline import Pipeline, parse_time
 
+    keep_freed_memory()
     now_ns = time.time_ns()
     with Pipeline.open(store_path(args), create=False) as pipeline, Progress("query", " segments") as progress:
         query = pipeline.query(
@@ -55,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
             for line in query.explain():
                 print(line, file=sys.stderr)
         for notice in query.notices:
-            print(f"kubeshark: {notice}", file=sys.stderr)
+            complain(notice)
         for problem in query.problems:
-            print(f"kubeshark: {problem}", file=sys.stderr)
+            complain(problem)
         return 3 if query.problems else 0

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from typing import Any
 
-from kubeshark.cli._output import printable
+from kubeshark.cli._output import complain, printable
 from kubeshark.cli._store_option import add_store_option, store_path
 
 __all__ = ["add_parser"]
@@ -59,7 +58,7 @@ def run_verify(args: argparse.Namespace) -> int:
         print(json.dumps({"segments": report.segments, "bytes": report.bytes, "findings": findings}))
     else:
         for finding in report.findings:
-            print(f"kubeshark: {finding}", file=sys.stderr)
+            complain(finding)
         sound = "every chunk is authentic" if report.is_sound else "NOT SOUND"
         print(f"{report.segments} segments, {report.bytes:,} bytes: {sound}")
     return 0 if report.is_sound else 1
