@@ -39,7 +39,7 @@ def seeds(pcap, pcapng) -> list[bytes]:
         file.block(5, file.pack("III", 0, 1, 2) + file.ended((4, bytes(8))))
         file.block(10, file.pack("II", 0x544C534B, 4) + b"keys")
         found.append(file.data + file.data)
-    found += [gzip.compress(found[0]), zstandard.compress(found[-1])]
+    found += [gzip.compress(found[0], mtime=0), zstandard.compress(found[-1])]
     return found
 
 
