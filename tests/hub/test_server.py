@@ -66,7 +66,7 @@ def test_this_machine_is_served(pipeline: Pipeline, ran: list[Any], host: str) -
 def test_insecure_is_the_callers_choice(pipeline: Pipeline, ran: list[Any]) -> None:
     assert start(pipeline, "0.0.0.0", insecure=True).startswith("http://0.0.0.0:")
     ((gate, _),) = ran
-    assert not any(name.startswith("localhost") for name in gate._hosts)
+    assert gate._hosts is None  # every address of this machine is served, by whatever name; the token remains
 
 
 def test_each_run_has_a_token_of_its_own(pipeline: Pipeline, ran: list[Any]) -> None:
