@@ -1,5 +1,6 @@
 """Everything a plugin author may import."""
 
+from kubeshark.extension_api._handover import CarvedSide, Handover, carved, rest_of
 from kubeshark.extension_api._hookspecs import (
     HOOKS,
     PROBE_BYTES,
@@ -46,6 +47,7 @@ __all__ = [
     "HOOKS",
     "PROBE_BYTES",
     "SERVER",
+    "CarvedSide",
     "Classifier",
     "Configure",
     "Datagram",
@@ -56,6 +58,7 @@ __all__ = [
     "Filter",
     "FilterSpec",
     "Filters",
+    "Handover",
     "Hook",
     "Job",
     "Message",
@@ -78,5 +81,7 @@ __all__ = [
     "VariableType",
     "Verdict",
     "build_manager",
+    "carved",
     "hookimpl",
+    "rest_of",
 ]

@@ -111,13 +111,14 @@ class Probe(Hook):
 class Dissect(Hook):
     """Turn streams into messages, one list a stream, each in order of first byte per direction.
 
-    Bytes that make no sense spoil one message, never its neighbours: resynchronise, set Message.error, go on.
+    Bytes that make no sense spoil one message, never its neighbours: resynchronise, set Message.error, go on. Python
+    plugins may put a `Handover` among the messages of a stream: it passes bytes on to another protocol.
     """
 
     name: ClassVar[str] = "dissect"
     number: ClassVar[int] = 4
     stage: ClassVar[str] = "dissect"
-    returns: ClassVar[str] = "Sequence[Sequence[Message]]"
+    returns: ClassVar[str] = "Sequence[Sequence[Message | Handover]]"
     protocol: ProtocolSpec
     streams: Sequence[Stream]
 

@@ -76,6 +76,10 @@ class StreamSide(Protocol):
         """The capture began inside this connection: data[0] need not begin a message."""
         ...
 
+    def packet_at(self, offset: int) -> int:
+        """Ordinal, in capture order, of the packet that first carried the byte at `offset`."""
+        ...
+
     def time_at(self, offset: int) -> int:
         """Nanoseconds of the packet that first carried the byte at `offset`."""
         ...
@@ -132,6 +136,7 @@ class Message:
     one_way: bool = False  # a request that has no answer by design
     final: bool = True  # False: an interim response (HTTP 1xx) that does not end its request
     error: str = ""  # what is wrong with it: "gap: …", "truncated: …"
+    protocol: str = ""  # flag of another protocol of the same plugin, whose message this is
     detail: Callable[[], tuple[Mapping[str, Value], Mapping[str, Any]]] | None = None
 
 
@@ -155,6 +160,7 @@ class ProtocolSpec:
     long_name: str
     version: str = ""
     macro: str = ""  # the KFL flag; default: name
+    also: tuple[str, ...] = ()  # further flags that are true for its entries: `http` for HTTP/2 and gRPC
     ports: tuple[int, ...] = ()
     layer4: str = "tcp"
     priority: int = 100  # order of attempts, 0 first
@@ -162,12 +168,18 @@ class ProtocolSpec:
     foreground: str = "#ffffff"
     reference: str = ""
     matcher: Literal["fifo", "key", "none"] = "fifo"
+    hands_over: bool = False  # its streams may go on in another protocol (`Handover`)
     classifiers: tuple[Classifier, ...] = ()
     variables: Mapping[str, VariableType] = field(default_factory=dict)
 
     @property
     def flag(self) -> str:
         return self.macro or self.name
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """Every flag that is true for its entries."""
+        return (self.flag, *self.also)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """The dissect stage: decoded flows in, entries out.
 
-1. reassemble (core)  2. claim: classifiers, then probes, by the protocols' priority  3. dissect, one call a protocol
+1. reassemble (core)  2. claim (_claim)  3. dissect, one call a protocol, and again for what was handed over
 4. raw entries for what nobody took  5. pair  6. number  7. the connection's own entry
 
 Nothing is kept between calls, so the same packets give the same entries, in a query and in `show`.
@@ -10,18 +10,20 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from kubeshark.core_capture import Core
 from kubeshark.errors import PluginError
-from kubeshark.extension_api import PROBE_BYTES, Classifier, Message, ProtocolSpec, Verdict
+from kubeshark.extension_api import Handover, Message, ProtocolSpec
+from kubeshark.pipeline._claim import Claims, has_payload
 from kubeshark.pipeline._entry import Entry, EntryError, EntryId
 from kubeshark.pipeline._facts import Origin, StreamFacts
 from kubeshark.pipeline._matcher import Exchange, Timed, pair
 from kubeshark.pipeline._plugins import Binding, Plugins
 from kubeshark.pipeline._segments import FlowPart, Selection
-from kubeshark.pipeline._streams import FlowStream
+from kubeshark.pipeline._streams import FlowStream, InnerStream
 from kubeshark.pipeline.dissectors import CONN, conn_message
 
 __all__ = ["Dissector", "connection_entry"]
@@ -33,6 +35,22 @@ ANSWER_TIMEOUT_NS = 10_000_000_000
 SHOWN_FIELDS = 4
 """Fields of a message in doubt that its error tells."""
 
+MAX_DEPTH = 6
+"""Protocols inside each other: SMTP, TLS, … A proxy's CONNECT with TLS, HTTP/2 and WebSocket inside makes five."""
+
+
+Wants = Callable[[ProtocolSpec], bool]
+
+
+@dataclass(slots=True)
+class _Layer:
+    """A stream as one protocol reads it: the flow itself, or what was handed over from it."""
+
+    root: int  # which flow
+    stream: FlowStream
+    forced: str = ""  # flag of the protocol that must read it
+    found: list[tuple[Binding, list[Message]]] = field(default_factory=list)
+
 
 @dataclass(slots=True)
 class Dissector:
@@ -42,92 +60,119 @@ class Dissector:
     plugins: Plugins
     problems: list[PluginError]
     origin: Origin
+    decrypt: Callable[[FlowStream], Handover | None] | None = None
 
-    def entries(self, selection: Selection, *, with_conn: bool) -> list[Entry]:
-        """Return all entries of the selected flows, by flow, then in order of capture."""
+    def entries(self, selection: Selection, *, with_conn: bool, wants: Wants | None = None) -> list[Entry]:
+        """Return the entries of the selected flows, by flow, then in order of capture.
+
+        `wants` says whether messages of a protocol can be among the answers: streams of others may be left out.
+        """
         streams = [
             FlowStream(selection.decoded, streams, selection.decoded.flows[streams.flow])
             for streams in self.core.assemble(selection.decoded, selection.flows)
         ]
-        claims = self._claim(streams)
-        found = self._dissect(streams, claims)
+        layers: list[list[_Layer]] = [[] for _ in streams]
+        for layer in self._layers(streams, None if with_conn else wants):
+            layers[layer.root].append(layer)
         entries: list[Entry] = []
         for at, stream in enumerate(streams):
             parts = selection.parts[at]
-            facts = StreamFacts(stream.row, stream, tuple(part for _, part in parts), self.origin)
+            segments = tuple(part for _, part in parts)
             number = Numbering(parts, stream)
-            detected = []
-            for binding, messages in found[at]:
-                detected.append(binding.protocol.abbr)
-                plugin = "" if binding.is_builtin else binding.plugin
-                timed = [_timed(stream, message) for message in messages]
-                for exchange in pair(timed, binding.protocol.matcher):
-                    _doubt(exchange, stream)
-                    error = _error(exchange, facts, binding.protocol)
-                    identity = number.next(exchange.first.order)
-                    entries.append(Entry(identity, binding.protocol, exchange, facts, error, plugin))
-            if with_conn and (connection := connection_entry(facts, detected)):
-                entries.append(connection)
+            detected: list[str] = []
+            for layer in layers[at]:
+                facts = StreamFacts(stream.row, layer.stream, segments, self.origin)
+                for binding, messages in layer.found:
+                    detected.append(binding.protocol.abbr)
+                    entries += self._paired(binding, messages, facts, layer.stream, number)
+            if with_conn:
+                facts = StreamFacts(stream.row, stream, segments, self.origin)
+                connection = connection_entry(facts, list(dict.fromkeys(detected)))
+                entries += [connection] if connection else []
         return entries
 
-    def _claim(self, streams: Sequence[FlowStream]) -> list[Binding | None]:
-        """Return for each stream the protocol that takes it."""
-        claims: list[Binding | None] = [None] * len(streams)
-        open_streams = [at for at, stream in enumerate(streams) if _has_payload(stream)]
-        heads = {at: _heads(streams[at]) for at in open_streams}
-        for by_content in (False, True):  # declared classifiers of all protocols come before anybody's probe
-            for binding in self.plugins.bindings:
-                protocol = binding.protocol
-                if by_content:
-                    candidates = (
-                        [at for at in open_streams if _may_carry(protocol, streams[at])] if binding.probe else []
-                    )
-                else:
-                    candidates = [at for at in open_streams if _classified(protocol, streams[at], heads[at])]
-                if not candidates:
-                    continue
-                taken = set(self._probe(binding, streams, candidates))
-                for at in taken:
-                    claims[at] = binding
-                open_streams = [at for at in open_streams if at not in taken]
-        return claims
+    def _paired(
+        self, binding: Binding, messages: Sequence[Message], facts: StreamFacts, stream: FlowStream, number: Numbering
+    ) -> Iterable[Entry]:
+        plugin = "" if binding.is_builtin else binding.plugin
+        timed = [_timed(stream, message) for message in messages]
+        for exchange in pair(timed, binding.protocol.matcher):
+            protocol = self.plugins.protocol_of(binding, exchange.first.message)
+            _doubt(exchange, stream)
+            error = _error(exchange, facts, protocol)
+            yield Entry(number.next(exchange.first.order), protocol, exchange, facts, error, plugin)
 
-    def _probe(self, binding: Binding, streams: Sequence[FlowStream], candidates: list[int]) -> Iterator[int]:
-        if binding.probe is None:
-            yield from candidates
-            return
-        try:
-            verdicts = binding.probe(protocol=binding.protocol, streams=[streams[at] for at in candidates])
-        except PluginError as error:
-            self.problems.append(error)
-            return
-        yield from (at for at, verdict in zip(candidates, verdicts, strict=True) if verdict is Verdict.MINE)
+    def _layers(self, streams: Sequence[FlowStream], wants: Wants | None) -> Iterable[_Layer]:
+        """Yield every stream, those handed over behind those that they came from."""
+        claims = Claims(self.plugins.bindings, self.problems)
+        level = [_Layer(at, stream) for at, stream in enumerate(streams)]
+        for depth in range(MAX_DEPTH):
+            bindings = claims.claim([layer.stream for layer in level], [layer.forced for layer in level])
+            below = self._dissect(level, bindings, None if depth else wants)  # ids count what was handed over, too
+            yield from level
+            if not below:
+                return
+            level = below
 
-    def _dissect(
-        self, streams: Sequence[FlowStream], claims: Sequence[Binding | None]
-    ) -> list[list[tuple[Binding, Sequence[Message]]]]:
-        """Return per stream what each protocol found in it; raw messages where nothing was found."""
-        found: list[list[tuple[Binding, Sequence[Message]]]] = [[] for _ in streams]
+    def _dissect(self, level: Sequence[_Layer], claims: Sequence[Binding | None], wants: Wants | None) -> list[_Layer]:
+        """Fill in what each protocol finds, raw messages where nothing was found; return what was handed over."""
+        below: list[_Layer] = []
+        is_done = [False] * len(level)  # handed over, or taken by a protocol that nobody asked for
         by_binding: defaultdict[int, list[int]] = defaultdict(list)
         for at, binding in enumerate(claims):
             if binding is not None:
                 by_binding[id(binding)].append(at)
         for binding in self.plugins.bindings:
-            mine = by_binding.get(id(binding))
-            if not mine:
+            mine = by_binding.get(id(binding), [])
+            if mine and not self._is_wanted(binding, wants):
+                for at in mine:
+                    is_done[at] = True
                 continue
-            try:
-                results = binding.dissect(protocol=binding.protocol, streams=[streams[at] for at in mine])
-            except PluginError as error:
-                self.problems.append(error)
-                continue
-            for at, messages in zip(mine, results, strict=True):
-                if messages:
-                    found[at].append((binding, messages))
-        for at, stream in enumerate(streams):
-            if not found[at] and _has_payload(stream) and (raw := self.plugins.fallbacks.get(stream.transport)):
-                found[at].append((raw, raw.dissect(protocol=raw.protocol, streams=[stream])[0]))
-        return found
+            for at, result in zip(mine, self._ask(binding, [level[at].stream for at in mine]), strict=True):
+                handovers = self._take(level[at], binding, result)
+                is_done[at] = bool(handovers)
+                below += [_Layer(level[at].root, InnerStream(level[at].stream, to), to.protocol) for to in handovers]
+        for at, layer in enumerate(level):
+            raw = self.plugins.fallbacks.get(layer.stream.transport)
+            if raw and not layer.found and not is_done[at] and has_payload(layer.stream) and _wants(raw, wants):
+                layer.found.append((raw, list(self._ask(raw, [layer.stream])[0])))
+        return below
+
+    def _ask(self, binding: Binding, streams: list[FlowStream]) -> Sequence[Sequence[Any]]:
+        """Return one list of messages and handovers a stream; empty ones where the plugin failed."""
+        if not streams:
+            return ()
+        try:
+            results: Sequence[Sequence[Any]] = binding.dissect(protocol=binding.protocol, streams=streams)
+        except PluginError as error:
+            self.problems.append(error)
+            return [()] * len(streams)
+        return results
+
+    def _take(self, layer: _Layer, binding: Binding, result: Iterable[Message | Handover]) -> list[Handover]:
+        """Keep the messages of a result, return what it hands over."""
+        messages: list[Message] = []
+        handovers: list[Handover] = []
+        for item in result:
+            if isinstance(item, Handover):
+                handovers.append(item)
+            else:
+                messages.append(item)
+        if messages:
+            layer.found.append((binding, messages))
+        if binding.protocol.name == "tls" and self.decrypt and (opened := self.decrypt(layer.stream)):
+            handovers.append(opened)
+        return handovers
+
+    def _is_wanted(self, binding: Binding, wants: Wants | None) -> bool:
+        """Say whether a stream of this protocol can give entries that are asked for."""
+        if wants is None or binding.protocol.hands_over:
+            return True
+        return any(wants(protocol) for protocol in self.plugins.protocols_with(binding))
+
+
+def _wants(binding: Binding, wants: Wants | None) -> bool:
+    return wants is None or wants(binding.protocol)
 
 
 class Numbering:
@@ -156,44 +201,6 @@ def connection_entry(facts: StreamFacts, detected: Sequence[str]) -> Entry | Non
     event = Timed(message, 0, int(facts.row["first_ns"]), int(facts.row["last_ns"]))
     segment, row = facts.parts[0]
     return Entry(EntryId(segment.name, row, "conn"), CONN[facts.transport], Exchange(event=event), facts)
-
-
-def _has_payload(stream: FlowStream) -> bool:
-    if stream.sides:
-        return any(len(side.data) for side in stream.sides)
-    return bool(stream.datagrams)
-
-
-def _heads(stream: FlowStream) -> tuple[bytes, bytes]:
-    """First bytes of (client, server)."""
-    if stream.sides:
-        client, server = (bytes(side.data[:PROBE_BYTES]) for side in stream.sides)
-        return client, server
-    heads = [b"", b""]
-    for datagram in stream.datagrams:
-        heads[datagram.direction] = heads[datagram.direction] or bytes(datagram.data[:PROBE_BYTES])
-        if all(heads):
-            break
-    return heads[0], heads[1]
-
-
-def _may_carry(protocol: ProtocolSpec, stream: FlowStream) -> bool:
-    return stream.transport == protocol.layer4 or any(c.transport == stream.transport for c in protocol.classifiers)
-
-
-def _classified(protocol: ProtocolSpec, stream: FlowStream, heads: tuple[bytes, bytes]) -> bool:
-    return any(_matches(classifier, stream, heads) for classifier in protocol.classifiers)
-
-
-def _matches(classifier: Classifier, stream: FlowStream, heads: tuple[bytes, bytes]) -> bool:
-    if classifier.transport != stream.transport:
-        return False
-    if classifier.ports and stream.server.port not in classifier.ports and stream.client.port not in classifier.ports:
-        return False
-    if not classifier.prefix:
-        return bool(classifier.ports)
-    sides = {"client": heads[:1], "server": heads[1:], "any": heads}[classifier.side]
-    return any(head[classifier.offset :].startswith(classifier.prefix) for head in sides)
 
 
 def _timed(stream: FlowStream, message: Message) -> Timed:

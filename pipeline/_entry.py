@@ -255,7 +255,8 @@ class EntryVariables(dict[str, Any]):
             if timed and timed.is_whole:
                 self.update(timed.message.fields)
         protocol = entry.protocol
-        self[protocol.flag] = True
+        for flag in protocol.flags:
+            self[flag] = True
         self["protocol"] = "".join(filter(str.isalnum, protocol.abbr)).upper()
         self["timestamp"] = exchange.first.start_ns
         facts = entry.facts

@@ -11,11 +11,15 @@ from typing import Any
 
 from kubeshark.core_capture import Predicate
 from kubeshark.errors import PluginError
+from kubeshark.extension_api import ProtocolSpec
 from kubeshark.pipeline._entry import Entry
 from kubeshark.pipeline._plugins import Plugins
 from kubeshark.pipeline.kfl import FilterCall, Variable, compile_filter
 
 __all__ = ["EntryFilter"]
+
+FLOW_FLAGS = frozenset(f"{prefix}{kind}" for kind in ("conn", "flow") for prefix in ("", "tcp_", "udp_"))
+"""Never true for a message."""
 
 
 class EntryFilter:
@@ -37,6 +41,16 @@ class EntryFilter:
         self.wants_flow: bool = self._compiled.wants_flow
         self.notices: Sequence[str] = self._compiled.notices
         self.failures: list[PluginError] = []
+        self._flags = plugins.message_flags() | FLOW_FLAGS
+        self._wanted: dict[str, bool] = {}
+
+    def wants(self, protocol: ProtocolSpec) -> bool:
+        """Say whether messages of a protocol can match."""
+        flag = protocol.flag
+        if flag not in self._wanted:
+            own = {*protocol.flags, *protocol.variables}
+            self._wanted[flag] = self._compiled.may_match(own, self._flags)
+        return self._wanted[flag]
 
     def select(self, entries: Iterable[Entry]) -> list[Entry]:
         """Return the entries that match, in the same order."""

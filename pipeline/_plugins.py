@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 import pluggy
 
 from kubeshark.errors import PluginError, PluginRejected, UsageError
-from kubeshark.extension_api import HOOKS, FilterSpec, ProtocolSpec, VariableType, build_manager
+from kubeshark.extension_api import HOOKS, FilterSpec, Message, ProtocolSpec, VariableType, build_manager
 from kubeshark.pipeline._display import Display
 from kubeshark.pipeline._installed import foreign_plugins
 from kubeshark.pipeline.dissectors import BUILTINS as DISSECTORS
@@ -97,6 +97,9 @@ class Plugins:
                 if plugin in dissect
             ]
         self.bindings: list[Binding] = sorted(bindings, key=lambda binding: binding.protocol.priority)
+        self._siblings: dict[str, list[ProtocolSpec]] = {}
+        for binding in bindings:
+            self._siblings.setdefault(binding.plugin, []).append(binding.protocol)
         self.fallbacks = {binding.protocol.layer4: binding for binding in bindings if binding.plugin == RAW}
         call = self._functions("filter")
         self.filters: dict[str, PluginFilter] = {}
@@ -105,6 +108,17 @@ class Plugins:
                 self._add_filter(plugin, spec, call[plugin])
         latest_first = [list(self._functions(hook).values())[::-1] for hook in ("summarize", "render")]
         self.display = Display(*latest_first)
+
+    def protocols_with(self, binding: Binding) -> list[ProtocolSpec]:
+        """Return every protocol of the same plugin: its messages may be any of theirs."""
+        return self._siblings[binding.plugin]
+
+    def protocol_of(self, binding: Binding, message: Message) -> ProtocolSpec:
+        """Return the protocol of a message: its binding's, unless it names another of the same plugin."""
+        if not message.protocol:
+            return binding.protocol
+        named = (protocol for protocol in self._siblings[binding.plugin] if protocol.flag == message.protocol)
+        return next(named, binding.protocol)
 
     def _note_hooks_not_called(self) -> None:
         """A plugin that waits for a hook in vain is told so."""
@@ -132,7 +146,7 @@ class Plugins:
         """KFL's variables and those that plugins add, flags included."""
         known = VARIABLES
         for binding in self.bindings:
-            added: dict[str, VariableType] = {binding.protocol.flag: "bool"}
+            added: dict[str, VariableType] = dict.fromkeys(binding.protocol.flags, "bool")
             added.update(binding.protocol.variables)
             for name, kind in added.items():
                 try:
@@ -141,13 +155,18 @@ class Plugins:
                     self.problems.append(PluginRejected(error.message, plugin=binding.plugin))
         return known
 
+    def message_flags(self) -> frozenset[str]:
+        """Return the flags that say what protocol a message is."""
+        return frozenset(flag for binding in self.bindings for flag in binding.protocol.flags)
+
     def flag_transports(self) -> dict[str, frozenset[int]]:
         """Return protocol flag → IP protocol numbers its entries can come from."""
         numbers = {"tcp": {6}, "udp": {17}, "sctp": {132}, "icmp": {1, 58}, "ip": set(range(256))}
         result: dict[str, set[int]] = {}
         for binding in self.bindings:
             layers = {binding.protocol.layer4} | {c.transport for c in binding.protocol.classifiers}
-            result.setdefault(binding.protocol.flag, set()).update(*(numbers[layer] for layer in layers))
+            for flag in binding.protocol.flags:
+                result.setdefault(flag, set()).update(*(numbers[layer] for layer in layers))
         return {flag: frozenset(transports) for flag, transports in result.items()}
 
     def take_problems(self) -> list[PluginError]:

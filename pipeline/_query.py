@@ -125,7 +125,8 @@ class Query:
             del begins[row]
         if begins:
             selection = select(self.dissector.core, segment, begins, self.damage)
-            entries += self.dissector.entries(selection, with_conn=self.filter.wants_conn)
+            wants_conn = self.filter.wants_conn
+            entries += self.dissector.entries(selection, with_conn=wants_conn, wants=self.filter.wants)
         return entries
 
     def _in_window(self, entry: Entry) -> bool:

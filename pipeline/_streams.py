@@ -9,12 +9,13 @@ import functools
 from bisect import bisect_right
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv6Address
+from itertools import islice
 from typing import Any
 
 from kubeshark.core_capture import Decoded, Direction, FlowStreams, PacketBit
-from kubeshark.extension_api import Datagram, Endpoint
+from kubeshark.extension_api import CarvedSide, Datagram, Endpoint, Handover, StreamSide
 
-__all__ = ["TRANSPORT_NAMES", "FlowSide", "FlowStream", "endpoints"]
+__all__ = ["TRANSPORT_NAMES", "FlowSide", "FlowStream", "InnerStream", "endpoints"]
 
 TRANSPORT_NAMES = {6: "tcp", 17: "udp", 132: "sctp", 1: "icmp", 58: "icmp"}
 """IP protocol number → KFL `transport`; everything else is "ip"."""
@@ -75,6 +76,7 @@ class FlowStream:
         "client",
         "decoded",
         "flow",
+        "is_decrypted",
         "row",
         "server",
         "sides",
@@ -87,6 +89,7 @@ class FlowStream:
         self.streams = streams
         self.row = row
         self.flow = streams.flow
+        self.is_decrypted = False
         self.transport = TRANSPORT_NAMES.get(int(row["transport"]), "ip")
         self.client, self.server = endpoints(row)
         if streams.directions is None:
@@ -130,7 +133,7 @@ class FlowStream:
         chunks = sorted(
             (packet, side, start, end)
             for side, flow_side in enumerate(self.sides)
-            for packet, start, end in flow_side.arrivals()
+            for packet, start, end in _arrivals(flow_side)
         )
         runs: list[tuple[int, int, int]] = []
         for _, side, start, end in chunks:
@@ -139,3 +142,38 @@ class FlowStream:
             else:
                 runs.append((side, start, end))
         return runs
+
+
+class InnerStream(FlowStream):
+    """A stream that a dissector handed over: the same ends and packets, other bytes."""
+
+    __slots__ = ()
+
+    def __init__(self, outer: FlowStream, handover: Handover) -> None:
+        super().__init__(outer.decoded, outer.streams, outer.row)
+        self.sides = handover.sides
+        self.is_decrypted = outer.is_decrypted or handover.is_decrypted
+
+
+def _arrivals(side: StreamSide) -> list[tuple[int, int, int]]:
+    """(packet, start, end) of each chunk of a side, also of one carved out of another."""
+    if isinstance(side, FlowSide):
+        return side.arrivals()
+    if not isinstance(side, CarvedSide):
+        return [(side.packet_at(0), 0, len(side.data))]
+    outer = _arrivals(side.base)
+    ends = [end for _, _, end in outer]
+    result: list[tuple[int, int, int]] = []
+    latest = 0
+    for at, (start, origin, end) in enumerate(side.pieces):
+        stop = side.ends(at)
+        if stop - start != end - origin:  # arrived as a whole
+            latest = max(latest, side.packet_at(start))
+            result.append((latest, start, stop))
+            continue
+        for packet, low, high in islice(outer, bisect_right(ends, origin), None):
+            if low >= end:
+                break
+            latest = max(latest, packet)
+            result.append((latest, start + max(low, origin) - origin, start + min(high, end) - origin))
+    return result

@@ -6,7 +6,7 @@ only about entries that every cheaper term let through, one batch a call.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -23,6 +23,7 @@ from kubeshark.pipeline.kfl._source import Macros, Source, rewrite
 from kubeshark.pipeline.kfl._v1 import Translation, translate
 from kubeshark.pipeline.kfl._values import EvaluationError, Undecided
 from kubeshark.pipeline.kfl._variables import VARIABLES, Variables
+from kubeshark.pipeline.kfl._wanted import may_match
 
 __all__ = ["CompiledFilter", "FilterErrors", "compile_filter"]
 
@@ -99,6 +100,10 @@ class CompiledFilter:
     def wants_flow(self) -> bool:
         """Flow entries can match, and the expression names them (rule 1)."""
         return self.pushdown.wants_flow
+
+    def may_match(self, own: Set[str], flags: Set[str]) -> bool:
+        """Say whether an entry can match that sets none of `flags` but those in `own`."""
+        return may_match(self.tree, own, flags)
 
     def matches(self, row: Mapping[str, Any], answers: Mapping[FilterCall, Answer] | None = None) -> bool:
         """Decide an entry. Plugin filters without an answer count as failed."""
