@@ -25,6 +25,10 @@ PIECE = 16 << 10
 MAX_WINDOW = 8 << 20  # RFC 9659: a zstd decoder for HTTP supports 8 MB windows
 
 
+class _Damaged(ValueError):
+    """Bytes that are not what their coding promises."""
+
+
 @dataclass(frozen=True, slots=True)
 class Body:
     """A decoded body."""
@@ -49,7 +53,7 @@ def decode_body(data: bytes, codings: str) -> Body:
             return _cut(data, f"content coding {name!r} is not undone")
         try:
             data = decoder(data)
-        except (zlib.error, zstandard.ZstdError) as error:
+        except (zlib.error, zstandard.ZstdError, _Damaged) as error:
             return _cut(data, f"content coding {name!r} is damaged: {error}")
     return _cut(data)
 
@@ -113,11 +117,30 @@ def _unzstd(data: bytes) -> bytes:
     return bytes(result)
 
 
+def _unbrotli(data: bytes) -> bytes:
+    """Undo Brotli (RFC 7932); damage behind good data keeps the good data."""
+    import brotli  # noqa: PLC0415 - few bodies need it
+
+    decoder, result = brotli.Decompressor(), bytearray()
+    try:
+        for start in range(0, len(data), PIECE):
+            result += decoder.process(data[start : start + PIECE], output_buffer_limit=PIECE)
+            while not decoder.can_accept_more_data() and len(result) <= BODY_LIMIT:
+                result += decoder.process(b"", output_buffer_limit=PIECE)
+            if decoder.is_finished() or len(result) > BODY_LIMIT:
+                break
+    except brotli.error as error:
+        if not result:
+            raise _Damaged(str(error)) from error
+    return bytes(result)
+
+
 _DECODERS: dict[str, Callable[[bytes], bytes]] = {
     "identity": _same,
     "gzip": _gunzip,
     "x-gzip": _gunzip,
     "deflate": _deflate,
+    "br": _unbrotli,
     "zstd": _unzstd,
 }
 
