@@ -8,13 +8,22 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from typing import Protocol
 
 from kubeshark.errors import PluginError
 from kubeshark.extension_api import PROBE_BYTES, Classifier, Verdict
 from kubeshark.pipeline._plugins import Binding
 from kubeshark.pipeline._streams import FlowStream
 
-__all__ = ["Claims", "has_payload"]
+__all__ = ["Claimant", "Claims", "has_payload"]
+
+
+class Claimant(Protocol):
+    """A stream that looks for its protocol."""
+
+    stream: FlowStream
+    forced: str  # flag of the protocol that must take it, whatever its content; "" if that is to be found out
+    outer: tuple[str, ...]  # flags of the protocols that it was taken out of
 
 
 class Claims:
@@ -37,16 +46,17 @@ class Claims:
             for binding in bindings
         ]
 
-    def claim(self, streams: Sequence[FlowStream], forced: Sequence[str]) -> list[Binding | None]:
-        """Return for each stream the protocol that takes it; `forced[i]` is the flag of the one that must, or ""."""
-        claims = [self._by_flag.get(flag) if flag else None for flag in forced]
-        waiting = {
-            at for at, stream in enumerate(streams) if claims[at] is None and not forced[at] and has_payload(stream)
-        }
+    def claim(self, claimants: Sequence[Claimant]) -> list[Binding | None]:
+        """Return for each stream the protocol that takes it."""
+        streams = [claimant.stream for claimant in claimants]
+        claims = [self._by_flag.get(claimant.forced) if claimant.forced else None for claimant in claimants]
+        waiting = {at for at, claimant in enumerate(claimants) if not claimant.forced and has_payload(claimant.stream)}
         candidates: defaultdict[int, list[int]] = defaultdict(list)
         for at in sorted(waiting):
             for place in self._classified(streams[at]):
-                candidates[place].append(at)
+                binding = self._bindings[place]
+                if binding.probe or binding.protocol.flag not in claimants[at].outer:  # the port was theirs already
+                    candidates[place].append(at)
         for place in sorted(candidates):
             self._offer(place, candidates[place], streams, waiting, claims)
         for place, binding in enumerate(self._bindings):  # classifiers of all protocols come before anybody's probe

@@ -49,6 +49,7 @@ class _Layer:
     root: int  # which flow
     stream: FlowStream
     forced: str = ""  # flag of the protocol that must read it
+    outer: tuple[str, ...] = ()  # flags of the protocols around it
     found: list[tuple[Binding, list[Message]]] = field(default_factory=list)
 
 
@@ -106,8 +107,8 @@ class Dissector:
         """Yield every stream, those handed over behind those that they came from."""
         claims = Claims(self.plugins.bindings, self.problems)
         level = [_Layer(at, stream) for at, stream in enumerate(streams)]
-        for depth in range(MAX_DEPTH):
-            bindings = claims.claim([layer.stream for layer in level], [layer.forced for layer in level])
+        for depth in range(MAX_DEPTH + 1):
+            bindings = claims.claim(level) if depth < MAX_DEPTH else [None] * len(level)
             below = self._dissect(level, bindings, None if depth else wants)  # ids count what was handed over, too
             yield from level
             if not below:
@@ -131,7 +132,10 @@ class Dissector:
             for at, result in zip(mine, self._ask(binding, [level[at].stream for at in mine]), strict=True):
                 handovers = self._take(level[at], binding, result)
                 is_done[at] = bool(handovers)
-                below += [_Layer(level[at].root, InnerStream(level[at].stream, to), to.protocol) for to in handovers]
+                outer = (*level[at].outer, binding.protocol.flag)
+                below += [
+                    _Layer(level[at].root, InnerStream(level[at].stream, to), to.protocol, outer) for to in handovers
+                ]
         for at, layer in enumerate(level):
             raw = self.plugins.fallbacks.get(layer.stream.transport)
             if raw and not layer.found and not is_done[at] and has_payload(layer.stream) and _wants(raw, wants):

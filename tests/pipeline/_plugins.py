@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 from kubeshark.errors import PluginError
 from kubeshark.extension_api import (
     Classifier,
+    Handover,
     Message,
     MessageKind,
     ProtocolSpec,
@@ -14,10 +17,11 @@ from kubeshark.extension_api import (
     VariableType,
     Verdict,
     hookimpl,
+    rest_of,
 )
 from kubeshark.pipeline import Plugins
 
-__all__ = ["Foreign", "Lines", "ProbedLines", "failure", "with_plugins"]
+__all__ = ["Envelope", "Foreign", "Lines", "ProbedLines", "failure", "with_plugins"]
 
 
 def failure(text: str = "no idea") -> PluginError:
@@ -90,8 +94,8 @@ class Lines(Foreign):
 class ProbedLines(Lines):
     """Lines known by a probe; its answer is given."""
 
-    def __init__(self, verdict: Verdict | PluginError, **options: int) -> None:
-        super().__init__(**options)  # type: ignore[arg-type]
+    def __init__(self, verdict: Verdict | PluginError, *classifiers: Classifier, **options: Any) -> None:
+        super().__init__(*classifiers, **options)
         self.verdict = verdict
         self.probed: list[str] = []
 
@@ -101,6 +105,24 @@ class ProbedLines(Lines):
         if isinstance(self.verdict, PluginError):
             raise self.verdict
         return [self.verdict] * len(streams)
+
+
+class Envelope(Lines):
+    """Takes one line of each side and hands the rest over to the protocol that the client's line names."""
+
+    def __init__(self, *classifiers: Classifier, **options: Any) -> None:
+        super().__init__(*classifiers, **options)
+        self.spec = replace(self.spec, hands_over=True)
+
+    @hookimpl
+    def dissect(self, protocol: ProtocolSpec, streams: Sequence[Stream]) -> Sequence[Sequence[Message | Handover]]:
+        return [self._hand_over(stream) for stream in streams]
+
+    def _hand_over(self, stream: Stream) -> list[Message | Handover]:
+        client, server = (bytes(side.data).find(b"\n") + 1 for side in stream.sides)
+        name = bytes(stream.sides[0].data[: client - 1]).decode()
+        first = [message for message in self._messages(stream) if message.start == 0]
+        return [*first, Handover((rest_of(stream.sides[0], client), rest_of(stream.sides[1], server)), name)]
 
 
 def with_plugins(**plugins: Foreign) -> Plugins:

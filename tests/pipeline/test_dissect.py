@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import pytest
 
 from kubeshark.errors import PluginError
-from kubeshark.extension_api import CLIENT, SERVER, Classifier, Verdict
+from kubeshark.extension_api import (
+    CLIENT,
+    SERVER,
+    Classifier,
+    Message,
+    MessageKind,
+    ProtocolSpec,
+    Stream,
+    Verdict,
+    hookimpl,
+)
 from kubeshark.pipeline import Entry
+from kubeshark.pipeline._dissect import MAX_DEPTH
 from tests.core_capture.reference._packets import A, B, ip, udp
-from tests.pipeline._plugins import Lines, ProbedLines, failure, with_plugins
-from tests.pipeline._traffic import GET, OK, Capture, Connection, dns, find, make_query
+from tests.pipeline._plugins import Envelope, Lines, ProbedLines, failure, with_plugins
+from tests.pipeline._traffic import GET, MS, OK, Capture, Connection, dns, find, make_query
 
 
 def talk(question: bytes = b"hello\n", answer: bytes = b"yes\n", port: int = 7000) -> Capture:
@@ -272,3 +286,77 @@ def test_a_cut_datagram_keeps_its_fields() -> None:
     capture.add(whole[:-2], original=len(whole))
     (entry,) = find(capture, "dns")
     assert entry.error is not None
+
+
+# protocols inside protocols
+
+
+def wrapped(name: bytes, question: bytes, answer: bytes) -> Capture:
+    capture = Capture()
+    Connection(capture, 7000).open().ask(name + b"\n").answer(b"go\n").ask(question).answer(answer)
+    return capture
+
+
+def test_what_is_handed_over_is_dissected() -> None:
+    with with_plugins(envelope=Envelope(Classifier("tcp", (7000,)), name="envelope")) as plugins:
+        connection, outer, inner = find(wrapped(b"http", GET, OK), "", plugins)
+    assert (outer.protocol.name, inner.protocol.name) == ("envelope", "http")
+    assert (inner.get("path"), inner.get("status_code"), inner.get("index")) == ("/a", 200, 1)
+    assert inner.raw(MessageKind.REQUEST) == GET
+    assert inner.start_ns == outer.start_ns + 2 * MS
+    assert connection.variables["conn_l7_detected"] == ["ENVELOPE", "HTTP"]
+
+
+def test_who_reads_it_may_be_left_open() -> None:
+    with with_plugins(envelope=Envelope(Classifier("tcp", (7000,)), name="envelope")) as plugins:
+        assert protocols(find(wrapped(b"", GET, OK), "", plugins)) == ["envelope", "http"]
+
+
+def test_a_forced_protocol_that_nobody_knows_leaves_raw_bytes() -> None:
+    with with_plugins(envelope=Envelope(Classifier("tcp", (7000,)), name="envelope")) as plugins:
+        assert protocols(find(wrapped(b"nobody", GET, OK), "", plugins)) == ["envelope", "tcp", "tcp"]
+
+
+def test_envelopes_in_envelopes_end_somewhere() -> None:
+    capture = Capture()
+    connection = Connection(capture, 7000).open()
+    for _ in range(20):
+        connection.ask(b"envelope\n").answer(b"go\n")
+    with with_plugins(envelope=Envelope(Classifier("tcp", (7000,)), name="envelope")) as plugins:
+        found = protocols(find(capture, "", plugins))
+    assert found == ["envelope"] * MAX_DEPTH + ["tcp"] * 2 * (20 - MAX_DEPTH)
+
+
+def test_ids_do_not_depend_on_what_was_asked() -> None:
+    with with_plugins(envelope=Envelope(Classifier("tcp", (7000,)), name="envelope")) as plugins:
+        everything = {entry.id: entry.protocol.name for entry in find(wrapped(b"http", GET, OK), "", plugins)}
+        (alone,) = find(wrapped(b"http", GET, OK), "http", plugins)
+    assert everything[alone.id] == "http"
+
+
+def test_what_nobody_asked_for_is_not_dissected() -> None:
+    lines = Lines(Classifier("tcp", (7000,)))
+    with with_plugins(lines=lines) as plugins:
+        assert find(talk(), "http", plugins) == []
+        assert lines.calls == []
+        assert protocols(find(talk(), "lines", plugins)) == ["lines"]
+        assert find(talk(), "http || tcp", plugins) == []
+
+
+def test_messages_of_another_protocol_of_the_same_plugin() -> None:
+    class Two(Lines):
+        @hookimpl
+        def protocols(self) -> Sequence[ProtocolSpec]:
+            return (self.spec, replace(self.spec, name="shouted", abbr="SHOUTED", classifiers=(), also=("lines",)))
+
+        @hookimpl
+        def dissect(self, protocol: ProtocolSpec, streams: Sequence[Stream]) -> Sequence[Sequence[Message]]:
+            messages = [self._messages(stream) for stream in streams]
+            for message in messages[0]:
+                message.protocol = "shouted"
+            return messages
+
+    with with_plugins(two=Two(Classifier("tcp", (7000,)))) as plugins:
+        (entry,) = find(talk(), "shouted", plugins)
+        assert [entry.get("shouted"), entry.get("lines"), entry.get("protocol")] == [True, True, "SHOUTED"]
+        assert len(find(talk(), "lines", plugins)) == 1

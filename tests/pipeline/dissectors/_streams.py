@@ -19,6 +19,9 @@ class Side:
     starts_midway: bool = False
     times: Sequence[tuple[int, int]] = ((0, 0),)  # (offset, ns), ascending
 
+    def packet_at(self, offset: int) -> int:
+        return max((at for at, (start, _) in enumerate(self.times) if start <= offset), default=0)
+
     def time_at(self, offset: int) -> int:
         return max((time for start, time in self.times if start <= offset), default=0)
 
