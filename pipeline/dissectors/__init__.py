@@ -8,5 +8,7 @@ BUILTINS = (
     "kubeshark.pipeline.dissectors.http1",
     "kubeshark.pipeline.dissectors.dns",
     "kubeshark.pipeline.dissectors.icmp",
+    "kubeshark.pipeline.dissectors.redis",
+    "kubeshark.pipeline.dissectors.ldap",
     "kubeshark.pipeline.dissectors.raw",
 )

@@ -10,4 +10,6 @@ BUILTINS = (
     "kubeshark.pipeline.renderers.icmp",
     "kubeshark.pipeline.renderers.dns",
     "kubeshark.pipeline.renderers.http",
+    "kubeshark.pipeline.renderers.ldap",
+    "kubeshark.pipeline.renderers.redis",
 )
