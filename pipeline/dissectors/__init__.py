@@ -10,5 +10,7 @@ BUILTINS = (
     "kubeshark.pipeline.dissectors.icmp",
     "kubeshark.pipeline.dissectors.redis",
     "kubeshark.pipeline.dissectors.ldap",
+    "kubeshark.pipeline.dissectors.tls",
+    "kubeshark.pipeline.dissectors.postgresql",
     "kubeshark.pipeline.dissectors.raw",
 )

@@ -10,6 +10,7 @@ BUILTINS = (
     "kubeshark.pipeline.renderers.icmp",
     "kubeshark.pipeline.renderers.dns",
     "kubeshark.pipeline.renderers.http",
+    "kubeshark.pipeline.renderers.tls",
     "kubeshark.pipeline.renderers.ldap",
     "kubeshark.pipeline.renderers.redis",
 )
