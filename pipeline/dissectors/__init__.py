@@ -12,5 +12,7 @@ BUILTINS = (
     "kubeshark.pipeline.dissectors.ldap",
     "kubeshark.pipeline.dissectors.tls",
     "kubeshark.pipeline.dissectors.postgresql",
+    "kubeshark.pipeline.dissectors.radius",
+    "kubeshark.pipeline.dissectors.kafka",
     "kubeshark.pipeline.dissectors.raw",
 )

@@ -56,6 +56,8 @@ WITHOUT_TEST = {
     "pipeline/kfl/_signatures.py": "pipeline/kfl/test_check.py",
     "pipeline/kfl/_v1_grammar.py": "pipeline/kfl/test_v1.py",
     "pipeline/kfl/_v1_paths.py": "pipeline/kfl/test_v1.py",
+    "pipeline/dissectors/_postgresql_document.py": "pipeline/dissectors/test_postgresql.py",
+    "pipeline/dissectors/_postgresql_framing.py": "pipeline/dissectors/test_postgresql.py",
     "src/kubeshark/__main__.py": "cli/test_main.py",
     **{
         f"src/kubeshark/cli/{command}.py": COMMANDS
