@@ -1,0 +1,20 @@
+"""What RADIUS looks like in a list."""
+
+from __future__ import annotations
+
+from kubeshark.extension_api import Message, MessageKind
+from kubeshark.pipeline.dissectors.radius import RADIUS
+from kubeshark.pipeline.renderers import radius
+
+from ._entries import FakeEntry
+
+
+def test_row() -> None:
+    fields = {"radius_code_name": "Access-Request", "radius_username": "ada", "radius_code": 1}
+    request = Message(MessageKind.REQUEST, 0, 0, 9, fields={**fields})
+    response = Message(MessageKind.RESPONSE, 1, 0, 9, fields={"status_code": 3, "radius_code": 3})
+    entry = FakeEntry(RADIUS, (request, response))
+    row = radius.summarize(entry)
+    assert row
+    assert (row["method"], row["summary"], row["status"]) == ("Access-Request", "ada", 3)
+    assert all(entry.is_selected_by(row[query]) for query in ("methodQuery", "summaryQuery", "statusQuery"))
