@@ -14,5 +14,6 @@ BUILTINS = (
     "kubeshark.pipeline.dissectors.postgresql",
     "kubeshark.pipeline.dissectors.radius",
     "kubeshark.pipeline.dissectors.kafka",
+    "kubeshark.pipeline.dissectors.memcached",
     "kubeshark.pipeline.dissectors.raw",
 )

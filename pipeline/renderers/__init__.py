@@ -12,5 +12,7 @@ BUILTINS = (
     "kubeshark.pipeline.renderers.http",
     "kubeshark.pipeline.renderers.tls",
     "kubeshark.pipeline.renderers.ldap",
+    "kubeshark.pipeline.renderers.radius",
     "kubeshark.pipeline.renderers.redis",
+    "kubeshark.pipeline.renderers.memcached",
 )

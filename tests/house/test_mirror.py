@@ -46,6 +46,8 @@ WITHOUT_TEST = {
     "pipeline/dissectors/_ldap_message.py": "pipeline/dissectors/test_ldap.py",
     "pipeline/dissectors/_ldap_names.py": "pipeline/dissectors/test_ldap.py",
     "pipeline/dissectors/_ldap_sasl.py": "pipeline/dissectors/test_ldap.py",
+    "pipeline/dissectors/_radius_attributes.py": "pipeline/dissectors/test_radius.py",
+    "pipeline/dissectors/_radius_names.py": "pipeline/dissectors/test_radius.py",
     "pipeline/dissectors/_redis_commands.py": "pipeline/dissectors/test_redis.py",
     "pipeline/dissectors/_redis_resp.py": "pipeline/dissectors/test_redis.py",
     "pipeline/kfl/_ast.py": CEL,
