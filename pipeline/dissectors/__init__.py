@@ -6,6 +6,8 @@ __all__ = ["BUILTINS", "CONN", "FLOW", "conn_message", "flow_message"]
 
 BUILTINS = (
     "kubeshark.pipeline.dissectors.http1",
+    "kubeshark.pipeline.dissectors.http2",
+    "kubeshark.pipeline.dissectors.ws",
     "kubeshark.pipeline.dissectors.dns",
     "kubeshark.pipeline.dissectors.icmp",
     "kubeshark.pipeline.dissectors.redis",

@@ -15,4 +15,5 @@ BUILTINS = (
     "kubeshark.pipeline.renderers.radius",
     "kubeshark.pipeline.renderers.redis",
     "kubeshark.pipeline.renderers.memcached",
+    "kubeshark.pipeline.renderers.kafka",
 )
