@@ -43,6 +43,7 @@ HANDSHAKE_TYPES = frozenset({0, 1, 2, 3, 4, 5, 6, 8, 11, 12, 13, 14, 15, 16, 20,
 HEADER_BYTES = 5
 MAX_RECORD = (1 << 14) + 2_048  # TLS 1.2 allows the most (RFC 5246 §6.2.3)
 RESYNC_BYTES = 2 * (HEADER_BYTES + MAX_RECORD)  # within one record there is a header, if it is TLS
+HELLO_BYTES = 16  # show that a record holds a hello
 MAX_HANDSHAKE = 1 << 20  # bytes of one message kept; certificate chains have some 10 KB
 MAX_MESSAGES = 64  # of one flight in clear; a full handshake has six
 
@@ -118,7 +119,7 @@ def begins_tls(head: bytes, *, midway: bool) -> bool:
 def split_records(wire: Wire) -> Iterator[Record]:
     """Yield the records of a side. What is no record is passed over to the next chain of records, if one is near."""
     data, at = wire.data, 0
-    lost = wire.starts_midway
+    lost = wire.starts_midway and not begins_tls(data[:HELLO_BYTES], midway=False)
     if not lost and (hello := parse_ssl2_client_hello(data[: HEADER_BYTES + MAX_RECORD])):
         at = ((data[0] & 0x7F) << 8 | data[1]) + 2
         yield Record(SSL2, 0, at, not hello.error)
@@ -127,7 +128,7 @@ def split_records(wire: Wire) -> Iterator[Record]:
         if gap:
             at, lost = gap[1], True
             continue
-        if not is_header(data, at) or (lost and not _is_likely(data, at)):
+        if not is_header(data, at) or (lost and not _is_chain(data, at)):
             lost = True
             at = _find_chain(data, at)
             continue
@@ -135,11 +136,6 @@ def split_records(wire: Wire) -> Iterator[Record]:
         end = wire.after(at + HEADER_BYTES, length)
         yield Record(data[at], at, end, end <= len(data) and wire.gap_in(at, end) is None, lost)
         at, lost = end, False
-
-
-def _is_likely(data: bytes, at: int) -> bool:
-    """Say whether what looks like a header is one: a chain of records begins, or a hello the capture begins with."""
-    return _is_chain(data, at) or (at == 0 and data[:1] == b"\x16" and begins_tls(data[:16], midway=False))
 
 
 def _is_chain(data: bytes, at: int) -> bool:

@@ -64,6 +64,7 @@ WITHOUT_TEST = {
     "pipeline/kfl/_v1_paths.py": "pipeline/kfl/test_v1.py",
     "pipeline/dissectors/_postgresql_document.py": "pipeline/dissectors/test_postgresql.py",
     "pipeline/dissectors/_postgresql_framing.py": "pipeline/dissectors/test_postgresql.py",
+    "pipeline/tls/_documents.py": "pipeline/dissectors/test_tls.py",
     "src/kubeshark/__main__.py": "cli/test_main.py",
     **{
         f"src/kubeshark/cli/{command}.py": COMMANDS
@@ -79,6 +80,7 @@ DECLARATIONS = (
     "core_capture/store/_limits.py",
     "extension_api/_models.py",
     "hosts/_instance.py",
+    "pipeline/tls/_suites.py",
 )
 """Modules of constants and dataclasses: there is nothing to run."""
 
