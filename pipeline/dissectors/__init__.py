@@ -15,6 +15,7 @@ BUILTINS = (
     "kubeshark.pipeline.dissectors.tls",
     "kubeshark.pipeline.dissectors.postgresql",
     "kubeshark.pipeline.dissectors.radius",
+    "kubeshark.pipeline.dissectors.smtp",
     "kubeshark.pipeline.dissectors.kafka",
     "kubeshark.pipeline.dissectors.memcached",
     "kubeshark.pipeline.dissectors.raw",

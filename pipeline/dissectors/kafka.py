@@ -1,0 +1,513 @@
+"""Kafka, by port or by content, any API and version (https://kafka.apache.org/protocol).
+
+A request names its API and version, a response only the request's correlation id: so requests are read first.
+`_kafka_schema` reads bodies, `_kafka_records` what they carry; this module finds messages and says what they mean.
+
+1. A message with an unknown API or version shows its header: new ones appear with every release.
+2. Behind lost bytes messages go on where a header is plausible; answers where their correlation id was asked for.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from kubeshark.extension_api import (
+    Classifier,
+    Message,
+    MessageKind,
+    ProtocolSpec,
+    Stream,
+    Value,
+    Verdict,
+    hookimpl,
+)
+from kubeshark.pipeline.dissectors._kafka_records import RecordSet, body_of, read_records
+from kubeshark.pipeline.dissectors._kafka_schema import REDACTED, Api, Cursor, Malformed, api_of, read_body
+from kubeshark.pipeline.dissectors._text import text
+from kubeshark.pipeline.dissectors._wire import Wire
+
+__all__ = ["KAFKA", "dissect", "probe", "protocols"]
+
+PORTS = (9092,)
+
+KAFKA = ProtocolSpec(
+    name="kafka",
+    abbr="KAFKA",
+    long_name="Apache Kafka",
+    version="",
+    ports=PORTS,
+    priority=2,
+    background="#374151",
+    foreground="#ffffff",
+    reference="https://kafka.apache.org/protocol",
+    matcher="key",
+    classifiers=(Classifier("tcp", PORTS),),
+    variables={
+        "kafka_api_key_name": "string",
+        "kafka_client_id": "string",
+        "kafka_request_summary": "string",
+        "kafka_api_key": "int",
+        "kafka_api_version": "int",
+        "kafka_size": "int",
+        "kafka_error_code": "int",
+        "kafka_topics": "list",
+        "kafka_request": "bool",
+        "kafka_response": "bool",
+        "kafka_request_size": "int",
+        "kafka_response_size": "int",
+        "kafka_total_size": "int",
+        "request_body": "string",
+        "request_body_truncated": "bool",
+        "response_body": "string",
+        "response_body_truncated": "bool",
+    },
+)
+
+MIN_REQUEST = 8  # key, version, correlation id
+MIN_RESPONSE = 4
+MAX_FRAME = 100 << 20  # socket.request.max.bytes: what a broker accepts
+MAX_CLIENT_ID = 255
+HEADER_BYTES = 1 << 10  # a client id and some tagged fields
+RESYNC_BYTES = 1 << 20  # a default broker's largest message: behind a gap the next one starts within
+PROBED_BYTES = 1 << 16
+MAX_TOPICS = 100  # in a summary
+PRODUCE, FETCH, METADATA, CONTROLLED_SHUTDOWN, SASL_HANDSHAKE, API_VERSIONS = 0, 1, 3, 7, 17, 18
+UNSUPPORTED_VERSION = 35
+TOKEN_KEY = "sasl"  # noqa: S105 - pairs authentication tokens, which have no correlation id
+
+_REQUEST = re.compile(rb"(?=[\0-\x06]...\0[\0-\x5f]\0[\0-\x1f][\0-\x7f]...(?:\xff\xff|\0))", re.DOTALL)
+
+
+@hookimpl
+def protocols() -> Sequence[ProtocolSpec]:
+    return (KAFKA,)
+
+
+@hookimpl
+def probe(protocol: ProtocolSpec, streams: Sequence[Stream]) -> Sequence[Verdict]:  # noqa: ARG001 - there is only one
+    return [Verdict.MINE if _is_kafka(stream) else Verdict.NOT_MINE for stream in streams]
+
+
+@hookimpl
+def dissect(protocol: ProtocolSpec, streams: Sequence[Stream]) -> Sequence[Sequence[Message]]:  # noqa: ARG001
+    return [_dissect(stream) for stream in streams]
+
+
+@dataclass(slots=True)
+class Header:
+    """A request header; `body` is where its body starts."""
+
+    key: int
+    version: int
+    correlation: int
+    client: str | None
+    body: int
+    api: Api | None
+
+    @property
+    def is_known(self) -> bool:
+        return self.api is not None and self.api.knows(self.version)
+
+
+@dataclass(slots=True)
+class Frame:
+    """A size and as many bytes; fewer where a gap or the capture's end cut them."""
+
+    wire: Wire
+    start: int
+    end: int
+    size: int
+    stop: int  # where the bytes end that were captured in one piece
+    error: str = ""
+
+    @property
+    def data(self) -> bytes:
+        """What follows the size."""
+        return self.wire.data[self.start + 4 : self.stop]
+
+
+def _is_kafka(stream: Stream) -> bool:
+    if stream.transport != "tcp" or not stream.sides:
+        return False
+    by_port = stream.server.port in PORTS or stream.client.port in PORTS
+    for side in stream.sides:
+        head = bytes(side.data[:PROBED_BYTES])
+        if _is_request_at(head, 0, len(side.data)):
+            return True
+        if by_port and (side.starts_midway or side.gaps) and (_find_request(head, 0) or _may_answer(head)):
+            return True
+    return False
+
+
+def _is_request_at(data: bytes, at: int, available: int) -> bool:
+    """Say whether these bytes can be nothing but a Kafka request: its whole body agrees with its schema.
+
+    `available` bytes are there, of which `data` may hold less.
+    """
+    if not _REQUEST.match(data, at):
+        return False
+    size = int.from_bytes(data[at : at + 4], "big")
+    end = at + 4 + size
+    header = _read_header(data[at + 4 : min(end, at + HEADER_BYTES)])
+    if header is None or not header.is_known or size > MAX_FRAME:
+        return False
+    if end > len(data):  # a long one, or cut: its client's name must do
+        return bool(header.client) and (end <= available or size <= RESYNC_BYTES)
+    cursor = Cursor(data, at + 4 + header.body, end)
+    try:
+        read_body(cursor, header.key, header.version, {}, is_response=False)
+    except Malformed:
+        return False
+    return cursor.at == end
+
+
+def _may_answer(head: bytes) -> bool:
+    """Say whether a side can be the answers of a broker: frames end where others begin, or where the data ends."""
+    at = 0
+    for _ in range(3):
+        size = int.from_bytes(head[at : at + 4], "big")
+        if not MIN_RESPONSE <= size <= RESYNC_BYTES or len(head) < at + 8 or head[at + 4] & 0x80:
+            return False
+        at += 4 + size
+        if at == len(head):
+            return True
+    return at < len(head)
+
+
+def _find_request(data: bytes, at: int) -> int | None:
+    """Return where the next certain request starts, as far as RESYNC_BYTES; None if nowhere."""
+    for found in _REQUEST.finditer(data, at, min(len(data), at + RESYNC_BYTES)):
+        if _is_request_at(data, found.start(), len(data)):
+            return found.start()
+    return None
+
+
+def _read_header(data: bytes) -> Header | None:
+    """Return the header at the start of a frame's bytes; None if this cannot be one."""
+    if len(data) < MIN_REQUEST:
+        return None
+    key, version = int.from_bytes(data[:2], "big"), int.from_bytes(data[2:4], "big")
+    correlation = int.from_bytes(data[4:8], "big", signed=True)
+    api = api_of(key)
+    if correlation < 0 or key > 0x7FFF or version > 0x7FFF:
+        return None
+    if key == CONTROLLED_SHUTDOWN and version == 0:  # the only one with header version 0
+        return Header(key, version, correlation, None, MIN_REQUEST, api)
+    count = int.from_bytes(data[8:10], "big", signed=True)
+    if len(data) < 10 or not -1 <= count <= MAX_CLIENT_ID or 10 + count > len(data):
+        return None
+    at = 10 + max(count, 0)
+    client = text(data[10:at]) if count >= 0 else None
+    if client and not client.isprintable():
+        return None
+    header = Header(key, version, correlation, client, at, api)
+    if api is not None and header.is_known and api.is_flexible(version):
+        try:
+            header.body = _skip_tags(data, at)
+        except Malformed:
+            return None
+    return header
+
+
+def _skip_tags(data: bytes, at: int) -> int:
+    cursor = Cursor(data, at, len(data))
+    for _ in range(cursor.uvarint()):
+        cursor.uvarint()
+        cursor.take(cursor.uvarint())
+    return cursor.at
+
+
+def _dissect(stream: Stream) -> list[Message]:
+    wires = [Wire(side) for side in stream.sides]
+    asking = int(_asks_less(wires[0]) and not _asks_less(wires[1]))
+    reader = _Reader(stream, wires, asking)
+    return [*reader.requests(), *reader.responses()]
+
+
+def _asks_less(wire: Wire) -> bool:
+    """Say whether no request is at the start of a side: midway, who is the client is a guess."""
+    head = wire.data[:PROBED_BYTES]
+    return not _is_request_at(head, 0, len(wire.data)) and _find_request(head, 0) is None
+
+
+class _Reader:
+    """Reads both sides of a connection; what was asked says how to read answers."""
+
+    def __init__(self, stream: Stream, wires: Sequence[Wire], asking: int) -> None:
+        self._sides = stream.sides
+        self._wires = wires
+        self._asking = asking
+        self._answering = 1 - asking
+        self._runs = {start for way, start, _ in stream.turns() if way == self._answering}
+        self._asked: defaultdict[int, deque[tuple[int, Header]]] = defaultdict(deque)
+        self._tokens = 0  # unanswered: after SaslHandshake v0 they have no header (KIP-43)
+        self._expects_tokens = False
+        self._topic_names: dict[str, str] = {}  # by id, as Metadata answers told
+
+    def requests(self) -> Iterator[Message]:
+        wire = self._wires[self._asking]
+        for frame in _frames(wire, partial(_find_request, wire.data), self._is_request):
+            header = _read_header(frame.data)
+            if header is None or (self._expects_tokens and not header.is_known):
+                if self._expects_tokens:
+                    self._tokens += 1
+                    yield self._token(frame, MessageKind.REQUEST)
+                else:
+                    error = frame.error or "malformed: no request header"
+                    yield Message(MessageKind.REQUEST, self._asking, frame.start, frame.end, error=error)
+                continue
+            self._expects_tokens = header.key == SASL_HANDSHAKE and header.version == 0
+            message = self._request(frame, header)
+            if not message.one_way:
+                self._asked[header.correlation].append((frame.start, header))
+            yield message
+
+    def _is_request(self, size: int, head: bytes) -> bool:
+        """Say whether a frame begins here: any header, or a token where those are expected."""
+        return self._expects_tokens or (size >= MIN_REQUEST and _read_header(head) is not None)
+
+    def _is_answer(self, size: int, _head: bytes) -> bool:
+        return size >= MIN_RESPONSE or self._tokens > 0
+
+    def responses(self) -> Iterator[Message]:
+        wire = self._wires[self._answering]
+        for frame in _frames(wire, self._find_answer, self._is_answer):
+            data = frame.data[:MIN_RESPONSE]
+            correlation = int.from_bytes(data, "big", signed=True)
+            header = self._take(correlation, frame.start) if len(data) == MIN_RESPONSE else None
+            if header is None and self._tokens:
+                self._tokens -= 1
+                yield self._token(frame, MessageKind.RESPONSE)
+            else:
+                yield self._response(frame, correlation, header)
+
+    def _take(self, correlation: int, start: int) -> Header | None:
+        """Return what this answers: the oldest request with its id, unless that came later."""
+        waiting = self._asked.get(correlation)
+        if not waiting:
+            return None
+        asked, answered = self._sides[self._asking], self._sides[self._answering]
+        if answered.time_at(start) < asked.time_at(waiting[0][0]):
+            return None  # it answers a request from before the capture
+        return waiting.popleft()[1]
+
+    def _find_answer(self, at: int) -> int | None:
+        """Return where the next answer starts: where a known correlation id is, or where the broker began to speak."""
+        data = self._wires[self._answering].data
+        limit = min(len(data) - 8, at + RESYNC_BYTES)
+        while (at := data.find(b"\0", at, limit + 1)) >= 0:
+            size = int.from_bytes(data[at : at + 4], "big")
+            if MIN_RESPONSE <= size <= RESYNC_BYTES:
+                end = at + 4 + size
+                if self._was_asked(at) and (end >= len(data) or self._was_asked(end)):
+                    return at
+                if at in self._runs and (end == len(data) or end in self._runs):
+                    return at
+            at += 1
+        return None
+
+    def _was_asked(self, at: int) -> bool:
+        """Say whether the frame at `at` has the correlation id of a request."""
+        return int.from_bytes(self._wires[self._answering].data[at + 4 : at + 8], "big") in self._asked
+
+    def _request(self, frame: Frame, header: Header) -> Message:
+        fields: dict[str, Value] = {
+            "kafka_request": True,
+            "kafka_api_key": header.key,
+            "kafka_api_key_name": _key_name(header),
+            "kafka_api_version": header.version,
+            "kafka_client_id": header.client or "",
+            "kafka_size": frame.size,
+            "kafka_request_size": frame.size + 4,
+        }
+        data = frame.data
+        cursor = Cursor(data, header.body, len(data))
+        payload: dict[str, Any] = {}
+        damage = _fill(cursor, header, payload, is_response=False)
+        topics = self._topics(cursor)
+        if topics:
+            fields["kafka_topics"] = topics
+        fields["kafka_request_summary"] = ",".join(topics)
+        return Message(
+            MessageKind.REQUEST,
+            self._asking,
+            frame.start,
+            frame.end,
+            fields=fields,
+            key=str(header.correlation),
+            one_way=header.key == PRODUCE and payload.get("requiredAcks") == 0,
+            error=frame.error or damage,
+            detail=partial(_request_detail, frame, header),
+        )
+
+    def _response(self, frame: Frame, correlation: int, header: Header | None) -> Message:
+        fields: dict[str, Value] = {
+            "kafka_response": True,
+            "kafka_size": frame.size,
+            "kafka_response_size": frame.size + 4,
+        }
+        damage = ""
+        if header is not None:
+            fields["kafka_api_key"] = header.key
+            fields["kafka_api_key_name"] = _key_name(header)
+            fields["kafka_api_version"] = header.version
+            data = frame.data
+            cursor = Cursor(data, MIN_RESPONSE, len(data))
+            payload: dict[str, Any] = {}
+            damage = _fill(cursor, header, payload, is_response=True)
+            if header.key == METADATA:
+                self._learn(payload)
+            fields["kafka_error_code"] = cursor.error
+            if topics := self._topics(cursor):
+                fields["kafka_topics"] = topics
+        return Message(
+            MessageKind.RESPONSE,
+            self._answering,
+            frame.start,
+            frame.end,
+            fields=fields,
+            key=str(correlation),
+            error=frame.error or damage,
+            detail=partial(_response_detail, frame, correlation, header),
+        )
+
+    def _token(self, frame: Frame, kind: MessageKind) -> Message:
+        is_request = kind == MessageKind.REQUEST
+        fields: dict[str, Value] = {
+            "kafka_request" if is_request else "kafka_response": True,
+            "kafka_api_key": SASL_HANDSHAKE,
+            "kafka_api_key_name": "SASL_TOKEN",
+            "kafka_size": frame.size,
+            "kafka_request_size" if is_request else "kafka_response_size": frame.size + 4,
+        }
+        direction = self._asking if is_request else self._answering
+        detail = partial(_token_detail, frame.size)
+        return Message(
+            kind, direction, frame.start, frame.end, fields=fields, key=TOKEN_KEY, error=frame.error, detail=detail
+        )
+
+    def _learn(self, payload: Mapping[str, Any]) -> None:
+        for topic in payload.get("topics") or ():
+            if topic.get("topicId") and topic.get("name"):
+                self._topic_names[topic["topicId"]] = topic["name"]
+
+    def _topics(self, cursor: Cursor) -> list[str]:
+        """Return topic names; ids (KIP-516) where no answer on this connection told the name."""
+        named = dict(cursor.topics)
+        if not named:
+            named = {self._topic_names.get(name, name): None for name in cursor.topic_ids}
+        return list(named)[:MAX_TOPICS]
+
+
+def _frames(wire: Wire, find: Callable[[int], int | None], is_start: Callable[[int, bytes], bool]) -> Iterator[Frame]:
+    """Split one side into frames; after lost or senseless bytes go on where `find` says.
+
+    `is_start` judges a frame by its size and its first HEADER_BYTES at most.
+    """
+    data, at = wire.data, 0
+
+    def is_frame(size: int) -> bool:
+        return size <= MAX_FRAME and is_start(size, data[at + 4 : at + 4 + min(size, HEADER_BYTES)])
+
+    size = int.from_bytes(data[:4], "big")
+    if wire.starts_midway and not (4 + size <= len(data) and is_frame(size)):
+        at = _resume(find, 0, len(data))
+    while at + 4 <= len(data):
+        if gap := wire.gap_in(at, at + 4):
+            at = _resume(find, gap[1], len(data))
+            continue
+        size = int.from_bytes(data[at : at + 4], "big")
+        if not is_frame(size):
+            end = _resume(find, at + 1, len(data))
+            yield Frame(wire, at, end, size, at, f"malformed: no message at {at}")
+            at = end
+            continue
+        end = wire.after(at + 4, size)
+        frame = Frame(wire, at, min(end, len(data)), size, min(end, len(data)))
+        if gap := wire.gap_in(at, end):
+            frame.stop = gap[0]
+            frame.error = f"gap: {gap[2]} bytes missing at {gap[0]}"
+        elif end > len(data):
+            frame.error = f"truncated: {len(data) - at - 4} of {size} bytes were captured"
+        yield frame
+        at = end
+
+
+def _resume(find: Callable[[int], int | None], at: int, end: int) -> int:
+    found = find(at)
+    return end if found is None else found
+
+
+def _key_name(header: Header) -> str:
+    """Return `LIST_OFFSETS` for the API that the protocol guide calls ListOffsets."""
+    if header.api is None:
+        return f"API_{header.key}"
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", header.api.name).upper()
+
+
+def _fill(cursor: Cursor, header: Header, payload: dict[str, Any], *, is_response: bool) -> str:
+    """Read a body; return what is wrong with it."""
+    version = header.version
+    try:
+        if is_response and header.api is not None and header.is_known:
+            if header.key == API_VERSIONS:  # always header version 0: the client may not know others yet
+                if int.from_bytes(cursor.data[cursor.at : cursor.at + 2], "big") == UNSUPPORTED_VERSION:
+                    version = 0
+            elif header.api.is_flexible(version):
+                cursor.at = _skip_tags(cursor.data, cursor.at)
+        read_body(cursor, header.key, version, payload, is_response=is_response)
+    except Malformed as damage:
+        return f"malformed: {damage}"
+    return ""
+
+
+def _request_detail(frame: Frame, header: Header) -> tuple[Mapping[str, Value], Mapping[str, Any]]:
+    payload, variables = _payload(frame.data, header.body, header, "request")
+    document = {
+        "size": frame.size,
+        "apiKeyName": header.api.name if header.api else "",
+        "apiKey": header.key,
+        "apiVersion": header.version,
+        "correlationID": header.correlation,
+        "clientID": header.client or "",
+        "payload": payload,
+    }
+    return variables, document
+
+
+def _response_detail(
+    frame: Frame, correlation: int, header: Header | None
+) -> tuple[Mapping[str, Value], Mapping[str, Any]]:
+    if header is None:
+        return {}, {"correlationID": correlation, "payload": {}}
+    payload, variables = _payload(frame.data, MIN_RESPONSE, header, "response")
+    return variables, {"correlationID": correlation, "payload": payload}
+
+
+def _token_detail(size: int) -> tuple[Mapping[str, Value], Mapping[str, Any]]:
+    return {}, {"size": size, "apiKeyName": "SaslToken", "payload": {"authBytes": REDACTED}}
+
+
+def _payload(data: bytes, at: int, header: Header, part: str) -> tuple[dict[str, Any], dict[str, Value]]:
+    """Return a body as a document, and the text of its records as KFL variables."""
+    sets: list[RecordSet] = []
+
+    def expand(records: bytes) -> dict[str, Any]:
+        found = read_records(records)
+        sets.append(found)
+        return found.document
+
+    payload: dict[str, Any] = {}
+    _fill(Cursor(data, at, len(data), records=expand), header, payload, is_response=part == "response")
+    if not sets:
+        return payload, {}
+    body, is_cut = body_of(sets)
+    variables: dict[str, Value] = {f"{part}_body": body}
+    if is_cut:
+        variables[f"{part}_body_truncated"] = True
+    return payload, variables
