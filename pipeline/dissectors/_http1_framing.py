@@ -87,7 +87,8 @@ def read_units(wire: Wire, asked: Callable[[int], bytes | None], *, answers: boo
     """Return the messages of one side, in order; `answers` says what a message without readable start line is.
 
     `asked` gives, for the offset of a final response, the method it answers (None: not known): a response to HEAD has
-    no body, one to CONNECT opens a tunnel. It is called once for each final response, in order.
+    no body, one to CONNECT opens a tunnel. It is called once for each final response, in order; behind a response that
+    switches protocols nothing is read, behind a request that asks for it only what is HTTP.
     """
     data, units, at = wire.data, list[Unit](), 0
     lost = wire.starts_midway  # bytes before `at` were not captured: what is there need not begin a message
@@ -113,6 +114,8 @@ def read_units(wire: Wire, asked: Callable[[int], bytes | None], *, answers: boo
         _read_head(wire, unit)
         _read_body(wire, unit, asked)
         units.append(unit)
+        if unit.is_response and unit.switches:
+            break
         at = unit.end
     return units
 

@@ -119,7 +119,7 @@ def _unzstd(data: bytes) -> bytes:
 
 def _unbrotli(data: bytes) -> bytes:
     """Undo Brotli (RFC 7932); damage behind good data keeps the good data."""
-    import brotli  # noqa: PLC0415 - few bodies need it
+    import brotli  # few bodies need it
 
     decoder, result = brotli.Decompressor(), bytearray()
     try:
@@ -132,6 +132,8 @@ def _unbrotli(data: bytes) -> bytes:
     except brotli.error as error:
         if not result:
             raise _Damaged(str(error)) from error
+    if data and not result and not decoder.is_finished():
+        raise _Damaged("it ends early")
     return bytes(result)
 
 

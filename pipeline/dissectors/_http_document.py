@@ -1,6 +1,7 @@
-"""The heavy half of an HTTP message: headers, cookies, queries and bodies, as entries and KFL show them (HAR-like).
+"""An HTTP message as entries and KFL show it (HAR-like): its summary, and its heavy half of headers and bodies.
 
-Shared by every version of HTTP: it starts from header pairs and body bytes, not from the wire.
+Shared by every version of HTTP: it starts from header pairs and body bytes, not from the wire. What lies on top of HTTP
+is recognised here too: gRPC, GraphQL, Elasticsearch, server-sent events.
 """
 
 from __future__ import annotations
@@ -10,10 +11,25 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 from kubeshark.extension_api import Value
+from kubeshark.pipeline.dissectors._elasticsearch import call_of
+from kubeshark.pipeline.dissectors._graphql import SCANNED, find_operation
+from kubeshark.pipeline.dissectors._grpc import is_grpc, read_messages, service_and_method, status_text, web_trailers
 from kubeshark.pipeline.dissectors._http_body import BODY_LIMIT, Body, decode_body, text_or_base64
+from kubeshark.pipeline.dissectors._sse import read_events
 from kubeshark.pipeline.dissectors._text import text
 
-__all__ = ["Headers", "path_of", "request_detail", "response_detail"]
+__all__ = [
+    "Headers",
+    "add_grpc_request",
+    "add_grpc_status",
+    "add_operation",
+    "media_of",
+    "path_of",
+    "request_detail",
+    "request_fields",
+    "response_detail",
+    "response_fields",
+]
 
 Headers = list[tuple[str, str]]
 """(name as on the wire, value), in order."""
@@ -33,6 +49,64 @@ def path_of(target: str) -> tuple[str, str]:
         if not target.startswith("/"):
             target = "/" + target
     return target, target.partition("?")[0]
+
+
+def media_of(content_type: str) -> str:
+    """Return the media type without parameters, in lower case."""
+    return content_type.partition(";")[0].strip().lower()
+
+
+def request_fields(
+    method: str, target: str, version: str, host: str, head_size: int, body_size: int
+) -> dict[str, Value]:
+    """Return the summary of a request."""
+    url, path = path_of(target)
+    fields: dict[str, Value] = {
+        "method": method,
+        "url": url,
+        "path": path,
+        "http_version": version,
+        "host": host,
+        "request_headers_size": head_size,
+        "request_body_size": body_size,
+    }
+    operation, index = call_of(path)
+    if operation:
+        fields["es_operation"], fields["es_index"] = operation, index
+    return fields
+
+
+def response_fields(status: int, version: str, content_type: str, head_size: int, body_size: int) -> dict[str, Value]:
+    """Return the summary of a response."""
+    return {
+        "status_code": status,
+        "http_version": version,
+        "content_type": media_of(content_type),
+        "response_headers_size": head_size,
+        "response_body_size": body_size,
+    }
+
+
+def add_operation(fields: dict[str, Value], content_type: str, raw_body: bytes, codings: str) -> bool:
+    """Add the GraphQL operation to the summary of a request; False if it is none."""
+    method, url = str(fields["method"]), str(fields["url"])
+    body = decode_body(raw_body, codings).data[:SCANNED]
+    operation = find_operation(method, url, media_of(content_type), body)
+    if operation is None:
+        return False
+    fields["gql_operation"], fields["gql_name"] = operation.kind, operation.name
+    return True
+
+
+def add_grpc_request(fields: dict[str, Value]) -> None:
+    fields["grpc_service"], fields["grpc_method"] = service_and_method(str(fields["path"]))
+
+
+def add_grpc_status(fields: dict[str, Value], status: str, message: str) -> None:
+    """Add a call's outcome to the summary of a response; no status is 0, as kfl.md has it."""
+    fields["grpc_status"] = int(status) if status.isdecimal() and len(status) < 10 else 0
+    if message:
+        fields["grpc_message"] = status_text(message)
 
 
 def request_detail(
@@ -70,6 +144,19 @@ def request_detail(
         "bodySize": body_size,
         "postData": _marked(post, body, encoding, cut),
     }
+    if is_grpc(media_of(media)):
+        service, method = service_and_method(path)
+        messages = read_messages(raw_body, by_name.get("grpc-encoding", ""), media_of(media))
+        document["grpc"] = {"service": service, "method": method, "messages": messages}
+    elif "gql_operation" in summary:
+        operation = find_operation(str(summary["method"]), url, media_of(media), body.data[:SCANNED])
+        if operation:
+            document["graphql"] = {
+                "operation": operation.kind,
+                "name": operation.name,
+                "query": operation.query,
+                "variables": operation.variables,
+            }
     return variables, document
 
 
@@ -84,6 +171,7 @@ def response_detail(
 ) -> Detail:
     """Return the heavy KFL variables and the `response` object; `raw_body` has no transfer coding any more."""
     by_name = _joined(headers)
+    media = media_of(by_name.get("content-type", ""))
     set_cookies = [value.partition(";")[0] for name, value in headers if name.lower() == "set-cookie"]
     cookies = _cookies("\n".join(set_cookies), "\n")
     body = decode_body(raw_body, by_name.get("content-encoding", ""))
@@ -100,7 +188,7 @@ def response_detail(
         "encoding": encoding,
     }
     content["text"] = shown
-    document = {
+    document: dict[str, Any] = {
         "status": summary["status_code"],
         "statusText": reason,
         "httpVersion": summary["http_version"],
@@ -112,6 +200,17 @@ def response_detail(
         "bodySize": body_size,
         "trailers": _grouped(trailers),
     }
+    if is_grpc(media):
+        trailing = {**_joined(trailers), **web_trailers(raw_body, media)}
+        document["grpc"] = {
+            "status": summary.get("grpc_status", 0),
+            "message": status_text(trailing.get("grpc-message", by_name.get("grpc-message", ""))),
+            "messages": read_messages(raw_body, by_name.get("grpc-encoding", ""), media),
+        }
+    elif media == "text/event-stream":
+        events = read_events(body.text)
+        document["sseEvents"] = events
+        variables["sse_events"] = [event["data"] for event in events]
     return variables, document
 
 
@@ -137,7 +236,8 @@ def _joined(headers: Headers) -> dict[str, str]:
     result: dict[str, str] = {}
     for name, value in headers:
         low = name.lower()
-        result[low] = f"{result[low]},{value}" if low in result else value
+        comma = "; " if low == "cookie" else ","  # HTTP/2 may split cookies: RFC 9113 §8.2.3
+        result[low] = f"{result[low]}{comma}{value}" if low in result else value
     return result
 
 

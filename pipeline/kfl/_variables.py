@@ -143,13 +143,13 @@ _BUILT_IN: tuple[Variable, ...] = (
     *_section(
         "http",
         "query_string request.headers response.headers request.cookies response.cookies request_body response_body"
-        " request_body_truncated response_body_truncated ws_request_payload_data",
+        " request_body_truncated response_body_truncated ws_request_payload_data sse_events",
         string="method url path http_version host content_type request_body response_body grpc_service grpc_method"
         " gql_operation gql_name ws_opcode ws_request_payload_data",
         int="status_code request_headers_size request_body_size response_headers_size response_body_size grpc_status"
         " ws_request_payload_length ws_response_payload_length",
         bool="request_body_truncated response_body_truncated ws_request ws_response",
-        list="path_segments",
+        list="path_segments sse_events",
         map="query_string request.headers response.headers request.cookies response.cookies",
     ),
     *_section(

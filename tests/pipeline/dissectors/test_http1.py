@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubeshark.extension_api import Message, MessageKind, Verdict
+from kubeshark.extension_api import Handover, Message, MessageKind, Verdict
 from kubeshark.pipeline.dissectors import http1
 
 from ._streams import FakeStream, Side, tcp
@@ -21,7 +21,13 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
 
 
 def messages(stream: FakeStream) -> list[Message]:
-    return list(http1.dissect(http1.HTTP1, [stream])[0])
+    return [found for found in http1.dissect(http1.HTTP1, [stream])[0] if isinstance(found, Message)]
+
+
+def handed_over(stream: FakeStream) -> list[tuple[str, bytes, bytes]]:
+    """(protocol, client's rest, server's rest) of what was handed over."""
+    found = [found for found in http1.dissect(http1.HTTP1, [stream])[0] if isinstance(found, Handover)]
+    return [(one.protocol, bytes(one.sides[0].data), bytes(one.sides[1].data)) for one in found]
 
 
 def requests(data: bytes, server: bytes = b"", **options: Any) -> list[Message]:
@@ -163,14 +169,53 @@ def test_tunnel_ends_http_on_both_sides() -> None:
     assert [message.error for message in found] == ["", ""]
 
 
-def test_http_inside_a_tunnel_goes_on() -> None:
-    found = messages(tcp(b"CONNECT h:80 HTTP/1.1\r\n\r\n" + GET, b"HTTP/1.1 200 OK\r\n\r\n" + OK))
-    assert [message.fields.get("method", message.fields.get("status_code")) for message in found] == [
-        "CONNECT",
-        "GET",
-        200,
-        200,
+CONNECT = b"CONNECT h:80 HTTP/1.1\r\n\r\n"
+AGREED = b"HTTP/1.1 200 OK\r\n\r\n"
+UPGRADE = b"GET /chat HTTP/1.1\r\nHost: h\r\nUpgrade: %s\r\nConnection: Upgrade\r\n\r\n"
+SWITCHED = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: %s\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("client", "server", "expected"),
+    [
+        pytest.param(CONNECT + GET, AGREED + OK, ("", GET, OK), id="tunnel with HTTP"),
+        pytest.param(GET + CONNECT + b"\x16\x03", OK + AGREED + b"", ("", b"\x16\x03", b""), id="tunnel later"),
+        pytest.param(
+            UPGRADE % b"websocket" + b"\x81", SWITCHED % b"WebSocket" + b"\x88", ("ws", b"\x81", b"\x88"), id="ws"
+        ),
+        pytest.param(UPGRADE % b"h2c" + b"PRI", SWITCHED % b"h2c" + b"\0", ("http2", b"PRI", b"\0"), id="h2c"),
+        pytest.param(UPGRADE % b"TLS/1.0" + b"\x16", SWITCHED % b"TLS/1.0" + b"\x16", ("", b"\x16", b"\x16"), id="tls"),
+        pytest.param(UPGRADE % b"websocket" + b"\x81\x80", b"", ("ws", b"\x81\x80", b""), id="only the client"),
+        pytest.param(b"", SWITCHED % b"websocket" + b"\x81\0", ("ws", b"", b"\x81\0"), id="only the server"),
+    ],
+)
+def test_the_rest_is_handed_over(client: bytes, server: bytes, expected: tuple[str, bytes, bytes]) -> None:
+    assert handed_over(tcp(client, server)) == [expected]
+    assert all(not message.error for message in messages(tcp(client, server)))
+
+
+def test_what_is_handed_over_keeps_its_side() -> None:
+    assert handed_over(tcp(SWITCHED % b"websocket" + b"\x81\0", UPGRADE % b"websocket" + b"\x82\x80")) == [
+        ("ws", b"\x81\0", b"\x82\x80")
     ]
+
+
+@pytest.mark.parametrize(
+    ("client", "server"),
+    [
+        pytest.param(UPGRADE % b"h2c" + GET, OK + OK, id="upgrade not wanted"),
+        pytest.param(CONNECT, b"HTTP/1.1 407 No\r\nContent-Length: 2\r\n\r\nno", id="tunnel refused"),
+        pytest.param(UPGRADE % b"websocket", SWITCHED % b"websocket", id="nothing behind it"),
+    ],
+)
+def test_nothing_is_handed_over(client: bytes, server: bytes) -> None:
+    assert handed_over(tcp(client, server)) == []
+
+
+def test_subprotocol_of_a_websocket() -> None:
+    switched = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n"
+    (message,) = responses(switched, UPGRADE % b"websocket")
+    assert message.fields["ws_subprotocol"] == "mqtt"
 
 
 def test_refused_tunnel_has_a_body() -> None:

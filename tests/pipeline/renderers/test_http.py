@@ -51,10 +51,10 @@ def test_row() -> None:
 
 
 def test_what_was_cut_or_not_undone_is_said() -> None:
-    coded = b"HTTP/1.1 200 OK\r\nContent-Encoding: br\r\nContent-Length: 2\r\n\r\nxx"
+    coded = b"HTTP/1.1 200 OK\r\nContent-Encoding: dcb\r\nContent-Length: 2\r\n\r\nxx"
     shown = http.render(entry(b"", coded))
     assert shown
-    assert shown.response[-1].title == "Body: content coding 'br' is not undone"
+    assert shown.response[-1].title == "Body: content coding 'dcb' is not undone"
     large = b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * (2 << 20)
     shown = http.render(entry(b"", large))
     assert shown

@@ -1,0 +1,229 @@
+"""WebSocket, behind the upgrade that HTTP hands over (RFC 6455), with permessage-deflate (RFC 7692).
+
+Every message is an entry of its own, one way: a question and its answer have nothing that joins them. Which extensions
+were agreed on stands in the upgrade; it is not needed: of the registered ones only permessage-deflate sets RSV1, and
+one inflater a direction reads both of its modes (a sender that starts afresh refers to nothing before).
+"""
+
+from __future__ import annotations
+
+import base64
+import codecs
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from kubeshark.extension_api import Message, MessageKind, ProtocolSpec, Stream, Value, Verdict, hookimpl
+from kubeshark.pipeline.dissectors._http_body import BODY_LIMIT, text_or_base64
+from kubeshark.pipeline.dissectors._wire import Wire
+from kubeshark.pipeline.dissectors._ws_frames import Frame, Opcode, read_frames, unmask
+
+__all__ = ["WS", "dissect", "probe", "protocols"]
+
+WS = ProtocolSpec(
+    name="ws",
+    abbr="WS",
+    long_name="WebSocket",
+    version="13",
+    priority=1,
+    background="#7c3aed",
+    foreground="#ffffff",
+    reference="https://www.rfc-editor.org/rfc/rfc6455",
+    matcher="none",
+    variables={
+        "ws_opcode": "string",
+        "ws_request": "bool",
+        "ws_response": "bool",
+        "ws_request_payload_data": "string",
+        "ws_request_payload_length": "int",
+        "ws_response_payload_length": "int",
+        "status_code": "int",
+        "request_body": "string",
+        "request_body_truncated": "bool",
+        "response_body": "string",
+        "response_body_truncated": "bool",
+    },
+)
+
+SHOWN_TEXT = 4096
+"""Characters of `ws_request_payload_data`; the whole text is in `request_body`."""
+MAX_INFLATED = 16 << 20
+"""Bytes one message may inflate to before its direction is given up: the next ones may refer to any of them."""
+TAIL = b"\0\0\xff\xff"  # RFC 7692 §7.2.2
+
+
+@hookimpl
+def protocols() -> Sequence[ProtocolSpec]:
+    return (WS,)
+
+
+@hookimpl
+def probe(protocol: ProtocolSpec, streams: Sequence[Stream]) -> Sequence[Verdict]:  # noqa: ARG001
+    """Two bytes of header prove nothing: only the upgrade does."""
+    return [Verdict.NOT_MINE] * len(streams)
+
+
+@hookimpl
+def dissect(protocol: ProtocolSpec, streams: Sequence[Stream]) -> Sequence[Sequence[Message]]:  # noqa: ARG001
+    return [[message for way in (0, 1) for message in _read_side(Wire(stream.sides[way]), way)] for stream in streams]
+
+
+@dataclass(slots=True)
+class _Joined:
+    """A message: one frame, or the fragments of one (RFC 6455 §5.4)."""
+
+    opcode: int
+    frames: list[Frame]
+    is_compressed: bool
+    error: str = ""
+    place: int = -1  # among the compressed messages of its direction
+
+
+@dataclass(slots=True)
+class _Inflater:
+    """The compressed messages of one direction, inflated in order and on demand: each may refer to those before it."""
+
+    wire: Wire
+    messages: list[_Joined] = field(default_factory=list)
+    _decoder: Any = None
+    _next: int = 0
+    _damage: str = ""
+    _latest: bytes = b""
+
+    def payload(self, message: _Joined) -> tuple[bytes, str]:
+        """Return (at most BODY_LIMIT + 1 bytes, why they are not what was sent)."""
+        if self._next != message.place + 1:
+            if self._next > message.place:
+                self._next, self._damage, self._decoder = 0, "", None
+            while self._next <= message.place:
+                self._latest = self._inflate(self.messages[self._next])
+                self._next += 1
+        return self._latest, self._damage
+
+    def _inflate(self, message: _Joined) -> bytes:
+        if message.error:
+            self._damage = self._damage or "permessage-deflate: a message before was not captured whole"
+        if self._decoder is None:
+            self._decoder = zlib.decompressobj(-15)
+        data, result, total = _joined(self.wire, message) + TAIL, b"", 0
+        try:
+            while data:
+                piece = self._decoder.decompress(data, BODY_LIMIT + 1)
+                result += piece[: BODY_LIMIT + 1 - len(result)]
+                total += len(piece)
+                data = self._decoder.unconsumed_tail
+                if self._decoder.eof:  # the sender ended its stream (BFINAL): the next message starts a new one
+                    self._decoder = zlib.decompressobj(-15)
+                    break
+                if total > MAX_INFLATED:
+                    self._damage = f"permessage-deflate: a message longer than {MAX_INFLATED} bytes"
+                    self._decoder = None
+                    break
+        except zlib.error as error:
+            self._damage, self._decoder = f"permessage-deflate: {error}", None
+        return result
+
+
+def _read_side(wire: Wire, direction: int) -> list[Message]:
+    inflater, messages = _Inflater(wire), list[Message]()
+    open_message: _Joined | None = None
+    for frame in read_frames(wire, is_masked=direction == 0):
+        if frame.opcode >= Opcode.CLOSE:  # control frames may stand between fragments
+            messages.append(_message(_Joined(frame.opcode, [frame], False, frame.error), inflater, direction))
+            continue
+        if frame.opcode != Opcode.CONTINUATION or frame.lost:
+            if open_message:
+                open_message.error = open_message.error or "truncated: the last fragment is missing"
+                messages.append(_message(open_message, inflater, direction))
+            open_message = _Joined(frame.opcode, [], frame.is_compressed, frame.error)
+            if frame.opcode == Opcode.CONTINUATION:
+                open_message.error = "gap: the first fragment is missing"
+        elif open_message is None:
+            open_message = _Joined(frame.opcode, [], False, frame.error or "malformed: the continuation of nothing")
+        open_message.frames.append(frame)
+        open_message.error = open_message.error or frame.error
+        if frame.is_final:
+            messages.append(_message(open_message, inflater, direction))
+            open_message = None
+    if open_message:
+        open_message.error = open_message.error or "truncated: the last fragment was not captured"
+        messages.append(_message(open_message, inflater, direction))
+    return messages
+
+
+def _message(joined: _Joined, inflater: _Inflater, direction: int) -> Message:
+    if joined.is_compressed:
+        joined.place = len(inflater.messages)
+        inflater.messages.append(joined)
+    first, last = joined.frames[0], joined.frames[-1]
+    length = sum(frame.length for frame in joined.frames)
+    half = "request" if direction == 0 else "response"
+    fields: dict[str, Value] = {
+        "ws_opcode": Opcode(joined.opcode).name.lower(),
+        f"ws_{half}": True,
+        f"ws_{half}_payload_length": length,
+    }
+    if joined.opcode == Opcode.CLOSE and length >= 2:
+        fields["status_code"] = int.from_bytes(_joined(inflater.wire, joined)[:2], "big")
+    return Message(
+        MessageKind.REQUEST if direction == 0 else MessageKind.RESPONSE,
+        direction,
+        first.start,
+        last.end,
+        fields=fields,
+        one_way=True,
+        error=joined.error,
+        detail=partial(_detail, joined, inflater, half, length),
+    )
+
+
+def _joined(wire: Wire, joined: _Joined) -> bytes:
+    """Return the payload as it was sent, without masks, at most MAX_INFLATED bytes."""
+    result = bytearray()
+    for frame in joined.frames:
+        result += unmask(wire.data[frame.payload : frame.end], frame.mask)
+        if len(result) > MAX_INFLATED:
+            break
+    return bytes(result[:MAX_INFLATED])
+
+
+def _detail(
+    joined: _Joined, inflater: _Inflater, half: str, length: int
+) -> tuple[Mapping[str, Value], Mapping[str, Any]]:
+    if joined.is_compressed:
+        data, comment = inflater.payload(joined)
+    else:
+        data, comment = _joined(inflater.wire, joined)[: BODY_LIMIT + 1], ""
+    is_cut = len(data) > BODY_LIMIT
+    data = data[:BODY_LIMIT]
+    frame = joined.frames[0]
+    document: dict[str, Any] = {
+        "opcode": Opcode(joined.opcode).name.lower(),
+        "payload": "",
+        "payloadLength": length,
+        "masked": frame.mask != b"",
+        "fin": joined.frames[-1].is_final,
+        "fragments": len(joined.frames),
+        "compressed": joined.is_compressed,
+    }
+    if joined.opcode == Opcode.CLOSE and len(data) >= 2:
+        document["closeCode"] = int.from_bytes(data[:2], "big")
+        document["closeReason"] = data[2:].decode("utf-8", "replace")
+        data = data[2:]
+    if joined.opcode == Opcode.BINARY:
+        document["payload"], document["encoding"] = base64.b64encode(data).decode("ascii"), "base64"
+    else:
+        document["payload"], encoding = text_or_base64(data)
+        if encoding:
+            document["encoding"] = encoding
+    if comment:
+        document["comment"] = comment
+    if is_cut:
+        document["bodyTruncated"] = True
+    text = codecs.getincrementaldecoder("utf-8")("replace").decode(data)
+    variables: dict[str, Value] = {f"{half}_body": text, f"{half}_body_truncated": is_cut}
+    if half == "request":
+        variables["ws_request_payload_data"] = text[:SHOWN_TEXT]
+    return variables, document
