@@ -238,6 +238,8 @@ def _doubt(exchange: Exchange, stream: FlowStream) -> None:
 def _error(exchange: Exchange, facts: StreamFacts, protocol: ProtocolSpec) -> EntryError | None:
     """Say what is wrong with an exchange: a damaged message, else the reason why a half is missing."""
     for timed in (exchange.request, exchange.response, exchange.event):
+        if timed and timed.message.error.startswith("Reset:"):  # one stream of many was reset, not the connection
+            return EntryError("connection", timed.message.error)
         if timed and (timed.message.error or not timed.is_whole):
             reason = (
                 timed.message.error or "gap: bytes before this message were not captured: where it begins is a guess"

@@ -257,7 +257,7 @@ class EntryVariables(dict[str, Any]):
         protocol = entry.protocol
         for flag in protocol.flags:
             self[flag] = True
-        self["protocol"] = "".join(filter(str.isalnum, protocol.abbr)).upper()
+        self["protocol"] = "".join(filter(str.isalnum, protocol.abbr.partition("/")[0])).upper()  # HTTP/2 is HTTP
         self["timestamp"] = exchange.first.start_ns
         facts = entry.facts
         self["src.ip"], self["src.port"] = facts.client.ip, facts.client.port

@@ -142,7 +142,7 @@ class SideReader:
             half.spans.append((start, end))
             half.body_size += end - start
         if gap := self._wire.gap_in(frame.start, frame.end):
-            half.error = half.error or f"gap: {gap[2]} bytes missing at {gap[0]}, in the body"
+            half.error = half.error or f"incomplete: gap: {gap[2]} bytes missing at {gap[0]}, in the body"
         elif frame.is_cut:
             half.error = half.error or "incomplete: the last DATA frame was not captured whole"
         if frame.flags & Flag.END_STREAM:
