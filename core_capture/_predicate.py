@@ -30,6 +30,7 @@ __all__ = [
 ]
 
 LATEST_NS = 2**64 - 1
+MAX_PORT = 2**16 - 1
 
 Side = Literal["src", "dst"]
 
@@ -110,8 +111,12 @@ def match(predicate: Predicate, flows: FlowColumns) -> NDArray[np.bool_]:
         case InNetwork(side, network):
             return _in_network(_end(flows, side, "address"), flows["ip_version"], network)
         case PortBetween(side, low, high):
-            port = _end(flows, side, "port").astype(np.int64)
-            return np.asarray((port >= low) & (port <= high), dtype=np.bool_)
+            if low > MAX_PORT or high < 0:
+                return np.zeros(len(flows), dtype=np.bool_)
+            port = _end(flows, side, "port")
+            if low == high:
+                return np.asarray(port == low, dtype=np.bool_)
+            return np.asarray((port >= max(low, 0)) & (port <= min(high, MAX_PORT)), dtype=np.bool_)
         case Transport(numbers):
             wanted = np.zeros(256, dtype=np.bool_)
             wanted[[number for number in numbers if 0 <= number < 256]] = True

@@ -9,7 +9,6 @@ Other recipient types (scrypt, plugins) are skipped while looking for one of our
 
 from __future__ import annotations
 
-import base64
 import binascii
 import hmac
 import os
@@ -35,6 +34,7 @@ _NONCE = 16
 _INTRO = b"age-encryption.org/v1\n"
 _X25519 = b"age-encryption.org/v1/X25519"
 _ZERO_NONCE = bytes(12)
+_VISIBLE = bytes(range(0x21, 0x7F))
 _COLUMNS = 64  # base64 characters in a full line of a stanza's body
 
 
@@ -322,17 +322,17 @@ def _chunk_nonce(chunk: int, *, last: bool) -> bytes:
 
 
 def _is_visible(argument: bytes) -> bool:
-    return bool(argument) and all(0x21 <= byte <= 0x7E for byte in argument)
+    return bool(argument) and not argument.translate(None, _VISIBLE)
 
 
 def _base64(data: bytes) -> bytes:
-    return base64.b64encode(data).rstrip(b"=")
+    return binascii.b2a_base64(data, newline=False).rstrip(b"=")
 
 
 def _unbase64(text: bytes) -> bytes | None:
     """Decode unpadded base64; None unless `text` is its one canonical spelling."""
     try:
-        data = base64.b64decode(text + b"=" * (-len(text) % 4), validate=True)
+        data = binascii.a2b_base64(text + b"=" * (-len(text) % 4), strict_mode=True)
     except binascii.Error:
         return None
     return data if _base64(data) == text else None

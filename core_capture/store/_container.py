@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import struct
 from dataclasses import dataclass
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar
 
 import msgspec
 import numpy as np
@@ -26,7 +26,7 @@ _HEAD = struct.Struct("<8sI")
 _MAX_COLUMNS = 64
 
 Coding = Literal["", "delta", "planes", "delta planes"]
-_Dtype = Literal["|u1", "<u2", "<u4", "<u8", "<i8"]
+_Dtype = Literal["|u1", "<u2", "<u4", "<u8", "<i8"]  # the digit is the width in bytes
 _Extent = Annotated[int, msgspec.Meta(ge=0, lt=1 << 31)]  # a bound for shapes without bytes too
 _Shape = Annotated[tuple[_Extent, ...], msgspec.Meta(min_length=1, max_length=2)]
 
@@ -42,8 +42,7 @@ class Column:
     coding: Coding = ""
 
 
-@dataclass(frozen=True, slots=True)
-class _Stored:
+class _Stored(NamedTuple):
     """A column as it lies in the container; `data` has the length that type and shape ask for."""
 
     data: memoryview
@@ -107,11 +106,12 @@ def unpack(data: bytes, magic: bytes, meta: type[T], name: str) -> Contents[T]:
         raise Damaged(f"its metadata: {error}", file=name, offset=_HEAD.size) from error
     at += -at % 8
     columns = {}
+    view = memoryview(data)
     for key, dtype, shape, coding in text.columns:
-        size = math.prod(shape) * np.dtype(dtype).itemsize
+        size = math.prod(shape) * int(dtype[2])
         if at > len(data) or size > len(data) - at:
             raise Damaged(f"column {key} ends behind the file", file=name, offset=at)
-        columns[key] = _Stored(memoryview(data)[at : at + size], dtype, shape, coding)
+        columns[key] = _Stored(view[at : at + size], dtype, shape, coding)
         at += size + -size % 8
     return Contents(text.meta, name, at, columns)
 
@@ -129,14 +129,15 @@ def _encode(column: Column) -> bytes:
 
 
 def _decode(stored: _Stored) -> NDArray[Any]:
+    data, dtype, shape, coding = stored
+    if not len(data):
+        return np.empty(shape, dtype=dtype)
     values: NDArray[Any]
-    if not len(stored.data):
-        return np.empty(stored.shape, dtype=stored.dtype)
-    if "planes" in stored.coding:
-        planes = np.frombuffer(stored.data, dtype=np.uint8).reshape(-1, stored.shape[0])
-        values = np.ascontiguousarray(planes.T).view(stored.dtype).reshape(stored.shape)
+    if "planes" in coding:
+        values = np.empty(shape, dtype=dtype)
+        values.view(np.uint8).reshape(shape[0], -1).T[:] = np.frombuffer(data, dtype=np.uint8).reshape(-1, shape[0])
     else:
-        values = np.frombuffer(stored.data, dtype=stored.dtype).reshape(stored.shape)
-    if "delta" in stored.coding:
-        values = np.cumsum(values, axis=0, dtype=stored.dtype)
+        values = np.frombuffer(data, dtype=dtype).reshape(shape)
+    if "delta" in coding:
+        values = np.cumsum(values, axis=0, dtype=dtype)
     return values

@@ -45,14 +45,6 @@ class Exported:
 
 
 @dataclass(frozen=True, slots=True)
-class _Pick:
-    """A segment with something to export."""
-
-    info: SegmentInfo
-    flows: NDArray[np.bool_] | None
-
-
-@dataclass(frozen=True, slots=True)
 class _Packets:
     """Records one behind the other, in the order of export; all arrays have one row a record."""
 
@@ -118,16 +110,16 @@ def export(
     pcap holds one link type: raise UsageError, before anything is written, if several are selected. A damaged segment
     is left out and returned as a problem.
     """
-    job = _Export(store, since_ns, until_ns, with_extras=form == "pcapng")
-    picks = job.pick(store.segments() if segments is None else segments, select)
+    job = _Export(store, select, since_ns, until_ns, with_extras=form == "pcapng")
+    chosen = job.choose(store.segments() if segments is None else segments)
     if form == "pcap":
-        link_type = _only_link_type(picks)
-        write_pcap(out, link_type, (packets.data for packets in job.merged(picks)))
+        link_type = _only_link_type(chosen)
+        write_pcap(out, link_type, (packets.data for packets in job.merged(chosen)))
     else:
         metadata = job.read_metadata()
         try:
             with PcapngWriter(out, metadata) as writer:
-                for packets in job.merged(picks):
+                for packets in job.merged(chosen):
                     _write_packets(writer, packets)
         except (ValueError, OverflowError, struct.error) as error:
             # Only an index that is authentic and yet not ours says things that no pcapng can hold.
@@ -135,8 +127,8 @@ def export(
     return Exported(job.packets, tuple(job.problems))
 
 
-def _only_link_type(picks: list[_Pick]) -> int:
-    found = sorted({pick.info.link_type for pick in picks})
+def _only_link_type(chosen: Sequence[SegmentInfo]) -> int:
+    found = sorted({info.link_type for info in chosen})
     if len(found) > 1:
         listed = ", ".join(map(str, found))
         message = f"the packets have {len(found)} link types ({listed}), a pcap file has one"
@@ -155,35 +147,44 @@ def _write_packets(writer: PcapngWriter, packets: _Packets) -> None:
 class _Export:
     """One run: what it selects, and what it met."""
 
-    def __init__(self, store: Store, since_ns: int | None, until_ns: int | None, *, with_extras: bool) -> None:
+    def __init__(
+        self, store: Store, select: Select | None, since_ns: int | None, until_ns: int | None, *, with_extras: bool
+    ) -> None:
         self.packets = 0
         self.problems: list[StoreError] = []
-        self._store, self._core, self._with_extras = store, load_core(), with_extras
+        self._store, self._select, self._core, self._with_extras = store, select, load_core(), with_extras
         self._since = _EVER if since_ns is None else max(since_ns, _EVER)
         self._until = _FOREVER if until_ns is None else min(until_ns, _FOREVER)
+        self._selected: dict[str, NDArray[np.bool_]] = {}  # what `select` said of segments not read yet
         self._sources: list[_SourceKey] = []
         self._shifts: list[int] = [0]  # by source: where its interfaces begin in the output
 
-    def pick(self, segments: Sequence[SegmentInfo], select: Select | None) -> list[_Pick]:
-        """Ask `select` for each segment in the time span."""
-        picks = []
-        for info in segments:
-            if info.first_ns > self._until or info.last_ns < self._since or not info.packets:
-                continue
-            flows = None
-            if select is not None:
-                try:
-                    with self._store.open_segment(info.name) as segment:
-                        flows = select(segment)
-                except StoreError as error:
-                    self.problems.append(error)
-                    continue
-                if flows is not None and not flows.any():
-                    continue
-            picks.append(_Pick(info, flows))
+    def choose(self, segments: Sequence[SegmentInfo]) -> list[SegmentInfo]:
+        """Return the segments to read: all in the time span, and only those with something selected if that matters.
+
+        It matters where they differ in link type or source: both are told before the first packet is.
+        """
+        chosen = [
+            info for info in segments if info.packets and info.first_ns <= self._until and info.last_ns >= self._since
+        ]
+        is_mixed = len({(info.link_type, _source_key(info.source)) for info in chosen}) > 1
+        if self._select is not None and is_mixed:
+            chosen = [info for info in chosen if self._has_selected(info, self._select)]
         # Without any packet an export still tells what the sources said about themselves.
-        self._sources = sorted({_source_key(info.source) for info in [pick.info for pick in picks] or segments})
-        return picks
+        self._sources = sorted({_source_key(info.source) for info in chosen or segments})
+        return chosen
+
+    def _has_selected(self, info: SegmentInfo, select: Select) -> bool:
+        try:
+            with self._store.open_segment(info.name) as segment:
+                flows = select(segment)
+        except StoreError as error:
+            self.problems.append(error)
+            return False
+        if flows is None:
+            return True
+        self._selected[info.name] = flows
+        return bool(flows.any())
 
     def read_metadata(self) -> SourceMetadata:
         """Put together what the sources said about themselves, of all their segments."""
@@ -205,15 +206,15 @@ class _Export:
         merged, self._shifts = merge_sources(sources)
         return merged
 
-    def merged(self, picks: list[_Pick]) -> Iterator[_Packets]:
+    def merged(self, chosen: Sequence[SegmentInfo]) -> Iterator[_Packets]:
         """Yield all selected packets, in order."""
-        waiting = sorted(picks, key=lambda pick: self._first_key(pick.info), reverse=True)
+        waiting = sorted(chosen, key=self._first_key, reverse=True)
         active: list[_Stream] = []
         while waiting or active:
             if waiting:
                 stream = self._open(waiting.pop())
                 active += [stream] if stream else []
-            horizon = self._first_key(waiting[-1].info) if waiting else None
+            horizon = self._first_key(waiting[-1]) if waiting else None
             parts = [stream.take(horizon) for stream in active]
             active = [stream for stream in active if stream.at < len(stream.packets.offsets)]
             parts = [part for part in parts if len(part.offsets)]
@@ -236,10 +237,17 @@ class _Export:
         )
         return packets.sorted(np.lexsort((packets.ordinals, packets.keys)), self._core)
 
-    def _open(self, pick: _Pick) -> _Stream | None:
+    def _open(self, info: SegmentInfo) -> _Stream | None:
+        """Return the selected packets of a segment; None if there are none."""
+        flows = self._selected.pop(info.name, None)
         try:
-            with self._store.open_segment(pick.info.name) as segment:
-                return _Stream(self._read(segment, pick.flows))
+            # An index that is not kept leaves its memory to the next one: new pages cost more than reading it.
+            with self._store.open_segment(info.name, keep=flows is not None or self._with_extras) as segment:
+                if flows is None and self._select is not None:
+                    flows = self._select(segment)
+                if flows is not None and not flows.any():
+                    return None
+                return _Stream(self._read(segment, flows))
         except StoreError as error:
             self.problems.append(error)
             return None

@@ -10,6 +10,7 @@ the index. `decode_main` is the only way in: what it returned, every accessor ma
 from __future__ import annotations
 
 import struct
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -80,7 +81,7 @@ class Flows:
 
 @dataclass(frozen=True, slots=True)
 class Blocks:
-    """Where the data file's blocks lie; block i is offset[i]:offset[i+1], and raw_start[i]:raw_start[i+1] inflated."""
+    """Where the blocks of a data file that is written lie: block i is offset[i]:offset[i+1] of the compressed pcap."""
 
     offset: NDArray[Any]  # u8, in the compressed pcap
     raw_start: NDArray[Any]  # u8, in the uncompressed pcap
@@ -115,25 +116,28 @@ class IndexMeta:
 class FlowTable:
     """The flow table of an index. `table["port_a"]` decodes that column, by ordinal; `rows` all of them.
 
-    Every column is checked for what its readers rely on before it is given out; Damaged if it fails.
+    `clustered` has the same columns in the order in which the flows' records lie, as the file has most of them: whoever
+    needs no ordinals spares the detour. Every column is checked for what its readers rely on before it is given out;
+    Damaged if it fails.
     """
 
     def __init__(self, contents: Contents[IndexMeta]) -> None:
-        self._contents = contents
         self._count = contents.meta.info.flows
-        self._cluster = contents.column("cluster", "<u4", (self._count,))
+        self._decoded: dict[str, NDArray[Any]] = {}
+        self.cluster = contents.column("cluster", "<u4", (self._count,))
         seen = np.zeros(self._count, dtype=np.bool_)
-        seen[self._cluster[self._cluster < self._count]] = True
+        if self._count and int(self.cluster.max()) < self._count:
+            seen[self.cluster] = True
         if not seen.all():
             raise Damaged("the cluster order is no permutation of the flows", file=contents.name)
-        self._decoded: dict[str, NDArray[Any]] = {}
+        self.clustered = ClusteredFlows(contents, self.cluster)
 
     def __len__(self) -> int:
         return self._count
 
     def __getitem__(self, name: str) -> NDArray[Any]:
         if name not in self._decoded:
-            self._decoded[name] = self._decode(name)
+            self._decoded[name] = self.by_ordinal(self.clustered[name])
         return self._decoded[name]
 
     @cached_property
@@ -148,68 +152,120 @@ class FlowTable:
     @cached_property
     def range_bytes(self) -> NDArray[Any]:
         """u8, by ordinal: bytes of the flow's records; 0 for a CARRIER."""
-        raw_length = self._contents.meta.data.raw_length
-        stored = self._contents.column("range_bytes", "<u8", (self._count,))
-        # Rows and lengths are below 2**32, so that the sum does not wrap.
-        if (stored > raw_length).any() or int(stored.sum()) > raw_length - PCAP_HEADER_BYTES:
-            raise Damaged("the flows' ranges exceed the segment", file=self._contents.name)
-        return self._by_ordinal(stored)
+        return self.by_ordinal(self.clustered.range_bytes)
 
     @cached_property
     def range_starts(self) -> NDArray[Any]:
         """u8, by ordinal: where the flow's records lie in the uncompressed pcap."""
-        starts: NDArray[Any] = self._before(self.range_bytes) + np.uint64(PCAP_HEADER_BYTES)
-        return starts
+        return self.by_ordinal(self.clustered.range_ends - self.clustered.range_bytes)
+
+    def by_ordinal(self, clustered: NDArray[Any]) -> NDArray[Any]:
+        """Return values that are given in cluster order by ordinal."""
+        values: NDArray[Any] = np.empty_like(clustered)
+        values[self.cluster] = clustered
+        return values
+
+
+class ClusteredFlows:
+    """The columns of a flow table in cluster order."""
+
+    def __init__(self, contents: Contents[IndexMeta], cluster: NDArray[Any]) -> None:
+        self._contents = contents
+        self._cluster = cluster
+        self._decoded: dict[str, NDArray[Any]] = {}
+
+    def __len__(self) -> int:
+        return len(self._cluster)
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        if name not in self._decoded:
+            self._decoded[name] = self._decode(name)
+        return self._decoded[name]
+
+    @cached_property
+    def range_bytes(self) -> NDArray[Any]:
+        """u8: bytes of the flow's records; 0 for a CARRIER."""
+        raw_length = self._contents.meta.data.raw_length
+        stored = self._contents.column("range_bytes", "<u8", (len(self),))
+        # Rows and lengths are below 2**32, so that the sum does not wrap.
+        if len(stored) and (int(stored.max()) > raw_length or int(stored.sum()) > raw_length - PCAP_HEADER_BYTES):
+            raise Damaged("the flows' ranges exceed the segment", file=self._contents.name)
+        return stored
+
+    @cached_property
+    def range_ends(self) -> NDArray[Any]:
+        """u8: where the flow's records end in the uncompressed pcap."""
+        ends: NDArray[Any] = np.cumsum(self.range_bytes, dtype=np.uint64) + np.uint64(PCAP_HEADER_BYTES)
+        return ends
 
     @cached_property
     def records(self) -> NDArray[Any]:
-        """u8, by ordinal: packets that point to the flow."""
+        """u8: packets that point to the flow."""
         packets = self["packets"].astype(np.uint64)
         counted: NDArray[Any] = packets[:, 0] + packets[:, 1]
-        detached = self._by_ordinal(self._contents.column("detached", "<u8", (self._count,)))
+        detached = self._contents.column("detached", "<u8", (len(self),))
         if (detached > counted).any() or int((counted - detached).sum()) > self._contents.meta.info.packets:
             raise Damaged("the flows' packets exceed the segment", file=self._contents.name)
         linked: NDArray[Any] = counted - detached
         return linked
 
-    @cached_property
-    def record_starts(self) -> NDArray[Any]:
-        """u8, by ordinal: records of the segment that lie before the flow's."""
-        return self._before(self.records)
-
     def _decode(self, name: str) -> NDArray[Any]:
-        contents, shape = self._contents, (self._count,)
+        contents, shape = self._contents, (len(self),)
         match name:
             case "first_ns" | "last_ns":
                 unit = contents.column("time_unit", "<u8", (1,))[0]
-                first: NDArray[Any] = contents.column("first", "<u8", shape) * unit
-                if name == "first_ns":
-                    return first
-                values: NDArray[Any] = first + contents.column("span", "<u8", shape) * unit
-                is_sound = bool((values >= first).all())
+                values: NDArray[Any] = contents.column("first", "<u8", shape) * unit
+                is_sound = True
+                if name == "last_ns":
+                    first, values = values, values + contents.column("span", "<u8", shape) * unit
+                    is_sound = bool((values >= first).all())
+                values = values[self._cluster]
             case "carrier":
-                values = contents.column(name, "<u4", shape)
-                is_sound = bool(((values < self._count) | (values == NO_FLOW)).all())
+                values = contents.column(name, "<u4", shape)[self._cluster]
+                is_sound = bool(((values < len(self)) | (values == NO_FLOW)).all())
             case "first_packet":
-                values = contents.column(name, "<u4", shape)
+                values = contents.column(name, "<u4", shape)[self._cluster]
                 is_sound = bool((values < contents.meta.info.packets).all())
             case _:
                 base, width = FLOW[name].subdtype or (FLOW[name], ())
-                values = self._by_ordinal(contents.column(name, base.str, (*shape, *width)))
+                values = contents.column(name, base.str, (*shape, *width))
                 is_sound = name != "client" or bool((values <= 1).all())
         if not is_sound:
             raise Damaged(f"column {name} of the flow table contradicts the segment", file=contents.name)
         return values
 
-    def _by_ordinal(self, clustered: NDArray[Any]) -> NDArray[Any]:
-        values: NDArray[Any] = np.empty_like(clustered)
-        values[self._cluster] = clustered
-        return values
 
-    def _before(self, amounts: NDArray[Any]) -> NDArray[Any]:
-        """Sum, by ordinal, of `amounts` of all flows that lie before."""
-        clustered = amounts[self._cluster]
-        return self._by_ordinal(np.cumsum(clustered, dtype=np.uint64) - clustered)
+class BlockTable:
+    """Where the blocks lie: block i is offset[i]:offset[i+1], and raw_start[i]:raw_start[i+1] inflated (u8)."""
+
+    def __init__(self, contents: Contents[IndexMeta]) -> None:
+        data = contents.meta.data
+        self._contents = contents
+        self._count = data.blocks
+        self.offset = offset = contents.column("block_offset", "<u8", (data.blocks + 1,))
+        self.raw_start = raw_start = contents.column("block_raw_start", "<u8", (data.blocks + 1,))
+        sizes = raw_start[1:] - raw_start[:-1]
+        if (
+            not ((offset[1:] > offset[:-1]).all() and (raw_start[1:] > raw_start[:-1]).all())
+            or int(offset[-1]) > data.length
+            or int(raw_start[0]) != PCAP_HEADER_BYTES
+            or int(raw_start[-1]) != data.raw_length
+            or (sizes > MAX_BLOCK_BYTES).any()
+        ):
+            raise Damaged("the block table contradicts itself", file=contents.name)
+
+    def __len__(self) -> int:
+        return self._count
+
+    @cached_property
+    def first_ns(self) -> NDArray[Any]:
+        """u8: earliest time of a record of the block."""
+        return self._contents.column("block_first_ns", "<u8", (self._count,))
+
+    @cached_property
+    def last_ns(self) -> NDArray[Any]:
+        """u8: latest time of a record of the block."""
+        return self._contents.column("block_last_ns", "<u8", (self._count,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +274,7 @@ class Index:
 
     meta: IndexMeta
     flows: FlowTable
-    blocks: Blocks
+    blocks: BlockTable
 
 
 def encode_main(meta: IndexMeta, flows: Flows, blocks: Blocks, sign: Callable[[bytes], bytes]) -> bytes:
@@ -256,9 +312,19 @@ def inflate(frame: bytes | memoryview, limit: int, name: str, *, exactly: bool =
         size = zstandard.frame_content_size(frame)
         if not (limit if exactly else 0) <= size <= limit:
             raise Damaged(f"a frame claims {size:,} bytes where {limit:,} are allowed", file=name)
-        return zstandard.ZstdDecompressor().decompress(frame, max_output_size=limit, allow_extra_data=False)
+        return _TOOLS.zstd.decompress(frame, max_output_size=limit, allow_extra_data=False)
     except zstandard.ZstdError as error:
         raise Damaged(f"zstd frame: {error}", file=name) from error
+
+
+class _Tools(threading.local):
+    """One decompressor a thread: making one costs as much as inflating a small index."""
+
+    def __init__(self) -> None:
+        self.zstd = zstandard.ZstdDecompressor()
+
+
+_TOOLS = _Tools()
 
 
 def decode_main(main: bytes, name: str) -> Index:
@@ -271,7 +337,7 @@ def decode_main(main: bytes, name: str) -> Index:
         raise Damaged("no signature behind its columns", file=contents.name, offset=contents.end)
     if contents.meta.info.name != name:
         raise Damaged(f"holds the index of {contents.meta.info.name[:100]!r}", file=contents.name)
-    return Index(contents.meta, FlowTable(contents), _decode_blocks(contents))
+    return Index(contents.meta, FlowTable(contents), BlockTable(contents))
 
 
 def _flow_columns(flows: Flows) -> list[Column]:
@@ -291,23 +357,3 @@ def _flow_columns(flows: Flows) -> list[Column]:
         Column("first", first // np.uint64(unit), "delta planes"),
         Column("span", span // np.uint64(unit), "planes"),
     ]
-
-
-def _decode_blocks(contents: Contents[IndexMeta]) -> Blocks:
-    data = contents.meta.data
-    blocks = Blocks(
-        contents.column("block_offset", "<u8", (data.blocks + 1,)),
-        contents.column("block_raw_start", "<u8", (data.blocks + 1,)),
-        contents.column("block_first_ns", "<u8", (data.blocks,)),
-        contents.column("block_last_ns", "<u8", (data.blocks,)),
-    )
-    ascending = (blocks.offset[1:] > blocks.offset[:-1]).all() and (blocks.raw_start[1:] > blocks.raw_start[:-1]).all()
-    if (
-        not ascending
-        or int(blocks.offset[-1]) > data.length
-        or int(blocks.raw_start[0]) != PCAP_HEADER_BYTES
-        or int(blocks.raw_start[-1]) != data.raw_length
-        or (np.diff(blocks.raw_start) > MAX_BLOCK_BYTES).any()
-    ):
-        raise Damaged("the block table contradicts itself", file=contents.name)
-    return blocks

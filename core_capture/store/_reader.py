@@ -114,7 +114,8 @@ class SegmentReader:
 
     def match(self, predicate: Predicate) -> NDArray[np.bool_]:
         """Say for each flow whether it may hold what the predicate asks for; decodes only the columns it names."""
-        return match(predicate, self._index.flows)
+        table = self._index.flows
+        return table.by_ordinal(match(predicate, table.clustered))
 
     def range(self, row: int) -> tuple[int, int]:
         """Return where the records of a flow lie."""
@@ -124,16 +125,28 @@ class SegmentReader:
     @property
     def loose_range(self) -> tuple[int, int]:
         """Where the records without a flow lie: behind all others."""
-        return PCAP_HEADER_BYTES + int(self._index.flows.range_bytes.sum()), self._index.meta.data.raw_length
+        return PCAP_HEADER_BYTES + int(self._index.flows.clustered.range_bytes.sum()), self._index.meta.data.raw_length
 
     def ranges(self, flows: NDArray[Any]) -> list[tuple[int, int]]:
         """Return the ranges of these flows (rows, or one bool per row) in file order, neighbours merged."""
-        starts, lengths = self._index.flows.range_starts[flows], self._index.flows.range_bytes[flows]
-        filled = lengths > 0
-        starts, ends = np.sort(starts[filled]), np.sort((starts + lengths)[filled])
-        parted = starts[1:] != ends[:-1]
-        begins, stops = np.concatenate(([True], parted)), np.concatenate((parted, [True]))
-        return list(zip(starts[begins[: len(starts)]].tolist(), ends[stops[: len(ends)]].tolist(), strict=True))
+        table = self._index.flows.clustered
+        chosen = np.flatnonzero(self._clustered(flows) & (table.range_bytes > 0))
+        if not len(chosen):
+            return []
+        # Flows that lie side by side have places that follow each other, apart from flows without records between.
+        ends = table.range_ends[chosen]
+        starts = ends - table.range_bytes[chosen]
+        parted = np.flatnonzero(starts[1:] != ends[:-1])
+        return list(zip(starts[[0, *(parted + 1)]].tolist(), ends[[*parted, -1]].tolist(), strict=True))
+
+    def _clustered(self, flows: NDArray[Any]) -> NDArray[np.bool_]:
+        """Return one bool per flow, in cluster order, of rows or of bools by row."""
+        if flows.dtype != np.bool_:
+            chosen = np.zeros(len(self._index.flows), dtype=np.bool_)
+            chosen[flows] = True
+            flows = chosen
+        clustered: NDArray[np.bool_] = flows[self._index.flows.cluster]
+        return clustered
 
     def records(self, rows: Sequence[int] | NDArray[Any]) -> list[bytes | memoryview]:
         """Return the records of each of these flows, in capture order; views of shared blocks where possible."""
@@ -164,10 +177,9 @@ class SegmentReader:
         """Return the place in the pcap (u8, 0 the first record) of each record that `select` returns."""
         if flows is None:
             return np.arange(self.info.packets, dtype=np.uint64)
-        table = self._index.flows
-        starts, counts = table.record_starts[flows], table.records[flows]
-        order = np.argsort(starts, kind="stable")
-        starts, counts = starts[order], counts[order]
+        counts = self._index.flows.clustered.records
+        chosen = self._clustered(flows)
+        starts, counts = (np.cumsum(counts) - counts)[chosen], counts[chosen]
         before = np.cumsum(counts) - counts
         return np.repeat(starts - before, counts.astype(np.intp)) + np.arange(int(counts.sum()), dtype=np.uint64)
 

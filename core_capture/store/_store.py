@@ -100,13 +100,13 @@ class Store:
             entries = [entry for entry in entries if may_match(predicate, entry.summary)]
         return [entry.info for entry in entries]
 
-    def open_segment(self, name: str) -> SegmentReader:
-        """Open a segment for reading; raise Damaged or StoreError."""
+    def open_segment(self, name: str, *, keep: bool = True) -> SegmentReader:
+        """Open a segment for reading; raise Damaged or StoreError. `keep`: its index will be asked for again."""
         missing = f"no segment {name[:100]!r} in {self.path}"
         if number_of(name) is None:
             raise StoreError(missing)
         try:
-            return SegmentReader(self.path, self._index(name), self.identities)
+            return SegmentReader(self.path, self._index(name, keep=keep), self.identities)
         except FileNotFoundError as error:
             raise StoreError(missing) from error
 
@@ -204,11 +204,13 @@ class Store:
             raise self._nobody(refused) from refused
         return sorted(entries, key=lambda entry: (entry.info.first_ns, entry.info.name))
 
-    def _index(self, name: str) -> IndexFile:
-        """Read an index, or find it among those read lately: an export asks for each twice."""
+    def _index(self, name: str, *, keep: bool = True) -> IndexFile:
+        """Read an index, or find it among those read lately."""
         with self._lock:
             file = self._indexes.pop(name, None)
         file = file or IndexFile(self.path, name, self.identities)
+        if not keep:
+            return file
         with self._lock:
             self._indexes[name] = file
             kept = sum(len(other.main) for other in self._indexes.values())

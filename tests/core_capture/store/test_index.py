@@ -74,7 +74,7 @@ def test_round_trip(rows: int, seed: int) -> None:
     assert index.meta == meta
     assert np.array_equal(index.flows.rows, flows.table)
     assert np.array_equal(index.flows.range_bytes, flows.range_bytes)
-    assert np.array_equal(index.flows.records, flows.records)
+    assert np.array_equal(index.flows.by_ordinal(index.flows.clustered.records), flows.records)
     at = 24
     for row in flows.cluster:
         assert index.flows.range_starts[row] == at
@@ -108,7 +108,8 @@ def refuse(main: bytes) -> None:
 
 
 def use_everything(index: Index) -> None:
-    _all = (index.flows.rows, index.flows.range_starts, index.flows.record_starts)
+    _flows = (index.flows.rows, index.flows.range_starts, index.flows.clustered.records)
+    _blocks = (index.blocks.first_ns, index.blocks.last_ns)
 
 
 LIES: dict[str, Callable[[Flows], Any]] = {
