@@ -14,9 +14,12 @@ BUILTINS = (
     "kubeshark.pipeline.dissectors.ldap",
     "kubeshark.pipeline.dissectors.tls",
     "kubeshark.pipeline.dissectors.postgresql",
+    "kubeshark.pipeline.dissectors.mysql",
     "kubeshark.pipeline.dissectors.radius",
     "kubeshark.pipeline.dissectors.smtp",
+    "kubeshark.pipeline.dissectors.ftp",
     "kubeshark.pipeline.dissectors.kafka",
     "kubeshark.pipeline.dissectors.memcached",
+    "kubeshark.pipeline.dissectors.nats",
     "kubeshark.pipeline.dissectors.raw",
 )
