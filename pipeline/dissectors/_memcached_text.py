@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from kubeshark.pipeline.dissectors._lines import next_line
 from kubeshark.pipeline.dissectors._text import text
 from kubeshark.pipeline.dissectors._wire import Wire
 
@@ -123,14 +124,14 @@ class Unit:
 def read_requests(wire: Wire) -> Iterator[Unit]:
     data, at, size = wire.data, 0, len(wire.data)
     if wire.starts_midway:
-        at = _next_line(data, 0, REQUEST_LINE)
+        at = next_line(data, 0, REQUEST_LINE, MAX_LINE)
     while at < size:
         if data[at] in b"\r\n":
             at += 1
             continue
         unit = _request(wire, at)
         if unit.error and unit.end < size:
-            unit.end = _next_line(data, max(unit.end, at + 1), REQUEST_LINE)
+            unit.end = next_line(data, max(unit.end, at + 1), REQUEST_LINE, MAX_LINE)
         yield unit
         at = unit.end
 
@@ -138,23 +139,13 @@ def read_requests(wire: Wire) -> Iterator[Unit]:
 def read_answers(wire: Wire) -> Iterator[Unit]:
     data, at, size = wire.data, 0, len(wire.data)
     if wire.starts_midway:
-        at = _next_line(data, 0, _ANSWER_LINE)
+        at = next_line(data, 0, _ANSWER_LINE, MAX_LINE)
     while at < size:
         unit = _answer(wire, at)
         if unit.error and unit.end < size:
-            unit.end = _next_line(data, max(unit.end, at + 1), _ANSWER_LINE)
+            unit.end = next_line(data, max(unit.end, at + 1), _ANSWER_LINE, MAX_LINE)
         yield unit
         at = unit.end
-
-
-def _next_line(data: bytes, at: int, wanted: re.Pattern[bytes]) -> int:
-    """Return where the next line begins that looks right, at `at` or behind a line end; else the end."""
-    if (at == 0 or data[at - 1] == 0x0A) and wanted.match(data, at, at + MAX_LINE):
-        return at
-    while (at := data.find(b"\n", at) + 1) > 0:
-        if wanted.match(data, at, at + MAX_LINE):
-            return at
-    return len(data)
 
 
 def _line(wire: Wire, unit: Unit, at: int) -> bytes | None:

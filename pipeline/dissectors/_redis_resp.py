@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from kubeshark.pipeline.dissectors._lines import next_line
 from kubeshark.pipeline.dissectors._text import text
 from kubeshark.pipeline.dissectors._wire import Wire
 
@@ -60,12 +61,7 @@ class Frame:
 
 def next_value(data: bytes, at: int) -> int:
     """Return where the next line begins that can start a value, else the end: for the middle of a stream."""
-    if _START.match(data, at):
-        return at
-    while (at := data.find(b"\n", at) + 1) > 0:
-        if _START.match(data, at):
-            return at
-    return len(data)
+    return next_line(data, at, _START, MAX_LINE)
 
 
 def read_value(wire: Wire, start: int) -> Frame:
