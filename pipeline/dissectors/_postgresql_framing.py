@@ -56,7 +56,7 @@ _LONG = frozenset(b"TDdVENAQPBFd")  # these may be long: data and texts
 _FIXED = {ord("Z"): 5, ord("K"): 12, **dict.fromkeys(b"123nsI", 4)}  # exact lengths, in server messages
 _FIXED_CLIENT = dict.fromkeys(b"SHXc", 4)
 _TYPES = (CLIENT_TYPES, SERVER_TYPES)
-_CANDIDATE = (re.compile(rb"[QPBEDCSHFXpdcf][\0-\x3f]"), re.compile(rb"[RKSZTDCINEA123nstGHWdcVv][\0-\x3f]"))
+_CANDIDATE = (re.compile(rb"(?=[QPBEDCSHFXpdcf][\0-\x3f])"), re.compile(rb"(?=[RKSZTDCINEA123nstGHWdcVv][\0-\x3f])"))
 
 STARTUP, UNTYPED, UNKNOWN, LOST = 0, 1, -1, -2
 """Types of what has none: the client's first messages, the server's one-byte answers to two of them, bytes that are no

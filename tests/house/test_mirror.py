@@ -62,6 +62,10 @@ WITHOUT_TEST = {
     "pipeline/kfl/_signatures.py": "pipeline/kfl/test_check.py",
     "pipeline/kfl/_v1_grammar.py": "pipeline/kfl/test_v1.py",
     "pipeline/kfl/_v1_paths.py": "pipeline/kfl/test_v1.py",
+    **{
+        f"pipeline/dissectors/_mysql_{part}.py": "pipeline/dissectors/test_mysql.py"
+        for part in ("compression", "document", "framing", "values")
+    },
     "pipeline/dissectors/_postgresql_document.py": "pipeline/dissectors/test_postgresql.py",
     "pipeline/dissectors/_postgresql_framing.py": "pipeline/dissectors/test_postgresql.py",
     "pipeline/tls/_documents.py": "pipeline/dissectors/test_tls.py",
