@@ -2,6 +2,7 @@
 
 from kubeshark.pipeline.tls._certificates import certificate_documents, certificate_warnings
 from kubeshark.pipeline.tls._datagrams import begins_dtls, read_datagrams
+from kubeshark.pipeline.tls._decrypt import decrypt
 from kubeshark.pipeline.tls._documents import (
     alert_document,
     client_document,
@@ -17,6 +18,7 @@ from kubeshark.pipeline.tls._hello import (
     parse_client_hello,
     parse_server_hello,
 )
+from kubeshark.pipeline.tls._keylog import KeyLog
 from kubeshark.pipeline.tls._names import group_name
 from kubeshark.pipeline.tls._records import (
     APPLICATION_DATA,
@@ -42,6 +44,7 @@ __all__ = [
     "Cursor",
     "CutShort",
     "Handshake",
+    "KeyLog",
     "ServerHello",
     "alert_document",
     "begins_dtls",
@@ -50,6 +53,7 @@ __all__ = [
     "certificate_warnings",
     "client_document",
     "client_fields",
+    "decrypt",
     "group_name",
     "parse_client_hello",
     "parse_server_hello",

@@ -12,6 +12,7 @@ from kubeshark.pipeline.tls._names import is_grease
 
 __all__ = [
     "ALPN",
+    "EARLY_DATA",
     "ENCRYPT_THEN_MAC",
     "EXTENDED_MASTER_SECRET",
     "SERVER_NAME",
@@ -22,6 +23,7 @@ __all__ = [
     "parse_client_hello",
     "parse_server_hello",
     "parse_ssl2_client_hello",
+    "protocol_names",
 ]
 
 SERVER_NAME, GROUPS, POINT_FORMATS, SIGNATURE_ALGORITHMS, ALPN = 0, 10, 11, 13, 16

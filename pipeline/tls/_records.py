@@ -23,6 +23,7 @@ __all__ = [
     "CHANGE_CIPHER_SPEC",
     "CLIENT_HELLO",
     "HANDSHAKE",
+    "HEADER_BYTES",
     "RESYNC_BYTES",
     "SERVER_HELLO",
     "Alert",
