@@ -44,7 +44,8 @@ QUERY = """
 import sys, time
 from kubeshark.core_capture import load_core
 from kubeshark.pipeline import Pipeline, Plugins
-load_core(); plugins = Plugins(); full = sys.argv[3] == "full"
+from kubeshark.cli._memory import keep_freed_memory
+keep_freed_memory(); load_core(); plugins = Plugins(); full = sys.argv[3] == "full"
 started = time.process_time()
 count = 0
 with Pipeline.open(sys.argv[1], create=False, plugins=plugins) as pipeline:

@@ -68,10 +68,7 @@ class Dissector:
 
         `wants` says whether messages of a protocol can be among the answers: streams of others may be left out.
         """
-        streams = [
-            FlowStream(selection.decoded, streams, selection.decoded.flows[streams.flow])
-            for streams in self.core.assemble(selection.decoded, selection.flows)
-        ]
+        streams = FlowStream.all_of(selection.decoded, self.core.assemble(selection.decoded, selection.flows))
         layers: list[list[_Layer]] = [[] for _ in streams]
         for layer in self._layers(streams, None if with_conn else wants):
             layers[layer.root].append(layer)

@@ -20,6 +20,10 @@ from kubeshark.pipeline.kfl import VARIABLES, Variable
 __all__ = ["Origin", "StreamFacts"]
 
 SYN, ACK = 0x02, 0x10
+RESET, FINISHED = (  # by the side that sent it, a and b; as numbers, because enums are slow
+    (int(FlowBit.RST_A), int(FlowBit.RST_B)),
+    (int(FlowBit.FIN_A), int(FlowBit.FIN_B)),
+)
 KEY_FIELDS = ("a", "b", "port_a", "port_b", "transport")
 
 
@@ -47,8 +51,12 @@ class StreamFacts:
 
     def __post_init__(self) -> None:
         self.client: Endpoint
-        self.client, self.server = endpoints(self.row)
-        self.transport = TRANSPORT_NAMES.get(int(self.row["transport"]), "ip")
+        self.server: Endpoint
+        if stream := self.stream_data:
+            self.client, self.server, self.transport = stream.client, stream.server, stream.transport
+        else:
+            self.client, self.server = endpoints(self.row)
+            self.transport = TRANSPORT_NAMES.get(int(self.row["transport"]), "ip")
 
     @cached_property
     def stream(self) -> str:
@@ -114,11 +122,11 @@ class StreamFacts:
 
     def ended(self, by_server: bool) -> str:
         """Return "reset", "closed" or "": how that end left the connection."""
-        is_b = by_server == (self.row["client"] == 0)
+        is_b = bool(by_server == (self.row["client"] == 0))
         bits = int(self.row["bits"])
-        if bits & (FlowBit.RST_B if is_b else FlowBit.RST_A):
+        if bits & RESET[is_b]:
             return "reset"
-        return "closed" if bits & (FlowBit.FIN_B if is_b else FlowBit.FIN_A) else ""
+        return "closed" if bits & FINISHED[is_b] else ""
 
     def bytes_of(self, message: Message) -> bytes:
         """Return a copy of a message's bytes."""
@@ -131,4 +139,4 @@ class StreamFacts:
         return bytes(data[message.start : message.end])
 
     def _sides(self) -> Any:
-        return self.stream_data.sides if self.stream_data else ()
+        return self.stream_data.flow_sides if self.stream_data else ()

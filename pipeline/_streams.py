@@ -10,7 +10,10 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv6Address
 from itertools import islice
-from typing import Any
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
 
 from kubeshark.core_capture import Decoded, Direction, FlowStreams, PacketBit
 from kubeshark.extension_api import CarvedSide, Datagram, Endpoint, Handover, StreamSide
@@ -19,6 +22,9 @@ __all__ = ["TRANSPORT_NAMES", "FlowSide", "FlowStream", "InnerStream", "endpoint
 
 TRANSPORT_NAMES = {6: "tcp", 17: "udp", 132: "sctp", 1: "icmp", 58: "icmp"}
 """IP protocol number → KFL `transport`; everything else is "ip"."""
+
+
+ARENA, CUT, FRAGMENT = int(PacketBit.ARENA), int(PacketBit.CUT), int(PacketBit.FRAGMENT)  # flags as fast as numbers
 
 
 @functools.lru_cache(maxsize=65_536)  # the same few addresses, over and over
@@ -34,35 +40,53 @@ def endpoints(row: Any) -> tuple[Endpoint, Endpoint]:
     return (a, b) if row["client"] == 0 else (b, a)
 
 
+def _all_endpoints(rows: Any) -> list[tuple[Endpoint, Endpoint]]:
+    """Return what `endpoints` says of each FLOW row, a column at a time."""
+    versions, clients = rows["ip_version"].tolist(), rows["client"].tolist()
+    sides = []
+    for end in "ab":
+        addresses = np.ascontiguousarray(rows[end]).tobytes()
+        texts = [address_text(addresses[at * 16 : at * 16 + 16], version) for at, version in enumerate(versions)]
+        sides.append(list(map(Endpoint, texts, rows[f"port_{end}"].tolist())))
+    return [(a, b) if client == 0 else (b, a) for a, b, client in zip(*sides, clients, strict=True)]
+
+
 class FlowSide:
     """One side of a TCP stream, with times looked up by offset."""
 
-    __slots__ = ("_decoded", "_packets", "_starts", "data", "direction", "gaps", "starts_midway")
+    __slots__ = ("_packets", "_starts", "_times", "data", "direction", "gaps", "starts_midway")
 
-    def __init__(self, direction: Direction, decoded: Decoded) -> None:
+    def __init__(self, direction: Direction, times: NDArray[Any]) -> None:
         self.direction = direction
         self.data = direction.data
         self.gaps: Sequence[tuple[int, int, int]] = [(g.start, g.end, g.missing) for g in direction.gaps]
         self.starts_midway = direction.starts_midway
-        self._decoded = decoded
-        self._starts: list[int] = direction.chunk_starts.tolist()
-        self._packets: list[int] = direction.chunk_packets.tolist()
+        self._times = times  # of the decoded packets
+        self._starts: list[int] | None = None
+        self._packets: list[int] = []
 
     def packet_at(self, offset: int) -> int:
         """Return the index of the packet that first carried the byte at `offset`; the nearest one outside the data."""
-        return self._packets[max(0, bisect_right(self._starts, offset) - 1)]
+        starts = self._chunks()
+        return self._packets[max(0, bisect_right(starts, offset) - 1)]
 
     def time_at(self, offset: int) -> int:
-        if not self._starts:
-            return 0
-        return int(self._decoded.packets["time_ns"][self.packet_at(offset)])
+        return int(self._times.item(self.packet_at(offset))) if self._chunks() else 0
+
+    def _chunks(self) -> list[int]:
+        """Return the chunks' starts. Made when first asked for: most sides of a query are never read."""
+        if self._starts is None:
+            self._starts = self.direction.chunk_starts.tolist()
+            self._packets = self.direction.chunk_packets.tolist()
+        return self._starts
 
     def arrivals(self) -> list[tuple[int, int, int]]:
         """(packet, start, end) of each chunk; the packet never goes back, so that late data stays where it belongs."""
+        starts = self._chunks()
         result, latest = [], 0
-        for at, (start, packet) in enumerate(zip(self._starts, self._packets, strict=True)):
+        for at, (start, packet) in enumerate(zip(starts, self._packets, strict=True)):
             latest = max(latest, packet)
-            end = self._starts[at + 1] if at + 1 < len(self._starts) else len(self.data)
+            end = starts[at + 1] if at + 1 < len(starts) else len(self.data)
             result.append((latest, start, end))
         return result
 
@@ -76,29 +100,42 @@ class FlowStream:
         "client",
         "decoded",
         "flow",
+        "flow_sides",
         "is_decrypted",
         "row",
         "server",
         "sides",
         "streams",
+        "times",
         "transport",
     )
 
-    def __init__(self, decoded: Decoded, streams: FlowStreams, row: Any) -> None:
+    def __init__(
+        self, decoded: Decoded, streams: FlowStreams, row: Any, times: NDArray[Any], ends: tuple[Endpoint, Endpoint]
+    ) -> None:
         self.decoded = decoded
         self.streams = streams
         self.row = row
         self.flow = streams.flow
         self.is_decrypted = False
         self.transport = TRANSPORT_NAMES.get(int(row["transport"]), "ip")
-        self.client, self.server = endpoints(row)
-        if streams.directions is None:
-            self.sides: Any = ()
-        else:
-            a, b = (FlowSide(direction, decoded) for direction in streams.directions)
-            self.sides = (a, b) if row["client"] == 0 else (b, a)
+        self.client, self.server = ends
+        self.times = times
+        self.flow_sides: tuple[FlowSide, ...] = ()
+        if streams.directions is not None:
+            a, b = (FlowSide(direction, times) for direction in streams.directions)
+            self.flow_sides = (a, b) if row["client"] == 0 else (b, a)
+        self.sides: Any = self.flow_sides
         self._datagrams: list[Datagram] | None = None
         self._datagram_packets: list[int] = []
+
+    @classmethod
+    def all_of(cls, decoded: Decoded, assembled: Sequence[FlowStreams]) -> list[Self]:
+        """Return the streams of assembled flows."""
+        rows = decoded.flows[[streams.flow for streams in assembled]]
+        times = decoded.packets["time_ns"]
+        joined = zip(assembled, rows, _all_endpoints(rows), strict=True)
+        return [cls(decoded, streams, row, times, ends) for streams, row, ends in joined]
 
     def packet_of(self, order: int) -> int:
         """Return the packet of a place in capture order: of a datagram's number, or for TCP the packet itself."""
@@ -113,19 +150,19 @@ class FlowStream:
     def _read_datagrams(self) -> list[Datagram]:
         decoded, client = self.decoded, int(self.row["client"])
         rows = decoded.packets[self.streams.packets]
-        whole = zip(
-            self.streams.packets.tolist(),
-            rows["time_ns"].tolist(),
-            rows["direction"].tolist(),
-            rows["bits"].tolist(),
-            strict=True,
-        )
-        datagrams = []
-        for packet, time_ns, direction, bits in whole:
-            if bits & PacketBit.FRAGMENT and not bits & PacketBit.ARENA:
+        starts = rows["offset"].astype(np.int64) + rows["payload_offset"]
+        columns = (starts, starts + rows["payload_length"], rows["time_ns"], rows["direction"], rows["bits"])
+        data, datagrams = memoryview(decoded.data), []
+        for packet, start, end, time_ns, direction, bits in zip(
+            self.streams.packets.tolist(), *(column.tolist() for column in columns), strict=True
+        ):
+            payload = data[start:end]
+            if bits & ARENA:
+                payload = decoded.payload(packet)
+            elif bits & FRAGMENT:
                 continue  # its payload came with the fragment that completed the datagram
             self._datagram_packets.append(packet)
-            datagrams.append(Datagram(direction ^ client, time_ns, decoded.payload(packet), bool(bits & PacketBit.CUT)))
+            datagrams.append(Datagram(direction ^ client, time_ns, payload, bool(bits & CUT)))
         return datagrams
 
     def turns(self) -> Sequence[tuple[int, int, int]]:
@@ -150,7 +187,7 @@ class InnerStream(FlowStream):
     __slots__ = ()
 
     def __init__(self, outer: FlowStream, handover: Handover) -> None:
-        super().__init__(outer.decoded, outer.streams, outer.row)
+        super().__init__(outer.decoded, outer.streams, outer.row, outer.times, (outer.client, outer.server))
         self.sides = handover.sides
         self.is_decrypted = outer.is_decrypted or handover.is_decrypted
 

@@ -11,8 +11,8 @@ from tests.pipeline._traffic import MS, START_NS, Capture, Connection
 
 def only_stream(capture: Capture) -> FlowStream:
     decoded = load_core().decode(b"".join(capture.records), 101)
-    (streams,) = load_core().assemble(decoded, range(len(decoded.flows)))
-    return FlowStream(decoded, streams, decoded.flows[streams.flow])
+    (stream,) = FlowStream.all_of(decoded, load_core().assemble(decoded, range(len(decoded.flows))))
+    return stream
 
 
 def test_the_client_is_first_whatever_the_order_of_addresses() -> None:
