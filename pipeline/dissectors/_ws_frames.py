@@ -36,6 +36,7 @@ class Frame(NamedTuple):
 
 FINAL, RSV1, MASKED = 0x80, 0x40, 0x80
 MAX_CONTROL = 125
+MAX_HEADER = 14
 MAX_FOUND = 1 << 20
 """Longest frame believed while searching."""
 SURE_CHAIN, SURE_AT_END = 4, 2
@@ -60,11 +61,10 @@ def read_frames(wire: Wire, *, is_masked: bool) -> Iterator[Frame]:
     while at < len(data):
         head = _read_head(data, at)
         if head is None:
-            yield_end = len(data) - at < 14 and not _is_wrong(data, at)
-            if not yield_end:
-                at, lost = _find(data, at + 1, is_masked), True
-                continue
-            return  # the capture ends inside a header
+            if len(data) - at < MAX_HEADER and not _is_wrong(data, at):
+                return  # the capture ends inside a header
+            at, lost = _find(data, at + 1, is_masked), True
+            continue
         gap = wire.gap_in(at, head.payload)
         if gap:
             at, lost = _find(data, gap[1], is_masked), True
@@ -138,6 +138,8 @@ def _is_sure(data: bytes, at: int, is_masked: bool) -> bool:
             return count >= SURE_AT_END
         head = _read_head(data, at)
         if head is None or bool(head.mask) != is_masked or head.length > MAX_FOUND:
+            return False
+        if head.bits == 0 and head.length == 0:  # legal, but that is what zeros look like
             return False
         at = head.payload + head.length
     return at <= len(data)

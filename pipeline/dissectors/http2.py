@@ -225,7 +225,7 @@ def _message(half: Half, other: Half | None, wire: Wire, direction: int, is_requ
         half.end,
         fields=fields,
         key=str(half.stream),
-        error=half.error or _what_is_missing(half, is_request),
+        error=_error_of(half, is_request),
         protocol=protocol,
         detail=partial(_detail, half, wire, fields, is_request),
     )
@@ -242,10 +242,12 @@ def _request_fields(half: Half) -> dict[str, Value]:
     return request_fields(method, target, VERSION, host, half.head_size, half.body_size)
 
 
-def _what_is_missing(half: Half, is_request: bool) -> str:
-    """Say that a summary lacks what was in header fields that nobody can know."""
+def _error_of(half: Half, is_request: bool) -> str:
+    """Say what is damaged, or that a summary lacks what was in header fields that nobody can know."""
     if not half.has_head:
         return "gap: the header section was sent before the capture began, or lost"
+    if half.error:
+        return half.error
     names = ((b":method", b":path") if half.value(b":method") != b"CONNECT" else ()) if is_request else (b":status",)
     missing = " and ".join(text(name) for name in names if not half.value(name))
     if not missing:

@@ -20,4 +20,5 @@ BUILTINS = (
     "kubeshark.pipeline.renderers.memcached",
     "kubeshark.pipeline.renderers.kafka",
     "kubeshark.pipeline.renderers.nats",
+    "kubeshark.pipeline.renderers.mqtt",
 )

@@ -1,13 +1,14 @@
-"""Rows and representations of HTTP exchanges, whatever their version."""
+"""Rows and representations of HTTP exchanges of any version, and of what lies on top: gRPC, GraphQL, events."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kubeshark.extension_api import EntryView, Representation, Section, hookimpl
 from kubeshark.pipeline.renderers._kfl_text import equals
-from kubeshark.pipeline.renderers._sections import BUILTIN, body, cells, mapping, table, variable_rows
+from kubeshark.pipeline.renderers._sections import BUILTIN, body, cells, mapping, row, table, variable_rows
 
 __all__ = ["render", "summarize"]
 
@@ -17,6 +18,8 @@ REQUEST = {
     "path": "Path",
     "http_version": "Version",
     "host": "Host",
+    "es_operation": "Elasticsearch operation",
+    "es_index": "Elasticsearch index",
     "request_headers_size": "Header bytes",
     "request_body_size": "Body bytes",
 }
@@ -24,9 +27,13 @@ RESPONSE = {
     "status_code": "Status",
     "content_type": "Media type",
     "http_upgrade": "Upgraded to",
+    "ws_subprotocol": "WebSocket protocol",
     "response_headers_size": "Header bytes",
     "response_body_size": "Body bytes",
 }
+GRPC_REQUEST = {"grpc_service": "Service", "grpc_method": "Method"}
+GRPC_RESPONSE = {"grpc_status": "Status", "grpc_message": "Message"}
+GRAPHQL = {"gql_operation": "Operation", "gql_name": "Name"}
 
 
 @hookimpl
@@ -35,6 +42,12 @@ def summarize(entry: EntryView) -> dict[str, Any] | None:
         return None
     method, path, status = str(entry.get("method")), str(entry.get("path")), int(str(entry.get("status_code")))
     status_query = equals("status_code", status) if status else ""
+    if entry.protocol.flag == "grpc":
+        name, outcome = str(entry.get("grpc_method")), int(str(entry.get("grpc_status")))
+        name_query, path_query = equals("grpc_method", name), equals("path", path)
+        if outcome < 0:  # the response was not seen
+            return cells(name, name_query, path, path_query)
+        return cells(name, name_query, path, path_query, outcome, equals("grpc_status", outcome))
     return cells(method, equals("method", method), path, equals("path", path), status, status_query)
 
 
@@ -52,13 +65,12 @@ def render(entry: EntryView) -> Representation | None:
 
 
 def _request(entry: EntryView, request: Mapping[str, Any]) -> tuple[Section, ...]:
-    post = request["postData"]
     return (
         *table("Request", variable_rows(entry, REQUEST)),
         *mapping("Headers", request["headers"], "request.headers", fold=True),
         *mapping("Cookies", request["cookies"], "request.cookies"),
         *mapping("Query", request["queryString"], "query_string"),
-        *_body(post, "request_body"),
+        *_content(entry, request, request["postData"], "request_body", GRPC_REQUEST),
     )
 
 
@@ -68,8 +80,33 @@ def _response(entry: EntryView, response: Mapping[str, Any]) -> tuple[Section, .
         *mapping("Headers", response["headers"], "response.headers", fold=True),
         *mapping("Cookies", response["cookies"], "response.cookies"),
         *mapping("Trailers", response["trailers"]),
-        *_body(response["content"], "response_body"),
+        *_content(entry, response, response["content"], "response_body", GRPC_RESPONSE),
     )
+
+
+def _content(
+    entry: EntryView, half: Mapping[str, Any], content: Mapping[str, Any], selector: str, grpc: Mapping[str, str]
+) -> tuple[Section, ...]:
+    """Show what the body means where that is known, else the body."""
+    if "grpc" in half:
+        return (*table("gRPC", variable_rows(entry, grpc)), *_json("Messages", half["grpc"]["messages"]))
+    if "graphql" in half:
+        operation = half["graphql"]
+        return (
+            *table("GraphQL", variable_rows(entry, GRAPHQL)),
+            *body("Document", operation["query"], "", "application/graphql"),
+            *_json("Variables", operation["variables"]),
+        )
+    if "sseEvents" in half:
+        return table("Events", [row(event["event"], event["data"]) for event in half["sseEvents"]])
+    return _body(content, selector)
+
+
+def _json(title: str, value: Sequence[Any] | Mapping[str, Any]) -> tuple[Section, ...]:
+    if not value:
+        return ()
+    shown = json.dumps(value, ensure_ascii=False, indent=2)
+    return (Section("code", title, body=shown, mime_type="application/json"),)
 
 
 def _body(content: Mapping[str, Any], selector: str) -> tuple[Section, ...]:

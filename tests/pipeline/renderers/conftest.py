@@ -10,8 +10,9 @@ import pytest
 
 from kubeshark.core_capture import FLOW
 from kubeshark.extension_api import Message, MessageKind, ProtocolSpec
-from kubeshark.pipeline.dissectors import CONN, conn_message, dns, http1, icmp, raw
+from kubeshark.pipeline.dissectors import CONN, conn_message, dns, http1, http2, icmp, raw, ws
 
+from ..dissectors._http2_bytes import PREFACE, Talker, grpc_message
 from ..dissectors._streams import FakeStream, tcp, udp
 from ._entries import FakeEntry
 
@@ -29,6 +30,12 @@ ANSWER += b"\0" + pack(">HHIH", 41, 1232, 0, 0)
 PING, PONG = pack(">BBHHH", 8, 0, 0, 7, 1), pack(">BBHHH", 0, 0, 0, 7, 1)
 IPV4 = pack(">BBHHHBBH", 0x45, 0, 28, 0, 0, 64, 17, 0) + bytes((192, 0, 2, 1, 198, 51, 100, 2))
 NETWORK = {"transport": "tcp", "retransmissions": 0, "outOfOrder": 0, "gaps": 0, "rttUs": 0}
+GRPC = ("content-type", "application/grpc")
+CALLED = Talker(PREFACE).request(1, "POST", '/a"\\/\x1b[2J', GRPC, end=False).data(1, grpc_message(b"\x0a\x01\x1b"))
+RETURNED = Talker().response(1, 200, GRPC, ("grpc-status", "5"), ("grpc-message", '"%1B[2J\\'), end=True)
+GQL = b'{"query": "query \\"\\u001b[2J { a }", "variables": {"\\u001b": 1}}'
+POSTED = b"POST / HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(GQL) + GQL
+EVENTS = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\nevent: \x1b[2J\ndata: \x1b]0;x\x07\n\n"
 
 
 def entry(module: Any, spec: ProtocolSpec, stream: FakeStream, count: int = 2) -> FakeEntry:
@@ -44,6 +51,13 @@ ENTRIES = {
     "http request": lambda: entry(http1, http1.HTTP1, tcp(REQUEST)),
     "http response": lambda: entry(http1, http1.HTTP1, tcp(b"", RESPONSE)),
     "http damaged": lambda: entry(http1, http1.HTTP1, tcp(b"?\r\n\r\n")),
+    "http events": lambda: entry(http1, http1.HTTP1, tcp(b"", EVENTS)),
+    "gql": lambda: entry(http1, http1.protocols()[2], tcp(POSTED)),
+    "http2": lambda: entry(http2, http2.HTTP2, tcp(Talker(PREFACE).request(1, "GET", '/\x1b"').said)),
+    "grpc": lambda: entry(http2, http2.protocols()[1], tcp(CALLED.said, RETURNED.said)),
+    "ws": lambda: entry(ws, ws.WS, tcp(b"\x81\x84\0\0\0\0\x1b[2J"), 1),
+    "ws close": lambda: entry(ws, ws.WS, tcp(b"", b"\x88\x06\x03\xe8\x1b[2J"), 1),
+    "ws binary": lambda: entry(ws, ws.WS, tcp(b"", b"\x82\x02\xff\x1b"), 1),
     "dns": lambda: entry(dns, dns.DNS, udp((0, QUERY), (1, ANSWER))),
     "dns request": lambda: entry(dns, dns.DNS, udp((0, QUERY))),
     "dns response": lambda: entry(dns, dns.DNS, udp((1, ANSWER))),
