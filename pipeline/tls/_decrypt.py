@@ -44,7 +44,7 @@ __all__ = ["decrypt"]
 
 TLS10, TLS12, TLS13 = 0x0301, 0x0303, 0x0304
 FIRST_DRAFT, HEADER_DRAFT, LAST_DRAFT = 0x7F17, 0x7F19, 0x7F1C  # of TLS 1.3, 23 and on: their keys are those of the RFC
-ENCRYPTED_EXTENSIONS, CLIENT_KEY_EXCHANGE, FINISHED = 8, 16, 20
+ENCRYPTED_EXTENSIONS, SERVER_HELLO_DONE, CLIENT_KEY_EXCHANGE, FINISHED = 8, 14, 16, 20
 MAX_SKIPPED = 1_024  # sequence numbers tried behind lost records
 SMALLEST_RECORD = HEADER_BYTES + 17
 LOST_HANDSHAKE = 8  # records that a side may have sent before its application data
@@ -158,7 +158,9 @@ def _master_secret(flights: Sequence[Flight], asking: int, keylog: KeyLog, sessi
         if exchange is None:
             return None
         hello, *rest = [message for message in asked if message.end <= exchange.end]
-        ordered = [hello, *flights[1 - asking].messages, *rest]
+        answered = flights[1 - asking].messages
+        done = next((at for at, message in enumerate(answered) if message.type == SERVER_HELLO_DONE), len(answered))
+        ordered = [hello, *answered[: done + 1], *rest]  # a session ticket comes later
         transcript = b"".join(bytes([m.type]) + len(m.body).to_bytes(3, "big") + m.body for m in ordered)
         if session.version == TLS12:
             session_hash = hashlib.new(session.suite.prf_hash, transcript).digest()
