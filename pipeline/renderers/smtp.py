@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kubeshark.extension_api import EntryView, Representation, hookimpl
+from kubeshark.extension_api import EntryView, Representation, Section, hookimpl
 from kubeshark.pipeline.renderers._kfl_text import equals, member
 from kubeshark.pipeline.renderers._sections import BUILTIN, body, cells, mapping, row, table, variable_rows
 
@@ -42,11 +42,11 @@ def render(entry: EntryView) -> Representation | None:
         return None
     document = entry.document()
     request, response = document["request"], document["response"] or (document["event"] or {}).get("data")
-    reply = ()
+    reply: tuple[Section, ...] = ()
     if response:
         lines = [row("Text", line) for line in response.get("lines", ())]
         reply = table("Reply", [*variable_rows(entry, {"smtp_status": "Status"}), *lines])
-    sent = ()
+    sent: tuple[Section, ...] = ()
     if request:
         recipients = [row("To", name) for name in request["rcptTo"]]
         sent = (

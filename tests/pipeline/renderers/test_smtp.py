@@ -14,7 +14,7 @@ SERVER = b"220 x ESMTP\r\n250 ok\r\n250 ok\r\n354 go\r\n250 2.0.0 queued\r\n"
 
 
 def entry(*commands: str) -> FakeEntry:
-    messages = [found for found in dissector.dissect(dissector.SMTP, [tcp(CLIENT, SERVER)])[0]]
+    messages = dissector.dissect(dissector.SMTP, [tcp(CLIENT, SERVER)])[0]
     chosen = [found for found in messages if isinstance(found, Message)]
     request = next(found for found in chosen if found.fields.get("smtp_command") in commands)
     return FakeEntry(dissector.SMTP, (request, chosen[-1]))
