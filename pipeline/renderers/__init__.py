@@ -16,6 +16,7 @@ BUILTINS = (
     "kubeshark.pipeline.renderers.radius",
     "kubeshark.pipeline.renderers.smtp",
     "kubeshark.pipeline.renderers.ftp",
+    "kubeshark.pipeline.renderers.sip",
     "kubeshark.pipeline.renderers.redis",
     "kubeshark.pipeline.renderers.memcached",
     "kubeshark.pipeline.renderers.kafka",
