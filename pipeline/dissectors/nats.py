@@ -79,7 +79,8 @@ _OPERATIONS = rb"INFO|CONNECT|H?PUB|SUB|UNSUB|H?MSG|PING|PONG|\+OK|-ERR|RMSG|LMS
 _OPERATION = re.compile(rb"(" + _OPERATIONS + rb")(?=[ \t\r\n])", re.IGNORECASE)
 _LINE = re.compile(
     rb"(?:INFO|CONNECT)[ \t]+\{|(?:PING|PONG|\+OK)[ \t]*\r\n|-ERR '"
-    rb"|(?:PUB|MSG|HPUB|HMSG|RMSG|LMSG)[ \t]+[!-~\x80-\xff]+(?:[ \t]+[!-~\x80-\xff]+){0,4}[ \t]+[0-9]{1,9}[ \t]*\r\n|(?:SUB|RS\+|LS\+)[ \t]+[!-~]+(?:[ \t]+[!-~]+){1,3}\r\n"
+    rb"|(?:PUB|MSG|HPUB|HMSG|RMSG|LMSG)[ \t]+[!-~\x80-\xff]+(?:[ \t]+[!-~\x80-\xff]+){0,4}[ \t]+[0-9]{1,9}[ \t]*\r\n"
+    rb"|(?:SUB|RS\+|LS\+)[ \t]+[!-~]+(?:[ \t]+[!-~]+){1,3}\r\n"
     rb"|UNSUB[ \t]+[!-~]+(?:[ \t]+[0-9]+)?\r\n",
     re.IGNORECASE,
 )

@@ -51,7 +51,7 @@ def test_quiet(server: int) -> None:
     assert "hunter2" not in str([entry.to_dict() for entry in entries])
     refused = [entry for entry in entries if entry.get("nats_error_message")]
     assert len(refused) == 1
-    assert [entry.get("nats_type") for entry in entries if entry.error] == [""]  # `PUB` without arguments
+    assert [entry.get("nats_type") for entry in entries if entry.error] == ["PUB"]  # `PUB` without arguments
 
 
 def test_verbose(server: int) -> None:
