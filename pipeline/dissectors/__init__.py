@@ -24,5 +24,7 @@ BUILTINS = (
     "kubeshark.pipeline.dissectors.memcached",
     "kubeshark.pipeline.dissectors.nats",
     "kubeshark.pipeline.dissectors.mqtt",
+    "kubeshark.pipeline.dissectors.thrift",
+    "kubeshark.pipeline.dissectors.dubbo",
     "kubeshark.pipeline.dissectors.raw",
 )

@@ -22,4 +22,6 @@ BUILTINS = (
     "kubeshark.pipeline.renderers.kafka",
     "kubeshark.pipeline.renderers.nats",
     "kubeshark.pipeline.renderers.mqtt",
+    "kubeshark.pipeline.renderers.thrift",
+    "kubeshark.pipeline.renderers.dubbo",
 )

@@ -61,6 +61,7 @@ WITHOUT_TEST = {
     "pipeline/dissectors/_ws_frames.py": "pipeline/dissectors/test_ws.py",
     "pipeline/dissectors/_kafka_apis_0.py": "pipeline/dissectors/test_kafka_schema.py",
     "pipeline/dissectors/_kafka_apis_35.py": "pipeline/dissectors/test_kafka_schema.py",
+    "pipeline/dissectors/_thrift_values.py": "pipeline/dissectors/test_thrift.py",
     "pipeline/kfl/_ast.py": CEL,
     "pipeline/kfl/_checked.py": CEL,
     "pipeline/kfl/_compile.py": CEL,
