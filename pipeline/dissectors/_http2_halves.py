@@ -88,7 +88,7 @@ class SideReader:
         )
         for half in self.halves:
             if not half.is_ended and not half.error:
-                half.error = reason
+                half.error = f"incomplete: {reason}"  # if anything, it lacks data: its header section is there
         if self._section:
             self._end_section(self._section, at, f"{reason}, in the header block")
         self._decoder.forget()

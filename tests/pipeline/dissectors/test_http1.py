@@ -237,6 +237,67 @@ def test_sides_may_be_the_other_way_round() -> None:
     assert {message.kind: message.direction for message in found} == {MessageKind.REQUEST: 1, MessageKind.RESPONSE: 0}
 
 
+# ---------------------------------------------------------------------------------------------------- on top of HTTP/1
+def post(media: str, body: bytes, target: str = "/", *more: str) -> bytes:
+    headers = "".join(f"{header}\r\n" for header in (f"Content-Type: {media}", *more))
+    return f"POST {target} HTTP/1.1\r\n{headers}Content-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+def test_graphql_is_a_protocol_of_its_own() -> None:
+    body = b'{"query": "query Hero { hero }", "variables": {"a": 1}}'
+    for wire in (
+        post("application/json; charset=utf-8", body),
+        post("application/json", gzip.compress(body, mtime=0), "/", "Content-Encoding: gzip"),
+    ):
+        (message,) = requests(wire)
+        assert (message.protocol, message.fields["gql_operation"], message.fields["gql_name"]) == (
+            "gql",
+            "query",
+            "Hero",
+        )
+        assert document(message)["graphql"] == {
+            "operation": "query",
+            "name": "Hero",
+            "query": "query Hero { hero }",
+            "variables": {"a": 1},
+        }
+
+
+def test_other_json_is_not_graphql() -> None:
+    (message,) = requests(post("application/json", b'{"query": {"match_all": {}}}', "/logs/_search"))
+    assert (message.protocol, message.fields["es_operation"], message.fields["es_index"]) == ("", "search", "logs")
+    assert "graphql" not in document(message)
+
+
+def test_graphql_in_the_url() -> None:
+    (message,) = requests(b"GET /graphql?query=%7Bhero%7Bname%7D%7D HTTP/1.1\r\n\r\n")
+    assert (message.protocol, message.fields["gql_operation"]) == ("gql", "query")
+
+
+def test_grpc_web() -> None:
+    body = b"\0\0\0\0\2\x08\x01"
+    trailers = b"\x80\0\0\0\x21grpc-status:3\r\ngrpc-message:bad\r\n"
+    (asked,) = requests(post("application/grpc-web+proto", body, "/demo.Greeter/Hi"))
+    answer = b"HTTP/1.1 200 OK\r\nContent-Type: application/grpc-web+proto\r\nContent-Length: %d\r\n\r\n"
+    (answered,) = responses(answer % len(body + trailers) + body + trailers)
+    assert (asked.protocol, asked.fields["grpc_service"], asked.fields["grpc_method"]) == ("grpc", "demo.Greeter", "Hi")
+    assert (answered.protocol, answered.fields["grpc_status"], answered.fields["grpc_message"]) == ("grpc", 3, "bad")
+    assert [message["length"] for message in document(answered)["grpc"]["messages"]] == [2]
+    assert document(answered)["grpc"]["message"] == "bad"
+
+
+def test_server_sent_events() -> None:
+    wire = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+    (message,) = responses(wire + b"8\r\ndata: a\n\r\n13\r\n\nevent: b\ndata: c\n\n\r\n0\r\n\r\n")
+    assert variables(message)["sse_events"] == ["a", "c"]
+    assert [event["event"] for event in document(message)["sseEvents"]] == ["message", "b"]
+
+
+def test_its_other_protocols_claim_nothing() -> None:
+    for protocol in http1.protocols()[1:]:
+        assert http1.probe(protocol, [tcp(GET)]) == [Verdict.NOT_MINE]
+
+
 # ---------------------------------------------------------------------------------------------------- damage and limits
 CHUNKED = b"PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
 TWO_LENGTHS = "malformed: Content-Length values contradict each other"

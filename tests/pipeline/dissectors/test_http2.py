@@ -241,7 +241,7 @@ def test_a_gap_over_frame_headers() -> None:
     asked.data(1, b"lost").request(3, "GET", "/b").request(5, "GET", "/c").request(7, "GET", "/d")
     found = messages(asked, gaps={0: [(at, at + 9, 2000)]})
     assert [message.fields["path"] for message in found] == ["/a", "/b", "/c", "/d"]
-    assert found[0].error == f"gap: 2000 bytes missing at {at}"
+    assert found[0].error == f"incomplete: gap: 2000 bytes missing at {at}"
 
 
 @pytest.mark.parametrize(
