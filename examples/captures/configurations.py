@@ -7,6 +7,7 @@ import random
 import struct
 import subprocess
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
 from network import BROKERS, DATABASE, DNS, NAMES, WEB, WEB_V6
@@ -31,6 +32,12 @@ http {{
 }}
 """
 
+STOMP_BROKER = (
+    f"listeners.tcp.1 = {BROKERS}:5672",
+    f"stomp.listeners.tcp.1 = {BROKERS}:61613",
+    "loopback_users = none",  # guest may come from the clients' namespace
+)
+
 PAGE = (
     "<!doctype html><title>Tea shop</title><link rel=stylesheet href=style.css><img src=logo.png>" + "<p>Tea</p>" * 90
 )
@@ -47,12 +54,17 @@ def nginx(scratch: Path) -> Path:
     rows = (f"{number},{base64.b32encode(contents.randbytes(20)).decode()}\n" for number in range(7000))
     (www / "catalogue.csv").write_text("id,name\n" + "".join(rows))
     (www / "robots.txt").write_text("User-agent: *\nDisallow: /cart\n")
-    certificate = ["-x509", "-newkey", "rsa:2048", "-nodes", "-days", "3650", "-subj", "/CN=shop.example.test"]
-    files = ["-keyout", str(scratch / "key.pem"), "-out", str(scratch / "certificate.pem")]
-    subprocess.run(["openssl", "req", *certificate, *files], check=True, stderr=subprocess.DEVNULL)
+    certificate(scratch, "shop.example.test")
     configuration = scratch / "nginx.conf"
     configuration.write_text(NGINX.format(scratch=scratch, web=WEB, web_v6=WEB_V6))
     return configuration
+
+
+def certificate(folder: Path, name: str) -> None:
+    """Write key.pem, and a certificate.pem that it signs itself."""
+    options = ["-x509", "-newkey", "rsa:2048", "-nodes", "-days", "3650", "-subj", f"/CN={name}"]
+    files = ["-keyout", str(folder / "key.pem"), "-out", str(folder / "certificate.pem")]
+    subprocess.run(["openssl", "req", *options, *files], check=True, stderr=subprocess.DEVNULL)
 
 
 def _noise_image(contents: random.Random, size: int) -> bytes:
@@ -89,13 +101,13 @@ def dns_options() -> list[str]:
     ]
 
 
-def mosquitto(scratch: Path) -> Path:
+def mosquitto(scratch: Path, address: str = BROKERS) -> Path:
     configuration = scratch / "mosquitto.conf"
-    configuration.write_text(f"listener 1883 {BROKERS}\nallow_anonymous true\npersistence false\nuser root\n")
+    configuration.write_text(f"listener 1883 {address}\nallow_anonymous true\npersistence false\nuser root\n")
     return configuration
 
 
-def postgresql(scratch: Path) -> list[str]:
+def postgresql(scratch: Path, addresses: str = DATABASE, rule: str = "host all all 10.77.0.0/24 trust\n") -> list[str]:
     """Make a database; return the command that serves it. It refuses to run as root."""
     data = scratch / "postgresql"
     data.mkdir()
@@ -104,20 +116,16 @@ def postgresql(scratch: Path) -> list[str]:
     options = ["--username=shop", "--auth=trust", "--no-sync", "--locale=C.UTF-8", "--no-instructions"]
     subprocess.run([*as_nobody, "initdb", f"--pgdata={data}", *options], check=True, stdout=subprocess.DEVNULL)
     with (data / "pg_hba.conf").open("a") as rules:
-        rules.write("host all all 10.77.0.0/24 trust\n")
-    return [*as_nobody, "postgres", "-D", str(data), "-h", DATABASE, "-k", "", "-F"]
+        rules.write(rule)
+    return [*as_nobody, "postgres", "-D", str(data), "-h", addresses, "-k", "", "-F"]
 
 
-def rabbitmq(scratch: Path) -> dict[str, str]:
-    """Return the environment that makes RabbitMQ a STOMP broker with all its files here."""
+def rabbitmq(scratch: Path, lines: Sequence[str] = STOMP_BROKER, plugin: str = "rabbitmq_stomp") -> dict[str, str]:
+    """Return the environment that makes RabbitMQ a broker with all its files here."""
     home = scratch / "rabbitmq"
     home.mkdir()
-    (home / "rabbitmq.conf").write_text(
-        f"listeners.tcp.1 = {BROKERS}:5672\n"
-        f"stomp.listeners.tcp.1 = {BROKERS}:61613\n"
-        "loopback_users = none\n"  # guest may come from the clients' namespace
-    )
-    (home / "enabled_plugins").write_text("[rabbitmq_stomp].\n")
+    (home / "rabbitmq.conf").write_text("".join(f"{line}\n" for line in lines))
+    (home / "enabled_plugins").write_text(f"[{plugin}].\n")
     return {
         "HOME": str(home),
         "RABBITMQ_NODENAME": "sample@localhost",

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -48,25 +48,31 @@ TLS_KEY_LOG = 0x544C534B
 def main() -> None:
     if os.geteuid() != 0:
         sys.exit("record.py makes network namespaces: run it as root")
-    packages = servers.missing_packages()
+    packages = servers.missing_packages(servers.PROGRAMS)
     if packages:
         sys.exit(f"record.py needs more programs: apt-get install {' '.join(packages)}")
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
         scratch.chmod(0o755)  # servers drop their privileges and still read here
         recording = scratch / "recording.pcap"
-        with two_namespaces(), servers.running(servers.all_servers(scratch), scratch), capturing(recording):
+        with (
+            two_namespaces(),
+            servers.running(servers.all_servers(scratch), scratch),
+            capturing(recording, CLIENTS, CABLE),
+        ):
             talks = hold_talks(scratch / "keys.log")
-        write_sample(recording, talks, (scratch / "keys.log").read_bytes(), HERE / "sample.pcapng")
+        key_log = (scratch / "keys.log").read_bytes()
+        secrets = RawBlock(SECRETS, struct.pack("<II", TLS_KEY_LOG, len(key_log)) + padded(key_log), 0)
+        write_pcapng(recording, HERE / "sample.pcapng", "record.py", CABLE, NAMES, [secrets], talks)
         if "--plugins" in sys.argv[1:]:
             cut_for_plugins(recording, scratch)
 
 
 @contextmanager
-def capturing(target: Path) -> Iterator[None]:
-    """Run tcpdump on the clients' end of the cable; whole packets, nanoseconds."""
-    options = ["-i", CABLE, "-s", "0", "-Z", "root", "--time-stamp-precision=nano", "-w", str(target)]
-    process = subprocess.Popen(inside(CLIENTS, "tcpdump", *options), stderr=subprocess.PIPE)
+def capturing(target: Path, namespace: str, device: str) -> Iterator[None]:
+    """Run tcpdump; whole packets, nanoseconds."""
+    options = ["-i", device, "-s", "0", "-Z", "root", "--time-stamp-precision=nano", "-w", str(target)]
+    process = subprocess.Popen(inside(namespace, "tcpdump", *options), stderr=subprocess.PIPE)
     try:
         assert process.stderr is not None
         for message in process.stderr:
@@ -88,18 +94,23 @@ def hold_talks(key_log: Path) -> list[tuple[int, str]]:
     return [(int(time_ns), name) for time_ns, name in began]
 
 
-def write_sample(recording: Path, talks: list[tuple[int, str]], key_log: bytes, target: Path) -> None:
-    """Turn the recording into pcapng, with names, TLS secrets, and a comment where each talk begins."""
-    about = options((COMMENT, b"Made by examples/captures/record.py"), (APPLICATION, b"tcpdump, kubeshark"))
+def write_pcapng(
+    recording: Path,
+    target: Path,
+    script: str,
+    device: str,
+    names: dict[str, str],
+    blocks: Sequence[RawBlock] = (),
+    talks: Sequence[tuple[int, str]] = (),
+) -> None:
+    """Turn the recording into pcapng, with names of addresses, more blocks, and a comment where each talk begins."""
+    about = options((COMMENT, f"Made by examples/captures/{script}".encode()), (APPLICATION, b"tcpdump, kubeshark"))
     metadata = SourceMetadata(
         "pcapng",
-        interfaces=[Interface(1, 262144, units_per_second=10**9, name=CABLE)],
-        blocks=[
-            RawBlock(SECTION, about, 0),
-            RawBlock(NAME_RESOLUTION, names(), 0),
-            RawBlock(SECRETS, struct.pack("<II", TLS_KEY_LOG, len(key_log)) + padded(key_log), 0),
-        ],
+        interfaces=[Interface(1, 262144, units_per_second=10**9, name=device)],
+        blocks=[RawBlock(SECTION, about, 0), RawBlock(NAME_RESOLUTION, name_records(names), 0), *blocks],
     )
+    waiting = list(talks)
     with open_capture(recording) as reader, target.open("wb") as out, PcapngWriter(out, metadata) as writer:
         for batch in reader:
             position = 0
@@ -107,19 +118,19 @@ def write_sample(recording: Path, talks: list[tuple[int, str]], key_log: bytes, 
                 seconds, nanoseconds, captured, _ = struct.unpack_from("<IIII", batch.data, position)
                 end = position + 16 + captured
                 extra = PacketExtra()
-                if talks and seconds * 10**9 + nanoseconds >= talks[0][0]:
-                    extra = PacketExtra(options=options((COMMENT, f"{talks.pop(0)[1]} begins".encode())))
+                if waiting and seconds * 10**9 + nanoseconds >= waiting[0][0]:
+                    extra = PacketExtra(options=options((COMMENT, f"{waiting.pop(0)[1]} begins".encode())))
                 writer.write_packet(batch.data[position:end], extra)
                 position = end
 
 
-def names() -> bytes:
+def name_records(names: dict[str, str]) -> bytes:
     """Build the body of a name resolution block."""
     records = [
         (IPV6_NAME, socket.inet_pton(socket.AF_INET6, address) + name.encode() + b"\0")
         if ":" in address
         else (IPV4_NAME, socket.inet_aton(address) + name.encode() + b"\0")
-        for address, name in NAMES.items()
+        for address, name in names.items()
     ]
     return options(*records) + bytes(4)
 

@@ -48,6 +48,7 @@ class Server:
     command: list[str]
     tcp_ports: tuple[int, ...] = ()  # it is up when it listens on these
     environment: dict[str, str] = field(default_factory=dict)
+    namespace: str = SERVERS
 
 
 def all_servers(scratch: Path) -> dict[str, Server]:
@@ -73,20 +74,20 @@ def all_servers(scratch: Path) -> dict[str, Server]:
     }
 
 
-def missing_packages() -> list[str]:
+def missing_packages(programs: dict[str, str]) -> list[str]:
     """Return the Debian packages of programs that are not there."""
-    return sorted({package for program, package in PROGRAMS.items() if shutil.which(program) is None})
+    return sorted({package for program, package in programs.items() if shutil.which(program) is None})
 
 
 @contextmanager
 def running(servers: dict[str, Server], scratch: Path) -> Iterator[None]:
-    """Start the servers in their namespace, wait until all listen, end them afterwards."""
+    """Start the servers in their namespaces, wait until all listen, end them afterwards."""
     started: dict[str, subprocess.Popen[bytes]] = {}
     try:
         for name, server in servers.items():
             with (scratch / f"{name}.log").open("wb") as log:
                 started[name] = subprocess.Popen(
-                    inside(SERVERS, *server.command),
+                    inside(server.namespace, *server.command),
                     stdout=log,
                     stderr=subprocess.STDOUT,
                     env={**os.environ, **server.environment},

@@ -1,0 +1,1 @@
+"""The shop: its cluster, its servers, and those who visit it or look after it."""
