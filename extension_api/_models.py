@@ -168,7 +168,7 @@ class ProtocolSpec:
     foreground: str = "#ffffff"
     reference: str = ""
     matcher: Literal["fifo", "key", "none"] = "fifo"
-    hands_over: bool = False  # its streams may go on in another protocol (`Handover`)
+    hands_over: tuple[str, ...] = ()  # flags of protocols that its streams may go on in (`Handover`); "*": any
     classifiers: tuple[Classifier, ...] = ()
     variables: Mapping[str, VariableType] = field(default_factory=dict)
 

@@ -32,7 +32,9 @@ class Claims:
     def __init__(self, bindings: Sequence[Binding], problems: list[PluginError]) -> None:
         self._bindings = bindings  # by priority
         self._problems = problems
-        self._by_flag = {binding.protocol.flag: binding for binding in reversed(bindings)}
+        self._by_flag: dict[str, Binding] = {}
+        for binding in bindings:
+            self._by_flag.setdefault(binding.protocol.flag, binding)
         self._by_port: defaultdict[tuple[str, int], list[tuple[int, Classifier]]] = defaultdict(list)
         self._by_content: defaultdict[str, list[tuple[int, Classifier]]] = defaultdict(list)
         for place, binding in enumerate(bindings):

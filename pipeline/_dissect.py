@@ -166,10 +166,11 @@ class Dissector:
         return handovers
 
     def _is_wanted(self, binding: Binding, wants: Wants | None) -> bool:
-        """Say whether a stream of this protocol can give entries that are asked for."""
-        if wants is None or binding.protocol.hands_over:
+        """Say whether a stream of this protocol can give entries that are asked for, itself or by what is inside."""
+        if wants is None:
             return True
-        return any(wants(protocol) for protocol in self.plugins.protocols_with(binding))
+        reached = self.plugins.reached_from(binding, can_decrypt=self.decrypt is not None)
+        return reached is None or any(map(wants, reached))
 
 
 def _wants(binding: Binding, wants: Wants | None) -> bool:

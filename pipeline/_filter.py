@@ -42,15 +42,14 @@ class EntryFilter:
         self.notices: Sequence[str] = self._compiled.notices
         self.failures: list[PluginError] = []
         self._flags = plugins.message_flags() | FLOW_FLAGS
-        self._wanted: dict[str, bool] = {}
+        self._wanted: dict[tuple[str, ...], bool] = {}
 
     def wants(self, protocol: ProtocolSpec) -> bool:
         """Say whether messages of a protocol can match."""
-        flag = protocol.flag
-        if flag not in self._wanted:
-            own = {*protocol.flags, *protocol.variables}
-            self._wanted[flag] = self._compiled.may_match(own, self._flags)
-        return self._wanted[flag]
+        flags = protocol.flags
+        if flags not in self._wanted:
+            self._wanted[flags] = self._compiled.may_match({*flags, *protocol.variables}, self._flags)
+        return self._wanted[flags]
 
     def select(self, entries: Iterable[Entry]) -> list[Entry]:
         """Return the entries that match, in the same order."""

@@ -109,9 +109,15 @@ class Plugins:
         latest_first = [list(self._functions(hook).values())[::-1] for hook in ("summarize", "render")]
         self.display = Display(*latest_first)
 
-    def protocols_with(self, binding: Binding) -> list[ProtocolSpec]:
-        """Return every protocol of the same plugin: its messages may be any of theirs."""
-        return self._siblings[binding.plugin]
+    def reached_from(self, binding: Binding, *, can_decrypt: bool) -> list[ProtocolSpec] | None:
+        """Return the protocols that messages of its streams may have: its plugin's, and those inside; None: any."""
+        found: list[Binding] = [binding]
+        for each in found:
+            targets = each.protocol.hands_over
+            if "*" in targets or (each.protocol.name == "tls" and can_decrypt):
+                return None
+            found += [other for other in self.bindings if other.protocol.flag in targets and other not in found]
+        return [protocol for plugin in {each.plugin for each in found} for protocol in self._siblings[plugin]]
 
     def protocol_of(self, binding: Binding, message: Message) -> ProtocolSpec:
         """Return the protocol of a message: its binding's, unless it names another of the same plugin."""

@@ -57,7 +57,7 @@ HTTP1 = ProtocolSpec(
     background="#1f6feb",
     foreground="#ffffff",
     reference="https://www.rfc-editor.org/rfc/rfc9112",
-    hands_over=True,
+    hands_over=("*",),
     variables=_VARIABLES,
 )
 HTTP2 = replace(
@@ -69,7 +69,7 @@ HTTP2 = replace(
     also=("http",),
     reference="https://www.rfc-editor.org/rfc/rfc9113",
     matcher="key",
-    hands_over=True,
+    hands_over=(),
 )
 GRPC = replace(
     HTTP2,
@@ -80,7 +80,7 @@ GRPC = replace(
     ports=(50051,),
     background="#244c5a",
     reference="https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md",
-    hands_over=False,
+    hands_over=(),
     variables={**_GRPC, **_VARIABLES},
 )
 GRPC_WEB = replace(
@@ -100,7 +100,7 @@ GQL1 = replace(
     also=("http", "gqlv1"),
     background="#c2187b",
     reference="https://spec.graphql.org/",
-    hands_over=False,
+    hands_over=(),
     variables={**_GQL, **_VARIABLES},
 )
 GQL2 = replace(

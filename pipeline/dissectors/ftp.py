@@ -39,6 +39,7 @@ FTP = ProtocolSpec(
     long_name="File Transfer Protocol",
     ports=PORTS,
     priority=8,
+    hands_over=("tlsx",),
     background="#4d7c0f",
     foreground="#ffffff",
     reference="https://www.rfc-editor.org/rfc/rfc959",

@@ -49,6 +49,7 @@ LDAP = ProtocolSpec(
     version="3",
     ports=(389,),
     priority=7,
+    hands_over=("tlsx",),
     background="#0f766e",
     foreground="#ffffff",
     reference="https://www.rfc-editor.org/rfc/rfc4511",

@@ -86,7 +86,7 @@ MYSQL = ProtocolSpec(
     foreground="#ffffff",
     reference="https://dev.mysql.com/doc/dev/mysql-server/latest/PAGE_PROTOCOL.html",
     matcher="fifo",
-    hands_over=True,
+    hands_over=("tlsx", "mysql"),
     classifiers=(Classifier("tcp", (PORT,)),),
     variables={
         "mysql_command": "string",
@@ -206,7 +206,7 @@ def _switch(stream: Stream, client: int, asking: Wire, answering: Wire, start: i
     if capabilities & CLIENT_SSL and end - start == HEADER_BYTES + SSL_REQUEST_BYTES:
         asking.data, answering.data = data[:end], answering.data[:greeting_end]
         rest = rest_of(stream.sides[client], end), rest_of(stream.sides[1 - client], greeting_end)
-        return Handover(rest if client == 0 else rest[::-1], "tls")
+        return Handover(rest if client == 0 else rest[::-1], "tlsx")
     if capabilities & (CLIENT_COMPRESS | CLIENT_ZSTD):
         return _compression(stream, client, asking, answering, start)
     return None

@@ -43,6 +43,7 @@ NATS = ProtocolSpec(
     long_name="NATS",
     ports=(PORT,),
     priority=8,
+    hands_over=("tlsx",),
     background="#0369a1",
     foreground="#ffffff",
     reference="https://docs.nats.io/reference/reference-protocols/nats-protocol",

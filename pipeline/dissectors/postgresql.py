@@ -70,7 +70,7 @@ POSTGRESQL = ProtocolSpec(
     foreground="#ffffff",
     reference="https://www.postgresql.org/docs/current/protocol.html",
     matcher="key",
-    hands_over=True,
+    hands_over=("tlsx",),
     classifiers=(Classifier("tcp", (PORT,)),),
     variables={
         "postgresql_command": "string",
@@ -216,9 +216,9 @@ def _encryption(stream: Stream, client: int, asking: Wire, answering: Wire) -> H
             is_granted = asking.data[at : at + 2] == b"\x16\x03"
         answers += bool(answer)
         if is_granted:
-            return _cut(stream, client, asking, answering, (at, answers), "tls" if code == TLS_REQUEST else "")
+            return _cut(stream, client, asking, answering, (at, answers), "tlsx" if code == TLS_REQUEST else "")
     if not asking.data and answering.data[:3] == b"S\x16\x03":
-        return _cut(stream, client, asking, answering, (0, 1), "tls")
+        return _cut(stream, client, asking, answering, (0, 1), "tlsx")
     return None
 
 

@@ -45,6 +45,7 @@ SMTP = ProtocolSpec(
     long_name="Simple Mail Transfer Protocol",
     ports=(25, 587),
     priority=8,
+    hands_over=("tlsx",),
     background="#b45309",
     foreground="#ffffff",
     reference="https://www.rfc-editor.org/rfc/rfc5321",

@@ -112,7 +112,7 @@ class Envelope(Lines):
 
     def __init__(self, *classifiers: Classifier, **options: Any) -> None:
         super().__init__(*classifiers, **options)
-        self.spec = replace(self.spec, hands_over=True)
+        self.spec = replace(self.spec, hands_over=("*",))
 
     @hookimpl
     def dissect(self, protocol: ProtocolSpec, streams: Sequence[Stream]) -> Sequence[Sequence[Message | Handover]]:

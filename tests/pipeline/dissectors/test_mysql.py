@@ -329,7 +329,7 @@ def test_ssl_request_hands_over_to_tls() -> None:
     stream = tcp(request + b"\x16\x03\x01", GREETING + b"\x16\x03\x03", port=3306)
     *messages, handover = mysql.dissect(mysql.MYSQL, [stream])[0]
     assert isinstance(handover, Handover)
-    assert handover.protocol == "tls"
+    assert handover.protocol == "tlsx"
     assert [bytes(side.data) for side in handover.sides] == [b"\x16\x03\x01", b"\x16\x03\x03"]
     assert [m.fields["mysql_command"] for m in messages if isinstance(m, Message)] == [
         "SSLREQUEST",

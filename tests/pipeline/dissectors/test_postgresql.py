@@ -266,7 +266,7 @@ def test_tls_is_handed_over() -> None:
         0
     ]
     assert isinstance(handover, Handover)
-    assert handover.protocol == "tls"
+    assert handover.protocol == "tlsx"
     assert [bytes(side.data) for side in handover.sides] == [b"\x16\x03\x01", b"\x16\x03\x03"]
 
 
