@@ -26,6 +26,7 @@ from kubeshark.extension_api import (
     Verdict,
     hookimpl,
 )
+from kubeshark.pipeline.dissectors._kafka_errors import error_name
 from kubeshark.pipeline.dissectors._kafka_records import RecordSet, body_of, read_records
 from kubeshark.pipeline.dissectors._kafka_schema import REDACTED, Api, Cursor, Malformed, api_of, read_body
 from kubeshark.pipeline.dissectors._text import text
@@ -51,6 +52,7 @@ KAFKA = ProtocolSpec(
         "kafka_api_key_name": "string",
         "kafka_client_id": "string",
         "kafka_request_summary": "string",
+        "kafka_error": "string",
         "kafka_api_key": "int",
         "kafka_api_version": "int",
         "kafka_size": "int",
@@ -137,24 +139,29 @@ def _is_kafka(stream: Stream) -> bool:
     by_port = stream.server.port in PORTS or stream.client.port in PORTS
     for side in stream.sides:
         head = bytes(side.data[:PROBED_BYTES])
-        if _is_request_at(head, 0, len(side.data)):
+        if _is_request_at(head, 0, len(side.data), lenient=by_port):
             return True
         if by_port and (side.starts_midway or side.gaps) and (_find_request(head, 0) or _may_answer(head)):
             return True
     return False
 
 
-def _is_request_at(data: bytes, at: int, available: int) -> bool:
+def _is_request_at(data: bytes, at: int, available: int, *, lenient: bool = False) -> bool:
     """Say whether these bytes can be nothing but a Kafka request: its whole body agrees with its schema.
 
-    `available` bytes are there, of which `data` may hold less.
+    `available` bytes are there, of which `data` may hold less. `lenient`: the header of a client with a name will do,
+    as versions that we do not know, and clients that send too much, are on Kafka's port too.
     """
-    if not _REQUEST.match(data, at):
+    if not lenient and not _REQUEST.match(data, at):
         return False
     size = int.from_bytes(data[at : at + 4], "big")
     end = at + 4 + size
     header = _read_header(data[at + 4 : min(end, at + HEADER_BYTES)])
-    if header is None or not header.is_known or size > MAX_FRAME:
+    if header is None or size > MAX_FRAME:
+        return False
+    if lenient and header.client and header.api is not None:
+        return True
+    if not header.is_known:
         return False
     if end > len(data):  # a long one, or cut: its client's name must do
         return bool(header.client) and (end <= available or size <= RESYNC_BYTES)
@@ -363,6 +370,8 @@ class _Reader:
             if header.key == METADATA:
                 self._learn(payload)
             fields["kafka_error_code"] = cursor.error
+            if cursor.error:
+                fields["kafka_error"] = error_name(cursor.error)
             if topics := self._topics(cursor):
                 fields["kafka_topics"] = topics
         return Message(

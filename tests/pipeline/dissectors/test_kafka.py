@@ -150,7 +150,7 @@ def test_produce_that_wants_no_acknowledgement() -> None:
 
 def test_error_code_of_a_partition() -> None:
     _, answered = messages(tcp(produce(9), produced(9, error=6), port=PORT))
-    assert answered.fields["kafka_error_code"] == 6
+    assert (answered.fields["kafka_error_code"], answered.fields["kafka_error"]) == (6, "NOT_LEADER_OR_FOLLOWER")
 
 
 def test_answers_are_read_as_their_requests_were_asked() -> None:
@@ -370,7 +370,9 @@ def test_body_that_contradicts_its_schema() -> None:
     [
         (METADATA, b"", PORT, True),
         (METADATA, b"", 1234, True),
-        (METADATA[:-1] + b"!!", b"", 1234, True),
+        (request(3, 99, 1, b"new"), b"", PORT, True),
+        (request(18, 0, 1, b"more"), b"", PORT, True),
+        (request(18, 0, 1, b"more"), b"", 1234, False),
         (b"\0\0\0\x1c" + METADATA[4:] + b"!" * 6, b"", 1234, False),
         (request(200, 0, 1, b""), b"", 1234, False),
         (request(3, 99, 1, pack(">i", 0)), b"", 1234, False),
