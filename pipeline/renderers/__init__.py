@@ -24,4 +24,5 @@ BUILTINS = (
     "kubeshark.pipeline.renderers.mqtt",
     "kubeshark.pipeline.renderers.thrift",
     "kubeshark.pipeline.renderers.dubbo",
+    "kubeshark.pipeline.renderers.amqp",
 )

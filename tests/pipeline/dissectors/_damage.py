@@ -32,8 +32,8 @@ def variables(message: Message) -> dict[str, Any]:
     return {**message.fields, **message.detail()[0]}
 
 
-def assert_sound(messages: Sequence[Message | Handover], stream: FakeStream) -> None:
-    """Messages lie inside their bytes and do not overlap; their details are JSON."""
+def assert_sound(messages: Sequence[Message | Handover], stream: FakeStream, *, interleaved: bool = False) -> None:
+    """Messages lie inside their bytes and, unless `interleaved`, do not overlap; their details are JSON."""
     ends: dict[tuple[int, int], int] = {}
     for message in sorted(
         (message for message in messages if isinstance(message, Message)),
@@ -45,9 +45,9 @@ def assert_sound(messages: Sequence[Message | Handover], stream: FakeStream) -> 
             size = len(stream.datagrams[message.datagram].data)
         place = (message.datagram, message.direction)
         assert ends.get(place, 0) <= message.start < message.end <= size
-        ends[place] = message.end
+        ends[place] = message.start if interleaved else message.end
         if message.detail:
-            json.dumps(message.detail()[1])
+            json.dumps(message.detail()[1], allow_nan=False)
 
 
 def damaged_streams(client: bytes, server: bytes, port: int) -> st.SearchStrategy[FakeStream]:
