@@ -31,7 +31,7 @@ from kubeshark.pipeline.dissectors._kafka_apis_0 import APIS as FIRST_APIS
 from kubeshark.pipeline.dissectors._kafka_apis_35 import APIS as LAST_APIS
 from kubeshark.pipeline.dissectors._text import text
 
-__all__ = ["REDACTED", "Api", "Cursor", "Malformed", "api_of", "read_body"]
+__all__ = ["MAX_ITEMS", "REDACTED", "Api", "Cursor", "Malformed", "api_of", "read_body"]
 
 REDACTED = "[redacted]"
 SECRET_NAME = re.compile(r"password|secret|jaas|credential|token", re.IGNORECASE)

@@ -28,7 +28,7 @@ from kubeshark.extension_api import (
 )
 from kubeshark.pipeline.dissectors._kafka_errors import error_name
 from kubeshark.pipeline.dissectors._kafka_records import RecordSet, body_of, read_records
-from kubeshark.pipeline.dissectors._kafka_schema import REDACTED, Api, Cursor, Malformed, api_of, read_body
+from kubeshark.pipeline.dissectors._kafka_schema import MAX_ITEMS, REDACTED, Api, Cursor, Malformed, api_of, read_body
 from kubeshark.pipeline.dissectors._text import text
 from kubeshark.pipeline.dissectors._wire import Wire
 
@@ -77,6 +77,8 @@ MAX_CLIENT_ID = 255
 HEADER_BYTES = 1 << 10  # a client id and some tagged fields
 RESYNC_BYTES = 1 << 20  # a default broker's largest message: behind a gap the next one starts within
 PROBED_BYTES = 1 << 16
+CHECKED_ITEMS = 200  # elements of a body that are read to see whether it is one
+REQUEST_START = 14  # bytes that tell a request: length to client id
 MAX_TOPICS = 100  # in a summary
 PRODUCE, FETCH, METADATA, CONTROLLED_SHUTDOWN, SASL_HANDSHAKE, API_VERSIONS = 0, 1, 3, 7, 17, 18
 UNSUPPORTED_VERSION = 35
@@ -141,9 +143,19 @@ def _is_kafka(stream: Stream) -> bool:
         head = bytes(side.data[:PROBED_BYTES])
         if _is_request_at(head, 0, len(side.data), lenient=by_port):
             return True
-        if by_port and (side.starts_midway or side.gaps) and (_find_request(head, 0) or _may_answer(head)):
+        if not (side.starts_midway or side.gaps):
+            continue
+        at = _find_request(head, 0)
+        if at is not None and (by_port or _has_client(head, at)):
+            return True
+        if by_port and _may_answer(head):
             return True
     return False
+
+
+def _has_client(data: bytes, at: int) -> bool:
+    header = _read_header(data[at + 4 : at + HEADER_BYTES])
+    return header is not None and bool(header.client)
 
 
 def _is_request_at(data: bytes, at: int, available: int, *, lenient: bool = False) -> bool:
@@ -165,11 +177,11 @@ def _is_request_at(data: bytes, at: int, available: int, *, lenient: bool = Fals
         return False
     if end > len(data):  # a long one, or cut: its client's name must do
         return bool(header.client) and (end <= available or size <= RESYNC_BYTES)
-    cursor = Cursor(data, at + 4 + header.body, end)
+    cursor = Cursor(data, at + 4 + header.body, end, items=MAX_ITEMS - CHECKED_ITEMS)
     try:
         read_body(cursor, header.key, header.version, {}, is_response=False)
     except Malformed:
-        return False
+        return cursor.items > MAX_ITEMS and bool(header.client)
     return cursor.at == end
 
 
@@ -187,10 +199,15 @@ def _may_answer(head: bytes) -> bool:
 
 
 def _find_request(data: bytes, at: int) -> int | None:
-    """Return where the next certain request starts, as far as RESYNC_BYTES; None if nowhere."""
+    """Return where the next certain request starts, as far as RESYNC_BYTES; None if nowhere.
+
+    Behind it is another, or lost bytes, which are zeros and look like one here, or the end.
+    """
     for found in _REQUEST.finditer(data, at, min(len(data), at + RESYNC_BYTES)):
-        if _is_request_at(data, found.start(), len(data)):
-            return found.start()
+        start = found.start()
+        end = start + 4 + int.from_bytes(data[start : start + 4], "big")
+        if (end >= len(data) - REQUEST_START or _REQUEST.match(data, end)) and _is_request_at(data, start, len(data)):
+            return start
     return None
 
 

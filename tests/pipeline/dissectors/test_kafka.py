@@ -432,6 +432,17 @@ def test_any_body_of_any_api(key: int, version: int, body: bytes) -> None:
     check(tcp(METADATA + request(key, version, 1, body), response(1, body), port=PORT))
 
 
+def test_many_candidates_are_looked_at_in_linear_time() -> None:
+    topics = pack(">i", 60_000) + b"\0\0" * 60_000
+    hostile = request(3, 0, 1, topics[: 1 << 16])[:400]
+    check(tcp(b"?" + hostile * 1_000, b"?" * 9, port=PORT, midway=True))
+
+
+def test_known_by_a_request_in_the_middle_on_any_port() -> None:
+    assert is_mine(tcp(b"tail" + METADATA + produce(9), port=1234, midway=True))
+    assert not is_mine(tcp(b"tail" + METADATA + produce(9), port=1234))
+
+
 def test_server_is_a_stranger() -> None:
     stream = tcp(METADATA, METADATA_ANSWER, port=PORT)
     stream.client = Endpoint(CLIENT.ip, 1)
