@@ -49,6 +49,8 @@ WITHOUT_TEST = {
     "pipeline/dissectors/_radius_attributes.py": "pipeline/dissectors/test_radius.py",
     "pipeline/dissectors/_radius_names.py": "pipeline/dissectors/test_radius.py",
     "pipeline/dissectors/_sip_message.py": "pipeline/dissectors/test_sip.py",
+    "pipeline/dissectors/_diameter_message.py": "pipeline/dissectors/test_diameter.py",
+    "pipeline/dissectors/_diameter_names.py": "pipeline/dissectors/test_diameter.py",
     "pipeline/dissectors/_memcached_binary.py": "pipeline/dissectors/test_memcached.py",
     "pipeline/dissectors/_memcached_text.py": "pipeline/dissectors/test_memcached.py",
     "pipeline/dissectors/_mqtt_packet.py": "pipeline/dissectors/test_mqtt.py",
@@ -77,6 +79,8 @@ WITHOUT_TEST = {
         f"pipeline/dissectors/_mysql_{part}.py": "pipeline/dissectors/test_mysql.py"
         for part in ("compression", "document", "framing", "values")
     },
+    "pipeline/dissectors/_cassandra_document.py": "pipeline/dissectors/test_cassandra.py",
+    "pipeline/dissectors/_cassandra_frames.py": "pipeline/dissectors/test_cassandra.py",
     "pipeline/dissectors/_postgresql_document.py": "pipeline/dissectors/test_postgresql.py",
     "pipeline/dissectors/_postgresql_framing.py": "pipeline/dissectors/test_postgresql.py",
     "pipeline/tls/_documents.py": "pipeline/dissectors/test_tls.py",
