@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from kubeshark.extension_api import (
+    Handover,
     Message,
     MessageKind,
     ProtocolSpec,
@@ -18,6 +19,7 @@ from kubeshark.extension_api import (
     StreamSide,
     Value,
     Verdict,
+    carved,
     hookimpl,
 )
 from kubeshark.pipeline.dissectors._graphql import SCANNED, may_hold_operation
@@ -63,6 +65,8 @@ ERRORS = (
     "HTTP_1_1_REQUIRED",
 )
 """RFC 9113 §7, by number."""
+UPGRADES = {b"websocket": "ws"}
+"""`:protocol` of an extended CONNECT (RFC 8441) → flag of the protocol that reads its data."""
 UPGRADED = 1
 """The stream that answers the HTTP/1 request of an h2c upgrade (RFC 7540 §3.2)."""
 
@@ -80,7 +84,7 @@ def probe(protocol: ProtocolSpec, streams: Sequence[Stream]) -> Sequence[Verdict
 
 
 @hookimpl
-def dissect(protocol: ProtocolSpec, streams: Sequence[Stream]) -> Sequence[Sequence[Message]]:  # noqa: ARG001
+def dissect(protocol: ProtocolSpec, streams: Sequence[Stream]) -> Sequence[Sequence[Message | Handover]]:  # noqa: ARG001
     return [_dissect(stream) for stream in streams]
 
 
@@ -133,7 +137,7 @@ def _is_http(fields: Sequence[Field]) -> bool:
     )
 
 
-def _dissect(stream: Stream) -> list[Message]:
+def _dissect(stream: Stream) -> list[Message | Handover]:
     wires = [Wire(side) for side in stream.sides]
     readers = [read_side(wire) for wire in wires]
     asking = _asking_side(readers)
@@ -142,7 +146,7 @@ def _dissect(stream: Stream) -> list[Message]:
     requests: dict[int, Half] = {half.stream: half for half in readers[asking].halves}
     requests.update((half.stream, half) for half in readers[answering].halves if half.is_promise)
     responses = {half.stream: half for half in readers[answering].halves if not half.is_promise}
-    messages: list[Message] = []
+    messages: list[Message | Handover] = []
     for direction, reader in enumerate(readers):
         for half in reader.halves:
             is_request = half.is_promise or direction == asking
@@ -151,7 +155,32 @@ def _dissect(stream: Stream) -> list[Message]:
             if half.stream == UPGRADED and other is None and not is_request and readers[asking].has_preface:
                 message.one_way = True  # it answers the HTTP/1 request that asked for the upgrade
             messages.append(message)
+            if not is_request and other is not None and _opens_tunnel(other, half):
+                protocol = other.value(b":protocol")
+                message.fields["http_upgrade"] = text(protocol) or "connect"
+                if subprotocol := half.value(b"sec-websocket-protocol"):
+                    message.fields["ws_subprotocol"] = text(subprotocol)
+                halves = (other, half) if asking == 0 else (half, other)
+                sides = [_carve(stream.sides[way], wires[way], halves[way]) for way in (0, 1)]
+                messages.append(Handover((sides[0], sides[1]), UPGRADES.get(protocol, "")))
     return messages
+
+
+def _opens_tunnel(request: Half, response: Half) -> bool:
+    return request.value(b":method") == b"CONNECT" and response.value(b":status").startswith(b"2")
+
+
+def _carve(side: StreamSide, wire: Wire, half: Half) -> StreamSide:
+    """Return the data of one stream as a side of its own: what a tunnel holds (RFC 9113 §8.5, RFC 8441)."""
+    data, pieces, gaps = bytearray(), list[tuple[int, int, int]](), list[tuple[int, int, int]]()
+    for start, end in half.spans:
+        pieces.append((len(data), start, end))
+        at = start
+        while gap := wire.gap_in(at, end):
+            shift, at = len(data) - start, gap[1]
+            gaps.append((max(gap[0], start) + shift, min(gap[1], end) + shift, gap[2]))
+        data += wire.data[start:end]
+    return carved(side, bytes(data), pieces, gaps)
 
 
 def _asking_side(readers: Sequence[SideReader]) -> int:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubeshark.extension_api import Message, MessageKind, Verdict
+from kubeshark.extension_api import Handover, Message, MessageKind, Verdict
 from kubeshark.pipeline.dissectors import http2
 from kubeshark.pipeline.dissectors._http2_frames import find_frames
 
@@ -31,7 +31,7 @@ def server() -> Talker:
 
 def messages(asked: Talker, answered: Talker | None = None, **options: Any) -> list[Message]:
     stream = tcp(asked.said, answered.said if answered else b"", **options)
-    return list(http2.dissect(http2.HTTP2, [stream])[0])
+    return [found for found in http2.dissect(http2.HTTP2, [stream])[0] if isinstance(found, Message)]
 
 
 def pair(asked: Talker, answered: Talker) -> tuple[Message, Message]:
@@ -131,6 +131,35 @@ def test_connect_names_its_target() -> None:
     asked = client().headers(1, (":method", "CONNECT"), (":authority", "db:5432"))
     (request,) = messages(asked)
     assert (request.fields["url"], request.error) == ("db:5432", "")
+
+
+def test_a_websocket_in_a_stream_is_handed_over() -> None:
+    asked = client().headers(
+        1, (":method", "CONNECT"), (":protocol", "websocket"), (":scheme", "http"), (":path", "/chat")
+    )
+    asked.data(1, b"\x81\x85\0\0", end=False).request(3, "GET", "/other").data(1, b"\0\0hel", end=False)
+    at = len(asked.said) + 9
+    asked.data(1, b"lo", end=False)
+    answered = (
+        server().response(1, 200, ("sec-websocket-protocol", "chat")).data(1, b"\x81\x02", end=False).data(1, b"hi")
+    )
+    stream = tcp(asked.said, answered.said, gaps={0: [(at, at + 1, 1)]})
+    found = http2.dissect(http2.HTTP2, [stream])[0]
+    (handover,) = [one for one in found if isinstance(one, Handover)]
+    there, back = handover.sides
+    assert (handover.protocol, bytes(there.data), bytes(back.data)) == ("ws", b"\x81\x85\0\0\0\0hello", b"\x81\x02hi")
+    assert there.gaps == [(9, 10, 1)]
+    assert there.time_at(0) == stream.sides[0].time_at(0)
+    (upgrade,) = [one.fields for one in found if isinstance(one, Message) and "http_upgrade" in one.fields]
+    assert (upgrade["http_upgrade"], upgrade["ws_subprotocol"]) == ("websocket", "chat")
+
+
+def test_a_tunnel_is_handed_over() -> None:
+    asked = client().headers(1, (":method", "CONNECT"), (":authority", "db:1")).data(1, b"\x16\x03", end=False)
+    found = http2.dissect(http2.HTTP2, [tcp(asked.said, server().response(1, 200).said)])[0]
+    assert [(one.protocol, bytes(one.sides[0].data)) for one in found if isinstance(one, Handover)] == [
+        ("", b"\x16\x03")
+    ]
 
 
 def test_a_promise_is_a_request() -> None:
@@ -368,6 +397,8 @@ ANSWERED = (
 
 def assert_in_bounds(stream: FakeStream) -> None:
     for message in http2.dissect(http2.HTTP2, [stream])[0]:
+        if isinstance(message, Handover):
+            continue
         assert 0 <= message.start < message.end <= len(stream.sides[message.direction].data)
         json.dumps(document(message))
     http2.probe(http2.HTTP2, [stream])
