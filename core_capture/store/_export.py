@@ -70,7 +70,7 @@ class _Packets:
         """Return the records in another order, or only some of them."""
         sizes = np.diff(self.offsets, append=np.uint64(len(self.data)))[order]
         return _Packets(
-            core.gather(self.data, self.offsets, order.astype(np.uint32)),
+            core.gather(self.data, self.offsets, order),
             np.cumsum(sizes) - sizes,
             self.keys[order],
             self.ordinals[order],
@@ -266,10 +266,12 @@ class _Export:
             true = {place: extra.time_ns for place, extra in extras.packets.items() if extra.time_ns is not None}
             for at in np.flatnonzero(np.isin(places, list(true))).tolist():
                 times[at] = min(max(true[int(places[at])], _EVER), _FOREVER)
-        ordinals = _ordinals(extras, segment.info.source, times, places)
-        keys = ordinals if len(self._sources) == 1 else times
-        order = np.lexsort((ordinals, keys))
-        order = order[(times[order] >= self._since) & (times[order] <= self._until)]
+        ordinals, order = _ordinals(extras, segment.info.source, times, places)
+        keys = times if len(self._sources) > 1 else ordinals
+        if extras.ordinals is not None and keys is times:
+            order = np.lexsort((ordinals, times))
+        if self._since > _EVER or self._until < _FOREVER:
+            order = order[(times[order] >= self._since) & (times[order] <= self._until)]
         kept: list[PacketExtra] = []
         if self._with_extras:
             shift = self._shifts[self._sources.index(_source_key(segment.info.source))]
@@ -284,39 +286,42 @@ def _source_key(source: SourceRecord) -> _SourceKey:
 def _join_metadata(parts: list[Extras], link_type: int | None) -> SourceMetadata:
     """Each segment has the interfaces known when it was sealed, and the blocks that came since the one before.
 
-    Packets of a source that names no interface get one.
+    Packets of a source that names no interface get one. Secrets that an import added lie last and belong first.
     """
     parts = sorted(parts, key=lambda part: part.first_block)
     interfaces = max((part.metadata.interfaces for part in parts), key=len, default=[])
     if not interfaces and link_type is not None:
         interfaces = [Interface(link_type, SNAPLEN, units_per_second=1_000_000_000)]
-    return SourceMetadata(
-        "pcapng",
-        interfaces=interfaces,
-        blocks=[block for part in parts for block in part.metadata.blocks],
-    )
+    blocks = [block for part in parts for block in part.metadata.blocks]
+    blocks.sort(key=lambda block: (block.section, block.before_ordinal))
+    return SourceMetadata("pcapng", interfaces=interfaces, blocks=blocks)
 
 
 def _times(data: bytes | bytearray | memoryview, offsets: NDArray[Any]) -> NDArray[Any]:
     """Return i8 nanoseconds of each record."""
     if not len(offsets):
         return np.empty(0, dtype=np.int64)
-    heads = np.frombuffer(data, dtype=np.uint8)[offsets.astype(np.intp)[:, None] + np.arange(8)]
-    words = np.ascontiguousarray(heads).view("<u4").astype(np.int64)
-    return words[:, 0] * 1_000_000_000 + words[:, 1]
+    words = np.ndarray((len(data) - 3,), "<u4", data, strides=(1,))  # a number at every byte: records are not aligned
+    at = offsets.astype(np.intp)
+    times: NDArray[Any] = words[at] * np.int64(1_000_000_000) + words[at + 4]
+    return times
 
 
-def _ordinals(extras: Extras, source: SourceRecord, times: NDArray[Any], places: NDArray[Any]) -> NDArray[Any]:
-    """Return i8 ordinals in the source.
+def _ordinals(
+    extras: Extras, source: SourceRecord, times: NDArray[Any], places: NDArray[Any]
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return i8 ordinals in the source, and the order that sorts them.
 
     Where the index holds none, (time, place) gives the order, and the ordinals if all packets are here. Otherwise they
     are the latest possible ones: a block that stood before a packet is written before it.
     """
     if extras.ordinals is not None:
-        return extras.ordinals[places.astype(np.intp)].astype(np.int64)
-    rank = np.empty(len(places), dtype=np.int64)
-    rank[np.lexsort((places, times))] = np.arange(len(places))
-    return rank + (source.last_ordinal - len(places) + 1)
+        ordinals = extras.ordinals[places.astype(np.intp)].astype(np.int64)
+        return ordinals, np.argsort(ordinals)
+    order = np.argsort(times, kind="stable")  # places ascend
+    ordinals = np.empty(len(order), dtype=np.int64)
+    ordinals[order] = np.arange(source.last_ordinal - len(order) + 1, source.last_ordinal + 1)
+    return ordinals, order
 
 
 def _shifted(extra: PacketExtra, shift: int) -> PacketExtra:
