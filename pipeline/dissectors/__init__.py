@@ -29,5 +29,6 @@ BUILTINS = (
     "kubeshark.pipeline.dissectors.thrift",
     "kubeshark.pipeline.dissectors.dubbo",
     "kubeshark.pipeline.dissectors.amqp",
+    "kubeshark.pipeline.dissectors.zmtp",
     "kubeshark.pipeline.dissectors.raw",
 )

@@ -17,6 +17,7 @@ BUILTINS = (
     "kubeshark.pipeline.renderers.smtp",
     "kubeshark.pipeline.renderers.ftp",
     "kubeshark.pipeline.renderers.sip",
+    "kubeshark.pipeline.renderers.diameter",
     "kubeshark.pipeline.renderers.redis",
     "kubeshark.pipeline.renderers.memcached",
     "kubeshark.pipeline.renderers.kafka",
@@ -25,4 +26,5 @@ BUILTINS = (
     "kubeshark.pipeline.renderers.thrift",
     "kubeshark.pipeline.renderers.dubbo",
     "kubeshark.pipeline.renderers.amqp",
+    "kubeshark.pipeline.renderers.zmtp",
 )
