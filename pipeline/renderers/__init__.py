@@ -26,5 +26,9 @@ BUILTINS = (
     "kubeshark.pipeline.renderers.thrift",
     "kubeshark.pipeline.renderers.dubbo",
     "kubeshark.pipeline.renderers.amqp",
+    "kubeshark.pipeline.renderers.cassandra",
+    "kubeshark.pipeline.renderers.mongodb",
+    "kubeshark.pipeline.renderers.mysql",
+    "kubeshark.pipeline.renderers.postgresql",
     "kubeshark.pipeline.renderers.zmtp",
 )
