@@ -16,8 +16,14 @@ from numpy.typing import NDArray
 
 from kubeshark.core_capture._columns import Core
 from kubeshark.core_capture._core import load_core
-from kubeshark.core_capture._records import Interface, PacketExtra, SourceMetadata
-from kubeshark.core_capture.files import PcapngWriter, merge_sources, write_pcap
+from kubeshark.core_capture._records import Interface, PacketExtra, RawBlock, SourceMetadata
+from kubeshark.core_capture.files import (
+    DECRYPTION_SECRETS,
+    SECTION_HEADER,
+    PcapngWriter,
+    merge_sources,
+    write_pcap,
+)
 from kubeshark.core_capture.store._extras import Extras
 from kubeshark.core_capture.store._info import SegmentInfo, SourceRecord
 from kubeshark.core_capture.store._limits import SNAPLEN
@@ -187,23 +193,33 @@ class _Export:
         return bool(flows.any())
 
     def read_metadata(self) -> SourceMetadata:
-        """Put together what the sources said about themselves, of all their segments."""
+        """Put together what the sources said about themselves, of all their segments, and TLS secrets stored later."""
         parts: dict[_SourceKey, list[Extras]] = {key: [] for key in self._sources}
         link_types: dict[_SourceKey, int] = {}  # of sources with packets
+        secrets: list[RawBlock] = []
         for info in self._store.segments():
             key = _source_key(info.source)
+            if key not in parts and (info.packets or not info.source.blocks):
+                continue
+            try:
+                with self._store.open_segment(info.name) as segment:
+                    extras = segment.extras
+            except StoreError as error:
+                self.problems.append(error)
+                continue
             if key in parts:
-                if info.packets:
-                    link_types[key] = info.link_type
-                try:
-                    with self._store.open_segment(info.name) as segment:
-                        parts[key].append(segment.extras)
-                except StoreError as error:
-                    self.problems.append(error)
+                parts[key].append(extras)
+            else:
+                secrets += [block for block in extras.metadata.blocks if block.block_type == DECRYPTION_SECRETS]
+            if info.packets:
+                link_types[key] = info.link_type
         sources = [_join_metadata(parts[key], link_types.get(key)) for key in self._sources]
         if len(sources) == 1:
-            return sources[0]
-        merged, self._shifts = merge_sources(sources)
+            merged = sources[0]
+        else:
+            merged, self._shifts = merge_sources(sources)
+        place = 1 if merged.blocks and merged.blocks[0].block_type == SECTION_HEADER else 0
+        merged.blocks[place:place] = secrets
         return merged
 
     def merged(self, chosen: Sequence[SegmentInfo]) -> Iterator[_Packets]:
@@ -257,7 +273,7 @@ class _Export:
         data, extras = segment.select(flows), segment.extras
         offsets, end = self._core.offsets(data)
         # Records lie in order of place: where places only break ties, any ascending numbers do.
-        needed = extras.ordinals is not None or extras.packets
+        needed = extras.ordinals is not None or extras.ties is not None or extras.packets
         places = segment.places(flows) if needed else np.arange(len(offsets), dtype=np.uint64)
         if end != len(data) or len(offsets) != len(places):
             raise Damaged("its records are not those its index counts", file=segment.name)
@@ -312,13 +328,16 @@ def _ordinals(
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return i8 ordinals in the source, and the order that sorts them.
 
-    Where the index holds none, (time, place) gives the order, and the ordinals if all packets are here. Otherwise they
-    are the latest possible ones: a block that stood before a packet is written before it.
+    Where the index holds none, times give the order, and the ordinals if all packets are here. Otherwise they are the
+    latest possible ones: a block that stood before a packet is written before it.
     """
     if extras.ordinals is not None:
         ordinals = extras.ordinals[places.astype(np.intp)].astype(np.int64)
         return ordinals, np.argsort(ordinals)
-    order = np.argsort(times, kind="stable")  # places ascend
+    if extras.ties is not None:
+        order = np.lexsort((extras.ties[places.astype(np.intp)], times))
+    else:
+        order = np.argsort(times, kind="stable")  # places ascend
     ordinals = np.empty(len(order), dtype=np.int64)
     ordinals[order] = np.arange(source.last_ordinal - len(order) + 1, source.last_ordinal + 1)
     return ordinals, order

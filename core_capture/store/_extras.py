@@ -38,7 +38,8 @@ class Extras:
 
     metadata: SourceMetadata
     first_block: int
-    ordinals: NDArray[Any] | None  # u8, by place in the pcap; None where (time, place) gives the capture order
+    ordinals: NDArray[Any] | None  # u8, by place in the pcap; None where times give the capture order
+    ties: NDArray[Any] | None  # u2, by place: rank among packets of equal time; None where the place gives it
     packets: Mapping[int, PacketExtra]  # by place in the pcap
 
 
@@ -47,6 +48,8 @@ def encode_extras(extras: Extras, first_ordinal: int) -> bytes:
     columns = []
     if extras.ordinals is not None:
         columns.append(Column("ordinals", extras.ordinals - np.uint64(first_ordinal), "delta planes"))
+    if extras.ties is not None:
+        columns.append(Column("ties", extras.ties, "planes"))
     if extras.packets:
         columns += _packet_columns(extras.packets)
     return zstandard.ZstdCompressor(level=3).compress(pack(_MAGIC, _Meta(extras.metadata, extras.first_block), columns))
@@ -58,10 +61,13 @@ def decode_extras(frame: bytes, name: str, *, packets: int, first_ordinal: int) 
     ordinals = None
     if "ordinals" in contents:
         ordinals = contents.column("ordinals", "<u8", (packets,)) + np.uint64(first_ordinal)
+    if "ties" in contents and ordinals is not None:
+        raise Damaged("holds the capture order twice", file=name)
     return Extras(
         metadata=contents.meta.source,
         first_block=contents.meta.first_block,
         ordinals=ordinals,
+        ties=contents.column("ties", "<u2", (packets,)) if "ties" in contents else None,
         packets=_decode_packets(contents, packets) if "extra_place" in contents else {},
     )
 

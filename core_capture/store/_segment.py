@@ -36,6 +36,7 @@ __all__ = ["Draft", "Sealed", "pcap_header", "publish", "write_segment"]
 
 _PCAP_HEADER = struct.Struct("<IHHiIII")
 _NANOSECOND_MAGIC = 0xA1B23C4D
+MAX_TIE = 0xFFFF  # packets of one time before the index gives each its ordinal
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,21 +181,39 @@ def _block_bounds(sizes: NDArray[Any]) -> list[int]:
 def _extras(draft: Draft, layout: _Layout) -> Extras:
     places = np.empty(len(layout.order), dtype=np.uint32)
     places[layout.order] = np.arange(len(layout.order), dtype=np.uint32)
-    known = _is_order_known(draft.ordinals, layout.times[places], places)
+    has_true_times = any(extra.time_ns is not None for extra in draft.extras.values())
+    ordinals, ties = (
+        (draft.ordinals[layout.order], None) if has_true_times else _capture_order(draft.ordinals, layout, places)
+    )
     return Extras(
         metadata=draft.metadata,
         first_block=draft.first_block,
-        ordinals=None if known else draft.ordinals[layout.order],
+        ordinals=ordinals,
+        ties=ties,
         packets={int(places[packet]): extra for packet, extra in draft.extras.items()},
     )
 
 
-def _is_order_known(ordinals: NDArray[Any], times: NDArray[Any], places: NDArray[Any]) -> bool:
-    """Say whether sorting by (time, place) gives the capture order, and its ordinals have no holes."""
-    if len(ordinals) == 0 or int(ordinals[-1]) - int(ordinals[0]) != len(ordinals) - 1:
-        return len(ordinals) == 0
-    later = times[1:] > times[:-1]
-    return bool((later | ((times[1:] == times[:-1]) & (places[1:] > places[:-1]))).all())
+def _capture_order(
+    ordinals: NDArray[Any], layout: _Layout, places: NDArray[Any]
+) -> tuple[NDArray[Any] | None, NDArray[Any] | None]:
+    """Return (ordinals, ties) by place, each None where it is not needed (see Extras).
+
+    Times give the order if they never go back and no ordinal is missing; among equal ones the place gives it if it
+    never goes back either, and else a rank.
+    """
+    times, count = layout.times[places], len(ordinals)
+    has_holes = count > 0 and int(ordinals[-1]) - int(ordinals[0]) != count - 1
+    if has_holes or (times[1:] < times[:-1]).any():
+        return ordinals[layout.order], None
+    is_tie = times[1:] == times[:-1]
+    if not (is_tie & (places[1:] < places[:-1])).any():
+        return None, None
+    firsts = np.flatnonzero(np.concatenate(([True], ~is_tie)))
+    ranks = np.arange(count) - np.repeat(firsts, np.diff(firsts, append=count))
+    if int(ranks.max()) > MAX_TIE:
+        return ordinals[layout.order], None
+    return None, ranks.astype(np.uint16)[layout.order]
 
 
 def _info(draft: Draft, layout: _Layout, *, stored_bytes: int) -> SegmentInfo:
