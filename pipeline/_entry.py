@@ -165,8 +165,8 @@ class Entry:
         return {"type": self.error.type, "msg": self.error.message} if self.error else None
 
     def capture_document(self) -> dict[str, Any]:
-        source = self.facts.origin.source
-        return {"backend": source, "source": source, "proxy": None, "vlan": self.facts.vlan_document()}
+        backend, source = self.facts.origin.source, self.facts.source
+        return {"backend": backend, "source": source, "proxy": None, "vlan": self.facts.vlan_document()}
 
     def protocol_document(self) -> dict[str, Any]:
         """Return the protocol as entries show it (entries.md §2)."""
@@ -231,7 +231,7 @@ class Entry:
             "size": self.total_size,
             "matcherKey": self.exchange.first.message.key,
             "networkProps": facts.network_props(),
-            "captureSource": CAPTURE_SOURCES.get(facts.origin.source, 0),
+            "captureSource": CAPTURE_SOURCES.get(facts.source, 0),
             "subProtocol": SUB_PROTOCOLS.get(self.protocol.flag, 0),
         }
         if event is not None and not raw_payload:
@@ -263,6 +263,7 @@ class EntryVariables(dict[str, Any]):
         self["src.ip"], self["src.port"] = facts.client.ip, facts.client.port
         self["dst.ip"], self["dst.port"] = facts.server.ip, facts.server.port
         self["transport"] = facts.transport
+        self["tls"] = facts.is_decrypted
 
     def __missing__(self, name: str) -> Any:
         late = LATE.get(name)
@@ -290,16 +291,21 @@ LATE: dict[str, Callable[[Entry], Any]] = {
     "conn_id": lambda entry: entry.facts.conn_id,
     "flow_id": lambda entry: entry.facts.flow_id,
     "has_pcap": lambda _: True,
-    "capture_source": lambda entry: entry.facts.origin.source,
+    "capture_source": lambda entry: entry.facts.source,
     "capture_backend": lambda entry: entry.facts.origin.source,
-    "capture_source_code": lambda entry: CAPTURE_SOURCES.get(entry.facts.origin.source, 0),
-    "capture": lambda entry: {"source": entry.facts.origin.source, "backend": entry.facts.origin.source},
+    "capture_source_code": lambda entry: CAPTURE_SOURCES.get(entry.facts.source, 0),
+    "capture": lambda entry: {"source": entry.facts.source, "backend": entry.facts.origin.source},
     "error": lambda entry: entry.error is not None,
     "error_type": lambda entry: entry.error.type if entry.error else "",
     "error_message": lambda entry: entry.error.message if entry.error else "",
     "file": lambda entry: entry.facts.origin.file,
     "vlan_id": lambda entry: entry.facts.vlan,
     "tunnel": lambda entry: entry.facts.tunnel,
+    "tls_info": lambda entry: entry.variables["protocol"] if entry.facts.is_decrypted else "",
+    "tls_summary": lambda entry: entry.row()["summary"] if entry.facts.is_decrypted else "",
+    "tls_request_size": lambda entry: entry.size(MessageKind.REQUEST) if entry.facts.is_decrypted else 0,
+    "tls_response_size": lambda entry: entry.size(MessageKind.RESPONSE) if entry.facts.is_decrypted else 0,
+    "tls_total_size": lambda entry: entry.total_size if entry.facts.is_decrypted else 0,
     "tcp_retransmissions": lambda entry: entry.facts.retransmissions,
     "tcp_out_of_order": lambda entry: entry.facts.out_of_order,
     "tcp_gaps": lambda entry: entry.facts.gaps,

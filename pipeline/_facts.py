@@ -76,6 +76,16 @@ class StreamFacts:
         return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
 
     @property
+    def is_decrypted(self) -> bool:
+        """These bytes were encrypted on the wire."""
+        return self.stream_data is not None and self.stream_data.is_decrypted
+
+    @property
+    def source(self) -> str:
+        """KFL capture_source."""
+        return "keylog" if self.is_decrypted else self.origin.source
+
+    @property
     def vlan(self) -> int:
         return int(self.row["vlan"])
 

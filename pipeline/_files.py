@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self, cast
 
-from kubeshark.core_capture import load_core
+from kubeshark.core_capture import RawBlock, load_core
 from kubeshark.core_capture.files import open_capture
 from kubeshark.errors import InputError, KubesharkError, PluginError
 from kubeshark.pipeline._dissect import Dissector
@@ -21,6 +21,7 @@ from kubeshark.pipeline._filter import EntryFilter
 from kubeshark.pipeline._plugins import Plugins
 from kubeshark.pipeline._query import Query
 from kubeshark.pipeline._scratch import Scratch
+from kubeshark.pipeline._secrets import Secrets, key_log_files, notices, read_key_logs
 from kubeshark.pipeline._segments import Segment
 from kubeshark.pipeline.kfl import Variable
 
@@ -34,11 +35,19 @@ DIGITS = 12  # of the file's SHA-256, in the place of a segment's name (entries.
 class FileDissection:
     """Iterate it once for the entries of all files, file by file; then see `report()` and `exit_code`.
 
-    Raises UsageError for a bad filter. A file that cannot be read is reported, never raised: the others are dissected.
+    `keylogs` are TLS key-log files, used beside those in $KUBESHARK_KEYLOG and the secrets in the captures themselves.
+    Raises UsageError for a bad filter, InputError for a key log that cannot be read. A capture that cannot be read is
+    reported, never raised: the others are dissected.
     """
 
     def __init__(
-        self, files: Sequence[str], kfl: str = "", *, limit: int | None = None, plugins: Plugins | None = None
+        self,
+        files: Sequence[str],
+        kfl: str = "",
+        *,
+        limit: int | None = None,
+        plugins: Plugins | None = None,
+        keylogs: Iterable[str | Path] = (),
     ):
         self.files = files
         self.limit = limit
@@ -47,6 +56,8 @@ class FileDissection:
         self.notes: list[str] = []
         self.unreadable = 0  # files of which nothing could be read
         self._filter = EntryFilter(kfl, self.plugins, now_ns=time.time_ns())
+        self._keylog = read_key_logs(key_log_files(keylogs))
+        self.notes += notices(self._keylog)
 
     @property
     def variables(self) -> Mapping[str, Variable]:
@@ -69,7 +80,7 @@ class FileDissection:
     def _of_file(self, file: str, limit: int | None) -> Iterator[Entry]:
         with Scratch(load_core()) as scratch:
             try:
-                segments = self._read(file, scratch)
+                segments, blocks = self._read(file, scratch)
             except InputError as error:
                 self.problems.append(error)
                 self.unreadable += 1
@@ -80,13 +91,14 @@ class FileDissection:
                 return
             failures: list[PluginError] = []
             origin = Origin("file", file, self.variables, self.plugins.display)
-            dissector = Dissector(load_core(), self.plugins, failures, origin)
+            secrets = Secrets(self._keylog, lambda: blocks, has_stored=bool(blocks))
+            dissector = Dissector(load_core(), self.plugins, failures, origin, secrets.step)
             query = Query(segments, dissector, self._filter, self._filter.predicate, limit=limit)
             yield from query
             self.problems += query.problems
 
-    def _read(self, file: str, scratch: Scratch) -> Sequence[Segment]:
-        """Read a file into segments named by its SHA-256."""
+    def _read(self, file: str, scratch: Scratch) -> tuple[Sequence[Segment], Sequence[RawBlock]]:
+        """Read a file into segments named by its SHA-256; return the blocks that are no packets, too."""
         digest = hashlib.sha256()
         with nullcontext(sys.stdin.buffer) if file == STDIN else Path(file).open("rb") as raw:
             source = _Hashing(raw, digest)
@@ -96,7 +108,7 @@ class FileDissection:
                 self.problems += [f"{file}: {problem}" for problem in reader.problems]
             while source.read(HASHED_AT_ONCE):  # what the reader left is part of the file's hash
                 pass
-        return scratch.segments(digest.hexdigest()[:DIGITS])
+        return scratch.segments(digest.hexdigest()[:DIGITS]), reader.metadata.blocks
 
     def report(self) -> list[str]:
         """Return what could not be read or done, a line each."""

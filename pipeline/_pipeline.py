@@ -6,7 +6,7 @@ import hashlib
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_network
 from pathlib import Path
@@ -18,6 +18,7 @@ from kubeshark.core_capture import (
     InNetwork,
     PortBetween,
     Predicate,
+    SourceMetadata,
     Transport,
     load_core,
 )
@@ -44,9 +45,19 @@ from kubeshark.pipeline._facts import Origin
 from kubeshark.pipeline._filter import EntryFilter
 from kubeshark.pipeline._plugins import Plugins
 from kubeshark.pipeline._query import Query
+from kubeshark.pipeline._secrets import (
+    Secrets,
+    key_log_files,
+    notices,
+    read_key_log,
+    read_key_logs,
+    secrets_block,
+    stored_blocks,
+)
 from kubeshark.pipeline._streams import endpoints
 from kubeshark.pipeline._time import rfc3339
 from kubeshark.pipeline.kfl import Variable
+from kubeshark.pipeline.tls import KeyLog
 
 __all__ = ["ExportResult", "ImportResult", "Pipeline", "StoreQuery"]
 
@@ -86,6 +97,7 @@ class StoreQuery:
     _query: Query
     _readers: list[SegmentReader]
     problems: list[KubesharkError] = field(default_factory=list)
+    _notes: Sequence[str] = ()
 
     def __iter__(self) -> Iterator[Entry]:
         try:
@@ -98,7 +110,7 @@ class StoreQuery:
 
     @property
     def notices(self) -> list[str]:
-        return [*self._filter.notices, *([self._filter.error_note] if self._filter.error_note else [])]
+        return [*self._notes, *self._filter.notices, *([self._filter.error_note] if self._filter.error_note else [])]
 
     def explain(self) -> list[str]:
         """Return lines about the filter, the segments and blocks touched, the bytes decrypted, the entries built."""
@@ -119,7 +131,8 @@ class StoreQuery:
 class Pipeline:
     """An open store. Use it as a context manager: plugin processes end with it."""
 
-    def __init__(self, store: Store, plugins: Plugins, recipients: tuple[str, ...]) -> None:
+    def __init__(self, store: Store, plugins: Plugins, recipients: tuple[str, ...], keylog: KeyLog) -> None:
+        self._keylog = keylog
         self.store = store
         self.plugins = plugins
         self._recipients = recipients
@@ -133,37 +146,49 @@ class Pipeline:
         recipients: Iterable[str] = (),
         create: bool = True,
         plugins: Plugins | None = None,
+        keylogs: Iterable[str | Path] = (),
     ) -> Self:
         """Open a store, making folder and identity if they are not there and `create` is set.
 
         `identities` default to those in $KUBESHARK_IDENTITY (~/.kubeshark/identity.age); `recipients` (age1…) are who
-        may read what is imported, by default the identities' own. Raises StoreError.
+        may read what is imported, by default the identities' own. `keylogs` are TLS key-log files (NSS format) to
+        decrypt with, beside those in $KUBESHARK_KEYLOG and the secrets in the store. Raises StoreError, InputError for
+        a key log that cannot be read.
         """
         path = Path(path)
+        keylog = read_key_logs(key_log_files(keylogs))
         given = None if identities is None else tuple(identities)
         store = Store.open(path, identities=given, create=create)
         if create and given is None and not tuple(recipients):
             _ensure_identity(path)
-        return cls(store, plugins or Plugins.installed(), tuple(recipients))
+        return cls(store, plugins or Plugins.installed(), tuple(recipients), keylog)
 
     @property
     def variables(self) -> Mapping[str, Variable]:
         """The KFL variables that entries have, those of plugins included."""
         return self.plugins.variables
 
-    def import_file(self, file: str | Path, *, on_progress: Progress | None = None) -> ImportResult:
+    def import_file(
+        self, file: str | Path, *, keylogs: Iterable[str | Path] = (), on_progress: Progress | None = None
+    ) -> ImportResult:
         """Read a capture file ("-": standard input) into the store.
 
         Repeating an import continues it, or does nothing; not so for a pipe, and for who may only write (recipients
         without identity), who cannot know. Raises InputError if the file cannot be read at all; what is unreadable
-        behind its first packets is in the result's problems. `on_progress` gets (bytes read, bytes in all).
+        behind its first packets is in the result's problems. `on_progress` gets (bytes read, bytes in all). `keylogs`
+        are stored with it, encrypted, as pcapng keeps them: as decryption secrets.
         """
         name = str(file)
+        keys = [(Path(keylog), read_key_log(Path(keylog))) for keylog in keylogs]
+        for path, text in keys:
+            if not KeyLog.parse(text):
+                raise InputError("no TLS secrets in it", file=str(path), hint="a key log is what SSLKEYLOGFILE names")
         digest, size = _hash(Path(file)) if Path(file).is_file() else ("", -1)
         state = self._import_state(digest) if digest else None
         if state is None:
             digest = ""
         elif state.complete:
+            self._import_keys(keys)
             return ImportResult(0, 0, 0, 0, state.packets, ())
         with open_capture(name if name == STDIN else Path(file), name=name) as reader:
             source = SourceInfo(Path(name).name, sha256=digest, size=size, metadata=reader.metadata)
@@ -172,6 +197,8 @@ class Pipeline:
                     writer.add(batch)
                     if on_progress:
                         on_progress(reader.bytes_read, reader.bytes_total)
+                # last, so that an import that is continued counts the same blocks; an export puts them first
+                reader.metadata.blocks += [secrets_block(text) for _, text in keys]
                 writer.finish()
             sealed = [info for info in writer.sealed if info.packets]
             return ImportResult(
@@ -182,6 +209,16 @@ class Pipeline:
                 skipped=writer.skipped,
                 problems=tuple(map(str, reader.problems)),
             )
+
+    def _import_keys(self, keys: Iterable[tuple[Path, bytes]]) -> None:
+        """Store key logs as sources of their own: the capture they belong to is there already."""
+        for path, text in keys:
+            metadata = SourceMetadata("pcapng", blocks=[secrets_block(text)])
+            digest = hashlib.sha256(text).hexdigest()
+            if not self.store.import_state(digest).complete:
+                source = SourceInfo(path.name, sha256=digest, size=len(text), metadata=metadata)
+                with self.store.writer(self._writers_recipients(), source=source) as writer:
+                    writer.finish()
 
     def query(
         self,
@@ -332,9 +369,11 @@ class Pipeline:
                 problems.append(error)
         problems += self.store.problems
         origin = Origin("file", "", entry_filter.variables, self.plugins.display)
-        dissector = Dissector(load_core(), self.plugins, [], origin)
+        has_stored, stored = stored_blocks(self.store, problems)
+        secrets = Secrets(self._keylog, stored, has_stored=has_stored)
+        dissector = Dissector(load_core(), self.plugins, [], origin, secrets.step)
         query = Query(readers, dissector, entry_filter, predicate, since_ns, until_ns, limit, on_progress)
-        return StoreQuery(entry_filter, self.plugins, query, readers, problems)
+        return StoreQuery(entry_filter, self.plugins, query, readers, problems, notices(self._keylog))
 
 
 def _ensure_identity(store: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from kubeshark.cli._keylog_option import add_keylog_option
 from kubeshark.cli._memory import keep_freed_memory
 from kubeshark.cli._output import add_output_options, complain, parse_fields, print_entries
 
@@ -28,6 +29,7 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
     parser.add_argument("files", nargs="+", metavar="FILE")
     parser.add_argument("--filter", default="", metavar="KFL", help="only entries that match")
     add_output_options(parser)
+    add_keylog_option(parser)
     parser.set_defaults(run=run)
 
 
@@ -35,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     from kubeshark.pipeline import FileDissection
 
     keep_freed_memory()
-    with FileDissection(args.files, args.filter, limit=args.limit) as dissection:
+    with FileDissection(args.files, args.filter, limit=args.limit, keylogs=args.keylog) as dissection:
         fields = parse_fields(args.fields, dissection.variables)
         print_entries(dissection, args, fields, with_file=len(args.files) > 1)
         for line in dissection.report():

@@ -35,6 +35,13 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
     parser.add_argument(
         "--recipient", action="append", default=[], metavar="age1…", help="who may read it (repeat); default: you"
     )
+    parser.add_argument(
+        "--keylog",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="store these TLS secrets with the capture, encrypted (repeat): queries then decrypt with them",
+    )
     parser.add_argument("--output", choices=("text", "json"), default="text")
     parser.set_defaults(run=run)
 
@@ -51,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
         for file in args.files:
             with Progress(f"importing {file}") as progress:
                 try:
-                    result = pipeline.import_file(file, on_progress=progress.show)
+                    result = pipeline.import_file(file, keylogs=args.keylog, on_progress=progress.show)
                 except (InputError, OSError) as error:
                     text = str(error) if isinstance(error, InputError) else f"{file}: {error.strerror or error}"
                     problems.append(text)

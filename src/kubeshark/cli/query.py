@@ -7,6 +7,7 @@ import sys
 import time
 from typing import Any
 
+from kubeshark.cli._keylog_option import add_keylog_option
 from kubeshark.cli._memory import keep_freed_memory
 from kubeshark.cli._output import add_output_options, complain, parse_fields, print_entries
 from kubeshark.cli._progress import Progress
@@ -34,6 +35,7 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
     add_store_option(parser)
     add_output_options(parser)
     add_time_options(parser)
+    add_keylog_option(parser)
     parser.add_argument("--explain", action="store_true", help="say on stderr what was pushed down, read and built")
     parser.set_defaults(run=run)
 
@@ -43,7 +45,8 @@ def run(args: argparse.Namespace) -> int:
 
     keep_freed_memory()
     now_ns = time.time_ns()
-    with Pipeline.open(store_path(args), create=False) as pipeline, Progress("query", " segments") as progress:
+    store = Pipeline.open(store_path(args), create=False, keylogs=args.keylog)
+    with store as pipeline, Progress("query", " segments") as progress:
         query = pipeline.query(
             args.kfl,
             since_ns=parse_time(args.since, now_ns) if args.since else None,

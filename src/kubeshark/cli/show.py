@@ -6,6 +6,7 @@ import argparse
 import json
 from typing import Any
 
+from kubeshark.cli._keylog_option import add_keylog_option
 from kubeshark.cli._store_option import add_store_option, store_path
 
 __all__ = ["add_parser"]
@@ -20,6 +21,7 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
     )
     parser.add_argument("id", metavar="ID")
     add_store_option(parser)
+    add_keylog_option(parser)
     parser.add_argument("--output", choices=("text", "json"), default="text")
     parser.set_defaults(run=run)
 
@@ -28,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
     from kubeshark.errors import StoreError
     from kubeshark.pipeline import Pipeline, to_text
 
-    with Pipeline.open(store_path(args), create=False) as pipeline:
+    with Pipeline.open(store_path(args), create=False, keylogs=args.keylog) as pipeline:
         entry = pipeline.entry(args.id)
         if entry is None:
             raise StoreError(f"no entry {args.id}", hint="its segment was pruned, or other plugins dissect it now")

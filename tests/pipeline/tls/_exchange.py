@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
+from struct import pack
 from tempfile import TemporaryDirectory
 
 from cryptography import x509
@@ -15,11 +16,15 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
+from tests.core_capture.reference._packets import RAW, A, B, record, tcp
+
 __all__ = ["NO_ENCRYPT_THEN_MAC", "NO_EXTENDED_MASTER_SECRET", "Exchange", "certificate_file", "exchange"]
 
 NO_EXTENDED_MASTER_SECRET = 1 << 0  # SSL_OP_NO_EXTENDED_MASTER_SECRET
 NO_ENCRYPT_THEN_MAC = 1 << 19  # SSL_OP_NO_ENCRYPT_THEN_MAC
 CLIENT, SERVER = 0, 1
+PCAP_HEADER = pack("<IHHiIII", 0xA1B23C4D, 2, 4, 0, 0, 1 << 18, RAW)
+START_NS, MS = 1_773_525_780_000_000_000, 1_000_000
 
 
 @cache
@@ -59,6 +64,18 @@ class Exchange:
             side = self.sides[direction]
             self.turns.append((direction, len(side), len(side) + len(data)))
             side += data
+
+    def pcap(self, port: int = 443, client: int = 40_000) -> bytes:
+        """Return a capture of the connection: one packet for each time something was sent, a millisecond apart."""
+        packets = [tcp(b"", 999, "S", (client, port)), tcp(b"", 8_999, "SA", (port, client), (B, A))]
+        for direction, start, end in self.turns:
+            ports, ends = ((client, port), (A, B)) if direction == CLIENT else ((port, client), (B, A))
+            first = 1_000 if direction == CLIENT else 9_000
+            packets += [
+                tcp(bytes(self.sides[direction][at : min(end, at + 1_400)]), first + at, "PA", ports, ends)
+                for at in range(start, end, 1_400)
+            ]
+        return PCAP_HEADER + b"".join(record(each, START_NS + at * MS) for at, each in enumerate(packets))
 
 
 def exchange(
