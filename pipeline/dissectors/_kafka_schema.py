@@ -21,7 +21,7 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from struct import Struct
 from typing import Any
@@ -29,70 +29,16 @@ from typing import Any
 from kubeshark.pipeline.dissectors._http_body import text_or_base64
 from kubeshark.pipeline.dissectors._kafka_apis_0 import APIS as FIRST_APIS
 from kubeshark.pipeline.dissectors._kafka_apis_35 import APIS as LAST_APIS
+from kubeshark.pipeline.dissectors._kafka_cursor import INT8, INT16, INT32, INT64, Cursor, Malformed
 from kubeshark.pipeline.dissectors._text import text
 
-__all__ = ["MAX_ITEMS", "REDACTED", "Api", "Cursor", "Malformed", "api_of", "read_body"]
+__all__ = ["REDACTED", "Api", "api_of", "read_body"]
 
 REDACTED = "[redacted]"
 SECRET_NAME = re.compile(r"password|secret|jaas|credential|token", re.IGNORECASE)
 """Settings whose value is a secret, e.g. `ssl.keystore.password`, `sasl.jaas.config`."""
-MAX_ITEMS = 50_000
-"""Array elements read of one body: the largest clusters' metadata has some 10,000 partitions."""
 
-_INT8, _INT16, _INT32, _INT64 = Struct(">b"), Struct(">h"), Struct(">i"), Struct(">q")
 _UINT16, _UINT32, _FLOAT64 = Struct(">H"), Struct(">I"), Struct(">d")
-
-
-class Malformed(ValueError):
-    """Bytes that contradict the schema; what was read before them is kept."""
-
-
-@dataclass(slots=True)
-class Cursor:
-    """A bounded position in a body, and what was noticed on the way."""
-
-    data: bytes
-    at: int
-    end: int
-    records: Callable[[bytes], Any] | None = None  # None: record sets are skipped
-    items: int = 0
-    error: int = 0  # the first error code that is not 0
-    topics: dict[str, None] = field(default_factory=dict)  # an ordered set
-    topic_ids: dict[str, None] = field(default_factory=dict)
-
-    def take(self, count: int) -> bytes:
-        """Return the next `count` bytes; raise Malformed if there are fewer."""
-        start, self.at = self.at, self.at + count
-        if count < 0 or self.at > self.end:
-            self.at = start
-            raise Malformed(f"{count} bytes expected at {start}, {self.end - start} left")
-        return self.data[start : self.at]
-
-    def number(self, form: Struct) -> Any:
-        start = self.at
-        if start + form.size > self.end:
-            raise Malformed(f"{form.size} bytes expected at {start}, {self.end - start} left")
-        self.at = start + form.size
-        return form.unpack_from(self.data, start)[0]
-
-    def uvarint(self) -> int:
-        """Read an unsigned varint of at most 32 bits."""
-        value = 0
-        for shift in range(0, 35, 7):
-            byte = self.take(1)[0]
-            value |= (byte & 0x7F) << shift
-            if byte < 0x80:
-                return value
-        raise Malformed(f"varint without an end at {self.at}")
-
-    def count(self, *, compact: bool, form: Struct = _INT32) -> int:
-        """Read a length; -1 is null."""
-        return self.uvarint() - 1 if compact else int(self.number(form))
-
-    def item(self) -> None:
-        self.items += 1
-        if self.items > MAX_ITEMS:
-            raise Malformed(f"more than {MAX_ITEMS} elements")
 
 
 Scalar = Callable[[Cursor, bool], Any]
@@ -106,7 +52,7 @@ def _of(form: Struct) -> Scalar:
 
 
 def _bool(cursor: Cursor, _compact: bool) -> bool:
-    return bool(cursor.number(_INT8))
+    return bool(cursor.number(INT8))
 
 
 def _uuid(cursor: Cursor, _compact: bool) -> str:
@@ -114,7 +60,7 @@ def _uuid(cursor: Cursor, _compact: bool) -> str:
 
 
 def _str(cursor: Cursor, compact: bool) -> str | None:
-    count = cursor.count(compact=compact, form=_INT16)
+    count = cursor.count(compact=compact, form=INT16)
     return None if count < 0 else text(cursor.take(count))
 
 
@@ -147,7 +93,7 @@ def _topic_id(cursor: Cursor, compact: bool) -> str:
 
 
 def _error(cursor: Cursor, _compact: bool) -> int:
-    code = int(cursor.number(_INT16))
+    code = int(cursor.number(INT16))
     cursor.error = cursor.error or code
     return code
 
@@ -168,7 +114,7 @@ def _consumer_protocol(name: str) -> Scalar:
         inner = Cursor(data, 0, len(data), items=cursor.items)
         found: dict[str, Any] = {}
         try:
-            version = found["version"] = inner.number(_INT16)
+            version = found["version"] = inner.number(INT16)
             fill = _consumer_schema(name, min(version, 3)) if version >= 0 else None
             if fill is None:
                 return text_or_base64(data)[0]
@@ -185,10 +131,10 @@ def _consumer_protocol(name: str) -> Scalar:
 NO_UUID = str(uuid.UUID(int=0))
 
 _SCALARS: dict[str, Scalar] = {
-    "i8": _of(_INT8),
-    "i16": _of(_INT16),
-    "i32": _of(_INT32),
-    "i64": _of(_INT64),
+    "i8": _of(INT8),
+    "i16": _of(INT16),
+    "i32": _of(INT32),
+    "i64": _of(INT64),
     "u16": _of(_UINT16),
     "u32": _of(_UINT32),
     "f64": _of(_FLOAT64),
@@ -376,7 +322,7 @@ def _reader(field: Field, version: int, flexible: bool) -> Filler:
     nullable = kind.nullable
 
     def nest(cursor: Cursor, into: dict[str, Any]) -> None:
-        if nullable and cursor.number(_INT8) < 0:
+        if nullable and cursor.number(INT8) < 0:
             into[name] = None
             return
         inner = into[name] = {}

@@ -1,7 +1,8 @@
 """Kafka, by port or by content, any API and version (https://kafka.apache.org/protocol).
 
 A request names its API and version, a response only the request's correlation id: so requests are read first.
-`_kafka_schema` reads bodies, `_kafka_records` what they carry; this module finds messages and says what they mean.
+`_kafka_framing` finds messages, `_kafka_schema` reads bodies, `_kafka_records` what they carry; this module says what
+they mean.
 
 1. A message with an unknown API or version shows its header: new ones appear with every release.
 2. Behind lost bytes messages go on where a header is plausible; answers where their correlation id was asked for.
@@ -11,30 +12,32 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from kubeshark.extension_api import (
-    Classifier,
-    Message,
-    MessageKind,
-    ProtocolSpec,
-    Stream,
-    Value,
-    Verdict,
-    hookimpl,
-)
+from kubeshark.extension_api import Classifier, Message, MessageKind, ProtocolSpec, Stream, Value, Verdict, hookimpl
+from kubeshark.pipeline.dissectors._kafka_cursor import Cursor, Malformed
 from kubeshark.pipeline.dissectors._kafka_errors import error_name
+from kubeshark.pipeline.dissectors._kafka_framing import (
+    MIN_REQUEST,
+    MIN_RESPONSE,
+    PORTS,
+    RESYNC_BYTES,
+    Frame,
+    Header,
+    find_request,
+    has_request,
+    is_kafka,
+    read_frames,
+    read_header,
+    skip_tags,
+)
 from kubeshark.pipeline.dissectors._kafka_records import RecordSet, body_of, read_records
-from kubeshark.pipeline.dissectors._kafka_schema import MAX_ITEMS, REDACTED, Api, Cursor, Malformed, api_of, read_body
-from kubeshark.pipeline.dissectors._text import text
+from kubeshark.pipeline.dissectors._kafka_schema import REDACTED, read_body
 from kubeshark.pipeline.dissectors._wire import Wire
 
 __all__ = ["KAFKA", "dissect", "probe", "protocols"]
-
-PORTS = (9092,)
 
 KAFKA = ProtocolSpec(
     name="kafka",
@@ -70,21 +73,11 @@ KAFKA = ProtocolSpec(
     },
 )
 
-MIN_REQUEST = 8  # key, version, correlation id
-MIN_RESPONSE = 4
-MAX_FRAME = 100 << 20  # socket.request.max.bytes: what a broker accepts
-MAX_CLIENT_ID = 255
-HEADER_BYTES = 1 << 10  # a client id and some tagged fields
-RESYNC_BYTES = 1 << 20  # a default broker's largest message: behind a gap the next one starts within
-PROBED_BYTES = 1 << 16
-CHECKED_ITEMS = 200  # elements of a body that are read to see whether it is one
-REQUEST_START = 14  # bytes that tell a request: length to client id
+
 MAX_TOPICS = 100  # in a summary
-PRODUCE, FETCH, METADATA, CONTROLLED_SHUTDOWN, SASL_HANDSHAKE, API_VERSIONS = 0, 1, 3, 7, 17, 18
+PRODUCE, METADATA, SASL_HANDSHAKE, API_VERSIONS = 0, 3, 17, 18
 UNSUPPORTED_VERSION = 35
 TOKEN_KEY = "sasl"  # noqa: S105 - pairs authentication tokens, which have no correlation id
-
-_REQUEST = re.compile(rb"(?=[\0-\x06]...\0[\0-\x5f]\0[\0-\x1f][\0-\x7f]...(?:\xff\xff|\0))", re.DOTALL)
 
 
 @hookimpl
@@ -94,7 +87,7 @@ def protocols() -> Sequence[ProtocolSpec]:
 
 @hookimpl
 def probe(protocol: ProtocolSpec, streams: Sequence[Stream]) -> Sequence[Verdict]:  # noqa: ARG001 - there is only one
-    return [Verdict.MINE if _is_kafka(stream) else Verdict.NOT_MINE for stream in streams]
+    return [Verdict.MINE if is_kafka(stream) else Verdict.NOT_MINE for stream in streams]
 
 
 @hookimpl
@@ -102,161 +95,11 @@ def dissect(protocol: ProtocolSpec, streams: Sequence[Stream]) -> Sequence[Seque
     return [_dissect(stream) for stream in streams]
 
 
-@dataclass(slots=True)
-class Header:
-    """A request header; `body` is where its body starts."""
-
-    key: int
-    version: int
-    correlation: int
-    client: str | None
-    body: int
-    api: Api | None
-
-    @property
-    def is_known(self) -> bool:
-        return self.api is not None and self.api.knows(self.version)
-
-
-@dataclass(slots=True)
-class Frame:
-    """A size and as many bytes; fewer where a gap or the capture's end cut them."""
-
-    wire: Wire
-    start: int
-    end: int
-    size: int
-    stop: int  # where the bytes end that were captured in one piece
-    error: str = ""
-
-    @property
-    def data(self) -> bytes:
-        """What follows the size."""
-        return self.wire.data[self.start + 4 : self.stop]
-
-
-def _is_kafka(stream: Stream) -> bool:
-    if stream.transport != "tcp" or not stream.sides:
-        return False
-    by_port = stream.server.port in PORTS or stream.client.port in PORTS
-    for side in stream.sides:
-        head = bytes(side.data[:PROBED_BYTES])
-        if _is_request_at(head, 0, len(side.data), lenient=by_port):
-            return True
-        if not (side.starts_midway or side.gaps):
-            continue
-        at = _find_request(head, 0)
-        if at is not None and (by_port or _has_client(head, at)):
-            return True
-        if by_port and _may_answer(head):
-            return True
-    return False
-
-
-def _has_client(data: bytes, at: int) -> bool:
-    header = _read_header(data[at + 4 : at + HEADER_BYTES])
-    return header is not None and bool(header.client)
-
-
-def _is_request_at(data: bytes, at: int, available: int, *, lenient: bool = False) -> bool:
-    """Say whether these bytes can be nothing but a Kafka request: its whole body agrees with its schema.
-
-    `available` bytes are there, of which `data` may hold less. `lenient`: the header of a client with a name will do,
-    as versions that we do not know, and clients that send too much, are on Kafka's port too.
-    """
-    if not lenient and not _REQUEST.match(data, at):
-        return False
-    size = int.from_bytes(data[at : at + 4], "big")
-    end = at + 4 + size
-    header = _read_header(data[at + 4 : min(end, at + HEADER_BYTES)])
-    if header is None or size > MAX_FRAME:
-        return False
-    if lenient and header.client and header.api is not None:
-        return True
-    if not header.is_known:
-        return False
-    if end > len(data):  # a long one, or cut: its client's name must do
-        return bool(header.client) and (end <= available or size <= RESYNC_BYTES)
-    cursor = Cursor(data, at + 4 + header.body, end, items=MAX_ITEMS - CHECKED_ITEMS)
-    try:
-        read_body(cursor, header.key, header.version, {}, is_response=False)
-    except Malformed:
-        return cursor.items > MAX_ITEMS and bool(header.client)
-    return cursor.at == end
-
-
-def _may_answer(head: bytes) -> bool:
-    """Say whether a side can be the answers of a broker: frames end where others begin, or where the data ends."""
-    at = 0
-    for _ in range(3):
-        size = int.from_bytes(head[at : at + 4], "big")
-        if not MIN_RESPONSE <= size <= RESYNC_BYTES or len(head) < at + 8 or head[at + 4] & 0x80:
-            return False
-        at += 4 + size
-        if at == len(head):
-            return True
-    return at < len(head)
-
-
-def _find_request(data: bytes, at: int) -> int | None:
-    """Return where the next certain request starts, as far as RESYNC_BYTES; None if nowhere.
-
-    Behind it is another, or lost bytes, which are zeros and look like one here, or the end.
-    """
-    for found in _REQUEST.finditer(data, at, min(len(data), at + RESYNC_BYTES)):
-        start = found.start()
-        end = start + 4 + int.from_bytes(data[start : start + 4], "big")
-        if (end >= len(data) - REQUEST_START or _REQUEST.match(data, end)) and _is_request_at(data, start, len(data)):
-            return start
-    return None
-
-
-def _read_header(data: bytes) -> Header | None:
-    """Return the header at the start of a frame's bytes; None if this cannot be one."""
-    if len(data) < MIN_REQUEST:
-        return None
-    key, version = int.from_bytes(data[:2], "big"), int.from_bytes(data[2:4], "big")
-    correlation = int.from_bytes(data[4:8], "big", signed=True)
-    api = api_of(key)
-    if correlation < 0 or key > 0x7FFF or version > 0x7FFF:
-        return None
-    if key == CONTROLLED_SHUTDOWN and version == 0:  # the only one with header version 0
-        return Header(key, version, correlation, None, MIN_REQUEST, api)
-    count = int.from_bytes(data[8:10], "big", signed=True)
-    if len(data) < 10 or not -1 <= count <= MAX_CLIENT_ID or 10 + count > len(data):
-        return None
-    at = 10 + max(count, 0)
-    client = text(data[10:at]) if count >= 0 else None
-    if client and not client.isprintable():
-        return None
-    header = Header(key, version, correlation, client, at, api)
-    if api is not None and header.is_known and api.is_flexible(version):
-        try:
-            header.body = _skip_tags(data, at)
-        except Malformed:
-            return None
-    return header
-
-
-def _skip_tags(data: bytes, at: int) -> int:
-    cursor = Cursor(data, at, len(data))
-    for _ in range(cursor.uvarint()):
-        cursor.uvarint()
-        cursor.take(cursor.uvarint())
-    return cursor.at
-
-
 def _dissect(stream: Stream) -> list[Message]:
     wires = [Wire(side) for side in stream.sides]
-    asking = int(_asks_less(wires[0]) and not _asks_less(wires[1]))
+    asking = int(not has_request(wires[0]) and has_request(wires[1]))
     reader = _Reader(stream, wires, asking)
     return [*reader.requests(), *reader.responses()]
-
-
-def _asks_less(wire: Wire) -> bool:
-    """Say whether no request is at the start of a side: midway, who is the client is a guess."""
-    head = wire.data[:PROBED_BYTES]
-    return not _is_request_at(head, 0, len(wire.data)) and _find_request(head, 0) is None
 
 
 class _Reader:
@@ -275,8 +118,8 @@ class _Reader:
 
     def requests(self) -> Iterator[Message]:
         wire = self._wires[self._asking]
-        for frame in _frames(wire, partial(_find_request, wire.data), self._is_request):
-            header = _read_header(frame.data)
+        for frame in read_frames(wire, partial(find_request, wire.data), self._is_request):
+            header = read_header(frame.data)
             if header is None or (self._expects_tokens and not header.is_known):
                 if self._expects_tokens:
                     self._tokens += 1
@@ -293,14 +136,14 @@ class _Reader:
 
     def _is_request(self, size: int, head: bytes) -> bool:
         """Say whether a frame begins here: any header, or a token where those are expected."""
-        return self._expects_tokens or (size >= MIN_REQUEST and _read_header(head) is not None)
+        return self._expects_tokens or (size >= MIN_REQUEST and read_header(head) is not None)
 
     def _is_answer(self, size: int, _head: bytes) -> bool:
         return size >= MIN_RESPONSE or self._tokens > 0
 
     def responses(self) -> Iterator[Message]:
         wire = self._wires[self._answering]
-        for frame in _frames(wire, self._find_answer, self._is_answer):
+        for frame in read_frames(wire, self._find_answer, self._is_answer):
             data = frame.data[:MIN_RESPONSE]
             correlation = int.from_bytes(data, "big", signed=True)
             header = self._take(correlation, frame.start) if len(data) == MIN_RESPONSE else None
@@ -430,45 +273,6 @@ class _Reader:
         return list(named)[:MAX_TOPICS]
 
 
-def _frames(wire: Wire, find: Callable[[int], int | None], is_start: Callable[[int, bytes], bool]) -> Iterator[Frame]:
-    """Split one side into frames; after lost or senseless bytes go on where `find` says.
-
-    `is_start` judges a frame by its size and its first HEADER_BYTES at most.
-    """
-    data, at = wire.data, 0
-
-    def is_frame(size: int) -> bool:
-        return size <= MAX_FRAME and is_start(size, data[at + 4 : at + 4 + min(size, HEADER_BYTES)])
-
-    size = int.from_bytes(data[:4], "big")
-    if wire.starts_midway and not (4 + size <= len(data) and is_frame(size)):
-        at = _resume(find, 0, len(data))
-    while at + 4 <= len(data):
-        if gap := wire.gap_in(at, at + 4):
-            at = _resume(find, gap[1], len(data))
-            continue
-        size = int.from_bytes(data[at : at + 4], "big")
-        if not is_frame(size):
-            end = _resume(find, at + 1, len(data))
-            yield Frame(wire, at, end, size, at, f"malformed: no message at {at}")
-            at = end
-            continue
-        end = wire.after(at + 4, size)
-        frame = Frame(wire, at, min(end, len(data)), size, min(end, len(data)))
-        if gap := wire.gap_in(at, end):
-            frame.stop = gap[0]
-            frame.error = f"gap: {gap[2]} bytes missing at {gap[0]}"
-        elif end > len(data):
-            frame.error = f"truncated: {len(data) - at - 4} of {size} bytes were captured"
-        yield frame
-        at = end
-
-
-def _resume(find: Callable[[int], int | None], at: int, end: int) -> int:
-    found = find(at)
-    return end if found is None else found
-
-
 def _key_name(header: Header) -> str:
     """Return `LIST_OFFSETS` for the API that the protocol guide calls ListOffsets."""
     if header.api is None:
@@ -485,9 +289,11 @@ def _fill(cursor: Cursor, header: Header, payload: dict[str, Any], *, is_respons
                 if int.from_bytes(cursor.data[cursor.at : cursor.at + 2], "big") == UNSUPPORTED_VERSION:
                     version = 0
             elif header.api.is_flexible(version):
-                cursor.at = _skip_tags(cursor.data, cursor.at)
+                cursor.at = skip_tags(cursor.data, cursor.at)
         read_body(cursor, header.key, version, payload, is_response=is_response)
     except Malformed as damage:
+        if version != header.version:  # some write the list their own way: the code alone is looked at
+            return ""
         return f"malformed: {damage}"
     return ""
 

@@ -64,6 +64,8 @@ WITHOUT_TEST = {
     "pipeline/dissectors/_http2_halves.py": "pipeline/dissectors/test_http2.py",
     "pipeline/dissectors/_http_protocols.py": "pipeline/dissectors/test_http2.py",
     "pipeline/dissectors/_ws_frames.py": "pipeline/dissectors/test_ws.py",
+    "pipeline/dissectors/_kafka_framing.py": "pipeline/dissectors/test_kafka.py",
+    "pipeline/dissectors/_kafka_cursor.py": "pipeline/dissectors/test_kafka_schema.py",
     "pipeline/dissectors/_kafka_apis_0.py": "pipeline/dissectors/test_kafka_schema.py",
     "pipeline/dissectors/_kafka_apis_35.py": "pipeline/dissectors/test_kafka_schema.py",
     "pipeline/dissectors/_thrift_values.py": "pipeline/dissectors/test_thrift.py",

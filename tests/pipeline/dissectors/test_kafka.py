@@ -173,6 +173,12 @@ def test_api_versions_that_the_broker_does_not_know_are_answered_in_version_0() 
     assert document(found)["payload"]["apiKeys"] == [{"apiKey": 18, "minVersion": 0, "maxVersion": 3}]
 
 
+def test_refused_api_versions_with_a_list_of_another_form() -> None:
+    answer = response(1, pack(">h", 35) + b"\1" + pack(">hhhi", 18, 0, 2, 0))  # as librdkafka's mock cluster
+    _, found = messages(tcp(API_VERSIONS, answer, port=PORT))
+    assert (found.error, found.fields["kafka_error_code"]) == ("", 35)
+
+
 def test_topic_ids_are_named_by_metadata_of_the_same_connection() -> None:
     ask_names = request(3, 12, 1, b"\x02" + bytes(16) + compact("orders") + b"\0" + b"\0\0" + b"\0", tags=b"\0")
     names = response(

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from kubeshark.pipeline.dissectors._kafka_apis_0 import APIS as FIRST
 from kubeshark.pipeline.dissectors._kafka_apis_35 import APIS as LAST
-from kubeshark.pipeline.dissectors._kafka_schema import Cursor, Malformed, api_of, read_body
+from kubeshark.pipeline.dissectors._kafka_cursor import Cursor, Malformed
+from kubeshark.pipeline.dissectors._kafka_schema import api_of, read_body
 
 KEYS = range(93)
 
