@@ -6,6 +6,8 @@ and knows nothing of gaps. Other versions (1.0, 0-10) are known by their protoco
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal
@@ -161,15 +163,37 @@ def _messages(stream: Stream) -> Iterator[Message]:
     versions = [_version(wire.data) for wire in wires]
     asked = versions[0] or versions[1]
     is_ours = not asked or asked in _VERSIONS.values()
+    starts = [HEADER_BYTES if version else 0 for version in versions]
+    units = [list(read_units(wire, start)) if is_ours else [] for wire, start in zip(wires, starts, strict=True)]
+    refused = _refused(units, stream)
     for direction, wire in enumerate(wires):
-        start = HEADER_BYTES if versions[direction] else 0
+        start = starts[direction]
         if start and (versions[1] or not is_ours):  # a server that says its version refuses the client's
             yield _header(versions[direction], direction, answered=bool(versions[1]))
-        if is_ours:
-            for unit in read_units(wire, start):
-                yield _message(unit, wire, direction)
-        elif start < len(wire.data):
+        for unit in units[direction]:
+            yield _message(unit, wire, direction, refused.get(unit.start, 0) if direction == 0 else 0)
+        if not is_ours and start < len(wire.data):
             yield _opaque(asked, direction, start, len(wire.data))
+
+
+def _refused(units: Sequence[Sequence[Unit]], stream: Stream) -> dict[int, int]:
+    """Return the client's requests that the server answered by closing: where they start → the reply code."""
+    closes = [unit for unit in units[1] if unit.arguments.get("failedMethodId")]
+    if not closes:
+        return {}
+    asked: defaultdict[tuple[int, int], list[Unit]] = defaultdict(list)
+    for unit in units[0]:
+        if unit.method:
+            asked[unit.method.class_id, unit.method.method_id].append(unit)
+    refused = {}
+    client, server = stream.sides
+    for close in closes:
+        candidates = asked[close.arguments["failedClassId"], close.arguments["failedMethodId"]]
+        time_ns = server.time_at(close.start)
+        at = bisect_right(candidates, time_ns, key=lambda unit: client.time_at(unit.start))
+        if at and close.channel in (0, candidates[at - 1].channel):
+            refused[candidates[at - 1].start] = close.arguments["replyCode"]
+    return refused
 
 
 def _header(version: str, direction: int, *, answered: bool) -> Message:
@@ -203,9 +227,12 @@ def _opaque(version: str, direction: int, start: int, end: int) -> Message:
     )
 
 
-def _message(unit: Unit, wire: Wire, direction: int) -> Message:
+def _message(unit: Unit, wire: Wire, direction: int, refused: int) -> Message:
+    """Return a unit's message; `refused` is the reply code of the close that answered it, 0 if none did."""
     name, arguments = unit.name, unit.arguments
     kind, key = _role(unit, direction)
+    if refused:
+        key = ""  # nothing else will answer
     is_ours = kind == MessageKind.RESPONSE or (kind == MessageKind.EVENT and direction == 1)
     half: Literal["request", "response"] = "response" if is_ours else "request"
     named = {
@@ -216,8 +243,8 @@ def _message(unit: Unit, wire: Wire, direction: int) -> Message:
     }
     fields: dict[str, Value] = {"amqp_method": name, **{key: value for key, value in named.items() if value}}
     fields["amqp_channel"] = unit.channel
-    if "replyCode" in arguments:
-        fields["amqp_reply_code"] = arguments["replyCode"]
+    if code := arguments.get("replyCode", refused):
+        fields["amqp_reply_code"] = code
     if kind != MessageKind.EVENT:
         fields[f"amqp_{half}"] = True
     fields[f"amqp_{half}_length"] = unit.size

@@ -163,6 +163,14 @@ def test_queue_and_get() -> None:
     assert variables(got)["response_body"] == "work"
 
 
+def test_a_request_answered_by_closing() -> None:
+    declare = method("queue.declare", b"\0\0" + short(b"q") + b"\1" + long(b""))
+    close = method("channel.close", pack(">H", 404) + short(b"NOT_FOUND") + pack(">HH", *IDS["queue.declare"]))
+    first, second, closed = messages(declare + declare, close)
+    assert (first.one_way, second.one_way, closed.one_way) == (False, True, False)
+    assert (second.fields["amqp_reply_code"], closed.fields["amqp_reply_code"]) == (404, 404)
+
+
 def test_without_waiting() -> None:
     (message,) = messages(method("queue.delete", b"\0\0" + short(b"q") + b"\x04"))
     assert message.one_way
