@@ -28,7 +28,7 @@ from benchmarks._workload import make_capture
 DISSECTED_BYTES = 40_000_000  # row 3: tshark writes JSON for minutes
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "latest.json"
-SAMPLE = ROOT / "examples" / "captures" / "sample.pcapng"
+SAMPLE = ROOT / "examples" / "captures" / "shop.pcapng.zst"
 
 
 def main() -> int:

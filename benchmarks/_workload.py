@@ -1,7 +1,7 @@
-"""Makes the capture that everything is measured on: the sample, replayed with other addresses and times.
+"""Makes the capture that everything is measured on: the shop's, replayed with other addresses and times.
 
-Replica k moves each IPv4 address by XOR with k in its first two octets and the clock by the sample's length, so flows
-stay distinct. Payloads, IPv6 and non-IP packets are untouched. Checksums are left as they were:
+Replica k moves each IPv4 address by XOR with k in its first two octets and the clock by the length of the recording, so
+that flows stay distinct. Payloads, IPv6 and non-IP packets are untouched. Checksums are left as they were:
 no peer verifies them here.
 """
 
@@ -44,7 +44,7 @@ def make_capture(sample: Path, out: Path, target_bytes: int) -> int:
 
 
 def _read(sample: Path) -> list[tuple[int, bytes, int]]:
-    """The sample's Ethernet packets as (microseconds, bytes, original length), by time."""
+    """The recording's Ethernet packets as (microseconds, bytes, original length), by time."""
     packets = []
     with open_capture(sample) as reader:
         for batch in reader:

@@ -1,4 +1,4 @@
-"""The sample capture says what its README promises, to us and to tshark."""
+"""The captures hold what their README promises, for us and for tshark."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from kubeshark.core_capture import load_core
+from kubeshark.core_capture._records import RECORD_HEADER_BYTES
 from kubeshark.core_capture.files import open_capture
 
 COMMENT = b"\x01\x00"
@@ -15,6 +18,11 @@ TALKS = ("DNS", "ICMP", "HTTP", "Redis", "memcached", "NATS", "beanstalkd", "STO
 PROTOCOLS = ("dns", "icmp", "http", "http2", "tls", "websocket", "resp", "memcache", "mqtt", "pgsql", "tftp")
 NAME_RESOLUTION, SECRETS = 4, 10
 MAX_BYTES = 2 << 20
+
+ETHERNET, LARGEST_FRAME = 1, 1514
+SHOP_MAX_BYTES, SHOP_PACKETS = 4 << 20, 38_360
+SHOP_HTTP = {80, 7070, 8000, 8080, 8081, 8082, 8088, 9000, 9102, 9113, 15692}
+SHOP_OTHERS = {22, 53, 443, 1883, 5432, 5672, 6379, 11211}  # SSH, DNS, TLS, MQTT, PostgreSQL, AMQP, Redis, memcached
 
 
 @pytest.fixture(scope="module")
@@ -58,3 +66,36 @@ def test_cuts_for_plugins_are_whole(root: Path, capture: str, packets: int) -> N
     with open_capture(root / "examples" / "plugins" / capture) as reader:
         assert sum(batch.count for batch in reader) >= packets
     assert reader.problems == []
+
+
+@pytest.fixture(scope="module")
+def shop(root: Path) -> Path:
+    return root / "examples" / "captures" / "shop.pcapng.zst"
+
+
+def test_the_shop_is_whole_and_small(shop: Path) -> None:
+    assert shop.stat().st_size < SHOP_MAX_BYTES
+    with open_capture(shop) as reader:
+        batches = list(reader)
+    assert reader.problems == []
+    assert {batch.link_type for batch in batches} == {ETHERNET}
+    assert sum(batch.count for batch in batches) == SHOP_PACKETS
+    assert NAME_RESOLUTION in {block.block_type for block in reader.metadata.blocks}
+
+
+def test_the_shop_has_every_conversation_both_ways(shop: Path) -> None:
+    with open_capture(shop) as reader:
+        records = b"".join(batch.data for batch in reader)
+    decoded = load_core("native").decode(records, ETHERNET)
+    spoken = decoded.flows[(decoded.flows["packets"] > 0).all(axis=1)]
+    ports = {int(port) for end in ("port_a", "port_b") for port in spoken[end]}
+    assert ports >= SHOP_HTTP | SHOP_OTHERS
+    lengths = np.diff(decoded.packets["offset"].astype(np.int64)) - RECORD_HEADER_BYTES
+    assert lengths.max() == LARGEST_FRAME  # nothing was left to a network card to cut
+
+
+def test_the_shop_tells_nothing_about_the_machine(shop: Path) -> None:
+    with open_capture(shop) as reader:
+        contents = b"".join(batch.data for batch in reader)
+    for word in (b"/root", b"/home", b"/tmp/", b"Linux 6"):
+        assert word not in contents
