@@ -18,6 +18,8 @@ BUILTINS = (
     "kubeshark.pipeline.renderers.ftp",
     "kubeshark.pipeline.renderers.sip",
     "kubeshark.pipeline.renderers.diameter",
+    "kubeshark.pipeline.renderers.ssh",
+    "kubeshark.pipeline.renderers.stun",
     "kubeshark.pipeline.renderers.redis",
     "kubeshark.pipeline.renderers.memcached",
     "kubeshark.pipeline.renderers.kafka",

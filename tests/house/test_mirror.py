@@ -49,6 +49,8 @@ WITHOUT_TEST = {
     "pipeline/dissectors/_radius_attributes.py": "pipeline/dissectors/test_radius.py",
     "pipeline/dissectors/_radius_names.py": "pipeline/dissectors/test_radius.py",
     "pipeline/dissectors/_sip_message.py": "pipeline/dissectors/test_sip.py",
+    "pipeline/dissectors/_ssh_packets.py": "pipeline/dissectors/test_ssh.py",
+    "pipeline/dissectors/_stun_message.py": "pipeline/dissectors/test_stun.py",
     "pipeline/dissectors/_diameter_message.py": "pipeline/dissectors/test_diameter.py",
     "pipeline/dissectors/_diameter_names.py": "pipeline/dissectors/test_diameter.py",
     "pipeline/dissectors/_memcached_binary.py": "pipeline/dissectors/test_memcached.py",
