@@ -137,6 +137,7 @@ class Message:
     final: bool = True  # False: an interim response (HTTP 1xx) that does not end its request
     error: str = ""  # what is wrong with it: "gap: …", "truncated: …"; "Reset: …" where the peer took it back
     protocol: str = ""  # flag of another protocol of the same plugin, whose message this is
+    interleaved: int = 0  # bytes between start and end that belong to other messages: HTTP/2 streams
     detail: Callable[[], tuple[Mapping[str, Value], Mapping[str, Any]]] | None = None
 
 
@@ -169,6 +170,7 @@ class ProtocolSpec:
     reference: str = ""
     matcher: Literal["fifo", "key", "none"] = "fifo"
     hands_over: tuple[str, ...] = ()  # flags of protocols that its streams may go on in (`Handover`); "*": any
+    handover_marks: tuple[bytes, ...] = ()  # lower case: a stream without any of these, in any case, hands nothing over
     classifiers: tuple[Classifier, ...] = ()
     variables: Mapping[str, VariableType] = field(default_factory=dict)
 

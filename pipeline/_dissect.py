@@ -16,7 +16,7 @@ from typing import Any
 
 from kubeshark.core_capture import Core
 from kubeshark.errors import PluginError
-from kubeshark.extension_api import Handover, Message, ProtocolSpec
+from kubeshark.extension_api import Handover, Message, ProtocolSpec, StreamSide
 from kubeshark.pipeline._claim import Claims, has_payload
 from kubeshark.pipeline._entry import Entry, EntryError, EntryId
 from kubeshark.pipeline._facts import Origin, StreamFacts
@@ -121,11 +121,12 @@ class Dissector:
             if binding is not None:
                 by_binding[id(binding)].append(at)
         for binding in self.plugins.bindings:
-            mine = by_binding.get(id(binding), [])
-            if mine and not self._is_wanted(binding, wants):
-                for at in mine:
+            mine = []
+            for at in by_binding.get(id(binding), ()):
+                if self._is_wanted(binding, level[at].stream, wants):
+                    mine.append(at)
+                else:
                     is_done[at] = True
-                continue
             for at, result in zip(mine, self._ask(binding, [level[at].stream for at in mine]), strict=True):
                 handovers = self._take(level[at], binding, result)
                 is_done[at] = bool(handovers)
@@ -165,12 +166,19 @@ class Dissector:
             handovers.append(opened)
         return handovers
 
-    def _is_wanted(self, binding: Binding, wants: Wants | None) -> bool:
+    def _is_wanted(self, binding: Binding, stream: FlowStream, wants: Wants | None) -> bool:
         """Say whether a stream of this protocol can give entries that are asked for, itself or by what is inside."""
-        if wants is None:
+        if wants is None or any(map(wants, self.plugins.protocols_with(binding))):
             return True
-        reached = self.plugins.reached_from(binding, can_decrypt=self.decrypt is not None)
-        return reached is None or any(map(wants, reached))
+        inside = self.plugins.reached_from(binding, can_decrypt=self.decrypt is not None)
+        if inside is not None and not any(map(wants, inside)):
+            return False
+        marks = binding.protocol.handover_marks
+        return not marks or any(mark in side for side in map(_lowered, stream.sides) for mark in marks)
+
+
+def _lowered(side: StreamSide) -> bytes:
+    return bytes(side.data).lower()
 
 
 def _wants(binding: Binding, wants: Wants | None) -> bool:
@@ -207,10 +215,10 @@ def connection_entry(facts: StreamFacts, detected: Sequence[str]) -> Entry | Non
 
 def _timed(stream: FlowStream, message: Message) -> Timed:
     if stream.sides:
-        side = stream.sides[message.direction]
-        last = max(message.start, message.end - 1)
-        order = side.packet_at(message.start)
-        return Timed(message, order, side.time_at(message.start), side.time_at(last))
+        packet_at, times = stream.sides[message.direction].packet_at, stream.times
+        first = packet_at(message.start)
+        last = packet_at(message.end - 1) if message.end > message.start else first
+        return Timed(message, first, times.item(first), times.item(last))
     time_ns = stream.datagrams[message.datagram].time_ns
     return Timed(message, message.datagram, time_ns, time_ns)
 

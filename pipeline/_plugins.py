@@ -109,8 +109,12 @@ class Plugins:
         latest_first = [list(self._functions(hook).values())[::-1] for hook in ("summarize", "render")]
         self.display = Display(*latest_first)
 
+    def protocols_with(self, binding: Binding) -> list[ProtocolSpec]:
+        """Return every protocol of the same plugin: its messages may be any of theirs."""
+        return self._siblings[binding.plugin]
+
     def reached_from(self, binding: Binding, *, can_decrypt: bool) -> list[ProtocolSpec] | None:
-        """Return the protocols that messages of its streams may have: its plugin's, and those inside; None: any."""
+        """Return the protocols that may be found in its streams: its plugin's, and those inside; None: any."""
         found: list[Binding] = [binding]
         for each in found:
             targets = each.protocol.hands_over

@@ -58,6 +58,7 @@ HTTP1 = ProtocolSpec(
     foreground="#ffffff",
     reference="https://www.rfc-editor.org/rfc/rfc9112",
     hands_over=("*",),
+    handover_marks=(b"upgrade:", b"connect ", b" 101 "),
     variables=_VARIABLES,
 )
 HTTP2 = replace(

@@ -116,6 +116,7 @@ class Envelope(Lines):
 
     @hookimpl
     def dissect(self, protocol: ProtocolSpec, streams: Sequence[Stream]) -> Sequence[Sequence[Message | Handover]]:
+        self.calls.append(len(streams))
         return [self._hand_over(stream) for stream in streams]
 
     def _hand_over(self, stream: Stream) -> list[Message | Handover]:

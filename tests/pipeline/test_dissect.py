@@ -334,6 +334,17 @@ def test_ids_do_not_depend_on_what_was_asked() -> None:
     assert everything[alone.id] == "http"
 
 
+@pytest.mark.parametrize(
+    ("marks", "calls"), [((b"go",), [1]), ((b"http", b"absent"), [1]), ((b"absent",), []), ((), [1])]
+)
+def test_streams_without_a_mark_hand_nothing_over(marks: tuple[bytes, ...], calls: list[int]) -> None:
+    envelope = Envelope(Classifier("tcp", (7000,)), name="envelope")
+    envelope.spec = replace(envelope.spec, handover_marks=marks)
+    with with_plugins(envelope=envelope) as plugins:
+        assert len(find(wrapped(b"HTTP", GET, OK.replace(b"hi", b"GO")), "redis", plugins)) == 0
+        assert envelope.calls == calls
+
+
 def test_what_nobody_asked_for_is_not_dissected() -> None:
     lines = Lines(Classifier("tcp", (7000,)))
     with with_plugins(lines=lines) as plugins:
