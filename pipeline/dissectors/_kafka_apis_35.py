@@ -189,27 +189,27 @@ APIS = """\
   partitions:[{errorCode:error, partitionIndex:i32, leaderId:i32, leaderEpoch:i32, replicaNodes:[i32], isrNodes:[i32],
   eligibleLeaderReplicas:[i32], lastKnownElr:[i32], offlineReplicas:[i32]}], topicAuthorizedOperations:i32}],
   nextCursor:{topicName:topic, partitionIndex:i32}?
-76 ShareGroupHeartbeat 1-1 flexible 0
+76 ShareGroupHeartbeat 0-1 flexible 0
 > groupId:str, memberId:str, memberEpoch:i32, rackId:str, subscribedTopicNames:[topic]
 < throttleTimeMs:i32, errorCode:error, errorMessage:str, memberId:str, memberEpoch:i32, heartbeatIntervalMs:i32,
   assignment:{topicPartitions:[{topicId:topicid, partitions:[i32]}]}?
-77 ShareGroupDescribe 1-1 flexible 0
+77 ShareGroupDescribe 0-1 flexible 0
 > groupIds:[str], includeAuthorizedOperations:bool
 < throttleTimeMs:i32, groups:[{errorCode:error, errorMessage:str, groupId:str, groupState:str, groupEpoch:i32,
   assignmentEpoch:i32, assignorName:str, members:[{memberId:str, rackId:str, memberEpoch:i32, clientId:str,
   clientHost:str, subscribedTopicNames:[topic], assignment:{topicPartitions:[{topicId:topicid, topicName:topic,
   partitions:[i32]}]}}], authorizedOperations:i32}]
-78 ShareFetch 1-2 flexible 0
-> groupId:str, memberId:str, shareSessionEpoch:i32, maxWaitMs:i32, minBytes:i32, maxBytes:i32, maxRecords:i32,
-  batchSize:i32, shareAcquireMode:i8 2+, isRenewAck:bool 2+, topics:[{topicId:topicid,
-  partitions:[{partitionIndex:i32, acknowledgementBatches:[{firstOffset:i64, lastOffset:i64,
+78 ShareFetch 0-2 flexible 0
+> groupId:str, memberId:str, shareSessionEpoch:i32, maxWaitMs:i32, minBytes:i32, maxBytes:i32, maxRecords:i32 1+,
+  batchSize:i32 1+, shareAcquireMode:i8 2+, isRenewAck:bool 2+, topics:[{topicId:topicid,
+  partitions:[{partitionIndex:i32, partitionMaxBytes:i32 0, acknowledgementBatches:[{firstOffset:i64, lastOffset:i64,
   acknowledgeTypes:[i8]}]}]}], forgottenTopicsData:[{topicId:topicid, partitions:[i32]}]
-< throttleTimeMs:i32, errorCode:error, errorMessage:str, acquisitionLockTimeoutMs:i32, responses:[{topicId:topicid,
+< throttleTimeMs:i32, errorCode:error, errorMessage:str, acquisitionLockTimeoutMs:i32 1+, responses:[{topicId:topicid,
   partitions:[{partitionIndex:i32, errorCode:error, errorMessage:str, acknowledgeErrorCode:error,
   acknowledgeErrorMessage:str, currentLeader:{leaderId:i32, leaderEpoch:i32}, records:records,
   acquiredRecords:[{firstOffset:i64, lastOffset:i64, deliveryCount:i16}]}]}], nodeEndpoints:[{nodeId:i32, host:str,
   port:i32, rack:str}]
-79 ShareAcknowledge 1-2 flexible 0
+79 ShareAcknowledge 0-2 flexible 0
 > groupId:str, memberId:str, shareSessionEpoch:i32, isRenewAck:bool 2+, topics:[{topicId:topicid,
   partitions:[{partitionIndex:i32, acknowledgementBatches:[{firstOffset:i64, lastOffset:i64,
   acknowledgeTypes:[i8]}]}]}]
