@@ -12,8 +12,10 @@ from kubeshark.core_capture.store._identity import (
 )
 from kubeshark.core_capture.store._info import SegmentInfo, SourceRecord
 from kubeshark.core_capture.store._limits import SEGMENT_BYTES
+from kubeshark.core_capture.store._prune import Pruned, Retention
 from kubeshark.core_capture.store._reader import ReadStats, SegmentReader
 from kubeshark.core_capture.store._signing import NodeKey
+from kubeshark.core_capture.store._snapshots import Snapshot
 from kubeshark.core_capture.store._store import Store, StoreInfo, default_node
 from kubeshark.core_capture.store._verify import Finding, VerifyReport
 from kubeshark.core_capture.store._writer import ImportState, SourceInfo, Writer
@@ -28,11 +30,14 @@ __all__ = [
     "ImportState",
     "NodeKey",
     "NotForUsError",
+    "Pruned",
     "ReadStats",
     "Recipient",
+    "Retention",
     "SegmentInfo",
     "SegmentReader",
     "Select",
+    "Snapshot",
     "SourceInfo",
     "SourceRecord",
     "Store",

@@ -1,8 +1,8 @@
-"""What a dead writer left: temporary files, and segments of which only one half got its name.
+"""What a dead writer left: temporary files, and segments of which only one half has its name.
 
 store.json names a segment as head of its chain only once both its files are synced. So a head that lacks its names is
-complete, and gets them; every other temporary file is of no value. Data without any index is what an interrupted
-deletion left.
+complete, and gets them; segments listed as being deleted lose what is left of them; every other temporary file of a
+dead writer was never acknowledged. Data without any index is kept: `_recover.py` makes an index from it.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from kubeshark.core_capture.store._durable import sync_folder
-from kubeshark.core_capture.store._names import DATA_SUFFIX, INDEX_SUFFIX, TEMPORARY
-from kubeshark.core_capture.store._state import StoreState
+from kubeshark.core_capture.store._names import DATA_SUFFIX, INDEX_SUFFIX, TEMPORARY, number_of
+from kubeshark.core_capture.store._state import StoreState, save_state
 
-__all__ = ["clear_leftovers", "find_leftovers"]
+__all__ = ["clear_leftovers", "delete_segments", "find_leftovers", "finish_heads"]
 
 
 def find_leftovers(folder: Path) -> list[str]:
@@ -22,22 +22,48 @@ def find_leftovers(folder: Path) -> list[str]:
     orphans = {
         name
         for name in names
-        if name.endswith(DATA_SUFFIX) and name.removesuffix(DATA_SUFFIX) + INDEX_SUFFIX not in names
+        if name.endswith(DATA_SUFFIX)
+        and not name.startswith(TEMPORARY)
+        and name.removesuffix(DATA_SUFFIX) + INDEX_SUFFIX not in names
     }
     return sorted(orphans | {name for name in names if name.startswith(TEMPORARY)})
 
 
 def clear_leftovers(folder: Path, state: StoreState) -> list[str]:
-    """Publish heads of chains that were not, remove the rest; return the names found. Only for the store's writer."""
+    """End what a dead writer began, remove its temporary files; return the names of what it left and is gone.
+
+    Only for the store's writer.
+    """
     found = find_leftovers(folder)
-    if not found:
-        return found
+    if found or state.deleting:
+        finish_heads(folder, state)
+        delete_segments(folder, state)
+        for name in find_leftovers(folder):
+            if name.startswith(TEMPORARY):
+                (folder / name).unlink()
+        sync_folder(folder)
+    left = set(find_leftovers(folder))
+    return [name for name in found if name not in left]
+
+
+def finish_heads(folder: Path, state: StoreState) -> None:
+    """Publish heads of chains that were not."""
     for head in state.heads.values():
         for suffix in (DATA_SUFFIX, INDEX_SUFFIX):
             temporary = folder / f"{TEMPORARY}{head.name}{suffix}"
-            if temporary.exists():
+            if number_of(head.name) is not None and temporary.exists():
                 temporary.rename(folder / f"{head.name}{suffix}")
-    for name in find_leftovers(folder):
-        (folder / name).unlink()
     sync_folder(folder)
-    return found
+
+
+def delete_segments(folder: Path, state: StoreState) -> None:
+    """Delete the segments of `state.deleting`: all indexes, then all data; store.json says so before and after."""
+    names = [name for name in state.deleting if number_of(name) is not None]
+    if not state.deleting:
+        return
+    for suffix in (INDEX_SUFFIX, DATA_SUFFIX):
+        for name in names:
+            (folder / f"{name}{suffix}").unlink(missing_ok=True)
+        sync_folder(folder)
+    state.deleting = []
+    save_state(folder, state)

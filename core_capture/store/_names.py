@@ -3,13 +3,15 @@
 NAME.pcap.zst.age, NAME.idx.age   a segment: data and index
 .tmp-…                            not yet renamed; of no value once its writer is gone
 catalogue.age                     roll-up of all indexes, may be missing or stale
-store.json                        recipients, counter and chain heads (public)
-.lock                             held by the one writer
+snapshots.age                     named time windows that retention keeps
+store.json                        recipients, counter, chain heads, what was removed (public)
+.lock, .snapshots.lock            held by the one writer, and by who changes snapshots
 """
 
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,20 +22,25 @@ __all__ = [
     "DATA_SUFFIX",
     "INDEX_SUFFIX",
     "LOCK",
+    "SNAPSHOTS",
+    "SNAPSHOTS_LOCK",
     "STATE",
     "TEMPORARY",
     "check_node",
     "index_names",
     "make_name",
     "number_of",
+    "size_of",
 ]
 
 DATA_SUFFIX = ".pcap.zst.age"
 INDEX_SUFFIX = ".idx.age"
 TEMPORARY = ".tmp-"
 CATALOGUE = "catalogue.age"
+SNAPSHOTS = "snapshots.age"
 STATE = "store.json"
 LOCK = ".lock"
+SNAPSHOTS_LOCK = ".snapshots.lock"
 
 _NODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _NAME = re.compile(r"\d{8}T\d{6}Z-[A-Za-z0-9][A-Za-z0-9._-]{0,62}-(\d{4,18})")
@@ -63,3 +70,12 @@ def index_names(folder: Path) -> list[str]:
     """Return the names of all segments that have an index, sorted; that is by start."""
     found = (path.name.removesuffix(INDEX_SUFFIX) for path in folder.glob(f"*{INDEX_SUFFIX}"))
     return sorted(name for name in found if number_of(name) is not None)
+
+
+def size_of(folder: Path, name: str) -> int:
+    """Return the bytes that a segment's files take; those that are not there take none."""
+    size = 0
+    for suffix in (DATA_SUFFIX, INDEX_SUFFIX):
+        with suppress(FileNotFoundError):
+            size += (folder / f"{name}{suffix}").stat().st_size
+    return size

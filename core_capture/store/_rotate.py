@@ -13,9 +13,9 @@ from kubeshark.core_capture.store._age import NotForUsError, rewrap
 from kubeshark.core_capture.store._durable import sync_folder, write_synced
 from kubeshark.core_capture.store._identity import Identity, Recipient
 from kubeshark.core_capture.store._leftovers import clear_leftovers
+from kubeshark.core_capture.store._lock import StoreLock
 from kubeshark.core_capture.store._names import TEMPORARY
 from kubeshark.core_capture.store._state import load_state, save_state
-from kubeshark.core_capture.store._writer import StoreLock
 from kubeshark.errors import Damaged, StoreError
 
 __all__ = ["rotate_keys"]

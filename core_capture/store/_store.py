@@ -5,7 +5,8 @@ from __future__ import annotations
 import platform
 import re
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
@@ -23,12 +24,15 @@ from kubeshark.core_capture.store._identity import (
     parse_recipients,
 )
 from kubeshark.core_capture.store._info import SegmentInfo
-from kubeshark.core_capture.store._leftovers import find_leftovers
+from kubeshark.core_capture.store._leftovers import clear_leftovers, find_leftovers
 from kubeshark.core_capture.store._limits import KEPT_INDEX_BYTES, SEGMENT_BYTES
-from kubeshark.core_capture.store._names import check_node, index_names, number_of
+from kubeshark.core_capture.store._lock import StoreLock
+from kubeshark.core_capture.store._names import SNAPSHOTS_LOCK, check_node, index_names, number_of, size_of
+from kubeshark.core_capture.store._prune import Pruned, Retention, delete_pruned, plan_pruning
 from kubeshark.core_capture.store._reader import IndexFile, SegmentReader
 from kubeshark.core_capture.store._rotate import rotate_keys
 from kubeshark.core_capture.store._signing import NodeKey
+from kubeshark.core_capture.store._snapshots import Snapshot, add_snapshot, delete_snapshot, load_snapshots
 from kubeshark.core_capture.store._state import load_state
 from kubeshark.core_capture.store._summary import may_match
 from kubeshark.core_capture.store._verify import VerifyReport, verify_store
@@ -179,6 +183,68 @@ class Store:
         keys = parse_recipients(str(recipient) for recipient in recipients)
         return rotate_keys(self.path, self.identities, keys)
 
+    def prune(
+        self,
+        limits: Retention,
+        *,
+        recipients: Iterable[str | Recipient] | None = None,
+        dry_run: bool = False,
+        key: NodeKey | None = None,
+    ) -> Pruned:
+        """Delete the oldest segments that exceed `limits`; the catalogue is rewritten, by default to the identities.
+
+        A dry run only says what would go, and needs no lock. Raises StoreError if the snapshots cannot be read.
+        """
+        with ExitStack() as locks:
+            if not dry_run:
+                locks.enter_context(StoreLock(self.path))
+                locks.enter_context(StoreLock(self.path, SNAPSHOTS_LOCK))
+            state = load_state(self.path)
+            if not dry_run:
+                clear_leftovers(self.path, state)
+            entries = {entry.info.name: entry for entry in self._entries()}
+            problems = list(self.problems)
+            sizes = {name: size_of(self.path, name) for name in index_names(self.path)}
+            snapshots = load_snapshots(self.path, self.identities)
+            checked = set[str]()
+            while True:  # the catalogue may lie, and its word must not delete anything
+                gone, pruned = plan_pruning(list(entries.values()), sizes, snapshots, limits)
+                fresh = [entry.info.name for entry in gone if entry.info.name not in checked]
+                if not fresh:
+                    break
+                for name in fresh:
+                    checked.add(name)
+                    try:
+                        entries[name] = self._known[name] = self._entry(name)
+                    except StoreError as error:
+                        problems.append(error)
+                        del entries[name]
+            pruned = replace(pruned, problems=tuple(problems))
+            if gone and not dry_run:
+                delete_pruned(self.path, state, gone, key or NodeKey.load_or_create())
+                self._rewrite_catalogue(self._to(recipients))
+        return pruned
+
+    def snapshots(self) -> list[Snapshot]:
+        """Return the time windows that retention keeps, by name; raise StoreError if nobody here can read them."""
+        return load_snapshots(self.path, self.identities)
+
+    def add_snapshot(
+        self, name: str, since_ns: int, until_ns: int, *, recipients: Iterable[str | Recipient] | None = None
+    ) -> Snapshot:
+        """Keep every segment with packets from `since_ns` to `until_ns` until the snapshot is deleted."""
+        key = NodeKey.load_or_create()
+        return add_snapshot(self.path, self.identities, self._to(recipients), key, name, since_ns, until_ns)
+
+    def delete_snapshot(self, name: str, *, recipients: Iterable[str | Recipient] | None = None) -> Snapshot:
+        """Leave what a snapshot kept to retention."""
+        return delete_snapshot(self.path, self.identities, self._to(recipients), NodeKey.load_or_create(), name)
+
+    def _to(self, recipients: Iterable[str | Recipient] | None) -> tuple[Recipient, ...]:
+        """Return to whom a small file is encrypted: those given, else the identities' own."""
+        given = parse_recipients(str(recipient) for recipient in recipients or ())
+        return given or tuple(identity.recipient for identity in self.identities)
+
     def _entries(self) -> list[Entry]:
         """Return what is known of every segment on disk, in time order; the catalogue saves opening their indexes."""
         names = index_names(self.path)
@@ -190,8 +256,7 @@ class Store:
         for name in names:
             try:
                 if name not in self._known:
-                    file = self._index(name)
-                    self._known[name] = entry_of(file.index.meta, file.index.flows, file.sha256())
+                    self._known[name] = self._entry(name)
                 entries.append(self._known[name])
             except NotForUsError as error:
                 refused = error
@@ -203,6 +268,11 @@ class Store:
         if refused is not None and not entries:
             raise self._nobody(refused) from refused
         return sorted(entries, key=lambda entry: (entry.info.first_ns, entry.info.name))
+
+    def _entry(self, name: str) -> Entry:
+        """Make a segment's entry from its index."""
+        file = self._index(name)
+        return entry_of(file.index.meta, file.index.flows, file.sha256())
 
     def _index(self, name: str, *, keep: bool = True) -> IndexFile:
         """Read an index, or find it among those read lately."""
@@ -228,8 +298,12 @@ class Store:
     def _finish(self, entries: list[Entry], recipients: tuple[Recipient, ...]) -> None:
         """Take over what a writer sealed, and rewrite the catalogue if everything on disk is known."""
         self._known.update((entry.info.name, entry) for entry in entries)
+        if entries:
+            self._rewrite_catalogue(recipients)
+
+    def _rewrite_catalogue(self, recipients: tuple[Recipient, ...]) -> None:
         names = index_names(self.path)
-        if entries and all(name in self._known for name in names):
+        if all(name in self._known for name in names):
             save_catalogue(self.path, [self._known[name] for name in names], recipients)
 
     def _nobody(self, error: StoreError) -> StoreError:

@@ -19,10 +19,12 @@ from kubeshark.core_capture.store._catalogue import Entry, entry_of, load_catalo
 from kubeshark.core_capture.store._identity import Identity
 from kubeshark.core_capture.store._info import Chain
 from kubeshark.core_capture.store._leftovers import find_leftovers
-from kubeshark.core_capture.store._names import CATALOGUE, STATE, index_names
+from kubeshark.core_capture.store._names import CATALOGUE, SNAPSHOTS, STATE, index_names
 from kubeshark.core_capture.store._reader import IndexFile, SegmentReader
+from kubeshark.core_capture.store._removed import is_genuine
 from kubeshark.core_capture.store._signing import SIGNATURE_BYTES, is_signed
-from kubeshark.core_capture.store._state import StoreState, load_state
+from kubeshark.core_capture.store._snapshots import snapshots_key
+from kubeshark.core_capture.store._state import Removed, StoreState, load_state
 from kubeshark.errors import Damaged, StoreError
 
 __all__ = ["Finding", "VerifyReport", "verify_store"]
@@ -66,6 +68,21 @@ class _Link:
     sha256: str
     entry: Entry  # what the catalogue should say
 
+    @property
+    def part(self) -> _Part:
+        return _Part(self.name, self.chain.sequence, self.chain.sequence, self.chain.previous, self.sha256)
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A stretch of a chain: one segment, or some that were removed."""
+
+    name: str
+    first: int
+    last: int
+    previous: str
+    sha256: str
+
 
 def verify_store(folder: Path, identities: Sequence[Identity], trusted: Collection[str]) -> VerifyReport:
     """Read everything; `trusted` are public keys (hex) of nodes, empty: whoever signed is only noted."""
@@ -87,8 +104,9 @@ def verify_store(folder: Path, identities: Sequence[Identity], trusted: Collecti
             findings.append(Finding("unknown", error.file, error.message))
         except (StoreError, OSError) as error:
             findings.append(Finding("damaged", name, f"{name}: {error}"))
-    findings += _check_chains(folder, links, set(names))
+    findings += _check_chains(folder, links, set(names), trusted)
     findings += _check_catalogue(folder, identities, links)
+    findings += _check_snapshots(folder, identities, trusted)
     findings += [Finding("note", name, f"{name} was left by a writer that died") for name in find_leftovers(folder)]
     return VerifyReport(len(names), size, tuple(findings))
 
@@ -115,38 +133,62 @@ def _check_segment(
         segment.check_data(load_core())
 
 
-def _check_chains(folder: Path, links: list[_Link], names: set[str]) -> Iterator[Finding]:
+def _check_chains(folder: Path, links: list[_Link], names: set[str], trusted: Collection[str]) -> Iterator[Finding]:
     try:
         state = load_state(folder)
     except StoreError as error:
         state = StoreState()
         yield Finding("damaged", STATE, str(error))
+    records = list[Removed]()
+    for record in state.removed:
+        if not is_genuine(record):
+            yield Finding("forged", STATE, f"{STATE} says that {_span(record)} were removed, and nobody signed it")
+            continue
+        records.append(record)
+        kind: Literal["note", "unknown"] = "unknown" if trusted and record.by not in trusted else "note"
+        by = f" by node key {record.by}, which is not trusted here" if kind == "unknown" else ""
+        yield Finding(kind, STATE, f"{_span(record)} were {record.why} until {record.when}{by}")
     for key in sorted({link.chain.public_key for link in links} | set(state.heads)):
-        chain = sorted((link for link in links if link.chain.public_key == key), key=lambda link: link.chain.sequence)
-        yield from _check_chain(chain)
+        chain = [link.part for link in links if link.chain.public_key == key]
+        gone = [_Part(_span(r), r.first, r.last, r.previous, r.sha256) for r in records if r.key == key]
+        yield from _check_chain(chain, gone, set(state.deleting))
         head = state.heads.get(key)
         if head is None:
             continue
+        newest = max(chain, key=lambda part: part.first, default=None)
+        if any(part.last == head.sequence and part.sha256 == head.sha256 for part in gone):
+            continue
         if head.name not in names:
             yield Finding("missing", head.name, f"{head.name}, the newest segment of its node, is missing")
-        elif chain and chain[-1].name == head.name and chain[-1].sha256 != head.sha256:
+        elif newest and newest.name == head.name and newest.sha256 != head.sha256:
             yield Finding("swapped", head.name, f"{head.name} is not the segment that {STATE} names")
 
 
-def _check_chain(chain: list[_Link]) -> Iterator[Finding]:
-    """Check the segments of one node, by sequence."""
-    if chain and chain[0].chain.sequence > 0:
-        first = chain[0]
-        yield Finding("note", first.name, f"{first.chain.sequence} segments before {first.name} are not here any more")
-    for before, link in pairwise(chain):
-        step = link.chain.sequence - before.chain.sequence
+def _span(record: Removed) -> str:
+    return f"segments {record.first} to {record.last} of node key {record.key[:16]}"
+
+
+def _check_chain(chain: list[_Part], gone: list[_Part], deleting: set[str]) -> Iterator[Finding]:
+    """Check the segments of one node; records of removed ones stand in for them."""
+    known = set[str]()
+    for part in chain:
+        if any(record.first <= part.first <= record.last for record in gone):
+            known.add(part.name)
+            if part.name not in deleting:
+                yield Finding("note", part.name, f"{part.name} was removed, and is here again")
+    parts = sorted([*(part for part in chain if part.name not in known), *gone], key=lambda part: part.first)
+    if parts and parts[0].first > 0:
+        first = parts[0]
+        yield Finding("missing", first.name, f"{first.first} segments before {first.name} are missing")
+    for before, part in pairwise(parts):
+        step = part.first - before.last
         if step > 1:
-            message = f"{step - 1} segments between {before.name} and {link.name} are missing"
-            yield Finding("missing", link.name, message)
+            message = f"{step - 1} segments between {before.name} and {part.name} are missing"
+            yield Finding("missing", part.name, message)
         elif step < 1:
-            yield Finding("swapped", link.name, f"{link.name} and {before.name} claim the same place in the chain")
-        elif link.chain.previous != before.sha256:
-            yield Finding("swapped", before.name, f"{before.name} is not the segment that was before {link.name}")
+            yield Finding("swapped", part.name, f"{part.name} and {before.name} claim the same place in the chain")
+        elif part.previous != before.sha256:
+            yield Finding("swapped", before.name, f"{before.name} is not what was before {part.name}")
 
 
 def _check_catalogue(folder: Path, identities: Sequence[Identity], links: list[_Link]) -> Iterator[Finding]:
@@ -164,3 +206,16 @@ def _check_catalogue(folder: Path, identities: Sequence[Identity], links: list[_
         # A segment that is not listed makes the catalogue stale, not wrong: a reader reads the index instead.
         if entries.get(link.name, link.entry) != link.entry:
             yield Finding("swapped", CATALOGUE, f"{CATALOGUE} contradicts the index of {link.name}")
+
+
+def _check_snapshots(folder: Path, identities: Sequence[Identity], trusted: Collection[str]) -> Iterator[Finding]:
+    try:
+        key = snapshots_key(folder, identities)
+    except NotForUsError as error:
+        yield Finding("unknown", SNAPSHOTS, error.message)
+    except Damaged as error:
+        yield Finding("damaged", SNAPSHOTS, str(error), error.offset)
+    else:
+        if key is not None and trusted and key not in trusted:
+            message = f"{SNAPSHOTS} is signed by node key {key}, which is not trusted here"
+            yield Finding("unknown", SNAPSHOTS, message)

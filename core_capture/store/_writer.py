@@ -7,8 +7,6 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -27,13 +25,14 @@ from kubeshark.core_capture.store._identity import Recipient
 from kubeshark.core_capture.store._info import Chain, SegmentInfo, SourceRecord
 from kubeshark.core_capture.store._leftovers import clear_leftovers
 from kubeshark.core_capture.store._limits import MAX_SEGMENT_BYTES
-from kubeshark.core_capture.store._names import LOCK, index_names, make_name, number_of
+from kubeshark.core_capture.store._lock import StoreLock
+from kubeshark.core_capture.store._names import index_names, make_name, number_of
 from kubeshark.core_capture.store._segment import Draft, publish, write_segment
 from kubeshark.core_capture.store._signing import NodeKey
 from kubeshark.core_capture.store._state import ChainHead, load_state, save_state
 from kubeshark.errors import StoreError, UsageError
 
-__all__ = ["ImportState", "SourceInfo", "StoreLock", "Writer"]
+__all__ = ["ImportState", "SourceInfo", "Writer"]
 
 _NS = 1_000_000_000
 _LINKTYPE_ETHERNET = 1
@@ -90,26 +89,6 @@ class _Builder:
         self.ordinals.append(_to_array(batch.ordinals))
         self.extras.update((self.count + at, extra) for at, extra in batch.extras.items())
         self.count += batch.count
-
-
-class StoreLock:
-    """Makes its holder the store's only writer; ends with `release` or the process."""
-
-    def __init__(self, folder: Path) -> None:
-        try:
-            self._fd = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise StoreError(f"cannot write to {folder}: {error.strerror}") from error
-        try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            os.close(self._fd)
-            raise StoreError(f"another process writes to {folder}", hint="wait for it to end") from error
-
-    def release(self) -> None:
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
 
 
 class Writer:

@@ -25,7 +25,7 @@ COMMANDS = {
     "dissect": ("dissect", "dissect capture files, leaving nothing behind"),
     "export": ("export", "write packets of a store as pcap or pcapng"),
     "serve": ("serve", "serve a store as JSON and a plain page"),
-    "store": ("store", "look after a store: info, verify"),
+    "store": ("store", "look after a store: info, verify, prune, snapshot, …"),
     "keys": ("keys", "make and list identities"),
     "plugin": ("plugin", "install, list and remove plugins"),
     "version": ("version", "print versions"),

@@ -1,4 +1,4 @@
-"""kubeshark store info|verify: what a store holds, and whether it is whole."""
+"""kubeshark store info|verify|…: what a store holds, and whether it is whole; `_life.py` has what changes it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 import json
 from typing import Any
 
+from kubeshark.cli._life import add_actions
 from kubeshark.cli._output import complain, printable
 from kubeshark.cli._store_option import add_store_option, store_path
 
@@ -23,6 +24,7 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
         add_store_option(sub)
         sub.add_argument("--output", choices=("text", "json"), default="text")
         sub.set_defaults(run=function)
+    add_actions(actions)
 
 
 def run_info(args: argparse.Namespace) -> int:

@@ -1,0 +1,105 @@
+"""Retention: deletes the oldest whole segments, and says so in store.json before the first byte goes.
+
+1. What a snapshot keeps, or what cannot be read, is never deleted; without the snapshots nothing is.
+2. store.json names what goes and takes its place in the chains; then all indexes go, then all data. Whoever writes next
+   ends an interrupted deletion.
+3. Old is what its packets say: a segment is as old as the last of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from kubeshark.core_capture.store._catalogue import Entry
+from kubeshark.core_capture.store._info import SegmentInfo
+from kubeshark.core_capture.store._leftovers import delete_segments
+from kubeshark.core_capture.store._removed import with_removed
+from kubeshark.core_capture.store._signing import NodeKey
+from kubeshark.core_capture.store._snapshots import Snapshot
+from kubeshark.core_capture.store._state import StoreState, save_state
+from kubeshark.errors import StoreError, UsageError
+
+__all__ = ["Pruned", "Retention", "delete_pruned", "plan_pruning"]
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How much may stay; at least one limit."""
+
+    max_bytes: int | None = None  # of segment files, in all
+    before_ns: int | None = None  # segments whose last packet is older go
+
+    def __post_init__(self) -> None:
+        if self.max_bytes is None and self.before_ns is None:
+            raise UsageError("nothing says what may go", hint="give --max-bytes, --max-age or both")
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """What was deleted, or with `dry_run` would be."""
+
+    segments: tuple[SegmentInfo, ...]  # oldest first
+    freed_bytes: int
+    kept_bytes: int  # of segment files that stay
+    kept_by: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # snapshot → segments over a limit it keeps
+    problems: tuple[StoreError, ...] = ()  # segments that cannot be read: they stay
+    is_over: bool = False  # a limit is still exceeded
+
+
+def plan_pruning(
+    entries: Sequence[Entry], sizes: Mapping[str, int], snapshots: Sequence[Snapshot], limits: Retention
+) -> tuple[list[Entry], Pruned]:
+    """Choose what goes. `sizes` are the bytes of every segment, those that cannot be read included."""
+    left = sum(sizes.values())
+    gone: list[Entry] = []
+    kept_by: dict[str, list[str]] = {}
+    is_over = False
+    for entry in sorted(entries, key=lambda entry: (entry.info.last_ns, entry.info.name)):
+        info = entry.info
+        too_old = limits.before_ns is not None and info.last_ns < limits.before_ns
+        too_much = limits.max_bytes is not None and left > limits.max_bytes
+        if info.packets == 0 or not (too_old or too_much):
+            continue
+        keepers = [snapshot.name for snapshot in snapshots if snapshot.keeps(info)]
+        for keeper in keepers:
+            kept_by.setdefault(keeper, []).append(info.name)
+        if keepers:
+            is_over |= too_old
+            continue
+        left -= sizes[info.name]
+        gone.append(entry)
+    for entry in _emptied(entries, gone):
+        left -= sizes[entry.info.name]
+        gone.append(entry)
+    return gone, Pruned(
+        segments=tuple(entry.info for entry in gone),
+        freed_bytes=sum(sizes[entry.info.name] for entry in gone),
+        kept_bytes=left,
+        kept_by={name: tuple(names) for name, names in kept_by.items()},
+        is_over=is_over or (limits.max_bytes is not None and left > limits.max_bytes),
+    )
+
+
+def delete_pruned(folder: Path, state: StoreState, gone: Sequence[Entry], key: NodeKey) -> None:
+    """Delete segments for good; the caller holds the store's lock. Safe to die in at any point."""
+    state.removed = with_removed(state.removed, [(entry.chain, entry.sha256) for entry in gone], "pruned", key)
+    state.deleting = [entry.info.name for entry in gone]
+    try:
+        save_state(folder, state)
+        delete_segments(folder, state)
+    except OSError as error:
+        raise StoreError(f"cannot delete in {folder}: {error.strerror}") from error
+
+
+def _emptied(entries: Sequence[Entry], gone: Sequence[Entry]) -> list[Entry]:
+    """Return segments without packets, which only say that their source is complete, if all else of it goes."""
+    names = {entry.info.name for entry in gone}
+    touched = {_source(entry) for entry in gone}
+    kept = {_source(entry) for entry in entries if entry.info.packets and entry.info.name not in names}
+    return [entry for entry in entries if not entry.info.packets and _source(entry) in touched - kept]
+
+
+def _source(entry: Entry) -> tuple[str, str]:
+    return entry.info.source.sha256, entry.info.source.name

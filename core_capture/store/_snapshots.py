@@ -1,0 +1,137 @@
+"""Snapshots: named time windows that retention never deletes. They copy nothing: they keep segments where they are.
+
+They lie in snapshots.age: age ( JSON {"public_key", "signature", "body"} ), signed by the node that wrote it last,
+because anybody can encrypt to a recipient. Its own lock lets a snapshot be made beside a writer; who deletes segments
+holds it too, so that nothing goes that a snapshot just named.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+
+from kubeshark.core_capture.store._age import AgeReader, AgeWriter
+from kubeshark.core_capture.store._durable import sync_folder, write_synced
+from kubeshark.core_capture.store._identity import Identity, Recipient
+from kubeshark.core_capture.store._info import SegmentInfo
+from kubeshark.core_capture.store._limits import MAX_STATE_BYTES
+from kubeshark.core_capture.store._lock import StoreLock
+from kubeshark.core_capture.store._names import SNAPSHOTS, SNAPSHOTS_LOCK
+from kubeshark.core_capture.store._signing import NodeKey, is_signed
+from kubeshark.errors import Damaged, StoreError, UsageError
+
+__all__ = ["Snapshot", "add_snapshot", "delete_snapshot", "load_snapshots", "snapshots_key"]
+
+_TEMPORARY = ".snapshots.new"  # not .tmp-: a writer that begins meanwhile clears those away
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Keeps every segment with packets from `since_ns` to `until_ns`, both inclusive."""
+
+    name: Annotated[str, msgspec.Meta(pattern=rf"^{_NAME.pattern}$")]
+    since_ns: int
+    until_ns: int
+    created: Annotated[str, msgspec.Meta(max_length=40)]  # RFC 3339
+
+    def keeps(self, info: SegmentInfo) -> bool:
+        """Say whether the segment has packets that may lie in the window."""
+        return info.packets > 0 and info.last_ns >= self.since_ns and info.first_ns <= self.until_ns
+
+
+class _Body(msgspec.Struct):
+    snapshots: list[Snapshot]
+    version: Literal[1] = 1
+
+
+class _File(msgspec.Struct):
+    public_key: str
+    signature: Annotated[str, msgspec.Meta(pattern="^([0-9a-f]{2})*$")]
+    body: msgspec.Raw
+
+
+def load_snapshots(folder: Path, identities: Sequence[Identity]) -> list[Snapshot]:
+    """Return the snapshots by name; raise NotForUsError or Damaged: then nobody knows what must be kept."""
+    found = _load(folder, identities)
+    return found[0] if found else []
+
+
+def snapshots_key(folder: Path, identities: Sequence[Identity]) -> str | None:
+    """Return the public key of the node that signed the file, None without one."""
+    found = _load(folder, identities)
+    return found[1] if found else None
+
+
+def add_snapshot(
+    folder: Path,
+    identities: Sequence[Identity],
+    recipients: Sequence[Recipient],
+    key: NodeKey,
+    name: str,
+    since_ns: int,
+    until_ns: int,
+) -> Snapshot:
+    """Make a snapshot that lasts when this returns."""
+    if not _NAME.fullmatch(name):
+        raise UsageError(f"snapshot name {name[:80]!r}", hint="use at most 63 letters, digits, dots, dashes")
+    if until_ns < since_ns:
+        raise UsageError("a snapshot's window ends before it begins", hint="--since is the earlier time")
+    with StoreLock(folder, SNAPSHOTS_LOCK):
+        known = load_snapshots(folder, identities)
+        if any(snapshot.name == name for snapshot in known):
+            raise StoreError(f"there is a snapshot {name!r} already", hint="delete it first, or take another name")
+        made = Snapshot(name, since_ns, until_ns, datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
+        _save(folder, [*known, made], recipients, key)
+    return made
+
+
+def delete_snapshot(
+    folder: Path, identities: Sequence[Identity], recipients: Sequence[Recipient], key: NodeKey, name: str
+) -> Snapshot:
+    """Take a snapshot away; its segments stay until retention comes round."""
+    with StoreLock(folder, SNAPSHOTS_LOCK):
+        known = {snapshot.name: snapshot for snapshot in load_snapshots(folder, identities)}
+        gone = known.pop(name, None)
+        if gone is None:
+            raise StoreError(f"no snapshot {name[:80]!r} in {folder}", hint='see "kubeshark store snapshot list"')
+        _save(folder, known.values(), recipients, key)
+    return gone
+
+
+def _load(folder: Path, identities: Sequence[Identity]) -> tuple[list[Snapshot], str] | None:
+    try:
+        with AgeReader(folder / SNAPSHOTS, identities) as age:
+            if age.size > MAX_STATE_BYTES:
+                raise Damaged(f"is larger than {MAX_STATE_BYTES:,} bytes", file=SNAPSHOTS)
+            plain = age.read(0, age.size)
+    except FileNotFoundError:
+        return None
+    try:
+        file = msgspec.json.decode(plain, type=_File)
+        body = msgspec.json.decode(file.body, type=_Body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise Damaged(str(error), file=SNAPSHOTS) from error
+    if not is_signed(bytes(file.body), bytes.fromhex(file.signature), file.public_key):
+        raise Damaged("is not signed by the node it names", file=SNAPSHOTS)
+    return sorted(body.snapshots, key=lambda snapshot: snapshot.name), file.public_key
+
+
+def _save(folder: Path, snapshots: Iterable[Snapshot], recipients: Sequence[Recipient], key: NodeKey) -> None:
+    body = msgspec.json.encode(_Body(list(snapshots)))
+    content = msgspec.json.encode(_File(key.public, key.sign(body).hex(), msgspec.Raw(body)))
+    try:
+        with write_synced(folder / _TEMPORARY) as file:
+            out = AgeWriter(file, recipients)
+            out.write(content)
+            out.finish()
+        (folder / _TEMPORARY).replace(folder / SNAPSHOTS)
+        sync_folder(folder)
+    except OSError as error:
+        raise StoreError(f"cannot write to {folder}: {error.strerror}") from error

@@ -1,0 +1,201 @@
+"""kubeshark store prune|snapshot|rotate-keys|recover: what changes a store."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import time
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from kubeshark.cli._output import complain, printable
+from kubeshark.cli._store_option import add_store_option, add_time_options, store_path
+
+if TYPE_CHECKING:
+    from kubeshark.core_capture.store import Store
+
+__all__ = ["add_actions", "parse_age", "parse_size"]
+
+PRUNE = """Delete the oldest segments until the limits are kept. A segment is as old as its last packet, and goes as a
+whole; what a snapshot names stays.
+
+examples:
+  kubeshark store prune --max-bytes 20GB --dry-run
+  kubeshark store prune --max-age 30d --max-bytes 500GB
+"""
+SNAPSHOT = """Name a window of time whose segments retention never deletes.
+
+examples:
+  kubeshark store snapshot create incident-7 --since 2026-03-14T22:00:00Z --until 2026-03-14T23:00:00Z
+  kubeshark store snapshot create just-now --since -15m
+  kubeshark store snapshot list
+  kubeshark store snapshot delete incident-7
+"""
+POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
+SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+
+
+def add_actions(actions: Any) -> None:
+    """Add the sub-commands to the parser of `kubeshark store`."""
+    prune = _add(actions, "prune", "delete the oldest segments", PRUNE, run_prune)
+    prune.add_argument("--max-bytes", type=parse_size, metavar="SIZE", help="all segments together, e.g. 20GB, 512MiB")
+    prune.add_argument("--max-age", type=parse_age, metavar="AGE", help="e.g. 12h, 30d")
+    prune.add_argument("--dry-run", action="store_true", help="only say what would go")
+    _add_recipients(prune, "the catalogue")
+
+    snapshot = actions.add_parser(
+        "snapshot",
+        help="time windows that prune keeps",
+        description=SNAPSHOT,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    verbs = snapshot.add_subparsers(metavar="create|list|delete", required=True, dest="verb")
+    create = _add(verbs, "create", "name a window", SNAPSHOT, run_snapshot_create)
+    create.add_argument("name", metavar="NAME")
+    add_time_options(create)
+    _add_recipients(create, "the list of snapshots")
+    _add(verbs, "list", "show the snapshots", SNAPSHOT, run_snapshot_list)
+    delete = _add(verbs, "delete", "leave its segments to prune", SNAPSHOT, run_snapshot_delete)
+    delete.add_argument("name", metavar="NAME")
+    _add_recipients(delete, "the list of snapshots")
+
+
+def _add(actions: Any, name: str, summary: str, text: str, run: Callable[[argparse.Namespace], int]) -> Any:
+    parser = actions.add_parser(
+        name, help=summary, description=text, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add_store_option(parser)
+    parser.add_argument("--output", choices=("text", "json"), default="text")
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _add_recipients(parser: Any, what: str) -> None:
+    parser.add_argument(
+        "--recipient", action="append", default=[], metavar="age1…", help=f"who may read {what} (repeat); default: you"
+    )
+
+
+def parse_size(text: str) -> int:
+    """Read 500, 20GB, 1.5 TB (powers of 1000) or 512MiB (of 1024); bytes."""
+    found = re.fullmatch(r"(\d{1,15}(?:\.\d{1,6})?)\s*([kmgt]?)(i?)b?", text.strip().lower())
+    if found is None or (found[3] and not found[2]):
+        raise argparse.ArgumentTypeError(f"{text!r} is no size: write 20GB, 512MiB or a number of bytes")
+    return int(float(found[1]) * (1024 if found[3] else 1000) ** POWERS[found[2]])
+
+
+def parse_age(text: str) -> int:
+    """Read 90s, 15m, 12h, 30d or 8w; nanoseconds."""
+    found = re.fullmatch(r"(\d{1,9})([smhdw])", text.strip().lower())
+    if found is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no age: write 90s, 15m, 12h, 30d or 8w")
+    return int(found[1]) * SECONDS[found[2]] * 1_000_000_000
+
+
+def _open(args: argparse.Namespace) -> Store:
+    from kubeshark.core_capture.store import Store
+
+    return Store.open(store_path(args))
+
+
+def _complain_all(problems: Iterable[object]) -> int:
+    """Say each; return the exit code."""
+    code = 0
+    for problem in problems:
+        complain(problem)
+        code = 3
+    return code
+
+
+def run_prune(args: argparse.Namespace) -> int:
+    from kubeshark.core_capture.store import Retention
+
+    before_ns = None if args.max_age is None else time.time_ns() - args.max_age
+    limits = Retention(args.max_bytes, before_ns)
+    done = _open(args).prune(limits, recipients=args.recipient, dry_run=args.dry_run)
+    if args.output == "json":
+        print(
+            json.dumps(
+                {
+                    "deleted": [info.name for info in done.segments],
+                    "packets": sum(info.packets for info in done.segments),
+                    "freed_bytes": done.freed_bytes,
+                    "kept_bytes": done.kept_bytes,
+                    "kept_by_snapshots": done.kept_by,
+                    "within_limits": not done.is_over,
+                    "dry_run": args.dry_run,
+                    "problems": [str(problem) for problem in done.problems],
+                }
+            )
+        )
+        return _complain_all(done.problems)
+    for info in done.segments:
+        print(f"{info.name}  {info.packets:,} packets  {printable(info.source.name)}")
+    verb = "would free" if args.dry_run else "freed"
+    print(f"{verb} {done.freed_bytes:,} bytes in {len(done.segments)} segments; {done.kept_bytes:,} bytes stay")
+    for name, segments in done.kept_by.items():
+        print(f"snapshot {name} keeps {len(segments)} segments that a limit would delete")
+    if done.is_over:
+        complain("the store still exceeds a limit: what is left is in snapshots or cannot be read")
+    return _complain_all(done.problems)
+
+
+def run_snapshot_create(args: argparse.Namespace) -> int:
+    from kubeshark.errors import UsageError
+    from kubeshark.pipeline import parse_time
+
+    if not args.since:
+        raise UsageError("a snapshot needs --since", hint='for example "--since -15m"; --until is now by default')
+    now_ns = time.time_ns()
+    store = _open(args)
+    made = store.add_snapshot(
+        args.name,
+        parse_time(args.since, now_ns),
+        parse_time(args.until or "now", now_ns),
+        recipients=args.recipient,
+    )
+    kept = [info for info in store.segments() if made.keeps(info)]
+    if args.output == "json":
+        print(json.dumps(_snapshot_row(store, made)))
+    else:
+        print(f"snapshot {made.name} keeps {len(kept)} segments, {sum(info.packets for info in kept):,} packets")
+    return 0
+
+
+def run_snapshot_list(args: argparse.Namespace) -> int:
+    store = _open(args)
+    rows = [_snapshot_row(store, snapshot) for snapshot in store.snapshots()]
+    if args.output == "json":
+        print(json.dumps(rows))
+        return 0
+    for row in rows:
+        print(
+            f"{row['name']:<24} {row['since']} {row['until']}  {row['segments']} segments, {row['packets']:,} packets,"
+            f" {row['bytes']:,} bytes"
+        )
+    return 0
+
+
+def run_snapshot_delete(args: argparse.Namespace) -> int:
+    gone = _open(args).delete_snapshot(args.name, recipients=args.recipient)
+    if args.output == "json":
+        print(json.dumps({"deleted": gone.name}))
+    else:
+        print(f"deleted snapshot {gone.name}: its segments stay until the next prune")
+    return 0
+
+
+def _snapshot_row(store: Store, snapshot: Any) -> dict[str, Any]:
+    from kubeshark.pipeline import rfc3339
+
+    kept = [info for info in store.segments() if snapshot.keeps(info)]
+    return {
+        "name": snapshot.name,
+        "since": rfc3339(snapshot.since_ns),
+        "until": rfc3339(snapshot.until_ns),
+        "created": snapshot.created,
+        "segments": len(kept),
+        "packets": sum(info.packets for info in kept),
+        "bytes": sum(info.stored_bytes for info in kept),
+    }

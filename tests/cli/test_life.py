@@ -1,0 +1,99 @@
+"""The commands that change a store, as they are typed."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import pytest
+
+from kubeshark import Pipeline
+from kubeshark.cli import main
+from kubeshark.cli._life import parse_age, parse_size
+
+
+@pytest.fixture
+def store(sample: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
+    with Pipeline.open(tmp_path / "store") as pipeline:
+        pipeline.import_file(sample)
+    capsys.readouterr()
+    return tmp_path / "store"
+
+
+def run(*arguments: str | Path) -> int:
+    return main([str(argument) for argument in arguments])
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("0", 0), ("500", 500), ("20GB", 20 * 10**9), ("1.5k", 1500), ("512 MiB", 512 << 20), ("2T", 2 * 10**12)],
+)
+def test_sizes(text: str, size: int) -> None:
+    assert parse_size(text) == size
+
+
+def test_ages() -> None:
+    assert [parse_age(text) // 10**9 for text in ("90s", "2m", "1h", "30d", "1W")] == [90, 120, 3600, 2592000, 604800]
+
+
+@pytest.mark.parametrize("text", ["", "-1", "1x", "1iB", "GB", "1e3"])
+def test_what_is_no_size(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="is no size"):
+        parse_size(text)
+
+
+@pytest.mark.parametrize("text", ["", "5", "-5d", "5y", "1.5d"])
+def test_what_is_no_age(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="is no age"):
+        parse_age(text)
+
+
+def test_prune(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("store", "prune", "--max-bytes", "0", "--dry-run", "--store", store) == 0
+    said = capsys.readouterr().out
+    assert "1,360 packets  sample.pcapng" in said
+    assert "would free" in said
+    assert run("store", "prune", "--max-age", "1s", "--store", store, "--output", "json") == 0
+    done = json.loads(capsys.readouterr().out)
+    assert (done["packets"], len(done["deleted"]), done["within_limits"]) == (1360, 1, True)
+    assert run("store", "verify", "--store", store) == 0
+
+
+def test_prune_needs_a_limit(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("store", "prune", "--store", store) == 2
+    assert "give --max-bytes, --max-age or both" in capsys.readouterr().err
+
+
+def test_snapshots(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    window = ("--since", "2001-01-01T00:00:00Z", "--until", "now")
+    assert run("store", "snapshot", "create", "all", *window, "--store", store) == 0
+    assert capsys.readouterr().out == "snapshot all keeps 1 segments, 1,360 packets\n"
+    assert run("store", "prune", "--max-bytes", "0", "--store", store) == 0
+    said = capsys.readouterr()
+    assert "snapshot all keeps 1 segments that a limit would delete" in said.out
+    assert "still exceeds a limit" in said.err
+    assert run("store", "snapshot", "list", "--store", store, "--output", "json") == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert (row["name"], row["since"], row["packets"]) == ("all", "2001-01-01T00:00:00.000000000Z", 1360)
+    assert run("store", "snapshot", "list", "--store", store) == 0
+    assert capsys.readouterr().out.startswith("all ")
+    assert run("store", "snapshot", "create", "all", *window, "--store", store) == 1
+    assert "there is a snapshot 'all' already" in capsys.readouterr().err
+    assert run("store", "snapshot", "delete", "all", "--store", store) == 0
+    assert run("store", "snapshot", "delete", "all", "--store", store) == 1
+    assert run("store", "prune", "--max-bytes", "0", "--store", store) == 0
+    assert "freed" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("create", "x"),
+        ("create", "x", "--since", "now", "--until", "2001-01-01"),
+        ("create", "../x", "--since", "now"),
+        ("create", "x", "--since", "yesterday"),
+    ],
+)
+def test_snapshots_that_cannot_be(store: Path, arguments: tuple[str, ...]) -> None:
+    assert run("store", "snapshot", *arguments, "--store", store) == 2
