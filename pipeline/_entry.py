@@ -110,7 +110,7 @@ class Entry:
 
     def size(self, kind: MessageKind) -> int:
         message = self.message(kind)
-        return message.end - message.start if message else 0
+        return message.end - message.start - message.interleaved if message else 0
 
     def detail(self, kind: MessageKind) -> Mapping[str, Any] | None:
         """Return the `request`, `response` or event data object; None if that half was not seen. Built once."""
@@ -138,7 +138,8 @@ class Entry:
     @property
     def total_size(self) -> int:
         """Bytes of request and response, or of the event."""
-        return sum(timed.message.end - timed.message.start for timed in self.messages())
+        messages = [timed.message for timed in self.messages()]
+        return sum(message.end - message.start - message.interleaved for message in messages)
 
     def document(self) -> Mapping[str, Any]:
         """Return the JSON entry; the same as `to_dict`, which plugins know by this name."""

@@ -28,6 +28,7 @@ class Half:
     spans: list[tuple[int, int]] = field(default_factory=list)  # of the data, without padding
     head_size: int = 0  # header blocks as they were coded, trailers included
     body_size: int = 0
+    frames_size: int = 0  # its frames with their headers
     has_head: bool = False
     is_ended: bool = False
     is_promise: bool = False
@@ -54,6 +55,7 @@ class _Section:
     start: int
     flags: int
     promised: int = 0
+    frames_size: int = 0
     data: bytearray = field(default_factory=bytearray)
     error: str = ""
 
@@ -67,7 +69,8 @@ class SideReader:
         self.goaway: tuple[int, int] | None = None  # (last stream, error code)
         self.has_preface = wire.data.startswith(PREFACE)
         self._wire = wire
-        self._open: dict[int, Half] = {}
+        self._latest: dict[int, Half] = {}  # of each stream
+        self._unended: dict[int, Half] = {}  # those that lost bytes may belong to
         self._decoder = HeaderDecoder(is_complete=not wire.starts_midway)
         self._section: _Section | None = None
 
@@ -86,9 +89,9 @@ class SideReader:
         reason = (
             f"gap: {gap[2]} bytes missing at {gap[0]}" if gap else f"malformed: {count} bytes at {at} are no frames"
         )
-        for half in self.halves:
-            if not half.is_ended and not half.error:
-                half.error = f"incomplete: {reason}"  # if anything, it lacks data: its header section is there
+        for half in self._unended.values():
+            half.error = half.error or f"incomplete: {reason}"  # it lacks data if anything: its header section is there
+        self._unended.clear()
         if self._section:
             self._end_section(self._section, at, f"{reason}, in the header block")
         self._decoder.forget()
@@ -129,15 +132,20 @@ class SideReader:
         return start, max(start, end)
 
     def _half(self, stream: int, start: int) -> Half:
-        half = self._open.get(stream)
+        half = self._latest.get(stream)
         if half is None:
-            half = self._open[stream] = Half(stream, start, start)
+            half = self._latest[stream] = self._unended[stream] = Half(stream, start, start)
             self.halves.append(half)
         return half
+
+    def _end(self, half: Half) -> None:
+        half.is_ended = True
+        self._unended.pop(half.stream, None)
 
     def _take_data(self, frame: Frame, start: int, end: int) -> None:
         half = self._half(frame.stream, frame.start)
         half.end = frame.end
+        half.frames_size += frame.end - frame.start
         if end > start:
             half.spans.append((start, end))
             half.body_size += end - start
@@ -146,12 +154,13 @@ class SideReader:
         elif frame.is_cut:
             half.error = half.error or "incomplete: the last DATA frame was not captured whole"
         if frame.flags & Flag.END_STREAM:
-            half.is_ended = True
+            self._end(half)
 
     def _collect(self, frame: Frame, start: int, end: int) -> None:
         """Add a fragment to the header block; decode it when it is complete, or as far as it was captured."""
         section, wire = self._section, self._wire
         assert section is not None
+        section.frames_size += frame.end - frame.start
         gap = wire.gap_in(start, end)
         if len(section.data) + end - start > MAX_BLOCK:
             section.error = section.error or f"malformed: header block longer than {MAX_BLOCK} bytes"
@@ -173,21 +182,24 @@ class SideReader:
         if section.promised:
             promise = Half(section.promised, section.start, end, block.fields, has_head=True, is_promise=True)
             promise.is_ended, promise.head_size, promise.error = True, size, error or block.error
+            promise.frames_size = section.frames_size
             self.halves.append(promise)
             return
         half = self._half(section.stream, section.start)
         half.head_size += size
+        half.frames_size += section.frames_size
         self._add_block(half, block, section)
         half.end = end
         half.error = half.error or error or block.error
         if section.flags & Flag.END_STREAM:
-            half.is_ended = True
+            self._end(half)
 
     def _add_block(self, half: Half, block: Block, section: _Section) -> None:
         if not half.has_head and (not half.spans or any(name.startswith(b":") for name, _ in block.fields)):
             half.fields, half.has_head = block.fields, True
         elif half.value(b":status").startswith(b"1") and not half.spans:  # that was an interim response
             half.fields, half.start, half.head_size = block.fields, section.start, len(section.data)
+            half.frames_size = section.frames_size
         else:
             half.trailers += block.fields
             half.has_head = half.has_head or bool(half.trailers)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from kubeshark.pipeline.dissectors._wire import Wire
 
-__all__ = ["Frame", "Opcode", "read_frames", "unmask"]
+__all__ = ["Frame", "Opcode", "is_sure", "read_frames", "unmask"]
 
 
 class Opcode(IntEnum):
@@ -127,12 +127,13 @@ def _read_head(data: bytes, at: int) -> _Head | None:
 def _find(data: bytes, at: int, is_masked: bool) -> int:
     """Return where frames begin at or behind `at`; len(data) if nowhere."""
     for match in _CANDIDATE.finditer(data, at):
-        if _is_sure(data, match.start(), is_masked):
+        if is_sure(data, match.start(), is_masked):
             return match.start()
     return len(data)
 
 
-def _is_sure(data: bytes, at: int, is_masked: bool) -> bool:
+def is_sure(data: bytes, at: int, is_masked: bool) -> bool:
+    """Say whether frames that nobody would doubt follow one another at `at`."""
     for count in range(SURE_CHAIN):
         if at == len(data):
             return count >= SURE_AT_END

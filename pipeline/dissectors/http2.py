@@ -256,6 +256,7 @@ def _message(half: Half, other: Half | None, wire: Wire, direction: int, is_requ
         key=str(half.stream),
         error=_error_of(half, is_request),
         protocol=protocol,
+        interleaved=max(0, half.end - half.start - half.frames_size),
         detail=partial(_detail, half, wire, fields, is_request),
     )
 

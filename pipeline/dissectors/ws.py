@@ -18,7 +18,7 @@ from typing import Any
 from kubeshark.extension_api import Message, MessageKind, ProtocolSpec, Stream, Value, Verdict, hookimpl
 from kubeshark.pipeline.dissectors._http_body import BODY_LIMIT, text_or_base64
 from kubeshark.pipeline.dissectors._wire import Wire
-from kubeshark.pipeline.dissectors._ws_frames import Frame, Opcode, read_frames, unmask
+from kubeshark.pipeline.dissectors._ws_frames import Frame, Opcode, is_sure, read_frames, unmask
 
 __all__ = ["WS", "dissect", "probe", "protocols"]
 
@@ -47,10 +47,16 @@ WS = ProtocolSpec(
     },
 )
 
+PROBE_BYTES = 64 << 10
+FIRST_BYTES = tuple(bytes((byte,)) for byte in b"\x81\x82\x88\x89\x8a\xc1\xc2")
+"""What a message in one frame begins with."""
 SHOWN_TEXT = 4096
 """Characters of `ws_request_payload_data`; the whole text is in `request_body`."""
 MAX_INFLATED = 16 << 20
 """Bytes one message may inflate to before its direction is given up: the next ones may refer to any of them."""
+KEPT = 4 << 20
+"""Bytes of inflated messages a direction keeps, so that looking at them in any order inflates them once."""
+KEPT_OVERHEAD = 200  # what Python needs for one, so that empty ones count
 TAIL = b"\0\0\xff\xff"  # RFC 7692 §7.2.2
 
 
@@ -61,8 +67,19 @@ def protocols() -> Sequence[ProtocolSpec]:
 
 @hookimpl
 def probe(protocol: ProtocolSpec, streams: Sequence[Stream]) -> Sequence[Verdict]:  # noqa: ARG001
-    """Two bytes of header prove nothing: only the upgrade does."""
-    return [Verdict.NOT_MINE] * len(streams)
+    """The upgrade proves it, and hands over. Without it two bytes of header prove nothing, but chains of frames do."""
+    return [Verdict.MINE if _is_middle(stream) else Verdict.NOT_MINE for stream in streams]
+
+
+def _is_middle(stream: Stream) -> bool:
+    if stream.transport != "tcp" or not any(side.starts_midway for side in stream.sides):
+        return False
+    client, server = (bytes(side.data[:PROBE_BYTES]) for side in stream.sides)
+    return (
+        client[:1] in FIRST_BYTES
+        and is_sure(client, 0, is_masked=True)
+        and (not server or (server[:1] in FIRST_BYTES and is_sure(server, 0, is_masked=False)))
+    )
 
 
 @hookimpl
@@ -88,19 +105,25 @@ class _Inflater:
     wire: Wire
     messages: list[_Joined] = field(default_factory=list)
     _decoder: Any = None
+    _kept: dict[int, tuple[bytes, str]] = field(default_factory=dict)
+    _room: int = KEPT
     _next: int = 0
     _damage: str = ""
-    _latest: bytes = b""
 
     def payload(self, message: _Joined) -> tuple[bytes, str]:
         """Return (at most BODY_LIMIT + 1 bytes, why they are not what was sent)."""
-        if self._next != message.place + 1:
-            if self._next > message.place:
-                self._next, self._damage, self._decoder = 0, "", None
-            while self._next <= message.place:
-                self._latest = self._inflate(self.messages[self._next])
-                self._next += 1
-        return self._latest, self._damage
+        if message.place in self._kept:
+            return self._kept[message.place]
+        if self._next > message.place:
+            self._next, self._damage, self._decoder = 0, "", None
+        found = b"", ""
+        while self._next <= message.place:
+            found = self._inflate(self.messages[self._next]), self._damage
+            if self._next not in self._kept and len(found[0]) + KEPT_OVERHEAD <= self._room:
+                self._room -= len(found[0]) + KEPT_OVERHEAD
+                self._kept[self._next] = found
+            self._next += 1
+        return found
 
     def _inflate(self, message: _Joined) -> bytes:
         if message.error:

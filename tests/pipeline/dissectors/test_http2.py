@@ -85,6 +85,9 @@ def test_streams_may_overlap() -> None:
     ]
     assert found[1].fields["request_body_size"] == 1
     assert errors(found) == [""] * 6
+    sizes = [message.end - message.start - message.interleaved for message in found[3:]]
+    assert sum(sizes) == len(answered.said) - len(SETTINGS)  # each frame is somebody's, once
+    assert found[4].interleaved == sizes[2]
 
 
 def test_document() -> None:
@@ -399,6 +402,7 @@ def assert_in_bounds(stream: FakeStream) -> None:
     for message in http2.dissect(http2.HTTP2, [stream])[0]:
         if isinstance(message, Handover):
             continue
+        assert 0 <= message.interleaved < message.end - message.start
         assert 0 <= message.start < message.end <= len(stream.sides[message.direction].data)
         json.dumps(document(message))
     http2.probe(http2.HTTP2, [stream])

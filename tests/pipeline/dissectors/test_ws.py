@@ -205,8 +205,26 @@ def test_the_middle_of_a_connection() -> None:
     assert payloads(received(b"rest of one", *frames, midway=True)) == [f"message {number}" for number in range(5)]
 
 
-def test_only_the_upgrade_proves_it() -> None:
-    assert ws.probe(ws.WS, [tcp(frame(TEXT, b"x", mask=MASK))]) == [Verdict.NOT_MINE]
+ASKS = frame(TEXT, b"hello", mask=MASK) * 2
+ANSWERS = frame(TEXT, b"hello") * 2
+
+
+@pytest.mark.parametrize(
+    ("stream", "verdict"),
+    [
+        pytest.param(tcp(ASKS, ANSWERS, midway=True), Verdict.MINE, id="middle"),
+        pytest.param(tcp(ASKS, midway=True), Verdict.MINE, id="middle of one side"),
+        pytest.param(tcp(ASKS, ANSWERS), Verdict.NOT_MINE, id="beginning without upgrade"),
+        pytest.param(tcp(ANSWERS, ASKS, midway=True), Verdict.NOT_MINE, id="masks on the wrong side"),
+        pytest.param(tcp(b"", ANSWERS, midway=True), Verdict.NOT_MINE, id="no masks"),
+        pytest.param(tcp(ASKS[:11], midway=True), Verdict.NOT_MINE, id="one frame"),
+        pytest.param(tcp(ASKS, b"HTTP/1.1 200 OK", midway=True), Verdict.NOT_MINE, id="another answer"),
+        pytest.param(tcp(bytes(500), bytes(500), midway=True), Verdict.NOT_MINE, id="zeros"),
+        pytest.param(FakeStream("udp"), Verdict.NOT_MINE, id="udp"),
+    ],
+)
+def test_probe(stream: FakeStream, verdict: Verdict) -> None:
+    assert ws.probe(ws.WS, [stream]) == [verdict]
 
 
 SENT = b"".join(frame(TEXT, b"hello", mask=MASK) for _ in range(3)) + frame(CLOSE, b"\x03\xe8", mask=MASK)
