@@ -18,8 +18,8 @@ flexible version on an API has compact lengths and tagged fields (KIP-482).
 
 from __future__ import annotations
 
+import base64
 import re
-import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -56,7 +56,8 @@ def _bool(cursor: Cursor, _compact: bool) -> bool:
 
 
 def _uuid(cursor: Cursor, _compact: bool) -> str:
-    return str(uuid.UUID(bytes=cursor.take(16)))
+    """Read an id as Kafka's own tools show it: 22 characters of base64."""
+    return base64.urlsafe_b64encode(cursor.take(16)).decode("ascii").rstrip("=")
 
 
 def _str(cursor: Cursor, compact: bool) -> str | None:
@@ -128,7 +129,7 @@ def _consumer_protocol(name: str) -> Scalar:
     return read
 
 
-NO_UUID = str(uuid.UUID(int=0))
+NO_UUID = "A" * 22
 
 _SCALARS: dict[str, Scalar] = {
     "i8": _of(INT8),

@@ -23,7 +23,7 @@ BATCH = (
     + b"\0\0\0"
 )
 TOPIC_ID = bytes(range(16))
-TOPIC_ID_TEXT = "00010203-0405-0607-0809-0a0b0c0d0e0f"
+TOPIC_ID_TEXT = "AAECAwQFBgcICQoLDA0ODw"
 
 
 def string(value: str | None) -> bytes:
