@@ -71,6 +71,7 @@ POSTGRESQL = ProtocolSpec(
     reference="https://www.postgresql.org/docs/current/protocol.html",
     matcher="key",
     hands_over=("tlsx",),
+    handover_marks=(b"\x04\xd2\x16\x2f", b"s\x16\x03"),  # SSLRequest, or the answer "S" and a TLS record
     classifiers=(Classifier("tcp", (PORT,)),),
     variables={
         "postgresql_command": "string",
