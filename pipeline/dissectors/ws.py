@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 from typing import Any
 
 from kubeshark.extension_api import Message, MessageKind, ProtocolSpec, Stream, Value, Verdict, hookimpl
@@ -47,7 +48,7 @@ WS = ProtocolSpec(
     },
 )
 
-PROBE_BYTES = 64 << 10
+PROBE_BYTES, PROBE_FRAMES = 64 << 10, 16
 FIRST_BYTES = tuple(bytes((byte,)) for byte in b"\x81\x82\x88\x89\x8a\xc1\xc2")
 """What a message in one frame begins with."""
 SHOWN_TEXT = 4096
@@ -79,7 +80,20 @@ def _is_middle(stream: Stream) -> bool:
         client[:1] in FIRST_BYTES
         and is_sure(client, 0, is_masked=True)
         and (not server or (server[:1] in FIRST_BYTES and is_sure(server, 0, is_masked=False)))
+        and _says_something(Wire(stream.sides[0]))
     )
+
+
+def _says_something(wire: Wire) -> bool:
+    """Say whether there is text, and all of it is: control frames alone prove little and show nothing."""
+    texts = [frame for frame in islice(read_frames(wire, is_masked=True), PROBE_FRAMES) if frame.opcode == Opcode.TEXT]
+    try:
+        for frame in texts:
+            if frame.is_final and not frame.is_compressed and not frame.error:
+                unmask(wire.data[frame.payload : frame.end], frame.mask).decode()
+    except UnicodeDecodeError:
+        return False
+    return bool(texts)
 
 
 @hookimpl

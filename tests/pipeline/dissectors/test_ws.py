@@ -217,6 +217,8 @@ ANSWERS = frame(TEXT, b"hello") * 2
         pytest.param(tcp(ASKS, ANSWERS), Verdict.NOT_MINE, id="beginning without upgrade"),
         pytest.param(tcp(ANSWERS, ASKS, midway=True), Verdict.NOT_MINE, id="masks on the wrong side"),
         pytest.param(tcp(b"", ANSWERS, midway=True), Verdict.NOT_MINE, id="no masks"),
+        pytest.param(tcp(frame(PING, mask=MASK) * 4, frame(PONG) * 4, midway=True), Verdict.NOT_MINE, id="pings"),
+        pytest.param(tcp(frame(TEXT, b"\xff", mask=MASK) * 4, midway=True), Verdict.NOT_MINE, id="no text"),
         pytest.param(tcp(ASKS[:11], midway=True), Verdict.NOT_MINE, id="one frame"),
         pytest.param(tcp(ASKS, b"HTTP/1.1 200 OK", midway=True), Verdict.NOT_MINE, id="another answer"),
         pytest.param(tcp(bytes(500), bytes(500), midway=True), Verdict.NOT_MINE, id="zeros"),
