@@ -18,6 +18,7 @@ BUILTINS = (
     "kubeshark.pipeline.dissectors.mysql",
     "kubeshark.pipeline.dissectors.mongodb",
     "kubeshark.pipeline.dissectors.cassandra",
+    "kubeshark.pipeline.dissectors.tds",
     "kubeshark.pipeline.dissectors.radius",
     "kubeshark.pipeline.dissectors.smtp",
     "kubeshark.pipeline.dissectors.ftp",

@@ -10,6 +10,7 @@ from kubeshark.pipeline.tls._documents import (
     server_document,
     server_fields,
 )
+from kubeshark.pipeline.tls._fingerprint import ja4
 from kubeshark.pipeline.tls._hello import (
     ClientHello,
     Cursor,
@@ -32,6 +33,7 @@ from kubeshark.pipeline.tls._records import (
     read_flight,
     split_records,
 )
+from kubeshark.pipeline.tls._schedule import expand_label, extract
 
 __all__ = [
     "APPLICATION_DATA",
@@ -54,7 +56,10 @@ __all__ = [
     "client_document",
     "client_fields",
     "decrypt",
+    "expand_label",
+    "extract",
     "group_name",
+    "ja4",
     "parse_client_hello",
     "parse_server_hello",
     "read_datagrams",
