@@ -99,8 +99,7 @@ def running(servers: dict[str, Server], scratch: Path) -> Iterator[None]:
         for process in reversed(started.values()):
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGTERM)
-        for process in started.values():
-            process.wait(PATIENCE_S)
+                process.wait(PATIENCE_S)  # before the next: RabbitMQ replaces an epmd that goes first, and leaves it
 
 
 def _wait_until_up(name: str, process: subprocess.Popen[bytes], ports: set[int], scratch: Path) -> None:
