@@ -29,6 +29,7 @@ BUILTINS = (
     "kubeshark.pipeline.renderers.dubbo",
     "kubeshark.pipeline.renderers.amqp",
     "kubeshark.pipeline.renderers.cassandra",
+    "kubeshark.pipeline.renderers.tds",
     "kubeshark.pipeline.renderers.mongodb",
     "kubeshark.pipeline.renderers.mysql",
     "kubeshark.pipeline.renderers.postgresql",

@@ -19,13 +19,26 @@ SHOWN_CELL = 60
 
 RESPONSE = {"success": "Success", "error_code": "Error code", "error_message": "Error"}
 _SHOWN_ELSEWHERE = frozenset(
-    ("command", "query", "database", "parameters", "ok", "columns", "rows", "errorCode", "errorMessage", "document")
+    (
+        "command",
+        "type",
+        "procedure",
+        "query",
+        "database",
+        "parameters",
+        "ok",
+        "columns",
+        "rows",
+        "errorCode",
+        "errorMessage",
+        "document",
+    )
 )
 
 
-def sql_cells(entry: EntryView, protocol: str) -> dict[str, Any]:
-    """Return the row of an SQL exchange: command, statement, 1 if it failed."""
-    command, query = str(entry.get(f"{protocol}_command")), str(entry.get(f"{protocol}_query"))
+def sql_cells(entry: EntryView, protocol: str, verb: str = "command") -> dict[str, Any]:
+    """Return the row of an SQL exchange: command (the variable `verb`), statement, 1 if it failed."""
+    command, query = str(entry.get(f"{protocol}_{verb}")), str(entry.get(f"{protocol}_query"))
     query_variable = f"{protocol}_query"
     if not query:
         query_variable = f"{protocol}_database"
@@ -34,7 +47,7 @@ def sql_cells(entry: EntryView, protocol: str) -> dict[str, Any]:
     success = bool(entry.get(f"{protocol}_success"))
     return cells(
         command,
-        equals(f"{protocol}_command", command),
+        equals(f"{protocol}_{verb}", command),
         " ".join(query[:SHOWN_STATEMENT].split()),
         equals(query_variable, query),
         int(has_answer and not success),

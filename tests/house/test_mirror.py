@@ -85,6 +85,10 @@ WITHOUT_TEST = {
     },
     "pipeline/dissectors/_cassandra_document.py": "pipeline/dissectors/test_cassandra.py",
     "pipeline/dissectors/_cassandra_frames.py": "pipeline/dissectors/test_cassandra.py",
+    **{
+        f"pipeline/dissectors/_tds_{part}.py": "pipeline/dissectors/test_tds.py"
+        for part in ("document", "packets", "values")
+    },
     "pipeline/dissectors/_postgresql_document.py": "pipeline/dissectors/test_postgresql.py",
     "pipeline/dissectors/_postgresql_framing.py": "pipeline/dissectors/test_postgresql.py",
     "pipeline/tls/_documents.py": "pipeline/dissectors/test_tls.py",
