@@ -129,7 +129,10 @@ class Hessian2:
             at += 1 if first < 0x80 else 2 if first < 0xE0 else 3 if first < 0xF0 else 4
             count -= 2 if first >= 0xF0 else 1
         self._take(at - start)
-        units = data[start:at].decode("utf-8", "surrogatepass" if b"\xed" in data[start:at] else "replace")
+        try:
+            units = data[start:at].decode("utf-8", "surrogatepass")
+        except UnicodeDecodeError:
+            return data[start:at].decode("utf-8", "replace")
         return units.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
     def _binary(self, tag: int) -> bytes:

@@ -1,8 +1,8 @@
 """Dubbo (the `dubbo` protocol, not Triple), on any port, known by its magic number 0xDABB.
 
 Sixteen bytes precede each message: magic, flags and serialization, status, request id, length
-(https://dubbo.apache.org/en/overview/reference/protocols/tcp/). Who called what is in the body, as Hessian 2 or
-fastjson values; of other serializations only the header is shown.
+(https://dubbo.apache.org/en/overview/reference/protocols/tcp/). Who called what is in the body, as Hessian 2,
+fastjson or fastjson2 values; of other serializations only the header is shown.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from kubeshark.extension_api import Classifier, Message, MessageKind, ProtocolSpec, Stream, Value, Verdict, hookimpl
 from kubeshark.pipeline.dissectors._hessian2 import Hessian2, Malformed
+from kubeshark.pipeline.dissectors._jsonb import Jsonb
 from kubeshark.pipeline.dissectors._text import text
 from kubeshark.pipeline.dissectors._wire import Wire
 
@@ -58,7 +59,7 @@ REQUEST, TWO_WAY, EVENT, SERIALIZATION = 0x80, 0x40, 0x20, 0x1F
 MAX_BODY = 64 << 20  # a server accepts 8 MiB unless told otherwise
 RESYNC_BYTES = 8 << 20
 SUMMARY_BYTES = 4 << 10  # a request names service and method within
-HESSIAN2, FASTJSON = 2, 6
+HESSIAN2, FASTJSON, FASTJSON2 = 2, 6, 23
 SERIALIZATIONS = {
     2: "hessian2",
     3: "java",
@@ -235,7 +236,7 @@ class _Json:
         return "" if value is None else str(value)
 
 
-_READERS: dict[int, Callable[[bytes], _Values]] = {HESSIAN2: Hessian2, FASTJSON: _Json}
+_READERS: dict[int, Callable[[bytes], _Values]] = {HESSIAN2: Hessian2, FASTJSON: _Json, FASTJSON2: Jsonb}
 
 
 def _values(frame: Frame, limit: int = MAX_BODY) -> _Values | None:

@@ -15,7 +15,7 @@ from kubeshark.pipeline.dissectors import dubbo
 from ._streams import FakeStream, tcp
 
 PORT = 20880
-HESSIAN2, FASTJSON, JAVA = 2, 6, 3
+HESSIAN2, FASTJSON, FASTJSON2, JAVA = 2, 6, 23, 3
 OK, SERVICE_ERROR = 20, 70
 
 
@@ -122,6 +122,18 @@ def test_fastjson() -> None:
     assert document(answered)["value"] == {"left": 3}
 
 
+def test_fastjson2() -> None:
+    parts = ["4e322e302e32", "5373686f702e53746f636b", "4c312e31", "4e636f756e74", "4a49", "05"]
+    parts.append("a64d706174684d73686f70a5")
+    body = b"".join(pack(">I", len(part) // 2) + bytes.fromhex(part) for part in parts)
+    call = message(body, flags=0xC0 | FASTJSON2)
+    result = message(pack(">I2sI1s", 2, b"\xbd\x01", 1, b"\x12"), flags=FASTJSON2, status=OK)
+    asked, answered = messages(tcp(call, result, port=PORT))
+    assert (asked.fields["dubbo_service"], asked.fields["dubbo_method"]) == ("shop.Stock", "count")
+    assert (document(asked)["arguments"], document(asked)["attachments"]) == ([5], {"path": "shop"})
+    assert (document(answered)["type"], document(answered)["value"]) == ("value", 18)
+
+
 def test_heartbeats_of_both_ends() -> None:
     beat, beaten = message(b"N", flags=0xE0 | HESSIAN2), message(b"N", flags=0x20 | HESSIAN2, status=OK)
     found = messages(tcp(beat + beaten, beat + beaten, port=PORT))
@@ -215,7 +227,7 @@ def test_any_bytes(junk: bytes, midway: bool, at: int) -> None:
     check(tcp(wire, midway=midway, gaps={0: [gap]} if gap[1] > at else {}))
 
 
-@given(st.integers(0, 1000), st.integers(0, 255), st.sampled_from([HESSIAN2, FASTJSON]))
+@given(st.integers(0, 1000), st.integers(0, 255), st.sampled_from([HESSIAN2, FASTJSON, FASTJSON2]))
 def test_hostile_byte(at: int, byte: int, serialization: int) -> None:
     wire = bytearray(message(CALL_BODY, flags=0xC0 | serialization) + RESULT + THROWN)
     wire[at % len(wire)] = byte

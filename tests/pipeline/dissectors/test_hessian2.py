@@ -47,6 +47,7 @@ VALUES: dict[str, tuple[bytes, Any]] = {
     "beyond ASCII": (b"\x01\xc3\x83", "Ã"),
     "beyond U+FFFF": (b"\x02\xf0\x9f\x98\x80", "😀"),
     "beyond U+FFFF as Java writes it": (b"\x02\xed\xa0\xbd\xed\xb8\x80", "😀"),
+    "not UTF-8": (b"\x01\xed.1", "\ufffd.1"),
     "medium": (b"\x31\x00" + b"x" * 256, "x" * 256),
     "long string": (b"S\x00\x05hello", "hello"),
     "string in chunks": (b"R\x00\x02he\x03llo", "hello"),
