@@ -14,6 +14,7 @@ from kubeshark.core_capture.store._info import SegmentInfo, SourceRecord
 from kubeshark.core_capture.store._limits import SEGMENT_BYTES
 from kubeshark.core_capture.store._prune import Pruned, Retention
 from kubeshark.core_capture.store._reader import ReadStats, SegmentReader
+from kubeshark.core_capture.store._recover import Leftover
 from kubeshark.core_capture.store._signing import NodeKey
 from kubeshark.core_capture.store._snapshots import Snapshot
 from kubeshark.core_capture.store._store import Store, StoreInfo, default_node
@@ -28,6 +29,7 @@ __all__ = [
     "Finding",
     "Identity",
     "ImportState",
+    "Leftover",
     "NodeKey",
     "NotForUsError",
     "Pruned",

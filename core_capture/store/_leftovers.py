@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from kubeshark.core_capture.store._durable import sync_folder
-from kubeshark.core_capture.store._names import DATA_SUFFIX, INDEX_SUFFIX, TEMPORARY, number_of
+from kubeshark.core_capture.store._names import CATALOGUE, DATA_SUFFIX, INDEX_SUFFIX, TEMPORARY, number_of
 from kubeshark.core_capture.store._state import StoreState, save_state
 
 __all__ = ["clear_leftovers", "delete_segments", "find_leftovers", "finish_heads"]
@@ -49,10 +49,15 @@ def clear_leftovers(folder: Path, state: StoreState) -> list[str]:
 def finish_heads(folder: Path, state: StoreState) -> None:
     """Publish heads of chains that were not."""
     for head in state.heads.values():
-        for suffix in (DATA_SUFFIX, INDEX_SUFFIX):
-            temporary = folder / f"{TEMPORARY}{head.name}{suffix}"
-            if number_of(head.name) is not None and temporary.exists():
-                temporary.rename(folder / f"{head.name}{suffix}")
+        names = [f"{head.name}{suffix}" for suffix in (DATA_SUFFIX, INDEX_SUFFIX)]
+        waiting = [name for name in names if (folder / f"{TEMPORARY}{name}").exists()]
+        if not waiting or number_of(head.name) is None:
+            continue
+        if any((folder / name).exists() for name in names):
+            # Sealed anew by `recover`, perhaps: the catalogue may know it as it was before.
+            (folder / CATALOGUE).unlink(missing_ok=True)
+        for name in waiting:
+            (folder / f"{TEMPORARY}{name}").rename(folder / name)
     sync_folder(folder)
 
 

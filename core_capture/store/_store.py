@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import re
 from collections.abc import Collection, Iterable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -30,6 +30,7 @@ from kubeshark.core_capture.store._lock import StoreLock
 from kubeshark.core_capture.store._names import SNAPSHOTS_LOCK, check_node, index_names, number_of, size_of
 from kubeshark.core_capture.store._prune import Pruned, Retention, delete_pruned, plan_pruning
 from kubeshark.core_capture.store._reader import IndexFile, SegmentReader
+from kubeshark.core_capture.store._recover import Leftover, perform, survey
 from kubeshark.core_capture.store._rotate import rotate_keys
 from kubeshark.core_capture.store._signing import NodeKey
 from kubeshark.core_capture.store._snapshots import Snapshot, add_snapshot, delete_snapshot, load_snapshots
@@ -224,6 +225,31 @@ class Store:
                 delete_pruned(self.path, state, gone, key or NodeKey.load_or_create())
                 self._rewrite_catalogue(self._to(recipients))
         return pruned
+
+    def leftovers(self) -> list[Leftover]:
+        """Say what a dead writer or a torn disk left, and what `recover` would make of it; nothing is changed."""
+        with StoreLock(self.path):
+            return survey(self.path, self.identities, load_state(self.path))
+
+    def recover(
+        self, *, recipients: Iterable[str | Recipient] | None = None, key: NodeKey | None = None
+    ) -> tuple[list[Leftover], list[StoreError]]:
+        """Make segments of what was left; return what was found and what failed."""
+        to = self._to(recipients)
+        with StoreLock(self.path):
+            state = load_state(self.path)
+            found = survey(self.path, self.identities, state)
+            key = key or NodeKey.load_or_create()
+            problems = perform(self.path, self.identities, to, state, key, found)
+            for leftover in found:  # sealed anew under the same name
+                self._known.pop(leftover.name, None)
+                self._indexes.pop(leftover.name, None)
+            if any(leftover.action in ("publish", "rebuild", "delete") for leftover in found):
+                for name in index_names(self.path):
+                    with suppress(StoreError):
+                        self._known[name] = self._entry(name)
+                self._rewrite_catalogue(to)
+        return found, problems
 
     def snapshots(self) -> list[Snapshot]:
         """Return the time windows that retention keeps, by name; raise StoreError if nobody here can read them."""

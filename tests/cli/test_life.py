@@ -97,3 +97,19 @@ def test_snapshots(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
 )
 def test_snapshots_that_cannot_be(store: Path, arguments: tuple[str, ...]) -> None:
     assert run("store", "snapshot", *arguments, "--store", store) == 2
+
+
+def test_recover(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("store", "recover", "--store", store) == 0
+    assert capsys.readouterr().out == "nothing was left behind\n"
+    next(store.glob("*.idx.age")).unlink()
+    assert run("store", "recover", "--store", store) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("rebuild  ")
+    assert "it has no index (1,360 packets)\nnothing was changed" in said
+    assert run("store", "recover", "--yes", "--store", store, "--output", "json") == 0
+    (row,) = json.loads(capsys.readouterr().out)["found"]
+    assert (row["action"], row["packets"], row["whole"]) == ("rebuild", 1360, True)
+    assert run("store", "verify", "--store", store) == 0
+    assert run("query", "http && status_code >= 400", "--store", store, "--output", "jsonl") == 0
+    assert len(capsys.readouterr().out.splitlines()) > 3

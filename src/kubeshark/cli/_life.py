@@ -14,6 +14,7 @@ from kubeshark.cli._store_option import add_store_option, add_time_options, stor
 
 if TYPE_CHECKING:
     from kubeshark.core_capture.store import Store
+    from kubeshark.errors import StoreError
 
 __all__ = ["add_actions", "parse_age", "parse_size"]
 
@@ -32,6 +33,16 @@ examples:
   kubeshark store snapshot list
   kubeshark store snapshot delete incident-7
 """
+RECOVER = """Say what a dead writer or a torn disk left in the store; with --yes make segments of it.
+
+A segment that was sealed is published. Packets whose index is missing or damaged get a new index: they keep their bytes
+and times, but lose what only the index knew (interfaces, options, the order of packets of the same time). Run it before
+the next import or capture: those clear temporary files away.
+
+examples:
+  kubeshark store recover            what is there to save
+  kubeshark store recover --yes      save it
+"""
 POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
@@ -43,6 +54,10 @@ def add_actions(actions: Any) -> None:
     prune.add_argument("--max-age", type=parse_age, metavar="AGE", help="e.g. 12h, 30d")
     prune.add_argument("--dry-run", action="store_true", help="only say what would go")
     _add_recipients(prune, "the catalogue")
+
+    recover = _add(actions, "recover", "save what a dead writer left", RECOVER, run_recover)
+    recover.add_argument("--yes", action="store_true", help="do it; otherwise it is only said")
+    _add_recipients(recover, "what is sealed anew")
 
     snapshot = actions.add_parser(
         "snapshot",
@@ -199,3 +214,28 @@ def _snapshot_row(store: Store, snapshot: Any) -> dict[str, Any]:
         "packets": sum(info.packets for info in kept),
         "bytes": sum(info.stored_bytes for info in kept),
     }
+
+
+def run_recover(args: argparse.Namespace) -> int:
+    store = _open(args)
+    problems: list[StoreError] = []
+    if args.yes:
+        found, problems = store.recover(recipients=args.recipient)
+    else:
+        found = store.leftovers()
+    is_lossy = any(not leftover.is_whole for leftover in found)
+    if args.output == "json":
+        rows = [
+            {"action": x.action, "name": x.name, "packets": x.packets, "whole": x.is_whole, "message": x.message}
+            for x in found
+        ]
+        print(json.dumps({"found": rows, "done": args.yes, "problems": [str(problem) for problem in problems]}))
+        return _complain_all(problems) or (3 if is_lossy else 0)
+    for leftover in found:
+        packets = f" ({leftover.packets:,} packets)" if leftover.packets else ""
+        print(f"{leftover.action:<8} {printable(leftover.message)}{packets}")
+    if not found:
+        print("nothing was left behind")
+    elif not args.yes and any(leftover.action not in ("lost", "locked") for leftover in found):
+        print('nothing was changed: "kubeshark store recover --yes" does it')
+    return _complain_all(problems) or (3 if is_lossy else 0)

@@ -1,0 +1,273 @@
+"""Makes segments of what a dead writer, a torn disk or a careless hand left, and clears the rest away.
+
+1. A segment that was sealed in full is published as it is: the head of a chain, or one that follows a head.
+2. Data whose index is missing or damaged gets a new one: its packets are decoded again, and sealed by this node under
+   the same name. Their capture order is that of their times; interfaces and options lay in the index and are lost.
+3. Data is given up only when its packets are in a published segment.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from kubeshark.core_capture._core import load_core
+from kubeshark.core_capture._records import SourceMetadata
+from kubeshark.core_capture.store._age import NotForUsError
+from kubeshark.core_capture.store._catalogue import Entry, load_catalogue, save_catalogue
+from kubeshark.core_capture.store._durable import sync_folder
+from kubeshark.core_capture.store._identity import Identity, Recipient
+from kubeshark.core_capture.store._info import Chain, SourceRecord
+from kubeshark.core_capture.store._leftovers import delete_segments, find_leftovers, finish_heads
+from kubeshark.core_capture.store._names import DATA_SUFFIX, INDEX_SUFFIX, TEMPORARY, index_names, number_of
+from kubeshark.core_capture.store._reader import IndexFile, SegmentReader
+from kubeshark.core_capture.store._removed import with_removed
+from kubeshark.core_capture.store._salvage import Salvaged, salvage
+from kubeshark.core_capture.store._segment import Draft, publish, write_segment
+from kubeshark.core_capture.store._signing import SIGNATURE_BYTES, NodeKey, is_signed
+from kubeshark.core_capture.store._state import ChainHead, StoreState, save_state
+from kubeshark.errors import Damaged, StoreError
+
+__all__ = ["Leftover", "perform", "survey"]
+
+_NODE_OF_NAME = re.compile(r"\d{8}T\d{6}Z-(.+)-\d+")
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """One thing that was left, and what becomes of it.
+
+    publish  a segment that is complete; rebuild  packets that need a new index; delete  a deletion that did not end;
+    discard  a temporary file without packets; lost  nothing can be done; locked  nobody here can read it.
+    """
+
+    action: Literal["publish", "rebuild", "delete", "discard", "lost", "locked"]
+    name: str  # of a segment or a file
+    message: str
+    packets: int = 0
+    is_whole: bool = True  # False: some of its packets are lost
+
+
+def survey(folder: Path, identities: Sequence[Identity], state: StoreState) -> list[Leftover]:
+    """Say what was left; changes nothing. The caller holds the lock: what is there, no writer is working on."""
+    found = [
+        Leftover("delete", name, f"{name}: its deletion did not end") for name in state.deleting if number_of(name)
+    ]
+    deleting = {leftover.name for leftover in found}
+    files = {path.name for path in folder.iterdir()}
+    heads = {head.name for head in state.heads.values()}
+    known = set[str]()
+    for name in sorted(_segment_names(files) - deleting):
+        leftover = _judge(folder, name, files, identities, state, is_head=name in heads)
+        known |= {f"{TEMPORARY}{name}{suffix}" for suffix in (DATA_SUFFIX, INDEX_SUFFIX)}
+        if leftover is not None:
+            found.append(leftover)
+    rest = (name for name in find_leftovers(folder) if name.startswith(TEMPORARY) and name not in known)
+    found += [Leftover("discard", name, f"{name}: temporary, holds no packets") for name in rest]
+    return found
+
+
+def perform(
+    folder: Path,
+    identities: Sequence[Identity],
+    recipients: Sequence[Recipient],
+    state: StoreState,
+    key: NodeKey,
+    leftovers: Sequence[Leftover],
+) -> list[StoreError]:
+    """Do what `survey` found; return what failed. May die anywhere, and is then run again."""
+    problems = list[StoreError]()
+    known = _catalogued(folder, identities)
+    try:
+        finish_heads(folder, state)
+        delete_segments(folder, state)
+        for leftover in leftovers:
+            try:
+                if leftover.action == "publish":
+                    _adopt(folder, leftover.name, identities, state)
+                elif leftover.action == "rebuild":
+                    _rebuild(folder, leftover.name, identities, recipients, state, key, known)
+            except StoreError as error:
+                problems.append(error)
+        kept = {leftover.name for leftover in leftovers if leftover.action == "locked"}
+        for name in find_leftovers(folder):
+            segment = name.removeprefix(TEMPORARY).removesuffix(DATA_SUFFIX).removesuffix(INDEX_SUFFIX)
+            if name.startswith(TEMPORARY) and segment not in kept and not problems:
+                (folder / name).unlink()
+        sync_folder(folder)
+    except OSError as error:
+        raise StoreError(f"cannot write to {folder}: {error.strerror}") from error
+    return problems
+
+
+def _segment_names(files: set[str]) -> set[str]:
+    """Return the names of all segments of which any file is there, temporary ones included."""
+    names = set[str]()
+    for file in files:
+        for suffix in (DATA_SUFFIX, INDEX_SUFFIX):
+            if file.endswith(suffix):
+                names.add(file.removeprefix(TEMPORARY).removesuffix(suffix))
+    return {name for name in names if number_of(name) is not None}
+
+
+def _judge(
+    folder: Path, name: str, files: set[str], identities: Sequence[Identity], state: StoreState, *, is_head: bool
+) -> Leftover | None:
+    """Say what becomes of one segment; None if it is published and its index can be read."""
+    data, index = f"{name}{DATA_SUFFIX}", f"{name}{INDEX_SUFFIX}"
+    has_data, has_index = data in files, index in files
+    if is_head and (f"{TEMPORARY}{data}" in files or f"{TEMPORARY}{index}" in files):
+        return Leftover("publish", name, f"{name}: complete, only its name is missing")
+    try:
+        if has_index:
+            IndexFile(folder, name, identities)
+            return None if has_data else Leftover("lost", name, f"{name}: its data file is missing", is_whole=False)
+        if not has_data and f"{TEMPORARY}{index}" in files and f"{TEMPORARY}{data}" in files:
+            complete = _follows_a_head(folder, name, identities, state)
+            if complete is not None:
+                return Leftover("publish", name, f"{name}: complete, was not published yet", complete[0])
+    except NotForUsError as error:
+        return Leftover("locked", name, error.message, is_whole=False)
+    except Damaged:
+        pass  # an index that cannot be read is as good as none
+    return _judge_data(folder, name, data if has_data else f"{TEMPORARY}{data}", identities, was_published=has_index)
+
+
+def _judge_data(
+    folder: Path, name: str, file: str, identities: Sequence[Identity], *, was_published: bool
+) -> Leftover | None:
+    """Say what can be made of a data file without index."""
+    try:
+        found = salvage(folder / file, identities, load_core())
+    except NotForUsError as error:
+        return Leftover("locked", name, error.message, is_whole=False)
+    except (Damaged, FileNotFoundError) as error:
+        if file.startswith(TEMPORARY):
+            return Leftover("discard", name, f"{name}: temporary, holds no packet that is whole")
+        reason = error if isinstance(error, Damaged) else "its data file is missing"
+        return Leftover("lost", name, f"{name}: {reason}", is_whole=False)
+    why = "its index is damaged" if was_published else "it has no index"
+    if not found.packets:
+        if file.startswith(TEMPORARY):
+            return Leftover("discard", name, f"{name}: temporary, holds no packet that is whole")
+        return Leftover("lost", name, f"{name}: {why}, and its data holds no block that is whole", is_whole=False)
+    rest = "" if found.is_whole else "; blocks that are cut or damaged are lost"
+    return Leftover("rebuild", name, f"{name}: {why}{rest}", found.packets, found.is_whole)
+
+
+@contextmanager
+def _as_published(folder: Path, name: str) -> Iterator[Path]:
+    """Give a folder in which the temporary files of a segment have their names."""
+    with tempfile.TemporaryDirectory() as scratch:
+        for suffix in (DATA_SUFFIX, INDEX_SUFFIX):
+            target = (folder / f"{TEMPORARY}{name}{suffix}").resolve()
+            (Path(scratch) / f"{name}{suffix}").symlink_to(target)
+        yield Path(scratch)
+
+
+def _follows_a_head(
+    folder: Path, name: str, identities: Sequence[Identity], state: StoreState
+) -> tuple[int, Chain, str] | None:
+    """Return (packets, chain, SHA-256) of a temporary pair that is complete and next in its node's chain."""
+    with _as_published(folder, name) as scratch:
+        file = IndexFile(scratch, name, identities)
+        chain = file.index.meta.chain
+        head = state.heads.get(chain.public_key)
+        follows = (chain.sequence, chain.previous) == ((head.sequence + 1, head.sha256) if head else (0, ""))
+        if not follows or not is_signed(file.main[:-SIGNATURE_BYTES], file.main[-SIGNATURE_BYTES:], chain.public_key):
+            return None
+        with SegmentReader(scratch, file, identities) as segment:
+            _extras = segment.extras
+            segment.check_data(load_core())
+        return segment.info.packets, chain, file.sha256()
+
+
+def _adopt(folder: Path, name: str, identities: Sequence[Identity], state: StoreState) -> None:
+    """Publish a complete pair as its writer would have done."""
+    if name in index_names(folder):
+        return  # a head: it has its name by now
+    complete = _follows_a_head(folder, name, identities, state)
+    if complete is None:
+        raise Damaged("is not what follows the head of its chain any more", file=name)
+    _packets, chain, sha256 = complete
+    for suffix in (DATA_SUFFIX, INDEX_SUFFIX):
+        with (folder / f"{TEMPORARY}{name}{suffix}").open("rb") as file:
+            os.fsync(file.fileno())
+    state.heads[chain.public_key] = ChainHead(name, chain.sequence, sha256)
+    state.next_number = max(state.next_number, (number_of(name) or 0) + 1)
+    save_state(folder, state)
+    publish(folder, name)
+
+
+def _rebuild(
+    folder: Path,
+    name: str,
+    identities: Sequence[Identity],
+    recipients: Sequence[Recipient],
+    state: StoreState,
+    key: NodeKey,
+    known: dict[str, Entry],
+) -> None:
+    """Seal the packets of a data file anew, under the same name."""
+    temporary, data = folder / f"{TEMPORARY}{name}{DATA_SUFFIX}", folder / f"{name}{DATA_SUFFIX}"
+    if temporary.exists() and not data.exists():
+        temporary.rename(data)  # the new file will need the temporary name; without an index nobody reads it
+        sync_folder(folder)
+    core = load_core()
+    before = known.pop(name, None)
+    draft = _draft(name, salvage(data, identities, core), before)
+    head = state.heads.get(key.public)
+    chain = Chain(head.sequence + 1 if head else 0, head.sha256 if head else "", key.public)
+    sealed = write_segment(folder, draft, chain, core=core, recipients=recipients, key=key)
+    if before is not None:
+        state.removed = with_removed(state.removed, [(before.chain, before.sha256)], "recovered", key)
+    state.heads[key.public] = ChainHead(name, chain.sequence, sealed.sha256)
+    state.next_number = max(state.next_number, (number_of(name) or 0) + 1)
+    save_state(folder, state)
+    if before is not None:
+        save_catalogue(folder, known.values(), recipients)  # readers would believe what it says of the old index
+    publish(folder, name)
+
+
+def _draft(name: str, found: Salvaged, before: Entry | None) -> Draft:
+    """Describe the segment; what the catalogue knew of it is kept as far as it is still true."""
+    link_type = found.link_type if before is None else before.info.link_type
+    if link_type is None:
+        raise Damaged("its first block is lost, and with it the link type", file=f"{name}{DATA_SUFFIX}")
+    was = before.info.source if before is not None else None
+    if was is not None and before is not None and found.packets == before.info.packets:
+        source = was
+    else:
+        # Not the source's hash: its import must not take this for a part that is complete.
+        source = SourceRecord(
+            "", f"recovered: {was.name if was else name}", -1, 0, found.packets - 1, 0, complete=False
+        )
+    node = _NODE_OF_NAME.fullmatch(name)
+    return Draft(
+        name=name,
+        node=node[1] if node else "",
+        created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        link_type=link_type,
+        data=memoryview(found.data),
+        ordinals=np.arange(source.first_ordinal, source.first_ordinal + found.packets, dtype=np.uint64),
+        extras={},
+        metadata=SourceMetadata(),
+        first_block=source.blocks,
+        source=source,
+    )
+
+
+def _catalogued(folder: Path, identities: Sequence[Identity]) -> dict[str, Entry]:
+    try:
+        return {entry.info.name: entry for entry in load_catalogue(folder, identities)}
+    except (FileNotFoundError, NotForUsError, Damaged):
+        return {}
