@@ -44,15 +44,14 @@ def serving(folder: Path) -> Iterator[int]:
 
 
 def test_session(tmp_path: Path) -> None:
-    with serving(tmp_path) as port, Relay(port, shown_port=21) as relay:
-        with ftplib.FTP() as client:
-            client.connect("127.0.0.1", relay.port)
-            client.login("ada", PASSWORD)
-            client.storbinary("STOR a.txt", io.BytesIO(b"hello"))
-            client.retrlines("LIST", callback=lambda _: None)
-            with contextlib.suppress(ftplib.error_perm):
-                client.delete("nothing")
-            client.sendcmd("FEAT")
+    with serving(tmp_path) as port, Relay(port, shown_port=21) as relay, ftplib.FTP() as client:
+        client.connect("127.0.0.1", relay.port)
+        client.login("ada", PASSWORD)
+        client.storbinary("STOR a.txt", io.BytesIO(b"hello"))
+        client.retrlines("LIST", callback=lambda _: None)
+        with contextlib.suppress(ftplib.error_perm):
+            client.delete("nothing")
+        client.sendcmd("FEAT")
     entries = [entry for entry in relay.entries("ftp") if entry.get("ftp_command")]
     assert [entry.error for entry in entries] == [None] * len(entries)
     shown = [(entry.get("ftp_command"), entry.get("ftp_status")) for entry in entries]

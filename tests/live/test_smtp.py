@@ -71,11 +71,10 @@ def mail() -> EmailMessage:
 
 
 def test_mail() -> None:
-    with serving() as port, Relay(port, shown_port=25) as relay:
-        with smtplib.SMTP("127.0.0.1", relay.port) as client:
-            client.login("ada", PASSWORD)
-            client.send_message(mail(), to_addrs=["bob@y.example", "nobody@y.example"])
-            client.noop()
+    with serving() as port, Relay(port, shown_port=25) as relay, smtplib.SMTP("127.0.0.1", relay.port) as client:
+        client.login("ada", PASSWORD)
+        client.send_message(mail(), to_addrs=["bob@y.example", "nobody@y.example"])
+        client.noop()
     entries = [entry for entry in relay.entries("smtp") if entry.get("smtp_command")]
     assert [entry.error for entry in entries] == [None] * len(entries)
     assert [(entry.get("smtp_command"), entry.get("smtp_status")) for entry in entries] == [
@@ -98,10 +97,9 @@ def test_mail() -> None:
 def test_start_tls() -> None:
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    with serving() as port, Relay(port, shown_port=587) as relay:
-        with smtplib.SMTP("127.0.0.1", relay.port) as client:
-            client.starttls(context=context)
-            client.send_message(mail())
+    with serving() as port, Relay(port, shown_port=587) as relay, smtplib.SMTP("127.0.0.1", relay.port) as client:
+        client.starttls(context=context)
+        client.send_message(mail())
     entries = relay.entries()
     commands = [entry.get("smtp_command") for entry in entries if entry.get("smtp_command")]
     assert commands == ["EHLO", "STARTTLS"]

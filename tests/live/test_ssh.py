@@ -6,8 +6,6 @@ import os
 import subprocess
 from pathlib import Path
 
-import pytest
-
 from ._relay import Relay
 from ._servers import free_port, need, running
 
@@ -40,8 +38,6 @@ def test_handshake(tmp_path: Path) -> None:
             [ssh, *options, "-p", str(relay.port), "nobody@127.0.0.1", "true"], capture_output=True, timeout=10
         )
     entries = relay.entries("ssh")
-    if not entries:
-        pytest.fail("nothing was recorded")
     assert [entry.error for entry in entries] == [None] * 3
     assert [entry.get("ssh_type") for entry in entries] == ["identification", "algorithms", "key exchange"]
     banner, offer, exchange = entries
