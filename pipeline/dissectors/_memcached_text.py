@@ -244,6 +244,7 @@ def _number(words: list[str]) -> int:
 def _meta_request(unit: Unit, arguments: list[str], wire: Wire) -> None:
     """Read a meta command: key, for `ms` a size, then flags of one letter each with its argument."""
     unit.keys, unit.options = arguments[:1], arguments[1:]
+    size = 0
     if unit.command == "ms":
         size = _number([unit.options[0].lstrip("S")] if unit.options else [])
         unit.options = unit.options[1:]

@@ -42,13 +42,13 @@ NATS = ProtocolSpec(
     abbr="NATS",
     long_name="NATS",
     ports=(PORT,),
-    priority=8,
+    priority=4,  # before TLS: behind the server's INFO a client may begin with it
     hands_over=("tlsx",),
     background="#0369a1",
     foreground="#ffffff",
     reference="https://docs.nats.io/reference/reference-protocols/nats-protocol",
     matcher="key",
-    classifiers=(Classifier("tcp", (PORT,)),),
+    classifiers=(Classifier("tcp", (PORT,)), Classifier("tcp", prefix=b"INFO {", side="server")),
     variables={
         "nats_type": "string",
         "nats_subject": "string",

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from ._relay import Relay
 from ._servers import free_port, need, running
@@ -64,3 +70,47 @@ def test_verbose(server: int) -> None:
     assert all(entry.exchange.response for entry in asked)
     assert asked[-1].get("nats_error_message") == "Authorization Violation"
     assert [entry.error for entry in entries] == [None] * len(entries)
+
+
+def test_turn_to_tls(tmp_path: Path) -> None:
+    certificate, key = _certificate(tmp_path)
+    port = free_port()
+    options = ["--tls", "--tlscert", certificate, "--tlskey", key]
+    context = ssl.create_default_context(cafile=str(certificate))
+    with (
+        running([need("nats-server"), "-a", "127.0.0.1", "-p", str(port), *options], port),
+        Relay(port) as relay,
+        socket.create_connection(("127.0.0.1", relay.port), timeout=5) as plain,
+    ):
+        while not plain.recv(1).endswith(b"\n"):  # INFO
+            pass
+        with context.wrap_socket(plain, server_hostname="localhost") as client:
+            client.sendall(b'CONNECT {"verbose":false}\r\nPING\r\n')
+            assert client.recv(100)
+    entries = relay.entries()
+    assert [entry.get("nats_type") for entry in entries if entry.get("nats")] == ["INFO"]
+    assert [entry.get("tlsx_sni") for entry in entries if entry.get("tlsx_sni")] == ["localhost"]
+
+
+def _certificate(folder: Path) -> tuple[Path, Path]:
+    """Make a certificate for localhost that lasts an hour."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    paths = folder / "certificate.pem", folder / "key.pem"
+    paths[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    paths[1].write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return paths
