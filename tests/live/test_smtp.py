@@ -107,9 +107,13 @@ def test_start_tls() -> None:
 
 
 def test_lmtp() -> None:
-    with serving(aiosmtpd_lmtp.LMTP) as port, Relay(port, shown_port=24) as relay:
-        with smtplib.LMTP("127.0.0.1", relay.port) as client:
-            client.sendmail("ada@x.example", ["bob@y.example"], mail().as_bytes(policy=SMTP))
+    text = mail().as_bytes(policy=SMTP)
+    with (
+        serving(aiosmtpd_lmtp.LMTP) as port,
+        Relay(port, shown_port=24) as relay,
+        smtplib.LMTP("127.0.0.1", relay.port) as client,
+    ):
+        client.sendmail("ada@x.example", ["bob@y.example"], text)
     entries = [entry for entry in relay.entries("smtp") if entry.get("smtp_command")]
     assert [entry.get("smtp_command") for entry in entries] == ["LHLO", "MAIL", "RCPT", "DATA", "QUIT"]
     assert [entry.error for entry in entries] == [None] * 5
