@@ -21,6 +21,7 @@ SECRET_OPTIONS = frozenset(
 )
 """Options of CONFIG whose values are secrets; also keys in the answer to CONFIG GET."""
 
+_WITH_SECRETS = frozenset(("AUTH", "HELLO", "MIGRATE", "CONFIG", "ACL", "SENTINEL"))
 _VERB = re.compile(r"[A-Z][A-Z0-9._|-]{0,62}")
 _TWICE_QUOTED = re.compile(
     rb"""[ \t]*(?:"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\')*)'|([^ \t"'][^ \t]*))""",
@@ -67,6 +68,8 @@ def key_of(verb: str, arguments: Sequence[str]) -> str:
 def redacted(verb: str, arguments: Sequence[str]) -> list[str]:
     """Return the arguments (the verb is the first) with passwords and hashes of passwords replaced."""
     shown = list(arguments)
+    if verb not in _WITH_SECRETS:
+        return shown
     words = [word.upper() for word in arguments[:64]]
     if verb == "AUTH":
         for at in range(1 if len(shown) < 3 else 2, len(shown)):

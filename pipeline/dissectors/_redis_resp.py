@@ -43,6 +43,7 @@ MAX_DEPTH = 32
 MAX_TEXT = 64 << 10
 
 _HEADER = re.compile(rb"([$=!*~>%|;])(\?|-?[0-9]{1,18})\r\n|([+\-:_#,(.])([^\r\n]*)\r\n")
+_LINE = re.compile(rb"[+\-:][^\r\n]*\r\n")
 _START = re.compile(rb"(?:[*~>%|$=!](?:-1|[0-9]{1,10})|[:(][+-]?[0-9]+|_|#[tf])\r\n|[+-][A-Z][^\r\n]*\r\n")
 _AGGREGATES = {b"*": 1, b"~": 1, b">": 1, b"%": 2, b"|": 2}
 
@@ -67,6 +68,8 @@ def next_value(data: bytes, at: int) -> int:
 def read_value(wire: Wire, start: int) -> Frame:
     """Read the value at `start`; `error` says if it is cut or malformed, `end` is then where its sense ends."""
     data, at, size = wire.data, start, len(wire.data)
+    if not wire.gaps and (line := _LINE.match(data, at, at + MAX_LINE)):  # most answers
+        return Frame(start, line.end(), chr(data[at]), parts=[(at + 1, line.end() - 2)])
     frame = Frame(start, start, "")
     pending, value_start = 1, -1
     outer: list[int] = []  # counts to go on with behind streamed aggregates
@@ -110,7 +113,7 @@ def read_value(wire: Wire, start: int) -> Frame:
             if count_text != b"?" and len(frame.parts) < MAX_PARTS:
                 frame.parts.append((at, at))
             continue
-        end = wire.after(at, count)
+        end = wire.after(at, count) if wire.gaps else at + count
         if len(frame.parts) < MAX_PARTS:
             frame.parts.append((at, min(end, size)))
         if end + 2 > size:

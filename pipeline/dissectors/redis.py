@@ -223,7 +223,8 @@ def _array_command(wire: Wire, at: int) -> _Command:
 
 
 def _argument(wire: Wire, start: int, end: int) -> str:
-    return text(wire.captured(start, min(end, start + MAX_COMMAND)))
+    end = min(end, start + MAX_COMMAND)
+    return text(wire.captured(start, end) if wire.gaps else wire.data[start:end])
 
 
 def _inline_command(wire: Wire, at: int) -> _Command:
