@@ -141,8 +141,8 @@ class Jsonb:
             shown, encoding = text_or_base64(self._take(self._length()))
             return f"base64:{shown}" if encoding else shown
         if tag in _MOMENTS:
-            form, factor = _MOMENTS[tag]
-            size = Struct(f">{form}")
+            code, factor = _MOMENTS[tag]
+            size = Struct(f">{code}")
             return {"date": size.unpack(self._take(size.size))[0] * factor}
         if tag == INSTANT:
             seconds = self._any(MAX_DEPTH)
