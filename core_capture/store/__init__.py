@@ -15,6 +15,7 @@ from kubeshark.core_capture.store._limits import SEGMENT_BYTES
 from kubeshark.core_capture.store._prune import Pruned, Retention
 from kubeshark.core_capture.store._reader import ReadStats, SegmentReader
 from kubeshark.core_capture.store._recover import Leftover
+from kubeshark.core_capture.store._rotate import Rotated
 from kubeshark.core_capture.store._signing import NodeKey
 from kubeshark.core_capture.store._snapshots import Snapshot
 from kubeshark.core_capture.store._store import Store, StoreInfo, default_node
@@ -36,6 +37,7 @@ __all__ = [
     "ReadStats",
     "Recipient",
     "Retention",
+    "Rotated",
     "SegmentInfo",
     "SegmentReader",
     "Select",

@@ -214,17 +214,20 @@ class AgeReader:
         self.close()
 
 
-def rewrap(source: Path, out: BinaryIO, identities: Sequence[Identity], recipients: Sequence[Recipient]) -> None:
-    """Copy an age file to `out` with a header for other recipients; the payload stays as it is, still encrypted.
+def rewrap(source: Path, out: BinaryIO, identities: Sequence[Identity], recipients: Sequence[Recipient]) -> bytes:
+    """Copy an age file to `out` with a header for other recipients, and return that header.
 
+    The payload stays as it is, still encrypted.
     Whoever had the file key keeps it: this changes who can open the copy, it revokes nobody.
     """
     with source.open("rb") as file:
         header = _read_header(os.pread(file.fileno(), MAX_HEADER_BYTES, 0), identities, source.name)
-        out.write(_make_header(header.file_key, recipients))
+        made = _make_header(header.file_key, recipients)
+        out.write(made)
         file.seek(header.length)
         while piece := file.read(1 << 20):
             out.write(piece)
+    return made
 
 
 def _make_header(file_key: bytes, recipients: Sequence[Recipient]) -> bytes:

@@ -2,54 +2,118 @@
 
 Whoever had a file's key keeps it: this lets new recipients in and makes the old identity useless for this copy, it does
 not revoke what was read or copied before.
+
+Every file is replaced at once. store.json says before each which one it is and how its new header reads: so a rotation
+that died goes on where it was, with the old identity alone, although nobody can see from a file to whom it is
+encrypted. Files come in the order of their numbers: what is written meanwhile comes last.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from kubeshark.core_capture.store._age import NotForUsError, rewrap
 from kubeshark.core_capture.store._durable import sync_folder, write_synced
 from kubeshark.core_capture.store._identity import Identity, Recipient
 from kubeshark.core_capture.store._leftovers import clear_leftovers
+from kubeshark.core_capture.store._limits import MAX_HEADER_BYTES
 from kubeshark.core_capture.store._lock import StoreLock
-from kubeshark.core_capture.store._names import TEMPORARY
-from kubeshark.core_capture.store._state import load_state, save_state
+from kubeshark.core_capture.store._names import (
+    DATA_SUFFIX,
+    INDEX_SUFFIX,
+    SNAPSHOTS_LOCK,
+    TEMPORARY,
+    number_of,
+)
+from kubeshark.core_capture.store._state import Rotation, load_state, save_state
 from kubeshark.errors import Damaged, StoreError
 
-__all__ = ["rotate_keys"]
+__all__ = ["Rotated", "rotate_keys"]
+
+
+@dataclass(slots=True)
+class Rotated:
+    """What a rotation did."""
+
+    files: int = 0  # replaced now
+    done_before: int = 0  # by the run that was interrupted
+    problems: list[StoreError] = field(default_factory=list)  # files that could not be opened: they stay as they are
 
 
 def rotate_keys(
-    folder: Path, identities: Sequence[Identity], recipients: Sequence[Recipient]
-) -> tuple[int, list[StoreError]]:
-    """Re-wrap every file of a store; return how many, and those that could not be opened, which stay as they are.
-
-    Each file is replaced at once. After a crash, run it again with the old and the new identity.
-    """
-    lock = StoreLock(folder)
+    folder: Path,
+    identities: Sequence[Identity],
+    recipients: Sequence[Recipient],
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Rotated:
+    """Re-wrap every file; `on_progress` gets (bytes done, bytes in all). May die anywhere, and is then run again."""
+    wanted = [str(recipient) for recipient in recipients]
+    done = Rotated()
     try:
-        state = load_state(folder)
-        clear_leftovers(folder, state)
-        count, problems = 0, list[StoreError]()
-        temporary = folder / f"{TEMPORARY}rewrap"
-        for path in sorted(folder.glob("*.age")):
-            try:
-                with write_synced(temporary) as out:
-                    rewrap(path, out, identities, recipients)
-            except (NotForUsError, Damaged) as error:
-                temporary.unlink()
-                problems.append(error)
-                continue
-            temporary.rename(path)
-            count += 1
-        sync_folder(folder)
-        if count:
-            state.recipients = [str(recipient) for recipient in recipients]
-            save_state(folder, state)
+        with StoreLock(folder), StoreLock(folder, SNAPSHOTS_LOCK):
+            state = load_state(folder)
+            clear_leftovers(folder, state)
+            if state.rotation is None or state.rotation.recipients != wanted:
+                state.rotation = Rotation(wanted)
+            begun = state.rotation
+            paths = sorted((path for path in folder.glob("[!.]*.age") if path.is_file()), key=_order)
+            sizes = [path.stat().st_size for path in paths]
+            for at, path in enumerate(paths):
+                if on_progress is not None:
+                    on_progress(sum(sizes[:at]), sum(sizes))
+                if _is_done(path, begun):
+                    done.done_before += 1
+                    continue
+                try:
+                    header = _write(folder, path, identities, recipients)
+                except (NotForUsError, Damaged) as error:
+                    done.problems.append(error)
+                    state.rotation = replace(state.rotation, failed=[*state.rotation.failed, path.name])
+                    continue
+                state.rotation = replace(state.rotation, file=path.name, header=header)
+                save_state(folder, state)
+                (folder / f"{TEMPORARY}rewrap").rename(path)
+                done.files += 1
+            sync_folder(folder)
+            if on_progress is not None:
+                on_progress(sum(sizes), sum(sizes))
+            if done.files or done.done_before:
+                state.rotation = None
+                state.recipients = wanted
+                save_state(folder, state)
     except OSError as error:
         raise StoreError(f"cannot write to {folder}: {error.strerror}") from error
-    finally:
-        lock.release()
-    return count, problems
+    return done
+
+
+def _write(folder: Path, path: Path, identities: Sequence[Identity], recipients: Sequence[Recipient]) -> str:
+    """Write the file anew, synced, under a temporary name; return the SHA-256 of its header."""
+    temporary = folder / f"{TEMPORARY}rewrap"
+    try:
+        with write_synced(temporary) as out:
+            header = rewrap(path, out, identities, recipients)
+    except (NotForUsError, Damaged):
+        temporary.unlink()
+        raise
+    return hashlib.sha256(header).hexdigest()
+
+
+def _order(path: Path) -> tuple[bool, int, str]:
+    """Segments by number, then the files that are replaced as a whole from time to time."""
+    number = number_of(path.name.removesuffix(DATA_SUFFIX).removesuffix(INDEX_SUFFIX))
+    return number is None, number or 0, path.name
+
+
+def _is_done(path: Path, begun: Rotation) -> bool:
+    """Say whether the run that was interrupted replaced this file."""
+    if not begun.file or path.name in begun.failed:
+        return False
+    if path.name != begun.file:
+        return _order(path) < _order(path.with_name(begun.file))
+    with path.open("rb") as file:
+        start = file.read(MAX_HEADER_BYTES)
+    end = start.find(b"\n", start.find(b"\n---") + 1) + 1
+    return hashlib.sha256(start[:end]).hexdigest() == begun.header

@@ -60,6 +60,7 @@ class Rotation:
     recipients: list[str]
     file: str = ""  # the one that is being replaced
     header: Hex = ""  # SHA-256 of its new header
+    failed: list[str] = field(default_factory=list)  # files before it that could not be opened
 
 
 @dataclass(slots=True)

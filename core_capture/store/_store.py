@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -31,7 +31,7 @@ from kubeshark.core_capture.store._names import SNAPSHOTS_LOCK, check_node, inde
 from kubeshark.core_capture.store._prune import Pruned, Retention, delete_pruned, plan_pruning
 from kubeshark.core_capture.store._reader import IndexFile, SegmentReader
 from kubeshark.core_capture.store._recover import Leftover, perform, survey
-from kubeshark.core_capture.store._rotate import rotate_keys
+from kubeshark.core_capture.store._rotate import Rotated, rotate_keys
 from kubeshark.core_capture.store._signing import NodeKey
 from kubeshark.core_capture.store._snapshots import Snapshot, add_snapshot, delete_snapshot, load_snapshots
 from kubeshark.core_capture.store._state import load_state
@@ -60,6 +60,7 @@ class StoreInfo:
     nodes: tuple[str, ...]  # public keys that signed segments, hex
     leftovers: tuple[str, ...]  # files of a writer that died
     problems: tuple[StoreError, ...]  # segments that cannot be read
+    rotation: tuple[str, ...]  # recipients of a rotation that did not end
 
 
 class Store:
@@ -145,6 +146,7 @@ class Store:
             nodes=tuple(sorted({entry.chain.public_key for entry in entries})),
             leftovers=tuple(find_leftovers(self.path)),
             problems=tuple(self.problems),
+            rotation=tuple(state.rotation.recipients if state.rotation else ()),
         )
 
     def writer(
@@ -179,10 +181,12 @@ class Store:
             on_close=lambda entries: self._finish(entries, keys),
         )
 
-    def rotate_keys(self, recipients: Iterable[str | Recipient]) -> tuple[int, list[StoreError]]:
-        """Re-wrap every file for other recipients; return how many, and those that could not be opened."""
+    def rotate_keys(
+        self, recipients: Iterable[str | Recipient], *, on_progress: Callable[[int, int], None] | None = None
+    ) -> Rotated:
+        """Re-wrap every file for other recipients; goes on where an interrupted rotation to the same ones ended."""
         keys = parse_recipients(str(recipient) for recipient in recipients)
-        return rotate_keys(self.path, self.identities, keys)
+        return rotate_keys(self.path, self.identities, keys, on_progress)
 
     def prune(
         self,

@@ -113,3 +113,19 @@ def test_recover(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("store", "verify", "--store", store) == 0
     assert run("query", "http && status_code >= 400", "--store", store, "--output", "jsonl") == 0
     assert len(capsys.readouterr().out.splitlines()) > 3
+
+
+def test_rotate_keys(
+    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run("keys", "new", "-o", tmp_path / "new.age") == 0
+    recipient = capsys.readouterr().out.split()[-1]
+    assert run("store", "rotate-keys", "--to", recipient, "--store", store) == 0
+    said = capsys.readouterr().out
+    assert f"3 files are encrypted to {recipient} now" in said
+    assert "stay readable to the old recipients" in said
+    assert run("store", "info", "--store", store) == 1
+    assert f"needs the identity of {recipient}" in capsys.readouterr().err
+    monkeypatch.setenv("KUBESHARK_IDENTITY", str(tmp_path / "new.age"))
+    assert run("store", "verify", "--store", store) == 0
+    assert run("store", "rotate-keys", "--to", "age1nobody", "--store", store) == 2

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from kubeshark.cli._output import complain, printable
+from kubeshark.cli._progress import Progress
 from kubeshark.cli._store_option import add_store_option, add_time_options, store_path
 
 if TYPE_CHECKING:
@@ -43,6 +44,16 @@ examples:
   kubeshark store recover            what is there to save
   kubeshark store recover --yes      save it
 """
+ROTATE = """Encrypt the keys of all files of a store to new recipients. Packets are not encrypted anew: whoever could
+read the store keeps what was read or copied before, and the keys of those copies. What is written from now on goes to
+the recipients of the import or capture that writes it.
+
+When it is interrupted, run the same command again: it goes on where it was, with the old identity.
+
+examples:
+  kubeshark store rotate-keys --to age1… --to age1…
+  KUBESHARK_IDENTITY=new.age kubeshark store info        afterwards
+"""
 POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
@@ -54,6 +65,9 @@ def add_actions(actions: Any) -> None:
     prune.add_argument("--max-age", type=parse_age, metavar="AGE", help="e.g. 12h, 30d")
     prune.add_argument("--dry-run", action="store_true", help="only say what would go")
     _add_recipients(prune, "the catalogue")
+
+    rotate = _add(actions, "rotate-keys", "give a store other recipients", ROTATE, run_rotate)
+    rotate.add_argument("--to", action="append", required=True, metavar="age1…", help="a new recipient (repeat)")
 
     recover = _add(actions, "recover", "save what a dead writer left", RECOVER, run_recover)
     recover.add_argument("--yes", action="store_true", help="do it; otherwise it is only said")
@@ -153,6 +167,19 @@ def run_prune(args: argparse.Namespace) -> int:
         print(f"snapshot {name} keeps {len(segments)} segments that a limit would delete")
     if done.is_over:
         complain("the store still exceeds a limit: what is left is in snapshots or cannot be read")
+    return _complain_all(done.problems)
+
+
+def run_rotate(args: argparse.Namespace) -> int:
+    with Progress("rotating") as progress:
+        done = _open(args).rotate_keys(args.to, on_progress=progress.show)
+    if args.output == "json":
+        problems = [str(problem) for problem in done.problems]
+        print(json.dumps({"files": done.files, "done_before": done.done_before, "to": args.to, "problems": problems}))
+    else:
+        before = f", {done.done_before} were done before" if done.done_before else ""
+        print(f"{done.files} files are encrypted to {', '.join(args.to)} now{before}")
+        print("copies made earlier, and what was read from them, stay readable to the old recipients")
     return _complain_all(done.problems)
 
 
