@@ -137,7 +137,7 @@ def dissect(protocol: ProtocolSpec, streams: Sequence[Stream]) -> Sequence[Seque
 def _message(stream: Stream, index: int, datagram: Datagram) -> Message:
     data = bytes(datagram.data)
     version = 6 if ":" in stream.client.ip else 4
-    kind, code = (data[0], data[1]) if len(data) >= 2 else (-1, -1)
+    kind, code = (data[0], data[1]) if len(data) >= 4 else (-1, -1)  # less has no checksum: it may be anything
     fields: dict[str, Value] = {
         "icmp_version": version,
         "icmp_type": str(kind) if kind >= 0 else "",
