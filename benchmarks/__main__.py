@@ -21,14 +21,16 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from benchmarks import _decode, _store
+from benchmarks import _decode, _protocols, _store
 from benchmarks._measure import Missing, Result, command_cpu
 from benchmarks._workload import make_capture
 
 DISSECTED_BYTES = 40_000_000  # row 3: tshark writes JSON for minutes
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "latest.json"
-SAMPLE = ROOT / "examples" / "captures" / "shop.pcapng.zst"
+RECORDINGS = ROOT / "examples" / "captures"
+SHOP = RECORDINGS / "shop.pcapng.zst"
+SAMPLE = RECORDINGS / "sample.pcapng"
 
 
 def main() -> int:
@@ -57,18 +59,19 @@ def run(scratch: Path, size: int, runs: int) -> list[Result]:
     os.environ["KUBESHARK_IDENTITY"] = str(scratch / "identity" / "identity.age")
     os.environ["KUBESHARK_PLUGINS"] = str(scratch / "plugins")
     capture, store = scratch / "capture.pcap", scratch / "store"
-    packets = make_capture(SAMPLE, capture, size)
+    packets = make_capture(SHOP, capture, size)
     print(f"{capture.stat().st_size / 1e6:.0f} MB, {packets:,} packets, {runs} runs, CPU time\n")
     command_cpu([sys.executable, "-m", "kubeshark", "import", str(capture), "--store", str(store)])
     warm, part, part_store = scratch / "warm", scratch / "part.pcap", scratch / "part"
-    command_cpu([sys.executable, "-m", "kubeshark", "import", str(SAMPLE), "--store", str(warm)])
-    make_capture(SAMPLE, part, min(size, DISSECTED_BYTES))
+    command_cpu([sys.executable, "-m", "kubeshark", "import", str(SHOP), "--store", str(warm)])
+    make_capture(SHOP, part, min(size, DISSECTED_BYTES))
     command_cpu([sys.executable, "-m", "kubeshark", "import", str(part), "--store", str(part_store)])
     results: list[Result] = []
     print(f"{'row':>3}  {'case':<44} {'peer':<22} {'ratio':>9}  {'target':>8}")
     for measure in (
         lambda: _store.selections(capture, store, warm, scratch, runs),
         lambda: _store.whole_dissection(part, part_store, scratch, runs),
+        lambda: _protocols.by_protocol([SHOP, SAMPLE], scratch, min(runs, 3)),
         lambda: _decode.run(capture, runs),
         lambda: _store.imports(capture, scratch, runs),
         lambda: _store.sizes(capture, store),

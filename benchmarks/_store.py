@@ -8,10 +8,8 @@ note.
 from __future__ import annotations
 
 import hashlib
-import os
 import statistics
 import struct
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks._measure import Result, alternate, command_cpu, need, worker_cpu
+from benchmarks._protocols import QUERY, only_protocols
 from kubeshark.core_capture import FlowBit
 from kubeshark.core_capture.store import Store
 from kubeshark.pipeline._streams import endpoints
@@ -39,21 +38,6 @@ started = time.process_time()
 with Pipeline.open(sys.argv[1], create=False, plugins=plugins) as pipeline:
     done = pipeline.export(sys.argv[2], sys.argv[3])
 print(time.process_time() - started, done.packets)
-"""
-QUERY = """
-import sys, time
-from kubeshark.core_capture import load_core
-from kubeshark.pipeline import Pipeline, Plugins
-from kubeshark.cli._memory import keep_freed_memory
-keep_freed_memory(); load_core(); plugins = Plugins(); full = sys.argv[3] == "full"
-started = time.process_time()
-count = 0
-with Pipeline.open(sys.argv[1], create=False, plugins=plugins) as pipeline:
-    for entry in pipeline.query(sys.argv[2]):
-        count += 1
-        if full:
-            entry.to_dict()
-print(time.process_time() - started, count)
 """
 SHORT_PACKETS = 40
 WHOLE = FlowBit.SYN_SEEN | FlowBit.FIN_A | FlowBit.FIN_B
@@ -209,11 +193,8 @@ KFL = "http || dns || icmp"
 def whole_dissection(capture: Path, store: Path, scratch: Path, runs: int) -> list[Result]:
     """Row 3: dissect everything from the store, one core, against tshark with only those protocols."""
     tshark = need("tshark", "tshark")
-    known = subprocess.run([tshark, "-G", "protocols"], capture_output=True, text=True, check=True).stdout
-    names = {line.split("\t")[2] for line in known.splitlines() if line.count("\t") >= 2}
-    (scratch / "disabled_protos").write_text("\n".join(sorted(names - TSHARK_PROTOCOLS)) + "\n")
     base = [tshark, "-n", "-r", str(capture)]
-    environment = {**os.environ, "WIRESHARK_CONFIG_DIR": str(scratch)}
+    environment = only_protocols(TSHARK_PROTOCOLS, scratch)
     results = []
     for depth, target, extra in (("summaries", 25, []), ("full", 15, ["-T", "json"])):
         command = [*base, *extra]
