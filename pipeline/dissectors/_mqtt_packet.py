@@ -104,7 +104,10 @@ def read_packets(wire: Wire) -> Iterator[Packet]:
 def _frame(wire: Wire, at: int) -> Packet:
     data, size = wire.data, len(wire.data)
     packet = Packet(at, min(size, at + 2))
-    header_end, length = _header(data, at)
+    header_end, length = _length(data, at) if data[at] >> 4 in TYPES else (0, 0)
+    has_good_flags = _has_good_flags(data[at])
+    if header_end and not has_good_flags and not _may_end(data, header_end + length):
+        header_end = 0
     if wire.gaps and (gap := wire.gap_in(at, max(header_end, packet.end))):
         packet.end, packet.error = max(gap[1], at + 1), f"gap: {gap[2]} bytes missing at {gap[0]}"
         return packet
@@ -118,6 +121,8 @@ def _frame(wire: Wire, at: int) -> Packet:
     end = wire.after(header_end, length)
     packet.type, packet.flags = TYPES[data[at] >> 4], data[at] & 15
     packet.body, packet.end = header_end, min(end, size)
+    if not has_good_flags:
+        packet.error = f"malformed: flags {packet.flags:#x} of {packet.type}"
     if end > size:
         packet.error = f"truncated: only {size - at} bytes were captured"
     if wire.gaps and (gap := wire.gap_in(at, packet.end)):
@@ -126,9 +131,17 @@ def _frame(wire: Wire, at: int) -> Packet:
 
 
 def _header(data: bytes, at: int) -> tuple[int, int]:
-    """Return (where the body begins, its length); (0, 0) if there is no fixed header at `at`."""
-    if not _has_good_flags(data[at]):
-        return 0, 0
+    """Return (where the body begins, its length); (0, 0) if there is no proper fixed header at `at`."""
+    return _length(data, at) if _has_good_flags(data[at]) else (0, 0)
+
+
+def _may_end(data: bytes, at: int) -> bool:
+    """Say whether a packet may end at `at`: the data does, or another begins."""
+    return at == len(data) or (at < len(data) and _has_good_flags(data[at]))
+
+
+def _length(data: bytes, at: int) -> tuple[int, int]:
+    """Return (where the body begins, its length) whatever the first byte; (0, 0) if no length follows it."""
     cursor = Cursor(data, at + 1, min(len(data), at + 5))
     try:
         length = cursor.variable()

@@ -246,6 +246,18 @@ def test_malformed_spoils_one_message() -> None:
     assert [message.fields.get("mqtt_topic") for message in found] == [None, None, "b", None, "c", None]
 
 
+def test_wrong_flags_are_an_error_of_one_packet() -> None:
+    subscribe = packet(0x80, number(3), string(b"a"), b"\x01")
+    found = messages(connect() + subscribe + b"\xc0\x00" + b"\x36\x06" + string(b"b") + number(7) + b"x" + b"\xc0\x00")
+    assert [(message.fields["mqtt_type"], message.error.partition(":")[0]) for message in found] == [
+        ("CONNECT", ""),
+        ("SUBSCRIBE", "malformed"),
+        ("PINGREQ", ""),
+        ("PUBLISH", "malformed"),
+        ("PINGREQ", ""),
+    ]
+
+
 def test_gap_in_a_payload() -> None:
     head = b"\x30\x69" + string(b"abc") + b"x" * 20
     wire = head + bytes(10) + b"x" * 30 + publish(b"b", b"x")
