@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from ipaddress import ip_address
@@ -185,7 +185,7 @@ def prepared_of(frame: Frame, body: bytes) -> tuple[bytes, Statement] | None:
 
 
 def request_detail(
-    frame: Frame, body: bytes, fields: Mapping[str, Value], statement: Statement | None
+    frame: Frame, body_of: Callable[[Frame], bytes], fields: Mapping[str, Value], statement: Statement | None
 ) -> tuple[Mapping[str, Value], Mapping[str, Any]]:
     document: dict[str, Any] = {
         "version": frame.version,
@@ -196,7 +196,7 @@ def request_detail(
         "consistency": "",
         "parameters": [],
     }
-    cursor = Cursor(body)
+    cursor = Cursor(body_of(frame))
     try:
         start_of_body(frame, cursor, document)
         if frame.opcode == 0x01:
@@ -276,7 +276,7 @@ def _batch(document: dict[str, Any], cursor: Cursor) -> None:
 
 
 def response_detail(
-    frame: Frame, body: bytes, statement: Statement | None
+    frame: Frame, body_of: Callable[[Frame], bytes], statement: Statement | None
 ) -> tuple[Mapping[str, Value], Mapping[str, Any]]:
     document: dict[str, Any] = {
         "opcode": OPCODES.get(frame.opcode, ""),
@@ -288,7 +288,7 @@ def response_detail(
         "version": frame.version,
         "streamId": frame.stream,
     }
-    cursor = Cursor(body)
+    cursor = Cursor(body_of(frame))
     try:
         start_of_body(frame, cursor, document)
         if frame.opcode == 0x00:

@@ -135,6 +135,10 @@ def body_of(wire: Wire, frame: Frame, algorithm: str) -> tuple[bytes, str]:
     return b"", "malformed: the body cannot be decompressed"
 
 
+SNAPPY_RATIO = 64
+"""A copy of two bytes and its tag give at most 64 bytes."""
+
+
 def _decompressed(body: bytes, algorithm: str) -> bytes | None:
     """Undo LZ4 (a block behind its length) or snappy; None for anything else."""
     import cramjam  # few streams need it
@@ -142,7 +146,7 @@ def _decompressed(body: bytes, algorithm: str) -> bytes | None:
     try:
         if algorithm == "lz4":
             return _unlz4(body[4:], int.from_bytes(body[:4], "big"))
-        if algorithm == "snappy" and cramjam.snappy.decompress_raw_len(body) <= FRAME_LIMIT:
+        if algorithm == "snappy" and cramjam.snappy.decompress_raw_len(body) <= SNAPPY_RATIO * len(body):
             return bytes(cramjam.snappy.decompress_raw(body))
     except cramjam.DecompressionError:
         pass
@@ -163,15 +167,22 @@ def _unlz4(block: bytes, size: int) -> bytes | None:
         return None
 
 
+def _crc24_row(crc: int) -> int:
+    for _ in range(8):
+        crc <<= 1
+        if crc & 0x1000000:
+            crc ^= 0x1974F0B
+    return crc
+
+
+_CRC24 = tuple(_crc24_row(byte << 16) for byte in range(256))
+
+
 def _crc24(header: bytes) -> int:
     """Return the CRC-24 of a segment's header (§2.2: polynomial 0x1974F0B, initial value 0x875060)."""
     crc = 0x875060
     for byte in header:
-        crc ^= byte << 16
-        for _ in range(8):
-            crc <<= 1
-            if crc & 0x1000000:
-                crc ^= 0x1974F0B
+        crc = (crc << 8 & 0xFFFFFF) ^ _CRC24[crc >> 16 ^ byte]
     return crc
 
 
@@ -179,7 +190,9 @@ def _segment(data: bytes, at: int, *, compressed: bool) -> tuple[int, int, int] 
     """Read a segment's header: (payload's start, its length, its length before compression or 0)."""
     size = 5 if compressed else 3
     header = data[at : at + size]
-    if len(data) < at + size + 3 or _crc24(header) != int.from_bytes(data[at + size : at + size + 3], "little"):
+    if len(data) < at + size + 3 or header[-1] & (0xF8 if compressed else 0xFC):  # padding bits
+        return None
+    if _crc24(header) != int.from_bytes(data[at + size : at + size + 3], "little"):
         return None
     bits = int.from_bytes(header, "little")
     return at + size + 3, bits & 0x1FFFF, bits >> 17 & 0x1FFFF if compressed else 0

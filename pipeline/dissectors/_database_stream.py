@@ -114,7 +114,11 @@ HEAD_CHARACTERS = 4096
 def _words(statement: str) -> Iterator[str]:
     at, limit = 0, min(len(statement), HEAD_CHARACTERS)
     while at < limit:
-        if statement.startswith("/*", at):
+        if statement.startswith("/*!", at):  # MySQL runs what is in such a comment, from a version on
+            at += 3
+            while at < limit and statement[at].isdigit():
+                at += 1
+        elif statement.startswith("/*", at):
             at = _behind(statement, "*/", at + 2)
         elif statement.startswith(("--", "#"), at):
             at = _behind(statement, "\n", at)

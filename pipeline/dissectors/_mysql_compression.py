@@ -81,7 +81,7 @@ def _decompressed(body: bytes, length: int) -> bytes | None:
     """Return what a frame holds, as much as was captured; None if it is not compressed data."""
     try:
         if body.startswith(_ZSTD):
-            return zstandard.ZstdDecompressor().decompressobj().decompress(body)[:length]
+            return zstandard.ZstdDecompressor().stream_reader(body).read(length)
         return zlib.decompressobj().decompress(body, length)
     except (zlib.error, zstandard.ZstdError):
         return None

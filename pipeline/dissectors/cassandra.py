@@ -177,8 +177,14 @@ class _Connection:
             frame = found[direction][at]
             body, damage = body_of(self._wires[direction], frame, self._algorithm)
             frame.error = frame.error or damage
-            is_answer = frame.is_response or (frame.opcode < 0 and direction == 1)
-            yield self._response(frame, body, direction) if is_answer else self._request(frame, body, direction)
+            if frame.is_response or (frame.opcode < 0 and direction == 1):
+                yield self._response(frame, body, direction)
+            else:
+                yield self._request(frame, body, direction)
+
+    def _body(self, direction: int) -> partial[bytes]:
+        """Return what reads a frame's body again: details do not keep it, for it may have been compressed well."""
+        return partial(_body_again, self._wires[direction], self._algorithm)
 
     def _request(self, frame: Frame, body: bytes, direction: int) -> Message:
         query, prepared_id = query_of(frame, body)
@@ -206,7 +212,7 @@ class _Connection:
             key=str(frame.stream),
             one_way=frame.opcode < 0,
             error=frame.error,
-            detail=partial(request_detail, frame, body, fields, statement),
+            detail=partial(request_detail, frame, self._body(direction), fields, statement),
         )
 
     def _response(self, frame: Frame, body: bytes, direction: int) -> Message:
@@ -232,7 +238,7 @@ class _Connection:
             fields=fields,
             key=str(frame.stream),
             error=frame.error,
-            detail=partial(response_detail, frame, body, statement),
+            detail=partial(response_detail, frame, self._body(direction), statement),
         )
 
     def _learn(self, frame: Frame, body: bytes, query: str) -> None:
@@ -240,6 +246,10 @@ class _Connection:
         if prepared:
             prepared[1].query = query
             self._statements[prepared[0]] = prepared[1]
+
+
+def _body_again(wire: Wire, algorithm: str, frame: Frame) -> bytes:
+    return body_of(wire, frame, algorithm)[0]
 
 
 def _compression(frame: Frame, body: bytes) -> str:

@@ -36,6 +36,8 @@ MAX_MESSAGE = 48_000_000
 """maxMessageSizeBytes of every server so far."""
 MAX_SUMMARY = 1 << 20
 """Bytes of a compressed message that its summary may cost; the command comes first."""
+SNAPPY_RATIO = 64
+"""A copy of two bytes and its tag give at most 64 bytes."""
 PROBE_BYTES = 4096
 RESYNC_BYTES = 64 << 10
 
@@ -314,8 +316,8 @@ def _decompressed(compressor: int, data: bytes, size: int) -> bytes:
         import cramjam  # few streams need it
 
         try:
-            if cramjam.snappy.decompress_raw_len(data) > MAX_MESSAGE:
-                raise ValueError("snappy data claims more than a message may hold")
+            if cramjam.snappy.decompress_raw_len(data) > min(MAX_MESSAGE, SNAPPY_RATIO * len(data)):
+                raise ValueError("snappy data claims more than it can hold")
             return bytes(cramjam.snappy.decompress_raw(data))[:size]
         except cramjam.DecompressionError as damage:
             raise ValueError(f"snappy: {damage}") from None

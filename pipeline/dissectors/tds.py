@@ -7,9 +7,10 @@ reads them, `_tds_values` knows the types.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from kubeshark.extension_api import (
     Classifier,
@@ -141,12 +142,10 @@ class _Question:
     """A request's unit with what it means in its connection."""
 
     unit: Unit
-    payload: bytes
     query: str = ""
     procedure: str = ""
     handle: int = 0
     database: str = ""
-    answer: Unit | None = None
 
 
 def _messages(stream: Stream) -> Iterator[Message | Handover]:
@@ -156,13 +155,13 @@ def _messages(stream: Stream) -> Iterator[Message | Handover]:
     asking, answering = sides[client].wire, sides[1 - client].wire
     version = _version(asking, units[client])
     questions = [_question(unit, asking) for unit in units[client]]
-    answers = [(unit, payload_of(answering, unit)) for unit in units[1 - client]]
-    pairs = _pair(questions, [unit for unit, _ in answers], Arrival(stream), client)
-    _name_statements(questions, pairs, [payload for _, payload in answers], version)
+    answers = units[1 - client]
+    pairs = _pair(questions, answers, Arrival(stream), client)
+    _name_statements(questions, {question: answers[at] for at, question in pairs.items()}, answering, version)
     for question in questions:
-        yield _request(question, client)
-    for unit, payload in answers:
-        yield _response(unit, payload, version, 1 - client)
+        yield _request(question, asking, client)
+    for unit in answers:
+        yield _response(unit, answering, version, 1 - client)
     tls = sides[0].tls(), sides[1].tls()
     if tls[0] is not None and tls[1] is not None:
         yield Handover((tls[0], tls[1]), "tlsx")
@@ -180,14 +179,14 @@ def _version(wire: Wire, units: Sequence[Unit]) -> Version:
 
 
 def _question(unit: Unit, wire: Wire) -> _Question:
-    question = _Question(unit, payload_of(wire, unit))
+    question = _Question(unit)
     if unit.type == SQL_BATCH:
-        question.query = batch_text(question.payload)
+        question.query = batch_text(payload_of(wire, unit))
     elif unit.type == RPC:
-        called = procedure(question.payload)
+        called = procedure(payload_of(wire, unit))
         question.procedure, question.query, question.handle = called.name, called.statement, called.handle
     elif unit.type == LOGIN7:
-        question.database = login(question.payload).database
+        question.database = login(payload_of(wire, unit)).database
     return question
 
 
@@ -210,31 +209,35 @@ def _is_one_way(unit: Unit) -> bool:
     return unit.type in (ATTENTION, 0)  # what an attention interrupts is answered, not the attention
 
 
-def _name_statements(
-    questions: Sequence[_Question], pairs: dict[int, int], answers: Sequence[bytes], version: Version
-) -> None:
-    """Give each question its database, and the statement that a handle stands for."""
-    by_question = {question: answer for answer, question in pairs.items()}
+def _name_statements(questions: Sequence[_Question], answers: Mapping[int, Unit], wire: Wire, version: Version) -> None:
+    """Give each question its database, and the statement that a handle stands for; `answers` are by its number."""
     statements: dict[int, str] = {}
     database = ""
     for at, question in enumerate(questions):
         question.query = question.query or statements.get(question.handle, "")
         database = question.database = question.database or database
-        if at not in by_question:
+        if at not in answers or not (_prepares(question) or _changes_database(question)):
             continue
-        answer = answers[by_question[at]]
-        if question.procedure in ("sp_prepare", "sp_prepexec") and len(statements) < MAX_STATEMENTS:
-            returned = read_answer(answer[:MAX_SUMMARY], version).returned
-            if returned and isinstance(returned[0]["value"], int):
-                statements[returned[0]["value"]] = question.query
-        elif question.unit.type == LOGIN7 or question.query[:4].upper() == "USE ":
-            changed = read_answer(answer[:MAX_SUMMARY], version).changes.get("database", "")
-            database = changed or database
+        answer = read_answer(payload_of(wire, answers[at])[:MAX_SUMMARY], version)
+        if _prepares(question):
+            handle = answer.returned[0]["value"] if answer.returned else None
+            if isinstance(handle, int) and len(statements) < MAX_STATEMENTS:
+                statements[handle] = question.query
+        else:
+            database = answer.changes.get("database", "") or database
             if question.unit.type == LOGIN7:
                 question.database = database
 
 
-def _request(question: _Question, direction: int) -> Message:
+def _prepares(question: _Question) -> bool:
+    return question.procedure in ("sp_prepare", "sp_prepexec")
+
+
+def _changes_database(question: _Question) -> bool:
+    return question.unit.type == LOGIN7 or question.query[:4].upper() == "USE "
+
+
+def _request(question: _Question, wire: Wire, direction: int) -> Message:
     unit = question.unit
     fields: dict[str, Value] = {
         "tds_type": TYPES.get(unit.type, ""),
@@ -251,11 +254,12 @@ def _request(question: _Question, direction: int) -> Message:
         fields=fields,
         one_way=_is_one_way(unit),
         error=unit.error,
-        detail=partial(request_detail, unit.type, question.payload, fields),
+        detail=partial(_request_detail, unit, wire, fields),
     )
 
 
-def _response(unit: Unit, payload: bytes, version: Version, direction: int) -> Message:
+def _response(unit: Unit, wire: Wire, version: Version, direction: int) -> Message:
+    payload = payload_of(wire, unit)
     failed = has_failed(payload, version)
     error: dict[str, Value] = {}
     if failed is not False and not is_prelogin(payload):
@@ -276,5 +280,15 @@ def _response(unit: Unit, payload: bytes, version: Version, direction: int) -> M
         unit.end,
         fields=fields,
         error=unit.error,
-        detail=partial(response_detail, payload, version),
+        detail=partial(_response_detail, unit, wire, version),
     )
+
+
+def _request_detail(
+    unit: Unit, wire: Wire, fields: Mapping[str, Value]
+) -> tuple[Mapping[str, Value], Mapping[str, Any]]:
+    return request_detail(unit.type, payload_of(wire, unit), fields)
+
+
+def _response_detail(unit: Unit, wire: Wire, version: Version) -> tuple[Mapping[str, Value], Mapping[str, Any]]:
+    return response_detail(payload_of(wire, unit), version)

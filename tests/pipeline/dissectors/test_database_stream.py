@@ -51,6 +51,7 @@ def test_arrival_orders_both_sides() -> None:
         (" /* who */ -- why\n ( Insert into t", "INSERT INTO"),
         ("# note\ncreate_x table", "CREATE_X TABLE"),
         ("/* open", ""),
+        ("/*!40101 SET NAMES utf8 */", "SET NAMES"),
         ("", ""),
         ("5 + 5", ""),
         ("BEGIN;", "BEGIN"),
