@@ -43,6 +43,8 @@ __all__ = ["MQTT", "dissect", "probe", "protocols"]
 
 PORTS = (1883, 8883)
 PROBED = 512
+REPEATED = 1_024
+"""Characters of a client's name or an alias's topic in messages that do not carry it themselves: they are many."""
 
 MQTT = ProtocolSpec(
     name="mqtt",
@@ -176,7 +178,7 @@ def _resolve_alias(packet: Packet, aliases: dict[int, str]) -> None:
     for number, value in packet.properties:
         if number == TOPIC_ALIAS:
             if packet.topic:
-                aliases[value] = packet.topic
+                aliases[value] = packet.topic[:REPEATED]
             elif value in aliases:
                 packet.topics = [aliases[value]]
 
@@ -186,7 +188,7 @@ def _message(packet: Packet, wire: Wire, direction: int, client_id: str, version
     is_answer = kind == MessageKind.RESPONSE
     fields: dict[str, Value] = {"mqtt_type": packet.type, "mqtt_version": version}
     if client_id:
-        fields["mqtt_client_id"] = client_id
+        fields["mqtt_client_id"] = client_id if packet.type == "CONNECT" else client_id[:REPEATED]
     if packet.topics:
         fields["mqtt_topic"] = packet.topic
     if packet.type == "PUBLISH":

@@ -47,6 +47,8 @@ MORE, LONG, COMMAND = 1, 2, 4
 MAX_FRAMES = 1_000
 """Frames of a message whose places are kept."""
 MAX_PROPERTIES = 256
+MAX_IDENTITY = 255
+"""RFC 37 allows no longer identities; every message of the side shows it."""
 COMMAND_BYTES = 64 << 10
 REDACTED = "[redacted]"
 SOCKET_TYPES = ("PAIR", "PUB", "SUB", "REQ", "REP", "DEALER", "ROUTER", "PULL", "PUSH")
@@ -141,7 +143,7 @@ def _greeting(wire: Wire, peer: Peer, *, is_old: bool) -> Unit:
             peer.socket_type = SOCKET_TYPES[number] if number < len(SOCKET_TYPES) else str(number)
             identity = _unit(wire, OLD_GREETING_BYTES)  # a frame of its own
             unit.end = identity.end
-            peer.identity = text(wire.captured(*identity.frames[0]))[:255] if identity.frames else ""
+            peer.identity = text(wire.captured(*identity.frames[0]))[:MAX_IDENTITY] if identity.frames else ""
     elif size >= GREETING_BYTES:
         peer.version = f"{major}.{data[11]}"
         peer.mechanism = text(data[12:32].rstrip(b"\0"))
@@ -219,8 +221,8 @@ def _read_command(unit: Unit, wire: Wire, peer: Peer) -> None:
     elif unit.type in ("READY", "INITIATE"):
         unit.properties = _metadata(rest)
         known = {key.lower(): str(value) for key, value in unit.properties.items()}
-        peer.socket_type = known.get("socket-type", peer.socket_type)
-        peer.identity = known.get("identity", peer.identity)
+        peer.socket_type = known.get("socket-type", peer.socket_type)[:MAX_IDENTITY]
+        peer.identity = known.get("identity", peer.identity)[:MAX_IDENTITY]
     elif unit.type == "HELLO" and peer.mechanism == "PLAIN":
         unit.properties = {"username": text(rest[1 : 1 + rest[0]]) if rest else "", "password": REDACTED}
 
