@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from struct import Struct
 from typing import Any
 
-__all__ = ["INT8", "INT16", "INT32", "INT64", "MAX_ITEMS", "Cursor", "Malformed"]
+__all__ = ["INT8", "INT16", "INT32", "INT64", "MAX_ITEMS", "Cursor", "Early", "Malformed"]
 
 MAX_ITEMS = 50_000
 """Array elements read of one body: the largest clusters' metadata has some 10,000 partitions."""
@@ -19,9 +19,13 @@ class Malformed(ValueError):
     """Bytes that contradict the schema; what was read before them is kept."""
 
 
+class Early(Malformed):
+    """The captured bytes end inside a body that agrees with its schema so far."""
+
+
 @dataclass(slots=True)
 class Cursor:
-    """A bounded position in a body, and what was noticed on the way."""
+    """A bounded position in a body, and what was noticed on the way; `end` may lie beyond the data of a cut one."""
 
     data: bytes
     at: int
@@ -38,12 +42,16 @@ class Cursor:
         if count < 0 or self.at > self.end:
             self.at = start
             raise Malformed(f"{count} bytes expected at {start}, {self.end - start} left")
+        if self.at > len(self.data):
+            raise Early(f"captured as far as {len(self.data)}")
         return self.data[start : self.at]
 
     def number(self, form: Struct) -> Any:
         start = self.at
         if start + form.size > self.end:
             raise Malformed(f"{form.size} bytes expected at {start}, {self.end - start} left")
+        if start + form.size > len(self.data):
+            raise Early(f"captured as far as {len(self.data)}")
         self.at = start + form.size
         return form.unpack_from(self.data, start)[0]
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from kubeshark.extension_api import Stream
-from kubeshark.pipeline.dissectors._kafka_cursor import MAX_ITEMS, Cursor, Malformed
+from kubeshark.pipeline.dissectors._kafka_cursor import MAX_ITEMS, Cursor, Early, Malformed
 from kubeshark.pipeline.dissectors._kafka_schema import Api, api_of, read_body
 from kubeshark.pipeline.dissectors._text import text
 from kubeshark.pipeline.dissectors._wire import Wire
@@ -41,9 +41,10 @@ RESYNC_BYTES = 1 << 20  # a default broker's largest message: behind a gap the n
 PROBED_BYTES = 1 << 16
 CHECKED_ITEMS = 200  # elements of a body that are read to see whether it is one
 REQUEST_START = 14  # bytes that tell a request: length to client id
-CONTROLLED_SHUTDOWN = 7
+PRODUCE, CONTROLLED_SHUTDOWN = 0, 7
 
 _REQUEST = re.compile(rb"(?=[\0-\x06]...\0[\0-\x5f]\0[\0-\x1f][\0-\x7f]...(?:\xff\xff|\0))", re.DOTALL)
+_TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
 
 
 @dataclass(slots=True)
@@ -90,24 +91,17 @@ def is_kafka(stream: Stream) -> bool:
             return True
         if not (side.starts_midway or side.gaps):
             continue
-        at = find_request(head, 0)
-        if at is not None and (by_port or _has_client(head, at)):
-            return True
-        if by_port and _may_answer(head):
+        if find_request(head, 0, named=not by_port) is not None or (by_port and _may_answer(head)):
             return True
     return False
 
 
-def _has_client(data: bytes, at: int) -> bool:
-    header = read_header(data[at + 4 : at + HEADER_BYTES])
-    return header is not None and bool(header.client)
-
-
-def _is_request_at(data: bytes, at: int, available: int, *, lenient: bool = False) -> bool:
+def _is_request_at(data: bytes, at: int, available: int, *, lenient: bool = False, named: bool = False) -> bool:
     """Say whether these bytes can be nothing but a Kafka request: its whole body agrees with its schema.
 
     `available` bytes are there, of which `data` may hold less. `lenient`: the header of a client with a name will do,
-    as versions that we do not know, and clients that send too much, are on Kafka's port too.
+    as versions that we do not know, and clients that send too much, are on Kafka's port too. `named`: the client must
+    have a name, and the request must be whole.
     """
     if not lenient and not _REQUEST.match(data, at):
         return False
@@ -118,16 +112,20 @@ def _is_request_at(data: bytes, at: int, available: int, *, lenient: bool = Fals
         return False
     if lenient and header.client and header.api is not None:
         return True
-    if not header.is_known:
+    is_cut = end > len(data)
+    if not header.is_known or ((named or is_cut) and not header.client) or (named and is_cut):
         return False
-    if end > len(data):  # a long one, or cut: its client's name must do
-        return bool(header.client) and (end <= available or size <= RESYNC_BYTES)
-    cursor = Cursor(data, at + 4 + header.body, end, items=MAX_ITEMS - CHECKED_ITEMS)
+    cursor, payload = Cursor(data, at + 4 + header.body, end, items=MAX_ITEMS - CHECKED_ITEMS), dict[str, object]()
     try:
-        read_body(cursor, header.key, header.version, {}, is_response=False)
+        read_body(cursor, header.key, header.version, payload, is_response=False)
+    except Early:
+        is_whole = end <= available or size <= RESYNC_BYTES
     except Malformed:
-        return cursor.items > MAX_ITEMS and bool(header.client)
-    return cursor.at == end
+        is_whole = cursor.items > MAX_ITEMS and bool(header.client)
+    else:
+        is_whole = cursor.at == end
+    has_acks = header.key != PRODUCE or payload.get("requiredAcks", 1) in (-1, 0, 1)
+    return is_whole and has_acks and all(map(_TOPIC.fullmatch, cursor.topics))
 
 
 def _may_answer(head: bytes) -> bool:
@@ -143,7 +141,7 @@ def _may_answer(head: bytes) -> bool:
     return at < len(head)
 
 
-def find_request(data: bytes, at: int) -> int | None:
+def find_request(data: bytes, at: int, *, named: bool = False) -> int | None:
     """Return where the next certain request starts, as far as RESYNC_BYTES; None if nowhere.
 
     Behind it is another, or lost bytes, which are zeros and look like one here, or the end.
@@ -151,7 +149,8 @@ def find_request(data: bytes, at: int) -> int | None:
     for found in _REQUEST.finditer(data, at, min(len(data), at + RESYNC_BYTES)):
         start = found.start()
         end = start + 4 + int.from_bytes(data[start : start + 4], "big")
-        if (end >= len(data) - REQUEST_START or _REQUEST.match(data, end)) and _is_request_at(data, start, len(data)):
+        is_followed = end >= len(data) - REQUEST_START or _REQUEST.match(data, end)
+        if is_followed and _is_request_at(data, start, len(data), named=named):
             return start
     return None
 

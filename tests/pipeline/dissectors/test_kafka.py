@@ -449,6 +449,26 @@ def test_known_by_a_request_in_the_middle_on_any_port() -> None:
     assert not is_mine(tcp(b"tail" + METADATA + produce(9), port=1234))
 
 
+@pytest.mark.parametrize(
+    "wire",
+    [
+        b"tail" + METADATA[:-2],  # cut: what it would be is not certain
+        b"tail" + request(0, 1, 1, pack(">hii", 0x4944, 0, 0)),  # no such acks
+        b"tail" + request(3, 1, 1, pack(">i", 1) + string("a/b")),  # no such topic
+        b"tail" + request(3, 1, 1, pack(">i", 1) + string("orders"), client=None),
+        b"tail" + produce(9)[:60] + b"\xff" * 4_000,
+    ],
+    ids=["cut", "acks", "topic", "no name", "contradiction"],
+)
+def test_bytes_that_only_look_like_a_request(wire: bytes) -> None:
+    assert not is_mine(tcp(wire, port=61616, midway=True))
+
+
+def test_cut_first_request_is_known() -> None:
+    assert is_mine(tcp(produce(9)[:60], port=1234))
+    assert not is_mine(tcp(produce(9)[:30] + b"\xff" * 20, port=1234))
+
+
 def test_server_is_a_stranger() -> None:
     stream = tcp(METADATA, METADATA_ANSWER, port=PORT)
     stream.client = Endpoint(CLIENT.ip, 1)
