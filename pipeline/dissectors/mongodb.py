@@ -81,7 +81,11 @@ MONGODB = ProtocolSpec(
     foreground="#ffffff",
     reference="https://www.mongodb.com/docs/manual/reference/mongodb-wire-protocol/",
     matcher="key",
-    classifiers=(Classifier("tcp", PORTS),),
+    classifiers=(
+        Classifier("tcp", PORTS),
+        Classifier("tcp", offset=12, prefix=b"\xdd\x07\0\0"),  # OP_MSG
+        Classifier("tcp", offset=12, prefix=b"\xd4\x07\0\0"),  # OP_QUERY: the first message of most connections
+    ),
     variables={
         "mongodb_command": "string",
         "mongodb_database": "string",

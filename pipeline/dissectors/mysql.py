@@ -87,7 +87,10 @@ MYSQL = ProtocolSpec(
     reference="https://dev.mysql.com/doc/dev/mysql-server/latest/PAGE_PROTOCOL.html",
     matcher="fifo",
     hands_over=("tlsx", "mysql"),
-    classifiers=(Classifier("tcp", (PORT,)),),
+    classifiers=(
+        Classifier("tcp", (PORT,)),
+        *(Classifier("tcp", offset=3, prefix=prefix) for prefix in (b"\0\x0a", b"\0\x03", b"\0\x16")),
+    ),  # a greeting, a query, a preparation: asked before probes that look for their protocol in the middle of streams
     variables={
         "mysql_command": "string",
         "mysql_query": "string",

@@ -72,7 +72,11 @@ POSTGRESQL = ProtocolSpec(
     matcher="key",
     hands_over=("tlsx",),
     handover_marks=(b"\x04\xd2\x16\x2f", b"s\x16\x03"),  # SSLRequest, or the answer "S" and a TLS record
-    classifiers=(Classifier("tcp", (PORT,)),),
+    classifiers=(
+        Classifier("tcp", (PORT,)),
+        Classifier("tcp", offset=4, prefix=b"\x04\xd2\x16"),  # a request for encryption, or to cancel
+        Classifier("tcp", offset=4, prefix=b"\0\x03\0"),  # a startup message
+    ),
     variables={
         "postgresql_command": "string",
         "postgresql_query": "string",
