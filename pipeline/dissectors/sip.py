@@ -99,14 +99,19 @@ def _is_sip(stream: Stream) -> bool:
         return any(_begins_with_sip(side) for side in stream.sides)
     is_known_port = stream.server.port in PORTS or stream.client.port in PORTS
     probed = PROBED_DATAGRAMS if is_known_port else 1
-    return any(START.match(bytes(datagram.data[:PROBE_BYTES])) for datagram in stream.datagrams[:probed])
+    return any(_is_start(datagram.data) for datagram in stream.datagrams[:probed])
+
+
+def _is_start(view: memoryview) -> bool:
+    return bytes(view[:1]).isalpha() and START.match(bytes(view[:PROBE_BYTES])) is not None
 
 
 def _begins_with_sip(side: StreamSide) -> bool:
+    is_midway = bool(side.starts_midway or side.gaps)
+    if not is_midway and not bytes(side.data[:1]).lstrip(KEEP_ALIVE).isalpha() and side.data[:1] != b"\r":
+        return False
     head = bytes(side.data[:PROBE_BYTES]).lstrip(KEEP_ALIVE)
-    if START.match(head):
-        return True
-    return bool(side.starts_midway or side.gaps) and find_start(head, 0) < len(head)
+    return START.match(head) is not None or (is_midway and find_start(head, 0) < len(head))
 
 
 class _Transactions:

@@ -1,17 +1,19 @@
 """STUN and TURN's control messages over UDP and TCP (RFC 8489, 8656), on any port, known by the magic cookie.
 
-Other things share a STUN flow (RFC 7983): DTLS, RTP, TURN's channels. Those datagrams stay raw UDP entries.
+Other things share a STUN flow (RFC 7983): its DTLS handshakes are read as such, RTP and TURN's channels stay raw UDP.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from kubeshark.extension_api import (
     Classifier,
+    Datagram,
+    Endpoint,
     Message,
     MessageKind,
     ProtocolSpec,
@@ -20,7 +22,7 @@ from kubeshark.extension_api import (
     Verdict,
     hookimpl,
 )
-from kubeshark.pipeline.dissectors import raw
+from kubeshark.pipeline.dissectors import raw, tls
 from kubeshark.pipeline.dissectors._stun_message import (
     HEADER_BYTES,
     MAGIC,
@@ -38,6 +40,8 @@ __all__ = ["STUN", "dissect", "probe", "protocols"]
 
 PORTS = (3478,)
 PROBED_DATAGRAMS = 4
+LATE = 254
+_DTLS_TYPES = range(20, 64)  # first octets (RFC 7983 §7)
 
 STUN = ProtocolSpec(
     name="stun",
@@ -45,12 +49,12 @@ STUN = ProtocolSpec(
     long_name="Session Traversal Utilities for NAT",
     ports=PORTS,
     layer4="udp",
-    priority=8,
+    priority=4,  # before TLS, which would take a flow for the DTLS in it
     background="#0e7490",
     foreground="#ffffff",
     reference="https://www.rfc-editor.org/rfc/rfc8489",
     matcher="key",
-    classifiers=(Classifier("udp", PORTS), Classifier("tcp", PORTS)),
+    classifiers=(Classifier("udp", PORTS), Classifier("udp", offset=4, prefix=MAGIC), Classifier("tcp", PORTS)),
     variables={
         "stun_method": "string",
         "stun_mapped_address": "string",
@@ -70,6 +74,8 @@ STUN = ProtocolSpec(
     },
 )
 UDP = raw.RAW["udp"]
+DTLS = replace(tls.TLS, classifiers=(), priority=LATE)
+"""Names TLS's messages found here; as a protocol of its own it takes no stream."""
 
 _FIELDS = {
     0x0001: "stun_mapped_address",
@@ -86,7 +92,7 @@ _ERROR_CODE = 0x0009
 
 @hookimpl
 def protocols() -> Sequence[ProtocolSpec]:
-    return (STUN, UDP)
+    return (STUN, UDP, DTLS)
 
 
 @hookimpl
@@ -102,15 +108,36 @@ def dissect(protocol: ProtocolSpec, streams: Sequence[Stream]) -> Sequence[Seque
 
 def _is_stun(stream: Stream) -> bool:
     if stream.transport == "tcp":
-        return any(is_stun(bytes(side.data[:HEADER_BYTES])) for side in stream.sides)
+        return any(_has_cookie(side.data) for side in stream.sides)
     if stream.transport != "udp":
         return False
-    probed = [bytes(datagram.data) for datagram in stream.datagrams[:PROBED_DATAGRAMS]]
+    probed = stream.datagrams[:PROBED_DATAGRAMS]
+    if any(_has_cookie(datagram.data) for datagram in probed):
+        return True
     is_known_port = stream.server.port in PORTS or stream.client.port in PORTS
-    return any(map(is_stun, probed)) or (is_known_port and any(map(is_classic, probed)))
+    return is_known_port and any(is_classic(bytes(datagram.data)) for datagram in probed)
+
+
+def _has_cookie(view: memoryview) -> bool:
+    return view[4:8] == MAGIC and is_stun(bytes(view[:HEADER_BYTES]))
+
+
+@dataclass(slots=True)
+class _Part:
+    """Some datagrams of a stream, as a stream."""
+
+    transport: str
+    client: Endpoint
+    server: Endpoint
+    datagrams: Sequence[Datagram]
+    sides: Any = ()
+
+    def turns(self) -> Sequence[tuple[int, int, int]]:
+        return ()
 
 
 def _udp(stream: Stream) -> Iterator[Message]:
+    handshakes: list[int] = []
     others: list[int] = []
     for index, datagram in enumerate(stream.datagrams):
         data = bytes(datagram.data)
@@ -118,13 +145,21 @@ def _udp(stream: Stream) -> Iterator[Message]:
             message = _message(read_message(data), datagram.direction, 0, len(data))
             message.datagram = index
             yield message
-        else:
-            others.append(index)
-    if others:
-        wanted = set(others)
-        for message in raw.dissect(protocol=UDP, streams=[stream])[0]:
-            if message.datagram in wanted:
-                yield replace(message, protocol=UDP.flag)
+        elif data:
+            (handshakes if data[0] in _DTLS_TYPES and data[1:2] in (b"\xfe", b"\x01") else others).append(index)
+    yield from _foreign(stream, handshakes, DTLS, tls.dissect)
+    yield from _foreign(stream, others, UDP, raw.dissect)
+
+
+def _foreign(
+    stream: Stream, indexes: Sequence[int], protocol: ProtocolSpec, dissect: Callable[..., Any]
+) -> Iterator[Message]:
+    """Yield what another dissector finds in some of the datagrams."""
+    if not indexes:
+        return
+    part = _Part("udp", stream.client, stream.server, [stream.datagrams[index] for index in indexes])
+    for message in dissect(protocol=protocol, streams=[part])[0]:
+        yield replace(message, protocol=protocol.flag, datagram=indexes[message.datagram])
 
 
 def _tcp(stream: Stream) -> Iterator[Message]:

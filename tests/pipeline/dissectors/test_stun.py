@@ -110,6 +110,12 @@ def test_other_datagrams_stay_udp() -> None:
     assert [(part.datagram, part.protocol) for part in found] == [(0, ""), (2, ""), (1, "udp")]
 
 
+def test_dtls_between_the_messages() -> None:
+    alert = b"\x15\xfe\xfd\0\0\0\0\0\0\0\0\0\2\2\x28"
+    found = found_in(udp((0, REQUEST), (1, b"\x80rtp"), (1, RESPONSE), (1, alert)))
+    assert [(part.datagram, part.protocol) for part in found] == [(0, ""), (2, ""), (3, "tlsx"), (1, "udp")]
+
+
 def test_messages_before_the_cookie() -> None:
     old = message(0x0001, transaction=bytes(range(16)))
     assert is_mine(udp((0, old), port=3478))
@@ -149,7 +155,8 @@ def test_probe(payload: bytes, mine: bool) -> None:
 
 
 def test_only_the_protocol_itself_is_probed_for() -> None:
-    assert stun.probe(stun.UDP, [udp((0, REQUEST))]) == [Verdict.NOT_MINE]
+    for protocol in (stun.UDP, stun.DTLS):
+        assert stun.probe(protocol, [udp((0, REQUEST))]) == [Verdict.NOT_MINE]
 
 
 @given(st.binary(max_size=80), st.integers(0, len(RESPONSE)), st.booleans())
