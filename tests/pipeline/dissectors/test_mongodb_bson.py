@@ -124,6 +124,30 @@ def test_depth_and_number_are_bounded() -> None:
     assert len(list(elements(wide, 0, len(wide)))) == 256
 
 
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(1 << 63), (1 << 63) - 1)
+    | st.floats(allow_nan=False)
+    | st.text(max_size=8)
+)
+NAMES = st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)), min_size=1, max_size=6)
+NESTED = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(NAMES, inner, max_size=4))
+
+
+@given(st.dictionaries(NAMES, NESTED, max_size=6))
+def test_reads_what_the_driver_writes(written: dict[str, Any]) -> None:
+    driver = pytest.importorskip("bson", reason="pip install pymongo")
+    data = driver.encode(written)
+    found, end = document_at(data, 0, len(data))
+    assert end == len(data)
+    assert found == json.loads(json.dumps(written), parse_constant=_infinity)
+
+
+def _infinity(name: str) -> dict[str, str]:
+    return {"$numberDouble": name}
+
+
 WHOLE = bson(*[element(kind, value, b"n%d" % at) for at, (_, kind, value, _) in enumerate(CASES)])
 
 
