@@ -36,6 +36,8 @@ KINDS = {
 
 MAX_LINE = 64 << 10
 """A header or simple string; Redis takes inline commands and MONITOR lines no longer than this."""
+MAX_DIGITS = 16
+"""Bytes of a length that the quick way takes; longer ones have the slow way."""
 MAX_PARTS = 256
 """Strings of one value whose places are kept: arguments of a command."""
 MAX_ELEMENTS = 1_000
@@ -73,7 +75,17 @@ def read_value(wire: Wire, start: int) -> Frame:
     frame = Frame(start, start, "")
     pending, value_start = 1, -1
     outer: list[int] = []  # counts to go on with behind streamed aggregates
+    has_gaps = bool(wire.gaps)
     while pending:
+        if frame.kind and not has_gaps and data[at : at + 1] == b"$":  # most elements, and they are many
+            line_end = data.find(b"\r\n", at, at + MAX_DIGITS)
+            digits = data[at + 1 : line_end]
+            if line_end > 0 and digits.isdigit() and data.startswith(b"\r\n", end := line_end + 2 + int(digits)):
+                if len(frame.parts) < MAX_PARTS:
+                    frame.parts.append((line_end + 2, end))
+                pending -= 1
+                at = end + 2
+                continue
         header = _HEADER.match(data, at, at + MAX_LINE)
         if header is None:
             return _ended(frame, wire, at)
