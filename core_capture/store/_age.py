@@ -9,7 +9,6 @@ Other recipient types (scrypt, plugins) are skipped while looking for one of our
 
 from __future__ import annotations
 
-import binascii
 import hmac
 import os
 from collections.abc import Sequence
@@ -21,6 +20,15 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
+from kubeshark.core_capture.store._age_header import (
+    Header,
+    Stanza,
+    decode64,
+    derive,
+    encode64,
+    format_header,
+    parse_header,
+)
 from kubeshark.core_capture.store._identity import Identity, Recipient
 from kubeshark.core_capture.store._limits import MAX_HEADER_BYTES
 from kubeshark.errors import Damaged, StoreError
@@ -31,11 +39,8 @@ CHUNK = 1 << 16  # plaintext bytes of every chunk but the last
 TAG = 16
 _SEALED = CHUNK + TAG
 _NONCE = 16
-_INTRO = b"age-encryption.org/v1\n"
 _X25519 = b"age-encryption.org/v1/X25519"
 _ZERO_NONCE = bytes(12)
-_VISIBLE = bytes(range(0x21, 0x7F))
-_COLUMNS = 64  # base64 characters in a full line of a stanza's body
 
 
 class NotForUsError(StoreError):
@@ -67,7 +72,7 @@ class AgeWriter:
         file_key, nonce = os.urandom(16), os.urandom(_NONCE)
         out.write(_make_header(file_key, recipients) + nonce)
         self._out = out
-        self._cipher = ChaCha20Poly1305(_derive(file_key, nonce, b"payload"))
+        self._cipher = ChaCha20Poly1305(derive(file_key, nonce, b"payload"))
         self._pending = bytearray()
         self._chunks = 0
         self.size = 0  # plaintext bytes so far
@@ -134,7 +139,7 @@ class AgeReader:
         stored = os.fstat(self._file.fileno()).st_size - self._base
         if len(nonce) < _NONCE or (stored < TAG and not truncated):
             raise Damaged("cut inside its header", file=self.name, offset=header.length)
-        self._cipher = ChaCha20Poly1305(_derive(header.file_key, nonce, b"payload"))
+        self._cipher = ChaCha20Poly1305(derive(header.file_key, nonce, b"payload"))
         self._count = -(-stored // _SEALED)
         self._last_chunk = b""  # kept once it was decrypted to learn the size
         self._closed_end = True  # the last chunk carries the mark of a complete file
@@ -233,109 +238,47 @@ def rewrap(source: Path, out: BinaryIO, identities: Sequence[Identity], recipien
 def _make_header(file_key: bytes, recipients: Sequence[Recipient]) -> bytes:
     if not recipients:
         raise StoreError("nothing can be encrypted without a recipient", hint="run kubeshark keys new")
-    lines = [_INTRO]
-    for recipient in recipients:
-        ephemeral = X25519PrivateKey.generate()
-        share = ephemeral.public_key().public_bytes_raw()
-        secret = ephemeral.exchange(X25519PublicKey.from_public_bytes(recipient.public))
-        wrap = ChaCha20Poly1305(_derive(secret, share + recipient.public, _X25519))
-        body = wrap.encrypt(_ZERO_NONCE, file_key, None)
-        lines.append(b"-> X25519 " + _base64(share) + b"\n" + _base64(body) + b"\n")
-    header = b"".join(lines) + b"---"
-    header += b" " + _base64(_header_mac(file_key, header)) + b"\n"
-    if len(header) > MAX_HEADER_BYTES:
-        raise StoreError(f"{len(recipients)} recipients are more than a header holds")
-    return header
+    return format_header(file_key, (_wrap(file_key, recipient) for recipient in recipients))
+
+
+def _wrap(file_key: bytes, recipient: Recipient) -> Stanza:
+    ephemeral = X25519PrivateKey.generate()
+    share = ephemeral.public_key().public_bytes_raw()
+    secret = ephemeral.exchange(X25519PublicKey.from_public_bytes(recipient.public))
+    cipher = ChaCha20Poly1305(derive(secret, share + recipient.public, _X25519))
+    return Stanza((b"X25519", encode64(share)), cipher.encrypt(_ZERO_NONCE, file_key, None))
 
 
 def _read_header(data: bytes, identities: Sequence[Identity], name: str) -> _Header:
     """Parse and authenticate a header; `data` is the file's beginning, at least the header if it is one."""
-    if not data.startswith(_INTRO):
-        raise Damaged("does not begin as an age file", file=name, offset=0)
-    at = len(_INTRO)
-    stanzas: list[tuple[list[bytes], bytes]] = []
-    while data.startswith(b"-> ", at):
-        arguments, body, at = _read_stanza(data, at, name)
-        stanzas.append((arguments, body))
-    end = data.find(b"\n", at)
-    if not data.startswith(b"--- ", at) or end < 0:
-        raise Damaged("its header has no end", file=name, offset=at)
-    mac = _unbase64(data[at + 4 : end])
-    file_key = _find_file_key(stanzas, identities, name)
-    if mac is None or not hmac.compare_digest(mac, _header_mac(file_key, data[: at + 3])):
-        raise Damaged("its header fails its authentication", file=name, offset=at)
-    return _Header(file_key, end + 1)
+    header = parse_header(data, name)
+    file_key = _find_file_key(header, identities)
+    header.check(file_key)
+    return _Header(file_key, header.length)
 
 
-def _read_stanza(data: bytes, at: int, name: str) -> tuple[list[bytes], bytes, int]:
-    """Return (arguments, decoded body, offset behind it) of the stanza at `at`."""
-    start = at
-    end = data.find(b"\n", at)
-    arguments = data[at + 3 : max(end, at)].split(b" ")
-    body = bytearray()
-    while end >= 0:
-        at = end + 1
-        end = data.find(b"\n", at)
-        line = data[at : max(end, at)]
-        if end < 0 or len(line) > _COLUMNS:
-            break
-        body += line
-        if len(line) < _COLUMNS:
-            decoded = _unbase64(bytes(body))
-            if decoded is None or not all(_is_visible(argument) for argument in arguments):
-                break
-            return arguments, decoded, end + 1
-    raise Damaged("its header is malformed", file=name, offset=start)
-
-
-def _find_file_key(stanzas: list[tuple[list[bytes], bytes]], identities: Sequence[Identity], name: str) -> bytes:
-    for arguments, body in stanzas:
-        if arguments[0] != b"X25519":
+def _find_file_key(header: Header, identities: Sequence[Identity]) -> bytes:
+    for stanza in header.stanzas:
+        if stanza.arguments[0] != b"X25519":
             continue
-        share = _unbase64(arguments[1]) if len(arguments) == 2 else None
-        if share is None or len(share) != 32 or len(body) != 32:
-            raise Damaged("its header has a malformed X25519 recipient", file=name)
+        share = decode64(stanza.arguments[1]) if len(stanza.arguments) == 2 else None
+        if share is None or len(share) != 32 or len(stanza.body) != 32:
+            raise Damaged("its header has a malformed X25519 recipient", file=header.name)
         for identity in identities:
-            file_key = _unwrap(share, body, identity)
+            file_key = _unwrap(share, stanza.body, identity)
             if file_key is not None:
                 return file_key
-    raise NotForUsError(name)
+    raise NotForUsError(header.name)
 
 
 def _unwrap(share: bytes, body: bytes, identity: Identity) -> bytes | None:
     try:
         secret = identity.key.exchange(X25519PublicKey.from_public_bytes(share))
-        wrap = ChaCha20Poly1305(_derive(secret, share + identity.recipient.public, _X25519))
+        wrap = ChaCha20Poly1305(derive(secret, share + identity.recipient.public, _X25519))
         return wrap.decrypt(_ZERO_NONCE, body, None)
     except (InvalidTag, ValueError):  # ValueError: a share of low order, which yields a secret of zeros
         return None
 
 
-def _derive(secret: bytes, salt: bytes, info: bytes) -> bytes:
-    """HKDF-SHA-256 (RFC 5869) of one block: 32 bytes."""
-    return hmac.digest(hmac.digest(salt, secret, "sha256"), info + b"\x01", "sha256")
-
-
-def _header_mac(file_key: bytes, header: bytes) -> bytes:
-    return hmac.digest(_derive(file_key, b"", b"header"), header, "sha256")
-
-
 def _chunk_nonce(chunk: int, *, last: bool) -> bytes:
     return chunk.to_bytes(11, "big") + (b"\x01" if last else b"\x00")
-
-
-def _is_visible(argument: bytes) -> bool:
-    return bool(argument) and not argument.translate(None, _VISIBLE)
-
-
-def _base64(data: bytes) -> bytes:
-    return binascii.b2a_base64(data, newline=False).rstrip(b"=")
-
-
-def _unbase64(text: bytes) -> bytes | None:
-    """Decode unpadded base64; None unless `text` is its one canonical spelling."""
-    try:
-        data = binascii.a2b_base64(text + b"=" * (-len(text) % 4), strict_mode=True)
-    except binascii.Error:
-        return None
-    return data if _base64(data) == text else None

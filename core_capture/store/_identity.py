@@ -15,6 +15,7 @@ from typing import Self
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from kubeshark.core_capture.store import _bech32
+from kubeshark.core_capture.store._passphrase import ask_passphrase, is_protected, protect, unprotect
 from kubeshark.errors import StoreError, UsageError
 
 __all__ = [
@@ -88,17 +89,24 @@ def identity_path() -> Path:
     return Path(named).expanduser() if named else Path.home() / ".kubeshark" / "identity.age"
 
 
-def create_identity(path: Path | None = None) -> Identity:
-    """Make a new identity and write it to `path` (mode 0600, a new folder 0700); never replaces a file."""
+def create_identity(path: Path | None = None, passphrase: str = "") -> Identity:
+    """Make a new identity and write it to `path` (mode 0600, a new folder 0700); never replaces a file.
+
+    With a passphrase the file is encrypted, as `age -p` would.
+    """
     path = path or identity_path()
     identity = Identity.generate()
     created = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    write_secret(path, f"# created: {created}\n# public key: {identity.recipient}\n{identity.secret()}\n".encode())
+    content = f"# created: {created}\n# public key: {identity.recipient}\n{identity.secret()}\n".encode()
+    write_secret(path, protect(content, passphrase) if passphrase else content)
     return identity
 
 
 def load_identities(path: Path | None = None) -> tuple[Identity, ...]:
-    """Read all identities of a file; raise StoreError naming the file and line of what is not one."""
+    """Read all identities of a file; raise StoreError naming the file and line of what is not one.
+
+    If it is encrypted, the passphrase is read from $KUBESHARK_PASSPHRASE_FILE or asked for on the terminal.
+    """
     path = path or identity_path()
     try:
         with path.open("rb") as file:
@@ -109,6 +117,8 @@ def load_identities(path: Path | None = None) -> tuple[Identity, ...]:
         raise StoreError(f"cannot read the identity {path}: {error.strerror}") from error
     if len(content) > _MAX_FILE_BYTES:
         raise StoreError(f"{path} is no identity file: it is larger than {_MAX_FILE_BYTES:,} bytes")
+    if is_protected(content):
+        content = unprotect(content, lambda: ask_passphrase(path), str(path))
     identities = []
     for number, line in enumerate(content.decode("utf-8", "replace").splitlines(), start=1):
         line = line.strip()

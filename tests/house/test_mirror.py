@@ -95,7 +95,7 @@ WITHOUT_TEST = {
     "src/kubeshark/__main__.py": "cli/test_main.py",
     **{
         f"src/kubeshark/cli/{command}.py": COMMANDS
-        for command in ("dissect", "export", "import_", "keys", "query", "serve", "show", "store", "version")
+        for command in ("dissect", "export", "import_", "query", "serve", "show", "store", "version")
     },
 }
 """Modules without a test module of their own → the one that exercises them, mostly because it joins several."""
