@@ -65,9 +65,9 @@ _CANDIDATE = re.compile(
 
 
 def _is_frame(kind: int, flags: int, stream: int, length: int) -> bool:
-    """Say whether a header obeys RFC 9113 §6; extensions (§5.5) may do what they like."""
+    """Say whether a header obeys RFC 9113 §6; extensions (§5.5) may do what they like, at the default size."""
     if kind not in FLAGS:
-        return True
+        return length <= MAX_FOUND
     if (kind in OF_STREAM and not stream) or (kind in OF_CONNECTION and stream):
         return False
     if kind in LENGTHS and length != LENGTHS[kind]:

@@ -56,8 +56,9 @@ SHOWN_TEXT = 4096
 MAX_INFLATED = 16 << 20
 """Bytes one message may inflate to before its direction is given up: the next ones may refer to any of them."""
 KEPT = 4 << 20
-"""Bytes of inflated messages a direction keeps, so that looking at them in any order inflates them once."""
-KEPT_OVERHEAD = 200  # what Python needs for one, so that empty ones count
+"""Bytes of inflated messages kept of one direction."""
+BLOCK, MAX_STARTS = 64, 64
+"""Messages of a block at least, and decoders kept at most: one is about 50 KB."""
 TAIL = b"\0\0\xff\xff"  # RFC 7692 §7.2.2
 
 
@@ -114,29 +115,47 @@ class _Joined:
 
 @dataclass(slots=True)
 class _Inflater:
-    """The compressed messages of one direction, inflated in order and on demand: each may refer to those before it."""
+    """The compressed messages of one direction, inflated on demand: each may refer to those before it.
+
+    They are read a block at a time, and where a block begins the decoder is kept: any order of asking is cheap.
+    """
 
     wire: Wire
     messages: list[_Joined] = field(default_factory=list)
+    _starts: list[tuple[Any, str]] = field(default_factory=lambda: [(None, "")])  # (decoder, damage), one a block
+    _block: int = -1
+    _found: list[tuple[bytes, str] | None] = field(default_factory=list)  # of this block; None: no room
     _decoder: Any = None
-    _kept: dict[int, tuple[bytes, str]] = field(default_factory=dict)
-    _room: int = KEPT
-    _next: int = 0
     _damage: str = ""
 
     def payload(self, message: _Joined) -> tuple[bytes, str]:
         """Return (at most BODY_LIMIT + 1 bytes, why they are not what was sent)."""
-        if message.place in self._kept:
-            return self._kept[message.place]
-        if self._next > message.place:
-            self._next, self._damage, self._decoder = 0, "", None
-        found = b"", ""
-        while self._next <= message.place:
-            found = self._inflate(self.messages[self._next]), self._damage
-            if self._next not in self._kept and len(found[0]) + KEPT_OVERHEAD <= self._room:
-                self._room -= len(found[0]) + KEPT_OVERHEAD
-                self._kept[self._next] = found
-            self._next += 1
+        size = max(BLOCK, len(self.messages) // MAX_STARTS + 1)
+        block, at = divmod(message.place, size)
+        if block != self._block:
+            while len(self._starts) <= block:
+                self._read(len(self._starts) - 1, size)
+            self._found, self._block = self._read(block, size), block
+        found = self._found[at]
+        if found is None:
+            found = self._read(block, size, last=at)[-1]
+        assert found is not None
+        return found
+
+    def _read(self, block: int, size: int, last: int = -1) -> list[tuple[bytes, str] | None]:
+        """Inflate a block, or up to its message `last`, of which the result is always there."""
+        decoder, self._damage = self._starts[block]
+        self._decoder = decoder.copy() if decoder else None
+        found: list[tuple[bytes, str] | None] = []
+        room = KEPT
+        for at, message in enumerate(self.messages[block * size : (block + 1) * size]):
+            data = self._inflate(message)
+            room -= len(data)
+            found.append((data, self._damage) if room >= 0 or at == last else None)
+            if at == last:
+                return found
+        if len(self._starts) == block + 1:
+            self._starts.append((self._decoder.copy() if self._decoder else None, self._damage))
         return found
 
     def _inflate(self, message: _Joined) -> bytes:

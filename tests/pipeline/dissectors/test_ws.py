@@ -132,6 +132,20 @@ def test_permessage_deflate(takeover: bool) -> None:
     assert found[0].fields["ws_response_payload_length"] < len(texts[0])
 
 
+def test_many_messages_in_any_order() -> None:
+    texts = [b"message %d of many" % number for number in range(300)]
+    found = received(*compressed(texts, takeover=True))
+    for at in (299, 0, 150, 63, 64, 65, *range(299, -1, -1)):
+        assert document(found[at])["payload"] == texts[at].decode()
+
+
+def test_large_messages_in_any_order() -> None:
+    texts = [b"%d" % number + b" " * 900_000 for number in range(8)]
+    found = received(*compressed(texts, takeover=True))
+    for at in (7, 0, 6, 5, 7):
+        assert document(found[at])["payload"] == texts[at].decode()
+
+
 @pytest.mark.parametrize(
     "frames",
     [
