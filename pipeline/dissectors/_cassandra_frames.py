@@ -11,8 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from kubeshark.extension_api import StreamSide, carved
-from kubeshark.extension_api._handover import CarvedSide
+from kubeshark.extension_api import CarvedSide, StreamSide, carved
 from kubeshark.pipeline.dissectors._wire import Wire
 
 __all__ = ["FRAME_LIMIT", "OPCODES", "Frame", "body_of", "frame_at", "frames", "is_segment", "resume", "unwrapped"]

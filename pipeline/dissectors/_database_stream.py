@@ -6,10 +6,20 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from typing import Literal
 
-from kubeshark.extension_api import Stream
+from kubeshark.extension_api import CarvedSide, Stream
 from kubeshark.pipeline.dissectors._text import text
 
-__all__ = ["REDACTED", "SHOWN_ITEMS", "Arrival", "Cursor", "Short", "first_words", "hex_text", "looks_like_sql"]
+__all__ = [
+    "REDACTED",
+    "SHOWN_ITEMS",
+    "Arrival",
+    "Cursor",
+    "Short",
+    "by_direction",
+    "first_words",
+    "hex_text",
+    "looks_like_sql",
+]
 
 REDACTED = "[redacted]"
 """Stands for every password and every authentication payload."""
@@ -43,7 +53,7 @@ class Cursor:
     def __init__(self, data: bytes, at: int = 0, order: Literal["big", "little"] = "big") -> None:
         self.data = data
         self.at = at
-        self.order = order
+        self.order: Literal["big", "little"] = order
 
     @property
     def left(self) -> int:
@@ -91,6 +101,11 @@ class Arrival:
         """Return the ordinal of the run that carried the byte at `offset` of this side."""
         at = bisect_right(self._starts[direction], offset) - 1
         return self._turns[direction][at] if at >= 0 else 0
+
+
+def by_direction(client: int, asking: CarvedSide, answering: CarvedSide) -> tuple[CarvedSide, CarvedSide]:
+    """Return both sides in the stream's order; `client` is the direction of the one that asks."""
+    return (asking, answering) if client == 0 else (answering, asking)
 
 
 def hex_text(data: bytes) -> str:

@@ -9,8 +9,7 @@ import zlib
 
 import zstandard
 
-from kubeshark.extension_api import StreamSide, carved
-from kubeshark.extension_api._handover import CarvedSide
+from kubeshark.extension_api import CarvedSide, StreamSide, carved
 from kubeshark.pipeline.dissectors._mysql_framing import is_error, looks_like_statement
 from kubeshark.pipeline.dissectors._wire import Wire
 

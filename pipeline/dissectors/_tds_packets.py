@@ -12,8 +12,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from kubeshark.extension_api import StreamSide, carved
-from kubeshark.extension_api._handover import CarvedSide
+from kubeshark.extension_api import CarvedSide, StreamSide, carved
 from kubeshark.pipeline.dissectors._wire import Wire
 
 __all__ = [

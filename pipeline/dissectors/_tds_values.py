@@ -100,7 +100,8 @@ def read_type(cursor: Cursor, *, of_column: bool) -> Type:
         return Type(code, (_SHORT_LENGTH if is_short else _LONG_LENGTH)[code], size)
     if code == 0xF1:
         if cursor.uint(1):
-            short_text(cursor), short_text(cursor), short_text(cursor, 2)
+            for size in (1, 1, 2):  # database, schema, collection of schemas
+                short_text(cursor, size)
         return Type(code, "xml", PARTIAL)
     if code == 0xF0:
         if of_column:

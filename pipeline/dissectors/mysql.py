@@ -24,7 +24,7 @@ from kubeshark.extension_api import (
     hookimpl,
     rest_of,
 )
-from kubeshark.pipeline.dissectors._database_stream import Arrival
+from kubeshark.pipeline.dissectors._database_stream import Arrival, by_direction
 from kubeshark.pipeline.dissectors._mysql_compression import inflated, is_compressed
 from kubeshark.pipeline.dissectors._mysql_document import (
     CLIENT_COMPRESS,
@@ -208,8 +208,8 @@ def _switch(stream: Stream, client: int, asking: Wire, answering: Wire, start: i
         greeting_end = HEADER_BYTES + int.from_bytes(answering.data[:3], "little")
     if capabilities & CLIENT_SSL and end - start == HEADER_BYTES + SSL_REQUEST_BYTES:
         asking.data, answering.data = data[:end], answering.data[:greeting_end]
-        rest = rest_of(stream.sides[client], end), rest_of(stream.sides[1 - client], greeting_end)
-        return Handover(rest if client == 0 else rest[::-1], "tlsx")
+        rest = by_direction(client, rest_of(stream.sides[client], end), rest_of(stream.sides[1 - client], greeting_end))
+        return Handover(rest, "tlsx")
     if capabilities & (CLIENT_COMPRESS | CLIENT_ZSTD):
         return _compression(stream, client, asking, answering, start)
     return None
@@ -256,7 +256,7 @@ def _frames_start(wire: Wire, limit: int) -> int:
 
 def _unwrapped(stream: Stream, client: int, places: tuple[int, int]) -> Handover:
     rest = inflated(stream.sides[client], places[0]), inflated(stream.sides[1 - client], places[1])
-    return Handover(rest if client == 0 else rest[::-1], MYSQL.flag)
+    return Handover(by_direction(client, *rest), MYSQL.flag)
 
 
 class _Connection:

@@ -26,7 +26,7 @@ from kubeshark.extension_api import (
     hookimpl,
     rest_of,
 )
-from kubeshark.pipeline.dissectors._database_stream import Arrival, first_words
+from kubeshark.pipeline.dissectors._database_stream import Arrival, by_direction, first_words
 from kubeshark.pipeline.dissectors._postgresql_document import (
     Statement,
     notification_detail,
@@ -234,7 +234,7 @@ def _cut(
     if not protocol:
         return None  # GSSAPI-encrypted: nothing there can be read
     rest = rest_of(stream.sides[client], places[0]), rest_of(stream.sides[1 - client], places[1])
-    return Handover(rest if client == 0 else rest[::-1], protocol)
+    return Handover(by_direction(client, *rest), protocol)
 
 
 class _Connection:

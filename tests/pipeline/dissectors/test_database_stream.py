@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from kubeshark.extension_api import rest_of
 from kubeshark.pipeline.dissectors._database_stream import (
     Arrival,
     Cursor,
     Short,
+    by_direction,
     first_words,
     hex_text,
     looks_like_sql,
@@ -42,6 +44,12 @@ def test_arrival_orders_both_sides() -> None:
     arrival = Arrival(stream)
     assert [arrival.turn(0, 0), arrival.turn(0, 2), arrival.turn(1, 5), arrival.turn(0, 3)] == [0, 0, 1, 2]
     assert Arrival(tcp()).turn(0, 7) == 0
+
+
+def test_sides_in_the_order_of_the_stream() -> None:
+    asking, answering = (rest_of(side, 0) for side in tcp(b"ask", b"answer").sides)  # type: ignore[arg-type]
+    assert by_direction(0, asking, answering) == (asking, answering)
+    assert by_direction(1, asking, answering) == (answering, asking)
 
 
 @pytest.mark.parametrize(
