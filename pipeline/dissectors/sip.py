@@ -108,7 +108,8 @@ def _is_start(view: memoryview) -> bool:
 
 def _begins_with_sip(side: StreamSide) -> bool:
     is_midway = bool(side.starts_midway or side.gaps)
-    if not is_midway and not bytes(side.data[:1]).lstrip(KEEP_ALIVE).isalpha() and side.data[:1] != b"\r":
+    first = bytes(side.data[:1])
+    if not is_midway and not first.isalpha() and first not in KEEP_ALIVE:
         return False
     head = bytes(side.data[:PROBE_BYTES]).lstrip(KEEP_ALIVE)
     return START.match(head) is not None or (is_midway and find_start(head, 0) < len(head))
