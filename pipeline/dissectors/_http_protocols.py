@@ -70,7 +70,8 @@ HTTP2 = replace(
     also=("http",),
     reference="https://www.rfc-editor.org/rfc/rfc9113",
     matcher="key",
-    hands_over=(),
+    hands_over=("*",),
+    handover_marks=(b"connect", b"\xbd\xabn\x9c\x17\xb7\xff"),  # a method is a literal first: plain, or in Huffman code
 )
 GRPC = replace(
     HTTP2,
@@ -82,6 +83,7 @@ GRPC = replace(
     background="#244c5a",
     reference="https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md",
     hands_over=(),
+    handover_marks=(),
     variables={**_GRPC, **_VARIABLES},
 )
 GRPC_WEB = replace(
@@ -102,6 +104,7 @@ GQL1 = replace(
     background="#c2187b",
     reference="https://spec.graphql.org/",
     hands_over=(),
+    handover_marks=(),
     variables={**_GQL, **_VARIABLES},
 )
 GQL2 = replace(

@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 import pytest
+from hpack import Encoder
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -163,6 +164,12 @@ def test_a_tunnel_is_handed_over() -> None:
     assert [(one.protocol, bytes(one.sides[0].data)) for one in found if isinstance(one, Handover)] == [
         ("", b"\x16\x03")
     ]
+
+
+@pytest.mark.parametrize("huffman", [False, True])
+def test_what_may_be_handed_over_bears_a_mark(huffman: bool) -> None:
+    block = Encoder().encode([(":method", "CONNECT"), (":authority", "db:1")], huffman=huffman).lower()
+    assert any(mark in block for mark in http2.HTTP2.handover_marks)
 
 
 def test_a_promise_is_a_request() -> None:
