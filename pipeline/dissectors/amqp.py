@@ -155,7 +155,7 @@ def _version(data: bytes) -> str:
         return _VERSIONS[rest]
     if rest[0] in _LAYERS and rest[1] == 1:
         return f"1.{rest[2]}{_LAYERS[rest[0]]}"
-    return f"{rest[2]}-{rest[3]}" if rest[:2] == b"\x01\x01" else f"unknown {rest.hex()}"
+    return f"{rest[2]}-{rest[3]}" if rest[:2] == b"\x01\x01" else ""
 
 
 def _messages(stream: Stream) -> Iterator[Message]:

@@ -68,6 +68,7 @@ REDIS = ProtocolSpec(
 MAX_COMMAND = 4096
 """Characters of `redis_command`; the whole of a command is in its document."""
 MAX_KEY = 64
+"""Bytes of `redis_key`."""
 MAX_INLINE = 64 << 10
 """Longest inline command a server takes."""
 DOCUMENT_ARGUMENTS = 1_000
@@ -254,7 +255,7 @@ def _request(command: _Command, wire: Wire, direction: int) -> Message:
     fields: dict[str, Value] = {
         "redis_type": command.verb,
         "redis_command": line[:MAX_COMMAND],
-        "redis_key": key_of(command.verb, command.arguments)[:MAX_KEY],
+        "redis_key": _short(key_of(command.verb, command.arguments)),
         "redis_request_size": frame.end - frame.start,
     }
     return Message(
@@ -267,6 +268,10 @@ def _request(command: _Command, wire: Wire, direction: int) -> Message:
         error=frame.error,
         detail=partial(_request_detail, command, wire),
     )
+
+
+def _short(key: str) -> str:
+    return key[:MAX_KEY] if key.isascii() else key.encode()[:MAX_KEY].decode("utf-8", "ignore")
 
 
 def _request_detail(command: _Command, wire: Wire) -> tuple[Mapping[str, Value], Mapping[str, Any]]:
@@ -426,9 +431,9 @@ def _event(frame: Frame, wire: Wire, direction: int, push: str) -> Message:
     if push == "replication":
         if is_verb(verb):
             fields["redis_type"] = verb
-        fields["redis_key"] = key_of(verb, arguments)[:MAX_KEY]
+        fields["redis_key"] = _short(key_of(verb, arguments))
     elif push != "monitor" and len(arguments) > 1:
-        fields["redis_key"] = arguments[1][:MAX_KEY]
+        fields["redis_key"] = _short(arguments[1])
     return Message(
         MessageKind.EVENT,
         direction,

@@ -328,6 +328,7 @@ def test_from_the_middle() -> None:
     ("client", "server", "port", "mine"),
     [
         (HELLO, b"", 9999, True),
+        (b"AMQP is a protocol", b"", PORT, False),
         (b"", method("connection.start", b"\0\x09" + long(b"") * 3, 0), 9999, True),
         (publish(b"a", b"k", b"x"), b"", PORT, True),
         (publish(b"a", b"k", b"x"), b"", 9999, False),

@@ -280,6 +280,11 @@ def test_big_value_is_cut_in_the_document() -> None:
     assert found.fields["redis_response_size"] == 200_011
 
 
+def test_long_keys_are_cut_between_characters() -> None:
+    found = requests(command("GET", "k" * 100) + command("GET", "\u20ac" * 30))
+    assert [message.fields["redis_key"] for message in found] == ["k" * 64, "\u20ac" * 21]
+
+
 def test_many_arguments() -> None:
     (found,) = requests(command("DEL", *(f"key{n}" for n in range(400))))
     assert document(found)["value"].endswith("key399]")
