@@ -312,7 +312,7 @@ def _head(frame: Frame) -> dict[str, Any]:
 
 
 def _request_detail(frame: Frame) -> tuple[Mapping[str, Value], Mapping[str, Any]]:
-    document = _head(frame) | {"twoWay": bool(frame.flags & TWO_WAY)}
+    document: dict[str, Any] = _head(frame) | {"twoWay": bool(frame.flags & TWO_WAY)}
     values = _values(frame)
     if values is None:
         return {}, document
@@ -352,7 +352,7 @@ def _result_kind(values: _Values) -> int:
 
 
 def _response_detail(frame: Frame) -> tuple[Mapping[str, Value], Mapping[str, Any]]:
-    document = _head(frame) | {"status": frame.status, "statusName": STATUSES.get(frame.status, "")}
+    document: dict[str, Any] = _head(frame) | {"status": frame.status, "statusName": STATUSES.get(frame.status, "")}
     values = _values(frame)
     if values is None:
         return {}, document
