@@ -21,7 +21,7 @@ from kubeshark.pipeline._claim import Claims, has_payload
 from kubeshark.pipeline._entry import Entry, EntryError, EntryId
 from kubeshark.pipeline._facts import Origin, StreamFacts
 from kubeshark.pipeline._matcher import Exchange, Timed, pair
-from kubeshark.pipeline._plugins import Binding, Plugins
+from kubeshark.pipeline._plugins import ENCRYPTED, Binding, Plugins
 from kubeshark.pipeline._segments import FlowPart, Selection
 from kubeshark.pipeline._streams import FlowStream, InnerStream
 from kubeshark.pipeline.dissectors import CONN, conn_message
@@ -98,7 +98,8 @@ class Dissector:
             protocol = self.plugins.protocol_of(binding, exchange.first.message)
             _doubt(exchange, stream)
             error = _error(exchange, facts, protocol)
-            yield Entry(number.next(exchange.first.order), protocol, exchange, facts, error, plugin)
+            packet = stream.packet_of(exchange.first.order)
+            yield Entry(number.next(packet), protocol, exchange, facts, error, plugin)
 
     def _layers(self, streams: Sequence[FlowStream], wants: Wants | None) -> Iterable[_Layer]:
         """Yield every stream, those handed over behind those that they came from."""
@@ -162,7 +163,7 @@ class Dissector:
                 messages.append(item)
         if messages:
             layer.found.append((binding, messages))
-        if binding.protocol.name == "tls" and self.decrypt and (opened := self.decrypt(layer.stream)):
+        if binding.protocol.name in ENCRYPTED and self.decrypt and (opened := self.decrypt(layer.stream)):
             handovers.append(opened)
         return handovers
 
@@ -193,10 +194,10 @@ class Numbering:
         self._stream = stream
         self._counts = [0] * len(parts)
 
-    def next(self, order: int) -> EntryId:
+    def next(self, packet: int) -> EntryId:
         at = 0
         if len(self._parts) > 1:
-            offset = int(self._stream.decoded.packets["offset"][self._stream.packet_of(order)])
+            offset = int(self._stream.decoded.packets["offset"][packet])
             at = bisect_right([start for start, _ in self._parts], offset) - 1
         segment, row = self._parts[at][1]
         self._counts[at] += 1

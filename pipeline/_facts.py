@@ -142,7 +142,7 @@ class StreamFacts:
         """Return a copy of a message's bytes."""
         if self.stream_data is None:
             return b""
-        if self.transport == "tcp":
+        if self.stream_data.sides:
             data = self.stream_data.sides[message.direction].data
         else:
             data = self.stream_data.datagrams[message.datagram].data

@@ -25,9 +25,12 @@ from kubeshark.pipeline.renderers import BUILTINS as RENDERERS
 if TYPE_CHECKING:
     from kubeshark.hosts import ForeignPlugin
 
-__all__ = ["Binding", "PluginFilter", "Plugins"]
+__all__ = ["ENCRYPTED", "Binding", "PluginFilter", "Plugins"]
 
 ENTRY_POINTS = "kubeshark.plugins"
+ENCRYPTED = frozenset({"tls", "quic"})
+"""Protocols that the decrypt step opens."""
+
 RAW = "kubeshark.pipeline.dissectors.raw"
 """Shows the payload of streams that nobody takes: the last resort, never asked before."""
 
@@ -118,7 +121,7 @@ class Plugins:
         found: list[Binding] = [binding]
         for each in found:
             targets = each.protocol.hands_over
-            if "*" in targets or (each.protocol.name == "tls" and can_decrypt):
+            if "*" in targets or (each.protocol.name in ENCRYPTED and can_decrypt):
                 return None
             found += [other for other in self.bindings if other.protocol.flag in targets and other not in found]
         return [protocol for plugin in {each.plugin for each in found} for protocol in self._siblings[plugin]]

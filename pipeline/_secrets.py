@@ -15,7 +15,8 @@ from kubeshark.core_capture import RawBlock
 from kubeshark.core_capture.files import DECRYPTION_SECRETS
 from kubeshark.core_capture.store import SegmentInfo, Store
 from kubeshark.errors import InputError, KubesharkError, StoreError
-from kubeshark.extension_api import Handover, Stream
+from kubeshark.extension_api import Handover
+from kubeshark.pipeline._streams import FlowStream
 from kubeshark.pipeline.tls import KeyLog, decrypt
 
 __all__ = [
@@ -110,12 +111,16 @@ class Secrets:
         self._may_decrypt = bool(given) or has_stored
 
     @property
-    def step(self) -> Callable[[Stream], Handover | None] | None:
+    def step(self) -> Callable[[FlowStream], Handover | None] | None:
         """The decrypt step; None where there can be no secrets."""
         return self.decrypt if self._may_decrypt else None
 
-    def decrypt(self, stream: Stream) -> Handover | None:
-        """Return what was said inside a TLS stream; None without its keys."""
+    def decrypt(self, stream: FlowStream) -> Handover | None:
+        """Return what was said inside a TLS stream or a QUIC connection; None without its keys."""
+        if stream.transport == "udp":
+            from kubeshark.pipeline.tls._quic import decrypt_quic  # it stands on a dissector's packets
+
+            return decrypt_quic(stream, self._keylog)
         return decrypt(stream, self._keylog)
 
     @cached_property

@@ -14,6 +14,7 @@ BUILTINS = (
     "kubeshark.pipeline.dissectors.ldap",
     "kubeshark.pipeline.dissectors.tls",
     "kubeshark.pipeline.dissectors.quic",
+    "kubeshark.pipeline.dissectors.http3",
     "kubeshark.pipeline.dissectors.postgresql",
     "kubeshark.pipeline.dissectors.mysql",
     "kubeshark.pipeline.dissectors.mongodb",

@@ -91,6 +91,7 @@ WITHOUT_TEST = {
     },
     "pipeline/dissectors/_postgresql_document.py": "pipeline/dissectors/test_postgresql.py",
     "pipeline/dissectors/_postgresql_framing.py": "pipeline/dissectors/test_postgresql.py",
+    "pipeline/dissectors/_http3_halves.py": "pipeline/dissectors/test_http3.py",
     "pipeline/tls/_documents.py": "pipeline/dissectors/test_tls.py",
     "src/kubeshark/__main__.py": "cli/test_main.py",
     **{

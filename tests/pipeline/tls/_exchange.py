@@ -37,9 +37,9 @@ def _pem(kind: str) -> bytes:
     ).add_extension(x509.SubjectAlternativeName([x509.DNSName("shop.example")]), critical=False)
     made = builder.sign(key, hashes.SHA256())
     private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    return private + made.public_bytes(serialization.Encoding.PEM)
+    return made.public_bytes(serialization.Encoding.PEM) + private
 
 
 def certificate_file(folder: Path, kind: str = "ec") -> Path:
