@@ -219,9 +219,9 @@ def _grouped(wire: Wire, at: int, side: int, is_new: Callable[[Exchange, int, in
         if open_ and is_new(open_, sequence, at):
             yield open_
             open_ = None
-        if open_ is None and side == 0 and not (length and _is_command(data, at)) and not is_login(data, at):
+        if open_ is None and not _begins_exchange(data, at, side, length):
             end = resume(data, at + 1, side)
-            yield Exchange(at, end, sequence, 0, at, 0, f"malformed: {end - at} bytes at {at} are no command", False)
+            yield Exchange(at, end, sequence, 0, at, 0, f"malformed: {end - at} bytes at {at} begin no exchange", False)
             at = end
             continue
         if open_ is None:
@@ -237,6 +237,12 @@ def _grouped(wire: Wire, at: int, side: int, is_new: Callable[[Exchange, int, in
         at = end
     if open_:
         yield open_
+
+
+def _begins_exchange(data: bytes, at: int, side: int, length: int) -> bool:
+    if side == 0:
+        return (length > 0 and _is_command(data, at)) or is_login(data, at)
+    return length > 0
 
 
 def _is_start(data: bytes, side: int) -> bool:
