@@ -362,10 +362,11 @@ def _headers(block: bytes) -> tuple[dict[str, list[str]], dict[str, str]]:
     """Read `NATS/1.0 [status [description]]` and the header lines below (ADR-4 of NATS)."""
     first, *lines = text(block).split("\r\n")[:MAX_HEADERS]
     headers: dict[str, list[str]] = {}
+    spelled: dict[str, str] = {}  # KFL folds names: those that differ in case alone are one, as first spelled
     for line in lines:
         name, colon, value = line.partition(":")
         if colon:
-            headers.setdefault(name, []).append(value.strip())
+            headers.setdefault(spelled.setdefault(name.lower(), name), []).append(value.strip())
     found = _STATUS.fullmatch(first)
     return headers, {"status": found[1], "description": found[2]} if found and found[1] else {}
 

@@ -1,14 +1,15 @@
-"""Rows of AMQP; the generic renderer shows the rest."""
+"""Rows and representations of AMQP."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from kubeshark.extension_api import EntryView, hookimpl
+from kubeshark.extension_api import EntryView, Representation, hookimpl
 from kubeshark.pipeline.renderers._kfl_text import equals
 from kubeshark.pipeline.renderers._sections import cells
+from kubeshark.pipeline.renderers._with_body import with_body
 
-__all__ = ["summarize"]
+__all__ = ["render", "summarize"]
 
 
 @hookimpl
@@ -26,3 +27,8 @@ def summarize(entry: EntryView) -> dict[str, Any] | None:
         code,
         equals("amqp_reply_code", code) if code else "",
     )
+
+
+@hookimpl
+def render(entry: EntryView) -> Representation | None:
+    return with_body(entry, "body") if entry.protocol.name == "amqp" else None

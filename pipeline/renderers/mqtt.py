@@ -1,14 +1,15 @@
-"""Rows of MQTT; the generic renderer shows the rest."""
+"""Rows and representations of MQTT."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from kubeshark.extension_api import EntryView, hookimpl
+from kubeshark.extension_api import EntryView, Representation, hookimpl
 from kubeshark.pipeline.renderers._kfl_text import equals
 from kubeshark.pipeline.renderers._sections import cells
+from kubeshark.pipeline.renderers._with_body import with_body
 
-__all__ = ["summarize"]
+__all__ = ["render", "summarize"]
 
 
 @hookimpl
@@ -22,3 +23,8 @@ def summarize(entry: EntryView) -> dict[str, Any] | None:
     code = int(str(entry.get("mqtt_reason_code")))
     status_query = equals("mqtt_reason_code", code) if entry.get("mqtt_response") else ""
     return cells(kind, equals("mqtt_type", kind), summary, equals(name, summary), code, status_query)
+
+
+@hookimpl
+def render(entry: EntryView) -> Representation | None:
+    return with_body(entry, "payload") if entry.protocol.name == "mqtt" else None

@@ -1,14 +1,15 @@
-"""Rows of NATS; the generic renderer shows the rest."""
+"""Rows and representations of NATS."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from kubeshark.extension_api import EntryView, hookimpl
+from kubeshark.extension_api import EntryView, Representation, hookimpl
 from kubeshark.pipeline.renderers._kfl_text import equals
 from kubeshark.pipeline.renderers._sections import cells
+from kubeshark.pipeline.renderers._with_body import with_body
 
-__all__ = ["summarize"]
+__all__ = ["render", "summarize"]
 
 
 @hookimpl
@@ -26,3 +27,8 @@ def summarize(entry: EntryView) -> dict[str, Any] | None:
         int(error != ""),
         equals("nats_error_message", error),
     )
+
+
+@hookimpl
+def render(entry: EntryView) -> Representation | None:
+    return with_body(entry, "payload") if entry.protocol.name == "nats" else None

@@ -60,6 +60,7 @@ WITHOUT_TEST = {
     "pipeline/dissectors/_amqp_frames.py": "pipeline/dissectors/test_amqp.py",
     "pipeline/dissectors/_amqp_methods.py": "pipeline/dissectors/test_amqp.py",
     "pipeline/dissectors/_amqp_values.py": "pipeline/dissectors/test_amqp.py",
+    "pipeline/renderers/_with_body.py": "pipeline/renderers/test_amqp.py",
     "pipeline/dissectors/_redis_commands.py": "pipeline/dissectors/test_redis.py",
     "pipeline/dissectors/_redis_resp.py": "pipeline/dissectors/test_redis.py",
     "pipeline/dissectors/_http2_frames.py": "pipeline/dissectors/test_http2.py",

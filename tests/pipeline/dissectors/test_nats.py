@@ -50,7 +50,7 @@ def test_publish() -> None:
 
 
 def test_publish_with_headers() -> None:
-    head = b"NATS/1.0\r\nTrace: t-88\r\nTag: a\r\nTag: b\r\n\r\n"
+    head = b"NATS/1.0\r\nTrace: t-88\r\nTag: a\r\ntag: b\r\n\r\n"
     wire = b"HPUB stock %d %d\r\n%shi\r\n" % (len(head), len(head) + 2, head)
     (message,) = messages(wire)
     shown = document(message)
