@@ -28,6 +28,7 @@ def test_body_headers_and_properties() -> None:
     assert [section.title for section in shown.request[1:]] == ["Headers", "Properties", "Request", "Body"]
     assert [(row.name, row.value) for section in shown.request[1:3] for row in section.rows] == [
         ("trace", "t-88"),
+        ("nested", "{}"),
         ("contentType", "text/html"),
     ]
     body = shown.request[4]
