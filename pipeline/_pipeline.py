@@ -42,7 +42,7 @@ from kubeshark.pipeline._dissect import Dissector
 from kubeshark.pipeline._entry import Entry, EntryId
 from kubeshark.pipeline._exports import Chosen, Counting, Matching, open_output
 from kubeshark.pipeline._facts import Origin
-from kubeshark.pipeline._filter import EntryFilter
+from kubeshark.pipeline._filter import EntryFilter, exact_predicate
 from kubeshark.pipeline._plugins import Plugins
 from kubeshark.pipeline._query import Query
 from kubeshark.pipeline._secrets import (
@@ -131,11 +131,18 @@ class StoreQuery:
 class Pipeline:
     """An open store. Use it as a context manager: plugin processes end with it."""
 
-    def __init__(self, store: Store, plugins: Plugins, recipients: tuple[str, ...], keylog: KeyLog) -> None:
+    def __init__(self, store: Store, plugins: Plugins | None, recipients: tuple[str, ...], keylog: KeyLog) -> None:
         self._keylog = keylog
         self.store = store
-        self.plugins = plugins
+        self._plugins = plugins
         self._recipients = recipients
+
+    @property
+    def plugins(self) -> Plugins:
+        """The plugins; loaded when something first asks for them: an import and many an export never do."""
+        if self._plugins is None:
+            self._plugins = Plugins.installed()
+        return self._plugins
 
     @classmethod
     def open(
@@ -161,7 +168,7 @@ class Pipeline:
         store = Store.open(path, identities=given, create=create)
         if create and given is None and not tuple(recipients):
             _ensure_identity(path)
-        return cls(store, plugins or Plugins.installed(), tuple(recipients), keylog)
+        return cls(store, plugins, tuple(recipients), keylog)
 
     @property
     def variables(self) -> Mapping[str, Variable]:
@@ -268,14 +275,14 @@ class Pipeline:
 
         An expression that the index answers alone is not dissected for. `out` is a path, "-" or a binary stream.
         """
-        entry_filter = EntryFilter(kfl, self.plugins, now_ns=time.time_ns())
         segments: list[SegmentInfo] | None = None
         select: Select | None = None
         problems: list[str] = []
-        if entry_filter.is_exact and kfl.strip():
-            segments = self.store.segments(entry_filter.predicate)
-            select = Matching(entry_filter.predicate)
+        if (exact := exact_predicate(kfl, now_ns=time.time_ns())) is not None:
+            segments = self.store.segments(exact)
+            select = Matching(exact)
         elif kfl.strip():
+            entry_filter = EntryFilter(kfl, self.plugins, now_ns=time.time_ns())
             query = self._query(entry_filter, entry_filter.predicate, since_ns, until_ns, None, None)
             select = Chosen(query)
             problems += map(str, query.problems)
@@ -326,7 +333,8 @@ class Pipeline:
         return self.store.verify()
 
     def close(self) -> None:
-        self.plugins.close()
+        if self._plugins is not None:
+            self._plugins.close()
 
     def __enter__(self) -> Self:
         return self

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
 from kubeshark.errors import PluginError, UsageError
 from kubeshark.extension_api import EntryView, FilterSpec, Value, hookimpl
 from kubeshark.pipeline import Plugins
-from kubeshark.pipeline._filter import EntryFilter
+from kubeshark.pipeline._filter import EntryFilter, exact_predicate
 from tests.pipeline._plugins import Foreign, failure, with_plugins
 from tests.pipeline._traffic import Capture, Connection, dns, make_query
 
@@ -136,3 +139,32 @@ def test_the_old_language_is_translated_with_a_notice() -> None:
 def test_failures_are_plugin_errors() -> None:
     _, _, entry_filter = ask('path_ends("a")', "/boom")
     assert all(isinstance(error, PluginError) for error in entry_filter.failures)
+
+
+@pytest.mark.parametrize(
+    ("kfl", "is_exact"),
+    [
+        ("", False),
+        ("dst.port == 53", True),
+        ("http", False),
+        ("dst.port == 53 && http", False),
+        ("no_such == 1", False),
+    ],
+)
+def test_what_the_index_answers_alone(kfl: str, is_exact: bool) -> None:
+    assert (exact_predicate(kfl, now_ns=0) is not None) == is_exact
+
+
+def test_neither_imports_nor_exact_exports_load_plugins(tmp_path: Path) -> None:
+    capture = Capture()
+    capture.add(dns(1))
+    (tmp_path / "in.pcap").write_bytes(capture.pcap())
+    code = """
+import sys
+from kubeshark import Pipeline
+with Pipeline.open("store") as pipeline:
+    pipeline.import_file("in.pcap")
+    print(pipeline.export("dst.port == 53", "out.pcap").packets, "kubeshark.pipeline.dissectors.raw" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["1", "False"]
