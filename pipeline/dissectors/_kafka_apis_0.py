@@ -56,8 +56,8 @@ APIS = """\
   ungroupedPartitionStates:[{topicName:topic, partitionIndex:i32, controllerEpoch:i32, leader:i32, leaderEpoch:i32,
   isr:[i32], zkVersion:i32, replicas:[i32], offlineReplicas:[i32] 4+}] 0-4, topicStates:[{topicName:topic,
   topicId:topicid 7+, partitionStates:[{partitionIndex:i32, controllerEpoch:i32, leader:i32, leaderEpoch:i32,
-  isr:[i32], zkVersion:i32, replicas:[i32], offlineReplicas:[i32]}]}] 5+, liveBrokers:[{id:i32, v0Host:str 0,
-  v0Port:i32 0, endpoints:[{port:i32, host:str, listener:str 3+, securityProtocol:i16}] 1+, rack:str 2+}]
+  isr:[i32], zkVersion:i32, replicas:[i32], offlineReplicas:[i32]}]}] 5+, liveBrokers:[{id:i32, host:str 0,
+  port:i32 0, endpoints:[{port:i32, host:str, listener:str 3+, securityProtocol:i16}] 1+, rack:str 2+}]
 < errorCode:error
 7 ControlledShutdown 0-3 flexible 3
 > brokerId:i32, brokerEpoch:i64 2+
@@ -135,10 +135,10 @@ APIS = """\
   endOffset:i64}]}]
 24 AddPartitionsToTxn 0-5 flexible 3
 > transactions:[{transactionalID:str, producerId:i64, producerEpoch:i16, verifyOnly:bool, topics:[{name:topic,
-  partitions:[i32]}]}] 4+, v3AndBelowTransactionalId:str 0-3, v3AndBelowProducerId:i64 0-3,
-  v3AndBelowProducerEpoch:i16 0-3, v3AndBelowTopics:[{name:topic, partitions:[i32]}] 0-3
+  partitions:[i32]}]}] 4+, transactionalID:str 0-3, producerId:i64 0-3,
+  producerEpoch:i16 0-3, topics:[{name:topic, partitions:[i32]}] 0-3
 < throttleTimeMs:i32, errorCode:error 4+, resultsByTransaction:[{transactionalID:str, topicResults:[{name:topic,
-  resultsByPartition:[{partitionIndex:i32, partitionErrorCode:error}]}]}] 4+, resultsByTopicV3AndBelow:[{name:topic,
+  resultsByPartition:[{partitionIndex:i32, partitionErrorCode:error}]}]}] 4+, resultsByTopic:[{name:topic,
   resultsByPartition:[{partitionIndex:i32, partitionErrorCode:error}]}] 0-3
 25 AddOffsetsToTxn 0-4 flexible 3
 > transactionalID:str, producerId:i64, producerEpoch:i16, groupId:str

@@ -32,7 +32,7 @@ from kubeshark.pipeline.dissectors._kafka_apis_35 import APIS as LAST_APIS
 from kubeshark.pipeline.dissectors._kafka_cursor import INT8, INT16, INT32, INT64, Cursor, Malformed
 from kubeshark.pipeline.dissectors._text import text
 
-__all__ = ["REDACTED", "Api", "api_of", "read_body"]
+__all__ = ["REDACTED", "Api", "Field", "api_of", "parse_fields", "read_body"]
 
 REDACTED = "[redacted]"
 SECRET_NAME = re.compile(r"password|secret|jaas|credential|token", re.IGNORECASE)
@@ -214,7 +214,8 @@ def api_of(key: int) -> Api | None:
 _TOKEN = re.compile(r"[A-Za-z]\w*|\d+(?:-\d+|\+)?|[:{}\[\]()?,#]")
 
 
-def _parse(listed: str) -> tuple[Field, ...]:
+def parse_fields(listed: str) -> tuple[Field, ...]:
+    """Return what the notation declares; our own tables are trusted to be well formed."""
     symbols: list[str] = [*_TOKEN.findall(listed), ""]
     position = 0
 
@@ -225,7 +226,7 @@ def _parse(listed: str) -> tuple[Field, ...]:
         position += 1
         return symbol
 
-    def parse_fields(closing: str) -> Iterator[Field]:
+    def parse_list(closing: str) -> Iterator[Field]:
         while symbols[position] != closing:
             name = take()
             take(":")
@@ -249,7 +250,7 @@ def _parse(listed: str) -> tuple[Field, ...]:
             take("]")
             return Type("[", element=element)
         if symbol in ("{", "("):
-            fields = tuple(parse_fields("}" if symbol == "{" else ")"))
+            fields = tuple(parse_list("}" if symbol == "{" else ")"))
             nullable = symbols[position] == "?"
             if nullable:
                 take()
@@ -257,20 +258,20 @@ def _parse(listed: str) -> tuple[Field, ...]:
         assert symbol in _SCALARS, symbol
         return Type(symbol)
 
-    return tuple(parse_fields(""))
+    return tuple(parse_list(""))
 
 
 @cache
 def _schema(key: int, version: int, is_response: bool) -> Filler:
     """Return the reader of the body of a known version."""
     api = _apis()[key]
-    fields = _parse(api.response if is_response else api.request)
+    fields = parse_fields(api.response if is_response else api.request)
     return _struct(fields, version, api.is_flexible(version), has_tags=True)
 
 
 @cache
 def _consumer_schema(name: str, version: int) -> Filler:
-    return _struct(_parse(_CONSUMER[name]), version, flexible=False, has_tags=False)
+    return _struct(parse_fields(_CONSUMER[name]), version, flexible=False, has_tags=False)
 
 
 def _struct(fields: tuple[Field, ...], version: int, flexible: bool, *, has_tags: bool) -> Filler:

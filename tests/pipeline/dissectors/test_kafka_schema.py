@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kubeshark.pipeline.dissectors import _kafka_schema as schema
 from kubeshark.pipeline.dissectors._kafka_apis_0 import APIS as FIRST
 from kubeshark.pipeline.dissectors._kafka_apis_35 import APIS as LAST
 from kubeshark.pipeline.dissectors._kafka_cursor import Cursor, Malformed
@@ -43,6 +44,22 @@ def test_the_tables_hold_nothing_that_is_not_read() -> None:
     heads = re.findall(r"^\d+ \w+ .*$", FIRST + LAST, re.MULTILINE)
     assert [int(head.split()[0]) for head in heads] == list(KEYS)
     assert api_of(len(KEYS)) is None
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_no_version_has_two_fields_of_one_name(key: int) -> None:
+    api = api_of(key)
+    assert api is not None
+
+    def check(fields: tuple[schema.Field, ...], version: int) -> None:
+        present = [field for field in fields if field.since <= version <= field.until]
+        assert len({field.name for field in present}) == len(present)
+        for field in present:
+            check((field.type.element or field.type).fields, version)
+
+    for version in range(api.oldest, api.newest + 1):
+        for listed in (api.request, api.response):
+            check(schema.parse_fields(listed), version)
 
 
 def test_plain_version() -> None:
