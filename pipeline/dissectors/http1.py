@@ -108,7 +108,7 @@ def _dissect(stream: Stream) -> list[Message | Handover]:
         requests = [unit for unit in requests if unit.start < ends[0]]
         rest = rest_of(stream.sides[asking], ends[0]), rest_of(stream.sides[answering], ends[1])
         if any(len(side.data) for side in rest):
-            found.append(Handover(rest if asking == 0 else rest[::-1], UPGRADES.get(token, "")))
+            found.append(Handover((rest[asking], rest[answering]), UPGRADES.get(token, "")))
     found += [_message(unit, wires[asking], asking) for unit in requests]
     found += [_message(unit, wires[answering], answering) for unit in responses]
     return found
@@ -122,7 +122,7 @@ def _switch(
     Where only the asking side was captured, what follows a request to switch and is not HTTP shows that it was granted.
     """
     if responses and responses[-1].is_response and responses[-1].switches:
-        if asked is None:  # it was not captured, or it is not known which one it was
+        if asked is None or not asked.switches:  # it was not captured, or another answer was taken for its own
             asked = next((unit for unit in reversed(requests) if unit.switches), None)
         end = asked.end if asked else requests[-1].end if requests else 0
         return (end, responses[-1].end), _upgrade(responses[-1], wire).partition(",")[0].strip()

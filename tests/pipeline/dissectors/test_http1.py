@@ -212,6 +212,12 @@ def test_nothing_is_handed_over(client: bytes, server: bytes) -> None:
     assert handed_over(tcp(client, server)) == []
 
 
+def test_an_answer_from_before_the_capture_does_not_hide_the_upgrade() -> None:
+    client = UPGRADE % b"websocket" + b"\x81\x80"
+    for asked, answered in ((client, OK + SWITCHED % b"websocket"), (GET + client, SWITCHED % b"websocket")):
+        assert handed_over(tcp(asked, answered, midway=True)) == [("ws", b"\x81\x80", b"")]
+
+
 def test_subprotocol_of_a_websocket() -> None:
     switched = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n"
     (message,) = responses(switched, UPGRADE % b"websocket")
