@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from kubeshark.pipeline.dissectors._quic_streams import skip_frame, varint
 from kubeshark.pipeline.tls import Cursor, CutShort, expand_label, extract
 
 __all__ = [
@@ -111,16 +112,9 @@ def _read_header(data: bytes, at: int) -> LongHeader | None:
     kind = (TYPES_V2 if version in (V2, V2_DRAFT) else TYPES)[first >> 4 & 3]
     if kind == RETRY:
         return LongHeader(kind, version, dcid, scid, at, len(data), len(data), token=cursor.take(cursor.left)[:-16])
-    token = cursor.take(_varint(cursor)) if kind == INITIAL else b""
-    length = _varint(cursor)
+    token = cursor.take(varint(cursor)) if kind == INITIAL else b""
+    length = varint(cursor)
     return LongHeader(kind, version, dcid, scid, at, cursor.at, min(cursor.at + length, len(data)), token)
-
-
-def _varint(cursor: Cursor) -> int:
-    """Read a variable-length integer (RFC 9000 §16)."""
-    first = cursor.number(1)
-    size = 1 << (first >> 6)
-    return (first & 0x3F) << 8 * (size - 1) | (cursor.number(size - 1) if size > 1 else 0)
 
 
 def initial_keys(version: int, dcid: bytes) -> tuple[InitialKeys, InitialKeys]:
@@ -181,20 +175,9 @@ def crypto_frames(payload: bytes, version: int) -> Iterator[tuple[int, bytes]]:
         while cursor.left:
             kind = cursor.number(1)
             if kind in crypto:
-                offset, size = _varint(cursor), _varint(cursor)
+                offset, size = varint(cursor), varint(cursor)
                 yield offset, cursor.take(size)
-            elif kind in (2, 3):
-                _skip_ack(cursor, with_counts=kind == 3)
-            elif kind not in (0, 1):  # PADDING, PING; CONNECTION_CLOSE is the last
+            elif not skip_frame(cursor, kind):  # CONNECTION_CLOSE is the last
                 return
     except CutShort:
         return
-
-
-def _skip_ack(cursor: Cursor, *, with_counts: bool) -> None:
-    """Pass over an ACK frame (RFC 9000 §19.3)."""
-    for _ in range(2):
-        _varint(cursor)
-    ranges = _varint(cursor)
-    for _ in range(1 + 2 * ranges + (3 if with_counts else 0)):  # ends with the data: CutShort
-        _varint(cursor)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from kubeshark.pipeline.tls import Cursor, CutShort
 
-__all__ = ["HandedFrame", "StreamFrame", "handed_frames", "pack_frame", "stream_frames", "varint"]
+__all__ = ["HandedFrame", "StreamFrame", "handed_frames", "pack_frame", "skip_frame", "stream_frames", "varint"]
 
 HEAD = Struct(">QBI")
 FINAL, MISSING = 1, 2
@@ -58,13 +58,13 @@ def stream_frames(payload: bytes) -> Iterator[StreamFrame]:
                 offset = varint(cursor) if kind & 4 else 0
                 data = cursor.take(varint(cursor) if kind & 2 else cursor.left)
                 yield StreamFrame(number, offset, data, bool(kind & 1))
-            elif not _skip(cursor, kind):
+            elif not skip_frame(cursor, kind):
                 return
     except CutShort:
         return
 
 
-def _skip(cursor: Cursor, kind: int) -> bool:
+def skip_frame(cursor: Cursor, kind: int) -> bool:
     """Pass over a frame of another type; return whether the next one can be found."""
     if kind in (2, 3):  # ACK
         for _ in range(2):

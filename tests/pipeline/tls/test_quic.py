@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kubeshark.extension_api import MessageKind
 from kubeshark.pipeline import Entry, FileDissection, Plugins
@@ -96,6 +99,26 @@ def test_lost_datagram_is_a_gap_in_one_stream(tmp_path: Path) -> None:
         ("/last", True),
     ]
     assert "were not captured" in shown[1].get("error_message")
+
+
+EXCHANGE = quic_exchange(CALLS[:2])
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_any_damage(data: st.DataObject) -> None:
+    sent = [(way, bytearray(datagram)) for way, datagram in EXCHANGE.datagrams]
+    for _ in range(data.draw(st.integers(1, 6))):
+        at = data.draw(st.integers(0, len(sent) - 1))
+        body = sent[at][1]
+        if data.draw(st.booleans()) and body:
+            body[data.draw(st.integers(0, len(body) - 1))] = data.draw(st.integers(0, 255))
+        else:
+            del body[data.draw(st.integers(0, len(body))) :]
+    with TemporaryDirectory() as folder:
+        found = entries(Path(folder), QuicExchange([(way, bytes(body)) for way, body in sent], EXCHANGE.keys), "")
+        for entry in found:
+            entry.to_dict()
 
 
 def test_damaged_packets(tmp_path: Path) -> None:
