@@ -60,7 +60,6 @@ WITHOUT_TEST = {
     "pipeline/dissectors/_amqp_frames.py": "pipeline/dissectors/test_amqp.py",
     "pipeline/dissectors/_amqp_methods.py": "pipeline/dissectors/test_amqp.py",
     "pipeline/dissectors/_amqp_values.py": "pipeline/dissectors/test_amqp.py",
-    "pipeline/renderers/_with_body.py": "pipeline/renderers/test_amqp.py",
     "pipeline/dissectors/_redis_commands.py": "pipeline/dissectors/test_redis.py",
     "pipeline/dissectors/_redis_resp.py": "pipeline/dissectors/test_redis.py",
     "pipeline/dissectors/_http2_frames.py": "pipeline/dissectors/test_http2.py",
@@ -90,6 +89,8 @@ WITHOUT_TEST = {
         f"pipeline/dissectors/_tds_{part}.py": "pipeline/dissectors/test_tds.py"
         for part in ("document", "packets", "values")
     },
+    "pipeline/dissectors/_mongodb_document.py": "pipeline/dissectors/test_mongodb.py",
+    "pipeline/dissectors/_mongodb_message.py": "pipeline/dissectors/test_mongodb.py",
     "pipeline/dissectors/_postgresql_document.py": "pipeline/dissectors/test_postgresql.py",
     "pipeline/dissectors/_postgresql_framing.py": "pipeline/dissectors/test_postgresql.py",
     "pipeline/dissectors/_http3_halves.py": "pipeline/dissectors/test_http3.py",
