@@ -12,6 +12,7 @@ from kubeshark.core_capture.store._identity import (
 )
 from kubeshark.core_capture.store._info import SegmentInfo, SourceRecord
 from kubeshark.core_capture.store._limits import SEGMENT_BYTES
+from kubeshark.core_capture.store._overview import Overview
 from kubeshark.core_capture.store._passphrase import ask_new_passphrase
 from kubeshark.core_capture.store._prune import Pruned, Retention
 from kubeshark.core_capture.store._reader import ReadStats, SegmentReader
@@ -34,6 +35,7 @@ __all__ = [
     "Leftover",
     "NodeKey",
     "NotForUsError",
+    "Overview",
     "Pruned",
     "ReadStats",
     "Recipient",

@@ -33,11 +33,11 @@ from kubeshark.core_capture.store._identity import Identity, Recipient
 from kubeshark.core_capture.store._limits import MAX_HEADER_BYTES
 from kubeshark.errors import Damaged, StoreError
 
-__all__ = ["CHUNK", "TAG", "AgeReader", "AgeWriter", "NotForUsError", "Tail", "rewrap"]
+__all__ = ["CHUNK", "SEALED_CHUNK", "TAG", "AgeReader", "AgeWriter", "NotForUsError", "Tail", "rewrap"]
 
 CHUNK = 1 << 16  # plaintext bytes of every chunk but the last
 TAG = 16
-_SEALED = CHUNK + TAG
+SEALED_CHUNK = CHUNK + TAG  # as it lies in the file
 _NONCE = 16
 _X25519 = b"age-encryption.org/v1/X25519"
 _ZERO_NONCE = bytes(12)
@@ -140,7 +140,7 @@ class AgeReader:
         if len(nonce) < _NONCE or (stored < TAG and not truncated):
             raise Damaged("cut inside its header", file=self.name, offset=header.length)
         self._cipher = ChaCha20Poly1305(derive(header.file_key, nonce, b"payload"))
-        self._count = -(-stored // _SEALED)
+        self._count = -(-stored // SEALED_CHUNK)
         self._last_chunk = b""  # kept once it was decrypted to learn the size
         self._closed_end = True  # the last chunk carries the mark of a complete file
         self.size = stored - self._count * TAG
@@ -161,7 +161,9 @@ class AgeReader:
     def _check_last(self) -> None:
         last = self.read((self._count - 1) * CHUNK, CHUNK)
         if not last and self._count > 1:
-            raise Damaged("ends with an empty chunk", file=self.name, offset=self._base + (self._count - 1) * _SEALED)
+            raise Damaged(
+                "ends with an empty chunk", file=self.name, offset=self._base + (self._count - 1) * SEALED_CHUNK
+            )
         self._last_chunk = last
 
     def _keep_whole_chunks(self, stored: int) -> None:
@@ -172,7 +174,7 @@ class AgeReader:
         except Damaged:
             pass  # what is left of a cut chunk does not authenticate: drop it
         self._closed_end = False
-        self._count = max(0, stored) // _SEALED
+        self._count = max(0, stored) // SEALED_CHUNK
         self.size = self._count * CHUNK
 
     def read(self, offset: int, length: int) -> bytes:
@@ -186,13 +188,34 @@ class AgeReader:
         first, stop = offset // CHUNK, -(-end // CHUNK)
         if first == self._count - 1 and self._last_chunk:
             return self._last_chunk[offset - first * CHUNK : end - first * CHUNK]
-        sealed = memoryview(self._pread((stop - first) * _SEALED, self._base + first * _SEALED))
-        plain = [self._unseal(sealed[at * _SEALED : (at + 1) * _SEALED], first + at) for at in range(stop - first)]
+        sealed = memoryview(self._pread((stop - first) * SEALED_CHUNK, self._base + first * SEALED_CHUNK))
+        plain = [
+            self._unseal(sealed[at * SEALED_CHUNK : (at + 1) * SEALED_CHUNK], first + at) for at in range(stop - first)
+        ]
         if len(plain) == 1:
             return plain[0][offset - first * CHUNK : end - first * CHUNK]
         plain[-1] = plain[-1][: end - (stop - 1) * CHUNK]
         plain[0] = plain[0][offset - first * CHUNK :]
         return b"".join(plain)
+
+    def damaged(self) -> list[tuple[int, int]]:
+        """Read everything; return (file offset, bytes) of each stretch that does not authenticate, to the file's end.
+
+        For a reader opened with `truncated`: one that is cut where a chunk ends has a last stretch of no bytes.
+        """
+        found: list[tuple[int, int]] = []
+        for chunk in range(self._count):
+            at = self._base + chunk * SEALED_CHUNK
+            try:
+                self.read(chunk * CHUNK, CHUNK)
+            except Damaged:
+                start = found.pop()[0] if found and sum(found[-1]) == at else at
+                found.append((start, at + SEALED_CHUNK - start))
+        if not self._closed_end:
+            at = self._base + self._count * SEALED_CHUNK
+            start = found.pop()[0] if found and sum(found[-1]) == at else at
+            found.append((start, max(os.fstat(self._file.fileno()).st_size, at) - start))
+        return found
 
     def _pread(self, length: int, offset: int) -> bytes:
         try:
@@ -206,7 +229,7 @@ class AgeReader:
             last = self._closed_end and chunk == self._count - 1
             return self._cipher.decrypt(_chunk_nonce(chunk, last=last), sealed, None)
         except (InvalidTag, ValueError) as error:
-            at = self._base + chunk * _SEALED
+            at = self._base + chunk * SEALED_CHUNK
             raise Damaged("a chunk fails its authentication", file=self.name, offset=at) from error
 
     def close(self) -> None:

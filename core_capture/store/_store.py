@@ -28,6 +28,7 @@ from kubeshark.core_capture.store._leftovers import clear_leftovers, find_leftov
 from kubeshark.core_capture.store._limits import KEPT_INDEX_BYTES, SEGMENT_BYTES
 from kubeshark.core_capture.store._lock import StoreLock
 from kubeshark.core_capture.store._names import SNAPSHOTS_LOCK, check_node, index_names, number_of, size_of
+from kubeshark.core_capture.store._overview import Overview, make_overview
 from kubeshark.core_capture.store._prune import Pruned, Retention, delete_pruned, plan_pruning
 from kubeshark.core_capture.store._reader import IndexFile, SegmentReader
 from kubeshark.core_capture.store._recover import Leftover, perform, survey
@@ -60,7 +61,6 @@ class StoreInfo:
     nodes: tuple[str, ...]  # public keys that signed segments, hex
     leftovers: tuple[str, ...]  # files of a writer that died
     problems: tuple[StoreError, ...]  # segments that cannot be read
-    rotation: tuple[str, ...]  # recipients of a rotation that did not end
 
 
 class Store:
@@ -120,12 +120,14 @@ class Store:
         """Return how much of the source with this hash is here."""
         return ImportState.of([e.info for e in self._entries() if e.info.source.sha256 == sha256])
 
-    def verify(self, trusted: Collection[str] | None = None) -> VerifyReport:
+    def verify(
+        self, trusted: Collection[str] | None = None, *, on_progress: Callable[[int, int], None] | None = None
+    ) -> VerifyReport:
         """Authenticate everything. `trusted` are nodes' public keys (hex), by default this machine's if it has one."""
         if trusted is None:
             local = NodeKey.load()
             trusted = [local.public] if local else []
-        return verify_store(self.path, self.identities, trusted)
+        return verify_store(self.path, self.identities, trusted, on_progress)
 
     def info(self) -> StoreInfo:
         """Return what is in the store, in numbers."""
@@ -146,8 +148,11 @@ class Store:
             nodes=tuple(sorted({entry.chain.public_key for entry in entries})),
             leftovers=tuple(find_leftovers(self.path)),
             problems=tuple(self.problems),
-            rotation=tuple(state.rotation.recipients if state.rotation else ()),
         )
+
+    def overview(self) -> Overview:
+        """Return what it holds by protocol and by capture; reads every index."""
+        return make_overview(self.path, self.identities, self.segments(), lambda name: self._index(name, keep=False))
 
     def writer(
         self,

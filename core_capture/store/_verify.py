@@ -7,19 +7,27 @@ segments and store.json were removed together.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
 from kubeshark.core_capture._core import load_core
-from kubeshark.core_capture.store._age import NotForUsError
+from kubeshark.core_capture.store._age import SEALED_CHUNK, AgeReader, NotForUsError
 from kubeshark.core_capture.store._catalogue import Entry, entry_of, load_catalogue
 from kubeshark.core_capture.store._identity import Identity
 from kubeshark.core_capture.store._info import Chain
 from kubeshark.core_capture.store._leftovers import find_leftovers
-from kubeshark.core_capture.store._names import CATALOGUE, SNAPSHOTS, STATE, index_names
+from kubeshark.core_capture.store._names import (
+    CATALOGUE,
+    DATA_SUFFIX,
+    INDEX_SUFFIX,
+    SNAPSHOTS,
+    STATE,
+    index_names,
+    size_of,
+)
 from kubeshark.core_capture.store._reader import IndexFile, SegmentReader
 from kubeshark.core_capture.store._removed import is_genuine
 from kubeshark.core_capture.store._signing import SIGNATURE_BYTES, is_signed
@@ -28,6 +36,8 @@ from kubeshark.core_capture.store._state import Removed, StoreState, load_state
 from kubeshark.errors import Damaged, StoreError
 
 __all__ = ["Finding", "VerifyReport", "verify_store"]
+
+_MAX_STRETCHES = 50  # of damage named in one file
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,41 +94,56 @@ class _Part:
     sha256: str
 
 
-def verify_store(folder: Path, identities: Sequence[Identity], trusted: Collection[str]) -> VerifyReport:
-    """Read everything; `trusted` are public keys (hex) of nodes, empty: whoever signed is only noted."""
+def verify_store(
+    folder: Path,
+    identities: Sequence[Identity],
+    trusted: Collection[str],
+    on_progress: Callable[[int, int], None] | None = None,
+) -> VerifyReport:
+    """Read everything; `trusted` are public keys (hex) of nodes, empty: whoever signed is only noted.
+
+    `on_progress` gets (bytes read, bytes in all).
+    """
     findings: list[Finding] = []
     links: list[_Link] = []
-    size = 0
     names = index_names(folder)
-    for name in names:
+    sizes = [size_of(folder, name) for name in names]
+    read = 0
+    for name, size in zip(names, sizes, strict=True):
         try:
             for found in _check_segment(folder, name, identities, trusted):
                 if isinstance(found, _Link):
                     links.append(found)
                 else:
                     findings.append(found)
-            size += sum(path.stat().st_size for path in folder.glob(f"{name}.*"))
-        except Damaged as error:
-            findings.append(Finding("damaged", error.file, str(error), error.offset))
         except NotForUsError as error:
             findings.append(Finding("unknown", error.file, error.message))
         except (StoreError, OSError) as error:
             findings.append(Finding("damaged", name, f"{name}: {error}"))
+        read += size
+        if on_progress is not None:
+            on_progress(read, sum(sizes))
     findings += _check_chains(folder, links, set(names), trusted)
     findings += _check_catalogue(folder, identities, links)
     findings += _check_snapshots(folder, identities, trusted)
     findings += [Finding("note", name, f"{name} was left by a writer that died") for name in find_leftovers(folder)]
-    return VerifyReport(len(names), size, tuple(findings))
+    return VerifyReport(len(names), read, tuple(findings))
 
 
 def _check_segment(
     folder: Path, name: str, identities: Sequence[Identity], trusted: Collection[str]
 ) -> Iterator[Finding | _Link]:
-    """Read both files of a segment to their ends; raise Damaged for the first byte that is wrong.
+    """Read both files of a segment to their ends, and find every chunk that is wrong.
 
     Its link comes as soon as its index is known to be whole: damaged packets do not break a chain.
     """
-    file = IndexFile(folder, name, identities)
+    index, data = folder / f"{name}{INDEX_SUFFIX}", folder / f"{name}{DATA_SUFFIX}"
+    try:
+        file = IndexFile(folder, name, identities)
+    except Damaged as error:
+        yield from _damage(index, identities, error)
+        yield from _damage(data, identities, None)
+        return
     chain = file.index.meta.chain
     sha256 = file.sha256()
     yield _Link(name, chain, sha256, entry_of(file.index.meta, file.index.flows, sha256))
@@ -129,8 +154,32 @@ def _check_segment(
         message = f"{file.file} is signed by node key {chain.public_key}, which is not trusted here"
         yield Finding("unknown", file.file, message)
     with SegmentReader(folder, file, identities) as segment:
-        _extras = segment.extras
-        segment.check_data(load_core())
+        try:
+            _extras = segment.extras
+        except Damaged as error:
+            yield from _damage(index, identities, error)
+        try:
+            segment.check_data(load_core())
+        except Damaged as error:
+            yield from _damage(data, identities, error)
+
+
+def _damage(path: Path, identities: Sequence[Identity], error: Damaged | None) -> Iterator[Finding]:
+    """Name every stretch of a file that fails its authentication; if none does, what else was found wrong."""
+    try:
+        with AgeReader(path, identities, truncated=True) as age:
+            stretches = age.damaged()
+    except (FileNotFoundError, StoreError):
+        stretches = []
+    for offset, size in stretches[:_MAX_STRETCHES]:
+        what = "a chunk fails its authentication" if size else "is cut"
+        rest = f" ({size:,} bytes)" if size > SEALED_CHUNK else ""
+        yield Finding("damaged", path.name, f"{Damaged(what, file=path.name, offset=offset)}{rest}", offset)
+    if len(stretches) > _MAX_STRETCHES:
+        more = f"{path.name}: damaged: {len(stretches) - _MAX_STRETCHES:,} more stretches"
+        yield Finding("damaged", path.name, more, stretches[_MAX_STRETCHES][0])
+    if not stretches and error is not None:
+        yield Finding("damaged", error.file, str(error), error.offset)
 
 
 def _check_chains(folder: Path, links: list[_Link], names: set[str], trusted: Collection[str]) -> Iterator[Finding]:

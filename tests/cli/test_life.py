@@ -129,3 +129,28 @@ def test_rotate_keys(
     monkeypatch.setenv("KUBESHARK_IDENTITY", str(tmp_path / "new.age"))
     assert run("store", "verify", "--store", store) == 0
     assert run("store", "rotate-keys", "--to", "age1nobody", "--store", store) == 2
+
+
+def test_info(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("store", "snapshot", "create", "all", "--since", "2001-01-01", "--store", store) == 0
+    capsys.readouterr()
+    assert run("store", "info", "--store", store) == 0
+    said = capsys.readouterr().out
+    for words in ("compression ", "tcp/80", "1,360 packets in 1 segments, complete", "snapshot all"):
+        assert words in said
+    assert run("store", "info", "--store", store, "--output", "json") == 0
+    info = json.loads(capsys.readouterr().out)
+    assert info["packets"] == info["captures"][0]["packets"] == 1360
+    assert sum(row["flows"] for row in info["protocols"]) == info["flows"]
+    assert info["compression"] > 1
+
+
+def test_verify_names_file_and_offset(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = next(store.glob("*.pcap.zst.age"))
+    content = bytearray(data.read_bytes())
+    content[-9] ^= 1
+    data.write_bytes(content)
+    assert run("store", "verify", "--store", store, "--output", "json") == 3
+    (finding,) = json.loads(capsys.readouterr().out)["findings"]
+    assert (finding["kind"], finding["file"]) == ("damaged", data.name)
+    assert finding["offset"] > 0

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from kubeshark.core_capture.store import Store
     from kubeshark.errors import StoreError
 
-__all__ = ["add_actions", "parse_age", "parse_size"]
+__all__ = ["add_action", "add_actions", "parse_age", "parse_size"]
 
 PRUNE = """Delete the oldest segments until the limits are kept. A segment is as old as its last packet, and goes as a
 whole; what a snapshot names stays.
@@ -60,16 +60,16 @@ SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 def add_actions(actions: Any) -> None:
     """Add the sub-commands to the parser of `kubeshark store`."""
-    prune = _add(actions, "prune", "delete the oldest segments", PRUNE, run_prune)
+    prune = add_action(actions, "prune", "delete the oldest segments", PRUNE, run_prune)
     prune.add_argument("--max-bytes", type=parse_size, metavar="SIZE", help="all segments together, e.g. 20GB, 512MiB")
     prune.add_argument("--max-age", type=parse_age, metavar="AGE", help="e.g. 12h, 30d")
     prune.add_argument("--dry-run", action="store_true", help="only say what would go")
     _add_recipients(prune, "the catalogue")
 
-    rotate = _add(actions, "rotate-keys", "give a store other recipients", ROTATE, run_rotate)
+    rotate = add_action(actions, "rotate-keys", "give a store other recipients", ROTATE, run_rotate)
     rotate.add_argument("--to", action="append", required=True, metavar="age1…", help="a new recipient (repeat)")
 
-    recover = _add(actions, "recover", "save what a dead writer left", RECOVER, run_recover)
+    recover = add_action(actions, "recover", "save what a dead writer left", RECOVER, run_recover)
     recover.add_argument("--yes", action="store_true", help="do it; otherwise it is only said")
     _add_recipients(recover, "what is sealed anew")
 
@@ -80,17 +80,18 @@ def add_actions(actions: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     verbs = snapshot.add_subparsers(metavar="create|list|delete", required=True, dest="verb")
-    create = _add(verbs, "create", "name a window", SNAPSHOT, run_snapshot_create)
+    create = add_action(verbs, "create", "name a window", SNAPSHOT, run_snapshot_create)
     create.add_argument("name", metavar="NAME")
     add_time_options(create)
     _add_recipients(create, "the list of snapshots")
-    _add(verbs, "list", "show the snapshots", SNAPSHOT, run_snapshot_list)
-    delete = _add(verbs, "delete", "leave its segments to prune", SNAPSHOT, run_snapshot_delete)
+    add_action(verbs, "list", "show the snapshots", SNAPSHOT, run_snapshot_list)
+    delete = add_action(verbs, "delete", "leave its segments to prune", SNAPSHOT, run_snapshot_delete)
     delete.add_argument("name", metavar="NAME")
     _add_recipients(delete, "the list of snapshots")
 
 
-def _add(actions: Any, name: str, summary: str, text: str, run: Callable[[argparse.Namespace], int]) -> Any:
+def add_action(actions: Any, name: str, summary: str, text: str, run: Callable[[argparse.Namespace], int]) -> Any:
+    """Add one sub-command with the options that all have."""
     parser = actions.add_parser(
         name, help=summary, description=text, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -4,26 +4,51 @@ from __future__ import annotations
 
 import argparse
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from kubeshark.cli._life import add_actions
+from kubeshark.cli._life import add_action, add_actions
 from kubeshark.cli._output import complain, printable
-from kubeshark.cli._store_option import add_store_option, store_path
+from kubeshark.cli._progress import Progress
+from kubeshark.cli._store_option import store_path
+
+if TYPE_CHECKING:
+    from kubeshark.core_capture.store import Store
 
 __all__ = ["add_parser"]
+
+TABLES = ("list", "protocols", "captures", "snapshots")
+PROTOCOLS_SHOWN = 12
+TRANSPORTS = {1: "icmp", 6: "tcp", 17: "udp", 58: "icmpv6", 132: "sctp"}
+
+INFO = """Say what a store holds.
+
+examples:
+  kubeshark store info
+  kubeshark store info --output json | jq .protocols
+"""
+VERIFY = """Authenticate every chunk of every file, and check that segments belong together and to whom they say: damage
+is named by file and offset; segments that are forged, swapped or missing by the signed chains.
+
+Exit code: 0 if all is well, 3 if anything is damaged, missing, swapped, forged or not known here.
+
+examples:
+  kubeshark store verify
+  kubeshark store verify --trust 5f0c… --output json
+"""
 
 
 def add_parser(commands: Any, name: str, summary: str) -> None:
     parser = commands.add_parser(name, help=summary, description="Look after a store.")
     actions = parser.add_subparsers(metavar="ACTION", required=True, dest="action")
-    for action, text, function in (
-        ("info", "segments, time range, flows, sizes, imports, leftovers", run_info),
-        ("verify", "authenticate every byte and name the exact damage", run_verify),
-    ):
-        sub = actions.add_parser(action, help=text, description=text.capitalize() + ".")
-        add_store_option(sub)
-        sub.add_argument("--output", choices=("text", "json"), default="text")
-        sub.set_defaults(run=function)
+    add_action(actions, "info", "segments, time range, flows, sizes, imports, leftovers", INFO, run_info)
+    verify = add_action(actions, "verify", "authenticate every byte and name the exact damage", VERIFY, run_verify)
+    verify.add_argument(
+        "--trust",
+        action="append",
+        default=[],
+        metavar="KEY",
+        help="public key of a node (hex, repeat) beside this one's",
+    )
     add_actions(actions)
 
 
@@ -31,13 +56,26 @@ def run_info(args: argparse.Namespace) -> int:
     from kubeshark.pipeline import Pipeline
 
     with Pipeline.open(store_path(args), create=False) as pipeline:
-        info = pipeline.info()
+        info = pipeline.info() | _overview(pipeline.store)
     if args.output == "json":
         print(json.dumps(info))
-        return 0
+        return 3 if info["problems"] else 0
     for key, value in info.items():
-        if key != "list":
+        if key not in TABLES:
             print(f"{key:<16} {', '.join(map(str, value)) if isinstance(value, list) else _readable(value)}")
+    for row in info["protocols"][:PROTOCOLS_SHOWN]:
+        name = f"{row['transport']}/{row['port']}"
+        print(f"  {name:<36} {row['packets']:>10,} packets {row['flows']:>8,} flows {row['bytes']:>14,} bytes")
+    if len(info["protocols"]) > PROTOCOLS_SHOWN:
+        print(f"  and {len(info['protocols']) - PROTOCOLS_SHOWN:,} more ports")
+    for row in info["captures"]:
+        state = "complete" if row["complete"] else "incomplete"
+        lost = "" if row["lost_packets"] is None else f", {row['lost_packets']:,} lost"
+        print(
+            f"  {printable(row['name']):<36} {row['packets']:>10,} packets in {row['segments']} segments, {state}{lost}"
+        )
+    for row in info["snapshots"]:
+        print(f"  snapshot {row['name']:<27} {row['since']} to {row['until']}")
     for segment in info["list"]:
         print(
             f"  {segment['name']:<36} {segment['packets']:>10,} packets {segment['flows']:>8,} flows"
@@ -46,21 +84,52 @@ def run_info(args: argparse.Namespace) -> int:
     return 3 if info["problems"] else 0
 
 
+def _overview(store: Store) -> dict[str, Any]:
+    """Return what the indexes say beyond the totals, as JSON."""
+    from kubeshark.pipeline import rfc3339
+
+    overview = store.overview()
+    return {
+        "compression": overview.compression,
+        "lost_packets": overview.lost_packets,
+        "pruned": overview.pruned,
+        "rotation": list(overview.rotation),
+        "protocols": [
+            {"transport": TRANSPORTS.get(p.transport, str(p.transport)), "port": p.port, "flows": p.flows}
+            | {"packets": p.packets, "bytes": p.bytes}
+            for p in overview.protocols
+        ],
+        "captures": [
+            {"name": c.name, "sha256": c.sha256, "segments": c.segments, "packets": c.packets, "complete": c.complete}
+            | {"first": rfc3339(c.first_ns), "last": rfc3339(c.last_ns), "lost_packets": c.lost_packets}
+            for c in overview.captures
+        ],
+        "snapshots": [
+            {"name": s.name, "since": rfc3339(s.since_ns), "until": rfc3339(s.until_ns)} for s in overview.snapshots
+        ],
+    }
+
+
 def _readable(value: object) -> str:
-    return f"{value:,}" if isinstance(value, int) else str(value or "-")
+    return f"{value:,}" if isinstance(value, int | float) else str(value or "-")
 
 
 def run_verify(args: argparse.Namespace) -> int:
-    from kubeshark.pipeline import Pipeline
+    from kubeshark.core_capture.store import NodeKey, Store
 
-    with Pipeline.open(store_path(args), create=False) as pipeline:
-        report = pipeline.verify()
+    local = NodeKey.load()
+    trusted = [*args.trust, *([local.public] if local else [])]
+    with Progress("verifying") as progress:
+        report = Store.open(store_path(args)).verify(trusted, on_progress=progress.show)
     if args.output == "json":
-        findings = [{"kind": finding.kind, "message": str(finding)} for finding in report.findings]
+        findings = [
+            {"kind": finding.kind, "file": finding.file, "offset": finding.offset, "message": str(finding)}
+            for finding in report.findings
+        ]
         print(json.dumps({"segments": report.segments, "bytes": report.bytes, "findings": findings}))
     else:
         for finding in report.findings:
             complain(finding)
         sound = "every chunk is authentic" if report.is_sound else "NOT SOUND"
         print(f"{report.segments} segments, {report.bytes:,} bytes: {sound}")
-    return 0 if report.is_sound else 1
+    return 0 if report.is_sound else 3

@@ -69,7 +69,7 @@ def test_dying_at_any_point_and_going_on_with_the_old_identity(three: Bench, tmp
         points += 1
         assert opens(path, three.me, after)
         if died and load_state(path).rotation is not None:
-            assert Store.open(path, identities=[three.me, after]).info().rotation == (str(after.recipient),)
+            assert Store.open(path, identities=[three.me, after]).overview().rotation == (str(after.recipient),)
         if load_state(path).recipients != [str(after.recipient)]:  # it did not end
             done = act(path)
             assert done.problems == []

@@ -174,3 +174,42 @@ def test_batches_that_break_their_promise(bench: Bench) -> None:
         writer.add(batch(items[:3], ordinals=range(4)))
         writer.finish()
     assert Store.open(bench.path, identities=[bench.me]).segments() == []
+
+
+def test_every_damaged_stretch_is_named(bench: Bench) -> None:
+    import random
+
+    noise = random.Random(5)
+    packets = [udp("10.0.0.1", 1, "10.0.0.2", 53, noise.randbytes(1400)) for _ in range(600)]
+    bench.fill(records(packets), segment_bytes=8 << 20)
+    (path,) = bench.path.glob("2*.pcap.zst.age")
+    sound = path.read_bytes()
+    header = sound.index(b"\n---") + 1
+    base = sound.index(b"\n", header) + 1 + 16
+    chunk = (1 << 16) + 16
+    content = bytearray(sound)
+    for number in (0, 3, 4, 9):
+        content[base + number * chunk + 77] ^= 1
+    path.write_bytes(content)
+    found = verify(bench).findings
+    assert [(finding.kind, finding.offset) for finding in found] == [
+        ("damaged", base + number * chunk) for number in (0, 3, 9)
+    ]
+    assert str(found[1]).endswith(f"at byte {base + 3 * chunk:,} ({2 * chunk:,} bytes)")
+    path.write_bytes(sound[: base + 5 * chunk])
+    (cut,) = verify(bench).findings
+    assert (cut.offset, "is cut" in cut.message) == (base + 5 * chunk, True)
+    path.write_bytes(sound[: base + 5 * chunk + 100])
+    (cut,) = verify(bench).findings
+    assert cut.offset == base + 5 * chunk
+    index = path.with_name(path.name.replace(".pcap.zst", ".idx"))
+    index.write_bytes(b"?")
+    assert {finding.file for finding in verify(bench).findings} >= {index.name, path.name}
+
+
+def test_progress(three: Bench) -> None:
+    seen: list[tuple[int, int]] = []
+    report = three.open().verify([], on_progress=lambda done, total: seen.append((done, total)))
+    assert [done for done, _total in seen] == sorted(done for done, _total in seen)
+    assert seen[-1] == (report.bytes, report.bytes)
+    assert len(seen) == 3

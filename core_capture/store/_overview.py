@@ -1,0 +1,158 @@
+"""What a store holds by protocol and by capture: added up from its indexes, no packet is read."""
+
+from __future__ import annotations
+
+import struct
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from kubeshark.core_capture._records import RawBlock
+from kubeshark.core_capture.store._age import NotForUsError
+from kubeshark.core_capture.store._identity import Identity
+from kubeshark.core_capture.store._info import SegmentInfo
+from kubeshark.core_capture.store._names import size_of
+from kubeshark.core_capture.store._reader import IndexFile
+from kubeshark.core_capture.store._snapshots import Snapshot, load_snapshots
+from kubeshark.core_capture.store._state import load_state
+from kubeshark.errors import StoreError
+
+__all__ = ["CaptureRow", "Overview", "ProtocolRow", "make_overview"]
+
+_STATISTICS = 5  # pcapng block type: interface statistics, §4.6
+_LOST_OPTIONS = (5, 7)  # isb_ifdrop, isb_osdrop: dropped by the interface for want of room, by the operating system
+
+
+@dataclass(frozen=True, slots=True)
+class ProtocolRow:
+    """Flows to one server port, added up; a flow counts once in each segment it runs through."""
+
+    transport: int  # IP protocol number
+    port: int
+    flows: int
+    packets: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureRow:
+    """One import or live session."""
+
+    name: str
+    sha256: str  # of the source, "" where it has none
+    segments: int
+    packets: int
+    first_ns: int
+    last_ns: int
+    complete: bool  # the source was read to its end
+    lost_packets: int | None  # by who captured them; None where the source does not say
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    protocols: tuple[ProtocolRow, ...]  # most bytes first
+    captures: tuple[CaptureRow, ...]  # in time order
+    snapshots: tuple[Snapshot, ...]  # none where nobody here can read them
+    compression: float | None  # captured bytes for each byte of segment files
+    lost_packets: int | None
+    pruned: int  # segments that retention deleted
+    rotation: tuple[str, ...]  # recipients of a rotation that did not end
+
+
+def make_overview(
+    folder: Path,
+    identities: Sequence[Identity],
+    segments: Iterable[SegmentInfo],
+    index: Callable[[str], IndexFile],
+) -> Overview:
+    """Add up these segments; those whose index cannot be read count in captures only."""
+    segments = list(segments)
+    protocols: dict[tuple[int, int], list[int]] = defaultdict(lambda: [0, 0, 0])
+    statistics: dict[tuple[str, str], dict[tuple[int, int], int]] = {}
+    for info in segments:
+        try:
+            file = index(info.name)
+            _add_protocols(protocols, file)
+            lost = statistics.setdefault((info.source.sha256, info.source.name), {})
+            lost.update(_lost(file.extras.metadata.blocks))
+        except (StoreError, FileNotFoundError):
+            continue
+    rows = (ProtocolRow(*key, *counts) for key, counts in protocols.items())
+    captures = _captures(segments, statistics)
+    state = load_state(folder)
+    try:
+        snapshots = load_snapshots(folder, identities)
+    except NotForUsError:
+        snapshots = []
+    known = [row.lost_packets for row in captures if row.lost_packets is not None]
+    stored = sum(size_of(folder, info.name) for info in segments)
+    captured = sum(info.captured_bytes for info in segments)
+    return Overview(
+        protocols=tuple(sorted(rows, key=lambda row: (-row.bytes, row.transport, row.port))),
+        captures=tuple(captures),
+        snapshots=tuple(snapshots),
+        compression=round(captured / stored, 2) if stored and captured else None,
+        lost_packets=sum(known) if known else None,
+        pruned=sum(record.last - record.first + 1 for record in state.removed if record.why == "pruned"),
+        rotation=tuple(state.rotation.recipients if state.rotation else ()),
+    )
+
+
+def _add_protocols(protocols: dict[tuple[int, int], list[int]], file: IndexFile) -> None:
+    flows = file.index.flows.clustered
+    port = np.where(flows["client"] == 1, flows["port_a"], flows["port_b"]).astype(np.int64)
+    keys, rows = np.unique(flows["transport"].astype(np.int64) << 16 | port, return_inverse=True)
+    counts = np.zeros((len(keys), 3), dtype=np.int64)
+    for column, values in enumerate(
+        (np.ones(len(port), dtype=np.int64), flows["packets"].sum(axis=1), flows["bytes"].sum(axis=1))
+    ):
+        np.add.at(counts[:, column], rows, values.astype(np.int64))
+    for key, added in zip(keys.tolist(), counts.tolist(), strict=True):
+        total = protocols[key >> 16, key & 0xFFFF]
+        for at, value in enumerate(added):
+            total[at] += value
+
+
+def _captures(
+    segments: list[SegmentInfo], statistics: dict[tuple[str, str], dict[tuple[int, int], int]]
+) -> list[CaptureRow]:
+    by_source: dict[tuple[str, str], list[SegmentInfo]] = defaultdict(list)
+    for info in segments:
+        by_source[info.source.sha256, info.source.name].append(info)
+    rows = []
+    for (sha256, name), infos in by_source.items():
+        lost = statistics.get((sha256, name))
+        filled = [info for info in infos if info.packets]
+        rows.append(
+            CaptureRow(
+                name=name,
+                sha256=sha256,
+                segments=len(infos),
+                packets=sum(info.packets for info in infos),
+                first_ns=min((info.first_ns for info in filled), default=0),
+                last_ns=max((info.last_ns for info in filled), default=0),
+                complete=any(info.source.complete for info in infos),
+                lost_packets=sum(lost.values()) if lost else None,
+            )
+        )
+    return sorted(rows, key=lambda row: (row.first_ns, row.name))
+
+
+def _lost(blocks: Iterable[RawBlock]) -> dict[tuple[int, int], int]:
+    """Return the lost packets by (section, interface), as the last statistics of each say."""
+    found: dict[tuple[int, int], int] = {}
+    for block in blocks:
+        if block.block_type != _STATISTICS or len(block.body) < 12:
+            continue
+        at, lost = 12, None
+        while at + 4 <= len(block.body):
+            code, length = struct.unpack_from("<HH", block.body, at)
+            if code in _LOST_OPTIONS and length == 8 and at + 12 <= len(block.body):
+                lost = (lost or 0) + int.from_bytes(block.body[at + 4 : at + 12], "little")
+            at += 4 + length + -length % 4
+        if lost is not None:
+            found[block.section, int.from_bytes(block.body[:4], "little")] = lost
+    return found
