@@ -129,8 +129,8 @@ HEAD_CHARACTERS = 4096
 def _words(statement: str) -> Iterator[str]:
     at, limit = 0, min(len(statement), HEAD_CHARACTERS)
     while at < limit:
-        if statement.startswith("/*!", at):  # MySQL runs what is in such a comment, from a version on
-            at += 3
+        if statement.startswith(("/*!", "/*M!"), at):  # MySQL, MariaDB run what such a comment holds, from a version on
+            at = statement.index("!", at) + 1
             while at < limit and statement[at].isdigit():
                 at += 1
         elif statement.startswith("/*", at):

@@ -154,10 +154,10 @@ def statement_text(payload: bytes, *, has_attributes: bool) -> str:
             encoded_int(cursor)  # sets of parameters: 1
             if count:
                 _parameters(cursor, count, [], has_names=True)
-            return text(cursor.rest())
+            return text(cursor.rest().rstrip(b"\0"))
         except Short:
             pass
-    return text(payload[1:])
+    return text(payload[1:].rstrip(b"\0"))  # some clients count the zero byte of a C string
 
 
 def prepared(payload: bytes) -> tuple[int, int] | None:

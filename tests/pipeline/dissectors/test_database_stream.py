@@ -60,6 +60,7 @@ def test_sides_in_the_order_of_the_stream() -> None:
         ("# note\ncreate_x table", "CREATE_X TABLE"),
         ("/* open", ""),
         ("/*!40101 SET NAMES utf8 */", "SET NAMES"),
+        ("/*M!100100 SET x", "SET"),
         ("", ""),
         ("5 + 5", ""),
         ("BEGIN;", "BEGIN"),

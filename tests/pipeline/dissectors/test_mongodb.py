@@ -13,6 +13,7 @@ from hypothesis import given
 
 from kubeshark.extension_api import Message, MessageKind, Verdict
 from kubeshark.pipeline.dissectors import mongodb
+from kubeshark.pipeline.dissectors._mongodb_message import COMPRESSORS
 
 from ._damage import assert_sound, damaged_streams, document, found_by
 from ._streams import FakeStream, tcp
@@ -172,7 +173,7 @@ def test_compressed(compressor: int) -> None:
     (asked,) = messages(message(2012, packed))
     assert (asked.error, asked.fields["mongodb_command"], asked.fields["mongodb_opcode"]) == ("", "find", "OP_MSG")
     assert document(asked)["document"]["filter"] == {"n": 1}
-    assert document(asked)["compressor"] == mongodb.COMPRESSORS[compressor]
+    assert document(asked)["compressor"] == COMPRESSORS[compressor]
 
 
 @pytest.mark.parametrize("compressor", [1, 2, 3, 9])
@@ -306,7 +307,7 @@ def test_probe_takes_it_on_any_port(data: bytes) -> None:
         message(2013, b"\xff" * 40),
         message(2004, bytes(40)),
     ],
-    ids=["empty", "http", "tls", "zeros", "flags", "namespace"],
+    ids=["empty", "http", "tls", "zeros", "flags", "namespace", "reply"],
 )
 def test_probe_leaves_others(data: bytes) -> None:
     assert not is_mine(tcp(data, b"", port=30000))
