@@ -154,6 +154,7 @@ class _Reader:
     def __init__(self, side: StreamSide) -> None:
         self._wire = Wire(side)
         self._clear = bytearray()  # out of signed buffers: the beginning of a message
+        self._needed = 0  # its bytes, as far as known: before they are there nobody looks at it again
         self.tls_at: int | None = None
 
     def __iter__(self) -> Iterator[_Part | Message]:
@@ -192,6 +193,7 @@ class _Reader:
         token = self._wire.data[start + PREFIX_BYTES : end]
         if whole_end > end or self._wire.gap_in(start, end):
             self._clear.clear()
+            self._needed = 0
             yield _event(start, end, "truncated: a SASL buffer that was not captured whole")
             return
         wrapped = unwrap(token)
@@ -202,7 +204,10 @@ class _Reader:
             yield message
             return
         self._clear += wrapped.clear
+        if len(self._clear) < self._needed:
+            return
         clear, at = bytes(self._clear), 0
+        self._needed = 0
         while at < len(clear):
             try:
                 pdu = read_message(clear, at, len(clear))
@@ -211,6 +216,7 @@ class _Reader:
                 yield _event(start, end, f"malformed: {error}")
                 return
             if pdu is None or pdu.end > len(clear):
+                self._needed = pdu.end - at if pdu else 0
                 break
             yield _Part(start, end, clear[at : pdu.end])
             at = pdu.end
