@@ -302,7 +302,7 @@ class _Answers:
         self._answering = answering
         self._next = 0
         self._confirmations = 0  # of a SUBSCRIBE, still to come
-        self._follows = any(
+        self._follows = answering.starts_midway or any(
             command.verb in ("MONITOR", "PSYNC", "SYNC") or command.verb.endswith("SUBSCRIBE") for command in asked
         )
         self._replicates = False

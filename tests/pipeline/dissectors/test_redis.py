@@ -207,6 +207,12 @@ def test_an_answer_that_looks_like_a_message_is_one() -> None:
     assert found.kind == MessageKind.RESPONSE
 
 
+def test_a_subscriber_seen_from_the_middle() -> None:
+    server = b"*3\r\n$7\r\nmessage\r\n$1\r\na\r\n$2\r\nhi\r\n*2\r\n$4\r\npong\r\n$0\r\n\r\n"
+    found = messages(tcp(command("PING"), server, port=PORT, midway=True))
+    assert [message.kind.name for message in found] == ["REQUEST", "EVENT", "RESPONSE"]
+
+
 def test_resp3_pushes() -> None:
     client = command("SUBSCRIBE", "a") + command("GET", "k")
     server = (
