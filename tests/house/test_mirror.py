@@ -62,6 +62,7 @@ WITHOUT_TEST = {
     "pipeline/dissectors/_amqp_values.py": "pipeline/dissectors/test_amqp.py",
     "pipeline/dissectors/_redis_commands.py": "pipeline/dissectors/test_redis.py",
     "pipeline/dissectors/_redis_resp.py": "pipeline/dissectors/test_redis.py",
+    "pipeline/dissectors/_carve.py": "pipeline/dissectors/test_ws.py",
     "pipeline/dissectors/_http2_frames.py": "pipeline/dissectors/test_http2.py",
     "pipeline/dissectors/_http2_halves.py": "pipeline/dissectors/test_http2.py",
     "pipeline/dissectors/_http_protocols.py": "pipeline/dissectors/test_http2.py",
@@ -85,6 +86,7 @@ WITHOUT_TEST = {
     },
     "pipeline/dissectors/_cassandra_document.py": "pipeline/dissectors/test_cassandra.py",
     "pipeline/dissectors/_cassandra_frames.py": "pipeline/dissectors/test_cassandra.py",
+    "pipeline/dissectors/_cassandra_values.py": "pipeline/dissectors/test_cassandra.py",
     **{
         f"pipeline/dissectors/_tds_{part}.py": "pipeline/dissectors/test_tds.py"
         for part in ("document", "packets", "values")

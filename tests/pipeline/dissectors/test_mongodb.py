@@ -306,6 +306,7 @@ def test_probe_takes_it_on_any_port(data: bytes) -> None:
         bytes(64),
         message(2013, b"\xff" * 40),
         message(2004, bytes(40)),
+        message(1, bytes(40)),
     ],
     ids=["empty", "http", "tls", "zeros", "flags", "namespace", "reply"],
 )
