@@ -15,7 +15,7 @@ from kubeshark.core_capture.store._limits import SEGMENT_BYTES
 from kubeshark.core_capture.store._overview import Overview
 from kubeshark.core_capture.store._passphrase import ask_new_passphrase
 from kubeshark.core_capture.store._prune import Pruned, Retention
-from kubeshark.core_capture.store._reader import ReadStats, SegmentReader
+from kubeshark.core_capture.store._reader import Expired, ReadStats, SegmentReader
 from kubeshark.core_capture.store._recover import Leftover
 from kubeshark.core_capture.store._rotate import Rotated
 from kubeshark.core_capture.store._signing import NodeKey
@@ -28,6 +28,7 @@ __all__ = [
     "SEGMENT_BYTES",
     "AgeReader",
     "AgeWriter",
+    "Expired",
     "Exported",
     "Finding",
     "Identity",

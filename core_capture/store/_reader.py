@@ -30,7 +30,7 @@ from kubeshark.core_capture.store._seektable import make_seek_table
 from kubeshark.core_capture.store._segment import pcap_header
 from kubeshark.errors import Damaged
 
-__all__ = ["IndexFile", "ReadStats", "SegmentReader"]
+__all__ = ["Expired", "IndexFile", "ReadStats", "SegmentReader"]
 
 _KEPT_BLOCKS = 8  # inflated blocks kept for the next call: 2 MiB
 _RUN_BLOCKS = 16  # read and decrypted at once: 4 MiB
@@ -51,6 +51,15 @@ class ReadStats:
         self.blocks += other.blocks
         self.data_bytes += other.data_bytes
         return self
+
+
+class Expired(Damaged):
+    """A segment that was deleted between its listing and its reading: nothing is wrong, but it is not there."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__("", file=name)
+        self.message = f"{name} expired: it was deleted while it was to be read"
+        self.args = (self.message,)
 
 
 class IndexFile:
@@ -217,6 +226,8 @@ class SegmentReader:
         data = self._index.meta.data
         path = self._folder / f"{self.name}{DATA_SUFFIX}"
         if not path.exists():
+            if not (self._folder / self._index_file.file).exists():  # it goes before the data
+                raise Expired(self.name)
             raise Damaged("its data file is missing", file=path.name)
         return AgeReader(path, self._identities, tail=Tail(data.length, bytes.fromhex(data.last_tag)))
 

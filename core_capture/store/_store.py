@@ -30,7 +30,7 @@ from kubeshark.core_capture.store._lock import StoreLock
 from kubeshark.core_capture.store._names import SNAPSHOTS_LOCK, check_node, index_names, number_of, size_of
 from kubeshark.core_capture.store._overview import Overview, make_overview
 from kubeshark.core_capture.store._prune import Pruned, Retention, delete_pruned, plan_pruning
-from kubeshark.core_capture.store._reader import IndexFile, SegmentReader
+from kubeshark.core_capture.store._reader import Expired, IndexFile, SegmentReader
 from kubeshark.core_capture.store._recover import Leftover, perform, survey
 from kubeshark.core_capture.store._rotate import Rotated, rotate_keys
 from kubeshark.core_capture.store._signing import NodeKey
@@ -114,7 +114,7 @@ class Store:
         try:
             return SegmentReader(self.path, self._index(name, keep=keep), self.identities)
         except FileNotFoundError as error:
-            raise StoreError(missing) from error
+            raise (Expired(name) if name in self._known else StoreError(missing)) from error
 
     def import_state(self, sha256: str) -> ImportState:
         """Return how much of the source with this hash is here."""

@@ -28,7 +28,7 @@ from kubeshark.core_capture.store._names import (
     index_names,
     size_of,
 )
-from kubeshark.core_capture.store._reader import IndexFile, SegmentReader
+from kubeshark.core_capture.store._reader import Expired, IndexFile, SegmentReader
 from kubeshark.core_capture.store._removed import is_genuine
 from kubeshark.core_capture.store._signing import SIGNATURE_BYTES, is_signed
 from kubeshark.core_capture.store._snapshots import snapshots_key
@@ -118,6 +118,8 @@ def verify_store(
                     findings.append(found)
         except NotForUsError as error:
             findings.append(Finding("unknown", error.file, error.message))
+        except (Expired, FileNotFoundError):
+            findings.append(Finding("note", name, f"{name} was deleted meanwhile"))
         except (StoreError, OSError) as error:
             findings.append(Finding("damaged", name, f"{name}: {error}"))
         read += size
@@ -160,6 +162,8 @@ def _check_segment(
             yield from _damage(index, identities, error)
         try:
             segment.check_data(load_core())
+        except Expired:
+            raise
         except Damaged as error:
             yield from _damage(data, identities, error)
 
