@@ -19,9 +19,9 @@ from kubeshark.extension_api import (
     StreamSide,
     Value,
     Verdict,
-    carved,
     hookimpl,
 )
+from kubeshark.pipeline.dissectors._carve import carve
 from kubeshark.pipeline.dissectors._graphql import SCANNED, may_hold_operation
 from kubeshark.pipeline.dissectors._grpc import is_grpc
 from kubeshark.pipeline.dissectors._hpack import Field
@@ -172,15 +172,7 @@ def _opens_tunnel(request: Half, response: Half) -> bool:
 
 def _carve(side: StreamSide, wire: Wire, half: Half) -> StreamSide:
     """Return the data of one stream as a side of its own: what a tunnel holds (RFC 9113 §8.5, RFC 8441)."""
-    data, pieces, gaps = bytearray(), list[tuple[int, int, int]](), list[tuple[int, int, int]]()
-    for start, end in half.spans:
-        pieces.append((len(data), start, end))
-        at = start
-        while gap := wire.gap_in(at, end):
-            shift, at = len(data) - start, gap[1]
-            gaps.append((max(gap[0], start) + shift, min(gap[1], end) + shift, gap[2]))
-        data += wire.data[start:end]
-    return carved(side, bytes(data), pieces, gaps)
+    return carve(side, wire, ((start, end, wire.data[start:end]) for start, end in half.spans))
 
 
 def _asking_side(readers: Sequence[SideReader]) -> int:

@@ -3,12 +3,14 @@
 Every message is an entry of its own, one way: a question and its answer have nothing that joins them. Which extensions
 were agreed on stands in the upgrade; it is not needed: of the registered ones only permessage-deflate sets RSV1, and
 one inflater a direction reads both of its modes (a sender that starts afresh refers to nothing before).
+What messages carry may be a protocol of its own: it is handed over where its first bytes leave no doubt.
 """
 
 from __future__ import annotations
 
 import base64
 import codecs
+import re
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +18,18 @@ from functools import partial
 from itertools import islice
 from typing import Any
 
-from kubeshark.extension_api import Message, MessageKind, ProtocolSpec, Stream, Value, Verdict, hookimpl
+from kubeshark.extension_api import (
+    Handover,
+    Message,
+    MessageKind,
+    ProtocolSpec,
+    Stream,
+    StreamSide,
+    Value,
+    Verdict,
+    hookimpl,
+)
+from kubeshark.pipeline.dissectors._carve import carve
 from kubeshark.pipeline.dissectors._http_body import BODY_LIMIT, text_or_base64
 from kubeshark.pipeline.dissectors._wire import Wire
 from kubeshark.pipeline.dissectors._ws_frames import Frame, Opcode, is_sure, read_frames, unmask
@@ -33,6 +46,7 @@ WS = ProtocolSpec(
     foreground="#ffffff",
     reference="https://www.rfc-editor.org/rfc/rfc6455",
     matcher="none",
+    hands_over=("mqtt", "nats", "amqp"),
     variables={
         "ws_opcode": "string",
         "ws_request": "bool",
@@ -48,6 +62,13 @@ WS = ProtocolSpec(
     },
 )
 
+CARRIED = (
+    (0, re.compile(rb"\x10[\x80-\xff]{0,3}[\x00-\x7f]\0(?:\x04MQTT|\x06MQIsdp)"), "mqtt"),  # CONNECT
+    (0, re.compile(rb"AMQP[\0-\x03]"), "amqp"),
+    (1, re.compile(rb"INFO \{"), "nats"),
+)
+"""(which side, how what it says begins, flag of the protocol)."""
+SIGNATURE = 16
 PROBE_BYTES, PROBE_FRAMES = 64 << 10, 16
 FIRST_BYTES = tuple(bytes((byte,)) for byte in b"\x81\x82\x88\x89\x8a\xc1\xc2")
 """What a message in one frame begins with."""
@@ -98,8 +119,33 @@ def _says_something(wire: Wire) -> bool:
 
 
 @hookimpl
-def dissect(protocol: ProtocolSpec, streams: Sequence[Stream]) -> Sequence[Sequence[Message]]:  # noqa: ARG001
-    return [[message for way in (0, 1) for message in _read_side(Wire(stream.sides[way]), way)] for stream in streams]
+def dissect(protocol: ProtocolSpec, streams: Sequence[Stream]) -> Sequence[Sequence[Message | Handover]]:  # noqa: ARG001
+    return [_dissect(stream) for stream in streams]
+
+
+def _dissect(stream: Stream) -> list[Message | Handover]:
+    found: list[Message | Handover] = []
+    carried = []
+    for way, side in enumerate(stream.sides):
+        wire = Wire(side)
+        joined = _read_side(wire, is_masked=way == 0)
+        inflater = _Inflater(wire, [message for message in joined if message.is_compressed])
+        for place, message in enumerate(inflater.messages):
+            message.place = place
+        found += [_message(message, inflater, way) for message in joined]
+        carried.append((side, wire, [message for message in joined if message.opcode < Opcode.CLOSE]))
+    for way, begins, protocol in CARRIED:
+        _, wire, messages = carried[way]
+        if messages and not messages[0].is_compressed and begins.match(_joined(wire, messages[0], SIGNATURE)):
+            client, server = (_carve(*one) for one in carried)
+            return [*found, Handover((client, server), protocol)]
+    return found
+
+
+def _carve(side: StreamSide, wire: Wire, messages: Sequence[_Joined]) -> StreamSide:
+    frames = [frame for message in messages if not message.is_compressed for frame in message.frames]
+    pieces = ((frame.payload, frame.end, unmask(wire.data[frame.payload : frame.end], frame.mask)) for frame in frames)
+    return carve(side, wire, pieces)
 
 
 @dataclass(slots=True)
@@ -121,7 +167,7 @@ class _Inflater:
     """
 
     wire: Wire
-    messages: list[_Joined] = field(default_factory=list)
+    messages: list[_Joined]
     _starts: list[tuple[Any, str]] = field(default_factory=lambda: [(None, "")])  # (decoder, damage), one a block
     _block: int = -1
     _found: list[tuple[bytes, str] | None] = field(default_factory=list)  # of this block; None: no room
@@ -182,37 +228,35 @@ class _Inflater:
         return result
 
 
-def _read_side(wire: Wire, direction: int) -> list[Message]:
-    inflater, messages = _Inflater(wire), list[Message]()
-    open_message: _Joined | None = None
-    for frame in read_frames(wire, is_masked=direction == 0):
+def _read_side(wire: Wire, *, is_masked: bool) -> list[_Joined]:
+    """Return the messages of a side, in the order of their ends."""
+    messages: list[_Joined] = []
+    latest: _Joined | None = None
+    for frame in read_frames(wire, is_masked=is_masked):
         if frame.opcode >= Opcode.CLOSE:  # control frames may stand between fragments
-            messages.append(_message(_Joined(frame.opcode, [frame], False, frame.error), inflater, direction))
+            messages.append(_Joined(frame.opcode, [frame], False, frame.error))
             continue
         if frame.opcode != Opcode.CONTINUATION or frame.lost:
-            if open_message:
-                open_message.error = open_message.error or "truncated: the last fragment is missing"
-                messages.append(_message(open_message, inflater, direction))
-            open_message = _Joined(frame.opcode, [], frame.is_compressed, frame.error)
+            if latest:
+                latest.error = latest.error or "truncated: the last fragment is missing"
+                messages.append(latest)
+            latest = _Joined(frame.opcode, [], frame.is_compressed, frame.error)
             if frame.opcode == Opcode.CONTINUATION:
-                open_message.error = "gap: the first fragment is missing"
-        elif open_message is None:
-            open_message = _Joined(frame.opcode, [], False, frame.error or "malformed: the continuation of nothing")
-        open_message.frames.append(frame)
-        open_message.error = open_message.error or frame.error
+                latest.error = "gap: the first fragment is missing"
+        elif latest is None:
+            latest = _Joined(frame.opcode, [], False, frame.error or "malformed: the continuation of nothing")
+        latest.frames.append(frame)
+        latest.error = latest.error or frame.error
         if frame.is_final:
-            messages.append(_message(open_message, inflater, direction))
-            open_message = None
-    if open_message:
-        open_message.error = open_message.error or "truncated: the last fragment was not captured"
-        messages.append(_message(open_message, inflater, direction))
+            messages.append(latest)
+            latest = None
+    if latest:
+        latest.error = latest.error or "truncated: the last fragment was not captured"
+        messages.append(latest)
     return messages
 
 
 def _message(joined: _Joined, inflater: _Inflater, direction: int) -> Message:
-    if joined.is_compressed:
-        joined.place = len(inflater.messages)
-        inflater.messages.append(joined)
     first, last = joined.frames[0], joined.frames[-1]
     length = sum(frame.length for frame in joined.frames)
     half = "request" if direction == 0 else "response"
@@ -235,14 +279,15 @@ def _message(joined: _Joined, inflater: _Inflater, direction: int) -> Message:
     )
 
 
-def _joined(wire: Wire, joined: _Joined) -> bytes:
-    """Return the payload as it was sent, without masks, at most MAX_INFLATED bytes."""
+def _joined(wire: Wire, joined: _Joined, limit: int = MAX_INFLATED) -> bytes:
+    """Return the payload as it was sent, without masks, at most `limit` bytes."""
     result = bytearray()
     for frame in joined.frames:
-        result += unmask(wire.data[frame.payload : frame.end], frame.mask)
-        if len(result) > MAX_INFLATED:
+        end = min(frame.end, frame.payload + limit - len(result))
+        result += unmask(wire.data[frame.payload : end], frame.mask)
+        if len(result) >= limit:
             break
-    return bytes(result[:MAX_INFLATED])
+    return bytes(result)
 
 
 def _detail(

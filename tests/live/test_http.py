@@ -233,6 +233,46 @@ def test_websocket(hypercorn: int, compression: str | None) -> None:
     assert asked[0].to_dict()["request"]["compressed"] is (compression is not None)
 
 
+MOSQUITTO = "listener {other} 127.0.0.1\nlistener {port} 127.0.0.1\nprotocol websockets\nallow_anonymous true\n"
+NATS = 'listen: "127.0.0.1:-1"\nwebsocket {{ listen: "127.0.0.1:{port}", no_tls: true }}\n'
+CONNECT = b"\x10\x0d\0\x04MQTT\x04\x02\0\x3c\0\x01a"
+PUBLISH = b"\x30\x05\0\x01thi"
+
+
+@pytest.mark.parametrize(
+    ("program", "configuration", "said", "kfl"),
+    [
+        pytest.param("mosquitto", MOSQUITTO, [CONNECT, PUBLISH], 'mqtt && mqtt_topic == "t"', id="mqtt"),
+        pytest.param(
+            "nats-server",
+            NATS,
+            [b"CONNECT {}\r\nPUB a 2\r\nhi\r\n", b"PING\r\n"],
+            'nats && nats_subject == "a"',
+            id="nats",
+        ),
+    ],
+)
+def test_what_a_websocket_carries(
+    tmp_path: Path, program: str, configuration: str, said: Sequence[bytes], kfl: str
+) -> None:
+    client = need_module("websockets.asyncio.client")
+    port = free_port()
+    (tmp_path / "server.conf").write_text(configuration.format(port=port, other=free_port()))
+
+    async def talk(at: int) -> None:
+        async with client.connect(f"ws://127.0.0.1:{at}/", subprotocols=["mqtt"], compression=None) as socket:
+            for data in said:
+                await socket.send(data)
+                await asyncio.sleep(0.1)
+
+    with running([need(program), "-c", tmp_path / "server.conf"], port), Relay(port, shown_port=8083) as relay:
+        asyncio.run(talk(relay.port))
+    assert len(relay.entries(kfl)) == 1
+    assert len(relay.entries("ws && ws_request")) >= len(said)
+    (upgrade,) = relay.entries("http")
+    assert upgrade.get("http_upgrade") == "websocket"
+
+
 @pytest.fixture
 def grpc_server() -> Iterator[int]:
     grpc = need_module("grpc")

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubeshark.extension_api import Message, MessageKind, Verdict
+from kubeshark.extension_api import Handover, Message, MessageKind, Verdict
 from kubeshark.pipeline.dissectors import ws
 from kubeshark.pipeline.dissectors._http_body import BODY_LIMIT
 
@@ -37,12 +37,16 @@ def frame(opcode: int, payload: bytes = b"", *, mask: bytes = b"", fin: bool = T
 
 def sent(*frames: bytes, **options: Any) -> list[Message]:
     """What a client's frames give."""
-    return list(ws.dissect(ws.WS, [tcp(b"".join(frames), **options)])[0])
+    return messages(tcp(b"".join(frames), **options))
 
 
 def received(*frames: bytes, **options: Any) -> list[Message]:
     """What a server's frames give."""
-    return list(ws.dissect(ws.WS, [tcp(b"", b"".join(frames), **options)])[0])
+    return messages(tcp(b"", b"".join(frames), **options))
+
+
+def messages(stream: FakeStream) -> list[Message]:
+    return [found for found in ws.dissect(ws.WS, [stream])[0] if isinstance(found, Message)]
 
 
 def payloads(found: list[Message]) -> list[str]:
@@ -109,6 +113,32 @@ def test_text_is_cut_between_characters() -> None:
     (message,) = sent(frame(TEXT, "ä".encode() * BODY_LIMIT, mask=MASK))
     assert document(message)["bodyTruncated"]
     assert set(variables(message)["ws_request_payload_data"]) == {"ä"}
+
+
+MQTT = b"\x10\x0d\0\x04MQTT\x04\x02\0\x3c\0\x01a"
+
+
+def test_what_it_carries_is_handed_over() -> None:
+    asked = [frame(BINARY, MQTT[:9], mask=MASK, fin=False), frame(PING, b"x", mask=MASK), frame(0, MQTT[9:], mask=MASK)]
+    client, server = b"".join(asked), frame(BINARY, b"\x20\2\0\0")
+    stream = tcp(client, server, gaps={1: [(3, 4, 1)]})
+    (handover,) = [found for found in ws.dissect(ws.WS, [stream])[0] if isinstance(found, Handover)]
+    assert (handover.protocol, bytes(handover.sides[0].data)) == ("mqtt", MQTT)
+    assert (bytes(handover.sides[1].data), handover.sides[1].gaps) == (b"\x20\2\0\0", [(1, 2, 1)])
+    assert len(messages(stream)) == 3
+
+
+@pytest.mark.parametrize(
+    ("client", "server", "protocol"),
+    [
+        pytest.param(b"AMQP\0\0\x09\x01", b"", "amqp", id="amqp"),
+        pytest.param(b"CONNECT {}\r\n", b'INFO {"server_id":"a"}\r\n', "nats", id="nats"),
+        pytest.param(b"hello", b"hello", None, id="nothing"),
+    ],
+)
+def test_carried_protocols(client: bytes, server: bytes, protocol: str | None) -> None:
+    found = ws.dissect(ws.WS, [tcp(frame(BINARY, client, mask=MASK), frame(BINARY, server))])[0]
+    assert [one.protocol for one in found if isinstance(one, Handover)] == ([protocol] if protocol else [])
 
 
 # ---------------------------------------------------------------------------------------------------------- compression
@@ -249,7 +279,7 @@ RECEIVED = b"".join([*compressed([b"hello"] * 3, takeover=True), frame(PONG), fr
 
 def assert_all_sound(stream: FakeStream) -> None:
     for way in (0, 1):
-        found = [message for message in ws.dissect(ws.WS, [stream])[0] if message.direction == way]
+        found = [message for message in messages(stream) if message.direction == way]
         data = [message for message in found if message.fields["ws_opcode"] in ("text", "binary", "continuation")]
         control = [message for message in found if message not in data]  # they may lie inside a message in fragments
         assert_sound(data, stream)
