@@ -55,6 +55,7 @@ class FileDissection:
         self.problems: list[KubesharkError | str] = []
         self.notes: list[str] = []
         self.unreadable = 0  # files of which nothing could be read
+        self._kfl = kfl
         self._filter = EntryFilter(kfl, self.plugins, now_ns=time.time_ns())
         self._keylog = read_key_logs(key_log_files(keylogs))
         self.notes += notices(self._keylog)
@@ -91,9 +92,12 @@ class FileDissection:
                 return
             failures: list[PluginError] = []
             origin = Origin("file", file, self.variables, self.plugins.display)
-            secrets = Secrets(self._keylog, lambda: blocks, has_stored=bool(blocks))
+            secrets = Secrets(self._keylog, blocks)
             dissector = Dissector(load_core(), self.plugins, failures, origin, secrets.step)
-            query = Query(segments, dissector, self._filter, self._filter.predicate, limit=limit)
+            predicate = self._filter.predicate
+            if secrets.step:
+                predicate = EntryFilter(self._kfl, self.plugins, now_ns=time.time_ns(), can_decrypt=True).predicate
+            query = Query(segments, dissector, self._filter, predicate, limit=limit)
             yield from query
             self.problems += query.problems
 

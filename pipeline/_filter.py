@@ -39,7 +39,7 @@ def exact_predicate(kfl: str, *, now_ns: int) -> Predicate | None:
 class EntryFilter:
     """A filter ready to run. Raises UsageError, with line and column, for an expression that cannot be meant."""
 
-    def __init__(self, kfl: str, plugins: Plugins, *, now_ns: int) -> None:
+    def __init__(self, kfl: str, plugins: Plugins, *, now_ns: int, can_decrypt: bool = False) -> None:
         self._plugins = plugins
         self.variables: Mapping[str, Variable] = plugins.variables
         self._compiled = compile_filter(
@@ -47,7 +47,7 @@ class EntryFilter:
             now_ns=now_ns,
             variables=plugins.variables,
             plugins={name: plugin_filter.spec for name, plugin_filter in plugins.filters.items()},
-            flag_transports=plugins.flag_transports(),
+            flag_transports=plugins.flag_transports(can_decrypt=can_decrypt),
         )
         self.predicate: Predicate = self._compiled.pushdown.predicate
         self.is_exact: bool = self._compiled.pushdown.exact

@@ -52,7 +52,6 @@ from kubeshark.pipeline._secrets import (
     read_key_log,
     read_key_logs,
     secrets_block,
-    stored_blocks,
 )
 from kubeshark.pipeline._streams import endpoints
 from kubeshark.pipeline._time import rfc3339
@@ -240,8 +239,13 @@ class Pipeline:
 
         Raises UsageError for a bad filter, StoreError if the store cannot be opened. Times are nanoseconds since 1970.
         """
-        entry_filter = EntryFilter(kfl, self.plugins, now_ns=time.time_ns())
-        return self._query(entry_filter, entry_filter.predicate, since_ns, until_ns, limit, on_progress)
+        entry_filter, secrets = self._filter(kfl)
+        return self._query(entry_filter, entry_filter.predicate, secrets, since_ns, until_ns, limit, on_progress)
+
+    def _filter(self, kfl: str) -> tuple[EntryFilter, Secrets]:
+        secrets = Secrets.of_store(self._keylog, self.store)
+        can_decrypt = secrets.step is not None
+        return EntryFilter(kfl, self.plugins, now_ns=time.time_ns(), can_decrypt=can_decrypt), secrets
 
     def entry(self, entry_id: str) -> Entry | None:
         """Dissect one flow again and return one entry of it; None if there is no such entry.
@@ -258,8 +262,8 @@ class Pipeline:
                 return None
             is_flow = wanted.number == "flow"
             predicate = _same_flow(segment.flows[wanted.flow], any_client_port=is_flow)
-        candidates = EntryFilter("flow" if is_flow else "", self.plugins, now_ns=0)
-        query = self._query(candidates, predicate, None, None, None, None)
+        candidates, secrets = self._filter("flow" if is_flow else "")
+        query = self._query(candidates, predicate, secrets)
         return next((entry for entry in query if entry.entry_id == wanted), None)
 
     def export(
@@ -282,8 +286,8 @@ class Pipeline:
             segments = self.store.segments(exact)
             select = Matching(exact)
         elif kfl.strip():
-            entry_filter = EntryFilter(kfl, self.plugins, now_ns=time.time_ns())
-            query = self._query(entry_filter, entry_filter.predicate, since_ns, until_ns, None, None)
+            entry_filter, secrets = self._filter(kfl)
+            query = self._query(entry_filter, entry_filter.predicate, secrets, since_ns, until_ns)
             select = Chosen(query)
             problems += map(str, query.problems)
         with open_output(out) as stream:
@@ -358,10 +362,11 @@ class Pipeline:
         self,
         entry_filter: EntryFilter,
         predicate: Predicate,
-        since_ns: int | None,
-        until_ns: int | None,
-        limit: int | None,
-        on_progress: Callable[[int, int], None] | None,
+        secrets: Secrets,
+        since_ns: int | None = None,
+        until_ns: int | None = None,
+        limit: int | None = None,
+        on_progress: Callable[[int, int], None] | None = None,
     ) -> StoreQuery:
         problems: list[KubesharkError] = []
         readers = []
@@ -375,10 +380,9 @@ class Pipeline:
                 readers.append(self.store.open_segment(info.name))
             except StoreError as error:
                 problems.append(error)
+        problems += (problem for problem in secrets.problems if str(problem) not in map(str, problems))
         problems += self.store.problems
         origin = Origin("file", "", entry_filter.variables, self.plugins.display)
-        has_stored, stored = stored_blocks(self.store, problems)
-        secrets = Secrets(self._keylog, stored, has_stored=has_stored)
         dissector = Dissector(load_core(), self.plugins, [], origin, secrets.step)
         query = Query(readers, dissector, entry_filter, predicate, since_ns, until_ns, limit, on_progress)
         return StoreQuery(entry_filter, self.plugins, query, readers, problems, notices(self._keylog))

@@ -31,6 +31,9 @@ ENTRY_POINTS = "kubeshark.plugins"
 ENCRYPTED = frozenset({"tls", "quic"})
 """Protocols that the decrypt step opens."""
 
+ALWAYS_ENCRYPTED = frozenset({"http3"})
+"""Flags of protocols that only the decrypt step finds."""
+
 RAW = "kubeshark.pipeline.dissectors.raw"
 """Shows the payload of streams that nobody takes: the last resort, never asked before."""
 
@@ -172,13 +175,17 @@ class Plugins:
         """Return the flags that say what protocol a message is."""
         return frozenset(flag for binding in self.bindings for flag in binding.protocol.flags)
 
-    def flag_transports(self) -> dict[str, frozenset[int]]:
-        """Return protocol flag → IP protocol numbers its entries can come from."""
+    def flag_transports(self, *, can_decrypt: bool = True) -> dict[str, frozenset[int]]:
+        """Return protocol flag → IP protocol numbers its entries can come from.
+
+        Without secrets `http` need not look at datagrams: HTTP/3 is always encrypted.
+        """
         numbers = {"tcp": {6}, "udp": {17}, "sctp": {132}, "icmp": {1, 58}, "ip": set(range(256))}
         result: dict[str, set[int]] = {}
         for binding in self.bindings:
             layers = {binding.protocol.layer4} | {c.transport for c in binding.protocol.classifiers}
-            for flag in binding.protocol.flags:
+            is_hidden = binding.protocol.flag in ALWAYS_ENCRYPTED and not can_decrypt
+            for flag in () if is_hidden else binding.protocol.flags:
                 result.setdefault(flag, set()).update(*(numbers[layer] for layer in layers))
         return {flag: frozenset(transports) for flag, transports in result.items()}
 

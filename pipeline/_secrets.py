@@ -1,15 +1,14 @@
 """TLS secrets of a query: from key-log files, from $KUBESHARK_KEYLOG, and from the captures themselves.
 
-1. Secrets go into the decrypt step and nowhere else: no stream, entry, error or log holds one.
-2. What a capture brings along is read when the first TLS stream asks for it: other queries do not pay for it.
+Secrets go into the decrypt step and nowhere else: no stream, entry, error or log holds one.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from functools import cached_property
 from pathlib import Path
+from typing import Self
 
 from kubeshark.core_capture import RawBlock
 from kubeshark.core_capture.files import DECRYPTION_SECRETS
@@ -26,7 +25,6 @@ __all__ = [
     "read_key_log",
     "read_key_logs",
     "secrets_block",
-    "stored_blocks",
 ]
 
 KEYLOG_VARIABLE = "KUBESHARK_KEYLOG"
@@ -81,8 +79,8 @@ def block_secrets(block: RawBlock) -> KeyLog | None:
     return KeyLog.parse(body[BLOCK_HEADER:end])
 
 
-def stored_blocks(store: Store, problems: list[KubesharkError]) -> tuple[bool, Callable[[], Iterator[RawBlock]]]:
-    """Return whether a store's captures may hold secrets, and what reads all their blocks that are no packets."""
+def stored_blocks(store: Store, problems: list[KubesharkError]) -> Iterator[RawBlock]:
+    """Yield the blocks of a store's captures that are no packets; only segments that hold some are read."""
     known: dict[tuple[str, str], int] = {}
     holders: list[SegmentInfo] = []
     for info in sorted(store.segments(), key=lambda info: info.source.blocks):
@@ -90,30 +88,36 @@ def stored_blocks(store: Store, problems: list[KubesharkError]) -> tuple[bool, C
         if info.source.blocks > known.get(source, 0):  # it holds blocks that those before it did not
             holders.append(info)
         known[source] = info.source.blocks
-
-    def read() -> Iterator[RawBlock]:
-        for info in holders:
-            try:
-                with store.open_segment(info.name) as segment:
-                    yield from segment.extras.metadata.blocks
-            except StoreError as error:
-                problems.append(error)
-
-    return bool(holders), read
+    for info in holders:
+        try:
+            with store.open_segment(info.name) as segment:
+                yield from segment.extras.metadata.blocks
+        except StoreError as error:
+            problems.append(error)
 
 
 class Secrets:
-    """Decrypts the TLS streams of one query. `stored` gives the blocks of its captures; it is called at most once."""
+    """Decrypts the streams of one query, with the secrets given and those among the blocks of its captures."""
 
-    def __init__(self, given: KeyLog, stored: Callable[[], Iterable[RawBlock]], *, has_stored: bool) -> None:
-        self._given = given
-        self._stored = stored
-        self._may_decrypt = bool(given) or has_stored
+    def __init__(self, given: KeyLog, blocks: Iterable[RawBlock]) -> None:
+        self.problems: list[KubesharkError] = []
+        self._keylog = given
+        for block in blocks:
+            if found := block_secrets(block):
+                self._keylog = found.merged(self._keylog)  # a file named by the user wins
+
+    @classmethod
+    def of_store(cls, given: KeyLog, store: Store) -> Self:
+        """Return those for queries of a store; `problems` says which of its segments could not be read."""
+        problems: list[KubesharkError] = []
+        secrets = cls(given, stored_blocks(store, problems))
+        secrets.problems = problems
+        return secrets
 
     @property
     def step(self) -> Callable[[FlowStream], Handover | None] | None:
-        """The decrypt step; None where there can be no secrets."""
-        return self.decrypt if self._may_decrypt else None
+        """The decrypt step; None where there are no secrets."""
+        return self.decrypt if self._keylog else None
 
     def decrypt(self, stream: FlowStream) -> Handover | None:
         """Return what was said inside a TLS stream or a QUIC connection; None without its keys."""
@@ -122,15 +126,3 @@ class Secrets:
 
             return decrypt_quic(stream, self._keylog)
         return decrypt(stream, self._keylog)
-
-    @cached_property
-    def _keylog(self) -> KeyLog:
-        log = self._given
-        for found in self._in_blocks():
-            log = found.merged(log)  # a file named by the user wins
-        return log
-
-    def _in_blocks(self) -> Iterator[KeyLog]:
-        for block in self._stored():
-            if found := block_secrets(block):
-                yield found

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kubeshark import Pipeline
 from kubeshark.extension_api import MessageKind
 from kubeshark.pipeline import Entry, FileDissection, Plugins
 
@@ -130,3 +131,21 @@ def test_damaged_packets(tmp_path: Path) -> None:
         one = QuicExchange([*found.datagrams[:at], (way, bytes(damaged)), *found.datagrams[at + 1 :]], found.keys)
         if at % 7 == 0:
             entries(tmp_path, one)
+
+
+def test_store(tmp_path: Path) -> None:
+    found = quic_exchange(CALLS)
+    (tmp_path / "quic.pcap").write_bytes(found.pcap())
+    (tmp_path / "keys.log").write_text(found.keys)
+    with Pipeline.open(tmp_path / "store", plugins=Plugins()) as store:
+        store.import_file(tmp_path / "quic.pcap")
+        query = store.query("http")
+        assert list(query) == []
+        assert "pushed down   transport tcp" in query.explain()  # without keys nothing in datagrams can be HTTP
+        store.import_file(tmp_path / "quic.pcap", keylogs=[tmp_path / "keys.log"])
+        assert told(list(store.query("http"))) == EXPECTED
+        (last,) = store.query('http3 && path == "/last"')
+        again = store.entry(last.id)
+        assert again
+        assert again.to_dict() == last.to_dict()
+        assert again.raw(MessageKind.REQUEST) == last.raw(MessageKind.REQUEST)
