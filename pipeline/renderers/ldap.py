@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from kubeshark.extension_api import EntryView, hookimpl
+from kubeshark.extension_api import EntryView, Representation, Section, TableRow, hookimpl
 from kubeshark.pipeline.renderers._kfl_text import equals
-from kubeshark.pipeline.renderers._sections import cells
+from kubeshark.pipeline.renderers._sections import BUILTIN, cells, row, table, variable_rows
 
-__all__ = ["summarize"]
+__all__ = ["render", "summarize"]
 
 
 @hookimpl
@@ -20,3 +21,73 @@ def summarize(entry: EntryView) -> dict[str, Any] | None:
     about = str(entry.get(variable))
     status_query = equals("ldap_result", result) if entry.get("ldap_response") else ""
     return cells(kind, equals("ldap_type", kind), about, equals(variable, about), result, status_query)
+
+
+REQUEST = {
+    "ldap_type": "Operation",
+    "ldap_dn": "Name",
+    "ldap_scope": "Scope",
+    "ldap_filter": "Filter",
+    "ldap_request_length": "Bytes",
+}
+RESPONSE = {
+    "ldap_result": "Result",
+    "ldap_result_name": "Meaning",
+    "ldap_entries": "Entries",
+    "ldap_response_length": "Bytes",
+}
+SHOWN_ENTRIES = 100
+
+
+@hookimpl
+def render(entry: EntryView) -> Representation | None:
+    if entry.protocol.name != "ldap":
+        return None
+    document = entry.document()
+    request, response = document["request"], document["response"]
+    event = (document["event"] or {}).get("data")
+    return Representation(
+        BUILTIN,
+        request=_request(entry, request) if request else (),
+        response=_response(entry, response) if response else (),
+        event=table("Event", (row(name, value) for name, value in event.items() if value not in ("", [], {})))
+        if event
+        else (),
+    )
+
+
+def _request(entry: EntryView, request: Mapping[str, Any]) -> tuple[Section, ...]:
+    names = (row("Attribute", name) for name in request.get("attributes", ()))
+    return (
+        *table("Request", [*variable_rows(entry, REQUEST), *_facts(request)]),
+        *table("Attributes", names if "values" not in request and "changes" not in request else ()),
+        *table("Values", (row(part["type"], part["values"]) for part in request.get("values", ()))),
+        *table(
+            "Changes",
+            (row(f"{part['operation']} {part['type']}", part["values"]) for part in request.get("changes", ())),
+        ),
+        *_controls(request),
+    )
+
+
+def _facts(request: Mapping[str, Any]) -> Iterator[TableRow]:
+    for name in ("authentication", "mechanism", "name", "newRdn", "newSuperior", "sizeLimit", "timeLimit"):
+        if request.get(name):
+            yield row(name, request[name])
+    if assertion := request.get("assertion"):
+        yield row(assertion["type"], assertion["value"])
+
+
+def _response(entry: EntryView, response: Mapping[str, Any]) -> tuple[Section, ...]:
+    said = [row(name, response[name]) for name in ("matchedDn", "message", "value") if response.get(name)]
+    referrals = [row("Referral", uri) for uri in response.get("referrals", ())]
+    sections = [*table("Response", [*variable_rows(entry, RESPONSE), *said, *referrals])]
+    for found in response.get("entries", ())[:SHOWN_ENTRIES]:
+        sections += table(found["dn"] or "(root)", (row(name, value) for name, value in found["attributes"].items()))
+    return (*sections, *_controls(response))
+
+
+def _controls(message: Mapping[str, Any]) -> tuple[Section, ...]:
+    return table(
+        "Controls", (row(control["name"], control.get("value", "")) for control in message.get("controls", ()))
+    )

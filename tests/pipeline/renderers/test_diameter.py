@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from kubeshark.extension_api import Message, MessageKind
+from kubeshark.extension_api import Message, MessageKind, TableRow
+from kubeshark.pipeline.dissectors import diameter as dissector
 from kubeshark.pipeline.dissectors.diameter import DIAMETER
 from kubeshark.pipeline.renderers import diameter
 
+from ..dissectors._streams import tcp
+from ..dissectors.test_diameter import CCA, avp, message
 from ._entries import FakeEntry
 
 
@@ -17,3 +20,12 @@ def test_row() -> None:
     assert row
     assert (row["method"], row["summary"], row["status"]) == ("AA", "s;1", 5003)
     assert all(entry.is_selected_by(row[query]) for query in ("methodQuery", "summaryQuery", "statusQuery"))
+
+
+def test_sections() -> None:
+    messages = dissector.dissect(DIAMETER, [tcp(message(272, avp(443, avp(444, b"7"))), CCA, port=3868)])[0]
+    shown = diameter.render(FakeEntry(DIAMETER, tuple(part for part in messages if isinstance(part, Message))))
+    assert shown
+    assert [section.title for section in shown.request] == ["Request", "AVPs"]
+    assert [row.name.strip() for row in shown.request[1].rows] == ["Subscription-Id", "Subscription-Id-Data"]
+    assert shown.response[0].rows[0] == TableRow("Result", 2001, "diameter_result_code")

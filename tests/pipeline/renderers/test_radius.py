@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from kubeshark.extension_api import Message, MessageKind
+from kubeshark.extension_api import Message, MessageKind, TableRow
+from kubeshark.pipeline.dissectors import radius as dissector
 from kubeshark.pipeline.dissectors.radius import RADIUS
 from kubeshark.pipeline.renderers import radius
 
+from ..dissectors._streams import udp
+from ..dissectors.test_radius import ACCEPT, REQUEST
 from ._entries import FakeEntry
 
 
@@ -18,3 +21,12 @@ def test_row() -> None:
     assert row
     assert (row["method"], row["summary"], row["status"]) == ("Access-Request", "ada", 3)
     assert all(entry.is_selected_by(row[query]) for query in ("methodQuery", "summaryQuery", "statusQuery"))
+
+
+def test_sections() -> None:
+    messages = dissector.dissect(RADIUS, [udp((0, REQUEST), (1, ACCEPT), port=1812)])[0]
+    shown = radius.render(FakeEntry(RADIUS, tuple(part for part in messages if isinstance(part, Message))))
+    assert shown
+    assert [section.title for section in shown.request] == ["Request", "Attributes"]
+    assert [section.title for section in shown.response] == ["Response", "Attributes"]
+    assert shown.response[1].rows[0] == TableRow("Reply-Message", "Welcome")
