@@ -206,6 +206,16 @@ def test_the_askers_own_reset_is_not_the_answers_fault() -> None:
     assert half(capture) == ("pair-not-found", "the response was never seen")
 
 
+def test_a_reset_of_one_stream_of_many() -> None:
+    capture = Capture()
+    request = b"\0\0\3\1\5\0\0\0\1\x82\x86\x84"  # HEADERS: GET /
+    reset = b"\0\0\0\4\0\0\0\0\0" + b"\0\0\4\3\0\0\0\0\1\0\0\0\7"  # SETTINGS, RST_STREAM
+    Connection(capture).open().ask(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + request).answer(reset)
+    assert half(capture) == ("connection", "Reset")
+    (entry,) = find(capture, "http2")
+    assert (entry.get("protocol"), entry.get("http"), entry.get("method")) == ("HTTP", True, "GET")
+
+
 def test_a_close_without_an_answer() -> None:
     capture = Capture()
     Connection(capture).open().ask().end(SERVER)
