@@ -1,8 +1,8 @@
 """MySQL and MariaDB: the classic client/server protocol, on any port, also from the middle of a connection.
 
 An entry is a command with its reply, or a login with all of its authentication; the server's greeting is an event.
-`_mysql_framing` finds packets, commands and replies, `_mysql_document` builds documents, `_mysql_values` reads rows,
-`_mysql_compression` unwraps the compressed protocol.
+`_mysql_framing` finds packets, commands and replies, `_mysql_session` knows what they refer to, `_mysql_document`
+builds documents, `_mysql_values` reads rows, `_mysql_compression` unwraps the compressed protocol.
 """
 
 from __future__ import annotations
@@ -28,29 +28,21 @@ from kubeshark.pipeline.dissectors._database_stream import Arrival, by_direction
 from kubeshark.pipeline.dissectors._mysql_compression import inflated, is_compressed
 from kubeshark.pipeline.dissectors._mysql_document import (
     CLIENT_COMPRESS,
-    CLIENT_QUERY_ATTRIBUTES,
     CLIENT_SSL,
     CLIENT_ZSTD,
-    LOGIN,
     UNKNOWN,
     Asked,
     Failure,
-    Statement,
-    bound_types,
     failure,
     greeting_detail,
-    login,
-    prepared,
     request_detail,
     response_detail,
-    statement_text,
 )
 from kubeshark.pipeline.dissectors._mysql_framing import (
     COMMANDS,
     FULL_PACKET,
     HEADER_BYTES,
     PREPARE,
-    QUERY,
     Exchange,
     chain_at,
     commands,
@@ -58,12 +50,11 @@ from kubeshark.pipeline.dissectors._mysql_framing import (
     is_greeting,
     is_login,
     looks_like_statement,
-    payloads,
     proxy_end,
     replies,
     resume,
 )
-from kubeshark.pipeline.dissectors._text import text
+from kubeshark.pipeline.dissectors._mysql_session import SSL_REQUEST_BYTES, Connection, Statements
 from kubeshark.pipeline.dissectors._wire import Wire
 
 __all__ = ["MYSQL", "dissect", "probe", "protocols"]
@@ -71,9 +62,6 @@ __all__ = ["MYSQL", "dissect", "probe", "protocols"]
 PORT = 3306
 PROBE_BYTES = 4096
 RESYNC_BYTES = 64 << 10
-MAX_STATEMENTS = 10_000
-"""Prepared statements kept of one connection."""
-SSL_REQUEST_BYTES = 32
 
 MYSQL = ProtocolSpec(
     name="mysql",
@@ -172,7 +160,7 @@ def _messages(stream: Stream) -> Iterator[Message | Handover]:
         yield _unwrapped(stream, client, (start, 0))
         return
     handover = _switch(stream, client, asking, answering, start)
-    connection = _Connection(asking)
+    connection = Connection(asking)
     asked = [(exchange, connection.asked(exchange)) for exchange in commands(asking, start)]
     long_commands = {exchange.next_sequence for exchange, _ in asked if exchange.length == FULL_PACKET}
     arrival = Arrival(stream)
@@ -259,87 +247,7 @@ def _unwrapped(stream: Stream, client: int, places: tuple[int, int]) -> Handover
     return Handover(by_direction(client, *rest), MYSQL.flag)
 
 
-class _Connection:
-    """What earlier commands say about later ones: which database, and which capabilities."""
-
-    def __init__(self, wire: Wire) -> None:
-        self._wire = wire
-        self._database = ""
-        self._has_attributes = False
-
-    def asked(self, exchange: Exchange) -> Asked:
-        """Say what a command means, as far as it does so itself; `_Statements` adds the rest."""
-        wire, start = self._wire, exchange.start
-        if not exchange.is_packet:
-            return Asked(UNKNOWN, "", database=self._database)
-        if is_login(wire.data, start):
-            return self._login(exchange)
-        if exchange.sequence:
-            return Asked(UNKNOWN, "", database=self._database)
-        code = wire.data[start + 4] if exchange.length and start + 4 < len(wire.data) else -1
-        if code not in COMMANDS:
-            return Asked(UNKNOWN, "", database=self._database)
-        asked = Asked(code, COMMANDS[code], database=self._database, has_attributes=self._has_attributes)
-        if code in (QUERY, PREPARE):
-            payload = next(payloads(wire, start, exchange.end), b"")
-            asked.query = statement_text(payload, has_attributes=self._has_attributes and code == QUERY)
-            if asked.query[:4].upper() == "USE ":
-                self._use(asked, asked.query[4:].strip(" ;`\r\n\t"))
-        elif code == 0x02:
-            self._use(asked, text(next(payloads(wire, start, exchange.end), b"")[1:]))
-        elif code in _WITH_STATEMENT:
-            asked.statement_id = int.from_bytes(wire.captured(start + 5, min(start + 9, exchange.end)), "little")
-        return asked
-
-    def _use(self, asked: Asked, database: str) -> None:
-        self._database = asked.database = database
-
-    def _login(self, exchange: Exchange) -> Asked:
-        payload = next(payloads(self._wire, exchange.start, exchange.end), b"")
-        if len(payload) == SSL_REQUEST_BYTES:
-            return Asked(LOGIN, "SSLREQUEST")
-        found = login(payload)
-        self._database = found.database
-        self._has_attributes = bool(found.capabilities & CLIENT_QUERY_ATTRIBUTES)
-        return Asked(LOGIN, "LOGIN", database=found.database)
-
-
-class _Statements:
-    """The prepared statements of a connection, by id."""
-
-    def __init__(self, wire: Wire) -> None:
-        self._wire = wire
-        self._statements: dict[int, Statement] = {}
-
-    def bind(self, exchange: Exchange, asked: Asked) -> None:
-        """Find the statement that a command runs; keep the parameter types it binds."""
-        if asked.code not in _WITH_STATEMENT:
-            return
-        statement = self._statements.get(asked.statement_id)
-        if asked.statement_id == LAST_STATEMENT and self._statements:
-            statement = next(reversed(self._statements.values()))
-        if statement is None:
-            return
-        asked.statement, asked.query, asked.types = statement, statement.query, statement.types
-        if asked.code == 0x17 and statement.parameters > 0:
-            payload = next(payloads(self._wire, exchange.start, exchange.end), b"")
-            statement.types = bound_types(payload, asked)
-        elif asked.code == 0x19:
-            self._statements.pop(asked.statement_id, None)
-
-    def learn(self, asked: Asked, answer: bytes) -> None:
-        """Keep what the answer to a preparation says."""
-        found = prepared(answer)
-        if asked.code == PREPARE and found and len(self._statements) < MAX_STATEMENTS:
-            asked.statement_id = found[0]
-            self._statements.pop(found[0], None)
-            self._statements[found[0]] = Statement(asked.query, found[1])
-
-
-_WITH_STATEMENT = frozenset((0x17, 0x18, 0x19, 0x1A, 0x1C, 0xFA))
 _ONE_WAY = frozenset((0x01, 0x18, 0x19, UNKNOWN))
-LAST_STATEMENT = 0xFFFFFFFF
-"""MariaDB: the statement prepared last, whose id the client does not know yet."""
 
 
 def _exchanges(
@@ -363,7 +271,7 @@ def _exchanges(
         elif waiting and answers[at].is_packet and not _is_unasked(answers[at]):
             questions[at] = waiting.popleft()
             answered[questions[at]] = answers[at]
-    statements = _Statements(asking)
+    statements = Statements(asking)
     for at, (exchange, question) in enumerate(asked):
         statements.bind(exchange, question)
         if question.code == PREPARE and (answer := answered.get(at)):

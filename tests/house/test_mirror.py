@@ -82,7 +82,7 @@ WITHOUT_TEST = {
     "pipeline/kfl/_v1_paths.py": "pipeline/kfl/test_v1.py",
     **{
         f"pipeline/dissectors/_mysql_{part}.py": "pipeline/dissectors/test_mysql.py"
-        for part in ("compression", "document", "framing", "values")
+        for part in ("compression", "document", "framing", "session", "values")
     },
     "pipeline/dissectors/_cassandra_document.py": "pipeline/dissectors/test_cassandra.py",
     "pipeline/dissectors/_cassandra_frames.py": "pipeline/dissectors/test_cassandra.py",

@@ -301,6 +301,11 @@ def test_query_attributes(payload: bytes) -> None:
     assert asked.fields["mysql_query"] == "select 1"
 
 
+def test_zero_byte_of_a_c_string_is_no_part_of_the_statement() -> None:
+    ((asked, _),) = exchanges(query(b"select 1\0"), RESULT)
+    assert asked.fields["mysql_query"] == "select 1"
+
+
 def test_statement_longer_than_a_packet() -> None:
     text = b"\x03insert into t values ('" + b"x" * 0xFFFFFF
     client = query(b"select 1") + p(0, text[:0xFFFFFF]) + p(1, text[0xFFFFFF:]) + query(b"select 2")
