@@ -262,27 +262,30 @@ class _EncryptedHandshake:
         self.is_finished = False
 
     def read(self, contents: bytes, *, is_client: bool) -> None:
-        if len(self._buffer) < MAX_HANDSHAKE_BYTES:
-            self._buffer += contents
-        cursor = Cursor(bytes(self._buffer), self._at)
-        try:
-            while cursor.left:
-                kind, body = cursor.number(1), cursor.vector(3)
-                self._at = cursor.at
-                self.is_finished = self.is_finished or kind == FINISHED
-                if kind == ENCRYPTED_EXTENSIONS and not is_client:
-                    self._read_extensions(body)
-        except CutShort:
-            return  # its rest is in the next record
+        buffer = self._buffer
+        if len(buffer) < MAX_HANDSHAKE_BYTES:
+            buffer += contents
+        while len(buffer) >= self._at + 4:
+            end = self._at + 4 + int.from_bytes(buffer[self._at + 1 : self._at + 4], "big")
+            if len(buffer) < end:
+                return  # its rest is in the next record
+            kind, body = buffer[self._at], bytes(buffer[self._at + 4 : end])
+            self._at = end
+            self.is_finished = self.is_finished or kind == FINISHED
+            if kind == ENCRYPTED_EXTENSIONS and not is_client:
+                self._read_extensions(body)
 
     def _read_extensions(self, body: bytes) -> None:
         cursor = Cursor(body, 2)
-        while cursor.left:
-            number, extension = cursor.number(2), cursor.vector(2)
-            if number == ALPN:
-                self._session.alpn = next(iter(protocol_names(extension)), "")
-            elif number == EARLY_DATA:
-                self._session.takes_early_data = True
+        try:
+            while cursor.left > 0:
+                number, extension = cursor.number(2), cursor.vector(2)
+                if number == ALPN:
+                    self._session.alpn = next(iter(protocol_names(extension)), "")
+                elif number == EARLY_DATA:
+                    self._session.takes_early_data = True
+        except CutShort:
+            return
 
 
 class _Direction:
@@ -327,10 +330,11 @@ class _Direction:
 
     def _lost(self, until: int) -> int:
         """Return how many bytes of the wire lie between the last record and `until`."""
-        surplus = sum(
-            missing - (end - start) for start, end, missing in self._wire.gaps if self._end <= start and end <= until
-        )
-        return max(0, until - self._end) + surplus
+        lost, at = max(0, until - self._end), self._end
+        while gap := self._wire.gap_in(at, until):  # each gap is met once: a lossy capture has thousands
+            start, at, missing = gap
+            lost += missing - (at - start) if start >= self._end else 0
+        return lost
 
     def _try(self, header: bytes, body: bytes) -> tuple[int, bytes] | None:
         """Open a record with the current keys or the next ones, at the sequence number expected or a later one."""

@@ -32,6 +32,7 @@ __all__ = ["decrypt_quic"]
 CLIENT, SERVER = 0, 1
 MAX_HANDSHAKE = 64 << 10
 MAX_PENDING = 64 << 20  # bytes of stream data that wait for something before them, per side
+MAX_INITIALS = 256  # tried in one stream
 MAX_STREAMS = 100_000
 GENERATIONS = 2  # keys tried beyond the current ones
 TAG = 16
@@ -187,13 +188,14 @@ class _Connection:
         """Read the hellos in the Initial packets, and look up their secrets."""
         hellos: list[bytearray] = [bytearray(), bytearray()]
         pieces: list[dict[int, bytes]] = [{}, {}]
-        keys, asking, version = None, CLIENT, 0
+        keys, asking, version, tries = None, CLIENT, 0, 0
         for datagram in self._stream.datagrams:
             data = bytes(datagram.data)
             for header in read_headers(data):
                 self._id_sizes[1 - datagram.direction] = len(header.scid)
-                if header.type != INITIAL:
+                if header.type != INITIAL or tries == MAX_INITIALS:
                     continue
+                tries += 1
                 payload = None
                 if keys:
                     payload = unprotected(data, header, keys[datagram.direction ^ asking])
