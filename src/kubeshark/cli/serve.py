@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from kubeshark.cli._keylog_option import add_keylog_option
 from kubeshark.cli._store_option import add_store_option, store_path
 
 __all__ = ["add_parser"]
@@ -18,6 +19,7 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
         epilog="example: kubeshark serve --store ./store --port 8899",
     )
     add_store_option(parser)
+    add_keylog_option(parser)
     parser.add_argument("--host", default="127.0.0.1", help="default: 127.0.0.1")
     parser.add_argument("--port", type=int, default=8899, help="default: 8899; 0 picks a free one")
     parser.add_argument("--insecure", action="store_true", help="serve without TLS on an address others can reach")
@@ -31,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
 
     if not 0 <= args.port <= 65_535:
         raise UsageError(f"--port {args.port} is not a port", hint="use 0 to 65535")
-    with Pipeline.open(store_path(args), create=False) as pipeline:
+    with Pipeline.open(store_path(args), create=False, keylogs=args.keylog) as pipeline:
         serve(
             pipeline,
             host=args.host,
