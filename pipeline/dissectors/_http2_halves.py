@@ -202,7 +202,6 @@ class SideReader:
             half.frames_size = section.frames_size
         else:
             half.trailers += block.fields
-            half.has_head = half.has_head or bool(half.trailers)
 
 
 def read_side(wire: Wire) -> SideReader:

@@ -267,7 +267,7 @@ def _request_fields(half: Half) -> dict[str, Value]:
 def _error_of(half: Half, is_request: bool) -> str:
     """Say what is damaged, or that a summary lacks what was in header fields that nobody can know."""
     if not half.has_head:
-        return "gap: the header section was sent before the capture began, or lost"
+        return "unknown: the header section was sent before the capture began, or lost"
     if half.error:
         return half.error
     names = ((b":method", b":path") if half.value(b":method") != b"CONNECT" else ()) if is_request else (b":status",)

@@ -249,8 +249,17 @@ def test_frames_are_found_in_the_middle_of_one() -> None:
 def test_data_of_a_stream_from_before_the_capture() -> None:
     asked = Talker().data(1, b"tick", end=False).data(1, b"tock", end=False).data(1, b"end")
     (message,) = messages(asked, midway=True)
-    assert message.error == "gap: the header section was sent before the capture began, or lost"
+    assert message.error == "unknown: the header section was sent before the capture began, or lost"
     assert message.fields["request_body_size"] == 11
+
+
+def test_the_end_of_a_call_from_before_the_capture() -> None:
+    answered = Talker().data(1, grpc_message(b"\x08\x01"), end=False)
+    answered.headers(1, ("grpc-status", "14"), ("grpc-message", "gone"), end=True)
+    (message,) = messages(Talker(), answered, midway=True)
+    assert (message.protocol, message.fields["grpc_status"], message.fields["status_code"]) == ("grpc", 14, 0)
+    assert message.error.startswith("unknown: the header section")
+    assert document(message)["trailers"] == {"grpc-status": "14", "grpc-message": "gone"}
 
 
 def test_a_gap_in_a_body() -> None:
