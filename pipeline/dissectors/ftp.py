@@ -94,10 +94,13 @@ def dissect(
 def _is_ftp(stream: Stream) -> bool:
     if stream.transport != "tcp":
         return False
+    is_known_port = stream.server.port in PORTS or stream.client.port in PORTS
+    if not is_known_port and not any(bytes(side.data[:3]) == b"220" for side in stream.sides):
+        return False
     heads = [bytes(side.data[:PROBE_BYTES]) for side in stream.sides]
     asking = _asking(heads)
     client, server = heads[asking], heads[1 - asking]
-    if stream.server.port in PORTS or stream.client.port in PORTS:
+    if is_known_port:
         if _COMMAND.match(client.lstrip(_TELNET)) or _GREETING.match(server):
             return True
         is_midway = any(side.starts_midway or side.gaps for side in stream.sides)

@@ -80,6 +80,7 @@ _CHUNK = re.compile(rb"(?i)\s*(\d{1,12})(?:\s+(LAST))?\s*\Z")
 _GREETING = re.compile(rb"(?:220|554|421)[ -]")
 _ENHANCED = re.compile(r"[245]\.\d{1,3}\.\d{1,3}(?= |\Z)")
 _INTERIM = (334, 354)
+_FIRST = (b"220", b"554", b"421", b"EHLO ", b"HELO ", b"LHLO ")
 
 
 @hookimpl
@@ -103,10 +104,13 @@ def dissect(
 def _is_smtp(stream: Stream) -> bool:
     if stream.transport != "tcp":
         return False
+    is_known_port = stream.server.port in PORTS or stream.client.port in SERVER_PORTS
+    if not is_known_port and not any(bytes(side.data[:5]).upper().startswith(_FIRST) for side in stream.sides):
+        return False
     heads = [bytes(side.data[:PROBE_BYTES]) for side in stream.sides]
     client, server = heads[_asking(heads)], heads[1 - _asking(heads)]
     greeting = server.partition(b"\n")[0].upper()
-    if stream.server.port in PORTS or stream.client.port in SERVER_PORTS:
+    if is_known_port:
         if _VERB.match(client) or (_GREETING.match(server) and b"FTP" not in greeting):
             return True
         is_midway = any(side.starts_midway or side.gaps for side in stream.sides)
