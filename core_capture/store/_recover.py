@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,16 +28,16 @@ from kubeshark.core_capture.store._durable import sync_folder
 from kubeshark.core_capture.store._identity import Identity, Recipient
 from kubeshark.core_capture.store._info import Chain, SourceRecord
 from kubeshark.core_capture.store._leftovers import delete_segments, find_leftovers, finish_heads
-from kubeshark.core_capture.store._names import DATA_SUFFIX, INDEX_SUFFIX, TEMPORARY, index_names, number_of
+from kubeshark.core_capture.store._names import DATA_SUFFIX, INDEX_SUFFIX, STATE, TEMPORARY, index_names, number_of
 from kubeshark.core_capture.store._reader import IndexFile, SegmentReader
 from kubeshark.core_capture.store._removed import with_removed
 from kubeshark.core_capture.store._salvage import Salvaged, salvage
 from kubeshark.core_capture.store._segment import Draft, publish, write_segment
 from kubeshark.core_capture.store._signing import SIGNATURE_BYTES, NodeKey, is_signed
-from kubeshark.core_capture.store._state import ChainHead, StoreState, save_state
+from kubeshark.core_capture.store._state import ChainHead, StoreState, load_state, save_state
 from kubeshark.errors import Damaged, StoreError
 
-__all__ = ["Leftover", "perform", "survey"]
+__all__ = ["Leftover", "perform", "read_state", "survey"]
 
 _NODE_OF_NAME = re.compile(r"\d{8}T\d{6}Z-(.+)-\d+")
 
@@ -46,15 +46,38 @@ _NODE_OF_NAME = re.compile(r"\d{8}T\d{6}Z-(.+)-\d+")
 class Leftover:
     """One thing that was left, and what becomes of it.
 
-    publish  a segment that is complete; rebuild  packets that need a new index; delete  a deletion that did not end;
-    discard  a temporary file without packets; lost  nothing can be done; locked  nobody here can read it.
+    restore  store.json is made again; publish  a segment that is complete; rebuild  packets that need a new index;
+    delete  a deletion that did not end; discard  a temporary file without packets; lost  nothing can be done; locked
+    nobody here can read it.
     """
 
-    action: Literal["publish", "rebuild", "delete", "discard", "lost", "locked"]
+    action: Literal["restore", "publish", "rebuild", "delete", "discard", "lost", "locked"]
     name: str  # of a segment or a file
     message: str
     packets: int = 0
     is_whole: bool = True  # False: some of its packets are lost
+
+
+def read_state(
+    folder: Path, identities: Sequence[Identity], entries: Callable[[], Sequence[Entry]]
+) -> tuple[StoreState, list[Leftover]]:
+    """Return store.json; if it is damaged or gone, what the indexes say of it."""
+    names = index_names(folder)
+    try:
+        state, why = load_state(folder), f"{STATE} is missing"
+        if not names or (folder / STATE).exists():
+            return state, []
+    except Damaged as error:
+        why = str(error)
+    state = StoreState([str(identity.recipient) for identity in identities])
+    for entry in entries():
+        chain = entry.chain
+        head = state.heads.get(chain.public_key)
+        if head is None or head.sequence < chain.sequence:
+            state.heads[chain.public_key] = ChainHead(entry.info.name, chain.sequence, entry.sha256)
+    state.next_number = max(number_of(name) or 0 for name in (*names, "")) + 1
+    message = f"{why}: made again from the indexes; segments that were pruned count as missing from now on"
+    return state, [Leftover("restore", STATE, message)]
 
 
 def survey(folder: Path, identities: Sequence[Identity], state: StoreState) -> list[Leftover]:

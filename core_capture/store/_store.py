@@ -27,15 +27,22 @@ from kubeshark.core_capture.store._info import SegmentInfo
 from kubeshark.core_capture.store._leftovers import clear_leftovers, find_leftovers
 from kubeshark.core_capture.store._limits import KEPT_INDEX_BYTES, SEGMENT_BYTES
 from kubeshark.core_capture.store._lock import StoreLock
-from kubeshark.core_capture.store._names import SNAPSHOTS_LOCK, check_node, index_names, number_of, size_of
+from kubeshark.core_capture.store._names import (
+    DATA_SUFFIX,
+    SNAPSHOTS_LOCK,
+    check_node,
+    index_names,
+    number_of,
+    size_of,
+)
 from kubeshark.core_capture.store._overview import Overview, make_overview
 from kubeshark.core_capture.store._prune import Pruned, Retention, delete_pruned, plan_pruning
 from kubeshark.core_capture.store._reader import Expired, IndexFile, SegmentReader
-from kubeshark.core_capture.store._recover import Leftover, perform, survey
+from kubeshark.core_capture.store._recover import Leftover, perform, read_state, survey
 from kubeshark.core_capture.store._rotate import Rotated, rotate_keys
 from kubeshark.core_capture.store._signing import NodeKey
 from kubeshark.core_capture.store._snapshots import Snapshot, add_snapshot, delete_snapshot, load_snapshots
-from kubeshark.core_capture.store._state import load_state
+from kubeshark.core_capture.store._state import load_state, save_state
 from kubeshark.core_capture.store._summary import may_match
 from kubeshark.core_capture.store._verify import VerifyReport, verify_store
 from kubeshark.core_capture.store._writer import ImportState, SourceInfo, Writer
@@ -238,7 +245,8 @@ class Store:
     def leftovers(self) -> list[Leftover]:
         """Say what a dead writer or a torn disk left, and what `recover` would make of it; nothing is changed."""
         with StoreLock(self.path):
-            return survey(self.path, self.identities, load_state(self.path))
+            state, lost = read_state(self.path, self.identities, self._entries)
+            return [*lost, *survey(self.path, self.identities, state)]
 
     def recover(
         self, *, recipients: Iterable[str | Recipient] | None = None, key: NodeKey | None = None
@@ -246,7 +254,9 @@ class Store:
         """Make segments of what was left; return what was found and what failed."""
         to = self._to(recipients)
         with StoreLock(self.path):
-            state = load_state(self.path)
+            state, lost = read_state(self.path, self.identities, self._entries)
+            if lost:
+                save_state(self.path, state)
             found = survey(self.path, self.identities, state)
             key = key or NodeKey.load_or_create()
             problems = perform(self.path, self.identities, to, state, key, found)
@@ -258,7 +268,7 @@ class Store:
                     with suppress(StoreError):
                         self._known[name] = self._entry(name)
                 self._rewrite_catalogue(to)
-        return found, problems
+        return [*lost, *found], problems
 
     def snapshots(self) -> list[Snapshot]:
         """Return the time windows that retention keeps, by name; raise StoreError if nobody here can read them."""
@@ -339,7 +349,10 @@ class Store:
     def _rewrite_catalogue(self, recipients: tuple[Recipient, ...]) -> None:
         names = index_names(self.path)
         if all(name in self._known for name in names):
-            save_catalogue(self.path, [self._known[name] for name in names], recipients)
+            # Data whose index is gone stays listed: `recover` learns from here what the index said.
+            orphans = (file.removesuffix(DATA_SUFFIX) for file in find_leftovers(self.path))
+            listed = [*names, *(name for name in orphans if name in self._known)]
+            save_catalogue(self.path, [self._known[name] for name in listed], recipients)
 
     def _nobody(self, error: StoreError) -> StoreError:
         """Say who could open the store, as store.json has it."""

@@ -26,10 +26,10 @@ from kubeshark.core_capture.store._info import Chain, SegmentInfo, SourceRecord
 from kubeshark.core_capture.store._leftovers import clear_leftovers
 from kubeshark.core_capture.store._limits import MAX_SEGMENT_BYTES
 from kubeshark.core_capture.store._lock import StoreLock
-from kubeshark.core_capture.store._names import index_names, make_name, number_of
+from kubeshark.core_capture.store._names import STATE, index_names, make_name, number_of
 from kubeshark.core_capture.store._segment import Draft, publish, write_segment
 from kubeshark.core_capture.store._signing import NodeKey
-from kubeshark.core_capture.store._state import ChainHead, load_state, save_state
+from kubeshark.core_capture.store._state import ChainHead, StoreState, load_state, save_state
 from kubeshark.errors import StoreError, UsageError
 
 __all__ = ["ImportState", "SourceInfo", "Writer"]
@@ -124,7 +124,7 @@ class Writer:
         self._open, self._failed = True, False
         self._lock = StoreLock(folder)
         try:
-            self._state = load_state(folder)
+            self._state = _load_state(folder)
             self.leftovers = clear_leftovers(folder, self._state)  # files of a dead writer that were cleared away
             self._state.recipients = [str(recipient) for recipient in recipients]
             numbers = (number_of(name) or 0 for name in index_names(folder))
@@ -265,6 +265,14 @@ class Writer:
                 complete=complete,
             ),
         )
+
+
+def _load_state(folder: Path) -> StoreState:
+    """Read store.json; raise StoreError where it was lost: a second chain would look like a forgery."""
+    state = load_state(folder)
+    if not (folder / STATE).exists() and index_names(folder):
+        raise StoreError(f"{folder} has segments but no {STATE}", hint='run "kubeshark store recover --yes"')
+    return state
 
 
 def _to_array(ordinals: Sequence[int]) -> NDArray[Any]:

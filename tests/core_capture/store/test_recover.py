@@ -9,6 +9,7 @@ import pytest
 
 from kubeshark.core_capture.store import Identity, Leftover, Store, export
 from kubeshark.core_capture.store._state import load_state, save_state
+from kubeshark.errors import StoreError
 from tests.core_capture.store._bench import Bench, batch, frames, records, udp
 from tests.core_capture.store._dying import deaths
 
@@ -88,6 +89,27 @@ def test_without_the_catalogue_the_gap_stays_visible(three: Bench) -> None:
     assert exported(three.path, three.me) == b"".join(ITEMS)
     (finding,) = findings(three)
     assert finding.startswith("missing: 1 segments between")
+
+
+def test_the_catalogue_remembers_an_index_that_is_gone(three: Bench) -> None:
+    (three.path / f"{names(three)[1]}.idx.age").unlink()
+    three.fill()
+    assert [leftover.action for leftover in recover(three)] == ["rebuild"]
+    assert findings(three) == []
+
+
+@pytest.mark.parametrize("how", ["missing", "damaged"])
+def test_a_lost_state(how: str, three: Bench) -> None:
+    state = load_state(three.path)
+    path = three.path / "store.json"
+    path.write_text("{") if how == "damaged" else path.unlink()
+    with pytest.raises(StoreError, match=r"store\.json"):
+        three.writer()
+    assert [leftover.action for leftover in recover(three)] == ["restore"]
+    after = load_state(three.path)
+    assert (after.heads, after.next_number) == (state.heads, state.next_number)
+    three.fill()
+    assert findings(three) == []
 
 
 def test_a_writer_keeps_data_without_an_index(three: Bench) -> None:
