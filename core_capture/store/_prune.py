@@ -23,6 +23,9 @@ from kubeshark.errors import StoreError, UsageError
 
 __all__ = ["Pruned", "Retention", "delete_pruned", "plan_pruning"]
 
+_BATCH = 1000
+"""Segments deleted at once: their names, and at worst a record of each, must fit into store.json."""
+
 
 @dataclass(frozen=True, slots=True)
 class Retention:
@@ -84,11 +87,13 @@ def plan_pruning(
 
 def delete_pruned(folder: Path, state: StoreState, gone: Sequence[Entry], key: NodeKey) -> None:
     """Delete segments for good; the caller holds the store's lock. Safe to die in at any point."""
-    state.removed = with_removed(state.removed, [(entry.chain, entry.sha256) for entry in gone], "pruned", key)
-    state.deleting = [entry.info.name for entry in gone]
     try:
-        save_state(folder, state)
-        delete_segments(folder, state)
+        for start in range(0, len(gone), _BATCH):
+            batch = gone[start : start + _BATCH]
+            state.removed = with_removed(state.removed, [(entry.chain, entry.sha256) for entry in batch], "pruned", key)
+            state.deleting = [entry.info.name for entry in batch]
+            save_state(folder, state)
+            delete_segments(folder, state)
     except OSError as error:
         raise StoreError(f"cannot delete in {folder}: {error.strerror}") from error
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import accumulate
 from pathlib import Path
 
 from kubeshark.core_capture.store._age import NotForUsError, rewrap
@@ -60,10 +61,10 @@ def rotate_keys(
                 state.rotation = Rotation(wanted)
             begun = state.rotation
             paths = sorted((path for path in folder.glob("[!.]*.age") if path.is_file()), key=_order)
-            sizes = [path.stat().st_size for path in paths]
-            for at, path in enumerate(paths):
+            ends = list(accumulate((path.stat().st_size for path in paths), initial=0))
+            for path, before in zip(paths, ends, strict=False):
                 if on_progress is not None:
-                    on_progress(sum(sizes[:at]), sum(sizes))
+                    on_progress(before, ends[-1])
                 if _is_done(path, begun):
                     done.done_before += 1
                     continue
@@ -79,7 +80,7 @@ def rotate_keys(
                 done.files += 1
             sync_folder(folder)
             if on_progress is not None:
-                on_progress(sum(sizes), sum(sizes))
+                on_progress(ends[-1], ends[-1])
             if done.files or done.done_before:
                 state.rotation = None
                 state.recipients = wanted
@@ -95,8 +96,8 @@ def _write(folder: Path, path: Path, identities: Sequence[Identity], recipients:
     try:
         with write_synced(temporary) as out:
             header = rewrap(path, out, identities, recipients)
-    except (NotForUsError, Damaged):
-        temporary.unlink()
+    except (StoreError, OSError):
+        temporary.unlink(missing_ok=True)
         raise
     return hashlib.sha256(header).hexdigest()
 

@@ -19,7 +19,7 @@ from kubeshark.core_capture.store._durable import replace_synced, sync_folder
 from kubeshark.core_capture.store._info import Count
 from kubeshark.core_capture.store._limits import MAX_STATE_BYTES
 from kubeshark.core_capture.store._names import STATE, TEMPORARY
-from kubeshark.errors import Damaged
+from kubeshark.errors import Damaged, StoreError
 
 __all__ = ["ChainHead", "Removed", "Rotation", "StoreState", "load_state", "save_state"]
 
@@ -90,7 +90,9 @@ def load_state(folder: Path) -> StoreState:
 
 
 def save_state(folder: Path, state: StoreState) -> None:
-    """Replace store.json; it is on the disk when this returns."""
+    """Replace store.json; it is on the disk when this returns. Raise StoreError for one that nobody would read."""
     content = msgspec.json.format(msgspec.json.encode(state), indent=2) + b"\n"
+    if len(content) > MAX_STATE_BYTES:
+        raise StoreError(f"{STATE} would be larger than {MAX_STATE_BYTES:,} bytes", hint="split the store")
     replace_synced(folder / STATE, folder / f"{TEMPORARY}{STATE}", content)
     sync_folder(folder)

@@ -108,7 +108,7 @@ def verify_store(
     links: list[_Link] = []
     names = index_names(folder)
     sizes = [size_of(folder, name) for name in names]
-    read = 0
+    read, total = 0, sum(sizes)
     for name, size in zip(names, sizes, strict=True):
         try:
             for found in _check_segment(folder, name, identities, trusted):
@@ -124,7 +124,7 @@ def verify_store(
             findings.append(Finding("damaged", name, f"{name}: {error}"))
         read += size
         if on_progress is not None:
-            on_progress(read, sum(sizes))
+            on_progress(read, total)
     findings += _check_chains(folder, links, set(names), trusted)
     findings += _check_catalogue(folder, identities, links)
     findings += _check_snapshots(folder, identities, trusted)

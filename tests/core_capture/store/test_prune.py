@@ -185,6 +185,23 @@ def test_dying_at_any_point(five: Bench, tmp_path: Path) -> None:
     assert points > 12
 
 
+def test_many_go_in_batches(five: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """store.json has a limit; dying between two batches leaves a sound store."""
+    from kubeshark.core_capture.store import _prune
+
+    monkeypatch.setattr(_prune, "_BATCH", 2)
+
+    def act(path: Path) -> None:
+        Store.open(path, identities=[five.me]).prune(Retention(max_bytes=0), key=five.key)
+
+    left = set[int]()
+    for path, _died in deaths(five.path, tmp_path / "runs", act):
+        store = Store.open(path, identities=[five.me])
+        left.add(len(store.segments()))
+        assert store.verify([five.key.public]).is_sound
+    assert left >= {5, 3, 1, 0}
+
+
 def test_a_deletion_that_died_is_ended_by_the_next_writer(five: Bench, tmp_path: Path) -> None:
     before = names(five)
     for path, _died in deaths(

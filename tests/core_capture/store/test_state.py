@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from kubeshark.core_capture.store._state import ChainHead, StoreState, load_state, save_state
-from kubeshark.errors import Damaged
+from kubeshark.errors import Damaged, StoreError
 
 
 def test_round_trip(tmp_path: Path) -> None:
@@ -37,3 +37,55 @@ def test_what_is_no_state(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "store.json").write_bytes(content)
     with pytest.raises(Damaged, match=r"store\.json"):
         load_state(tmp_path)
+
+
+def test_a_state_that_nobody_would_read_is_not_written(tmp_path: Path) -> None:
+    save_state(tmp_path, StoreState(["age1x"]))
+    with pytest.raises(StoreError, match="larger than"):
+        save_state(tmp_path, StoreState(deleting=["x" * 1000] * 2000))
+    assert load_state(tmp_path).recipients == ["age1x"]
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        {"removed": [{"why": "stolen"}]},
+        {
+            "removed": [
+                {
+                    "why": "pruned",
+                    "key": "zz",
+                    "first": 0,
+                    "last": 0,
+                    "previous": "",
+                    "sha256": "",
+                    "when": "",
+                    "by": "",
+                }
+            ]
+        },
+        {"deleting": [1]},
+        {"rotation": {"recipients": "x"}},
+        {"rotation": {"recipients": [], "header": "x"}},
+    ],
+    ids=["removed", "removed-key", "deleting", "rotation", "rotation-header"],
+)
+def test_what_is_no_life(extra: dict[str, object], tmp_path: Path) -> None:
+    (tmp_path / "store.json").write_text(json.dumps(extra))
+    with pytest.raises(Damaged):
+        load_state(tmp_path)
+
+
+def test_names_in_it_never_leave_the_folder(tmp_path: Path) -> None:
+    """Anybody who writes to the folder may change it."""
+    from kubeshark.core_capture.store._leftovers import clear_leftovers
+
+    outside = tmp_path / "x.idx.age"
+    outside.write_bytes(b"")
+    store = tmp_path / "store"
+    store.mkdir()
+    (store / ".tmp-x").write_bytes(b"")
+    state = StoreState(deleting=["../x", "x"], heads={"ab": ChainHead("../x", 0, "")})
+    clear_leftovers(store, state)
+    assert outside.exists()
+    assert state.deleting == []
