@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import http.client
+import os
 import ssl
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -179,3 +181,36 @@ def test_http_of_the_standard_library(tmp_path: Path, version: str) -> None:
     (entry,) = server.entries(relay, "https")
     assert [entry.get(name) for name in ("method", "path", "status_code")] == ["GET", "/page.html", 200]
     assert entry.raw(MessageKind.RESPONSE).endswith(b"x" * 40_000)
+
+
+@pytest.mark.parametrize(("option", "version"), [("--http2", "HTTP/2"), ("--http1.1", "HTTP/1.1")])
+def test_curl_and_hypercorn(tmp_path: Path, option: str, version: str) -> None:
+    need("curl")
+    pytest.importorskip("hypercorn", reason="hypercorn is not installed: it is in the extra named test")
+    server = Server(tmp_path, free_port())
+    pem, app = str(certificate_file(tmp_path)), Path(__file__).parent / "_asgi_app.py"
+    command = [sys.executable, "-m", "hypercorn", f"{app}:app", "--bind", f"127.0.0.1:{server.port}"]
+    keys = tmp_path / "curl.log"
+    with (
+        running([*command, "--certfile", pem, "--keyfile", pem], server.port),
+        Relay(server.port, shown_port=443) as relay,
+    ):
+        url = f"https://127.0.0.1:{relay.port}/echo"
+        subprocess.run(
+            ["curl", "-sk", option, "--data", "item=17", url, "--next", "-sk", option, url + "?again=1"],
+            env={**os.environ, "SSLKEYLOGFILE": str(keys)},
+            check=True,
+            capture_output=True,
+            timeout=20,
+        )
+    server.keys.append(keys)
+    found = server.entries(relay, "https")
+    names = ("method", "url", "http_version", "tls")
+    assert [[entry.get(name) for name in names] for entry in found] == [
+        ["POST", "/echo", version, True],
+        ["GET", "/echo?again=1", version, True],
+    ]
+    assert all(entry.error is None for entry in found)
+    assert found[0].to_dict()["request"]["postData"]["text"] == "item=17"
+    (handshake, *_) = server.entries(relay, "tlsx")
+    assert "h2" in handshake.to_dict()["request"]["alpn"] or version == "HTTP/1.1"
