@@ -27,6 +27,8 @@ class Wire:
         A gap may stand for more bytes than it occupies (its zeros are capped): those count too.
         """
         at = start + count
+        if not self.gaps:
+            return at
         for gap_start, gap_end, missing in self._gaps_behind(start):
             if gap_start >= at:
                 break
@@ -42,6 +44,8 @@ class Wire:
 
     def captured(self, start: int, end: int) -> bytes:
         """Return data[start:end] without the zeros of gaps."""
+        if not self.gaps:
+            return self.data[start:end]
         pieces = []
         for gap_start, gap_end, _ in self._gaps_behind(start):
             if gap_start >= end:

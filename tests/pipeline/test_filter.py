@@ -150,7 +150,7 @@ def test_failures_are_plugin_errors() -> None:
         ("dst.port == 53 && http", False),
         ("no_such == 1", False),
     ],
-        ("", False),
+)
 def test_what_the_index_answers_alone(kfl: str, is_exact: bool) -> None:
     assert (exact_predicate(kfl, now_ns=0) is not None) == is_exact
 
