@@ -98,7 +98,7 @@ def _is_sip(stream: Stream) -> bool:
     if stream.transport == "tcp":
         return any(_begins_with_sip(side) for side in stream.sides)
     is_known_port = stream.server.port in PORTS or stream.client.port in PORTS
-    probed = PROBED_DATAGRAMS if is_known_port else 1
+    probed = PROBED_DATAGRAMS if is_known_port else 2
     return any(_is_start(datagram.data) for datagram in stream.datagrams[:probed])
 
 

@@ -138,6 +138,7 @@ class _Command:
     rcpt_to: list[str] = field(default_factory=list)
     ends_mail: bool = False  # the last chunk, or DATA
     starts_mail: bool = False  # its content begins with the message's header
+    damaged: tuple[int, int, str] | None = None  # content that is not whole: from, to, why
 
 
 def _dissect(stream: Stream) -> list[Message | Handover]:
@@ -148,7 +149,12 @@ def _dissect(stream: Stream) -> list[Message | Handover]:
     commands = list(reader)
     replies, server_tls = read_replies(server)
     interim = _lmtp_interim(commands, replies) if any(command.verb == "LHLO" for command in commands) else set()
-    found: list[Message | Handover] = [_request(command, client, asking) for command in commands]
+    found: list[Message | Handover] = []
+    for command in commands:
+        found.append(_request(command, client, asking))
+        if command.damaged:
+            start, end, error = command.damaged
+            found.append(Message(MessageKind.EVENT, asking, start, end, error=error))
     for number, reply in enumerate(replies):
         is_greeting = number == 0 and not server.starts_midway and reply.code in (220, 421, 554)
         found.append(_response(reply, 1 - asking, is_greeting=is_greeting, is_interim=reply.start in interim))
@@ -193,7 +199,7 @@ class _Commands:
                 continue
             command = self._command(line, word[0].decode("ascii").upper())
             yield command
-            at = command.end
+            at = command.damaged[1] if command.damaged else command.end
 
     def _resume(self, at: int) -> int:
         """Return where the next certain command begins, else the end."""
@@ -247,11 +253,10 @@ class _Commands:
         else:
             found = _TEXT_END.search(data, start)
             end = found.end() if found else len(data)
-        if found is None:
-            command.error = "truncated: the message's end was not captured"
+        if gap := self._wire.gap_in(start, end):
+            end = min(end, self._resume(gap[1]))  # the message's end may be what was lost
         self._take_mail(command, start, start + found.start() if found and end - start <= 3 else end, is_last=True)
-        command.end = end
-        self._note_gap(command)
+        self._end_content(command, start, end, "" if found else "truncated: the message's end was not captured")
 
     def _read_chunk(self, command: _Command) -> None:
         size = _CHUNK.match(command.argument)
@@ -260,11 +265,11 @@ class _Commands:
             return
         start = command.end
         end = self._wire.after(start, int(size[1]))
-        self._take_mail(command, start, min(end, len(self._wire.data)), is_last=bool(size[2]))
-        command.end = min(end, len(self._wire.data))
-        if end > len(self._wire.data):
-            command.error = f"truncated: only {command.end - start} bytes of {int(size[1])} were captured"
-        self._note_gap(command)
+        shown_end = min(end, len(self._wire.data))
+        self._take_mail(command, start, shown_end, is_last=bool(size[2]))
+        is_cut = end > shown_end
+        error = f"truncated: only {shown_end - start} bytes of {int(size[1])} were captured" if is_cut else ""
+        self._end_content(command, start, shown_end, error)
 
     def _take_mail(self, command: _Command, start: int, end: int, *, is_last: bool) -> None:
         command.content, command.ends_mail, command.starts_mail = (start, end), is_last, not self._in_chunks
@@ -276,9 +281,17 @@ class _Commands:
     def _end_mail(self) -> None:
         self._mail_from, self._rcpt_to, self._in_chunks = "", [], False
 
-    def _note_gap(self, command: _Command) -> None:
-        if gap := self._wire.gap_in(command.start, command.end):
-            command.error = f"gap: {gap[2]} bytes missing at {gap[0]}"
+    def _end_content(self, command: _Command, start: int, end: int, error: str) -> None:
+        """Let the command reach to the end of its content, or leave content apart that is not whole.
+
+        So the command and what it says of the mail can be trusted, whatever the content lost.
+        """
+        if gap := self._wire.gap_in(start, end):
+            error = f"gap: {gap[2]} bytes missing at {gap[0]}"
+        if error and end > start:
+            command.damaged, command.content = (start, end, error), None
+        else:
+            command.end, command.error = end, error
 
 
 def _path(argument: bytes) -> str:

@@ -135,7 +135,24 @@ def test_gap_in_a_message() -> None:
     at = SESSION.index(b"..dots")
     wire = SESSION[:at] + bytes(6) + SESSION[at + 6 :]
     found = requests(wire, gaps={0: [(at, at + 6, 6)]})
-    assert [part.error for part in found] == ["", "", "", "", f"gap: 6 bytes missing at {at}", ""]
+    assert [part.error for part in found] == ["", "", "", "", "", f"gap: 6 bytes missing at {at}", ""]
+    data, text = found[4:6]
+    assert (data.fields["smtp_command"], data.fields["smtp_mail_from"], data.end) == ("DATA", "a@x", text.start)
+
+
+def test_gap_over_the_end_of_a_message() -> None:
+    at = SESSION.index(b".\r\nQUIT")
+    wire = SESSION[:at] + bytes(3) + SESSION[at + 3 :] + SESSION
+    found = requests(wire, gaps={0: [(at, at + 3, 3)]})
+    commands = [str(part.fields.get("smtp_command", "")) for part in found]
+    assert commands[4:8] == ["DATA", "", "QUIT", "EHLO"]
+
+
+def test_message_without_end() -> None:
+    data, text = requests(b"DATA\r\nSubject: Hi\r\n\r\nText")
+    assert (data.error, text.error) == ("", "truncated: the message's end was not captured")
+    chunk, rest = requests(b"BDAT 100 LAST\r\nSubject")
+    assert (chunk.error, rest.error) == ("", "truncated: only 7 bytes of 100 were captured")
 
 
 @pytest.mark.parametrize("cut", range(1, len(SESSION)))
