@@ -112,11 +112,11 @@ def is_greeting(data: bytes, at: int = 0) -> bool:
 
 
 def is_login(data: bytes, at: int = 0) -> bool:
-    """Say whether a client's answer to the greeting is here: protocol 4.1, with its 19 zero bytes."""
+    """Say whether a client's answer to the greeting is here: protocol 4.1 with its authentication, 19 zero bytes."""
     length = int.from_bytes(data[at : at + 3], "little")
-    if length < 32 or len(data) < at + 36 or data[at + 3] not in (1, 2):
+    if not 32 <= length <= 0xFFFF or len(data) < at + 36 or data[at + 3] not in (1, 2):
         return False
-    return bool(data[at + 5] & 0x02) and not any(data[at + 13 : at + 32])
+    return data[at + 5] & 0x82 == 0x82 and not any(data[at + 13 : at + 32])
 
 
 def is_error(data: bytes, at: int) -> bool:
