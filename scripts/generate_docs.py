@@ -1,4 +1,4 @@
-"""Writes the reference pages that are made from code: docs/hooks.md and docs/kfl-variables.md.
+"""Writes the reference pages that are made from code: docs/hooks.md, docs/kfl-variables.md, docs/protocols.md.
 
 python scripts/generate_docs.py            write them
 python scripts/generate_docs.py --check    exit 1 if one is stale
@@ -13,6 +13,8 @@ from dataclasses import fields
 from pathlib import Path
 
 from kubeshark.extension_api import HOOKS, Hook
+from kubeshark.pipeline import Plugins
+from kubeshark.pipeline._plugins import RAW
 from kubeshark.pipeline.kfl import VARIABLES
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
@@ -53,7 +55,38 @@ def variables_page() -> str:
     return "\n".join(parts)
 
 
-PAGES = {"hooks.md": hooks_page, "kfl-variables.md": variables_page}
+def protocols_page() -> str:
+    """Return the page of built-in protocols, in the order in which they are tried."""
+    parts = [
+        "# Protocols\n\nMade from the built-in dissectors. A stream goes to the first protocol, in this order, whose"
+        " content check accepts it; the ports only say\nwho is asked first. *Checked against*: a real server and client"
+        " in `tests/live`, or captures only.\n",
+        "| protocol | KFL flags | ports | over | may go on in | checked against |\n|---|---|---|---|---|---|",
+    ]
+    listed = set()
+    for binding in Plugins().bindings:
+        spec = binding.protocol
+        if binding.plugin == RAW or spec.long_name in listed:  # some plugins show what they meet as another's protocol
+            continue
+        listed.add(spec.long_name)
+        over = sorted({spec.layer4} | {classifier.transport for classifier in spec.classifiers})
+        ports = sorted({*spec.ports} | {port for classifier in spec.classifiers for port in classifier.ports})
+        onwards = ", ".join("any" if flag == "*" else f"`{flag}`" for flag in spec.hands_over)
+        name = f"[{spec.abbr}]({spec.reference}): {spec.long_name}" if spec.reference else spec.long_name
+        row = (name, " ".join(f"`{flag}`" for flag in spec.flags), " ".join(map(str, ports)), " ".join(over), onwards)
+        parts.append(f"| {' | '.join(row)} | {checked_against(binding.plugin)} |")
+    return "\n".join(parts) + "\n"
+
+
+def checked_against(plugin: str) -> str:
+    """Say how a dissector meets reality."""
+    name = plugin.rpartition(".")[2]
+    live = DOCS.parent / "tests" / "live"
+    own = [live / f"test_{name}.py", live / f"test_{name.rstrip('0123456789')}.py"]
+    return "real server" if any(path.is_file() for path in own) else "captures"
+
+
+PAGES = {"hooks.md": hooks_page, "kfl-variables.md": variables_page, "protocols.md": protocols_page}
 
 
 def main() -> int:
