@@ -205,7 +205,7 @@ class _Commands:
         """Return where the next certain command begins, else the end."""
         data = self._wire.data
         while at < len(data):
-            if _VERB.match(data, at) and (at == 0 or data[at - 1 : at] == b"\n"):
+            if _VERB.match(data, at) and data[max(0, at - 1) : at] in (b"", b"\n", b"\0"):  # NUL: a gap's
                 return at
             at = data.find(b"\n", at) + 1 or len(data)
         return len(data)
