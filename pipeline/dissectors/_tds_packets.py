@@ -1,15 +1,17 @@
-"""Where TDS messages begin (MS-TDS §2.2.3), and the TLS that some of their packets carry (§2.2.6.5, §3.2.5.1).
+"""Where TDS messages begin (MS-TDS §2.2.3), and the streams among them: TLS (§2.2.6.5, §3.2.5.1), sessions of MARS.
 
 1. A message is packets of [type][status][length, itself included, 2][SPID, 2][number][window], the last one marked.
 2. A TLS handshake travels inside PRELOGIN packets; the records behind it stand bare among the packets, or instead of
    them. Both are collected as one stream.
-3. What is no packet spoils one message; reading goes on at the next packet worth believing.
+3. With multiple active result sets (MARS) everything behind the login lies in SMP packets (MC-SMP §2.2), a session
+   each of which is a stream of its own.
+4. What is no packet spoils one message; reading goes on at the next packet worth believing.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from kubeshark.extension_api import CarvedSide, StreamSide, carved
@@ -29,6 +31,7 @@ __all__ = [
     "Packets",
     "Unit",
     "is_packet",
+    "is_smp",
     "payload_of",
     "resume",
 ]
@@ -50,6 +53,9 @@ TYPES = {
     PRELOGIN: "PRELOGIN",
 }
 END_OF_MESSAGE = 1
+SMP_BYTES = 16
+MAX_SESSIONS = 1000
+"""SMP sessions of one connection that are read."""
 _TLS_TYPES = frozenset((0x14, 0x15, 0x16, 0x17))
 _CANDIDATE = re.compile(rb"(?s)(?=[\x01\x03\x04\x06\x07\x08\x0e\x10\x11\x12][\0-\x1f].{5}\0)")
 
@@ -84,6 +90,14 @@ def resume(data: bytes, at: int) -> int:
     return len(data)
 
 
+def is_smp(data: bytes, at: int) -> bool:
+    """Say whether an SMP packet's header is here: its mark, one flag, a length that holds the header."""
+    if data[at] != 0x53 or at + SMP_BYTES > len(data):
+        return False
+    length = int.from_bytes(data[at + 4 : at + 8], "little")
+    return data[at + 1] in (1, 2, 4, 8) and SMP_BYTES <= length <= 0xFFFF + SMP_BYTES
+
+
 def payload_of(wire: Wire, unit: Unit) -> bytes:
     """Return what a message's packets hold, joined."""
     return b"".join(wire.captured(start, end) for start, end in unit.spans)
@@ -96,10 +110,11 @@ class Packets:
         self.wire = Wire(side)
         self._side = side
         self._tls: list[tuple[int, int]] = []  # (start, end) of TLS bytes
+        self._sessions: dict[int, list[tuple[int, int]]] = {}  # of SMP: id → (start, end) of what its packets carry
 
     def units(self) -> Iterator[Unit]:
         wire, data, at = self.wire, self.wire.data, 0
-        lost = wire.starts_midway and not is_packet(data, 0)
+        lost = wire.starts_midway and not (is_packet(data, 0) or (data and is_smp(data, 0)))
         unit: Unit | None = None
         while at < len(data):
             if gap := wire.gap_in(at, at + HEADER_BYTES):
@@ -116,6 +131,13 @@ class Packets:
                 end = min(wire.after(at + 5, int.from_bytes(data[at + 3 : at + 5], "big")), len(data))
                 self._tls.append((at, end))
                 at = max(end, at + 1)
+                continue
+            if is_smp(data, at):
+                end = min(wire.after(at, int.from_bytes(data[at + 4 : at + 8], "little")), len(data))
+                session = int.from_bytes(data[at + 2 : at + 4], "little")
+                if end > at + SMP_BYTES and (session in self._sessions or len(self._sessions) < MAX_SESSIONS):
+                    self._sessions.setdefault(session, []).append((at + SMP_BYTES, end))
+                at = max(end, at + SMP_BYTES)
                 continue
             if not is_packet(data, at):
                 if unit:
@@ -159,10 +181,20 @@ class Packets:
 
     def tls(self) -> CarvedSide | None:
         """Return the TLS stream that `units` came across; None if there was none."""
-        if not self._tls:
-            return None
+        return self._carved(self._tls) if self._tls else None
+
+    @property
+    def sessions(self) -> frozenset[int]:
+        """Return the ids of the SMP sessions that `units` came across."""
+        return frozenset(self._sessions)
+
+    def session(self, number: int) -> CarvedSide:
+        """Return what one session carried; nothing for one that this side did not use."""
+        return self._carved(self._sessions.get(number, []))
+
+    def _carved(self, spans: Sequence[tuple[int, int]]) -> CarvedSide:
         data, pieces, gaps = bytearray(), list[tuple[int, int, int]](), list[tuple[int, int, int]]()
-        for start, end in self._tls:
+        for start, end in spans:
             if gap := self.wire.gap_in(start, end):
                 gaps.append((len(data), len(data), gap[2]))
             found = self.wire.captured(start, end)

@@ -47,6 +47,7 @@ from kubeshark.pipeline.dissectors._tds_packets import (
     Packets,
     Unit,
     is_packet,
+    is_smp,
     payload_of,
     resume,
 )
@@ -73,7 +74,7 @@ TDS = ProtocolSpec(
     foreground="#ffffff",
     reference="https://learn.microsoft.com/openspecs/windows_protocols/ms-tds",
     matcher="fifo",
-    hands_over=("tlsx",),
+    hands_over=("tlsx", "tds"),
     classifiers=(Classifier("tcp", (PORT,)),),
     variables={
         "tds_type": "string",
@@ -113,7 +114,7 @@ def _is_tds(stream: Stream) -> bool:
         return True
     if PORT not in (stream.client.port, stream.server.port):
         return False
-    if any(is_packet(head, 0) for head in heads):
+    if any(is_packet(head, 0) or (head and is_smp(head, 0)) for head in heads):
         return True
     return any(
         resume(head := bytes(side.data[:RESYNC_BYTES]), 0) < len(head)
@@ -165,6 +166,8 @@ def _messages(stream: Stream) -> Iterator[Message | Handover]:
     tls = sides[0].tls(), sides[1].tls()
     if tls[0] is not None and tls[1] is not None:
         yield Handover((tls[0], tls[1]), "tlsx")
+    for number in sorted(sides[0].sessions | sides[1].sessions):
+        yield Handover((sides[0].session(number), sides[1].session(number)), TDS.flag)
 
 
 def _asking_side(units: Sequence[Sequence[Unit]]) -> int:

@@ -311,6 +311,37 @@ def test_tls_is_handed_over(everything: bool) -> None:
     )
 
 
+def smp(session: int, data: bytes, flag: int = 8) -> bytes:
+    return pack("<BBHIII", 0x53, flag, session, 16 + len(data), 1, 4) + data
+
+
+def test_sessions_of_mars_are_streams_of_their_own() -> None:
+    client = (
+        PRELOGIN
+        + LOGIN
+        + smp(0, b"", 1)
+        + smp(1, b"", 1)
+        + smp(0, SELECT[:20])
+        + smp(1, EXECUTE_SQL)
+        + smp(0, SELECT[20:])
+    )
+    server = WELCOME + LOGGED_IN + smp(1, SELECTED) + smp(0, SELECTED)
+    stream = tcp(client, server, port=1433)
+    *messages, first, second = tds.dissect(tds.TDS, [stream])[0]
+    assert isinstance(first, Handover) and isinstance(second, Handover)
+    assert len(messages) == 4
+    assert [tuple(bytes(side.data) for side in found.sides) for found in (first, second)] == [
+        (SELECT, SELECTED),
+        (EXECUTE_SQL, SELECTED),
+    ]
+    assert first.protocol == "tds"
+    stream = tcp(smp(0, SELECT), b"", port=1433, midway=True)
+    assert is_mine(stream)
+    (alone,) = tds.dissect(tds.TDS, [stream])[0]
+    assert isinstance(alone, Handover)
+    assert bytes(alone.sides[0].data) == SELECT
+
+
 def test_gap_midway_malformed_and_truncated() -> None:
     size = len(SELECT)
     lost = SELECT + SELECT[:30] + bytes(10) + SELECT[40:] + SELECT
