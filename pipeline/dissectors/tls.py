@@ -55,6 +55,7 @@ PORTS = (443, 465, 636, 853, 990, 993, 995, 5061, 5671, 6443, 8443, 8883)
 HEAD_BYTES = 512  # enough to know a hello
 CLEAR_BYTES = 8 << 10  # what a protocol says before it starts TLS
 CLEAR_TURNS = 40
+RECORD = b"\x16\x03"  # how a record with a handshake message begins
 DATAGRAMS_PROBED = 8
 LATE = 200
 
@@ -127,7 +128,9 @@ def _side_is_tls(side: StreamSide) -> bool:
 
 
 def _starts_later(stream: Stream) -> bool:
-    return stream.transport == "tcp" and _clear_ends(stream) is not None
+    if stream.transport != "tcp" or not any(RECORD in bytes(side.data[1 : 2 * CLEAR_BYTES]) for side in stream.sides):
+        return False  # most streams: their turns need not be sorted out
+    return _clear_ends(stream) is not None
 
 
 def _clear_ends(stream: Stream) -> tuple[int, int] | None:
