@@ -174,6 +174,8 @@ def _message(unit: Unit, wire: Wire, direction: int, *, is_answer: bool, streami
             "mongodb_collection": summary.collection,
             "mongodb_request_size": size,
         }
+        if summary.opcode and _is_one_way(summary):
+            fields["mongodb_success"] = True  # nobody says otherwise: no failure that a filter should find
     return Message(
         kind,
         direction,

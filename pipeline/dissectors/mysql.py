@@ -302,6 +302,8 @@ def _request(exchange: Exchange, asked: Asked, wire: Wire, direction: int) -> Me
     }
     if asked.statement_id:
         fields["mysql_statement_id"] = asked.statement_id
+    if _is_one_way(asked) and not exchange.error:
+        fields["mysql_success"] = True  # nobody says otherwise: no failure that a filter should find
     return Message(
         MessageKind.REQUEST,
         direction,

@@ -384,6 +384,8 @@ def _request(question: _Question, wire: Wire, direction: int) -> Message:
         "postgresql_user": question.user,
         "postgresql_request_size": unit.end - unit.start,
     }
+    if not _expects_answer(unit) and not unit.error:
+        fields["postgresql_success"] = True  # nobody says otherwise: no failure that a filter should find
     if question.is_skipped and not answer:
         fields["postgresql_error_message"] = "not run: an earlier statement of the same batch failed"
     return Message(
@@ -423,7 +425,11 @@ def _response(unit: Unit, wire: Wire, direction: int, question: _Question | None
 
 def _event(unit: Unit, wire: Wire, direction: int) -> Message:
     name = "NOTIFY" if 0x41 in unit.types else "NOTICE" if 0x4E in unit.types else "PARAMETER STATUS"
-    fields: dict[str, Value] = {"postgresql_command": name, "postgresql_response_size": unit.end - unit.start}
+    fields: dict[str, Value] = {
+        "postgresql_command": name,
+        "postgresql_success": 0x45 not in unit.types,
+        "postgresql_response_size": unit.end - unit.start,
+    }
     return Message(
         MessageKind.EVENT,
         direction,

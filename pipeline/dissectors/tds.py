@@ -249,6 +249,8 @@ def _request(question: _Question, wire: Wire, direction: int) -> Message:
         "tds_database": question.database,
         "tds_request_size": unit.end - unit.start,
     }
+    if unit.type == ATTENTION:
+        fields["tds_success"] = True  # nobody says otherwise: no failure that a filter should find
     return Message(
         MessageKind.REQUEST,
         direction,

@@ -123,6 +123,7 @@ def test_sequence_before_the_body() -> None:
 def test_unacknowledged_write_has_no_answer() -> None:
     (asked,) = messages(msg(bson(insert="items"), flags=2))
     assert asked.one_way
+    assert asked.fields["mongodb_success"] is True
 
 
 def test_error() -> None:

@@ -248,6 +248,7 @@ def test_commands_without_answer() -> None:
         ("COM_QUIT", True),
     ]
     assert found[2][1]
+    assert [asked.fields.get("mysql_success") for asked, _ in found] == [True, True, None, True]
 
 
 @pytest.mark.parametrize(

@@ -273,6 +273,7 @@ def test_tls_is_handed_over() -> None:
 def test_terminate_has_no_answer() -> None:
     ((asked, _),) = exchanges(m("X"), b"")
     assert (asked.one_way, asked.fields["postgresql_command"]) == (True, "TERMINATE")
+    assert asked.fields["postgresql_success"] is True
 
 
 def test_answer_from_before_the_capture_stays_alone() -> None:
