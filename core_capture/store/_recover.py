@@ -12,7 +12,7 @@ import os
 import re
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,8 +22,8 @@ import numpy as np
 
 from kubeshark.core_capture._core import load_core
 from kubeshark.core_capture._records import SourceMetadata
-from kubeshark.core_capture.store._age import NotForUsError
-from kubeshark.core_capture.store._catalogue import Entry, load_catalogue, save_catalogue
+from kubeshark.core_capture.store._age import AgeReader, NotForUsError
+from kubeshark.core_capture.store._catalogue import Entry, entry_of, load_catalogue, save_catalogue
 from kubeshark.core_capture.store._durable import sync_folder
 from kubeshark.core_capture.store._identity import Identity, Recipient
 from kubeshark.core_capture.store._info import Chain, SourceRecord
@@ -152,8 +152,11 @@ def _judge(
         return Leftover("publish", name, f"{name}: complete, only its name is missing")
     try:
         if has_index:
-            IndexFile(folder, name, identities)
-            return None if has_data else Leftover("lost", name, f"{name}: its data file is missing", is_whole=False)
+            length = IndexFile(folder, name, identities).index.meta.data.length
+            if not has_data:
+                return Leftover("lost", name, f"{name}: its data file is missing", is_whole=False)
+            if not _is_cut(folder / data, length, identities):
+                return None
         if not has_data and f"{TEMPORARY}{index}" in files and f"{TEMPORARY}{data}" in files:
             complete = _follows_a_head(folder, name, identities, state)
             if complete is not None:
@@ -178,13 +181,19 @@ def _judge_data(
             return Leftover("discard", name, f"{name}: temporary, holds no packet that is whole")
         reason = error if isinstance(error, Damaged) else "its data file is missing"
         return Leftover("lost", name, f"{name}: {reason}", is_whole=False)
-    why = "its index is damaged" if was_published else "it has no index"
+    why = "its index is damaged, or its data cut" if was_published else "it has no index"
     if not found.packets:
         if file.startswith(TEMPORARY):
             return Leftover("discard", name, f"{name}: temporary, holds no packet that is whole")
         return Leftover("lost", name, f"{name}: {why}, and its data holds no block that is whole", is_whole=False)
     rest = "" if found.is_whole else "; blocks that are cut or damaged are lost"
     return Leftover("rebuild", name, f"{name}: {why}{rest}", found.packets, found.is_whole)
+
+
+def _is_cut(path: Path, length: int, identities: Sequence[Identity]) -> bool:
+    """Say whether a data file lost its end; what is damaged inside, queries pass over."""
+    with AgeReader(path, identities, truncated=True) as age:
+        return age.size < length
 
 
 @contextmanager
@@ -247,6 +256,9 @@ def _rebuild(
         sync_folder(folder)
     core = load_core()
     before = known.pop(name, None)
+    with suppress(StoreError, FileNotFoundError):  # its own index knows best, if only the data was cut
+        file = IndexFile(folder, name, identities)
+        before = entry_of(file.index.meta, file.index.flows, file.sha256())
     draft = _draft(name, salvage(data, identities, core), before)
     head = state.heads.get(key.public)
     chain = Chain(head.sequence + 1 if head else 0, head.sha256 if head else "", key.public)

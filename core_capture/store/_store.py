@@ -198,7 +198,10 @@ class Store:
     ) -> Rotated:
         """Re-wrap every file for other recipients; goes on where an interrupted rotation to the same ones ended."""
         keys = parse_recipients(str(recipient) for recipient in recipients)
-        return rotate_keys(self.path, self.identities, keys, on_progress)
+        done = rotate_keys(self.path, self.identities, keys, on_progress)
+        if done.problems and not done.files + done.done_before:
+            raise self._nobody(done.problems[0]) from done.problems[0]
+        return done
 
     def prune(
         self,

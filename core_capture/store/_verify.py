@@ -25,6 +25,7 @@ from kubeshark.core_capture.store._names import (
     INDEX_SUFFIX,
     SNAPSHOTS,
     STATE,
+    TEMPORARY,
     index_names,
     size_of,
 )
@@ -128,8 +129,14 @@ def verify_store(
     findings += _check_chains(folder, links, set(names), trusted)
     findings += _check_catalogue(folder, identities, links)
     findings += _check_snapshots(folder, identities, trusted)
-    findings += [Finding("note", name, f"{name} was left by a writer that died") for name in find_leftovers(folder)]
+    findings += [Finding("note", name, _left(name)) for name in find_leftovers(folder)]
     return VerifyReport(len(names), read, tuple(findings))
+
+
+def _left(name: str) -> str:
+    if name.startswith(TEMPORARY):
+        return f"{name} was left by a writer that died"
+    return f"{name} has no index: kubeshark store recover makes one"
 
 
 def _check_segment(
@@ -195,12 +202,13 @@ def _check_chains(folder: Path, links: list[_Link], names: set[str], trusted: Co
     records = list[Removed]()
     for record in state.removed:
         if not is_genuine(record):
-            yield Finding("forged", STATE, f"{STATE} says that {_span(record)} were removed, and nobody signed it")
+            yield Finding("forged", STATE, f"{STATE} calls {_span(record)} {record.why}, and nobody signed it")
             continue
         records.append(record)
         kind: Literal["note", "unknown"] = "unknown" if trusted and record.by not in trusted else "note"
         by = f" by node key {record.by}, which is not trusted here" if kind == "unknown" else ""
-        yield Finding(kind, STATE, f"{_span(record)} were {record.why} until {record.when}{by}")
+        what = "pruned" if record.why == "pruned" else "sealed anew by recover"
+        yield Finding(kind, STATE, f"{_span(record)}: {what}, last on {record.when}{by}")
     for key in sorted({link.chain.public_key for link in links} | set(state.heads)):
         chain = [link.part for link in links if link.chain.public_key == key]
         gone = [_Part(_span(r), r.first, r.last, r.previous, r.sha256) for r in records if r.key == key]
@@ -218,7 +226,8 @@ def _check_chains(folder: Path, links: list[_Link], names: set[str], trusted: Co
 
 
 def _span(record: Removed) -> str:
-    return f"segments {record.first} to {record.last} of node key {record.key[:16]}"
+    numbers = f"segment {record.first}" if record.first == record.last else f"segments {record.first} to {record.last}"
+    return f"{numbers} of node key {record.key[:16]}"
 
 
 def _check_chain(chain: list[_Part], gone: list[_Part], deleting: set[str]) -> Iterator[Finding]:

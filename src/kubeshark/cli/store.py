@@ -64,7 +64,7 @@ def run_info(args: argparse.Namespace) -> int:
         if key not in TABLES:
             print(f"{key:<16} {', '.join(map(str, value)) if isinstance(value, list) else _readable(value)}")
     for row in info["protocols"][:PROTOCOLS_SHOWN]:
-        name = f"{row['transport']}/{row['port']}"
+        name = f"{row['transport']}/{row['port']}" if row["port"] else row["transport"]
         print(f"  {name:<36} {row['packets']:>10,} packets {row['flows']:>8,} flows {row['bytes']:>14,} bytes")
     if len(info["protocols"]) > PROTOCOLS_SHOWN:
         print(f"  and {len(info['protocols']) - PROTOCOLS_SHOWN:,} more ports")

@@ -235,7 +235,7 @@ def test_records_of_another_node_are_unknown(five: Bench) -> None:
     five.open().prune(Retention(before_ns=START_NS + HOUR_NS), key=other)
     (finding,) = five.open().verify([five.key.public]).findings
     assert finding.kind == "unknown"
-    assert "were pruned until" in finding.message
+    assert ": pruned, last on " in finding.message
     assert five.open().verify([five.key.public, other.public]).is_sound
 
 

@@ -163,6 +163,34 @@ def test_torn_temporary_files(bench: Bench) -> None:
     assert findings(bench) == []
 
 
+def test_a_published_data_file_that_was_cut(bench: Bench) -> None:
+    import random
+
+    noise = random.Random(3)
+    packets = [udp("10.0.0.1", 1, "10.0.0.2", 53, noise.randbytes(1400)) for _ in range(900)]
+    bench.fill(records(packets), segment_bytes=8 << 20)
+    bench.fill(ITEMS)
+    (data,) = (path for path in bench.path.glob("*.pcap.zst.age") if path.stat().st_size > 1 << 20)
+    data.write_bytes(data.read_bytes()[:-500_000])
+    (found,) = recover(bench)
+    assert (found.action, found.is_whole) == ("rebuild", False)
+    assert 300 < found.packets < 700
+    with bench.open().open_segment(found.name) as segment:
+        assert bytes(segment.select(None)) == b"".join(records(packets)[: found.packets])
+    assert findings(bench) == []
+    assert bench.open().problems == []
+    assert recover(bench) == []
+
+
+def test_damage_inside_a_data_file_is_left_to_queries(three: Bench) -> None:
+    path = three.path / f"{names(three)[1]}.pcap.zst.age"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    assert path.stat().st_size < 1 << 16  # a single chunk, the last: nothing of it is left
+    assert [leftover.action for leftover in recover(three)] == ["lost"]
+
+
 def test_what_holds_no_packets_is_discarded(three: Bench) -> None:
     for name in (".tmp-rewrap", ".tmp-store.json", ".tmp-20231114T221320Z-node-a-0099.idx.age"):
         (three.path / name).write_bytes(b"x")

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from kubeshark.core_capture.store import Identity, Rotated, Store
+from kubeshark.core_capture.store import Identity, Rotated, SourceInfo, Store
 from kubeshark.core_capture.store._state import load_state
 from kubeshark.errors import StoreError
-from tests.core_capture.store._bench import Bench
+from tests.core_capture.store._bench import Bench, batch, frames, records
 from tests.core_capture.store._dying import deaths
 
 
@@ -28,13 +28,13 @@ def test_the_new_identity_reads_and_the_old_does_not(bench: Bench) -> None:
     assert not store.info().leftovers
 
 
-def test_files_for_others_stay_as_they_are(bench: Bench) -> None:
+def test_a_store_for_others_stays_as_it_is(bench: Bench) -> None:
     bench.fill()
     stranger = Identity.from_key(X25519PrivateKey.generate())
     before = bench.files()
     store = Store.open(bench.path, identities=[stranger])
-    done = store.rotate_keys([stranger.recipient])
-    assert (done.files, len(done.problems)) == (0, 3)
+    with pytest.raises(StoreError, match=f"needs the identity of {bench.me.recipient}"):
+        store.rotate_keys([stranger.recipient])
     before[".snapshots.lock"] = b""
     assert bench.files() == before
 
@@ -129,3 +129,18 @@ def test_progress(three: Bench) -> None:
     assert len(seen) == 9
     assert seen[0][0] == 0
     assert seen[-1] == (seen[0][1], seen[0][1])
+
+
+def test_single_files_for_others_stay_as_they_are(three: Bench) -> None:
+    stranger, after = Identity.generate(), Identity.generate()
+    store = Store.open(three.path, identities=[])
+    with store.writer([stranger.recipient], source=SourceInfo("x"), node="node-a", key=three.key) as writer:
+        writer.add(batch(records(frames())))
+        writer.finish()
+    done = three.open().rotate_keys([after.recipient])
+    assert sorted(str(problem).split("-")[-1] for problem in done.problems) == [
+        "0004.idx.age is encrypted to other recipients",
+        "0004.pcap.zst.age is encrypted to other recipients",
+    ]
+    assert len(Store.open(three.path, identities=[after]).segments()) == 3
+    assert len(Store.open(three.path, identities=[stranger]).segments()) == 1
