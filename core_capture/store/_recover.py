@@ -150,6 +150,7 @@ def _judge(
     has_data, has_index = data in files, index in files
     if is_head and (f"{TEMPORARY}{data}" in files or f"{TEMPORARY}{index}" in files):
         return Leftover("publish", name, f"{name}: complete, only its name is missing")
+    why = "its index is damaged" if has_index else "it has no index"
     try:
         if has_index:
             length = IndexFile(folder, name, identities).index.meta.data.length
@@ -157,6 +158,7 @@ def _judge(
                 return Leftover("lost", name, f"{name}: its data file is missing", is_whole=False)
             if not _is_cut(folder / data, length, identities):
                 return None
+            why = "its data is cut"
         if not has_data and f"{TEMPORARY}{index}" in files and f"{TEMPORARY}{data}" in files:
             complete = _follows_a_head(folder, name, identities, state)
             if complete is not None:
@@ -165,12 +167,10 @@ def _judge(
         return Leftover("locked", name, error.message, is_whole=False)
     except Damaged:
         pass  # an index that cannot be read is as good as none
-    return _judge_data(folder, name, data if has_data else f"{TEMPORARY}{data}", identities, was_published=has_index)
+    return _judge_data(folder, name, data if has_data else f"{TEMPORARY}{data}", identities, why)
 
 
-def _judge_data(
-    folder: Path, name: str, file: str, identities: Sequence[Identity], *, was_published: bool
-) -> Leftover | None:
+def _judge_data(folder: Path, name: str, file: str, identities: Sequence[Identity], why: str) -> Leftover | None:
     """Say what can be made of a data file without index."""
     try:
         found = salvage(folder / file, identities, load_core())
@@ -181,7 +181,6 @@ def _judge_data(
             return Leftover("discard", name, f"{name}: temporary, holds no packet that is whole")
         reason = error if isinstance(error, Damaged) else "its data file is missing"
         return Leftover("lost", name, f"{name}: {reason}", is_whole=False)
-    why = "its index is damaged, or its data cut" if was_published else "it has no index"
     if not found.packets:
         if file.startswith(TEMPORARY):
             return Leftover("discard", name, f"{name}: temporary, holds no packet that is whole")
