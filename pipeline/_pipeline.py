@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -18,40 +16,35 @@ from kubeshark.core_capture import (
     InNetwork,
     PortBetween,
     Predicate,
-    SourceMetadata,
     Transport,
     load_core,
 )
-from kubeshark.core_capture.files import open_capture
 from kubeshark.core_capture.store import (
     Identity,
-    ImportState,
     SegmentInfo,
     SegmentReader,
     Select,
-    SourceInfo,
     Store,
     VerifyReport,
     create_identity,
     export,
     identity_path,
 )
-from kubeshark.errors import InputError, KubesharkError, StoreError, UsageError
+from kubeshark.errors import KubesharkError, StoreError, UsageError
 from kubeshark.pipeline._choose import either_way
 from kubeshark.pipeline._dissect import Dissector
 from kubeshark.pipeline._entry import Entry, EntryId
 from kubeshark.pipeline._exports import Chosen, Counting, Matching, open_output
 from kubeshark.pipeline._facts import Origin
 from kubeshark.pipeline._filter import EntryFilter, exact_predicate
+from kubeshark.pipeline._imports import Import, ImportResult, Progress
 from kubeshark.pipeline._plugins import Plugins
 from kubeshark.pipeline._query import Query
 from kubeshark.pipeline._secrets import (
     Secrets,
     key_log_files,
     notices,
-    read_key_log,
     read_key_logs,
-    secrets_block,
 )
 from kubeshark.pipeline._streams import endpoints
 from kubeshark.pipeline._time import rfc3339
@@ -59,25 +52,6 @@ from kubeshark.pipeline.kfl import Variable
 from kubeshark.pipeline.tls import KeyLog
 
 __all__ = ["ExportResult", "ImportResult", "Pipeline", "StoreQuery"]
-
-Progress = Callable[[int, int | None], None]
-STDIN = "-"
-
-
-@dataclass(frozen=True, slots=True)
-class ImportResult:
-    """What an import added; `skipped` counts packets that the store had already."""
-
-    packets: int
-    bytes: int  # captured
-    flows: int
-    segments: int
-    skipped: int
-    problems: tuple[str, ...]  # what of the file could not be read
-
-    @property
-    def already_there(self) -> bool:
-        return self.skipped > 0 and self.packets == 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,47 +158,9 @@ class Pipeline:
         behind its first packets is in the result's problems. `on_progress` gets (bytes read, bytes in all). `keylogs`
         are stored with it, encrypted, as pcapng keeps them: as decryption secrets.
         """
-        name = str(file)
-        keys = [(Path(keylog), read_key_log(Path(keylog))) for keylog in keylogs]
-        for path, text in keys:
-            if not KeyLog.parse(text):
-                raise InputError("no TLS secrets in it", file=str(path), hint="a key log is what SSLKEYLOGFILE names")
-        digest, size = _hash(Path(file)) if Path(file).is_file() else ("", -1)
-        state = self._import_state(digest) if digest else None
-        if state is None:
-            digest = ""
-        elif state.complete:
-            self._import_keys(keys)
-            return ImportResult(0, 0, 0, 0, state.packets, ())
-        with open_capture(name if name == STDIN else Path(file), name=name) as reader:
-            source = SourceInfo(Path(name).name, sha256=digest, size=size, metadata=reader.metadata)
-            with self.store.writer(self._writers_recipients(), source=source) as writer:
-                for batch in reader:
-                    writer.add(batch)
-                    if on_progress:
-                        on_progress(reader.bytes_read, reader.bytes_total)
-                # last, so that an import that is continued counts the same blocks; an export puts them first
-                reader.metadata.blocks += [secrets_block(text) for _, text in keys]
-                writer.finish()
-            sealed = [info for info in writer.sealed if info.packets]
-            return ImportResult(
-                packets=sum(info.packets for info in sealed),
-                bytes=sum(info.captured_bytes for info in sealed),
-                flows=sum(info.flows for info in sealed),
-                segments=len(sealed),
-                skipped=writer.skipped,
-                problems=tuple(map(str, reader.problems)),
-            )
-
-    def _import_keys(self, keys: Iterable[tuple[Path, bytes]]) -> None:
-        """Store key logs as sources of their own: the capture they belong to is there already."""
-        for path, text in keys:
-            metadata = SourceMetadata("pcapng", blocks=[secrets_block(text)])
-            digest = hashlib.sha256(text).hexdigest()
-            if not self.store.import_state(digest).complete:
-                source = SourceInfo(path.name, sha256=digest, size=len(text), metadata=metadata)
-                with self.store.writer(self._writers_recipients(), source=source) as writer:
-                    writer.finish()
+        recipients = [] if self._recipients else [str(identity.recipient) for identity in self.store.identities]
+        job = Import(self.store, [*self._recipients, *recipients], may_only_write=bool(self._recipients))
+        return job.run(file, keylogs, on_progress)
 
     def query(
         self,
@@ -346,18 +282,6 @@ class Pipeline:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.close()
 
-    def _import_state(self, digest: str) -> ImportState | None:
-        """Return how much of a source is here; None for who may only write."""
-        try:
-            return self.store.import_state(digest)
-        except StoreError:
-            if not self._recipients:
-                raise
-            return None
-
-    def _writers_recipients(self) -> list[str]:
-        return list(self._recipients) or [str(identity.recipient) for identity in self.store.identities]
-
     def _query(
         self,
         entry_filter: EntryFilter,
@@ -401,14 +325,6 @@ def _ensure_identity(store: Path) -> None:
         " keep a copy, without it the store opens nowhere",
         file=sys.stderr,
     )
-
-
-def _hash(path: Path) -> tuple[str, int]:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest(), os.fstat(file.fileno()).st_size
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", file=str(path)) from error
 
 
 def _same_flow(row: Any, *, any_client_port: bool) -> Predicate:

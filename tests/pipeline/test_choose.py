@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kubeshark.core_capture import And, InNetwork, Not, Or, PortBetween, Predicate, Transport
-from kubeshark.core_capture.store import Identity, Store
+from kubeshark.core_capture.store import Identity, SourceInfo, Store
 from kubeshark.extension_api import CLIENT, SERVER
-from kubeshark.pipeline import Pipeline, Plugins, _pipeline
+from kubeshark.pipeline import Pipeline, Plugins
 from kubeshark.pipeline._choose import choose_rows, either_way
 from tests.core_capture.reference._packets import A
 from tests.pipeline._traffic import Capture, Connection, batch, dns, find, make_query
@@ -83,7 +83,7 @@ def test_a_store_opens_the_segments_of_all_parts(tmp_path: Path) -> None:
         connection.answer(b"x" * 100)
     identity = Identity.generate()
     store = Store.open(tmp_path / "store", identities=[identity], create=True)
-    with store.writer([identity.recipient], source=_pipeline.SourceInfo("s"), segment_bytes=1_000) as writer:
+    with store.writer([identity.recipient], source=SourceInfo("s"), segment_bytes=1_000) as writer:
         for record in capture.records:
             writer.add(batch([record]))
         writer.finish()

@@ -17,7 +17,7 @@ from kubeshark import Pipeline
 from kubeshark.core_capture.store import Identity, Store, identity_path
 from kubeshark.errors import InputError, StoreError, UsageError
 from kubeshark.extension_api import CLIENT, SERVER
-from kubeshark.pipeline import Plugins, _pipeline
+from kubeshark.pipeline import Plugins, _imports, _pipeline
 from tests.core_capture.reference._packets import ethernet, udp
 from tests.pipeline._traffic import MS, SECOND, START_NS, Capture, Connection, batch, dns
 
@@ -143,8 +143,8 @@ def test_an_interrupted_import_is_continued(tmp_path: Path, monkeypatch: pytest.
     def interrupt(done: int, total: int | None) -> None:
         raise KeyboardInterrupt
 
-    real = _pipeline.open_capture
-    monkeypatch.setattr(_pipeline, "open_capture", lambda source, name: real(source, name=name, batch_bytes=1))
+    real = _imports.open_capture
+    monkeypatch.setattr(_imports, "open_capture", lambda source, name: real(source, name=name, batch_bytes=1))
     with Pipeline.open(tmp_path / "store", plugins=Plugins()) as opened:
         with pytest.raises(KeyboardInterrupt):
             opened.import_file(file, on_progress=interrupt)
@@ -257,7 +257,7 @@ def test_an_entry_that_runs_through_segments_is_found_whole(tmp_path: Path) -> N
         connection.answer(b"x" * 100)
     identity = Identity.generate()
     store = Store.open(tmp_path / "store", identities=[identity], create=True)
-    with store.writer([identity.recipient], source=_pipeline.SourceInfo("s"), segment_bytes=1_000) as writer:
+    with store.writer([identity.recipient], source=SourceInfo("s"), segment_bytes=1_000) as writer:
         for record in capture.records:
             writer.add(batch([record]))
         writer.finish()

@@ -1,0 +1,107 @@
+"""Imports: a capture file into the store, once, however often it is asked for."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from kubeshark.core_capture import SourceMetadata
+from kubeshark.core_capture.files import open_capture
+from kubeshark.core_capture.store import ImportState, SourceInfo, Store
+from kubeshark.errors import InputError, StoreError
+from kubeshark.pipeline._secrets import read_key_log, secrets_block
+from kubeshark.pipeline.tls import KeyLog
+
+__all__ = ["Import", "ImportResult", "Progress"]
+
+Progress = Callable[[int, int | None], None]
+STDIN = "-"
+
+
+@dataclass(frozen=True, slots=True)
+class ImportResult:
+    """What an import added; `skipped` counts packets that the store had already."""
+
+    packets: int
+    bytes: int  # captured
+    flows: int
+    segments: int
+    skipped: int
+    problems: tuple[str, ...]  # what of the file could not be read
+
+    @property
+    def already_there(self) -> bool:
+        return self.skipped > 0 and self.packets == 0
+
+
+class Import:
+    """Imports into one store for `recipients`; `may_only_write`: there may be no identity to see what is there."""
+
+    def __init__(self, store: Store, recipients: list[str], *, may_only_write: bool) -> None:
+        self._store = store
+        self._recipients = recipients
+        self._may_only_write = may_only_write
+
+    def run(self, file: str | Path, keylogs: Iterable[str | Path], on_progress: Progress | None) -> ImportResult:
+        """See `Pipeline.import_file`."""
+        name = str(file)
+        keys = [(Path(keylog), read_key_log(Path(keylog))) for keylog in keylogs]
+        for path, text in keys:
+            if not KeyLog.parse(text):
+                raise InputError("no TLS secrets in it", file=str(path), hint="a key log is what SSLKEYLOGFILE names")
+        digest, size = _hash(Path(file)) if Path(file).is_file() else ("", -1)
+        state = self._state(digest) if digest else None
+        if state is None:
+            digest = ""
+        elif state.complete:
+            self._add_keys(keys)
+            return ImportResult(0, 0, 0, 0, state.packets, ())
+        with open_capture(name if name == STDIN else Path(file), name=name) as reader:
+            source = SourceInfo(Path(name).name, sha256=digest, size=size, metadata=reader.metadata)
+            with self._store.writer(self._recipients, source=source) as writer:
+                for batch in reader:
+                    writer.add(batch)
+                    if on_progress:
+                        on_progress(reader.bytes_read, reader.bytes_total)
+                # last, so that an import that is continued counts the same blocks; an export puts them first
+                reader.metadata.blocks += [secrets_block(text) for _, text in keys]
+                writer.finish()
+            sealed = [info for info in writer.sealed if info.packets]
+            return ImportResult(
+                packets=sum(info.packets for info in sealed),
+                bytes=sum(info.captured_bytes for info in sealed),
+                flows=sum(info.flows for info in sealed),
+                segments=len(sealed),
+                skipped=writer.skipped,
+                problems=tuple(map(str, reader.problems)),
+            )
+
+    def _add_keys(self, keys: Iterable[tuple[Path, bytes]]) -> None:
+        """Store key logs as sources of their own: the capture they belong to is there already."""
+        for path, text in keys:
+            metadata = SourceMetadata("pcapng", blocks=[secrets_block(text)])
+            digest = hashlib.sha256(text).hexdigest()
+            if not self._store.import_state(digest).complete:
+                source = SourceInfo(path.name, sha256=digest, size=len(text), metadata=metadata)
+                with self._store.writer(self._recipients, source=source) as writer:
+                    writer.finish()
+
+    def _state(self, digest: str) -> ImportState | None:
+        """Return how much of a source is here; None for who may only write."""
+        try:
+            return self._store.import_state(digest)
+        except StoreError:
+            if not self._may_only_write:
+                raise
+            return None
+
+
+def _hash(path: Path) -> tuple[str, int]:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest(), os.fstat(file.fileno()).st_size
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", file=str(path)) from error
