@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import pytest
 
 from kubeshark import Pipeline
-from kubeshark.core_capture.store import Identity, Store, identity_path
+from kubeshark.core_capture.store import Identity, SourceInfo, Store, identity_path
 from kubeshark.errors import InputError, StoreError, UsageError
 from kubeshark.extension_api import CLIENT, SERVER
 from kubeshark.pipeline import Plugins, _imports, _pipeline
