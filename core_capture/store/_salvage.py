@@ -17,6 +17,7 @@ from kubeshark.core_capture._columns import Core
 from kubeshark.core_capture._records import PCAP_HEADER_BYTES
 from kubeshark.core_capture.store._age import CHUNK, AgeReader
 from kubeshark.core_capture.store._identity import Identity
+from kubeshark.core_capture.store._index import inflate
 from kubeshark.core_capture.store._limits import MAX_BLOCK_BYTES, MAX_SEGMENT_BYTES
 from kubeshark.core_capture.store._segment import pcap_header
 from kubeshark.errors import Damaged
@@ -25,7 +26,9 @@ __all__ = ["Salvaged", "salvage"]
 
 _MAGIC = zstandard.FRAME_HEADER
 _SEEK_TABLE = b"\x5e\x2a\x4d\x18"  # the skippable frame behind the last block
-_MAX_FRAME_BYTES = MAX_BLOCK_BYTES + (MAX_BLOCK_BYTES >> 7) + 512  # zstd's bound for what does not compress
+_RLE, _RESERVED = 1, 3  # kinds of zstd blocks
+_MAX_ZSTD_BLOCKS = 64  # of 128 KiB: our frames have at most nine
+_MAX_TRIES = 10_000  # frames, and places that are none: far more than a segment has blocks and chunks
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +83,8 @@ def _read(age: AgeReader) -> tuple[bytes, list[tuple[int, int]]]:
 def _frames(plain: bytes, holes: list[tuple[int, int]]) -> tuple[list[bytes], bool]:
     """Inflate every frame that is there as a whole; say whether they follow each other up to the seek table."""
     frames = list[bytes]()
-    at, is_whole = 0, not holes
-    while at < len(plain):
+    at, is_whole, tries = 0, not holes, 0
+    while at < len(plain) and tries + len(frames) < _MAX_TRIES:
         if plain.startswith(_SEEK_TABLE, at) and frames:
             return frames, is_whole
         inflated = _inflate(plain, at)
@@ -90,7 +93,7 @@ def _frames(plain: bytes, holes: list[tuple[int, int]]) -> tuple[list[bytes], bo
             frames.append(inflated[0])
             at += inflated[1]
             continue
-        is_whole = False
+        is_whole, tries = False, tries + 1
         at = plain.find(_MAGIC, max(at + 1, hole or 0))
         if at < 0:
             break
@@ -98,13 +101,29 @@ def _frames(plain: bytes, holes: list[tuple[int, int]]) -> tuple[list[bytes], bo
 
 
 def _inflate(plain: bytes, at: int) -> tuple[bytes, int] | None:
-    """Return the contents and the stored length of the frame at `at`; None if it is none or not whole."""
-    stored = plain[at : at + _MAX_FRAME_BYTES]
-    try:
-        if not 0 <= zstandard.frame_content_size(stored) <= MAX_BLOCK_BYTES:
-            return None
-        inflater = zstandard.ZstdDecompressor().decompressobj()
-        content = inflater.decompress(stored)
-    except zstandard.ZstdError:
+    """Return the contents and the stored length of the frame at `at`; None if it is none of ours or not whole."""
+    length = _frame_length(plain, at)
+    if length is None or at + length > len(plain):
         return None
-    return (content, len(stored) - len(inflater.unused_data)) if inflater.eof else None
+    try:
+        return inflate(memoryview(plain)[at : at + length], MAX_BLOCK_BYTES, ""), length
+    except Damaged:
+        return None
+
+
+def _frame_length(plain: bytes, at: int) -> int | None:
+    """Walk the block headers of a zstd frame (RFC 8878 §3.1.1); None for what no frame of ours looks like."""
+    if not plain.startswith(_MAGIC, at) or at + 5 > len(plain):
+        return None
+    descriptor = plain[at + 4]
+    is_single = descriptor >> 5 & 1
+    end = at + 5 + (1 - is_single) + (0, 1, 2, 4)[descriptor & 3] + (is_single, 2, 4, 8)[descriptor >> 6]
+    for _ in range(_MAX_ZSTD_BLOCKS):
+        head = int.from_bytes(plain[end : end + 3], "little")
+        kind, size = head >> 1 & 3, head >> 3
+        end += 3 + (1 if kind == _RLE else size)
+        if kind == _RESERVED or end > len(plain):
+            return None
+        if head & 1:
+            return end - at + (4 if descriptor & 4 else 0)
+    return None

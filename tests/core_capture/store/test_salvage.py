@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import random
+import time
 from pathlib import Path
 
 import pytest
+import zstandard
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from kubeshark.core_capture import load_core
 from kubeshark.core_capture.store import Identity, NotForUsError
@@ -86,6 +90,38 @@ def test_every_cut_of_a_small_file(bench: Bench) -> None:
             continue
         assert not found.is_whole
         assert found.packets == 0
+
+
+PLAIN = zstandard.ZstdCompressor(level=1).compress(b"".join(records(frames()))[:2000])
+
+
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(pieces=st.lists(st.binary(max_size=50) | st.just(PLAIN) | st.just(b"\x28\xb5\x2f\xfd"), max_size=8))
+def test_authentic_nonsense(pieces: list[bytes], bench: Bench, tmp_path: Path) -> None:
+    """Anybody can encrypt to a recipient."""
+    path = tmp_path / "file"
+    with path.open("wb") as file:
+        out = AgeWriter(file, [bench.me.recipient])
+        out.write(b"".join(pieces))
+        out.finish()
+    found = read(bench, path)
+    assert found.packets <= 40 * pieces.count(PLAIN) + 40
+
+
+def test_nonsense_costs_no_more_than_its_size(bench: Bench, tmp_path: Path) -> None:
+    for piece in (
+        b"\x28\xb5\x2f\xfd",
+        b"\x28\xb5\x2f\xfd\x00\x00" + bytes(60),
+        zstandard.ZstdCompressor().compress(b""),
+    ):
+        path = tmp_path / "file"
+        with path.open("wb") as file:
+            out = AgeWriter(file, [bench.me.recipient])
+            out.write(piece * ((8 << 20) // len(piece)))
+            out.finish()
+        started = time.process_time()
+        assert read(bench, path).packets == 0
+        assert time.process_time() - started < 20
 
 
 def test_what_is_no_data_file(bench: Bench, tmp_path: Path) -> None:
