@@ -122,12 +122,10 @@ class Dissector:
             if binding is not None:
                 by_binding[id(binding)].append(at)
         for binding in self.plugins.bindings:
-            mine = []
-            for at in by_binding.get(id(binding), ()):
-                if self._is_wanted(binding, level[at].stream, wants):
-                    mine.append(at)
-                else:
-                    is_done[at] = True
+            candidates = by_binding.get(id(binding), [])
+            mine = self._wanted(binding, candidates, level, wants) if candidates else []
+            for at in candidates if len(mine) < len(candidates) else ():
+                is_done[at] = True  # unless it is dissected all the same
             for at, result in zip(mine, self._ask(binding, [level[at].stream for at in mine]), strict=True):
                 handovers = self._take(level[at], binding, result)
                 is_done[at] = bool(handovers)
@@ -167,15 +165,21 @@ class Dissector:
             handovers.append(opened)
         return handovers
 
-    def _is_wanted(self, binding: Binding, stream: FlowStream, wants: Wants | None) -> bool:
-        """Say whether a stream of this protocol can give entries that are asked for, itself or by what is inside."""
+    def _wanted(
+        self, binding: Binding, candidates: list[int], level: Sequence[_Layer], wants: Wants | None
+    ) -> list[int]:
+        """Return the streams of a protocol that can give entries asked for, themselves or by what is inside them."""
         if wants is None or any(map(wants, self.plugins.protocols_with(binding))):
-            return True
+            return candidates
         inside = self.plugins.reached_from(binding, can_decrypt=self.decrypt is not None)
         if inside is not None and not any(map(wants, inside)):
-            return False
+            return []
         marks = binding.protocol.handover_marks
-        return not marks or any(mark in side for side in map(_lowered, stream.sides) for mark in marks)
+        return [at for at in candidates if not marks or _has_any(marks, level[at].stream)]
+
+
+def _has_any(marks: Sequence[bytes], stream: FlowStream) -> bool:
+    return any(mark in side for side in map(_lowered, stream.sides) for mark in marks)
 
 
 def _lowered(side: StreamSide) -> bytes:
