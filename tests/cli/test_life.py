@@ -11,6 +11,7 @@ import pytest
 from kubeshark import Pipeline
 from kubeshark.cli import main
 from kubeshark.cli._life import parse_age, parse_size
+from kubeshark.core_capture.store import Retention
 
 
 @pytest.fixture
@@ -154,3 +155,13 @@ def test_verify_names_file_and_offset(store: Path, capsys: pytest.CaptureFixture
     (finding,) = json.loads(capsys.readouterr().out)["findings"]
     assert (finding["kind"], finding["file"]) == ("damaged", data.name)
     assert finding["offset"] > 0
+
+
+def test_a_query_that_meets_retention_says_what_expired(store: Path) -> None:
+    with Pipeline.open(store) as pipeline:
+        query = pipeline.query("http")
+        pruned = Pipeline.open(store).store.prune(Retention(max_bytes=0))
+        assert list(query) == []
+    assert [str(problem) for problem in query.problems] == [
+        f"{info.name} expired: it was deleted while it was to be read" for info in pruned.segments
+    ]
