@@ -6,16 +6,22 @@ import json
 import sys
 from pathlib import Path
 
-MARKS = {"http": 0.97, "dns": 0.97, "tcp": 0.97, "udp": 0.97, "icmp": 0.97}
+RECALL, PRECISION = 0.97, 0.97
+LOWER = {  # rows whose truth lists less than the captures hold, or calls by another name: docs/scoreboard.md
+    ("memcached", "recall"): 0.07,
+    ("ldap", "precision"): 0.85,
+    ("smtp", "precision"): 0.70,
+    ("quic", "precision"): 0.75,
+}
 
 
 def main() -> int:
     score = json.loads(Path(sys.argv[1]).read_text())
     low = [
-        f"{row}: {measure} {score['rows'][row][measure]:.1%} is below {mark:.0%}"
-        for row, mark in MARKS.items()
-        for measure in ("recall", "precision")
-        if (score["rows"][row][measure] or 0) < mark
+        f"{row}: {measure} {figures[measure] or 0:.1%} is below {mark:.0%}"
+        for row, figures in score["rows"].items()
+        for measure, usual in (("recall", RECALL), ("precision", PRECISION))
+        if (figures[measure] or 0) < (mark := LOWER.get((row, measure), usual))
     ]
     faults = [fault for fault in score["faults"] if not fault["fault"].startswith("refused")]
     for problem in [*low, *(f"{fault['file']}: {fault['fault']}" for fault in faults), *(score["packets"] or ())]:
