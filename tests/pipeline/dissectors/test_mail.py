@@ -8,7 +8,10 @@ from hypothesis import strategies as st
 
 from kubeshark.pipeline.dissectors._mail import decoded_words, read_mail, subject_of, unstuffed
 
-MAIL = b"Received: one\r\nReceived: two\r\nSubject: a long\r\n subject\r\nContent-Transfer-Encoding: base64\r\n\r\nSGVsbG8=\r\n"
+MAIL = (
+    b"Received: one\r\nReceived: two\r\nSubject: a long\r\n subject\r\n"
+    b"Content-Transfer-Encoding: base64\r\n\r\nSGVsbG8=\r\n"
+)
 
 
 def test_mail() -> None:
