@@ -23,11 +23,11 @@ hooks = ["dissect"]
 name = "faulty"
 abbr = "FAULTY"
 long_name = "A protocol that goes wrong"
-ports = [6379]
+ports = [11300]
 
 [[classifiers]]
 transport = "tcp"
-ports = [6379]
+ports = [11300]
 
 [limits]
 batch_ms = 300
