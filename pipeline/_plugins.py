@@ -34,7 +34,7 @@ ENCRYPTED = frozenset({"tls", "quic"})
 ALWAYS_ENCRYPTED = frozenset({"http3"})
 """Flags of protocols that only the decrypt step finds."""
 
-RAW = "kubeshark.pipeline.dissectors.raw"
+RAW = "kubeshark.pipeline.dissectors.network.raw"
 """Shows the payload of streams that nobody takes: the last resort, never asked before."""
 
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from kubeshark.extension_api import Handover, carved
 from kubeshark.pipeline._streams import FlowStream
-from kubeshark.pipeline.dissectors._quic_packet import (
+from kubeshark.pipeline.dissectors.security._quic_packet import (
     INITIAL,
     ZERO_RTT,
     crypto_frames,
@@ -21,7 +21,7 @@ from kubeshark.pipeline.dissectors._quic_packet import (
     read_headers,
     unprotected,
 )
-from kubeshark.pipeline.dissectors._quic_streams import pack_frame, stream_frames
+from kubeshark.pipeline.dissectors.security._quic_streams import pack_frame, stream_frames
 from kubeshark.pipeline.tls._hello import ClientHello, ServerHello, parse_client_hello, parse_server_hello
 from kubeshark.pipeline.tls._keylog import KeyLog
 from kubeshark.pipeline.tls._protection import suite_of

@@ -164,7 +164,8 @@ import sys
 from kubeshark import Pipeline
 with Pipeline.open("store") as pipeline:
     pipeline.import_file("in.pcap")
-    print(pipeline.export("dst.port == 53", "out.pcap").packets, "kubeshark.pipeline.dissectors.raw" in sys.modules)
+    done = pipeline.export("dst.port == 53", "out.pcap")
+print(done.packets, "kubeshark.pipeline.dissectors.network.raw" in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["1", "False"]

@@ -9,8 +9,8 @@ import pytest
 
 from kubeshark.pipeline import Entry, FileDissection, Plugins
 from tests.core_capture.reference._packets import RAW, ip, record, udp
-from tests.pipeline.dissectors.test_diameter import CCA, CCR, chunk
-from tests.pipeline.dissectors.test_stun import REQUEST, RESPONSE
+from tests.pipeline.dissectors.access.test_diameter import CCA, CCR, chunk
+from tests.pipeline.dissectors.network.test_stun import REQUEST, RESPONSE
 
 PCAP_HEADER = pack("<IHHiIII", 0xA1B23C4D, 2, 4, 0, 0, 1 << 18, RAW)
 CLIENT, SERVER = "192.0.2.1", "192.0.2.2"

@@ -10,10 +10,12 @@ import pytest
 
 from kubeshark.core_capture import FLOW
 from kubeshark.extension_api import Message, MessageKind, ProtocolSpec
-from kubeshark.pipeline.dissectors import CONN, conn_message, dns, http1, http2, icmp, raw, ws
+from kubeshark.pipeline.dissectors import CONN, conn_message
+from kubeshark.pipeline.dissectors.network import dns, icmp, raw
+from kubeshark.pipeline.dissectors.web import http1, http2, ws
 
-from ..dissectors._http2_bytes import PREFACE, Talker, grpc_message
 from ..dissectors._streams import FakeStream, tcp, udp
+from ..dissectors.web._http2_bytes import PREFACE, Talker, grpc_message
 from ._entries import FakeEntry
 
 REQUEST = (

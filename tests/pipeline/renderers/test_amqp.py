@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from kubeshark.pipeline.dissectors.amqp import AMQP, dissect
+from kubeshark.pipeline.dissectors.messaging.amqp import AMQP, dissect
 from kubeshark.pipeline.renderers import amqp
 
 from ..dissectors._streams import tcp
-from ..dissectors.test_amqp import long, publish, short
+from ..dissectors.messaging.test_amqp import long, publish, short
 from ._entries import FakeEntry
 
 CLOSE = b"\x01\0\1\0\0\0\x0d\0\x14\0\x28\x01\x94\x02no\0\0\0\0\xce"

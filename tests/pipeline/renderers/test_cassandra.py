@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from struct import pack
 
-from kubeshark.pipeline.dissectors.cassandra import CASSANDRA, dissect
+from kubeshark.pipeline.dissectors.databases.cassandra import CASSANDRA, dissect
 from kubeshark.pipeline.renderers import cassandra
 
 from ..dissectors._streams import tcp

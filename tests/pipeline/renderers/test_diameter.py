@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from kubeshark.extension_api import Message, MessageKind, TableRow
-from kubeshark.pipeline.dissectors import diameter as dissector
-from kubeshark.pipeline.dissectors.diameter import DIAMETER
+from kubeshark.pipeline.dissectors.access import diameter as dissector
+from kubeshark.pipeline.dissectors.access.diameter import DIAMETER
 from kubeshark.pipeline.renderers import diameter
 
 from ..dissectors._streams import tcp
-from ..dissectors.test_diameter import CCA, avp, message
+from ..dissectors.access.test_diameter import CCA, avp, message
 from ._entries import FakeEntry
 
 

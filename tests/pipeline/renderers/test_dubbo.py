@@ -6,7 +6,7 @@ from struct import pack
 
 import pytest
 
-from kubeshark.pipeline.dissectors import dubbo
+from kubeshark.pipeline.dissectors.rpc import dubbo
 from kubeshark.pipeline.renderers import dubbo as renderer
 
 from ..dissectors._streams import tcp

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kubeshark.extension_api import Message, MessageKind
-from kubeshark.pipeline.dissectors.ftp import FTP
+from kubeshark.pipeline.dissectors.sessions.ftp import FTP
 from kubeshark.pipeline.renderers import ftp
 
 from ._entries import FakeEntry

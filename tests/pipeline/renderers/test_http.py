@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from kubeshark.extension_api import Section, TableRow
-from kubeshark.pipeline.dissectors import http1, http2
+from kubeshark.pipeline.dissectors.web import http1, http2
 from kubeshark.pipeline.renderers import http
 
-from ..dissectors._http2_bytes import PREFACE, Talker, grpc_message
 from ..dissectors._streams import tcp
+from ..dissectors.web._http2_bytes import PREFACE, Talker, grpc_message
 from ._entries import FakeEntry
 
 REQUEST = b"PUT /a?b=c HTTP/1.1\r\nHost: h\r\nX: 1\r\nx: 2\r\nCookie: s=1\r\nContent-Length: 2\r\n\r\nhi"

@@ -6,7 +6,7 @@ from struct import pack
 
 import pytest
 
-from kubeshark.pipeline.dissectors import kafka
+from kubeshark.pipeline.dissectors.messaging import kafka
 from kubeshark.pipeline.renderers import kafka as renderer
 
 from ..dissectors._streams import tcp

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from kubeshark.extension_api import Message, MessageKind, TableRow
-from kubeshark.pipeline.dissectors import ldap as dissector
-from kubeshark.pipeline.dissectors.ldap import LDAP
+from kubeshark.pipeline.dissectors.access import ldap as dissector
+from kubeshark.pipeline.dissectors.access.ldap import LDAP
 from kubeshark.pipeline.renderers import ldap
 
 from ..dissectors._streams import tcp
-from ..dissectors.test_ldap import DN, DONE, ENTRY, OPERATIONS, SEARCH, message
+from ..dissectors.access.test_ldap import DN, DONE, ENTRY, OPERATIONS, SEARCH, message
 from ._entries import FakeEntry
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kubeshark.pipeline.dissectors.memcached import MEMCACHED, dissect
+from kubeshark.pipeline.dissectors.databases.memcached import MEMCACHED, dissect
 from kubeshark.pipeline.renderers import memcached
 
 from ..dissectors._streams import tcp

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from struct import pack
 
-from kubeshark.pipeline.dissectors.mongodb import MONGODB, dissect
+from kubeshark.pipeline.dissectors.databases.mongodb import MONGODB, dissect
 from kubeshark.pipeline.renderers import mongodb
 
 from ..dissectors._streams import tcp

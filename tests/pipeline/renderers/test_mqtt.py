@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kubeshark.pipeline.dissectors.mqtt import MQTT, dissect
+from kubeshark.pipeline.dissectors.messaging.mqtt import MQTT, dissect
 from kubeshark.pipeline.renderers import mqtt
 
 from ..dissectors._streams import tcp

@@ -5,7 +5,7 @@ from __future__ import annotations
 from struct import pack
 
 from kubeshark.extension_api import Message
-from kubeshark.pipeline.dissectors.mysql import MYSQL, dissect
+from kubeshark.pipeline.dissectors.databases.mysql import MYSQL, dissect
 from kubeshark.pipeline.renderers import mysql
 
 from ..dissectors._streams import tcp

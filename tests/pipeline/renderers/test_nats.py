@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from kubeshark.extension_api import Message
-from kubeshark.pipeline.dissectors.nats import NATS, dissect
+from kubeshark.pipeline.dissectors.messaging.nats import NATS, dissect
 from kubeshark.pipeline.renderers import nats
 
 from ..dissectors._streams import tcp

@@ -5,7 +5,7 @@ from __future__ import annotations
 from struct import pack
 
 from kubeshark.extension_api import Message
-from kubeshark.pipeline.dissectors.postgresql import POSTGRESQL, dissect
+from kubeshark.pipeline.dissectors.databases.postgresql import POSTGRESQL, dissect
 from kubeshark.pipeline.renderers import postgresql
 
 from ..dissectors._streams import tcp

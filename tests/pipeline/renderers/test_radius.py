@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from kubeshark.extension_api import Message, MessageKind, TableRow
-from kubeshark.pipeline.dissectors import radius as dissector
-from kubeshark.pipeline.dissectors.radius import RADIUS
+from kubeshark.pipeline.dissectors.access import radius as dissector
+from kubeshark.pipeline.dissectors.access.radius import RADIUS
 from kubeshark.pipeline.renderers import radius
 
 from ..dissectors._streams import udp
-from ..dissectors.test_radius import ACCEPT, REQUEST
+from ..dissectors.access.test_radius import ACCEPT, REQUEST
 from ._entries import FakeEntry
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kubeshark.pipeline.dissectors.redis import REDIS, dissect
+from kubeshark.pipeline.dissectors.databases.redis import REDIS, dissect
 from kubeshark.pipeline.renderers import redis
 
 from ..dissectors._streams import tcp

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kubeshark.extension_api import Message
-from kubeshark.pipeline.dissectors import sip as dissector
+from kubeshark.pipeline.dissectors.sessions import sip as dissector
 from kubeshark.pipeline.renderers import sip
 
 from ..dissectors._streams import udp

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kubeshark.extension_api import Message, MessageKind
-from kubeshark.pipeline.dissectors.ssh import SSH
+from kubeshark.pipeline.dissectors.sessions.ssh import SSH
 from kubeshark.pipeline.renderers import ssh
 
 from ._entries import FakeEntry

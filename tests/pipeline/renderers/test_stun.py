@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from kubeshark.extension_api import Message, MessageKind, TableRow
-from kubeshark.pipeline.dissectors import stun as dissector
-from kubeshark.pipeline.dissectors.stun import STUN
+from kubeshark.pipeline.dissectors.network import stun as dissector
+from kubeshark.pipeline.dissectors.network.stun import STUN
 from kubeshark.pipeline.renderers import stun
 
 from ..dissectors._streams import udp
-from ..dissectors.test_stun import REQUEST, RESPONSE
+from ..dissectors.network.test_stun import REQUEST, RESPONSE
 from ._entries import FakeEntry
 
 

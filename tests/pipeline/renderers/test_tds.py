@@ -5,7 +5,7 @@ from __future__ import annotations
 from struct import pack
 
 from kubeshark.extension_api import Message
-from kubeshark.pipeline.dissectors.tds import TDS, dissect
+from kubeshark.pipeline.dissectors.databases.tds import TDS, dissect
 from kubeshark.pipeline.renderers import tds
 
 from ..dissectors._streams import tcp

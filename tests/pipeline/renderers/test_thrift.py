@@ -6,7 +6,7 @@ from struct import pack
 
 import pytest
 
-from kubeshark.pipeline.dissectors import thrift
+from kubeshark.pipeline.dissectors.rpc import thrift
 from kubeshark.pipeline.renderers import thrift as renderer
 
 from ..dissectors._streams import tcp

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from kubeshark.extension_api import TableRow
-from kubeshark.pipeline.dissectors import tls as dissector
+from kubeshark.pipeline.dissectors.security import tls as dissector
 from kubeshark.pipeline.renderers import tls
 
 from ..dissectors._streams import tcp
-from ..dissectors.test_tls import ANSWER, HELLO, OLD_ANSWER
+from ..dissectors.security.test_tls import ANSWER, HELLO, OLD_ANSWER
 from ..tls._hellos import alert
 from ._entries import FakeEntry
 

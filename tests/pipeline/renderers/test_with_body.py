@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from kubeshark.extension_api import Message, Representation, Section
-from kubeshark.pipeline.dissectors import amqp, mqtt, nats
+from kubeshark.pipeline.dissectors.messaging import amqp, mqtt, nats
 from kubeshark.pipeline.renderers import amqp as amqp_renderer
 from kubeshark.pipeline.renderers import mqtt as mqtt_renderer
 from kubeshark.pipeline.renderers import nats as nats_renderer

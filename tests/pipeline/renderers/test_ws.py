@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kubeshark.extension_api import Section, TableRow
-from kubeshark.pipeline.dissectors import ws
+from kubeshark.pipeline.dissectors.web import ws
 from kubeshark.pipeline.renderers import ws as renderer
 
 from ..dissectors._streams import tcp

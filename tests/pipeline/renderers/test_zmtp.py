@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kubeshark.pipeline.dissectors.zmtp import ZMTP, dissect
+from kubeshark.pipeline.dissectors.messaging.zmtp import ZMTP, dissect
 from kubeshark.pipeline.renderers import zmtp
 
 from ..dissectors._streams import tcp

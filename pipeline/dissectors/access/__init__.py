@@ -1,0 +1,1 @@
+"""Directories and access control: LDAP, RADIUS, Diameter."""

@@ -1,0 +1,397 @@
+"""Where PostgreSQL messages begin, and which of them are one question or one answer (protocol 3.0–3.2, chapter 55).
+
+A client's cycle ends with Query, Sync or FunctionCall, a server's with ReadyForQuery: the n-th of the one side belongs
+to the n-th of the other. Inside a cycle of the extended protocol every Execute is a unit of its own, with the Parse,
+Bind and Describe before it; the server's units are cut by the same rule, so that they pair by position.
+
+1. Every message is [type][length, itself included][body]; only the client's first ones have no type.
+2. What is no message spoils the unit it is in; reading goes on at the next chain of messages.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from kubeshark.pipeline.dissectors._text import text
+from kubeshark.pipeline.dissectors._wire import Wire
+from kubeshark.pipeline.dissectors.databases._database_stream import SHOWN_ITEMS, looks_like_sql
+
+__all__ = [
+    "CANCEL",
+    "GSS_ENCRYPTION",
+    "STARTUP",
+    "TLS_REQUEST",
+    "UNKNOWN",
+    "UNTYPED",
+    "Packet",
+    "Unit",
+    "chain_at",
+    "client_packets",
+    "client_units",
+    "error_fields",
+    "holds_sql",
+    "resume",
+    "server_packets",
+    "server_units",
+    "startup_code",
+    "walk",
+]
+
+TLS_REQUEST, GSS_ENCRYPTION, CANCEL = 80877103, 80877104, 80877102
+MAX_STARTUP = 10_000
+"""MAX_STARTUP_PACKET_LENGTH of the server: longer ones are refused."""
+MAX_SMALL = 30_000
+"""What libpq takes from a server as a message that is not data (VALID_LONG_MESSAGE_TYPE)."""
+MAX_MESSAGE = 1 << 30
+MAX_NAMES = 512
+"""Bytes of a Bind in which its portal's and statement's names (63 bytes each in the server) are looked for."""
+MAX_FIELDS = 64
+NO_CYCLE = -1
+
+CLIENT_TYPES = frozenset(b"QPBEDCSHFXpdcf")
+SERVER_TYPES = frozenset(b"RKSZTDCINEA123nstGHWdcVv")
+_LONG = frozenset(b"TDdVENAQPBFd")  # these may be long: data and texts
+_FIXED = {ord("Z"): 5, ord("K"): 12, **dict.fromkeys(b"123nsI", 4)}  # exact lengths, in server messages
+_FIXED_CLIENT = dict.fromkeys(b"SHXc", 4)
+_TYPES = (CLIENT_TYPES, SERVER_TYPES)
+_CANDIDATE = (re.compile(rb"(?=[QPBEDCSHFXpdcf][\0-\x3f])"), re.compile(rb"(?=[RKSZTDCINEA123nstGHWdcVv][\0-\x3f])"))
+
+STARTUP, UNTYPED, UNKNOWN, LOST = 0, 1, -1, -2
+"""Types of what has none: the client's first messages, the server's one-byte answers to two of them, bytes that are no
+message, and a place where bytes were not captured."""
+
+
+@dataclass(slots=True)
+class Packet:
+    """One message: its type byte (or STARTUP, UNTYPED, UNKNOWN), where it and its body begin, where it ends."""
+
+    type: int
+    start: int
+    body: int
+    end: int
+    error: str = ""
+
+
+@dataclass(slots=True)
+class Unit:
+    """What becomes one request, response or event: messages [start, end) of a side."""
+
+    start: int
+    end: int
+    cycle: int
+    anchor: int = 0  # first byte that is no asynchronous message: when the answer began
+    code: int = 0  # of the client's untyped messages
+    types: set[int] = field(default_factory=set)
+    statement: str = ""  # name, of Parse or Bind
+    portal: str = ""
+    query: str = ""
+    is_parsed: bool = False
+    bind_at: int = -1  # the last Bind
+    columns_at: int = -1  # the first RowDescription
+    tags: list[str] = field(default_factory=list)
+    rows: int = 0
+    failure: dict[str, str] = field(default_factory=dict)  # fields of the ErrorResponse, by code
+    closes_cycle: bool = False
+    error: str = ""
+
+
+def startup_code(data: bytes, at: int = 0) -> int:
+    """Return the code of an untyped client message at `at`: a version or a special request; 0 if there is none."""
+    length = int.from_bytes(data[at : at + 4], "big")
+    code = int.from_bytes(data[at + 4 : at + 8], "big")
+    if len(data) < at + 8:
+        return 0
+    if code in (TLS_REQUEST, GSS_ENCRYPTION):
+        return code if length == 8 else 0
+    if code == CANCEL:
+        return code if 16 <= length <= 268 else 0
+    if code >> 16 == 3 and code & 0xFFFF <= 9 and 9 <= length <= MAX_STARTUP:
+        head = data[at + 8 : min(len(data), at + length)]
+        names = head.split(b"\0", 1)
+        return code if head == b"\0" or (names[0] and names[0].isascii() and names[0].decode().isprintable()) else 0
+    return 0
+
+
+def _is_plausible(data: bytes, at: int, side: int) -> int:
+    """Return the length of the message at `at` with its type byte, 0 if there can be none."""
+    kind = data[at]
+    if kind not in _TYPES[side]:
+        return 0
+    length = int.from_bytes(data[at + 1 : at + 5], "big")
+    exact = (_FIXED if side else _FIXED_CLIENT).get(kind)
+    if not 4 <= length < MAX_MESSAGE or (exact is not None and length != exact):
+        return 0
+    if length > MAX_SMALL and kind not in _LONG:
+        return 0
+    if kind == 0x5A and data[at + 5 : at + 6] not in (b"I", b"T", b"E", b""):
+        return 0
+    return length + 1
+
+
+def chain_at(data: bytes, at: int, side: int, want: int = 3) -> int:
+    """Return how many messages of this side follow each other from `at`, up to `want`; 0 where one is impossible."""
+    count = 0
+    while at + 5 <= len(data) and count < want:
+        size = _is_plausible(data, at, side)
+        if not size:
+            return 0
+        at += size
+        count += 1
+    return count if at <= len(data) or count > 1 else 0
+
+
+def resume(data: bytes, at: int, side: int) -> int:
+    """Return the offset of the next two messages that follow each other, or of one that ends the data."""
+    for match in _CANDIDATE[side].finditer(data, at):
+        start = match.start()
+        if start + 5 > len(data):
+            break
+        size = _is_plausible(data, start, side)
+        if size and (start + size == len(data) or chain_at(data, start, side) > 1):
+            return start
+    return len(data)
+
+
+def _packets(wire: Wire, at: int, side: int) -> Iterator[Packet]:
+    data, size = wire.data, len(wire.data)
+    known = _TYPES[side]
+    has_gaps = bool(wire.gaps)
+    lost = wire.starts_midway and not at and chain_at(data, 0, side) == 0
+    while at < size:
+        if has_gaps and (gap := wire.gap_in(at, at + 5)):
+            yield Packet(LOST, at, at, at, f"gap: {gap[2]} bytes missing at {gap[0]}")
+            at, lost = gap[1], True
+            continue
+        if lost:
+            at, lost = resume(data, at, side), False
+            continue
+        if at + 5 > size:
+            yield Packet(UNKNOWN, at, at, size, f"truncated: {size - at} bytes of a message's head")
+            return
+        length = int.from_bytes(data[at + 1 : at + 5], "big")
+        if data[at] not in known or not 4 <= length < MAX_MESSAGE:
+            end = resume(data, at + 1, side)
+            yield Packet(UNKNOWN, at, at, end, f"malformed: {end - at} bytes at {at} are no message")
+            at = end
+            continue
+        end = at + 1 + length
+        packet = Packet(data[at], at, at + 5, end)
+        if has_gaps and (gap := wire.gap_in(at, end)):
+            packet.error = f"gap: {gap[2]} bytes missing at {gap[0]}"
+            end = packet.end = min(wire.after(at + 1, length), size)
+        elif end > size:
+            packet.error = f"truncated: {end - size} bytes of a message were not captured"
+            end = packet.end = size
+        yield packet
+        at = end
+
+
+def client_packets(wire: Wire) -> Iterator[Packet]:
+    """Return what the client sent; behind an encryption request that was granted the caller stops reading."""
+    at, data = 0, wire.data
+    while not wire.gap_in(at, at + 8) and (code := startup_code(data, at)):
+        length = int.from_bytes(data[at : at + 4], "big")
+        packet = Packet(STARTUP, at, at + 8, min(wire.after(at, length), len(data)))
+        if packet.end - at < length and (gap := wire.gap_in(at, packet.end)):
+            packet.error = f"gap: {gap[2]} bytes missing at {gap[0]}"
+        elif at + length > len(data):
+            packet.error = "truncated: the startup message was not captured whole"
+        yield packet
+        at = packet.end
+        if code not in (TLS_REQUEST, GSS_ENCRYPTION):
+            break
+    yield from _packets(wire, at, 0)
+
+
+def server_packets(wire: Wire, encryption_requests: int) -> Iterator[Packet]:
+    """Return what the server sent; its answers to requests for encryption are single bytes (§55.2.10)."""
+    at, data = 0, wire.data
+    while at < len(data) and data[at] in b"SNG" and not wire.gap_in(at, at + 1):
+        if not encryption_requests and (at or not _is_lone_answer(data, midway=wire.starts_midway)):
+            break
+        encryption_requests = max(0, encryption_requests - 1)
+        yield Packet(UNTYPED, at, at, at + 1)
+        at += 1
+    yield from _packets(wire, at, 1)
+
+
+def _is_lone_answer(data: bytes, *, midway: bool) -> bool:
+    """Say whether the first byte answers a request for encryption that was not captured."""
+    if midway or chain_at(data, 0, 1):
+        return False
+    return len(data) == 1 or data[1] in b"\x16\x15RE"
+
+
+def client_units(wire: Wire, packets: Iterator[Packet]) -> Iterator[Unit]:
+    """Group the client's messages: a unit for each question (module docstring)."""
+    unit: Unit | None = None
+    cycle, previous = 0, LOST
+    has_executed = False
+    for packet in packets:
+        kind = packet.type
+        if unit and (
+            (unit.closes_cycle and not _belongs(unit, kind, previous))
+            or (kind < 0 and not _is_tail(packet))
+            or _begins_unit(wire, unit, packet, has_executed=has_executed)
+        ):
+            ends_cycle = unit.closes_cycle or kind < 0
+            if kind == LOST and not unit.closes_cycle:
+                unit.error = unit.error or packet.error
+            yield unit
+            unit, cycle = None, cycle + ends_cycle
+        previous = kind
+        if kind == LOST:
+            continue
+        if unit is None:
+            unit, has_executed = Unit(packet.start, packet.end, cycle), False
+        unit.end = packet.end
+        unit.error = unit.error or packet.error
+        unit.types.add(kind)
+        if kind == STARTUP:
+            unit.code = startup_code(wire.data, packet.start)
+        has_executed = has_executed or kind == 0x45
+        unit.closes_cycle = unit.closes_cycle or kind in _CLOSING
+        _note(wire, unit, packet)
+    if unit:
+        yield unit
+
+
+_CLOSING = frozenset(
+    (STARTUP, UNKNOWN, *b"QSFXpdcf")
+)  # a password or COPY data of its own: its question was not captured
+
+
+def _belongs(unit: Unit, kind: int, previous: int) -> bool:
+    """Say whether a message goes on with a cycle that seemed complete: passwords, COPY data, the Sync behind those."""
+    if unit.code in (TLS_REQUEST, GSS_ENCRYPTION, CANCEL):
+        return False
+    if kind == 0x70:
+        return bool(unit.types & {STARTUP, 0x70})
+    if kind in (0x64, 0x63, 0x66):
+        return bool(unit.types & {0x51, 0x45, 0x64})
+    return kind == 0x53 and previous in (0x63, 0x66) and 0x45 in unit.types
+
+
+def _is_tail(packet: Packet) -> bool:
+    return packet.type == UNKNOWN and packet.error.startswith("truncated")
+
+
+def _begins_unit(wire: Wire, unit: Unit, packet: Packet, *, has_executed: bool) -> bool:
+    kind = packet.type
+    if kind == 0x50:  # Parse
+        return unit.is_parsed or unit.bind_at >= 0 or has_executed
+    if kind == 0x42:  # Bind
+        return unit.bind_at >= 0 or has_executed
+    if kind == 0x44:  # Describe: of a statement, or of the portal that was bound
+        return has_executed and wire.data[packet.body : packet.body + 1] == b"S"
+    return kind == 0x45 and has_executed  # Execute
+
+
+def _note(wire: Wire, unit: Unit, packet: Packet) -> None:
+    """Keep of a client's message what summaries need."""
+    kind = packet.type
+    if kind == 0x51:  # Query
+        unit.query = _first_text(wire, packet)
+    elif kind == 0x50:
+        name, _, rest = wire.captured(packet.body, packet.end).partition(b"\0")
+        unit.statement, unit.query = text(name), text(rest.partition(b"\0")[0])
+        unit.is_parsed = True
+    elif kind == 0x42:
+        portal, _, rest = wire.captured(packet.body, min(packet.end, packet.body + MAX_NAMES)).partition(b"\0")
+        unit.portal, unit.statement = text(portal), text(rest.partition(b"\0")[0])
+        unit.bind_at = packet.start
+    elif kind == 0x45:
+        unit.portal = _first_text(wire, packet)
+    elif kind == 0x44 and unit.bind_at < 0 and not unit.is_parsed and wire.data[packet.body : packet.body + 1] == b"S":
+        unit.statement = text(wire.captured(packet.body + 1, packet.end).partition(b"\0")[0])
+
+
+def _first_text(wire: Wire, packet: Packet) -> str:
+    return text(wire.captured(packet.body, packet.end).partition(b"\0")[0])
+
+
+_ASYNCHRONOUS = frozenset(b"SN")  # ParameterStatus, NoticeResponse: may come at any time
+_TERMINATORS = frozenset(b"CIEs")
+_RESULTS = frozenset(b"DCEs")
+
+
+def server_units(wire: Wire, packets: Iterator[Packet]) -> Iterator[Unit]:
+    """Group the server's messages: a unit for each answer; a notification is a unit with that type alone."""
+    unit: Unit | None = None
+    cycle = 0
+    is_done = False  # this unit's Execute was answered
+    for packet in packets:
+        kind = packet.type
+        if kind == 0x44 and unit is not None and 0x44 in unit.types and not is_done and not packet.error:
+            unit.rows += 1  # DataRow: nearly all messages of a large result
+            unit.end = packet.end
+            continue
+        if kind == 0x41 and not packet.error:  # NotificationResponse
+            yield Unit(packet.start, packet.end, NO_CYCLE, packet.start, types={kind})
+            continue
+        if unit and (
+            (kind < 0 and not _is_tail(packet))
+            or kind == UNTYPED
+            or (kind == 0x31 and (is_done or unit.types & {0x31, 0x32}))  # ParseComplete
+            or (kind == 0x32 and (is_done or 0x32 in unit.types))  # BindComplete
+            or (kind == 0x74 and is_done)  # ParameterDescription
+            or (kind in _RESULTS and 0x73 in unit.types)  # behind PortalSuspended
+            or (kind == 0x45 and is_done and unit.types & {0x31, 0x32})  # ErrorResponse to the next Parse or Bind
+        ):
+            if kind == LOST:
+                unit.error = unit.error or packet.error
+            yield unit
+            unit, cycle = None, cycle + (kind < 0)
+        if kind == LOST:
+            continue
+        if unit is None:
+            unit, is_done = Unit(packet.start, packet.end, cycle, -1), False
+        if unit.anchor < 0 and kind not in _ASYNCHRONOUS:
+            unit.anchor = packet.start
+        unit.end = packet.end
+        unit.error = unit.error or packet.error
+        unit.types.add(kind)
+        is_done = is_done or kind in _TERMINATORS
+        if kind == 0x44:
+            unit.rows += 1
+        elif kind == 0x54 and unit.columns_at < 0:  # RowDescription
+            unit.columns_at = packet.start
+        elif kind == 0x43 and len(unit.tags) < SHOWN_ITEMS:  # CommandComplete
+            unit.tags.append(_first_text(wire, packet))
+        elif kind == 0x45 and not unit.failure:  # ErrorResponse
+            unit.failure = error_fields(wire.captured(packet.body, packet.end))
+        if kind in (0x5A, UNTYPED, UNKNOWN):  # ReadyForQuery
+            unit.closes_cycle = True
+            yield unit
+            unit, cycle = None, cycle + 1
+    if unit:
+        yield unit
+
+
+def walk(wire: Wire, start: int, end: int) -> Iterator[tuple[int, bytes]]:
+    """Return (type, body) of the messages of a unit that was found before."""
+    at = start
+    while at + 5 <= end:
+        stop = wire.after(at + 1, int.from_bytes(wire.data[at + 1 : at + 5], "big"))
+        if stop < at + 5:
+            return
+        yield wire.data[at], wire.captured(at + 5, min(stop, end))
+        at = stop
+
+
+def error_fields(body: bytes) -> dict[str, str]:
+    """Return the fields of an ErrorResponse or NoticeResponse by their code (§55.8)."""
+    if b"\0" not in body[:-1]:  # protocol 2, before a connection is up
+        return {"M": text(body.rstrip(b"\0"))}
+    return {text(item[:1]): text(item[1:]) for item in body.split(b"\0")[:MAX_FIELDS] if item}
+
+
+def holds_sql(data: bytes) -> bool:
+    """Say whether the client's bytes begin with a Query or a Parse of a statement."""
+    end = 1 + int.from_bytes(data[1:5], "big")
+    body = data[5:end]
+    if data[:1] == b"Q":
+        return looks_like_sql(body.partition(b"\0")[0])
+    return data[:1] == b"P" and looks_like_sql(body.partition(b"\0")[2].partition(b"\0")[0])

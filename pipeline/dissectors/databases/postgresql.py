@@ -1,0 +1,441 @@
+"""PostgreSQL, protocol 3.0 to 3.2 (chapter 55 of its manual): simple and extended queries, COPY, login, notifications.
+
+An entry is a simple query, or one Execute of the extended protocol with the Parse and Bind before it, or what a client
+asked besides (startup with all of its authentication, Describe, Close). Units are paired here, cycle by cycle, because
+after an error the server skips what is left of a cycle: the key of a message is "cycle.unit".
+
+`_postgresql_framing` finds messages and units, `_postgresql_document` builds their documents.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from kubeshark.extension_api import (
+    Classifier,
+    Handover,
+    Message,
+    MessageKind,
+    ProtocolSpec,
+    Stream,
+    Value,
+    Verdict,
+    hookimpl,
+    rest_of,
+)
+from kubeshark.pipeline.dissectors._wire import Wire
+from kubeshark.pipeline.dissectors.databases._database_stream import Arrival, by_direction, first_words
+from kubeshark.pipeline.dissectors.databases._postgresql_document import (
+    Statement,
+    notification_detail,
+    request_detail,
+    response_detail,
+    startup_parameters,
+)
+from kubeshark.pipeline.dissectors.databases._postgresql_framing import (
+    CANCEL,
+    GSS_ENCRYPTION,
+    TLS_REQUEST,
+    UNKNOWN,
+    Unit,
+    chain_at,
+    client_packets,
+    client_units,
+    holds_sql,
+    resume,
+    server_packets,
+    server_units,
+    startup_code,
+)
+
+__all__ = ["POSTGRESQL", "dissect", "probe", "protocols"]
+
+PORT = 5432
+PROBE_BYTES = 4096
+RESYNC_BYTES = 64 << 10  # how far into a side of port 5432 the first messages are looked for
+MAX_NAMES = 10_000
+"""Statements and portals kept of one connection."""
+
+POSTGRESQL = ProtocolSpec(
+    name="postgresql",
+    abbr="POSTGRESQL",
+    long_name="PostgreSQL Frontend/Backend Protocol",
+    version="3",
+    ports=(PORT,),
+    priority=6,
+    background="#336791",
+    foreground="#ffffff",
+    reference="https://www.postgresql.org/docs/current/protocol.html",
+    matcher="key",
+    hands_over=("tlsx",),
+    handover_marks=(b"\x04\xd2\x16\x2f", b"s\x16\x03"),  # SSLRequest, or the answer "S" and a TLS record
+    classifiers=(
+        Classifier("tcp", (PORT,)),
+        Classifier("tcp", offset=4, prefix=b"\x04\xd2\x16"),  # a request for encryption, or to cancel
+        Classifier("tcp", offset=4, prefix=b"\0\x03\0"),  # a startup message
+    ),
+    variables={
+        "postgresql_command": "string",
+        "postgresql_query": "string",
+        "postgresql_database": "string",
+        "postgresql_user": "string",
+        "postgresql_success": "bool",
+        "postgresql_error_code": "string",
+        "postgresql_error_message": "string",
+        "postgresql_request_size": "int",
+        "postgresql_response_size": "int",
+        "postgresql_total_size": "int",
+    },
+)
+
+
+@hookimpl
+def protocols() -> Sequence[ProtocolSpec]:
+    return (POSTGRESQL,)
+
+
+@hookimpl
+def probe(protocol: ProtocolSpec, streams: Sequence[Stream]) -> Sequence[Verdict]:  # noqa: ARG001 - there is only one
+    return [
+        Verdict.MINE if stream.transport == "tcp" and _is_postgresql(stream) else Verdict.NOT_MINE for stream in streams
+    ]
+
+
+@hookimpl
+def dissect(protocol: ProtocolSpec, streams: Sequence[Stream]) -> Sequence[Sequence[Message | Handover]]:  # noqa: ARG001
+    return [list(_messages(stream)) for stream in streams]
+
+
+def _is_postgresql(stream: Stream) -> bool:
+    heads = [bytes(side.data[:PROBE_BYTES]) for side in stream.sides]
+    if any(_is_certain_client(head) for head in heads) or any(_is_certain_server(head) for head in heads):
+        return True
+    if PORT not in (stream.client.port, stream.server.port):
+        return False
+    return any(
+        _is_likely(bytes(side.data[:RESYNC_BYTES]), direction, is_lossy=side.starts_midway or bool(side.gaps))
+        for direction, side in enumerate(stream.sides)
+    )
+
+
+def _is_certain_client(head: bytes) -> bool:
+    """Say whether these bytes can begin nothing but what a client of PostgreSQL sends."""
+    if len(head) < 8:
+        return False
+    if code := startup_code(head):
+        return code in (TLS_REQUEST, GSS_ENCRYPTION, CANCEL) or head[8:13] in (b"user\0", b"datab", b"clien", b"appli")
+    return head[0] in b"QP" and chain_at(head, 0, 0) > 0 and holds_sql(head)
+
+
+_AUTHENTICATION_LENGTHS = frozenset((8, 12))
+
+
+def _is_certain_server(head: bytes) -> bool:
+    """Say whether these bytes can begin nothing but what a server of PostgreSQL sends: some linked messages."""
+    at = 1 if head[:1] in (b"N", b"S") and head[1:2] in (b"R", b"E") else 0
+    if head[at : at + 5] == b"R\0\0\0\x08" and head[at + 5 : at + 8] == bytes(3):
+        return chain_at(head, at, 1, 4) > 1 or len(head) == at + 9
+    if head[at : at + 1] == b"E":
+        return head[at + 5 : at + 6] == b"S" and b"\0C" in head and b"\0M" in head and chain_at(head, at, 1) > 0
+    return head[at : at + 1] in (b"1", b"2", b"T", b"t", b"n", b"C") and chain_at(head, at, 1, 4) >= 3
+
+
+def _is_likely(head: bytes, direction: int, *, is_lossy: bool) -> bool:
+    """Say whether bytes on PostgreSQL's own port may be its."""
+    if not head:
+        return False
+    if (not direction and startup_code(head)) or chain_at(head, 0, direction) or head in (b"S", b"N", b"G"):
+        return True
+    return is_lossy and resume(head, 0, direction) < len(head)
+
+
+@dataclass(slots=True)
+class _Cycle:
+    """The units of a client's cycle, and whether the server skips the rest of it."""
+
+    number: int
+    units: list[Unit] = field(default_factory=list)
+    answered: int = 0
+    has_failed: bool = False
+
+
+@dataclass(slots=True)
+class _Question:
+    """A client's unit with what it means in its connection, and its answer."""
+
+    unit: Unit
+    key: str
+    database: str
+    user: str
+    statement: Statement | None = None
+    answer: Unit | None = None
+    columns_at: int = -1
+    is_skipped: bool = False
+
+
+def _messages(stream: Stream) -> Iterator[Message | Handover]:
+    wires = (Wire(stream.sides[0]), Wire(stream.sides[1]))
+    client = _asking_side(wires)
+    asking, answering = wires[client], wires[1 - client]
+    handover = _encryption(stream, client, asking, answering)
+    connection = _Connection()
+    questions = [connection.question(asking, unit) for unit in client_units(asking, client_packets(asking))]
+    encryption_requests = sum(question.unit.code in (TLS_REQUEST, GSS_ENCRYPTION) for question in questions)
+    answers = list(server_units(answering, server_packets(answering, encryption_requests)))
+    alone = _pair(questions, answers, Arrival(stream), client)
+    for question in questions:
+        yield _request(question, asking, client)
+        if question.answer:
+            yield _response(question.answer, answering, 1 - client, question, asking)
+    for unit in alone:
+        if unit.types <= _UNASKED:
+            yield _event(unit, answering, 1 - client)
+        else:
+            yield _response(unit, answering, 1 - client, None, asking)
+    if handover:
+        yield handover
+
+
+_UNASKED = frozenset(b"ASN")
+
+
+def _asking_side(wires: tuple[Wire, Wire]) -> int:
+    """Return which side is the client: a capture that begins midway may have guessed wrongly."""
+    first, second = (_is_certain_client(wire.data[:PROBE_BYTES]) for wire in wires)
+    if first or second:
+        return 0 if first else 1
+    return 1 if _is_certain_server(wires[0].data[:PROBE_BYTES]) else 0
+
+
+def _encryption(stream: Stream, client: int, asking: Wire, answering: Wire) -> Handover | None:
+    """Cut both sides where encryption was agreed on; return what goes on there (§55.2.10, §55.2.11)."""
+    at = answers = 0
+    while (code := startup_code(asking.data, at)) in (TLS_REQUEST, GSS_ENCRYPTION):
+        at += 8
+        answer = answering.data[answers : answers + 1]
+        is_granted = answer == (b"S" if code == TLS_REQUEST else b"G")
+        if not answering.data and code == TLS_REQUEST:  # one side alone: it goes on with a TLS record
+            is_granted = asking.data[at : at + 2] == b"\x16\x03"
+        answers += bool(answer)
+        if is_granted:
+            return _cut(stream, client, asking, answering, (at, answers), "tlsx" if code == TLS_REQUEST else "")
+    if not asking.data and answering.data[:3] == b"S\x16\x03":
+        return _cut(stream, client, asking, answering, (0, 1), "tlsx")
+    return None
+
+
+def _cut(
+    stream: Stream, client: int, asking: Wire, answering: Wire, places: tuple[int, int], protocol: str
+) -> Handover | None:
+    asking.data, answering.data = asking.data[: places[0]], answering.data[: places[1]]
+    if not protocol:
+        return None  # GSSAPI-encrypted: nothing there can be read
+    rest = rest_of(stream.sides[client], places[0]), rest_of(stream.sides[1 - client], places[1])
+    return Handover(by_direction(client, *rest), protocol)
+
+
+class _Connection:
+    """What earlier messages say about later ones: who is logged in, and what names of statements stand for."""
+
+    def __init__(self) -> None:
+        self._database = self._user = ""
+        self._statements: dict[str, Statement] = {}
+        self._portals: dict[str, Statement] = {}
+        self._cycle, self._place = -1, 0
+
+    def question(self, wire: Wire, unit: Unit) -> _Question:
+        if unit.cycle != self._cycle:
+            self._cycle, self._place = unit.cycle, 0
+        if unit.code >> 16 == 3 and unit.code < CANCEL:
+            length = int.from_bytes(wire.data[unit.start : unit.start + 4], "big")
+            options = startup_parameters(wire.captured(unit.start + 8, min(unit.end, unit.start + length)))
+            self._user = options.get("user", "")
+            self._database = options.get("database", self._user)
+        question = _Question(unit, f"{self._cycle}.{self._place}", self._database, self._user)
+        self._place += 1
+        question.statement = self._statement(unit)
+        return question
+
+    def _statement(self, unit: Unit) -> Statement | None:
+        if unit.is_parsed:
+            statement = Statement(unit.query, unit)
+            if len(self._statements) < MAX_NAMES or unit.statement in self._statements:
+                self._statements[unit.statement] = statement
+        elif 0x42 in unit.types or 0x44 in unit.types:
+            found = self._statements.get(unit.statement)
+            if found is None:
+                return None
+            statement = found
+        else:
+            return self._portals.get(unit.portal) if 0x45 in unit.types else None
+        if 0x42 in unit.types and (len(self._portals) < MAX_NAMES or unit.portal in self._portals):
+            self._portals[unit.portal] = statement
+        return statement
+
+
+def _pair(questions: Sequence[_Question], answers: Sequence[Unit], arrival: Arrival, client: int) -> list[Unit]:
+    """Give each question its answer; return the answers nobody asked for.
+
+    The n-th cycle of the server answers the client's oldest cycle without answer; one that began before any such cycle
+    answers something from before the capture.
+    """
+    events: list[tuple[int, int, int]] = []  # turn, side, ordinal
+    events += ((arrival.turn(client, item.unit.start), 0, at) for at, item in enumerate(questions))
+    events += (
+        (arrival.turn(1 - client, unit.start if unit.anchor < 0 else unit.anchor), 1, at)
+        for at, unit in enumerate(answers)
+    )
+    waiting: deque[list[_Question]] = deque()
+    alone: list[Unit] = []
+    asked = answered = -1
+    open_cycle: list[_Question] = []
+    place = 0
+    for _, side, at in sorted(events):
+        if side == 0:
+            question = questions[at]
+            if not _expects_answer(question.unit):
+                continue
+            if question.unit.cycle != asked:
+                asked = question.unit.cycle
+                waiting.append([])
+            waiting[-1].append(question) if waiting else open_cycle.append(question)
+            continue
+        unit = answers[at]
+        if unit.anchor < 0 or unit.types <= _UNASKED or UNKNOWN in unit.types:
+            alone.append(unit)
+            continue
+        if unit.cycle != answered:
+            answered, place = unit.cycle, 0
+            open_cycle = waiting.popleft() if waiting else []
+        if place < len(open_cycle):
+            question = open_cycle[place]
+            question.answer = unit
+            _learn(question, unit)
+            if unit.failure and 0x45 in question.unit.types:
+                for skipped in open_cycle[place + 1 :]:
+                    skipped.is_skipped = True
+        elif unit.failure and open_cycle and (last := open_cycle[-1].answer) and last.end == unit.start:
+            last.end, last.failure = unit.end, unit.failure  # the commit at Sync failed: a deferred constraint
+        else:
+            alone.append(unit)
+        place += 1
+    return alone
+
+
+def _learn(question: _Question, answer: Unit) -> None:
+    statement = question.statement
+    if statement is None:
+        return
+    if answer.columns_at >= 0:
+        statement.columns_at = answer.columns_at
+    question.columns_at = statement.columns_at
+
+
+def _expects_answer(unit: Unit) -> bool:
+    if unit.code == CANCEL or UNKNOWN in unit.types:
+        return False
+    return not unit.types <= _ONE_WAY
+
+
+_ONE_WAY = frozenset(b"Xpdcf")  # Terminate; passwords and COPY data whose question was not captured
+
+_COMMANDS = {
+    0x58: "TERMINATE",
+    0x46: "FUNCTION CALL",
+    0x50: "PARSE",
+    0x45: "EXECUTE",
+    0x42: "BIND",
+    0x44: "DESCRIBE",
+    0x43: "CLOSE",
+    0x70: "PASSWORD",
+    0x64: "COPY DATA",
+    0x53: "SYNC",
+}
+_SPECIAL = {TLS_REQUEST: "SSLREQUEST", GSS_ENCRYPTION: "GSSENCREQUEST", CANCEL: "CANCEL"}
+_TWO_WORDS = ("CREATE", "ALTER", "DROP", "REFRESH", "REASSIGN")
+
+
+def _command(unit: Unit, query: str) -> str:
+    """Name a question as its CommandComplete tag would, or else by its message."""
+    if unit.code:
+        return _SPECIAL.get(unit.code, "STARTUP")
+    if query and (0x51 in unit.types or 0x45 in unit.types):
+        verb = first_words(query)
+        return first_words(query, 2) if verb in _TWO_WORDS else verb
+    return next((name for kind, name in _COMMANDS.items() if kind in unit.types), "QUERY" if 0x51 in unit.types else "")
+
+
+def _tag_command(tag: str) -> str:
+    """Return a tag without its counts: "INSERT 0 1" says INSERT."""
+    return tag.rstrip("0123456789 ")
+
+
+def _request(question: _Question, wire: Wire, direction: int) -> Message:
+    unit, answer = question.unit, question.answer
+    query = unit.query or (question.statement.query if question.statement else "")
+    tag = answer.tags[0] if answer and answer.tags else ""
+    fields: dict[str, Value] = {
+        "postgresql_command": _tag_command(tag) or _command(unit, query),
+        "postgresql_query": query,
+        "postgresql_database": question.database,
+        "postgresql_user": question.user,
+        "postgresql_request_size": unit.end - unit.start,
+    }
+    if not _expects_answer(unit) and not unit.error:
+        fields["postgresql_success"] = True  # nobody says otherwise: no failure that a filter should find
+    if question.is_skipped and not answer:
+        fields["postgresql_error_message"] = "not run: an earlier statement of the same batch failed"
+    return Message(
+        MessageKind.REQUEST,
+        direction,
+        unit.start,
+        unit.end,
+        fields=fields,
+        key=question.key,
+        one_way=not _expects_answer(unit) or (question.is_skipped and not answer),
+        error=unit.error,
+        detail=partial(request_detail, wire, unit, fields, question.statement),
+    )
+
+
+def _response(unit: Unit, wire: Wire, direction: int, question: _Question | None, asking: Wire) -> Message:
+    failure = unit.failure
+    fields: dict[str, Value] = {
+        "postgresql_command": _tag_command(unit.tags[0]) if unit.tags else "",
+        "postgresql_success": not failure,
+        "postgresql_error_code": failure.get("C", ""),
+        "postgresql_error_message": failure.get("M", ""),
+        "postgresql_response_size": unit.end - unit.start,
+    }
+    asked = (asking, question.unit) if question else None
+    return Message(
+        MessageKind.RESPONSE,
+        direction,
+        unit.start,
+        unit.end,
+        fields=fields,
+        key=question.key if question else "",
+        error=unit.error,
+        detail=partial(response_detail, wire, unit, asked, question.columns_at if question else -1),
+    )
+
+
+def _event(unit: Unit, wire: Wire, direction: int) -> Message:
+    name = "NOTIFY" if 0x41 in unit.types else "NOTICE" if 0x4E in unit.types else "PARAMETER STATUS"
+    fields: dict[str, Value] = {
+        "postgresql_command": name,
+        "postgresql_success": 0x45 not in unit.types,
+        "postgresql_response_size": unit.end - unit.start,
+    }
+    return Message(
+        MessageKind.EVENT,
+        direction,
+        unit.start,
+        unit.end,
+        fields=fields,
+        error=unit.error,
+        detail=partial(notification_detail, wire, unit),
+    )

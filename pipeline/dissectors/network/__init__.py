@@ -1,0 +1,1 @@
+"""Names, control messages, and what is left: raw payload and connections."""

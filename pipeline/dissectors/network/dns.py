@@ -1,0 +1,254 @@
+"""DNS over UDP and TCP, mDNS (RFC 6762) and LLMNR (RFC 4795), by port, or anywhere by strict content."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from kubeshark.extension_api import (
+    Classifier,
+    Message,
+    MessageKind,
+    ProtocolSpec,
+    Stream,
+    StreamSide,
+    Value,
+    Verdict,
+    hookimpl,
+)
+from kubeshark.pipeline.dissectors._wire import Wire
+from kubeshark.pipeline.dissectors.network._dns_message import HEADER_BYTES, DnsMessage, Record, parse_message
+from kubeshark.pipeline.dissectors.network._dns_records import (
+    OPCODES,
+    RCODES,
+    TYPES,
+    class_name,
+    record_text,
+    type_name,
+)
+
+__all__ = ["DNS", "dissect", "probe", "protocols"]
+
+DNS_PORT = 53
+MULTICAST_PORTS = (5353, 5355)  # mDNS, LLMNR
+PORTS = (DNS_PORT, *MULTICAST_PORTS)
+NETBIOS_NAMES = 137  # the same format with other meanings (RFC 1002): not DNS
+PROBED_DATAGRAMS = 4  # of a stream on a multicast port: resolvers of other kinds use them too
+RESYNC_BYTES = 64 << 10  # the longest DNS message: behind a gap the next one starts within
+
+DNS = ProtocolSpec(
+    name="dns",
+    abbr="DNS",
+    long_name="Domain Name System",
+    version="0",
+    ports=PORTS,
+    layer4="udp",
+    priority=4,
+    reference="https://www.rfc-editor.org/rfc/rfc1035",
+    matcher="key",
+    classifiers=(Classifier("udp", PORTS), Classifier("tcp", PORTS)),
+    variables={
+        "dns_questions": "list",
+        "dns_question_types": "list",
+        "dns_answers": "list",
+        "dns_answer_names": "list",
+        "dns_request": "bool",
+        "dns_response": "bool",
+        "dns_request_length": "int",
+        "dns_response_length": "int",
+        "dns_total_size": "int",
+        "dns_rcode": "string",
+        "dns_opcode": "string",
+        "status_code": "int",
+    },
+)
+
+
+@hookimpl
+def protocols() -> Sequence[ProtocolSpec]:
+    return (DNS,)
+
+
+@hookimpl
+def probe(protocol: ProtocolSpec, streams: Sequence[Stream]) -> Sequence[Verdict]:  # noqa: ARG001 - there is only one
+    return [Verdict.MINE if _is_dns(stream) else Verdict.NOT_MINE for stream in streams]
+
+
+@hookimpl
+def dissect(protocol: ProtocolSpec, streams: Sequence[Stream]) -> Sequence[Sequence[Message]]:  # noqa: ARG001
+    return [list(_tcp_messages(stream) if stream.transport == "tcp" else _udp_messages(stream)) for stream in streams]
+
+
+def _is_dns(stream: Stream) -> bool:
+    ports = {stream.client.port, stream.server.port}
+    if NETBIOS_NAMES in ports:
+        return False
+    if stream.transport == "tcp":
+        return any(_begins_with_dns(side) for side in stream.sides)
+    if stream.transport != "udp":
+        return False
+    if DNS_PORT in ports:  # whatever is damaged there is damaged DNS
+        return any(len(datagram.data) >= HEADER_BYTES for datagram in stream.datagrams)
+    if ports & set(MULTICAST_PORTS):
+        return any(_is_plausible(bytes(datagram.data)) for datagram in stream.datagrams[:PROBED_DATAGRAMS])
+    return any(_is_certain(bytes(datagram.data)) for datagram in stream.datagrams[:1])
+
+
+def _is_plausible(data: bytes) -> bool:
+    """Say whether these bytes may be DNS: a known opcode, and counts that could be true."""
+    if len(data) < HEADER_BYTES:
+        return False
+    counts = [int.from_bytes(data[at : at + 2], "big") for at in range(4, 12, 2)]
+    return (data[2] >> 3 & 15) in OPCODES and counts[0] * 5 + sum(counts[1:]) * 11 <= len(data)
+
+
+def _is_certain(data: bytes) -> bool:
+    """Say whether these bytes can be nothing but DNS, on whatever port: nothing left over, nothing unknown."""
+    if not _is_plausible(data) or data[3] & 0x40:  # the Z bit must be zero
+        return False
+    message = parse_message(data)
+    if message.error or not message.questions or (message.answers and not message.is_response):
+        return False
+    return all(
+        question.type in TYPES and class_name(question.rclass) == "IN" and "\\" not in question.name
+        for question in message.questions
+    )
+
+
+def _begins_with_dns(side: StreamSide) -> bool:
+    head = bytes(side.data[: 2 + RESYNC_BYTES])
+    length = int.from_bytes(head[:2], "big")
+    return len(head) >= 2 + length > 2 and _is_certain(head[2 : 2 + length])
+
+
+def _udp_messages(stream: Stream) -> Iterator[Message]:
+    ends = (stream.client, stream.server)
+    multicast = any(_is_multicast(end.ip) for end in ends)
+    lonely = multicast or any(end.port in MULTICAST_PORTS for end in ends)
+    for index, datagram in enumerate(stream.datagrams):
+        data = bytes(datagram.data)
+        message = _message(parse_message(data), datagram.direction, 0, len(data), cut=datagram.cut)
+        message.datagram = index
+        # whoever knows the answer sends it, from its own address: these halves belong to no pair of ends
+        message.one_way = multicast if message.kind == MessageKind.REQUEST else lonely
+        yield message
+
+
+def _is_multicast(address: str) -> bool:
+    if ":" in address:
+        return address.startswith("ff")
+    return 224 <= int(address.partition(".")[0]) < 240
+
+
+def _tcp_messages(stream: Stream) -> Iterator[Message]:
+    for direction, side in enumerate(stream.sides):
+        yield from _side_messages(Wire(side), direction)
+
+
+def _side_messages(wire: Wire, direction: int) -> Iterator[Message]:
+    """Split one side by length prefixes (RFC 1035 §4.2.2); behind lost bytes at the next certain message."""
+    data, at = wire.data, 0
+    lost = wire.starts_midway
+    while at + 2 < len(data):
+        gap = wire.gap_in(at, at + 2)
+        if gap:
+            at, lost = gap[1], True
+            continue
+        if lost:
+            at, lost = _resume(data, at), False
+            continue
+        length = int.from_bytes(data[at : at + 2], "big")
+        if length < HEADER_BYTES:  # not DNS any more: one message for all of it
+            end = _resume(data, at)
+            damaged = DnsMessage(data[at:end], flags=direction << 15, error=f"malformed: length {length} at {at}")
+            yield _message(damaged, direction, at, end, cut=False)
+            at = end
+            continue
+        end = wire.after(at + 2, length)
+        captured = wire.captured(at + 2, min(end, len(data)))
+        message = _message(parse_message(captured), direction, at, min(end, len(data)), cut=len(captured) < length)
+        if gap := wire.gap_in(at, end):
+            message.error = f"gap: {gap[2]} bytes missing at {gap[0]}"
+        yield message
+        at = end
+
+
+def _resume(data: bytes, at: int) -> int:
+    """Return the offset of the next certain message within the length of the longest one, else the end."""
+    for start in range(at, min(len(data) - 2 - HEADER_BYTES, at + RESYNC_BYTES)):
+        length = int.from_bytes(data[start : start + 2], "big")
+        if HEADER_BYTES <= length <= len(data) - start - 2 and _is_certain(data[start + 2 : start + 2 + length]):
+            return start
+    return len(data)
+
+
+def _message(dns: DnsMessage, direction: int, start: int, end: int, *, cut: bool) -> Message:
+    length = len(dns.data)
+    is_response = dns.is_response if length >= HEADER_BYTES else direction == 1
+    fields: dict[str, Value] = {
+        "dns_questions": [question.name.lower() for question in dns.questions],
+        "dns_question_types": [type_name(question.type) for question in dns.questions],
+        "dns_opcode": OPCODES.get(dns.opcode, f"OPCODE{dns.opcode}").upper(),
+    }
+    if is_response:
+        rcode = dns.rcode
+        fields["dns_response"] = True
+        fields["dns_response_length"] = length
+        fields["status_code"] = rcode
+        fields["dns_rcode"] = RCODES[rcode][0] if rcode in RCODES else f"RCODE{rcode}"
+        fields["dns_answers"] = [record_text(dns, record) for record in dns.answers]
+        fields["dns_answer_names"] = [record.name.lower() for record in dns.answers]
+    else:
+        fields["dns_request"] = True
+        fields["dns_request_length"] = length
+    return Message(
+        MessageKind.RESPONSE if is_response else MessageKind.REQUEST,
+        direction,
+        start,
+        end,
+        fields=fields,
+        key=f"{dns.id:#06x}",
+        error=f"truncated: only {length} bytes were captured" if cut else dns.error,
+        detail=partial(_response if is_response else _request, dns),
+    )
+
+
+def _request(dns: DnsMessage) -> tuple[Mapping[str, Value], Mapping[str, Any]]:
+    document: dict[str, Any] = {
+        "opCode": OPCODES.get(dns.opcode, f"OPCODE{dns.opcode}"),
+        "questions": [
+            {"name": question.name, "type": type_name(question.type), "class": class_name(question.rclass)}
+            for question in dns.questions
+        ],
+    }
+    return {}, document
+
+
+def _response(dns: DnsMessage) -> tuple[Mapping[str, Value], Mapping[str, Any]]:
+    rcode = dns.rcode
+    document = {
+        "code": RCODES[rcode][1] if rcode in RCODES else f"RCODE{rcode}",
+        "rcode": rcode,
+        "answers": [_record(dns, record) for record in dns.answers],
+        "authorities": [_record(dns, record) for record in dns.authorities],
+        "additionals": [_record(dns, record) for record in dns.additionals],
+    }
+    return {}, document
+
+
+_OWN_KEY = {"A": "ip", "AAAA": "ip", "TXT": "txts", "SPF": "txts"}
+_OWN_KEY |= {name: name.lower() for name in ("NS", "CNAME", "PTR", "SOA", "SRV", "MX", "OPT", "URI")}
+
+
+def _record(dns: DnsMessage, record: Record) -> dict[str, Any]:
+    """Return one record; types without a key of their own have their text under `data` alone."""
+    kind, shown = type_name(record.type), record_text(dns, record)
+    return {
+        "name": record.name,
+        "type": kind,
+        "class": class_name(record.rclass) if kind != "OPT" else "",
+        "ttl": record.ttl if kind != "OPT" else 0,
+        **dict.fromkeys(("ip", "ns", "cname", "ptr", "txts", "soa", "srv", "mx", "opt", "uri"), ""),
+        **({_OWN_KEY[kind]: shown} if kind in _OWN_KEY else {"data": shown}),
+    }

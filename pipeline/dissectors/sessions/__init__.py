@@ -1,0 +1,1 @@
+"""Line-based and interactive sessions: mail, files, calls, shells."""

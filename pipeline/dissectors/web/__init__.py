@@ -1,0 +1,1 @@
+"""HTTP in every version and what runs over it."""

@@ -1,0 +1,256 @@
+"""HTTP/1.0 and HTTP/1.1, on any port, known by content (RFC 9110, RFC 9112).
+
+`_http1_framing` says where messages are, this module what their summaries say, `_http_document` the rest on demand.
+A message after which the connection speaks something else carries `http_upgrade`; that begins at its `end`, and is
+handed over: a WebSocket, HTTP/2, or whatever a CONNECT tunnel holds.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from kubeshark.extension_api import (
+    Handover,
+    Message,
+    MessageKind,
+    ProtocolSpec,
+    Stream,
+    StreamSide,
+    Value,
+    Verdict,
+    hookimpl,
+    rest_of,
+)
+from kubeshark.pipeline.dissectors._text import text
+from kubeshark.pipeline.dissectors._wire import Wire
+from kubeshark.pipeline.dissectors.web._graphql import SCANNED, may_hold_operation
+from kubeshark.pipeline.dissectors.web._grpc import is_grpc, web_trailers
+from kubeshark.pipeline.dissectors.web._http1_framing import (
+    MAX_HEAD,
+    MAX_TARGET,
+    METHODS,
+    Unit,
+    find_start,
+    read_chunked,
+    read_units,
+    start_line,
+    value_of,
+)
+from kubeshark.pipeline.dissectors.web._http_body import ENCODED_LIMIT
+from kubeshark.pipeline.dissectors.web._http_document import (
+    Headers,
+    add_grpc_request,
+    add_grpc_status,
+    add_operation,
+    media_of,
+    request_detail,
+    request_fields,
+    response_detail,
+    response_fields,
+)
+from kubeshark.pipeline.dissectors.web._http_protocols import GQL1, GRPC_WEB, HTTP1
+
+__all__ = ["HTTP1", "dissect", "probe", "protocols"]
+
+PROBE_BYTES = MAX_TARGET
+UPGRADES = {"websocket": "ws", "h2c": "http2"}
+"""Upgrade token (RFC 9110 §16.7) → flag of the protocol that reads the rest; others are found by their content."""
+_UNFINISHED_LINE = re.compile(rb"(?:" + METHODS + rb")(?: [!-~]*+(?: [HTP/1.]*+)?)?\Z")
+
+
+@hookimpl
+def protocols() -> Sequence[ProtocolSpec]:
+    return (HTTP1, GRPC_WEB, GQL1)
+
+
+@hookimpl
+def probe(protocol: ProtocolSpec, streams: Sequence[Stream]) -> Sequence[Verdict]:
+    if protocol.flag != HTTP1.flag:  # its messages name the others
+        return [Verdict.NOT_MINE] * len(streams)
+    return [_probe(stream) for stream in streams]
+
+
+@hookimpl
+def dissect(protocol: ProtocolSpec, streams: Sequence[Stream]) -> Sequence[Sequence[Message | Handover]]:  # noqa: ARG001
+    return [_dissect(stream) for stream in streams]
+
+
+def _probe(stream: Stream) -> Verdict:
+    if stream.transport != "tcp":
+        return Verdict.NOT_MINE
+    verdicts = [_probe_side(side) for side in stream.sides]
+    for verdict in (Verdict.MINE, Verdict.NEED_MORE):
+        if verdict in verdicts:
+            return verdict
+    return Verdict.NOT_MINE
+
+
+def _probe_side(side: StreamSide) -> Verdict:
+    head = bytes(side.data[:PROBE_BYTES]).lstrip(b"\r\n")
+    if start_line(head, 0) or ((side.starts_midway or side.gaps) and find_start(head, 0) < len(head)):
+        return Verdict.MINE
+    return Verdict.NEED_MORE if _UNFINISHED_LINE.match(head) else Verdict.NOT_MINE
+
+
+def _dissect(stream: Stream) -> list[Message | Handover]:
+    """Read requests first: how long an answer is depends on what was asked."""
+    wires = [Wire(side) for side in stream.sides]
+    asking, answering = sorted(range(2), key=lambda side: _first_is_answer(wires[side].data))
+    requests = read_units(wires[asking], lambda _: None, answers=False)
+    asked = _Asked([unit for unit in requests if not unit.is_response], stream.sides[asking], stream.sides[answering])
+    responses = read_units(wires[answering], asked, answers=True)
+    found: list[Message | Handover] = []
+    if switch := _switch(requests, responses, asked.latest, wires[answering]):
+        ends, token = switch
+        requests = [unit for unit in requests if unit.start < ends[0]]
+        rest = rest_of(stream.sides[asking], ends[0]), rest_of(stream.sides[answering], ends[1])
+        if any(len(side.data) for side in rest):
+            found.append(Handover((rest[asking], rest[answering]), UPGRADES.get(token, "")))
+    found += [_message(unit, wires[asking], asking) for unit in requests]
+    found += [_message(unit, wires[answering], answering) for unit in responses]
+    return found
+
+
+def _switch(
+    requests: Sequence[Unit], responses: Sequence[Unit], asked: Unit | None, wire: Wire
+) -> tuple[tuple[int, int], str] | None:
+    """Return where (asking side, answering side) stop being HTTP/1, and the upgrade's token; None if they do not.
+
+    Where only the asking side was captured, what follows a request to switch and is not HTTP shows that it was granted.
+    """
+    if responses and responses[-1].is_response and responses[-1].switches:
+        if asked is None or not asked.switches:  # it was not captured, or another answer was taken for its own
+            asked = next((unit for unit in reversed(requests) if unit.switches), None)
+        end = asked.end if asked else requests[-1].end if requests else 0
+        return (end, responses[-1].end), _upgrade(responses[-1], wire).partition(",")[0].strip()
+    if not wire.data and requests and requests[-1].switches and not requests[-1].is_response:
+        head = requests[-1].head
+        token = next((token for token in UPGRADES if b"\nupgrade: " + token.encode() in head), "")
+        return (requests[-1].end, 0), token
+    return None
+
+
+def _first_is_answer(data: bytes) -> bool:
+    head = data[:MAX_HEAD]
+    return head.startswith(b"HTTP/", find_start(head, 0))
+
+
+class _Asked:
+    """Knows the method a response answers: that of the oldest request before it that has no answer yet."""
+
+    def __init__(self, requests: Sequence[Unit], asking: StreamSide, answering: StreamSide) -> None:
+        self._requests = requests
+        self._asking = asking
+        self._answering = answering
+        self._next = 0
+        self.latest: Unit | None = None  # the request that the latest response answers, if it is known
+        # times are looked up only where methods matter: most streams have neither
+        self._matters = any(unit.method in (b"HEAD", b"CONNECT") for unit in requests)
+
+    def __call__(self, start: int) -> bytes | None:
+        self.latest = None
+        if self._next == len(self._requests):
+            return None
+        request = self._requests[self._next]
+        if self._matters and self._answering.time_at(start) < self._asking.time_at(request.start):
+            return None  # it answers a request from before the capture
+        self._next += 1
+        self.latest = request
+        return request.method
+
+
+def _message(unit: Unit, wire: Wire, direction: int) -> Message:
+    size, head_size = unit.end - unit.head_end, unit.head_end - unit.start
+    version = "HTTP/" + unit.version.decode("ascii") if unit.version else ""
+    content_type = text(value_of(unit, wire.data, b"content-type"))
+    protocol = GRPC_WEB.flag if is_grpc(media_of(content_type)) else ""
+    if unit.is_response:
+        fields = response_fields(unit.status, version, content_type, head_size, size)
+        if protocol:
+            _add_grpc_status(fields, unit, wire)
+        if upgrade := _upgrade(unit, wire):
+            fields["http_upgrade"] = upgrade
+        if unit.status == 101 and (subprotocol := value_of(unit, wire.data, b"sec-websocket-protocol")):
+            fields["ws_subprotocol"] = text(subprotocol)
+    else:
+        method, host = text(unit.method), text(value_of(unit, wire.data, b"host"))
+        fields = request_fields(method, text(unit.target), version, host, head_size, size)
+        if protocol:
+            add_grpc_request(fields)
+        elif b"query" in unit.target or (size and may_hold_operation(method, media_of(content_type))):
+            body, _ = _body(unit, wire, SCANNED)
+            codings = text(value_of(unit, wire.data, b"content-encoding"))
+            protocol = GQL1.flag if add_operation(fields, content_type, body, codings) else ""
+    unit.head = b""  # only the summary needs it: details read the wire
+    return Message(
+        MessageKind.RESPONSE if unit.is_response else MessageKind.REQUEST,
+        direction,
+        unit.start,
+        unit.end,
+        fields=fields,
+        final=not 100 <= unit.status < 200 or unit.status == 101,
+        error=unit.error,
+        protocol=protocol,
+        detail=partial(_detail, unit, wire, fields),
+    )
+
+
+def _add_grpc_status(fields: dict[str, Value], unit: Unit, wire: Wire) -> None:
+    """gRPC-Web has its trailers behind the last message; a response of trailers only has them in its head."""
+    body, _ = _body(unit, wire, ENCODED_LIMIT)
+    trailers = web_trailers(body, str(fields["content_type"]))
+    status, message = (
+        trailers.get(name) or text(value_of(unit, wire.data, name.encode())) for name in ("grpc-status", "grpc-message")
+    )
+    add_grpc_status(fields, status, message)
+
+
+def _upgrade(unit: Unit, wire: Wire) -> str:
+    """Name what the connection speaks behind this message: "connect" for a tunnel, "" where it stays HTTP."""
+    if not unit.switches or not unit.is_response:
+        return ""
+    return text(value_of(unit, wire.data, b"upgrade").lower()) if unit.status == 101 else "connect"
+
+
+def _detail(unit: Unit, wire: Wire, fields: Mapping[str, Value]) -> tuple[Mapping[str, Value], Mapping[str, Any]]:
+    headers = _headers(wire.captured(unit.line_end, unit.head_end))
+    trailers: Headers = []
+    if unit.chunked and unit.trailer < unit.end:
+        trailers = _headers(wire.captured(unit.trailer, unit.end))
+    body, cut = _body(unit, wire, ENCODED_LIMIT)
+    size = unit.end - unit.head_end
+    if unit.is_response:
+        return response_detail(fields, text(unit.reason), headers, trailers, body, size, cut)
+    return request_detail(fields, text(unit.target), headers, body, size, cut)
+
+
+def _body(unit: Unit, wire: Wire, limit: int) -> tuple[bytes, bool]:
+    """Return at most `limit` bytes of the body without transfer coding, and whether there was more."""
+    if not unit.chunked:
+        end = min(unit.end, unit.head_end + limit)
+        return wire.captured(unit.head_end, end), end < unit.end
+    spans: list[tuple[int, int]] = []
+    read_chunked(wire, unit.head_end, spans)
+    body = bytearray()
+    for start, end in spans:
+        body += wire.captured(start, min(end, start + limit + 1 - len(body)))
+        if len(body) > limit:
+            return bytes(body[:limit]), True
+    return bytes(body), False
+
+
+def _headers(block: bytes) -> Headers:
+    """Read header lines: names as on the wire, folded lines joined (RFC 9112 §5.2), a line without colon as a name."""
+    headers: Headers = []
+    for line in block.split(b"\n"):
+        line = line.rstrip(b"\r")
+        if line[:1] in (b" ", b"\t") and headers:
+            name, value = headers[-1]
+            headers[-1] = name, f"{value} {text(line.strip())}".strip()
+        elif line:
+            name_bytes, _, value_bytes = line.partition(b":")
+            headers.append((text(name_bytes.strip()), text(value_bytes.strip())))
+    return headers
