@@ -75,10 +75,11 @@ class FlowSide:
 
     def _chunks(self) -> list[int]:
         """Return the chunks' starts. Made when first asked for: most sides of a query are never read."""
-        if self._starts is None:
-            self._starts = self.direction.chunk_starts.tolist()
+        starts = self._starts
+        if starts is None:
+            starts = self._starts = self.direction.chunk_starts.tolist()
             self._packets = self.direction.chunk_packets.tolist()
-        return self._starts
+        return starts
 
     def arrivals(self) -> list[tuple[int, int, int]]:
         """(packet, start, end) of each chunk; the packet never goes back, so that late data stays where it belongs."""

@@ -59,7 +59,7 @@ def rotate_keys(
             clear_leftovers(folder, state)
             if state.rotation is None or state.rotation.recipients != wanted:
                 state.rotation = Rotation(wanted)
-            begun = state.rotation
+            begun = rotation = state.rotation
             paths = sorted((path for path in folder.glob("[!.]*.age") if path.is_file()), key=_order)
             ends = list(accumulate((path.stat().st_size for path in paths), initial=0))
             for path, before in zip(paths, ends, strict=False):
@@ -72,9 +72,9 @@ def rotate_keys(
                     header = _write(folder, path, identities, recipients)
                 except (NotForUsError, Damaged) as error:
                     done.problems.append(error)
-                    state.rotation = replace(state.rotation, failed=[*state.rotation.failed, path.name])
+                    state.rotation = rotation = replace(rotation, failed=[*rotation.failed, path.name])
                     continue
-                state.rotation = replace(state.rotation, file=path.name, header=header)
+                state.rotation = rotation = replace(rotation, file=path.name, header=header)
                 save_state(folder, state)
                 (folder / f"{TEMPORARY}rewrap").rename(path)
                 done.files += 1

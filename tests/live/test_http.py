@@ -100,7 +100,8 @@ def test_nginx(tmp_path: Path, options: str, way: str, version: str) -> None:
         ("PUT", "/large.txt"): 405,
         **{("GET", f"/teapot?{number}"): 418 for number in range(8)},
     }
-    assert found["PUT", "/large.txt"].get("request_body_size") == 50_000
+    # nginx refuses before the body is there: whether curl still sends it is a race
+    assert found["PUT", "/large.txt"].get("request_body_size") in (0, 50_000)
     large = found["GET", "/large.txt?a=1"]
     assert large.get("response_body_size") < len("large ") * 20_000
     assert large.get("response_body") == "large " * 20_000

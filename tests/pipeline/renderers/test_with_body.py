@@ -14,8 +14,8 @@ from kubeshark.pipeline.renderers import nats as nats_renderer
 from kubeshark.pipeline.renderers import to_text
 from kubeshark.pipeline.renderers._kfl_text import literal
 
-from ..dissectors import test_amqp, test_mqtt
 from ..dissectors._streams import tcp
+from ..dissectors.messaging import test_amqp, test_mqtt
 from ._entries import FakeEntry
 
 EVIL = b'\x1b[2J"\\\xe2\x80\xae'
