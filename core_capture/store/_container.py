@@ -132,12 +132,24 @@ def _decode(stored: _Stored) -> NDArray[Any]:
     data, dtype, shape, coding = stored
     if not len(data):
         return np.empty(shape, dtype=dtype)
-    values: NDArray[Any]
     if "planes" in coding:
-        values = np.empty(shape, dtype=dtype)
-        values.view(np.uint8).reshape(shape[0], -1).T[:] = np.frombuffer(data, dtype=np.uint8).reshape(-1, shape[0])
+        values = _from_planes(np.frombuffer(data, dtype=np.uint8).reshape(-1, shape[0]), np.dtype(dtype), shape)
     else:
         values = np.frombuffer(data, dtype=dtype).reshape(shape)
     if "delta" in coding:
         values = np.cumsum(values, axis=0, dtype=dtype)
     return values
+
+
+def _from_planes(planes: NDArray[Any], dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    """Put numbers together from their first bytes, second bytes, …; upper bytes are often zero throughout."""
+    width = dtype.itemsize
+    columns = []
+    for first in range(0, len(planes), width):
+        column = planes[first].astype(dtype)
+        for byte in range(1, width):
+            plane = planes[first + byte]
+            if plane.any():
+                column |= plane.astype(dtype) << dtype.type(8 * byte)
+        columns.append(column)
+    return columns[0] if len(shape) == 1 else np.stack(columns, axis=1)

@@ -270,29 +270,68 @@ class _Export:
 
     def _read(self, segment: SegmentReader, flows: NDArray[np.bool_] | None) -> _Packets:
         """Return a segment's selected packets in capture order."""
-        data, extras = segment.select(flows), segment.extras
-        offsets, end = self._core.offsets(data)
-        # Records lie in order of place: where places only break ties, any ascending numbers do.
-        needed = extras.ordinals is not None or extras.ties is not None or extras.packets
-        places = segment.places(flows) if needed else np.arange(len(offsets), dtype=np.uint64)
-        if end != len(data) or len(offsets) != len(places):
-            raise Damaged("its records are not those its index counts", file=segment.name)
+        extras = segment.extras
+        true = {place: extra.time_ns for place, extra in extras.packets.items() if extra.time_ns is not None}
+        read = self._whole if true or not self._is_windowed else self._window
+        data, offsets, places = read(segment, flows, extras)
         times = _times(data, offsets)
-        if extras.packets:
-            true = {place: extra.time_ns for place, extra in extras.packets.items() if extra.time_ns is not None}
-            for at in np.flatnonzero(np.isin(places, list(true))).tolist():
-                times[at] = min(max(true[int(places[at])], _EVER), _FOREVER)
+        for at in np.flatnonzero(np.isin(places, list(true))).tolist() if true else ():
+            times[at] = min(max(true[int(places[at])], _EVER), _FOREVER)
         ordinals, order = _ordinals(extras, segment.info.source, times, places)
         keys = times if len(self._sources) > 1 else ordinals
         if extras.ordinals is not None and keys is times:
             order = np.lexsort((ordinals, times))
-        if self._since > _EVER or self._until < _FOREVER:
+        if self._is_windowed:
             order = order[(times[order] >= self._since) & (times[order] <= self._until)]
         kept: list[PacketExtra] = []
         if self._with_extras:
             shift = self._shifts[self._sources.index(_source_key(segment.info.source))]
             kept = [_shifted(extras.packets.get(place, _NO_EXTRA), shift) for place in places.tolist()]
         return _Packets(data, offsets, keys, ordinals, kept).sorted(order, self._core)
+
+    @property
+    def _is_windowed(self) -> bool:
+        return self._since > _EVER or self._until < _FOREVER
+
+    def _whole(
+        self, segment: SegmentReader, flows: NDArray[np.bool_] | None, extras: Extras
+    ) -> tuple[bytes | memoryview, NDArray[Any], NDArray[Any]]:
+        """Return (records, their offsets, their places in the pcap) of the selected flows."""
+        data = segment.select(flows)
+        offsets, end = self._core.offsets(data)
+        # Records lie in order of place: where places only break ties, any ascending numbers do.
+        places = segment.places(flows) if _needs_places(extras) else np.arange(len(offsets), dtype=np.uint64)
+        if end != len(data) or len(offsets) != len(places):
+            raise Damaged("its records are not those its index counts", file=segment.name)
+        return data, offsets, places
+
+    def _window(
+        self, segment: SegmentReader, flows: NDArray[np.bool_] | None, extras: Extras
+    ) -> tuple[bytes | memoryview, NDArray[Any], NDArray[Any]]:
+        """Return the same of the packets in the time window alone: whatever lies outside is dropped block by block."""
+        needs_places = _needs_places(extras)
+        since, until = (_EVER, _FOREVER) if needs_places else (self._since, self._until)  # a place counts all before
+        kept: list[bytes | bytearray | memoryview] = []
+        numbers: list[NDArray[Any]] = []
+        before = 0
+        for piece in segment.pieces(flows, since, until):
+            offsets, end = self._core.offsets(piece)
+            if end != len(piece):
+                raise Damaged("its records are not those its index counts", file=segment.name)
+            times = _times(piece, offsets)
+            chosen = np.flatnonzero((times >= self._since) & (times <= self._until))
+            kept.append(self._core.gather(piece, offsets, chosen))
+            numbers.append(chosen + before)
+            before += len(offsets)
+        data = b"".join(kept)
+        places = np.concatenate([np.empty(0, dtype=np.int64), *numbers]).astype(np.uint64)
+        if needs_places:
+            places = segment.places(flows)[places.astype(np.intp)]
+        return data, self._core.offsets(data)[0], places
+
+
+def _needs_places(extras: Extras) -> bool:
+    return extras.ordinals is not None or extras.ties is not None or bool(extras.packets)
 
 
 def _source_key(source: SourceRecord) -> _SourceKey:

@@ -15,8 +15,9 @@ __all__ = [
     "SNAPLEN",
 ]
 
-SEGMENT_BYTES = 32 << 20
-"""Records are sealed into a segment at this size; larger ones make time-window queries pay, smaller ones all others."""
+SEGMENT_BYTES = 64 << 20
+"""Records are sealed into a segment at this size; larger ones make time-window queries pay, smaller ones all others
+(docs/adr/0002-segment-format.md has the numbers)."""
 
 MAX_SEGMENT_BYTES = 256 << 20
 """The most a caller may ask for: a segment is decoded in one piece, and its packet offsets are u32."""

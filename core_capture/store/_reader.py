@@ -173,14 +173,26 @@ class SegmentReader:
         Blocks are inflated one after the other and not kept: memory that is touched for the first time costs four times
         what inflating it does (a page fault per 4 KiB; numpy asks for large pages).
         """
-        whole = [(PCAP_HEADER_BYTES, self._index.meta.data.raw_length)]
-        ranges = whole if flows is None else self.ranges(flows)
+        ranges = self._ranges_of(flows)
         out = np.empty(sum(end - start for start, end in ranges), dtype=np.uint8).data
         at = 0
         for piece in self._pieces(ranges):
             out[at : at + len(piece)] = piece
             at += len(piece)
         return out
+
+    def pieces(self, flows: NDArray[Any] | None, since_ns: int, until_ns: int) -> Iterator[memoryview]:
+        """Yield what `select` returns piece by piece, whole records each, valid until the next.
+
+        Blocks without a record in [since_ns, until_ns] are neither decrypted nor inflated.
+        """
+        blocks = self._index.blocks
+        overlaps = (blocks.last_ns >= max(since_ns, 0)) & (blocks.first_ns <= max(until_ns, 0))
+        yield from self._pieces(self._ranges_of(flows), overlaps)
+
+    def _ranges_of(self, flows: NDArray[Any] | None) -> list[tuple[int, int]]:
+        whole = [(PCAP_HEADER_BYTES, self._index.meta.data.raw_length)]
+        return whole if flows is None else self.ranges(flows)
 
     def places(self, flows: NDArray[Any] | None) -> NDArray[Any]:
         """Return the place in the pcap (u8, 0 the first record) of each record that `select` returns."""
@@ -242,13 +254,20 @@ class SegmentReader:
         columns = (bounds[:, 0].tolist(), bounds[:, 1].tolist(), first.tolist(), stop.tolist())
         return list(zip(*columns, strict=True))
 
-    def _pieces(self, ranges: Sequence[tuple[int, int]]) -> Iterator[memoryview]:
-        """Yield the bytes of ascending ranges, block by block; a piece is valid until the next."""
+    def _pieces(
+        self, ranges: Sequence[tuple[int, int]], wanted: NDArray[np.bool_] | None = None
+    ) -> Iterator[memoryview]:
+        """Yield the bytes of ascending ranges, block by block; a piece is valid until the next.
+
+        With `wanted`, one bool a block, the others are left out.
+        """
         spans = self._spans(ranges)
-        inflated = self._inflated(_union(spans))
+        inflated = self._inflated([block for block in _union(spans) if wanted is None or wanted[block]])
         current, content = -1, b""
         for start, end, low, high in spans:
             for block in range(low, high):
+                if wanted is not None and not wanted[block]:
+                    continue
                 while current < block:
                     current, content = next(inflated)
                 base = int(self._index.blocks.raw_start[block])

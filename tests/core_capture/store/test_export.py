@@ -62,9 +62,15 @@ MOMENTS = st.integers(0, 3) | st.integers(0, 2**32 * 10**9 - 1)
     segment_bytes=st.integers(100, 3000),
     cuts=st.integers(1, 9),
     is_orderly=st.booleans(),
+    window=st.tuples(MOMENTS, MOMENTS),
 )
 def test_whatever_goes_in_comes_out(
-    packets: list[tuple[bytes, int, int]], segment_bytes: int, cuts: int, is_orderly: bool, bench: Bench
+    packets: list[tuple[bytes, int, int]],
+    segment_bytes: int,
+    cuts: int,
+    is_orderly: bool,
+    window: tuple[int, int],
+    bench: Bench,
 ) -> None:
     """Arbitrary frames at arbitrary times, with holes in the ordinals; or in order of time, many at the same."""
     shutil.rmtree(bench.path, ignore_errors=True)
@@ -78,6 +84,9 @@ def test_whatever_goes_in_comes_out(
             writer.add(batch(items[at : at + cuts], ordinals=ordinals[at : at + cuts]))
         writer.finish()
     assert exported(bench) == b"".join(items)
+    since, until = window
+    inside = [item for item, (_, moment, _) in zip(items, packets, strict=True) if since <= moment <= until]
+    assert exported(bench, since_ns=since, until_ns=until) == b"".join(inside)
     assert bench.open().verify().is_sound
 
 
