@@ -40,6 +40,7 @@ with Pipeline.open(sys.argv[1], create=False, plugins=plugins) as pipeline:
 print(time.process_time() - started, done.packets)
 """
 SHORT_PACKETS = 40
+EPHEMERAL = 32_768
 WHOLE = FlowBit.SYN_SEEN | FlowBit.FIN_A | FlowBit.FIN_B
 
 
@@ -110,10 +111,12 @@ def _median_host(flows: np.ndarray) -> str:
 
 
 def _median_port(flows: np.ndarray) -> int:
+    """A service with a middling share of the bytes; ports of clients that were taken for servers do not count."""
     by_port: dict[int, int] = {}
     for row in flows:
         server = endpoints(row)[1].port
-        by_port[server] = by_port.get(server, 0) + int(row["packets"].sum())
+        if server < EPHEMERAL:
+            by_port[server] = by_port.get(server, 0) + int(row["bytes"].sum())
     return sorted(by_port, key=by_port.__getitem__)[len(by_port) // 2]
 
 
