@@ -50,7 +50,7 @@ class Chosen:
 
 def _with_carried(chosen: NDArray[np.bool_], segment: SegmentReader) -> NDArray[np.bool_]:
     """Add the flows inside chosen tunnels: a tunnel's outer flow has no packets of its own."""
-    if not (chosen & segment.match(Carrier())).any():
+    if not segment.has_carriers or not (chosen & segment.match(Carrier())).any():
         return chosen
     carrier = segment.flows["carrier"]
     inside = carrier != NO_FLOW

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hmac
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Self
 
@@ -27,6 +27,7 @@ from kubeshark.core_capture.store._age_header import (
     derive,
     encode64,
     format_header,
+    parse_end,
     parse_header,
 )
 from kubeshark.core_capture.store._identity import Identity, Recipient
@@ -41,6 +42,7 @@ SEALED_CHUNK = CHUNK + TAG  # as it lies in the file
 _NONCE = 16
 _X25519 = b"age-encryption.org/v1/X25519"
 _ZERO_NONCE = bytes(12)
+USUAL_HEADER_BYTES = 4096  # some thirty recipients
 
 
 class NotForUsError(StoreError):
@@ -53,10 +55,11 @@ class NotForUsError(StoreError):
 
 @dataclass(frozen=True, slots=True)
 class Tail:
-    """How an age file ends, known from elsewhere: its plaintext's size and its last tag."""
+    """What is known of an age file from elsewhere: its plaintext's size, its last tag, and maybe its file key."""
 
     size: int
     tag: bytes
+    file_key: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +72,8 @@ class AgeWriter:
     """Encrypts what is written to `out`; `finish` writes the last chunk. Does not close or sync `out`."""
 
     def __init__(self, out: BinaryIO, recipients: Sequence[Recipient]) -> None:
-        file_key, nonce = os.urandom(16), os.urandom(_NONCE)
+        self._file_key = file_key = os.urandom(16)
+        nonce = os.urandom(_NONCE)
         out.write(_make_header(file_key, recipients) + nonce)
         self._out = out
         self._cipher = ChaCha20Poly1305(derive(file_key, nonce, b"payload"))
@@ -95,7 +99,7 @@ class AgeWriter:
         sealed = self._seal(self._pending, last=True)
         self._out.write(sealed)
         self._pending = bytearray()
-        return Tail(self.size, sealed[-TAG:])
+        return Tail(self.size, sealed[-TAG:], self._file_key)
 
     def _seal(self, plain: bytearray | memoryview, *, last: bool) -> bytes:
         sealed = self._cipher.encrypt(_chunk_nonce(self._chunks, last=last), plain, None)
@@ -133,7 +137,7 @@ class AgeReader:
             raise
 
     def _open(self, identities: Sequence[Identity], tail: Tail | None, *, truncated: bool) -> None:
-        header = _read_header(self._pread(MAX_HEADER_BYTES, 0), identities, self.name)
+        header = self._header(identities, tail)
         self._base = header.length + _NONCE
         nonce = self._pread(_NONCE, header.length)
         stored = os.fstat(self._file.fileno()).st_size - self._base
@@ -150,6 +154,14 @@ class AgeReader:
             self._check_tail(tail)
         else:
             self._check_last()
+
+    def _header(self, identities: Sequence[Identity], tail: Tail | None) -> _Header:
+        if tail is not None and tail.file_key:  # no need to unwrap it: that is most of the cost of opening a file
+            found = parse_end(self._pread(USUAL_HEADER_BYTES, 0), self.name)
+            if found is not None:
+                found.check(tail.file_key)
+                return _Header(tail.file_key, found.length)
+        return _read_header(self._pread(MAX_HEADER_BYTES, 0), identities, self.name)
 
     def _check_tail(self, tail: Tail) -> None:
         if self.size != tail.size:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from kubeshark.core_capture.store._limits import MAX_HEADER_BYTES
 from kubeshark.errors import Damaged, StoreError
 
-__all__ = ["INTRO", "Header", "Stanza", "decode64", "derive", "encode64", "format_header", "parse_header"]
+__all__ = ["INTRO", "Header", "Stanza", "decode64", "derive", "encode64", "format_header", "parse_end", "parse_header"]
 
 INTRO = b"age-encryption.org/v1\n"
 _VISIBLE = bytes(range(0x21, 0x7F))
@@ -69,6 +69,15 @@ def parse_header(data: bytes, name: str) -> Header:
     if not data.startswith(b"--- ", at) or end < 0:
         raise Damaged("its header has no end", file=name, offset=at)
     return Header(name, tuple(stanzas), end + 1, data[: at + 3], decode64(data[at + 4 : end]) or b"")
+
+
+def parse_end(data: bytes, name: str) -> Header | None:
+    """Return a header without its recipients, for who knows the file key; None if its end is not in `data`."""
+    at = data.find(b"\n--- ") + 1  # no recipient's line can begin so
+    end = data.find(b"\n", at)
+    if not at or end < 0:
+        return None
+    return Header(name, (), end + 1, data[: at + 3], decode64(data[at + 4 : end]) or b"")
 
 
 def _parse_stanza(data: bytes, at: int, name: str) -> tuple[Stanza, int]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import struct
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
@@ -100,6 +100,7 @@ class DataFile:
     last_tag: Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]  # of its last age chunk, hex
     raw_length: Annotated[int, Meta(ge=PCAP_HEADER_BYTES, lt=1 << 32)]  # bytes of the uncompressed pcap
     blocks: Annotated[int, Meta(ge=0, lt=1 << 31)]
+    file_key: Annotated[str, Meta(pattern="^([0-9a-f]{32})?$")] = field(default="", repr=False)  # age's; "": not known
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from kubeshark.core_capture._columns import Core
+from kubeshark.core_capture._columns import Core, FlowBit
 from kubeshark.core_capture._predicate import Predicate, match
 from kubeshark.core_capture._records import PCAP_HEADER_BYTES
 from kubeshark.core_capture.store._age import CHUNK, AgeReader, Tail
@@ -125,6 +125,11 @@ class SegmentReader:
         """Say for each flow whether it may hold what the predicate asks for; decodes only the columns it names."""
         table = self._index.flows
         return table.by_ordinal(match(predicate, table.clustered))
+
+    @property
+    def has_carriers(self) -> bool:
+        """Some flow only carries others."""
+        return bool((self._index.flows.clustered["bits"] & int(FlowBit.CARRIER)).any())
 
     def range(self, row: int) -> tuple[int, int]:
         """Return where the records of a flow lie."""
@@ -241,7 +246,9 @@ class SegmentReader:
             if not (self._folder / self._index_file.file).exists():  # it goes before the data
                 raise Expired(self.name)
             raise Damaged("its data file is missing", file=path.name)
-        return AgeReader(path, self._identities, tail=Tail(data.length, bytes.fromhex(data.last_tag)))
+        return AgeReader(
+            path, self._identities, tail=Tail(data.length, *map(bytes.fromhex, (data.last_tag, data.file_key)))
+        )
 
     def _spans(self, ranges: Sequence[tuple[int, int]]) -> list[tuple[int, int, int, int]]:
         """Return (start, end, first block, block behind the last) of each range; ValueError for one outside."""

@@ -91,7 +91,7 @@ def write_segment(
     meta = IndexMeta(
         info=_info(draft, layout, stored_bytes=tail.size),
         chain=chain,
-        data=DataFile(tail.size, tail.tag.hex(), PCAP_HEADER_BYTES + len(draft.data), len(blocks)),
+        data=DataFile(tail.size, tail.tag.hex(), PCAP_HEADER_BYTES + len(draft.data), len(blocks), tail.file_key.hex()),
         extras_sha256=hashlib.sha256(extras).hexdigest(),
     )
     main = encode_main(meta, layout.flows, blocks, key.sign)

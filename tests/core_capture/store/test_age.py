@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kubeshark.core_capture.store import AgeReader, AgeWriter, Identity, NotForUsError, rewrap
-from kubeshark.core_capture.store._age import CHUNK, TAG, Tail
+from kubeshark.core_capture.store._age import CHUNK, TAG, USUAL_HEADER_BYTES, Tail
 from kubeshark.errors import Damaged, KubesharkError, StoreError
 
 SIZES = [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK, 3 * CHUNK + 17]
@@ -140,7 +140,27 @@ def test_a_file_of_the_same_size_is_not_the_same(me: Identity, tmp_path: Path) -
     _content, tail = sealed(plain_of(100), me)
     (tmp_path / "file").write_bytes(sealed(plain_of(100), me)[0])
     with pytest.raises(Damaged, match="not the file its index was written for"):
+        AgeReader(tmp_path / "file", [me], tail=Tail(tail.size, tail.tag))
+    with pytest.raises(Damaged, match="its header fails its authentication"):
         AgeReader(tmp_path / "file", [me], tail=tail)
+
+
+def test_who_knows_the_file_key_needs_no_identity(me: Identity, tmp_path: Path) -> None:
+    content, tail = sealed(plain_of(CHUNK + 100), me)
+    (tmp_path / "file").write_bytes(content)
+    with AgeReader(tmp_path / "file", [], tail=tail) as age:
+        assert age.read(0, age.size) == plain_of(CHUNK + 100)
+    assert tail.file_key.hex() not in repr(tail)
+    assert repr(tail.file_key) not in repr(tail)
+
+
+def test_a_header_with_many_recipients_is_read_whole(me: Identity, tmp_path: Path) -> None:
+    many = [me, *(Identity.generate() for _ in range(60))]
+    content, tail = sealed(plain_of(100), *many)
+    (tmp_path / "file").write_bytes(content)
+    assert content.index(b"\n--- ") > USUAL_HEADER_BYTES
+    with AgeReader(tmp_path / "file", [me], tail=tail) as age:
+        assert age.read(0, age.size) == plain_of(100)
 
 
 def test_damage_names_file_and_offset(me: Identity, tmp_path: Path) -> None:
