@@ -242,13 +242,13 @@ class SegmentReader:
     def _data(self) -> AgeReader:
         data = self._index.meta.data
         path = self._folder / f"{self.name}{DATA_SUFFIX}"
-        if not path.exists():
+        tail = Tail(data.length, bytes.fromhex(data.last_tag), bytes.fromhex(data.file_key))
+        try:
+            return AgeReader(path, self._identities, tail=tail)
+        except FileNotFoundError:
             if not (self._folder / self._index_file.file).exists():  # it goes before the data
-                raise Expired(self.name)
-            raise Damaged("its data file is missing", file=path.name)
-        return AgeReader(
-            path, self._identities, tail=Tail(data.length, *map(bytes.fromhex, (data.last_tag, data.file_key)))
-        )
+                raise Expired(self.name) from None
+            raise Damaged("its data file is missing", file=path.name) from None
 
     def _spans(self, ranges: Sequence[tuple[int, int]]) -> list[tuple[int, int, int, int]]:
         """Return (start, end, first block, block behind the last) of each range; ValueError for one outside."""
