@@ -26,6 +26,7 @@ from benchmarks._measure import Missing, Result, command_cpu
 from benchmarks._workload import make_capture
 
 DISSECTED_BYTES = 40_000_000  # row 3: tshark writes JSON for minutes
+PROTOCOL_BYTES = 8_000_000  # of each protocol alone
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "latest.json"
 RECORDINGS = ROOT / "examples" / "captures"
@@ -71,7 +72,7 @@ def run(scratch: Path, size: int, runs: int) -> list[Result]:
     for measure in (
         lambda: _store.selections(capture, store, warm, scratch, runs),
         lambda: _store.whole_dissection(part, part_store, scratch, runs),
-        lambda: _protocols.by_protocol([SHOP, SAMPLE], scratch, min(runs, 3)),
+        lambda: _protocols.by_protocol([SHOP, SAMPLE], scratch, min(size // 10, PROTOCOL_BYTES), min(runs, 3)),
         lambda: _decode.run(capture, runs),
         lambda: _store.imports(capture, scratch, runs),
         lambda: _store.sizes(capture, store),

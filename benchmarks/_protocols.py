@@ -33,7 +33,6 @@ with Pipeline.open(sys.argv[1], create=False, plugins=plugins) as pipeline:
 print(time.process_time() - started, count)
 """
 TARGET = 5
-BYTES = 8_000_000
 LOWER = ("frame", "eth", "ethertype", "ip", "ipv6", "tcp", "udp", "data")
 PROTOCOLS = {  # our flag → tshark's names; NATS is missing: tshark 4.0 has no dissector for it
     "http && !http2": "http,media,data-text-lines,json,mime_multipart,urlencoded-form,image-gif,png,image-jfif,xml",
@@ -58,8 +57,8 @@ def only_protocols(names: Set[str], folder: Path) -> dict[str, str]:
     return {**os.environ, "WIRESHARK_CONFIG_DIR": str(folder)}
 
 
-def by_protocol(recordings: list[Path], scratch: Path, runs: int) -> list[Result]:
-    """Measure every protocol that the recordings hold; a protocol that none holds is an error."""
+def by_protocol(recordings: list[Path], scratch: Path, size: int, runs: int) -> list[Result]:
+    """Measure every protocol that the recordings hold, `size` bytes of each; one that none holds is an error."""
     tshark = need("tshark", "tshark")
     sources = []
     for number, recording in enumerate(recordings):
@@ -70,7 +69,7 @@ def by_protocol(recordings: list[Path], scratch: Path, runs: int) -> list[Result
     for flag, names in PROTOCOLS.items():
         capture, store = scratch / "protocol.pcap", scratch / f"protocol-{len(results)}"
         best = max((_connections(source, flag, scratch) for source in sources), key=lambda path: path.stat().st_size)
-        packets = make_capture(best, capture, BYTES)
+        packets = make_capture(best, capture, size)
         if not packets:
             raise AssertionError(f"no recording holds {flag}")
         command_cpu([sys.executable, "-m", "kubeshark", "import", str(capture), "--store", str(store)])
@@ -82,8 +81,10 @@ def by_protocol(recordings: list[Path], scratch: Path, runs: int) -> list[Result
             lambda peer=peer, environment=environment: command_cpu(peer, env=environment),  # type: ignore[misc]
             runs,
         )
-        size = capture.stat().st_size / 1e6
-        note = f"{size / ours:.0f} against {size / theirs:.0f} MB/s; {entries:.0f} entries in {packets} packets"
+        megabytes = capture.stat().st_size / 1e6
+        note = (
+            f"{megabytes / ours:.0f} against {megabytes / theirs:.0f} MB/s; {entries:.0f} entries in {packets} packets"
+        )
         results.append(Result(3, f"{flag} alone, summaries", "tshark, it alone", theirs / ours, TARGET, "higher", note))
     return results
 
