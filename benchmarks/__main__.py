@@ -1,4 +1,4 @@
-"""`make bench`: prints the table of the design's targets and writes benchmarks/results/latest.json.
+"""`make bench`: prints the table of the design's targets, writes benchmarks/results and docs/performance.md.
 
     python -m benchmarks [--size MB] [--runs N] [--short]
 
@@ -23,6 +23,7 @@ from typing import Any
 
 from benchmarks import _decode, _protocols, _store
 from benchmarks._measure import Missing, Result, command_cpu
+from benchmarks._page import page
 from benchmarks._workload import make_capture
 
 DISSECTED_BYTES = 40_000_000  # row 3: tshark writes JSON for minutes
@@ -52,6 +53,7 @@ def main() -> int:
         RESULTS.parent.mkdir(exist_ok=True)
         RESULTS.write_text(json.dumps(document["results"], indent=1) + "\n")
         RESULTS.with_name("machine.json").write_text(json.dumps(machine(size, runs), indent=1) + "\n")
+        (ROOT / "docs" / "performance.md").write_text(page(document["results"], machine(size, runs)))
     return 0
 
 
