@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["add_output_options", "complain", "parse_fields", "print_entries", "printable"]
 
-COLUMNS = (("TIME", 12), ("PROTO", 8), ("METHOD", 10), ("STATUS", 6), ("SOURCE", 21), ("DESTINATION", 21), ("MS", 8))
+COLUMNS = (("TIME", 12), ("PROTO", 10), ("METHOD", 10), ("STATUS", 6), ("SOURCE", 21), ("DESTINATION", 21), ("MS", 8))
 
 
 def add_output_options(parser: argparse.ArgumentParser) -> None:
