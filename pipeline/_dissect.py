@@ -124,8 +124,8 @@ class Dissector:
         for binding in self.plugins.bindings:
             candidates = by_binding.get(id(binding), [])
             mine = self._wanted(binding, candidates, level, wants) if candidates else []
-            for at in candidates if len(mine) < len(candidates) else ():
-                is_done[at] = True  # unless it is dissected all the same
+            for at in candidates:
+                is_done[at] = True  # what is not dissected now was not asked for
             for at, result in zip(mine, self._ask(binding, [level[at].stream for at in mine]), strict=True):
                 handovers = self._take(level[at], binding, result)
                 is_done[at] = bool(handovers)

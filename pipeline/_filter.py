@@ -50,7 +50,6 @@ class EntryFilter:
             flag_transports=plugins.flag_transports(can_decrypt=can_decrypt),
         )
         self.predicate: Predicate = self._compiled.pushdown.predicate
-        self.is_exact: bool = self._compiled.pushdown.exact
         self.wants_conn: bool = self._compiled.wants_conn
         self.wants_flow: bool = self._compiled.wants_flow
         self.notices: Sequence[str] = self._compiled.notices
