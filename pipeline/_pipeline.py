@@ -98,6 +98,7 @@ class StoreQuery:
             f"flows         {stats.flows_selected} selected of {stats.flows}",
             f"decrypted     {index:,} bytes of indexes, {data:,} bytes of packets in {blocks} blocks",
             f"entries       {stats.matched} matched of {stats.entries}, {stats.built} built in full",
+            *self._query.enricher.explain(),
         ]
 
 

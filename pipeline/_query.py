@@ -4,7 +4,8 @@ Invariants:
 
 1. Segments are visited by their first time stamp; an entry is handed out once no later segment can hold an earlier one.
 2. Only flows that the pushed-down predicate lets through are read, each with its parts in other segments (_choose).
-3. The whole filter is evaluated on every entry: a predicate may let too much through, never too little.
+3. Plugins' `enrich` sees every entry before the filter does.
+4. The whole filter is evaluated on every entry: a predicate may let too much through, never too little.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from kubeshark.core_capture import And, FlowBit, Overlaps, Predicate
 from kubeshark.errors import KubesharkError
 from kubeshark.pipeline._choose import choose_rows
 from kubeshark.pipeline._dissect import Dissector, connection_entry
+from kubeshark.pipeline._enrich import Enricher
 from kubeshark.pipeline._entry import Entry
 from kubeshark.pipeline._facts import StreamFacts
 from kubeshark.pipeline._filter import EntryFilter
@@ -57,11 +59,16 @@ class Query:
     on_progress: Callable[[int, int], None] | None = None  # segments done, segments in all
     stats: QueryStats = field(default_factory=QueryStats)
     damage: Damage = field(default_factory=Damage)
+    enricher: Enricher = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.enricher = Enricher(self.dissector.plugins.enrichers)
 
     @property
     def problems(self) -> list[KubesharkError]:
         """What could not be read, and what plugins did wrong: each thing once, however many segments met it."""
-        problems = (*self.damage.problems, *self.dissector.problems, *self.filter.failures)
+        failures = (*self.dissector.problems, *self.filter.failures, *self.enricher.problems)
+        problems = (*self.damage.problems, *failures)
         return list({str(problem): problem for problem in problems}.values())
 
     def __iter__(self) -> Iterator[Entry]:
@@ -90,13 +97,15 @@ class Query:
         self.stats.flows_selected = sum(len(rows) for _, rows in selected)
         tie = count()  # entries of equal time stay in the order they were found
         joined = chains(selected)
-        groups = self.filter.select(flow_entries(joined, self.dissector.origin)) if self.filter.wants_flow else []
+        flows = flow_entries(joined, self.dissector.origin) if self.filter.wants_flow else []
+        groups = self.filter.select(self.enricher.apply(flows))
         waiting = [(entry.start_ns, next(tie), entry) for entry in groups if self._in_window(entry)]
         heapq.heapify(waiting)
         self.stats.matched += len(waiting)
         for at, ((segment, _), begins) in enumerate(zip(selected, joined, strict=True)):
             found = self._of_segment(segment, begins)
-            matched = [entry for entry in self.filter.select(found) if self._in_window(entry)]
+            visible = self.enricher.apply(found)  # before any filter: none may find out what was redacted
+            matched = [entry for entry in self.filter.select(visible) if self._in_window(entry)]
             self.stats.entries += len(found)
             self.stats.matched += len(matched)
             self.stats.built += sum(entry.is_built for entry in found)
