@@ -102,10 +102,9 @@ class Enricher:
             return self._fail(binding, entry, f"sets {min(unknown)}, which it does not declare")
         if answer.redactions:
             try:
-                redact(entry, answer.redactions)
+                self.redacted += redact(entry, answer.redactions)
             except RedactionError as error:
                 return self._fail(binding, entry, f"asks for what cannot be done: {error}")
-            self.redacted += 1
         _annotate(entry, answer.variables, answer.tags)
         return True
 

@@ -160,7 +160,12 @@ class Pipeline:
         are stored with it, encrypted, as pcapng keeps them: as decryption secrets.
         """
         recipients = [] if self._recipients else [str(identity.recipient) for identity in self.store.identities]
-        job = Import(self.store, [*self._recipients, *recipients], may_only_write=bool(self._recipients))
+        job = Import(
+            self.store,
+            [*self._recipients, *recipients],
+            may_only_write=bool(self._recipients),
+            plugins=lambda: self.plugins,
+        )
         return job.run(file, keylogs, on_progress)
 
     def query(

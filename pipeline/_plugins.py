@@ -28,7 +28,7 @@ from kubeshark.extension_api import (
 )
 from kubeshark.pipeline._display import Display
 from kubeshark.pipeline._enrich import EnricherBinding
-from kubeshark.pipeline._installed import foreign_plugins, plugins_folder
+from kubeshark.pipeline._installed import foreign_plugins, installed_plugins, plugins_folder
 from kubeshark.pipeline._lifecycle import BrokenEnricher, LocalPlugins
 from kubeshark.pipeline._plugin_state import read_states
 from kubeshark.pipeline.dissectors import BUILTINS as DISSECTORS
@@ -38,7 +38,7 @@ from kubeshark.pipeline.renderers import BUILTINS as RENDERERS
 if TYPE_CHECKING:
     from kubeshark.hosts import ForeignPlugin
 
-__all__ = ["ENCRYPTED", "ENTRY_POINTS", "Binding", "JobBinding", "PluginFilter", "Plugins"]
+__all__ = ["ENCRYPTED", "ENTRY_POINTS", "Binding", "JobBinding", "PluginFilter", "Plugins", "installed_hooks"]
 
 ENTRY_POINTS = "kubeshark.plugins"
 ENCRYPTED = frozenset({"tls", "quic"})
@@ -262,6 +262,13 @@ class Plugins:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def installed_hooks() -> frozenset[str]:
+    """Return the hooks that installed plugins say they have, without loading one; for Python packages, all."""
+    if any(True for _ in entry_points(group=ENTRY_POINTS)):
+        return frozenset(hook.name for hook in HOOKS)
+    return frozenset(hook for plugin in installed_plugins() if not plugin.state.disabled for hook in plugin.hooks)
 
 
 def _settings(problems: list[PluginError]) -> dict[str, Mapping[str, object]]:

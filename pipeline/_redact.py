@@ -48,15 +48,17 @@ class RedactionError(Exception):
     """A redaction cannot be done; the reason is the message."""
 
 
-def redact(entry: Entry, redactions: Sequence[Redaction]) -> None:
-    """Do them all, in place. Raise RedactionError for one that names what cannot be hidden, or nothing at all."""
+def redact(entry: Entry, redactions: Sequence[Redaction]) -> bool:
+    """Do them all, in place; False if there was nothing to hide. RedactionError for one that cannot be done."""
     work = _Redactor(entry)
     for redaction in redactions:
         if redaction.path:
             work.hide(redaction.path, redaction.value)
         else:
             work.hide_text(redaction.text, redaction.value)
-    work.finish()
+    if work.found:
+        work.finish()
+    return work.found
 
 
 def withhold(entry: Entry, reason: str) -> None:
@@ -83,6 +85,7 @@ class _Redactor:
         self.whole: dict[str, str] = {}
         self.texts: dict[str, str] = {}
         self.numbers: set[float] = set()
+        self.found = False
 
     def hide(self, path: str, shown: str) -> None:
         """Find what a path names, as a variable and in the documents."""
@@ -110,6 +113,7 @@ class _Redactor:
         return "", keys
 
     def hide_text(self, text: str, shown: str) -> None:
+        self.found = True
         if len(text) >= SHORTEST_TEXT:
             self.texts.setdefault(text, shown)
         else:
@@ -118,6 +122,7 @@ class _Redactor:
     def _walk(self, value: Any, keys: list[str], shown: str, *, is_variable: bool = False) -> Any:
         """Return the value with what the keys name replaced; note what was there."""
         if not keys:
+            self.found = self.found or bool(value)
             self._note(value, shown)
             if is_variable and not isinstance(value, str):
                 return type(value)()
@@ -139,11 +144,8 @@ class _Redactor:
 
     def _walk_text(self, text: str, keys: list[str], shown: str) -> str:
         """A body: go on inside if it is JSON, hide all of it if it is not."""
-        try:
-            inside = json.loads(text)
-        except (ValueError, RecursionError):
-            inside = None
-        if not isinstance(inside, dict | list):
+        inside = _json_of(text)
+        if inside is None:
             self._note(text, shown)
             return shown
         changed = json.dumps(self._walk(inside, keys, shown), ensure_ascii=False)
@@ -195,9 +197,12 @@ class _Scrubber:
                 spelt.setdefault(spelling, shown)
         self.spelt = dict(sorted(spelt.items(), key=lambda pair: -len(pair[0])))  # the longest first
 
-    def text(self, text: str) -> str:
-        if text in self.whole:
-            return self.whole[text]
+    def text(self, text: str, depth: int = 0) -> str:
+        text = self.whole.get(text, text)
+        inside = _json_of(text) if depth < DEPTH else None
+        if inside is not None:
+            changed = self.document(inside, depth + 1)
+            return text if changed == inside else json.dumps(changed, ensure_ascii=False)
         for spelling, shown in self.spelt.items():
             if spelling in text:
                 text = text.replace(spelling, shown)
@@ -213,7 +218,7 @@ class _Scrubber:
 
     def document(self, value: Any, depth: int = 0) -> Any:
         if isinstance(value, str):
-            return self.text(value)
+            return self.text(value, depth)
         if isinstance(value, bytes):
             return b""
         if isinstance(value, Mapping):
@@ -231,6 +236,17 @@ class _Scrubber:
         if isinstance(value, int | float) and not isinstance(value, bool):
             return type(value)() if value in self.numbers else value
         return self.document(value)
+
+
+def _json_of(text: str) -> dict[str, Any] | list[Any] | None:
+    """Return the object or list that a text is; None for every other text."""
+    if text.lstrip()[:1] not in ("{", "["):
+        return None
+    try:
+        found: dict[str, Any] | list[Any] = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return found
 
 
 def is_indexed(name: str) -> bool:
