@@ -30,7 +30,7 @@ from kubeshark.extension_api._manifest import Manifest, read_manifest, version_k
 from kubeshark.extension_api._settings import check_settings
 from kubeshark.hosts import ForeignPlugin
 from kubeshark.pipeline._lifecycle import BrokenEnricher
-from kubeshark.pipeline._plugin_state import PluginState, change_state, read_states
+from kubeshark.pipeline._plugin_state import PluginState, change_state, plugins_folder, read_states
 
 __all__ = [
     "InstalledPlugin",
@@ -73,12 +73,6 @@ class InstalledPlugin:
     problem: PluginError | None = None
     state: PluginState = field(default_factory=PluginState)
     hooks: Sequence[str] = ()  # as it was installed, also where its manifest cannot be read any more
-
-
-def plugins_folder() -> Path:
-    """Return plugins.dir: $KUBESHARK_PLUGINS, else ~/.kubeshark/plugins."""
-    named = os.environ.get("KUBESHARK_PLUGINS")
-    return Path(named) if named else Path.home() / ".kubeshark" / "plugins"
 
 
 def installed_plugins(folder: Path | None = None) -> list[InstalledPlugin]:

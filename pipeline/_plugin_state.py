@@ -11,14 +11,19 @@ import fcntl
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
+from msgspec.structs import replace
 
 from kubeshark.errors import PluginRejected
 
-__all__ = ["Health", "PluginState", "change_state", "read_states"]
+if TYPE_CHECKING:
+    from kubeshark.hosts import PluginStatus
+
+__all__ = ["Health", "PluginState", "change_state", "keep_health", "plugins_folder", "read_states"]
 
 STATE_NAME = "state.json"
 LOCK_NAME = ".state.lock"
@@ -27,7 +32,7 @@ LOCK_NAME = ".state.lock"
 class Health(msgspec.Struct, frozen=True):
     """The last trouble a plugin made; all empty if there was none since it was enabled."""
 
-    state: str = ""  # failed, quarantined
+    state: str = ""  # failed, quarantined, recovered
     reason: str = ""
     crashes: int = 0
     at: str = ""  # RFC 3339
@@ -64,6 +69,35 @@ def change_state(folder: Path, plugin: str, change: Callable[[PluginState], Plug
         else:
             states[plugin] = after
         _write(folder / STATE_NAME, states)
+
+
+def keep_health(statuses: Mapping[str, PluginStatus]) -> None:
+    """Note which plugins had trouble, for `plugin list`; a run without any clears what an earlier one noted."""
+    folder = plugins_folder()
+    try:
+        before = read_states(folder)
+        for plugin, status in statuses.items():
+            had = before.get(plugin, PluginState()).health
+            if status.crashes or status.state.value in ("failed", "quarantined"):
+                at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+                health = Health(_trouble(status), status.reason or had.reason, status.crashes, at)
+            elif status.calls and had != Health():
+                health = Health()
+            else:
+                continue
+            change_state(folder, plugin, lambda state, health=health: replace(state, health=health))  # type: ignore[misc]
+    except (OSError, PluginRejected):
+        return  # a note for people: not worth failing for
+
+
+def _trouble(status: PluginStatus) -> str:
+    return status.state.value if status.state.value in ("failed", "quarantined") else "recovered"
+
+
+def plugins_folder() -> Path:
+    """Return plugins.dir: $KUBESHARK_PLUGINS, else ~/.kubeshark/plugins."""
+    named = os.environ.get("KUBESHARK_PLUGINS")
+    return Path(named) if named else Path.home() / ".kubeshark" / "plugins"
 
 
 def _write(path: Path, states: Mapping[str, Any]) -> None:

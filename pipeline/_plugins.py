@@ -30,7 +30,7 @@ from kubeshark.pipeline._display import Display
 from kubeshark.pipeline._enrich import EnricherBinding
 from kubeshark.pipeline._installed import foreign_plugins, installed_plugins, plugins_folder
 from kubeshark.pipeline._lifecycle import BrokenEnricher, LocalPlugins
-from kubeshark.pipeline._plugin_state import read_states
+from kubeshark.pipeline._plugin_state import keep_health, read_states
 from kubeshark.pipeline.dissectors import BUILTINS as DISSECTORS
 from kubeshark.pipeline.kfl import VARIABLES, Variables, check_filter_name
 from kubeshark.pipeline.renderers import BUILTINS as RENDERERS
@@ -89,6 +89,7 @@ class Plugins:
         """`settings` are those of Python plugins, by name; `broken` are enrichers that were left out."""
         self.manager: pluggy.PluginManager = build_manager(HOOKS)
         self.problems: list[PluginError] = []
+        self._keeps_health = False
         for name in (*DISSECTORS, *RENDERERS):
             self.manager.register(import_module(name), name)
         names = []
@@ -111,6 +112,7 @@ class Plugins:
         foreign, broken, problems = foreign_plugins()
         plugins = cls(foreign, broken=broken, settings=_settings(problems))
         plugins.problems += problems
+        plugins._keeps_health = True
         return plugins
 
     def _leave_out(self, problem: PluginError) -> None:
@@ -157,7 +159,7 @@ class Plugins:
             JobBinding(spec, plugin, call[plugin])
             for plugin, jobs in self._functions("jobs").items()
             for spec in jobs()
-            if plugin in call
+            if plugin in call and self._is_schedule(plugin, spec)
         ]
         self.packet_filters = self._functions("packet_filter")
         self.segment_sealed = self._functions("segment_sealed")
@@ -174,6 +176,15 @@ class Plugins:
         working.sort(key=lambda binding: (binding.spec.priority, binding.plugin))
         stands_for = [EnricherBinding(each.name, EnrichSpec(), _refusing(each.reason)) for each in self._broken]
         self.enrichers: list[EnricherBinding] = [*stands_for, *working]
+
+    def _is_schedule(self, plugin: str, spec: JobSpec) -> bool:
+        from croniter import croniter  # few plugins have jobs
+
+        is_valid = len(spec.cron.split()) == 6 and croniter.is_valid(spec.cron, second_at_beginning=True)
+        if not is_valid:
+            text = f"job {spec.name}: {spec.cron!r} is no schedule of six fields"
+            self.problems.append(PluginRejected(text, plugin=plugin, hint='write "0 */5 * * * *": second first'))
+        return is_valid
 
     def protocols_with(self, binding: Binding) -> list[ProtocolSpec]:
         """Return every protocol of the same plugin: its messages may be any of theirs."""
@@ -254,8 +265,19 @@ class Plugins:
     def close(self) -> None:
         """Stop every plugin: each has a limit."""
         self.problems += self._local.stop()
+        if self._keeps_health:
+            keep_health({plugin.manifest.id: plugin.status for plugin in self._foreign})
         for plugin in self._foreign:
             plugin.close()
+
+    def implementers(self, hook: str) -> list[str]:
+        """Return the names of the plugins that have a hook, those whose supervisor calls it included."""
+        foreign = [plugin.name for plugin in self._foreign if hook in plugin.manifest.hooks]
+        return sorted({*self._functions(hook), *foreign})
+
+    def take_log(self) -> list[tuple[str, str]]:
+        """Return (plugin, line) of what foreign plugins logged since the last time."""
+        return [(plugin.name, line) for plugin in self._foreign for line in plugin.take_log()]
 
     def __enter__(self) -> Plugins:
         return self

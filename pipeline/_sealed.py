@@ -76,7 +76,7 @@ class SealedSegments:
                 before = self._done
                 if not self._progress.wait(self.wait_s) and self._done == before:
                     self.problems.append(
-                        f"{self._busy} is still busy after {self.wait_s:.0f} s:"
+                        f"{self._busy} is still busy after {self.wait_s:g} s:"
                         f" {self._told - self._done} sealed segments were not waited for"
                     )
                     return

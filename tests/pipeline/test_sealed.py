@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from kubeshark.core_capture.store import Identity
+from kubeshark.core_capture.store import Identity, SegmentInfo
+from kubeshark.core_capture.store._info import SourceRecord
 from kubeshark.extension_api import SealedSegment, hookimpl
-from kubeshark.pipeline import Pipeline, _imports, _sealed
+from kubeshark.pipeline import Pipeline, _imports
 from kubeshark.pipeline._sealed import SealedSegments
 from tests.pipeline._plugins import Foreign, failure, with_plugins
 from tests.pipeline._traffic import Capture, Connection
@@ -69,16 +70,14 @@ def test_a_failure_is_a_problem_of_the_import(pcap: Path) -> None:
     assert "plugin b@1.0.0 in segment_sealed: OSError: no route" in problems[1]
 
 
-def test_one_that_hangs_is_left_behind(pcap: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(SealedSegments.__init__, "__defaults__", _with_wait(0.2))
+def test_one_that_hangs_is_left_behind(tmp_path: Path) -> None:
     until = threading.Event()
-    segments, problems = imported(pcap, slow=Sealing(until=until))
+    told = SealedSegments({"slow@1.0.0": Sealing(until=until).segment_sealed}, tmp_path, wait_s=0.2)
+    source = SourceRecord("", "a.pcap", 1, 0, 0, 0, True)
+    with told:
+        told.tell(SegmentInfo("s-1", "node", "", 1, 1, 1, 1, 1, 1, 1, source))
+        told.tell(SegmentInfo("empty", "node", "", 1, 0, 0, 0, 0, 1, 1, source))
     until.set()
-    assert segments == 1
-    assert problems == ("plugin slow@1.0.0 is still busy after 0 s: 1 sealed segments were not waited for",)
-
-
-def _with_wait(seconds: float) -> tuple[object, ...]:
-    """The defaults of SealedSegments with another wait."""
-    defaults = SealedSegments.__init__.__defaults__ or ()
-    return tuple(seconds if value == _sealed.WAIT_S else value for value in defaults)
+    assert told.problems == [
+        "plugin slow@1.0.0 is still busy after 0.2 s: 1 sealed segments were not waited for",
+    ]
