@@ -97,6 +97,14 @@ def test_http_made_up(turns: list[tuple[bool, int, int, int]], is_whole: bool, i
     assert_scanned_as_dissected(capture.segments())
 
 
+def test_a_connection_older_than_the_capture_is_scanned_if_it_begins_with_a_message() -> None:
+    capture = Capture()
+    Connection(capture).ask().answer().ask().answer()
+    assert assert_scanned_as_dissected(capture.segments())["http"] == 2
+    Connection(capture, client_port=40_001).ask(b"tail of a body" + REQUESTS[0]).answer()
+    assert assert_scanned_as_dissected(capture.segments())["http"] == 2
+
+
 NAMES = (b"\x01a\x04test\x00", b"\x00", b"\x01A\xc0\x0c", b"\x03a.b\x00", b"\x3f" + b"x" * 63 + b"\x00", b"\xc0\x0c")
 
 
