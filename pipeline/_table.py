@@ -188,12 +188,15 @@ class Found:
 
     def values(self, rows: NDArray[Any], name: str) -> list[Any]:
         """Return a KFL variable of many rows."""
-        codes = self.code[rows]
-        if self.scanned is not None and len(rows) and int(codes.min()) >= 0 and len(self.scanned.bindings) == 1:
-            column = self.column(0, name)
-            if column is not None:
-                return [column[code] for code in codes.tolist()]
-        return [self.value(at, name) for at in rows.tolist()]
+        codes = self.code[rows].tolist()
+        columns = [self.column(number, name) for number in range(len(self.scanned.bindings))] if self.scanned else []
+        if not columns or None in columns:
+            return [self.value(at, name) for at in rows.tolist()]
+        known = [value for column in columns for value in column or ()]
+        return [
+            known[code] if code >= 0 else self.resolve(at).variables[name]
+            for at, code in zip(rows.tolist(), codes, strict=True)
+        ]
 
     def column(self, number: int, name: str) -> list[Any] | None:
         """Return a KFL variable of all exchanges of one protocol; None if they must be dissected for it."""
