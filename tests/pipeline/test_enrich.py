@@ -60,6 +60,12 @@ def test_a_filter_is_no_oracle(kfl: str) -> None:
         assert len(find(capture(), "http", plugins)) == 2
 
 
+def test_columns_tell_no_more_than_entries() -> None:
+    with with_plugins(hide=hiding()) as plugins:
+        (run,) = make_query(capture().segments(), "http", plugins).runs()
+        assert run.column("url") == ["/a?token=[redacted]", "/a?token=other!"]
+
+
 def test_drop_annotate_tag() -> None:
     def answer(entry: EntryView) -> Enrichment | None:
         if "other" in str(entry.get("url")):
