@@ -1,4 +1,4 @@
-"""What every dissector owes its host, checked from outside: pieces never matter, no bytes break it, answers are in order.
+"""What every dissector owes its host, checked from outside: pieces never matter, and no bytes break it.
 
 Pure: how a plugin is called is the caller's. The streams are the plugin's own captures (golden vectors), those cut and
 joined, and made-up bytes; the same seed gives the same streams.
@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from kubeshark.extension_api._frame import FrameItem, FrameMessage, ItemFlag
+from kubeshark.extension_api._models import MessageKind
 
 __all__ = ["Finding", "Vector", "check_cuts", "check_sides", "made_up"]
 
-SHORT = 2048  # bytes of a side: up to here every single cut is tried
+SHORT = 600  # bytes of a side: up to here every single cut is tried
+TCP = 6
 MANY_CUTS = 64  # tried on longer ones, and at random
 Ask = Callable[[Sequence[FrameItem]], Sequence[tuple[int, Sequence[FrameMessage]]]]
 """Gives items of any number to `dissect`; returns bytes consumed and messages of each. May raise for a failure."""
@@ -29,6 +31,7 @@ class Vector:
     direction: int
     data: bytes
     server_port: int = 0
+    transport: int = 6  # IP protocol number; a datagram of another one comes whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,7 @@ def feed(ask: Ask, vector: Vector, cuts: Sequence[int] = ()) -> list[Any]:
             direction=vector.direction,
             flags=flags,
             base=start,
+            transport=vector.transport,
             client_port=40_000,
             server_port=vector.server_port,
         )
@@ -68,13 +72,13 @@ def feed(ask: Ask, vector: Vector, cuts: Sequence[int] = ()) -> list[Any]:
 
 
 def check_cuts(ask: Ask, vector: Vector, chance: random.Random) -> Iterator[Finding]:
-    """Compare a side in one piece with the same side in two, at every place, and in many."""
+    """Compare a side in one piece with the same side in two, at every place, and in many. A datagram is only given."""
     try:
         whole = feed(ask, vector)
     except Exception as error:  # noqa: BLE001 (whatever the caller raises for a failure)
         yield Finding(vector.name, f"fails on it: {error}")
         return
-    size = len(vector.data)
+    size = len(vector.data) if vector.transport == TCP else 0
     places = range(1, size) if size <= SHORT else sorted(chance.sample(range(1, size), MANY_CUTS))
     trials = [[place] for place in places]
     trials += [sorted(chance.choices(range(size + 1), k=chance.randrange(2, 9))) for _ in range(8)] if size else []
@@ -95,21 +99,28 @@ def check_sides(ask: Ask, vectors: Sequence[Vector]) -> Iterator[Finding]:
     """Give all sides in one batch: what one holds must not change what another gives."""
     alone = []
     for vector in vectors:
-        item = FrameItem(vector.data, direction=vector.direction, flags=ItemFlag.FIRST | ItemFlag.LAST)
         try:
-            ((_, messages),) = ask([item])
+            ((_, messages),) = ask([_whole(vector)])
         except Exception:  # noqa: BLE001 (check_cuts says so)
             return
         alone.append(messages)
-    items = [
-        FrameItem(vector.data, stream=at, direction=vector.direction, flags=ItemFlag.FIRST | ItemFlag.LAST)
-        for at, vector in enumerate(vectors)
-    ]
+    items = [_whole(vector)._replace(stream=at) for at, vector in enumerate(vectors)]
     for vector, before, (_, messages) in zip(vectors, alone, ask(items), strict=True):
         if [message._replace(item=0) for message in messages] != [message._replace(item=0) for message in before]:
             yield Finding(
                 vector.name, "gives something else in a batch with other streams: it keeps state between items"
             )
+
+
+def _whole(vector: Vector) -> FrameItem:
+    return FrameItem(
+        vector.data,
+        direction=vector.direction,
+        transport=vector.transport,
+        flags=ItemFlag.FIRST | ItemFlag.LAST,
+        client_port=40_000,
+        server_port=vector.server_port,
+    )
 
 
 def made_up(vectors: Sequence[Vector], count: int, chance: random.Random) -> Iterator[Vector]:
@@ -131,7 +142,7 @@ def made_up(vectors: Sequence[Vector], count: int, chance: random.Random) -> Ite
                     data[at:at] = other[: chance.randrange(len(other) + 1)]
                 case _:
                     data += bytes([chance.randrange(256)]) * chance.choice((1, 70, 1100))
-        yield Vector(f"made-up {number}", base.direction, bytes(data[:8192]), base.server_port)
+        yield Vector(f"made-up {number}", base.direction, bytes(data[:8192]), base.server_port, base.transport)
 
 
 def _shown(cuts: Sequence[int]) -> str:
@@ -147,6 +158,4 @@ def _difference(whole: Sequence[Any], pieces: Sequence[Any]) -> str:
 
 def _text(message: Any) -> str:
     kind, start, end, *_, fields, error = message
-    return f"{'request response event'.split()[kind]} {start}-{end} {dict(fields)}{f' ({error})' if error else ''}"[
-        :200
-    ]
+    return f"{MessageKind(kind).name.lower()} {start}-{end} {dict(fields)}{f' ({error})' if error else ''}"[:200]

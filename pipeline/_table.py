@@ -334,7 +334,6 @@ class EntryTable(Sequence[Entry]):
             keep[place] = matches(row if codes[place] >= 0 else found.entry(row.at).variables)
         return self.take(keep)
 
-
     def _of_connections(
         self, decide: Callable[[ProtocolSpec], bool | None], codes: NDArray[Any], keep: NDArray[np.bool_]
     ) -> NDArray[np.bool_]:

@@ -1,4 +1,4 @@
-"""kubeshark plugin new|test|run|dev: what the author of a plugin types."""
+"""kubeshark plugin new|test|run|conformance|dev: what the author of a plugin types."""
 
 from __future__ import annotations
 
@@ -37,6 +37,12 @@ RUN = """Build a plugin, run it over a capture, show its entries, and what each 
 example:
   kubeshark plugin run capture.pcap ./fruit --filter 'fruit && fruit_failed()'
 """
+CONFORMANCE = """Build a dissector and give it the streams of its captures, cut at every place, and streams nobody sent.
+Pieces must not matter, streams must not depend on each other, and no bytes may make it fail.
+
+example:
+  kubeshark plugin conformance . --streams 1000 --seed 7
+"""
 LANGUAGES = ("js", "c", "cpp", "go", "python")
 POLL_S = 0.3  # between two looks at the files
 SKIPPED = ("build", "__pycache__", "node_modules", "vendor")
@@ -59,9 +65,14 @@ def add_actions(actions: Any) -> None:
     trial.add_argument("--filter", metavar="KFL", help="default: the plugin's protocol")
     trial.add_argument("--limit", type=int, default=20, metavar="N", help="entries to show; default: 20")
 
+    kit = _add(actions, "conformance", "check a dissector with cut, joined and made-up streams", CONFORMANCE, run_kit)
+    kit.add_argument("path", metavar="PATH", nargs="?", default=".")
+    kit.add_argument("--streams", type=int, default=200, metavar="N", help="made-up streams; default: 200")
+    kit.add_argument("--seed", type=int, default=1, metavar="N", help="other streams; default: 1")
+
     dev = _add(actions, "dev", "build and test again whenever a file is saved", "Until Ctrl-C.", run_dev)
     dev.add_argument("path", metavar="PATH", nargs="?", default=".")
-    for parser in (test, trial, dev):
+    for parser in (test, trial, kit, dev):
         parser.add_argument(
             "--set", action="append", default=[], metavar="K=V", help="a setting, for this run (repeat)"
         )
@@ -150,6 +161,21 @@ def run_run(args: argparse.Namespace) -> int:
     if failure:
         complain(failure)
     return 3 if failure else 0
+
+
+def run_kit(args: argparse.Namespace) -> int:
+    from kubeshark.pipeline._conform import conform
+    from kubeshark.pipeline._trial import Trial
+
+    folder = Path(args.path)
+    with Trial(folder, _settings(folder, args.set)) as trial:
+        done = conform(trial, folder, count=args.streams, seed=args.seed)
+    for finding in done.findings:
+        print(printable(str(finding)))
+    verdict = f"{len(done.findings)} findings" if done.findings else "conforms"
+    tried = f"{done.golden} sides of captures, {done.made_up} made-up ones (seed {args.seed})"
+    print(f"{trial.manifest.label} {verdict}: {tried}")
+    return 1 if done.findings else 0
 
 
 def _print_log(trial: Trial) -> None:
