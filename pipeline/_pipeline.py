@@ -65,7 +65,10 @@ class ExportResult:
 
 @dataclass(slots=True)
 class StoreQuery:
-    """Entries of a store: iterate it, or its `batches`, once. Then `problems` says what could not be read, `explain()` what was done."""
+    """Entries of a store: iterate it, or its `batches`, once.
+
+    Then `problems` says what could not be read, `explain()` what was done.
+    """
 
     _filter: EntryFilter
     _plugins: Plugins
