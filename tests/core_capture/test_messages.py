@@ -10,8 +10,6 @@ from tests.pipeline._traffic import Capture, Connection, dns
 
 native = pytest.importorskip("kubeshark.core_capture._core_native", reason="needs the C core: apt-get install gcc")
 ffi = native.ffi
-    "kubeshark.core_capture._core_native", reason="the C core was not built: apt-get install gcc"
-).ffi
 
 
 def assembled(capture: Capture) -> Assembled:
