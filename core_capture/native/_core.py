@@ -24,10 +24,11 @@ from kubeshark.core_capture._columns import (
     Gap,
 )
 from kubeshark.core_capture._core_native import ffi, lib
+from kubeshark.core_capture._records import RECORD_HEADER_BYTES
 
 __all__ = ["NativeCore"]
 
-ABI = 2
+ABI = 3
 TCP = 6
 SEED_BYTES = 32
 MAX_DATA = 0xFFFF_FFFF
@@ -140,6 +141,57 @@ class NativeCore:
         with ffi.from_buffer("uint8_t[]", out, require_writable=True) as target:
             _check(lib.kc_gather(*arguments, target, len(out)))
         return out.data
+
+    def by_time(self, data: Buffer, ties: NDArray[Any] | None) -> tuple[memoryview, NDArray[Any], NDArray[Any]]:
+        """Return the records sorted by time, then tie, then place: (records, their offsets, their times); u8.
+
+        Raises IndexError unless `data` is whole records only, one for each of `ties` (u2, by place).
+        """
+        view = ffi.from_buffer("uint8_t[]", data)
+        capacity, tied = (_guess_rows(view), ()) if ties is None else (len(ties), ties)
+        given = ffi.NULL if ties is None else ffi.from_buffer("uint16_t[]", ties)
+        out = np.empty(len(view), dtype=np.uint8)  # not zeroed, and of large pages: see SegmentReader.select
+        count = ffi.new("size_t *")
+        while True:
+            rows = np.empty(2 * capacity, dtype=TIMED)
+            offsets, times = np.empty((2, capacity), dtype=np.uint64)
+            status = _check(
+                lib.kc_by_time(
+                    *(view, len(view), given, len(tied)),
+                    *(ffi.from_buffer("kc_timed[]", rows), len(rows), ffi.from_buffer("uint8_t[]", out)),
+                    *(ffi.from_buffer("uint64_t[]", offsets), ffi.from_buffer("uint64_t[]", times), count),
+                )
+            )
+            if status == lib.KC_OK:
+                return out.data, offsets[: count[0]], times[: count[0]]
+            if ties is not None:
+                raise IndexError("more records than ties")
+            capacity = min(2 * capacity, len(view) // RECORD_HEADER_BYTES)
+
+    def runs(self, chosen: NDArray[np.bool_], lengths: NDArray[Any], start: int) -> list[tuple[int, int]]:
+        """Lay `lengths` (u8) one behind the other from `start` on; return the stretches of those chosen, merged."""
+        if len(chosen) != len(lengths):
+            raise IndexError("not one choice for each length")
+        bounds = np.empty((2, len(chosen)), dtype=np.uint64)
+        starts, ends = (ffi.from_buffer("uint64_t[]", half) for half in bounds)
+        arguments = (ffi.from_buffer("uint8_t[]", chosen), ffi.from_buffer("uint64_t[]", lengths), len(chosen))
+        count = lib.kc_runs(*arguments, start, starts, ends)
+        return list(zip(*bounds[:, :count].tolist(), strict=True))
+
+    def unplane(self, planes: Buffer, dtype: str, shape: tuple[int, ...], *, delta: bool) -> NDArray[Any]:
+        """Return the numbers whose first bytes, second bytes, … `planes` holds; `delta`: as sums along the first axis.
+
+        Raises IndexError unless `planes` has the bytes of `shape`.
+        """
+        out = np.empty(shape, dtype=dtype)
+        view = ffi.from_buffer("uint8_t[]", planes)
+        rows, *columns = shape
+        arguments = (rows, *(columns or [1]), out.itemsize, delta, ffi.from_buffer(out))
+        _check(lib.kc_unplane(view, len(view), *arguments))
+        return out
+
+
+TIMED = np.dtype([("time_ns", "<u8"), ("offset", "<u4"), ("index", "<u4")])
 
 
 def _take_streams(streams: Any, source: Any, wanted: NDArray[Any]) -> list[FlowStreams]:
