@@ -310,6 +310,14 @@ class Core(Protocol):
         """Lay `lengths` (u8) one behind the other from `start` on; return the stretches of those chosen, merged."""
         ...
 
+    def may_hold(self, filters: Buffer, ends: NDArray[Any], key: int, probes: int) -> NDArray[np.bool_]:
+        """Look up a key (u64) in Bloom filters that lie one behind the other up to `ends` (u8), powers of two bytes.
+
+        Probe n is bit key + n * (key >> 32 | 1), modulo the filter's bits, the highest bit of a byte first.
+        Raises IndexError for a filter of another size, or one that is not there.
+        """
+        ...
+
     def unplane(self, planes: Buffer, dtype: str, shape: tuple[int, ...], *, delta: bool) -> NDArray[Any]:
         """Return the numbers whose first bytes, second bytes, … `planes` holds; `delta`: as sums along the first axis.
 

@@ -178,6 +178,18 @@ class NativeCore:
         count = lib.kc_runs(*arguments, start, starts, ends)
         return list(zip(*bounds[:, :count].tolist(), strict=True))
 
+    def may_hold(self, filters: Buffer, ends: NDArray[Any], key: int, probes: int) -> NDArray[np.bool_]:
+        """Look up a key (u64) in Bloom filters that lie one behind the other up to `ends` (u8), powers of two bytes.
+
+        Probe n is bit key + n * (key >> 32 | 1), modulo the filter's bits, the highest bit of a byte first.
+        Raises IndexError for a filter of another size, or one that is not there.
+        """
+        view = ffi.from_buffer("uint8_t[]", filters)
+        answers = np.empty(len(ends), dtype=np.bool_)
+        arguments = (ffi.from_buffer("uint64_t[]", ends), len(ends), key, probes, ffi.from_buffer("uint8_t[]", answers))
+        _check(lib.kc_may_hold(view, len(view), *arguments))
+        return answers
+
     def unplane(self, planes: Buffer, dtype: str, shape: tuple[int, ...], *, delta: bool) -> NDArray[Any]:
         """Return the numbers whose first bytes, second bytes, … `planes` holds; `delta`: as sums along the first axis.
 

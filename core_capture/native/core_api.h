@@ -80,6 +80,10 @@ kc_status kc_unplane(const uint8_t *planes, size_t length, size_t rows, size_t c
 size_t kc_runs(const uint8_t *chosen, const uint64_t *lengths, size_t count, uint64_t start, uint64_t *starts,
                uint64_t *ends);
 
+/* Look up a key in Bloom filters that lie one behind the other up to `ends`, each a power of two bytes (_summary.py). */
+kc_status kc_may_hold(const uint8_t *filters, size_t length, const uint64_t *ends, size_t count, uint64_t key,
+                      unsigned probes, uint8_t *answers);
+
 typedef struct {
     uint64_t time_ns;
     uint32_t offset;

@@ -58,6 +58,20 @@ size_t kc_runs(const uint8_t *chosen, const uint64_t *lengths, size_t count, uin
     return runs;
 }
 
+kc_status kc_may_hold(const uint8_t *filters, size_t length, const uint64_t *ends, size_t count, uint64_t key,
+                      unsigned probes, uint8_t *answers) {
+    uint64_t start = 0, step = key >> 32 | 1;
+    for (size_t i = 0; i < count; i++) {
+        if (ends[i] <= start || ends[i] > length || ((ends[i] - start) & (ends[i] - start - 1))) return KC_BAD_INPUT;
+        uint64_t mask = (ends[i] - start) * 8 - 1, at = key;
+        answers[i] = 1;
+        for (unsigned probe = 0; probe < probes && answers[i]; probe++, at += step)
+            answers[i] = (filters[start + ((at & mask) >> 3)] & 0x80 >> (at & 7)) != 0;
+        start = ends[i];
+    }
+    return KC_OK;
+}
+
 /* Whole records one behind the other: where and when. KC_BAD_INPUT if anything else lies between or behind them. */
 static kc_status timed_records(const uint8_t *data, size_t length, kc_timed *rows, size_t capacity, size_t *count) {
     size_t at = 0, n = 0, asked = 0;

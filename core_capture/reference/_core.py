@@ -122,6 +122,22 @@ class ReferenceCore:
             start += length
         return runs
 
+    def may_hold(self, filters: Buffer, ends: NDArray[Any], key: int, probes: int) -> NDArray[np.bool_]:
+        """Look up a key (u64) in Bloom filters that lie one behind the other up to `ends` (u8), powers of two bytes.
+
+        Probe n is bit key + n * (key >> 32 | 1), modulo the filter's bits, the highest bit of a byte first.
+        Raises IndexError for a filter of another size, or one that is not there.
+        """
+        answers, start = [], 0
+        for end in ends.tolist():
+            bits = bytes(memoryview(filters)[start:end])
+            if not bits or len(bits) != end - start or len(bits) & (len(bits) - 1):
+                raise IndexError(f"no filter of {end - start} bytes at {start}")
+            probed = [(key + number * (key >> 32 | 1)) % (8 * len(bits)) for number in range(probes)]
+            answers.append(all(bits[at >> 3] & 0x80 >> (at & 7) for at in probed))
+            start = end
+        return np.array(answers, dtype=np.bool_)
+
     def unplane(self, planes: Buffer, dtype: str, shape: tuple[int, ...], *, delta: bool) -> NDArray[Any]:
         """Return the numbers whose first bytes, second bytes, … `planes` holds; `delta`: as sums along the first axis.
 

@@ -430,6 +430,21 @@ def test_unplane(draw: st.DataObject, width: int, shape: tuple[int, ...], delta:
             core.unplane(planes + b"x", f"u{width}", shape, delta=delta)
 
 
+@given(st.lists(st.integers(0, 6), max_size=5), st.integers(0, 2**64 - 1), st.randoms(use_true_random=False))
+def test_may_hold(powers: list[int], key: int, choose: random.Random) -> None:
+    filters = b"".join(choose.choice([choose.randbytes(1 << power), b"\xff" * (1 << power)]) for power in powers)
+    ends = np.cumsum([1 << power for power in powers], dtype=np.uint64)
+    native, reference = (core.may_hold(filters, ends, key, 7) for core in (NATIVE, REFERENCE))
+    assert native.tolist() == reference.tolist()
+
+
+@pytest.mark.parametrize("ends", [[3], [0], [2, 2], [4, 16], [2, 1]])
+def test_may_hold_refuses_odd_filters(ends: list[int]) -> None:
+    for core in (NATIVE, REFERENCE):
+        with pytest.raises(IndexError):
+            core.may_hold(bytes(8), np.array(ends, dtype=np.uint64), 1, 7)
+
+
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 3) | st.integers(0, 2**40)), max_size=30), st.integers(0, 99))
 def test_runs(rows: list[tuple[bool, int]], start: int) -> None:
     chosen = np.array([is_chosen for is_chosen, _ in rows], dtype=np.bool_)
