@@ -1,6 +1,7 @@
 /* The C core as one translation unit: the decoder's hot loop crosses the files, and needs no linker option to be
  * inlined. */
 #include "records.c"
+#include "store.c"
 #include "flows.c"
 #include "link.c"
 #include "tunnels.c"
