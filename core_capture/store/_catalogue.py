@@ -18,7 +18,7 @@ from msgspec import Meta
 from kubeshark.core_capture._predicate import FlowColumns
 from kubeshark.core_capture.store._age import AgeReader, AgeWriter
 from kubeshark.core_capture.store._container import Column, pack, unpack
-from kubeshark.core_capture.store._durable import sync_folder, write_synced
+from kubeshark.core_capture.store._durable import replace_synced
 from kubeshark.core_capture.store._identity import Identity, Recipient
 from kubeshark.core_capture.store._index import IndexMeta, inflate
 from kubeshark.core_capture.store._info import Chain, SegmentInfo
@@ -112,10 +112,7 @@ def save_catalogue(folder: Path, entries: Iterable[Entry], recipients: Sequence[
         Column("filter_bytes", np.array([len(f) for f in filters], dtype=np.uint32), "planes"),
         Column("filter", np.frombuffer(b"".join(filters), dtype=np.uint8)),
     ]
-    temporary = folder / f"{TEMPORARY}{CATALOGUE}"
-    with write_synced(temporary) as file:
+    with replace_synced(folder / CATALOGUE, folder / f"{TEMPORARY}{CATALOGUE}") as file:
         out = AgeWriter(file, recipients)
         out.write(zstandard.ZstdCompressor(level=3).compress(pack(_MAGIC, rows, columns)))
         out.finish()
-    temporary.replace(folder / CATALOGUE)
-    sync_folder(folder)
