@@ -60,6 +60,16 @@ def test_a_filter_is_no_oracle(kfl: str) -> None:
         assert len(find(capture(), "http", plugins)) == 2
 
 
+def test_columns_are_redacted_too() -> None:
+    with with_plugins(hide=hiding()) as plugins:
+        shown = [
+            value for run in make_query(capture().segments(), "http", plugins).runs() for value in run.column("url")
+        ]
+        (entry, _) = make_query(capture().segments(), "http", plugins)
+    assert shown == ["/a?token=[redacted]", "/a?token=other!"]
+    assert entry.get("url") == shown[0]
+
+
 def test_drop_annotate_tag() -> None:
     def answer(entry: EntryView) -> Enrichment | None:
         if "other" in str(entry.get("url")):
