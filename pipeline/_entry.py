@@ -6,6 +6,7 @@ filter, a renderer or a printer asks for one of them, and at most once.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -312,7 +313,12 @@ class EntryVariables(dict[str, Any]):
 
 def protocol_name(protocol: ProtocolSpec) -> str:
     """Return the KFL variable `protocol`; HTTP/2 is HTTP."""
-    return "".join(filter(str.isalnum, protocol.abbr.partition("/")[0])).upper()
+    return _name_of(protocol.abbr)
+
+
+@functools.cache
+def _name_of(abbr: str) -> str:
+    return "".join(filter(str.isalnum, abbr.partition("/")[0])).upper()
 
 
 LATE: dict[str, Callable[[Entry], Any]] = {
