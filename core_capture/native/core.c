@@ -13,3 +13,4 @@
 #include "scan_http1.c"
 #include "scan_dns.c"
 #include "scan_icmp.c"
+#include "scan_postgresql.c"
