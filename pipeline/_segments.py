@@ -221,7 +221,6 @@ class Damage:
         half = len(rows) // 2  # flows are clustered: halves find the damaged ones in few reads
         return [*self.records(segment, rows[:half]), *self.records(segment, rows[half:])]
 
-
     def gathered(self, segment: Segment, rows: NDArray[Any]) -> tuple[bytes | memoryview, NDArray[Any], NDArray[Any]]:
         """Return what the segment's `gathered` does, without the flows whose bytes are damaged."""
         try:

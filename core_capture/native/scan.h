@@ -71,18 +71,21 @@ struct kc_scan {
     bool no_memory;
 };
 
-/* Whether a side lacks bytes between others, or has more than can be scanned. */
-static inline bool has_hole(const scan_stream *stream) {
-    return stream->side[0].has_gaps || stream->side[1].has_gaps || stream->side[0].length > MAX_SCANNED ||
-           stream->side[1].length > MAX_SCANNED;
+/* Whether both sides were captured without a gap. */
+static inline bool is_whole(const scan_stream *stream) {
+    for (int i = 0; i < 2; i++) {
+        const scan_side *side = &stream->side[i];
+        if (side->has_gaps || side->length > MAX_SCANNED) return false;
+    }
+    return true;
 }
 
-/* Whether both sides are there from their beginning, without a hole. */
+/* The same, and from their beginning. */
 static inline bool is_clean(const scan_stream *stream) {
     for (int i = 0; i < 2; i++) {
         if (stream->side[i].starts_midway && stream->side[i].length) return false;
     }
-    return !has_hole(stream);
+    return is_whole(stream);
 }
 
 /* The packet that first carried the byte at `at`; scanners ask in order, so this is a step or none. */

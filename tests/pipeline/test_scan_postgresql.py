@@ -35,7 +35,10 @@ ASKED = (
     PARSE + DESCRIBE + SYNC,
     PARSE + BIND + DESCRIBE + EXECUTE + SYNC,
     BIND + EXECUTE + BIND + EXECUTE + SYNC,
-    message(b"P", b"\0UPDATE t\0\0\0") + message(b"H") + message(b"B", b"p\0\0\0\0\0\0\0\0") + message(b"E", b"p\0\0\0\0\0"),
+    message(b"P", b"\0UPDATE t\0\0\0")
+    + message(b"H")
+    + message(b"B", b"p\0\0\0\0\0\0\0\0")
+    + message(b"E", b"p\0\0\0\0\0"),
     message(b"E", b"p\0\0\0\0\0") + SYNC,
     message(b"D", b"Ss1\0") + SYNC,
     message(b"C", b"Ss1\0") + SYNC,
