@@ -15,3 +15,4 @@
 #include "scan_dns.c"
 #include "scan_icmp.c"
 #include "scan_redis.c"
+#include "scan_postgresql.c"
