@@ -16,7 +16,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 from typing import TypeVar
@@ -38,7 +38,7 @@ from kubeshark.extension_api._models import Value
 from kubeshark.hosts._children import Child, ChildError
 from kubeshark.hosts._isolate import PartFailedError, isolate
 
-__all__ = ["PluginProcess", "PluginState", "PluginStatus", "Poison", "Supervision"]
+__all__ = ["HookTime", "PluginProcess", "PluginState", "PluginStatus", "Poison", "Supervision"]
 
 MIN_DEADLINE_S = 0.25
 STOP_S = 1.0  # for the stop hook
@@ -75,6 +75,15 @@ class PluginState(Enum):
     QUARANTINED = "quarantined"  # until `release`
 
 
+@dataclass(slots=True)
+class HookTime:
+    """What one hook took so far."""
+
+    calls: int = 0
+    items: int = 0
+    seconds: float = 0.0
+
+
 @dataclass(frozen=True, slots=True)
 class PluginStatus:
     """What lists, metrics and messages show."""
@@ -87,6 +96,8 @@ class PluginStatus:
     poison: int  # units ever marked
     pid: int  # 0 while it does not run
     busy_s: float  # time spent in exchanges
+    hooks: Mapping[int, HookTime]  # by hook number
+    resident_bytes: int  # most that was seen at the end of a call or of a process
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +136,8 @@ class PluginProcess:
         self._crash_times: deque[float] = deque()
         self._calls = self._crashes = self._starts = self._poison = 0
         self._busy_s = 0.0
+        self._taken: dict[int, HookTime] = {}
+        self._resident = 0
         self._resident_at_start = 0
         self._batch_s = min(manifest.limits.batch_ms, self.supervision.max_batch_ms) / 1000
         self._memory_mb = min(manifest.limits.memory_mb, self.supervision.max_memory_mb)
@@ -147,6 +160,8 @@ class PluginProcess:
             self._poison,
             child.pid if child else 0,
             self._busy_s,
+            {hook: replace(taken) for hook, taken in self._taken.items()},
+            max(self._resident, child.usage()[0] if child else 0),
         )
 
     @property
@@ -389,13 +404,19 @@ class PluginProcess:
             self._child = None
             raise
         finally:
-            self._busy_s += time.monotonic() - began
+            seconds = time.monotonic() - began
+            self._busy_s += seconds
+            taken = self._taken.setdefault(hook, HookTime())
+            taken.calls += 1
+            taken.items += len(items)
+            taken.seconds += seconds
 
     def _recycle(self) -> None:
         """Between batches: replace a child that grew too large or old. No crash is counted."""
         child = self._child
         if child and self._calls % self.supervision.check_every == 0:
             resident, cpu_s = child.usage()
+            self._resident = max(self._resident, resident)
             grown = resident - self._resident_at_start
             if cpu_s > self.supervision.recycle_cpu_s or grown > RECYCLE_MEMORY_SHARE * (self._memory_mb << 20):
                 self._drop_child(politely=True)

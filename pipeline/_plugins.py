@@ -83,19 +83,23 @@ class Plugins:
         self,
         foreign: Iterable[tuple[str, ForeignPlugin]] = (),
         *,
+        local: Iterable[tuple[str, Any]] = (),
         broken: Iterable[BrokenEnricher] = (),
         settings: Mapping[str, Mapping[str, object]] | None = None,
     ) -> None:
-        """`settings` are those of Python plugins, by name; `broken` are enrichers that were left out."""
+        """`settings` are those of Python plugins, by name; `broken` are enrichers that were left out.
+
+        `local` are Python plugins beside those of installed packages: their authors' own.
+        """
         self.manager: pluggy.PluginManager = build_manager(HOOKS)
         self.problems: list[PluginError] = []
         self._keeps_health = False
         for name in (*DISSECTORS, *RENDERERS):
             self.manager.register(import_module(name), name)
         names = []
-        for point in entry_points(group=ENTRY_POINTS):
-            names.append(point.name)
-            self._register(point.load(), point.name)
+        for name, python in (*((point.name, point.load()) for point in entry_points(group=ENTRY_POINTS)), *local):
+            names.append(name)
+            self._register(python, name)
         self._foreign: list[ForeignPlugin] = []
         for name, plugin in foreign:
             self._foreign.append(plugin)

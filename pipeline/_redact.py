@@ -72,6 +72,8 @@ class _Redactor:
     """Collects what must go, then goes over the whole entry once."""
 
     def __init__(self, entry: Entry) -> None:
+        if hasattr(entry, "_found"):
+            raise TypeError("a row of a table shows its columns: only an entry made in full can be redacted")
         entry.build()
         self.entry = entry
         self.known = entry.facts.origin.variables
