@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kubeshark.core_capture import SCANNERS, Assembled
-from kubeshark.extension_api import Classifier
+from kubeshark.extension_api import Classifier, ProtocolSpec
 from kubeshark.pipeline._plugins import Binding
 from kubeshark.pipeline._streams import TRANSPORT_NAMES
 from kubeshark.pipeline._table import ScannedStreams
@@ -42,17 +42,22 @@ class Scanners:
     def scan(self, streams: Assembled) -> ScannedStreams:
         """Run every scanner over the streams that are its protocol's to claim."""
         places = self._first_asked(streams)
-        chosen = []
-        bindings, columns = [], []
+        chosen: list[tuple[str, NDArray[Any]]] = []
+        bindings: list[Binding] = []
         for place, name in self._by_place.items():
             mine = np.flatnonzero((places == place) & streams.has_payload)
             if len(mine):
                 chosen.append((name, mine))
                 bindings.append(self._bindings[place])
-                columns.append(_columns(self._bindings[place]))
         found = streams.scan(chosen)
         bounds = np.searchsorted(found.owner, np.arange(len(chosen) + 1)).tolist()
-        return ScannedStreams(found, bindings, columns, bounds)
+        specs = [self._protocols_with(binding) for binding in bindings]
+        return ScannedStreams(found, bindings, list(map(_columns, bindings)), bounds, specs)
+
+    def _protocols_with(self, binding: Binding) -> list[ProtocolSpec]:
+        """Return a binding's protocol, then the others of its plugin: a message may belong to any of them."""
+        others = [each.protocol for each in self._bindings if each.plugin == binding.plugin and each is not binding]
+        return [binding.protocol, *others]
 
     def _first_asked(self, streams: Assembled) -> NDArray[Any]:
         """Return the place of the protocol that each stream is offered to first, NOBODY for some without a scanner."""

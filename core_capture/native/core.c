@@ -14,3 +14,5 @@
 #include "scan_dns.c"
 #include "scan_icmp.c"
 #include "scan_postgresql.c"
+#include "hpack.c"
+#include "scan_http2.c"
