@@ -110,5 +110,5 @@ class Assembled(Sequence[FlowStreams]):
         return self._heads(width)
 
     def scan(self, chosen: Sequence[tuple[str, NDArray[Any]]]) -> Scanned:
-        """Run scanners, each (one of SCANNERS, numbers of streams), over streams; each stream at most once."""
+        """Run scanners, each (one of SCANNERS, numbers of streams), over those streams that none before it took."""
         return self._scan(chosen)

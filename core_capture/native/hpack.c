@@ -1,13 +1,14 @@
-/* Header blocks of HTTP/2 (RFC 7541), of connections that are there from their beginning.
+/* Header blocks of HTTP/2 (RFC 7541), also where the capture missed the first ones.
  *
- * Values are kept of the fields that scanners ask for (hpack_kind), of others their sizes. Left to the dissector:
- * whatever is malformed or long, and indexes beyond what the table holds, which the agreed size cannot reach: like the
- * dissector, this table only forgets what is older than HPACK_TABLE bytes. Oracle: pipeline/dissectors/web/_hpack.py. */
+ * Values are kept of the fields that scanners ask for (hpack_kind), of others their sizes. Like the dissector's, this
+ * table knows no agreed size: it forgets what is older than HPACK_TABLE bytes, and an index beyond it means an entry
+ * that was not seen. Left to the dissector: what is malformed or long. Oracle: pipeline/dissectors/web/_hpack.py. */
 #include "scan.h"
 
 #define HPACK_TABLE (64u << 10)     /* the dissector's MAX_TABLE */
 #define HPACK_LIST (64u << 10)      /* the dissector's MAX_LIST: bytes of names and values in a block */
 #define HPACK_ENTRIES 2048u         /* HPACK_TABLE / HPACK_OVERHEAD, a power of two */
+#define HPACK_UNKNOWN 9u            /* length of the dissector's "<unknown>", name or value */
 #define HPACK_OVERHEAD 32u          /* RFC 7541 §4.1 */
 #define HPACK_CODED (16u << 10)     /* bytes of a string as it is coded */
 #define HPACK_STRING (26u << 10)    /* … decoded: the shortest codes have 5 bits */
@@ -49,11 +50,14 @@ typedef struct {
     hpack_string value; /* of HPACK_OTHER only the length counts */
     uint32_t name_length;
     hpack_kind kind;
+    bool is_pseudo; /* the name begins with a colon */
+    bool is_text;   /* the value is ASCII without NUL */
 } hpack_field;
 
 typedef struct {
     hpack_field entries[HPACK_ENTRIES]; /* a ring; `count` entries, the newest at `newest` */
     uint32_t newest, count;
+    bool is_complete; /* every entry that can be asked for was seen */
     size_t size; /* RFC 7541 §4.1 */
     size_t kept; /* where the next value goes in `values` */
     uint8_t values[HPACK_KEPT];
@@ -122,9 +126,10 @@ static const struct {
     {"www-authenticate", ""},
 };
 
-static void hpack_reset(hpack_decoder *decoder) {
+static void hpack_reset(hpack_decoder *decoder, bool is_complete) {
     decoder->newest = decoder->count = 0;
     decoder->size = decoder->kept = 0;
+    decoder->is_complete = is_complete;
 }
 
 /* Decode Huffman code (RFC 7541 §5.2) to `out` of HPACK_STRING bytes; false unless it is well-formed. */
@@ -185,7 +190,7 @@ static hpack_kind hpack_kind_of(const uint8_t *name, size_t length) {
     return HPACK_OTHER;
 }
 
-/* Look an index up (RFC 7541 §2.3.3); false if the table does not have it. */
+/* Look an index up (RFC 7541 §2.3.3); false if there cannot be such an entry. */
 static bool hpack_entry(const hpack_decoder *decoder, uint32_t index, hpack_field *out) {
     uint32_t known = sizeof hpack_static / sizeof *hpack_static;
     if (index == 0) return false;
@@ -193,12 +198,16 @@ static bool hpack_entry(const hpack_decoder *decoder, uint32_t index, hpack_fiel
         const uint8_t *name = (const uint8_t *)hpack_static[index - 1].name;
         const uint8_t *value = (const uint8_t *)hpack_static[index - 1].value;
         uint32_t length = (uint32_t)strlen(hpack_static[index - 1].name);
-        *out = (hpack_field){{value, (uint32_t)strlen(hpack_static[index - 1].value)}, length, HPACK_OTHER};
+        *out = (hpack_field){{value, (uint32_t)strlen(hpack_static[index - 1].value)}, length, HPACK_OTHER, false, true};
         out->kind = hpack_kind_of(name, length);
+        out->is_pseudo = *name == ':';
         return true;
     }
     index -= known + 1;
-    if (index >= decoder->count) return false;
+    if (index >= decoder->count) {
+        *out = (hpack_field){{NULL, HPACK_UNKNOWN}, HPACK_UNKNOWN, HPACK_OTHER, false, true};
+        return !decoder->is_complete;
+    }
     *out = decoder->entries[(decoder->newest - index) & (HPACK_ENTRIES - 1)];
     return true;
 }
@@ -218,6 +227,7 @@ static void hpack_add(hpack_decoder *decoder, const hpack_field *field) {
         const hpack_field *oldest = &decoder->entries[(decoder->newest - decoder->count + 1) & (HPACK_ENTRIES - 1)];
         decoder->size -= oldest->name_length + oldest->value.length + HPACK_OVERHEAD;
         decoder->count--;
+        decoder->is_complete = false;
     }
     decoder->newest = (decoder->newest + 1) & (HPACK_ENTRIES - 1);
     decoder->entries[decoder->newest] = entry;
@@ -245,8 +255,11 @@ static bool hpack_next(hpack_decoder *decoder, const uint8_t *data, size_t lengt
         if (!hpack_literal(data, length, at, decoder->name, &name)) return false;
         out->kind = name.length ? hpack_kind_of(name.at, name.length) : HPACK_OTHER;
         out->name_length = name.length;
+        out->is_pseudo = name.length && *name.at == ':';
     }
     if (!hpack_literal(data, length, at, decoder->value, &out->value)) return false;
+    out->is_text = true;
+    for (uint32_t i = 0; i < out->value.length; i++) out->is_text &= out->value.at[i] && out->value.at[i] < 0x80;
     if (is_added) hpack_add(decoder, out);
     return true;
 }
