@@ -57,7 +57,7 @@ class ScannedStreams:
 
     def spec(self, exchange: int) -> ProtocolSpec:
         """Return the protocol of an exchange."""
-        return self.specs[self.number(exchange)][self.place.item(exchange)]
+        return self.specs[self.number(exchange)][int(self.place.item(exchange))]
 
     def by_protocol(self) -> Iterator[tuple[ProtocolSpec, NDArray[Any]]]:
         """Yield each protocol with its exchanges, ascending."""
