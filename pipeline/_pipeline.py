@@ -115,6 +115,7 @@ class StoreQuery:
             f"flows         {stats.flows_selected} selected of {stats.flows}",
             f"decrypted     {index:,} bytes of indexes, {data:,} bytes of packets in {blocks} blocks",
             f"entries       {stats.matched} matched of {stats.entries}, {stats.built} built in full",
+            *self._query.enricher.explain(),
         ]
 
 
@@ -176,7 +177,12 @@ class Pipeline:
         are stored with it, encrypted, as pcapng keeps them: as decryption secrets.
         """
         recipients = [] if self._recipients else [str(identity.recipient) for identity in self.store.identities]
-        job = Import(self.store, [*self._recipients, *recipients], may_only_write=bool(self._recipients))
+        job = Import(
+            self.store,
+            [*self._recipients, *recipients],
+            may_only_write=bool(self._recipients),
+            plugins=lambda: self.plugins,
+        )
         return job.run(file, keylogs, on_progress)
 
     def query(

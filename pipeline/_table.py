@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from itertools import chain
 from typing import Any, overload
@@ -302,7 +302,7 @@ class LazyEntry(Entry):
         return self._found.value(self._at, variable)
 
 
-FIELDS = ("entry_id", "protocol", "exchange", "facts", "error", "plugin", "variables", "_documents")
+FIELDS = tuple(each.name for each in fields(Entry))
 """Entry's own."""
 
 
@@ -337,6 +337,10 @@ class EntryTable(Sequence[Entry]):
     def take(self, places: NDArray[Any] | slice) -> EntryTable:
         """Return some of the entries, or all in another order."""
         return EntryTable(self.found, self.rows[places])
+
+    def made(self) -> list[Entry]:
+        """Return the entries with everything in them, for whoever changes them."""
+        return list(map(self.found.resolve, self.rows.tolist()))
 
     def column(self, name: str) -> list[Any]:
         """Return a KFL variable of each entry."""

@@ -431,7 +431,7 @@ static bool can_begin_anywhere(const scan_stream *stream) {
 }
 
 static bool scan_postgresql(kc_scan *scan, scan_stream *stream) {
-    if (stream->flow->transport != PROTOCOL_TCP || !is_whole(stream) || !stream->side[0].length) return false;
+    if (stream->flow->transport != PROTOCOL_TCP || !has_no_gap(stream) || !stream->side[0].length) return false;
     pg_client client = {.scan = scan, .stream = stream};
     pg_server server = {.scan = scan, .stream = stream, .question = scan->message_count};
     pg_unit unit = {.is_open = false};
