@@ -16,3 +16,5 @@
 #include "scan_icmp.c"
 #include "scan_redis.c"
 #include "scan_postgresql.c"
+#include "hpack.c"
+#include "scan_http2.c"

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from kubeshark.core_capture import Scanned
 from kubeshark.pipeline.dissectors._text import text
 
-__all__ = ["Column", "Columns", "numbers", "sizes", "texts"]
+__all__ = ["Column", "Columns", "Read", "numbers", "sizes", "texts"]
 
 Read = Callable[[Scanned, NDArray[Any]], list[Any]]
 """Gives the value of each of these rows of `Scanned.messages`."""
@@ -23,6 +23,7 @@ class Column:
 
     read: Read
     halves: tuple[str, ...] = ("request",)  # of EXCHANGE: request, response, event
+    protocol: int | None = None  # of MESSAGE: only messages of this one say it
 
 
 Columns = Mapping[str, Column]
