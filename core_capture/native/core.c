@@ -14,3 +14,4 @@
 #include "scan_dns.c"
 #include "scan_icmp.c"
 #include "scan_redis.c"
+#include "scan_mqtt.c"
