@@ -15,3 +15,4 @@
 #include "scan_icmp.c"
 #include "scan_redis.c"
 #include "scan_mqtt.c"
+#include "scan_memcached.c"

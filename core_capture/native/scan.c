@@ -251,6 +251,7 @@ static bool scan_dns(kc_scan *scan, scan_stream *stream);
 static bool scan_icmp(kc_scan *scan, scan_stream *stream);
 static bool scan_redis(kc_scan *scan, scan_stream *stream);
 static bool scan_mqtt(kc_scan *scan, scan_stream *stream);
+static bool scan_memcached(kc_scan *scan, scan_stream *stream);
 
 typedef struct {
     bool (*run)(kc_scan *scan, scan_stream *stream);
@@ -264,6 +265,7 @@ static const scanner scanners[] = {
     {scan_icmp, PAIR_KEY},
     {scan_redis, PAIR_FIFO},
     {scan_mqtt, PAIR_KEY},
+    {scan_memcached, PAIR_KEY},
 };
 
 kc_scan *kc_scan_new(void) { return calloc(1, sizeof(kc_scan)); }
