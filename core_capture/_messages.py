@@ -21,7 +21,7 @@ __all__ = ["EXCHANGE", "MESSAGE", "NO_MESSAGE", "SCANNERS", "Assembled", "Scanne
 NO_MESSAGE = 0xFFFF_FFFF
 """Row number of a half that is missing."""
 
-SCANNERS = ("http", "dns", "icmp", "redis", "mqtt", "memcached")
+SCANNERS = ("http", "dns", "icmp", "redis", "mqtt", "memcached", "postgresql")
 """Flags of the protocols that have a scanner, by its number in the core (scan.c)."""
 
 
@@ -48,7 +48,7 @@ MESSAGE = np.dtype(
 """One row a message, by stream."""
 
 EXCHANGE = np.dtype([("stream", "<u4"), ("request", "<u4"), ("response", "<u4"), ("event", "<u4")])
-"""One row an exchange, by stream, then in the order in which its first message was captured; halves are rows or NO_MESSAGE."""
+"""One row an exchange, by stream, then in the order of its first message; halves are rows of MESSAGE or NO_MESSAGE."""
 
 
 @dataclass(slots=True)

@@ -4,7 +4,8 @@ Invariants:
 
 1. Segments are visited by their first time stamp; an entry is handed out once no later segment can hold an earlier one.
 2. Only flows that the pushed-down predicate lets through are read, each with its parts in other segments (_choose).
-3. The whole filter is evaluated on every entry: a predicate may let too much through, never too little.
+3. Plugins' `enrich` sees every entry before the filter does.
+4. The whole filter is evaluated on every entry: a predicate may let too much through, never too little.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from kubeshark.core_capture import And, FlowBit, Overlaps, Predicate
 from kubeshark.errors import KubesharkError
 from kubeshark.pipeline._choose import choose_rows
 from kubeshark.pipeline._dissect import Dissector, connection_entry
+from kubeshark.pipeline._enrich import Enricher
 from kubeshark.pipeline._entry import Entry
 from kubeshark.pipeline._facts import StreamFacts
 from kubeshark.pipeline._filter import EntryFilter
@@ -57,11 +59,16 @@ class Query:
     on_progress: Callable[[int, int], None] | None = None  # segments done, segments in all
     stats: QueryStats = field(default_factory=QueryStats)
     damage: Damage = field(default_factory=Damage)
+    enricher: Enricher = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.enricher = Enricher(self.dissector.plugins.enrichers)
 
     @property
     def problems(self) -> list[KubesharkError]:
         """What could not be read, and what plugins did wrong: each thing once, however many segments met it."""
-        problems = (*self.damage.problems, *self.dissector.problems, *self.filter.failures)
+        failures = (*self.dissector.problems, *self.filter.failures, *self.enricher.problems)
+        problems = (*self.damage.problems, *failures)
         return list({str(problem): problem for problem in problems}.values())
 
     def __iter__(self) -> Iterator[Entry]:
@@ -96,11 +103,11 @@ class Query:
         self.stats.flows_selected = sum(len(rows) for _, rows in selected)
         joined = chains(selected)
         flows = flow_entries(joined, self.dissector.origin) if self.filter.wants_flow else []
-        waiting = [self._matching(EntryTable(Found.of(flows, self.dissector.origin)))]
+        waiting = [self._matching(self._enriched(EntryTable(Found.of(flows, self.dissector.origin))))]
         for at, begins in enumerate(joined):
             found = self._of_segment(begins)
             self.stats.entries += len(found)
-            waiting.append(self._matching(found))
+            waiting.append(self._matching(self._enriched(found)))
             self.stats.built += sum(entry.is_built for entry in found.found.existing())
             if self.on_progress:
                 self.on_progress(at + 1, len(segments))
@@ -108,6 +115,12 @@ class Query:
             ready, waiting = _before(waiting, horizon)
             if len(ready):
                 yield ready
+
+    def _enriched(self, found: EntryTable) -> EntryTable:
+        """Let plugins annotate, redact and drop: before any filter, so that none may find out what was redacted."""
+        if not self.enricher.bindings:
+            return found
+        return EntryTable(Found.of(self.enricher.apply(found.made()), self.dissector.origin))
 
     def _matching(self, found: EntryTable) -> EntryTable:
         """Return the entries that match, by time."""

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from kubeshark.core_capture import FLOW, NO_FLOW, Core, Decoded, FlowBit, Predicate, RecordBatch, match
+from kubeshark.core_capture import FLOW, Core, Decoded, FlowBit, Predicate, RecordBatch, match
 from kubeshark.errors import Damaged, StoreError
 
 __all__ = ["Begins", "Damage", "FlowPart", "MemorySegment", "Segment", "Selection", "chains", "select", "whole_row"]
@@ -220,7 +220,6 @@ class Damage:
             return [b""]
         half = len(rows) // 2  # flows are clustered: halves find the damaged ones in few reads
         return [*self.records(segment, rows[:half]), *self.records(segment, rows[half:])]
-
 
     def gathered(self, segment: Segment, rows: NDArray[Any]) -> tuple[bytes | memoryview, NDArray[Any], NDArray[Any]]:
         """Return what the segment's `gathered` does, without the flows whose bytes are damaged."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from itertools import chain
 from typing import Any, overload
@@ -103,12 +103,12 @@ class Found:
 
     def entry(self, at: int) -> Entry:
         """Return the entry of a row."""
-        code = self.code.item(at)
+        code = int(self.code.item(at))
         return self._made[MADE - code] if code <= MADE else LazyEntry(self, at)
 
     def resolve(self, at: int) -> Entry:
         """Return the entry of a row with everything in it, dissected if need be."""
-        code, stream = self.code.item(at), self.stream.item(at)
+        code, stream = int(self.code.item(at)), int(self.stream.item(at))
         if code <= MADE:
             return self._made[MADE - code]
         assert self._makers is not None
@@ -118,7 +118,8 @@ class Found:
             return self._connections[stream]
         if stream not in self._dissected:
             self._dissected[stream] = self._makers.dissect(stream, self.binding(code))
-        return self._dissected[stream][code - int(self._first[stream])]
+        entry: Entry = self._dissected[stream][code - int(self._first[stream])]
+        return entry
 
     def is_built(self, at: int) -> bool:
         """Say whether a row's entry has been built in full."""
@@ -188,12 +189,15 @@ class Found:
 
     def values(self, rows: NDArray[Any], name: str) -> list[Any]:
         """Return a KFL variable of many rows."""
-        codes = self.code[rows]
-        if self.scanned is not None and len(rows) and int(codes.min()) >= 0 and len(self.scanned.bindings) == 1:
-            column = self.column(0, name)
-            if column is not None:
-                return [column[code] for code in codes.tolist()]
-        return [self.value(at, name) for at in rows.tolist()]
+        codes = self.code[rows].tolist()
+        columns = [self.column(number, name) for number in range(len(self.scanned.bindings))] if self.scanned else []
+        if not columns or None in columns:
+            return [self.value(at, name) for at in rows.tolist()]
+        known = [value for column in columns for value in column or ()]
+        return [
+            known[code] if code >= 0 else self.resolve(at).variables[name]
+            for at, code in zip(rows.tolist(), codes, strict=True)
+        ]
 
     def column(self, number: int, name: str) -> list[Any] | None:
         """Return a KFL variable of all exchanges of one protocol; None if they must be dissected for it."""
@@ -271,7 +275,7 @@ class LazyEntry(Entry):
         return self._found.value(self._at, variable)
 
 
-FIELDS = ("entry_id", "protocol", "exchange", "facts", "error", "plugin", "variables", "_documents")
+FIELDS = tuple(each.name for each in fields(Entry))
 """Entry's own."""
 
 
@@ -307,6 +311,10 @@ class EntryTable(Sequence[Entry]):
         """Return some of the entries, or all in another order."""
         return EntryTable(self.found, self.rows[places])
 
+    def made(self) -> list[Entry]:
+        """Return the entries with everything in them, for whoever changes them."""
+        return list(map(self.found.resolve, self.rows.tolist()))
+
     def column(self, name: str) -> list[Any]:
         """Return a KFL variable of each entry."""
         return self.found.values(self.rows, name)
@@ -330,7 +338,6 @@ class EntryTable(Sequence[Entry]):
             row.at = int(self.rows[place])
             keep[place] = matches(row if codes[place] >= 0 else found.entry(row.at).variables)
         return self.take(keep)
-
 
     def _of_connections(
         self, decide: Callable[[ProtocolSpec], bool | None], codes: NDArray[Any], keep: NDArray[np.bool_]
@@ -409,12 +416,9 @@ def _filled(column: Column, scanned: Scanned, exchanges: NDArray[Any], default: 
 
 def _first_message(exchanges: NDArray[Any]) -> NDArray[Any]:
     """Return the message of each exchange that came first: its request, its lone response, its event."""
-    return np.minimum(np.minimum(exchanges["request"], exchanges["event"]), _lone(exchanges))
-
-
-def _lone(exchanges: NDArray[Any]) -> NDArray[Any]:
-    lone: NDArray[Any] = np.where(exchanges["request"] == NO_MESSAGE, exchanges["response"], NO_MESSAGE)
-    return lone
+    lone = np.where(exchanges["request"] == NO_MESSAGE, exchanges["response"], NO_MESSAGE)
+    first: NDArray[Any] = np.minimum(np.minimum(exchanges["request"], exchanges["event"]), lone)
+    return first
 
 
 def start_times(scanned: Scanned, times: NDArray[Any]) -> NDArray[Any]:

@@ -1,6 +1,7 @@
 /* The C core as one translation unit: the decoder's hot loop crosses the files, and needs no linker option to be
  * inlined. */
 #include "records.c"
+#include "store.c"
 #include "flows.c"
 #include "link.c"
 #include "tunnels.c"
@@ -16,3 +17,4 @@
 #include "scan_redis.c"
 #include "scan_mqtt.c"
 #include "scan_memcached.c"
+#include "scan_postgresql.c"

@@ -10,6 +10,15 @@ static uint32_t packet_at(scan_side *side, size_t at) {
     return side->chunk_packets[chunk];
 }
 
+static uint32_t arrival_at(scan_arrival *arrival, size_t at) {
+    const scan_side *side = arrival->side;
+    for (; arrival->chunk < side->chunks && side->chunk_starts[arrival->chunk] <= at; arrival->chunk++) {
+        uint32_t packet = side->chunk_packets[arrival->chunk];
+        if (packet > arrival->latest) arrival->latest = packet;
+    }
+    return arrival->latest;
+}
+
 static kc_message *append_message(kc_scan *scan) {
     if (scan->message_count >= KC_NONE ||
         !array_reserve((void **)&scan->messages, &scan->message_capacity, scan->message_count,
@@ -252,6 +261,7 @@ static bool scan_icmp(kc_scan *scan, scan_stream *stream);
 static bool scan_redis(kc_scan *scan, scan_stream *stream);
 static bool scan_mqtt(kc_scan *scan, scan_stream *stream);
 static bool scan_memcached(kc_scan *scan, scan_stream *stream);
+static bool scan_postgresql(kc_scan *scan, scan_stream *stream);
 
 typedef struct {
     bool (*run)(kc_scan *scan, scan_stream *stream);
@@ -266,6 +276,7 @@ static const scanner scanners[] = {
     {scan_redis, PAIR_FIFO},
     {scan_mqtt, PAIR_KEY},
     {scan_memcached, PAIR_KEY},
+    {scan_postgresql, PAIR_KEY},
 };
 
 kc_scan *kc_scan_new(void) { return calloc(1, sizeof(kc_scan)); }

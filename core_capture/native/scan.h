@@ -43,6 +43,13 @@ typedef struct {
     size_t packet_count;
 } scan_stream;
 
+/* A walk over a side's bytes that tells when each came. */
+typedef struct {
+    const scan_side *side;
+    size_t chunk;
+    uint32_t latest;
+} scan_arrival;
+
 /* One UDP datagram or ICMP message. */
 typedef struct {
     const uint8_t *data;
@@ -79,6 +86,9 @@ static inline bool is_clean(const scan_stream *stream) {
 
 /* The packet that first carried the byte at `at`; scanners ask in order, so this is a step or none. */
 static uint32_t packet_at(scan_side *side, size_t at);
+
+/* The packet that brought the byte at `at`, or a later one that brought bytes before it; offsets must not go back. */
+static uint32_t arrival_at(scan_arrival *arrival, size_t at);
 
 /* Add a message of a TCP side; its packets are looked up. NULL without memory. */
 static kc_message *add_message(kc_scan *scan, scan_stream *stream, uint32_t direction, size_t start, size_t end);

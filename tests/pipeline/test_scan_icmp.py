@@ -14,7 +14,12 @@ PAIRS = ((A, B), (A, "255.255.255.255"), (A, "224.0.0.1"), (A6, B6), (A6, "ff02:
 TYPES = (0, 3, 8, 9, 128, 129, 133)
 
 ONE = st.tuples(
-    st.sampled_from(PAIRS), st.booleans(), st.sampled_from(TYPES), st.integers(0, 2), st.integers(4, 12), st.integers(0, 3)
+    st.sampled_from(PAIRS),
+    st.booleans(),
+    st.sampled_from(TYPES),
+    st.integers(0, 2),
+    st.integers(4, 12),
+    st.integers(0, 3),
 )
 
 
