@@ -118,6 +118,8 @@ def match(predicate: Predicate, flows: FlowColumns) -> NDArray[np.bool_]:
                 return np.asarray(port == low, dtype=np.bool_)
             return np.asarray((port >= max(low, 0)) & (port <= min(high, MAX_PORT)), dtype=np.bool_)
         case Transport(numbers):
+            if len(numbers) == 1:
+                return np.asarray(flows["transport"] == next(iter(numbers)), dtype=np.bool_)
             wanted = np.zeros(256, dtype=np.bool_)
             wanted[[number for number in numbers if 0 <= number < 256]] = True
             return np.asarray(wanted[flows["transport"]], dtype=np.bool_)
