@@ -21,7 +21,7 @@ from msgspec import Meta
 from kubeshark.core_capture._predicate import FlowColumns, Predicate
 from kubeshark.core_capture.store._age import AgeReader, AgeWriter
 from kubeshark.core_capture.store._container import Column, Contents, decoder, pack, unpack
-from kubeshark.core_capture.store._durable import sync_folder, write_synced
+from kubeshark.core_capture.store._durable import replace_synced
 from kubeshark.core_capture.store._identity import Identity, Recipient
 from kubeshark.core_capture.store._index import IndexMeta, inflate
 from kubeshark.core_capture.store._info import Chain, Count, SegmentInfo, SourceRecord
@@ -223,13 +223,10 @@ def _summaries(contents: Contents[_Content], count: int) -> Summaries:
 
 def save_catalogue(folder: Path, entries: Iterable[Entry], recipients: Sequence[Recipient]) -> None:
     """Replace the catalogue; the store's writer alone may do so."""
-    temporary = folder / f"{TEMPORARY}{CATALOGUE}"
-    with write_synced(temporary) as file:
+    with replace_synced(folder / CATALOGUE, folder / f"{TEMPORARY}{CATALOGUE}") as file:
         out = AgeWriter(file, recipients)
         out.write(zstandard.ZstdCompressor(level=3).compress(_encode(entries)))
         out.finish()
-    temporary.replace(folder / CATALOGUE)
-    sync_folder(folder)
 
 
 def _encode(entries: Iterable[Entry]) -> bytes:

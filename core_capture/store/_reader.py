@@ -186,6 +186,15 @@ class SegmentReader:
         pieces = self._pieces(self.ranges(chosen))
         return [piece if len(piece) >= half else memoryview(bytes(piece)) for piece in pieces]
 
+    def gathered(self, rows: NDArray[Any]) -> tuple[memoryview, NDArray[Any], NDArray[Any]]:
+        """Return (the records of these flows as they lie in the pcap, their rows in that order, each one's offset)."""
+        table = self._index.flows
+        wanted = np.zeros(len(table), dtype=np.bool_)
+        wanted[rows] = True
+        chosen = self.in_cluster_order(wanted)
+        sizes = table.clustered.range_bytes[chosen].astype(np.int64)
+        return self.select(chosen), table.cluster[chosen].astype(np.int64), np.cumsum(sizes) - sizes
+
     def pieces(self, chosen: NDArray[np.bool_] | None, since_ns: int, until_ns: int) -> Iterator[memoryview]:
         """Yield what `select` returns piece by piece, whole records each, valid until the next.
 

@@ -99,14 +99,15 @@ def write_segment(
         out = AgeWriter(file, recipients)
         out.write(join(main, extras))
         out.finish()
+    sync_folder(folder)  # store.json must not name what a disk that keeps no order may still lose
     return Sealed(meta, layout.flows, hashlib.sha256(main).hexdigest())
 
 
 def publish(folder: Path, name: str) -> None:
-    """Give both files their names, data first, and sync the folder: from here on the segment exists."""
+    """Give both files their names, data first, and sync the folder after each: from here on the segment exists."""
     for suffix in (DATA_SUFFIX, INDEX_SUFFIX):
         (folder / f"{TEMPORARY}{name}{suffix}").rename(folder / f"{name}{suffix}")
-    sync_folder(folder)
+        sync_folder(folder)
 
 
 def pcap_header(link_type: int) -> bytes:

@@ -16,6 +16,7 @@ from kubeshark.core_capture._core import load_core
 from kubeshark.core_capture._predicate import Predicate
 from kubeshark.core_capture.store._age import NotForUsError
 from kubeshark.core_capture.store._catalogue import Entry, Known, entry_of, load_catalogue, save_catalogue
+from kubeshark.core_capture.store._durable import make_folder
 from kubeshark.core_capture.store._identity import (
     Identity,
     Recipient,
@@ -86,7 +87,7 @@ class Store:
         path = Path(path)
         try:
             if create:
-                path.mkdir(mode=0o700, parents=True, exist_ok=True)
+                make_folder(path)
             if not path.is_dir():
                 raise StoreError(f"no store at {path}")
         except OSError as error:
