@@ -96,7 +96,8 @@ def _asking(process: PluginProcess) -> Callable[[Sequence[FrameItem]], list[tupl
     def ask(items: Sequence[FrameItem]) -> list[tuple[int, list[FrameMessage]]]:
         answers: list[tuple[int, list[FrameMessage]]] = []
         for part in frames(items):
-            for item, answer in zip(items[part], process.call(DISSECT, items[part], decode), strict=True):
+            batch: list[tuple[int, list[FrameMessage]] | Poison] = process.call(DISSECT, items[part], decode)
+            for item, answer in zip(items[part], batch, strict=True):
                 if isinstance(answer, Poison):  # once more: a busy machine makes anything slow
                     (answer,) = process.call(DISSECT, [item], decode)
                 if isinstance(answer, Poison):

@@ -6,6 +6,7 @@ filter, a renderer or a printer asks for one of them, and at most once.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -164,6 +165,10 @@ class Entry:
         messages = [timed.message for timed in self.messages()]
         return sum(message.end - message.start - message.interleaved for message in messages)
 
+    def whole(self) -> Entry:
+        """Return the entry with everything in it, for whoever changes it: a row of a table only shows its columns."""
+        return self
+
     def document(self) -> Mapping[str, Any]:
         """Return the JSON entry; the same as `to_dict`, which plugins know by this name."""
         return self.to_dict()
@@ -312,7 +317,12 @@ class EntryVariables(dict[str, Any]):
 
 def protocol_name(protocol: ProtocolSpec) -> str:
     """Return the KFL variable `protocol`; HTTP/2 is HTTP."""
-    return "".join(filter(str.isalnum, protocol.abbr.partition("/")[0])).upper()
+    return _name_of(protocol.abbr)
+
+
+@functools.cache
+def _name_of(abbr: str) -> str:
+    return "".join(filter(str.isalnum, abbr.partition("/")[0])).upper()
 
 
 LATE: dict[str, Callable[[Entry], Any]] = {

@@ -117,11 +117,10 @@ class Query:
                 yield ready
 
     def _enriched(self, found: EntryTable) -> EntryTable:
-        """Let plugins' `enrich` see every entry, in full: columns that a scanner read would tell what it hides."""
+        """Let plugins annotate, redact and drop: before any filter, so that none may find out what was redacted."""
         if not self.enricher.bindings:
             return found
-        entries = [found.found.resolve(at) for at in found.rows.tolist()]
-        return EntryTable(Found.of(self.enricher.apply(entries), self.dissector.origin))
+        return EntryTable(Found.of(self.enricher.apply(found.made()), self.dissector.origin))
 
     def _matching(self, found: EntryTable) -> EntryTable:
         """Return the entries that match, by time."""

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from kubeshark.core_capture import FLOW, NO_FLOW, Core, Decoded, FlowBit, Predicate, RecordBatch, match
+from kubeshark.core_capture import FLOW, Core, Decoded, FlowBit, Predicate, RecordBatch, match
 from kubeshark.errors import Damaged, StoreError
 
 __all__ = ["Begins", "Damage", "FlowPart", "MemorySegment", "Segment", "Selection", "chains", "select", "whole_row"]

@@ -42,7 +42,7 @@ def hooks_page() -> str:
                 ("C++", cpp_signature(spelling.cpp_call)),
                 ("Go", f"{spelling.go_interface}: {spelling.go_method}"),
             ]
-            lines = [f"| {language} | `{text}` |".replace(" | \"", " \\| \"") for language, text in rows]
+            lines = [f"| {language} | `{text}` |".replace(' | "', ' \\| "') for language, text in rows]
             parts.append("| language | |\n|---|---|\n" + "\n".join(lines) + "\n")
     return "\n".join(parts)
 

@@ -212,18 +212,7 @@ def test_windows_and_limits(pipeline: Pipeline) -> None:
 
 @pytest.mark.parametrize("kfl", ["", "http", "http || dns", 'url == "/a"'])
 def test_batches_are_the_entries_columns(pipeline: Pipeline, kfl: str) -> None:
-    fields = [
-        "id",
-        "timestamp",
-        "src.ip",
-        "dst.port",
-        "protocol",
-        "url",
-        "status_code",
-        "dns_questions",
-        "conn",
-        "error",
-    ]
+    fields = ["id", "timestamp", "src.ip", "dst.port", "protocol", "url", "status_code", "dns_questions", "conn"]
     entries = [{name: entry.get(name) for name in fields} for entry in pipeline.query(kfl)]
     rows = [
         dict(zip(fields, values, strict=True))

@@ -43,9 +43,7 @@ def test_our_recordings(name: str) -> None:
     assert counts["dns"] > 5
 
 
-@pytest.mark.skipif(
-    not OTHERS, reason="needs KUBESHARK_CAPTURES (captures of other people, not part of this repository)"
-)
+@pytest.mark.skipif(not OTHERS, reason="needs KUBESHARK_CAPTURES: captures of other people, not in this repository")
 @pytest.mark.parametrize("share", range(MANY))
 def test_captures_of_other_people(share: int) -> None:
     for path in OTHERS[share::MANY]:
@@ -112,9 +110,7 @@ NAMES = (b"\x01a\x04test\x00", b"\x00", b"\x01A\xc0\x0c", b"\x03a.b\x00", b"\x3f
 
 @given(
     st.lists(
-        st.tuples(
-            st.integers(0, 3), st.integers(0, len(NAMES) - 1), st.booleans(), st.integers(0, 90), st.integers(0, 255)
-        ),
+        st.tuples(*map(st.integers, (0, 0), (3, len(NAMES) - 1)), st.booleans(), *map(st.integers, (0, 0), (90, 255))),
         min_size=1,
         max_size=8,
     ),
