@@ -96,10 +96,11 @@ def _asking(process: PluginProcess) -> Callable[[Sequence[FrameItem]], list[tupl
     def ask(items: Sequence[FrameItem]) -> list[tuple[int, list[FrameMessage]]]:
         answers: list[tuple[int, list[FrameMessage]]] = []
         for part in frames(items):
-            batch: list[tuple[int, list[FrameMessage]] | Poison] = process.call(DISSECT, items[part], decode)
-            for item, answer in zip(items[part], batch, strict=True):
+            found = process.call(DISSECT, items[part], decode)
+            for item, answer in zip(items[part], found, strict=True):
                 if isinstance(answer, Poison):  # once more: a busy machine makes anything slow
-                    (answer,) = process.call(DISSECT, [item], decode)
+                    again = process.call(DISSECT, [item], decode)
+                    answer = again[0]
                 if isinstance(answer, Poison):
                     raise PluginCrashed(answer.reason, plugin=process.manifest.label)
                 answers.append(answer)

@@ -192,7 +192,7 @@ static bool read_meta_value(const uint8_t *data, size_t length, text_line *line,
 }
 
 /* An answer of one line; its text, if it may have one, is not looked at. */
-static bool read_status(const uint8_t *data, size_t length, size_t at, text_answer *answer) {
+static bool read_memcached_status(const uint8_t *data, size_t length, size_t at, text_answer *answer) {
     static const char *const alone[] = {"STORED", "NOT_STORED", "TOUCHED", "DELETED", "NOT_FOUND", "EXISTS"};
     static const char *const others[] = {"END", "OK", "RESET", "ERROR", "HD", "EN", "NF", "NS", "EX", "MN"};
     static const char *const telling[] = {"CLIENT_ERROR", "SERVER_ERROR", "VERSION", "ME"};
@@ -244,7 +244,7 @@ static bool read_answer(const uint8_t *data, size_t length, size_t at, text_answ
         answer->end += 5;
         return true;
     }
-    if (!starts_word(data, length, at, "VA ")) return read_status(data, length, at, answer);
+    if (!starts_word(data, length, at, "VA ")) return read_memcached_status(data, length, at, answer);
     if (!read_words(data, length, at, &line) || !read_meta_value(data, length, &line, answer)) return false;
     answer->status = line.words[0];
     answer->end = line.end;

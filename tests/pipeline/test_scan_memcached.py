@@ -93,7 +93,9 @@ ODD_ANSWERS = (
 )
 
 
-def binary(magic: int, opcode: int, key: bytes = b"", extras: bytes = b"", value: bytes = b"", opaque: int = 1) -> bytes:
+def binary(
+    magic: int, opcode: int, key: bytes = b"", extras: bytes = b"", value: bytes = b"", opaque: int = 1
+) -> bytes:
     """A packet, of a response with status 0."""
     size = len(key) + len(extras) + len(value)
     return pack(">BBHBBHIIQ", magic, opcode, len(key), len(extras), 0, 0, size, opaque, 9) + extras + key + value
