@@ -135,12 +135,11 @@ class Pipeline:
         decrypt with, beside those in $KUBESHARK_KEYLOG and the secrets in the store. Raises StoreError, InputError for
         a key log that cannot be read.
         """
-        path = Path(path)
         keylog = read_key_logs(key_log_files(keylogs))
         given = None if identities is None else tuple(identities)
         store = Store.open(path, identities=given, create=create)
         if create and given is None and not tuple(recipients):
-            _ensure_identity(path)
+            _ensure_identity(store)
         return cls(store, plugins, tuple(recipients), keylog)
 
     @property
@@ -243,7 +242,7 @@ class Pipeline:
         """Return what the store holds, as JSON: totals, time range, recipients, leftovers, segments."""
         info = self.store.info()
         return {
-            "path": str(self.store.path),
+            "path": self.store.location,
             "segments": info.segments,
             "packets": info.packets,
             "flows": info.flows,
@@ -312,12 +311,12 @@ class Pipeline:
         return StoreQuery(entry_filter, self.plugins, query, readers, problems, notices(self._keylog))
 
 
-def _ensure_identity(store: Path) -> None:
+def _ensure_identity(store: Store) -> None:
     """Make the identity if there is none, and say so."""
     path = identity_path()
     if path.exists():
         return
-    if path.resolve().is_relative_to(store.resolve()):
+    if store.files.contains(path):
         raise StoreError(f"the identity {path} would lie under the store it opens", hint="set KUBESHARK_IDENTITY")
     identity = create_identity(path)
     print(  # noqa: T201 - the one thing a library user must be told, once

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hmac
 import os
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Self
@@ -30,8 +31,10 @@ from kubeshark.core_capture.store._age_header import (
     parse_end,
     parse_header,
 )
+from kubeshark.core_capture.store._backend import RangeFile
 from kubeshark.core_capture.store._identity import Identity, Recipient
 from kubeshark.core_capture.store._limits import MAX_HEADER_BYTES
+from kubeshark.core_capture.store._local import LocalFile
 from kubeshark.errors import Damaged, StoreError
 
 __all__ = ["CHUNK", "SEALED_CHUNK", "TAG", "AgeReader", "AgeWriter", "NotForUsError", "Tail", "rewrap"]
@@ -42,6 +45,7 @@ SEALED_CHUNK = CHUNK + TAG  # as it lies in the file
 _NONCE = 16
 _X25519 = b"age-encryption.org/v1/X25519"
 _ZERO_NONCE = bytes(12)
+_COPIED = 1 << 20  # bytes at once
 USUAL_HEADER_BYTES = 4096  # some thirty recipients
 
 
@@ -111,25 +115,21 @@ class AgeReader:
     """Random access to the plaintext of one age file.
 
     `tail` says how the file must end; without it the last chunk is decrypted to learn that. With `truncated` a file cut
-    anywhere behind its header is read up to its last complete chunk. Raise FileNotFoundError, NotForUsError or Damaged.
+    anywhere behind its header is read up to its last complete chunk. Closes `file`. Raise FileNotFoundError,
+    NotForUsError or Damaged.
     """
 
     def __init__(
         self,
-        path: Path,
+        file: RangeFile | Path,
         identities: Sequence[Identity],
         *,
         tail: Tail | None = None,
         truncated: bool = False,
     ) -> None:
-        self.name = path.name
+        self.name = file.name
         self.chunks_read = 0  # chunks decrypted so far
-        try:
-            self._file = path.open("rb", buffering=0)
-        except FileNotFoundError:
-            raise  # the caller knows whether that is an error
-        except OSError as error:
-            raise StoreError(f"cannot read {path}: {error.strerror}") from error
+        self._file: RangeFile = LocalFile(file) if isinstance(file, Path) else file
         try:
             self._open(identities, tail, truncated=truncated)
         except BaseException:
@@ -140,7 +140,7 @@ class AgeReader:
         header = self._header(identities, tail)
         self._base = header.length + _NONCE
         nonce = self._pread(_NONCE, header.length)
-        stored = os.fstat(self._file.fileno()).st_size - self._base
+        stored = self._file.size() - self._base
         if len(nonce) < _NONCE or (stored < TAG and not truncated):
             raise Damaged("cut inside its header", file=self.name, offset=header.length)
         self._cipher = ChaCha20Poly1305(derive(header.file_key, nonce, b"payload"))
@@ -226,12 +226,12 @@ class AgeReader:
         if not self._closed_end:
             at = self._base + self._count * SEALED_CHUNK
             start = found.pop()[0] if found and sum(found[-1]) == at else at
-            found.append((start, max(os.fstat(self._file.fileno()).st_size, at) - start))
+            found.append((start, max(self._file.size(), at) - start))
         return found
 
     def _pread(self, length: int, offset: int) -> bytes:
         try:
-            return os.pread(self._file.fileno(), length, offset)
+            return self._file.pread(length, offset)
         except OSError as error:
             raise StoreError(f"cannot read {self.name}: {error.strerror}") from error
 
@@ -254,19 +254,22 @@ class AgeReader:
         self.close()
 
 
-def rewrap(source: Path, out: BinaryIO, identities: Sequence[Identity], recipients: Sequence[Recipient]) -> bytes:
+def rewrap(
+    source: RangeFile | Path, out: BinaryIO, identities: Sequence[Identity], recipients: Sequence[Recipient]
+) -> bytes:
     """Copy an age file to `out` with a header for other recipients, and return that header.
 
     The payload stays as it is, still encrypted.
     Whoever had the file key keeps it: this changes who can open the copy, it revokes nobody.
     """
-    with source.open("rb") as file:
-        header = _read_header(os.pread(file.fileno(), MAX_HEADER_BYTES, 0), identities, source.name)
+    with closing(LocalFile(source) if isinstance(source, Path) else source) as file:
+        header = _read_header(file.pread(MAX_HEADER_BYTES, 0), identities, source.name)
         made = _make_header(header.file_key, recipients)
         out.write(made)
-        file.seek(header.length)
-        while piece := file.read(1 << 20):
+        at = header.length
+        while piece := file.pread(_COPIED, at):
             out.write(piece)
+            at += len(piece)
     return made
 
 

@@ -6,9 +6,9 @@ the whole store rewrites it. One age file: zstd ( container ), like an index wit
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated
 
 import numpy as np
@@ -17,13 +17,13 @@ from msgspec import Meta
 
 from kubeshark.core_capture._predicate import FlowColumns
 from kubeshark.core_capture.store._age import AgeReader, AgeWriter
+from kubeshark.core_capture.store._backend import Backend
 from kubeshark.core_capture.store._container import Column, pack, unpack
-from kubeshark.core_capture.store._durable import sync_folder, write_synced
 from kubeshark.core_capture.store._identity import Identity, Recipient
 from kubeshark.core_capture.store._index import IndexMeta, inflate
 from kubeshark.core_capture.store._info import Chain, SegmentInfo
 from kubeshark.core_capture.store._limits import MAX_CATALOGUE_BYTES
-from kubeshark.core_capture.store._names import CATALOGUE, TEMPORARY
+from kubeshark.core_capture.store._names import CATALOGUE
 from kubeshark.core_capture.store._summary import MAX_FILTER_BYTES, Summary, summarize
 from kubeshark.errors import Damaged
 
@@ -59,9 +59,9 @@ def entry_of(meta: IndexMeta, flows: FlowColumns, sha256: str) -> Entry:
     return Entry(meta.info, meta.chain, sha256, summarize(flows))
 
 
-def load_catalogue(folder: Path, identities: Sequence[Identity]) -> list[Entry]:
+def load_catalogue(files: Backend, identities: Sequence[Identity]) -> list[Entry]:
     """Read the catalogue; raise FileNotFoundError, NotForUsError or Damaged."""
-    with AgeReader(folder / CATALOGUE, identities) as age:
+    with AgeReader(files.open(CATALOGUE), identities) as age:
         plain = inflate(age.read(0, age.size), MAX_CATALOGUE_BYTES, CATALOGUE)
     contents = unpack(plain, _MAGIC, list[_Row], CATALOGUE)
     rows = contents.meta
@@ -96,7 +96,7 @@ def load_catalogue(folder: Path, identities: Sequence[Identity]) -> list[Entry]:
     ]
 
 
-def save_catalogue(folder: Path, entries: Iterable[Entry], recipients: Sequence[Recipient]) -> None:
+def save_catalogue(files: Backend, entries: Iterable[Entry], recipients: Sequence[Recipient]) -> None:
     """Replace the catalogue; the store's writer alone may do so."""
     entries = sorted(entries, key=lambda entry: entry.info.name)
     rows = [
@@ -112,10 +112,8 @@ def save_catalogue(folder: Path, entries: Iterable[Entry], recipients: Sequence[
         Column("filter_bytes", np.array([len(f) for f in filters], dtype=np.uint32), "planes"),
         Column("filter", np.frombuffer(b"".join(filters), dtype=np.uint8)),
     ]
-    temporary = folder / f"{TEMPORARY}{CATALOGUE}"
-    with write_synced(temporary) as file:
-        out = AgeWriter(file, recipients)
-        out.write(zstandard.ZstdCompressor(level=3).compress(pack(_MAGIC, rows, columns)))
-        out.finish()
-    temporary.replace(folder / CATALOGUE)
-    sync_folder(folder)
+    content = io.BytesIO()
+    out = AgeWriter(content, recipients)
+    out.write(zstandard.ZstdCompressor(level=3).compress(pack(_MAGIC, rows, columns)))
+    out.finish()
+    files.replace(CATALOGUE, content.getvalue())

@@ -10,7 +10,6 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -20,6 +19,7 @@ from kubeshark.core_capture._columns import Core, FlowBit
 from kubeshark.core_capture._predicate import Predicate, match
 from kubeshark.core_capture._records import PCAP_HEADER_BYTES
 from kubeshark.core_capture.store._age import CHUNK, AgeReader, Tail
+from kubeshark.core_capture.store._backend import Backend
 from kubeshark.core_capture.store._extras import Extras, decode_extras
 from kubeshark.core_capture.store._identity import Identity
 from kubeshark.core_capture.store._index import HEAD_BYTES, Index, decode_main, inflate, split_head
@@ -63,13 +63,16 @@ class Expired(Damaged):
 
 
 class IndexFile:
-    """The index of a segment, decrypted and decoded; `extras` reads on where that is needed."""
+    """The index of a segment, decrypted and decoded; `extras` reads on where that is needed.
 
-    def __init__(self, folder: Path, name: str, identities: Sequence[Identity]) -> None:
-        self.file = f"{name}{INDEX_SUFFIX}"
-        self._path = folder / self.file
-        self._identities = identities
-        with AgeReader(self._path, identities) as age:
+    `prefix` .tmp- is for one that was not published.
+    """
+
+    def __init__(self, files: Backend, name: str, identities: Sequence[Identity], *, prefix: str = "") -> None:
+        self.file = f"{prefix}{name}{INDEX_SUFFIX}"
+        self.data_file = f"{prefix}{name}{DATA_SUFFIX}"
+        self._files, self._identities = files, identities
+        with AgeReader(files.open(self.file), identities) as age:
             head = age.read(0, CHUNK)
             self._main_bytes, self._extras_bytes = split_head(head, age.size, self.file)
             end = HEAD_BYTES + self._main_bytes
@@ -90,7 +93,7 @@ class IndexFile:
         """The second frame; raise Damaged unless it is the one that the main frame names."""
         frame = self._rest
         if len(frame) < self._extras_bytes:
-            with AgeReader(self._path, self._identities) as age:
+            with AgeReader(self._files.open(self.file), self._identities) as age:
                 frame = age.read(HEAD_BYTES + self._main_bytes, self._extras_bytes)
         meta = self.index.meta
         if hashlib.sha256(frame).hexdigest() != meta.extras_sha256:
@@ -105,7 +108,7 @@ class SegmentReader:
     Ranges are (start, end) in bytes of the uncompressed pcap.
     """
 
-    def __init__(self, folder: Path, index_file: IndexFile, identities: Sequence[Identity]) -> None:
+    def __init__(self, files: Backend, index_file: IndexFile, identities: Sequence[Identity]) -> None:
         index = index_file.index
         self.info: SegmentInfo = index.meta.info
         self.name = self.info.name
@@ -113,7 +116,7 @@ class SegmentReader:
         self.stats = ReadStats(segments=1, index_bytes=index_file.size)
         self._index_file = index_file
         self._index: Index = index
-        self._folder, self._identities = folder, identities
+        self._files, self._identities = files, identities
         self._kept: dict[int, bytes] = {}
 
     @property
@@ -241,14 +244,14 @@ class SegmentReader:
     @cached_property
     def _data(self) -> AgeReader:
         data = self._index.meta.data
-        path = self._folder / f"{self.name}{DATA_SUFFIX}"
+        name = self._index_file.data_file
         tail = Tail(data.length, bytes.fromhex(data.last_tag), bytes.fromhex(data.file_key))
         try:
-            return AgeReader(path, self._identities, tail=tail)
+            return AgeReader(self._files.open(name), self._identities, tail=tail)
         except FileNotFoundError:
-            if not (self._folder / self._index_file.file).exists():  # it goes before the data
+            if not self._files.exists(self._index_file.file):  # it goes before the data
                 raise Expired(self.name) from None
-            raise Damaged("its data file is missing", file=path.name) from None
+            raise Damaged("its data file is missing", file=name) from None
 
     def _spans(self, ranges: Sequence[tuple[int, int]]) -> list[tuple[int, int, int, int]]:
         """Return (start, end, first block, block behind the last) of each range; ValueError for one outside."""

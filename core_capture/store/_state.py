@@ -10,15 +10,14 @@ stand in `deleting` before the first of their files goes. After a crash in betwe
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
 
-from kubeshark.core_capture.store._durable import replace_synced, sync_folder
+from kubeshark.core_capture.store._backend import Backend
 from kubeshark.core_capture.store._info import Count
 from kubeshark.core_capture.store._limits import MAX_STATE_BYTES
-from kubeshark.core_capture.store._names import STATE, TEMPORARY
+from kubeshark.core_capture.store._names import STATE
 from kubeshark.errors import Damaged, StoreError
 
 __all__ = ["ChainHead", "Removed", "Rotation", "StoreState", "load_state", "save_state"]
@@ -72,27 +71,31 @@ class StoreState:
     deleting: list[str] = field(default_factory=list)  # segments whose files go
     rotation: Rotation | None = None
     format: Annotated[int, msgspec.Meta(ge=1, le=1)] = 1
+    _version: str | None = field(default=None, compare=False, repr=False)  # of the file it was read from; never written
 
 
-def load_state(folder: Path) -> StoreState:
+def load_state(files: Backend) -> StoreState:
     """Read store.json, a new state if there is none; raise Damaged if it is not one."""
     try:
-        with (folder / STATE).open("rb") as file:
-            content = file.read(MAX_STATE_BYTES + 1)
+        content, version = files.read(STATE, MAX_STATE_BYTES + 1)
     except FileNotFoundError:
-        return StoreState()
+        return StoreState(_version="")
     if len(content) > MAX_STATE_BYTES:
         raise Damaged(f"is larger than {MAX_STATE_BYTES:,} bytes", file=STATE)
     try:
-        return msgspec.json.decode(content, type=StoreState)
+        state = msgspec.json.decode(content, type=StoreState)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise Damaged(str(error), file=STATE) from error
+    state._version = version
+    return state
 
 
-def save_state(folder: Path, state: StoreState) -> None:
-    """Replace store.json; it is on the disk when this returns. Raise StoreError for one that nobody would read."""
+def save_state(files: Backend, state: StoreState) -> None:
+    """Replace store.json; it lasts when this returns. Raise StoreError for one that nobody would read.
+
+    On object storage also, if it is not the one any more that `state` was read from: another writer took over.
+    """
     content = msgspec.json.format(msgspec.json.encode(state), indent=2) + b"\n"
     if len(content) > MAX_STATE_BYTES:
         raise StoreError(f"{STATE} would be larger than {MAX_STATE_BYTES:,} bytes", hint="split the store")
-    replace_synced(folder / STATE, folder / f"{TEMPORARY}{STATE}", content)
-    sync_folder(folder)
+    state._version = files.replace(STATE, content, version=state._version)

@@ -28,7 +28,6 @@ WITHOUT_TEST = {
     "pipeline/_imports.py": "pipeline/test_pipeline.py",
     "core_capture/files/_reader.py": "core_capture/files/test_mutations.py",
     "core_capture/store/_catalogue.py": STORE,
-    "core_capture/store/_durable.py": CRASH,
     "core_capture/store/_extras.py": "core_capture/store/test_export.py",
     "core_capture/store/_leftovers.py": CRASH,
     "core_capture/store/_reader.py": STORE,
@@ -109,6 +108,7 @@ WITHOUT_TEST = {
 DECLARATIONS = (
     "core_capture/_records.py",
     "core_capture/reference/_limits.py",
+    "core_capture/store/_backend.py",
     "core_capture/store/_info.py",
     "core_capture/store/_limits.py",
     "extension_api/_models.py",

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from kubeshark.core_capture._records import Interface, PacketExtra, RecordBatch, SourceMetadata
 from kubeshark.core_capture.store import Identity, NodeKey, SourceInfo, Store, Writer
+from kubeshark.core_capture.store._local import LocalBackend
 
 START_NS = 1_700_000_000_000_000_000
 
@@ -83,6 +84,10 @@ class Bench:
 
     def open(self) -> Store:
         return Store.open(self.path, identities=[self.me], create=True)
+
+    @property
+    def backend(self) -> LocalBackend:
+        return LocalBackend(self.path)
 
     def source(self, metadata: SourceMetadata | None = None, link_type: int = 1) -> SourceInfo:
         self.sources += 1
