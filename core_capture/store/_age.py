@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hmac
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,7 +31,7 @@ from kubeshark.core_capture.store._age_header import (
     parse_end,
     parse_header,
 )
-from kubeshark.core_capture.store._backend import RangeFile
+from kubeshark.core_capture.store._backend import Changed, RangeFile
 from kubeshark.core_capture.store._identity import Identity, Recipient
 from kubeshark.core_capture.store._limits import MAX_HEADER_BYTES
 from kubeshark.core_capture.store._local import LocalFile
@@ -46,6 +46,7 @@ _NONCE = 16
 _X25519 = b"age-encryption.org/v1/X25519"
 _ZERO_NONCE = bytes(12)
 _COPIED = 1 << 20  # bytes at once
+_WINDOW = 32 << 20  # bytes asked for in parallel
 USUAL_HEADER_BYTES = 4096  # some thirty recipients
 
 
@@ -64,6 +65,7 @@ class Tail:
     size: int
     tag: bytes
     file_key: bytes = field(default=b"", repr=False)
+    nonce: bytes = b""  # of the payload
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,7 @@ class AgeWriter:
 
     def __init__(self, out: BinaryIO, recipients: Sequence[Recipient]) -> None:
         self._file_key = file_key = os.urandom(16)
-        nonce = os.urandom(_NONCE)
+        self._nonce = nonce = os.urandom(_NONCE)
         out.write(_make_header(file_key, recipients) + nonce)
         self._out = out
         self._cipher = ChaCha20Poly1305(derive(file_key, nonce, b"payload"))
@@ -103,7 +105,7 @@ class AgeWriter:
         sealed = self._seal(self._pending, last=True)
         self._out.write(sealed)
         self._pending = bytearray()
-        return Tail(self.size, sealed[-TAG:], self._file_key)
+        return Tail(self.size, sealed[-TAG:], self._file_key, self._nonce)
 
     def _seal(self, plain: bytearray | memoryview, *, last: bool) -> bytes:
         sealed = self._cipher.encrypt(_chunk_nonce(self._chunks, last=last), plain, None)
@@ -130,14 +132,20 @@ class AgeReader:
         self.name = file.name
         self.chunks_read = 0  # chunks decrypted so far
         self._file: RangeFile = LocalFile(file) if isinstance(file, Path) else file
+        self._identities, self._tail, self._truncated = identities, tail, truncated
+        self._is_checked = True  # header and end were looked at
         try:
-            self._open(identities, tail, truncated=truncated)
+            self._open()
         except BaseException:
             self._file.close()
             raise
 
-    def _open(self, identities: Sequence[Identity], tail: Tail | None, *, truncated: bool) -> None:
-        header = self._header(identities, tail)
+    def _open(self) -> None:
+        tail, truncated = self._tail, self._truncated
+        if tail is not None and tail.nonce and tail.file_key and self._file.is_remote:
+            self._take_on_trust(tail)
+            return
+        header = self._header(self._identities, tail)
         self._base = header.length + _NONCE
         nonce = self._pread(_NONCE, header.length)
         stored = self._file.size() - self._base
@@ -154,6 +162,29 @@ class AgeReader:
             self._check_tail(tail)
         else:
             self._check_last()
+
+    def _take_on_trust(self, tail: Tail) -> None:
+        """Begin without a request: key, nonce and size say where each chunk lies, and each proves itself."""
+        self._count = max(-(-tail.size // CHUNK), 1)
+        self.size = tail.size
+        self._base = self._file.size() - tail.size - self._count * TAG
+        if self._base <= _NONCE:
+            raise Damaged(f"is too small for the {tail.size:,} bytes its index names", file=self.name)
+        self._cipher = ChaCha20Poly1305(derive(tail.file_key, tail.nonce, b"payload"))
+        self._last_chunk = b""
+        self._closed_end = True
+        self._is_checked = False
+
+    def check_ends(self) -> None:
+        """Look at header and last tag, if opening did not; raise Damaged."""
+        tail = self._tail
+        if self._is_checked or tail is None:
+            return
+        header = self._header(self._identities, tail)
+        if header.length + _NONCE != self._base or self._pread(_NONCE, header.length) != tail.nonce:
+            raise Damaged("its header is not the one it was written with", file=self.name, offset=header.length)
+        self._check_tail(tail)
+        self._is_checked = True
 
     def _header(self, identities: Sequence[Identity], tail: Tail | None) -> _Header:
         if tail is not None and tail.file_key:  # no need to unwrap it: that is most of the cost of opening a file
@@ -200,7 +231,45 @@ class AgeReader:
         first, stop = offset // CHUNK, -(-end // CHUNK)
         if first == self._count - 1 and self._last_chunk:
             return self._last_chunk[offset - first * CHUNK : end - first * CHUNK]
-        sealed = memoryview(self._pread((stop - first) * SEALED_CHUNK, self._base + first * SEALED_CHUNK))
+        try:
+            sealed = self._pread((stop - first) * SEALED_CHUNK, self._base + first * SEALED_CHUNK)
+        except Changed:  # it has another header now, and the same chunks behind it
+            self._file.renew()
+            self._open()
+            sealed = self._pread((stop - first) * SEALED_CHUNK, self._base + first * SEALED_CHUNK)
+        return self._plain(sealed, offset, end)
+
+    def reads(self, ranges: Sequence[tuple[int, int]]) -> Iterator[bytes]:
+        """Yield what `read` returns for each of these (offset, length), ascending; from afar many at once."""
+        if not self._file.is_remote:
+            yield from (self.read(offset, length) for offset, length in ranges)
+            return
+        at = 0
+        while at < len(ranges):
+            window, size = at, 0
+            while window < len(ranges) and (window == at or size + ranges[window][1] <= _WINDOW):
+                size += ranges[window][1]
+                window += 1
+            yield from self._read_window(ranges[at:window])
+            at = window
+
+    def _read_window(self, ranges: Sequence[tuple[int, int]]) -> Iterator[bytes]:
+        asked = []
+        for offset, length in ranges:
+            first, stop = offset // CHUNK, -(-(offset + length) // CHUNK)
+            asked.append(((stop - first) * SEALED_CHUNK, self._base + first * SEALED_CHUNK))
+        try:
+            found = self._file.preads(asked)
+        except Changed:
+            yield from (self.read(offset, length) for offset, length in ranges)
+            return
+        for (offset, length), sealed in zip(ranges, found, strict=True):
+            yield self._plain(sealed, offset, min(offset + length, self._count * CHUNK))
+
+    def _plain(self, data: bytes, offset: int, end: int) -> bytes:
+        """Decrypt whole chunks, and return plaintext [offset, end) of them."""
+        first, stop = offset // CHUNK, -(-end // CHUNK)
+        sealed = memoryview(data)
         plain = [
             self._unseal(sealed[at * SEALED_CHUNK : (at + 1) * SEALED_CHUNK], first + at) for at in range(stop - first)
         ]
@@ -232,6 +301,8 @@ class AgeReader:
     def _pread(self, length: int, offset: int) -> bytes:
         try:
             return self._file.pread(length, offset)
+        except FileNotFoundError:
+            raise  # an object that was deleted since it was listed
         except OSError as error:
             raise StoreError(f"cannot read {self.name}: {error.strerror}") from error
 

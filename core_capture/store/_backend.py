@@ -17,7 +17,16 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, Protocol
 
-__all__ = ["Backend", "Content", "RangeFile"]
+from kubeshark.errors import StoreError
+
+__all__ = ["Backend", "Changed", "Content", "RangeFile"]
+
+
+class Changed(StoreError):
+    """Somebody else changed or made a file first; nothing was written over."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"another process changed {name} meanwhile", hint="run the command again")
 
 
 class Content(NamedTuple):
@@ -34,6 +43,11 @@ class RangeFile(Protocol):
     def name(self) -> str: ...
 
     @property
+    def version(self) -> str:
+        """What `replace` takes to replace just what was read here; known after the first read."""
+        ...
+
+    @property
     def is_remote(self) -> bool:
         """Each read is a request that takes its time: ask for much at once, and for nothing twice."""
         ...
@@ -43,12 +57,17 @@ class RangeFile(Protocol):
         ...
 
     def pread(self, length: int, offset: int) -> bytes:
-        """Return bytes [offset, offset + length), fewer at the file's end; raise OSError or StoreError."""
+        """Return bytes [offset, offset + length), fewer at the file's end; raise OSError or StoreError.
+
+        Raises Changed if the file is another one by now: `renew` turns to that.
+        """
         ...
 
     def preads(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         """Return several ranges (length, offset), ascending, in as few and as parallel requests as it takes."""
         ...
+
+    def renew(self) -> None: ...
 
     def close(self) -> None: ...
 
@@ -94,8 +113,12 @@ class Backend(Protocol):
         """Make a temporary file of an earlier process as durable as `create` does."""
         ...
 
-    def publish(self, temporary: str, name: str) -> None:
-        """Give a temporary file its name, in place of what has it; see 2. Raise FileNotFoundError."""
+    def publish(self, temporary: str, name: str, *, replacing: bool = False) -> None:
+        """Give a temporary file its name; see 2. Raise FileNotFoundError.
+
+        `replacing`: in place of what has the name. Otherwise there is none: a folder trusts in that, object storage
+        raises Changed.
+        """
         ...
 
     def settle(self) -> None:
@@ -106,7 +129,7 @@ class Backend(Protocol):
         """Replace a small file, return its new version; see 3.
 
         `version`: of the content that is expected there, "" for none, None for whatever. A folder uses `temporary`
-        (default: .tmp- and the name) on the way. Raises StoreError if somebody else was faster.
+        (default: .tmp- and the name) on the way. Raises Changed if somebody else was faster.
         """
         ...
 

@@ -8,12 +8,14 @@ dead writer was never acknowledged. Data without any index is kept: `_recover.py
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import closing
+from dataclasses import replace
 
 from kubeshark.core_capture.store._backend import Backend
 from kubeshark.core_capture.store._names import CATALOGUE, DATA_SUFFIX, INDEX_SUFFIX, TEMPORARY, number_of
 from kubeshark.core_capture.store._state import StoreState, save_state
 
-__all__ = ["clear_leftovers", "delete_segments", "find_leftovers", "finish_heads"]
+__all__ = ["clear_leftovers", "delete_segments", "find_leftovers", "finish_heads", "give_up_pending", "tag_of"]
 
 
 def find_leftovers(files: Iterable[str]) -> list[str]:
@@ -35,7 +37,7 @@ def clear_leftovers(files: Backend, state: StoreState) -> list[str]:
     Only for the store's writer.
     """
     found = find_leftovers(files.names())
-    if not found and not state.deleting:
+    if not found and not state.deleting and not any(head.pending for head in state.heads.values()):
         return []
     finish_heads(files, state)
     delete_segments(files, state)
@@ -49,6 +51,9 @@ def clear_leftovers(files: Backend, state: StoreState) -> list[str]:
 
 def finish_heads(files: Backend, state: StoreState) -> None:
     """Publish heads of chains that were not."""
+    if files.is_remote:
+        _finish_uploads(files, state)
+        return
     for head in state.heads.values():
         names = [f"{head.name}{suffix}" for suffix in (DATA_SUFFIX, INDEX_SUFFIX)]
         waiting = [name for name in names if files.exists(f"{TEMPORARY}{name}")]
@@ -60,6 +65,53 @@ def finish_heads(files: Backend, state: StoreState) -> None:
         for name in waiting:
             files.publish(f"{TEMPORARY}{name}", name)
     files.settle()
+
+
+def _finish_uploads(files: Backend, state: StoreState) -> None:
+    """Upload heads that wait in the spool of this machine, and mark those that arrived.
+
+    A file in the spool counts only if it ends as store.json says: another machine may have sealed that name anew.
+    """
+    for key, head in state.heads.items():
+        if head.pending is None or number_of(head.name) is None:
+            continue
+        data, index = f"{head.name}{DATA_SUFFIX}", f"{head.name}{INDEX_SUFFIX}"
+        names = set(files.names())
+        if (
+            {f"{TEMPORARY}{data}", data} & names
+            and f"{TEMPORARY}{index}" in names
+            and tag_of(files, f"{TEMPORARY}{index}") == head.pending.tag
+        ):
+            if f"{TEMPORARY}{data}" in names:
+                files.publish(f"{TEMPORARY}{data}", data, replacing=True)
+            files.publish(f"{TEMPORARY}{index}", index, replacing=True)
+            files.delete(CATALOGUE)
+        elif index not in names or tag_of(files, index) != head.pending.tag:
+            continue
+        state.heads[key] = replace(head, pending=None)
+
+
+def tag_of(files: Backend, name: str) -> str:
+    """Return the last 16 bytes of a file, hex: of an age file the tag of its last chunk, which no other has."""
+    with closing(files.open(name)) as file:
+        return file.pread(16, max(file.size() - 16, 0)).hex()
+
+
+def give_up_pending(state: StoreState, key: str | None = None) -> list[str]:
+    """Take heads back that never arrived and do not wait here, of one node or of all; return their names.
+
+    Nothing of them was acknowledged. `finish_heads` comes before; the caller saves the state.
+    """
+    given_up = []
+    for node, head in state.heads.copy().items():
+        if head.pending is None or key not in (None, node):
+            continue
+        given_up.append(head.name)
+        if head.pending.before is None:
+            del state.heads[node]
+        else:
+            state.heads[node] = head.pending.before
+    return given_up
 
 
 def delete_segments(files: Backend, state: StoreState) -> None:

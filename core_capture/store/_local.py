@@ -20,6 +20,7 @@ class LocalFile:
     """A file of this machine; raise FileNotFoundError or StoreError."""
 
     is_remote = False
+    version = ""
 
     def __init__(self, path: Path) -> None:
         self.name = path.name
@@ -39,6 +40,9 @@ class LocalFile:
 
     def preads(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         return [os.pread(self._fd, length, offset) for length, offset in ranges]
+
+    def renew(self) -> None:
+        """An open file stays what it was."""
 
     def close(self) -> None:
         self._file.close()
@@ -94,7 +98,7 @@ class LocalBackend:
         with (self.folder / temporary).open("rb") as file:
             os.fsync(file.fileno())
 
-    def publish(self, temporary: str, name: str) -> None:
+    def publish(self, temporary: str, name: str, *, replacing: bool = False) -> None:  # noqa: ARG002 - the lock is enough
         (self.folder / temporary).rename(self.folder / name)
 
     def settle(self) -> None:

@@ -218,13 +218,13 @@ class SegmentReader:
         The decoder is not run: it may improve between versions, what lies in a store stays.
         """
         data, blocks = self._index.meta.data, self._index.blocks
+        self._data.check_ends()
         header_frame = self._data.read(0, int(blocks.offset[0]))
         header = inflate(header_frame, PCAP_HEADER_BYTES, self._data.name, exactly=True)
         if header != pcap_header(self.link_type):
             raise Damaged("its pcap header is not that of its link type", file=self._data.name, offset=0)
         records = 0
-        for block in range(len(blocks)):
-            (content,) = self.read([(int(blocks.raw_start[block]), int(blocks.raw_start[block + 1]))])
+        for block, content in self._inflated(list(range(len(blocks)))):
             offsets, end = core.offsets(content)
             records += len(offsets)
             if end != len(content):
@@ -245,7 +245,7 @@ class SegmentReader:
     def _data(self) -> AgeReader:
         data = self._index.meta.data
         name = self._index_file.data_file
-        tail = Tail(data.length, bytes.fromhex(data.last_tag), bytes.fromhex(data.file_key))
+        tail = Tail(data.length, *map(bytes.fromhex, (data.last_tag, data.file_key, data.nonce)))
         try:
             return AgeReader(self._files.open(name), self._identities, tail=tail)
         except FileNotFoundError:
@@ -292,9 +292,10 @@ class SegmentReader:
     def _inflated(self, wanted: list[int]) -> Iterator[tuple[int, bytes]]:
         """Yield (block, contents) of these blocks, ascending."""
         offset, raw_start = self._index.blocks.offset, self._index.blocks.raw_start
-        for first, stop in _runs(wanted):
-            base = int(offset[first])
-            stored = memoryview(self._data.read(base, int(offset[stop]) - base))
+        runs = _runs(wanted)
+        ranges = [(int(offset[first]), int(offset[stop] - offset[first])) for first, stop in runs]
+        for (first, stop), (base, _), read in zip(runs, ranges, self._data.reads(ranges), strict=True):
+            stored = memoryview(read)
             self.stats.data_bytes += len(stored)
             self.stats.blocks += stop - first
             for block in range(first, stop):

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -24,14 +24,20 @@ from kubeshark.core_capture.store._backend import Backend, RangeFile
 from kubeshark.core_capture.store._catalogue import Entry, entry_of, load_catalogue, save_catalogue
 from kubeshark.core_capture.store._identity import Identity, Recipient
 from kubeshark.core_capture.store._info import Chain, SourceRecord
-from kubeshark.core_capture.store._leftovers import delete_segments, find_leftovers, finish_heads
+from kubeshark.core_capture.store._leftovers import (
+    delete_segments,
+    find_leftovers,
+    finish_heads,
+    give_up_pending,
+    tag_of,
+)
 from kubeshark.core_capture.store._names import DATA_SUFFIX, INDEX_SUFFIX, STATE, TEMPORARY, index_names, number_of
 from kubeshark.core_capture.store._reader import IndexFile, SegmentReader
 from kubeshark.core_capture.store._removed import with_removed
 from kubeshark.core_capture.store._salvage import Salvaged, salvage
 from kubeshark.core_capture.store._segment import Draft, publish, write_segment
 from kubeshark.core_capture.store._signing import SIGNATURE_BYTES, NodeKey, is_signed
-from kubeshark.core_capture.store._state import ChainHead, StoreState, load_state, save_state
+from kubeshark.core_capture.store._state import ChainHead, StoreState, load_state, new_head, save_state
 from kubeshark.errors import Damaged, StoreError
 
 __all__ = ["Leftover", "perform", "read_state", "survey"]
@@ -111,6 +117,8 @@ def perform(
     known = _catalogued(files, identities)
     try:
         finish_heads(files, state)
+        if give_up_pending(state):
+            save_state(files, state)
         delete_segments(files, state)
         for leftover in leftovers:
             try:
@@ -126,6 +134,8 @@ def perform(
             if name.startswith(TEMPORARY) and segment not in kept and not problems:
                 files.delete(name)
         files.settle()
+        if files.is_remote:
+            save_state(files, state)  # heads that arrived
     except OSError as error:
         raise StoreError(f"cannot write to {files.location}: {error.strerror}") from error
     return problems
@@ -220,10 +230,14 @@ def _adopt(files: Backend, name: str, identities: Sequence[Identity], state: Sto
     _packets, chain, sha256 = complete
     for suffix in (DATA_SUFFIX, INDEX_SUFFIX):
         files.sync(f"{TEMPORARY}{name}{suffix}")
-    state.heads[chain.public_key] = ChainHead(name, chain.sequence, sha256)
+    before = state.heads.get(chain.public_key)
+    made = state.heads[chain.public_key] = new_head(
+        files, name, chain.sequence, sha256, tag_of(files, f"{TEMPORARY}{name}{INDEX_SUFFIX}"), before
+    )
     state.next_number = max(state.next_number, (number_of(name) or 0) + 1)
     save_state(files, state)
     publish(files, name)
+    state.heads[chain.public_key] = replace(made, pending=None)
 
 
 def _rebuild(
@@ -251,12 +265,13 @@ def _rebuild(
     sealed = write_segment(files, draft, chain, core=core, recipients=recipients, key=key)
     if before is not None:
         state.removed = with_removed(state.removed, [(before.chain, before.sha256)], "recovered", key)
-    state.heads[key.public] = ChainHead(name, chain.sequence, sealed.sha256)
+    made = state.heads[key.public] = new_head(files, name, chain.sequence, sealed.sha256, sealed.index_tag, head)
     state.next_number = max(state.next_number, (number_of(name) or 0) + 1)
     save_state(files, state)
     if before is not None:
         save_catalogue(files, known.values(), recipients)  # readers would believe what it says of the old index
-    publish(files, name)
+    publish(files, name, replacing=True)
+    state.heads[key.public] = replace(made, pending=None)
 
 
 def _draft(name: str, found: Salvaged, before: Entry | None) -> Draft:

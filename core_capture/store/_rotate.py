@@ -28,7 +28,7 @@ from kubeshark.core_capture.store._names import (
     TEMPORARY,
     number_of,
 )
-from kubeshark.core_capture.store._state import Rotation, load_state, save_state
+from kubeshark.core_capture.store._state import Rotation, save_state, take_over
 from kubeshark.errors import Damaged, StoreError
 
 __all__ = ["Rotated", "rotate_keys"]
@@ -56,7 +56,7 @@ def rotate_keys(
     done = Rotated()
     try:
         with files.lock(LOCK), files.lock(SNAPSHOTS_LOCK):
-            state = load_state(files)
+            state = take_over(files)
             clear_leftovers(files, state)
             if state.rotation is None or state.rotation.recipients != wanted:
                 state.rotation = Rotation(wanted)
@@ -78,7 +78,7 @@ def rotate_keys(
                     continue
                 state.rotation = rotation = replace(rotation, file=name, header=header)
                 save_state(files, state)
-                files.publish(_COPY, name)
+                files.publish(_COPY, name, replacing=True)
                 done.files += 1
             files.settle()
             if on_progress is not None:

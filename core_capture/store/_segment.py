@@ -61,6 +61,7 @@ class Sealed:
     meta: IndexMeta
     flows: Flows
     sha256: str  # of the index's main part: the next segment's `previous`
+    index_tag: str  # the last bytes of the index file, hex
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,21 +91,28 @@ def write_segment(
     meta = IndexMeta(
         info=_info(draft, layout, stored_bytes=tail.size),
         chain=chain,
-        data=DataFile(tail.size, tail.tag.hex(), PCAP_HEADER_BYTES + len(draft.data), len(blocks), tail.file_key.hex()),
+        data=DataFile(
+            tail.size,
+            tail.tag.hex(),
+            PCAP_HEADER_BYTES + len(draft.data),
+            len(blocks),
+            tail.file_key.hex(),
+            tail.nonce.hex(),
+        ),
         extras_sha256=hashlib.sha256(extras).hexdigest(),
     )
     main = encode_main(meta, layout.flows, blocks, key.sign)
     with files.create(f"{TEMPORARY}{draft.name}{INDEX_SUFFIX}") as file:
         out = AgeWriter(file, recipients)
         out.write(join(main, extras))
-        out.finish()
-    return Sealed(meta, layout.flows, hashlib.sha256(main).hexdigest())
+        index_tail = out.finish()
+    return Sealed(meta, layout.flows, hashlib.sha256(main).hexdigest(), index_tail.tag.hex())
 
 
-def publish(files: Backend, name: str) -> None:
+def publish(files: Backend, name: str, *, replacing: bool = False) -> None:
     """Give both files their names, data first: from here on the segment exists."""
     for suffix in (DATA_SUFFIX, INDEX_SUFFIX):
-        files.publish(f"{TEMPORARY}{name}{suffix}", f"{name}{suffix}")
+        files.publish(f"{TEMPORARY}{name}{suffix}", f"{name}{suffix}", replacing=replacing)
     files.settle()
 
 

@@ -9,7 +9,7 @@ stand in `deleting` before the first of their files goes. After a crash in betwe
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Literal
 
 import msgspec
@@ -20,9 +20,27 @@ from kubeshark.core_capture.store._limits import MAX_STATE_BYTES
 from kubeshark.core_capture.store._names import STATE
 from kubeshark.errors import Damaged, StoreError
 
-__all__ = ["ChainHead", "Removed", "Rotation", "StoreState", "load_state", "save_state"]
+__all__ = [
+    "ChainHead",
+    "Pending",
+    "Removed",
+    "Rotation",
+    "StoreState",
+    "load_state",
+    "new_head",
+    "save_state",
+    "take_over",
+]
 
 Hex = Annotated[str, msgspec.Meta(pattern="^([0-9a-f]{2})*$", max_length=128)]
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """What is known of a head while its files are on their way to object storage."""
+
+    tag: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]  # the last bytes of its index file, hex
+    before: ChainHead | None  # the head if they never arrive
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +50,7 @@ class ChainHead:
     name: str
     sequence: Count
     sha256: str  # of its index's main part, hex
+    pending: Pending | None = None  # None: its files are where they belong; always so in a folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +89,7 @@ class StoreState:
     removed: list[Removed] = field(default_factory=list)
     deleting: list[str] = field(default_factory=list)  # segments whose files go
     rotation: Rotation | None = None
+    epoch: Count = 0  # grows with every writer on object storage: no two of them ever hold the same version
     format: Annotated[int, msgspec.Meta(ge=1, le=1)] = 1
     _version: str | None = field(default=None, compare=False, repr=False)  # of the file it was read from; never written
 
@@ -99,3 +119,21 @@ def save_state(files: Backend, state: StoreState) -> None:
     if len(content) > MAX_STATE_BYTES:
         raise StoreError(f"{STATE} would be larger than {MAX_STATE_BYTES:,} bytes", hint="split the store")
     state._version = files.replace(STATE, content, version=state._version)
+
+
+def new_head(
+    files: Backend, name: str, sequence: int, sha256: str, index_tag: str, before: ChainHead | None
+) -> ChainHead:
+    """Return the head that a sealed segment becomes; on object storage it is still to be published."""
+    if not files.is_remote:
+        return ChainHead(name, sequence, sha256)
+    return ChainHead(name, sequence, sha256, Pending(index_tag, replace(before, pending=None) if before else None))
+
+
+def take_over(files: Backend) -> StoreState:
+    """Return store.json for who holds the lock. On object storage, who held it before cannot save any more."""
+    state = load_state(files)
+    if files.is_remote:
+        state.epoch += 1
+        save_state(files, state)
+    return state

@@ -27,7 +27,7 @@ from kubeshark.core_capture.store._identity import (
 from kubeshark.core_capture.store._info import SegmentInfo
 from kubeshark.core_capture.store._leftovers import clear_leftovers, find_leftovers
 from kubeshark.core_capture.store._limits import KEPT_INDEX_BYTES, SEGMENT_BYTES
-from kubeshark.core_capture.store._local import open_folder
+from kubeshark.core_capture.store._locate import open_backend
 from kubeshark.core_capture.store._names import (
     DATA_SUFFIX,
     LOCK,
@@ -44,7 +44,7 @@ from kubeshark.core_capture.store._recover import Leftover, perform, read_state,
 from kubeshark.core_capture.store._rotate import Rotated, rotate_keys
 from kubeshark.core_capture.store._signing import NodeKey
 from kubeshark.core_capture.store._snapshots import Snapshot, add_snapshot, delete_snapshot, load_snapshots
-from kubeshark.core_capture.store._state import load_state, save_state
+from kubeshark.core_capture.store._state import load_state, save_state, take_over
 from kubeshark.core_capture.store._summary import may_match
 from kubeshark.core_capture.store._verify import VerifyReport, verify_store
 from kubeshark.core_capture.store._writer import ImportState, SourceInfo, Writer
@@ -85,8 +85,11 @@ class Store:
 
     @classmethod
     def open(cls, path: str | Path, *, identities: Sequence[Identity] | None = None, create: bool = False) -> Self:
-        """Open a folder; `identities` default to those of $KUBESHARK_IDENTITY, read when first needed."""
-        return cls(open_folder(Path(path), create=create), identities)
+        """Open a folder or a URL (s3://BUCKET/PREFIX, …); raise StoreError or UsageError.
+
+        `identities` default to those of $KUBESHARK_IDENTITY, read when first needed.
+        """
+        return cls(open_backend(path, create=create), identities)
 
     @property
     def location(self) -> str:
@@ -219,7 +222,7 @@ class Store:
             if not dry_run:
                 locks.enter_context(self.files.lock(LOCK))
                 locks.enter_context(self.files.lock(SNAPSHOTS_LOCK))
-            state = load_state(self.files)
+            state = load_state(self.files) if dry_run else take_over(self.files)
             if not dry_run:
                 clear_leftovers(self.files, state)
             entries = {entry.info.name: entry for entry in self._entries()}
@@ -259,7 +262,8 @@ class Store:
         to = self._to(recipients)
         with self.files.lock(LOCK):
             state, lost = read_state(self.files, self.identities, self._entries)
-            if lost:
+            if lost or self.files.is_remote:
+                state.epoch += 1
                 save_state(self.files, state)
             found = survey(self.files, self.identities, state)
             key = key or NodeKey.load_or_create()

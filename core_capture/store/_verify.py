@@ -220,7 +220,11 @@ def _check_chains(files: Backend, links: list[_Link], names: set[str], trusted: 
         newest = max(chain, key=lambda part: part.first, default=None)
         if any(part.last == head.sequence and part.sha256 == head.sha256 for part in gone):
             continue
-        if head.name not in names:
+        if head.name not in names and head.pending is not None:
+            yield Finding(
+                "note", head.name, f"{head.name} was sealed, but its upload did not end: nothing of it counts yet"
+            )
+        elif head.name not in names:
             yield Finding("missing", head.name, f"{head.name}, the newest segment of its node, is missing")
         elif newest and newest.name == head.name and newest.sha256 != head.sha256:
             yield Finding("swapped", head.name, f"{head.name} is not the segment that {STATE} names")
