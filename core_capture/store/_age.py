@@ -163,6 +163,11 @@ class AgeReader:
         else:
             self._check_last()
 
+    @property
+    def version(self) -> str:
+        """The file's, as `Backend.replace` takes it."""
+        return self._file.version
+
     def _take_on_trust(self, tail: Tail) -> None:
         """Begin without a request: key, nonce and size say where each chunk lies, and each proves itself."""
         self._count = max(-(-tail.size // CHUNK), 1)

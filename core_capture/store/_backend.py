@@ -14,12 +14,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, Protocol
 
 from kubeshark.errors import StoreError
 
-__all__ = ["Backend", "Changed", "Content", "RangeFile"]
+__all__ = ["Backend", "Changed", "Content", "RangeFile", "Requests"]
 
 
 class Changed(StoreError):
@@ -27,6 +28,35 @@ class Changed(StoreError):
 
     def __init__(self, name: str) -> None:
         super().__init__(f"another process changed {name} meanwhile", hint="run the command again")
+
+
+@dataclass(slots=True)
+class Requests:
+    """What was asked of the server; what obstore tried again counts once."""
+
+    lists: int = 0
+    reads: int = 0
+    writes: int = 0  # deletions included; a multi-part upload is one per part and two
+    bytes_read: int = 0
+    bytes_written: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.lists + self.reads + self.writes
+
+    def __str__(self) -> str:
+        return (
+            f"{self.total} ({self.lists} lists, {self.reads} reads of {self.bytes_read:,} bytes, {self.writes} writes)"
+        )
+
+    def __sub__(self, other: Requests) -> Requests:
+        return Requests(
+            self.lists - other.lists,
+            self.reads - other.reads,
+            self.writes - other.writes,
+            self.bytes_read - other.bytes_read,
+            self.bytes_written - other.bytes_written,
+        )
 
 
 class Content(NamedTuple):
@@ -82,6 +112,11 @@ class Backend(Protocol):
 
     @property
     def is_remote(self) -> bool: ...
+
+    @property
+    def requests(self) -> Requests | None:
+        """What was asked of a server so far; None where there is none."""
+        ...
 
     def names(self) -> list[str]:
         """Return the names of all files, sorted, unpublished ones of this machine included."""

@@ -52,6 +52,7 @@ class LocalBackend:
     """A folder, used through plain calls of the system."""
 
     is_remote = False
+    requests = None
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

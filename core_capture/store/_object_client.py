@@ -11,7 +11,6 @@ import os
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from threading import Lock
@@ -21,13 +20,13 @@ import obstore
 from obstore import exceptions
 from obstore.store import MemoryStore, from_url
 
-from kubeshark.core_capture.store._backend import Changed, Content
+from kubeshark.core_capture.store._backend import Changed, Content, Requests
 from kubeshark.errors import StoreError
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
-__all__ = ["Found", "ObjectClient", "Piece", "Requests"]
+__all__ = ["Found", "ObjectClient", "Piece"]
 
 CONNECT_SECONDS = 3
 REQUEST_SECONDS = 60
@@ -42,6 +41,7 @@ PART_BYTES = 8 << 20
 _PARTS_AT_ONCE = 4
 _memory: dict[str, ObjectStore] = {}  # memory://NAME is the same store for the whole process
 _CODE = re.compile(r"<Code>(\w{1,60})</Code>")
+_EMPTY_RANGE = re.compile(r"InvalidRange|Invalid range|code: 416")
 _STATUS = re.compile(r"non-2xx status code: (\d{3}(?: [A-Za-z ]{1,40}\b)?)")
 _ENDPOINT = re.compile(r"https?://[^/\s?#@]{1,200}")
 _TRANSPORT = ("error sending request", "HTTP error", "timed out", "dns error", "connection", "request or response body")
@@ -49,30 +49,6 @@ _ACCESS = ("AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "Expir
 _CREDENTIALS = "check the credentials (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, …) and the bucket's policy"
 
 T = TypeVar("T")
-
-
-@dataclass(slots=True)
-class Requests:
-    """What was asked of the server; what obstore tried again counts once."""
-
-    lists: int = 0
-    reads: int = 0
-    writes: int = 0  # deletions included; a multi-part upload is one per part and two
-    bytes_read: int = 0
-    bytes_written: int = 0
-
-    @property
-    def total(self) -> int:
-        return self.lists + self.reads + self.writes
-
-    def __sub__(self, other: Requests) -> Requests:
-        return Requests(
-            self.lists - other.lists,
-            self.reads - other.reads,
-            self.writes - other.writes,
-            self.bytes_read - other.bytes_read,
-            self.bytes_written - other.bytes_written,
-        )
 
 
 class Found(NamedTuple):
@@ -154,8 +130,8 @@ class ObjectClient:
             try:
                 return _version_of(self._do(lambda: obstore.put(self._store, name, data, mode=mode)))
             except (exceptions.AlreadyExistsError, exceptions.PreconditionError, FileNotFoundError):
-                if attempt and (ours := self._is(name, data)):
-                    return ours  # an earlier try was carried out, its answer lost
+                if ours := self._is(name, data):
+                    return ours  # an earlier try, obstore's or ours, was carried out and its answer lost
                 raise Changed(name) from None
             except _UnreachedError as error:
                 if attempt == RETRIES or time.monotonic() > end:
@@ -220,7 +196,12 @@ class ObjectClient:
     def _do(self, ask: Callable[[], T]) -> T:
         """Ask, and say in a line what went wrong: what obstore says goes over many, and quotes the server."""
         try:
-            return ask()
+            try:
+                return ask()
+            except exceptions.GenericError as error:
+                if "list response body" not in str(error):
+                    raise
+                return ask()  # one that broke off: obstore tries any other request again, but not this
         except (exceptions.AlreadyExistsError, exceptions.PreconditionError):
             raise
         except FileNotFoundError as error:
@@ -228,7 +209,7 @@ class ObjectClient:
                 raise self._told(error) from None
             raise FileNotFoundError(2, "No such object", self.url) from None
         except (exceptions.BaseError, ValueError, OSError) as error:
-            if "InvalidRange" in str(error) or "416 " in str(error) or "Requested range" in str(error):
+            if _EMPTY_RANGE.search(str(error)):
                 raise _EmptyRangeError from None
             raise self._told(error) from None
 
@@ -241,8 +222,12 @@ class ObjectClient:
         if code and code[1] == "NoSuchBucket":
             return StoreError(f"{self.url}: there is no such bucket{at}", hint="kubeshark makes no buckets")
         denied = isinstance(error, exceptions.PermissionDeniedError | exceptions.UnauthenticatedError)
-        if denied or (code and code[1] in _ACCESS):
+        if denied or (code and code[1] in _ACCESS) or (status and status[1].startswith("401")):
             return StoreError(f"{self.url}: access denied{at}{f' ({code[1]})' if code else ''}", hint=_CREDENTIALS)
+        if "redirect" in text and not status:
+            return StoreError(
+                f"{self.url}: the bucket is in another region{at}", hint="set AWS_REGION to that of the bucket"
+            )
         if status or code:
             said = f"{status[1].strip() if status else ''} {code[1] if code else ''}".strip()
             kind = _UnreachedError if said[:1] == "5" or (code and code[1] in ("SlowDown", "RequestTimeout")) else None

@@ -15,11 +15,11 @@ from pathlib import Path
 from threading import Lock
 from typing import BinaryIO
 
-from kubeshark.core_capture.store._backend import Content, RangeFile
+from kubeshark.core_capture.store._backend import Content, RangeFile, Requests
 from kubeshark.core_capture.store._lease import Lease
 from kubeshark.core_capture.store._local import LocalBackend
 from kubeshark.core_capture.store._names import DATA_SUFFIX, LOCK, SNAPSHOTS_LOCK, TEMPORARY
-from kubeshark.core_capture.store._object_client import Found, ObjectClient, Piece, Requests
+from kubeshark.core_capture.store._object_client import Found, ObjectClient, Piece
 from kubeshark.core_capture.store._object_file import AT_ONCE, ObjectFile
 from kubeshark.core_capture.store._spool import open_spool, spool_path
 from kubeshark.errors import StoreError
@@ -54,8 +54,7 @@ class ObjectBackend:
 
     @property
     def requests(self) -> Requests:
-        """What was asked of the server so far; it grows."""
-        return self._client.requests
+        return self._client.requests - Requests()
 
     def names(self) -> list[str]:
         waiting = self._waiting()
@@ -67,7 +66,13 @@ class ObjectBackend:
         return sizes | {name: found.size for name, found in self._listing().items()}
 
     def exists(self, name: str) -> bool:
-        return name in self.names()
+        if name.startswith(TEMPORARY):
+            return self._spool.exists(name)
+        try:
+            self._client.head(name)
+        except FileNotFoundError:
+            return False
+        return True
 
     def size(self, name: str) -> int:
         size = self.sizes().get(name)

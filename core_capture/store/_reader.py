@@ -249,9 +249,12 @@ class SegmentReader:
         try:
             return AgeReader(self._files.open(name), self._identities, tail=tail)
         except FileNotFoundError:
-            if not self._files.exists(self._index_file.file):  # it goes before the data
-                raise Expired(self.name) from None
-            raise Damaged("its data file is missing", file=name) from None
+            raise self._missing() from None
+
+    def _missing(self) -> Damaged:
+        if not self._files.exists(self._index_file.file):  # it goes before the data
+            return Expired(self.name)
+        return Damaged("its data file is missing", file=self._index_file.data_file)
 
     def _spans(self, ranges: Sequence[tuple[int, int]]) -> list[tuple[int, int, int, int]]:
         """Return (start, end, first block, block behind the last) of each range; ValueError for one outside."""
@@ -294,7 +297,7 @@ class SegmentReader:
         offset, raw_start = self._index.blocks.offset, self._index.blocks.raw_start
         runs = _runs(wanted)
         ranges = [(int(offset[first]), int(offset[stop] - offset[first])) for first, stop in runs]
-        for (first, stop), (base, _), read in zip(runs, ranges, self._data.reads(ranges), strict=True):
+        for (first, stop), (base, _), read in zip(runs, ranges, self._read(ranges), strict=True):
             stored = memoryview(read)
             self.stats.data_bytes += len(stored)
             self.stats.blocks += stop - first
@@ -302,6 +305,12 @@ class SegmentReader:
                 frame = stored[int(offset[block]) - base : int(offset[block + 1]) - base]
                 size = int(raw_start[block + 1] - raw_start[block])
                 yield block, inflate(frame, size, self._data.name, exactly=True)
+
+    def _read(self, ranges: Sequence[tuple[int, int]]) -> Iterator[bytes]:
+        try:
+            yield from self._data.reads(ranges)
+        except FileNotFoundError:
+            raise self._missing() from None
 
     def close(self) -> None:
         """Close the data file; reading again opens it again."""

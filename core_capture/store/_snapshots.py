@@ -83,11 +83,11 @@ def add_snapshot(
     if until_ns < since_ns:
         raise UsageError("a snapshot's window ends before it begins", hint="--since is the earlier time")
     with files.lock(SNAPSHOTS_LOCK):
-        known = load_snapshots(files, identities)
+        known, version = _known(files, identities)
         if any(snapshot.name == name for snapshot in known):
             raise StoreError(f"there is a snapshot {name!r} already", hint="delete it first, or take another name")
         made = Snapshot(name, since_ns, until_ns, datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
-        _save(files, [*known, made], recipients, key)
+        _save(files, [*known, made], recipients, key, version)
     return made
 
 
@@ -96,22 +96,30 @@ def delete_snapshot(
 ) -> Snapshot:
     """Take a snapshot away; its segments stay until retention comes round."""
     with files.lock(SNAPSHOTS_LOCK):
-        known = {snapshot.name: snapshot for snapshot in load_snapshots(files, identities)}
+        listed, version = _known(files, identities)
+        known = {snapshot.name: snapshot for snapshot in listed}
         gone = known.pop(name, None)
         if gone is None:
             raise StoreError(
                 f"no snapshot {name[:80]!r} in {files.location}", hint='see "kubeshark store snapshot list"'
             )
-        _save(files, known.values(), recipients, key)
+        _save(files, known.values(), recipients, key, version)
     return gone
 
 
-def _load(files: Backend, identities: Sequence[Identity]) -> tuple[list[Snapshot], str] | None:
+def _known(files: Backend, identities: Sequence[Identity]) -> tuple[list[Snapshot], str]:
+    """Return the snapshots and the version that is to be replaced."""
+    found = _load(files, identities)
+    return (found[0], found[2]) if found else ([], "")
+
+
+def _load(files: Backend, identities: Sequence[Identity]) -> tuple[list[Snapshot], str, str] | None:
+    """Return the snapshots, who signed them and the version of the file; None if there is none."""
     try:
         with AgeReader(files.open(SNAPSHOTS), identities) as age:
             if age.size > MAX_STATE_BYTES:
                 raise Damaged(f"is larger than {MAX_STATE_BYTES:,} bytes", file=SNAPSHOTS)
-            plain = age.read(0, age.size)
+            plain, version = age.read(0, age.size), age.version
     except FileNotFoundError:
         return None
     try:
@@ -121,10 +129,12 @@ def _load(files: Backend, identities: Sequence[Identity]) -> tuple[list[Snapshot
         raise Damaged(str(error), file=SNAPSHOTS) from error
     if not is_signed(bytes(file.body), bytes.fromhex(file.signature), file.public_key):
         raise Damaged("is not signed by the node it names", file=SNAPSHOTS)
-    return sorted(body.snapshots, key=lambda snapshot: snapshot.name), file.public_key
+    return sorted(body.snapshots, key=lambda snapshot: snapshot.name), file.public_key, version
 
 
-def _save(files: Backend, snapshots: Iterable[Snapshot], recipients: Sequence[Recipient], key: NodeKey) -> None:
+def _save(
+    files: Backend, snapshots: Iterable[Snapshot], recipients: Sequence[Recipient], key: NodeKey, version: str
+) -> None:
     body = msgspec.json.encode(_Body(list(snapshots)))
     content = msgspec.json.encode(_File(key.public, key.sign(body).hex(), msgspec.Raw(body)))
     sealed = io.BytesIO()
@@ -132,6 +142,6 @@ def _save(files: Backend, snapshots: Iterable[Snapshot], recipients: Sequence[Re
     out.write(content)
     out.finish()
     try:
-        files.replace(SNAPSHOTS, sealed.getvalue(), temporary=_TEMPORARY)
+        files.replace(SNAPSHOTS, sealed.getvalue(), version=version, temporary=_TEMPORARY)
     except OSError as error:
         raise StoreError(f"cannot write to {files.location}: {error.strerror}") from error

@@ -9,6 +9,7 @@ stand in `deleting` before the first of their files goes. After a crash in betwe
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Literal
 
@@ -29,6 +30,7 @@ __all__ = [
     "load_state",
     "new_head",
     "save_state",
+    "sign_in",
     "take_over",
 ]
 
@@ -89,7 +91,7 @@ class StoreState:
     removed: list[Removed] = field(default_factory=list)
     deleting: list[str] = field(default_factory=list)  # segments whose files go
     rotation: Rotation | None = None
-    epoch: Count = 0  # grows with every writer on object storage: no two of them ever hold the same version
+    writer: Hex = ""  # drawn by each writer on object storage: no two of them ever save the same contents
     format: Annotated[int, msgspec.Meta(ge=1, le=1)] = 1
     _version: str | None = field(default=None, compare=False, repr=False)  # of the file it was read from; never written
 
@@ -130,10 +132,15 @@ def new_head(
     return ChainHead(name, sequence, sha256, Pending(index_tag, replace(before, pending=None) if before else None))
 
 
+def sign_in(state: StoreState) -> StoreState:
+    """Mark it as a new writer's."""
+    state.writer = os.urandom(8).hex()
+    return state
+
+
 def take_over(files: Backend) -> StoreState:
     """Return store.json for who holds the lock. On object storage, who held it before cannot save any more."""
     state = load_state(files)
     if files.is_remote:
-        state.epoch += 1
-        save_state(files, state)
+        save_state(files, sign_in(state))
     return state

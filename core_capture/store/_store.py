@@ -30,6 +30,7 @@ from kubeshark.core_capture.store._limits import KEPT_INDEX_BYTES, SEGMENT_BYTES
 from kubeshark.core_capture.store._locate import open_backend
 from kubeshark.core_capture.store._names import (
     DATA_SUFFIX,
+    INDEX_SUFFIX,
     LOCK,
     SNAPSHOTS_LOCK,
     check_node,
@@ -44,7 +45,7 @@ from kubeshark.core_capture.store._recover import Leftover, perform, read_state,
 from kubeshark.core_capture.store._rotate import Rotated, rotate_keys
 from kubeshark.core_capture.store._signing import NodeKey
 from kubeshark.core_capture.store._snapshots import Snapshot, add_snapshot, delete_snapshot, load_snapshots
-from kubeshark.core_capture.store._state import load_state, save_state, take_over
+from kubeshark.core_capture.store._state import load_state, save_state, sign_in, take_over
 from kubeshark.core_capture.store._summary import may_match
 from kubeshark.core_capture.store._verify import VerifyReport, verify_store
 from kubeshark.core_capture.store._writer import ImportState, SourceInfo, Writer
@@ -125,6 +126,10 @@ class Store:
         except FileNotFoundError as error:
             raise (Expired(name) if name in self._known else StoreError(missing)) from error
 
+    def prefetch(self, names: Iterable[str]) -> None:
+        """Say that these segments will be opened: from afar their indexes then come many at once."""
+        self.files.prefetch([f"{name}{INDEX_SUFFIX}" for name in names if name not in self._indexes])
+
     def import_state(self, sha256: str) -> ImportState:
         """Return how much of the source with this hash is here."""
         return ImportState.of([e.info for e in self._entries() if e.info.source.sha256 == sha256])
@@ -162,7 +167,9 @@ class Store:
 
     def overview(self) -> Overview:
         """Return what it holds by protocol and by capture; reads every index."""
-        return make_overview(self.files, self.identities, self.segments(), lambda name: self._index(name, keep=False))
+        segments = self.segments()
+        self.prefetch(info.name for info in segments)
+        return make_overview(self.files, self.identities, segments, lambda name: self._index(name, keep=False))
 
     def writer(
         self,
@@ -263,8 +270,7 @@ class Store:
         with self.files.lock(LOCK):
             state, lost = read_state(self.files, self.identities, self._entries)
             if lost or self.files.is_remote:
-                state.epoch += 1
-                save_state(self.files, state)
+                save_state(self.files, sign_in(state) if self.files.is_remote else state)
             found = survey(self.files, self.identities, state)
             key = key or NodeKey.load_or_create()
             problems = perform(self.files, self.identities, to, state, key, found)
@@ -303,6 +309,7 @@ class Store:
         names = index_names(self.files.names())
         if any(name not in self._known for name in names):
             self._learn_from_catalogue()
+            self.prefetch(name for name in names if name not in self._known)
         self.problems = []
         refused: NotForUsError | None = None
         entries = []

@@ -77,7 +77,7 @@ def batch(
 class Bench:
     """A store in a folder, with somebody who reads it and a node that writes it."""
 
-    path: Path
+    path: Path | str  # a folder, or a URL
     me: Identity
     key: NodeKey
     sources: int = field(default=0)
@@ -87,7 +87,7 @@ class Bench:
 
     @property
     def backend(self) -> LocalBackend:
-        return LocalBackend(self.path)
+        return LocalBackend(Path(self.path))
 
     def source(self, metadata: SourceMetadata | None = None, link_type: int = 1) -> SourceInfo:
         self.sources += 1
@@ -115,4 +115,4 @@ class Bench:
         return self.open()
 
     def files(self) -> dict[str, bytes]:
-        return {path.name: path.read_bytes() for path in sorted(self.path.iterdir())}
+        return {path.name: path.read_bytes() for path in sorted(Path(self.path).iterdir())}
