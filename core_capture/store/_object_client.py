@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -39,6 +38,7 @@ PART_BYTES = 8 << 20
 """Files above two parts are uploaded in parts, four at once; a part that fails is sent again, not the file."""
 
 _PARTS_AT_ONCE = 4
+_TRIES = 3  # of a conditional write whose answer does not come
 _memory: dict[str, ObjectStore] = {}  # memory://NAME is the same store for the whole process
 _CODE = re.compile(r"<Code>(\w{1,60})</Code>")
 _EMPTY_RANGE = re.compile(r"InvalidRange|Invalid range|code: 416")
@@ -124,8 +124,7 @@ class ObjectClient:
         e_tag, _, generation = version.partition("\n")
         update = {"e_tag": e_tag} | ({"version": generation} if generation else {})
         mode: Any = update if version else "create"
-        end = time.monotonic() + RETRY_SECONDS
-        for attempt in range(RETRIES + 1):
+        for attempt in range(_TRIES):
             self._count(writes=1, bytes_written=len(data))
             try:
                 return _version_of(self._do(lambda: obstore.put(self._store, name, data, mode=mode)))
@@ -133,10 +132,9 @@ class ObjectClient:
                 if ours := self._is(name, data):
                     return ours  # an earlier try, obstore's or ours, was carried out and its answer lost
                 raise Changed(name) from None
-            except _UnreachedError as error:
-                if attempt == RETRIES or time.monotonic() > end:
-                    raise StoreError(error.message, hint=error.hint) from None
-                time.sleep(min(0.1 * 2**attempt, MAX_BACKOFF_SECONDS))
+            except _LostError:
+                if attempt == _TRIES - 1:
+                    raise
         raise AssertionError  # the last attempt returns or raises
 
     def _is(self, name: str, data: bytes) -> str:
@@ -230,20 +228,20 @@ class ObjectClient:
             )
         if status or code:
             said = f"{status[1].strip() if status else ''} {code[1] if code else ''}".strip()
-            kind = _UnreachedError if said[:1] == "5" or (code and code[1] in ("SlowDown", "RequestTimeout")) else None
-            return (kind or StoreError)(f"{self.url}: the server answers {said}{at}")
+            return StoreError(f"{self.url}: the server answers {said}{at}")
         if "builder error" in text and at.startswith(" at http:"):
             return StoreError(
                 f"{self.url}: the endpoint{at} is not encrypted", hint="set AWS_ALLOW_HTTP=true to use it"
             )
         if any(word in text for word in _TRANSPORT):
-            return _UnreachedError(f"{self.url} cannot be reached{at}", hint="check AWS_ENDPOINT_URL and the network")
+            kind = StoreError if "retries" in text else _LostError
+            return kind(f"{self.url} cannot be reached{at}", hint="check AWS_ENDPOINT_URL and the network")
         first = text.splitlines()[0][:200] if text else type(error).__name__
         return StoreError(f"{self.url}: {_ENDPOINT.sub('the server', first)}")
 
 
-class _UnreachedError(StoreError):
-    """Nobody knows whether the request was carried out; asking again may help."""
+class _LostError(StoreError):
+    """The answer to a write did not come in time, and obstore did not ask again."""
 
 
 class _EmptyRangeError(Exception):

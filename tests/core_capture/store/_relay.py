@@ -19,7 +19,7 @@ Fault = str
 cut-request    the connection ends before the server is asked
 cut-answer     the server is asked, its answer never comes
 half-answer    half of the answer's body comes, then the connection ends
-slow           the answer comes after two seconds
+slow           the server is asked 0.2 seconds later; "slow 2": two
 flip           one bit in the middle of the answer's body is another
 """
 
@@ -58,8 +58,8 @@ def relay(target: int) -> Iterator[Relay]:
                 status, _, text = fault.partition(" ")
                 self.answer(int(status), {"content-type": "application/xml"}, f"<Error>{text}</Error>".encode())
                 return
-            if fault == "slow":
-                time.sleep(2)
+            if fault and fault.startswith("slow"):
+                time.sleep(float(fault.partition(" ")[2] or 0.2))
             upstream = http.client.HTTPConnection("127.0.0.1", state.target, timeout=20)
             try:
                 upstream.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)

@@ -68,6 +68,19 @@ def test_a_conditional_write_is_carried_out_once(fault: str, client: ObjectClien
     assert client.get("a", 0, 10).data == b"two"
 
 
+def test_a_conditional_write_that_arrives_late_changes_nothing(
+    client: ObjectClient, between: Relay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_object_client, "REQUEST_SECONDS", 1)
+    impatient = ObjectClient(client.url)
+    version = client.put("a", b"one", version="")
+    between.plan = only(len(between.seen) + 1, "slow 2")
+    later = impatient.put("a", b"two", version=version)
+    last = client.put("a", b"three", version=later)
+    time.sleep(1.5)  # the first try reaches the server now
+    assert client.get("a", 0, 10) == (b"three", 5, last)
+
+
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_file_arrives_whole_in_the_end(
     fault: str, client: ObjectClient, between: Relay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
