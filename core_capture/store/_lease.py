@@ -28,6 +28,7 @@ LEASE_SECONDS = 60.0
 RENEW_SECONDS = 20.0
 _MAX_SKEW_SECONDS = 300.0  # a lease that ends later than clocks may differ was written by nobody sane
 _MAX_BYTES = 4096
+_held = set[str]()  # tokens of this process
 _Text = Annotated[str, msgspec.Meta(max_length=300)]
 
 
@@ -43,7 +44,9 @@ class _Holder(msgspec.Struct):
         now = time.time()
         if not self.token or not now < self.until < now + LEASE_SECONDS + _MAX_SKEW_SECONDS:
             return False
-        return self.machine != _machine() or not self.machine or _is_alive(self.pid)
+        if self.machine != _machine() or not self.machine:
+            return True
+        return self.token in _held if self.pid == os.getpid() else _is_alive(self.pid)
 
 
 class Lease:
@@ -63,6 +66,7 @@ class Lease:
             self._write()
         except Changed:
             raise self._taken("") from None
+        _held.add(self._mine.token)
         self._ended = Event()
         self._thread = Thread(target=self._renew, name="kubeshark-lease", daemon=True)
         self._thread.start()
@@ -73,6 +77,7 @@ class Lease:
             return
         self._ended.set()
         self._thread.join()
+        _held.discard(self._mine.token)
         self._mine.token = ""
         with suppress(StoreError):  # it runs out by itself, or somebody else has it
             self._write()

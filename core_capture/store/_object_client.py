@@ -42,6 +42,7 @@ _TRIES = 3  # of a conditional write whose answer does not come
 _memory: dict[str, ObjectStore] = {}  # memory://NAME is the same store for the whole process
 _CODE = re.compile(r"<Code>(\w{1,60})</Code>")
 _EMPTY_RANGE = re.compile(r"InvalidRange|Invalid range|code: 416")
+_BROKEN = re.compile(r"response body")
 _STATUS = re.compile(r"non-2xx status code: (\d{3}(?: [A-Za-z ]{1,40}\b)?)")
 _ENDPOINT = re.compile(r"https?://[^/\s?#@]{1,200}")
 _TRANSPORT = ("error sending request", "HTTP error", "timed out", "dns error", "connection", "request or response body")
@@ -100,7 +101,7 @@ class ObjectClient:
         except exceptions.PreconditionError:
             raise Changed(name) from None
         except _EmptyRangeError:  # of an empty object, or behind the end
-            piece = Piece(b"", start, version)
+            piece = Piece(b"", *self.head(name))
         self._count(reads=1, bytes_read=len(piece.data))
         return piece
 
@@ -127,7 +128,7 @@ class ObjectClient:
         for attempt in range(_TRIES):
             self._count(writes=1, bytes_written=len(data))
             try:
-                return _version_of(self._do(lambda: obstore.put(self._store, name, data, mode=mode)))
+                return _version_of(self._do(lambda: obstore.put(self._store, name, data, mode=mode), again=False))
             except (exceptions.AlreadyExistsError, exceptions.PreconditionError, FileNotFoundError):
                 if ours := self._is(name, data):
                     return ours  # an earlier try, obstore's or ours, was carried out and its answer lost
@@ -191,15 +192,15 @@ class ObjectClient:
             for field, number in more.items():
                 setattr(self.requests, field, getattr(self.requests, field) + number)
 
-    def _do(self, ask: Callable[[], T]) -> T:
+    def _do(self, ask: Callable[[], T], *, again: bool = True) -> T:
         """Ask, and say in a line what went wrong: what obstore says goes over many, and quotes the server."""
         try:
             try:
                 return ask()
             except exceptions.GenericError as error:
-                if "list response body" not in str(error):
+                if not again or not _BROKEN.search(str(error)):
                     raise
-                return ask()  # one that broke off: obstore tries any other request again, but not this
+                return ask()  # an answer that broke off: obstore asks again for objects, not for lists and errors
         except (exceptions.AlreadyExistsError, exceptions.PreconditionError):
             raise
         except FileNotFoundError as error:

@@ -25,7 +25,7 @@ def client() -> ObjectClient:
 
 def test_one_at_a_time(client: ObjectClient) -> None:
     with Lease(client, ".lock"):
-        with pytest.raises(StoreError, match="another process on .* writes to memory://.*: wait for it to end"):
+        with pytest.raises(StoreError, match=r"another process on .* writes to memory://.*: wait for it to end"):
             Lease(client, ".lock")
         Lease(client, ".other").release()
     lease = Lease(client, ".lock")

@@ -29,5 +29,5 @@ def test_only_its_owner_reads_it(own_home: Path) -> None:
 def test_a_spool_that_cannot_be_made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("KUBESHARK_SPOOL", str(tmp_path / "file"))
-    with pytest.raises(StoreError, match="cannot make the spool .*: set KUBESHARK_SPOOL"):
+    with pytest.raises(StoreError, match=r"cannot make the spool .*: set KUBESHARK_SPOOL"):
         open_spool("s3://a/b")
