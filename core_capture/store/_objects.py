@@ -26,7 +26,7 @@ from kubeshark.errors import StoreError
 
 __all__ = ["ObjectBackend", "open_objects"]
 
-LISTING_SECONDS = 1.0
+LISTING_SECONDS = 2.0
 """How long a listing stays the truth: one command looks several times."""
 
 _HEADER_BYTES = 8192  # of a data file: an age header of some sixty recipients
