@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_network
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Literal, Self
+from typing import Any, BinaryIO, Literal, Self, TypeVar
 
 from kubeshark.core_capture import (
     And,
@@ -52,6 +52,8 @@ from kubeshark.pipeline._time import rfc3339
 from kubeshark.pipeline.kfl import Variable
 from kubeshark.pipeline.tls import KeyLog
 
+_T = TypeVar("_T")
+
 __all__ = ["ExportResult", "ImportResult", "Pipeline", "StoreQuery"]
 
 
@@ -64,7 +66,10 @@ class ExportResult:
 
 @dataclass(slots=True)
 class StoreQuery:
-    """Entries of a store: iterate it once. Then `problems` says what could not be read, `explain()` what was done."""
+    """Entries of a store: iterate it, or its `batches`, once.
+
+    Then `problems` says what could not be read, `explain()` what was done.
+    """
 
     _filter: EntryFilter
     _plugins: Plugins
@@ -75,8 +80,20 @@ class StoreQuery:
     _requests: Callable[[], Requests | None] = lambda: None  # what a server was asked for this query
 
     def __iter__(self) -> Iterator[Entry]:
+        return self._finishing(iter(self._query))
+
+    def batches(self, fields: Sequence[str]) -> Iterator[dict[str, list[Any]]]:
+        """Return KFL variables of the entries instead of the entries, many at once: each field with one value an entry.
+
+        Lists and charts need no more, and most of it costs no dissection. Raises KeyError for a name that is no
+        variable.
+        """
+        names = list(fields)
+        return self._finishing({name: run.column(name) for name in names} for run in self._query.runs())
+
+    def _finishing(self, items: Iterator[_T]) -> Iterator[_T]:
         try:
-            yield from self._query
+            yield from items
         finally:
             self.problems += self._query.problems
             self.problems += self._plugins.take_problems()
@@ -100,6 +117,7 @@ class StoreQuery:
             f"flows         {stats.flows_selected} selected of {stats.flows}",
             f"decrypted     {index:,} bytes of indexes, {data:,} bytes of packets in {blocks} blocks",
             f"entries       {stats.matched} matched of {stats.entries}, {stats.built} built in full",
+            *self._query.enricher.explain(),
             *([f"requests      {asked}"] if (asked := self._requests()) else []),
         ]
 
@@ -163,7 +181,12 @@ class Pipeline:
         are stored with it, encrypted, as pcapng keeps them: as decryption secrets.
         """
         recipients = [] if self._recipients else [str(identity.recipient) for identity in self.store.identities]
-        job = Import(self.store, [*self._recipients, *recipients], may_only_write=bool(self._recipients))
+        job = Import(
+            self.store,
+            [*self._recipients, *recipients],
+            may_only_write=bool(self._recipients),
+            plugins=lambda: self.plugins,
+        )
         return job.run(file, keylogs, on_progress)
 
     def query(

@@ -4,15 +4,15 @@ Invariants:
 
 1. Segments are visited by their first time stamp; an entry is handed out once no later segment can hold an earlier one.
 2. Only flows that the pushed-down predicate lets through are read, each with its parts in other segments (_choose).
-3. The whole filter is evaluated on every entry: a predicate may let too much through, never too little.
+3. Plugins' `enrich` sees every entry before the filter does.
+4. The whole filter is evaluated on every entry: a predicate may let too much through, never too little.
 """
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -21,11 +21,13 @@ from kubeshark.core_capture import And, FlowBit, Overlaps, Predicate
 from kubeshark.errors import KubesharkError
 from kubeshark.pipeline._choose import choose_rows
 from kubeshark.pipeline._dissect import Dissector, connection_entry
+from kubeshark.pipeline._enrich import Enricher
 from kubeshark.pipeline._entry import Entry
 from kubeshark.pipeline._facts import StreamFacts
 from kubeshark.pipeline._filter import EntryFilter
 from kubeshark.pipeline._flows import flow_entries
-from kubeshark.pipeline._segments import Damage, FlowPart, Segment, chains, select, whole_row
+from kubeshark.pipeline._segments import Begins, Damage, Segment, chains, select, whole_row
+from kubeshark.pipeline._table import EntryTable, Found, Run
 
 __all__ = ["Query", "QueryStats"]
 
@@ -57,22 +59,33 @@ class Query:
     on_progress: Callable[[int, int], None] | None = None  # segments done, segments in all
     stats: QueryStats = field(default_factory=QueryStats)
     damage: Damage = field(default_factory=Damage)
+    enricher: Enricher = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.enricher = Enricher(self.dissector.plugins.enrichers)
 
     @property
     def problems(self) -> list[KubesharkError]:
         """What could not be read, and what plugins did wrong: each thing once, however many segments met it."""
-        problems = (*self.damage.problems, *self.dissector.problems, *self.filter.failures)
+        failures = (*self.dissector.problems, *self.filter.failures, *self.enricher.problems)
+        problems = (*self.damage.problems, *failures)
         return list({str(problem): problem for problem in problems}.values())
 
     def __iter__(self) -> Iterator[Entry]:
-        return self._limited() if self.limit is not None else self._entries()
+        return chain.from_iterable(self.runs())
 
-    def _limited(self) -> Iterator[Entry]:
-        if self.limit == 0:
+    def runs(self) -> Iterator[Run]:
+        """Yield the entries in time order, many at once: for whoever reads columns of them."""
+        left = self.limit
+        if left == 0:
             return
-        for number, entry in enumerate(self._entries(), 1):
-            yield entry
-            if number == self.limit:
+        for run in self._runs():
+            if left is None:
+                yield run
+                continue
+            yield run.part(0, left)
+            left -= len(run)
+            if left <= 0:
                 return
 
     def predicate(self) -> Predicate:
@@ -80,7 +93,7 @@ class Query:
             return self.pushed
         return And((self.pushed, Overlaps(self.since_ns, self.until_ns)))
 
-    def _entries(self) -> Iterator[Entry]:
+    def _runs(self) -> Iterator[Run]:
         predicate = self.predicate()
         segments = sorted((segment for segment in self.segments if len(segment.flows)), key=_first_ns)
         is_alone = len(segments) == 1
@@ -88,52 +101,69 @@ class Query:
         self.stats.segments = len(self.segments)
         self.stats.flows = sum(len(segment.flows) for segment in segments)
         self.stats.flows_selected = sum(len(rows) for _, rows in selected)
-        tie = count()  # entries of equal time stay in the order they were found
         joined = chains(selected)
-        groups = self.filter.select(flow_entries(joined, self.dissector.origin)) if self.filter.wants_flow else []
-        waiting = [(entry.start_ns, next(tie), entry) for entry in groups if self._in_window(entry)]
-        heapq.heapify(waiting)
-        self.stats.matched += len(waiting)
-        for at, ((segment, _), begins) in enumerate(zip(selected, joined, strict=True)):
-            found = self._of_segment(segment, begins)
-            matched = [entry for entry in self.filter.select(found) if self._in_window(entry)]
+        flows = flow_entries(joined, self.dissector.origin) if self.filter.wants_flow else []
+        waiting = [self._matching(self._enriched(EntryTable(Found.of(flows, self.dissector.origin))))]
+        for at, begins in enumerate(joined):
+            found = self._of_segment(begins)
             self.stats.entries += len(found)
-            self.stats.matched += len(matched)
-            self.stats.built += sum(entry.is_built for entry in found)
-            for entry in matched:
-                heapq.heappush(waiting, (entry.start_ns, next(tie), entry))
+            waiting.append(self._matching(self._enriched(found)))
+            self.stats.built += sum(entry.is_built for entry in found.found.existing())
             if self.on_progress:
                 self.on_progress(at + 1, len(segments))
             horizon = _first_ns(segments[at + 1]) if at + 1 < len(segments) else None
-            while waiting and (horizon is None or waiting[0][0] < horizon):
-                yield heapq.heappop(waiting)[2]
+            ready, waiting = _before(waiting, horizon)
+            if len(ready):
+                yield ready
 
-    def _of_segment(self, segment: Segment, begins: dict[int, list[FlowPart]]) -> list[Entry]:
-        if not begins:
-            return []
+    def _enriched(self, found: EntryTable) -> EntryTable:
+        """Let plugins annotate, redact and drop: before any filter, so that none may find out what was redacted."""
+        if not self.enricher.bindings:
+            return found
+        return EntryTable(Found.of(self.enricher.apply(found.made()), self.dissector.origin))
+
+    def _matching(self, found: EntryTable) -> EntryTable:
+        """Return the entries that match, by time."""
+        matched = self.filter.select(found)
+        starts = matched.start_ns
+        keep = np.ones(len(matched), dtype=np.bool_)
+        if self.since_ns is not None:
+            keep &= starts >= self.since_ns
+        if self.until_ns is not None:
+            keep &= starts <= self.until_ns
+        order = np.flatnonzero(keep)
+        self.stats.matched += len(order)
+        return matched.take(order[np.argsort(starts[order], kind="stable")])  # equal times stay as they were found
+
+    def _of_segment(self, begins: Begins) -> EntryTable:
+        origin = self.dissector.origin
+        if not len(begins.rows):
+            return EntryTable(Found.of([], origin))
         self.stats.segments_touched += 1
-        rows = np.fromiter(begins, dtype=np.int64, count=len(begins))
-        is_carrier = (segment.flows["bits"][rows] & FlowBit.CARRIER) != 0
-        carriers = [row for row, carrier in zip(rows.tolist(), is_carrier.tolist(), strict=True) if carrier]
-        entries: list[Entry] = []
-        if self.filter.wants_conn:
-            for row in carriers:  # a tunnel's outer flow has no packets of its own
-                facts = StreamFacts(whole_row(begins[row]), None, tuple(begins[row]), self.dissector.origin)
-                connection = connection_entry(facts, [])
-                entries += [connection] if connection else []
-        for row in carriers:
-            del begins[row]
-        if begins:
-            selection = select(self.dissector.core, segment, begins, self.damage)
-            wants_conn = self.filter.wants_conn
-            entries += self.dissector.entries(selection, with_conn=wants_conn, wants=self.filter.wants)
-        return entries
-
-    def _in_window(self, entry: Entry) -> bool:
-        start_ns = entry.start_ns
-        return (self.since_ns is None or start_ns >= self.since_ns) and (
-            self.until_ns is None or start_ns <= self.until_ns
+        is_carrier = (begins.segment.flows["bits"][begins.rows] & FlowBit.CARRIER) != 0
+        outer: list[Entry] = []
+        if self.filter.wants_conn and is_carrier.any():
+            for row in begins.rows[is_carrier].tolist():  # a tunnel's outer flow has no packets of its own
+                parts = begins.parts(row)
+                connection = connection_entry(StreamFacts(whole_row(parts), None, tuple(parts), origin), [])
+                outer += [connection] if connection else []
+        begins = begins.only(~is_carrier)
+        if not len(begins.rows):
+            return EntryTable(Found.of(outer, origin))
+        selection = select(self.dissector.core, begins, self.damage)
+        return self.dissector.entries(
+            selection, with_conn=self.filter.wants_conn, wants=self.filter.wants, before=outer
         )
+
+
+def _before(waiting: list[EntryTable], horizon: int | None) -> tuple[Run, list[EntryTable]]:
+    """Split tables that are each by time: (what comes before the horizon, in time order, and what is left)."""
+    ready, rest = [], []
+    for table in waiting:
+        place = len(table) if horizon is None else int(np.searchsorted(table.start_ns, horizon, side="left"))
+        ready += [table.take(slice(0, place))] if place else []
+        rest += [table.take(slice(place, None))] if place < len(table) else []
+    return Run.merged(ready), rest
 
 
 def _first_ns(segment: Any) -> int:

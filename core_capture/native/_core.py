@@ -19,21 +19,21 @@ from kubeshark.core_capture._columns import (
     PACKET,
     Buffer,
     Decoded,
-    Direction,
-    FlowStreams,
-    Gap,
 )
 from kubeshark.core_capture._core_native import ffi, lib
+from kubeshark.core_capture._messages import Assembled
+from kubeshark.core_capture._records import RECORD_HEADER_BYTES
+from kubeshark.core_capture.native._streams import Streams, check
 
 __all__ = ["NativeCore"]
 
-ABI = 2
-TCP = 6
+ABI = 3
 SEED_BYTES = 32
 MAX_DATA = 0xFFFF_FFFF
 SAMPLE_BYTES = 64 * 1024  # of records, looked at to guess how many there are in all
 SPARE_ROWS = 64
 FIRST_ROWS = 1 << 20  # at most, before it is known that there are so many: 32 MiB of packets
+
 
 if lib.kubeshark_core_abi() != ABI:
     raise ImportError("kubeshark.core_capture._core_native was built from other sources: build it again")
@@ -68,7 +68,7 @@ class NativeCore:
         counts = ffi.new("kc_counts *")
         packets = np.empty(_guess_rows(view), dtype=PACKET)
         while (
-            _check(lib.kc_decode(decoder, view, len(view), ffi.from_buffer("kc_packet[]", packets), len(packets)))
+            check(lib.kc_decode(decoder, view, len(view), ffi.from_buffer("kc_packet[]", packets), len(packets)))
             == lib.KC_FULL
         ):
             lib.kc_decoder_counts(decoder, counts)
@@ -86,7 +86,7 @@ class NativeCore:
         )
         return Decoded(data, packets, flows, arena.tobytes(), arena_index, int(counts.end))
 
-    def assemble(self, decoded: Decoded, flows: Sequence[int] | NDArray[Any]) -> list[FlowStreams]:
+    def assemble(self, decoded: Decoded, flows: Sequence[int] | NDArray[Any]) -> Assembled:
         """Reassemble these flows, in the given order. Raises IndexError for one that is not in the table.
 
         All directions of one call are views of one buffer: ask for no more flows at once than you want in memory.
@@ -94,19 +94,7 @@ class NativeCore:
         wanted = np.ascontiguousarray(flows, dtype=np.int64)
         if wanted.size and wanted.min() < 0:
             raise IndexError("a flow is a row number, not negative")
-        arrays = (
-            ffi.from_buffer("uint8_t[]", decoded.data),
-            ffi.from_buffer("uint8_t[]", decoded.arena),
-            ffi.from_buffer("kc_arena_entry[]", decoded.arena_index),
-            ffi.from_buffer("kc_packet[]", decoded.packets),
-            ffi.from_buffer("kc_flow[]", decoded.flows),
-        )
-        source = ffi.new("kc_decoded *", [field for array in arrays for field in (array, len(array))])
-        streams = ffi.gc(lib.kc_streams_new(), lib.kc_streams_free)
-        if streams == ffi.NULL:
-            raise MemoryError
-        _check(lib.kc_streams_plan(streams, source, ffi.from_buffer("uint64_t[]", wanted), len(wanted)))
-        return _take_streams(streams, source, wanted)
+        return Streams(decoded, wanted).assembled()
 
     def convert(self, data: Buffer, *, swapped: bool, multiplier: int) -> tuple[bytearray, int, int]:
         """Turn classic pcap records into nanosecond little-endian ones.
@@ -135,64 +123,74 @@ class NativeCore:
             *(ffi.from_buffer("uint64_t[]", offsets), len(offsets)),
             *(ffi.from_buffer("uint64_t[]", order), len(order)),
         )
-        _check(lib.kc_gather_size(*arguments, size))
+        check(lib.kc_gather_size(*arguments, size))
         out = np.empty(size[0], dtype=np.uint8)  # not zeroed, and of large pages: see SegmentReader.select
         with ffi.from_buffer("uint8_t[]", out, require_writable=True) as target:
-            _check(lib.kc_gather(*arguments, target, len(out)))
+            check(lib.kc_gather(*arguments, target, len(out)))
         return out.data
 
+    def by_time(self, data: Buffer, ties: NDArray[Any] | None) -> tuple[memoryview, NDArray[Any], NDArray[Any]]:
+        """Return the records sorted by time, then tie, then place: (records, their offsets, their times); u8.
 
-def _take_streams(streams: Any, source: Any, wanted: NDArray[Any]) -> list[FlowStreams]:
-    counts = ffi.new("kc_stream_counts *")
-    lib.kc_streams_counts(streams, counts)
-    packet_starts = np.empty(len(wanted) + 1, dtype=np.uint64)
-    packets = np.empty(counts.packets, dtype=np.uint32)
-    sides = ffi.new("kc_side[]", counts.sides)
-    chunk_starts = np.empty(counts.chunks, dtype=np.uint64)
-    chunk_packets = np.empty(counts.chunks, dtype=np.uint32)
-    gaps = ffi.new("kc_gap[]", counts.gaps)
-    data = np.empty(counts.data_bytes, dtype=np.uint8)
-    _check(
-        lib.kc_streams_take(
-            *(streams, source, ffi.from_buffer("uint64_t[]", packet_starts), ffi.from_buffer("uint32_t[]", packets)),
-            *(sides, ffi.from_buffer("uint64_t[]", chunk_starts), ffi.from_buffer("uint32_t[]", chunk_packets), gaps),
-            ffi.from_buffer("uint8_t[]", data),
-        )
-    )
-    view = data.data.toreadonly()
+        Raises IndexError unless `data` is whole records only, one for each of `ties` (u2, by place).
+        """
+        view = ffi.from_buffer("uint8_t[]", data)
+        capacity, tied = (_guess_rows(view), ()) if ties is None else (len(ties), ties)
+        given = ffi.NULL if ties is None else ffi.from_buffer("uint16_t[]", ties)
+        out = np.empty(len(view), dtype=np.uint8)  # not zeroed, and of large pages: see SegmentReader.select
+        count = ffi.new("size_t *")
+        while True:
+            rows = np.empty(2 * capacity, dtype=TIMED)
+            offsets, times = np.empty((2, capacity), dtype=np.uint64)
+            status = check(
+                lib.kc_by_time(
+                    *(view, len(view), given, len(tied)),
+                    *(ffi.from_buffer("kc_timed[]", rows), len(rows), ffi.from_buffer("uint8_t[]", out)),
+                    *(ffi.from_buffer("uint64_t[]", offsets), ffi.from_buffer("uint64_t[]", times), count),
+                )
+            )
+            if status == lib.KC_OK:
+                return out.data, offsets[: count[0]], times[: count[0]]
+            if ties is not None:
+                raise IndexError("more records than ties")
+            capacity = min(2 * capacity, len(view) // RECORD_HEADER_BYTES)
 
-    def direction(side: Any) -> Direction:
-        chunks = slice(side.first_chunk, side.first_chunk + side.chunks)
-        return Direction(
-            data=view[side.data_start : side.data_start + side.data_length],
-            gaps=tuple(
-                Gap(gap.start, gap.end, gap.missing) for gap in gaps[side.first_gap : side.first_gap + side.gaps]
-            ),
-            chunk_starts=chunk_starts[chunks],
-            chunk_packets=chunk_packets[chunks],
-            retransmissions=side.retransmissions,
-            out_of_order=side.out_of_order,
-            overlaps=side.overlaps,
-            starts_midway=bool(side.starts_midway),
-        )
+    def runs(self, chosen: NDArray[np.bool_], lengths: NDArray[Any], start: int) -> list[tuple[int, int]]:
+        """Lay `lengths` (u8) one behind the other from `start` on; return the stretches of those chosen, merged."""
+        if len(chosen) != len(lengths):
+            raise IndexError("not one choice for each length")
+        bounds = np.empty((2, len(chosen)), dtype=np.uint64)
+        starts, ends = (ffi.from_buffer("uint64_t[]", half) for half in bounds)
+        arguments = (ffi.from_buffer("uint8_t[]", chosen), ffi.from_buffer("uint64_t[]", lengths), len(chosen))
+        count = lib.kc_runs(*arguments, start, starts, ends)
+        return list(zip(*bounds[:, :count].tolist(), strict=True))
 
-    pairs = iter([(direction(sides[at]), direction(sides[at + 1])) for at in range(0, len(sides), 2)])
-    bounds = packet_starts.tolist()
-    return [
-        FlowStreams(
-            flow, next(pairs) if source.flows[flow].transport == TCP else None, packets[bounds[at] : bounds[at + 1]]
-        )
-        for at, flow in enumerate(wanted.tolist())
-    ]
+    def may_hold(self, filters: Buffer, ends: NDArray[Any], key: int, probes: int) -> NDArray[np.bool_]:
+        """Look up a key (u64) in Bloom filters that lie one behind the other up to `ends` (u8), powers of two bytes.
+
+        Probe n is bit key + n * (key >> 32 | 1), modulo the filter's bits, the highest bit of a byte first.
+        Raises IndexError for a filter of another size, or one that is not there.
+        """
+        view = ffi.from_buffer("uint8_t[]", filters)
+        answers = np.empty(len(ends), dtype=np.bool_)
+        arguments = (ffi.from_buffer("uint64_t[]", ends), len(ends), key, probes, ffi.from_buffer("uint8_t[]", answers))
+        check(lib.kc_may_hold(view, len(view), *arguments))
+        return answers
+
+    def unplane(self, planes: Buffer, dtype: str, shape: tuple[int, ...], *, delta: bool) -> NDArray[Any]:
+        """Return the numbers whose first bytes, second bytes, … `planes` holds; `delta`: as sums along the first axis.
+
+        Raises IndexError unless `planes` has the bytes of `shape`.
+        """
+        out = np.empty(shape, dtype=dtype)
+        view = ffi.from_buffer("uint8_t[]", planes)
+        rows, *columns = shape
+        arguments = (rows, *(columns or [1]), out.itemsize, delta, ffi.from_buffer(out))
+        check(lib.kc_unplane(view, len(view), *arguments))
+        return out
 
 
-def _check(status: int) -> int:
-    """Return a status that is no error."""
-    if status == lib.KC_NO_MEMORY:
-        raise MemoryError
-    if status == lib.KC_BAD_INPUT:
-        raise IndexError("an index does not lie within the data")
-    return status
+TIMED = np.dtype([("time_ns", "<u8"), ("offset", "<u4"), ("index", "<u4")])
 
 
 def _guess_rows(view: Any) -> int:

@@ -1,6 +1,7 @@
 /* The C core as one translation unit: the decoder's hot loop crosses the files, and needs no linker option to be
  * inlined. */
 #include "records.c"
+#include "store.c"
 #include "flows.c"
 #include "link.c"
 #include "tunnels.c"
@@ -9,3 +10,9 @@
 #include "decode.c"
 #include "spans.c"
 #include "streams.c"
+#include "scan.c"
+#include "scan_http1.c"
+#include "scan_dns.c"
+#include "scan_icmp.c"
+#include "scan_redis.c"
+#include "scan_postgresql.c"

@@ -230,24 +230,28 @@ class AgeReader:
 
         Raise Damaged, naming the file offset, for a chunk that does not authenticate.
         """
+        return bytes(self.view(offset, length))
+
+    def view(self, offset: int, length: int) -> memoryview:
+        """Return what `read` does, without the copy that makes it bytes."""
         end = min(offset + length, self._count * CHUNK)
         if offset < 0 or end <= offset:
-            return b""
+            return memoryview(b"")
         first, stop = offset // CHUNK, -(-end // CHUNK)
         if first == self._count - 1 and self._last_chunk:
-            return self._last_chunk[offset - first * CHUNK : end - first * CHUNK]
+            return memoryview(self._last_chunk)[offset - first * CHUNK : end - first * CHUNK]
         try:
             sealed = self._pread((stop - first) * SEALED_CHUNK, self._base + first * SEALED_CHUNK)
         except Changed:  # it has another header now, and the same chunks behind it
             self._file.renew()
             self._open()
             sealed = self._pread((stop - first) * SEALED_CHUNK, self._base + first * SEALED_CHUNK)
-        return self._plain(sealed, offset, end)
+        return self._plain(memoryview(sealed), offset, end)
 
-    def reads(self, ranges: Sequence[tuple[int, int]]) -> Iterator[bytes]:
-        """Yield what `read` returns for each of these (offset, length), ascending; from afar many at once."""
+    def views(self, ranges: Sequence[tuple[int, int]]) -> Iterator[memoryview]:
+        """Yield what `view` returns for each of these (offset, length), ascending; from afar many at once."""
         if not self._file.is_remote:
-            yield from (self.read(offset, length) for offset, length in ranges)
+            yield from (self.view(offset, length) for offset, length in ranges)
             return
         at = 0
         while at < len(ranges):
@@ -255,10 +259,10 @@ class AgeReader:
             while window < len(ranges) and (window == at or size + ranges[window][1] <= _WINDOW):
                 size += ranges[window][1]
                 window += 1
-            yield from self._read_window(ranges[at:window])
+            yield from self._view_window(ranges[at:window])
             at = window
 
-    def _read_window(self, ranges: Sequence[tuple[int, int]]) -> Iterator[bytes]:
+    def _view_window(self, ranges: Sequence[tuple[int, int]]) -> Iterator[memoryview]:
         asked = []
         for offset, length in ranges:
             first, stop = offset // CHUNK, -(-(offset + length) // CHUNK)
@@ -266,23 +270,22 @@ class AgeReader:
         try:
             found = self._file.preads(asked)
         except Changed:
-            yield from (self.read(offset, length) for offset, length in ranges)
+            yield from (self.view(offset, length) for offset, length in ranges)
             return
         for (offset, length), sealed in zip(ranges, found, strict=True):
-            yield self._plain(sealed, offset, min(offset + length, self._count * CHUNK))
+            yield self._plain(memoryview(sealed), offset, min(offset + length, self._count * CHUNK))
 
-    def _plain(self, data: bytes, offset: int, end: int) -> bytes:
+    def _plain(self, sealed: memoryview, offset: int, end: int) -> memoryview:
         """Decrypt whole chunks, and return plaintext [offset, end) of them."""
         first, stop = offset // CHUNK, -(-end // CHUNK)
-        sealed = memoryview(data)
-        plain = [
-            self._unseal(sealed[at * SEALED_CHUNK : (at + 1) * SEALED_CHUNK], first + at) for at in range(stop - first)
-        ]
-        if len(plain) == 1:
-            return plain[0][offset - first * CHUNK : end - first * CHUNK]
-        plain[-1] = plain[-1][: end - (stop - 1) * CHUNK]
-        plain[0] = plain[0][offset - first * CHUNK :]
-        return b"".join(plain)
+        if stop - first == 1:
+            return memoryview(self._unseal(sealed, first))[offset - first * CHUNK : end - first * CHUNK]
+        plain = bytearray(max(len(sealed) - (stop - first) * TAG, 0))
+        with memoryview(plain) as into:
+            for at in range(stop - first):
+                chunk = sealed[at * SEALED_CHUNK : (at + 1) * SEALED_CHUNK]
+                self._unseal_into(chunk, first + at, into[at * CHUNK : (at + 1) * CHUNK])
+        return memoryview(plain).toreadonly()[offset - first * CHUNK : end - first * CHUNK]
 
     def damaged(self) -> list[tuple[int, int]]:
         """Read everything; return (file offset, bytes) of each stretch that does not authenticate, to the file's end.
@@ -314,11 +317,23 @@ class AgeReader:
     def _unseal(self, sealed: memoryview, chunk: int) -> bytes:
         self.chunks_read += 1
         try:
-            last = self._closed_end and chunk == self._count - 1
-            return self._cipher.decrypt(_chunk_nonce(chunk, last=last), sealed, None)
+            return self._cipher.decrypt(self._nonce(chunk), sealed, None)
         except (InvalidTag, ValueError) as error:
-            at = self._base + chunk * SEALED_CHUNK
-            raise Damaged("a chunk fails its authentication", file=self.name, offset=at) from error
+            raise self._failed(chunk) from error
+
+    def _unseal_into(self, sealed: memoryview, chunk: int, into: memoryview) -> None:
+        self.chunks_read += 1
+        try:
+            self._cipher.decrypt_into(self._nonce(chunk), sealed, None, into)
+        except (InvalidTag, ValueError) as error:
+            raise self._failed(chunk) from error
+
+    def _nonce(self, chunk: int) -> bytes:
+        return _chunk_nonce(chunk, last=self._closed_end and chunk == self._count - 1)
+
+    def _failed(self, chunk: int) -> Damaged:
+        at = self._base + chunk * SEALED_CHUNK
+        return Damaged("a chunk fails its authentication", file=self.name, offset=at)
 
     def close(self) -> None:
         self._file.close()

@@ -34,7 +34,7 @@ from kubeshark.errors import Damaged, StoreError, UsageError
 __all__ = ["Exported", "Select", "export"]
 
 Select = Callable[[SegmentReader], NDArray[np.bool_] | None]
-"""Says which flows of a segment to export: one bool per row, or None for all packets, those without a flow too."""
+"""Says which flows of a segment to export, one bool per flow in cluster order; None: all packets, flow or not."""
 
 _SourceKey = tuple[str, str]
 _LINKTYPE_ETHERNET = 1
@@ -97,6 +97,9 @@ class _Stream:
     def take(self, horizon: int | None) -> _Packets:
         """Return the packets up to the first whose key is not below the horizon; None: all that are left."""
         start, keys = self.at, self.packets.keys
+        if not start and (horizon is None or not len(keys) or int(keys[-1]) < horizon):
+            self.at = len(keys)
+            return self.packets
         self.at = len(keys) if horizon is None else int(np.searchsorted(keys, horizon, side="left"))
         return self.packets.part(start, self.at)
 
@@ -271,6 +274,8 @@ class _Export:
     def _read(self, segment: SegmentReader, flows: NDArray[np.bool_] | None) -> _Packets:
         """Return a segment's selected packets in capture order."""
         extras = segment.extras
+        if extras.ordinals is None and not extras.packets and not self._with_extras and not self._is_windowed:
+            return self._by_time(segment, flows, extras)
         true = {place: extra.time_ns for place, extra in extras.packets.items() if extra.time_ns is not None}
         read = self._whole if true or not self._is_windowed else self._window
         data, offsets, places = read(segment, flows, extras)
@@ -289,6 +294,20 @@ class _Export:
             kept = [_shifted(extras.packets.get(place, _NO_EXTRA), shift) for place in places.tolist()]
         return _Packets(data, offsets, keys, ordinals, kept).sorted(order, self._core)
 
+    def _by_time(self, segment: SegmentReader, flows: NDArray[np.bool_] | None, extras: Extras) -> _Packets:
+        """Return what `_read` does where times and ties give the order: the core sorts while it copies."""
+        ties = None
+        if extras.ties is not None:
+            runs = [extras.ties[first:stop] for first, stop in segment.places(flows)]
+            ties = runs[0] if len(runs) == 1 else np.concatenate([extras.ties[:0], *runs])
+        try:
+            data, offsets, times = self._core.by_time(segment.select(flows), ties)
+        except IndexError:
+            raise Damaged("its records are not those its index counts", file=segment.name) from None
+        last = segment.info.source.last_ordinal
+        ordinals = np.arange(last - len(offsets) + 1, last + 1)
+        return _Packets(data, offsets, times.view(np.int64) if len(self._sources) > 1 else ordinals, ordinals, [])
+
     @property
     def _is_windowed(self) -> bool:
         return self._since > _EVER or self._until < _FOREVER
@@ -300,7 +319,7 @@ class _Export:
         data = segment.select(flows)
         offsets, end = self._core.offsets(data)
         # Records lie in order of place: where places only break ties, any ascending numbers do.
-        places = segment.places(flows) if _needs_places(extras) else np.arange(len(offsets), dtype=np.uint64)
+        places = _places(segment, flows) if _needs_places(extras) else np.arange(len(offsets), dtype=np.uint64)
         if end != len(data) or len(offsets) != len(places):
             raise Damaged("its records are not those its index counts", file=segment.name)
         return data, offsets, places
@@ -326,8 +345,14 @@ class _Export:
         data = b"".join(kept)
         places = np.concatenate([np.empty(0, dtype=np.int64), *numbers]).astype(np.uint64)
         if needs_places:
-            places = segment.places(flows)[places.astype(np.intp)]
+            places = _places(segment, flows)[places.astype(np.intp)]
         return data, self._core.offsets(data)[0], places
+
+
+def _places(segment: SegmentReader, flows: NDArray[np.bool_] | None) -> NDArray[Any]:
+    """Return the place (u8) of each record that is selected."""
+    runs = [np.arange(first, stop, dtype=np.uint64) for first, stop in segment.places(flows)]
+    return np.concatenate([np.empty(0, dtype=np.uint64), *runs])
 
 
 def _needs_places(extras: Extras) -> bool:

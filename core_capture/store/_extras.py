@@ -14,7 +14,7 @@ import zstandard
 from numpy.typing import NDArray
 
 from kubeshark.core_capture._records import PacketExtra, SourceMetadata
-from kubeshark.core_capture.store._container import Column, Contents, pack, unpack
+from kubeshark.core_capture.store._container import Column, Contents, decoder, pack, unpack
 from kubeshark.core_capture.store._index import inflate
 from kubeshark.core_capture.store._info import Count
 from kubeshark.core_capture.store._limits import MAX_INDEX_BYTES
@@ -30,6 +30,9 @@ _LOW = (1 << 64) - 1  # a pcapng clock of seconds reaches 2**94 nanoseconds
 class _Meta:
     source: SourceMetadata
     first_block: Count
+
+
+decoder(_Meta)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,7 @@ def encode_extras(extras: Extras, first_ordinal: int) -> bytes:
     return zstandard.ZstdCompressor(level=3).compress(pack(_MAGIC, _Meta(extras.metadata, extras.first_block), columns))
 
 
-def decode_extras(frame: bytes, name: str, *, packets: int, first_ordinal: int) -> Extras:
+def decode_extras(frame: bytes | memoryview, name: str, *, packets: int, first_ordinal: int) -> Extras:
     """Decode the frame of a segment of so many packets; raise Damaged unless everything lies inside it."""
     contents = unpack(inflate(frame, MAX_INDEX_BYTES, name), _MAGIC, _Meta, name)
     ordinals = None

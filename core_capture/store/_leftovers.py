@@ -1,8 +1,9 @@
 """What a dead writer left: temporary files, and segments of which only one half has its name.
 
 store.json names a segment as head of its chain only once both its files are synced. So a head that lacks its names is
-complete, and gets them; segments listed as being deleted lose what is left of them; every other temporary file of a
-dead writer was never acknowledged. Data without any index is kept: `_recover.py` makes an index from it.
+complete, and gets them, unless `recover` was sealing it anew; segments listed as being deleted lose what is left of
+them; every other temporary file of a dead writer was never acknowledged. Data without any index is kept: `_recover.py`
+makes an index from it.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ def finish_heads(files: Backend, state: StoreState) -> None:
     for head in state.heads.values():
         names = [f"{head.name}{suffix}" for suffix in (DATA_SUFFIX, INDEX_SUFFIX)]
         waiting = [name for name in names if files.exists(f"{TEMPORARY}{name}")]
-        if not waiting or number_of(head.name) is None:
+        if not waiting or number_of(head.name) is None or head.name in state.rebuilding:
             continue
         if any(files.exists(name) for name in names):
             # Sealed anew by `recover`, perhaps: the catalogue may know it as it was before.
@@ -73,7 +74,7 @@ def _finish_uploads(files: Backend, state: StoreState) -> None:
     A file in the spool counts only if it ends as store.json says: another machine may have sealed that name anew.
     """
     for key, head in state.heads.items():
-        if head.pending is None or number_of(head.name) is None:
+        if head.pending is None or number_of(head.name) is None or head.name in state.rebuilding:
             continue
         data, index = f"{head.name}{DATA_SUFFIX}", f"{head.name}{INDEX_SUFFIX}"
         names = set(files.names())

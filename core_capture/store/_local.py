@@ -1,14 +1,15 @@
-"""A store in a folder: write, sync, rename, sync the folder."""
+"""A store in a folder, through plain calls of the system; `_durable.py` has their order."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from kubeshark.core_capture.store._backend import Content
+from kubeshark.core_capture.store._durable import make_folder, replace_synced, sync_folder, write_synced
 from kubeshark.core_capture.store._lock import StoreLock
 from kubeshark.core_capture.store._names import TEMPORARY
 from kubeshark.errors import StoreError
@@ -87,13 +88,8 @@ class LocalBackend:
         with (self.folder / name).open("rb") as file:
             return Content(file.read(limit), "")
 
-    @contextmanager
-    def create(self, temporary: str) -> Iterator[BinaryIO]:
-        descriptor = os.open(self.folder / temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
+    def create(self, temporary: str) -> AbstractContextManager[BinaryIO]:
+        return write_synced(self.folder / temporary)
 
     def sync(self, temporary: str) -> None:
         with (self.folder / temporary).open("rb") as file:
@@ -103,18 +99,11 @@ class LocalBackend:
         (self.folder / temporary).rename(self.folder / name)
 
     def settle(self) -> None:
-        descriptor = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        sync_folder(self.folder)
 
     def replace(self, name: str, data: bytes, *, version: str | None = None, temporary: str | None = None) -> str:  # noqa: ARG002 - the lock is enough here
-        temporary = temporary or f"{TEMPORARY}{name}"
-        with self.create(temporary) as file:
+        with replace_synced(self.folder / name, self.folder / (temporary or f"{TEMPORARY}{name}")) as file:
             file.write(data)
-        self.publish(temporary, name)
-        self.settle()
         return ""
 
     def delete(self, name: str) -> None:
@@ -134,7 +123,7 @@ def open_folder(path: Path, *, create: bool) -> LocalBackend:
     """Open a folder, made if `create` is set; raise StoreError if there is none."""
     try:
         if create:
-            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_folder(path)
         if not path.is_dir():
             raise StoreError(f"no store at {path}")
     except OSError as error:

@@ -92,7 +92,7 @@ def survey(files: Backend, identities: Sequence[Identity], state: StoreState) ->
     ]
     deleting = {leftover.name for leftover in found}
     listed = set(files.names())
-    heads = {head.name for head in state.heads.values()}
+    heads = {head.name for head in state.heads.values()} - {*state.rebuilding}
     known = set[str]()
     for name in sorted(_segment_names(listed) - deleting):
         leftover = _judge(files, name, listed, identities, state, is_head=name in heads)
@@ -260,6 +260,9 @@ def _rebuild(
         file = IndexFile(files, name, identities)
         before = entry_of(file.index.meta, file.index.flows, file.sha256())
     draft = _draft(name, salvage(files.open(data), identities, core), before)
+    if any(head.name == name for head in state.heads.values()) and name not in state.rebuilding:
+        state.rebuilding.append(name)  # else half a file would be taken for the head that waits for its name
+        save_state(files, state)
     head = state.heads.get(key.public)
     chain = Chain(head.sequence + 1 if head else 0, head.sha256 if head else "", key.public)
     sealed = write_segment(files, draft, chain, core=core, recipients=recipients, key=key)
@@ -267,6 +270,7 @@ def _rebuild(
         state.removed = with_removed(state.removed, [(before.chain, before.sha256)], "recovered", key)
     made = state.heads[key.public] = new_head(files, name, chain.sequence, sealed.sha256, sealed.index_tag, head)
     state.next_number = max(state.next_number, (number_of(name) or 0) + 1)
+    state.rebuilding = [other for other in state.rebuilding if other != name]
     save_state(files, state)
     if before is not None:
         save_catalogue(files, known.values(), recipients)  # readers would believe what it says of the old index

@@ -79,8 +79,8 @@ def rotate_keys(
                 state.rotation = rotation = replace(rotation, file=name, header=header)
                 save_state(files, state)
                 files.publish(_COPY, name, replacing=True)
+                files.settle()  # before store.json says the same of the next file
                 done.files += 1
-            files.settle()
             if on_progress is not None:
                 on_progress(ends[-1], ends[-1])
             if done.files or done.done_before:
@@ -94,12 +94,8 @@ def rotate_keys(
 
 def _write(files: Backend, name: str, identities: Sequence[Identity], recipients: Sequence[Recipient]) -> str:
     """Write the file anew, synced, under a temporary name; return the SHA-256 of its header."""
-    try:
-        with files.create(_COPY) as out:
-            header = rewrap(files.open(name), out, identities, recipients)
-    except (StoreError, OSError):
-        files.delete(_COPY)
-        raise
+    with files.create(_COPY) as out:
+        header = rewrap(files.open(name), out, identities, recipients)
     return hashlib.sha256(header).hexdigest()
 
 

@@ -106,14 +106,15 @@ def write_segment(
         out = AgeWriter(file, recipients)
         out.write(join(main, extras))
         index_tail = out.finish()
+    files.settle()  # store.json must not name what a disk that keeps no order may still lose
     return Sealed(meta, layout.flows, hashlib.sha256(main).hexdigest(), index_tail.tag.hex())
 
 
 def publish(files: Backend, name: str, *, replacing: bool = False) -> None:
-    """Give both files their names, data first: from here on the segment exists."""
+    """Give both files their names, data first, each lasting: from here on the segment exists."""
     for suffix in (DATA_SUFFIX, INDEX_SUFFIX):
         files.publish(f"{TEMPORARY}{name}{suffix}", f"{name}{suffix}", replacing=replacing)
-    files.settle()
+        files.settle()
 
 
 def pcap_header(link_type: int) -> bytes:

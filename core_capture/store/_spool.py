@@ -11,6 +11,7 @@ import os
 import re
 from pathlib import Path
 
+from kubeshark.core_capture.store._durable import make_folder
 from kubeshark.core_capture.store._local import LocalBackend
 from kubeshark.errors import StoreError
 
@@ -30,7 +31,7 @@ def open_spool(url: str) -> LocalBackend:
     """Return the spool, made if need be; raise StoreError."""
     path = spool_path(url)
     try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(path)
     except OSError as error:
         raise StoreError(
             f"cannot make the spool {path}: {error.strerror}", hint=f"set {VARIABLE} to a folder that can be written"

@@ -90,6 +90,7 @@ class StoreState:
     heads: dict[str, ChainHead] = field(default_factory=dict)  # by public key
     removed: list[Removed] = field(default_factory=list)
     deleting: list[str] = field(default_factory=list)  # segments whose files go
+    rebuilding: list[str] = field(default_factory=list)  # heads that are being sealed anew
     rotation: Rotation | None = None
     writer: Hex = ""  # drawn by each writer on object storage: no two of them ever save the same contents
     format: Annotated[int, msgspec.Meta(ge=1, le=1)] = 1

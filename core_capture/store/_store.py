@@ -16,7 +16,7 @@ from kubeshark.core_capture._core import load_core
 from kubeshark.core_capture._predicate import Predicate
 from kubeshark.core_capture.store._age import NotForUsError
 from kubeshark.core_capture.store._backend import Backend
-from kubeshark.core_capture.store._catalogue import Entry, entry_of, load_catalogue, save_catalogue
+from kubeshark.core_capture.store._catalogue import Entry, Known, entry_of, load_catalogue, save_catalogue
 from kubeshark.core_capture.store._identity import (
     Identity,
     Recipient,
@@ -46,7 +46,6 @@ from kubeshark.core_capture.store._rotate import Rotated, rotate_keys
 from kubeshark.core_capture.store._signing import NodeKey
 from kubeshark.core_capture.store._snapshots import Snapshot, add_snapshot, delete_snapshot, load_snapshots
 from kubeshark.core_capture.store._state import load_state, save_state, sign_in, take_over
-from kubeshark.core_capture.store._summary import may_match
 from kubeshark.core_capture.store._verify import VerifyReport, verify_store
 from kubeshark.core_capture.store._writer import ImportState, SourceInfo, Writer
 from kubeshark.errors import Damaged, StoreError
@@ -80,7 +79,7 @@ class Store:
         self.files = files
         self.problems: list[StoreError] = []
         self._given = identities
-        self._known: dict[str, Entry] = {}  # by segment; segments never change
+        self._known = Known()  # segments never change
         self._indexes: dict[str, IndexFile] = {}  # the latest in use last
         self._lock = Lock()
 
@@ -111,10 +110,7 @@ class Store:
 
     def segments(self, predicate: Predicate | None = None) -> list[SegmentInfo]:
         """Return the segments in time order; with a predicate only those that may hold a matching flow."""
-        entries = self._entries()
-        if predicate is not None:
-            entries = [entry for entry in entries if may_match(predicate, entry.summary)]
-        return [entry.info for entry in entries]
+        return [entry.info for entry in self._entries(predicate)]
 
     def open_segment(self, name: str, *, keep: bool = True) -> SegmentReader:
         """Open a segment for reading; raise Damaged or StoreError. `keep`: its index will be asked for again."""
@@ -275,7 +271,7 @@ class Store:
             key = key or NodeKey.load_or_create()
             problems = perform(self.files, self.identities, to, state, key, found)
             for leftover in found:  # sealed anew under the same name
-                self._known.pop(leftover.name, None)
+                self._known.forget(leftover.name)
                 self._indexes.pop(leftover.name, None)
             if any(leftover.action in ("publish", "rebuild", "delete") for leftover in found):
                 for name in index_names(self.files.names()):
@@ -304,20 +300,23 @@ class Store:
         given = parse_recipients(str(recipient) for recipient in recipients or ())
         return given or tuple(identity.recipient for identity in self.identities)
 
-    def _entries(self) -> list[Entry]:
-        """Return what is known of every segment on disk, in time order; the catalogue saves opening their indexes."""
+    def _entries(self, predicate: Predicate | None = None) -> list[Entry]:
+        """Return what is known of every segment on disk, in time order; the catalogue saves opening their indexes.
+
+        With a predicate only those that may hold a flow that it lets through.
+        """
         names = index_names(self.files.names())
         if any(name not in self._known for name in names):
             self._learn_from_catalogue()
             self.prefetch(name for name in names if name not in self._known)
         self.problems = []
         refused: NotForUsError | None = None
-        entries = []
+        readable = []
         for name in names:
             try:
                 if name not in self._known:
                     self._known[name] = self._entry(name)
-                entries.append(self._known[name])
+                readable.append(name)
             except NotForUsError as error:
                 refused = error
                 self.problems.append(error)
@@ -325,8 +324,10 @@ class Store:
                 self.problems.append(error)
             except FileNotFoundError:
                 continue  # deleted since the folder was listed
-        if refused is not None and not entries:
+        if refused is not None and not readable:
             raise self._nobody(refused) from refused
+        without = set() if predicate is None else self._known.refused(predicate)
+        entries = [self._known[name] for name in readable if name not in without]
         return sorted(entries, key=lambda entry: (entry.info.first_ns, entry.info.name))
 
     def _entry(self, name: str) -> Entry:
@@ -349,15 +350,13 @@ class Store:
         return file
 
     def _learn_from_catalogue(self) -> None:
-        try:
-            known = load_catalogue(self.files, self.identities)
-        except (FileNotFoundError, NotForUsError, Damaged):
-            return  # the indexes say the same; `verify` reports a damaged catalogue
-        self._known = {entry.info.name: entry for entry in known} | self._known
+        with suppress(FileNotFoundError, NotForUsError, Damaged):  # the indexes say the same; `verify` reports damage
+            self._known.learn(load_catalogue(self.files, self.identities))
 
     def _finish(self, entries: list[Entry], recipients: tuple[Recipient, ...]) -> None:
         """Take over what a writer sealed, and rewrite the catalogue if everything on disk is known."""
-        self._known.update((entry.info.name, entry) for entry in entries)
+        for entry in entries:
+            self._known[entry.info.name] = entry
         if entries:
             self._rewrite_catalogue(recipients)
 

@@ -96,6 +96,8 @@ class JsInstance:
         tables = {
             "fields": [(row.name, row.type) for row in self._manifest.fields],
             "filters": [{"name": row.name, "parameters": len(row.parameters)} for row in self._manifest.filters],
+            "jobs": [row.name for row in self._manifest.jobs],
+            "settings": [row.name for row in self._manifest.settings],
         }
         opened = f"const __ks_buffers = __ks.open({json.dumps(tables)}, {REQUEST_BYTES}, {RESULT_BYTES}); __ks.abi"
         abi = self._evaluate(opened, START_SECONDS)

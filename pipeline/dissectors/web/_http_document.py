@@ -232,6 +232,9 @@ def _marked(part: dict[str, Any], body: Body, encoding: str, cut: bool) -> dict[
 
 def _grouped(headers: Headers) -> dict[str, str | list[str]]:
     """Map each name, as first spelt, to its value or, if it came more than once, to the list of them."""
+    result: dict[str, str | list[str]] = dict(headers)
+    if len(result) == len(headers) == len({name.lower() for name in result}):  # nearly always: each name once
+        return result
     values: dict[str, tuple[str, list[str]]] = {}
     for name, value in headers:
         values.setdefault(name.lower(), (name, []))[1].append(value)

@@ -24,6 +24,7 @@ from kubeshark.extension_api import (
     hookimpl,
     rest_of,
 )
+from kubeshark.pipeline.dissectors._columns import Column, Columns, numbers, sizes, texts
 from kubeshark.pipeline.dissectors._text import text
 from kubeshark.pipeline.dissectors._wire import Wire
 from kubeshark.pipeline.dissectors.web._graphql import SCANNED, may_hold_operation
@@ -46,6 +47,7 @@ from kubeshark.pipeline.dissectors.web._http_document import (
     add_grpc_status,
     add_operation,
     media_of,
+    path_of,
     request_detail,
     request_fields,
     response_detail,
@@ -53,7 +55,22 @@ from kubeshark.pipeline.dissectors.web._http_document import (
 )
 from kubeshark.pipeline.dissectors.web._http_protocols import GQL1, GRPC_WEB, HTTP1
 
-__all__ = ["HTTP1", "dissect", "probe", "protocols"]
+__all__ = ["COLUMNS", "HTTP1", "dissect", "probe", "protocols"]
+
+COLUMNS: Columns = {
+    "method": Column(texts(0)),
+    "url": Column(texts(1, lambda target: path_of(target)[0])),
+    "path": Column(texts(1, lambda target: path_of(target)[1])),
+    "host": Column(texts(2)),
+    "http_version": Column(numbers(2, "HTTP/1.{}".format), ("request", "response")),
+    "request_headers_size": Column(numbers(1)),
+    "request_body_size": Column(sizes(but=1)),
+    "status_code": Column(numbers(0), ("response",)),
+    "content_type": Column(texts(3, media_of), ("response",)),
+    "response_headers_size": Column(numbers(1), ("response",)),
+    "response_body_size": Column(sizes(but=1), ("response",)),
+}
+"""What the scanner (scan_http1.c) knows."""
 
 PROBE_BYTES = MAX_TARGET
 UPGRADES = {"websocket": "ws", "h2c": "http2"}
@@ -245,12 +262,25 @@ def _body(unit: Unit, wire: Wire, limit: int) -> tuple[bytes, bool]:
 def _headers(block: bytes) -> Headers:
     """Read header lines: names as on the wire, folded lines joined (RFC 9112 §5.2), a line without colon as a name."""
     headers: Headers = []
-    for line in block.split(b"\n"):
-        line = line.rstrip(b"\r")
-        if line[:1] in (b" ", b"\t") and headers:
+    decode = str
+    try:
+        lines = block.decode().split("\n")
+    except UnicodeDecodeError:  # each value for itself
+        lines = block.decode("latin-1").split("\n")
+        decode = _as_text
+    for line in lines:
+        if line[:1] in (" ", "\t") and headers and line != "\r":
             name, value = headers[-1]
-            headers[-1] = name, f"{value} {text(line.strip())}".strip()
-        elif line:
-            name_bytes, _, value_bytes = line.partition(b":")
-            headers.append((text(name_bytes.strip()), text(value_bytes.strip())))
+            headers[-1] = name, f"{value} {decode(line.strip(BLANKS))}".strip()
+        elif line.rstrip("\r"):
+            name, _, value = line.partition(":")
+            headers.append((decode(name.strip(BLANKS)), decode(value.strip(BLANKS))))
     return headers
+
+
+BLANKS = " \t\n\r\x0b\x0c"
+"""What bytes.strip takes off; str.strip would take more."""
+
+
+def _as_text(latin: str) -> str:
+    return text(latin.encode("latin-1"))

@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     from kubeshark.pipeline import Pipeline
 
     keep_freed_memory()
-    totals = dict.fromkeys(("packets", "bytes", "flows", "segments", "skipped"), 0)
+    totals = dict.fromkeys(("packets", "bytes", "flows", "segments", "skipped", "dropped"), 0)
     problems: list[str] = []
     readable = 0
     with Pipeline.open(store_path(args), recipients=args.recipient) as pipeline:
@@ -77,6 +77,7 @@ def run(args: argparse.Namespace) -> int:
         print(
             f"imported {totals['packets']:,} packets, {totals['bytes']:,} bytes, {totals['flows']:,} flows"
             f" in {totals['segments']} segments; {totals['skipped']} skipped"
+            + (f"; {totals['dropped']:,} dropped by plugins" if totals["dropped"] else "")
         )
     if not problems:
         return 0

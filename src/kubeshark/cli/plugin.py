@@ -1,4 +1,4 @@
-"""kubeshark plugin install|uninstall|list|info|build"""
+"""kubeshark plugin install|uninstall|list|info|build: what gets there and what is there."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kubeshark.cli import plugin_manage
 from kubeshark.errors import PluginRejected, UsageError
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def add_parser(commands: Any, name: str = "plugin", summary: str = "install, lis
     parser = commands.add_parser(
         name,
         help=summary,
-        description="Plugins dissect, filter and render. Each runs in a process of its own, without files or network.",
+        description="Plugins take part at every stage. Each runs in a process of its own, without files or network.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -59,6 +60,7 @@ def add_parser(commands: Any, name: str = "plugin", summary: str = "install, lis
     build = actions.add_parser("build", help="compile a plugin; JavaScript is only checked")
     build.add_argument("path", metavar="PATH")
     build.set_defaults(run=run_build)
+    plugin_manage.add_actions(actions)
 
 
 def run_install(args: argparse.Namespace) -> int:
@@ -180,9 +182,31 @@ def _ask(stage: Stage, args: argparse.Namespace, grants: dict[str, list[str]]) -
 
 def _row(plugin: InstalledPlugin) -> tuple[str, ...]:
     manifest = plugin.manifest
-    state = plugin.problem.message if plugin.problem else "signed" if plugin.signed else "unsigned"
+    state = _state(plugin)
     hooks = ",".join(manifest.hooks) if manifest else ""
     return plugin.id, plugin.version, manifest.language if manifest else "?", hooks, state
+
+
+def _settings(plugin: InstalledPlugin) -> dict[str, Any]:
+    from kubeshark.extension_api._settings import check_settings, shown_settings
+
+    specs = plugin.manifest.setting_specs if plugin.manifest else ()
+    try:
+        return shown_settings(specs, check_settings(specs, plugin.state.settings))
+    except UsageError:  # `plugin set` says which one is wrong
+        return shown_settings(specs, plugin.state.settings)
+
+
+def _state(plugin: InstalledPlugin) -> str:
+    """What a user must know first: why it is not used, what trouble it had, whether anybody signed it."""
+    health = plugin.state.health
+    if plugin.state.disabled:
+        return "disabled"
+    if plugin.problem:
+        return plugin.problem.message
+    if health.state:
+        return f"{health.state} {health.at}: {health.reason or f'{health.crashes} crashes'}"
+    return "signed" if plugin.signed else "unsigned"
 
 
 def _describe(plugin: InstalledPlugin) -> dict[str, Any]:
@@ -193,6 +217,14 @@ def _describe(plugin: InstalledPlugin) -> dict[str, Any]:
         "digest": f"sha256:{plugin.digest}" if plugin.digest else "",
         "signed": plugin.signed,
         "problem": str(plugin.problem) if plugin.problem else "",
+        "enabled": not plugin.state.disabled,
+        "state": _state(plugin),
+        "health": {
+            "state": plugin.state.health.state,
+            "reason": plugin.state.health.reason,
+            "crashes": plugin.state.health.crashes,
+            "at": plugin.state.health.at,
+        },
         "folder": str(plugin.folder),
         "grants": dict(plugin.grants),
     }
@@ -205,6 +237,16 @@ def _describe(plugin: InstalledPlugin) -> dict[str, Any]:
             "protocol": manifest.protocol.name if manifest.protocol else "",
             "variables": {row.variable: row.type for row in manifest.fields if row.variable},
             "filters": [f"{row.name}({', '.join(row.parameters)})" for row in manifest.filters],
+            "enrich": {
+                "reads": list(manifest.enrich_spec.reads),
+                "variables": dict(manifest.enrich_spec.variables),
+                "priority": manifest.enrich_spec.priority,
+                "on_failure": manifest.enrich_spec.on_failure,
+            }
+            if manifest.enrich
+            else {},
+            "jobs": {row.name: row.cron for row in manifest.jobs},
+            "settings": _settings(plugin),
             "permissions": {kind: getattr(manifest.permissions, kind) for kind in ("hosts", "paths", "env")},
             "limits": {"batch_ms": manifest.limits.batch_ms, "memory_mb": manifest.limits.memory_mb},
         }
