@@ -42,6 +42,7 @@ _TRIES = 3  # of a conditional write whose answer does not come
 _memory: dict[str, ObjectStore] = {}  # memory://NAME is the same store for the whole process
 _CODE = re.compile(r"<Code>(\w{1,60})</Code>")
 _EMPTY_RANGE = re.compile(r"InvalidRange|Invalid range|code: 416")
+_REPEATED = re.compile(r"after [1-9]\d* retries")
 _BROKEN = re.compile(r"response body")
 _STATUS = re.compile(r"non-2xx status code: (\d{3}(?: [A-Za-z ]{1,40}\b)?)")
 _ENDPOINT = re.compile(r"https?://[^/\s?#@]{1,200}")
@@ -235,7 +236,7 @@ class ObjectClient:
                 f"{self.url}: the endpoint{at} is not encrypted", hint="set AWS_ALLOW_HTTP=true to use it"
             )
         if any(word in text for word in _TRANSPORT):
-            kind = StoreError if "retries" in text else _LostError
+            kind = StoreError if _REPEATED.search(text) else _LostError
             return kind(f"{self.url} cannot be reached{at}", hint="check AWS_ENDPOINT_URL and the network")
         first = text.splitlines()[0][:200] if text else type(error).__name__
         return StoreError(f"{self.url}: {_ENDPOINT.sub('the server', first)}")
