@@ -131,6 +131,7 @@ class AgeReader:
     ) -> None:
         self.name = file.name
         self.chunks_read = 0  # chunks decrypted so far
+        self._head = b""  # what came with the header: a small file is read once
         self._file: RangeFile = LocalFile(file) if isinstance(file, Path) else file
         self._identities, self._tail, self._truncated = identities, tail, truncated
         self._is_checked = True  # header and end were looked at
@@ -149,6 +150,7 @@ class AgeReader:
         self._base = header.length + _NONCE
         nonce = self._pread(_NONCE, header.length)
         stored = self._file.size() - self._base
+        self._stored_end = self._base + stored
         if len(nonce) < _NONCE or (stored < TAG and not truncated):
             raise Damaged("cut inside its header", file=self.name, offset=header.length)
         self._cipher = ChaCha20Poly1305(derive(header.file_key, nonce, b"payload"))
@@ -172,7 +174,8 @@ class AgeReader:
         """Begin without a request: key, nonce and size say where each chunk lies, and each proves itself."""
         self._count = max(-(-tail.size // CHUNK), 1)
         self.size = tail.size
-        self._base = self._file.size() - tail.size - self._count * TAG
+        self._stored_end = self._file.size()
+        self._base = self._stored_end - tail.size - self._count * TAG
         if self._base <= _NONCE:
             raise Damaged(f"is too small for the {tail.size:,} bytes its index names", file=self.name)
         self._cipher = ChaCha20Poly1305(derive(tail.file_key, tail.nonce, b"payload"))
@@ -193,11 +196,13 @@ class AgeReader:
 
     def _header(self, identities: Sequence[Identity], tail: Tail | None) -> _Header:
         if tail is not None and tail.file_key:  # no need to unwrap it: that is most of the cost of opening a file
-            found = parse_end(self._pread(USUAL_HEADER_BYTES, 0), self.name)
+            self._head = self._pread(USUAL_HEADER_BYTES, 0)
+            found = parse_end(self._head, self.name)
             if found is not None:
                 found.check(tail.file_key)
                 return _Header(tail.file_key, found.length)
-        return _read_header(self._pread(MAX_HEADER_BYTES, 0), identities, self.name)
+        self._head = self._pread(MAX_HEADER_BYTES, 0)
+        return _read_header(self._head, identities, self.name)
 
     def _check_tail(self, tail: Tail) -> None:
         if self.size != tail.size:
@@ -241,12 +246,17 @@ class AgeReader:
         if first == self._count - 1 and self._last_chunk:
             return memoryview(self._last_chunk)[offset - first * CHUNK : end - first * CHUNK]
         try:
-            sealed = self._pread((stop - first) * SEALED_CHUNK, self._base + first * SEALED_CHUNK)
+            sealed = self._chunks(first, stop)
         except Changed:  # it has another header now, and the same chunks behind it
             self._file.renew()
+            self._head = b""
             self._open()
-            sealed = self._pread((stop - first) * SEALED_CHUNK, self._base + first * SEALED_CHUNK)
+            sealed = self._chunks(first, stop)
         return self._plain(memoryview(sealed), offset, end)
+
+    def _chunks(self, first: int, stop: int) -> bytes:
+        start = self._base + first * SEALED_CHUNK
+        return self._pread(min((stop - first) * SEALED_CHUNK, self._stored_end - start), start)
 
     def views(self, ranges: Sequence[tuple[int, int]]) -> Iterator[memoryview]:
         """Yield what `view` returns for each of these (offset, length), ascending; from afar many at once."""
@@ -266,7 +276,8 @@ class AgeReader:
         asked = []
         for offset, length in ranges:
             first, stop = offset // CHUNK, -(-(offset + length) // CHUNK)
-            asked.append(((stop - first) * SEALED_CHUNK, self._base + first * SEALED_CHUNK))
+            start = self._base + first * SEALED_CHUNK
+            asked.append((min((stop - first) * SEALED_CHUNK, self._stored_end - start), start))
         try:
             found = self._file.preads(asked)
         except Changed:
@@ -307,6 +318,8 @@ class AgeReader:
         return found
 
     def _pread(self, length: int, offset: int) -> bytes:
+        if offset + length <= len(self._head):
+            return self._head[offset : offset + length]
         try:
             return self._file.pread(length, offset)
         except FileNotFoundError:
