@@ -368,7 +368,7 @@ static bool may_be_http1(const scan_stream *stream) {
 
 static bool scan_http2(kc_scan *scan, scan_stream *stream) {
     const scan_side *client = &stream->side[0];
-    if (stream->flow->transport != PROTOCOL_TCP || !is_whole(stream) || !client->length) return false;
+    if (stream->flow->transport != PROTOCOL_TCP || !has_no_gap(stream) || !client->length) return false;
     bool has_preface = client->length >= H2_PREFACE_BYTES && memcmp(client->data, H2_PREFACE, H2_PREFACE_BYTES) == 0;
     if (!has_preface && (!client->starts_midway || may_be_http1(stream))) return false;
     if (!scan->h2 && !(scan->h2 = calloc(1, sizeof *scan->h2))) {
