@@ -302,10 +302,10 @@ class Core(Protocol):
         """Return the records at offsets[order[0]], offsets[order[1]], … one behind the other."""
         ...
 
-    def by_time(self, data: Buffer, ties: NDArray[Any] | None) -> tuple[Buffer, NDArray[Any], NDArray[Any]]:
-        """Return the records sorted by time, then tie, then place: (records, their offsets, their times); u8.
+    def by_time(self, pieces: Sequence[Buffer], ties: NDArray[Any] | None) -> tuple[Buffer, NDArray[Any], NDArray[Any]]:
+        """Return the records of all pieces sorted by time, then tie, then place: (records, their offsets, times); u8.
 
-        Raises IndexError unless `data` is whole records only, one for each of `ties` (u2, by place).
+        Raises IndexError unless the pieces are whole records only, one for each of `ties` (u2, by place).
         """
         ...
 

@@ -7,6 +7,7 @@ predicate only narrows: a flow it refuses holds no match; whether a flow it acce
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any, Literal, Protocol
 
@@ -96,16 +97,14 @@ class FlowColumns(Protocol):
 def match(predicate: Predicate, flows: FlowColumns) -> NDArray[np.bool_]:
     """Return one bool per row of a flow table. Cost: a few vector operations per term."""
     match predicate:
+        case And(()):
+            return np.ones(len(flows), dtype=np.bool_)
         case And(terms):
-            keep = np.ones(len(flows), dtype=np.bool_)
-            for term in terms:
-                keep &= match_(term, flows)
-            return keep
+            return reduce(np.logical_and, (match_(term, flows) for term in terms))
+        case Or(()):
+            return np.zeros(len(flows), dtype=np.bool_)
         case Or(terms):
-            keep = np.zeros(len(flows), dtype=np.bool_)
-            for term in terms:
-                keep |= match_(term, flows)
-            return keep
+            return reduce(np.logical_or, (match_(term, flows) for term in terms))
         case Not(term):
             return ~match_(term, flows)
         case InNetwork(side, network):
@@ -118,6 +117,8 @@ def match(predicate: Predicate, flows: FlowColumns) -> NDArray[np.bool_]:
                 return np.asarray(port == low, dtype=np.bool_)
             return np.asarray((port >= max(low, 0)) & (port <= min(high, MAX_PORT)), dtype=np.bool_)
         case Transport(numbers):
+            if len(numbers) == 1:
+                return np.asarray(flows["transport"] == next(iter(numbers)), dtype=np.bool_)
             wanted = np.zeros(256, dtype=np.bool_)
             wanted[[number for number in numbers if 0 <= number < 256]] = True
             return np.asarray(wanted[flows["transport"]], dtype=np.bool_)

@@ -37,6 +37,7 @@ from kubeshark.pipeline._entry import Entry, EntryId
 from kubeshark.pipeline._exports import Chosen, Counting, Matching, open_output
 from kubeshark.pipeline._facts import Origin
 from kubeshark.pipeline._filter import EntryFilter, exact_predicate
+from kubeshark.pipeline._har import write_har
 from kubeshark.pipeline._imports import Import, ImportResult, Progress
 from kubeshark.pipeline._plugins import Plugins
 from kubeshark.pipeline._query import Query
@@ -54,6 +55,13 @@ from kubeshark.pipeline.tls import KeyLog
 _T = TypeVar("_T")
 
 __all__ = ["ExportResult", "ImportResult", "Pipeline", "StoreQuery"]
+
+
+@dataclass(frozen=True, slots=True)
+class HarResult:
+    entries: int
+    skipped: int  # that are not HTTP
+    problems: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,6 +269,24 @@ class Pipeline:
                 segments=segments,
             )
         return ExportResult(done.packets, counted.written, (*problems, *map(str, done.problems)))
+
+    def export_har(
+        self,
+        kfl: str,
+        out: str | Path | BinaryIO,
+        *,
+        since_ns: int | None = None,
+        until_ns: int | None = None,
+        with_secrets: bool = False,
+    ) -> HarResult:
+        """Write the matching HTTP exchanges as HAR 1.2, in time order; other entries are counted as skipped.
+
+        Headers that carry secrets are redacted, with all that repeats their values, unless `with_secrets`.
+        """
+        query = self.query(kfl.strip() or "http", since_ns=since_ns, until_ns=until_ns)
+        with open_output(out) as stream:
+            written, skipped = write_har(query, stream, with_secrets=with_secrets)
+        return HarResult(written, skipped, tuple(map(str, query.problems)))
 
     def info(self) -> dict[str, Any]:
         """Return what the store holds, as JSON: totals, time range, recipients, leftovers, segments."""

@@ -298,6 +298,9 @@ class LazyEntry(Entry):
     def is_built(self) -> bool:
         return self._found.is_built(self._at)
 
+    def whole(self) -> Entry:
+        return self._found.resolve(self._at)
+
     def get(self, variable: str) -> Any:
         return self._found.value(self._at, variable)
 

@@ -129,23 +129,27 @@ class NativeCore:
             check(lib.kc_gather(*arguments, target, len(out)))
         return out.data
 
-    def by_time(self, data: Buffer, ties: NDArray[Any] | None) -> tuple[memoryview, NDArray[Any], NDArray[Any]]:
-        """Return the records sorted by time, then tie, then place: (records, their offsets, their times); u8.
+    def by_time(
+        self, pieces: Sequence[Buffer], ties: NDArray[Any] | None
+    ) -> tuple[memoryview, NDArray[Any], NDArray[Any]]:
+        """Return the records of all pieces sorted by time, then tie, then place: (records, their offsets, times); u8.
 
-        Raises IndexError unless `data` is whole records only, one for each of `ties` (u2, by place).
+        Raises IndexError unless the pieces are whole records only, one for each of `ties` (u2, by place).
         """
-        view = ffi.from_buffer("uint8_t[]", data)
-        capacity, tied = (_guess_rows(view), ()) if ties is None else (len(ties), ties)
+        views = [ffi.from_buffer("uint8_t[]", piece) for piece in pieces]
+        listed = ffi.new("kc_piece[]", [(view, len(view)) for view in views])
+        length = sum(map(len, views))
+        capacity, tied = (sum(map(_guess_rows, views)), ()) if ties is None else (len(ties), ties)
         given = ffi.NULL if ties is None else ffi.from_buffer("uint16_t[]", ties)
-        out = np.empty(len(view), dtype=np.uint8)  # not zeroed, and of large pages: see SegmentReader.select
+        out = np.empty(length, dtype=np.uint8)  # not zeroed, and of large pages: see SegmentReader.select
         count = ffi.new("size_t *")
         while True:
-            rows = np.empty(2 * capacity, dtype=TIMED)
+            rows = np.empty(2 * capacity * TIMED_BYTES, dtype=np.uint8)
             offsets, times = np.empty((2, capacity), dtype=np.uint64)
             status = check(
                 lib.kc_by_time(
-                    *(view, len(view), given, len(tied)),
-                    *(ffi.from_buffer("kc_timed[]", rows), len(rows), ffi.from_buffer("uint8_t[]", out)),
+                    *(listed, len(views), given, len(tied)),
+                    *(ffi.from_buffer("kc_timed[]", rows), 2 * capacity, ffi.from_buffer("uint8_t[]", out)),
                     *(ffi.from_buffer("uint64_t[]", offsets), ffi.from_buffer("uint64_t[]", times), count),
                 )
             )
@@ -153,7 +157,7 @@ class NativeCore:
                 return out.data, offsets[: count[0]], times[: count[0]]
             if ties is not None:
                 raise IndexError("more records than ties")
-            capacity = min(2 * capacity, len(view) // RECORD_HEADER_BYTES)
+            capacity = min(2 * capacity, length // RECORD_HEADER_BYTES)
 
     def runs(self, chosen: NDArray[np.bool_], lengths: NDArray[Any], start: int) -> list[tuple[int, int]]:
         """Lay `lengths` (u8) one behind the other from `start` on; return the stretches of those chosen, merged."""
@@ -190,7 +194,7 @@ class NativeCore:
         return out
 
 
-TIMED = np.dtype([("time_ns", "<u8"), ("offset", "<u4"), ("index", "<u4")])
+TIMED_BYTES = ffi.sizeof("kc_timed")
 
 
 def _guess_rows(view: Any) -> int:

@@ -15,6 +15,8 @@
 #include "scan_dns.c"
 #include "scan_icmp.c"
 #include "scan_redis.c"
+#include "scan_mqtt.c"
+#include "scan_memcached.c"
 #include "scan_postgresql.c"
 #include "hpack.c"
 #include "scan_http2.c"

@@ -85,15 +85,21 @@ kc_status kc_may_hold(const uint8_t *filters, size_t length, const uint64_t *end
                       unsigned probes, uint8_t *answers);
 
 typedef struct {
+    const uint8_t *data;
+    size_t length;
+} kc_piece;
+
+typedef struct {
     uint64_t time_ns;
-    uint32_t offset;
+    const uint8_t *record;
     uint32_t index;
+    uint32_t size;
 } kc_timed;
 
-/* Copy whole records, less than 4 GiB, into `out` of the same length, sorted by time, then tie (by record; NULL: all are
- * equal), then place; `offsets` and `times` are those of the sorted records, `rows` is scratch. KC_FULL if `rows` has no
- * room for twice as many as there are, KC_BAD_INPUT if not only whole records, or not one a tie, are there. */
-kc_status kc_by_time(const uint8_t *data, size_t length, const uint16_t *ties, size_t tie_count, kc_timed *rows,
+/* Copy the whole records of some pieces into `out` of their length in all, sorted by time, then tie (by record; NULL: all
+ * are equal), then place; `offsets` and `times` are those of the sorted records, `rows` is scratch. KC_FULL if `rows` has
+ * no room for twice as many as there are, KC_BAD_INPUT if not only whole records, or not one a tie, are there. */
+kc_status kc_by_time(const kc_piece *pieces, size_t piece_count, const uint16_t *ties, size_t tie_count, kc_timed *rows,
                      size_t capacity, uint8_t *out, uint64_t *offsets, uint64_t *times, size_t *count);
 
 typedef struct {

@@ -271,6 +271,8 @@ static bool scan_http1(kc_scan *scan, scan_stream *stream);
 static bool scan_dns(kc_scan *scan, scan_stream *stream);
 static bool scan_icmp(kc_scan *scan, scan_stream *stream);
 static bool scan_redis(kc_scan *scan, scan_stream *stream);
+static bool scan_mqtt(kc_scan *scan, scan_stream *stream);
+static bool scan_memcached(kc_scan *scan, scan_stream *stream);
 static bool scan_postgresql(kc_scan *scan, scan_stream *stream);
 static bool scan_http2(kc_scan *scan, scan_stream *stream);
 static void h2_free(struct h2_reader *reader);
@@ -286,6 +288,8 @@ static const scanner scanners[] = {
     {scan_dns, PAIR_KEY},
     {scan_icmp, PAIR_KEY},
     {scan_redis, PAIR_FIFO},
+    {scan_mqtt, PAIR_KEY},
+    {scan_memcached, PAIR_KEY},
     {scan_postgresql, PAIR_KEY},
     {scan_http2, PAIR_KEY},
 };

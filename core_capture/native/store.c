@@ -73,16 +73,15 @@ kc_status kc_may_hold(const uint8_t *filters, size_t length, const uint64_t *end
 }
 
 /* Whole records one behind the other: where and when. KC_BAD_INPUT if anything else lies between or behind them. */
-static kc_status timed_records(const uint8_t *data, size_t length, kc_timed *rows, size_t capacity, size_t *count) {
-    size_t at = 0, n = 0, asked = 0;
+static kc_status timed_records(const kc_piece *piece, kc_timed *rows, size_t capacity, size_t *count) {
+    size_t at = 0, n = *count, asked = 0;
     uint32_t captured;
-    while (at < length) {
-        asked = prefetch_ahead(data, length, at, asked);
-        if (!record_at(data, length, at, &captured)) return KC_BAD_INPUT;
+    while (at < piece->length) {
+        asked = prefetch_ahead(piece->data, piece->length, at, asked);
+        if (!record_at(piece->data, piece->length, at, &captured)) return KC_BAD_INPUT;
         if (n == capacity) return KC_FULL;
-        rows[n] = (kc_timed){record_time(data + at), (uint32_t)at, (uint32_t)n};
-        n++;
-        at += KC_RECORD_HEADER + captured;
+        rows[n] = (kc_timed){record_time(piece->data + at), piece->data + at, (uint32_t)n, KC_RECORD_HEADER + captured};
+        at += rows[n++].size;
     }
     *count = n;
     return KC_OK;
@@ -146,23 +145,24 @@ static const kc_timed *sorted_by_time(kc_timed *rows, kc_timed *scratch, size_t 
     return rows;
 }
 
-kc_status kc_by_time(const uint8_t *data, size_t length, const uint16_t *ties, size_t tie_count, kc_timed *rows,
+kc_status kc_by_time(const kc_piece *pieces, size_t piece_count, const uint16_t *ties, size_t tie_count, kc_timed *rows,
                      size_t capacity, uint8_t *out, uint64_t *offsets, uint64_t *times, size_t *count) {
-    if (length > UINT32_MAX) return KC_BAD_INPUT;
-    size_t n = 0;
-    kc_status status = timed_records(data, length, rows, capacity / 2, &n);
-    if (status != KC_OK) return status;
-    if (ties && tie_count != n) return KC_BAD_INPUT;
+    size_t n = 0, written = 0;
+    for (size_t i = 0; i < piece_count; i++) {
+        kc_status status = timed_records(&pieces[i], rows, capacity / 2, &n);
+        if (status != KC_OK) return status;
+    }
+    if (n > UINT32_MAX || (ties && tie_count != n)) return KC_BAD_INPUT;
     const kc_timed *sorted = sorted_by_time(rows, rows + capacity / 2, n, ties);
-    size_t written = 0;
     for (size_t i = 0; i < n; i++) {
-        if (n - i > GATHER_AHEAD) KC_PREFETCH(data + sorted[i + GATHER_AHEAD].offset);
-        const uint8_t *record = data + sorted[i].offset;
-        size_t size = KC_RECORD_HEADER + load_le32(record + 8); /* as checked by timed_records; all sizes sum to length */
-        memcpy(out + written, record, size);
+        if (n - i > GATHER_AHEAD) { /* most records fill two cache lines */
+            KC_PREFETCH(sorted[i + GATHER_AHEAD].record);
+            KC_PREFETCH(sorted[i + GATHER_AHEAD].record + CACHE_LINE);
+        }
+        memcpy(out + written, sorted[i].record, sorted[i].size); /* all sizes sum to the pieces' lengths */
         offsets[i] = written;
         times[i] = sorted[i].time_ns;
-        written += size;
+        written += sorted[i].size;
     }
     *count = n;
     return KC_OK;

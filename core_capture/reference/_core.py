@@ -97,12 +97,15 @@ class ReferenceCore:
             gathered += view[start:end]
         return gathered
 
-    def by_time(self, data: Buffer, ties: NDArray[Any] | None) -> tuple[bytearray, NDArray[Any], NDArray[Any]]:
-        """Return the records sorted by time, then tie, then place: (records, their offsets, their times); u8.
+    def by_time(
+        self, pieces: Sequence[Buffer], ties: NDArray[Any] | None
+    ) -> tuple[bytearray, NDArray[Any], NDArray[Any]]:
+        """Return the records of all pieces sorted by time, then tie, then place: (records, their offsets, times); u8.
 
-        Raises IndexError unless `data` is whole records only, one for each of `ties` (u2, by place).
+        Raises IndexError unless the pieces are whole records only, one for each of `ties` (u2, by place).
         """
-        offsets, end = _offsets(bytes(data))
+        data = b"".join(pieces)
+        offsets, end = _offsets(data)
         if end != len(data) or (ties is not None and len(ties) != len(offsets)):
             raise IndexError("not whole records, one for each tie")
         heads = [struct.unpack_from("<II", data, offset) for offset in offsets]

@@ -124,6 +124,7 @@ class AgeReader:
     ) -> None:
         self.name = path.name
         self.chunks_read = 0  # chunks decrypted so far
+        self._head = b""  # what came with the header: a small file is read once
         try:
             self._file = path.open("rb", buffering=0)
         except FileNotFoundError:
@@ -141,6 +142,7 @@ class AgeReader:
         self._base = header.length + _NONCE
         nonce = self._pread(_NONCE, header.length)
         stored = os.fstat(self._file.fileno()).st_size - self._base
+        self._stored_end = self._base + stored
         if len(nonce) < _NONCE or (stored < TAG and not truncated):
             raise Damaged("cut inside its header", file=self.name, offset=header.length)
         self._cipher = ChaCha20Poly1305(derive(header.file_key, nonce, b"payload"))
@@ -157,11 +159,13 @@ class AgeReader:
 
     def _header(self, identities: Sequence[Identity], tail: Tail | None) -> _Header:
         if tail is not None and tail.file_key:  # no need to unwrap it: that is most of the cost of opening a file
-            found = parse_end(self._pread(USUAL_HEADER_BYTES, 0), self.name)
+            self._head = self._pread(USUAL_HEADER_BYTES, 0)
+            found = parse_end(self._head, self.name)
             if found is not None:
                 found.check(tail.file_key)
                 return _Header(tail.file_key, found.length)
-        return _read_header(self._pread(MAX_HEADER_BYTES, 0), identities, self.name)
+        self._head = self._pread(MAX_HEADER_BYTES, 0)
+        return _read_header(self._head, identities, self.name)
 
     def _check_tail(self, tail: Tail) -> None:
         if self.size != tail.size:
@@ -204,7 +208,8 @@ class AgeReader:
         first, stop = offset // CHUNK, -(-end // CHUNK)
         if first == self._count - 1 and self._last_chunk:
             return memoryview(self._last_chunk)[offset - first * CHUNK : end - first * CHUNK]
-        sealed = memoryview(self._pread((stop - first) * SEALED_CHUNK, self._base + first * SEALED_CHUNK))
+        start = self._base + first * SEALED_CHUNK
+        sealed = memoryview(self._pread(min((stop - first) * SEALED_CHUNK, self._stored_end - start), start))
         if stop - first == 1:
             return memoryview(self._unseal(sealed, first))[offset - first * CHUNK : end - first * CHUNK]
         plain = bytearray(max(len(sealed) - (stop - first) * TAG, 0))
@@ -234,6 +239,8 @@ class AgeReader:
         return found
 
     def _pread(self, length: int, offset: int) -> bytes:
+        if offset + length <= len(self._head):
+            return self._head[offset : offset + length]
         try:
             return os.pread(self._file.fileno(), length, offset)
         except OSError as error:

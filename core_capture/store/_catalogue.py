@@ -101,33 +101,33 @@ class Catalogue:
         return map(self.__getitem__, range(len(self)))
 
     def __getitem__(self, row: int) -> Entry:
-        rows, content = self._content.rows, self._content
-        source = content.sources[rows.source[row]]
-        return Entry(
-            info=SegmentInfo(
-                name=rows.name[row],
-                node=rows.node[row],
-                created=rows.created[row],
-                link_type=rows.link_type[row],
-                packets=rows.packets[row],
-                flows=rows.flows[row],
-                captured_bytes=rows.captured_bytes[row],
-                stored_bytes=rows.stored_bytes[row],
-                first_ns=rows.first_ns[row],
-                last_ns=rows.last_ns[row],
-                source=SourceRecord(
-                    sha256=source.sha256,
-                    name=source.name,
-                    size=source.size,
-                    first_ordinal=rows.first_ordinal[row],
-                    last_ordinal=rows.last_ordinal[row],
-                    blocks=rows.blocks[row],
-                    complete=rows.complete[row],
-                ),
+        rows = self._content.rows
+        chain = Chain(rows.sequence[row], rows.previous[row], self._content.keys[rows.public_key[row]])
+        return Entry(self.info(row), chain, rows.sha256[row], self._summaries[row])
+
+    def info(self, row: int) -> SegmentInfo:
+        """Return a segment's info alone."""
+        rows, source = self._content.rows, self._content.sources[self._content.rows.source[row]]
+        return SegmentInfo(
+            name=rows.name[row],
+            node=rows.node[row],
+            created=rows.created[row],
+            link_type=rows.link_type[row],
+            packets=rows.packets[row],
+            flows=rows.flows[row],
+            captured_bytes=rows.captured_bytes[row],
+            stored_bytes=rows.stored_bytes[row],
+            first_ns=rows.first_ns[row],
+            last_ns=rows.last_ns[row],
+            source=SourceRecord(
+                sha256=source.sha256,
+                name=source.name,
+                size=source.size,
+                first_ordinal=rows.first_ordinal[row],
+                last_ordinal=rows.last_ordinal[row],
+                blocks=rows.blocks[row],
+                complete=rows.complete[row],
             ),
-            chain=Chain(rows.sequence[row], rows.previous[row], content.keys[rows.public_key[row]]),
-            sha256=rows.sha256[row],
-            summary=self._summaries[row],
         )
 
     def refused(self, predicate: Predicate) -> set[str]:
@@ -143,39 +143,42 @@ class Known:
 
     def __init__(self) -> None:
         self._own: dict[str, Entry] = {}
-        self._catalogue: Catalogue | None = None
+        self._catalogue = Catalogue(_Content(_Rows(*([] for _ in fields(_Rows))), [], []), Summaries.of([]))
         self._rows: dict[str, int] = {}
-        self._made: dict[str, Entry] = {}  # of the catalogue
+        self._infos: dict[str, SegmentInfo] = {}  # of the catalogue
 
     def __contains__(self, name: str) -> bool:
         return name in self._own or name in self._rows
 
     def __getitem__(self, name: str) -> Entry:
-        entry = self._own.get(name) or self._made.get(name)
-        if entry is None:
-            if self._catalogue is None:
-                raise KeyError(name)
-            entry = self._made[name] = self._catalogue[self._rows[name]]
-        return entry
+        return self._own.get(name) or self._catalogue[self._rows[name]]
 
     def __setitem__(self, name: str, entry: Entry) -> None:
         self._own[name] = entry
+
+    def info(self, name: str) -> SegmentInfo:
+        """Return a segment's info, the same object each time."""
+        if name in self._own:
+            return self._own[name].info
+        if name not in self._infos:
+            self._infos[name] = self._catalogue.info(self._rows[name])
+        return self._infos[name]
 
     def learn(self, catalogue: Catalogue) -> None:
         """Take what a catalogue says."""
         self._catalogue = catalogue
         self._rows = {name: row for row, name in enumerate(catalogue.names)}
-        self._made.clear()
+        self._infos.clear()
 
     def forget(self, name: str) -> None:
         """Drop a segment that is another one now."""
         self._own.pop(name, None)
-        self._made.pop(name, None)
+        self._infos.pop(name, None)
         self._rows.pop(name, None)
 
     def refused(self, predicate: Predicate) -> set[str]:
         """Return the names of the segments that hold no flow that the predicate lets through."""
-        names = self._catalogue.refused(predicate).difference(self._own) if self._catalogue else set()
+        names = self._catalogue.refused(predicate).difference(self._own)
         if self._own:
             summaries = Summaries.of([entry.summary for entry in self._own.values()])
             answers = may_match(predicate, summaries).tolist()

@@ -10,6 +10,7 @@ bytes of the values, then all second bytes, and so on; "delta planes" does both.
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
@@ -73,6 +74,17 @@ class Contents(Generic[T]):
         if stored is None or not fits or stored[1] != dtype:
             raise Damaged(f"column {name} is missing or not {dtype} {shape or ''}", file=self.name)
         return _decode(stored)
+
+    def part(self, name: str, dtype: str, rows: int, wanted: Sequence[tuple[int, int]]) -> NDArray[Any]:
+        """Decode stretches of a column of `rows` numbers, from and to where each, one behind the other."""
+        stored = self._columns.get(name)
+        if stored is None or stored[1:] != (dtype, (rows,), "planes"):
+            whole = self.column(name, dtype, (rows,))
+            return np.concatenate([whole[:0], *(whole[first:stop] for first, stop in wanted)])
+        planes = stored[0]
+        starts = range(0, len(planes), max(rows, 1))
+        parts = b"".join(planes[start + first : start + stop] for start in starts for first, stop in wanted)
+        return _decode((memoryview(parts), stored[1], (sum(stop - first for first, stop in wanted),), "planes"))
 
 
 _DECODERS: dict[Any, msgspec.json.Decoder[Any]] = {}

@@ -123,7 +123,7 @@ def export(
     chosen = job.choose(store.segments() if segments is None else segments)
     if form == "pcap":
         link_type = _only_link_type(chosen)
-        write_pcap(out, link_type, (packets.data for packets in job.merged(chosen)))
+        write_pcap(out, link_type, map(_data, job.merged(chosen)))
     else:
         metadata = job.read_metadata()
         try:
@@ -134,6 +134,10 @@ def export(
             # Only an index that is authentic and yet not ours says things that no pcapng can hold.
             raise Damaged(f"its pcapng metadata cannot be written: {error}", file=str(store.path)) from error
     return Exported(job.packets, tuple(job.problems))
+
+
+def _data(packets: _Packets) -> bytes | bytearray | memoryview:
+    return packets.data
 
 
 def _only_link_type(chosen: Sequence[SegmentInfo]) -> int:
@@ -241,6 +245,8 @@ class _Export:
                 packets = parts[0] if len(parts) == 1 else self._mix(parts)
                 self.packets += len(packets.offsets)
                 yield packets
+                del packets  # before the next is made: its memory is used again
+            del parts
 
     def _first_key(self, info: SegmentInfo) -> int:
         return info.source.first_ordinal if len(self._sources) == 1 else info.first_ns
@@ -298,10 +304,9 @@ class _Export:
         """Return what `_read` does where times and ties give the order: the core sorts while it copies."""
         ties = None
         if extras.ties is not None:
-            runs = [extras.ties[first:stop] for first, stop in segment.places(flows)]
-            ties = runs[0] if len(runs) == 1 else np.concatenate([extras.ties[:0], *runs])
+            ties = extras.ties.of(segment.places(flows))
         try:
-            data, offsets, times = self._core.by_time(segment.select(flows), ties)
+            data, offsets, times = self._core.by_time(segment.parts(flows), ties)
         except IndexError:
             raise Damaged("its records are not those its index counts", file=segment.name) from None
         last = segment.info.source.last_ordinal
@@ -399,7 +404,7 @@ def _ordinals(
         ordinals = extras.ordinals[places.astype(np.intp)].astype(np.int64)
         return ordinals, np.argsort(ordinals)
     if extras.ties is not None:
-        order = np.lexsort((extras.ties[places.astype(np.intp)], times))
+        order = np.lexsort((extras.ties.whole[places.astype(np.intp)], times))
     else:
         order = np.argsort(times, kind="stable")  # places ascend
     ordinals = np.empty(len(order), dtype=np.int64)

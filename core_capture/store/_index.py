@@ -215,8 +215,8 @@ class ClusteredFlows:
     @cached_property
     def records(self) -> NDArray[Any]:
         """u8: packets that point to the flow."""
-        packets = self["packets"].astype(np.uint64)
-        counted: NDArray[Any] = packets[:, 0] + packets[:, 1]
+        packets = self["packets"]
+        counted: NDArray[Any] = packets[:, 0].astype(np.uint64) + packets[:, 1]
         detached = self._contents.column("detached", "<u8", (len(self),))
         if (detached > counted).any() or int((counted - detached).sum()) > self._contents.meta.info.packets:
             raise Damaged("the flows' packets exceed the segment", file=self._contents.name)

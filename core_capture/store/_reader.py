@@ -26,7 +26,7 @@ from kubeshark.core_capture.store._extras import Extras, decode_extras
 from kubeshark.core_capture.store._identity import Identity
 from kubeshark.core_capture.store._index import HEAD_BYTES, Index, decode_main, inflate, split_head
 from kubeshark.core_capture.store._info import SegmentInfo
-from kubeshark.core_capture.store._limits import MAX_INDEX_BYTES
+from kubeshark.core_capture.store._limits import BLOCK_BYTES, MAX_INDEX_BYTES
 from kubeshark.core_capture.store._names import DATA_SUFFIX, INDEX_SUFFIX
 from kubeshark.core_capture.store._seektable import make_seek_table
 from kubeshark.core_capture.store._segment import pcap_header
@@ -179,6 +179,12 @@ class SegmentReader:
             out[at : at + len(piece)] = piece
             at += len(piece)
         return out
+
+    def parts(self, chosen: NDArray[np.bool_] | None) -> list[memoryview]:
+        """Return what `select` does, a piece a block; one of less than half a block does not keep the rest."""
+        half = BLOCK_BYTES // 2
+        pieces = self._pieces(self.ranges(chosen))
+        return [piece if len(piece) >= half else memoryview(bytes(piece)) for piece in pieces]
 
     def gathered(self, rows: NDArray[Any]) -> tuple[memoryview, NDArray[Any], NDArray[Any]]:
         """Return (the records of these flows as they lie in the pcap, their rows in that order, each one's offset)."""

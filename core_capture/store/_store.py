@@ -108,7 +108,10 @@ class Store:
 
     def segments(self, predicate: Predicate | None = None) -> list[SegmentInfo]:
         """Return the segments in time order; with a predicate only those that may hold a matching flow."""
-        return [entry.info for entry in self._entries(predicate)]
+        names = self._readable()
+        without = set() if predicate is None else self._known.refused(predicate)
+        infos = [self._known.info(name) for name in names if name not in without]
+        return sorted(infos, key=lambda info: (info.first_ns, info.name))
 
     def open_segment(self, name: str, *, keep: bool = True) -> SegmentReader:
         """Open a segment for reading; raise Damaged or StoreError. `keep`: its index will be asked for again."""
@@ -122,7 +125,7 @@ class Store:
 
     def import_state(self, sha256: str) -> ImportState:
         """Return how much of the source with this hash is here."""
-        return ImportState.of([e.info for e in self._entries() if e.info.source.sha256 == sha256])
+        return ImportState.of([info for info in self.segments() if info.source.sha256 == sha256])
 
     def verify(
         self, trusted: Collection[str] | None = None, *, on_progress: Callable[[int, int], None] | None = None
@@ -290,17 +293,22 @@ class Store:
         given = parse_recipients(str(recipient) for recipient in recipients or ())
         return given or tuple(identity.recipient for identity in self.identities)
 
-    def _entries(self, predicate: Predicate | None = None) -> list[Entry]:
-        """Return what is known of every segment on disk, in time order; the catalogue saves opening their indexes.
+    def _entries(self) -> list[Entry]:
+        """Return what is known of every segment on disk, in time order."""
+        entries = [self._known[name] for name in self._readable()]
+        return sorted(entries, key=lambda entry: (entry.info.first_ns, entry.info.name))
 
-        With a predicate only those that may hold a flow that it lets through.
+    def _readable(self) -> list[str]:
+        """Return the names of the segments on disk of which something is known, by name.
+
+        The catalogue saves opening their indexes.
         """
         names = index_names(self.path)
         if any(name not in self._known for name in names):
             self._learn_from_catalogue()
         self.problems = []
         refused: NotForUsError | None = None
-        readable = []
+        readable: list[str] = []
         for name in names:
             try:
                 if name not in self._known:
@@ -315,9 +323,7 @@ class Store:
                 continue  # deleted since the folder was listed
         if refused is not None and not readable:
             raise self._nobody(refused) from refused
-        without = set() if predicate is None else self._known.refused(predicate)
-        entries = [self._known[name] for name in readable if name not in without]
-        return sorted(entries, key=lambda entry: (entry.info.first_ns, entry.info.name))
+        return readable
 
     def _entry(self, name: str) -> Entry:
         """Make a segment's entry from its index."""

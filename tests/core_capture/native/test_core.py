@@ -396,7 +396,9 @@ def test_by_time(rows: list[tuple[int, bytes, int]], has_ties: bool, ascends: bo
     rows = sorted(rows) if ascends else rows
     data = timed([(time_ns, packet) for time_ns, packet, _ in rows])
     ties = np.array([tie for _, _, tie in rows], dtype=np.uint16) if has_ties else None
-    native, reference = NATIVE.by_time(data, ties), REFERENCE.by_time(data, ties)
+    half = sum(16 + len(packet) for _, packet, _ in rows[: len(rows) // 2])
+    pieces = [data[:half], memoryview(data)[half:]]
+    native, reference = NATIVE.by_time(pieces, ties), REFERENCE.by_time(pieces, ties)
     assert bytes(native[0]) == bytes(reference[0])
     for ours, theirs in zip(native[1:], reference[1:], strict=True):
         assert np.array_equal(ours, theirs)
@@ -404,14 +406,14 @@ def test_by_time(rows: list[tuple[int, bytes, int]], has_ties: bool, ascends: bo
 
 def test_by_time_of_more_records_than_it_guessed() -> None:
     data = timed([(1000 - n, bytes(1000)) for n in range(100)] + [(n, b"") for n in range(50_000)])
-    assert bytes(NATIVE.by_time(data, None)[0]) == bytes(REFERENCE.by_time(data, None)[0])
+    assert bytes(NATIVE.by_time([data], None)[0]) == bytes(REFERENCE.by_time([data], None)[0])
 
 
 @pytest.mark.parametrize(("data", "ties"), [(record(b"a") + b"x", None), (record(b"a"), []), (record(b"a"), [1, 2])])
 def test_by_time_refuses_what_is_not_whole(data: bytes, ties: list[int] | None) -> None:
     for core in (NATIVE, REFERENCE):
         with pytest.raises(IndexError):
-            core.by_time(data, None if ties is None else np.array(ties, dtype=np.uint16))
+            core.by_time([data], None if ties is None else np.array(ties, dtype=np.uint16))
 
 
 @given(

@@ -135,7 +135,7 @@ def test_gather_refuses_what_is_not_there() -> None:
 
 def test_by_time_sorts_by_time_then_tie_then_place() -> None:
     late, first, second, third = (record(name, time_ns=at) for name, at in ((b"d", 9), (b"b", 5), (b"c", 5), (b"a", 5)))
-    found, offsets, times = CORE.by_time(late + first + second + third, np.array([0, 1, 1, 0], dtype=np.uint16))
+    found, offsets, times = CORE.by_time([late + first, second + third], np.array([0, 1, 1, 0], dtype=np.uint16))
     assert bytes(found) == third + first + second + late
     assert offsets.tolist() == [0, 17, 34, 51]
     assert times.tolist() == [5, 5, 5, 9]
