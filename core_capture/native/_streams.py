@@ -148,7 +148,7 @@ class Streams:
         taken = np.zeros(len(self._wanted), dtype=np.bool_)
         counts, ends = ffi.new("kc_scan_counts *"), []
         for name, streams in chosen:
-            numbers = np.ascontiguousarray(streams, dtype=np.uint32)
+            numbers = np.ascontiguousarray(streams[~taken[streams]], dtype=np.uint32)
             marks = np.zeros(len(numbers), dtype=np.bool_)
             check(
                 lib.kc_scan_streams(

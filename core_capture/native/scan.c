@@ -3,11 +3,23 @@
 #include "scan.h"
 
 static uint32_t packet_at(scan_side *side, size_t at) {
-    size_t chunk = side->chunk;
-    if (chunk >= side->chunks || side->chunk_starts[chunk] > at) chunk = 0;
-    while (chunk + 1 < side->chunks && side->chunk_starts[chunk + 1] <= at) chunk++;
-    side->chunk = chunk;
-    return side->chunk_packets[chunk];
+    const uint64_t *starts = side->chunk_starts;
+    size_t low = side->chunk, high = side->chunks;
+    if (low >= high || starts[low] > at) { /* back: no further than where the last look-up ended */
+        high = low < high ? low : high;
+        low = 0;
+    } else { /* on: most look-ups end here, after a step or none */
+        size_t step = 1;
+        for (; low + step < high && starts[low + step] <= at; step *= 2) low += step;
+        if (low + step < high) high = low + step;
+    }
+    while (high > low + 1) { /* the chunk is one of [low, high) */
+        size_t middle = low + (high - low) / 2;
+        if (starts[middle] > at) high = middle;
+        else low = middle;
+    }
+    side->chunk = low;
+    return side->chunk_packets[low];
 }
 
 static uint32_t arrival_at(scan_arrival *arrival, size_t at) {
@@ -253,13 +265,27 @@ static bool pair_messages(kc_scan *scan, size_t first, pairing how) {
     return true;
 }
 
+static bool begin_protocol(kc_scan *scan, pairing how) {
+    if (!pair_messages(scan, scan->unpaired, scan->how)) {
+        scan->no_memory = true;
+        return false;
+    }
+    scan->unpaired = scan->message_count;
+    scan->how = how;
+    return true;
+}
+
 /* Streams */
 
 static bool scan_http1(kc_scan *scan, scan_stream *stream);
 static bool scan_dns(kc_scan *scan, scan_stream *stream);
 static bool scan_icmp(kc_scan *scan, scan_stream *stream);
 static bool scan_redis(kc_scan *scan, scan_stream *stream);
+static bool scan_mqtt(kc_scan *scan, scan_stream *stream);
+static bool scan_memcached(kc_scan *scan, scan_stream *stream);
 static bool scan_postgresql(kc_scan *scan, scan_stream *stream);
+static bool scan_http2(kc_scan *scan, scan_stream *stream);
+static void h2_free(struct h2_reader *reader);
 
 typedef struct {
     bool (*run)(kc_scan *scan, scan_stream *stream);
@@ -272,7 +298,10 @@ static const scanner scanners[] = {
     {scan_dns, PAIR_KEY},
     {scan_icmp, PAIR_KEY},
     {scan_redis, PAIR_FIFO},
+    {scan_mqtt, PAIR_KEY},
+    {scan_memcached, PAIR_KEY},
     {scan_postgresql, PAIR_KEY},
+    {scan_http2, PAIR_KEY},
 };
 
 kc_scan *kc_scan_new(void) { return calloc(1, sizeof(kc_scan)); }
@@ -283,6 +312,7 @@ void kc_scan_free(kc_scan *scan) {
     free(scan->exchanges);
     free(scan->text);
     free(scan->order);
+    h2_free(scan->h2);
     free(scan);
 }
 
@@ -328,8 +358,10 @@ kc_status kc_scan_streams(kc_scan *scan, uint32_t protocol, const kc_decoded *de
         scan_stream stream;
         if (!find_stream(decoded, assembled, chosen[i], &stream)) return KC_BAD_INPUT;
         size_t messages = scan->message_count, exchanges = scan->exchange_count, text = scan->text_length;
+        scan->unpaired = messages;
+        scan->how = tool->how;
         taken[i] = tool->run(scan, &stream) && scan->message_count > messages;
-        if (taken[i] && !pair_messages(scan, messages, tool->how)) scan->no_memory = true;
+        if (taken[i] && !pair_messages(scan, scan->unpaired, scan->how)) scan->no_memory = true;
         if (scan->no_memory) return KC_NO_MEMORY;
         if (!taken[i]) scan->message_count = messages, scan->exchange_count = exchanges, scan->text_length = text;
     }

@@ -59,6 +59,8 @@ typedef struct {
     bool is_cut;
 } scan_datagram;
 
+struct h2_reader; /* scan_http2.c */
+
 struct kc_scan {
     kc_message *messages;
     size_t message_count, message_capacity;
@@ -68,6 +70,9 @@ struct kc_scan {
     size_t text_length, text_capacity;
     uint32_t *order; /* scratch of pairing: message numbers */
     size_t order_capacity;
+    size_t unpaired; /* first message of the stream in work that is not paired yet … */
+    pairing how;     /* … and how it will be */
+    struct h2_reader *h2; /* made for the first stream that needs it */
     bool no_memory;
 };
 
@@ -84,11 +89,14 @@ static inline bool is_clean(const scan_stream *stream) {
            !(side[1].starts_midway && side[1].length);
 }
 
-/* The packet that first carried the byte at `at`; scanners ask in order, so this is a step or none. */
+/* The packet that first carried the byte at `at`; scanners mostly ask in order: a step or none. */
 static uint32_t packet_at(scan_side *side, size_t at);
 
 /* The packet that brought the byte at `at`, or a later one that brought bytes before it; offsets must not go back. */
 static uint32_t arrival_at(scan_arrival *arrival, size_t at);
+
+/* Add a message of which nothing is set; NULL without memory. */
+static kc_message *append_message(kc_scan *scan);
 
 /* Add a message of a TCP side; its packets are looked up. NULL without memory. */
 static kc_message *add_message(kc_scan *scan, scan_stream *stream, uint32_t direction, size_t start, size_t end);
@@ -107,6 +115,10 @@ static size_t characters_of(const kc_scan *scan, const kc_text *text);
 
 /* Cut the text that was added last to so many bytes, between characters. */
 static void shorten_text(kc_scan *scan, kc_text *text, size_t limit);
+
+/* Pair what was found so far of this stream; what follows is another protocol's, and paired as `how` says. False without
+ * memory. */
+static bool begin_protocol(kc_scan *scan, pairing how);
 
 /* Read the stream's next datagram, `*at` counts packets; false behind the last one. */
 static bool next_datagram(const scan_stream *stream, size_t *at, scan_datagram *out);

@@ -246,6 +246,8 @@ static void fuzz_records(const uint8_t *data, size_t length) {
 #define TCP_HEADER 20u
 #define UDP_HEADER 8u
 
+static void store_be16(uint8_t *at, uint16_t value) { at[0] = (uint8_t)(value >> 8), at[1] = (uint8_t)value; }
+
 /* Write a record of raw IP whose payload is `piece`, from one of two ends; returns where it ends. */
 static size_t put_packet(uint8_t *out, uint8_t transport, bool is_back, uint32_t sequence, const uint8_t *piece,
                          size_t length) {
@@ -256,7 +258,8 @@ static size_t put_packet(uint8_t *out, uint8_t transport, bool is_back, uint32_t
     uint8_t *ip = out + KC_RECORD_HEADER, *next = ip + IP_HEADER;
     ip[0] = 0x45, ip[2] = (uint8_t)(size >> 8), ip[3] = (uint8_t)size, ip[8] = 64, ip[9] = transport;
     ip[12] = ip[16] = 10, ip[is_back ? 15 : 19] = 1;
-    if (header) next[is_back ? 1 : 3] = 53, next[is_back ? 2 : 0] = 0x80; /* port 53 answers, for DNS */
+    uint16_t port = transport == PROTOCOL_UDP ? DNS_PORT : transport == PROTOCOL_TCP ? MEMCACHED_PORT : 0;
+    if (header) store_be16(next + (is_back ? 0 : 2), port), next[is_back ? 2 : 0] = 0x80; /* others take any port */
     if (transport == PROTOCOL_TCP) {
         for (int i = 0; i < 4; i++) next[4 + i] = (uint8_t)(sequence >> (24 - 8 * i));
         next[12] = TCP_HEADER << 2;

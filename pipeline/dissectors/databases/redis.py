@@ -24,7 +24,7 @@ from kubeshark.extension_api import (
     Verdict,
     hookimpl,
 )
-from kubeshark.pipeline.dissectors._columns import Column, Columns, sizes, texts
+from kubeshark.pipeline.dissectors._columns import Column, Columns, always, sizes, texts
 from kubeshark.pipeline.dissectors._text import text
 from kubeshark.pipeline.dissectors._wire import Wire
 from kubeshark.pipeline.dissectors.databases._redis_commands import (
@@ -71,7 +71,7 @@ COLUMNS: Columns = {
     "redis_key": Column(texts(1)),
     "redis_command": Column(texts(2)),
     "redis_error": Column(texts(3), ("response",)),
-    "redis_push": Column(texts(3)),  # pushes are left to the dissector
+    "redis_push": Column(always("")),  # pushes are left to the dissector
     "redis_request_size": Column(sizes()),
     "redis_response_size": Column(sizes(), ("response",)),
 }

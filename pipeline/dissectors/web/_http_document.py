@@ -18,6 +18,7 @@ from kubeshark.pipeline.dissectors.web._grpc import (
     is_grpc,
     read_messages,
     service_and_method,
+    status_code,
     status_text,
     web_trailers,
 )
@@ -109,8 +110,8 @@ def add_grpc_request(fields: dict[str, Value]) -> None:
 
 
 def add_grpc_status(fields: dict[str, Value], status: str, message: str) -> None:
-    """Add a call's outcome to the summary of a response; no status is 0, as kfl.md has it."""
-    fields["grpc_status"] = int(status) if status.isdecimal() and len(status) < 10 else 0
+    """Add a call's outcome to the summary of a response."""
+    fields["grpc_status"] = status_code(status)
     if message:
         fields["grpc_message"] = status_text(message)
 

@@ -8,7 +8,7 @@ handed over: a WebSocket, HTTP/2, or whatever a CONNECT tunnel holds.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -262,7 +262,7 @@ def _body(unit: Unit, wire: Wire, limit: int) -> tuple[bytes, bool]:
 def _headers(block: bytes) -> Headers:
     """Read header lines: names as on the wire, folded lines joined (RFC 9112 §5.2), a line without colon as a name."""
     headers: Headers = []
-    decode = str
+    decode: Callable[[str], str] = str
     try:
         lines = block.decode().split("\n")
     except UnicodeDecodeError:  # each value for itself

@@ -9,11 +9,10 @@ from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kubeshark.cli import plugin_manage
+from kubeshark.cli import plugin_author, plugin_manage
 from kubeshark.errors import PluginRejected, UsageError
 
 if TYPE_CHECKING:
-    from kubeshark.extension_api._manifest import Manifest
     from kubeshark.pipeline._installed import InstalledPlugin, Stage
 
 __all__ = ["add_parser"]
@@ -60,6 +59,7 @@ def add_parser(commands: Any, name: str = "plugin", summary: str = "install, lis
     build = actions.add_parser("build", help="compile a plugin; JavaScript is only checked")
     build.add_argument("path", metavar="PATH")
     build.set_defaults(run=run_build)
+    plugin_author.add_actions(actions)
     plugin_manage.add_actions(actions)
 
 
@@ -119,31 +119,13 @@ def run_info(args: argparse.Namespace) -> int:
 
 def run_build(args: argparse.Namespace) -> int:
     from kubeshark.extension_api._manifest import read_manifest
+    from kubeshark.hosts._build import build_plugin
 
     folder = Path(args.path)
     manifest = read_manifest(folder)
-    _build(folder, manifest)
+    build_plugin(folder, manifest)
     print(f"built {manifest.id} {manifest.version}: {folder / manifest.entry}")
     return 0
-
-
-def _build(folder: Path, manifest: Manifest) -> None:
-    if manifest.language in ("c", "cpp"):
-        from kubeshark.hosts.c._build import build
-
-        build(folder, manifest)
-    elif manifest.language == "go":
-        from kubeshark.hosts.go._build import build as build_go
-        from kubeshark.hosts.go._compiled import compiled_file
-
-        build_go(folder, manifest, cache=Path.home() / ".cache" / "kubeshark" / "go")
-        compiled_file(folder, manifest)  # to machine code, in a sandbox: seconds that the first query would pay
-    elif manifest.language == "js":
-        from kubeshark.hosts.js._build import check
-
-        check(folder, manifest)
-    else:
-        raise UsageError(f"there is nothing to build for a {manifest.language} plugin")
 
 
 def _parse_grants(texts: list[str]) -> dict[str, list[str]]:
