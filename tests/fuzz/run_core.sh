@@ -19,6 +19,9 @@ talk postgresql 0 '\0\0\0\20\0\3\0\0user\0u\0\0P\0\0\0\23s1\0SELECT $1\0\0\0B\0\
 talk mqtt 0 '\20\17\0\4MQTT\5\2\0\74\0\0\2me\62\10\0\1a\0\7\0hi\202\7\0\1\0\0\1a\1\300\0\376\40\3\0\0\0\100\2\0\7\220\4\0\1\0\1\60\3\0\1a\320\0'
 talk memcached 0 'set a 0 0 2\r\nhi\r\nget a b\r\nmg a v k\r\nstats\r\n\376STORED\r\nVALUE a 0 2\r\nhi\r\nEND\r\nVA 1 ka\r\nx\r\nSTAT a 1\r\nEND\r\n'
 talk binary 0 '\200\1\0\1\10\0\0\0\0\0\0\13\0\0\0\7\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0ahi\376\201\1\0\0\0\0\0\1\0\0\0\0\0\0\0\7\0\0\0\0\0\0\0\0'
+talk postgresql 0 '\0\0\0\20\0\3\0\0user\0a\0\0Q\0\0\0\15select 1\0\376R\0\0\0\10\0\0\0\0Z\0\0\0\5IT\0\0\0\6\0\0D\0\0\0\6\0\0C\0\0\0\15SELECT 1\0Z\0\0\0\5I'
+talk http2 0 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0\0\0\3\1\5\0\0\0\1\202\207\204\376\0\0\0\4\0\0\0\0\0\0\0\1\1\5\0\0\0\1\210'
+talk nats 0 'CONNECT {"verbose":true}\r\nPUB a 2\r\nhi\r\nSUB a  1\r\nPING\r\n\376INFO {"server_id":"x"}\r\n+OK\r\nMSG a 1 b 2\r\nhi\r\nHMSG a 1 2 3\r\nabc\r\n-ERR '"'x'"'\r\nPONG\r\n'
 talk icmp 2 '\10\0\0\0\1\2\3\4\376\0\0\0\0\1\2\3\4'
 talk icmp6 3 '\200\0\0\0\1\2\3\4\376\201\0\0\0\1\2\3\4'
 
