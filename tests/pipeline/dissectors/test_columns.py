@@ -36,5 +36,5 @@ def test_columns_are_variables_of_their_protocol(flag: str) -> None:
     binding = next(binding for binding in plugins.bindings if binding.protocol.flag == flag and binding.is_builtin)
     columns = import_module(binding.plugin).COLUMNS
     assert columns
-    assert set(columns) <= set(binding.protocol.variables)
+    assert set(columns) <= {name for protocol in plugins.protocols_with(binding) for name in protocol.variables}
     assert not [name for name in columns if plugins.variables[name].is_heavy]
