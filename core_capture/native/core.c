@@ -20,3 +20,4 @@
 #include "scan_postgresql.c"
 #include "hpack.c"
 #include "scan_http2.c"
+#include "scan_tls.c"

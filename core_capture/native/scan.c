@@ -275,6 +275,7 @@ static bool scan_mqtt(kc_scan *scan, scan_stream *stream);
 static bool scan_memcached(kc_scan *scan, scan_stream *stream);
 static bool scan_postgresql(kc_scan *scan, scan_stream *stream);
 static bool scan_http2(kc_scan *scan, scan_stream *stream);
+static bool scan_tls(kc_scan *scan, scan_stream *stream);
 static void h2_free(struct h2_reader *reader);
 
 typedef struct {
@@ -292,6 +293,7 @@ static const scanner scanners[] = {
     {scan_memcached, PAIR_KEY},
     {scan_postgresql, PAIR_KEY},
     {scan_http2, PAIR_KEY},
+    {scan_tls, PAIR_FIFO},
 };
 
 kc_scan *kc_scan_new(void) { return calloc(1, sizeof(kc_scan)); }

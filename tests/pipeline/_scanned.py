@@ -39,10 +39,10 @@ def plugins() -> Plugins:
     return Plugins()
 
 
-def entries(segments: Sequence[Segment], core: Any, kfl: str = "") -> list[Entry]:
+def entries(segments: Sequence[Segment], core: Any, kfl: str = "", decrypt: Any = None) -> list[Entry]:
     tools = plugins()
     entry_filter = EntryFilter(kfl, tools, now_ns=0)
-    dissector = Dissector(core, tools, [], Origin("file", "", tools.variables, tools.display))
+    dissector = Dissector(core, tools, [], Origin("file", "", tools.variables, tools.display), decrypt)
     return list(Query(segments, dissector, entry_filter, entry_filter.predicate))
 
 
