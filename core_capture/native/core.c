@@ -22,3 +22,4 @@
 #include "hpack.c"
 #include "scan_http2.c"
 #include "scan_nats.c"
+#include "scan_tls.c"

@@ -318,6 +318,7 @@ static bool scan_memcached(kc_scan *scan, scan_stream *stream);
 static bool scan_nats(kc_scan *scan, scan_stream *stream);
 static bool scan_postgresql(kc_scan *scan, scan_stream *stream);
 static bool scan_http2(kc_scan *scan, scan_stream *stream);
+static bool scan_tls(kc_scan *scan, scan_stream *stream);
 static void h2_free(struct h2_reader *reader);
 
 typedef struct {
@@ -336,6 +337,7 @@ static const scanner scanners[] = {
     {scan_postgresql, PAIR_KEY},
     {scan_http2, PAIR_KEY},
     {scan_nats, PAIR_KEY},
+    {scan_tls, PAIR_FIFO},
 };
 
 kc_scan *kc_scan_new(void) { return calloc(1, sizeof(kc_scan)); }
