@@ -185,6 +185,7 @@ class _Export:
             with self._store.open_segment(info.name) as segment:
                 flows = select(segment)
         except StoreError as error:
+            error.forget_frames()
             self.problems.append(error)
             return False
         if flows is None:
@@ -205,6 +206,7 @@ class _Export:
                 with self._store.open_segment(info.name) as segment:
                     extras = segment.extras
             except StoreError as error:
+                error.forget_frames()
                 self.problems.append(error)
                 continue
             if key in parts:
@@ -265,6 +267,7 @@ class _Export:
                     return None
                 return _Stream(self._read(segment, flows))
         except StoreError as error:
+            error.forget_frames()
             self.problems.append(error)
             return None
 

@@ -71,6 +71,7 @@ def rotate_keys(
                 try:
                     header = _write(folder, path, identities, recipients)
                 except (NotForUsError, Damaged) as error:
+                    error.forget_frames()
                     done.problems.append(error)
                     state.rotation = rotation = replace(rotation, failed=[*rotation.failed, path.name])
                     continue
