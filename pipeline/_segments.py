@@ -215,6 +215,7 @@ class Damage:
             return segment.records(rows)
         except Damaged as error:
             if str(error) not in map(str, self.problems):
+                error.forget_frames()
                 self.problems.append(error)
         if len(rows) == 1:
             return [b""]
