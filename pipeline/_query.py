@@ -1,140 +1,212 @@
-"""A query: pick flows by the index, dissect them segment by segment, filter, and hand out entries in time order.
+"""A query: plan by the index, run the plan chunk by chunk, and hand out what is found in the one order of entries.
 
 Invariants:
 
-1. Segments are visited by their first time stamp; an entry is handed out once no later segment can hold an earlier one.
-2. Only flows that the pushed-down predicate lets through are read, each with its parts in other segments (_choose).
+1. An entry is handed out once nothing that comes before it can be in a chunk that has not run.
+2. Only connections that the pushed-down predicate lets through are read, each with its parts in other segments.
 3. The whole filter is evaluated on every entry: a predicate may let too much through, never too little.
+4. Wherever a query ends (limit, budget, cancel), everything before its `next_place` was handed out and nothing behind.
 """
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import count
-from typing import Any
+from typing import Generic, TypeVar
 
-import numpy as np
-
-from kubeshark.core_capture import And, FlowBit, Overlaps, Predicate
+from kubeshark.core_capture import Predicate
+from kubeshark.core_capture.store import ReadStats, SegmentReader
 from kubeshark.errors import KubesharkError
-from kubeshark.pipeline._choose import choose_rows
-from kubeshark.pipeline._dissect import Dissector, connection_entry
+from kubeshark.pipeline._budget import Budget, Stop, Watch
+from kubeshark.pipeline._choose import without_times
+from kubeshark.pipeline._continued import Elsewhere
+from kubeshark.pipeline._dissect import Dissector
 from kubeshark.pipeline._entry import Entry
-from kubeshark.pipeline._facts import StreamFacts
+from kubeshark.pipeline._executor import Executor, InProcess
 from kubeshark.pipeline._filter import EntryFilter
 from kubeshark.pipeline._flows import flow_entries
-from kubeshark.pipeline._segments import Damage, FlowPart, Segment, chains, select, whole_row
+from kubeshark.pipeline._merge import Mark, Unit, merge
+from kubeshark.pipeline._order import Order, Place, Window, sorter
+from kubeshark.pipeline._plan import Plan, make_plan
+from kubeshark.pipeline._run import QueryStats, Runner
+from kubeshark.pipeline._segments import Segment
 
-__all__ = ["Query", "QueryStats"]
+__all__ = ["Query", "QueryOptions", "QueryProgress"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class QueryProgress:
+    """How far a query is."""
+
+    done: int  # bytes of packets gone through, of those chosen by the index; about
+    total: int
+    segments: int  # read so far
+    bytes_read: int  # decrypted
+    entries: int  # handed out
+
+
+@dataclass(frozen=True, slots=True)
+class QueryOptions:
+    """What of the matching entries a query gives, and what it may take.
+
+    `after` and `before` are places of entries, left out themselves: in this order, the page behind the one, or the page
+    that ends before the other. With `before`, a limit counts from the end.
+    """
+
+    since_ns: int | None = None
+    until_ns: int | None = None
+    limit: int | None = None
+    order: Order = "asc"
+    after: Place | None = None
+    before: Place | None = None
+    budget: Budget = field(default_factory=Budget)
+    on_progress: Callable[[QueryProgress], None] | None = None
+
+    @property
+    def window(self) -> Window:
+        ends = (self.after, self.before) if self.order == "asc" else (self.before, self.after)
+        return Window(self.since_ns, self.until_ns, *ends)
+
+    @property
+    def is_backwards(self) -> bool:
+        """The entries nearest to `before` are wanted, so they are looked for first."""
+        return self.before is not None and self.limit is not None
+
+    @property
+    def running_order(self) -> Order:
+        turned: dict[Order, Order] = {"asc": "desc", "desc": "asc"}
+        return turned[self.order] if self.is_backwards else self.order
 
 
 @dataclass(slots=True)
-class QueryStats:
-    """What a query did, for --explain and progress."""
+class Query(Generic[T]):
+    """Iterate it once. `segments` may come in any order; `make` is what is given of an entry.
 
-    segments: int = 0
-    segments_touched: int = 0
-    flows: int = 0
-    flows_selected: int = 0
-    entries: int = 0
-    matched: int = 0
-    built: int = 0
-
-
-@dataclass(slots=True)
-class Query:
-    """Iterate it once. `stats` grows while it runs."""
+    `elsewhere` are the store's segments outside the window; `executor` may choose, by the plan, who does the work.
+    Afterwards `next_place` is where to go on, None at the end; `previous_place` where to go back; `stopped` says why a
+    query ended early.
+    """
 
     segments: Sequence[Segment]
     dissector: Dissector
     filter: EntryFilter
     pushed: Predicate
-    since_ns: int | None = None
-    until_ns: int | None = None
-    limit: int | None = None
-    on_progress: Callable[[int, int], None] | None = None  # segments done, segments in all
+    make: Callable[[Entry], T]
+    options: QueryOptions = field(default_factory=QueryOptions)
+    elsewhere: Elsewhere | None = None
+    executor: Callable[[Plan, Watch], Executor | None] | None = None
+    problems: list[KubesharkError] = field(default_factory=list)
     stats: QueryStats = field(default_factory=QueryStats)
-    damage: Damage = field(default_factory=Damage)
+    next_place: Place | None = None
+    previous_place: Place | None = None
+    stopped: str = ""
+    workers: str = ""  # who did the work, if not this process
+    _watch: Watch = field(init=False)
+    _work: Executor | None = None
+
+    def __post_init__(self) -> None:
+        self._watch = Watch(self.options.budget, lambda: self.read.index_bytes + self.read.data_bytes)
+
+    def cancel(self) -> None:
+        """End the query at the next chance, from any thread; what was handed out stays good."""
+        self._watch.cancel()
 
     @property
-    def problems(self) -> list[KubesharkError]:
-        """What could not be read, and what plugins did wrong: each thing once, however many segments met it."""
-        problems = (*self.damage.problems, *self.dissector.problems, *self.filter.failures)
-        return list({str(problem): problem for problem in problems}.values())
+    def read(self) -> ReadStats:
+        """What was decrypted so far, here and elsewhere."""
+        total = ReadStats()
+        for segment in self.segments:
+            if isinstance(segment, SegmentReader):
+                total += segment.stats
+        if self._work is not None:
+            total += self._work.read
+        return total
 
-    def __iter__(self) -> Iterator[Entry]:
-        return self._limited() if self.limit is not None else self._entries()
-
-    def _limited(self) -> Iterator[Entry]:
-        if self.limit == 0:
-            return
-        for number, entry in enumerate(self._entries(), 1):
-            yield entry
-            if number == self.limit:
-                return
-
-    def predicate(self) -> Predicate:
-        if self.since_ns is None and self.until_ns is None:
-            return self.pushed
-        return And((self.pushed, Overlaps(self.since_ns, self.until_ns)))
-
-    def _entries(self) -> Iterator[Entry]:
-        predicate = self.predicate()
-        segments = sorted((segment for segment in self.segments if len(segment.flows)), key=_first_ns)
-        is_alone = len(segments) == 1
-        selected = [(segment, choose_rows(segment, predicate, is_alone=is_alone)) for segment in segments]
+    def __iter__(self) -> Iterator[T]:
         self.stats.segments = len(self.segments)
-        self.stats.flows = sum(len(segment.flows) for segment in segments)
-        self.stats.flows_selected = sum(len(rows) for _, rows in selected)
-        tie = count()  # entries of equal time stay in the order they were found
-        joined = chains(selected)
-        groups = self.filter.select(flow_entries(joined, self.dissector.origin)) if self.filter.wants_flow else []
-        waiting = [(entry.start_ns, next(tie), entry) for entry in groups if self._in_window(entry)]
-        heapq.heapify(waiting)
-        self.stats.matched += len(waiting)
-        for at, ((segment, _), begins) in enumerate(zip(selected, joined, strict=True)):
-            found = self._of_segment(segment, begins)
-            matched = [entry for entry in self.filter.select(found) if self._in_window(entry)]
-            self.stats.entries += len(found)
-            self.stats.matched += len(matched)
-            self.stats.built += sum(entry.is_built for entry in found)
-            for entry in matched:
-                heapq.heappush(waiting, (entry.start_ns, next(tie), entry))
-            if self.on_progress:
-                self.on_progress(at + 1, len(segments))
-            horizon = _first_ns(segments[at + 1]) if at + 1 < len(segments) else None
-            while waiting and (horizon is None or waiting[0][0] < horizon):
-                yield heapq.heappop(waiting)[2]
+        if self.options.limit == 0:
+            return
+        if not self.options.is_backwards:
+            yield from (made for _, made in self._run())
+            return
+        page = list(self._run())
+        page.reverse()
+        reached = self.next_place  # in the order in which it ran: where to go back further
+        for place, made in page:
+            self.next_place = place
+            yield made
+        self.previous_place = reached
 
-    def _of_segment(self, segment: Segment, begins: dict[int, list[FlowPart]]) -> list[Entry]:
-        if not begins:
-            return []
-        self.stats.segments_touched += 1
-        rows = np.fromiter(begins, dtype=np.int64, count=len(begins))
-        is_carrier = (segment.flows["bits"][rows] & FlowBit.CARRIER) != 0
-        carriers = [row for row, carrier in zip(rows.tolist(), is_carrier.tolist(), strict=True) if carrier]
-        entries: list[Entry] = []
-        if self.filter.wants_conn:
-            for row in carriers:  # a tunnel's outer flow has no packets of its own
-                facts = StreamFacts(whole_row(begins[row]), None, tuple(begins[row]), self.dissector.origin)
-                connection = connection_entry(facts, [])
-                entries += [connection] if connection else []
-        for row in carriers:
-            del begins[row]
-        if begins:
-            selection = select(self.dissector.core, segment, begins, self.damage)
-            wants_conn = self.filter.wants_conn
-            entries += self.dissector.entries(selection, with_conn=wants_conn, wants=self.filter.wants)
-        return entries
+    def _run(self) -> Iterator[tuple[Place, T]]:
+        self._watch.start()
+        try:
+            yield from self._handed_out()
+        finally:
+            if self._work is not None:
+                self._work.close()
+                self.problems += self._work.problems
 
-    def _in_window(self, entry: Entry) -> bool:
-        start_ns = entry.start_ns
-        return (self.since_ns is None or start_ns >= self.since_ns) and (
-            self.until_ns is None or start_ns <= self.until_ns
-        )
+    def _handed_out(self) -> Iterator[tuple[Place, T]]:
+        options, watch, count = self.options, self._watch, 0
+        plan = self._make_plan()
+        begun: Place | None = None
+        try:
+            for place, element in merge(self._units(plan), options.running_order):
+                begun = begun or place
+                watch.has_moved = place != begun
+                self.next_place = place
+                if isinstance(element, Mark):
+                    self._tell(plan, count)
+                else:
+                    count += 1
+                    self.previous_place = self.previous_place or place
+                    yield place, element
+                    if count == options.limit:
+                        return
+                if watch.must_stop():
+                    self.stopped = watch.reason()
+                    return
+        except Stop:
+            self.stopped = watch.reason()
+            return
+        self.next_place = None
+        self._tell(plan, count)
 
+    def _make_plan(self) -> Plan:
+        options = self.options
+        predicate, low_ns, high_ns = without_times(self.pushed)
+        reach = options.window.within(low_ns, high_ns)
+        stops_early = options.limit is not None or options.budget != Budget()
+        order = options.running_order
+        plan = make_plan(self.segments, predicate, reach, order, elsewhere=self.elsewhere, stops_early=stops_early)
+        self.stats.segments = len(self.segments)
+        self.stats.flows, self.stats.flows_selected = plan.flows, plan.flows_selected
+        return plan
 
-def _first_ns(segment: Any) -> int:
-    return int(segment.flows["first_ns"].min())
+    def _units(self, plan: Plan) -> list[Unit[T]]:
+        """Return the plan's work, and the flow entries, which need no packets."""
+        options, order = self.options, self.options.running_order
+        runner = Runner(self.dissector, self.filter, options.window, order, options.limit, self.stats)
+        elsewhere = self.executor(plan, self._watch) if self.executor else None
+        if elsewhere is not None:
+            elsewhere.stats = self.stats
+            self.workers = elsewhere.name
+        self._work = work = elsewhere or InProcess(runner, self.make, self.stats)
+        units = list(work.units(plan.tasks))
+        if self.filter.wants_flow:
+            placed = runner.choose(flow_entries(plan.joined, self.dissector.origin))
+            if placed:
+                made = ((place, self.make(entry)) for place, entry in placed)
+                units.append(Unit(placed[0][0], lambda: made))
+        key = sorter(order)
+        return sorted(units, key=lambda unit: key(unit.bound))
+
+    def _tell(self, plan: Plan, entries: int) -> None:
+        if self.options.on_progress and self._work:
+            read = self.read
+            told = QueryProgress(
+                self._work.done, plan.size, self.stats.segments_touched, read.index_bytes + read.data_bytes, entries
+            )
+            self.options.on_progress(told)

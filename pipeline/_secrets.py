@@ -115,6 +115,11 @@ class Secrets:
         return secrets
 
     @property
+    def keylog(self) -> KeyLog:
+        """All of them: for another process of ours, through a private channel."""
+        return self._keylog
+
+    @property
     def step(self) -> Callable[[FlowStream], Handover | None] | None:
         """The decrypt step; None where there are no secrets."""
         return self.decrypt if self._keylog else None

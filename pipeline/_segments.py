@@ -10,13 +10,35 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kubeshark.core_capture import NO_FLOW, Core, Decoded, FlowBit, Predicate, RecordBatch, match
-from kubeshark.errors import Damaged, StoreError
+from kubeshark.errors import Damaged, KubesharkError
 
-__all__ = ["Damage", "FlowPart", "MemorySegment", "Segment", "Selection", "chains", "select", "whole_row"]
+__all__ = [
+    "Damage",
+    "FlowPart",
+    "MemorySegment",
+    "Segment",
+    "Selection",
+    "chains",
+    "flow_keys",
+    "has_ended",
+    "is_fresh",
+    "may_be_quiet_ns",
+    "select",
+    "whole_row",
+]
 
 TCP = 6
 MAX_CHAIN_BYTES = 256 << 20
 """A connection that runs through many segments is read together up to this; the rest begins a new stream."""
+
+LINGER_NS = 60 * 1_000_000_000
+"""Packets of a TCP connection that has ended may come this much later (RFC 9293 §3.6.1, a usual TIME-WAIT)."""
+
+IDLE_NS = 1_200 * 1_000_000_000
+"""Datagrams between the same ends belong together unless a segment begins after so long a silence."""
+
+RESET = FlowBit.RST_A | FlowBit.RST_B
+FINISHED = FlowBit.FIN_A | FlowBit.FIN_B
 
 KEY = ("a", "b", "port_a", "port_b", "transport", "ip_version")
 
@@ -96,37 +118,71 @@ class MemorySegment:
         return [memoryview(self.core.gather(self.decoded.data, offsets, each)) for each in packets]
 
 
+@dataclass(slots=True)
+class _Running:
+    """A connection that may go on in the next segment."""
+
+    parts: list[FlowPart]
+    size: int
+    last_ns: int
+    bits: int
+
+    def goes_on(self, row: Any, size: int) -> bool:
+        quiet_ns = may_be_quiet_ns(int(row["transport"]), has_ended=bool(has_ended(self.bits)))
+        is_late = quiet_ns is not None and int(row["first_ns"]) > self.last_ns + quiet_ns
+        return not is_late and self.size + size <= MAX_CHAIN_BYTES
+
+    def add(self, part: FlowPart, row: Any, size: int) -> None:
+        self.parts.append(part)
+        self.size += size
+        self.last_ns = max(self.last_ns, int(row["last_ns"]))
+        self.bits |= int(row["bits"])
+
+
 def chains(selected: Sequence[tuple[Segment, NDArray[Any]]]) -> list[dict[int, list[FlowPart]]]:
     """Join flows that run from one segment into the next.
 
     `selected` are (segment, rows) in time order. Returns per segment: row of each flow that *begins* there → its parts,
-    itself first. A TCP flow goes on unless the later part holds a SYN; other transports go on by 5-tuple.
+    itself first. A TCP flow goes on unless the later part holds a SYN, or comes long after its end; other transports go
+    on by 5-tuple until they are quiet for long.
     """
+    if len(selected) == 1:
+        ((segment, rows),) = selected
+        return [{row: [FlowPart(segment, row)] for row in rows.tolist()}]
     result: list[dict[int, list[FlowPart]]] = []
-    running: dict[tuple[int, bytes], list[FlowPart]] = {}
-    sizes: dict[int, int] = {}
+    running: dict[tuple[int, bytes], _Running] = {}
     for segment, rows in selected:
         begins: dict[int, list[FlowPart]] = {}
         chosen = segment.flows[rows]
-        single = len(selected) == 1
-        keys = [] if single or not len(chosen) else _keys(chosen)
-        fresh = (chosen["transport"] == TCP) & ((chosen["bits"] & FlowBit.SYN_SEEN) != 0)
-        sizes_here = chosen["bytes"].sum(axis=1).tolist()
+        keys, fresh, sizes = flow_keys(chosen), is_fresh(chosen).tolist(), chosen["bytes"].sum(axis=1).tolist()
+        lasts, bits = chosen["last_ns"].tolist(), chosen["bits"].tolist()
         for at, row in enumerate(rows.tolist()):
-            part = FlowPart(segment, row)
-            if single:
-                begins[row] = [part]
-                continue
-            key = (segment.link_type, keys[at])
-            chain = None if fresh[at] else running.get(key)
-            if chain is not None and sizes[id(chain)] + sizes_here[at] <= MAX_CHAIN_BYTES:
-                chain.append(part)
-                sizes[id(chain)] += sizes_here[at]
+            part, key = FlowPart(segment, row), (segment.link_type, keys[at])
+            before = None if fresh[at] else running.get(key)
+            if before is not None and before.goes_on(chosen[at], sizes[at]):
+                before.add(part, chosen[at], sizes[at])
             else:
-                begins[row] = running[key] = [part]
-                sizes[id(begins[row])] = sizes_here[at]
+                begins[row] = [part]
+                running[key] = _Running(begins[row], sizes[at], lasts[at], bits[at])
         result.append(begins)
     return result
+
+
+def is_fresh(flows: NDArray[Any]) -> NDArray[np.bool_]:
+    """Say which flows begin a connection, whatever came before with the same ends."""
+    return np.asarray((flows["transport"] == TCP) & ((flows["bits"] & FlowBit.SYN_SEEN) != 0), dtype=np.bool_)
+
+
+def has_ended(bits: Any) -> Any:
+    """Say of flow bits, a number or an array, whether TCP was closed from both sides or reset."""
+    return ((bits & int(RESET)) != 0) | ((bits & int(FINISHED)) == int(FINISHED))
+
+
+def may_be_quiet_ns(transport: int, *, has_ended: bool) -> int | None:
+    """Return how long after its last packet a connection may go on in a later segment; None: however long."""
+    if transport == TCP:
+        return LINGER_NS if has_ended else None
+    return IDLE_NS
 
 
 def whole_row(parts: Sequence[FlowPart]) -> Any:
@@ -143,8 +199,10 @@ def whole_row(parts: Sequence[FlowPart]) -> Any:
     return whole
 
 
-def _keys(flows: NDArray[Any]) -> list[bytes]:
-    """Return the 5-tuple of each flow as bytes; at least one flow."""
+def flow_keys(flows: NDArray[Any]) -> list[bytes]:
+    """Return the 5-tuple of each flow as bytes."""
+    if not len(flows):
+        return []
     columns = [np.ascontiguousarray(flows[name]).view(np.uint8).reshape(len(flows), -1) for name in KEY]
     return [row.tobytes() for row in np.concatenate(columns, axis=1)]
 
@@ -153,15 +211,18 @@ def _keys(flows: NDArray[Any]) -> list[bytes]:
 class Damage:
     """What of a store could not be read: each damaged place once."""
 
-    problems: list[StoreError] = field(default_factory=list)
+    problems: list[KubesharkError] = field(default_factory=list)
+
+    def note(self, error: KubesharkError) -> None:
+        if str(error) not in map(str, self.problems):
+            self.problems.append(error)
 
     def records(self, segment: Segment, rows: Sequence[int]) -> list[bytes | memoryview]:
         """Return the records of these flows; b"" for those whose bytes are damaged."""
         try:
             return segment.records(rows)
         except Damaged as error:
-            if str(error) not in map(str, self.problems):
-                self.problems.append(error)
+            self.note(error)
         if len(rows) == 1:
             return [b""]
         half = len(rows) // 2  # flows are clustered: halves find the damaged ones in few reads

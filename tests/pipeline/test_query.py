@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from kubeshark.core_capture import Predicate
 from kubeshark.errors import Damaged, PluginError
 from kubeshark.extension_api import CLIENT, Classifier
+from kubeshark.pipeline._query import QueryProgress
 from kubeshark.pipeline._segments import MemorySegment
 from tests.core_capture.reference._packets import ethernet, udp
 from tests.pipeline._plugins import Lines, with_plugins
@@ -109,10 +110,15 @@ def test_a_limit_stops_before_later_segments() -> None:
     assert query.stats.segments_touched == 1
 
 
-def test_progress_counts_segments() -> None:
-    seen: list[tuple[int, int]] = []
-    list(make_query(busy().segments(3, 6), "http", on_progress=lambda done, total: seen.append((done, total))))
-    assert seen == [(1, 3), (2, 3), (3, 3)]
+def test_progress_is_told_between_chunks() -> None:
+    capture = Capture()
+    for number in range(3):
+        capture.add(dns(number, client_port=33_000 + number))
+        capture.wait(1)
+    seen: list[QueryProgress] = []
+    list(make_query(capture.segments(1, 2), "dns", on_progress=seen.append))
+    assert [(told.segments, told.entries) for told in seen] == [(0, 0), (1, 1), (2, 2), (3, 3)]
+    assert [told.done * 3 // told.total for told in seen] == [0, 1, 2, 3]
 
 
 def test_nothing_in_nothing_out() -> None:

@@ -1,0 +1,92 @@
+"""What another process needs to do a part of a query: the job once, then tasks; and the report it gives back.
+
+All of it is plain data. A job holds secrets (identities, TLS keys): it goes through a private socket and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kubeshark.core_capture.store import Identity, ReadStats
+from kubeshark.errors import KubesharkError
+from kubeshark.pipeline._entry import Entry
+from kubeshark.pipeline._order import Order, Window
+from kubeshark.pipeline._plan import Chunk, Task
+from kubeshark.pipeline._run import QueryStats
+from kubeshark.pipeline._segments import FlowPart, Segment
+from kubeshark.pipeline.tls import KeyLog
+
+__all__ = ["ChunkSpec", "Job", "Report", "TaskSpec", "chunk_of", "spec_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A query of a store. `make` must be picklable: it is found again by its name, and runs where the entries are."""
+
+    store: Path
+    identities: tuple[Identity, ...] = field(repr=False)
+    keylog: KeyLog = field(repr=False)
+    kfl: str
+    now_ns: int
+    window: Window
+    order: Order
+    limit: int | None
+    make: Callable[[Entry], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkSpec:
+    """A chunk by names: rows that begin in its segment, and where some of them go on."""
+
+    segment: str
+    rows: tuple[int, ...]
+    tails: dict[int, tuple[tuple[str, int], ...]]
+    first_ns: int
+    last_ns: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class TaskSpec:
+    number: int
+    chunks: tuple[ChunkSpec, ...]
+
+
+@dataclass(slots=True)
+class Report:
+    """What was done for a task."""
+
+    stats: QueryStats
+    read: ReadStats
+    problems: list[KubesharkError]
+    failed: int  # entries that the filter failed on
+    first_failure: str
+
+
+def spec_of(number: int, task: Task) -> TaskSpec:
+    return TaskSpec(number, tuple(map(_chunk_spec, task.chunks)))
+
+
+def _chunk_spec(chunk: Chunk) -> ChunkSpec:
+    tails = {
+        row: tuple((part.segment.name, part.row) for part in parts[1:])
+        for row, parts in chunk.begins.items()
+        if len(parts) > 1
+    }
+    return ChunkSpec(chunk.segment.name, tuple(chunk.begins), tails, chunk.first_ns, chunk.last_ns, chunk.size)
+
+
+def chunk_of(spec: ChunkSpec, opened: Callable[[str], Segment]) -> Chunk:
+    """Return the chunk with its segments open; raise StoreError for one that cannot be read."""
+    segment = opened(spec.segment)
+    begins: dict[int, list[FlowPart]] = {row: [FlowPart(segment, row)] for row in spec.rows}
+    for row, tail in spec.tails.items():
+        begins[row] += _parts(tail, opened)
+    return Chunk(segment, begins, spec.first_ns, spec.last_ns, spec.size)
+
+
+def _parts(tail: Sequence[tuple[str, int]], opened: Callable[[str], Segment]) -> list[FlowPart]:
+    return [FlowPart(opened(name), row) for name, row in tail]

@@ -1,0 +1,158 @@
+"""A worker process: opens the store itself, loads plugins itself, and does the tasks that it is given.
+
+It is exec'ed, never forked, so nothing of the embedding process is in it but what its socket brings. Messages both ways
+are pickles of our own classes, between processes of one user; the socket is the only way to it. It ends when the socket
+closes: a thread watches for that, because the work may be busy for long.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import select
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import partial
+from multiprocessing.connection import Connection
+from typing import Any
+
+from kubeshark.core_capture import load_core
+from kubeshark.core_capture.store import ReadStats, SegmentReader, Store
+from kubeshark.errors import KubesharkError, StoreError
+from kubeshark.pipeline._dissect import Dissector
+from kubeshark.pipeline._facts import Origin
+from kubeshark.pipeline._filter import EntryFilter
+from kubeshark.pipeline._job import Job, Report, TaskSpec, chunk_of
+from kubeshark.pipeline._memory import keep_freed_memory
+from kubeshark.pipeline._merge import Mark, Unit, merge
+from kubeshark.pipeline._order import Place, begin_of
+from kubeshark.pipeline._plugins import Plugins
+from kubeshark.pipeline._run import Runner
+from kubeshark.pipeline._secrets import Secrets
+
+__all__ = ["DONE", "FAILED", "MARK", "READY", "ROWS", "main"]
+
+READY, ROWS, MARK, DONE, FAILED = (bytes([letter]) for letter in b"yrmdf")
+"""First byte of a message to the query; what follows is pickled."""
+
+BATCH_ROWS = 256
+BATCH_SECONDS = 0.1  # what was made is not held back longer
+LOOK_SECONDS = 1.0
+ORPHANED = 70  # EX_SOFTWARE
+
+
+def main(descriptor: int) -> None:
+    """Serve the socket with this number until it closes."""
+    parent = os.getppid()
+    channel = Connection(descriptor)
+    threading.Thread(target=_end_with, args=(descriptor, parent), daemon=True).start()
+    try:
+        job: Job = channel.recv()
+        with Plugins.installed() as plugins:
+            worker = Worker(job, plugins)
+            keep_freed_memory()
+            _send(channel, READY, None)
+            while (task := channel.recv()) is not None:
+                worker.do(task, channel)
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        pass  # nobody wants it any more
+    except KubesharkError as error:
+        _send(channel, FAILED, error)
+    except Exception as error:  # noqa: BLE001 - a worker's last words: the query tells them
+        _send(channel, FAILED, StoreError(f"a worker process failed: {type(error).__name__}: {error}"))
+
+
+def _send(channel: Connection, kind: bytes, content: Any) -> None:
+    channel.send_bytes(kind + pickle.dumps(content, pickle.HIGHEST_PROTOCOL))
+
+
+def _end_with(descriptor: int, parent: int) -> None:
+    """End this process when the other end of the socket closes, or the parent ends but somebody else holds that end."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLRDHUP)
+    while not poll.poll(LOOK_SECONDS * 1000) and os.getppid() == parent:
+        pass
+    os._exit(ORPHANED)
+
+
+class Worker:
+    """One query's tools."""
+
+    def __init__(self, job: Job, plugins: Plugins) -> None:
+        self._job = job
+        self._plugins = plugins
+        self._store = Store.open(job.store, identities=job.identities)
+        secrets = Secrets(job.keylog, ())
+        self._filter = EntryFilter(job.kfl, plugins, now_ns=job.now_ns, can_decrypt=secrets.step is not None)
+        origin = Origin("file", "", self._filter.variables, plugins.display)
+        self._dissector = Dissector(load_core(), plugins, [], origin, secrets.step)
+
+    def do(self, task: TaskSpec, channel: Connection) -> None:
+        """Send what the task gives in batches, then its report."""
+        job = self._job
+        runner = Runner(self._dissector, self._filter, job.window, job.order, job.limit)
+        failed_before = self._filter.errors.count
+        with ExitStack() as stack:
+            segments: dict[str, SegmentReader] = {}
+
+            def opened(name: str) -> SegmentReader:
+                if name not in segments:
+                    segments[name] = stack.enter_context(self._store.open_segment(name))
+                return segments[name]
+
+            def run(at: int) -> Iterator[tuple[Place, Any]]:
+                try:
+                    chunk = chunk_of(task.chunks[at], opened)
+                except KubesharkError as error:
+                    runner.damage.note(error)
+                    return
+                for place, entry in runner.run(chunk):
+                    yield place, job.make(entry)
+
+            def read() -> ReadStats:
+                total = ReadStats()
+                for reader in segments.values():
+                    total += reader.stats
+                return total
+
+            units = [
+                Unit(
+                    job.window.clamp(
+                        begin_of(spec.first_ns if job.order == "asc" else spec.last_ns, job.order), job.order
+                    ),
+                    partial(run, at),
+                )
+                for at, spec in enumerate(task.chunks)
+            ]
+            self._send_rows(merge(units, job.order), channel, read)
+            problems = [*runner.problems, *self._plugins.take_problems()]
+            self._dissector.problems.clear()
+            self._filter.failures.clear()
+            errors = self._filter.errors
+            report = Report(runner.stats, read(), problems, errors.count - failed_before, errors.first)
+        _send(channel, DONE, report)
+
+    def _send_rows(
+        self, found: Iterator[tuple[Place, Any]], channel: Connection, read: Callable[[], ReadStats]
+    ) -> None:
+        """Send rows in batches, and between chunks how far it has come."""
+        batch: list[tuple[Place, Any]] = []
+        sent = time.monotonic()
+        for place, made in found:
+            is_mark = isinstance(made, Mark)
+            if not is_mark:
+                batch.append((place, made))
+            if batch and (is_mark or len(batch) >= BATCH_ROWS or time.monotonic() - sent > BATCH_SECONDS):
+                _send(channel, ROWS, batch)
+                batch, sent = [], time.monotonic()
+            if is_mark:
+                _send(channel, MARK, (place, read()))
+        if batch:
+            _send(channel, ROWS, batch)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))
