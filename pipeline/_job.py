@@ -10,14 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kubeshark.core_capture.store import Identity, ReadStats
+from kubeshark.core_capture.store import ReadStats
 from kubeshark.errors import KubesharkError
 from kubeshark.pipeline._entry import Entry
 from kubeshark.pipeline._order import Order, Window
 from kubeshark.pipeline._plan import Chunk, Task
 from kubeshark.pipeline._run import QueryStats
 from kubeshark.pipeline._segments import FlowPart, Segment
-from kubeshark.pipeline.tls import KeyLog
 
 __all__ = ["ChunkSpec", "Job", "Report", "TaskSpec", "chunk_of", "spec_of"]
 
@@ -27,8 +26,8 @@ class Job:
     """A query of a store. `make` must be picklable: it is found again by its name, and runs where the entries are."""
 
     store: Path
-    identities: tuple[Identity, ...] = field(repr=False)
-    keylog: KeyLog = field(repr=False)
+    secret_keys: tuple[str, ...] = field(repr=False)  # identities, AGE-SECRET-KEY-1…
+    keylog: bytes = field(repr=False)  # TLS secrets, NSS format
     kfl: str
     now_ns: int
     window: Window

@@ -114,10 +114,9 @@ class Secrets:
         secrets.problems = problems
         return secrets
 
-    @property
-    def keylog(self) -> KeyLog:
-        """All of them: for another process of ours, through a private channel."""
-        return self._keylog
+    def secret_text(self) -> bytes:
+        """Return all of them as a key log: for another process of ours, through a private channel."""
+        return self._keylog.secret_text()
 
     @property
     def step(self) -> Callable[[FlowStream], Handover | None] | None:

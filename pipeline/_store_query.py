@@ -197,8 +197,8 @@ def query_store(
 
         job = Job(
             Path(store.path).resolve(),
-            store.identities,
-            secrets.keylog,
+            tuple(identity.secret() for identity in store.identities),
+            secrets.secret_text(),
             entry_filter.kfl,
             entry_filter.now_ns,
             options.window,

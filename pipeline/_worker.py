@@ -20,7 +20,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from kubeshark.core_capture import load_core
-from kubeshark.core_capture.store import ReadStats, SegmentReader, Store
+from kubeshark.core_capture.store import Identity, ReadStats, SegmentReader, Store
 from kubeshark.errors import KubesharkError, StoreError
 from kubeshark.pipeline._dissect import Dissector
 from kubeshark.pipeline._facts import Origin
@@ -32,6 +32,7 @@ from kubeshark.pipeline._order import Place, begin_of
 from kubeshark.pipeline._plugins import Plugins
 from kubeshark.pipeline._run import Runner
 from kubeshark.pipeline._secrets import Secrets
+from kubeshark.pipeline.tls import KeyLog
 
 __all__ = ["DONE", "FAILED", "MARK", "READY", "ROWS", "main"]
 
@@ -84,8 +85,8 @@ class Worker:
     def __init__(self, job: Job, plugins: Plugins) -> None:
         self._job = job
         self._plugins = plugins
-        self._store = Store.open(job.store, identities=job.identities)
-        secrets = Secrets(job.keylog, ())
+        self._store = Store.open(job.store, identities=[Identity.parse(text) for text in job.secret_keys])
+        secrets = Secrets(KeyLog.parse(job.keylog), ())
         self._filter = EntryFilter(job.kfl, plugins, now_ns=job.now_ns, can_decrypt=secrets.step is not None)
         origin = Origin("file", "", self._filter.variables, plugins.display)
         self._dissector = Dissector(load_core(), plugins, [], origin, secrets.step)
