@@ -15,6 +15,7 @@ from kubeshark.core_capture._columns import (
     Tunnel,
 )
 from kubeshark.core_capture._core import load_core
+from kubeshark.core_capture._messages import EXCHANGE, MESSAGE, NO_MESSAGE, SCANNERS, Assembled, Scanned
 from kubeshark.core_capture._predicate import (
     And,
     Carrier,
@@ -40,11 +41,16 @@ from kubeshark.core_capture._records import (
 
 __all__ = [
     "ARENA",
+    "EXCHANGE",
     "FLOW",
     "MAX_CAPTURED",
+    "MESSAGE",
     "NO_FLOW",
+    "NO_MESSAGE",
     "PACKET",
+    "SCANNERS",
     "And",
+    "Assembled",
     "CaptureReader",
     "Carrier",
     "Core",
@@ -65,6 +71,7 @@ __all__ = [
     "Problem",
     "RawBlock",
     "RecordBatch",
+    "Scanned",
     "SourceMetadata",
     "Transport",
     "Tunnel",

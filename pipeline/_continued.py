@@ -29,7 +29,6 @@ __all__ = ["Elsewhere", "parts_elsewhere"]
 MAX_LOOKED_UP = 64
 """Connections that the catalogue is asked for; with more, nearly every segment would hold one."""
 
-_Key = tuple[int, bytes]  # link type, 5-tuple
 _Span = tuple[str, int, int]  # name, first and last time of a segment
 _Towards = Literal["back", "ahead"]
 
@@ -82,21 +81,18 @@ def parts_elsewhere(
     return list(found.values())
 
 
-def _opened(selected: Sequence[tuple[Segment, NDArray[Any]]], window: Window, towards: _Towards) -> dict[_Key, _Open]:
+def _opened(selected: Sequence[tuple[Segment, NDArray[Any]]], window: Window, towards: _Towards) -> dict[bytes, _Open]:
     """Return the connections that reach into the window and may have parts on that side of it."""
-    low, high = window.low_ns or 0, window.high_ns
-    reaching: set[_Key] = set()
-    candidates: list[tuple[_Key, Any]] = []
+    reaching: set[bytes] = set()
+    candidates: list[tuple[bytes, Any]] = []
     for segment, rows in selected:
         flows = segment.flows[rows]
-        reaches = flows["last_ns"] >= max(low, 0)
-        if high is not None:
-            reaches &= flows["first_ns"] <= max(high, 0)
-        keys = [(segment.link_type, key) for key in flow_keys(flows)]
-        reaching.update(key for key, each in zip(keys, reaches.tolist(), strict=True) if each)
+        reaches = window.overlap(flows["first_ns"].astype(np.int64), flows["last_ns"].astype(np.int64))
+        keys = flow_keys(segment, rows)
+        reaching.update(key.tobytes() for key in keys[reaches])
         may_go_on = ~is_fresh(flows) if towards == "back" else np.ones(len(flows), dtype=np.bool_)
-        candidates += [(keys[at], flows[at]) for at in np.flatnonzero(may_go_on).tolist()]
-    found: dict[_Key, _Open] = {}
+        candidates += [(keys[at].tobytes(), flows[at]) for at in np.flatnonzero(may_go_on).tolist()]
+    found: dict[bytes, _Open] = {}
     for key, row in candidates:
         if key in reaching:
             edge_ns = int(row["first_ns"] if towards == "back" else row["last_ns"])
@@ -113,7 +109,7 @@ def _note(connection: _Open, row: Any, towards: _Towards) -> None:
 
 
 def _follow(
-    waiting: dict[_Key, _Open],
+    waiting: dict[bytes, _Open],
     spans: Iterable[_Span],
     elsewhere: Elsewhere,
     towards: _Towards,
@@ -130,15 +126,16 @@ def _follow(
         segment = elsewhere.open(span[0]) if reached else None
         if segment is None:
             continue
-        keys = [(segment.link_type, key) for key in flow_keys(segment.flows)]
-        rows = [row for row, key in enumerate(keys) if key in reached]
-        if not rows:
+        keys = flow_keys(segment, np.arange(len(segment.flows)))
+        rows = np.flatnonzero(np.isin(keys, np.frombuffer(b"".join(reached), dtype=keys.dtype)))
+        if not len(rows):
             continue
-        for row, begins in zip(rows, is_fresh(segment.flows[rows]).tolist(), strict=True):
-            _note(reached[keys[row]], segment.flows[row], towards)
+        for row, begins in zip(rows.tolist(), is_fresh(segment.flows[rows]).tolist(), strict=True):
+            key = keys[row].tobytes()
+            _note(reached[key], segment.flows[row], towards)
             if begins:
-                waiting.pop(keys[row], None)
-        found[span[0]] = (segment, np.array(rows, dtype=np.int64))
+                waiting.pop(key, None)
+        found[span[0]] = (segment, rows)
 
 
 def _same_ends(row: Any) -> Predicate:

@@ -1,7 +1,8 @@
 """The dissect stage: decoded flows in, entries out.
 
-1. reassemble (core)  2. claim (_claim)  3. dissect, one call a protocol, and again for what was handed over
-4. raw entries for what nobody took  5. pair  6. number  7. the connection's own entry
+1. reassemble (core)  2. scan what is plain (_scans): those streams become rows, and are dissected when one is looked at
+3. claim (_claim)  4. dissect, one call a protocol, and again for what was handed over
+5. raw entries for what nobody took  6. pair  7. number  8. the connection's own entry
 
 Nothing is kept between calls, so the same packets give the same entries, in a query and in `show`.
 """
@@ -14,7 +15,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from kubeshark.core_capture import Core
+import numpy as np
+
+from kubeshark.core_capture import Assembled, Core, FlowStreams
 from kubeshark.errors import PluginError
 from kubeshark.extension_api import Handover, Message, ProtocolSpec, StreamSide
 from kubeshark.pipeline._claim import Claims, has_payload
@@ -22,8 +25,10 @@ from kubeshark.pipeline._entry import Entry, EntryError, EntryId
 from kubeshark.pipeline._facts import Origin, StreamFacts
 from kubeshark.pipeline._matcher import Exchange, Timed, pair
 from kubeshark.pipeline._plugins import ENCRYPTED, Binding, Plugins
+from kubeshark.pipeline._scans import Scanners
 from kubeshark.pipeline._segments import FlowPart, Selection
-from kubeshark.pipeline._streams import FlowStream, InnerStream
+from kubeshark.pipeline._streams import TRANSPORT_NAMES, FlowStream, InnerStream
+from kubeshark.pipeline._table import CONNECTION, MADE, EntryTable, Found, Makers, ScannedStreams, start_times
 from kubeshark.pipeline.dissectors import CONN, conn_message
 
 __all__ = ["Dissector", "connection_entry"]
@@ -38,6 +43,8 @@ SHOWN_FIELDS = 4
 MAX_DEPTH = 6
 """Protocols inside each other: SMTP, TLS, … A proxy's CONNECT with TLS, HTTP/2 and WebSocket inside makes five."""
 
+
+CONN_TRANSPORTS = [number for number, name in TRANSPORT_NAMES.items() if name in CONN]
 
 Wants = Callable[[ProtocolSpec], bool]
 
@@ -63,33 +70,22 @@ class Dissector:
     origin: Origin
     decrypt: Callable[[FlowStream], Handover | None] | None = None
 
-    def entries(self, selection: Selection, *, with_conn: bool, wants: Wants | None = None) -> list[Entry]:
-        """Return the entries of the selected flows, by flow, then in order of capture.
+    def entries(
+        self, selection: Selection, *, with_conn: bool, wants: Wants | None = None, before: Sequence[Entry] = ()
+    ) -> EntryTable:
+        """Return the entries of the selected flows, by flow, then in order of capture, behind those of `before`.
 
         `wants` says whether messages of a protocol can be among the answers: streams of others may be left out.
         """
-        streams = FlowStream.all_of(selection.decoded, self.core.assemble(selection.decoded, selection.flows))
-        layers: list[list[_Layer]] = [[] for _ in streams]
-        for layer in self._layers(streams, None if with_conn else wants):
-            layers[layer.root].append(layer)
-        entries: list[Entry] = []
-        for at, stream in enumerate(streams):
-            parts = selection.parts[at]
-            segments = tuple(part for _, part in parts)
-            number = Numbering(parts, stream)
-            detected: list[str] = []
-            for layer in layers[at]:
-                facts = StreamFacts(stream.row, layer.stream, segments, self.origin)
-                for binding, messages in layer.found:
-                    detected.append(binding.protocol.abbr)
-                    entries += self._paired(binding, messages, facts, layer.stream, number)
-            if with_conn:
-                facts = StreamFacts(stream.row, stream, segments, self.origin)
-                connection = connection_entry(facts, list(dict.fromkeys(detected)))
-                entries += [connection] if connection else []
-        return entries
+        wants = None if with_conn else wants
+        streams = self.core.assemble(selection.decoded, selection.flows)
+        scanned = Scanners(self.plugins.bindings).scan(streams) if isinstance(streams, Assembled) else None
+        work = _Work(self, selection, streams, scanned)
+        left = range(len(streams)) if scanned is None else np.flatnonzero(~scanned.found.taken).tolist()
+        entries = [(-1, entry) for entry in before] + list(work.dissect(left, wants))
+        return work.table(entries, with_conn=with_conn, wants=wants)
 
-    def _paired(
+    def paired(
         self, binding: Binding, messages: Sequence[Message], facts: StreamFacts, stream: FlowStream, number: Numbering
     ) -> Iterable[Entry]:
         plugin = "" if binding.is_builtin else binding.plugin
@@ -101,7 +97,7 @@ class Dissector:
             packet = stream.packet_of(exchange.first.order)
             yield Entry(number.next(packet), protocol, exchange, facts, error, plugin)
 
-    def _layers(self, streams: Sequence[FlowStream], wants: Wants | None) -> Iterable[_Layer]:
+    def layers(self, streams: Sequence[FlowStream], wants: Wants | None) -> Iterable[_Layer]:
         """Yield every stream, those handed over behind those that they came from."""
         claims = Claims(self.plugins.bindings, self.problems)
         level = [_Layer(at, stream) for at, stream in enumerate(streams)]
@@ -126,7 +122,7 @@ class Dissector:
             mine = self._wanted(binding, candidates, level, wants) if candidates else []
             for at in candidates:
                 is_done[at] = True  # what is not dissected now was not asked for
-            for at, result in zip(mine, self._ask(binding, [level[at].stream for at in mine]), strict=True):
+            for at, result in zip(mine, self.ask(binding, [level[at].stream for at in mine]), strict=True):
                 handovers = self._take(level[at], binding, result)
                 is_done[at] = bool(handovers)
                 outer = (*level[at].outer, binding.protocol.flag)
@@ -136,10 +132,10 @@ class Dissector:
         for at, layer in enumerate(level):
             raw = self.plugins.fallbacks.get(layer.stream.transport)
             if raw and not layer.found and not is_done[at] and has_payload(layer.stream) and _wants(raw, wants):
-                layer.found.append((raw, list(self._ask(raw, [layer.stream])[0])))
+                layer.found.append((raw, list(self.ask(raw, [layer.stream])[0])))
         return below
 
-    def _ask(self, binding: Binding, streams: list[FlowStream]) -> Sequence[Sequence[Any]]:
+    def ask(self, binding: Binding, streams: list[FlowStream]) -> Sequence[Sequence[Any]]:
         """Return one list of messages and handovers a stream; empty ones where the plugin failed."""
         if not streams:
             return ()
@@ -176,6 +172,82 @@ class Dissector:
             return []
         marks = binding.protocol.handover_marks
         return [at for at in candidates if not marks or _has_any(marks, level[at].stream)]
+
+
+@dataclass(slots=True)
+class _Work:
+    """One selection: its streams, what was found in them, and how the rest is made."""
+
+    dissector: Dissector
+    selection: Selection
+    streams: Sequence[FlowStreams]
+    scanned: ScannedStreams | None
+    detected: dict[int, list[str]] = field(default_factory=dict)  # protocols by stream, of those dissected
+
+    def dissect(self, places: Sequence[int], wants: Wants | None) -> Iterable[tuple[int, Entry]]:
+        """Yield the entries of these streams, each with its stream."""
+        dissector = self.dissector
+        streams = FlowStream.all_of(self.selection.decoded, [self.streams[at] for at in places])
+        layers: list[list[_Layer]] = [[] for _ in streams]
+        for layer in dissector.layers(streams, wants):
+            layers[layer.root].append(layer)
+        for at, stream, found in zip(places, streams, layers, strict=True):
+            number = Numbering(self.selection.parts(at), stream)
+            detected = self.detected[at] = []
+            for layer in found:
+                facts = self._facts(at, stream.row, layer.stream)
+                for binding, messages in layer.found:
+                    detected.append(binding.protocol.abbr)
+                    for entry in dissector.paired(binding, messages, facts, layer.stream, number):
+                        yield at, entry
+
+    def table(self, entries: Sequence[tuple[int, Entry]], *, with_conn: bool, wants: Wants | None) -> EntryTable:
+        """Return rows for these entries, for what was scanned, and for connections: by stream, its connection last."""
+        made = [entry for _, entry in entries]
+        owners = [np.array([at for at, _ in entries], dtype=np.int64)]
+        codes = [MADE - np.arange(len(made))]
+        starts = [np.array([entry.start_ns for entry in made], dtype=np.int64)]
+        if scanned := self.scanned:
+            exchanges = np.concatenate([np.arange(0), *scanned.wanted(wants)])
+            owners.append(scanned.found.exchanges["stream"][exchanges].astype(np.int64))
+            codes.append(exchanges)
+            starts.append(start_times(scanned.found, self.selection.decoded.packets["time_ns"])[exchanges])
+        if with_conn:
+            flows = self.selection.decoded.flows[self.selection.flows]
+            has_own = np.flatnonzero(np.isin(flows["transport"], CONN_TRANSPORTS))
+            owners.append(has_own)
+            codes.append(np.full(len(has_own), CONNECTION))
+            starts.append(flows["first_ns"][has_own].astype(np.int64))
+        owner = np.concatenate(owners)
+        order = np.argsort(owner, kind="stable")
+        columns = owner[order], np.concatenate(codes)[order], np.concatenate(starts)[order]
+        makers = Makers(self._dissect_scanned, self._connect, self._facts_of)
+        return EntryTable(Found(self.dissector.origin, *columns, made, self.selection, self.scanned, makers))
+
+    def _stream(self, at: int) -> FlowStream:
+        return FlowStream.all_of(self.selection.decoded, [self.streams[at]])[0]
+
+    def _facts(self, at: int, row: Any, stream: FlowStream) -> StreamFacts:
+        parts = tuple(part for _, part in self.selection.parts(at))
+        return StreamFacts(row, stream, parts, self.dissector.origin)
+
+    def _facts_of(self, at: int) -> StreamFacts:
+        stream = self._stream(at)
+        return self._facts(at, stream.row, stream)
+
+    def _dissect_scanned(self, at: int, binding: Binding) -> list[Entry]:
+        stream = self._stream(at)
+        facts, number = self._facts(at, stream.row, stream), Numbering(self.selection.parts(at), stream)
+        messages = [found for found in self.dissector.ask(binding, [stream])[0] if isinstance(found, Message)]
+        return list(self.dissector.paired(binding, messages, facts, stream, number))
+
+    def _connect(self, at: int) -> Entry:
+        detected = self.detected.get(at)
+        if detected is None and self.scanned:
+            detected = [self.scanned.protocol_of(at).abbr]
+        connection = connection_entry(self._facts_of(at), list(dict.fromkeys(detected or ())))
+        assert connection is not None
+        return connection
 
 
 def _has_any(marks: Sequence[bytes], stream: FlowStream) -> bool:

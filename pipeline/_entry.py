@@ -18,7 +18,7 @@ from kubeshark.pipeline._matcher import Exchange, Timed
 from kubeshark.pipeline._time import rfc3339
 from kubeshark.pipeline.kfl import ENTRY
 
-__all__ = ["Entry", "EntryError", "EntryId"]
+__all__ = ["LATE", "Entry", "EntryError", "EntryId", "protocol_name"]
 
 SUB_PROTOCOLS = {"grpc": 1, "gql": 2, "ws": 3}  # entries.md §1, numbering ours
 CAPTURE_SOURCES = {"file": 100, "keylog": 101, "af_packet": 1}
@@ -258,7 +258,7 @@ class EntryVariables(dict[str, Any]):
         protocol = entry.protocol
         for flag in protocol.flags:
             self[flag] = True
-        self["protocol"] = "".join(filter(str.isalnum, protocol.abbr.partition("/")[0])).upper()  # HTTP/2 is HTTP
+        self["protocol"] = protocol_name(protocol)
         self["timestamp"] = exchange.first.start_ns
         facts = entry.facts
         self["src.ip"], self["src.port"] = facts.client.ip, facts.client.port
@@ -281,6 +281,11 @@ class EntryVariables(dict[str, Any]):
             value = self._entry.total_size if name == f"{self._entry.protocol.flag}_total_size" else variable.default
         self[name] = value
         return value
+
+
+def protocol_name(protocol: ProtocolSpec) -> str:
+    """Return the KFL variable `protocol`; HTTP/2 is HTTP."""
+    return "".join(filter(str.isalnum, protocol.abbr.partition("/")[0])).upper()
 
 
 LATE: dict[str, Callable[[Entry], Any]] = {

@@ -16,11 +16,24 @@ from kubeshark.core_capture.store import ReadStats
 from kubeshark.errors import KubesharkError
 from kubeshark.pipeline._entry import Entry
 from kubeshark.pipeline._merge import Unit
-from kubeshark.pipeline._order import Place
+from kubeshark.pipeline._order import Order, Place, Spot, place_of
 from kubeshark.pipeline._plan import Chunk, Task
+from kubeshark.pipeline._rows import made_of
 from kubeshark.pipeline._run import QueryStats, Runner
+from kubeshark.pipeline._table import EntryTable
 
-__all__ = ["Executor", "InProcess"]
+__all__ = ["Executor", "InProcess", "spotted"]
+
+
+def spotted(found: EntryTable, make: Callable[[Entry], Any], order: Order) -> Iterator[tuple[Spot, Any]]:
+    """Yield what is made of entries that are in order, each with its place, as it is asked for."""
+
+    def place(at: int) -> Place:
+        return place_of(found[at])
+
+    times = found.start_ns.tolist()
+    for at, made in enumerate(made_of(found, make)):
+        yield Spot(times[at], order, place, at), made
 
 
 class Executor(Protocol):
@@ -64,20 +77,16 @@ class InProcess:
     done: int = 0
 
     def units(self, tasks: Sequence[Task]) -> Sequence[Unit[Any]]:
-        order = self.runner.order
+        order, window = self.runner.order, self.runner.window
         chunks = [chunk for task in tasks for chunk in task.chunks]
-        chunks.sort(key=lambda chunk: chunk.first_ns if order == "asc" else -chunk.last_ns)
         return [
-            Unit(self.runner.window.clamp(chunk.bound(order), order), partial(self._run, chunk)) for chunk in chunks
+            Unit(Spot.of(window.clamp(chunk.bound(order), order), order), partial(self._run, chunk)) for chunk in chunks
         ]
 
-    def _run(self, chunk: Chunk) -> Iterator[tuple[Place, Any]]:
-        size, chunk_size = 0, chunk.size
-        for place, entry in self.runner.run(chunk):
-            self.done += chunk_size - size
-            size = chunk_size
-            yield place, self.make(entry)
-        self.done += chunk_size - size
+    def _run(self, chunk: Chunk) -> Iterator[tuple[Spot, Any]]:
+        found = self.runner.run(chunk)
+        self.done += chunk.size
+        yield from spotted(found, self.make, self.runner.order)
 
     @property
     def name(self) -> str:

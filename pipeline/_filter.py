@@ -6,14 +6,17 @@ decided with their answers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from kubeshark.core_capture import Predicate
 from kubeshark.errors import PluginError, UsageError
 from kubeshark.extension_api import ProtocolSpec
 from kubeshark.pipeline._entry import Entry
 from kubeshark.pipeline._plugins import Plugins
+from kubeshark.pipeline._table import EntryTable
 from kubeshark.pipeline.kfl import FilterCall, FilterErrors, Variable, compile_filter
 
 __all__ = ["EntryFilter", "exact_predicate"]
@@ -66,14 +69,17 @@ class EntryFilter:
             self._wanted[flags] = self._compiled.may_match({*flags, *protocol.variables}, self._flags)
         return self._wanted[flags]
 
-    def select(self, entries: Iterable[Entry]) -> list[Entry]:
+    def select(self, found: EntryTable) -> EntryTable:
         """Return the entries that match, in the same order."""
-        batch = list(entries)
         if not self._compiled.calls:
-            matches = self._compiled.matches
-            return [entry for entry in batch if matches(entry.variables)]
-        decided = self._compiled.matching([entry.variables for entry in batch], self._asker(batch))
-        return [entry for entry, matched in zip(batch, decided, strict=True) if matched]
+            return found.matching(self._decide, self._compiled.matches)
+        entries = list(found)
+        decided = self._compiled.matching([entry.variables for entry in entries], self._asker(entries))
+        return found.take(np.array(decided, dtype=np.bool_))
+
+    def _decide(self, protocol: ProtocolSpec) -> bool | None:
+        """Say whether every message of a protocol matches, or none; None if that depends on the message."""
+        return self._compiled.decide(protocol.flags, self._flags, unset=protocol.variables)
 
     def _asker(self, batch: Sequence[Entry]) -> Callable[[FilterCall, Sequence[int]], Sequence[bool | None]]:
         def ask(call: FilterCall, places: Sequence[int]) -> Sequence[bool | None]:

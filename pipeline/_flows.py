@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from kubeshark.pipeline._entry import Entry, EntryId
 from kubeshark.pipeline._facts import Origin, StreamFacts
 from kubeshark.pipeline._matcher import Exchange, Timed
-from kubeshark.pipeline._segments import FlowPart, whole_row
+from kubeshark.pipeline._segments import Begins, whole_row
 from kubeshark.pipeline.dissectors import FLOW, flow_message
 
 __all__ = ["flow_entries"]
 
 
-def flow_entries(joined: Sequence[Mapping[int, Sequence[FlowPart]]], origin: Origin) -> list[Entry]:
+def flow_entries(joined: Sequence[Begins], origin: Origin) -> list[Entry]:
     """Return one entry per (client, server, server port, transport) of the joined connections (`chains`).
 
     It is named after the first of its connections.
     """
     groups: defaultdict[int, list[StreamFacts]] = defaultdict(list)
     for begins in joined:
-        for parts in begins.values():
+        for parts in map(begins.parts, begins.rows.tolist()):
             facts = StreamFacts(whole_row(parts), None, tuple(parts), origin)
             if facts.transport in FLOW:
                 groups[facts.flow_id].append(facts)

@@ -5,10 +5,12 @@ All of it is plain data. A job holds secrets (identities, TLS keys): it goes thr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from numpy.typing import NDArray
 
 from kubeshark.core_capture.store import ReadStats
 from kubeshark.errors import KubesharkError
@@ -16,7 +18,7 @@ from kubeshark.pipeline._entry import Entry
 from kubeshark.pipeline._order import Order, Window
 from kubeshark.pipeline._plan import Chunk, Task
 from kubeshark.pipeline._run import QueryStats
-from kubeshark.pipeline._segments import FlowPart, Segment
+from kubeshark.pipeline._segments import Begins, FlowPart, Segment
 
 __all__ = ["ChunkSpec", "Job", "Report", "TaskSpec", "chunk_of", "spec_of"]
 
@@ -41,8 +43,8 @@ class ChunkSpec:
     """A chunk by names: rows that begin in its segment, and where some of them go on."""
 
     segment: str
-    rows: tuple[int, ...]
-    tails: dict[int, tuple[tuple[str, int], ...]]
+    rows: NDArray[Any]
+    tails: dict[int, tuple[tuple[str, int], ...]]  # of those that go on, all their parts
     first_ns: int
     last_ns: int
     size: int
@@ -70,22 +72,13 @@ def spec_of(number: int, task: Task) -> TaskSpec:
 
 
 def _chunk_spec(chunk: Chunk) -> ChunkSpec:
-    tails = {
-        row: tuple((part.segment.name, part.row) for part in parts[1:])
-        for row, parts in chunk.begins.items()
-        if len(parts) > 1
-    }
-    return ChunkSpec(chunk.segment.name, tuple(chunk.begins), tails, chunk.first_ns, chunk.last_ns, chunk.size)
+    begins = chunk.begins
+    tails = {row: tuple((part.segment.name, part.row) for part in parts) for row, parts in begins.chained.items()}
+    return ChunkSpec(begins.segment.name, begins.rows, tails, chunk.first_ns, chunk.last_ns, chunk.size)
 
 
 def chunk_of(spec: ChunkSpec, opened: Callable[[str], Segment]) -> Chunk:
     """Return the chunk with its segments open; raise StoreError for one that cannot be read."""
-    segment = opened(spec.segment)
-    begins: dict[int, list[FlowPart]] = {row: [FlowPart(segment, row)] for row in spec.rows}
-    for row, tail in spec.tails.items():
-        begins[row] += _parts(tail, opened)
-    return Chunk(segment, begins, spec.first_ns, spec.last_ns, spec.size)
-
-
-def _parts(tail: Sequence[tuple[str, int]], opened: Callable[[str], Segment]) -> list[FlowPart]:
-    return [FlowPart(opened(name), row) for name, row in tail]
+    chained = {row: [FlowPart(opened(name), at) for name, at in tail] for row, tail in spec.tails.items()}
+    begins = Begins(opened(spec.segment), spec.rows, chained)
+    return Chunk(begins, spec.first_ns, spec.last_ns, spec.size)

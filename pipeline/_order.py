@@ -10,15 +10,17 @@ import base64
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from kubeshark.errors import UsageError
 
 if TYPE_CHECKING:
     from kubeshark.pipeline._entry import Entry
 
-__all__ = ["EVERYTHING", "Order", "Place", "Window", "begin_of", "cursor_text", "parse_cursor", "place_of", "sorter"]
+__all__ = ["Order", "Place", "Spot", "Window", "begin_of", "cursor_text", "parse_cursor", "place_of"]
 
 Order = Literal["asc", "desc"]
 
@@ -42,24 +44,35 @@ def begin_of(time_ns: int, order: Order) -> Place:
     return (time_ns, "" if order == "asc" else LAST_SEGMENT, 0, 0)
 
 
-def sorter(order: Order) -> Callable[[Place], Any]:
-    """Return a key for places: the smaller key comes first."""
-    return _as_it_is if order == "asc" else _turned
+class Spot:
+    """A place on the way through a query: smaller ones come first in its order.
 
+    The id is made only where it is asked for: between equal times, and for a cursor.
+    """
 
-def _as_it_is(place: Place) -> Place:
-    return place
+    __slots__ = ("_place", "_source", "at", "order", "time_ns")
 
+    def __init__(self, time_ns: int, order: Order, source: Callable[[int], Place], at: int) -> None:
+        self.time_ns = time_ns
+        self.order = order
+        self.at = at
+        self._source = source
+        self._place: Place | None = None
 
-def _turned(place: Place) -> tuple[int, bytes, int, int]:
-    time_ns, segment, flow, number = place
-    return (-time_ns, _turned_text(segment), -flow, -number)
+    @classmethod
+    def of(cls, place: Place, order: Order) -> Spot:
+        return cls(place[0], order, lambda _: place, 0)
 
+    @property
+    def place(self) -> Place:
+        if self._place is None:
+            self._place = self._source(self.at)
+        return self._place
 
-@lru_cache(maxsize=1_024)
-def _turned_text(text: str) -> bytes:
-    """Bytes in the opposite order of texts without NUL; the end counts as the largest byte."""
-    return bytes(255 - byte for byte in text.encode()) + b"\xff"
+    def __lt__(self, other: Spot) -> bool:
+        if self.time_ns != other.time_ns:
+            return (self.time_ns < other.time_ns) == (self.order == "asc")
+        return self.place < other.place if self.order == "asc" else other.place < self.place
 
 
 def cursor_text(place: Place) -> str:
@@ -112,19 +125,32 @@ class Window:
         low, high = self.low_ns, self.high_ns
         return (low is None or last_ns >= low) and (high is None or first_ns <= high)
 
+    def overlap(self, firsts: NDArray[Any], lasts: NDArray[Any]) -> NDArray[np.bool_]:
+        """Return what `overlaps` says of many; i8."""
+        low, high = self.low_ns, self.high_ns
+        keep = np.ones(len(firsts), dtype=np.bool_)
+        if low is not None:
+            keep &= lasts >= _in_range(low)
+        if high is not None:
+            keep &= firsts <= _in_range(high)
+        return keep
+
     def clamp(self, place: Place, order: Order) -> Place:
         """Return the place, or that where the window begins if it lies before it: nothing is handed out there."""
         edge_ns, edge = (self.low_ns, self.above) if order == "asc" else (self.high_ns, self.below)
         places = [place, *([] if edge_ns is None else [begin_of(edge_ns, order)]), *([] if edge is None else [edge])]
         return max(places) if order == "asc" else min(places)
 
-    def holds(self, place: Place) -> bool:
-        return (
-            (self.since_ns is None or place[0] >= self.since_ns)
-            and (self.until_ns is None or place[0] <= self.until_ns)
-            and (self.above is None or place > self.above)
-            and (self.below is None or place < self.below)
-        )
+    def holds(self, starts: NDArray[Any], place: Callable[[int], Place]) -> NDArray[np.bool_]:
+        """Say which entries lie in it, by their times (i8) and, where the edge is among equal times, their places."""
+        keep = self.overlap(starts, starts)
+        for edge, is_above in ((self.above, True), (self.below, False)):
+            if edge is not None:
+                for at in np.flatnonzero(keep & (starts == _in_range(edge[0]))).tolist():
+                    keep[at] = place(at) > edge if is_above else place(at) < edge
+        return keep
 
 
-EVERYTHING = Window()
+def _in_range(time_ns: int) -> int:
+    """Return a time that 64 bits with a sign hold."""
+    return min(max(time_ns, -(2**63)), 2**63 - 1)

@@ -9,15 +9,18 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from kubeshark.core_capture import Predicate
 from kubeshark.pipeline._choose import choose_rows
 from kubeshark.pipeline._continued import Elsewhere, parts_elsewhere
 from kubeshark.pipeline._order import Order, Place, Window, begin_of
-from kubeshark.pipeline._segments import FlowPart, Segment, chains
+from kubeshark.pipeline._segments import Begins, Segment, chains
 
 __all__ = ["CHUNK_BYTES", "FIRST_CHUNK_BYTES", "Chunk", "Plan", "Task", "make_plan"]
 
@@ -33,10 +36,9 @@ RECORD_BYTES = 80
 
 @dataclass(slots=True)
 class Chunk:
-    """Connections that begin in one segment: row → parts. Their entries lie between the two times."""
+    """Connections that begin in one segment. Their entries lie between the two times."""
 
-    segment: Segment
-    begins: dict[int, list[FlowPart]]
+    begins: Begins
     first_ns: int
     last_ns: int
     size: int  # bytes of records, about
@@ -64,7 +66,7 @@ class Plan:
     """Tasks sorted by bound, and all connections for who wants to add them up."""
 
     tasks: list[Task]
-    joined: list[Mapping[int, Sequence[FlowPart]]]
+    joined: list[Begins]
     flows: int  # in all segments that were opened
     flows_selected: int
 
@@ -94,15 +96,16 @@ def make_plan(
     selected.sort(key=lambda each: (int(each[0].flows["first_ns"].min()), each[0].name))
     places = {each.name: number for number, (each, _) in enumerate(selected)}
     groups: defaultdict[int, list[_Connections]] = defaultdict(list)
-    joined: list[Mapping[int, Sequence[FlowPart]]] = []
+    joined = []
     for number, begins in enumerate(chains(selected)):
-        found = _reaching_into(window, begins)
-        joined.append({row: begins[row] for row, *_ in found})
-        for row, first_ns, last_ns, size in found:
-            end = number if order == "asc" else places[begins[row][-1].segment.name]
-            if not groups[end] or groups[end][-1].segment is not selected[number][0]:
-                groups[end].append(_Connections(selected[number][0], begins, []))
-            groups[end][-1].spans.append((row, first_ns, last_ns, size))
+        found = _Connections.of(begins).reaching_into(window)
+        joined.append(found.begins)
+        ends = np.full(len(found.begins.rows), number)
+        if order == "desc":
+            for row, parts in found.begins.chained.items():
+                ends[found.begins.rows == row] = places[parts[-1].segment.name]
+        for end in np.unique(ends).tolist():
+            groups[end].append(found.only(ends == end))
     first = FIRST_CHUNK_BYTES if stops_early else CHUNK_BYTES
     tasks = []
     for members in groups.values():
@@ -110,54 +113,58 @@ def make_plan(
         chunks.sort(key=lambda chunk: chunk.first_ns if order == "asc" else -chunk.last_ns)
         tasks.append(Task(chunks))
     tasks.sort(key=lambda task: task.chunks[0].first_ns if order == "asc" else -task.chunks[0].last_ns)
-    chosen = sum(len(parts) for begins in joined for parts in begins.values())
+    chosen = sum(len(begins.rows) + sum(len(parts) - 1 for parts in begins.chained.values()) for begins in joined)
     return Plan(tasks, joined, sum(len(segment.flows) for segment, _ in selected), chosen)
-
-
-_Span = tuple[int, int, int, int]  # row, first and last time of all parts, bytes of records
 
 
 @dataclass(slots=True)
 class _Connections:
-    """Connections that begin in the same segment."""
+    """Connections that begin in the same segment: first and last time, and bytes of records, over all their parts."""
 
-    segment: Segment
-    begins: dict[int, list[FlowPart]]
-    spans: list[_Span]
+    begins: Begins
+    firsts: NDArray[Any]
+    lasts: NDArray[Any]
+    sizes: NDArray[Any]
+
+    @classmethod
+    def of(cls, begins: Begins) -> _Connections:
+        flows = begins.segment.flows[begins.rows]
+        firsts, lasts = flows["first_ns"].astype(np.int64), flows["last_ns"].astype(np.int64)
+        sizes = (flows["bytes"].sum(axis=1) + flows["packets"].sum(axis=1, dtype=np.int64) * RECORD_BYTES).astype("<i8")
+        for at in np.flatnonzero(np.isin(begins.rows, list(begins.chained))).tolist() if begins.chained else ():
+            for part in begins.parts(int(begins.rows[at]))[1:]:
+                flow = part.segment.flows[part.row]
+                firsts[at] = min(firsts[at], int(flow["first_ns"]))
+                lasts[at] = max(lasts[at], int(flow["last_ns"]))
+                sizes[at] += int(flow["bytes"].sum()) + int(flow["packets"].sum()) * RECORD_BYTES
+        return cls(begins, firsts, lasts, sizes)
+
+    def reaching_into(self, window: Window) -> _Connections:
+        """Return those that have packets in the window."""
+        low, high = window.low_ns, window.high_ns
+        if low is None and high is None:
+            return self
+        flows = self.begins.segment.flows[self.begins.rows]
+        reaches = window.overlap(flows["first_ns"].astype(np.int64), flows["last_ns"].astype(np.int64))
+        for row, parts in self.begins.chained.items():
+            others = [part.segment.flows[part.row] for part in parts[1:]]
+            if any(window.overlaps(int(flow["first_ns"]), int(flow["last_ns"])) for flow in others):
+                reaches[self.begins.rows == row] = True
+        return self.only(reaches)
+
+    def only(self, keep: NDArray[np.bool_]) -> _Connections:
+        return _Connections(self.begins.only(keep), self.firsts[keep], self.lasts[keep], self.sizes[keep])
 
     def chunks(self, order: Order, first_bytes: int) -> Iterator[Chunk]:
         """Cut them into chunks, those whose entries come first in the first one."""
-        spans = sorted(self.spans, key=lambda span: span[1] if order == "asc" else -span[2])
-        limit, held, size = first_bytes, list[_Span](), 0
-        for span in spans:
-            if held and size + span[3] > limit:
-                yield self._chunk(held, size)
-                limit, held, size = min(2 * limit, CHUNK_BYTES), [], 0
-            held.append(span)
-            size += span[3]
-        yield self._chunk(held, size)
-
-    def _chunk(self, spans: Sequence[_Span], size: int) -> Chunk:
-        begins = {row: self.begins[row] for row in sorted(span[0] for span in spans)}
-        return Chunk(self.segment, begins, min(span[1] for span in spans), max(span[2] for span in spans), size)
-
-
-def _reaching_into(window: Window, begins: dict[int, list[FlowPart]]) -> list[_Span]:
-    """Return the connections that have packets in the window, with their times and sizes over all their parts."""
-    if not begins:
-        return []
-    segment = next(iter(begins.values()))[0].segment
-    rows = segment.flows[list(begins)]
-    firsts, lasts = rows["first_ns"].tolist(), rows["last_ns"].tolist()
-    sizes = (rows["bytes"].sum(axis=1) + rows["packets"].sum(axis=1) * RECORD_BYTES).tolist()
-    found = []
-    for row, first_ns, last_ns, size in zip(begins, firsts, lasts, sizes, strict=True):
-        parts, reaches = begins[row], window.overlaps(first_ns, last_ns)
-        for part in parts[1:]:
-            other: Any = part.segment.flows[part.row]
-            reaches |= window.overlaps(int(other["first_ns"]), int(other["last_ns"]))
-            first_ns, last_ns = min(first_ns, int(other["first_ns"])), max(last_ns, int(other["last_ns"]))
-            size += int(other["bytes"].sum()) + int(other["packets"].sum()) * RECORD_BYTES
-        if reaches:
-            found.append((row, first_ns, last_ns, size))
-    return found
+        by_time = np.argsort(self.firsts if order == "asc" else -self.lasts, kind="stable")
+        ends = np.cumsum(self.sizes[by_time])
+        at, limit = 0, first_bytes
+        while at < len(by_time):
+            done = int(ends[at - 1]) if at else 0
+            stop = max(at + 1, int(np.searchsorted(ends, done + limit, side="right")))
+            keep = np.zeros(len(by_time), dtype=np.bool_)
+            keep[by_time[at:stop]] = True
+            some = self.only(keep)
+            yield Chunk(some.begins, int(some.firsts.min()), int(some.lasts.max()), int(some.sizes.sum()))
+            at, limit = stop, min(2 * limit, CHUNK_BYTES)

@@ -27,7 +27,7 @@ from kubeshark.pipeline._budget import Stop, Watch
 from kubeshark.pipeline._job import Job, Report, TaskSpec, spec_of
 from kubeshark.pipeline._merge import MARK as PASSED
 from kubeshark.pipeline._merge import Unit
-from kubeshark.pipeline._order import Place
+from kubeshark.pipeline._order import Spot
 from kubeshark.pipeline._plan import Task
 from kubeshark.pipeline._run import QueryStats
 from kubeshark.pipeline._worker import DONE, FAILED, MARK, READY, ROWS
@@ -108,7 +108,7 @@ class Processes:
             self._start()
         order, window = self.job.order, self.job.window
         return [
-            Unit(window.clamp(task.bound(order), order), partial(self._stream, number))
+            Unit(Spot.of(window.clamp(task.bound(order), order), order), partial(self._stream, number))
             for number, task in enumerate(tasks)
         ]
 
@@ -141,7 +141,7 @@ class Processes:
         except OSError:
             self._lose(worker)
 
-    def _stream(self, number: int) -> Iterator[tuple[Place, Any]]:
+    def _stream(self, number: int) -> Iterator[tuple[Spot, Any]]:
         """Yield what a task gives, as it comes."""
         size, marks = self._tasks[number].size, 0
         chunks = self._tasks[number].chunks
@@ -152,13 +152,14 @@ class Processes:
             self._held[number] -= len(message)
             kind, content = message[:1], pickle.loads(memoryview(message)[1:])  # noqa: S301 - our own worker's
             if kind == ROWS:
-                yield from content
+                for place, made in content:
+                    yield Spot.of(place, self.job.order), made
             elif kind == MARK:
                 place, self._read[number] = content
                 if marks:  # the first is where the task begins
                     self.done += chunks[marks - 1].size
                     size -= chunks[marks - 1].size
-                    yield place, PASSED
+                    yield Spot.of(place, self.job.order), PASSED
                 marks += 1
             else:
                 self._finish(number, kind, content)
@@ -228,7 +229,7 @@ class Processes:
             raise error or WorkerDied(f"a worker process {how} before it could begin", hint="try again with --jobs 1")
         if worker.task is not None:
             task = self._tasks[worker.task]
-            names = ", ".join(sorted({chunk.segment.name for chunk in task.chunks}))
+            names = ", ".join(sorted({chunk.begins.segment.name for chunk in task.chunks}))
             lost = WorkerDied(
                 f"a worker process {how} while it dissected {names}: entries are missing"
                 if error is None

@@ -22,14 +22,15 @@ from kubeshark.pipeline._choose import without_times
 from kubeshark.pipeline._continued import Elsewhere
 from kubeshark.pipeline._dissect import Dissector
 from kubeshark.pipeline._entry import Entry
-from kubeshark.pipeline._executor import Executor, InProcess
+from kubeshark.pipeline._executor import Executor, InProcess, spotted
 from kubeshark.pipeline._filter import EntryFilter
 from kubeshark.pipeline._flows import flow_entries
 from kubeshark.pipeline._merge import Mark, Unit, merge
-from kubeshark.pipeline._order import Order, Place, Window, sorter
+from kubeshark.pipeline._order import Order, Place, Spot, Window, place_of
 from kubeshark.pipeline._plan import Plan, make_plan
 from kubeshark.pipeline._run import QueryStats, Runner
 from kubeshark.pipeline._segments import Segment
+from kubeshark.pipeline._table import EntryTable, Found
 
 __all__ = ["Query", "QueryOptions", "QueryProgress"]
 
@@ -99,8 +100,8 @@ class Query(Generic[T]):
     executor: Callable[[Plan, Watch], Executor | None] | None = None
     problems: list[KubesharkError] = field(default_factory=list)
     stats: QueryStats = field(default_factory=QueryStats)
-    next_place: Place | None = None
-    previous_place: Place | None = None
+    _next: Spot | None = None
+    _previous: Spot | None = None
     stopped: str = ""
     workers: str = ""  # who did the work, if not this process
     _watch: Watch = field(init=False)
@@ -124,6 +125,16 @@ class Query(Generic[T]):
             total += self._work.read
         return total
 
+    @property
+    def next_place(self) -> Place | None:
+        """Where to go on with `after`; None if there is nothing more."""
+        return None if self._next is None else self._next.place
+
+    @property
+    def previous_place(self) -> Place | None:
+        """Where to go back with `before`; None if nothing lies before, as far as is known."""
+        return None if self._previous is None else self._previous.place
+
     def __iter__(self) -> Iterator[T]:
         self.stats.segments = len(self.segments)
         if self.options.limit == 0:
@@ -133,13 +144,13 @@ class Query(Generic[T]):
             return
         page = list(self._run())
         page.reverse()
-        reached = self.next_place  # in the order in which it ran: where to go back further
-        for place, made in page:
-            self.next_place = place
+        reached, self._previous = self._next, None  # in the order in which it ran
+        for spot, made in page:
+            self._next = spot
             yield made
-        self.previous_place = reached
+        self._previous = reached
 
-    def _run(self) -> Iterator[tuple[Place, T]]:
+    def _run(self) -> Iterator[tuple[Spot, T]]:
         self._watch.start()
         try:
             yield from self._handed_out()
@@ -148,21 +159,21 @@ class Query(Generic[T]):
                 self._work.close()
                 self.problems += self._work.problems
 
-    def _handed_out(self) -> Iterator[tuple[Place, T]]:
+    def _handed_out(self) -> Iterator[tuple[Spot, T]]:
         options, watch, count = self.options, self._watch, 0
         plan = self._make_plan()
-        begun: Place | None = None
+        begun: Spot | None = None
         try:
-            for place, element in merge(self._units(plan), options.running_order):
-                begun = begun or place
-                watch.has_moved = place != begun
-                self.next_place = place
+            for spot, element in merge(self._units(plan)):
+                begun = begun or spot
+                watch.has_moved = watch.has_moved or begun < spot
+                self._next = spot
                 if isinstance(element, Mark):
                     self._tell(plan, count)
                 else:
                     count += 1
-                    self.previous_place = self.previous_place or place
-                    yield place, element
+                    self._previous = self._previous or spot
+                    yield spot, element
                     if count == options.limit:
                         return
                 if watch.must_stop():
@@ -171,7 +182,7 @@ class Query(Generic[T]):
         except Stop:
             self.stopped = watch.reason()
             return
-        self.next_place = None
+        self._next = None
         self._tell(plan, count)
 
     def _make_plan(self) -> Plan:
@@ -196,12 +207,12 @@ class Query(Generic[T]):
         self._work = work = elsewhere or InProcess(runner, self.make, self.stats)
         units = list(work.units(plan.tasks))
         if self.filter.wants_flow:
-            placed = runner.choose(flow_entries(plan.joined, self.dissector.origin))
-            if placed:
-                made = ((place, self.make(entry)) for place, entry in placed)
-                units.append(Unit(placed[0][0], lambda: made))
-        key = sorter(order)
-        return sorted(units, key=lambda unit: key(unit.bound))
+            origin = self.dissector.origin
+            flows = runner.choose(EntryTable(Found.of(flow_entries(plan.joined, origin), origin)), is_by_id=False)
+            if len(flows):
+                first = Spot.of(place_of(flows[0]), order)
+                units.append(Unit(first, lambda: spotted(flows, self.make, order)))
+        return sorted(units, key=lambda unit: unit.bound)
 
     def _tell(self, plan: Plan, entries: int) -> None:
         if self.options.on_progress and self._work:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from operator import itemgetter
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kubeshark.core_capture import FlowBit
 from kubeshark.errors import KubesharkError
@@ -17,7 +18,8 @@ from kubeshark.pipeline._facts import StreamFacts
 from kubeshark.pipeline._filter import EntryFilter
 from kubeshark.pipeline._order import Order, Place, Window, place_of
 from kubeshark.pipeline._plan import Chunk
-from kubeshark.pipeline._segments import Damage, FlowPart, Segment, select, whole_row
+from kubeshark.pipeline._segments import Begins, Damage, select, whole_row
+from kubeshark.pipeline._table import EntryTable, Found
 
 __all__ = ["QueryStats", "Runner"]
 
@@ -64,45 +66,54 @@ class Runner:
         problems = (*self.damage.problems, *self.dissector.problems, *self.filter.failures)
         return list({str(problem): problem for problem in problems}.values())
 
-    def run(self, chunk: Chunk) -> Iterator[tuple[Place, Entry]]:
-        """Yield the entries that match, in order; nothing is read before the first is asked for."""
-        found = self._entries(chunk.segment, chunk.begins)
-        placed = self.choose(found)
+    def run(self, chunk: Chunk) -> EntryTable:
+        """Return the entries that match, in order."""
+        found = self._entries(chunk.begins)
         self.stats.entries += len(found)
-        self.stats.built += sum(entry.is_built for entry in found)
-        del found
-        placed.reverse()
-        while placed:
-            yield placed.pop()
+        flows = chunk.begins.segment.flows["bits"][chunk.begins.rows]
+        has_tunnels = bool((flows & FlowBit.CARRIER).any())
+        matched = self.choose(found, is_by_id=not (chunk.begins.chained or has_tunnels))
+        self.stats.built += sum(entry.is_built for entry in found.found.existing())
+        return matched
 
-    def choose(self, entries: Sequence[Entry]) -> list[tuple[Place, Entry]]:
-        """Return those that match and lie in the window, in order."""
-        placed = [(place_of(entry), entry) for entry in self.filter.select(entries)]
-        placed = [each for each in placed if self.window.holds(each[0])]
-        self.stats.matched += len(placed)
-        placed.sort(key=itemgetter(0), reverse=self.order == "desc")
-        return placed if self.limit is None else placed[: self.limit]
+    def choose(self, found: EntryTable, *, is_by_id: bool) -> EntryTable:
+        """Return those that match and lie in the window, in order; `is_by_id`: they come by id as they are."""
+        matched = self.filter.select(found)
+        keep = self.window.holds(matched.start_ns, lambda at: place_of(matched[at]))
+        self.stats.matched += int(keep.sum())
+        places = np.flatnonzero(keep)
+        starts = matched.start_ns[places]
+        places = places[np.argsort(starts, kind="stable")]
+        if not is_by_id:
+            places = _settled(places, np.sort(starts), lambda at: place_of(matched[at]))
+        if self.order == "desc":
+            places = places[::-1]
+        return matched.take(places[: self.limit])
 
-    def _entries(self, segment: Segment, begins: dict[int, list[FlowPart]]) -> Sequence[Entry]:
-        self.stats.touched.add(segment.name)
-        rows = np.fromiter(begins, dtype=np.int64, count=len(begins))
-        is_carrier = (segment.flows["bits"][rows] & FlowBit.CARRIER) != 0
-        carriers = set(rows[is_carrier].tolist())
-        entries: list[Entry] = []
-        if self.filter.wants_conn:
-            entries += self._tunnels(begins, carriers)
-        inside: dict[int, list[FlowPart]] = {row: parts for row, parts in begins.items() if row not in carriers}
-        if not inside:
-            return entries
-        selection = select(self.dissector.core, segment, inside, self.damage)
-        found = self.dissector.entries(selection, with_conn=self.filter.wants_conn, wants=self.filter.wants)
-        return [*entries, *found] if entries else found
+    def _entries(self, begins: Begins) -> EntryTable:
+        origin = self.dissector.origin
+        self.stats.touched.add(begins.segment.name)
+        is_carrier = (begins.segment.flows["bits"][begins.rows] & FlowBit.CARRIER) != 0
+        outer: list[Entry] = []
+        if self.filter.wants_conn and is_carrier.any():
+            for row in begins.rows[is_carrier].tolist():  # a tunnel's outer flow has no packets of its own
+                parts = begins.parts(row)
+                connection = connection_entry(StreamFacts(whole_row(parts), None, tuple(parts), origin), [])
+                outer += [connection] if connection else []
+        begins = begins.only(~is_carrier)
+        if not len(begins.rows):
+            return EntryTable(Found.of(outer, origin))
+        selection = select(self.dissector.core, begins, self.damage)
+        return self.dissector.entries(
+            selection, with_conn=self.filter.wants_conn, wants=self.filter.wants, before=outer
+        )
 
-    def _tunnels(self, begins: dict[int, list[FlowPart]], carriers: set[Any]) -> list[Entry]:
-        """Return the connections of tunnels: a tunnel's outer flow has no packets of its own."""
-        entries = []
-        for row in sorted(carriers):
-            facts = StreamFacts(whole_row(begins[row]), None, tuple(begins[row]), self.dissector.origin)
-            connection = connection_entry(facts, [])
-            entries += [connection] if connection else []
-        return entries
+
+def _settled(places: NDArray[Any], starts: NDArray[Any], place: Callable[[int], Place]) -> NDArray[Any]:
+    """Sort the runs of equal times by id; `starts` are the times of `places`."""
+    settled = places.copy()
+    edges = [0, *(np.flatnonzero(np.diff(starts)) + 1).tolist(), len(starts)]
+    for low, high in pairwise(edges):
+        if high - low > 1:
+            settled[low:high] = sorted(places[low:high].tolist(), key=place)
+    return settled

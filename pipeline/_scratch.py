@@ -104,6 +104,9 @@ class _Named:
     def records(self, rows: Sequence[int]) -> list[bytes | memoryview]:
         return self.reader.records(rows)
 
+    def gathered(self, rows: NDArray[Any]) -> tuple[bytes | memoryview, NDArray[Any], NDArray[Any]]:
+        return self.reader.gathered(rows)
+
 
 def _numbered(name: str, number: int) -> str:
     return f"{name}.{number}" if number else name

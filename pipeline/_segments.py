@@ -9,10 +9,11 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from kubeshark.core_capture import NO_FLOW, Core, Decoded, FlowBit, Predicate, RecordBatch, match
+from kubeshark.core_capture import FLOW, Core, Decoded, FlowBit, Predicate, RecordBatch, match
 from kubeshark.errors import Damaged, KubesharkError
 
 __all__ = [
+    "Begins",
     "Damage",
     "FlowPart",
     "MemorySegment",
@@ -37,8 +38,7 @@ LINGER_NS = 60 * 1_000_000_000
 IDLE_NS = 1_200 * 1_000_000_000
 """Datagrams between the same ends belong together unless a segment begins after so long a silence."""
 
-RESET = FlowBit.RST_A | FlowBit.RST_B
-FINISHED = FlowBit.FIN_A | FlowBit.FIN_B
+RESET, FINISHED = int(FlowBit.RST_A | FlowBit.RST_B), int(FlowBit.FIN_A | FlowBit.FIN_B)
 
 KEY = ("a", "b", "port_a", "port_b", "transport", "ip_version")
 
@@ -63,6 +63,10 @@ class Segment(Protocol):
         """Return the pcap records of these flows, each in capture order."""
         ...
 
+    def gathered(self, rows: NDArray[Any]) -> tuple[bytes | memoryview, NDArray[Any], NDArray[Any]]:
+        """Return the records of these flows one behind the other: (data, its flows in order, their offsets in it)."""
+        ...
+
 
 class FlowPart(NamedTuple):
     """A flow as one segment holds it."""
@@ -72,15 +76,41 @@ class FlowPart(NamedTuple):
 
 
 @dataclass(slots=True)
-class Selection:
-    """Decoded records of chosen flows, and where each comes from.
+class Begins:
+    """The chosen connections that begin in a segment; `chained` has all parts of those that go on in others, by row."""
 
-    `parts[i]` are the parts of flow `flows[i]`, each with the offset of its records in the decoded data.
+    segment: Segment
+    rows: NDArray[Any]
+    chained: dict[int, list[FlowPart]] = field(default_factory=dict)
+
+    def parts(self, row: int) -> list[FlowPart]:
+        return self.chained.get(row) or [FlowPart(self.segment, row)]
+
+    def only(self, keep: NDArray[np.bool_]) -> Begins:
+        """Return some of them."""
+        rows = self.rows[keep]
+        kept = set(rows.tolist()) if self.chained else set()
+        return Begins(self.segment, rows, {row: parts for row, parts in self.chained.items() if row in kept})
+
+
+@dataclass(slots=True)
+class Selection:
+    """Decoded records of chosen flows, and where each comes from: flow i begins in `segment` as `rows[i]`.
+
+    `starts[i]` is the offset of its records in the decoded data. Flows are by row, so in the order of their first
+    packets.
     """
 
     decoded: Decoded
-    flows: list[int]  # rows of decoded.flows
-    parts: list[list[tuple[int, FlowPart]]]
+    flows: NDArray[Any]  # rows of decoded.flows
+    segment: Segment
+    rows: NDArray[Any]
+    starts: NDArray[Any]
+    chained: dict[int, list[tuple[int, FlowPart]]] = field(default_factory=dict)
+    """By place: the parts of connections that run through several segments, each with its offset."""
+
+    def parts(self, at: int) -> list[tuple[int, FlowPart]]:
+        return self.chained.get(at) or [(int(self.starts[at]), FlowPart(self.segment, int(self.rows[at])))]
 
 
 @dataclass(slots=True)
@@ -117,6 +147,9 @@ class MemorySegment:
         packets = [self._order[self._bounds[row] : self._bounds[row + 1]] for row in rows]
         return [memoryview(self.core.gather(self.decoded.data, offsets, each)) for each in packets]
 
+    def gathered(self, rows: NDArray[Any]) -> tuple[bytes | memoryview, NDArray[Any], NDArray[Any]]:
+        return _joined(self.records(rows.tolist()), rows)
+
 
 @dataclass(slots=True)
 class _Running:
@@ -127,55 +160,62 @@ class _Running:
     last_ns: int
     bits: int
 
-    def goes_on(self, row: Any, size: int) -> bool:
-        quiet_ns = may_be_quiet_ns(int(row["transport"]), has_ended=bool(has_ended(self.bits)))
-        is_late = quiet_ns is not None and int(row["first_ns"]) > self.last_ns + quiet_ns
-        return not is_late and self.size + size <= MAX_CHAIN_BYTES
+    @classmethod
+    def of(cls, part: FlowPart, flow: Any) -> _Running:
+        return cls([part], int(flow["bytes"].sum()), int(flow["last_ns"]), int(flow["bits"]))
 
-    def add(self, part: FlowPart, row: Any, size: int) -> None:
+    def goes_on(self, flow: Any) -> bool:
+        quiet_ns = may_be_quiet_ns(int(flow["transport"]), has_ended=bool(has_ended(self.bits)))
+        is_late = quiet_ns is not None and int(flow["first_ns"]) > self.last_ns + quiet_ns
+        return not is_late and self.size + int(flow["bytes"].sum()) <= MAX_CHAIN_BYTES
+
+    def add(self, part: FlowPart, flow: Any) -> None:
         self.parts.append(part)
-        self.size += size
-        self.last_ns = max(self.last_ns, int(row["last_ns"]))
-        self.bits |= int(row["bits"])
+        self.size += int(flow["bytes"].sum())
+        self.last_ns = max(self.last_ns, int(flow["last_ns"]))
+        self.bits |= int(flow["bits"])
 
 
-def chains(selected: Sequence[tuple[Segment, NDArray[Any]]]) -> list[dict[int, list[FlowPart]]]:
+def chains(selected: Sequence[tuple[Segment, NDArray[Any]]]) -> list[Begins]:
     """Join flows that run from one segment into the next.
 
-    `selected` are (segment, rows) in time order. Returns per segment: row of each flow that *begins* there → its parts,
-    itself first. A TCP flow goes on unless the later part holds a SYN, or comes long after its end; other transports go
-    on by 5-tuple until they are quiet for long.
+    `selected` are (segment, rows) in time order. A TCP flow goes on unless the later part holds a SYN, or comes long
+    after its end; other transports go on by 5-tuple until they are quiet for long.
     """
-    if len(selected) == 1:
-        ((segment, rows),) = selected
-        return [{row: [FlowPart(segment, row)] for row in rows.tolist()}]
-    result: list[dict[int, list[FlowPart]]] = []
-    running: dict[tuple[int, bytes], _Running] = {}
-    for segment, rows in selected:
-        begins: dict[int, list[FlowPart]] = {}
-        chosen = segment.flows[rows]
-        keys, fresh, sizes = flow_keys(chosen), is_fresh(chosen).tolist(), chosen["bytes"].sum(axis=1).tolist()
-        lasts, bits = chosen["last_ns"].tolist(), chosen["bits"].tolist()
-        for at, row in enumerate(rows.tolist()):
-            part, key = FlowPart(segment, row), (segment.link_type, keys[at])
-            before = None if fresh[at] else running.get(key)
-            if before is not None and before.goes_on(chosen[at], sizes[at]):
-                before.add(part, chosen[at], sizes[at])
+    if len(selected) < 2:
+        return [Begins(*each) for each in selected]
+    keys = [flow_keys(segment, rows) for segment, rows in selected]
+    shared = _shared(keys)
+    result: list[Begins] = []
+    running: dict[bytes, _Running] = {}
+    for (segment, rows), own in zip(selected, keys, strict=True):
+        is_shared = np.isin(own, shared)
+        continues = np.zeros(len(rows), dtype=np.bool_)
+        chained: dict[int, list[FlowPart]] = {}
+        for at in np.flatnonzero(is_shared).tolist():
+            part, key = FlowPart(segment, int(rows[at])), own[at].tobytes()
+            flow = segment.flows[part.row]
+            before = None if is_fresh(flow) else running.get(key)
+            if before is not None and before.goes_on(flow):
+                before.add(part, flow)
+                continues[at] = True
             else:
-                begins[row] = [part]
-                running[key] = _Running(begins[row], sizes[at], lasts[at], bits[at])
-        result.append(begins)
+                running[key] = _Running.of(part, flow)
+                chained[part.row] = running[key].parts
+        result.append(Begins(segment, rows[~continues], chained))
+    for begins in result:
+        begins.chained = {row: parts for row, parts in begins.chained.items() if len(parts) > 1}
     return result
 
 
-def is_fresh(flows: NDArray[Any]) -> NDArray[np.bool_]:
-    """Say which flows begin a connection, whatever came before with the same ends."""
-    return np.asarray((flows["transport"] == TCP) & ((flows["bits"] & FlowBit.SYN_SEEN) != 0), dtype=np.bool_)
+def is_fresh(flows: Any) -> Any:
+    """Say of FLOW rows, one or an array, which begin a connection whatever came before with the same ends."""
+    return (flows["transport"] == TCP) & ((flows["bits"] & int(FlowBit.SYN_SEEN)) != 0)
 
 
 def has_ended(bits: Any) -> Any:
     """Say of flow bits, a number or an array, whether TCP was closed from both sides or reset."""
-    return ((bits & int(RESET)) != 0) | ((bits & int(FINISHED)) == int(FINISHED))
+    return ((bits & RESET) != 0) | ((bits & FINISHED) == FINISHED)
 
 
 def may_be_quiet_ns(transport: int, *, has_ended: bool) -> int | None:
@@ -199,12 +239,28 @@ def whole_row(parts: Sequence[FlowPart]) -> Any:
     return whole
 
 
-def flow_keys(flows: NDArray[Any]) -> list[bytes]:
-    """Return the 5-tuple of each flow as bytes."""
-    if not len(flows):
-        return []
-    columns = [np.ascontiguousarray(flows[name]).view(np.uint8).reshape(len(flows), -1) for name in KEY]
-    return [row.tobytes() for row in np.concatenate(columns, axis=1)]
+def flow_keys(segment: Segment, rows: NDArray[Any]) -> NDArray[Any]:
+    """Return the link type and 5-tuple of each flow, as one void a flow."""
+    flows = segment.flows[rows]
+    keys = np.zeros(len(flows), dtype=[("link_type", "<u4"), *((name, FLOW[name]) for name in KEY)])
+    keys["link_type"] = segment.link_type
+    for name in KEY:
+        keys[name] = flows[name]
+    return keys.view(f"V{keys.dtype.itemsize}")
+
+
+def _shared(keys: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """Return the keys that more than one segment has, or one segment twice."""
+    known, counts = np.unique(np.concatenate(keys), return_counts=True)
+    shared: NDArray[Any] = known[counts > 1]
+    return shared
+
+
+def _joined(
+    records: Sequence[bytes | memoryview], rows: NDArray[Any]
+) -> tuple[bytes | memoryview, NDArray[Any], NDArray[Any]]:
+    sizes = np.fromiter(map(len, records), dtype=np.int64, count=len(records))
+    return records[0] if len(records) == 1 else b"".join(records), rows, np.cumsum(sizes) - sizes
 
 
 @dataclass(slots=True)
@@ -228,33 +284,47 @@ class Damage:
         half = len(rows) // 2  # flows are clustered: halves find the damaged ones in few reads
         return [*self.records(segment, rows[:half]), *self.records(segment, rows[half:])]
 
+    def gathered(self, segment: Segment, rows: NDArray[Any]) -> tuple[bytes | memoryview, NDArray[Any], NDArray[Any]]:
+        """Return what the segment's `gathered` does, without the flows whose bytes are damaged."""
+        try:
+            return segment.gathered(rows)
+        except Damaged:
+            return _joined(self.records(segment, rows.tolist()), rows)
 
-def select(core: Core, segment: Segment, begins: dict[int, list[FlowPart]], damage: Damage) -> Selection:
-    """Decode the records of the flows that begin in a segment, with their continuations.
+
+def select(core: Core, begins: Begins, damage: Damage) -> Selection:
+    """Decode the records of the flows that begin in a segment, with their continuations; at least one flow.
 
     Flows in damaged places are left out and noted in `damage`.
     """
-    if isinstance(segment, MemorySegment) and all(len(parts) == 1 for parts in begins.values()):
-        where = segment.decoded.packets["offset"][segment.flows["first_packet"]] if len(segment.flows) else []
-        return Selection(segment.decoded, list(begins), [[(int(where[row]), begins[row][0])] for row in begins])
-    heads = iter(damage.records(segment, list(begins)))
-    records: list[bytes | memoryview] = []
-    parts: list[list[tuple[int, FlowPart]]] = []
-    at = 0
-    for chain in begins.values():
-        placed = []
-        for number, part in enumerate(chain):
-            piece = next(heads) if number == 0 else damage.records(part.segment, [part.row])[0]
-            placed.append((at, part))
-            records.append(piece)
-            at += len(piece)
-        parts.append(placed)
-    decoded = core.decode(records[0] if len(records) == 1 else b"".join(records), segment.link_type)
+    segment, chained = begins.segment, begins.chained
+    if isinstance(segment, MemorySegment) and not chained:
+        where = segment.decoded.packets["offset"][segment.flows["first_packet"]]
+        return Selection(segment.decoded, begins.rows, segment, begins.rows, where[begins.rows])
+    is_chained = np.isin(begins.rows, list(chained)) if chained else np.zeros(len(begins.rows), dtype=np.bool_)
+    data, rows, starts = damage.gathered(segment, begins.rows[~is_chained])
+    parts: dict[int, list[tuple[int, FlowPart]]] = {}
+    if chained:
+        pieces, at = [data], len(data)
+        for row, chain in chained.items():
+            parts[row] = []
+            for part in chain:
+                parts[row].append((at, part))
+                pieces.append(damage.records(part.segment, [part.row])[0])
+                at += len(pieces[-1])
+        rows = np.append(rows, list(chained))
+        starts = np.append(starts, [placed[0][0] for placed in parts.values()])
+        data = b"".join(pieces)
+    decoded = core.decode(data, segment.link_type)
     # A chain's records give one decoded flow; where a port was reused just at a segment's end they may give more, which
     # then share the chain. Carriers among the decoded flows have no packets and drop out.
     flow_of_packet = decoded.packets["flow"]
-    used = np.unique(flow_of_packet[flow_of_packet != NO_FLOW])
+    has_packets = np.zeros(len(decoded.flows) + 1, dtype=np.bool_)
+    has_packets[np.minimum(flow_of_packet, len(decoded.flows))] = True
+    used = np.flatnonzero(has_packets[:-1])
     first = decoded.packets["offset"][decoded.flows["first_packet"][used]]
-    starts = np.fromiter((placed[0][0] for placed in parts), dtype=np.int64, count=len(parts))
     owner = np.searchsorted(starts, first, side="right") - 1
-    return Selection(decoded, used.tolist(), [parts[index] for index in owner.tolist()])
+    order = np.argsort(rows[owner], kind="stable")
+    used, owner = used[order], owner[order]
+    by_place = {at: parts[row] for at, row in enumerate(rows[owner].tolist()) if row in parts} if parts else {}
+    return Selection(decoded, used, segment, rows[owner], starts[owner], by_place)

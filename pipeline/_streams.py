@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from kubeshark.core_capture import Decoded, Direction, FlowStreams, PacketBit
 from kubeshark.extension_api import CarvedSide, Datagram, Endpoint, Handover, StreamSide
 
-__all__ = ["TRANSPORT_NAMES", "FlowSide", "FlowStream", "InnerStream", "endpoints"]
+__all__ = ["TRANSPORT_NAMES", "FlowSide", "FlowStream", "InnerStream", "address_text", "endpoints"]
 
 TRANSPORT_NAMES = {6: "tcp", 17: "udp", 132: "sctp", 1: "icmp", 58: "icmp"}
 """IP protocol number → KFL `transport`; everything else is "ip"."""

@@ -23,12 +23,13 @@ from kubeshark.core_capture import load_core
 from kubeshark.core_capture.store import Identity, ReadStats, SegmentReader, Store
 from kubeshark.errors import KubesharkError, StoreError
 from kubeshark.pipeline._dissect import Dissector
+from kubeshark.pipeline._executor import spotted
 from kubeshark.pipeline._facts import Origin
 from kubeshark.pipeline._filter import EntryFilter
-from kubeshark.pipeline._job import Job, Report, TaskSpec, chunk_of
+from kubeshark.pipeline._job import ChunkSpec, Job, Report, TaskSpec, chunk_of
 from kubeshark.pipeline._memory import keep_freed_memory
 from kubeshark.pipeline._merge import Mark, Unit, merge
-from kubeshark.pipeline._order import Place, begin_of
+from kubeshark.pipeline._order import Place, Spot, begin_of
 from kubeshark.pipeline._plugins import Plugins
 from kubeshark.pipeline._run import Runner
 from kubeshark.pipeline._secrets import Secrets
@@ -104,14 +105,13 @@ class Worker:
                     segments[name] = stack.enter_context(self._store.open_segment(name))
                 return segments[name]
 
-            def run(at: int) -> Iterator[tuple[Place, Any]]:
+            def run(spec: ChunkSpec) -> Iterator[tuple[Spot, Any]]:
                 try:
-                    chunk = chunk_of(task.chunks[at], opened)
+                    chunk = chunk_of(spec, opened)
                 except KubesharkError as error:
                     runner.damage.note(error)
                     return
-                for place, entry in runner.run(chunk):
-                    yield place, job.make(entry)
+                yield from spotted(runner.run(chunk), job.make, job.order)
 
             def read() -> ReadStats:
                 total = ReadStats()
@@ -119,16 +119,8 @@ class Worker:
                     total += reader.stats
                 return total
 
-            units = [
-                Unit(
-                    job.window.clamp(
-                        begin_of(spec.first_ns if job.order == "asc" else spec.last_ns, job.order), job.order
-                    ),
-                    partial(run, at),
-                )
-                for at, spec in enumerate(task.chunks)
-            ]
-            self._send_rows(merge(units, job.order), channel, read)
+            units = [Unit(self._bound(spec), partial(run, spec)) for spec in task.chunks]
+            self._send_rows(merge(units), channel, read)
             problems = [*runner.problems, *self._plugins.take_problems()]
             self._dissector.problems.clear()
             self._filter.failures.clear()
@@ -136,21 +128,24 @@ class Worker:
             report = Report(runner.stats, read(), problems, errors.count - failed_before, errors.first)
         _send(channel, DONE, report)
 
-    def _send_rows(
-        self, found: Iterator[tuple[Place, Any]], channel: Connection, read: Callable[[], ReadStats]
-    ) -> None:
+    def _bound(self, spec: ChunkSpec) -> Spot:
+        order = self._job.order
+        bound = begin_of(spec.first_ns if order == "asc" else spec.last_ns, order)
+        return Spot.of(self._job.window.clamp(bound, order), order)
+
+    def _send_rows(self, found: Iterator[tuple[Spot, Any]], channel: Connection, read: Callable[[], ReadStats]) -> None:
         """Send rows in batches, and between chunks how far it has come."""
         batch: list[tuple[Place, Any]] = []
         sent = time.monotonic()
-        for place, made in found:
+        for spot, made in found:
             is_mark = isinstance(made, Mark)
             if not is_mark:
-                batch.append((place, made))
+                batch.append((spot.place, made))
             if batch and (is_mark or len(batch) >= BATCH_ROWS or time.monotonic() - sent > BATCH_SECONDS):
                 _send(channel, ROWS, batch)
                 batch, sent = [], time.monotonic()
             if is_mark:
-                _send(channel, MARK, (place, read()))
+                _send(channel, MARK, (spot.place, read()))
         if batch:
             _send(channel, ROWS, batch)
 

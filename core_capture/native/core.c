@@ -9,3 +9,7 @@
 #include "decode.c"
 #include "spans.c"
 #include "streams.c"
+#include "scan.c"
+#include "scan_http1.c"
+#include "scan_dns.c"
+#include "scan_icmp.c"

@@ -147,3 +147,71 @@ void kc_streams_counts(const kc_streams *streams, kc_stream_counts *counts);
 kc_status kc_streams_take(const kc_streams *streams, const kc_decoded *decoded, uint64_t *packet_starts,
                           uint32_t *packets, kc_side *sides, uint64_t *chunk_starts, uint32_t *chunk_packets,
                           kc_gap *gaps, uint8_t *data);
+
+/* Streams as kc_streams_take made them: stream i is flow wanted[i], its packets are packets[packet_starts[i] ..
+ * packet_starts[i + 1]), and, if it is TCP, its sides (endpoint a's, then b's) are sides[first_side[i]] and the next. */
+typedef struct {
+    const uint64_t *wanted;
+    size_t count;
+    const uint64_t *packet_starts;
+    const uint32_t *packets;
+    size_t packet_count;
+    const uint32_t *first_side;
+    const kc_side *sides;
+    size_t side_count;
+    const uint64_t *chunk_starts;
+    const uint32_t *chunk_packets;
+    size_t chunk_count;
+    const uint8_t *data;
+    size_t data_length;
+} kc_assembled;
+
+typedef struct {
+    uint32_t at, length; /* in the scan's text */
+} kc_text;
+
+/* One message that a scanner found; what numbers and texts mean is said by the scanner's file. */
+typedef struct {
+    uint64_t key;
+    uint32_t stream;
+    uint32_t start, end;          /* in the side's data, or in the datagram */
+    uint32_t packet, last_packet; /* that first carried its first and last byte */
+    uint32_t place;               /* in capture order: the packet for TCP, else the number of the datagram */
+    uint8_t kind;                 /* 0 request, 1 response, 2 event */
+    uint8_t direction;            /* 0: the client sent it */
+    uint8_t protocol;             /* which of the dissector's protocols */
+    uint8_t bits;                 /* KC_ONE_WAY, KC_INTERIM */
+    int32_t number[3];
+    kc_text text[4];
+} kc_message; /* _messages.MESSAGE */
+
+/* Messages that belong together, by number; KC_NONE (all ones) for a half that is missing. */
+typedef struct {
+    uint32_t stream;
+    uint32_t request, response, event;
+} kc_exchange; /* _messages.EXCHANGE */
+
+typedef struct {
+    size_t messages;
+    size_t exchanges;
+    size_t text_bytes;
+} kc_scan_counts;
+
+typedef struct kc_scan kc_scan;
+
+/* Find the messages of streams that hold nothing but whole, well-formed messages of one protocol, and pair them.
+ *
+ * A scanner is strict: it leaves a stream to the dissector in pipeline/dissectors, its oracle, unless it is sure to say
+ * the same (taken[i] = 0 then, and nothing of the stream is kept). `chosen` are numbers of streams in `assembled`;
+ * `protocol` is one of _messages.SCANNERS. Calls add up until kc_scan_take. */
+kc_scan *kc_scan_new(void);
+void kc_scan_free(kc_scan *scan);
+kc_status kc_scan_streams(kc_scan *scan, uint32_t protocol, const kc_decoded *decoded, const kc_assembled *assembled,
+                          const uint32_t *chosen, size_t chosen_count, uint8_t *taken);
+void kc_scan_count(const kc_scan *scan, kc_scan_counts *counts);
+void kc_scan_take(const kc_scan *scan, kc_message *messages, kc_exchange *exchanges, uint8_t *text);
+
+/* Copy the first `width` bytes that each side of a stream sent, client's first, zeros behind them, and how many there
+ * are: out[i][2][width], lengths[i][2]. For streams of datagrams: of the first datagram of that side that has any. */
+kc_status kc_heads(const kc_decoded *decoded, const kc_assembled *assembled, uint8_t *out, uint8_t *lengths,
+                   uint32_t width);

@@ -186,6 +186,13 @@ class SegmentReader:
             at += len(piece)
         return out
 
+    def gathered(self, rows: NDArray[Any]) -> tuple[memoryview, NDArray[Any], NDArray[Any]]:
+        """Return (what `select` returns, the rows in that order, where each one's records begin in it)."""
+        table = self._index.flows.clustered
+        chosen = np.flatnonzero(self._clustered(rows))
+        sizes = table.range_bytes[chosen].astype(np.int64)
+        return self.select(rows), self._index.flows.cluster[chosen].astype(np.int64), np.cumsum(sizes) - sizes
+
     def pieces(self, flows: NDArray[Any] | None, since_ns: int, until_ns: int) -> Iterator[memoryview]:
         """Yield what `select` returns piece by piece, whole records each, valid until the next.
 

@@ -6,7 +6,7 @@ only about entries that every cheaper term let through, one batch a call.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -23,7 +23,7 @@ from kubeshark.pipeline.kfl._source import Macros, Source, rewrite
 from kubeshark.pipeline.kfl._v1 import Translation, translate
 from kubeshark.pipeline.kfl._values import EvaluationError, Undecided
 from kubeshark.pipeline.kfl._variables import VARIABLES, Variables
-from kubeshark.pipeline.kfl._wanted import may_match
+from kubeshark.pipeline.kfl._wanted import decide, may_match
 
 __all__ = ["CompiledFilter", "FilterErrors", "compile_filter"]
 
@@ -104,6 +104,13 @@ class CompiledFilter:
     def may_match(self, own: Set[str], flags: Set[str]) -> bool:
         """Say whether an entry can match that sets none of `flags` but those in `own`."""
         return may_match(self.tree, own, flags)
+
+    def decide(self, true: Collection[str], flags: Set[str], unset: Collection[str]) -> bool | None:
+        """Decide all entries that set, of `flags`, just those in `true`; None if it depends on the entry.
+
+        `unset` are further flags' names that such an entry may or may not set.
+        """
+        return decide(self.tree, frozenset(true), flags - set(unset))
 
     def matches(self, row: Mapping[str, Any], answers: Mapping[FilterCall, Answer] | None = None) -> bool:
         """Decide an entry. Plugin filters without an answer count as failed."""

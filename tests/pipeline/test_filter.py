@@ -12,7 +12,9 @@ import pytest
 from kubeshark.errors import PluginError, UsageError
 from kubeshark.extension_api import EntryView, FilterSpec, Value, hookimpl
 from kubeshark.pipeline import Plugins
+from kubeshark.pipeline._facts import Origin
 from kubeshark.pipeline._filter import EntryFilter, exact_predicate
+from kubeshark.pipeline._table import EntryTable, Found
 from tests.pipeline._plugins import Foreign, failure, with_plugins
 from tests.pipeline._traffic import Capture, Connection, dns, make_query
 
@@ -100,7 +102,7 @@ def test_order_is_kept() -> None:
 
 def test_evaluation_errors_are_counted_and_the_first_is_told() -> None:
     entry_filter = EntryFilter('http && int(path_segments[3]) > 1 || path == "/b"', Plugins(), now_ns=0)
-    entries = list(make_query(paths_capture("/a", "/b").segments(), "http"))
+    entries = EntryTable(Found.of(list(make_query(paths_capture("/a", "/b").segments(), "http")), Origin()))
     assert [entry.get("path") for entry in entry_filter.select(entries)] == ["/b"]
     assert entry_filter.error_note.startswith("1 entries did not match")
     assert EntryFilter("http", Plugins(), now_ns=0).error_note == ""

@@ -191,6 +191,10 @@ class Torn:
             raise Damaged("block 3 fails its check", file="s0.pcap.zst.age")
         return self.whole.records(rows)
 
+    def gathered(self, rows: NDArray[Any]) -> tuple[bytes | memoryview, NDArray[Any], NDArray[Any]]:
+        self.records(rows.tolist())
+        return self.whole.gathered(rows)
+
 
 def questions(count: int) -> Capture:
     capture = Capture()

@@ -17,6 +17,7 @@ from kubeshark.extension_api import (
     Verdict,
     hookimpl,
 )
+from kubeshark.pipeline.dissectors._columns import Column, Columns, numbers, sizes, texts
 from kubeshark.pipeline.dissectors._wire import Wire
 from kubeshark.pipeline.dissectors.network._dns_message import HEADER_BYTES, DnsMessage, Record, parse_message
 from kubeshark.pipeline.dissectors.network._dns_records import (
@@ -28,7 +29,7 @@ from kubeshark.pipeline.dissectors.network._dns_records import (
     type_name,
 )
 
-__all__ = ["DNS", "dissect", "probe", "protocols"]
+__all__ = ["COLUMNS", "DNS", "dissect", "probe", "protocols"]
 
 DNS_PORT = 53
 MULTICAST_PORTS = (5353, 5355)  # mDNS, LLMNR
@@ -36,6 +37,8 @@ PORTS = (DNS_PORT, *MULTICAST_PORTS)
 NETBIOS_NAMES = 137  # the same format with other meanings (RFC 1002): not DNS
 PROBED_DATAGRAMS = 4  # of a stream on a multicast port: resolvers of other kinds use them too
 RESYNC_BYTES = 64 << 10  # the longest DNS message: behind a gap the next one starts within
+
+EITHER = ("request", "response")
 
 DNS = ProtocolSpec(
     name="dns",
@@ -63,6 +66,19 @@ DNS = ProtocolSpec(
         "status_code": "int",
     },
 )
+
+COLUMNS: Columns = {
+    "dns_questions": Column(texts(0, lambda name: [name]), EITHER),
+    "dns_question_types": Column(numbers(0, lambda kind: [type_name(kind)]), EITHER),
+    "dns_opcode": Column(numbers(2, lambda opcode: _opcode(opcode).upper()), EITHER),
+    "dns_request": Column(numbers(0, lambda _: True)),
+    "dns_request_length": Column(sizes()),
+    "dns_response": Column(numbers(0, lambda _: True), ("response",)),
+    "dns_response_length": Column(sizes(), ("response",)),
+    "status_code": Column(numbers(1), ("response",)),
+    "dns_rcode": Column(numbers(1, lambda rcode: _rcode(rcode)), ("response",)),
+}
+"""What the scanner (scan_dns.c) knows."""
 
 
 @hookimpl
@@ -189,14 +205,14 @@ def _message(dns: DnsMessage, direction: int, start: int, end: int, *, cut: bool
     fields: dict[str, Value] = {
         "dns_questions": [question.name.lower() for question in dns.questions],
         "dns_question_types": [type_name(question.type) for question in dns.questions],
-        "dns_opcode": OPCODES.get(dns.opcode, f"OPCODE{dns.opcode}").upper(),
+        "dns_opcode": _opcode(dns.opcode).upper(),
     }
     if is_response:
         rcode = dns.rcode
         fields["dns_response"] = True
         fields["dns_response_length"] = length
         fields["status_code"] = rcode
-        fields["dns_rcode"] = RCODES[rcode][0] if rcode in RCODES else f"RCODE{rcode}"
+        fields["dns_rcode"] = _rcode(rcode)
         fields["dns_answers"] = [record_text(dns, record) for record in dns.answers]
         fields["dns_answer_names"] = [record.name.lower() for record in dns.answers]
     else:
@@ -214,9 +230,17 @@ def _message(dns: DnsMessage, direction: int, start: int, end: int, *, cut: bool
     )
 
 
+def _opcode(number: int) -> str:
+    return OPCODES.get(number, f"OPCODE{number}")
+
+
+def _rcode(number: int) -> str:
+    return RCODES[number][0] if number in RCODES else f"RCODE{number}"
+
+
 def _request(dns: DnsMessage) -> tuple[Mapping[str, Value], Mapping[str, Any]]:
     document: dict[str, Any] = {
-        "opCode": OPCODES.get(dns.opcode, f"OPCODE{dns.opcode}"),
+        "opCode": _opcode(dns.opcode),
         "questions": [
             {"name": question.name, "type": type_name(question.type), "class": class_name(question.rclass)}
             for question in dns.questions

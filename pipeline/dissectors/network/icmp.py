@@ -8,8 +8,9 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
 
 from kubeshark.extension_api import Datagram, Message, MessageKind, ProtocolSpec, Stream, Value, Verdict, hookimpl
+from kubeshark.pipeline.dissectors._columns import Column, Columns, numbers, sizes
 
-__all__ = ["ICMP", "dissect", "probe", "protocols"]
+__all__ = ["COLUMNS", "ICMP", "dissect", "probe", "protocols"]
 
 ICMP = ProtocolSpec(
     name="icmp",
@@ -115,6 +116,15 @@ WITH_ID = {4: frozenset({0, 8, 13, 14, 15, 16, 17, 18}), 6: frozenset({128, 129}
 QUOTING = {4: frozenset({3, 4, 5, 11, 12}), 6: frozenset({1, 2, 3, 4})}
 QUOTE_AT = 8  # behind type, code, checksum and four bytes of each type's own
 TRANSPORTS = {1: "icmp", 6: "tcp", 17: "udp", 58: "icmp", 132: "sctp"}
+
+EACH = ("request", "response", "event")
+COLUMNS: Columns = {
+    "icmp_version": Column(numbers(2), EACH),
+    "icmp_type": Column(numbers(0, str), EACH),
+    "icmp_code": Column(numbers(1), EACH),
+    "icmp_length": Column(sizes(), EACH),
+}
+"""What the scanner (scan_icmp.c) knows."""
 
 
 @hookimpl

@@ -24,6 +24,7 @@ from kubeshark.extension_api import (
     hookimpl,
     rest_of,
 )
+from kubeshark.pipeline.dissectors._columns import Column, Columns, numbers, sizes, texts
 from kubeshark.pipeline.dissectors._text import text
 from kubeshark.pipeline.dissectors._wire import Wire
 from kubeshark.pipeline.dissectors.web._graphql import SCANNED, may_hold_operation
@@ -46,6 +47,7 @@ from kubeshark.pipeline.dissectors.web._http_document import (
     add_grpc_status,
     add_operation,
     media_of,
+    path_of,
     request_detail,
     request_fields,
     response_detail,
@@ -53,7 +55,22 @@ from kubeshark.pipeline.dissectors.web._http_document import (
 )
 from kubeshark.pipeline.dissectors.web._http_protocols import GQL1, GRPC_WEB, HTTP1
 
-__all__ = ["HTTP1", "dissect", "probe", "protocols"]
+__all__ = ["COLUMNS", "HTTP1", "dissect", "probe", "protocols"]
+
+COLUMNS: Columns = {
+    "method": Column(texts(0)),
+    "url": Column(texts(1, lambda target: path_of(target)[0])),
+    "path": Column(texts(1, lambda target: path_of(target)[1])),
+    "host": Column(texts(2)),
+    "http_version": Column(numbers(2, "HTTP/1.{}".format), ("request", "response")),
+    "request_headers_size": Column(numbers(1)),
+    "request_body_size": Column(sizes(but=1)),
+    "status_code": Column(numbers(0), ("response",)),
+    "content_type": Column(texts(3, media_of), ("response",)),
+    "response_headers_size": Column(numbers(1), ("response",)),
+    "response_body_size": Column(sizes(but=1), ("response",)),
+}
+"""What the scanner (scan_http1.c) knows."""
 
 PROBE_BYTES = MAX_TARGET
 UPGRADES = {"websocket": "ws", "h2c": "http2"}

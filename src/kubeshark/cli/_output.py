@@ -7,7 +7,7 @@ import base64
 import json
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from kubeshark.errors import UsageError
 
 if TYPE_CHECKING:
     from kubeshark.pipeline import Entry
+    from kubeshark.pipeline._table import EntryTable
 
 __all__ = [
     "FieldsLine",
@@ -104,8 +105,17 @@ class JsonLine:
                 document.pop("file", None)
         else:
             document = {"file": entry.facts.origin.file} if self.with_file else {}
-            document |= {name: _value(entry, name) for name in self.fields}
-        return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+            document |= {name: _shown(name, entry.get(name)) for name in self.fields}
+        return _json(document)
+
+    def many(self, found: EntryTable) -> Iterator[str]:
+        """Return the lines of many entries: what columns know is read from them."""
+        if self.fields is None or self.with_file:
+            return map(self, found)
+        rows = zip(*map(found.column, self.fields), strict=True)
+        return (
+            _json({name: _shown(name, value) for name, value in zip(self.fields, row, strict=True)}) for row in rows
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +125,14 @@ class FieldsLine:
     fields: tuple[str, ...]
 
     def __call__(self, entry: Entry) -> str:
-        return "\t".join(printable(_text(_value(entry, name))) for name in self.fields)
+        return "\t".join(printable(_text(_shown(name, entry.get(name)))) for name in self.fields)
+
+    def many(self, found: EntryTable) -> Iterator[str]:
+        rows = zip(*map(found.column, self.fields), strict=True)
+        return (
+            "\t".join(printable(_text(_shown(name, value))) for name, value in zip(self.fields, row, strict=True))
+            for row in rows
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +143,7 @@ class TableLine:
 
     def __call__(self, entry: Entry) -> str:
         row = entry.row()
-        clock = str(_value(entry, "timestamp"))[11:23]
+        clock = str(_shown("timestamp", entry.get("timestamp")))[11:23]
         failed = f"  ! {entry.error.message}" if entry.error else ""
         elapsed = f"{entry.elapsed_ns / 1e6:.1f}" if entry.elapsed_ns else ""
         cells = (clock, row["proto"]["abbr"], row["method"], row["status"], _end(entry.src), _end(entry.dst), elapsed)
@@ -136,15 +153,17 @@ class TableLine:
         return f"{line}  {printable(str(row['summary']))}{printable(failed)}"[: self.width]
 
 
-def _value(entry: Entry, name: str) -> Any:
-    value = entry.get(name)
+def _json(document: Mapping[str, Any]) -> str:
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+
+
+def _shown(name: str, value: Any) -> Any:
+    """Return a variable's value as JSON can hold it."""
     if name == "timestamp":
         from kubeshark.pipeline import rfc3339
 
         return rfc3339(value)
-    if isinstance(value, bytes):
-        return base64.b64encode(value).decode()
-    return value
+    return base64.b64encode(value).decode() if isinstance(value, bytes) else value
 
 
 def _text(value: Any) -> str:

@@ -58,16 +58,12 @@ def run(args: argparse.Namespace) -> int:
             progress.show(told.done, told.total, f" {told.entries:,} entries")
 
         header, line = line_form(args, parse_fields(args.fields, pipeline.variables))
-        query = pipeline.map(
-            line,
-            args.kfl,
-            jobs=args.jobs,
-            since_ns=parse_time(args.since, now_ns) if args.since else None,
-            until_ns=parse_time(args.until, now_ns) if args.until else None,
-            limit=args.limit,
-            on_progress=show if args.output == "jsonl" or not sys.stdout.isatty() else None,
-            **work_options(args),
-        )
+        options = work_options(args)
+        options["since_ns"] = parse_time(args.since, now_ns) if args.since else None
+        options["until_ns"] = parse_time(args.until, now_ns) if args.until else None
+        options["limit"] = args.limit
+        options["on_progress"] = show if args.output == "jsonl" or not sys.stdout.isatty() else None
+        query = pipeline.map(line, args.kfl, jobs=args.jobs, **options)
         print_lines(header, query)
         return report(query, args)
 

@@ -317,7 +317,7 @@ def test_worst_order_of_segments_is_not_quadratic() -> None:
 
 def test_nothing() -> None:
     decoded, streams = run(NATIVE, b"", RAW)
-    assert (decoded.end, decoded.arena, streams) == (0, b"", [])
+    assert (decoded.end, decoded.arena, list(streams)) == (0, b"", [])
     assert (decoded.packets.dtype, decoded.flows.dtype, decoded.arena_index.dtype) == (PACKET, FLOW, ARENA)
     assert NATIVE.assemble(decoded, []) == []
 

@@ -1,0 +1,314 @@
+/* Runs scanners over streams and pairs what they find. Oracles: pipeline/dissectors for the messages, for the pairs
+ * pipeline/_matcher.py. */
+#include "scan.h"
+
+static uint32_t packet_at(scan_side *side, size_t at) {
+    size_t chunk = side->chunk;
+    if (chunk >= side->chunks || side->chunk_starts[chunk] > at) chunk = 0;
+    while (chunk + 1 < side->chunks && side->chunk_starts[chunk + 1] <= at) chunk++;
+    side->chunk = chunk;
+    return side->chunk_packets[chunk];
+}
+
+static kc_message *append_message(kc_scan *scan) {
+    if (scan->message_count >= KC_NONE ||
+        !array_reserve((void **)&scan->messages, &scan->message_capacity, scan->message_count,
+                       sizeof *scan->messages)) {
+        scan->no_memory = true;
+        return NULL;
+    }
+    kc_message *message = &scan->messages[scan->message_count++];
+    memset(message, 0, sizeof *message);
+    return message;
+}
+
+static kc_message *add_message(kc_scan *scan, scan_stream *stream, uint32_t direction, size_t start, size_t end) {
+    kc_message *message = append_message(scan);
+    if (!message) return NULL;
+    scan_side *side = &stream->side[direction];
+    message->stream = stream->number;
+    message->direction = (uint8_t)direction;
+    message->start = (uint32_t)start;
+    message->end = (uint32_t)end;
+    message->place = message->packet = packet_at(side, start);
+    message->last_packet = end > start ? packet_at(side, end - 1) : message->packet;
+    return message;
+}
+
+static kc_message *add_datagram(kc_scan *scan, const scan_stream *stream, const scan_datagram *datagram,
+                                uint32_t place) {
+    kc_message *message = append_message(scan);
+    if (!message) return NULL;
+    message->stream = stream->number;
+    message->direction = datagram->direction;
+    message->end = (uint32_t)datagram->length;
+    message->place = place;
+    message->packet = message->last_packet = datagram->packet;
+    return message;
+}
+
+static bool add_text(kc_scan *scan, const uint8_t *bytes, size_t length, kc_text *out) {
+    if (length > KC_NONE - scan->text_length) return false;
+    size_t wanted = scan->text_length + length;
+    if (wanted > scan->text_capacity) {
+        size_t capacity = scan->text_capacity ? scan->text_capacity : 4096;
+        while (capacity < wanted) capacity *= 2; /* cannot wrap: wanted is below 4 GiB */
+        uint8_t *grown = realloc(scan->text, capacity);
+        if (!grown) {
+            scan->no_memory = true;
+            return false;
+        }
+        scan->text = grown;
+        scan->text_capacity = capacity;
+    }
+    if (length) memcpy(scan->text + scan->text_length, bytes, length);
+    *out = (kc_text){(uint32_t)scan->text_length, (uint32_t)length};
+    scan->text_length = wanted;
+    return true;
+}
+
+static bool next_datagram(const scan_stream *stream, size_t *at, scan_datagram *out) {
+    const kc_decoded *decoded = stream->decoded;
+    for (; *at < stream->packet_count; ++*at) {
+        uint32_t packet = stream->packets[*at];
+        if (packet >= decoded->packet_count) continue;
+        const kc_packet *row = &decoded->packets[packet];
+        if ((row->bits & BIT_FRAGMENT) && !(row->bits & BIT_ARENA)) continue; /* its bytes came with the last fragment */
+        if (!payload_of(decoded, packet, &out->data)) continue;
+        out->length = row->payload_length;
+        out->packet = packet;
+        out->direction = row->direction ^ stream->flow->client;
+        out->is_cut = (row->bits & BIT_CUT) != 0;
+        ++*at;
+        return true;
+    }
+    return false;
+}
+
+/* Pairing */
+
+#define PAIRED (KC_NONE - 1) /* answers[]: a response that has its request, or ends nothing */
+
+typedef int (*message_order)(const kc_message *, const kc_message *);
+
+static int by_place(const kc_message *a, const kc_message *b) {
+    if (a->place != b->place) return a->place < b->place ? -1 : 1;
+    return a->start < b->start ? -1 : a->start > b->start;
+}
+
+static int by_key(const kc_message *a, const kc_message *b) { return a->key < b->key ? -1 : a->key > b->key; }
+
+/* End of the run that begins at `start`: numbers whose messages do not go back. */
+static size_t run_end(const kc_message *messages, const uint32_t *order, size_t start, size_t count,
+                      message_order compare) {
+    size_t end = start + 1;
+    while (end < count && compare(&messages[order[end - 1]], &messages[order[end]]) <= 0) end++;
+    return end < count ? end : count;
+}
+
+/* Sort `order` in place, stable, by merging runs: a stream's messages come as two of them, often as one. */
+static void sort_messages(const kc_message *messages, uint32_t *order, uint32_t *scratch, size_t count,
+                          message_order compare) {
+    for (;;) {
+        size_t first = run_end(messages, order, 0, count, compare);
+        if (first >= count) return;
+        for (size_t start = 0; start < count;) {
+            size_t middle = run_end(messages, order, start, count, compare);
+            size_t end = middle < count ? run_end(messages, order, middle, count, compare) : count;
+            size_t left = start, right = middle;
+            for (size_t out = start; out < end; out++) {
+                bool take_left = left < middle && (right >= end ||
+                                                   compare(&messages[order[left]], &messages[order[right]]) <= 0);
+                scratch[out] = order[take_left ? left++ : right++];
+            }
+            start = end;
+        }
+        memcpy(order, scratch, count * sizeof *order);
+    }
+}
+
+/* Answer the requests of messages that share a key; `group` are their numbers in capture order. */
+static void pair_group(const kc_message *messages, const uint32_t *group, size_t count, uint32_t *answers) {
+    size_t waiting = 0; /* no request before it waits */
+    for (size_t at = 0; at < count; at++) {
+        const kc_message *message = &messages[group[at]];
+        if (message->kind != KC_RESPONSE) continue;
+        for (; waiting < at; waiting++) {
+            const kc_message *request = &messages[group[waiting]];
+            if (request->kind == KC_REQUEST && !(request->bits & KC_ONE_WAY)) break;
+        }
+        bool is_interim = (message->bits & KC_INTERIM) != 0;
+        if (waiting < at && !is_interim) {
+            answers[group[waiting++]] = group[at];
+            answers[group[at]] = PAIRED;
+        } else if (is_interim) {
+            answers[group[at]] = PAIRED;
+        }
+    }
+}
+
+static bool add_exchange(kc_scan *scan, const kc_message *message, uint32_t number, uint32_t answer) {
+    if (!array_reserve((void **)&scan->exchanges, &scan->exchange_capacity, scan->exchange_count,
+                       sizeof *scan->exchanges)) {
+        return false;
+    }
+    kc_exchange exchange = {message->stream, KC_NONE, KC_NONE, KC_NONE};
+    if (message->kind == KC_REQUEST) exchange.request = number, exchange.response = answer;
+    else if (message->kind == KC_RESPONSE) exchange.response = number;
+    else exchange.event = number;
+    scan->exchanges[scan->exchange_count++] = exchange;
+    return true;
+}
+
+/* Pair the messages from number `first` on, all of one stream. False without memory. */
+static bool pair_messages(kc_scan *scan, size_t first, pairing how) {
+    size_t count = scan->message_count - first;
+    if (count > scan->order_capacity) {
+        size_t capacity = count + count / 2;
+        uint32_t *grown = capacity > SIZE_MAX / 4 / sizeof *grown ? NULL
+                                                                  : realloc(scan->order, 4 * capacity * sizeof *grown);
+        if (!grown) return false;
+        scan->order = grown;
+        scan->order_capacity = capacity;
+    }
+    const kc_message *messages = scan->messages + first;
+    uint32_t *order = scan->order, *scratch = order + count, *answers = scratch + count, *keyed = answers + count;
+    for (size_t i = 0; i < count; i++) order[i] = (uint32_t)i, answers[i] = KC_NONE;
+    sort_messages(messages, order, scratch, count, by_place);
+    if (how == PAIR_FIFO) pair_group(messages, order, count, answers);
+    if (how == PAIR_KEY) {
+        memcpy(keyed, order, count * sizeof *keyed);
+        sort_messages(messages, keyed, scratch, count, by_key);
+        for (size_t start = 0, end; start < count; start = end) {
+            for (end = start + 1; end < count && messages[keyed[end]].key == messages[keyed[start]].key;) end++;
+            pair_group(messages, keyed + start, end - start, answers);
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        uint32_t number = order[i], answer = answers[number];
+        if (answer == PAIRED) continue;
+        if (answer != KC_NONE) answer += (uint32_t)first;
+        if (!add_exchange(scan, &messages[number], number + (uint32_t)first, answer)) return false;
+    }
+    return true;
+}
+
+/* Streams */
+
+static bool scan_http1(kc_scan *scan, scan_stream *stream);
+static bool scan_dns(kc_scan *scan, scan_stream *stream);
+static bool scan_icmp(kc_scan *scan, scan_stream *stream);
+
+typedef struct {
+    bool (*run)(kc_scan *scan, scan_stream *stream);
+    pairing how;
+} scanner;
+
+/* In the order of _messages.SCANNERS. */
+static const scanner scanners[] = {
+    {scan_http1, PAIR_FIFO},
+    {scan_dns, PAIR_KEY},
+    {scan_icmp, PAIR_KEY},
+};
+
+kc_scan *kc_scan_new(void) { return calloc(1, sizeof(kc_scan)); }
+
+void kc_scan_free(kc_scan *scan) {
+    if (!scan) return;
+    free(scan->messages);
+    free(scan->exchanges);
+    free(scan->text);
+    free(scan->order);
+    free(scan);
+}
+
+static bool find_side(const kc_assembled *from, size_t number, scan_side *out) {
+    if (number >= from->side_count) return false;
+    const kc_side *side = &from->sides[number];
+    if (side->data_start > from->data_length || side->data_length > from->data_length - side->data_start ||
+        side->first_chunk > from->chunk_count || side->chunks > from->chunk_count - side->first_chunk ||
+        (side->data_length && !side->chunks)) {
+        return false;
+    }
+    *out = (scan_side){
+        .data = from->data + side->data_start,
+        .length = (size_t)side->data_length,
+        .chunk_starts = from->chunk_starts + side->first_chunk,
+        .chunk_packets = from->chunk_packets + side->first_chunk,
+        .chunks = (size_t)side->chunks,
+        .has_gaps = side->gaps > 0,
+        .starts_midway = side->starts_midway,
+    };
+    return true;
+}
+
+/* Look a stream up; false if the arrays contradict each other. */
+static bool find_stream(const kc_decoded *decoded, const kc_assembled *from, uint32_t number, scan_stream *out) {
+    if (number >= from->count || from->wanted[number] >= decoded->flow_count) return false;
+    uint64_t start = from->packet_starts[number], end = from->packet_starts[number + 1];
+    if (start > end || end > from->packet_count) return false;
+    const kc_flow *flow = &decoded->flows[from->wanted[number]];
+    *out = (scan_stream){.decoded = decoded, .flow = flow, .number = number};
+    out->packets = from->packets + start;
+    out->packet_count = (size_t)(end - start);
+    if (flow->transport != PROTOCOL_TCP) return true;
+    size_t side = from->first_side[number], client = flow->client ? 1 : 0;
+    return find_side(from, side + client, &out->side[0]) && find_side(from, side + 1 - client, &out->side[1]);
+}
+
+kc_status kc_scan_streams(kc_scan *scan, uint32_t protocol, const kc_decoded *decoded, const kc_assembled *assembled,
+                          const uint32_t *chosen, size_t chosen_count, uint8_t *taken) {
+    if (protocol >= sizeof scanners / sizeof *scanners) return KC_BAD_INPUT;
+    const scanner *tool = &scanners[protocol];
+    for (size_t i = 0; i < chosen_count; i++) {
+        scan_stream stream;
+        if (!find_stream(decoded, assembled, chosen[i], &stream)) return KC_BAD_INPUT;
+        size_t messages = scan->message_count, exchanges = scan->exchange_count, text = scan->text_length;
+        taken[i] = tool->run(scan, &stream) && scan->message_count > messages;
+        if (taken[i] && !pair_messages(scan, messages, tool->how)) scan->no_memory = true;
+        if (scan->no_memory) return KC_NO_MEMORY;
+        if (!taken[i]) scan->message_count = messages, scan->exchange_count = exchanges, scan->text_length = text;
+    }
+    return KC_OK;
+}
+
+void kc_scan_count(const kc_scan *scan, kc_scan_counts *counts) {
+    *counts = (kc_scan_counts){scan->message_count, scan->exchange_count, scan->text_length};
+}
+
+void kc_scan_take(const kc_scan *scan, kc_message *messages, kc_exchange *exchanges, uint8_t *text) {
+    if (scan->message_count) memcpy(messages, scan->messages, scan->message_count * sizeof *messages);
+    if (scan->exchange_count) memcpy(exchanges, scan->exchanges, scan->exchange_count * sizeof *exchanges);
+    if (scan->text_length) memcpy(text, scan->text, scan->text_length);
+}
+
+static void copy_head(const uint8_t *data, size_t length, uint8_t *out, uint8_t *out_length, uint32_t width) {
+    size_t taken = length < width ? length : width;
+    if (taken) memcpy(out, data, taken);
+    *out_length = (uint8_t)taken;
+}
+
+kc_status kc_heads(const kc_decoded *decoded, const kc_assembled *assembled, uint8_t *out, uint8_t *lengths,
+                   uint32_t width) {
+    if (width > 255) return KC_BAD_INPUT;
+    memset(out, 0, assembled->count * 2 * width);
+    memset(lengths, 0, assembled->count * 2);
+    for (size_t i = 0; i < assembled->count; i++) {
+        scan_stream stream;
+        if (!find_stream(decoded, assembled, (uint32_t)i, &stream)) return KC_BAD_INPUT;
+        uint8_t *heads = out + i * 2 * width, *sizes = lengths + i * 2;
+        if (stream.flow->transport == PROTOCOL_TCP) {
+            for (int side = 0; side < 2; side++) {
+                copy_head(stream.side[side].data, stream.side[side].length, heads + (size_t)side * width,
+                          sizes + side, width);
+            }
+            continue;
+        }
+        scan_datagram datagram;
+        for (size_t at = 0; (!sizes[0] || !sizes[1]) && next_datagram(&stream, &at, &datagram);) {
+            size_t side = datagram.direction;
+            if (!sizes[side]) copy_head(datagram.data, datagram.length, heads + side * width, sizes + side, width);
+        }
+    }
+    return KC_OK;
+}

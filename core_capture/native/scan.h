@@ -1,0 +1,91 @@
+/* What scanners share: a stream's bytes, and where messages go. A scanner is a function that reads one stream and adds
+ * its messages; false leaves the stream to the dissector. Oracle of each: its dissector in pipeline/dissectors. */
+#ifndef KUBESHARK_SCAN_H
+#define KUBESHARK_SCAN_H
+
+#include "layers.h"
+
+#define KC_NONE 0xFFFFFFFFu
+
+#define KC_REQUEST 0u
+#define KC_RESPONSE 1u
+#define KC_EVENT 2u
+
+#define KC_ONE_WAY 1u /* kc_message.bits: a request that has no answer by design */
+#define KC_INTERIM 2u /* a response that does not end its request */
+
+#define MAX_SCANNED 0x7FFFFFFFu /* bytes of one side; offsets in a kc_message are 32 bits */
+
+typedef enum {
+    PAIR_NONE, /* every message stands alone */
+    PAIR_FIFO, /* the n-th response answers the n-th request */
+    PAIR_KEY   /* the oldest unanswered request with the same key */
+} pairing;
+
+/* One side of a TCP stream. */
+typedef struct {
+    const uint8_t *data;
+    size_t length;
+    const uint64_t *chunk_starts; /* packet of data[chunk_starts[i]..] is chunk_packets[i] */
+    const uint32_t *chunk_packets;
+    size_t chunks;
+    size_t chunk; /* where the last look-up ended */
+    bool has_gaps;
+    bool starts_midway;
+} scan_side;
+
+typedef struct {
+    const kc_decoded *decoded;
+    const kc_flow *flow;
+    uint32_t number;
+    scan_side side[2]; /* client's, server's; TCP only */
+    const uint32_t *packets;
+    size_t packet_count;
+} scan_stream;
+
+/* One UDP datagram or ICMP message. */
+typedef struct {
+    const uint8_t *data;
+    size_t length;
+    uint32_t packet;
+    uint8_t direction; /* 0: the client sent it */
+    bool is_cut;
+} scan_datagram;
+
+struct kc_scan {
+    kc_message *messages;
+    size_t message_count, message_capacity;
+    kc_exchange *exchanges;
+    size_t exchange_count, exchange_capacity;
+    uint8_t *text;
+    size_t text_length, text_capacity;
+    uint32_t *order; /* scratch of pairing: message numbers */
+    size_t order_capacity;
+    bool no_memory;
+};
+
+/* Whether both sides can be scanned at all: no gap, and every byte from its beginning. */
+static inline bool is_clean(const scan_stream *stream) {
+    for (int i = 0; i < 2; i++) {
+        const scan_side *side = &stream->side[i];
+        if (side->has_gaps || side->length > MAX_SCANNED || (side->starts_midway && side->length)) return false;
+    }
+    return true;
+}
+
+/* The packet that first carried the byte at `at`; scanners ask in order, so this is a step or none. */
+static uint32_t packet_at(scan_side *side, size_t at);
+
+/* Add a message of a TCP side; its packets are looked up. NULL without memory. */
+static kc_message *add_message(kc_scan *scan, scan_stream *stream, uint32_t direction, size_t start, size_t end);
+
+/* Add a message that is a whole datagram, the `place`th of its stream. NULL without memory. */
+static kc_message *add_datagram(kc_scan *scan, const scan_stream *stream, const scan_datagram *datagram, uint32_t place);
+
+/* Copy bytes to the scan's text; `out` says where they are. False without memory or room. */
+static bool add_text(kc_scan *scan, const uint8_t *bytes, size_t length, kc_text *out);
+
+/* Read the stream's next datagram, `*at` counts packets; false behind the last one. */
+static bool next_datagram(const scan_stream *stream, size_t *at, scan_datagram *out);
+
+#endif

@@ -1,0 +1,33 @@
+/* ICMP and ICMPv6 between two addresses (RFC 792, RFC 4443): echoes are paired by id and sequence, the rest are events.
+ *
+ * Left to the dissector: messages of less than a header, cut ones, groups.
+ * Numbers: type, code, IP version. Key: id and sequence of an echo. Oracle: pipeline/dissectors/network/icmp.py. */
+#include "scan.h"
+
+#define ICMP_HEADER 8u
+
+static bool is_group(const uint8_t *address, uint8_t version) {
+    static const uint8_t broadcast[4] = {255, 255, 255, 255};
+    return is_multicast(address, version) || (version == 4 && memcmp(address, broadcast, 4) == 0);
+}
+
+static bool scan_icmp(kc_scan *scan, scan_stream *stream) {
+    const kc_flow *flow = stream->flow;
+    uint8_t version = flow->ip_version;
+    if (is_group(flow->a, version) || is_group(flow->b, version)) return false;
+    uint8_t request = version == 4 ? 8 : 128, reply = version == 4 ? 0 : 129;
+    scan_datagram datagram;
+    uint32_t place = 0;
+    for (size_t at = 0; next_datagram(stream, &at, &datagram); place++) {
+        if (datagram.is_cut || datagram.length < ICMP_HEADER) return false;
+        kc_message *message = add_datagram(scan, stream, &datagram, place);
+        if (!message) return false;
+        uint8_t type = datagram.data[0];
+        message->kind = type == request ? KC_REQUEST : type == reply ? KC_RESPONSE : KC_EVENT;
+        message->number[0] = type;
+        message->number[1] = datagram.data[1];
+        message->number[2] = version;
+        if (message->kind != KC_EVENT) message->key = load_be32(datagram.data + 4);
+    }
+    return true;
+}

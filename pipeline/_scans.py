@@ -1,0 +1,117 @@
+"""Which streams go to a scanner of the C core: those that its protocol would be the first to be asked about.
+
+The rules are those of `_claim`, a column at a time: the lowest of the protocols whose classifiers name a stream by port
+or by content, else the first of its transport that has a probe. A scanner that takes a stream says what the probe
+would have said; one that does not leaves it to `_claim`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kubeshark.core_capture import SCANNERS, Assembled
+from kubeshark.extension_api import Classifier
+from kubeshark.pipeline._plugins import Binding
+from kubeshark.pipeline._streams import TRANSPORT_NAMES
+from kubeshark.pipeline._table import ScannedStreams
+from kubeshark.pipeline.dissectors import Columns
+
+__all__ = ["Scanners"]
+
+MAX_HEAD = 255
+NOBODY = np.iinfo(np.int32).max
+
+
+class Scanners:
+    """The scanners of some bindings, by place (the bindings are by priority)."""
+
+    def __init__(self, bindings: Sequence[Binding]) -> None:
+        self._bindings = bindings
+        self._by_place: dict[int, str] = {}
+        for place, binding in enumerate(bindings):
+            flag = binding.protocol.flag
+            if binding.is_builtin and flag in SCANNERS and flag not in self._by_place.values():
+                self._by_place[place] = flag
+        self._transports = {name: _Transport(name, bindings) for name in ("tcp", "udp", "icmp")}
+
+    def scan(self, streams: Assembled) -> ScannedStreams:
+        """Run every scanner over the streams that are its protocol's to claim."""
+        places = self._first_asked(streams)
+        chosen = []
+        bindings, columns = [], []
+        for place, name in self._by_place.items():
+            mine = np.flatnonzero((places == place) & streams.has_payload)
+            if len(mine):
+                chosen.append((name, mine))
+                bindings.append(self._bindings[place])
+                columns.append(_columns(self._bindings[place]))
+        found = streams.scan(chosen)
+        bounds = np.searchsorted(found.owner, np.arange(len(chosen) + 1)).tolist()
+        return ScannedStreams(found, bindings, columns, bounds)
+
+    def _first_asked(self, streams: Assembled) -> NDArray[Any]:
+        """Return the place of the protocol that each stream is offered to first, NOBODY for some without a scanner."""
+        flows = streams.decoded.flows[streams.flows]
+        places = np.full(len(flows), NOBODY, dtype=np.int32)
+        numbers = flows["transport"]
+        for name, transport in self._transports.items():
+            mine = np.flatnonzero(np.isin(numbers, [n for n, each in TRANSPORT_NAMES.items() if each == name]))
+            if len(mine):
+                places[mine] = transport.first_asked(flows[mine], mine, streams)
+        return places
+
+
+class _Transport:
+    """The claims of all protocols on streams of one transport."""
+
+    def __init__(self, name: str, bindings: Sequence[Binding]) -> None:
+        self._by_port = np.full(1 << 16, NOBODY, dtype=np.int32)
+        self._by_content: list[tuple[int, Classifier]] = []
+        self._probed = NOBODY
+        for place, binding in enumerate(bindings):
+            classifiers = [each for each in binding.protocol.classifiers if each.transport == name]
+            for classifier in classifiers:
+                ports = list(classifier.ports)  # where a prefix must match, too: whoever is named by less is asked
+                self._by_port[ports] = np.minimum(self._by_port[ports], place)
+                if not ports:
+                    self._by_content.append((place, classifier))
+            if binding.probe and self._probed == NOBODY and (classifiers or binding.protocol.layer4 == name):
+                self._probed = place
+        longest = max((each.offset + len(each.prefix) for _, each in self._by_content), default=0)
+        self._width = min(longest, MAX_HEAD)
+        self._is_too_long = longest > MAX_HEAD
+
+    def first_asked(self, flows: NDArray[Any], numbers: NDArray[Any], streams: Assembled) -> NDArray[Any]:
+        """Return a place for each of these flows; `numbers` are their places in `streams`."""
+        if self._is_too_long:  # no built-in looks so far
+            return np.full(len(flows), NOBODY, dtype=np.int32)
+        places: NDArray[Any] = np.minimum(self._by_port[flows["port_a"]], self._by_port[flows["port_b"]])
+        if self._by_content:
+            heads, lengths = streams.heads(self._width)
+            for place, classifier in self._by_content:
+                named = _begins(classifier, heads[numbers], lengths[numbers])
+                places[named] = np.minimum(places[named], place)
+        return np.where(places == NOBODY, np.int32(self._probed), places)
+
+
+def _begins(classifier: Classifier, heads: NDArray[Any], lengths: NDArray[Any]) -> NDArray[np.bool_]:
+    """Say for each stream whether a side's first bytes are those of a classifier."""
+    end = classifier.offset + len(classifier.prefix)
+    prefix = np.frombuffer(classifier.prefix, dtype=np.uint8)
+    begins = (heads[:, :, classifier.offset : end] == prefix).all(axis=2) & (lengths >= end)
+    match classifier.side:
+        case "client":
+            return np.asarray(begins[:, 0] & bool(classifier.prefix))
+        case "server":
+            return np.asarray(begins[:, 1] & bool(classifier.prefix))
+    return np.asarray(begins.any(axis=1) & bool(classifier.prefix))
+
+
+def _columns(binding: Binding) -> Columns:
+    columns: Columns = import_module(binding.plugin).COLUMNS
+    return columns

@@ -1,0 +1,486 @@
+"""The entries of some streams as rows of columns; an `Entry` is made when somebody looks at one.
+
+A stream that a scanner took (core_capture/_messages) is dissected only for an entry that is looked at beyond its
+columns: once, as a whole, by its protocol's dissector. Lists, counts and most filters never do.
+
+1. A row is a scanned exchange, an entry that was made at once, or a connection; rows are by stream, then in order.
+2. What a row answers is what its entry would: `value` and `entry(…).get` agree (tests/pipeline/test_table.py).
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain
+from typing import Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kubeshark.core_capture import NO_MESSAGE, Scanned
+from kubeshark.extension_api import ProtocolSpec
+from kubeshark.pipeline._entry import LATE, Entry, EntryId, protocol_name
+from kubeshark.pipeline._facts import Origin, StreamFacts
+from kubeshark.pipeline._plugins import Binding
+from kubeshark.pipeline._segments import Selection
+from kubeshark.pipeline._streams import TRANSPORT_NAMES, address_text
+from kubeshark.pipeline.dissectors import CONN, Column, Columns
+
+__all__ = ["CONNECTION", "MADE", "EntryTable", "Found", "LazyEntry", "Makers", "Run", "ScannedStreams", "start_times"]
+
+CONNECTION = -1  # Found.code: the stream's own entry
+MADE = -2  # and below: -2 - place in Found.made
+
+
+@dataclass(slots=True)
+class ScannedStreams:
+    """What the scanners took: exchanges [bounds[i], bounds[i + 1]) are of bindings[i], whose columns are columns[i]."""
+
+    found: Scanned
+    bindings: Sequence[Binding]
+    columns: Sequence[Columns]
+    bounds: Sequence[int]
+
+    def number(self, exchange: int) -> int:
+        """Return the place in `bindings` of the protocol an exchange belongs to."""
+        return bisect_right(self.bounds, exchange) - 1
+
+    def wanted(self, wants: Callable[[ProtocolSpec], bool] | None) -> list[NDArray[Any]]:
+        """Return the exchanges of protocols that are asked for."""
+        ranges = zip(self.bindings, self.bounds, self.bounds[1:], strict=False)
+        return [np.arange(*bounds) for binding, *bounds in ranges if wants is None or wants(binding.protocol)]
+
+    def protocol_of(self, stream: int) -> ProtocolSpec:
+        """Return the protocol of a stream that was taken."""
+        exchange = int(np.flatnonzero(self.found.exchanges["stream"] == stream)[0])
+        return self.bindings[self.number(exchange)].protocol
+
+
+@dataclass(slots=True)
+class Makers:
+    """How entries are made of streams, by their place in the selection."""
+
+    dissect: Callable[[int, Binding], Sequence[Entry]]  # a scanned stream's entries, in order
+    connect: Callable[[int], Entry]  # the connection's own
+    facts: Callable[[int], StreamFacts]
+
+
+class Found:
+    """All entries of a selection. `stream`, `code` and `start_ns` have one element a row."""
+
+    def __init__(
+        self,
+        origin: Origin,
+        stream: NDArray[Any],
+        code: NDArray[Any],
+        start_ns: NDArray[Any],
+        made: Sequence[Entry],
+        selection: Selection | None = None,
+        scanned: ScannedStreams | None = None,
+        makers: Makers | None = None,
+    ) -> None:
+        self.origin = origin
+        self.stream = stream  # place in the selection
+        self.code = code  # >= 0: scanned exchange; CONNECTION; MADE and below
+        self.start_ns = start_ns
+        self.scanned = scanned
+        self._made = made
+        self._selection = selection
+        self._makers = makers
+        self._dissected: dict[int, Sequence[Entry]] = {}
+        self._connections: dict[int, Entry] = {}
+        self._facts: dict[int, StreamFacts] = {}
+        self._columns: dict[tuple[int, str], list[Any] | None] = {}
+
+    @classmethod
+    def of(cls, entries: Sequence[Entry], origin: Origin) -> Found:
+        """Return entries that exist already."""
+        count = len(entries)
+        starts = np.fromiter((entry.start_ns for entry in entries), dtype=np.int64, count=count)
+        return cls(origin, np.zeros(count, dtype=np.int64), MADE - np.arange(count), starts, entries)
+
+    def entry(self, at: int) -> Entry:
+        """Return the entry of a row."""
+        code = self.code.item(at)
+        return self._made[MADE - code] if code <= MADE else LazyEntry(self, at)
+
+    def resolve(self, at: int) -> Entry:
+        """Return the entry of a row with everything in it, dissected if need be."""
+        code, stream = self.code.item(at), self.stream.item(at)
+        if code <= MADE:
+            return self._made[MADE - code]
+        assert self._makers is not None
+        if code == CONNECTION:
+            if stream not in self._connections:
+                self._connections[stream] = self._makers.connect(stream)
+            return self._connections[stream]
+        if stream not in self._dissected:
+            self._dissected[stream] = self._makers.dissect(stream, self.binding(code))
+        return self._dissected[stream][code - int(self._first[stream])]
+
+    def is_built(self, at: int) -> bool:
+        """Say whether a row's entry has been built in full."""
+        stream = self.stream.item(at)
+        is_there = stream in (self._connections if self.code.item(at) == CONNECTION else self._dissected)
+        return is_there and self.resolve(at).is_built
+
+    def existing(self) -> Iterator[Entry]:
+        """Yield the entries that have been made so far."""
+        return chain(self._made, self._connections.values(), *self._dissected.values())
+
+    def facts(self, at: int) -> StreamFacts:
+        """Return what the entries of the row's stream share."""
+        stream = self.stream.item(at)
+        if stream not in self._facts:
+            assert self._makers is not None
+            self._facts[stream] = self._makers.facts(stream)
+        return self._facts[stream]
+
+    def binding(self, exchange: int) -> Binding:
+        assert self.scanned is not None
+        return self.scanned.bindings[self.scanned.number(exchange)]
+
+    def entry_id(self, at: int) -> EntryId:
+        """Return the id of a row, counted as `Numbering` counts."""
+        code, stream = self.code.item(at), self.stream.item(at)
+        assert self._selection is not None
+        if stream in self._selection.chained:
+            return self.resolve(at).entry_id
+        number = "conn" if code == CONNECTION else str(code - int(self._first[stream]))
+        return EntryId(self._selection.segment.name, int(self._selection.rows[stream]), number)
+
+    @cached_property
+    def _first(self) -> NDArray[Any]:
+        """The first exchange of each scanned stream."""
+        assert self.scanned is not None
+        assert self._selection is not None
+        streams = self.scanned.found.exchanges["stream"]
+        first = np.zeros(len(self._selection.flows), dtype=np.int64)
+        first[streams[::-1]] = np.arange(len(streams))[::-1]
+        return first
+
+    @property
+    def flows(self) -> NDArray[Any]:
+        """The FLOW row of each stream."""
+        assert self._selection is not None
+        flows: NDArray[Any] = self._selection.decoded.flows[self._selection.flows]
+        return flows
+
+    @property
+    def times(self) -> NDArray[Any]:
+        """Nanoseconds of each packet."""
+        assert self._selection is not None
+        times: NDArray[Any] = self._selection.decoded.packets["time_ns"]
+        return times
+
+    def value(self, at: int, name: str) -> Any:
+        """Return a KFL variable of a row; without dissecting anything if its columns know it."""
+        code = self.code.item(at)
+        if code < 0 or self.scanned is None:
+            return self.resolve(at).variables[name]
+        number = self.scanned.number(code)
+        column = self.column(number, name)
+        if column is not None:
+            return column[code - self.scanned.bounds[number]]
+        return LATE[name](self.entry(at)) if name in LATE else self.resolve(at).variables[name]
+
+    def values(self, rows: NDArray[Any], name: str) -> list[Any]:
+        """Return a KFL variable of many rows."""
+        codes = self.code[rows]
+        if self.scanned is not None and len(rows) and int(codes.min()) >= 0 and len(self.scanned.bindings) == 1:
+            column = self.column(0, name)
+            if column is not None:
+                return [column[code] for code in codes.tolist()]
+        return [self.value(at, name) for at in rows.tolist()]
+
+    def column(self, number: int, name: str) -> list[Any] | None:
+        """Return a KFL variable of all exchanges of one protocol; None if they must be dissected for it."""
+        key = number, name
+        if key not in self._columns:
+            self._columns[key] = self._read(number, name)
+        return self._columns[key]
+
+    def _read(self, number: int, name: str) -> list[Any] | None:
+        assert self.scanned is not None
+        scanned, protocol = self.scanned, self.scanned.bindings[number].protocol
+        exchanges = scanned.found.exchanges[scanned.bounds[number] : scanned.bounds[number + 1]]
+        variable = self.origin.variables.get(name)
+        if column := scanned.columns[number].get(name):
+            return _filled(column, scanned.found, exchanges, variable.default if variable else None)
+        if common := COMMON.get(name):
+            return common(self, exchanges)
+        if name in protocol.flags:
+            return [True] * len(exchanges)
+        if name == "protocol":
+            return [protocol_name(protocol)] * len(exchanges)
+        is_late = name in LATE or name in protocol.variables or name == f"{protocol.flag}_total_size"
+        if is_late or variable is None or variable.is_heavy:
+            return None
+        return [variable.default] * len(exchanges)  # no message of this protocol says it
+
+
+class Row:
+    """A row as a mapping of its variables, as filters read it."""
+
+    __slots__ = ("at", "found")
+
+    def __init__(self, found: Found, at: int = 0) -> None:
+        self.found = found
+        self.at = at
+
+    def __getitem__(self, name: str) -> Any:
+        return self.found.value(self.at, name)
+
+
+class LazyEntry(Entry):
+    """A row as an entry: what columns do not tell is made when it is first asked for."""
+
+    __slots__ = ("_at", "_found")
+
+    def __init__(self, found: Found, at: int) -> None:  # Entry's own fields stay unset: __getattr__ fills them
+        self._found = found
+        self._at = at
+
+    def __getattr__(self, name: str) -> Any:
+        """Set a field of Entry; Python asks only for those that are not set."""
+        if name == "entry_id":
+            self.entry_id = self._found.entry_id(self._at)
+        elif name == "facts":
+            self.facts = self._found.facts(self._at)
+        elif name == "protocol" and (code := self._found.code.item(self._at)) >= 0:
+            self.protocol = self._found.binding(code).protocol
+        elif name in FIELDS:
+            made = self._found.resolve(self._at)
+            for each in FIELDS:
+                setattr(self, each, getattr(made, each))
+        else:
+            raise AttributeError(name)
+        return getattr(self, name)
+
+    @property
+    def start_ns(self) -> int:
+        return int(self._found.start_ns[self._at])
+
+    @property
+    def is_built(self) -> bool:
+        return self._found.is_built(self._at)
+
+    def get(self, variable: str) -> Any:
+        return self._found.value(self._at, variable)
+
+
+FIELDS = ("entry_id", "protocol", "exchange", "facts", "error", "plugin", "variables", "_documents")
+"""Entry's own."""
+
+
+class EntryTable(Sequence[Entry]):
+    """Rows of a `Found`, in an order of their own: a sequence of entries, made one by one."""
+
+    __slots__ = ("found", "rows")
+
+    def __init__(self, found: Found, rows: NDArray[Any] | None = None) -> None:
+        self.found = found
+        self.rows: NDArray[Any] = np.arange(len(found.code)) if rows is None else rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @overload
+    def __getitem__(self, at: int) -> Entry: ...
+    @overload
+    def __getitem__(self, at: slice) -> EntryTable: ...
+    def __getitem__(self, at: int | slice) -> Entry | EntryTable:
+        return self.take(at) if isinstance(at, slice) else self.found.entry(int(self.rows[at]))
+
+    def __iter__(self) -> Iterator[Entry]:
+        return map(self.found.entry, self.rows.tolist())
+
+    @property
+    def start_ns(self) -> NDArray[Any]:
+        """Times of the entries' first packets, i8."""
+        times: NDArray[Any] = self.found.start_ns[self.rows]
+        return times
+
+    def take(self, places: NDArray[Any] | slice) -> EntryTable:
+        """Return some of the entries, or all in another order."""
+        return EntryTable(self.found, self.rows[places])
+
+    def column(self, name: str) -> list[Any]:
+        """Return a KFL variable of each entry."""
+        return self.found.values(self.rows, name)
+
+    def matching(self, decide: Callable[[ProtocolSpec], bool | None], matches: Callable[[Any], bool]) -> EntryTable:
+        """Return the entries that match: what `decide` says of their protocol, else what `matches` says of a row."""
+        found, codes = self.found, self.found.code[self.rows]
+        keep = np.zeros(len(codes), dtype=np.bool_)
+        is_open = codes <= MADE
+        if scanned := found.scanned:
+            for number, binding in enumerate(scanned.bindings):
+                mine = (codes >= scanned.bounds[number]) & (codes < scanned.bounds[number + 1])
+                answer = decide(binding.protocol)
+                if answer is None:
+                    is_open |= mine
+                elif answer:
+                    keep |= mine
+        is_open |= self._of_connections(decide, codes, keep)
+        row = Row(found)
+        for place in np.flatnonzero(is_open).tolist():
+            row.at = int(self.rows[place])
+            keep[place] = matches(row if codes[place] >= 0 else found.entry(row.at).variables)
+        return self.take(keep)
+
+    def _of_connections(
+        self, decide: Callable[[ProtocolSpec], bool | None], codes: NDArray[Any], keep: NDArray[np.bool_]
+    ) -> NDArray[np.bool_]:
+        """Keep the connections that match by their protocol; return those that must be looked at."""
+        is_open = np.zeros(len(codes), dtype=np.bool_)
+        mine = codes == CONNECTION
+        if mine.any():
+            transports = self.found.flows["transport"][self.found.stream[self.rows]]
+            for number, name in TRANSPORT_NAMES.items():
+                if name in CONN and (of_transport := mine & (transports == number)).any():
+                    answer = decide(CONN[name])
+                    if answer is None:
+                        is_open |= of_transport
+                    elif answer:
+                        keep |= of_transport
+        return is_open
+
+
+class Run:
+    """Entries of several tables in one order."""
+
+    def __init__(self, tables: Sequence[EntryTable], table: NDArray[Any], place: NDArray[Any]) -> None:
+        self._tables = tables
+        self._table = table  # of each entry
+        self._place = place  # in its table
+
+    @classmethod
+    def merged(cls, tables: Sequence[EntryTable]) -> Run:
+        """Join tables that are each by time, by time; equal times stay in the order of the tables."""
+        sizes = np.array(list(map(len, tables)), dtype=np.int64)
+        table = np.repeat(np.arange(len(tables)), sizes)
+        place = np.concatenate([np.arange(size) for size in sizes]) if tables else table
+        if len(tables) > 1:
+            order = np.argsort(np.concatenate([each.start_ns for each in tables]), kind="stable")
+            table, place = table[order], place[order]
+        return cls(tables, table, place)
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    def __iter__(self) -> Iterator[Entry]:
+        tables = self._tables
+        return (tables[table][place] for table, place in zip(self._table.tolist(), self._place.tolist(), strict=True))
+
+    def part(self, start: int, stop: int) -> Run:
+        """Return entries [start, stop)."""
+        return Run(self._tables, self._table[start:stop], self._place[start:stop])
+
+    def column(self, name: str) -> list[Any]:
+        """Return a KFL variable of each entry."""
+        if len(self._tables) == 1:
+            return self._tables[0].take(self._place).column(name)
+        values: list[Any] = [None] * len(self)
+        for number, table in enumerate(self._tables):
+            mine = np.flatnonzero(self._table == number)
+            for at, value in zip(mine.tolist(), table.take(self._place[mine]).column(name), strict=True):
+                values[at] = value
+        return values
+
+
+def _filled(column: Column, scanned: Scanned, exchanges: NDArray[Any], default: Any) -> list[Any]:
+    """Let the first half that is there say each value."""
+    values = [default] * len(exchanges)
+    places = np.arange(len(exchanges))
+    for half in column.halves:
+        messages = exchanges[half][places]
+        is_there = messages != NO_MESSAGE
+        if is_there.all() and len(places) == len(values):
+            return column.read(scanned, messages)
+        for place, value in zip(places[is_there].tolist(), column.read(scanned, messages[is_there]), strict=True):
+            values[place] = value
+        places = places[~is_there]
+    return values
+
+
+def _first_message(exchanges: NDArray[Any]) -> NDArray[Any]:
+    """Return the message of each exchange that came first: its request, its lone response, its event."""
+    return np.minimum(np.minimum(exchanges["request"], exchanges["event"]), _lone(exchanges))
+
+
+def _lone(exchanges: NDArray[Any]) -> NDArray[Any]:
+    lone: NDArray[Any] = np.where(exchanges["request"] == NO_MESSAGE, exchanges["response"], NO_MESSAGE)
+    return lone
+
+
+def start_times(scanned: Scanned, times: NDArray[Any]) -> NDArray[Any]:
+    """Return the time of the first packet of each exchange, i8; `times` are those of the packets."""
+    first = scanned.messages["packet"][_first_message(scanned.exchanges)]
+    starts: NDArray[Any] = times[first].astype(np.int64)
+    return starts
+
+
+def _elapsed(found: Found, exchanges: NDArray[Any]) -> list[Any]:
+    """Microseconds from a request's first packet to its response's last."""
+    assert found.scanned is not None
+    messages, times = found.scanned.found.messages, found.times
+    both = (exchanges["request"] != NO_MESSAGE) & (exchanges["response"] != NO_MESSAGE)
+    begun = times[messages["packet"][exchanges["request"][both]]].astype(np.int64)
+    ended = times[messages["last_packet"][exchanges["response"][both]]].astype(np.int64)
+    elapsed = np.zeros(len(exchanges), dtype=np.int64)
+    elapsed[both] = np.maximum(ended - begun, 0) // 1000
+    values: list[Any] = elapsed.tolist()
+    return values
+
+
+def _address(end: int) -> Callable[[Found, NDArray[Any]], list[Any]]:
+    """Read addresses, of the client (0) or the server (1); each address is written out once."""
+
+    def read(found: Found, exchanges: NDArray[Any]) -> list[Any]:
+        flows = found.flows
+        is_b = (flows["client"] == 0) == bool(end)
+        keys = np.empty((len(flows), 17), dtype=np.uint8)
+        keys[:, :16] = np.where(is_b[:, None], flows["b"], flows["a"])
+        keys[:, 16] = flows["ip_version"]
+        known, number = np.unique(keys.view("V17").reshape(-1), return_inverse=True)
+        texts = [address_text(raw[:16], raw[16]) for raw in map(bytes, known.tolist())]
+        return [texts[at] for at in number.reshape(-1)[exchanges["stream"]].tolist()]
+
+    return read
+
+
+def _port(end: int) -> Callable[[Found, NDArray[Any]], list[Any]]:
+    def read(found: Found, exchanges: NDArray[Any]) -> list[Any]:
+        flows = found.flows
+        is_b = (flows["client"] == 0) == bool(end)
+        values: list[Any] = np.where(is_b, flows["port_b"], flows["port_a"])[exchanges["stream"]].tolist()
+        return values
+
+    return read
+
+
+def _starts(found: Found, exchanges: NDArray[Any]) -> list[Any]:
+    assert found.scanned is not None
+    values: list[Any] = found.times[found.scanned.found.messages["packet"][_first_message(exchanges)]].tolist()
+    return values
+
+
+def _transports(found: Found, exchanges: NDArray[Any]) -> list[Any]:
+    numbers = found.flows["transport"][exchanges["stream"]].tolist()
+    return [TRANSPORT_NAMES.get(number, "ip") for number in numbers]
+
+
+COMMON: Mapping[str, Callable[[Found, NDArray[Any]], list[Any]]] = {
+    "timestamp": _starts,
+    "src.ip": _address(0),
+    "src.port": _port(0),
+    "dst.ip": _address(1),
+    "dst.port": _port(1),
+    "transport": _transports,
+    "tls": lambda _found, exchanges: [False] * len(exchanges),  # scanned as it was captured
+    "elapsed_time": _elapsed,
+}
+"""Variables that every entry has, of exchanges."""

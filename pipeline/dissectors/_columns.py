@@ -1,0 +1,65 @@
+"""KFL variables read from what a scanner found, many rows at once, without the dissector."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
+
+from kubeshark.core_capture import Scanned
+from kubeshark.pipeline.dissectors._text import text
+
+__all__ = ["Column", "Columns", "numbers", "sizes", "texts"]
+
+Read = Callable[[Scanned, NDArray[Any]], list[Any]]
+"""Gives the value of each of these rows of `Scanned.messages`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A variable of an exchange: said by the first of `halves` that is there, its type's default without any."""
+
+    read: Read
+    halves: tuple[str, ...] = ("request",)  # of EXCHANGE: request, response, event
+
+
+Columns = Mapping[str, Column]
+
+
+def numbers(place: int, to: Callable[[int], Any] | None = None) -> Read:
+    """Read one of a message's numbers, made into what `to` says."""
+
+    def read(found: Scanned, rows: NDArray[Any]) -> list[Any]:
+        values: list[int] = found.messages["number"][rows, place].tolist()
+        return values if to is None else _each(values, to)
+
+    return read
+
+
+def texts(place: int, to: Callable[[str], Any] | None = None) -> Read:
+    """Read one of a message's texts, made into what `to` says."""
+
+    def value(raw: bytes) -> Any:
+        return text(raw) if to is None else to(text(raw))
+
+    return lambda found, rows: _each(found.texts(rows, place), value)
+
+
+def sizes(*, but: int | None = None) -> Read:
+    """Read the messages' bytes, less the number at place `but`."""
+
+    def read(found: Scanned, rows: NDArray[Any]) -> list[Any]:
+        messages = found.messages
+        size = messages["end"][rows].astype("i8") - messages["start"][rows]
+        values: list[int] = (size if but is None else size - messages["number"][rows, but]).tolist()
+        return values
+
+    return read
+
+
+def _each(raw: list[Any], to: Callable[[Any], Any]) -> list[Any]:
+    """Convert each value; equal ones, of which traffic has many, once."""
+    known = {value: to(value) for value in set(raw)}
+    return [known[value] for value in raw]
