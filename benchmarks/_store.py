@@ -191,6 +191,7 @@ TSHARK_PROTOCOLS = frozenset(
 
 
 KFL = "http || dns || icmp"
+FIELDS = "method,url,status_code,dns_questions,dns_rcode,icmp_type"
 
 
 def whole_dissection(capture: Path, store: Path, scratch: Path, runs: int) -> list[Result]:
@@ -201,9 +202,9 @@ def whole_dissection(capture: Path, store: Path, scratch: Path, runs: int) -> li
     results = []
     for depth, target, extra in (("summaries", 25, []), ("full", 15, ["-T", "json"])):
         command = [*base, *extra]
-        count = worker_cpu(QUERY, store, KFL, depth)[1]
+        count = worker_cpu(QUERY, store, KFL, depth, FIELDS)[1]
         ours, theirs = alternate(
-            lambda depth=depth: worker_cpu(QUERY, store, KFL, depth)[0],  # type: ignore[misc]
+            lambda depth=depth: worker_cpu(QUERY, store, KFL, depth, FIELDS)[0],  # type: ignore[misc]
             lambda command=command: command_cpu(command, env=environment),  # type: ignore[misc]
             min(runs, 3),
         )

@@ -291,8 +291,11 @@ class Core(Protocol):
         """Decode whole records of one link type into packet columns and a flow table of their own."""
         ...
 
-    def assemble(self, decoded: Decoded, flows: Sequence[int] | NDArray[Any]) -> list[FlowStreams]:
-        """Reassemble these flows, in the given order. Memory is bounded: see the limits in each implementation."""
+    def assemble(self, decoded: Decoded, flows: Sequence[int] | NDArray[Any]) -> Sequence[FlowStreams]:
+        """Reassemble these flows, in the given order. Memory is bounded: see the limits in each implementation.
+
+        What the C core returns is an `Assembled` (_messages), whose streams can be scanned.
+        """
         ...
 
     def gather(self, data: Buffer, offsets: NDArray[Any], order: NDArray[Any]) -> bytearray | memoryview:

@@ -48,7 +48,7 @@ MESSAGE = np.dtype(
 """One row a message, by stream."""
 
 EXCHANGE = np.dtype([("stream", "<u4"), ("request", "<u4"), ("response", "<u4"), ("event", "<u4")])
-"""One row an exchange, by stream, then in the order in which its first message was captured; halves are rows or NO_MESSAGE."""
+"""One row an exchange, by stream, then in the order of its first message; halves are rows of MESSAGE or NO_MESSAGE."""
 
 
 @dataclass(slots=True)

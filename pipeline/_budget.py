@@ -22,6 +22,9 @@ class Budget:
     bytes: int | None = None  # decrypted, of indexes and packets
 
 
+UNLIMITED = Budget()
+
+
 @dataclass(slots=True)
 class Watch:
     """A budget in use. `cancel` may come from any thread."""
@@ -44,7 +47,9 @@ class Watch:
         return self._cancelled.is_set()
 
     def must_stop(self) -> bool:
-        return self.is_cancelled or (self.has_moved and bool(self.reason()))
+        if self._cancelled.is_set():
+            return True
+        return self.budget != UNLIMITED and self.has_moved and bool(self.reason())
 
     def reason(self) -> str:
         """Say what is used up; "" while nothing is."""

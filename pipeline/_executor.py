@@ -1,8 +1,7 @@
 """Where the work of a query is done: an interface, and the executor that does it here.
 
-An executor turns a plan into units, each a stream of what `make` makes of entries, in order. Others do the same
-elsewhere: `_processes` in processes of this machine; one for other machines has to send a `Job` and the tasks'
-specifications (`_job`), and to give the streams that come back.
+Others do the same elsewhere: `_processes` in processes of this machine; one for other machines has to send a `Job` and
+the tasks' specifications (`_job`), and to merge (`_merge`) what comes back.
 """
 
 from __future__ import annotations
@@ -15,45 +14,32 @@ from typing import Any, Protocol
 from kubeshark.core_capture.store import ReadStats
 from kubeshark.errors import KubesharkError
 from kubeshark.pipeline._entry import Entry
-from kubeshark.pipeline._merge import Unit
-from kubeshark.pipeline._order import Order, Place, Spot, place_of
+from kubeshark.pipeline._order import Spot, place_of
 from kubeshark.pipeline._plan import Chunk, Task
-from kubeshark.pipeline._rows import made_of
 from kubeshark.pipeline._run import QueryStats, Runner
+from kubeshark.pipeline._runs import Piece, merge_tables
 from kubeshark.pipeline._table import EntryTable
 
-__all__ = ["Executor", "InProcess", "spotted"]
-
-
-def spotted(found: EntryTable, make: Callable[[Entry], Any], order: Order) -> Iterator[tuple[Spot, Any]]:
-    """Yield what is made of entries that are in order, each with its place, as it is asked for."""
-
-    def place(at: int) -> Place:
-        return place_of(found[at])
-
-    times = found.start_ns.tolist()
-    for at, made in enumerate(made_of(found, make)):
-        yield Spot(times[at], order, place, at), made
+__all__ = ["Executor", "InProcess"]
 
 
 class Executor(Protocol):
     """Does the tasks of one query."""
 
-    def units(self, tasks: Sequence[Task]) -> Sequence[Unit[Any]]:
-        """Return the work in order of what it gives; a stream raises Stop if the query's watch wants it to."""
-        ...
+    stats: QueryStats
+    done: int  # bytes of the tasks' sizes that are done
 
-    @property
-    def done(self) -> int:
-        """Bytes of the tasks' sizes that are done."""
+    def run(self, tasks: Sequence[Task], flows: EntryTable) -> Iterator[Piece[Any] | Spot]:
+        """Yield in order what the tasks give, with the flow entries, and spots: all before one has been yielded.
+
+        Raises Stop if the query's watch wants it to.
+        """
         ...
 
     @property
     def name(self) -> str:
         """Who does the work, for --explain."""
         ...
-
-    stats: QueryStats
 
     @property
     def read(self) -> ReadStats:
@@ -76,17 +62,22 @@ class InProcess:
     stats: QueryStats  # the runner's
     done: int = 0
 
-    def units(self, tasks: Sequence[Task]) -> Sequence[Unit[Any]]:
-        order, window = self.runner.order, self.runner.window
-        chunks = [chunk for task in tasks for chunk in task.chunks]
-        return [
-            Unit(Spot.of(window.clamp(chunk.bound(order), order), order), partial(self._run, chunk)) for chunk in chunks
+    def run(self, tasks: Sequence[Task], flows: EntryTable) -> Iterator[Piece[Any] | Spot]:
+        order = self.runner.order
+        units: list[tuple[Spot, Callable[[], EntryTable]]] = [
+            (chunk.spot(order, self.runner.window), partial(self._run, chunk))
+            for task in tasks
+            for chunk in task.chunks
         ]
+        if len(flows):
+            units.append((Spot.of(place_of(flows[0]), order), lambda: flows))
+        units.sort(key=lambda unit: unit[0])
+        return merge_tables(units, order, self.make)
 
-    def _run(self, chunk: Chunk) -> Iterator[tuple[Spot, Any]]:
+    def _run(self, chunk: Chunk) -> EntryTable:
         found = self.runner.run(chunk)
         self.done += chunk.size
-        yield from spotted(found, self.make, self.runner.order)
+        return found
 
     @property
     def name(self) -> str:

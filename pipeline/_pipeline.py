@@ -48,6 +48,8 @@ from kubeshark.pipeline._time import rfc3339
 from kubeshark.pipeline.kfl import Variable
 from kubeshark.pipeline.tls import KeyLog
 
+_T = TypeVar("_T")
+
 __all__ = ["ExportResult", "ImportResult", "Pipeline", "StoreQuery"]
 
 T = TypeVar("T")

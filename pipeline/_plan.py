@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from kubeshark.core_capture import Predicate
 from kubeshark.pipeline._choose import choose_rows
 from kubeshark.pipeline._continued import Elsewhere, parts_elsewhere
-from kubeshark.pipeline._order import Order, Place, Window, begin_of
+from kubeshark.pipeline._order import Order, Spot, Window, begin_of
 from kubeshark.pipeline._segments import Begins, Segment, chains
 
 __all__ = ["CHUNK_BYTES", "FIRST_CHUNK_BYTES", "Chunk", "Plan", "Task", "make_plan"]
@@ -43,8 +43,10 @@ class Chunk:
     last_ns: int
     size: int  # bytes of records, about
 
-    def bound(self, order: Order) -> Place:
-        return begin_of(self.first_ns if order == "asc" else self.last_ns, order)
+    def spot(self, order: Order, window: Window) -> Spot:
+        """Return a spot that none of its entries comes before."""
+        bound = begin_of(self.first_ns if order == "asc" else self.last_ns, order)
+        return Spot.of(window.clamp(bound, order), order)
 
 
 @dataclass(slots=True)
@@ -53,8 +55,8 @@ class Task:
 
     chunks: list[Chunk]
 
-    def bound(self, order: Order) -> Place:
-        return self.chunks[0].bound(order)
+    def spot(self, order: Order, window: Window) -> Spot:
+        return self.chunks[0].spot(order, window)
 
     @property
     def size(self) -> int:

@@ -25,11 +25,12 @@ from kubeshark.core_capture.store import ReadStats
 from kubeshark.errors import KubesharkError
 from kubeshark.pipeline._budget import Stop, Watch
 from kubeshark.pipeline._job import Job, Report, TaskSpec, spec_of
-from kubeshark.pipeline._merge import MARK as PASSED
-from kubeshark.pipeline._merge import Unit
+from kubeshark.pipeline._merge import Unit, merge
 from kubeshark.pipeline._order import Spot
 from kubeshark.pipeline._plan import Task
 from kubeshark.pipeline._run import QueryStats
+from kubeshark.pipeline._runs import Piece, RowPiece, TablePiece, in_order
+from kubeshark.pipeline._table import EntryTable
 from kubeshark.pipeline._worker import DONE, FAILED, MARK, READY, ROWS
 from kubeshark.pipeline.kfl import FilterErrors
 
@@ -98,19 +99,22 @@ class Processes:
             total += each
         return total
 
-    def units(self, tasks: Sequence[Task]) -> Sequence[Unit[Any]]:
-        """Start the workers and return a stream a task."""
+    def run(self, tasks: Sequence[Task], flows: EntryTable) -> Iterator[Piece[Any] | Spot]:
+        """Start the workers and merge their streams, one a task."""
         self._tasks = tasks
         self._waiting = deque(spec_of(number, task) for number, task in enumerate(tasks))
         self._arrived = [deque() for _ in tasks]
         self._held = [0] * len(tasks)
         for _ in range(min(self.count, len(tasks))):
             self._start()
-        order, window = self.job.order, self.job.window
-        return [
-            Unit(Spot.of(window.clamp(task.bound(order), order), order), partial(self._stream, number))
-            for number, task in enumerate(tasks)
+        order, window, make = self.job.order, self.job.window, self.job.make
+        units: list[Unit[Any]] = [
+            Unit(task.spot(order, window), partial(self._stream, number)) for number, task in enumerate(tasks)
         ]
+        if len(flows):
+            found = TablePiece(in_order([flows], order), order, make)
+            units.append(Unit(found.spot(0), lambda: iter([found])))
+        return merge(sorted(units, key=lambda unit: unit.bound))
 
     def close(self) -> None:
         """End all workers: those at work at once."""
@@ -141,7 +145,7 @@ class Processes:
         except OSError:
             self._lose(worker)
 
-    def _stream(self, number: int) -> Iterator[tuple[Spot, Any]]:
+    def _stream(self, number: int) -> Iterator[Piece[Any] | Spot]:
         """Yield what a task gives, as it comes."""
         size, marks = self._tasks[number].size, 0
         chunks = self._tasks[number].chunks
@@ -152,14 +156,13 @@ class Processes:
             self._held[number] -= len(message)
             kind, content = message[:1], pickle.loads(memoryview(message)[1:])  # noqa: S301 - our own worker's
             if kind == ROWS:
-                for place, made in content:
-                    yield Spot.of(place, self.job.order), made
+                yield RowPiece(content[0], content[1], self.job.order)
             elif kind == MARK:
                 place, self._read[number] = content
                 if marks:  # the first is where the task begins
                     self.done += chunks[marks - 1].size
                     size -= chunks[marks - 1].size
-                    yield Spot.of(place, self.job.order), PASSED
+                    yield Spot.of(place, self.job.order)
                 marks += 1
             else:
                 self._finish(number, kind, content)

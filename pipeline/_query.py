@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from kubeshark.core_capture import Predicate
 from kubeshark.core_capture.store import ReadStats, SegmentReader
@@ -22,15 +22,16 @@ from kubeshark.pipeline._choose import without_times
 from kubeshark.pipeline._continued import Elsewhere
 from kubeshark.pipeline._dissect import Dissector
 from kubeshark.pipeline._entry import Entry
-from kubeshark.pipeline._executor import Executor, InProcess, spotted
+from kubeshark.pipeline._executor import Executor, InProcess
 from kubeshark.pipeline._filter import EntryFilter
 from kubeshark.pipeline._flows import flow_entries
-from kubeshark.pipeline._merge import Mark, Unit, merge
-from kubeshark.pipeline._order import Order, Place, Spot, Window, place_of
+from kubeshark.pipeline._order import Order, Place, Spot, Window
 from kubeshark.pipeline._plan import Plan, make_plan
+from kubeshark.pipeline._rows import itself
 from kubeshark.pipeline._run import QueryStats, Runner
+from kubeshark.pipeline._runs import Piece, TablePiece
 from kubeshark.pipeline._segments import Segment
-from kubeshark.pipeline._table import EntryTable, Found
+from kubeshark.pipeline._table import EntryTable, Found, Run
 
 __all__ = ["Query", "QueryOptions", "QueryProgress"]
 
@@ -81,6 +82,15 @@ class QueryOptions:
         return turned[self.order] if self.is_backwards else self.order
 
 
+_Where = Spot | tuple[Piece[T], int] | None
+
+
+def _place(where: _Where[Any]) -> Place | None:
+    if where is None:
+        return None
+    return where.place if isinstance(where, Spot) else where[0].spot(where[1]).place
+
+
 @dataclass(slots=True)
 class Query(Generic[T]):
     """Iterate it once. `segments` may come in any order; `make` is what is given of an entry.
@@ -94,14 +104,14 @@ class Query(Generic[T]):
     dissector: Dissector
     filter: EntryFilter
     pushed: Predicate
-    make: Callable[[Entry], T]
+    make: Callable[[Entry], T] = itself  # type: ignore[assignment]  # then T is Entry
     options: QueryOptions = field(default_factory=QueryOptions)
     elsewhere: Elsewhere | None = None
     executor: Callable[[Plan, Watch], Executor | None] | None = None
     problems: list[KubesharkError] = field(default_factory=list)
     stats: QueryStats = field(default_factory=QueryStats)
-    _next: Spot | None = None
-    _previous: Spot | None = None
+    _next: _Where[T] = None
+    _previous: _Where[T] = None
     stopped: str = ""
     workers: str = ""  # who did the work, if not this process
     _watch: Watch = field(init=False)
@@ -128,29 +138,51 @@ class Query(Generic[T]):
     @property
     def next_place(self) -> Place | None:
         """Where to go on with `after`; None if there is nothing more."""
-        return None if self._next is None else self._next.place
+        return _place(self._next)
 
     @property
     def previous_place(self) -> Place | None:
         """Where to go back with `before`; None if nothing lies before, as far as is known."""
-        return None if self._previous is None else self._previous.place
+        return _place(self._previous)
 
     def __iter__(self) -> Iterator[T]:
+        for piece in self.pieces():
+            # What a budget was used up for is handed out; one that is used up by who reads it ends it between entries.
+            can_stop = not self.options.is_backwards and not self._watch.must_stop()
+            for at, made in enumerate(piece):
+                self._come_to(piece, at)
+                yield made
+                if self._watch.is_cancelled or (can_stop and self._watch.must_stop()):
+                    self.stopped = self._watch.reason()
+                    return
+
+    def pieces(self) -> Iterator[Piece[T]]:
+        """Yield what the query gives, many at once: for whoever reads columns of it."""
+        options = self.options
         self.stats.segments = len(self.segments)
-        if self.options.limit == 0:
+        if options.limit == 0:
             return
-        if not self.options.is_backwards:
-            yield from (made for _, made in self._run())
+        if not options.is_backwards:
+            yield from self._run()
             return
-        page = list(self._run())
-        page.reverse()
+        page = [piece.part(at, at + 1) for piece in self._run() for at in range(len(piece))]
         reached, self._previous = self._next, None  # in the order in which it ran
-        for spot, made in page:
-            self._next = spot
-            yield made
+        for one in reversed(page):
+            yield one
+            self._come_to(one, 0)
         self._previous = reached
 
-    def _run(self) -> Iterator[tuple[Spot, T]]:
+    def runs(self) -> Iterator[Run]:
+        """Yield the entries of a query that runs in this process, many at once."""
+        for piece in self.pieces():
+            assert isinstance(piece, TablePiece)
+            yield piece.run
+
+    def _come_to(self, piece: Piece[T], at: int) -> None:
+        self._next = (piece, at)
+        self._previous = self._previous or self._next
+
+    def _run(self) -> Iterator[Piece[T]]:
         self._watch.start()
         try:
             yield from self._handed_out()
@@ -159,22 +191,24 @@ class Query(Generic[T]):
                 self._work.close()
                 self.problems += self._work.problems
 
-    def _handed_out(self) -> Iterator[tuple[Spot, T]]:
-        options, watch, count = self.options, self._watch, 0
+    def _handed_out(self) -> Iterator[Piece[T]]:
+        watch, left, count = self._watch, self.options.limit, 0
         plan = self._make_plan()
         begun: Spot | None = None
         try:
-            for spot, element in merge(self._units(plan)):
-                begun = begun or spot
-                watch.has_moved = watch.has_moved or begun < spot
-                self._next = spot
-                if isinstance(element, Mark):
+            for element in self._begin(plan):
+                if isinstance(element, Spot):
+                    begun = begun or element
+                    watch.has_moved = watch.has_moved or begun < element
+                    self._next = element
                     self._tell(plan, count)
-                else:
-                    count += 1
-                    self._previous = self._previous or spot
-                    yield spot, element
-                    if count == options.limit:
+                elif len(element):
+                    piece = element if left is None else element.part(0, left)
+                    watch.has_moved = True
+                    yield piece
+                    self._come_to(piece, len(piece) - 1)
+                    count += len(piece)
+                    if left is not None and (left := left - len(piece)) <= 0:
                         return
                 if watch.must_stop():
                     self.stopped = watch.reason()
@@ -196,23 +230,17 @@ class Query(Generic[T]):
         self.stats.flows, self.stats.flows_selected = plan.flows, plan.flows_selected
         return plan
 
-    def _units(self, plan: Plan) -> list[Unit[T]]:
-        """Return the plan's work, and the flow entries, which need no packets."""
-        options, order = self.options, self.options.running_order
+    def _begin(self, plan: Plan) -> Iterator[Piece[T] | Spot]:
+        """Choose who does the work, and begin it; the flow entries need no packets."""
+        options, order, origin = self.options, self.options.running_order, self.dissector.origin
         runner = Runner(self.dissector, self.filter, options.window, order, options.limit, self.stats)
+        flows = flow_entries(plan.joined, origin) if self.filter.wants_flow else []
         elsewhere = self.executor(plan, self._watch) if self.executor else None
         if elsewhere is not None:
             elsewhere.stats = self.stats
             self.workers = elsewhere.name
-        self._work = work = elsewhere or InProcess(runner, self.make, self.stats)
-        units = list(work.units(plan.tasks))
-        if self.filter.wants_flow:
-            origin = self.dissector.origin
-            flows = runner.choose(EntryTable(Found.of(flow_entries(plan.joined, origin), origin)), is_by_id=False)
-            if len(flows):
-                first = Spot.of(place_of(flows[0]), order)
-                units.append(Unit(first, lambda: spotted(flows, self.make, order)))
-        return sorted(units, key=lambda unit: unit.bound)
+        self._work = elsewhere or InProcess(runner, self.make, self.stats)
+        return self._work.run(plan.tasks, runner.choose(EntryTable(Found.of(flows, origin)), is_by_id=False))
 
     def _tell(self, plan: Plan, entries: int) -> None:
         if self.options.on_progress and self._work:

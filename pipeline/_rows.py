@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from kubeshark.pipeline._entry import Entry
-from kubeshark.pipeline._table import EntryTable
+from kubeshark.pipeline._table import Run
 
 __all__ = ["Document", "Fields", "columns", "itself", "made_of"]
 
@@ -25,17 +25,17 @@ def itself(entry: Entry) -> Entry:
     return entry
 
 
-def made_of(found: EntryTable, make: Callable[[Entry], T]) -> Iterator[T]:
+def made_of(found: Run, make: Callable[[Entry], T]) -> Iterator[T]:
     """Yield what is made of each entry, at most a batch ahead of who asks."""
-    many: Callable[[EntryTable], Iterable[T]] | None = getattr(make, "many", None)
+    many: Callable[[Run], Iterable[T]] | None = getattr(make, "many", None)
     if many is None:
         yield from map(make, found)
         return
     for at in range(0, len(found), BATCH):
-        yield from many(found.take(slice(at, at + BATCH)))
+        yield from many(found.part(at, at + BATCH))
 
 
-def columns(found: EntryTable, names: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+def columns(found: Run, names: Sequence[str]) -> Iterator[tuple[Any, ...]]:
     """Yield the values of these KFL variables, an entry after the other."""
     return zip(*(found.column(name) for name in names), strict=True)
 
@@ -49,7 +49,7 @@ class Fields:
     def __call__(self, entry: Entry) -> dict[str, Any]:
         return {"id": entry.id, "timestamp": entry.start_ns, **{name: entry.get(name) for name in self.names}}
 
-    def many(self, found: EntryTable) -> Iterator[dict[str, Any]]:
+    def many(self, found: Run) -> Iterator[dict[str, Any]]:
         names = ("id", "timestamp", *self.names)
         return (dict(zip(names, values, strict=True)) for values in columns(found, names))
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Generic, TypedDict, TypeVar
+from typing import Any, Generic, TypedDict, TypeVar
 
 from kubeshark.core_capture import Predicate, load_core
 from kubeshark.core_capture.store import SegmentInfo, SegmentReader, Store
@@ -28,6 +28,7 @@ from kubeshark.pipeline._secrets import Secrets
 __all__ = ["QueryArguments", "StoreQuery", "make_options", "query_store"]
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 WORTH_BYTES = 96 << 20
 """Packets chosen by the index from which on several processes pay: a worker takes half a second to be ready."""
@@ -84,8 +85,20 @@ class StoreQuery(Generic[T]):
     _notes: Sequence[str] = ()
 
     def __iter__(self) -> Iterator[T]:
+        return self._finishing(iter(self._query))
+
+    def batches(self, fields: Sequence[str]) -> Iterator[dict[str, list[Any]]]:
+        """Return KFL variables instead of entries, many at once: each field with one value an entry.
+
+        Only for a `Pipeline.query`. Lists and charts need no more, and most of it costs no dissection. Raises KeyError
+        for a name that is no variable.
+        """
+        names = list(fields)
+        return self._finishing({name: run.column(name) for name in names} for run in self._query.runs())
+
+    def _finishing(self, items: Iterator[U]) -> Iterator[U]:
         try:
-            yield from self._query
+            yield from items
         finally:
             self.problems += self._query.problems
             self.problems += self._plugins.take_problems()

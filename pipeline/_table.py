@@ -103,12 +103,12 @@ class Found:
 
     def entry(self, at: int) -> Entry:
         """Return the entry of a row."""
-        code = self.code.item(at)
+        code = int(self.code.item(at))
         return self._made[MADE - code] if code <= MADE else LazyEntry(self, at)
 
     def resolve(self, at: int) -> Entry:
         """Return the entry of a row with everything in it, dissected if need be."""
-        code, stream = self.code.item(at), self.stream.item(at)
+        code, stream = int(self.code.item(at)), int(self.stream.item(at))
         if code <= MADE:
             return self._made[MADE - code]
         assert self._makers is not None
@@ -118,7 +118,8 @@ class Found:
             return self._connections[stream]
         if stream not in self._dissected:
             self._dissected[stream] = self._makers.dissect(stream, self.binding(code))
-        return self._dissected[stream][code - int(self._first[stream])]
+        entry: Entry = self._dissected[stream][code - int(self._first[stream])]
+        return entry
 
     def is_built(self, at: int) -> bool:
         """Say whether a row's entry has been built in full."""
@@ -188,12 +189,15 @@ class Found:
 
     def values(self, rows: NDArray[Any], name: str) -> list[Any]:
         """Return a KFL variable of many rows."""
-        codes = self.code[rows]
-        if self.scanned is not None and len(rows) and int(codes.min()) >= 0 and len(self.scanned.bindings) == 1:
-            column = self.column(0, name)
-            if column is not None:
-                return [column[code] for code in codes.tolist()]
-        return [self.value(at, name) for at in rows.tolist()]
+        codes = self.code[rows].tolist()
+        columns = [self.column(number, name) for number in range(len(self.scanned.bindings))] if self.scanned else []
+        if not columns or None in columns:
+            return [self.value(at, name) for at in rows.tolist()]
+        known = [value for column in columns for value in column or ()]
+        return [
+            known[code] if code >= 0 else self.resolve(at).variables[name]
+            for at, code in zip(rows.tolist(), codes, strict=True)
+        ]
 
     def column(self, number: int, name: str) -> list[Any] | None:
         """Return a KFL variable of all exchanges of one protocol; None if they must be dissected for it."""
@@ -357,23 +361,21 @@ class Run:
         self._table = table  # of each entry
         self._place = place  # in its table
 
-    @classmethod
-    def merged(cls, tables: Sequence[EntryTable]) -> Run:
-        """Join tables that are each by time, by time; equal times stay in the order of the tables."""
-        sizes = np.array(list(map(len, tables)), dtype=np.int64)
-        table = np.repeat(np.arange(len(tables)), sizes)
-        place = np.concatenate([np.arange(size) for size in sizes]) if tables else table
-        if len(tables) > 1:
-            order = np.argsort(np.concatenate([each.start_ns for each in tables]), kind="stable")
-            table, place = table[order], place[order]
-        return cls(tables, table, place)
-
     def __len__(self) -> int:
         return len(self._table)
 
     def __iter__(self) -> Iterator[Entry]:
         tables = self._tables
         return (tables[table][place] for table, place in zip(self._table.tolist(), self._place.tolist(), strict=True))
+
+    @property
+    def start_ns(self) -> NDArray[Any]:
+        """Times of the entries' first packets, i8."""
+        starts = np.empty(len(self), dtype=np.int64)
+        for number, table in enumerate(self._tables):
+            mine = self._table == number
+            starts[mine] = table.start_ns[self._place[mine]]
+        return starts
 
     def part(self, start: int, stop: int) -> Run:
         """Return entries [start, stop)."""
@@ -408,12 +410,9 @@ def _filled(column: Column, scanned: Scanned, exchanges: NDArray[Any], default: 
 
 def _first_message(exchanges: NDArray[Any]) -> NDArray[Any]:
     """Return the message of each exchange that came first: its request, its lone response, its event."""
-    return np.minimum(np.minimum(exchanges["request"], exchanges["event"]), _lone(exchanges))
-
-
-def _lone(exchanges: NDArray[Any]) -> NDArray[Any]:
-    lone: NDArray[Any] = np.where(exchanges["request"] == NO_MESSAGE, exchanges["response"], NO_MESSAGE)
-    return lone
+    lone = np.where(exchanges["request"] == NO_MESSAGE, exchanges["response"], NO_MESSAGE)
+    first: NDArray[Any] = np.minimum(np.minimum(exchanges["request"], exchanges["event"]), lone)
+    return first
 
 
 def start_times(scanned: Scanned, times: NDArray[Any]) -> NDArray[Any]:

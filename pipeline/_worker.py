@@ -12,10 +12,8 @@ import pickle
 import select
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -23,16 +21,18 @@ from kubeshark.core_capture import load_core
 from kubeshark.core_capture.store import Identity, ReadStats, SegmentReader, Store
 from kubeshark.errors import KubesharkError, StoreError
 from kubeshark.pipeline._dissect import Dissector
-from kubeshark.pipeline._executor import spotted
+from kubeshark.pipeline._executor import InProcess
 from kubeshark.pipeline._facts import Origin
 from kubeshark.pipeline._filter import EntryFilter
-from kubeshark.pipeline._job import ChunkSpec, Job, Report, TaskSpec, chunk_of
+from kubeshark.pipeline._job import Job, Report, TaskSpec, chunk_of
 from kubeshark.pipeline._memory import keep_freed_memory
-from kubeshark.pipeline._merge import Mark, Unit, merge
-from kubeshark.pipeline._order import Place, Spot, begin_of
+from kubeshark.pipeline._order import Spot
+from kubeshark.pipeline._plan import Task
 from kubeshark.pipeline._plugins import Plugins
 from kubeshark.pipeline._run import Runner
+from kubeshark.pipeline._runs import Piece
 from kubeshark.pipeline._secrets import Secrets
+from kubeshark.pipeline._table import EntryTable, Found
 from kubeshark.pipeline.tls import KeyLog
 
 __all__ = ["DONE", "FAILED", "MARK", "READY", "ROWS", "main"]
@@ -40,8 +40,7 @@ __all__ = ["DONE", "FAILED", "MARK", "READY", "ROWS", "main"]
 READY, ROWS, MARK, DONE, FAILED = (bytes([letter]) for letter in b"yrmdf")
 """First byte of a message to the query; what follows is pickled."""
 
-BATCH_ROWS = 256
-BATCH_SECONDS = 0.1  # what was made is not held back longer
+FIRST_ROWS, BATCH_ROWS = 16, 256  # the first batches are small: somebody may wait for them
 LOOK_SECONDS = 1.0
 ORPHANED = 70  # EX_SOFTWARE
 
@@ -105,22 +104,22 @@ class Worker:
                     segments[name] = stack.enter_context(self._store.open_segment(name))
                 return segments[name]
 
-            def run(spec: ChunkSpec) -> Iterator[tuple[Spot, Any]]:
-                try:
-                    chunk = chunk_of(spec, opened)
-                except KubesharkError as error:
-                    runner.damage.note(error)
-                    return
-                yield from spotted(runner.run(chunk), job.make, job.order)
-
             def read() -> ReadStats:
                 total = ReadStats()
                 for reader in segments.values():
                     total += reader.stats
                 return total
 
-            units = [Unit(self._bound(spec), partial(run, spec)) for spec in task.chunks]
-            self._send_rows(merge(units), channel, read)
+            chunks = []
+            for spec in task.chunks:
+                try:
+                    chunks.append(chunk_of(spec, opened))
+                except KubesharkError as error:
+                    runner.damage.note(error)
+            if chunks:
+                work = InProcess(runner, job.make, runner.stats)
+                nothing = EntryTable(Found.of([], self._dissector.origin))
+                _send_rows(work.run([Task(chunks)], nothing), channel, read)
             problems = [*runner.problems, *self._plugins.take_problems()]
             self._dissector.problems.clear()
             self._filter.failures.clear()
@@ -128,26 +127,18 @@ class Worker:
             report = Report(runner.stats, read(), problems, errors.count - failed_before, errors.first)
         _send(channel, DONE, report)
 
-    def _bound(self, spec: ChunkSpec) -> Spot:
-        order = self._job.order
-        bound = begin_of(spec.first_ns if order == "asc" else spec.last_ns, order)
-        return Spot.of(self._job.window.clamp(bound, order), order)
 
-    def _send_rows(self, found: Iterator[tuple[Spot, Any]], channel: Connection, read: Callable[[], ReadStats]) -> None:
-        """Send rows in batches, and between chunks how far it has come."""
-        batch: list[tuple[Place, Any]] = []
-        sent = time.monotonic()
-        for spot, made in found:
-            is_mark = isinstance(made, Mark)
-            if not is_mark:
-                batch.append((spot.place, made))
-            if batch and (is_mark or len(batch) >= BATCH_ROWS or time.monotonic() - sent > BATCH_SECONDS):
-                _send(channel, ROWS, batch)
-                batch, sent = [], time.monotonic()
-            if is_mark:
-                _send(channel, MARK, (spot.place, read()))
-        if batch:
-            _send(channel, ROWS, batch)
+def _send_rows(found: Iterator[Piece[Any] | Spot], channel: Connection, read: Callable[[], ReadStats]) -> None:
+    """Send rows in batches, and between chunks how far it has come."""
+    for piece in found:
+        if isinstance(piece, Spot):
+            _send(channel, MARK, (piece.place, read()))
+            continue
+        size, at = FIRST_ROWS, 0
+        while at < len(piece):
+            batch: Any = piece.part(at, at + size)
+            _send(channel, ROWS, (batch.places(), list(batch)))
+            size, at = min(2 * size, BATCH_ROWS), at + size
 
 
 if __name__ == "__main__":

@@ -154,8 +154,8 @@ class _Streams:
     def _source(self) -> tuple[Any, tuple[Any, ...]]:
         """Return a kc_decoded and what must live as long as it.
 
-        Made for each call: kept in an attribute, cffi's views of memoryviews crash the garbage collector of CPython 3.11
-        when it meets both in one cycle.
+        Made for each call: kept in an attribute, cffi's views of memoryviews crash the garbage collector of
+        CPython 3.11 when it meets both in one cycle.
         """
         decoded = self._decoded
         arrays = (
@@ -280,7 +280,7 @@ class _Streams:
             *(scan, ffi.from_buffer("kc_message[]", messages), ffi.from_buffer("kc_exchange[]", exchanges)),
             ffi.from_buffer("uint8_t[]", text),
         )
-        owner = np.repeat(np.arange(len(ends)), np.diff(np.array(ends, dtype=np.int64), prepend=0))
+        owner = np.searchsorted(np.array(ends, dtype=np.int64), np.arange(len(exchanges)), side="right")
         return Scanned(messages, exchanges, text.tobytes(), owner, taken)
 
 

@@ -64,13 +64,21 @@ struct kc_scan {
     bool no_memory;
 };
 
-/* Whether both sides can be scanned at all: no gap, and every byte from its beginning. */
-static inline bool is_clean(const scan_stream *stream) {
+/* Whether both sides were captured without a gap. */
+static inline bool is_whole(const scan_stream *stream) {
     for (int i = 0; i < 2; i++) {
         const scan_side *side = &stream->side[i];
-        if (side->has_gaps || side->length > MAX_SCANNED || (side->starts_midway && side->length)) return false;
+        if (side->has_gaps || side->length > MAX_SCANNED) return false;
     }
     return true;
+}
+
+/* The same, and from their beginning. */
+static inline bool is_clean(const scan_stream *stream) {
+    for (int i = 0; i < 2; i++) {
+        if (stream->side[i].starts_midway && stream->side[i].length) return false;
+    }
+    return is_whole(stream);
 }
 
 /* The packet that first carried the byte at `at`; scanners ask in order, so this is a step or none. */

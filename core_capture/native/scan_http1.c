@@ -249,8 +249,34 @@ static size_t skip_empty_lines(const scan_side *side, size_t at) {
     return at;
 }
 
+/* RFC 9110 §5.6.2 */
+static bool is_token(uint8_t c) {
+    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
+           (c && strchr("!#$%&'*+.^_`|~-", c) != NULL);
+}
+
+/* Whether bytes behind a start line look like a header section: where the capture began midway, that makes the line
+ * worth believing (the dissector's _is_believable). */
+static bool begins_header(const uint8_t *data, size_t length) {
+    size_t at = 0;
+    while (at < length && is_token(data[at])) at++;
+    if (at) return at < length && data[at] == ':';
+    return length && (data[0] == '\n' || (length > 1 && data[0] == '\r' && data[1] == '\n'));
+}
+
+/* Whether a side that began before the capture begins with a message all the same. */
+static bool is_midway_at_start(const scan_side *side, size_t at) {
+    if (!side->starts_midway || at >= side->length) return true;
+    size_t limit = side->length - at < MAX_HTTP_LINE ? side->length : at + MAX_HTTP_LINE;
+    const uint8_t *newline = memchr(side->data + at, '\n', limit - at);
+    if (!newline) return false;
+    size_t behind = (size_t)(newline + 1 - side->data);
+    return begins_header(newline + 1, side->length - behind);
+}
+
 static bool scan_requests(kc_scan *scan, scan_stream *stream) {
     scan_side *side = &stream->side[0];
+    if (!is_midway_at_start(side, skip_empty_lines(side, 0))) return false;
     for (size_t at = skip_empty_lines(side, 0); at < side->length; at = skip_empty_lines(side, at)) {
         http_head head;
         if (!read_head(side->data, side->length, at, true, &head)) return false;
@@ -270,6 +296,7 @@ static bool scan_responses(kc_scan *scan, scan_stream *stream, size_t first) {
     scan_side *side = &stream->side[1];
     size_t next = first, requests = scan->message_count;
     bool has_head_request = false;
+    if (!is_midway_at_start(side, skip_empty_lines(side, 0))) return false;
     for (size_t i = first; i < requests; i++) has_head_request |= is_head_request(scan, &scan->messages[i]);
     for (size_t at = skip_empty_lines(side, 0); at < side->length; at = skip_empty_lines(side, at)) {
         http_head head;
@@ -295,7 +322,7 @@ static bool scan_responses(kc_scan *scan, scan_stream *stream, size_t first) {
 }
 
 static bool scan_http1(kc_scan *scan, scan_stream *stream) {
-    if (stream->flow->transport != PROTOCOL_TCP || !is_clean(stream) || !stream->side[0].length) return false;
+    if (stream->flow->transport != PROTOCOL_TCP || !is_whole(stream) || !stream->side[0].length) return false;
     size_t first = scan->message_count;
     return scan_requests(scan, stream) && scan_responses(scan, stream, first);
 }

@@ -17,7 +17,6 @@ from kubeshark.pipeline._dissect import Dissector
 from kubeshark.pipeline._facts import Origin
 from kubeshark.pipeline._filter import EntryFilter
 from kubeshark.pipeline._query import Query, QueryOptions
-from kubeshark.pipeline._rows import itself
 from kubeshark.pipeline._segments import MemorySegment, Segment
 from tests.core_capture.reference._packets import RAW, A, B, record, tcp, udp
 
@@ -119,7 +118,7 @@ def make_query(
     origin = Origin("file", "", entry_filter.variables, plugins.display)
     dissector = Dissector(load_core(), plugins, [] if problems is None else problems, origin)
     return Query(
-        segments, dissector, entry_filter, entry_filter.predicate, itself, QueryOptions(**options), elsewhere=elsewhere
+        segments, dissector, entry_filter, entry_filter.predicate, options=QueryOptions(**options), elsewhere=elsewhere
     )
 
 

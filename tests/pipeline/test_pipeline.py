@@ -210,6 +210,19 @@ def test_windows_and_limits(pipeline: Pipeline) -> None:
     assert list(pipeline.query("http", since_ns=starts[-1] + SECOND)) == []
 
 
+@pytest.mark.parametrize("kfl", ["", "http", "http || dns", 'url == "/a"'])
+def test_batches_are_the_entries_columns(pipeline: Pipeline, kfl: str) -> None:
+    fields = ["id", "timestamp", "src.ip", "dst.port", "protocol", "url", "status_code", "dns_questions", "conn"]
+    entries = [{name: entry.get(name) for name in fields} for entry in pipeline.query(kfl)]
+    rows = [
+        dict(zip(fields, values, strict=True))
+        for batch in pipeline.query(kfl).batches(fields)
+        for values in zip(*(batch[name] for name in fields), strict=True)
+    ]
+    assert rows == entries
+    assert bool(rows)
+
+
 def test_segments_outside_the_window_are_not_opened(pipeline: Pipeline) -> None:
     found = pipeline.query("", since_ns=START_NS + 3600 * SECOND)
     assert list(found) == []

@@ -19,7 +19,6 @@ from kubeshark.pipeline._dissect import Dissector
 from kubeshark.pipeline._facts import Origin
 from kubeshark.pipeline._filter import EntryFilter
 from kubeshark.pipeline._query import Query
-from kubeshark.pipeline._rows import itself
 from kubeshark.pipeline._segments import MemorySegment
 from tests.pipeline._traffic import OK, Capture, Connection, dns, find
 
@@ -49,7 +48,7 @@ def query(data: bytes, offsets: Sequence[int], cuts: Sequence[int]) -> list[Entr
     ]
     entry_filter = EntryFilter("", plugins, now_ns=0)
     dissector = Dissector(core, plugins, [], Origin())
-    return list(Query(segments, dissector, entry_filter, entry_filter.predicate, itself))
+    return list(Query(segments, dissector, entry_filter, entry_filter.predicate))
 
 
 def contents(entry: Entry) -> str:

@@ -13,7 +13,7 @@ from ipaddress import IPv6Address
 from kubeshark.pipeline.dissectors._text import text
 from kubeshark.pipeline.dissectors.network._dns_message import DnsMessage, FormatError, Record, read_name
 
-__all__ = ["OPCODES", "RCODES", "class_name", "record_text", "type_name"]
+__all__ = ["OPCODES", "RCODES", "class_name", "opcode_name", "rcode_name", "record_text", "type_name"]
 
 _TYPES = (
     "1 A,2 NS,3 MD,4 MF,5 CNAME,6 SOA,7 MB,8 MG,9 MR,10 NULL,11 WKS,12 PTR,13 HINFO,14 MINFO,15 MX,16 TXT,17 RP,"
@@ -93,6 +93,14 @@ EDNS_OPTIONS |= {11: "keepalive", 13: "chain", 14: "key-tag", 15: "ede", 16: "cl
 
 def type_name(number: int) -> str:
     return TYPES.get(number) or f"TYPE{number}"
+
+
+def opcode_name(number: int) -> str:
+    return OPCODES.get(number, f"OPCODE{number}")
+
+
+def rcode_name(number: int) -> str:
+    return RCODES[number][0] if number in RCODES else f"RCODE{number}"
 
 
 def class_name(number: int) -> str:

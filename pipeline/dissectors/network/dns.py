@@ -25,6 +25,8 @@ from kubeshark.pipeline.dissectors.network._dns_records import (
     RCODES,
     TYPES,
     class_name,
+    opcode_name,
+    rcode_name,
     record_text,
     type_name,
 )
@@ -70,13 +72,13 @@ DNS = ProtocolSpec(
 COLUMNS: Columns = {
     "dns_questions": Column(texts(0, lambda name: [name]), EITHER),
     "dns_question_types": Column(numbers(0, lambda kind: [type_name(kind)]), EITHER),
-    "dns_opcode": Column(numbers(2, lambda opcode: _opcode(opcode).upper()), EITHER),
+    "dns_opcode": Column(numbers(2, lambda opcode: opcode_name(opcode).upper()), EITHER),
     "dns_request": Column(numbers(0, lambda _: True)),
     "dns_request_length": Column(sizes()),
     "dns_response": Column(numbers(0, lambda _: True), ("response",)),
     "dns_response_length": Column(sizes(), ("response",)),
     "status_code": Column(numbers(1), ("response",)),
-    "dns_rcode": Column(numbers(1, lambda rcode: _rcode(rcode)), ("response",)),
+    "dns_rcode": Column(numbers(1, rcode_name), ("response",)),
 }
 """What the scanner (scan_dns.c) knows."""
 
@@ -205,14 +207,14 @@ def _message(dns: DnsMessage, direction: int, start: int, end: int, *, cut: bool
     fields: dict[str, Value] = {
         "dns_questions": [question.name.lower() for question in dns.questions],
         "dns_question_types": [type_name(question.type) for question in dns.questions],
-        "dns_opcode": _opcode(dns.opcode).upper(),
+        "dns_opcode": opcode_name(dns.opcode).upper(),
     }
     if is_response:
         rcode = dns.rcode
         fields["dns_response"] = True
         fields["dns_response_length"] = length
         fields["status_code"] = rcode
-        fields["dns_rcode"] = _rcode(rcode)
+        fields["dns_rcode"] = rcode_name(rcode)
         fields["dns_answers"] = [record_text(dns, record) for record in dns.answers]
         fields["dns_answer_names"] = [record.name.lower() for record in dns.answers]
     else:
@@ -230,17 +232,9 @@ def _message(dns: DnsMessage, direction: int, start: int, end: int, *, cut: bool
     )
 
 
-def _opcode(number: int) -> str:
-    return OPCODES.get(number, f"OPCODE{number}")
-
-
-def _rcode(number: int) -> str:
-    return RCODES[number][0] if number in RCODES else f"RCODE{number}"
-
-
 def _request(dns: DnsMessage) -> tuple[Mapping[str, Value], Mapping[str, Any]]:
     document: dict[str, Any] = {
-        "opCode": _opcode(dns.opcode),
+        "opCode": opcode_name(dns.opcode),
         "questions": [
             {"name": question.name, "type": type_name(question.type), "class": class_name(question.rclass)}
             for question in dns.questions

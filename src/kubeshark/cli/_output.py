@@ -15,7 +15,7 @@ from kubeshark.errors import UsageError
 
 if TYPE_CHECKING:
     from kubeshark.pipeline import Entry
-    from kubeshark.pipeline._table import EntryTable
+    from kubeshark.pipeline._table import Run
 
 __all__ = [
     "FieldsLine",
@@ -108,7 +108,7 @@ class JsonLine:
             document |= {name: _shown(name, entry.get(name)) for name in self.fields}
         return _json(document)
 
-    def many(self, found: EntryTable) -> Iterator[str]:
+    def many(self, found: Run) -> Iterator[str]:
         """Return the lines of many entries: what columns know is read from them."""
         if self.fields is None or self.with_file:
             return map(self, found)
@@ -127,7 +127,7 @@ class FieldsLine:
     def __call__(self, entry: Entry) -> str:
         return "\t".join(printable(_text(_shown(name, entry.get(name)))) for name in self.fields)
 
-    def many(self, found: EntryTable) -> Iterator[str]:
+    def many(self, found: Run) -> Iterator[str]:
         rows = zip(*map(found.column, self.fields), strict=True)
         return (
             "\t".join(printable(_text(_shown(name, value))) for name, value in zip(self.fields, row, strict=True))

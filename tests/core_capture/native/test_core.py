@@ -319,7 +319,7 @@ def test_nothing() -> None:
     decoded, streams = run(NATIVE, b"", RAW)
     assert (decoded.end, decoded.arena, list(streams)) == (0, b"", [])
     assert (decoded.packets.dtype, decoded.flows.dtype, decoded.arena_index.dtype) == (PACKET, FLOW, ARENA)
-    assert NATIVE.assemble(decoded, []) == []
+    assert list(NATIVE.assemble(decoded, [])) == []
 
 
 @pytest.mark.parametrize("size", [0, 1, 60, 1500])

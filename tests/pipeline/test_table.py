@@ -1,0 +1,104 @@
+"""Rows answer as their entries would, and are dissected only when their columns do not know."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from kubeshark.core_capture import load_core
+from kubeshark.extension_api import Message
+from kubeshark.pipeline import Entry, Plugins
+from kubeshark.pipeline._query import Query
+from kubeshark.pipeline._table import LazyEntry
+from kubeshark.pipeline.dissectors.web import http1
+from tests.pipeline._traffic import Capture, Connection, dns, make_query
+
+BUSY = b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"
+pytestmark = pytest.mark.skipif(load_core().name != "native", reason="scanners need the C core: apt-get install gcc")
+
+
+def traffic() -> Capture:
+    capture = Capture()
+    first = Connection(capture).open().ask().answer()
+    second = Connection(capture, client_port=40_001).open().ask().answer(BUSY)
+    capture.add(dns(1))
+    first.ask()  # never answered
+    second.ask().answer()
+    return capture
+
+
+@pytest.fixture
+def dissected(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many streams the HTTP dissector was asked about, call by call."""
+    calls: list[int] = []
+
+    def counting(protocol: Any, streams: Sequence[Any]) -> Sequence[Sequence[Message]]:
+        calls.append(len(streams))
+        return real(protocol, streams)  # type: ignore[return-value]
+
+    real = http1.dissect
+    counting.kubeshark_impl = http1.dissect.kubeshark_impl  # type: ignore[attr-defined]
+    monkeypatch.setattr(http1, "dissect", counting)
+    return calls
+
+
+def query(kfl: str) -> Query:
+    return make_query(traffic().segments(), kfl, Plugins())
+
+
+def summaries(entries: Sequence[Entry]) -> list[tuple[Any, ...]]:
+    return [(entry.get("url"), entry.get("status_code"), entry.get("src.port")) for entry in entries]
+
+
+def test_columns_need_no_dissection(dissected: list[int]) -> None:
+    found = list(query("http && status_code >= 500"))
+    assert summaries(found) == [("/a", 503, 40_001)]
+    assert [entry.id for entry in found] == ["s0-1-0"]
+    assert (found[0].src.port, found[0].protocol.abbr, found[0].is_built) == (40_001, "HTTP", False)
+    assert dissected == []
+
+
+def test_what_no_column_knows_dissects_that_stream_once(dissected: list[int]) -> None:
+    found = list(query("http && src.port == 40001"))
+    assert all(isinstance(entry, LazyEntry) for entry in found)
+    assert [entry.get("request.headers") for entry in found] == [{"host": "h"}] * 2
+    assert dissected == [1]
+    assert found[1].to_dict()["response"]["status"] == 200
+    assert dissected == [1]
+
+
+def test_a_filter_builds_only_what_its_cheap_terms_leave(dissected: list[int]) -> None:
+    found = query('http && status_code == 503 && request.headers["host"] == "h"')
+    assert summaries(list(found)) == [("/a", 503, 40_001)]
+    assert dissected == [1]
+    assert found.stats.built == 1
+
+
+def test_half_an_exchange_says_why(dissected: list[int]) -> None:
+    (lonely,) = query("http && status_code == 0")
+    assert lonely.get("error_type") == "pair-not-found"
+    assert dissected == [1]
+    assert lonely.elapsed_ns == 0
+
+
+def test_connections_are_decided_by_their_transport() -> None:
+    found = list(query("tcp_conn"))
+    assert [entry.id for entry in found] == ["s0-0-conn", "s0-1-conn"]
+    assert found[0].get("conn_l7_detected") == ["HTTP"]
+    assert [entry.id for entry in query('conn && conn_l7_detected.exists(name, name == "DNS")')] == ["s0-2-conn"]
+
+
+def test_runs_give_the_columns_of_the_entries_in_order() -> None:
+    names = ("id", "timestamp", "url", "status_code", "dns_questions", "conn_state")
+    wanted = [tuple(entry.get(name) for name in names) for entry in query("")]
+    columns = [list(zip(*(run.column(name) for name in names), strict=True)) for run in query("").runs()]
+    assert [row for rows in columns for row in rows] == wanted
+    assert [row[1] for row in wanted] == sorted(row[1] for row in wanted)
+
+
+def test_an_unknown_variable_is_an_error() -> None:
+    (entry, *_) = query("http")
+    with pytest.raises(KeyError):
+        entry.get("no_such_variable")
