@@ -83,25 +83,29 @@ def make_plan(
     window: Window,
     order: Order,
     *,
+    span: Window | None = None,
     elsewhere: Elsewhere | None = None,
     stops_early: bool = False,
 ) -> Plan:
     """Choose the connections of `segments` that the predicate lets through and that reach into the window.
 
-    `elsewhere` are segments outside of it, asked for the other parts of those connections; None: there are none.
+    `elsewhere` are segments outside of it, asked for the other parts of those connections; None: there are none. `span`
+    is the window of which `joined` has all connections, where that is wider: a page must add up what the whole does.
     """
+    span = span or window
     present = [segment for segment in segments if len(segment.flows)]
     is_alone = len(present) == 1 and elsewhere is None
     selected = [(segment, choose_rows(segment, predicate, is_alone=is_alone)) for segment in present]
     if elsewhere is not None:
-        selected += parts_elsewhere(selected, elsewhere, window)
+        selected += parts_elsewhere(selected, elsewhere, span)
     selected.sort(key=lambda each: (int(each[0].flows["first_ns"].min()), each[0].name))
     places = {each.name: number for number, (each, _) in enumerate(selected)}
     groups: defaultdict[int, list[_Connections]] = defaultdict(list)
     joined = []
     for number, begins in enumerate(chains(selected)):
-        found = _Connections.of(begins).reaching_into(window)
+        found = _Connections.of(begins).reaching_into(span)
         joined.append(found.begins)
+        found = found.reaching_into(window)
         ends = np.full(len(found.begins.rows), number)
         if order == "desc":
             for row, parts in found.begins.chained.items():

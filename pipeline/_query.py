@@ -71,6 +71,10 @@ class QueryOptions:
         ends = (self.after, self.before) if self.order == "asc" else (self.before, self.after)
         return Window(self.since_ns, self.until_ns, *ends)
 
+    def span(self, *, wants_flow: bool) -> Window:
+        """Return the times of which connections are looked up: those of all pages, where connections are added up."""
+        return Window(self.since_ns, self.until_ns) if wants_flow else self.window
+
     @property
     def is_backwards(self) -> bool:
         """The entries nearest to `before` are wanted, so they are looked for first."""
@@ -222,10 +226,12 @@ class Query(Generic[T]):
     def _make_plan(self) -> Plan:
         options = self.options
         predicate, low_ns, high_ns = without_times(self.pushed)
+        span = options.span(wants_flow=self.filter.wants_flow).within(low_ns, high_ns)
         reach = options.window.within(low_ns, high_ns)
         stops_early = options.limit is not None or options.budget != Budget()
-        order = options.running_order
-        plan = make_plan(self.segments, predicate, reach, order, elsewhere=self.elsewhere, stops_early=stops_early)
+        plan = make_plan(
+            self.segments, predicate, reach, order, span=span, elsewhere=self.elsewhere, stops_early=stops_early
+        )
         self.stats.segments = len(self.segments)
         self.stats.flows, self.stats.flows_selected = plan.flows, plan.flows_selected
         return plan

@@ -188,9 +188,9 @@ def query_store(
     readers: list[SegmentReader] = []
     outside: list[SegmentInfo] = []
     untimed, low_ns, high_ns = without_times(predicate)
-    reach = options.window.within(low_ns, high_ns)
+    span = options.span(wants_flow=entry_filter.wants_flow).within(low_ns, high_ns)
     for info in store.segments(either_way(untimed)):
-        if not reach.overlaps(info.first_ns, info.last_ns):
+        if not span.overlaps(info.first_ns, info.last_ns):
             outside.append(info)
             continue
         try:
