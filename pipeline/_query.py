@@ -230,7 +230,13 @@ class Query(Generic[T]):
         reach = options.window.within(low_ns, high_ns)
         stops_early = options.limit is not None or options.budget != Budget()
         plan = make_plan(
-            self.segments, predicate, reach, order, span=span, elsewhere=self.elsewhere, stops_early=stops_early
+            self.segments,
+            predicate,
+            reach,
+            options.running_order,
+            span=span,
+            elsewhere=self.elsewhere,
+            stops_early=stops_early,
         )
         self.stats.segments = len(self.segments)
         self.stats.flows, self.stats.flows_selected = plan.flows, plan.flows_selected

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from kubeshark.core_capture.store import Identity, SourceInfo, Store, create_identity, identity_path
@@ -19,7 +20,7 @@ def make_store(path: Path, capture: Capture, cuts: Sequence[int] = ()) -> Path:
     with Pipeline.open(path) as opened:
         identity: Identity = opened.store.identities[0]
     bounds = [0, *cuts, len(capture.records)]
-    for number, (low, high) in enumerate(zip(bounds, bounds[1:], strict=False)):
+    for number, (low, high) in enumerate(pairwise(bounds)):
         store = Store.open(path)
         with store.writer([identity.recipient], source=SourceInfo(f"part {number}"), node=f"n{number:02}") as writer:
             writer.add(batch(capture.records[low:high]))

@@ -51,7 +51,7 @@ def looked(
     return [entry.to_dict() for entry in query], aside
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(
     capture=st.sampled_from([long_talk(), mixed()]),
     cuts=st.lists(st.integers(1, 35), max_size=5, unique=True).map(sorted),
@@ -129,5 +129,5 @@ def test_a_part_that_cannot_be_opened_is_done_without() -> None:
 
     capture = long_talk(3)
     first, second = capture.segments(30)
-    query = make_query([second], "http", since_ns=times(second)[1] - SECOND, elsewhere=Gone([first]))
+    query = make_query([second], "http", since_ns=times(second)[1] - 3 * SECOND // 2, elsewhere=Gone([first]))
     assert list(query)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -18,6 +19,8 @@ import pytest
 from kubeshark.core_capture.store import Store
 from kubeshark.errors import KubesharkError, UsageError
 from kubeshark.pipeline import Entry, Pipeline, Plugins, _processes, _worker
+from kubeshark.pipeline._job import Job
+from kubeshark.pipeline._order import Window
 from kubeshark.pipeline._processes import WorkerDied
 from tests.pipeline._stores import long_talk, make_store
 
@@ -27,6 +30,11 @@ CUTS = (17, 35, 52)
 @pytest.fixture(scope="module")
 def talk() -> Any:
     return long_talk(6)
+
+
+@pytest.fixture(autouse=True)
+def workers_find_this_module(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(root))
 
 
 @pytest.fixture
@@ -158,7 +166,6 @@ def test_a_worker_that_dies_costs_its_segment_only(pipeline: Pipeline, how: str,
 
 def test_workers_that_cannot_begin_are_an_error(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
-        patch.setenv("PYTHONOPTIMIZE", "x")
         patch.setattr(_processes.sys, "executable", "/bin/false")
         with pytest.raises(WorkerDied, match="before it could begin"):
             list(pipeline.rows("http", jobs=2))
@@ -214,12 +221,11 @@ with Pipeline.open(sys.argv[1]) as opened:
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
-def test_workers_end_with_their_parent(store: Path, root: Path, number: signal.Signals) -> None:
+def test_workers_end_with_their_parent(store: Path, number: signal.Signals) -> None:
     parent = subprocess.Popen(
         [sys.executable, "-c", SCRIPT, str(store)],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONPATH": str(root)},
     )
     assert parent.stdout is not None
     worker = int(parent.stdout.readline())
@@ -261,9 +267,6 @@ def test_errors_travel() -> None:
 
 
 def test_no_secret_is_shown(pipeline: Pipeline) -> None:
-    from kubeshark.pipeline._job import Job
-    from kubeshark.pipeline._order import Window
-
     secret = pipeline.store.identities[0].secret()
     job = Job(Path("s"), (secret,), b"CLIENT_RANDOM aa bb", "", 0, Window(), "asc", None, Slow(0))
     assert secret not in repr(job)
@@ -271,8 +274,6 @@ def test_no_secret_is_shown(pipeline: Pipeline) -> None:
 
 
 def test_a_worker_whose_socket_closes_ends(tmp_path: Path) -> None:
-    import socket
-
     ours, theirs = socket.socketpair()
     with theirs:
         process = subprocess.Popen(
