@@ -41,6 +41,7 @@ bench:
 
 docs:
 	@scripts/setup.sh
+	@$(VENV)/python scripts/generate_sdk.py
 	@$(VENV)/python scripts/generate_docs.py
 
 wheel:

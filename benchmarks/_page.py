@@ -22,9 +22,9 @@ What is unfair, and to whom:
   (a few ms). The whole command, interpreter and imports included, stands in the last column: on small files it loses.
 * The peers read a plain file; ours is encrypted and compressed, and was clustered by flow when it was imported.
 * The capture repeats one recording with other addresses: friendly to compression (row 6).
-* Row 3: tshark prints a line a packet, we make an entry an exchange. Ours is Python objects on a C core: many small
-  messages cost as much as in tshark or more, large bodies less. Framing in C, and columns instead of objects for
-  summaries, are what is missing to the target.
+* Row 3: tshark prints a line a packet, we give columns of an entry an exchange (`batches`): times, ends, and the two or
+  three fields that say what it is. Streams with gaps, damage or a change of protocol are dissected in Python and cost
+  ten times more than plain ones; the recordings have few of them.
 * Row 5 is the whole `kubeshark import`, the SHA-256 of the source and Python's start included; the peer only
   compresses and encrypts.
 """

@@ -301,3 +301,29 @@ class Core(Protocol):
     def gather(self, data: Buffer, offsets: NDArray[Any], order: NDArray[Any]) -> bytearray | memoryview:
         """Return the records at offsets[order[0]], offsets[order[1]], … one behind the other."""
         ...
+
+    def by_time(self, pieces: Sequence[Buffer], ties: NDArray[Any] | None) -> tuple[Buffer, NDArray[Any], NDArray[Any]]:
+        """Return the records of all pieces sorted by time, then tie, then place: (records, their offsets, times); u8.
+
+        Raises IndexError unless the pieces are whole records only, one for each of `ties` (u2, by place).
+        """
+        ...
+
+    def runs(self, chosen: NDArray[np.bool_], lengths: NDArray[Any], start: int) -> list[tuple[int, int]]:
+        """Lay `lengths` (u8) one behind the other from `start` on; return the stretches of those chosen, merged."""
+        ...
+
+    def may_hold(self, filters: Buffer, ends: NDArray[Any], key: int, probes: int) -> NDArray[np.bool_]:
+        """Look up a key (u64) in Bloom filters that lie one behind the other up to `ends` (u8), powers of two bytes.
+
+        Probe n is bit key + n * (key >> 32 | 1), modulo the filter's bits, the highest bit of a byte first.
+        Raises IndexError for a filter of another size, or one that is not there.
+        """
+        ...
+
+    def unplane(self, planes: Buffer, dtype: str, shape: tuple[int, ...], *, delta: bool) -> NDArray[Any]:
+        """Return the numbers whose first bytes, second bytes, … `planes` holds; `delta`: as sums along the first axis.
+
+        Raises IndexError unless `planes` has the bytes of `shape`.
+        """
+        ...

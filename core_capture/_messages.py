@@ -21,7 +21,7 @@ __all__ = ["EXCHANGE", "MESSAGE", "NO_MESSAGE", "SCANNERS", "Assembled", "Scanne
 NO_MESSAGE = 0xFFFF_FFFF
 """Row number of a half that is missing."""
 
-SCANNERS = ("http", "dns", "icmp")
+SCANNERS = ("http", "dns", "icmp", "redis", "mqtt", "memcached", "postgresql", "http2")
 """Flags of the protocols that have a scanner, by its number in the core (scan.c)."""
 
 
@@ -38,7 +38,7 @@ MESSAGE = np.dtype(
         ("place", "<u4"),  # in capture order: the packet for TCP, else the number of the datagram
         ("kind", "u1"),  # 0 request, 1 response, 2 event
         ("direction", "u1"),  # 0: the client sent it
-        ("protocol", "u1"),  # which of the dissector's protocols
+        ("protocol", "u1"),  # which of the dissector's protocols, in the order in which it names them
         ("bits", "u1"),  # 1: has no answer by design; 2: an interim response, which does not end its request
         ("number", "<i4", (3,)),  # what they are, each scanner says
         ("text", _TEXT, (4,)),
@@ -110,5 +110,5 @@ class Assembled(Sequence[FlowStreams]):
         return self._heads(width)
 
     def scan(self, chosen: Sequence[tuple[str, NDArray[Any]]]) -> Scanned:
-        """Run scanners, each (one of SCANNERS, numbers of streams), over streams; each stream at most once."""
+        """Run scanners, each (one of SCANNERS, numbers of streams), over those streams that none before it took."""
         return self._scan(chosen)

@@ -7,6 +7,7 @@ predicate only narrows: a flow it refuses holds no match; whether a flow it acce
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any, Literal, Protocol
 
@@ -96,28 +97,28 @@ class FlowColumns(Protocol):
 def match(predicate: Predicate, flows: FlowColumns) -> NDArray[np.bool_]:
     """Return one bool per row of a flow table. Cost: a few vector operations per term."""
     match predicate:
+        case And(()):
+            return np.ones(len(flows), dtype=np.bool_)
         case And(terms):
-            keep = np.ones(len(flows), dtype=np.bool_)
-            for term in terms:
-                keep &= match_(term, flows)
-            return keep
+            return reduce(np.logical_and, (match_(term, flows) for term in terms))
+        case Or(()):
+            return np.zeros(len(flows), dtype=np.bool_)
         case Or(terms):
-            keep = np.zeros(len(flows), dtype=np.bool_)
-            for term in terms:
-                keep |= match_(term, flows)
-            return keep
+            return reduce(np.logical_or, (match_(term, flows) for term in terms))
         case Not(term):
             return ~match_(term, flows)
         case InNetwork(side, network):
-            return _in_network(_end(flows, side, "address"), flows["ip_version"], network)
+            return _in_network(flows, side, network)
         case PortBetween(side, low, high):
             if low > MAX_PORT or high < 0:
                 return np.zeros(len(flows), dtype=np.bool_)
-            port = _end(flows, side, "port")
+            port = np.where(_is_a(flows, side), flows["port_a"], flows["port_b"])
             if low == high:
                 return np.asarray(port == low, dtype=np.bool_)
             return np.asarray((port >= max(low, 0)) & (port <= min(high, MAX_PORT)), dtype=np.bool_)
         case Transport(numbers):
+            if len(numbers) == 1:
+                return np.asarray(flows["transport"] == next(iter(numbers)), dtype=np.bool_)
             wanted = np.zeros(256, dtype=np.bool_)
             wanted[[number for number in numbers if 0 <= number < 256]] = True
             return np.asarray(wanted[flows["transport"]], dtype=np.bool_)
@@ -134,21 +135,24 @@ def match(predicate: Predicate, flows: FlowColumns) -> NDArray[np.bool_]:
 match_ = match  # the name `match` also opens the statement above
 
 
-def _end(flows: FlowColumns, side: Side, what: Literal["address", "port"]) -> NDArray[Any]:
-    """The client's or server's column: endpoint a where client == 0 and side is src, and so on."""
-    is_a = flows["client"] == (0 if side == "src" else 1)
-    if what == "port":
-        return np.where(is_a, flows["port_a"], flows["port_b"])
-    return np.where(is_a[:, None], flows["a"], flows["b"])
+def _is_a(flows: FlowColumns, side: Side) -> NDArray[np.bool_]:
+    """Say for each flow whether this side is its endpoint a."""
+    return np.asarray(flows["client"] == (0 if side == "src" else 1), dtype=np.bool_)
 
 
-def _in_network(
-    addresses: NDArray[Any], versions: NDArray[Any], network: IPv4Network | IPv6Network
+def _in_network(flows: FlowColumns, side: Side, network: IPv4Network | IPv6Network) -> NDArray[np.bool_]:
+    of_version = np.asarray(flows["ip_version"] == network.version, dtype=np.bool_)
+    a, b = (_addresses_in(flows[end], of_version, network) for end in ("a", "b"))
+    return np.where(_is_a(flows, side), a, b)
+
+
+def _addresses_in(
+    addresses: NDArray[Any], of_version: NDArray[np.bool_], network: IPv4Network | IPv6Network
 ) -> NDArray[np.bool_]:
-    keep = np.asarray(versions == network.version, dtype=np.bool_)
-    wanted, mask = network.network_address.packed, network.netmask.packed
-    for at, (byte, bits) in enumerate(zip(wanted, mask, strict=True)):
+    keep = of_version
+    for at, (byte, bits) in enumerate(zip(network.network_address.packed, network.netmask.packed, strict=True)):
         if bits == 0:
             break
-        keep &= (addresses[:, at] & bits) == byte
+        column = addresses[:, at]
+        keep = keep & ((column if bits == 0xFF else column & bits) == byte)
     return keep

@@ -20,20 +20,28 @@ from typing import NamedTuple
 import msgspec
 
 from kubeshark.errors import KubesharkError
-from kubeshark.extension_api._models import MessageKind, Value, VariableType, Verdict
+from kubeshark.extension_api._models import MessageKind, PacketVerdict, Value, VariableType, Verdict
 
 __all__ = [
     "ABI_VERSION",
+    "CONFIGURE",
     "DISSECT",
+    "ENRICH",
     "ERROR_FIELD",
     "FILTER",
+    "JOB",
     "MAX_FRAME_ITEMS",
     "MAX_FRAME_PAYLOAD",
     "MAX_ITEM_BYTES",
+    "PACKET_FILTER",
     "PROBE",
     "RENDER",
     "REQUEST_BYTES",
     "RESULT_BYTES",
+    "SEGMENT_SEALED",
+    "START",
+    "STOP",
+    "SUMMARIZE",
     "Dissected",
     "FieldType",
     "FrameError",
@@ -42,15 +50,18 @@ __all__ = [
     "ItemFlag",
     "decode_dissect",
     "decode_filter",
+    "decode_packets",
     "decode_probe",
     "decode_render",
+    "decode_texts",
     "encode_request",
     "encode_values",
     "request_size",
 ]
 
 ABI_VERSION = 1
-PROBE, DISSECT, FILTER, RENDER = 3, 4, 6, 8
+PACKET_FILTER, SEGMENT_SEALED, PROBE, DISSECT, ENRICH, FILTER = range(1, 7)
+SUMMARIZE, RENDER, JOB, CONFIGURE, START, STOP = range(7, 13)
 """Hook numbers of the frame; those of `_hookspecs.py`."""
 
 MAX_FRAME_ITEMS = 256  # 94 % of the rate of 1024 items a frame
@@ -169,7 +180,7 @@ def encode_request(hook: int, items: Sequence[FrameItem], out: memoryview | byte
 
 
 def encode_values(values: Sequence[Value]) -> bytes:
-    """Return a value list, the payload of a `filter` item: a field's id is its position."""
+    """Return a value list, the payload of items of most hooks: a field's id is its position."""
     heap_start = VALUES_HEADER.size + FIELD.size * len(values)
     heap = bytearray()
     fields = bytearray()
@@ -242,9 +253,15 @@ def decode_filter(result: memoryview, items: int) -> list[bool | None]:
     return [_TRUTHS[answer] for answer in _answers(result, FILTER, items)]
 
 
+def decode_packets(result: memoryview, items: int) -> list[PacketVerdict]:
+    """Return one verdict of a packet filter an item."""
+    return [_PACKET_VERDICTS[answer] for answer in _answers(result, PACKET_FILTER, items)]
+
+
 _KINDS = tuple(MessageKind)
 _VERDICTS = (Verdict.NOT_MINE, Verdict.MINE, Verdict.NEED_MORE)
 _TRUTHS = (False, True, None)
+_PACKET_VERDICTS = tuple(PacketVerdict)
 
 
 def _answers(data: memoryview, hook: int, items: int) -> bytes:
@@ -257,9 +274,14 @@ def _answers(data: memoryview, hook: int, items: int) -> bytes:
 
 
 def decode_render(result: memoryview, entries: int) -> list[bytes]:
-    """Return one JSON text an entry (not parsed yet), b"" for "not mine"."""
-    frame = _Result(result, RENDER, entries)
-    spans = frame.part(SPAN.size * entries, "spans")
+    """Return one representation an entry, b"" for "not mine"."""
+    return decode_texts(result, RENDER, entries)
+
+
+def decode_texts(result: memoryview, hook: int, units: int) -> list[bytes]:
+    """Return one JSON text a unit (not parsed yet), b"" for "nothing to say"."""
+    frame = _Result(result, hook, units)
+    spans = frame.part(SPAN.size * units, "spans")
     heap = frame.part(frame.heap_bytes, "heap")
     budget = MAX_DECODED_BYTES
     texts = []

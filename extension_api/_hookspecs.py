@@ -9,24 +9,36 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
-from kubeshark.extension_api._models import EntryView, FilterSpec, ProtocolSpec, Stream, Value
+from kubeshark.extension_api._models import (
+    EntryView,
+    FilterSpec,
+    Packet,
+    ProtocolSpec,
+    SealedSegment,
+    Stream,
+    Value,
+)
 
 __all__ = [
     "HOOKS",
     "Configure",
     "Dissect",
     "Enrich",
+    "Enriches",
     "Filter",
     "Filters",
     "Hook",
     "Job",
+    "Jobs",
     "PacketFilter",
     "Probe",
     "Protocols",
     "Render",
     "SegmentSealed",
+    "Settings",
+    "Shape",
     "Start",
     "Stop",
     "Summarize",
@@ -34,6 +46,9 @@ __all__ = [
 
 PROBE_BYTES = 512
 """Most bytes of one side that a probe sees: enough for a request line and for every binary header we know."""
+
+Shape = Literal["python", "answers", "dissect", "texts"]
+"""How a hook's frames look (docs/adr/0003-batch-abi.md): one byte an item, messages, or one JSON text a unit."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +59,7 @@ class Hook:
     number: ClassVar[int]  # bit in the ABI's hook bitmap; 0 for hooks that only Python has
     stage: ClassVar[str]
     returns: ClassVar[str]
-    is_called: ClassVar[bool] = True  # False: specified, so that its number and shape are fixed, but not called yet
+    shape: ClassVar[Shape] = "python"  # of its frames
 
 
 @dataclass(frozen=True)
@@ -68,27 +83,64 @@ class Filters(Hook):
 
 
 @dataclass(frozen=True)
+class Enriches(Hook):
+    """Say what `enrich` reads, sets and wants. Called once, when the plugin is registered."""
+
+    name: ClassVar[str] = "enriches"
+    number: ClassVar[int] = 0
+    stage: ClassVar[str] = "lifecycle"
+    returns: ClassVar[str] = "EnrichSpec"
+
+
+@dataclass(frozen=True)
+class Jobs(Hook):
+    """Name the jobs of this plugin and when they run. Called once, when the plugin is registered."""
+
+    name: ClassVar[str] = "jobs"
+    number: ClassVar[int] = 0
+    stage: ClassVar[str] = "lifecycle"
+    returns: ClassVar[str] = "Sequence[JobSpec]"
+
+
+@dataclass(frozen=True)
+class Settings(Hook):
+    """Name the settings that `configure` takes. Called once, when the plugin is registered."""
+
+    name: ClassVar[str] = "settings"
+    number: ClassVar[int] = 0
+    stage: ClassVar[str] = "lifecycle"
+    returns: ClassVar[str] = "Sequence[SettingSpec]"
+
+
+@dataclass(frozen=True)
 class PacketFilter(Hook):
-    """Keep, drop or mark packets before they are stored. Over its time budget it is skipped and counted."""
+    """Keep, drop or mark packets before they are stored: one verdict a packet.
+
+    An import never waits for it: where it fails, or takes longer than its budget (limits.batch_ms, at most 100 ms a
+    batch), the batch is stored as it is and counted as not filtered. What it drops is gone.
+    """
 
     name: ClassVar[str] = "packet_filter"
     number: ClassVar[int] = 1
     stage: ClassVar[str] = "capture"
-    returns: ClassVar[str] = "Sequence[int]"
-    is_called: ClassVar[bool] = False
-    packets: Sequence[memoryview]
+    returns: ClassVar[str] = "Sequence[PacketVerdict]"
+    shape: ClassVar[Shape] = "answers"
+    packets: Sequence[Packet]
 
 
 @dataclass(frozen=True)
 class SegmentSealed(Hook):
-    """A segment is complete on disk: upload it, notify someone. Gets metadata, never packets."""
+    """A segment is complete on disk: upload it, notify someone. Gets metadata, never packets or keys.
+
+    Runs beside the import, one segment after the other, in the order in which they were sealed.
+    """
 
     name: ClassVar[str] = "segment_sealed"
     number: ClassVar[int] = 2
     stage: ClassVar[str] = "store"
     returns: ClassVar[str] = "None"
-    is_called: ClassVar[bool] = False
-    segment: dict[str, Any]
+    shape: ClassVar[Shape] = "texts"
+    segment: SealedSegment
 
 
 @dataclass(frozen=True)
@@ -103,6 +155,7 @@ class Probe(Hook):
     number: ClassVar[int] = 3
     stage: ClassVar[str] = "dissect"
     returns: ClassVar[str] = "Sequence[Verdict]"
+    shape: ClassVar[Shape] = "answers"
     protocol: ProtocolSpec
     streams: Sequence[Stream]
 
@@ -119,19 +172,26 @@ class Dissect(Hook):
     number: ClassVar[int] = 4
     stage: ClassVar[str] = "dissect"
     returns: ClassVar[str] = "Sequence[Sequence[Message | Handover]]"
+    shape: ClassVar[Shape] = "dissect"
     protocol: ProtocolSpec
     streams: Sequence[Stream]
 
 
 @dataclass(frozen=True)
 class Enrich(Hook):
-    """Annotate, redact, tag or drop entries after dissection; ids are fixed before it runs."""
+    """Annotate, redact, tag or drop entries: one `Enrichment` an entry, or None to leave it as it is.
+
+    Runs behind dissection, when ids are fixed, and before any filter sees the entry: a filter cannot find out what was
+    redacted. Plugins run in order of their priority, each on what the one before left. An entry that a plugin fails on
+    is shown without its content (EnrichSpec.on_failure), and counted. Addresses, ports, times and protocol flags are
+    what the index answers: they cannot be redacted.
+    """
 
     name: ClassVar[str] = "enrich"
     number: ClassVar[int] = 5
     stage: ClassVar[str] = "dissect"
-    returns: ClassVar[str] = "Sequence[EntryView | None]"
-    is_called: ClassVar[bool] = False
+    returns: ClassVar[str] = "Sequence[Enrichment | None]"
+    shape: ClassVar[Shape] = "texts"
     entries: Sequence[EntryView]
 
 
@@ -146,6 +206,7 @@ class Filter(Hook):
     number: ClassVar[int] = 6
     stage: ClassVar[str] = "filter"
     returns: ClassVar[str] = "Sequence[bool | None]"
+    shape: ClassVar[Shape] = "answers"
     filter: FilterSpec
     arguments: Sequence[Value]
     entries: Sequence[EntryView]
@@ -159,6 +220,7 @@ class Summarize(Hook):
     number: ClassVar[int] = 7
     stage: ClassVar[str] = "display"
     returns: ClassVar[str] = "dict[str, Any] | None"
+    shape: ClassVar[Shape] = "texts"
     entry: EntryView
 
 
@@ -170,58 +232,69 @@ class Render(Hook):
     number: ClassVar[int] = 8
     stage: ClassVar[str] = "display"
     returns: ClassVar[str] = "Representation | None"
+    shape: ClassVar[Shape] = "texts"
     entry: EntryView
 
 
 @dataclass(frozen=True)
 class Job(Hook):
-    """Run a cron job (six fields: second first)."""
+    """Run a job, now. Long-lived processes (`serve`) call it by its schedule; `kubeshark plugin run-job` at once.
+
+    A run that is due while the one before goes on is skipped and counted; what was due while nobody ran is not made up.
+    """
 
     name: ClassVar[str] = "job"
     number: ClassVar[int] = 9
     stage: ClassVar[str] = "lifecycle"
     returns: ClassVar[str] = "None"
-    is_called: ClassVar[bool] = False
+    shape: ClassVar[Shape] = "texts"
     job: str
+    due_ns: int
 
 
 @dataclass(frozen=True)
 class Configure(Hook):
-    """Take settings, before start and after each change; raise ValueError to refuse them."""
+    """Take the settings, before `start`; raise ValueError to refuse them, which keeps the plugin from running.
+
+    Every declared setting is there, of its declared type: the user's value, or the default.
+    """
 
     name: ClassVar[str] = "configure"
     number: ClassVar[int] = 10
     stage: ClassVar[str] = "lifecycle"
     returns: ClassVar[str] = "None"
-    is_called: ClassVar[bool] = False
-    settings: dict[str, Any]
+    shape: ClassVar[Shape] = "texts"
+    values: dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Start(Hook):
-    """The pipeline starts using this plugin."""
+    """The plugin will be used: once in each process that runs it, behind `configure`, before everything else."""
 
     name: ClassVar[str] = "start"
     number: ClassVar[int] = 11
     stage: ClassVar[str] = "lifecycle"
     returns: ClassVar[str] = "None"
-    is_called: ClassVar[bool] = False
+    shape: ClassVar[Shape] = "texts"
 
 
 @dataclass(frozen=True)
 class Stop(Hook):
-    """The pipeline stops using this plugin; bounded in time."""
+    """The plugin will not be used any more. Has one second; a process that crashed gets none."""
 
     name: ClassVar[str] = "stop"
     number: ClassVar[int] = 12
     stage: ClassVar[str] = "lifecycle"
     returns: ClassVar[str] = "None"
-    is_called: ClassVar[bool] = False
+    shape: ClassVar[Shape] = "texts"
 
 
 HOOKS: tuple[type[Hook], ...] = (
     Protocols,
     Filters,
+    Enriches,
+    Jobs,
+    Settings,
     PacketFilter,
     SegmentSealed,
     Probe,

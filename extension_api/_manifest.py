@@ -17,20 +17,34 @@ from typing import Any, Literal
 
 import msgspec
 
-from kubeshark.errors import PluginRejected
-from kubeshark.extension_api._frame import ABI_VERSION, DISSECT, FILTER, PROBE, RENDER
-from kubeshark.extension_api._models import Classifier, FilterSpec, ProtocolSpec, VariableType
+from kubeshark.errors import PluginRejected, UsageError
+from kubeshark.extension_api._frame import ABI_VERSION
+from kubeshark.extension_api._hookspecs import HOOKS
+from kubeshark.extension_api._models import (
+    Classifier,
+    EnrichSpec,
+    FilterSpec,
+    JobSpec,
+    ProtocolSpec,
+    SettingSpec,
+    VariableType,
+)
+from kubeshark.extension_api._settings import check_settings
 
 __all__ = [
     "MANIFEST_NAME",
     "ClassifierTable",
+    "EnrichTable",
     "FieldTable",
     "FilterTable",
+    "JobTable",
     "Language",
     "Limits",
     "Manifest",
     "Permissions",
     "ProtocolTable",
+    "SettingTable",
+    "SummarizeTable",
     "parse_manifest",
     "read_manifest",
     "version_key",
@@ -41,11 +55,29 @@ MAX_MANIFEST_BYTES = 256 << 10  # the largest we have is 3 KiB
 MAX_FIELDS = 4096  # a field id is 16 bits, 0xFFFF is taken; nobody reads a table of more
 MAX_FILTERS = 64
 MAX_CLASSIFIERS = 256
+MAX_JOBS = 64
+MAX_SETTINGS = 256
+MAX_READS = 32
 
 Language = Literal["js", "c", "cpp", "go", "python"]
 Transport = Literal["tcp", "udp", "sctp"]
-HookName = Literal["probe", "dissect", "filter", "render"]
-HOOK_NUMBERS: dict[str, int] = {"probe": PROBE, "dissect": DISSECT, "filter": FILTER, "render": RENDER}
+HookName = Literal[
+    "packet_filter",
+    "segment_sealed",
+    "probe",
+    "dissect",
+    "enrich",
+    "filter",
+    "summarize",
+    "render",
+    "job",
+    "configure",
+    "start",
+    "stop",
+]
+HOOK_NUMBERS: dict[str, int] = {hook.name: hook.number for hook in HOOKS if hook.number}
+DOCUMENT = "document"
+"""Stands among the variables that `enrich` reads for the whole JSON entry."""
 
 _ID = re.compile(r"[a-z][a-z0-9-]{0,63}")
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")  # kfl.md §5
@@ -119,6 +151,50 @@ class FilterTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reads: list[str] = []
 
 
+class EnrichVariableTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[[enrich.variables]]`: a KFL variable that `enrich` may set; its name begins with the plugin's id."""
+
+    name: str
+    type: VariableType
+
+
+class EnrichTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[enrich]`: what the enrich hook reads of an entry, sets and wants."""
+
+    reads: list[str] = []
+    variables: list[EnrichVariableTable] = []
+    protocols: list[str] = []
+    priority: int = 100
+    on_failure: Literal["withhold", "drop", "keep"] = "withhold"
+
+
+class SummarizeTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[summarize]`: the KFL variables that the summarize hook gets."""
+
+    reads: list[str] = []
+
+
+class JobTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[[jobs]]`: a job; its position is the `argument` of request items. Six fields, second first, in UTC."""
+
+    name: str
+    cron: str
+
+
+class SettingTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[[settings]]`: a setting that users may change; its position is the value's in the configure hook."""
+
+    name: str
+    type: Literal["string", "int", "double", "bool", "list"] = "string"
+    default: str | int | float | bool | list[str] | None = None
+    required: bool = False
+    choices: list[str] = []
+    minimum: float | None = None
+    maximum: float | None = None
+    secret: bool = False
+    description: str = ""
+
+
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[limits]`: what one call may take; the operator may lower them."""
 
@@ -153,6 +229,10 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=Tru
     classifiers: list[ClassifierTable] = []
     fields: list[FieldTable] = []
     filters: list[FilterTable] = []
+    enrich: EnrichTable | None = None
+    summarize: SummarizeTable | None = None
+    jobs: list[JobTable] = []
+    settings: list[SettingTable] = []
     limits: Limits = Limits()
     permissions: Permissions = Permissions()
 
@@ -200,6 +280,40 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=Tru
     def filter_specs(self) -> tuple[FilterSpec, ...]:
         """The filters as the pipeline registers them."""
         return tuple(FilterSpec(row.name, tuple(row.parameters), tuple(row.reads)) for row in self.filters)
+
+    @cached_property
+    def enrich_spec(self) -> EnrichSpec:
+        """What the enrich hook reads, sets and wants."""
+        table = self.enrich or EnrichTable()
+        return EnrichSpec(
+            tuple(table.reads),
+            {row.name: row.type for row in table.variables},
+            tuple(table.protocols),
+            table.priority,
+            table.on_failure,
+        )
+
+    @cached_property
+    def job_specs(self) -> tuple[JobSpec, ...]:
+        return tuple(JobSpec(row.name, row.cron) for row in self.jobs)
+
+    @cached_property
+    def setting_specs(self) -> tuple[SettingSpec, ...]:
+        """The settings, in the order of their values in the configure hook."""
+        return tuple(
+            SettingSpec(
+                row.name,
+                row.type,
+                row.default,
+                row.required,
+                tuple(row.choices),
+                row.minimum,
+                row.maximum,
+                row.secret,
+                row.description,
+            )
+            for row in self.settings
+        )
 
 
 def _prefix(row: ClassifierTable) -> bytes:
@@ -301,6 +415,9 @@ class _Checker:
         self.check_classifiers()
         self.check_fields()
         self.check_filters()
+        self.check_enrich()
+        self.check_jobs()
+        self.check_settings()
 
     def check_hooks(self) -> None:
         manifest = self.manifest
@@ -316,6 +433,15 @@ class _Checker:
             raise self.refuse("hooks", "probe without dissect", "a stream that is probed must be dissected")
         if ("filter" in hooks) != bool(manifest.filters):
             raise self.refuse("filters", "the filter hook and [[filters]] go together", "add or remove one of them")
+        for hook, key, is_there in (
+            ("job", "jobs", bool(manifest.jobs)),
+            ("configure", "settings", bool(manifest.settings)),
+            ("enrich", "enrich", manifest.enrich is not None),
+        ):
+            if (hook in hooks) != is_there:
+                raise self.refuse(key, f"the {hook} hook and [{key}] go together", "add or remove one of them")
+        if manifest.summarize and "summarize" not in hooks:
+            raise self.refuse("summarize", "there is no summarize hook", "add it to hooks, or drop the table")
 
     def check_protocol(self, protocol: ProtocolTable) -> None:
         self.check_name("protocol.name", protocol.name)
@@ -391,3 +517,48 @@ class _Checker:
                 raise self.refuse(f"{key}.name", f"{row.name!r} is a variable of KFL", "choose another name")
             self.in_range(f"{key}.parameters", len(row.parameters), 0, 8)
             self.in_range(f"{key}.reads", len(row.reads), 0, 32)
+
+    def check_enrich(self) -> None:
+        for key, table in (("enrich", self.manifest.enrich), ("summarize", self.manifest.summarize)):
+            if table:
+                self.in_range(f"{key}.reads", len(table.reads), 0, MAX_READS)
+                self.unique(f"{key}.reads", table.reads)
+        enrich = self.manifest.enrich
+        if enrich is None:
+            return
+        self.in_range("enrich.priority", enrich.priority, 0, 1000)
+        self.in_range("enrich.variables", len(enrich.variables), 0, MAX_FIELDS)
+        self.unique("enrich.variables", [row.name for row in enrich.variables])
+        prefix = self.manifest.id.replace("-", "_") + "_"
+        for row in enrich.variables:
+            if not (row.name.startswith(prefix) and _VARIABLE.fullmatch(row.name)):
+                raise self.refuse("enrich.variables", f"{row.name!r} does not begin with {prefix!r}", "rename it")
+            if prefix.split("_")[0] in _KFL_FAMILIES:
+                raise self.refuse(
+                    "enrich.variables", f"{row.name!r} begins with a word of KFL's own variables", "rename the plugin"
+                )
+
+    def check_jobs(self) -> None:
+        jobs = self.manifest.jobs
+        self.in_range("jobs", len(jobs), 0, MAX_JOBS)
+        self.unique("jobs", [row.name for row in jobs])
+        for index, row in enumerate(jobs):
+            if not _VARIABLE.fullmatch(row.name):
+                raise self.refuse(f"jobs[{index}].name", f"{row.name!r} is not a name")
+            if len(row.cron.split()) != 6:
+                raise self.refuse(
+                    f"jobs[{index}].cron", f"{row.cron!r} has not six fields", 'write "0 */5 * * * *": second first'
+                )
+
+    def check_settings(self) -> None:
+        settings = self.manifest.settings
+        self.in_range("settings", len(settings), 0, MAX_SETTINGS)
+        self.unique("settings", [row.name for row in settings])
+        for index, row in enumerate(settings):
+            if not _VARIABLE.fullmatch(row.name):
+                raise self.refuse(f"settings[{index}].name", f"{row.name!r} is not a name")
+            if row.default is not None:
+                try:
+                    check_settings(self.manifest.setting_specs[index : index + 1], {row.name: row.default})
+                except UsageError as error:
+                    raise self.refuse(f"settings[{index}].default", error.message) from error

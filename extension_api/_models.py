@@ -15,13 +15,21 @@ __all__ = [
     "Classifier",
     "Datagram",
     "Endpoint",
+    "EnrichSpec",
+    "Enrichment",
     "EntryView",
     "FilterSpec",
+    "JobSpec",
     "Message",
     "MessageKind",
+    "Packet",
+    "PacketVerdict",
     "ProtocolSpec",
+    "Redaction",
     "Representation",
+    "SealedSegment",
     "Section",
+    "SettingSpec",
     "Stream",
     "StreamSide",
     "TableRow",
@@ -191,6 +199,100 @@ class FilterSpec:
     name: str
     parameters: tuple[VariableType, ...] = ()  # string, int, double, bool; arguments are literals
     reads: tuple[str, ...] = ()  # the KFL variables it gets of each entry
+
+
+class PacketVerdict(IntEnum):
+    """Answer of a packet filter."""
+
+    KEEP = 0
+    DROP = 1  # never stored; counted
+    MARK = 2  # stored, with a comment that names the plugin (pcapng opt_comment)
+
+
+@dataclass(frozen=True, slots=True)
+class Packet:
+    """A packet before it is stored."""
+
+    data: bytes | memoryview  # from the link layer on; valid during the call
+    time_ns: int
+    length: int  # on the wire; `data` may be shorter
+    link_type: int  # LINKTYPE_* of the tcpdump.org registry
+
+
+@dataclass(frozen=True, slots=True)
+class SealedSegment:
+    """A segment that is complete on disk. Its file is encrypted; the key to it is never given to a plugin."""
+
+    name: str
+    path: str  # of the encrypted packets: PATH.pcap.zst.age
+    first_ns: int
+    last_ns: int
+    packets: int
+    flows: int
+    bytes: int  # captured
+    stored_bytes: int  # compressed, before encryption
+    link_type: int
+    source: str  # name of the capture file
+
+
+@dataclass(frozen=True, slots=True)
+class JobSpec:
+    """A job: `cron` has six fields (second, minute, hour, day of month, month, day of week), in UTC."""
+
+    name: str
+    cron: str
+
+
+@dataclass(frozen=True, slots=True)
+class SettingSpec:
+    """A setting that users may change: `kubeshark plugin set ID name=value`."""
+
+    name: str
+    type: Literal["string", "int", "double", "bool", "list"] = "string"
+    default: Value | None = None  # None: "", 0, False, []
+    required: bool = False  # the plugin does not start without it
+    choices: tuple[str, ...] = ()  # of strings
+    minimum: float | None = None  # of numbers
+    maximum: float | None = None
+    secret: bool = False  # shown as ***
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EnrichSpec:
+    """What a plugin's `enrich` reads and adds, and when it runs."""
+
+    reads: tuple[str, ...] = ()  # KFL variables it gets of each entry; "document" is the whole JSON entry, as text
+    variables: Mapping[str, VariableType] = field(default_factory=dict)  # KFL variables it may set
+    protocols: tuple[str, ...] = ()  # flags of the protocols it wants; empty: every entry
+    priority: int = 100  # lower ones run first, and later ones see what they did
+    on_failure: Literal["withhold", "drop", "keep"] = "withhold"  # what becomes of an entry it failed on
+
+
+@dataclass(frozen=True, slots=True)
+class Redaction:
+    """What must not be seen of an entry: one of `path` and `text`.
+
+    `path` is a KFL variable (`redis_key`), a key of a map (`request.headers["authorization"]`), or a place in the JSON
+    entry below `request`, `response`, `event` or `data`, also inside a body that is JSON
+    (`request.postData.text.user.password`; `*` is every item of a list). `text` is replaced wherever it occurs. What is
+    redacted disappears from all variables and documents of the entry, and its raw bytes are withheld.
+    """
+
+    path: str = ""
+    text: str = ""
+    value: str = "[redacted]"  # what is shown instead
+
+
+@dataclass(frozen=True, slots=True)
+class Enrichment:
+    """What `enrich` makes of one entry."""
+
+    drop: bool = False  # no query shows it; its packets stay in the store
+    tags: tuple[str, ...] = ()  # for the KFL variable `tags`
+    variables: Mapping[str, Value] = field(default_factory=dict)  # of those in EnrichSpec.variables
+    redactions: tuple[Redaction, ...] = ()
+    failure: str = ""  # why it could not be worked out: EnrichSpec.on_failure decides
 
 
 class EntryView(Protocol):

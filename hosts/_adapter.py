@@ -8,36 +8,53 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields as dataclass_fields
 from pathlib import Path
 from typing import Any, TypeVar
 
+import msgspec
+
 from kubeshark.errors import PluginCrashed, PluginError
+from kubeshark.extension_api._answers import AnswerError, Report, parse_cells, parse_enrichment, parse_report
 from kubeshark.extension_api._frame import (
     DISSECT,
+    ENRICH,
     FILTER,
+    JOB,
     MAX_ITEM_BYTES,
+    PACKET_FILTER,
     PROBE,
     RENDER,
+    SEGMENT_SEALED,
+    SUMMARIZE,
     FrameError,
     FrameItem,
     FrameMessage,
     ItemFlag,
     decode_dissect,
     decode_filter,
+    decode_packets,
     decode_probe,
     decode_render,
+    decode_texts,
     encode_values,
 )
 from kubeshark.extension_api._hookspecs import PROBE_BYTES
-from kubeshark.extension_api._manifest import HOOK_NUMBERS, Manifest
+from kubeshark.extension_api._manifest import DOCUMENT, HOOK_NUMBERS, Manifest
 from kubeshark.extension_api._markers import hookimpl
 from kubeshark.extension_api._models import (
+    Enrichment,
+    EnrichSpec,
     EntryView,
     FilterSpec,
+    JobSpec,
     Message,
     MessageKind,
+    Packet,
+    PacketVerdict,
     ProtocolSpec,
     Representation,
+    SealedSegment,
     Stream,
     Value,
     Verdict,
@@ -57,7 +74,8 @@ T = TypeVar("T")
 class ForeignPlugin:
     """One installed plugin; register it with pluggy under `name`. The process starts with the first call.
 
-    `environment` is what the plugin was granted of ours; it gets nothing else.
+    `environment` is what the plugin was granted of ours; it gets nothing else. `settings` are the values of the
+    manifest's settings, all of them, in its order.
     """
 
     def __init__(
@@ -66,13 +84,18 @@ class ForeignPlugin:
         manifest: Manifest,
         supervision: Supervision | None = None,
         environment: Mapping[str, str] | None = None,
+        settings: Sequence[Value] = (),
     ) -> None:
         self.manifest = manifest
         self.name = manifest.label
-        self.process = PluginProcess(folder, manifest, supervision, environment)
+        self.process = PluginProcess(folder, manifest, supervision, environment, settings)
         self._problems: list[PluginError] = []
-        for hook in HOOK_NUMBERS.keys() - set(manifest.hooks):
+        # The process is configured, started and stopped where it begins and ends: not by the pipeline.
+        for hook in HOOK_NUMBERS.keys() - (set(manifest.hooks) - {"configure", "start", "stop"}):
             setattr(self, hook, None)  # pluggy takes a hook for implemented if it finds a method
+        for hook, declarations in (("enriches", manifest.enrich), ("jobs", manifest.jobs)):
+            if not declarations:
+                setattr(self, hook, None)
 
     @property
     def status(self) -> PluginStatus:
@@ -82,6 +105,10 @@ class ForeignPlugin:
         """Return what went wrong since the last time, at most MAX_PROBLEMS, each once."""
         problems, self._problems = self._problems, []
         return problems
+
+    def take_log(self) -> list[str]:
+        """Return the lines that the plugin logged since the last time."""
+        return self.process.take_log()
 
     def close(self) -> None:
         """End the process; twice is fine."""
@@ -97,6 +124,82 @@ class ForeignPlugin:
     def filters(self) -> Sequence[FilterSpec]:
         """See extension_api: the manifest's filters."""
         return self.manifest.filter_specs
+
+    @hookimpl
+    def enriches(self) -> EnrichSpec:
+        """See extension_api: the manifest's [enrich]."""
+        return self.manifest.enrich_spec
+
+    @hookimpl
+    def jobs(self) -> Sequence[JobSpec]:
+        """See extension_api: the manifest's jobs."""
+        return self.manifest.job_specs
+
+    @hookimpl
+    def packet_filter(self, packets: Sequence[Packet]) -> Sequence[PacketVerdict | None]:
+        """See extension_api. None where the plugin failed or was not asked: it had no time."""
+        items = [
+            FrameItem(packet.data, at, max(0, packet.time_ns), argument=packet.length, base=packet.link_type)
+            for at, packet in enumerate(packets)
+        ]
+        answers = self._call(PACKET_FILTER, items, lambda result, part: decode_packets(result, len(part)), hurried=True)
+        return [None if isinstance(answer, Poison) else answer for answer in answers]
+
+    @hookimpl
+    def segment_sealed(self, segment: SealedSegment) -> None:
+        """See extension_api."""
+        values = [getattr(segment, field.name) for field in dataclass_fields(segment)]
+        self._report(SEGMENT_SEALED, FrameItem(encode_values(values)))
+
+    @hookimpl
+    def job(self, job: str, due_ns: int) -> None:
+        """See extension_api."""
+        names = [spec.name for spec in self.manifest.job_specs]
+        self._report(JOB, FrameItem(encode_values([due_ns]), argument=names.index(job)))
+
+    @hookimpl
+    def enrich(self, entries: Sequence[EntryView]) -> Sequence[Enrichment | None]:
+        """See extension_api. An enrichment with a failure where the plugin failed."""
+        spec = self.manifest.enrich_spec
+        answers: list[Enrichment | None] = [Enrichment(failure="is too large for the plugin")] * len(entries)
+        items = []
+        for index, entry in enumerate(entries):
+            values = encode_values([_read(entry, name) for name in spec.reads])
+            if len(values) <= MAX_ITEM_BYTES:
+                items.append(FrameItem(values, index))
+
+        def decode(result: memoryview, part: Sequence[FrameItem]) -> list[Enrichment | None]:
+            found: list[Enrichment | None] = []
+            for index, text in enumerate(decode_texts(result, ENRICH, len(part))):
+                try:
+                    found.append(parse_enrichment(text, spec.variables))
+                except AnswerError as error:
+                    raise FrameError(error.message, item=index) from error
+            return found
+
+        decided: list[Enrichment | Poison | None] = self._call(ENRICH, items, decode)
+        for item, answer in zip(items, decided, strict=True):
+            answers[item.stream] = Enrichment(failure=answer.reason) if isinstance(answer, Poison) else answer
+        return answers
+
+    @hookimpl
+    def summarize(self, entry: EntryView) -> dict[str, Any] | None:
+        """See extension_api. A plugin with a protocol of its own is asked for that one's entries only."""
+        if self.manifest.protocol and entry.protocol.name != self.manifest.protocol.name:
+            return None
+        reads = self.manifest.summarize.reads if self.manifest.summarize else []
+
+        def decode(result: memoryview, items: Sequence[FrameItem]) -> list[dict[str, str | int] | None]:
+            try:
+                return [parse_cells(text) for text in decode_texts(result, SUMMARIZE, len(items))]
+            except AnswerError as error:
+                raise FrameError(error.message, item=0) from error  # one entry a frame
+
+        values = encode_values([entry.get(name) for name in reads])
+        if len(values) > MAX_ITEM_BYTES:
+            return None
+        answer = self._call(SUMMARIZE, [FrameItem(values)], decode)[0]
+        return None if isinstance(answer, Poison) else answer
 
     @hookimpl
     def probe(self, protocol: ProtocolSpec, streams: Sequence[Stream]) -> Sequence[Verdict]:  # noqa: ARG002
@@ -188,11 +291,16 @@ class ForeignPlugin:
         items: Sequence[FrameItem],
         decode: Callable[[memoryview, Sequence[FrameItem]], list[T]],
         per_unit: int = 1,
+        *,
+        hurried: bool = False,
     ) -> list[T | Poison]:
         """Run items of any number; note each new reason for a failure."""
         answers: list[T | Poison] = []
         for part in frames(items) if per_unit == 1 else [slice(None)]:
-            answered = self.process.call(hook, items[part], decode, per_unit=per_unit)
+            if hurried:
+                answered = self.process.call_hurried(hook, items[part], decode)
+            else:
+                answered = self.process.call(hook, items[part], decode, per_unit=per_unit)
             answers += answered
         known = {problem.message for problem in self._problems}
         for answer in answers:
@@ -202,6 +310,22 @@ class ForeignPlugin:
                     known.add(problem.message)
                     self._problems.append(problem)
         return answers
+
+    def _report(self, hook: int, item: FrameItem) -> None:
+        """Run a hook that only reports; PluginError if it fails or refuses."""
+
+        def decode(result: memoryview, items: Sequence[FrameItem]) -> list[Report]:
+            try:
+                return [parse_report(text) for text in decode_texts(result, hook, len(items))]
+            except AnswerError as error:
+                raise FrameError(error.message, item=0) from error
+
+        answer = self.process.call(hook, [item], decode)[0]
+        if isinstance(answer, Poison):
+            raise PluginCrashed(answer.reason, plugin=self.name, hook=_HOOK_NAMES[hook])
+        self.process.log(answer.log)
+        if answer.error:
+            raise PluginError(f"{_HOOK_NAMES[hook]}: {answer.error}", plugin=self.name)
 
     def _message(self, found: Found) -> Message:
         message = found.message
@@ -236,6 +360,10 @@ class ForeignPlugin:
 
 
 _HOOK_NAMES = {number: name for name, number in HOOK_NUMBERS.items()}
+
+
+def _read(entry: EntryView, name: str) -> Value:
+    return msgspec.json.encode(entry.document()).decode() if name == DOCUMENT else entry.get(name)
 
 
 def _json_value(value: Value) -> Any:

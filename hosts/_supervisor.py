@@ -15,20 +15,35 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 from typing import TypeVar
 
 from kubeshark.errors import PluginCrashed, PluginRejected
-from kubeshark.extension_api._frame import FrameError, FrameItem, encode_request
+from kubeshark.extension_api._answers import AnswerError, Report, parse_report
+from kubeshark.extension_api._frame import (
+    CONFIGURE,
+    START,
+    STOP,
+    FrameError,
+    FrameItem,
+    decode_texts,
+    encode_request,
+    encode_values,
+)
 from kubeshark.extension_api._manifest import Manifest
+from kubeshark.extension_api._models import Value
 from kubeshark.hosts._children import Child, ChildError
 from kubeshark.hosts._isolate import PartFailedError, isolate
 
-__all__ = ["PluginProcess", "PluginState", "PluginStatus", "Poison", "Supervision"]
+__all__ = ["HookTime", "PluginProcess", "PluginState", "PluginStatus", "Poison", "Supervision"]
 
 MIN_DEADLINE_S = 0.25
+STOP_S = 1.0  # for the stop hook
+HURRIED_START_S = 2.0  # for a process that a hurried call starts: it forks in 10 ms, and loads in 200
+MAX_LOG = 1000  # lines kept until somebody takes them
 RECYCLE_MEMORY_SHARE = 0.75  # of its memory limit: replaced between batches rather than crashed inside one
 
 T = TypeVar("T")
@@ -45,6 +60,7 @@ class Supervision:
     start_s: float = 30.0  # loading and constructors: compiling a Go module takes about a second
     crashes: int = 5  # this many ...
     window_s: float = 300.0  # ... within this time are enough for quarantine
+    hurry_s: float = 0.1  # for a batch of packets that an import must not wait for
     backoff_s: float = 0.05  # doubled with each crash in the window
     max_backoff_s: float = 2.0
     recycle_cpu_s: float = 1800.0  # far below the child's RLIMIT_CPU
@@ -59,6 +75,15 @@ class PluginState(Enum):
     QUARANTINED = "quarantined"  # until `release`
 
 
+@dataclass(slots=True)
+class HookTime:
+    """What one hook took so far."""
+
+    calls: int = 0
+    items: int = 0
+    seconds: float = 0.0
+
+
 @dataclass(frozen=True, slots=True)
 class PluginStatus:
     """What lists, metrics and messages show."""
@@ -71,6 +96,8 @@ class PluginStatus:
     poison: int  # units ever marked
     pid: int  # 0 while it does not run
     busy_s: float  # time spent in exchanges
+    hooks: Mapping[int, HookTime]  # by hook number
+    resident_bytes: int  # most that was seen at the end of a call or of a process
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +120,14 @@ class PluginProcess:
         manifest: Manifest,
         supervision: Supervision | None = None,
         environment: Mapping[str, str] | None = None,
+        settings: Sequence[Value] = (),
     ) -> None:
         self.folder = folder
         self.manifest = manifest
         self.supervision = supervision or Supervision()
         self.environment = dict(environment or {})
+        self.settings = tuple(settings)  # for the configure hook, in the manifest's order
+        self._log: deque[str] = deque(maxlen=MAX_LOG)
         self._lock = threading.RLock()
         self._child: Child | None = None
         self._state = PluginState.STOPPED
@@ -106,6 +136,8 @@ class PluginProcess:
         self._crash_times: deque[float] = deque()
         self._calls = self._crashes = self._starts = self._poison = 0
         self._busy_s = 0.0
+        self._taken: dict[int, HookTime] = {}
+        self._resident = 0
         self._resident_at_start = 0
         self._batch_s = min(manifest.limits.batch_ms, self.supervision.max_batch_ms) / 1000
         self._memory_mb = min(manifest.limits.memory_mb, self.supervision.max_memory_mb)
@@ -128,6 +160,8 @@ class PluginProcess:
             self._poison,
             child.pid if child else 0,
             self._busy_s,
+            {hook: replace(taken) for hook, taken in self._taken.items()},
+            max(self._resident, child.usage()[0] if child else 0),
         )
 
     @property
@@ -143,6 +177,11 @@ class PluginProcess:
     def close(self) -> None:
         """End the process for good; a call under way gets Poison. Bounded in time, any thread, twice is fine."""
         self._closed = True
+        if self._lock.acquire(blocking=False):  # no call is under way: it may say goodbye
+            try:
+                self._drop_child(politely=True)
+            finally:
+                self._lock.release()
         child = self._child
         if child:
             child.kill()
@@ -151,10 +190,38 @@ class PluginProcess:
             if self._state is not PluginState.QUARANTINED:
                 self._state, self._reason = PluginState.STOPPED, "was closed"
 
-    def _drop_child(self) -> None:
+    def take_log(self) -> list[str]:
+        """Return the lines that the plugin logged since the last time, at most MAX_LOG."""
+        lines = []
+        while self._log:
+            lines.append(self._log.popleft())
+        return lines
+
+    def _drop_child(self, *, politely: bool = False) -> None:
+        child = self._child
+        if child and politely and self._has(STOP):
+            with suppress(ChildError, FrameError):
+                self._exchange_report(STOP, [], min(self._batch_s, STOP_S))
         child, self._child = self._child, None
         if child:
             child.end()
+
+    def _has(self, hook: int) -> bool:
+        return bool(self.manifest.hook_bits >> hook & 1)
+
+    def _exchange_report(self, hook: int, values: Sequence[Value], seconds: float) -> Report:
+        """Let a life-cycle hook run; ChildError or FrameError if it does not."""
+        result = self._exchange(hook, [FrameItem(encode_values(values))], seconds)
+        try:
+            report = parse_report(decode_texts(result, hook, 1)[0])
+        except AnswerError as error:
+            raise FrameError(error.message) from error
+        self._log.extend(report.log)
+        return report
+
+    def log(self, lines: Sequence[str]) -> None:
+        """Keep lines that the plugin said in an answer."""
+        self._log.extend(lines)
 
     def release(self) -> None:
         """Lift the quarantine: an operator said so, or the plugin was replaced."""
@@ -162,6 +229,31 @@ class PluginProcess:
             self._crash_times.clear()
             if self._state is PluginState.QUARANTINED:
                 self._state, self._reason = PluginState.STOPPED, ""
+
+    def call_hurried(self, hook: int, items: Sequence[FrameItem], decode: Decoder[T]) -> list[T | Poison]:
+        """Like `call`, for who must not wait: within `hurry_s`, without back-off, repetition or bisection.
+
+        A process that is not there is started if its back-off is over; else the items are skipped.
+        """
+        if not self._lock.acquire(timeout=self.supervision.hurry_s):
+            return [Poison("is busy", skipped=True)] * len(items)
+        try:
+            self._recycle()
+            self._calls += 1
+            if not self._child and (self._backoff_left() > 0 or not self._ready(hurried=True)):
+                return [Poison(self._reason or "was closed", skipped=True)] * len(items)
+            try:
+                seconds = min(self._batch_s, self.supervision.hurry_s)
+                return [*decode(self._exchange(hook, items, seconds), items)]
+            except ChildError as error:
+                reason = error.reason
+            except FrameError as error:
+                self._drop_child()
+                reason = f"answered nonsense: {error.message}"
+            self._count_crash(reason)
+            return [Poison(reason)] * len(items)
+        finally:
+            self._lock.release()
 
     def call(self, hook: int, items: Sequence[FrameItem], decode: Decoder[T], *, per_unit: int = 1) -> list[T | Poison]:
         """Let the plugin's `hook` answer the items, `per_unit` of them a unit; return one answer a unit, in order.
@@ -200,12 +292,16 @@ class PluginProcess:
         self._count_crash(reason)
         return Poison(reason)
 
-    def _ready(self) -> bool:
-        """Have a child: start one if there is none, after the back-off; False if it cannot be had."""
+    def _ready(self, *, hurried: bool = False) -> bool:
+        """Have a child: start one if there is none, after the back-off; False if it cannot be had.
+
+        `hurried`: one attempt, with little time.
+        """
         if self._child:
             return True
+        start_s = min(self.supervision.start_s, HURRIED_START_S) if hurried else self.supervision.start_s
         while not self._closed and self._state is not PluginState.QUARANTINED:
-            self._wait_backoff()
+            time.sleep(self._backoff_left())
             self._starts += 1
             try:
                 compiled = self._compiled()
@@ -217,12 +313,14 @@ class PluginProcess:
                     self.folder,
                     self.manifest.language,
                     self._memory_mb,
-                    self.supervision.start_s,
+                    start_s,
                     compiled,
                     self.environment,
                 )
             except ChildError as error:
                 self._count_crash(f"does not start: {error.reason}")
+                if hurried:
+                    return False
                 continue
             if child.hooks != self.manifest.hook_bits:
                 child.end()
@@ -231,10 +329,33 @@ class PluginProcess:
                 )
                 return False
             self._child = child
+            if not self._begin():
+                if hurried:
+                    return False
+                continue
             self._resident_at_start = child.usage()[0]
             self._state, self._reason = PluginState.RUNNING, ""
             return True
         return False
+
+    def _begin(self) -> bool:
+        """Run the configure and start hooks of a new child; False if they fail or refuse."""
+        for hook, values, refusal in (
+            (CONFIGURE, self.settings, "refuses its settings"),
+            (START, (), "does not start"),
+        ):
+            if not self._has(hook):
+                continue
+            try:
+                report = self._exchange_report(hook, values, self._batch_s)
+            except (ChildError, FrameError) as error:
+                self._drop_child()
+                self._count_crash(f"does not start: {error.reason if isinstance(error, ChildError) else error.message}")
+                return False
+            if report.error:
+                self._quarantine(f"{refusal}: {report.error}")
+                return False
+        return True
 
     def _compiled(self) -> Path | None:
         """Return native code for a WebAssembly module, made at its first start; None for other languages."""
@@ -244,12 +365,14 @@ class PluginProcess:
 
         return compiled_file(self.folder, self.manifest, self.supervision.cache)
 
-    def _wait_backoff(self) -> None:
+    def _backoff_left(self) -> float:
+        """Seconds until it may be started again."""
         recent = self._recent_crashes()
-        if recent:
-            supervision = self.supervision
-            delay = min(supervision.backoff_s * 2 ** (recent - 1), supervision.max_backoff_s)
-            time.sleep(max(0.0, self._crash_times[-1] + delay - time.monotonic()))
+        if not recent:
+            return 0.0
+        supervision = self.supervision
+        delay: float = min(supervision.backoff_s * 2 ** (recent - 1), supervision.max_backoff_s)
+        return max(0.0, self._crash_times[-1] + delay - time.monotonic())
 
     def _recent_crashes(self) -> int:
         oldest = time.monotonic() - self.supervision.window_s
@@ -281,13 +404,19 @@ class PluginProcess:
             self._child = None
             raise
         finally:
-            self._busy_s += time.monotonic() - began
+            seconds = time.monotonic() - began
+            self._busy_s += seconds
+            taken = self._taken.setdefault(hook, HookTime())
+            taken.calls += 1
+            taken.items += len(items)
+            taken.seconds += seconds
 
     def _recycle(self) -> None:
         """Between batches: replace a child that grew too large or old. No crash is counted."""
         child = self._child
         if child and self._calls % self.supervision.check_every == 0:
             resident, cpu_s = child.usage()
+            self._resident = max(self._resident, resident)
             grown = resident - self._resident_at_start
             if cpu_s > self.supervision.recycle_cpu_s or grown > RECYCLE_MEMORY_SHARE * (self._memory_mb << 20):
-                self._drop_child()
+                self._drop_child(politely=True)

@@ -208,7 +208,7 @@ class _Work:
         codes = [MADE - np.arange(len(made))]
         starts = [np.array([entry.start_ns for entry in made], dtype=np.int64)]
         if scanned := self.scanned:
-            exchanges = np.concatenate([np.arange(0), *scanned.wanted(wants)])
+            exchanges = scanned.wanted(wants)
             owners.append(scanned.found.exchanges["stream"][exchanges].astype(np.int64))
             codes.append(exchanges)
             starts.append(start_times(scanned.found, self.selection.decoded.packets["time_ns"])[exchanges])

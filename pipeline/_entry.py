@@ -6,6 +6,7 @@ filter, a renderer or a printer asks for one of them, and at most once.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -60,6 +61,9 @@ class Entry:
     facts: StreamFacts
     error: EntryError | None = None
     plugin: str = ""  # id@version of a foreign dissector
+    tags: tuple[str, ...] = ()  # from enrich
+    annotations: tuple[str, ...] = ()  # variables that enrich set
+    is_redacted: bool = False  # its bytes are withheld
     variables: EntryVariables = field(init=False)
     _documents: dict[int, Mapping[str, Any]] = field(default_factory=dict)
 
@@ -104,9 +108,9 @@ class Entry:
         return (self.exchange.request, self.exchange.response, self.exchange.event)[kind]
 
     def raw(self, kind: MessageKind) -> bytes:
-        """Return the bytes of one half as they were on the wire; b"" if it was not seen."""
+        """Return the bytes of one half as they were on the wire; b"" if it was not seen, or the entry is redacted."""
         message = self.message(kind)
-        return self.facts.bytes_of(message) if message else b""
+        return self.facts.bytes_of(message) if message and not self.is_redacted else b""
 
     def size(self, kind: MessageKind) -> int:
         message = self.message(kind)
@@ -131,6 +135,26 @@ class Entry:
         for kind in (MessageKind.RESPONSE, MessageKind.REQUEST, MessageKind.EVENT):
             self.detail(kind)
 
+    def show_only(
+        self, variables: Mapping[str, Value], documents: Mapping[MessageKind, Mapping[str, Any]], exchange: Exchange
+    ) -> None:
+        """Replace the content: what is not given is gone, the bytes too. What the index knows stays."""
+        self.exchange = exchange
+        self._documents = {kind: documents.get(kind, {}) for kind in MessageKind if self._half(kind)}
+        self.is_redacted = True
+        self.variables = EntryVariables(self)
+        self.variables.update(variables)
+        if self.tags:
+            self.variables["tags"] = list(self.tags)
+
+    def withheld_because(self, reason: str) -> None:
+        """Say why nothing is shown."""
+        self.error = EntryError("dissection", f"withheld: {reason}")
+
+    def forget_documents(self) -> None:
+        """The whole entry is worked out anew when it is next asked for."""
+        self.variables.pop(ENTRY, None)
+
     @property
     def is_built(self) -> bool:
         return bool(self._documents)
@@ -140,6 +164,10 @@ class Entry:
         """Bytes of request and response, or of the event."""
         messages = [timed.message for timed in self.messages()]
         return sum(message.end - message.start - message.interleaved for message in messages)
+
+    def whole(self) -> Entry:
+        """Return the entry with everything in it, for whoever changes it: a row of a table only shows its columns."""
+        return self
 
     def document(self) -> Mapping[str, Any]:
         """Return the JSON entry; the same as `to_dict`, which plugins know by this name."""
@@ -239,6 +267,10 @@ class Entry:
             document["event"] = {"source": "packets", "type": self.protocol.name, "data": event}
         if facts.origin.file:
             document["file"] = facts.origin.file
+        if self.tags:
+            document["tags"] = list(self.tags)
+        if self.annotations:
+            document["annotations"] = {name: value[name] for name in self.annotations}
         if self.plugin:
             document["plugin"] = self.plugin
         return document
@@ -285,7 +317,12 @@ class EntryVariables(dict[str, Any]):
 
 def protocol_name(protocol: ProtocolSpec) -> str:
     """Return the KFL variable `protocol`; HTTP/2 is HTTP."""
-    return "".join(filter(str.isalnum, protocol.abbr.partition("/")[0])).upper()
+    return _name_of(protocol.abbr)
+
+
+@functools.cache
+def _name_of(abbr: str) -> str:
+    return "".join(filter(str.isalnum, abbr.partition("/")[0])).upper()
 
 
 LATE: dict[str, Callable[[Entry], Any]] = {

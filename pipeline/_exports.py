@@ -31,7 +31,7 @@ class Matching:
         self._predicate = predicate
 
     def __call__(self, segment: SegmentReader) -> NDArray[np.bool_]:
-        return _with_carried(segment.match(self._predicate), segment)
+        return _with_carried(segment.choose(self._predicate), segment)
 
 
 class Chosen:
@@ -45,21 +45,21 @@ class Chosen:
 
     def __call__(self, segment: SegmentReader) -> NDArray[np.bool_]:
         chosen = np.isin(np.arange(len(segment.flows)), list(self._rows.get(segment.name, ())))
-        return _with_carried(chosen, segment)
+        return _with_carried(segment.in_cluster_order(chosen), segment)
 
 
 def _with_carried(chosen: NDArray[np.bool_], segment: SegmentReader) -> NDArray[np.bool_]:
     """Add the flows inside chosen tunnels: a tunnel's outer flow has no packets of its own."""
-    if not segment.has_carriers or not (chosen & segment.match(Carrier())).any():
+    if not segment.has_carriers or not (chosen & segment.choose(Carrier())).any():
         return chosen
-    carrier = segment.flows["carrier"]
+    rows, carrier = segment.by_row(chosen), segment.flows["carrier"]
     inside = carrier != NO_FLOW
     while True:  # once for each level of tunnels
-        added = chosen.copy()
-        added[inside] |= chosen[carrier[inside]]
-        if (added == chosen).all():
-            return chosen
-        chosen = added
+        added = rows.copy()
+        added[inside] |= rows[carrier[inside]]
+        if (added == rows).all():
+            return segment.in_cluster_order(rows)
+        rows = added
 
 
 @contextmanager

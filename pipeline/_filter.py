@@ -17,7 +17,7 @@ from kubeshark.extension_api import ProtocolSpec
 from kubeshark.pipeline._entry import Entry
 from kubeshark.pipeline._plugins import Plugins
 from kubeshark.pipeline._table import EntryTable
-from kubeshark.pipeline.kfl import FilterCall, FilterErrors, Variable, compile_filter
+from kubeshark.pipeline.kfl import FilterCall, FilterErrors, Variable, compile_filter, plain_pushdown
 
 __all__ = ["EntryFilter", "exact_predicate"]
 
@@ -32,6 +32,8 @@ def exact_predicate(kfl: str, *, now_ns: int) -> Predicate | None:
     """
     if not kfl.strip():
         return None
+    if (plain := plain_pushdown(kfl)) is not None:
+        return plain.predicate if plain.exact else None
     try:
         compiled = compile_filter(kfl, now_ns=now_ns)
     except UsageError:  # it may know more with the plugins' variables

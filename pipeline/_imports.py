@@ -12,6 +12,9 @@ from kubeshark.core_capture import SourceMetadata
 from kubeshark.core_capture.files import open_capture
 from kubeshark.core_capture.store import ImportState, SourceInfo, Store
 from kubeshark.errors import InputError, StoreError
+from kubeshark.pipeline._packet_filter import PacketFilter
+from kubeshark.pipeline._plugins import Plugins, installed_hooks
+from kubeshark.pipeline._sealed import SealedSegments
 from kubeshark.pipeline._secrets import read_key_log, secrets_block
 from kubeshark.pipeline.tls import KeyLog
 
@@ -19,6 +22,7 @@ __all__ = ["Import", "ImportResult", "Progress"]
 
 Progress = Callable[[int, int | None], None]
 STDIN = "-"
+IMPORT_HOOKS = frozenset({"packet_filter", "segment_sealed"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +34,8 @@ class ImportResult:
     flows: int
     segments: int
     skipped: int
-    problems: tuple[str, ...]  # what of the file could not be read
+    problems: tuple[str, ...]  # what of the file could not be read, and what plugins did wrong
+    dropped: int = 0  # packets that plugins' packet filters kept out
 
     @property
     def already_there(self) -> bool:
@@ -40,8 +45,12 @@ class ImportResult:
 class Import:
     """Imports into one store for `recipients`; `may_only_write`: there may be no identity to see what is there."""
 
-    def __init__(self, store: Store, recipients: list[str], *, may_only_write: bool) -> None:
+    def __init__(
+        self, store: Store, recipients: list[str], *, may_only_write: bool, plugins: Callable[[], Plugins] | None = None
+    ) -> None:
+        """`plugins` loads the plugins: called only if one of them has to do with imports."""
         self._store = store
+        self._plugins = plugins() if plugins and not IMPORT_HOOKS.isdisjoint(installed_hooks()) else None
         self._recipients = recipients
         self._may_only_write = may_only_write
 
@@ -59,25 +68,35 @@ class Import:
         elif state.complete:
             self._add_keys(keys)
             return ImportResult(0, 0, 0, 0, state.packets, ())
-        with open_capture(name if name == STDIN else Path(file), name=name) as reader:
+        packet_filter = PacketFilter(self._plugins.packet_filters if self._plugins else {})
+        told = SealedSegments(self._plugins.segment_sealed if self._plugins else {}, self._store.path)
+        with open_capture(name if name == STDIN else Path(file), name=name) as reader, told:
             source = SourceInfo(Path(name).name, sha256=digest, size=size, metadata=reader.metadata)
             with self._store.writer(self._recipients, source=source) as writer:
+                known = 0
                 for batch in reader:
-                    writer.add(batch)
+                    writer.add(packet_filter.apply(batch) if packet_filter.stats else batch)
+                    for info in writer.sealed[known:]:
+                        told.tell(info)
+                    known = len(writer.sealed)
                     if on_progress:
                         on_progress(reader.bytes_read, reader.bytes_total)
                 # last, so that an import that is continued counts the same blocks; an export puts them first
                 reader.metadata.blocks += [secrets_block(text) for _, text in keys]
                 writer.finish()
-            sealed = [info for info in writer.sealed if info.packets]
-            return ImportResult(
-                packets=sum(info.packets for info in sealed),
-                bytes=sum(info.captured_bytes for info in sealed),
-                flows=sum(info.flows for info in sealed),
-                segments=len(sealed),
-                skipped=writer.skipped,
-                problems=tuple(map(str, reader.problems)),
-            )
+            for info in writer.sealed[known:]:
+                told.tell(info)
+        sealed = [info for info in writer.sealed if info.packets]
+        failures = self._plugins.take_problems() if self._plugins else []
+        return ImportResult(
+            packets=sum(info.packets for info in sealed),
+            bytes=sum(info.captured_bytes for info in sealed),
+            flows=sum(info.flows for info in sealed),
+            segments=len(sealed),
+            skipped=writer.skipped,
+            problems=tuple(map(str, (*reader.problems, *packet_filter.problems(), *told.problems, *failures))),
+            dropped=packet_filter.dropped,
+        )
 
     def _add_keys(self, keys: Iterable[tuple[Path, bytes]]) -> None:
         """Store key logs as sources of their own: the capture they belong to is there already."""

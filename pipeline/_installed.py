@@ -20,14 +20,17 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import msgspec
 
 from kubeshark.errors import PluginError, PluginRejected, UsageError
 from kubeshark.extension_api._manifest import Manifest, read_manifest, version_key
+from kubeshark.extension_api._settings import check_settings
 from kubeshark.hosts import ForeignPlugin
+from kubeshark.pipeline._lifecycle import BrokenEnricher
+from kubeshark.pipeline._plugin_state import PluginState, change_state, plugins_folder, read_states
 
 __all__ = [
     "InstalledPlugin",
@@ -53,6 +56,7 @@ class _Record(msgspec.Struct, frozen=True):
     files: dict[str, str]  # relative path → SHA-256
     signed: bool = False
     grants: dict[str, list[str]] = {}
+    hooks: list[str] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +71,8 @@ class InstalledPlugin:
     grants: Mapping[str, Sequence[str]] = field(default_factory=dict)
     manifest: Manifest | None = None
     problem: PluginError | None = None
-
-
-def plugins_folder() -> Path:
-    """Return plugins.dir: $KUBESHARK_PLUGINS, else ~/.kubeshark/plugins."""
-    named = os.environ.get("KUBESHARK_PLUGINS")
-    return Path(named) if named else Path.home() / ".kubeshark" / "plugins"
+    state: PluginState = field(default_factory=PluginState)
+    hooks: Sequence[str] = ()  # as it was installed, also where its manifest cannot be read any more
 
 
 def installed_plugins(folder: Path | None = None) -> list[InstalledPlugin]:
@@ -80,20 +80,41 @@ def installed_plugins(folder: Path | None = None) -> list[InstalledPlugin]:
     root = folder or plugins_folder()
     if not root.is_dir():
         return []
-    return [_load(path) for path in sorted(root.iterdir()) if path.is_dir() and not path.name.startswith(".")]
+    states = read_states(root)
+    found = [_load(path) for path in sorted(root.iterdir()) if path.is_dir() and not path.name.startswith(".")]
+    return [replace(plugin, state=states.get(plugin.id, PluginState())) for plugin in found]
 
 
-def foreign_plugins(folder: Path | None = None) -> tuple[list[tuple[str, ForeignPlugin]], list[PluginError]]:
-    """Return what `Plugins(foreign=…)` takes, and what is wrong with the plugins that are left out."""
-    plugins, problems = [], []
+def foreign_plugins(
+    folder: Path | None = None,
+) -> tuple[list[tuple[str, ForeignPlugin]], list[BrokenEnricher], list[PluginError]]:
+    """Return what `Plugins(foreign=…, broken=…)` takes, and what is wrong with the plugins that are left out."""
+    plugins, broken, problems = [], [], []
     for installed in installed_plugins(folder):
-        if installed.problem:
-            problems.append(installed.problem)
-        elif installed.manifest:
-            environment = {name: os.environ[name] for name in installed.grants.get("env", ()) if name in os.environ}
-            plugin = ForeignPlugin(installed.folder, installed.manifest, environment=environment)
-            plugins.append((plugin.name, plugin))
-    return plugins, problems
+        manifest = installed.manifest
+        if installed.state.disabled:
+            continue
+        try:
+            if installed.problem:
+                raise installed.problem
+            if manifest is not None:
+                plugins.append(_foreign(installed, manifest))
+        except PluginError as error:
+            problems.append(error)
+            if "enrich" in installed.hooks:
+                broken.append(BrokenEnricher(f"{installed.id}@{installed.version}", error.message))
+    return plugins, broken, problems
+
+
+def _foreign(installed: InstalledPlugin, manifest: Manifest) -> tuple[str, ForeignPlugin]:
+    """PluginRejected for settings that do not fit (any more)."""
+    environment = {name: os.environ[name] for name in installed.grants.get("env", ()) if name in os.environ}
+    try:
+        settings = check_settings(manifest.setting_specs, installed.state.settings)
+    except UsageError as error:
+        raise PluginRejected(error.message, plugin=manifest.label, hint=error.hint) from error
+    plugin = ForeignPlugin(installed.folder, manifest, environment=environment, settings=list(settings.values()))
+    return plugin.name, plugin
 
 
 def uninstall(plugin: str, folder: Path | None = None) -> None:
@@ -103,6 +124,7 @@ def uninstall(plugin: str, folder: Path | None = None) -> None:
         raise UsageError(f"plugin {plugin!r} is not installed", hint='see "kubeshark plugin list"')
     (path / RECORD_NAME).unlink(missing_ok=True)  # first: half a plugin is no plugin
     shutil.rmtree(path)
+    change_state(path.parent, plugin, lambda _: None)
 
 
 def _plugin_path(plugin: str, root: Path) -> Path | None:
@@ -135,7 +157,15 @@ def _load(path: Path) -> InstalledPlugin:
     except OSError as error:
         problem_found = PluginRejected(f"{error.filename}: {error.strerror}", plugin=record.id, hint="install it again")
     return InstalledPlugin(
-        path.name, record.version, folder, record.digest, record.signed, record.grants, manifest, problem_found
+        path.name,
+        record.version,
+        folder,
+        record.digest,
+        record.signed,
+        record.grants,
+        manifest,
+        problem_found,
+        hooks=record.hooks or (manifest.hooks if manifest else ()),
     )
 
 
@@ -247,6 +277,7 @@ class Stage:
             self.digest,
             self.files,
             grants={k: list(v) for k, v in (grants or {}).items()},
+            hooks=list(manifest.hooks),
         )
         _write_record(home / RECORD_NAME, record)
         for other in home.iterdir():

@@ -32,6 +32,7 @@ from kubeshark.errors import StoreError, UsageError
 from kubeshark.pipeline._entry import Entry, EntryId
 from kubeshark.pipeline._exports import Chosen, Counting, Matching, open_output
 from kubeshark.pipeline._filter import EntryFilter, exact_predicate
+from kubeshark.pipeline._har import write_har
 from kubeshark.pipeline._imports import Import, ImportResult, Progress
 from kubeshark.pipeline._plugins import Plugins
 from kubeshark.pipeline._query import QueryOptions
@@ -53,6 +54,13 @@ _T = TypeVar("_T")
 __all__ = ["ExportResult", "ImportResult", "Pipeline", "StoreQuery"]
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class HarResult:
+    entries: int
+    skipped: int  # that are not HTTP
+    problems: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +129,12 @@ class Pipeline:
         are stored with it, encrypted, as pcapng keeps them: as decryption secrets.
         """
         recipients = [] if self._recipients else [str(identity.recipient) for identity in self.store.identities]
-        job = Import(self.store, [*self._recipients, *recipients], may_only_write=bool(self._recipients))
+        job = Import(
+            self.store,
+            [*self._recipients, *recipients],
+            may_only_write=bool(self._recipients),
+            plugins=lambda: self.plugins,
+        )
         return job.run(file, keylogs, on_progress)
 
     def query(self, kfl: str = "", **options: Unpack[QueryArguments]) -> StoreQuery[Entry]:
@@ -228,6 +241,24 @@ class Pipeline:
                 segments=segments,
             )
         return ExportResult(done.packets, counted.written, (*problems, *map(str, done.problems)))
+
+    def export_har(
+        self,
+        kfl: str,
+        out: str | Path | BinaryIO,
+        *,
+        since_ns: int | None = None,
+        until_ns: int | None = None,
+        with_secrets: bool = False,
+    ) -> HarResult:
+        """Write the matching HTTP exchanges as HAR 1.2, in time order; other entries are counted as skipped.
+
+        Headers that carry secrets are redacted, with all that repeats their values, unless `with_secrets`.
+        """
+        query = self.query(kfl.strip() or "http", since_ns=since_ns, until_ns=until_ns)
+        with open_output(out) as stream:
+            written, skipped = write_har(query, stream, with_secrets=with_secrets)
+        return HarResult(written, skipped, tuple(map(str, query.problems)))
 
     def info(self) -> dict[str, Any]:
         """Return what the store holds, as JSON: totals, time range, recipients, leftovers, segments."""

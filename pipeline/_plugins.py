@@ -5,7 +5,7 @@ pluggy registers and checks; on the hot path the functions it found are called d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
@@ -15,9 +15,22 @@ from typing import TYPE_CHECKING, Any, Self
 import pluggy
 
 from kubeshark.errors import PluginError, PluginRejected, UsageError
-from kubeshark.extension_api import HOOKS, FilterSpec, Message, ProtocolSpec, VariableType, build_manager
+from kubeshark.extension_api import (
+    HOOKS,
+    Enrichment,
+    EnrichSpec,
+    FilterSpec,
+    JobSpec,
+    Message,
+    ProtocolSpec,
+    VariableType,
+    build_manager,
+)
 from kubeshark.pipeline._display import Display
-from kubeshark.pipeline._installed import foreign_plugins
+from kubeshark.pipeline._enrich import EnricherBinding
+from kubeshark.pipeline._installed import foreign_plugins, installed_plugins, plugins_folder
+from kubeshark.pipeline._lifecycle import BrokenEnricher, LocalPlugins
+from kubeshark.pipeline._plugin_state import keep_health, read_states
 from kubeshark.pipeline.dissectors import BUILTINS as DISSECTORS
 from kubeshark.pipeline.kfl import VARIABLES, Variables, check_filter_name
 from kubeshark.pipeline.renderers import BUILTINS as RENDERERS
@@ -25,7 +38,7 @@ from kubeshark.pipeline.renderers import BUILTINS as RENDERERS
 if TYPE_CHECKING:
     from kubeshark.hosts import ForeignPlugin
 
-__all__ = ["ENCRYPTED", "Binding", "PluginFilter", "Plugins"]
+__all__ = ["ENCRYPTED", "ENTRY_POINTS", "Binding", "JobBinding", "PluginFilter", "Plugins", "installed_hooks"]
 
 ENTRY_POINTS = "kubeshark.plugins"
 ENCRYPTED = frozenset({"tls", "quic"})
@@ -56,30 +69,62 @@ class PluginFilter:
     call: Callable[..., Any]
 
 
+@dataclass(frozen=True, slots=True)
+class JobBinding:
+    spec: JobSpec
+    plugin: str
+    call: Callable[..., Any]
+
+
 class Plugins:
     """The registered plugins. `close` stops the processes of foreign ones; use as a context manager."""
 
-    def __init__(self, foreign: Iterable[tuple[str, ForeignPlugin]] = ()) -> None:
+    def __init__(
+        self,
+        foreign: Iterable[tuple[str, ForeignPlugin]] = (),
+        *,
+        local: Iterable[tuple[str, Any]] = (),
+        broken: Iterable[BrokenEnricher] = (),
+        settings: Mapping[str, Mapping[str, object]] | None = None,
+    ) -> None:
+        """`settings` are those of Python plugins, by name; `broken` are enrichers that were left out.
+
+        `local` are Python plugins beside those of installed packages: their authors' own.
+        """
         self.manager: pluggy.PluginManager = build_manager(HOOKS)
         self.problems: list[PluginError] = []
+        self._keeps_health = False
         for name in (*DISSECTORS, *RENDERERS):
             self.manager.register(import_module(name), name)
-        for point in entry_points(group=ENTRY_POINTS):
-            self._register(point.load(), point.name)
+        names = []
+        for name, python in (*((point.name, point.load()) for point in entry_points(group=ENTRY_POINTS)), *local):
+            names.append(name)
+            self._register(python, name)
         self._foreign: list[ForeignPlugin] = []
         for name, plugin in foreign:
             self._foreign.append(plugin)
             self._register(plugin, name)
+        self._broken = list(broken)
+        self._local = LocalPlugins(self._functions, frozenset(names))
+        for problem in self._local.start(settings or {}):
+            self._leave_out(problem)
         self._index()
-        self._note_hooks_not_called()
 
     @classmethod
     def installed(cls) -> Self:
         """Return the built-in plugins, those of Python packages, and those installed with `kubeshark plugin`."""
-        foreign, problems = foreign_plugins()
-        plugins = cls(foreign)
+        foreign, broken, problems = foreign_plugins()
+        plugins = cls(foreign, broken=broken, settings=_settings(problems))
         plugins.problems += problems
+        plugins._keeps_health = True
         return plugins
+
+    def _leave_out(self, problem: PluginError) -> None:
+        """Do without a Python plugin that does not start; if it redacts, nothing is shown that it has not seen."""
+        self.problems.append(problem)
+        if problem.plugin in self._functions("enrich"):
+            self._broken.append(BrokenEnricher(problem.plugin, problem.message))
+        self.manager.unregister(name=problem.plugin)
 
     def _register(self, plugin: Any, name: str) -> None:
         try:
@@ -112,8 +157,38 @@ class Plugins:
         for plugin, filters in self._functions("filters").items():
             for spec in filters():
                 self._add_filter(plugin, spec, call[plugin])
+        self._index_enrichers()
+        call = self._functions("job")
+        self.jobs = [
+            JobBinding(spec, plugin, call[plugin])
+            for plugin, jobs in self._functions("jobs").items()
+            for spec in jobs()
+            if plugin in call and self._is_schedule(plugin, spec)
+        ]
+        self.packet_filters = self._functions("packet_filter")
+        self.segment_sealed = self._functions("segment_sealed")
         latest_first = [list(self._functions(hook).values())[::-1] for hook in ("summarize", "render")]
         self.display = Display(*latest_first)
+
+    def _index_enrichers(self) -> None:
+        """By priority; one that cannot be used comes first, and nothing passes it."""
+        specs = {plugin: describe() for plugin, describe in self._functions("enriches").items()}
+        working = [
+            EnricherBinding(plugin, specs.get(plugin, EnrichSpec()), call)
+            for plugin, call in self._functions("enrich").items()
+        ]
+        working.sort(key=lambda binding: (binding.spec.priority, binding.plugin))
+        stands_for = [EnricherBinding(each.name, EnrichSpec(), _refusing(each.reason)) for each in self._broken]
+        self.enrichers: list[EnricherBinding] = [*stands_for, *working]
+
+    def _is_schedule(self, plugin: str, spec: JobSpec) -> bool:
+        from croniter import croniter  # few plugins have jobs
+
+        is_valid = len(spec.cron.split()) == 6 and croniter.is_valid(spec.cron, second_at_beginning=True)
+        if not is_valid:
+            text = f"job {spec.name}: {spec.cron!r} is no schedule of six fields"
+            self.problems.append(PluginRejected(text, plugin=plugin, hint='write "0 */5 * * * *": second first'))
+        return is_valid
 
     def protocols_with(self, binding: Binding) -> list[ProtocolSpec]:
         """Return every protocol of the same plugin: its messages may be any of theirs."""
@@ -136,14 +211,6 @@ class Plugins:
         named = (protocol for protocol in self._siblings[binding.plugin] if protocol.flag == message.protocol)
         return next(named, binding.protocol)
 
-    def _note_hooks_not_called(self) -> None:
-        """A plugin that waits for a hook in vain is told so."""
-        for hook in HOOKS:
-            if not hook.is_called:
-                for plugin in self._functions(hook.name):
-                    text = f"its hook {hook.name} is not called in this version"
-                    self.problems.append(PluginRejected(text, plugin=plugin, hint="its other hooks work"))
-
     def _add_filter(self, plugin: str, spec: FilterSpec, call: Callable[..., Any]) -> None:
         name = spec.name
         try:
@@ -161,14 +228,17 @@ class Plugins:
     def variables(self) -> Variables:
         """KFL's variables and those that plugins add, flags included."""
         known = VARIABLES
+        added: list[tuple[str, Mapping[str, VariableType]]] = []
         for binding in self.bindings:
-            added: dict[str, VariableType] = dict.fromkeys(binding.protocol.flags, "bool")
-            added.update(binding.protocol.variables)
-            for name, kind in added.items():
+            flags: dict[str, VariableType] = dict.fromkeys(binding.protocol.flags, "bool")
+            added.append((binding.plugin, {**flags, **binding.protocol.variables}))
+        added += [(enricher.plugin, enricher.spec.variables) for enricher in self.enrichers]
+        for plugin, variables in added:
+            for name, kind in variables.items():
                 try:
                     known = known.with_plugin(name, kind)
                 except UsageError as error:  # taken with another type: the plugin's own entries show it, KFL does not
-                    self.problems.append(PluginRejected(error.message, plugin=binding.plugin))
+                    self.problems.append(PluginRejected(error.message, plugin=plugin))
         return known
 
     def message_flags(self) -> frozenset[str]:
@@ -197,11 +267,47 @@ class Plugins:
         return problems
 
     def close(self) -> None:
+        """Stop every plugin: each has a limit."""
+        self.problems += self._local.stop()
+        if self._keeps_health:
+            keep_health({plugin.manifest.id: plugin.status for plugin in self._foreign})
         for plugin in self._foreign:
             plugin.close()
+
+    def implementers(self, hook: str) -> list[str]:
+        """Return the names of the plugins that have a hook, those whose supervisor calls it included."""
+        foreign = [plugin.name for plugin in self._foreign if hook in plugin.manifest.hooks]
+        return sorted({*self._functions(hook), *foreign})
+
+    def take_log(self) -> list[tuple[str, str]]:
+        """Return (plugin, line) of what foreign plugins logged since the last time."""
+        return [(plugin.name, line) for plugin in self._foreign for line in plugin.take_log()]
 
     def __enter__(self) -> Plugins:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def installed_hooks() -> frozenset[str]:
+    """Return the hooks that installed plugins say they have, without loading one; for Python packages, all."""
+    if any(True for _ in entry_points(group=ENTRY_POINTS)):
+        return frozenset(hook.name for hook in HOOKS)
+    return frozenset(hook for plugin in installed_plugins() if not plugin.state.disabled for hook in plugin.hooks)
+
+
+def _settings(problems: list[PluginError]) -> dict[str, Mapping[str, object]]:
+    """The settings of Python plugins; an unreadable file is a problem of all who need them."""
+    try:
+        return {name: state.settings for name, state in read_states(plugins_folder()).items()}
+    except PluginError as error:
+        problems.append(error)
+        return {}
+
+
+def _refusing(reason: str) -> Callable[..., Sequence[Enrichment]]:
+    def enrich(entries: Sequence[Any]) -> Sequence[Enrichment]:
+        return [Enrichment(failure=f"cannot be used: {reason}")] * len(entries)
+
+    return enrich

@@ -4,8 +4,9 @@ Invariants:
 
 1. An entry is handed out once nothing that comes before it can be in a chunk that has not run.
 2. Only connections that the pushed-down predicate lets through are read, each with its parts in other segments.
-3. The whole filter is evaluated on every entry: a predicate may let too much through, never too little.
-4. Wherever a query ends (limit, budget, cancel), everything before its `next_place` was handed out and nothing behind.
+3. Plugins' `enrich` sees every entry before the filter does.
+4. The whole filter is evaluated on every entry: a predicate may let too much through, never too little.
+5. Wherever a query ends (limit, budget, cancel), everything before its `next_place` was handed out and nothing behind.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from kubeshark.core_capture import FlowBit
 from kubeshark.errors import KubesharkError
 from kubeshark.pipeline._dissect import Dissector, connection_entry
+from kubeshark.pipeline._enrich import Enricher
 from kubeshark.pipeline._entry import Entry
 from kubeshark.pipeline._facts import StreamFacts
 from kubeshark.pipeline._filter import EntryFilter
@@ -35,6 +36,9 @@ class QueryStats:
     entries: int = 0
     matched: int = 0
     built: int = 0
+    redacted: int = 0  # by plugins, as are the others
+    dropped: int = 0
+    withheld: int = 0
 
     @property
     def segments_touched(self) -> int:
@@ -46,6 +50,9 @@ class QueryStats:
         self.entries += other.entries
         self.matched += other.matched
         self.built += other.built
+        self.redacted += other.redacted
+        self.dropped += other.dropped
+        self.withheld += other.withheld
 
 
 @dataclass(slots=True)
@@ -59,11 +66,16 @@ class Runner:
     limit: int | None = None
     stats: QueryStats = field(default_factory=QueryStats)
     damage: Damage = field(default_factory=Damage)
+    enricher: Enricher = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.enricher = Enricher(self.dissector.plugins.enrichers)
 
     @property
     def problems(self) -> list[KubesharkError]:
         """What could not be read, and what plugins did wrong: each thing once, however many segments met it."""
-        problems = (*self.damage.problems, *self.dissector.problems, *self.filter.failures)
+        failures = (*self.dissector.problems, *self.filter.failures, *self.enricher.problems)
+        problems = (*self.damage.problems, *failures)
         return list({str(problem): problem for problem in problems}.values())
 
     def run(self, chunk: Chunk) -> EntryTable:
@@ -78,7 +90,7 @@ class Runner:
 
     def choose(self, found: EntryTable, *, is_by_id: bool) -> EntryTable:
         """Return those that match and lie in the window, in order; `is_by_id`: they come by id as they are."""
-        matched = self.filter.select(found)
+        matched = self.filter.select(self._enriched(found))
         keep = self.window.holds(matched.start_ns, lambda at: place_of(matched[at]))
         self.stats.matched += int(keep.sum())
         places = np.flatnonzero(keep)
@@ -89,6 +101,15 @@ class Runner:
         if self.order == "desc":
             places = places[::-1]
         return matched.take(places[: self.limit])
+
+    def _enriched(self, found: EntryTable) -> EntryTable:
+        """Let plugins annotate, redact and drop: before any filter, so that none may find out what was redacted."""
+        enricher, stats = self.enricher, self.stats
+        if not enricher.bindings:
+            return found
+        enriched = EntryTable(Found.of(enricher.apply(found.made()), self.dissector.origin))
+        stats.redacted, stats.dropped, stats.withheld = enricher.redacted, enricher.dropped, enricher.withheld
+        return enriched
 
     def _entries(self, begins: Begins) -> EntryTable:
         origin = self.dissector.origin

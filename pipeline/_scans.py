@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kubeshark.core_capture import SCANNERS, Assembled
-from kubeshark.extension_api import Classifier
+from kubeshark.extension_api import Classifier, ProtocolSpec
 from kubeshark.pipeline._plugins import Binding
 from kubeshark.pipeline._streams import TRANSPORT_NAMES
 from kubeshark.pipeline._table import ScannedStreams
@@ -24,6 +24,8 @@ from kubeshark.pipeline.dissectors import Columns
 __all__ = ["Scanners"]
 
 MAX_HEAD = 255
+BEHIND = {"http2": "http"}
+"""A scanner → that of the protocol asked before it, of whose streams it knows, too, when its probe says no."""
 NOBODY = np.iinfo(np.int32).max
 
 
@@ -42,17 +44,32 @@ class Scanners:
     def scan(self, streams: Assembled) -> ScannedStreams:
         """Run every scanner over the streams that are its protocol's to claim."""
         places = self._first_asked(streams)
-        chosen = []
-        bindings, columns = [], []
+        chosen: list[tuple[str, NDArray[Any]]] = []
+        bindings: list[Binding] = []
         for place, name in self._by_place.items():
-            mine = np.flatnonzero((places == place) & streams.has_payload)
+            is_mine = places == place
+            if name in BEHIND and (before := self._asked_before(place, BEHIND[name])) is not None:
+                is_mine |= places == before
+            mine = np.flatnonzero(is_mine & streams.has_payload)
             if len(mine):
                 chosen.append((name, mine))
                 bindings.append(self._bindings[place])
-                columns.append(_columns(self._bindings[place]))
         found = streams.scan(chosen)
         bounds = np.searchsorted(found.owner, np.arange(len(chosen) + 1)).tolist()
-        return ScannedStreams(found, bindings, columns, bounds)
+        specs = [self._protocols_with(binding) for binding in bindings]
+        return ScannedStreams(found, bindings, list(map(_columns, bindings)), bounds, specs)
+
+    def _asked_before(self, place: int, flag: str) -> int | None:
+        """Return the place of the protocol with this flag, if none but its own plugin's probes come between."""
+        before = next((at for at, name in self._by_place.items() if name == flag and at < place), None)
+        if before is None or any(each.plugin != self._bindings[before].plugin for each in self._bindings[before:place]):
+            return None
+        return before
+
+    def _protocols_with(self, binding: Binding) -> list[ProtocolSpec]:
+        """Return a binding's protocol, then the others of its plugin: a message may belong to any of them."""
+        others = [each.protocol for each in self._bindings if each.plugin == binding.plugin and each is not binding]
+        return [binding.protocol, *others]
 
     def _first_asked(self, streams: Assembled) -> NDArray[Any]:
         """Return the place of the protocol that each stream is offered to first, NOBODY for some without a scanner."""

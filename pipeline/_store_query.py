@@ -14,6 +14,7 @@ from kubeshark.errors import KubesharkError, StoreError
 from kubeshark.pipeline._budget import Budget, Watch
 from kubeshark.pipeline._choose import either_way, without_times
 from kubeshark.pipeline._dissect import Dissector
+from kubeshark.pipeline._enrich import Enricher
 from kubeshark.pipeline._entry import Entry
 from kubeshark.pipeline._executor import Executor
 from kubeshark.pipeline._facts import Origin
@@ -137,6 +138,7 @@ class StoreQuery(Generic[T]):
             f"decrypted     {read.index_bytes:,} bytes of indexes, {read.data_bytes:,} bytes of packets"
             f" in {read.blocks} blocks",
             f"entries       {stats.matched} matched of {stats.entries}, {stats.built} built in full",
+            *Enricher((), stats.redacted, stats.dropped, stats.withheld).explain(),
             f"done by       {self._query.workers or 'this process'}",
         ]
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from itertools import chain
 from typing import Any, overload
@@ -36,21 +36,42 @@ MADE = -2  # and below: -2 - place in Found.made
 
 @dataclass(slots=True)
 class ScannedStreams:
-    """What the scanners took: exchanges [bounds[i], bounds[i + 1]) are of bindings[i], whose columns are columns[i]."""
+    """What the scanners took: exchanges [bounds[i], bounds[i + 1]) are of bindings[i], whose columns are columns[i].
+
+    Each of them belongs to one of specs[i], the protocols of that plugin: HTTP/2 or gRPC.
+    """
 
     found: Scanned
     bindings: Sequence[Binding]
     columns: Sequence[Columns]
     bounds: Sequence[int]
+    specs: Sequence[Sequence[ProtocolSpec]]
+    place: NDArray[Any] = field(init=False)  # of each exchange's protocol in its specs: that of its first message
+
+    def __post_init__(self) -> None:
+        self.place = self.found.messages["protocol"][_first_message(self.found.exchanges)]
 
     def number(self, exchange: int) -> int:
         """Return the place in `bindings` of the protocol an exchange belongs to."""
         return bisect_right(self.bounds, exchange) - 1
 
-    def wanted(self, wants: Callable[[ProtocolSpec], bool] | None) -> list[NDArray[Any]]:
+    def spec(self, exchange: int) -> ProtocolSpec:
+        """Return the protocol of an exchange."""
+        return self.specs[self.number(exchange)][int(self.place.item(exchange))]
+
+    def by_protocol(self) -> Iterator[tuple[ProtocolSpec, NDArray[Any]]]:
+        """Yield each protocol with its exchanges, ascending."""
+        for specs, start, stop in zip(self.specs, self.bounds, self.bounds[1:], strict=False):
+            places = self.place[start:stop]
+            for place, spec in enumerate(specs):
+                if len(mine := np.flatnonzero(places == place)):
+                    yield spec, start + mine
+
+    def wanted(self, wants: Callable[[ProtocolSpec], bool] | None) -> NDArray[Any]:
         """Return the exchanges of protocols that are asked for."""
-        ranges = zip(self.bindings, self.bounds, self.bounds[1:], strict=False)
-        return [np.arange(*bounds) for binding, *bounds in ranges if wants is None or wants(binding.protocol)]
+        if wants is None:
+            return np.arange(len(self.place))
+        return np.sort(np.concatenate([np.arange(0), *(each for spec, each in self.by_protocol() if wants(spec))]))
 
     def protocol_of(self, stream: int) -> ProtocolSpec:
         """Return the protocol of a stream that was taken."""
@@ -143,6 +164,10 @@ class Found:
         assert self.scanned is not None
         return self.scanned.bindings[self.scanned.number(exchange)]
 
+    def protocol(self, exchange: int) -> ProtocolSpec:
+        assert self.scanned is not None
+        return self.scanned.spec(exchange)
+
     def entry_id(self, at: int) -> EntryId:
         """Return the id of a row, counted as `Numbering` counts."""
         code, stream = self.code.item(at), self.stream.item(at)
@@ -208,21 +233,23 @@ class Found:
 
     def _read(self, number: int, name: str) -> list[Any] | None:
         assert self.scanned is not None
-        scanned, protocol = self.scanned, self.scanned.bindings[number].protocol
-        exchanges = scanned.found.exchanges[scanned.bounds[number] : scanned.bounds[number + 1]]
+        scanned, specs = self.scanned, self.scanned.specs[number]
+        bounds = slice(scanned.bounds[number], scanned.bounds[number + 1])
+        exchanges, places = scanned.found.exchanges[bounds], scanned.place[bounds]
         variable = self.origin.variables.get(name)
         if column := scanned.columns[number].get(name):
             return _filled(column, scanned.found, exchanges, variable.default if variable else None)
         if common := COMMON.get(name):
             return common(self, exchanges)
-        if name in protocol.flags:
-            return [True] * len(exchanges)
         if name == "protocol":
-            return [protocol_name(protocol)] * len(exchanges)
-        is_late = name in LATE or name in protocol.variables or name == f"{protocol.flag}_total_size"
+            return _by_place(places, list(map(protocol_name, specs)))
+        if any(name in spec.flags for spec in specs):
+            return _by_place(places, [name in spec.flags for spec in specs])
+        said = [spec for place, spec in enumerate(specs) if (places == place).any()]
+        is_late = name in LATE or any(name in spec.variables or name == f"{spec.flag}_total_size" for spec in said)
         if is_late or variable is None or variable.is_heavy:
             return None
-        return [variable.default] * len(exchanges)  # no message of this protocol says it
+        return [variable.default] * len(exchanges)  # no message of these protocols says it
 
 
 class Row:
@@ -254,7 +281,7 @@ class LazyEntry(Entry):
         elif name == "facts":
             self.facts = self._found.facts(self._at)
         elif name == "protocol" and (code := self._found.code.item(self._at)) >= 0:
-            self.protocol = self._found.binding(code).protocol
+            self.protocol = self._found.protocol(code)
         elif name in FIELDS:
             made = self._found.resolve(self._at)
             for each in FIELDS:
@@ -271,11 +298,14 @@ class LazyEntry(Entry):
     def is_built(self) -> bool:
         return self._found.is_built(self._at)
 
+    def whole(self) -> Entry:
+        return self._found.resolve(self._at)
+
     def get(self, variable: str) -> Any:
         return self._found.value(self._at, variable)
 
 
-FIELDS = ("entry_id", "protocol", "exchange", "facts", "error", "plugin", "variables", "_documents")
+FIELDS = tuple(each.name for each in fields(Entry))
 """Entry's own."""
 
 
@@ -311,6 +341,10 @@ class EntryTable(Sequence[Entry]):
         """Return some of the entries, or all in another order."""
         return EntryTable(self.found, self.rows[places])
 
+    def made(self) -> list[Entry]:
+        """Return the entries with everything in them, for whoever changes them."""
+        return list(map(self.found.resolve, self.rows.tolist()))
+
     def column(self, name: str) -> list[Any]:
         """Return a KFL variable of each entry."""
         return self.found.values(self.rows, name)
@@ -321,9 +355,11 @@ class EntryTable(Sequence[Entry]):
         keep = np.zeros(len(codes), dtype=np.bool_)
         is_open = codes <= MADE
         if scanned := found.scanned:
-            for number, binding in enumerate(scanned.bindings):
-                mine = (codes >= scanned.bounds[number]) & (codes < scanned.bounds[number + 1])
-                answer = decide(binding.protocol)
+            for spec, exchanges in scanned.by_protocol():
+                is_its = np.zeros(len(scanned.place) + 1, dtype=np.bool_)
+                is_its[exchanges] = True
+                mine = is_its[np.maximum(codes, -1)]  # the last one is nobody's
+                answer = decide(spec)
                 if answer is None:
                     is_open |= mine
                 elif answer:
@@ -393,6 +429,11 @@ class Run:
         return values
 
 
+def _by_place(places: NDArray[Any], values: Sequence[Any]) -> list[Any]:
+    """Return the value of each exchange's protocol."""
+    return [values[place] for place in places.tolist()]
+
+
 def _filled(column: Column, scanned: Scanned, exchanges: NDArray[Any], default: Any) -> list[Any]:
     """Let the first half that is there say each value."""
     values = [default] * len(exchanges)
@@ -400,6 +441,8 @@ def _filled(column: Column, scanned: Scanned, exchanges: NDArray[Any], default: 
     for half in column.halves:
         messages = exchanges[half][places]
         is_there = messages != NO_MESSAGE
+        if column.protocol is not None:
+            is_there[is_there] = scanned.messages["protocol"][messages[is_there]] == column.protocol
         if is_there.all() and len(places) == len(values):
             return column.read(scanned, messages)
         for place, value in zip(places[is_there].tolist(), column.read(scanned, messages[is_there]), strict=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from datetime import UTC, datetime
 
@@ -16,9 +17,13 @@ UNITS_NS = {"s": NS, "m": 60 * NS, "h": 3600 * NS, "d": 86_400 * NS}
 def rfc3339(time_ns: int) -> str:
     """Return "2026-03-14T22:03:00.120482911Z". Years outside 1..9999 are clamped."""
     seconds, fraction = divmod(time_ns, NS)
+    return f"{_to_the_second(seconds)}.{fraction:09d}Z"
+
+
+@functools.lru_cache(maxsize=4096)  # many a packet a second
+def _to_the_second(seconds: int) -> str:
     seconds = min(max(seconds, -62_135_596_800), 253_402_300_799)
-    moment = datetime.fromtimestamp(0, UTC).timestamp() + seconds
-    return f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%dT%H:%M:%S}.{fraction:09d}Z"
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}"
 
 
 def parse_time(text: str, now_ns: int) -> int:

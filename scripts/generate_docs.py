@@ -1,4 +1,4 @@
-"""Writes the reference pages that are made from code: docs/hooks.md, docs/kfl-variables.md, docs/protocols.md.
+"""Writes the reference pages that are made from code: docs/plugins/hooks.md, docs/kfl-variables.md, docs/protocols.md.
 
 python scripts/generate_docs.py            write them
 python scripts/generate_docs.py --check    exit 1 if one is stale
@@ -7,6 +7,7 @@ python scripts/generate_docs.py --check    exit 1 if one is stale
 from __future__ import annotations
 
 import inspect
+import re
 import sys
 from collections import defaultdict
 from dataclasses import fields
@@ -17,6 +18,9 @@ from kubeshark.pipeline import Plugins
 from kubeshark.pipeline._plugins import RAW
 from kubeshark.pipeline.kfl import VARIABLES
 
+sys.path.insert(0, str(Path(__file__).parent))
+from generate_sdk import SPELLINGS
+
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 
 
@@ -25,13 +29,27 @@ def hooks_page() -> str:
     parts = [
         "# Hook points\n\nMade from `extension_api/_hookspecs.py`. A Python plugin implements them with `@hookimpl`"
         " and is found through the entry\npoint group `kubeshark.plugins`; plugins in other languages through their SDK"
-        " ([batch ABI](adr/0003-batch-abi.md)).\n"
+        " ([batch ABI](../adr/0003-batch-abi.md)).\nThe headings are Python's signatures; what the other languages"
+        " write stands below each.\n"
     ]
     for hook in HOOKS:
         number = f" · ABI number {hook.number}" if hook.number else " · Python only"
-        number += "" if hook.is_called else " · specified, **not called yet**"
         parts.append(f"## `{signature(hook)}`\n\nStage: {hook.stage}{number}\n\n{inspect.getdoc(hook)}\n")
+        if spelling := SPELLINGS.get(hook.name):
+            rows = [
+                ("JavaScript", spelling.typescript),
+                ("C", spelling.c),
+                ("C++", cpp_signature(spelling.cpp_call)),
+                ("Go", f"{spelling.go_interface}: {spelling.go_method}"),
+            ]
+            lines = [f"| {language} | `{text}` |".replace(' | "', ' \\| "') for language, text in rows]
+            parts.append("| language | |\n|---|---|\n" + "\n".join(lines) + "\n")
     return "\n".join(parts)
+
+
+def cpp_signature(call: str) -> str:
+    """Turn the call that finds a member function into its signature, without names."""
+    return re.sub(r"std::declval<(.*?)>\(\)", r"\1", call).replace("0u", "uint32_t").replace("int64_t{}", "int64_t")
 
 
 def signature(hook: type[Hook]) -> str:
@@ -86,7 +104,7 @@ def checked_against(plugin: str) -> str:
     return "real server" if any(path.is_file() for path in own) else "captures"
 
 
-PAGES = {"hooks.md": hooks_page, "kfl-variables.md": variables_page, "protocols.md": protocols_page}
+PAGES = {"plugins/hooks.md": hooks_page, "kfl-variables.md": variables_page, "protocols.md": protocols_page}
 
 
 def main() -> int:
@@ -96,6 +114,7 @@ def main() -> int:
         if "--check" in sys.argv:
             stale += [name] if not page.is_file() or page.read_text() != text else []
         else:
+            page.parent.mkdir(exist_ok=True)
             page.write_text(text)
     if stale:
         print(f"stale: {', '.join(stale)}: run make docs")

@@ -32,6 +32,7 @@ def write_pcap(
     out.write(MAGIC_OF[layout] + struct.pack("<HHiIII", *VERSION, 0, 0, snaplen, link_type))
     for piece in records:
         out.write(piece if nanoseconds else _with_microseconds(piece))
+        del piece  # before the next is made: its memory is used again
 
 
 def _with_microseconds(records: Records) -> bytearray:

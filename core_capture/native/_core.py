@@ -19,32 +19,21 @@ from kubeshark.core_capture._columns import (
     PACKET,
     Buffer,
     Decoded,
-    Direction,
-    FlowStreams,
-    Gap,
 )
 from kubeshark.core_capture._core_native import ffi, lib
-from kubeshark.core_capture._messages import EXCHANGE, MESSAGE, SCANNERS, Assembled, Scanned
+from kubeshark.core_capture._messages import Assembled
+from kubeshark.core_capture._records import RECORD_HEADER_BYTES
+from kubeshark.core_capture.native._streams import Streams, check
 
 __all__ = ["NativeCore"]
 
 ABI = 3
-TCP = 6
 SEED_BYTES = 32
 MAX_DATA = 0xFFFF_FFFF
 SAMPLE_BYTES = 64 * 1024  # of records, looked at to guess how many there are in all
 SPARE_ROWS = 64
 FIRST_ROWS = 1 << 20  # at most, before it is known that there are so many: 32 MiB of packets
 
-SIDE = np.dtype(
-    [
-        *((name, "<u8") for name in ("data_start", "data_length", "first_chunk", "chunks", "first_gap", "gaps")),
-        *((name, "<u8") for name in ("retransmissions", "out_of_order", "overlaps")),
-        ("starts_midway", "u1"),
-    ],
-    align=True,
-)
-"""kc_side."""
 
 if lib.kubeshark_core_abi() != ABI:
     raise ImportError("kubeshark.core_capture._core_native was built from other sources: build it again")
@@ -79,7 +68,7 @@ class NativeCore:
         counts = ffi.new("kc_counts *")
         packets = np.empty(_guess_rows(view), dtype=PACKET)
         while (
-            _check(lib.kc_decode(decoder, view, len(view), ffi.from_buffer("kc_packet[]", packets), len(packets)))
+            check(lib.kc_decode(decoder, view, len(view), ffi.from_buffer("kc_packet[]", packets), len(packets)))
             == lib.KC_FULL
         ):
             lib.kc_decoder_counts(decoder, counts)
@@ -105,7 +94,7 @@ class NativeCore:
         wanted = np.ascontiguousarray(flows, dtype=np.int64)
         if wanted.size and wanted.min() < 0:
             raise IndexError("a flow is a row number, not negative")
-        return _Streams(decoded, wanted).assembled()
+        return Streams(decoded, wanted).assembled()
 
     def convert(self, data: Buffer, *, swapped: bool, multiplier: int) -> tuple[bytearray, int, int]:
         """Turn classic pcap records into nanosecond little-endian ones.
@@ -134,163 +123,78 @@ class NativeCore:
             *(ffi.from_buffer("uint64_t[]", offsets), len(offsets)),
             *(ffi.from_buffer("uint64_t[]", order), len(order)),
         )
-        _check(lib.kc_gather_size(*arguments, size))
+        check(lib.kc_gather_size(*arguments, size))
         out = np.empty(size[0], dtype=np.uint8)  # not zeroed, and of large pages: see SegmentReader.select
         with ffi.from_buffer("uint8_t[]", out, require_writable=True) as target:
-            _check(lib.kc_gather(*arguments, target, len(out)))
+            check(lib.kc_gather(*arguments, target, len(out)))
         return out.data
 
+    def by_time(
+        self, pieces: Sequence[Buffer], ties: NDArray[Any] | None
+    ) -> tuple[memoryview, NDArray[Any], NDArray[Any]]:
+        """Return the records of all pieces sorted by time, then tie, then place: (records, their offsets, times); u8.
 
-class _Streams:
-    """Arrays of reassembled flows, filled by the core, and what is made of them on demand."""
-
-    def __init__(self, decoded: Decoded, wanted: NDArray[Any]) -> None:
-        self._decoded = decoded
-        self._wanted = wanted
-        self._plan_and_take()
-        self._is_tcp = decoded.flows["transport"][wanted] == TCP
-        self._first_side = (2 * (np.cumsum(self._is_tcp) - self._is_tcp)).astype(np.uint32)
-
-    def _source(self) -> tuple[Any, tuple[Any, ...]]:
-        """Return a kc_decoded and what must live as long as it.
-
-        Made for each call: kept in an attribute, cffi's views of memoryviews crash the garbage collector of
-        CPython 3.11 when it meets both in one cycle.
+        Raises IndexError unless the pieces are whole records only, one for each of `ties` (u2, by place).
         """
-        decoded = self._decoded
-        arrays = (
-            ffi.from_buffer("uint8_t[]", decoded.data),
-            ffi.from_buffer("uint8_t[]", decoded.arena),
-            ffi.from_buffer("kc_arena_entry[]", decoded.arena_index),
-            ffi.from_buffer("kc_packet[]", decoded.packets),
-            ffi.from_buffer("kc_flow[]", decoded.flows),
-        )
-        return ffi.new("kc_decoded *", [field for array in arrays for field in (array, len(array))]), arrays
-
-    def _plan_and_take(self) -> None:
-        streams = ffi.gc(lib.kc_streams_new(), lib.kc_streams_free)
-        if streams == ffi.NULL:
-            raise MemoryError
-        source, _alive = self._source()
-        wanted = self._wanted
-        _check(lib.kc_streams_plan(streams, source, ffi.from_buffer("uint64_t[]", wanted), len(wanted)))
-        self._take(streams, source)
-
-    def _take(self, streams: Any, source: Any) -> None:
-        counts = ffi.new("kc_stream_counts *")
-        lib.kc_streams_counts(streams, counts)
-        self._packet_starts = np.empty(len(self._wanted) + 1, dtype=np.uint64)
-        self._packets = np.empty(counts.packets, dtype=np.uint32)
-        self._sides = np.empty(counts.sides, dtype=SIDE)
-        self._chunk_starts = np.empty(counts.chunks, dtype=np.uint64)
-        self._chunk_packets = np.empty(counts.chunks, dtype=np.uint32)
-        self._gaps = np.empty((counts.gaps, 3), dtype=np.uint64)
-        self._data = np.empty(counts.data_bytes, dtype=np.uint8)
-        _check(
-            lib.kc_streams_take(
-                *(streams, source, ffi.from_buffer("uint64_t[]", self._packet_starts)),
-                *(ffi.from_buffer("uint32_t[]", self._packets), ffi.from_buffer("kc_side[]", self._sides)),
-                ffi.from_buffer("uint64_t[]", self._chunk_starts),
-                ffi.from_buffer("uint32_t[]", self._chunk_packets),
-                *(ffi.from_buffer("kc_gap[]", self._gaps), ffi.from_buffer("uint8_t[]", self._data)),
-            )
-        )
-        self._view = self._data.data.toreadonly()
-
-    def assembled(self) -> Assembled:
-        has_payload = np.ones(len(self._wanted), dtype=np.bool_)  # a datagram may be empty and still be one
-        lengths = self._sides["data_length"]
-        has_payload[self._is_tcp] = (lengths[0::2] + lengths[1::2]) > 0
-        return Assembled(self._decoded, self._wanted, self._flow, self._scan, self._heads, has_payload)
-
-    def _flow(self, at: int) -> FlowStreams:
-        directions = None
-        if self._is_tcp[at]:
-            first = int(self._first_side[at])
-            directions = self._direction(first), self._direction(first + 1)
-        start, end = self._packet_starts[at : at + 2].tolist()
-        return FlowStreams(int(self._wanted[at]), directions, self._packets[start:end])
-
-    def _direction(self, number: int) -> Direction:
-        start, length, chunk, chunks, gap, gaps, retransmissions, out_of_order, overlaps, midway = self._sides[
-            number
-        ].item()
-        chosen = slice(chunk, chunk + chunks)
-        return Direction(
-            data=self._view[start : start + length],
-            gaps=tuple(Gap(*each) for each in self._gaps[gap : gap + gaps].tolist()),
-            chunk_starts=self._chunk_starts[chosen],
-            chunk_packets=self._chunk_packets[chosen],
-            retransmissions=retransmissions,
-            out_of_order=out_of_order,
-            overlaps=overlaps,
-            starts_midway=bool(midway),
-        )
-
-    def _for_core(self) -> tuple[Any, tuple[Any, ...]]:
-        """Return a kc_assembled and what must live as long as it."""
-        wanted = ffi.from_buffer("uint64_t[]", self._wanted)
-        packets = ffi.from_buffer("uint32_t[]", self._packets)
-        sides = ffi.from_buffer("kc_side[]", self._sides)
-        starts = ffi.from_buffer("uint64_t[]", self._packet_starts)
-        first_side = ffi.from_buffer("uint32_t[]", self._first_side)
-        chunk_starts = ffi.from_buffer("uint64_t[]", self._chunk_starts)
-        chunk_packets = ffi.from_buffer("uint32_t[]", self._chunk_packets)
-        data = ffi.from_buffer("uint8_t[]", self._data)
-        alive = (wanted, packets, sides, starts, first_side, chunk_starts, chunk_packets, data)
-        fields = [
-            *(wanted, len(wanted), starts, packets, len(packets), first_side, sides, len(sides)),
-            *(chunk_starts, chunk_packets, len(chunk_packets), data, len(data)),
-        ]
-        return ffi.new("kc_assembled *", fields), alive
-
-    def _heads(self, width: int) -> tuple[NDArray[Any], NDArray[Any]]:
-        heads = np.empty((len(self._wanted), 2, width), dtype=np.uint8)
-        lengths = np.empty((len(self._wanted), 2), dtype=np.uint8)
-        assembled, _alive = self._for_core()
-        source, _records = self._source()
-        out, sizes = ffi.from_buffer("uint8_t[]", heads), ffi.from_buffer("uint8_t[]", lengths)
-        _check(lib.kc_heads(source, assembled, out, sizes, width))
-        return heads, lengths
-
-    def _scan(self, chosen: Sequence[tuple[str, NDArray[Any]]]) -> Scanned:
-        scan = ffi.gc(lib.kc_scan_new(), lib.kc_scan_free)
-        if scan == ffi.NULL:
-            raise MemoryError
-        assembled, _alive = self._for_core()
-        source, _records = self._source()
-        taken = np.zeros(len(self._wanted), dtype=np.bool_)
-        counts, ends = ffi.new("kc_scan_counts *"), []
-        for name, streams in chosen:
-            numbers = np.ascontiguousarray(streams, dtype=np.uint32)
-            marks = np.zeros(len(numbers), dtype=np.bool_)
-            _check(
-                lib.kc_scan_streams(
-                    *(scan, SCANNERS.index(name), source, assembled, ffi.from_buffer("uint32_t[]", numbers)),
-                    *(len(numbers), ffi.from_buffer("uint8_t[]", marks)),
+        views = [ffi.from_buffer("uint8_t[]", piece) for piece in pieces]
+        listed = ffi.new("kc_piece[]", [(view, len(view)) for view in views])
+        length = sum(map(len, views))
+        capacity, tied = (sum(map(_guess_rows, views)), ()) if ties is None else (len(ties), ties)
+        given = ffi.NULL if ties is None else ffi.from_buffer("uint16_t[]", ties)
+        out = np.empty(length, dtype=np.uint8)  # not zeroed, and of large pages: see SegmentReader.select
+        count = ffi.new("size_t *")
+        while True:
+            rows = np.empty(2 * capacity * TIMED_BYTES, dtype=np.uint8)
+            offsets, times = np.empty((2, capacity), dtype=np.uint64)
+            status = check(
+                lib.kc_by_time(
+                    *(listed, len(views), given, len(tied)),
+                    *(ffi.from_buffer("kc_timed[]", rows), 2 * capacity, ffi.from_buffer("uint8_t[]", out)),
+                    *(ffi.from_buffer("uint64_t[]", offsets), ffi.from_buffer("uint64_t[]", times), count),
                 )
             )
-            taken[numbers] = marks
-            lib.kc_scan_count(scan, counts)
-            ends.append(counts.exchanges)
-        messages = np.empty(counts.messages, dtype=MESSAGE)
-        exchanges = np.empty(counts.exchanges, dtype=EXCHANGE)
-        text = np.empty(counts.text_bytes, dtype=np.uint8)
-        lib.kc_scan_take(
-            *(scan, ffi.from_buffer("kc_message[]", messages), ffi.from_buffer("kc_exchange[]", exchanges)),
-            ffi.from_buffer("uint8_t[]", text),
-        )
-        owner = np.searchsorted(np.array(ends, dtype=np.int64), np.arange(len(exchanges)), side="right")
-        return Scanned(messages, exchanges, text.tobytes(), owner, taken)
+            if status == lib.KC_OK:
+                return out.data, offsets[: count[0]], times[: count[0]]
+            if ties is not None:
+                raise IndexError("more records than ties")
+            capacity = min(2 * capacity, length // RECORD_HEADER_BYTES)
+
+    def runs(self, chosen: NDArray[np.bool_], lengths: NDArray[Any], start: int) -> list[tuple[int, int]]:
+        """Lay `lengths` (u8) one behind the other from `start` on; return the stretches of those chosen, merged."""
+        if len(chosen) != len(lengths):
+            raise IndexError("not one choice for each length")
+        bounds = np.empty((2, len(chosen)), dtype=np.uint64)
+        starts, ends = (ffi.from_buffer("uint64_t[]", half) for half in bounds)
+        arguments = (ffi.from_buffer("uint8_t[]", chosen), ffi.from_buffer("uint64_t[]", lengths), len(chosen))
+        count = lib.kc_runs(*arguments, start, starts, ends)
+        return list(zip(*bounds[:, :count].tolist(), strict=True))
+
+    def may_hold(self, filters: Buffer, ends: NDArray[Any], key: int, probes: int) -> NDArray[np.bool_]:
+        """Look up a key (u64) in Bloom filters that lie one behind the other up to `ends` (u8), powers of two bytes.
+
+        Probe n is bit key + n * (key >> 32 | 1), modulo the filter's bits, the highest bit of a byte first.
+        Raises IndexError for a filter of another size, or one that is not there.
+        """
+        view = ffi.from_buffer("uint8_t[]", filters)
+        answers = np.empty(len(ends), dtype=np.bool_)
+        arguments = (ffi.from_buffer("uint64_t[]", ends), len(ends), key, probes, ffi.from_buffer("uint8_t[]", answers))
+        check(lib.kc_may_hold(view, len(view), *arguments))
+        return answers
+
+    def unplane(self, planes: Buffer, dtype: str, shape: tuple[int, ...], *, delta: bool) -> NDArray[Any]:
+        """Return the numbers whose first bytes, second bytes, … `planes` holds; `delta`: as sums along the first axis.
+
+        Raises IndexError unless `planes` has the bytes of `shape`.
+        """
+        out = np.empty(shape, dtype=dtype)
+        view = ffi.from_buffer("uint8_t[]", planes)
+        rows, *columns = shape
+        arguments = (rows, *(columns or [1]), out.itemsize, delta, ffi.from_buffer(out))
+        check(lib.kc_unplane(view, len(view), *arguments))
+        return out
 
 
-def _check(status: int) -> int:
-    """Return a status that is no error."""
-    if status == lib.KC_NO_MEMORY:
-        raise MemoryError
-    if status == lib.KC_BAD_INPUT:
-        raise IndexError("an index does not lie within the data")
-    return status
+TIMED_BYTES = ffi.sizeof("kc_timed")
 
 
 def _guess_rows(view: Any) -> int:

@@ -1,6 +1,7 @@
 /* The C core as one translation unit: the decoder's hot loop crosses the files, and needs no linker option to be
  * inlined. */
 #include "records.c"
+#include "store.c"
 #include "flows.c"
 #include "link.c"
 #include "tunnels.c"
@@ -13,3 +14,9 @@
 #include "scan_http1.c"
 #include "scan_dns.c"
 #include "scan_icmp.c"
+#include "scan_redis.c"
+#include "scan_mqtt.c"
+#include "scan_memcached.c"
+#include "scan_postgresql.c"
+#include "hpack.c"
+#include "scan_http2.c"

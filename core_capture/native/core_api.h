@@ -69,6 +69,39 @@ kc_status kc_gather_size(const uint8_t *data, size_t length, const uint64_t *off
 kc_status kc_gather(const uint8_t *data, size_t length, const uint64_t *offsets, size_t offset_count,
                     const uint64_t *order, size_t order_count, uint8_t *out, size_t size);
 
+/* Decode a column of the store's container (_container.py): `planes` holds, for each of `columns` numbers in a row and
+ * each of its `width` bytes, lowest first, that byte of all rows. With `delta` rows hold differences to the row before.
+ * `out` has rows * columns numbers of 1, 2, 4 or 8 bytes. */
+kc_status kc_unplane(const uint8_t *planes, size_t length, size_t rows, size_t columns, size_t width, int delta,
+                     void *out);
+
+/* Lay `lengths` one behind the other from `start` on and write the stretches of those chosen, neighbours as one, none
+ * without length; returns how many. There is room for `count`. */
+size_t kc_runs(const uint8_t *chosen, const uint64_t *lengths, size_t count, uint64_t start, uint64_t *starts,
+               uint64_t *ends);
+
+/* Look up a key in Bloom filters that lie one behind the other up to `ends`, each a power of two bytes (_summary.py). */
+kc_status kc_may_hold(const uint8_t *filters, size_t length, const uint64_t *ends, size_t count, uint64_t key,
+                      unsigned probes, uint8_t *answers);
+
+typedef struct {
+    const uint8_t *data;
+    size_t length;
+} kc_piece;
+
+typedef struct {
+    uint64_t time_ns;
+    const uint8_t *record;
+    uint32_t index;
+    uint32_t size;
+} kc_timed;
+
+/* Copy the whole records of some pieces into `out` of their length in all, sorted by time, then tie (by record; NULL: all
+ * are equal), then place; `offsets` and `times` are those of the sorted records, `rows` is scratch. KC_FULL if `rows` has
+ * no room for twice as many as there are, KC_BAD_INPUT if not only whole records, or not one a tie, are there. */
+kc_status kc_by_time(const kc_piece *pieces, size_t piece_count, const uint16_t *ties, size_t tie_count, kc_timed *rows,
+                     size_t capacity, uint8_t *out, uint64_t *offsets, uint64_t *times, size_t *count);
+
 typedef struct {
     uint32_t packet;
     uint32_t offset;

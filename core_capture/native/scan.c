@@ -3,11 +3,32 @@
 #include "scan.h"
 
 static uint32_t packet_at(scan_side *side, size_t at) {
-    size_t chunk = side->chunk;
-    if (chunk >= side->chunks || side->chunk_starts[chunk] > at) chunk = 0;
-    while (chunk + 1 < side->chunks && side->chunk_starts[chunk + 1] <= at) chunk++;
-    side->chunk = chunk;
-    return side->chunk_packets[chunk];
+    const uint64_t *starts = side->chunk_starts;
+    size_t low = side->chunk, high = side->chunks;
+    if (low >= high || starts[low] > at) { /* back: no further than where the last look-up ended */
+        high = low < high ? low : high;
+        low = 0;
+    } else { /* on: most look-ups end here, after a step or none */
+        size_t step = 1;
+        for (; low + step < high && starts[low + step] <= at; step *= 2) low += step;
+        if (low + step < high) high = low + step;
+    }
+    while (high > low + 1) { /* the chunk is one of [low, high) */
+        size_t middle = low + (high - low) / 2;
+        if (starts[middle] > at) high = middle;
+        else low = middle;
+    }
+    side->chunk = low;
+    return side->chunk_packets[low];
+}
+
+static uint32_t arrival_at(scan_arrival *arrival, size_t at) {
+    const scan_side *side = arrival->side;
+    for (; arrival->chunk < side->chunks && side->chunk_starts[arrival->chunk] <= at; arrival->chunk++) {
+        uint32_t packet = side->chunk_packets[arrival->chunk];
+        if (packet > arrival->latest) arrival->latest = packet;
+    }
+    return arrival->latest;
 }
 
 static kc_message *append_message(kc_scan *scan) {
@@ -65,6 +86,57 @@ static bool add_text(kc_scan *scan, const uint8_t *bytes, size_t length, kc_text
     *out = (kc_text){(uint32_t)scan->text_length, (uint32_t)length};
     scan->text_length = wanted;
     return true;
+}
+
+/* Bytes of the UTF-8 sequence at `bytes`, 0 if there is none: what Python decodes (Unicode 15, table 3-7). */
+static size_t sequence_at(const uint8_t *bytes, size_t length) {
+    uint8_t first = bytes[0], low = 0x80, high = 0xBF;
+    if (first < 0x80) return 1;
+    if (first < 0xC2 || first > 0xF4) return 0;
+    size_t size = first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
+    if (length < size) return 0;
+    if (first == 0xE0) low = 0xA0;
+    if (first == 0xED) high = 0x9F;
+    if (first == 0xF0) low = 0x90;
+    if (first == 0xF4) high = 0x8F;
+    if (bytes[1] < low || bytes[1] > high) return 0;
+    for (size_t i = 2; i < size; i++) {
+        if ((bytes[i] & 0xC0) != 0x80) return 0;
+    }
+    return size;
+}
+
+static bool add_shown(kc_scan *scan, const uint8_t *bytes, size_t length, size_t limit, kc_text *out) {
+    size_t size = 0, taken = 0, count = 0;
+    while (size < length) {
+        size_t one = sequence_at(bytes + size, length - size);
+        if (!one) break;
+        size += one;
+        if (count++ < limit) taken = size;
+    }
+    if (size == length) return add_text(scan, bytes, taken, out);
+    if (length > limit) length = limit;
+    kc_text piece;
+    if (!add_text(scan, NULL, 0, out)) return false;
+    for (size_t at = 0; at < length; at++) {
+        uint8_t two[2] = {(uint8_t)(0xC0 | bytes[at] >> 6), (uint8_t)(0x80 | (bytes[at] & 0x3F))};
+        if (!(bytes[at] < 0x80 ? add_text(scan, bytes + at, 1, &piece) : add_text(scan, two, 2, &piece))) return false;
+    }
+    out->length = (uint32_t)scan->text_length - out->at;
+    return true;
+}
+
+static size_t characters_of(const kc_scan *scan, const kc_text *text) {
+    size_t count = 0;
+    for (size_t i = 0; i < text->length; i++) count += (scan->text[text->at + i] & 0xC0) != 0x80;
+    return count;
+}
+
+static void shorten_text(kc_scan *scan, kc_text *text, size_t limit) {
+    if (text->length <= limit) return;
+    while (limit && (scan->text[text->at + limit] & 0xC0) == 0x80) limit--;
+    text->length = (uint32_t)limit;
+    scan->text_length = text->at + limit;
 }
 
 static bool next_datagram(const scan_stream *stream, size_t *at, scan_datagram *out) {
@@ -198,6 +270,12 @@ static bool pair_messages(kc_scan *scan, size_t first, pairing how) {
 static bool scan_http1(kc_scan *scan, scan_stream *stream);
 static bool scan_dns(kc_scan *scan, scan_stream *stream);
 static bool scan_icmp(kc_scan *scan, scan_stream *stream);
+static bool scan_redis(kc_scan *scan, scan_stream *stream);
+static bool scan_mqtt(kc_scan *scan, scan_stream *stream);
+static bool scan_memcached(kc_scan *scan, scan_stream *stream);
+static bool scan_postgresql(kc_scan *scan, scan_stream *stream);
+static bool scan_http2(kc_scan *scan, scan_stream *stream);
+static void h2_free(struct h2_reader *reader);
 
 typedef struct {
     bool (*run)(kc_scan *scan, scan_stream *stream);
@@ -209,6 +287,11 @@ static const scanner scanners[] = {
     {scan_http1, PAIR_FIFO},
     {scan_dns, PAIR_KEY},
     {scan_icmp, PAIR_KEY},
+    {scan_redis, PAIR_FIFO},
+    {scan_mqtt, PAIR_KEY},
+    {scan_memcached, PAIR_KEY},
+    {scan_postgresql, PAIR_KEY},
+    {scan_http2, PAIR_KEY},
 };
 
 kc_scan *kc_scan_new(void) { return calloc(1, sizeof(kc_scan)); }
@@ -219,6 +302,7 @@ void kc_scan_free(kc_scan *scan) {
     free(scan->exchanges);
     free(scan->text);
     free(scan->order);
+    h2_free(scan->h2);
     free(scan);
 }
 

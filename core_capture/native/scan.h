@@ -43,6 +43,13 @@ typedef struct {
     size_t packet_count;
 } scan_stream;
 
+/* A walk over a side's bytes that tells when each came. */
+typedef struct {
+    const scan_side *side;
+    size_t chunk;
+    uint32_t latest;
+} scan_arrival;
+
 /* One UDP datagram or ICMP message. */
 typedef struct {
     const uint8_t *data;
@@ -51,6 +58,8 @@ typedef struct {
     uint8_t direction; /* 0: the client sent it */
     bool is_cut;
 } scan_datagram;
+
+struct h2_reader; /* scan_http2.c */
 
 struct kc_scan {
     kc_message *messages;
@@ -61,28 +70,31 @@ struct kc_scan {
     size_t text_length, text_capacity;
     uint32_t *order; /* scratch of pairing: message numbers */
     size_t order_capacity;
+    struct h2_reader *h2; /* made for the first stream that needs it */
     bool no_memory;
 };
 
-/* Whether both sides were captured without a gap. */
-static inline bool is_whole(const scan_stream *stream) {
-    for (int i = 0; i < 2; i++) {
-        const scan_side *side = &stream->side[i];
-        if (side->has_gaps || side->length > MAX_SCANNED) return false;
-    }
-    return true;
+/* Whether both sides can be scanned at all. */
+static inline bool has_no_gap(const scan_stream *stream) {
+    const scan_side *side = stream->side;
+    return !side[0].has_gaps && !side[1].has_gaps && side[0].length <= MAX_SCANNED && side[1].length <= MAX_SCANNED;
 }
 
-/* The same, and from their beginning. */
+/* … and have every byte from their beginning. */
 static inline bool is_clean(const scan_stream *stream) {
-    for (int i = 0; i < 2; i++) {
-        if (stream->side[i].starts_midway && stream->side[i].length) return false;
-    }
-    return is_whole(stream);
+    const scan_side *side = stream->side;
+    return has_no_gap(stream) && !(side[0].starts_midway && side[0].length) &&
+           !(side[1].starts_midway && side[1].length);
 }
 
-/* The packet that first carried the byte at `at`; scanners ask in order, so this is a step or none. */
+/* The packet that first carried the byte at `at`; scanners mostly ask in order: a step or none. */
 static uint32_t packet_at(scan_side *side, size_t at);
+
+/* The packet that brought the byte at `at`, or a later one that brought bytes before it; offsets must not go back. */
+static uint32_t arrival_at(scan_arrival *arrival, size_t at);
+
+/* Add a message of which nothing is set; NULL without memory. */
+static kc_message *append_message(kc_scan *scan);
 
 /* Add a message of a TCP side; its packets are looked up. NULL without memory. */
 static kc_message *add_message(kc_scan *scan, scan_stream *stream, uint32_t direction, size_t start, size_t end);
@@ -92,6 +104,15 @@ static kc_message *add_datagram(kc_scan *scan, const scan_stream *stream, const 
 
 /* Copy bytes to the scan's text; `out` says where they are. False without memory or room. */
 static bool add_text(kc_scan *scan, const uint8_t *bytes, size_t length, kc_text *out);
+
+/* Copy bytes as the dissectors' text() decodes them, in UTF-8: what is not UTF-8 is Latin-1. At most `limit` characters,
+ * of bytes that are looked at as a whole. */
+static bool add_shown(kc_scan *scan, const uint8_t *bytes, size_t length, size_t limit, kc_text *out);
+
+static size_t characters_of(const kc_scan *scan, const kc_text *text);
+
+/* Cut the text that was added last to so many bytes, between characters. */
+static void shorten_text(kc_scan *scan, kc_text *text, size_t limit);
 
 /* Read the stream's next datagram, `*at` counts packets; false behind the last one. */
 static bool next_datagram(const scan_stream *stream, size_t *at, scan_datagram *out);

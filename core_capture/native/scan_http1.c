@@ -322,7 +322,7 @@ static bool scan_responses(kc_scan *scan, scan_stream *stream, size_t first) {
 }
 
 static bool scan_http1(kc_scan *scan, scan_stream *stream) {
-    if (stream->flow->transport != PROTOCOL_TCP || !is_whole(stream) || !stream->side[0].length) return false;
+    if (stream->flow->transport != PROTOCOL_TCP || !has_no_gap(stream) || !stream->side[0].length) return false;
     size_t first = scan->message_count;
     return scan_requests(scan, stream) && scan_responses(scan, stream, first);
 }

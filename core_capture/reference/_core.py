@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from typing import Any
 
@@ -95,6 +96,65 @@ class ReferenceCore:
                 raise ValueError(f"no whole record at {start}")
             gathered += view[start:end]
         return gathered
+
+    def by_time(
+        self, pieces: Sequence[Buffer], ties: NDArray[Any] | None
+    ) -> tuple[bytearray, NDArray[Any], NDArray[Any]]:
+        """Return the records of all pieces sorted by time, then tie, then place: (records, their offsets, times); u8.
+
+        Raises IndexError unless the pieces are whole records only, one for each of `ties` (u2, by place).
+        """
+        data = b"".join(pieces)
+        offsets, end = _offsets(data)
+        if end != len(data) or (ties is not None and len(ties) != len(offsets)):
+            raise IndexError("not whole records, one for each tie")
+        heads = [struct.unpack_from("<II", data, offset) for offset in offsets]
+        times = np.array([seconds * 1_000_000_000 + nanoseconds for seconds, nanoseconds in heads], dtype=np.uint64)
+        order = np.lexsort((times,)) if ties is None else np.lexsort((ties, times))
+        starts = np.array(offsets, dtype=np.uint64)
+        sizes = np.diff(starts, append=np.uint64(end))[order]
+        return self.gather(data, starts, order), np.cumsum(sizes) - sizes, times[order]
+
+    def runs(self, chosen: NDArray[np.bool_], lengths: NDArray[Any], start: int) -> list[tuple[int, int]]:
+        """Lay `lengths` (u8) one behind the other from `start` on; return the stretches of those chosen, merged."""
+        runs: list[tuple[int, int]] = []
+        for is_chosen, length in zip(chosen.tolist(), lengths.tolist(), strict=True):
+            if is_chosen and length:
+                first = runs.pop()[0] if runs and runs[-1][1] == start else start
+                runs.append((first, start + length))
+            start += length
+        return runs
+
+    def may_hold(self, filters: Buffer, ends: NDArray[Any], key: int, probes: int) -> NDArray[np.bool_]:
+        """Look up a key (u64) in Bloom filters that lie one behind the other up to `ends` (u8), powers of two bytes.
+
+        Probe n is bit key + n * (key >> 32 | 1), modulo the filter's bits, the highest bit of a byte first.
+        Raises IndexError for a filter of another size, or one that is not there.
+        """
+        answers, start = [], 0
+        for end in ends.tolist():
+            bits = bytes(memoryview(filters)[start:end])
+            if not bits or len(bits) != end - start or len(bits) & (len(bits) - 1):
+                raise IndexError(f"no filter of {end - start} bytes at {start}")
+            probed = [(key + number * (key >> 32 | 1)) % (8 * len(bits)) for number in range(probes)]
+            answers.append(all(bits[at >> 3] & 0x80 >> (at & 7) for at in probed))
+            start = end
+        return np.array(answers, dtype=np.bool_)
+
+    def unplane(self, planes: Buffer, dtype: str, shape: tuple[int, ...], *, delta: bool) -> NDArray[Any]:
+        """Return the numbers whose first bytes, second bytes, … `planes` holds; `delta`: as sums along the first axis.
+
+        Raises IndexError unless `planes` has the bytes of `shape`.
+        """
+        kind, (rows, *columns) = np.dtype(dtype), shape
+        width = columns[0] if columns else 1
+        if len(planes) != rows * width * kind.itemsize:
+            raise IndexError(f"{len(planes)} bytes are not {shape} {dtype}")
+        out = np.zeros((rows, width), dtype=kind)
+        parts = np.frombuffer(planes, dtype=np.uint8).reshape(width, kind.itemsize, rows)
+        for byte in range(kind.itemsize):
+            out |= parts[:, byte].T.astype(kind) << kind.type(8 * byte)
+        return (np.cumsum(out, axis=0, dtype=kind) if delta else out).reshape(shape)
 
 
 def _offsets(content: bytes) -> tuple[list[int], int]:

@@ -124,6 +124,7 @@ class AgeReader:
     ) -> None:
         self.name = path.name
         self.chunks_read = 0  # chunks decrypted so far
+        self._head = b""  # what came with the header: a small file is read once
         try:
             self._file = path.open("rb", buffering=0)
         except FileNotFoundError:
@@ -141,6 +142,7 @@ class AgeReader:
         self._base = header.length + _NONCE
         nonce = self._pread(_NONCE, header.length)
         stored = os.fstat(self._file.fileno()).st_size - self._base
+        self._stored_end = self._base + stored
         if len(nonce) < _NONCE or (stored < TAG and not truncated):
             raise Damaged("cut inside its header", file=self.name, offset=header.length)
         self._cipher = ChaCha20Poly1305(derive(header.file_key, nonce, b"payload"))
@@ -157,11 +159,13 @@ class AgeReader:
 
     def _header(self, identities: Sequence[Identity], tail: Tail | None) -> _Header:
         if tail is not None and tail.file_key:  # no need to unwrap it: that is most of the cost of opening a file
-            found = parse_end(self._pread(USUAL_HEADER_BYTES, 0), self.name)
+            self._head = self._pread(USUAL_HEADER_BYTES, 0)
+            found = parse_end(self._head, self.name)
             if found is not None:
                 found.check(tail.file_key)
                 return _Header(tail.file_key, found.length)
-        return _read_header(self._pread(MAX_HEADER_BYTES, 0), identities, self.name)
+        self._head = self._pread(MAX_HEADER_BYTES, 0)
+        return _read_header(self._head, identities, self.name)
 
     def _check_tail(self, tail: Tail) -> None:
         if self.size != tail.size:
@@ -194,21 +198,26 @@ class AgeReader:
 
         Raise Damaged, naming the file offset, for a chunk that does not authenticate.
         """
+        return bytes(self.view(offset, length))
+
+    def view(self, offset: int, length: int) -> memoryview:
+        """Return what `read` does, without the copy that makes it bytes."""
         end = min(offset + length, self._count * CHUNK)
         if offset < 0 or end <= offset:
-            return b""
+            return memoryview(b"")
         first, stop = offset // CHUNK, -(-end // CHUNK)
         if first == self._count - 1 and self._last_chunk:
-            return self._last_chunk[offset - first * CHUNK : end - first * CHUNK]
-        sealed = memoryview(self._pread((stop - first) * SEALED_CHUNK, self._base + first * SEALED_CHUNK))
-        plain = [
-            self._unseal(sealed[at * SEALED_CHUNK : (at + 1) * SEALED_CHUNK], first + at) for at in range(stop - first)
-        ]
-        if len(plain) == 1:
-            return plain[0][offset - first * CHUNK : end - first * CHUNK]
-        plain[-1] = plain[-1][: end - (stop - 1) * CHUNK]
-        plain[0] = plain[0][offset - first * CHUNK :]
-        return b"".join(plain)
+            return memoryview(self._last_chunk)[offset - first * CHUNK : end - first * CHUNK]
+        start = self._base + first * SEALED_CHUNK
+        sealed = memoryview(self._pread(min((stop - first) * SEALED_CHUNK, self._stored_end - start), start))
+        if stop - first == 1:
+            return memoryview(self._unseal(sealed, first))[offset - first * CHUNK : end - first * CHUNK]
+        plain = bytearray(max(len(sealed) - (stop - first) * TAG, 0))
+        with memoryview(plain) as into:
+            for at in range(stop - first):
+                chunk = sealed[at * SEALED_CHUNK : (at + 1) * SEALED_CHUNK]
+                self._unseal_into(chunk, first + at, into[at * CHUNK : (at + 1) * CHUNK])
+        return memoryview(plain).toreadonly()[offset - first * CHUNK : end - first * CHUNK]
 
     def damaged(self) -> list[tuple[int, int]]:
         """Read everything; return (file offset, bytes) of each stretch that does not authenticate, to the file's end.
@@ -230,6 +239,8 @@ class AgeReader:
         return found
 
     def _pread(self, length: int, offset: int) -> bytes:
+        if offset + length <= len(self._head):
+            return self._head[offset : offset + length]
         try:
             return os.pread(self._file.fileno(), length, offset)
         except OSError as error:
@@ -238,11 +249,23 @@ class AgeReader:
     def _unseal(self, sealed: memoryview, chunk: int) -> bytes:
         self.chunks_read += 1
         try:
-            last = self._closed_end and chunk == self._count - 1
-            return self._cipher.decrypt(_chunk_nonce(chunk, last=last), sealed, None)
+            return self._cipher.decrypt(self._nonce(chunk), sealed, None)
         except (InvalidTag, ValueError) as error:
-            at = self._base + chunk * SEALED_CHUNK
-            raise Damaged("a chunk fails its authentication", file=self.name, offset=at) from error
+            raise self._failed(chunk) from error
+
+    def _unseal_into(self, sealed: memoryview, chunk: int, into: memoryview) -> None:
+        self.chunks_read += 1
+        try:
+            self._cipher.decrypt_into(self._nonce(chunk), sealed, None, into)
+        except (InvalidTag, ValueError) as error:
+            raise self._failed(chunk) from error
+
+    def _nonce(self, chunk: int) -> bytes:
+        return _chunk_nonce(chunk, last=self._closed_end and chunk == self._count - 1)
+
+    def _failed(self, chunk: int) -> Damaged:
+        at = self._base + chunk * SEALED_CHUNK
+        return Damaged("a chunk fails its authentication", file=self.name, offset=at)
 
     def close(self) -> None:
         self._file.close()

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import xor
+
 __all__ = ["decode", "encode"]
 
 _ALPHABET = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 _GENERATORS = (0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)
+_REMAINDERS = [
+    reduce(xor, (generator for bit, generator in enumerate(_GENERATORS) if top >> bit & 1), 0) for top in range(32)
+]
 _CHECKSUM = 6  # characters
 
 
@@ -44,10 +50,7 @@ def _polymod(symbols: list[int]) -> int:
     residue = 1
     for symbol in symbols:
         top = residue >> 25
-        residue = (residue & 0x1FFFFFF) << 5 ^ symbol
-        for bit, generator in enumerate(_GENERATORS):
-            if top >> bit & 1:
-                residue ^= generator
+        residue = (residue & 0x1FFFFFF) << 5 ^ symbol ^ _REMAINDERS[top]
     return residue
 
 

@@ -34,7 +34,7 @@ from kubeshark.errors import Damaged, StoreError, UsageError
 __all__ = ["Exported", "Select", "export"]
 
 Select = Callable[[SegmentReader], NDArray[np.bool_] | None]
-"""Says which flows of a segment to export: one bool per row, or None for all packets, those without a flow too."""
+"""Says which flows of a segment to export, one bool per flow in cluster order; None: all packets, flow or not."""
 
 _SourceKey = tuple[str, str]
 _LINKTYPE_ETHERNET = 1
@@ -97,6 +97,9 @@ class _Stream:
     def take(self, horizon: int | None) -> _Packets:
         """Return the packets up to the first whose key is not below the horizon; None: all that are left."""
         start, keys = self.at, self.packets.keys
+        if not start and (horizon is None or not len(keys) or int(keys[-1]) < horizon):
+            self.at = len(keys)
+            return self.packets
         self.at = len(keys) if horizon is None else int(np.searchsorted(keys, horizon, side="left"))
         return self.packets.part(start, self.at)
 
@@ -120,7 +123,7 @@ def export(
     chosen = job.choose(store.segments() if segments is None else segments)
     if form == "pcap":
         link_type = _only_link_type(chosen)
-        write_pcap(out, link_type, (packets.data for packets in job.merged(chosen)))
+        write_pcap(out, link_type, map(_data, job.merged(chosen)))
     else:
         metadata = job.read_metadata()
         try:
@@ -131,6 +134,10 @@ def export(
             # Only an index that is authentic and yet not ours says things that no pcapng can hold.
             raise Damaged(f"its pcapng metadata cannot be written: {error}", file=str(store.path)) from error
     return Exported(job.packets, tuple(job.problems))
+
+
+def _data(packets: _Packets) -> bytes | bytearray | memoryview:
+    return packets.data
 
 
 def _only_link_type(chosen: Sequence[SegmentInfo]) -> int:
@@ -238,6 +245,8 @@ class _Export:
                 packets = parts[0] if len(parts) == 1 else self._mix(parts)
                 self.packets += len(packets.offsets)
                 yield packets
+                del packets  # before the next is made: its memory is used again
+            del parts
 
     def _first_key(self, info: SegmentInfo) -> int:
         return info.source.first_ordinal if len(self._sources) == 1 else info.first_ns
@@ -271,6 +280,8 @@ class _Export:
     def _read(self, segment: SegmentReader, flows: NDArray[np.bool_] | None) -> _Packets:
         """Return a segment's selected packets in capture order."""
         extras = segment.extras
+        if extras.ordinals is None and not extras.packets and not self._with_extras and not self._is_windowed:
+            return self._by_time(segment, flows, extras)
         true = {place: extra.time_ns for place, extra in extras.packets.items() if extra.time_ns is not None}
         read = self._whole if true or not self._is_windowed else self._window
         data, offsets, places = read(segment, flows, extras)
@@ -289,6 +300,19 @@ class _Export:
             kept = [_shifted(extras.packets.get(place, _NO_EXTRA), shift) for place in places.tolist()]
         return _Packets(data, offsets, keys, ordinals, kept).sorted(order, self._core)
 
+    def _by_time(self, segment: SegmentReader, flows: NDArray[np.bool_] | None, extras: Extras) -> _Packets:
+        """Return what `_read` does where times and ties give the order: the core sorts while it copies."""
+        ties = None
+        if extras.ties is not None:
+            ties = extras.ties.of(segment.places(flows))
+        try:
+            data, offsets, times = self._core.by_time(segment.parts(flows), ties)
+        except IndexError:
+            raise Damaged("its records are not those its index counts", file=segment.name) from None
+        last = segment.info.source.last_ordinal
+        ordinals = np.arange(last - len(offsets) + 1, last + 1)
+        return _Packets(data, offsets, times.view(np.int64) if len(self._sources) > 1 else ordinals, ordinals, [])
+
     @property
     def _is_windowed(self) -> bool:
         return self._since > _EVER or self._until < _FOREVER
@@ -300,7 +324,7 @@ class _Export:
         data = segment.select(flows)
         offsets, end = self._core.offsets(data)
         # Records lie in order of place: where places only break ties, any ascending numbers do.
-        places = segment.places(flows) if _needs_places(extras) else np.arange(len(offsets), dtype=np.uint64)
+        places = _places(segment, flows) if _needs_places(extras) else np.arange(len(offsets), dtype=np.uint64)
         if end != len(data) or len(offsets) != len(places):
             raise Damaged("its records are not those its index counts", file=segment.name)
         return data, offsets, places
@@ -326,8 +350,14 @@ class _Export:
         data = b"".join(kept)
         places = np.concatenate([np.empty(0, dtype=np.int64), *numbers]).astype(np.uint64)
         if needs_places:
-            places = segment.places(flows)[places.astype(np.intp)]
+            places = _places(segment, flows)[places.astype(np.intp)]
         return data, self._core.offsets(data)[0], places
+
+
+def _places(segment: SegmentReader, flows: NDArray[np.bool_] | None) -> NDArray[Any]:
+    """Return the place (u8) of each record that is selected."""
+    runs = [np.arange(first, stop, dtype=np.uint64) for first, stop in segment.places(flows)]
+    return np.concatenate([np.empty(0, dtype=np.uint64), *runs])
 
 
 def _needs_places(extras: Extras) -> bool:
@@ -374,7 +404,7 @@ def _ordinals(
         ordinals = extras.ordinals[places.astype(np.intp)].astype(np.int64)
         return ordinals, np.argsort(ordinals)
     if extras.ties is not None:
-        order = np.lexsort((extras.ties[places.astype(np.intp)], times))
+        order = np.lexsort((extras.ties.whole[places.astype(np.intp)], times))
     else:
         order = np.argsort(times, kind="stable")  # places ascend
     ordinals = np.empty(len(order), dtype=np.int64)

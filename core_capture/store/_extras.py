@@ -5,7 +5,7 @@ One zstd frame behind the index's main frame: a container whose JSON holds the s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ import zstandard
 from numpy.typing import NDArray
 
 from kubeshark.core_capture._records import PacketExtra, SourceMetadata
-from kubeshark.core_capture.store._container import Column, Contents, pack, unpack
+from kubeshark.core_capture.store._container import Column, Contents, decoder, pack, unpack
 from kubeshark.core_capture.store._index import inflate
 from kubeshark.core_capture.store._info import Count
 from kubeshark.core_capture.store._limits import MAX_INDEX_BYTES
@@ -32,6 +32,26 @@ class _Meta:
     first_block: Count
 
 
+decoder(_Meta)
+
+
+class Ties:
+    """Rank of each packet among those of equal time (u2), by place; decoded as far as it is asked for."""
+
+    def __init__(self, contents: Contents[_Meta], packets: int) -> None:
+        self._contents, self._packets = contents, packets
+        self.of([])  # its type and length are checked now
+
+    @property
+    def whole(self) -> NDArray[Any]:
+        """Those of all packets."""
+        return self.of([(0, self._packets)])
+
+    def of(self, places: Sequence[tuple[int, int]]) -> NDArray[Any]:
+        """Return those of some stretches of places, one behind the other."""
+        return self._contents.part("ties", "<u2", self._packets, places)
+
+
 @dataclass(frozen=True, slots=True)
 class Extras:
     """`metadata.blocks` are those that came since the segment before: block `first_block` of the source and on."""
@@ -39,23 +59,23 @@ class Extras:
     metadata: SourceMetadata
     first_block: int
     ordinals: NDArray[Any] | None  # u8, by place in the pcap; None where times give the capture order
-    ties: NDArray[Any] | None  # u2, by place: rank among packets of equal time; None where the place gives it
+    ties: Ties | None  # None where the place gives the rank among packets of equal time
     packets: Mapping[int, PacketExtra]  # by place in the pcap
 
 
-def encode_extras(extras: Extras, first_ordinal: int) -> bytes:
-    """Return the frame."""
+def encode_extras(extras: Extras, ties: NDArray[Any] | None, first_ordinal: int) -> bytes:
+    """Return the frame; the ties (u2, by place) are given, `extras` cannot hold any yet."""
     columns = []
     if extras.ordinals is not None:
         columns.append(Column("ordinals", extras.ordinals - np.uint64(first_ordinal), "delta planes"))
-    if extras.ties is not None:
-        columns.append(Column("ties", extras.ties, "planes"))
+    if ties is not None:
+        columns.append(Column("ties", ties, "planes"))
     if extras.packets:
         columns += _packet_columns(extras.packets)
     return zstandard.ZstdCompressor(level=3).compress(pack(_MAGIC, _Meta(extras.metadata, extras.first_block), columns))
 
 
-def decode_extras(frame: bytes, name: str, *, packets: int, first_ordinal: int) -> Extras:
+def decode_extras(frame: bytes | memoryview, name: str, *, packets: int, first_ordinal: int) -> Extras:
     """Decode the frame of a segment of so many packets; raise Damaged unless everything lies inside it."""
     contents = unpack(inflate(frame, MAX_INDEX_BYTES, name), _MAGIC, _Meta, name)
     ordinals = None
@@ -67,7 +87,7 @@ def decode_extras(frame: bytes, name: str, *, packets: int, first_ordinal: int) 
         metadata=contents.meta.source,
         first_block=contents.meta.first_block,
         ordinals=ordinals,
-        ties=contents.column("ties", "<u2", (packets,)) if "ties" in contents else None,
+        ties=Ties(contents, packets) if "ties" in contents else None,
         packets=_decode_packets(contents, packets) if "extra_place" in contents else {},
     )
 

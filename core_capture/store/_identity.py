@@ -15,6 +15,7 @@ from typing import Self
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from kubeshark.core_capture.store import _bech32
+from kubeshark.core_capture.store._durable import create_synced, make_folder
 from kubeshark.core_capture.store._passphrase import ask_passphrase, is_protected, protect, unprotect
 from kubeshark.errors import StoreError, UsageError
 
@@ -139,13 +140,10 @@ def parse_recipients(texts: Iterable[str]) -> tuple[Recipient, ...]:
 
 
 def write_secret(path: Path, content: bytes) -> None:
-    """Create `path` with mode 0600 and sync it; raise StoreError if it exists or cannot be written."""
+    """Create `path` with mode 0600, lasting and as a whole; raise StoreError if it exists or cannot be written."""
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+        make_folder(path.parent)
+        create_synced(path, content)
     except FileExistsError as error:
         raise StoreError(f"{path} exists already", hint="a key is never replaced: name another file") from error
     except OSError as error:

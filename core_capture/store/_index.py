@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from kubeshark.core_capture._columns import FLOW, NO_FLOW
 from kubeshark.core_capture._records import PCAP_HEADER_BYTES
-from kubeshark.core_capture.store._container import Coding, Column, Contents, pack, unpack
+from kubeshark.core_capture.store._container import Coding, Column, Contents, decoder, pack, unpack
 from kubeshark.core_capture.store._info import Chain, Count, SegmentInfo
 from kubeshark.core_capture.store._limits import MAX_BLOCK_BYTES
 from kubeshark.core_capture.store._names import INDEX_SUFFIX
@@ -114,6 +114,9 @@ class IndexMeta:
     version: Literal[1] = 1
 
 
+decoder(IndexMeta)  # made here, once, and not while the first index waits
+
+
 class FlowTable:
     """The flow table of an index. `table["port_a"]` decodes that column, by ordinal; `rows` all of them.
 
@@ -125,13 +128,12 @@ class FlowTable:
     def __init__(self, contents: Contents[IndexMeta]) -> None:
         self._count = contents.meta.info.flows
         self._decoded: dict[str, NDArray[Any]] = {}
-        self.cluster = contents.column("cluster", "<u4", (self._count,))
-        seen = np.zeros(self._count, dtype=np.bool_)
-        if self._count and int(self.cluster.max()) < self._count:
-            seen[self.cluster] = True
-        if not seen.all():
-            raise Damaged("the cluster order is no permutation of the flows", file=contents.name)
-        self.clustered = ClusteredFlows(contents, self.cluster)
+        self.clustered = ClusteredFlows(contents)
+
+    @property
+    def cluster(self) -> NDArray[Any]:
+        """u4: the ordinals in cluster order."""
+        return self.clustered.ordinals
 
     def __len__(self) -> int:
         return self._count
@@ -170,13 +172,24 @@ class FlowTable:
 class ClusteredFlows:
     """The columns of a flow table in cluster order."""
 
-    def __init__(self, contents: Contents[IndexMeta], cluster: NDArray[Any]) -> None:
+    def __init__(self, contents: Contents[IndexMeta]) -> None:
         self._contents = contents
-        self._cluster = cluster
+        self._count = contents.meta.info.flows
         self._decoded: dict[str, NDArray[Any]] = {}
 
     def __len__(self) -> int:
-        return len(self._cluster)
+        return self._count
+
+    @cached_property
+    def ordinals(self) -> NDArray[Any]:
+        """u4: whose column values these are, a permutation."""
+        ordinals = self._contents.column("cluster", "<u4", (self._count,))
+        seen = np.zeros(self._count, dtype=np.bool_)
+        if self._count and int(ordinals.max()) < self._count:
+            seen[ordinals] = True
+        if not seen.all():
+            raise Damaged("the cluster order is no permutation of the flows", file=self._contents.name)
+        return ordinals
 
     def __getitem__(self, name: str) -> NDArray[Any]:
         if name not in self._decoded:
@@ -202,8 +215,8 @@ class ClusteredFlows:
     @cached_property
     def records(self) -> NDArray[Any]:
         """u8: packets that point to the flow."""
-        packets = self["packets"].astype(np.uint64)
-        counted: NDArray[Any] = packets[:, 0] + packets[:, 1]
+        packets = self["packets"]
+        counted: NDArray[Any] = packets[:, 0].astype(np.uint64) + packets[:, 1]
         detached = self._contents.column("detached", "<u8", (len(self),))
         if (detached > counted).any() or int((counted - detached).sum()) > self._contents.meta.info.packets:
             raise Damaged("the flows' packets exceed the segment", file=self._contents.name)
@@ -220,12 +233,12 @@ class ClusteredFlows:
                 if name == "last_ns":
                     first, values = values, values + contents.column("span", "<u8", shape) * unit
                     is_sound = bool((values >= first).all())
-                values = values[self._cluster]
+                values = values[self.ordinals]
             case "carrier":
-                values = contents.column(name, "<u4", shape)[self._cluster]
+                values = contents.column(name, "<u4", shape)[self.ordinals]
                 is_sound = bool(((values < len(self)) | (values == NO_FLOW)).all())
             case "first_packet":
-                values = contents.column(name, "<u4", shape)[self._cluster]
+                values = contents.column(name, "<u4", shape)[self.ordinals]
                 is_sound = bool((values < contents.meta.info.packets).all())
             case _:
                 base, width = FLOW[name].subdtype or (FLOW[name], ())
@@ -257,6 +270,18 @@ class BlockTable:
 
     def __len__(self) -> int:
         return self._count
+
+    @cached_property
+    def offsets(self) -> list[int]:
+        """`offset` as plain numbers: what reads one block after the other is quicker with them."""
+        offsets: list[int] = self.offset.tolist()
+        return offsets
+
+    @cached_property
+    def raw_starts(self) -> list[int]:
+        """`raw_start` as plain numbers."""
+        starts: list[int] = self.raw_start.tolist()
+        return starts
 
     @cached_property
     def first_ns(self) -> NDArray[Any]:
@@ -297,7 +322,7 @@ def join(main: bytes, extras: bytes) -> bytes:
     return _HEAD.pack(_SKIPPABLE, HEAD_BYTES - 8, len(frame), len(extras)) + frame + extras
 
 
-def split_head(head: bytes, size: int, name: str) -> tuple[int, int]:
+def split_head(head: bytes | memoryview, size: int, name: str) -> tuple[int, int]:
     """Return the lengths of the main and the extras frame of an index plaintext of `size` bytes."""
     if len(head) < HEAD_BYTES:
         raise Damaged("index header is cut", file=name, offset=0)

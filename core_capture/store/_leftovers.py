@@ -1,8 +1,9 @@
 """What a dead writer left: temporary files, and segments of which only one half has its name.
 
 store.json names a segment as head of its chain only once both its files are synced. So a head that lacks its names is
-complete, and gets them; segments listed as being deleted lose what is left of them; every other temporary file of a
-dead writer was never acknowledged. Data without any index is kept: `_recover.py` makes an index from it.
+complete, and gets them, unless `recover` was sealing it anew; segments listed as being deleted lose what is left of
+them; every other temporary file of a dead writer was never acknowledged. Data without any index is kept: `_recover.py`
+makes an index from it.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def finish_heads(folder: Path, state: StoreState) -> None:
     for head in state.heads.values():
         names = [f"{head.name}{suffix}" for suffix in (DATA_SUFFIX, INDEX_SUFFIX)]
         waiting = [name for name in names if (folder / f"{TEMPORARY}{name}").exists()]
-        if not waiting or number_of(head.name) is None:
+        if not waiting or number_of(head.name) is None or head.name in state.rebuilding:
             continue
         if any((folder / name).exists() for name in names):
             # Sealed anew by `recover`, perhaps: the catalogue may know it as it was before.

@@ -87,7 +87,7 @@ def survey(folder: Path, identities: Sequence[Identity], state: StoreState) -> l
     ]
     deleting = {leftover.name for leftover in found}
     files = {path.name for path in folder.iterdir()}
-    heads = {head.name for head in state.heads.values()}
+    heads = {head.name for head in state.heads.values()} - {*state.rebuilding}
     known = set[str]()
     for name in sorted(_segment_names(files) - deleting):
         leftover = _judge(folder, name, files, identities, state, is_head=name in heads)
@@ -259,6 +259,9 @@ def _rebuild(
         file = IndexFile(folder, name, identities)
         before = entry_of(file.index.meta, file.index.flows, file.sha256())
     draft = _draft(name, salvage(data, identities, core), before)
+    if any(head.name == name for head in state.heads.values()) and name not in state.rebuilding:
+        state.rebuilding.append(name)  # else half a file would be taken for the head that waits for its name
+        save_state(folder, state)
     head = state.heads.get(key.public)
     chain = Chain(head.sequence + 1 if head else 0, head.sha256 if head else "", key.public)
     sealed = write_segment(folder, draft, chain, core=core, recipients=recipients, key=key)
@@ -266,6 +269,7 @@ def _rebuild(
         state.removed = with_removed(state.removed, [(before.chain, before.sha256)], "recovered", key)
     state.heads[key.public] = ChainHead(name, chain.sequence, sealed.sha256)
     state.next_number = max(state.next_number, (number_of(name) or 0) + 1)
+    state.rebuilding = [other for other in state.rebuilding if other != name]
     save_state(folder, state)
     if before is not None:
         save_catalogue(folder, known.values(), recipients)  # readers would believe what it says of the old index

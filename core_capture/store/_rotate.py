@@ -77,8 +77,8 @@ def rotate_keys(
                 state.rotation = rotation = replace(rotation, file=path.name, header=header)
                 save_state(folder, state)
                 (folder / f"{TEMPORARY}rewrap").rename(path)
+                sync_folder(folder)  # before store.json says the same of the next file
                 done.files += 1
-            sync_folder(folder)
             if on_progress is not None:
                 on_progress(ends[-1], ends[-1])
             if done.files or done.done_before:
@@ -92,13 +92,8 @@ def rotate_keys(
 
 def _write(folder: Path, path: Path, identities: Sequence[Identity], recipients: Sequence[Recipient]) -> str:
     """Write the file anew, synced, under a temporary name; return the SHA-256 of its header."""
-    temporary = folder / f"{TEMPORARY}rewrap"
-    try:
-        with write_synced(temporary) as out:
-            header = rewrap(path, out, identities, recipients)
-    except (StoreError, OSError):
-        temporary.unlink(missing_ok=True)
-        raise
+    with write_synced(folder / f"{TEMPORARY}rewrap") as out:
+        header = rewrap(path, out, identities, recipients)
     return hashlib.sha256(header).hexdigest()
 
 

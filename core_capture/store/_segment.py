@@ -87,7 +87,7 @@ def write_segment(
         offsets = decoded.packets["offset"].astype(np.uint64)
         blocks = _write_blocks(out, draft.link_type, layout, lambda order: core.gather(draft.data, offsets, order))
         tail = out.finish()
-    extras = encode_extras(_extras(draft, layout), draft.source.first_ordinal)
+    extras = encode_extras(*_extras(draft, layout), draft.source.first_ordinal)
     meta = IndexMeta(
         info=_info(draft, layout, stored_bytes=tail.size),
         chain=chain,
@@ -99,14 +99,15 @@ def write_segment(
         out = AgeWriter(file, recipients)
         out.write(join(main, extras))
         out.finish()
+    sync_folder(folder)  # store.json must not name what a disk that keeps no order may still lose
     return Sealed(meta, layout.flows, hashlib.sha256(main).hexdigest())
 
 
 def publish(folder: Path, name: str) -> None:
-    """Give both files their names, data first, and sync the folder: from here on the segment exists."""
+    """Give both files their names, data first, and sync the folder after each: from here on the segment exists."""
     for suffix in (DATA_SUFFIX, INDEX_SUFFIX):
         (folder / f"{TEMPORARY}{name}{suffix}").rename(folder / f"{name}{suffix}")
-    sync_folder(folder)
+        sync_folder(folder)
 
 
 def pcap_header(link_type: int) -> bytes:
@@ -178,20 +179,16 @@ def _block_bounds(sizes: NDArray[Any]) -> list[int]:
     return bounds
 
 
-def _extras(draft: Draft, layout: _Layout) -> Extras:
+def _extras(draft: Draft, layout: _Layout) -> tuple[Extras, NDArray[Any] | None]:
+    """Return the extras, without ties, and the ties."""
     places = np.empty(len(layout.order), dtype=np.uint32)
     places[layout.order] = np.arange(len(layout.order), dtype=np.uint32)
     has_true_times = any(extra.time_ns is not None for extra in draft.extras.values())
     ordinals, ties = (
         (draft.ordinals[layout.order], None) if has_true_times else _capture_order(draft.ordinals, layout, places)
     )
-    return Extras(
-        metadata=draft.metadata,
-        first_block=draft.first_block,
-        ordinals=ordinals,
-        ties=ties,
-        packets={int(places[packet]): extra for packet, extra in draft.extras.items()},
-    )
+    packets = {int(places[packet]): extra for packet, extra in draft.extras.items()}
+    return Extras(draft.metadata, draft.first_block, ordinals, None, packets), ties
 
 
 def _capture_order(

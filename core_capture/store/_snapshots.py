@@ -17,7 +17,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from kubeshark.core_capture.store._age import AgeReader, AgeWriter
-from kubeshark.core_capture.store._durable import sync_folder, write_synced
+from kubeshark.core_capture.store._durable import replace_synced
 from kubeshark.core_capture.store._identity import Identity, Recipient
 from kubeshark.core_capture.store._info import SegmentInfo
 from kubeshark.core_capture.store._limits import MAX_STATE_BYTES
@@ -127,11 +127,9 @@ def _save(folder: Path, snapshots: Iterable[Snapshot], recipients: Sequence[Reci
     body = msgspec.json.encode(_Body(list(snapshots)))
     content = msgspec.json.encode(_File(key.public, key.sign(body).hex(), msgspec.Raw(body)))
     try:
-        with write_synced(folder / _TEMPORARY) as file:
+        with replace_synced(folder / SNAPSHOTS, folder / _TEMPORARY) as file:
             out = AgeWriter(file, recipients)
             out.write(content)
             out.finish()
-        (folder / _TEMPORARY).replace(folder / SNAPSHOTS)
-        sync_folder(folder)
     except OSError as error:
         raise StoreError(f"cannot write to {folder}: {error.strerror}") from error

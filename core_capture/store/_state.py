@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from kubeshark.core_capture.store._durable import replace_synced, sync_folder
+from kubeshark.core_capture.store._durable import replace_synced
 from kubeshark.core_capture.store._info import Count
 from kubeshark.core_capture.store._limits import MAX_STATE_BYTES
 from kubeshark.core_capture.store._names import STATE, TEMPORARY
@@ -70,6 +70,7 @@ class StoreState:
     heads: dict[str, ChainHead] = field(default_factory=dict)  # by public key
     removed: list[Removed] = field(default_factory=list)
     deleting: list[str] = field(default_factory=list)  # segments whose files go
+    rebuilding: list[str] = field(default_factory=list)  # heads that are being sealed anew
     rotation: Rotation | None = None
     format: Annotated[int, msgspec.Meta(ge=1, le=1)] = 1
 
@@ -94,5 +95,5 @@ def save_state(folder: Path, state: StoreState) -> None:
     content = msgspec.json.format(msgspec.json.encode(state), indent=2) + b"\n"
     if len(content) > MAX_STATE_BYTES:
         raise StoreError(f"{STATE} would be larger than {MAX_STATE_BYTES:,} bytes", hint="split the store")
-    replace_synced(folder / STATE, folder / f"{TEMPORARY}{STATE}", content)
-    sync_folder(folder)
+    with replace_synced(folder / STATE, folder / f"{TEMPORARY}{STATE}") as file:
+        file.write(content)

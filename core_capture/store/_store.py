@@ -15,7 +15,8 @@ from typing import Self
 from kubeshark.core_capture._core import load_core
 from kubeshark.core_capture._predicate import Predicate
 from kubeshark.core_capture.store._age import NotForUsError
-from kubeshark.core_capture.store._catalogue import Entry, entry_of, load_catalogue, save_catalogue
+from kubeshark.core_capture.store._catalogue import Entry, Known, entry_of, load_catalogue, save_catalogue
+from kubeshark.core_capture.store._durable import make_folder
 from kubeshark.core_capture.store._identity import (
     Identity,
     Recipient,
@@ -43,7 +44,6 @@ from kubeshark.core_capture.store._rotate import Rotated, rotate_keys
 from kubeshark.core_capture.store._signing import NodeKey
 from kubeshark.core_capture.store._snapshots import Snapshot, add_snapshot, delete_snapshot, load_snapshots
 from kubeshark.core_capture.store._state import load_state, save_state
-from kubeshark.core_capture.store._summary import may_match
 from kubeshark.core_capture.store._verify import VerifyReport, verify_store
 from kubeshark.core_capture.store._writer import ImportState, SourceInfo, Writer
 from kubeshark.errors import Damaged, StoreError
@@ -77,7 +77,7 @@ class Store:
         self.path = path
         self.problems: list[StoreError] = []
         self._given = identities
-        self._known: dict[str, Entry] = {}  # by segment; segments never change
+        self._known = Known()  # segments never change
         self._indexes: dict[str, IndexFile] = {}  # the latest in use last
         self._lock = Lock()
 
@@ -87,7 +87,7 @@ class Store:
         path = Path(path)
         try:
             if create:
-                path.mkdir(mode=0o700, parents=True, exist_ok=True)
+                make_folder(path)
             if not path.is_dir():
                 raise StoreError(f"no store at {path}")
         except OSError as error:
@@ -108,10 +108,10 @@ class Store:
 
     def segments(self, predicate: Predicate | None = None) -> list[SegmentInfo]:
         """Return the segments in time order; with a predicate only those that may hold a matching flow."""
-        entries = self._entries()
-        if predicate is not None:
-            entries = [entry for entry in entries if may_match(predicate, entry.summary)]
-        return [entry.info for entry in entries]
+        names = self._readable()
+        without = set() if predicate is None else self._known.refused(predicate)
+        infos = [self._known.info(name) for name in names if name not in without]
+        return sorted(infos, key=lambda info: (info.first_ns, info.name))
 
     def open_segment(self, name: str, *, keep: bool = True) -> SegmentReader:
         """Open a segment for reading; raise Damaged or StoreError. `keep`: its index will be asked for again."""
@@ -125,7 +125,7 @@ class Store:
 
     def import_state(self, sha256: str) -> ImportState:
         """Return how much of the source with this hash is here."""
-        return ImportState.of([e.info for e in self._entries() if e.info.source.sha256 == sha256])
+        return ImportState.of([info for info in self.segments() if info.source.sha256 == sha256])
 
     def verify(
         self, trusted: Collection[str] | None = None, *, on_progress: Callable[[int, int], None] | None = None
@@ -264,7 +264,7 @@ class Store:
             key = key or NodeKey.load_or_create()
             problems = perform(self.path, self.identities, to, state, key, found)
             for leftover in found:  # sealed anew under the same name
-                self._known.pop(leftover.name, None)
+                self._known.forget(leftover.name)
                 self._indexes.pop(leftover.name, None)
             if any(leftover.action in ("publish", "rebuild", "delete") for leftover in found):
                 for name in index_names(self.path):
@@ -294,18 +294,26 @@ class Store:
         return given or tuple(identity.recipient for identity in self.identities)
 
     def _entries(self) -> list[Entry]:
-        """Return what is known of every segment on disk, in time order; the catalogue saves opening their indexes."""
+        """Return what is known of every segment on disk, in time order."""
+        entries = [self._known[name] for name in self._readable()]
+        return sorted(entries, key=lambda entry: (entry.info.first_ns, entry.info.name))
+
+    def _readable(self) -> list[str]:
+        """Return the names of the segments on disk of which something is known, by name.
+
+        The catalogue saves opening their indexes.
+        """
         names = index_names(self.path)
         if any(name not in self._known for name in names):
             self._learn_from_catalogue()
         self.problems = []
         refused: NotForUsError | None = None
-        entries = []
+        readable: list[str] = []
         for name in names:
             try:
                 if name not in self._known:
                     self._known[name] = self._entry(name)
-                entries.append(self._known[name])
+                readable.append(name)
             except NotForUsError as error:
                 refused = error
                 self.problems.append(error)
@@ -313,9 +321,9 @@ class Store:
                 self.problems.append(error)
             except FileNotFoundError:
                 continue  # deleted since the folder was listed
-        if refused is not None and not entries:
+        if refused is not None and not readable:
             raise self._nobody(refused) from refused
-        return sorted(entries, key=lambda entry: (entry.info.first_ns, entry.info.name))
+        return readable
 
     def _entry(self, name: str) -> Entry:
         """Make a segment's entry from its index."""
@@ -337,15 +345,13 @@ class Store:
         return file
 
     def _learn_from_catalogue(self) -> None:
-        try:
-            known = load_catalogue(self.path, self.identities)
-        except (FileNotFoundError, NotForUsError, Damaged):
-            return  # the indexes say the same; `verify` reports a damaged catalogue
-        self._known = {entry.info.name: entry for entry in known} | self._known
+        with suppress(FileNotFoundError, NotForUsError, Damaged):  # the indexes say the same; `verify` reports damage
+            self._known.learn(load_catalogue(self.path, self.identities))
 
     def _finish(self, entries: list[Entry], recipients: tuple[Recipient, ...]) -> None:
         """Take over what a writer sealed, and rewrite the catalogue if everything on disk is known."""
-        self._known.update((entry.info.name, entry) for entry in entries)
+        for entry in entries:
+            self._known[entry.info.name] = entry
         if entries:
             self._rewrite_catalogue(recipients)
 

@@ -6,14 +6,19 @@ and transports are exact. `may_match` never says no wrongly.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kubeshark.core_capture._columns import Buffer
+from kubeshark.core_capture._core import load_core
 from kubeshark.core_capture._predicate import (
+    LATEST_NS,
+    MAX_PORT,
     And,
     Carrier,
     FlowColumns,
@@ -27,7 +32,7 @@ from kubeshark.core_capture._predicate import (
     Transport,
 )
 
-__all__ = ["MAX_FILTER_BYTES", "Summary", "may_match", "summarize"]
+__all__ = ["MAX_FILTER_BYTES", "Summaries", "Summary", "may_match", "summarize"]
 
 MAX_FILTER_BYTES = 64 << 10
 """Holds 50,000 keys at one false answer in a hundred; fuller ones say yes more often."""
@@ -37,6 +42,7 @@ _BITS_PER_KEY = 10
 _PROBES = 7
 _MAX_PORTS = 4096  # server ports listed; with more the list says nothing
 _ADDRESS, _NETWORK, _ENDPOINT = 1, 2, 3  # kinds of keys
+_U64 = (1 << 64) - 1
 _NETWORK_BYTES = {4: 3, 6: 8}  # of the networks that are keys, by IP version
 
 
@@ -47,6 +53,53 @@ class Summary:
     transports: frozenset[int]
     server_ports: frozenset[int] | None  # None: too many to list
     filter: bytes  # Bloom filter, a power of two bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Summaries:
+    """Those of many segments: arrays with a row for each, to be asked all at once."""
+
+    first_ns: NDArray[Any]  # u8
+    last_ns: NDArray[Any]
+    transports: NDArray[Any]  # u1, n x 32: a bit for each number
+    has_ports: NDArray[np.bool_]
+    ports: NDArray[Any]  # u2, those of all segments one behind the other
+    port_ends: NDArray[Any]  # u8, where each one's end there
+    filters: Buffer  # one behind the other
+    filter_ends: NDArray[Any]  # u8
+
+    @classmethod
+    def of(cls, summaries: Sequence[Summary]) -> Self:
+        """Put summaries together."""
+        transports = np.zeros((len(summaries), 256), dtype=np.bool_)
+        for row, summary in zip(transports, summaries, strict=True):
+            row[list(summary.transports)] = True
+        ports = [sorted(summary.server_ports or ()) for summary in summaries]
+        return cls(
+            first_ns=np.array([summary.first_ns for summary in summaries], dtype=np.uint64),
+            last_ns=np.array([summary.last_ns for summary in summaries], dtype=np.uint64),
+            transports=np.packbits(transports, axis=1, bitorder="little"),
+            has_ports=np.array([summary.server_ports is not None for summary in summaries], dtype=np.bool_),
+            ports=np.array([port for listed in ports for port in listed], dtype=np.uint16),
+            port_ends=np.cumsum([len(listed) for listed in ports], dtype=np.uint64),
+            filters=b"".join(summary.filter for summary in summaries),
+            filter_ends=np.cumsum([len(summary.filter) for summary in summaries], dtype=np.uint64),
+        )
+
+    def __len__(self) -> int:
+        return len(self.first_ns)
+
+    def __getitem__(self, row: int) -> Summary:
+        numbers = np.flatnonzero(np.unpackbits(self.transports[row], bitorder="little"))
+        first, last = (int(self.port_ends[row - 1]) if row else 0), int(self.port_ends[row])
+        start, end = (int(self.filter_ends[row - 1]) if row else 0), int(self.filter_ends[row])
+        return Summary(
+            first_ns=int(self.first_ns[row]),
+            last_ns=int(self.last_ns[row]),
+            transports=frozenset(numbers.tolist()),
+            server_ports=frozenset(self.ports[first:last].tolist()) if self.has_ports[row] else None,
+            filter=bytes(memoryview(self.filters)[start:end]),
+        )
 
 
 def summarize(flows: FlowColumns) -> Summary:
@@ -70,27 +123,52 @@ def summarize(flows: FlowColumns) -> Summary:
     )
 
 
-def may_match(predicate: Predicate, summary: Summary) -> bool:
-    """Say whether some flow of the segment may satisfy the predicate; False is certain."""
+def may_match(predicate: Predicate, summaries: Summaries) -> NDArray[np.bool_]:
+    """Say for each segment whether some flow of it may satisfy the predicate; False is certain."""
     match predicate:
         case And(terms):
-            return all(may_match(term, summary) for term in terms) and _may_hold_endpoints(terms, summary)
+            keep = np.ones(len(summaries), dtype=np.bool_)
+            for answer in (*(may_match(term, summaries) for term in terms), *_endpoints(terms, summaries)):
+                keep &= answer
+            return keep
         case Or(terms):
-            return any(may_match(term, summary) for term in terms)
+            keep = np.zeros(len(summaries), dtype=np.bool_)
+            for term in terms:
+                keep |= may_match(term, summaries)
+            return keep
         case InNetwork(_side, network):
-            return _may_hold_network(network.version, network.network_address.packed, network.prefixlen, summary)
+            return _may_hold_network(network.version, network.network_address.packed, network.prefixlen, summaries)
         case PortBetween("dst", low, high):
-            ports = summary.server_ports
-            return low <= high and (ports is None or any(low <= port <= high for port in ports))
+            return _may_serve(low, high, summaries)
         case Transport(numbers):
-            return not summary.transports.isdisjoint(numbers)
+            keep = np.zeros(len(summaries), dtype=np.bool_)
+            for number in numbers:
+                if 0 <= number < 256:
+                    keep |= (summaries.transports[:, number >> 3] >> (number & 7) & 1).astype(np.bool_)
+            return keep
         case Overlaps(start_ns, end_ns):
-            return (start_ns is None or summary.last_ns >= start_ns) and (end_ns is None or summary.first_ns <= end_ns)
+            keep = np.ones(len(summaries), dtype=np.bool_)
+            if start_ns is not None and start_ns > 0:
+                keep &= (summaries.last_ns >= np.uint64(start_ns)) if start_ns <= LATEST_NS else False
+            if end_ns is not None and end_ns < LATEST_NS:
+                keep &= (summaries.first_ns <= np.uint64(end_ns)) if end_ns >= 0 else False
+            return keep
         case PortBetween() | Not() | Carrier():
-            return True
+            return np.ones(len(summaries), dtype=np.bool_)
 
 
-def _may_hold_endpoints(terms: tuple[Predicate, ...], summary: Summary) -> bool:
+def _may_serve(low: int, high: int, summaries: Summaries) -> NDArray[np.bool_]:
+    """Say for each segment whether a server's port lies between two numbers."""
+    if low > high:
+        return np.zeros(len(summaries), dtype=np.bool_)
+    fits = np.concatenate(([0], np.cumsum((summaries.ports >= max(low, 0)) & (summaries.ports <= min(high, MAX_PORT)))))
+    if low > MAX_PORT or high < 0:
+        fits[:] = 0
+    until = fits[summaries.port_ends.astype(np.intp)]
+    return ~summaries.has_ports | (until > np.concatenate(([0], until[:-1])))
+
+
+def _endpoints(terms: tuple[Predicate, ...], summaries: Summaries) -> Iterator[NDArray[np.bool_]]:
     """Look up each side for which the terms name a whole address and a single port."""
     sides: tuple[Side, ...] = ("src", "dst")
     for side in sides:
@@ -99,16 +177,21 @@ def _may_hold_endpoints(terms: tuple[Predicate, ...], summary: Summary) -> bool:
             term.low for term in terms if isinstance(term, PortBetween) and term.side == side and term.low == term.high
         ]
         for address in (network.network_address.packed for network in networks if network.num_addresses == 1):
-            if not all(_may_hold(summary.filter, _key(_ENDPOINT, address, port)) for port in ports):
-                return False
-    return True
+            for port in ports:
+                yield _may_hold(summaries, _key(_ENDPOINT, address, port))
 
 
-def _may_hold_network(version: int, address: bytes, prefix: int, summary: Summary) -> bool:
+def _may_hold_network(version: int, address: bytes, prefix: int, summaries: Summaries) -> NDArray[np.bool_]:
     if prefix == 8 * len(address):
-        return _may_hold(summary.filter, _key(_ADDRESS, address))
+        return _may_hold(summaries, _key(_ADDRESS, address))
     kept = _NETWORK_BYTES[version]
-    return prefix < 8 * kept or _may_hold(summary.filter, _key(_NETWORK, address[:kept]))
+    if prefix < 8 * kept:
+        return np.ones(len(summaries), dtype=np.bool_)
+    return _may_hold(summaries, _key(_NETWORK, address[:kept]))
+
+
+def _may_hold(summaries: Summaries, key: int) -> NDArray[np.bool_]:
+    return load_core().may_hold(summaries.filters, summaries.filter_ends, key, _PROBES)
 
 
 def _make_filter(keys: NDArray[np.uint64]) -> bytes:
@@ -120,22 +203,17 @@ def _make_filter(keys: NDArray[np.uint64]) -> bytes:
     return np.packbits(bits).tobytes()
 
 
-def _may_hold(bits: bytes, key: int) -> bool:
-    """Look up one key; plain numbers, because numpy takes ten times as long for one."""
-    mask, step = len(bits) * 8 - 1, key >> 32 | 1
-    for _ in range(_PROBES):
-        at = key & mask
-        if not bits[at >> 3] & 0x80 >> (at & 7):
-            return False
-        key += step
-    return True
-
-
 @lru_cache(maxsize=4096)
 def _key(kind: int, address: bytes, *ports: int) -> int:
-    """The key of one address or endpoint: asked for once, looked up in every segment."""
-    halves = _halves(np.frombuffer(address.ljust(16, b"\0"), dtype=np.uint8).reshape(1, 16))
-    return int(_keys(kind, *halves, *(np.array([port], dtype=np.int64) for port in ports))[0])
+    """The key of one address or endpoint: `_keys` in plain numbers, because numpy takes ten times as long for one."""
+    padded = address.ljust(16, b"\0")
+    mixed = kind
+    for part in (int.from_bytes(padded[:8], "little"), int.from_bytes(padded[8:], "little"), *ports):
+        mixed = ((mixed ^ (part & _U64)) + 0x9E3779B97F4A7C15) & _U64
+        mixed = ((mixed ^ (mixed >> 30)) * 0xBF58476D1CE4E5B9) & _U64
+        mixed = ((mixed ^ (mixed >> 27)) * 0x94D049BB133111EB) & _U64
+        mixed ^= mixed >> 31
+    return mixed
 
 
 def _probes(keys: NDArray[np.uint64], size: int) -> NDArray[np.intp]:

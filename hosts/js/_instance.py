@@ -96,6 +96,8 @@ class JsInstance:
         tables = {
             "fields": [(row.name, row.type) for row in self._manifest.fields],
             "filters": [{"name": row.name, "parameters": len(row.parameters)} for row in self._manifest.filters],
+            "jobs": [row.name for row in self._manifest.jobs],
+            "settings": [row.name for row in self._manifest.settings],
         }
         opened = f"const __ks_buffers = __ks.open({json.dumps(tables)}, {REQUEST_BYTES}, {RESULT_BYTES}); __ks.abi"
         abi = self._evaluate(opened, START_SECONDS)
@@ -103,7 +105,10 @@ class JsInstance:
             raise InstanceError(f"the prelude speaks ABI {abi}, not {ABI_VERSION}")
         self._in = self._evaluate("__ks_buffers.in", START_SECONDS)
         self._out = self._evaluate("__ks_buffers.out", START_SECONDS)
-        self._evaluate(f"{script}\n//# sourceURL={self._manifest.entry}", START_SECONDS)
+        try:
+            self._evaluate(f"{script}\n//# sourceURL={self._manifest.entry}", START_SECONDS)
+        except InstanceError as error:  # where the text is no JavaScript, V8 does not take the name from it
+            raise InstanceError(str(error).replace("<anonymous>:", f"{self._manifest.entry}:", 1)) from error
         self.hooks = int(self._evaluate("__ks.hooks()", START_SECONDS))
 
     def call(self, hook: int, frame: memoryview, out: memoryview) -> int:  # noqa: ARG002 (the frame says it too)

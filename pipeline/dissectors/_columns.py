@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from kubeshark.core_capture import Scanned
 from kubeshark.pipeline.dissectors._text import text
 
-__all__ = ["Column", "Columns", "numbers", "sizes", "texts"]
+__all__ = ["Column", "Columns", "Read", "always", "numbers", "sizes", "texts"]
 
 Read = Callable[[Scanned, NDArray[Any]], list[Any]]
 """Gives the value of each of these rows of `Scanned.messages`."""
@@ -23,9 +23,15 @@ class Column:
 
     read: Read
     halves: tuple[str, ...] = ("request",)  # of EXCHANGE: request, response, event
+    protocol: int | None = None  # of MESSAGE: only messages of this one say it
 
 
 Columns = Mapping[str, Column]
+
+
+def always(value: Any) -> Read:
+    """Say the same of every message."""
+    return lambda _found, rows: [value] * len(rows)
 
 
 def numbers(place: int, to: Callable[[int], Any] | None = None) -> Read:

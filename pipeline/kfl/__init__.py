@@ -3,7 +3,7 @@
 from kubeshark.pipeline.kfl._ast import FilterCall
 from kubeshark.pipeline.kfl._compile import ENTRY
 from kubeshark.pipeline.kfl._errors import KflError
-from kubeshark.pipeline.kfl._filter import CompiledFilter, FilterErrors, compile_filter
+from kubeshark.pipeline.kfl._filter import CompiledFilter, FilterErrors, compile_filter, plain_pushdown
 from kubeshark.pipeline.kfl._pushdown import Pushdown
 from kubeshark.pipeline.kfl._signatures import check_filter_name
 from kubeshark.pipeline.kfl._variables import FLAGS, VARIABLES, Variable, Variables
@@ -21,4 +21,5 @@ __all__ = [
     "Variables",
     "check_filter_name",
     "compile_filter",
+    "plain_pushdown",
 ]

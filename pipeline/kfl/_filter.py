@@ -18,14 +18,16 @@ from kubeshark.pipeline.kfl._compile import Closure, Compiler
 from kubeshark.pipeline.kfl._cost import HEAVY, cost, heavy_names
 from kubeshark.pipeline.kfl._errors import KflError, PlacedError, text_error
 from kubeshark.pipeline.kfl._lexer import significant
+from kubeshark.pipeline.kfl._plain import plain_tree
 from kubeshark.pipeline.kfl._pushdown import Pushdown, push_down
+from kubeshark.pipeline.kfl._signatures import check_filter_name
 from kubeshark.pipeline.kfl._source import Macros, Source, rewrite
 from kubeshark.pipeline.kfl._v1 import Translation, translate
 from kubeshark.pipeline.kfl._values import EvaluationError, Undecided
 from kubeshark.pipeline.kfl._variables import VARIABLES, Variables
 from kubeshark.pipeline.kfl._wanted import decide, may_match
 
-__all__ = ["CompiledFilter", "FilterErrors", "compile_filter"]
+__all__ = ["CompiledFilter", "FilterErrors", "compile_filter", "plain_pushdown"]
 
 _EVERYTHING: Node = Const(True, _ast.BOOL, 0)  # the empty filter (rule 1)
 
@@ -180,6 +182,10 @@ def compile_filter(
     protocol flag to the IP protocol numbers its entries can lie in. Raise KflError; UsageError for bad macros.
     """
     language = _Language(variables, plugins or {}, flag_transports or {}, now_ns)
+    if not macros and (tree := plain_tree(text, variables)) is not None:
+        for name in language.plugins:
+            check_filter_name(name)
+        return language.built(text, Source.of(text), tree)
     language.macros = Macros(macros or {}, variables, language.plugins, language.in_kfl)
     try:
         return language.compiled(text)
@@ -190,6 +196,22 @@ def compile_filter(
     compiled = language.compiled(translation.text)
     notices = (f"translated from the old language: {translation.text or '(everything)'}", *translation.notices)
     return replace(compiled, original=text, notices=notices, limit=translation.limit)
+
+
+def plain_pushdown(text: str) -> Pushdown | None:
+    """Return what the index can answer of a plain filter on the built-in variables; None for any other, or a wrong one.
+
+    The same as `compile_filter(text).pushdown`, at a tenth of its cost: CEL is not asked, nothing is compiled.
+    """
+    tree = plain_tree(text, VARIABLES)
+    try:
+        return push_down(tree, VARIABLES, {}, _no_constants) if tree is not None else None
+    except EvaluationError:
+        return None
+
+
+def _no_constants(node: Node) -> Any:
+    raise AssertionError(f"a plain filter has no constant subtree: {node}")
 
 
 @dataclass(slots=True)
@@ -204,6 +226,9 @@ class _Language:
 
     def compiled(self, text: str) -> CompiledFilter:
         source, tree = self._checked(text) if significant(text) else (Source(text), _EVERYTHING)
+        return self.built(text, source, tree)
+
+    def built(self, text: str, source: Source, tree: Node) -> CompiledFilter:
         compiler = Compiler(self.variables, self.now_ns)
         terms = tree.args if isinstance(tree, Call) and tree.function == "_&&_" else (tree,)
         calls = tuple(dict.fromkeys(part.call for part in walk(tree) if isinstance(part, PluginCall)))

@@ -25,7 +25,7 @@ from kubeshark.pipeline.kfl._network import PRIVATE_NETWORKS, address, network
 from kubeshark.pipeline.kfl._values import EvaluationError
 from kubeshark.pipeline.kfl._variables import Variables
 
-__all__ = ["FLOW_FLAGS", "Pushdown", "names_flow", "push_down"]
+__all__ = ["FLOW_FLAGS", "Pushdown", "push_down"]
 
 EVERYTHING, NOTHING = And(()), Or(())
 TCP, UDP = 6, 17
@@ -64,10 +64,9 @@ class Pushdown:
         return "" if self.predicate == EVERYTHING else describe(self.predicate)
 
 
-def names_flow(tree: Node) -> bool:
-    """Say whether an expression asks for flow entries (rule 1)."""
-    names = [part.name for part in walk(tree) if isinstance(part, Var)]
-    return any(name in FLOW_FLAGS or (name.startswith("flow_") and name != "flow_id") for name in names)
+def _is_of_flow(name: str) -> bool:
+    """Say whether a variable asks for flow entries (rule 1)."""
+    return name in FLOW_FLAGS or (name.startswith("flow_") and name != "flow_id")
 
 
 def push_down(
@@ -77,12 +76,18 @@ def push_down(
     constant: Callable[[Node], Any],
 ) -> Pushdown:
     """Return what the index can answer; `constant` evaluates a subtree without variables or raises EvaluationError."""
-    kinds: list[Kind] = ["message", "conn"]
-    if names_flow(tree):
-        kinds.append("flow")
-    found = {kind: _Narrower(kind, variables, flag_transports, constant).narrow(tree) for kind in kinds}
+    names = {part.name for part in walk(tree) if isinstance(part, Var)}
+    has_flags = any(variables[name].section == "flags" or name in flag_transports for name in names)
+
+    def narrowed(kind: Kind) -> _Term:
+        return _Narrower(kind, variables, flag_transports, constant).narrow(tree)
+
+    found: dict[Kind, _Term] = {"message": narrowed("message")}
+    found["conn"] = narrowed("conn") if has_flags else found["message"]  # only flags tell the two apart
+    if any(map(_is_of_flow, names)):
+        found["flow"] = narrowed("flow")
     keeps = {kind: term.keep for kind, term in found.items()}
-    wanted = {kind for kind in kinds if keeps[kind] != NOTHING}
+    wanted = {kind for kind, keep in keeps.items() if keep != NOTHING}
     parts = [keeps["message"]]
     parts += [_and([_CONNECTED, keeps[kind]]) for kind in wanted - {"message"} if keeps[kind] != keeps["message"]]
     agreed = len({keeps[kind] for kind in wanted}) <= 1 and all(term.exact for term in found.values())
@@ -249,9 +254,12 @@ def _side(name: str) -> Literal["src", "dst"]:
 
 
 def _is_constant(node: Node) -> bool:
-    return not any(isinstance(part, (Var, Local, PluginCall, Comprehension)) for part in walk(node)) and not any(
-        isinstance(part, Call) and part.function == "field" for part in walk(node)
-    )
+    for part in walk(node):
+        if isinstance(part, (Var, Local, PluginCall, Comprehension)):
+            return False
+        if isinstance(part, Call) and part.function == "field":
+            return False
+    return True
 
 
 def _known(value: bool) -> _Term:

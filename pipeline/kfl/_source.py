@@ -10,6 +10,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Self
 
 from kubeshark.errors import UsageError
 from kubeshark.pipeline.kfl._errors import KflError, text_error
@@ -51,6 +52,13 @@ class Source:
     original: str
     text: str = ""
     _pieces: list[_Piece] = field(default_factory=list)  # of `text`, in order
+
+    @classmethod
+    def of(cls, text: str) -> Self:
+        """Return a text that nothing was put into."""
+        source = cls(text)
+        source.add(text, 0, is_copy=True)
+        return source
 
     def add(self, text: str, origin: int, *, is_copy: bool = False, macro: str = "") -> None:
         self._pieces.append(_Piece(len(self.text), origin, is_copy, macro))

@@ -29,6 +29,20 @@ def store(tmp_path: Path, sample: Path) -> Path:
     return folder
 
 
+def test_http_as_har(store: Path, tmp_path: Path) -> None:
+    out = tmp_path / "errors.har"
+    done = kubeshark("export", "http && status_code >= 400", "-o", out, "--store", store)
+    assert done.returncode == 0, done.stderr
+    assert "6 exchanges" in done.stderr
+    assert [entry["response"]["status"] for entry in json.loads(out.read_text())["log"]["entries"]][:3] == [
+        404,
+        409,
+        500,
+    ]
+    refused = kubeshark("export", "-o", tmp_path / "x.pcap", "--no-redact", "--store", store)
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+
+
 def test_import_query_show_export(store: Path, sample: Path, tmp_path: Path) -> None:
     fields = "timestamp,src.ip,method,url,status_code"
     found = kubeshark("query", "http && status_code >= 400", "--store", store, "--fields", fields, "--output", "jsonl")

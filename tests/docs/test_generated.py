@@ -4,8 +4,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 
-def test_generated_pages_are_fresh(root: Path) -> None:
-    command = [sys.executable, root / "scripts" / "generate_docs.py", "--check"]
+
+@pytest.mark.parametrize("script", ["generate_docs.py", "generate_sdk.py"])
+def test_what_is_made_from_code_is_fresh(root: Path, script: str) -> None:
+    command = [sys.executable, root / "scripts" / script, "--check"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout

@@ -12,6 +12,9 @@ from kubeshark.extension_api import HOOKS, Hook, _frame, _hookspecs
 NUMBERS = {
     "protocols": 0,
     "filters": 0,
+    "enriches": 0,
+    "jobs": 0,
+    "settings": 0,
     "packet_filter": 1,
     "segment_sealed": 2,
     "probe": 3,
@@ -29,12 +32,12 @@ NUMBERS = {
 
 def test_names_and_numbers_are_those_of_the_abi() -> None:
     assert {hook.name: hook.number for hook in HOOKS} == NUMBERS
-    assert tuple(NUMBERS[name] for name in ("probe", "dissect", "filter", "render")) == (
-        _frame.PROBE,
-        _frame.DISSECT,
-        _frame.FILTER,
-        _frame.RENDER,
-    )
+    for hook in HOOKS:
+        if hook.number:
+            assert getattr(_frame, hook.name.upper()) == hook.number
+            assert hook.shape in {"answers", "dissect", "texts"}
+        else:
+            assert hook.shape == "python"
 
 
 @pytest.mark.parametrize("hook", HOOKS, ids=lambda hook: hook.name)

@@ -84,7 +84,10 @@ def test_a_manifest_becomes_what_the_pipeline_registers() -> None:
         ("build/demo.so", "build//./demo.so", "leaves the folder"),
         ("build/demo.so", r"build\\demo.so", "leaves the folder"),
         ("build/demo.so", "", "leaves the folder"),
-        ('"render"]', '"job"]', "hooks"),
+        ('"render"]', '"job"]', "jobs: the job hook and [jobs] go together"),
+        ('"render"]', '"paint"]', "hooks"),
+        ('"render"]', '"enrich"]', "enrich: the enrich hook and [enrich] go together"),
+        ('"render"]', '"configure"]', "settings: the configure hook and [settings] go together"),
         ('["probe", "dissect", "filter", "render"]', "[]", "hooks: is empty"),
         ('["probe", "dissect", "filter", "render"]', '["filter", "render"]', "has no dissect"),
         ('"filter", ', "", "go together"),
@@ -155,3 +158,69 @@ def test_versions_are_ordered_as_semver_orders_them() -> None:
     assert sorted(random.Random(7).sample(ordered, 8), key=version_key) == ordered
     with pytest.raises(ValueError, match="is not a version"):
         version_key("1.0")
+
+
+MORE = """
+id = "mask-it"
+version = "1.0.0"
+abi = 1
+language = "js"
+entry = "mask.js"
+hooks = ["enrich", "job", "configure", "summarize"]
+[enrich]
+reads = ["url", "document"]
+protocols = ["http"]
+priority = 5
+on_failure = "keep"
+[[enrich.variables]]
+name = "mask_it_count"
+type = "int"
+[summarize]
+reads = ["url"]
+[[jobs]]
+name = "tidy"
+cron = "0 */5 * * * *"
+[[settings]]
+name = "word"
+default = "x"
+choices = ["x", "y"]
+secret = true
+"""
+
+
+def test_what_the_other_hooks_declare() -> None:
+    manifest = parse_manifest(MORE.encode())
+    spec = manifest.enrich_spec
+    assert (spec.reads, dict(spec.variables), spec.protocols) == (
+        ("url", "document"),
+        {"mask_it_count": "int"},
+        ("http",),
+    )
+    assert (spec.priority, spec.on_failure) == (5, "keep")
+    assert [(job.name, job.cron) for job in manifest.job_specs] == [("tidy", "0 */5 * * * *")]
+    (setting,) = manifest.setting_specs
+    assert (setting.name, setting.default, setting.choices, setting.secret) == ("word", "x", ("x", "y"), True)
+    assert manifest.hook_bits == 1 << 5 | 1 << 9 | 1 << 10 | 1 << 7
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("mask_it_count", "count", "enrich.variables: 'count' does not begin with 'mask_it_'"),
+        ('"mask-it"', '"http-mask"', "does not begin with 'http_mask_'"),
+        ("priority = 5", "priority = 5000", "enrich.priority: 5000 is not between"),
+        ('"keep"', '"ignore"', "enrich.on_failure"),
+        ('"url", "document"', '"url", "url"', "enrich.reads: 'url' appears more than once"),
+        ('"0 */5 * * * *"', '"*/5 * * * *"', "jobs[0].cron: '*/5 * * * *' has not six fields"),
+        ('"tidy"', '"tidy up"', "jobs[0].name: 'tidy up' is not a name"),
+        ('default = "x"', 'default = "z"', "settings[0].default: setting word: '***' is none of x, y"),
+        ('default = "x"', "default = 3", "settings[0].default: setting word: 3 is not of type string"),
+        ('"enrich", ', "", "enrich: the enrich hook and [enrich] go together"),
+        (', "summarize"', "", "summarize: there is no summarize hook"),
+    ],
+)
+def test_mistakes_in_what_the_other_hooks_declare(old: str, new: str, message: str) -> None:
+    assert old in MORE
+    with pytest.raises(PluginRejected) as caught:
+        parse_manifest(MORE.replace(old, new).encode())
+    assert message in str(caught.value)

@@ -1,12 +1,24 @@
 #!/bin/sh
 # Fuzz the C core with address and undefined-behaviour sanitizers: run_core.sh [seconds] [folder for build and corpus]
-# Seeds are the examples' captures. Exit 0: nothing found; 1: a finding, with its input; 77: no compiler that can.
+# Seeds are the examples' captures and, for the scanners, talks. Exit 0: nothing found; 1: a finding, with its input; 77: no compiler that can.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 seconds=${1:-60}
 work=${2:-.run/fuzz/core}
 mkdir -p "$work/corpus" || exit 1
 find examples -name '*.pcap' -exec cp {} "$work/corpus/" \;
+talk() { # name, transport (0 TCP, 1 UDP, 2 ICMP, 3 ICMPv6), what is said; \376 turns the direction
+    printf "talk\\$2$3" >"$work/corpus/$1.talk"
+}
+talk http 0 'GET /a HTTP/1.1\r\nHost: h\r\n\r\n\376HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi'
+talk chunks 0 'POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n\376HTTP/1.1 100 C\r\n\r\nHTTP/1.0 404 No\r\n\r\n'
+talk dns 1 '\0\1\1\0\0\1\0\0\0\0\0\0\1a\0\0\1\0\1\376\0\1\201\200\0\1\0\1\0\0\0\0\1a\0\0\1\0\1\300\14\0\1\0\1\0\0\0\1\0\4\1\2\3\4'
+talk redis 0 '*2\r\n$3\r\nGET\r\n$1\r\na\r\n*3\r\n$5\r\nHELLO\r\n$1\r\n3\r\n$4\r\nAUTH\r\n\376-ERR \351\r\n%%1\r\n+a\r\n*2\r\n:1\r\n$-1\r\n'
+talk mqtt 0 '\20\17\0\4MQTT\5\2\0\74\0\0\2me\62\10\0\1a\0\7\0hi\202\7\0\1\0\0\1a\1\300\0\376\40\3\0\0\0\100\2\0\7\220\4\0\1\0\1\60\3\0\1a\320\0'
+talk memcached 0 'set a 0 0 2\r\nhi\r\nget a b\r\nmg a v k\r\nstats\r\n\376STORED\r\nVALUE a 0 2\r\nhi\r\nEND\r\nVA 1 ka\r\nx\r\nSTAT a 1\r\nEND\r\n'
+talk binary 0 '\200\1\0\1\10\0\0\0\0\0\0\13\0\0\0\7\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0ahi\376\201\1\0\0\0\0\0\1\0\0\0\0\0\0\0\7\0\0\0\0\0\0\0\0'
+talk icmp 2 '\10\0\0\0\1\2\3\4\376\0\0\0\0\1\2\3\4'
+talk icmp6 3 '\200\0\0\0\1\2\3\4\376\201\0\0\0\1\2\3\4'
 
 sanitize="-g -O1 -std=c11 -fno-omit-frame-pointer -fno-sanitize-recover=all -Icore_capture/native -Wno-unused-function"
 if clang $sanitize -fsanitize=fuzzer,address,undefined tests/fuzz/fuzz_core.c -o "$work/fuzz_core" 2>"$work/clang.log"; then

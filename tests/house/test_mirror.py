@@ -26,6 +26,7 @@ COMMANDS = "cli/test_end_to_end.py"
 WITHOUT_TEST = {
     "pipeline/_exports.py": "pipeline/test_pipeline.py",
     "pipeline/_imports.py": "pipeline/test_pipeline.py",
+    "core_capture/native/_streams.py": "core_capture/native/test_core.py",
     "core_capture/files/_reader.py": "core_capture/files/test_mutations.py",
     "core_capture/store/_catalogue.py": STORE,
     "core_capture/store/_durable.py": CRASH,

@@ -57,7 +57,7 @@ def test_installing_copies_every_visible_file(source: Path, root: Path) -> None:
     assert (plugin.id, plugin.version, plugin.problem) == ("demo", "1.0.0", None)
     files = sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
     assert files == ["demo/1.0.0/demo.js", "demo/1.0.0/lib/help.js", "demo/1.0.0/plugin.toml", "demo/install.json"]
-    (foreign,), problems = foreign_plugins()
+    (foreign,), _, problems = foreign_plugins()
     assert (foreign[0], problems) == ("demo@1.0.0", [])
     foreign[1].close()
 
@@ -99,7 +99,7 @@ def test_a_changed_plugin_is_not_loaded(source: Path, root: Path, change: str) -
             (folder / "plugin.toml").write_text("id = 1")
     (plugin,) = installed_plugins()
     assert isinstance(plugin.problem, PluginRejected)
-    plugins, problems = foreign_plugins()
+    plugins, _, problems = foreign_plugins()
     assert (plugins, [str(problem) for problem in problems]) == ([], [str(plugin.problem)])
     install(source)  # installing again heals it
     assert installed_plugins()[0].problem is None
@@ -131,7 +131,7 @@ def test_only_what_is_asked_for_is_granted(source: Path, root: Path, monkeypatch
                 stage.commit(grants=grants)
         assert stage.commit(grants={"env": ["DEMO_HOME"]}).grants == {"env": ["DEMO_HOME"]}
     monkeypatch.setenv("DEMO_HOME", "here")
-    ((_, plugin),), _ = foreign_plugins()
+    ((_, plugin),), _, _ = foreign_plugins()
     assert plugin.process.environment == {"DEMO_HOME": "here"}
 
 

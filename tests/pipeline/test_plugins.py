@@ -156,5 +156,5 @@ def test_plugins_of_python_packages(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_cannot_be_loaded_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_plugins, "foreign_plugins", lambda: ([], [failure("gone")]))
+    monkeypatch.setattr(_plugins, "foreign_plugins", lambda: ([], [], [failure("gone")]))
     assert reasons(Plugins.installed()) == ["plugin test@1.0.0: gone"]

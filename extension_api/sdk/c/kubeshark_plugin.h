@@ -532,23 +532,190 @@ static inline void ks_body(ks_render *out, ks_kind kind, const char *title, ks_b
     ks_append(&side->json, "\"}", 2);
 }
 
+/* ---- what `enrich` writes -------------------------------------------------------------------------------------- */
+
+typedef struct {
+    ks_buffer tags, set, redact;
+    bool drop;
+} ks_enrichment;
+
+static inline void ks_comma(ks_buffer *list) {
+    if (list->length) ks_append(list, ",", 1);
+}
+
+/* No query shows the entry; its packets stay in the store. */
+static inline void ks_drop(ks_enrichment *out) { out->drop = true; }
+
+static inline void ks_tag(ks_enrichment *out, const char *tag) {
+    ks_comma(&out->tags);
+    ks_append_json(&out->tags, ks_literal(tag));
+}
+
+static inline void ks_set_name(ks_enrichment *out, const char *variable) {
+    ks_comma(&out->set);
+    ks_append_json(&out->set, ks_literal(variable));
+    ks_append(&out->set, ":", 1);
+}
+
+/* Set a variable of [[enrich.variables]]. */
+static inline void ks_set_text(ks_enrichment *out, const char *variable, ks_bytes text) {
+    ks_set_name(out, variable);
+    ks_append_json(&out->set, text);
+}
+
+static inline void ks_append_int(ks_buffer *out, int64_t value) {
+    char digits[24];
+    int length = snprintf(digits, sizeof digits, "%lld", (long long)value);
+    ks_append(out, digits, length > 0 ? (size_t)length : 0);
+}
+
+static inline void ks_set_int(ks_enrichment *out, const char *variable, int64_t value) {
+    ks_set_name(out, variable);
+    ks_append_int(&out->set, value);
+}
+
+static inline void ks_set_bool(ks_enrichment *out, const char *variable, bool value) {
+    ks_set_name(out, variable);
+    ks_append(&out->set, value ? "true" : "false", value ? 4 : 5);
+}
+
+static inline void ks_redaction(ks_enrichment *out, const char *key, ks_bytes what, const char *value) {
+    ks_comma(&out->redact);
+    ks_append(&out->redact, "{", 1);
+    ks_append_json(&out->redact, ks_literal(key));
+    ks_append(&out->redact, ":", 1);
+    ks_append_json(&out->redact, what);
+    ks_append(&out->redact, ",\"value\":", 9);
+    ks_append_json(&out->redact, ks_literal(value));
+    ks_append(&out->redact, "}", 1);
+}
+
+/* Redact a variable, a key of a map (`request.headers["cookie"]`) or a place in the JSON entry. */
+static inline void ks_redact(ks_enrichment *out, const char *path, const char *value) {
+    ks_redaction(out, "path", ks_literal(path), value);
+}
+
+/* Redact a text wherever it occurs in the entry. */
+static inline void ks_redact_text(ks_enrichment *out, ks_bytes text, const char *value) {
+    if (text.length) ks_redaction(out, "text", text, value);
+}
+
+/* ---- what `summarize` writes ----------------------------------------------------------------------------------- */
+
+typedef struct {
+    ks_buffer json;
+} ks_cells;
+
+static inline void ks_cell(ks_cells *out, const char *name, ks_bytes text) {
+    ks_comma(&out->json);
+    ks_append_json(&out->json, ks_literal(name));
+    ks_append(&out->json, ":", 1);
+    ks_append_json(&out->json, text);
+}
+
+/* `variable == "text"` under the name of a query; nothing for a cell that selects nothing. */
+static inline void ks_cell_query(ks_cells *out, const char *name, const char *variable, ks_bytes literal) {
+    ks_buffer kfl;
+    if (!*variable) return;
+    memset(&kfl, 0, sizeof kfl);
+    ks_append(&kfl, variable, strlen(variable));
+    ks_append(&kfl, " == ", 4);
+    ks_append(&kfl, literal.data, literal.length);
+    if (kfl.failed) {
+        out->json.failed = true;
+    } else {
+        ks_bytes query = {kfl.data, (uint32_t)kfl.length};
+        ks_cell(out, name, query);
+    }
+    free(kfl.data);
+}
+
+static inline void ks_text_cell(ks_cells *out, const char *name, const char *query, ks_bytes text, const char *variable) {
+    ks_buffer literal;
+    memset(&literal, 0, sizeof literal);
+    ks_cell(out, name, text);
+    ks_append_json(&literal, text); /* KFL writes strings as JSON does */
+    if (literal.failed) {
+        out->json.failed = true;
+    } else {
+        ks_bytes quoted = {literal.data, (uint32_t)literal.length};
+        ks_cell_query(out, query, variable, quoted);
+    }
+    free(literal.data);
+}
+
+/* The cells of a row. `variable` is the one that the cell shows: a click selects its equals; "" selects nothing. */
+static inline void ks_cell_method(ks_cells *out, ks_bytes text, const char *variable) {
+    ks_text_cell(out, "method", "methodQuery", text, variable);
+}
+
+static inline void ks_cell_summary(ks_cells *out, ks_bytes text, const char *variable) {
+    ks_text_cell(out, "summary", "summaryQuery", text, variable);
+}
+
+static inline void ks_cell_status(ks_cells *out, int64_t status, const char *variable) {
+    ks_buffer digits;
+    memset(&digits, 0, sizeof digits);
+    ks_append_int(&digits, status);
+    ks_comma(&out->json);
+    ks_append(&out->json, "\"status\":", 9);
+    ks_append(&out->json, digits.data, digits.length);
+    if (!digits.failed) {
+        ks_bytes literal = {digits.data, (uint32_t)digits.length};
+        ks_cell_query(out, "statusQuery", variable, literal);
+    }
+    free(digits.data);
+}
+
+/* ---- what jobs and the life cycle write ------------------------------------------------------------------------ */
+
+typedef struct {
+    ks_buffer error, log;
+} ks_report;
+
+/* Say why it cannot be done: settings are refused, a job failed. The first text counts. */
+static inline void ks_refuse(ks_report *out, const char *text) {
+    if (!out->error.length) ks_append_json(&out->error, ks_literal(*text ? text : "refused"));
+}
+
+/* A line for the plugin's log. */
+static inline void ks_log(ks_report *out, ks_bytes line) {
+    ks_comma(&out->log);
+    ks_append_json(&out->log, line);
+}
+
+/* ---- packets and segments -------------------------------------------------------------------------------------- */
+
+typedef enum { KS_KEEP = 0, KS_DROP_PACKET = 1, KS_MARK_PACKET = 2 } ks_packet_verdict;
+
+typedef struct {
+    ks_bytes bytes;     /* from the link layer on */
+    uint64_t time_ns;   /* since 1970 */
+    uint32_t length;    /* on the wire; `bytes` may be fewer */
+    uint32_t link_type; /* LINKTYPE_* of the tcpdump.org registry: 1 is Ethernet */
+} ks_packet;
+
+typedef struct {
+    ks_bytes name;
+    ks_bytes path; /* of the encrypted packets */
+    int64_t first_ns, last_ns;
+    int64_t packets, flows;
+    int64_t bytes, stored_bytes; /* captured; compressed, before encryption */
+    int64_t link_type;
+    ks_bytes source; /* name of the capture file */
+} ks_segment;
+
 /* ---- what a plugin defines ------------------------------------------------------------------------------------- */
 
 typedef enum { KS_NOT_MINE = 0, KS_MINE = 1, KS_NEED_MORE = 2 } ks_verdict;
 typedef enum { KS_FALSE = 0, KS_TRUE = 1, KS_FAILED = 2 } ks_truth;
 
-typedef struct {
-    ks_verdict (*probe)(const ks_item *item);                  /* at most 512 bytes of a side, or the first datagram */
-    uint32_t (*dissect)(const ks_item *item, ks_writer *out);  /* returns the bytes consumed */
-    ks_truth (*filter)(uint32_t filter, const ks_values *values); /* `filter`: its position in plugin.toml */
-    bool (*render)(const ks_item *request, const ks_item *response, ks_render *out); /* false: not mine */
-} ks_plugin_hooks;
+#include "kubeshark_hooks.h"
 
 extern const ks_plugin_hooks ks_plugin; /* NULL for a hook that you lack */
 
 /* ---- the ABI (internal) ---------------------------------------------------------------------------------------- */
 
-enum { KS_HOOK_PROBE = 3, KS_HOOK_DISSECT = 4, KS_HOOK_FILTER = 6, KS_HOOK_RENDER = 8 };
 enum { KS_REQUEST_HEADER = 32, KS_ITEM_SIZE = 48, KS_RESULT_HEADER = 32 };
 #define KS_REQUEST_MAGIC 0x3142534Bu
 #define KS_RESULT_MAGIC 0x3152534Bu
@@ -638,23 +805,34 @@ static inline int64_t ks_finish(ks_result *result, ks_wire_result header) {
     return (int64_t)result->length;
 }
 
+static inline bool ks_values_of(const ks_item *item, ks_values *out) {
+    uint32_t fits = item->bytes.length < 8 ? 0 : (item->bytes.length - 8) / 16;
+    out->bytes = item->bytes;
+    out->count = 0;
+    if (item->bytes.length >= 8) memcpy(&out->count, item->bytes.data, 4);
+    return out->count <= fits;
+}
+
+static inline bool ks_answer_one(uint32_t hook, const ks_item *item, uint8_t *answer) {
+    ks_values values;
+    ks_packet packet = {item->bytes, item->time_ns, item->argument, (uint32_t)item->base};
+    switch (hook) {
+        case KS_HOOK_PROBE: *answer = (uint8_t)ks_plugin.probe(item); return true;
+        case KS_HOOK_PACKET_FILTER: *answer = (uint8_t)ks_plugin.packet_filter(&packet); return true;
+        default:
+            if (!ks_values_of(item, &values)) return false;
+            *answer = (uint8_t)ks_plugin.filter(item->argument, &values);
+            return true;
+    }
+}
+
 static inline int64_t ks_answer_each(const ks_request *request, uint32_t hook, uint8_t *out, uint64_t capacity) {
     ks_result result = {out, capacity, KS_RESULT_HEADER + (uint64_t)ks_aligned(request->items)};
     if (result.length <= capacity) {
         memset(out + KS_RESULT_HEADER, 0, (size_t)(result.length - KS_RESULT_HEADER));
         for (uint32_t i = 0; i < request->items; i++) {
             ks_item item;
-            uint8_t answer;
-            if (!ks_item_of(request, i, &item)) return 0;
-            if (hook == KS_HOOK_PROBE) {
-                answer = (uint8_t)ks_plugin.probe(&item);
-            } else {
-                ks_values values = {item.bytes, 0};
-                if (item.bytes.length >= 8) memcpy(&values.count, item.bytes.data, 4);
-                if (values.count > (item.bytes.length < 8 ? 0 : (item.bytes.length - 8) / 16)) return 0;
-                answer = (uint8_t)ks_plugin.filter(item.argument, &values);
-            }
-            out[KS_RESULT_HEADER + i] = answer;
+            if (!ks_item_of(request, i, &item) || !ks_answer_one(hook, &item, out + KS_RESULT_HEADER + i)) return 0;
         }
     }
     ks_wire_result header = {0, 0, (uint16_t)hook, request->items, 0, 0, 0, 0, 0};
@@ -714,30 +892,110 @@ static inline void ks_render_json(ks_render *render, ks_buffer *heap) {
     ks_append(heap, "}", 1);
 }
 
-static inline int64_t ks_answer_render(const ks_request *request, uint8_t *out, uint64_t capacity) {
+static inline void ks_json_part(ks_buffer *heap, const char *head, ks_buffer *part, const char *tail) {
+    ks_append(heap, head, strlen(head));
+    ks_append(heap, part->data, part->length);
+    ks_append(heap, tail, strlen(tail));
+    if (part->failed) heap->failed = true;
+    free(part->data);
+}
+
+static inline bool ks_text_render(const ks_item *request, const ks_item *response, ks_buffer *heap) {
+    ks_render render;
+    memset(&render, 0, sizeof render);
+    render.priority = 10;
+    if (ks_plugin.render(request, response, &render)) {
+        ks_render_json(&render, heap);
+    } else {
+        for (int kind = 0; kind < 3; kind++) free(render.sides[kind].json.data);
+    }
+    return true;
+}
+
+static inline bool ks_text_enrich(const ks_item *item, ks_buffer *heap) {
+    ks_values values;
+    ks_enrichment out;
+    if (!ks_values_of(item, &values)) return false;
+    memset(&out, 0, sizeof out);
+    ks_plugin.enrich(&values, &out);
+    ks_json_part(heap, out.drop ? "{\"drop\":true,\"tags\":[" : "{\"tags\":[", &out.tags, "]");
+    ks_json_part(heap, ",\"set\":{", &out.set, "}");
+    ks_json_part(heap, ",\"redact\":[", &out.redact, "]}");
+    return true;
+}
+
+static inline bool ks_text_summarize(const ks_item *item, ks_buffer *heap) {
+    ks_values values;
+    ks_cells out;
+    if (!ks_values_of(item, &values)) return false;
+    memset(&out, 0, sizeof out);
+    if (ks_plugin.summarize(&values, &out)) {
+        ks_json_part(heap, "{", &out.json, "}");
+    } else {
+        free(out.json.data);
+    }
+    return true;
+}
+
+static inline bool ks_segment_of(const ks_values *values, ks_segment *out) {
+    memset(out, 0, sizeof *out);
+    return ks_value_bytes(values, 0, &out->name) && ks_value_bytes(values, 1, &out->path) &&
+           ks_value_int(values, 2, &out->first_ns) && ks_value_int(values, 3, &out->last_ns) &&
+           ks_value_int(values, 4, &out->packets) && ks_value_int(values, 5, &out->flows) &&
+           ks_value_int(values, 6, &out->bytes) && ks_value_int(values, 7, &out->stored_bytes) &&
+           ks_value_int(values, 8, &out->link_type) && ks_value_bytes(values, 9, &out->source);
+}
+
+static inline bool ks_text_report(uint32_t hook, const ks_item *item, ks_buffer *heap) {
+    ks_values values;
+    ks_report out;
+    ks_segment segment;
+    int64_t due_ns = 0;
+    if (!ks_values_of(item, &values)) return false;
+    memset(&out, 0, sizeof out);
+    switch (hook) {
+        case KS_HOOK_SEGMENT_SEALED:
+            if (!ks_segment_of(&values, &segment)) return false;
+            ks_plugin.segment_sealed(&segment, &out);
+            break;
+        case KS_HOOK_JOB:
+            if (!ks_value_int(&values, 0, &due_ns)) return false;
+            ks_plugin.job(item->argument, due_ns, &out);
+            break;
+        case KS_HOOK_CONFIGURE: ks_plugin.configure(&values, &out); break;
+        case KS_HOOK_START: ks_plugin.start(&out); break;
+        default: ks_plugin.stop(&out); break;
+    }
+    if (!out.error.length && !out.error.failed) ks_append_json(&out.error, ks_literal(""));
+    ks_json_part(heap, "{\"error\":", &out.error, "");
+    ks_json_part(heap, ",\"log\":[", &out.log, "]}");
+    return true;
+}
+
+static inline int64_t ks_answer_texts(const ks_request *request, uint32_t hook, uint8_t *out, uint64_t capacity) {
+    const uint32_t each = hook == KS_HOOK_RENDER ? 2 : 1;
     ks_buffer spans, heap;
     int64_t written = 0;
     memset(&spans, 0, sizeof spans);
     memset(&heap, 0, sizeof heap);
-    for (uint32_t i = 0; i + 1 < request->items; i += 2) {
-        ks_item pair[2];
-        ks_render render;
-        uint32_t span[2];
-        if (!ks_item_of(request, i, &pair[0]) || !ks_item_of(request, i + 1, &pair[1])) goto end;
-        memset(&render, 0, sizeof render);
-        render.priority = 10;
-        span[0] = (uint32_t)heap.length;
-        if (ks_plugin.render(&pair[0], &pair[1], &render)) {
-            ks_render_json(&render, &heap);
-        } else {
-            for (int kind = 0; kind < 3; kind++) free(render.sides[kind].json.data);
+    for (uint32_t i = 0; i + each <= request->items; i += each) {
+        ks_item items[2];
+        uint32_t span[2] = {(uint32_t)heap.length, 0};
+        bool done;
+        if (!ks_item_of(request, i, &items[0]) || !ks_item_of(request, i + each - 1, &items[1])) goto end;
+        switch (hook) {
+            case KS_HOOK_RENDER: done = ks_text_render(&items[0], &items[1], &heap); break;
+            case KS_HOOK_ENRICH: done = ks_text_enrich(&items[0], &heap); break;
+            case KS_HOOK_SUMMARIZE: done = ks_text_summarize(&items[0], &heap); break;
+            default: done = ks_text_report(hook, &items[0], &heap); break;
         }
+        if (!done) goto end;
         span[1] = (uint32_t)heap.length - span[0];
         ks_append(&spans, span, sizeof span);
     }
     if (!spans.failed && !heap.failed) {
         ks_result result = {out, capacity, KS_RESULT_HEADER};
-        ks_wire_result header = {0, 0, KS_HOOK_RENDER, request->items / 2, 0, 0, 0, 0, 0};
+        ks_wire_result header = {0, 0, (uint16_t)hook, request->items / each, 0, 0, 0, 0, 0};
         header.heap_bytes = (uint32_t)heap.length;
         ks_part(&result, spans.data, spans.length);
         ks_part(&result, heap.data, heap.length);
@@ -751,18 +1009,17 @@ end:
 
 KS_EXPORT uint32_t ks_abi(void) { return KS_ABI; }
 
-KS_EXPORT uint32_t ks_hooks(void) {
-    return (ks_plugin.probe ? 1u << KS_HOOK_PROBE : 0) | (ks_plugin.dissect ? 1u << KS_HOOK_DISSECT : 0) |
-           (ks_plugin.filter ? 1u << KS_HOOK_FILTER : 0) | (ks_plugin.render ? 1u << KS_HOOK_RENDER : 0);
-}
+KS_EXPORT uint32_t ks_hooks(void) { return ks_hook_bits(&ks_plugin); }
 
 KS_EXPORT int64_t ks_call(uint32_t hook, const uint8_t *in, uint64_t in_len, uint8_t *out, uint64_t out_cap) {
     ks_request request;
     if (hook > 31 || !(ks_hooks() >> hook & 1) || !ks_request_of(in, in_len, hook, &request)) return 0;
     switch (hook) {
         case KS_HOOK_DISSECT: return ks_answer_dissect(&request, out, out_cap);
-        case KS_HOOK_RENDER: return ks_answer_render(&request, out, out_cap);
-        default: return ks_answer_each(&request, hook, out, out_cap);
+        case KS_HOOK_PACKET_FILTER:
+        case KS_HOOK_PROBE:
+        case KS_HOOK_FILTER: return ks_answer_each(&request, hook, out, out_cap);
+        default: return ks_answer_texts(&request, hook, out, out_cap);
     }
 }
 

@@ -10,8 +10,8 @@
 //     };
 //     KUBESHARK_PLUGIN(Lines)
 //
-// The hooks are the static member functions that the class has: probe(item), dissect(item, out), filter(index, values),
-// render(request, response, out). An exception that leaves one ends the call: the item is marked as poison. Ownership and
+// The hooks are the static member functions that the class has, named as in kubeshark_hooks.h: probe(item),
+// dissect(item, out), enrich(values, out), filter(index, values), render(request, response, out), … An exception that leaves one ends the call: the item is marked as poison. Ownership and
 // lifetimes are those of kubeshark_plugin.h, whose functions work here too.
 #ifndef KUBESHARK_PLUGIN_HPP
 #define KUBESHARK_PLUGIN_HPP
@@ -57,38 +57,108 @@ class Writer {
     ks_writer *out_;
 };
 
-template <class P> struct Hooks {
-    template <class Q> static auto probe(int) -> decltype(Q::probe(std::declval<const Item &>()), std::true_type{});
-    template <class Q> static std::false_type probe(...);
-    template <class Q>
-    static auto dissect(int) -> decltype(Q::dissect(std::declval<const Item &>(), std::declval<Writer &>()), std::true_type{});
-    template <class Q> static std::false_type dissect(...);
-    template <class Q> static auto filter(int) -> decltype(Q::filter(0u, std::declval<const ks_values &>()), std::true_type{});
-    template <class Q> static std::false_type filter(...);
-    template <class Q>
-    static auto render(int) -> decltype(Q::render(std::declval<const Item &>(), std::declval<const Item &>(), std::declval<ks_render &>()), std::true_type{});
-    template <class Q> static std::false_type render(...);
+class Enrichment {
+  public:
+    explicit Enrichment(ks_enrichment *out) : out_(out) {}
+    Enrichment &drop() { return ks_drop(out_), *this; }
+    Enrichment &tag(const char *text) { return ks_tag(out_, text), *this; }
+    Enrichment &text(const char *variable, std::string_view value) { return ks_set_text(out_, variable, bytes(value)), *this; }
+    Enrichment &number(const char *variable, int64_t value) { return ks_set_int(out_, variable, value), *this; }
+    Enrichment &boolean(const char *variable, bool value) { return ks_set_bool(out_, variable, value), *this; }
+    Enrichment &redact(const char *path, const char *shown = "[redacted]") { return ks_redact(out_, path, shown), *this; }
+    Enrichment &redact_text(std::string_view text, const char *shown = "[redacted]") {
+        return ks_redact_text(out_, bytes(text), shown), *this;
+    }
+    ks_enrichment *raw() { return out_; }
 
-    // noexcept: an exception may not cross into C; std::terminate ends the process, and the host finds the item.
+  private:
+    ks_enrichment *out_;
+};
+
+// The text, bytes or JSON at a position; empty where the value is of another type.
+inline std::string_view text_of(const ks_values &values, uint32_t index) {
+    ks_bytes found = {nullptr, 0};
+    return ks_value_bytes(&values, index, &found) ? view(found) : std::string_view{};
+}
+
+inline int64_t int_of(const ks_values &values, uint32_t index) {
+    int64_t found = 0;
+    return ks_value_int(&values, index, &found) ? found : 0;
+}
+
+inline bool bool_of(const ks_values &values, uint32_t index) {
+    bool found = false;
+    return ks_value_bool(&values, index, &found) && found;
+}
+
+// made by scripts/generate_sdk.py: begin
+template <class P> struct Hooks {
+    template <class Q> static auto has_packet_filter(int) -> decltype(Q::packet_filter(std::declval<const ks_packet &>()), std::true_type{});
+    template <class Q> static std::false_type has_packet_filter(...);
+    template <class Q> static auto has_segment_sealed(int) -> decltype(Q::segment_sealed(std::declval<const ks_segment &>(), std::declval<ks_report &>()), std::true_type{});
+    template <class Q> static std::false_type has_segment_sealed(...);
+    template <class Q> static auto has_probe(int) -> decltype(Q::probe(std::declval<const Item &>()), std::true_type{});
+    template <class Q> static std::false_type has_probe(...);
+    template <class Q> static auto has_dissect(int) -> decltype(Q::dissect(std::declval<const Item &>(), std::declval<Writer &>()), std::true_type{});
+    template <class Q> static std::false_type has_dissect(...);
+    template <class Q> static auto has_enrich(int) -> decltype(Q::enrich(std::declval<const ks_values &>(), std::declval<Enrichment &>()), std::true_type{});
+    template <class Q> static std::false_type has_enrich(...);
+    template <class Q> static auto has_filter(int) -> decltype(Q::filter(0u, std::declval<const ks_values &>()), std::true_type{});
+    template <class Q> static std::false_type has_filter(...);
+    template <class Q> static auto has_summarize(int) -> decltype(Q::summarize(std::declval<const ks_values &>(), std::declval<ks_cells &>()), std::true_type{});
+    template <class Q> static std::false_type has_summarize(...);
+    template <class Q> static auto has_render(int) -> decltype(Q::render(std::declval<const Item &>(), std::declval<const Item &>(), std::declval<ks_render &>()), std::true_type{});
+    template <class Q> static std::false_type has_render(...);
+    template <class Q> static auto has_job(int) -> decltype(Q::job(0u, int64_t{}, std::declval<ks_report &>()), std::true_type{});
+    template <class Q> static std::false_type has_job(...);
+    template <class Q> static auto has_configure(int) -> decltype(Q::configure(std::declval<const ks_values &>(), std::declval<ks_report &>()), std::true_type{});
+    template <class Q> static std::false_type has_configure(...);
+    template <class Q> static auto has_start(int) -> decltype(Q::start(std::declval<ks_report &>()), std::true_type{});
+    template <class Q> static std::false_type has_start(...);
+    template <class Q> static auto has_stop(int) -> decltype(Q::stop(std::declval<ks_report &>()), std::true_type{});
+    template <class Q> static std::false_type has_stop(...);
+
+    // noexcept: an exception may not cross into C. std::terminate ends the process, and the host finds
+    // the item.
+    static ks_packet_verdict call_packet_filter(const ks_packet *packet) noexcept { return P::packet_filter(*packet); }
+    static void call_segment_sealed(const ks_segment *segment, ks_report *out) noexcept { P::segment_sealed(*segment, *out); }
     static ks_verdict call_probe(const ks_item *item) noexcept { return P::probe(Item{*item}); }
     static uint32_t call_dissect(const ks_item *item, ks_writer *out) noexcept {
         Writer writer(out);
         return P::dissect(Item{*item}, writer);
     }
+    static void call_enrich(const ks_values *values, ks_enrichment *out) noexcept {
+        Enrichment enrichment(out);
+        P::enrich(*values, enrichment);
+    }
     static ks_truth call_filter(uint32_t index, const ks_values *values) noexcept { return P::filter(index, *values); }
+    static bool call_summarize(const ks_values *values, ks_cells *out) noexcept { return P::summarize(*values, *out); }
     static bool call_render(const ks_item *request, const ks_item *response, ks_render *out) noexcept {
         return P::render(Item{*request}, Item{*response}, *out);
     }
+    static void call_job(uint32_t index, int64_t due_ns, ks_report *out) noexcept { P::job(index, due_ns, *out); }
+    static void call_configure(const ks_values *settings, ks_report *out) noexcept { P::configure(*settings, *out); }
+    static void call_start(ks_report *out) noexcept { P::start(*out); }
+    static void call_stop(ks_report *out) noexcept { P::stop(*out); }
 
     static constexpr ks_plugin_hooks table() {
         ks_plugin_hooks hooks{};
-        if constexpr (decltype(probe<P>(0))::value) hooks.probe = call_probe;
-        if constexpr (decltype(dissect<P>(0))::value) hooks.dissect = call_dissect;
-        if constexpr (decltype(filter<P>(0))::value) hooks.filter = call_filter;
-        if constexpr (decltype(render<P>(0))::value) hooks.render = call_render;
+        if constexpr (decltype(has_packet_filter<P>(0))::value) hooks.packet_filter = call_packet_filter;
+        if constexpr (decltype(has_segment_sealed<P>(0))::value) hooks.segment_sealed = call_segment_sealed;
+        if constexpr (decltype(has_probe<P>(0))::value) hooks.probe = call_probe;
+        if constexpr (decltype(has_dissect<P>(0))::value) hooks.dissect = call_dissect;
+        if constexpr (decltype(has_enrich<P>(0))::value) hooks.enrich = call_enrich;
+        if constexpr (decltype(has_filter<P>(0))::value) hooks.filter = call_filter;
+        if constexpr (decltype(has_summarize<P>(0))::value) hooks.summarize = call_summarize;
+        if constexpr (decltype(has_render<P>(0))::value) hooks.render = call_render;
+        if constexpr (decltype(has_job<P>(0))::value) hooks.job = call_job;
+        if constexpr (decltype(has_configure<P>(0))::value) hooks.configure = call_configure;
+        if constexpr (decltype(has_start<P>(0))::value) hooks.start = call_start;
+        if constexpr (decltype(has_stop<P>(0))::value) hooks.stop = call_stop;
         return hooks;
     }
 };
+// made by scripts/generate_sdk.py: end
 
 } // namespace kubeshark
 

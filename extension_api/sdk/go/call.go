@@ -2,10 +2,14 @@ package plugin
 
 // caller keeps the buffers of one plugin from call to call, so that the hot path allocates nothing.
 type caller struct {
-	item     Item
-	messages Messages
-	json     []byte
-	result   result
+	item       Item
+	packet     Packet
+	messages   Messages
+	enrichment Enrichment
+	cells      Cells
+	report     Report
+	json       []byte
+	result     result
 }
 
 // call answers one request frame; the result is valid until the next call.
@@ -15,6 +19,8 @@ func (c *caller) call(frame []byte) ([]byte, error) {
 		return nil, err
 	}
 	switch request.hook {
+	case hookPacketFilter:
+		return c.packetFilter(registered.(PacketFilterer), &request), nil
 	case hookProbe:
 		return c.probe(registered.(Prober), &request), nil
 	case hookDissect:
@@ -24,7 +30,79 @@ func (c *caller) call(frame []byte) ([]byte, error) {
 	case hookRender:
 		return c.render(registered.(Renderer), &request)
 	}
-	return nil, errFrame
+	return c.texts(&request)
+}
+
+func (c *caller) packetFilter(plugin PacketFilterer, request *request) []byte {
+	c.result.start(request.hook, len(request.items))
+	verdicts := c.result.grow(len(request.items))
+	for i := range request.items {
+		wire := &request.items[i]
+		c.packet = Packet{Data: request.data(wire), TimeNS: wire.timeNS, Length: wire.argument, LinkType: uint32(wire.base)}
+		verdicts[i] = byte(plugin.FilterPacket(&c.packet))
+	}
+	return c.result.finish(0, 0, 0)
+}
+
+// texts answers a JSON text for each item's values.
+func (c *caller) texts(request *request) ([]byte, error) {
+	c.result.start(request.hook, len(request.items))
+	spans := make([]uint64, len(request.items))
+	c.json = c.json[:0]
+	for i := range request.items {
+		wire := &request.items[i]
+		values, err := parseValues(request.data(wire))
+		if err != nil {
+			return nil, err
+		}
+		start := len(c.json)
+		switch request.hook {
+		case hookEnrich:
+			c.enrichment.reset()
+			registered.(Enricher).Enrich(values, &c.enrichment)
+			c.json = c.enrichment.appendJSON(c.json)
+		case hookSummarize:
+			c.cells = Cells{}
+			if registered.(Summarizer).Summarize(values, &c.cells) {
+				c.json = c.cells.appendJSON(c.json)
+			}
+		default:
+			c.report.reset()
+			if err := reportTo(&c.report, request.hook, wire.argument, values); err != nil {
+				return nil, err
+			}
+			c.json = c.report.appendJSON(c.json)
+		}
+		spans[i] = pack(start, len(c.json)-start)
+	}
+	copy(c.result.grow(8*len(spans)), asBytes(spans))
+	copy(c.result.grow(len(c.json)), c.json)
+	return c.result.finish(0, 0, len(c.json)), nil
+}
+
+func reportTo(out *Report, hook uint16, argument uint32, values Values) error {
+	switch hook {
+	case hookSegmentSealed:
+		if values.Len() != segmentValues {
+			return errFrame
+		}
+		segment := segmentOf(values)
+		registered.(SegmentSealer).SegmentSealed(&segment, out)
+	case hookJob:
+		if values.Len() != 1 {
+			return errFrame
+		}
+		registered.(Worker).Work(Job(argument), values.Int(0), out)
+	case hookConfigure:
+		registered.(Configurer).Configure(values, out)
+	case hookStart:
+		registered.(Starter).Start(out)
+	case hookStop:
+		registered.(Stopper).Stop(out)
+	default:
+		return errFrame
+	}
+	return nil
 }
 
 func (c *caller) probe(plugin Prober, request *request) []byte {

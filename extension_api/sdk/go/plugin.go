@@ -1,7 +1,8 @@
 // Package plugin is what a kubeshark plugin written in Go imports.
 //
-// A plugin is a package main that registers one value. The value implements one or more of [Prober], [Dissector],
-// [Filterer] and [Renderer]; what it does not implement is never called:
+// A plugin is a package main that registers one value. The value implements one or more of the interfaces of
+// hooks_gen.go, [Dissector], [Prober], [Enricher], [Filterer], [Renderer] and others; what it does not implement is never
+// called:
 //
 //	type redis struct{}
 //
@@ -43,32 +44,8 @@ type Field uint16
 // Filter is a filter: its index in plugin.toml. The constants are in fields_gen.go.
 type Filter uint32
 
-// Prober says whether a stream carries its protocol, after the classifiers of plugin.toml.
-type Prober interface {
-	// Probe sees at most the first 512 bytes of one side of a stream.
-	Probe(item *Item) Verdict
-}
-
-// Dissector turns bytes into messages.
-type Dissector interface {
-	// Dissect adds the messages that are complete in item.Data and returns how many bytes they took. The rest comes
-	// again with more behind it, until item.Last(): then nothing more comes, and what is left is lost or truncated.
-	// A datagram is an item of its own. Bytes that make no sense spoil one message: set its error and go on.
-	Dissect(item *Item, out *Messages) (consumed int)
-}
-
-// Filterer decides entries for filters that KFL calls by name.
-type Filterer interface {
-	// Filter gets the call's arguments, then the variables that the filter reads, as plugin.toml orders them. An
-	// error marks the entry as not decided.
-	Filter(filter Filter, values Values) (bool, error)
-}
-
-// Renderer builds what the detail view of an entry shows.
-type Renderer interface {
-	// Render gets the bytes of both halves as they were on the wire; a missing half is empty. nil means "not mine".
-	Render(request, response []byte) *Representation
-}
+// Job is a job: its index in plugin.toml. The constants are in fields_gen.go.
+type Job uint32
 
 // Register names the plugin. Call it once, from init.
 func Register(plugin any) {
@@ -79,28 +56,3 @@ func Register(plugin any) {
 }
 
 var registered any
-
-// Hook numbers of the batch ABI (docs/adr/0003-batch-abi.md).
-const (
-	hookProbe   = 3
-	hookDissect = 4
-	hookFilter  = 6
-	hookRender  = 8
-)
-
-func hooks() uint32 {
-	var bits uint32
-	if _, ok := registered.(Prober); ok {
-		bits |= 1 << hookProbe
-	}
-	if _, ok := registered.(Dissector); ok {
-		bits |= 1 << hookDissect
-	}
-	if _, ok := registered.(Filterer); ok {
-		bits |= 1 << hookFilter
-	}
-	if _, ok := registered.(Renderer); ok {
-		bits |= 1 << hookRender
-	}
-	return bits
-}

@@ -9,20 +9,95 @@ declare namespace kubeshark {
   /** Name the plugin's callbacks: those of plugin.toml's `hooks`, no more and no less. */
   function plugin(callbacks: Callbacks): void;
 
+  // made by scripts/generate_sdk.py: begin
   interface Callbacks {
-    /** Say whether a stream is yours; sees at most the first 512 bytes of one side. "more" asks again with more. */
+    /**
+     * Keep, drop or mark packets before they are stored: one verdict a packet.
+     *
+     * An import never waits for it: where it fails, or takes longer than its budget (limits.batch_ms, at most 100 ms a
+     * batch), the batch is stored as it is and counted as not filtered. What it drops is gone.
+     */
+    packetFilter?(packet: Packet): "keep" | "drop" | "mark";
+    /**
+     * A segment is complete on disk: upload it, notify someone. Gets metadata, never packets or keys.
+     *
+     * Runs beside the import, one segment after the other, in the order in which they were sealed.
+     */
+    segmentSealed?(segment: Segment, out: Report): void;
+    /**
+     * Say whether streams carry this plugin's protocol.
+     *
+     * Asked after the declarative classifiers, in order of the protocols' priority, with at most PROBE_BYTES of each
+     * side. The first MINE wins; NEED_MORE is asked again when there is more, and counts as NOT_MINE at the end.
+     *
+     * Sees at most the first 512 bytes of one side. "more" asks again with more.
+     */
     probe?(item: Item): boolean | "more";
     /**
-     * Report the messages that are complete in `item.bytes` and return how many bytes they took. The rest comes again
-     * with more behind it, until `item.last`: then nothing more comes, and what is left is lost or truncated. Bytes
-     * that make no sense spoil one message: give it an `error` and go on.
+     * Turn streams into messages, one list a stream, each in order of first byte per direction.
+     *
+     * Bytes that make no sense spoil one message, never its neighbours: resynchronise, set Message.error, go on. Python
+     * plugins may put a `Handover` among the messages of a stream: it passes bytes on to another protocol.
+     *
+     * Report the messages that are complete in `item.bytes` and return how many bytes they took. The rest comes
+     * again with more behind it, until `item.last`: then nothing more comes, and what is left is lost or truncated.
      */
     dissect?(item: Item, out: Output): number;
-    /** One function for each filter: the call's arguments, then the variables that the filter `reads`, in order. */
+    /**
+     * Annotate, redact, tag or drop entries: one `Enrichment` an entry, or None to leave it as it is.
+     *
+     * Runs behind dissection, when ids are fixed, and before any filter sees the entry: a filter cannot find out what was
+     * redacted. Plugins run in order of their priority, each on what the one before left. An entry that a plugin fails on
+     * is shown without its content (EnrichSpec.on_failure), and counted. Addresses, ports, times and protocol flags are
+     * what the index answers: they cannot be redacted.
+     *
+     * `reads`: the variables that [enrich] of plugin.toml names, in order.
+     */
+    enrich?(out: Enrichment, ...reads: any[]): void;
+    /**
+     * Decide entries for a KFL call such as `is_bot()`. Called in batches, after every cheaper term.
+     *
+     * Returns true, false, or None for an evaluation error, one an entry.
+     *
+     * One function for each filter: the call's arguments, then the variables that the filter `reads`, in order.
+     */
     filters?: Record<string, (arguments: any[], ...reads: any[]) => boolean>;
-    /** Build what the detail view shows, from the bytes of both halves (a missing one is empty); null: not mine. */
+    /**
+     * Give the cells of an entry's row, each with the KFL that selects it (entries.md §5); None: not mine.
+     *
+     * `reads`: the variables that [summarize] of plugin.toml names, in order.
+     */
+    summarize?(...reads: any[]): Cells | null;
+    /**
+     * Give an entry's representation, or None (or a priority below 0) where it is not yours.
+     *
+     * From the bytes of both halves; a missing one is empty.
+     */
     render?(request: Item, response: Item): Representation | null;
+    /**
+     * Run a job, now. Long-lived processes (`serve`) call it by its schedule; `kubeshark plugin run-job` at once.
+     *
+     * A run that is due while the one before goes on is skipped and counted; what was due while nobody ran is not made up.
+     *
+     * One function for each job; `due` is when it should have begun, in nanoseconds since 1970.
+     */
+    jobs?: Record<string, (due: bigint, out: Report) => void>;
+    /**
+     * Take the settings, before `start`; out.refuse refuses them, which keeps the plugin from running.
+     *
+     * Every declared setting is there, of its declared type: the user's value, or the default.
+     */
+    configure?(settings: Record<string, any>, out: Report): void;
+    /**
+     * The plugin will be used: once in each process that runs it, behind `configure`, before everything else.
+     */
+    start?(out: Report): void;
+    /**
+     * The plugin will not be used any more. Has one second; a process that crashed gets none.
+     */
+    stop?(out: Report): void;
   }
+  // made by scripts/generate_sdk.py: end
 
   /** A piece of one side of a stream, or one datagram. */
   interface Item {
@@ -80,6 +155,67 @@ declare namespace kubeshark {
     /** What is wrong with it: "truncated: …", "malformed: …". */
     error?: string;
   }
+
+  interface Packet {
+    /** From the link layer on; a view, valid during the call. */
+    readonly bytes: Uint8Array;
+    /** Nanoseconds since 1970. */
+    readonly time: bigint;
+    /** On the wire; `bytes` may be fewer. */
+    readonly length: number;
+    /** LINKTYPE_* of the tcpdump.org registry: 1 is Ethernet. */
+    readonly linkType: number;
+  }
+
+  /** A segment on disk. Its file is encrypted; the key to it is never given to a plugin. */
+  interface Segment {
+    name: string;
+    path: string;
+    firstNs: number | bigint;
+    lastNs: number | bigint;
+    packets: number;
+    flows: number;
+    bytes: number;
+    storedBytes: number;
+    linkType: number;
+    source: string;
+  }
+
+  interface Enrichment {
+    /** No query shows the entry; its packets stay in the store. */
+    drop(): void;
+    /** For the KFL variable `tags`. */
+    tag(...tags: string[]): void;
+    /** Set a variable of [[enrich.variables]]. */
+    set(variable: string, value: string | number | boolean | string[] | Record<string, string>): void;
+    /**
+     * Redact a KFL variable, a key of a map (`request.headers["cookie"]`), or a place in the JSON entry, also inside
+     * a body that is JSON (`request.postData.text.user.password`; `*` is every item of a list).
+     */
+    redact(path: string, shown?: string): void;
+    /** Redact a text wherever it occurs in the entry. */
+    redactText(text: string, shown?: string): void;
+  }
+
+  interface Report {
+    /** Say why it cannot be done: settings are refused, a job failed. */
+    refuse(reason: string): void;
+    /** A line for the plugin's log. */
+    log(line: string): void;
+  }
+
+  /** The cells of a row, each with the KFL that selects it: see `kubeshark.equals`. */
+  interface Cells {
+    method?: string;
+    methodQuery?: string;
+    summary?: string;
+    summaryQuery?: string;
+    status?: number;
+    statusQuery?: string;
+  }
+
+  /** The KFL `variable == value`, with the value as a literal. */
+  function equals(variable: string, value: string | number | boolean): string;
 
   /** Throw it in a filter to mark the entry as not decided. */
   class FilterError extends Error {}

@@ -3,7 +3,24 @@
 "use strict";
 
 const { kubeshark, __ks } = (() => {
-  const PROBE = 3, DISSECT = 4, FILTER = 6, RENDER = 8;
+  // made by scripts/generate_sdk.py: begin
+  const NUMBERS = {
+    packetFilter: 1,
+    segmentSealed: 2,
+    probe: 3,
+    dissect: 4,
+    enrich: 5,
+    filters: 6,
+    summarize: 7,
+    render: 8,
+    jobs: 9,
+    configure: 10,
+    start: 11,
+    stop: 12,
+  };
+  // made by scripts/generate_sdk.py: end
+  const { packetFilter: PACKET_FILTER, probe: PROBE, dissect: DISSECT, enrich: ENRICH, filters: FILTER } = NUMBERS;
+  const { summarize: SUMMARIZE, render: RENDER, jobs: JOB, configure: CONFIGURE } = NUMBERS;
   const REQUEST_MAGIC = 0x3142534b, RESULT_MAGIC = 0x3152534b, ABI = 1;
   const HEADER = 32, ITEM = 48, MESSAGE = 32, FIELD = 16, ERROR_FIELD = 0xffff;
   const INT = 0, DOUBLE = 1, BOOL = 2, ITEM_TEXT = 3, HEAP_TEXT = 4, HEAP_BYTES = 5, ITEM_BYTES = 6, HEAP_JSON = 7;
@@ -11,7 +28,7 @@ const { kubeshark, __ks } = (() => {
   const TWO32 = 4294967296;
 
   let input, inputBytes, output, outputBytes; // views of the shared memory
-  let manifest = { fields: [], filters: [] };
+  let manifest = { fields: [], filters: [], jobs: [], settings: [] };
   const fieldsByName = new Map(); // name -> [id, type]
   let plugin = null;
 
@@ -374,34 +391,130 @@ const { kubeshark, __ks } = (() => {
     });
   }
 
-  function render(items, payload) {
-    const entries = items / 2;
-    const spans = new Uint32Array(2 * entries);
-    heap.length = 0;
-    for (let i = 0; i < entries; i++) {
-      const shown = plugin.render(
-        new Item(HEADER + 2 * ITEM * i, payload),
-        new Item(HEADER + 2 * ITEM * i + ITEM, payload),
+  const PACKET_VERDICTS = new Map([["keep", 0], ["drop", 1], ["mark", 2]]);
+
+  function packetFilter(items, payload) {
+    return answers(PACKET_FILTER, items, (at) => {
+      const offset = payload + input.getUint32(at, true);
+      const verdict = PACKET_VERDICTS.get(
+        plugin.packetFilter({
+          bytes: inputBytes.subarray(offset, offset + input.getUint32(at + 4, true)),
+          time: input.getBigUint64(at + 16, true),
+          length: input.getUint32(at + 32, true),
+          linkType: input.getUint32(at + 40, true),
+        }),
       );
-      if (shown) [spans[2 * i], spans[2 * i + 1]] = heapText(JSON.stringify(shown));
+      if (verdict === undefined) throw new TypeError('packetFilter must return "keep", "drop" or "mark"');
+      return verdict;
+    });
+  }
+
+  /** Answer one JSON text a unit of `each` items; `answer` gets where the unit's first item lies. */
+  function texts(hook, items, each, answer) {
+    const units = items / each;
+    const spans = new Uint32Array(2 * units);
+    heap.length = 0;
+    for (let i = 0; i < units; i++) {
+      const said = answer(HEADER + each * ITEM * i);
+      if (said) [spans[2 * i], spans[2 * i + 1]] = heapText(JSON.stringify(said));
     }
-    begin(RENDER, entries);
+    begin(hook, units);
     output.setUint32(20, heap.length, true);
     append(new Uint8Array(spans.buffer));
     append(heap.bytes.subarray(0, heap.length));
     return finish();
   }
 
-  const HOOKS = { probe: [PROBE, probe], dissect: [DISSECT, dissect], filters: [FILTER, filter], render: [RENDER, render] };
-  const byNumber = new Map(Object.values(HOOKS));
+  function render(items, payload) {
+    return texts(RENDER, items, 2, (at) => plugin.render(new Item(at, payload), new Item(at + ITEM, payload)));
+  }
+
+  class Enrichment {
+    #said = { drop: false, tags: [], set: {}, redact: [] };
+    drop() {
+      this.#said.drop = true;
+    }
+    tag(...tags) {
+      for (const tag of tags) this.#said.tags.push(String(tag));
+    }
+    set(variable, value) {
+      this.#said.set[variable] = value;
+    }
+    redact(path, shown = "[redacted]") {
+      this.#said.redact.push({ path: String(path), value: String(shown) });
+    }
+    redactText(text, shown = "[redacted]") {
+      if (text) this.#said.redact.push({ text: String(text), value: String(shown) });
+    }
+    static said(enrichment) {
+      return enrichment.#said;
+    }
+  }
+
+  function enrich(items, payload) {
+    return texts(ENRICH, items, 1, (at) => {
+      const out = new Enrichment();
+      plugin.enrich(out, ...values(payload + input.getUint32(at, true)));
+      return Enrichment.said(out);
+    });
+  }
+
+  function summarize(items, payload) {
+    return texts(SUMMARIZE, items, 1, (at) => plugin.summarize(...values(payload + input.getUint32(at, true))));
+  }
+
+  class Report {
+    #said = { error: "", log: [] };
+    refuse(reason) {
+      this.#said.error ||= String(reason) || "refused";
+    }
+    log(line) {
+      this.#said.log.push(String(line));
+    }
+    static said(report) {
+      return report.#said;
+    }
+  }
+
+  /** Life cycle, jobs and sealed segments: `call(values, argument, report)` for each item. */
+  function reports(hook, call) {
+    return (items, payload) =>
+      texts(hook, items, 1, (at) => {
+        const out = new Report();
+        call(values(payload + input.getUint32(at, true)), input.getUint32(at + 32, true), out);
+        return Report.said(out);
+      });
+  }
+
+  const SEGMENT = ["name", "path", "firstNs", "lastNs", "packets", "flows", "bytes", "storedBytes", "linkType", "source"];
+  const named = (names, list) => Object.fromEntries(names.map((name, at) => [name, list[at]]));
+
+  const ANSWERS = {
+    packetFilter,
+    segmentSealed: reports(NUMBERS.segmentSealed, (list, _, out) => plugin.segmentSealed(named(SEGMENT, list), out)),
+    probe,
+    dissect,
+    enrich,
+    filters: filter,
+    summarize,
+    render,
+    jobs: reports(JOB, ([due], job, out) => plugin.jobs[manifest.jobs[job]](BigInt(due), out)),
+    configure: reports(CONFIGURE, (list, _, out) => plugin.configure(named(manifest.settings, list), out)),
+    start: reports(NUMBERS.start, (_list, _argument, out) => plugin.start(out)),
+    stop: reports(NUMBERS.stop, (_list, _argument, out) => plugin.stop(out)),
+  };
+  const byNumber = new Map(Object.keys(ANSWERS).map((name) => [NUMBERS[name], ANSWERS[name]]));
 
   function registerPlugin(callbacks) {
     if (plugin) throw new Error("kubeshark.plugin: called twice");
     for (const name of Object.keys(callbacks)) {
-      if (!(name in HOOKS)) throw new TypeError(`kubeshark.plugin: there is no hook ${name}`);
+      if (!(name in ANSWERS)) throw new TypeError(`kubeshark.plugin: there is no hook ${name}`);
     }
     for (const { name } of manifest.filters) {
       if (typeof callbacks.filters?.[name] !== "function") throw new TypeError(`kubeshark.plugin: filters.${name} is missing`);
+    }
+    for (const name of manifest.jobs) {
+      if (typeof callbacks.jobs?.[name] !== "function") throw new TypeError(`kubeshark.plugin: jobs.${name} is missing`);
     }
     plugin = callbacks;
   }
@@ -409,6 +522,7 @@ const { kubeshark, __ks } = (() => {
   return {
     kubeshark: Object.freeze({
       plugin: registerPlugin,
+      equals: (variable, value) => `${variable} == ${JSON.stringify(value)}`,
       FilterError: class FilterError extends Error {},
     }),
     __ks: Object.freeze({
@@ -426,7 +540,7 @@ const { kubeshark, __ks } = (() => {
       },
       hooks() {
         let bits = 0;
-        for (const name of Object.keys(plugin ?? {})) bits |= 1 << HOOKS[name][0];
+        for (const name of Object.keys(plugin ?? {})) bits |= 1 << NUMBERS[name];
         return bits;
       },
       /** Answer the request frame in the input buffer; return the bytes of the result. */

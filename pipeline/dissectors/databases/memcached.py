@@ -24,6 +24,7 @@ from kubeshark.extension_api import (
     Verdict,
     hookimpl,
 )
+from kubeshark.pipeline.dissectors._columns import Column, Columns, always, numbers, sizes, texts
 from kubeshark.pipeline.dissectors._wire import Wire
 from kubeshark.pipeline.dissectors.databases._memcached_binary import REQUEST, RESPONSE, is_header, read_packets
 from kubeshark.pipeline.dissectors.databases._memcached_text import (
@@ -36,7 +37,7 @@ from kubeshark.pipeline.dissectors.databases._memcached_text import (
     read_requests,
 )
 
-__all__ = ["MEMCACHED", "dissect", "probe", "protocols"]
+__all__ = ["COLUMNS", "MEMCACHED", "dissect", "probe", "protocols"]
 
 PORT = 11211
 
@@ -63,6 +64,19 @@ MEMCACHED = ProtocolSpec(
         "memcached_total_size": "int",
     },
 )
+
+ANSWER = ("response",)
+COLUMNS: Columns = {
+    "memcached_command": Column(texts(0)),
+    "memcached_key": Column(texts(1), ("request", "response")),
+    "memcached_status": Column(texts(0), ANSWER),
+    "memcached_success": Column(numbers(0, bool), ANSWER),
+    "memcached_request": Column(always(True)),
+    "memcached_response": Column(always(True), ANSWER),
+    "memcached_request_size": Column(sizes()),
+    "memcached_response_size": Column(sizes(), ANSWER),
+}
+"""What the scanner (scan_memcached.c) knows."""
 
 UDP_HEADER = 8
 PROBED = 512

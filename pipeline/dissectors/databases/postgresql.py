@@ -10,10 +10,14 @@ after an error the server skips what is left of a cycle: the key of a message is
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
+from numpy.typing import NDArray
+
+from kubeshark.core_capture import Scanned
 from kubeshark.extension_api import (
     Classifier,
     Handover,
@@ -26,6 +30,8 @@ from kubeshark.extension_api import (
     hookimpl,
     rest_of,
 )
+from kubeshark.pipeline.dissectors._columns import Column, Columns, numbers, sizes, texts
+from kubeshark.pipeline.dissectors._text import text
 from kubeshark.pipeline.dissectors._wire import Wire
 from kubeshark.pipeline.dissectors.databases._database_stream import Arrival, by_direction, first_words
 from kubeshark.pipeline.dissectors.databases._postgresql_document import (
@@ -51,7 +57,7 @@ from kubeshark.pipeline.dissectors.databases._postgresql_framing import (
     startup_code,
 )
 
-__all__ = ["POSTGRESQL", "dissect", "probe", "protocols"]
+__all__ = ["COLUMNS", "POSTGRESQL", "dissect", "probe", "protocols"]
 
 PORT = 5432
 PROBE_BYTES = 4096
@@ -358,14 +364,14 @@ _SPECIAL = {TLS_REQUEST: "SSLREQUEST", GSS_ENCRYPTION: "GSSENCREQUEST", CANCEL: 
 _TWO_WORDS = ("CREATE", "ALTER", "DROP", "REFRESH", "REASSIGN")
 
 
-def _command(unit: Unit, query: str) -> str:
+def _command(code: int, types: Container[int], query: str) -> str:
     """Name a question as its CommandComplete tag would, or else by its message."""
-    if unit.code:
-        return _SPECIAL.get(unit.code, "STARTUP")
-    if query and (0x51 in unit.types or 0x45 in unit.types):
+    if code:
+        return _SPECIAL.get(code, "STARTUP")
+    if query and (0x51 in types or 0x45 in types):
         verb = first_words(query)
         return first_words(query, 2) if verb in _TWO_WORDS else verb
-    return next((name for kind, name in _COMMANDS.items() if kind in unit.types), "QUERY" if 0x51 in unit.types else "")
+    return next((name for kind, name in _COMMANDS.items() if kind in types), "QUERY" if 0x51 in types else "")
 
 
 def _tag_command(tag: str) -> str:
@@ -373,12 +379,45 @@ def _tag_command(tag: str) -> str:
     return tag.rstrip("0123456789 ")
 
 
+SCANNED_KINDS = b"QPBEDCSHXp"
+"""Types of client messages by their bit in what the scanner says of a unit."""
+
+
+def _scanned_commands(found: Scanned, rows: NDArray[Any]) -> list[Any]:
+    """Read the command of each of these messages."""
+    codes, masks = (found.messages["number"][rows, place].tolist() for place in (0, 1))
+    asked = list(zip(codes, masks, found.texts(rows, 0), found.texts(rows, 1), strict=True))
+    known = {each: _scanned_command(*each) for each in set(asked)}
+    return [known[each] for each in asked]
+
+
+def _scanned_command(code: int, mask: int, query: bytes, tag: bytes) -> str:
+    kinds = {kind for bit, kind in enumerate(SCANNED_KINDS) if mask >> bit & 1}
+    return _tag_command(text(tag)) or _command(code, kinds, text(query))
+
+
+_EITHER = ("request", "response")
+
+COLUMNS: Columns = {
+    "postgresql_command": Column(_scanned_commands, _EITHER),
+    "postgresql_query": Column(texts(0)),
+    "postgresql_database": Column(texts(2)),
+    "postgresql_user": Column(texts(3)),
+    "postgresql_success": Column(numbers(2, bool), _EITHER),
+    "postgresql_error_code": Column(texts(2), ("response",)),
+    "postgresql_error_message": Column(texts(3), ("response",)),
+    "postgresql_request_size": Column(sizes()),
+    "postgresql_response_size": Column(sizes(), ("response",)),
+}
+"""What the scanner (scan_postgresql.c) knows."""
+
+
 def _request(question: _Question, wire: Wire, direction: int) -> Message:
     unit, answer = question.unit, question.answer
     query = unit.query or (question.statement.query if question.statement else "")
     tag = answer.tags[0] if answer and answer.tags else ""
     fields: dict[str, Value] = {
-        "postgresql_command": _tag_command(tag) or _command(unit, query),
+        "postgresql_command": _tag_command(tag) or _command(unit.code, unit.types, query),
         "postgresql_query": query,
         "postgresql_database": question.database,
         "postgresql_user": question.user,

@@ -24,6 +24,7 @@ from kubeshark.extension_api import (
     Verdict,
     hookimpl,
 )
+from kubeshark.pipeline.dissectors._columns import Column, Columns, always, sizes, texts
 from kubeshark.pipeline.dissectors._text import text
 from kubeshark.pipeline.dissectors._wire import Wire
 from kubeshark.pipeline.dissectors.databases._redis_commands import (
@@ -38,7 +39,7 @@ from kubeshark.pipeline.dissectors.databases._redis_commands import (
 )
 from kubeshark.pipeline.dissectors.databases._redis_resp import KINDS, Frame, decoded, next_value, read_value, shown
 
-__all__ = ["REDIS", "dissect", "probe", "protocols"]
+__all__ = ["COLUMNS", "REDIS", "dissect", "probe", "protocols"]
 
 PORT = 6379
 
@@ -64,6 +65,17 @@ REDIS = ProtocolSpec(
         "redis_total_size": "int",
     },
 )
+
+COLUMNS: Columns = {
+    "redis_type": Column(texts(0)),
+    "redis_key": Column(texts(1)),
+    "redis_command": Column(texts(2)),
+    "redis_error": Column(texts(3), ("response",)),
+    "redis_push": Column(always("")),  # pushes are left to the dissector
+    "redis_request_size": Column(sizes()),
+    "redis_response_size": Column(sizes(), ("response",)),
+}
+"""What the scanner (scan_redis.c) knows."""
 
 MAX_COMMAND = 4096
 """Characters of `redis_command`; the whole of a command is in its document."""

@@ -21,8 +21,10 @@ from kubeshark.extension_api import (
     Verdict,
     hookimpl,
 )
+from kubeshark.pipeline.dissectors._columns import Column, Columns, always, numbers, sizes, texts
 from kubeshark.pipeline.dissectors._wire import Wire
 from kubeshark.pipeline.dissectors.messaging._mqtt_packet import (
+    TYPES,
     Packet,
     begins_connection,
     guess_version,
@@ -39,7 +41,7 @@ from kubeshark.pipeline.dissectors.messaging._mqtt_properties import (
 from kubeshark.pipeline.dissectors.messaging._payload import payload_of
 from kubeshark.pipeline.dissectors.web._http_body import text_or_base64
 
-__all__ = ["MQTT", "dissect", "probe", "protocols"]
+__all__ = ["COLUMNS", "MQTT", "dissect", "probe", "protocols"]
 
 PORTS = (1883, 8883)
 PROBED = 512
@@ -77,6 +79,23 @@ MQTT = ProtocolSpec(
         "response_body_truncated": "bool",
     },
 )
+
+ASKED = ("request", "event")
+EACH = ("request", "response", "event")
+COLUMNS: Columns = {
+    "mqtt_type": Column(numbers(0, lambda number: TYPES[number >> 8]), EACH),
+    "mqtt_version": Column(numbers(0, lambda number: number & 0x7F), EACH),
+    "mqtt_topic": Column(texts(0), ASKED),
+    "mqtt_client_id": Column(texts(1), EACH),
+    "mqtt_qos": Column(numbers(1, lambda number: number & 3), ASKED),
+    "mqtt_retain": Column(numbers(1, lambda number: number > 3), ASKED),
+    "mqtt_reason_code": Column(numbers(2), ("response", "request", "event")),
+    "mqtt_request": Column(always(True)),
+    "mqtt_response": Column(always(True), ("response",)),
+    "mqtt_request_size": Column(sizes()),
+    "mqtt_response_size": Column(sizes(), ("response", "event")),
+}
+"""What the scanner (scan_mqtt.c) knows."""
 
 _ANSWERS = {  # an answer → what it answers
     "CONNACK": "CONNECT",

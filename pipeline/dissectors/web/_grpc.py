@@ -15,7 +15,15 @@ from urllib.parse import unquote
 
 from kubeshark.pipeline.dissectors.web._http_body import decode_body
 
-__all__ = ["MAX_MESSAGES", "is_grpc", "read_messages", "service_and_method", "status_text", "web_trailers"]
+__all__ = [
+    "MAX_MESSAGES",
+    "is_grpc",
+    "read_messages",
+    "service_and_method",
+    "status_code",
+    "status_text",
+    "web_trailers",
+]
 
 MAX_MESSAGES = 100
 """Messages shown of one call and direction; a stream may have millions."""
@@ -39,6 +47,11 @@ def service_and_method(path: str) -> tuple[str, str]:
     """Split "/demo.Greeter/SayHello"; ("", "") for a path that is no method's."""
     service, slash, method = path.removeprefix("/").rpartition("/")
     return (service, method) if slash else ("", "")
+
+
+def status_code(status: str) -> int:
+    """Read grpc-status; no status is 0, as kfl.md has it."""
+    return int(status) if status.isdecimal() and len(status) < 10 else 0
 
 
 def status_text(message: str) -> str:

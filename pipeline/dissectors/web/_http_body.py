@@ -151,6 +151,10 @@ def text_or_base64(data: bytes) -> tuple[str, str]:
     """Return (text, ""), or (base64, "base64") for what is not UTF-8 text; a character cut at the end is left out."""
     if b"\0" not in data:
         try:
+            return data.decode(), ""
+        except UnicodeDecodeError:
+            pass
+        try:
             return codecs.getincrementaldecoder("utf-8")().decode(data), ""
         except UnicodeDecodeError:
             pass

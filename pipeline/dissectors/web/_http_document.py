@@ -18,6 +18,7 @@ from kubeshark.pipeline.dissectors.web._grpc import (
     is_grpc,
     read_messages,
     service_and_method,
+    status_code,
     status_text,
     web_trailers,
 )
@@ -109,8 +110,8 @@ def add_grpc_request(fields: dict[str, Value]) -> None:
 
 
 def add_grpc_status(fields: dict[str, Value], status: str, message: str) -> None:
-    """Add a call's outcome to the summary of a response; no status is 0, as kfl.md has it."""
-    fields["grpc_status"] = int(status) if status.isdecimal() and len(status) < 10 else 0
+    """Add a call's outcome to the summary of a response."""
+    fields["grpc_status"] = status_code(status)
     if message:
         fields["grpc_message"] = status_text(message)
 
@@ -232,6 +233,9 @@ def _marked(part: dict[str, Any], body: Body, encoding: str, cut: bool) -> dict[
 
 def _grouped(headers: Headers) -> dict[str, str | list[str]]:
     """Map each name, as first spelt, to its value or, if it came more than once, to the list of them."""
+    result: dict[str, str | list[str]] = dict(headers)
+    if len(result) == len(headers) == len({name.lower() for name in result}):  # nearly always: each name once
+        return result
     values: dict[str, tuple[str, list[str]]] = {}
     for name, value in headers:
         values.setdefault(name.lower(), (name, []))[1].append(value)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from kubeshark.extension_api import ProtocolSpec, VariableType
+from kubeshark.extension_api import Classifier, ProtocolSpec, VariableType
+from kubeshark.pipeline.dissectors.web._http2_frames import PREFACE
 
 __all__ = ["GQL1", "GQL2", "GRPC", "GRPC_WEB", "HTTP1", "HTTP2"]
 
@@ -71,6 +72,7 @@ HTTP2 = replace(
     reference="https://www.rfc-editor.org/rfc/rfc9113",
     matcher="key",
     hands_over=("*",),
+    classifiers=(Classifier("tcp", prefix=PREFACE, side="client"),),
     handover_marks=(b"connect", b"\xbd\xabn\x9c\x17\xb7\xff"),  # a method is a literal first: plain, or in Huffman code
 )
 GRPC = replace(
@@ -83,6 +85,7 @@ GRPC = replace(
     background="#244c5a",
     reference="https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md",
     hands_over=(),
+    classifiers=(),
     handover_marks=(),
     variables={**_GRPC, **_VARIABLES},
 )

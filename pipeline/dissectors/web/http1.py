@@ -8,7 +8,7 @@ handed over: a WebSocket, HTTP/2, or whatever a CONNECT tunnel holds.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -262,12 +262,25 @@ def _body(unit: Unit, wire: Wire, limit: int) -> tuple[bytes, bool]:
 def _headers(block: bytes) -> Headers:
     """Read header lines: names as on the wire, folded lines joined (RFC 9112 §5.2), a line without colon as a name."""
     headers: Headers = []
-    for line in block.split(b"\n"):
-        line = line.rstrip(b"\r")
-        if line[:1] in (b" ", b"\t") and headers:
+    decode: Callable[[str], str] = str
+    try:
+        lines = block.decode().split("\n")
+    except UnicodeDecodeError:  # each value for itself
+        lines = block.decode("latin-1").split("\n")
+        decode = _as_text
+    for line in lines:
+        if line[:1] in (" ", "\t") and headers and line != "\r":
             name, value = headers[-1]
-            headers[-1] = name, f"{value} {text(line.strip())}".strip()
-        elif line:
-            name_bytes, _, value_bytes = line.partition(b":")
-            headers.append((text(name_bytes.strip()), text(value_bytes.strip())))
+            headers[-1] = name, f"{value} {decode(line.strip(BLANKS))}".strip()
+        elif line.rstrip("\r"):
+            name, _, value = line.partition(":")
+            headers.append((decode(name.strip(BLANKS)), decode(value.strip(BLANKS))))
     return headers
+
+
+BLANKS = " \t\n\r\x0b\x0c"
+"""What bytes.strip takes off; str.strip would take more."""
+
+
+def _as_text(latin: str) -> str:
+    return text(latin.encode("latin-1"))

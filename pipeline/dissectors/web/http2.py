@@ -22,10 +22,11 @@ from kubeshark.extension_api import (
     hookimpl,
 )
 from kubeshark.pipeline.dissectors._carve import carve
+from kubeshark.pipeline.dissectors._columns import Column, Columns, numbers, texts
 from kubeshark.pipeline.dissectors._text import text
 from kubeshark.pipeline.dissectors._wire import Wire
 from kubeshark.pipeline.dissectors.web._graphql import SCANNED, may_hold_operation
-from kubeshark.pipeline.dissectors.web._grpc import is_grpc
+from kubeshark.pipeline.dissectors.web._grpc import is_grpc, service_and_method, status_code, status_text
 from kubeshark.pipeline.dissectors.web._hpack import Field
 from kubeshark.pipeline.dissectors.web._http2_frames import HEADER, PREFACE, is_sure, read_frames
 from kubeshark.pipeline.dissectors.web._http2_halves import Half, SideReader, read_side
@@ -36,6 +37,7 @@ from kubeshark.pipeline.dissectors.web._http_document import (
     add_grpc_status,
     add_operation,
     media_of,
+    path_of,
     request_detail,
     request_fields,
     response_detail,
@@ -43,7 +45,7 @@ from kubeshark.pipeline.dissectors.web._http_document import (
 )
 from kubeshark.pipeline.dissectors.web._http_protocols import GQL2, GRPC, HTTP2
 
-__all__ = ["HTTP2", "dissect", "probe", "protocols"]
+__all__ = ["COLUMNS", "HTTP2", "dissect", "probe", "protocols"]
 
 PROBE_BYTES = 64 << 10
 """How much of a side that starts in the middle is searched for frames: a window of data is 64 KiB by default."""
@@ -69,6 +71,34 @@ UPGRADES = {b"websocket": "ws"}
 """`:protocol` of an extended CONNECT (RFC 8441) → flag of the protocol that reads its data."""
 UPGRADED = 1
 """The stream that answers the HTTP/1 request of an h2c upgrade (RFC 7540 §3.2)."""
+
+
+def _grpc_calls(part: int) -> Column:
+    """Read a gRPC call's service (0) or method (1)."""
+    return Column(texts(1, lambda path: service_and_method(path_of(path)[1])[part]), protocol=SCANNED_GRPC)
+
+
+SCANNED_GRPC = 1
+"""GRPC's place in `protocols`."""
+
+COLUMNS: Columns = {
+    "method": Column(texts(0)),
+    "url": Column(texts(1, lambda path: path_of(path)[0])),
+    "path": Column(texts(1, lambda path: path_of(path)[1])),
+    "host": Column(texts(2)),
+    "http_version": Column(lambda _, rows: [VERSION] * len(rows), ("request", "response")),
+    "request_headers_size": Column(numbers(1)),
+    "request_body_size": Column(numbers(2)),
+    "status_code": Column(numbers(0), ("response",)),
+    "content_type": Column(texts(3, media_of), ("response",)),
+    "response_headers_size": Column(numbers(1), ("response",)),
+    "response_body_size": Column(numbers(2), ("response",)),
+    "grpc_service": _grpc_calls(0),
+    "grpc_method": _grpc_calls(1),
+    "grpc_status": Column(texts(0, status_code), ("response",), SCANNED_GRPC),
+    "grpc_message": Column(texts(1, status_text), ("response",), SCANNED_GRPC),
+}
+"""What the scanner (scan_http2.c) knows."""
 
 
 @hookimpl

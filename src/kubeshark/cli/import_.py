@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     from kubeshark.pipeline import Pipeline, keep_freed_memory
 
     keep_freed_memory()
-    totals = dict.fromkeys(("packets", "bytes", "flows", "segments", "skipped"), 0)
+    totals = dict.fromkeys(("packets", "bytes", "flows", "segments", "skipped", "dropped"), 0)
     problems: list[str] = []
     readable = 0
     with Pipeline.open(store_path(args), recipients=args.recipient) as pipeline:
@@ -72,10 +72,11 @@ def run(args: argparse.Namespace) -> int:
         complain(problem)
     if args.output == "json":
         print(json.dumps(totals))
-    else:
+    elif readable:  # what failed altogether has no totals to tell
         print(
             f"imported {totals['packets']:,} packets, {totals['bytes']:,} bytes, {totals['flows']:,} flows"
             f" in {totals['segments']} segments; {totals['skipped']} skipped"
+            + (f"; {totals['dropped']:,} dropped by plugins" if totals["dropped"] else "")
         )
     if not problems:
         return 0

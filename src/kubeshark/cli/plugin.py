@@ -1,4 +1,4 @@
-"""kubeshark plugin install|uninstall|list|info|build"""
+"""kubeshark plugin install|uninstall|list|info|build: what gets there and what is there."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kubeshark.cli import plugin_author, plugin_manage
 from kubeshark.errors import PluginRejected, UsageError
 
 if TYPE_CHECKING:
-    from kubeshark.extension_api._manifest import Manifest
     from kubeshark.pipeline._installed import InstalledPlugin, Stage
 
 __all__ = ["add_parser"]
@@ -29,7 +29,7 @@ def add_parser(commands: Any, name: str = "plugin", summary: str = "install, lis
     parser = commands.add_parser(
         name,
         help=summary,
-        description="Plugins dissect, filter and render. Each runs in a process of its own, without files or network.",
+        description="Plugins take part at every stage. Each runs in a process of its own, without files or network.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -59,6 +59,8 @@ def add_parser(commands: Any, name: str = "plugin", summary: str = "install, lis
     build = actions.add_parser("build", help="compile a plugin; JavaScript is only checked")
     build.add_argument("path", metavar="PATH")
     build.set_defaults(run=run_build)
+    plugin_author.add_actions(actions)
+    plugin_manage.add_actions(actions)
 
 
 def run_install(args: argparse.Namespace) -> int:
@@ -117,31 +119,13 @@ def run_info(args: argparse.Namespace) -> int:
 
 def run_build(args: argparse.Namespace) -> int:
     from kubeshark.extension_api._manifest import read_manifest
+    from kubeshark.hosts._build import build_plugin
 
     folder = Path(args.path)
     manifest = read_manifest(folder)
-    _build(folder, manifest)
+    build_plugin(folder, manifest)
     print(f"built {manifest.id} {manifest.version}: {folder / manifest.entry}")
     return 0
-
-
-def _build(folder: Path, manifest: Manifest) -> None:
-    if manifest.language in ("c", "cpp"):
-        from kubeshark.hosts.c._build import build
-
-        build(folder, manifest)
-    elif manifest.language == "go":
-        from kubeshark.hosts.go._build import build as build_go
-        from kubeshark.hosts.go._compiled import compiled_file
-
-        build_go(folder, manifest, cache=Path.home() / ".cache" / "kubeshark" / "go")
-        compiled_file(folder, manifest)  # to machine code, in a sandbox: seconds that the first query would pay
-    elif manifest.language == "js":
-        from kubeshark.hosts.js._build import check
-
-        check(folder, manifest)
-    else:
-        raise UsageError(f"there is nothing to build for a {manifest.language} plugin")
 
 
 def _parse_grants(texts: list[str]) -> dict[str, list[str]]:
@@ -180,9 +164,31 @@ def _ask(stage: Stage, args: argparse.Namespace, grants: dict[str, list[str]]) -
 
 def _row(plugin: InstalledPlugin) -> tuple[str, ...]:
     manifest = plugin.manifest
-    state = plugin.problem.message if plugin.problem else "signed" if plugin.signed else "unsigned"
+    state = _state(plugin)
     hooks = ",".join(manifest.hooks) if manifest else ""
     return plugin.id, plugin.version, manifest.language if manifest else "?", hooks, state
+
+
+def _settings(plugin: InstalledPlugin) -> dict[str, Any]:
+    from kubeshark.extension_api._settings import check_settings, shown_settings
+
+    specs = plugin.manifest.setting_specs if plugin.manifest else ()
+    try:
+        return shown_settings(specs, check_settings(specs, plugin.state.settings))
+    except UsageError:  # `plugin set` says which one is wrong
+        return shown_settings(specs, plugin.state.settings)
+
+
+def _state(plugin: InstalledPlugin) -> str:
+    """What a user must know first: why it is not used, what trouble it had, whether anybody signed it."""
+    health = plugin.state.health
+    if plugin.state.disabled:
+        return "disabled"
+    if plugin.problem:
+        return plugin.problem.message
+    if health.state:
+        return f"{health.state} {health.at}: {health.reason or f'{health.crashes} crashes'}"
+    return "signed" if plugin.signed else "unsigned"
 
 
 def _describe(plugin: InstalledPlugin) -> dict[str, Any]:
@@ -193,6 +199,14 @@ def _describe(plugin: InstalledPlugin) -> dict[str, Any]:
         "digest": f"sha256:{plugin.digest}" if plugin.digest else "",
         "signed": plugin.signed,
         "problem": str(plugin.problem) if plugin.problem else "",
+        "enabled": not plugin.state.disabled,
+        "state": _state(plugin),
+        "health": {
+            "state": plugin.state.health.state,
+            "reason": plugin.state.health.reason,
+            "crashes": plugin.state.health.crashes,
+            "at": plugin.state.health.at,
+        },
         "folder": str(plugin.folder),
         "grants": dict(plugin.grants),
     }
@@ -205,6 +219,16 @@ def _describe(plugin: InstalledPlugin) -> dict[str, Any]:
             "protocol": manifest.protocol.name if manifest.protocol else "",
             "variables": {row.variable: row.type for row in manifest.fields if row.variable},
             "filters": [f"{row.name}({', '.join(row.parameters)})" for row in manifest.filters],
+            "enrich": {
+                "reads": list(manifest.enrich_spec.reads),
+                "variables": dict(manifest.enrich_spec.variables),
+                "priority": manifest.enrich_spec.priority,
+                "on_failure": manifest.enrich_spec.on_failure,
+            }
+            if manifest.enrich
+            else {},
+            "jobs": {row.name: row.cron for row in manifest.jobs},
+            "settings": _settings(plugin),
             "permissions": {kind: getattr(manifest.permissions, kind) for kind in ("hosts", "paths", "env")},
             "limits": {"batch_ms": manifest.limits.batch_ms, "memory_mb": manifest.limits.memory_mb},
         }

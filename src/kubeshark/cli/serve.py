@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from kubeshark.cli._keylog_option import add_keylog_option
+from kubeshark.cli._output import complain
 from kubeshark.cli._store_option import add_store_option, store_path
 
 __all__ = ["add_parser"]
@@ -30,10 +31,14 @@ def run(args: argparse.Namespace) -> int:
     from kubeshark.errors import UsageError
     from kubeshark.hub import serve
     from kubeshark.pipeline import Pipeline
+    from kubeshark.pipeline._scheduler import Scheduler
 
     if not 0 <= args.port <= 65_535:
         raise UsageError(f"--port {args.port} is not a port", hint="use 0 to 65535")
-    with Pipeline.open(store_path(args), create=False, keylogs=args.keylog) as pipeline:
+    with (
+        Pipeline.open(store_path(args), create=False, keylogs=args.keylog) as pipeline,
+        Scheduler(pipeline.plugins.jobs, complain),
+    ):
         serve(
             pipeline,
             host=args.host,

@@ -374,6 +374,86 @@ def test_gather_refuses_what_is_no_record(offsets: list[int], order: list[int]) 
         NATIVE.gather(records(bytes(20)), np.array(offsets), np.array(order))
 
 
+TIMES = st.one_of(
+    st.integers(0, 3),
+    st.integers(10**18, 10**18 + 5000),
+    st.integers(0, 2**63),
+    st.sampled_from([0, 2**32 * 10**9 - 1]),
+)
+TIES = st.integers(0, 2) | st.integers(0, 2**16 - 1)
+
+
+def timed(moments: list[tuple[int, bytes]]) -> bytes:
+    return b"".join(
+        struct.pack("<4I", *divmod(time_ns % (2**32 * 10**9), 10**9), len(packet), len(packet)) + packet
+        for time_ns, packet in moments
+    )
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(TIMES, st.binary(max_size=20), TIES), max_size=40), st.booleans(), st.booleans())
+def test_by_time(rows: list[tuple[int, bytes, int]], has_ties: bool, ascends: bool) -> None:
+    rows = sorted(rows) if ascends else rows
+    data = timed([(time_ns, packet) for time_ns, packet, _ in rows])
+    ties = np.array([tie for _, _, tie in rows], dtype=np.uint16) if has_ties else None
+    half = sum(16 + len(packet) for _, packet, _ in rows[: len(rows) // 2])
+    pieces = [data[:half], memoryview(data)[half:]]
+    native, reference = NATIVE.by_time(pieces, ties), REFERENCE.by_time(pieces, ties)
+    assert bytes(native[0]) == bytes(reference[0])
+    for ours, theirs in zip(native[1:], reference[1:], strict=True):
+        assert np.array_equal(ours, theirs)
+
+
+def test_by_time_of_more_records_than_it_guessed() -> None:
+    data = timed([(1000 - n, bytes(1000)) for n in range(100)] + [(n, b"") for n in range(50_000)])
+    assert bytes(NATIVE.by_time([data], None)[0]) == bytes(REFERENCE.by_time([data], None)[0])
+
+
+@pytest.mark.parametrize(("data", "ties"), [(record(b"a") + b"x", None), (record(b"a"), []), (record(b"a"), [1, 2])])
+def test_by_time_refuses_what_is_not_whole(data: bytes, ties: list[int] | None) -> None:
+    for core in (NATIVE, REFERENCE):
+        with pytest.raises(IndexError):
+            core.by_time([data], None if ties is None else np.array(ties, dtype=np.uint16))
+
+
+@given(
+    st.data(),
+    st.sampled_from([1, 2, 4, 8]),
+    st.sampled_from([(0,), (1,), (5,), (300,), (3, 2), (700, 16)]),
+    st.booleans(),
+)
+def test_unplane(draw: st.DataObject, width: int, shape: tuple[int, ...], delta: bool) -> None:
+    planes = random.Random(draw.draw(st.integers())).randbytes(width * int(np.prod(shape)))
+    native, reference = (core.unplane(planes, f"u{width}", shape, delta=delta) for core in (NATIVE, REFERENCE))
+    assert native.dtype == reference.dtype
+    assert np.array_equal(native, reference)
+    for core in (NATIVE, REFERENCE):
+        with pytest.raises(IndexError):
+            core.unplane(planes + b"x", f"u{width}", shape, delta=delta)
+
+
+@given(st.lists(st.integers(0, 6), max_size=5), st.integers(0, 2**64 - 1), st.randoms(use_true_random=False))
+def test_may_hold(powers: list[int], key: int, choose: random.Random) -> None:
+    filters = b"".join(choose.choice([choose.randbytes(1 << power), b"\xff" * (1 << power)]) for power in powers)
+    ends = np.cumsum([1 << power for power in powers], dtype=np.uint64)
+    native, reference = (core.may_hold(filters, ends, key, 7) for core in (NATIVE, REFERENCE))
+    assert native.tolist() == reference.tolist()
+
+
+@pytest.mark.parametrize("ends", [[3], [0], [2, 2], [4, 16], [2, 1]])
+def test_may_hold_refuses_odd_filters(ends: list[int]) -> None:
+    for core in (NATIVE, REFERENCE):
+        with pytest.raises(IndexError):
+            core.may_hold(bytes(8), np.array(ends, dtype=np.uint64), 1, 7)
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 3) | st.integers(0, 2**40)), max_size=30), st.integers(0, 99))
+def test_runs(rows: list[tuple[bool, int]], start: int) -> None:
+    chosen = np.array([is_chosen for is_chosen, _ in rows], dtype=np.bool_)
+    lengths = np.array([length for _, length in rows], dtype=np.uint64)
+    assert NATIVE.runs(chosen, lengths, start) == REFERENCE.runs(chosen, lengths, start)
+
+
 @settings(deadline=None)
 @given(
     st.lists(

@@ -133,6 +133,25 @@ def test_gather_refuses_what_is_not_there() -> None:
         CORE.gather(data[:-1], offsets, np.array([0]))
 
 
+def test_by_time_sorts_by_time_then_tie_then_place() -> None:
+    late, first, second, third = (record(name, time_ns=at) for name, at in ((b"d", 9), (b"b", 5), (b"c", 5), (b"a", 5)))
+    found, offsets, times = CORE.by_time([late + first, second + third], np.array([0, 1, 1, 0], dtype=np.uint16))
+    assert bytes(found) == third + first + second + late
+    assert offsets.tolist() == [0, 17, 34, 51]
+    assert times.tolist() == [5, 5, 5, 9]
+
+
+def test_unplane_puts_bytes_together() -> None:
+    assert CORE.unplane(bytes([1, 2, 0, 1]), "<u2", (2,), delta=False).tolist() == [1, 258]
+    assert CORE.unplane(bytes([1, 255]), "|u1", (2,), delta=True).tolist() == [1, 0]
+    assert CORE.unplane(bytes([1, 2, 3, 4]), "|u1", (2, 2), delta=False).tolist() == [[1, 3], [2, 4]]
+
+
+def test_runs_are_merged() -> None:
+    chosen, lengths = np.array([1, 0, 1, 1, 1], dtype=np.bool_), np.array([0, 5, 2, 0, 3], dtype=np.uint64)
+    assert CORE.runs(chosen, lengths, 24) == [(29, 34)]
+
+
 def test_an_unknown_link_type_has_packets_without_flows() -> None:
     decoded, _ = run(CORE, records(udp(), udp()), 60000)
     assert decoded.packets["flow"].tolist() == [NO_FLOW] * 2

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kubeshark.core_capture._predicate import PortBetween, match
+from kubeshark.core_capture._predicate import PortBetween
 from kubeshark.core_capture._records import Interface, PacketExtra, RawBlock, SourceMetadata
 from kubeshark.core_capture.files import open_capture
 from kubeshark.core_capture.store import SegmentReader, SourceInfo, export
@@ -27,7 +27,7 @@ def exported(bench: Bench, **arguments: object) -> bytes:
 
 
 def dns(segment: SegmentReader) -> np.ndarray:
-    return match(PortBetween("dst", 53, 53), segment.flows)
+    return segment.choose(PortBetween("dst", 53, 53))
 
 
 def is_dns(item: bytes) -> bool:

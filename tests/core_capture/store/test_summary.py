@@ -21,7 +21,7 @@ from kubeshark.core_capture._predicate import (
     Transport,
     match,
 )
-from kubeshark.core_capture.store._summary import may_match, summarize
+from kubeshark.core_capture.store._summary import Summaries, Summary, may_match, summarize
 
 SIDES = st.sampled_from(["src", "dst"])
 PORTS = st.sampled_from([0, 53, 80, 443, 40_000, 65_535])
@@ -75,7 +75,20 @@ def tables(draw: st.DrawFn) -> np.ndarray:
 @given(tables(), PREDICATES)
 def test_no_is_never_wrong(table: np.ndarray, predicate: Predicate) -> None:
     if match(predicate, table).any():
-        assert may_match(predicate, summarize(table))
+        assert may_hold(predicate, summarize(table))
+
+
+@settings(deadline=None)
+@given(st.lists(tables(), min_size=2, max_size=4), PREDICATES)
+def test_many_are_answered_as_one(each: list[np.ndarray], predicate: Predicate) -> None:
+    summaries = [summarize(table) for table in each]
+    together = Summaries.of(summaries)
+    assert may_match(predicate, together).tolist() == [may_hold(predicate, summary) for summary in summaries]
+    assert [together[row] for row in range(len(together))] == summaries
+
+
+def may_hold(predicate: Predicate, summary: Summary) -> bool:
+    return bool(may_match(predicate, Summaries.of([summary]))[0])
 
 
 def test_no_is_said_where_it_matters() -> None:
@@ -89,9 +102,9 @@ def test_no_is_said_where_it_matters() -> None:
     summary = summarize(table)
     assert len(summary.filter) <= 16 << 10
     found = sum(
-        may_match(And((InNetwork("src", IPv4Network((n << 16) + 77)), PortBetween("src", n, n))), summary)
+        may_hold(And((InNetwork("src", IPv4Network((n << 16) + 77)), PortBetween("src", n, n))), summary)
         for n in range(2000, 3000)
     )
     assert found < 20
-    assert not may_match(PortBetween("dst", 80, 90), summary)
-    assert not may_match(Transport(frozenset({17})), summary)
+    assert not may_hold(PortBetween("dst", 80, 90), summary)
+    assert not may_hold(Transport(frozenset({17})), summary)

@@ -147,7 +147,7 @@ def test_a_catalogue_that_lies(three: Bench) -> None:
     from kubeshark.core_capture.store._catalogue import load_catalogue, save_catalogue
 
     (theirs,) = load_catalogue(other.path, [three.me])
-    ours = load_catalogue(three.path, [three.me])
+    ours = list(load_catalogue(three.path, [three.me]))
     lie = type(theirs)(ours[0].info, ours[0].chain, ours[0].sha256, theirs.summary)
     save_catalogue(three.path, [lie, *ours[1:]], [three.me.recipient])
     (finding,) = verify(three).findings

@@ -1,0 +1,5 @@
+module witness
+
+go 1.24
+
+require kubeshark.dev/plugin v0.0.0
