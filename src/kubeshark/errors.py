@@ -16,8 +16,6 @@ A message is one line: what, where, and what to do. Programming errors stay buil
 
 from __future__ import annotations
 
-from typing import Any
-
 __all__ = [
     "Damaged",
     "InputError",
@@ -44,12 +42,12 @@ class KubesharkError(Exception):
         self.hint = hint
         super().__init__(f"{message}: {hint}" if hint else message)
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[object, ...]:
         """Pickle by what it holds: workers tell their errors, and each class has arguments of its own."""
         return _revived, (type(self), self.args, self.__dict__)
 
 
-def _revived(kind: type[KubesharkError], arguments: tuple[Any, ...], held: dict[str, Any]) -> KubesharkError:
+def _revived(kind: type[KubesharkError], arguments: tuple[object, ...], held: dict[str, object]) -> KubesharkError:
     error = kind.__new__(kind)
     error.args = arguments
     error.__dict__.update(held)
