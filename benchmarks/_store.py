@@ -55,7 +55,7 @@ class Selection:
     target: float
 
 
-def classes(store: Path) -> list[Selection]:
+def classes(store: Path | str) -> list[Selection]:
     """Choose a short flow, a long flow, a host, a port and DNS from what the store holds."""
     opened = Store.open(store)
     segments = opened.segments()

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
@@ -27,7 +26,7 @@ __all__ = ["ChunkSpec", "Job", "Report", "TaskSpec", "chunk_of", "spec_of"]
 class Job:
     """A query of a store. `make` must be picklable: it is found again by its name, and runs where the entries are."""
 
-    store: Path
+    store: str  # folder or URL
     secret_keys: tuple[str, ...] = field(repr=False)  # identities, AGE-SECRET-KEY-1…
     keylog: bytes = field(repr=False)  # TLS secrets, NSS format
     kfl: str

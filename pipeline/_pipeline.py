@@ -20,6 +20,7 @@ from kubeshark.core_capture import (
 )
 from kubeshark.core_capture.store import (
     Identity,
+    Requests,
     SegmentInfo,
     Select,
     Store,
@@ -79,6 +80,8 @@ class Pipeline:
         self._plugins = plugins
         self._recipients = recipients
         self._loads_plugins = plugins is None
+        self._asked: Requests | None = None  # of a server before the latest query; its first one pays for the opening
+        self._has_queried = False
 
     @property
     def plugins(self) -> Plugins:
@@ -105,12 +108,11 @@ class Pipeline:
         decrypt with, beside those in $KUBESHARK_KEYLOG and the secrets in the store. Raises StoreError, InputError for
         a key log that cannot be read.
         """
-        path = Path(path)
         keylog = read_key_logs(key_log_files(keylogs))
         given = None if identities is None else tuple(identities)
         store = Store.open(path, identities=given, create=create)
         if create and given is None and not tuple(recipients):
-            _ensure_identity(path)
+            _ensure_identity(store)
         return cls(store, plugins, tuple(recipients), keylog)
 
     @property
@@ -183,6 +185,8 @@ class Pipeline:
         return self._query(entry_filter, entry_filter.predicate, secrets, make, make_options(options), jobs)
 
     def _filter(self, kfl: str) -> tuple[EntryFilter, Secrets]:
+        self._asked = self.store.files.requests if self._has_queried else None
+        self._has_queried = True
         secrets = Secrets.of_store(self._keylog, self.store)
         can_decrypt = secrets.step is not None
         return EntryFilter(kfl, self.plugins, now_ns=time.time_ns(), can_decrypt=can_decrypt), secrets
@@ -264,7 +268,7 @@ class Pipeline:
         """Return what the store holds, as JSON: totals, time range, recipients, leftovers, segments."""
         info = self.store.info()
         return {
-            "path": str(self.store.path),
+            "path": self.store.location,
             "segments": info.segments,
             "packets": info.packets,
             "flows": info.flows,
@@ -293,6 +297,10 @@ class Pipeline:
         """Authenticate every byte of the store."""
         return self.store.verify()
 
+    def _since(self, asked: Requests | None) -> Requests | None:
+        now = self.store.files.requests
+        return now - asked if now and asked else now
+
     def close(self) -> None:
         if self._plugins is not None:
             self._plugins.close()
@@ -312,6 +320,7 @@ class Pipeline:
         options: QueryOptions,
         jobs: int | None = 1,
     ) -> StoreQuery[T]:
+        asked = self._asked
         return query_store(
             self.store,
             self.plugins,
@@ -322,15 +331,16 @@ class Pipeline:
             options,
             jobs=jobs,
             notes=notices(self._keylog),
+            requests=lambda: self._since(asked),
         )
 
 
-def _ensure_identity(store: Path) -> None:
+def _ensure_identity(store: Store) -> None:
     """Make the identity if there is none, and say so."""
     path = identity_path()
     if path.exists():
         return
-    if path.resolve().is_relative_to(store.resolve()):
+    if store.files.contains(path):
         raise StoreError(f"the identity {path} would lie under the store it opens", hint="set KUBESHARK_IDENTITY")
     identity = create_identity(path)
     print(  # noqa: T201 - the one thing a library user must be told, once

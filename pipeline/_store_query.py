@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Generic, TypedDict, TypeVar
 
 from kubeshark.core_capture import Predicate, load_core
-from kubeshark.core_capture.store import SegmentInfo, SegmentReader, Store
+from kubeshark.core_capture.store import Requests, SegmentInfo, SegmentReader, Store
 from kubeshark.errors import KubesharkError, StoreError
 from kubeshark.pipeline._budget import Budget, Watch
 from kubeshark.pipeline._choose import either_way, without_times
@@ -84,6 +83,7 @@ class StoreQuery(Generic[T]):
     _readers: list[SegmentReader]
     problems: list[KubesharkError] = field(default_factory=list)
     _notes: Sequence[str] = ()
+    _requests: Callable[[], Requests | None] = lambda: None  # what a server was asked for this query
 
     def __iter__(self) -> Iterator[T]:
         return self._finishing(iter(self._query))
@@ -139,6 +139,7 @@ class StoreQuery(Generic[T]):
             f" in {read.blocks} blocks",
             f"entries       {stats.matched} matched of {stats.entries}, {stats.built} built in full",
             *Enricher((), stats.redacted, stats.dropped, stats.withheld).explain(),
+            *([f"requests      {asked}"] if (asked := self._requests()) else []),
             f"done by       {self._query.workers or 'this process'}",
         ]
 
@@ -181,6 +182,7 @@ def query_store(
     *,
     jobs: int | None = 1,
     notes: Sequence[str] = (),
+    requests: Callable[[], Requests | None] = lambda: None,
 ) -> StoreQuery[T]:
     """Open the segments that the catalogue does not rule out, and return the query; no packet is read yet.
 
@@ -191,10 +193,11 @@ def query_store(
     outside: list[SegmentInfo] = []
     untimed, low_ns, high_ns = without_times(predicate)
     span = options.span(wants_flow=entry_filter.wants_flow).within(low_ns, high_ns)
+    chosen: list[SegmentInfo] = []
     for info in store.segments(either_way(untimed)):
-        if not span.overlaps(info.first_ns, info.last_ns):
-            outside.append(info)
-            continue
+        (chosen if span.overlaps(info.first_ns, info.last_ns) else outside).append(info)
+    store.prefetch(info.name for info in chosen)
+    for info in chosen:
         try:
             readers.append(store.open_segment(info.name))
         except StoreError as error:
@@ -211,7 +214,7 @@ def query_store(
         from kubeshark.pipeline._processes import Processes  # what one process does needs none of it
 
         job = Job(
-            Path(store.path).resolve(),
+            store.location,
             tuple(identity.secret() for identity in store.identities),
             secrets.secret_text(),
             entry_filter.kfl,
@@ -233,7 +236,7 @@ def query_store(
         Outside(store, outside, readers, problems) if outside else None,
         executor,
     )
-    return StoreQuery(entry_filter, plugins, query, readers, problems, notes)
+    return StoreQuery(entry_filter, plugins, query, readers, problems, notes, requests)
 
 
 def _processes(jobs: int | None, plan: Plan, options: QueryOptions) -> int:

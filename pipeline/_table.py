@@ -12,7 +12,6 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from functools import cached_property
 from itertools import chain
 from typing import Any, overload
 
@@ -26,7 +25,7 @@ from kubeshark.pipeline._facts import Origin, StreamFacts
 from kubeshark.pipeline._plugins import Binding
 from kubeshark.pipeline._segments import Selection
 from kubeshark.pipeline._streams import TRANSPORT_NAMES, address_text
-from kubeshark.pipeline.dissectors import CONN, Column, Columns
+from kubeshark.pipeline.dissectors import CONN, Column
 
 __all__ = ["CONNECTION", "MADE", "EntryTable", "Found", "LazyEntry", "Makers", "Run", "ScannedStreams", "start_times"]
 
@@ -43,13 +42,16 @@ class ScannedStreams:
 
     found: Scanned
     bindings: Sequence[Binding]
-    columns: Sequence[Columns]
+    columns: Sequence[Mapping[str, Sequence[Column]]]
     bounds: Sequence[int]
     specs: Sequence[Sequence[ProtocolSpec]]
     place: NDArray[Any] = field(init=False)  # of each exchange's protocol in its specs: that of its first message
+    first: dict[int, int] = field(init=False)  # by stream: its first exchange; the others follow
 
     def __post_init__(self) -> None:
         self.place = self.found.messages["protocol"][_first_message(self.found.exchanges)]
+        streams, firsts = np.unique(self.found.exchanges["stream"], return_index=True)
+        self.first = dict(zip(streams.tolist(), firsts.tolist(), strict=True))
 
     def number(self, exchange: int) -> int:
         """Return the place in `bindings` of the protocol an exchange belongs to."""
@@ -73,10 +75,18 @@ class ScannedStreams:
             return np.arange(len(self.place))
         return np.sort(np.concatenate([np.arange(0), *(each for spec, each in self.by_protocol() if wants(spec))]))
 
-    def protocol_of(self, stream: int) -> ProtocolSpec:
-        """Return the protocol of a stream that was taken."""
-        exchange = int(np.flatnonzero(self.found.exchanges["stream"] == stream)[0])
-        return self.bindings[self.number(exchange)].protocol
+    def detected(self, stream: int) -> list[ProtocolSpec]:
+        """Return the protocols of a stream that was taken: the dissector's, then those inside."""
+        if stream not in self.first:
+            return []
+        number = self.number(self.first[stream])
+        mine = self.place[self.first[stream] : self.bounds[number + 1]]
+        mine = mine[self.found.exchanges["stream"][self.first[stream] : self.bounds[number + 1]] == stream]
+        own = self.bindings[number]
+        inside = [
+            spec for place, spec in enumerate(self.specs[number]) if spec.name != own.protocol.name and place in mine
+        ]
+        return [own.protocol, *inside]
 
 
 @dataclass(slots=True)
@@ -139,8 +149,8 @@ class Found:
             return self._connections[stream]
         if stream not in self._dissected:
             self._dissected[stream] = self._makers.dissect(stream, self.binding(code))
-        entry: Entry = self._dissected[stream][code - int(self._first[stream])]
-        return entry
+        assert self.scanned is not None
+        return self._dissected[stream][code - self.scanned.first[stream]]
 
     def is_built(self, at: int) -> bool:
         """Say whether a row's entry has been built in full."""
@@ -174,18 +184,10 @@ class Found:
         assert self._selection is not None
         if stream in self._selection.chained:
             return self.resolve(at).entry_id
-        number = "conn" if code == CONNECTION else str(code - int(self._first[stream]))
+        number = "conn"
+        if code >= 0 and self.scanned is not None:
+            number = str(code - self.scanned.first[stream])
         return EntryId(self._selection.segment.name, int(self._selection.rows[stream]), number)
-
-    @cached_property
-    def _first(self) -> NDArray[Any]:
-        """The first exchange of each scanned stream."""
-        assert self.scanned is not None
-        assert self._selection is not None
-        streams = self.scanned.found.exchanges["stream"]
-        first = np.zeros(len(self._selection.flows), dtype=np.int64)
-        first[streams[::-1]] = np.arange(len(streams))[::-1]
-        return first
 
     @property
     def flows(self) -> NDArray[Any]:
@@ -237,8 +239,8 @@ class Found:
         bounds = slice(scanned.bounds[number], scanned.bounds[number + 1])
         exchanges, places = scanned.found.exchanges[bounds], scanned.place[bounds]
         variable = self.origin.variables.get(name)
-        if column := scanned.columns[number].get(name):
-            return _filled(column, scanned.found, exchanges, variable.default if variable else None)
+        if columns := scanned.columns[number].get(name):
+            return _filled(columns, scanned.found, exchanges, variable.default if variable else None)
         if common := COMMON.get(name):
             return common(self, exchanges)
         if name == "protocol":
@@ -434,20 +436,21 @@ def _by_place(places: NDArray[Any], values: Sequence[Any]) -> list[Any]:
     return [values[place] for place in places.tolist()]
 
 
-def _filled(column: Column, scanned: Scanned, exchanges: NDArray[Any], default: Any) -> list[Any]:
-    """Let the first half that is there say each value."""
+def _filled(columns: Sequence[Column], scanned: Scanned, exchanges: NDArray[Any], default: Any) -> list[Any]:
+    """Let the first column and half that is there say each value."""
     values = [default] * len(exchanges)
     places = np.arange(len(exchanges))
-    for half in column.halves:
-        messages = exchanges[half][places]
-        is_there = messages != NO_MESSAGE
-        if column.protocol is not None:
-            is_there[is_there] = scanned.messages["protocol"][messages[is_there]] == column.protocol
-        if is_there.all() and len(places) == len(values):
-            return column.read(scanned, messages)
-        for place, value in zip(places[is_there].tolist(), column.read(scanned, messages[is_there]), strict=True):
-            values[place] = value
-        places = places[~is_there]
+    for column in columns:
+        for half in column.halves:
+            messages = exchanges[half][places]
+            is_there = messages != NO_MESSAGE
+            if column.protocol is not None:
+                is_there[is_there] = scanned.messages["protocol"][messages[is_there]] == column.protocol
+            if is_there.all() and len(places) == len(values):
+                return column.read(scanned, messages)
+            for place, value in zip(places[is_there].tolist(), column.read(scanned, messages[is_there]), strict=True):
+                values[place] = value
+            places = places[~is_there]
     return values
 
 

@@ -132,7 +132,7 @@ def export(
                     _write_packets(writer, packets)
         except (ValueError, OverflowError, struct.error) as error:
             # Only an index that is authentic and yet not ours says things that no pcapng can hold.
-            raise Damaged(f"its pcapng metadata cannot be written: {error}", file=str(store.path)) from error
+            raise Damaged(f"its pcapng metadata cannot be written: {error}", file=store.location) from error
     return Exported(job.packets, tuple(job.problems))
 
 

@@ -101,6 +101,10 @@ class DataFile:
     raw_length: Annotated[int, Meta(ge=PCAP_HEADER_BYTES, lt=1 << 32)]  # bytes of the uncompressed pcap
     blocks: Annotated[int, Meta(ge=0, lt=1 << 31)]
     file_key: Annotated[str, Meta(pattern="^([0-9a-f]{32})?$")] = field(default="", repr=False)  # age's; "": not known
+    nonce: Annotated[str, Meta(pattern="^([0-9a-f]{32})?$")] = (
+        ""  # age's, of the payload; with the key and the size of the
+    )
+    # file it is all that reading needs: no request for the header
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,6 +117,7 @@ WITHOUT_TEST = {
 DECLARATIONS = (
     "core_capture/_records.py",
     "core_capture/reference/_limits.py",
+    "core_capture/store/_backend.py",
     "core_capture/store/_info.py",
     "core_capture/store/_limits.py",
     "extension_api/_models.py",

@@ -15,7 +15,6 @@ from typing import Any
 
 import pytest
 
-from kubeshark.core_capture.store import Store
 from kubeshark.errors import UsageError
 from kubeshark.pipeline import Entry, Pipeline, Plugins, _processes, _worker
 from kubeshark.pipeline._job import Job
@@ -249,7 +248,7 @@ def test_fields_must_exist(pipeline: Pipeline) -> None:
 
 def test_a_damaged_segment_is_told_as_one_process_tells_it(pipeline: Pipeline) -> None:
     name = pipeline.store.segments()[2].name
-    path = pipeline.store.path / f"{name}.pcap.zst.age"
+    path = Path(pipeline.store.location) / f"{name}.pcap.zst.age"
     data = bytearray(path.read_bytes())
     data[-40] ^= 1
     path.write_bytes(data)
@@ -260,7 +259,7 @@ def test_a_damaged_segment_is_told_as_one_process_tells_it(pipeline: Pipeline) -
 
 def test_no_secret_is_shown(pipeline: Pipeline) -> None:
     secret = pipeline.store.identities[0].secret()
-    job = Job(Path("s"), (secret,), b"CLIENT_RANDOM aa bb", "", 0, Window(), "asc", None, Slow(0))
+    job = Job("s", (secret,), b"CLIENT_RANDOM aa bb", "", 0, Window(), "asc", None, Slow(0))
     assert secret not in repr(job)
     assert "CLIENT_RANDOM" not in repr(job)
 
@@ -276,6 +275,6 @@ def test_a_worker_whose_socket_closes_ends(tmp_path: Path) -> None:
 
 
 def test_the_store_is_left_as_it_was(pipeline: Pipeline) -> None:
-    before = {path: path.stat().st_mtime_ns for path in pipeline.store.path.iterdir()}
+    before = {path: path.stat().st_mtime_ns for path in Path(pipeline.store.location).iterdir()}
     list(pipeline.rows("", jobs=2))
-    assert {path: path.stat().st_mtime_ns for path in Store.open(pipeline.store.path).path.iterdir()} == before
+    assert {path: path.stat().st_mtime_ns for path in Path(pipeline.store.location).iterdir()} == before
