@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import pickle
 
 import pytest
 
@@ -89,3 +90,16 @@ def test_a_kept_error_keeps_nothing_alive() -> None:
         error.forget_frames()
         assert (error.__traceback__, error.__cause__, error.__context__) == (None, None, None)
         assert str(error) == "f: damaged: x"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        UsageError("what", hint="do this", line=2, column=3),
+        Damaged("was cut", file="s.age", offset=7),
+        PluginCrashed("ended", plugin="p", hook="dissect", poison=4),
+    ],
+)
+def test_errors_travel_between_processes(error: KubesharkError) -> None:
+    again = pickle.loads(pickle.dumps(error))
+    assert (type(again), str(again), again.__dict__) == (type(error), str(error), error.__dict__)
