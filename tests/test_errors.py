@@ -81,15 +81,12 @@ def test_it_is_a_leaf() -> None:
 
 
 def test_a_kept_error_keeps_nothing_alive() -> None:
-    try:
-        try:
-            raise ValueError
-        except ValueError as cause:
-            raise Damaged("x", file="f") from cause
-    except Damaged as error:
-        error.forget_frames()
-        assert (error.__traceback__, error.__cause__, error.__context__) == (None, None, None)
-        assert str(error) == "f: damaged: x"
+    with pytest.raises(Damaged) as caught:
+        raise Damaged("x", file="f") from ValueError()
+    error = caught.value
+    error.forget_frames()
+    assert (error.__traceback__, error.__cause__, error.__context__) == (None, None, None)
+    assert str(error) == "f: damaged: x"
 
 
 @pytest.mark.parametrize(
