@@ -29,7 +29,7 @@ import pathlib, sys, time
 import kubeshark.hosts, kubeshark.core_capture.files, kubeshark.core_capture.store, kubeshark.pipeline
 from kubeshark.core_capture import load_core
 from kubeshark.pipeline import Pipeline, Plugins
-from kubeshark.cli._memory import keep_freed_memory
+from kubeshark.pipeline import keep_freed_memory
 keep_freed_memory(); load_core(); plugins = Plugins()  # as the command does
 with Pipeline.open(sys.argv[4], create=False, plugins=plugins) as pipeline:  # loads what is loaded late
     pipeline.export(sys.argv[2], sys.argv[3])

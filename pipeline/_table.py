@@ -434,23 +434,21 @@ class Run:
         self._table = table  # of each entry
         self._place = place  # in its table
 
-    @classmethod
-    def merged(cls, tables: Sequence[EntryTable]) -> Run:
-        """Join tables that are each by time, by time; equal times stay in the order of the tables."""
-        sizes = np.array(list(map(len, tables)), dtype=np.int64)
-        table = np.repeat(np.arange(len(tables)), sizes)
-        place = np.concatenate([np.arange(size) for size in sizes]) if tables else table
-        if len(tables) > 1:
-            order = np.argsort(np.concatenate([each.start_ns for each in tables]), kind="stable")
-            table, place = table[order], place[order]
-        return cls(tables, table, place)
-
     def __len__(self) -> int:
         return len(self._table)
 
     def __iter__(self) -> Iterator[Entry]:
         tables = self._tables
         return (tables[table][place] for table, place in zip(self._table.tolist(), self._place.tolist(), strict=True))
+
+    @property
+    def start_ns(self) -> NDArray[Any]:
+        """Times of the entries' first packets, i8."""
+        starts = np.empty(len(self), dtype=np.int64)
+        for number, table in enumerate(self._tables):
+            mine = self._table == number
+            starts[mine] = table.start_ns[self._place[mine]]
+        return starts
 
     def part(self, start: int, stop: int) -> Run:
         """Return entries [start, stop)."""

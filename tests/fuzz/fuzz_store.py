@@ -1,7 +1,7 @@
 """Fuzzes whatever reads a store's files: nothing but a KubesharkError may escape, whatever the bytes.
 
-The first byte chooses a reader of TARGETS, the rest is what it reads. Where the real reader sees age and zstd, the bytes
-are packed in them first: else no mutation would get behind their checksums.
+The first byte chooses a reader of TARGETS, the rest is what it reads. Where the real reader sees age and zstd, the
+bytes are packed in them first: else no mutation would get behind their checksums.
 
 python tests/fuzz/fuzz_store.py CORPUS [libFuzzer options]     with atheris; CORPUS gets seeds from a store made here
 python tests/fuzz/fuzz_store.py                                without: mutates each seed a few hundred times
@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from unittest.mock import patch
 
 import zstandard
 
@@ -161,11 +162,13 @@ def snapshots(data: bytes) -> None:
 
 def passphrase(data: bytes) -> None:
     if _passphrase.is_protected(data):
-        _passphrase.unprotect(data, lambda: "", "f")
+        with patch.object(_passphrase, "_stretch", lambda *_: bytes(32)):  # scrypt is made to be slow
+            _passphrase.unprotect(data, lambda: "", "f")
 
 
 def _seeds() -> dict[str, list[bytes]]:
-    key = b'{"public_key":"%s","signature":"%s","body":{"snapshots":[{"name":"a","since_ns":1,"until_ns":2,"created":""}]}}'
+    snapshot = b'{"name":"a","since_ns":1,"until_ns":2,"created":""}'
+    key = b'{"public_key":"%s","signature":"%s","body":{"snapshots":[' + snapshot + b"]}}"
     protected = _passphrase.protect(b"# secret", "", work_factor=1)
     return {
         "age_header": [(SEED_STORE / "catalogue.age").read_bytes()],
@@ -189,7 +192,6 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     )
 }  # fmt: skip
 SEEDS = _seeds()
-_passphrase._stretch = lambda *_: bytes(32)  # type: ignore[assignment]  # scrypt is made to be slow
 
 
 def TestOneInput(data: bytes) -> None:

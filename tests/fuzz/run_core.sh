@@ -33,7 +33,7 @@ build() { # target: with libFuzzer, else with our driver
         kind=driver
     else
         cat "$work"/*.log >&2
-        echo "run_core.sh: no compiler with sanitizers: apt-get install clang" >&2
+        echo "run_core.sh: no compiler with sanitizers: apt-get install clang libclang-rt-dev" >&2
         exit 77
     fi
 }

@@ -26,6 +26,13 @@ COMMANDS = "cli/test_end_to_end.py"
 WITHOUT_TEST = {
     "pipeline/_exports.py": "pipeline/test_pipeline.py",
     "pipeline/_imports.py": "pipeline/test_pipeline.py",
+    "pipeline/_rows.py": "pipeline/test_pipeline.py",
+    "pipeline/_store_query.py": "pipeline/test_pipeline.py",
+    "pipeline/_executor.py": "pipeline/test_query.py",
+    "pipeline/_run.py": "pipeline/test_query.py",
+    "pipeline/_runs.py": "pipeline/test_query.py",
+    "pipeline/_job.py": "pipeline/test_processes.py",
+    "pipeline/_worker.py": "pipeline/test_processes.py",
     "core_capture/native/_streams.py": "core_capture/native/test_core.py",
     "core_capture/files/_reader.py": "core_capture/files/test_mutations.py",
     "core_capture/store/_catalogue.py": STORE,

@@ -96,6 +96,7 @@ STARTTLS = replace(TLS, name="starttls", priority=LATE, classifiers=(), hands_ov
 """TLS behind some lines of a protocol that nobody knows (RFC 2595 and its like): asked when all others declined."""
 
 _EITHER = ("request", "response")
+HELLOS = ("ClientHello", "ServerHello")
 
 COLUMNS: Columns = {
     "tlsx_info": Column(lambda found, rows: [HELLOS[kind] for kind in found.messages["kind"][rows].tolist()], _EITHER),
@@ -107,7 +108,6 @@ COLUMNS: Columns = {
     "tlsx_alert": Column(lambda _, rows: [0] * len(rows), _EITHER),  # streams with alerts are not scanned
 }
 """What the scanner (scan_tls.c) knows."""
-HELLOS = ("ClientHello", "ServerHello")
 
 
 @hookimpl
