@@ -155,7 +155,7 @@ def test_failing_closes(answer: Any, reason: str) -> None:
     (problem,) = query.problems
     assert "2 entries are shown without their content" in str(problem)
     assert reason in str(problem)
-    assert query.enricher.explain() == ["enriched      0 redacted, 0 dropped, 2 withheld"]
+    assert (query.stats.redacted, query.stats.dropped, query.stats.withheld) == (0, 0, 2)
 
 
 @pytest.mark.parametrize(("policy", "shown"), [("drop", 0), ("keep", 2)])
