@@ -59,8 +59,8 @@ def _document(entry: Entry, *, with_secrets: bool) -> dict[str, Any]:
     document: dict[str, Any] = {
         "startedDateTime": rfc3339(entry.start_ns),
         "time": milliseconds,
-        "request": _request(entry, request if request is not None else _NO_REQUEST),
-        "response": _response(response if response is not None else _NO_RESPONSE),
+        "request": _request(entry, request or _NO_REQUEST),  # empty where a plugin had it withheld
+        "response": _response(response or _NO_RESPONSE),
         "cache": {},
         "timings": {"send": 0, "wait": milliseconds, "receive": 0},
         "serverIPAddress": entry.dst.ip,

@@ -132,7 +132,9 @@ class _Redactor:
             self._note(value, shown)
             if is_variable and not isinstance(value, str):
                 return type(value)()
-            return {} if isinstance(value, Mapping) and value else shown
+            if isinstance(value, Mapping | list):  # whoever shows it counts on what it is
+                return type(value)() if isinstance(value, list) else {}
+            return shown
         key, rest = keys[0], keys[1:]
         if isinstance(value, Mapping):
             folded = key.casefold()

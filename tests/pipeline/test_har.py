@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Sequence
 from typing import Any
 
+from kubeshark.extension_api import Enrichment, EntryView, hookimpl
 from kubeshark.pipeline import Plugins
 from kubeshark.pipeline._har import write_har
+from tests.pipeline._plugins import Foreign, with_plugins
 from tests.pipeline._traffic import Capture, Connection, dns, make_query
 
 LOGIN = (
@@ -59,3 +62,22 @@ def test_secrets_are_redacted_wherever_they_stand() -> None:
 def test_nothing_that_matches_is_still_a_har() -> None:
     log, _, counts = har("redis")
     assert (log["entries"], counts) == ([], (0, 0))
+
+
+def test_a_withheld_exchange_says_so_and_nothing_else() -> None:
+    """A plugin that redacts and fails: what it has not seen is in no export."""
+
+    class Failing(Foreign):
+        @hookimpl
+        def enrich(self, entries: Sequence[EntryView]) -> Sequence[Enrichment | None]:
+            return [Enrichment(failure="is unwell")] * len(entries)
+
+    capture = Capture()
+    Connection(capture).open().ask(LOGIN).answer(WELCOME)
+    out = io.BytesIO()
+    with with_plugins(failing=Failing()) as plugins:
+        assert write_har(make_query(capture.segments(), "http", plugins), out, with_secrets=True) == (1, 0)
+    (entry,) = json.loads(out.getvalue())["log"]["entries"]
+    assert (entry["request"]["method"], entry["response"]["status"]) == ("", 0)
+    assert "is unwell" in entry["comment"]
+    assert not [secret for secret in SECRETS if secret in out.getvalue().decode()]

@@ -152,6 +152,14 @@ def test_a_bad_path_is_an_error(path: str) -> None:
         redact(post(b"{}"), [Redaction(path or "..")])
 
 
+def test_containers_stay_what_they_are() -> None:
+    entry = post(b"{}")
+    places = ("request.headers", "request.cookies", "request.pathSegments", "response.cookies")
+    redact(entry, [Redaction(place) for place in places])
+    request, response = entry.to_dict()["request"], entry.to_dict()["response"]
+    assert (request["headers"], request["cookies"], request["pathSegments"], response["cookies"]) == ({}, {}, [], {})
+
+
 def test_withheld_leaves_addresses() -> None:
     entry = post(json.dumps(BODY).encode())
     withhold(entry, "because")
