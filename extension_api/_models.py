@@ -221,10 +221,10 @@ class Packet:
 
 @dataclass(frozen=True, slots=True)
 class SealedSegment:
-    """A segment that is complete on disk. Its file is encrypted; the key to it is never given to a plugin."""
+    """A segment that is complete and durable. Its file is encrypted; the key to it is never given to a plugin."""
 
     name: str
-    path: str  # of the encrypted packets: PATH.pcap.zst.age
+    path: str  # of the encrypted packets: PATH.pcap.zst.age, or the URL of a store on object storage
     first_ns: int
     last_ns: int
     packets: int

@@ -79,7 +79,8 @@ class Dissector:
         """
         wants = None if with_conn else wants
         streams = self.core.assemble(selection.decoded, selection.flows)
-        scanned = Scanners(self.plugins.bindings).scan(streams) if isinstance(streams, Assembled) else None
+        opened = ENCRYPTED if self.decrypt else frozenset[str]()
+        scanned = Scanners(self.plugins.bindings).scan(streams, opened) if isinstance(streams, Assembled) else None
         work = _Work(self, selection, streams, scanned)
         left = range(len(streams)) if scanned is None else np.flatnonzero(~scanned.found.taken).tolist()
         entries = [(-1, entry) for entry in before] + list(work.dissect(left, wants))
@@ -238,13 +239,15 @@ class _Work:
     def _dissect_scanned(self, at: int, binding: Binding) -> list[Entry]:
         stream = self._stream(at)
         facts, number = self._facts(at, stream.row, stream), Numbering(self.selection.parts(at), stream)
-        messages = [found for found in self.dissector.ask(binding, [stream])[0] if isinstance(found, Message)]
-        return list(self.dissector.paired(binding, messages, facts, stream, number))
+        found = self.dissector.ask(binding, [stream])[0]
+        if any(isinstance(each, Handover) for each in found):
+            return [entry for _, entry in self.dissect([at], None)]
+        return list(self.dissector.paired(binding, found, facts, stream, number))
 
     def _connect(self, at: int) -> Entry:
         detected = self.detected.get(at)
         if detected is None and self.scanned:
-            detected = [self.scanned.protocol_of(at).abbr]
+            detected = [protocol.abbr for protocol in self.scanned.detected(at)]
         connection = connection_entry(self._facts_of(at), list(dict.fromkeys(detected or ())))
         assert connection is not None
         return connection

@@ -69,7 +69,7 @@ class Import:
             self._add_keys(keys)
             return ImportResult(0, 0, 0, 0, state.packets, ())
         packet_filter = PacketFilter(self._plugins.packet_filters if self._plugins else {})
-        told = SealedSegments(self._plugins.segment_sealed if self._plugins else {}, self._store.path)
+        told = SealedSegments(self._plugins.segment_sealed if self._plugins else {}, self._store.location)
         with open_capture(name if name == STDIN else Path(file), name=name) as reader, told:
             source = SourceInfo(Path(name).name, sha256=digest, size=size, metadata=reader.metadata)
             with self._store.writer(self._recipients, source=source) as writer:

@@ -21,6 +21,7 @@ from kubeshark.core_capture import (
 )
 from kubeshark.core_capture.store import (
     Identity,
+    Requests,
     SegmentInfo,
     SegmentReader,
     Select,
@@ -84,6 +85,7 @@ class StoreQuery:
     _readers: list[SegmentReader]
     problems: list[KubesharkError] = field(default_factory=list)
     _notes: Sequence[str] = ()
+    _requests: Callable[[], Requests | None] = lambda: None  # what a server was asked for this query
 
     def __iter__(self) -> Iterator[Entry]:
         return self._finishing(iter(self._query))
@@ -124,6 +126,7 @@ class StoreQuery:
             f"decrypted     {index:,} bytes of indexes, {data:,} bytes of packets in {blocks} blocks",
             f"entries       {stats.matched} matched of {stats.entries}, {stats.built} built in full",
             *self._query.enricher.explain(),
+            *([f"requests      {asked}"] if (asked := self._requests()) else []),
         ]
 
 
@@ -135,6 +138,8 @@ class Pipeline:
         self.store = store
         self._plugins = plugins
         self._recipients = recipients
+        self._asked: Requests | None = None  # of a server before the latest query; its first one pays for the opening
+        self._has_queried = False
 
     @property
     def plugins(self) -> Plugins:
@@ -161,12 +166,11 @@ class Pipeline:
         decrypt with, beside those in $KUBESHARK_KEYLOG and the secrets in the store. Raises StoreError, InputError for
         a key log that cannot be read.
         """
-        path = Path(path)
         keylog = read_key_logs(key_log_files(keylogs))
         given = None if identities is None else tuple(identities)
         store = Store.open(path, identities=given, create=create)
         if create and given is None and not tuple(recipients):
-            _ensure_identity(path)
+            _ensure_identity(store)
         return cls(store, plugins, tuple(recipients), keylog)
 
     @property
@@ -210,6 +214,8 @@ class Pipeline:
         return self._query(entry_filter, entry_filter.predicate, secrets, since_ns, until_ns, limit, on_progress)
 
     def _filter(self, kfl: str) -> tuple[EntryFilter, Secrets]:
+        self._asked = self.store.files.requests if self._has_queried else None
+        self._has_queried = True
         secrets = Secrets.of_store(self._keylog, self.store)
         can_decrypt = secrets.step is not None
         return EntryFilter(kfl, self.plugins, now_ns=time.time_ns(), can_decrypt=can_decrypt), secrets
@@ -292,7 +298,7 @@ class Pipeline:
         """Return what the store holds, as JSON: totals, time range, recipients, leftovers, segments."""
         info = self.store.info()
         return {
-            "path": str(self.store.path),
+            "path": self.store.location,
             "segments": info.segments,
             "packets": info.packets,
             "flows": info.flows,
@@ -321,6 +327,10 @@ class Pipeline:
         """Authenticate every byte of the store."""
         return self.store.verify()
 
+    def _since(self, asked: Requests | None) -> Requests | None:
+        now = self.store.files.requests
+        return now - asked if now and asked else now
+
     def close(self) -> None:
         if self._plugins is not None:
             self._plugins.close()
@@ -343,12 +353,13 @@ class Pipeline:
     ) -> StoreQuery:
         problems: list[KubesharkError] = []
         readers = []
-        for info in self.store.segments(either_way(predicate)):
-            outside = (since_ns is not None and info.last_ns < since_ns) or (
-                until_ns is not None and info.first_ns > until_ns
-            )
-            if outside:
-                continue
+        chosen = [
+            info
+            for info in self.store.segments(either_way(predicate))
+            if (since_ns is None or info.last_ns >= since_ns) and (until_ns is None or info.first_ns <= until_ns)
+        ]
+        self.store.prefetch(info.name for info in chosen)
+        for info in chosen:
             try:
                 readers.append(self.store.open_segment(info.name))
             except StoreError as error:
@@ -358,15 +369,18 @@ class Pipeline:
         origin = Origin("file", "", entry_filter.variables, self.plugins.display)
         dissector = Dissector(load_core(), self.plugins, [], origin, secrets.step)
         query = Query(readers, dissector, entry_filter, predicate, since_ns, until_ns, limit, on_progress)
-        return StoreQuery(entry_filter, self.plugins, query, readers, problems, notices(self._keylog))
+        asked = self._asked
+        return StoreQuery(
+            entry_filter, self.plugins, query, readers, problems, notices(self._keylog), lambda: self._since(asked)
+        )
 
 
-def _ensure_identity(store: Path) -> None:
+def _ensure_identity(store: Store) -> None:
     """Make the identity if there is none, and say so."""
     path = identity_path()
     if path.exists():
         return
-    if path.resolve().is_relative_to(store.resolve()):
+    if store.files.contains(path):
         raise StoreError(f"the identity {path} would lie under the store it opens", hint="set KUBESHARK_IDENTITY")
     identity = create_identity(path)
     print(  # noqa: T201 - the one thing a library user must be told, once

@@ -7,7 +7,8 @@ Invariants:
 2. The bytes of a redacted entry are withheld: they would say it again, in whatever encoding.
 3. What the index answers (addresses, ports, time, transport, flags) stays: a filter on it selects flows by the index,
    and hiding the value would hide nothing. Naming it is an error.
-4. Doubt hides more: a place inside a text that is not JSON hides the whole text.
+4. Doubt hides more: a place inside a text that is not JSON hides the whole text, and a value that is a part of a hidden
+   one (a cookie of its header) is hidden, too.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ __all__ = ["RedactionError", "redact", "withhold"]
 INDEXED_SECTIONS = frozenset({"entry", "flags", "conn"})
 SHORTEST_TEXT = 3  # shorter texts are replaced where they are the whole value: "a" inside a word says nothing
 SHORTEST_NUMBER = 4  # digits
+SHORTEST_PART = 4  # of a hidden text, as a value of its own
+LONGEST_WHOLE = 4096  # of a hidden text whose parts are hidden: a header, not a body, which holds half of the entry
 DEPTH = 64  # of documents
 _PATH = re.compile(r'\["((?:[^"\\]|\\.)*)"\]|\[(\d+|\*)\]|(?:^|\.)([^.\[\]"]+)')
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{4,}={0,2}")
@@ -87,6 +90,7 @@ class _Redactor:
         self.whole: dict[str, str] = {}
         self.texts: dict[str, str] = {}
         self.numbers: set[float] = set()
+        self.wholes: list[tuple[str, str]] = []  # (a hidden text, what is shown for its parts)
         self.found = False
 
     def hide(self, path: str, shown: str) -> None:
@@ -166,13 +170,15 @@ class _Redactor:
                 self._note(inner, shown, depth + 1)
         elif isinstance(value, str) and value and value != shown:
             self.hide_text(value, shown)
+            if len(value) <= LONGEST_WHOLE:
+                self.wholes.append((value, shown))
         elif isinstance(value, int | float) and not isinstance(value, bool) and len(str(value)) >= SHORTEST_NUMBER:
             self.numbers.add(value)
             self.texts.setdefault(str(value), shown)
 
     def finish(self) -> None:
         """Go over everything that can be seen of the entry."""
-        scrub = _Scrubber(self.whole, self.texts, self.numbers)
+        scrub = _Scrubber(self.whole, self.texts, self.numbers, self.wholes)
         variables = {name: scrub.variable(value) for name, value in self.variables.items()}
         documents = {kind: scrub.document(document) for kind, document in self.documents.items()}
 
@@ -188,8 +194,15 @@ class _Redactor:
 class _Scrubber:
     """Replaces texts, in whatever way they are written."""
 
-    def __init__(self, whole: Mapping[str, str], texts: Mapping[str, str], numbers: set[float]) -> None:
+    def __init__(
+        self,
+        whole: Mapping[str, str],
+        texts: Mapping[str, str],
+        numbers: set[float],
+        wholes: Sequence[tuple[str, str]],
+    ) -> None:
         self.whole = whole
+        self.wholes = wholes
         self.numbers = numbers
         self.needles = [text.encode("utf-8", "replace") for text in texts]
         spelt: dict[str, str] = {}
@@ -220,7 +233,7 @@ class _Scrubber:
 
     def document(self, value: Any, depth: int = 0) -> Any:
         if isinstance(value, str):
-            return self.text(value, depth)
+            return self._part(value) or self.text(value, depth)
         if isinstance(value, bytes):
             return b""
         if isinstance(value, Mapping):
@@ -229,14 +242,27 @@ class _Scrubber:
             return {self.text(str(name)): self.document(inner, depth + 1) for name, inner in value.items()}
         if isinstance(value, list | tuple):
             return [] if depth > DEPTH else [self.document(inner, depth + 1) for inner in value]
-        if isinstance(value, int | float) and not isinstance(value, bool) and value in self.numbers:
-            return "[redacted]"
-        return value
+        return "[redacted]" if self._is_hidden(value) else value
+
+    def _part(self, text: str) -> str:
+        """Return what is shown for a value that is a part of something hidden, "" for every other."""
+        if len(text) < SHORTEST_PART:
+            return ""
+        return next((shown for whole, shown in self.wholes if text in whole), "")
+
+    def _is_hidden(self, value: Any) -> bool:
+        """Say whether a number is one that was hidden, or has a hidden text among its digits."""
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            return False
+        digits = str(value)
+        return value in self.numbers or (
+            len(digits) >= SHORTEST_NUMBER and any(spelling in digits for spelling in self.spelt)
+        )
 
     def variable(self, value: Any) -> Any:
         """Like `document`, but the type stays; bytes are payload, and go."""
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            return type(value)() if value in self.numbers else value
+        if self._is_hidden(value):
+            return type(value)()
         return self.document(value)
 
 

@@ -7,7 +7,8 @@ would have said; one that does not leaves it to `_claim`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
+from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
@@ -19,13 +20,15 @@ from kubeshark.extension_api import Classifier, ProtocolSpec
 from kubeshark.pipeline._plugins import Binding
 from kubeshark.pipeline._streams import TRANSPORT_NAMES
 from kubeshark.pipeline._table import ScannedStreams
-from kubeshark.pipeline.dissectors import Columns
+from kubeshark.pipeline.dissectors import Column, Columns
 
 __all__ = ["Scanners"]
 
 MAX_HEAD = 255
 BEHIND = {"http2": "http"}
 """A scanner → that of the protocol asked before it, of whose streams it knows, too, when its probe says no."""
+INSIDE = {"http": ("ws",)}
+"""A scanner → flags of protocols of other plugins that it reads inside its own, behind those of its own plugin."""
 NOBODY = np.iinfo(np.int32).max
 
 
@@ -41,12 +44,14 @@ class Scanners:
                 self._by_place[place] = flag
         self._transports = {name: _Transport(name, bindings) for name in ("tcp", "udp", "icmp")}
 
-    def scan(self, streams: Assembled) -> ScannedStreams:
-        """Run every scanner over the streams that are its protocol's to claim."""
+    def scan(self, streams: Assembled, without: Set[str] = frozenset()) -> ScannedStreams:
+        """Run scanners over the streams that are their protocols' to claim, all but some protocols' by name."""
         places = self._first_asked(streams)
         chosen: list[tuple[str, NDArray[Any]]] = []
         bindings: list[Binding] = []
         for place, name in self._by_place.items():
+            if self._bindings[place].protocol.name in without:
+                continue
             is_mine = places == place
             if name in BEHIND and (before := self._asked_before(place, BEHIND[name])) is not None:
                 is_mine |= places == before
@@ -57,7 +62,8 @@ class Scanners:
         found = streams.scan(chosen)
         bounds = np.searchsorted(found.owner, np.arange(len(chosen) + 1)).tolist()
         specs = [self._protocols_with(binding) for binding in bindings]
-        return ScannedStreams(found, bindings, list(map(_columns, bindings)), bounds, specs)
+        columns = list(map(self._columns, bindings, specs))
+        return ScannedStreams(found, bindings, columns, bounds, specs)
 
     def _asked_before(self, place: int, flag: str) -> int | None:
         """Return the place of the protocol with this flag, if none but its own plugin's probes come between."""
@@ -67,9 +73,26 @@ class Scanners:
         return before
 
     def _protocols_with(self, binding: Binding) -> list[ProtocolSpec]:
-        """Return a binding's protocol, then the others of its plugin: a message may belong to any of them."""
+        """Return a binding's protocol, the others of its plugin, and those inside: a message may be of any of them."""
         others = [each.protocol for each in self._bindings if each.plugin == binding.plugin and each is not binding]
-        return [binding.protocol, *others]
+        inside = INSIDE.get(binding.protocol.flag, ())
+        return [
+            *(binding.protocol, *others),
+            *(each.protocol for each in self._bindings if each.is_builtin and each.protocol.flag in inside),
+        ]
+
+    def _columns(self, binding: Binding, specs: Sequence[ProtocolSpec]) -> dict[str, list[Column]]:
+        """Return what its messages say, and those of protocols inside, of which each speaks for itself."""
+        inside = INSIDE.get(binding.protocol.flag, ())
+        columns = {
+            name: [replace(column, protocol=0) if inside else column] for name, column in _columns_of(binding).items()
+        }
+        for place, spec in enumerate(specs):
+            if spec.flag in inside:
+                other = next(each for each in self._bindings if each.protocol is spec)
+                for name, column in _columns_of(other).items():
+                    columns.setdefault(name, []).append(replace(column, protocol=place))
+        return columns
 
     def _first_asked(self, streams: Assembled) -> NDArray[Any]:
         """Return the place of the protocol that each stream is offered to first, NOBODY for some without a scanner."""
@@ -129,6 +152,6 @@ def _begins(classifier: Classifier, heads: NDArray[Any], lengths: NDArray[Any]) 
     return np.asarray(begins.any(axis=1) & bool(classifier.prefix))
 
 
-def _columns(binding: Binding) -> Columns:
+def _columns_of(binding: Binding) -> Columns:
     columns: Columns = import_module(binding.plugin).COLUMNS
     return columns

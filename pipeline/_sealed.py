@@ -23,11 +23,12 @@ __all__ = ["WAIT_S", "SealedSegments", "sealed_segment"]
 WAIT_S = 60.0  # for one segment, when nothing else is left to do
 
 
-def sealed_segment(info: SegmentInfo, folder: Path) -> SealedSegment:
-    """Return what plugins may know of a segment of the store in `folder`."""
+def sealed_segment(info: SegmentInfo, location: str | Path) -> SealedSegment:
+    """Return what plugins may know of a segment of the store in this folder or at this URL."""
+    file = f"{info.name}.pcap.zst.age"
     return SealedSegment(
         info.name,
-        str((folder / f"{info.name}.pcap.zst.age").resolve()),
+        f"{location}/{file}" if "://" in str(location) else str((Path(location) / file).resolve()),
         info.first_ns,
         info.last_ns,
         info.packets,
@@ -44,7 +45,7 @@ class SealedSegments:
     """A context manager: `tell` inside it, `problems` after it."""
 
     plugins: Mapping[str, Callable[..., Any]]
-    folder: Path
+    location: str | Path
     wait_s: float = WAIT_S
     problems: list[str] = field(default_factory=list)
     _queue: queue.SimpleQueue[SealedSegment | None] = field(default_factory=queue.SimpleQueue)
@@ -62,7 +63,7 @@ class SealedSegments:
             self._thread = threading.Thread(target=self._run, name="kubeshark-sealed", daemon=True)
             self._thread.start()
         self._told += 1
-        self._queue.put(sealed_segment(info, self.folder))
+        self._queue.put(sealed_segment(info, self.location))
 
     def __enter__(self) -> Self:
         return self

@@ -12,21 +12,20 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from functools import cached_property
 from itertools import chain
 from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kubeshark.core_capture import NO_MESSAGE, Scanned
+from kubeshark.core_capture import EXCHANGE, NO_MESSAGE, Scanned
 from kubeshark.extension_api import ProtocolSpec
 from kubeshark.pipeline._entry import LATE, Entry, EntryId, protocol_name
 from kubeshark.pipeline._facts import Origin, StreamFacts
 from kubeshark.pipeline._plugins import Binding
 from kubeshark.pipeline._segments import Selection
 from kubeshark.pipeline._streams import TRANSPORT_NAMES, address_text
-from kubeshark.pipeline.dissectors import CONN, Column, Columns
+from kubeshark.pipeline.dissectors import CONN, Column
 
 __all__ = ["CONNECTION", "MADE", "EntryTable", "Found", "LazyEntry", "Makers", "Run", "ScannedStreams", "start_times"]
 
@@ -43,13 +42,16 @@ class ScannedStreams:
 
     found: Scanned
     bindings: Sequence[Binding]
-    columns: Sequence[Columns]
+    columns: Sequence[Mapping[str, Sequence[Column]]]
     bounds: Sequence[int]
     specs: Sequence[Sequence[ProtocolSpec]]
     place: NDArray[Any] = field(init=False)  # of each exchange's protocol in its specs: that of its first message
+    first: dict[int, int] = field(init=False)  # by stream: its first exchange; the others follow
 
     def __post_init__(self) -> None:
         self.place = self.found.messages["protocol"][_first_message(self.found.exchanges)]
+        streams, firsts = np.unique(self.found.exchanges["stream"], return_index=True)
+        self.first = dict(zip(streams.tolist(), firsts.tolist(), strict=True))
 
     def number(self, exchange: int) -> int:
         """Return the place in `bindings` of the protocol an exchange belongs to."""
@@ -73,10 +75,18 @@ class ScannedStreams:
             return np.arange(len(self.place))
         return np.sort(np.concatenate([np.arange(0), *(each for spec, each in self.by_protocol() if wants(spec))]))
 
-    def protocol_of(self, stream: int) -> ProtocolSpec:
-        """Return the protocol of a stream that was taken."""
-        exchange = int(np.flatnonzero(self.found.exchanges["stream"] == stream)[0])
-        return self.bindings[self.number(exchange)].protocol
+    def detected(self, stream: int) -> list[ProtocolSpec]:
+        """Return the protocols of a stream that was taken: the dissector's, then those inside."""
+        if stream not in self.first:
+            return []
+        number = self.number(self.first[stream])
+        mine = self.place[self.first[stream] : self.bounds[number + 1]]
+        mine = mine[self.found.exchanges["stream"][self.first[stream] : self.bounds[number + 1]] == stream]
+        own = self.bindings[number]
+        inside = [
+            spec for place, spec in enumerate(self.specs[number]) if spec.name != own.protocol.name and place in mine
+        ]
+        return [own.protocol, *inside]
 
 
 @dataclass(slots=True)
@@ -139,8 +149,8 @@ class Found:
             return self._connections[stream]
         if stream not in self._dissected:
             self._dissected[stream] = self._makers.dissect(stream, self.binding(code))
-        entry: Entry = self._dissected[stream][code - int(self._first[stream])]
-        return entry
+        assert self.scanned is not None
+        return self._dissected[stream][code - self.scanned.first[stream]]
 
     def is_built(self, at: int) -> bool:
         """Say whether a row's entry has been built in full."""
@@ -174,18 +184,10 @@ class Found:
         assert self._selection is not None
         if stream in self._selection.chained:
             return self.resolve(at).entry_id
-        number = "conn" if code == CONNECTION else str(code - int(self._first[stream]))
+        number = "conn"
+        if code >= 0 and self.scanned is not None:
+            number = str(code - self.scanned.first[stream])
         return EntryId(self._selection.segment.name, int(self._selection.rows[stream]), number)
-
-    @cached_property
-    def _first(self) -> NDArray[Any]:
-        """The first exchange of each scanned stream."""
-        assert self.scanned is not None
-        assert self._selection is not None
-        streams = self.scanned.found.exchanges["stream"]
-        first = np.zeros(len(self._selection.flows), dtype=np.int64)
-        first[streams[::-1]] = np.arange(len(streams))[::-1]
-        return first
 
     @property
     def flows(self) -> NDArray[Any]:
@@ -204,6 +206,8 @@ class Found:
     def value(self, at: int, name: str) -> Any:
         """Return a KFL variable of a row; without dissecting anything if its columns know it."""
         code = self.code.item(at)
+        if code == CONNECTION and (of_connections := self._of_connections(name)) is not None:
+            return of_connections[self.stream.item(at)]
         if code < 0 or self.scanned is None:
             return self.resolve(at).variables[name]
         number = self.scanned.number(code)
@@ -219,10 +223,43 @@ class Found:
         if not columns or None in columns:
             return [self.value(at, name) for at in rows.tolist()]
         known = [value for column in columns for value in column or ()]
+        connections = self._of_connections(name) if CONNECTION in codes else None
+        streams = self.stream[rows].tolist()
         return [
-            known[code] if code >= 0 else self.resolve(at).variables[name]
-            for at, code in zip(rows.tolist(), codes, strict=True)
+            known[code]
+            if code >= 0
+            else connections[stream]
+            if code == CONNECTION and connections is not None
+            else self.value(at, name)
+            for at, code, stream in zip(rows.tolist(), codes, streams, strict=True)
         ]
+
+    def _of_connections(self, name: str) -> list[Any] | None:
+        """Return a KFL variable of every stream's connection; None if they must be made for it."""
+        key = CONNECTION, name
+        if key not in self._columns:
+            self._columns[key] = self._read_of_connections(name)
+        return self._columns[key]
+
+    def _read_of_connections(self, name: str) -> list[Any] | None:
+        flows = self.flows
+        streams = np.zeros(len(flows), dtype=EXCHANGE)
+        streams["stream"] = np.arange(len(flows))
+        specs = [CONN.get(TRANSPORT_NAMES.get(number, "ip")) for number in flows["transport"].tolist()]
+        variable = self.origin.variables.get(name)
+        if name == "timestamp":
+            values: list[Any] = flows["first_ns"].tolist()
+            return values
+        if name in OF_STREAMS:
+            return COMMON[name](self, streams)
+        if name == "protocol":
+            return [protocol_name(spec) if spec else "" for spec in specs]
+        if any(name in spec.flags for spec in CONN.values()):
+            return [spec is not None and name in spec.flags for spec in specs]
+        said = any(name in spec.variables or name == f"{spec.flag}_total_size" for spec in CONN.values())
+        if said or name in LATE or variable is None or variable.is_heavy:
+            return None
+        return [variable.default] * len(flows)
 
     def column(self, number: int, name: str) -> list[Any] | None:
         """Return a KFL variable of all exchanges of one protocol; None if they must be dissected for it."""
@@ -237,8 +274,8 @@ class Found:
         bounds = slice(scanned.bounds[number], scanned.bounds[number + 1])
         exchanges, places = scanned.found.exchanges[bounds], scanned.place[bounds]
         variable = self.origin.variables.get(name)
-        if column := scanned.columns[number].get(name):
-            return _filled(column, scanned.found, exchanges, variable.default if variable else None)
+        if columns := scanned.columns[number].get(name):
+            return _filled(columns, scanned.found, exchanges, variable.default if variable else None)
         if common := COMMON.get(name):
             return common(self, exchanges)
         if name == "protocol":
@@ -436,20 +473,21 @@ def _by_place(places: NDArray[Any], values: Sequence[Any]) -> list[Any]:
     return [values[place] for place in places.tolist()]
 
 
-def _filled(column: Column, scanned: Scanned, exchanges: NDArray[Any], default: Any) -> list[Any]:
-    """Let the first half that is there say each value."""
+def _filled(columns: Sequence[Column], scanned: Scanned, exchanges: NDArray[Any], default: Any) -> list[Any]:
+    """Let the first column and half that is there say each value."""
     values = [default] * len(exchanges)
     places = np.arange(len(exchanges))
-    for half in column.halves:
-        messages = exchanges[half][places]
-        is_there = messages != NO_MESSAGE
-        if column.protocol is not None:
-            is_there[is_there] = scanned.messages["protocol"][messages[is_there]] == column.protocol
-        if is_there.all() and len(places) == len(values):
-            return column.read(scanned, messages)
-        for place, value in zip(places[is_there].tolist(), column.read(scanned, messages[is_there]), strict=True):
-            values[place] = value
-        places = places[~is_there]
+    for column in columns:
+        for half in column.halves:
+            messages = exchanges[half][places]
+            is_there = messages != NO_MESSAGE
+            if column.protocol is not None:
+                is_there[is_there] = scanned.messages["protocol"][messages[is_there]] == column.protocol
+            if is_there.all() and len(places) == len(values):
+                return column.read(scanned, messages)
+            for place, value in zip(places[is_there].tolist(), column.read(scanned, messages[is_there]), strict=True):
+                values[place] = value
+            places = places[~is_there]
     return values
 
 
@@ -528,3 +566,6 @@ COMMON: Mapping[str, Callable[[Found, NDArray[Any]], list[Any]]] = {
     "elapsed_time": _elapsed,
 }
 """Variables that every entry has, of exchanges."""
+
+OF_STREAMS = frozenset({"src.ip", "src.port", "dst.ip", "dst.port", "transport", "tls"})
+"""Those of them that are the stream's."""

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.core_capture.store._servers import BUCKET, Server, moto, versitygw
+
 # A busy machine is slow, not wrong. In CI the same examples each time: new ones are looked for where somebody can look.
 settings.register_profile("local", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
@@ -46,9 +48,46 @@ def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
     cache.mkdir(exist_ok=True)
     (home / ".cache").symlink_to(cache)
     monkeypatch.setenv("HOME", str(home))
-    for name in ("KUBESHARK_STORE", "KUBESHARK_IDENTITY", "KUBESHARK_PLUGINS", "KUBESHARK_CORE", "XDG_CACHE_HOME"):
+    variables = ("STORE", "IDENTITY", "PLUGINS", "CORE", "SPOOL")
+    aws = ("AWS_ENDPOINT", "AWS_ENDPOINT_URL", "AWS_SESSION_TOKEN", "AWS_ALLOW_HTTP")
+    for name in (*(f"KUBESHARK_{variable}" for variable in variables), *aws, "XDG_CACHE_HOME"):
         monkeypatch.delenv(name, raising=False)
     yield home
+
+
+@pytest.fixture(scope="session")
+def moto_server() -> Iterator[Server]:
+    with moto() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def versitygw_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with versitygw(tmp_path_factory.mktemp("versitygw")) as server:
+        yield server
+
+
+@pytest.fixture(params=["moto", "versitygw"])
+def server(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Server:
+    """Each S3 server in turn, with the environment that reaches it."""
+    found: Server = request.getfixturevalue(f"{request.param}_server")
+    for name, value in found.environment().items():
+        monkeypatch.setenv(name, value)
+    return found
+
+
+@pytest.fixture
+def moto_s3(moto_server: Server, monkeypatch: pytest.MonkeyPatch) -> Server:
+    """One S3 server, for what does not depend on which."""
+    for name, value in moto_server.environment().items():
+        monkeypatch.setenv(name, value)
+    return moto_server
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    """A place in the bucket that nobody else uses."""
+    return f"s3://{BUCKET}/{tmp_path.name}-{os.urandom(4).hex()}"
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

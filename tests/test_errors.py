@@ -77,3 +77,15 @@ def test_it_is_a_leaf() -> None:
     imports = [node for node in ast.walk(ast.parse(inspect.getsource(errors))) if isinstance(node, ast.Import)]
     froms = [node.module for node in ast.walk(ast.parse(inspect.getsource(errors))) if isinstance(node, ast.ImportFrom)]
     assert (imports, froms) == ([], ["__future__"])
+
+
+def test_a_kept_error_keeps_nothing_alive() -> None:
+    try:
+        try:
+            raise ValueError
+        except ValueError as cause:
+            raise Damaged("x", file="f") from cause
+    except Damaged as error:
+        error.forget_frames()
+        assert (error.__traceback__, error.__cause__, error.__context__) == (None, None, None)
+        assert str(error) == "f: damaged: x"

@@ -12,6 +12,7 @@
 #include "streams.c"
 #include "scan.c"
 #include "scan_http1.c"
+#include "scan_ws.c"
 #include "scan_dns.c"
 #include "scan_icmp.c"
 #include "scan_redis.c"
@@ -21,3 +22,4 @@
 #include "hpack.c"
 #include "scan_http2.c"
 #include "scan_nats.c"
+#include "scan_tls.c"

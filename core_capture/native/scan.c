@@ -297,6 +297,16 @@ static bool pair_messages(kc_scan *scan, size_t first, pairing how) {
     return true;
 }
 
+static bool begin_protocol(kc_scan *scan, pairing how) {
+    if (!pair_messages(scan, scan->unpaired, scan->how)) {
+        scan->no_memory = true;
+        return false;
+    }
+    scan->unpaired = scan->message_count;
+    scan->how = how;
+    return true;
+}
+
 /* Streams */
 
 static bool scan_http1(kc_scan *scan, scan_stream *stream);
@@ -308,6 +318,7 @@ static bool scan_memcached(kc_scan *scan, scan_stream *stream);
 static bool scan_nats(kc_scan *scan, scan_stream *stream);
 static bool scan_postgresql(kc_scan *scan, scan_stream *stream);
 static bool scan_http2(kc_scan *scan, scan_stream *stream);
+static bool scan_tls(kc_scan *scan, scan_stream *stream);
 static void h2_free(struct h2_reader *reader);
 
 typedef struct {
@@ -326,6 +337,7 @@ static const scanner scanners[] = {
     {scan_postgresql, PAIR_KEY},
     {scan_http2, PAIR_KEY},
     {scan_nats, PAIR_KEY},
+    {scan_tls, PAIR_FIFO},
 };
 
 kc_scan *kc_scan_new(void) { return calloc(1, sizeof(kc_scan)); }
@@ -382,8 +394,10 @@ kc_status kc_scan_streams(kc_scan *scan, uint32_t protocol, const kc_decoded *de
         scan_stream stream;
         if (!find_stream(decoded, assembled, chosen[i], &stream)) return KC_BAD_INPUT;
         size_t messages = scan->message_count, exchanges = scan->exchange_count, text = scan->text_length;
+        scan->unpaired = messages;
+        scan->how = tool->how;
         taken[i] = tool->run(scan, &stream) && scan->message_count > messages;
-        if (taken[i] && !pair_messages(scan, messages, tool->how)) scan->no_memory = true;
+        if (taken[i] && !pair_messages(scan, scan->unpaired, scan->how)) scan->no_memory = true;
         if (scan->no_memory) return KC_NO_MEMORY;
         if (!taken[i]) scan->message_count = messages, scan->exchange_count = exchanges, scan->text_length = text;
     }

@@ -75,6 +75,8 @@ struct kc_scan {
     size_t text_length, text_capacity;
     uint32_t *order; /* scratch of pairing: message numbers */
     size_t order_capacity;
+    size_t unpaired; /* first message of the stream in work that is not paired yet … */
+    pairing how;     /* … and how it will be */
     struct h2_reader *h2; /* made for the first stream that needs it */
     bool no_memory;
 };
@@ -118,6 +120,10 @@ static size_t characters_of(const kc_scan *scan, const kc_text *text);
 
 /* Cut the text that was added last to so many bytes, between characters. */
 static void shorten_text(kc_scan *scan, kc_text *text, size_t limit);
+
+/* Pair what was found so far of this stream; what follows is another protocol's, and paired as `how` says. False without
+ * memory. */
+static bool begin_protocol(kc_scan *scan, pairing how);
 
 static bool is_word(const scan_word *word, const char *wanted);
 

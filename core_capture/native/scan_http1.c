@@ -1,6 +1,6 @@
 /* HTTP/1.0 and 1.1 (RFC 9112): streams of whole requests and responses that stay HTTP.
  *
- * Left to the dissector: upgrades, CONNECT, folded or contradicting headers, trailers, other transfer codings than
+ * A WebSocket that the last request upgrades to is read on (scan_ws.c). Left to the dissector: other upgrades, CONNECT, folded or contradicting headers, trailers, other transfer codings than
  * chunked, responses without their request, and what may be gRPC-Web or GraphQL.
  * Numbers: status (responses), bytes of the head, minor version. Texts: method, target, host (requests); content type
  * (responses). Oracle: pipeline/dissectors/web/http1.py. */
@@ -21,7 +21,7 @@ typedef struct {
     uint64_t length;
     int32_t status;
     uint8_t minor;
-    bool has_length, is_chunked, has_coding, is_encoded;
+    bool has_length, is_chunked, is_encoded, to_websocket, has_subprotocol;
 } http_head;
 
 static bool is_blank(uint8_t c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
@@ -113,7 +113,10 @@ static bool read_header(const uint8_t *name, size_t name_length, const uint8_t *
             head->host = value;
             head->host_length = length;
             return length <= MAX_HTTP_VALUE;
-        case 7: return !equals_lower(name, 7, "upgrade");
+        case 7:
+            if (!equals_lower(name, 7, "upgrade")) return true;
+            head->to_websocket = true;
+            return equals_lower(value, length, "websocket");
         case 12:
             if (head->type || !equals_lower(name, 12, "content-type")) return true;
             head->type = value;
@@ -128,6 +131,9 @@ static bool read_header(const uint8_t *name, size_t name_length, const uint8_t *
             if (!equals_lower(name, 17, "transfer-encoding")) return true;
             head->is_chunked = true;
             return equals_lower(value, length, "chunked");
+        case 22:
+            if (equals_lower(name, 22, "sec-websocket-protocol")) head->has_subprotocol = true;
+            return true;
         default: return true;
     }
 }
@@ -274,7 +280,14 @@ static bool is_midway_at_start(const scan_side *side, size_t at) {
     return begins_header(newline + 1, side->length - behind);
 }
 
-static bool scan_requests(kc_scan *scan, scan_stream *stream) {
+/* Where each side goes on as a WebSocket, if it does. */
+typedef struct {
+    bool to_websocket;
+    size_t rest[2];
+} http_switch;
+
+/* Behind a request to upgrade nothing is read. */
+static bool scan_requests(kc_scan *scan, scan_stream *stream, http_switch *change) {
     scan_side *side = &stream->side[0];
     if (!is_midway_at_start(side, skip_empty_lines(side, 0))) return false;
     for (size_t at = skip_empty_lines(side, 0); at < side->length; at = skip_empty_lines(side, at)) {
@@ -282,7 +295,9 @@ static bool scan_requests(kc_scan *scan, scan_stream *stream) {
         if (!read_head(side->data, side->length, at, true, &head)) return false;
         if (!find_end(side->data, side->length, &head, true, true) || may_be_graphql(side->data, &head)) return false;
         if (!add_head(scan, stream, 0, &head)) return false;
-        at = head.end;
+        at = change->rest[0] = head.end;
+        change->to_websocket = head.to_websocket;
+        if (head.to_websocket) return true;
     }
     return true;
 }
@@ -292,7 +307,7 @@ static bool is_head_request(const kc_scan *scan, const kc_message *request) {
 }
 
 /* Each final response answers the oldest request without one; only a HEAD makes it matter which. */
-static bool scan_responses(kc_scan *scan, scan_stream *stream, size_t first) {
+static bool scan_responses(kc_scan *scan, scan_stream *stream, size_t first, http_switch *change) {
     scan_side *side = &stream->side[1];
     size_t next = first, requests = scan->message_count;
     bool has_head_request = false;
@@ -300,7 +315,12 @@ static bool scan_responses(kc_scan *scan, scan_stream *stream, size_t first) {
     for (size_t i = first; i < requests; i++) has_head_request |= is_head_request(scan, &scan->messages[i]);
     for (size_t at = skip_empty_lines(side, 0); at < side->length; at = skip_empty_lines(side, at)) {
         http_head head;
-        if (!read_head(side->data, side->length, at, false, &head) || head.status == 101) return false;
+        if (!read_head(side->data, side->length, at, false, &head)) return false;
+        if (head.status == 101) { /* the answer to the last request, or the dissector's business */
+            if (!change->to_websocket || next + 1 != requests || !head.to_websocket || head.has_subprotocol) return false;
+            head.end = change->rest[1] = head.head_end;
+            return add_head(scan, stream, 1, &head);
+        }
         bool is_interim = head.status < 200, has_body = head.status != 204 && head.status != 304;
         if (head.status < 100) return false;
         if (is_interim) has_body = false;
@@ -318,11 +338,15 @@ static bool scan_responses(kc_scan *scan, scan_stream *stream, size_t first) {
         if (is_interim) scan->messages[scan->message_count - 1].bits = KC_INTERIM;
         at = head.end;
     }
-    return true;
+    return !change->to_websocket;
 }
+
+static bool scan_ws(kc_scan *scan, scan_stream *stream, const size_t starts[2]);
 
 static bool scan_http1(kc_scan *scan, scan_stream *stream) {
     if (stream->flow->transport != PROTOCOL_TCP || !has_no_gap(stream) || !stream->side[0].length) return false;
     size_t first = scan->message_count;
-    return scan_requests(scan, stream) && scan_responses(scan, stream, first);
+    http_switch change = {0};
+    if (!scan_requests(scan, stream, &change) || !scan_responses(scan, stream, first, &change)) return false;
+    return !change.to_websocket || scan_ws(scan, stream, change.rest);
 }

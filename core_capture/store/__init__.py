@@ -1,6 +1,7 @@
 """Encrypted segments on disk: age v1 around zstd around pcap, with an index that says which bytes a query needs."""
 
 from kubeshark.core_capture.store._age import AgeReader, AgeWriter, NotForUsError, rewrap
+from kubeshark.core_capture.store._backend import Requests
 from kubeshark.core_capture.store._export import Exported, Select, export
 from kubeshark.core_capture.store._identity import (
     Identity,
@@ -40,6 +41,7 @@ __all__ = [
     "Pruned",
     "ReadStats",
     "Recipient",
+    "Requests",
     "Retention",
     "Rotated",
     "SegmentInfo",

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import hmac
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Self
@@ -30,8 +31,10 @@ from kubeshark.core_capture.store._age_header import (
     parse_end,
     parse_header,
 )
+from kubeshark.core_capture.store._backend import Changed, RangeFile
 from kubeshark.core_capture.store._identity import Identity, Recipient
 from kubeshark.core_capture.store._limits import MAX_HEADER_BYTES
+from kubeshark.core_capture.store._local import LocalFile
 from kubeshark.errors import Damaged, StoreError
 
 __all__ = ["CHUNK", "SEALED_CHUNK", "TAG", "AgeReader", "AgeWriter", "NotForUsError", "Tail", "rewrap"]
@@ -42,6 +45,8 @@ SEALED_CHUNK = CHUNK + TAG  # as it lies in the file
 _NONCE = 16
 _X25519 = b"age-encryption.org/v1/X25519"
 _ZERO_NONCE = bytes(12)
+_COPIED = 1 << 20  # bytes at once
+_WINDOW = 32 << 20  # bytes asked for in parallel
 USUAL_HEADER_BYTES = 4096  # some thirty recipients
 
 
@@ -60,6 +65,7 @@ class Tail:
     size: int
     tag: bytes
     file_key: bytes = field(default=b"", repr=False)
+    nonce: bytes = b""  # of the payload
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +79,7 @@ class AgeWriter:
 
     def __init__(self, out: BinaryIO, recipients: Sequence[Recipient]) -> None:
         self._file_key = file_key = os.urandom(16)
-        nonce = os.urandom(_NONCE)
+        self._nonce = nonce = os.urandom(_NONCE)
         out.write(_make_header(file_key, recipients) + nonce)
         self._out = out
         self._cipher = ChaCha20Poly1305(derive(file_key, nonce, b"payload"))
@@ -89,59 +95,64 @@ class AgeWriter:
         whole = (len(self._pending) - 1) // CHUNK
         if whole <= 0:
             return
-        with memoryview(self._pending) as pending:
-            sealed = [self._seal(pending[at * CHUNK : (at + 1) * CHUNK], last=False) for at in range(whole)]
-        self._out.write(b"".join(sealed))
+        sealed = bytearray(whole * SEALED_CHUNK)
+        with memoryview(self._pending) as pending, memoryview(sealed) as into:
+            for at in range(whole):
+                self._cipher.encrypt_into(
+                    _chunk_nonce(self._chunks + at, last=False),
+                    pending[at * CHUNK : (at + 1) * CHUNK],
+                    None,
+                    into[at * SEALED_CHUNK : (at + 1) * SEALED_CHUNK],
+                )
+        self._chunks += whole
+        self._out.write(sealed)
         del self._pending[: whole * CHUNK]
 
     def finish(self) -> Tail:
         """Write the last chunk and return how the file ends."""
-        sealed = self._seal(self._pending, last=True)
+        sealed = self._cipher.encrypt(_chunk_nonce(self._chunks, last=True), self._pending, None)
         self._out.write(sealed)
         self._pending = bytearray()
-        return Tail(self.size, sealed[-TAG:], self._file_key)
-
-    def _seal(self, plain: bytearray | memoryview, *, last: bool) -> bytes:
-        sealed = self._cipher.encrypt(_chunk_nonce(self._chunks, last=last), plain, None)
-        self._chunks += 1
-        return sealed
+        return Tail(self.size, sealed[-TAG:], self._file_key, self._nonce)
 
 
 class AgeReader:
     """Random access to the plaintext of one age file.
 
     `tail` says how the file must end; without it the last chunk is decrypted to learn that. With `truncated` a file cut
-    anywhere behind its header is read up to its last complete chunk. Raise FileNotFoundError, NotForUsError or Damaged.
+    anywhere behind its header is read up to its last complete chunk. Closes `file`. Raise FileNotFoundError,
+    NotForUsError or Damaged.
     """
 
     def __init__(
         self,
-        path: Path,
+        file: RangeFile | Path,
         identities: Sequence[Identity],
         *,
         tail: Tail | None = None,
         truncated: bool = False,
     ) -> None:
-        self.name = path.name
+        self.name = file.name
         self.chunks_read = 0  # chunks decrypted so far
         self._head = b""  # what came with the header: a small file is read once
+        self._file: RangeFile = LocalFile(file) if isinstance(file, Path) else file
+        self._identities, self._tail, self._truncated = identities, tail, truncated
+        self._is_checked = True  # header and end were looked at
         try:
-            self._file = path.open("rb", buffering=0)
-        except FileNotFoundError:
-            raise  # the caller knows whether that is an error
-        except OSError as error:
-            raise StoreError(f"cannot read {path}: {error.strerror}") from error
-        try:
-            self._open(identities, tail, truncated=truncated)
+            self._open()
         except BaseException:
             self._file.close()
             raise
 
-    def _open(self, identities: Sequence[Identity], tail: Tail | None, *, truncated: bool) -> None:
-        header = self._header(identities, tail)
+    def _open(self) -> None:
+        tail, truncated = self._tail, self._truncated
+        if tail is not None and tail.nonce and tail.file_key and self._file.is_remote:
+            self._take_on_trust(tail)
+            return
+        header = self._header(self._identities, tail)
         self._base = header.length + _NONCE
         nonce = self._pread(_NONCE, header.length)
-        stored = os.fstat(self._file.fileno()).st_size - self._base
+        stored = self._file.size() - self._base
         self._stored_end = self._base + stored
         if len(nonce) < _NONCE or (stored < TAG and not truncated):
             raise Damaged("cut inside its header", file=self.name, offset=header.length)
@@ -156,6 +167,35 @@ class AgeReader:
             self._check_tail(tail)
         else:
             self._check_last()
+
+    @property
+    def version(self) -> str:
+        """The file's, as `Backend.replace` takes it."""
+        return self._file.version
+
+    def _take_on_trust(self, tail: Tail) -> None:
+        """Begin without a request: key, nonce and size say where each chunk lies, and each proves itself."""
+        self._count = max(-(-tail.size // CHUNK), 1)
+        self.size = tail.size
+        self._stored_end = self._file.size()
+        self._base = self._stored_end - tail.size - self._count * TAG
+        if self._base <= _NONCE:
+            raise Damaged(f"is too small for the {tail.size:,} bytes its index names", file=self.name)
+        self._cipher = ChaCha20Poly1305(derive(tail.file_key, tail.nonce, b"payload"))
+        self._last_chunk = b""
+        self._closed_end = True
+        self._is_checked = False
+
+    def check_ends(self) -> None:
+        """Look at header and last tag, if opening did not; raise Damaged."""
+        tail = self._tail
+        if self._is_checked or tail is None:
+            return
+        header = self._header(self._identities, tail)
+        if header.length + _NONCE != self._base or self._pread(_NONCE, header.length) != tail.nonce:
+            raise Damaged("its header is not the one it was written with", file=self.name, offset=header.length)
+        self._check_tail(tail)
+        self._is_checked = True
 
     def _header(self, identities: Sequence[Identity], tail: Tail | None) -> _Header:
         if tail is not None and tail.file_key:  # no need to unwrap it: that is most of the cost of opening a file
@@ -208,8 +248,50 @@ class AgeReader:
         first, stop = offset // CHUNK, -(-end // CHUNK)
         if first == self._count - 1 and self._last_chunk:
             return memoryview(self._last_chunk)[offset - first * CHUNK : end - first * CHUNK]
+        try:
+            sealed = self._chunks(first, stop)
+        except Changed:  # it has another header now, and the same chunks behind it
+            self._file.renew()
+            self._head = b""
+            self._open()
+            sealed = self._chunks(first, stop)
+        return self._plain(memoryview(sealed), offset, end)
+
+    def _chunks(self, first: int, stop: int) -> bytes:
         start = self._base + first * SEALED_CHUNK
-        sealed = memoryview(self._pread(min((stop - first) * SEALED_CHUNK, self._stored_end - start), start))
+        return self._pread(min((stop - first) * SEALED_CHUNK, self._stored_end - start), start)
+
+    def views(self, ranges: Sequence[tuple[int, int]]) -> Iterator[memoryview]:
+        """Yield what `view` returns for each of these (offset, length), ascending; from afar many at once."""
+        if not self._file.is_remote:
+            yield from (self.view(offset, length) for offset, length in ranges)
+            return
+        at = 0
+        while at < len(ranges):
+            window, size = at, 0
+            while window < len(ranges) and (window == at or size + ranges[window][1] <= _WINDOW):
+                size += ranges[window][1]
+                window += 1
+            yield from self._view_window(ranges[at:window])
+            at = window
+
+    def _view_window(self, ranges: Sequence[tuple[int, int]]) -> Iterator[memoryview]:
+        asked = []
+        for offset, length in ranges:
+            first, stop = offset // CHUNK, -(-(offset + length) // CHUNK)
+            start = self._base + first * SEALED_CHUNK
+            asked.append((min((stop - first) * SEALED_CHUNK, self._stored_end - start), start))
+        try:
+            found = self._file.preads(asked)
+        except Changed:
+            yield from (self.view(offset, length) for offset, length in ranges)
+            return
+        for (offset, length), sealed in zip(ranges, found, strict=True):
+            yield self._plain(memoryview(sealed), offset, min(offset + length, self._count * CHUNK))
+
+    def _plain(self, sealed: memoryview, offset: int, end: int) -> memoryview:
+        """Decrypt whole chunks, and return plaintext [offset, end) of them."""
+        first, stop = offset // CHUNK, -(-end // CHUNK)
         if stop - first == 1:
             return memoryview(self._unseal(sealed, first))[offset - first * CHUNK : end - first * CHUNK]
         plain = bytearray(max(len(sealed) - (stop - first) * TAG, 0))
@@ -235,14 +317,16 @@ class AgeReader:
         if not self._closed_end:
             at = self._base + self._count * SEALED_CHUNK
             start = found.pop()[0] if found and sum(found[-1]) == at else at
-            found.append((start, max(os.fstat(self._file.fileno()).st_size, at) - start))
+            found.append((start, max(self._file.size(), at) - start))
         return found
 
     def _pread(self, length: int, offset: int) -> bytes:
         if offset + length <= len(self._head):
             return self._head[offset : offset + length]
         try:
-            return os.pread(self._file.fileno(), length, offset)
+            return self._file.pread(length, offset)
+        except FileNotFoundError:
+            raise  # an object that was deleted since it was listed
         except OSError as error:
             raise StoreError(f"cannot read {self.name}: {error.strerror}") from error
 
@@ -277,19 +361,22 @@ class AgeReader:
         self.close()
 
 
-def rewrap(source: Path, out: BinaryIO, identities: Sequence[Identity], recipients: Sequence[Recipient]) -> bytes:
+def rewrap(
+    source: RangeFile | Path, out: BinaryIO, identities: Sequence[Identity], recipients: Sequence[Recipient]
+) -> bytes:
     """Copy an age file to `out` with a header for other recipients, and return that header.
 
     The payload stays as it is, still encrypted.
     Whoever had the file key keeps it: this changes who can open the copy, it revokes nobody.
     """
-    with source.open("rb") as file:
-        header = _read_header(os.pread(file.fileno(), MAX_HEADER_BYTES, 0), identities, source.name)
+    with closing(LocalFile(source) if isinstance(source, Path) else source) as file:
+        header = _read_header(file.pread(MAX_HEADER_BYTES, 0), identities, source.name)
         made = _make_header(header.file_key, recipients)
         out.write(made)
-        file.seek(header.length)
-        while piece := file.read(1 << 20):
+        at = header.length
+        while piece := file.pread(_COPIED, at):
             out.write(piece)
+            at += len(piece)
     return made
 
 

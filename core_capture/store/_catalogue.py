@@ -9,9 +9,9 @@ the whole store rewrites it. One age file: zstd ( container ), like an index wit
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import Annotated
 
 import numpy as np
@@ -20,13 +20,13 @@ from msgspec import Meta
 
 from kubeshark.core_capture._predicate import FlowColumns, Predicate
 from kubeshark.core_capture.store._age import AgeReader, AgeWriter
+from kubeshark.core_capture.store._backend import Backend
 from kubeshark.core_capture.store._container import Column, Contents, decoder, pack, unpack
-from kubeshark.core_capture.store._durable import replace_synced
 from kubeshark.core_capture.store._identity import Identity, Recipient
 from kubeshark.core_capture.store._index import IndexMeta, inflate
 from kubeshark.core_capture.store._info import Chain, Count, SegmentInfo, SourceRecord
 from kubeshark.core_capture.store._limits import MAX_CATALOGUE_BYTES
-from kubeshark.core_capture.store._names import CATALOGUE, TEMPORARY
+from kubeshark.core_capture.store._names import CATALOGUE
 from kubeshark.core_capture.store._summary import MAX_FILTER_BYTES, Summaries, Summary, may_match, summarize
 from kubeshark.errors import Damaged
 
@@ -191,9 +191,9 @@ def entry_of(meta: IndexMeta, flows: FlowColumns, sha256: str) -> Entry:
     return Entry(meta.info, meta.chain, sha256, summarize(flows))
 
 
-def load_catalogue(folder: Path, identities: Sequence[Identity]) -> Catalogue:
+def load_catalogue(files: Backend, identities: Sequence[Identity]) -> Catalogue:
     """Read the catalogue; raise FileNotFoundError, NotForUsError or Damaged."""
-    with AgeReader(folder / CATALOGUE, identities) as age:
+    with AgeReader(files.open(CATALOGUE), identities) as age:
         plain = inflate(age.view(0, age.size), MAX_CATALOGUE_BYTES, CATALOGUE)
     contents = unpack(plain, _MAGIC, _Content, CATALOGUE)
     content, rows = contents.meta, contents.meta.rows
@@ -224,12 +224,13 @@ def _summaries(contents: Contents[_Content], count: int) -> Summaries:
     )
 
 
-def save_catalogue(folder: Path, entries: Iterable[Entry], recipients: Sequence[Recipient]) -> None:
+def save_catalogue(files: Backend, entries: Iterable[Entry], recipients: Sequence[Recipient]) -> None:
     """Replace the catalogue; the store's writer alone may do so."""
-    with replace_synced(folder / CATALOGUE, folder / f"{TEMPORARY}{CATALOGUE}") as file:
-        out = AgeWriter(file, recipients)
-        out.write(zstandard.ZstdCompressor(level=3).compress(_encode(entries)))
-        out.finish()
+    content = io.BytesIO()
+    out = AgeWriter(content, recipients)
+    out.write(zstandard.ZstdCompressor(level=3).compress(_encode(entries)))
+    out.finish()
+    files.replace(CATALOGUE, content.getvalue())
 
 
 def _encode(entries: Iterable[Entry]) -> bytes:

@@ -132,7 +132,7 @@ def export(
                     _write_packets(writer, packets)
         except (ValueError, OverflowError, struct.error) as error:
             # Only an index that is authentic and yet not ours says things that no pcapng can hold.
-            raise Damaged(f"its pcapng metadata cannot be written: {error}", file=str(store.path)) from error
+            raise Damaged(f"its pcapng metadata cannot be written: {error}", file=store.location) from error
     return Exported(job.packets, tuple(job.problems))
 
 
@@ -192,6 +192,7 @@ class _Export:
             with self._store.open_segment(info.name) as segment:
                 flows = select(segment)
         except StoreError as error:
+            error.forget_frames()
             self.problems.append(error)
             return False
         if flows is None:
@@ -212,6 +213,7 @@ class _Export:
                 with self._store.open_segment(info.name) as segment:
                     extras = segment.extras
             except StoreError as error:
+                error.forget_frames()
                 self.problems.append(error)
                 continue
             if key in parts:
@@ -274,6 +276,7 @@ class _Export:
                     return None
                 return _Stream(self._read(segment, flows))
         except StoreError as error:
+            error.forget_frames()
             self.problems.append(error)
             return None
 

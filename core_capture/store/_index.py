@@ -25,7 +25,7 @@ from kubeshark.core_capture._columns import FLOW, NO_FLOW
 from kubeshark.core_capture._records import PCAP_HEADER_BYTES
 from kubeshark.core_capture.store._container import Coding, Column, Contents, decoder, pack, unpack
 from kubeshark.core_capture.store._info import Chain, Count, SegmentInfo
-from kubeshark.core_capture.store._limits import MAX_BLOCK_BYTES
+from kubeshark.core_capture.store._limits import MAX_BLOCK_BYTES, MAX_META_BYTES
 from kubeshark.core_capture.store._names import INDEX_SUFFIX
 from kubeshark.core_capture.store._signing import SIGNATURE_BYTES
 from kubeshark.errors import Damaged
@@ -101,6 +101,10 @@ class DataFile:
     raw_length: Annotated[int, Meta(ge=PCAP_HEADER_BYTES, lt=1 << 32)]  # bytes of the uncompressed pcap
     blocks: Annotated[int, Meta(ge=0, lt=1 << 31)]
     file_key: Annotated[str, Meta(pattern="^([0-9a-f]{32})?$")] = field(default="", repr=False)  # age's; "": not known
+    nonce: Annotated[str, Meta(pattern="^([0-9a-f]{32})?$")] = (
+        ""  # age's, of the payload; with the key and the size of the
+    )
+    # file it is all that reading needs: no request for the header
 
 
 @dataclass(frozen=True, slots=True)
@@ -358,7 +362,7 @@ def decode_main(main: bytes, name: str) -> Index:
 
     The signature is not checked here (`verify` does): age has authenticated the bytes already.
     """
-    contents = unpack(main, _MAGIC, IndexMeta, name + INDEX_SUFFIX)
+    contents = unpack(main, _MAGIC, IndexMeta, name + INDEX_SUFFIX, text_limit=MAX_META_BYTES)
     if len(main) - contents.end != SIGNATURE_BYTES:
         raise Damaged("no signature behind its columns", file=contents.name, offset=contents.end)
     if contents.meta.info.name != name:

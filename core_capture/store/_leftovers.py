@@ -8,18 +8,20 @@ makes an index from it.
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Iterable
+from contextlib import closing
+from dataclasses import replace
 
-from kubeshark.core_capture.store._durable import sync_folder
+from kubeshark.core_capture.store._backend import Backend
 from kubeshark.core_capture.store._names import CATALOGUE, DATA_SUFFIX, INDEX_SUFFIX, TEMPORARY, number_of
 from kubeshark.core_capture.store._state import StoreState, save_state
 
-__all__ = ["clear_leftovers", "delete_segments", "find_leftovers", "finish_heads"]
+__all__ = ["clear_leftovers", "delete_segments", "find_leftovers", "finish_heads", "give_up_pending", "tag_of"]
 
 
-def find_leftovers(folder: Path) -> list[str]:
-    """Return the names of files that belong to no published segment, sorted."""
-    names = {path.name for path in folder.iterdir()}
+def find_leftovers(files: Iterable[str]) -> list[str]:
+    """Return the names of a store's files that belong to no published segment, sorted."""
+    names = set(files)
     orphans = {
         name
         for name in names
@@ -30,46 +32,97 @@ def find_leftovers(folder: Path) -> list[str]:
     return sorted(orphans | {name for name in names if name.startswith(TEMPORARY)})
 
 
-def clear_leftovers(folder: Path, state: StoreState) -> list[str]:
+def clear_leftovers(files: Backend, state: StoreState) -> list[str]:
     """End what a dead writer began, remove its temporary files; return the names of what it left and is gone.
 
     Only for the store's writer.
     """
-    found = find_leftovers(folder)
-    if found or state.deleting:
-        finish_heads(folder, state)
-        delete_segments(folder, state)
-        for name in find_leftovers(folder):
-            if name.startswith(TEMPORARY):
-                (folder / name).unlink()
-        sync_folder(folder)
-    left = set(find_leftovers(folder))
+    found = find_leftovers(files.names())
+    if not found and not state.deleting and not any(head.pending for head in state.heads.values()):
+        return []
+    finish_heads(files, state)
+    delete_segments(files, state)
+    for name in find_leftovers(files.names()):
+        if name.startswith(TEMPORARY):
+            files.delete(name)
+    files.settle()
+    left = set(find_leftovers(files.names()))
     return [name for name in found if name not in left]
 
 
-def finish_heads(folder: Path, state: StoreState) -> None:
+def finish_heads(files: Backend, state: StoreState) -> None:
     """Publish heads of chains that were not."""
+    if files.is_remote:
+        _finish_uploads(files, state)
+        return
     for head in state.heads.values():
         names = [f"{head.name}{suffix}" for suffix in (DATA_SUFFIX, INDEX_SUFFIX)]
-        waiting = [name for name in names if (folder / f"{TEMPORARY}{name}").exists()]
+        waiting = [name for name in names if files.exists(f"{TEMPORARY}{name}")]
         if not waiting or number_of(head.name) is None or head.name in state.rebuilding:
             continue
-        if any((folder / name).exists() for name in names):
+        if any(files.exists(name) for name in names):
             # Sealed anew by `recover`, perhaps: the catalogue may know it as it was before.
-            (folder / CATALOGUE).unlink(missing_ok=True)
+            files.delete(CATALOGUE)
         for name in waiting:
-            (folder / f"{TEMPORARY}{name}").rename(folder / name)
-    sync_folder(folder)
+            files.publish(f"{TEMPORARY}{name}", name)
+    files.settle()
 
 
-def delete_segments(folder: Path, state: StoreState) -> None:
+def _finish_uploads(files: Backend, state: StoreState) -> None:
+    """Upload heads that wait in the spool of this machine, and mark those that arrived.
+
+    A file in the spool counts only if it ends as store.json says: another machine may have sealed that name anew.
+    """
+    for key, head in state.heads.items():
+        if head.pending is None or number_of(head.name) is None or head.name in state.rebuilding:
+            continue
+        data, index = f"{head.name}{DATA_SUFFIX}", f"{head.name}{INDEX_SUFFIX}"
+        names = set(files.names())
+        if (
+            {f"{TEMPORARY}{data}", data} & names
+            and f"{TEMPORARY}{index}" in names
+            and tag_of(files, f"{TEMPORARY}{index}") == head.pending.tag
+        ):
+            if f"{TEMPORARY}{data}" in names:
+                files.publish(f"{TEMPORARY}{data}", data, replacing=True)
+            files.publish(f"{TEMPORARY}{index}", index, replacing=True)
+            files.delete(CATALOGUE)
+        elif index not in names or tag_of(files, index) != head.pending.tag:
+            continue
+        state.heads[key] = replace(head, pending=None)
+
+
+def tag_of(files: Backend, name: str) -> str:
+    """Return the last 16 bytes of a file, hex: of an age file the tag of its last chunk, which no other has."""
+    with closing(files.open(name)) as file:
+        return file.pread(16, max(file.size() - 16, 0)).hex()
+
+
+def give_up_pending(state: StoreState, key: str | None = None) -> list[str]:
+    """Take heads back that never arrived and do not wait here, of one node or of all; return their names.
+
+    Nothing of them was acknowledged. `finish_heads` comes before; the caller saves the state.
+    """
+    given_up = []
+    for node, head in state.heads.copy().items():
+        if head.pending is None or key not in (None, node):
+            continue
+        given_up.append(head.name)
+        if head.pending.before is None:
+            del state.heads[node]
+        else:
+            state.heads[node] = head.pending.before
+    return given_up
+
+
+def delete_segments(files: Backend, state: StoreState) -> None:
     """Delete the segments of `state.deleting`: all indexes, then all data; store.json says so before and after."""
     names = [name for name in state.deleting if number_of(name) is not None]
     if not state.deleting:
         return
     for suffix in (INDEX_SUFFIX, DATA_SUFFIX):
         for name in names:
-            (folder / f"{name}{suffix}").unlink(missing_ok=True)
-        sync_folder(folder)
+            files.delete(f"{name}{suffix}")
+        files.settle()
     state.deleting = []
-    save_state(folder, state)
+    save_state(files, state)

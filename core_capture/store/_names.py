@@ -11,9 +11,8 @@ store.json                        recipients, counter, chain heads, what was rem
 from __future__ import annotations
 
 import re
-from contextlib import suppress
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 
 from kubeshark.errors import UsageError
 
@@ -66,16 +65,12 @@ def number_of(name: str) -> int | None:
     return int(found[1]) if found else None
 
 
-def index_names(folder: Path) -> list[str]:
-    """Return the names of all segments that have an index, sorted; that is by start."""
-    found = (path.name.removesuffix(INDEX_SUFFIX) for path in folder.glob(f"*{INDEX_SUFFIX}"))
+def index_names(files: Iterable[str]) -> list[str]:
+    """Return the names of all segments among a store's files that have an index, sorted; that is by start."""
+    found = (file.removesuffix(INDEX_SUFFIX) for file in files if file.endswith(INDEX_SUFFIX))
     return sorted(name for name in found if number_of(name) is not None)
 
 
-def size_of(folder: Path, name: str) -> int:
+def size_of(sizes: Mapping[str, int], name: str) -> int:
     """Return the bytes that a segment's files take; those that are not there take none."""
-    size = 0
-    for suffix in (DATA_SUFFIX, INDEX_SUFFIX):
-        with suppress(FileNotFoundError):
-            size += (folder / f"{name}{suffix}").stat().st_size
-    return size
+    return sum(sizes.get(f"{name}{suffix}", 0) for suffix in (DATA_SUFFIX, INDEX_SUFFIX))

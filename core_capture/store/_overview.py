@@ -6,12 +6,12 @@ import struct
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from kubeshark.core_capture._records import RawBlock
 from kubeshark.core_capture.store._age import NotForUsError
+from kubeshark.core_capture.store._backend import Backend
 from kubeshark.core_capture.store._identity import Identity
 from kubeshark.core_capture.store._info import SegmentInfo
 from kubeshark.core_capture.store._names import size_of
@@ -63,7 +63,7 @@ class Overview:
 
 
 def make_overview(
-    folder: Path,
+    files: Backend,
     identities: Sequence[Identity],
     segments: Iterable[SegmentInfo],
     index: Callable[[str], IndexFile],
@@ -82,13 +82,14 @@ def make_overview(
             continue
     rows = (ProtocolRow(*key, *counts) for key, counts in protocols.items())
     captures = _captures(segments, statistics)
-    state = load_state(folder)
+    state = load_state(files)
     try:
-        snapshots = load_snapshots(folder, identities)
+        snapshots = load_snapshots(files, identities)
     except NotForUsError:
         snapshots = []
     known = [row.lost_packets for row in captures if row.lost_packets is not None]
-    stored = sum(size_of(folder, info.name) for info in segments)
+    sizes = files.sizes()
+    stored = sum(size_of(sizes, info.name) for info in segments)
     captured = sum(info.captured_bytes for info in segments)
     return Overview(
         protocols=tuple(sorted(rows, key=lambda row: (-row.bytes, row.transport, row.port))),

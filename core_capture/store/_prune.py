@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
+from kubeshark.core_capture.store._backend import Backend
 from kubeshark.core_capture.store._catalogue import Entry
 from kubeshark.core_capture.store._info import SegmentInfo
 from kubeshark.core_capture.store._leftovers import delete_segments
@@ -85,17 +85,17 @@ def plan_pruning(
     )
 
 
-def delete_pruned(folder: Path, state: StoreState, gone: Sequence[Entry], key: NodeKey) -> None:
+def delete_pruned(files: Backend, state: StoreState, gone: Sequence[Entry], key: NodeKey) -> None:
     """Delete segments for good; the caller holds the store's lock. Safe to die in at any point."""
     try:
         for start in range(0, len(gone), _BATCH):
             batch = gone[start : start + _BATCH]
             state.removed = with_removed(state.removed, [(entry.chain, entry.sha256) for entry in batch], "pruned", key)
             state.deleting = [entry.info.name for entry in batch]
-            save_state(folder, state)
-            delete_segments(folder, state)
+            save_state(files, state)
+            delete_segments(files, state)
     except OSError as error:
-        raise StoreError(f"cannot delete in {folder}: {error.strerror}") from error
+        raise StoreError(f"cannot delete in {files.location}: {error.strerror}") from error
 
 
 def _emptied(entries: Sequence[Entry], gone: Sequence[Entry]) -> list[Entry]:

@@ -11,7 +11,6 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -22,6 +21,7 @@ from kubeshark.core_capture._core import load_core
 from kubeshark.core_capture._predicate import Predicate, match
 from kubeshark.core_capture._records import PCAP_HEADER_BYTES
 from kubeshark.core_capture.store._age import CHUNK, AgeReader, Tail
+from kubeshark.core_capture.store._backend import Backend
 from kubeshark.core_capture.store._extras import Extras, decode_extras
 from kubeshark.core_capture.store._identity import Identity
 from kubeshark.core_capture.store._index import HEAD_BYTES, Index, decode_main, inflate, split_head
@@ -65,13 +65,16 @@ class Expired(Damaged):
 
 
 class IndexFile:
-    """The index of a segment, decrypted and decoded; `extras` reads on where that is needed."""
+    """The index of a segment, decrypted and decoded; `extras` reads on where that is needed.
 
-    def __init__(self, folder: Path, name: str, identities: Sequence[Identity]) -> None:
-        self.file = f"{name}{INDEX_SUFFIX}"
-        self._path = folder / self.file
-        self._identities = identities
-        with AgeReader(self._path, identities) as age:
+    `prefix` .tmp- is for one that was not published.
+    """
+
+    def __init__(self, files: Backend, name: str, identities: Sequence[Identity], *, prefix: str = "") -> None:
+        self.file = f"{prefix}{name}{INDEX_SUFFIX}"
+        self.data_file = f"{prefix}{name}{DATA_SUFFIX}"
+        self._files, self._identities = files, identities
+        with AgeReader(files.open(self.file), identities) as age:
             head = age.view(0, CHUNK)
             self._main_bytes, self._extras_bytes = split_head(head, age.size, self.file)
             end = HEAD_BYTES + self._main_bytes
@@ -92,7 +95,7 @@ class IndexFile:
         """The second frame; raise Damaged unless it is the one that the main frame names."""
         frame = self._rest
         if len(frame) < self._extras_bytes:
-            with AgeReader(self._path, self._identities) as age:
+            with AgeReader(self._files.open(self.file), self._identities) as age:
                 frame = age.view(HEAD_BYTES + self._main_bytes, self._extras_bytes)
         meta = self.index.meta
         if hashlib.sha256(frame).hexdigest() != meta.extras_sha256:
@@ -107,7 +110,7 @@ class SegmentReader:
     Ranges are (start, end) in bytes of the uncompressed pcap.
     """
 
-    def __init__(self, folder: Path, index_file: IndexFile, identities: Sequence[Identity]) -> None:
+    def __init__(self, files: Backend, index_file: IndexFile, identities: Sequence[Identity]) -> None:
         index = index_file.index
         self.info: SegmentInfo = index.meta.info
         self.name = self.info.name
@@ -115,7 +118,7 @@ class SegmentReader:
         self.stats = ReadStats(segments=1, index_bytes=index_file.size)
         self._index_file = index_file
         self._index: Index = index
-        self._folder, self._identities = folder, identities
+        self._files, self._identities = files, identities
         self._kept: dict[int, bytes] = {}
 
     @property
@@ -222,13 +225,13 @@ class SegmentReader:
         The decoder is not run: it may improve between versions, what lies in a store stays.
         """
         data, blocks = self._index.meta.data, self._index.blocks
+        self._data.check_ends()
         header_frame = self._data.read(0, int(blocks.offset[0]))
         header = inflate(header_frame, PCAP_HEADER_BYTES, self._data.name, exactly=True)
         if header != pcap_header(self.link_type):
             raise Damaged("its pcap header is not that of its link type", file=self._data.name, offset=0)
         records = 0
-        for block in range(len(blocks)):
-            (content,) = self.read([(int(blocks.raw_start[block]), int(blocks.raw_start[block + 1]))])
+        for block, content in self._inflated(list(range(len(blocks)))):
             offsets, end = core.offsets(content)
             records += len(offsets)
             if end != len(content):
@@ -248,14 +251,17 @@ class SegmentReader:
     @cached_property
     def _data(self) -> AgeReader:
         data = self._index.meta.data
-        path = self._folder / f"{self.name}{DATA_SUFFIX}"
-        tail = Tail(data.length, bytes.fromhex(data.last_tag), bytes.fromhex(data.file_key))
+        name = self._index_file.data_file
+        tail = Tail(data.length, *map(bytes.fromhex, (data.last_tag, data.file_key, data.nonce)))
         try:
-            return AgeReader(path, self._identities, tail=tail)
+            return AgeReader(self._files.open(name), self._identities, tail=tail)
         except FileNotFoundError:
-            if not (self._folder / self._index_file.file).exists():  # it goes before the data
-                raise Expired(self.name) from None
-            raise Damaged("its data file is missing", file=path.name) from None
+            raise self._missing() from None
+
+    def _missing(self) -> Damaged:
+        if not self._files.exists(self._index_file.file):  # it goes before the data
+            return Expired(self.name)
+        return Damaged("its data file is missing", file=self._index_file.data_file)
 
     def _spans(self, ranges: Sequence[tuple[int, int]]) -> list[tuple[int, int, int, int]]:
         """Return (start, end, first block, block behind the last) of each range; ValueError for one outside."""
@@ -302,15 +308,21 @@ class SegmentReader:
     def _inflated(self, wanted: list[int]) -> Iterator[tuple[int, bytes]]:
         """Yield (block, contents) of these blocks, ascending."""
         offsets, raw_starts = self._index.blocks.offsets, self._index.blocks.raw_starts
-        for first, stop in _runs(wanted):
-            base = offsets[first]
-            stored = self._data.view(base, offsets[stop] - base)
+        runs = _runs(wanted)
+        ranges = [(offsets[first], offsets[stop] - offsets[first]) for first, stop in runs]
+        for (first, stop), (base, _), stored in zip(runs, ranges, self._read(ranges), strict=True):
             self.stats.data_bytes += len(stored)
             self.stats.blocks += stop - first
             for block in range(first, stop):
                 frame = stored[offsets[block] - base : offsets[block + 1] - base]
                 size = raw_starts[block + 1] - raw_starts[block]
                 yield block, inflate(frame, size, self._data.name, exactly=True)
+
+    def _read(self, ranges: Sequence[tuple[int, int]]) -> Iterator[memoryview]:
+        try:
+            yield from self._data.views(ranges)
+        except FileNotFoundError:
+            raise self._missing() from None
 
     def close(self) -> None:
         """Close the data file; reading again opens it again."""

@@ -8,14 +8,11 @@
 
 from __future__ import annotations
 
-import os
 import re
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -23,18 +20,24 @@ import numpy as np
 from kubeshark.core_capture._core import load_core
 from kubeshark.core_capture._records import SourceMetadata
 from kubeshark.core_capture.store._age import AgeReader, NotForUsError
+from kubeshark.core_capture.store._backend import Backend, RangeFile
 from kubeshark.core_capture.store._catalogue import Entry, entry_of, load_catalogue, save_catalogue
-from kubeshark.core_capture.store._durable import sync_folder
 from kubeshark.core_capture.store._identity import Identity, Recipient
 from kubeshark.core_capture.store._info import Chain, SourceRecord
-from kubeshark.core_capture.store._leftovers import delete_segments, find_leftovers, finish_heads
+from kubeshark.core_capture.store._leftovers import (
+    delete_segments,
+    find_leftovers,
+    finish_heads,
+    give_up_pending,
+    tag_of,
+)
 from kubeshark.core_capture.store._names import DATA_SUFFIX, INDEX_SUFFIX, STATE, TEMPORARY, index_names, number_of
 from kubeshark.core_capture.store._reader import IndexFile, SegmentReader
 from kubeshark.core_capture.store._removed import with_removed
 from kubeshark.core_capture.store._salvage import Salvaged, salvage
 from kubeshark.core_capture.store._segment import Draft, publish, write_segment
 from kubeshark.core_capture.store._signing import SIGNATURE_BYTES, NodeKey, is_signed
-from kubeshark.core_capture.store._state import ChainHead, StoreState, load_state, save_state
+from kubeshark.core_capture.store._state import ChainHead, StoreState, load_state, new_head, save_state
 from kubeshark.errors import Damaged, StoreError
 
 __all__ = ["Leftover", "perform", "read_state", "survey"]
@@ -59,17 +62,19 @@ class Leftover:
 
 
 def read_state(
-    folder: Path, identities: Sequence[Identity], entries: Callable[[], Sequence[Entry]]
+    files: Backend, identities: Sequence[Identity], entries: Callable[[], Sequence[Entry]]
 ) -> tuple[StoreState, list[Leftover]]:
     """Return store.json; if it is damaged or gone, what the indexes say of it."""
-    names = index_names(folder)
+    listed = files.names()
+    names = index_names(listed)
     try:
-        state, why = load_state(folder), f"{STATE} is missing"
-        if not names or (folder / STATE).exists():
+        state, why = load_state(files), f"{STATE} is missing"
+        if not names or STATE in listed:
             return state, []
     except Damaged as error:
         why = str(error)
-    state = StoreState([str(identity.recipient) for identity in identities])
+    version = files.read(STATE, 0).version if STATE in listed else ""
+    state = StoreState([str(identity.recipient) for identity in identities], _version=version)
     for entry in entries():
         chain = entry.chain
         head = state.heads.get(chain.public_key)
@@ -80,27 +85,27 @@ def read_state(
     return state, [Leftover("restore", STATE, message)]
 
 
-def survey(folder: Path, identities: Sequence[Identity], state: StoreState) -> list[Leftover]:
+def survey(files: Backend, identities: Sequence[Identity], state: StoreState) -> list[Leftover]:
     """Say what was left; changes nothing. The caller holds the lock: what is there, no writer is working on."""
     found = [
         Leftover("delete", name, f"{name}: its deletion did not end") for name in state.deleting if number_of(name)
     ]
     deleting = {leftover.name for leftover in found}
-    files = {path.name for path in folder.iterdir()}
+    listed = set(files.names())
     heads = {head.name for head in state.heads.values()} - {*state.rebuilding}
     known = set[str]()
-    for name in sorted(_segment_names(files) - deleting):
-        leftover = _judge(folder, name, files, identities, state, is_head=name in heads)
+    for name in sorted(_segment_names(listed) - deleting):
+        leftover = _judge(files, name, listed, identities, state, is_head=name in heads)
         known |= {f"{TEMPORARY}{name}{suffix}" for suffix in (DATA_SUFFIX, INDEX_SUFFIX)}
         if leftover is not None:
             found.append(leftover)
-    rest = (name for name in find_leftovers(folder) if name.startswith(TEMPORARY) and name not in known)
+    rest = (name for name in find_leftovers(listed) if name.startswith(TEMPORARY) and name not in known)
     found += [Leftover("discard", name, f"{name}: temporary, holds no packets") for name in rest]
     return found
 
 
 def perform(
-    folder: Path,
+    files: Backend,
     identities: Sequence[Identity],
     recipients: Sequence[Recipient],
     state: StoreState,
@@ -109,33 +114,38 @@ def perform(
 ) -> list[StoreError]:
     """Do what `survey` found; return what failed. May die anywhere, and is then run again."""
     problems = list[StoreError]()
-    known = _catalogued(folder, identities)
+    known = _catalogued(files, identities)
     try:
-        finish_heads(folder, state)
-        delete_segments(folder, state)
+        finish_heads(files, state)
+        if give_up_pending(state):
+            save_state(files, state)
+        delete_segments(files, state)
         for leftover in leftovers:
             try:
                 if leftover.action == "publish":
-                    _adopt(folder, leftover.name, identities, state)
+                    _adopt(files, leftover.name, identities, state)
                 elif leftover.action == "rebuild":
-                    _rebuild(folder, leftover.name, identities, recipients, state, key, known)
+                    _rebuild(files, leftover.name, identities, recipients, state, key, known)
             except StoreError as error:
+                error.forget_frames()
                 problems.append(error)
         kept = {leftover.name for leftover in leftovers if leftover.action == "locked"}
-        for name in find_leftovers(folder):
+        for name in find_leftovers(files.names()):
             segment = name.removeprefix(TEMPORARY).removesuffix(DATA_SUFFIX).removesuffix(INDEX_SUFFIX)
             if name.startswith(TEMPORARY) and segment not in kept and not problems:
-                (folder / name).unlink()
-        sync_folder(folder)
+                files.delete(name)
+        files.settle()
+        if files.is_remote:
+            save_state(files, state)  # heads that arrived
     except OSError as error:
-        raise StoreError(f"cannot write to {folder}: {error.strerror}") from error
+        raise StoreError(f"cannot write to {files.location}: {error.strerror}") from error
     return problems
 
 
-def _segment_names(files: set[str]) -> set[str]:
+def _segment_names(listed: set[str]) -> set[str]:
     """Return the names of all segments of which any file is there, temporary ones included."""
     names = set[str]()
-    for file in files:
+    for file in listed:
         for suffix in (DATA_SUFFIX, INDEX_SUFFIX):
             if file.endswith(suffix):
                 names.add(file.removeprefix(TEMPORARY).removesuffix(suffix))
@@ -143,37 +153,37 @@ def _segment_names(files: set[str]) -> set[str]:
 
 
 def _judge(
-    folder: Path, name: str, files: set[str], identities: Sequence[Identity], state: StoreState, *, is_head: bool
+    files: Backend, name: str, listed: set[str], identities: Sequence[Identity], state: StoreState, *, is_head: bool
 ) -> Leftover | None:
     """Say what becomes of one segment; None if it is published and its index can be read."""
     data, index = f"{name}{DATA_SUFFIX}", f"{name}{INDEX_SUFFIX}"
-    has_data, has_index = data in files, index in files
-    if is_head and (f"{TEMPORARY}{data}" in files or f"{TEMPORARY}{index}" in files):
+    has_data, has_index = data in listed, index in listed
+    if is_head and (f"{TEMPORARY}{data}" in listed or f"{TEMPORARY}{index}" in listed):
         return Leftover("publish", name, f"{name}: complete, only its name is missing")
     why = "its index is damaged" if has_index else "it has no index"
     try:
         if has_index:
-            length = IndexFile(folder, name, identities).index.meta.data.length
+            length = IndexFile(files, name, identities).index.meta.data.length
             if not has_data:
                 return Leftover("lost", name, f"{name}: its data file is missing", is_whole=False)
-            if not _is_cut(folder / data, length, identities):
+            if not _is_cut(files.open(data), length, identities):
                 return None
             why = "its data is cut"
-        if not has_data and f"{TEMPORARY}{index}" in files and f"{TEMPORARY}{data}" in files:
-            complete = _follows_a_head(folder, name, identities, state)
+        if not has_data and f"{TEMPORARY}{index}" in listed and f"{TEMPORARY}{data}" in listed:
+            complete = _follows_a_head(files, name, identities, state)
             if complete is not None:
                 return Leftover("publish", name, f"{name}: complete, was not published yet", complete[0])
     except NotForUsError as error:
         return Leftover("locked", name, error.message, is_whole=False)
     except Damaged:
         pass  # an index that cannot be read is as good as none
-    return _judge_data(folder, name, data if has_data else f"{TEMPORARY}{data}", identities, why)
+    return _judge_data(files, name, data if has_data else f"{TEMPORARY}{data}", identities, why)
 
 
-def _judge_data(folder: Path, name: str, file: str, identities: Sequence[Identity], why: str) -> Leftover | None:
+def _judge_data(files: Backend, name: str, file: str, identities: Sequence[Identity], why: str) -> Leftover | None:
     """Say what can be made of a data file without index."""
     try:
-        found = salvage(folder / file, identities, load_core())
+        found = salvage(files.open(file), identities, load_core())
     except NotForUsError as error:
         return Leftover("locked", name, error.message, is_whole=False)
     except (Damaged, FileNotFoundError) as error:
@@ -189,58 +199,50 @@ def _judge_data(folder: Path, name: str, file: str, identities: Sequence[Identit
     return Leftover("rebuild", name, f"{name}: {why}{rest}", found.packets, found.is_whole)
 
 
-def _is_cut(path: Path, length: int, identities: Sequence[Identity]) -> bool:
+def _is_cut(file: RangeFile, length: int, identities: Sequence[Identity]) -> bool:
     """Say whether a data file lost its end; what is damaged inside, queries pass over."""
-    with AgeReader(path, identities, truncated=True) as age:
+    with AgeReader(file, identities, truncated=True) as age:
         return age.size < length
 
 
-@contextmanager
-def _as_published(folder: Path, name: str) -> Iterator[Path]:
-    """Give a folder in which the temporary files of a segment have their names."""
-    with tempfile.TemporaryDirectory() as scratch:
-        for suffix in (DATA_SUFFIX, INDEX_SUFFIX):
-            target = (folder / f"{TEMPORARY}{name}{suffix}").resolve()
-            (Path(scratch) / f"{name}{suffix}").symlink_to(target)
-        yield Path(scratch)
-
-
 def _follows_a_head(
-    folder: Path, name: str, identities: Sequence[Identity], state: StoreState
+    files: Backend, name: str, identities: Sequence[Identity], state: StoreState
 ) -> tuple[int, Chain, str] | None:
     """Return (packets, chain, SHA-256) of a temporary pair that is complete and next in its node's chain."""
-    with _as_published(folder, name) as scratch:
-        file = IndexFile(scratch, name, identities)
-        chain = file.index.meta.chain
-        head = state.heads.get(chain.public_key)
-        follows = (chain.sequence, chain.previous) == ((head.sequence + 1, head.sha256) if head else (0, ""))
-        if not follows or not is_signed(file.main[:-SIGNATURE_BYTES], file.main[-SIGNATURE_BYTES:], chain.public_key):
-            return None
-        with SegmentReader(scratch, file, identities) as segment:
-            _extras = segment.extras
-            segment.check_data(load_core())
-        return segment.info.packets, chain, file.sha256()
+    file = IndexFile(files, name, identities, prefix=TEMPORARY)
+    chain = file.index.meta.chain
+    head = state.heads.get(chain.public_key)
+    follows = (chain.sequence, chain.previous) == ((head.sequence + 1, head.sha256) if head else (0, ""))
+    if not follows or not is_signed(file.main[:-SIGNATURE_BYTES], file.main[-SIGNATURE_BYTES:], chain.public_key):
+        return None
+    with SegmentReader(files, file, identities) as segment:
+        _extras = segment.extras
+        segment.check_data(load_core())
+    return segment.info.packets, chain, file.sha256()
 
 
-def _adopt(folder: Path, name: str, identities: Sequence[Identity], state: StoreState) -> None:
+def _adopt(files: Backend, name: str, identities: Sequence[Identity], state: StoreState) -> None:
     """Publish a complete pair as its writer would have done."""
-    if name in index_names(folder):
+    if name in index_names(files.names()):
         return  # a head: it has its name by now
-    complete = _follows_a_head(folder, name, identities, state)
+    complete = _follows_a_head(files, name, identities, state)
     if complete is None:
         raise Damaged("is not what follows the head of its chain any more", file=name)
     _packets, chain, sha256 = complete
     for suffix in (DATA_SUFFIX, INDEX_SUFFIX):
-        with (folder / f"{TEMPORARY}{name}{suffix}").open("rb") as file:
-            os.fsync(file.fileno())
-    state.heads[chain.public_key] = ChainHead(name, chain.sequence, sha256)
+        files.sync(f"{TEMPORARY}{name}{suffix}")
+    before = state.heads.get(chain.public_key)
+    made = state.heads[chain.public_key] = new_head(
+        files, name, chain.sequence, sha256, tag_of(files, f"{TEMPORARY}{name}{INDEX_SUFFIX}"), before
+    )
     state.next_number = max(state.next_number, (number_of(name) or 0) + 1)
-    save_state(folder, state)
-    publish(folder, name)
+    save_state(files, state)
+    publish(files, name)
+    state.heads[chain.public_key] = replace(made, pending=None)
 
 
 def _rebuild(
-    folder: Path,
+    files: Backend,
     name: str,
     identities: Sequence[Identity],
     recipients: Sequence[Recipient],
@@ -249,31 +251,32 @@ def _rebuild(
     known: dict[str, Entry],
 ) -> None:
     """Seal the packets of a data file anew, under the same name."""
-    temporary, data = folder / f"{TEMPORARY}{name}{DATA_SUFFIX}", folder / f"{name}{DATA_SUFFIX}"
-    if temporary.exists() and not data.exists():
-        temporary.rename(data)  # the new file will need the temporary name; without an index nobody reads it
-        sync_folder(folder)
+    temporary, data = f"{TEMPORARY}{name}{DATA_SUFFIX}", f"{name}{DATA_SUFFIX}"
+    if files.exists(temporary) and not files.exists(data):
+        files.publish(temporary, data)  # the new file will need the temporary name; without an index nobody reads it
+        files.settle()
     core = load_core()
     before = known.pop(name, None)
     with suppress(StoreError, FileNotFoundError):  # its own index knows best, if only the data was cut
-        file = IndexFile(folder, name, identities)
+        file = IndexFile(files, name, identities)
         before = entry_of(file.index.meta, file.index.flows, file.sha256())
-    draft = _draft(name, salvage(data, identities, core), before)
+    draft = _draft(name, salvage(files.open(data), identities, core), before)
     if any(head.name == name for head in state.heads.values()) and name not in state.rebuilding:
         state.rebuilding.append(name)  # else half a file would be taken for the head that waits for its name
-        save_state(folder, state)
+        save_state(files, state)
     head = state.heads.get(key.public)
     chain = Chain(head.sequence + 1 if head else 0, head.sha256 if head else "", key.public)
-    sealed = write_segment(folder, draft, chain, core=core, recipients=recipients, key=key)
+    sealed = write_segment(files, draft, chain, core=core, recipients=recipients, key=key)
     if before is not None:
         state.removed = with_removed(state.removed, [(before.chain, before.sha256)], "recovered", key)
-    state.heads[key.public] = ChainHead(name, chain.sequence, sealed.sha256)
+    made = state.heads[key.public] = new_head(files, name, chain.sequence, sealed.sha256, sealed.index_tag, head)
     state.next_number = max(state.next_number, (number_of(name) or 0) + 1)
     state.rebuilding = [other for other in state.rebuilding if other != name]
-    save_state(folder, state)
+    save_state(files, state)
     if before is not None:
-        save_catalogue(folder, known.values(), recipients)  # readers would believe what it says of the old index
-    publish(folder, name)
+        save_catalogue(files, known.values(), recipients)  # readers would believe what it says of the old index
+    publish(files, name, replacing=True)
+    state.heads[key.public] = replace(made, pending=None)
 
 
 def _draft(name: str, found: Salvaged, before: Entry | None) -> Draft:
@@ -304,8 +307,8 @@ def _draft(name: str, found: Salvaged, before: Entry | None) -> Draft:
     )
 
 
-def _catalogued(folder: Path, identities: Sequence[Identity]) -> dict[str, Entry]:
+def _catalogued(files: Backend, identities: Sequence[Identity]) -> dict[str, Entry]:
     try:
-        return {entry.info.name: entry for entry in load_catalogue(folder, identities)}
+        return {entry.info.name: entry for entry in load_catalogue(files, identities)}
     except (FileNotFoundError, NotForUsError, Damaged):
         return {}

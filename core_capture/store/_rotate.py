@@ -14,25 +14,26 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
-from pathlib import Path
 
 from kubeshark.core_capture.store._age import NotForUsError, rewrap
-from kubeshark.core_capture.store._durable import sync_folder, write_synced
+from kubeshark.core_capture.store._backend import Backend
 from kubeshark.core_capture.store._identity import Identity, Recipient
 from kubeshark.core_capture.store._leftovers import clear_leftovers
 from kubeshark.core_capture.store._limits import MAX_HEADER_BYTES
-from kubeshark.core_capture.store._lock import StoreLock
 from kubeshark.core_capture.store._names import (
     DATA_SUFFIX,
     INDEX_SUFFIX,
+    LOCK,
     SNAPSHOTS_LOCK,
     TEMPORARY,
     number_of,
 )
-from kubeshark.core_capture.store._state import Rotation, load_state, save_state
+from kubeshark.core_capture.store._state import Rotation, save_state, take_over
 from kubeshark.errors import Damaged, StoreError
 
 __all__ = ["Rotated", "rotate_keys"]
+
+_COPY = f"{TEMPORARY}rewrap"
 
 
 @dataclass(slots=True)
@@ -45,7 +46,7 @@ class Rotated:
 
 
 def rotate_keys(
-    folder: Path,
+    files: Backend,
     identities: Sequence[Identity],
     recipients: Sequence[Recipient],
     on_progress: Callable[[int, int], None] | None = None,
@@ -54,62 +55,63 @@ def rotate_keys(
     wanted = [str(recipient) for recipient in recipients]
     done = Rotated()
     try:
-        with StoreLock(folder), StoreLock(folder, SNAPSHOTS_LOCK):
-            state = load_state(folder)
-            clear_leftovers(folder, state)
+        with files.lock(LOCK), files.lock(SNAPSHOTS_LOCK):
+            state = take_over(files)
+            clear_leftovers(files, state)
             if state.rotation is None or state.rotation.recipients != wanted:
                 state.rotation = Rotation(wanted)
             begun = rotation = state.rotation
-            paths = sorted((path for path in folder.glob("[!.]*.age") if path.is_file()), key=_order)
-            ends = list(accumulate((path.stat().st_size for path in paths), initial=0))
-            for path, before in zip(paths, ends, strict=False):
+            sizes = files.sizes()
+            names = sorted((name for name in sizes if name.endswith(".age") and not name.startswith(".")), key=_order)
+            ends = list(accumulate((sizes[name] for name in names), initial=0))
+            for name, before in zip(names, ends, strict=False):
                 if on_progress is not None:
                     on_progress(before, ends[-1])
-                if _is_done(path, begun):
+                if _is_done(files, name, begun):
                     done.done_before += 1
                     continue
                 try:
-                    header = _write(folder, path, identities, recipients)
+                    header = _write(files, name, identities, recipients)
                 except (NotForUsError, Damaged) as error:
+                    error.forget_frames()
                     done.problems.append(error)
-                    state.rotation = rotation = replace(rotation, failed=[*rotation.failed, path.name])
+                    state.rotation = rotation = replace(rotation, failed=[*rotation.failed, name])
                     continue
-                state.rotation = rotation = replace(rotation, file=path.name, header=header)
-                save_state(folder, state)
-                (folder / f"{TEMPORARY}rewrap").rename(path)
-                sync_folder(folder)  # before store.json says the same of the next file
+                state.rotation = rotation = replace(rotation, file=name, header=header)
+                save_state(files, state)
+                files.publish(_COPY, name, replacing=True)
+                files.settle()  # before store.json says the same of the next file
                 done.files += 1
             if on_progress is not None:
                 on_progress(ends[-1], ends[-1])
             if done.files or done.done_before:
                 state.rotation = None
                 state.recipients = wanted
-                save_state(folder, state)
+                save_state(files, state)
     except OSError as error:
-        raise StoreError(f"cannot write to {folder}: {error.strerror}") from error
+        raise StoreError(f"cannot write to {files.location}: {error.strerror}") from error
     return done
 
 
-def _write(folder: Path, path: Path, identities: Sequence[Identity], recipients: Sequence[Recipient]) -> str:
+def _write(files: Backend, name: str, identities: Sequence[Identity], recipients: Sequence[Recipient]) -> str:
     """Write the file anew, synced, under a temporary name; return the SHA-256 of its header."""
-    with write_synced(folder / f"{TEMPORARY}rewrap") as out:
-        header = rewrap(path, out, identities, recipients)
+    with files.create(_COPY) as out:
+        header = rewrap(files.open(name), out, identities, recipients)
     return hashlib.sha256(header).hexdigest()
 
 
-def _order(path: Path) -> tuple[bool, int, str]:
+def _order(name: str) -> tuple[bool, int, str]:
     """Segments by number, then the files that are replaced as a whole from time to time."""
-    number = number_of(path.name.removesuffix(DATA_SUFFIX).removesuffix(INDEX_SUFFIX))
-    return number is None, number or 0, path.name
+    number = number_of(name.removesuffix(DATA_SUFFIX).removesuffix(INDEX_SUFFIX))
+    return number is None, number or 0, name
 
 
-def _is_done(path: Path, begun: Rotation) -> bool:
+def _is_done(files: Backend, name: str, begun: Rotation) -> bool:
     """Say whether the run that was interrupted replaced this file."""
-    if not begun.file or path.name in begun.failed:
+    if not begun.file or name in begun.failed:
         return False
-    if path.name != begun.file:
-        return _order(path) < _order(path.with_name(begun.file))
-    with path.open("rb") as file:
-        start = file.read(MAX_HEADER_BYTES)
+    if name != begun.file:
+        return _order(name) < _order(begun.file)
+    start = files.read(name, MAX_HEADER_BYTES).data
     end = start.find(b"\n", start.find(b"\n---") + 1) + 1
     return hashlib.sha256(start[:end]).hexdigest() == begun.header

@@ -16,6 +16,7 @@ import zstandard
 from kubeshark.core_capture._columns import Core
 from kubeshark.core_capture._records import PCAP_HEADER_BYTES
 from kubeshark.core_capture.store._age import CHUNK, AgeReader
+from kubeshark.core_capture.store._backend import RangeFile
 from kubeshark.core_capture.store._identity import Identity
 from kubeshark.core_capture.store._index import inflate
 from kubeshark.core_capture.store._limits import MAX_BLOCK_BYTES, MAX_SEGMENT_BYTES
@@ -41,19 +42,19 @@ class Salvaged:
     is_whole: bool  # nothing is missing, up to the seek table
 
 
-def salvage(path: Path, identities: Sequence[Identity], core: Core) -> Salvaged:
+def salvage(file: RangeFile | Path, identities: Sequence[Identity], core: Core) -> Salvaged:
     """Return the packets of a data file; raise FileNotFoundError, NotForUsError or Damaged (nothing to read)."""
-    with AgeReader(path, identities, truncated=True) as age:
+    with AgeReader(file, identities, truncated=True) as age:
         plain, holes = _read(age)
     if len(plain) > MAX_SEGMENT_BYTES + (1 << 20):
-        raise Damaged("is larger than any segment", file=path.name)
+        raise Damaged("is larger than any segment", file=file.name)
     frames, is_whole = _frames(plain, holes)
     link_type = None
     if frames and len(frames[0]) == PCAP_HEADER_BYTES:
         header = frames.pop(0)
         link_type = int.from_bytes(header[20:], "little")
         if header != pcap_header(link_type):
-            raise Damaged("does not begin with a pcap header of ours", file=path.name)
+            raise Damaged("does not begin with a pcap header of ours", file=file.name)
     records = list[bytes]()
     for frame in frames:
         _offsets, end = core.offsets(frame)

@@ -11,8 +11,8 @@ import hashlib
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from kubeshark.core_capture._columns import Core, Decoded
 from kubeshark.core_capture._records import PCAP_HEADER_BYTES, RECORD_HEADER_BYTES, PacketExtra, SourceMetadata
 from kubeshark.core_capture.store._age import AgeWriter
-from kubeshark.core_capture.store._durable import sync_folder, write_synced
+from kubeshark.core_capture.store._backend import Backend
 from kubeshark.core_capture.store._extras import Extras, encode_extras
 from kubeshark.core_capture.store._identity import Recipient
 from kubeshark.core_capture.store._index import Blocks, DataFile, Flows, IndexMeta, encode_main, join
@@ -34,6 +34,8 @@ from kubeshark.core_capture.store._signing import NodeKey
 
 __all__ = ["Draft", "Sealed", "pcap_header", "publish", "write_segment"]
 
+# Level 1, searching a little less: an eighth less CPU for 0.7 % more bytes.
+_COMPRESSION = zstandard.ZstdCompressionParameters.from_level(1, source_size=BLOCK_BYTES, target_length=1)
 _PCAP_HEADER = struct.Struct("<IHHiIII")
 _NANOSECOND_MAGIC = 0xA1B23C4D
 MAX_TIE = 0xFFFF  # packets of one time before the index gives each its ordinal
@@ -62,6 +64,7 @@ class Sealed:
     meta: IndexMeta
     flows: Flows
     sha256: str  # of the index's main part: the next segment's `previous`
+    index_tag: str  # the last bytes of the index file, hex
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,39 +78,46 @@ class _Layout:
 
 
 def write_segment(
-    folder: Path, draft: Draft, chain: Chain, *, core: Core, recipients: Sequence[Recipient], key: NodeKey
+    files: Backend, draft: Draft, chain: Chain, *, core: Core, recipients: Sequence[Recipient], key: NodeKey
 ) -> Sealed:
     """Write and sync both files under temporary names."""
     decoded = core.decode(draft.data, draft.link_type)
     if decoded.end != len(draft.data) or len(decoded.packets) != len(draft.ordinals):
         raise ValueError("a batch must hold whole records, one for each ordinal")
     layout = _cluster(decoded)
-    with write_synced(folder / f"{TEMPORARY}{draft.name}{DATA_SUFFIX}") as file:
+    with files.create(f"{TEMPORARY}{draft.name}{DATA_SUFFIX}") as file:
         out = AgeWriter(file, recipients)
         offsets = decoded.packets["offset"].astype(np.uint64)
-        blocks = _write_blocks(out, draft.link_type, layout, lambda order: core.gather(draft.data, offsets, order))
+        blocks = _write_blocks(out, draft.link_type, layout, partial(core.gather, draft.data, offsets))
         tail = out.finish()
     extras = encode_extras(*_extras(draft, layout), draft.source.first_ordinal)
     meta = IndexMeta(
         info=_info(draft, layout, stored_bytes=tail.size),
         chain=chain,
-        data=DataFile(tail.size, tail.tag.hex(), PCAP_HEADER_BYTES + len(draft.data), len(blocks), tail.file_key.hex()),
+        data=DataFile(
+            tail.size,
+            tail.tag.hex(),
+            PCAP_HEADER_BYTES + len(draft.data),
+            len(blocks),
+            tail.file_key.hex(),
+            tail.nonce.hex(),
+        ),
         extras_sha256=hashlib.sha256(extras).hexdigest(),
     )
     main = encode_main(meta, layout.flows, blocks, key.sign)
-    with write_synced(folder / f"{TEMPORARY}{draft.name}{INDEX_SUFFIX}") as file:
+    with files.create(f"{TEMPORARY}{draft.name}{INDEX_SUFFIX}") as file:
         out = AgeWriter(file, recipients)
         out.write(join(main, extras))
-        out.finish()
-    sync_folder(folder)  # store.json must not name what a disk that keeps no order may still lose
-    return Sealed(meta, layout.flows, hashlib.sha256(main).hexdigest())
+        index_tail = out.finish()
+    files.settle()  # store.json must not name what a disk that keeps no order may still lose
+    return Sealed(meta, layout.flows, hashlib.sha256(main).hexdigest(), index_tail.tag.hex())
 
 
-def publish(folder: Path, name: str) -> None:
-    """Give both files their names, data first, and sync the folder after each: from here on the segment exists."""
+def publish(files: Backend, name: str, *, replacing: bool = False) -> None:
+    """Give both files their names, data first, each lasting: from here on the segment exists."""
     for suffix in (DATA_SUFFIX, INDEX_SUFFIX):
-        (folder / f"{TEMPORARY}{name}{suffix}").rename(folder / f"{name}{suffix}")
-        sync_folder(folder)
+        files.publish(f"{TEMPORARY}{name}{suffix}", f"{name}{suffix}", replacing=replacing)
+        files.settle()
 
 
 def pcap_header(link_type: int) -> bytes:
@@ -143,17 +153,18 @@ def _cluster(decoded: Decoded) -> _Layout:
 
 
 def _write_blocks(
-    out: AgeWriter, link_type: int, layout: _Layout, gather: Callable[[NDArray[Any]], bytearray | memoryview]
+    out: AgeWriter, link_type: int, layout: _Layout, gather: Callable[[NDArray[Any], int], bytearray | memoryview]
 ) -> Blocks:
     """Write the header's frame, a frame per block and the seek table."""
-    compress = zstandard.ZstdCompressor(level=1).compress
+    compress = zstandard.ZstdCompressor(compression_params=_COMPRESSION).compress
     header = pcap_header(link_type)
     frame = compress(header)
     out.write(frame)
     frames = [(len(frame), len(header))]
     bounds = _block_bounds(layout.sizes)
+    order = layout.order.astype(np.uint64)
     for start, end in pairwise(bounds):
-        records = gather(layout.order[start:end])
+        records = gather(order[start:end], int(layout.sizes[start:end].sum()))
         frame = compress(records)
         out.write(frame)
         frames.append((len(frame), len(records)))

@@ -7,21 +7,20 @@ holds it too, so that nothing goes that a snapshot just named.
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
 
 from kubeshark.core_capture.store._age import AgeReader, AgeWriter
-from kubeshark.core_capture.store._durable import replace_synced
+from kubeshark.core_capture.store._backend import Backend
 from kubeshark.core_capture.store._identity import Identity, Recipient
 from kubeshark.core_capture.store._info import SegmentInfo
 from kubeshark.core_capture.store._limits import MAX_STATE_BYTES
-from kubeshark.core_capture.store._lock import StoreLock
 from kubeshark.core_capture.store._names import SNAPSHOTS, SNAPSHOTS_LOCK
 from kubeshark.core_capture.store._signing import NodeKey, is_signed
 from kubeshark.errors import Damaged, StoreError, UsageError
@@ -57,20 +56,20 @@ class _File(msgspec.Struct):
     body: msgspec.Raw
 
 
-def load_snapshots(folder: Path, identities: Sequence[Identity]) -> list[Snapshot]:
+def load_snapshots(files: Backend, identities: Sequence[Identity]) -> list[Snapshot]:
     """Return the snapshots by name; raise NotForUsError or Damaged: then nobody knows what must be kept."""
-    found = _load(folder, identities)
+    found = _load(files, identities)
     return found[0] if found else []
 
 
-def snapshots_key(folder: Path, identities: Sequence[Identity]) -> str | None:
+def snapshots_key(files: Backend, identities: Sequence[Identity]) -> str | None:
     """Return the public key of the node that signed the file, None without one."""
-    found = _load(folder, identities)
+    found = _load(files, identities)
     return found[1] if found else None
 
 
 def add_snapshot(
-    folder: Path,
+    files: Backend,
     identities: Sequence[Identity],
     recipients: Sequence[Recipient],
     key: NodeKey,
@@ -83,34 +82,44 @@ def add_snapshot(
         raise UsageError(f"snapshot name {name[:80]!r}", hint="use at most 63 letters, digits, dots, dashes")
     if until_ns < since_ns:
         raise UsageError("a snapshot's window ends before it begins", hint="--since is the earlier time")
-    with StoreLock(folder, SNAPSHOTS_LOCK):
-        known = load_snapshots(folder, identities)
+    with files.lock(SNAPSHOTS_LOCK):
+        known, version = _known(files, identities)
         if any(snapshot.name == name for snapshot in known):
             raise StoreError(f"there is a snapshot {name!r} already", hint="delete it first, or take another name")
         made = Snapshot(name, since_ns, until_ns, datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
-        _save(folder, [*known, made], recipients, key)
+        _save(files, [*known, made], recipients, key, version)
     return made
 
 
 def delete_snapshot(
-    folder: Path, identities: Sequence[Identity], recipients: Sequence[Recipient], key: NodeKey, name: str
+    files: Backend, identities: Sequence[Identity], recipients: Sequence[Recipient], key: NodeKey, name: str
 ) -> Snapshot:
     """Take a snapshot away; its segments stay until retention comes round."""
-    with StoreLock(folder, SNAPSHOTS_LOCK):
-        known = {snapshot.name: snapshot for snapshot in load_snapshots(folder, identities)}
+    with files.lock(SNAPSHOTS_LOCK):
+        listed, version = _known(files, identities)
+        known = {snapshot.name: snapshot for snapshot in listed}
         gone = known.pop(name, None)
         if gone is None:
-            raise StoreError(f"no snapshot {name[:80]!r} in {folder}", hint='see "kubeshark store snapshot list"')
-        _save(folder, known.values(), recipients, key)
+            raise StoreError(
+                f"no snapshot {name[:80]!r} in {files.location}", hint='see "kubeshark store snapshot list"'
+            )
+        _save(files, known.values(), recipients, key, version)
     return gone
 
 
-def _load(folder: Path, identities: Sequence[Identity]) -> tuple[list[Snapshot], str] | None:
+def _known(files: Backend, identities: Sequence[Identity]) -> tuple[list[Snapshot], str]:
+    """Return the snapshots and the version that is to be replaced."""
+    found = _load(files, identities)
+    return (found[0], found[2]) if found else ([], "")
+
+
+def _load(files: Backend, identities: Sequence[Identity]) -> tuple[list[Snapshot], str, str] | None:
+    """Return the snapshots, who signed them and the version of the file; None if there is none."""
     try:
-        with AgeReader(folder / SNAPSHOTS, identities) as age:
+        with AgeReader(files.open(SNAPSHOTS), identities) as age:
             if age.size > MAX_STATE_BYTES:
                 raise Damaged(f"is larger than {MAX_STATE_BYTES:,} bytes", file=SNAPSHOTS)
-            plain = age.read(0, age.size)
+            plain, version = age.read(0, age.size), age.version
     except FileNotFoundError:
         return None
     try:
@@ -120,16 +129,19 @@ def _load(folder: Path, identities: Sequence[Identity]) -> tuple[list[Snapshot],
         raise Damaged(str(error), file=SNAPSHOTS) from error
     if not is_signed(bytes(file.body), bytes.fromhex(file.signature), file.public_key):
         raise Damaged("is not signed by the node it names", file=SNAPSHOTS)
-    return sorted(body.snapshots, key=lambda snapshot: snapshot.name), file.public_key
+    return sorted(body.snapshots, key=lambda snapshot: snapshot.name), file.public_key, version
 
 
-def _save(folder: Path, snapshots: Iterable[Snapshot], recipients: Sequence[Recipient], key: NodeKey) -> None:
+def _save(
+    files: Backend, snapshots: Iterable[Snapshot], recipients: Sequence[Recipient], key: NodeKey, version: str
+) -> None:
     body = msgspec.json.encode(_Body(list(snapshots)))
     content = msgspec.json.encode(_File(key.public, key.sign(body).hex(), msgspec.Raw(body)))
+    sealed = io.BytesIO()
+    out = AgeWriter(sealed, recipients)
+    out.write(content)
+    out.finish()
     try:
-        with replace_synced(folder / SNAPSHOTS, folder / _TEMPORARY) as file:
-            out = AgeWriter(file, recipients)
-            out.write(content)
-            out.finish()
+        files.replace(SNAPSHOTS, sealed.getvalue(), version=version, temporary=_TEMPORARY)
     except OSError as error:
-        raise StoreError(f"cannot write to {folder}: {error.strerror}") from error
+        raise StoreError(f"cannot write to {files.location}: {error.strerror}") from error

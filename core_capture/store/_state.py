@@ -9,21 +9,40 @@ stand in `deleting` before the first of their files goes. After a crash in betwe
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from pathlib import Path
+import os
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Literal
 
 import msgspec
 
-from kubeshark.core_capture.store._durable import replace_synced
+from kubeshark.core_capture.store._backend import Backend
 from kubeshark.core_capture.store._info import Count
 from kubeshark.core_capture.store._limits import MAX_STATE_BYTES
-from kubeshark.core_capture.store._names import STATE, TEMPORARY
+from kubeshark.core_capture.store._names import STATE
 from kubeshark.errors import Damaged, StoreError
 
-__all__ = ["ChainHead", "Removed", "Rotation", "StoreState", "load_state", "save_state"]
+__all__ = [
+    "ChainHead",
+    "Pending",
+    "Removed",
+    "Rotation",
+    "StoreState",
+    "load_state",
+    "new_head",
+    "save_state",
+    "sign_in",
+    "take_over",
+]
 
 Hex = Annotated[str, msgspec.Meta(pattern="^([0-9a-f]{2})*$", max_length=128)]
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """What is known of a head while its files are on their way to object storage."""
+
+    tag: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]  # the last bytes of its index file, hex
+    before: ChainHead | None  # the head if they never arrive
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +52,7 @@ class ChainHead:
     name: str
     sequence: Count
     sha256: str  # of its index's main part, hex
+    pending: Pending | None = None  # None: its files are where they belong; always so in a folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,28 +92,56 @@ class StoreState:
     deleting: list[str] = field(default_factory=list)  # segments whose files go
     rebuilding: list[str] = field(default_factory=list)  # heads that are being sealed anew
     rotation: Rotation | None = None
+    writer: Hex = ""  # drawn by each writer on object storage: no two of them ever save the same contents
     format: Annotated[int, msgspec.Meta(ge=1, le=1)] = 1
+    _version: str | None = field(default=None, compare=False, repr=False)  # of the file it was read from; never written
 
 
-def load_state(folder: Path) -> StoreState:
+def load_state(files: Backend) -> StoreState:
     """Read store.json, a new state if there is none; raise Damaged if it is not one."""
     try:
-        with (folder / STATE).open("rb") as file:
-            content = file.read(MAX_STATE_BYTES + 1)
+        content, version = files.read(STATE, MAX_STATE_BYTES + 1)
     except FileNotFoundError:
-        return StoreState()
+        return StoreState(_version="")
     if len(content) > MAX_STATE_BYTES:
         raise Damaged(f"is larger than {MAX_STATE_BYTES:,} bytes", file=STATE)
     try:
-        return msgspec.json.decode(content, type=StoreState)
+        state = msgspec.json.decode(content, type=StoreState)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise Damaged(str(error), file=STATE) from error
+    state._version = version
+    return state
 
 
-def save_state(folder: Path, state: StoreState) -> None:
-    """Replace store.json; it is on the disk when this returns. Raise StoreError for one that nobody would read."""
+def save_state(files: Backend, state: StoreState) -> None:
+    """Replace store.json; it lasts when this returns. Raise StoreError for one that nobody would read.
+
+    On object storage also, if it is not the one any more that `state` was read from: another writer took over.
+    """
     content = msgspec.json.format(msgspec.json.encode(state), indent=2) + b"\n"
     if len(content) > MAX_STATE_BYTES:
         raise StoreError(f"{STATE} would be larger than {MAX_STATE_BYTES:,} bytes", hint="split the store")
-    with replace_synced(folder / STATE, folder / f"{TEMPORARY}{STATE}") as file:
-        file.write(content)
+    state._version = files.replace(STATE, content, version=state._version)
+
+
+def new_head(
+    files: Backend, name: str, sequence: int, sha256: str, index_tag: str, before: ChainHead | None
+) -> ChainHead:
+    """Return the head that a sealed segment becomes; on object storage it is still to be published."""
+    if not files.is_remote:
+        return ChainHead(name, sequence, sha256)
+    return ChainHead(name, sequence, sha256, Pending(index_tag, replace(before, pending=None) if before else None))
+
+
+def sign_in(state: StoreState) -> StoreState:
+    """Mark it as a new writer's."""
+    state.writer = os.urandom(8).hex()
+    return state
+
+
+def take_over(files: Backend) -> StoreState:
+    """Return store.json for who holds the lock. On object storage, who held it before cannot save any more."""
+    state = load_state(files)
+    if files.is_remote:
+        save_state(files, sign_in(state))
+    return state

@@ -1,4 +1,4 @@
-"""A store: a folder of segments. Reading it never changes a byte; writing goes through one `Writer` at a time."""
+"""A store: segments and what belongs to them. Reading it never changes a byte; one `Writer` at a time writes."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from typing import Self
 from kubeshark.core_capture._core import load_core
 from kubeshark.core_capture._predicate import Predicate
 from kubeshark.core_capture.store._age import NotForUsError
+from kubeshark.core_capture.store._backend import Backend
 from kubeshark.core_capture.store._catalogue import Entry, Known, entry_of, load_catalogue, save_catalogue
-from kubeshark.core_capture.store._durable import make_folder
 from kubeshark.core_capture.store._identity import (
     Identity,
     Recipient,
@@ -27,9 +27,11 @@ from kubeshark.core_capture.store._identity import (
 from kubeshark.core_capture.store._info import SegmentInfo
 from kubeshark.core_capture.store._leftovers import clear_leftovers, find_leftovers
 from kubeshark.core_capture.store._limits import KEPT_INDEX_BYTES, SEGMENT_BYTES
-from kubeshark.core_capture.store._lock import StoreLock
+from kubeshark.core_capture.store._locate import open_backend
 from kubeshark.core_capture.store._names import (
     DATA_SUFFIX,
+    INDEX_SUFFIX,
+    LOCK,
     SNAPSHOTS_LOCK,
     check_node,
     index_names,
@@ -43,7 +45,7 @@ from kubeshark.core_capture.store._recover import Leftover, perform, read_state,
 from kubeshark.core_capture.store._rotate import Rotated, rotate_keys
 from kubeshark.core_capture.store._signing import NodeKey
 from kubeshark.core_capture.store._snapshots import Snapshot, add_snapshot, delete_snapshot, load_snapshots
-from kubeshark.core_capture.store._state import load_state, save_state
+from kubeshark.core_capture.store._state import load_state, save_state, sign_in, take_over
 from kubeshark.core_capture.store._verify import VerifyReport, verify_store
 from kubeshark.core_capture.store._writer import ImportState, SourceInfo, Writer
 from kubeshark.errors import Damaged, StoreError
@@ -73,8 +75,8 @@ class StoreInfo:
 class Store:
     """An open store. `problems` lists segments that could not be read when they were listed."""
 
-    def __init__(self, path: Path, identities: Sequence[Identity] | None) -> None:
-        self.path = path
+    def __init__(self, files: Backend, identities: Sequence[Identity] | None) -> None:
+        self.files = files
         self.problems: list[StoreError] = []
         self._given = identities
         self._known = Known()  # segments never change
@@ -83,16 +85,16 @@ class Store:
 
     @classmethod
     def open(cls, path: str | Path, *, identities: Sequence[Identity] | None = None, create: bool = False) -> Self:
-        """Open a folder; `identities` default to those of $KUBESHARK_IDENTITY, read when first needed."""
-        path = Path(path)
-        try:
-            if create:
-                make_folder(path)
-            if not path.is_dir():
-                raise StoreError(f"no store at {path}")
-        except OSError as error:
-            raise StoreError(f"cannot open the store {path}: {error.strerror}") from error
-        return cls(path, identities)
+        """Open a folder or a URL (s3://BUCKET/PREFIX, …); raise StoreError or UsageError.
+
+        `identities` default to those of $KUBESHARK_IDENTITY, read when first needed.
+        """
+        return cls(open_backend(path, create=create), identities)
+
+    @property
+    def location(self) -> str:
+        """Its folder or URL, for messages."""
+        return self.files.location
 
     @cached_property
     def identities(self) -> tuple[Identity, ...]:
@@ -115,13 +117,17 @@ class Store:
 
     def open_segment(self, name: str, *, keep: bool = True) -> SegmentReader:
         """Open a segment for reading; raise Damaged or StoreError. `keep`: its index will be asked for again."""
-        missing = f"no segment {name[:100]!r} in {self.path}"
+        missing = f"no segment {name[:100]!r} in {self.location}"
         if number_of(name) is None:
             raise StoreError(missing)
         try:
-            return SegmentReader(self.path, self._index(name, keep=keep), self.identities)
+            return SegmentReader(self.files, self._index(name, keep=keep), self.identities)
         except FileNotFoundError as error:
             raise (Expired(name) if name in self._known else StoreError(missing)) from error
+
+    def prefetch(self, names: Iterable[str]) -> None:
+        """Say that these segments will be opened: from afar their indexes then come many at once."""
+        self.files.prefetch([f"{name}{INDEX_SUFFIX}" for name in names if name not in self._indexes])
 
     def import_state(self, sha256: str) -> ImportState:
         """Return how much of the source with this hash is here."""
@@ -134,32 +140,35 @@ class Store:
         if trusted is None:
             local = NodeKey.load()
             trusted = [local.public] if local else []
-        return verify_store(self.path, self.identities, trusted, on_progress)
+        return verify_store(self.files, self.identities, trusted, on_progress)
 
     def info(self) -> StoreInfo:
         """Return what is in the store, in numbers."""
         entries = self._entries()
         infos = [entry.info for entry in entries]
-        state = load_state(self.path)
+        state = load_state(self.files)
+        sizes = self.files.sizes()
         return StoreInfo(
             segments=len(infos),
             packets=sum(info.packets for info in infos),
             flows=sum(info.flows for info in infos),
             captured_bytes=sum(info.captured_bytes for info in infos),
-            disk_bytes=sum(path.stat().st_size for path in self.path.iterdir() if path.is_file()),
+            disk_bytes=sum(sizes.values()),
             first_ns=min((info.first_ns for info in infos if info.packets), default=None),
             last_ns=max((info.last_ns for info in infos if info.packets), default=None),
             sources=len({(info.source.sha256, info.source.name) for info in infos}),
             link_types=tuple(sorted({info.link_type for info in infos})),
             recipients=tuple(state.recipients),
             nodes=tuple(sorted({entry.chain.public_key for entry in entries})),
-            leftovers=tuple(find_leftovers(self.path)),
+            leftovers=tuple(find_leftovers(sizes)),
             problems=tuple(self.problems),
         )
 
     def overview(self) -> Overview:
         """Return what it holds by protocol and by capture; reads every index."""
-        return make_overview(self.path, self.identities, self.segments(), lambda name: self._index(name, keep=False))
+        segments = self.segments()
+        self.prefetch(info.name for info in segments)
+        return make_overview(self.files, self.identities, segments, lambda name: self._index(name, keep=False))
 
     def writer(
         self,
@@ -176,13 +185,13 @@ class Store:
         given a source that has a hash.
         """
         keys = parse_recipients(str(recipient) for recipient in recipients)
-        if identity_path().resolve().is_relative_to(self.path.resolve()):
+        if self.files.contains(identity_path()):
             raise StoreError(
-                f"the identity {identity_path()} lies inside the store {self.path}",
+                f"the identity {identity_path()} lies inside the store {self.location}",
                 hint="whoever copies the store would have its key: move one of them",
             )
         return Writer(
-            self.path,
+            self.files,
             keys,
             source,
             node=check_node(node or default_node()),
@@ -198,7 +207,7 @@ class Store:
     ) -> Rotated:
         """Re-wrap every file for other recipients; goes on where an interrupted rotation to the same ones ended."""
         keys = parse_recipients(str(recipient) for recipient in recipients)
-        done = rotate_keys(self.path, self.identities, keys, on_progress)
+        done = rotate_keys(self.files, self.identities, keys, on_progress)
         if done.problems and not done.files + done.done_before:
             raise self._nobody(done.problems[0]) from done.problems[0]
         return done
@@ -217,15 +226,16 @@ class Store:
         """
         with ExitStack() as locks:
             if not dry_run:
-                locks.enter_context(StoreLock(self.path))
-                locks.enter_context(StoreLock(self.path, SNAPSHOTS_LOCK))
-            state = load_state(self.path)
+                locks.enter_context(self.files.lock(LOCK))
+                locks.enter_context(self.files.lock(SNAPSHOTS_LOCK))
+            state = load_state(self.files) if dry_run else take_over(self.files)
             if not dry_run:
-                clear_leftovers(self.path, state)
+                clear_leftovers(self.files, state)
             entries = {entry.info.name: entry for entry in self._entries()}
             problems = list(self.problems)
-            sizes = {name: size_of(self.path, name) for name in index_names(self.path)}
-            snapshots = load_snapshots(self.path, self.identities)
+            listed = self.files.sizes()
+            sizes = {name: size_of(listed, name) for name in index_names(listed)}
+            snapshots = load_snapshots(self.files, self.identities)
             checked = set[str]()
             while True:  # the catalogue may lie, and its word must not delete anything
                 gone, pruned = plan_pruning(list(entries.values()), sizes, snapshots, limits)
@@ -237,37 +247,38 @@ class Store:
                     try:
                         entries[name] = self._known[name] = self._entry(name)
                     except StoreError as error:
+                        error.forget_frames()
                         problems.append(error)
                         del entries[name]
             pruned = replace(pruned, problems=tuple(problems))
             if gone and not dry_run:
-                delete_pruned(self.path, state, gone, key or NodeKey.load_or_create())
+                delete_pruned(self.files, state, gone, key or NodeKey.load_or_create())
                 self._rewrite_catalogue(self._to(recipients))
         return pruned
 
     def leftovers(self) -> list[Leftover]:
         """Say what a dead writer or a torn disk left, and what `recover` would make of it; nothing is changed."""
-        with StoreLock(self.path):
-            state, lost = read_state(self.path, self.identities, self._entries)
-            return [*lost, *survey(self.path, self.identities, state)]
+        with self.files.lock(LOCK):
+            state, lost = read_state(self.files, self.identities, self._entries)
+            return [*lost, *survey(self.files, self.identities, state)]
 
     def recover(
         self, *, recipients: Iterable[str | Recipient] | None = None, key: NodeKey | None = None
     ) -> tuple[list[Leftover], list[StoreError]]:
         """Make segments of what was left; return what was found and what failed."""
         to = self._to(recipients)
-        with StoreLock(self.path):
-            state, lost = read_state(self.path, self.identities, self._entries)
-            if lost:
-                save_state(self.path, state)
-            found = survey(self.path, self.identities, state)
+        with self.files.lock(LOCK):
+            state, lost = read_state(self.files, self.identities, self._entries)
+            if lost or self.files.is_remote:
+                save_state(self.files, sign_in(state) if self.files.is_remote else state)
+            found = survey(self.files, self.identities, state)
             key = key or NodeKey.load_or_create()
-            problems = perform(self.path, self.identities, to, state, key, found)
+            problems = perform(self.files, self.identities, to, state, key, found)
             for leftover in found:  # sealed anew under the same name
                 self._known.forget(leftover.name)
                 self._indexes.pop(leftover.name, None)
             if any(leftover.action in ("publish", "rebuild", "delete") for leftover in found):
-                for name in index_names(self.path):
+                for name in index_names(self.files.names()):
                     with suppress(StoreError):
                         self._known[name] = self._entry(name)
                 self._rewrite_catalogue(to)
@@ -275,18 +286,18 @@ class Store:
 
     def snapshots(self) -> list[Snapshot]:
         """Return the time windows that retention keeps, by name; raise StoreError if nobody here can read them."""
-        return load_snapshots(self.path, self.identities)
+        return load_snapshots(self.files, self.identities)
 
     def add_snapshot(
         self, name: str, since_ns: int, until_ns: int, *, recipients: Iterable[str | Recipient] | None = None
     ) -> Snapshot:
         """Keep every segment with packets from `since_ns` to `until_ns` until the snapshot is deleted."""
         key = NodeKey.load_or_create()
-        return add_snapshot(self.path, self.identities, self._to(recipients), key, name, since_ns, until_ns)
+        return add_snapshot(self.files, self.identities, self._to(recipients), key, name, since_ns, until_ns)
 
     def delete_snapshot(self, name: str, *, recipients: Iterable[str | Recipient] | None = None) -> Snapshot:
         """Leave what a snapshot kept to retention."""
-        return delete_snapshot(self.path, self.identities, self._to(recipients), NodeKey.load_or_create(), name)
+        return delete_snapshot(self.files, self.identities, self._to(recipients), NodeKey.load_or_create(), name)
 
     def _to(self, recipients: Iterable[str | Recipient] | None) -> tuple[Recipient, ...]:
         """Return to whom a small file is encrypted: those given, else the identities' own."""
@@ -303,9 +314,10 @@ class Store:
 
         The catalogue saves opening their indexes.
         """
-        names = index_names(self.path)
+        names = index_names(self.files.names())
         if any(name not in self._known for name in names):
             self._learn_from_catalogue()
+            self.prefetch(name for name in names if name not in self._known)
         self.problems = []
         refused: NotForUsError | None = None
         readable: list[str] = []
@@ -316,8 +328,10 @@ class Store:
                 readable.append(name)
             except NotForUsError as error:
                 refused = error
+                error.forget_frames()
                 self.problems.append(error)
             except Damaged as error:
+                error.forget_frames()
                 self.problems.append(error)
             except FileNotFoundError:
                 continue  # deleted since the folder was listed
@@ -334,7 +348,7 @@ class Store:
         """Read an index, or find it among those read lately."""
         with self._lock:
             file = self._indexes.pop(name, None)
-        file = file or IndexFile(self.path, name, self.identities)
+        file = file or IndexFile(self.files, name, self.identities)
         if not keep:
             return file
         with self._lock:
@@ -346,7 +360,7 @@ class Store:
 
     def _learn_from_catalogue(self) -> None:
         with suppress(FileNotFoundError, NotForUsError, Damaged):  # the indexes say the same; `verify` reports damage
-            self._known.learn(load_catalogue(self.path, self.identities))
+            self._known.learn(load_catalogue(self.files, self.identities))
 
     def _finish(self, entries: list[Entry], recipients: tuple[Recipient, ...]) -> None:
         """Take over what a writer sealed, and rewrite the catalogue if everything on disk is known."""
@@ -356,23 +370,24 @@ class Store:
             self._rewrite_catalogue(recipients)
 
     def _rewrite_catalogue(self, recipients: tuple[Recipient, ...]) -> None:
-        names = index_names(self.path)
+        present = self.files.names()
+        names = index_names(present)
         if all(name in self._known for name in names):
             # Data whose index is gone stays listed: `recover` learns from here what the index said.
-            orphans = (file.removesuffix(DATA_SUFFIX) for file in find_leftovers(self.path))
+            orphans = (file.removesuffix(DATA_SUFFIX) for file in find_leftovers(present))
             listed = [*names, *(name for name in orphans if name in self._known)]
-            save_catalogue(self.path, [self._known[name] for name in listed], recipients)
+            save_catalogue(self.files, [self._known[name] for name in listed], recipients)
 
     def _nobody(self, error: StoreError) -> StoreError:
         """Say who could open the store, as store.json has it."""
         try:
-            recipients = load_state(self.path).recipients
+            recipients = load_state(self.files).recipients
         except StoreError:
             recipients = []
         to = f" of {', '.join(recipients)}" if recipients else ""
-        message = f"the store {self.path} needs the identity{to}, {identity_path()} does not have it"
+        message = f"the store {self.location} needs the identity{to}, {identity_path()} does not have it"
         if self._given is None:
-            message = f"the store {self.path} needs the identity{to}: {error.message}"
+            message = f"the store {self.location} needs the identity{to}: {error.message}"
         return StoreError(message, hint="set KUBESHARK_IDENTITY to the file that holds it")
 
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 from typing import Literal
 
 from kubeshark.core_capture._core import load_core
 from kubeshark.core_capture.store._age import SEALED_CHUNK, AgeReader, NotForUsError
+from kubeshark.core_capture.store._backend import Backend
 from kubeshark.core_capture.store._catalogue import Entry, entry_of, load_catalogue
 from kubeshark.core_capture.store._identity import Identity
 from kubeshark.core_capture.store._info import Chain
@@ -96,7 +96,7 @@ class _Part:
 
 
 def verify_store(
-    folder: Path,
+    files: Backend,
     identities: Sequence[Identity],
     trusted: Collection[str],
     on_progress: Callable[[int, int], None] | None = None,
@@ -107,12 +107,13 @@ def verify_store(
     """
     findings: list[Finding] = []
     links: list[_Link] = []
-    names = index_names(folder)
-    sizes = [size_of(folder, name) for name in names]
+    listed = files.sizes()
+    names = index_names(listed)
+    sizes = [size_of(listed, name) for name in names]
     read, total = 0, sum(sizes)
     for name, size in zip(names, sizes, strict=True):
         try:
-            for found in _check_segment(folder, name, identities, trusted):
+            for found in _check_segment(files, name, identities, trusted):
                 if isinstance(found, _Link):
                     links.append(found)
                 else:
@@ -126,10 +127,10 @@ def verify_store(
         read += size
         if on_progress is not None:
             on_progress(read, total)
-    findings += _check_chains(folder, links, set(names), trusted)
-    findings += _check_catalogue(folder, identities, links)
-    findings += _check_snapshots(folder, identities, trusted)
-    findings += [Finding("note", name, _left(name)) for name in find_leftovers(folder)]
+    findings += _check_chains(files, links, set(names), trusted)
+    findings += _check_catalogue(files, identities, links)
+    findings += _check_snapshots(files, identities, trusted)
+    findings += [Finding("note", name, _left(name)) for name in find_leftovers(files.names())]
     return VerifyReport(len(names), read, tuple(findings))
 
 
@@ -140,18 +141,18 @@ def _left(name: str) -> str:
 
 
 def _check_segment(
-    folder: Path, name: str, identities: Sequence[Identity], trusted: Collection[str]
+    files: Backend, name: str, identities: Sequence[Identity], trusted: Collection[str]
 ) -> Iterator[Finding | _Link]:
     """Read both files of a segment to their ends, and find every chunk that is wrong.
 
     Its link comes as soon as its index is known to be whole: damaged packets do not break a chain.
     """
-    index, data = folder / f"{name}{INDEX_SUFFIX}", folder / f"{name}{DATA_SUFFIX}"
+    index, data = f"{name}{INDEX_SUFFIX}", f"{name}{DATA_SUFFIX}"
     try:
-        file = IndexFile(folder, name, identities)
+        file = IndexFile(files, name, identities)
     except Damaged as error:
-        yield from _damage(index, identities, error)
-        yield from _damage(data, identities, None)
+        yield from _damage(files, index, identities, error)
+        yield from _damage(files, data, identities, None)
         return
     chain = file.index.meta.chain
     sha256 = file.sha256()
@@ -162,40 +163,40 @@ def _check_segment(
     elif trusted and chain.public_key not in trusted:
         message = f"{file.file} is signed by node key {chain.public_key}, which is not trusted here"
         yield Finding("unknown", file.file, message)
-    with SegmentReader(folder, file, identities) as segment:
+    with SegmentReader(files, file, identities) as segment:
         try:
             _extras = segment.extras
         except Damaged as error:
-            yield from _damage(index, identities, error)
+            yield from _damage(files, index, identities, error)
         try:
             segment.check_data(load_core())
         except Expired:
             raise
         except Damaged as error:
-            yield from _damage(data, identities, error)
+            yield from _damage(files, data, identities, error)
 
 
-def _damage(path: Path, identities: Sequence[Identity], error: Damaged | None) -> Iterator[Finding]:
+def _damage(files: Backend, name: str, identities: Sequence[Identity], error: Damaged | None) -> Iterator[Finding]:
     """Name every stretch of a file that fails its authentication; if none does, what else was found wrong."""
     try:
-        with AgeReader(path, identities, truncated=True) as age:
+        with AgeReader(files.open(name), identities, truncated=True) as age:
             stretches = age.damaged()
     except (FileNotFoundError, StoreError):
         stretches = []
     for offset, size in stretches[:_MAX_STRETCHES]:
         what = "a chunk fails its authentication" if size else "is cut"
         rest = f" ({size:,} bytes)" if size > SEALED_CHUNK else ""
-        yield Finding("damaged", path.name, f"{Damaged(what, file=path.name, offset=offset)}{rest}", offset)
+        yield Finding("damaged", name, f"{Damaged(what, file=name, offset=offset)}{rest}", offset)
     if len(stretches) > _MAX_STRETCHES:
-        more = f"{path.name}: damaged: {len(stretches) - _MAX_STRETCHES:,} more stretches"
-        yield Finding("damaged", path.name, more, stretches[_MAX_STRETCHES][0])
+        more = f"{name}: damaged: {len(stretches) - _MAX_STRETCHES:,} more stretches"
+        yield Finding("damaged", name, more, stretches[_MAX_STRETCHES][0])
     if not stretches and error is not None:
         yield Finding("damaged", error.file, str(error), error.offset)
 
 
-def _check_chains(folder: Path, links: list[_Link], names: set[str], trusted: Collection[str]) -> Iterator[Finding]:
+def _check_chains(files: Backend, links: list[_Link], names: set[str], trusted: Collection[str]) -> Iterator[Finding]:
     try:
-        state = load_state(folder)
+        state = load_state(files)
     except StoreError as error:
         state = StoreState()
         yield Finding("damaged", STATE, str(error))
@@ -219,7 +220,11 @@ def _check_chains(folder: Path, links: list[_Link], names: set[str], trusted: Co
         newest = max(chain, key=lambda part: part.first, default=None)
         if any(part.last == head.sequence and part.sha256 == head.sha256 for part in gone):
             continue
-        if head.name not in names:
+        if head.name not in names and head.pending is not None:
+            yield Finding(
+                "note", head.name, f"{head.name} was sealed, but its upload did not end: nothing of it counts yet"
+            )
+        elif head.name not in names:
             yield Finding("missing", head.name, f"{head.name}, the newest segment of its node, is missing")
         elif newest and newest.name == head.name and newest.sha256 != head.sha256:
             yield Finding("swapped", head.name, f"{head.name} is not the segment that {STATE} names")
@@ -253,9 +258,9 @@ def _check_chain(chain: list[_Part], gone: list[_Part], deleting: set[str]) -> I
             yield Finding("swapped", before.name, f"{before.name} is not what was before {part.name}")
 
 
-def _check_catalogue(folder: Path, identities: Sequence[Identity], links: list[_Link]) -> Iterator[Finding]:
+def _check_catalogue(files: Backend, identities: Sequence[Identity], links: list[_Link]) -> Iterator[Finding]:
     try:
-        entries = {entry.info.name: entry for entry in load_catalogue(folder, identities)}
+        entries = {entry.info.name: entry for entry in load_catalogue(files, identities)}
     except FileNotFoundError:
         return
     except NotForUsError as error:
@@ -270,9 +275,9 @@ def _check_catalogue(folder: Path, identities: Sequence[Identity], links: list[_
             yield Finding("swapped", CATALOGUE, f"{CATALOGUE} contradicts the index of {link.name}")
 
 
-def _check_snapshots(folder: Path, identities: Sequence[Identity], trusted: Collection[str]) -> Iterator[Finding]:
+def _check_snapshots(files: Backend, identities: Sequence[Identity], trusted: Collection[str]) -> Iterator[Finding]:
     try:
-        key = snapshots_key(folder, identities)
+        key = snapshots_key(files, identities)
     except NotForUsError as error:
         yield Finding("unknown", SNAPSHOTS, error.message)
     except Damaged as error:

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -20,16 +19,16 @@ from numpy.typing import NDArray
 
 from kubeshark.core_capture._columns import Core
 from kubeshark.core_capture._records import PacketExtra, RecordBatch, SourceMetadata
+from kubeshark.core_capture.store._backend import Backend
 from kubeshark.core_capture.store._catalogue import Entry, entry_of
 from kubeshark.core_capture.store._identity import Recipient
 from kubeshark.core_capture.store._info import Chain, SegmentInfo, SourceRecord
-from kubeshark.core_capture.store._leftovers import clear_leftovers
+from kubeshark.core_capture.store._leftovers import clear_leftovers, give_up_pending
 from kubeshark.core_capture.store._limits import MAX_SEGMENT_BYTES
-from kubeshark.core_capture.store._lock import StoreLock
-from kubeshark.core_capture.store._names import STATE, index_names, make_name, number_of
+from kubeshark.core_capture.store._names import DATA_SUFFIX, LOCK, STATE, index_names, make_name, number_of
 from kubeshark.core_capture.store._segment import Draft, publish, write_segment
 from kubeshark.core_capture.store._signing import NodeKey
-from kubeshark.core_capture.store._state import ChainHead, StoreState, load_state, save_state
+from kubeshark.core_capture.store._state import StoreState, new_head, save_state, take_over
 from kubeshark.errors import StoreError, UsageError
 
 __all__ = ["ImportState", "SourceInfo", "Writer"]
@@ -76,7 +75,7 @@ class _Builder:
     """Packets of one link type that wait to be sealed."""
 
     number: int  # of the segment, reserved
-    buffer: bytearray  # holds `size` bytes of records; longer where it served another segment before
+    buffer: memoryview  # room for a segment, of which `size` bytes are records
     size: int = 0
     ordinals: list[NDArray[Any]] = field(default_factory=list)
     extras: dict[int, PacketExtra] = field(default_factory=dict)
@@ -84,7 +83,10 @@ class _Builder:
 
     def add(self, batch: RecordBatch) -> None:
         end = self.size + len(batch.data)
-        self.buffer[self.size : end] = batch.data
+        if end > len(self.buffer):  # one record longer than a segment
+            self.buffer = memoryview(bytes(self.buffer[: self.size]) + bytes(batch.data))
+        else:
+            self.buffer[self.size : end] = batch.data
         self.size = end
         self.ordinals.append(_to_array(batch.ordinals))
         self.extras.update((self.count + at, extra) for at, extra in batch.extras.items())
@@ -99,7 +101,7 @@ class Writer:
 
     def __init__(
         self,
-        folder: Path,
+        files: Backend,
         recipients: Sequence[Recipient],
         source: SourceInfo,
         *,
@@ -115,19 +117,21 @@ class Writer:
         self.acknowledged = 0  # packets that survive a power loss from now on
         self.skipped = 0  # packets that the store had already
         self.sealed: list[SegmentInfo] = []
-        self._folder, self._recipients, self._source = folder, recipients, source
+        self._files, self._recipients, self._source = files, recipients, source
         self._node, self._key, self._core, self._segment_bytes = node, key, core, segment_bytes
         self._on_close = on_close
         self._entries: list[Entry] = []
         self._builders: dict[int, _Builder] = {}
-        self._buffers: list[bytearray] = []
+        self._buffers: list[memoryview] = []
         self._open, self._failed = True, False
-        self._lock = StoreLock(folder)
+        self._lock = files.lock(LOCK)
         try:
-            self._state = _load_state(folder)
-            self.leftovers = clear_leftovers(folder, self._state)  # files of a dead writer that were cleared away
+            self._state = _load_state(files)
+            self.leftovers = clear_leftovers(files, self._state)  # files of a dead writer that were cleared away
+            for name in give_up_pending(self._state, self._key.public):  # its packets come again
+                files.delete(f"{name}{DATA_SUFFIX}")
             self._state.recipients = [str(recipient) for recipient in recipients]
-            numbers = (number_of(name) or 0 for name in index_names(folder))
+            numbers = (number_of(name) or 0 for name in index_names(files.names()))
             self._next_number = max(self._state.next_number, *(number + 1 for number in numbers), 1)
             self._before = stored()
         except BaseException:
@@ -174,15 +178,21 @@ class Writer:
             waiting = sorted(self._builders, key=lambda link_type: self._builders[link_type].number)
             for link_type in waiting:
                 self._seal(link_type, complete=complete and link_type == waiting[-1])
-            with suppress(OSError):  # the catalogue is a copy: the packets are safe without it
+            with suppress(OSError, StoreError):  # the catalogue is a copy: the packets are safe without it
+                if self._files.is_remote:
+                    save_state(self._files, self._state)  # the last head arrived
                 self._on_close(self._entries)
         finally:
             self._lock.release()
 
     def _new_builder(self) -> _Builder:
-        """Reserve a name. Memory that was touched before is cheaper than new: that is a sixth of an import."""
+        """Reserve a name. Memory that was touched before is cheaper than new: that is a sixth of an import.
+
+        What numpy gives is not zeroed, in large pages, and none of it is taken before it is touched.
+        """
         self._next_number += 1
-        return _Builder(self._next_number - 1, self._buffers.pop() if self._buffers else bytearray())
+        buffer = self._buffers.pop() if self._buffers else np.empty(self._segment_bytes, dtype=np.uint8).data
+        return _Builder(self._next_number - 1, buffer)
 
     def _main_link_type(self) -> int:
         interfaces = self._source.metadata.interfaces
@@ -224,17 +234,24 @@ class Writer:
         chain = Chain(head.sequence + 1 if head else 0, head.sha256 if head else "", self._key.public)
         try:
             sealed = write_segment(
-                self._folder, draft, chain, core=self._core, recipients=self._recipients, key=self._key
+                self._files, draft, chain, core=self._core, recipients=self._recipients, key=self._key
             )
-            self._state.heads[self._key.public] = ChainHead(draft.name, chain.sequence, sealed.sha256)
+            made = self._state.heads[self._key.public] = new_head(
+                self._files, draft.name, chain.sequence, sealed.sha256, sealed.index_tag, head
+            )
             self._state.next_number = self._next_number
-            save_state(self._folder, self._state)
-            publish(self._folder, draft.name)
+            save_state(self._files, self._state)
+            publish(self._files, draft.name)
+            self._state.heads[self._key.public] = replace(made, pending=None)
+        except StoreError:
+            self._failed = True
+            raise
         except OSError as error:
             self._failed = True
-            raise StoreError(f"cannot write to {self._folder}: {error.strerror}") from error
+            raise StoreError(f"cannot write to {self._files.location}: {error.strerror}") from error
         draft.data.release()
-        self._buffers.append(builder.buffer)
+        if len(builder.buffer) == self._segment_bytes:
+            self._buffers.append(builder.buffer)
         self.acknowledged += builder.count
         self._blocks = draft.source.blocks
         self.sealed.append(sealed.meta.info)
@@ -250,7 +267,7 @@ class Writer:
             node=self._node,
             created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
             link_type=link_type,
-            data=memoryview(builder.buffer)[: builder.size],
+            data=builder.buffer[: builder.size],
             ordinals=ordinals,
             extras=builder.extras,
             metadata=replace(metadata, interfaces=list(metadata.interfaces), blocks=blocks),
@@ -267,11 +284,12 @@ class Writer:
         )
 
 
-def _load_state(folder: Path) -> StoreState:
+def _load_state(files: Backend) -> StoreState:
     """Read store.json; raise StoreError where it was lost: a second chain would look like a forgery."""
-    state = load_state(folder)
-    if not (folder / STATE).exists() and index_names(folder):
-        raise StoreError(f"{folder} has segments but no {STATE}", hint='run "kubeshark store recover --yes"')
+    state = take_over(files)
+    names = files.names()
+    if STATE not in names and index_names(names):
+        raise StoreError(f"{files.location} has segments but no {STATE}", hint='run "kubeshark store recover --yes"')
     return state
 
 

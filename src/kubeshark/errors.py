@@ -42,6 +42,10 @@ class KubesharkError(Exception):
         self.hint = hint
         super().__init__(f"{message}: {hint}" if hint else message)
 
+    def forget_frames(self) -> None:
+        """For an error that is kept, not raised: its frames would keep alive what was being read, up to a GiB each."""
+        self.__traceback__ = self.__cause__ = self.__context__ = None
+
 
 class UsageError(KubesharkError):
     """The caller asked for something that does not exist or cannot be meant."""

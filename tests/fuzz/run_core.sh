@@ -1,12 +1,14 @@
 #!/bin/sh
-# Fuzz the C core with address and undefined-behaviour sanitizers: run_core.sh [seconds] [folder for build and corpus]
-# Seeds are the examples' captures and, for the scanners, talks. Exit 0: nothing found; 1: a finding, with its input; 77: no compiler that can.
+# Fuzz the C core with address and undefined-behaviour sanitizers: run_core.sh [seconds each] [folder for build and corpus]
+# Seeds are the examples' captures, talks for the scanners, and the small ones of $KUBESHARK_CAPTURES if that is set. Exit 0: nothing found;
+# 1: a finding, with its input; 77: no compiler that can.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 seconds=${1:-60}
 work=${2:-.run/fuzz/core}
-mkdir -p "$work/corpus" || exit 1
-find examples -name '*.pcap' -exec cp {} "$work/corpus/" \;
+mkdir -p "$work/corpus" "$work/spans" || exit 1
+find examples ${KUBESHARK_CAPTURES:+"$KUBESHARK_CAPTURES/files"} -name '*.pcap' -size -65k -exec cp {} "$work/corpus/" \;
+head -c 4096 tests/fuzz/fuzz_core.c >"$work/spans/text" # any bytes are segments
 talk() { # name, transport (0 TCP, 1 UDP, 2 ICMP, 3 ICMPv6), what is said; \376 turns the direction
     printf "talk\\$2$3" >"$work/corpus/$1.talk"
 }
@@ -14,23 +16,35 @@ talk http 0 'GET /a HTTP/1.1\r\nHost: h\r\n\r\n\376HTTP/1.1 200 OK\r\nContent-Le
 talk chunks 0 'POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n\376HTTP/1.1 100 C\r\n\r\nHTTP/1.0 404 No\r\n\r\n'
 talk dns 1 '\0\1\1\0\0\1\0\0\0\0\0\0\1a\0\0\1\0\1\376\0\1\201\200\0\1\0\1\0\0\0\0\1a\0\0\1\0\1\300\14\0\1\0\1\0\0\0\1\0\4\1\2\3\4'
 talk redis 0 '*2\r\n$3\r\nGET\r\n$1\r\na\r\n*3\r\n$5\r\nHELLO\r\n$1\r\n3\r\n$4\r\nAUTH\r\n\376-ERR \351\r\n%%1\r\n+a\r\n*2\r\n:1\r\n$-1\r\n'
+talk http2 0 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0(\1\4\0\0\0\1\203\206D\215bB\322u\361XR\244\2661\270~\277A\203\236\340\177_\220\35u\320b\r&=LMed\377u\330t\237\0\0\7\0\1\0\0\0\1\0\0\0\0\2\10\1\0\0 \1\5\0\0\0\3\203D\202c\247f\204:g-\237_\223\35u\320b\r&=LtA\352\373P\223\216\304\0250y\376\0\0\0\4\0\0\0\0\0\0\0\4\1\4\0\0\0\1H\202\10\1\0\0\16\1\4\0\0\0\1\210_\213\35u\320b\r&=LMed\0\0\r\1\5\0\0\0\1@\210\232\312\310\262\0224\332\217\202\13_'
+talk postgresql 0 '\0\0\0\20\0\3\0\0user\0u\0\0P\0\0\0\23s1\0SELECT $1\0\0\0B\0\0\0\16\0s1\0\0\0\0\0\0\0D\0\0\0\6P\0E\0\0\0\11\0\0\0\0\0S\0\0\0\4Q\0\0\0\nBEGIN\0\376R\0\0\0\10\0\0\0\0Z\0\0\0\5I1\0\0\0\0042\0\0\0\4D\0\0\0\6\0\0C\0\0\0\rSELECT 1\0Z\0\0\0\5IE\0\0\0"SERROR\0C42P01\0Mno such table\0\0Z\0\0\0\5I'
 talk mqtt 0 '\20\17\0\4MQTT\5\2\0\74\0\0\2me\62\10\0\1a\0\7\0hi\202\7\0\1\0\0\1a\1\300\0\376\40\3\0\0\0\100\2\0\7\220\4\0\1\0\1\60\3\0\1a\320\0'
 talk memcached 0 'set a 0 0 2\r\nhi\r\nget a b\r\nmg a v k\r\nstats\r\n\376STORED\r\nVALUE a 0 2\r\nhi\r\nEND\r\nVA 1 ka\r\nx\r\nSTAT a 1\r\nEND\r\n'
 talk binary 0 '\200\1\0\1\10\0\0\0\0\0\0\13\0\0\0\7\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0ahi\376\201\1\0\0\0\0\0\1\0\0\0\0\0\0\0\7\0\0\0\0\0\0\0\0'
-talk postgresql 0 '\0\0\0\20\0\3\0\0user\0a\0\0Q\0\0\0\15select 1\0\376R\0\0\0\10\0\0\0\0Z\0\0\0\5IT\0\0\0\6\0\0D\0\0\0\6\0\0C\0\0\0\15SELECT 1\0Z\0\0\0\5I'
-talk http2 0 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0\0\0\3\1\5\0\0\0\1\202\207\204\376\0\0\0\4\0\0\0\0\0\0\0\1\1\5\0\0\0\1\210'
 talk nats 0 'CONNECT {"verbose":true}\r\nPUB a 2\r\nhi\r\nSUB a  1\r\nPING\r\n\376INFO {"server_id":"x"}\r\n+OK\r\nMSG a 1 b 2\r\nhi\r\nHMSG a 1 2 3\r\nabc\r\n-ERR '"'x'"'\r\nPONG\r\n'
 talk icmp 2 '\10\0\0\0\1\2\3\4\376\0\0\0\0\1\2\3\4'
 talk icmp6 3 '\200\0\0\0\1\2\3\4\376\201\0\0\0\1\2\3\4'
 
 sanitize="-g -O1 -std=c11 -fno-omit-frame-pointer -fno-sanitize-recover=all -Icore_capture/native -Wno-unused-function"
-if clang $sanitize -fsanitize=fuzzer,address,undefined tests/fuzz/fuzz_core.c -o "$work/fuzz_core" 2>"$work/clang.log"; then
-    exec "$work/fuzz_core" -max_total_time="$seconds" -max_len=65536 -timeout=10 -rss_limit_mb=1024 \
-        -artifact_prefix="$work/" -print_final_stats=1 "$work/corpus"
-fi
-if gcc $sanitize -fsanitize=address,undefined -DFUZZ_DRIVER tests/fuzz/fuzz_core.c -o "$work/fuzz_core" 2>"$work/gcc.log"; then
-    exec "$work/fuzz_core" "$seconds" "$work"/corpus/*
-fi
-cat "$work"/*.log >&2
-echo "run_core.sh: no compiler with sanitizers: apt-get install clang" >&2
-exit 77
+build() { # target: with libFuzzer, else with our driver
+    if clang $sanitize -fsanitize=fuzzer,address,undefined "tests/fuzz/$1.c" -o "$work/$1" 2>"$work/clang.log"; then
+        kind=libfuzzer
+    elif gcc $sanitize -fsanitize=address,undefined -DFUZZ_DRIVER "tests/fuzz/$1.c" -o "$work/$1" 2>"$work/gcc.log"; then
+        kind=driver
+    else
+        cat "$work"/*.log >&2
+        echo "run_core.sh: no compiler with sanitizers: apt-get install clang" >&2
+        exit 77
+    fi
+}
+fuzz() { # target corpus
+    build "$1"
+    if [ "$kind" = driver ]; then
+        "$work/$1" "$seconds" "$work/$2"/* || exit 1
+    else
+        "$work/$1" -max_total_time="$seconds" -max_len=65536 -timeout=10 -rss_limit_mb=1024 \
+            -artifact_prefix="$work/" -print_final_stats=1 "$work/$2" || exit 1
+    fi
+}
+fuzz fuzz_spans spans
+fuzz fuzz_core corpus

@@ -39,6 +39,7 @@ WITHOUT_TEST = {
     "hosts/_landlock.py": CHILDREN,
     "hosts/_sandbox.py": FAULTS,
     "hosts/_zygote.py": CHILDREN,
+    "hosts/_build.py": "cli/test_plugin_author.py",
     "hosts/c/_build.py": "cli/test_plugin.py",
     "hosts/c/_instance.py": FAULTS,
     "hosts/go/_engine.py": "hosts/go/test_instance.py",
@@ -110,6 +111,7 @@ WITHOUT_TEST = {
 DECLARATIONS = (
     "core_capture/_records.py",
     "core_capture/reference/_limits.py",
+    "core_capture/store/_backend.py",
     "core_capture/store/_info.py",
     "core_capture/store/_limits.py",
     "extension_api/_models.py",

@@ -415,8 +415,8 @@ def test_verify_authenticates(pipeline: Pipeline) -> None:
 
 
 def test_queries_change_nothing_on_disk(pipeline: Pipeline) -> None:
-    before = {path: path.stat().st_mtime_ns for path in pipeline.store.path.iterdir()}
+    before = {path: path.stat().st_mtime_ns for path in Path(pipeline.store.location).iterdir()}
     list(pipeline.query("http && request.headers['host'] == 'h'"))
     pipeline.export("http", io.BytesIO())
     pipeline.info()
-    assert {path: path.stat().st_mtime_ns for path in pipeline.store.path.iterdir()} == before
+    assert {path: path.stat().st_mtime_ns for path in Path(pipeline.store.location).iterdir()} == before

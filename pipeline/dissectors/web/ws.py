@@ -30,11 +30,12 @@ from kubeshark.extension_api import (
     hookimpl,
 )
 from kubeshark.pipeline.dissectors._carve import carve
+from kubeshark.pipeline.dissectors._columns import Column, Columns, always, numbers
 from kubeshark.pipeline.dissectors._wire import Wire
 from kubeshark.pipeline.dissectors.web._http_body import BODY_LIMIT, text_or_base64
 from kubeshark.pipeline.dissectors.web._ws_frames import Frame, Opcode, is_sure, read_frames, unmask
 
-__all__ = ["WS", "dissect", "probe", "protocols"]
+__all__ = ["COLUMNS", "WS", "dissect", "probe", "protocols"]
 
 WS = ProtocolSpec(
     name="ws",
@@ -61,6 +62,17 @@ WS = ProtocolSpec(
         "response_body_truncated": "bool",
     },
 )
+
+EITHER = ("request", "response")
+COLUMNS: Columns = {
+    "ws_opcode": Column(numbers(1, lambda code: Opcode(code).name.lower()), EITHER),
+    "ws_request": Column(always(True)),
+    "ws_response": Column(always(True), ("response",)),
+    "ws_request_payload_length": Column(numbers(2)),
+    "ws_response_payload_length": Column(numbers(2), ("response",)),
+    "status_code": Column(numbers(0), EITHER),
+}
+"""What the scanner (scan_ws.c, behind scan_http1.c) knows."""
 
 CARRIED = (
     (0, re.compile(rb"\x10[\x80-\xff]{0,3}[\x00-\x7f]\0(?:\x04MQTT|\x06MQIsdp)"), "mqtt"),  # CONNECT

@@ -14,11 +14,15 @@ DEFAULT = "~/.kubeshark/store"
 
 
 def add_store_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--store", metavar="DIR", help=f"default: $KUBESHARK_STORE, else {DEFAULT}")
+    parser.add_argument(
+        "--store", metavar="DIR|URL", help=f"folder or s3://BUCKET/PREFIX; default: $KUBESHARK_STORE, else {DEFAULT}"
+    )
 
 
-def store_path(args: argparse.Namespace) -> Path:
-    return Path(args.store or os.environ.get("KUBESHARK_STORE") or DEFAULT).expanduser()
+def store_path(args: argparse.Namespace) -> Path | str:
+    """Return the folder, or the URL as it was given."""
+    given = args.store or os.environ.get("KUBESHARK_STORE") or DEFAULT
+    return given if "://" in given else Path(given).expanduser()
 
 
 def add_time_options(parser: argparse.ArgumentParser) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from kubeshark.core_capture._records import Interface, PacketExtra, RecordBatch, SourceMetadata
 from kubeshark.core_capture.store import Identity, NodeKey, SourceInfo, Store, Writer
+from kubeshark.core_capture.store._local import LocalBackend
 
 START_NS = 1_700_000_000_000_000_000
 
@@ -76,13 +77,17 @@ def batch(
 class Bench:
     """A store in a folder, with somebody who reads it and a node that writes it."""
 
-    path: Path
+    path: Path | str  # a folder, or a URL
     me: Identity
     key: NodeKey
     sources: int = field(default=0)
 
     def open(self) -> Store:
         return Store.open(self.path, identities=[self.me], create=True)
+
+    @property
+    def backend(self) -> LocalBackend:
+        return LocalBackend(Path(self.path))
 
     def source(self, metadata: SourceMetadata | None = None, link_type: int = 1) -> SourceInfo:
         self.sources += 1
@@ -110,4 +115,4 @@ class Bench:
         return self.open()
 
     def files(self) -> dict[str, bytes]:
-        return {path.name: path.read_bytes() for path in sorted(self.path.iterdir())}
+        return {path.name: path.read_bytes() for path in sorted(Path(self.path).iterdir())}

@@ -80,9 +80,9 @@ def test_verify_beside_a_deletion(two: Bench, monkeypatch: pytest.MonkeyPatch) -
     from kubeshark.core_capture.store import _verify
 
     first = two.open().segments()[0].name
-    listed = _verify.index_names(two.path)
+    listed = _verify.index_names(two.backend.names())
     two.open().prune(Retention(before_ns=START_NS + 10**11), key=two.key)
-    monkeypatch.setattr(_verify, "index_names", lambda _folder: listed)
+    monkeypatch.setattr(_verify, "index_names", lambda _files: listed)
     report = two.open().verify([two.key.public])
     assert report.is_sound
     assert f"note: {first} was deleted meanwhile" in map(str, report.findings)

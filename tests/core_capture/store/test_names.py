@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from kubeshark.core_capture.store._names import check_node, index_names, make_name, number_of
+from kubeshark.core_capture.store._names import check_node, index_names, make_name, number_of, size_of
 from kubeshark.core_capture.store._store import default_node
 from kubeshark.errors import UsageError
 
@@ -26,8 +24,9 @@ def test_nodes() -> None:
             check_node(wrong)
 
 
-def test_only_segments_are_listed(tmp_path: Path) -> None:
+def test_only_segments_are_listed() -> None:
     name = make_name(0, "n", 1)
-    for file in (f"{name}.idx.age", f".tmp-{name}.idx.age", f"{name}.pcap.zst.age", "x.idx.age", "catalogue.age"):
-        (tmp_path / file).touch()
-    assert index_names(tmp_path) == [name]
+    files = [f"{name}.idx.age", f".tmp-{name}.idx.age", f"{name}.pcap.zst.age", "x.idx.age", "catalogue.age"]
+    assert index_names(files) == [name]
+    assert size_of({f"{name}.idx.age": 3, f"{name}.pcap.zst.age": 40, "store.json": 500}, name) == 43
+    assert size_of({}, name) == 0

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from kubeshark.core_capture.store import Identity, NodeKey, NotForUsError, Retention, Store, export
+from kubeshark.core_capture.store._local import LocalBackend
 from kubeshark.core_capture.store._names import index_names, size_of
 from kubeshark.core_capture.store._state import load_state
 from kubeshark.errors import Damaged, StoreError, UsageError
@@ -52,7 +53,8 @@ def test_by_age(five: Bench) -> None:
 
 def test_by_bytes(five: Bench) -> None:
     before = names(five)
-    sizes = [size_of(five.path, name) for name in before]
+    files = five.backend.sizes()
+    sizes = [size_of(files, name) for name in before]
     limit = sum(sizes[3:])
     done = five.open().prune(Retention(max_bytes=limit), key=five.key)
     assert [info.name for info in done.segments] == before[:3]
@@ -68,7 +70,7 @@ def test_everything_and_then_a_new_segment(five: Bench) -> None:
     five.fill(records([udp("10.0.0.9", 1, "10.0.0.2", 53)]))
     assert problems(five) == []
     assert len(names(five)) == 1
-    (record,) = load_state(five.path).removed
+    (record,) = load_state(five.backend).removed
     assert (record.first, record.last, record.why) == (0, 4, "pruned")
 
 
@@ -76,7 +78,7 @@ def test_the_catalogue_forgets(five: Bench) -> None:
     gone = prune(five, before_ns=START_NS + 3 * HOUR_NS)
     from kubeshark.core_capture.store._catalogue import load_catalogue
 
-    listed = {entry.info.name for entry in load_catalogue(five.path, [five.me])}
+    listed = {entry.info.name for entry in load_catalogue(five.backend, [five.me])}
     assert listed == set(names(five))
     assert not listed & set(gone)
 
@@ -99,7 +101,7 @@ def test_snapshots_keep(five: Bench) -> None:
     assert five.open().verify([five.key.public, local.public]).is_sound
     store.delete_snapshot("incident")
     assert prune(five, before_ns=START_NS + 3 * HOUR_NS) == [before[1]]
-    assert len(load_state(five.path).removed) == 1
+    assert len(load_state(five.backend).removed) == 1
 
 
 def test_nothing_goes_where_snapshots_cannot_be_read(five: Bench) -> None:
@@ -122,7 +124,7 @@ def test_what_cannot_be_read_stays(five: Bench) -> None:
         f"{bad}.idx.age: damaged: does not begin as an age file at byte 0"
     ]
     assert done.is_over
-    assert index_names(five.path) == [bad]
+    assert index_names(five.backend.names()) == [bad]
 
 
 def test_a_lying_catalogue_deletes_nothing(five: Bench) -> None:
@@ -130,8 +132,8 @@ def test_a_lying_catalogue_deletes_nothing(five: Bench) -> None:
 
     from kubeshark.core_capture.store._catalogue import load_catalogue, save_catalogue
 
-    lies = [replace(entry, info=replace(entry.info, last_ns=0)) for entry in load_catalogue(five.path, [five.me])]
-    save_catalogue(five.path, lies, [five.me.recipient])
+    lies = [replace(entry, info=replace(entry.info, last_ns=0)) for entry in load_catalogue(five.backend, [five.me])]
+    save_catalogue(five.backend, lies, [five.me.recipient])
     assert prune(five, before_ns=START_NS - HOUR_NS) == []
 
 
@@ -209,7 +211,7 @@ def test_a_deletion_that_died_is_ended_by_the_next_writer(five: Bench, tmp_path:
         tmp_path / "runs",
         lambda path: Store.open(path, identities=[five.me]).prune(Retention(max_bytes=0), key=five.key),
     ):
-        state = load_state(path)
+        state = load_state(LocalBackend(path))
         Bench(path, five.me, five.key, sources=90).fill()
         left = [info.name for info in Store.open(path, identities=[five.me]).segments()]
         assert len(left) == (1 if state.deleting or state.removed else 1 + len(before))

@@ -100,13 +100,13 @@ def test_the_catalogue_remembers_an_index_that_is_gone(three: Bench) -> None:
 
 @pytest.mark.parametrize("how", ["missing", "damaged"])
 def test_a_lost_state(how: str, three: Bench) -> None:
-    state = load_state(three.path)
+    state = load_state(three.backend)
     path = three.path / "store.json"
     path.write_text("{") if how == "damaged" else path.unlink()
     with pytest.raises(StoreError, match=r"store\.json"):
         three.writer()
     assert [leftover.action for leftover in recover(three)] == ["restore"]
-    after = load_state(three.path)
+    after = load_state(three.backend)
     assert (after.heads, after.next_number) == (state.heads, state.next_number)
     three.fill()
     assert findings(three) == []
@@ -121,13 +121,13 @@ def test_a_writer_keeps_data_without_an_index(three: Bench) -> None:
 
 def test_both_files_complete_but_no_names(three: Bench) -> None:
     """The writer died between syncing the pair and naming it in store.json."""
-    state = load_state(three.path)
+    state = load_state(three.backend)
     last = names(three)[-1]
     before = three.open().segments()
     entry = three.open()._entries()[-2]
     head = state.heads[three.key.public]
     state.heads[three.key.public] = type(head)(entry.info.name, entry.chain.sequence, entry.sha256)
-    save_state(three.path, state)
+    save_state(three.backend, state)
     for path in three.path.glob(f"{last}.*"):
         path.rename(path.with_name(f".tmp-{path.name}"))
     assert actions(recover(three)) == [("publish", last, before[-1].packets)]
@@ -201,9 +201,9 @@ def test_what_holds_no_packets_is_discarded(three: Bench) -> None:
 
 
 def test_a_deletion_is_ended(three: Bench) -> None:
-    state = load_state(three.path)
+    state = load_state(three.backend)
     state.deleting = [names(three)[0]]
-    save_state(three.path, state)
+    save_state(three.backend, state)
     assert [leftover.action for leftover in recover(three)] == ["delete"]
     assert len(names(three)) == 2
 

@@ -8,6 +8,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from kubeshark.core_capture.store import Identity, Rotated, SourceInfo, Store
+from kubeshark.core_capture.store._local import LocalBackend
 from kubeshark.core_capture.store._state import load_state
 from kubeshark.errors import StoreError
 from tests.core_capture.store._bench import Bench, batch, frames, records
@@ -68,14 +69,14 @@ def test_dying_at_any_point_and_going_on_with_the_old_identity(three: Bench, tmp
     for path, died in deaths(three.path, tmp_path / "runs", act):
         points += 1
         assert opens(path, three.me, after)
-        if died and load_state(path).rotation is not None:
+        if died and load_state(LocalBackend(path)).rotation is not None:
             assert Store.open(path, identities=[three.me, after]).overview().rotation == (str(after.recipient),)
-        if load_state(path).recipients != [str(after.recipient)]:  # it did not end
+        if load_state(LocalBackend(path)).recipients != [str(after.recipient)]:  # it did not end
             done = act(path)
             assert done.problems == []
             assert done.files + done.done_before == 8
         assert opens(path, after)
-        assert load_state(path).rotation is None
+        assert load_state(LocalBackend(path)).rotation is None
         assert [snapshot.name for snapshot in Store.open(path, identities=[after]).snapshots()] == ["kept"]
         assert not list(path.glob(".tmp-*"))
     assert points > 30
@@ -89,7 +90,9 @@ def test_what_is_written_meanwhile_is_rotated_too(three: Bench, tmp_path: Path) 
 
     died_at = [path for path, died in deaths(three.path, tmp_path / "runs", act) if died]
     path = next(
-        path for path in died_at if (load_state(path).rotation or None) and ".idx" in load_state(path).rotation.file
+        path
+        for path in died_at
+        if (load_state(LocalBackend(path)).rotation or None) and ".idx" in load_state(LocalBackend(path)).rotation.file
     )  # type: ignore[union-attr]
     Bench(path, three.me, three.key, sources=70).fill()
     assert act(path).problems == []

@@ -7,15 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from kubeshark.core_capture.store._local import LocalBackend
 from kubeshark.core_capture.store._state import ChainHead, StoreState, load_state, save_state
 from kubeshark.errors import Damaged, StoreError
 
 
 def test_round_trip(tmp_path: Path) -> None:
-    assert load_state(tmp_path) == StoreState()
+    assert load_state(LocalBackend(tmp_path)) == StoreState()
     state = StoreState(["age1x"], 7, {"ab": ChainHead("20231114T221320Z-n-0001", 3, "cd")})
-    save_state(tmp_path, state)
-    assert load_state(tmp_path) == state
+    save_state(LocalBackend(tmp_path), state)
+    assert load_state(LocalBackend(tmp_path)) == state
     assert [path.name for path in tmp_path.iterdir()] == ["store.json"]
 
 
@@ -36,14 +37,14 @@ def test_round_trip(tmp_path: Path) -> None:
 def test_what_is_no_state(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "store.json").write_bytes(content)
     with pytest.raises(Damaged, match=r"store\.json"):
-        load_state(tmp_path)
+        load_state(LocalBackend(tmp_path))
 
 
 def test_a_state_that_nobody_would_read_is_not_written(tmp_path: Path) -> None:
-    save_state(tmp_path, StoreState(["age1x"]))
+    save_state(LocalBackend(tmp_path), StoreState(["age1x"]))
     with pytest.raises(StoreError, match="larger than"):
-        save_state(tmp_path, StoreState(deleting=["x" * 1000] * 2000))
-    assert load_state(tmp_path).recipients == ["age1x"]
+        save_state(LocalBackend(tmp_path), StoreState(deleting=["x" * 1000] * 2000))
+    assert load_state(LocalBackend(tmp_path)).recipients == ["age1x"]
 
 
 @pytest.mark.parametrize(
@@ -73,7 +74,7 @@ def test_a_state_that_nobody_would_read_is_not_written(tmp_path: Path) -> None:
 def test_what_is_no_life(extra: dict[str, object], tmp_path: Path) -> None:
     (tmp_path / "store.json").write_text(json.dumps(extra))
     with pytest.raises(Damaged):
-        load_state(tmp_path)
+        load_state(LocalBackend(tmp_path))
 
 
 def test_names_in_it_never_leave_the_folder(tmp_path: Path) -> None:
@@ -86,6 +87,6 @@ def test_names_in_it_never_leave_the_folder(tmp_path: Path) -> None:
     store.mkdir()
     (store / ".tmp-x").write_bytes(b"")
     state = StoreState(deleting=["../x", "x"], heads={"ab": ChainHead("../x", 0, "")})
-    clear_leftovers(store, state)
+    clear_leftovers(LocalBackend(store), state)
     assert outside.exists()
     assert state.deleting == []

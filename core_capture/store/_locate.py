@@ -1,0 +1,42 @@
+"""From what a user calls a store, a folder or a URL, to where its files lie."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from kubeshark.core_capture.store._backend import Backend
+from kubeshark.core_capture.store._local import open_folder
+from kubeshark.errors import UsageError
+
+__all__ = ["SCHEMES", "open_backend"]
+
+SCHEMES = ("s3", "gs", "az", "memory")
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_FLAT_URL = re.compile(rf"({'|'.join(SCHEMES)}):/[^/]")
+
+
+def open_backend(location: str | Path, *, create: bool) -> Backend:
+    """Open where a store lies; raise UsageError for a URL that is none of ours, StoreError if it cannot be reached."""
+    text = str(location)
+    found = _URL.match(text)
+    if found is None:
+        if isinstance(location, Path) and _FLAT_URL.match(text):
+            raise UsageError(f"{text} was a URL, a Path does not keep it", hint="give it as text")
+        return open_folder(Path(location), create=create)
+    url = urlsplit(text)
+    if "@" in url.netloc:
+        raise UsageError("credentials do not belong into a store's URL", hint="set AWS_ACCESS_KEY_ID and others")
+    if url.scheme == "file" and not url.netloc:
+        return open_folder(Path(url.path), create=create)
+    if url.scheme not in SCHEMES:
+        raise UsageError(f"{found[1]}:// is no place for a store", hint=f"use a folder, {', '.join(SCHEMES)}://")
+    if not url.netloc or url.query or url.fragment:
+        raise UsageError(f"{text.split('?')[0][:200]} names no bucket and prefix", hint="write s3://BUCKET/PREFIX")
+    if any(part in (".", "..") for part in url.path.split("/")) or "//" in url.path:
+        raise UsageError(f"{text[:200]}: a prefix has no empty or dotted parts", hint="write s3://BUCKET/PREFIX")
+    # What speaks to object storage is 15 MB of code: who has a folder does not load it.
+    from kubeshark.core_capture.store._objects import open_objects
+
+    return open_objects(text.rstrip("/"), create=create)
