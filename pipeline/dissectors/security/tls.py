@@ -95,6 +95,7 @@ TLS = ProtocolSpec(
 STARTTLS = replace(TLS, name="starttls", priority=LATE, classifiers=(), hands_over=("tlsx",))
 """TLS behind some lines of a protocol that nobody knows (RFC 2595 and its like): asked when all others declined."""
 
+HELLOS = ("ClientHello", "ServerHello")
 _EITHER = ("request", "response")
 
 COLUMNS: Columns = {
@@ -107,7 +108,6 @@ COLUMNS: Columns = {
     "tlsx_alert": Column(lambda _, rows: [0] * len(rows), _EITHER),  # streams with alerts are not scanned
 }
 """What the scanner (scan_tls.c) knows."""
-HELLOS = ("ClientHello", "ServerHello")
 
 
 @hookimpl
