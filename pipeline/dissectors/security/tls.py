@@ -97,6 +97,7 @@ STARTTLS = replace(TLS, name="starttls", priority=LATE, classifiers=(), hands_ov
 
 HELLOS = ("ClientHello", "ServerHello")
 _EITHER = ("request", "response")
+HELLOS = ("ClientHello", "ServerHello")
 
 COLUMNS: Columns = {
     "tlsx_info": Column(lambda found, rows: [HELLOS[kind] for kind in found.messages["kind"][rows].tolist()], _EITHER),
