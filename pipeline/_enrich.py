@@ -80,6 +80,7 @@ class Enricher:
 
     def _ask(self, binding: EnricherBinding, batch: Sequence[Entry]) -> Sequence[Enrichment | None]:
         reason = ""
+        answers: list[Enrichment | None] = []
         try:
             answers = list(binding.call(entries=batch))
             if len(answers) != len(batch):
