@@ -25,6 +25,7 @@ from typing import Any
 from benchmarks import _decode, _large, _protocols, _store
 from benchmarks._measure import Missing, Result, command_cpu
 from benchmarks._page import page
+from benchmarks._plot import plot
 from benchmarks._workload import make_capture
 
 DISSECTED_BYTES = 40_000_000  # row 3: tshark writes JSON for minutes
@@ -59,6 +60,7 @@ def main() -> int:
         RESULTS.write_text(json.dumps(document["results"], indent=1) + "\n")
         RESULTS.with_name("machine.json").write_text(json.dumps(machine(size, runs), indent=1) + "\n")
         (ROOT / "docs" / "performance.md").write_text(page(document["results"], machine(size, runs)))
+        (ROOT / "docs" / "performance.svg").write_text(plot(document["results"]))
     return 0
 
 

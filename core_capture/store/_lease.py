@@ -66,6 +66,7 @@ class Lease:
             self._write()
         except Changed:
             raise self._taken("") from None
+        self._try_conditions()
         _held.add(self._mine.token)
         self._ended = Event()
         self._thread = Thread(target=self._renew, name="kubeshark-lease", daemon=True)
@@ -87,6 +88,17 @@ class Lease:
 
     def __exit__(self, *_: object) -> None:
         self.release()
+
+    def _try_conditions(self) -> None:
+        """Raise StoreError for a server that takes conditional writes and ignores the condition."""
+        try:
+            self._client.put(self._name, b"a server that keeps conditions refuses this", version="")
+        except Changed:
+            return
+        raise StoreError(
+            f"{self._client.url}: the server ignores conditional writes: nothing would keep two writers apart",
+            hint="use one that honours If-None-Match and If-Match, or a store in a folder",
+        )
 
     def _write(self) -> None:
         self._mine.until = time.time() + LEASE_SECONDS

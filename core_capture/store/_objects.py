@@ -144,7 +144,10 @@ class ObjectBackend:
 
     def _listing(self) -> dict[str, Found]:
         if time.monotonic() - self._listed_at >= LISTING_SECONDS:
-            self._listed = self._client.list()
+            found = self._client.list().items()
+            self._listed = {
+                name: each for name, each in found if not name.startswith(TEMPORARY)
+            }  # ours lie in the spool
             self._listed_at = time.monotonic()
         return self._listed
 

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlencode, urlsplit
@@ -18,6 +18,7 @@ from urllib.parse import urlencode, urlsplit
 import pytest
 
 from kubeshark import Pipeline
+from tests.core_capture.store._servers import Server
 
 
 @dataclass(frozen=True)
@@ -48,14 +49,19 @@ class Hub:
 @pytest.fixture(scope="module")
 def hub(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
     home = tmp_path_factory.mktemp("hub")
-    environment = {"HOME": str(home), "PATH": "/usr/bin:/bin"}
+    with serving(home / "store", root, home) as found:
+        yield found
+
+
+@contextmanager
+def serving(store: Path | str, root: Path, home: Path, **environment: str) -> Iterator[Hub]:
+    """Serve a new store that holds the sample."""
+    environment |= {"HOME": str(home), "PATH": "/usr/bin:/bin"}
     command = [sys.executable, "-m", "kubeshark"]
     sample = root / "examples" / "captures" / "sample.pcapng"
-    subprocess.run(
-        [*command, "import", sample, "--store", home / "store"], env=environment, check=True, capture_output=True
-    )
+    subprocess.run([*command, "import", sample, "--store", store], env=environment, check=True, capture_output=True)
     with subprocess.Popen(
-        [*command, "serve", "--store", home / "store", "--port", "0"],
+        [*command, "serve", "--store", store, "--port", "0"],
         env=environment,
         stdout=subprocess.PIPE,
         text=True,
@@ -65,6 +71,14 @@ def hub(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
         assert found
         yield Hub(found.group())
         process.terminate()
+
+
+def test_a_store_in_a_bucket_answers_as_one_on_disk(
+    hub: Hub, moto_s3: Server, url: str, root: Path, tmp_path: Path
+) -> None:
+    with serving(url, root, tmp_path, **moto_s3.environment()) as other:
+        assert query(other, kfl="http") == query(hub, kfl="http") != []
+        assert json.loads(other.get("/api/v1/info").body)["path"] == url
 
 
 def query(hub: Hub, **parameters: str) -> list[dict[str, object]]:

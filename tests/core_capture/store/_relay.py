@@ -20,6 +20,7 @@ cut-request    the connection ends before the server is asked
 cut-answer     the server is asked, its answer never comes
 half-answer    half of the answer's body comes, then the connection ends
 slow           the server is asked 0.2 seconds later; "slow 2": two
+careless       the server is not told under which condition (If-Match, If-None-Match) it was asked
 flip           one bit in the middle of the answer's body is another
 """
 
@@ -64,7 +65,8 @@ def relay(target: int) -> Iterator[Relay]:
             try:
                 upstream.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
                 for name, value in self.headers.items():
-                    upstream.putheader(name, value)
+                    if fault != "careless" or name.lower() not in ("if-match", "if-none-match"):
+                        upstream.putheader(name, value)
                 upstream.endheaders(body)
                 found = upstream.getresponse()
                 content, headers = found.read(), dict(found.getheaders())

@@ -15,6 +15,7 @@ from kubeshark.core_capture.store._backend import Changed
 from kubeshark.core_capture.store._lease import Lease
 from kubeshark.core_capture.store._object_client import ObjectClient
 from kubeshark.errors import StoreError
+from tests.core_capture.store._relay import relay
 from tests.core_capture.store._servers import Server
 
 
@@ -81,6 +82,18 @@ def test_it_is_renewed_until_somebody_else_has_it(client: ObjectClient, monkeypa
 def test_what_is_no_lease_holds_nobody_up(content: bytes, client: ObjectClient) -> None:
     client.put(".lock", content)
     Lease(client, ".lock").release()
+
+
+def test_a_server_that_ignores_conditions_is_refused(
+    moto_s3: Server, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with relay(moto_s3.port) as between:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", between.endpoint)
+        between.plan = lambda *_: "careless"
+        with pytest.raises(StoreError, match="the server ignores conditional writes"):
+            Lease(ObjectClient(url), ".lock")
+        between.plan = lambda *_: None
+        Lease(ObjectClient(url), ".lock").release()
 
 
 def test_of_two_that_come_together_one_is_refused(client: ObjectClient, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -318,6 +318,25 @@ def test_an_index_that_was_lost_is_made_again(remote: Bench, server: Server) -> 
     assert remote.open().verify([remote.key.public]).is_sound
 
 
+def test_a_store_moves_between_bucket_and_folder(remote: Bench, server: Server, tmp_path: Path, url: str) -> None:
+    remote.fill(ITEMS, segment_bytes=2_500)
+    folder = Bench(tmp_path / "copy", remote.me, remote.key)
+    Path(folder.path).mkdir()
+    for name, content in server.objects(prefix_of(remote)).items():
+        (Path(folder.path) / name).write_bytes(content)
+    back = Bench(f"{url}-back", remote.me, remote.key)
+    bucket = server.bucket(prefix_of(back))
+    for bench, source in ((folder, remote), (back, folder)):
+        if bench is back:
+            for name, content in folder.files().items():
+                obstore.put(bucket, name, content or b"\n")  # .lock of a folder is empty
+        store = bench.open()
+        assert exported(store) == exported(source.open())
+        assert store.verify([remote.key.public]).findings == ()
+        bench.fill(ITEMS[:10])  # and it goes on there
+        assert bench.open().verify([remote.key.public]).is_sound
+
+
 def test_reading_changes_nothing(remote: Bench, server: Server) -> None:
     remote.fill(ITEMS, segment_bytes=2_500)
     before = server.objects(prefix_of(remote))
