@@ -1,6 +1,7 @@
 """`make bench`: prints the table of the design's targets, writes benchmarks/results and docs/performance.md.
 
     python -m benchmarks [--size MB] [--runs N] [--short]
+    python -m benchmarks --large [--size MB] [--runs N]      row 9 alone; takes minutes and 15 GB of disk
 
 Needs the peers: apt-get install tcpdump tshark age zstd. A peer that is missing fails the run by name.
 """
@@ -21,12 +22,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from benchmarks import _decode, _protocols, _store
+from benchmarks import _decode, _large, _protocols, _store
 from benchmarks._measure import Missing, Result, command_cpu
 from benchmarks._page import page
+from benchmarks._plot import plot
 from benchmarks._workload import make_capture
 
 DISSECTED_BYTES = 40_000_000  # row 3: tshark writes JSON for minutes
+LARGE_MB = 10_000  # row 9 asks for so much
 PROTOCOL_BYTES = 8_000_000  # of each protocol alone
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "latest.json"
@@ -37,11 +40,14 @@ SAMPLE = RECORDINGS / "sample.pcapng"
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Compare kubeshark with its peers.")
-    parser.add_argument("--size", type=int, default=200, metavar="MB", help="of the capture (default: 200)")
+    parser.add_argument("--size", type=int, metavar="MB", help="of the capture (default: 200, with --large 10,000)")
     parser.add_argument("--runs", type=int, default=5, help="alternations; the median counts (default: 5)")
     parser.add_argument("--short", action="store_true", help="20 MB, 1 run, results not written: does it work at all?")
+    parser.add_argument("--large", action="store_true", help="only: a query on a large store against a tenth of it")
     options = parser.parse_args()
-    size, runs = (20, 1) if options.short else (options.size, options.runs)
+    if options.large:
+        return _main_large(options.size or 10_000, options.runs)
+    size, runs = (20, 1) if options.short else (options.size or 200, options.runs)
     with tempfile.TemporaryDirectory(prefix="kubeshark-bench-") as folder:
         try:
             results = run(Path(folder), size * 1_000_000, runs)
@@ -54,13 +60,40 @@ def main() -> int:
         RESULTS.write_text(json.dumps(document["results"], indent=1) + "\n")
         RESULTS.with_name("machine.json").write_text(json.dumps(machine(size, runs), indent=1) + "\n")
         (ROOT / "docs" / "performance.md").write_text(page(document["results"], machine(size, runs)))
+        (ROOT / "docs" / "performance.svg").write_text(plot(document["results"]))
     return 0
+
+
+def _main_large(size: int, runs: int) -> int:
+    with tempfile.TemporaryDirectory(prefix="kubeshark-bench-") as folder:
+        _use_own_keys(Path(folder))
+        results = _large.run(SHOP, Path(folder), size * 1_000_000, runs)
+    for result in results:
+        _show(result)
+    if size >= LARGE_MB:
+        RESULTS.with_name("large.json").write_text(json.dumps([line(result) for result in results], indent=1) + "\n")
+    return 0
+
+
+def _use_own_keys(scratch: Path) -> None:
+    os.environ["KUBESHARK_IDENTITY"] = str(scratch / "identity" / "identity.age")
+    os.environ["KUBESHARK_PLUGINS"] = str(scratch / "plugins")
+
+
+def _show(result: Result) -> None:
+    sign = "≥" if result.better == "higher" else "≤"
+    met = "" if result.is_met else "  MISSED"
+    print(
+        f"{result.row:>3}  {result.case:<44} {result.peer:<22} {result.ratio:>9.2f}"
+        f"  {sign}{result.target:>7g}{met}\n"
+        f"       {result.note}",
+        flush=True,
+    )
 
 
 def run(scratch: Path, size: int, runs: int) -> list[Result]:
     """Measure every row on one capture; print each line as it comes."""
-    os.environ["KUBESHARK_IDENTITY"] = str(scratch / "identity" / "identity.age")
-    os.environ["KUBESHARK_PLUGINS"] = str(scratch / "plugins")
+    _use_own_keys(scratch)
     capture, store = scratch / "capture.pcap", scratch / "store"
     packets = make_capture(SHOP, capture, size)
     print(f"{capture.stat().st_size / 1e6:.0f} MB, {packets:,} packets, {runs} runs, CPU time\n")
@@ -81,14 +114,7 @@ def run(scratch: Path, size: int, runs: int) -> list[Result]:
     ):
         for result in measure():
             results.append(result)
-            sign = "≥" if result.better == "higher" else "≤"
-            met = "" if result.is_met else "  MISSED"
-            print(
-                f"{result.row:>3}  {result.case:<44} {result.peer:<22} {result.ratio:>9.2f}"
-                f"  {sign}{result.target:>7g}{met}\n"
-                f"       {result.note}",
-                flush=True,
-            )
+            _show(result)
     return sorted(results, key=lambda result: result.row)
 
 

@@ -6,9 +6,9 @@ import time
 from pathlib import Path
 
 from benchmarks._measure import Result, alternate
-from kubeshark.cli._memory import keep_freed_memory
 from kubeshark.core_capture import load_core
 from kubeshark.core_capture.files import open_capture
+from kubeshark.pipeline import keep_freed_memory
 
 __all__ = ["run"]
 

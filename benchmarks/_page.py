@@ -12,6 +12,8 @@ HEAD = """# Performance
 equal results are asserted first. {capture_mb} MB made of our recording of a small shop's cluster (`examples/captures`),
 {date}, {cpu}, {cores} cores, Python {python}. Shared machine: single figures vary by ±40 %, ratios less.
 
+![How far each benchmark is from its target](performance.svg)
+
 | row | case | peer | ratio | target | met | |
 |---|---|---|---|---|---|---|
 """

@@ -21,7 +21,7 @@ QUERY = """
 import sys, time
 from kubeshark.core_capture import load_core
 from kubeshark.pipeline import Pipeline, Plugins
-from kubeshark.cli._memory import keep_freed_memory
+from kubeshark.pipeline import keep_freed_memory
 keep_freed_memory(); load_core(); plugins = Plugins(); full = sys.argv[3] == "full"
 started = time.process_time()
 count = 0

@@ -298,8 +298,10 @@ class Core(Protocol):
         """
         ...
 
-    def gather(self, data: Buffer, offsets: NDArray[Any], order: NDArray[Any]) -> bytearray | memoryview:
-        """Return the records at offsets[order[0]], offsets[order[1]], … one behind the other."""
+    def gather(
+        self, data: Buffer, offsets: NDArray[Any], order: NDArray[Any], size: int | None = None
+    ) -> bytearray | memoryview:
+        """Return the records at offsets[order[0]], offsets[order[1]], … one behind the other, `size` bytes in all."""
         ...
 
     def by_time(self, pieces: Sequence[Buffer], ties: NDArray[Any] | None) -> tuple[Buffer, NDArray[Any], NDArray[Any]]:

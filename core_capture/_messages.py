@@ -21,7 +21,7 @@ __all__ = ["EXCHANGE", "MESSAGE", "NO_MESSAGE", "SCANNERS", "Assembled", "Scanne
 NO_MESSAGE = 0xFFFF_FFFF
 """Row number of a half that is missing."""
 
-SCANNERS = ("http", "dns", "icmp", "redis", "mqtt", "memcached", "postgresql", "http2")
+SCANNERS = ("http", "dns", "icmp", "redis", "mqtt", "memcached", "postgresql", "http2", "nats", "tlsx")
 """Flags of the protocols that have a scanner, by its number in the core (scan.c)."""
 
 

@@ -2,8 +2,11 @@
 
 from kubeshark.pipeline._entry import Entry, EntryError, EntryId
 from kubeshark.pipeline._files import FileDissection
-from kubeshark.pipeline._pipeline import ExportResult, ImportResult, Pipeline, StoreQuery
+from kubeshark.pipeline._memory import keep_freed_memory
+from kubeshark.pipeline._pipeline import ExportResult, ImportResult, Pipeline
 from kubeshark.pipeline._plugins import Plugins
+from kubeshark.pipeline._query import QueryProgress
+from kubeshark.pipeline._store_query import QueryArguments, StoreQuery
 from kubeshark.pipeline._time import parse_time, rfc3339
 from kubeshark.pipeline.renderers import to_text
 
@@ -16,7 +19,10 @@ __all__ = [
     "ImportResult",
     "Pipeline",
     "Plugins",
+    "QueryArguments",
+    "QueryProgress",
     "StoreQuery",
+    "keep_freed_memory",
     "parse_time",
     "rfc3339",
     "to_text",

@@ -12,14 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kubeshark.core_capture import And, FlowBit, InNetwork, Not, Or, PortBetween, Predicate
-from kubeshark.pipeline._segments import Segment
+from kubeshark.core_capture import And, FlowBit, InNetwork, Not, Or, Overlaps, PortBetween, Predicate
+from kubeshark.pipeline._segments import Segment, has_ended
 
-__all__ = ["choose_rows", "either_way"]
+__all__ = ["choose_rows", "either_way", "without_times"]
 
 STARTED = FlowBit.SYN_SEEN | FlowBit.SYN_ACK_SEEN
-RESET = FlowBit.RST_A | FlowBit.RST_B
-FINISHED = FlowBit.FIN_A | FlowBit.FIN_B
 OTHER = {"src": "dst", "dst": "src"}
 
 
@@ -39,8 +37,32 @@ def either_way(predicate: Predicate) -> Predicate:
 
 def _is_whole(bits: NDArray[Any]) -> NDArray[np.bool_]:
     """Say which flows are TCP connections with both their beginning and their end."""
-    has_ended = ((bits & RESET) != 0) | ((bits & FINISHED) == FINISHED)
-    return np.asarray(((bits & STARTED) != 0) & has_ended, dtype=np.bool_)
+    return np.asarray(((bits & STARTED) != 0) & has_ended(bits), dtype=np.bool_)
+
+
+def without_times(predicate: Predicate) -> tuple[Predicate, int | None, int | None]:
+    """Return a predicate that asks for no times, and the (since, until) in ns that all its entries lie in.
+
+    Times cut connections, and those are read whole: they are looked at when the parts are joined (`_plan`). They stand
+    under no Not: whether a flow has packets in a window never says that no entry begins there.
+    """
+    terms = predicate.terms if isinstance(predicate, And) else (predicate,)
+    times = [term for term in terms if isinstance(term, Overlaps)]
+    lows = [term.start_ns for term in times if term.start_ns is not None]
+    highs = [term.end_ns for term in times if term.end_ns is not None]
+    rest = tuple(_untimed(term) for term in terms if not isinstance(term, Overlaps))
+    return rest[0] if len(rest) == 1 else And(rest), max(lows, default=None), min(highs, default=None)
+
+
+def _untimed(predicate: Predicate) -> Predicate:
+    match predicate:
+        case And(terms):
+            return And(tuple(map(_untimed, terms)))
+        case Or(terms):
+            return Or(tuple(map(_untimed, terms)))
+        case Overlaps():
+            return And(())
+    return predicate
 
 
 def _turned(predicate: Predicate) -> Predicate:

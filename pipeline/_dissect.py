@@ -79,7 +79,8 @@ class Dissector:
         """
         wants = None if with_conn else wants
         streams = self.core.assemble(selection.decoded, selection.flows)
-        scanned = Scanners(self.plugins.bindings).scan(streams) if isinstance(streams, Assembled) else None
+        opened = ENCRYPTED if self.decrypt else frozenset[str]()
+        scanned = Scanners(self.plugins.bindings).scan(streams, opened) if isinstance(streams, Assembled) else None
         work = _Work(self, selection, streams, scanned)
         left = range(len(streams)) if scanned is None else np.flatnonzero(~scanned.found.taken).tolist()
         entries = [(-1, entry) for entry in before] + list(work.dissect(left, wants))

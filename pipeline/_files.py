@@ -19,7 +19,8 @@ from kubeshark.pipeline._entry import Entry
 from kubeshark.pipeline._facts import Origin
 from kubeshark.pipeline._filter import EntryFilter
 from kubeshark.pipeline._plugins import Plugins
-from kubeshark.pipeline._query import Query
+from kubeshark.pipeline._query import Query, QueryOptions
+from kubeshark.pipeline._rows import itself
 from kubeshark.pipeline._scratch import Scratch
 from kubeshark.pipeline._secrets import Secrets, key_log_files, notices, read_key_logs
 from kubeshark.pipeline._segments import Segment
@@ -97,7 +98,7 @@ class FileDissection:
             predicate = self._filter.predicate
             if secrets.step:
                 predicate = EntryFilter(self._kfl, self.plugins, now_ns=time.time_ns(), can_decrypt=True).predicate
-            query = Query(segments, dissector, self._filter, predicate, limit=limit)
+            query = Query(segments, dissector, self._filter, predicate, itself, QueryOptions(limit=limit))
             yield from query
             self.problems += query.problems
 

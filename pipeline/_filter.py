@@ -17,7 +17,7 @@ from kubeshark.extension_api import ProtocolSpec
 from kubeshark.pipeline._entry import Entry
 from kubeshark.pipeline._plugins import Plugins
 from kubeshark.pipeline._table import EntryTable
-from kubeshark.pipeline.kfl import FilterCall, Variable, compile_filter, plain_pushdown
+from kubeshark.pipeline.kfl import FilterCall, FilterErrors, Variable, compile_filter, plain_pushdown
 
 __all__ = ["EntryFilter", "exact_predicate"]
 
@@ -45,6 +45,8 @@ class EntryFilter:
     """A filter ready to run. Raises UsageError, with line and column, for an expression that cannot be meant."""
 
     def __init__(self, kfl: str, plugins: Plugins, *, now_ns: int, can_decrypt: bool = False) -> None:
+        self.kfl = kfl
+        self.now_ns = now_ns
         self._plugins = plugins
         self.variables: Mapping[str, Variable] = plugins.variables
         self._compiled = compile_filter(
@@ -97,9 +99,14 @@ class EntryFilter:
         return ask
 
     @property
+    def errors(self) -> FilterErrors:
+        """Entries that the filter failed on."""
+        return self._compiled.errors
+
+    @property
     def error_note(self) -> str:
         """Say how many entries ended in an evaluation error, and the first one; "" without any."""
-        errors = self._compiled.errors
+        errors = self.errors
         return (
             f"{errors.count} entries did not match because the filter failed on them: {errors.first}"
             if errors.count

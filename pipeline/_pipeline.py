@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from ipaddress import ip_network
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Literal, Self, TypeVar
+from typing import Any, BinaryIO, Literal, Self, TypeVar, Unpack
 
 from kubeshark.core_capture import (
     And,
@@ -17,13 +17,11 @@ from kubeshark.core_capture import (
     PortBetween,
     Predicate,
     Transport,
-    load_core,
 )
 from kubeshark.core_capture.store import (
     Identity,
     Requests,
     SegmentInfo,
-    SegmentReader,
     Select,
     Store,
     VerifyReport,
@@ -31,23 +29,22 @@ from kubeshark.core_capture.store import (
     export,
     identity_path,
 )
-from kubeshark.errors import KubesharkError, StoreError, UsageError
-from kubeshark.pipeline._choose import either_way
-from kubeshark.pipeline._dissect import Dissector
+from kubeshark.errors import StoreError, UsageError
 from kubeshark.pipeline._entry import Entry, EntryId
 from kubeshark.pipeline._exports import Chosen, Counting, Matching, open_output
-from kubeshark.pipeline._facts import Origin
 from kubeshark.pipeline._filter import EntryFilter, exact_predicate
 from kubeshark.pipeline._har import write_har
 from kubeshark.pipeline._imports import Import, ImportResult, Progress
 from kubeshark.pipeline._plugins import Plugins
-from kubeshark.pipeline._query import Query
+from kubeshark.pipeline._query import QueryOptions
+from kubeshark.pipeline._rows import Document, Fields, itself
 from kubeshark.pipeline._secrets import (
     Secrets,
     key_log_files,
     notices,
     read_key_logs,
 )
+from kubeshark.pipeline._store_query import QueryArguments, StoreQuery, make_options, query_store
 from kubeshark.pipeline._streams import endpoints
 from kubeshark.pipeline._time import rfc3339
 from kubeshark.pipeline.kfl import Variable
@@ -56,6 +53,8 @@ from kubeshark.pipeline.tls import KeyLog
 _T = TypeVar("_T")
 
 __all__ = ["ExportResult", "ImportResult", "Pipeline", "StoreQuery"]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,64 +71,6 @@ class ExportResult:
     problems: tuple[str, ...]
 
 
-@dataclass(slots=True)
-class StoreQuery:
-    """Entries of a store: iterate it, or its `batches`, once.
-
-    Then `problems` says what could not be read, `explain()` what was done.
-    """
-
-    _filter: EntryFilter
-    _plugins: Plugins
-    _query: Query
-    _readers: list[SegmentReader]
-    problems: list[KubesharkError] = field(default_factory=list)
-    _notes: Sequence[str] = ()
-    _requests: Callable[[], Requests | None] = lambda: None  # what a server was asked for this query
-
-    def __iter__(self) -> Iterator[Entry]:
-        return self._finishing(iter(self._query))
-
-    def batches(self, fields: Sequence[str]) -> Iterator[dict[str, list[Any]]]:
-        """Return KFL variables of the entries instead of the entries, many at once: each field with one value an entry.
-
-        Lists and charts need no more, and most of it costs no dissection. Raises KeyError for a name that is no
-        variable.
-        """
-        names = list(fields)
-        return self._finishing({name: run.column(name) for name in names} for run in self._query.runs())
-
-    def _finishing(self, items: Iterator[_T]) -> Iterator[_T]:
-        try:
-            yield from items
-        finally:
-            self.problems += self._query.problems
-            self.problems += self._plugins.take_problems()
-            for reader in self._readers:
-                reader.close()
-
-    @property
-    def notices(self) -> list[str]:
-        return [*self._notes, *self._filter.notices, *([self._filter.error_note] if self._filter.error_note else [])]
-
-    def explain(self) -> list[str]:
-        """Return lines about the filter, the segments and blocks touched, the bytes decrypted, the entries built."""
-        stats, blocks, data, index = self._query.stats, 0, 0, 0
-        for reader in self._readers:
-            blocks += reader.stats.blocks
-            data += reader.stats.data_bytes
-            index += reader.stats.index_bytes
-        return [
-            *self._filter.explain(),
-            f"segments      {stats.segments_touched} read of {stats.segments} opened",
-            f"flows         {stats.flows_selected} selected of {stats.flows}",
-            f"decrypted     {index:,} bytes of indexes, {data:,} bytes of packets in {blocks} blocks",
-            f"entries       {stats.matched} matched of {stats.entries}, {stats.built} built in full",
-            *self._query.enricher.explain(),
-            *([f"requests      {asked}"] if (asked := self._requests()) else []),
-        ]
-
-
 class Pipeline:
     """An open store. Use it as a context manager: plugin processes end with it."""
 
@@ -138,6 +79,7 @@ class Pipeline:
         self.store = store
         self._plugins = plugins
         self._recipients = recipients
+        self._loads_plugins = plugins is None
         self._asked: Requests | None = None  # of a server before the latest query; its first one pays for the opening
         self._has_queried = False
 
@@ -197,21 +139,50 @@ class Pipeline:
         )
         return job.run(file, keylogs, on_progress)
 
-    def query(
+    def query(self, kfl: str = "", **options: Unpack[QueryArguments]) -> StoreQuery[Entry]:
+        """Return the entries that match, in time order; no packet is read before it is iterated.
+
+        Raises UsageError for a bad filter or cursor, StoreError if the store cannot be opened. See QueryArguments for
+        the options.
+        """
+        return self.map(itself, kfl, **options)
+
+    def rows(
         self,
         kfl: str = "",
         *,
-        since_ns: int | None = None,
-        until_ns: int | None = None,
-        limit: int | None = None,
-        on_progress: Callable[[int, int], None] | None = None,
-    ) -> StoreQuery:
-        """Return the entries that match, in time order; nothing is read before it is iterated.
+        fields: Iterable[str] | None = None,
+        jobs: int | None = 1,
+        **options: Unpack[QueryArguments],
+    ) -> StoreQuery[dict[str, Any]]:
+        """Return dicts: "id", "timestamp" (ns since 1970) and KFL variables; without `fields` whole JSON documents.
 
-        Raises UsageError for a bad filter, StoreError if the store cannot be opened. Times are nanoseconds since 1970.
+        `jobs` and the rest as in `map`. Raises UsageError for a variable that does not exist, too.
+        """
+        if fields is None:
+            return self.map(Document(), kfl, jobs=jobs, **options)
+        names = tuple(fields)
+        if unknown := [name for name in names if name not in self.variables]:
+            raise UsageError(f"unknown variable {unknown[0]!r} in fields")
+        return self.map(Fields(names), kfl, jobs=jobs, **options)
+
+    def map(
+        self,
+        make: Callable[[Entry], T],
+        kfl: str = "",
+        *,
+        jobs: int | None = 1,
+        **options: Unpack[QueryArguments],
+    ) -> StoreQuery[T]:
+        """Return what `make` makes of the entries that match, in time order.
+
+        With `jobs` > 1 the work is spread by segment over that many processes, which load the installed plugins
+        themselves; None: as many as are worth it. `make` then runs there: a function or an object of an importable
+        module, its results picklable. A pipeline that was given its plugins does everything itself.
         """
         entry_filter, secrets = self._filter(kfl)
-        return self._query(entry_filter, entry_filter.predicate, secrets, since_ns, until_ns, limit, on_progress)
+        jobs = jobs if self._loads_plugins and make is not itself else 1
+        return self._query(entry_filter, entry_filter.predicate, secrets, make, make_options(options), jobs)
 
     def _filter(self, kfl: str) -> tuple[EntryFilter, Secrets]:
         self._asked = self.store.files.requests if self._has_queried else None
@@ -236,7 +207,7 @@ class Pipeline:
             is_flow = wanted.number == "flow"
             predicate = _same_flow(segment.flows[wanted.flow], any_client_port=is_flow)
         candidates, secrets = self._filter("flow" if is_flow else "")
-        query = self._query(candidates, predicate, secrets)
+        query = self._query(candidates, predicate, secrets, itself, QueryOptions())
         return next((entry for entry in query if entry.entry_id == wanted), None)
 
     def export(
@@ -259,8 +230,7 @@ class Pipeline:
             segments = self.store.segments(exact)
             select = Matching(exact)
         elif kfl.strip():
-            entry_filter, secrets = self._filter(kfl)
-            query = self._query(entry_filter, entry_filter.predicate, secrets, since_ns, until_ns)
+            query = self.query(kfl, since_ns=since_ns, until_ns=until_ns)
             select = Chosen(query)
             problems += map(str, query.problems)
         with open_output(out) as stream:
@@ -346,32 +316,22 @@ class Pipeline:
         entry_filter: EntryFilter,
         predicate: Predicate,
         secrets: Secrets,
-        since_ns: int | None = None,
-        until_ns: int | None = None,
-        limit: int | None = None,
-        on_progress: Callable[[int, int], None] | None = None,
-    ) -> StoreQuery:
-        problems: list[KubesharkError] = []
-        readers = []
-        chosen = [
-            info
-            for info in self.store.segments(either_way(predicate))
-            if (since_ns is None or info.last_ns >= since_ns) and (until_ns is None or info.first_ns <= until_ns)
-        ]
-        self.store.prefetch(info.name for info in chosen)
-        for info in chosen:
-            try:
-                readers.append(self.store.open_segment(info.name))
-            except StoreError as error:
-                problems.append(error)
-        problems += (problem for problem in secrets.problems if str(problem) not in map(str, problems))
-        problems += self.store.problems
-        origin = Origin("file", "", entry_filter.variables, self.plugins.display)
-        dissector = Dissector(load_core(), self.plugins, [], origin, secrets.step)
-        query = Query(readers, dissector, entry_filter, predicate, since_ns, until_ns, limit, on_progress)
+        make: Callable[[Entry], T],
+        options: QueryOptions,
+        jobs: int | None = 1,
+    ) -> StoreQuery[T]:
         asked = self._asked
-        return StoreQuery(
-            entry_filter, self.plugins, query, readers, problems, notices(self._keylog), lambda: self._since(asked)
+        return query_store(
+            self.store,
+            self.plugins,
+            entry_filter,
+            predicate,
+            secrets,
+            make,
+            options,
+            jobs=jobs,
+            notes=notices(self._keylog),
+            requests=lambda: self._since(asked),
         )
 
 

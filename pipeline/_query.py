@@ -1,170 +1,264 @@
-"""A query: pick flows by the index, dissect them segment by segment, filter, and hand out entries in time order.
+"""A query: plan by the index, run the plan chunk by chunk, and hand out what is found in the one order of entries.
 
 Invariants:
 
-1. Segments are visited by their first time stamp; an entry is handed out once no later segment can hold an earlier one.
-2. Only flows that the pushed-down predicate lets through are read, each with its parts in other segments (_choose).
+1. An entry is handed out once nothing that comes before it can be in a chunk that has not run.
+2. Only connections that the pushed-down predicate lets through are read, each with its parts in other segments.
 3. Plugins' `enrich` sees every entry before the filter does.
 4. The whole filter is evaluated on every entry: a predicate may let too much through, never too little.
+5. Wherever a query ends (limit, budget, cancel), everything before its `next_place` was handed out and nothing behind.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
-from typing import Any
+from typing import Any, Generic, TypeVar
 
-import numpy as np
-
-from kubeshark.core_capture import And, FlowBit, Overlaps, Predicate
+from kubeshark.core_capture import Predicate
+from kubeshark.core_capture.store import ReadStats, SegmentReader
 from kubeshark.errors import KubesharkError
-from kubeshark.pipeline._choose import choose_rows
-from kubeshark.pipeline._dissect import Dissector, connection_entry
-from kubeshark.pipeline._enrich import Enricher
+from kubeshark.pipeline._budget import Budget, Stop, Watch
+from kubeshark.pipeline._choose import without_times
+from kubeshark.pipeline._continued import Elsewhere
+from kubeshark.pipeline._dissect import Dissector
 from kubeshark.pipeline._entry import Entry
-from kubeshark.pipeline._facts import StreamFacts
+from kubeshark.pipeline._executor import Executor, InProcess
 from kubeshark.pipeline._filter import EntryFilter
 from kubeshark.pipeline._flows import flow_entries
-from kubeshark.pipeline._segments import Begins, Damage, Segment, chains, select, whole_row
+from kubeshark.pipeline._order import Order, Place, Spot, Window
+from kubeshark.pipeline._plan import Plan, make_plan
+from kubeshark.pipeline._rows import itself
+from kubeshark.pipeline._run import QueryStats, Runner
+from kubeshark.pipeline._runs import Piece, TablePiece
+from kubeshark.pipeline._segments import Segment
 from kubeshark.pipeline._table import EntryTable, Found, Run
 
-__all__ = ["Query", "QueryStats"]
+__all__ = ["Query", "QueryOptions", "QueryProgress"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class QueryProgress:
+    """How far a query is."""
+
+    done: int  # bytes of packets gone through, of those chosen by the index; about
+    total: int
+    segments: int  # read so far
+    bytes_read: int  # decrypted
+    entries: int  # handed out
+
+
+@dataclass(frozen=True, slots=True)
+class QueryOptions:
+    """What of the matching entries a query gives, and what it may take.
+
+    `after` and `before` are places of entries, left out themselves: in this order, the page behind the one, or the page
+    that ends before the other. With `before`, a limit counts from the end.
+    """
+
+    since_ns: int | None = None
+    until_ns: int | None = None
+    limit: int | None = None
+    order: Order = "asc"
+    after: Place | None = None
+    before: Place | None = None
+    budget: Budget = field(default_factory=Budget)
+    on_progress: Callable[[QueryProgress], None] | None = None
+
+    @property
+    def window(self) -> Window:
+        ends = (self.after, self.before) if self.order == "asc" else (self.before, self.after)
+        return Window(self.since_ns, self.until_ns, *ends)
+
+    def span(self, *, wants_flow: bool) -> Window:
+        """Return the times of which connections are looked up: those of all pages, where connections are added up."""
+        return Window(self.since_ns, self.until_ns) if wants_flow else self.window
+
+    @property
+    def is_backwards(self) -> bool:
+        """The entries nearest to `before` are wanted, so they are looked for first."""
+        return self.before is not None and self.limit is not None
+
+    @property
+    def running_order(self) -> Order:
+        turned: dict[Order, Order] = {"asc": "desc", "desc": "asc"}
+        return turned[self.order] if self.is_backwards else self.order
+
+
+_Where = Spot | tuple[Piece[T], int] | None
+
+
+def _place(where: _Where[Any]) -> Place | None:
+    if where is None:
+        return None
+    return where.place if isinstance(where, Spot) else where[0].spot(where[1]).place
 
 
 @dataclass(slots=True)
-class QueryStats:
-    """What a query did, for --explain and progress."""
+class Query(Generic[T]):
+    """Iterate it once. `segments` may come in any order; `make` is what is given of an entry.
 
-    segments: int = 0
-    segments_touched: int = 0
-    flows: int = 0
-    flows_selected: int = 0
-    entries: int = 0
-    matched: int = 0
-    built: int = 0
-
-
-@dataclass(slots=True)
-class Query:
-    """Iterate it once. `stats` grows while it runs."""
+    `elsewhere` are the store's segments outside the window; `executor` may choose, by the plan, who does the work.
+    Afterwards `next_place` is where to go on, None at the end; `previous_place` where to go back; `stopped` says why a
+    query ended early.
+    """
 
     segments: Sequence[Segment]
     dissector: Dissector
     filter: EntryFilter
     pushed: Predicate
-    since_ns: int | None = None
-    until_ns: int | None = None
-    limit: int | None = None
-    on_progress: Callable[[int, int], None] | None = None  # segments done, segments in all
+    make: Callable[[Entry], T] = itself  # type: ignore[assignment]  # then T is Entry
+    options: QueryOptions = field(default_factory=QueryOptions)
+    elsewhere: Elsewhere | None = None
+    executor: Callable[[Plan, Watch], Executor | None] | None = None
+    problems: list[KubesharkError] = field(default_factory=list)
     stats: QueryStats = field(default_factory=QueryStats)
-    damage: Damage = field(default_factory=Damage)
-    enricher: Enricher = field(init=False)
+    _next: _Where[T] = None
+    _previous: _Where[T] = None
+    stopped: str = ""
+    workers: str = ""  # who did the work, if not this process
+    _watch: Watch = field(init=False)
+    _work: Executor | None = None
 
     def __post_init__(self) -> None:
-        self.enricher = Enricher(self.dissector.plugins.enrichers)
+        self._watch = Watch(self.options.budget, lambda: self.read.index_bytes + self.read.data_bytes)
+
+    def cancel(self) -> None:
+        """End the query at the next chance, from any thread; what was handed out stays good."""
+        self._watch.cancel()
 
     @property
-    def problems(self) -> list[KubesharkError]:
-        """What could not be read, and what plugins did wrong: each thing once, however many segments met it."""
-        failures = (*self.dissector.problems, *self.filter.failures, *self.enricher.problems)
-        problems = (*self.damage.problems, *failures)
-        return list({str(problem): problem for problem in problems}.values())
+    def read(self) -> ReadStats:
+        """What was decrypted so far, here and elsewhere."""
+        total = ReadStats()
+        for segment in self.segments:
+            if isinstance(segment, SegmentReader):
+                total += segment.stats
+        if self._work is not None:
+            total += self._work.read
+        return total
 
-    def __iter__(self) -> Iterator[Entry]:
-        return chain.from_iterable(self.runs())
+    @property
+    def next_place(self) -> Place | None:
+        """Where to go on with `after`; None if there is nothing more."""
+        return _place(self._next)
+
+    @property
+    def previous_place(self) -> Place | None:
+        """Where to go back with `before`; None if nothing lies before, as far as is known."""
+        return _place(self._previous)
+
+    def __iter__(self) -> Iterator[T]:
+        for piece in self.pieces():
+            # What a budget was used up for is handed out; one that is used up by who reads it ends it between entries.
+            can_stop = not self.options.is_backwards and not self._watch.must_stop()
+            for at, made in enumerate(piece):
+                self._come_to(piece, at)
+                yield made
+                if self._watch.is_cancelled or (can_stop and self._watch.must_stop()):
+                    self.stopped = self._watch.reason()
+                    return
+
+    def pieces(self) -> Iterator[Piece[T]]:
+        """Yield what the query gives, many at once: for whoever reads columns of it."""
+        options = self.options
+        self.stats.segments = len(self.segments)
+        if options.limit == 0:
+            return
+        if not options.is_backwards:
+            yield from self._run()
+            return
+        page = [piece.part(at, at + 1) for piece in self._run() for at in range(len(piece))]
+        reached, self._previous = self._next, None  # in the order in which it ran
+        for one in reversed(page):
+            yield one
+            self._come_to(one, 0)
+        self._previous = reached
 
     def runs(self) -> Iterator[Run]:
-        """Yield the entries in time order, many at once: for whoever reads columns of them."""
-        left = self.limit
-        if left == 0:
+        """Yield the entries of a query that runs in this process, many at once."""
+        for piece in self.pieces():
+            assert isinstance(piece, TablePiece)
+            yield piece.run
+
+    def _come_to(self, piece: Piece[T], at: int) -> None:
+        self._next = (piece, at)
+        self._previous = self._previous or self._next
+
+    def _run(self) -> Iterator[Piece[T]]:
+        self._watch.start()
+        try:
+            yield from self._handed_out()
+        finally:
+            if self._work is not None:
+                self._work.close()
+                self.problems += self._work.problems
+
+    def _handed_out(self) -> Iterator[Piece[T]]:
+        watch, left, count = self._watch, self.options.limit, 0
+        plan = self._make_plan()
+        begun: Spot | None = None
+        try:
+            for element in self._begin(plan):
+                if isinstance(element, Spot):
+                    begun = begun or element
+                    watch.has_moved = watch.has_moved or begun < element
+                    self._next = element
+                    self._tell(plan, count)
+                elif len(element):
+                    piece = element if left is None else element.part(0, left)
+                    watch.has_moved = True
+                    yield piece
+                    self._come_to(piece, len(piece) - 1)
+                    count += len(piece)
+                    if left is not None and (left := left - len(piece)) <= 0:
+                        return
+                if watch.must_stop():
+                    self.stopped = watch.reason()
+                    return
+        except Stop:
+            self.stopped = watch.reason()
             return
-        for run in self._runs():
-            if left is None:
-                yield run
-                continue
-            yield run.part(0, left)
-            left -= len(run)
-            if left <= 0:
-                return
+        self._next = None
+        self._tell(plan, count)
 
-    def predicate(self) -> Predicate:
-        if self.since_ns is None and self.until_ns is None:
-            return self.pushed
-        return And((self.pushed, Overlaps(self.since_ns, self.until_ns)))
-
-    def _runs(self) -> Iterator[Run]:
-        predicate = self.predicate()
-        segments = sorted((segment for segment in self.segments if len(segment.flows)), key=_first_ns)
-        is_alone = len(segments) == 1
-        selected = [(segment, choose_rows(segment, predicate, is_alone=is_alone)) for segment in segments]
-        self.stats.segments = len(self.segments)
-        self.stats.flows = sum(len(segment.flows) for segment in segments)
-        self.stats.flows_selected = sum(len(rows) for _, rows in selected)
-        joined = chains(selected)
-        flows = flow_entries(joined, self.dissector.origin) if self.filter.wants_flow else []
-        waiting = [self._matching(self._enriched(EntryTable(Found.of(flows, self.dissector.origin))))]
-        for at, begins in enumerate(joined):
-            found = self._of_segment(begins)
-            self.stats.entries += len(found)
-            waiting.append(self._matching(self._enriched(found)))
-            self.stats.built += sum(entry.is_built for entry in found.found.existing())
-            if self.on_progress:
-                self.on_progress(at + 1, len(segments))
-            horizon = _first_ns(segments[at + 1]) if at + 1 < len(segments) else None
-            ready, waiting = _before(waiting, horizon)
-            if len(ready):
-                yield ready
-
-    def _enriched(self, found: EntryTable) -> EntryTable:
-        """Let plugins annotate, redact and drop: before any filter, so that none may find out what was redacted."""
-        if not self.enricher.bindings:
-            return found
-        return EntryTable(Found.of(self.enricher.apply(found.made()), self.dissector.origin))
-
-    def _matching(self, found: EntryTable) -> EntryTable:
-        """Return the entries that match, by time."""
-        matched = self.filter.select(found)
-        starts = matched.start_ns
-        keep = np.ones(len(matched), dtype=np.bool_)
-        if self.since_ns is not None:
-            keep &= starts >= self.since_ns
-        if self.until_ns is not None:
-            keep &= starts <= self.until_ns
-        order = np.flatnonzero(keep)
-        self.stats.matched += len(order)
-        return matched.take(order[np.argsort(starts[order], kind="stable")])  # equal times stay as they were found
-
-    def _of_segment(self, begins: Begins) -> EntryTable:
-        origin = self.dissector.origin
-        if not len(begins.rows):
-            return EntryTable(Found.of([], origin))
-        self.stats.segments_touched += 1
-        is_carrier = (begins.segment.flows["bits"][begins.rows] & FlowBit.CARRIER) != 0
-        outer: list[Entry] = []
-        if self.filter.wants_conn and is_carrier.any():
-            for row in begins.rows[is_carrier].tolist():  # a tunnel's outer flow has no packets of its own
-                parts = begins.parts(row)
-                connection = connection_entry(StreamFacts(whole_row(parts), None, tuple(parts), origin), [])
-                outer += [connection] if connection else []
-        begins = begins.only(~is_carrier)
-        if not len(begins.rows):
-            return EntryTable(Found.of(outer, origin))
-        selection = select(self.dissector.core, begins, self.damage)
-        return self.dissector.entries(
-            selection, with_conn=self.filter.wants_conn, wants=self.filter.wants, before=outer
+    def _make_plan(self) -> Plan:
+        options = self.options
+        predicate, low_ns, high_ns = without_times(self.pushed)
+        span = options.span(wants_flow=self.filter.wants_flow).within(low_ns, high_ns)
+        reach = options.window.within(low_ns, high_ns)
+        stops_early = options.limit is not None or options.budget != Budget()
+        plan = make_plan(
+            self.segments,
+            predicate,
+            reach,
+            options.running_order,
+            span=span,
+            elsewhere=self.elsewhere,
+            stops_early=stops_early,
         )
+        self.stats.segments = len(self.segments)
+        self.stats.flows, self.stats.flows_selected = plan.flows, plan.flows_selected
+        return plan
 
+    def _begin(self, plan: Plan) -> Iterator[Piece[T] | Spot]:
+        """Choose who does the work, and begin it; the flow entries need no packets."""
+        options, order, origin = self.options, self.options.running_order, self.dissector.origin
+        runner = Runner(self.dissector, self.filter, options.window, order, options.limit, self.stats)
+        flows = flow_entries(plan.joined, origin) if self.filter.wants_flow else []
+        elsewhere = self.executor(plan, self._watch) if self.executor else None
+        if elsewhere is not None:
+            elsewhere.stats = self.stats
+            self.workers = elsewhere.name
+        self._work = elsewhere or InProcess(runner, self.make, self.stats)
+        return self._work.run(plan.tasks, runner.choose(EntryTable(Found.of(flows, origin)), is_by_id=False))
 
-def _before(waiting: list[EntryTable], horizon: int | None) -> tuple[Run, list[EntryTable]]:
-    """Split tables that are each by time: (what comes before the horizon, in time order, and what is left)."""
-    ready, rest = [], []
-    for table in waiting:
-        place = len(table) if horizon is None else int(np.searchsorted(table.start_ns, horizon, side="left"))
-        ready += [table.take(slice(0, place))] if place else []
-        rest += [table.take(slice(place, None))] if place < len(table) else []
-    return Run.merged(ready), rest
-
-
-def _first_ns(segment: Any) -> int:
-    return int(segment.flows["first_ns"].min())
+    def _tell(self, plan: Plan, entries: int) -> None:
+        if self.options.on_progress and self._work:
+            read = self.read
+            told = QueryProgress(
+                self._work.done, plan.size, self.stats.segments_touched, read.index_bytes + read.data_bytes, entries
+            )
+            self.options.on_progress(told)

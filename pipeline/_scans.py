@@ -7,7 +7,7 @@ would have said; one that does not leaves it to `_claim`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import replace
 from importlib import import_module
 from typing import Any
@@ -44,12 +44,14 @@ class Scanners:
                 self._by_place[place] = flag
         self._transports = {name: _Transport(name, bindings) for name in ("tcp", "udp", "icmp")}
 
-    def scan(self, streams: Assembled) -> ScannedStreams:
-        """Run every scanner over the streams that are its protocol's to claim."""
+    def scan(self, streams: Assembled, without: Set[str] = frozenset()) -> ScannedStreams:
+        """Run scanners over the streams that are their protocols' to claim, all but some protocols' by name."""
         places = self._first_asked(streams)
         chosen: list[tuple[str, NDArray[Any]]] = []
         bindings: list[Binding] = []
         for place, name in self._by_place.items():
+            if self._bindings[place].protocol.name in without:
+                continue
             is_mine = places == place
             if name in BEHIND and (before := self._asked_before(place, BEHIND[name])) is not None:
                 is_mine |= places == before

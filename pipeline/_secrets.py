@@ -114,6 +114,10 @@ class Secrets:
         secrets.problems = problems
         return secrets
 
+    def secret_text(self) -> bytes:
+        """Return all of them as a key log: for another process of ours, through a private channel."""
+        return self._keylog.secret_text()
+
     @property
     def step(self) -> Callable[[FlowStream], Handover | None] | None:
         """The decrypt step; None where there are no secrets."""

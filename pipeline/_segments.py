@@ -10,13 +10,35 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kubeshark.core_capture import FLOW, Core, Decoded, FlowBit, Predicate, RecordBatch, match
-from kubeshark.errors import Damaged, StoreError
+from kubeshark.errors import Damaged, KubesharkError
 
-__all__ = ["Begins", "Damage", "FlowPart", "MemorySegment", "Segment", "Selection", "chains", "select", "whole_row"]
+__all__ = [
+    "Begins",
+    "Damage",
+    "FlowPart",
+    "MemorySegment",
+    "Segment",
+    "Selection",
+    "chains",
+    "flow_keys",
+    "has_ended",
+    "is_fresh",
+    "may_be_quiet_ns",
+    "select",
+    "whole_row",
+]
 
 TCP = 6
 MAX_CHAIN_BYTES = 256 << 20
 """A connection that runs through many segments is read together up to this; the rest begins a new stream."""
+
+LINGER_NS = 60 * 1_000_000_000
+"""Packets of a TCP connection that has ended may come this much later (RFC 9293 §3.6.1, a usual TIME-WAIT)."""
+
+IDLE_NS = 1_200 * 1_000_000_000
+"""Datagrams between the same ends belong together unless a segment begins after so long a silence."""
+
+RESET, FINISHED = int(FlowBit.RST_A | FlowBit.RST_B), int(FlowBit.FIN_A | FlowBit.FIN_B)
 
 KEY = ("a", "b", "port_a", "port_b", "transport", "ip_version")
 
@@ -129,40 +151,78 @@ class MemorySegment:
         return _joined(self.records(rows.tolist()), rows)
 
 
+@dataclass(slots=True)
+class _Running:
+    """A connection that may go on in the next segment."""
+
+    parts: list[FlowPart]
+    size: int
+    last_ns: int
+    bits: int
+
+    @classmethod
+    def of(cls, part: FlowPart, flow: Any) -> _Running:
+        return cls([part], int(flow["bytes"].sum()), int(flow["last_ns"]), int(flow["bits"]))
+
+    def goes_on(self, flow: Any) -> bool:
+        quiet_ns = may_be_quiet_ns(int(flow["transport"]), has_ended=bool(has_ended(self.bits)))
+        is_late = quiet_ns is not None and int(flow["first_ns"]) > self.last_ns + quiet_ns
+        return not is_late and self.size + int(flow["bytes"].sum()) <= MAX_CHAIN_BYTES
+
+    def add(self, part: FlowPart, flow: Any) -> None:
+        self.parts.append(part)
+        self.size += int(flow["bytes"].sum())
+        self.last_ns = max(self.last_ns, int(flow["last_ns"]))
+        self.bits |= int(flow["bits"])
+
+
 def chains(selected: Sequence[tuple[Segment, NDArray[Any]]]) -> list[Begins]:
     """Join flows that run from one segment into the next.
 
-    `selected` are (segment, rows) in time order. A TCP flow goes on unless the later part holds a SYN; other transports
-    go on by 5-tuple.
+    `selected` are (segment, rows) in time order. A TCP flow goes on unless the later part holds a SYN, or comes long
+    after its end; other transports go on by 5-tuple until they are quiet for long.
     """
     if len(selected) < 2:
         return [Begins(*each) for each in selected]
-    keys = [_keys(segment, rows) for segment, rows in selected]
+    keys = [flow_keys(segment, rows) for segment, rows in selected]
     shared = _shared(keys)
     result: list[Begins] = []
-    running: dict[bytes, list[FlowPart]] = {}
-    sizes: dict[int, int] = {}
+    running: dict[bytes, _Running] = {}
     for (segment, rows), own in zip(selected, keys, strict=True):
         is_shared = np.isin(own, shared)
         continues = np.zeros(len(rows), dtype=np.bool_)
         chained: dict[int, list[FlowPart]] = {}
         for at in np.flatnonzero(is_shared).tolist():
-            row, key = int(rows[at]), own[at].tobytes()
-            flow = segment.flows[row]
-            size = int(flow["bytes"].sum())
-            is_fresh = flow["transport"] == TCP and bool(flow["bits"] & FlowBit.SYN_SEEN)
-            chain = None if is_fresh else running.get(key)
-            if chain is not None and sizes[id(chain)] + size <= MAX_CHAIN_BYTES:
-                chain.append(FlowPart(segment, row))
-                sizes[id(chain)] += size
+            part, key = FlowPart(segment, int(rows[at])), own[at].tobytes()
+            flow = segment.flows[part.row]
+            before = None if is_fresh(flow) else running.get(key)
+            if before is not None and before.goes_on(flow):
+                before.add(part, flow)
                 continues[at] = True
             else:
-                chained[row] = running[key] = [FlowPart(segment, row)]
-                sizes[id(chained[row])] = size
+                running[key] = _Running.of(part, flow)
+                chained[part.row] = running[key].parts
         result.append(Begins(segment, rows[~continues], chained))
     for begins in result:
         begins.chained = {row: parts for row, parts in begins.chained.items() if len(parts) > 1}
     return result
+
+
+def is_fresh(flows: Any) -> Any:
+    """Say of FLOW rows, one or an array, which begin a connection whatever came before with the same ends."""
+    return (flows["transport"] == TCP) & ((flows["bits"] & int(FlowBit.SYN_SEEN)) != 0)
+
+
+def has_ended(bits: Any) -> Any:
+    """Say of flow bits, a number or an array, whether TCP was closed from both sides or reset."""
+    return ((bits & RESET) != 0) | ((bits & FINISHED) == FINISHED)
+
+
+def may_be_quiet_ns(transport: int, *, has_ended: bool) -> int | None:
+    """Return how long after its last packet a connection may go on in a later segment; None: however long."""
+    if transport == TCP:
+        return LINGER_NS if has_ended else None
+    return IDLE_NS
 
 
 def whole_row(parts: Sequence[FlowPart]) -> Any:
@@ -179,7 +239,7 @@ def whole_row(parts: Sequence[FlowPart]) -> Any:
     return whole
 
 
-def _keys(segment: Segment, rows: NDArray[Any]) -> NDArray[Any]:
+def flow_keys(segment: Segment, rows: NDArray[Any]) -> NDArray[Any]:
     """Return the link type and 5-tuple of each flow, as one void a flow."""
     flows = segment.flows[rows]
     keys = np.zeros(len(flows), dtype=[("link_type", "<u4"), *((name, FLOW[name]) for name in KEY)])
@@ -207,15 +267,19 @@ def _joined(
 class Damage:
     """What of a store could not be read: each damaged place once."""
 
-    problems: list[StoreError] = field(default_factory=list)
+    problems: list[KubesharkError] = field(default_factory=list)
+
+    def note(self, error: KubesharkError) -> None:
+        if str(error) not in map(str, self.problems):
+            error.forget_frames()
+            self.problems.append(error)
 
     def records(self, segment: Segment, rows: Sequence[int]) -> list[bytes | memoryview]:
         """Return the records of these flows; b"" for those whose bytes are damaged."""
         try:
             return segment.records(rows)
         except Damaged as error:
-            if str(error) not in map(str, self.problems):
-                self.problems.append(error)
+            self.note(error)
         if len(rows) == 1:
             return [b""]
         half = len(rows) // 2  # flows are clustered: halves find the damaged ones in few reads

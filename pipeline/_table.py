@@ -18,7 +18,7 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from kubeshark.core_capture import NO_MESSAGE, Scanned
+from kubeshark.core_capture import EXCHANGE, NO_MESSAGE, Scanned
 from kubeshark.extension_api import ProtocolSpec
 from kubeshark.pipeline._entry import LATE, Entry, EntryId, protocol_name
 from kubeshark.pipeline._facts import Origin, StreamFacts
@@ -206,6 +206,8 @@ class Found:
     def value(self, at: int, name: str) -> Any:
         """Return a KFL variable of a row; without dissecting anything if its columns know it."""
         code = self.code.item(at)
+        if code == CONNECTION and (of_connections := self._of_connections(name)) is not None:
+            return of_connections[self.stream.item(at)]
         if code < 0 or self.scanned is None:
             return self.resolve(at).variables[name]
         number = self.scanned.number(code)
@@ -221,10 +223,43 @@ class Found:
         if not columns or None in columns:
             return [self.value(at, name) for at in rows.tolist()]
         known = [value for column in columns for value in column or ()]
+        connections = self._of_connections(name) if CONNECTION in codes else None
+        streams = self.stream[rows].tolist()
         return [
-            known[code] if code >= 0 else self.resolve(at).variables[name]
-            for at, code in zip(rows.tolist(), codes, strict=True)
+            known[code]
+            if code >= 0
+            else connections[stream]
+            if code == CONNECTION and connections is not None
+            else self.value(at, name)
+            for at, code, stream in zip(rows.tolist(), codes, streams, strict=True)
         ]
+
+    def _of_connections(self, name: str) -> list[Any] | None:
+        """Return a KFL variable of every stream's connection; None if they must be made for it."""
+        key = CONNECTION, name
+        if key not in self._columns:
+            self._columns[key] = self._read_of_connections(name)
+        return self._columns[key]
+
+    def _read_of_connections(self, name: str) -> list[Any] | None:
+        flows = self.flows
+        streams = np.zeros(len(flows), dtype=EXCHANGE)
+        streams["stream"] = np.arange(len(flows))
+        specs = [CONN.get(TRANSPORT_NAMES.get(number, "ip")) for number in flows["transport"].tolist()]
+        variable = self.origin.variables.get(name)
+        if name == "timestamp":
+            values: list[Any] = flows["first_ns"].tolist()
+            return values
+        if name in OF_STREAMS:
+            return COMMON[name](self, streams)
+        if name == "protocol":
+            return [protocol_name(spec) if spec else "" for spec in specs]
+        if any(name in spec.flags for spec in CONN.values()):
+            return [spec is not None and name in spec.flags for spec in specs]
+        said = any(name in spec.variables or name == f"{spec.flag}_total_size" for spec in CONN.values())
+        if said or name in LATE or variable is None or variable.is_heavy:
+            return None
+        return [variable.default] * len(flows)
 
     def column(self, number: int, name: str) -> list[Any] | None:
         """Return a KFL variable of all exchanges of one protocol; None if they must be dissected for it."""
@@ -399,23 +434,21 @@ class Run:
         self._table = table  # of each entry
         self._place = place  # in its table
 
-    @classmethod
-    def merged(cls, tables: Sequence[EntryTable]) -> Run:
-        """Join tables that are each by time, by time; equal times stay in the order of the tables."""
-        sizes = np.array(list(map(len, tables)), dtype=np.int64)
-        table = np.repeat(np.arange(len(tables)), sizes)
-        place = np.concatenate([np.arange(size) for size in sizes]) if tables else table
-        if len(tables) > 1:
-            order = np.argsort(np.concatenate([each.start_ns for each in tables]), kind="stable")
-            table, place = table[order], place[order]
-        return cls(tables, table, place)
-
     def __len__(self) -> int:
         return len(self._table)
 
     def __iter__(self) -> Iterator[Entry]:
         tables = self._tables
         return (tables[table][place] for table, place in zip(self._table.tolist(), self._place.tolist(), strict=True))
+
+    @property
+    def start_ns(self) -> NDArray[Any]:
+        """Times of the entries' first packets, i8."""
+        starts = np.empty(len(self), dtype=np.int64)
+        for number, table in enumerate(self._tables):
+            mine = self._table == number
+            starts[mine] = table.start_ns[self._place[mine]]
+        return starts
 
     def part(self, start: int, stop: int) -> Run:
         """Return entries [start, stop)."""
@@ -531,3 +564,6 @@ COMMON: Mapping[str, Callable[[Found, NDArray[Any]], list[Any]]] = {
     "elapsed_time": _elapsed,
 }
 """Variables that every entry has, of exchanges."""
+
+OF_STREAMS = frozenset({"src.ip", "src.port", "dst.ip", "dst.port", "transport", "tls"})
+"""Those of them that are the stream's."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import pickle
 
 import pytest
 
@@ -77,3 +78,25 @@ def test_it_is_a_leaf() -> None:
     imports = [node for node in ast.walk(ast.parse(inspect.getsource(errors))) if isinstance(node, ast.Import)]
     froms = [node.module for node in ast.walk(ast.parse(inspect.getsource(errors))) if isinstance(node, ast.ImportFrom)]
     assert (imports, froms) == ([], ["__future__"])
+
+
+def test_a_kept_error_keeps_nothing_alive() -> None:
+    with pytest.raises(Damaged) as caught:
+        raise Damaged("x", file="f") from ValueError()
+    error = caught.value
+    error.forget_frames()
+    assert (error.__traceback__, error.__cause__, error.__context__) == (None, None, None)
+    assert str(error) == "f: damaged: x"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        UsageError("what", hint="do this", line=2, column=3),
+        Damaged("was cut", file="s.age", offset=7),
+        PluginCrashed("ended", plugin="p", hook="dissect", poison=4),
+    ],
+)
+def test_errors_travel_between_processes(error: KubesharkError) -> None:
+    again = pickle.loads(pickle.dumps(error))
+    assert (type(again), str(again), again.__dict__) == (type(error), str(error), error.__dict__)

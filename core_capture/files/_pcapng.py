@@ -47,6 +47,7 @@ SECTION_FIXED = 16  # byte-order magic, version, section length
 SECTION_START = 8 + 4  # type, length, byte-order magic: what it takes to read a section's first block
 MAX_BLOCK = 16 << 20  # Wireshark's limit too; secrets and names are the largest blocks seen
 MAX_INTERFACES = 1 << 16
+MAX_LINK_TYPES = 64  # each becomes a segment of its own; captures of every adapter of a machine have a handful
 KEPT_BYTES = 64 << 20  # of blocks that are not packets, held in memory until the file is read
 KEPT_OVERHEAD = 128  # what Python adds to each
 MAX_PROBLEMS = 100  # a file made of nothing but damaged sections ends here
@@ -118,6 +119,7 @@ class PcapngReader(FileReader):
         self._layout = layout
         self._section = -1
         self._clocks: list[_Clock] = []  # of this section's interfaces
+        self._link_types = set[int]()  # of all
         self._is_skipping = True  # until a section begins
         self._is_over = False  # the chain of blocks broke
         self._needed = 0  # bytes of the block that the window begins with
@@ -211,6 +213,9 @@ class PcapngReader(FileReader):
         if index >= MAX_INTERFACES:
             raise Malformed(f"more than {MAX_INTERFACES:,} interfaces")
         link_type, _, snaplen = fixed.unpack_from(self._data, start)
+        if link_type not in self._link_types and len(self._link_types) == MAX_LINK_TYPES:
+            raise Malformed(f"more than {MAX_LINK_TYPES:,} link types")
+        self._link_types.add(link_type)
         raw = self._options(INTERFACE_DESCRIPTION, start + fixed.size, end)
         options = dict(reversed(split_options(raw)[0]))  # of repeated ones the first counts
         units = _units_per_second(options.get(OPT_TIME_RESOLUTION, b"\x06"))

@@ -110,12 +110,13 @@ class NativeCore:
         del records[end[0] :]
         return records, int(end[0]), int(count[0])
 
-    def gather(self, data: Buffer, offsets: NDArray[Any], order: NDArray[Any]) -> memoryview:
+    def gather(self, data: Buffer, offsets: NDArray[Any], order: NDArray[Any], size: int | None = None) -> memoryview:
         """Return the records at offsets[order[0]], offsets[order[1]], … one behind the other.
 
-        Raises IndexError if an order or offset does not name a whole record.
+        `size` is their bytes, where the caller knows. Raises IndexError if an order or offset does not name a whole
+        record, or the size is another.
         """
-        view, size = ffi.from_buffer("uint8_t[]", data), ffi.new("size_t *")
+        view = ffi.from_buffer("uint8_t[]", data)
         offsets = np.ascontiguousarray(offsets, dtype=np.uint64)
         order = np.ascontiguousarray(order, dtype=np.uint64)
         arguments = (
@@ -123,8 +124,11 @@ class NativeCore:
             *(ffi.from_buffer("uint64_t[]", offsets), len(offsets)),
             *(ffi.from_buffer("uint64_t[]", order), len(order)),
         )
-        check(lib.kc_gather_size(*arguments, size))
-        out = np.empty(size[0], dtype=np.uint8)  # not zeroed, and of large pages: see SegmentReader.select
+        if size is None:
+            found = ffi.new("size_t *")
+            check(lib.kc_gather_size(*arguments, found))
+            size = int(found[0])
+        out = np.empty(size, dtype=np.uint8)  # not zeroed, and of large pages: see SegmentReader.select
         with ffi.from_buffer("uint8_t[]", out, require_writable=True) as target:
             check(lib.kc_gather(*arguments, target, len(out)))
         return out.data

@@ -21,3 +21,5 @@
 #include "scan_postgresql.c"
 #include "hpack.c"
 #include "scan_http2.c"
+#include "scan_nats.c"
+#include "scan_tls.c"

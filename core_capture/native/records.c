@@ -88,5 +88,5 @@ kc_status kc_gather(const uint8_t *data, size_t length, const uint64_t *offsets,
         memcpy(out + written, data + at, one);
         written += one;
     }
-    return KC_OK;
+    return written == size ? KC_OK : KC_BAD_INPUT;
 }

@@ -59,6 +59,11 @@ typedef struct {
     bool is_cut;
 } scan_datagram;
 
+typedef struct {
+    const uint8_t *bytes;
+    size_t length;
+} scan_word;
+
 struct h2_reader; /* scan_http2.c */
 
 struct kc_scan {
@@ -119,6 +124,20 @@ static void shorten_text(kc_scan *scan, kc_text *text, size_t limit);
 /* Pair what was found so far of this stream; what follows is another protocol's, and paired as `how` says. False without
  * memory. */
 static bool begin_protocol(kc_scan *scan, pairing how);
+
+static bool is_word(const scan_word *word, const char *wanted);
+
+/* Whether a word begins at data[at]. at <= length must hold, here and below. */
+static bool starts_word(const uint8_t *data, size_t length, size_t at, const char *word);
+
+/* Read a number of at most `limit` digits and nothing else. */
+static bool read_digits(const scan_word *word, size_t limit, uint64_t *value);
+
+/* Find the line at data[at], of at most `limit` bytes, which ends with CR LF and has no other CR; `end` is behind it. */
+static bool find_line(const uint8_t *data, size_t length, size_t at, size_t limit, size_t *end);
+
+/* Move behind `size` bytes and the line end that must follow them. */
+static bool skip_block(const uint8_t *data, size_t length, uint64_t size, size_t *at);
 
 /* Read the stream's next datagram, `*at` counts packets; false behind the last one. */
 static bool next_datagram(const scan_stream *stream, size_t *at, scan_datagram *out);

@@ -17,25 +17,16 @@
 #define MEMCACHED_BODY (1u << 30) /* MAX_BODY of _memcached_binary.py */
 #define MEMCACHED_QUITQ 0x17u
 
-typedef struct {
-    const uint8_t *bytes;
-    size_t length;
-} text_word;
-
 /* A line without its end: words with one blank between them. */
 typedef struct {
-    text_word words[MEMCACHED_WORDS];
-    text_word last;
+    scan_word words[MEMCACHED_WORDS];
+    scan_word last;
     size_t count; /* of all words */
     size_t end;   /* behind the line's end */
     bool is_ascii;
 } text_line;
 
-static bool is_word(const text_word *word, const char *wanted) {
-    return strlen(wanted) == word->length && memcmp(word->bytes, wanted, word->length) == 0;
-}
-
-static bool is_any_word(const text_word *word, const char *const *known, size_t count) {
+static bool is_any_word(const scan_word *word, const char *const *known, size_t count) {
     for (size_t i = 0; i < count; i++) {
         if (is_word(word, known[i])) return true;
     }
@@ -44,22 +35,13 @@ static bool is_any_word(const text_word *word, const char *const *known, size_t 
 
 #define IS_ANY_WORD(word, known) is_any_word(word, known, sizeof(known) / sizeof *(known))
 
-/* Find the line at data[at], which ends with CR LF and has no other CR; `end` is behind it. */
-static bool find_line(const uint8_t *data, size_t length, size_t at, size_t *end) {
-    size_t limit = length - at < MAX_MEMCACHED_LINE ? length - at : MAX_MEMCACHED_LINE;
-    const uint8_t *newline = memchr(data + at, '\n', limit);
-    if (!newline || newline < data + at + 2 || newline[-1] != '\r') return false;
-    *end = (size_t)(newline - data) + 1;
-    return !memchr(data + at, '\r', *end - at - 2);
-}
-
 /* Split the line at data[at]; false unless it is words of up to MAX_MEMCACHED_KEY plain bytes. */
 static bool read_words(const uint8_t *data, size_t length, size_t at, text_line *line) {
     *line = (text_line){.is_ascii = true};
-    if (!find_line(data, length, at, &line->end)) return false;
+    if (!find_line(data, length, at, MAX_MEMCACHED_LINE, &line->end)) return false;
     size_t end = line->end - 2;
     while (at <= end) {
-        text_word word = {data + at, 0};
+        scan_word word = {data + at, 0};
         for (; at < end && data[at] != ' '; at++, word.length++) {
             if (data[at] < ' ' || data[at] == 0x7F) return false;
             line->is_ascii = line->is_ascii && data[at] < 0x80;
@@ -73,27 +55,10 @@ static bool read_words(const uint8_t *data, size_t length, size_t at, text_line 
     return true;
 }
 
-static bool read_digits(const text_word *word, size_t limit, uint64_t *value) {
-    *value = 0;
-    if (word->length == 0 || word->length > limit) return false;
-    for (size_t i = 0; i < word->length; i++) {
-        if (word->bytes[i] < '0' || word->bytes[i] > '9') return false;
-        *value = *value * 10 + (uint64_t)(word->bytes[i] - '0'); /* wraps beyond 19 digits, where nobody looks */
-    }
-    return true;
-}
-
-/* Move behind a data block of `size` bytes and its line end. */
-static bool skip_block(const uint8_t *data, size_t length, uint64_t size, size_t *at) {
-    if (length - *at < 2 || size > length - *at - 2) return false;
-    *at += (size_t)size + 2;
-    return data[*at - 2] == '\r' && data[*at - 1] == '\n';
-}
-
 /* A storage command: key, flags, expiration, size, with `cas` its number; then the data. */
 static bool read_storage(const uint8_t *data, size_t length, text_line *line, size_t count) {
     bool is_cas = is_word(&line->words[0], "cas");
-    text_word expiration = line->words[3];
+    scan_word expiration = line->words[3];
     uint64_t ignored, size;
     if (count != (is_cas ? 6 : 5)) return false;
     if (expiration.bytes[0] == '-') expiration.bytes++, expiration.length--;
@@ -126,7 +91,7 @@ static bool read_request(const uint8_t *data, size_t length, size_t at, text_lin
     static const char *const keyed[] = {"delete", "incr", "decr", "touch"};
     static const char *const bare[] = {"stats", "version", "flush_all", "verbosity", "quit", "mn"};
     if (!read_words(data, length, at, line)) return false;
-    const text_word *command = &line->words[0];
+    const scan_word *command = &line->words[0];
     *key = 1;
     *is_silent = false;
     if (IS_ANY_WORD(command, retrieval)) {
@@ -157,7 +122,7 @@ static bool scan_text_requests(kc_scan *scan, scan_stream *stream) {
         if (!message) return false;
         message->kind = KC_REQUEST;
         if (is_silent) message->bits = KC_ONE_WAY;
-        const text_word *name = &line.words[0], *word = &line.words[key];
+        const scan_word *name = &line.words[0], *word = &line.words[key];
         if (!add_text(scan, name->bytes, name->length, &message->text[0])) return false;
         if (key && !add_shown(scan, word->bytes, word->length, word->length, &message->text[1])) return false;
     }
@@ -165,7 +130,7 @@ static bool scan_text_requests(kc_scan *scan, scan_stream *stream) {
 }
 
 typedef struct {
-    text_word status, key;
+    scan_word status, key;
     bool is_success;
     size_t end;
 } text_answer;
@@ -184,8 +149,8 @@ static bool read_meta_value(const uint8_t *data, size_t length, text_line *line,
     uint64_t size;
     if (line->count < 2 || line->count > MEMCACHED_WORDS || !line->is_ascii) return false;
     for (size_t i = 2; i < line->count; i++) {
-        const text_word *word = &line->words[i];
-        if (word->bytes[0] == 'k') answer->key = (text_word){word->bytes + 1, word->length - 1};
+        const scan_word *word = &line->words[i];
+        if (word->bytes[0] == 'k') answer->key = (scan_word){word->bytes + 1, word->length - 1};
     }
     answer->is_success = true;
     return read_digits(&line->words[1], 9, &size) && skip_block(data, length, size, &line->end);
@@ -199,8 +164,8 @@ static bool read_memcached_status(const uint8_t *data, size_t length, size_t at,
     static const char *const good[] = {"STORED", "DELETED", "TOUCHED", "OK", "RESET", "VERSION", "HD", "MN", "ME"};
     static const uint8_t number[] = "NUMBER";
     uint64_t ignored;
-    if (!find_line(data, length, at, &answer->end)) return false;
-    text_word line = {data + at, answer->end - at - 2}, *status = &answer->status;
+    if (!find_line(data, length, at, MAX_MEMCACHED_LINE, &answer->end)) return false;
+    scan_word line = {data + at, answer->end - at - 2}, *status = &answer->status;
     const uint8_t *blank = memchr(line.bytes, ' ', line.length);
     *status = line;
     if (blank) status->length = (size_t)(blank - line.bytes);
@@ -208,14 +173,9 @@ static bool read_memcached_status(const uint8_t *data, size_t length, size_t at,
     if (IS_ANY_WORD(status, others) || (!blank && IS_ANY_WORD(status, alone))) return true;
     if (blank && IS_ANY_WORD(status, telling)) return true;
     if (blank || !read_digits(status, 20, &ignored)) return false;
-    *status = (text_word){number, sizeof number - 1};
+    *status = (scan_word){number, sizeof number - 1};
     answer->is_success = true;
     return true;
-}
-
-static bool starts_word(const uint8_t *data, size_t length, size_t at, const char *word) {
-    size_t size = strlen(word);
-    return length - at >= size && memcmp(data + at, word, size) == 0;
 }
 
 /* Values or statistics up to END, a meta value, or a line. */
@@ -226,17 +186,17 @@ static bool read_answer(const uint8_t *data, size_t length, size_t at, text_answ
     while (starts_word(data, length, answer->end, "VALUE ")) {
         if (!read_words(data, length, answer->end, &line) || !read_value(data, length, &line, answer)) return false;
         answer->end = line.end;
-        answer->status = (text_word){value, sizeof value - 1};
+        answer->status = (scan_word){value, sizeof value - 1};
     }
     while (!answer->key.bytes && starts_word(data, length, answer->end, "STAT ")) {
         size_t name = answer->end + 5;
-        if (!find_line(data, length, answer->end, &answer->end)) return false;
+        if (!find_line(data, length, answer->end, MAX_MEMCACHED_LINE, &answer->end)) return false;
         const uint8_t *blank = memchr(data + name, ' ', answer->end - name);
         if (!blank || blank == data + name || (size_t)(blank - data) - name > MAX_MEMCACHED_KEY) return false;
         for (; name < (size_t)(blank - data); name++) {
             if (data[name] <= ' ' || data[name] > '~') return false;
         }
-        answer->status = (text_word){statistic, sizeof statistic - 1};
+        answer->status = (scan_word){statistic, sizeof statistic - 1};
     }
     if (answer->status.bytes) {
         answer->is_success = true;
@@ -260,7 +220,7 @@ static bool scan_text_answers(kc_scan *scan, scan_stream *stream) {
         if (!message) return false;
         message->kind = KC_RESPONSE;
         message->number[0] = answer.is_success;
-        const text_word *key = &answer.key;
+        const scan_word *key = &answer.key;
         if (!add_text(scan, answer.status.bytes, answer.status.length, &message->text[0])) return false;
         if (key->length && !add_shown(scan, key->bytes, key->length, key->length, &message->text[1])) return false;
     }

@@ -22,11 +22,6 @@ enum {
 };
 
 typedef struct {
-    const uint8_t *bytes;
-    size_t length;
-} mqtt_string;
-
-typedef struct {
     const uint8_t *at;
     size_t left;
 } mqtt_cursor;
@@ -36,7 +31,7 @@ typedef struct {
     uint8_t type, flags, version, qos;
     uint8_t reason;
     uint16_t id;
-    mqtt_string topic, client, assigned;
+    scan_word topic, client, assigned;
     bool has_alias;
 } mqtt_packet;
 
@@ -67,7 +62,7 @@ static bool take_variable(mqtt_cursor *cursor, uint32_t *out) {
     return false;
 }
 
-static bool take_string(mqtt_cursor *cursor, mqtt_string *out) {
+static bool take_string(mqtt_cursor *cursor, scan_word *out) {
     uint32_t length;
     if (!take_number(cursor, 2, &length) || !take_bytes(cursor, length, &out->bytes)) return false;
     out->length = length;
@@ -90,7 +85,7 @@ static bool take_properties(mqtt_cursor *cursor, mqtt_packet *packet) {
     if (!take_variable(cursor, &size) || !take_bytes(cursor, size, &inner.at)) return false;
     for (inner.left = size; inner.left;) {
         if (!take_variable(&inner, &number) || number >= sizeof kinds) return false;
-        mqtt_string value = {NULL, 0};
+        scan_word value = {NULL, 0};
         switch (kinds[number]) {
             case 0: return false;
             case VARIABLE:
@@ -118,7 +113,7 @@ static bool is_mqtt_name(const uint8_t *data, size_t length) {
 static bool read_connect(mqtt_cursor *cursor, mqtt_packet *packet) {
     const uint8_t *skipped;
     uint32_t level, flags, keep_alive;
-    mqtt_string ignored;
+    scan_word ignored;
     if (!is_mqtt_name(cursor->at, cursor->left) || !take_bytes(cursor, 2u + cursor->at[1], &skipped)) return false;
     if (!take_number(cursor, 1, &level) || !take_number(cursor, 1, &flags) || !take_number(cursor, 2, &keep_alive)) {
         return false;
@@ -147,7 +142,7 @@ static bool read_reason(mqtt_cursor *cursor, mqtt_packet *packet) {
 static bool read_topics(mqtt_cursor *cursor, mqtt_packet *packet) {
     size_t count = 0;
     for (; cursor->left; count++) {
-        mqtt_string topic;
+        scan_word topic;
         uint32_t options = 0;
         if (count == MQTT_TOPICS || !take_string(cursor, &topic)) return false;
         if (packet->type == MQTT_SUBSCRIBE && !take_number(cursor, 1, &options)) return false;
@@ -244,13 +239,13 @@ static bool is_version_5(const scan_side *side) {
 }
 
 /* What the conversation is told by: a CONNECT, or at its own port a sound packet. False if the dissector must look. */
-static bool find_session(const scan_stream *stream, uint8_t *version, mqtt_string *client) {
+static bool find_session(const scan_stream *stream, uint8_t *version, scan_word *client) {
     const kc_flow *flow = stream->flow;
     const scan_side *side = stream->side;
     mqtt_packet packet;
     bool is_known = false;
     *version = 0;
-    *client = (mqtt_string){NULL, 0};
+    *client = (scan_word){NULL, 0};
     if (side[0].length && read_header_at(side[0].data, side[0].length, 0, &packet) && packet.type == MQTT_CONNECT) {
         if (!read_fields(side[0].data, &packet)) return false;
         *version = packet.version;
@@ -317,7 +312,7 @@ static bool scan_packets(kc_scan *scan, scan_stream *stream, uint32_t direction,
         message->number[1] = packet.qos | (packet.type == MQTT_PUBLISH ? (packet.flags & 1) << 2 : 0);
         message->number[2] = packet.reason;
         message->text[1] = *client;
-        mqtt_string *topic = &packet.topic;
+        scan_word *topic = &packet.topic;
         if (topic->length && !add_shown(scan, topic->bytes, topic->length, topic->length, &message->text[0])) return false;
     }
     return true;
@@ -325,7 +320,7 @@ static bool scan_packets(kc_scan *scan, scan_stream *stream, uint32_t direction,
 
 static bool scan_mqtt(kc_scan *scan, scan_stream *stream) {
     uint8_t version;
-    mqtt_string client;
+    scan_word client;
     kc_text name;
     if (stream->flow->transport != PROTOCOL_TCP || !has_no_gap(stream)) return false;
     if (!find_session(stream, &version, &client)) return false;

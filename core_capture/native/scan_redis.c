@@ -15,11 +15,6 @@
 #define REDIS_SECRETS 64u /* arguments in which the name of a secret is looked for */
 #define MAX_LENGTH_DIGITS 9u
 
-typedef struct {
-    const uint8_t *bytes;
-    size_t length;
-} redis_word;
-
 static const char redis_redacted[] = "[redacted]";
 
 /* The number behind the sign at data[at], and where its line ends; -1 is a missing value. False for others. */
@@ -41,41 +36,32 @@ static bool read_count(const uint8_t *data, size_t length, size_t at, int64_t *c
 }
 
 /* The bulk string at data[at]; a missing one is no word. */
-static bool read_bulk(const uint8_t *data, size_t length, size_t at, redis_word *word, size_t *end) {
+static bool read_bulk(const uint8_t *data, size_t length, size_t at, scan_word *word, size_t *end) {
     int64_t count;
     if (at >= length || data[at] != '$' || !read_count(data, length, at, &count, end) || count < 0) return false;
     if (length - *end < 2 || (uint64_t)count > length - *end - 2) return false;
-    *word = (redis_word){data + *end, (size_t)count};
+    *word = (scan_word){data + *end, (size_t)count};
     *end += (size_t)count;
     if (data[*end] != '\r' || data[*end + 1] != '\n') return false;
     *end += 2;
     return true;
 }
 
-/* The end of the simple value at data[at]: a line without other line ends. 0 without. */
-static size_t line_end(const uint8_t *data, size_t length, size_t at) {
-    size_t limit = length - at < MAX_REDIS_LINE ? length - at : MAX_REDIS_LINE;
-    const uint8_t *newline = memchr(data + at, '\n', limit);
-    if (!newline || newline[-1] != '\r' || memchr(data + at, '\r', (size_t)(newline - data) - at - 1)) return 0;
-    return (size_t)(newline - data) + 1;
-}
-
 /* Walk over one value, however nested: elements are counted down. `first` gets the first string in it. */
-static bool skip_value(const uint8_t *data, size_t length, size_t at, redis_word *first, size_t *end) {
-    *first = (redis_word){NULL, 0};
+static bool skip_value(const uint8_t *data, size_t length, size_t at, scan_word *first, size_t *end) {
+    *first = (scan_word){NULL, 0};
     for (uint64_t left = 1; left; left--) {
         int64_t count;
         if (at >= length || left > length) return false; /* an element takes bytes: so many cannot be there */
         switch (data[at]) {
             case '+': case '-': case ':': case '_': case '#': case ',': case '(':
-                *end = line_end(data, length, at);
-                if (!*end) return false;
-                if (!first->bytes) *first = (redis_word){data + at + 1, *end - at - 3};
+                if (!find_line(data, length, at, MAX_REDIS_LINE, end)) return false;
+                if (!first->bytes) *first = (scan_word){data + at + 1, *end - at - 3};
                 at = *end;
                 break;
             case '$': case '=': case '!':
                 if (!read_count(data, length, at, &count, &at)) return false;
-                if (!first->bytes) *first = (redis_word){data + at, count < 0 ? 0 : (size_t)count};
+                if (!first->bytes) *first = (scan_word){data + at, count < 0 ? 0 : (size_t)count};
                 if (count < 0) break;
                 if (length - at < 2 || (uint64_t)count > length - at - 2) return false;
                 at += (size_t)count;
@@ -95,7 +81,7 @@ static bool skip_value(const uint8_t *data, size_t length, size_t at, redis_word
     return true;
 }
 
-static bool is_one_of(const redis_word *word, const char *const *known, size_t count) {
+static bool is_one_of(const scan_word *word, const char *const *known, size_t count) {
     for (size_t i = 0; i < count; i++) {
         if (known[i][0] == (char)word->bytes[0] && strlen(known[i]) == word->length &&
             memcmp(known[i], word->bytes, word->length) == 0) {
@@ -107,7 +93,7 @@ static bool is_one_of(const redis_word *word, const char *const *known, size_t c
 
 #define IS_ONE_OF(word, known) is_one_of(word, known, sizeof(known) / sizeof *(known))
 
-static bool equals_upper(const redis_word *word, const char *upper) {
+static bool equals_upper(const scan_word *word, const char *upper) {
     size_t length = strlen(upper);
     if (word->length != length) return false;
     for (size_t i = 0; i < length; i++) {
@@ -119,7 +105,7 @@ static bool equals_upper(const redis_word *word, const char *upper) {
 }
 
 /* Whether it could be another word in capitals: Unicode has letters that become two, or ASCII ones. */
-static bool is_ascii(const redis_word *word) {
+static bool is_ascii(const scan_word *word) {
     for (size_t i = 0; i < word->length; i++) {
         if (word->bytes[i] >= 0x80) return false;
     }
@@ -127,7 +113,7 @@ static bool is_ascii(const redis_word *word) {
 }
 
 /* Capitals of a verb: is_verb of the dissector, and a letter first. False if it is none. */
-static bool read_verb(const redis_word *word, uint8_t *out) {
+static bool read_verb(const scan_word *word, uint8_t *out) {
     if (word->length == 0 || word->length > MAX_REDIS_VERB) return false;
     for (size_t i = 0; i < word->length; i++) {
         uint8_t c = word->bytes[i];
@@ -140,7 +126,7 @@ static bool read_verb(const redis_word *word, uint8_t *out) {
 }
 
 /* Which arguments are shown as redacted, as a bit each; false if that, or who answers, is for the dissector to say. */
-static bool judge(const redis_word *verb, const redis_word *words, size_t count, uint64_t *hidden) {
+static bool judge(const scan_word *verb, const scan_word *words, size_t count, uint64_t *hidden) {
     static const char *const others[] = {"ACL",      "MIGRATE",  "SENTINEL", "REPLCONF", "PSYNC",
                                          "SYNC",     "MONITOR"};
     static const char subscribe[] = "SUBSCRIBE";
@@ -164,7 +150,7 @@ static bool judge(const redis_word *verb, const redis_word *words, size_t count,
 }
 
 /* The number of the argument that is the key, 0 for none: key_of of the dissector. False if that is its to say. */
-static bool find_key(const redis_word *verb, const redis_word *words, size_t count, size_t *key) {
+static bool find_key(const scan_word *verb, const scan_word *words, size_t count, size_t *key) {
     static const char *const without[] = {
         "ACL",      "ASKING",   "AUTH",      "BGREWRITEAOF", "BGSAVE",  "CLIENT",    "CLUSTER",  "COMMAND",
         "CONFIG",   "DBSIZE",   "DEBUG",     "DISCARD",      "ECHO",    "EXEC",      "FAILOVER", "FLUSHALL",
@@ -198,30 +184,30 @@ static bool find_key(const redis_word *verb, const redis_word *words, size_t cou
     return true;
 }
 
-static redis_word shortened(redis_word word) {
+static scan_word shortened(scan_word word) {
     if (word.length > MAX_REDIS_COMMAND) word.length = MAX_REDIS_COMMAND;
     return word;
 }
 
 /* Verb, key and line of a command. False without memory, and for commands that are left to the dissector. */
-static bool add_command(kc_scan *scan, kc_text *text, const redis_word *words, size_t count) {
+static bool add_command(kc_scan *scan, kc_text *text, const scan_word *words, size_t count) {
     uint8_t capitals[MAX_REDIS_VERB];
     if (!read_verb(&words[0], capitals)) return false;
-    redis_word verb = {capitals, words[0].length};
+    scan_word verb = {capitals, words[0].length};
     uint64_t hidden;
     size_t key;
     if (!judge(&verb, words, count, &hidden) || !find_key(&verb, words, count, &key)) return false;
     if (!add_text(scan, verb.bytes, verb.length, &text[0])) return false;
     if (key) {
-        redis_word word = shortened(words[key]);
+        scan_word word = shortened(words[key]);
         if (!add_shown(scan, word.bytes, word.length, MAX_REDIS_COMMAND, &text[1])) return false;
         shorten_text(scan, &text[1], MAX_REDIS_KEY);
     }
     size_t room = MAX_REDIS_COMMAND - verb.length, start = scan->text_length;
     if (!add_text(scan, verb.bytes, verb.length, &text[2])) return false;
     for (size_t at = 1; at < count && room; at++) {
-        redis_word word = shortened(words[at]);
-        if (hidden >> (at < 64 ? at : 63) & 1) word = (redis_word){(const uint8_t *)redis_redacted, sizeof redis_redacted - 1};
+        scan_word word = shortened(words[at]);
+        if (hidden >> (at < 64 ? at : 63) & 1) word = (scan_word){(const uint8_t *)redis_redacted, sizeof redis_redacted - 1};
         kc_text piece;
         if (!add_text(scan, (const uint8_t *)" ", 1, &piece)) return false;
         room--;
@@ -237,7 +223,7 @@ static bool scan_commands(kc_scan *scan, scan_stream *stream) {
     const uint8_t *data = stream->side[0].data;
     size_t length = stream->side[0].length;
     for (size_t at = 0, end; at < length; at = end) {
-        redis_word words[MAX_REDIS_PARTS], word;
+        scan_word words[MAX_REDIS_PARTS], word;
         int64_t count;
         if (data[at] != '*' || !read_count(data, length, at, &count, &end) || count < 1) return false;
         for (int64_t i = 0; i < count; i++) {
@@ -254,7 +240,7 @@ static bool scan_commands(kc_scan *scan, scan_stream *stream) {
 }
 
 /* In a conversation that began before its capture an answer may be a subscription's or MONITOR's: is it none? */
-static bool is_asked(const uint8_t *data, size_t at, const redis_word *first) {
+static bool is_asked(const uint8_t *data, size_t at, const scan_word *first) {
     static const char *const pushes[] = {"message",      "smessage",    "pmessage",     "subscribe", "psubscribe",
                                          "ssubscribe",   "unsubscribe", "punsubscribe", "sunsubscribe"};
     if (data[at] == '+') return data[at + 1] < '0' || data[at + 1] > '9';
@@ -280,14 +266,14 @@ static bool scan_answers(kc_scan *scan, scan_stream *stream) {
     bool is_midway = stream->side[1].starts_midway;
     if (is_midway && length && !starts_value(data, length)) return false;
     for (size_t at = 0, end; at < length; at = end) {
-        redis_word first;
+        scan_word first;
         if (data[at] == '!' || !skip_value(data, length, at, &first, &end)) return false;
         if (is_midway && !is_asked(data, at, &first)) return false;
         kc_message *message = add_message(scan, stream, 1, at, end);
         if (!message) return false;
         message->kind = KC_RESPONSE;
         if (data[at] != '-') continue;
-        redis_word word = shortened((redis_word){data + at + 1, end - at - 3});
+        scan_word word = shortened((scan_word){data + at + 1, end - at - 3});
         if (!add_shown(scan, word.bytes, word.length, MAX_REDIS_COMMAND, &message->text[3])) return false;
     }
     return true;

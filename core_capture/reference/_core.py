@@ -79,7 +79,7 @@ class ReferenceCore:
             streams.append(FlowStreams(flow, sides, own))
         return streams
 
-    def gather(self, data: Buffer, offsets: NDArray[Any], order: NDArray[Any]) -> bytearray:
+    def gather(self, data: Buffer, offsets: NDArray[Any], order: NDArray[Any], size: int | None = None) -> bytearray:
         """Return the records at offsets[order[0]], offsets[order[1]], … one behind the other.
 
         Raises IndexError or ValueError where `order` or `offsets` point outside.
@@ -95,6 +95,8 @@ class ReferenceCore:
             if start + RECORD_HEADER_BYTES > len(view) or end > len(view):
                 raise ValueError(f"no whole record at {start}")
             gathered += view[start:end]
+        if size not in (None, len(gathered)):
+            raise IndexError(f"{len(gathered)} bytes of records, not {size}")
         return gathered
 
     def by_time(

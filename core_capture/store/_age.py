@@ -95,22 +95,25 @@ class AgeWriter:
         whole = (len(self._pending) - 1) // CHUNK
         if whole <= 0:
             return
-        with memoryview(self._pending) as pending:
-            sealed = [self._seal(pending[at * CHUNK : (at + 1) * CHUNK], last=False) for at in range(whole)]
-        self._out.write(b"".join(sealed))
+        sealed = bytearray(whole * SEALED_CHUNK)
+        with memoryview(self._pending) as pending, memoryview(sealed) as into:
+            for at in range(whole):
+                self._cipher.encrypt_into(
+                    _chunk_nonce(self._chunks + at, last=False),
+                    pending[at * CHUNK : (at + 1) * CHUNK],
+                    None,
+                    into[at * SEALED_CHUNK : (at + 1) * SEALED_CHUNK],
+                )
+        self._chunks += whole
+        self._out.write(sealed)
         del self._pending[: whole * CHUNK]
 
     def finish(self) -> Tail:
         """Write the last chunk and return how the file ends."""
-        sealed = self._seal(self._pending, last=True)
+        sealed = self._cipher.encrypt(_chunk_nonce(self._chunks, last=True), self._pending, None)
         self._out.write(sealed)
         self._pending = bytearray()
         return Tail(self.size, sealed[-TAG:], self._file_key, self._nonce)
-
-    def _seal(self, plain: bytearray | memoryview, *, last: bool) -> bytes:
-        sealed = self._cipher.encrypt(_chunk_nonce(self._chunks, last=last), plain, None)
-        self._chunks += 1
-        return sealed
 
 
 class AgeReader:

@@ -108,8 +108,11 @@ def pack(magic: bytes, meta: object, columns: list[Column]) -> bytes:
     return b"".join(parts)
 
 
-def unpack(data: bytes, magic: bytes, meta: type[T], name: str) -> Contents[T]:
-    """Return the contents; raise Damaged unless `meta` fits and every length lies inside `data`."""
+def unpack(data: bytes, magic: bytes, meta: type[T], name: str, *, text_limit: int | None = None) -> Contents[T]:
+    """Return the contents; raise Damaged unless `meta` fits and every length lies inside `data`.
+
+    `text_limit`: the most that the JSON may take.
+    """
     if len(data) < _HEAD.size:
         raise Damaged("too short", file=name, offset=0)
     found, length = _HEAD.unpack_from(data)
@@ -117,6 +120,8 @@ def unpack(data: bytes, magic: bytes, meta: type[T], name: str) -> Contents[T]:
         raise Damaged(f"begins with {found!r} instead of {magic!r}", file=name, offset=0)
     if length > len(data) - _HEAD.size:
         raise Damaged("its metadata is longer than the file", file=name, offset=8)
+    if text_limit is not None and length > text_limit:
+        raise Damaged(f"metadata of {length:,} bytes where {text_limit:,} are allowed", file=name, offset=8)
     at = _HEAD.size + length
     try:
         text = decoder(meta).decode(data[_HEAD.size : at])

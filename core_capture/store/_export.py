@@ -192,6 +192,7 @@ class _Export:
             with self._store.open_segment(info.name) as segment:
                 flows = select(segment)
         except StoreError as error:
+            error.forget_frames()
             self.problems.append(error)
             return False
         if flows is None:
@@ -212,6 +213,7 @@ class _Export:
                 with self._store.open_segment(info.name) as segment:
                     extras = segment.extras
             except StoreError as error:
+                error.forget_frames()
                 self.problems.append(error)
                 continue
             if key in parts:
@@ -274,6 +276,7 @@ class _Export:
                     return None
                 return _Stream(self._read(segment, flows))
         except StoreError as error:
+            error.forget_frames()
             self.problems.append(error)
             return None
 

@@ -25,7 +25,7 @@ from kubeshark.core_capture._columns import FLOW, NO_FLOW
 from kubeshark.core_capture._records import PCAP_HEADER_BYTES
 from kubeshark.core_capture.store._container import Coding, Column, Contents, decoder, pack, unpack
 from kubeshark.core_capture.store._info import Chain, Count, SegmentInfo
-from kubeshark.core_capture.store._limits import MAX_BLOCK_BYTES
+from kubeshark.core_capture.store._limits import MAX_BLOCK_BYTES, MAX_META_BYTES
 from kubeshark.core_capture.store._names import INDEX_SUFFIX
 from kubeshark.core_capture.store._signing import SIGNATURE_BYTES
 from kubeshark.errors import Damaged
@@ -362,7 +362,7 @@ def decode_main(main: bytes, name: str) -> Index:
 
     The signature is not checked here (`verify` does): age has authenticated the bytes already.
     """
-    contents = unpack(main, _MAGIC, IndexMeta, name + INDEX_SUFFIX)
+    contents = unpack(main, _MAGIC, IndexMeta, name + INDEX_SUFFIX, text_limit=MAX_META_BYTES)
     if len(main) - contents.end != SIGNATURE_BYTES:
         raise Damaged("no signature behind its columns", file=contents.name, offset=contents.end)
     if contents.meta.info.name != name:

@@ -9,6 +9,7 @@ __all__ = [
     "MAX_CATALOGUE_BYTES",
     "MAX_HEADER_BYTES",
     "MAX_INDEX_BYTES",
+    "MAX_META_BYTES",
     "MAX_SEGMENT_BYTES",
     "MAX_STATE_BYTES",
     "SEGMENT_BYTES",
@@ -33,6 +34,9 @@ MAX_BLOCK_BYTES = (1 << 20) + 16
 
 MAX_INDEX_BYTES = 1 << 30
 """Plaintext of an index: MAX_SEGMENT_BYTES of the shortest packets that make a flow each (50 bytes) need 0.6 GiB."""
+
+MAX_META_BYTES = 1 << 20
+"""JSON of an index: a dozen numbers and hashes, and the source's path."""
 
 KEPT_INDEX_BYTES = 64 << 20
 """Decoded indexes an open store keeps: some hundred segments."""

@@ -127,6 +127,7 @@ def perform(
                 elif leftover.action == "rebuild":
                     _rebuild(files, leftover.name, identities, recipients, state, key, known)
             except StoreError as error:
+                error.forget_frames()
                 problems.append(error)
         kept = {leftover.name for leftover in leftovers if leftover.action == "locked"}
         for name in find_leftovers(files.names()):

@@ -73,6 +73,7 @@ def rotate_keys(
                 try:
                     header = _write(files, name, identities, recipients)
                 except (NotForUsError, Damaged) as error:
+                    error.forget_frames()
                     done.problems.append(error)
                     state.rotation = rotation = replace(rotation, failed=[*rotation.failed, name])
                     continue

@@ -11,6 +11,7 @@ import hashlib
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -33,6 +34,8 @@ from kubeshark.core_capture.store._signing import NodeKey
 
 __all__ = ["Draft", "Sealed", "pcap_header", "publish", "write_segment"]
 
+# Level 1, searching a little less: an eighth less CPU for 0.7 % more bytes.
+_COMPRESSION = zstandard.ZstdCompressionParameters.from_level(1, source_size=BLOCK_BYTES, target_length=1)
 _PCAP_HEADER = struct.Struct("<IHHiIII")
 _NANOSECOND_MAGIC = 0xA1B23C4D
 MAX_TIE = 0xFFFF  # packets of one time before the index gives each its ordinal
@@ -85,7 +88,7 @@ def write_segment(
     with files.create(f"{TEMPORARY}{draft.name}{DATA_SUFFIX}") as file:
         out = AgeWriter(file, recipients)
         offsets = decoded.packets["offset"].astype(np.uint64)
-        blocks = _write_blocks(out, draft.link_type, layout, lambda order: core.gather(draft.data, offsets, order))
+        blocks = _write_blocks(out, draft.link_type, layout, partial(core.gather, draft.data, offsets))
         tail = out.finish()
     extras = encode_extras(*_extras(draft, layout), draft.source.first_ordinal)
     meta = IndexMeta(
@@ -150,17 +153,18 @@ def _cluster(decoded: Decoded) -> _Layout:
 
 
 def _write_blocks(
-    out: AgeWriter, link_type: int, layout: _Layout, gather: Callable[[NDArray[Any]], bytearray | memoryview]
+    out: AgeWriter, link_type: int, layout: _Layout, gather: Callable[[NDArray[Any], int], bytearray | memoryview]
 ) -> Blocks:
     """Write the header's frame, a frame per block and the seek table."""
-    compress = zstandard.ZstdCompressor(level=1).compress
+    compress = zstandard.ZstdCompressor(compression_params=_COMPRESSION).compress
     header = pcap_header(link_type)
     frame = compress(header)
     out.write(frame)
     frames = [(len(frame), len(header))]
     bounds = _block_bounds(layout.sizes)
+    order = layout.order.astype(np.uint64)
     for start, end in pairwise(bounds):
-        records = gather(layout.order[start:end])
+        records = gather(order[start:end], int(layout.sizes[start:end].sum()))
         frame = compress(records)
         out.write(frame)
         frames.append((len(frame), len(records)))

@@ -247,6 +247,7 @@ class Store:
                     try:
                         entries[name] = self._known[name] = self._entry(name)
                     except StoreError as error:
+                        error.forget_frames()
                         problems.append(error)
                         del entries[name]
             pruned = replace(pruned, problems=tuple(problems))
@@ -327,8 +328,10 @@ class Store:
                 readable.append(name)
             except NotForUsError as error:
                 refused = error
+                error.forget_frames()
                 self.problems.append(error)
             except Damaged as error:
+                error.forget_frames()
                 self.problems.append(error)
             except FileNotFoundError:
                 continue  # deleted since the folder was listed

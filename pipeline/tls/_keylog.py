@@ -1,6 +1,6 @@
 """Key logs in NSS format (draft-ietf-tls-keylogfile): which secrets belong to which client random.
 
-Secrets stay in this object: it has no text form, and nothing here puts one into an error.
+Secrets stay in this object: its repr and its errors show none, it is not pickled, and only `secret_text` writes them.
 """
 
 from __future__ import annotations
@@ -87,6 +87,16 @@ class KeyLog:
     def premaster(self, encrypted: bytes) -> bytes | None:
         """Return the premaster secret that a client sent RSA-encrypted as this."""
         return self._premasters.get(encrypted[:8])
+
+    def secret_text(self) -> bytes:
+        """Return the secrets as a key log again: for a process of ours that decrypts, through a private channel."""
+        lines = [
+            f"{label} {random.hex()} {secret.hex()}"
+            for random, secrets in self._sessions.items()
+            for label, secret in secrets.items()
+        ]
+        lines += [f"RSA {key.hex()} {secret.hex()}" for key, secret in self._premasters.items()]
+        return "\n".join(lines).encode()
 
     def __bool__(self) -> bool:
         return bool(self._sessions or self._premasters)

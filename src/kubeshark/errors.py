@@ -42,6 +42,21 @@ class KubesharkError(Exception):
         self.hint = hint
         super().__init__(f"{message}: {hint}" if hint else message)
 
+    def forget_frames(self) -> None:
+        """For an error that is kept, not raised: its frames would keep alive what was being read, up to a GiB each."""
+        self.__traceback__ = self.__cause__ = self.__context__ = None
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle by what it holds: workers tell their errors, and each class has arguments of its own."""
+        return _revived, (type(self), self.args, self.__dict__)
+
+
+def _revived(kind: type[KubesharkError], arguments: tuple[object, ...], held: dict[str, object]) -> KubesharkError:
+    error = kind.__new__(kind)
+    error.args = arguments
+    error.__dict__.update(held)
+    return error
+
 
 class UsageError(KubesharkError):
     """The caller asked for something that does not exist or cannot be meant."""

@@ -98,6 +98,37 @@ def test_library_and_command_agree(store: Path) -> None:
     assert [json.loads(line) for line in command.splitlines()] == library
 
 
+def test_pages_processes_and_budgets(store: Path, sample: Path, tmp_path: Path) -> None:
+    many = tmp_path / "many"
+    for file in (sample, sample.parent / "shop.pcapng.zst"):
+        assert kubeshark("import", file, "--store", many).returncode == 0
+    ask = ("query", "http", "--store", many, "--fields", "id", "--output", "jsonl")
+    whole = kubeshark(*ask).stdout.splitlines()
+    assert kubeshark(*ask, "--jobs", "2").stdout.splitlines() == whole
+    assert kubeshark(*ask, "--jobs", "2", "--reverse").stdout.splitlines() == whole[::-1]
+    page = kubeshark(*ask, "--limit", "3", "--cursor")
+    assert page.stdout.splitlines() == whole[:3]
+    on, back = (line.split() for line in page.stderr.splitlines())
+    assert (on[0], back[0]) == ("--after", "--before")
+    second = kubeshark(*ask, "--limit", "2", "--cursor", *on)
+    assert second.stdout.splitlines() == whole[3:5]
+    again = kubeshark(*ask, "--limit", "9", *second.stderr.splitlines()[1].split())
+    assert again.stdout.splitlines() == whole[:3]
+    stopped = kubeshark(*ask, "--max-bytes", "1")
+    assert stopped.returncode == 3
+    (line,) = stopped.stderr.splitlines()
+    assert line.startswith("kubeshark: stopped after 1 bytes decrypted: there may be more: go on with --after ")
+    rest = kubeshark(*ask, *line.split()[-2:])
+    assert stopped.stdout.splitlines() + rest.stdout.splitlines() == whole
+    assert kubeshark(*ask, "--after", "nonsense").returncode == 2
+
+
+def test_an_import_that_fails_says_one_thing(tmp_path: Path) -> None:
+    failed = kubeshark("import", tmp_path / "missing.pcap", "--store", tmp_path / "store")
+    assert (failed.returncode, failed.stdout) == (1, "")
+    assert sum("missing.pcap" in line for line in failed.stderr.splitlines()) == 1
+
+
 def test_dissect_leaves_nothing_and_agrees_with_the_store(store: Path, sample: Path, own_home: Path) -> None:
     before = sorted(own_home.rglob("*"))
     fields = "protocol,src.ip,src.port,dst.ip,dst.port,timestamp,method,url,status_code,dns_questions,elapsed_time"

@@ -1,12 +1,14 @@
 #!/bin/sh
-# Fuzz the C core with address and undefined-behaviour sanitizers: run_core.sh [seconds] [folder for build and corpus]
-# Seeds are the examples' captures and, for the scanners, talks. Exit 0: nothing found; 1: a finding, with its input; 77: no compiler that can.
+# Fuzz the C core with address and undefined-behaviour sanitizers: run_core.sh [seconds each] [folder for build and corpus]
+# Seeds are the examples' captures, talks for the scanners, and the small ones of $KUBESHARK_CAPTURES if that is set. Exit 0: nothing found;
+# 1: a finding, with its input; 77: no compiler that can.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 seconds=${1:-60}
 work=${2:-.run/fuzz/core}
-mkdir -p "$work/corpus" || exit 1
-find examples -name '*.pcap' -exec cp {} "$work/corpus/" \;
+mkdir -p "$work/corpus" "$work/spans" || exit 1
+find examples ${KUBESHARK_CAPTURES:+"$KUBESHARK_CAPTURES/files"} -name '*.pcap' -size -65k -exec cp {} "$work/corpus/" \;
+head -c 4096 tests/fuzz/fuzz_core.c >"$work/spans/text" # any bytes are segments
 talk() { # name, transport (0 TCP, 1 UDP, 2 ICMP, 3 ICMPv6), what is said; \376 turns the direction
     printf "talk\\$2$3" >"$work/corpus/$1.talk"
 }
@@ -19,17 +21,30 @@ talk postgresql 0 '\0\0\0\20\0\3\0\0user\0u\0\0P\0\0\0\23s1\0SELECT $1\0\0\0B\0\
 talk mqtt 0 '\20\17\0\4MQTT\5\2\0\74\0\0\2me\62\10\0\1a\0\7\0hi\202\7\0\1\0\0\1a\1\300\0\376\40\3\0\0\0\100\2\0\7\220\4\0\1\0\1\60\3\0\1a\320\0'
 talk memcached 0 'set a 0 0 2\r\nhi\r\nget a b\r\nmg a v k\r\nstats\r\n\376STORED\r\nVALUE a 0 2\r\nhi\r\nEND\r\nVA 1 ka\r\nx\r\nSTAT a 1\r\nEND\r\n'
 talk binary 0 '\200\1\0\1\10\0\0\0\0\0\0\13\0\0\0\7\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0ahi\376\201\1\0\0\0\0\0\1\0\0\0\0\0\0\0\7\0\0\0\0\0\0\0\0'
+talk nats 0 'CONNECT {"verbose":true}\r\nPUB a 2\r\nhi\r\nSUB a  1\r\nPING\r\n\376INFO {"server_id":"x"}\r\n+OK\r\nMSG a 1 b 2\r\nhi\r\nHMSG a 1 2 3\r\nabc\r\n-ERR '"'x'"'\r\nPONG\r\n'
 talk icmp 2 '\10\0\0\0\1\2\3\4\376\0\0\0\0\1\2\3\4'
 talk icmp6 3 '\200\0\0\0\1\2\3\4\376\201\0\0\0\1\2\3\4'
 
 sanitize="-g -O1 -std=c11 -fno-omit-frame-pointer -fno-sanitize-recover=all -Icore_capture/native -Wno-unused-function"
-if clang $sanitize -fsanitize=fuzzer,address,undefined tests/fuzz/fuzz_core.c -o "$work/fuzz_core" 2>"$work/clang.log"; then
-    exec "$work/fuzz_core" -max_total_time="$seconds" -max_len=65536 -timeout=10 -rss_limit_mb=1024 \
-        -artifact_prefix="$work/" -print_final_stats=1 "$work/corpus"
-fi
-if gcc $sanitize -fsanitize=address,undefined -DFUZZ_DRIVER tests/fuzz/fuzz_core.c -o "$work/fuzz_core" 2>"$work/gcc.log"; then
-    exec "$work/fuzz_core" "$seconds" "$work"/corpus/*
-fi
-cat "$work"/*.log >&2
-echo "run_core.sh: no compiler with sanitizers: apt-get install clang" >&2
-exit 77
+build() { # target: with libFuzzer, else with our driver
+    if clang $sanitize -fsanitize=fuzzer,address,undefined "tests/fuzz/$1.c" -o "$work/$1" 2>"$work/clang.log"; then
+        kind=libfuzzer
+    elif gcc $sanitize -fsanitize=address,undefined -DFUZZ_DRIVER "tests/fuzz/$1.c" -o "$work/$1" 2>"$work/gcc.log"; then
+        kind=driver
+    else
+        cat "$work"/*.log >&2
+        echo "run_core.sh: no compiler with sanitizers: apt-get install clang libclang-rt-dev" >&2
+        exit 77
+    fi
+}
+fuzz() { # target corpus
+    build "$1"
+    if [ "$kind" = driver ]; then
+        "$work/$1" "$seconds" "$work/$2"/* || exit 1
+    else
+        "$work/$1" -max_total_time="$seconds" -max_len=65536 -timeout=10 -rss_limit_mb=1024 \
+            -artifact_prefix="$work/" -print_final_stats=1 "$work/$2" || exit 1
+    fi
+}
+fuzz fuzz_spans spans
+fuzz fuzz_core corpus

@@ -16,7 +16,7 @@ from kubeshark.pipeline._query import Query
 from kubeshark.pipeline._segments import Segment
 from kubeshark.pipeline._table import LazyEntry
 
-__all__ = ["assert_scanned_as_dissected"]
+__all__ = ["assert_filtered_as_dissected", "assert_scanned_as_dissected"]
 
 
 class WithoutScanners:
@@ -39,10 +39,10 @@ def plugins() -> Plugins:
     return Plugins()
 
 
-def entries(segments: Sequence[Segment], core: Any) -> list[Entry]:
+def entries(segments: Sequence[Segment], core: Any, kfl: str = "", decrypt: Any = None) -> list[Entry]:
     tools = plugins()
-    entry_filter = EntryFilter("", tools, now_ns=0)
-    dissector = Dissector(core, tools, [], Origin("file", "", tools.variables, tools.display))
+    entry_filter = EntryFilter(kfl, tools, now_ns=0)
+    dissector = Dissector(core, tools, [], Origin("file", "", tools.variables, tools.display), decrypt)
     return list(Query(segments, dissector, entry_filter, entry_filter.predicate))
 
 
@@ -61,3 +61,12 @@ def assert_scanned_as_dissected(segments: Sequence[Segment]) -> Counter[str]:
                 assert ours.get(name) == oracle.get(name), (ours.id, name)
             assert ours.to_dict() == oracle.to_dict()
     return counts
+
+
+def assert_filtered_as_dissected(segments: Sequence[Segment], kfl: str) -> int:
+    """Compare which entries match; return how many."""
+    core = load_core()
+    scanned, dissected = entries(segments, core, kfl), entries(segments, WithoutScanners(core), kfl)
+    assert [entry.id for entry in scanned] == [entry.id for entry in dissected]
+    assert [entry.protocol for entry in scanned] == [entry.protocol for entry in dissected]
+    return len(scanned)

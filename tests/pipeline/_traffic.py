@@ -12,10 +12,11 @@ from kubeshark.core_capture import RecordBatch, load_core
 from kubeshark.errors import PluginError
 from kubeshark.extension_api import CLIENT, SERVER
 from kubeshark.pipeline import Entry, Plugins
+from kubeshark.pipeline._continued import Elsewhere
 from kubeshark.pipeline._dissect import Dissector
 from kubeshark.pipeline._facts import Origin
 from kubeshark.pipeline._filter import EntryFilter
-from kubeshark.pipeline._query import Query
+from kubeshark.pipeline._query import Query, QueryOptions
 from kubeshark.pipeline._segments import MemorySegment, Segment
 from tests.core_capture.reference._packets import RAW, A, B, record, tcp, udp
 
@@ -108,14 +109,17 @@ def make_query(
     kfl: str = "",
     plugins: Plugins | None = None,
     problems: list[PluginError] | None = None,
+    elsewhere: Elsewhere | None = None,
     **options: Any,
-) -> Query:
+) -> Query[Entry]:
     """Return a query that has not run; `problems` gets what plugins do wrong."""
     plugins = plugins or Plugins()
     entry_filter = EntryFilter(kfl, plugins, now_ns=START_NS)
     origin = Origin("file", "", entry_filter.variables, plugins.display)
     dissector = Dissector(load_core(), plugins, [] if problems is None else problems, origin)
-    return Query(segments, dissector, entry_filter, entry_filter.predicate, **options)
+    return Query(
+        segments, dissector, entry_filter, entry_filter.predicate, options=QueryOptions(**options), elsewhere=elsewhere
+    )
 
 
 def find(capture: Capture, kfl: str = "", plugins: Plugins | None = None, cuts: Sequence[int] = ()) -> list[Entry]:

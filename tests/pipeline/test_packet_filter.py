@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from kubeshark.core_capture import PacketExtra, RecordBatch
 from kubeshark.core_capture.files import open_capture
-from kubeshark.core_capture.store import Identity, Store
+from kubeshark.core_capture.store import Identity
 from kubeshark.extension_api import Packet, PacketVerdict, hookimpl
 from kubeshark.pipeline import Pipeline, _imports
 from kubeshark.pipeline._packet_filter import PacketFilter
@@ -138,4 +138,4 @@ def test_an_import_without_such_plugins_loads_none(pcap: Path, tmp_path: Path, m
     with Pipeline.open(tmp_path / "store", identities=[Identity.generate()]) as pipeline:
         assert pipeline.import_file(pcap).packets == 24
         assert pipeline._plugins is None
-    assert Store.open(tmp_path / "store").path.is_dir()
+    assert (tmp_path / "store").is_dir()

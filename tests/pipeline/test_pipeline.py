@@ -19,6 +19,7 @@ from kubeshark.errors import InputError, StoreError, UsageError
 from kubeshark.extension_api import CLIENT, SERVER
 from kubeshark.pipeline import Plugins, _imports, _pipeline
 from tests.core_capture.reference._packets import ethernet, udp
+from tests.pipeline._stores import long_talk, make_store
 from tests.pipeline._traffic import MS, SECOND, START_NS, Capture, Connection, batch, dns
 
 SERVICES = 3  # connections of the capture below, each with one exchange
@@ -420,3 +421,64 @@ def test_queries_change_nothing_on_disk(pipeline: Pipeline) -> None:
     pipeline.export("http", io.BytesIO())
     pipeline.info()
     assert {path: path.stat().st_mtime_ns for path in Path(pipeline.store.location).iterdir()} == before
+
+
+# rows, pages, budgets
+
+
+def test_rows_are_variables_or_documents(pipeline: Pipeline) -> None:
+    entries = list(pipeline.query("http"))
+    rows = list(pipeline.rows("http", fields=["path", "status_code"]))
+    assert rows == [
+        {"id": entry.id, "timestamp": entry.start_ns, "path": "/a", "status_code": 200} for entry in entries
+    ]
+    assert list(pipeline.rows("http")) == [entry.to_dict() for entry in entries]
+    with pytest.raises(UsageError, match="nope"):
+        pipeline.rows("http", fields=["nope"])
+
+
+def test_pages_go_forth_and_back(pipeline: Pipeline) -> None:
+    whole = [entry.id for entry in pipeline.query("http || dns")]
+    first = pipeline.query("http || dns", limit=2)
+    assert [entry.id for entry in first] == whole[:2]
+    second = pipeline.query("http || dns", limit=2, after=first.cursor)
+    assert [entry.id for entry in second] == whole[2:4]
+    back = pipeline.query("http || dns", limit=2, before=second.cursor_back)
+    assert [entry.id for entry in back] == whole[:2]
+    newest = pipeline.query("http || dns", limit=1, order="desc")
+    assert [entry.id for entry in newest] == whole[-1:]
+    everything = pipeline.query("http || dns")
+    assert [entry.id for entry in everything] == whole
+    assert everything.cursor is None
+
+
+def test_what_is_no_cursor_is_wrong_usage(pipeline: Pipeline) -> None:
+    with pytest.raises(UsageError, match="is not a cursor"):
+        pipeline.query("http", after="nonsense")
+
+
+def test_a_budget_is_told_with_where_to_go_on(tmp_path: Path) -> None:
+    store = make_store(tmp_path / "store", long_talk(6), [17, 35, 52])
+    with Pipeline.open(store, plugins=Plugins()) as opened:
+        whole = [entry.id for entry in opened.query("http")]
+        query = opened.query("http", max_bytes=1)
+        found = [entry.id for entry in query]
+        assert 0 < len(found) < len(whole)
+        assert query.stopped == "stopped after 1 bytes decrypted"
+        assert found + [entry.id for entry in opened.query("http", after=query.cursor)] == whole
+        stopped = opened.query("http")
+        stopped.cancel()
+        assert list(stopped) == []
+        assert stopped.stopped == "cancelled"
+
+
+def test_a_window_of_a_store_shows_the_same_entries(tmp_path: Path) -> None:
+    store = make_store(tmp_path / "store", long_talk(6), [17, 35, 52])
+    with Pipeline.open(store, plugins=Plugins()) as opened:
+        whole = [(entry.start_ns, entry.to_dict()) for entry in opened.query("http || dns")]
+        for low in range(0, len(whole), 3):
+            since_ns, until_ns = whole[low][0], whole[min(low + 4, len(whole) - 1)][0]
+            found = opened.query("http || dns", since_ns=since_ns, until_ns=until_ns)
+            assert [entry.to_dict() for entry in found] == [
+                document for start_ns, document in whole if since_ns <= start_ns <= until_ns
+            ]

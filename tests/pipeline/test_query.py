@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from kubeshark.core_capture import Predicate
 from kubeshark.errors import Damaged, PluginError
 from kubeshark.extension_api import CLIENT, Classifier
+from kubeshark.pipeline import Entry, _plan
+from kubeshark.pipeline._budget import Budget
+from kubeshark.pipeline._order import Order
+from kubeshark.pipeline._query import QueryProgress
 from kubeshark.pipeline._segments import MemorySegment
 from tests.core_capture.reference._packets import ethernet, udp
 from tests.pipeline._plugins import Lines, with_plugins
+from tests.pipeline._stores import long_talk, mixed
 from tests.pipeline._traffic import MS, START_NS, Capture, Connection, dns, find, make_query
 
 
@@ -109,10 +118,15 @@ def test_a_limit_stops_before_later_segments() -> None:
     assert query.stats.segments_touched == 1
 
 
-def test_progress_counts_segments() -> None:
-    seen: list[tuple[int, int]] = []
-    list(make_query(busy().segments(3, 6), "http", on_progress=lambda done, total: seen.append((done, total))))
-    assert seen == [(1, 3), (2, 3), (3, 3)]
+def test_progress_is_told_between_chunks() -> None:
+    capture = Capture()
+    for number in range(3):
+        capture.add(dns(number, client_port=33_000 + number))
+        capture.wait(1)
+    seen: list[QueryProgress] = []
+    list(make_query(capture.segments(1, 2), "dns", on_progress=seen.append))
+    assert [(told.segments, told.entries) for told in seen] == [(0, 0), (1, 1), (2, 2), (3, 3)]
+    assert [told.done * 3 // told.total for told in seen] == [0, 1, 2, 3]
 
 
 def test_nothing_in_nothing_out() -> None:
@@ -258,3 +272,148 @@ def test_carriers_are_connections_only_where_connections_are_asked_for() -> None
     assert find(capture, "dns && dst.port == 4789") == []
     query = make_query(capture.segments(), "dns")
     assert [entry.get("tunnel") for entry in query] == ["vxlan"]
+
+
+# pages
+
+
+def ids(entries: Iterable[Entry]) -> list[str]:
+    return [entry.id for entry in entries]
+
+
+@settings(max_examples=25)
+@given(
+    capture=st.sampled_from([long_talk(), mixed()]),
+    kfl=st.sampled_from(["", "http", "dns || conn", "flow || http", 'path == "/nowhere"']),
+    cuts=st.lists(st.integers(1, 35), max_size=3, unique=True).map(sorted),
+    size=st.integers(1, 12),
+    order=st.sampled_from(["asc", "desc"]),
+    chunk_bytes=st.sampled_from([300, 2_000, 1 << 20]),
+    data=st.data(),
+)
+def test_pages_are_the_whole_in_both_directions(
+    capture: Capture, kfl: str, cuts: list[int], size: int, order: Order, chunk_bytes: int, data: st.DataObject
+) -> None:
+    whole = ids(make_query(capture.segments(*cuts), kfl))
+    whole = whole if order == "asc" else whole[::-1]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_plan, "FIRST_CHUNK_BYTES", chunk_bytes)
+        forth: list[str] = []
+        after = None
+        while True:
+            query = make_query(capture.segments(*cuts), kfl, order=order, limit=size, after=after)
+            forth += ids(query)
+            after = query.next_place
+            if after is None:
+                break
+        assert forth == whole
+        if not whole:
+            return
+        where = data.draw(st.integers(0, len(whole) - 1))
+        head = make_query(capture.segments(*cuts), kfl, order=order, limit=where + 1)
+        list(head)
+        back: list[str] = []
+        before = head.next_place
+        while before is not None:
+            query = make_query(capture.segments(*cuts), kfl, order=order, limit=size, before=before)
+            back = ids(query) + back
+            before = query.previous_place
+        assert back == whole[:where]
+
+
+def test_a_page_stays_where_it_is_when_segments_come_and_go() -> None:
+    capture = mixed(8)
+    segments = capture.segments(30, 60)
+    whole = ids(make_query(segments, "http"))
+    first = make_query(segments, "http", limit=5)
+    assert ids(first) == whole[:5]
+    gone = make_query(segments[1:], "http", limit=99, after=first.next_place)  # the first one was pruned
+    kept = [each for each in whole[5:] if not each.startswith("s0-")]
+    assert [each for each in ids(gone) if each in kept] == kept
+    late = Capture(capture.now_ns)
+    Connection(late, client_port=50_000).open().ask().answer()
+    (added,) = late.segments()
+    added.name = "s9"
+    more = make_query([*segments, added], "http", after=first.next_place)
+    assert ids(more)[:-1] == whole[5:]
+
+
+def test_a_page_in_the_middle_has_an_end_before_and_behind() -> None:
+    segments = mixed().segments()
+    whole = ids(make_query(segments, "http"))
+    page = make_query(segments, "http", limit=2)
+    list(page)
+    second = make_query(segments, "http", limit=2, after=page.next_place)
+    list(second)
+    between = make_query(segments, "http", after=page.next_place, before=second.next_place)
+    assert ids(between) == whole[2:3]
+
+
+def test_the_newest_page_reads_the_newest_segments_only() -> None:
+    capture = Capture()
+    for number in range(6):
+        capture.add(dns(number, client_port=33_000 + number))
+        capture.wait(1)
+    query = make_query(capture.segments(1, 2, 3, 4, 5), "dns", limit=2, order="desc")
+    assert [entry.entry_id.segment for entry in query] == ["s5", "s4"]
+    assert query.stats.segments_touched == 2
+
+
+# budgets and cancel
+
+
+def seconds_apart(count: int) -> Capture:
+    capture = Capture()
+    for number in range(count):
+        capture.add(dns(number, client_port=33_000 + number))
+        capture.wait(1)
+    return capture
+
+
+def test_a_used_up_budget_ends_a_query_where_it_can_go_on() -> None:
+    segments = seconds_apart(5).segments(1, 2, 3, 4)
+    whole = ids(make_query(segments, "dns"))
+    found: list[str] = []
+    after, runs = None, 0
+    while True:
+        query = make_query(segments, "dns", after=after, budget=Budget(seconds=0))
+        found += ids(query)
+        runs += 1
+        after = query.next_place
+        if after is None:
+            break
+        assert query.stopped == "stopped after 0 s"
+    assert found == whole
+    assert runs >= 4
+    assert query.stats.segments_touched == 1
+
+
+def test_a_budget_ends_a_query_that_finds_nothing() -> None:
+    segments = seconds_apart(5).segments(1, 2, 3, 4)
+    query = make_query(segments, "dns && dns_rcode == 'x'", budget=Budget(seconds=0))
+    assert list(query) == []
+    assert query.stopped
+    assert query.stats.segments_touched == 1
+    assert query.next_place is not None
+
+
+def test_a_cancelled_query_ends_at_the_next_entry() -> None:
+    segments = seconds_apart(5).segments(1, 2, 3, 4)
+    query = make_query(segments, "dns")
+    found = []
+    for entry in query:
+        found.append(entry.id)
+        if len(found) == 2:
+            threading.Thread(target=query.cancel).start()
+            while not query._watch.is_cancelled:
+                pass
+    assert (len(found), query.stopped) == (2, "cancelled")
+    rest = make_query(segments, "dns", after=query.next_place)
+    assert found + ids(rest) == ids(make_query(segments, "dns"))
+
+
+def test_a_query_cancelled_before_it_began_gives_nothing() -> None:
+    query = make_query(seconds_apart(2).segments(1), "dns")
+    query.cancel()
+    assert list(query) == []
+    assert query.stopped == "cancelled"

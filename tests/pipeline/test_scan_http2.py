@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kubeshark.pipeline.dissectors.web._http2_frames import PREFACE, FrameType
-from tests.pipeline._scanned import assert_scanned_as_dissected
+from tests.pipeline._scanned import assert_filtered_as_dissected, assert_scanned_as_dissected
 from tests.pipeline._traffic import Capture, Connection
 
 Headers = Sequence[tuple[str, str]]
@@ -173,6 +173,24 @@ def test_connections_are_taken_from_their_middle() -> None:
         counts = assert_scanned_as_dissected(converse(turns, skipped=skipped).segments())
         assert counts["grpc"] == 2
         assert counts["http2"] == (2 if skipped < 4 else 1)
+
+
+def test_filters_decide_by_protocol() -> None:
+    """gRPC is HTTP/2's, and HTTP's; its variables are nobody else's."""
+    segments = converse(PLAIN).segments()
+    expected = {
+        "http": 3,
+        "http2": 3,
+        "grpc": 1,
+        "http2 && !grpc": 2,
+        "gql || redis": 0,
+        'protocol == "GRPC"': 1,
+        "grpc_status >= 0": 1,
+        "grpc_status == -1 && http": 2,
+        'grpc_method == "Say" && status_code == 200': 1,
+        'http && grpc_method == ""': 2,
+    }
+    assert {kfl: assert_filtered_as_dissected(segments, kfl) for kfl in expected} == expected
 
 
 def test_graphql_is_the_dissectors() -> None:

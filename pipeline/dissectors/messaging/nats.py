@@ -28,12 +28,13 @@ from kubeshark.extension_api import (
     hookimpl,
     rest_of,
 )
+from kubeshark.pipeline.dissectors._columns import Column, Columns, sizes, texts
 from kubeshark.pipeline.dissectors._lines import next_line
 from kubeshark.pipeline.dissectors._text import text
 from kubeshark.pipeline.dissectors._wire import Wire
 from kubeshark.pipeline.dissectors.messaging._payload import payload_of
 
-__all__ = ["NATS", "dissect", "probe", "protocols"]
+__all__ = ["COLUMNS", "NATS", "dissect", "probe", "protocols"]
 
 PORT = 4222
 
@@ -66,6 +67,17 @@ NATS = ProtocolSpec(
         "response_body_truncated": "bool",
     },
 )
+
+COLUMNS: Columns = {
+    "nats_type": Column(texts(0), ("request", "response", "event")),
+    "nats_subject": Column(texts(1), ("request", "event")),
+    "nats_reply_to": Column(texts(2), ("request", "event")),
+    "nats_queue_group": Column(texts(3)),
+    "nats_error_message": Column(texts(3), ("event",)),
+    "nats_request_size": Column(sizes()),
+    "nats_response_size": Column(sizes(), ("response", "event")),
+}
+"""What the scanner (scan_nats.c) knows."""
 
 MAX_LINE = 64 << 10
 """A control line: 4 KiB by default, INFO and CONNECT with tokens are longer."""

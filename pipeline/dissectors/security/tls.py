@@ -25,6 +25,7 @@ from kubeshark.extension_api import (
     hookimpl,
     rest_of,
 )
+from kubeshark.pipeline.dissectors._columns import Column, Columns, numbers, texts
 from kubeshark.pipeline.dissectors._wire import Wire
 from kubeshark.pipeline.tls import (
     APPLICATION_DATA,
@@ -49,7 +50,7 @@ from kubeshark.pipeline.tls import (
     split_records,
 )
 
-__all__ = ["STARTTLS", "TLS", "dissect", "probe", "protocols"]
+__all__ = ["COLUMNS", "STARTTLS", "TLS", "dissect", "probe", "protocols"]
 
 PORTS = (443, 465, 636, 853, 990, 993, 995, 5061, 5671, 6443, 8443, 8883)
 HEAD_BYTES = 512  # enough to know a hello
@@ -93,6 +94,20 @@ TLS = ProtocolSpec(
 
 STARTTLS = replace(TLS, name="starttls", priority=LATE, classifiers=(), hands_over=("tlsx",))
 """TLS behind some lines of a protocol that nobody knows (RFC 2595 and its like): asked when all others declined."""
+
+_EITHER = ("request", "response")
+HELLOS = ("ClientHello", "ServerHello")
+
+COLUMNS: Columns = {
+    "tlsx_info": Column(lambda found, rows: [HELLOS[kind] for kind in found.messages["kind"][rows].tolist()], _EITHER),
+    "tlsx_summary": Column(texts(0)),
+    "tlsx_sni": Column(texts(0)),
+    "tlsx_alpn": Column(texts(1), _EITHER),
+    "tlsx_version": Column(numbers(0), ("response",)),
+    "tlsx_cipher_suite": Column(numbers(1), ("response",)),
+    "tlsx_alert": Column(lambda _, rows: [0] * len(rows), _EITHER),  # streams with alerts are not scanned
+}
+"""What the scanner (scan_tls.c) knows."""
 
 
 @hookimpl

@@ -58,6 +58,8 @@ def build_parser(only: str | None = None) -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code."""
+    # numpy's linear algebra, which nothing here uses, would wait busily for work: 0.1 s of CPU a command.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     arguments = join_times(sys.argv[1:] if argv is None else argv)
     named = next((argument for argument in arguments if not argument.startswith("-")), None)
     parser = build_parser(named if named in COMMANDS else None)

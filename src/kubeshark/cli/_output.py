@@ -7,15 +7,28 @@ import base64
 import json
 import shutil
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kubeshark.errors import UsageError
 
 if TYPE_CHECKING:
     from kubeshark.pipeline import Entry
+    from kubeshark.pipeline._table import Run
 
-__all__ = ["add_output_options", "complain", "parse_fields", "print_entries", "printable"]
+__all__ = [
+    "FieldsLine",
+    "JsonLine",
+    "TableLine",
+    "add_output_options",
+    "complain",
+    "line_form",
+    "parse_fields",
+    "print_entries",
+    "print_lines",
+    "printable",
+]
 
 COLUMNS = (("TIME", 12), ("PROTO", 10), ("METHOD", 10), ("STATUS", 6), ("SOURCE", 21), ("DESTINATION", 21), ("MS", 8))
 
@@ -53,58 +66,108 @@ def print_entries(
     entries: Iterable[Entry], args: argparse.Namespace, fields: Sequence[str] | None, *, with_file: bool = False
 ) -> None:
     """Print entries as they come."""
+    header, line = line_form(args, fields, with_file=with_file)
+    print_lines(header, map(line, entries))
+
+
+def line_form(
+    args: argparse.Namespace, fields: Sequence[str] | None, *, with_file: bool = False
+) -> tuple[str, Callable[[Entry], str]]:
+    """Return the first line, "" for none, and what makes an entry's line: picklable, so that workers can do it."""
     output = args.output or ("table" if sys.stdout.isatty() or fields is None else "jsonl")
+    names = None if fields is None else tuple(fields)
     if output == "jsonl":
-        for entry in entries:
-            print(_json_line(entry, fields, with_file))
-    elif fields is None:
-        _print_rows(entries)
-    else:
-        print("\t".join(fields))
-        for entry in entries:
-            print("\t".join(printable(_text(_value(entry, name))) for name in fields))
+        return "", JsonLine(names, with_file)
+    if names is None:
+        width = shutil.get_terminal_size((140, 24)).columns if sys.stdout.isatty() else 200
+        return "  ".join(f"{name:<{size}}" for name, size in COLUMNS) + "  SUMMARY", TableLine(width)
+    return "\t".join(names), FieldsLine(names)
 
 
-def _json_line(entry: Entry, fields: Sequence[str] | None, with_file: bool) -> str:
-    if fields is None:
-        document = entry.to_dict()
-        if not with_file:
-            document.pop("file", None)
-    else:
-        document = {"file": entry.facts.origin.file} if with_file else {}
-        document |= {name: _value(entry, name) for name in fields}
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+def print_lines(header: str, lines: Iterable[str]) -> None:
+    if header:
+        print(header)
+    for line in lines:
+        print(line)
 
 
-def _value(entry: Entry, name: str) -> Any:
-    value = entry.get(name)
-    if name == "timestamp":
-        from kubeshark.pipeline import rfc3339
+@dataclass(frozen=True, slots=True)
+class JsonLine:
+    """An entry, or some of its variables, as a line of JSON."""
 
-        return rfc3339(value)
-    if isinstance(value, bytes):
-        return base64.b64encode(value).decode()
-    return value
+    fields: tuple[str, ...] | None
+    with_file: bool = False
+
+    def __call__(self, entry: Entry) -> str:
+        if self.fields is None:
+            document = entry.to_dict()
+            if not self.with_file:
+                document.pop("file", None)
+        else:
+            document = {"file": entry.facts.origin.file} if self.with_file else {}
+            document |= {name: _shown(name, entry.get(name)) for name in self.fields}
+        return _json(document)
+
+    def many(self, found: Run) -> Iterator[str]:
+        """Return the lines of many entries: what columns know is read from them."""
+        if self.fields is None or self.with_file:
+            return map(self, found)
+        rows = zip(*map(found.column, self.fields), strict=True)
+        return (
+            _json({name: _shown(name, value) for name, value in zip(self.fields, row, strict=True)}) for row in rows
+        )
 
 
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+@dataclass(frozen=True, slots=True)
+class FieldsLine:
+    """Some variables of an entry, with tabs between them."""
+
+    fields: tuple[str, ...]
+
+    def __call__(self, entry: Entry) -> str:
+        return "\t".join(printable(_text(_shown(name, entry.get(name)))) for name in self.fields)
+
+    def many(self, found: Run) -> Iterator[str]:
+        rows = zip(*map(found.column, self.fields), strict=True)
+        return (
+            "\t".join(printable(_text(_shown(name, value))) for name, value in zip(self.fields, row, strict=True))
+            for row in rows
+        )
 
 
-def _print_rows(entries: Iterable[Entry]) -> None:
-    """One line an entry. Cells from the network are cut and stripped of control characters."""
-    width = shutil.get_terminal_size((140, 24)).columns if sys.stdout.isatty() else 200
-    print("  ".join(f"{name:<{size}}" for name, size in COLUMNS) + "  SUMMARY")
-    for entry in entries:
+@dataclass(frozen=True, slots=True)
+class TableLine:
+    """A row of the table. Cells from the network are cut and stripped of control characters."""
+
+    width: int
+
+    def __call__(self, entry: Entry) -> str:
         row = entry.row()
-        clock = str(_value(entry, "timestamp"))[11:23]
+        clock = str(_shown("timestamp", entry.get("timestamp")))[11:23]
         failed = f"  ! {entry.error.message}" if entry.error else ""
         elapsed = f"{entry.elapsed_ns / 1e6:.1f}" if entry.elapsed_ns else ""
         cells = (clock, row["proto"]["abbr"], row["method"], row["status"], _end(entry.src), _end(entry.dst), elapsed)
         line = "  ".join(
             f"{printable(str(cell))[:size]:<{size}}" for cell, (_, size) in zip(cells, COLUMNS, strict=True)
         )
-        print(f"{line}  {printable(str(row['summary']))}{printable(failed)}"[:width])
+        return f"{line}  {printable(str(row['summary']))}{printable(failed)}"[: self.width]
+
+
+def _json(document: Mapping[str, Any]) -> str:
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+
+
+def _shown(name: str, value: Any) -> Any:
+    """Return a variable's value as JSON can hold it."""
+    if name == "timestamp":
+        from kubeshark.pipeline import rfc3339
+
+        return rfc3339(value)
+    return base64.b64encode(value).decode() if isinstance(value, bytes) else value
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _end(endpoint: Any) -> str:

@@ -14,7 +14,7 @@ WIDTH = 30
 
 
 class Progress:
-    """Call `show(done, total)` as often as you like; `total` may be None for a stream."""
+    """Call `show(done, total)` as often as you like; `total` may be None for a stream. A note stands behind it."""
 
     def __init__(self, what: str, unit: str = "B") -> None:
         self._what = what
@@ -23,7 +23,7 @@ class Progress:
         self._started = time.monotonic()
         self._last = 0.0
 
-    def show(self, done: int, total: int | None) -> None:
+    def show(self, done: int, total: int | None, note: str = "") -> None:
         now = time.monotonic()
         if not self._enabled or (now - self._last < INTERVAL_S and done != total):
             return
@@ -36,7 +36,10 @@ class Progress:
         else:
             bar = f"{scaled(done)}{self._unit}"
         print(
-            f"\r{self._what} {bar}  {scaled(done / elapsed)}{self._unit}/s \x1b[K", end="", file=sys.stderr, flush=True
+            f"\r{self._what} {bar}  {scaled(done / elapsed)}{self._unit}/s {note}\x1b[K",
+            end="",
+            file=sys.stderr,
+            flush=True,
         )
 
     def __enter__(self) -> Self:

@@ -6,7 +6,6 @@ import argparse
 from typing import Any
 
 from kubeshark.cli._keylog_option import add_keylog_option
-from kubeshark.cli._memory import keep_freed_memory
 from kubeshark.cli._output import add_output_options, complain, parse_fields, print_entries
 
 __all__ = ["add_parser"]
@@ -34,7 +33,7 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from kubeshark.pipeline import FileDissection
+    from kubeshark.pipeline import FileDissection, keep_freed_memory
 
     keep_freed_memory()
     with FileDissection(args.files, args.filter, limit=args.limit, keylogs=args.keylog) as dissection:

@@ -7,7 +7,6 @@ import sys
 import time
 from typing import Any, Literal
 
-from kubeshark.cli._memory import keep_freed_memory
 from kubeshark.cli._output import complain
 from kubeshark.cli._store_option import add_store_option, add_time_options, store_path
 from kubeshark.errors import UsageError
@@ -41,7 +40,7 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from kubeshark.pipeline import Pipeline, parse_time
+    from kubeshark.pipeline import Pipeline, keep_freed_memory, parse_time
 
     keep_freed_memory()
     now_ns = time.time_ns()

@@ -6,7 +6,6 @@ import argparse
 import json
 from typing import Any
 
-from kubeshark.cli._memory import keep_freed_memory
 from kubeshark.cli._output import complain
 from kubeshark.cli._progress import Progress
 from kubeshark.cli._store_option import add_store_option, store_path
@@ -48,7 +47,7 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from kubeshark.errors import InputError
-    from kubeshark.pipeline import Pipeline
+    from kubeshark.pipeline import Pipeline, keep_freed_memory
 
     keep_freed_memory()
     totals = dict.fromkeys(("packets", "bytes", "flows", "segments", "skipped", "dropped"), 0)
@@ -73,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
         complain(problem)
     if args.output == "json":
         print(json.dumps(totals))
-    else:
+    elif readable:  # what failed altogether has no totals to tell
         print(
             f"imported {totals['packets']:,} packets, {totals['bytes']:,} bytes, {totals['flows']:,} flows"
             f" in {totals['segments']} segments; {totals['skipped']} skipped"

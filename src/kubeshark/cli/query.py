@@ -5,13 +5,16 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kubeshark.cli._keylog_option import add_keylog_option
-from kubeshark.cli._memory import keep_freed_memory
-from kubeshark.cli._output import add_output_options, complain, parse_fields, print_entries
+from kubeshark.cli._output import add_output_options, complain, line_form, parse_fields, print_lines
 from kubeshark.cli._progress import Progress
 from kubeshark.cli._store_option import add_store_option, add_time_options, store_path
+from kubeshark.cli._work_options import add_work_options, page_lines, work_options
+
+if TYPE_CHECKING:
+    from kubeshark.pipeline import StoreQuery
 
 __all__ = ["add_parser"]
 
@@ -20,6 +23,8 @@ EXAMPLES = """examples:
   kubeshark query 'dns && status_code != 0' --since -1h --output jsonl
   kubeshark query http --fields timestamp,src.ip,method,url,status_code
   kubeshark query 'dst.ip.inCidr("10.0.0.0/8")' --explain
+  kubeshark query http --reverse --limit 50 --cursor
+  kubeshark query --jobs 4 --max-seconds 30 --output jsonl
 """
 
 
@@ -36,31 +41,47 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
     add_output_options(parser)
     add_time_options(parser)
     add_keylog_option(parser)
+    add_work_options(parser)
     parser.add_argument("--explain", action="store_true", help="say on stderr what was pushed down, read and built")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    from kubeshark.pipeline import Pipeline, parse_time
+    from kubeshark.pipeline import Pipeline, QueryProgress, keep_freed_memory, parse_time
 
     keep_freed_memory()
     now_ns = time.time_ns()
     store = Pipeline.open(store_path(args), create=False, keylogs=args.keylog)
-    with store as pipeline, Progress("query", " segments") as progress:
-        query = pipeline.query(
-            args.kfl,
-            since_ns=parse_time(args.since, now_ns) if args.since else None,
-            until_ns=parse_time(args.until, now_ns) if args.until else None,
-            limit=args.limit,
-            on_progress=progress.show if args.output == "jsonl" or not sys.stdout.isatty() else None,
-        )
-        fields = parse_fields(args.fields, pipeline.variables)
-        print_entries(query, args, fields)
-        if args.explain:
-            for line in query.explain():
-                print(line, file=sys.stderr)
-        for notice in query.notices:
-            complain(notice)
-        for problem in query.problems:
-            complain(problem)
-        return 3 if query.problems else 0
+    with store as pipeline, Progress("query") as progress:
+
+        def show(told: QueryProgress) -> None:
+            progress.show(told.done, told.total, f" {told.entries:,} entries")
+
+        header, line = line_form(args, parse_fields(args.fields, pipeline.variables))
+        options = work_options(args)
+        options["since_ns"] = parse_time(args.since, now_ns) if args.since else None
+        options["until_ns"] = parse_time(args.until, now_ns) if args.until else None
+        options["limit"] = args.limit
+        options["on_progress"] = show if args.output == "jsonl" or not sys.stdout.isatty() else None
+        query = pipeline.map(line, args.kfl, jobs=args.jobs, **options)
+        print_lines(header, query)
+        return report(query, args)
+
+
+def report(query: StoreQuery[str], args: argparse.Namespace) -> int:
+    """Say on stderr what there is to say; return the exit code."""
+    if args.explain:
+        for line in query.explain():
+            print(line, file=sys.stderr)
+    for notice in query.notices:
+        complain(notice)
+    for problem in query.problems:
+        complain(problem)
+    if query.stopped:
+        backwards = args.before is not None and args.limit is not None
+        option, cursor = ("--before", query.cursor_back) if backwards else ("--after", query.cursor)
+        complain(f"{query.stopped}: there may be more: go on with {option} {cursor}")
+    if args.cursor:
+        for line in page_lines(query):
+            print(line, file=sys.stderr)
+    return 3 if query.problems or query.stopped else 0

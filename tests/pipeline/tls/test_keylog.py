@@ -71,6 +71,15 @@ def test_secrets_are_not_shown() -> None:
         pickle.dumps(log)
 
 
+def test_secrets_are_written_only_where_they_are_asked_for() -> None:
+    text = f"CLIENT_RANDOM {RANDOM} {MASTER}\nSERVER_TRAFFIC_SECRET_0 {RANDOM} {'cc' * 32}\nRSA {'11' * 8} {'22' * 48}"
+    log = KeyLog.parse(text)
+    again = KeyLog.parse(log.secret_text())
+    assert again.secrets(bytes.fromhex(RANDOM)) == log.secrets(bytes.fromhex(RANDOM)) != {}
+    assert again.premaster(b"\x11" * 8) == b"\x22" * 48
+    assert KeyLog().secret_text() == b""
+
+
 @given(st.one_of(st.binary(max_size=300), st.text(max_size=300)))
 def test_anything(text: str | bytes) -> None:
     assert not KeyLog.parse(text)

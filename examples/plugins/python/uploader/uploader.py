@@ -39,6 +39,8 @@ def configure(values: dict[str, Any]) -> None:
 
 @hookimpl
 def segment_sealed(segment: SealedSegment) -> None:
+    if "://" in segment.path:
+        return  # the store is in a bucket: it is away already
     data = Path(segment.path)
     index = data.with_name(data.name.removesuffix(DATA) + INDEX)
     for path in (data, index):  # in this order: an index says that the data is there

@@ -5,7 +5,7 @@ import sys
 
 PROGRAM = """
 import resource
-from kubeshark.cli._memory import keep_freed_memory
+from kubeshark.pipeline._memory import keep_freed_memory
 {tune}
 def faults(): return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 before = faults()

@@ -1,0 +1,67 @@
+"""When a query ends before its work is done: a budget of time or bytes, or somebody who does not want it any more."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+__all__ = ["Budget", "Stop", "Watch"]
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What a query may use; None: as much as it takes.
+
+    It ends behind the first entry at which the budget is used up. So that whoever goes on from there gets on, it does
+    not end before it has come further than it began.
+    """
+
+    seconds: float | None = None
+    bytes: int | None = None  # decrypted, of indexes and packets
+
+
+UNLIMITED = Budget()
+
+
+@dataclass(slots=True)
+class Watch:
+    """A budget in use. `cancel` may come from any thread."""
+
+    budget: Budget
+    bytes_read: Callable[[], int]
+    clock: Callable[[], float] = time.monotonic
+    has_moved: bool = False  # the query is further than where it began
+    _started: float = 0.0
+    _cancelled: threading.Event = field(default_factory=threading.Event)
+
+    def start(self) -> None:
+        self._started = self.clock()
+
+    def cancel(self) -> None:
+        self._cancelled.set()
+
+    @property
+    def is_cancelled(self) -> bool:
+        return self._cancelled.is_set()
+
+    def must_stop(self) -> bool:
+        if self._cancelled.is_set():
+            return True
+        return self.budget != UNLIMITED and self.has_moved and bool(self.reason())
+
+    def reason(self) -> str:
+        """Say what is used up; "" while nothing is."""
+        if self.is_cancelled:
+            return "cancelled"
+        seconds, limit = self.budget.seconds, self.budget.bytes
+        if seconds is not None and self.clock() - self._started >= seconds:
+            return f"stopped after {seconds:g} s"
+        if limit is not None and self.bytes_read() >= limit:
+            return f"stopped after {limit:,} bytes decrypted"
+        return ""
+
+
+class Stop(Exception):
+    """The watch says that the query ends now."""

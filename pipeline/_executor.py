@@ -1,0 +1,95 @@
+"""Where the work of a query is done: an interface, and the executor that does it here.
+
+Others do the same elsewhere: `_processes` in processes of this machine; one for other machines has to send a `Job` and
+the tasks' specifications (`_job`), and to merge (`_merge`) what comes back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol
+
+from kubeshark.core_capture.store import ReadStats
+from kubeshark.errors import KubesharkError
+from kubeshark.pipeline._entry import Entry
+from kubeshark.pipeline._order import Spot, place_of
+from kubeshark.pipeline._plan import Chunk, Task
+from kubeshark.pipeline._run import QueryStats, Runner
+from kubeshark.pipeline._runs import Piece, merge_tables
+from kubeshark.pipeline._table import EntryTable
+
+__all__ = ["Executor", "InProcess"]
+
+
+class Executor(Protocol):
+    """Does the tasks of one query."""
+
+    stats: QueryStats
+    done: int  # bytes of the tasks' sizes that are done
+
+    def run(self, tasks: Sequence[Task], flows: EntryTable) -> Iterator[Piece[Any] | Spot]:
+        """Yield in order what the tasks give, with the flow entries, and spots: all before one has been yielded.
+
+        Raises Stop if the query's watch wants it to.
+        """
+        ...
+
+    @property
+    def name(self) -> str:
+        """Who does the work, for --explain."""
+        ...
+
+    @property
+    def read(self) -> ReadStats:
+        """What was decrypted elsewhere."""
+        ...
+
+    @property
+    def problems(self) -> list[KubesharkError]: ...
+    def close(self) -> None:
+        """End what is running; twice is fine."""
+        ...
+
+
+@dataclass(slots=True)
+class InProcess:
+    """Runs one chunk after the other when its entries are asked for: no work ahead of who reads."""
+
+    runner: Runner
+    make: Callable[[Entry], Any]
+    stats: QueryStats  # the runner's
+    done: int = 0
+
+    def run(self, tasks: Sequence[Task], flows: EntryTable) -> Iterator[Piece[Any] | Spot]:
+        order = self.runner.order
+        units: list[tuple[Spot, Callable[[], EntryTable]]] = [
+            (chunk.spot(order, self.runner.window), partial(self._run, chunk))
+            for task in tasks
+            for chunk in task.chunks
+        ]
+        if len(flows):
+            units.append((Spot.of(place_of(flows[0]), order), lambda: flows))
+        units.sort(key=lambda unit: unit[0])
+        return merge_tables(units, order, self.make)
+
+    def _run(self, chunk: Chunk) -> EntryTable:
+        found = self.runner.run(chunk)
+        self.done += chunk.size
+        return found
+
+    @property
+    def name(self) -> str:
+        return "this process"
+
+    @property
+    def read(self) -> ReadStats:
+        return ReadStats()
+
+    @property
+    def problems(self) -> list[KubesharkError]:
+        return self.runner.problems
+
+    def close(self) -> None:
+        """Nothing runs."""

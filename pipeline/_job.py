@@ -1,0 +1,83 @@
+"""What another process needs to do a part of a query: the job once, then tasks; and the report it gives back.
+
+All of it is plain data. A job holds secrets (identities, TLS keys): it goes through a private socket and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from numpy.typing import NDArray
+
+from kubeshark.core_capture.store import ReadStats
+from kubeshark.errors import KubesharkError
+from kubeshark.pipeline._entry import Entry
+from kubeshark.pipeline._order import Order, Window
+from kubeshark.pipeline._plan import Chunk, Task
+from kubeshark.pipeline._run import QueryStats
+from kubeshark.pipeline._segments import Begins, FlowPart, Segment
+
+__all__ = ["ChunkSpec", "Job", "Report", "TaskSpec", "chunk_of", "spec_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A query of a store. `make` must be picklable: it is found again by its name, and runs where the entries are."""
+
+    store: str  # folder or URL
+    secret_keys: tuple[str, ...] = field(repr=False)  # identities, AGE-SECRET-KEY-1…
+    keylog: bytes = field(repr=False)  # TLS secrets, NSS format
+    kfl: str
+    now_ns: int
+    window: Window
+    order: Order
+    limit: int | None
+    make: Callable[[Entry], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkSpec:
+    """A chunk by names: rows that begin in its segment, and where some of them go on."""
+
+    segment: str
+    rows: NDArray[Any]
+    tails: dict[int, tuple[tuple[str, int], ...]]  # of those that go on, all their parts
+    first_ns: int
+    last_ns: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class TaskSpec:
+    number: int
+    chunks: tuple[ChunkSpec, ...]
+
+
+@dataclass(slots=True)
+class Report:
+    """What was done for a task."""
+
+    stats: QueryStats
+    read: ReadStats
+    problems: list[KubesharkError]
+    failed: int  # entries that the filter failed on
+    first_failure: str
+
+
+def spec_of(number: int, task: Task) -> TaskSpec:
+    return TaskSpec(number, tuple(map(_chunk_spec, task.chunks)))
+
+
+def _chunk_spec(chunk: Chunk) -> ChunkSpec:
+    begins = chunk.begins
+    tails = {row: tuple((part.segment.name, part.row) for part in parts) for row, parts in begins.chained.items()}
+    return ChunkSpec(begins.segment.name, begins.rows, tails, chunk.first_ns, chunk.last_ns, chunk.size)
+
+
+def chunk_of(spec: ChunkSpec, opened: Callable[[str], Segment]) -> Chunk:
+    """Return the chunk with its segments open; raise StoreError for one that cannot be read."""
+    chained = {row: [FlowPart(opened(name), at) for name, at in tail] for row, tail in spec.tails.items()}
+    begins = Begins(opened(spec.segment), spec.rows, chained)
+    return Chunk(begins, spec.first_ns, spec.last_ns, spec.size)

@@ -1,0 +1,61 @@
+"""What a query gives of an entry: the entry itself, some of its variables, or its document.
+
+Entries hold packets and stay in the process that dissected them; what leaves it is what one of these makes of them.
+What has a method `many` is asked for many entries at once, and may read columns instead of entries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from kubeshark.pipeline._entry import Entry
+from kubeshark.pipeline._table import Run
+
+__all__ = ["Document", "Fields", "columns", "itself", "made_of"]
+
+T = TypeVar("T")
+
+BATCH = 256
+"""Entries whose columns are read at once: what is not looked at is not made."""
+
+
+def itself(entry: Entry) -> Entry:
+    return entry
+
+
+def made_of(found: Run, make: Callable[[Entry], T]) -> Iterator[T]:
+    """Yield what is made of each entry, at most a batch ahead of who asks."""
+    many: Callable[[Run], Iterable[T]] | None = getattr(make, "many", None)
+    if many is None:
+        yield from map(make, found)
+        return
+    for at in range(0, len(found), BATCH):
+        yield from many(found.part(at, at + BATCH))
+
+
+def columns(found: Run, names: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+    """Yield the values of these KFL variables, an entry after the other."""
+    return zip(*(found.column(name) for name in names), strict=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """The id, the time in nanoseconds since 1970 as "timestamp", and some KFL variables."""
+
+    names: tuple[str, ...]
+
+    def __call__(self, entry: Entry) -> dict[str, Any]:
+        return {"id": entry.id, "timestamp": entry.start_ns, **{name: entry.get(name) for name in self.names}}
+
+    def many(self, found: Run) -> Iterator[dict[str, Any]]:
+        names = ("id", "timestamp", *self.names)
+        return (dict(zip(names, values, strict=True)) for values in columns(found, names))
+
+
+class Document:
+    """The whole JSON document, `Entry.to_dict`; its "id" and "startTime" say which and when."""
+
+    def __call__(self, entry: Entry) -> dict[str, Any]:
+        return entry.to_dict()

@@ -1,0 +1,140 @@
+"""Runs chunks of a plan: reads, dissects and filters their connections, and puts the entries in order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kubeshark.core_capture import FlowBit
+from kubeshark.errors import KubesharkError
+from kubeshark.pipeline._dissect import Dissector, connection_entry
+from kubeshark.pipeline._enrich import Enricher
+from kubeshark.pipeline._entry import Entry
+from kubeshark.pipeline._facts import StreamFacts
+from kubeshark.pipeline._filter import EntryFilter
+from kubeshark.pipeline._order import Order, Place, Window, place_of
+from kubeshark.pipeline._plan import Chunk
+from kubeshark.pipeline._segments import Begins, Damage, select, whole_row
+from kubeshark.pipeline._table import EntryTable, Found
+
+__all__ = ["QueryStats", "Runner"]
+
+
+@dataclass(slots=True)
+class QueryStats:
+    """What a query did, for --explain and progress."""
+
+    segments: int = 0  # opened
+    touched: set[str] = field(default_factory=set)  # names of segments whose packets were read
+    flows: int = 0
+    flows_selected: int = 0
+    entries: int = 0
+    matched: int = 0
+    built: int = 0
+    redacted: int = 0  # by plugins, as are the others
+    dropped: int = 0
+    withheld: int = 0
+
+    @property
+    def segments_touched(self) -> int:
+        return len(self.touched)
+
+    def add(self, other: QueryStats) -> None:
+        """Take over what somebody else did for the same plan."""
+        self.touched |= other.touched
+        self.entries += other.entries
+        self.matched += other.matched
+        self.built += other.built
+        self.redacted += other.redacted
+        self.dropped += other.dropped
+        self.withheld += other.withheld
+
+
+@dataclass(slots=True)
+class Runner:
+    """Everything a chunk needs. `limit`: no more entries of a chunk can be asked for."""
+
+    dissector: Dissector
+    filter: EntryFilter
+    window: Window
+    order: Order = "asc"
+    limit: int | None = None
+    stats: QueryStats = field(default_factory=QueryStats)
+    damage: Damage = field(default_factory=Damage)
+    enricher: Enricher = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.enricher = Enricher(self.dissector.plugins.enrichers)
+
+    @property
+    def problems(self) -> list[KubesharkError]:
+        """What could not be read, and what plugins did wrong: each thing once, however many segments met it."""
+        failures = (*self.dissector.problems, *self.filter.failures, *self.enricher.problems)
+        problems = (*self.damage.problems, *failures)
+        return list({str(problem): problem for problem in problems}.values())
+
+    def run(self, chunk: Chunk) -> EntryTable:
+        """Return the entries that match, in order."""
+        found = self._entries(chunk.begins)
+        self.stats.entries += len(found)
+        flows = chunk.begins.segment.flows["bits"][chunk.begins.rows]
+        has_tunnels = bool((flows & FlowBit.CARRIER).any())
+        matched = self.choose(found, is_by_id=not (chunk.begins.chained or has_tunnels))
+        self.stats.built += sum(entry.is_built for entry in found.found.existing())
+        return matched
+
+    def choose(self, found: EntryTable, *, is_by_id: bool) -> EntryTable:
+        """Return those that match and lie in the window, in order; `is_by_id`: they come by id as they are."""
+        matched = self.filter.select(self._enriched(found))
+        keep = self.window.holds(matched.start_ns, lambda at: place_of(matched[at]))
+        self.stats.matched += int(keep.sum())
+        places = np.flatnonzero(keep)
+        starts = matched.start_ns[places]
+        places = places[np.argsort(starts, kind="stable")]
+        if not is_by_id:
+            places = _settled(places, np.sort(starts), lambda at: place_of(matched[at]))
+        if self.order == "desc":
+            places = places[::-1]
+        return matched.take(places[: self.limit])
+
+    def _enriched(self, found: EntryTable) -> EntryTable:
+        """Let plugins annotate, redact and drop: before any filter, so that none may find out what was redacted."""
+        enricher, stats = self.enricher, self.stats
+        if not enricher.bindings:
+            return found
+        enriched = EntryTable(Found.of(enricher.apply(found.made()), self.dissector.origin))
+        stats.redacted, stats.dropped, stats.withheld = enricher.redacted, enricher.dropped, enricher.withheld
+        return enriched
+
+    def _entries(self, begins: Begins) -> EntryTable:
+        origin = self.dissector.origin
+        self.stats.touched.add(begins.segment.name)
+        is_carrier = (begins.segment.flows["bits"][begins.rows] & FlowBit.CARRIER) != 0
+        outer: list[Entry] = []
+        if self.filter.wants_conn and is_carrier.any():
+            for row in begins.rows[is_carrier].tolist():  # a tunnel's outer flow has no packets of its own
+                parts = begins.parts(row)
+                connection = connection_entry(StreamFacts(whole_row(parts), None, tuple(parts), origin), [])
+                outer += [connection] if connection else []
+        begins = begins.only(~is_carrier)
+        if not len(begins.rows):
+            return EntryTable(Found.of(outer, origin))
+        selection = select(self.dissector.core, begins, self.damage)
+        return self.dissector.entries(
+            selection, with_conn=self.filter.wants_conn, wants=self.filter.wants, before=outer
+        )
+
+
+def _settled(places: NDArray[Any], starts: NDArray[Any], place: Callable[[int], Place]) -> NDArray[Any]:
+    """Sort the runs of equal times by id; `starts` are the times of `places`."""
+    settled = places.copy()
+    edges = [0, *(np.flatnonzero(np.diff(starts)) + 1).tolist(), len(starts)]
+    for low, high in pairwise(edges):
+        if high - low > 1:
+            settled[low:high] = sorted(places[low:high].tolist(), key=place)
+    return settled

@@ -1,0 +1,131 @@
+"""Entries in order, many at once: what executors give, and how the tables of several chunks become one order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kubeshark.pipeline._entry import Entry
+from kubeshark.pipeline._order import Order, Place, Spot, place_of
+from kubeshark.pipeline._rows import made_of
+from kubeshark.pipeline._table import EntryTable, Run
+
+__all__ = ["Piece", "RowPiece", "TablePiece", "in_order", "merge_tables"]
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Piece(Protocol[T_co]):
+    """Some of what a query gives, in order; made when it is iterated."""
+
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[T_co]: ...
+    def spot(self, at: int) -> Spot: ...
+    def part(self, start: int, stop: int) -> Piece[T_co]: ...
+
+
+@dataclass(slots=True)
+class TablePiece(Generic[T]):
+    """Entries that are here."""
+
+    run: Run
+    order: Order
+    make: Callable[[Entry], T]
+
+    def __len__(self) -> int:
+        return len(self.run)
+
+    def __iter__(self) -> Iterator[T]:
+        return made_of(self.run, self.make)
+
+    def spot(self, at: int) -> Spot:
+        one = self.run.part(at, at + 1)
+        return Spot(int(one.start_ns[0]), self.order, lambda _: place_of(next(iter(one))), at)
+
+    def part(self, start: int, stop: int) -> TablePiece[T]:
+        return TablePiece(self.run.part(start, stop), self.order, self.make)
+
+    def places(self) -> list[Place]:
+        return list(map(place_of, self.run))
+
+
+@dataclass(slots=True)
+class RowPiece(Generic[T]):
+    """What was made elsewhere."""
+
+    places: Sequence[Place]
+    values: Sequence[T]
+    order: Order
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(self.values)
+
+    def spot(self, at: int) -> Spot:
+        return Spot.of(self.places[at], self.order)
+
+    def part(self, start: int, stop: int) -> RowPiece[T]:
+        return RowPiece(self.places[start:stop], self.values[start:stop], self.order)
+
+
+def merge_tables(
+    units: Sequence[tuple[Spot, Callable[[], EntryTable]]], order: Order, make: Callable[[Entry], T]
+) -> Iterator[TablePiece[T] | Spot]:
+    """Yield the entries of all tables in order, and before each is loaded, its bound: all before that was yielded.
+
+    `units` are (bound, how to load the table), sorted by bound; each table is in order, and nothing in it lies before
+    its bound.
+    """
+    waiting: list[EntryTable] = []
+    for bound, load in units:
+        ready, waiting = _parted(waiting, bound)
+        if len(ready):
+            yield TablePiece(in_order(ready, order), order, make)
+        yield bound
+        waiting.append(load())
+    yield TablePiece(in_order(waiting, order), order, make)
+
+
+def _parted(tables: Sequence[EntryTable], bound: Spot) -> tuple[list[EntryTable], list[EntryTable]]:
+    """Split tables into (what surely comes before the bound: by its time, what is left)."""
+    sign = 1 if bound.order == "asc" else -1
+    ready, rest = [], []
+    for table in tables:
+        stop = int(np.searchsorted(sign * table.start_ns, sign * bound.time_ns, side="left"))
+        ready += [table.take(slice(0, stop))] if stop else []
+        rest += [table.take(slice(stop, None))] if stop < len(table) else []
+    return ready, rest
+
+
+def in_order(tables: Sequence[EntryTable], order: Order) -> Run:
+    """Join tables that are each in order."""
+    sizes = np.array(list(map(len, tables)), dtype=np.int64)
+    table = np.repeat(np.arange(len(tables)), sizes)
+    place = np.concatenate([np.arange(size) for size in sizes]) if tables else table
+    if len(tables) < 2:
+        return Run(tables, table, place)
+    starts = np.concatenate([each.start_ns for each in tables])
+    by_time = np.argsort(starts if order == "asc" else -starts, kind="stable")
+    table, place, starts = table[by_time], place[by_time], starts[by_time]
+    for low, high in _mixed_ties(starts, table):
+        entries = [tables[table[at]][int(place[at])] for at in range(low, high)]
+        settled = low + np.array(
+            sorted(range(high - low), key=lambda at: place_of(entries[at]), reverse=order == "desc"), dtype=np.int64
+        )
+        table[low:high], place[low:high] = table[settled], place[settled]
+    return Run(tables, table, place)
+
+
+def _mixed_ties(starts: NDArray[Any], table: NDArray[Any]) -> Iterator[tuple[int, int]]:
+    """Yield the ranges of equal times in which more than one table has entries."""
+    edges = np.flatnonzero(starts[1:] != starts[:-1]) + 1
+    mixed = np.flatnonzero((starts[1:] == starts[:-1]) & (table[1:] != table[:-1]))
+    for group in np.unique(np.searchsorted(edges, mixed, side="right")).tolist():
+        yield int(edges[group - 1]) if group else 0, int(edges[group]) if group < len(edges) else len(starts)

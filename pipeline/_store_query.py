@@ -1,0 +1,250 @@
+"""A query of a store: which segments it opens, who does the work, and what it tells afterwards."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypedDict, TypeVar
+
+from kubeshark.core_capture import Predicate, load_core
+from kubeshark.core_capture.store import Requests, SegmentInfo, SegmentReader, Store
+from kubeshark.errors import KubesharkError, StoreError
+from kubeshark.pipeline._budget import Budget, Watch
+from kubeshark.pipeline._choose import either_way, without_times
+from kubeshark.pipeline._dissect import Dissector
+from kubeshark.pipeline._enrich import Enricher
+from kubeshark.pipeline._entry import Entry
+from kubeshark.pipeline._executor import Executor
+from kubeshark.pipeline._facts import Origin
+from kubeshark.pipeline._filter import EntryFilter
+from kubeshark.pipeline._job import Job
+from kubeshark.pipeline._order import Order, cursor_text, parse_cursor
+from kubeshark.pipeline._plan import Plan
+from kubeshark.pipeline._plugins import Plugins
+from kubeshark.pipeline._query import Query, QueryOptions, QueryProgress
+from kubeshark.pipeline._secrets import Secrets
+
+__all__ = ["QueryArguments", "StoreQuery", "make_options", "query_store"]
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+WORTH_BYTES = 96 << 20
+"""Packets chosen by the index from which on several processes pay: a worker takes half a second to be ready."""
+
+
+class QueryArguments(TypedDict, total=False):
+    """What every query of a store takes by name.
+
+    `since_ns`, `until_ns`: nanoseconds since 1970, both taken in. `order`: "asc" or "desc" in time. `after`, `before`:
+    cursors of an earlier query; the entries behind the one, or those that end before the other, in this order, without
+    the entry itself; a `limit` with `before` counts from the end. `max_seconds`, `max_bytes` (decrypted): budgets.
+    `on_progress` gets a QueryProgress now and then.
+    """
+
+    since_ns: int | None
+    until_ns: int | None
+    limit: int | None
+    order: Order
+    after: str | None
+    before: str | None
+    max_seconds: float | None
+    max_bytes: int | None
+    on_progress: Callable[[QueryProgress], None] | None
+
+
+def make_options(given: QueryArguments) -> QueryOptions:
+    """Return the options of a query; raise UsageError for a text that is no cursor."""
+    after, before = given.get("after"), given.get("before")
+    return QueryOptions(
+        since_ns=given.get("since_ns"),
+        until_ns=given.get("until_ns"),
+        limit=given.get("limit"),
+        order=given.get("order", "asc"),
+        after=parse_cursor(after) if after else None,
+        before=parse_cursor(before) if before else None,
+        budget=Budget(given.get("max_seconds"), given.get("max_bytes")),
+        on_progress=given.get("on_progress"),
+    )
+
+
+@dataclass(slots=True)
+class StoreQuery(Generic[T]):
+    """Entries of a store, or what was made of them: iterate it once.
+
+    Then `problems` says what could not be read, `stopped` why it ended early ("": it did not), `cursor` where to go on
+    with `after` (None: there is no more), `cursor_back` where with `before`, `explain()` what was done.
+    """
+
+    _filter: EntryFilter
+    _plugins: Plugins
+    _query: Query[T]
+    _readers: list[SegmentReader]
+    problems: list[KubesharkError] = field(default_factory=list)
+    _notes: Sequence[str] = ()
+    _requests: Callable[[], Requests | None] = lambda: None  # what a server was asked for this query
+
+    def __iter__(self) -> Iterator[T]:
+        return self._finishing(iter(self._query))
+
+    def batches(self, fields: Sequence[str]) -> Iterator[dict[str, list[Any]]]:
+        """Return KFL variables instead of entries, many at once: each field with one value an entry.
+
+        Only for a `Pipeline.query`. Lists and charts need no more, and most of it costs no dissection. Raises KeyError
+        for a name that is no variable.
+        """
+        names = list(fields)
+        return self._finishing({name: run.column(name) for name in names} for run in self._query.runs())
+
+    def _finishing(self, items: Iterator[U]) -> Iterator[U]:
+        try:
+            yield from items
+        finally:
+            self.problems += self._query.problems
+            self.problems += self._plugins.take_problems()
+            for reader in self._readers:
+                reader.close()
+
+    def cancel(self) -> None:
+        """End the query soon, from any thread: what it gave stays good, and `cursor` says where it came to."""
+        self._query.cancel()
+
+    @property
+    def stopped(self) -> str:
+        return self._query.stopped
+
+    @property
+    def cursor(self) -> str | None:
+        place = self._query.next_place
+        return None if place is None else cursor_text(place)
+
+    @property
+    def cursor_back(self) -> str | None:
+        place = self._query.previous_place
+        return None if place is None else cursor_text(place)
+
+    @property
+    def notices(self) -> list[str]:
+        return [*self._notes, *self._filter.notices, *([self._filter.error_note] if self._filter.error_note else [])]
+
+    def explain(self) -> list[str]:
+        """Return lines about the filter, the segments and blocks touched, the bytes decrypted, the entries built."""
+        stats, read = self._query.stats, self._query.read
+        return [
+            *self._filter.explain(),
+            f"segments      {stats.segments_touched} read of {stats.segments} opened",
+            f"flows         {stats.flows_selected} selected of {stats.flows}",
+            f"decrypted     {read.index_bytes:,} bytes of indexes, {read.data_bytes:,} bytes of packets"
+            f" in {read.blocks} blocks",
+            f"entries       {stats.matched} matched of {stats.entries}, {stats.built} built in full",
+            *Enricher((), stats.redacted, stats.dropped, stats.withheld).explain(),
+            *([f"requests      {asked}"] if (asked := self._requests()) else []),
+            f"done by       {self._query.workers or 'this process'}",
+        ]
+
+
+@dataclass(slots=True)
+class Outside:
+    """The segments outside of a query's window (`_continued.Elsewhere`); those opened join its readers."""
+
+    store: Store
+    infos: Sequence[SegmentInfo]
+    readers: list[SegmentReader]
+    problems: list[KubesharkError]
+
+    def spans(self) -> Sequence[tuple[str, int, int]]:
+        return [(info.name, info.first_ns, info.last_ns) for info in self.infos]
+
+    def holding(self, predicate: Predicate) -> Collection[str]:
+        return {info.name for info in self.store.segments(predicate)}
+
+    def open(self, name: str) -> SegmentReader | None:
+        known = next((reader for reader in self.readers if reader.name == name), None)
+        if known is None:
+            try:
+                known = self.store.open_segment(name)
+            except StoreError as error:
+                self.problems.append(error)
+                return None
+            self.readers.append(known)
+        return known
+
+
+def query_store(
+    store: Store,
+    plugins: Plugins,
+    entry_filter: EntryFilter,
+    predicate: Predicate,
+    secrets: Secrets,
+    make: Callable[[Entry], T],
+    options: QueryOptions,
+    *,
+    jobs: int | None = 1,
+    notes: Sequence[str] = (),
+    requests: Callable[[], Requests | None] = lambda: None,
+) -> StoreQuery[T]:
+    """Open the segments that the catalogue does not rule out, and return the query; no packet is read yet.
+
+    With `jobs` other than 1 processes may do the work: `make` is picklable, and they can load the plugins.
+    """
+    problems: list[KubesharkError] = []
+    readers: list[SegmentReader] = []
+    outside: list[SegmentInfo] = []
+    untimed, low_ns, high_ns = without_times(predicate)
+    span = options.span(wants_flow=entry_filter.wants_flow).within(low_ns, high_ns)
+    chosen: list[SegmentInfo] = []
+    for info in store.segments(either_way(untimed)):
+        (chosen if span.overlaps(info.first_ns, info.last_ns) else outside).append(info)
+    store.prefetch(info.name for info in chosen)
+    for info in chosen:
+        try:
+            readers.append(store.open_segment(info.name))
+        except StoreError as error:
+            problems.append(error)
+    problems += (problem for problem in secrets.problems if str(problem) not in map(str, problems))
+    problems += store.problems
+    origin = Origin("file", "", entry_filter.variables, plugins.display)
+    dissector = Dissector(load_core(), plugins, [], origin, secrets.step)
+
+    def executor(plan: Plan, watch: Watch) -> Executor | None:
+        count = _processes(jobs, plan, options)
+        if not count:
+            return None
+        from kubeshark.pipeline._processes import Processes  # what one process does needs none of it
+
+        job = Job(
+            store.location,
+            tuple(identity.secret() for identity in store.identities),
+            secrets.secret_text(),
+            entry_filter.kfl,
+            entry_filter.now_ns,
+            options.window,
+            options.running_order,
+            options.limit,
+            make,
+        )
+        return Processes(job, count, watch, entry_filter.errors)
+
+    query = Query(
+        readers,
+        dissector,
+        entry_filter,
+        predicate,
+        make,
+        options,
+        Outside(store, outside, readers, problems) if outside else None,
+        executor,
+    )
+    return StoreQuery(entry_filter, plugins, query, readers, problems, notes, requests)
+
+
+def _processes(jobs: int | None, plan: Plan, options: QueryOptions) -> int:
+    """Return how many processes to start; 0: none, the work is done here."""
+    if jobs == 1 or len(plan.tasks) < 2:
+        return 0
+    if jobs is None:
+        if options.limit is not None or plan.size < WORTH_BYTES:
+            return 0
+        jobs = len(os.sched_getaffinity(0))
+    return min(jobs, len(plan.tasks)) if jobs > 1 else 0

@@ -1,0 +1,145 @@
+"""A worker process: opens the store itself, loads plugins itself, and does the tasks that it is given.
+
+It is exec'ed, never forked, so nothing of the embedding process is in it but what its socket brings. Messages both ways
+are pickles of our own classes, between processes of one user; the socket is the only way to it. It ends when the socket
+closes: a thread watches for that, because the work may be busy for long.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import select
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from multiprocessing.connection import Connection
+from typing import Any
+
+from kubeshark.core_capture import load_core
+from kubeshark.core_capture.store import Identity, ReadStats, SegmentReader, Store
+from kubeshark.errors import KubesharkError, StoreError
+from kubeshark.pipeline._dissect import Dissector
+from kubeshark.pipeline._executor import InProcess
+from kubeshark.pipeline._facts import Origin
+from kubeshark.pipeline._filter import EntryFilter
+from kubeshark.pipeline._job import Job, Report, TaskSpec, chunk_of
+from kubeshark.pipeline._memory import keep_freed_memory
+from kubeshark.pipeline._order import Spot
+from kubeshark.pipeline._plan import Task
+from kubeshark.pipeline._plugins import Plugins
+from kubeshark.pipeline._run import Runner
+from kubeshark.pipeline._runs import Piece
+from kubeshark.pipeline._secrets import Secrets
+from kubeshark.pipeline._table import EntryTable, Found
+from kubeshark.pipeline.tls import KeyLog
+
+__all__ = ["DONE", "FAILED", "MARK", "READY", "ROWS", "main"]
+
+READY, ROWS, MARK, DONE, FAILED = (bytes([letter]) for letter in b"yrmdf")
+"""First byte of a message to the query; what follows is pickled."""
+
+FIRST_ROWS, BATCH_ROWS = 16, 256  # the first batches are small: somebody may wait for them
+LOOK_SECONDS = 1.0
+ORPHANED = 70  # EX_SOFTWARE
+
+
+def main(descriptor: int) -> None:
+    """Serve the socket with this number until it closes."""
+    parent = os.getppid()
+    channel = Connection(descriptor)
+    threading.Thread(target=_end_with, args=(descriptor, parent), daemon=True).start()
+    try:
+        job: Job = channel.recv()
+        with Plugins.installed() as plugins:
+            worker = Worker(job, plugins)
+            keep_freed_memory()
+            _send(channel, READY, None)
+            while (task := channel.recv()) is not None:
+                worker.do(task, channel)
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        pass  # nobody wants it any more
+    except KubesharkError as error:
+        _send(channel, FAILED, error)
+    except Exception as error:  # noqa: BLE001 - a worker's last words: the query tells them
+        _send(channel, FAILED, StoreError(f"a worker process failed: {type(error).__name__}: {error}"))
+
+
+def _send(channel: Connection, kind: bytes, content: Any) -> None:
+    channel.send_bytes(kind + pickle.dumps(content, pickle.HIGHEST_PROTOCOL))
+
+
+def _end_with(descriptor: int, parent: int) -> None:
+    """End this process when the other end of the socket closes, or the parent ends but somebody else holds that end."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLRDHUP)
+    while not poll.poll(LOOK_SECONDS * 1000) and os.getppid() == parent:
+        pass
+    os._exit(ORPHANED)
+
+
+class Worker:
+    """One query's tools."""
+
+    def __init__(self, job: Job, plugins: Plugins) -> None:
+        self._job = job
+        self._plugins = plugins
+        self._store = Store.open(job.store, identities=[Identity.parse(text) for text in job.secret_keys])
+        secrets = Secrets(KeyLog.parse(job.keylog), ())
+        self._filter = EntryFilter(job.kfl, plugins, now_ns=job.now_ns, can_decrypt=secrets.step is not None)
+        origin = Origin("file", "", self._filter.variables, plugins.display)
+        self._dissector = Dissector(load_core(), plugins, [], origin, secrets.step)
+
+    def do(self, task: TaskSpec, channel: Connection) -> None:
+        """Send what the task gives in batches, then its report."""
+        job = self._job
+        runner = Runner(self._dissector, self._filter, job.window, job.order, job.limit)
+        failed_before = self._filter.errors.count
+        with ExitStack() as stack:
+            segments: dict[str, SegmentReader] = {}
+
+            def opened(name: str) -> SegmentReader:
+                if name not in segments:
+                    segments[name] = stack.enter_context(self._store.open_segment(name))
+                return segments[name]
+
+            def read() -> ReadStats:
+                total = ReadStats()
+                for reader in segments.values():
+                    total += reader.stats
+                return total
+
+            chunks = []
+            for spec in task.chunks:
+                try:
+                    chunks.append(chunk_of(spec, opened))
+                except KubesharkError as error:
+                    runner.damage.note(error)
+            if chunks:
+                work = InProcess(runner, job.make, runner.stats)
+                nothing = EntryTable(Found.of([], self._dissector.origin))
+                _send_rows(work.run([Task(chunks)], nothing), channel, read)
+            problems = [*runner.problems, *self._plugins.take_problems()]
+            self._dissector.problems.clear()
+            self._filter.failures.clear()
+            errors = self._filter.errors
+            report = Report(runner.stats, read(), problems, errors.count - failed_before, errors.first)
+        _send(channel, DONE, report)
+
+
+def _send_rows(found: Iterator[Piece[Any] | Spot], channel: Connection, read: Callable[[], ReadStats]) -> None:
+    """Send rows in batches, and between chunks how far it has come."""
+    for piece in found:
+        if isinstance(piece, Spot):
+            _send(channel, MARK, (piece.place, read()))
+            continue
+        size, at = FIRST_ROWS, 0
+        while at < len(piece):
+            batch: Any = piece.part(at, at + size)
+            _send(channel, ROWS, (batch.places(), list(batch)))
+            size, at = min(2 * size, BATCH_ROWS), at + size
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))
