@@ -79,17 +79,16 @@ class Enricher:
         return [f"enriched      {self.redacted} redacted, {self.dropped} dropped, {self.withheld} withheld"]
 
     def _ask(self, binding: EnricherBinding, batch: Sequence[Entry]) -> Sequence[Enrichment | None]:
-        reason = ""
-        answers: list[Enrichment | None] = []
         try:
             answers = list(binding.call(entries=batch))
-            if len(answers) != len(batch):
-                reason = f"answered for {len(answers)} of {len(batch)} entries"
+            if len(answers) == len(batch):
+                return answers
+            reason = f"answered for {len(answers)} of {len(batch)} entries"
         except PluginError as error:
             reason = error.message
         except Exception as error:  # noqa: BLE001 (whatever a Python plugin raises, nothing may be shown for it)
             reason = f"raised {type(error).__name__}"
-        return [Enrichment(failure=reason)] * len(batch) if reason else answers
+        return [Enrichment(failure=reason)] * len(batch)
 
     def _take(self, binding: EnricherBinding, entry: Entry, answer: Enrichment) -> bool:
         """Do what the plugin says; False if the entry goes."""

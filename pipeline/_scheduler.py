@@ -68,11 +68,12 @@ class _Planned:
 
 @dataclass(slots=True)
 class Scheduler:
-    """A context manager: jobs run inside it. `log` gets a line for each failure."""
+    """A context manager: jobs run inside it. `log` gets a line for each failure, and for each that a job logged."""
 
     jobs: Sequence[JobBinding]
     log: Callable[[str], None]
     now_ns: Callable[[], int] = time.time_ns
+    take_log: Callable[[], Sequence[tuple[str, str]]] = tuple  # (plugin, line) of what plugins logged
     _planned: list[_Planned] = field(default_factory=list)
     _stopped: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
@@ -124,6 +125,8 @@ class Scheduler:
         began = time.monotonic()
         status.last_error = run_job(planned.binding, due_ns)
         status.last_s = time.monotonic() - began
+        for plugin, line in self.take_log():
+            self.log(f"plugin {plugin}: {line}")
         status.runs += 1
         if status.last_error:
             status.failures += 1

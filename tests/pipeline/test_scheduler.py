@@ -90,11 +90,13 @@ def test_failures_are_told_and_the_job_stays() -> None:
     def fail(job: str, due_ns: int) -> None:
         raise PluginError("not today", plugin="p@1") if due_ns % (2 * SECOND) else ValueError("never")
 
-    with Scheduler([binding(fail)], lines.append, clock) as scheduler:
+    logged = [[("p@1", "one"), ("p@1", "two")], []]
+    with Scheduler([binding(fail)], lines.append, clock, take_log=lambda: logged.pop(0)) as scheduler:
         for count in (1, 2):
             clock.ns += SECOND
             wait_for(lambda count=count: scheduler.status()[0].failures == count)  # type: ignore[misc]
-    assert sorted(lines) == ["job tick: plugin p@1 in job: ValueError: never", "job tick: plugin p@1: not today"]
+    told = ["job tick: plugin p@1 in job: ValueError: never", "job tick: plugin p@1: not today"]
+    assert sorted(lines) == [*told, "plugin p@1: one", "plugin p@1: two"]
 
 
 def test_without_jobs_there_is_no_thread() -> None:

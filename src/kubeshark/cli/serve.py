@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"--port {args.port} is not a port", hint="use 0 to 65535")
     with (
         Pipeline.open(store_path(args), create=False, keylogs=args.keylog) as pipeline,
-        Scheduler(pipeline.plugins.jobs, complain),
+        Scheduler(pipeline.plugins.jobs, complain, take_log=pipeline.plugins.take_log),
     ):
         serve(
             pipeline,
