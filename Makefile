@@ -21,7 +21,7 @@ run: setup
 
 test:
 	@scripts/setup.sh test
-	@$(VENV)/pytest -n 2 --dist loadfile $(PYTEST)
+	@$(VENV)/pytest -n 2 --dist loadfile -m "not slow" $(PYTEST)
 
 test-slow:
 	@scripts/setup.sh test

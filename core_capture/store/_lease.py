@@ -62,12 +62,16 @@ class Lease:
         holder = _parse(content)
         if holder is not None and holder.is_here():
             raise self._taken(holder.host)
+        _held.add(self._mine.token)  # before anybody can read it: another thread would take it for one of the dead
         try:
             self._write()
+            self._try_conditions()
         except Changed:
+            _held.discard(self._mine.token)
             raise self._taken("") from None
-        self._try_conditions()
-        _held.add(self._mine.token)
+        except BaseException:
+            _held.discard(self._mine.token)
+            raise
         self._ended = Event()
         self._thread = Thread(target=self._renew, name="kubeshark-lease", daemon=True)
         self._thread.start()

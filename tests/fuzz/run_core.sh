@@ -21,6 +21,7 @@ talk postgresql 0 '\0\0\0\20\0\3\0\0user\0u\0\0P\0\0\0\23s1\0SELECT $1\0\0\0B\0\
 talk mqtt 0 '\20\17\0\4MQTT\5\2\0\74\0\0\2me\62\10\0\1a\0\7\0hi\202\7\0\1\0\0\1a\1\300\0\376\40\3\0\0\0\100\2\0\7\220\4\0\1\0\1\60\3\0\1a\320\0'
 talk memcached 0 'set a 0 0 2\r\nhi\r\nget a b\r\nmg a v k\r\nstats\r\n\376STORED\r\nVALUE a 0 2\r\nhi\r\nEND\r\nVA 1 ka\r\nx\r\nSTAT a 1\r\nEND\r\n'
 talk binary 0 '\200\1\0\1\10\0\0\0\0\0\0\13\0\0\0\7\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0ahi\376\201\1\0\0\0\0\0\1\0\0\0\0\0\0\0\7\0\0\0\0\0\0\0\0'
+talk tls 0 '\26\3\3\0[\1\0\0W\3\3rrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrr\2id\0\4\23\1\300/\1\0\0(\0\0\0\13\0\11\0\0\6a.test\0\20\0\16\0\14\2h2\10http/1.1\0+\0\3\2\3\4\26\3\3\0\7\20\0\0\3key\24\3\3\0\1\1\26\3\3\0(eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee\376\26\3\3\0*\2\0\0&\3\3ssssssssssssssssssssssssssssssss\0\300/\0\26\3\3\0\24\13\0\0002cccccccccccccccc\26\3\3\0&cccccccccccccccccccccccccccccccccc\16\0\0\0hidden'
 talk nats 0 'CONNECT {"verbose":true}\r\nPUB a 2\r\nhi\r\nSUB a  1\r\nPING\r\n\376INFO {"server_id":"x"}\r\n+OK\r\nMSG a 1 b 2\r\nhi\r\nHMSG a 1 2 3\r\nabc\r\n-ERR '"'x'"'\r\nPONG\r\n'
 talk icmp 2 '\10\0\0\0\1\2\3\4\376\0\0\0\0\1\2\3\4'
 talk icmp6 3 '\200\0\0\0\1\2\3\4\376\201\0\0\0\1\2\3\4'

@@ -95,6 +95,7 @@ TLS = ProtocolSpec(
 STARTTLS = replace(TLS, name="starttls", priority=LATE, classifiers=(), hands_over=("tlsx",))
 """TLS behind some lines of a protocol that nobody knows (RFC 2595 and its like): asked when all others declined."""
 
+HELLOS = ("ClientHello", "ServerHello")
 _EITHER = ("request", "response")
 HELLOS = ("ClientHello", "ServerHello")
 

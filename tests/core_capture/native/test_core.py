@@ -365,7 +365,12 @@ def test_gather(packets: list[bytes], choose: random.Random) -> None:
     data = records(*packets)
     offsets, _ = NATIVE.offsets(data)
     order = np.array(choose.choices(range(len(packets)), k=len(packets) + 3) if packets else [], dtype=np.uint32)
-    assert NATIVE.gather(data, offsets, order) == REFERENCE.gather(data, offsets, order)
+    gathered = NATIVE.gather(data, offsets, order)
+    assert gathered == REFERENCE.gather(data, offsets, order)
+    assert NATIVE.gather(data, offsets, order, len(gathered)) == gathered
+    for core in (NATIVE, REFERENCE):
+        with pytest.raises(IndexError):
+            core.gather(data, offsets, order, len(gathered) + 1)
 
 
 @pytest.mark.parametrize(("offsets", "order"), [([0], [1]), ([0], [-1]), ([1], [0]), ([1 << 60], [0]), ([40], [0])])

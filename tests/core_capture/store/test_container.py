@@ -59,6 +59,18 @@ def test_round_trip(numbers: list[int], dtype: str, coding: str, width: int) -> 
             contents.column("x", wrong_dtype, wrong_shape)
 
 
+@given(st.lists(st.integers(0, 2**16 - 1), min_size=1, max_size=20), CODINGS, st.data())
+def test_a_part_is_a_part_of_the_whole(numbers: list[int], coding: str, draw: st.DataObject) -> None:
+    values = np.array(numbers, dtype="<u2")
+    bounds = sorted(draw.draw(st.lists(st.integers(0, len(numbers)), min_size=4, max_size=4)))
+    wanted = [(bounds[0], bounds[1]), (bounds[2], bounds[3])]
+    contents = unpack(pack(MAGIC, Facts(3), [Column("x", values, coding)]), MAGIC, Facts, "f")  # type: ignore[arg-type]
+    expected = [*numbers[bounds[0] : bounds[1]], *numbers[bounds[2] : bounds[3]]]
+    assert contents.part("x", "<u2", len(numbers), wanted).tolist() == expected
+    with pytest.raises(Damaged, match="column x"):
+        contents.part("x", "<u4", len(numbers), wanted)
+
+
 @given(st.binary(max_size=200), st.booleans(), st.integers(0, 200))
 def test_arbitrary_bytes_raise_damaged_only(noise: bytes, as_text: bool, length: int) -> None:
     data = MAGIC + struct.pack("<I", length) + noise if as_text else noise
