@@ -28,6 +28,7 @@ from kubeshark.core_capture.store._catalogue import entry_of, load_catalogue
 from kubeshark.core_capture.store._extras import decode_extras
 from kubeshark.core_capture.store._index import HEAD_BYTES, decode_main, inflate, join, split_head
 from kubeshark.core_capture.store._limits import MAX_INDEX_BYTES
+from kubeshark.core_capture.store._local import LocalBackend
 from kubeshark.core_capture.store._reader import IndexFile, SegmentReader
 from kubeshark.core_capture.store._salvage import salvage
 from kubeshark.core_capture.store._snapshots import load_snapshots
@@ -75,7 +76,7 @@ def make_store() -> tuple[Path, str]:
 
 
 SEED_STORE, NAME = make_store()
-SEED_INDEX = IndexFile(SEED_STORE, NAME, [ME])
+SEED_INDEX = IndexFile(LocalBackend(SEED_STORE), NAME, [ME])
 with AgeReader(SEED_STORE / f"{NAME}.pcap.zst.age", [ME]) as _age:
     SEED_DATA = _age.read(0, _age.size)
 with AgeReader(SEED_STORE / f"{NAME}.idx.age", [ME]) as _age:
@@ -123,7 +124,7 @@ def extras(data: bytes) -> None:
 
 def catalogue(data: bytes) -> None:
     seal(FOLDER / "catalogue.age", zstandard.ZstdCompressor(level=1).compress(data))
-    load_catalogue(FOLDER, [ME])
+    load_catalogue(LocalBackend(FOLDER), [ME])
 
 
 def data_file(data: bytes) -> None:
@@ -139,7 +140,8 @@ def data_file(data: bytes) -> None:
     seal(folder / f"{NAME}.idx.age", join(main, SEED_EXTRAS))
     with suppress(KubesharkError):
         salvage(folder / f"{NAME}.pcap.zst.age", [ME], load_core())
-    with SegmentReader(folder, IndexFile(folder, NAME, [ME]), [ME]) as segment:
+    files = LocalBackend(folder)
+    with SegmentReader(files, IndexFile(files, NAME, [ME]), [ME]) as segment:
         with suppress(KubesharkError):
             assert len(segment.select(None)) > 0
         segment.check_data(load_core())
@@ -152,12 +154,12 @@ def torn_data(data: bytes) -> None:
 
 def state(data: bytes) -> None:
     (FOLDER / "store.json").write_bytes(data)
-    load_state(FOLDER)
+    load_state(LocalBackend(FOLDER))
 
 
 def snapshots(data: bytes) -> None:
     seal(FOLDER / "snapshots.age", data)
-    load_snapshots(FOLDER, [ME])
+    load_snapshots(LocalBackend(FOLDER), [ME])
 
 
 def passphrase(data: bytes) -> None:
