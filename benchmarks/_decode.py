@@ -34,7 +34,12 @@ def run(capture: Path, runs: int) -> list[Result]:
 
     packets = len(core.decode(data, 1).packets)
     decoded, copied = alternate(ours, copy, runs * 3)
-    ours_each, dpkt_each = alternate(lambda: ours() / packets, lambda: _dpkt(data), min(runs, 3))
+
+    def ours_each_packet() -> float:
+        ours()  # while dpkt is at it, for seconds, the machine takes memory back that nobody touches
+        return ours() / packets
+
+    ours_each, dpkt_each = alternate(ours_each_packet, lambda: _dpkt(data), min(runs, 3))
     rate = f"{packets / decoded / 1e6:.2f} M packets/s, {len(data) / decoded / 1e9:.2f} GB/s"
     return [
         Result(4, "decode + flow table, share of memcpy speed", "memcpy", copied / decoded, 0.75, "higher", rate),

@@ -18,7 +18,8 @@ from benchmarks._workload import make_capture
 __all__ = ["QUERY", "by_protocol", "only_protocols"]
 
 QUERY = """
-import sys, time
+import os, sys, time
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the command does: idle threads spin
 from kubeshark.core_capture import load_core
 from kubeshark.pipeline import Pipeline, Plugins
 from kubeshark.pipeline import keep_freed_memory

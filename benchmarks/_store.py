@@ -25,7 +25,8 @@ from kubeshark.pipeline._streams import endpoints
 __all__ = ["imports", "selections", "sizes", "whole_dissection"]
 
 EXPORT = """
-import pathlib, sys, time
+import os, pathlib, sys, time
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the command does: idle threads spin
 import kubeshark.hosts, kubeshark.core_capture.files, kubeshark.core_capture.store, kubeshark.pipeline
 from kubeshark.core_capture import load_core
 from kubeshark.pipeline import Pipeline, Plugins

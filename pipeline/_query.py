@@ -11,6 +11,7 @@ Invariants:
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
@@ -90,13 +91,17 @@ class QueryOptions:
 _Where = Spot | tuple[Piece[T], int] | None
 
 
+def _bytes_read(query: Query[Any] | None) -> int:
+    return query.read.index_bytes + query.read.data_bytes if query else 0
+
+
 def _place(where: _Where[Any]) -> Place | None:
     if where is None:
         return None
     return where.place if isinstance(where, Spot) else where[0].spot(where[1]).place
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, weakref_slot=True)
 class Query(Generic[T]):
     """Iterate it once. `segments` may come in any order; `make` is what is given of an entry.
 
@@ -123,7 +128,8 @@ class Query(Generic[T]):
     _work: Executor | None = None
 
     def __post_init__(self) -> None:
-        self._watch = Watch(self.options.budget, lambda: self.read.index_bytes + self.read.data_bytes)
+        mine = weakref.ref(self)  # a cycle would keep the last chunk's packets until the collector comes round
+        self._watch = Watch(self.options.budget, lambda: _bytes_read(mine()))
 
     def cancel(self) -> None:
         """End the query at the next chance, from any thread; what was handed out stays good."""
@@ -185,7 +191,8 @@ class Query(Generic[T]):
 
     def _come_to(self, piece: Piece[T], at: int) -> None:
         self._next = (piece, at)
-        self._previous = self._previous or self._next
+        if self._previous is None:  # for as long as the query lives: its place, not its packets
+            self._previous = Spot.of(piece.spot(at).place, self.options.order)
 
     def _run(self) -> Iterator[Piece[T]]:
         self._watch.start()
@@ -211,6 +218,7 @@ class Query(Generic[T]):
                     piece = element if left is None else element.part(0, left)
                     watch.has_moved = True
                     yield piece
+                    self._come_to(piece, 0)
                     self._come_to(piece, len(piece) - 1)
                     count += len(piece)
                     if left is not None and (left := left - len(piece)) <= 0:

@@ -10,7 +10,7 @@ columns: once, as a whole, by its protocol's dissector. Lists, counts and most f
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from itertools import chain
 from typing import Any, overload
@@ -124,6 +124,8 @@ class Found:
         self._connections: dict[int, Entry] = {}
         self._facts: dict[int, StreamFacts] = {}
         self._columns: dict[tuple[int, str], list[Any] | None] = {}
+        self._objects: dict[str, NDArray[Any] | None] = {}
+        self._flows: NDArray[Any] | None = None
 
     @classmethod
     def of(cls, entries: Sequence[Entry], origin: Origin) -> Found:
@@ -192,9 +194,10 @@ class Found:
     @property
     def flows(self) -> NDArray[Any]:
         """The FLOW row of each stream."""
-        assert self._selection is not None
-        flows: NDArray[Any] = self._selection.decoded.flows[self._selection.flows]
-        return flows
+        if self._flows is None:
+            assert self._selection is not None
+            self._flows = self._selection.decoded.flows[self._selection.flows]
+        return self._flows
 
     @property
     def times(self) -> NDArray[Any]:
@@ -218,21 +221,39 @@ class Found:
 
     def values(self, rows: NDArray[Any], name: str) -> list[Any]:
         """Return a KFL variable of many rows."""
-        codes = self.code[rows].tolist()
-        columns = [self.column(number, name) for number in range(len(self.scanned.bindings))] if self.scanned else []
-        if not columns or None in columns:
-            return [self.value(at, name) for at in rows.tolist()]
-        known = [value for column in columns for value in column or ()]
-        connections = self._of_connections(name) if CONNECTION in codes else None
-        streams = self.stream[rows].tolist()
-        return [
-            known[code]
-            if code >= 0
-            else connections[stream]
-            if code == CONNECTION and connections is not None
-            else self.value(at, name)
-            for at, code, stream in zip(rows.tolist(), codes, streams, strict=True)
-        ]
+        codes = self.code[rows]
+        values = np.empty(len(rows), dtype=object)
+        known, of_connections = self._known(name), self._known_of_connections(name)
+        is_scanned, is_connection = codes >= 0, codes == CONNECTION
+        left = codes <= MADE
+        if known is not None:
+            values[is_scanned] = known[codes[is_scanned]]
+        else:
+            left |= is_scanned
+        if of_connections is not None:
+            values[is_connection] = of_connections[self.stream[rows[is_connection]]]
+        else:
+            left |= is_connection
+        for place in np.flatnonzero(left).tolist():
+            values[place] = self.value(int(rows[place]), name)
+        made: list[Any] = values.tolist()
+        return made
+
+    def _known(self, name: str) -> NDArray[Any] | None:
+        """Return a KFL variable of all exchanges, as objects; None if some must be dissected for it."""
+        if name not in self._objects:
+            columns = (
+                [self.column(number, name) for number in range(len(self.scanned.bindings))] if self.scanned else []
+            )
+            self._objects[name] = None if None in columns else _objects(chain.from_iterable(columns))  # type: ignore[arg-type]
+        return self._objects[name]
+
+    def _known_of_connections(self, name: str) -> NDArray[Any] | None:
+        key = f"{name} of connections"
+        if key not in self._objects:
+            column = self._of_connections(name) if self._selection is not None else None
+            self._objects[key] = None if column is None else _objects(column)
+        return self._objects[key]
 
     def _of_connections(self, name: str) -> list[Any] | None:
         """Return a KFL variable of every stream's connection; None if they must be made for it."""
@@ -287,6 +308,11 @@ class Found:
         if is_late or variable is None or variable.is_heavy:
             return None
         return [variable.default] * len(exchanges)  # no message of these protocols says it
+
+
+def _objects(values: Iterable[Any]) -> NDArray[Any]:
+    """Return an array of objects, lists among them: what it is indexed with takes no loop in Python."""
+    return np.fromiter(values, dtype=object)
 
 
 class Row:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,6 +23,7 @@ from kubeshark.pipeline._budget import Budget
 from kubeshark.pipeline._order import Order
 from kubeshark.pipeline._query import QueryProgress
 from kubeshark.pipeline._segments import MemorySegment
+from kubeshark.pipeline._table import Found
 from tests.core_capture.reference._packets import ethernet, udp
 from tests.pipeline._plugins import Lines, with_plugins
 from tests.pipeline._stores import long_talk, mixed
@@ -417,3 +420,21 @@ def test_a_query_cancelled_before_it_began_gives_nothing() -> None:
     query.cancel()
     assert list(query) == []
     assert query.stopped == "cancelled"
+
+
+def test_a_query_that_is_let_go_of_keeps_no_packets(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[weakref.ref[Found]] = []
+    begin = Found.__init__
+
+    def noting(self: Found, *arguments: Any, **named: Any) -> None:
+        begin(self, *arguments, **named)
+        made.append(weakref.ref(self))
+
+    monkeypatch.setattr(Found, "__init__", noting)
+    gc.disable()
+    try:
+        assert len(list(make_query(questions(5).segments(), "dns"))) == 5
+        assert made
+        assert [found for found in made if found() is not None] == []
+    finally:
+        gc.enable()
