@@ -69,6 +69,10 @@ class Dissector:
     problems: list[PluginError]
     origin: Origin
     decrypt: Callable[[FlowStream], Handover | None] | None = None
+    _scanners: Scanners = field(init=False)  # tables by port: once a query, not once a chunk
+
+    def __post_init__(self) -> None:
+        self._scanners = Scanners(self.plugins.bindings)
 
     def entries(
         self, selection: Selection, *, with_conn: bool, wants: Wants | None = None, before: Sequence[Entry] = ()
@@ -80,7 +84,7 @@ class Dissector:
         wants = None if with_conn else wants
         streams = self.core.assemble(selection.decoded, selection.flows)
         opened = ENCRYPTED if self.decrypt else frozenset[str]()
-        scanned = Scanners(self.plugins.bindings).scan(streams, opened) if isinstance(streams, Assembled) else None
+        scanned = self._scanners.scan(streams, opened) if isinstance(streams, Assembled) else None
         work = _Work(self, selection, streams, scanned)
         left = range(len(streams)) if scanned is None else np.flatnonzero(~scanned.found.taken).tolist()
         entries = [(-1, entry) for entry in before] + list(work.dissect(left, wants))
