@@ -151,9 +151,10 @@ def _limit(profile: Profile, memory_mb: int) -> None:
 
 
 def _status_kib(key: str) -> int:
-    with open("/proc/self/status", encoding="ascii", errors="replace") as file:  # noqa: PTH123 (no pathlib in the child)
+    # In bytes: a codec is a module, which the user that this process has become may not be able to read.
+    with open("/proc/self/status", "rb") as file:  # noqa: PTH123 (no pathlib in the child)
         for line in file:
-            if line.startswith(key + ":"):
+            if line.startswith(key.encode() + b":"):
                 return int(line.split()[1])
     return 0
 
