@@ -95,7 +95,7 @@ class StoreQuery(Generic[T]):
         for a name that is no variable.
         """
         names = list(fields)
-        return self._finishing({name: run.column(name) for name in names} for run in self._query.runs())
+        return self._finishing({name: run.column(name) for name in names} for run in self._query.runs(names))
 
     def _finishing(self, items: Iterator[U]) -> Iterator[U]:
         try:
