@@ -6,7 +6,8 @@ from kubeshark.pipeline._memory import keep_freed_memory
 from kubeshark.pipeline._pipeline import ExportResult, ImportResult, Pipeline
 from kubeshark.pipeline._plugins import Plugins
 from kubeshark.pipeline._query import QueryProgress
-from kubeshark.pipeline._store_query import QueryArguments, StoreQuery
+from kubeshark.pipeline._store_query import QueryArguments, StoreQuery, cursor_behind
+from kubeshark.pipeline._table import Run
 from kubeshark.pipeline._time import parse_time, rfc3339
 from kubeshark.pipeline.renderers import to_text
 
@@ -21,7 +22,9 @@ __all__ = [
     "Plugins",
     "QueryArguments",
     "QueryProgress",
+    "Run",
     "StoreQuery",
+    "cursor_behind",
     "keep_freed_memory",
     "parse_time",
     "rfc3339",

@@ -32,6 +32,9 @@ __all__ = ["CONNECTION", "MADE", "EntryTable", "Found", "LazyEntry", "Makers", "
 CONNECTION = -1  # Found.code: the stream's own entry
 MADE = -2  # and below: -2 - place in Found.made
 
+INTERLEAVING = frozenset({"kubeshark.pipeline.dissectors.web.http2"})
+"""Dissectors whose messages lie among each other: only they know how many bytes are a message's own."""
+
 
 @dataclass(slots=True)
 class ScannedStreams:
@@ -239,6 +242,22 @@ class Found:
         made: list[Any] = values.tolist()
         return made
 
+    def sizes(self, rows: NDArray[Any]) -> list[int]:
+        """Return the bytes of request and response, or of the event, of many rows."""
+        codes = self.code[rows]
+        sizes = np.zeros(len(rows), dtype=np.int64)  # a connection's own entry has no bytes
+        is_told = codes <= MADE
+        if self.scanned is not None:
+            mine = codes >= 0
+            sizes[mine] = _message_bytes(self.scanned.found, self.scanned.found.exchanges[codes[mine]])
+            for number, binding in enumerate(self.scanned.bindings):
+                if binding.plugin in INTERLEAVING:
+                    is_told |= (codes >= self.scanned.bounds[number]) & (codes < self.scanned.bounds[number + 1])
+        for place in np.flatnonzero(is_told).tolist():
+            sizes[place] = self.resolve(int(rows[place])).total_size
+        made: list[int] = sizes.tolist()
+        return made
+
     def _known(self, name: str) -> NDArray[Any] | None:
         """Return a KFL variable of all exchanges, as objects; None if some must be dissected for it."""
         if name not in self._objects:
@@ -412,6 +431,10 @@ class EntryTable(Sequence[Entry]):
         """Return a KFL variable of each entry."""
         return self.found.values(self.rows, name)
 
+    def sizes(self) -> list[int]:
+        """Return `total_size` of each entry."""
+        return self.found.sizes(self.rows)
+
     def matching(self, decide: Callable[[ProtocolSpec], bool | None], matches: Callable[[Any], bool]) -> EntryTable:
         """Return the entries that match: what `decide` says of their protocol, else what `matches` says of a row."""
         found, codes = self.found, self.found.code[self.rows]
@@ -453,7 +476,7 @@ class EntryTable(Sequence[Entry]):
 
 
 class Run:
-    """Entries of several tables in one order."""
+    """Entries of several tables in one order: len, iteration, `part`, and what lists show, as columns."""
 
     def __init__(self, tables: Sequence[EntryTable], table: NDArray[Any], place: NDArray[Any]) -> None:
         self._tables = tables
@@ -482,12 +505,24 @@ class Run:
 
     def column(self, name: str) -> list[Any]:
         """Return a KFL variable of each entry."""
+        return self._of_tables(lambda table: table.column(name))
+
+    def sizes(self) -> list[int]:
+        """Return `total_size` of each entry."""
+        return self._of_tables(EntryTable.sizes)
+
+    def cells(self) -> dict[str, list[Any]]:
+        """Return the cells of a list, "method", "status" and "summary", of each entry."""
+        rows = [entry.facts.origin.display.cells(entry) for entry in self]
+        return {name: [row[name] for row in rows] for name in ("method", "status", "summary")}
+
+    def _of_tables(self, read: Callable[[EntryTable], list[Any]]) -> list[Any]:
         if len(self._tables) == 1:
-            return self._tables[0].take(self._place).column(name)
+            return read(self._tables[0].take(self._place))
         values: list[Any] = [None] * len(self)
         for number, table in enumerate(self._tables):
             mine = np.flatnonzero(self._table == number)
-            for at, value in zip(mine.tolist(), table.take(self._place[mine]).column(name), strict=True):
+            for at, value in zip(mine.tolist(), read(table.take(self._place[mine])), strict=True):
                 values[at] = value
         return values
 
@@ -520,6 +555,16 @@ def _first_message(exchanges: NDArray[Any]) -> NDArray[Any]:
     lone = np.where(exchanges["request"] == NO_MESSAGE, exchanges["response"], NO_MESSAGE)
     first: NDArray[Any] = np.minimum(np.minimum(exchanges["request"], exchanges["event"]), lone)
     return first
+
+
+def _message_bytes(scanned: Scanned, exchanges: NDArray[Any]) -> NDArray[Any]:
+    """Return the bytes of all messages of each exchange."""
+    lengths = np.append(scanned.messages["end"] - scanned.messages["start"], 0).astype(np.int64)
+    missing = len(scanned.messages)  # the last one is nobody's
+    total: NDArray[Any] = sum(
+        lengths[np.minimum(exchanges[half], missing)] for half in ("request", "response", "event")
+    )
+    return total
 
 
 def start_times(scanned: Scanned, times: NDArray[Any]) -> NDArray[Any]:
