@@ -6,16 +6,26 @@ made of them. Long texts are cut: a list shows a line.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kubeshark.errors import UsageError
-from kubeshark.pipeline import Run
+from kubeshark.pipeline import CELLS, SIZE, Run
 
-__all__ = ["CELLS", "LIST_COLUMNS", "MAX_CELL", "ListColumns"]
+__all__ = ["LIST_COLUMNS", "MAX_CELL", "ListColumns"]
 
-CELLS = ("method", "status", "summary")
+CELL_NAMES = ("method", "status", "summary")
 LIST_COLUMNS = ("timestamp", "protocol", "method", "status", "src", "dst", "summary", "elapsed", "size")
+READ: Mapping[str, Sequence[str]] = {
+    **dict.fromkeys(CELL_NAMES, (CELLS,)),
+    "timestamp": (),
+    "src": ("src.ip", "src.port"),
+    "dst": ("dst.ip", "dst.port"),
+    "elapsed": ("elapsed_time",),
+    "size": (SIZE,),
+}
+"""Column → what is read for it; a KFL variable is read as it is."""
+
 MAX_COLUMNS = 40
 MAX_CELL = 2_048
 """Characters of a text; behind them comes an ellipsis."""
@@ -32,18 +42,26 @@ class ListColumns:
                 raise UsageError(f"unknown column {name[:80]!r}", hint="a column of the list, or a KFL variable")
         self.names = tuple(names)
         self._times = {name for name in names if name in variables and variables[name].type == "timestamp"}
+        read = [field for name in names for field in READ.get(name, (name,))]
+        self.fields = tuple(dict.fromkeys(read))
+        """What the query has to read: for `StoreQuery.runs`."""
 
     def of(self, run: Run) -> dict[str, list[Any]]:
         """Return "id" and the columns, in order, a value an entry; texts are cut."""
         columns: dict[str, list[Any]] = {"id": run.column("id")}
-        cells = run.cells() if any(name in CELLS for name in self.names) else None
+        cells = run.column(CELLS) if CELLS in self.fields else []
         for name in self.names:
-            if cells is not None and name in CELLS:
-                columns[name] = list(map(_cut, cells[name]))
+            if name in CELL_NAMES:
+                place = CELL_NAMES.index(name)
+                columns[name] = [_cut(cell[place]) for cell in cells]
             elif name == "timestamp":
                 columns[name] = (run.start_ns / 1e6).tolist()
-            elif name in MADE:
-                columns[name] = MADE[name](run)
+            elif name in ("src", "dst"):
+                columns[name] = _ends(run.column(f"{name}.ip"), run.column(f"{name}.port"))
+            elif name == "elapsed":
+                columns[name] = [value / 1000 for value in run.column("elapsed_time")]
+            elif name == "size":
+                columns[name] = run.column(SIZE)
             elif name in self._times:
                 columns[name] = [value / 1e6 for value in run.column(name)]
             else:
@@ -51,26 +69,15 @@ class ListColumns:
         return columns
 
 
+def _ends(addresses: Sequence[str], ports: Sequence[int]) -> list[str]:
+    known: dict[tuple[str, int], str] = {}
+    texts = []
+    for end in zip(addresses, ports, strict=True):
+        if end not in known:
+            known[end] = f"[{end[0]}]:{end[1]}" if ":" in end[0] else f"{end[0]}:{end[1]}"
+        texts.append(known[end])
+    return texts
+
+
 def _cut(value: Any) -> Any:
     return value[:MAX_CELL] + "…" if isinstance(value, str) and len(value) > MAX_CELL else value
-
-
-def _end(side: str) -> Callable[[Run], list[Any]]:
-    def read(run: Run) -> list[Any]:
-        known: dict[tuple[str, int], str] = {}
-        texts = []
-        for end in zip(run.column(f"{side}.ip"), run.column(f"{side}.port"), strict=True):
-            if end not in known:
-                known[end] = f"[{end[0]}]:{end[1]}" if ":" in end[0] else f"{end[0]}:{end[1]}"
-            texts.append(known[end])
-        return texts
-
-    return read
-
-
-MADE: Mapping[str, Callable[[Run], list[Any]]] = {
-    "src": _end("src"),
-    "dst": _end("dst"),
-    "elapsed": lambda run: [value / 1000 for value in run.column("elapsed_time")],
-    "size": lambda run: run.sizes(),
-}

@@ -135,7 +135,7 @@ def explain(hub: State, principal: Who, kfl: Kfl = "", since: Since = None, unti
     found = _aggregate(hub.view(principal), kfl, since, until)
     with hub.pool.turn() as turn:
         turn.take()
-        for _ in found.runs():
+        for _ in found.runs([]):
             pass
     return Explanation(lines=found.explain(), notices=found.notices)
 
@@ -145,7 +145,7 @@ def count(hub: State, principal: Who, kfl: Kfl = "", since: Since = None, until:
     found = _aggregate(hub.view(principal), kfl, since, until)
     with hub.pool.turn() as turn:
         turn.take()
-        entries = sum(map(len, found.runs()))
+        entries = sum(map(len, found.runs([])))
     return Count(entries=entries, stopped=found.stopped, bytes_read=found.bytes_read)
 
 
@@ -169,7 +169,7 @@ def histogram(
     entries = 0
     with hub.pool.turn() as turn:
         turn.take()
-        for run in found.runs():
+        for run in found.runs(["protocol"] if by == "protocol" else ["status_code", "error"]):
             entries += len(run)
             # entries may begin before the store's first packet that the index tells: they belong to the first bucket
             places = np.clip((run.start_ns - low) // width, 0, buckets - 1)
@@ -200,7 +200,7 @@ def values(
     seen: Counter[Any] = Counter()
     with hub.pool.turn() as turn:
         turn.take()
-        for run in found.runs():
+        for run in found.runs([variable]):
             for value in run.column(variable):
                 for each in _scalars(value):
                     seen[type(each), each[:200] if isinstance(each, str) else each] += 1

@@ -255,7 +255,7 @@ class _Running:
         if self._is_cancelled():
             return
         encoder, size = BatchEncoder(said.id), FIRST_ROWS
-        runs = query.runs()
+        runs = query.runs(columns.fields)
         try:
             for run in runs:
                 at = 0

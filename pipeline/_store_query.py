@@ -19,12 +19,12 @@ from kubeshark.pipeline._executor import Executor
 from kubeshark.pipeline._facts import Origin
 from kubeshark.pipeline._filter import EntryFilter
 from kubeshark.pipeline._job import Job
-from kubeshark.pipeline._order import Order, cursor_text, parse_cursor, place_of
+from kubeshark.pipeline._order import Order, cursor_text, parse_cursor
 from kubeshark.pipeline._plan import Plan
 from kubeshark.pipeline._plugins import Plugins
 from kubeshark.pipeline._query import Query, QueryOptions, QueryProgress
+from kubeshark.pipeline._runs import Run
 from kubeshark.pipeline._secrets import Secrets
-from kubeshark.pipeline._table import Run
 
 __all__ = ["QueryArguments", "StoreQuery", "cursor_behind", "make_options", "query_store"]
 
@@ -96,11 +96,14 @@ class StoreQuery(Generic[T]):
         for a name that is no variable.
         """
         names = list(fields)
-        return self._finishing({name: run.column(name) for name in names} for run in self._query.runs())
+        return self._finishing({name: run.column(name) for name in names} for run in self._query.runs(names))
 
-    def runs(self) -> Generator[Run, None, None]:
-        """Return the entries many at once, to be read as columns or one by one. Only for a `Pipeline.query`."""
-        return self._finishing(self._query.runs())
+    def runs(self, fields: Sequence[str]) -> Generator[Run, None, None]:
+        """Return the entries many at once, to be read as columns: those named, the id and the times.
+
+        Fields are KFL variables, CELLS or SIZE. Only for a `Pipeline.query`.
+        """
+        return self._finishing(self._query.runs(list(fields)))
 
     def _finishing(self, items: Iterator[U]) -> Generator[U, None, None]:
         try:
@@ -156,7 +159,7 @@ class StoreQuery(Generic[T]):
 
 def cursor_behind(run: Run) -> str:
     """Return where a query goes on behind the last of these entries, with `after`."""
-    return cursor_text(place_of(next(iter(run.part(len(run) - 1, len(run))))))
+    return cursor_text(run.place(len(run) - 1))
 
 
 @dataclass(slots=True)
