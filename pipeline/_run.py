@@ -74,7 +74,7 @@ class Runner:
     enricher: Enricher = field(init=False)
 
     def __post_init__(self) -> None:
-        self.enricher = Enricher(self.dissector.plugins.enrichers)
+        self.enricher = Enricher([*self.dissector.plugins.enrichers, *self.dissector.enrichers])
 
     @property
     def problems(self) -> list[KubesharkError]:

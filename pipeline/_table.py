@@ -29,11 +29,30 @@ from kubeshark.pipeline._segments import Selection
 from kubeshark.pipeline._streams import TRANSPORT_NAMES, address_text
 from kubeshark.pipeline.dissectors import CONN, Column
 
-__all__ = ["CONNECTION", "MADE", "WHOLE", "EntryTable", "Found", "LazyEntry", "Makers", "ScannedStreams", "start_times"]
+__all__ = [
+    "CELLS",
+    "CONNECTION",
+    "MADE",
+    "SIZE",
+    "WHOLE",
+    "EntryTable",
+    "Found",
+    "LazyEntry",
+    "Makers",
+    "ScannedStreams",
+    "start_times",
+]
 
 CONNECTION = -1  # Found.code: the stream's own entry
 WHOLE = slice(None)
 MADE = -2  # and below: -2 - place in Found.made
+
+CELLS, SIZE = "@cells", "@size"
+SHOWN = frozenset({CELLS, SIZE})
+"""What lists show that is no KFL variable: (method, status, summary); bytes of all messages."""
+
+INTERLEAVING = frozenset({"kubeshark.pipeline.dissectors.web.http2"})
+"""Dissectors whose messages lie among each other: only they know how many bytes are a message's own."""
 
 
 @dataclass(slots=True)
@@ -223,7 +242,9 @@ class Found:
         return LATE[name](self.entry(at)) if name in LATE else self.resolve(at).variables[name]
 
     def objects(self, rows: NDArray[Any], name: str) -> NDArray[Any]:
-        """Return a KFL variable of many rows, as objects."""
+        """Return a KFL variable of many rows, or what `SHOWN` names, as objects."""
+        if name in SHOWN:
+            return self._cells(rows) if name == CELLS else self._sizes(rows)
         codes = self.code[rows]
         values = np.empty(len(rows), dtype=object)
         known, of_connections = self._known(name), self._known_of_connections(name)
@@ -257,6 +278,27 @@ class Found:
             if segment != self._selection.segment.name:
                 return None
         return self._selection.segment.name, flows, numbers
+
+    def _sizes(self, rows: NDArray[Any]) -> NDArray[Any]:
+        """Return the bytes of request and response, or of the event, of many rows."""
+        codes = self.code[rows]
+        sizes = np.zeros(len(rows), dtype=np.int64)  # a connection's own entry has no bytes
+        is_told = codes <= MADE
+        if self.scanned is not None:
+            mine = codes >= 0
+            sizes[mine] = _message_bytes(self.scanned.found, self.scanned.found.exchanges[codes[mine]])
+            for number, binding in enumerate(self.scanned.bindings):
+                if binding.plugin in INTERLEAVING:
+                    is_told |= (codes >= self.scanned.bounds[number]) & (codes < self.scanned.bounds[number + 1])
+        for place in np.flatnonzero(is_told).tolist():
+            sizes[place] = self.resolve(int(rows[place])).total_size
+        return sizes.astype(object)
+
+    def _cells(self, rows: NDArray[Any]) -> NDArray[Any]:
+        """Return (method, status, summary) as a list shows them, of many rows."""
+        show = self.origin.display.cells
+        made = (show(self.entry(at)) for at in rows.tolist())
+        return _objects((cells["method"], cells["status"], cells["summary"]) for cells in made)
 
     def _known(self, name: str) -> NDArray[Any] | None:
         """Return a KFL variable of all exchanges, as objects; None if some must be dissected for it."""
@@ -383,6 +425,15 @@ class LazyEntry(Entry):
     def whole(self) -> Entry:
         return self._found.resolve(self._at)
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the whole; the entry does not keep it: exports look at each entry of a chunk once."""
+        made = self._found.resolve(self._at)
+        was_built = made.is_built
+        document = made.to_dict()
+        if not was_built:
+            made.unbuild()
+        return document
+
     def get(self, variable: str) -> Any:
         return self._found.value(self._at, variable)
 
@@ -506,6 +557,16 @@ def _first_message(exchanges: NDArray[Any]) -> NDArray[Any]:
     lone = np.where(exchanges["request"] == NO_MESSAGE, exchanges["response"], NO_MESSAGE)
     first: NDArray[Any] = np.minimum(np.minimum(exchanges["request"], exchanges["event"]), lone)
     return first
+
+
+def _message_bytes(scanned: Scanned, exchanges: NDArray[Any]) -> NDArray[Any]:
+    """Return the bytes of all messages of each exchange."""
+    lengths = np.append(scanned.messages["end"] - scanned.messages["start"], 0).astype(np.int64)
+    missing = len(scanned.messages)  # the last one is nobody's
+    total: NDArray[Any] = sum(
+        lengths[np.minimum(exchanges[half], missing)] for half in ("request", "response", "event")
+    )
+    return total
 
 
 def start_times(scanned: Scanned, times: NDArray[Any]) -> NDArray[Any]:
