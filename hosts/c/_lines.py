@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from elftools.elf.elffile import ELFFile
 
 __all__ = ["LINES_SUFFIX", "Call", "LineTable", "make_table", "read_table"]
 
@@ -64,7 +63,20 @@ class _Scope:
 
 
 def make_table(object_file: Path) -> LineTable:
-    """Return the table of an object that was built with line tables, from relative names."""
+    """Return the table of an object that was built with line tables, from relative names; ValueError if it is odd."""
+    try:
+        from elftools.common.exceptions import DWARFError, ELFError  # who runs plugins needs none of it
+    except ImportError as error:
+        raise ValueError(str(error)) from error
+    try:
+        return _table(object_file)
+    except (DWARFError, ELFError, KeyError, OSError) as error:
+        raise ValueError(f"{object_file.name}: {type(error).__name__}: {error}") from error
+
+
+def _table(object_file: Path) -> LineTable:
+    from elftools.elf.elffile import ELFFile
+
     starts: list[int] = []
     indices: list[int] = []
     known: dict[tuple[Call, ...], int] = {}
@@ -130,7 +142,8 @@ class _Files:
         entry = self._files[index]
         folder = entry.dir_index if self._version >= 5 else entry.dir_index - 1
         parts = [self._folders[folder].decode()] if 0 <= folder < len(self._folders) else []
-        return posixpath.normpath(posixpath.join(*parts, entry.name.decode("utf-8", "replace")))
+        path: str = posixpath.normpath(posixpath.join(*parts, entry.name.decode("utf-8", "replace")))
+        return path
 
 
 def _scopes(dwarf: Any, die: Any, files: _Files, depth: int, base: int) -> Iterator[_Scope]:
@@ -177,7 +190,8 @@ def _attribute(die: Any, name: str) -> int:
 
 
 def _text(die: Any, name: str) -> str:
-    return str(die.attributes[name].value, "utf-8", "replace") if name in die.attributes else ""
+    value: bytes = die.attributes[name].value if name in die.attributes else b""
+    return value.decode("utf-8", "replace")
 
 
 def _is_authors(file: str) -> bool:
