@@ -12,6 +12,7 @@ ROOMS = {
     "extension_api": "extension_api",
     "hosts": "hosts",
     "hub": "hub",
+    "packages": "packages",
     "pipeline": "pipeline",
     "src/kubeshark": ".",  # tests/cli, tests/test_errors.py
 }
