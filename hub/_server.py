@@ -15,6 +15,7 @@ from kubeshark.pipeline import Pipeline
 
 __all__ = ["serve"]
 
+MAX_WEBSOCKET_MESSAGE = 64 << 10
 WILDCARDS = ("0.0.0.0", "::", "")  # noqa: S104 - recognised, not bound by default
 
 
@@ -42,7 +43,14 @@ def serve(pipeline: Pipeline, *, host: str, port: int, insecure: bool, announce:
     token = new_token()
     app = create_app(pipeline, token=token, hosts=hosts)
     config = uvicorn.Config(
-        app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=2
+        app,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=2,
+        ws="websockets-sansio",
+        ws_max_size=MAX_WEBSOCKET_MESSAGE,
+        ws_per_message_deflate=False,  # columns are small, and a laptop's loopback is faster than zlib
     )
     announce(f"http://{shown}:{bound_port}/?token={token}")
     uvicorn.Server(config).run(sockets=[listener])

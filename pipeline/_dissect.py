@@ -21,6 +21,7 @@ from kubeshark.core_capture import Assembled, Core, FlowStreams
 from kubeshark.errors import PluginError
 from kubeshark.extension_api import Handover, Message, ProtocolSpec, StreamSide
 from kubeshark.pipeline._claim import Claims, has_payload
+from kubeshark.pipeline._enrich import EnricherBinding
 from kubeshark.pipeline._entry import Entry, EntryError, EntryId
 from kubeshark.pipeline._facts import Origin, StreamFacts
 from kubeshark.pipeline._matcher import Exchange, Timed, pair
@@ -69,6 +70,7 @@ class Dissector:
     problems: list[PluginError]
     origin: Origin
     decrypt: Callable[[FlowStream], Handover | None] | None = None
+    enrichers: Sequence[EnricherBinding] = ()  # beside those of the plugins, and behind them
     _scanners: Scanners = field(init=False)  # tables by port: once a query, not once a chunk
 
     def __post_init__(self) -> None:

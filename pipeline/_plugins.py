@@ -274,6 +274,11 @@ class Plugins:
         for plugin in self._foreign:
             plugin.close()
 
+    @property
+    def foreign(self) -> Sequence[ForeignPlugin]:
+        """Those that run in processes of their own."""
+        return tuple(self._foreign)
+
     def implementers(self, hook: str) -> list[str]:
         """Return the names of the plugins that have a hook, those whose supervisor calls it included."""
         foreign = [plugin.name for plugin in self._foreign if hook in plugin.manifest.hooks]

@@ -93,7 +93,7 @@ def test_connections_are_decided_by_their_transport() -> None:
 def test_runs_give_the_columns_of_the_entries_in_order() -> None:
     names = ("id", "timestamp", "url", "status_code", "dns_questions", "conn_state")
     wanted = [tuple(entry.get(name) for name in names) for entry in query("")]
-    columns = [list(zip(*(run.column(name) for name in names), strict=True)) for run in query("").runs()]
+    columns = [list(zip(*(run.column(name) for name in names), strict=True)) for run in query("").runs(names)]
     assert [row for rows in columns for row in rows] == wanted
     assert [row[1] for row in wanted] == sorted(row[1] for row in wanted)
 
