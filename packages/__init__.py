@@ -1,6 +1,4 @@
-"""Packages of plugins: the .ksp file, who signed it, where it comes from. Nothing here runs or compiles a plugin."""
+"""Packages of plugins: the .ksp file, who signed it, where it comes from. Nothing here runs or compiles a plugin.
 
-from kubeshark.packages._archive import pack, unpack
-from kubeshark.packages._sources import Fetched, fetch, local
-
-__all__ = ["Fetched", "fetch", "local", "pack", "unpack"]
+Its modules are imported where they are needed: every command loads the installed plugins, and few of them fetch any.
+"""

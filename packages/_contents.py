@@ -39,6 +39,7 @@ MAX_BYTES = 256 << 20  # a Go plugin with its sources has 4 MiB
 MAX_NAME_BYTES = 1024
 MAX_DEPTH = 32
 CHUNK = 1 << 20
+LEFT_OUT = ("__pycache__", "node_modules")  # like .git: no part of a plugin
 SUMS_NAME = "SHA256SUMS"  # the first member of a package
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -85,8 +86,8 @@ class Names:
         for part in parts:
             if part in ("", ".", ".."):
                 return "leaves the plugin's folder"
-            if part.startswith(".") or part == "__pycache__":
-                return "is hidden, and a plugin has no hidden files"
+            if part.startswith(".") or part in LEFT_OUT:
+                return "is one that a plugin does not have: it is hidden, or of a tool"
             if part[-1] in " ." or _DEVICES.fullmatch(part):
                 return "is a name that not every system can have"
         return "is kept for the hashes of a package" if _folded(name) == SUMS_NAME.lower() else ""
@@ -106,8 +107,8 @@ def folder_files(folder: Path, plugin: str) -> list[str]:
     for place in folders:  # grows while we go: no recursion over what somebody else made
         for path in place.iterdir():
             name = path.relative_to(folder).as_posix()
-            if path.name.startswith(".") or path.name == "__pycache__":
-                continue  # .git and the like are no part of a plugin
+            if path.name.startswith(".") or path.name in LEFT_OUT:
+                continue
             if path.is_symlink():
                 raise PluginRejected(f"{name} is a link", plugin=plugin, hint="put the file itself there")
             if path.is_dir():

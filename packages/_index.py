@@ -23,7 +23,7 @@ from kubeshark.errors import PluginRejected, UsageError
 from kubeshark.extension_api._frame import ABI_VERSION
 from kubeshark.extension_api._manifest import Manifest, version_key
 from kubeshark.packages._contents import is_digest
-from kubeshark.packages._keys import parse_public_key
+from kubeshark.packages._signature import parse_public_key
 from kubeshark.packages._web import Web, shown
 
 __all__ = ["IndexEntry", "default_index", "entry_for", "find", "load_index", "matches", "write_index"]

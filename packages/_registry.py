@@ -27,7 +27,7 @@ from kubeshark.errors import PluginError, PluginRejected, UsageError
 from kubeshark.packages._archive import MAX_PACKAGE_BYTES
 from kubeshark.packages._contents import hash_file
 from kubeshark.packages._credentials import Credentials, find_credentials
-from kubeshark.packages._keys import MAX_SIGNATURE_BYTES
+from kubeshark.packages._signature import MAX_SIGNATURE_BYTES
 from kubeshark.packages._web import Answer, Progress, Web, is_local, origin
 
 __all__ = ["ARTIFACT_TYPE", "PACKAGE_TYPE", "SIGNATURE_TYPE", "Pulled", "Reference", "Registry", "parse_reference"]

@@ -10,48 +10,21 @@ fruit, fruit@1.0.0                       a plugin of the index
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
 from kubeshark.errors import PluginError, UsageError
 from kubeshark.packages._archive import MAX_PACKAGE_BYTES
+from kubeshark.packages._fetched import Fetched, local
 from kubeshark.packages._index import default_index, find, load_index
-from kubeshark.packages._keys import MAX_SIGNATURE_BYTES, SIGNATURE_SUFFIX
 from kubeshark.packages._registry import Registry, parse_reference
+from kubeshark.packages._signature import MAX_SIGNATURE_BYTES, SIGNATURE_SUFFIX
 from kubeshark.packages._web import Progress, Web, shown
 
-__all__ = ["Fetched", "fetch", "is_remote", "local"]
+__all__ = ["fetch"]
 
 _BY_ID = re.compile(r"([a-z][a-z0-9-]{0,63})(?:@([0-9][0-9A-Za-z.-]{0,100}))?")
-
-
-@dataclass(frozen=True, slots=True)
-class Fetched:
-    """A folder or a file on this machine, and what was said of it where it came from."""
-
-    path: Path
-    source: str  # as `plugin update` will ask again
-    exact: str = ""  # the same contents, where the source can name them
-    signature: bytes | None = None  # the contents of its .sig file
-    digest: str = ""  # what its contents must have, in hexadecimal; "" if nobody said
-    signer: str = ""  # the key that must have signed it; "" if nobody said
-    wanted: str = ""  # the plugin that it must be; "" for whichever it is
-
-
-def is_remote(source: str) -> bool:
-    """Say whether `plugin update` can ask there again."""
-    return "://" in source or source.startswith("index:")
-
-
-def local(path: Path) -> Fetched:
-    """Return a folder or a file as a source, with the signature that lies beside it."""
-    signature = None
-    beside = path.with_name(path.name + SIGNATURE_SUFFIX)
-    if path.is_file() and beside.is_file():
-        with beside.open("rb") as file:
-            signature = file.read(MAX_SIGNATURE_BYTES + 1)
-    return Fetched(path, str(path.resolve()), signature=signature)
 
 
 def fetch(source: str, into: Path, *, index: str = "", progress: Progress | None = None) -> Fetched:
