@@ -12,33 +12,17 @@ from typing import Any
 import numpy as np
 
 from kubeshark.core_capture import Predicate
-from kubeshark.errors import PluginError, UsageError
+from kubeshark.errors import PluginError
 from kubeshark.extension_api import ProtocolSpec
 from kubeshark.pipeline._entry import Entry
 from kubeshark.pipeline._plugins import Plugins
 from kubeshark.pipeline._table import EntryTable
-from kubeshark.pipeline.kfl import FilterCall, FilterErrors, Variable, compile_filter, plain_pushdown
+from kubeshark.pipeline.kfl import FilterCall, FilterErrors, Variable, compile_filter
 
-__all__ = ["EntryFilter", "exact_predicate"]
+__all__ = ["EntryFilter"]
 
 FLOW_FLAGS = frozenset(f"{prefix}{kind}" for kind in ("conn", "flow") for prefix in ("", "tcp_", "udp_"))
 """Never true for a message."""
-
-
-def exact_predicate(kfl: str, *, now_ns: int) -> Predicate | None:
-    """Return what selects all packets of the entries that match, if the index alone can tell them; else None.
-
-    Such an expression names no protocol and no plugin, so that none has to be loaded.
-    """
-    if not kfl.strip():
-        return None
-    if (plain := plain_pushdown(kfl)) is not None:
-        return plain.predicate if plain.exact else None
-    try:
-        compiled = compile_filter(kfl, now_ns=now_ns)
-    except UsageError:  # it may know more with the plugins' variables
-        return None
-    return compiled.pushdown.predicate if compiled.pushdown.exact and not compiled.calls else None
 
 
 class EntryFilter:

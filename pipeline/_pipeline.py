@@ -1,4 +1,8 @@
-"""The façade: one store, its plugins, and what one does with them."""
+"""The façade: one store, its plugins, and what one does with them.
+
+Each method imports what it needs: an import or an export by addresses loads neither dissectors nor plugins, which take
+a third of a second.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Literal, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Self, TypeVar, Unpack
 
 from kubeshark.core_capture import (
     And,
@@ -18,41 +22,22 @@ from kubeshark.core_capture import (
     Predicate,
     Transport,
 )
-from kubeshark.core_capture.store import (
-    Identity,
-    Requests,
-    SegmentInfo,
-    Select,
-    Store,
-    VerifyReport,
-    create_identity,
-    export,
-    identity_path,
-)
+from kubeshark.core_capture.store import Identity, Requests, Store, create_identity, identity_path
 from kubeshark.errors import StoreError, UsageError
-from kubeshark.pipeline._entry import Entry, EntryId
-from kubeshark.pipeline._exports import Chosen, Counting, Matching, open_output
-from kubeshark.pipeline._filter import EntryFilter, exact_predicate
-from kubeshark.pipeline._har import write_har
-from kubeshark.pipeline._imports import Import, ImportResult, Progress
-from kubeshark.pipeline._plugins import Plugins
-from kubeshark.pipeline._query import QueryOptions
-from kubeshark.pipeline._rows import Document, Fields, itself
-from kubeshark.pipeline._secrets import (
-    Secrets,
-    key_log_files,
-    notices,
-    read_key_logs,
-)
-from kubeshark.pipeline._store_query import QueryArguments, StoreQuery, make_options, query_store
-from kubeshark.pipeline._streams import endpoints
-from kubeshark.pipeline._time import rfc3339
-from kubeshark.pipeline.kfl import Variable
-from kubeshark.pipeline.tls import KeyLog
 
-_T = TypeVar("_T")
+if TYPE_CHECKING:
+    from kubeshark.core_capture.store import SegmentInfo, Select, VerifyReport
+    from kubeshark.pipeline._entry import Entry
+    from kubeshark.pipeline._filter import EntryFilter
+    from kubeshark.pipeline._imports import ImportResult, Progress
+    from kubeshark.pipeline._plugins import Plugins
+    from kubeshark.pipeline._query import QueryOptions
+    from kubeshark.pipeline._secrets import Secrets
+    from kubeshark.pipeline._store_query import QueryArguments, StoreQuery
+    from kubeshark.pipeline.kfl import Variable
+    from kubeshark.pipeline.tls import KeyLog
 
-__all__ = ["ExportResult", "ImportResult", "Pipeline", "StoreQuery"]
+__all__ = ["ExportResult", "Pipeline"]
 
 T = TypeVar("T")
 
@@ -87,6 +72,8 @@ class Pipeline:
     def plugins(self) -> Plugins:
         """The plugins; loaded when something first asks for them: an import and many an export never do."""
         if self._plugins is None:
+            from kubeshark.pipeline._plugins import Plugins
+
             self._plugins = Plugins.installed()
         return self._plugins
 
@@ -108,6 +95,8 @@ class Pipeline:
         decrypt with, beside those in $KUBESHARK_KEYLOG and the secrets in the store. Raises StoreError, InputError for
         a key log that cannot be read.
         """
+        from kubeshark.pipeline._secrets import key_log_files, read_key_logs
+
         keylog = read_key_logs(key_log_files(keylogs))
         given = None if identities is None else tuple(identities)
         store = Store.open(path, identities=given, create=create)
@@ -130,6 +119,8 @@ class Pipeline:
         behind its first packets is in the result's problems. `on_progress` gets (bytes read, bytes in all). `keylogs`
         are stored with it, encrypted, as pcapng keeps them: as decryption secrets.
         """
+        from kubeshark.pipeline._imports import Import
+
         recipients = [] if self._recipients else [str(identity.recipient) for identity in self.store.identities]
         job = Import(
             self.store,
@@ -145,6 +136,8 @@ class Pipeline:
         Raises UsageError for a bad filter or cursor, StoreError if the store cannot be opened. See QueryArguments for
         the options.
         """
+        from kubeshark.pipeline._rows import itself
+
         return self.map(itself, kfl, **options)
 
     def rows(
@@ -159,6 +152,8 @@ class Pipeline:
 
         `jobs` and the rest as in `map`. Raises UsageError for a variable that does not exist, too.
         """
+        from kubeshark.pipeline._rows import Document, Fields
+
         if fields is None:
             return self.map(Document(), kfl, jobs=jobs, **options)
         names = tuple(fields)
@@ -180,11 +175,17 @@ class Pipeline:
         themselves; None: as many as are worth it. `make` then runs there: a function or an object of an importable
         module, its results picklable. A pipeline that was given its plugins does everything itself.
         """
+        from kubeshark.pipeline._rows import itself
+        from kubeshark.pipeline._store_query import make_options
+
         entry_filter, secrets = self._filter(kfl)
         jobs = jobs if self._loads_plugins and make is not itself else 1
         return self._query(entry_filter, entry_filter.predicate, secrets, make, make_options(options), jobs)
 
     def _filter(self, kfl: str) -> tuple[EntryFilter, Secrets]:
+        from kubeshark.pipeline._filter import EntryFilter
+        from kubeshark.pipeline._secrets import Secrets
+
         self._asked = self.store.files.requests if self._has_queried else None
         self._has_queried = True
         secrets = Secrets.of_store(self._keylog, self.store)
@@ -196,6 +197,10 @@ class Pipeline:
 
         Raises UsageError if the text cannot be an id.
         """
+        from kubeshark.pipeline._entry import EntryId
+        from kubeshark.pipeline._query import QueryOptions
+        from kubeshark.pipeline._rows import itself
+
         wanted = EntryId.parse(entry_id)
         if wanted is None:
             raise UsageError(f"{entry_id!r} is not an entry id", hint="ids come from kubeshark query --output jsonl")
@@ -223,6 +228,10 @@ class Pipeline:
 
         An expression that the index answers alone is not dissected for. `out` is a path, "-" or a binary stream.
         """
+        from kubeshark.core_capture.store import export
+        from kubeshark.pipeline._exact import exact_predicate
+        from kubeshark.pipeline._exports import Chosen, Counting, Matching, open_output
+
         segments: list[SegmentInfo] | None = None
         select: Select | None = None
         problems: list[str] = []
@@ -259,6 +268,9 @@ class Pipeline:
 
         Headers that carry secrets are redacted, with all that repeats their values, unless `with_secrets`.
         """
+        from kubeshark.pipeline._exports import open_output
+        from kubeshark.pipeline._har import write_har
+
         query = self.query(kfl.strip() or "http", since_ns=since_ns, until_ns=until_ns)
         with open_output(out) as stream:
             written, skipped = write_har(query, stream, with_secrets=with_secrets)
@@ -266,6 +278,8 @@ class Pipeline:
 
     def info(self) -> dict[str, Any]:
         """Return what the store holds, as JSON: totals, time range, recipients, leftovers, segments."""
+        from kubeshark.pipeline._time import rfc3339
+
         info = self.store.info()
         return {
             "path": self.store.location,
@@ -320,6 +334,9 @@ class Pipeline:
         options: QueryOptions,
         jobs: int | None = 1,
     ) -> StoreQuery[T]:
+        from kubeshark.pipeline._secrets import notices
+        from kubeshark.pipeline._store_query import query_store
+
         asked = self._asked
         return query_store(
             self.store,
@@ -352,6 +369,8 @@ def _ensure_identity(store: Store) -> None:
 
 def _same_flow(row: Any, *, any_client_port: bool) -> Predicate:
     """Return the predicate of all flows with the 5-tuple of a row: the connection's parts are among them."""
+    from kubeshark.pipeline._streams import endpoints
+
     client, server = endpoints(row)
     terms: list[Predicate] = [Transport(frozenset({int(row["transport"])}))]
     for side, endpoint in (("src", client), ("dst", server)):

@@ -28,9 +28,9 @@ from kubeshark.extension_api import (
 )
 from kubeshark.pipeline._display import Display
 from kubeshark.pipeline._enrich import EnricherBinding
-from kubeshark.pipeline._installed import foreign_plugins, installed_plugins, plugins_folder
+from kubeshark.pipeline._installed import foreign_plugins, plugins_folder
 from kubeshark.pipeline._lifecycle import BrokenEnricher, LocalPlugins
-from kubeshark.pipeline._plugin_state import keep_health, read_states
+from kubeshark.pipeline._plugin_state import ENTRY_POINTS, keep_health, read_states
 from kubeshark.pipeline.dissectors import BUILTINS as DISSECTORS
 from kubeshark.pipeline.kfl import VARIABLES, Variables, check_filter_name
 from kubeshark.pipeline.renderers import BUILTINS as RENDERERS
@@ -38,9 +38,8 @@ from kubeshark.pipeline.renderers import BUILTINS as RENDERERS
 if TYPE_CHECKING:
     from kubeshark.hosts import ForeignPlugin
 
-__all__ = ["ENCRYPTED", "ENTRY_POINTS", "Binding", "JobBinding", "PluginFilter", "Plugins", "installed_hooks"]
+__all__ = ["ENCRYPTED", "ENTRY_POINTS", "Binding", "JobBinding", "PluginFilter", "Plugins"]
 
-ENTRY_POINTS = "kubeshark.plugins"
 ENCRYPTED = frozenset({"tls", "quic"})
 """Protocols that the decrypt step opens."""
 
@@ -288,13 +287,6 @@ class Plugins:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def installed_hooks() -> frozenset[str]:
-    """Return the hooks that installed plugins say they have, without loading one; for Python packages, all."""
-    if any(True for _ in entry_points(group=ENTRY_POINTS)):
-        return frozenset(hook.name for hook in HOOKS)
-    return frozenset(hook for plugin in installed_plugins() if not plugin.state.disabled for hook in plugin.hooks)
 
 
 def _settings(problems: list[PluginError]) -> dict[str, Mapping[str, object]]:

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from kubeshark.extension_api._models import FilterSpec
 from kubeshark.pipeline.kfl import _ast
 from kubeshark.pipeline.kfl._ast import Call, Const, FilterCall, Node, PluginCall, Var, walk
 from kubeshark.pipeline.kfl._check import check
@@ -27,7 +26,10 @@ from kubeshark.pipeline.kfl._values import EvaluationError, Undecided
 from kubeshark.pipeline.kfl._variables import VARIABLES, Variables
 from kubeshark.pipeline.kfl._wanted import decide, may_match
 
-__all__ = ["CompiledFilter", "FilterErrors", "compile_filter", "plain_pushdown"]
+if TYPE_CHECKING:
+    from kubeshark.extension_api._models import FilterSpec
+
+__all__ = ["CompiledFilter", "FilterErrors", "compile_filter"]
 
 _EVERYTHING: Node = Const(True, _ast.BOOL, 0)  # the empty filter (rule 1)
 
@@ -196,22 +198,6 @@ def compile_filter(
     compiled = language.compiled(translation.text)
     notices = (f"translated from the old language: {translation.text or '(everything)'}", *translation.notices)
     return replace(compiled, original=text, notices=notices, limit=translation.limit)
-
-
-def plain_pushdown(text: str) -> Pushdown | None:
-    """Return what the index can answer of a plain filter on the built-in variables; None for any other, or a wrong one.
-
-    The same as `compile_filter(text).pushdown`, at a tenth of its cost: CEL is not asked, nothing is compiled.
-    """
-    tree = plain_tree(text, VARIABLES)
-    try:
-        return push_down(tree, VARIABLES, {}, _no_constants) if tree is not None else None
-    except EvaluationError:
-        return None
-
-
-def _no_constants(node: Node) -> Any:
-    raise AssertionError(f"a plain filter has no constant subtree: {node}")
 
 
 @dataclass(slots=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from kubeshark.cli._complain import complain
 from kubeshark.cli._keylog_option import add_keylog_option
-from kubeshark.cli._output import complain
 from kubeshark.cli._store_option import add_store_option, store_path
 
 __all__ = ["add_parser"]
