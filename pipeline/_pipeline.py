@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from ipaddress import ip_network
 from pathlib import Path
 from types import TracebackType
@@ -26,7 +26,7 @@ from kubeshark.core_capture.store import Identity, Requests, Store, create_ident
 from kubeshark.errors import StoreError, UsageError
 
 if TYPE_CHECKING:
-    from kubeshark.core_capture.store import SegmentInfo, Select, VerifyReport
+    from kubeshark.core_capture.store import CacheStats, SegmentInfo, Select, VerifyReport
     from kubeshark.pipeline._entry import Entry
     from kubeshark.pipeline._filter import EntryFilter
     from kubeshark.pipeline._imports import ImportResult, Progress
@@ -87,19 +87,21 @@ class Pipeline:
         create: bool = True,
         plugins: Plugins | None = None,
         keylogs: Iterable[str | Path] = (),
+        cache_bytes: int = 0,
     ) -> Self:
         """Open a store, making folder and identity if they are not there and `create` is set.
 
         `identities` default to those in $KUBESHARK_IDENTITY (~/.kubeshark/identity.age); `recipients` (age1…) are who
         may read what is imported, by default the identities' own. `keylogs` are TLS key-log files (NSS format) to
-        decrypt with, beside those in $KUBESHARK_KEYLOG and the secrets in the store. Raises StoreError, InputError for
-        a key log that cannot be read.
+        decrypt with, beside those in $KUBESHARK_KEYLOG and the secrets in the store. With `cache_bytes`, that much of
+        what queries decrypted stays in memory for the next ones, in this process alone. Raises StoreError, InputError
+        for a key log that cannot be read.
         """
         from kubeshark.pipeline._secrets import key_log_files, read_key_logs
 
         keylog = read_key_logs(key_log_files(keylogs))
         given = None if identities is None else tuple(identities)
-        store = Store.open(path, identities=given, create=create)
+        store = Store.open(path, identities=given, create=create, cache_bytes=cache_bytes)
         if create and given is None and not tuple(recipients):
             _ensure_identity(store)
         return cls(store, plugins, tuple(recipients), keylog)
@@ -295,6 +297,7 @@ class Pipeline:
             "recipients": list(info.recipients),
             "leftovers": list(info.leftovers),
             "problems": [str(problem) for problem in info.problems],
+            "cache": asdict(self.cache),
             "list": [
                 {
                     "name": s.name,
@@ -311,6 +314,15 @@ class Pipeline:
         """Authenticate every byte of the store."""
         return self.store.verify()
 
+    @property
+    def cache(self) -> CacheStats:
+        """What of the store is kept in memory, and how often that spared reading it."""
+        return self.store.cache.stats
+
+    def free_memory(self) -> None:
+        """Let go of what is kept in memory for the next query: decrypted indexes and packets."""
+        self.store.free_memory()
+
     def _since(self, asked: Requests | None) -> Requests | None:
         now = self.store.files.requests
         return now - asked if now and asked else now
@@ -318,6 +330,7 @@ class Pipeline:
     def close(self) -> None:
         if self._plugins is not None:
             self._plugins.close()
+        self.store.free_memory()
 
     def __enter__(self) -> Self:
         return self

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from kubeshark.core_capture.store._age import NotForUsError as NotForUsError
     from kubeshark.core_capture.store._age import rewrap as rewrap
     from kubeshark.core_capture.store._backend import Requests as Requests
+    from kubeshark.core_capture.store._cache import CacheStats as CacheStats
     from kubeshark.core_capture.store._export import Exported as Exported
     from kubeshark.core_capture.store._export import Select as Select
     from kubeshark.core_capture.store._export import export as export
@@ -48,6 +49,7 @@ __all__ = [
     "SEGMENT_BYTES",
     "AgeReader",
     "AgeWriter",
+    "CacheStats",
     "Expired",
     "Exported",
     "Finding",
@@ -89,6 +91,7 @@ if not TYPE_CHECKING:
         {
             "_age": "AgeReader AgeWriter NotForUsError rewrap",
             "_backend": "Requests",
+            "_cache": "CacheStats",
             "_export": "Exported Select export",
             "_identity": "Identity Recipient create_identity identity_path load_identities parse_recipients",
             "_info": "SegmentInfo SourceRecord",

@@ -19,6 +19,7 @@ from kubeshark.core_capture._core import load_core
 from kubeshark.core_capture._predicate import Predicate
 from kubeshark.core_capture.store._age import NotForUsError
 from kubeshark.core_capture.store._backend import Backend
+from kubeshark.core_capture.store._cache import BlockCache
 from kubeshark.core_capture.store._catalogue import Entry, Known, entry_of, load_catalogue, save_catalogue
 from kubeshark.core_capture.store._identity import (
     Identity,
@@ -80,8 +81,9 @@ class StoreInfo:
 class Store:
     """An open store. `problems` lists segments that could not be read when they were listed."""
 
-    def __init__(self, files: Backend, identities: Sequence[Identity] | None) -> None:
+    def __init__(self, files: Backend, identities: Sequence[Identity] | None, cache_bytes: int = 0) -> None:
         self.files = files
+        self.cache = BlockCache(cache_bytes)
         self.problems: list[StoreError] = []
         self._given = identities
         self._known = Known()  # segments never change
@@ -89,12 +91,26 @@ class Store:
         self._lock = Lock()
 
     @classmethod
-    def open(cls, path: str | Path, *, identities: Sequence[Identity] | None = None, create: bool = False) -> Self:
+    def open(
+        cls,
+        path: str | Path,
+        *,
+        identities: Sequence[Identity] | None = None,
+        create: bool = False,
+        cache_bytes: int = 0,
+    ) -> Self:
         """Open a folder or a URL (s3://BUCKET/PREFIX, …); raise StoreError or UsageError.
 
-        `identities` default to those of $KUBESHARK_IDENTITY, read when first needed.
+        `identities` default to those of $KUBESHARK_IDENTITY, read when first needed. Up to `cache_bytes` of packets are
+        kept in memory when they have been read, for who will read them again.
         """
-        return cls(open_backend(path, create=create), identities)
+        return cls(open_backend(path, create=create), identities, cache_bytes)
+
+    def free_memory(self) -> None:
+        """Let go of the indexes and blocks that are kept in memory; they are read again when they are needed."""
+        self.cache.clear()
+        with self._lock:
+            self._indexes.clear()
 
     @property
     def location(self) -> str:
@@ -126,7 +142,7 @@ class Store:
         if number_of(name) is None:
             raise StoreError(missing)
         try:
-            return SegmentReader(self.files, self._index(name, keep=keep), self.identities)
+            return SegmentReader(self.files, self._index(name, keep=keep), self.identities, self.cache)
         except FileNotFoundError as error:
             raise (Expired(name) if name in self._known else StoreError(missing)) from error
 

@@ -17,7 +17,7 @@ from kubeshark import Pipeline
 from kubeshark.core_capture.store import Identity, SourceInfo, Store, identity_path
 from kubeshark.errors import InputError, StoreError, UsageError
 from kubeshark.extension_api import CLIENT, SERVER
-from kubeshark.pipeline import Plugins, _imports, _pipeline
+from kubeshark.pipeline import Plugins, _imports
 from tests.core_capture.reference._packets import ethernet, udp
 from tests.pipeline._stores import long_talk, make_store
 from tests.pipeline._traffic import MS, SECOND, START_NS, Capture, Connection, batch, dns
@@ -203,6 +203,26 @@ def test_a_query_is_explained(pipeline: Pipeline) -> None:
     assert (found.notices, found.problems) == ([], [])
 
 
+@pytest.mark.parametrize("cache_bytes", [0, 1 << 20])
+def test_the_same_filter_again_reads_nothing_again(tmp_path: Path, file: Path, cache_bytes: int) -> None:
+    with Pipeline.open(tmp_path / "kept", plugins=Plugins(), cache_bytes=cache_bytes) as opened:
+        opened.import_file(file)
+        lists, explained = [], []
+        for kfl in ("http", "http && status_code == 200", "http"):
+            found = opened.query(kfl)
+            lists.append([entry.to_dict() for entry in found])
+            explained.append(found)
+        assert lists[0] == lists[1] == lists[2]
+        text = "\n".join(explained[2].explain())
+        assert ("1 of 1 blocks" in text) == bool(cache_bytes)
+        assert (" bytes of packets in 0 blocks" in text) == bool(cache_bytes)
+        assert opened.info()["cache"]["hits"] == opened.cache.hits == (2 if cache_bytes else 0)
+        opened.free_memory()
+        assert opened.cache.bytes == 0
+        assert [entry.to_dict() for entry in opened.query("http")] == lists[0]
+    assert opened.cache.bytes == 0  # nothing decrypted outlives it
+
+
 def test_windows_and_limits(pipeline: Pipeline) -> None:
     starts = [entry.start_ns for entry in pipeline.query("http")]
     assert [e.start_ns for e in pipeline.query("http", since_ns=starts[1])] == starts[1:]
@@ -342,7 +362,7 @@ def test_a_file_appears_whole_or_not_at_all(
 
     before = sorted(tmp_path.iterdir())
     with monkeypatch.context() as patch:
-        patch.setattr(_pipeline, "export", fail)
+        patch.setattr("kubeshark.core_capture.store.export", fail)
         with pytest.raises(StoreError):
             pipeline.export("", tmp_path / "out.pcap")
     assert sorted(tmp_path.iterdir()) == before
