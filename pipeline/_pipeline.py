@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Self, TypeVar, Unpack
 from kubeshark.core_capture import (
     And,
     InNetwork,
+    Or,
     PortBetween,
     Predicate,
     Transport,
@@ -182,7 +183,10 @@ class Pipeline:
 
         entry_filter, secrets = self._filter(kfl)
         jobs = jobs if self._loads_plugins and make is not itself else 1
-        return self._query(entry_filter, entry_filter.predicate, secrets, make, make_options(options), jobs)
+        predicate = entry_filter.predicate
+        if entry_filter.ids is not None:
+            predicate = And((predicate, Or(tuple(map(self._connection_of, entry_filter.ids)))))
+        return self._query(entry_filter, predicate, secrets, make, make_options(options), jobs)
 
     def _filter(self, kfl: str) -> tuple[EntryFilter, Secrets]:
         from kubeshark.pipeline._filter import EntryFilter
@@ -206,16 +210,21 @@ class Pipeline:
         wanted = EntryId.parse(entry_id)
         if wanted is None:
             raise UsageError(f"{entry_id!r} is not an entry id", hint="ids come from kubeshark query --output jsonl")
-        if wanted.segment not in {info.name for info in self.store.segments()}:
-            return None
+        candidates, secrets = self._filter("flow" if wanted.number == "flow" else "")
+        query = self._query(candidates, self._connection_of(entry_id), secrets, itself, QueryOptions())
+        return next((entry for entry in query if entry.entry_id == wanted), None)
+
+    def _connection_of(self, entry_id: str) -> Predicate:
+        """Return what selects the connection that an entry lies in; nothing for an id that is none, or not here."""
+        from kubeshark.pipeline._entry import EntryId
+
+        wanted = EntryId.parse(entry_id)
+        if wanted is None or wanted.segment not in {info.name for info in self.store.segments()}:
+            return Or(())
         with self.store.open_segment(wanted.segment) as segment:
             if wanted.flow >= len(segment.flows):
-                return None
-            is_flow = wanted.number == "flow"
-            predicate = _same_flow(segment.flows[wanted.flow], any_client_port=is_flow)
-        candidates, secrets = self._filter("flow" if is_flow else "")
-        query = self._query(candidates, predicate, secrets, itself, QueryOptions())
-        return next((entry for entry in query if entry.entry_id == wanted), None)
+                return Or(())
+            return _same_flow(segment.flows[wanted.flow], any_client_port=wanted.number == "flow")
 
     def export(
         self,

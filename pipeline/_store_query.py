@@ -247,10 +247,11 @@ def _kept(read: ReadStats) -> str:
 
 def _processes(jobs: int | None, plan: Plan, options: QueryOptions) -> int:
     """Return how many processes to start; 0: none, the work is done here."""
-    if jobs == 1 or len(plan.tasks) < 2:
+    pieces = sum(len(task.chunks) for task in plan.tasks)
+    if jobs == 1 or pieces < 2:
         return 0
     if jobs is None:
         if options.limit is not None or plan.size < WORTH_BYTES:
             return 0
         jobs = len(os.sched_getaffinity(0))
-    return min(jobs, len(plan.tasks)) if jobs > 1 else 0
+    return min(jobs, pieces) if jobs > 1 else 0

@@ -27,6 +27,7 @@ from kubeshark.pipeline.kfl._variables import VARIABLES, Variables
 from kubeshark.pipeline.kfl._wanted import decide, may_match
 
 if TYPE_CHECKING:
+    from kubeshark.core_capture import Predicate
     from kubeshark.extension_api._models import FilterSpec
 
 __all__ = ["CompiledFilter", "FilterErrors", "compile_filter"]
@@ -176,14 +177,14 @@ def compile_filter(
     variables: Variables = VARIABLES,
     plugins: Mapping[str, FilterSpec] | None = None,
     macros: Mapping[str, str] | None = None,
-    flag_transports: Mapping[str, frozenset[int]] | None = None,
+    flag_flows: Mapping[str, Predicate] | None = None,
 ) -> CompiledFilter:
     """Check and compile a filter; a text of the old language is translated if it is no KFL.
 
-    `plugins` maps what users write (`name`, or `plugin_id.name`) to the filter's declaration; `flag_transports` maps a
-    protocol flag to the IP protocol numbers its entries can lie in. Raise KflError; UsageError for bad macros.
+    `plugins` maps what users write (`name`, or `plugin_id.name`) to the filter's declaration; `flag_flows` maps a
+    protocol flag to the flows its entries can lie in. Raise KflError; UsageError for bad macros.
     """
-    language = _Language(variables, plugins or {}, flag_transports or {}, now_ns)
+    language = _Language(variables, plugins or {}, flag_flows or {}, now_ns)
     if not macros and (tree := plain_tree(text, variables)) is not None:
         for name in language.plugins:
             check_filter_name(name)
@@ -206,7 +207,7 @@ class _Language:
 
     variables: Variables
     plugins: Mapping[str, FilterSpec]
-    flag_transports: Mapping[str, frozenset[int]]
+    flag_flows: Mapping[str, Predicate]
     now_ns: int
     macros: Mapping[str, str] = field(default_factory=dict)
 
@@ -231,7 +232,7 @@ class _Language:
             variables=frozenset(part.name for part in walk(tree) if isinstance(part, Var)),
             heavy=heavy_names(tree, self.variables),
             calls=calls,
-            pushdown=push_down(tree, self.variables, self.flag_transports, lambda node: compiler.closure(node)({})),
+            pushdown=push_down(tree, self.variables, self.flag_flows, lambda node: compiler.closure(node)({})),
             tree=tree,
             _light=run_light,
             _heavy=run_heavy,
