@@ -11,7 +11,20 @@ from starlette.requests import Request
 from starlette.staticfiles import StaticFiles
 
 from kubeshark.errors import KubesharkError, StoreError, UsageError
-from kubeshark.hub import _entries, _metrics, _queries, _session, _store, _ws
+from kubeshark.hub import (
+    _entries,
+    _exports,
+    _imports,
+    _language,
+    _map,
+    _metrics,
+    _plugins,
+    _queries,
+    _session,
+    _settings,
+    _store,
+    _ws,
+)
 from kubeshark.hub._auth import Gate
 from kubeshark.hub._pool import TooManyError
 from kubeshark.hub._sessions import Sessions, session_key
@@ -22,7 +35,20 @@ from kubeshark.pipeline import Pipeline
 __all__ = ["create_app"]
 
 PAGE = Path(__file__).parent / "page"
-ROUTERS = (_session, _store, _queries, _entries, _ws, _metrics)
+ROUTERS = (
+    _session,
+    _store,
+    _imports,
+    _exports,
+    _queries,
+    _entries,
+    _map,
+    _language,
+    _plugins,
+    _settings,
+    _ws,
+    _metrics,
+)
 
 
 def create_app(pipeline: Pipeline, *, token: str, hosts: frozenset[str] | None, folder: Path | None = None) -> Gate:

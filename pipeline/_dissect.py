@@ -190,6 +190,7 @@ class _Work:
     streams: Sequence[FlowStreams]
     scanned: ScannedStreams | None
     detected: dict[int, list[str]] = field(default_factory=dict)  # protocols by stream, of those dissected
+    _latest: tuple[int, FlowStream] | None = None
 
     def dissect(self, places: Sequence[int], wants: Wants | None) -> Iterable[tuple[int, Entry]]:
         """Yield the entries of these streams, each with its stream."""
@@ -232,7 +233,9 @@ class _Work:
         return EntryTable(Found(self.dissector.origin, *columns, made, self.selection, self.scanned, makers))
 
     def _stream(self, at: int) -> FlowStream:
-        return FlowStream.all_of(self.selection.decoded, [self.streams[at]])[0]
+        if self._latest is None or self._latest[0] != at:  # its messages, then its connection
+            self._latest = at, FlowStream.all_of(self.selection.decoded, [self.streams[at]])[0]
+        return self._latest[1]
 
     def _facts(self, at: int, row: Any, stream: FlowStream) -> StreamFacts:
         parts = tuple(part for _, part in self.selection.parts(at))

@@ -138,15 +138,25 @@ class Pipeline:
         view._enrichers = (*scope, *([rule_enricher(rules)] if rules else ()))
         return view
 
+    def reload_plugins(self) -> Plugins | None:
+        """Load the installed plugins anew, for what begins from now on; the caller closes those returned."""
+        before, self._plugins = self._plugins, Plugins.installed()
+        return before
+
     @property
     def variables(self) -> Mapping[str, Variable]:
         """The KFL variables that entries have, those of plugins included."""
         return self.plugins.variables
 
     def import_file(
-        self, file: str | Path, *, keylogs: Iterable[str | Path] = (), on_progress: Progress | None = None
+        self,
+        file: str | Path | BinaryIO,
+        *,
+        name: str = "",
+        keylogs: Iterable[str | Path] = (),
+        on_progress: Progress | None = None,
     ) -> ImportResult:
-        """Read a capture file ("-": standard input) into the store.
+        """Read a capture file ("-": standard input), or an open one, into the store, where it is called `name`.
 
         Repeating an import continues it, or does nothing; not so for a pipe, and for who may only write (recipients
         without identity), who cannot know. Raises InputError if the file cannot be read at all; what is unreadable
@@ -160,7 +170,7 @@ class Pipeline:
             may_only_write=bool(self._recipients),
             plugins=lambda: self.plugins,
         )
-        return job.run(file, keylogs, on_progress)
+        return job.run(file, keylogs, on_progress, name)
 
     def query(self, kfl: str = "", **options: Unpack[QueryArguments]) -> StoreQuery[Entry]:
         """Return the entries that match, in time order; no packet is read before it is iterated.
@@ -237,6 +247,20 @@ class Pipeline:
         query = self._query(candidates, predicate, secrets, itself, QueryOptions())
         return next((entry for entry in query if entry.entry_id == wanted), None)
 
+    def connection(self, entry: Entry, *, limit: int) -> list[Entry]:
+        """Return the entries of an entry's connection, in time order."""
+        segment, row = entry.facts.parts[0]
+        predicate = _same_flow(segment.flows[row], any_client_port=False)
+        everything, secrets = self._filter("")
+        query = self._query(everything, predicate, secrets, itself, QueryOptions())
+        found: list[Entry] = []
+        for other in query:
+            if other.facts.stream == entry.facts.stream:
+                found.append(other)
+                if len(found) >= limit:
+                    break
+        return found
+
     def export(
         self,
         kfl: str,
@@ -274,6 +298,19 @@ class Pipeline:
                 segments=segments,
             )
         return ExportResult(done.packets, counted.written, (*problems, *map(str, done.problems)))
+
+    def export_entries(
+        self, entries: Sequence[Entry], out: BinaryIO, *, format: Literal["pcap", "pcapng", "har"] = "pcap"
+    ) -> None:
+        """Write the whole connections of these entries, or as HAR the HTTP exchanges among them."""
+        if format == "har":
+            write_har(entries, out)
+            return
+        if self._enrichers:
+            raise UsageError("packets cannot be redacted, and have no namespace", hint="export as HAR")
+        names = {segment.name for entry in entries for segment, _ in entry.facts.parts}
+        chosen = [info for info in self.store.segments() if info.name in names]
+        export(self.store, out, form=format, select=Chosen(entries), segments=chosen)
 
     def export_har(
         self,

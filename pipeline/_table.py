@@ -425,6 +425,15 @@ class LazyEntry(Entry):
     def whole(self) -> Entry:
         return self._found.resolve(self._at)
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the whole; the entry does not keep it: exports look at each entry of a chunk once."""
+        made = self._found.resolve(self._at)
+        was_built = made.is_built
+        document = made.to_dict()
+        if not was_built:
+            made.unbuild()
+        return document
+
     def get(self, variable: str) -> Any:
         return self._found.value(self._at, variable)
 

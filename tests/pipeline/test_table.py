@@ -102,3 +102,14 @@ def test_an_unknown_variable_is_an_error() -> None:
     (entry, *_) = query("http")
     with pytest.raises(KeyError):
         entry.get("no_such_variable")
+
+
+def test_documents_are_not_kept_and_come_again() -> None:
+    (entry,) = [each for each in query("http") if isinstance(each, LazyEntry)][:1]
+    whole = entry.to_dict()
+    assert not entry.is_built
+    body = entry.get("response_body")
+    assert entry.is_built
+    assert entry.to_dict() == whole
+    assert entry.is_built  # somebody asked for more than the document
+    assert body == entry.get("response_body")
