@@ -69,7 +69,7 @@ export function plural(value: number, one: string, many = `${one}s`): string {
 
 const HUES: Readonly<Record<string, number>> = {
   HTTP: 0, HTTP2: 0, WS: 1, GRPC: 2, GQL: 3, DNS: 4, TLS: 5, REDIS: 6, KAFKA: 7, AMQP: 8, MONGODB: 9, MYSQL: 10, POSTGRESQL: 11, QUIC: 5,
-  TCP: 12, UDP: 12, ICMP: 12, SCTP: 12,
+  TCP: 12, UDP: 10, ICMP: 8, SCTP: 12, TCPCONN: 7, UDPCONN: 1,
 };
 /** Colour class of a protocol, 0 to 12: fixed for the common ones, the same for a name each time. */
 export function hue(protocol: string): number {

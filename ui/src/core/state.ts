@@ -112,12 +112,12 @@ export interface ColumnChoice {
   readonly width: number; // px; 0: what is left
 }
 export const COLUMNS: readonly ColumnChoice[] = [
-  { name: "timestamp", width: 104 },
-  { name: "protocol", width: 92 },
-  { name: "method", width: 96 },
+  { name: "timestamp", width: 116 },
+  { name: "protocol", width: 116 },
+  { name: "method", width: 92 },
   { name: "status", width: 70 },
-  { name: "src", width: 164 },
-  { name: "dst", width: 164 },
+  { name: "src", width: 156 },
+  { name: "dst", width: 156 },
   { name: "summary", width: 0 },
   { name: "elapsed", width: 76 },
   { name: "size", width: 76 },

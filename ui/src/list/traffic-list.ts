@@ -44,7 +44,9 @@ export class TrafficList {
   private readonly spacer = document.createElement("div");
   private readonly layer = document.createElement("div");
   private slots: Slot[] = [];
-  private columns: readonly ListColumn[] = [];
+  private wanted: readonly ListColumn[] = [];
+  private columns: readonly ListColumn[] = []; // those that fit
+  private order: "oldest" | "newest" = "oldest";
   private rowPx: number = ROW_PX.normal;
   private zone: Zone = "local";
   private top = 0;
@@ -101,17 +103,12 @@ export class TrafficList {
 
   configure(columns: readonly ListColumn[], density: "normal" | "compact", zone: Zone, order: "oldest" | "newest"): void {
     const fraction = this.top / this.rowPx;
-    this.columns = columns;
+    this.wanted = columns;
+    this.columns = [];
+    this.order = order;
     this.rowPx = ROW_PX[density];
     this.zone = zone;
     this.element.dataset["density"] = density;
-    const template = columns.map((c) => (c.width ? `${c.width}px` : "minmax(160px, 1fr)")).join(" ");
-    this.element.style.setProperty("--columns", template);
-    this.element.setAttribute("aria-colcount", String(columns.length));
-    this.head.replaceChildren(...columns.map((column, i) => headCell(column, i, order)));
-    this.slots = [];
-    this.layer.replaceChildren();
-    this.focusColumn = Math.min(this.focusColumn, columns.length - 1);
     this.scrollTo(fraction * this.rowPx);
     this.measure();
   }
@@ -191,11 +188,20 @@ export class TrafficList {
     this.viewPx = this.scroller.clientHeight;
     this.viewWidth = this.scroller.clientWidth;
     this.element.style.setProperty("--scrollbar", `${this.scroller.offsetWidth - this.viewWidth}px`);
+    const columns = fitting(this.wanted, this.viewWidth);
+    if (columns.map(({ name }) => name).join() !== this.columns.map(({ name }) => name).join()) {
+      this.element.setAttribute("aria-colcount", String(columns.length));
+      this.head.replaceChildren(...columns.map((column, i) => headCell(column, i, this.order)));
+      this.slots = [];
+      this.focusColumn = Math.max(0, Math.min(this.focusColumn, columns.length - 1));
+    }
+    this.columns = columns;
     const pool = this.viewPx ? Math.ceil(this.viewPx / this.rowPx) + 8 : 0;
     if (pool !== this.slots.length) {
       this.slots = Array.from({ length: pool }, () => this.slot());
       this.layer.replaceChildren(...this.slots.map((slot) => slot.element));
     }
+    this.element.style.setProperty("--columns", gridTemplate(this.columns, this.viewWidth));
     if (this.follows) this.toEnd();
     this.redraw();
   }
@@ -332,7 +338,7 @@ export class TrafficList {
           value = latency(rows.number(row, name));
           break;
         case "size":
-          value = bytes(rows.number(row, name));
+          value = rows.number(row, name) ? bytes(rows.number(row, name)) : "";
           break;
         default:
           value = rows.text(row, name);
@@ -394,8 +400,8 @@ export class TrafficList {
     const move = (moved: PointerEvent): number => Math.max(40, Math.min(1200, width + moved.clientX - begin));
     grip.onpointermove = (moved) => {
       const at = Number(cell.dataset["index"]);
-      const template = this.columns.map((c, i) => (i === at ? `${move(moved)}px` : c.width ? `${c.width}px` : "minmax(160px, 1fr)"));
-      this.element.style.setProperty("--columns", template.join(" "));
+      const columns = this.columns.map((column, i) => (i === at ? { ...column, width: move(moved) } : column));
+      this.element.style.setProperty("--columns", gridTemplate(columns, this.viewWidth));
     };
     grip.onpointerup = (done) => {
       grip.onpointermove = grip.onpointerup = null;
@@ -434,6 +440,25 @@ export class TrafficList {
     if (name === "timestamp") return moment(this.rows.number(row, name), this.zone);
     return this.rows.text(row, name);
   }
+}
+
+const FILL_PX = 240; // the column without a width keeps so much
+const LEAST = 0.82;
+const FIRST_TO_GO = ["size", "elapsed", "src", "status"];
+
+/** Beside an open entry the list is narrow: what the entry says anyway makes room for the summary. */
+function fitting(columns: readonly ListColumn[], viewPx: number): readonly ListColumn[] {
+  let kept = columns;
+  const need = (): number => kept.reduce((sum, column) => sum + (column.width || FILL_PX), 8);
+  for (const name of FIRST_TO_GO) if (viewPx > 0 && need() * LEAST > viewPx) kept = kept.filter((column) => column.name !== name);
+  return kept;
+}
+
+function gridTemplate(columns: readonly ListColumn[], viewPx: number): string {
+  const fixed = columns.reduce((sum, column) => sum + column.width, 0);
+  const free = viewPx - 8 - (columns.some((column) => !column.width) ? FILL_PX : 0);
+  const factor = fixed > free && free > 0 ? Math.max(LEAST, free / fixed) : 1;
+  return columns.map((column) => (column.width ? `${Math.round(column.width * factor)}px` : "minmax(120px, 1fr)")).join(" ");
 }
 
 function headCell(column: ListColumn, index: number, order: "oldest" | "newest"): HTMLElement {

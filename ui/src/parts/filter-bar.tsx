@@ -76,7 +76,8 @@ export function FilterBar() {
   }, []);
 
   const running = traffic.standing.value.phase === "failed" ? traffic.standing.value : null;
-  const message = fault?.message ?? (running && text.trim() === kfl ? running.error : "");
+  const words = (text: string): string => text.replace(/^line 1, /, "");
+  const message = fault ? words(fault.message) : running && text.trim() === kfl ? words(running.error) : "";
   const history = history_.value.filter((each) => each !== text).slice(0, 12);
   return (
     <form class="filter" role="search" data-bad={message ? "true" : undefined} onSubmit={(event) => { event.preventDefault(); apply(editor.current?.text ?? text); }}>

@@ -108,7 +108,7 @@ function chart(host: HTMLElement, data: Histogram, layers: readonly Layer[], by:
   const axis: uPlot.Axis = { stroke: dim, font: "11px system-ui", grid: { stroke: line, width: 1 }, ticks: { show: false } };
   return new uPlot(
     {
-      width: host.clientWidth, height: PX, legend: { show: false }, padding: [4, 8, 0, 0],
+      width: host.clientWidth, height: PX, legend: { show: false }, padding: [9, 20, 0, 0],
       tzDate: (ts) => (zone.value === "utc" ? uPlot.tzDate(new Date(ts * 1e3), "Etc/UTC") : new Date(ts * 1e3)),
       cursor: { y: false, points: { show: false }, drag: { x: true, y: false, setScale: false } },
       scales: { x: { time: true, range: [data.start / 1e9, (data.start + data.width * seconds.length) / 1e9] }, y: { range: (_u, _min, max) => [0, Math.max(1, max)] } },

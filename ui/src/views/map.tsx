@@ -232,7 +232,8 @@ function paint(canvas: HTMLCanvasElement, context: CanvasRenderingContext2D, map
     arrow(context, link);
   }
   context.setLineDash([]);
-  context.font = "12px system-ui, sans-serif";
+  const px = 12 / view.scale; // letters keep their size
+  context.font = `${px}px system-ui, sans-serif`;
   context.textAlign = "center";
   const label = view.scale > 0.55 && placed.nodes.length < 400;
   for (const node of placed.nodes) {
@@ -246,11 +247,11 @@ function paint(canvas: HTMLCanvasElement, context: CanvasRenderingContext2D, map
     context.strokeStyle = isTarget ? text : dim;
     context.stroke();
     if (label || isTarget) {
-      context.lineWidth = 3;
+      context.lineWidth = 3 / view.scale;
       context.strokeStyle = panel;
-      context.strokeText(node.id, node.x, node.y + node.radius + 14);
+      context.strokeText(node.id, node.x, node.y + node.radius + px * 1.2);
       context.fillStyle = text;
-      context.fillText(node.id, node.x, node.y + node.radius + 14);
+      context.fillText(node.id, node.x, node.y + node.radius + px * 1.2);
     }
   }
 }
