@@ -17,13 +17,19 @@ if TYPE_CHECKING:
     from kubeshark.pipeline._pipeline import Pipeline as Pipeline
     from kubeshark.pipeline._plugins import Plugins as Plugins
     from kubeshark.pipeline._query import QueryProgress as QueryProgress
+    from kubeshark.pipeline._runs import Run as Run
     from kubeshark.pipeline._store_query import QueryArguments as QueryArguments
     from kubeshark.pipeline._store_query import StoreQuery as StoreQuery
+    from kubeshark.pipeline._store_query import cursor_behind as cursor_behind
+    from kubeshark.pipeline._table import CELLS as CELLS
+    from kubeshark.pipeline._table import SIZE as SIZE
     from kubeshark.pipeline._time import parse_time as parse_time
     from kubeshark.pipeline._time import rfc3339 as rfc3339
     from kubeshark.pipeline.renderers import to_text as to_text
 
 __all__ = [
+    "CELLS",
+    "SIZE",
     "Entry",
     "EntryError",
     "EntryId",
@@ -34,7 +40,9 @@ __all__ = [
     "Plugins",
     "QueryArguments",
     "QueryProgress",
+    "Run",
     "StoreQuery",
+    "cursor_behind",
     "keep_freed_memory",
     "parse_time",
     "rfc3339",
@@ -52,7 +60,9 @@ if not TYPE_CHECKING:
             "_pipeline": "ExportResult Pipeline",
             "_plugins": "Plugins",
             "_query": "QueryProgress",
-            "_store_query": "QueryArguments StoreQuery",
+            "_runs": "Run",
+            "_store_query": "QueryArguments StoreQuery cursor_behind",
+            "_table": "CELLS SIZE",
             "_time": "parse_time rfc3339",
             "renderers": "to_text",
         },

@@ -6,9 +6,10 @@ a third of a second.
 
 from __future__ import annotations
 
+import copy
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from ipaddress import ip_network
 from pathlib import Path
@@ -28,11 +29,13 @@ from kubeshark.errors import StoreError, UsageError
 
 if TYPE_CHECKING:
     from kubeshark.core_capture.store import CacheStats, SegmentInfo, Select, VerifyReport
+    from kubeshark.pipeline._enrich import EnricherBinding
     from kubeshark.pipeline._entry import Entry
     from kubeshark.pipeline._filter import EntryFilter
     from kubeshark.pipeline._imports import ImportResult, Progress
     from kubeshark.pipeline._plugins import Plugins
     from kubeshark.pipeline._query import QueryOptions
+    from kubeshark.pipeline._rules import RedactionRule
     from kubeshark.pipeline._secrets import Secrets
     from kubeshark.pipeline._store_query import QueryArguments, StoreQuery
     from kubeshark.pipeline.kfl import Variable
@@ -68,6 +71,8 @@ class Pipeline:
         self._loads_plugins = plugins is None
         self._asked: Requests | None = None  # of a server before the latest query; its first one pays for the opening
         self._has_queried = False
+        self._is_view = False
+        self._enrichers: tuple[EnricherBinding, ...] = ()  # of a restricted view
 
     @property
     def plugins(self) -> Plugins:
@@ -107,15 +112,43 @@ class Pipeline:
             _ensure_identity(store)
         return cls(store, plugins, tuple(recipients), keylog)
 
+    def restricted(self, *, rules: Sequence[RedactionRule] = (), namespaces: Collection[str] | None = None) -> Pipeline:
+        """Return the same pipeline as somebody sees it from whom `rules` hide things, or who sees some namespaces only.
+
+        Filters see no more than that either. Packets cannot be redacted: it does not export them. Closing it is the
+        business of the pipeline it was made of.
+        """
+        from kubeshark.pipeline._rules import namespace_enricher, rule_enricher  # most pipelines need none
+
+        view = copy.copy(self)
+        view._plugins = self.plugins
+        view._loads_plugins = False  # processes would not know the rules
+        view._is_view = True
+        scope = [] if namespaces is None else [namespace_enricher(namespaces)]
+        view._enrichers = (*scope, *([rule_enricher(rules)] if rules else ()))
+        return view
+
+    def reload_plugins(self) -> Plugins | None:
+        """Load the installed plugins anew, for what begins from now on; the caller closes those returned."""
+        from kubeshark.pipeline._plugins import Plugins
+
+        before, self._plugins = self._plugins, Plugins.installed()
+        return before
+
     @property
     def variables(self) -> Mapping[str, Variable]:
         """The KFL variables that entries have, those of plugins included."""
         return self.plugins.variables
 
     def import_file(
-        self, file: str | Path, *, keylogs: Iterable[str | Path] = (), on_progress: Progress | None = None
+        self,
+        file: str | Path | BinaryIO,
+        *,
+        name: str = "",
+        keylogs: Iterable[str | Path] = (),
+        on_progress: Progress | None = None,
     ) -> ImportResult:
-        """Read a capture file ("-": standard input) into the store.
+        """Read a capture file ("-": standard input), or an open one, into the store, where it is called `name`.
 
         Repeating an import continues it, or does nothing; not so for a pipe, and for who may only write (recipients
         without identity), who cannot know. Raises InputError if the file cannot be read at all; what is unreadable
@@ -131,7 +164,7 @@ class Pipeline:
             may_only_write=bool(self._recipients),
             plugins=lambda: self.plugins,
         )
-        return job.run(file, keylogs, on_progress)
+        return job.run(file, keylogs, on_progress, name)
 
     def query(self, kfl: str = "", **options: Unpack[QueryArguments]) -> StoreQuery[Entry]:
         """Return the entries that match, in time order; no packet is read before it is iterated.
@@ -188,6 +221,12 @@ class Pipeline:
             predicate = And((predicate, Or(tuple(map(self._connection_of, entry_filter.ids)))))
         return self._query(entry_filter, predicate, secrets, make, make_options(options), jobs)
 
+    def compile(self, kfl: str) -> EntryFilter:
+        """Check a filter without reading anything of the store; raise UsageError, with line and column."""
+        from kubeshark.pipeline._filter import EntryFilter
+
+        return EntryFilter(kfl, self.plugins, now_ns=time.time_ns(), can_decrypt=True)
+
     def _filter(self, kfl: str) -> tuple[EntryFilter, Secrets]:
         from kubeshark.pipeline._filter import EntryFilter
         from kubeshark.pipeline._secrets import Secrets
@@ -226,6 +265,23 @@ class Pipeline:
                 return Or(())
             return _same_flow(segment.flows[wanted.flow], any_client_port=wanted.number == "flow")
 
+    def connection(self, entry: Entry, *, limit: int) -> list[Entry]:
+        """Return the entries of an entry's connection, in time order."""
+        from kubeshark.pipeline._query import QueryOptions
+        from kubeshark.pipeline._rows import itself
+
+        segment, row = entry.facts.parts[0]
+        predicate = _same_flow(segment.flows[row], any_client_port=False)
+        everything, secrets = self._filter("")
+        query = self._query(everything, predicate, secrets, itself, QueryOptions())
+        found: list[Entry] = []
+        for other in query:
+            if other.facts.stream == entry.facts.stream:
+                found.append(other)
+                if len(found) >= limit:
+                    break
+        return found
+
     def export(
         self,
         kfl: str,
@@ -243,6 +299,8 @@ class Pipeline:
         from kubeshark.pipeline._exact import exact_predicate
         from kubeshark.pipeline._exports import Chosen, Counting, Matching, open_output
 
+        if self._enrichers:
+            raise UsageError("packets cannot be redacted, and have no namespace", hint="export as HAR")
         segments: list[SegmentInfo] | None = None
         select: Select | None = None
         problems: list[str] = []
@@ -265,6 +323,24 @@ class Pipeline:
                 segments=segments,
             )
         return ExportResult(done.packets, counted.written, (*problems, *map(str, done.problems)))
+
+    def export_entries(
+        self, entries: Sequence[Entry], out: BinaryIO, *, format: Literal["pcap", "pcapng", "har"] = "pcap"
+    ) -> None:
+        """Write the whole connections of these entries, or as HAR the HTTP exchanges among them."""
+        from kubeshark.core_capture.store import export
+        from kubeshark.pipeline._exports import Chosen
+
+        if format == "har":
+            from kubeshark.pipeline._har import write_har
+
+            write_har(entries, out)
+            return
+        if self._enrichers:
+            raise UsageError("packets cannot be redacted, and have no namespace", hint="export as HAR")
+        names = {segment.name for entry in entries for segment, _ in entry.facts.parts}
+        chosen = [info for info in self.store.segments() if info.name in names]
+        export(self.store, out, form=format, select=Chosen(entries), segments=chosen)
 
     def export_har(
         self,
@@ -337,6 +413,8 @@ class Pipeline:
         return now - asked if now and asked else now
 
     def close(self) -> None:
+        if self._is_view:
+            return
         if self._plugins is not None:
             self._plugins.close()
         self.store.free_memory()
@@ -369,6 +447,7 @@ class Pipeline:
             make,
             options,
             jobs=jobs,
+            enrichers=self._enrichers,
             notes=notices(self._keylog),
             requests=lambda: self._since(asked),
         )

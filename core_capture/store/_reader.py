@@ -174,6 +174,11 @@ class SegmentReader:
         start = int(self._index.flows.range_starts[row])
         return start, start + int(self._index.flows.range_bytes[row])
 
+    def placed(self, rows: NDArray[Any]) -> NDArray[Any]:
+        """Return where the records of these flows begin."""
+        starts: NDArray[Any] = self._index.flows.range_starts[rows]
+        return starts
+
     def records(self, rows: Sequence[int] | NDArray[Any]) -> list[bytes | memoryview]:
         """Return the records of each of these flows, in capture order; views of shared blocks where possible."""
         return self.read([self.range(int(row)) for row in rows])

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -59,6 +58,7 @@ class Variables(Mapping[str, Variable]):
 
     def __init__(self, variables: tuple[Variable, ...]) -> None:
         self._by_name = {variable.name: variable for variable in variables}
+        self._hash: int | None = None
 
     def __getitem__(self, name: str) -> Variable:
         return self._by_name[name]
@@ -70,11 +70,9 @@ class Variables(Mapping[str, Variable]):
         return len(self._by_name)
 
     def __hash__(self) -> int:
+        if self._hash is None:
+            self._hash = hash(frozenset(self._by_name.values()))
         return self._hash
-
-    @cached_property
-    def _hash(self) -> int:  # most sets are only a step to the next one
-        return hash(frozenset(self._by_name.values()))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Variables) and self._by_name == other._by_name

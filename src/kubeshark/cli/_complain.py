@@ -8,7 +8,12 @@ __all__ = ["complain", "printable"]
 
 
 def complain(problem: object) -> None:
-    """Say on standard error, in one line, what was not done: names and texts in it may come from outside."""
+    """Say on standard error, in one line, what was not done: names and texts in it may come from outside.
+
+    Above it comes what its notes hold: all that a compiler said.
+    """
+    for note in getattr(problem, "__notes__", ()):
+        print("\n".join(printable(line) for line in str(note).splitlines()), file=sys.stderr)
     print(f"kubeshark: {printable(' '.join(str(problem).splitlines()))}", file=sys.stderr)
 
 

@@ -16,7 +16,7 @@ from kubeshark.errors import UsageError
 
 if TYPE_CHECKING:
     from kubeshark.pipeline import Entry
-    from kubeshark.pipeline._table import Run
+    from kubeshark.pipeline._runs import Run
 
 __all__ = [
     "FieldsLine",
@@ -107,6 +107,10 @@ class JsonLine:
             document |= {name: _shown(name, entry.get(name)) for name in self.fields}
         return _json(document)
 
+    @property
+    def reads(self) -> tuple[str, ...] | None:
+        return None if self.with_file else self.fields
+
     def many(self, found: Run) -> Iterator[str]:
         """Return the lines of many entries: what columns know is read from them."""
         if self.fields is None or self.with_file:
@@ -125,6 +129,10 @@ class FieldsLine:
 
     def __call__(self, entry: Entry) -> str:
         return "\t".join(printable(_text(_shown(name, entry.get(name)))) for name in self.fields)
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        return self.fields
 
     def many(self, found: Run) -> Iterator[str]:
         rows = zip(*map(found.column, self.fields), strict=True)
