@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, get_args
 from fastapi import Depends, HTTPException
 from starlette.requests import HTTPConnection
 
-__all__ = ["LOCAL", "RIGHTS", "ROLES", "Principal", "Right", "Role", "Who", "make_principal", "need", "who"]
+__all__ = ["LOCAL", "RIGHTS", "ROLES", "Principal", "Right", "Role", "Who", "make_principal", "need", "need_all", "who"]
 
 Role = Literal["viewer", "operator", "admin"]
 Right = Literal["read", "raw", "import", "clear", "manage"]
@@ -94,6 +94,13 @@ def who(connection: HTTPConnection) -> Principal:
 Who = Annotated[Principal, Depends(who)]
 
 
+def need_all(connection: HTTPConnection) -> None:
+    """Answer 403 to whoever sees only some namespaces: what is added up over a store tells of all of them."""
+    principal = who(connection)
+    if principal.namespaces is not None:
+        raise HTTPException(403, f"{principal.name} sees some namespaces only, and this is about all of them")
+
+
 def need(right: Right) -> Callable[[HTTPConnection], Principal]:
     """Return a dependency that answers 403 to whoever lacks a right, and says which roles have it."""
 
@@ -102,6 +109,7 @@ def need(right: Right) -> Callable[[HTTPConnection], Principal]:
         if right not in principal.rights:
             roles = " or ".join(role for role in ROLES if right in RIGHTS[role])
             scope = ", and no namespaces to keep to" if right not in SCOPED else ""
+            connection.app.state.hub.audit.note(principal, connection.url.path, outcome="refused", needs=right)
             raise HTTPException(403, f"{principal.name} may not: {MEANING[right]} needs the role {roles}{scope}")
         return principal
 

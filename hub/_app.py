@@ -11,7 +11,20 @@ from starlette.requests import Request
 from starlette.staticfiles import StaticFiles
 
 from kubeshark.errors import KubesharkError, StoreError, UsageError
-from kubeshark.hub import _entries, _metrics, _queries, _session, _store, _ws
+from kubeshark.hub import (
+    _entries,
+    _exports,
+    _imports,
+    _language,
+    _map,
+    _metrics,
+    _plugins,
+    _queries,
+    _session,
+    _settings,
+    _store,
+    _ws,
+)
 from kubeshark.hub._auth import Gate
 from kubeshark.hub._pool import TooManyError
 from kubeshark.hub._sessions import Sessions, session_key
@@ -22,7 +35,23 @@ from kubeshark.pipeline import Pipeline
 __all__ = ["create_app"]
 
 PAGE = Path(__file__).parent / "page"
-ROUTERS = (_session, _store, _queries, _entries, _ws, _metrics)
+BUILT = PAGE / "app" / "index.html"
+"""The web UI, built from `ui/`; without it the plain page is served."""
+
+ROUTERS = (
+    _session,
+    _store,
+    _imports,
+    _exports,
+    _queries,
+    _entries,
+    _map,
+    _language,
+    _plugins,
+    _settings,
+    _ws,
+    _metrics,
+)
 
 
 def create_app(pipeline: Pipeline, *, token: str, hosts: frozenset[str] | None, folder: Path | None = None) -> Gate:
@@ -41,7 +70,7 @@ def create_app(pipeline: Pipeline, *, token: str, hosts: frozenset[str] | None, 
 
     @app.get("/", include_in_schema=False)
     def page() -> FileResponse:
-        return FileResponse(PAGE / "index.html")
+        return FileResponse(BUILT if BUILT.exists() else PAGE / "index.html")
 
     app.mount("/static", StaticFiles(directory=PAGE))
     return Gate(app, hub, token=token, hosts=hosts)

@@ -9,12 +9,16 @@ import json
 import os
 import re
 import threading
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from pathlib import Path
 
 from kubeshark.hub._access import Principal
 
-__all__ = ["Audit", "filter_form"]
+__all__ = ["CLIENT", "Audit", "filter_form"]
+
+CLIENT: ContextVar[str] = ContextVar("client", default="")
+"""The address of whoever is being answered; the gate sets it."""
 
 _LITERAL = re.compile(r"""[rRbB]{0,2}(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')|\b\d+(?:\.\d+)?\b""", re.DOTALL)
 MAX_TEXT = 500
@@ -27,15 +31,13 @@ class Audit:
         self.path = path
         self._lock = threading.Lock()
 
-    def note(
-        self, who: Principal | None, action: str, *, client: str = "", outcome: str = "ok", **about: object
-    ) -> None:
+    def note(self, who: Principal | None, action: str, *, outcome: str = "ok", **about: object) -> None:
         """Write a line; `about` are short facts. OSError if it cannot be written: then nothing must be done either."""
         line = {
             "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "who": who.name if who else "",
             "token": who.source if who else "",
-            "client": client,
+            "client": CLIENT.get(),
             "action": action,
             "outcome": outcome,
             **{name: _short(value) for name, value in about.items() if value not in (None, "")},

@@ -20,6 +20,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, RedirectRespons
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kubeshark.hub._access import LOCAL, Principal
+from kubeshark.hub._audit import CLIENT
 from kubeshark.hub._limits import JSON_BYTES, PACKAGE_BYTES
 from kubeshark.hub._state import Hub
 
@@ -72,7 +73,7 @@ class Gate:
     ) -> None:
         """`hosts` are accepted Host headers, port included; None: any. `tls`: a proxy speaks HTTPS for us."""
         self.app = app
-        self._hub = hub
+        self.hub = hub
         self._token = token
         self._hosts = hosts
         self._open = OPEN_PATHS if has_login else frozenset[str]()
@@ -84,6 +85,7 @@ class Gate:
             await self.app(scope, receive, send)
             return
         scope["principal"], scope["csrf"] = None, ""
+        CLIENT.set(_client(scope))
         if scope["type"] != "http":
             if self._websocket_refusal(scope):
                 await send({"type": "websocket.close", "code": POLICY_VIOLATION})
@@ -131,11 +133,11 @@ class Gate:
             cookie
             and not is_safe
             and not secrets.compare_digest(
-                headers.get(CSRF_HEADER, "").encode(), self._hub.sessions.csrf(cookie).encode()
+                headers.get(CSRF_HEADER, "").encode(), self.hub.sessions.csrf(cookie).encode()
             )
         ):
             return _error(403, "the header X-CSRF-Token is missing or old: GET /api/v1/session gives it")
-        wait_s = self._hub.requests.take(f"{principal.source} {principal.name}")
+        wait_s = self.hub.requests.take(f"{principal.source} {principal.name}")
         if wait_s:
             return _error(429, f"too many requests: come again in {wait_s} s", {"retry-after": str(wait_s)})
         length = headers.get("content-length", "")
@@ -143,7 +145,7 @@ class Gate:
         if limit is not None and length.isdecimal() and int(length) > limit:
             return _error(413, f"at most {limit:,} bytes are taken here")
         scope["principal"] = principal
-        scope["csrf"] = self._hub.sessions.csrf(cookie) if cookie else ""
+        scope["csrf"] = self.hub.sessions.csrf(cookie) if cookie else ""
         return None
 
     def _websocket_refusal(self, scope: Scope) -> bool:
@@ -156,7 +158,7 @@ class Gate:
         is_own = origin == f"{self._scheme}://{host}"
         if principal is None or (origin is not None and not is_own) or (cookie and not is_own):
             return True
-        if self._hub.requests.take(f"{principal.source} {principal.name}"):
+        if self.hub.requests.take(f"{principal.source} {principal.name}"):
             return True
         scope["principal"] = principal
         return False
@@ -171,14 +173,14 @@ class Gate:
         rest = urlencode([pair for pair in query if pair[0] != "token"])
         redirect = RedirectResponse(scope["path"] + (f"?{rest}" if rest else ""), 303)
         self.let_in(redirect, principal)
-        self._hub.audit.note(principal, "log in", client=_client(scope))
+        self.hub.audit.note(principal, "log in")
         return redirect
 
     def let_in(self, response: Response, principal: Principal) -> None:
         """Give a browser its session."""
         response.set_cookie(
             COOKIE,
-            self._hub.sessions.cookie(principal),
+            self.hub.sessions.cookie(principal),
             httponly=True,
             samesite="strict",
             secure=self._scheme == "https",
@@ -191,26 +193,26 @@ class Gate:
         if scheme.lower() == "bearer" and (principal := self._of_token(bearer.strip())):
             return principal, ""
         cookie = _cookie(headers)
-        principal = self._hub.sessions.read(cookie)
+        principal = self.hub.sessions.read(cookie)
         if principal is None or (principal.source and not self._is_current(principal)):
             return None, ""
         return principal, cookie
 
     def _is_current(self, principal: Principal) -> bool:
-        return principal.source.startswith("oidc:") or self._hub.tokens.has(principal.source)
+        return principal.source.startswith("oidc:") or self.hub.tokens.has(principal.source)
 
     def _of_token(self, offered: str) -> Principal | None:
         if secrets.compare_digest(offered.encode("utf-8", "replace"), self._token.encode()):
             return LOCAL
-        return self._hub.tokens.find(offered)
+        return self.hub.tokens.find(offered)
 
     def _unknown(self, scope: Scope, headers: Headers) -> Response:
         has_tried = "authorization" in headers or bool(_cookie(headers)) or b"token=" in scope["query_string"]
-        wait_s = self._hub.failures.take(_client(scope)) if has_tried else 0
+        wait_s = self.hub.failures.take(_client(scope)) if has_tried else 0
         if wait_s:
             return _error(429, f"too many wrong tokens: come again in {wait_s} s", {"retry-after": str(wait_s)})
         if has_tried:
-            self._hub.audit.note(None, "log in", client=_client(scope), outcome="refused")
+            self.hub.audit.note(None, "log in", outcome="refused")
         if self._has_login and scope["path"] == "/" and scope["method"] == "GET":
             return RedirectResponse("/auth/login", 303)
         return PlainTextResponse("open the URL with the token that kubeshark serve printed\n", 401)

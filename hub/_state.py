@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from fastapi import Depends
 from starlette.requests import HTTPConnection
@@ -19,7 +20,11 @@ from kubeshark.hub._pool import QueryPool
 from kubeshark.hub._sessions import Sessions
 from kubeshark.hub._settings_file import SettingsFile
 from kubeshark.hub._tokens import Tokens
+from kubeshark.hub._uploads import Imports
 from kubeshark.pipeline import Pipeline
+
+if TYPE_CHECKING:
+    from kubeshark.pipeline._scheduler import Scheduler
 
 __all__ = ["Hub", "State", "complain", "hub_of"]
 
@@ -36,6 +41,9 @@ class Hub:
     tokens: Tokens = field(init=False)
     audit: Audit = field(init=False)
     settings: SettingsFile = field(init=False)
+    imports: Imports = field(default_factory=Imports)
+    scheduler: Scheduler | None = None  # of plugins' jobs, where they run by themselves
+    on_reload: Callable[[], None] | None = None  # called when other plugins are used
     pool: QueryPool = field(default_factory=QueryPool)
     figures: Figures = field(default_factory=Figures)
     requests: Buckets = field(default_factory=lambda: Buckets(burst=400, per_second=100))

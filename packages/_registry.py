@@ -243,15 +243,17 @@ class Registry:
         """Send to the repository, or to a whole address; log in when asked to."""
         url = what if "://" in what else f"{self._base}/v2/{self._reference.repository}/{what}"
         web = self._transfers if transfer else self._web
-        for attempt in range(2):
-            authorization = self._authorization if origin(url) == origin(self._base) else ""
-            answer = web.send(
-                method, url, headers=headers, credentials=authorization, body=body, limit=limit, into=into
-            )
-            if answer.status != 401 or attempt or origin(url) != origin(self._base):
-                break
-            self._authorization = self._log_in(answer.headers.get("www-authenticate", ""))
-        return answer
+        is_ours = origin(url) == origin(self._base)
+
+        def send() -> Answer:
+            credentials = self._authorization if is_ours else ""
+            return web.send(method, url, headers=headers, credentials=credentials, body=body, limit=limit, into=into)
+
+        answer = send()
+        if answer.status != 401 or not is_ours:
+            return answer
+        self._authorization = self._log_in(answer.headers.get("www-authenticate", ""))
+        return send()
 
     def _log_in(self, challenge: str) -> str:
         """Return the Authorization header that a challenge asks for (RFC 7617, the distribution token scheme)."""

@@ -18,6 +18,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -119,21 +120,19 @@ class Web:
         raise _fail(url, f"is not reached by https but by {parts.scheme or 'nothing'}", hint="use an https:// address")
 
     def _open(self, method: str, url: str, headers: dict[str, str], body: bytes | Path | None) -> Any:
-        data: Any = body
-        if isinstance(body, Path):
-            data = body.open("rb")
-            headers["Content-Length"] = str(body.stat().st_size)
-        if data is not None:
-            headers.setdefault("Content-Type", "application/octet-stream")
         headers |= {"User-Agent": _AGENT, "Accept-Encoding": "identity"}
-        request = urllib.request.Request(url, data=data, headers=headers, method=method)  # noqa: S310 (checked)
-        try:
-            return self._opener.open(request, timeout=TIMEOUT_S)
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            raise _fail(url, f"cannot be reached: {_reason(error)}") from error
-        finally:
+        if body is not None:
+            headers.setdefault("Content-Type", "application/octet-stream")
+        with ExitStack() as opened:
+            data: Any = body
             if isinstance(body, Path):
-                data.close()
+                data = opened.enter_context(body.open("rb"))
+                headers["Content-Length"] = str(body.stat().st_size)
+            request = urllib.request.Request(url, data=data, headers=headers, method=method)  # noqa: S310 (checked)
+            try:
+                return self._opener.open(request, timeout=TIMEOUT_S)
+            except (OSError, http.client.HTTPException, ValueError) as error:
+                raise _fail(url, f"cannot be reached: {_reason(error)}") from error
 
     def _receive(
         self, response: Any, sink: IO[bytes], url: str, limit: int, deadline: float, *, cut: bool, empty: bool

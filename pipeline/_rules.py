@@ -17,6 +17,8 @@ from kubeshark.extension_api import Enrichment, EnrichSpec, MessageKind, Redacti
 from kubeshark.pipeline._enrich import EnricherBinding
 from kubeshark.pipeline._entry import Entry
 from kubeshark.pipeline._har import SECRET_HEADERS, SECRET_WORD
+from kubeshark.pipeline._redact import is_indexed
+from kubeshark.pipeline.kfl import ENTRY
 
 __all__ = ["DEFAULT_RULES", "RedactionRule", "RuleKind", "namespace_enricher", "rule_enricher"]
 
@@ -145,7 +147,8 @@ class _Ruler:
         if self.keys:
             yield from self._under_keys(documents)
         if self.patterns:
-            yield from self._matches([documents, dict(entry.variables)])
+            told = {name: value for name, value in entry.variables.items() if not is_indexed(name) and name != ENTRY}
+            yield from self._matches([documents, told])
 
     def _of_headers(self, headers: Any) -> Iterator[Redaction]:
         for name, value in headers.items() if isinstance(headers, Mapping) else ():

@@ -29,7 +29,8 @@ class Answer:
 class Hub:
     """A running `kubeshark serve`."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, store: Path | str = "", home: Path = Path()) -> None:
+        self.store, self.home = store, home
         parts = urlsplit(url)
         assert parts.hostname and parts.port
         self.address, self.port = parts.hostname, parts.port
@@ -126,6 +127,6 @@ def serving(
         found = re.search(r"http://\S+", process.stdout.readline())
         assert found
         try:
-            yield Hub(found.group())
+            yield Hub(found.group(), store, home)
         finally:
             process.terminate()
