@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from kubeshark.cli._output import complain, printable
+from kubeshark.cli._complain import complain, printable
 from kubeshark.errors import PluginRejected, UsageError
 
 __all__ = ["add_actions"]
