@@ -161,7 +161,7 @@ class TableLine:
 
 
 def _json(document: Mapping[str, Any]) -> str:
-    """Return a line of JSON. msgspec takes a third of json's time, but no lone surrogate and no integer over 64 bits."""
+    """Return a line of JSON. msgspec takes a third of the time, but no lone surrogate and no integer over 64 bits."""
     import msgspec
 
     try:
