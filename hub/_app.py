@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, HTTPException
 from fastapi.responses import FileResponse, JSONResponse
@@ -32,6 +32,9 @@ from kubeshark.hub._state import Hub
 from kubeshark.hub._tokens import hub_folder
 from kubeshark.pipeline import Pipeline
 
+if TYPE_CHECKING:
+    from kubeshark.hub._oidc import OidcSettings
+
 __all__ = ["create_app"]
 
 PAGE = Path(__file__).parent / "page"
@@ -51,10 +54,19 @@ ROUTERS = (
 )
 
 
-def create_app(pipeline: Pipeline, *, token: str, hosts: frozenset[str] | None, folder: Path | None = None) -> Gate:
+def create_app(
+    pipeline: Pipeline,
+    *,
+    token: str,
+    hosts: frozenset[str] | None,
+    folder: Path | None = None,
+    oidc: OidcSettings | None = None,
+    tls: bool = False,
+) -> Gate:
     """Return the ASGI application; `hosts` are the Host headers it answers to, e.g. {"127.0.0.1:8899"}; None: any.
 
     `folder` is where the hub keeps tokens, settings and its audit log, by default $KUBESHARK_HUB or ~/.kubeshark/hub.
+    `oidc` names an identity provider that people sign in with; `tls`: a proxy in front of us speaks HTTPS.
     """
     folder = folder or hub_folder()
     app = FastAPI(title="kubeshark", version="1", docs_url=None, redoc_url=None, openapi_url="/api/v1/openapi.json")
@@ -70,7 +82,12 @@ def create_app(pipeline: Pipeline, *, token: str, hosts: frozenset[str] | None, 
         return FileResponse(PAGE / "index.html")
 
     app.mount("/static", StaticFiles(directory=PAGE))
-    return Gate(app, hub, token=token, hosts=hosts)
+    if oidc is not None:
+        from kubeshark.hub import _oidc
+
+        app.state.provider = _oidc.Provider(oidc, session_key(folder))
+        app.include_router(_oidc.router)
+    return Gate(app, hub, token=token, hosts=hosts, has_login=oidc is not None, tls=tls)
 
 
 def _refuse(_: Request, error: Exception) -> JSONResponse:
