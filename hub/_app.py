@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fastapi import FastAPI, HTTPException
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.requests import Request
 from starlette.staticfiles import StaticFiles
 
@@ -54,6 +57,30 @@ ROUTERS = (
 )
 
 
+class Problem(BaseModel):
+    """Every answer that is not what was asked for."""
+
+    error: str
+    line: int | None = Field(default=None, description="of a filter, from 1")
+    column: int | None = None
+
+
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    status: {"model": Problem, "description": text}
+    for status, text in {
+        400: "It cannot be meant: a filter, a cursor, a time",
+        401: "Nobody known asks",
+        403: "The role or right is missing",
+        404: "There is no such thing",
+        409: "It cannot be done as things are",
+        413: "The body is too large",
+        422: "A parameter or the body is not of the described form, or not what it should hold",
+        429: "Too many requests: Retry-After says when to come again",
+        503: "The store cannot be read or written now, or too many queries wait",
+    }.items()
+}
+
+
 def create_app(
     pipeline: Pipeline,
     *,
@@ -72,10 +99,11 @@ def create_app(
     app = FastAPI(title="kubeshark", version="1", docs_url=None, redoc_url=None, openapi_url="/api/v1/openapi.json")
     hub = app.state.hub = Hub(pipeline, folder, Sessions(session_key(folder)))
     app.add_exception_handler(KubesharkError, _refuse)
-    app.add_exception_handler(HTTPException, _refuse)
+    app.add_exception_handler(StarletteHTTPException, _refuse)
+    app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(TooManyError, _busy)
     for module in ROUTERS:
-        app.include_router(module.router)
+        app.include_router(module.router, responses=PROBLEMS)
 
     @app.get("/", include_in_schema=False)
     def page() -> FileResponse:
@@ -94,7 +122,7 @@ def _refuse(_: Request, error: Exception) -> JSONResponse:
     document: dict[str, Any] = {"error": str(error)}
     status = 500
     match error:
-        case HTTPException():
+        case StarletteHTTPException():
             return JSONResponse({"error": error.detail}, error.status_code, error.headers)
         case UsageError():
             status = 400
@@ -103,6 +131,12 @@ def _refuse(_: Request, error: Exception) -> JSONResponse:
         case StoreError():
             status = 503
     return JSONResponse(document, status)
+
+
+def _invalid(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    said = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()[:5])
+    return JSONResponse({"error": said}, 422)
 
 
 def _busy(_: Request, __: Exception) -> JSONResponse:
