@@ -41,6 +41,9 @@ if TYPE_CHECKING:
 __all__ = ["create_app"]
 
 PAGE = Path(__file__).parent / "page"
+BUILT = PAGE / "app" / "index.html"
+"""The web UI, built from `ui/`; without it the plain page is served."""
+
 ROUTERS = (
     _session,
     _store,
@@ -107,7 +110,7 @@ def create_app(
 
     @app.get("/", include_in_schema=False)
     def page() -> FileResponse:
-        return FileResponse(PAGE / "index.html")
+        return FileResponse(BUILT if BUILT.exists() else PAGE / "index.html")
 
     app.mount("/static", StaticFiles(directory=PAGE))
     if oidc is not None:

@@ -22,11 +22,12 @@ NONSENSE = r"answered nonsense"
 TOO_LONG = r"took (too long|longer than \d+ ms)"
 FAULTS = {
     "c": {
-        "segfault": r"SIGSEGV",
-        "abort": r"SIGABRT",
+        "segfault": r"SIGSEGV in obey \(faulty.c:\d+\), called from dissect \(faulty.c:\d+\)",
+        "abort": r"SIGABRT in obey \(faulty.c:\d+\), called from dissect \(faulty.c:\d+\)",
+        "nullcall": r"SIGSEGV in obey \(faulty.c:\d+\)",
         "exit": r"exited with status 3",
         "loop": r"took longer than \d+ ms",
-        "stack": r"SIGSEGV",
+        "stack": r"SIGSEGV in overflow \(faulty.c:\d+\)",
         "memory": r"SIGSEGV|SIGKILL",  # malloc gives NULL at the limit, and it does not look
         "fork": FORBIDDEN,
         "system": FORBIDDEN,
@@ -37,7 +38,7 @@ FAULTS = {
         "ptrace": FORBIDDEN,
         "newcode": FORBIDDEN,
         "shrink": FORBIDDEN,
-        "write-request": r"SIGSEGV",
+        "write-request": r"SIGSEGV in obey \(faulty.c:\d+\)",
         "flood": r"over the limit",
         "control": NONSENSE + r"|claims a result",
         "field": NONSENSE + r".*field 99",
