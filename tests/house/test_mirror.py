@@ -42,6 +42,7 @@ WITHOUT_TEST = {
     "core_capture/store/_reader.py": STORE,
     "core_capture/store/_segment.py": STORE,
     "core_capture/store/_writer.py": STORE,
+    "extension_api/native/build_frame.py": "extension_api/test_batch.py",
     "hosts/_child.py": CHILDREN,
     "hosts/_landlock.py": CHILDREN,
     "hosts/_sandbox.py": FAULTS,
