@@ -41,21 +41,8 @@ SOURCES = Path(__file__).parent / "heads"
 TARGETS = {"c": 0.50, "js": 0.20, "go": 0.15}  # of the native loop's rate
 PORT = 8081
 HEAD = re.compile(rb"(?:GET|POST|PUT|DELETE|HEAD|PATCH) [^ \r\n]+ HTTP/1\.[01]\r\n(?:[^\r\n]+\r\n)+\r\n")
-ITEM = np.dtype("u4, u4, u8, u8, u1, u1, u2, u2, u2, u4, u4, u8")
-ITEM.names = (
-    "offset",
-    "length",
-    "stream",
-    "time",
-    "side",
-    "transport",
-    "flags",
-    "client",
-    "server",
-    "argument",
-    "zero",
-    "base",
-)
+ITEM = np.dtype("u4, u4, u8, u8, u1, u1, u2, u2, u2, u4, u4, u8")  # as a frame has it
+LENGTH, STREAM, TRANSPORT, FLAGS, SERVER_PORT = "f1", "f2", "f5", "f6", "f8"
 FIELDS = np.dtype("u4, u4, u4, u4, u4, u4, u4, u4, i8")
 FIELDS.names = ("method_end", "path", "path_end", "host", "host_end", "headers", "end", "zero", "length")
 Fact = tuple[str, str, str, int, int]  # method, path, host, headers, length of the body
@@ -74,8 +61,8 @@ class Heads:
     def batch(self) -> Batch:
         """Return them as items: the first and last of a stream each."""
         items = np.zeros(len(self.heads), ITEM)
-        items["length"], items["stream"] = self.lengths, np.arange(len(self.heads))
-        items["transport"], items["flags"], items["server"] = 6, 3, PORT
+        items[LENGTH], items[STREAM] = self.lengths, np.arange(len(self.heads))
+        items[TRANSPORT], items[FLAGS], items[SERVER_PORT] = 6, 3, PORT
         return Batch(self.data, items.view(np.uint8), self.starts[:-1].astype(np.uint64), self.lengths)
 
 

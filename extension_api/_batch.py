@@ -39,7 +39,8 @@ from kubeshark.extension_api._models import MessageKind, Value, VariableType
 _native: Any = None
 with suppress(ImportError):  # no compiler when it was installed, or a big-endian machine
     _native = import_module("kubeshark.extension_api._frame_native")
-ffi, lib = (_native.ffi, _native.lib) if _native else (None, None)
+ffi: Any = _native and _native.ffi
+lib: Any = _native and _native.lib
 
 __all__ = ["HAS_NATIVE", "Batch", "Columns", "decode_columns"]
 

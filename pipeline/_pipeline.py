@@ -1,58 +1,47 @@
-"""The façade: one store, its plugins, and what one does with them."""
+"""The façade: one store, its plugins, and what one does with them.
+
+Each method imports what it needs: an import or an export by addresses loads neither dissectors nor plugins, which take
+a third of a second.
+"""
 
 from __future__ import annotations
 
+import copy
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from ipaddress import ip_network
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Literal, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Self, TypeVar, Unpack
 
 from kubeshark.core_capture import (
     And,
     InNetwork,
+    Or,
     PortBetween,
     Predicate,
     Transport,
 )
-from kubeshark.core_capture.store import (
-    Identity,
-    Requests,
-    SegmentInfo,
-    Select,
-    Store,
-    VerifyReport,
-    create_identity,
-    export,
-    identity_path,
-)
+from kubeshark.core_capture.store import Identity, Requests, Store, create_identity, identity_path
 from kubeshark.errors import StoreError, UsageError
-from kubeshark.pipeline._entry import Entry, EntryId
-from kubeshark.pipeline._exports import Chosen, Counting, Matching, open_output
-from kubeshark.pipeline._filter import EntryFilter, exact_predicate
-from kubeshark.pipeline._har import write_har
-from kubeshark.pipeline._imports import Import, ImportResult, Progress
-from kubeshark.pipeline._plugins import Plugins
-from kubeshark.pipeline._query import QueryOptions
-from kubeshark.pipeline._rows import Document, Fields, itself
-from kubeshark.pipeline._secrets import (
-    Secrets,
-    key_log_files,
-    notices,
-    read_key_logs,
-)
-from kubeshark.pipeline._store_query import QueryArguments, StoreQuery, make_options, query_store
-from kubeshark.pipeline._streams import endpoints
-from kubeshark.pipeline._time import rfc3339
-from kubeshark.pipeline.kfl import Variable
-from kubeshark.pipeline.tls import KeyLog
 
-_T = TypeVar("_T")
+if TYPE_CHECKING:
+    from kubeshark.core_capture.store import CacheStats, SegmentInfo, Select, VerifyReport
+    from kubeshark.pipeline._enrich import EnricherBinding
+    from kubeshark.pipeline._entry import Entry
+    from kubeshark.pipeline._filter import EntryFilter
+    from kubeshark.pipeline._imports import ImportResult, Progress
+    from kubeshark.pipeline._plugins import Plugins
+    from kubeshark.pipeline._query import QueryOptions
+    from kubeshark.pipeline._rules import RedactionRule
+    from kubeshark.pipeline._secrets import Secrets
+    from kubeshark.pipeline._store_query import QueryArguments, StoreQuery
+    from kubeshark.pipeline.kfl import Variable
+    from kubeshark.pipeline.tls import KeyLog
 
-__all__ = ["ExportResult", "ImportResult", "Pipeline", "StoreQuery"]
+__all__ = ["ExportResult", "Pipeline"]
 
 T = TypeVar("T")
 
@@ -82,11 +71,15 @@ class Pipeline:
         self._loads_plugins = plugins is None
         self._asked: Requests | None = None  # of a server before the latest query; its first one pays for the opening
         self._has_queried = False
+        self._is_view = False
+        self._enrichers: tuple[EnricherBinding, ...] = ()  # of a restricted view
 
     @property
     def plugins(self) -> Plugins:
         """The plugins; loaded when something first asks for them: an import and many an export never do."""
         if self._plugins is None:
+            from kubeshark.pipeline._plugins import Plugins
+
             self._plugins = Plugins.installed()
         return self._plugins
 
@@ -100,20 +93,47 @@ class Pipeline:
         create: bool = True,
         plugins: Plugins | None = None,
         keylogs: Iterable[str | Path] = (),
+        cache_bytes: int = 0,
     ) -> Self:
         """Open a store, making folder and identity if they are not there and `create` is set.
 
         `identities` default to those in $KUBESHARK_IDENTITY (~/.kubeshark/identity.age); `recipients` (age1…) are who
         may read what is imported, by default the identities' own. `keylogs` are TLS key-log files (NSS format) to
-        decrypt with, beside those in $KUBESHARK_KEYLOG and the secrets in the store. Raises StoreError, InputError for
-        a key log that cannot be read.
+        decrypt with, beside those in $KUBESHARK_KEYLOG and the secrets in the store. With `cache_bytes`, that much of
+        what queries decrypted stays in memory for the next ones, in this process alone. Raises StoreError, InputError
+        for a key log that cannot be read.
         """
+        from kubeshark.pipeline._secrets import key_log_files, read_key_logs
+
         keylog = read_key_logs(key_log_files(keylogs))
         given = None if identities is None else tuple(identities)
-        store = Store.open(path, identities=given, create=create)
+        store = Store.open(path, identities=given, create=create, cache_bytes=cache_bytes)
         if create and given is None and not tuple(recipients):
             _ensure_identity(store)
         return cls(store, plugins, tuple(recipients), keylog)
+
+    def restricted(self, *, rules: Sequence[RedactionRule] = (), namespaces: Collection[str] | None = None) -> Pipeline:
+        """Return the same pipeline as somebody sees it from whom `rules` hide things, or who sees some namespaces only.
+
+        Filters see no more than that either. Packets cannot be redacted: it does not export them. Closing it is the
+        business of the pipeline it was made of.
+        """
+        from kubeshark.pipeline._rules import namespace_enricher, rule_enricher  # most pipelines need none
+
+        view = copy.copy(self)
+        view._plugins = self.plugins
+        view._loads_plugins = False  # processes would not know the rules
+        view._is_view = True
+        scope = [] if namespaces is None else [namespace_enricher(namespaces)]
+        view._enrichers = (*scope, *([rule_enricher(rules)] if rules else ()))
+        return view
+
+    def reload_plugins(self) -> Plugins | None:
+        """Load the installed plugins anew, for what begins from now on; the caller closes those returned."""
+        from kubeshark.pipeline._plugins import Plugins
+
+        before, self._plugins = self._plugins, Plugins.installed()
+        return before
 
     @property
     def variables(self) -> Mapping[str, Variable]:
@@ -121,15 +141,22 @@ class Pipeline:
         return self.plugins.variables
 
     def import_file(
-        self, file: str | Path, *, keylogs: Iterable[str | Path] = (), on_progress: Progress | None = None
+        self,
+        file: str | Path | BinaryIO,
+        *,
+        name: str = "",
+        keylogs: Iterable[str | Path] = (),
+        on_progress: Progress | None = None,
     ) -> ImportResult:
-        """Read a capture file ("-": standard input) into the store.
+        """Read a capture file ("-": standard input), or an open one, into the store, where it is called `name`.
 
         Repeating an import continues it, or does nothing; not so for a pipe, and for who may only write (recipients
         without identity), who cannot know. Raises InputError if the file cannot be read at all; what is unreadable
         behind its first packets is in the result's problems. `on_progress` gets (bytes read, bytes in all). `keylogs`
         are stored with it, encrypted, as pcapng keeps them: as decryption secrets.
         """
+        from kubeshark.pipeline._imports import Import
+
         recipients = [] if self._recipients else [str(identity.recipient) for identity in self.store.identities]
         job = Import(
             self.store,
@@ -137,7 +164,7 @@ class Pipeline:
             may_only_write=bool(self._recipients),
             plugins=lambda: self.plugins,
         )
-        return job.run(file, keylogs, on_progress)
+        return job.run(file, keylogs, on_progress, name)
 
     def query(self, kfl: str = "", **options: Unpack[QueryArguments]) -> StoreQuery[Entry]:
         """Return the entries that match, in time order; no packet is read before it is iterated.
@@ -145,6 +172,8 @@ class Pipeline:
         Raises UsageError for a bad filter or cursor, StoreError if the store cannot be opened. See QueryArguments for
         the options.
         """
+        from kubeshark.pipeline._rows import itself
+
         return self.map(itself, kfl, **options)
 
     def rows(
@@ -159,6 +188,8 @@ class Pipeline:
 
         `jobs` and the rest as in `map`. Raises UsageError for a variable that does not exist, too.
         """
+        from kubeshark.pipeline._rows import Document, Fields
+
         if fields is None:
             return self.map(Document(), kfl, jobs=jobs, **options)
         names = tuple(fields)
@@ -180,11 +211,26 @@ class Pipeline:
         themselves; None: as many as are worth it. `make` then runs there: a function or an object of an importable
         module, its results picklable. A pipeline that was given its plugins does everything itself.
         """
+        from kubeshark.pipeline._rows import itself
+        from kubeshark.pipeline._store_query import make_options
+
         entry_filter, secrets = self._filter(kfl)
         jobs = jobs if self._loads_plugins and make is not itself else 1
-        return self._query(entry_filter, entry_filter.predicate, secrets, make, make_options(options), jobs)
+        predicate = entry_filter.predicate
+        if entry_filter.ids is not None:
+            predicate = And((predicate, Or(tuple(map(self._connection_of, entry_filter.ids)))))
+        return self._query(entry_filter, predicate, secrets, make, make_options(options), jobs)
+
+    def compile(self, kfl: str) -> EntryFilter:
+        """Check a filter without reading anything of the store; raise UsageError, with line and column."""
+        from kubeshark.pipeline._filter import EntryFilter
+
+        return EntryFilter(kfl, self.plugins, now_ns=time.time_ns(), can_decrypt=True)
 
     def _filter(self, kfl: str) -> tuple[EntryFilter, Secrets]:
+        from kubeshark.pipeline._filter import EntryFilter
+        from kubeshark.pipeline._secrets import Secrets
+
         self._asked = self.store.files.requests if self._has_queried else None
         self._has_queried = True
         secrets = Secrets.of_store(self._keylog, self.store)
@@ -196,19 +242,45 @@ class Pipeline:
 
         Raises UsageError if the text cannot be an id.
         """
+        from kubeshark.pipeline._entry import EntryId
+        from kubeshark.pipeline._query import QueryOptions
+        from kubeshark.pipeline._rows import itself
+
         wanted = EntryId.parse(entry_id)
         if wanted is None:
             raise UsageError(f"{entry_id!r} is not an entry id", hint="ids come from kubeshark query --output jsonl")
-        if wanted.segment not in {info.name for info in self.store.segments()}:
-            return None
+        candidates, secrets = self._filter("flow" if wanted.number == "flow" else "")
+        query = self._query(candidates, self._connection_of(entry_id), secrets, itself, QueryOptions())
+        return next((entry for entry in query if entry.entry_id == wanted), None)
+
+    def _connection_of(self, entry_id: str) -> Predicate:
+        """Return what selects the connection that an entry lies in; nothing for an id that is none, or not here."""
+        from kubeshark.pipeline._entry import EntryId
+
+        wanted = EntryId.parse(entry_id)
+        if wanted is None or wanted.segment not in {info.name for info in self.store.segments()}:
+            return Or(())
         with self.store.open_segment(wanted.segment) as segment:
             if wanted.flow >= len(segment.flows):
-                return None
-            is_flow = wanted.number == "flow"
-            predicate = _same_flow(segment.flows[wanted.flow], any_client_port=is_flow)
-        candidates, secrets = self._filter("flow" if is_flow else "")
-        query = self._query(candidates, predicate, secrets, itself, QueryOptions())
-        return next((entry for entry in query if entry.entry_id == wanted), None)
+                return Or(())
+            return _same_flow(segment.flows[wanted.flow], any_client_port=wanted.number == "flow")
+
+    def connection(self, entry: Entry, *, limit: int) -> list[Entry]:
+        """Return the entries of an entry's connection, in time order."""
+        from kubeshark.pipeline._query import QueryOptions
+        from kubeshark.pipeline._rows import itself
+
+        segment, row = entry.facts.parts[0]
+        predicate = _same_flow(segment.flows[row], any_client_port=False)
+        everything, secrets = self._filter("")
+        query = self._query(everything, predicate, secrets, itself, QueryOptions())
+        found: list[Entry] = []
+        for other in query:
+            if other.facts.stream == entry.facts.stream:
+                found.append(other)
+                if len(found) >= limit:
+                    break
+        return found
 
     def export(
         self,
@@ -223,6 +295,12 @@ class Pipeline:
 
         An expression that the index answers alone is not dissected for. `out` is a path, "-" or a binary stream.
         """
+        from kubeshark.core_capture.store import export
+        from kubeshark.pipeline._exact import exact_predicate
+        from kubeshark.pipeline._exports import Chosen, Counting, Matching, open_output
+
+        if self._enrichers:
+            raise UsageError("packets cannot be redacted, and have no namespace", hint="export as HAR")
         segments: list[SegmentInfo] | None = None
         select: Select | None = None
         problems: list[str] = []
@@ -246,6 +324,24 @@ class Pipeline:
             )
         return ExportResult(done.packets, counted.written, (*problems, *map(str, done.problems)))
 
+    def export_entries(
+        self, entries: Sequence[Entry], out: BinaryIO, *, format: Literal["pcap", "pcapng", "har"] = "pcap"
+    ) -> None:
+        """Write the whole connections of these entries, or as HAR the HTTP exchanges among them."""
+        from kubeshark.core_capture.store import export
+        from kubeshark.pipeline._exports import Chosen
+
+        if format == "har":
+            from kubeshark.pipeline._har import write_har
+
+            write_har(entries, out)
+            return
+        if self._enrichers:
+            raise UsageError("packets cannot be redacted, and have no namespace", hint="export as HAR")
+        names = {segment.name for entry in entries for segment, _ in entry.facts.parts}
+        chosen = [info for info in self.store.segments() if info.name in names]
+        export(self.store, out, form=format, select=Chosen(entries), segments=chosen)
+
     def export_har(
         self,
         kfl: str,
@@ -259,6 +355,9 @@ class Pipeline:
 
         Headers that carry secrets are redacted, with all that repeats their values, unless `with_secrets`.
         """
+        from kubeshark.pipeline._exports import open_output
+        from kubeshark.pipeline._har import write_har
+
         query = self.query(kfl.strip() or "http", since_ns=since_ns, until_ns=until_ns)
         with open_output(out) as stream:
             written, skipped = write_har(query, stream, with_secrets=with_secrets)
@@ -266,6 +365,8 @@ class Pipeline:
 
     def info(self) -> dict[str, Any]:
         """Return what the store holds, as JSON: totals, time range, recipients, leftovers, segments."""
+        from kubeshark.pipeline._time import rfc3339
+
         info = self.store.info()
         return {
             "path": self.store.location,
@@ -281,6 +382,7 @@ class Pipeline:
             "recipients": list(info.recipients),
             "leftovers": list(info.leftovers),
             "problems": [str(problem) for problem in info.problems],
+            "cache": asdict(self.cache),
             "list": [
                 {
                     "name": s.name,
@@ -297,13 +399,25 @@ class Pipeline:
         """Authenticate every byte of the store."""
         return self.store.verify()
 
+    @property
+    def cache(self) -> CacheStats:
+        """What of the store is kept in memory, and how often that spared reading it."""
+        return self.store.cache.stats
+
+    def free_memory(self) -> None:
+        """Let go of what is kept in memory for the next query: decrypted indexes and packets."""
+        self.store.free_memory()
+
     def _since(self, asked: Requests | None) -> Requests | None:
         now = self.store.files.requests
         return now - asked if now and asked else now
 
     def close(self) -> None:
+        if self._is_view:
+            return
         if self._plugins is not None:
             self._plugins.close()
+        self.store.free_memory()
 
     def __enter__(self) -> Self:
         return self
@@ -320,6 +434,9 @@ class Pipeline:
         options: QueryOptions,
         jobs: int | None = 1,
     ) -> StoreQuery[T]:
+        from kubeshark.pipeline._secrets import notices
+        from kubeshark.pipeline._store_query import query_store
+
         asked = self._asked
         return query_store(
             self.store,
@@ -330,6 +447,7 @@ class Pipeline:
             make,
             options,
             jobs=jobs,
+            enrichers=self._enrichers,
             notes=notices(self._keylog),
             requests=lambda: self._since(asked),
         )
@@ -352,6 +470,8 @@ def _ensure_identity(store: Store) -> None:
 
 def _same_flow(row: Any, *, any_client_port: bool) -> Predicate:
     """Return the predicate of all flows with the 5-tuple of a row: the connection's parts are among them."""
+    from kubeshark.pipeline._streams import endpoints
+
     client, server = endpoints(row)
     terms: list[Predicate] = [Transport(frozenset({int(row["transport"])}))]
     for side, endpoint in (("src", client), ("dst", server)):

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypedDict, TypeVar
 
 from kubeshark.core_capture import Predicate, load_core
-from kubeshark.core_capture.store import Requests, SegmentInfo, SegmentReader, Store
+from kubeshark.core_capture.store import ReadStats, Requests, SegmentInfo, SegmentReader, Store
 from kubeshark.errors import KubesharkError, StoreError
 from kubeshark.pipeline._budget import Budget, Watch
 from kubeshark.pipeline._choose import either_way, without_times
 from kubeshark.pipeline._dissect import Dissector
-from kubeshark.pipeline._enrich import Enricher
+from kubeshark.pipeline._enrich import Enricher, EnricherBinding
 from kubeshark.pipeline._entry import Entry
 from kubeshark.pipeline._executor import Executor
 from kubeshark.pipeline._facts import Origin
@@ -23,9 +23,10 @@ from kubeshark.pipeline._order import Order, cursor_text, parse_cursor
 from kubeshark.pipeline._plan import Plan
 from kubeshark.pipeline._plugins import Plugins
 from kubeshark.pipeline._query import Query, QueryOptions, QueryProgress
+from kubeshark.pipeline._runs import Run
 from kubeshark.pipeline._secrets import Secrets
 
-__all__ = ["QueryArguments", "StoreQuery", "make_options", "query_store"]
+__all__ = ["QueryArguments", "StoreQuery", "cursor_behind", "make_options", "query_store"]
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -95,9 +96,16 @@ class StoreQuery(Generic[T]):
         for a name that is no variable.
         """
         names = list(fields)
-        return self._finishing({name: run.column(name) for name in names} for run in self._query.runs())
+        return self._finishing({name: run.column(name) for name in names} for run in self._query.runs(names))
 
-    def _finishing(self, items: Iterator[U]) -> Iterator[U]:
+    def runs(self, fields: Sequence[str]) -> Generator[Run, None, None]:
+        """Return the entries many at once, to be read as columns: those named, the id and the times.
+
+        Fields are KFL variables, CELLS or SIZE. Only for a `Pipeline.query`.
+        """
+        return self._finishing(self._query.runs(list(fields)))
+
+    def _finishing(self, items: Iterator[U]) -> Generator[U, None, None]:
         try:
             yield from items
         finally:
@@ -113,6 +121,11 @@ class StoreQuery(Generic[T]):
     @property
     def stopped(self) -> str:
         return self._query.stopped
+
+    @property
+    def bytes_read(self) -> int:
+        """Decrypted so far, of indexes and packets."""
+        return self._query.read.index_bytes + self._query.read.data_bytes
 
     @property
     def cursor(self) -> str | None:
@@ -137,11 +150,17 @@ class StoreQuery(Generic[T]):
             f"flows         {stats.flows_selected} selected of {stats.flows}",
             f"decrypted     {read.index_bytes:,} bytes of indexes, {read.data_bytes:,} bytes of packets"
             f" in {read.blocks} blocks",
+            *([f"from memory   {_kept(read)}"] if read.kept_indexes or read.kept_blocks else []),
             f"entries       {stats.matched} matched of {stats.entries}, {stats.built} built in full",
             *Enricher((), stats.redacted, stats.dropped, stats.withheld).explain(),
             *([f"requests      {asked}"] if (asked := self._requests()) else []),
             f"done by       {self._query.workers or 'this process'}",
         ]
+
+
+def cursor_behind(run: Run) -> str:
+    """Return where a query goes on behind the last of these entries, with `after`."""
+    return cursor_text(run.place(len(run) - 1))
 
 
 @dataclass(slots=True)
@@ -181,12 +200,14 @@ def query_store(
     options: QueryOptions,
     *,
     jobs: int | None = 1,
+    enrichers: Sequence[EnricherBinding] = (),
     notes: Sequence[str] = (),
     requests: Callable[[], Requests | None] = lambda: None,
 ) -> StoreQuery[T]:
     """Open the segments that the catalogue does not rule out, and return the query; no packet is read yet.
 
-    With `jobs` other than 1 processes may do the work: `make` is picklable, and they can load the plugins.
+    With `jobs` other than 1 processes may do the work: `make` is picklable, they can load the plugins, and there are no
+    `enrichers` beside those of plugins.
     """
     problems: list[KubesharkError] = []
     readers: list[SegmentReader] = []
@@ -205,7 +226,7 @@ def query_store(
     problems += (problem for problem in secrets.problems if str(problem) not in map(str, problems))
     problems += store.problems
     origin = Origin("file", "", entry_filter.variables, plugins.display)
-    dissector = Dissector(load_core(), plugins, [], origin, secrets.step)
+    dissector = Dissector(load_core(), plugins, [], origin, secrets.step, enrichers)
 
     def executor(plan: Plan, watch: Watch) -> Executor | None:
         count = _processes(jobs, plan, options)
@@ -239,12 +260,18 @@ def query_store(
     return StoreQuery(entry_filter, plugins, query, readers, problems, notes, requests)
 
 
+def _kept(read: ReadStats) -> str:
+    asked = read.kept_blocks + read.blocks
+    return f"{read.kept_indexes} indexes, {read.kept_blocks} of {asked} blocks: {read.kept_bytes:,} bytes of packets"
+
+
 def _processes(jobs: int | None, plan: Plan, options: QueryOptions) -> int:
     """Return how many processes to start; 0: none, the work is done here."""
-    if jobs == 1 or len(plan.tasks) < 2:
+    pieces = sum(len(task.chunks) for task in plan.tasks)
+    if jobs == 1 or pieces < 2:
         return 0
     if jobs is None:
         if options.limit is not None or plan.size < WORTH_BYTES:
             return 0
         jobs = len(os.sched_getaffinity(0))
-    return min(jobs, len(plan.tasks)) if jobs > 1 else 0
+    return min(jobs, pieces) if jobs > 1 else 0

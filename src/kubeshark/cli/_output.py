@@ -11,23 +11,22 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from kubeshark.cli._complain import printable
 from kubeshark.errors import UsageError
 
 if TYPE_CHECKING:
     from kubeshark.pipeline import Entry
-    from kubeshark.pipeline._table import Run
+    from kubeshark.pipeline._runs import Run
 
 __all__ = [
     "FieldsLine",
     "JsonLine",
     "TableLine",
     "add_output_options",
-    "complain",
     "line_form",
     "parse_fields",
     "print_entries",
     "print_lines",
-    "printable",
 ]
 
 COLUMNS = (("TIME", 12), ("PROTO", 10), ("METHOD", 10), ("STATUS", 6), ("SOURCE", 21), ("DESTINATION", 21), ("MS", 8))
@@ -108,6 +107,10 @@ class JsonLine:
             document |= {name: _shown(name, entry.get(name)) for name in self.fields}
         return _json(document)
 
+    @property
+    def reads(self) -> tuple[str, ...] | None:
+        return None if self.with_file else self.fields
+
     def many(self, found: Run) -> Iterator[str]:
         """Return the lines of many entries: what columns know is read from them."""
         if self.fields is None or self.with_file:
@@ -126,6 +129,10 @@ class FieldsLine:
 
     def __call__(self, entry: Entry) -> str:
         return "\t".join(printable(_text(_shown(name, entry.get(name)))) for name in self.fields)
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        return self.fields
 
     def many(self, found: Run) -> Iterator[str]:
         rows = zip(*map(found.column, self.fields), strict=True)
@@ -154,7 +161,13 @@ class TableLine:
 
 
 def _json(document: Mapping[str, Any]) -> str:
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+    """Return a line of JSON. msgspec takes a third of the time, but no lone surrogate and no integer over 64 bits."""
+    import msgspec
+
+    try:
+        return msgspec.json.encode(document).decode()
+    except (UnicodeEncodeError, OverflowError):
+        return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
 
 
 def _shown(name: str, value: Any) -> Any:
@@ -173,13 +186,3 @@ def _text(value: Any) -> str:
 def _end(endpoint: Any) -> str:
     ip = f"[{endpoint.ip}]" if ":" in endpoint.ip else endpoint.ip
     return f"{ip}:{endpoint.port}"
-
-
-def complain(problem: object) -> None:
-    """Say on standard error, in one line, what was not done: names and texts in it may come from outside."""
-    print(f"kubeshark: {printable(' '.join(str(problem).splitlines()))}", file=sys.stderr)
-
-
-def printable(text: str) -> str:
-    """Replace control characters: text from the network must not steer the terminal."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
