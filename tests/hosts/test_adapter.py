@@ -49,12 +49,11 @@ def test_it_registers_only_the_hooks_it_has(plugin: ForeignPlugin) -> None:
 
 def test_a_poison_datagram_has_an_error_and_the_rest_is_dissected(plugin: ForeignPlugin) -> None:
     found = dissect(plugin, Flow("say 1", "abort", "say 2"), Flow("say 3"))
-    assert found == [
-        [("1", ""), (None, "plugin faulty-c@1.0.0 was ended by SIGABRT"), ("2", "")],
-        [("3", "")],
-    ]
+    ((first, (said, error), last), other) = found
+    assert (first, said, last, other) == (("1", ""), None, ("2", ""), [("3", "")])
+    assert error.startswith("plugin faulty-c@1.0.0 was ended by SIGABRT")
     (problem,) = plugin.take_problems()
-    assert str(problem) == "plugin faulty-c@1.0.0 in dissect: was ended by SIGABRT"
+    assert str(problem).startswith("plugin faulty-c@1.0.0 in dissect: was ended by SIGABRT")
     assert plugin.take_problems() == []
 
 
@@ -82,6 +81,5 @@ def test_columns_are_frames_and_leave_out_what_failed(plugin: ForeignPlugin) -> 
     parts = plugin.columns(Batch.of([FrameItem(order, stream=at, transport=17) for at, order in enumerate(orders)]))
     said = [(part.batch[message.item].stream, message.fields[0]) for part in parts for message in part.read()]
     assert sorted(said) == [(0, "1"), (2, "2")]
-    assert [str(problem) for problem in plugin.take_problems()] == [
-        "plugin faulty-c@1.0.0 in dissect: was ended by SIGABRT"
-    ]
+    (problem,) = plugin.take_problems()
+    assert str(problem).startswith("plugin faulty-c@1.0.0 in dissect: was ended by SIGABRT")
