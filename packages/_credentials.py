@@ -1,8 +1,9 @@
 """Who we are to a registry: from the environment, else from Docker's configuration.
 
-    KUBESHARK_REGISTRY_USER, KUBESHARK_REGISTRY_PASSWORD     for whatever registry is asked
-    $DOCKER_CONFIG/config.json, else ~/.docker/config.json    what `docker login` and `oras login` wrote, by host;
-                                                             credential helpers are asked as Docker asks them
+    KUBESHARK_REGISTRY                           the host that the next two are for, and no other: an index may name any
+    KUBESHARK_REGISTRY_USER, KUBESHARK_REGISTRY_PASSWORD
+    $DOCKER_CONFIG/config.json, else ~/.docker/config.json       what `docker login` and `oras login` wrote, by host;
+                                                                 credential helpers are asked as Docker asks them
 
 A password is never part of a `repr`, an error or a command line.
 """
@@ -47,7 +48,8 @@ class Credentials:
 
 def find_credentials(host: str) -> Credentials:
     """Return the credentials for a registry, empty ones if there are none; UsageError if the file is broken."""
-    if user := os.environ.get("KUBESHARK_REGISTRY_USER"):
+    user = os.environ.get("KUBESHARK_REGISTRY_USER")
+    if user and os.environ.get("KUBESHARK_REGISTRY") == host:
         return Credentials(user, os.environ.get("KUBESHARK_REGISTRY_PASSWORD", ""))
     path = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker") / "config.json"
     try:

@@ -42,10 +42,10 @@ def write_document(path: Path, document: object) -> None:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold the lock of a plugins folder's documents."""
+def locked(folder: Path, name: str = ".documents.lock") -> Iterator[None]:
+    """Hold a lock of a plugins folder; the default is that of its documents. Not twice in one process."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    descriptor = os.open(folder / ".documents.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(folder / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield

@@ -287,7 +287,7 @@ class Registry:
 
     def _failed(self, answer: Answer, what: str) -> PluginError:
         hints = {
-            401: f'log in: "docker login {self._reference.host}", or set KUBESHARK_REGISTRY_USER and _PASSWORD',
+            401: f'log in: "docker login {self._reference.host}", or set KUBESHARK_REGISTRY, _USER and _PASSWORD',
             403: "you may not do that there",
             404: "it is not there, or you may not see it",
             429: "wait a while: it has had too many requests",

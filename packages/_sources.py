@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from kubeshark.errors import PluginError, UsageError
 from kubeshark.packages._archive import MAX_PACKAGE_BYTES
+from kubeshark.packages._credentials import Credentials
 from kubeshark.packages._fetched import Fetched, local
 from kubeshark.packages._index import default_index, find, load_index
 from kubeshark.packages._registry import Registry, parse_reference
@@ -27,17 +28,25 @@ __all__ = ["fetch"]
 _BY_ID = re.compile(r"([a-z][a-z0-9-]{0,63})(?:@([0-9][0-9A-Za-z.-]{0,100}))?")
 
 
-def fetch(source: str, into: Path, *, index: str = "", progress: Progress | None = None) -> Fetched:
+def fetch(
+    source: str,
+    into: Path,
+    *,
+    index: str = "",
+    credentials: Credentials | None = None,
+    progress: Progress | None = None,
+) -> Fetched:
     """Bring a source to this machine: below the empty folder `into`, unless it is here.
 
     `source` is one of those above, or `index:…`, as `Fetched.source` names a plugin of an index. UsageError for what
-    is none, PluginError for what did not come.
+    is none, PluginError for what did not come. `credentials` are for the registry that `source` itself names; one that
+    an index names gets what is known for its host.
     """
     if source.startswith("index:"):
         return _from_index(source.removeprefix("index:"), into, index or default_index(), progress)
     if source.startswith("oci://"):
         reference = parse_reference(source)
-        pulled = Registry(reference, progress=progress).pull(into)
+        pulled = Registry(reference, credentials, progress).pull(into)
         exact = str(replace(pulled.reference, tag=""))
         return Fetched(pulled.package, source, exact, signature=pulled.signature)
     if "://" in source:

@@ -13,6 +13,7 @@ from kubeshark.packages._signature import Signature, verify
 from kubeshark.packages._trust import TrustedKey, doubts
 
 __all__ = [
+    "INSTALL_LOCK",
     "NOT_SIGNED",
     "RECORD_NAME",
     "TRUST_HINT",
@@ -24,6 +25,8 @@ __all__ = [
 ]
 
 RECORD_NAME = "install.json"
+INSTALL_LOCK = ".install.lock"
+"""Held while plugins are put in place or removed."""
 NOT_SIGNED = "is not signed"
 TRUST_HINT = 'run "kubeshark plugin trust {key}", or install with --allow-unsigned'
 

@@ -29,10 +29,11 @@ from kubeshark.extension_api._manifest import Manifest, read_manifest
 from kubeshark.extension_api._settings import check_settings
 from kubeshark.hosts import ForeignPlugin
 from kubeshark.packages._contents import content_digest, folder_files, hash_file
-from kubeshark.packages._documents import write_document
+from kubeshark.packages._documents import locked, write_document
 from kubeshark.packages._lock import pin, unpin
 from kubeshark.packages._trust import TrustedKey, read_trust
 from kubeshark.pipeline._install_record import (
+    INSTALL_LOCK,
     NOT_SIGNED,
     RECORD_NAME,
     TRUST_HINT,
@@ -130,8 +131,9 @@ def uninstall(plugin: str, folder: Path | None = None) -> None:
     path = plugin_path(plugin, folder or plugins_folder())
     if path is None:
         raise UsageError(f"plugin {plugin!r} is not installed", hint='see "kubeshark plugin list"')
-    (path / RECORD_NAME).unlink(missing_ok=True)  # first: half a plugin is no plugin
-    shutil.rmtree(path)
+    with locked(path.parent, INSTALL_LOCK):
+        (path / RECORD_NAME).unlink(missing_ok=True)  # first: half a plugin is no plugin
+        shutil.rmtree(path)
     change_state(path.parent, plugin, lambda _: None)
     unpin(path.parent, plugin)
 
@@ -145,18 +147,19 @@ def roll_back(plugin: str, folder: Path | None = None) -> InstalledPlugin:
     path = plugin_path(plugin, root)
     if path is None:
         raise UsageError(f"plugin {plugin!r} is not installed", hint='see "kubeshark plugin list"')
-    try:
-        record = read_record(path)
-    except (OSError, msgspec.DecodeError, ValueError) as error:
-        raise _unreadable(plugin, error) from error
-    before = record.previous
-    if before is None:
-        raise UsageError(f"there is no version of {plugin} before {record.version}")
-    found = _checked(path, before, _trusted(root))
-    if found.problem:
-        raise found.problem
-    write_document(path / RECORD_NAME, msgspec.structs.replace(before, previous=without_previous(record)))
-    pin(root, plugin, pin_of(before))
+    with locked(root, INSTALL_LOCK):
+        try:
+            record = read_record(path)
+        except (OSError, msgspec.DecodeError, ValueError) as error:
+            raise _unreadable(plugin, error) from error
+        before = record.previous
+        if before is None:
+            raise UsageError(f"there is no version of {plugin} before {record.version}")
+        found = _checked(path, before, _trusted(root))
+        if found.problem:
+            raise found.problem
+        write_document(path / RECORD_NAME, msgspec.structs.replace(before, previous=without_previous(record)))
+        pin(root, plugin, pin_of(before))
     return load_plugin(path, _trusted(root))
 
 

@@ -5,8 +5,10 @@ Nothing of a plugin is run or compiled. The place is changed last and at once, s
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -17,17 +19,27 @@ from kubeshark.extension_api._manifest import Manifest, read_manifest, version_k
 from kubeshark.hosts._artefact import artefact
 from kubeshark.packages._archive import unpack
 from kubeshark.packages._contents import content_digest, copy_files
-from kubeshark.packages._documents import write_document
+from kubeshark.packages._documents import locked, write_document
 from kubeshark.packages._fetched import Fetched, local
 from kubeshark.packages._lock import check_pin, pin
 from kubeshark.packages._signature import Signature, parse_public_key, parse_signature
 from kubeshark.packages._trust import read_trust
-from kubeshark.pipeline._install_record import RECORD_NAME, Record, pin_of, read_record, signer_of, without_previous
+from kubeshark.pipeline._install_record import (
+    INSTALL_LOCK,
+    RECORD_NAME,
+    Record,
+    pin_of,
+    read_record,
+    signer_of,
+    without_previous,
+)
 from kubeshark.pipeline._installed import InstalledPlugin, load_plugin, plugin_path, plugins_folder
 
 __all__ = ["Stage"]
 
 KINDS = ("hosts", "paths", "env")
+STAGE_PREFIX = ".stage-"
+STALE_S = 24 * 3600.0  # nobody thinks that long about a question
 
 
 class Stage:
@@ -45,12 +57,10 @@ class Stage:
         if path.is_dir():
             _check_here(path, read_manifest(path))  # before anything is copied: the user may have to build it
         self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._copy = Path(tempfile.mkdtemp(prefix=".stage-", dir=self.root))
+        _sweep(self.root)
+        self._copy = Path(tempfile.mkdtemp(prefix=STAGE_PREFIX, dir=self.root))
         try:
-            if path.is_dir():
-                self.files = copy_files(path, self._copy, path.name)
-            else:
-                self.files = unpack(path, self._copy, path.name)
+            self.files = _bring(path, self._copy)
             self.manifest = read_manifest(self._copy)  # what we copied is what counts
             _check_here(self._copy, self.manifest)
             self.digest = content_digest(self.files)
@@ -145,9 +155,14 @@ class Stage:
         version that is installed, from a place that `plugin update` asks again, unless `repin`. Where there is a
         `doubt`, whoever calls this has asked the user.
         """
-        manifest = self.manifest
         self.check_grants(grants or {})
-        before = self._before
+        _flush(self._copy)
+        with locked(self.root, INSTALL_LOCK):
+            self._before = self._installed()  # another command may have been faster
+            return self._commit(grants or {}, downgrade=downgrade, repin=repin)
+
+    def _commit(self, grants: Mapping[str, Sequence[str]], *, downgrade: bool, repin: bool) -> InstalledPlugin:
+        manifest, before = self.manifest, self._before
         if before and version_key(manifest.version) < version_key(before.version) and not downgrade:
             raise PluginRejected(
                 f"{manifest.version} is older than the installed {before.version}",
@@ -168,7 +183,7 @@ class Stage:
             manifest.version,
             self.digest,
             self.files,
-            {kind: list(values) for kind, values in (grants or {}).items()},
+            {kind: list(values) for kind, values in grants.items()},
             list(manifest.hooks),
             place,
             self.fetched.source,
@@ -218,6 +233,32 @@ class Stage:
                 plugin=self.manifest.id,
                 hint="ask whoever keeps it",
             )
+
+
+def _bring(source: Path, target: Path) -> dict[str, str]:
+    """Bring a plugin's files into a folder of ours, each hashed; another form of a plugin would be brought here."""
+    return copy_files(source, target, source.name) if source.is_dir() else unpack(source, target, source.name)
+
+
+def _flush(folder: Path) -> None:
+    """Wait until the files are on the disk: the record that names them is written after them."""
+    for path in (*folder.rglob("*"), folder):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _sweep(root: Path) -> None:
+    """Remove what an installation left that was killed."""
+    for path in root.glob(f"{STAGE_PREFIX}*"):
+        try:
+            is_old = time.time() - path.stat().st_mtime > STALE_S
+        except OSError:
+            continue
+        if is_old:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _check_here(folder: Path, manifest: Manifest) -> None:

@@ -21,7 +21,8 @@ MORE = '[permissions]\nenv = ["DEMO_HOME", "DEMO_MODE"]'
 
 
 @pytest.fixture(autouse=True)
-def plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def plugins(tmp_path: Path, server: RegistryServer, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("KUBESHARK_REGISTRY", server.host)
     monkeypatch.setenv("KUBESHARK_PLUGINS", str(tmp_path / "plugins"))
     monkeypatch.setenv("KUBESHARK_REGISTRY_USER", USER)
     monkeypatch.setenv("KUBESHARK_REGISTRY_PASSWORD", PASSWORD)
@@ -107,6 +108,23 @@ def test_updates(author: Callable[..., str], tmp_path: Path, capsys: pytest.Capt
     assert "demo 1.1.0 is newer than 1.0.5, which is what there is" in capsys.readouterr().out
     assert run("rollback", "demo") == 0
     assert "rolled demo back from 1.1.0 to 1.0.0" in capsys.readouterr().out
+
+
+def test_a_login_on_the_command_line(
+    author: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = author("1.0.0")
+    monkeypatch.delenv("KUBESHARK_REGISTRY")
+    assert run("install", where) == 1
+    assert "the registry answers 401" in capsys.readouterr().err
+    (tmp_path / "password").write_text(PASSWORD + "\n")
+    login = ("--user", USER, "--password-file", tmp_path / "password")
+    assert run("install", where, *login) == 0
+    assert run("push", tmp_path / "demo-1.0.0.ksp", where, *login) == 0
+    assert run("install", where, "--user", USER) == 2
+    (tmp_path / "password").write_text("wrong hush")
+    assert run("install", where, *login) == 1
+    assert "hush" not in capsys.readouterr().err
 
 
 def test_a_moved_tag_is_no_update(author: Callable[..., str], capsys: pytest.CaptureFixture[str]) -> None:

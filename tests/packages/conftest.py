@@ -31,8 +31,8 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "DOCKER_CONFIG", "KUBESHARK_PLUGIN_INDEX"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
-    for name in ("USER", "PASSWORD"):
-        monkeypatch.delenv(f"KUBESHARK_REGISTRY_{name}", raising=False)
+    for name in ("", "_USER", "_PASSWORD"):
+        monkeypatch.delenv(f"KUBESHARK_REGISTRY{name}", raising=False)
 
 
 @pytest.fixture
@@ -56,7 +56,8 @@ def basic_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registr
 
 
 @pytest.fixture
-def login(monkeypatch: pytest.MonkeyPatch) -> None:
+def login(basic_registry: RegistryServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBESHARK_REGISTRY", basic_registry.host)
     monkeypatch.setenv("KUBESHARK_REGISTRY_USER", USER)
     monkeypatch.setenv("KUBESHARK_REGISTRY_PASSWORD", PASSWORD)
 

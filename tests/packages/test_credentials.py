@@ -71,7 +71,10 @@ def test_the_environment_comes_first(docker: Path, monkeypatch: pytest.MonkeyPat
     assert "{" not in str(caught.value)
     monkeypatch.setenv("KUBESHARK_REGISTRY_USER", "me")
     monkeypatch.setenv("KUBESHARK_REGISTRY_PASSWORD", SECRET)
+    monkeypatch.setenv("KUBESHARK_REGISTRY", "a")
     assert find_credentials("a") == Credentials("me", SECRET)
+    write(docker, {})
+    assert not find_credentials("b")  # an index may name any host: it is told nothing
 
 
 @pytest.mark.parametrize("config", [[], {"auths": []}, {"auths": {"a": 1}}, {"auths": {"a": {"auth": "%"}}}])

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import struct
+import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -24,7 +28,7 @@ from kubeshark.pipeline._installed import (
     uninstall,
 )
 from kubeshark.pipeline._stage import Stage
-from tests.packages._plugins import make_key, make_package
+from tests.packages._plugins import make_folder, make_key, make_package
 
 ENV = '[permissions]\nenv = ["DEMO_HOME", "DEMO_MODE"]'
 GRANT = {"env": ["DEMO_HOME"]}
@@ -244,6 +248,43 @@ def test_another_abi_is_refused_with_the_reason(tmp_path: Path, root: Path) -> N
     pack(tmp_path / "demo-1.0.0", tmp_path / "x.ksp", "demo")
     with pytest.raises(PluginRejected, match="made for ABI 2, and this kubeshark has 1: use a newer kubeshark"):
         Stage(tmp_path / "x.ksp")
+
+
+def test_an_object_for_other_machines_only(tmp_path: Path, root: Path) -> None:
+    from kubeshark.hosts._artefact import TARGETS, this_target
+    from kubeshark.packages._archive import pack
+
+    folder = make_folder(tmp_path)
+    manifest = folder / "plugin.toml"
+    manifest.write_text(manifest.read_text().replace('"js"', '"c"').replace("plugin.js", "build/plugin.so"))
+    other, machine = next((target, machine) for target, machine in TARGETS.items() if target != this_target())
+    (folder / "build" / other).mkdir(parents=True)
+    elf = struct.pack("<4sBB10xHH", b"\x7fELF", 2, 1, 3, machine)
+    (folder / "build" / other / "plugin.so").write_bytes(elf)
+    pack(folder, tmp_path / "x.ksp", "demo")
+    with pytest.raises(PluginRejected, match=f"is built for {other}, and this machine is {this_target()}"):
+        Stage(tmp_path / "x.ksp")
+
+
+def test_many_at_once(tmp_path: Path, root: Path) -> None:
+    packages = [make_package(tmp_path, version=f"1.0.{at}") for at in range(8)]
+    threads = [threading.Thread(target=install, args=(package,), kwargs={"downgrade": True}) for package in packages]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    (plugin,) = installed_plugins()
+    assert plugin.problem is None
+    assert len([path for path in (root / "demo").iterdir() if path.is_dir()]) == 2
+    assert roll_back("demo").problem is None
+
+
+def test_what_a_killed_installation_left(tmp_path: Path, root: Path) -> None:
+    for name, age_s in ((".stage-old", 25 * 3600), (".stage-new", 60)):
+        (root / name).mkdir(parents=True)
+        os.utime(root / name, (time.time() - age_s,) * 2)
+    install(make_package(tmp_path))
+    assert [path.name for path in root.glob(".stage-*")] == [".stage-new"]
 
 
 def test_hostile_archives_leave_nothing(tmp_path: Path, root: Path) -> None:

@@ -15,11 +15,12 @@ from kubeshark.cli._complain import complain, printable
 from kubeshark.errors import KubesharkError, PluginRejected, UsageError
 
 if TYPE_CHECKING:
+    from kubeshark.packages._credentials import Credentials
     from kubeshark.packages._fetched import Fetched
     from kubeshark.pipeline._installed import InstalledPlugin
     from kubeshark.pipeline._stage import Stage
 
-__all__ = ["add_actions"]
+__all__ = ["add_actions", "add_login", "login_of"]
 
 INSTALL = """Copy a plugin into plugins.dir; nothing of it is run or compiled.
 
@@ -29,7 +30,8 @@ SOURCE is a folder with a plugin.toml, a package (.ksp), its https:// address, o
 Who signed it must be trusted ("kubeshark plugin trust"): otherwise you are asked, and without a terminal
 --allow-unsigned is needed. What it may do besides reading the traffic it is for is shown, and granted with --grant.
 
-A registry is logged in to as Docker does it (docker login), or with KUBESHARK_REGISTRY_USER and _PASSWORD.
+A registry is logged in to as Docker does it (docker login), with --user and --password-file, or with
+KUBESHARK_REGISTRY (its host), KUBESHARK_REGISTRY_USER and KUBESHARK_REGISTRY_PASSWORD.
 
 examples:
   kubeshark plugin install ./stomp --allow-unsigned --grant env=STOMP_SALT
@@ -57,6 +59,7 @@ def add_actions(actions: Any) -> None:
     install.add_argument("--lock", metavar="FILE", help="install what a plugins.lock names, and nothing else than that")
     install.add_argument("--downgrade", action="store_true", help="replace a newer version")
     _add_consent(install)
+    add_login(install)
     install.set_defaults(run=run_install)
 
     update = _add(actions, "update", "install newer versions", UPDATE)
@@ -84,6 +87,25 @@ def _add_consent(parser: Any) -> None:
     parser.add_argument("--index", metavar="FILE|URL", default="", help="default: $KUBESHARK_PLUGIN_INDEX")
 
 
+def add_login(parser: Any) -> None:
+    """Add what a login at the registry on the command line takes."""
+    parser.add_argument("--user", metavar="NAME", default="", help="log in to the registry under this name")
+    parser.add_argument("--password-file", metavar="FILE", help="with this password; - is standard input")
+
+
+def login_of(args: argparse.Namespace) -> Credentials | None:
+    """Return what --user and --password-file say, None if they say nothing."""
+    from kubeshark.packages._credentials import Credentials
+
+    if bool(args.user) != bool(args.password_file):
+        raise UsageError("--user and --password-file go together")
+    if not args.user:
+        return None
+    file: str = args.password_file
+    text = sys.stdin.readline() if file == "-" else Path(file).read_text("utf-8")
+    return Credentials(args.user, text.rstrip("\r\n"))
+
+
 def run_install(args: argparse.Namespace) -> int:
     if (args.source is None) == (args.lock is None):
         raise UsageError("say what to install: a SOURCE, or --lock FILE", hint='see "kubeshark plugin install --help"')
@@ -91,7 +113,7 @@ def run_install(args: argparse.Namespace) -> int:
     if args.lock:
         return _install_locked(args, grants)
     with _Place() as place:
-        plugin = _install(place.fetch(args.source, args.index), args, grants)
+        plugin = _install(place.fetch(args.source, args.index, login_of(args)), args, grants)
     return 1 if plugin.problem else 0
 
 
@@ -172,12 +194,13 @@ class _Place:
     def __exit__(self, *_: object) -> None:
         self._folder.cleanup()
 
-    def fetch(self, source: str, index: str) -> Fetched:
+    def fetch(self, source: str, index: str, credentials: Credentials | None = None) -> Fetched:
         from kubeshark.cli._progress import Progress
         from kubeshark.packages._sources import fetch
 
         with Progress("fetching") as bar:
-            return fetch(source, Path(self._folder.name), index=index, progress=bar.show)
+            place = Path(self._folder.name)
+            return fetch(source, place, index=index, credentials=credentials, progress=bar.show)
 
 
 class _Tally:

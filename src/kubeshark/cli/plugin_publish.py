@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kubeshark.cli._complain import complain, printable
+from kubeshark.cli.plugin_install import add_login, login_of
 from kubeshark.errors import PluginRejected, UsageError
 
 __all__ = ["add_actions"]
@@ -34,10 +35,12 @@ examples:
   kubeshark plugin trust --remove acme
 """
 PUSH = """Upload a package, with its signature if it has one, to an OCI registry.
-Log in as Docker does it (docker login), or set KUBESHARK_REGISTRY_USER and KUBESHARK_REGISTRY_PASSWORD.
+Log in as Docker does it (docker login), with --user and --password-file, or set KUBESHARK_REGISTRY (the host),
+KUBESHARK_REGISTRY_USER and KUBESHARK_REGISTRY_PASSWORD.
 
-example:
+examples:
   kubeshark plugin push stomp-1.2.0.ksp oci://ghcr.io/acme/stomp:1.2.0
+  kubeshark plugin push stomp-1.2.0.ksp oci://ghcr.io/acme/stomp:1.2.0 --user acme --password-file - < token
 """
 INDEX = """Write packages into a plugin index, a JSON document that others can search and install from. An entry of the
 same id and version is replaced. --at says where the packages lie; without it, beside the index.
@@ -66,6 +69,7 @@ def add_actions(actions: Any) -> None:
     push = _add(actions, "push", "upload a package to a registry", PUSH, run_push)
     push.add_argument("package", metavar="FILE.ksp")
     push.add_argument("reference", metavar="oci://HOST/REPOSITORY:TAG")
+    add_login(push)
 
     index = _add(actions, "index", "write packages into a plugin index", INDEX, run_index)
     index.add_argument("packages", metavar="FILE.ksp", nargs="+")
@@ -158,7 +162,7 @@ def run_push(args: argparse.Namespace) -> int:
     }
     signature = found.signature.to_bytes() if found.signature else None
     with Progress("pushing") as bar:
-        pushed = Registry(reference, progress=bar.show).push(package, signature, labels)
+        pushed = Registry(reference, login_of(args), bar.show).push(package, signature, labels)
     if signature is None:
         complain(f"{found.manifest.id} {found.manifest.version} is not signed: most will not install it")
     print(f"pushed {pushed}")
