@@ -23,6 +23,7 @@ from typing import TypeVar
 
 from kubeshark.errors import PluginCrashed, PluginRejected
 from kubeshark.extension_api._answers import AnswerError, Report, parse_report
+from kubeshark.extension_api._batch import Batch
 from kubeshark.extension_api._frame import (
     CONFIGURE,
     START,
@@ -396,7 +397,10 @@ class PluginProcess:
         """Give the items to the running child; ChildError ends it."""
         child = self._child
         assert child  # _ready() said so, and only who holds the lock drops it
-        length = encode_request(hook, items, child.request)
+        if isinstance(items, Batch):
+            length = items.encode(hook, child.request)
+        else:
+            length = encode_request(hook, items, child.request)
         began = time.monotonic()
         try:
             return child.exchange(hook, length, seconds)
