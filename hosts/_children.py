@@ -295,7 +295,8 @@ class Child:
         """Add what is there to a request; False if nothing more will come."""
         assert self._channel
         try:
-            piece = self._channel.recv(_PIECE, socket.MSG_DONTWAIT)
+            self._channel.setblocking(False)
+            piece = self._channel.recv(_PIECE)
         except BlockingIOError:
             return True
         except OSError:

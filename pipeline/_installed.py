@@ -271,9 +271,8 @@ class Stage:
                 try:
                     check_grant(kind, value, asked=tuple(asked))
                 except ValueError as error:
-                    text = f"{kind}={value} {error}"
-                    hint = f"plugin {self.manifest.id} asks for {', '.join(asked) or 'none'}"
-                    raise UsageError(text, hint=hint) from error
+                    hint = f"it asks for {', '.join(asked) or f'no {kind}'}"
+                    raise UsageError(f"plugin {self.manifest.id}: {kind}={value} {error}", hint=hint) from error
 
     def commit(self, *, grants: Mapping[str, Sequence[str]] | None = None, downgrade: bool = False) -> InstalledPlugin:
         """Install the copy; PluginRejected for an older version than the installed one, unless `downgrade`."""

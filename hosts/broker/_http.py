@@ -6,8 +6,8 @@ Invariants:
    Addresses that are not public must be granted as such.
 2. A redirect is a new request: its host, scheme and address are checked like the first's. From TLS it never leads
    to plain HTTP, and credentials do not go to another host.
-3. One deadline holds for all of it, resolver included: a timer shuts the socket down, so that a server that sends a byte
-   a second gains nothing. `cancel` does the same from any thread.
+3. One deadline holds for all of it, resolver included: a timer shuts the socket down, so that a server that sends one
+   byte a second gains nothing. `cancel` does the same from any thread.
 4. Nothing is unpacked, kept or sent that was not asked for: no cookies, proxies, netrc, compression or keep-alive.
    The response's size is bounded before it is read.
 

@@ -82,9 +82,7 @@ def test_a_granted_host_answers(asker: Callable[..., Asker], web: WebServer) -> 
     assert web.asked[-1][2]["x-from"]
     assert 'permission "hosts: hooks.example" not granted' in plugin.refused("http", "http://hooks.example/")
     assert "not granted" in plugin.refused("http", "http://169.254.169.254/latest/meta-data/")
-    assert "line end" in plugin.refused("header", f"http://{web.host}/say/x") or "header" in plugin.refused(
-        "header", f"http://{web.host}/say/x"
-    )
+    assert "header" in plugin.refused("header", f"http://{web.host}/say/x")
     assert len(web.asked) == 2
     assert plugin.plugin.status.crashes == 0
 
@@ -169,7 +167,7 @@ def test_a_server_that_never_ends_costs_its_deadline(
     monkeypatch.setattr(broker_module, "NETWORK_S", 0.3)
     plugin = asker(hosts=[web.host])
     assert "did not answer in time" in plugin.refused("http", f"http://{web.host}/slow/")
-    assert "more than 4,194,304 bytes" in plugin.refused("http", f"http://{web.host}/endless/") or True
+    assert "more than 4,194,304 bytes" in plugin.refused("http", f"http://{web.host}/large/4194305")
     assert plugin.plugin.status.crashes == 0
 
 

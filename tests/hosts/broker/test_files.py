@@ -70,9 +70,21 @@ def test_what_is_not_there_says_so(folder: Folder) -> None:
 
 
 WAYS_OUT = [
-    "../secret", "a/../../secret", "/etc/passwd", "//etc/passwd", "./../secret", "..", ".", "link", "folder-link/secret",
-    "folder-link", "magic", "x\0y", "a/" * 40, "fifo",
-]  # fmt: skip
+    "../secret",
+    "a/../../secret",
+    "/etc/passwd",
+    "//etc/passwd",
+    "./../secret",
+    "..",
+    ".",
+    "link",
+    "folder-link/secret",
+    "folder-link",
+    "magic",
+    "x\0y",
+    "a/" * 40,
+    "fifo",
+]
 
 
 @pytest.mark.parametrize("path", WAYS_OUT)

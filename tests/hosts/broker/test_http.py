@@ -74,12 +74,24 @@ def test_what_was_not_granted_is_refused(web: Any, grants: list[str], url: str) 
 @pytest.mark.parametrize(
     "url",
     [
-        "ftp://{host}/", "file:///etc/passwd", "http://", "http:///say/x", "//{host}/say/x", "{host}",
-        "http://user@{host}/say/x", "http://{host}@evil.example/", "http://{host}/ HTTP/1.1", "http://{host}/\r\nX: y",
-        "http://{host}\\@evil.example/", "http://{host}:99999/", "http://ho st/", "http://[::1/", "http://\u0435xample/",
+        "ftp://{host}/",
+        "file:///etc/passwd",
+        "http://",
+        "http:///say/x",
+        "//{host}/say/x",
+        "{host}",
+        "http://user@{host}/say/x",
+        "http://{host}@evil.example/",
+        "http://{host}/ HTTP/1.1",
+        "http://{host}/\r\nX: y",
+        "http://{host}\\@evil.example/",
+        "http://{host}:99999/",
+        "http://ho st/",
+        "http://[::1/",
+        "http://\u0435xample/",
         "http://{host}/" + "x" * 9000,
     ],
-)  # fmt: skip
+)
 def test_what_is_no_url_is_refused(web: Any, url: str) -> None:
     with pytest.raises(HttpError):
         get(network(web.host, "*"), url.format(host=web.host))
@@ -89,11 +101,20 @@ def test_what_is_no_url_is_refused(web: Any, url: str) -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("Host", "evil.example"), ("content-length", "0"), ("Transfer-Encoding", "chunked"), ("Connection", "keep-alive"),
-        ("Proxy-Authorization", "x"), ("Expect", "100-continue"), ("X: y\r\nZ", "v"), ("X", "y\r\nHost: z"), ("X", "y\nz"),
-        ("", "v"), ("X Y", "v"), ("X", "\0"),
+        ("Host", "evil.example"),
+        ("content-length", "0"),
+        ("Transfer-Encoding", "chunked"),
+        ("Connection", "keep-alive"),
+        ("Proxy-Authorization", "x"),
+        ("Expect", "100-continue"),
+        ("X: y\r\nZ", "v"),
+        ("X", "y\r\nHost: z"),
+        ("X", "y\nz"),
+        ("", "v"),
+        ("X Y", "v"),
+        ("X", "\0"),
     ],
-)  # fmt: skip
+)
 def test_headers_cannot_carry_a_second_request(web: Any, name: str, value: str) -> None:
     with pytest.raises(HttpError, match="header"):
         network(web.host).request("GET", f"http://{web.host}/say/x", [(name, value)], b"", 5)
@@ -109,9 +130,14 @@ def test_redirects_go_to_granted_hosts_only(web: Any) -> None:
     sender = network(web.host, "*")
     response = get(sender, f"http://{web.host}/to/302//say/there")
     assert (response.body, response.url) == (b"there", f"http://{web.host}/say/there")
-    for target in ("http://169.254.169.254/latest/meta-data/", "http://127.0.0.1:22/", "http://localhost:22/", "file:///etc/passwd"):
+    for target in (
+        "http://169.254.169.254/latest/meta-data/",
+        "http://127.0.0.1:22/",
+        "http://localhost:22/",
+        "file:///etc/passwd",
+    ):
         web.asked.clear()
-        with pytest.raises(HttpError, match="not granted|is no URL"):
+        with pytest.raises(HttpError, match=r"not granted|is no URL"):
             get(sender, f"http://{web.host}/to/307/{target}")
         assert len(web.asked) == 1
     with pytest.raises(HttpError, match="more than 5 redirects"):
@@ -228,7 +254,7 @@ def test_tls_is_verified(web: Any, tmp_path: Path) -> None:
     trusting = network(*grants, context=lambda: ssl.create_default_context(cafile=str(certificate)))
     with pytest.raises(RefusedError, match="redirects from TLS to plain"):
         get(trusting, url)
-    with pytest.raises(HttpError, match="not valid for|IP address mismatch"):
+    with pytest.raises(HttpError, match=r"not valid for|IP address mismatch"):
         get(
             network(f"127.0.0.1:{port}", context=lambda: ssl.create_default_context(cafile=str(certificate))),
             f"https://127.0.0.1:{port}/",
@@ -260,8 +286,6 @@ def _certificate(folder: Path) -> tuple[Path, Path]:
     files = folder / "certificate.pem", folder / "key.pem"
     files[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
     files[1].write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
     return files
