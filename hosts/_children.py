@@ -163,6 +163,8 @@ class Child:
         their_channel: socket.socket | None = None
         if asks_in:
             self._channel, their_channel = socket.socketpair()
+        self._folder = folder
+        self._language = language
         self.pid = 0
         try:
             os.ftruncate(memory, REQUEST_BYTES + RESULT_BYTES)
@@ -330,7 +332,16 @@ class Child:
             if number == signal.SIGSYS:
                 return "made a forbidden system call (SIGSYS)"
             try:
-                return f"was ended by {signal.Signals(number).name}"
+                name = signal.Signals(number).name
             except ValueError:
-                return f"was ended by signal {number}"
+                name = f"signal {number}"
+            return f"was ended by {name}{self._where(number)}"
         return f"exited with status {os.waitstatus_to_exitcode(status)}"
+
+    def _where(self, number: int) -> str:
+        """Where a C or C++ plugin was when the signal came, as far as it said; "" for the others."""
+        if LANGUAGE_PACKAGES[self._language] != "c":
+            return ""
+        from kubeshark.hosts.c._crash import where_it_crashed
+
+        return where_it_crashed(self._folder, self.result, number)
