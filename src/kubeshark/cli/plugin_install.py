@@ -265,7 +265,8 @@ def _commit(stage: Stage, args: argparse.Namespace, given: Mapping[str, list[str
     plugin = stage.commit(grants=grants, downgrade=args.downgrade, repin=args.repin)
     replaced = f", replacing {before}" if before else ""
     signed = f", signed by {stage.signer}" if stage.signer else ""
-    print(f"installed {plugin.id} {plugin.version}{replaced}: sha256:{plugin.digest}{signed}")
+    granted = "".join(f", granted {kind}={value}" for kind, values in plugin.grants.items() for value in values)
+    print(printable(f"installed {plugin.id} {plugin.version}{replaced}: sha256:{plugin.digest}{signed}{granted}"))
     return plugin
 
 
