@@ -16,6 +16,7 @@ import msgspec
 
 from kubeshark.errors import PluginRejected, UsageError
 from kubeshark.extension_api._manifest import Manifest, read_manifest, version_key
+from kubeshark.extension_api._permissions import check_grant
 from kubeshark.hosts._artefact import artefact
 from kubeshark.packages._archive import unpack
 from kubeshark.packages._contents import content_digest, copy_files
@@ -137,11 +138,12 @@ class Stage:
             asked = getattr(self.manifest.permissions, kind, None)
             if asked is None:
                 raise UsageError(f"there is no permission {kind!r}", hint="there are hosts, paths and env")
-            if kind != "env":
-                raise UsageError(f"{kind} cannot be granted", hint="plugins run without files and network")
             for value in values:
-                if value not in asked:
-                    raise UsageError(f"plugin {self.manifest.id} does not ask for {kind}={value}")
+                try:
+                    check_grant(kind, value, asked=tuple(asked))
+                except ValueError as error:
+                    hint = f"it asks for {', '.join(asked) or f'no {kind}'}"
+                    raise UsageError(f"plugin {self.manifest.id}: {kind}={value} {error}", hint=hint) from error
 
     def commit(
         self,

@@ -117,7 +117,18 @@ WITHOUT_TEST = {
     **{
         f"hub/_{module}.py": "hub/test_rest.py"
         for module in (
-            *("entries", "exports", "imports", "language", "map", "metrics", "plugins", "queries", "session"),
+            *(
+                "entries",
+                "exports",
+                "imports",
+                "language",
+                "map",
+                "metrics",
+                "plugin_upload",
+                "plugins",
+                "queries",
+                "session",
+            ),
             *("settings", "settings_file", "store", "times", "uploads"),
         )
     },
