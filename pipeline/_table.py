@@ -118,6 +118,7 @@ class Makers:
     dissect: Callable[[int, Binding], Sequence[Entry]]  # a scanned stream's entries, in order
     connect: Callable[[int], Entry]  # the connection's own
     facts: Callable[[int], StreamFacts]
+    miss: Callable[[int, Found], Entry]  # a row that a scanner found, and its stream's dissector did not
 
 
 class Found:
@@ -174,7 +175,8 @@ class Found:
         if stream not in self._dissected:
             self._dissected[stream] = self._makers.dissect(stream, self.binding(code))
         assert self.scanned is not None
-        return self._dissected[stream][code - self.scanned.first[stream]]
+        dissected, place = self._dissected[stream], code - self.scanned.first[stream]
+        return dissected[place] if place < len(dissected) else self._makers.miss(at, self)
 
     def is_built(self, at: int) -> bool:
         """Say whether a row's entry has been built in full."""
@@ -563,9 +565,9 @@ def _message_bytes(scanned: Scanned, exchanges: NDArray[Any]) -> NDArray[Any]:
     """Return the bytes of all messages of each exchange."""
     lengths = np.append(scanned.messages["end"] - scanned.messages["start"], 0).astype(np.int64)
     missing = len(scanned.messages)  # the last one is nobody's
-    total: NDArray[Any] = sum(
-        lengths[np.minimum(exchanges[half], missing)] for half in ("request", "response", "event")
-    )
+    total = np.zeros(len(exchanges), dtype=np.int64)
+    for half in ("request", "response", "event"):
+        total += lengths[np.minimum(exchanges[half], missing)]
     return total
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from elftools.elf.elffile import ELFFile
 
 __all__ = ["LINES_SUFFIX", "Call", "LineTable", "make_table", "read_table"]
 
@@ -63,20 +64,7 @@ class _Scope:
 
 
 def make_table(object_file: Path) -> LineTable:
-    """Return the table of an object that was built with line tables, from relative names; ValueError if it is odd."""
-    try:
-        from elftools.common.exceptions import DWARFError, ELFError  # who runs plugins needs none of it
-    except ImportError as error:
-        raise ValueError(str(error)) from error
-    try:
-        return _table(object_file)
-    except (DWARFError, ELFError, KeyError, OSError) as error:
-        raise ValueError(f"{object_file.name}: {type(error).__name__}: {error}") from error
-
-
-def _table(object_file: Path) -> LineTable:
-    from elftools.elf.elffile import ELFFile
-
+    """Return the table of an object that was built with line tables, from relative names."""
     starts: list[int] = []
     indices: list[int] = []
     known: dict[tuple[Call, ...], int] = {}
@@ -142,8 +130,7 @@ class _Files:
         entry = self._files[index]
         folder = entry.dir_index if self._version >= 5 else entry.dir_index - 1
         parts = [self._folders[folder].decode()] if 0 <= folder < len(self._folders) else []
-        path: str = posixpath.normpath(posixpath.join(*parts, entry.name.decode("utf-8", "replace")))
-        return path
+        return str(posixpath.normpath(posixpath.join(*parts, entry.name.decode("utf-8", "replace"))))
 
 
 def _scopes(dwarf: Any, die: Any, files: _Files, depth: int, base: int) -> Iterator[_Scope]:
@@ -190,8 +177,7 @@ def _attribute(die: Any, name: str) -> int:
 
 
 def _text(die: Any, name: str) -> str:
-    value: bytes = die.attributes[name].value if name in die.attributes else b""
-    return value.decode("utf-8", "replace")
+    return str(die.attributes[name].value, "utf-8", "replace") if name in die.attributes else ""
 
 
 def _is_authors(file: str) -> bool:

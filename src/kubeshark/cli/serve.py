@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from kubeshark.cli._complain import complain
 from kubeshark.cli._keylog_option import add_keylog_option
-from kubeshark.cli._output import complain
 from kubeshark.cli._store_option import add_store_option, store_path
 
+if TYPE_CHECKING:
+    from kubeshark.hub._oidc import OidcSettings
+
 __all__ = ["add_parser"]
+
+CACHE_MB = 256
+"""Who refines a filter asks for the same packets again: a laptop has this much to spare."""
 
 
 def add_parser(commands: Any, name: str, summary: str) -> None:
@@ -28,8 +35,27 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
     parser.add_argument("--host", default="127.0.0.1", help="default: 127.0.0.1")
     parser.add_argument("--port", type=int, default=8899, help="default: 8899; 0 picks a free one")
     parser.add_argument("--insecure", action="store_true", help="serve without TLS on an address others can reach")
+    parser.add_argument(
+        "--oidc", metavar="FILE", help="JSON: an OpenID Connect provider, and which role its groups have"
+    )
+    parser.add_argument(
+        "--public-host", metavar="NAME", default="", help="the name under which a proxy serves the hub by HTTPS"
+    )
+    parser.add_argument(
+        "--cache-mb",
+        type=parse_megabytes,
+        default=CACHE_MB,
+        metavar="MB",
+        help=f"decrypted packets kept in memory between queries, never on disk; default: {CACHE_MB}; 0: none",
+    )
     parser.add_argument("--no-browser", action="store_true", help="do not open the page on this terminal's screen")
     parser.set_defaults(run=run)
+
+
+def parse_megabytes(text: str) -> int:
+    if not re.fullmatch(r"\d{1,6}", text, re.ASCII):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of megabytes from 0 to 999999")
+    return int(text)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -39,7 +65,8 @@ def run(args: argparse.Namespace) -> int:
 
     if not 0 <= args.port <= 65_535:
         raise UsageError(f"--port {args.port} is not a port", hint="use 0 to 65535")
-    with Pipeline.open(store_path(args), create=False, keylogs=args.keylog) as pipeline:
+    cache_bytes = args.cache_mb << 20
+    with Pipeline.open(store_path(args), create=False, keylogs=args.keylog, cache_bytes=cache_bytes) as pipeline:
         serve(
             pipeline,
             host=args.host,
@@ -47,8 +74,18 @@ def run(args: argparse.Namespace) -> int:
             insecure=args.insecure,
             announce=lambda url: _announce(store_path(args), url, opens=not args.no_browser),
             log=complain,
+            oidc=_oidc(args.oidc),
+            public_host=args.public_host,
         )
     return 0
+
+
+def _oidc(path: str | None) -> OidcSettings | None:
+    if path is None:
+        return None
+    from kubeshark.hub._oidc import OidcSettings
+
+    return OidcSettings.read(Path(path).read_bytes())
 
 
 def _announce(store: Path | str, url: str, *, opens: bool) -> None:

@@ -6,8 +6,8 @@ import argparse
 import json
 from typing import TYPE_CHECKING, Any
 
+from kubeshark.cli._complain import complain, printable
 from kubeshark.cli._life import add_action, add_actions
-from kubeshark.cli._output import complain, printable
 from kubeshark.cli._progress import Progress
 from kubeshark.cli._store_option import store_path
 
@@ -57,6 +57,7 @@ def run_info(args: argparse.Namespace) -> int:
 
     with Pipeline.open(store_path(args), create=False) as pipeline:
         info = pipeline.info() | _overview(pipeline.store)
+    del info["cache"]  # this process's: empty
     if args.output == "json":
         print(json.dumps(info))
         return 3 if info["problems"] else 0
