@@ -125,11 +125,12 @@ class Stage:
         return True
 
     def missing_grants(self, grants: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
-        """Return what the manifest asks for and is not among `grants`."""
-        missing = {
-            kind: [value for value in getattr(self.manifest.permissions, kind) if value not in grants.get(kind, ())]
-            for kind in KINDS
-        }
+        """Return what the manifest asks for and is not among `grants`; any grant will do where it asks for `*`."""
+        missing = {}
+        for kind in KINDS:
+            given = grants.get(kind, ())
+            asked = getattr(self.manifest.permissions, kind)
+            missing[kind] = [value for value in asked if value not in given and not (value == "*" and given)]
         return {kind: values for kind, values in missing.items() if values}
 
     def check_grants(self, grants: Mapping[str, Sequence[str]]) -> None:
