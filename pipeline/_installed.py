@@ -2,6 +2,7 @@
 
     <plugins.dir>/<id>/install.json           which version, a SHA-256 per file, what was granted; the one before, too
     <plugins.dir>/<id>/<version>/...          the plugin's files, as they were
+    <plugins.dir>/.data/<id>/...              what it writes, if it was granted paths=data; kept when it is replaced
     <plugins.dir>/trust.json, plugins.lock    see kubeshark.packages
 
 Invariants:
@@ -26,8 +27,10 @@ import msgspec
 
 from kubeshark.errors import PluginError, PluginRejected, UsageError
 from kubeshark.extension_api._manifest import Manifest, read_manifest
+from kubeshark.extension_api._permissions import Grants
 from kubeshark.extension_api._settings import check_settings
 from kubeshark.hosts import ForeignPlugin
+from kubeshark.hosts.broker import Broker
 from kubeshark.packages._contents import content_digest, folder_files, hash_file
 from kubeshark.packages._documents import locked, write_document
 from kubeshark.packages._lock import pin, unpin
@@ -49,6 +52,7 @@ from kubeshark.pipeline._plugin_state import PluginState, change_state, plugins_
 __all__ = [
     "InstalledPlugin",
     "foreign_plugins",
+    "granted_broker",
     "installed_plugins",
     "load_plugin",
     "plugin_path",
@@ -56,6 +60,9 @@ __all__ = [
     "roll_back",
     "uninstall",
 ]
+
+
+DATA_NAME = ".data"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +129,21 @@ def _foreign(installed: InstalledPlugin, manifest: Manifest) -> tuple[str, Forei
         settings = check_settings(manifest.setting_specs, installed.state.settings)
     except UsageError as error:
         raise PluginRejected(error.message, plugin=manifest.label, hint=error.hint) from error
-    plugin = ForeignPlugin(installed.folder, manifest, environment=environment, settings=list(settings.values()))
+    broker = granted_broker(installed)
+    plugin = ForeignPlugin(
+        installed.folder, manifest, environment=environment, settings=list(settings.values()), broker=broker
+    )
     return plugin.name, plugin
+
+
+def granted_broker(installed: InstalledPlugin) -> Broker:
+    """Return what serves this plugin at run time; PluginRejected for grants that say nothing (any more)."""
+    try:
+        grants = Grants.parse(tuple(installed.grants.get("hosts", ())), tuple(installed.grants.get("paths", ())))
+    except ValueError as error:
+        text = f"its grants are unreadable: {error}"
+        raise PluginRejected(text, plugin=installed.id, hint="install it again") from error
+    return Broker(grants, own_folder=installed.folder.parent.parent / DATA_NAME / installed.id)
 
 
 def uninstall(plugin: str, folder: Path | None = None) -> None:
@@ -134,6 +154,7 @@ def uninstall(plugin: str, folder: Path | None = None) -> None:
     with locked(path.parent, INSTALL_LOCK):
         (path / RECORD_NAME).unlink(missing_ok=True)  # first: half a plugin is no plugin
         shutil.rmtree(path)
+        shutil.rmtree(path.parent / DATA_NAME / path.name, ignore_errors=True)
     change_state(path.parent, plugin, lambda _: None)
     unpin(path.parent, plugin)
 

@@ -16,6 +16,7 @@ import msgspec
 
 from kubeshark.errors import PluginRejected, UsageError
 from kubeshark.extension_api._manifest import Manifest, read_manifest, version_key
+from kubeshark.extension_api._permissions import check_grant
 from kubeshark.hosts._artefact import artefact
 from kubeshark.packages._archive import unpack
 from kubeshark.packages._contents import content_digest, copy_files
@@ -24,6 +25,7 @@ from kubeshark.packages._fetched import Fetched, local
 from kubeshark.packages._lock import check_pin, pin
 from kubeshark.packages._signature import Signature, parse_public_key, parse_signature
 from kubeshark.packages._trust import read_trust
+from kubeshark.packages._web import shown
 from kubeshark.pipeline._install_record import (
     INSTALL_LOCK,
     RECORD_NAME,
@@ -60,7 +62,7 @@ class Stage:
         _sweep(self.root)
         self._copy = Path(tempfile.mkdtemp(prefix=STAGE_PREFIX, dir=self.root))
         try:
-            self.files = _bring(path, self._copy)
+            self.files = _bring(path, self._copy, shown(self.fetched.source) if self.fetched.exact else path.name)
             self.manifest = read_manifest(self._copy)  # what we copied is what counts
             _check_here(self._copy, self.manifest)
             self.digest = content_digest(self.files)
@@ -123,11 +125,12 @@ class Stage:
         return True
 
     def missing_grants(self, grants: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
-        """Return what the manifest asks for and is not among `grants`."""
-        missing = {
-            kind: [value for value in getattr(self.manifest.permissions, kind) if value not in grants.get(kind, ())]
-            for kind in KINDS
-        }
+        """Return what the manifest asks for and is not among `grants`; any grant will do where it asks for `*`."""
+        missing = {}
+        for kind in KINDS:
+            given = grants.get(kind, ())
+            asked = getattr(self.manifest.permissions, kind)
+            missing[kind] = [value for value in asked if value not in given and not (value == "*" and given)]
         return {kind: values for kind, values in missing.items() if values}
 
     def check_grants(self, grants: Mapping[str, Sequence[str]]) -> None:
@@ -136,11 +139,12 @@ class Stage:
             asked = getattr(self.manifest.permissions, kind, None)
             if asked is None:
                 raise UsageError(f"there is no permission {kind!r}", hint="there are hosts, paths and env")
-            if kind != "env":
-                raise UsageError(f"{kind} cannot be granted", hint="plugins run without files and network")
             for value in values:
-                if value not in asked:
-                    raise UsageError(f"plugin {self.manifest.id} does not ask for {kind}={value}")
+                try:
+                    check_grant(kind, value, asked=tuple(asked))
+                except ValueError as error:
+                    hint = f"it asks for {', '.join(asked) or f'no {kind}'}"
+                    raise UsageError(f"plugin {self.manifest.id}: {kind}={value} {error}", hint=hint) from error
 
     def commit(
         self,
@@ -235,9 +239,9 @@ class Stage:
             )
 
 
-def _bring(source: Path, target: Path) -> dict[str, str]:
+def _bring(source: Path, target: Path, name: str) -> dict[str, str]:
     """Bring a plugin's files into a folder of ours, each hashed; another form of a plugin would be brought here."""
-    return copy_files(source, target, source.name) if source.is_dir() else unpack(source, target, source.name)
+    return copy_files(source, target, name) if source.is_dir() else unpack(source, target, name)
 
 
 def _flush(folder: Path) -> None:

@@ -117,7 +117,18 @@ WITHOUT_TEST = {
     **{
         f"hub/_{module}.py": "hub/test_rest.py"
         for module in (
-            *("entries", "exports", "imports", "language", "map", "metrics", "plugins", "queries", "session"),
+            *(
+                "entries",
+                "exports",
+                "imports",
+                "language",
+                "map",
+                "metrics",
+                "plugin_upload",
+                "plugins",
+                "queries",
+                "session",
+            ),
             *("settings", "settings_file", "store", "times", "uploads"),
         )
     },
@@ -127,6 +138,7 @@ WITHOUT_TEST = {
     "hub/_sessions.py": "hub/test_tokens.py",
     "hub/_state.py": "hub/test_auth.py",
     "src/kubeshark/cli/hub.py": "hub/test_views.py",
+    "src/kubeshark/cli/mcp.py": "hub/test_mcp.py",
     "pipeline/_exact.py": "pipeline/test_filter.py",
     "pipeline/_import_hooks.py": "pipeline/test_sealed.py",
     "src/kubeshark/__main__.py": "cli/test_main.py",

@@ -27,7 +27,7 @@ def add_parser(commands: Any, name: str = "plugin", summary: str = "install, lis
     parser = commands.add_parser(
         name,
         help=summary,
-        description="Plugins take part at every stage. Each runs in a process of its own, without files or network.",
+        description="Plugins take part at every stage. Each runs in a process of its own, with what it was granted.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -53,7 +53,8 @@ def add_parser(commands: Any, name: str = "plugin", summary: str = "install, lis
         "--target",
         metavar="MACHINE,…",
         default="",
-        help="C and C++: an object for each of x86_64-linux, aarch64-linux (by Zig, pip install ziglang)",
+        help="C and C++: an object for each of x86_64-linux, aarch64-linux (by Zig, pip install ziglang); "
+        "the first time a minute or more for C++",
     )
     build.set_defaults(run=run_build)
     plugin_author.add_actions(actions)
@@ -114,7 +115,7 @@ def run_build(args: argparse.Namespace) -> int:
         from kubeshark.hosts.c._build import build_targets
 
         for built in build_targets(folder, manifest, targets):
-            print(f"built {manifest.id} {manifest.version}: {built}")
+            print(f"built {manifest.id} {manifest.version}: {built}", flush=True)
         return 0
     build_plugin(folder, manifest)
     print(f"built {manifest.id} {manifest.version}: {folder / manifest.entry}")

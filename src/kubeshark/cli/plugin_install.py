@@ -265,7 +265,8 @@ def _commit(stage: Stage, args: argparse.Namespace, given: Mapping[str, list[str
     plugin = stage.commit(grants=grants, downgrade=args.downgrade, repin=args.repin)
     replaced = f", replacing {before}" if before else ""
     signed = f", signed by {stage.signer}" if stage.signer else ""
-    print(f"installed {plugin.id} {plugin.version}{replaced}: sha256:{plugin.digest}{signed}")
+    granted = "".join(f", granted {kind}={value}" for kind, values in plugin.grants.items() for value in values)
+    print(printable(f"installed {plugin.id} {plugin.version}{replaced}: sha256:{plugin.digest}{signed}{granted}"))
     return plugin
 
 
@@ -319,12 +320,21 @@ def _ask_permissions(stage: Stage, args: argparse.Namespace, grants: Mapping[str
     given: dict[str, list[str]] = {}
     for kind, values in missing.items():
         for value in values:
-            if _says_yes(printable(f"{manifest.id} {manifest.version} asks for {kind}={value}. Grant it?")):
-                stage.check_grants({kind: [value]})
-                given.setdefault(kind, []).append(value)
+            if value == "*":
+                chosen = _answer(f"{manifest.id} {manifest.version} asks you to choose {kind}. Which? [none]")
+            else:
+                is_given = _says_yes(f"{manifest.id} {manifest.version} asks for {kind}={value}. Grant it?")
+                chosen = value if is_given else ""
+            if chosen:
+                stage.check_grants({kind: [chosen]})
+                given.setdefault(kind, []).append(chosen)
     return given
 
 
 def _says_yes(question: str) -> bool:
-    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+    return _answer(f"{question} [y/N]").lower() in ("y", "yes")
+
+
+def _answer(question: str) -> str:
+    print(f"{printable(question)} ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip()
