@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from kubeshark.core_capture import SourceMetadata
+from kubeshark.core_capture import RecordBatch, SourceMetadata
 from kubeshark.core_capture.files import open_capture
 from kubeshark.core_capture.store import ImportState, SourceInfo, Store
 from kubeshark.errors import InputError, StoreError
@@ -54,7 +54,13 @@ class Import:
         self._recipients = recipients
         self._may_only_write = may_only_write
 
-    def run(self, file: str | Path, keylogs: Iterable[str | Path], on_progress: Progress | None) -> ImportResult:
+    def run(
+        self,
+        file: str | Path,
+        keylogs: Iterable[str | Path],
+        on_progress: Progress | None,
+        on_batch: Callable[[RecordBatch], None] | None = None,
+    ) -> ImportResult:
         """See `Pipeline.import_file`."""
         name = str(file)
         keys = [(Path(keylog), read_key_log(Path(keylog))) for keylog in keylogs]
@@ -75,7 +81,10 @@ class Import:
             with self._store.writer(self._recipients, source=source) as writer:
                 known = 0
                 for batch in reader:
-                    writer.add(packet_filter.apply(batch) if packet_filter.stats else batch)
+                    kept = packet_filter.apply(batch) if packet_filter.stats else batch
+                    writer.add(kept)
+                    if on_batch:
+                        on_batch(kept)
                     for info in writer.sealed[known:]:
                         told.tell(info)
                     known = len(writer.sealed)

@@ -97,7 +97,7 @@ def foreign_plugins(
         try:
             if installed.problem:
                 raise installed.problem
-            if manifest is not None:
+            if manifest is not None and manifest.script is None:  # scripts run by themselves (pipeline/scripts)
                 plugins.append(_foreign(installed, manifest))
         except PluginError as error:
             problems.append(error)
@@ -244,6 +244,11 @@ class Stage:
 
     def check_grants(self, grants: Mapping[str, Sequence[str]]) -> None:
         """Refuse to grant what the manifest does not ask for."""
+        if self.manifest.script:
+            from kubeshark.pipeline.scripts._script import check_script_grants
+
+            check_script_grants(grants)
+            return
         for kind, values in grants.items():
             asked = getattr(self.manifest.permissions, kind, None)
             if asked is None:
@@ -277,7 +282,7 @@ class Stage:
             self.digest,
             self.files,
             grants={k: list(v) for k, v in (grants or {}).items()},
-            hooks=list(manifest.hooks),
+            hooks=list(manifest.script.hooks if manifest.script else manifest.hooks),
         )
         _write_record(home / RECORD_NAME, record)
         for other in home.iterdir():

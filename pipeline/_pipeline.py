@@ -16,6 +16,7 @@ from kubeshark.core_capture import (
     InNetwork,
     PortBetween,
     Predicate,
+    RecordBatch,
     Transport,
 )
 from kubeshark.core_capture.store import (
@@ -121,14 +122,20 @@ class Pipeline:
         return self.plugins.variables
 
     def import_file(
-        self, file: str | Path, *, keylogs: Iterable[str | Path] = (), on_progress: Progress | None = None
+        self,
+        file: str | Path,
+        *,
+        keylogs: Iterable[str | Path] = (),
+        on_progress: Progress | None = None,
+        on_batch: Callable[[RecordBatch], None] | None = None,
     ) -> ImportResult:
         """Read a capture file ("-": standard input) into the store.
 
         Repeating an import continues it, or does nothing; not so for a pipe, and for who may only write (recipients
         without identity), who cannot know. Raises InputError if the file cannot be read at all; what is unreadable
         behind its first packets is in the result's problems. `on_progress` gets (bytes read, bytes in all). `keylogs`
-        are stored with it, encrypted, as pcapng keeps them: as decryption secrets.
+        are stored with it, encrypted, as pcapng keeps them: as decryption secrets. `on_batch` gets the packets that are
+        stored.
         """
         recipients = [] if self._recipients else [str(identity.recipient) for identity in self.store.identities]
         job = Import(
@@ -137,7 +144,7 @@ class Pipeline:
             may_only_write=bool(self._recipients),
             plugins=lambda: self.plugins,
         )
-        return job.run(file, keylogs, on_progress)
+        return job.run(file, keylogs, on_progress, on_batch)
 
     def query(self, kfl: str = "", **options: Unpack[QueryArguments]) -> StoreQuery[Entry]:
         """Return the entries that match, in time order; no packet is read before it is iterated.
@@ -181,7 +188,7 @@ class Pipeline:
         module, its results picklable. A pipeline that was given its plugins does everything itself.
         """
         entry_filter, secrets = self._filter(kfl)
-        jobs = jobs if self._loads_plugins and make is not itself else 1
+        jobs = jobs if self._loads_plugins and make is not itself and self.plugins.scripts is None else 1
         return self._query(entry_filter, entry_filter.predicate, secrets, make, make_options(options), jobs)
 
     def _filter(self, kfl: str) -> tuple[EntryFilter, Secrets]:
