@@ -230,6 +230,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=Tru
     language: Language
     entry: str
     hooks: list[HookName]
+    source: str = ""  # of a JavaScript plugin that is bundled: the file that `plugin build` makes the entry of
     description: str = ""
     authors: list[str] = []
     license: str = ""
@@ -404,16 +405,8 @@ class _Checker:
             raise self.refuse("version", f"{manifest.version!r} is not a version", "write three numbers: 1.0.0")
         if manifest.abi != ABI_VERSION:
             raise self.refuse("abi", f"{manifest.abi} is not {ABI_VERSION}", "build the plugin with this version's SDK")
-        entry = PurePosixPath(manifest.entry)
-        if (
-            not manifest.entry
-            or entry.is_absolute()
-            or {"..", "."} & set(manifest.entry.split("/"))
-            or any(char in manifest.entry for char in "\\:\0")
-        ):
-            raise self.refuse(
-                "entry", f"{manifest.entry!r} leaves the folder", "name a file inside the plugin's folder"
-            )
+        self.check_path("entry", manifest.entry)
+        self.check_source()
         self.check_hooks()
         self.in_range("limits.batch_ms", manifest.limits.batch_ms, 10, 60_000)
         self.in_range("limits.memory_mb", manifest.limits.memory_mb, 16, 4096)
@@ -427,6 +420,29 @@ class _Checker:
         self.check_enrich()
         self.check_jobs()
         self.check_settings()
+
+    def check_path(self, key: str, text: str) -> None:
+        if (
+            not text
+            or PurePosixPath(text).is_absolute()
+            or {"..", "."} & set(text.split("/"))
+            or text.startswith("-")  # for a compiler that would be an option
+            or any(char in text for char in "\\:\0")
+        ):
+            raise self.refuse(key, f"{text!r} leaves the folder", "name a file inside the plugin's folder")
+
+    def check_source(self) -> None:
+        manifest = self.manifest
+        if manifest.entry.endswith((".ts", ".mts", ".tsx")):
+            hint = f'write source = "{manifest.entry}" and entry = "build/plugin.js"'
+            raise self.refuse("entry", f"{manifest.entry!r} is TypeScript, which is bundled first", hint)
+        if not manifest.source:
+            return
+        self.check_path("source", manifest.source)
+        if manifest.language != "js":
+            raise self.refuse("source", "is for JavaScript and TypeScript", "drop it: all sources are compiled")
+        if manifest.source == manifest.entry:
+            raise self.refuse("source", "is the entry, which is made of it", 'write entry = "build/plugin.js"')
 
     def check_hooks(self) -> None:
         manifest = self.manifest

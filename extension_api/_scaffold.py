@@ -6,6 +6,7 @@ import re
 import struct
 from collections.abc import Sequence
 from importlib.resources import files
+from pathlib import Path
 
 from kubeshark.errors import UsageError
 
@@ -14,6 +15,7 @@ __all__ = ["LANGUAGES", "scaffold", "tcp_capture"]
 LANGUAGES = {
     # language: (what its code becomes in the plugin's folder, the entry, {template: file})
     "js": ("plugin.js", {"plugin.js": "plugin.js"}),
+    "ts": ("build/plugin.js", {"plugin.ts": "plugin.ts", "line.ts": "line.ts", "tsconfig.json": "tsconfig.json"}),
     "c": ("build/plugin.so", {"plugin.c": "plugin.c"}),
     "cpp": ("build/plugin.so", {"plugin.cpp": "plugin.cpp"}),
     "go": ("build/plugin.wasm", {"main.go": "main.go", "go.mod": "go.mod"}),
@@ -42,18 +44,21 @@ def scaffold(plugin: str, language: str) -> dict[str, bytes]:
         "id": plugin,
         "name": name,
         "NAME": name.upper()[:16],
-        "language": language,
+        "language": "js" if language == "ts" else language,
         "entry": entry.replace("{{name}}", name),
+        "bundled": '\nsource = "plugin.ts"' if language == "ts" else "",
         "source": ", ".join(f"`{target.replace('{{name}}', name)}`" for target in sources.values()),
     }
     templates = {"common/plugin.toml": "plugin.toml", "common/README.md": "README.md"}
     templates["common/expected.jsonl"] = f"tests/{name}.expected.jsonl"
     templates |= {f"{language}/{template}": target for template, target in sources.items()}
-    root = files("kubeshark.extension_api") / "sdk" / "templates"
+    root = Path(str(files("kubeshark.extension_api"))) / "sdk" / "templates"
     made = {
         _filled(target, words): _filled(root.joinpath(f"{template}.in").read_text("utf-8"), words).encode()
         for template, target in templates.items()
     }
+    if language == "ts":  # where editors find it; `plugin build` keeps it up to date
+        made["kubeshark.d.ts"] = (root.parent / "js" / "kubeshark.d.ts").read_bytes()
     return {**made, f"tests/{name}.pcap": tcp_capture(TALK, server_port=7700)}
 
 

@@ -24,9 +24,9 @@ def build_plugin(folder: Path, manifest: Manifest) -> None:
             build_go(folder, manifest, cache=Path.home() / ".cache" / "kubeshark" / "go")
             compiled_file(folder, manifest)  # to machine code, in a sandbox: seconds that the first query would pay
         case "js":
-            from kubeshark.hosts.js._build import check
+            from kubeshark.hosts.js._build import build as build_js
 
-            check(folder, manifest)
+            build_js(folder, manifest)
         case "python":
             entry = folder / manifest.entry
             try:

@@ -150,6 +150,8 @@ class Child:
         memory = os.memfd_create("kubeshark-batch", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._control = ours
+        self._folder = folder
+        self._language = language
         self.pid = 0
         try:
             os.ftruncate(memory, REQUEST_BYTES + RESULT_BYTES)
@@ -242,7 +244,16 @@ class Child:
             if number == signal.SIGSYS:
                 return "made a forbidden system call (SIGSYS)"
             try:
-                return f"was ended by {signal.Signals(number).name}"
+                name = signal.Signals(number).name
             except ValueError:
-                return f"was ended by signal {number}"
+                name = f"signal {number}"
+            return f"was ended by {name}{self._where(number)}"
         return f"exited with status {os.waitstatus_to_exitcode(status)}"
+
+    def _where(self, number: int) -> str:
+        """Where a C or C++ plugin was when the signal came, as far as it said; "" for the others."""
+        if LANGUAGE_PACKAGES[self._language] != "c":
+            return ""
+        from kubeshark.hosts.c._crash import where_it_crashed
+
+        return where_it_crashed(self._folder, self.result, number)

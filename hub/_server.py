@@ -5,21 +5,35 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 from ipaddress import ip_address
+from typing import Self
 
 import uvicorn
 
 from kubeshark.errors import StoreError, UsageError
 from kubeshark.hub._app import create_app
 from kubeshark.hub._auth import new_token
+from kubeshark.hub._state import Hub
 from kubeshark.pipeline import Pipeline
+from kubeshark.pipeline._scheduler import Scheduler
 
 __all__ = ["serve"]
 
+MAX_WEBSOCKET_MESSAGE = 64 << 10
 WILDCARDS = ("0.0.0.0", "::", "")  # noqa: S104 - recognised, not bound by default
 
 
-def serve(pipeline: Pipeline, *, host: str, port: int, insecure: bool, announce: Callable[[str], None]) -> None:
-    """Serve a pipeline; `announce` gets the URL with the token once the port is open.
+def serve(
+    pipeline: Pipeline,
+    *,
+    host: str,
+    port: int,
+    insecure: bool,
+    announce: Callable[[str], None],
+    log: Callable[[str], None] = lambda _: None,
+) -> None:
+    """Serve a pipeline, and run its plugins' jobs by their schedules; `log` hears what they log.
+
+    `announce` gets the URL with the token once the port is open.
 
     Raise UsageError for an address that others can reach unless `insecure`: there is no TLS yet.
     """
@@ -42,10 +56,46 @@ def serve(pipeline: Pipeline, *, host: str, port: int, insecure: bool, announce:
     token = new_token()
     app = create_app(pipeline, token=token, hosts=hosts)
     config = uvicorn.Config(
-        app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=2
+        app,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=2,
+        ws="websockets-sansio",
+        ws_max_size=MAX_WEBSOCKET_MESSAGE,
+        ws_per_message_deflate=False,  # columns are small, and a laptop's loopback is faster than zlib
     )
-    announce(f"http://{shown}:{bound_port}/?token={token}")
-    uvicorn.Server(config).run(sockets=[listener])
+    with Jobs(app.hub, log):
+        announce(f"http://{shown}:{bound_port}/?token={token}")
+        uvicorn.Server(config).run(sockets=[listener])
+
+
+class Jobs:
+    """The scheduler of the hub's plugins; another one where other plugins are used. A context manager."""
+
+    def __init__(self, hub: Hub, log: Callable[[str], None]) -> None:
+        self._hub = hub
+        self._log = log
+        hub.on_reload = self._begin_again
+
+    def __enter__(self) -> Self:
+        self._begin_again()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._hub.on_reload = None
+        self._end()
+
+    def _begin_again(self) -> None:
+        self._end()
+        plugins = self._hub.pipeline.plugins
+        self._hub.scheduler = Scheduler(plugins.jobs, self._log, take_log=plugins.take_log)
+        self._hub.scheduler.__enter__()
+
+    def _end(self) -> None:
+        if self._hub.scheduler is not None:
+            self._hub.scheduler.__exit__(None, None, None)
+            self._hub.scheduler = None
 
 
 def _is_loopback(host: str) -> bool:

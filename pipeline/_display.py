@@ -28,9 +28,13 @@ class Display:
     summarizers: Sequence[Callable[..., Mapping[str, Any] | None]] = ()
     renderers: Sequence[Callable[..., Representation | None]] = ()
 
+    def cells(self, entry: Entry) -> Mapping[str, Any]:
+        """Return what the latest of those that know the entry says of it: `NO_CELLS` where none does."""
+        return next((cells for summarize in self.summarizers if (cells := summarize(entry=entry))), NO_CELLS)
+
     def row(self, entry: Entry) -> dict[str, Any]:
         """Return the row of a list (entries.md §5)."""
-        cells = next((cells for summarize in self.summarizers if (cells := summarize(entry=entry))), NO_CELLS)
+        cells = self.cells(entry)
         return {
             "id": entry.id,
             "stream": entry.facts.stream,

@@ -21,6 +21,7 @@ from kubeshark.core_capture import Assembled, Core, FlowStreams
 from kubeshark.errors import PluginError
 from kubeshark.extension_api import Handover, Message, ProtocolSpec, StreamSide
 from kubeshark.pipeline._claim import Claims, has_payload
+from kubeshark.pipeline._enrich import EnricherBinding
 from kubeshark.pipeline._entry import Entry, EntryError, EntryId
 from kubeshark.pipeline._facts import Origin, StreamFacts
 from kubeshark.pipeline._matcher import Exchange, Timed, pair
@@ -69,6 +70,7 @@ class Dissector:
     problems: list[PluginError]
     origin: Origin
     decrypt: Callable[[FlowStream], Handover | None] | None = None
+    enrichers: Sequence[EnricherBinding] = ()  # beside those of the plugins, and behind them
     _scanners: Scanners = field(init=False)  # tables by port: once a query, not once a chunk
 
     def __post_init__(self) -> None:
@@ -188,6 +190,7 @@ class _Work:
     streams: Sequence[FlowStreams]
     scanned: ScannedStreams | None
     detected: dict[int, list[str]] = field(default_factory=dict)  # protocols by stream, of those dissected
+    _latest: tuple[int, FlowStream] | None = None
 
     def dissect(self, places: Sequence[int], wants: Wants | None) -> Iterable[tuple[int, Entry]]:
         """Yield the entries of these streams, each with its stream."""
@@ -230,7 +233,9 @@ class _Work:
         return EntryTable(Found(self.dissector.origin, *columns, made, self.selection, self.scanned, makers))
 
     def _stream(self, at: int) -> FlowStream:
-        return FlowStream.all_of(self.selection.decoded, [self.streams[at]])[0]
+        if self._latest is None or self._latest[0] != at:  # its messages, then its connection
+            self._latest = at, FlowStream.all_of(self.selection.decoded, [self.streams[at]])[0]
+        return self._latest[1]
 
     def _facts(self, at: int, row: Any, stream: FlowStream) -> StreamFacts:
         parts = tuple(part for _, part in self.selection.parts(at))

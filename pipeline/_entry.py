@@ -69,6 +69,7 @@ class Entry:
     amended: Mapping[str, Any] = field(default_factory=dict)  # keys of the document that scripts changed
     variables: EntryVariables = field(init=False)
     _documents: dict[int, Mapping[str, Any]] = field(default_factory=dict)
+    _late: tuple[str, ...] = ()  # variables that came with the documents
 
     def __post_init__(self) -> None:
         self.variables = EntryVariables(self)
@@ -129,8 +130,10 @@ class Entry:
             late, document = message.detail() if message.detail else ({}, dict(message.fields))
             self._documents[kind] = document
             for name, value in late.items() if timed.is_whole else ():
-                if kind == MessageKind.REQUEST or name not in self.variables:  # the request's values win
+                is_new = name not in self.variables
+                if kind == MessageKind.REQUEST or is_new:  # the request's values win
                     self.variables[name] = value
+                    self._late += (name,) if is_new else ()
         return self._documents[kind]
 
     def build(self) -> None:
@@ -157,6 +160,13 @@ class Entry:
     def forget_documents(self) -> None:
         """The whole entry is worked out anew when it is next asked for."""
         self.variables.pop(ENTRY, None)
+
+    def unbuild(self) -> None:
+        """Let go of documents and heavy variables: they are built again when somebody asks."""
+        self._documents.clear()
+        for name in self._late:
+            self.variables.pop(name, None)
+        self._late = ()
 
     @property
     def is_built(self) -> bool:
@@ -222,16 +232,17 @@ class Entry:
     def to_dict(self) -> dict[str, Any]:
         """Return the entry as JSON (entries.md §1), every key in its order."""
         self.build()
-        facts, value = self.facts, self.variables
-        event = self.detail(MessageKind.EVENT)
+        facts, value, shown = self.facts, self.variables, self._documents
+        event = shown.get(MessageKind.EVENT)
         raw_payload = self.protocol.name in ("tcp", "udp", "sctp")
         request_size, response_size = self.size(MessageKind.REQUEST), self.size(MessageKind.RESPONSE)
-        number = self.entry_id.number
-        start_ns = self.start_ns
+        stream, number = facts.stream, self.entry_id.number
+        first = self.exchange.first
+        start_ns = first.start_ns
         document: dict[str, Any] = {
             "id": self.id,
             "index": value["index"],
-            "stream": facts.stream,
+            "stream": stream,
             "worker": "",
             "node": None,
             "protocol": self.protocol_document(),
@@ -240,8 +251,8 @@ class Entry:
             "dst": resolution(self.dst),
             "timestamp": start_ns // 1_000_000,
             "startTime": rfc3339(start_ns),
-            "request": self.detail(MessageKind.REQUEST),
-            "response": self.detail(MessageKind.RESPONSE),
+            "request": shown.get(MessageKind.REQUEST),
+            "response": shown.get(MessageKind.RESPONSE),
             "requestRef": "",
             "responseRef": "",
             "requestSize": request_size,
@@ -250,7 +261,7 @@ class Entry:
             "passed": self.passed,
             "failed": self.failed,
             "error": self.error_document(),
-            "entryFile": f"{facts.stream}-{number}_entry.json",
+            "entryFile": f"{stream}-{number}_entry.json",
             "record": "",
             "event": None,
             "eventRef": "",
@@ -260,8 +271,8 @@ class Entry:
             "duplicate": "",
             "data": event if raw_payload else None,
             "dataRef": "",
-            "size": self.total_size,
-            "matcherKey": self.exchange.first.message.key,
+            "size": request_size + response_size + self.size(MessageKind.EVENT),
+            "matcherKey": first.message.key,
             "networkProps": facts.network_props(),
             "captureSource": CAPTURE_SOURCES.get(facts.source, 0),
             "subProtocol": SUB_PROTOCOLS.get(self.protocol.flag, 0),

@@ -18,6 +18,7 @@ from kubeshark.pipeline._order import Spot, place_of
 from kubeshark.pipeline._plan import Chunk, Task
 from kubeshark.pipeline._run import QueryStats, Runner
 from kubeshark.pipeline._runs import Piece, merge_tables
+from kubeshark.pipeline._settled import Table
 from kubeshark.pipeline._table import EntryTable
 
 __all__ = ["Executor", "InProcess"]
@@ -64,7 +65,7 @@ class InProcess:
 
     def run(self, tasks: Sequence[Task], flows: EntryTable) -> Iterator[Piece[Any] | Spot]:
         order = self.runner.order
-        units: list[tuple[Spot, Callable[[], EntryTable]]] = [
+        units: list[tuple[Spot, Callable[[], Table]]] = [
             (chunk.spot(order, self.runner.window), partial(self._run, chunk))
             for task in tasks
             for chunk in task.chunks
@@ -74,7 +75,7 @@ class InProcess:
         units.sort(key=lambda unit: unit[0])
         return merge_tables(units, order, self.make)
 
-    def _run(self, chunk: Chunk) -> EntryTable:
+    def _run(self, chunk: Chunk) -> Table:
         found = self.runner.run(chunk)
         self.done += chunk.size
         return found

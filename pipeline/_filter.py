@@ -64,6 +64,11 @@ class EntryFilter:
         self._flags = plugins.message_flags() | FLOW_FLAGS
         self._wanted: dict[tuple[str, ...], bool] = {}
 
+    @property
+    def kfl_text(self) -> str:
+        """The filter in KFL: as it was written, or translated."""
+        return self._compiled.text
+
     def wants(self, protocol: ProtocolSpec) -> bool:
         """Say whether messages of a protocol can match."""
         flags = protocol.flags

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from kubeshark.core_capture import RecordBatch, SourceMetadata
 from kubeshark.core_capture.files import open_capture
@@ -56,18 +57,20 @@ class Import:
 
     def run(
         self,
-        file: str | Path,
+        file: str | Path | BinaryIO,
         keylogs: Iterable[str | Path],
         on_progress: Progress | None,
+        name: str = "",
         on_batch: Callable[[RecordBatch], None] | None = None,
     ) -> ImportResult:
         """See `Pipeline.import_file`."""
-        name = str(file)
+        path = Path(file) if isinstance(file, str | Path) and str(file) != STDIN else None
+        name = name or (str(file) if isinstance(file, str | Path) else "capture")
         keys = [(Path(keylog), read_key_log(Path(keylog))) for keylog in keylogs]
         for path, text in keys:
             if not KeyLog.parse(text):
                 raise InputError("no TLS secrets in it", file=str(path), hint="a key log is what SSLKEYLOGFILE names")
-        digest, size = _hash(Path(file)) if Path(file).is_file() else ("", -1)
+        digest, size = _hash(path) if path is not None and path.is_file() else ("", -1)
         state = self._state(digest) if digest else None
         if state is None:
             digest = ""
@@ -76,7 +79,7 @@ class Import:
             return ImportResult(0, 0, 0, 0, state.packets, ())
         packet_filter = PacketFilter(self._plugins.packet_filters if self._plugins else {})
         told = SealedSegments(self._plugins.segment_sealed if self._plugins else {}, self._store.location)
-        with open_capture(name if name == STDIN else Path(file), name=name) as reader, told:
+        with open_capture(path or file, name=name) as reader, told:
             source = SourceInfo(Path(name).name, sha256=digest, size=size, metadata=reader.metadata)
             with self._store.writer(self._recipients, source=source) as writer:
                 known = 0

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_network
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Literal, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Self, TypeVar, Unpack
 
 from kubeshark.core_capture import (
     And,
@@ -31,6 +32,7 @@ from kubeshark.core_capture.store import (
     identity_path,
 )
 from kubeshark.errors import StoreError, UsageError
+from kubeshark.pipeline._enrich import EnricherBinding
 from kubeshark.pipeline._entry import Entry, EntryId
 from kubeshark.pipeline._exports import Chosen, Counting, Matching, open_output
 from kubeshark.pipeline._filter import EntryFilter, exact_predicate
@@ -50,6 +52,9 @@ from kubeshark.pipeline._streams import endpoints
 from kubeshark.pipeline._time import rfc3339
 from kubeshark.pipeline.kfl import Variable
 from kubeshark.pipeline.tls import KeyLog
+
+if TYPE_CHECKING:
+    from kubeshark.pipeline._rules import RedactionRule
 
 _T = TypeVar("_T")
 
@@ -83,6 +88,8 @@ class Pipeline:
         self._loads_plugins = plugins is None
         self._asked: Requests | None = None  # of a server before the latest query; its first one pays for the opening
         self._has_queried = False
+        self._is_view = False
+        self._enrichers: tuple[EnricherBinding, ...] = ()  # of a restricted view
 
     @property
     def plugins(self) -> Plugins:
@@ -116,6 +123,27 @@ class Pipeline:
             _ensure_identity(store)
         return cls(store, plugins, tuple(recipients), keylog)
 
+    def restricted(self, *, rules: Sequence[RedactionRule] = (), namespaces: Collection[str] | None = None) -> Pipeline:
+        """Return the same pipeline as somebody sees it from whom `rules` hide things, or who sees some namespaces only.
+
+        Filters see no more than that either. Packets cannot be redacted: it does not export them. Closing it is the
+        business of the pipeline it was made of.
+        """
+        from kubeshark.pipeline._rules import namespace_enricher, rule_enricher  # most pipelines need none
+
+        view = copy.copy(self)
+        view._plugins = self.plugins
+        view._loads_plugins = False  # processes would not know the rules
+        view._is_view = True
+        scope = [] if namespaces is None else [namespace_enricher(namespaces)]
+        view._enrichers = (*scope, *([rule_enricher(rules)] if rules else ()))
+        return view
+
+    def reload_plugins(self) -> Plugins | None:
+        """Load the installed plugins anew, for what begins from now on; the caller closes those returned."""
+        before, self._plugins = self._plugins, Plugins.installed()
+        return before
+
     @property
     def variables(self) -> Mapping[str, Variable]:
         """The KFL variables that entries have, those of plugins included."""
@@ -123,13 +151,14 @@ class Pipeline:
 
     def import_file(
         self,
-        file: str | Path,
+        file: str | Path | BinaryIO,
         *,
+        name: str = "",
         keylogs: Iterable[str | Path] = (),
         on_progress: Progress | None = None,
         on_batch: Callable[[RecordBatch], None] | None = None,
     ) -> ImportResult:
-        """Read a capture file ("-": standard input) into the store.
+        """Read a capture file ("-": standard input), or an open one, into the store, where it is called `name`.
 
         Repeating an import continues it, or does nothing; not so for a pipe, and for who may only write (recipients
         without identity), who cannot know. Raises InputError if the file cannot be read at all; what is unreadable
@@ -144,7 +173,7 @@ class Pipeline:
             may_only_write=bool(self._recipients),
             plugins=lambda: self.plugins,
         )
-        return job.run(file, keylogs, on_progress, on_batch)
+        return job.run(file, keylogs, on_progress, name, on_batch)
 
     def query(self, kfl: str = "", **options: Unpack[QueryArguments]) -> StoreQuery[Entry]:
         """Return the entries that match, in time order; no packet is read before it is iterated.
@@ -191,6 +220,10 @@ class Pipeline:
         jobs = jobs if self._loads_plugins and make is not itself and self.plugins.scripts is None else 1
         return self._query(entry_filter, entry_filter.predicate, secrets, make, make_options(options), jobs)
 
+    def compile(self, kfl: str) -> EntryFilter:
+        """Check a filter without reading anything of the store; raise UsageError, with line and column."""
+        return EntryFilter(kfl, self.plugins, now_ns=time.time_ns(), can_decrypt=True)
+
     def _filter(self, kfl: str) -> tuple[EntryFilter, Secrets]:
         self._asked = self.store.files.requests if self._has_queried else None
         self._has_queried = True
@@ -217,6 +250,20 @@ class Pipeline:
         query = self._query(candidates, predicate, secrets, itself, QueryOptions())
         return next((entry for entry in query if entry.entry_id == wanted), None)
 
+    def connection(self, entry: Entry, *, limit: int) -> list[Entry]:
+        """Return the entries of an entry's connection, in time order."""
+        segment, row = entry.facts.parts[0]
+        predicate = _same_flow(segment.flows[row], any_client_port=False)
+        everything, secrets = self._filter("")
+        query = self._query(everything, predicate, secrets, itself, QueryOptions())
+        found: list[Entry] = []
+        for other in query:
+            if other.facts.stream == entry.facts.stream:
+                found.append(other)
+                if len(found) >= limit:
+                    break
+        return found
+
     def export(
         self,
         kfl: str,
@@ -230,6 +277,8 @@ class Pipeline:
 
         An expression that the index answers alone is not dissected for. `out` is a path, "-" or a binary stream.
         """
+        if self._enrichers:
+            raise UsageError("packets cannot be redacted, and have no namespace", hint="export as HAR")
         segments: list[SegmentInfo] | None = None
         select: Select | None = None
         problems: list[str] = []
@@ -252,6 +301,19 @@ class Pipeline:
                 segments=segments,
             )
         return ExportResult(done.packets, counted.written, (*problems, *map(str, done.problems)))
+
+    def export_entries(
+        self, entries: Sequence[Entry], out: BinaryIO, *, format: Literal["pcap", "pcapng", "har"] = "pcap"
+    ) -> None:
+        """Write the whole connections of these entries, or as HAR the HTTP exchanges among them."""
+        if format == "har":
+            write_har(entries, out)
+            return
+        if self._enrichers:
+            raise UsageError("packets cannot be redacted, and have no namespace", hint="export as HAR")
+        names = {segment.name for entry in entries for segment, _ in entry.facts.parts}
+        chosen = [info for info in self.store.segments() if info.name in names]
+        export(self.store, out, form=format, select=Chosen(entries), segments=chosen)
 
     def export_har(
         self,
@@ -309,6 +371,8 @@ class Pipeline:
         return now - asked if now and asked else now
 
     def close(self) -> None:
+        if self._is_view:
+            return
         if self._plugins is not None:
             self._plugins.close()
 
@@ -337,6 +401,7 @@ class Pipeline:
             make,
             options,
             jobs=jobs,
+            enrichers=self._enrichers,
             notes=notices(self._keylog),
             requests=lambda: self._since(asked),
         )

@@ -6,6 +6,7 @@ pluggy registers and checks; on the hot path the functions it found are called d
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,6 +25,7 @@ from kubeshark.extension_api import (
     JobSpec,
     Message,
     ProtocolSpec,
+    Representation,
     VariableType,
     build_manager,
 )
@@ -38,6 +40,7 @@ from kubeshark.pipeline.renderers import BUILTINS as RENDERERS
 
 if TYPE_CHECKING:
     from kubeshark.hosts import ForeignPlugin
+    from kubeshark.pipeline._entry import Entry
     from kubeshark.pipeline.scripts._runtime import Scripts
 
 __all__ = ["ENCRYPTED", "ENTRY_POINTS", "Binding", "JobBinding", "PluginFilter", "Plugins", "installed_hooks"]
@@ -292,6 +295,26 @@ class Plugins:
             keep_health({plugin.manifest.id: plugin.status for plugin in self._foreign})
         for plugin in self._foreign:
             plugin.close()
+
+    @property
+    def foreign(self) -> Sequence[ForeignPlugin]:
+        """Those that run in processes of their own."""
+        return tuple(self._foreign)
+
+    def rendered(self, entry: Entry) -> dict[str, tuple[Representation | str, float]]:
+        """Ask every renderer: name → (what it offers, or why it failed; seconds). Those that pass are left out."""
+        found: dict[str, tuple[Representation | str, float]] = {}
+        for name, render in self._functions("render").items():
+            began = time.perf_counter()
+            offered: Representation | str | None
+            try:
+                offered = render(entry=entry)
+            except PluginError as error:
+                offered = error.message
+            taken = time.perf_counter() - began
+            if offered is not None and (isinstance(offered, str) or offered.priority >= 0):
+                found[name.removeprefix("kubeshark.pipeline.renderers.")] = (offered, taken)
+        return found
 
     def implementers(self, hook: str) -> list[str]:
         """Return the names of the plugins that have a hook, those whose supervisor calls it included."""

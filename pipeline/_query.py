@@ -29,11 +29,12 @@ from kubeshark.pipeline._filter import EntryFilter
 from kubeshark.pipeline._flows import flow_entries
 from kubeshark.pipeline._order import Order, Place, Spot, Window
 from kubeshark.pipeline._plan import Plan, make_plan
-from kubeshark.pipeline._rows import itself
+from kubeshark.pipeline._rows import itself, read_by
 from kubeshark.pipeline._run import QueryStats, Runner
-from kubeshark.pipeline._runs import Piece, TablePiece
+from kubeshark.pipeline._runs import Piece, Run, TablePiece
 from kubeshark.pipeline._segments import Segment
-from kubeshark.pipeline._table import EntryTable, Found, Run
+from kubeshark.pipeline._table import EntryTable, Found
+from kubeshark.pipeline.kfl import ENTRY
 
 __all__ = ["Query", "QueryOptions", "QueryProgress"]
 
@@ -124,11 +125,13 @@ class Query(Generic[T]):
     _previous: _Where[T] = None
     stopped: str = ""
     workers: str = ""  # who did the work, if not this process
+    _reads: Sequence[str] | None = None
     _watch: Watch = field(init=False)
     _work: Executor | None = None
 
     def __post_init__(self) -> None:
         mine = weakref.ref(self)  # a cycle would keep the last chunk's packets until the collector comes round
+        self._reads = self._columns(read_by(self.make))
         self._watch = Watch(self.options.budget, lambda: _bytes_read(mine()))
 
     def cancel(self) -> None:
@@ -183,11 +186,19 @@ class Query(Generic[T]):
             self._come_to(one, 0)
         self._previous = reached
 
-    def runs(self) -> Iterator[Run]:
-        """Yield the entries of a query that runs in this process, many at once."""
+    def runs(self, reads: Sequence[str]) -> Iterator[Run]:
+        """Yield the entries of a query that runs in this process, many at once, for these KFL variables of them."""
+        self._reads = self._columns(reads)
         for piece in self.pieces():
             assert isinstance(piece, TablePiece)
             yield piece.run
+
+    def _columns(self, reads: Sequence[str] | None) -> Sequence[str] | None:
+        """Return them if keeping them takes less than keeping packets does: bodies and documents do not."""
+        known = self.dissector.origin.variables
+        if reads is None or any(name == ENTRY or (name in known and known[name].is_heavy) for name in reads):
+            return None
+        return reads
 
     def _come_to(self, piece: Piece[T], at: int) -> None:
         self._next = (piece, at)
@@ -246,6 +257,7 @@ class Query(Generic[T]):
             span=span,
             elsewhere=self.elsewhere,
             stops_early=stops_early,
+            keeps_columns=self._reads is not None,
         )
         self.stats.segments = len(self.segments)
         self.stats.flows, self.stats.flows_selected = plan.flows, plan.flows_selected
@@ -254,7 +266,7 @@ class Query(Generic[T]):
     def _begin(self, plan: Plan) -> Iterator[Piece[T] | Spot]:
         """Choose who does the work, and begin it; the flow entries need no packets."""
         options, order, origin = self.options, self.options.running_order, self.dissector.origin
-        runner = Runner(self.dissector, self.filter, options.window, order, options.limit, self.stats)
+        runner = Runner(self.dissector, self.filter, options.window, order, options.limit, self._reads, self.stats)
         flows = flow_entries(plan.joined, origin) if self.filter.wants_flow else []
         elsewhere = self.executor(plan, self._watch) if self.executor else None
         if elsewhere is not None:

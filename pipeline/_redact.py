@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import functools
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -38,7 +39,6 @@ SHORTEST_PART = 4  # of a hidden text, as a value of its own
 LONGEST_WHOLE = 4096  # of a hidden text whose parts are hidden: a header, not a body, which holds half of the entry
 DEPTH = 64  # of documents
 _PATH = re.compile(r'\["((?:[^"\\]|\\.)*)"\]|\[(\d+|\*)\]|(?:^|\.)([^.\[\]"]+)')
-_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{4,}={0,2}")
 _ROOTS = {
     "request": (MessageKind.REQUEST,),
     "response": (MessageKind.RESPONSE,),
@@ -193,6 +193,11 @@ class _Redactor:
             self.entry.error = replace(error, message=scrub.text(error.message))
 
 
+@functools.lru_cache(maxsize=256)
+def _base64_words(shortest: int) -> re.Pattern[str]:
+    return re.compile(rf"[A-Za-z0-9+/_-]{{{shortest},}}={{0,2}}")
+
+
 class _Scrubber:
     """Replaces texts, in whatever way they are written."""
 
@@ -207,6 +212,8 @@ class _Scrubber:
         self.wholes = wholes
         self.numbers = numbers
         self.needles = [text.encode("utf-8", "replace") for text in texts]
+        shortest = min(map(len, self.needles), default=0)
+        self._shortest = max(4, -(-shortest * 8 // 6))  # digits that can hold one
         spelt: dict[str, str] = {}
         for text, shown in texts.items():
             escaped = json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]
@@ -223,7 +230,9 @@ class _Scrubber:
         for spelling, shown in self.spelt.items():
             if spelling in text:
                 text = text.replace(spelling, shown)
-        return _BASE64.sub(self._encoded, text) if self.needles and len(text) >= 4 else text
+        if len(text) < self._shortest:
+            return text
+        return _base64_words(self._shortest).sub(self._encoded, text) if self.needles else text
 
     def _encoded(self, found: re.Match[str]) -> str:
         digits = found[0].rstrip("=").replace("-", "+").replace("_", "/")

@@ -1,19 +1,22 @@
 """What a query gives of an entry: the entry itself, some of its variables, or its document.
 
 Entries hold packets and stay in the process that dissected them; what leaves it is what one of these makes of them.
-What has a method `many` is asked for many entries at once, and may read columns instead of entries.
+What has a method `many` is asked for many entries at once, and may read columns instead of entries; what names those in
+`reads` gets no more than them, so that the packets need not be kept.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from kubeshark.pipeline._entry import Entry
-from kubeshark.pipeline._table import Run
 
-__all__ = ["Document", "Fields", "columns", "itself", "made_of"]
+if TYPE_CHECKING:
+    from kubeshark.pipeline._runs import Run
+
+__all__ = ["Document", "Fields", "columns", "itself", "made_of", "read_by"]
 
 T = TypeVar("T")
 
@@ -23,6 +26,12 @@ BATCH = 256
 
 def itself(entry: Entry) -> Entry:
     return entry
+
+
+def read_by(make: Callable[[Entry], Any]) -> tuple[str, ...] | None:
+    """Return the KFL variables that `make.many` reads; None: it wants entries."""
+    reads: tuple[str, ...] | None = getattr(make, "reads", None)
+    return reads
 
 
 def made_of(found: Run, make: Callable[[Entry], T]) -> Iterator[T]:
@@ -49,9 +58,12 @@ class Fields:
     def __call__(self, entry: Entry) -> dict[str, Any]:
         return {"id": entry.id, "timestamp": entry.start_ns, **{name: entry.get(name) for name in self.names}}
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        return ("id", "timestamp", *self.names)
+
     def many(self, found: Run) -> Iterator[dict[str, Any]]:
-        names = ("id", "timestamp", *self.names)
-        return (dict(zip(names, values, strict=True)) for values in columns(found, names))
+        return (dict(zip(self.reads, values, strict=True)) for values in columns(found, self.reads))
 
 
 class Document:

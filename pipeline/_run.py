@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from kubeshark.pipeline._filter import EntryFilter
 from kubeshark.pipeline._order import Order, Place, Window, place_of
 from kubeshark.pipeline._plan import Chunk
 from kubeshark.pipeline._segments import Begins, Damage, select, whole_row
+from kubeshark.pipeline._settled import Table, settled
 from kubeshark.pipeline._table import EntryTable, Found
 
 if TYPE_CHECKING:
@@ -62,19 +63,23 @@ class QueryStats:
 
 @dataclass(slots=True)
 class Runner:
-    """Everything a chunk needs. `limit`: no more entries of a chunk can be asked for."""
+    """Everything a chunk needs. `limit`: no more entries of a chunk can be asked for.
+
+    With `reads` only these KFL variables of them are: they are read at once, and the packets let go.
+    """
 
     dissector: Dissector
     filter: EntryFilter
     window: Window
     order: Order = "asc"
     limit: int | None = None
+    reads: Sequence[str] | None = None
     stats: QueryStats = field(default_factory=QueryStats)
     damage: Damage = field(default_factory=Damage)
     enricher: Enricher = field(init=False)
 
     def __post_init__(self) -> None:
-        self.enricher = Enricher(self.dissector.plugins.enrichers)
+        self.enricher = Enricher([*self.dissector.plugins.enrichers, *self.dissector.enrichers])
 
     @property
     def problems(self) -> list[KubesharkError]:
@@ -83,13 +88,14 @@ class Runner:
         problems = (*self.damage.problems, *failures)
         return list({str(problem): problem for problem in problems}.values())
 
-    def run(self, chunk: Chunk) -> EntryTable:
+    def run(self, chunk: Chunk) -> Table:
         """Return the entries that match, in order."""
         found = self._entries(chunk.begins)
         self.stats.entries += len(found)
         flows = chunk.begins.segment.flows["bits"][chunk.begins.rows]
         has_tunnels = bool((flows & FlowBit.CARRIER).any())
-        matched = self.choose(found, is_by_id=not (chunk.begins.chained or has_tunnels))
+        chosen = self.choose(found, is_by_id=not (chunk.begins.chained or has_tunnels))
+        matched = chosen if self.reads is None else settled(chosen, self.reads)
         self.stats.built += sum(entry.is_built for entry in found.found.existing())
         return matched
 

@@ -9,15 +9,69 @@ from typing import Any, Generic, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from kubeshark.core_capture._groups import distinct
 from kubeshark.pipeline._entry import Entry
-from kubeshark.pipeline._order import Order, Place, Spot, place_of
+from kubeshark.pipeline._order import Order, Place, Spot
 from kubeshark.pipeline._rows import made_of
-from kubeshark.pipeline._table import EntryTable, Run
+from kubeshark.pipeline._settled import SettledTable, Table
 
-__all__ = ["Piece", "RowPiece", "TablePiece", "in_order", "merge_tables"]
+__all__ = ["Piece", "RowPiece", "Run", "TablePiece", "in_order", "merge_tables"]
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
+
+
+class Run:
+    """Entries of several tables in one order."""
+
+    def __init__(self, tables: Sequence[Table], table: NDArray[Any], place: NDArray[Any]) -> None:
+        self._tables = tables
+        self._table = table  # of each entry
+        self._place = place  # in its table
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    def __iter__(self) -> Iterator[Entry]:
+        tables = self._tables
+        return (_entry(tables[table], at) for table, at in zip(self._table.tolist(), self._place.tolist(), strict=True))
+
+    @property
+    def start_ns(self) -> NDArray[Any]:
+        """Times of the entries' first packets, i8."""
+        starts = np.empty(len(self), dtype=np.int64)
+        for table, mine, places in self._by_table():
+            starts[mine] = table.start_ns[places]
+        return starts
+
+    def place(self, at: int) -> Place:
+        return self._tables[int(self._table[at])].place(int(self._place[at]))
+
+    def part(self, start: int, stop: int) -> Run:
+        """Return entries [start, stop)."""
+        return Run(self._tables, self._table[start:stop], self._place[start:stop])
+
+    def column(self, name: str) -> list[Any]:
+        """Return a KFL variable of each entry."""
+        values = np.empty(len(self), dtype=object)
+        for table, mine, places in self._by_table():
+            values[mine] = table.objects(name, places)
+        made: list[Any] = values.tolist()
+        return made
+
+    def _by_table(self) -> Iterator[tuple[Table, NDArray[Any] | slice, NDArray[Any]]]:
+        """Yield each table that has entries here, which of ours they are, and their places in it."""
+        if len(self._tables) == 1:
+            yield self._tables[0], slice(None), self._place
+            return
+        for number in distinct(self._table).tolist():
+            mine = np.flatnonzero(self._table == number)
+            yield self._tables[number], mine, self._place[mine]
+
+
+def _entry(table: Table, at: int) -> Entry:
+    assert not isinstance(table, SettledTable), "only the columns that were asked for are here"
+    return table[at]
 
 
 class Piece(Protocol[T_co]):
@@ -45,13 +99,13 @@ class TablePiece(Generic[T]):
 
     def spot(self, at: int) -> Spot:
         one = self.run.part(at, at + 1)
-        return Spot(int(one.start_ns[0]), self.order, lambda _: place_of(next(iter(one))), at)
+        return Spot(int(one.start_ns[0]), self.order, lambda _: one.place(0), at)
 
     def part(self, start: int, stop: int) -> TablePiece[T]:
         return TablePiece(self.run.part(start, stop), self.order, self.make)
 
     def places(self) -> list[Place]:
-        return list(map(place_of, self.run))
+        return [self.run.place(at) for at in range(len(self.run))]
 
 
 @dataclass(slots=True)
@@ -76,14 +130,14 @@ class RowPiece(Generic[T]):
 
 
 def merge_tables(
-    units: Sequence[tuple[Spot, Callable[[], EntryTable]]], order: Order, make: Callable[[Entry], T]
+    units: Sequence[tuple[Spot, Callable[[], Table]]], order: Order, make: Callable[[Entry], T]
 ) -> Iterator[TablePiece[T] | Spot]:
     """Yield the entries of all tables in order, and before each is loaded, its bound: all before that was yielded.
 
     `units` are (bound, how to load the table), sorted by bound; each table is in order, and nothing in it lies before
     its bound.
     """
-    waiting: list[EntryTable] = []
+    waiting: list[Table] = []
     for bound, load in units:
         ready, waiting = _parted(waiting, bound)
         if len(ready):
@@ -93,7 +147,7 @@ def merge_tables(
     yield TablePiece(in_order(waiting, order), order, make)
 
 
-def _parted(tables: Sequence[EntryTable], bound: Spot) -> tuple[list[EntryTable], list[EntryTable]]:
+def _parted(tables: Sequence[Table], bound: Spot) -> tuple[list[Table], list[Table]]:
     """Split tables into (what surely comes before the bound: by its time, what is left)."""
     sign = 1 if bound.order == "asc" else -1
     ready, rest = [], []
@@ -104,7 +158,7 @@ def _parted(tables: Sequence[EntryTable], bound: Spot) -> tuple[list[EntryTable]
     return ready, rest
 
 
-def in_order(tables: Sequence[EntryTable], order: Order) -> Run:
+def in_order(tables: Sequence[Table], order: Order) -> Run:
     """Join tables that are each in order."""
     sizes = np.array(list(map(len, tables)), dtype=np.int64)
     table = np.repeat(np.arange(len(tables)), sizes)
@@ -115,9 +169,9 @@ def in_order(tables: Sequence[EntryTable], order: Order) -> Run:
     by_time = np.argsort(starts if order == "asc" else -starts, kind="stable")
     table, place, starts = table[by_time], place[by_time], starts[by_time]
     for low, high in _mixed_ties(starts, table):
-        entries = [tables[table[at]][int(place[at])] for at in range(low, high)]
+        places = [tables[table[at]].place(int(place[at])) for at in range(low, high)]
         settled = low + np.array(
-            sorted(range(high - low), key=lambda at: place_of(entries[at]), reverse=order == "desc"), dtype=np.int64
+            sorted(range(high - low), key=places.__getitem__, reverse=order == "desc"), dtype=np.int64
         )
         table[low:high], place[low:high] = table[settled], place[settled]
     return Run(tables, table, place)
@@ -127,5 +181,5 @@ def _mixed_ties(starts: NDArray[Any], table: NDArray[Any]) -> Iterator[tuple[int
     """Yield the ranges of equal times in which more than one table has entries."""
     edges = np.flatnonzero(starts[1:] != starts[:-1]) + 1
     mixed = np.flatnonzero((starts[1:] == starts[:-1]) & (table[1:] != table[:-1]))
-    for group in np.unique(np.searchsorted(edges, mixed, side="right")).tolist():
+    for group in distinct(np.searchsorted(edges, mixed, side="right")).tolist():
         yield int(edges[group - 1]) if group else 0, int(edges[group]) if group < len(edges) else len(starts)

@@ -107,6 +107,9 @@ class _Named:
     def gathered(self, rows: NDArray[Any]) -> tuple[bytes | memoryview, NDArray[Any], NDArray[Any]]:
         return self.reader.gathered(rows)
 
+    def placed(self, rows: NDArray[Any]) -> NDArray[Any]:
+        return self.reader.placed(rows)
+
 
 def _numbered(name: str, number: int) -> str:
     return f"{name}.{number}" if number else name

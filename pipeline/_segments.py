@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kubeshark.core_capture import FLOW, Core, Decoded, FlowBit, Predicate, RecordBatch, match
+from kubeshark.core_capture._groups import Groups
 from kubeshark.errors import Damaged, KubesharkError
 
 __all__ = [
@@ -65,6 +66,10 @@ class Segment(Protocol):
 
     def gathered(self, rows: NDArray[Any]) -> tuple[bytes | memoryview, NDArray[Any], NDArray[Any]]:
         """Return the records of these flows one behind the other: (data, its flows in order, their offsets in it)."""
+        ...
+
+    def placed(self, rows: NDArray[Any]) -> NDArray[Any]:
+        """Return a number for each of these flows: neighbours are read together for less."""
         ...
 
 
@@ -149,6 +154,9 @@ class MemorySegment:
 
     def gathered(self, rows: NDArray[Any]) -> tuple[bytes | memoryview, NDArray[Any], NDArray[Any]]:
         return _joined(self.records(rows.tolist()), rows)
+
+    def placed(self, rows: NDArray[Any]) -> NDArray[Any]:
+        return rows
 
 
 @dataclass(slots=True)
@@ -251,8 +259,8 @@ def flow_keys(segment: Segment, rows: NDArray[Any]) -> NDArray[Any]:
 
 def _shared(keys: Sequence[NDArray[Any]]) -> NDArray[Any]:
     """Return the keys that more than one segment has, or one segment twice."""
-    known, counts = np.unique(np.concatenate(keys), return_counts=True)
-    shared: NDArray[Any] = known[counts > 1]
+    groups = Groups(np.concatenate(keys))
+    shared: NDArray[Any] = groups.known[groups.counts > 1]
     return shared
 
 

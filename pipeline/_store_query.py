@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypedDict, TypeVar
 
@@ -13,7 +13,7 @@ from kubeshark.errors import KubesharkError, StoreError
 from kubeshark.pipeline._budget import Budget, Watch
 from kubeshark.pipeline._choose import either_way, without_times
 from kubeshark.pipeline._dissect import Dissector
-from kubeshark.pipeline._enrich import Enricher
+from kubeshark.pipeline._enrich import Enricher, EnricherBinding
 from kubeshark.pipeline._entry import Entry
 from kubeshark.pipeline._executor import Executor
 from kubeshark.pipeline._facts import Origin
@@ -23,9 +23,10 @@ from kubeshark.pipeline._order import Order, cursor_text, parse_cursor
 from kubeshark.pipeline._plan import Plan
 from kubeshark.pipeline._plugins import Plugins
 from kubeshark.pipeline._query import Query, QueryOptions, QueryProgress
+from kubeshark.pipeline._runs import Run
 from kubeshark.pipeline._secrets import Secrets
 
-__all__ = ["QueryArguments", "StoreQuery", "make_options", "query_store"]
+__all__ = ["QueryArguments", "StoreQuery", "cursor_behind", "make_options", "query_store"]
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -95,9 +96,16 @@ class StoreQuery(Generic[T]):
         for a name that is no variable.
         """
         names = list(fields)
-        return self._finishing({name: run.column(name) for name in names} for run in self._query.runs())
+        return self._finishing({name: run.column(name) for name in names} for run in self._query.runs(names))
 
-    def _finishing(self, items: Iterator[U]) -> Iterator[U]:
+    def runs(self, fields: Sequence[str]) -> Generator[Run, None, None]:
+        """Return the entries many at once, to be read as columns: those named, the id and the times.
+
+        Fields are KFL variables, CELLS or SIZE. Only for a `Pipeline.query`.
+        """
+        return self._finishing(self._query.runs(list(fields)))
+
+    def _finishing(self, items: Iterator[U]) -> Generator[U, None, None]:
         try:
             yield from items
         finally:
@@ -113,6 +121,11 @@ class StoreQuery(Generic[T]):
     @property
     def stopped(self) -> str:
         return self._query.stopped
+
+    @property
+    def bytes_read(self) -> int:
+        """Decrypted so far, of indexes and packets."""
+        return self._query.read.index_bytes + self._query.read.data_bytes
 
     @property
     def cursor(self) -> str | None:
@@ -142,6 +155,11 @@ class StoreQuery(Generic[T]):
             *([f"requests      {asked}"] if (asked := self._requests()) else []),
             f"done by       {self._query.workers or 'this process'}",
         ]
+
+
+def cursor_behind(run: Run) -> str:
+    """Return where a query goes on behind the last of these entries, with `after`."""
+    return cursor_text(run.place(len(run) - 1))
 
 
 @dataclass(slots=True)
@@ -181,12 +199,14 @@ def query_store(
     options: QueryOptions,
     *,
     jobs: int | None = 1,
+    enrichers: Sequence[EnricherBinding] = (),
     notes: Sequence[str] = (),
     requests: Callable[[], Requests | None] = lambda: None,
 ) -> StoreQuery[T]:
     """Open the segments that the catalogue does not rule out, and return the query; no packet is read yet.
 
-    With `jobs` other than 1 processes may do the work: `make` is picklable, and they can load the plugins.
+    With `jobs` other than 1 processes may do the work: `make` is picklable, they can load the plugins, and there are no
+    `enrichers` beside those of plugins.
     """
     problems: list[KubesharkError] = []
     readers: list[SegmentReader] = []
@@ -205,7 +225,7 @@ def query_store(
     problems += (problem for problem in secrets.problems if str(problem) not in map(str, problems))
     problems += store.problems
     origin = Origin("file", "", entry_filter.variables, plugins.display)
-    dissector = Dissector(load_core(), plugins, [], origin, secrets.step)
+    dissector = Dissector(load_core(), plugins, [], origin, secrets.step, enrichers)
 
     def executor(plan: Plan, watch: Watch) -> Executor | None:
         count = _processes(jobs, plan, options)

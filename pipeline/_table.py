@@ -19,18 +19,40 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kubeshark.core_capture import EXCHANGE, NO_MESSAGE, Scanned
+from kubeshark.core_capture._groups import Groups
 from kubeshark.extension_api import ProtocolSpec
 from kubeshark.pipeline._entry import LATE, Entry, EntryId, protocol_name
 from kubeshark.pipeline._facts import Origin, StreamFacts
+from kubeshark.pipeline._order import NUMBERS, Place, place_of
 from kubeshark.pipeline._plugins import Binding
 from kubeshark.pipeline._segments import Selection
 from kubeshark.pipeline._streams import TRANSPORT_NAMES, address_text
 from kubeshark.pipeline.dissectors import CONN, Column
 
-__all__ = ["CONNECTION", "MADE", "EntryTable", "Found", "LazyEntry", "Makers", "Run", "ScannedStreams", "start_times"]
+__all__ = [
+    "CELLS",
+    "CONNECTION",
+    "MADE",
+    "SIZE",
+    "WHOLE",
+    "EntryTable",
+    "Found",
+    "LazyEntry",
+    "Makers",
+    "ScannedStreams",
+    "start_times",
+]
 
 CONNECTION = -1  # Found.code: the stream's own entry
+WHOLE = slice(None)
 MADE = -2  # and below: -2 - place in Found.made
+
+CELLS, SIZE = "@cells", "@size"
+SHOWN = frozenset({CELLS, SIZE})
+"""What lists show that is no KFL variable: (method, status, summary); bytes of all messages."""
+
+INTERLEAVING = frozenset({"kubeshark.pipeline.dissectors.web.http2"})
+"""Dissectors whose messages lie among each other: only they know how many bytes are a message's own."""
 
 
 @dataclass(slots=True)
@@ -50,8 +72,8 @@ class ScannedStreams:
 
     def __post_init__(self) -> None:
         self.place = self.found.messages["protocol"][_first_message(self.found.exchanges)]
-        streams, firsts = np.unique(self.found.exchanges["stream"], return_index=True)
-        self.first = dict(zip(streams.tolist(), firsts.tolist(), strict=True))
+        streams = Groups(self.found.exchanges["stream"])
+        self.first = dict(zip(streams.known.tolist(), streams.first.tolist(), strict=True))
 
     def number(self, exchange: int) -> int:
         """Return the place in `bindings` of the protocol an exchange belongs to."""
@@ -219,8 +241,10 @@ class Found:
             return column[code - self.scanned.bounds[number]]
         return LATE[name](self.entry(at)) if name in LATE else self.resolve(at).variables[name]
 
-    def values(self, rows: NDArray[Any], name: str) -> list[Any]:
-        """Return a KFL variable of many rows."""
+    def objects(self, rows: NDArray[Any], name: str) -> NDArray[Any]:
+        """Return a KFL variable of many rows, or what `SHOWN` names, as objects."""
+        if name in SHOWN:
+            return self._cells(rows) if name == CELLS else self._sizes(rows)
         codes = self.code[rows]
         values = np.empty(len(rows), dtype=object)
         known, of_connections = self._known(name), self._known_of_connections(name)
@@ -236,8 +260,45 @@ class Found:
             left |= is_connection
         for place in np.flatnonzero(left).tolist():
             values[place] = self.value(int(rows[place]), name)
-        made: list[Any] = values.tolist()
-        return made
+        return values
+
+    def identified(self, rows: NDArray[Any]) -> tuple[str, NDArray[Any], NDArray[Any]] | None:
+        """Return (segment, flows, numbers) of many rows, as in their ids; None if only dissecting tells them."""
+        if self._selection is None or self._selection.chained:
+            return None
+        codes, streams = self.code[rows], self.stream[rows]
+        flows = np.asarray(self._selection.rows)[streams].astype(np.int64)
+        numbers = np.full(len(rows), NUMBERS["conn"], dtype=np.int64)
+        if self.scanned is not None:
+            firsts = np.zeros(len(self._selection.rows), dtype=np.int64)
+            firsts[list(self.scanned.first)] = list(self.scanned.first.values())
+            numbers = np.where(codes >= 0, codes - firsts[streams], numbers)
+        for at in np.flatnonzero(codes <= MADE).tolist():
+            _, segment, flows[at], numbers[at] = place_of(self.entry(int(rows[at])))
+            if segment != self._selection.segment.name:
+                return None
+        return self._selection.segment.name, flows, numbers
+
+    def _sizes(self, rows: NDArray[Any]) -> NDArray[Any]:
+        """Return the bytes of request and response, or of the event, of many rows."""
+        codes = self.code[rows]
+        sizes = np.zeros(len(rows), dtype=np.int64)  # a connection's own entry has no bytes
+        is_told = codes <= MADE
+        if self.scanned is not None:
+            mine = codes >= 0
+            sizes[mine] = _message_bytes(self.scanned.found, self.scanned.found.exchanges[codes[mine]])
+            for number, binding in enumerate(self.scanned.bindings):
+                if binding.plugin in INTERLEAVING:
+                    is_told |= (codes >= self.scanned.bounds[number]) & (codes < self.scanned.bounds[number + 1])
+        for place in np.flatnonzero(is_told).tolist():
+            sizes[place] = self.resolve(int(rows[place])).total_size
+        return sizes.astype(object)
+
+    def _cells(self, rows: NDArray[Any]) -> NDArray[Any]:
+        """Return (method, status, summary) as a list shows them, of many rows."""
+        show = self.origin.display.cells
+        made = (show(self.entry(at)) for at in rows.tolist())
+        return _objects((cells["method"], cells["status"], cells["summary"]) for cells in made)
 
     def _known(self, name: str) -> NDArray[Any] | None:
         """Return a KFL variable of all exchanges, as objects; None if some must be dissected for it."""
@@ -364,6 +425,15 @@ class LazyEntry(Entry):
     def whole(self) -> Entry:
         return self._found.resolve(self._at)
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the whole; the entry does not keep it: exports look at each entry of a chunk once."""
+        made = self._found.resolve(self._at)
+        was_built = made.is_built
+        document = made.to_dict()
+        if not was_built:
+            made.unbuild()
+        return document
+
     def get(self, variable: str) -> Any:
         return self._found.value(self._at, variable)
 
@@ -408,9 +478,16 @@ class EntryTable(Sequence[Entry]):
         """Return the entries with everything in them, for whoever changes them."""
         return list(map(self.found.resolve, self.rows.tolist()))
 
-    def column(self, name: str) -> list[Any]:
-        """Return a KFL variable of each entry."""
-        return self.found.values(self.rows, name)
+    def place(self, at: int) -> Place:
+        return place_of(self[at])
+
+    def objects(self, name: str, places: NDArray[Any] | slice = WHOLE) -> NDArray[Any]:
+        """Return a KFL variable of these entries, as objects."""
+        return self.found.objects(self.rows[places], name)
+
+    def identified(self) -> tuple[str, NDArray[Any], NDArray[Any]] | None:
+        """Return (segment, flows, numbers) as in the entries' ids; None if only dissecting tells them."""
+        return self.found.identified(self.rows)
 
     def matching(self, decide: Callable[[ProtocolSpec], bool | None], matches: Callable[[Any], bool]) -> EntryTable:
         """Return the entries that match: what `decide` says of their protocol, else what `matches` says of a row."""
@@ -452,46 +529,6 @@ class EntryTable(Sequence[Entry]):
         return is_open
 
 
-class Run:
-    """Entries of several tables in one order."""
-
-    def __init__(self, tables: Sequence[EntryTable], table: NDArray[Any], place: NDArray[Any]) -> None:
-        self._tables = tables
-        self._table = table  # of each entry
-        self._place = place  # in its table
-
-    def __len__(self) -> int:
-        return len(self._table)
-
-    def __iter__(self) -> Iterator[Entry]:
-        tables = self._tables
-        return (tables[table][place] for table, place in zip(self._table.tolist(), self._place.tolist(), strict=True))
-
-    @property
-    def start_ns(self) -> NDArray[Any]:
-        """Times of the entries' first packets, i8."""
-        starts = np.empty(len(self), dtype=np.int64)
-        for number, table in enumerate(self._tables):
-            mine = self._table == number
-            starts[mine] = table.start_ns[self._place[mine]]
-        return starts
-
-    def part(self, start: int, stop: int) -> Run:
-        """Return entries [start, stop)."""
-        return Run(self._tables, self._table[start:stop], self._place[start:stop])
-
-    def column(self, name: str) -> list[Any]:
-        """Return a KFL variable of each entry."""
-        if len(self._tables) == 1:
-            return self._tables[0].take(self._place).column(name)
-        values: list[Any] = [None] * len(self)
-        for number, table in enumerate(self._tables):
-            mine = np.flatnonzero(self._table == number)
-            for at, value in zip(mine.tolist(), table.take(self._place[mine]).column(name), strict=True):
-                values[at] = value
-        return values
-
-
 def _by_place(places: NDArray[Any], values: Sequence[Any]) -> list[Any]:
     """Return the value of each exchange's protocol."""
     return [values[place] for place in places.tolist()]
@@ -520,6 +557,16 @@ def _first_message(exchanges: NDArray[Any]) -> NDArray[Any]:
     lone = np.where(exchanges["request"] == NO_MESSAGE, exchanges["response"], NO_MESSAGE)
     first: NDArray[Any] = np.minimum(np.minimum(exchanges["request"], exchanges["event"]), lone)
     return first
+
+
+def _message_bytes(scanned: Scanned, exchanges: NDArray[Any]) -> NDArray[Any]:
+    """Return the bytes of all messages of each exchange."""
+    lengths = np.append(scanned.messages["end"] - scanned.messages["start"], 0).astype(np.int64)
+    missing = len(scanned.messages)  # the last one is nobody's
+    total: NDArray[Any] = sum(
+        lengths[np.minimum(exchanges[half], missing)] for half in ("request", "response", "event")
+    )
+    return total
 
 
 def start_times(scanned: Scanned, times: NDArray[Any]) -> NDArray[Any]:
@@ -551,9 +598,9 @@ def _address(end: int) -> Callable[[Found, NDArray[Any]], list[Any]]:
         keys = np.empty((len(flows), 17), dtype=np.uint8)
         keys[:, :16] = np.where(is_b[:, None], flows["b"], flows["a"])
         keys[:, 16] = flows["ip_version"]
-        known, number = np.unique(keys.view("V17").reshape(-1), return_inverse=True)
-        texts = [address_text(raw[:16], raw[16]) for raw in map(bytes, known.tolist())]
-        return [texts[at] for at in number.reshape(-1)[exchanges["stream"]].tolist()]
+        addresses = Groups(keys.view("V17").reshape(-1))
+        texts = [address_text(raw[:16], raw[16]) for raw in map(bytes, addresses.known.tolist())]
+        return [texts[at] for at in addresses.number[exchanges["stream"]].tolist()]
 
     return read
 

@@ -121,7 +121,10 @@ class Trial:
         dissection = FileDissection([str(capture)], kfl, plugins=self.plugins)
         yield from dissection
         if dissection.report():
-            raise PluginError("; ".join(dissection.report()), plugin=self.manifest.label)
+            own = f"plugin {self.manifest.label} "
+            raise PluginError(
+                "; ".join(line.removeprefix(own) for line in dissection.report()), plugin=self.manifest.label
+            )
 
     def kfl(self) -> str:
         """The filter for entries of the plugin: its protocol's flag, or everything."""

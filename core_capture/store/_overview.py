@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kubeshark.core_capture._groups import Groups
 from kubeshark.core_capture._records import RawBlock
 from kubeshark.core_capture.store._age import NotForUsError
 from kubeshark.core_capture.store._backend import Backend
@@ -105,13 +106,13 @@ def make_overview(
 def _add_protocols(protocols: dict[tuple[int, int], list[int]], file: IndexFile) -> None:
     flows = file.index.flows.clustered
     port = np.where(flows["client"] == 1, flows["port_a"], flows["port_b"]).astype(np.int64)
-    keys, rows = np.unique(flows["transport"].astype(np.int64) << 16 | port, return_inverse=True)
-    counts = np.zeros((len(keys), 3), dtype=np.int64)
+    ports = Groups(flows["transport"].astype(np.int64) << 16 | port)
+    counts = np.zeros((len(ports.known), 3), dtype=np.int64)
     for column, values in enumerate(
         (np.ones(len(port), dtype=np.int64), flows["packets"].sum(axis=1), flows["bytes"].sum(axis=1))
     ):
-        np.add.at(counts[:, column], rows, values.astype(np.int64))
-    for key, added in zip(keys.tolist(), counts.tolist(), strict=True):
+        np.add.at(counts[:, column], ports.number, values.astype(np.int64))
+    for key, added in zip(ports.known.tolist(), counts.tolist(), strict=True):
         total = protocols[key >> 16, key & 0xFFFF]
         for at, value in enumerate(added):
             total[at] += value

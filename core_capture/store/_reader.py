@@ -154,6 +154,11 @@ class SegmentReader:
         start = int(self._index.flows.range_starts[row])
         return start, start + int(self._index.flows.range_bytes[row])
 
+    def placed(self, rows: NDArray[Any]) -> NDArray[Any]:
+        """Return where the records of these flows begin."""
+        starts: NDArray[Any] = self._index.flows.range_starts[rows]
+        return starts
+
     @property
     def loose_range(self) -> tuple[int, int]:
         """Where the records without a flow lie: behind all others."""

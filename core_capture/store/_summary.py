@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from kubeshark.core_capture._columns import Buffer
 from kubeshark.core_capture._core import load_core
+from kubeshark.core_capture._groups import distinct
 from kubeshark.core_capture._predicate import (
     LATEST_NS,
     MAX_PORT,
@@ -105,7 +106,7 @@ class Summaries:
 def summarize(flows: FlowColumns) -> Summary:
     """Return the summary of a flow table."""
     is_a_server = flows["client"] == 1
-    server_ports = np.unique(np.where(is_a_server, flows["port_a"], flows["port_b"]))
+    server_ports = distinct(np.where(is_a_server, flows["port_a"], flows["port_b"]))
     keys = [np.empty(0, dtype=np.uint64)]
     for end, port in (("a", "port_a"), ("b", "port_b")):
         high, low = _halves(flows[end])
@@ -117,9 +118,9 @@ def summarize(flows: FlowColumns) -> Summary:
     return Summary(
         first_ns=int(flows["first_ns"].min()) if len(flows) else 0,
         last_ns=int(flows["last_ns"].max()) if len(flows) else 0,
-        transports=frozenset(np.unique(flows["transport"]).tolist()),
+        transports=frozenset(distinct(flows["transport"]).tolist()),
         server_ports=frozenset(server_ports.tolist()) if len(server_ports) <= _MAX_PORTS else None,
-        filter=_make_filter(np.unique(np.concatenate(keys))),
+        filter=_make_filter(distinct(np.concatenate(keys))),
     )
 
 

@@ -1,6 +1,7 @@
 """Builds a C or C++ plugin: the system's compiler if there is one, else Zig's from PyPI (`pip install ziglang`).
 
-The same sources, headers and compiler give the same bytes: no build id, no path, no time goes in.
+The same sources, headers and compiler give the same bytes: no build id, no path, no time goes in. Beside the object
+lies a table of its lines (`_lines.py`), which names the place where it crashes.
 """
 
 from __future__ import annotations
@@ -12,8 +13,12 @@ import sys
 from importlib.resources import files
 from pathlib import Path
 
+import msgspec
+from elftools.common.exceptions import DWARFError, ELFError, ELFParseError
+
 from kubeshark.errors import PluginError
 from kubeshark.extension_api._manifest import Manifest
+from kubeshark.hosts.c._lines import LINES_SUFFIX, make_table
 
 __all__ = ["BUILD_SECONDS", "build", "compiler", "sdk_folder"]
 
@@ -23,7 +28,9 @@ _FLAGS = (
     "-shared",
     "-fPIC",
     "-O2",
-    "-g0",
+    "-g1",  # tables of lines, and which call was put in line
+    "-gdwarf-4",  # the newest that every compiler and pyelftools read and write alike
+    "-fasynchronous-unwind-tables",
     "-fvisibility=hidden",
     "-fstack-protector-strong",
     "-D_FORTIFY_SOURCE=2",
@@ -75,7 +82,11 @@ def build(folder: Path, manifest: Manifest, command: list[str] | None = None) ->
     entry = folder / manifest.entry
     entry.parent.mkdir(parents=True, exist_ok=True)
     # Relative names, run inside the folder: no path of this machine gets into the object.
-    arguments = [*command, *_FLAGS, standard, f"-I{sdk_folder()}", "-o", manifest.entry, *map(str, sources)]
+    sdk = sdk_folder()
+    names = [f"-ffile-prefix-map={folder.resolve()}=.", f"-ffile-prefix-map={sdk}=/kubeshark"]
+    same = ["-x", "c++"] if manifest.language == "cpp" else []  # C++ compilers are asked to compile one language
+    inputs = [*map(str, sources), *same, str(sdk / "kubeshark_crash.c")]
+    arguments = [*command, *_FLAGS, standard, *names, f"-I{sdk}", "-o", manifest.entry, *inputs]
     if manifest.language == "cpp":
         arguments += ["-static-libstdc++", "-static-libgcc"]
     try:
@@ -83,5 +94,25 @@ def build(folder: Path, manifest: Manifest, command: list[str] | None = None) ->
     except (OSError, subprocess.TimeoutExpired) as error:
         raise PluginError(f"{command[0]} cannot be run: {error}", plugin=manifest.id) from error
     if done.returncode != 0:
-        raise PluginError(f"{' '.join(command)} failed:\n{done.stderr.strip()[-4000:]}", plugin=manifest.id)
+        raise _failure(done.stderr, manifest)
+    table = folder / f"{manifest.entry}{LINES_SUFFIX}"
+    try:
+        table.write_bytes(msgspec.json.encode(make_table(entry)) + b"\n")
+    except (
+        ELFError,
+        DWARFError,
+        ELFParseError,
+        KeyError,
+    ) as error:  # another compiler's own ways: crashes have no names
+        table.unlink(missing_ok=True)
+        sys.stderr.write(f"no table of lines could be made of {manifest.entry}: {error}\n")
     return entry
+
+
+def _failure(said: str, manifest: Manifest) -> PluginError:
+    """The first mistake as message, `plugin.c:3:5: error: …`; all that the compiler said as note."""
+    lines = [line for line in said.splitlines() if line.strip()]
+    first = next((line for line in lines if "error:" in line), lines[0] if lines else "the compiler failed")
+    failure = PluginError(first[:400], plugin=manifest.id)
+    failure.add_note("\n".join(lines[:200]))
+    return failure

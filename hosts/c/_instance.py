@@ -44,6 +44,7 @@ _FFI.cdef(
     """
     uint32_t ks_abi(void);
     uint32_t ks_hooks(void);
+    void ks_crash(uint8_t *record, uint64_t size);
     int64_t ks_call(uint32_t hook, const uint8_t *in, uint64_t in_len, uint8_t *out, uint64_t out_cap);
     """
 )
@@ -67,7 +68,7 @@ def prepare(folder: Path, manifest: Manifest) -> Prepared:
         raise InstanceError(f"{manifest.entry} is larger than {MAX_OBJECT_BYTES:,} bytes")
     for name in _SYSTEM_LIBRARIES + (_CPP_LIBRARIES if manifest.language == "cpp" else ()):
         try:
-            ctypes.CDLL(name)
+            ctypes.CDLL(name, ctypes.RTLD_GLOBAL)  # global: a crash is unwound with what is there
         except OSError:
             continue  # another libc: a plugin that needs it will say so when it is loaded
     descriptor = os.memfd_create("plugin", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
@@ -91,21 +92,28 @@ def open_instance(prepared: Prepared, manifest: Manifest) -> CInstance:
         raise InstanceError(f"cannot be loaded: {message.splitlines()[0]}") from error
     if abi() != ABI_VERSION:
         raise InstanceError(f"is of ABI {abi()}, not {ABI_VERSION}: build it with this version's SDK")
-    return CInstance(int(hooks()), call)
+    try:
+        crash = library.ks_crash
+    except AttributeError:  # not built with `kubeshark plugin build`
+        crash = None
+    return CInstance(int(hooks()), call, crash)
 
 
 class CInstance:
     """A loaded object."""
 
-    def __init__(self, hooks: int, call: Any) -> None:
+    def __init__(self, hooks: int, call: Any, crash: Any = None) -> None:
         self.hooks = hooks
         self._call = call
+        self._crash = crash
         self._out: tuple[memoryview, Any] | None = None
 
     def call(self, hook: int, frame: memoryview, out: memoryview) -> int:
         """See `Instance.call`."""
         if self._out is None or self._out[0] is not out:
             self._out = out, _FFI.from_buffer("uint8_t[]", out, require_writable=True)
+            if self._crash:
+                self._crash(self._out[1], len(out))
         written = self._call(hook, _FFI.from_buffer("uint8_t[]", frame), len(frame), self._out[1], len(out))
         if written > 0:
             return int(written)

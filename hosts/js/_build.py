@@ -1,4 +1,4 @@
-"""A JavaScript plugin needs no building; what can be wrong with it is found by loading it."""
+"""Builds a JavaScript plugin: a script is loaded, to find what is wrong; what has a `source` is bundled first."""
 
 from __future__ import annotations
 
@@ -7,10 +7,19 @@ from pathlib import Path
 from kubeshark.errors import PluginError
 from kubeshark.extension_api._manifest import Manifest
 from kubeshark.hosts._children import Child, ChildError
+from kubeshark.hosts.js._bundle import bundle, check_types
 
-__all__ = ["check"]
+__all__ = ["build", "check"]
 
 START_SECONDS = 30.0
+
+
+def build(folder: Path, manifest: Manifest) -> None:
+    """Check types, bundle, load: as far as the plugin has something for each. PluginError says what is wrong where."""
+    if manifest.source:
+        check_types(folder, manifest)
+        bundle(folder, manifest)
+    check(folder, manifest)
 
 
 def check(folder: Path, manifest: Manifest) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import errno
 import json
+import posixpath
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -26,6 +27,8 @@ from kubeshark.hosts._instance import InstanceError
 from kubeshark.hosts._sandbox import THREADS, Profile
 from kubeshark.hosts._seccomp import ALLOW, Rule
 from kubeshark.hosts.js._evaluate import evaluate
+from kubeshark.hosts.js._source_map import MAX_MAP_BYTES, SourceMap
+from kubeshark.hosts.js._trouble import explain
 
 __all__ = ["SANDBOX", "JsInstance", "Prepared", "open_instance", "prepare"]
 
@@ -50,6 +53,7 @@ class Prepared:
     engine: MiniRacer
     prelude: str
     script: str
+    source_map: bytes  # b"" without one
 
 
 def prepare(folder: Path, manifest: Manifest) -> Prepared:
@@ -65,12 +69,21 @@ def prepare(folder: Path, manifest: Manifest) -> Prepared:
     if len(script) > MAX_SCRIPT_BYTES:
         raise InstanceError(f"{manifest.entry} is larger than {MAX_SCRIPT_BYTES:,} bytes")
     prelude = (files("kubeshark.extension_api") / "sdk" / "js" / "prelude.js").read_text("utf-8")
-    return Prepared(MiniRacer(), prelude, text)
+    return Prepared(MiniRacer(), prelude, text, _read_map(folder / f"{manifest.entry}.map"))
+
+
+def _read_map(path: Path) -> bytes:
+    """Return the source map that may lie beside a bundle; nothing of it is parsed before there is an error."""
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_MAP_BYTES + 1)
+    except OSError:
+        return b""
 
 
 def open_instance(prepared: Prepared, manifest: Manifest) -> JsInstance:
     """Run the prelude, then the script."""
-    instance = JsInstance(prepared.engine, manifest)
+    instance = JsInstance(prepared.engine, manifest, prepared.source_map)
     try:
         instance.load(prepared.prelude, prepared.script)
     except BaseException:
@@ -82,10 +95,11 @@ def open_instance(prepared: Prepared, manifest: Manifest) -> JsInstance:
 class JsInstance:
     """One isolate; see `kubeshark.hosts._instance.Instance`."""
 
-    def __init__(self, engine: MiniRacer, manifest: Manifest) -> None:
+    def __init__(self, engine: MiniRacer, manifest: Manifest, source_map: bytes = b"") -> None:
         self.hooks = 0
         self._engine: MiniRacer | None = engine
         self._manifest = manifest
+        self._source_map = source_map
         self._seconds = manifest.limits.batch_ms / 1000
 
     def load(self, prelude: str, script: str) -> None:
@@ -105,10 +119,7 @@ class JsInstance:
             raise InstanceError(f"the prelude speaks ABI {abi}, not {ABI_VERSION}")
         self._in = self._evaluate("__ks_buffers.in", START_SECONDS)
         self._out = self._evaluate("__ks_buffers.out", START_SECONDS)
-        try:
-            self._evaluate(f"{script}\n//# sourceURL={self._manifest.entry}", START_SECONDS)
-        except InstanceError as error:  # where the text is no JavaScript, V8 does not take the name from it
-            raise InstanceError(str(error).replace("<anonymous>:", f"{self._manifest.entry}:", 1)) from error
+        self._evaluate(f"{script}\n//# sourceURL={self._manifest.entry}", START_SECONDS)
         self.hooks = int(self._evaluate("__ks.hooks()", START_SECONDS))
 
     def call(self, hook: int, frame: memoryview, out: memoryview) -> int:  # noqa: ARG002 (the frame says it too)
@@ -135,7 +146,11 @@ class JsInstance:
             raise InstanceError("used more memory than it may") from error
         except JSEvalException as error:
             self.close()
-            raise InstanceError(_first_line(str(error))) from error
+            raise InstanceError(self._explain(str(error))) from error
+
+    def _explain(self, text: str) -> str:
+        entry = self._manifest.entry
+        return explain(text, entry, SourceMap(self._source_map, posixpath.dirname(entry)))
 
     def close(self) -> None:
         """Close the isolate."""
@@ -143,9 +158,3 @@ class JsInstance:
         self._in = self._out = memoryview(b"")
         if engine is not None:
             engine.close()
-
-
-def _first_line(text: str) -> str:
-    """`plugin.js:2: TypeError: …`, the first line of V8's message."""
-    line = text.strip().partition("\n")[0][:300]
-    return "".join(char if char.isprintable() else "?" for char in line)

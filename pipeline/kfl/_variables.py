@@ -55,7 +55,7 @@ class Variables(Mapping[str, Variable]):
 
     def __init__(self, variables: tuple[Variable, ...]) -> None:
         self._by_name = {variable.name: variable for variable in variables}
-        self._hash = hash(frozenset(variables))
+        self._hash: int | None = None
 
     def __getitem__(self, name: str) -> Variable:
         return self._by_name[name]
@@ -67,6 +67,8 @@ class Variables(Mapping[str, Variable]):
         return len(self._by_name)
 
     def __hash__(self) -> int:
+        if self._hash is None:
+            self._hash = hash(frozenset(self._by_name.values()))
         return self._hash
 
     def __eq__(self, other: object) -> bool:

@@ -22,7 +22,7 @@ def fruit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
     return tmp_path / "fruit"
 
 
-@pytest.mark.parametrize("language", ["js", "c", "cpp", "python"])
+@pytest.mark.parametrize("language", ["js", "ts", "c", "cpp", "python"])
 def test_a_new_plugin_passes_its_test(language: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("new", "fruit", "--lang", language, "--into", tmp_path) == 0
     assert run("test", tmp_path / "fruit") == 0
@@ -96,6 +96,35 @@ def test_dev_keeps_what_works(fruit: Path, capsys: pytest.CaptureFixture[str]) -
         save(fruit / "tests" / "fruit.expected.jsonl", "{")
         assert watcher.look()
         assert "expected.jsonl:1" in capsys.readouterr().err
+
+
+def test_dev_bundles(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """TypeScript, and what it imports of node_modules, is bundled again with each save; nothing of it is watched."""
+    assert run("new", "fruit", "--lang", "ts", "--into", tmp_path) == 0
+    folder = tmp_path / "fruit"
+    package = folder / "node_modules" / "limit"
+    package.mkdir(parents=True)
+    (package / "package.json").write_text('{"name": "limit", "version": "1.0.0", "main": "i.js", "types": "i.d.ts"}')
+    (package / "i.js").write_text("exports.limit = 400;")
+    (package / "i.d.ts").write_text("export const limit: number;")
+    script = folder / "plugin.ts"
+    good = script.read_text()
+    with Watcher(folder, {}) as watcher:
+        assert watcher.look()
+        save(script, 'import { limit } from "limit";\n' + good.replace("status >= 400", "status >= limit"))
+        assert watcher.look()
+        done = capsys.readouterr()
+        assert "plugin.ts changed" in done.out
+        assert done.out.count("ok      fruit: 5 entries") == 2
+        assert "error" not in done.err
+        first = watcher.trial
+        save(script, good.replace("status >= 400", 'status >= "400"'))
+        assert watcher.look()
+        assert "plugin.ts:30:42: TS2365" in capsys.readouterr().err
+        assert watcher.trial is first
+        save(package / "i.js", "exports.limit = 300;")
+        assert not watcher.look()
+    assert not (folder / "build").exists()
 
 
 def save(path: Path, text: str) -> None:

@@ -19,7 +19,7 @@ from kubeshark.extension_api._scaffold import LANGUAGES, scaffold, tcp_capture
 def test_every_language_has_what_it_needs(language: str) -> None:
     made = scaffold("my-fruit", language)
     manifest = parse_manifest(made["plugin.toml"])
-    assert (manifest.id, manifest.language) == ("my-fruit", language)
+    assert (manifest.id, manifest.language) == ("my-fruit", "js" if language == "ts" else language)
     assert manifest.protocol is not None
     assert manifest.protocol.name == "my_fruit"
     assert manifest.entry in made or manifest.entry.startswith("build/")

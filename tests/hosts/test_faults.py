@@ -22,11 +22,12 @@ NONSENSE = r"answered nonsense"
 TOO_LONG = r"took (too long|longer than \d+ ms)"
 FAULTS = {
     "c": {
-        "segfault": r"SIGSEGV",
-        "abort": r"SIGABRT",
+        "segfault": r"SIGSEGV in obey \(faulty.c:\d+\), called from dissect \(faulty.c:\d+\)",
+        "abort": r"SIGABRT in obey \(faulty.c:\d+\), called from dissect \(faulty.c:\d+\)",
+        "nullcall": r"SIGSEGV in obey \(faulty.c:\d+\)",
         "exit": r"exited with status 3",
         "loop": r"took longer than \d+ ms",
-        "stack": r"SIGSEGV",
+        "stack": r"SIGSEGV in overflow \(faulty.c:\d+\)",
         "memory": r"SIGSEGV|SIGKILL",  # malloc gives NULL at the limit, and it does not look
         "fork": FORBIDDEN,
         "system": FORBIDDEN,
@@ -37,7 +38,7 @@ FAULTS = {
         "ptrace": FORBIDDEN,
         "newcode": FORBIDDEN,
         "shrink": FORBIDDEN,
-        "write-request": r"SIGSEGV",
+        "write-request": r"SIGSEGV in obey \(faulty.c:\d+\)",
         "flood": r"over the limit",
         "control": NONSENSE + r"|claims a result",
         "field": NONSENSE + r".*field 99",
@@ -54,11 +55,11 @@ FAULTS = {
     "js": {
         "loop": TOO_LONG,
         "regex": TOO_LONG,
-        "stack": r"faulty.js:\d+: RangeError: Maximum call stack",
+        "stack": r"faulty.js:\d+:\d+: RangeError: Maximum call stack",
         "memory": TOO_LONG + r"|more memory than it may|SIG(ABRT|TRAP|ILL|SEGV)",
         "buffers": TOO_LONG + r"|Array buffer allocation failed|SIG(ABRT|TRAP|ILL|SEGV)",
-        "throw": r"faulty.js:\d+: Error: on purpose",
-        "nothing": r"faulty.js:\d+: undefined",
+        "throw": r"faulty.js:\d+:\d+: Error: on purpose",
+        "nothing": r"faulty.js:\d+:\d+: undefined",
         "outside": r"reaches beyond the item",
         "backwards": r"reaches beyond the item",
         "kind": r"not request, response or event",

@@ -2,75 +2,16 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import re
 import socket
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlencode, urlsplit
-
-import pytest
+from urllib.parse import urlencode
 
 from kubeshark import Pipeline
 from tests.core_capture.store._servers import Server
-
-
-@dataclass(frozen=True)
-class Answer:
-    status: int
-    body: bytes
-    headers: dict[str, str]
-
-
-class Hub:
-    """A running `kubeshark serve`."""
-
-    def __init__(self, url: str) -> None:
-        parts = urlsplit(url)
-        assert parts.hostname and parts.port
-        self.address, self.port = parts.hostname, parts.port
-        self.token = parts.query.removeprefix("token=")
-
-    def get(self, path: str, *, token: str | None = None, **headers: str) -> Answer:
-        token = self.token if token is None else token
-        sent = {"Authorization": f"Bearer {token}"} if token else {}
-        with closing(http.client.HTTPConnection(self.address, self.port, timeout=60)) as connection:
-            connection.request("GET", path, headers={**sent, **headers})
-            answer = connection.getresponse()
-            return Answer(answer.status, answer.read(), {k.lower(): v for k, v in answer.getheaders()})
-
-
-@pytest.fixture(scope="module")
-def hub(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
-    home = tmp_path_factory.mktemp("hub")
-    with serving(home / "store", root, home) as found:
-        yield found
-
-
-@contextmanager
-def serving(store: Path | str, root: Path, home: Path, **environment: str) -> Iterator[Hub]:
-    """Serve a new store that holds the sample."""
-    environment |= {"HOME": str(home), "PATH": "/usr/bin:/bin"}
-    command = [sys.executable, "-m", "kubeshark"]
-    sample = root / "examples" / "captures" / "sample.pcapng"
-    subprocess.run([*command, "import", sample, "--store", store], env=environment, check=True, capture_output=True)
-    with subprocess.Popen(
-        [*command, "serve", "--store", store, "--port", "0"],
-        env=environment,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdout
-        found = re.search(r"http://\S+", process.stdout.readline())
-        assert found
-        yield Hub(found.group())
-        process.terminate()
+from tests.hub._serving import Hub, serving
 
 
 def test_a_store_in_a_bucket_answers_as_one_on_disk(

@@ -206,6 +206,9 @@ class Torn:
         self.records(rows.tolist())
         return self.whole.gathered(rows)
 
+    def placed(self, rows: NDArray[Any]) -> NDArray[Any]:
+        return self.whole.placed(rows)
+
 
 def questions(count: int) -> Capture:
     capture = Capture()

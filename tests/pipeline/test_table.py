@@ -93,7 +93,7 @@ def test_connections_are_decided_by_their_transport() -> None:
 def test_runs_give_the_columns_of_the_entries_in_order() -> None:
     names = ("id", "timestamp", "url", "status_code", "dns_questions", "conn_state")
     wanted = [tuple(entry.get(name) for name in names) for entry in query("")]
-    columns = [list(zip(*(run.column(name) for name in names), strict=True)) for run in query("").runs()]
+    columns = [list(zip(*(run.column(name) for name in names), strict=True)) for run in query("").runs(names)]
     assert [row for rows in columns for row in rows] == wanted
     assert [row[1] for row in wanted] == sorted(row[1] for row in wanted)
 
@@ -102,3 +102,14 @@ def test_an_unknown_variable_is_an_error() -> None:
     (entry, *_) = query("http")
     with pytest.raises(KeyError):
         entry.get("no_such_variable")
+
+
+def test_documents_are_not_kept_and_come_again() -> None:
+    (entry,) = [each for each in query("http") if isinstance(each, LazyEntry)][:1]
+    whole = entry.to_dict()
+    assert not entry.is_built
+    body = entry.get("response_body")
+    assert entry.is_built
+    assert entry.to_dict() == whole
+    assert entry.is_built  # somebody asked for more than the document
+    assert body == entry.get("response_body")

@@ -265,6 +265,9 @@ def _headers(block: bytes) -> Headers:
     decode: Callable[[str], str] = str
     try:
         lines = block.decode().split("\n")
+        if not FOLDED.search(block):  # nearly always: the loop below, but for folded lines
+            named = [line.partition(":") for line in lines if line and line != "\r"]
+            return [(name.strip(BLANKS), value.strip(BLANKS)) for name, _, value in named]
     except UnicodeDecodeError:  # each value for itself
         lines = block.decode("latin-1").split("\n")
         decode = _as_text
@@ -277,6 +280,9 @@ def _headers(block: bytes) -> Headers:
             headers.append((decode(name.strip(BLANKS)), decode(value.strip(BLANKS))))
     return headers
 
+
+FOLDED = re.compile(rb"(?:^|\n)[ \t]|\r\r")
+"""Lines that go on with the one before, or consist of more than one carriage return."""
 
 BLANKS = " \t\n\r\x0b\x0c"
 """What bytes.strip takes off; str.strip would take more."""

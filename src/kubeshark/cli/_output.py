@@ -15,7 +15,7 @@ from kubeshark.errors import UsageError
 
 if TYPE_CHECKING:
     from kubeshark.pipeline import Entry
-    from kubeshark.pipeline._table import Run
+    from kubeshark.pipeline._runs import Run
 
 __all__ = [
     "FieldsLine",
@@ -108,6 +108,10 @@ class JsonLine:
             document |= {name: _shown(name, entry.get(name)) for name in self.fields}
         return _json(document)
 
+    @property
+    def reads(self) -> tuple[str, ...] | None:
+        return None if self.with_file else self.fields
+
     def many(self, found: Run) -> Iterator[str]:
         """Return the lines of many entries: what columns know is read from them."""
         if self.fields is None or self.with_file:
@@ -126,6 +130,10 @@ class FieldsLine:
 
     def __call__(self, entry: Entry) -> str:
         return "\t".join(printable(_text(_shown(name, entry.get(name)))) for name in self.fields)
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        return self.fields
 
     def many(self, found: Run) -> Iterator[str]:
         rows = zip(*map(found.column, self.fields), strict=True)
@@ -176,7 +184,12 @@ def _end(endpoint: Any) -> str:
 
 
 def complain(problem: object) -> None:
-    """Say on standard error, in one line, what was not done: names and texts in it may come from outside."""
+    """Say on standard error, in one line, what was not done: names and texts in it may come from outside.
+
+    Above it comes what its notes hold: all that a compiler said.
+    """
+    for note in getattr(problem, "__notes__", ()):
+        print("\n".join(printable(line) for line in str(note).splitlines()), file=sys.stderr)
     print(f"kubeshark: {printable(' '.join(str(problem).splitlines()))}", file=sys.stderr)
 
 

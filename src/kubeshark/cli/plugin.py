@@ -56,7 +56,7 @@ def add_parser(commands: Any, name: str = "plugin", summary: str = "install, lis
     info.add_argument("--output", choices=("text", "json"), default="text")
     info.set_defaults(run=run_info)
 
-    build = actions.add_parser("build", help="compile a plugin; JavaScript is only checked")
+    build = actions.add_parser("build", help="compile or bundle a plugin, and check that it loads")
     build.add_argument("path", metavar="PATH")
     build.set_defaults(run=run_build)
     plugin_author.add_actions(actions)

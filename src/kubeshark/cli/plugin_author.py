@@ -43,9 +43,9 @@ Pieces must not matter, streams must not depend on each other, and no bytes may 
 example:
   kubeshark plugin conformance . --streams 1000 --seed 7
 """
-LANGUAGES = ("js", "c", "cpp", "go", "python")
+LANGUAGES = ("js", "ts", "c", "cpp", "go", "python")
 POLL_S = 0.3  # between two looks at the files
-SKIPPED = ("build", "__pycache__", "node_modules", "vendor")
+SKIPPED = ("build", "__pycache__", "node_modules")
 
 
 def add_actions(actions: Any) -> None:
@@ -252,6 +252,8 @@ class Watcher:
         began = time.monotonic()
         try:
             shutil.copytree(self.folder, copy, ignore=shutil.ignore_patterns(".*", *SKIPPED))
+            if (self.folder / "node_modules").is_dir():  # what the plugin imports is bundled from where it is
+                (copy / "node_modules").symlink_to((self.folder / "node_modules").resolve())
             fresh = Trial(copy, self.settings)
         except (KubesharkError, OSError) as error:
             complain(error)

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import os
+import sys
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from kubeshark.cli._keylog_option import add_keylog_option
@@ -24,6 +28,7 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
     parser.add_argument("--host", default="127.0.0.1", help="default: 127.0.0.1")
     parser.add_argument("--port", type=int, default=8899, help="default: 8899; 0 picks a free one")
     parser.add_argument("--insecure", action="store_true", help="serve without TLS on an address others can reach")
+    parser.add_argument("--no-browser", action="store_true", help="do not open the page on this terminal's screen")
     parser.set_defaults(run=run)
 
 
@@ -31,19 +36,34 @@ def run(args: argparse.Namespace) -> int:
     from kubeshark.errors import UsageError
     from kubeshark.hub import serve
     from kubeshark.pipeline import Pipeline
-    from kubeshark.pipeline._scheduler import Scheduler
 
     if not 0 <= args.port <= 65_535:
         raise UsageError(f"--port {args.port} is not a port", hint="use 0 to 65535")
-    with (
-        Pipeline.open(store_path(args), create=False, keylogs=args.keylog) as pipeline,
-        Scheduler(pipeline.plugins.jobs, complain, take_log=pipeline.plugins.take_log),
-    ):
+    with Pipeline.open(store_path(args), create=False, keylogs=args.keylog) as pipeline:
         serve(
             pipeline,
             host=args.host,
             port=args.port,
             insecure=args.insecure,
-            announce=lambda url: print(f"serving {store_path(args)} at {url}", flush=True),
+            announce=lambda url: _announce(store_path(args), url, opens=not args.no_browser),
+            log=complain,
         )
     return 0
+
+
+def _announce(store: Path | str, url: str, *, opens: bool) -> None:
+    """Print the URL, and open it where somebody sits in front of a screen."""
+    print(f"serving {store} at {url}", flush=True)
+    if not (opens and sys.stdout.isatty() and _has_screen()):
+        return
+    import threading
+    import webbrowser
+
+    with suppress(webbrowser.Error):  # in a thread: a browser may take long to say that it is there
+        threading.Thread(target=webbrowser.open, args=(url,), name="kubeshark-browser", daemon=True).start()
+
+
+def _has_screen() -> bool:
+    if sys.platform in ("darwin", "win32"):
+        return "SSH_CONNECTION" not in os.environ
+    return any(name in os.environ for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"))

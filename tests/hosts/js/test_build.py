@@ -28,7 +28,7 @@ def test_a_good_script_passes(folder: Path) -> None:
         ("kubeshark.plugin({ dissect, filters });", r"registers the hooks 0x50, plugin.toml declares 0x158"),
         ("kubeshark.plugin({ probe, dissect, render });", r"filters.beanstalkd_failed is missing"),
         ("", r"registers the hooks 0x0"),
-        ("oops", r"beanstalkd.js:\d+: ReferenceError: oops is not defined"),
+        ("oops", r"beanstalkd.js:\d+:1: ReferenceError: oops is not defined"),
     ],
 )
 def test_what_is_wrong_is_said(folder: Path, end: str, message: str) -> None:

@@ -14,6 +14,8 @@
 
 static const char *trick = ""; /* what to do to the result of this call */
 
+static void (*volatile nobody)(void);
+
 static int overflow(volatile char *before) {
     volatile char frame[4096];
     frame[0] = before ? before[0] : 0;
@@ -34,6 +36,7 @@ static const char *secrets(void) {
 static void obey(const char *order, ks_writer *out) {
     if (!strcmp(order, "segfault")) *(volatile int *)8 = 1;
     else if (!strcmp(order, "abort")) abort();
+    else if (!strcmp(order, "nullcall")) nobody();
     else if (!strcmp(order, "exit")) exit(3);
     else if (!strcmp(order, "loop")) for (;;) __asm__ volatile("");
     else if (!strcmp(order, "stack")) overflow(NULL);

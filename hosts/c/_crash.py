@@ -1,0 +1,46 @@
+"""Where a C or C++ plugin crashed: the addresses that its last breath left (sdk/c/kubeshark_crash.c), by name.
+
+The plugin may have written anything there: an address is only a number that is looked up in a table.
+"""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+from kubeshark.errors import PluginRejected
+from kubeshark.extension_api._manifest import read_manifest
+from kubeshark.hosts.c._lines import LINES_SUFFIX, Call, read_table
+
+__all__ = ["RECORD_BYTES", "where_it_crashed"]
+
+_HEAD = struct.Struct("<8sII")
+_MAGIC = b"KSCRASH1"
+_MAX_ADDRESSES = 32
+RECORD_BYTES = _HEAD.size + 8 * _MAX_ADDRESSES
+CALLERS = 2  # a line is for reading
+
+
+def where_it_crashed(folder: Path, result: memoryview, signal: int) -> str:
+    """Return ` in parse (plugin.c:34), called from dissect (plugin.c:60)`; "" if that is not known."""
+    magic, number, count = _HEAD.unpack_from(result)
+    if magic != _MAGIC or number != signal or not 0 < count <= _MAX_ADDRESSES:
+        return ""
+    addresses = struct.unpack_from(f"<{count}Q", result, _HEAD.size)
+    try:
+        table = read_table(folder / f"{read_manifest(folder).entry}{LINES_SUFFIX}")
+    except PluginRejected:
+        return ""
+    if table is None:
+        return ""
+    calls = list(dict.fromkeys(call for address in addresses for call in table.at(address)))
+    if not calls:
+        return ""
+    callers = f", called from {', '.join(map(_shown, calls[1 : CALLERS + 1]))}" if len(calls) > 1 else ""
+    return f" in {_shown(calls[0])}{callers}"
+
+
+def _shown(call: Call) -> str:
+    name, file, line = call
+    text = f"{name[:80]} ({file[-80:]}:{line})"
+    return "".join(char if char.isprintable() else "?" for char in text)

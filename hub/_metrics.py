@@ -1,0 +1,112 @@
+"""Figures for Prometheus, by its own client library (the format has corners: escaping, content negotiation).
+
+Counters are plain numbers until somebody asks for /metrics: the library is imported then.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from fastapi import APIRouter, Depends, Response
+from starlette.requests import Request
+
+from kubeshark.hub._access import need
+
+if TYPE_CHECKING:
+    from kubeshark.hub._state import Hub
+
+__all__ = ["Figures", "router"]
+
+router = APIRouter()
+
+
+@dataclass(slots=True)
+class Figures:
+    """What has been done since the hub began; `add` from any thread."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def add(self, **amounts: float) -> None:
+        with self._lock:
+            for name, amount in amounts.items():
+                self.counts[name] += amount  # type: ignore[assignment]  # seconds are no whole numbers
+
+
+HELP = {
+    "queries": "Queries begun",
+    "queries_cancelled": "Queries that were cancelled, or whose client went away",
+    "queries_failed": "Queries that ended with an error",
+    "query_rows": "Entries sent to clients",
+    "query_seconds": "Seconds that queries held a turn",
+    "query_bytes_read": "Bytes of packets gone through by queries",
+    "imports": "Imports begun",
+    "imports_failed": "Imports that could not be read, or were cancelled",
+    "import_bytes": "Bytes of captures received",
+    "import_packets": "Packets stored by imports",
+    "exports": "Exports begun",
+    "export_bytes": "Bytes of exports sent",
+}
+
+
+class _Collector:
+    """Asks the hub when it is scraped."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+
+    def collect(self) -> Iterator[Any]:
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+        hub = self._hub
+        for name, text in HELP.items():
+            yield CounterMetricFamily(f"kubeshark_{name}", text, value=hub.figures.counts[name])
+        gauges = {
+            "queries_running": ("Queries that hold a turn", hub.pool.running),
+            "queries_waiting": ("Queries that wait for a turn", hub.pool.waiting),
+            "uptime_seconds": ("Seconds since the hub began", time.time() - hub.started),
+        }
+        info = hub.pipeline.store.info()
+        gauges |= {
+            "store_segments": ("Segments of the store", info.segments),
+            "store_packets": ("Packets in the store", info.packets),
+            "store_captured_bytes": ("Bytes of packets in the store", info.captured_bytes),
+            "store_disk_bytes": ("Bytes the store takes", info.disk_bytes),
+            "store_problems": ("Segments that cannot be read", len(info.problems)),
+            "store_leftovers": ("Files of writers that died", len(info.leftovers)),
+        }
+        for name, (text, value) in gauges.items():
+            yield GaugeMetricFamily(f"kubeshark_{name}", text, value=value)
+        yield from self._plugins(CounterMetricFamily, GaugeMetricFamily)
+
+    def _plugins(self, counter: Any, gauge: Any) -> Iterator[Any]:
+        calls = counter("kubeshark_plugin_calls", "Calls of a plugin", labels=["plugin"])
+        crashes = counter("kubeshark_plugin_crashes", "Times a plugin's process died", labels=["plugin"])
+        poison = counter("kubeshark_plugin_poison", "Payloads that made a plugin die or hang", labels=["plugin"])
+        seconds = counter("kubeshark_plugin_seconds", "Seconds a plugin took", labels=["plugin"])
+        memory = gauge("kubeshark_plugin_resident_bytes", "Most memory of a plugin's process", labels=["plugin"])
+        broken = gauge("kubeshark_plugin_quarantined", "1 if a plugin is not asked any more", labels=["plugin"])
+        for plugin in self._hub.pipeline.plugins.foreign:
+            status, label = plugin.status, [plugin.name]
+            calls.add_metric(label, status.calls)
+            crashes.add_metric(label, status.crashes)
+            poison.add_metric(label, status.poison)
+            seconds.add_metric(label, status.busy_s)
+            memory.add_metric(label, status.resident_bytes)
+            broken.add_metric(label, status.state.value in ("quarantined", "failed"))
+        yield from (calls, crashes, poison, seconds, memory, broken)
+
+
+@router.get("/metrics", summary="Figures for Prometheus", dependencies=[Depends(need("manage"))])
+def metrics(request: Request) -> Response:
+    from prometheus_client import CollectorRegistry, generate_latest
+    from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+    registry = CollectorRegistry()
+    registry.register(_Collector(request.app.state.hub))
+    return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)

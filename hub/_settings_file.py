@@ -1,0 +1,58 @@
+"""The hub's settings, changed while it runs: <hub folder>/settings.json, replaced at once."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+import msgspec
+
+from kubeshark.errors import StoreError
+from kubeshark.pipeline._rules import DEFAULT_RULES, RedactionRule
+
+__all__ = ["Settings", "SettingsFile"]
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """What an administrator decides. `redaction` None: the rules that come with kubeshark."""
+
+    redaction: list[RedactionRule] | None = None
+    max_upload_bytes: int = 16 << 30
+
+    def rules(self) -> tuple[RedactionRule, ...]:
+        return DEFAULT_RULES if self.redaction is None else tuple(self.redaction)
+
+
+class SettingsFile:
+    """Read when it has changed; safe from any thread."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "settings.json"
+        self._lock = threading.Lock()
+        self._read: tuple[tuple[int, int] | None, Settings] = (None, Settings())
+
+    def read(self) -> Settings:
+        """Raise StoreError for a file that cannot be read: without its rules nothing may be shown."""
+        with self._lock:
+            try:
+                status = self.path.stat()
+                stamp = (status.st_mtime_ns, status.st_ino)
+                if stamp != self._read[0]:
+                    self._read = stamp, msgspec.json.decode(self.path.read_bytes(), type=Settings)
+            except FileNotFoundError:
+                self._read = None, Settings()
+            except (OSError, msgspec.DecodeError) as error:
+                raise StoreError(f"{self.path} cannot be read: {error}", hint="repair or delete it") from error
+            return self._read[1]
+
+    def write(self, settings: Settings) -> None:
+        with self._lock:
+            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            temporary = self.path.with_suffix(".tmp")
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with open(descriptor, "wb") as file:  # noqa: PTH123 (a descriptor)
+                file.write(msgspec.json.format(msgspec.json.encode(settings), indent=1) + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(self.path)

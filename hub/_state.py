@@ -1,0 +1,76 @@
+"""What the hub holds while it runs: pipeline and views, turns, sessions, settings. Endpoints get it as `State`."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from fastapi import Depends
+from starlette.requests import HTTPConnection
+
+from kubeshark.hub._access import Principal
+from kubeshark.hub._audit import Audit
+from kubeshark.hub._limits import Buckets
+from kubeshark.hub._metrics import Figures
+from kubeshark.hub._pool import QueryPool
+from kubeshark.hub._sessions import Sessions
+from kubeshark.hub._settings_file import SettingsFile
+from kubeshark.hub._tokens import Tokens
+from kubeshark.hub._uploads import Imports
+from kubeshark.pipeline import Pipeline
+
+if TYPE_CHECKING:
+    from kubeshark.pipeline._scheduler import Scheduler
+
+__all__ = ["Hub", "State", "complain", "hub_of"]
+
+_log = logging.getLogger("kubeshark.hub")
+
+
+@dataclass(slots=True)
+class Hub:
+    """One hub. `folder` is where it keeps what is its own: tokens, the key of sessions, settings, the audit log."""
+
+    pipeline: Pipeline
+    folder: Path
+    sessions: Sessions
+    tokens: Tokens = field(init=False)
+    audit: Audit = field(init=False)
+    settings: SettingsFile = field(init=False)
+    imports: Imports = field(default_factory=Imports)
+    scheduler: Scheduler | None = None  # of plugins' jobs, where they run by themselves
+    on_reload: Callable[[], None] | None = None  # called when other plugins are used
+    pool: QueryPool = field(default_factory=QueryPool)
+    figures: Figures = field(default_factory=Figures)
+    requests: Buckets = field(default_factory=lambda: Buckets(burst=400, per_second=100))
+    failures: Buckets = field(default_factory=lambda: Buckets(burst=20, per_second=0.2))
+    started: float = field(default_factory=time.time)
+
+    def __post_init__(self) -> None:
+        self.tokens = Tokens(self.folder)
+        self.audit = Audit(self.folder / "audit.jsonl")
+        self.settings = SettingsFile(self.folder)
+
+    def view(self, principal: Principal) -> Pipeline:
+        """Return the pipeline as somebody sees it: without what rules hide, and only their namespaces."""
+        rules = self.settings.read().rules() if principal.is_redacted else ()
+        if not rules and principal.namespaces is None:
+            return self.pipeline
+        return self.pipeline.restricted(rules=rules, namespaces=principal.namespaces)
+
+
+def complain(text: str) -> None:
+    """Tell whoever runs the hub what its users are not told."""
+    _log.error("%s", text)
+
+
+def hub_of(connection: HTTPConnection) -> Hub:
+    found: Hub = connection.app.state.hub
+    return found
+
+
+State = Annotated[Hub, Depends(hub_of)]

@@ -1,0 +1,106 @@
+"""Columns that are kept without packets say what the entries say, in the same order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from kubeshark.pipeline import _plan
+from kubeshark.pipeline._order import Order
+from kubeshark.pipeline._query import Query
+from kubeshark.pipeline._rows import Fields
+from kubeshark.pipeline._settled import SettledTable, settled
+from kubeshark.pipeline._table import EntryTable
+from tests.pipeline._stores import long_talk, mixed
+from tests.pipeline._traffic import Capture, make_query
+
+FIELDS = ("id", "timestamp", "src.ip", "dst.port", "protocol", "url", "elapsed_time", "dns_questions", "conn")
+"""Read from columns, from the index, and by dissecting."""
+
+
+@pytest.fixture(params=[1, 8 << 20])
+def chunk_bytes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    monkeypatch.setattr(_plan, "COLUMNS_CHUNK_BYTES", request.param)
+    return int(request.param)
+
+
+def rows_of(capture: Capture, kfl: str, cuts: Sequence[int], **options: Any) -> list[tuple[Any, ...]]:
+    return rows(make_query(capture.segments(*cuts), kfl, **options))
+
+
+def rows(query: Query[Any]) -> list[tuple[Any, ...]]:
+    return [row for run in query.runs(FIELDS) for row in zip(*map(run.column, FIELDS), strict=True)]
+
+
+def entries_of(capture: Capture, kfl: str, cuts: Sequence[int], **options: Any) -> list[tuple[Any, ...]]:
+    return [tuple(entry.get(name) for name in FIELDS) for entry in make_query(capture.segments(*cuts), kfl, **options)]
+
+
+@pytest.mark.usefixtures("chunk_bytes")
+@pytest.mark.parametrize("order", ["asc", "desc"])
+@pytest.mark.parametrize("cuts", [(), (9, 31)])
+@pytest.mark.parametrize("kfl", ["", 'url == "/"', "dns || flow"])
+def test_rows_are_the_entries(kfl: str, cuts: tuple[int, ...], order: Order) -> None:
+    for capture in (mixed(), long_talk()):
+        wanted = entries_of(capture, kfl, cuts, order=order)
+        assert rows_of(capture, kfl, cuts, order=order) == wanted
+        assert rows_of(capture, kfl, cuts, order=order, limit=3) == wanted[:3]
+
+
+@pytest.mark.usefixtures("chunk_bytes")
+def test_pages_go_on_behind_rows() -> None:
+    wanted = entries_of(mixed(), "", (9, 31))
+    for at in range(1, len(wanted), 5):
+        query = make_query(mixed().segments(9, 31), "", limit=at)
+        first = rows(query)
+        assert first + rows_of(mixed(), "", (9, 31), after=query.next_place) == wanted
+
+
+def test_what_a_maker_reads_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[type] = []
+
+    def watched(table: EntryTable, names: Sequence[str]) -> Any:
+        result = settled(table, names)
+        made.append(type(result))
+        return result
+
+    monkeypatch.setattr("kubeshark.pipeline._run.settled", watched)
+    query: Any = make_query(mixed().segments(), "http")
+    query.make = Fields(("url",))
+    query.__post_init__()
+    entries = [Fields(("url",))(entry) for entry in make_query(mixed().segments(), "http")]
+    assert list(query) == entries
+    assert made == [SettledTable]
+    made.clear()
+    heavy = [len(run) for run in make_query(mixed().segments(), "http").runs(["response_body"])]
+    assert heavy == [len(entries)]
+    assert made == []  # bodies are larger than packets
+
+
+def test_connections_that_run_on_keep_their_packets() -> None:
+    query = make_query(long_talk().segments(12, 25), "http")
+    tables = {type(table) for run in query.runs(["url"]) for table in run._tables}
+    assert tables == {EntryTable, SettledTable}
+
+
+def test_only_what_was_kept_is_known() -> None:
+    (run, *_) = make_query(mixed().segments(), "http").runs(["url"])
+    with pytest.raises(KeyError, match="method was not kept"):
+        run.column("method")
+
+
+def test_parts_and_places() -> None:
+    table = SettledTable(
+        "s",
+        np.array([5, 7, 7]),
+        np.array([0, 1, 1]),
+        np.array([1 << 40, 0, 1]),
+        {"url": np.array(["a", "b", "c"], dtype=object)},
+    )
+    assert [table.place(at) for at in range(3)] == [(5, "s", 0, 1 << 40), (7, "s", 1, 0), (7, "s", 1, 1)]
+    assert table.take(slice(1, None)).objects("id").tolist() == ["s-1-0", "s-1-1"]
+    assert table.objects("id", np.array([0])).tolist() == ["s-0-conn"]
+    assert table.take(np.array([2, 0])).objects("url").tolist() == ["c", "a"]
