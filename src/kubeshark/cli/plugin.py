@@ -21,6 +21,7 @@ EXAMPLES = """examples:
   kubeshark plugin build examples/plugins/c/tftp
   kubeshark plugin install examples/plugins/c/tftp
   kubeshark plugin install ./stomp --allow-unsigned --grant env=STOMP_SALT
+  kubeshark plugin install ./report.js --allow-unsigned --grant host=hooks.example.com --grant pcap
   kubeshark plugin list --output json
 """
 
@@ -36,7 +37,9 @@ def add_parser(commands: Any, name: str = "plugin", summary: str = "install, lis
     actions = parser.add_subparsers(metavar="ACTION", required=True, dest="action")
 
     install = actions.add_parser("install", help="copy a plugin's folder into plugins.dir; runs nothing of it")
-    install.add_argument("path", metavar="PATH", help="a folder with a plugin.toml and its built entry")
+    install.add_argument(
+        "path", metavar="PATH", help="a folder with a plugin.toml and its built entry, or a Kubeshark script (.js)"
+    )
     install.add_argument("--allow-unsigned", action="store_true", help="do not ask although nobody signed it")
     install.add_argument("--grant", action="append", default=[], metavar="K=V", help="give a permission it asks for")
     install.add_argument("--downgrade", action="store_true", help="replace a newer version")
@@ -64,10 +67,20 @@ def add_parser(commands: Any, name: str = "plugin", summary: str = "install, lis
 
 
 def run_install(args: argparse.Namespace) -> int:
+    from contextlib import nullcontext
+
     from kubeshark.pipeline._installed import Stage
 
     grants = _parse_grants(args.grant)
-    with Stage(Path(args.path)) as stage:
+    path = Path(args.path)
+    if path.suffix == ".js" and path.is_file():
+        from kubeshark.pipeline.scripts import packaged
+
+        source: Any = packaged(path)
+        grants = script_grants(grants)
+    else:
+        source = nullcontext(path)
+    with source as folder, Stage(folder) as stage:
         stage.check_grants(grants)
         _ask(stage, args, grants)
         before = stage.installed_version
@@ -132,10 +145,32 @@ def _parse_grants(texts: list[str]) -> dict[str, list[str]]:
     grants: defaultdict[str, list[str]] = defaultdict(list)
     for text in texts:
         kind, equals, value = text.partition("=")
+        if text in SCRIPT_SWITCHES:
+            kind, equals, value = text, "=", SCRIPT_SWITCHES[text]
         if not equals or not value:
             raise UsageError(f"--grant {text!r} is not K=V", hint="for example --grant env=NAME")
         grants[kind].append(value)
     return dict(grants)
+
+
+SCRIPT_SWITCHES = {"pcap": "yes", "cloud": "yes", "firewall": "audit"}
+"""Permissions of scripts that need no value, and what it is then."""
+
+
+def script_grants(grants: dict[str, list[str]]) -> dict[str, list[str]]:
+    """Take `host` for `hosts`, as scripts' errors and Kubeshark's users say it."""
+    hosts = [*grants.get("hosts", []), *grants.get("host", [])]
+    rest = {kind: values for kind, values in grants.items() if kind not in ("host", "hosts")}
+    return {**rest, **({"hosts": hosts} if hosts else {})}
+
+
+def parse_script_grants(texts: list[str]) -> dict[str, list[str]]:
+    """Return what --grant gives a script; UsageError for what scripts cannot be given."""
+    from kubeshark.pipeline.scripts._script import check_script_grants
+
+    grants = script_grants(_parse_grants(texts))
+    check_script_grants(grants)
+    return grants
 
 
 def _ask(stage: Stage, args: argparse.Namespace, grants: dict[str, list[str]]) -> None:
@@ -165,7 +200,7 @@ def _ask(stage: Stage, args: argparse.Namespace, grants: dict[str, list[str]]) -
 def _row(plugin: InstalledPlugin) -> tuple[str, ...]:
     manifest = plugin.manifest
     state = _state(plugin)
-    hooks = ",".join(manifest.hooks) if manifest else ""
+    hooks = ",".join(manifest.script.hooks if manifest.script else manifest.hooks) if manifest else ""
     return plugin.id, plugin.version, manifest.language if manifest else "?", hooks, state
 
 
@@ -215,7 +250,8 @@ def _describe(plugin: InstalledPlugin) -> dict[str, Any]:
             "language": manifest.language,
             "description": manifest.description,
             "license": manifest.license,
-            "hooks": list(manifest.hooks),
+            "hooks": list(manifest.script.hooks if manifest.script else manifest.hooks),
+            "title": manifest.script.title if manifest.script else "",
             "protocol": manifest.protocol.name if manifest.protocol else "",
             "variables": {row.variable: row.type for row in manifest.fields if row.variable},
             "filters": [f"{row.name}({', '.join(row.parameters)})" for row in manifest.filters],

@@ -39,7 +39,9 @@ def run(args: argparse.Namespace) -> int:
 
     if not 0 <= args.port <= 65_535:
         raise UsageError(f"--port {args.port} is not a port", hint="use 0 to 65535")
-    with Pipeline.open(store_path(args), create=False, keylogs=args.keylog) as pipeline:
+    from kubeshark.pipeline.scripts import serving
+
+    with Pipeline.open(store_path(args), create=False, keylogs=args.keylog) as pipeline, serving(pipeline.plugins):
         serve(
             pipeline,
             host=args.host,
