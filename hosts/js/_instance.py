@@ -39,6 +39,10 @@ SANDBOX = Profile(
     syscalls={
         **THREADS,
         "openat": Rule(errno=errno.EACCES),  # malloc asks the kernel's settings when a thread's heap shrinks
+        # the first Date looks for the time zone; without it V8 takes UTC
+        **dict.fromkeys(("readlink", "readlinkat", "newfstatat"), Rule(errno=errno.EACCES)),
+        # V8 asks for the priority of its threads when it starts another one to compile a hot loop
+        **dict.fromkeys(("sched_getparam", "sched_getscheduler", "nanosleep", "clock_nanosleep"), ALLOW),
         **dict.fromkeys(("epoll_ctl", "epoll_pwait", "epoll_wait"), ALLOW),  # mini-racer's thread has an event loop
     },
     jit=True,

@@ -11,6 +11,7 @@ from typing import Any
 
 from kubeshark.errors import KubesharkError
 from kubeshark.hosts.broker import FileError, ServiceError
+from kubeshark.hosts.broker._http import HttpError
 from kubeshark.pipeline.scripts._files import ScriptFiles
 from kubeshark.pipeline.scripts._kfl import ScriptFilters
 from kubeshark.pipeline.scripts._packets import SeenStreams
@@ -72,7 +73,7 @@ class Answers:
         """Return JSON in ASCII: {"value": …} or {"error": text}."""
         try:
             answer = json.dumps({"value": self._value(name, values)}, ensure_ascii=True)
-        except (FileError, ServiceError, ValueError) as error:
+        except (FileError, ServiceError, HttpError, ValueError) as error:
             answer = _failure(str(error))
         except KubesharkError as error:
             answer = _failure(error.message)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from kubeshark.hosts.broker import FileError, ServiceError
+from kubeshark.hosts.broker._http import HttpError
 from kubeshark.pipeline.scripts._isolate import HOOK_S, Role
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class Commands:
             return
         try:
             command(script, role, *values)
-        except (ValueError, FileError, ServiceError) as error:
+        except (ValueError, FileError, ServiceError, HttpError) as error:
             self._scripts.say(script, role, "error", f"{name}: {error}")
         except Exception as error:  # noqa: BLE001 (arguments of the wrong type, a network that fails: the author is told)
             self._scripts.say(script, role, "error", f"{name}: {type(error).__name__}: {str(error)[:300]}")

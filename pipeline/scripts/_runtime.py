@@ -118,7 +118,7 @@ class Scripts:
 
     def has(self, hook: str, role: Role) -> bool:
         """Say whether a script of this role has a hook."""
-        return any(isolate.role == role and isolate.loaded(script, hook) for isolate, script in self._all())
+        return bool(self._having(hook, role))
 
     def jobs(self) -> list[ScriptJob]:
         return self.clock.jobs()

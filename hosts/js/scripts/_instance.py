@@ -29,6 +29,9 @@ __all__ = ["SANDBOX", "ScriptIsolate", "prepare"]
 START_SECONDS = 10.0
 WALL_FACTOR = 20  # a call may wait this much longer than it may work
 POLL_SECONDS = 0.0002  # between two looks for a question while V8 runs
+QUICK_POLL_SECONDS = 0.00002
+WAITING_SECONDS = 0.0005  # that a script spins before a question is seen, and after it was answered
+MAX_ASKED, ASKED_SECONDS = 20_000, 60.0  # of one call
 QUESTION_BYTES = 4 << 20
 HEAP_MB = 64
 HELPERS = (
@@ -56,7 +59,7 @@ class ScriptIsolate:
     def __init__(self, engine: MiniRacer, shim: str, ask: Ask) -> None:
         self._engine = engine
         self._ask = ask
-        self._asked_s = 0.0
+        self._asked = self._asked_s = self._asked_cpu = 0.0  # questions of this call, what they took
         engine.set_hard_memory_limit(HEAP_MB << 20)
         self._flags: Any = None
         self._evaluate(f"{shim}\n//# sourceURL=kubeshark.js", START_SECONDS)
@@ -115,16 +118,20 @@ class ScriptIsolate:
         library, results = context._dll, context._non_cancelable_mr_task_results_queue
         handle = context._python_to_value_handle(code)
         task = library.mr_eval(context._ctx, handle.raw, _UNTRACKED)
-        self._asked_s = 0.0
+        self._asked = self._asked_s = self._asked_cpu = 0.0
+        poll = POLL_SECONDS
         cpu, wall = time.process_time(), time.monotonic()
         while True:
             try:
-                result = results.get(timeout=POLL_SECONDS if self._flags is not None else seconds)
+                result = results.get(timeout=poll if self._flags is not None else seconds)
             except queue.Empty:
                 if self._flags is not None and self._flags[0] == _ASKED:
                     self._answer()
+                    poll = QUICK_POLL_SECONDS  # who asks once asks again
                     continue
-                used, waited = time.process_time() - cpu, time.monotonic() - wall - self._asked_s
+                poll = min(2 * poll, POLL_SECONDS)
+                used = time.process_time() - cpu - self._asked_cpu
+                waited = time.monotonic() - wall - self._asked_s
                 if used < seconds and waited < seconds * WALL_FACTOR:
                     continue
                 library.mr_cancel_task(context._ctx, task)
@@ -143,15 +150,19 @@ class ScriptIsolate:
                 raise InstanceError("answered what is no text") from error
 
     def _answer(self) -> None:
-        began = time.monotonic()
+        began, cpu = time.monotonic(), time.process_time()
         length = self._flags[1]
+        self._asked += 1
         if not 0 <= length <= QUESTION_BYTES:
             raise InstanceError("asked nonsense")
+        if self._asked > MAX_ASKED or self._asked_s > ASKED_SECONDS:
+            raise InstanceError(f"asked for too much: {self._asked:,.0f} times, {self._asked_s:,.0f} s")
         answer = self._ask(bytes(self._question[:length]))
         self._input[: len(answer)] = answer
         self._flags[1] = len(answer)
         self._flags[0] = _ANSWERED
         self._asked_s += time.monotonic() - began
+        self._asked_cpu += time.process_time() - cpu + WAITING_SECONDS
 
     def close(self) -> None:
         """Close V8; one left open can hang the interpreter at exit."""
