@@ -29,6 +29,7 @@ from kubeshark.extension_api._models import (
     SettingSpec,
     VariableType,
 )
+from kubeshark.extension_api._permissions import check_grant
 from kubeshark.extension_api._settings import check_settings
 
 __all__ = [
@@ -59,6 +60,7 @@ MAX_CLASSIFIERS = 256
 MAX_JOBS = 64
 MAX_SETTINGS = 256
 MAX_READS = 32
+MAX_PERMISSIONS = 64
 
 Language = Literal["js", "c", "cpp", "go", "python"]
 Transport = Literal["tcp", "udp", "sctp"]
@@ -211,7 +213,10 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Permissions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[permissions]`: all empty by default, shown at install, given only with `--grant`."""
+    """`[permissions]`: all empty by default, shown at install, given only with `--grant`.
+
+    The texts are those of `_permissions.py`; "*" among hosts or paths asks the operator to choose.
+    """
 
     hosts: list[str] = []
     paths: list[str] = []
@@ -420,6 +425,7 @@ class _Checker:
         self.check_enrich()
         self.check_jobs()
         self.check_settings()
+        self.check_permissions()
 
     def check_path(self, key: str, text: str) -> None:
         if (
@@ -590,3 +596,13 @@ class _Checker:
                     check_settings(self.manifest.setting_specs[index : index + 1], {row.name: row.default})
                 except UsageError as error:
                     raise self.refuse(f"settings[{index}].default", error.message) from error
+
+    def check_permissions(self) -> None:
+        for kind in ("hosts", "paths", "env"):
+            texts: list[str] = getattr(self.manifest.permissions, kind)
+            self.in_range(f"permissions.{kind}", len(texts), 0, MAX_PERMISSIONS)
+            for text in texts:
+                try:
+                    check_grant(kind, text)
+                except ValueError as error:
+                    raise self.refuse(f"permissions.{kind}", f"{text!r} {error}") from error

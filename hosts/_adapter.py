@@ -62,6 +62,7 @@ from kubeshark.extension_api._models import (
 from kubeshark.extension_api._representation import RepresentationError, parse_representation
 from kubeshark.hosts._feed import TRANSPORTS, Found, ItemResult, Lane, frames, lanes_of
 from kubeshark.hosts._supervisor import PluginProcess, PluginStatus, Poison, Supervision
+from kubeshark.hosts.broker import Broker
 
 __all__ = ["ForeignPlugin"]
 
@@ -75,7 +76,7 @@ class ForeignPlugin:
     """One installed plugin; register it with pluggy under `name`. The process starts with the first call.
 
     `environment` is what the plugin was granted of ours; it gets nothing else. `settings` are the values of the
-    manifest's settings, all of them, in its order.
+    manifest's settings, all of them, in its order. `broker` does what the plugin asks for and was granted.
     """
 
     def __init__(
@@ -85,10 +86,11 @@ class ForeignPlugin:
         supervision: Supervision | None = None,
         environment: Mapping[str, str] | None = None,
         settings: Sequence[Value] = (),
+        broker: Broker | None = None,
     ) -> None:
         self.manifest = manifest
         self.name = manifest.label
-        self.process = PluginProcess(folder, manifest, supervision, environment, settings)
+        self.process = PluginProcess(folder, manifest, supervision, environment, settings, broker)
         self._problems: list[PluginError] = []
         # The process is configured, started and stopped where it begins and ends: not by the pipeline.
         for hook in HOOK_NUMBERS.keys() - (set(manifest.hooks) - {"configure", "start", "stop"}):

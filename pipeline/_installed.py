@@ -2,6 +2,7 @@
 
     <plugins.dir>/<id>/install.json           which version, a SHA-256 per file, what was granted
     <plugins.dir>/<id>/<version>/...          the plugin's files, as they were
+    <plugins.dir>/.data/<id>/...              what it writes, if it was granted paths=data; kept when it is replaced
 
 Invariants:
 
@@ -27,8 +28,10 @@ import msgspec
 
 from kubeshark.errors import PluginError, PluginRejected, UsageError
 from kubeshark.extension_api._manifest import Manifest, read_manifest, version_key
+from kubeshark.extension_api._permissions import Grants, check_grant
 from kubeshark.extension_api._settings import check_settings
 from kubeshark.hosts import ForeignPlugin
+from kubeshark.hosts.broker import Broker
 from kubeshark.pipeline._lifecycle import BrokenEnricher
 from kubeshark.pipeline._plugin_state import PluginState, change_state, plugins_folder, read_states
 
@@ -36,12 +39,15 @@ __all__ = [
     "InstalledPlugin",
     "Stage",
     "foreign_plugins",
+    "granted_broker",
     "installed_plugins",
     "plugins_folder",
     "uninstall",
 ]
 
 RECORD_NAME = "install.json"
+DATA_NAME = ".data"
+_AGAIN = "install it again"
 MAX_FILES = 2000
 MAX_BYTES = 256 << 20  # a Go plugin with its sources has 4 MiB
 _CHUNK = 1 << 20
@@ -113,8 +119,20 @@ def _foreign(installed: InstalledPlugin, manifest: Manifest) -> tuple[str, Forei
         settings = check_settings(manifest.setting_specs, installed.state.settings)
     except UsageError as error:
         raise PluginRejected(error.message, plugin=manifest.label, hint=error.hint) from error
-    plugin = ForeignPlugin(installed.folder, manifest, environment=environment, settings=list(settings.values()))
+    broker = granted_broker(installed)
+    plugin = ForeignPlugin(
+        installed.folder, manifest, environment=environment, settings=list(settings.values()), broker=broker
+    )
     return plugin.name, plugin
+
+
+def granted_broker(installed: InstalledPlugin) -> Broker:
+    """Return what serves this plugin at run time; PluginRejected for grants that say nothing (any more)."""
+    try:
+        grants = Grants.parse(tuple(installed.grants.get("hosts", ())), tuple(installed.grants.get("paths", ())))
+    except ValueError as error:
+        raise PluginRejected(f"its grants are unreadable: {error}", plugin=installed.id, hint=_AGAIN) from error
+    return Broker(grants, own_folder=installed.folder.parent.parent / DATA_NAME / installed.id)
 
 
 def uninstall(plugin: str, folder: Path | None = None) -> None:
@@ -124,6 +142,7 @@ def uninstall(plugin: str, folder: Path | None = None) -> None:
         raise UsageError(f"plugin {plugin!r} is not installed", hint='see "kubeshark plugin list"')
     (path / RECORD_NAME).unlink(missing_ok=True)  # first: half a plugin is no plugin
     shutil.rmtree(path)
+    shutil.rmtree(path.parent / DATA_NAME / path.name, ignore_errors=True)
     change_state(path.parent, plugin, lambda _: None)
 
 
@@ -253,11 +272,12 @@ class Stage:
             asked = getattr(self.manifest.permissions, kind, None)
             if asked is None:
                 raise UsageError(f"there is no permission {kind!r}", hint="there are hosts, paths and env")
-            if kind != "env":
-                raise UsageError(f"{kind} cannot be granted", hint="plugins run without files and network")
             for value in values:
-                if value not in asked:
-                    raise UsageError(f"plugin {self.manifest.id} does not ask for {kind}={value}")
+                try:
+                    check_grant(kind, value, asked=tuple(asked))
+                except ValueError as error:
+                    hint = f"it asks for {', '.join(asked) or f'no {kind}'}"
+                    raise UsageError(f"plugin {self.manifest.id}: {kind}={value} {error}", hint=hint) from error
 
     def commit(self, *, grants: Mapping[str, Sequence[str]] | None = None, downgrade: bool = False) -> InstalledPlugin:
         """Install the copy; PluginRejected for an older version than the installed one, unless `downgrade`."""

@@ -3,7 +3,7 @@
 "use strict";
 
 const { kubeshark, __ks } = (() => {
-  // made by scripts/generate_sdk.py: begin
+  // made by scripts/generate_sdk.py: begin hooks
   const NUMBERS = {
     packetFilter: 1,
     segmentSealed: 2,
@@ -18,7 +18,20 @@ const { kubeshark, __ks } = (() => {
     start: 11,
     stop: 12,
   };
-  // made by scripts/generate_sdk.py: end
+  // made by scripts/generate_sdk.py: end hooks
+  // made by scripts/generate_sdk.py: begin services
+  const SERVICE_HOOKS = "segmentSealed, jobs, configure, start, stop";
+  const SERVICES = {
+    http: ["http", "response"],
+    fileRead: ["file_read", "bytes"],
+    fileWrite: ["file_write", "nothing"],
+    fileAppend: ["file_append", "nothing"],
+    fileList: ["file_list", "entries"],
+    fileDelete: ["file_delete", "nothing"],
+    fileMakeFolder: ["file_make_folder", "nothing"],
+    fileMove: ["file_move", "nothing"],
+  };
+  // made by scripts/generate_sdk.py: end services
   const { packetFilter: PACKET_FILTER, probe: PROBE, dissect: DISSECT, enrich: ENRICH, filters: FILTER } = NUMBERS;
   const { summarize: SUMMARIZE, render: RENDER, jobs: JOB, configure: CONFIGURE } = NUMBERS;
   const REQUEST_MAGIC = 0x3142534b, RESULT_MAGIC = 0x3152534b, ABI = 1;
@@ -316,6 +329,84 @@ const { kubeshark, __ks } = (() => {
     return list;
   }
 
+  // --- asking for what the manifest's permissions name ---
+
+  const ASK_HEAD = 16, ASKED = 1, ANSWERED = 2, SPINS = 20000; // some 200 microseconds; most answers from disk are quicker
+  const STATUSES = ["ok", "refused", "failed", "late", "invalid"];
+  let askFlags, ask32, askBytes, mayAsk = false, hookName = "the script itself";
+
+  class ServiceError extends Error {
+    constructor(status, message) {
+      super(message);
+      this.name = "ServiceError";
+      this.status = status;
+    }
+  }
+
+  /** Ask the broker and wait: the parts of its answer, as copies. Strings go as UTF-8, all else as bytes. */
+  function ask(service, ...given) {
+    if (!mayAsk) throw new ServiceError("refused", `${service} cannot be asked for in ${hookName}, only in ${SERVICE_HOOKS}`);
+    const parts = [service, ...given].map((part) => {
+      if (part instanceof Uint8Array) return part;
+      const text = String(part), bytes = new Uint8Array(3 * text.length);
+      return bytes.subarray(0, encodeUtf8(text, bytes, 0));
+    });
+    const length = parts.reduce((sum, part) => sum + part.length, 8 + 4 * parts.length);
+    if (length > askBytes.length) throw new ServiceError("invalid", `a request of ${length} bytes, at most ${askBytes.length} fit`);
+    ask32.setUint32(0, 0, true);
+    ask32.setUint32(4, parts.length, true);
+    let at = 8;
+    for (const part of parts) ask32.setUint32(at, part.length, true), (at += 4);
+    for (const part of parts) askBytes.set(part, at), (at += part.length);
+    Atomics.store(askFlags, 1, length);
+    Atomics.store(askFlags, 0, ASKED);
+    for (let spins = 0; Atomics.load(askFlags, 0) !== ANSWERED; ) if (++spins > SPINS) Atomics.wait(askFlags, 0, ASKED, 1);
+    Atomics.store(askFlags, 0, 0);
+    const status = ask32.getUint32(0, true), answer = [];
+    at = 8 + 4 * ask32.getUint32(4, true);
+    for (let i = 8, first = at; i < first; i += 4) {
+      const end = at + ask32.getUint32(i, true);
+      answer.push(askBytes.slice(at, end));
+      at = end;
+    }
+    if (status !== 0) throw new ServiceError(STATUSES[status] ?? "failed", decodeUtf8(answer[0], 0, answer[0].length));
+    return answer;
+  }
+
+  const utf8 = (bytes) => decodeUtf8(bytes, 0, bytes.length), latin1 = (bytes) => decodeLatin1(bytes, 0, bytes.length);
+
+  const RETURNS = {
+    nothing: () => undefined,
+    bytes: ([bytes]) => bytes,
+    entries(parts) {
+      const rows = [];
+      for (let i = 0; i < parts.length; i += 3) rows.push({ name: utf8(parts[i]), kind: utf8(parts[i + 1]), size: Number(utf8(parts[i + 2])) });
+      return rows;
+    },
+    response([status, reason, url, lines, bytes]) {
+      const headers = {};
+      for (const line of latin1(lines).split("\n")) {
+        const colon = line.indexOf(":");
+        if (colon < 1) continue;
+        const name = line.slice(0, colon).toLowerCase(), value = line.slice(colon + 1).trim();
+        headers[name] = name in headers ? `${headers[name]}, ${value}` : value;
+      }
+      return { status: Number(latin1(status)), statusText: latin1(reason), url: latin1(url), headers, bytes, text: () => utf8(bytes) };
+    },
+  };
+
+  const services = Object.fromEntries(
+    Object.entries(SERVICES).map(([name, [service, returns]]) => [name, (...given) => RETURNS[returns](ask(service, ...given))]),
+  );
+  const askHttp = services.http;
+  services.http = ({ url, method = "GET", headers = {}, body = "" }) => {
+    const lines = Object.entries(headers).map(([name, value]) => {
+      if (/[\r\n]/.test(name + value)) throw new ServiceError("invalid", `header ${JSON.stringify(name)} has a line end`);
+      return `${name}: ${value}\n`;
+    });
+    return askHttp(method, url, Uint8Array.from(lines.join(""), (char) => char.charCodeAt(0)), body);
+  };
+
   // --- the hooks ---
 
   let written; // bytes of the result so far
@@ -505,6 +596,8 @@ const { kubeshark, __ks } = (() => {
   };
   const byNumber = new Map(Object.keys(ANSWERS).map((name) => [NUMBERS[name], ANSWERS[name]]));
 
+  const nameOf = new Map(Object.keys(ANSWERS).map((name) => [NUMBERS[name], name]));
+
   function registerPlugin(callbacks) {
     if (plugin) throw new Error("kubeshark.plugin: called twice");
     for (const name of Object.keys(callbacks)) {
@@ -524,14 +617,21 @@ const { kubeshark, __ks } = (() => {
       plugin: registerPlugin,
       equals: (variable, value) => `${variable} == ${JSON.stringify(value)}`,
       FilterError: class FilterError extends Error {},
+      ServiceError,
+      ...services,
     }),
     __ks: Object.freeze({
       abi: ABI,
+      /** For shims of the host: `ask(service, ...parts)` returns the parts of the answer, or throws a ServiceError. */
+      ask,
       /** Set the manifest up and return the two buffers. Shared memory: a script cannot detach it. */
-      open(tables, requestBytes, resultBytes) {
+      open(tables, requestBytes, resultBytes, askSize) {
         manifest = tables;
         tables.fields.forEach(([name, type], id) => fieldsByName.set(name, [id, type]));
-        const buffers = { in: new SharedArrayBuffer(requestBytes), out: new SharedArrayBuffer(resultBytes) };
+        const buffers = { in: new SharedArrayBuffer(requestBytes), out: new SharedArrayBuffer(resultBytes), ask: new SharedArrayBuffer(askSize) };
+        askFlags = new Int32Array(buffers.ask, 0, ASK_HEAD / 4);
+        ask32 = new DataView(buffers.ask, ASK_HEAD);
+        askBytes = new Uint8Array(buffers.ask, ASK_HEAD);
         input = new DataView(buffers.in);
         inputBytes = new Uint8Array(buffers.in);
         output = new DataView(buffers.out);
@@ -543,9 +643,11 @@ const { kubeshark, __ks } = (() => {
         for (const name of Object.keys(plugin ?? {})) bits |= 1 << NUMBERS[name];
         return bits;
       },
-      /** Answer the request frame in the input buffer; return the bytes of the result. */
-      call() {
+      /** Answer the request frame in the input buffer; return the bytes of the result. `asking`: somebody answers meanwhile. */
+      call(asking) {
         if (input.getUint32(0, true) !== REQUEST_MAGIC) throw new Error("the request frame is damaged");
+        mayAsk = asking;
+        if (!asking) hookName = nameOf.get(input.getUint16(6, true)) ?? "this hook";
         return byNumber.get(input.getUint16(6, true))(input.getUint32(8, true), input.getUint32(16, true));
       },
     }),

@@ -30,7 +30,7 @@ def add_parser(commands: Any, name: str = "plugin", summary: str = "install, lis
     parser = commands.add_parser(
         name,
         help=summary,
-        description="Plugins take part at every stage. Each runs in a process of its own, without files or network.",
+        description="Plugins take part at every stage. Each runs in a process of its own, with what it was granted.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
