@@ -5,19 +5,21 @@ from __future__ import annotations
 import functools
 import os
 import sys
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
-from kubeshark.core_capture._columns import Core
 from kubeshark.errors import UsageError
 
-__all__ = ["load_core"]
+if TYPE_CHECKING:
+    from kubeshark.core_capture._columns import Core
+
+__all__ = ["core_name", "load_core"]
 
 
 @functools.cache
 def load_core(name: str = "") -> Core:
     """Return the core called `name` ("native", "reference"), by default $KUBESHARK_CORE, else the fastest there is."""
-    wanted = name or os.environ.get("KUBESHARK_CORE", "")
-    if wanted not in ("", "native", "reference"):
-        raise UsageError(f"KUBESHARK_CORE is {wanted!r}", hint='use "native" or "reference"')
+    wanted = _wanted(name)
     if wanted != "reference":
         try:
             from kubeshark.core_capture.native import NativeCore
@@ -33,3 +35,20 @@ def load_core(name: str = "") -> Core:
     from kubeshark.core_capture.reference import ReferenceCore
 
     return ReferenceCore()
+
+
+def core_name() -> str:
+    """Return the name of the core that `load_core` would return; at the cost of loading the C one alone."""
+    if _wanted() != "reference":
+        with suppress(ImportError):
+            import kubeshark.core_capture._core_native  # noqa: F401
+
+            return "native"
+    return "reference"
+
+
+def _wanted(name: str = "") -> str:
+    wanted = name or os.environ.get("KUBESHARK_CORE", "")
+    if wanted not in ("", "native", "reference"):
+        raise UsageError(f"KUBESHARK_CORE is {wanted!r}", hint='use "native" or "reference"')
+    return wanted

@@ -35,6 +35,9 @@ from kubeshark.pipeline import Pipeline
 __all__ = ["create_app"]
 
 PAGE = Path(__file__).parent / "page"
+BUILT = PAGE / "app" / "index.html"
+"""The web UI, built from `ui/`; without it the plain page is served."""
+
 ROUTERS = (
     _session,
     _store,
@@ -67,7 +70,7 @@ def create_app(pipeline: Pipeline, *, token: str, hosts: frozenset[str] | None, 
 
     @app.get("/", include_in_schema=False)
     def page() -> FileResponse:
-        return FileResponse(PAGE / "index.html")
+        return FileResponse(BUILT if BUILT.exists() else PAGE / "index.html")
 
     app.mount("/static", StaticFiles(directory=PAGE))
     return Gate(app, hub, token=token, hosts=hosts)

@@ -1,16 +1,31 @@
 """The flow: stored packets in, dissected entries out, with hook points at every stage."""
 
-from kubeshark.pipeline._entry import Entry, EntryError, EntryId
-from kubeshark.pipeline._files import FileDissection
-from kubeshark.pipeline._memory import keep_freed_memory
-from kubeshark.pipeline._pipeline import ExportResult, ImportResult, Pipeline
-from kubeshark.pipeline._plugins import Plugins
-from kubeshark.pipeline._query import QueryProgress
-from kubeshark.pipeline._runs import Run
-from kubeshark.pipeline._store_query import QueryArguments, StoreQuery, cursor_behind
-from kubeshark.pipeline._table import CELLS, SIZE
-from kubeshark.pipeline._time import parse_time, rfc3339
-from kubeshark.pipeline.renderers import to_text
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kubeshark._lazy import lazily
+
+if TYPE_CHECKING:
+    from kubeshark.pipeline._entry import Entry as Entry
+    from kubeshark.pipeline._entry import EntryError as EntryError
+    from kubeshark.pipeline._entry import EntryId as EntryId
+    from kubeshark.pipeline._files import FileDissection as FileDissection
+    from kubeshark.pipeline._imports import ImportResult as ImportResult
+    from kubeshark.pipeline._memory import keep_freed_memory as keep_freed_memory
+    from kubeshark.pipeline._pipeline import ExportResult as ExportResult
+    from kubeshark.pipeline._pipeline import Pipeline as Pipeline
+    from kubeshark.pipeline._plugins import Plugins as Plugins
+    from kubeshark.pipeline._query import QueryProgress as QueryProgress
+    from kubeshark.pipeline._runs import Run as Run
+    from kubeshark.pipeline._store_query import QueryArguments as QueryArguments
+    from kubeshark.pipeline._store_query import StoreQuery as StoreQuery
+    from kubeshark.pipeline._store_query import cursor_behind as cursor_behind
+    from kubeshark.pipeline._table import CELLS as CELLS
+    from kubeshark.pipeline._table import SIZE as SIZE
+    from kubeshark.pipeline._time import parse_time as parse_time
+    from kubeshark.pipeline._time import rfc3339 as rfc3339
+    from kubeshark.pipeline.renderers import to_text as to_text
 
 __all__ = [
     "CELLS",
@@ -33,3 +48,22 @@ __all__ = [
     "rfc3339",
     "to_text",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__ = lazily(
+        __name__,
+        {
+            "_entry": "Entry EntryError EntryId",
+            "_files": "FileDissection",
+            "_memory": "keep_freed_memory",
+            "_imports": "ImportResult",
+            "_pipeline": "ExportResult Pipeline",
+            "_plugins": "Plugins",
+            "_query": "QueryProgress",
+            "_runs": "Run",
+            "_store_query": "QueryArguments StoreQuery cursor_behind",
+            "_table": "CELLS SIZE",
+            "_time": "parse_time rfc3339",
+            "renderers": "to_text",
+        },
+    )

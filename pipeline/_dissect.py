@@ -19,7 +19,7 @@ import numpy as np
 
 from kubeshark.core_capture import Assembled, Core, FlowStreams
 from kubeshark.errors import PluginError
-from kubeshark.extension_api import Handover, Message, ProtocolSpec, StreamSide
+from kubeshark.extension_api import CLIENT, Handover, Message, MessageKind, ProtocolSpec, StreamSide
 from kubeshark.pipeline._claim import Claims, has_payload
 from kubeshark.pipeline._enrich import EnricherBinding
 from kubeshark.pipeline._entry import Entry, EntryError, EntryId
@@ -40,6 +40,9 @@ ANSWER_TIMEOUT_NS = 10_000_000_000
 
 SHOWN_FIELDS = 4
 """Fields of a message in doubt that its error tells."""
+
+MAX_MISSES = 100
+"""Problems told of messages that only a scanner found; each of them is an entry with its error anyway."""
 
 MAX_DEPTH = 6
 """Protocols inside each other: SMTP, TLS, … A proxy's CONNECT with TLS, HTTP/2 and WebSocket inside makes five."""
@@ -229,7 +232,7 @@ class _Work:
         owner = np.concatenate(owners)
         order = np.argsort(owner, kind="stable")
         columns = owner[order], np.concatenate(codes)[order], np.concatenate(starts)[order]
-        makers = Makers(self._dissect_scanned, self._connect, self._facts_of)
+        makers = Makers(self._dissect_scanned, self._connect, self._facts_of, self._miss)
         return EntryTable(Found(self.dissector.origin, *columns, made, self.selection, self.scanned, makers))
 
     def _stream(self, at: int) -> FlowStream:
@@ -252,6 +255,25 @@ class _Work:
         if any(isinstance(each, Handover) for each in found):
             return [entry for _, entry in self.dissect([at], None)]
         return list(self.dissector.paired(binding, found, facts, stream, number))
+
+    def _miss(self, row: int, found: Found) -> Entry:
+        """Return an entry without content: scanner and dissector disagree, which is our bug, and nobody's query ends.
+
+        What the columns said of it stays: it was counted, and may have been handed out.
+        """
+        at, exchange, time_ns = int(found.stream.item(row)), int(found.code.item(row)), int(found.start_ns.item(row))
+        binding, protocol = found.binding(exchange), found.protocol(exchange)
+        reason = "the scanner found a message that the dissector does not"
+        assert self.scanned is not None
+        name, flow = self.selection.segment.name, int(self.selection.rows[at])
+        facts, entry_id = self._facts_of(at), EntryId(name, flow, str(exchange - self.scanned.first[at]))
+        if len(self.dissector.problems) < MAX_MISSES:
+            self.dissector.problems.append(
+                PluginError(f"{reason}: {entry_id}: shown without its content", plugin=binding.plugin, hook="dissect")
+            )
+        event = Timed(Message(MessageKind.EVENT, CLIENT, 0, 0), 0, time_ns, time_ns)
+        error = EntryError("dissection", f"{protocol.name}: {reason}")
+        return Entry(entry_id, protocol, Exchange(event=event), facts, error)
 
     def _connect(self, at: int) -> Entry:
         detected = self.detected.get(at)

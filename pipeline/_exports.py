@@ -10,14 +10,16 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kubeshark.core_capture import NO_FLOW, Carrier, Predicate
 from kubeshark.core_capture.store import SegmentReader
-from kubeshark.pipeline._entry import Entry
+
+if TYPE_CHECKING:
+    from kubeshark.pipeline._entry import Entry
 
 __all__ = ["Chosen", "Counting", "Matching", "open_output"]
 

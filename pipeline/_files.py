@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self, cast
+from typing import TYPE_CHECKING, BinaryIO, Self, cast
 
 from kubeshark.core_capture import RawBlock, load_core
 from kubeshark.core_capture.files import open_capture
@@ -25,8 +25,9 @@ from kubeshark.pipeline._scratch import Scratch
 from kubeshark.pipeline._secrets import Secrets, key_log_files, notices, read_key_logs
 from kubeshark.pipeline._segments import Segment
 from kubeshark.pipeline.kfl import Variable
-from kubeshark.pipeline.scripts._replay import feed, opening, packets_of, without_scripts
-from kubeshark.pipeline.scripts._runtime import Scripts
+
+if TYPE_CHECKING:
+    from kubeshark.pipeline.scripts._runtime import Scripts
 
 __all__ = ["FileDissection"]
 
@@ -111,6 +112,8 @@ class FileDissection:
             if self.scripts is None:
                 yield from query
             else:
+                from kubeshark.pipeline.scripts._replay import opening
+
                 with opening(self.scripts, {segment.name: segment for segment in segments}.__getitem__):
                     self._tell(self.scripts, segments, dissector)
                     yield from query
@@ -118,6 +121,8 @@ class FileDissection:
 
     def _tell(self, scripts: Scripts, segments: Sequence[Segment], dissector: Dissector) -> None:
         """Give every entry to the scripts that want them, in the order of time."""
+        from kubeshark.pipeline.scripts._replay import feed, without_scripts
+
         if not scripts.has("onItemCaptured", "worker"):
             return
         everything = EntryFilter("", self.plugins, now_ns=time.time_ns(), can_decrypt=True)
@@ -130,11 +135,11 @@ class FileDissection:
         with nullcontext(sys.stdin.buffer) if file == STDIN else Path(file).open("rb") as raw:
             source = _Hashing(raw, digest)
             with open_capture(cast(BinaryIO, source), name=file) as reader:
-                wants_packets = self.scripts is not None and self.scripts.has("onPacketCaptured", "worker")
+                told = self.scripts.on_batch() if self.scripts is not None else None
                 for batch in reader:
                     scratch.add(batch)
-                    if self.scripts is not None and wants_packets:
-                        self.scripts.packets(packets_of(batch))
+                    if told:
+                        told(batch)
                 self.problems += [f"{file}: {problem}" for problem in reader.problems]
             while source.read(HASHED_AT_ONCE):  # what the reader left is part of the file's hash
                 pass

@@ -12,33 +12,18 @@ from typing import Any
 import numpy as np
 
 from kubeshark.core_capture import Predicate
-from kubeshark.errors import PluginError, UsageError
+from kubeshark.errors import PluginError
 from kubeshark.extension_api import ProtocolSpec
 from kubeshark.pipeline._entry import Entry
 from kubeshark.pipeline._plugins import Plugins
 from kubeshark.pipeline._table import EntryTable
-from kubeshark.pipeline.kfl import FilterCall, FilterErrors, Variable, compile_filter, plain_pushdown
+from kubeshark.pipeline.kfl import FilterCall, FilterErrors, Variable, compile_filter
+from kubeshark.pipeline.kfl._pushdown import named_ids
 
-__all__ = ["EntryFilter", "exact_predicate"]
+__all__ = ["EntryFilter"]
 
 FLOW_FLAGS = frozenset(f"{prefix}{kind}" for kind in ("conn", "flow") for prefix in ("", "tcp_", "udp_"))
 """Never true for a message."""
-
-
-def exact_predicate(kfl: str, *, now_ns: int) -> Predicate | None:
-    """Return what selects all packets of the entries that match, if the index alone can tell them; else None.
-
-    Such an expression names no protocol and no plugin, so that none has to be loaded.
-    """
-    if not kfl.strip():
-        return None
-    if (plain := plain_pushdown(kfl)) is not None:
-        return plain.predicate if plain.exact else None
-    try:
-        compiled = compile_filter(kfl, now_ns=now_ns)
-    except UsageError:  # it may know more with the plugins' variables
-        return None
-    return compiled.pushdown.predicate if compiled.pushdown.exact and not compiled.calls else None
 
 
 class EntryFilter:
@@ -54,9 +39,10 @@ class EntryFilter:
             now_ns=now_ns,
             variables=plugins.variables,
             plugins={name: plugin_filter.spec for name, plugin_filter in plugins.filters.items()},
-            flag_transports=plugins.flag_transports(can_decrypt=can_decrypt),
+            flag_flows=plugins.flag_flows(can_decrypt=can_decrypt),
         )
         self.predicate: Predicate = self._compiled.pushdown.predicate
+        self.ids = named_ids(self._compiled.tree)  # of which an entry must have one; None: any
         self.wants_conn: bool = self._compiled.wants_conn
         self.wants_flow: bool = self._compiled.wants_flow
         self.notices: Sequence[str] = self._compiled.notices
@@ -122,8 +108,12 @@ class EntryFilter:
         """Return what is pushed down and what is left."""
         pushdown: Any = self._compiled.pushdown
         heavy = ", ".join(sorted(self._compiled.heavy))
+        named = self._compiled.variables & self._plugins.message_flags()
+        anywhere = sorted(flag for flag in named if self._plugins.on_any_port(flag))
         return [
             f"filter        {self._compiled.text or '(everything)'}",
             f"pushed down   {pushdown.text or '(nothing)'}{' (exact)' if pushdown.exact else ''}",
+            *([f"by id         {len(self.ids)}: their connections alone are read"] if self.ids is not None else []),
             f"full entries  {'built for ' + heavy if heavy else 'not needed by the filter'}",
+            *([f"on any port   {', '.join(anywhere)}: known by content, so ports narrow nothing"] if anywhere else []),
         ]

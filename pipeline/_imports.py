@@ -5,19 +5,25 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from kubeshark.core_capture import RecordBatch, SourceMetadata
 from kubeshark.core_capture.files import open_capture
 from kubeshark.core_capture.store import ImportState, SourceInfo, Store
 from kubeshark.errors import InputError, StoreError
-from kubeshark.pipeline._packet_filter import PacketFilter
-from kubeshark.pipeline._plugins import Plugins, installed_hooks
-from kubeshark.pipeline._sealed import SealedSegments
+from kubeshark.pipeline._plugin_state import ENTRY_POINTS, plugins_folder
 from kubeshark.pipeline._secrets import read_key_log, secrets_block
 from kubeshark.pipeline.tls import KeyLog
+
+if TYPE_CHECKING:
+    from kubeshark.core_capture import RecordBatch
+    from kubeshark.core_capture.store import SegmentInfo
+    from kubeshark.pipeline._import_hooks import ImportHooks
+    from kubeshark.pipeline._plugins import Plugins
 
 __all__ = ["Import", "ImportResult", "Progress"]
 
@@ -67,9 +73,9 @@ class Import:
         path = Path(file) if isinstance(file, str | Path) and str(file) != STDIN else None
         name = name or (str(file) if isinstance(file, str | Path) else "capture")
         keys = [(Path(keylog), read_key_log(Path(keylog))) for keylog in keylogs]
-        for path, text in keys:
+        for keylog, text in keys:
             if not KeyLog.parse(text):
-                raise InputError("no TLS secrets in it", file=str(path), hint="a key log is what SSLKEYLOGFILE names")
+                raise InputError("no TLS secrets in it", file=str(keylog), hint="a key log is what SSLKEYLOGFILE names")
         digest, size = _hash(path) if path is not None and path.is_file() else ("", -1)
         state = self._state(digest) if digest else None
         if state is None:
@@ -77,19 +83,18 @@ class Import:
         elif state.complete:
             self._add_keys(keys)
             return ImportResult(0, 0, 0, 0, state.packets, ())
-        packet_filter = PacketFilter(self._plugins.packet_filters if self._plugins else {})
-        told = SealedSegments(self._plugins.segment_sealed if self._plugins else {}, self._store.location)
-        with open_capture(path or file, name=name) as reader, told:
+        hooks = _hooks_of(self._plugins, self._store.location)
+        with open_capture(path or file, name=name) as reader, hooks:
             source = SourceInfo(Path(name).name, sha256=digest, size=size, metadata=reader.metadata)
             with self._store.writer(self._recipients, source=source) as writer:
                 known = 0
                 for batch in reader:
-                    kept = packet_filter.apply(batch) if packet_filter.stats else batch
+                    kept = hooks.apply(batch)
                     writer.add(kept)
                     if on_batch:
                         on_batch(kept)
                     for info in writer.sealed[known:]:
-                        told.tell(info)
+                        hooks.tell(info)
                     known = len(writer.sealed)
                     if on_progress:
                         on_progress(reader.bytes_read, reader.bytes_total)
@@ -97,17 +102,16 @@ class Import:
                 reader.metadata.blocks += [secrets_block(text) for _, text in keys]
                 writer.finish()
             for info in writer.sealed[known:]:
-                told.tell(info)
+                hooks.tell(info)
         sealed = [info for info in writer.sealed if info.packets]
-        failures = self._plugins.take_problems() if self._plugins else []
         return ImportResult(
             packets=sum(info.packets for info in sealed),
             bytes=sum(info.captured_bytes for info in sealed),
             flows=sum(info.flows for info in sealed),
             segments=len(sealed),
             skipped=writer.skipped,
-            problems=tuple(map(str, (*reader.problems, *packet_filter.problems(), *told.problems, *failures))),
-            dropped=packet_filter.dropped,
+            problems=tuple(map(str, (*reader.problems, *hooks.problems()))),
+            dropped=hooks.dropped,
         )
 
     def _add_keys(self, keys: Iterable[tuple[Path, bytes]]) -> None:
@@ -128,6 +132,40 @@ class Import:
             if not self._may_only_write:
                 raise
             return None
+
+
+class _NoHooks(nullcontext["_NoHooks"]):
+    """What an import asks of plugins where there are none."""
+
+    dropped = 0
+
+    def apply(self, batch: RecordBatch) -> RecordBatch:
+        return batch
+
+    def tell(self, info: SegmentInfo) -> None:
+        """Nobody listens."""
+
+    def problems(self) -> list[str]:
+        return []
+
+
+def _hooks_of(plugins: Plugins | None, location: str) -> _NoHooks | ImportHooks:
+    if plugins is None:
+        return _NoHooks()
+    from kubeshark.pipeline._import_hooks import ImportHooks
+
+    return ImportHooks(plugins, location)
+
+
+def installed_hooks() -> frozenset[str]:
+    """Return the hooks that installed plugins say they have, without loading one; for Python packages, all."""
+    if any(True for _ in entry_points(group=ENTRY_POINTS)):
+        return IMPORT_HOOKS
+    if not plugins_folder().is_dir():
+        return frozenset()
+    from kubeshark.pipeline._installed import installed_plugins
+
+    return frozenset(hook for plugin in installed_plugins() if not plugin.state.disabled for hook in plugin.hooks)
 
 
 def _hash(path: Path) -> tuple[str, int]:

@@ -1,4 +1,8 @@
-"""The façade: one store, its plugins, and what one does with them."""
+"""The façade: one store, its plugins, and what one does with them.
+
+Each method imports what it needs: an import or an export by addresses loads neither dissectors nor plugins, which take
+a third of a second.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ import copy
 import sys
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from ipaddress import ip_network
 from pathlib import Path
 from types import TracebackType
@@ -15,50 +19,30 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Self, TypeVar, Unpack
 from kubeshark.core_capture import (
     And,
     InNetwork,
+    Or,
     PortBetween,
     Predicate,
     RecordBatch,
     Transport,
 )
-from kubeshark.core_capture.store import (
-    Identity,
-    Requests,
-    SegmentInfo,
-    Select,
-    Store,
-    VerifyReport,
-    create_identity,
-    export,
-    identity_path,
-)
+from kubeshark.core_capture.store import Identity, Requests, Store, create_identity, identity_path
 from kubeshark.errors import StoreError, UsageError
-from kubeshark.pipeline._enrich import EnricherBinding
-from kubeshark.pipeline._entry import Entry, EntryId
-from kubeshark.pipeline._exports import Chosen, Counting, Matching, open_output
-from kubeshark.pipeline._filter import EntryFilter, exact_predicate
-from kubeshark.pipeline._har import write_har
-from kubeshark.pipeline._imports import Import, ImportResult, Progress
-from kubeshark.pipeline._plugins import Plugins
-from kubeshark.pipeline._query import QueryOptions
-from kubeshark.pipeline._rows import Document, Fields, itself
-from kubeshark.pipeline._secrets import (
-    Secrets,
-    key_log_files,
-    notices,
-    read_key_logs,
-)
-from kubeshark.pipeline._store_query import QueryArguments, StoreQuery, make_options, query_store
-from kubeshark.pipeline._streams import endpoints
-from kubeshark.pipeline._time import rfc3339
-from kubeshark.pipeline.kfl import Variable
-from kubeshark.pipeline.tls import KeyLog
 
 if TYPE_CHECKING:
+    from kubeshark.core_capture.store import CacheStats, SegmentInfo, Select, VerifyReport
+    from kubeshark.pipeline._enrich import EnricherBinding
+    from kubeshark.pipeline._entry import Entry
+    from kubeshark.pipeline._filter import EntryFilter
+    from kubeshark.pipeline._imports import ImportResult, Progress
+    from kubeshark.pipeline._plugins import Plugins
+    from kubeshark.pipeline._query import QueryOptions
     from kubeshark.pipeline._rules import RedactionRule
+    from kubeshark.pipeline._secrets import Secrets
+    from kubeshark.pipeline._store_query import QueryArguments, StoreQuery
+    from kubeshark.pipeline.kfl import Variable
+    from kubeshark.pipeline.tls import KeyLog
 
-_T = TypeVar("_T")
-
-__all__ = ["ExportResult", "ImportResult", "Pipeline", "StoreQuery"]
+__all__ = ["ExportResult", "Pipeline"]
 
 T = TypeVar("T")
 
@@ -95,6 +79,8 @@ class Pipeline:
     def plugins(self) -> Plugins:
         """The plugins; loaded when something first asks for them: an import and many an export never do."""
         if self._plugins is None:
+            from kubeshark.pipeline._plugins import Plugins
+
             self._plugins = Plugins.installed()
         return self._plugins
 
@@ -108,17 +94,21 @@ class Pipeline:
         create: bool = True,
         plugins: Plugins | None = None,
         keylogs: Iterable[str | Path] = (),
+        cache_bytes: int = 0,
     ) -> Self:
         """Open a store, making folder and identity if they are not there and `create` is set.
 
         `identities` default to those in $KUBESHARK_IDENTITY (~/.kubeshark/identity.age); `recipients` (age1…) are who
         may read what is imported, by default the identities' own. `keylogs` are TLS key-log files (NSS format) to
-        decrypt with, beside those in $KUBESHARK_KEYLOG and the secrets in the store. Raises StoreError, InputError for
-        a key log that cannot be read.
+        decrypt with, beside those in $KUBESHARK_KEYLOG and the secrets in the store. With `cache_bytes`, that much of
+        what queries decrypted stays in memory for the next ones, in this process alone. Raises StoreError, InputError
+        for a key log that cannot be read.
         """
+        from kubeshark.pipeline._secrets import key_log_files, read_key_logs
+
         keylog = read_key_logs(key_log_files(keylogs))
         given = None if identities is None else tuple(identities)
-        store = Store.open(path, identities=given, create=create)
+        store = Store.open(path, identities=given, create=create, cache_bytes=cache_bytes)
         if create and given is None and not tuple(recipients):
             _ensure_identity(store)
         return cls(store, plugins, tuple(recipients), keylog)
@@ -141,6 +131,8 @@ class Pipeline:
 
     def reload_plugins(self) -> Plugins | None:
         """Load the installed plugins anew, for what begins from now on; the caller closes those returned."""
+        from kubeshark.pipeline._plugins import Plugins
+
         before, self._plugins = self._plugins, Plugins.installed()
         return before
 
@@ -166,6 +158,8 @@ class Pipeline:
         are stored with it, encrypted, as pcapng keeps them: as decryption secrets. `on_batch` gets the packets that are
         stored.
         """
+        from kubeshark.pipeline._imports import Import
+
         recipients = [] if self._recipients else [str(identity.recipient) for identity in self.store.identities]
         job = Import(
             self.store,
@@ -181,6 +175,8 @@ class Pipeline:
         Raises UsageError for a bad filter or cursor, StoreError if the store cannot be opened. See QueryArguments for
         the options.
         """
+        from kubeshark.pipeline._rows import itself
+
         return self.map(itself, kfl, **options)
 
     def rows(
@@ -195,6 +191,8 @@ class Pipeline:
 
         `jobs` and the rest as in `map`. Raises UsageError for a variable that does not exist, too.
         """
+        from kubeshark.pipeline._rows import Document, Fields
+
         if fields is None:
             return self.map(Document(), kfl, jobs=jobs, **options)
         names = tuple(fields)
@@ -216,15 +214,26 @@ class Pipeline:
         themselves; None: as many as are worth it. `make` then runs there: a function or an object of an importable
         module, its results picklable. A pipeline that was given its plugins does everything itself.
         """
+        from kubeshark.pipeline._rows import itself
+        from kubeshark.pipeline._store_query import make_options
+
         entry_filter, secrets = self._filter(kfl)
         jobs = jobs if self._loads_plugins and make is not itself and self.plugins.scripts is None else 1
-        return self._query(entry_filter, entry_filter.predicate, secrets, make, make_options(options), jobs)
+        predicate = entry_filter.predicate
+        if entry_filter.ids is not None:
+            predicate = And((predicate, Or(tuple(map(self._connection_of, entry_filter.ids)))))
+        return self._query(entry_filter, predicate, secrets, make, make_options(options), jobs)
 
     def compile(self, kfl: str) -> EntryFilter:
         """Check a filter without reading anything of the store; raise UsageError, with line and column."""
+        from kubeshark.pipeline._filter import EntryFilter
+
         return EntryFilter(kfl, self.plugins, now_ns=time.time_ns(), can_decrypt=True)
 
     def _filter(self, kfl: str) -> tuple[EntryFilter, Secrets]:
+        from kubeshark.pipeline._filter import EntryFilter
+        from kubeshark.pipeline._secrets import Secrets
+
         self._asked = self.store.files.requests if self._has_queried else None
         self._has_queried = True
         secrets = Secrets.of_store(self._keylog, self.store)
@@ -236,22 +245,34 @@ class Pipeline:
 
         Raises UsageError if the text cannot be an id.
         """
+        from kubeshark.pipeline._entry import EntryId
+        from kubeshark.pipeline._query import QueryOptions
+        from kubeshark.pipeline._rows import itself
+
         wanted = EntryId.parse(entry_id)
         if wanted is None:
             raise UsageError(f"{entry_id!r} is not an entry id", hint="ids come from kubeshark query --output jsonl")
-        if wanted.segment not in {info.name for info in self.store.segments()}:
-            return None
+        candidates, secrets = self._filter("flow" if wanted.number == "flow" else "")
+        query = self._query(candidates, self._connection_of(entry_id), secrets, itself, QueryOptions())
+        return next((entry for entry in query if entry.entry_id == wanted), None)
+
+    def _connection_of(self, entry_id: str) -> Predicate:
+        """Return what selects the connection that an entry lies in; nothing for an id that is none, or not here."""
+        from kubeshark.pipeline._entry import EntryId
+
+        wanted = EntryId.parse(entry_id)
+        if wanted is None or wanted.segment not in {info.name for info in self.store.segments()}:
+            return Or(())
         with self.store.open_segment(wanted.segment) as segment:
             if wanted.flow >= len(segment.flows):
-                return None
-            is_flow = wanted.number == "flow"
-            predicate = _same_flow(segment.flows[wanted.flow], any_client_port=is_flow)
-        candidates, secrets = self._filter("flow" if is_flow else "")
-        query = self._query(candidates, predicate, secrets, itself, QueryOptions())
-        return next((entry for entry in query if entry.entry_id == wanted), None)
+                return Or(())
+            return _same_flow(segment.flows[wanted.flow], any_client_port=wanted.number == "flow")
 
     def connection(self, entry: Entry, *, limit: int) -> list[Entry]:
         """Return the entries of an entry's connection, in time order."""
+        from kubeshark.pipeline._query import QueryOptions
+        from kubeshark.pipeline._rows import itself
+
         segment, row = entry.facts.parts[0]
         predicate = _same_flow(segment.flows[row], any_client_port=False)
         everything, secrets = self._filter("")
@@ -277,6 +298,10 @@ class Pipeline:
 
         An expression that the index answers alone is not dissected for. `out` is a path, "-" or a binary stream.
         """
+        from kubeshark.core_capture.store import export
+        from kubeshark.pipeline._exact import exact_predicate
+        from kubeshark.pipeline._exports import Chosen, Counting, Matching, open_output
+
         if self._enrichers:
             raise UsageError("packets cannot be redacted, and have no namespace", hint="export as HAR")
         segments: list[SegmentInfo] | None = None
@@ -306,7 +331,12 @@ class Pipeline:
         self, entries: Sequence[Entry], out: BinaryIO, *, format: Literal["pcap", "pcapng", "har"] = "pcap"
     ) -> None:
         """Write the whole connections of these entries, or as HAR the HTTP exchanges among them."""
+        from kubeshark.core_capture.store import export
+        from kubeshark.pipeline._exports import Chosen
+
         if format == "har":
+            from kubeshark.pipeline._har import write_har
+
             write_har(entries, out)
             return
         if self._enrichers:
@@ -328,6 +358,9 @@ class Pipeline:
 
         Headers that carry secrets are redacted, with all that repeats their values, unless `with_secrets`.
         """
+        from kubeshark.pipeline._exports import open_output
+        from kubeshark.pipeline._har import write_har
+
         query = self.query(kfl.strip() or "http", since_ns=since_ns, until_ns=until_ns)
         with open_output(out) as stream:
             written, skipped = write_har(query, stream, with_secrets=with_secrets)
@@ -335,6 +368,8 @@ class Pipeline:
 
     def info(self) -> dict[str, Any]:
         """Return what the store holds, as JSON: totals, time range, recipients, leftovers, segments."""
+        from kubeshark.pipeline._time import rfc3339
+
         info = self.store.info()
         return {
             "path": self.store.location,
@@ -350,6 +385,7 @@ class Pipeline:
             "recipients": list(info.recipients),
             "leftovers": list(info.leftovers),
             "problems": [str(problem) for problem in info.problems],
+            "cache": asdict(self.cache),
             "list": [
                 {
                     "name": s.name,
@@ -366,6 +402,15 @@ class Pipeline:
         """Authenticate every byte of the store."""
         return self.store.verify()
 
+    @property
+    def cache(self) -> CacheStats:
+        """What of the store is kept in memory, and how often that spared reading it."""
+        return self.store.cache.stats
+
+    def free_memory(self) -> None:
+        """Let go of what is kept in memory for the next query: decrypted indexes and packets."""
+        self.store.free_memory()
+
     def _since(self, asked: Requests | None) -> Requests | None:
         now = self.store.files.requests
         return now - asked if now and asked else now
@@ -375,6 +420,7 @@ class Pipeline:
             return
         if self._plugins is not None:
             self._plugins.close()
+        self.store.free_memory()
 
     def __enter__(self) -> Self:
         return self
@@ -391,6 +437,9 @@ class Pipeline:
         options: QueryOptions,
         jobs: int | None = 1,
     ) -> StoreQuery[T]:
+        from kubeshark.pipeline._secrets import notices
+        from kubeshark.pipeline._store_query import query_store
+
         asked = self._asked
         return query_store(
             self.store,
@@ -424,6 +473,8 @@ def _ensure_identity(store: Store) -> None:
 
 def _same_flow(row: Any, *, any_client_port: bool) -> Predicate:
     """Return the predicate of all flows with the 5-tuple of a row: the connection's parts are among them."""
+    from kubeshark.pipeline._streams import endpoints
+
     client, server = endpoints(row)
     terms: list[Predicate] = [Transport(frozenset({int(row["transport"])}))]
     for side, endpoint in (("src", client), ("dst", server)):

@@ -69,6 +69,10 @@ class Task:
     def size(self) -> int:
         return sum(chunk.size for chunk in self.chunks)
 
+    def split(self) -> list[Task]:
+        """Return the same work in the smallest pieces."""
+        return [Task([chunk]) for chunk in self.chunks]
+
 
 @dataclass(slots=True)
 class Plan:

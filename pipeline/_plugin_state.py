@@ -23,7 +23,10 @@ from kubeshark.errors import PluginRejected
 if TYPE_CHECKING:
     from kubeshark.hosts import PluginStatus
 
-__all__ = ["Health", "PluginState", "change_state", "keep_health", "plugins_folder", "read_states"]
+__all__ = ["ENTRY_POINTS", "Health", "PluginState", "change_state", "keep_health", "plugins_folder", "read_states"]
+
+ENTRY_POINTS = "kubeshark.plugins"
+"""The group under which Python packages name their plugins."""
 
 STATE_NAME = "state.json"
 LOCK_NAME = ".state.lock"

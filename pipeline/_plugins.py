@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pluggy
 
+from kubeshark.core_capture import And, Or, PortBetween, Predicate, Transport
 from kubeshark.errors import PluginError, PluginRejected, UsageError
 from kubeshark.extension_api import (
     HOOKS,
@@ -31,11 +32,12 @@ from kubeshark.extension_api import (
 )
 from kubeshark.pipeline._display import Display
 from kubeshark.pipeline._enrich import EnricherBinding
-from kubeshark.pipeline._installed import foreign_plugins, installed_plugins, plugins_folder
+from kubeshark.pipeline._installed import foreign_plugins, plugins_folder
 from kubeshark.pipeline._lifecycle import BrokenEnricher, LocalPlugins
-from kubeshark.pipeline._plugin_state import keep_health, read_states
+from kubeshark.pipeline._plugin_state import ENTRY_POINTS, keep_health, read_states
 from kubeshark.pipeline.dissectors import BUILTINS as DISSECTORS
 from kubeshark.pipeline.kfl import VARIABLES, Variables, check_filter_name
+from kubeshark.pipeline.kfl._pushdown import any_of
 from kubeshark.pipeline.renderers import BUILTINS as RENDERERS
 
 if TYPE_CHECKING:
@@ -43,11 +45,13 @@ if TYPE_CHECKING:
     from kubeshark.pipeline._entry import Entry
     from kubeshark.pipeline.scripts._runtime import Scripts
 
-__all__ = ["ENCRYPTED", "ENTRY_POINTS", "Binding", "JobBinding", "PluginFilter", "Plugins", "installed_hooks"]
+__all__ = ["ENCRYPTED", "ENTRY_POINTS", "Binding", "JobBinding", "PluginFilter", "Plugins"]
 
-ENTRY_POINTS = "kubeshark.plugins"
 ENCRYPTED = frozenset({"tls", "quic"})
 """Protocols that the decrypt step opens."""
+
+NUMBERS = {"tcp": {6}, "udp": {17}, "sctp": {132}, "icmp": {1, 58}, "ip": set(range(256))}
+"""IP protocol numbers of what protocols say they lie on."""
 
 ALWAYS_ENCRYPTED = frozenset({"http3"})
 """Flags of protocols that only the decrypt step finds."""
@@ -262,19 +266,46 @@ class Plugins:
         """Return the flags that say what protocol a message is."""
         return frozenset(flag for binding in self.bindings for flag in binding.protocol.flags)
 
-    def flag_transports(self, *, can_decrypt: bool = True) -> dict[str, frozenset[int]]:
-        """Return protocol flag → IP protocol numbers its entries can come from.
+    def flag_flows(self, *, can_decrypt: bool = True) -> dict[str, Predicate]:
+        """Return protocol flag → the flows its entries can come from, by transport, and by port where that is certain.
 
         Without secrets `http` need not look at datagrams: HTTP/3 is always encrypted.
         """
-        numbers = {"tcp": {6}, "udp": {17}, "sctp": {132}, "icmp": {1, 58}, "ip": set(range(256))}
-        result: dict[str, set[int]] = {}
+        by_flag: dict[str, list[Predicate]] = {}
         for binding in self.bindings:
             layers = {binding.protocol.layer4} | {c.transport for c in binding.protocol.classifiers}
             is_hidden = binding.protocol.flag in ALWAYS_ENCRYPTED and not can_decrypt
+            flows: Predicate = Transport(frozenset[int]().union(*(NUMBERS[layer] for layer in layers)))
+            if (ports := self.ports_of(binding)) is not None:
+                flows = And((flows, Or(tuple(_at(low, high) for low, high in _spans(ports)))))
             for flag in () if is_hidden else binding.protocol.flags:
-                result.setdefault(flag, set()).update(*(numbers[layer] for layer in layers))
-        return {flag: frozenset(transports) for flag, transports in result.items()}
+                by_flag.setdefault(flag, []).append(flows)
+        return {flag: any_of(flows) for flag, flows in by_flag.items()}
+
+    def ports_of(self, binding: Binding) -> frozenset[int] | None:
+        """Return the ports, of client or server, of all streams that a binding's plugin can claim; None: any.
+
+        Its messages may be of any protocol of the plugin. Only ports that are declared bind it: a probe is asked about
+        every stream, a prefix lies on any port, and who hands streams over to a protocol by name asks nobody.
+        """
+        if binding.is_builtin:  # all of them know their protocols by content
+            return None
+        siblings = [each for each in self.bindings if each.plugin == binding.plugin]
+        if any(each.probe or not each.protocol.classifiers for each in siblings):
+            return None
+        named = {flag for each in self.bindings for flag in each.protocol.hands_over}
+        named |= {each.protocol.flag for each in self.bindings if each.is_builtin}  # "*" of a built-in names these
+        is_named = any(each.protocol.flag in named for each in siblings)
+        if is_named or any("*" in each.protocol.hands_over for each in self.bindings if not each.is_builtin):
+            return None
+        classifiers = [classifier for each in siblings for classifier in each.protocol.classifiers]
+        if not all(classifier.ports for classifier in classifiers):
+            return None
+        return frozenset(port for classifier in classifiers for port in classifier.ports)
+
+    def on_any_port(self, flag: str) -> bool:
+        """Say whether a protocol's streams are known by their content alone, whatever their ports."""
+        return any(flag in each.protocol.flags and self.ports_of(each) is None for each in self.bindings)
 
     def take_problems(self) -> list[PluginError]:
         """Return what foreign plugins did wrong since the last time, and what kept plugins from being loaded."""
@@ -339,11 +370,20 @@ def scripts_may_run() -> bool:
     return any("onItemQueried" in plugin.hooks for plugin in installed_plugins() if not plugin.state.disabled)
 
 
-def installed_hooks() -> frozenset[str]:
-    """Return the hooks that installed plugins say they have, without loading one; for Python packages, all."""
-    if any(True for _ in entry_points(group=ENTRY_POINTS)):
-        return frozenset(hook.name for hook in HOOKS)
-    return frozenset(hook for plugin in installed_plugins() if not plugin.state.disabled for hook in plugin.hooks)
+def _spans(ports: Iterable[int]) -> list[tuple[int, int]]:
+    """Return ports as (first, last) of neighbours."""
+    spans: list[tuple[int, int]] = []
+    for port in sorted(ports):
+        if spans and spans[-1][1] == port - 1:
+            spans[-1] = (spans[-1][0], port)
+        else:
+            spans.append((port, port))
+    return spans
+
+
+def _at(low: int, high: int) -> Predicate:
+    """Classifiers name either side's port."""
+    return Or((PortBetween("dst", low, high), PortBetween("src", low, high)))
 
 
 def _settings(problems: list[PluginError]) -> dict[str, Mapping[str, object]]:

@@ -8,15 +8,17 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from kubeshark.core_capture import RawBlock
 from kubeshark.core_capture.files import DECRYPTION_SECRETS
 from kubeshark.core_capture.store import SegmentInfo, Store
 from kubeshark.errors import InputError, KubesharkError, StoreError
-from kubeshark.extension_api import Handover
-from kubeshark.pipeline._streams import FlowStream
-from kubeshark.pipeline.tls import KeyLog, decrypt
+from kubeshark.pipeline.tls import KeyLog
+
+if TYPE_CHECKING:
+    from kubeshark.extension_api import Handover
+    from kubeshark.pipeline._streams import FlowStream
 
 __all__ = [
     "Secrets",
@@ -129,4 +131,6 @@ class Secrets:
             from kubeshark.pipeline.tls._quic import decrypt_quic  # it stands on a dissector's packets
 
             return decrypt_quic(stream, self._keylog)
+        from kubeshark.pipeline.tls import decrypt
+
         return decrypt(stream, self._keylog)

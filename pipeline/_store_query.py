@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypedDict, TypeVar
 
 from kubeshark.core_capture import Predicate, load_core
-from kubeshark.core_capture.store import Requests, SegmentInfo, SegmentReader, Store
+from kubeshark.core_capture.store import ReadStats, Requests, SegmentInfo, SegmentReader, Store
 from kubeshark.errors import KubesharkError, StoreError
 from kubeshark.pipeline._budget import Budget, Watch
 from kubeshark.pipeline._choose import either_way, without_times
@@ -150,6 +150,7 @@ class StoreQuery(Generic[T]):
             f"flows         {stats.flows_selected} selected of {stats.flows}",
             f"decrypted     {read.index_bytes:,} bytes of indexes, {read.data_bytes:,} bytes of packets"
             f" in {read.blocks} blocks",
+            *([f"from memory   {_kept(read)}"] if read.kept_indexes or read.kept_blocks else []),
             f"entries       {stats.matched} matched of {stats.entries}, {stats.built} built in full",
             *Enricher((), stats.redacted, stats.dropped, stats.withheld).explain(),
             *([f"requests      {asked}"] if (asked := self._requests()) else []),
@@ -259,12 +260,18 @@ def query_store(
     return StoreQuery(entry_filter, plugins, query, readers, problems, notes, requests)
 
 
+def _kept(read: ReadStats) -> str:
+    asked = read.kept_blocks + read.blocks
+    return f"{read.kept_indexes} indexes, {read.kept_blocks} of {asked} blocks: {read.kept_bytes:,} bytes of packets"
+
+
 def _processes(jobs: int | None, plan: Plan, options: QueryOptions) -> int:
     """Return how many processes to start; 0: none, the work is done here."""
-    if jobs == 1 or len(plan.tasks) < 2:
+    pieces = sum(len(task.chunks) for task in plan.tasks)
+    if jobs == 1 or pieces < 2:
         return 0
     if jobs is None:
         if options.limit is not None or plan.size < WORTH_BYTES:
             return 0
         jobs = len(os.sched_getaffinity(0))
-    return min(jobs, len(plan.tasks)) if jobs > 1 else 0
+    return min(jobs, pieces) if jobs > 1 else 0

@@ -118,6 +118,7 @@ class Makers:
     dissect: Callable[[int, Binding], Sequence[Entry]]  # a scanned stream's entries, in order
     connect: Callable[[int], Entry]  # the connection's own
     facts: Callable[[int], StreamFacts]
+    miss: Callable[[int, Found], Entry]  # a row that a scanner found, and its stream's dissector did not
 
 
 class Found:
@@ -174,7 +175,8 @@ class Found:
         if stream not in self._dissected:
             self._dissected[stream] = self._makers.dissect(stream, self.binding(code))
         assert self.scanned is not None
-        return self._dissected[stream][code - self.scanned.first[stream]]
+        dissected, place = self._dissected[stream], code - self.scanned.first[stream]
+        return dissected[place] if place < len(dissected) else self._makers.miss(at, self)
 
     def is_built(self, at: int) -> bool:
         """Say whether a row's entry has been built in full."""

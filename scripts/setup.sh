@@ -26,7 +26,7 @@ case "$have" in
 "$fingerprint"*) missing=$(for extra in $extras; do case "$have" in *" $extra "*) ;; *) echo "$extra" ;; esac; done) ;;
 *) missing=all ;;
 esac
-[ -n "$missing" ] || exit 0
+[ -n "$missing" ] || exec scripts/build_ui.sh
 
 [ -x .venv/bin/uv ] || .venv/bin/python -m pip install --quiet --disable-pip-version-check uv
 install() { .venv/bin/uv pip install --quiet --python .venv/bin/python "$@"; }
@@ -43,3 +43,4 @@ install --editable ".${wanted:+[$wanted]}"
 .venv/bin/python -m compileall -q src core_capture extension_api hosts pipeline hub >/dev/null || true
 PYTHONDONTWRITEBYTECODE='' .venv/bin/python -c 'import kubeshark.hub, kubeshark.pipeline as p; p.Plugins()' || true
 echo "$fingerprint  $(echo $extras | tr '\n' ' ') " >"$stamp"
+scripts/build_ui.sh

@@ -1,34 +1,55 @@
 """Encrypted segments on disk: age v1 around zstd around pcap, with an index that says which bytes a query needs."""
 
-from kubeshark.core_capture.store._age import AgeReader, AgeWriter, NotForUsError, rewrap
-from kubeshark.core_capture.store._backend import Requests
-from kubeshark.core_capture.store._export import Exported, Select, export
-from kubeshark.core_capture.store._identity import (
-    Identity,
-    Recipient,
-    create_identity,
-    identity_path,
-    load_identities,
-    parse_recipients,
-)
-from kubeshark.core_capture.store._info import SegmentInfo, SourceRecord
-from kubeshark.core_capture.store._limits import SEGMENT_BYTES
-from kubeshark.core_capture.store._overview import Overview
-from kubeshark.core_capture.store._passphrase import ask_new_passphrase
-from kubeshark.core_capture.store._prune import Pruned, Retention
-from kubeshark.core_capture.store._reader import Expired, ReadStats, SegmentReader
-from kubeshark.core_capture.store._recover import Leftover
-from kubeshark.core_capture.store._rotate import Rotated
-from kubeshark.core_capture.store._signing import NodeKey
-from kubeshark.core_capture.store._snapshots import Snapshot
-from kubeshark.core_capture.store._store import Store, StoreInfo, default_node
-from kubeshark.core_capture.store._verify import Finding, VerifyReport
-from kubeshark.core_capture.store._writer import ImportState, SourceInfo, Writer
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kubeshark._lazy import lazily
+
+if TYPE_CHECKING:
+    from kubeshark.core_capture.store._age import AgeReader as AgeReader
+    from kubeshark.core_capture.store._age import AgeWriter as AgeWriter
+    from kubeshark.core_capture.store._age import NotForUsError as NotForUsError
+    from kubeshark.core_capture.store._age import rewrap as rewrap
+    from kubeshark.core_capture.store._backend import Requests as Requests
+    from kubeshark.core_capture.store._cache import CacheStats as CacheStats
+    from kubeshark.core_capture.store._export import Exported as Exported
+    from kubeshark.core_capture.store._export import Select as Select
+    from kubeshark.core_capture.store._export import export as export
+    from kubeshark.core_capture.store._identity import Identity as Identity
+    from kubeshark.core_capture.store._identity import Recipient as Recipient
+    from kubeshark.core_capture.store._identity import create_identity as create_identity
+    from kubeshark.core_capture.store._identity import identity_path as identity_path
+    from kubeshark.core_capture.store._identity import load_identities as load_identities
+    from kubeshark.core_capture.store._identity import parse_recipients as parse_recipients
+    from kubeshark.core_capture.store._info import SegmentInfo as SegmentInfo
+    from kubeshark.core_capture.store._info import SourceRecord as SourceRecord
+    from kubeshark.core_capture.store._limits import SEGMENT_BYTES as SEGMENT_BYTES
+    from kubeshark.core_capture.store._overview import Overview as Overview
+    from kubeshark.core_capture.store._passphrase import ask_new_passphrase as ask_new_passphrase
+    from kubeshark.core_capture.store._prune import Pruned as Pruned
+    from kubeshark.core_capture.store._prune import Retention as Retention
+    from kubeshark.core_capture.store._reader import Expired as Expired
+    from kubeshark.core_capture.store._reader import ReadStats as ReadStats
+    from kubeshark.core_capture.store._reader import SegmentReader as SegmentReader
+    from kubeshark.core_capture.store._recover import Leftover as Leftover
+    from kubeshark.core_capture.store._rotate import Rotated as Rotated
+    from kubeshark.core_capture.store._signing import NodeKey as NodeKey
+    from kubeshark.core_capture.store._snapshots import Snapshot as Snapshot
+    from kubeshark.core_capture.store._store import Store as Store
+    from kubeshark.core_capture.store._store import StoreInfo as StoreInfo
+    from kubeshark.core_capture.store._store import default_node as default_node
+    from kubeshark.core_capture.store._verify import Finding as Finding
+    from kubeshark.core_capture.store._verify import VerifyReport as VerifyReport
+    from kubeshark.core_capture.store._writer import ImportState as ImportState
+    from kubeshark.core_capture.store._writer import SourceInfo as SourceInfo
+    from kubeshark.core_capture.store._writer import Writer as Writer
 
 __all__ = [
     "SEGMENT_BYTES",
     "AgeReader",
     "AgeWriter",
+    "CacheStats",
     "Expired",
     "Exported",
     "Finding",
@@ -63,3 +84,28 @@ __all__ = [
     "parse_recipients",
     "rewrap",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__ = lazily(
+        __name__,
+        {
+            "_age": "AgeReader AgeWriter NotForUsError rewrap",
+            "_backend": "Requests",
+            "_cache": "CacheStats",
+            "_export": "Exported Select export",
+            "_identity": "Identity Recipient create_identity identity_path load_identities parse_recipients",
+            "_info": "SegmentInfo SourceRecord",
+            "_limits": "SEGMENT_BYTES",
+            "_overview": "Overview",
+            "_passphrase": "ask_new_passphrase",
+            "_prune": "Pruned Retention",
+            "_reader": "Expired ReadStats SegmentReader",
+            "_recover": "Leftover",
+            "_rotate": "Rotated",
+            "_signing": "NodeKey",
+            "_snapshots": "Snapshot",
+            "_store": "Store StoreInfo default_node",
+            "_verify": "Finding VerifyReport",
+            "_writer": "ImportState SourceInfo Writer",
+        },
+    )

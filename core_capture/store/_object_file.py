@@ -59,6 +59,8 @@ class ObjectFile:
         return self._fetch(max(length, self._first_bytes if offset == 0 else 0), offset)[:length]
 
     def preads(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        if not ranges:
+            return []
         asked = coalesce(ranges)
         if len(asked) == 1:
             pieces = [self._get(*asked[0])]

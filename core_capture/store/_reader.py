@@ -22,6 +22,7 @@ from kubeshark.core_capture._predicate import Predicate, match
 from kubeshark.core_capture._records import PCAP_HEADER_BYTES
 from kubeshark.core_capture.store._age import CHUNK, AgeReader, Tail
 from kubeshark.core_capture.store._backend import Backend
+from kubeshark.core_capture.store._cache import BlockCache
 from kubeshark.core_capture.store._extras import Extras, decode_extras
 from kubeshark.core_capture.store._identity import Identity
 from kubeshark.core_capture.store._index import HEAD_BYTES, Index, decode_main, inflate, split_head
@@ -46,12 +47,18 @@ class ReadStats:
     index_bytes: int = 0  # plaintext of age
     blocks: int = 0
     data_bytes: int = 0  # plaintext of age: compressed packets
+    kept_indexes: int = 0  # that were in memory already
+    kept_blocks: int = 0  # likewise
+    kept_bytes: int = 0  # of those blocks, inflated
 
     def __iadd__(self, other: ReadStats) -> Self:
         self.segments += other.segments
         self.index_bytes += other.index_bytes
         self.blocks += other.blocks
         self.data_bytes += other.data_bytes
+        self.kept_indexes += other.kept_indexes
+        self.kept_blocks += other.kept_blocks
+        self.kept_bytes += other.kept_bytes
         return self
 
 
@@ -83,8 +90,14 @@ class IndexFile:
         frame = head[HEAD_BYTES:end]
         self._rest = head[end:]  # the second frame, or its beginning: it came with the first
         self.size = end
+        self.was_told = False  # its decryption is on somebody's account
         self.main = inflate(frame, MAX_INDEX_BYTES, self.file)
         self.index = decode_main(self.main, name)
+
+    def told(self) -> ReadStats:
+        """Return what opening the segment decrypted: the index, for the first who asks."""
+        was_told, self.was_told = self.was_told, True
+        return ReadStats(segments=1, kept_indexes=1) if was_told else ReadStats(segments=1, index_bytes=self.size)
 
     def sha256(self) -> str:
         """Return the hash that the next index of the chain names, hex."""
@@ -107,15 +120,22 @@ class IndexFile:
 class SegmentReader:
     """One segment, open. Use it as a context manager; several threads may read at once.
 
-    Ranges are (start, end) in bytes of the uncompressed pcap.
+    Ranges are (start, end) in bytes of the uncompressed pcap. Blocks are looked for in `cache` and left there.
     """
 
-    def __init__(self, files: Backend, index_file: IndexFile, identities: Sequence[Identity]) -> None:
+    def __init__(
+        self,
+        files: Backend,
+        index_file: IndexFile,
+        identities: Sequence[Identity],
+        cache: BlockCache | None = None,
+    ) -> None:
         index = index_file.index
         self.info: SegmentInfo = index.meta.info
         self.name = self.info.name
         self.link_type = self.info.link_type
-        self.stats = ReadStats(segments=1, index_bytes=index_file.size)
+        self.stats = index_file.told()
+        self._cache = cache
         self._index_file = index_file
         self._index: Index = index
         self._files, self._identities = files, identities
@@ -158,11 +178,6 @@ class SegmentReader:
         """Return where the records of these flows begin."""
         starts: NDArray[Any] = self._index.flows.range_starts[rows]
         return starts
-
-    @property
-    def loose_range(self) -> tuple[int, int]:
-        """Where the records without a flow lie: behind all others."""
-        return PCAP_HEADER_BYTES + int(self._index.flows.clustered.range_bytes.sum()), self._index.meta.data.raw_length
 
     def records(self, rows: Sequence[int] | NDArray[Any]) -> list[bytes | memoryview]:
         """Return the records of each of these flows, in capture order; views of shared blocks where possible."""
@@ -311,7 +326,24 @@ class SegmentReader:
         return blocks
 
     def _inflated(self, wanted: list[int]) -> Iterator[tuple[int, bytes]]:
-        """Yield (block, contents) of these blocks, ascending."""
+        """Yield (block, contents) of these blocks, ascending: those that are kept, the others from the file."""
+        if not self._cache:
+            yield from self._from_file(wanted)
+            return
+        content_id = self._index.meta.data.last_tag
+        kept = {block: plain for block in wanted if (plain := self._cache.get((content_id, block))) is not None}
+        self.stats.kept_blocks += len(kept)
+        self.stats.kept_bytes += sum(map(len, kept.values()))
+        fresh = self._from_file([block for block in wanted if block not in kept])
+        for block in wanted:
+            plain = kept.pop(block, None)
+            if plain is None:
+                _, plain = next(fresh)
+                self._cache.put((content_id, block), plain)
+            yield block, plain
+
+    def _from_file(self, wanted: list[int]) -> Iterator[tuple[int, bytes]]:
+        """Yield (block, contents) of these blocks, ascending, decrypted now."""
         offsets, raw_starts = self._index.blocks.offsets, self._index.blocks.raw_starts
         runs = _runs(wanted)
         ranges = [(offsets[first], offsets[stop] - offsets[first]) for first, stop in runs]

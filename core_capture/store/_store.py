@@ -1,4 +1,7 @@
-"""A store: segments and what belongs to them. Reading it never changes a byte; one `Writer` at a time writes."""
+"""A store: segments and what belongs to them. Reading it never changes a byte; one `Writer` at a time writes.
+
+What only some commands do is imported where it is done.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,13 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from kubeshark.core_capture._core import load_core
 from kubeshark.core_capture._predicate import Predicate
 from kubeshark.core_capture.store._age import NotForUsError
 from kubeshark.core_capture.store._backend import Backend
+from kubeshark.core_capture.store._cache import BlockCache
 from kubeshark.core_capture.store._catalogue import Entry, Known, entry_of, load_catalogue, save_catalogue
 from kubeshark.core_capture.store._identity import (
     Identity,
@@ -25,7 +29,7 @@ from kubeshark.core_capture.store._identity import (
     parse_recipients,
 )
 from kubeshark.core_capture.store._info import SegmentInfo
-from kubeshark.core_capture.store._leftovers import clear_leftovers, find_leftovers
+from kubeshark.core_capture.store._leftovers import find_leftovers
 from kubeshark.core_capture.store._limits import KEPT_INDEX_BYTES, SEGMENT_BYTES
 from kubeshark.core_capture.store._locate import open_backend
 from kubeshark.core_capture.store._names import (
@@ -38,17 +42,19 @@ from kubeshark.core_capture.store._names import (
     number_of,
     size_of,
 )
-from kubeshark.core_capture.store._overview import Overview, make_overview
-from kubeshark.core_capture.store._prune import Pruned, Retention, delete_pruned, plan_pruning
 from kubeshark.core_capture.store._reader import Expired, IndexFile, SegmentReader
-from kubeshark.core_capture.store._recover import Leftover, perform, read_state, survey
-from kubeshark.core_capture.store._rotate import Rotated, rotate_keys
 from kubeshark.core_capture.store._signing import NodeKey
-from kubeshark.core_capture.store._snapshots import Snapshot, add_snapshot, delete_snapshot, load_snapshots
-from kubeshark.core_capture.store._state import load_state, save_state, sign_in, take_over
-from kubeshark.core_capture.store._verify import VerifyReport, verify_store
-from kubeshark.core_capture.store._writer import ImportState, SourceInfo, Writer
+from kubeshark.core_capture.store._state import load_state
 from kubeshark.errors import Damaged, StoreError
+
+if TYPE_CHECKING:
+    from kubeshark.core_capture.store._overview import Overview
+    from kubeshark.core_capture.store._prune import Pruned, Retention
+    from kubeshark.core_capture.store._recover import Leftover
+    from kubeshark.core_capture.store._rotate import Rotated
+    from kubeshark.core_capture.store._snapshots import Snapshot
+    from kubeshark.core_capture.store._verify import VerifyReport
+    from kubeshark.core_capture.store._writer import ImportState, SourceInfo, Writer
 
 __all__ = ["Store", "StoreInfo", "default_node"]
 
@@ -75,8 +81,9 @@ class StoreInfo:
 class Store:
     """An open store. `problems` lists segments that could not be read when they were listed."""
 
-    def __init__(self, files: Backend, identities: Sequence[Identity] | None) -> None:
+    def __init__(self, files: Backend, identities: Sequence[Identity] | None, cache_bytes: int = 0) -> None:
         self.files = files
+        self.cache = BlockCache(cache_bytes)
         self.problems: list[StoreError] = []
         self._given = identities
         self._known = Known()  # segments never change
@@ -84,12 +91,26 @@ class Store:
         self._lock = Lock()
 
     @classmethod
-    def open(cls, path: str | Path, *, identities: Sequence[Identity] | None = None, create: bool = False) -> Self:
+    def open(
+        cls,
+        path: str | Path,
+        *,
+        identities: Sequence[Identity] | None = None,
+        create: bool = False,
+        cache_bytes: int = 0,
+    ) -> Self:
         """Open a folder or a URL (s3://BUCKET/PREFIX, …); raise StoreError or UsageError.
 
-        `identities` default to those of $KUBESHARK_IDENTITY, read when first needed.
+        `identities` default to those of $KUBESHARK_IDENTITY, read when first needed. Up to `cache_bytes` of packets are
+        kept in memory when they have been read, for who will read them again.
         """
-        return cls(open_backend(path, create=create), identities)
+        return cls(open_backend(path, create=create), identities, cache_bytes)
+
+    def free_memory(self) -> None:
+        """Let go of the indexes and blocks that are kept in memory; they are read again when they are needed."""
+        self.cache.clear()
+        with self._lock:
+            self._indexes.clear()
 
     @property
     def location(self) -> str:
@@ -121,7 +142,7 @@ class Store:
         if number_of(name) is None:
             raise StoreError(missing)
         try:
-            return SegmentReader(self.files, self._index(name, keep=keep), self.identities)
+            return SegmentReader(self.files, self._index(name, keep=keep), self.identities, self.cache)
         except FileNotFoundError as error:
             raise (Expired(name) if name in self._known else StoreError(missing)) from error
 
@@ -131,12 +152,16 @@ class Store:
 
     def import_state(self, sha256: str) -> ImportState:
         """Return how much of the source with this hash is here."""
+        from kubeshark.core_capture.store._writer import ImportState
+
         return ImportState.of([info for info in self.segments() if info.source.sha256 == sha256])
 
     def verify(
         self, trusted: Collection[str] | None = None, *, on_progress: Callable[[int, int], None] | None = None
     ) -> VerifyReport:
         """Authenticate everything. `trusted` are nodes' public keys (hex), by default this machine's if it has one."""
+        from kubeshark.core_capture.store._verify import verify_store
+
         if trusted is None:
             local = NodeKey.load()
             trusted = [local.public] if local else []
@@ -166,6 +191,8 @@ class Store:
 
     def overview(self) -> Overview:
         """Return what it holds by protocol and by capture; reads every index."""
+        from kubeshark.core_capture.store._overview import make_overview
+
         segments = self.segments()
         self.prefetch(info.name for info in segments)
         return make_overview(self.files, self.identities, segments, lambda name: self._index(name, keep=False))
@@ -184,6 +211,8 @@ class Store:
         Continues a source of which the store holds a part. A writer without identity cannot know of it: it must not be
         given a source that has a hash.
         """
+        from kubeshark.core_capture.store._writer import ImportState, Writer
+
         keys = parse_recipients(str(recipient) for recipient in recipients)
         if self.files.contains(identity_path()):
             raise StoreError(
@@ -206,6 +235,8 @@ class Store:
         self, recipients: Iterable[str | Recipient], *, on_progress: Callable[[int, int], None] | None = None
     ) -> Rotated:
         """Re-wrap every file for other recipients; goes on where an interrupted rotation to the same ones ended."""
+        from kubeshark.core_capture.store._rotate import rotate_keys
+
         keys = parse_recipients(str(recipient) for recipient in recipients)
         done = rotate_keys(self.files, self.identities, keys, on_progress)
         if done.problems and not done.files + done.done_before:
@@ -224,6 +255,11 @@ class Store:
 
         A dry run only says what would go, and needs no lock. Raises StoreError if the snapshots cannot be read.
         """
+        from kubeshark.core_capture.store._leftovers import clear_leftovers
+        from kubeshark.core_capture.store._prune import delete_pruned, plan_pruning
+        from kubeshark.core_capture.store._snapshots import load_snapshots
+        from kubeshark.core_capture.store._state import take_over
+
         with ExitStack() as locks:
             if not dry_run:
                 locks.enter_context(self.files.lock(LOCK))
@@ -258,6 +294,8 @@ class Store:
 
     def leftovers(self) -> list[Leftover]:
         """Say what a dead writer or a torn disk left, and what `recover` would make of it; nothing is changed."""
+        from kubeshark.core_capture.store._recover import read_state, survey
+
         with self.files.lock(LOCK):
             state, lost = read_state(self.files, self.identities, self._entries)
             return [*lost, *survey(self.files, self.identities, state)]
@@ -266,6 +304,9 @@ class Store:
         self, *, recipients: Iterable[str | Recipient] | None = None, key: NodeKey | None = None
     ) -> tuple[list[Leftover], list[StoreError]]:
         """Make segments of what was left; return what was found and what failed."""
+        from kubeshark.core_capture.store._recover import perform, read_state, survey
+        from kubeshark.core_capture.store._state import save_state, sign_in
+
         to = self._to(recipients)
         with self.files.lock(LOCK):
             state, lost = read_state(self.files, self.identities, self._entries)
@@ -286,17 +327,23 @@ class Store:
 
     def snapshots(self) -> list[Snapshot]:
         """Return the time windows that retention keeps, by name; raise StoreError if nobody here can read them."""
+        from kubeshark.core_capture.store._snapshots import load_snapshots
+
         return load_snapshots(self.files, self.identities)
 
     def add_snapshot(
         self, name: str, since_ns: int, until_ns: int, *, recipients: Iterable[str | Recipient] | None = None
     ) -> Snapshot:
         """Keep every segment with packets from `since_ns` to `until_ns` until the snapshot is deleted."""
+        from kubeshark.core_capture.store._snapshots import add_snapshot
+
         key = NodeKey.load_or_create()
         return add_snapshot(self.files, self.identities, self._to(recipients), key, name, since_ns, until_ns)
 
     def delete_snapshot(self, name: str, *, recipients: Iterable[str | Recipient] | None = None) -> Snapshot:
         """Leave what a snapshot kept to retention."""
+        from kubeshark.core_capture.store._snapshots import delete_snapshot
+
         return delete_snapshot(self.files, self.identities, self._to(recipients), NodeKey.load_or_create(), name)
 
     def _to(self, recipients: Iterable[str | Recipient] | None) -> tuple[Recipient, ...]:

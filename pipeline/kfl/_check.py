@@ -12,9 +12,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from kubeshark.extension_api._models import FilterSpec
 from kubeshark.pipeline.kfl import _ast
 from kubeshark.pipeline.kfl._ast import Node
 from kubeshark.pipeline.kfl._checked import read_checked
@@ -24,6 +23,9 @@ from kubeshark.pipeline.kfl._lexer import significant
 from kubeshark.pipeline.kfl._signatures import FUNCTIONS, TYPES, Signature, plugin_signature
 from kubeshark.pipeline.kfl._source import Source
 from kubeshark.pipeline.kfl._variables import Variables
+
+if TYPE_CHECKING:
+    from kubeshark.extension_api._models import FilterSpec
 
 __all__ = ["check"]
 

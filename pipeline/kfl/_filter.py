@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from kubeshark.extension_api._models import FilterSpec
 from kubeshark.pipeline.kfl import _ast
 from kubeshark.pipeline.kfl._ast import Call, Const, FilterCall, Node, PluginCall, Var, walk
 from kubeshark.pipeline.kfl._check import check
@@ -27,7 +26,11 @@ from kubeshark.pipeline.kfl._values import EvaluationError, Undecided
 from kubeshark.pipeline.kfl._variables import VARIABLES, Variables
 from kubeshark.pipeline.kfl._wanted import decide, may_match
 
-__all__ = ["CompiledFilter", "FilterErrors", "compile_filter", "plain_pushdown"]
+if TYPE_CHECKING:
+    from kubeshark.core_capture import Predicate
+    from kubeshark.extension_api._models import FilterSpec
+
+__all__ = ["CompiledFilter", "FilterErrors", "compile_filter"]
 
 _EVERYTHING: Node = Const(True, _ast.BOOL, 0)  # the empty filter (rule 1)
 
@@ -174,14 +177,14 @@ def compile_filter(
     variables: Variables = VARIABLES,
     plugins: Mapping[str, FilterSpec] | None = None,
     macros: Mapping[str, str] | None = None,
-    flag_transports: Mapping[str, frozenset[int]] | None = None,
+    flag_flows: Mapping[str, Predicate] | None = None,
 ) -> CompiledFilter:
     """Check and compile a filter; a text of the old language is translated if it is no KFL.
 
-    `plugins` maps what users write (`name`, or `plugin_id.name`) to the filter's declaration; `flag_transports` maps a
-    protocol flag to the IP protocol numbers its entries can lie in. Raise KflError; UsageError for bad macros.
+    `plugins` maps what users write (`name`, or `plugin_id.name`) to the filter's declaration; `flag_flows` maps a
+    protocol flag to the flows its entries can lie in. Raise KflError; UsageError for bad macros.
     """
-    language = _Language(variables, plugins or {}, flag_transports or {}, now_ns)
+    language = _Language(variables, plugins or {}, flag_flows or {}, now_ns)
     if not macros and (tree := plain_tree(text, variables)) is not None:
         for name in language.plugins:
             check_filter_name(name)
@@ -198,29 +201,13 @@ def compile_filter(
     return replace(compiled, original=text, notices=notices, limit=translation.limit)
 
 
-def plain_pushdown(text: str) -> Pushdown | None:
-    """Return what the index can answer of a plain filter on the built-in variables; None for any other, or a wrong one.
-
-    The same as `compile_filter(text).pushdown`, at a tenth of its cost: CEL is not asked, nothing is compiled.
-    """
-    tree = plain_tree(text, VARIABLES)
-    try:
-        return push_down(tree, VARIABLES, {}, _no_constants) if tree is not None else None
-    except EvaluationError:
-        return None
-
-
-def _no_constants(node: Node) -> Any:
-    raise AssertionError(f"a plain filter has no constant subtree: {node}")
-
-
 @dataclass(slots=True)
 class _Language:
     """Everything a text is checked against."""
 
     variables: Variables
     plugins: Mapping[str, FilterSpec]
-    flag_transports: Mapping[str, frozenset[int]]
+    flag_flows: Mapping[str, Predicate]
     now_ns: int
     macros: Mapping[str, str] = field(default_factory=dict)
 
@@ -245,7 +232,7 @@ class _Language:
             variables=frozenset(part.name for part in walk(tree) if isinstance(part, Var)),
             heavy=heavy_names(tree, self.variables),
             calls=calls,
-            pushdown=push_down(tree, self.variables, self.flag_transports, lambda node: compiler.closure(node)({})),
+            pushdown=push_down(tree, self.variables, self.flag_flows, lambda node: compiler.closure(node)({})),
             tree=tree,
             _light=run_light,
             _heavy=run_heavy,

@@ -2,7 +2,7 @@
 
 The tree is read once for each kind of entry a flow can have, because flags mean different things there:
 
-1. Messages: `conn`, `flow` and their like are false; a protocol flag narrows to the transports it can lie in.
+1. Messages: `conn`, `flow` and their like are false; a protocol flag narrows to the flows it can lie in.
 2. The connection's own entry (TCP and UDP only): protocol flags are false, `tcp_conn` and `udp_conn` say the transport.
 3. The flow entry, only if the expression names it: it groups connections, so only what they share may narrow:
    addresses, server port, transport.
@@ -25,7 +25,7 @@ from kubeshark.pipeline.kfl._network import PRIVATE_NETWORKS, address, network
 from kubeshark.pipeline.kfl._values import EvaluationError
 from kubeshark.pipeline.kfl._variables import Variables
 
-__all__ = ["FLOW_FLAGS", "Pushdown", "push_down"]
+__all__ = ["FLOW_FLAGS", "Pushdown", "any_of", "named_ids", "push_down"]
 
 EVERYTHING, NOTHING = And(()), Or(())
 TCP, UDP = 6, 17
@@ -33,6 +33,9 @@ _TRANSPORTS = {"tcp": frozenset({TCP}), "udp": frozenset({UDP}), "sctp": frozens
 _TRANSPORT_NAMES = {1: "icmp", TCP: "tcp", UDP: "udp", 58: "icmpv6", 132: "sctp"}
 _CONNECTED = Transport(frozenset({TCP, UDP}))  # transports whose flows have an entry of their own
 _MAX_PORT = 65_535
+
+MAX_IDS = 64
+"""Connections looked up by ids; with more, a scan of the index costs less than a term for each."""
 
 CONN_FLAGS: Mapping[str, frozenset[int]] = {
     "conn": frozenset({TCP, UDP}),
@@ -69,18 +72,33 @@ def _is_of_flow(name: str) -> bool:
     return name in FLOW_FLAGS or (name.startswith("flow_") and name != "flow_id")
 
 
+def named_ids(tree: Node) -> tuple[str, ...] | None:
+    """Return the entry ids of which a matching entry must have one; None if the filter names none."""
+    terms = tree.args if isinstance(tree, Call) and tree.function == "_&&_" else (tree,)
+    for term in terms:
+        match term:
+            case Call("_==_", (Var(name="id"), Const(value=str() as text))):
+                return (text,)
+            case Call("_==_", (Const(value=str() as text), Var(name="id"))):
+                return (text,)
+            case Call("@in", (Var(name="id"), ListOf(items=items))):
+                texts = tuple(item.value for item in items if isinstance(item, Const) and isinstance(item.value, str))
+                return texts if len(texts) == len(items) <= MAX_IDS else None
+    return None
+
+
 def push_down(
     tree: Node,
     variables: Variables,
-    flag_transports: Mapping[str, frozenset[int]],
+    flag_flows: Mapping[str, Predicate],
     constant: Callable[[Node], Any],
 ) -> Pushdown:
     """Return what the index can answer; `constant` evaluates a subtree without variables or raises EvaluationError."""
     names = {part.name for part in walk(tree) if isinstance(part, Var)}
-    has_flags = any(variables[name].section == "flags" or name in flag_transports for name in names)
+    has_flags = any(variables[name].section == "flags" or name in flag_flows for name in names)
 
     def narrowed(kind: Kind) -> _Term:
-        return _Narrower(kind, variables, flag_transports, constant).narrow(tree)
+        return _Narrower(kind, variables, flag_flows, constant).narrow(tree)
 
     found: dict[Kind, _Term] = {"message": narrowed("message")}
     found["conn"] = narrowed("conn") if has_flags else found["message"]  # only flags tell the two apart
@@ -92,7 +110,7 @@ def push_down(
     parts += [_and([_CONNECTED, keeps[kind]]) for kind in wanted - {"message"} if keeps[kind] != keeps["message"]]
     agreed = len({keeps[kind] for kind in wanted}) <= 1 and all(term.exact for term in found.values())
     return Pushdown(
-        predicate=_or(parts),
+        predicate=any_of(parts),
         exact=agreed,
         wants_messages="message" in wanted,
         wants_conn="conn" in wanted,
@@ -114,12 +132,12 @@ class _Narrower:
         self,
         kind: Kind,
         variables: Variables,
-        flag_transports: Mapping[str, frozenset[int]],
+        flag_flows: Mapping[str, Predicate],
         constant: Callable[[Node], Any],
     ) -> None:
         self._kind = kind
         self._variables = variables
-        self._flag_transports = flag_transports
+        self._flag_flows = flag_flows
         self._constant_of = constant
 
     def narrow(self, node: Node) -> _Term:
@@ -134,7 +152,7 @@ class _Narrower:
                 return self._choice(condition, yes, no)
             case Call("_!=_", args):
                 return _negation(self.narrow(Call("_==_", args, node.type, node.at)))
-            case Var(name=name) if self._variables[name].section == "flags" or name in self._flag_transports:
+            case Var(name=name) if self._variables[name].section == "flags" or name in self._flag_flows:
                 return self._flag(name)
             case Call() if (folded := self._fold(node)) is not None:
                 return folded
@@ -169,8 +187,10 @@ class _Narrower:
             return _Term(EVERYTHING if len(own[name]) == len(_CONNECTED.numbers) else Transport(own[name]), exact=True)
         if self._kind != "message" or name in CONN_FLAGS or name in FLOW_FLAGS:
             return _known(False)
-        transports = self._flag_transports.get(name, _TRANSPORTS.get(name))
-        return _UNKNOWN if transports is None else _Term(Transport(transports), exact=False)
+        flows = self._flag_flows.get(name)
+        if flows is None and name in _TRANSPORTS:
+            flows = Transport(_TRANSPORTS[name])
+        return _UNKNOWN if flows is None else _Term(flows, exact=False)
 
     def _comparison(self, function: str, args: Sequence[Node]) -> _Term:
         match function, args:
@@ -237,7 +257,7 @@ class _Narrower:
             case "inCidr", (Const(value=str() as text),):
                 return _Term(InNetwork(_side(name), network(text)), exact=True)
             case "isPrivate", ():
-                return _Term(_or([InNetwork(_side(name), within) for within in PRIVATE_NETWORKS]), exact=True)
+                return _Term(any_of([InNetwork(_side(name), within) for within in PRIVATE_NETWORKS]), exact=True)
         return _UNKNOWN
 
     def _strings(self, function: str, other: Node) -> list[str | None]:
@@ -296,7 +316,7 @@ def _conjunction(terms: Sequence[_Term]) -> _Term:
 def _disjunction(terms: Sequence[_Term]) -> _Term:
     if any(term == _known(True) for term in terms):
         return _known(True)
-    return _Term(_or([term.keep for term in terms]), all(term.exact for term in terms))
+    return _Term(any_of([term.keep for term in terms]), all(term.exact for term in terms))
 
 
 def _negation(term: _Term) -> _Term:
@@ -319,7 +339,8 @@ def _and(parts: Sequence[Predicate]) -> Predicate:
     return _merged(flat, And, frozenset.intersection)
 
 
-def _or(parts: Sequence[Predicate]) -> Predicate:
+def any_of(parts: Sequence[Predicate]) -> Predicate:
+    """Return what lets through whatever one of these does."""
     flat = [term for part in parts for term in (part.terms if isinstance(part, Or) else (part,))]
     if EVERYTHING in flat:
         return EVERYTHING

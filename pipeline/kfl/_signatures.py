@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from kubeshark.errors import UsageError
-from kubeshark.extension_api._models import FilterSpec, VariableType
 from kubeshark.pipeline.kfl._ast import BOOL, BYTES, DOUBLE, DYN, INT, STRING, TIMESTAMP, Type
 from kubeshark.pipeline.kfl._variables import RESERVED_WORDS, VARIABLES
+
+if TYPE_CHECKING:
+    from kubeshark.extension_api._models import FilterSpec, VariableType
 
 __all__ = ["FUNCTIONS", "STANDARD_FUNCTIONS", "TYPES", "Signature", "check_filter_name", "plugin_signature"]
 

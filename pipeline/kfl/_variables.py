@@ -10,9 +10,12 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from kubeshark.errors import UsageError
-from kubeshark.extension_api._models import Value, VariableType
+
+if TYPE_CHECKING:
+    from kubeshark.extension_api._models import Value, VariableType
 
 __all__ = ["FLAGS", "FOLDED_MAPS", "RESERVED_WORDS", "VARIABLES", "Variable", "Variables", "default_of"]
 

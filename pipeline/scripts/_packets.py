@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from struct import Struct
 from typing import TYPE_CHECKING
 
-from kubeshark.core_capture._records import RECORD_HEADER_BYTES
+from kubeshark.core_capture._records import RECORD_HEADER_BYTES, RecordBatch
 from kubeshark.core_capture.files import open_capture
 from kubeshark.errors import KubesharkError
 
@@ -16,10 +16,14 @@ if TYPE_CHECKING:
     from kubeshark.pipeline._entry import Entry
     from kubeshark.pipeline._segments import Segment
 
-__all__ = ["MAX_PCAP_BYTES", "NoPackets", "SeenStreams", "merge_pcaps"]
+__all__ = ["MAX_PCAP_BYTES", "NoPackets", "SeenStreams", "merge_pcaps", "packets_of"]
 
 MAX_STREAMS = 100_000
 MAX_PCAP_BYTES = 256 << 20
+_NS = 1_000_000_000
+_ETHERNET, _RAW, _RAW_IP, _LINUX_SLL = 1, 101, 12, 113
+_IP_AT = {_ETHERNET: 14, _RAW: 0, _RAW_IP: 0, _LINUX_SLL: 16}
+_FRAGMENT = 0x3FFF  # more fragments, or an offset
 _HEADER = Struct("<IHHiIII")
 _NANOSECONDS = 0xA1B23C4D
 _RECORD = Struct("<IIII")
@@ -104,3 +108,21 @@ def _joined(pieces: Sequence[tuple[int, bytes]], link_types: set[int]) -> bytes:
     records.sort(key=lambda record: record[0])
     link_type = next(iter(link_types), 1)
     return b"".join((_HEADER.pack(_NANOSECONDS, 2, 4, 0, 0, _SNAPLEN, link_type), *(record for _, record in records)))
+
+
+def packets_of(batch: RecordBatch) -> list[tuple[int, int, int, bool]]:
+    """Return (time in ns since 1970, captured bytes, original bytes, is a fragment) of each packet."""
+    found = []
+    data, at = memoryview(batch.data), 0
+    ip_at = _IP_AT.get(batch.link_type)
+    for index in range(batch.count):
+        seconds, nanoseconds, captured, original = _RECORD.unpack_from(data, at)
+        extra = batch.extras.get(index)
+        time_ns = seconds * _NS + nanoseconds if extra is None or extra.time_ns is None else extra.time_ns
+        at += RECORD_HEADER_BYTES
+        is_fragment = False
+        if ip_at is not None and captured >= ip_at + 8 and data[at + ip_at] >> 4 == 4:
+            is_fragment = bool(int.from_bytes(data[at + ip_at + 6 : at + ip_at + 8], "big") & _FRAGMENT)
+        found.append((time_ns, captured, original, is_fragment))
+        at += captured
+    return found

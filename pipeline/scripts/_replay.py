@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from struct import Struct
 from typing import TYPE_CHECKING, Any
 
-from kubeshark.core_capture._records import RECORD_HEADER_BYTES, RecordBatch
 from kubeshark.pipeline._entry import Entry
-from kubeshark.pipeline._plugins import Plugins, installed_hooks
+from kubeshark.pipeline._imports import installed_hooks
+from kubeshark.pipeline._plugins import Plugins
 from kubeshark.pipeline.scripts._config import read_config
 from kubeshark.pipeline.scripts._encode import BATCH
 from kubeshark.pipeline.scripts._runtime import Scripts
@@ -23,32 +22,9 @@ if TYPE_CHECKING:
     from kubeshark.pipeline._pipeline import Pipeline
     from kubeshark.pipeline._segments import Segment
 
-__all__ = ["feed", "import_with_scripts", "opening", "packets_of", "queried_scripts", "without_scripts"]
+__all__ = ["feed", "import_with_scripts", "opening", "queried_scripts", "without_scripts"]
 
-_RECORD = Struct("<IIII")
-_NS = 1_000_000_000
-_ETHERNET, _RAW, _RAW_IP, _LINUX_SLL = 1, 101, 12, 113
-_IP_AT = {_ETHERNET: 14, _RAW: 0, _RAW_IP: 0, _LINUX_SLL: 16}
-_FRAGMENT = 0x3FFF  # more fragments, or an offset
 _HOOK = "onItemQueried"
-
-
-def packets_of(batch: RecordBatch) -> list[tuple[int, int, int, bool]]:
-    """Return (time in ns since 1970, captured bytes, original bytes, is a fragment) of each packet."""
-    found = []
-    data, at = memoryview(batch.data), 0
-    ip_at = _IP_AT.get(batch.link_type)
-    for index in range(batch.count):
-        seconds, nanoseconds, captured, original = _RECORD.unpack_from(data, at)
-        extra = batch.extras.get(index)
-        time_ns = seconds * _NS + nanoseconds if extra is None or extra.time_ns is None else extra.time_ns
-        at += RECORD_HEADER_BYTES
-        is_fragment = False
-        if ip_at is not None and captured >= ip_at + 8 and data[at + ip_at] >> 4 == 4:
-            is_fragment = bool(int.from_bytes(data[at + ip_at + 6 : at + ip_at + 8], "big") & _FRAGMENT)
-        found.append((time_ns, captured, original, is_fragment))
-        at += captured
-    return found
 
 
 def feed(scripts: Scripts, entries: Iterable[Entry]) -> int:
@@ -97,14 +73,8 @@ def import_with_scripts(
     """Import a file and call the hooks for what it added; return the result, and how many entries there were."""
     before = {info.name for info in pipeline.store.segments()}
 
-    def told(batch: RecordBatch) -> None:
-        scripts.packets(packets_of(batch))
-
     with without_scripts(pipeline.plugins):
-        wants_packets = scripts.has("onPacketCaptured", "worker")
-        result = pipeline.import_file(
-            file, keylogs=keylogs, on_progress=on_progress, on_batch=told if wants_packets else None
-        )
+        result = pipeline.import_file(file, keylogs=keylogs, on_progress=on_progress, on_batch=scripts.on_batch())
         added = [info for info in pipeline.store.segments() if info.name not in before and info.packets]
         if not added or not scripts.has("onItemCaptured", "worker"):
             return result, 0

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
+from kubeshark.core_capture import RecordBatch
 from kubeshark.errors import UsageError
 from kubeshark.hosts.js.scripts._process import Command
 from kubeshark.pipeline._entry import Entry
@@ -36,7 +37,7 @@ from kubeshark.pipeline.scripts._files import ScriptFiles
 from kubeshark.pipeline.scripts._isolate import HOOK_S, JOB_S, Isolate, Role, RoleState
 from kubeshark.pipeline.scripts._kfl import ScriptFilters
 from kubeshark.pipeline.scripts._metrics import ScriptMetrics
-from kubeshark.pipeline.scripts._packets import SeenStreams
+from kubeshark.pipeline.scripts._packets import SeenStreams, packets_of
 from kubeshark.pipeline.scripts._queried import take
 from kubeshark.pipeline.scripts._script import Script, find_scripts, read_script
 from kubeshark.pipeline.scripts._vendors import Vendors
@@ -124,6 +125,10 @@ class Scripts:
         return self.clock.jobs()
 
     # --- hooks ---
+
+    def on_batch(self) -> Callable[[RecordBatch], None] | None:
+        """Return what to give batches of packets to; None if no script wants packets."""
+        return (lambda batch: self.packets(packets_of(batch))) if self.has("onPacketCaptured", "worker") else None
 
     def packets(self, infos: Sequence[tuple[int, int, int, bool]]) -> None:
         """onPacketCaptured: (time in ns since 1970, captured bytes, original bytes, is a fragment)."""

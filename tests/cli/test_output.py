@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from kubeshark.cli._output import add_output_options, parse_fields, print_entries, printable
+from kubeshark.cli._complain import printable
+from kubeshark.cli._output import add_output_options, parse_fields, print_entries
 from kubeshark.errors import UsageError
 from kubeshark.pipeline import Entry
 from tests.pipeline._traffic import Capture, Connection, find

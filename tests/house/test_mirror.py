@@ -107,7 +107,10 @@ WITHOUT_TEST = {
     "pipeline/dissectors/databases/_postgresql_framing.py": "pipeline/dissectors/databases/test_postgresql.py",
     "pipeline/dissectors/web/_http3_halves.py": "pipeline/dissectors/web/test_http3.py",
     "pipeline/tls/_documents.py": "pipeline/dissectors/security/test_tls.py",
+    "pipeline/_exact.py": "pipeline/test_filter.py",
+    "pipeline/_import_hooks.py": "pipeline/test_sealed.py",
     "src/kubeshark/__main__.py": "cli/test_main.py",
+    "src/kubeshark/cli/_complain.py": "cli/test_output.py",
     **{
         f"src/kubeshark/cli/{command}.py": COMMANDS
         for command in ("dissect", "export", "import_", "query", "serve", "show", "store", "version")

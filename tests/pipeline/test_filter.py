@@ -12,8 +12,9 @@ import pytest
 from kubeshark.errors import PluginError, UsageError
 from kubeshark.extension_api import EntryView, FilterSpec, Value, hookimpl
 from kubeshark.pipeline import Plugins
+from kubeshark.pipeline._exact import exact_predicate
 from kubeshark.pipeline._facts import Origin
-from kubeshark.pipeline._filter import EntryFilter, exact_predicate
+from kubeshark.pipeline._filter import EntryFilter
 from kubeshark.pipeline._table import EntryTable, Found
 from tests.pipeline._plugins import Foreign, failure, with_plugins
 from tests.pipeline._traffic import Capture, Connection, dns, make_query

@@ -17,7 +17,7 @@ from kubeshark import Pipeline
 from kubeshark.core_capture.store import Identity, SourceInfo, Store, identity_path
 from kubeshark.errors import InputError, StoreError, UsageError
 from kubeshark.extension_api import CLIENT, SERVER
-from kubeshark.pipeline import Plugins, _imports, _pipeline
+from kubeshark.pipeline import Plugins, _imports
 from tests.core_capture.reference._packets import ethernet, udp
 from tests.pipeline._stores import long_talk, make_store
 from tests.pipeline._traffic import MS, SECOND, START_NS, Capture, Connection, batch, dns
@@ -203,6 +203,59 @@ def test_a_query_is_explained(pipeline: Pipeline) -> None:
     assert (found.notices, found.problems) == ([], [])
 
 
+@pytest.mark.parametrize("cache_bytes", [0, 1 << 20])
+def test_the_same_filter_again_reads_nothing_again(tmp_path: Path, file: Path, cache_bytes: int) -> None:
+    with Pipeline.open(tmp_path / "kept", plugins=Plugins(), cache_bytes=cache_bytes) as opened:
+        opened.import_file(file)
+        lists, explained = [], []
+        for kfl in ("http", "http && status_code == 200", "http"):
+            found = opened.query(kfl)
+            lists.append([entry.to_dict() for entry in found])
+            explained.append(found)
+        assert lists[0] == lists[1] == lists[2]
+        text = "\n".join(explained[2].explain())
+        assert ("1 of 1 blocks" in text) == bool(cache_bytes)
+        assert (" bytes of packets in 0 blocks" in text) == bool(cache_bytes)
+        assert opened.info()["cache"]["hits"] == opened.cache.hits == (2 if cache_bytes else 0)
+        opened.free_memory()
+        assert opened.cache.bytes == 0
+        assert [entry.to_dict() for entry in opened.query("http")] == lists[0]
+    assert opened.cache.bytes == 0  # nothing decrypted outlives it
+
+
+@pytest.mark.parametrize(
+    "form", ['id == "{0}"', '"{0}" == id', 'http && id == "{0}"', 'id in ["{0}", "{1}", "nonsense"]']
+)
+def test_who_asks_for_an_id_reads_its_connection_alone(pipeline: Pipeline, form: str) -> None:
+    everything = {entry.id: entry.to_dict() for entry in pipeline.query("http")}
+    first, second, *_ = everything
+    found = pipeline.query(form.format(first, second))
+    assert [entry.to_dict() for entry in found] == [
+        everything[each] for each in (first, second) if each in form.format(first, second)
+    ]
+    text = "\n".join(found.explain())
+    assert f"{2 if 'in' in form else 1} selected of {2 * SERVICES}" in text
+    assert "their connections alone" in text
+
+
+@pytest.mark.parametrize(
+    "kfl", ['id == "nonsense"', 'id == "no-such-segment-0-0"', "id in []", 'id == "01ARZ-9999999999-0"']
+)
+def test_ids_that_are_not_here_read_nothing(pipeline: Pipeline, kfl: str) -> None:
+    found = pipeline.query(kfl)
+    assert list(found) == []
+    assert "0 read of 0 opened" in "\n".join(found.explain())
+
+
+@pytest.mark.parametrize("kfl", ['id != "{0}"', '!(id == "{0}")', 'id == "{0}" || dns', 'id.startsWith("{0}")'])
+def test_other_ids_are_not_lost(pipeline: Pipeline, kfl: str) -> None:
+    everything = [entry.id for entry in pipeline.query("")]
+    http = next(iter(pipeline.query("http"))).id
+    found = [entry.id for entry in pipeline.query(kfl.format(http))]
+    assert set(found) <= set(everything)
+    assert len(found) >= (len(everything) - 1 if "!" in kfl else 1)
+
+
 def test_windows_and_limits(pipeline: Pipeline) -> None:
     starts = [entry.start_ns for entry in pipeline.query("http")]
     assert [e.start_ns for e in pipeline.query("http", since_ns=starts[1])] == starts[1:]
@@ -342,7 +395,7 @@ def test_a_file_appears_whole_or_not_at_all(
 
     before = sorted(tmp_path.iterdir())
     with monkeypatch.context() as patch:
-        patch.setattr(_pipeline, "export", fail)
+        patch.setattr("kubeshark.core_capture.store.export", fail)
         with pytest.raises(StoreError):
             pipeline.export("", tmp_path / "out.pcap")
     assert sorted(tmp_path.iterdir()) == before

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from kubeshark.errors import PluginRejected
-from kubeshark.extension_api import Classifier, EntryView, FilterSpec, ProtocolSpec, Value, hookimpl
+from kubeshark.extension_api import Classifier, EntryView, FilterSpec, ProtocolSpec, Value, Verdict, hookimpl
 from kubeshark.pipeline import Plugins, _plugins
 from kubeshark.pipeline._filter import EntryFilter
-from tests.pipeline._plugins import Foreign, Lines, failure, with_plugins
+from kubeshark.pipeline.kfl._pushdown import describe
+from tests.pipeline._plugins import Envelope, Foreign, Lines, ProbedLines, failure, with_plugins
 from tests.pipeline._traffic import Capture, Connection, find
 
 
@@ -107,8 +108,38 @@ def test_a_filter_cannot_take_a_name_of_kfl(name: str) -> None:
 def test_flags_and_the_transports_they_lie_in() -> None:
     both = Lines(Classifier("tcp", (7000,)), Classifier("udp", (7000,)))
     with with_plugins(lines=both) as plugins:
-        assert plugins.flag_transports()["lines"] == {6, 17}
-        assert plugins.flag_transports()["icmp"] == {1, 58}
+        assert "transport tcp/udp" in described(plugins, "lines")
+        assert described(plugins, "icmp") == "transport icmp/icmpv6"
+
+
+TCP_7000 = Classifier("tcp", (7000, 7001))
+
+
+@pytest.mark.parametrize(
+    ("plugin", "others", "is_bound"),
+    [
+        (Lines(TCP_7000), [], True),
+        (Lines(TCP_7000, Classifier("tcp", (7002,), prefix=b"x")), [], True),
+        (Lines(TCP_7000, Classifier("tcp", prefix=b"x")), [], False),  # on any port
+        (Lines(), [], False),
+        (ProbedLines(Verdict.MINE, TCP_7000), [], False),
+        (Lines(TCP_7000), [Envelope(Classifier("tcp", (9,)), name="envelope")], False),  # hands over to anybody
+        (Lines(TCP_7000, name="ws"), [], False),  # a built-in hands over to whoever has this name
+    ],
+)
+def test_a_protocol_is_bound_to_its_ports_where_nothing_else_finds_it(
+    plugin: Lines, others: list[Lines], is_bound: bool
+) -> None:
+    with with_plugins(lines=plugin, **{f"other{at}": other for at, other in enumerate(others)}) as plugins:
+        binding = next(binding for binding in plugins.bindings if binding.plugin == "lines@1.0.0")
+        assert (plugins.ports_of(binding) is not None) == is_bound
+        assert plugins.on_any_port(binding.protocol.flag) != is_bound
+        if is_bound:
+            assert "port 7000-7001" in described(plugins, "lines") or "port 7000-7002" in described(plugins, "lines")
+
+
+def described(plugins: Plugins, flag: str) -> str:
+    return describe(plugins.flag_flows()[flag])
 
 
 def test_variables_of_plugins_are_known() -> None:

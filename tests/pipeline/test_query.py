@@ -15,9 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from kubeshark.core_capture import Predicate
+from kubeshark.core_capture import And, Predicate
 from kubeshark.errors import Damaged, PluginError
-from kubeshark.extension_api import CLIENT, Classifier
+from kubeshark.extension_api import CLIENT, Classifier, Verdict
 from kubeshark.pipeline import Entry, _plan
 from kubeshark.pipeline._budget import Budget
 from kubeshark.pipeline._order import Order
@@ -25,7 +25,7 @@ from kubeshark.pipeline._query import QueryProgress
 from kubeshark.pipeline._segments import MemorySegment
 from kubeshark.pipeline._table import Found
 from tests.core_capture.reference._packets import ethernet, udp
-from tests.pipeline._plugins import Lines, with_plugins
+from tests.pipeline._plugins import Lines, ProbedLines, with_plugins
 from tests.pipeline._stores import long_talk, mixed
 from tests.pipeline._traffic import MS, START_NS, Capture, Connection, dns, find, make_query
 
@@ -266,6 +266,35 @@ def test_a_plugin_that_fails_in_every_segment_is_told_once() -> None:
         query = make_query(capture.segments(6, 12), "", plugins)
         list(query)
     assert [str(problem) for problem in query.problems] == ["plugin test@1.0.0: no idea"]
+
+
+# push-down by a plugin's ports
+
+
+@pytest.mark.parametrize("kfl", ["lines", "!lines", "lines || dns", 'lines && lines_text == "hi 3"'])
+@pytest.mark.parametrize("has_probe", [False, True])
+def test_a_protocol_known_by_its_ports_is_read_from_them_alone(kfl: str, has_probe: bool) -> None:
+    """The same entries as when everything is read; from fewer connections, unless its content makes it known."""
+    capture = Capture()
+    for number in range(4):
+        Connection(capture, port=7000, client_port=40_000 + number).open().ask(b"hi %d\n" % number)
+        Connection(capture, port=80, client_port=7000 if number == 1 else 41_000 + number).open().ask().answer()
+        capture.add(dns(number))
+    segments = capture.segments(9, 14)
+    classifier = Classifier("tcp", (7000,))
+    plugin = ProbedLines(Verdict.NOT_MINE, classifier) if has_probe else Lines(classifier)
+    with with_plugins(lines=plugin) as plugins:
+        asked = make_query(segments, kfl, plugins)
+        narrow = [entry.to_dict() for entry in asked]
+        everything = make_query(segments, kfl, plugins)
+        everything.pushed = And(())
+        assert narrow == [entry.to_dict() for entry in everything]
+        told = "\n".join(asked.filter.explain())
+    assert bool(narrow) or has_probe
+    if kfl.startswith("lines &&") and not has_probe:
+        assert asked.stats.flows_selected < everything.stats.flows_selected
+        assert "port 7000" in told
+    assert ("on any port   " in told and "lines: known by content" in told) == has_probe or "dns" in kfl
 
 
 # connections of tunnels

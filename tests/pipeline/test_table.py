@@ -98,6 +98,24 @@ def test_runs_give_the_columns_of_the_entries_in_order() -> None:
     assert [row[1] for row in wanted] == sorted(row[1] for row in wanted)
 
 
+def test_what_only_the_scanner_found_ends_no_query(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forgetful(protocol: Any, streams: Sequence[Any]) -> Any:
+        found = real(protocol, streams)  # None: another protocol's
+        return found and [messages[:1] for messages in found]
+
+    real = http1.dissect
+    forgetful.kubeshark_impl = http1.dissect.kubeshark_impl  # type: ignore[attr-defined]
+    monkeypatch.setattr(http1, "dissect", forgetful)
+    asked = query("http && src.port == 40001")
+    documents = [entry.to_dict() for entry in asked]
+    assert [document["id"] for document in documents] == ["s0-1-0", "s0-1-1"]
+    assert (documents[0]["request"]["path"], documents[0]["response"]) == ("/a", None)
+    assert "dissector does not" in str(documents[1]["error"])
+    (problem,) = asked.problems
+    assert "s0-1-1" in str(problem)
+    assert problem.exit_code != 0
+
+
 def test_an_unknown_variable_is_an_error() -> None:
     (entry, *_) = query("http")
     with pytest.raises(KeyError):

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Container, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -156,16 +156,6 @@ def _is_likely(head: bytes, direction: int, *, is_lossy: bool) -> bool:
     if (not direction and startup_code(head)) or chain_at(head, 0, direction) or head in (b"S", b"N", b"G"):
         return True
     return is_lossy and resume(head, 0, direction) < len(head)
-
-
-@dataclass(slots=True)
-class _Cycle:
-    """The units of a client's cycle, and whether the server skips the rest of it."""
-
-    number: int
-    units: list[Unit] = field(default_factory=list)
-    answered: int = 0
-    has_failed: bool = False
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from kubeshark.cli._output import complain
+from kubeshark.cli._complain import complain
 from kubeshark.cli._store_option import join_times
 from kubeshark.errors import KubesharkError
 
@@ -45,7 +45,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def build_parser(only: str | None = None) -> argparse.ArgumentParser:
-    """Return the parser; with `only`, just that command's part of it."""
+    """Return the parser; with `only`, just that command's part of it, and of no other more than its summary."""
     parser = Parser(
         prog="kubeshark",
         description="Records network traffic as encrypted PCAP and dissects it on demand.",
@@ -56,6 +56,8 @@ def build_parser(only: str | None = None) -> argparse.ArgumentParser:
     for name, (module, summary) in COMMANDS.items():
         if only in (None, name):
             import_module(f"kubeshark.cli.{module}").add_parser(commands, name, summary)
+        else:
+            commands.add_parser(name, help=summary)
     return parser
 
 
@@ -65,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     arguments = join_times(sys.argv[1:] if argv is None else argv)
     named = next((argument for argument in arguments if not argument.startswith("-")), None)
-    parser = build_parser(named if named in COMMANDS else None)
+    parser = build_parser(named or "")
     args = parser.parse_args(arguments)
     if args.command is None:
         parser.print_help()

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from kubeshark.cli._complain import printable
 from kubeshark.errors import UsageError
 
 if TYPE_CHECKING:
@@ -22,12 +23,10 @@ __all__ = [
     "JsonLine",
     "TableLine",
     "add_output_options",
-    "complain",
     "line_form",
     "parse_fields",
     "print_entries",
     "print_lines",
-    "printable",
 ]
 
 COLUMNS = (("TIME", 12), ("PROTO", 10), ("METHOD", 10), ("STATUS", 6), ("SOURCE", 21), ("DESTINATION", 21), ("MS", 8))
@@ -181,18 +180,3 @@ def _text(value: Any) -> str:
 def _end(endpoint: Any) -> str:
     ip = f"[{endpoint.ip}]" if ":" in endpoint.ip else endpoint.ip
     return f"{ip}:{endpoint.port}"
-
-
-def complain(problem: object) -> None:
-    """Say on standard error, in one line, what was not done: names and texts in it may come from outside.
-
-    Above it comes what its notes hold: all that a compiler said.
-    """
-    for note in getattr(problem, "__notes__", ()):
-        print("\n".join(printable(line) for line in str(note).splitlines()), file=sys.stderr)
-    print(f"kubeshark: {printable(' '.join(str(problem).splitlines()))}", file=sys.stderr)
-
-
-def printable(text: str) -> str:
-    """Replace control characters: text from the network must not steer the terminal."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)

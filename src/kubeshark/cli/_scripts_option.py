@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from kubeshark.cli._output import complain, printable
+from kubeshark.cli._complain import complain, printable
 
 if TYPE_CHECKING:
     from kubeshark.pipeline.scripts import ConsoleLine, Scripts

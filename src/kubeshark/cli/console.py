@@ -8,7 +8,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
-from kubeshark.cli._output import complain
+from kubeshark.cli._complain import complain
 from kubeshark.cli._scripts_option import print_console
 
 if TYPE_CHECKING:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from kubeshark.cli._complain import complain
 from kubeshark.cli._keylog_option import add_keylog_option
-from kubeshark.cli._output import add_output_options, complain, parse_fields, print_entries
+from kubeshark.cli._output import add_output_options, parse_fields, print_entries
 from kubeshark.cli._scripts_option import add_scripts_option, running_scripts
 
 __all__ = ["add_parser"]

@@ -7,7 +7,7 @@ import sys
 import time
 from typing import Any, Literal
 
-from kubeshark.cli._output import complain
+from kubeshark.cli._complain import complain
 from kubeshark.cli._store_option import add_store_option, add_time_options, store_path
 from kubeshark.errors import UsageError
 

@@ -8,7 +8,7 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
-from kubeshark.cli._output import complain, printable
+from kubeshark.cli._complain import complain, printable
 from kubeshark.errors import UsageError
 
 __all__ = ["add_parser"]

@@ -6,7 +6,7 @@ import argparse
 import json
 from typing import Any
 
-from kubeshark.cli._output import complain
+from kubeshark.cli._complain import complain
 from kubeshark.cli._progress import Progress
 from kubeshark.cli._scripts_option import add_scripts_option, running_scripts
 from kubeshark.cli._store_option import add_store_option, store_path

@@ -9,7 +9,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from kubeshark.cli._output import complain, printable
+from kubeshark.cli._complain import complain, printable
 from kubeshark.errors import UsageError
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def _settings_of(plugin: str) -> Sequence[SettingSpec]:
     from importlib.metadata import entry_points
 
     from kubeshark.pipeline._installed import installed_plugins
-    from kubeshark.pipeline._plugins import ENTRY_POINTS
+    from kubeshark.pipeline._plugin_state import ENTRY_POINTS
 
     for installed in installed_plugins():
         if installed.id == plugin:

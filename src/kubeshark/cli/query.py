@@ -7,8 +7,9 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+from kubeshark.cli._complain import complain
 from kubeshark.cli._keylog_option import add_keylog_option
-from kubeshark.cli._output import add_output_options, complain, line_form, parse_fields, print_lines
+from kubeshark.cli._output import add_output_options, line_form, parse_fields, print_lines
 from kubeshark.cli._progress import Progress
 from kubeshark.cli._store_option import add_store_option, add_time_options, store_path
 from kubeshark.cli._work_options import add_work_options, page_lines, work_options

@@ -7,7 +7,7 @@ import json
 import time
 from typing import Any
 
-from kubeshark.cli._output import complain, printable
+from kubeshark.cli._complain import complain, printable
 
 __all__ = ["add_parser"]
 

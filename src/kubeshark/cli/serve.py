@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from kubeshark.cli._complain import complain
 from kubeshark.cli._keylog_option import add_keylog_option
-from kubeshark.cli._output import complain
 from kubeshark.cli._store_option import add_store_option, store_path
 
 __all__ = ["add_parser"]
+
+CACHE_MB = 256
+"""Who refines a filter asks for the same packets again: a laptop has this much to spare."""
 
 
 def add_parser(commands: Any, name: str, summary: str) -> None:
@@ -28,8 +32,21 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
     parser.add_argument("--host", default="127.0.0.1", help="default: 127.0.0.1")
     parser.add_argument("--port", type=int, default=8899, help="default: 8899; 0 picks a free one")
     parser.add_argument("--insecure", action="store_true", help="serve without TLS on an address others can reach")
+    parser.add_argument(
+        "--cache-mb",
+        type=parse_megabytes,
+        default=CACHE_MB,
+        metavar="MB",
+        help=f"decrypted packets kept in memory between queries, never on disk; default: {CACHE_MB}; 0: none",
+    )
     parser.add_argument("--no-browser", action="store_true", help="do not open the page on this terminal's screen")
     parser.set_defaults(run=run)
+
+
+def parse_megabytes(text: str) -> int:
+    if not re.fullmatch(r"\d{1,6}", text, re.ASCII):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of megabytes from 0 to 999999")
+    return int(text)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -41,7 +58,9 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"--port {args.port} is not a port", hint="use 0 to 65535")
     from kubeshark.pipeline.scripts import serving
 
-    with Pipeline.open(store_path(args), create=False, keylogs=args.keylog) as pipeline, serving(pipeline.plugins):
+    cache_bytes = args.cache_mb << 20
+    store = Pipeline.open(store_path(args), create=False, keylogs=args.keylog, cache_bytes=cache_bytes)
+    with store as pipeline, serving(pipeline.plugins):
         serve(
             pipeline,
             host=args.host,

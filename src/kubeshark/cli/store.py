@@ -6,8 +6,8 @@ import argparse
 import json
 from typing import TYPE_CHECKING, Any
 
+from kubeshark.cli._complain import complain, printable
 from kubeshark.cli._life import add_action, add_actions
-from kubeshark.cli._output import complain, printable
 from kubeshark.cli._progress import Progress
 from kubeshark.cli._store_option import store_path
 

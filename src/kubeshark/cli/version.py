@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 __all__ = ["add_parser"]
@@ -21,10 +19,12 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from kubeshark import __version__
-    from kubeshark.core_capture import load_core
+    from importlib.metadata import PackageNotFoundError, version
 
-    versions = {"kubeshark": __version__, "core": load_core().name}
+    from kubeshark import __version__
+    from kubeshark.core_capture import core_name
+
+    versions = {"kubeshark": __version__, "core": core_name()}
     versions |= {"batch abi": str(BATCH_ABI), "segment format": str(SEGMENT_FORMAT)}
     for engine, package in ENGINES.items():
         try:
@@ -32,6 +32,8 @@ def run(args: argparse.Namespace) -> int:
         except PackageNotFoundError:
             versions[engine] = "not installed"
     if args.output == "json":
+        import json
+
         print(json.dumps(versions))
     else:
         for key, value in versions.items():

@@ -39,7 +39,7 @@ def test_every_read_returns_its_bytes(wanted: list[tuple[int, int]], knows_size:
         assert file.size() == len(CONTENT)
 
 
-@given(st.lists(st.tuples(PLACES, st.integers(1, MIB)), min_size=1, max_size=12))
+@given(st.lists(st.tuples(PLACES, st.integers(1, MIB)), max_size=12))
 def test_many_ranges_return_their_bytes(wanted: list[tuple[int, int]]) -> None:
     ranges = sorted((offset, min(length, len(CONTENT) - offset)) for offset, length in wanted if offset < len(CONTENT))
     with closing(opened(size=len(CONTENT))) as file:

@@ -10,12 +10,24 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kubeshark.core_capture import FLOW, match
-from kubeshark.pipeline.kfl import CompiledFilter, compile_filter
+from kubeshark.core_capture import FLOW, And, Or, PortBetween, Predicate, Transport, match
+from kubeshark.pipeline.kfl import VARIABLES, CompiledFilter, compile_filter
 
 NOW_NS = 1_773_525_900 * 10**9
 TRANSPORTS = {"tcp": (6,), "udp": (17,), "sctp": (132,), "icmp": (1, 58)}
 FLAG_TRANSPORTS = {"http": frozenset({6}), "dns": frozenset({6, 17}), "quic": frozenset({17})}
+STOMP_PORTS = (53, 443)  # a plugin's protocol, which is known by its ports alone
+FLAG_FLOWS: dict[str, Predicate] = {
+    **{flag: Transport(numbers) for flag, numbers in FLAG_TRANSPORTS.items()},
+    "stomp": And(
+        (
+            Transport(frozenset({6})),
+            Or((*(PortBetween("src", port, port) for port in STOMP_PORTS),
+                *(PortBetween("dst", port, port) for port in STOMP_PORTS))),
+        )
+    ),
+}  # fmt: skip
+KNOWN = VARIABLES.with_plugin("stomp", "bool", section="flags")
 ADDRESSES = ["10.0.0.1", "10.0.0.2", "192.0.2.9", "fd00::1", "fd00::2", "2001:db8::5"]
 PORTS = [0, 53, 80, 443, 8080, 65535]
 
@@ -57,6 +69,8 @@ def flows_with_entries(draw: st.DrawFn) -> tuple[np.ndarray[Any, Any], list[dict
         for flag, numbers in {**FLAG_TRANSPORTS, name: frozenset({number})}.items()
         if number in numbers
     ]
+    if name == "tcp" and not {*ports}.isdisjoint(STOMP_PORTS):
+        entries.append({**common, "stomp": True, "timestamp": first})
     if name in ("tcp", "udp"):
         entries.append({**common, "conn": True, f"{name}_conn": True, "timestamp": first})
         # A flow entry groups connections: client port and time may be another's.
@@ -74,6 +88,7 @@ flags = st.sampled_from(
         "http",
         "dns",
         "quic",
+        "stomp",
         "tcp",
         "udp",
         "sctp",
@@ -123,7 +138,7 @@ class _Row(dict[str, Any]):
 
 
 def compiled(text: str) -> CompiledFilter:
-    return compile_filter(text, now_ns=NOW_NS, flag_transports=FLAG_TRANSPORTS)
+    return compile_filter(text, now_ns=NOW_NS, variables=KNOWN, flag_flows=FLAG_FLOWS)
 
 
 @settings(max_examples=300, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
@@ -155,6 +170,8 @@ def test_nothing_is_lost_and_exact_is_exact(text: str, case: tuple[np.ndarray[An
     [
         ("", "", True),
         ("http", "transport tcp", False),
+        ("stomp", "transport tcp and (src port 53 or src port 443 or dst port 53 or dst port 443)", False),
+        ("!stomp", "", False),
         ("conn", "transport tcp/udp", True),
         ("tcp_conn", "transport tcp", True),
         ("tcp_conn || http", "transport tcp", False),

@@ -1,0 +1,46 @@
+"""What plugins have to do with an import: they filter its packets, and are told of its segments."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+from kubeshark.core_capture import RecordBatch
+from kubeshark.core_capture.store import SegmentInfo
+from kubeshark.pipeline._packet_filter import PacketFilter
+from kubeshark.pipeline._plugins import Plugins
+from kubeshark.pipeline._sealed import SealedSegments
+
+__all__ = ["ImportHooks"]
+
+
+class ImportHooks:
+    """A context manager around an import; `problems` are complete behind it."""
+
+    def __init__(self, plugins: Plugins, location: str) -> None:
+        self._plugins = plugins
+        self._filter = PacketFilter(plugins.packet_filters)
+        self._told = SealedSegments(plugins.segment_sealed, location)
+
+    def apply(self, batch: RecordBatch) -> RecordBatch:
+        """Return the packets that the plugins keep, marked where they want that."""
+        return self._filter.apply(batch) if self._filter.stats else batch
+
+    def tell(self, info: SegmentInfo) -> None:
+        """Tell them of a segment; returns at once."""
+        self._told.tell(info)
+
+    @property
+    def dropped(self) -> int:
+        return self._filter.dropped
+
+    def problems(self) -> list[str]:
+        """Say what they did wrong."""
+        return [*self._filter.problems(), *self._told.problems, *map(str, self._plugins.take_problems())]
+
+    def __enter__(self) -> Self:
+        self._told.__enter__()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self._told.__exit__(kind, error, tb)

@@ -1,0 +1,81 @@
+"""No command loads what it does not need: its start is the most of a small command's time."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+RUN = """
+import contextlib, io, sys
+from kubeshark.cli import main
+with contextlib.redirect_stdout(io.StringIO()):
+    try:
+        code = main(sys.argv[1:])
+    except SystemExit as end:
+        code = end.code
+print(code, *sys.modules)
+"""
+
+NUMPY = {"numpy", "zstandard", "cryptography", "msgspec", "kubeshark.pipeline", "kubeshark.core_capture.store"}
+DISSECTION = {
+    "pluggy",
+    "kubeshark.extension_api",
+    "kubeshark.hosts",
+    "kubeshark.pipeline._dissect",
+    "kubeshark.pipeline._plugins",
+    "kubeshark.pipeline._query",
+    "kubeshark.pipeline.dissectors",
+    "kubeshark.pipeline.kfl._compile",
+    "kubeshark.pipeline.kfl._check",
+    "kubeshark.pipeline.tls._decrypt",
+}
+WRITING = {"kubeshark.core_capture.store._writer", "kubeshark.core_capture.files._pcapng"}
+CARE = {f"kubeshark.core_capture.store._{what}" for what in ("overview", "prune", "recover", "rotate", "verify")}
+SERVERS = {"fastapi", "uvicorn", "starlette", "kubeshark.hub"}
+REMOTE = {"obstore", "kubeshark.core_capture.store._objects"}
+WORKERS = {"kubeshark.pipeline._processes", "kubeshark.pipeline._worker", "multiprocessing"}
+
+UNNEEDED = {
+    "version": NUMPY | SERVERS | {"dataclasses", "json", "kubeshark.cli.query"},
+    "--help": NUMPY | SERVERS | {"dataclasses", "json", "importlib.metadata", "kubeshark.cli.query"},
+    "query --help": NUMPY | SERVERS,
+    "import SAMPLE --store STORE": DISSECTION | CARE | SERVERS | REMOTE | WORKERS,
+    "export -o OUT --store STORE": DISSECTION | CARE | SERVERS | REMOTE | WORKERS | WRITING | {"importlib.metadata"},
+    "export dst.port==53 -o OUT --store STORE": DISSECTION | CARE | SERVERS | REMOTE | WORKERS | WRITING,
+    "store verify --store STORE": DISSECTION | SERVERS | REMOTE | WORKERS,
+    "query http --store STORE --output jsonl": CARE | SERVERS | REMOTE | WORKERS | WRITING | {"cel_expr_python"},
+    "query dst.port==53 --store STORE --limit 1": CARE | SERVERS | REMOTE | WORKERS | WRITING | {"cel_expr_python"},
+}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory, sample: Path) -> Path:
+    folder = tmp_path_factory.mktemp("start") / "store"
+    loaded(f"import {sample} --store {folder}", folder)
+    return folder
+
+
+def loaded(command: str, store: Path) -> set[str]:
+    """Return the modules that a command leaves loaded."""
+    done = subprocess.run(
+        [sys.executable, "-c", RUN, *command.split()],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "KUBESHARK_IDENTITY": str(store.with_name("identity.age"))},
+    )
+    code, *modules = done.stdout.split()
+    assert code == "0", done.stderr
+    return set(modules)
+
+
+@pytest.mark.parametrize("command", UNNEEDED)
+def test_a_command_loads_only_what_it_needs(command: str, sample: Path, store: Path, tmp_path: Path) -> None:
+    places = {"SAMPLE": sample, "OUT": tmp_path / "out.pcap"}
+    places["STORE"] = tmp_path / "new" if command.startswith("import") else store
+    words = [str(places.get(word, word)) for word in command.split()]
+    assert loaded(" ".join(words), store) & UNNEEDED[command] == set()

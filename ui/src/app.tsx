@@ -1,0 +1,108 @@
+/** The frame of the page: navigation, keys that work everywhere, dialogs, the short word at the foot. */
+
+import type { FunctionComponent } from "preact";
+import { useEffect, useState } from "preact/hooks";
+import { api } from "./core/api";
+import { type View, VIEWS, dialog, go, notice, place, session, theme } from "./core/state";
+import { onKey } from "./keys";
+import { FilterBar } from "./parts/filter-bar";
+import { Help } from "./parts/help";
+import { Icon } from "./parts/icon";
+import { traffic } from "./shared";
+import { TrafficView } from "./views/traffic";
+
+const NAMES: Readonly<Record<View, string>> = {
+  traffic: "Traffic", map: "Map", captures: "Captures", plugins: "Plugins", settings: "Settings",
+};
+
+/** A view that is fetched when it is first looked at. */
+function Lazy({ load }: { load: () => Promise<FunctionComponent> }) {
+  const [Shown, setShown] = useState<FunctionComponent | null>(null);
+  const [error, setError] = useState("");
+  useEffect(() => {
+    load().then((view) => setShown(() => view), () => setError("This part of the page could not be loaded: reload the page."));
+  }, [load]);
+  if (error) return <p class="empty" role="alert">{error}</p>;
+  return Shown ? <Shown /> : <p class="empty">Loading …</p>;
+}
+
+const loadMap = () => import("./views/map").then((m) => m.MapView);
+const loadCaptures = () => import("./views/captures").then((m) => m.CapturesView);
+const loadPlugins = () => import("./views/plugins").then((m) => m.PluginsView);
+const loadSettings = () => import("./views/settings").then((m) => m.SettingsView);
+const loadCompare = () => import("./views/compare").then((m) => m.Compare);
+const loadExport = () => import("./parts/export").then((m) => m.ExportDialog);
+const loadColumns = () => import("./parts/columns").then((m) => m.ColumnsDialog);
+
+export function nextTheme(): void {
+  const order = ["auto", "light", "dark"] as const;
+  theme.value = order[(order.indexOf(theme.value) + 1) % 3] ?? "auto";
+}
+
+export function App() {
+  useEffect(() => {
+    document.addEventListener("keydown", onKey);
+    api.session().then((who) => (session.value = who), () => undefined);
+    return () => document.removeEventListener("keydown", onKey);
+  }, []);
+  const { view } = place.value;
+  useEffect(() => {
+    document.title = `${NAMES[view]} · kubeshark`;
+  }, [view]);
+  return (
+    <>
+      <a class="skip" href="#main">Skip to the content</a>
+      <header class="bar">
+        <span class="brand"><Icon name="fin" />kubeshark</span>
+        <nav aria-label="Views">
+          {VIEWS.map((name) => (
+            <button key={name} type="button" class="tab" aria-current={view === name ? "page" : undefined} onClick={() => go({ view: name })}>
+              {NAMES[name]}
+            </button>
+          ))}
+        </nav>
+        <span class="grow" />
+        <LinkState />
+        {session.value?.redacted && <span class="badge" title="Rules of the hub hide parts of what is shown">redacted</span>}
+        <button type="button" class="icon" onClick={nextTheme} title={`Theme: ${theme.value} (t)`} aria-label={`Theme: ${theme.value}. Change`}>
+          <Icon name={theme.value === "dark" ? "moon" : theme.value === "light" ? "sun" : "half"} />
+        </button>
+        <button type="button" class="icon" onClick={() => (dialog.value = "help")} title="Help (?)" aria-label="Help: keys and filter language"><Icon name="help" /></button>
+      </header>
+      {(view === "traffic" || view === "map") && <FilterBar />}
+      <main id="main" tabIndex={-1} class={`view view-${view}`}>
+        <h1 class="hidden-text">{NAMES[view]}</h1>
+        {view === "traffic" && <TrafficView />}
+        {view === "map" && <Lazy key="map" load={loadMap} />}
+        {view === "captures" && <Lazy key="captures" load={loadCaptures} />}
+        {view === "plugins" && <Lazy key="plugins" load={loadPlugins} />}
+        {view === "settings" && <Lazy key="settings" load={loadSettings} />}
+      </main>
+      {dialog.value === "help" && <Help />}
+      {dialog.value === "compare" && <Lazy load={loadCompare} />}
+      {dialog.value === "export" && <Lazy load={loadExport} />}
+      {dialog.value === "columns" && <Lazy load={loadColumns} />}
+      <Notice />
+    </>
+  );
+}
+
+function LinkState() {
+  const link = traffic.link.value;
+  const words = { connecting: "connecting", open: "connected", lost: "reconnecting: rows stay" }[link];
+  return <span class="link" data-link={link} role="status">{link === "open" ? <span class="hidden-text">{words}</span> : words}</span>;
+}
+
+function Notice() {
+  const now = notice.value;
+  return (
+    <div class="notice-place" role="status" aria-live="polite">
+      {now && (
+        <div class="notice" data-bad={now.isBad || undefined}>
+          <span>{now.text}</span>
+          {now.isBad && <button type="button" class="icon" aria-label="Dismiss" onClick={() => (notice.value = null)}><Icon name="close" /></button>}
+        </div>
+      )}
+    </div>
+  );
+}

@@ -1,0 +1,130 @@
+/** Requests to the hub's REST API: docs/hub-api.md. Only the hub's own origin is ever asked. */
+
+import type { Check, Entry, Health, Histogram, ImportReport, Info, Job, Kfl, Overview, Plugin, Pruned, Renderer, ServiceMap, Session, Settings, Snapshot, Stream } from "./types";
+
+const BASE = "/api/v1/";
+
+/** What the hub said, or why it could not be asked; `status` 0: no answer at all. */
+export class ApiError extends Error {
+  constructor(message: string, readonly status: number, readonly column = 0) {
+    super(message);
+  }
+}
+
+let csrf = "";
+
+type Params = Readonly<Record<string, string | number | null | undefined>>;
+
+export function url(path: string, params: Params = {}): string {
+  const search = new URLSearchParams();
+  for (const [name, value] of Object.entries(params)) if (value !== null && value !== undefined && value !== "") search.set(name, String(value));
+  const text = search.toString();
+  return BASE + path + (text ? `?${text}` : "");
+}
+
+async function failure(response: Response): Promise<ApiError> {
+  const text = await response.text();
+  let message = text.trim().split("\n")[0] || response.statusText;
+  let column = 0;
+  try {
+    const body = JSON.parse(text) as { error?: string; detail?: unknown; column?: number };
+    message = body.error ?? (typeof body.detail === "string" ? body.detail : message);
+    column = body.column ?? 0;
+  } catch {
+    // not JSON: the text is the message
+  }
+  return new ApiError(message, response.status, column);
+}
+
+export async function request<T>(path: string, params: Params = {}, init: RequestInit = {}): Promise<T> {
+  const headers = new Headers(init.headers);
+  if (init.method && init.method !== "GET") headers.set("X-CSRF-Token", csrf);
+  let response: Response;
+  try {
+    response = await fetch(url(path, params), { ...init, headers, credentials: "same-origin" });
+  } catch (error) {
+    if (error instanceof DOMException && error.name === "AbortError") throw error;
+    throw new ApiError("the hub does not answer: is kubeshark serve still running?", 0);
+  }
+  if (!response.ok) throw await failure(response);
+  const type = response.headers.get("content-type") ?? "";
+  return (type.includes("json") && !type.includes("jsonl") ? await response.json() : await response.text()) as T;
+}
+
+export async function bytesOf(path: string, params: Params = {}): Promise<Uint8Array> {
+  const response = await fetch(url(path, params), { credentials: "same-origin" });
+  if (!response.ok) throw await failure(response);
+  return new Uint8Array(await response.arrayBuffer());
+}
+
+function json(body: unknown, method: string): RequestInit {
+  return { method, body: JSON.stringify(body), headers: { "Content-Type": "application/json" } };
+}
+
+export const api = {
+  session: async (): Promise<Session> => {
+    const session = await request<Session>("session");
+    csrf = session.csrf;
+    return session;
+  },
+  check: (kfl: string) => request<Check>("query/check", { kfl }),
+  explain: (kfl: string, since: string, until: string) => request<{ lines: readonly string[] }>("query/explain", { kfl, since, until }),
+  histogram: (kfl: string, since: string, until: string, buckets: number, by: string) =>
+    request<Histogram>("query/histogram", { kfl, since, until, buckets, by }),
+  kfl: () => request<Kfl>("kfl"),
+  values: (variable: string, kfl: string) => request<unknown>("query/values", { variable, kfl, limit: 20 }),
+  entry: (id: string, renderer = "") => request<Entry>(`entries/${encodeURIComponent(id)}`, { renderer }),
+  renderers: (id: string) => request<readonly Renderer[]>(`entries/${encodeURIComponent(id)}/renderers`),
+  neighbours: (id: string) => request<{ previous: string | null; next: string | null }>(`entries/${encodeURIComponent(id)}/neighbours`),
+  raw: (id: string, half: string) => bytesOf(`entries/${encodeURIComponent(id)}/raw`, { half }),
+  stream: (id: string) => request<Stream>(`entries/${encodeURIComponent(id)}/stream`),
+  map: (kfl: string, since: string, until: string, group: string, layer: number) =>
+    request<ServiceMap>("map", { kfl, since, until, group, layer }),
+  info: () => request<Info>("info"),
+  overview: () => request<Overview>("overview"),
+  prune: (limits: { max_bytes?: number; max_age_seconds?: number; dry_run: boolean }) => request<Pruned>("store/prune", {}, json(limits, "POST")),
+  verify: () => request<{ sound: boolean; segments: number; bytes: number; findings: readonly Record<string, string>[] }>("store/verify", {}, json({}, "POST")),
+  snapshots: () => request<readonly Snapshot[]>("snapshots"),
+  addSnapshot: (name: string, since: string, until: string) => request<Snapshot>("snapshots", {}, json({ name, since, until }, "POST")),
+  removeSnapshot: (name: string) => request(`snapshots/${encodeURIComponent(name)}`, {}, { method: "DELETE" }),
+  imports: () => request<readonly ImportReport[]>("imports"),
+  cancelImport: (id: string) => request(`imports/${encodeURIComponent(id)}`, {}, { method: "DELETE" }),
+  plugins: () => request<readonly Plugin[]>("plugins"),
+  setPlugin: (id: string, state: "enable" | "disable") => request<Plugin>(`plugins/${encodeURIComponent(id)}/${state}`, {}, { method: "POST" }),
+  removePlugin: (id: string) => request(`plugins/${encodeURIComponent(id)}`, {}, { method: "DELETE" }),
+  jobs: () => request<readonly Job[]>("jobs"),
+  runJob: (plugin: string, job: string) => request<{ error: string; seconds: number }>(`jobs/${encodeURIComponent(plugin)}/${encodeURIComponent(job)}/run`, {}, { method: "POST" }),
+  settings: () => request<Settings>("settings"),
+  saveSettings: (settings: { redaction: readonly unknown[] | null; max_upload_bytes: number }) => request<Settings>("settings", {}, json(settings, "PUT")),
+  tryRules: (rules: readonly unknown[], kfl: string) => request<{ looked_at: number; hidden_in: number; examples: readonly string[] }>("settings/redaction/try", {}, json({ rules, kfl }, "POST")),
+  health: () => request<Health>("health"),
+  exportIds: async (ids: readonly string[], format: string): Promise<Blob> => {
+    const init = json({ ids, format }, "POST");
+    const response = await fetch(url("export"), { ...init, headers: { "Content-Type": "application/json", "X-CSRF-Token": csrf } });
+    if (!response.ok) throw await failure(response);
+    return response.blob();
+  },
+  /** Stream a file to the hub; `progress` gets bytes sent. XMLHttpRequest, since fetch tells nothing of an upload. */
+  upload: (file: File, progress: (sent: number) => void, signal: AbortSignal): Promise<ImportReport> =>
+    new Promise((resolve, reject) => {
+      const xhr = new XMLHttpRequest();
+      xhr.open("POST", url("imports", { name: file.name }));
+      xhr.setRequestHeader("X-CSRF-Token", csrf);
+      xhr.setRequestHeader("Content-Type", "application/octet-stream");
+      xhr.upload.onprogress = (event) => progress(event.loaded);
+      xhr.onload = () => {
+        let body: { error?: string } = {};
+        try {
+          body = JSON.parse(xhr.responseText) as { error?: string };
+        } catch {
+          // an error page is no JSON
+        }
+        if (xhr.status < 300) resolve(body as ImportReport);
+        else reject(new ApiError(body.error || xhr.responseText.slice(0, 200) || `status ${xhr.status}`, xhr.status));
+      };
+      xhr.onerror = () => reject(new ApiError("the hub ended the upload", 0));
+      xhr.onabort = () => reject(new DOMException("cancelled", "AbortError"));
+      signal.addEventListener("abort", () => xhr.abort());
+      xhr.send(file);
+    }),
+};

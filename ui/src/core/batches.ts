@@ -1,0 +1,205 @@
+/**
+ * Decodes the hub's binary column batches (docs/hub-api.md, "Batches"): the one place that reads them.
+ *
+ * Every length is checked before use. Columns come out in their smallest lasting form, because a list of a million rows
+ * keeps them: texts stay bytes until they are drawn, ids are split into segment, flow and number.
+ */
+
+const MAGIC = 0x3142534b; // "KSB1", little-endian
+const HEAD = 20;
+const BYTES = { f64: 8, u32: 4, u16: 2, u8: 1, dict: 4 } as const;
+const MAX_COLUMNS = 64;
+const FEW = 65_536;
+
+export class BadBatch extends Error {}
+
+export type Numbers = Float64Array | Float32Array | Uint32Array | Uint16Array | Uint8Array;
+
+/** A number is `base + array[i] * scale`. */
+export interface NumberColumn {
+  readonly kind: "number";
+  readonly array: Numbers;
+  readonly base: number;
+  readonly scale: number;
+}
+export interface DictColumn {
+  readonly kind: "dict";
+  readonly array: Uint16Array | Uint32Array;
+  readonly strings: readonly string[];
+}
+export interface TextColumn {
+  readonly kind: "text";
+  readonly offsets: Uint32Array;
+  readonly bytes: Uint8Array;
+}
+/** Ids `<segment>-<flow>-<n>`, read from the right. */
+export interface IdColumn {
+  readonly kind: "id";
+  readonly segment: Uint16Array;
+  readonly flow: Uint32Array;
+  readonly n: Uint32Array;
+  readonly segments: readonly string[];
+}
+export type Column = NumberColumn | DictColumn | TextColumn | IdColumn;
+
+export interface Batch {
+  readonly query: number;
+  readonly batch: number;
+  readonly count: number;
+  readonly columns: ReadonlyMap<string, Column>;
+  readonly cursor: string;
+}
+
+/** What grows over the batches of one query: its dictionaries, by column. */
+export class Dictionaries {
+  readonly strings = new Map<string, string[]>();
+  readonly segments: string[] = [];
+  readonly segmentIndex = new Map<string, number>();
+
+  of(name: string): string[] {
+    let known = this.strings.get(name);
+    if (!known) this.strings.set(name, (known = []));
+    return known;
+  }
+}
+
+const utf8 = new TextDecoder();
+
+export function batchQuery(data: ArrayBuffer): number {
+  if (data.byteLength < HEAD) throw new BadBatch("shorter than a batch's head");
+  return new DataView(data).getUint32(4, true);
+}
+
+/** Decode one message; `known` is its query's, and grows. Throws BadBatch for what is none. */
+export function decodeBatch(data: ArrayBuffer, known: Dictionaries): Batch {
+  const view = new DataView(data);
+  if (data.byteLength < HEAD || view.getUint32(0, true) !== MAGIC) throw new BadBatch("not a batch");
+  const count = view.getUint32(12, true);
+  const length = view.getUint32(16, true);
+  if (HEAD + length > data.byteLength) throw new BadBatch("the header ends outside of the batch");
+  const header = readHeader(utf8.decode(new Uint8Array(data, HEAD, length)));
+  const columns = new Map<string, Column>();
+  let at = HEAD + length;
+  for (const { name, type, strings } of header.columns) {
+    at += -at & 7;
+    if (type === "text") {
+      if (at + 4 * (count + 1) > data.byteLength) throw new BadBatch(`column ${name} ends outside of the batch`);
+      const offsets = new Uint32Array(data, at, count + 1);
+      at += 4 * (count + 1);
+      let last = 0;
+      for (const offset of offsets) {
+        if (offset < last) throw new BadBatch(`offsets of ${name} fall`);
+        last = offset;
+      }
+      if (at + last > data.byteLength) throw new BadBatch(`texts of ${name} end outside of the batch`);
+      const bytes = new Uint8Array(data, at, last);
+      columns.set(name, name === "id" ? ids(offsets, bytes, known) : { kind: "text", offsets: offsets.slice(), bytes: bytes.slice() });
+      at += last;
+      continue;
+    }
+    const size = BYTES[type] * count;
+    if (at + size > data.byteLength) throw new BadBatch(`column ${name} ends outside of the batch`);
+    if (type === "dict") columns.set(name, dict(new Uint32Array(data, at, count), known.of(name), strings, name));
+    else columns.set(name, numbers(numberArray(type, data, at, count), name));
+    at += size;
+  }
+  return { query: view.getUint32(4, true), batch: view.getUint32(8, true), count, columns, cursor: header.cursor };
+}
+
+type Kind = keyof typeof BYTES | "text";
+interface Described {
+  readonly name: string;
+  readonly type: Kind;
+  readonly strings: readonly string[];
+}
+
+function readHeader(text: string): { columns: Described[]; cursor: string } {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(text);
+  } catch {
+    throw new BadBatch("the header is no JSON");
+  }
+  const { columns, cursor } = parsed as { columns?: unknown; cursor?: unknown };
+  if (!Array.isArray(columns) || columns.length > MAX_COLUMNS) throw new BadBatch("the header lists no columns");
+  return {
+    cursor: typeof cursor === "string" ? cursor : "",
+    columns: columns.map((each: Partial<Described>) => {
+      const { name, type, strings = [] } = each;
+      if (typeof name !== "string" || typeof type !== "string" || !(type in BYTES || type === "text") || !Array.isArray(strings)) {
+        throw new BadBatch(`unknown column ${String(name)} of type ${String(type)}`);
+      }
+      return { name, type, strings: strings.map(String) };
+    }),
+  };
+}
+
+function numberArray(type: Exclude<Kind, "dict" | "text">, data: ArrayBuffer, at: number, count: number): Numbers {
+  switch (type) {
+    case "f64": return new Float64Array(data, at, count);
+    case "u32": return new Uint32Array(data, at, count);
+    case "u16": return new Uint16Array(data, at, count);
+    case "u8": return new Uint8Array(data, at, count);
+  }
+}
+
+function dict(indexes: Uint32Array, strings: string[], fresh: readonly string[], name: string): DictColumn {
+  for (const each of fresh) strings.push(each);
+  for (const index of indexes) if (index >= strings.length) throw new BadBatch(`column ${name} names a string that was never sent`);
+  return { kind: "dict", array: strings.length <= FEW ? Uint16Array.from(indexes) : indexes.slice(), strings };
+}
+
+/** Copy into the smallest array that keeps the value: a view would keep the whole message alive. */
+function numbers(array: Numbers, name: string): NumberColumn {
+  if (!(array instanceof Float64Array)) {
+    const small = array instanceof Uint32Array && array.every((value) => value < 65_536);
+    return { kind: "number", array: small ? Uint16Array.from(array) : array.slice(), base: 0, scale: 1 };
+  }
+  if (name !== "timestamp") return { kind: "number", array: Float32Array.from(array), base: 0, scale: 1 };
+  let low = Infinity;
+  let high = -Infinity;
+  for (const value of array) {
+    if (value < low) low = value;
+    if (value > high) high = value;
+  }
+  // Microseconds from the first: four bytes hold 71 minutes of a batch.
+  if (!((high - low) * 1000 < 0xffff_ffff)) return { kind: "number", array: array.slice(), base: 0, scale: 1 };
+  return { kind: "number", array: Uint32Array.from(array, (value) => Math.round((value - low) * 1000)), base: low, scale: 0.001 };
+}
+
+const ID = /^(.*)-(\d{1,10})-(\d{1,10})$/s;
+
+function ids(offsets: Uint32Array, bytes: Uint8Array, known: Dictionaries): Column {
+  const count = offsets.length - 1;
+  const column = { kind: "id", segment: new Uint16Array(count), flow: new Uint32Array(count), n: new Uint32Array(count), segments: known.segments } as const;
+  for (let i = 0; i < count; i++) {
+    const text = utf8.decode(bytes.subarray(offsets[i], offsets[i + 1]));
+    const [, segment, flow, n] = ID.exec(text) ?? [];
+    let index = segment === undefined ? FEW : (known.segmentIndex.get(segment) ?? known.segments.length);
+    if (segment === undefined || index >= FEW || Number(flow) > 0xffff_ffff || Number(n) > 0xffff_ffff || text !== `${segment}-${Number(flow)}-${Number(n)}`) {
+      return { kind: "text", offsets: offsets.slice(), bytes: bytes.slice() };
+    }
+    if (index === known.segments.length) {
+      known.segments.push(segment);
+      known.segmentIndex.set(segment, index);
+    }
+    column.segment[i] = index;
+    column.flow[i] = Number(flow);
+    column.n[i] = Number(n);
+  }
+  return column;
+}
+
+export function textAt(column: Column, i: number): string {
+  switch (column.kind) {
+    case "number": return String(numberAt(column, i));
+    case "dict": return column.strings[column.array[i] ?? 0] ?? "";
+    case "text": return utf8.decode(column.bytes.subarray(column.offsets[i], column.offsets[i + 1]));
+    case "id": return `${column.segments[column.segment[i] ?? 0] ?? ""}-${column.flow[i] ?? 0}-${column.n[i] ?? 0}`;
+  }
+}
+
+export function numberAt(column: Column, i: number): number {
+  if (column.kind !== "number") return Number.NaN;
+  return column.base + (column.array[i] ?? 0) * column.scale;
+}

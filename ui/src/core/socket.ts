@@ -1,0 +1,179 @@
+/**
+ * The WebSocket to the hub: queries, batches, acknowledgements (docs/hub-api.md, "The WebSocket").
+ *
+ * One query runs at a time. A lost connection does not lose it: it goes on behind the last batch that arrived.
+ */
+
+import { BadBatch, type Batch, Dictionaries, batchQuery, decodeBatch } from "./batches";
+
+export interface QueryRequest {
+  readonly kfl: string;
+  readonly limit: number;
+  readonly order: "oldest" | "newest";
+  readonly since: string | null;
+  readonly until: string | null;
+  readonly cursor: string | null;
+  readonly columns: readonly string[];
+}
+
+export interface Done {
+  readonly rows: number;
+  readonly cursor: string | null;
+  readonly stopped?: string;
+  readonly problems: readonly string[];
+  readonly seconds: number;
+  readonly bytes_read: number;
+}
+
+export interface Progress {
+  readonly bytes_read: number;
+  readonly bytes_total: number;
+  readonly rows: number;
+}
+
+export interface QueryEvents {
+  queued(ahead: number): void;
+  progress(progress: Progress): void;
+  batch(batch: Batch): void;
+  done(done: Done): void;
+  failed(message: string, column: number): void;
+}
+
+export type Link = "connecting" | "open" | "lost";
+
+/** What of a WebSocket is used here: tests bring their own. */
+export interface Wire {
+  binaryType: string;
+  onopen: (() => void) | null;
+  onclose: ((event: { code: number }) => void) | null;
+  onmessage: ((event: { data: unknown }) => void) | null;
+  send(text: string): void;
+  close(): void;
+}
+
+const FIRST_WAIT_MS = 250;
+const LONGEST_WAIT_MS = 5_000;
+
+interface Running {
+  id: number;
+  request: QueryRequest;
+  events: QueryEvents;
+  known: Dictionaries;
+  cursor: string | null;
+  rows: number;
+}
+
+export class HubSocket {
+  private wire: Wire | null = null;
+  private isOpen = false;
+  private running: Running | null = null;
+  private nextId = 1;
+  private wait = FIRST_WAIT_MS;
+  private closed = false;
+
+  constructor(private readonly connect: () => Wire, private readonly link: (link: Link) => void) {
+    this.open();
+  }
+
+  /** Run a query in place of the one that runs. */
+  query(request: QueryRequest, events: QueryEvents): void {
+    this.cancel();
+    this.running = { id: this.nextId++, request, events, known: new Dictionaries(), cursor: request.cursor, rows: 0 };
+    this.start();
+  }
+
+  /** End the running query; what it found stays. Events of it no longer come. */
+  cancel(): void {
+    if (this.running && this.isOpen) this.send({ op: "cancel", id: this.running.id });
+    this.running = null;
+  }
+
+  /** Ask the hub to stop the running query; its `done` still comes. */
+  stop(): void {
+    if (this.running && this.isOpen) this.send({ op: "cancel", id: this.running.id });
+  }
+
+  close(): void {
+    this.closed = true;
+    this.wire?.close();
+  }
+
+  private open(): void {
+    this.link("connecting");
+    const wire = this.connect();
+    wire.binaryType = "arraybuffer";
+    wire.onopen = () => {
+      this.isOpen = true;
+      this.wait = FIRST_WAIT_MS;
+      this.link("open");
+      this.start();
+    };
+    wire.onclose = () => {
+      if (this.wire !== wire) return;
+      this.isOpen = false;
+      if (this.closed) return;
+      this.link("lost");
+      setTimeout(() => this.open(), this.wait);
+      this.wait = Math.min(this.wait * 2, LONGEST_WAIT_MS);
+    };
+    wire.onmessage = ({ data }) => (typeof data === "string" ? this.text(data) : this.binary(data as ArrayBuffer));
+    this.wire = wire;
+  }
+
+  private start(): void {
+    const { running } = this;
+    if (!running || !this.isOpen) return;
+    // A new connection numbers batches anew and knows no dictionary of the old one: a new id, a new set.
+    running.id = this.nextId++;
+    running.known = new Dictionaries();
+    const { request, cursor, rows } = running;
+    this.send({ op: "query", id: running.id, ...request, limit: request.limit - rows, cursor });
+  }
+
+  private send(message: object): void {
+    this.wire?.send(JSON.stringify(message));
+  }
+
+  private binary(data: ArrayBuffer): void {
+    const { running } = this;
+    try {
+      if (!running || batchQuery(data) !== running.id) return;
+      const batch = decodeBatch(data, running.known);
+      running.rows += batch.count;
+      if (batch.cursor) running.cursor = batch.cursor;
+      running.events.batch(batch);
+      this.send({ op: "ack", id: running.id, batch: batch.batch });
+    } catch (error) {
+      if (!(error instanceof BadBatch)) throw error;
+      this.cancel();
+      running?.events.failed(`the hub sent a batch that cannot be read: ${error.message}`, 0);
+    }
+  }
+
+  private text(text: string): void {
+    const { running } = this;
+    const message = JSON.parse(text) as { op: string; id: number | null } & Record<string, unknown>;
+    if (!running || (message.id !== running.id && message.id !== null)) return;
+    switch (message.op) {
+      case "queued":
+        running.events.queued(Number(message["ahead"]));
+        break;
+      case "progress":
+        running.events.progress(message as unknown as Progress);
+        break;
+      case "done":
+        this.running = null;
+        running.events.done({ ...(message as unknown as Done), cursor: (message["cursor"] as string | null) ?? running.cursor });
+        break;
+      case "error":
+        this.running = null;
+        running.events.failed(String(message["message"]), Number(message["column"] ?? 0));
+        break;
+    }
+  }
+}
+
+export function hubWire(): Wire {
+  const at = `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/api/v1/ws`;
+  return new WebSocket(at, "kubeshark.v1") as unknown as Wire;
+}

@@ -1,0 +1,271 @@
+/** Documents of the hub's REST API, as far as the page reads them. Unknown keys are ignored. */
+
+export interface Session {
+  readonly name: string;
+  readonly role: string;
+  readonly namespaces: readonly string[] | null;
+  readonly rights: readonly string[];
+  readonly redacted: boolean;
+  readonly csrf: string;
+}
+
+export interface Check {
+  readonly ok: boolean;
+  readonly error?: string;
+  readonly line?: number;
+  readonly column?: number;
+  readonly notices?: readonly string[];
+}
+
+export interface Histogram {
+  readonly start: number; // ns
+  readonly width: number; // ns
+  readonly series: Readonly<Record<string, readonly number[]>>;
+  readonly entries: number;
+  readonly stopped: string;
+}
+
+/** What filters may name; read leniently, for completion only. */
+export type Kfl = Readonly<Record<string, unknown>>;
+
+export interface TableRow {
+  readonly name: string;
+  readonly value: string | number | boolean | null;
+  readonly selector: string;
+}
+
+export interface Range {
+  readonly start: number;
+  readonly end: number;
+  readonly selector: string;
+  readonly name: string;
+}
+
+export interface Point {
+  readonly t: number;
+  readonly label: string;
+  readonly direction: string;
+}
+
+export interface Section {
+  readonly type: string;
+  readonly title: string;
+  readonly tableData?: readonly TableRow[];
+  readonly encoding?: string;
+  readonly mimeType?: string;
+  readonly body?: string;
+  readonly selector?: string;
+  readonly ranges?: readonly Range[];
+  readonly points?: readonly Point[];
+  readonly plugin?: string;
+  readonly micros?: number;
+}
+
+export interface Side {
+  readonly ip: string;
+  readonly port: string;
+  readonly name: string;
+}
+
+export interface Protocol {
+  readonly name: string;
+  readonly abbr: string;
+  readonly longName: string;
+  readonly version: string;
+  readonly referenceLink: string;
+}
+
+export interface Base {
+  readonly id: string;
+  readonly stream: string;
+  readonly proto: Protocol;
+  readonly method: string;
+  readonly methodQuery: string;
+  readonly summary: string;
+  readonly summaryQuery: string;
+  readonly status: number;
+  readonly statusQuery: string;
+  readonly timestamp: number;
+  readonly src: Side;
+  readonly dst: Side;
+  readonly elapsedTime: number;
+}
+
+export const HALVES = ["request", "response", "event", "data"] as const;
+export type Half = (typeof HALVES)[number];
+
+export interface EntryData {
+  readonly id: string;
+  readonly stream: string;
+  readonly startTime: string;
+  readonly timestamp: number;
+  readonly error: { readonly type: string; readonly msg: string } | null;
+  readonly requestSize: number;
+  readonly responseSize: number;
+  readonly size: number;
+  readonly elapsedTime: number;
+  readonly src: Side;
+  readonly dst: Side;
+  readonly tls: boolean;
+  readonly tags?: readonly string[];
+  readonly plugin?: string;
+  readonly networkProps?: { transport: string; retransmissions: number; outOfOrder: number; gaps: number; rttUs: number };
+}
+
+export interface Entry {
+  readonly protocol: Protocol;
+  readonly representation: Partial<Record<Half, readonly Section[]>>;
+  readonly data: EntryData;
+  readonly base: Base;
+}
+
+export interface Stream {
+  readonly pieces: readonly { from_server: boolean; time: number; data: string }[];
+  readonly complete: boolean;
+  readonly decrypted: boolean;
+}
+
+export interface Renderer {
+  readonly name: string;
+  readonly priority: number;
+  readonly milliseconds: number;
+  readonly chosen: boolean;
+}
+
+export interface MapNode {
+  readonly id: string;
+  readonly namespace: string;
+  readonly addresses: readonly string[];
+  readonly calls_in: number;
+  readonly calls_out: number;
+}
+export interface MapEdge {
+  readonly source: string;
+  readonly target: string;
+  readonly calls: number;
+  readonly errors: number;
+  readonly bytes: number;
+  readonly protocols: Readonly<Record<string, number>>;
+  readonly latency_us: Readonly<Record<string, number>>;
+  readonly kfl: string;
+}
+export interface ServiceMap {
+  readonly nodes: readonly MapNode[];
+  readonly edges: readonly MapEdge[];
+  readonly hidden_edges: number;
+  readonly entries: number;
+  readonly stopped: string;
+}
+
+export interface Info {
+  readonly path: string;
+  readonly segments: number;
+  readonly packets: number;
+  readonly flows: number;
+  readonly captured_bytes: number;
+  readonly disk_bytes: number;
+  readonly first: string | null;
+  readonly last: string | null;
+  readonly sources: number;
+  readonly recipients: readonly string[];
+  readonly problems: readonly string[];
+}
+
+export interface Capture {
+  readonly name: string;
+  readonly sha256: string;
+  readonly segments: number;
+  readonly packets: number;
+  readonly first: string | null;
+  readonly last: string | null;
+  readonly complete: boolean;
+  readonly lost_packets: number | null;
+}
+
+export interface Overview {
+  readonly captures: readonly Capture[];
+  readonly compression: number | null;
+}
+
+export interface Snapshot {
+  readonly name: string;
+  readonly since: string;
+  readonly until: string;
+  readonly created: string;
+}
+
+export interface ImportReport {
+  readonly id: string;
+  readonly name: string;
+  readonly state: "running" | "done" | "failed" | "cancelled";
+  readonly bytes_received: number;
+  readonly bytes_total: number | null;
+  readonly seconds: number;
+  readonly packets: number;
+  readonly flows: number;
+  readonly segments: number;
+  readonly dropped: number;
+  readonly problems: readonly string[];
+  readonly error: string;
+}
+
+export interface Pruned {
+  readonly segments: readonly string[];
+  readonly packets: number;
+  readonly freed_bytes: number;
+  readonly kept_bytes: number;
+}
+
+export interface Plugin {
+  readonly id: string;
+  readonly version: string;
+  readonly language: string;
+  readonly description: string;
+  readonly builtin: boolean;
+  readonly disabled: boolean;
+  readonly signed: boolean;
+  readonly hooks: readonly string[];
+  readonly state: string;
+  readonly reason: string;
+  readonly asked: Readonly<Record<string, readonly string[]>>;
+  readonly granted: Readonly<Record<string, readonly string[]>>;
+  readonly calls: number;
+  readonly crashes: number;
+  readonly poison: number;
+  readonly starts: number;
+  readonly seconds: number;
+  readonly resident_bytes: number;
+  readonly timings: readonly { hook: string; calls: number; seconds: number }[];
+  readonly settings: Readonly<Record<string, unknown>>;
+}
+
+export interface Job {
+  readonly plugin: string;
+  readonly job: string;
+  readonly cron: string;
+  readonly next_ns: number;
+  readonly runs: number;
+  readonly failures: number;
+  readonly last_error: string;
+}
+
+export interface Rule {
+  readonly kind: string;
+  readonly match: string;
+  readonly value: string;
+}
+
+export interface Settings {
+  readonly redaction: readonly Rule[] | null;
+  readonly max_upload_bytes: number;
+  readonly rules: readonly Rule[];
+}
+
+export interface Health {
+  readonly ok: boolean;
+  readonly version: string;
+  readonly uptime_seconds: number;
+  readonly problems: readonly string[];
+  readonly queries_running: number;
+  readonly queries_waiting: number;
+}

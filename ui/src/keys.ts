@@ -1,0 +1,133 @@
+/** Keys that work everywhere. Single letters only outside of inputs, and only while they are switched on (WCAG 2.1.4). */
+
+import { VIEWS, copy, dialog, exclude, go, include, letterKeys, marks, order, place, theme, toggleMark, undo } from "./core/state";
+import { cellTerm } from "./parts/terms";
+import { shown, traffic } from "./shared";
+
+export interface KeyHelp {
+  readonly keys: string;
+  readonly does: string;
+}
+
+export const KEYS: readonly KeyHelp[] = [
+  { keys: "/ or Ctrl-K", does: "filter bar" },
+  { keys: "Enter, Ctrl-Enter", does: "in the filter: apply it" },
+  { keys: "j k, ↓ ↑", does: "next, previous entry" },
+  { keys: "PageDown, PageUp, Home, End", does: "a page on or back, first, last" },
+  { keys: "← →", does: "cell of the row" },
+  { keys: "Enter", does: "open the entry" },
+  { keys: "Esc", does: "close, leave, cancel the query" },
+  { keys: "f  F", does: "add the cell to the filter, exclude it" },
+  { keys: "u", does: "undo the last change of the filter" },
+  { keys: "Space  G", does: "pause or go on, follow the end" },
+  { keys: "[  ]", does: "previous, next entry of the connection" },
+  { keys: "m  n  N", does: "mark, next mark, previous mark" },
+  { keys: "c", does: "compare two marked entries" },
+  { keys: "y", does: "copy the cell" },
+  { keys: "e", does: "export …" },
+  { keys: "z", does: "fold the sections" },
+  { keys: "1 … 5", does: "views" },
+  { keys: "F6, Shift-F6", does: "next, previous pane" },
+  { keys: "Alt-← →", does: "back and on in the filter's history" },
+  { keys: "t", does: "theme" },
+  { keys: "?", does: "this help" },
+];
+
+const PANES = [".filter", ".list-scroll", ".detail", "nav"];
+
+function pane(step: number): void {
+  const panes = PANES.map((each) => document.querySelector<HTMLElement>(each)).filter((each) => each !== null);
+  const at = panes.findIndex((each) => each.contains(document.activeElement));
+  const next = panes[(at + step + panes.length) % panes.length];
+  const into = next?.matches(".list-scroll, .detail") ? next : next?.querySelector<HTMLElement>("input, [contenteditable], button, .editor");
+  into?.focus();
+}
+
+function nextMark(step: number): void {
+  const { list } = shown;
+  const { rows } = traffic;
+  if (!list || !marks.value.length) return;
+  const wanted = new Set(marks.value);
+  for (let k = 1, at = Math.max(0, list.selection); k <= rows.count; k++) {
+    at = (at + step + rows.count) % rows.count;
+    if (wanted.has(rows.id(at))) return list.select(at);
+  }
+}
+
+export async function addCell(isExclude: boolean): Promise<void> {
+  const { list } = shown;
+  if (!list || list.selection < 0) return;
+  const term = await cellTerm(list.selection, list.column);
+  if (term) (isExclude ? exclude : include)(term);
+}
+
+export function setFollow(on: boolean): void {
+  if (on && order.value === "newest") order.value = "oldest";
+  traffic.following.value = on;
+  if (on) {
+    traffic.unseen.value = 0;
+    shown.list?.toEnd();
+  }
+}
+
+function isTyping(target: EventTarget | null): boolean {
+  const path = target instanceof Element && target.shadowRoot ? target.shadowRoot.activeElement : target;
+  return path instanceof HTMLElement && (path.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(path.tagName));
+}
+
+export function onKey(event: KeyboardEvent): void {
+  if (event.defaultPrevented) return;
+  const { list } = shown;
+  if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k") {
+    event.preventDefault();
+    shown.focusFilter?.();
+    return;
+  }
+  if (event.key === "F6") {
+    event.preventDefault();
+    pane(event.shiftKey ? -1 : 1);
+    return;
+  }
+  if (dialog.value || isTyping(event.target) || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.key === "Escape") {
+    if (traffic.isRunning.value && !place.value.entry) traffic.stop();
+    else if (place.value.entry) {
+      go({ entry: "" });
+      list?.focus();
+    }
+    return;
+  }
+  const onButton = event.target instanceof Element && event.target.closest("button, a, summary") !== null;
+  if (!letterKeys.value || (event.key === " " && onButton)) return;
+  const selected = list?.selection ?? -1;
+  const actions: Record<string, () => void> = {
+    "/": () => shown.focusFilter?.(),
+    j: () => list?.select(selected + 1),
+    k: () => list?.select(Math.max(0, selected - 1)),
+    " ": () => setFollow(!traffic.following.value),
+    G: () => setFollow(true),
+    f: () => void addCell(false),
+    F: () => void addCell(true),
+    u: undo,
+    m: () => selected >= 0 && toggleMark(traffic.rows.id(selected)),
+    n: () => nextMark(1),
+    N: () => nextMark(-1),
+    c: () => (dialog.value = "compare"),
+    e: () => (dialog.value = "export"),
+    y: () => list && selected >= 0 && void copy(list.cellText(selected, list.column)),
+    t: () => (theme.value = theme.value === "dark" ? "light" : "dark"),
+    "?": () => (dialog.value = "help"),
+    "[": () => document.querySelector<HTMLButtonElement>("[data-do=previous]")?.click(),
+    "]": () => document.querySelector<HTMLButtonElement>("[data-do=next]")?.click(),
+    z: () => {
+      const folds = [...document.querySelectorAll<HTMLDetailsElement>(".detail details")];
+      const open = !folds.some((each) => each.open);
+      for (const each of folds) each.open = open;
+    },
+  };
+  const view = VIEWS[Number(event.key) - 1];
+  const action = view && event.key.length === 1 ? () => go({ view }) : actions[event.key];
+  if (!action) return;
+  event.preventDefault();
+  action();
+}

@@ -1,0 +1,482 @@
+/**
+ * The list of entries: an imperative component, because a framework's row objects cost three times the frame.
+ *
+ * 1. A pool of as many rows as fit the viewport, filled again in place; row i lives in slot i mod pool.
+ * 2. Work per frame is O(visible), per scrolled row O(columns); one handler for all clicks.
+ * 3. What one reads stays where it is: rows that come below move nothing, rows dropped above are compensated.
+ */
+
+import { type Zone, bytes, clock, hue, latency, moment, verdict } from "../core/format";
+import type { Rows } from "../core/rows";
+import { Track } from "../core/window";
+
+export interface ListColumn {
+  readonly name: string;
+  readonly title: string;
+  readonly width: number;
+}
+
+export interface ListEvents {
+  open(row: number): void;
+  select(row: number): void;
+  cell(row: number, column: string, exclude: boolean): void;
+  end(atEnd: boolean): void;
+  sort(): void;
+  resize(column: string, width: number): void;
+}
+
+const FILTERABLE = new Set(["protocol", "method", "status", "src", "dst"]);
+const ROW_PX = { normal: 26, compact: 21 } as const;
+const BASE_ROWS = 20_000; // rows of one coordinate block: transforms stay small numbers
+
+interface Slot {
+  readonly element: HTMLDivElement;
+  readonly cells: HTMLSpanElement[];
+  readonly texts: Text[];
+  row: number;
+  stamp: number;
+}
+
+export class TrafficList {
+  readonly element = document.createElement("div");
+  private readonly head = document.createElement("div");
+  private readonly scroller = document.createElement("div");
+  private readonly spacer = document.createElement("div");
+  private readonly layer = document.createElement("div");
+  private slots: Slot[] = [];
+  private wanted: readonly ListColumn[] = [];
+  private columns: readonly ListColumn[] = []; // those that fit
+  private order: "oldest" | "newest" = "oldest";
+  private rowPx: number = ROW_PX.normal;
+  private zone: Zone = "local";
+  private top = 0;
+  private expectedScroll = -1;
+  private viewPx = 0;
+  private viewWidth = 0;
+  private base = 0;
+  private stamp = 0;
+  private frame = 0;
+  private selected = -1;
+  private focusColumn = 0;
+  private marked: ReadonlySet<string> = new Set();
+  private peers: readonly [string, string] | null = null;
+  private follows = false;
+  private drawnRows = -1;
+  private readonly observer: ResizeObserver;
+
+  constructor(private readonly rows: Rows, private readonly events: ListEvents) {
+    this.element.className = "list";
+    this.element.setAttribute("role", "grid");
+    this.element.setAttribute("aria-label", "Entries");
+    this.head.className = "list-head";
+    this.head.setAttribute("role", "row");
+    this.head.setAttribute("aria-rowindex", "1");
+    this.scroller.className = "list-scroll";
+    this.scroller.tabIndex = 0;
+    this.scroller.setAttribute("role", "rowgroup");
+    this.spacer.className = "list-spacer";
+    this.spacer.setAttribute("role", "presentation");
+    this.layer.className = "list-layer";
+    this.layer.setAttribute("role", "presentation");
+    this.scroller.append(this.layer, this.spacer);
+    const headGroup = document.createElement("div");
+    headGroup.setAttribute("role", "rowgroup");
+    headGroup.append(this.head);
+    this.element.append(headGroup, this.scroller);
+    this.scroller.addEventListener("scroll", this.onScroll, { passive: true });
+    this.scroller.addEventListener("wheel", this.onWheel, { passive: false });
+    this.scroller.addEventListener("click", this.onClick);
+    this.scroller.addEventListener("dblclick", this.onDoubleClick);
+    this.scroller.addEventListener("keydown", this.onKey);
+    this.head.addEventListener("click", this.onHead);
+    this.head.addEventListener("pointerdown", this.onGrip);
+    this.observer = new ResizeObserver(() => this.measure());
+    this.observer.observe(this.scroller);
+  }
+
+  destroy(): void {
+    this.observer.disconnect();
+    cancelAnimationFrame(this.frame);
+  }
+
+  // What the page sets
+
+  configure(columns: readonly ListColumn[], density: "normal" | "compact", zone: Zone, order: "oldest" | "newest"): void {
+    const fraction = this.top / this.rowPx;
+    this.wanted = columns;
+    this.columns = [];
+    this.order = order;
+    this.rowPx = ROW_PX[density];
+    this.zone = zone;
+    this.element.dataset["density"] = density;
+    this.scrollTo(fraction * this.rowPx);
+    this.measure();
+  }
+
+  setMarks(ids: readonly string[]): void {
+    this.marked = new Set(ids);
+    this.redraw();
+  }
+
+  /** Rows were added at the end. */
+  grown(): void {
+    this.schedule();
+  }
+
+  /** The query is another one: begin at the top, forget the selection. */
+  reset(): void {
+    this.selected = -1;
+    this.peers = null;
+    this.scrollTo(0);
+    this.redraw();
+  }
+
+  /** `gone` rows were dropped above: keep what is read where it is. */
+  trimmed(gone: number): void {
+    this.selected = Math.max(-1, this.selected - gone);
+    this.scrollTo(Math.max(0, this.top - gone * this.rowPx));
+    this.redraw();
+  }
+
+  set following(on: boolean) {
+    this.follows = on;
+    if (on) this.toEnd();
+    this.schedule();
+  }
+
+  get selection(): number {
+    return this.selected;
+  }
+
+  get column(): string {
+    return this.columns[this.focusColumn]?.name ?? "";
+  }
+
+  focus(): void {
+    this.scroller.focus({ preventScroll: true });
+  }
+
+  select(row: number, options: { reveal?: boolean } = {}): void {
+    if (!this.rows.count) return;
+    this.selected = Math.min(Math.max(0, row), this.rows.count - 1);
+    this.peers = [this.rows.text(this.selected, "src"), this.rows.text(this.selected, "dst")];
+    if (options.reveal !== false) this.scrollTo(this.track.reveal(this.selected, this.top));
+    this.redraw();
+    this.events.select(this.selected);
+  }
+
+  toEnd(): void {
+    this.scrollTo(this.track.maxTop);
+  }
+
+  /** For measurements: rows drawn, and whether a visible place has none. */
+  get drawn(): { slots: number; blank: number } {
+    const { first, last } = this.track.window(this.top);
+    const shown = new Set(this.slots.filter((slot) => !slot.element.hidden).map((slot) => slot.row));
+    let blank = 0;
+    for (let row = first; row < last; row++) if (!shown.has(row)) blank++;
+    return { slots: this.slots.length, blank };
+  }
+
+  // Geometry
+
+  private get track(): Track {
+    return new Track(this.rows.count, this.rowPx, this.viewPx);
+  }
+
+  private measure(): void {
+    this.viewPx = this.scroller.clientHeight;
+    this.viewWidth = this.scroller.clientWidth;
+    this.element.style.setProperty("--scrollbar", `${this.scroller.offsetWidth - this.viewWidth}px`);
+    const columns = fitting(this.wanted, this.viewWidth);
+    if (columns.map(({ name }) => name).join() !== this.columns.map(({ name }) => name).join()) {
+      this.element.setAttribute("aria-colcount", String(columns.length));
+      this.head.replaceChildren(...columns.map((column, i) => headCell(column, i, this.order)));
+      this.slots = [];
+      this.focusColumn = Math.max(0, Math.min(this.focusColumn, columns.length - 1));
+    }
+    this.columns = columns;
+    const pool = this.viewPx ? Math.ceil(this.viewPx / this.rowPx) + 8 : 0;
+    if (pool !== this.slots.length) {
+      this.slots = Array.from({ length: pool }, () => this.slot());
+      this.layer.replaceChildren(...this.slots.map((slot) => slot.element));
+    }
+    this.element.style.setProperty("--columns", gridTemplate(this.columns, this.viewWidth));
+    if (this.follows) this.toEnd();
+    this.redraw();
+  }
+
+  private scrollTo(top: number): void {
+    const { track } = this;
+    this.top = track.clamp(top);
+    this.expectedScroll = Math.round(track.toScroll(this.top));
+    this.spacer.style.height = `${track.height}px`;
+    this.scroller.scrollTop = this.expectedScroll;
+    this.schedule();
+  }
+
+  private readonly onScroll = (): void => {
+    const now = this.scroller.scrollTop;
+    if (Math.abs(now - this.expectedScroll) > 1) {
+      this.top = this.track.toTop(now);
+      this.expectedScroll = -1;
+    }
+    const atEnd = this.top >= this.track.maxTop - 2;
+    this.events.end(atEnd);
+    this.schedule();
+  };
+
+  /** A scaled list would jump by screens for a notch of the wheel. */
+  private readonly onWheel = (event: WheelEvent): void => {
+    if (!this.track.isScaled || event.ctrlKey) return;
+    event.preventDefault();
+    this.scrollTo(this.top + event.deltaY * (event.deltaMode === 1 ? this.rowPx : event.deltaMode === 2 ? this.viewPx : 1));
+  };
+
+  // Drawing
+
+  private redraw(): void {
+    this.stamp++;
+    this.schedule();
+  }
+
+  private schedule(): void {
+    if (!this.frame) this.frame = requestAnimationFrame(this.draw);
+  }
+
+  private readonly draw = (): void => {
+    this.frame = 0;
+    const { track, rows } = this;
+    if (this.drawnRows !== rows.count) {
+      this.drawnRows = rows.count;
+      this.spacer.style.height = `${track.height}px`;
+      this.element.setAttribute("aria-rowcount", String(rows.count + 1));
+      if (this.follows) {
+        this.top = track.maxTop;
+        this.expectedScroll = Math.round(track.toScroll(this.top));
+        this.scroller.scrollTop = this.expectedScroll;
+      }
+    }
+    const { first, last } = track.window(this.top);
+    const base = first - (first % BASE_ROWS);
+    if (base !== this.base) {
+      this.base = base;
+      this.stamp++;
+    }
+    this.layer.style.transform = `translateY(${base * this.rowPx - this.top}px)`;
+    const pool = this.slots.length;
+    if (!pool) return;
+    for (let k = 0; k < pool; k++) {
+      const row = first + k;
+      const slot = this.slots[row % pool];
+      if (!slot) continue;
+      if (row >= last) {
+        if (slot.row !== -1) {
+          slot.element.hidden = true;
+          slot.row = -1;
+        }
+      } else if (slot.row !== row || slot.stamp !== this.stamp) this.fill(slot, row);
+    }
+  };
+
+  private slot(): Slot {
+    const element = document.createElement("div");
+    element.className = "row";
+    element.setAttribute("role", "row");
+    element.hidden = true;
+    const cells: HTMLSpanElement[] = [];
+    const texts: Text[] = [];
+    for (const { name } of this.columns) {
+      const cell = document.createElement("span");
+      cell.className = `cell c-${/^[a-z]+$/.test(name) ? name : "variable"}`;
+      cell.setAttribute("role", "gridcell");
+      const text = document.createTextNode("");
+      if (FILTERABLE.has(name)) {
+        const inner = document.createElement("span");
+        inner.className = "pick";
+        inner.append(text);
+        cell.append(inner);
+      } else cell.append(text);
+      element.append(cell);
+      cells.push(cell);
+      texts.push(text);
+    }
+    return { element, cells, texts, row: -1, stamp: -1 };
+  }
+
+  private fill(slot: Slot, row: number): void {
+    const { rows } = this;
+    const { element } = slot;
+    slot.row = row;
+    slot.stamp = this.stamp;
+    element.hidden = false;
+    element.style.transform = `translateY(${(row - this.base) * this.rowPx}px)`;
+    element.ariaRowIndex = String(row + 2);
+    const isError = rows.number(row, "error") === 1;
+    const protocol = rows.text(row, "protocol");
+    for (let i = 0; i < this.columns.length; i++) {
+      const text = slot.texts[i];
+      const cell = slot.cells[i];
+      const name = this.columns[i]?.name ?? "";
+      if (!text || !cell) continue;
+      let value: string;
+      switch (name) {
+        case "timestamp":
+          value = clock(rows.number(row, name), this.zone);
+          break;
+        case "protocol":
+          value = protocol;
+          cell.dataset["hue"] = String(hue(protocol));
+          break;
+        case "status": {
+          const status = rows.number(row, name);
+          value = status ? String(status) : isError ? "error" : "";
+          cell.dataset["verdict"] = verdict(protocol, status, isError);
+          break;
+        }
+        case "elapsed":
+          value = latency(rows.number(row, name));
+          break;
+        case "size":
+          value = rows.number(row, name) ? bytes(rows.number(row, name)) : "";
+          break;
+        default:
+          value = rows.text(row, name);
+      }
+      if (text.data !== value) text.data = value;
+    }
+    const isSelected = row === this.selected;
+    if (isSelected !== (element.ariaSelected === "true")) {
+      if (isSelected) element.ariaSelected = "true";
+      else element.removeAttribute("aria-selected");
+    }
+    if (isSelected) {
+      element.id = "row-selected";
+      this.scroller.setAttribute("aria-activedescendant", "row-selected");
+    } else if (element.id) element.removeAttribute("id");
+    element.classList.toggle("marked", this.marked.size > 0 && this.marked.has(rows.id(row)));
+    element.classList.toggle("peer", !isSelected && this.peers !== null && rows.text(row, "src") === this.peers[0] && rows.text(row, "dst") === this.peers[1]);
+    for (let i = 0; i < slot.cells.length; i++) slot.cells[i]?.classList.toggle("at", isSelected && i === this.focusColumn);
+  }
+
+  // Input
+
+  private rowAt(event: Event): { row: number; column: string; isPick: boolean } | null {
+    const target = event.target as Element;
+    const element = target.closest<HTMLElement>(".row");
+    const slot = this.slots.find((each) => each.element === element);
+    if (!slot || slot.row < 0) return null;
+    const cell = target.closest<HTMLElement>(".cell");
+    const index = slot.cells.findIndex((each) => each === cell);
+    if (index >= 0) this.focusColumn = index;
+    return { row: slot.row, column: this.columns[index]?.name ?? "", isPick: target.closest(".pick") !== null };
+  }
+
+  private readonly onClick = (event: MouseEvent): void => {
+    const hit = this.rowAt(event);
+    if (!hit) return;
+    this.select(hit.row, { reveal: false });
+    if (event.altKey || event.ctrlKey || event.metaKey || hit.isPick) this.events.cell(hit.row, hit.column, event.altKey);
+    else this.events.open(hit.row);
+  };
+
+  private readonly onDoubleClick = (event: MouseEvent): void => {
+    const hit = this.rowAt(event);
+    if (hit) this.events.open(hit.row);
+  };
+
+  private readonly onHead = (event: MouseEvent): void => {
+    if ((event.target as Element).closest("button")) this.events.sort();
+  };
+
+  private readonly onGrip = (event: PointerEvent): void => {
+    const grip = (event.target as Element).closest<HTMLElement>(".grip");
+    const cell = grip?.parentElement;
+    if (!grip || !cell) return;
+    event.preventDefault();
+    grip.setPointerCapture(event.pointerId);
+    const begin = event.clientX;
+    const width = cell.offsetWidth;
+    const move = (moved: PointerEvent): number => Math.max(40, Math.min(1200, width + moved.clientX - begin));
+    grip.onpointermove = (moved) => {
+      const at = Number(cell.dataset["index"]);
+      const columns = this.columns.map((column, i) => (i === at ? { ...column, width: move(moved) } : column));
+      this.element.style.setProperty("--columns", gridTemplate(columns, this.viewWidth));
+    };
+    grip.onpointerup = (done) => {
+      grip.onpointermove = grip.onpointerup = null;
+      this.events.resize(cell.dataset["name"] ?? "", move(done));
+    };
+  };
+
+  private readonly onKey = (event: KeyboardEvent): void => {
+    if (event.altKey || event.ctrlKey || event.metaKey || !this.rows.count) return;
+    const page = Math.max(1, Math.floor(this.viewPx / this.rowPx) - 1);
+    const at = this.selected;
+    const step = (to: number): void => this.select(to);
+    switch (event.key) {
+      case "ArrowDown": step(at + 1); break;
+      case "ArrowUp": step(at < 0 ? 0 : at - 1); break;
+      case "PageDown": step(Math.max(0, at) + page); break;
+      case "PageUp": step(Math.max(0, at) - page); break;
+      case "Home": step(0); break;
+      case "End": step(this.rows.count - 1); break;
+      case "ArrowRight": this.moveColumn(1); break;
+      case "ArrowLeft": this.moveColumn(-1); break;
+      case "Enter": if (at >= 0) this.events.open(at); break;
+      default: return;
+    }
+    event.preventDefault();
+    event.stopPropagation();
+  };
+
+  private moveColumn(by: number): void {
+    this.focusColumn = Math.min(Math.max(0, this.focusColumn + by), this.columns.length - 1);
+    this.redraw();
+  }
+
+  /** What a cell says, for copying. */
+  cellText(row: number, name: string): string {
+    if (name === "timestamp") return moment(this.rows.number(row, name), this.zone);
+    return this.rows.text(row, name);
+  }
+}
+
+const FILL_PX = 240; // the column without a width keeps so much
+const LEAST = 0.82;
+const FIRST_TO_GO = ["size", "elapsed", "src", "status"];
+
+/** Beside an open entry the list is narrow: what the entry says anyway makes room for the summary. */
+function fitting(columns: readonly ListColumn[], viewPx: number): readonly ListColumn[] {
+  let kept = columns;
+  const need = (): number => kept.reduce((sum, column) => sum + (column.width || FILL_PX), 8);
+  for (const name of FIRST_TO_GO) if (viewPx > 0 && need() * LEAST > viewPx) kept = kept.filter((column) => column.name !== name);
+  return kept;
+}
+
+function gridTemplate(columns: readonly ListColumn[], viewPx: number): string {
+  const fixed = columns.reduce((sum, column) => sum + column.width, 0);
+  const free = viewPx - 8 - (columns.some((column) => !column.width) ? FILL_PX : 0);
+  const factor = fixed > free && free > 0 ? Math.max(LEAST, free / fixed) : 1;
+  return columns.map((column) => (column.width ? `${Math.round(column.width * factor)}px` : "minmax(120px, 1fr)")).join(" ");
+}
+
+function headCell(column: ListColumn, index: number, order: "oldest" | "newest"): HTMLElement {
+  const cell = document.createElement("span");
+  cell.className = `cell c-${/^[a-z]+$/.test(column.name) ? column.name : "variable"}`;
+  cell.setAttribute("role", "columnheader");
+  cell.dataset["name"] = column.name;
+  cell.dataset["index"] = String(index);
+  if (column.name === "timestamp") {
+    const sort = document.createElement("button");
+    sort.type = "button";
+    sort.textContent = `${column.title} ${order === "oldest" ? "↓" : "↑"}`;
+    sort.title = order === "oldest" ? "Oldest first. Click: newest first" : "Newest first. Click: oldest first";
+    cell.setAttribute("aria-sort", order === "oldest" ? "ascending" : "descending");
+    cell.append(sort);
+  } else cell.append(column.title);
+  const grip = document.createElement("span");
+  grip.className = "grip";
+  cell.append(grip);
+  return cell;
+}

@@ -1,0 +1,27 @@
+/** A dialog: the browser's own traps focus, closes on Esc, gives the focus back. */
+
+import type { ComponentChildren } from "preact";
+import { useEffect, useRef } from "preact/hooks";
+import { dialog } from "../core/state";
+import { Icon } from "./icon";
+
+export function Dialog({ title, wide = false, onClose, children }: { title: string; wide?: boolean; onClose?: () => void; children: ComponentChildren }) {
+  const box = useRef<HTMLDialogElement>(null);
+  useEffect(() => {
+    const before = document.activeElement;
+    box.current?.showModal();
+    return () => { if (before instanceof HTMLElement) before.focus(); };
+  }, []);
+  const close = onClose ?? (() => (dialog.value = ""));
+  return (
+    <dialog ref={box} class={wide ? "wide" : ""} aria-label={title} onClose={close} onClick={(event) => { if (event.target === box.current) close(); }}>
+      <div class="dialog-body">
+        <div class="dialog-head">
+          <h2>{title}</h2>
+          <button type="button" class="icon" aria-label="Close" onClick={close}><Icon name="close" /></button>
+        </div>
+        {children}
+      </div>
+    </dialog>
+  );
+}

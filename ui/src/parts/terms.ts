@@ -1,0 +1,32 @@
+/** The filter term that a cell of the list stands for. */
+
+import { api } from "../core/api";
+import { equals, quote, sideTerm } from "../core/kfl";
+import { say } from "../core/state";
+import { traffic } from "../shared";
+
+/** Method, status and summary mean something else in each protocol: the hub's row of the entry says what. */
+export async function cellTerm(row: number, column: string): Promise<string> {
+  const { rows } = traffic;
+  switch (column) {
+    case "protocol": return `protocol == ${quote(rows.text(row, column))}`;
+    case "src": case "dst": return sideTerm(column, rows.text(row, column));
+    case "elapsed": return `elapsed_time >= ${Math.round(rows.number(row, column) * 1000)}`;
+    case "timestamp": case "size": {
+      say(column === "size" ? "There is no filter for the size of both halves" : "Drag over the timeline to choose a time");
+      return "";
+    }
+    case "method": case "status": case "summary": {
+      try {
+        const { base } = await api.entry(rows.id(row));
+        const term = { method: base.methodQuery, status: base.statusQuery, summary: base.summaryQuery }[column];
+        if (!term) say(`This ${column} cannot be filtered by`);
+        return term;
+      } catch (error) {
+        say((error as Error).message, true);
+        return "";
+      }
+    }
+    default: return equals(column, rows.isNumber(row, column) ? rows.number(row, column) : rows.text(row, column));
+  }
+}

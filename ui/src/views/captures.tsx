@@ -1,0 +1,254 @@
+/** What the store holds, imports by drag and drop, snapshots, verification, retention. */
+
+import { useEffect, useRef, useState } from "preact/hooks";
+import { signal } from "@preact/signals";
+import { api } from "../core/api";
+import { bytes, count, latency, moment, plural } from "../core/format";
+import { dialog, go, may, place, say, zone } from "../core/state";
+import type { Capture, ImportReport, Info, Overview, Pruned, Snapshot } from "../core/types";
+import { Dialog } from "../parts/dialog";
+import { Icon } from "../parts/icon";
+import { traffic } from "../shared";
+
+interface Upload {
+  readonly key: number;
+  readonly name: string;
+  readonly size: number;
+  readonly sent: number;
+  readonly state: "waiting" | "running" | "done" | "failed" | "cancelled";
+  readonly said: string;
+  readonly problems: readonly string[];
+  readonly stop: AbortController;
+}
+
+/** Uploads go on while one looks at other views. */
+const uploads = signal<readonly Upload[]>([]);
+const storeChanged = signal(0);
+let keys = 0;
+let isBusy = false;
+
+function patch(key: number, change: Partial<Upload>): void {
+  uploads.value = uploads.value.map((each) => (each.key === key ? { ...each, ...change } : each));
+}
+
+function reportText(report: ImportReport): string {
+  const dropped = report.dropped ? `; ${plural(report.dropped, "packet")} kept out by plugins` : "";
+  const none = report.packets ? "" : report.error || " (nothing new: it may be in the store already)";
+  return `${plural(report.packets, "packet")}, ${plural(report.flows, "connection")}${dropped}${none}`;
+}
+
+/** One file at a time: the store has one writer. */
+async function work(files: Map<number, File>): Promise<void> {
+  if (isBusy) return;
+  isBusy = true;
+  for (;;) {
+    const next = uploads.value.find((each) => each.state === "waiting" && files.has(each.key));
+    const file = next && files.get(next.key);
+    if (!next || !file) break;
+    patch(next.key, { state: "running" });
+    try {
+      const report = await api.upload(file, (sent) => patch(next.key, { sent }), next.stop.signal);
+      patch(next.key, { state: report.state === "running" ? "done" : report.state, sent: file.size, said: report.error || reportText(report), problems: report.problems ?? [] });
+      traffic.rerun();
+    } catch (error) {
+      const isCancelled = error instanceof DOMException;
+      patch(next.key, { state: isCancelled ? "cancelled" : "failed", said: isCancelled ? "cancelled; what was acknowledged stays" : (error as Error).message });
+    }
+    files.delete(next.key);
+    storeChanged.value++;
+  }
+  isBusy = false;
+}
+
+const pending = new Map<number, File>();
+function take(files: Iterable<File>): void {
+  for (const file of files) {
+    const key = ++keys;
+    pending.set(key, file);
+    uploads.value = [...uploads.value, { key, name: file.name, size: file.size, sent: 0, state: "waiting", said: "", problems: [], stop: new AbortController() }];
+  }
+  void work(pending);
+}
+
+export function CapturesView() {
+  const [info, setInfo] = useState<Info | null>(null);
+  const [overview, setOverview] = useState<Overview | null>(null);
+  const [error, setError] = useState("");
+  useEffect(() => {
+    api.info().then(setInfo, (failed: Error) => setError(failed.message));
+    api.overview().then(setOverview, () => setOverview(null));
+  }, [storeChanged.value]);
+  return (
+    <div class="page"><div class="page-in">
+      {error && <p class="bad" role="alert">{error}</p>}
+      {may("import") && <Import />}
+      {info && <Store info={info} compression={overview?.compression ?? null} />}
+      {overview && <List captures={overview.captures} />}
+      {may("import") && <Snapshots />}
+    </div></div>
+  );
+}
+
+function Import() {
+  const [isOver, setOver] = useState(false);
+  const chooser = useRef<HTMLInputElement>(null);
+  return (
+    <section class="card" aria-labelledby="import-title">
+      <h2 id="import-title">Import</h2>
+      <div class="drop" data-over={isOver || undefined}
+        onDragOver={(event) => { event.preventDefault(); setOver(true); }}
+        onDragLeave={() => setOver(false)}
+        onDrop={(event) => { event.preventDefault(); setOver(false); take(event.dataTransfer?.files ?? []); }}>
+        <p>Drop captures here: pcap, pcapng, also .gz and .zst, of any size. They are stored encrypted.</p>
+        <button type="button" class="primary" onClick={() => chooser.current?.click()}><Icon name="upload" />Choose files</button>
+        <input ref={chooser} type="file" multiple hidden aria-label="Captures to import" onChange={(event) => { take(event.currentTarget.files ?? []); event.currentTarget.value = ""; }} />
+      </div>
+      {uploads.value.length > 0 && <ul class="imports" aria-label="Imports">{uploads.value.map((each) => <UploadRow key={each.key} upload={each} />)}</ul>}
+    </section>
+  );
+}
+
+function UploadRow({ upload }: { upload: Upload }) {
+  const { state, sent, size, said } = upload;
+  const words = state === "running" ? (sent < size ? `sending · ${bytes(sent)} of ${bytes(size)}` : "reading the packets …") : state === "waiting" ? "waiting for the one before" : said;
+  return (
+    <li data-state={state}>
+      <span>{upload.name} <span class="dim">{bytes(size)}</span></span>
+      {state === "running" ? <progress aria-label={`Import of ${upload.name}`} max={size || 1} {...(sent < size ? { value: sent } : {})} /> : <span class="state" data-state={state === "done" ? "running" : state === "waiting" ? "disabled" : "failed"}>{state}</span>}
+      {state === "running" || state === "waiting"
+        ? <button type="button" class="small" onClick={() => { upload.stop.abort(); if (state === "waiting") patch(upload.key, { state: "cancelled" }); }}>Cancel</button>
+        : state === "done" ? <button type="button" class="small" onClick={() => go({ view: "traffic", kfl: "", since: "", until: "", entry: "" })}>Look at it</button> : <span />}
+      <span class={`said ${state === "failed" ? "bad" : ""}`} role="status">{words}</span>
+      {upload.problems.length > 0 && <ul class="said">{upload.problems.map((each) => <li key={each}>{each}</li>)}</ul>}
+    </li>
+  );
+}
+
+const ms = (time: string | null): number => (time ? Date.parse(time) : Number.NaN);
+
+function Store({ info, compression }: { info: Info; compression: number | null }) {
+  const [verified, setVerified] = useState("");
+  const [isPrune, setPrune] = useState(false);
+  const verify = async (): Promise<void> => {
+    setVerified("Reading every byte …");
+    try {
+      const { sound, segments, bytes: size, findings } = await api.verify();
+      setVerified(sound ? `Sound: ${plural(segments, "segment")}, ${bytes(size)} authenticated` : `Not sound: ${findings.map((each) => Object.values(each).join(" ")).join("; ")}`);
+    } catch (error) {
+      setVerified((error as Error).message);
+    }
+  };
+  return (
+    <section class="card" aria-labelledby="store-title">
+      <h2 id="store-title">Store</h2>
+      <dl class="tiles">
+        <div><dt>Packets</dt><dd>{count(info.packets)}</dd></div>
+        <div><dt>Connections</dt><dd>{count(info.flows)}</dd></div>
+        <div><dt>Captured</dt><dd>{bytes(info.captured_bytes)}</dd></div>
+        <div><dt>On disk, encrypted</dt><dd>{bytes(info.disk_bytes)}{compression ? <span class="dim"> 1/{compression.toFixed(1)}</span> : null}</dd></div>
+        <div class="minor"><dt>From</dt><dd>{moment(ms(info.first), zone.value) || "–"}</dd></div>
+        <div class="minor"><dt>To</dt><dd>{moment(ms(info.last), zone.value) || "–"}</dd></div>
+      </dl>
+      <p class="dim">{plural(info.segments, "segment")} in <code>{info.path}</code>, readable for {plural(info.recipients.length, "key")}: {info.recipients.map((each) => <code key={each} title={each}>{each.slice(0, 12)}… </code>)}</p>
+      {info.problems.map((each) => <p key={each} class="bad">{each}</p>)}
+      <p class="buttons">
+        <button type="button" onClick={() => { go({ view: "traffic" }); dialog.value = "export"; }}><Icon name="download" />Export …</button>
+        {may("import") && <button type="button" onClick={() => void verify()}>Verify</button>}
+        {may("manage") && <button type="button" class="danger" onClick={() => setPrune(true)}>Prune …</button>}
+        {verified && <span role="status" class={verified.startsWith("Not") ? "bad" : "dim"}>{verified}</span>}
+      </p>
+      {isPrune && <Prune close={() => setPrune(false)} />}
+    </section>
+  );
+}
+
+/** Numbers first: what would go, before anything goes. */
+function Prune({ close }: { close: () => void }) {
+  const [days, setDays] = useState("30");
+  const [plan, setPlan] = useState<Pruned | null>(null);
+  const [error, setError] = useState("");
+  const limits = (dry_run: boolean) => ({ max_age_seconds: Math.round(Number(days) * 86_400), dry_run });
+  const run = async (dry: boolean): Promise<void> => {
+    try {
+      const done = await api.prune(limits(dry));
+      setError("");
+      if (dry) return setPlan(done);
+      say(`${plural(done.segments.length, "segment")} deleted, ${bytes(done.freed_bytes)} freed`);
+      storeChanged.value++;
+      traffic.rerun();
+      close();
+    } catch (failed) {
+      setError((failed as Error).message);
+    }
+  };
+  return (
+    <Dialog title="Delete old segments" onClose={close}>
+      <p><label>Older than <input type="number" min="0" step="any" value={days} onInput={(event) => { setDays(event.currentTarget.value); setPlan(null); }} /> days</label></p>
+      {error && <p class="bad" role="alert">{error}</p>}
+      {plan && <p>{plan.segments.length ? `${plural(plan.segments.length, "segment")} with ${plural(plan.packets, "packet")} would go: ${bytes(plan.freed_bytes)}. ${bytes(plan.kept_bytes)} stay. This cannot be undone.` : "Nothing is that old."}</p>}
+      <p class="buttons">
+        {plan && plan.segments.length > 0 ? <button type="button" class="danger" onClick={() => void run(false)}>Delete {plural(plan.segments.length, "segment")}</button> : <button type="button" class="primary" onClick={() => void run(true)}>Show what would go</button>}
+        <button type="button" onClick={close}>Cancel</button>
+      </p>
+    </Dialog>
+  );
+}
+
+const nanoseconds = (time: string | null, add: bigint): string => (time ? (BigInt(Date.parse(time)) * 1_000_000n + add).toString() : "");
+
+function List({ captures }: { captures: readonly Capture[] }) {
+  if (!captures.length) return null;
+  return (
+    <section class="card" aria-labelledby="list-title">
+      <h2 id="list-title">What was imported</h2>
+      <div class="scroll-x" tabIndex={0} role="region" aria-label="Captures">
+        <table class="grid">
+          <thead><tr><th scope="col">Name</th><th scope="col" class="n">Packets</th><th scope="col">From</th><th scope="col" class="n">Lasts</th><th scope="col">State</th><th scope="col"><span class="hidden-text">Actions</span></th></tr></thead>
+          <tbody>
+            {captures.map((each, i) => (
+              <tr key={i}>
+                <td title={each.sha256 && `SHA-256 ${each.sha256}`}>{each.name || "live"}</td>
+                <td class="n">{count(each.packets)}</td>
+                <td>{moment(ms(each.first), zone.value)}</td>
+                <td class="n">{latency(ms(each.last) - ms(each.first))}</td>
+                <td>{each.complete ? "complete" : <span class="warn">cut short</span>}{each.lost_packets ? <span class="warn">, {plural(each.lost_packets, "packet")} lost by the capturer</span> : null}</td>
+                <td class="n"><button type="button" class="small" onClick={() => go({ view: "traffic", kfl: "", entry: "", since: nanoseconds(each.first, 0n), until: nanoseconds(each.last, 999_999n) })}>Its time</button></td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+    </section>
+  );
+}
+
+function Snapshots() {
+  const [list, setList] = useState<readonly Snapshot[]>([]);
+  const [name, setName] = useState("");
+  const load = (): void => void api.snapshots().then(setList, () => setList([]));
+  useEffect(load, [storeChanged.value]);
+  const { since, until } = place.value;
+  const act = async (what: Promise<unknown>): Promise<void> => {
+    try {
+      await what;
+      load();
+    } catch (error) {
+      say((error as Error).message, true);
+    }
+  };
+  return (
+    <section class="card" aria-labelledby="snapshots-title">
+      <h2 id="snapshots-title">Snapshots</h2>
+      <p class="dim">A snapshot keeps a time from retention until it is deleted. Choose the time on the timeline of Traffic, then name it here.</p>
+      {list.length > 0 && <ul class="columns-list">{list.map((each) => (
+        <li key={each.name}><span><b>{each.name}</b> <span class="dim">{moment(ms(each.since), zone.value)} to {moment(ms(each.until), zone.value)}</span></span>
+          {may("manage") && <button type="button" class="small" onClick={() => { if (confirm(`Delete the snapshot ${each.name}? Its packets are left to retention.`)) void act(api.removeSnapshot(each.name)); }}>Delete</button>}</li>
+      ))}</ul>}
+      <form class="buttons" onSubmit={(event) => { event.preventDefault(); void act(api.addSnapshot(name, since, until)); setName(""); }}>
+        <input aria-label="Name of the snapshot" placeholder="incident-42" pattern="[A-Za-z0-9][A-Za-z0-9._\-]{0,62}" required value={name} onInput={(event) => setName(event.currentTarget.value)} />
+        <button type="submit" disabled={!since || !until || !name}>Keep the chosen time</button>
+        {(!since || !until) && <span class="dim">no time is chosen</span>}
+      </form>
+    </section>
+  );
+}

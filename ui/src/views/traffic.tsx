@@ -1,0 +1,189 @@
+/** The list with its timeline, the entry beside it, and every state of the list in words. */
+
+import { useEffect, useRef, useState } from "preact/hooks";
+import { api } from "../core/api";
+import { bytes, count, plural } from "../core/format";
+import { columns, density, detailShare, dialog, dropLast, exclude, go, include, marks, may, order, place, say, search, setFilter, zone } from "../core/state";
+import type { Info } from "../core/types";
+import { LIMIT } from "../core/traffic";
+import { standingText, titleOf } from "../core/words";
+import { setFollow } from "../keys";
+import { TrafficList } from "../list/traffic-list";
+import { Histogram } from "../parts/histogram-lazy";
+import { Icon } from "../parts/icon";
+import { cellTerm } from "../parts/terms";
+import { shown, traffic } from "../shared";
+import { DetailPane } from "./detail";
+
+export function TrafficView() {
+  const host = useRef<HTMLDivElement>(null);
+  const names = columns.value.map((column) => column.name).join();
+
+  useEffect(() => {
+    const list = new TrafficList(traffic.rows, {
+      open: (row) => go({ entry: traffic.rows.id(row) }, place.value.entry !== ""),
+      select: (row) => { if (place.value.entry) go({ entry: traffic.rows.id(row) }, true); },
+      cell: (row, column, isExclude) => void cellTerm(row, column).then((term) => { if (term) (isExclude ? exclude : include)(term); }),
+      end: (atEnd) => traffic.seen(atEnd),
+      sort: () => (order.value = order.value === "oldest" ? "newest" : "oldest"),
+      resize: (name, width) => (columns.value = columns.value.map((column) => (column.name === name ? { ...column, width: Math.round(width) } : column))),
+    });
+    shown.list = list;
+    traffic.listeners = {
+      reset: () => list.reset(),
+      grown: () => list.grown(),
+      trimmed: (gone) => list.trimmed(gone),
+    };
+    host.current?.append(list.element);
+    list.focus();
+    return () => {
+      list.destroy();
+      list.element.remove();
+      shown.list = null;
+      traffic.listeners = null;
+    };
+  }, []);
+
+  useEffect(() => {
+    shown.list?.configure(columns.value.map(({ name, width }) => ({ name, width, title: titleOf(name) })), density.value, zone.value, order.value);
+  }, [columns.value, density.value, zone.value, order.value]);
+  useEffect(() => shown.list?.setMarks(marks.value), [marks.value]);
+  useEffect(() => { if (shown.list) shown.list.following = traffic.following.value; }, [traffic.following.value]);
+  // A change of the search runs it; coming back from another view does not.
+  useEffect(() => {
+    const { kfl, since, until } = place.value;
+    const wanted = [search.value, order.value, names].join();
+    if (wanted === lastRun) return;
+    lastRun = wanted;
+    traffic.run(kfl, since, until, order.value, columns.value.map((column) => column.name));
+  }, [search.value, order.value, names]);
+
+  const { entry } = place.value;
+  return (
+    <div class="traffic">
+      <Histogram />
+      <div class="split" data-open={entry !== "" || undefined}>
+        <div class="list-pane">
+          <div class="list-host" ref={host} />
+          <ListState />
+          <Pill />
+        </div>
+        {entry && <Divider />}
+        {entry && <DetailPane id={entry} />}
+      </div>
+      <Foot />
+    </div>
+  );
+}
+
+let lastRun = "";
+
+/** Drag, or arrow keys, to share the width. */
+function Divider() {
+  const set = (share: number): void => {
+    detailShare.value = Math.round(Math.min(75, Math.max(20, share)));
+  };
+  useEffect(() => document.documentElement.style.setProperty("--detail", `${detailShare.value}%`), [detailShare.value]);
+  return (
+    <div class="divider" role="separator" aria-orientation="vertical" aria-label="Width of the entry" aria-valuenow={detailShare.value} aria-valuemin={20} aria-valuemax={75} tabIndex={0}
+      onKeyDown={(event) => {
+        const by = { ArrowLeft: 2, ArrowRight: -2 }[event.key];
+        if (by === undefined) return;
+        event.preventDefault();
+        set(detailShare.value + by);
+      }}
+      onPointerDown={(event) => {
+        event.preventDefault();
+        const grip = event.currentTarget;
+        grip.setPointerCapture(event.pointerId);
+        grip.onpointermove = (moved) => set(100 - (moved.clientX / innerWidth) * 100);
+        grip.onpointerup = () => { grip.onpointermove = grip.onpointerup = null; };
+      }} />
+  );
+}
+
+/** Over the list where there is no row: why, and what next. */
+function ListState() {
+  const standing = traffic.standing.value;
+  const [info, setInfo] = useState<Info | null>(null);
+  const isEmpty = traffic.count.value === 0;
+  const isNothing = isEmpty && standing.phase === "done";
+  useEffect(() => { if (isNothing) api.info().then(setInfo, () => setInfo(null)); }, [isNothing]);
+  if (!isEmpty) return null;
+  if (standing.phase === "failed") {
+    return (
+      <div class="empty" role="alert">
+        <h2>The query failed</h2>
+        <p>{standing.error}</p>
+        <p><button type="button" onClick={() => traffic.rerun()}>Try again</button></p>
+      </div>
+    );
+  }
+  if (traffic.link.value === "lost" && standing.phase !== "done") return <div class="empty"><h2>The hub does not answer</h2><p>Is <code>kubeshark serve</code> still running? This page tries again by itself.</p></div>;
+  if (traffic.isRunning.value) return <div class="skeleton" aria-hidden="true">{Array.from({ length: 12 }, (_, i) => <i key={i} />)}</div>;
+  if (!isNothing || !info) return null;
+  const { kfl, since, until } = place.value;
+  if (info.packets === 0) {
+    return (
+      <div class="empty">
+        <h2>Nothing captured yet</h2>
+        <p>The store <code>{info.path}</code> holds no packets.</p>
+        <p>Drop a pcap or pcapng file on the Captures view, or record some:</p>
+        <pre>kubeshark import capture.pcapng{"\n"}kubeshark capture -i eth0</pre>
+        {may("import") && <p><button type="button" class="primary" onClick={() => go({ view: "captures" })}>Import a capture</button></p>}
+      </div>
+    );
+  }
+  return (
+    <div class="empty">
+      <h2>No entry matches</h2>
+      {kfl && <p><code>{kfl}</code></p>}
+      <p>{since || until ? "In the chosen time there is none" : "There is none"} among {plural(info.packets, "packet")} in {plural(info.flows, "connection")}{standing.read ? `; ${bytes(standing.read)} were read` : ""}.</p>
+      <p class="buttons">
+        {kfl && <button type="button" onClick={dropLast}>Drop the last term</button>}
+        {kfl && <button type="button" onClick={() => setFilter("")}>Clear the filter</button>}
+        {(since || until) && <button type="button" onClick={() => go({ since: "", until: "" })}>All times</button>}
+      </p>
+    </div>
+  );
+}
+
+function Pill() {
+  const unseen = traffic.unseen.value;
+  if (traffic.hasNew.value) return <button type="button" class="pill" onClick={() => traffic.rerun()}>New traffic: show it</button>;
+  if (!unseen || traffic.following.value) return null;
+  return <button type="button" class="pill" onClick={() => { traffic.unseen.value = 0; shown.list?.toEnd(); }}>{count(unseen)} new <Icon name="down" /></button>;
+}
+
+function Foot() {
+  const standing = traffic.standing.value;
+  const rows = traffic.count.value;
+  const canGoOn = ["cancelled", "limit", "partial"].includes(standing.phase);
+  const share = standing.total ? Math.min(1, standing.read / standing.total) : 0;
+  const [said, setSaid] = useState("");
+  const words = standingText(standing, rows, traffic.trimmedRows.value);
+  // Screen readers hear of it at most every five seconds, and at its end.
+  useEffect(() => {
+    const timer = setTimeout(() => setSaid(words), traffic.isRunning.value ? 5000 : 300);
+    return () => clearTimeout(timer);
+  }, [words]);
+  return (
+    <footer class="foot">
+      <span class="foot-words" data-phase={standing.phase}>{words}</span>
+      <span class="hidden-text" role="status" aria-live="polite">{said}</span>
+      {traffic.isRunning.value && <progress aria-label="Share of the bytes read" max={1} {...(share ? { value: share } : {})} />}
+      {traffic.isRunning.value && <button type="button" class="small" onClick={() => traffic.stop()}>Cancel</button>}
+      {canGoOn && <button type="button" class="small" onClick={() => traffic.more()} title={`up to ${count(LIMIT)} more`}>Go on</button>}
+      {standing.problems.length > 0 && (
+        <details class="problems"><summary>{plural(standing.problems.length, "problem")}</summary><ul>{standing.problems.map((each) => <li key={each}>{each}</li>)}</ul></details>
+      )}
+      <span class="grow" />
+      {marks.value.length > 0 && <button type="button" class="small" onClick={() => (dialog.value = "compare")} disabled={marks.value.length < 2}>{marks.value.length} marked{marks.value.length > 1 ? ": compare" : ""}</button>}
+      <button type="button" class="small" onClick={() => (dialog.value = "columns")}><Icon name="columns" />Columns</button>
+      {(may("raw") || may("read")) && <button type="button" class="small" onClick={() => (dialog.value = "export")}><Icon name="download" />Export</button>}
+      <button type="button" class="small" aria-pressed={traffic.following.value} onClick={() => { setFollow(!traffic.following.value); say(traffic.following.value ? "Following the end" : "Paused"); }}>
+        <Icon name={traffic.following.value ? "pause" : "play"} />{traffic.following.value ? "Pause" : "Follow"}
+      </button>
+    </footer>
+  );
+}
