@@ -32,7 +32,7 @@ from kubeshark.extension_api import (
 )
 from kubeshark.pipeline._display import Display
 from kubeshark.pipeline._enrich import EnricherBinding
-from kubeshark.pipeline._installed import foreign_plugins, plugins_folder
+from kubeshark.pipeline._installed import foreign_plugins, installed_plugins, plugins_folder
 from kubeshark.pipeline._lifecycle import BrokenEnricher, LocalPlugins
 from kubeshark.pipeline._plugin_state import ENTRY_POINTS, keep_health, read_states
 from kubeshark.pipeline.dissectors import BUILTINS as DISSECTORS

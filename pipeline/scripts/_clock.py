@@ -71,7 +71,7 @@ def normal_cron(cron: str) -> str | float:
 def next_run(cron: str, after_s: float, zone: str = "UTC") -> float:
     """Return when a schedule is next due after a time, in seconds since 1970."""
     normal = normal_cron(cron)
-    if isinstance(normal, float):
+    if not isinstance(normal, str):
         return after_s + normal
     start = datetime.fromtimestamp(int(after_s), ZoneInfo(zone))
     due: datetime = croniter(normal, start, second_at_beginning=True).get_next(datetime)

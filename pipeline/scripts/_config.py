@@ -66,9 +66,10 @@ def read_config(path: Path | None = None) -> ScriptsConfig:
 def parse_config(data: bytes, place: str = CONFIG_NAME) -> ScriptsConfig:
     try:
         config = msgspec.convert(tomllib.loads(data.decode("utf-8")), ScriptsConfig)
-        ZoneInfo(config.timezone)
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise UsageError(f"{place}: {error}", hint="docs/plugins/scripts.md shows every key") from error
+    try:
+        ZoneInfo(config.timezone)
     except (ZoneInfoNotFoundError, ValueError) as error:
         raise UsageError(f"{place}: there is no time zone {config.timezone!r}", hint='for example "UTC"') from error
     return config

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kubeshark.pipeline._entry import Entry
-from kubeshark.pipeline._imports import installed_hooks
 from kubeshark.pipeline._plugins import Plugins
 from kubeshark.pipeline.scripts._config import read_config
 from kubeshark.pipeline.scripts._encode import BATCH
@@ -91,8 +90,6 @@ def import_with_scripts(
 def queried_scripts(variables: Callable[[], Any]) -> Scripts | None:
     """Return the scripts that look at what queries give, in the hub's role; None if there are none. Loads nothing."""
     config = read_config()
-    if not config.enabled or (not config.folders and _HOOK not in installed_hooks()):
-        return None
     scripts, problems = find_scripts(config)
     mine = [script for script in scripts if _HOOK in script.text]
     if not mine:

@@ -141,7 +141,7 @@ class Vendors:
             raise ValueError(
                 "certificateFingerprint is not supported: give the authority's certificate in SSL_CERT_FILE"
             )
-        headers = [_JSON]
+        headers: list[tuple[str, str]] = [_JSON]
         if api_key:
             headers.append(("authorization", f"ApiKey {api_key}"))
         elif service_token:
@@ -165,7 +165,7 @@ class Vendors:
         if len(values) >= 5 and isinstance(values[4], str) and self.files().exists(values[4]):
             region, key_id, secret, bucket, path = values[:5]
         else:
-            bucket, path, region, key_id, secret = (*values, *[None] * 5)[:5]
+            bucket, path, region, key_id, secret = (*values, *[""] * 5)[:5]
         store, endpoint = self._s3(bucket, region, key_id, secret)
         key = f"{self.prefix}/{str(path).rpartition('/')[2]}"
         _obstore().put(store, key, self.files().bytes_of(path))

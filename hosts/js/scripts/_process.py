@@ -85,13 +85,13 @@ class ScriptChild(Child):
         length = len(data)
         try:
             answered = self._exchange(length, seconds, answer)
-            return msgspec.json.decode(answered, type=Answer)
+            return _decoded(answered)
         except ChildError as error:
             self.end()
             raise ScriptError(error.reason) from None
-        except (OSError, msgspec.MsgspecError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             self.end()
-            raise ScriptError(f"answered nonsense: {error}" if isinstance(error, ValueError) else "ended") from None
+            raise ScriptError("ended" if isinstance(error, OSError) else f"answered nonsense: {error}") from None
 
     def _exchange(self, length: int, seconds: float, answer: Callable[[bytes], bytes]) -> memoryview:
         """Return the result of the request that is written, answering questions until it is there."""
@@ -125,6 +125,17 @@ class ScriptChild(Child):
             return int(status), int(value)
         text = answer[ANSWER.size :].decode("utf-8", "replace")
         raise ChildError("".join(char if char.isprintable() else " " for char in text).strip() or "failed")
+
+
+def _decoded(answered: memoryview) -> Answer:
+    """Decode an answer; half a character, which scripts make by cutting a text, is replaced."""
+    try:
+        return msgspec.json.decode(answered, type=Answer)
+    except msgspec.ValidationError:
+        raise
+    except msgspec.DecodeError:
+        whole = json.dumps(json.loads(bytes(answered)), ensure_ascii=False).encode("utf-8", "replace")
+        return msgspec.json.decode(whole, type=Answer)
 
 
 def ascii_json(value: Any) -> bytes:
