@@ -358,6 +358,13 @@ def parse_manifest(data: bytes, *, file: str = MANIFEST_NAME, plugin: str = "?")
         table: dict[str, Any] = tomllib.loads(data.decode("utf-8"))
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise PluginRejected(f"{file} is not TOML: {error}", plugin=plugin) from error
+    abi = table.get("abi")
+    if type(abi) is int and abi != ABI_VERSION:  # before keys that only another ABI knows are called unknown
+        raise PluginRejected(
+            f"{file}: abi: it is made for ABI {abi}, and this kubeshark has {ABI_VERSION}",
+            plugin=str(table.get("id", plugin))[:64],
+            hint="build the plugin with this version's SDK" if abi < ABI_VERSION else "use a newer kubeshark",
+        )
     try:
         manifest = msgspec.convert(table, Manifest)
     except msgspec.ValidationError as error:
@@ -408,8 +415,6 @@ class _Checker:
             raise self.refuse("id", f"{manifest.id!r} is not an id", "use a-z, 0-9 and -, first a letter, at most 64")
         if not _VERSION.fullmatch(manifest.version):
             raise self.refuse("version", f"{manifest.version!r} is not a version", "write three numbers: 1.0.0")
-        if manifest.abi != ABI_VERSION:
-            raise self.refuse("abi", f"{manifest.abi} is not {ABI_VERSION}", "build the plugin with this version's SDK")
         self.check_path("entry", manifest.entry)
         self.check_source()
         self.check_hooks()

@@ -10,19 +10,22 @@ import importlib.util
 import shutil
 import subprocess
 import sys
+from collections.abc import Collection, Sequence
 from importlib.resources import files
 from pathlib import Path
 
 import msgspec
 from elftools.common.exceptions import DWARFError, ELFError, ELFParseError
 
-from kubeshark.errors import PluginError
+from kubeshark.errors import PluginError, UsageError
 from kubeshark.extension_api._manifest import Manifest
+from kubeshark.hosts._artefact import TARGETS, object_for
 from kubeshark.hosts.c._lines import LINES_SUFFIX, make_table
 
-__all__ = ["BUILD_SECONDS", "build", "compiler", "sdk_folder"]
+__all__ = ["BUILD_SECONDS", "OLDEST_GLIBC", "build", "build_targets", "compiler", "sdk_folder"]
 
 BUILD_SECONDS = 300
+OLDEST_GLIBC = "2.28"  # of Debian 10 and RHEL 8: what objects for other machines may need
 
 _FLAGS = (
     "-shared",
@@ -61,8 +64,37 @@ def compiler(language: str) -> list[str]:
     return [sys.executable, "-m", "ziglang", zig] if importlib.util.find_spec("ziglang") else []
 
 
-def build(folder: Path, manifest: Manifest, command: list[str] | None = None) -> Path:
-    """Compile the sources of `folder` and `folder`/src into the entry; PluginError shows the compiler's text."""
+def build_targets(folder: Path, manifest: Manifest, targets: Sequence[str]) -> list[Path]:
+    """Compile an object for each machine, with Zig, which has every machine's headers; the entry itself goes."""
+    if unknown := sorted(set(targets) - TARGETS.keys()):
+        raise UsageError(f"there is no target {unknown[0]!r}", hint=f"there are {', '.join(TARGETS)}")
+    if not importlib.util.find_spec("ziglang"):
+        raise PluginError("other machines' objects are built by Zig", plugin=manifest.id, hint="pip install ziglang")
+    zig = [sys.executable, "-m", "ziglang", _LANGUAGES[manifest.language][3]]
+    return [
+        build(
+            folder,
+            manifest,
+            [*zig, "-target", f"{target}-gnu.{OLDEST_GLIBC}"],
+            object_for(manifest.entry, target),
+            targets,
+        )
+        for target in dict.fromkeys(targets)
+    ]
+
+
+def build(
+    folder: Path,
+    manifest: Manifest,
+    command: list[str] | None = None,
+    output: str = "",
+    kept: Collection[str] = (),
+) -> Path:
+    """Compile the sources of `folder` and `folder`/src into `output`, the entry if it is not given.
+
+    Objects of an earlier build go, except those for the machines in `kept`: which of two would be loaded?
+    PluginError shows the compiler's text.
+    """
     suffixes, standard, _, _ = _LANGUAGES[manifest.language]
     command = command or compiler(manifest.language)
     if not command:
@@ -79,14 +111,19 @@ def build(folder: Path, manifest: Manifest, command: list[str] | None = None) ->
     )
     if not sources:
         raise PluginError(f"{folder} has no {' or '.join(suffixes)} file", plugin=manifest.id)
-    entry = folder / manifest.entry
+    output = output or manifest.entry
+    entry = folder / output
+    for stale in (manifest.entry, *(object_for(manifest.entry, target) for target in TARGETS.keys() - set(kept))):
+        if stale != output:
+            (folder / stale).unlink(missing_ok=True)
+            (folder / f"{stale}{LINES_SUFFIX}").unlink(missing_ok=True)
     entry.parent.mkdir(parents=True, exist_ok=True)
     # Relative names, run inside the folder: no path of this machine gets into the object.
     sdk = sdk_folder()
     names = [f"-ffile-prefix-map={folder.resolve()}=.", f"-ffile-prefix-map={sdk}=/kubeshark"]
     same = ["-x", "c++"] if manifest.language == "cpp" else []  # C++ compilers are asked to compile one language
     inputs = [*map(str, sources), *same, str(sdk / "kubeshark_crash.c")]
-    arguments = [*command, *_FLAGS, standard, *names, f"-I{sdk}", "-o", manifest.entry, *inputs]
+    arguments = [*command, *_FLAGS, standard, *names, f"-I{sdk}", "-o", output, *inputs]
     if manifest.language == "cpp":
         arguments += ["-static-libstdc++", "-static-libgcc"]
     try:
@@ -95,7 +132,7 @@ def build(folder: Path, manifest: Manifest, command: list[str] | None = None) ->
         raise PluginError(f"{command[0]} cannot be run: {error}", plugin=manifest.id) from error
     if done.returncode != 0:
         raise _failure(done.stderr, manifest)
-    table = folder / f"{manifest.entry}{LINES_SUFFIX}"
+    table = folder / f"{output}{LINES_SUFFIX}"
     try:
         table.write_bytes(msgspec.json.encode(make_table(entry)) + b"\n")
     except (
@@ -105,7 +142,7 @@ def build(folder: Path, manifest: Manifest, command: list[str] | None = None) ->
         KeyError,
     ) as error:  # another compiler's own ways: crashes have no names
         table.unlink(missing_ok=True)
-        sys.stderr.write(f"no table of lines could be made of {manifest.entry}: {error}\n")
+        sys.stderr.write(f"no table of lines could be made of {output}: {error}\n")
     return entry
 
 

@@ -9,6 +9,7 @@ import sys
 import time
 from base64 import b64decode
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -16,7 +17,15 @@ from urllib.parse import urlencode
 import dpkt
 import pytest
 
-from tests.hub._serving import Hub
+from tests.hub._serving import Hub, serving
+
+
+@pytest.fixture(scope="module")
+def hub(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
+    """A hub of its own: its store is changed here."""
+    home = tmp_path_factory.mktemp("own")
+    with serving(home / "store", root, home) as found:
+        yield found
 
 
 def entries(hub: Hub, kfl: str = "", **more: Any) -> list[dict[str, Any]]:
