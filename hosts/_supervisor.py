@@ -23,6 +23,7 @@ from typing import TypeVar
 
 from kubeshark.errors import PluginCrashed, PluginRejected
 from kubeshark.extension_api._answers import AnswerError, Report, parse_report
+from kubeshark.extension_api._batch import Batch
 from kubeshark.extension_api._frame import (
     CONFIGURE,
     START,
@@ -406,7 +407,10 @@ class PluginProcess:
         """Give the items to the running child; ChildError ends it."""
         child = self._child
         assert child  # _ready() said so, and only who holds the lock drops it
-        length = encode_request(hook, items, child.request)
+        if isinstance(items, Batch):
+            length = items.encode(hook, child.request)
+        else:
+            length = encode_request(hook, items, child.request)
         broker = self.broker if self._asks_in >> hook & 1 else None
         if broker:
             broker.begin(hook, STOP_S if hook == STOP else BEGIN_S if hook in (CONFIGURE, START) else BROKER_S)

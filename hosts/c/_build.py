@@ -10,7 +10,7 @@ import importlib.util
 import shutil
 import subprocess
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from importlib.resources import files
 from pathlib import Path
 
@@ -24,13 +24,13 @@ from kubeshark.hosts.c._lines import LINES_SUFFIX, make_table
 
 __all__ = ["BUILD_SECONDS", "OLDEST_GLIBC", "build", "build_targets", "compiler", "sdk_folder"]
 
-BUILD_SECONDS = 300
+BUILD_SECONDS = 900  # Zig compiles a machine's C++ library the first time: a minute of CPU
 OLDEST_GLIBC = "2.28"  # of Debian 10 and RHEL 8: what objects for other machines may need
 
 _FLAGS = (
     "-shared",
     "-fPIC",
-    "-O2",
+    "-O3",  # a dissector of HTTP heads takes 7 % less time than with -O2
     "-g1",  # tables of lines, and which call was put in line
     "-gdwarf-4",  # the newest that every compiler and pyelftools read and write alike
     "-fasynchronous-unwind-tables",
@@ -64,23 +64,19 @@ def compiler(language: str) -> list[str]:
     return [sys.executable, "-m", "ziglang", zig] if importlib.util.find_spec("ziglang") else []
 
 
-def build_targets(folder: Path, manifest: Manifest, targets: Sequence[str]) -> list[Path]:
-    """Compile an object for each machine, with Zig, which has every machine's headers; the entry itself goes."""
+def build_targets(folder: Path, manifest: Manifest, targets: Sequence[str]) -> Iterator[Path]:
+    """Compile an object for each machine, with Zig, which has every machine's headers; the entry itself goes.
+
+    Each is there when it is yielded.
+    """
     if unknown := sorted(set(targets) - TARGETS.keys()):
         raise UsageError(f"there is no target {unknown[0]!r}", hint=f"there are {', '.join(TARGETS)}")
     if not importlib.util.find_spec("ziglang"):
         raise PluginError("other machines' objects are built by Zig", plugin=manifest.id, hint="pip install ziglang")
     zig = [sys.executable, "-m", "ziglang", _LANGUAGES[manifest.language][3]]
-    return [
-        build(
-            folder,
-            manifest,
-            [*zig, "-target", f"{target}-gnu.{OLDEST_GLIBC}"],
-            object_for(manifest.entry, target),
-            targets,
-        )
-        for target in dict.fromkeys(targets)
-    ]
+    for target in dict.fromkeys(targets):
+        command = [*zig, "-target", f"{target}-gnu.{OLDEST_GLIBC}"]
+        yield build(folder, manifest, command, object_for(manifest.entry, target), targets)
 
 
 def build(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from kubeshark.pipeline.scripts._runtime import Scripts as Scripts
     from kubeshark.pipeline.scripts._script import Script as Script
     from kubeshark.pipeline.scripts._script import find_scripts as find_scripts
-    from kubeshark.pipeline.scripts._script import packaged as packaged
+    from kubeshark.pipeline.scripts._script import package_script as package_script
     from kubeshark.pipeline.scripts._script import read_script as read_script
     from kubeshark.pipeline.scripts._service import console_lines as console_lines
     from kubeshark.pipeline.scripts._service import running as running
@@ -31,7 +31,7 @@ _PLACES = {
     "Scripts": "_runtime",
     "Script": "_script",
     "find_scripts": "_script",
-    "packaged": "_script",
+    "package_script": "_script",
     "read_script": "_script",
     "console_lines": "_service",
     "running": "_service",
@@ -46,7 +46,7 @@ __all__ = [
     "console_lines",
     "find_scripts",
     "import_with_scripts",
-    "packaged",
+    "package_script",
     "read_config",
     "read_script",
     "running",

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import json
 import re
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 from kubeshark.errors import PluginRejected, UsageError
+from kubeshark.extension_api._frame import ABI_VERSION
 from kubeshark.hosts.js.scripts import HOOKS
 from kubeshark.hosts.js.scripts._process import ScriptChild, ScriptError
 from kubeshark.pipeline._installed import installed_plugins
 from kubeshark.pipeline.scripts._config import ScriptsConfig
 
-__all__ = ["GRANT_KINDS", "Script", "check_script_grants", "find_scripts", "packaged", "read_script", "title_of"]
+__all__ = ["GRANT_KINDS", "Script", "check_script_grants", "find_scripts", "package_script", "read_script", "title_of"]
 
 MAX_SCRIPT_BYTES = 3 << 20  # fits one request, escapes included, unless it is mostly other alphabets
 GRANT_KINDS = {
@@ -105,22 +105,23 @@ def find_scripts(config: ScriptsConfig, folder: Path | None = None) -> tuple[lis
     return sorted(chosen, key=lambda script: script.id), problems
 
 
-@contextmanager
-def packaged(path: Path) -> Iterator[Path]:
-    """Give a folder with the manifest that `plugin install` wants for a script, found by loading it in the sandbox."""
+def package_script(path: Path, into: Path) -> Path:
+    """Make a plugin's folder of a script, below `into`: its hooks are found by loading it in the sandbox.
+
+    The version is the file's time, so that a script that was edited is a newer one.
+    """
     script = read_script(path)
-    hooks = hooks_of(script)
-    name = f"{script.id}.js"
-    manifest = (
-        f'id = {_toml(script.id)}\nversion = "1.0.0"\nabi = 1\nlanguage = "js"\nentry = {_toml(name)}\nhooks = []\n'
-        f"description = {_toml(script.title)}\n\n[script]\ntitle = {_toml(script.title)}\n"
-        f"hooks = [{', '.join(map(_toml, hooks))}]\n"
-    )
-    with tempfile.TemporaryDirectory(prefix="kubeshark-script-") as made:
-        folder = Path(made)
-        (folder / "plugin.toml").write_text(manifest, "utf-8")
-        (folder / name).write_text(script.text, "utf-8")
-        yield folder
+    changed = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    version = f"1.{changed:%Y%m%d}.{int(f'{changed:%H%M%S}')}"
+    manifest = {"id": script.id, "version": version, "abi": ABI_VERSION, "language": "js", "entry": f"{script.id}.js"}
+    lines = [f"{key} = {json.dumps(value)}" for key, value in manifest.items()]
+    hooks = ", ".join(map(_toml, hooks_of(script)))
+    lines += [f"hooks = []\ndescription = {_toml(script.title)}\n", "[script]", f"title = {_toml(script.title)}"]
+    folder = into / "script"
+    folder.mkdir()
+    (folder / "plugin.toml").write_text("\n".join([*lines, f"hooks = [{hooks}]", ""]), "utf-8")
+    (folder / f"{script.id}.js").write_text(script.text, "utf-8")
+    return folder
 
 
 def hooks_of(script: Script) -> list[str]:

@@ -49,7 +49,7 @@ def test_a_script_is_installed_listed_and_marks_what_a_query_gives(
     done = kubeshark(
         "plugin", "install", count, "--allow-unsigned", "--grant", "host=a.example", "--grant", "pcap", **home
     )
-    assert done.returncode == 0 and done.stdout.startswith("installed count-things 1.0.0: sha256:"), done.stderr
+    assert done.returncode == 0 and done.stdout.startswith("installed count-things 1."), done.stderr
     info = json.loads(kubeshark("plugin", "info", "count-things", "--output", "json", **home).stdout)
     assert info["hooks"] == ["onItemCaptured", "onItemQueried", "onHubAction"]
     assert info["grants"] == {"pcap": ["yes"], "hosts": ["a.example"]}

@@ -83,7 +83,7 @@ def test_one_build_for_two_machines(folder: Path, manifest: Manifest) -> None:
     """By Zig, which is the same compiler everywhere: both objects, no old one beside them, the same bytes again."""
     pytest.importorskip("ziglang", reason="pip install ziglang")
     put(folder, "build/demo.so", elf(TARGETS[this_target()]))
-    built = build_targets(folder, manifest, list(TARGETS))
+    built = list(build_targets(folder, manifest, list(TARGETS)))
     assert set(targets_of(folder, manifest)) == set(TARGETS)
     assert not (folder / "build/demo.so").exists()
     bytes_before = [path.read_bytes() for path in built]
@@ -95,10 +95,10 @@ def test_one_build_for_two_machines(folder: Path, manifest: Manifest) -> None:
 
 def test_targets_that_cannot_be(folder: Path, manifest: Manifest, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match="there is no target 'mips-linux': there are x86_64-linux, aarch64-linux"):
-        build_targets(folder, manifest, ["mips-linux"])
+        list(build_targets(folder, manifest, ["mips-linux"]))
     monkeypatch.setattr(build_c.importlib.util, "find_spec", lambda _: None)
     with pytest.raises(PluginError, match="pip install ziglang"):
-        build_targets(folder, manifest, [OTHER])
+        list(build_targets(folder, manifest, [OTHER]))
 
 
 def test_another_machine_takes_its_own(folder: Path, manifest: Manifest, monkeypatch: pytest.MonkeyPatch) -> None:

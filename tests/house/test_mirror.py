@@ -59,6 +59,7 @@ WITHOUT_TEST = {
     "core_capture/store/_reader.py": STORE,
     "core_capture/store/_segment.py": STORE,
     "core_capture/store/_writer.py": STORE,
+    "extension_api/native/build_frame.py": "extension_api/test_batch.py",
     "packages/_documents.py": "packages/test_lock.py",
     "packages/_fetched.py": "packages/test_sources.py",
     "packages/_inspect.py": "packages/test_signature.py",
@@ -132,7 +133,18 @@ WITHOUT_TEST = {
     **{
         f"hub/_{module}.py": "hub/test_rest.py"
         for module in (
-            *("entries", "exports", "imports", "language", "map", "metrics", "plugins", "queries", "session"),
+            *(
+                "entries",
+                "exports",
+                "imports",
+                "language",
+                "map",
+                "metrics",
+                "plugin_upload",
+                "plugins",
+                "queries",
+                "session",
+            ),
             *("settings", "settings_file", "store", "times", "uploads"),
         )
     },

@@ -94,6 +94,7 @@ FORBIDDEN: list[tuple[str, str, Any]] = [
     ("PUT", "settings", {}),
     ("GET", "settings", None),
     ("POST", "settings/redaction/try", {"rules": []}),
+    ("POST", "plugins", b"x"),
     ("POST", "plugins/x/enable", None),
     ("POST", "plugins/x/disable", None),
     ("PUT", "plugins/x/settings", {}),

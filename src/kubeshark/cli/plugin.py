@@ -54,7 +54,8 @@ def add_parser(commands: Any, name: str = "plugin", summary: str = "install, lis
         "--target",
         metavar="MACHINE,…",
         default="",
-        help="C and C++: an object for each of x86_64-linux, aarch64-linux (by Zig, pip install ziglang)",
+        help="C and C++: an object for each of x86_64-linux, aarch64-linux (by Zig, pip install ziglang); "
+        "the first time a minute or more for C++",
     )
     build.set_defaults(run=run_build)
     plugin_author.add_actions(actions)
@@ -115,7 +116,7 @@ def run_build(args: argparse.Namespace) -> int:
         from kubeshark.hosts.c._build import build_targets
 
         for built in build_targets(folder, manifest, targets):
-            print(f"built {manifest.id} {manifest.version}: {built}")
+            print(f"built {manifest.id} {manifest.version}: {built}", flush=True)
         return 0
     build_plugin(folder, manifest)
     print(f"built {manifest.id} {manifest.version}: {folder / manifest.entry}")

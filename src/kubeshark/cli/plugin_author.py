@@ -171,11 +171,14 @@ def _run_script(args: argparse.Namespace, file: Path) -> int:
     """Call the hooks of a Kubeshark script for a capture: packets, every entry, and those that are shown."""
     from kubeshark.cli._output import print_entries
     from kubeshark.cli._scripts_option import print_console, report_scripts
-    from kubeshark.cli.plugin import parse_script_grants
+    from kubeshark.cli.plugin_install import parse_grants
     from kubeshark.pipeline import FileDissection
     from kubeshark.pipeline.scripts import Scripts, read_config, read_script
+    from kubeshark.pipeline.scripts._script import check_script_grants
 
-    script = read_script(file, parse_script_grants(args.grant))
+    grants = parse_grants(args.grant)
+    check_script_grants(grants)
+    script = read_script(file, grants)
     began = time.monotonic()
     with Scripts([script], read_config()) as scripts:
         scripts.console.listen(lambda line: print_console(line, sys.stdout))
