@@ -154,6 +154,7 @@ WITHOUT_TEST = {
     "hub/_sessions.py": "hub/test_tokens.py",
     "hub/_state.py": "hub/test_auth.py",
     "src/kubeshark/cli/hub.py": "hub/test_views.py",
+    "src/kubeshark/cli/mcp.py": "hub/test_mcp.py",
     "pipeline/_exact.py": "pipeline/test_filter.py",
     "pipeline/_import_hooks.py": "pipeline/test_sealed.py",
     "src/kubeshark/__main__.py": "cli/test_main.py",

@@ -334,12 +334,21 @@ def _ask_permissions(stage: Stage, args: argparse.Namespace, grants: Mapping[str
     given: dict[str, list[str]] = {}
     for kind, values in missing.items():
         for value in values:
-            if _says_yes(printable(f"{manifest.id} {manifest.version} asks for {kind}={value}. Grant it?")):
-                stage.check_grants({kind: [value]})
-                given.setdefault(kind, []).append(value)
+            if value == "*":
+                chosen = _answer(f"{manifest.id} {manifest.version} asks you to choose {kind}. Which? [none]")
+            else:
+                is_given = _says_yes(f"{manifest.id} {manifest.version} asks for {kind}={value}. Grant it?")
+                chosen = value if is_given else ""
+            if chosen:
+                stage.check_grants({kind: [chosen]})
+                given.setdefault(kind, []).append(chosen)
     return given
 
 
 def _says_yes(question: str) -> bool:
-    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+    return _answer(f"{question} [y/N]").lower() in ("y", "yes")
+
+
+def _answer(question: str) -> str:
+    print(f"{printable(question)} ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip()
