@@ -15,7 +15,7 @@ import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -308,7 +308,7 @@ def _client(given: str) -> Any:
     return {"timeout": f"{NETWORK_S:.0f}s", **({"allow_http": True} if given.startswith("http:") else {})}
 
 
-_RETRY: Any = {"max_retries": 2, "retry_timeout": {"seconds": 8}}
+_RETRY: Any = {"max_retries": 2, "retry_timeout": timedelta(seconds=8)}
 
 
 def _own_address() -> str:
