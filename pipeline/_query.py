@@ -248,7 +248,6 @@ class Query(Generic[T]):
         predicate, low_ns, high_ns = without_times(self.pushed)
         span = options.span(wants_flow=self.filter.wants_flow).within(low_ns, high_ns)
         reach = options.window.within(low_ns, high_ns)
-        stops_early = options.limit is not None or options.budget != Budget()
         plan = make_plan(
             self.segments,
             predicate,
@@ -256,7 +255,8 @@ class Query(Generic[T]):
             options.running_order,
             span=span,
             elsewhere=self.elsewhere,
-            stops_early=stops_early,
+            stops_early=options.limit is not None,
+            has_budget=options.budget != Budget(),
             keeps_columns=self._reads is not None,
         )
         self.stats.segments = len(self.segments)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypedDict, TypeVar
 
 from kubeshark.core_capture import Predicate, load_core
-from kubeshark.core_capture.store import ReadStats, Requests, SegmentInfo, SegmentReader, Store
+from kubeshark.core_capture.store import BlockCache, ReadStats, Requests, SegmentInfo, SegmentReader, Store
 from kubeshark.errors import KubesharkError, StoreError
 from kubeshark.pipeline._budget import Budget, Watch
 from kubeshark.pipeline._choose import either_way, without_times
@@ -30,6 +30,9 @@ __all__ = ["QueryArguments", "StoreQuery", "cursor_behind", "make_options", "que
 
 T = TypeVar("T")
 U = TypeVar("U")
+
+BUDGET_CACHE_BYTES = 64 << 20
+"""Under a budget chunks are small, and each needs blocks of the one before: those of a segment, for this query."""
 
 WORTH_BYTES = 96 << 20
 """Packets chosen by the index from which on several processes pay: a worker takes half a second to be ready."""
@@ -171,6 +174,7 @@ class Outside:
     infos: Sequence[SegmentInfo]
     readers: list[SegmentReader]
     problems: list[KubesharkError]
+    cache: BlockCache | None = None
 
     def spans(self) -> Sequence[tuple[str, int, int]]:
         return [(info.name, info.first_ns, info.last_ns) for info in self.infos]
@@ -182,7 +186,7 @@ class Outside:
         known = next((reader for reader in self.readers if reader.name == name), None)
         if known is None:
             try:
-                known = self.store.open_segment(name)
+                known = self.store.open_segment(name, cache=self.cache)
             except StoreError as error:
                 self.problems.append(error)
                 return None
@@ -209,6 +213,7 @@ def query_store(
     With `jobs` other than 1 processes may do the work: `make` is picklable, they can load the plugins, and there are no
     `enrichers` beside those of plugins.
     """
+    cache = None if options.budget == Budget() else BlockCache(BUDGET_CACHE_BYTES)
     problems: list[KubesharkError] = []
     readers: list[SegmentReader] = []
     outside: list[SegmentInfo] = []
@@ -220,7 +225,7 @@ def query_store(
     store.prefetch(info.name for info in chosen)
     for info in chosen:
         try:
-            readers.append(store.open_segment(info.name))
+            readers.append(store.open_segment(info.name, cache=cache))
         except StoreError as error:
             problems.append(error)
     problems += (problem for problem in secrets.problems if str(problem) not in map(str, problems))
@@ -254,7 +259,7 @@ def query_store(
         predicate,
         make,
         options,
-        Outside(store, outside, readers, problems) if outside else None,
+        Outside(store, outside, readers, problems, cache) if outside else None,
         executor,
     )
     return StoreQuery(entry_filter, plugins, query, readers, problems, notes, requests)

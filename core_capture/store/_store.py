@@ -136,13 +136,16 @@ class Store:
         infos = [self._known.info(name) for name in names if name not in without]
         return sorted(infos, key=lambda info: (info.first_ns, info.name))
 
-    def open_segment(self, name: str, *, keep: bool = True) -> SegmentReader:
-        """Open a segment for reading; raise Damaged or StoreError. `keep`: its index will be asked for again."""
+    def open_segment(self, name: str, *, keep: bool = True, cache: BlockCache | None = None) -> SegmentReader:
+        """Open a segment for reading; raise Damaged or StoreError. `keep`: its index will be asked for again.
+
+        `cache` takes its blocks where the store itself keeps none.
+        """
         missing = f"no segment {name[:100]!r} in {self.location}"
         if number_of(name) is None:
             raise StoreError(missing)
         try:
-            return SegmentReader(self.files, self._index(name, keep=keep), self.identities, self.cache)
+            return SegmentReader(self.files, self._index(name, keep=keep), self.identities, self.cache or cache)
         except FileNotFoundError as error:
             raise (Expired(name) if name in self._known else StoreError(missing)) from error
 
