@@ -28,6 +28,9 @@ __all__ = ["CHUNK_BYTES", "COLUMNS_CHUNK_BYTES", "FIRST_CHUNK_BYTES", "Chunk", "
 CHUNK_BYTES = 32 << 20
 """Records decoded at once: bounds memory, and how long a query takes to notice that it is cancelled."""
 
+CHUNK_FLOWS = 50_000
+"""A connection is some four kilobytes of objects, however little it holds: a million of a byte took 1.3 GB."""
+
 COLUMNS_CHUNK_BYTES = 5 << 20
 """Where only columns are kept of a chunk: small enough that the next one lies in memory that is warm.
 
@@ -201,6 +204,7 @@ class _Connections:
         while at < len(in_order):
             done = int(ends[at - 1]) if at else 0
             stop = max(at + 1, int(np.searchsorted(ends, done + limit, side="right")))
+            stop = min(stop, at + CHUNK_FLOWS)
             keep = np.zeros(len(in_order), dtype=np.bool_)
             keep[in_order[at:stop]] = True
             some = self.only(keep)

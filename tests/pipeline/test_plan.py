@@ -71,6 +71,15 @@ def test_a_query_that_may_stop_early_begins_with_little(monkeypatch: pytest.Monk
     assert sizes[0] < sizes[-2]
 
 
+def test_a_chunk_has_only_so_many_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_plan, "CHUNK_FLOWS", 5)
+    segments = mixed(12).segments()
+    chunks = make_plan(segments, EVERYTHING, Window(), "asc").tasks[0].chunks
+    rows = [row for chunk in chunks for row in chunk.begins.rows.tolist()]
+    assert {len(chunk.begins.rows) for chunk in chunks[:-1]} == {5}
+    assert sorted(rows) == list(range(len(segments[0].flows)))
+
+
 def test_under_a_budget_chunks_stay_small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_plan, "FIRST_CHUNK_BYTES", 700)
     monkeypatch.setattr(_plan, "BUDGET_CHUNK_BYTES", 1_400)
