@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from kubeshark.core_capture import Predicate
-from kubeshark.core_capture.store import ReadStats, SegmentReader
+from kubeshark.core_capture.store import ReadStats, Requests, SegmentReader
 from kubeshark.errors import KubesharkError
 from kubeshark.pipeline._budget import Budget, Stop, Watch
 from kubeshark.pipeline._choose import without_times
@@ -148,6 +148,11 @@ class Query(Generic[T]):
         if self._work is not None:
             total += self._work.read
         return total
+
+    @property
+    def requests(self) -> Requests | None:
+        """What workers asked of a server."""
+        return self._work.requests if self._work is not None else None
 
     @property
     def next_place(self) -> Place | None:

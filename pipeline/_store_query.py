@@ -147,6 +147,8 @@ class StoreQuery(Generic[T]):
     def explain(self) -> list[str]:
         """Return lines about the filter, the segments and blocks touched, the bytes decrypted, the entries built."""
         stats, read = self._query.stats, self._query.read
+        asked, elsewhere = self._requests(), self._query.requests
+        asked = asked + elsewhere if asked and elsewhere else asked
         return [
             *self._filter.explain(),
             f"segments      {stats.segments_touched} read of {stats.segments} opened",
@@ -156,7 +158,7 @@ class StoreQuery(Generic[T]):
             *([f"from memory   {_kept(read)}"] if read.kept_indexes or read.kept_blocks else []),
             f"entries       {stats.matched} matched of {stats.entries}, {stats.built} built in full",
             *Enricher((), stats.redacted, stats.dropped, stats.withheld).explain(),
-            *([f"requests      {asked}"] if (asked := self._requests()) else []),
+            *([f"requests      {asked}"] if asked else []),
             f"done by       {self._query.workers or 'this process'}",
         ]
 
