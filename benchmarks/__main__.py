@@ -22,13 +22,15 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from benchmarks import _decode, _large, _protocols, _store
+from benchmarks import _decode, _large, _plugins, _protocols, _store
 from benchmarks._measure import Missing, Result, command_cpu
 from benchmarks._page import page
 from benchmarks._plot import plot
 from benchmarks._workload import make_capture
 
 DISSECTED_BYTES = 40_000_000  # row 3: tshark writes JSON for minutes
+SHORT_BYTES = 20_000_000
+HEADS = _plugins.HEADS
 LARGE_MB = 10_000  # row 9 asks for so much
 PROTOCOL_BYTES = 8_000_000  # of each protocol alone
 ROOT = Path(__file__).resolve().parents[1]
@@ -111,6 +113,7 @@ def run(scratch: Path, size: int, runs: int) -> list[Result]:
         lambda: _decode.run(capture, runs),
         lambda: _store.imports(capture, scratch, runs),
         lambda: _store.sizes(capture, store),
+        lambda: _plugins.run(SHOP, scratch, runs, HEADS if size > SHORT_BYTES else HEADS // 10),
     ):
         for result in measure():
             results.append(result)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from kubeshark.core_capture.files import open_capture
 
-__all__ = ["make_capture"]
+__all__ = ["make_capture", "read_packets"]
 
 ETHERNET = 1
 IPV4 = b"\x08\x00"
@@ -23,7 +23,7 @@ MAX_REPLICAS = 4096
 
 def make_capture(sample: Path, out: Path, target_bytes: int) -> int:
     """Write at least `target_bytes` of Ethernet packets made from `sample` to `out` (pcap); return the packets."""
-    packets = _read(sample)
+    packets = read_packets(sample)
     start, end = packets[0][0], max(time_us for time_us, _, _ in packets)
     span_us = end - start + 1_000_000
     written = count = 0
@@ -43,7 +43,7 @@ def make_capture(sample: Path, out: Path, target_bytes: int) -> int:
     return count
 
 
-def _read(sample: Path) -> list[tuple[int, bytes, int]]:
+def read_packets(sample: Path) -> list[tuple[int, bytes, int]]:
     """The recording's Ethernet packets as (microseconds, bytes, original length), by time."""
     packets = []
     with open_capture(sample) as reader:

@@ -29,6 +29,7 @@ from kubeshark.extension_api._models import (
     SettingSpec,
     VariableType,
 )
+from kubeshark.extension_api._permissions import check_grant
 from kubeshark.extension_api._settings import check_settings
 
 __all__ = [
@@ -58,6 +59,7 @@ MAX_CLASSIFIERS = 256
 MAX_JOBS = 64
 MAX_SETTINGS = 256
 MAX_READS = 32
+MAX_PERMISSIONS = 64
 
 Language = Literal["js", "c", "cpp", "go", "python"]
 Transport = Literal["tcp", "udp", "sctp"]
@@ -203,7 +205,10 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Permissions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[permissions]`: all empty by default, shown at install, given only with `--grant`."""
+    """`[permissions]`: all empty by default, shown at install, given only with `--grant`.
+
+    The texts are those of `_permissions.py`; "*" among hosts or paths asks the operator to choose.
+    """
 
     hosts: list[str] = []
     paths: list[str] = []
@@ -344,6 +349,13 @@ def parse_manifest(data: bytes, *, file: str = MANIFEST_NAME, plugin: str = "?")
         table: dict[str, Any] = tomllib.loads(data.decode("utf-8"))
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise PluginRejected(f"{file} is not TOML: {error}", plugin=plugin) from error
+    abi = table.get("abi")
+    if type(abi) is int and abi != ABI_VERSION:  # before keys that only another ABI knows are called unknown
+        raise PluginRejected(
+            f"{file}: abi: it is made for ABI {abi}, and this kubeshark has {ABI_VERSION}",
+            plugin=str(table.get("id", plugin))[:64],
+            hint="build the plugin with this version's SDK" if abi < ABI_VERSION else "use a newer kubeshark",
+        )
     try:
         manifest = msgspec.convert(table, Manifest)
     except msgspec.ValidationError as error:
@@ -394,8 +406,6 @@ class _Checker:
             raise self.refuse("id", f"{manifest.id!r} is not an id", "use a-z, 0-9 and -, first a letter, at most 64")
         if not _VERSION.fullmatch(manifest.version):
             raise self.refuse("version", f"{manifest.version!r} is not a version", "write three numbers: 1.0.0")
-        if manifest.abi != ABI_VERSION:
-            raise self.refuse("abi", f"{manifest.abi} is not {ABI_VERSION}", "build the plugin with this version's SDK")
         self.check_path("entry", manifest.entry)
         self.check_source()
         self.check_hooks()
@@ -411,6 +421,7 @@ class _Checker:
         self.check_enrich()
         self.check_jobs()
         self.check_settings()
+        self.check_permissions()
 
     def check_path(self, key: str, text: str) -> None:
         if (
@@ -578,3 +589,13 @@ class _Checker:
                     check_settings(self.manifest.setting_specs[index : index + 1], {row.name: row.default})
                 except UsageError as error:
                     raise self.refuse(f"settings[{index}].default", error.message) from error
+
+    def check_permissions(self) -> None:
+        for kind in ("hosts", "paths", "env"):
+            texts: list[str] = getattr(self.manifest.permissions, kind)
+            self.in_range(f"permissions.{kind}", len(texts), 0, MAX_PERMISSIONS)
+            for text in texts:
+                try:
+                    check_grant(kind, text)
+                except ValueError as error:
+                    raise self.refuse(f"permissions.{kind}", f"{text!r} {error}") from error

@@ -16,11 +16,13 @@ import msgspec
 
 from kubeshark.errors import PluginCrashed, PluginError
 from kubeshark.extension_api._answers import AnswerError, Report, parse_cells, parse_enrichment, parse_report
+from kubeshark.extension_api._batch import Batch, Columns, decode_columns
 from kubeshark.extension_api._frame import (
     DISSECT,
     ENRICH,
     FILTER,
     JOB,
+    MAX_FRAME_ITEMS,
     MAX_ITEM_BYTES,
     PACKET_FILTER,
     PROBE,
@@ -29,9 +31,7 @@ from kubeshark.extension_api._frame import (
     SUMMARIZE,
     FrameError,
     FrameItem,
-    FrameMessage,
     ItemFlag,
-    decode_dissect,
     decode_filter,
     decode_packets,
     decode_probe,
@@ -62,10 +62,12 @@ from kubeshark.extension_api._models import (
 from kubeshark.extension_api._representation import RepresentationError, parse_representation
 from kubeshark.hosts._feed import TRANSPORTS, Found, ItemResult, Lane, frames, lanes_of
 from kubeshark.hosts._supervisor import PluginProcess, PluginStatus, Poison, Supervision
+from kubeshark.hosts.broker import Broker
 
 __all__ = ["ForeignPlugin"]
 
 MAX_PROBLEMS = 100  # kept until somebody takes them
+HURRIED_ITEMS = 256  # packets a frame: they share the little time there is
 RENDER_BYTES = MAX_ITEM_BYTES // 2  # of each half: both fit one frame
 
 T = TypeVar("T")
@@ -75,7 +77,7 @@ class ForeignPlugin:
     """One installed plugin; register it with pluggy under `name`. The process starts with the first call.
 
     `environment` is what the plugin was granted of ours; it gets nothing else. `settings` are the values of the
-    manifest's settings, all of them, in its order.
+    manifest's settings, all of them, in its order. `broker` does what the plugin asks for and was granted.
     """
 
     def __init__(
@@ -85,10 +87,11 @@ class ForeignPlugin:
         supervision: Supervision | None = None,
         environment: Mapping[str, str] | None = None,
         settings: Sequence[Value] = (),
+        broker: Broker | None = None,
     ) -> None:
         self.manifest = manifest
         self.name = manifest.label
-        self.process = PluginProcess(folder, manifest, supervision, environment, settings)
+        self.process = PluginProcess(folder, manifest, supervision, environment, settings, broker)
         self._problems: list[PluginError] = []
         # The process is configured, started and stopped where it begins and ends: not by the pipeline.
         for hook in HOOK_NUMBERS.keys() - (set(manifest.hooks) - {"configure", "start", "stop"}):
@@ -279,11 +282,30 @@ class ForeignPlugin:
         return list(going_on.values())
 
     def _decode_dissect(self, result: memoryview, items: Sequence[FrameItem]) -> list[ItemResult]:
-        dissected = decode_dissect(result, [item.payload for item in items], self.manifest.field_types)
-        messages: list[list[FrameMessage]] = [[] for _ in items]
-        for message in dissected.messages:
-            messages[message.item].append(message)
-        return [ItemResult(*pair) for pair in zip(dissected.consumed, messages, strict=True)]
+        assert isinstance(items, Batch)  # _call makes it of what it is given
+        columns = decode_columns(result, items, self.manifest.field_types)
+        return [ItemResult(*pair) for pair in columns.by_item()]
+
+    def columns(self, batch: Batch) -> list[Columns]:
+        """Let `dissect` read items as they are, without streams: the batch path, where an item costs no object.
+
+        In order, a frame or a part of one each; `Columns.batch` is the part. Items that the plugin failed on are in
+        none of them, and `take_problems` says why.
+        """
+
+        def decode(result: memoryview, items: Sequence[FrameItem]) -> list[Columns]:
+            assert isinstance(items, Batch)
+            return [decode_columns(result, items, self.manifest.field_types)] * len(items)
+
+        answers: list[Columns] = []
+        for part in batch.frames():
+            found = self.process.call(DISSECT, batch[part], decode)
+            if found[0] is found[-1] and isinstance(found[0], Columns):
+                answers.append(found[0])  # the rule
+                continue
+            self._note(DISSECT, found)
+            answers += {id(each): each for each in found if isinstance(each, Columns)}.values()
+        return answers
 
     def _call(
         self,
@@ -296,12 +318,18 @@ class ForeignPlugin:
     ) -> list[T | Poison]:
         """Run items of any number; note each new reason for a failure."""
         answers: list[T | Poison] = []
-        for part in frames(items) if per_unit == 1 else [slice(None)]:
+        for part in frames(items, HURRIED_ITEMS if hurried else MAX_FRAME_ITEMS) if per_unit == 1 else [slice(None)]:
             if hurried:
                 answered = self.process.call_hurried(hook, items[part], decode)
-            else:
-                answered = self.process.call(hook, items[part], decode, per_unit=per_unit)
+            else:  # a frame at a time: a batch is a copy
+                given = Batch.of(items[part]) if hook == DISSECT else items[part]
+                answered = self.process.call(hook, given, decode, per_unit=per_unit)
             answers += answered
+        self._note(hook, answers)
+        return answers
+
+    def _note(self, hook: int, answers: Sequence[object]) -> None:
+        """Keep each new reason for a failure."""
         known = {problem.message for problem in self._problems}
         for answer in answers:
             if isinstance(answer, Poison) and len(self._problems) < MAX_PROBLEMS:
@@ -309,7 +337,6 @@ class ForeignPlugin:
                 if problem.message not in known:
                     known.add(problem.message)
                     self._problems.append(problem)
-        return answers
 
     def _report(self, hook: int, item: FrameItem) -> None:
         """Run a hook that only reports; PluginError if it fails or refuses."""

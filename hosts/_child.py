@@ -1,7 +1,7 @@
 """One plugin's process, from the fork to its end: prepare, confine, load, seal, then answer batches.
 
 Control messages (SOCK_SEQPACKET, both directions one struct each) go over a socket, frames through shared memory: the
-request at 0, read-only here, the result behind it.
+request at 0, read-only here, the result behind it. What the plugin asks for goes over a third way, `_asking.py`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 from kubeshark.errors import KubesharkError
 from kubeshark.extension_api._frame import REQUEST_BYTES, RESULT_BYTES
 from kubeshark.extension_api._manifest import read_manifest
+from kubeshark.hosts._asking import Asker
 from kubeshark.hosts._instance import Instance, InstanceError
 from kubeshark.hosts._sandbox import confine, seal
 
@@ -28,33 +29,37 @@ MAX_TEXT = 400
 LANGUAGE_PACKAGES = {"c": "c", "cpp": "c", "go": "go", "js": "js"}
 
 
-def serve(folder: str, memory_mb: int, compiled: str, control: socket.socket, memory: int) -> None:
+def serve(folder: str, memory_mb: int, compiled: str, control: socket.socket, memory: int, asker: Asker) -> None:
     """Run the plugin in `folder` until the control socket closes."""
     # Mapped now: later the descriptor cannot even be looked at, and the address space is full.
     request = memoryview(mmap.mmap(memory, REQUEST_BYTES, prot=mmap.PROT_READ))
     result = memoryview(mmap.mmap(memory, RESULT_BYTES, offset=REQUEST_BYTES))
     try:
-        instance = _load(Path(folder), memory_mb, Path(compiled) if compiled else None)
+        instance = _load(Path(folder), memory_mb, Path(compiled) if compiled else None, asker)
     except Exception as error:  # noqa: BLE001 (whatever a runtime raises, the user is told; the process ends here)
         _say(control, FAILED, 0, _reason(error))
         return
     _say(control, OK, instance.hooks & 0xFFFFFFFF, "")
-    _answer(instance, control, request, result)
+    _answer(instance, control, request, result, asker)
 
 
-def _load(folder: Path, memory_mb: int, compiled: Path | None) -> Instance:
+def _load(folder: Path, memory_mb: int, compiled: Path | None, asker: Asker) -> Instance:
     manifest = read_manifest(folder)
     module = import_module(f"kubeshark.hosts.{LANGUAGE_PACKAGES[manifest.language]}._instance")
     prepared = module.prepare(folder, manifest, compiled) if compiled else module.prepare(folder, manifest)
     confine(module.SANDBOX, memory_mb)
     instance: Instance = module.open_instance(prepared, manifest)
+    connect = getattr(instance, "connect", None)  # a language may do without
+    if connect:
+        connect(asker)
     seal(module.SANDBOX)
     return instance
 
 
-def _answer(instance: Instance, control: socket.socket, request: memoryview, result: memoryview) -> None:
+def _answer(instance: Instance, control: socket.socket, request: memoryview, result: memoryview, asker: Asker) -> None:
     while command := control.recv(COMMAND.size):
         hook, length = COMMAND.unpack(command)
+        asker.hook = hook
         try:
             written = instance.call(hook, request[:length], result)
         except Exception as error:  # noqa: BLE001 (as above)

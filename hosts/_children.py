@@ -10,23 +10,30 @@ import fcntl
 import json
 import mmap
 import os
+import select
 import signal
 import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from kubeshark.extension_api._frame import REQUEST_BYTES, RESULT_BYTES
+from kubeshark.extension_api._services import MAX_MESSAGE
+from kubeshark.hosts._asking import LENGTH
 from kubeshark.hosts._child import ANSWER, COMMAND, LANGUAGE_PACKAGES, OK
 from kubeshark.hosts._zygote import MAX_REQUEST
+from kubeshark.hosts.broker import AskedTooMuchError, Broker
 
 __all__ = ["Child", "ChildError", "Zygote", "the_zygote"]
 
 ZYGOTE_SECONDS = 20.0  # for one request to the zygote: a fork, or a kill
 MAX_ANSWER = 512
+TAKE_SECONDS = 2.0  # for a child to take the broker's answer: it waits for nothing else
+_PIECE = 1 << 18
 
 
 class ChildError(Exception):
@@ -139,10 +146,12 @@ class Child:
         start_seconds: float,
         compiled: Path | None = None,
         environment: Mapping[str, str] | None = None,
+        asks_in: int = 0,
     ) -> None:
         """Start it; ChildError says why it would not.
 
-        `compiled` is for languages that are compiled once more here; `environment` is all the environment it gets.
+        `compiled` is for languages that are compiled once more here; `environment` is all the environment it gets;
+        `asks_in` is the bitmap of hooks in which it may ask the broker that `exchange` is given.
         """
         if language not in LANGUAGE_PACKAGES:
             raise ChildError(f"cannot be started: there is no host for {language}")
@@ -150,6 +159,10 @@ class Child:
         memory = os.memfd_create("kubeshark-batch", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._control = ours
+        self._channel: socket.socket | None = None
+        their_channel: socket.socket | None = None
+        if asks_in:
+            self._channel, their_channel = socket.socketpair()
         self._folder = folder
         self._language = language
         self.pid = 0
@@ -167,27 +180,42 @@ class Child:
                     "memory_mb": memory_mb,
                     "compiled": str(compiled.resolve()) if compiled else "",
                     "environment": dict(environment or {}),
+                    "asks_in": asks_in,
                 },
-                (theirs.fileno(), memory),
+                (theirs.fileno(), memory, *([their_channel.fileno()] if their_channel else ())),
             )
         except OSError as error:
-            ours.close()
+            self._close()
             raise ChildError(f"cannot be started: {error}") from error
         finally:
             theirs.close()
+            if their_channel:
+                their_channel.close()
             os.close(memory)
         if "pid" not in reply:
-            ours.close()
+            self._close()
             raise ChildError(f"cannot be started: {reply['error']}")
         self.pid = reply["pid"]
         self.hooks = self._receive(start_seconds)
 
-    def exchange(self, hook: int, length: int, seconds: float) -> memoryview:
-        """Let the plugin answer the request of `length` bytes in `self.request`; return a view of its result."""
+    def exchange(self, hook: int, length: int, seconds: float, broker: Broker | None = None) -> memoryview:
+        """Let the plugin answer the request of `length` bytes in `self.request`; return a view of its result.
+
+        Meanwhile `broker` answers what it asks for; the time that takes is not the plugin's.
+        """
+        if broker and self._channel:
+            early = bytearray()
+            self._take(early)
+            if early:
+                self.end()
+                raise ChildError("asked the broker out of turn")
         try:
             self._control.send(COMMAND.pack(hook, length))
         except OSError:
             raise ChildError(self._end_reason()) from None
+        if broker and self._channel:
+            self._serve(broker, seconds)
+            seconds = 0.001  # the answer is there
         written = self._receive(seconds)
         if written > RESULT_BYTES:
             self.end()
@@ -205,8 +233,13 @@ class Child:
 
     def end(self) -> int:
         """Kill it and return its wait status; twice is fine."""
-        self._control.close()
+        self._close()
         return self.kill()
+
+    def _close(self) -> None:
+        self._control.close()
+        if self._channel:
+            self._channel.close()
 
     def kill(self) -> int:
         """Kill it and return its wait status; from any thread: an exchange under way raises ChildError."""
@@ -217,6 +250,61 @@ class Child:
             return int(self._zygote.request({"do": "end", "pid": pid})["status"])
         except OSError:
             return signal.SIGKILL  # the zygote is gone, and the child with it
+
+    def _serve(self, broker: Broker, seconds: float) -> None:
+        """Answer what the plugin asks for until it has answered, or ended; ChildError if it takes too long or lies."""
+        assert self._channel
+        began = time.monotonic()
+        poller = select.poll()
+        for end in (self._control, self._channel):
+            poller.register(end, select.POLLIN)
+        asked = bytearray()
+        while True:
+            left = began + seconds + broker.spent_s - time.monotonic()
+            ready = {number for number, _ in poller.poll(max(0.0, left) * 1000)}
+            if not ready:
+                self.end()
+                raise ChildError(f"took longer than {seconds * 1000:,.0f} ms")
+            if self._control.fileno() in ready:
+                return
+            if not self._take(asked):
+                poller.unregister(self._channel)  # it closed its end
+                continue
+            if len(asked) < LENGTH.size:
+                continue
+            end_of_it = LENGTH.size + LENGTH.unpack_from(asked)[0]
+            if not LENGTH.size < end_of_it <= LENGTH.size + MAX_MESSAGE or len(asked) > end_of_it:
+                self.end()
+                raise ChildError(f"asks the broker with {end_of_it:,} bytes, or twice at once")
+            if len(asked) == end_of_it:
+                self._answer(broker, memoryview(asked)[LENGTH.size :])
+                asked = bytearray()
+
+    def _answer(self, broker: Broker, request: memoryview) -> None:
+        assert self._channel
+        try:
+            answer = broker.answer(request)
+            self._channel.settimeout(TAKE_SECONDS)
+            self._channel.sendall(LENGTH.pack(len(answer)) + answer)
+        except AskedTooMuchError as error:
+            self.end()
+            raise ChildError(str(error)) from None
+        except OSError:
+            self.end()
+            raise ChildError("does not take the broker's answer") from None
+
+    def _take(self, asked: bytearray) -> bool:
+        """Add what is there to a request; False if nothing more will come."""
+        assert self._channel
+        try:
+            self._channel.setblocking(False)
+            piece = self._channel.recv(_PIECE)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        asked += piece
+        return bool(piece)
 
     def _receive(self, seconds: float) -> int:
         """Return the value of an OK answer; raise ChildError for everything else."""

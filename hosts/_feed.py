@@ -61,12 +61,12 @@ class Lane(Protocol):
         """Note what became of item `index` of the last `items()`; a text is the reason why the plugin failed on it."""
 
 
-def frames(items: Sequence[FrameItem]) -> Iterator[slice]:
+def frames(items: Sequence[FrameItem], most: int = MAX_FRAME_ITEMS) -> Iterator[slice]:
     """Cut items into frames: by count and payload; one that is larger travels alone."""
     start = size = 0
     for index, item in enumerate(items):
         length = len(item.payload)
-        if index > start and (index - start == MAX_FRAME_ITEMS or size + length > MAX_FRAME_PAYLOAD):
+        if index > start and (index - start == most or size + length > MAX_FRAME_PAYLOAD):
             yield slice(start, index)
             start, size = index, 0
         size += length

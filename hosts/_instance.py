@@ -15,6 +15,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from kubeshark.hosts._asking import Asker
+
 __all__ = ["Instance", "InstanceError"]
 
 
@@ -37,6 +39,10 @@ class Instance(Protocol):
         result that does not fit. `frame` is exactly the request, `out` the whole result area; both are reused
         by the next call.
         """
+        ...
+
+    def connect(self, asker: Asker) -> None:
+        """Take the way to ask the broker; called once, before the first call. A language may lack this method."""
         ...
 
     def close(self) -> None:

@@ -37,7 +37,10 @@ def isolate(units: int, run: Callable[[range], list[T]], give_up: Callable[[str]
     while todo:
         part = todo.pop()
         try:
-            answers.update(zip(part, run(part), strict=True))
+            found = run(part)
+            if len(part) == len(found) == units:
+                return found, ""  # nothing went wrong: the rule
+            answers.update(zip(part, found, strict=True))
             if part == suspect:
                 names_are_true = False  # innocent: whoever wrote over the whole result made it look guilty
         except PartFailedError as failed:

@@ -23,6 +23,7 @@ from typing import TypeVar
 
 from kubeshark.errors import PluginCrashed, PluginRejected
 from kubeshark.extension_api._answers import AnswerError, Report, parse_report
+from kubeshark.extension_api._batch import Batch
 from kubeshark.extension_api._frame import (
     CONFIGURE,
     START,
@@ -37,11 +38,14 @@ from kubeshark.extension_api._manifest import Manifest
 from kubeshark.extension_api._models import Value
 from kubeshark.hosts._children import Child, ChildError
 from kubeshark.hosts._isolate import PartFailedError, isolate
+from kubeshark.hosts.broker import Broker
+from kubeshark.hosts.broker._broker import BROKER_S
 
 __all__ = ["HookTime", "PluginProcess", "PluginState", "PluginStatus", "Poison", "Supervision"]
 
 MIN_DEADLINE_S = 0.25
-STOP_S = 1.0  # for the stop hook
+STOP_S = 1.0  # for the stop hook, and for what it asks the broker
+BEGIN_S = 10.0  # for what configure and start ask it
 HURRIED_START_S = 2.0  # for a process that a hurried call starts: it forks in 10 ms, and loads in 200
 MAX_LOG = 1000  # lines kept until somebody takes them
 RECYCLE_MEMORY_SHARE = 0.75  # of its memory limit: replaced between batches rather than crashed inside one
@@ -121,12 +125,16 @@ class PluginProcess:
         supervision: Supervision | None = None,
         environment: Mapping[str, str] | None = None,
         settings: Sequence[Value] = (),
+        broker: Broker | None = None,
     ) -> None:
+        """`broker` serves what the plugin asks for, by what it was granted; it is closed with this process."""
         self.folder = folder
         self.manifest = manifest
         self.supervision = supervision or Supervision()
         self.environment = dict(environment or {})
         self.settings = tuple(settings)  # for the configure hook, in the manifest's order
+        self.broker = broker or Broker()
+        self._asks_in = self.broker.hooks & manifest.hook_bits
         self._log: deque[str] = deque(maxlen=MAX_LOG)
         self._lock = threading.RLock()
         self._child: Child | None = None
@@ -182,11 +190,13 @@ class PluginProcess:
                 self._drop_child(politely=True)
             finally:
                 self._lock.release()
+        self.broker.cancel()
         child = self._child
         if child:
             child.kill()
         with self._lock:
             self._drop_child()
+            self.broker.close()
             if self._state is not PluginState.QUARANTINED:
                 self._state, self._reason = PluginState.STOPPED, "was closed"
 
@@ -316,6 +326,7 @@ class PluginProcess:
                     start_s,
                     compiled,
                     self.environment,
+                    self._asks_in,
                 )
             except ChildError as error:
                 self._count_crash(f"does not start: {error.reason}")
@@ -396,10 +407,16 @@ class PluginProcess:
         """Give the items to the running child; ChildError ends it."""
         child = self._child
         assert child  # _ready() said so, and only who holds the lock drops it
-        length = encode_request(hook, items, child.request)
+        if isinstance(items, Batch):
+            length = items.encode(hook, child.request)
+        else:
+            length = encode_request(hook, items, child.request)
+        broker = self.broker if self._asks_in >> hook & 1 else None
+        if broker:
+            broker.begin(hook, STOP_S if hook == STOP else BEGIN_S if hook in (CONFIGURE, START) else BROKER_S)
         began = time.monotonic()
         try:
-            return child.exchange(hook, length, seconds)
+            return child.exchange(hook, length, seconds, broker)
         except ChildError:
             self._child = None
             raise

@@ -4,8 +4,8 @@ It is exec'ed, never forked, by the embedding process, with an empty environment
 the embedding process knows (keys above all) was never in its memory, nor in any child's. It has one thread, runs no
 plugin code, and ends when the embedding process does; its children end with it.
 
-Requests and replies are JSON over SOCK_SEQPACKET: `start` (with two descriptors: control socket, shared memory) forks
-and gives a process id; `end` kills a child, however it fares, and gives its wait status.
+Requests and replies are JSON over SOCK_SEQPACKET: `start` (with descriptors: control socket, shared memory, perhaps a
+channel to the broker) forks and gives a process id; `end` kills a child, however it fares, and gives its wait status.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import sys
 from importlib import import_module
 from typing import Any, NoReturn
 
+from kubeshark.hosts._asking import Asker
 from kubeshark.hosts._child import LANGUAGE_PACKAGES, serve
 from kubeshark.hosts._sandbox import die_with_parent
 
@@ -33,7 +34,7 @@ def main(descriptor: int) -> None:
     channel = socket.socket(fileno=descriptor)
     children: set[int] = set()
     while True:
-        message, descriptors, _, _ = socket.recv_fds(channel, MAX_REQUEST, 2)
+        message, descriptors, _, _ = socket.recv_fds(channel, MAX_REQUEST, 3)
         if not message:
             break
         request = json.loads(message)
@@ -55,25 +56,26 @@ def main(descriptor: int) -> None:
         _end(pid, children)
 
 
-def _start(request: dict[str, Any], channel: socket.socket, control: int, memory: int) -> int:
+def _start(request: dict[str, Any], channel: socket.socket, control: int, memory: int, broker: int = -1) -> int:
     # Imported here, once, so that every later child starts with the module in memory.
     import_module(f"kubeshark.hosts.{LANGUAGE_PACKAGES[request['language']]}._instance")
     parent = os.getpid()
     pid = os.fork()
     if pid == 0:
         channel.close()
-        _run_child(parent, request, control, memory)
+        _run_child(parent, request, control, memory, broker)
     return pid
 
 
-def _run_child(parent: int, request: dict[str, Any], control: int, memory: int) -> NoReturn:
+def _run_child(parent: int, request: dict[str, Any], control: int, memory: int, broker: int) -> NoReturn:
     """Never return, whatever happens: a child that escaped into the zygote's loop would be a second zygote."""
     status = CHILD_FAILED
     try:
         die_with_parent(parent)
         control_socket = socket.socket(fileno=control)
         os.environ.update(request["environment"])
-        serve(request["folder"], request["memory_mb"], request["compiled"], control_socket, memory)
+        asker = Asker(socket.socket(fileno=broker) if broker >= 0 else None, request["asks_in"])
+        serve(request["folder"], request["memory_mb"], request["compiled"], control_socket, memory, asker)
         status = 0
     finally:
         os._exit(status)

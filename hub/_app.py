@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from fastapi import FastAPI, HTTPException
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.requests import Request
 from starlette.staticfiles import StaticFiles
 
@@ -18,6 +21,7 @@ from kubeshark.hub import (
     _language,
     _map,
     _metrics,
+    _plugin_upload,
     _plugins,
     _queries,
     _session,
@@ -31,6 +35,9 @@ from kubeshark.hub._sessions import Sessions, session_key
 from kubeshark.hub._state import Hub
 from kubeshark.hub._tokens import hub_folder
 from kubeshark.pipeline import Pipeline
+
+if TYPE_CHECKING:
+    from kubeshark.hub._oidc import OidcSettings
 
 __all__ = ["create_app"]
 
@@ -48,39 +55,79 @@ ROUTERS = (
     _map,
     _language,
     _plugins,
+    _plugin_upload,
     _settings,
     _ws,
     _metrics,
 )
 
 
-def create_app(pipeline: Pipeline, *, token: str, hosts: frozenset[str] | None, folder: Path | None = None) -> Gate:
+class Problem(BaseModel):
+    """Every answer that is not what was asked for."""
+
+    error: str
+    line: int | None = Field(default=None, description="of a filter, from 1")
+    column: int | None = None
+
+
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    status: {"model": Problem, "description": text}
+    for status, text in {
+        400: "It cannot be meant: a filter, a cursor, a time",
+        401: "Nobody known asks",
+        403: "The role or right is missing",
+        404: "There is no such thing",
+        409: "It cannot be done as things are",
+        413: "The body is too large",
+        422: "A parameter or the body is not of the described form, or not what it should hold",
+        429: "Too many requests: Retry-After says when to come again",
+        503: "The store cannot be read or written now, or too many queries wait",
+    }.items()
+}
+
+
+def create_app(
+    pipeline: Pipeline,
+    *,
+    token: str,
+    hosts: frozenset[str] | None,
+    folder: Path | None = None,
+    oidc: OidcSettings | None = None,
+    tls: bool = False,
+) -> Gate:
     """Return the ASGI application; `hosts` are the Host headers it answers to, e.g. {"127.0.0.1:8899"}; None: any.
 
     `folder` is where the hub keeps tokens, settings and its audit log, by default $KUBESHARK_HUB or ~/.kubeshark/hub.
+    `oidc` names an identity provider that people sign in with; `tls`: a proxy in front of us speaks HTTPS.
     """
     folder = folder or hub_folder()
     app = FastAPI(title="kubeshark", version="1", docs_url=None, redoc_url=None, openapi_url="/api/v1/openapi.json")
     hub = app.state.hub = Hub(pipeline, folder, Sessions(session_key(folder)))
     app.add_exception_handler(KubesharkError, _refuse)
-    app.add_exception_handler(HTTPException, _refuse)
+    app.add_exception_handler(StarletteHTTPException, _refuse)
+    app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(TooManyError, _busy)
     for module in ROUTERS:
-        app.include_router(module.router)
+        app.include_router(module.router, responses=PROBLEMS)
 
     @app.get("/", include_in_schema=False)
     def page() -> FileResponse:
         return FileResponse(BUILT if BUILT.exists() else PAGE / "index.html")
 
     app.mount("/static", StaticFiles(directory=PAGE))
-    return Gate(app, hub, token=token, hosts=hosts)
+    if oidc is not None:
+        from kubeshark.hub import _oidc
+
+        app.state.provider = _oidc.Provider(oidc, session_key(folder))
+        app.include_router(_oidc.router)
+    return Gate(app, hub, token=token, hosts=hosts, has_login=oidc is not None, tls=tls)
 
 
 def _refuse(_: Request, error: Exception) -> JSONResponse:
     document: dict[str, Any] = {"error": str(error)}
     status = 500
     match error:
-        case HTTPException():
+        case StarletteHTTPException():
             return JSONResponse({"error": error.detail}, error.status_code, error.headers)
         case UsageError():
             status = 400
@@ -89,6 +136,12 @@ def _refuse(_: Request, error: Exception) -> JSONResponse:
         case StoreError():
             status = 503
     return JSONResponse(document, status)
+
+
+def _invalid(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    said = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()[:5])
+    return JSONResponse({"error": said}, 422)
 
 
 def _busy(_: Request, __: Exception) -> JSONResponse:

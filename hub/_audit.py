@@ -20,7 +20,8 @@ __all__ = ["CLIENT", "Audit", "filter_form"]
 CLIENT: ContextVar[str] = ContextVar("client", default="")
 """The address of whoever is being answered; the gate sets it."""
 
-_LITERAL = re.compile(r"""[rRbB]{0,2}(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')|\b\d+(?:\.\d+)?\b""", re.DOTALL)
+_QUOTED = re.compile(r"""["'].*["']?""", re.DOTALL)
+_NUMBER = re.compile(r"\b\d+(?:\.\d+)?\b")
 MAX_TEXT = 500
 
 
@@ -53,8 +54,11 @@ class Audit:
 
 
 def filter_form(kfl: str) -> str:
-    """Return a filter without the texts and numbers in it: they may be what nobody should read here."""
-    return _LITERAL.sub("…", kfl)[:MAX_TEXT]
+    """Return a filter without the texts and numbers in it: they may be what nobody should read here.
+
+    It ends at the first quotation mark: where a text ends, only the language itself knows (escapes, raw texts).
+    """
+    return _NUMBER.sub("…", _QUOTED.sub("…", kfl))[:MAX_TEXT]
 
 
 def _short(value: object) -> object:

@@ -78,13 +78,14 @@ class Gate:
         self._hosts = hosts
         self._open = OPEN_PATHS if has_login else frozenset[str]()
         self._has_login = has_login
+        self.is_tls = tls
         self._scheme = "https" if tls else "http"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":  # the server's own
             await self.app(scope, receive, send)
             return
-        scope["principal"], scope["csrf"] = None, ""
+        scope["principal"], scope["csrf"], scope["gate"] = None, "", self
         CLIENT.set(_client(scope))
         if scope["type"] != "http":
             if self._websocket_refusal(scope):
@@ -126,8 +127,9 @@ class Gate:
             return redirect
         principal, cookie = self._known(headers)
         if principal is None:
-            if scope["path"] in self._open:
-                return None
+            if scope["path"] in self._open and is_safe:
+                wait_s = self.hub.requests.take(_client(scope))
+                return _error(429, "too many requests", {"retry-after": str(wait_s)}) if wait_s else None
             return self._unknown(scope, headers)
         if (
             cookie

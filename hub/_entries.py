@@ -186,7 +186,12 @@ def stream(
     )
 
 
-@router.get("/pcap", summary="Its connection as pcapng", responses={200: {"content": {MEDIA["pcapng"]: {}}}})
+@router.get(
+    "/pcap",
+    summary="Its connection as pcapng",
+    responses={200: {"content": {MEDIA["pcapng"]: {}}}},
+    response_class=StreamingResponse,
+)
 def pcap(hub: State, principal: Raw, entry_id: EntryKey) -> StreamingResponse:
     found = _seen(hub, principal, entry_id, "connection as pcapng")
     return download(

@@ -42,7 +42,10 @@ class Selection(BaseModel):
 
 
 @router.get(
-    "/export", summary="Packets of the matching entries' connections, or their HTTP exchanges", responses=BINARY
+    "/export",
+    summary="Packets of the matching entries' connections, or their HTTP exchanges",
+    responses=BINARY,
+    response_class=StreamingResponse,
 )
 def export(
     hub: State,
@@ -69,7 +72,12 @@ def export(
     return download(hub, write, f"kubeshark.{format}", MEDIA[format])
 
 
-@router.post("/export", summary="Connections of some entries, or their HTTP exchanges", responses=BINARY)
+@router.post(
+    "/export",
+    summary="Connections of some entries, or their HTTP exchanges",
+    responses=BINARY,
+    response_class=StreamingResponse,
+)
 def export_selection(hub: State, principal: Who, selection: Selection) -> StreamingResponse:
     pipeline = _allowed(hub, principal, selection.format)
     found: list[Entry] = []

@@ -8,6 +8,7 @@ report says so.
 from __future__ import annotations
 
 import time
+from functools import partial
 from pathlib import PurePosixPath
 from typing import Annotated, BinaryIO, cast
 
@@ -53,7 +54,7 @@ async def upload(
     await run_in_threadpool(hub.audit.note, principal, "import", name=job.name, bytes=total)
     hub.figures.add(imports=1)
     async with create_task_group() as tasks:
-        tasks.start_soon(run_in_threadpool, _import, hub, job)
+        tasks.start_soon(partial(run_in_threadpool, _import, hub, job))
         try:
             async for piece in request.stream():
                 if job.received + len(piece) > limit:

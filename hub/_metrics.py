@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Depends, Response
+from fastapi.responses import PlainTextResponse
 from starlette.requests import Request
 
 from kubeshark.hub._access import need
@@ -102,7 +103,12 @@ class _Collector:
         yield from (calls, crashes, poison, seconds, memory, broken)
 
 
-@router.get("/metrics", summary="Figures for Prometheus", dependencies=[Depends(need("manage"))])
+@router.get(
+    "/metrics",
+    summary="Figures for Prometheus",
+    dependencies=[Depends(need("manage"))],
+    response_class=PlainTextResponse,
+)
 def metrics(request: Request) -> Response:
     from prometheus_client import CollectorRegistry, generate_latest
     from prometheus_client.exposition import CONTENT_TYPE_LATEST

@@ -17,7 +17,7 @@ from pydantic import BaseModel, Field
 from kubeshark.extension_api._manifest import HOOK_NUMBERS
 from kubeshark.extension_api._settings import check_settings, shown_settings
 from kubeshark.hosts import PluginStatus
-from kubeshark.hub._access import Principal, need
+from kubeshark.hub._access import Principal, need, need_all
 from kubeshark.hub._state import Hub, State
 from kubeshark.pipeline._installed import InstalledPlugin, installed_plugins, plugins_folder, uninstall
 from kubeshark.pipeline._plugin_state import Health, change_state
@@ -152,7 +152,7 @@ def remove(hub: State, principal: Manager, plugin_id: PluginKey) -> None:
     reload(hub)
 
 
-@router.get("/jobs", summary="Plugins' jobs, with their next run", dependencies=[Reader])
+@router.get("/jobs", summary="Plugins' jobs, with their next run", dependencies=[Reader, Depends(need_all)])
 def jobs(hub: State) -> list[JobAnswer]:
     if hub.scheduler is not None:
         return [JobAnswer(**asdict(status)) for status in hub.scheduler.status()]

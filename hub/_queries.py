@@ -16,7 +16,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.types import Send
 
 from kubeshark.errors import KubesharkError, UsageError
-from kubeshark.hub._access import Who, need
+from kubeshark.hub._access import Who, need, need_all
 from kubeshark.hub._pool import Turn
 from kubeshark.hub._state import State
 from kubeshark.hub._times import read_time
@@ -83,7 +83,12 @@ class Values(BaseModel):
     stopped: str
 
 
-@router.get("/query", summary="Entries that match a KFL expression, one JSON object a line")
+@router.get(
+    "/query",
+    summary="Entries that match a KFL expression, one JSON object a line",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"application/jsonl": {}}}},
+)
 def query(
     hub: State,
     principal: Who,
@@ -130,7 +135,9 @@ def check(hub: State, kfl: Kfl = "") -> Check:
     return Check(ok=True, notices=list(compiled.notices), text=compiled.kfl_text)
 
 
-@router.get("/query/explain", summary="What was pushed down, read and decrypted, as text")
+@router.get(
+    "/query/explain", summary="What was pushed down, read and decrypted, as text", dependencies=[Depends(need_all)]
+)
 def explain(hub: State, principal: Who, kfl: Kfl = "", since: Since = None, until: Until = None) -> Explanation:
     found = _aggregate(hub.view(principal), kfl, since, until)
     with hub.pool.turn() as turn:

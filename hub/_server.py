@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 from ipaddress import ip_address
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import uvicorn
 
@@ -15,6 +15,9 @@ from kubeshark.hub._auth import new_token
 from kubeshark.hub._state import Hub
 from kubeshark.pipeline import Pipeline
 from kubeshark.pipeline._scheduler import Scheduler
+
+if TYPE_CHECKING:
+    from kubeshark.hub._oidc import OidcSettings
 
 __all__ = ["serve"]
 
@@ -30,10 +33,13 @@ def serve(
     insecure: bool,
     announce: Callable[[str], None],
     log: Callable[[str], None] = lambda _: None,
+    oidc: OidcSettings | None = None,
+    public_host: str = "",
 ) -> None:
     """Serve a pipeline, and run its plugins' jobs by their schedules; `log` hears what they log.
 
-    `announce` gets the URL with the token once the port is open.
+    `announce` gets the URL with the token once the port is open. `oidc`: people sign in with an identity provider.
+    `public_host` is the name under which a proxy serves this hub by HTTPS; by no other is it then known.
 
     Raise UsageError for an address that others can reach unless `insecure`: there is no TLS yet.
     """
@@ -54,7 +60,9 @@ def serve(
     names = {shown, "localhost"} if _is_loopback(host) else {shown, socket.gethostname()}
     hosts = None if host in WILDCARDS else frozenset(f"{name}:{bound_port}" for name in names)
     token = new_token()
-    app = create_app(pipeline, token=token, hosts=hosts)
+    if public_host:
+        hosts = frozenset({public_host})
+    app = create_app(pipeline, token=token, hosts=hosts, oidc=oidc, tls=bool(public_host))
     config = uvicorn.Config(
         app,
         log_level="warning",
@@ -66,7 +74,9 @@ def serve(
         ws_per_message_deflate=False,  # columns are small, and a laptop's loopback is faster than zlib
     )
     with Jobs(app.hub, log):
-        announce(f"http://{shown}:{bound_port}/?token={token}")
+        announce(
+            f"https://{public_host}/?token={token}" if public_host else f"http://{shown}:{bound_port}/?token={token}"
+        )
         uvicorn.Server(config).run(sockets=[listener])
 
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from kubeshark import __version__
 from kubeshark.errors import KubesharkError
-from kubeshark.hub._access import Principal, need
+from kubeshark.hub._access import Principal, need, need_all
 from kubeshark.hub._settings_file import Settings
 from kubeshark.hub._state import State
 from kubeshark.pipeline._rules import MAX_RULES, RedactionRule, RuleKind
@@ -63,7 +63,7 @@ class Health(BaseModel):
     queries_waiting: int
 
 
-@router.get("/health", summary="Whether the hub works, and what does not", dependencies=[Depends(need("read"))])
+@router.get("/health", summary="Whether the hub works, and what does not", dependencies=[Depends(need_all)])
 def health(hub: State) -> Health:
     problems: list[str] = []
     try:

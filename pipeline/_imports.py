@@ -5,11 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterable
-from contextlib import nullcontext
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Self
 
 from kubeshark.core_capture import SourceMetadata
 from kubeshark.core_capture.files import open_capture
@@ -126,10 +125,16 @@ class Import:
             return None
 
 
-class _NoHooks(nullcontext["_NoHooks"]):
+class _NoHooks:
     """What an import asks of plugins where there are none."""
 
     dropped = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing to end."""
 
     def apply(self, batch: RecordBatch) -> RecordBatch:
         return batch

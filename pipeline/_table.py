@@ -565,9 +565,9 @@ def _message_bytes(scanned: Scanned, exchanges: NDArray[Any]) -> NDArray[Any]:
     """Return the bytes of all messages of each exchange."""
     lengths = np.append(scanned.messages["end"] - scanned.messages["start"], 0).astype(np.int64)
     missing = len(scanned.messages)  # the last one is nobody's
-    total: NDArray[Any] = sum(
-        lengths[np.minimum(exchanges[half], missing)] for half in ("request", "response", "event")
-    )
+    total = np.zeros(len(exchanges), dtype=np.int64)
+    for half in ("request", "response", "event"):
+        total += lengths[np.minimum(exchanges[half], missing)]
     return total
 
 

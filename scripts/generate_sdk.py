@@ -3,8 +3,8 @@
 python scripts/generate_sdk.py            write them
 python scripts/generate_sdk.py --check    exit 1 if one is stale
 
-A hook's name, number, shape and text come from extension_api/_hookspecs.py; how it is spelt in each language is said
-here, once.
+A hook's name, number, shape and text come from extension_api/_hookspecs.py, those of services from _services.py; how
+they are spelt in each language is said here, once.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import msgspec
 
 from kubeshark.extension_api import HOOKS, Hook
 from kubeshark.extension_api._manifest import Manifest
+from kubeshark.extension_api._services import SERVICE_HOOKS, SERVICES
 
 ROOT = Path(__file__).resolve().parents[1]
 SDK = ROOT / "extension_api" / "sdk"
@@ -313,24 +314,60 @@ def manifest_schema() -> str:
     return json.dumps(schema, indent=1) + "\n"
 
 
+def camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(part.capitalize() for part in rest)
+
+
+def javascript_services() -> str:
+    """Return the table of services of prelude.js."""
+    names = [SPELLINGS[name].javascript or name for name in SERVICE_HOOKS]
+    lines = [f'  const SERVICE_HOOKS = "{", ".join(names)}";', "  const SERVICES = {"]
+    lines += [f'    {camel(service.name)}: ["{service.name}", "{service.returns}"],' for service in SERVICES]
+    return "\n".join([*lines, "  };", ""])
+
+
+TYPESCRIPT = {"text": "string", "bytes": "string | Uint8Array"}
+TYPESCRIPT_RETURNS = {"nothing": "void", "bytes": "Uint8Array", "entries": "FileEntry[]", "response": "HttpResponse"}
+
+
+def typescript_services() -> str:
+    """Return the functions of kubeshark.d.ts that ask for a service."""
+    lines = []
+    for service in SERVICES:
+        given = ", ".join(f"{each.name}: {TYPESCRIPT[each.type]}" for each in service.parameters)
+        if service.name == "http":
+            given = "request: HttpRequest"
+        lines.append(f"  /** {service.text} */")
+        lines.append(f"  function {camel(service.name)}({given}): {TYPESCRIPT_RETURNS[service.returns]};")
+    return "\n".join([*lines, ""])
+
+
 BEGIN, END = "made by scripts/generate_sdk.py: begin", "made by scripts/generate_sdk.py: end"
 
 
-def within(path: Path, block: str) -> str:
-    """Return the text of a file with the block between its two marks replaced."""
+def within(path: Path, **blocks: str) -> str:
+    """Return the text of a file with what stands between the two marks of each block replaced."""
     text = path.read_text("utf-8")
-    found = re.search(rf"^.*{re.escape(BEGIN)}.*\n(?P<old>(?:.*\n)*?).*{re.escape(END)}.*$", text, re.MULTILINE)
-    if found is None:
-        raise SystemExit(f"{path} lacks the marks {BEGIN!r} and {END!r}")
-    return text[: found.start("old")] + block + text[found.end("old") :]
+    for name, block in blocks.items():
+        begin, end = rf"^.*{re.escape(BEGIN)} {name}\b.*\n", rf"^.*{re.escape(END)} {name}\b.*$"
+        found = re.search(rf"{begin}(?P<old>(?:.*\n)*?){end}", text, re.MULTILINE)
+        if found is None:
+            raise SystemExit(f"{path} lacks the marks {BEGIN!r} and {END!r} of {name}")
+        text = text[: found.start("old")] + block + text[found.end("old") :]
+    return text
 
 
 PARTS: dict[str, Callable[[Path], str]] = {
     "extension_api/sdk/c/kubeshark_hooks.h": lambda _: c_hooks(),
-    "extension_api/sdk/c/kubeshark_plugin.hpp": lambda path: within(path, cpp_hooks()),
+    "extension_api/sdk/c/kubeshark_plugin.hpp": lambda path: within(path, hooks=cpp_hooks()),
     "extension_api/sdk/go/hooks_gen.go": lambda _: go_hooks(),
-    "extension_api/sdk/js/kubeshark.d.ts": lambda path: within(path, typescript_hooks()),
-    "extension_api/sdk/js/prelude.js": lambda path: within(path, javascript_hooks()),
+    "extension_api/sdk/js/kubeshark.d.ts": lambda path: within(
+        path, hooks=typescript_hooks(), services=typescript_services()
+    ),
+    "extension_api/sdk/js/prelude.js": lambda path: within(
+        path, hooks=javascript_hooks(), services=javascript_services()
+    ),
     "extension_api/sdk/plugin.schema.json": lambda _: manifest_schema(),
 }
 

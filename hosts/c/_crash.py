@@ -10,6 +10,7 @@ from pathlib import Path
 
 from kubeshark.errors import PluginRejected
 from kubeshark.extension_api._manifest import read_manifest
+from kubeshark.hosts._artefact import artefact
 from kubeshark.hosts.c._lines import LINES_SUFFIX, Call, read_table
 
 __all__ = ["RECORD_BYTES", "where_it_crashed"]
@@ -28,7 +29,7 @@ def where_it_crashed(folder: Path, result: memoryview, signal: int) -> str:
         return ""
     addresses = struct.unpack_from(f"<{count}Q", result, _HEAD.size)
     try:
-        table = read_table(folder / f"{read_manifest(folder).entry}{LINES_SUFFIX}")
+        table = read_table(folder / f"{artefact(folder, read_manifest(folder))}{LINES_SUFFIX}")
     except PluginRejected:
         return ""
     if table is None:

@@ -16,8 +16,10 @@ from typing import Any
 
 from cffi import FFI
 
+from kubeshark.errors import PluginRejected
 from kubeshark.extension_api._frame import ABI_VERSION
 from kubeshark.extension_api._manifest import Manifest
+from kubeshark.hosts._artefact import artefact
 from kubeshark.hosts._instance import InstanceError
 from kubeshark.hosts._sandbox import READ_ONLY, Profile
 from kubeshark.hosts._seccomp import ALLOW
@@ -60,12 +62,15 @@ class Prepared:
 def prepare(folder: Path, manifest: Manifest) -> Prepared:
     """Copy the object into memory, where nobody can change it any more."""
     try:
-        with (folder / manifest.entry).open("rb") as file:
+        name = artefact(folder, manifest)
+        with (folder / name).open("rb") as file:
             data = file.read(MAX_OBJECT_BYTES + 1)
+    except PluginRejected as error:
+        raise InstanceError(error.message) from error
     except OSError as error:
         raise InstanceError(f"{manifest.entry} cannot be read: {error.strerror}") from error
     if len(data) > MAX_OBJECT_BYTES:
-        raise InstanceError(f"{manifest.entry} is larger than {MAX_OBJECT_BYTES:,} bytes")
+        raise InstanceError(f"{name} is larger than {MAX_OBJECT_BYTES:,} bytes")
     for name in _SYSTEM_LIBRARIES + (_CPP_LIBRARIES if manifest.language == "cpp" else ()):
         try:
             ctypes.CDLL(name, ctypes.RTLD_GLOBAL)  # global: a crash is unwound with what is there

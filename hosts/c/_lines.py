@@ -130,7 +130,7 @@ class _Files:
         entry = self._files[index]
         folder = entry.dir_index if self._version >= 5 else entry.dir_index - 1
         parts = [self._folders[folder].decode()] if 0 <= folder < len(self._folders) else []
-        return posixpath.normpath(posixpath.join(*parts, entry.name.decode("utf-8", "replace")))
+        return str(posixpath.normpath(posixpath.join(*parts, entry.name.decode("utf-8", "replace"))))
 
 
 def _scopes(dwarf: Any, die: Any, files: _Files, depth: int, base: int) -> Iterator[_Scope]:

@@ -6,7 +6,8 @@ Invariants:
 2. Frames go through two SharedArrayBuffers, which a script cannot detach under our views of them.
 3. Every evaluation has a time limit, the isolate a heap limit. V8's limit does not cover ArrayBuffers: the sandbox's
    limit on data does.
-4. The isolate is closed on every way out; one left open can hang the interpreter at exit.
+4. What a script asks for goes through a third such buffer: the thread that waits for V8 looks at its flag meanwhile.
+5. The isolate is closed on every way out; one left open can hang the interpreter at exit.
 """
 
 from __future__ import annotations
@@ -14,15 +15,19 @@ from __future__ import annotations
 import errno
 import json
 import posixpath
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from py_mini_racer import JSEvalException, JSOOMException, JSTimeoutException, MiniRacer
+from py_mini_racer import JSEvalException, JSOOMException, JSTimeoutException, MiniRacer, init_mini_racer
 
 from kubeshark.extension_api._frame import ABI_VERSION, REQUEST_BYTES, RESULT_BYTES
 from kubeshark.extension_api._manifest import Manifest
+from kubeshark.extension_api._services import MAX_MESSAGE
+from kubeshark.hosts._asking import Asker
 from kubeshark.hosts._instance import InstanceError
 from kubeshark.hosts._sandbox import THREADS, Profile
 from kubeshark.hosts._seccomp import ALLOW, Rule
@@ -33,12 +38,17 @@ from kubeshark.hosts.js._trouble import explain
 __all__ = ["SANDBOX", "JsInstance", "Prepared", "open_instance", "prepare"]
 
 START_SECONDS = 5.0
+V8_FLAGS = ()  # mini-racer's own, --single-threaded, takes away the optimising compiler: 3 times the time
 MAX_SCRIPT_BYTES = 4 << 20
+ASK_HEAD = 16  # flag, length, two spare: 32 bits each
+_ASKED, _ANSWERED = 1, 2
 
 SANDBOX = Profile(
     syscalls={
         **THREADS,
         "openat": Rule(errno=errno.EACCES),  # malloc asks the kernel's settings when a thread's heap shrinks
+        # What V8's helper threads would like to know of themselves: they live without.
+        **dict.fromkeys(("sched_getaffinity", "sched_getparam", "sched_getscheduler"), Rule(errno=errno.ENOSYS)),
         **dict.fromkeys(("epoll_ctl", "epoll_pwait", "epoll_wait"), ALLOW),  # mini-racer's thread has an event loop
     },
     jit=True,
@@ -68,6 +78,7 @@ def prepare(folder: Path, manifest: Manifest) -> Prepared:
         raise InstanceError(f"{manifest.entry} is not UTF-8 text") from error
     if len(script) > MAX_SCRIPT_BYTES:
         raise InstanceError(f"{manifest.entry} is larger than {MAX_SCRIPT_BYTES:,} bytes")
+    init_mini_racer(flags=V8_FLAGS, ignore_duplicate_init=True)
     prelude = (files("kubeshark.extension_api") / "sdk" / "js" / "prelude.js").read_text("utf-8")
     return Prepared(MiniRacer(), prelude, text, _read_map(folder / f"{manifest.entry}.map"))
 
@@ -101,6 +112,7 @@ class JsInstance:
         self._manifest = manifest
         self._source_map = source_map
         self._seconds = manifest.limits.batch_ms / 1000
+        self._asker: Asker | None = None
 
     def load(self, prelude: str, script: str) -> None:
         """Evaluate both and take the buffers."""
@@ -113,31 +125,53 @@ class JsInstance:
             "jobs": [row.name for row in self._manifest.jobs],
             "settings": [row.name for row in self._manifest.settings],
         }
-        opened = f"const __ks_buffers = __ks.open({json.dumps(tables)}, {REQUEST_BYTES}, {RESULT_BYTES}); __ks.abi"
+        sizes = f"{REQUEST_BYTES}, {RESULT_BYTES}, {ASK_HEAD + MAX_MESSAGE}"
+        opened = f"const __ks_buffers = __ks.open({json.dumps(tables)}, {sizes}); __ks.abi"
         abi = self._evaluate(opened, START_SECONDS)
         if abi != ABI_VERSION:
             raise InstanceError(f"the prelude speaks ABI {abi}, not {ABI_VERSION}")
         self._in = self._evaluate("__ks_buffers.in", START_SECONDS)
         self._out = self._evaluate("__ks_buffers.out", START_SECONDS)
+        self._ask = self._evaluate("__ks_buffers.ask", START_SECONDS)
+        self._flags = self._ask[:ASK_HEAD].cast("i")
         self._evaluate(f"{script}\n//# sourceURL={self._manifest.entry}", START_SECONDS)
         self.hooks = int(self._evaluate("__ks.hooks()", START_SECONDS))
+
+    def connect(self, asker: Asker) -> None:
+        """See `Instance.connect`."""
+        self._asker = asker
 
     def call(self, hook: int, frame: memoryview, out: memoryview) -> int:  # noqa: ARG002 (the frame says it too)
         """Copy the frame in, evaluate, copy the result out."""
         if self._engine is None:
             raise InstanceError("the plugin's isolate is closed")
         self._in[: len(frame)] = frame
-        written = self._evaluate("__ks.call()", self._seconds)
+        if self._asker and self._asker.may_ask:
+            written = self._evaluate("__ks.call(true)", self._seconds, self._serve)
+        else:
+            written = self._evaluate("__ks.call(false)", self._seconds)
         if not isinstance(written, int) or not 0 < written <= len(out):
             raise InstanceError(f"a result of {written} bytes")
         out[:written] = self._out[:written]
         return written
 
-    def _evaluate(self, code: str, seconds: float) -> Any:
+    def _serve(self) -> float:
+        """Answer what the script asks for, if it does; return the seconds that took."""
+        if self._flags[0] != _ASKED or self._asker is None:
+            return 0.0
+        began = time.monotonic()
+        length = min(max(0, self._flags[1]), MAX_MESSAGE)
+        answer = self._asker.ask(bytes(self._ask[ASK_HEAD : ASK_HEAD + length]))
+        self._ask[ASK_HEAD : ASK_HEAD + len(answer)] = answer
+        self._flags[1] = len(answer)
+        self._flags[0] = _ANSWERED
+        return time.monotonic() - began
+
+    def _evaluate(self, code: str, seconds: float, serve: Callable[[], float] | None = None) -> Any:
         """Evaluate; every way to fail becomes an InstanceError and closes the isolate."""
         assert self._engine is not None
         try:
-            return evaluate(self._engine, code, seconds)
+            return evaluate(self._engine, code, seconds, serve)
         except JSTimeoutException as error:
             self.close()
             raise InstanceError("took too long") from error
@@ -155,6 +189,6 @@ class JsInstance:
     def close(self) -> None:
         """Close the isolate."""
         engine, self._engine = self._engine, None
-        self._in = self._out = memoryview(b"")
+        self._in = self._out = self._ask = self._flags = memoryview(b"")
         if engine is not None:
             engine.close()

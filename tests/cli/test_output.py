@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from kubeshark.cli._complain import printable
-from kubeshark.cli._output import add_output_options, parse_fields, print_entries
+from kubeshark.cli._output import _json, add_output_options, parse_fields, print_entries
 from kubeshark.errors import UsageError
 from kubeshark.pipeline import Entry
 from tests.pipeline._traffic import Capture, Connection, find
@@ -133,3 +133,14 @@ def test_addresses_of_both_families() -> None:
     capture = Capture()
     Connection(capture, ends=("2001:db8::1", "2001:db8::2")).open().ask().answer()
     assert "[2001:db8::1]:40000" in printed(found=find(capture, "http"))[1]
+
+
+@pytest.mark.parametrize("value", ["\ud800", 2**70, -(2**64), 1e300, 0.1, "\x7f\x00 é", [{"a": None}], True])
+def test_whatever_an_entry_holds_is_a_line_of_json(value: object) -> None:
+    line = _json({"value": value})
+    assert json.loads(line) == {"value": value}
+    assert "\n" not in line
+
+
+def test_what_is_no_number_is_null() -> None:
+    assert _json({"value": float("nan")}) == '{"value":null}'

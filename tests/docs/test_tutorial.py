@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
@@ -23,7 +24,7 @@ def test_the_tutorial(language: str, root: Path, tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("KUBESHARK_PLUGINS", str(tmp_path / "plugins"))
     page = (root / "docs" / "plugins" / "tutorial.md").read_text()
     blocks = re.findall(r"<!-- tested.*?(but python)? -->\n```console\n(.*?)```", page, re.DOTALL)
-    assert len(blocks) == 2
+    assert len(blocks) == 4
     for but_python, block in blocks:
         if not (but_python and language == "python"):
             run_all(block.replace("--lang js", f"--lang {language}"), tmp_path)
@@ -34,7 +35,7 @@ def run_all(block: str, folder: Path) -> None:
     assert len(commands) >= 4
     for command in commands:
         line, _, expected = command.partition("\n")
-        name, *arguments = shlex.split(line)
+        name, *arguments = map(os.path.expanduser, shlex.split(line))
         assert name == "kubeshark"
         done = subprocess.run(
             [sys.executable, "-m", "kubeshark", *arguments], cwd=folder, capture_output=True, text=True, check=False

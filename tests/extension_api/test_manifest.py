@@ -76,7 +76,7 @@ def test_a_manifest_becomes_what_the_pipeline_registers() -> None:
         ('id = "demo"', "", "missing required field `id`"),
         ('version = "1.2.0"', 'version = "1.2"', "version: '1.2' is not a version"),
         ('version = "1.2.0"', 'version = "1.2.0/../x"', "is not a version"),
-        ("abi = 1", "abi = 2", "abi: 2 is not 1: build the plugin with this version's SDK"),
+        ("abi = 1", "abi = 2", "abi: it is made for ABI 2, and this kubeshark has 1: use a newer kubeshark"),
         ("abi = 1", 'abi = "1"', "abi: Expected `int`, got `str`"),
         ('"c"', '"rust"', "language: Invalid enum value 'rust'"),
         ("build/demo.so", "../demo.so", "leaves the folder"),

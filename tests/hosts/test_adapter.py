@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from kubeshark.extension_api import HOOKS, Datagram, Endpoint, build_manager
+from kubeshark.extension_api._batch import Batch
+from kubeshark.extension_api._frame import FrameItem
 from kubeshark.hosts import ForeignPlugin, PluginState, Supervision
 
 
@@ -47,12 +49,11 @@ def test_it_registers_only_the_hooks_it_has(plugin: ForeignPlugin) -> None:
 
 def test_a_poison_datagram_has_an_error_and_the_rest_is_dissected(plugin: ForeignPlugin) -> None:
     found = dissect(plugin, Flow("say 1", "abort", "say 2"), Flow("say 3"))
-    assert found == [
-        [("1", ""), (None, "plugin faulty-c@1.0.0 was ended by SIGABRT"), ("2", "")],
-        [("3", "")],
-    ]
+    ((first, (said, error), last), other) = found
+    assert (first, said, last, other) == (("1", ""), None, ("2", ""), [("3", "")])
+    assert error.startswith("plugin faulty-c@1.0.0 was ended by SIGABRT")
     (problem,) = plugin.take_problems()
-    assert str(problem) == "plugin faulty-c@1.0.0 in dissect: was ended by SIGABRT"
+    assert str(problem).startswith("plugin faulty-c@1.0.0 in dissect: was ended by SIGABRT")
     assert plugin.take_problems() == []
 
 
@@ -66,6 +67,19 @@ def test_a_quarantined_plugin_finds_nothing_and_says_why(plugin: ForeignPlugin) 
 
 
 def test_more_items_than_a_frame_holds(plugin: ForeignPlugin) -> None:
-    flows = [Flow(*(f"say {at}" for at in range(100))) for _ in range(7)]
-    assert dissect(plugin, *flows) == [[(str(at), "") for at in range(100)]] * 7
-    assert plugin.status.calls == 3
+    flows = [Flow(*(f"say {at}" for at in range(100))) for _ in range(11)]
+    assert dissect(plugin, *flows) == [[(str(at), "") for at in range(100)]] * 11
+    assert plugin.status.calls == 2
+
+
+def test_columns_are_frames_and_leave_out_what_failed(plugin: ForeignPlugin) -> None:
+    items = [FrameItem(f"say {at}".encode(), stream=at, transport=17) for at in range(1100)]
+    first, second = plugin.columns(Batch.of(items))
+    assert (len(first.batch), len(first), len(second)) == (1024, 1024, 76)
+    assert [message.fields[0] for message in second.read()] == [str(at) for at in range(1024, 1100)]
+    orders = [b"say 1", b"abort", b"say 2"]
+    parts = plugin.columns(Batch.of([FrameItem(order, stream=at, transport=17) for at, order in enumerate(orders)]))
+    said = [(part.batch[message.item].stream, message.fields[0]) for part in parts for message in part.read()]
+    assert sorted(said) == [(0, "1"), (2, "2")]
+    (problem,) = plugin.take_problems()
+    assert str(problem).startswith("plugin faulty-c@1.0.0 in dissect: was ended by SIGABRT")

@@ -16,6 +16,7 @@ ROOMS = {
     "extension_api": "kubeshark.extension_api",
     "hosts": "kubeshark.hosts",
     "hub": "kubeshark.hub",
+    "packages": "kubeshark.packages",
     "pipeline": "kubeshark.pipeline",
     "src/kubeshark": "kubeshark",
 }
@@ -54,7 +55,7 @@ def test_import_directions(root: Path) -> None:
 
 def test_typing_root_mirrors_the_import_names(root: Path) -> None:
     links = {path.name: path.resolve() for path in (root / "typing_root" / "kubeshark").iterdir()}
-    for folder in ("core_capture", "extension_api", "hosts", "hub", "pipeline"):
+    for folder in ("core_capture", "extension_api", "hosts", "hub", "packages", "pipeline"):
         assert links[folder] == root / folder
     for path in (root / "src" / "kubeshark").iterdir():
         if path.name != "__pycache__":

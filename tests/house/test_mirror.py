@@ -12,6 +12,7 @@ ROOMS = {
     "extension_api": "extension_api",
     "hosts": "hosts",
     "hub": "hub",
+    "packages": "packages",
     "pipeline": "pipeline",
     "src/kubeshark": ".",  # tests/cli, tests/test_errors.py
 }
@@ -42,6 +43,11 @@ WITHOUT_TEST = {
     "core_capture/store/_reader.py": STORE,
     "core_capture/store/_segment.py": STORE,
     "core_capture/store/_writer.py": STORE,
+    "extension_api/native/build_frame.py": "extension_api/test_batch.py",
+    "packages/_documents.py": "packages/test_lock.py",
+    "packages/_fetched.py": "packages/test_sources.py",
+    "packages/_inspect.py": "packages/test_signature.py",
+    "pipeline/_install_record.py": "pipeline/test_stage.py",
     "hosts/_child.py": CHILDREN,
     "hosts/_landlock.py": CHILDREN,
     "hosts/_sandbox.py": FAULTS,
@@ -107,6 +113,32 @@ WITHOUT_TEST = {
     "pipeline/dissectors/databases/_postgresql_framing.py": "pipeline/dissectors/databases/test_postgresql.py",
     "pipeline/dissectors/web/_http3_halves.py": "pipeline/dissectors/web/test_http3.py",
     "pipeline/tls/_documents.py": "pipeline/dissectors/security/test_tls.py",
+    "pipeline/_packets.py": "hub/test_rest.py",
+    **{
+        f"hub/_{module}.py": "hub/test_rest.py"
+        for module in (
+            *(
+                "entries",
+                "exports",
+                "imports",
+                "language",
+                "map",
+                "metrics",
+                "plugin_upload",
+                "plugins",
+                "queries",
+                "session",
+            ),
+            *("settings", "settings_file", "store", "times", "uploads"),
+        )
+    },
+    "hub/_access.py": "hub/test_views.py",
+    "hub/_audit.py": "hub/test_limits.py",
+    "hub/_columns.py": "hub/test_ws.py",
+    "hub/_sessions.py": "hub/test_tokens.py",
+    "hub/_state.py": "hub/test_auth.py",
+    "src/kubeshark/cli/hub.py": "hub/test_views.py",
+    "src/kubeshark/cli/mcp.py": "hub/test_mcp.py",
     "pipeline/_exact.py": "pipeline/test_filter.py",
     "pipeline/_import_hooks.py": "pipeline/test_sealed.py",
     "src/kubeshark/__main__.py": "cli/test_main.py",

@@ -17,8 +17,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "hub"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def hub(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
+    """A hub whose store nobody changes."""
     home = tmp_path_factory.mktemp("hub")
     with serving(home / "store", root, home) as found:
         yield found

@@ -9,6 +9,7 @@ import sys
 import time
 from base64 import b64decode
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -16,7 +17,15 @@ from urllib.parse import urlencode
 import dpkt
 import pytest
 
-from tests.hub._serving import Hub
+from tests.hub._serving import Hub, serving
+
+
+@pytest.fixture(scope="module")
+def hub(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
+    """A hub of its own: its store is changed here."""
+    home = tmp_path_factory.mktemp("own")
+    with serving(home / "store", root, home) as found:
+        yield found
 
 
 def entries(hub: Hub, kfl: str = "", **more: Any) -> list[dict[str, Any]]:
@@ -268,6 +277,40 @@ def test_plugins_and_health(hub: Hub) -> None:
     assert hub.json("/api/v1/jobs") == []
     for method, name in (("GET", "nobody"), ("POST", "nobody/enable"), ("DELETE", "nobody")):
         assert hub.ask(method, f"/api/v1/plugins/{name}").status == 404
+
+
+def test_a_package_is_shown_then_installed_and_used(hub: Hub, root: Path, tmp_path: Path) -> None:
+    (folder := tmp_path / "shout").mkdir()
+    (folder / "plugin.toml").write_text(
+        'id = "shout"\nversion = "1.0.0"\nabi = 1\nlanguage = "js"\nentry = "main.js"\nhooks = ["filter"]\n'
+        '[permissions]\nenv = ["SHOUT"]\n[[filters]]\nname = "is_loud"\nreads = ["method"]\n'
+    )
+    (folder / "main.js").write_text("kubeshark.plugin({ filters: { is_loud: (_, method) => method === 'POST' } });")
+    command = [sys.executable, "-m", "kubeshark", "plugin", "pack", folder, "-o", package := tmp_path / "shout.ksp"]
+    subprocess.run(command, env={"HOME": str(hub.home), "PATH": "/usr/bin:/bin"}, capture_output=True, check=True)
+    data = package.read_bytes()
+    sheet = json.loads(hub.ask("POST", "/api/v1/plugins", data).body)
+    assert (sheet["id"], sheet["missing"], sheet["installed"]) == ("shout", {"env": ["SHOUT"]}, False)
+    assert sheet["doubt"]
+    assert hub.get("/api/v1/plugins/shout").status == 404  # looked at, not installed
+    asked = {"install": True, "digest": sheet["digest"], "grant": "env=SHOUT"}
+    assert hub.ask("POST", path("plugins", **asked), data).status == 409  # nobody trusted signed it
+    agreed = path("plugins", **asked, allow_unsigned=True)
+    assert hub.ask("POST", agreed.replace(sheet["digest"], "0" * 64), data).status == 422  # not what was shown
+    installed = json.loads(hub.ask("POST", agreed, data).body)
+    assert installed["installed"]
+    assert hub.json("/api/v1/plugins/shout")["granted"] == {"env": ["SHOUT"]}
+    expected = len(entries(hub, 'http && method == "POST"'))
+    assert hub.json(path("query/count", kfl="http && is_loud()"))["entries"] == expected > 0
+    assert hub.json("/api/v1/plugins/shout")["calls"] > 0
+    assert hub.ask("POST", "/api/v1/plugins/shout/disable").status == 200
+    assert not hub.json(path("query/check", kfl="is_loud()"))["ok"]
+    assert hub.ask("POST", "/api/v1/plugins/shout/enable").status == 200
+    assert hub.json(path("query/check", kfl="is_loud()"))["ok"]
+    assert hub.ask("PUT", "/api/v1/plugins/shout/settings", {"nothing": 1}).status == 400
+    assert hub.ask("DELETE", "/api/v1/plugins/shout").status == 204
+    for wrong in (b"", b"PK\x03\x04" + bytes(100), data[:-1], data + b"x"):
+        assert hub.ask("POST", "/api/v1/plugins", wrong).status in (400, 422)
 
 
 def test_rules_are_tried_before_they_are_set(hub: Hub) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from kubeshark.errors import PluginRejected, UsageError
-from kubeshark.pipeline._installed import Stage, foreign_plugins, installed_plugins, plugins_folder, uninstall
+from kubeshark.pipeline._installed import foreign_plugins, installed_plugins, plugins_folder, uninstall
+from kubeshark.pipeline._stage import Stage
 
 MANIFEST = """
 id = "demo"
@@ -55,8 +56,14 @@ def test_installing_copies_every_visible_file(source: Path, root: Path) -> None:
     install(source)
     (plugin,) = installed_plugins()
     assert (plugin.id, plugin.version, plugin.problem) == ("demo", "1.0.0", None)
-    files = sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
-    assert files == ["demo/1.0.0/demo.js", "demo/1.0.0/lib/help.js", "demo/1.0.0/plugin.toml", "demo/install.json"]
+    files = sorted(path.relative_to(root).as_posix() for path in root.rglob("[!.]*") if path.is_file())
+    assert files == [
+        "demo/1.0.0/demo.js",
+        "demo/1.0.0/lib/help.js",
+        "demo/1.0.0/plugin.toml",
+        "demo/install.json",
+        "plugins.lock",
+    ]
     (foreign,), _, problems = foreign_plugins()
     assert (foreign[0], problems) == ("demo@1.0.0", [])
     foreign[1].close()
@@ -69,8 +76,9 @@ def test_a_new_version_replaces_and_an_old_one_does_not(source: Path, root: Path
     assert [plugin.version for plugin in installed_plugins()] == ["1.1.0"]
     install(source, "1.0.0", downgrade=True)
     install(source, "1.2.0")
-    assert [path.name for path in (root / "demo").iterdir() if path.is_dir()] == ["1.2.0"]
-    assert [path.name for path in root.iterdir()] == ["demo"]  # no stage is left
+    assert sorted(path.name for path in (root / "demo").iterdir() if path.is_dir()) == ["1.0.0", "1.2.0"]
+    assert sorted(path.name for path in root.glob("[!.]*")) == ["demo", "plugins.lock"]
+    assert list(root.glob(".stage-*")) == []
 
 
 def test_what_is_not_committed_leaves_nothing(source: Path, root: Path) -> None:

@@ -91,7 +91,7 @@ inline bool bool_of(const ks_values &values, uint32_t index) {
     return ks_value_bool(&values, index, &found) && found;
 }
 
-// made by scripts/generate_sdk.py: begin
+// made by scripts/generate_sdk.py: begin hooks
 template <class P> struct Hooks {
     template <class Q> static auto has_packet_filter(int) -> decltype(Q::packet_filter(std::declval<const ks_packet &>()), std::true_type{});
     template <class Q> static std::false_type has_packet_filter(...);
@@ -158,7 +158,7 @@ template <class P> struct Hooks {
         return hooks;
     }
 };
-// made by scripts/generate_sdk.py: end
+// made by scripts/generate_sdk.py: end hooks
 
 } // namespace kubeshark
 

@@ -9,7 +9,7 @@ declare namespace kubeshark {
   /** Name the plugin's callbacks: those of plugin.toml's `hooks`, no more and no less. */
   function plugin(callbacks: Callbacks): void;
 
-  // made by scripts/generate_sdk.py: begin
+  // made by scripts/generate_sdk.py: begin hooks
   interface Callbacks {
     /**
      * Keep, drop or mark packets before they are stored: one verdict a packet.
@@ -97,10 +97,12 @@ declare namespace kubeshark {
      */
     stop?(out: Report): void;
   }
-  // made by scripts/generate_sdk.py: end
+  // made by scripts/generate_sdk.py: end hooks
 
   /** A piece of one side of a stream, or one datagram. */
   interface Item {
+    /** Of its bytes. */
+    readonly length: number;
     /** A view, valid during the call. */
     readonly bytes: Uint8Array;
     /** The same for both sides. */
@@ -122,6 +124,14 @@ declare namespace kubeshark {
     readonly gap: boolean;
     /** The packet was captured shorter than it was. */
     readonly cut: boolean;
+    /** Where `byte` first lies in bytes[start..end), -1 if it does not: much faster than bytes.indexOf. */
+    find(byte: number, start?: number, end?: number): number;
+    /** bytes[offset], undefined outside of them: faster than `bytes` where only a few are looked at. */
+    at(offset: number): number | undefined;
+    /** bytes[start..end) is this ASCII text, which must be lower case; theirs does not matter. */
+    equals(start: number, end: number, text: string): boolean;
+    /** The number in bytes[start..end): 1 to 15 digits and nothing else, else undefined. */
+    decimal(start: number, end: number): number | undefined;
     /** Text of bytes[start..end) as UTF-8; what is not UTF-8 becomes U+FFFD. */
     text(start?: number, end?: number): string;
     /** Text of bytes[start..end), one character a byte: the fast way where the protocol is ASCII. */
@@ -212,6 +222,56 @@ declare namespace kubeshark {
     summaryQuery?: string;
     status?: number;
     statusQuery?: string;
+  }
+
+  // made by scripts/generate_sdk.py: begin services
+  /** Ask a web server. Headers are lines `Name: value`. Redirects are followed to granted hosts only. */
+  function http(request: HttpRequest): HttpResponse;
+  /** Return the bytes of a file. */
+  function fileRead(path: string): Uint8Array;
+  /** Write a file; one that is there is replaced. */
+  function fileWrite(path: string, data: string | Uint8Array): void;
+  /** Add to the end of a file; made if it is not there. */
+  function fileAppend(path: string, data: string | Uint8Array): void;
+  /** Return a folder's files and folders by name: name, kind, bytes. */
+  function fileList(path: string): FileEntry[];
+  /** Delete a file, or a folder with all in it. */
+  function fileDelete(path: string): void;
+  /** Make a folder and those above it; one that is there is fine. */
+  function fileMakeFolder(path: string): void;
+  /** Rename a file or folder. */
+  function fileMove(source: string, target: string): void;
+  // made by scripts/generate_sdk.py: end services
+
+  interface HttpRequest {
+    url: string;
+    /** GET unless it is given. */
+    method?: string;
+    headers?: Record<string, string>;
+    body?: string | Uint8Array;
+  }
+
+  interface HttpResponse {
+    status: number;
+    statusText: string;
+    /** Where the answer came from, behind redirects. */
+    url: string;
+    /** By name in lower case. */
+    headers: Record<string, string>;
+    bytes: Uint8Array;
+    /** The bytes as UTF-8. */
+    text(): string;
+  }
+
+  interface FileEntry {
+    name: string;
+    kind: "file" | "folder" | "other";
+    size: number;
+  }
+
+  /** What the functions that ask for something throw: not granted, or it could not be done. */
+  class ServiceError extends Error {
+    readonly status: "refused" | "failed" | "late" | "invalid";
   }
 
   /** The KFL `variable == value`, with the value as a literal. */

@@ -25,6 +25,7 @@ COMMANDS = {
     "dissect": ("dissect", "dissect capture files, leaving nothing behind"),
     "export": ("export", "write packets of a store as pcap or pcapng"),
     "serve": ("serve", "serve a store as JSON and a plain page"),
+    "mcp": ("mcp", "serve a store over the Model Context Protocol"),
     "hub": ("hub", "make, list and revoke tokens of a hub"),
     "store": ("store", "look after a store: info, verify, prune, snapshot, …"),
     "keys": ("keys", "make and list identities"),

@@ -161,7 +161,13 @@ class TableLine:
 
 
 def _json(document: Mapping[str, Any]) -> str:
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+    """Return a line of JSON. msgspec takes a third of the time, but no lone surrogate and no integer over 64 bits."""
+    import msgspec
+
+    try:
+        return msgspec.json.encode(document).decode()
+    except (UnicodeEncodeError, OverflowError):
+        return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
 
 
 def _shown(name: str, value: Any) -> Any:

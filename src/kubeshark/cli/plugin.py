@@ -1,19 +1,17 @@
-"""kubeshark plugin install|uninstall|list|info|build: what gets there and what is there."""
+"""kubeshark plugin uninstall|list|info|build: what is there. The other actions are in modules of their own."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import sys
-from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kubeshark.cli import plugin_author, plugin_manage
-from kubeshark.errors import PluginRejected, UsageError
+from kubeshark.cli import plugin_author, plugin_install, plugin_manage, plugin_publish
+from kubeshark.errors import UsageError
 
 if TYPE_CHECKING:
-    from kubeshark.pipeline._installed import InstalledPlugin, Stage
+    from kubeshark.pipeline._installed import InstalledPlugin
 
 __all__ = ["add_parser"]
 
@@ -29,20 +27,13 @@ def add_parser(commands: Any, name: str = "plugin", summary: str = "install, lis
     parser = commands.add_parser(
         name,
         help=summary,
-        description="Plugins take part at every stage. Each runs in a process of its own, without files or network.",
+        description="Plugins take part at every stage. Each runs in a process of its own, with what it was granted.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     actions = parser.add_subparsers(metavar="ACTION", required=True, dest="action")
 
-    install = actions.add_parser("install", help="copy a plugin's folder into plugins.dir; runs nothing of it")
-    install.add_argument("path", metavar="PATH", help="a folder with a plugin.toml and its built entry")
-    install.add_argument("--allow-unsigned", action="store_true", help="do not ask although nobody signed it")
-    install.add_argument("--grant", action="append", default=[], metavar="K=V", help="give a permission it asks for")
-    install.add_argument("--downgrade", action="store_true", help="replace a newer version")
-    install.add_argument("--yes", action="store_true", help="do not ask about permissions")
-    install.set_defaults(run=run_install)
-
+    plugin_install.add_actions(actions)
     remove = actions.add_parser("uninstall", help="remove an installed plugin")
     remove.add_argument("id", metavar="ID")
     remove.set_defaults(run=run_uninstall)
@@ -58,23 +49,17 @@ def add_parser(commands: Any, name: str = "plugin", summary: str = "install, lis
 
     build = actions.add_parser("build", help="compile or bundle a plugin, and check that it loads")
     build.add_argument("path", metavar="PATH")
+    build.add_argument(
+        "--target",
+        metavar="MACHINE,…",
+        default="",
+        help="C and C++: an object for each of x86_64-linux, aarch64-linux (by Zig, pip install ziglang); "
+        "the first time a minute or more for C++",
+    )
     build.set_defaults(run=run_build)
     plugin_author.add_actions(actions)
     plugin_manage.add_actions(actions)
-
-
-def run_install(args: argparse.Namespace) -> int:
-    from kubeshark.pipeline._installed import Stage
-
-    grants = _parse_grants(args.grant)
-    with Stage(Path(args.path)) as stage:
-        stage.check_grants(grants)
-        _ask(stage, args, grants)
-        before = stage.installed_version
-        plugin = stage.commit(grants=grants, downgrade=args.downgrade)
-    replaced = f", replacing {before}" if before else ""
-    print(f"installed {plugin.id} {plugin.version}{replaced}: sha256:{plugin.digest}")
-    return 0
+    plugin_publish.add_actions(actions)
 
 
 def run_uninstall(args: argparse.Namespace) -> int:
@@ -123,43 +108,18 @@ def run_build(args: argparse.Namespace) -> int:
 
     folder = Path(args.path)
     manifest = read_manifest(folder)
+    targets = [target for target in args.target.split(",") if target]
+    if targets and manifest.language not in ("c", "cpp"):
+        raise UsageError(f"{manifest.id} runs on every machine: --target is for C and C++")
+    if targets:
+        from kubeshark.hosts.c._build import build_targets
+
+        for built in build_targets(folder, manifest, targets):
+            print(f"built {manifest.id} {manifest.version}: {built}", flush=True)
+        return 0
     build_plugin(folder, manifest)
     print(f"built {manifest.id} {manifest.version}: {folder / manifest.entry}")
     return 0
-
-
-def _parse_grants(texts: list[str]) -> dict[str, list[str]]:
-    grants: defaultdict[str, list[str]] = defaultdict(list)
-    for text in texts:
-        kind, equals, value = text.partition("=")
-        if not equals or not value:
-            raise UsageError(f"--grant {text!r} is not K=V", hint="for example --grant env=NAME")
-        grants[kind].append(value)
-    return dict(grants)
-
-
-def _ask(stage: Stage, args: argparse.Namespace, grants: dict[str, list[str]]) -> None:
-    """Say what is unsigned and what is asked for; go on only with consent."""
-    manifest = stage.manifest
-    lines = []
-    if not args.allow_unsigned:
-        lines.append("nobody signed it")
-    for kind in ("hosts", "paths", "env"):
-        missing = [value for value in getattr(manifest.permissions, kind) if value not in grants.get(kind, [])]
-        if missing and not args.yes:
-            lines.append(f"it asks for {kind} {', '.join(missing)}, and would run without")
-    if not lines:
-        return
-    if not sys.stdin.isatty():
-        if not args.allow_unsigned:
-            raise PluginRejected(
-                f"{manifest.version} is not signed", plugin=manifest.id, hint="install with --allow-unsigned"
-            )
-        print(f"{manifest.id} {manifest.version}: {'; '.join(lines)}", file=sys.stderr)
-        return
-    print(f"{manifest.id} {manifest.version} (sha256:{stage.digest[:16]}…): {'; '.join(lines)}", file=sys.stderr)
-    if input("Install it? [y/N] ").strip().lower() not in ("y", "yes"):
-        raise PluginRejected("was not installed", plugin=manifest.id)
 
 
 def _row(plugin: InstalledPlugin) -> tuple[str, ...]:
@@ -198,6 +158,10 @@ def _describe(plugin: InstalledPlugin) -> dict[str, Any]:
         "version": plugin.version,
         "digest": f"sha256:{plugin.digest}" if plugin.digest else "",
         "signed": plugin.signed,
+        "signer": plugin.signer,
+        "doubt": plugin.doubt,
+        "source": plugin.source,
+        "previous": plugin.previous,
         "problem": str(plugin.problem) if plugin.problem else "",
         "enabled": not plugin.state.disabled,
         "state": _state(plugin),

@@ -8,11 +8,14 @@ import re
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kubeshark.cli._complain import complain
 from kubeshark.cli._keylog_option import add_keylog_option
 from kubeshark.cli._store_option import add_store_option, store_path
+
+if TYPE_CHECKING:
+    from kubeshark.hub._oidc import OidcSettings
 
 __all__ = ["add_parser"]
 
@@ -32,6 +35,12 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
     parser.add_argument("--host", default="127.0.0.1", help="default: 127.0.0.1")
     parser.add_argument("--port", type=int, default=8899, help="default: 8899; 0 picks a free one")
     parser.add_argument("--insecure", action="store_true", help="serve without TLS on an address others can reach")
+    parser.add_argument(
+        "--oidc", metavar="FILE", help="JSON: an OpenID Connect provider, and which role its groups have"
+    )
+    parser.add_argument(
+        "--public-host", metavar="NAME", default="", help="the name under which a proxy serves the hub by HTTPS"
+    )
     parser.add_argument(
         "--cache-mb",
         type=parse_megabytes,
@@ -65,8 +74,18 @@ def run(args: argparse.Namespace) -> int:
             insecure=args.insecure,
             announce=lambda url: _announce(store_path(args), url, opens=not args.no_browser),
             log=complain,
+            oidc=_oidc(args.oidc),
+            public_host=args.public_host,
         )
     return 0
+
+
+def _oidc(path: str | None) -> OidcSettings | None:
+    if path is None:
+        return None
+    from kubeshark.hub._oidc import OidcSettings
+
+    return OidcSettings.read(Path(path).read_bytes())
 
 
 def _announce(store: Path | str, url: str, *, opens: bool) -> None:

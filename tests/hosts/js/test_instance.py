@@ -59,6 +59,21 @@ const shown = (item) => ({ priority: 1, request: [{ type: "body", title: item.te
 const render = (request) => (request.bytes.length ? shown(request) : null);
 kubeshark.plugin({ dissect, filters, render });
 """
+READING = """
+kubeshark.plugin({
+  dissect(item, out) {
+    const at = item.find(58), found = [at, item.find(58, at + 1), item.find(58, 3, 40), item.find(255), item.length];
+    const same = [item.equals(0, 4, "host"), item.equals(1, 5, "host"), item.equals(0, 99, "host")];
+    same.push(item.at(0), item.at(-1), item.at(99));
+    const numbers = [item.decimal(5, 8), item.decimal(0, 4), item.decimal(5, 5), item.decimal(0, 99)];
+    const fields = { s: JSON.stringify([found, same, numbers]) };
+    out.message({ kind: "event", start: 0, end: item.length, fields });
+    return item.length;
+  },
+  filters: { echo_is: () => true },
+  render: () => null,
+});
+"""
 Load = Callable[[str], JsInstance]
 
 
@@ -174,3 +189,33 @@ def test_after_a_failure_it_is_closed(load: Load) -> None:
     for message in ("ReferenceError", "closed"):
         with pytest.raises(InstanceError, match=message):
             caller.fields("nothing")
+
+
+@pytest.fixture(scope="module")
+def reading(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caller]:
+    folder = tmp_path_factory.mktemp("reading")
+    (folder / "echo.js").write_text(READING)
+    instance = open_instance(prepare(folder, MANIFEST), MANIFEST)
+    yield Caller(instance)
+    instance.close()
+
+
+def read(reading: Caller, payload: bytes) -> Any:
+    """Return what READING found in these bytes."""
+    found = decode_dissect(reading(DISSECT, [FrameItem(payload)]), [payload], MANIFEST.field_types)
+    return json.loads(str(found.messages[0].fields[0]))
+
+
+def test_what_reading_helpers_say(reading: Caller) -> None:
+    found, same, numbers = read(reading, b"HoSt:123:456789\xff")
+    assert found == [4, 8, 4, 15, 16]
+    assert same == [True, False, False, 72, None, None]
+    assert numbers == [123, None, None, None]
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.binary(max_size=30).map(lambda data: data + b":"))
+def test_find_is_index(reading: Caller, data: bytes) -> None:
+    found, _, _ = read(reading, data)
+    first = data.find(58)
+    assert found == [first, data.find(58, first + 1), data.find(58, 3, 40), data.find(255), len(data)]

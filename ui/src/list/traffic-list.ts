@@ -66,23 +66,22 @@ export class TrafficList {
 
   constructor(private readonly rows: Rows, private readonly events: ListEvents) {
     this.element.className = "list";
-    this.element.setAttribute("role", "grid");
-    this.element.setAttribute("aria-label", "Entries");
     this.head.className = "list-head";
+    this.head.id = "list-head";
     this.head.setAttribute("role", "row");
     this.head.setAttribute("aria-rowindex", "1");
     this.scroller.className = "list-scroll";
+    // What has the focus must be the grid itself: it names the selected row. The head does not scroll, so it is owned.
     this.scroller.tabIndex = 0;
-    this.scroller.setAttribute("role", "rowgroup");
+    this.scroller.setAttribute("role", "grid");
+    this.scroller.setAttribute("aria-label", "Entries");
+    this.scroller.setAttribute("aria-owns", "list-head");
     this.spacer.className = "list-spacer";
     this.spacer.setAttribute("role", "presentation");
     this.layer.className = "list-layer";
     this.layer.setAttribute("role", "presentation");
     this.scroller.append(this.layer, this.spacer);
-    const headGroup = document.createElement("div");
-    headGroup.setAttribute("role", "rowgroup");
-    headGroup.append(this.head);
-    this.element.append(headGroup, this.scroller);
+    this.element.append(this.head, this.scroller);
     this.scroller.addEventListener("scroll", this.onScroll, { passive: true });
     this.scroller.addEventListener("wheel", this.onWheel, { passive: false });
     this.scroller.addEventListener("click", this.onClick);
@@ -190,7 +189,7 @@ export class TrafficList {
     this.element.style.setProperty("--scrollbar", `${this.scroller.offsetWidth - this.viewWidth}px`);
     const columns = fitting(this.wanted, this.viewWidth);
     if (columns.map(({ name }) => name).join() !== this.columns.map(({ name }) => name).join()) {
-      this.element.setAttribute("aria-colcount", String(columns.length));
+      this.scroller.setAttribute("aria-colcount", String(columns.length));
       this.head.replaceChildren(...columns.map((column, i) => headCell(column, i, this.order)));
       this.slots = [];
       this.focusColumn = Math.max(0, Math.min(this.focusColumn, columns.length - 1));
@@ -250,7 +249,7 @@ export class TrafficList {
     if (this.drawnRows !== rows.count) {
       this.drawnRows = rows.count;
       this.spacer.style.height = `${track.height}px`;
-      this.element.setAttribute("aria-rowcount", String(rows.count + 1));
+      this.scroller.setAttribute("aria-rowcount", String(rows.count + 1));
       if (this.follows) {
         this.top = track.maxTop;
         this.expectedScroll = Math.round(track.toScroll(this.top));
@@ -351,6 +350,7 @@ export class TrafficList {
       else element.removeAttribute("aria-selected");
     }
     if (isSelected) {
+      document.getElementById("row-selected")?.removeAttribute("id"); // a row that is drawn later this frame
       element.id = "row-selected";
       this.scroller.setAttribute("aria-activedescendant", "row-selected");
     } else if (element.id) element.removeAttribute("id");
@@ -443,8 +443,8 @@ export class TrafficList {
 }
 
 const FILL_PX = 240; // the column without a width keeps so much
-const LEAST = 0.82;
-const FIRST_TO_GO = ["size", "elapsed", "src", "status"];
+const LEAST = 0.95;
+const FIRST_TO_GO = ["size", "elapsed", "src", "dst", "method"];
 
 /** Beside an open entry the list is narrow: what the entry says anyway makes room for the summary. */
 function fitting(columns: readonly ListColumn[], viewPx: number): readonly ListColumn[] {

@@ -3,7 +3,7 @@
  * document they would be inline.
  */
 
-import { autocompletion, closeBrackets, closeBracketsKeymap, completionKeymap, type Completion, type CompletionContext, type CompletionResult } from "@codemirror/autocomplete";
+import { acceptCompletion, autocompletion, closeBrackets, closeCompletion, selectedCompletion, closeBracketsKeymap, completionKeymap, type Completion, type CompletionContext, type CompletionResult } from "@codemirror/autocomplete";
 import { defaultKeymap, history, historyKeymap } from "@codemirror/commands";
 import { setDiagnostics } from "@codemirror/lint";
 import { EditorState, Prec } from "@codemirror/state";
@@ -91,6 +91,14 @@ export function mountEditor(host: HTMLElement, begin: string, events: { change(t
     events.apply(view.state.doc.toString());
     return true;
   };
+  /** Enter takes a completion, unless the word is already there in full: then it applies the filter. */
+  const enter = (view: EditorView): boolean => {
+    const chosen = selectedCompletion(view.state);
+    const before = view.state.sliceDoc(0, view.state.selection.main.head);
+    if (chosen && !before.endsWith(chosen.label)) return acceptCompletion(view);
+    closeCompletion(view);
+    return apply(view);
+  };
   const step = (by: number) => (): boolean => {
     if (by < 0) window.history.back();
     else window.history.forward();
@@ -103,9 +111,9 @@ export function mountEditor(host: HTMLElement, begin: string, events: { change(t
       doc: begin,
       extensions: [
         EditorState.transactionFilter.of((change) => (change.newDoc.lines > 1 ? [{ changes: { from: 0, to: change.startState.doc.length, insert: change.newDoc.toString().replace(/\s*\n\s*/g, " ") }, sequential: false }] : change)),
-        Prec.highest(keymap.of([{ key: "Mod-Enter", run: apply }, { key: "Alt-ArrowLeft", run: step(-1) }, { key: "Alt-ArrowRight", run: step(1) }])),
-        autocompletion({ override: [complete], icons: false, activateOnTypingDelay: 80 }),
-        keymap.of([...completionKeymap, ...closeBracketsKeymap, { key: "Enter", run: apply }, { key: "Escape", run: () => { document.querySelector<HTMLElement>(".list-scroll")?.focus(); return true; } }, ...historyKeymap, ...defaultKeymap]),
+        Prec.highest(keymap.of([{ key: "Mod-Enter", run: apply }, { key: "Enter", run: enter }, { key: "Tab", run: acceptCompletion }, { key: "Alt-ArrowLeft", run: step(-1) }, { key: "Alt-ArrowRight", run: step(1) }])),
+        autocompletion({ override: [complete], icons: false, activateOnTypingDelay: 80, interactionDelay: 0 }),
+        keymap.of([...completionKeymap, ...closeBracketsKeymap, { key: "Escape", run: () => { document.querySelector<HTMLElement>(".list-scroll")?.focus(); return true; } }, ...historyKeymap, ...defaultKeymap]),
         closeBrackets(),
         history(),
         colours,

@@ -79,7 +79,7 @@ export function HistogramChart() {
           <button type="button" class="small" aria-pressed={isTable} onClick={() => setTable(!isTable)}>table</button>
         </div>
       </div>
-      {!isTable && <div class="chart" ref={box} role="img" aria-label={data ? `${count(data.entries)} entries over time. The button “table” has the numbers.` : "Entries over time"}>{failed && <p class="chart-note">{failed}</p>}</div>}
+      {!isTable && <div class="chart" ref={box} role="img" aria-label={data ? `${count(data.entries)} entries over time. The button “table” has the numbers.` : "Entries over time"}>{failed && !data && <p class="chart-note">{failed}</p>}</div>}
       {isTable && data && <Table data={data} layers={layers} />}
       <ul class="legend" aria-label="Legend">
         {layers.slice(0, 7).map((layer) => (
@@ -109,10 +109,10 @@ function chart(host: HTMLElement, data: Histogram, layers: readonly Layer[], by:
   return new uPlot(
     {
       width: host.clientWidth, height: PX, legend: { show: false }, padding: [9, 20, 0, 0],
-      tzDate: (ts) => (zone.value === "utc" ? uPlot.tzDate(new Date(ts * 1e3), "Etc/UTC") : new Date(ts * 1e3)),
+      ...(zone.value === "utc" ? { tzDate: (ts: number) => uPlot.tzDate(new Date(ts * 1e3), "Etc/UTC") } : {}),
       cursor: { y: false, points: { show: false }, drag: { x: true, y: false, setScale: false } },
       scales: { x: { time: true, range: [data.start / 1e9, (data.start + data.width * seconds.length) / 1e9] }, y: { range: (_u, _min, max) => [0, Math.max(1, max)] } },
-      axes: [{ ...axis, size: 18, gap: 2, grid: { show: false } }, { ...axis, size: 44, gap: 4, space: 22, splits: (_u, _i, _min, max) => [0, Math.ceil(max)], values: (_u, values) => values.map((v) => count(v)) }],
+      axes: [{ ...axis, size: 18, gap: 2, space: 90, grid: { show: false }, values: (_u, splits, _axis, _space, step) => splits.map((each) => timeLabel(each * 1000, step)) }, { ...axis, size: 44, gap: 4, space: 22, splits: (_u, _i, _min, max) => [0, Math.ceil(max)], values: (_u, values) => values.map((v) => count(v)) }],
       series: [{}, ...[...layers].reverse().map((layer) => ({ label: layer.name, fill: colour(layer.name, by), width: 0, points: { show: false }, ...(bars ? { paths: bars } : {}) }))],
       hooks: {
         setSelect: [(u) => {
@@ -126,6 +126,12 @@ function chart(host: HTMLElement, data: Histogram, layers: readonly Layer[], by:
     [seconds, ...[...layers].reverse().map((layer) => [...layer.tops])],
     host,
   );
+}
+
+/** As much of the time as tells one mark from the next. */
+function timeLabel(ms: number, step: number): string {
+  const text = moment(ms, zone.value);
+  return step >= 86_400 ? text.slice(5, 10) : step >= 60 ? text.slice(11, 16) : step >= 1 ? text.slice(11, 19) : text.slice(11);
 }
 
 function Table({ data, layers }: { data: Histogram; layers: readonly Layer[] }) {

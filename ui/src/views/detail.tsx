@@ -47,11 +47,13 @@ export function DetailPane({ id }: { id: string }) {
       {!error && entry && (
         <>
           <Head entry={entry} close={close} />
-          <div class="tabs" role="tablist" aria-label="Forms of the entry">
+          <div class="tabs">
+            <div role="tablist" aria-label="Forms of the entry">
             <TabButton name="shown" now={tab} set={setTab}>{entry.representation.event?.length ? "Event" : "Request and response"}</TabButton>
             {may("raw") && <TabButton name="bytes" now={tab} set={setTab}>Bytes</TabButton>}
             {may("raw") && <TabButton name="stream" now={tab} set={setTab}>Stream</TabButton>}
             <TabButton name="json" now={tab} set={setTab}>JSON</TabButton>
+            </div>
             <span class="grow" />
             <Renderers id={entry.data.id} now={renderer} set={setRenderer} />
           </div>

@@ -1,0 +1,3 @@
+module heads
+
+go 1.24

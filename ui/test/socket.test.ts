@@ -1,0 +1,114 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import type { Batch } from "../src/core/batches";
+import { textAt } from "../src/core/batches";
+import { type Done, HubSocket, type Link, type QueryRequest, type Wire } from "../src/core/socket";
+import { encode } from "./batch-maker";
+
+class Line implements Wire {
+  binaryType = "";
+  onopen: (() => void) | null = null;
+  onclose: ((event: { code: number }) => void) | null = null;
+  onmessage: ((event: { data: unknown }) => void) | null = null;
+  sent: Record<string, unknown>[] = [];
+  send(text: string): void {
+    this.sent.push(JSON.parse(text) as Record<string, unknown>);
+  }
+  close(): void {
+    this.onclose?.({ code: 1000 });
+  }
+  get query(): number {
+    return this.sent.findLast((each) => each["op"] === "query")?.["id"] as number;
+  }
+  says(message: object): void {
+    this.onmessage?.({ data: JSON.stringify(message) });
+  }
+  batch(number: number, values: string[], cursor: string, strings: string[] = []): void {
+    this.onmessage?.({ data: encode(this.query, number, strings.length ? [{ name: "p", type: "dict", strings, values: values.map((each) => strings.indexOf(each)) }] : [{ name: "p", type: "text", values }], cursor) });
+  }
+}
+
+const REQUEST: QueryRequest = { kfl: "http", limit: 100, order: "oldest", since: null, until: null, cursor: null, columns: ["p"] };
+
+function setUp() {
+  const lines: Line[] = [];
+  const links: Link[] = [];
+  const seen: string[] = [];
+  const ends: Done[] = [];
+  const failures: string[] = [];
+  const socket = new HubSocket(() => { const line = new Line(); lines.push(line); return line; }, (link) => links.push(link));
+  const events = {
+    queued: () => undefined, progress: () => undefined,
+    batch: (batch: Batch) => { const column = batch.columns.get("p"); for (let i = 0; i < batch.count; i++) seen.push(column ? textAt(column, i) : ""); },
+    done: (done: Done) => ends.push(done), failed: (message: string) => failures.push(message),
+  };
+  return { lines, links, seen, ends, failures, socket, events, line: () => lines.at(-1) as Line };
+}
+
+describe("the socket", () => {
+  beforeEach(() => void vi.useFakeTimers());
+  afterEach(() => void vi.useRealTimers());
+
+  it("asks when it is open, acknowledges each batch, and hears the end", () => {
+    const { socket, events, line, seen, ends } = setUp();
+    socket.query(REQUEST, events);
+    expect(line().sent).toEqual([]);
+    line().onopen?.();
+    expect(line().sent[0]).toMatchObject({ op: "query", kfl: "http", limit: 100, cursor: null });
+    line().batch(1, ["a", "b"], "after b");
+    expect(line().sent.at(-1)).toEqual({ op: "ack", id: line().query, batch: 1 });
+    line().says({ op: "done", id: line().query, rows: 2, cursor: null, problems: [], seconds: 1, bytes_read: 9 });
+    expect(seen).toEqual(["a", "b"]);
+    expect(ends[0]).toMatchObject({ rows: 2, cursor: "after b" }); // where a list that follows goes on
+  });
+
+  it("goes on behind the last batch when the connection was lost, with a dictionary of its own", () => {
+    const { socket, events, line, lines, links, seen } = setUp();
+    line().onopen?.();
+    socket.query(REQUEST, events);
+    line().batch(1, ["x", "y"], "after y", ["x", "y"]);
+    const first = line().query;
+    line().onclose?.({ code: 1006 });
+    expect(links.at(-1)).toBe("lost");
+    vi.advanceTimersByTime(300);
+    expect(lines.length).toBe(2);
+    line().onopen?.();
+    expect(line().sent[0]).toMatchObject({ op: "query", cursor: "after y", limit: 98 });
+    expect(line().query).not.toBe(first);
+    line().batch(1, ["z"], "after z", ["z"]);
+    expect(seen).toEqual(["x", "y", "z"]);
+  });
+
+  it("waits longer for a hub that stays away", () => {
+    const { lines, line } = setUp();
+    for (const wait of [250, 500, 1000]) {
+      line().onclose?.({ code: 1006 });
+      const before = lines.length;
+      vi.advanceTimersByTime(wait - 1);
+      expect(lines.length).toBe(before);
+      vi.advanceTimersByTime(1);
+      expect(lines.length).toBe(before + 1);
+    }
+  });
+
+  it("hears nothing more of a query that another took the place of", () => {
+    const { socket, events, line, seen, failures } = setUp();
+    line().onopen?.();
+    socket.query(REQUEST, events);
+    const old = line().query;
+    socket.query({ ...REQUEST, kfl: "dns" }, events);
+    expect(line().sent.map((each) => each["op"])).toEqual(["query", "cancel", "query"]);
+    line().onmessage?.({ data: encode(old, 1, [{ name: "p", type: "text", values: ["old"] }]) });
+    line().says({ op: "error", id: old, message: "old" });
+    expect([seen, failures]).toEqual([[], []]);
+  });
+
+  it("says so when a batch cannot be read, and asks for no more of it", () => {
+    const { socket, events, line, failures } = setUp();
+    line().onopen?.();
+    socket.query(REQUEST, events);
+    const broken = new Uint8Array(encode(line().query, 1, [{ name: "p", type: "text", values: ["a"] }]));
+    line().onmessage?.({ data: broken.slice(0, -1).buffer });
+    expect(failures[0]).toContain("cannot be read");
+    expect(line().sent.at(-1)).toMatchObject({ op: "cancel" });
+  });
+});
