@@ -38,11 +38,14 @@ example:
   kubeshark plugin run capture.pcap ./fruit --filter 'fruit && fruit_failed()'
   kubeshark plugin run capture.pcap count.js      a Kubeshark script: its hooks are called for the capture
 """
-CONFORMANCE = """Build a dissector and give it the streams of its captures, cut at every place, and streams nobody sent.
-Pieces must not matter, streams must not depend on each other, and no bytes may make it fail.
+CONFORMANCE = """Build a dissector and give it the streams of its captures, cut at every place, and streams nobody sent,
+with holes and without a beginning. Pieces must not matter, streams must not depend on each other, and no bytes may make
+it fail. In tests/*.vectors.jsonl of its folder it must find what they say; a plugin in another language reads the same
+files, and --write makes one.
 
-example:
+examples:
   kubeshark plugin conformance . --streams 1000 --seed 7
+  kubeshark plugin conformance fruit-js --write fruit-c/tests/fruit.vectors.jsonl
 """
 LANGUAGES = ("js", "ts", "c", "cpp", "go", "python")
 POLL_S = 0.3  # between two looks at the files
@@ -71,6 +74,8 @@ def add_actions(actions: Any) -> None:
     kit.add_argument("path", metavar="PATH", nargs="?", default=".")
     kit.add_argument("--streams", type=int, default=200, metavar="N", help="made-up streams; default: 200")
     kit.add_argument("--seed", type=int, default=1, metavar="N", help="other streams; default: 1")
+
+    kit.add_argument("--write", metavar="FILE", help="write vectors: streams and what it finds in them, a line each")
 
     dev = _add(actions, "dev", "build and test again whenever a file is saved", "Until Ctrl-C.", run_dev)
     dev.add_argument("path", metavar="PATH", nargs="?", default=".")
@@ -199,11 +204,15 @@ def _run_script(args: argparse.Namespace, file: Path) -> int:
 
 
 def run_kit(args: argparse.Namespace) -> int:
-    from kubeshark.pipeline._conform import conform
+    from kubeshark.pipeline._conform import conform, write_vectors
     from kubeshark.pipeline._trial import Trial
 
     folder = Path(args.path)
     with Trial(folder, _settings(folder, args.set)) as trial:
+        if args.write:
+            lines = write_vectors(trial, folder, Path(args.write), count=args.streams, seed=args.seed)
+            print(f"{lines} vectors in {args.write}")
+            return 0
         done = conform(trial, folder, count=args.streams, seed=args.seed)
     for finding in done.findings:
         print(printable(str(finding)))
