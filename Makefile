@@ -32,7 +32,7 @@ check:
 	@scripts/check.sh
 
 fuzz:
-	@scripts/setup.sh test
+	@scripts/setup.sh test fuzz || scripts/setup.sh test
 	@tests/fuzz/run_all.sh
 
 bench:
