@@ -267,6 +267,8 @@ def _update(
         elif args.check:
             print(f"{plugin.id} {plugin.version}: there is {version}")
         else:
+            if len(args.ids) == 1:  # of several, each gets what it asks for
+                stage.check_grants(grants)
             _commit(stage, argparse.Namespace(**{**vars(args), "downgrade": False}), grants)
 
 
