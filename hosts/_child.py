@@ -26,7 +26,8 @@ ANSWER = struct.Struct("<II")  # status, bytes of the result (or the hook bitmap
 OK, FAILED = 0, 1
 MAX_TEXT = 400
 
-LANGUAGE_PACKAGES = {"c": "c", "cpp": "c", "go": "go", "js": "js"}
+LANGUAGE_PACKAGES = {"c": "c", "cpp": "c", "go": "go", "js": "js", "script": "js.scripts"}
+"""`script`: what Kubeshark's scripts run in, which are loaded by messages and have no folder."""
 
 
 def serve(folder: str, memory_mb: int, compiled: str, control: socket.socket, memory: int, asker: Asker) -> None:

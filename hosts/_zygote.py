@@ -58,7 +58,8 @@ def main(descriptor: int) -> None:
 
 def _start(request: dict[str, Any], channel: socket.socket, control: int, memory: int, broker: int = -1) -> int:
     # Imported here, once, so that every later child starts with the module in memory.
-    import_module(f"kubeshark.hosts.{LANGUAGE_PACKAGES[request['language']]}._instance")
+    name = "_serve" if request["language"] == "script" else "_instance"
+    import_module(f"kubeshark.hosts.{LANGUAGE_PACKAGES[request['language']]}.{name}")
     parent = os.getpid()
     pid = os.fork()
     if pid == 0:
@@ -74,8 +75,13 @@ def _run_child(parent: int, request: dict[str, Any], control: int, memory: int, 
         die_with_parent(parent)
         control_socket = socket.socket(fileno=control)
         os.environ.update(request["environment"])
-        asker = Asker(socket.socket(fileno=broker) if broker >= 0 else None, request["asks_in"])
-        serve(request["folder"], request["memory_mb"], request["compiled"], control_socket, memory, asker)
+        if request["language"] == "script":
+            from kubeshark.hosts.js.scripts._serve import serve as serve_scripts  # in memory: `_start` imported it
+
+            serve_scripts(request["memory_mb"], control_socket, memory)
+        else:
+            asker = Asker(socket.socket(fileno=broker) if broker >= 0 else None, request["asks_in"])
+            serve(request["folder"], request["memory_mb"], request["compiled"], control_socket, memory, asker)
         status = 0
     finally:
         os._exit(status)

@@ -36,6 +36,7 @@ RUN = """Build a plugin, run it over a capture, show its entries, and what each 
 
 example:
   kubeshark plugin run capture.pcap ./fruit --filter 'fruit && fruit_failed()'
+  kubeshark plugin run capture.pcap count.js      a Kubeshark script: its hooks are called for the capture
 """
 CONFORMANCE = """Build a dissector and give it the streams of its captures, cut at every place, and streams nobody sent,
 with holes and without a beginning. Pieces must not matter, streams must not depend on each other, and no bytes may make
@@ -65,6 +66,7 @@ def add_actions(actions: Any) -> None:
     trial = _add(actions, "run", "run a plugin over a capture, with timings", RUN, run_run)
     trial.add_argument("capture", metavar="CAPTURE")
     trial.add_argument("path", metavar="PATH", nargs="?", default=".", help="the plugin's folder; default: here")
+    trial.add_argument("--grant", action="append", default=[], metavar="K=V", help="a permission, for scripts")
     trial.add_argument("--filter", metavar="KFL", help="default: the plugin's protocol")
     trial.add_argument("--limit", type=int, default=20, metavar="N", help="entries to show; default: 20")
 
@@ -143,6 +145,8 @@ def run_run(args: argparse.Namespace) -> int:
     from kubeshark.pipeline._trial import Trial
 
     folder = Path(args.path)
+    if folder.suffix == ".js" and folder.is_file():
+        return _run_script(args, folder)
     with Trial(folder, _settings(folder, args.set)) as trial:
         began = time.process_time()
         count = 0
@@ -166,6 +170,37 @@ def run_run(args: argparse.Namespace) -> int:
     if failure:
         complain(failure)
     return 3 if failure else 0
+
+
+def _run_script(args: argparse.Namespace, file: Path) -> int:
+    """Call the hooks of a Kubeshark script for a capture: packets, every entry, and those that are shown."""
+    from kubeshark.cli._output import print_entries
+    from kubeshark.cli._scripts_option import print_console, report_scripts
+    from kubeshark.cli.plugin_install import parse_grants
+    from kubeshark.pipeline import FileDissection
+    from kubeshark.pipeline.scripts import Scripts, read_config, read_script
+    from kubeshark.pipeline.scripts._script import check_script_grants
+
+    grants = parse_grants(args.grant)
+    check_script_grants(grants)
+    script = read_script(file, grants)
+    began = time.monotonic()
+    with Scripts([script], read_config()) as scripts:
+        scripts.console.listen(lambda line: print_console(line, sys.stdout))
+        scripts.start()
+        with FileDissection([args.capture], args.filter or "", limit=args.limit, scripts=scripts) as dissection:
+            print_entries(dissection, argparse.Namespace(output="table", limit=args.limit), None)
+            scripts.settle()
+            report_scripts(scripts)
+            for line in dissection.report():
+                complain(line)
+            for state in scripts.states():
+                print(f"{script.title} {state.role}: {state.problem or ', '.join(state.hooks) or 'no hooks'}")
+            if metrics := scripts.metrics.render(raw_names=scripts.config.raw_metric_names):
+                print(metrics, end="")
+            print(f"{time.monotonic() - began:.1f} s")
+            failed = all(state.problem for state in scripts.states())
+            return 1 if failed else dissection.exit_code
 
 
 def run_kit(args: argparse.Namespace) -> int:

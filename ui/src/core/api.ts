@@ -68,7 +68,6 @@ export const api = {
     return session;
   },
   check: (kfl: string) => request<Check>("query/check", { kfl }),
-  explain: (kfl: string, since: string, until: string) => request<{ lines: readonly string[] }>("query/explain", { kfl, since, until }),
   histogram: (kfl: string, since: string, until: string, buckets: number, by: string) =>
     request<Histogram>("query/histogram", { kfl, since, until, buckets, by }),
   kfl: () => request<Kfl>("kfl"),
