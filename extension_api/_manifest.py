@@ -45,6 +45,7 @@ __all__ = [
     "Manifest",
     "Permissions",
     "ProtocolTable",
+    "ScriptTable",
     "SettingTable",
     "SummarizeTable",
     "parse_manifest",
@@ -202,6 +203,13 @@ class SettingTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     description: str = ""
 
 
+class ScriptTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[script]`: the plugin is a Kubeshark script; its hooks are those of scripts. Written by `plugin install`."""
+
+    title: str
+    hooks: list[str] = []
+
+
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[limits]`: what one call may take; the operator may lower them."""
 
@@ -246,6 +254,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=Tru
     settings: list[SettingTable] = []
     limits: Limits = Limits()
     permissions: Permissions = Permissions()
+    script: ScriptTable | None = None
 
     @property
     def label(self) -> str:
@@ -459,7 +468,10 @@ class _Checker:
     def check_hooks(self) -> None:
         manifest = self.manifest
         hooks = manifest.hooks
-        if not hooks:
+        if manifest.script:
+            if hooks or manifest.language != "js":
+                raise self.refuse("script", "goes with no hooks of plugins", 'leave `hooks` empty, language is "js"')
+        elif not hooks:
             raise self.refuse("hooks", "is empty", f"name some of {', '.join(HOOK_NUMBERS)}")
         self.unique("hooks", list(hooks))
         if "dissect" in hooks and not manifest.protocol:

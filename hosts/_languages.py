@@ -22,13 +22,19 @@ from kubeshark.extension_api._manifest import HOST_ENTRY_POINTS
 
 __all__ = ["added_host", "host_module"]
 
-_OURS = {"c": "c", "cpp": "c", "go": "go", "js": "js"}
+_OURS = {
+    "c": "kubeshark.hosts.c._instance",
+    "cpp": "kubeshark.hosts.c._instance",
+    "go": "kubeshark.hosts.go._instance",
+    "js": "kubeshark.hosts.js._instance",
+    "script": "kubeshark.hosts.js.scripts._serve",  # Kubeshark's scripts; no language of a plugin.toml
+}
 
 
 def host_module(language: str) -> str:
     """Return the name of the module that runs a language; LookupError if nobody, or more than one, offers it."""
     if language in _OURS:
-        return f"kubeshark.hosts.{_OURS[language]}._instance"
+        return _OURS[language]
     found = sorted({point.value for point in entry_points(group=HOST_ENTRY_POINTS, name=language)})
     if not found:
         raise LookupError(f"there is no host for {language}")

@@ -25,6 +25,9 @@ from kubeshark.hosts._sandbox import die_with_parent
 __all__ = ["MAX_REQUEST", "main"]
 
 MAX_REQUEST = 64 << 10
+SCRIPTS = "kubeshark.hosts.js.scripts._serve"
+"""What Kubeshark's scripts run in: they are loaded by messages and have no folder."""
+
 CHILD_FAILED = 70  # EX_SOFTWARE: an exception that we do not know left the child
 
 
@@ -74,16 +77,21 @@ def _run_child(parent: int, request: dict[str, Any], control: int, memory: int, 
         die_with_parent(parent)
         control_socket = socket.socket(fileno=control)
         os.environ.update(request["environment"])
-        asker = Asker(socket.socket(fileno=broker) if broker >= 0 else None, request["asks_in"])
-        serve(
-            request["folder"],
-            request["module"],
-            request["memory_mb"],
-            request["compiled"],
-            control_socket,
-            memory,
-            asker,
-        )
+        if request["module"] == SCRIPTS:
+            from kubeshark.hosts.js.scripts._serve import serve as serve_scripts  # in memory: `_start` imported it
+
+            serve_scripts(request["memory_mb"], control_socket, memory)
+        else:
+            asker = Asker(socket.socket(fileno=broker) if broker >= 0 else None, request["asks_in"])
+            serve(
+                request["folder"],
+                request["module"],
+                request["memory_mb"],
+                request["compiled"],
+                control_socket,
+                memory,
+                asker,
+            )
         status = 0
     finally:
         os._exit(status)

@@ -26,7 +26,7 @@ def read_document(path: Path, kind: type[T]) -> T | None:
             return msgspec.json.decode(file.read(MAX_DOCUMENT_BYTES), type=kind)  # a larger one is cut, and no JSON
     except FileNotFoundError:
         return None
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, msgspec.DecodeError, RecursionError) as error:
         raise PluginRejected(f"{path} cannot be read: {error}", plugin="*", hint="repair or delete it") from error
 
 

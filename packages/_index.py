@@ -77,7 +77,7 @@ def load_index(where: str) -> list[IndexEntry]:
         base = str(path.resolve())
     try:
         return [_checked(entry, base, is_remote=is_remote) for entry in msgspec.json.decode(data, type=_Index).plugins]
-    except (msgspec.DecodeError, ValueError, UsageError) as error:
+    except (msgspec.DecodeError, RecursionError, ValueError, UsageError) as error:
         raise PluginRejected(f"is no plugin index: {error}", plugin=shown(where)) from error
 
 
@@ -128,7 +128,7 @@ def write_index(path: Path, entries: Sequence[IndexEntry]) -> None:
     if path.exists():
         try:
             before = msgspec.json.decode(path.read_bytes(), type=_Index).plugins
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:
             raise UsageError(f"{path} is no plugin index: {error}") from error
     new = {(entry.id, entry.version) for entry in entries}
     kept = [entry for entry in before if (entry.id, entry.version) not in new]

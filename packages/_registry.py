@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlencode, urljoin, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
 
@@ -28,7 +28,7 @@ from kubeshark.packages._archive import MAX_PACKAGE_BYTES
 from kubeshark.packages._contents import hash_file
 from kubeshark.packages._credentials import Credentials, find_credentials
 from kubeshark.packages._signature import MAX_SIGNATURE_BYTES
-from kubeshark.packages._web import Answer, Progress, Web, is_local, origin
+from kubeshark.packages._web import Answer, Progress, Web, is_local, joined, origin
 
 __all__ = ["ARTIFACT_TYPE", "PACKAGE_TYPE", "SIGNATURE_TYPE", "Pulled", "Reference", "Registry", "parse_reference"]
 
@@ -208,9 +208,9 @@ class Registry:
             location = answer.headers.get("location", "")
             if answer.status != 202 or not location:
                 raise self._failed(answer, "an upload")
-            there = urljoin(answer.url, location)
+            there = joined(answer.url, location)
             there += ("&" if urlsplit(there).query else "?") + urlencode({"digest": digest})
-            if urlsplit(there).scheme != "https" and origin(there) != origin(self._base):
+            if origin(there)[0] != "https" and origin(there) != origin(self._base):
                 raise self._rejected("it wants the upload at a place that is not https")
             answer = self._send("PUT", there, body=data, transfer=True)
             if answer.status != 201:
@@ -265,6 +265,7 @@ class Registry:
         if kind.lower() != "bearer" or "realm" not in values:
             return ""
         realm = values["realm"]
+        origin(realm)  # refuses what is no address
         asked = {key: values[key] for key in ("service", "scope") if key in values}
         if credentials.refresh_token:
             form = {"grant_type": "refresh_token", "client_id": "kubeshark"} | asked

@@ -62,7 +62,7 @@ def parse_signature(data: bytes, plugin: str) -> Signature:
     try:
         found = msgspec.json.decode(data[:MAX_SIGNATURE_BYTES], type=Signature)
         return msgspec.structs.replace(found, key=parse_public_key(found.key))
-    except (msgspec.DecodeError, UsageError) as error:
+    except (msgspec.DecodeError, RecursionError, UsageError) as error:
         raise PluginRejected(
             f"its signature file cannot be read: {error}", plugin=plugin, hint="get package and signature again"
         ) from error

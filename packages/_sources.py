@@ -21,7 +21,7 @@ from kubeshark.packages._fetched import Fetched, local
 from kubeshark.packages._index import default_index, find, load_index
 from kubeshark.packages._registry import Registry, parse_reference
 from kubeshark.packages._signature import MAX_SIGNATURE_BYTES, SIGNATURE_SUFFIX
-from kubeshark.packages._web import Progress, Web, shown
+from kubeshark.packages._web import Progress, Web, origin, shown
 
 __all__ = ["fetch"]
 
@@ -61,6 +61,7 @@ def fetch(
 
 def _download(url: str, into: Path, progress: Progress | None) -> Fetched:
     web = Web(progress=progress)
+    origin(url)  # refuses what is no address
     name = PurePosixPath(urlsplit(url).path).name
     path = into / ("package" + PurePosixPath(name).suffix[:16])
     answer = web.send("GET", url, limit=MAX_PACKAGE_BYTES, into=path)

@@ -23,11 +23,11 @@ from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import IO, Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import SplitResult, urljoin, urlsplit
 
 from kubeshark.errors import PluginError
 
-__all__ = ["Answer", "Progress", "Web", "is_local", "origin", "shown"]
+__all__ = ["Answer", "Progress", "Web", "is_local", "joined", "origin", "shown"]
 
 TIMEOUT_S = 30.0  # of one wait
 DEADLINE_S = 1800.0  # of one transfer: 256 MiB at 150 KB/s
@@ -58,14 +58,9 @@ class Web:
         """`allow_http` permits plain HTTP to this machine."""
         self._allow_http = allow_http
         self._progress = progress
-        self._opener = urllib.request.OpenerDirector()  # not build_opener: no file:, ftp: or data: is ever opened
-        for handler in (
-            urllib.request.ProxyHandler(),
-            urllib.request.HTTPHandler(),
-            urllib.request.HTTPSHandler(context=ssl.create_default_context()),
-            urllib.request.UnknownHandler(),
-        ):
-            self._opener.add_handler(handler)
+        context = ssl.create_default_context()
+        self._direct = _opener(context)  # to this machine: what is said there is for no proxy
+        self._proxied = _opener(context, urllib.request.ProxyHandler())
 
     def send(
         self,
@@ -95,8 +90,8 @@ class Web:
                 found = {name.lower(): value for name, value in response.headers.items()}
                 target = found.get("location", "")
                 if response.status in (301, 302, 303, 307, 308) and target and method in ("GET", "HEAD"):
-                    there = urljoin(url, target)
-                    if urlsplit(there).scheme != "https" and origin(there) != origin(url):
+                    there = joined(url, target)
+                    if origin(there)[0] != "https" and origin(there) != origin(url):
                         raise _fail(url, f"redirects to {shown(there)}, which is not https")
                     url = there
                     continue
@@ -110,7 +105,7 @@ class Web:
         raise _fail(url, f"redirects more than {MAX_REDIRECTS} times")
 
     def _check(self, url: str) -> None:
-        parts = urlsplit(url)
+        parts = _split(url)
         if parts.username or parts.password:
             raise _fail(url, "has credentials in its address", hint="credentials do not belong there")
         if parts.scheme == "https" and parts.hostname:
@@ -129,8 +124,9 @@ class Web:
                 data = opened.enter_context(body.open("rb"))
                 headers["Content-Length"] = str(body.stat().st_size)
             request = urllib.request.Request(url, data=data, headers=headers, method=method)  # noqa: S310 (checked)
+            opener = self._direct if is_local(origin(url)[1]) else self._proxied
             try:
-                return self._opener.open(request, timeout=TIMEOUT_S)
+                return opener.open(request, timeout=TIMEOUT_S)
             except (OSError, http.client.HTTPException, ValueError) as error:
                 raise _fail(url, f"cannot be reached: {_reason(error)}") from error
 
@@ -163,7 +159,7 @@ class Web:
 
 def origin(url: str) -> tuple[str, str, int]:
     """Return scheme, host and port: who sees what is sent there."""
-    parts = urlsplit(url)
+    parts = _split(url)
     try:
         port = parts.port
     except ValueError as error:
@@ -178,9 +174,40 @@ def is_local(host: str) -> bool:
 
 def shown(url: str) -> str:
     """Return an address without what may be secret: credentials, query, fragment."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "an address that cannot be read"
     host = parts.netloc.rpartition("@")[2]
     return f"{parts.scheme}://{host}{parts.path}"[:500] if parts.scheme else url.partition("?")[0][:500]
+
+
+def _opener(context: ssl.SSLContext, *handlers: urllib.request.BaseHandler) -> urllib.request.OpenerDirector:
+    """Not build_opener: no file:, ftp: or data: is ever opened, no redirect followed but by us."""
+    opener = urllib.request.OpenerDirector()
+    for handler in (
+        *handlers,
+        urllib.request.HTTPHandler(),
+        urllib.request.HTTPSHandler(context=context),
+        urllib.request.UnknownHandler(),
+    ):
+        opener.add_handler(handler)
+    return opener
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        return urlsplit(url)
+    except ValueError as error:  # `https://[::1`
+        raise _fail(url, "is no address") from error
+
+
+def joined(url: str, target: str) -> str:
+    """Return where a redirect from `url` leads."""
+    try:
+        return urljoin(url, target)
+    except ValueError as error:
+        raise _fail(url, "redirects to what is no address") from error
 
 
 def _fail(url: str, message: str, hint: str = "") -> PluginError:

@@ -113,7 +113,7 @@ def foreign_plugins(
         try:
             if installed.problem:
                 raise installed.problem
-            if manifest is not None:
+            if manifest is not None and manifest.script is None:  # scripts run by themselves (pipeline/scripts)
                 plugins.append(_foreign(installed, manifest))
         except PluginError as error:
             problems.append(error)

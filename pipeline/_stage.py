@@ -25,6 +25,7 @@ from kubeshark.packages._fetched import Fetched, local
 from kubeshark.packages._lock import check_pin, pin
 from kubeshark.packages._signature import Signature, parse_public_key, parse_signature
 from kubeshark.packages._trust import read_trust
+from kubeshark.packages._web import shown
 from kubeshark.pipeline._install_record import (
     INSTALL_LOCK,
     RECORD_NAME,
@@ -61,7 +62,7 @@ class Stage:
         _sweep(self.root)
         self._copy = Path(tempfile.mkdtemp(prefix=STAGE_PREFIX, dir=self.root))
         try:
-            self.files = _bring(path, self._copy)
+            self.files = _bring(path, self._copy, shown(self.fetched.source) if self.fetched.exact else path.name)
             self.manifest = read_manifest(self._copy)  # what we copied is what counts
             _check_here(self._copy, self.manifest)
             self.digest = content_digest(self.files)
@@ -124,15 +125,21 @@ class Stage:
         return True
 
     def missing_grants(self, grants: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
-        """Return what the manifest asks for and is not among `grants`."""
-        missing = {
-            kind: [value for value in getattr(self.manifest.permissions, kind) if value not in grants.get(kind, ())]
-            for kind in KINDS
-        }
+        """Return what the manifest asks for and is not among `grants`; any grant will do where it asks for `*`."""
+        missing = {}
+        for kind in KINDS:
+            given = grants.get(kind, ())
+            asked = getattr(self.manifest.permissions, kind)
+            missing[kind] = [value for value in asked if value not in given and not (value == "*" and given)]
         return {kind: values for kind, values in missing.items() if values}
 
     def check_grants(self, grants: Mapping[str, Sequence[str]]) -> None:
         """Refuse to grant what the manifest does not ask for."""
+        if self.manifest.script:
+            from kubeshark.pipeline.scripts._script import check_script_grants
+
+            check_script_grants(grants)
+            return
         for kind, values in grants.items():
             asked = getattr(self.manifest.permissions, kind, None)
             if asked is None:
@@ -186,7 +193,7 @@ class Stage:
             self.digest,
             self.files,
             {kind: list(values) for kind, values in grants.items()},
-            list(manifest.hooks),
+            list(manifest.script.hooks if manifest.script else manifest.hooks),
             place,
             self.fetched.source,
             self.fetched.exact or self.fetched.source,
@@ -237,9 +244,9 @@ class Stage:
             )
 
 
-def _bring(source: Path, target: Path) -> dict[str, str]:
+def _bring(source: Path, target: Path, name: str) -> dict[str, str]:
     """Bring a plugin's files into a folder of ours, each hashed; another form of a plugin would be brought here."""
-    return copy_files(source, target, source.name) if source.is_dir() else unpack(source, target, source.name)
+    return copy_files(source, target, name) if source.is_dir() else unpack(source, target, name)
 
 
 def _flush(folder: Path) -> None:

@@ -94,6 +94,8 @@ def test_updates(author: Callable[..., str], tmp_path: Path, capsys: pytest.Capt
     assert run("update") == 0
     assert "demo 1.0.0 is the newest" in capsys.readouterr().out
     author("1.1.0", MORE)
+    assert run("update", "demo", "--grant", "env=PATH") == 1
+    assert "env=PATH" in capsys.readouterr().err
     assert run("update", "--check") == 0
     assert "demo 1.0.0: there is 1.1.0" in capsys.readouterr().out
     assert run("update", "demo") == 0
@@ -204,3 +206,14 @@ def test_a_terminal_is_asked(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert "demo 1.0.0 asks for env=DEMO_HOME. Grant it? [y/N]" in err
     run("info", "demo", "--output", "json")
     assert json.loads(capsys.readouterr().out)["grants"] == {"env": ["DEMO_HOME"]}
+
+
+def test_a_terminal_may_choose(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    package = make_package(tmp_path, more='[permissions]\nhosts = ["*"]')
+    code, err = on_a_terminal("hooks.example.org\n", "install", package, "--allow-unsigned")
+    assert code == 0, err
+    assert "demo 1.0.0 asks you to choose hosts. Which? [none]" in err
+    run("info", "demo", "--output", "json")
+    assert json.loads(capsys.readouterr().out)["grants"] == {"hosts": ["hooks.example.org"]}
+    assert run("install", package, "--allow-unsigned") == 0  # the same again: nothing is missing
+    assert capsys.readouterr().err == ""

@@ -48,7 +48,9 @@ def test_entries_are_checked(entry: dict[str, Any], tmp_path: Path) -> None:
         load_index(write(tmp_path / "index.json", entry))
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"format": 2, "plugins": []}', '{"plugins": []}', "[" * 100_000])
+@pytest.mark.parametrize(
+    "text", ["", "[]", '{"format": 2, "plugins": []}', '{"plugins": []}', "[" * 100_000, '{"x":' + "[" * 100_000]
+)
 def test_what_is_no_index(text: str, tmp_path: Path) -> None:
     (tmp_path / "index.json").write_text(text)
     with pytest.raises(PluginRejected, match="is no plugin index"):

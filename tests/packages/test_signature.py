@@ -53,7 +53,14 @@ def test_a_changed_signature(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [b"", b"{}", b"[" * 5000, b'{"format": 2}', b'{"id":"a","version":"1","digest":"","key":"x","signature":""}'],
+    [
+        b"",
+        b"{}",
+        b"[" * 5000,
+        b'{"x":' + b"[" * 4000,
+        b'{"format": 2}',
+        b'{"id":"a","version":"1","digest":"","key":"x","signature":""}',
+    ],
 )
 def test_what_is_no_signature_file(data: bytes) -> None:
     with pytest.raises(PluginRejected, match="signature file cannot be read"):

@@ -53,6 +53,9 @@ def test_a_certificate_must_be_trusted(authority: Authority) -> None:
         "https:///x",
         "https://me:hush@example.org/x",
         "x",
+        "https://[::1",
+        "https://host:port/",
+        "https://ho st/",
     ],
 )
 def test_addresses_that_are_not_asked(url: str) -> None:
@@ -69,6 +72,15 @@ def test_plain_http_stays_on_this_machine() -> None:
             Web().send("GET", f"{found.url}/")
 
 
+def test_this_machine_is_reached_without_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    with site() as found, site() as proxy:
+        for name in ("http_proxy", "https_proxy"):
+            monkeypatch.setenv(name, proxy.url)
+        found.pages["/"] = b"direct"
+        assert Web(allow_http=True).send("GET", f"{found.url}/", credentials=SECRET).body == b"direct"
+        assert proxy.asked == []
+
+
 def test_redirects(web_site: Site, trusted: Authority) -> None:
     with site(trusted) as other, site() as plain:
         other.pages["/there"] = b"there"
@@ -78,6 +90,7 @@ def test_redirects(web_site: Site, trusted: Authority) -> None:
             "/down": to(f"{plain.url}/there"),
             "/file": to("file:///etc/passwd"),
             "/loop": to("/loop"),
+            "/broken": to("https://[::1"),
             "/put": to("/there"),
         }
         web = Web(allow_http=True)
@@ -89,6 +102,7 @@ def test_redirects(web_site: Site, trusted: Authority) -> None:
             ("/down", "which is not https"),
             ("/file", "which is not https"),
             ("/loop", "more than 5"),
+            ("/broken", "no address"),
         ):
             with pytest.raises(PluginError, match=reason):
                 web.send("GET", f"{web_site.url}{path}", credentials=SECRET)

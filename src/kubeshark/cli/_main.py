@@ -25,10 +25,13 @@ COMMANDS = {
     "dissect": ("dissect", "dissect capture files, leaving nothing behind"),
     "export": ("export", "write packets of a store as pcap or pcapng"),
     "serve": ("serve", "serve a store as JSON and a plain page"),
+    "mcp": ("mcp", "serve a store over the Model Context Protocol"),
     "hub": ("hub", "make, list and revoke tokens of a hub"),
     "store": ("store", "look after a store: info, verify, prune, snapshot, …"),
     "keys": ("keys", "make and list identities"),
     "plugin": ("plugin", "install, list and remove plugins"),
+    "scripts": ("scripts", "list Kubeshark scripts and how they fare"),
+    "console": ("console", "show what Kubeshark scripts say, live"),
     "version": ("version", "print versions"),
 }
 """Command → module in this package and one line of help. Only the module of the command given is loaded."""

@@ -65,8 +65,11 @@ def run(args: argparse.Namespace) -> int:
 
     if not 0 <= args.port <= 65_535:
         raise UsageError(f"--port {args.port} is not a port", hint="use 0 to 65535")
+    from kubeshark.pipeline.scripts import serving
+
     cache_bytes = args.cache_mb << 20
-    with Pipeline.open(store_path(args), create=False, keylogs=args.keylog, cache_bytes=cache_bytes) as pipeline:
+    store = Pipeline.open(store_path(args), create=False, keylogs=args.keylog, cache_bytes=cache_bytes)
+    with store as pipeline, serving(pipeline.plugins):
         serve(
             pipeline,
             host=args.host,

@@ -57,6 +57,7 @@ def run_info(args: argparse.Namespace) -> int:
 
     with Pipeline.open(store_path(args), create=False) as pipeline:
         info = pipeline.info() | _overview(pipeline.store)
+    del info["cache"]  # this process's: empty
     if args.output == "json":
         print(json.dumps(info))
         return 3 if info["problems"] else 0

@@ -9,6 +9,7 @@ import { HubSocket, type Link, type QueryRequest, type Wire, hubWire } from "./s
 export const LIMIT = 1_000_000;
 export const WINDOW = 1_200_000; // rows kept: beyond it the oldest go
 const LOOK_MS = 2_000;
+const TELL_MS = 100;
 export const BASE_COLUMNS = ["timestamp", "protocol", "method", "status", "src", "dst", "summary", "elapsed", "size", "error"];
 
 export type Phase = "connecting" | "queued" | "running" | "done" | "cancelled" | "limit" | "partial" | "failed";
@@ -51,6 +52,8 @@ export class Traffic {
   private packets = -1;
   private timer = 0;
   private atEnd = false;
+  private newRows = 0;
+  private telling = 0;
 
   constructor(connect: () => Wire = hubWire) {
     this.socket = new HubSocket(connect, (link) => (this.link.value = link));
@@ -84,6 +87,7 @@ export class Traffic {
 
   seen(atEnd: boolean): void {
     this.atEnd = atEnd;
+    if (atEnd) this.newRows = 0;
     if (atEnd && this.unseen.value) this.unseen.value = 0;
   }
 
@@ -106,12 +110,16 @@ export class Traffic {
         // The old list stays until there is something new to show, or until it is known that there is nothing.
         if (this.isFirstBatch && !isAppending) this.clear();
         if (done.cursor) this.cursor = done.cursor;
+        this.tell();
         const { stopped = "" } = done;
         const phase: Phase = stopped === "" ? "done" : stopped === "cancelled" || stopped === "limit" ? stopped : "partial";
         this.patch({ phase, read: done.bytes_read, seconds: done.seconds, problems: done.problems });
         if (phase === "done") this.watch();
       },
-      failed: (error, column) => this.patch({ phase: "failed", error, column }),
+      failed: (error, column) => {
+        this.tell();
+        this.patch({ phase: "failed", error, column });
+      },
     });
   }
 
@@ -122,6 +130,7 @@ export class Traffic {
   private clear(): void {
     this.isFirstBatch = false;
     this.rows.clear();
+    this.newRows = 0;
     this.count.value = 0;
     this.trimmedRows.value = 0;
     this.listeners?.reset();
@@ -136,9 +145,19 @@ export class Traffic {
       this.trimmedRows.value += gone;
       this.listeners?.trimmed(gone);
     }
-    this.count.value = this.rows.count;
-    if (isAppending && !this.following.value && !this.atEnd) this.unseen.value += batch.count;
+    if (isAppending && !this.following.value && !this.atEnd) this.newRows += batch.count;
+    if (!this.count.value) this.tell();
+    else this.telling ||= window.setTimeout(() => this.tell(), TELL_MS);
     this.listeners?.grown();
+  }
+
+  /** Numbers change ten times a second: nobody reads faster, and a following list has better things to do in a frame. */
+  private tell(): void {
+    clearTimeout(this.telling);
+    this.telling = 0;
+    this.count.value = this.rows.count;
+    if (this.newRows) this.unseen.value += this.newRows;
+    this.newRows = 0;
   }
 
   /** Look whether the store has grown, and read on where the query ended. */
