@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from kubeshark.errors import KubesharkError
@@ -34,12 +35,15 @@ class Answers:
         files: Callable[[], ScriptFiles],
         vendors: Vendors,
         targets: Callable[[], Any],
+        file_lock: AbstractContextManager[Any],
     ) -> None:
+        """`file_lock` is the script's, in all its roles."""
         self.script = script
         self.items: list[Mapping[str, Any]] = []
         self.vendors = vendors
         self._filters = filters
         self._streams = streams
+        self._file_lock = file_lock
         self._files = files
         self._operations: dict[str, Callable[..., Any]] = {
             "kfl.match": self._match,
@@ -86,7 +90,8 @@ class Answers:
     def _value(self, name: str, values: list[Any]) -> Any:
         if name not in self._operations:
             raise ValueError(f"there is no helper {name[:40]!r}")
-        return self._operations[name](*values)
+        with self._file_lock if name.startswith(("file.", "pcap.")) else nullcontext():
+            return self._operations[name](*values)
 
     def needs(self, permission: str) -> None:
         if permission not in self.script.grants:

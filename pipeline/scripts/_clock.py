@@ -88,9 +88,11 @@ class Clock:
         zone: str = "UTC",
         now: Callable[[], float] = time.time,
         look: Callable[[], None] = lambda: None,
+        ticked: Callable[[], None] = lambda: None,
     ) -> None:
-        """`look` is called about once a second."""
-        self._isolates, self._run_job, self._zone, self._now, self._look = isolates, run_job, zone, now, look
+        """`look` is called about once a second, `ticked` after timers ran."""
+        self._isolates, self._run_job, self._zone, self._now = isolates, run_job, zone, now
+        self._look, self._ticked = look, ticked
         self._jobs: dict[tuple[str, Role, str], ScriptJob] = {}
         self._paused: set[tuple[str, Role]] = set()
         self._wake = threading.Condition()
@@ -180,6 +182,7 @@ class Clock:
             for isolate in self._isolates():
                 if isolate.timer_at is not None and isolate.timer_at <= ready:
                     isolate.tick()
+                    self._ticked()
             if time.monotonic() - looked >= 1.0:
                 looked = time.monotonic()
                 self._look()

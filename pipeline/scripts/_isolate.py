@@ -60,6 +60,11 @@ class Isolate:
         for script in self.scripts:
             self.states.setdefault(script.id, RoleState(script, self.role))
 
+    @property
+    def lock(self) -> threading.RLock:
+        """Held during a call."""
+        return self._lock
+
     def start(self) -> None:
         """Start the process and load the scripts, unless that was done."""
         with self._lock:

@@ -7,6 +7,7 @@ variables are read from its JSON form.
 from __future__ import annotations
 
 import base64
+import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -27,12 +28,14 @@ class ScriptFilters:
     def __init__(self, variables: Variables = VARIABLES) -> None:
         self.variables = variables
         self._compiled: OrderedDict[str, CompiledFilter] = OrderedDict()
+        self._lock = threading.Lock()
 
     def compile(self, text: str) -> CompiledFilter:
         """Return a filter; ValueError says `line:col: reason`."""
-        if text in self._compiled:
-            self._compiled.move_to_end(text)
-            return self._compiled[text]
+        with self._lock:
+            if text in self._compiled:
+                self._compiled.move_to_end(text)
+                return self._compiled[text]
         if len(text) > MAX_TEXT:
             raise ValueError("1:1: the query is too long")
         try:
@@ -40,9 +43,10 @@ class ScriptFilters:
         except UsageError as error:
             place = f"line {error.line}, column {error.column}: "
             raise ValueError(f"{error.line or 1}:{error.column or 1}: {error.message.removeprefix(place)}") from error
-        self._compiled[text] = compiled
-        if len(self._compiled) > MAX_FILTERS:
-            self._compiled.popitem(last=False)
+        with self._lock:
+            self._compiled[text] = compiled
+            if len(self._compiled) > MAX_FILTERS:
+                self._compiled.popitem(last=False)
         return compiled
 
     def match(self, text: str, row: Mapping[str, Any]) -> bool:

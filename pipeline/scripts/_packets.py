@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from struct import Struct
@@ -41,36 +42,44 @@ class SeenStreams:
     def __init__(self) -> None:
         self._parts: OrderedDict[str, set[tuple[str, int]]] = OrderedDict()
         self._last_ns: dict[str, int] = {}
+        self._lock = threading.Lock()
         self.open: Callable[[str], Segment] | None = None  # by name; None: packets cannot be read any more
 
     def add(self, entries: Iterable[Entry]) -> None:
-        for entry in entries:
-            stream = entry.facts.stream
-            parts = self._parts.setdefault(stream, set())
-            parts.update((segment.name, row) for segment, row in entry.facts.parts)
-            self._last_ns[stream] = max(entry.start_ns, self._last_ns.get(stream, 0))
-            if len(self._parts) > MAX_STREAMS:
-                forgotten, _ = self._parts.popitem(last=False)
-                self._last_ns.pop(forgotten, None)
+        with self._lock:
+            for entry in entries:
+                self._add(entry)
+
+    def _add(self, entry: Entry) -> None:
+        stream = entry.facts.stream
+        parts = self._parts.setdefault(stream, set())
+        parts.update((segment.name, row) for segment, row in entry.facts.parts)
+        self._last_ns[stream] = max(entry.start_ns, self._last_ns.get(stream, 0))
+        if len(self._parts) > MAX_STREAMS:
+            forgotten, _ = self._parts.popitem(last=False)
+            self._last_ns.pop(forgotten, None)
 
     def __contains__(self, stream: object) -> bool:
         return stream in self._parts
 
     def of_last_hour(self) -> list[str]:
         """Return the streams of the hour before the latest entry."""
-        since = max(self._last_ns.values(), default=0) - HOUR_NS
-        return [stream for stream, last_ns in self._last_ns.items() if last_ns >= since]
+        with self._lock:
+            times = dict(self._last_ns)
+        since = max(times.values(), default=0) - HOUR_NS
+        return [stream for stream, last_ns in times.items() if last_ns >= since]
 
     def pcap(self, streams: Sequence[str]) -> bytes:
         """Return all packets of the streams as one PCAP, in the order of time. NoPackets says why not."""
         if self.open is None:
             raise NoPackets("the packets are not here any more")
         wanted: dict[str, set[int]] = {}
-        for stream in streams:
-            if stream not in self._parts:
-                raise NoPackets(f"unknown stream {str(stream)[:40]!r}")
-            for name, row in self._parts[stream]:
-                wanted.setdefault(name, set()).add(row)
+        with self._lock:
+            for stream in streams:
+                if stream not in self._parts:
+                    raise NoPackets(f"unknown stream {str(stream)[:40]!r}")
+                for name, row in self._parts[stream]:
+                    wanted.setdefault(name, set()).add(row)
         pieces: list[tuple[int, bytes]] = []
         link_types: set[int] = set()
         for name, rows in wanted.items():

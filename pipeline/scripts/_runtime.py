@@ -14,7 +14,7 @@ import secrets
 import socket
 import threading
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -76,6 +76,7 @@ class Scripts:
         self._run_id = secrets.token_hex(4)
         self._files: dict[str, ScriptFiles] = {}
         self._answers: dict[tuple[str, Role], Answers] = {}
+        self._file_locks: defaultdict[str, threading.RLock] = defaultdict(threading.RLock)
         self._queue: deque[tuple[Role, Command]] = deque()
         self._working = threading.Lock()
         self._logging = threading.local()
@@ -89,7 +90,9 @@ class Scripts:
         self.isolates: list[Isolate] = [
             self._isolate(role, members) for members in self._grouped(scripts) for role in roles
         ]
-        self.clock = Clock(lambda: self.isolates, self._run_job, self.config.timezone, look=self._look)
+        self.clock = Clock(
+            lambda: self.isolates, self._run_job, self.config.timezone, look=self._look, ticked=self.settle
+        )
         self._commands = Commands(self)
 
     @classmethod
@@ -274,7 +277,13 @@ class Scripts:
             node = socket.gethostname() if role == "worker" else "hub"
             vendors = Vendors(found.grants, self.config.environment, node, lambda: self.files(script), self._run_id)
             self._answers[key] = Answers(
-                found, self.filters, self.streams, lambda: self.files(script), vendors, self.targets
+                found,
+                self.filters,
+                self.streams,
+                lambda: self.files(script),
+                vendors,
+                self.targets,
+                self._file_locks[script],
             )
         return self._answers[key]
 
@@ -310,11 +319,12 @@ class Scripts:
     ) -> Any:
         head = json.dumps({"do": "items", "id": script, "hook": hook, "filter": kfl})[:-1].encode()
         answers = self.answers(script, isolate.role)
-        answers.items = [entry.variables for entry in entries]
-        try:
-            answer = isolate.call(head + b',"items":[' + b",".join(items) + b"]}", HOOK_S, script)
-        finally:
-            answers.items = []
+        with isolate.lock:  # queries run side by side, and what is asked meanwhile is about these entries
+            answers.items = [entry.variables for entry in entries]
+            try:
+                answer = isolate.call(head + b',"items":[' + b",".join(items) + b"]}", HOOK_S, script)
+            finally:
+                answers.items = []
         return answer.result if answer else None
 
     @staticmethod
@@ -356,7 +366,8 @@ class Scripts:
         self.settle()
 
     def _look(self) -> None:
-        """Look once whether a script's file changed."""
+        """Do what was left, and look once whether a script's file changed."""
+        self.settle()
         if not self.config.watch_scripts:
             return
         for script in self.scripts:

@@ -33,7 +33,14 @@ def opened(page: Page, hub: HubProcess) -> Page:
 
 
 def done(page: Page) -> None:
-    page.wait_for_selector(".foot-words[data-phase=done]")
+    """Wait until the list shows all that the filter in the address finds, and is drawn."""
+    page.wait_for_function(
+        """() => {
+            const { phase, kfl } = document.querySelector('.foot-words')?.dataset ?? {};
+            return phase === 'done' && kfl === (new URLSearchParams(location.search).get('kfl') ?? '');
+        }"""
+    )
+    page.evaluate("new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
 
 
 def apply(page: Page, kfl: str) -> None:

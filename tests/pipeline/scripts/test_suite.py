@@ -462,6 +462,41 @@ def test_28_a_reload_that_fails_leaves_the_old_one(tmp_path: Path) -> None:
         assert said(scripts, level="log")[-1] == "version 2"
 
 
+def test_the_order_of_items_is_kept_over_batches(tmp_path: Path) -> None:
+    ordered = replace(script("28"), text="onItemCaptured = (data) => console.log(data.index);")
+    with loaded(tmp_path, ordered) as scripts:
+        captured(scripts, *(http(index=index) for index in range(1000)))
+        assert said(scripts) == [str(index) for index in range(1000)]
+
+
+def test_numbers_that_javascript_cannot_hold_are_texts(tmp_path: Path) -> None:
+    shows = replace(script("28"), text="onItemCaptured = (d) => console.log(d.a, typeof d.a, d.b, d.c);")
+    with loaded(tmp_path, shows) as scripts:
+        captured(scripts, http(a=2**63 - 1, b=2**53, c='"1:12345678901234567890,é😀'))
+        assert said(scripts) == ['9223372036854775807 string 9007199254740992 "1:12345678901234567890,é😀']
+
+
+def test_no_helper_connects_without_a_grant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = """
+      vendor.webhook("POST", "https://a.example/", "");  vendor.webhookForm("POST", "https://a.example/", {}, {});
+      vendor.slack("https://a.example/", "", "", "");  vendor.slackBot("t", "c", "", "", "");
+      vendor.influxdb("https://a.example", "t", "o", "b", "m", {a: 1});  vendor.elastic("https://a.example", "i", {});
+      vendor.s3.put("b", "p", "r", "k", "s");  vendor.s3.clear("r", "k", "s", "b");
+      vendor.gcs.put("b", "p", {});  vendor.gcs.clear("b", {});  vendor.kinesis.put("s", "p", "r", "k", "s");
+      chatgpt.prompt("k", "p");  hub.blockPod("p", "n");  pcap.path("s");  pcap.snapshot()
+    """
+    acts = [call.strip() for call in calls.replace("\n", ";").split(";") if call.strip()]
+    tries = "".join(f"try {{ {call}; console.log('done'); }} catch (e) {{ console.log(e.message); }}" for call in acts)
+    attempts: list[Any] = []
+    monkeypatch.setattr("socket.socket.connect", lambda *given: attempts.append(given))
+    monkeypatch.setattr("socket.getaddrinfo", lambda *given, **_: attempts.append(given))
+    with loaded(tmp_path, replace(script("28"), text=tries)) as scripts:
+        lines = said(scripts)
+    assert len(lines) == len(acts) == 15
+    assert all(line.startswith('permission "') and line.endswith('" not granted') for line in lines), lines
+    assert attempts == []
+
+
 def _config(**env: str) -> Any:
     from kubeshark.pipeline.scripts import ScriptsConfig
 

@@ -37,6 +37,7 @@ export class Traffic {
   readonly rows = new Rows();
   readonly standing = signal<Standing>(BEGIN);
   readonly count = signal(0);
+  readonly shown = signal(""); // the filter whose rows these are: the old ones stay until the new query has an answer
   readonly link = signal<Link>("connecting");
   readonly following = signal(false);
   readonly unseen = signal(0); // rows below that were not there when one looked last
@@ -129,6 +130,7 @@ export class Traffic {
 
   private clear(): void {
     this.isFirstBatch = false;
+    this.shown.value = this.request?.kfl ?? "";
     this.rows.clear();
     this.newRows = 0;
     this.count.value = 0;
