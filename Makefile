@@ -6,12 +6,12 @@ SERVE ?= 1
 export KUBESHARK_PLUGINS ?= $(CURDIR)/.run/plugins
 export KUBESHARK_IDENTITY ?= $(CURDIR)/.run/identity/identity.age
 
-.PHONY: setup run test test-slow check fuzz bench docs wheel clean help
+.PHONY: setup run test test-slow check fuzz bench bench-ui docs wheel clean help
 
 help:
 	@echo "make run    set up, build the example plugins, import the sample into an encrypted store, query it, serve it"
 	@echo "make test   the whole suite      make check  types, style, import directions"
-	@echo "make bench  compare with peers   make fuzz   parsers against hostile bytes   make wheel  build the wheel"
+	@echo "make bench  compare with peers (bench-ui: the page)   make fuzz   parsers against hostile bytes   make wheel  build the wheel"
 
 setup:
 	@scripts/setup.sh
@@ -32,12 +32,16 @@ check:
 	@scripts/check.sh
 
 fuzz:
-	@scripts/setup.sh test
+	@scripts/setup.sh test fuzz || scripts/setup.sh test
 	@tests/fuzz/run_all.sh
 
 bench:
 	@scripts/setup.sh bench
 	@$(VENV)/python -m benchmarks
+
+bench-ui:
+	@scripts/setup.sh test
+	@$(VENV)/python -m benchmarks.ui
 
 docs:
 	@scripts/setup.sh

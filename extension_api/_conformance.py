@@ -1,23 +1,27 @@
 """What every dissector owes its host, checked from outside: pieces never matter, and no bytes break it.
 
 Pure: how a plugin is called is the caller's. The streams are the plugin's own captures (golden vectors), those cut and
-joined, and made-up bytes; the same seed gives the same streams.
+joined, with holes or begun in the middle, and made-up bytes; the same seed gives the same streams. A stream that shows
+something wrong is made shorter while it still does.
 """
 
 from __future__ import annotations
 
+import base64
+import json
 import random
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from kubeshark.extension_api._frame import FrameItem, FrameMessage, ItemFlag
 from kubeshark.extension_api._models import MessageKind
 
-__all__ = ["Finding", "Vector", "check_cuts", "check_sides", "made_up"]
+__all__ = ["Finding", "Vector", "check_cuts", "check_sides", "made_up", "read_vectors", "shrink", "written"]
 
 SHORT = 600  # bytes of a side: up to here every single cut is tried
 TCP = 6
+GAP_BYTES = 4  # that stand for missing ones
 MANY_CUTS = 64  # tried on longer ones, and at random
 Ask = Callable[[Sequence[FrameItem]], Sequence[tuple[int, Sequence[FrameMessage]]]]
 """Gives items of any number to `dissect`; returns bytes consumed and messages of each. May raise for a failure."""
@@ -32,6 +36,19 @@ class Vector:
     data: bytes
     server_port: int = 0
     transport: int = 6  # IP protocol number; a datagram of another one comes whole
+    gaps: tuple[tuple[int, int, int], ...] = ()  # (start, end, missing), as a StreamSide has them
+    starts_midway: bool = False
+
+    def runs(self) -> list[tuple[int, int, bool]]:
+        """Return (start, end, behind a gap) of the bytes between gaps; one empty run where there are none."""
+        found, start, after_gap = [], 0, False
+        for gap_start, gap_end, _ in self.gaps:
+            if gap_start > start:
+                found.append((start, gap_start, after_gap))
+            start, after_gap = gap_end, True
+        if start < len(self.data) or not found:
+            found.append((start, len(self.data), after_gap))
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,28 +63,32 @@ class Finding:
 
 
 def feed(ask: Ask, vector: Vector, cuts: Sequence[int] = ()) -> list[Any]:
-    """Return the messages of a side that arrives in pieces: what is not consumed comes again, with more behind it."""
+    """Return the messages of a side that arrives in pieces: what is not consumed comes again, with more behind it.
+
+    What is not consumed before a gap is lost. A side that ends in a gap has no last piece.
+    """
     found: list[Any] = []
-    start = 0
-    ends = [*sorted(set(cuts) - {0, len(vector.data)}), len(vector.data)]
-    for end in ends:
-        flags = ItemFlag.LAST if end == len(vector.data) else ItemFlag(0)
-        flags |= ItemFlag.FIRST if start == 0 else ItemFlag(0)
-        item = FrameItem(
-            vector.data[start:end],
-            direction=vector.direction,
-            flags=flags,
-            base=start,
-            transport=vector.transport,
-            client_port=40_000,
-            server_port=vector.server_port,
-        )
-        ((consumed, messages),) = ask([item])
-        for message in messages:
-            place = start + message.start, start + message.end
-            rest = message.one_way, message.interim, message.key, sorted(message.fields.items()), message.error
-            found.append((int(message.kind), *place, *rest))
-        start += consumed
+    for run_start, run_end, after_gap in vector.runs():
+        start = run_start
+        for end in [*sorted({cut for cut in cuts if run_start < cut < run_end}), run_end]:
+            flags = ItemFlag.LAST if end == len(vector.data) else ItemFlag(0)
+            flags |= ItemFlag.FIRST if start == 0 else ItemFlag(0)
+            flags |= ItemFlag.GAP if start == run_start and (after_gap or vector.starts_midway) else ItemFlag(0)
+            item = FrameItem(
+                vector.data[start:end],
+                direction=vector.direction,
+                flags=flags,
+                base=start,
+                transport=vector.transport,
+                client_port=40_000,
+                server_port=vector.server_port,
+            )
+            ((consumed, messages),) = ask([item])
+            for message in messages:
+                place = start + message.start, start + message.end
+                rest = message.one_way, message.interim, message.key, sorted(message.fields.items()), message.error
+                found.append((int(message.kind), *place, *rest))
+            start += consumed
     return found
 
 
@@ -93,6 +114,27 @@ def check_cuts(ask: Ask, vector: Vector, chance: random.Random) -> Iterator[Find
         if pieces != whole:
             yield Finding(vector.name, f"differs when cut at {_shown(cuts)}: {_difference(whole, pieces)}")
             return
+
+
+def shrink(vector: Vector, is_wrong: Callable[[Vector], bool], attempts: int = 200) -> Vector:
+    """Return the vector without what is not needed for it to be wrong: gaps first, then parts, large ones first."""
+    for simpler in (replace(vector, gaps=()), replace(vector, gaps=(), starts_midway=False)):
+        if simpler != vector and is_wrong(simpler):
+            vector = simpler
+    if vector.gaps:
+        return vector  # its gaps matter, and parts of it cannot go without moving them
+    size = len(vector.data) // 2
+    while size and attempts:
+        at = 0
+        while at < len(vector.data) and attempts:
+            attempts -= 1
+            shorter = replace(vector, data=vector.data[:at] + vector.data[at + size :])
+            if is_wrong(shorter):
+                vector = shorter
+            else:
+                at += size
+        size //= 2
+    return vector
 
 
 def check_sides(ask: Ask, vectors: Sequence[Vector]) -> Iterator[Finding]:
@@ -142,7 +184,24 @@ def made_up(vectors: Sequence[Vector], count: int, chance: random.Random) -> Ite
                     data[at:at] = other[: chance.randrange(len(other) + 1)]
                 case _:
                     data += bytes([chance.randrange(256)]) * chance.choice((1, 70, 1100))
-        yield Vector(f"made-up {number}", base.direction, bytes(data[:8192]), base.server_port, base.transport)
+        made = Vector(f"made-up {number}", base.direction, bytes(data[:8192]), base.server_port, base.transport)
+        if made.transport == TCP and len(made.data) > GAP_BYTES and chance.random() < 0.4:
+            made = _with_holes(made, chance)
+        yield made
+
+
+def _with_holes(vector: Vector, chance: random.Random) -> Vector:
+    """Return the vector with up to three gaps, as reassembly leaves them: zeros where bytes are missing."""
+    data, gaps, at = bytearray(vector.data), [], 0
+    for _ in range(chance.randrange(4)):
+        if at + GAP_BYTES >= len(data):
+            break
+        start = chance.randrange(at, len(data) - GAP_BYTES)
+        data[start : start + GAP_BYTES] = bytes(GAP_BYTES)
+        gaps.append((start, start + GAP_BYTES, chance.choice((1, GAP_BYTES, 1448))))
+        at = start + GAP_BYTES + 1
+    gaps = [gap for gap in gaps if gap[0]]  # one at the start is no gap: the side begins midway
+    return replace(vector, data=bytes(data), gaps=tuple(gaps), starts_midway=chance.random() < 0.3)
 
 
 def _shown(cuts: Sequence[int]) -> str:
@@ -159,3 +218,27 @@ def _difference(whole: Sequence[Any], pieces: Sequence[Any]) -> str:
 def _text(message: Any) -> str:
     kind, start, end, *_, fields, error = message
     return f"{MessageKind(kind).name.lower()} {start}-{end} {dict(fields)}{f' ({error})' if error else ''}"[:200]
+
+
+def written(vector: Vector, messages: Sequence[Any]) -> str:
+    """Return a line of a file of vectors: a side, and the messages (as JSON objects) that a dissector finds in it."""
+    side = asdict(vector) | {"data": base64.b64encode(vector.data).decode()}
+    return json.dumps(side | {"messages": list(messages)}, ensure_ascii=False)
+
+
+def read_vectors(text: str, name: str) -> list[tuple[Vector, list[Any]]]:
+    """Return the vectors of such a file, with the messages they must give; ValueError names the line that is wrong."""
+    found = []
+    for number, line in enumerate(text.splitlines(), 1):
+        try:
+            side = json.loads(line)
+            messages = side.pop("messages")
+            side["gaps"] = tuple((start, end, missing) for start, end, missing in side["gaps"])
+            vector = Vector(**side | {"data": base64.b64decode(side["data"], validate=True)})
+            ends = [0, *(place for start, end, _ in vector.gaps for place in (start, end)), len(vector.data)]
+            if ends != sorted(ends) or not isinstance(messages, list):
+                raise ValueError("gaps out of order, or messages that are no list")  # noqa: TRY301
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise ValueError(f"{name}:{number}: no vector: {error}") from error
+        found.append((vector, messages))
+    return found

@@ -23,6 +23,10 @@ from kubeshark.extension_api._models import Stream, StreamSide
 
 __all__ = ["TRANSPORTS", "DatagramLane", "Found", "ItemResult", "Lane", "StreamLane", "frames", "lanes_of"]
 
+CHUNK_BYTES = 256 << 10
+"""Of a long stream, given at a time: more only while the plugin needs more for one message. The thousands of small
+messages that fit so much fit a result, too; those that fit the 4 MiB of the largest item do not."""
+
 TRANSPORTS = {"tcp": 6, "udp": 17, "sctp": 132, "icmp": 1}
 # As plain integers: or-ing flags costs more than packing the item.
 _WHOLE = int(ItemFlag.FIRST | ItemFlag.LAST)
@@ -136,7 +140,11 @@ class _Run:
 
 
 class StreamLane:
-    """One side, or both in turns: unconsumed bytes come again with more behind them."""
+    """One side, or both in turns: unconsumed bytes come again with more behind them.
+
+    All the state of a stream is how far it was consumed: the plugin keeps none, and its memory does not grow with the
+    stream. A chunk of which nothing was consumed is given again, twice as long.
+    """
 
     def __init__(self, stream: Stream, index: int, pieces: Sequence[tuple[int, int, int]]) -> None:
         self.stream = index
@@ -146,6 +154,7 @@ class StreamLane:
         self._at = 0
         self._position = [0, 0]
         self._window = (0, 0)
+        self._size = CHUNK_BYTES
 
     def items(self) -> list[FrameItem]:
         """See Lane."""
@@ -155,7 +164,7 @@ class StreamLane:
         if run.after_gap:
             self._position[run.direction] = max(self._position[run.direction], run.start)
         start = self._position[run.direction]
-        end = min(run.end, start + MAX_ITEM_BYTES)
+        end = min(run.end, start + self._size)
         self._window = start, end
         side = self._source.sides[run.direction]
         flags = ItemFlag(0)
@@ -192,7 +201,12 @@ class StreamLane:
             self.found.append(Found(run.direction, 0, start + message.start, start + message.end, message))
         position = self._position[run.direction] = start + result.consumed
         if end < run.end and result.consumed:
+            self._size = CHUNK_BYTES
             return  # a window inside the run: more of it comes next
+        if end < run.end and self._size < MAX_ITEM_BYTES:
+            self._size *= 2
+            return
+        self._size = CHUNK_BYTES
         if end < run.end:
             self._lose(start, run.end, f"a message of more than {MAX_ITEM_BYTES:,} bytes")
             self._position[run.direction] = run.end

@@ -78,6 +78,8 @@ _NUMBERS: dict[str, tuple[int | None, int | None]] = {
     "prctl": (157, 167),
     "pread64": (17, 67),
     "read": (0, 63),
+    "readlink": (89, None),
+    "readlinkat": (267, 78),
     "recvfrom": (45, 207),
     "restart_syscall": (219, 128),
     "rseq": (334, 293),

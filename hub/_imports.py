@@ -8,7 +8,6 @@ report says so.
 from __future__ import annotations
 
 import time
-from functools import partial
 from pathlib import PurePosixPath
 from typing import Annotated, BinaryIO, cast
 
@@ -53,8 +52,12 @@ async def upload(
     job = hub.imports.new(PurePosixPath(name.replace("\\", "/")).name or "capture", principal.name, total)
     await run_in_threadpool(hub.audit.note, principal, "import", name=job.name, bytes=total)
     hub.figures.add(imports=1)
+
+    async def work() -> None:
+        await run_in_threadpool(_import, hub, job)
+
     async with create_task_group() as tasks:
-        tasks.start_soon(partial(run_in_threadpool, _import, hub, job))
+        tasks.start_soon(work)
         try:
             async for piece in request.stream():
                 if job.received + len(piece) > limit:

@@ -115,4 +115,7 @@ def metrics(request: Request) -> Response:
 
     registry = CollectorRegistry()
     registry.register(_Collector(request.app.state.hub))
-    return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+    text = generate_latest(registry)
+    if scripts := request.app.state.hub.pipeline.plugins.scripts:  # what Kubeshark scripts set
+        text += scripts.metrics.render(raw_names=scripts.config.raw_metric_names).encode()
+    return Response(text, media_type=CONTENT_TYPE_LATEST)

@@ -130,7 +130,7 @@ class Provider:
         name = str(claims.get("email") or claims.get("preferred_username") or claims["sub"])[:100]
         if not mine:
             raise UsageError(f"{name} is in no group that may use this hub")
-        role = max((self.settings.roles[group] for group in mine), key=ROLES.index)
+        role = ROLES[max(ROLES.index(self.settings.roles[group]) for group in mine)]
         limited = [self.settings.namespaces.get(group) for group in mine if self.settings.roles[group] == role]
         namespaces = None if None in limited else {each for spaces in limited for each in spaces or ()}
         return make_principal(name, role, namespaces=namespaces, source=f"oidc:{claims['sub']}"[:200])

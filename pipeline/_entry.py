@@ -64,6 +64,9 @@ class Entry:
     tags: tuple[str, ...] = ()  # from enrich
     annotations: tuple[str, ...] = ()  # variables that enrich set
     is_redacted: bool = False  # its bytes are withheld
+    passed: bool = False  # verdicts of scripts
+    failed: bool = False
+    amended: Mapping[str, Any] = field(default_factory=dict)  # keys of the document that scripts changed
     variables: EntryVariables = field(init=False)
     _documents: dict[int, Mapping[str, Any]] = field(default_factory=dict)
     _late: tuple[str, ...] = ()  # variables that came with the documents
@@ -255,8 +258,8 @@ class Entry:
             "requestSize": request_size,
             "responseSize": response_size,
             "elapsedTime": self.elapsed_ns // 1_000_000,
-            "passed": False,
-            "failed": False,
+            "passed": self.passed,
+            "failed": self.failed,
             "error": self.error_document(),
             "entryFile": f"{stream}-{number}_entry.json",
             "record": "",
@@ -284,6 +287,7 @@ class Entry:
             document["annotations"] = {name: value[name] for name in self.annotations}
         if self.plugin:
             document["plugin"] = self.plugin
+        document.update(self.amended)
         return document
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
-from kubeshark.core_capture.store import ReadStats
+from kubeshark.core_capture.store import ReadStats, Requests
 from kubeshark.errors import KubesharkError
 from kubeshark.pipeline._entry import Entry
 from kubeshark.pipeline._order import Spot, place_of
@@ -45,6 +45,11 @@ class Executor(Protocol):
     @property
     def read(self) -> ReadStats:
         """What was decrypted elsewhere."""
+        ...
+
+    @property
+    def requests(self) -> Requests | None:
+        """What was asked of a server elsewhere."""
         ...
 
     @property
@@ -87,6 +92,10 @@ class InProcess:
     @property
     def read(self) -> ReadStats:
         return ReadStats()
+
+    @property
+    def requests(self) -> Requests | None:
+        return None
 
     @property
     def problems(self) -> list[KubesharkError]:

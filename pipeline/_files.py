@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self, cast
+from typing import TYPE_CHECKING, BinaryIO, Self, cast
 
 from kubeshark.core_capture import RawBlock, load_core
 from kubeshark.core_capture.files import open_capture
@@ -25,6 +25,9 @@ from kubeshark.pipeline._scratch import Scratch
 from kubeshark.pipeline._secrets import Secrets, key_log_files, notices, read_key_logs
 from kubeshark.pipeline._segments import Segment
 from kubeshark.pipeline.kfl import Variable
+
+if TYPE_CHECKING:
+    from kubeshark.pipeline.scripts._runtime import Scripts
 
 __all__ = ["FileDissection"]
 
@@ -49,10 +52,17 @@ class FileDissection:
         limit: int | None = None,
         plugins: Plugins | None = None,
         keylogs: Iterable[str | Path] = (),
+        scripts: Scripts | None = None,
     ):
+        """`scripts` get every packet and entry of each file before its entries are given out, and look at those."""
         self.files = files
         self.limit = limit
+        self.scripts = scripts
         self.plugins = plugins or Plugins.installed()
+        if scripts is not None:
+            if self.plugins.scripts is not None:
+                self.plugins.scripts.close()
+            self.plugins.scripts = scripts
         self.problems: list[KubesharkError | str] = []
         self.notes: list[str] = []
         self.unreadable = 0  # files of which nothing could be read
@@ -99,8 +109,25 @@ class FileDissection:
             if secrets.step:
                 predicate = EntryFilter(self._kfl, self.plugins, now_ns=time.time_ns(), can_decrypt=True).predicate
             query = Query(segments, dissector, self._filter, predicate, itself, QueryOptions(limit=limit))
-            yield from query
+            if self.scripts is None:
+                yield from query
+            else:
+                from kubeshark.pipeline.scripts._replay import opening
+
+                with opening(self.scripts, {segment.name: segment for segment in segments}.__getitem__):
+                    self._tell(self.scripts, segments, dissector)
+                    yield from query
             self.problems += query.problems
+
+    def _tell(self, scripts: Scripts, segments: Sequence[Segment], dissector: Dissector) -> None:
+        """Give every entry to the scripts that want them, in the order of time."""
+        from kubeshark.pipeline.scripts._replay import feed, without_scripts
+
+        if not scripts.has("onItemCaptured", "worker"):
+            return
+        everything = EntryFilter("", self.plugins, now_ns=time.time_ns(), can_decrypt=True)
+        with without_scripts(self.plugins):
+            feed(scripts, Query(segments, dissector, everything, everything.predicate, itself, QueryOptions()))
 
     def _read(self, file: str, scratch: Scratch) -> tuple[Sequence[Segment], Sequence[RawBlock]]:
         """Read a file into segments named by its SHA-256; return the blocks that are no packets, too."""
@@ -108,8 +135,11 @@ class FileDissection:
         with nullcontext(sys.stdin.buffer) if file == STDIN else Path(file).open("rb") as raw:
             source = _Hashing(raw, digest)
             with open_capture(cast(BinaryIO, source), name=file) as reader:
+                told = self.scripts.on_batch() if self.scripts is not None else None
                 for batch in reader:
                     scratch.add(batch)
+                    if told:
+                        told(batch)
                 self.problems += [f"{file}: {problem}" for problem in reader.problems]
             while source.read(HASHED_AT_ONCE):  # what the reader left is part of the file's hash
                 pass

@@ -10,7 +10,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Self
 
-from kubeshark.core_capture import SourceMetadata
+from kubeshark.core_capture import RecordBatch, SourceMetadata
 from kubeshark.core_capture.files import open_capture
 from kubeshark.core_capture.store import ImportState, SourceInfo, Store
 from kubeshark.errors import InputError, StoreError
@@ -61,7 +61,12 @@ class Import:
         self._may_only_write = may_only_write
 
     def run(
-        self, file: str | Path | BinaryIO, keylogs: Iterable[str | Path], on_progress: Progress | None, name: str = ""
+        self,
+        file: str | Path | BinaryIO,
+        keylogs: Iterable[str | Path],
+        on_progress: Progress | None,
+        name: str = "",
+        on_batch: Callable[[RecordBatch], None] | None = None,
     ) -> ImportResult:
         """See `Pipeline.import_file`."""
         path = Path(file) if isinstance(file, str | Path) and str(file) != STDIN else None
@@ -83,7 +88,10 @@ class Import:
             with self._store.writer(self._recipients, source=source) as writer:
                 known = 0
                 for batch in reader:
-                    writer.add(hooks.apply(batch))
+                    kept = hooks.apply(batch)
+                    writer.add(kept)
+                    if on_batch:
+                        on_batch(kept)
                     for info in writer.sealed[known:]:
                         hooks.tell(info)
                     known = len(writer.sealed)

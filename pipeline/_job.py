@@ -11,7 +11,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from kubeshark.core_capture.store import ReadStats
+from kubeshark.core_capture.store import ReadStats, Requests
 from kubeshark.errors import KubesharkError
 from kubeshark.pipeline._entry import Entry
 from kubeshark.pipeline._order import Order, Window
@@ -64,6 +64,7 @@ class Report:
     problems: list[KubesharkError]
     failed: int  # entries that the filter failed on
     first_failure: str
+    requests: Requests | None = None  # asked of a server
 
 
 def spec_of(number: int, task: Task) -> TaskSpec:

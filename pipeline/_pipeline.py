@@ -22,6 +22,7 @@ from kubeshark.core_capture import (
     Or,
     PortBetween,
     Predicate,
+    RecordBatch,
     Transport,
 )
 from kubeshark.core_capture.store import Identity, Requests, Store, create_identity, identity_path
@@ -147,13 +148,15 @@ class Pipeline:
         name: str = "",
         keylogs: Iterable[str | Path] = (),
         on_progress: Progress | None = None,
+        on_batch: Callable[[RecordBatch], None] | None = None,
     ) -> ImportResult:
         """Read a capture file ("-": standard input), or an open one, into the store, where it is called `name`.
 
         Repeating an import continues it, or does nothing; not so for a pipe, and for who may only write (recipients
         without identity), who cannot know. Raises InputError if the file cannot be read at all; what is unreadable
         behind its first packets is in the result's problems. `on_progress` gets (bytes read, bytes in all). `keylogs`
-        are stored with it, encrypted, as pcapng keeps them: as decryption secrets.
+        are stored with it, encrypted, as pcapng keeps them: as decryption secrets. `on_batch` gets the packets that are
+        stored.
         """
         from kubeshark.pipeline._imports import Import
 
@@ -164,7 +167,7 @@ class Pipeline:
             may_only_write=bool(self._recipients),
             plugins=lambda: self.plugins,
         )
-        return job.run(file, keylogs, on_progress, name)
+        return job.run(file, keylogs, on_progress, name, on_batch)
 
     def query(self, kfl: str = "", **options: Unpack[QueryArguments]) -> StoreQuery[Entry]:
         """Return the entries that match, in time order; no packet is read before it is iterated.
@@ -215,7 +218,7 @@ class Pipeline:
         from kubeshark.pipeline._store_query import make_options
 
         entry_filter, secrets = self._filter(kfl)
-        jobs = jobs if self._loads_plugins and make is not itself else 1
+        jobs = jobs if self._loads_plugins and make is not itself and self.plugins.scripts is None else 1
         predicate = entry_filter.predicate
         if entry_filter.ids is not None:
             predicate = And((predicate, Or(tuple(map(self._connection_of, entry_filter.ids)))))

@@ -28,11 +28,17 @@ __all__ = ["CHUNK_BYTES", "COLUMNS_CHUNK_BYTES", "FIRST_CHUNK_BYTES", "Chunk", "
 CHUNK_BYTES = 32 << 20
 """Records decoded at once: bounds memory, and how long a query takes to notice that it is cancelled."""
 
+CHUNK_FLOWS = 50_000
+"""A connection is some four kilobytes of objects, however little it holds: a million of a byte took 1.3 GB."""
+
 COLUMNS_CHUNK_BYTES = 5 << 20
 """Where only columns are kept of a chunk: small enough that the next one lies in memory that is warm.
 
 From 6 MiB on the buffers came from the kernel anew now and then, in large pages that it clears: up to twice the time.
 """
+
+BUDGET_CHUNK_BYTES = 4 << 20
+"""Under a budget, which ends a query between chunks: a tenth of a second's work."""
 
 FIRST_CHUNK_BYTES = 2 << 20
 """Where a query may stop early it begins with this little, and doubles: a first page needs no whole segment."""
@@ -97,6 +103,7 @@ def make_plan(
     span: Window | None = None,
     elsewhere: Elsewhere | None = None,
     stops_early: bool = False,
+    has_budget: bool = False,
     keeps_columns: bool = False,
 ) -> Plan:
     """Choose the connections of `segments` that the predicate lets through and that reach into the window.
@@ -124,13 +131,14 @@ def make_plan(
                 ends[found.begins.rows == row] = places[parts[-1].segment.name]
         for end in distinct(ends).tolist():
             groups[end].append(found.only(ends == end))
-    first = FIRST_CHUNK_BYTES if stops_early else CHUNK_BYTES
+    most = min(BUDGET_CHUNK_BYTES, CHUNK_BYTES) if has_budget else CHUNK_BYTES
+    first = FIRST_CHUNK_BYTES if stops_early or has_budget else most
     tasks = []
     for members in groups.values():
-        if keeps_columns and not stops_early:
+        if keeps_columns and not (stops_early or has_budget):
             chunks = [chunk for connections in members for chunk in connections.columns_chunks(order)]
         else:
-            chunks = [chunk for connections in members for chunk in connections.chunks(order, first)]
+            chunks = [chunk for connections in members for chunk in connections.chunks(order, first, most)]
         chunks.sort(key=lambda chunk: chunk.first_ns if order == "asc" else -chunk.last_ns)
         tasks.append(Task(chunks))
     tasks.sort(key=lambda task: task.chunks[0].first_ns if order == "asc" else -task.chunks[0].last_ns)
@@ -176,14 +184,14 @@ class _Connections:
     def only(self, keep: NDArray[np.bool_]) -> _Connections:
         return _Connections(self.begins.only(keep), self.firsts[keep], self.lasts[keep], self.sizes[keep])
 
-    def chunks(self, order: Order, first_bytes: int) -> Iterator[Chunk]:
+    def chunks(self, order: Order, first_bytes: int, most_bytes: int) -> Iterator[Chunk]:
         """Cut them into chunks, those whose entries come first in the first one."""
-        yield from self._cut(self.firsts if order == "asc" else -self.lasts, first_bytes, CHUNK_BYTES)
+        yield from self._cut(self.firsts if order == "asc" else -self.lasts, first_bytes, most_bytes)
 
     def columns_chunks(self, order: Order) -> Iterator[Chunk]:
         """Cut them into chunks as they lie in the segment, but for those that run on: their packets are kept."""
         runs_on = np.isin(self.begins.rows, list(self.begins.chained))
-        yield from self.only(runs_on).chunks(order, CHUNK_BYTES)
+        yield from self.only(runs_on).chunks(order, CHUNK_BYTES, CHUNK_BYTES)
         alone = self.only(~runs_on)
         places = alone.begins.segment.placed(alone.begins.rows)
         yield from alone._cut(places, COLUMNS_CHUNK_BYTES, COLUMNS_CHUNK_BYTES)
@@ -196,6 +204,7 @@ class _Connections:
         while at < len(in_order):
             done = int(ends[at - 1]) if at else 0
             stop = max(at + 1, int(np.searchsorted(ends, done + limit, side="right")))
+            stop = min(stop, at + CHUNK_FLOWS)
             keep = np.zeros(len(in_order), dtype=np.bool_)
             keep[in_order[at:stop]] = True
             some = self.only(keep)

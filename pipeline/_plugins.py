@@ -5,6 +5,7 @@ pluggy registers and checks; on the hot path the functions it found are called d
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,7 +32,7 @@ from kubeshark.extension_api import (
 )
 from kubeshark.pipeline._display import Display
 from kubeshark.pipeline._enrich import EnricherBinding
-from kubeshark.pipeline._installed import foreign_plugins, plugins_folder
+from kubeshark.pipeline._installed import foreign_plugins, installed_plugins, plugins_folder
 from kubeshark.pipeline._lifecycle import BrokenEnricher, LocalPlugins
 from kubeshark.pipeline._plugin_state import ENTRY_POINTS, keep_health, read_states
 from kubeshark.pipeline.dissectors import BUILTINS as DISSECTORS
@@ -42,6 +43,7 @@ from kubeshark.pipeline.renderers import BUILTINS as RENDERERS
 if TYPE_CHECKING:
     from kubeshark.hosts import ForeignPlugin
     from kubeshark.pipeline._entry import Entry
+    from kubeshark.pipeline.scripts._runtime import Scripts
 
 __all__ = ["ENCRYPTED", "ENTRY_POINTS", "Binding", "JobBinding", "PluginFilter", "Plugins"]
 
@@ -100,6 +102,7 @@ class Plugins:
         """
         self.manager: pluggy.PluginManager = build_manager(HOOKS)
         self.problems: list[PluginError] = []
+        self.scripts: Scripts | None = None  # Kubeshark scripts that look at what a query gives; closed with this
         self._keeps_health = False
         for name in (*DISSECTORS, *RENDERERS):
             self.manager.register(import_module(name), name)
@@ -124,7 +127,18 @@ class Plugins:
         plugins = cls(foreign, broken=broken, settings=_settings(problems))
         plugins.problems += problems
         plugins._keeps_health = True
+        if scripts_may_run():
+            plugins._take_scripts()
         return plugins
+
+    def _take_scripts(self) -> None:
+        """Have the scripts that look at what queries give; they are loaded when a query gives something."""
+        from kubeshark.pipeline.scripts._replay import queried_scripts  # most have no scripts
+
+        try:
+            self.scripts = queried_scripts(lambda: self.variables)
+        except UsageError as error:
+            self.problems.append(PluginError(error.message, plugin="scripts", hint=error.hint))
 
     def _leave_out(self, problem: PluginError) -> None:
         """Do without a Python plugin that does not start; if it redacts, nothing is shown that it has not seen."""
@@ -298,13 +312,19 @@ class Plugins:
         problems, self.problems = self.problems, []
         for plugin in self._foreign:
             problems += plugin.take_problems()
+        if self.scripts is not None:
+            said, self.scripts.problems = self.scripts.problems, []
+            problems += [PluginError(text, plugin="scripts") for text in said]
         return problems
 
     def close(self) -> None:
         """Stop every plugin: each has a limit."""
+        if self.scripts is not None:
+            self.scripts.close()
         self.problems += self._local.stop()
         if self._keeps_health:
-            keep_health({plugin.manifest.id: plugin.status for plugin in self._foreign})
+            digests = {plugin.manifest.id: plugin.digest for plugin in self._foreign}
+            keep_health({plugin.manifest.id: plugin.status for plugin in self._foreign}, digests)
         for plugin in self._foreign:
             plugin.close()
 
@@ -342,6 +362,13 @@ class Plugins:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def scripts_may_run() -> bool:
+    """Say whether there may be a script that looks at queries: one is installed, or there is a configuration."""
+    if "KUBESHARK_SCRIPTS" in os.environ or (plugins_folder() / "scripts.toml").is_file():
+        return True
+    return any("onItemQueried" in plugin.hooks for plugin in installed_plugins() if not plugin.state.disabled)
 
 
 def _spans(ports: Iterable[int]) -> list[tuple[int, int]]:

@@ -21,7 +21,7 @@ from functools import partial
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from kubeshark.core_capture.store import ReadStats
+from kubeshark.core_capture.store import ReadStats, Requests
 from kubeshark.errors import KubesharkError
 from kubeshark.pipeline._budget import Stop, Watch
 from kubeshark.pipeline._job import Job, Report, TaskSpec, spec_of
@@ -84,6 +84,7 @@ class Processes:
     stats: QueryStats = field(default_factory=QueryStats)
     problems: list[KubesharkError] = field(default_factory=list)
     done: int = 0
+    requests: Requests | None = None
     _workers: list[_Worker] = field(default_factory=list)
     _tasks: Sequence[Task] = ()
     _waiting: deque[TaskSpec] = field(default_factory=deque)
@@ -180,6 +181,8 @@ class Processes:
         report: Report = content
         self.stats.add(report.stats)
         self._read[number] = report.read
+        if report.requests:
+            self.requests = report.requests + (self.requests or Requests())
         told = {str(problem) for problem in self.problems}
         self.problems += [problem for problem in report.problems if str(problem) not in told]
         self.errors.count += report.failed

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from kubeshark.core_capture import Predicate
-from kubeshark.core_capture.store import ReadStats, SegmentReader
+from kubeshark.core_capture.store import ReadStats, Requests, SegmentReader
 from kubeshark.errors import KubesharkError
 from kubeshark.pipeline._budget import Budget, Stop, Watch
 from kubeshark.pipeline._choose import without_times
@@ -150,6 +150,11 @@ class Query(Generic[T]):
         return total
 
     @property
+    def requests(self) -> Requests | None:
+        """What workers asked of a server."""
+        return self._work.requests if self._work is not None else None
+
+    @property
     def next_place(self) -> Place | None:
         """Where to go on with `after`; None if there is nothing more."""
         return _place(self._next)
@@ -248,7 +253,6 @@ class Query(Generic[T]):
         predicate, low_ns, high_ns = without_times(self.pushed)
         span = options.span(wants_flow=self.filter.wants_flow).within(low_ns, high_ns)
         reach = options.window.within(low_ns, high_ns)
-        stops_early = options.limit is not None or options.budget != Budget()
         plan = make_plan(
             self.segments,
             predicate,
@@ -256,7 +260,8 @@ class Query(Generic[T]):
             options.running_order,
             span=span,
             elsewhere=self.elsewhere,
-            stops_early=stops_early,
+            stops_early=options.limit is not None,
+            has_budget=options.budget != Budget(),
             keeps_columns=self._reads is not None,
         )
         self.stats.segments = len(self.segments)

@@ -30,7 +30,7 @@ from kubeshark.pipeline.kfl import VARIABLES
 if TYPE_CHECKING:
     from kubeshark.pipeline._entry import Entry
 
-__all__ = ["RedactionError", "is_indexed", "redact", "withhold"]
+__all__ = ["RedactionError", "is_indexed", "redact", "with_other_fields", "withhold"]
 
 INDEXED_SECTIONS = frozenset({"entry", "flags", "conn"})
 SHORTEST_TEXT = 3  # shorter texts are replaced where they are the whole value: "a" inside a word says nothing
@@ -67,7 +67,7 @@ def redact(entry: Entry, redactions: Sequence[Redaction]) -> bool:
 def withhold(entry: Entry, reason: str) -> None:
     """Leave nothing of an entry but what the index knows, and say why."""
     entry.tags = entry.annotations = ()
-    entry.show_only({}, {}, _exchange(entry, lambda _: {}))
+    entry.show_only({}, {}, with_other_fields(entry, lambda _: {}))
     entry.withheld_because(reason)
 
 
@@ -188,7 +188,7 @@ class _Redactor:
             return {name: variables.get(name, scrub.variable(value)) for name, value in message.fields.items()}
 
         error = self.entry.error
-        self.entry.show_only(variables, documents, _exchange(self.entry, fields, scrub.text))
+        self.entry.show_only(variables, documents, with_other_fields(self.entry, fields, scrub.text))
         if error:
             self.entry.error = replace(error, message=scrub.text(error.message))
 
@@ -308,7 +308,7 @@ def _keys(path: str) -> list[str]:
     return keys
 
 
-def _exchange(
+def with_other_fields(
     entry: Entry, fields: Callable[[Message], dict[str, Any]], text: Callable[[str], str] = lambda _: ""
 ) -> Exchange:
     """Return the entry's exchange with other fields, and nothing that could give more."""

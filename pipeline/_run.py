@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,12 @@ from kubeshark.pipeline._segments import Begins, Damage, select, whole_row
 from kubeshark.pipeline._settled import Table, settled
 from kubeshark.pipeline._table import EntryTable, Found
 
+if TYPE_CHECKING:
+    from kubeshark.pipeline.scripts._runtime import Scripts
+
 __all__ = ["QueryStats", "Runner"]
+
+SCRIPT_BATCH = 256
 
 
 @dataclass(slots=True)
@@ -106,7 +111,18 @@ class Runner:
             places = _settled(places, np.sort(starts), lambda at: place_of(matched[at]))
         if self.order == "desc":
             places = places[::-1]
+        if scripts := self.dissector.plugins.scripts:
+            return self._queried(matched.take(places), scripts)
         return matched.take(places[: self.limit])
+
+    def _queried(self, matched: EntryTable, scripts: Scripts) -> EntryTable:
+        """Let scripts look at the entries that are about to leave: they may mark, change and drop them."""
+        left: list[Entry] = []
+        for start in range(0, len(matched), SCRIPT_BATCH):
+            if self.limit is not None and len(left) >= self.limit:
+                break
+            left += scripts.queried(matched.take(slice(start, start + SCRIPT_BATCH)).made(), self.filter.kfl)
+        return EntryTable(Found.of(left[: self.limit], self.dissector.origin))
 
     def _enriched(self, found: EntryTable) -> EntryTable:
         """Let plugins annotate, redact and drop: before any filter, so that none may find out what was redacted."""

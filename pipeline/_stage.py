@@ -135,6 +135,11 @@ class Stage:
 
     def check_grants(self, grants: Mapping[str, Sequence[str]]) -> None:
         """Refuse to grant what the manifest does not ask for."""
+        if self.manifest.script:
+            from kubeshark.pipeline.scripts._script import check_script_grants
+
+            check_script_grants(grants)
+            return
         for kind, values in grants.items():
             asked = getattr(self.manifest.permissions, kind, None)
             if asked is None:
@@ -188,7 +193,7 @@ class Stage:
             self.digest,
             self.files,
             {kind: list(values) for kind, values in grants.items()},
-            list(manifest.hooks),
+            list(manifest.script.hooks if manifest.script else manifest.hooks),
             place,
             self.fetched.source,
             self.fetched.exact or self.fetched.source,

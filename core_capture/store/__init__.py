@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from kubeshark.core_capture.store._age import NotForUsError as NotForUsError
     from kubeshark.core_capture.store._age import rewrap as rewrap
     from kubeshark.core_capture.store._backend import Requests as Requests
+    from kubeshark.core_capture.store._cache import BlockCache as BlockCache
     from kubeshark.core_capture.store._cache import CacheStats as CacheStats
     from kubeshark.core_capture.store._export import Exported as Exported
     from kubeshark.core_capture.store._export import Select as Select
@@ -49,6 +50,7 @@ __all__ = [
     "SEGMENT_BYTES",
     "AgeReader",
     "AgeWriter",
+    "BlockCache",
     "CacheStats",
     "Expired",
     "Exported",
@@ -91,7 +93,7 @@ if not TYPE_CHECKING:
         {
             "_age": "AgeReader AgeWriter NotForUsError rewrap",
             "_backend": "Requests",
-            "_cache": "CacheStats",
+            "_cache": "BlockCache CacheStats",
             "_export": "Exported Select export",
             "_identity": "Identity Recipient create_identity identity_path load_identities parse_recipients",
             "_info": "SegmentInfo SourceRecord",

@@ -49,6 +49,15 @@ class Requests:
             f"{self.total} ({self.lists} lists, {self.reads} reads of {self.bytes_read:,} bytes, {self.writes} writes)"
         )
 
+    def __add__(self, other: Requests) -> Requests:
+        return Requests(
+            self.lists + other.lists,
+            self.reads + other.reads,
+            self.writes + other.writes,
+            self.bytes_read + other.bytes_read,
+            self.bytes_written + other.bytes_written,
+        )
+
     def __sub__(self, other: Requests) -> Requests:
         return Requests(
             self.lists - other.lists,

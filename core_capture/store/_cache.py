@@ -14,7 +14,7 @@ from threading import Lock
 __all__ = ["BlockCache", "BlockKey", "CacheStats"]
 
 BlockKey = tuple[str, int]
-"""What names a data file's content (its last tag: another content under the same name is another file), and a block."""
+"""What names a data file's content (its name and last tag: neither alone is unforgeable), and a block of it."""
 
 
 @dataclass(frozen=True, slots=True)

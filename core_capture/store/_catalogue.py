@@ -25,7 +25,12 @@ from kubeshark.core_capture.store._container import Column, Contents, decoder, p
 from kubeshark.core_capture.store._identity import Identity, Recipient
 from kubeshark.core_capture.store._index import IndexMeta, inflate
 from kubeshark.core_capture.store._info import Chain, Count, SegmentInfo, SourceRecord
-from kubeshark.core_capture.store._limits import MAX_CATALOGUE_BYTES
+from kubeshark.core_capture.store._limits import (
+    CATALOGUE_BYTES_A_FILE,
+    CATALOGUE_TEXT_A_FILE,
+    MAX_CATALOGUE_BYTES,
+    STALE_CATALOGUE_BYTES,
+)
 from kubeshark.core_capture.store._names import CATALOGUE
 from kubeshark.core_capture.store._summary import MAX_FILTER_BYTES, Summaries, Summary, may_match, summarize
 from kubeshark.errors import Damaged
@@ -191,11 +196,18 @@ def entry_of(meta: IndexMeta, flows: FlowColumns, sha256: str) -> Entry:
     return Entry(meta.info, meta.chain, sha256, summarize(flows))
 
 
-def load_catalogue(files: Backend, identities: Sequence[Identity]) -> Catalogue:
-    """Read the catalogue; raise FileNotFoundError, NotForUsError or Damaged."""
+def load_catalogue(files: Backend, identities: Sequence[Identity], *, listed: int) -> Catalogue:
+    """Read the catalogue; raise FileNotFoundError, NotForUsError or Damaged.
+
+    `listed` is how many files the store has: a catalogue that is too large for them is Damaged.
+    """
+    limit = min(MAX_CATALOGUE_BYTES, STALE_CATALOGUE_BYTES + listed * CATALOGUE_BYTES_A_FILE)
     with AgeReader(files.open(CATALOGUE), identities) as age:
-        plain = inflate(age.view(0, age.size), MAX_CATALOGUE_BYTES, CATALOGUE)
-    contents = unpack(plain, _MAGIC, _Content, CATALOGUE)
+        if age.size > limit:
+            raise Damaged(f"{age.size:,} bytes where {limit:,} are allowed", file=CATALOGUE)
+        plain = inflate(age.view(0, age.size), limit, CATALOGUE)
+    text_limit = STALE_CATALOGUE_BYTES // 4 + listed * CATALOGUE_TEXT_A_FILE
+    contents = unpack(plain, _MAGIC, _Content, CATALOGUE, text_limit=text_limit)
     content, rows = contents.meta, contents.meta.rows
     count = len(rows.name)
     if (

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 __all__ = [
     "BLOCK_BYTES",
+    "CATALOGUE_BYTES_A_FILE",
+    "CATALOGUE_TEXT_A_FILE",
     "KEPT_INDEX_BYTES",
     "MAX_BLOCK_BYTES",
     "MAX_CATALOGUE_BYTES",
@@ -14,6 +16,7 @@ __all__ = [
     "MAX_STATE_BYTES",
     "SEGMENT_BYTES",
     "SNAPLEN",
+    "STALE_CATALOGUE_BYTES",
 ]
 
 SEGMENT_BYTES = 64 << 20
@@ -43,6 +46,16 @@ KEPT_INDEX_BYTES = 64 << 20
 
 MAX_CATALOGUE_BYTES = 1 << 30
 """Plaintext of the catalogue: at most 10 KiB a segment, so 100,000 segments (3 TB of packets)."""
+
+STALE_CATALOGUE_BYTES = 16 << 20
+"""A catalogue may list segments that are gone: as much of it is read in any store, and a quarter of that as JSON."""
+
+CATALOGUE_BYTES_A_FILE = 64 << 10
+"""… and this for each file of the store: a segment has two, and takes 80 KiB at the very most. Who can write one file
+to a store shall not make its readers take memory as if it held 100,000 segments: it took 2.1 GB."""
+
+CATALOGUE_TEXT_A_FILE = 2 << 10
+"""Of that as JSON, which takes six times as much when it is decoded; names and hashes of a segment are 600 bytes."""
 
 MAX_HEADER_BYTES = 1 << 16
 """An age header: room for some 500 recipients; age itself has no limit, and a reader must stop somewhere."""

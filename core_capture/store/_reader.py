@@ -330,7 +330,7 @@ class SegmentReader:
         if not self._cache:
             yield from self._from_file(wanted)
             return
-        content_id = self._index.meta.data.last_tag
+        content_id = f"{self.name} {self._index.meta.data.last_tag}"
         kept = {block: plain for block in wanted if (plain := self._cache.get((content_id, block))) is not None}
         self.stats.kept_blocks += len(kept)
         self.stats.kept_bytes += sum(map(len, kept.values()))

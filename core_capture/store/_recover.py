@@ -309,6 +309,6 @@ def _draft(name: str, found: Salvaged, before: Entry | None) -> Draft:
 
 def _catalogued(files: Backend, identities: Sequence[Identity]) -> dict[str, Entry]:
     try:
-        return {entry.info.name: entry for entry in load_catalogue(files, identities)}
+        return {entry.info.name: entry for entry in load_catalogue(files, identities, listed=len(files.names()))}
     except (FileNotFoundError, NotForUsError, Damaged):
         return {}

@@ -136,13 +136,16 @@ class Store:
         infos = [self._known.info(name) for name in names if name not in without]
         return sorted(infos, key=lambda info: (info.first_ns, info.name))
 
-    def open_segment(self, name: str, *, keep: bool = True) -> SegmentReader:
-        """Open a segment for reading; raise Damaged or StoreError. `keep`: its index will be asked for again."""
+    def open_segment(self, name: str, *, keep: bool = True, cache: BlockCache | None = None) -> SegmentReader:
+        """Open a segment for reading; raise Damaged or StoreError. `keep`: its index will be asked for again.
+
+        `cache` takes its blocks where the store itself keeps none.
+        """
         missing = f"no segment {name[:100]!r} in {self.location}"
         if number_of(name) is None:
             raise StoreError(missing)
         try:
-            return SegmentReader(self.files, self._index(name, keep=keep), self.identities, self.cache)
+            return SegmentReader(self.files, self._index(name, keep=keep), self.identities, self.cache or cache)
         except FileNotFoundError as error:
             raise (Expired(name) if name in self._known else StoreError(missing)) from error
 
@@ -361,9 +364,10 @@ class Store:
 
         The catalogue saves opening their indexes.
         """
-        names = index_names(self.files.names())
+        listed = self.files.names()
+        names = index_names(listed)
         if any(name not in self._known for name in names):
-            self._learn_from_catalogue()
+            self._learn_from_catalogue(len(listed))
             self.prefetch(name for name in names if name not in self._known)
         self.problems = []
         refused: NotForUsError | None = None
@@ -405,9 +409,9 @@ class Store:
                 kept -= len(self._indexes.pop(next(iter(self._indexes))).main)
         return file
 
-    def _learn_from_catalogue(self) -> None:
+    def _learn_from_catalogue(self, listed: int) -> None:
         with suppress(FileNotFoundError, NotForUsError, Damaged):  # the indexes say the same; `verify` reports damage
-            self._known.learn(load_catalogue(self.files, self.identities))
+            self._known.learn(load_catalogue(self.files, self.identities, listed=listed))
 
     def _finish(self, entries: list[Entry], recipients: tuple[Recipient, ...]) -> None:
         """Take over what a writer sealed, and rewrite the catalogue if everything on disk is known."""

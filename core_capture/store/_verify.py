@@ -260,7 +260,7 @@ def _check_chain(chain: list[_Part], gone: list[_Part], deleting: set[str]) -> I
 
 def _check_catalogue(files: Backend, identities: Sequence[Identity], links: list[_Link]) -> Iterator[Finding]:
     try:
-        entries = {entry.info.name: entry for entry in load_catalogue(files, identities)}
+        entries = {entry.info.name: entry for entry in load_catalogue(files, identities, listed=len(files.names()))}
     except FileNotFoundError:
         return
     except NotForUsError as error:

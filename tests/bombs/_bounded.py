@@ -26,12 +26,12 @@ class Taken:
     stderr: str
 
 
-def take(*arguments: str | Path) -> Taken:
-    """Run `kubeshark ARGUMENTS`, its output thrown away."""
-    with tempfile.TemporaryFile("w+") as stderr:
+def take(*arguments: str | Path, out: Path | None = None) -> Taken:
+    """Run `kubeshark ARGUMENTS`, its output written to `out` or thrown away."""
+    with tempfile.TemporaryFile("w+") as stderr, Path(out or os.devnull).open("w") as stdout:
         process = subprocess.Popen(
             [COMMAND, *arguments],
-            stdout=subprocess.DEVNULL,
+            stdout=stdout,
             stderr=stderr,
             preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CPU, (CPU_LIMIT_S, CPU_LIMIT_S)),
         )

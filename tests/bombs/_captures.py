@@ -13,7 +13,7 @@ import zstandard
 from kubeshark.core_capture.store._segment import pcap_header
 from tests.core_capture.store._bench import ipv4, tcp, udp
 
-__all__ = ["CAPTURES"]
+__all__ = ["CAPTURES", "tiny_flows"]
 
 CLIENT, SERVER = "10.0.0.1", "10.0.0.2"
 SOURCE_AT, PORT_AT, SEQ_AT = 26, 34, 38  # in an Ethernet frame

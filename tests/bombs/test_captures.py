@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.bombs._bounded import take
-from tests.bombs._captures import CAPTURES
+from tests.bombs._captures import CAPTURES, tiny_flows
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -41,6 +41,20 @@ def test_import_and_query(name: str, tmp_path: Path) -> None:
     assert (found.code, found.stderr) == (0, ""), found
     assert found.peak_mib < QUERY_MIB, found
     assert found.cpu_s < QUERY_S, found
+
+
+def test_the_first_page_of_a_million_flows(tmp_path: Path) -> None:
+    capture, store = tmp_path / "capture", tmp_path / "store"
+    capture.write_bytes(tiny_flows(1_000_000))
+    done = take("import", capture, "--store", store)
+    assert done.code == 0, done
+    assert done.peak_mib < IMPORT_MIB, done
+    assert done.cpu_s < IMPORT_S, done
+    for direction in ([], ["--reverse"]):
+        page = take("query", "--limit", "10", *direction, "--store", store, "--output", "jsonl")
+        assert (page.code, page.stderr) == (0, ""), page
+        assert page.peak_mib < 800, page
+        assert page.cpu_s < QUERY_S, page
 
 
 @pytest.mark.parametrize(

@@ -94,6 +94,8 @@ def test_updates(author: Callable[..., str], tmp_path: Path, capsys: pytest.Capt
     assert run("update") == 0
     assert "demo 1.0.0 is the newest" in capsys.readouterr().out
     author("1.1.0", MORE)
+    assert run("update", "demo", "--grant", "env=PATH") == 1
+    assert "env=PATH" in capsys.readouterr().err
     assert run("update", "--check") == 0
     assert "demo 1.0.0: there is 1.1.0" in capsys.readouterr().out
     assert run("update", "demo") == 0

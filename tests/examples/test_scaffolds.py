@@ -8,15 +8,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from kubeshark.extension_api._conformance import Vector, made_up
+from kubeshark.extension_api._conformance import Vector, feed, made_up, read_vectors
 from kubeshark.extension_api._scaffold import LANGUAGES, TALK, scaffold, tcp_capture
 from kubeshark.hosts.c import _build as build_c
 from kubeshark.hosts.go import _build as build_go
-from kubeshark.pipeline._conform import conform
+from kubeshark.pipeline._conform import answer, asking, conform
 from kubeshark.pipeline._trial import Trial, expectations
 
 Load = Callable[[str], Trial]
+GOLDEN = Path(__file__).parent / "fruit.vectors.jsonl"
+OTHERS = [language for language in LANGUAGES if language != "python"]
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +73,7 @@ def captures(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return paths
 
 
-@pytest.mark.parametrize("language", [language for language in LANGUAGES if language != "python"])
+@pytest.mark.parametrize("language", OTHERS)
 def test_entries_are_those_of_python(language: str, load: Load, captures: list[Path]) -> None:
     python, other = load("python"), load(language)
     total = 0
@@ -78,6 +82,80 @@ def test_entries_are_those_of_python(language: str, load: Load, captures: list[P
         assert entries(other, capture) == expected, capture
         total += len(expected)
     assert total > 100
+
+
+LINES = st.lists(
+    st.sampled_from([b"GET apple", b"PUT \xff\xfe", b"200 fine\r", b"404 none", b"", b" ", b"x" * 1100, b"\0\0\0\0"])
+    | st.binary(max_size=12),
+    min_size=1,
+    max_size=12,
+).map(b"\n".join)
+
+
+@st.composite
+def sides(draw: st.DrawFn) -> Vector:
+    """One side with holes, begun anywhere: what reassembly may give."""
+    data = bytearray(draw(LINES))
+    places = sorted(draw(st.sets(st.integers(1, max(1, len(data) - 5)), max_size=3))) if len(data) > 6 else []
+    gaps: list[tuple[int, int, int]] = []
+    for start in places:
+        if not gaps or start > gaps[-1][1]:
+            data[start : start + 4] = bytes(4)
+            gaps.append((start, start + 4, draw(st.sampled_from((1, 4, 1448)))))
+    return Vector("", draw(st.integers(0, 1)), bytes(data), 7700, 6, tuple(gaps), draw(st.booleans()))
+
+
+@pytest.mark.parametrize("language", OTHERS)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(vector=sides())
+def test_sides_with_gaps_are_those_of_python(language: str, load: Load, vector: Vector) -> None:
+    assert answer(load(language), vector) == answer(load("python"), vector)
+
+
+@pytest.mark.parametrize("language", OTHERS)
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(vector=sides(), cuts=st.lists(st.integers(0, 200), max_size=6))
+def test_cuts_do_not_matter_between_gaps(language: str, load: Load, vector: Vector, cuts: list[int]) -> None:
+    foreign = load(language).foreign
+    assert foreign
+    ask = asking(foreign.process)
+    assert feed(ask, vector, cuts) == feed(ask, vector)
+
+
+@pytest.fixture(scope="module")
+def lossy(captures: list[Path], tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """The captures without some of their packets: holes in streams, and connections whose beginning is missing."""
+    chance = random.Random(21)
+    paths = []
+    for number, path in enumerate(captures):
+        data, at, packets = path.read_bytes(), 24, []
+        while at < len(data):
+            end = at + 16 + int.from_bytes(data[at + 8 : at + 12], "little")
+            packets.append(data[at:end])
+            at = end
+        first = chance.choice((0, 0, 2, 3))  # 2: without the handshake
+        kept = [packet for packet in packets[first:] if chance.random() > 0.2]
+        paths.append(tmp_path_factory.getbasetemp() / f"lossy-{number}.pcap")
+        paths[-1].write_bytes(data[:24] + b"".join(kept))
+    return paths
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_entries_of_lossy_captures_are_those_of_python(language: str, load: Load, lossy: list[Path]) -> None:
+    python, other = load("python"), load(language)
+    every = []
+    for capture in lossy:
+        expected = entries(python, capture)
+        assert entries(other, capture) == expected, capture
+        every += expected
+    assert len(every) > 100
+    assert any("bytes were not captured" in entry for entry in every)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_it_finds_what_the_golden_vectors_say(language: str, load: Load) -> None:
+    for vector, messages in read_vectors(GOLDEN.read_text(), GOLDEN.name):
+        assert answer(load(language), vector) == messages, vector
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -8,7 +8,16 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from kubeshark.extension_api import MessageKind
-from kubeshark.extension_api._conformance import Vector, check_cuts, check_sides, made_up
+from kubeshark.extension_api._conformance import (
+    Vector,
+    check_cuts,
+    check_sides,
+    feed,
+    made_up,
+    read_vectors,
+    shrink,
+    written,
+)
 from kubeshark.extension_api._frame import FrameItem, FrameMessage, ItemFlag
 
 Answer = tuple[int, list[FrameMessage]]
@@ -100,3 +109,66 @@ def test_made_up_streams_are_the_same_for_the_same_seed() -> None:
 def test_what_only_noise_shows(seed: int) -> None:
     streams = made_up(LINES, 100, random.Random(seed))
     assert any("fails" in found for found in findings(failing, *streams))
+
+
+HOLES = Vector("holes", 0, b"one\ntw\0\0\0\0hree\nfo", 7, 6, ((6, 10, 1448),), True)
+
+
+def test_what_is_before_a_gap_is_lost_there() -> None:
+    places = [(start, end) for _, start, end, *_ in feed(lines, HOLES)]
+    assert places == [(0, 4), (10, 15), (15, 17)]
+    assert feed(lines, HOLES, [2, 7, 12, 16]) == feed(lines, HOLES)
+
+
+def test_flags_tell_of_gaps_and_ends() -> None:
+    seen = []
+
+    def ask(items: Sequence[FrameItem]) -> list[Answer]:
+        seen.extend((item.base, bytes(item.payload), item.flags) for item in items)
+        return lines(items)
+
+    feed(ask, HOLES, [4])
+    first, gap, last = ItemFlag.FIRST, ItemFlag.GAP, ItemFlag.LAST
+    assert seen == [(0, b"one\n", first | gap), (4, b"tw", 0), (10, b"hree\nfo", gap | last)]
+
+
+def test_made_up_streams_have_gaps_in_order() -> None:
+    holed = [vector for vector in made_up(LINES, 300, random.Random(5)) if vector.gaps]
+    assert len(holed) > 20
+    for vector in holed:
+        ends = [0, *(place for start, end, _ in vector.gaps for place in (start, end)), len(vector.data)]
+        assert ends == sorted(ends)
+        assert all(not any(vector.data[start:end]) for start, end, _ in vector.gaps)
+    assert any(vector.starts_midway for vector in holed)
+
+
+def test_what_is_not_needed_is_taken_away() -> None:
+    wrong = Vector("", 0, b"one\ntwo\nthree X four\n" * 9, gaps=((1, 2, 3),), starts_midway=True)
+    assert shrink(wrong, lambda vector: b"X" in vector.data) == Vector("", 0, b"X")
+    assert shrink(wrong, lambda vector: bool(vector.gaps)) == wrong
+    assert shrink(wrong, lambda vector: False) == wrong
+
+
+@pytest.mark.parametrize("vector", [HOLES, *LINES, Vector("datagram", 1, b"\xff", 53, 17)])
+def test_vectors_come_back(vector: Vector) -> None:
+    text = written(vector, [{"kind": "request"}])
+    assert read_vectors(text + "\n" + text, "x") == [(vector, [{"kind": "request"}])] * 2
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"data": "', '"data": "!'),
+        ('"gaps": [[6, 10', '"gaps": [[10, 6'),
+        ('"gaps": [[6, 10', '"gaps": [[6, 100'),
+        ('"gaps": [[6,', '"gaps": [[6, 7,'),
+        ('"messages": []', '"messages": {}'),
+        ('"name"', '"nom"'),
+        ("{", "["),
+    ],
+)
+def test_a_damaged_vector_is_named(old: str, new: str) -> None:
+    text = written(HOLES, [])
+    assert old in text
+    with pytest.raises(ValueError, match=r"^f\.vectors\.jsonl:2: no vector"):
+        read_vectors(text + "\n" + text.replace(old, new, 1), "f.vectors.jsonl")

@@ -124,7 +124,7 @@ def extras(data: bytes) -> None:
 
 def catalogue(data: bytes) -> None:
     seal(FOLDER / "catalogue.age", zstandard.ZstdCompressor(level=1).compress(data))
-    load_catalogue(LocalBackend(FOLDER), [ME])
+    load_catalogue(LocalBackend(FOLDER), [ME], listed=2)
 
 
 def data_file(data: bytes) -> None:

@@ -19,7 +19,7 @@ from kubeshark.extension_api._frame import (
     ItemFlag,
 )
 from kubeshark.extension_api._models import Datagram, Endpoint, MessageKind
-from kubeshark.hosts._feed import Found, ItemResult, Lane, frames, lanes_of
+from kubeshark.hosts._feed import CHUNK_BYTES, Found, ItemResult, Lane, frames, lanes_of
 
 
 @dataclass
@@ -88,19 +88,28 @@ def test_an_empty_side_is_no_item() -> None:
     assert (run(client), run(server)) == ([], [])
 
 
-def test_what_is_longer_than_an_item_is_fed_in_parts() -> None:
+def test_what_is_longer_than_a_chunk_is_fed_in_parts() -> None:
+    line = b"x" * (CHUNK_BYTES // 2) + b"\n"
+    (client, _) = lanes_of(flow(line * 10), 0, turns=False)
+    items = run(client)
+    assert [item.base for item in items] == [at * len(line) for at in range(10)]
+    assert max(len(item.payload) for item in items) == CHUNK_BYTES
+    assert [bool(item.flags & ItemFlag.LAST) for item in items] == [False] * 9 + [True]
+    assert found(client) == [(0, at * len(line), (at + 1) * len(line), "") for at in range(10)]
+
+
+def test_a_message_that_is_longer_than_a_chunk_gets_more() -> None:
     line = b"x" * 999_999 + b"\n"
     (client, _) = lanes_of(flow(line * 10), 0, turns=False)
     items = run(client)
-    assert len(items) == 3
-    assert [item.base for item in items] == [0, 4_000_000, 8_000_000]
-    assert [bool(item.flags & ItemFlag.LAST) for item in items] == [False, False, True]
+    assert [len(item.payload) for item in items[:3]] == [CHUNK_BYTES, 2 * CHUNK_BYTES, 4 * CHUNK_BYTES]
+    assert len(items[3].payload) == CHUNK_BYTES
     assert found(client) == [(0, i * 1_000_000, (i + 1) * 1_000_000, "") for i in range(10)]
 
 
 def test_a_message_that_never_ends_is_given_up() -> None:
     (client, _) = lanes_of(flow(b"x" * (MAX_ITEM_BYTES + 1)), 0, turns=False)
-    assert len(run(client)) == 1
+    assert [len(item.payload) for item in run(client)] == [CHUNK_BYTES << n for n in range(5)]
     assert found(client) == [(0, 0, MAX_ITEM_BYTES + 1, "a message of more than 4,194,304 bytes")]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -94,3 +95,13 @@ def test_a_forked_process_has_a_zygote_of_its_own(faulty_c: Any) -> None:
 
 def test_poison_is_told_from_skipped() -> None:
     assert Poison("x") != Poison("x", skipped=True)
+
+
+def test_the_helper_threads_of_v8_are_in_the_sandbox(faulty_js: Any, start: Callable[..., Any]) -> None:
+    plugin = start(faulty_js)
+    plugin.process.start()
+    tasks = sorted(Path(f"/proc/{plugin.process.status.pid}/task").iterdir())
+    assert len(tasks) > 2
+    for task in tasks:
+        status = dict(line.split(":\t", 1) for line in (task / "status").read_text().splitlines() if ":\t" in line)
+        assert (status["NoNewPrivs"], status["Seccomp"], int(status["CapEff"], 16)) == ("1", "2", 0), status["Name"]

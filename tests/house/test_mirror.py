@@ -24,7 +24,23 @@ CHILDREN = "hosts/test_children.py"
 CEL = "pipeline/kfl/test_against_cel.py"
 COMMANDS = "cli/test_end_to_end.py"
 
+SCRIPTS = "pipeline/scripts/test_suite.py"
+
 WITHOUT_TEST = {
+    "hosts/js/scripts/_instance.py": "hosts/js/scripts/test_process.py",
+    "hosts/js/scripts/_serve.py": "hosts/js/scripts/test_process.py",
+    "pipeline/scripts/_answers.py": SCRIPTS,
+    "pipeline/scripts/_commands.py": SCRIPTS,
+    "pipeline/scripts/_encode.py": SCRIPTS,
+    "pipeline/scripts/_isolate.py": SCRIPTS,
+    "pipeline/scripts/_kfl.py": SCRIPTS,
+    "pipeline/scripts/_packets.py": SCRIPTS,
+    "pipeline/scripts/_queried.py": SCRIPTS,
+    "pipeline/scripts/_runtime.py": SCRIPTS,
+    "pipeline/scripts/_replay.py": "cli/test_scripts.py",
+    "pipeline/scripts/_script.py": "cli/test_scripts.py",
+    "src/kubeshark/cli/_scripts_option.py": "cli/test_scripts.py",
+    "src/kubeshark/cli/console.py": "cli/test_scripts.py",
     "pipeline/_exports.py": "pipeline/test_pipeline.py",
     "pipeline/_imports.py": "pipeline/test_pipeline.py",
     "pipeline/_rows.py": "pipeline/test_pipeline.py",

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from kubeshark import Pipeline
+from kubeshark.core_capture.store._segment import pcap_header
 from kubeshark.pipeline import Plugins
 from tests.conftest import captures_folder
 from tests.core_capture.store._servers import Server
+from tests.pipeline._stores import mixed
+from tests.pipeline._traffic import RAW
 
 QUERIES = [
     "",
@@ -86,6 +90,27 @@ def test_explain_tells_the_requests(both: list[Pipeline]) -> None:
     assert "lists" in first[0]
     second = [line for line in explain(remote, "dst.port == 53") if line.startswith("requests")]
     assert int(second[0].split()[1]) <= int(first[0].split()[1])
+
+
+def test_processes_read_from_s3_too(tmp_path: Path, url: str, server: Server) -> None:
+    """They open the bucket themselves, give the same lines, and their requests are counted."""
+    capture = mixed(12)
+    for number, (low, high) in enumerate(pairwise([0, 30, 60, len(capture.records)])):
+        part = tmp_path / f"{number}.pcap"
+        part.write_bytes(pcap_header(RAW) + b"".join(capture.records[low:high]))
+        with Pipeline.open(url) as pipeline:
+            pipeline.import_file(part)
+    with Pipeline.open(url) as pipeline:
+        one, two = (pipeline.rows("", jobs=jobs) for jobs in (1, 2))
+        assert list(one) == list(two) != []
+        told = "\n".join(two.explain())
+        assert two.problems == []
+        assert "2 processes" in told
+        (asked,) = [int(line.split()[1]) for line in two.explain() if line.startswith("requests")]
+        elsewhere = two._query.requests
+        assert elsewhere is not None
+        assert elsewhere.reads >= 6  # three segments: an index and packets each
+        assert asked >= elsewhere.total
 
 
 def explain(pipeline: Pipeline, kfl: str) -> list[str]:

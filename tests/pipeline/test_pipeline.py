@@ -17,9 +17,9 @@ from kubeshark import Pipeline
 from kubeshark.core_capture.store import Identity, SourceInfo, Store, identity_path
 from kubeshark.errors import InputError, StoreError, UsageError
 from kubeshark.extension_api import CLIENT, SERVER
-from kubeshark.pipeline import Plugins, _imports
+from kubeshark.pipeline import Plugins, _imports, _plan
 from tests.core_capture.reference._packets import ethernet, udp
-from tests.pipeline._stores import long_talk, make_store
+from tests.pipeline._stores import long_talk, make_store, mixed
 from tests.pipeline._traffic import MS, SECOND, START_NS, Capture, Connection, batch, dns
 
 SERVICES = 3  # connections of the capture below, each with one exchange
@@ -523,6 +523,22 @@ def test_a_budget_is_told_with_where_to_go_on(tmp_path: Path) -> None:
         stopped.cancel()
         assert list(stopped) == []
         assert stopped.stopped == "cancelled"
+
+
+def test_a_budget_ends_inside_a_segment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_plan, "FIRST_CHUNK_BYTES", 700)
+    monkeypatch.setattr(_plan, "BUDGET_CHUNK_BYTES", 700)
+    store = make_store(tmp_path / "store", mixed(12))
+    with Pipeline.open(store, plugins=Plugins()) as opened:
+        whole = [entry.id for entry in opened.query("")]
+        query = opened.query("", max_seconds=0)
+        found = [entry.id for entry in query]
+        assert 0 < len(found) < len(whole) / 2
+        rest = opened.query("", after=query.cursor, max_seconds=1e6)
+        assert found + [entry.id for entry in rest] == whole
+        assert rest._query.read.blocks == 1  # its small chunks share blocks: each is decrypted once
+        assert rest._query.read.kept_blocks > 3
+        assert opened.cache.blocks == 0  # and they go with the query
 
 
 def test_a_window_of_a_store_shows_the_same_entries(tmp_path: Path) -> None:

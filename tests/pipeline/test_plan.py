@@ -71,6 +71,25 @@ def test_a_query_that_may_stop_early_begins_with_little(monkeypatch: pytest.Monk
     assert sizes[0] < sizes[-2]
 
 
+def test_a_chunk_has_only_so_many_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_plan, "CHUNK_FLOWS", 5)
+    segments = mixed(12).segments()
+    chunks = make_plan(segments, EVERYTHING, Window(), "asc").tasks[0].chunks
+    rows = [row for chunk in chunks for row in chunk.begins.rows.tolist()]
+    assert {len(chunk.begins.rows) for chunk in chunks[:-1]} == {5}
+    assert sorted(rows) == list(range(len(segments[0].flows)))
+
+
+def test_under_a_budget_chunks_stay_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_plan, "FIRST_CHUNK_BYTES", 700)
+    monkeypatch.setattr(_plan, "BUDGET_CHUNK_BYTES", 1_400)
+    (task,) = make_plan(mixed(12).segments(), EVERYTHING, Window(), "asc", has_budget=True, keeps_columns=True).tasks
+    sizes = [chunk.size for chunk in task.chunks]
+    assert sizes[0] <= 700 < max(sizes) <= 1_400
+    bounds = [chunk.first_ns for chunk in task.chunks]
+    assert bounds == sorted(bounds)  # by time, so that what was found can be handed out when it ends
+
+
 def test_the_newest_need_not_wait_for_the_first_segment() -> None:
     segments = long_talk(6).segments(20, 50)
     plan = make_plan(segments, EVERYTHING, Window(), "desc")

@@ -6,10 +6,14 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.ui._hub import HubProcess
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
 
 ARGUMENTS = [
     "--headless",
@@ -22,8 +26,6 @@ ARGUMENTS = [
     "--disable-sync",
 ]
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: scripts/setup.sh test")
-
 
 @pytest.fixture(scope="session")
 def built(root: Path) -> None:
@@ -32,10 +34,11 @@ def built(root: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def browser(built: None) -> Iterator[playwright.Browser]:
+def browser(built: None) -> Iterator[Browser]:
     chromium = shutil.which("chromium")
     if chromium is None:
         pytest.skip("no browser: on Debian, apt-get install chromium")
+    playwright = pytest.importorskip("playwright.sync_api", reason="no playwright: scripts/setup.sh test")
     with playwright.sync_playwright() as runner:
         browser = runner.chromium.launch(executable_path=chromium, args=ARGUMENTS)
         yield browser
@@ -53,7 +56,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Iterator[HubPro
 
 
 @pytest.fixture
-def page(browser: playwright.Browser) -> Iterator[playwright.Page]:
+def page(browser: Browser) -> Iterator[Page]:
     """A page that asks nobody but the hub, and complains about nothing."""
     context = browser.new_context(viewport={"width": 1440, "height": 900}, accept_downloads=True)
     page = context.new_page()

@@ -8,15 +8,17 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import dpkt
 import pytest
 
 from tests.ui._hub import HubProcess
-from tests.ui.conftest import playwright
 
+playwright = pytest.importorskip("playwright.sync_api", reason="no playwright: scripts/setup.sh test")
 expect = playwright.expect
-Page = playwright.Page
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
 
 ROW = ".row:not([hidden])"
 VIEWS = ("Traffic", "Map", "Captures", "Plugins", "Settings")
@@ -31,7 +33,14 @@ def opened(page: Page, hub: HubProcess) -> Page:
 
 
 def done(page: Page) -> None:
-    page.wait_for_selector(".foot-words[data-phase=done]")
+    """Wait until the list shows all that the filter in the address finds, and is drawn."""
+    page.wait_for_function(
+        """() => {
+            const { phase, kfl } = document.querySelector('.foot-words')?.dataset ?? {};
+            return phase === 'done' && kfl === (new URLSearchParams(location.search).get('kfl') ?? '');
+        }"""
+    )
+    page.evaluate("new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
 
 
 def apply(page: Page, kfl: str) -> None:
@@ -204,7 +213,7 @@ def test_everything_by_keyboard(opened: Page) -> None:
     expect(page.locator(ROW).first).to_be_visible()  # the list comes back as it was left
 
 
-def test_a_link_shows_the_same(opened: Page, browser: playwright.Browser, hub: HubProcess) -> None:
+def test_a_link_shows_the_same(opened: Page, browser: Browser, hub: HubProcess) -> None:
     page = opened
     apply(page, "http && status_code == 404")
     page.locator(ROW).first.locator(".c-summary").click()
@@ -288,7 +297,7 @@ def exchange() -> list[bytes]:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_no_view_keeps_anybody_out(
-    browser: playwright.Browser, hub: HubProcess, root: Path, scheme: str, screenshots: Path | None
+    browser: Browser, hub: HubProcess, root: Path, scheme: str, screenshots: Path | None
 ) -> None:
     """axe finds nothing in any view, state and dialog."""
     axe = (root / "ui/node_modules/axe-core/axe.min.js").read_text()

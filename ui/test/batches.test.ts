@@ -41,6 +41,19 @@ describe("a batch", () => {
     expect(texts(encode(1, 3, [{ name: "p", type: "text", values: ["<b>", "é😀"] }]), "p", known)).toEqual(["<b>", "é😀"]);
   });
 
+  it("keeps texts that come again once, and gives that up where none does", () => {
+    const known = new Dictionaries();
+    const column = (values: string[]) => decodeBatch(encode(1, 1, [{ name: "s", type: "text", values }]), known).columns.get("s") ?? expect.fail();
+    const first = column(["/a", "/b", "/a"]);
+    const again = column(["/b", "", "/ü"]);
+    expect([first.kind, again.kind]).toEqual(["dict", "dict"]);
+    expect([0, 1, 2].map((i) => textAt(again, i))).toEqual(["/b", "", "/ü"]);
+    for (let k = 0; k < 10; k++) column(Array.from({ length: 2000 }, (_, i) => `${k}/${i}`));
+    const late = column(["x", "/a"]);
+    expect(late.kind).toBe("text");
+    expect([textAt(late, 1), textAt(first, 2)]).toEqual(["/a", "/a"]);
+  });
+
   it("is refused wherever it is cut", () => {
     const whole = encode(1, 1, [IDS, { name: "p", type: "dict", strings: ["HTTP"], values: [0, 0, 0] }, { name: "n", type: "f64", values: [1, 2, 3] }]);
     for (let length = 0; length < whole.byteLength; length++) expect(() => decodeBatch(whole.slice(0, length), new Dictionaries()), String(length)).toThrow();

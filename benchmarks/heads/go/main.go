@@ -10,17 +10,20 @@ func init() { plugin.Register(heads{}) }
 func main() {} // never runs: kubeshark calls the plugin
 
 func (heads) Dissect(item *plugin.Item, out *plugin.Messages) int {
-	head, whole := parse(item.Data)
-	if !whole {
-		return 0
+	at := 0
+	for {
+		head, whole := parse(item.Data[at:])
+		if !whole {
+			return at
+		}
+		out.Add(plugin.Request, at, at+head.end).
+			Span(FieldMethod, at, at+head.methodEnd).
+			Span(FieldPath, at+head.methodEnd+1, at+head.pathEnd).
+			Span(FieldHost, at+head.host, at+head.hostEnd).
+			Int(FieldHeaders, int64(head.headers)).
+			Int(FieldLength, head.length)
+		at += head.end
 	}
-	out.Add(plugin.Request, 0, head.end).
-		Span(FieldMethod, 0, head.methodEnd).
-		Span(FieldPath, head.methodEnd+1, head.pathEnd).
-		Span(FieldHost, head.host, head.hostEnd).
-		Int(FieldHeaders, int64(head.headers)).
-		Int(FieldLength, head.length)
-	return head.end
 }
 
 func indexByte(data []byte, from int, b byte) int { return plugin.IndexByte(data, from, b) }

@@ -30,6 +30,8 @@ COMMANDS = {
     "store": ("store", "look after a store: info, verify, prune, snapshot, …"),
     "keys": ("keys", "make and list identities"),
     "plugin": ("plugin", "install, list and remove plugins"),
+    "scripts": ("scripts", "list Kubeshark scripts and how they fare"),
+    "console": ("console", "show what Kubeshark scripts say, live"),
     "version": ("version", "print versions"),
 }
 """Command → module in this package and one line of help. Only the module of the command given is loaded."""

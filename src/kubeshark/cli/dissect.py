@@ -8,6 +8,7 @@ from typing import Any
 from kubeshark.cli._complain import complain
 from kubeshark.cli._keylog_option import add_keylog_option
 from kubeshark.cli._output import add_output_options, parse_fields, print_entries
+from kubeshark.cli._scripts_option import add_scripts_option, running_scripts
 
 __all__ = ["add_parser"]
 
@@ -30,6 +31,7 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
     parser.add_argument("--filter", default="", metavar="KFL", help="only entries that match")
     add_output_options(parser)
     add_keylog_option(parser)
+    add_scripts_option(parser)
     parser.set_defaults(run=run)
 
 
@@ -37,7 +39,10 @@ def run(args: argparse.Namespace) -> int:
     from kubeshark.pipeline import FileDissection, keep_freed_memory
 
     keep_freed_memory()
-    with FileDissection(args.files, args.filter, limit=args.limit, keylogs=args.keylog) as dissection:
+    with (
+        running_scripts(args) as scripts,
+        FileDissection(args.files, args.filter, limit=args.limit, keylogs=args.keylog, scripts=scripts) as dissection,
+    ):
         fields = parse_fields(args.fields, dissection.variables)
         print_entries(dissection, args, fields, with_file=len(args.files) > 1)
         for line in dissection.report():

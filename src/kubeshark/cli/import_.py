@@ -8,6 +8,7 @@ from typing import Any
 
 from kubeshark.cli._complain import complain
 from kubeshark.cli._progress import Progress
+from kubeshark.cli._scripts_option import add_scripts_option, running_scripts
 from kubeshark.cli._store_option import add_store_option, store_path
 
 __all__ = ["add_parser"]
@@ -41,6 +42,7 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
         metavar="FILE",
         help="store these TLS secrets with the capture, encrypted (repeat): queries then decrypt with them",
     )
+    add_scripts_option(parser)
     parser.add_argument("--output", choices=("text", "json"), default="text")
     parser.set_defaults(run=run)
 
@@ -53,11 +55,19 @@ def run(args: argparse.Namespace) -> int:
     totals = dict.fromkeys(("packets", "bytes", "flows", "segments", "skipped", "dropped"), 0)
     problems: list[str] = []
     readable = 0
-    with Pipeline.open(store_path(args), recipients=args.recipient) as pipeline:
+    store = Pipeline.open(store_path(args), recipients=args.recipient)
+    with store as pipeline, running_scripts(args) as scripts:
         for file in args.files:
             with Progress(f"importing {file}") as progress:
                 try:
-                    result = pipeline.import_file(file, keylogs=args.keylog, on_progress=progress.show)
+                    if scripts is None:
+                        result = pipeline.import_file(file, keylogs=args.keylog, on_progress=progress.show)
+                    else:
+                        from kubeshark.pipeline.scripts import import_with_scripts
+
+                        result, _ = import_with_scripts(
+                            pipeline, file, scripts, keylogs=args.keylog, on_progress=progress.show
+                        )
                 except (InputError, OSError) as error:
                     text = str(error) if isinstance(error, InputError) else f"{file}: {error.strerror or error}"
                     problems.append(text)

@@ -19,6 +19,7 @@ EXAMPLES = """examples:
   kubeshark plugin build examples/plugins/c/tftp
   kubeshark plugin install examples/plugins/c/tftp
   kubeshark plugin install ./stomp --allow-unsigned --grant env=STOMP_SALT
+  kubeshark plugin install ./report.js --allow-unsigned --grant host=hooks.example.com --grant pcap
   kubeshark plugin list --output json
 """
 
@@ -125,7 +126,7 @@ def run_build(args: argparse.Namespace) -> int:
 def _row(plugin: InstalledPlugin) -> tuple[str, ...]:
     manifest = plugin.manifest
     state = _state(plugin)
-    hooks = ",".join(manifest.hooks) if manifest else ""
+    hooks = ",".join(manifest.script.hooks if manifest.script else manifest.hooks) if manifest else ""
     return plugin.id, plugin.version, manifest.language if manifest else "?", hooks, state
 
 
@@ -179,7 +180,8 @@ def _describe(plugin: InstalledPlugin) -> dict[str, Any]:
             "language": manifest.language,
             "description": manifest.description,
             "license": manifest.license,
-            "hooks": list(manifest.hooks),
+            "hooks": list(manifest.script.hooks if manifest.script else manifest.hooks),
+            "title": manifest.script.title if manifest.script else "",
             "protocol": manifest.protocol.name if manifest.protocol else "",
             "variables": {row.variable: row.type for row in manifest.fields if row.variable},
             "filters": [f"{row.name}({', '.join(row.parameters)})" for row in manifest.filters],

@@ -36,12 +36,16 @@ RUN = """Build a plugin, run it over a capture, show its entries, and what each 
 
 example:
   kubeshark plugin run capture.pcap ./fruit --filter 'fruit && fruit_failed()'
+  kubeshark plugin run capture.pcap count.js      a Kubeshark script: its hooks are called for the capture
 """
-CONFORMANCE = """Build a dissector and give it the streams of its captures, cut at every place, and streams nobody sent.
-Pieces must not matter, streams must not depend on each other, and no bytes may make it fail.
+CONFORMANCE = """Build a dissector and give it the streams of its captures, cut at every place, and streams nobody sent,
+with holes and without a beginning. Pieces must not matter, streams must not depend on each other, and no bytes may make
+it fail. In tests/*.vectors.jsonl of its folder it must find what they say; a plugin in another language reads the same
+files, and --write makes one.
 
-example:
+examples:
   kubeshark plugin conformance . --streams 1000 --seed 7
+  kubeshark plugin conformance fruit-js --write fruit-c/tests/fruit.vectors.jsonl
 """
 LANGUAGES = ("js", "ts", "c", "cpp", "go", "python")
 POLL_S = 0.3  # between two looks at the files
@@ -62,6 +66,7 @@ def add_actions(actions: Any) -> None:
     trial = _add(actions, "run", "run a plugin over a capture, with timings", RUN, run_run)
     trial.add_argument("capture", metavar="CAPTURE")
     trial.add_argument("path", metavar="PATH", nargs="?", default=".", help="the plugin's folder; default: here")
+    trial.add_argument("--grant", action="append", default=[], metavar="K=V", help="a permission, for scripts")
     trial.add_argument("--filter", metavar="KFL", help="default: the plugin's protocol")
     trial.add_argument("--limit", type=int, default=20, metavar="N", help="entries to show; default: 20")
 
@@ -69,6 +74,8 @@ def add_actions(actions: Any) -> None:
     kit.add_argument("path", metavar="PATH", nargs="?", default=".")
     kit.add_argument("--streams", type=int, default=200, metavar="N", help="made-up streams; default: 200")
     kit.add_argument("--seed", type=int, default=1, metavar="N", help="other streams; default: 1")
+
+    kit.add_argument("--write", metavar="FILE", help="write vectors: streams and what it finds in them, a line each")
 
     dev = _add(actions, "dev", "build and test again whenever a file is saved", "Until Ctrl-C.", run_dev)
     dev.add_argument("path", metavar="PATH", nargs="?", default=".")
@@ -138,6 +145,8 @@ def run_run(args: argparse.Namespace) -> int:
     from kubeshark.pipeline._trial import Trial
 
     folder = Path(args.path)
+    if folder.suffix == ".js" and folder.is_file():
+        return _run_script(args, folder)
     with Trial(folder, _settings(folder, args.set)) as trial:
         began = time.process_time()
         count = 0
@@ -163,12 +172,47 @@ def run_run(args: argparse.Namespace) -> int:
     return 3 if failure else 0
 
 
+def _run_script(args: argparse.Namespace, file: Path) -> int:
+    """Call the hooks of a Kubeshark script for a capture: packets, every entry, and those that are shown."""
+    from kubeshark.cli._output import print_entries
+    from kubeshark.cli._scripts_option import print_console, report_scripts
+    from kubeshark.cli.plugin_install import parse_grants
+    from kubeshark.pipeline import FileDissection
+    from kubeshark.pipeline.scripts import Scripts, read_config, read_script
+    from kubeshark.pipeline.scripts._script import check_script_grants
+
+    grants = parse_grants(args.grant)
+    check_script_grants(grants)
+    script = read_script(file, grants)
+    began = time.monotonic()
+    with Scripts([script], read_config()) as scripts:
+        scripts.console.listen(lambda line: print_console(line, sys.stdout))
+        scripts.start()
+        with FileDissection([args.capture], args.filter or "", limit=args.limit, scripts=scripts) as dissection:
+            print_entries(dissection, argparse.Namespace(output="table", limit=args.limit), None)
+            scripts.settle()
+            report_scripts(scripts)
+            for line in dissection.report():
+                complain(line)
+            for state in scripts.states():
+                print(f"{script.title} {state.role}: {state.problem or ', '.join(state.hooks) or 'no hooks'}")
+            if metrics := scripts.metrics.render(raw_names=scripts.config.raw_metric_names):
+                print(metrics, end="")
+            print(f"{time.monotonic() - began:.1f} s")
+            failed = all(state.problem for state in scripts.states())
+            return 1 if failed else dissection.exit_code
+
+
 def run_kit(args: argparse.Namespace) -> int:
-    from kubeshark.pipeline._conform import conform
+    from kubeshark.pipeline._conform import conform, write_vectors
     from kubeshark.pipeline._trial import Trial
 
     folder = Path(args.path)
     with Trial(folder, _settings(folder, args.set)) as trial:
+        if args.write:
+            lines = write_vectors(trial, folder, Path(args.write), count=args.streams, seed=args.seed)
+            print(f"{lines} vectors in {args.write}")
+            return 0
         done = conform(trial, folder, count=args.streams, seed=args.seed)
     for finding in done.findings:
         print(printable(str(finding)))

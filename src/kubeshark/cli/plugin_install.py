@@ -20,12 +20,16 @@ if TYPE_CHECKING:
     from kubeshark.pipeline._installed import InstalledPlugin
     from kubeshark.pipeline._stage import Stage
 
-__all__ = ["add_actions", "add_login", "login_of"]
+__all__ = ["add_actions", "add_login", "login_of", "parse_grants"]
+
+SCRIPT_SWITCHES = {"pcap": "yes", "cloud": "yes", "firewall": "audit"}
+"""Permissions of Kubeshark scripts that need no value, and what it is then."""
 
 INSTALL = """Copy a plugin into plugins.dir; nothing of it is run or compiled.
 
 SOURCE is a folder with a plugin.toml, a package (.ksp), its https:// address, oci://HOST/REPOSITORY:TAG (or
-@sha256:…), or the id of a plugin of the index (see "kubeshark plugin search"), with @VERSION if you like.
+@sha256:…), or the id of a plugin of the index (see "kubeshark plugin search"), with @VERSION if you like. A plain
+Kubeshark script (FILE.js) becomes a plugin; it is loaded once, in the sandbox, to see which hooks it has.
 
 Who signed it must be trusted ("kubeshark plugin trust"): otherwise you are asked, and without a terminal
 --allow-unsigned is needed. What it may do besides reading the traffic it is for is shown, and granted with --grant.
@@ -37,6 +41,7 @@ examples:
   kubeshark plugin install ./stomp --allow-unsigned --grant env=STOMP_SALT
   kubeshark plugin install oci://ghcr.io/acme/stomp:1.2.0
   kubeshark plugin install stomp@1.2.0 --index https://plugins.example.org/index.json
+  kubeshark plugin install ./report.js --allow-unsigned --grant host=hooks.example.com --grant pcap
   kubeshark plugin install --lock ../other/plugins.lock
 """
 UPDATE = """Ask the sources of installed plugins for newer versions and install them, as "install" does.
@@ -176,6 +181,9 @@ def parse_grants(texts: list[str]) -> dict[str, list[str]]:
     grants: defaultdict[str, list[str]] = defaultdict(list)
     for text in texts:
         kind, equals, value = text.partition("=")
+        if text in SCRIPT_SWITCHES:
+            equals, value = "=", SCRIPT_SWITCHES[text]
+        kind = "hosts" if kind == "host" else kind  # as scripts' users say it
         if not equals or not value:
             raise UsageError(f"--grant {text!r} is not K=V", hint="for example --grant env=NAME")
         grants[kind].append(value)
@@ -198,6 +206,12 @@ class _Place:
         from kubeshark.cli._progress import Progress
         from kubeshark.packages._sources import fetch
 
+        script = Path(source)
+        if script.suffix == ".js" and script.is_file():
+            from kubeshark.packages._fetched import Fetched
+            from kubeshark.pipeline.scripts import package_script
+
+            return Fetched(package_script(script, Path(self._folder.name)), str(script.resolve()))
         with Progress("fetching") as bar:
             place = Path(self._folder.name)
             return fetch(source, place, index=index, credentials=credentials, progress=bar.show)
@@ -253,6 +267,8 @@ def _update(
         elif args.check:
             print(f"{plugin.id} {plugin.version}: there is {version}")
         else:
+            if len(args.ids) == 1:  # of several, each gets what it asks for
+                stage.check_grants(grants)
             _commit(stage, argparse.Namespace(**{**vars(args), "downgrade": False}), grants)
 
 

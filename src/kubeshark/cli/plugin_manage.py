@@ -61,6 +61,11 @@ def add_actions(actions: Any) -> None:
     job.add_argument("job", nargs="?", metavar="JOB")
     job.set_defaults(run=run_job)
 
+    logs = actions.add_parser("logs", help="show what a script said, and says, in running processes")
+    logs.add_argument("id", metavar="ID", nargs="?", default="")
+    logs.add_argument("--follow", "-f", action="store_true", help="go on until Ctrl-C")
+    logs.set_defaults(run=run_logs)
+
     hooks = actions.add_parser("hooks", help="the hook points, and which plugins implement them")
     hooks.add_argument("hook", nargs="?", metavar="HOOK", help="show all about one")
     hooks.add_argument("--output", choices=("text", "json"), default="text")
@@ -194,6 +199,12 @@ def run_job(args: argparse.Namespace) -> int:
         if failure:
             complain(failure)
     return 1 if failure else 0
+
+
+def run_logs(args: argparse.Namespace) -> int:
+    from kubeshark.cli.console import show
+
+    return show(args.id, follow=args.follow)
 
 
 def run_hooks(args: argparse.Namespace) -> int:

@@ -65,15 +65,24 @@ def run(args: argparse.Namespace) -> int:
 
     if not 0 <= args.port <= 65_535:
         raise UsageError(f"--port {args.port} is not a port", hint="use 0 to 65535")
+    from kubeshark.pipeline.scripts import serving
+
     cache_bytes = args.cache_mb << 20
-    with Pipeline.open(store_path(args), create=False, keylogs=args.keylog, cache_bytes=cache_bytes) as pipeline:
+    store = Pipeline.open(store_path(args), create=False, keylogs=args.keylog, cache_bytes=cache_bytes)
+    with store as pipeline, serving(pipeline.plugins) as scripts:
+
+        def log(text: object) -> None:
+            complain(text)
+            if scripts is not None:
+                scripts.log_call("warning", str(text))
+
         serve(
             pipeline,
             host=args.host,
             port=args.port,
             insecure=args.insecure,
             announce=lambda url: _announce(store_path(args), url, opens=not args.no_browser),
-            log=complain,
+            log=log,
             oidc=_oidc(args.oidc),
             public_host=args.public_host,
         )

@@ -78,7 +78,7 @@ def test_the_catalogue_forgets(five: Bench) -> None:
     gone = prune(five, before_ns=START_NS + 3 * HOUR_NS)
     from kubeshark.core_capture.store._catalogue import load_catalogue
 
-    listed = {entry.info.name for entry in load_catalogue(five.backend, [five.me])}
+    listed = {entry.info.name for entry in load_catalogue(five.backend, [five.me], listed=9)}
     assert listed == set(names(five))
     assert not listed & set(gone)
 
@@ -132,7 +132,10 @@ def test_a_lying_catalogue_deletes_nothing(five: Bench) -> None:
 
     from kubeshark.core_capture.store._catalogue import load_catalogue, save_catalogue
 
-    lies = [replace(entry, info=replace(entry.info, last_ns=0)) for entry in load_catalogue(five.backend, [five.me])]
+    lies = [
+        replace(entry, info=replace(entry.info, last_ns=0))
+        for entry in load_catalogue(five.backend, [five.me], listed=9)
+    ]
     save_catalogue(five.backend, lies, [five.me.recipient])
     assert prune(five, before_ns=START_NS - HOUR_NS) == []
 

@@ -146,8 +146,8 @@ def test_a_catalogue_that_lies(three: Bench) -> None:
     other.fill()
     from kubeshark.core_capture.store._catalogue import load_catalogue, save_catalogue
 
-    (theirs,) = load_catalogue(other.backend, [three.me])
-    ours = list(load_catalogue(three.backend, [three.me]))
+    (theirs,) = load_catalogue(other.backend, [three.me], listed=9)
+    ours = list(load_catalogue(three.backend, [three.me], listed=9))
     lie = type(theirs)(ours[0].info, ours[0].chain, ours[0].sha256, theirs.summary)
     save_catalogue(three.backend, [lie, *ours[1:]], [three.me.recipient])
     (finding,) = verify(three).findings

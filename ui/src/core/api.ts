@@ -68,7 +68,6 @@ export const api = {
     return session;
   },
   check: (kfl: string) => request<Check>("query/check", { kfl }),
-  explain: (kfl: string, since: string, until: string) => request<{ lines: readonly string[] }>("query/explain", { kfl, since, until }),
   histogram: (kfl: string, since: string, until: string, buckets: number, by: string) =>
     request<Histogram>("query/histogram", { kfl, since, until, buckets, by }),
   kfl: () => request<Kfl>("kfl"),
@@ -87,8 +86,6 @@ export const api = {
   snapshots: () => request<readonly Snapshot[]>("snapshots"),
   addSnapshot: (name: string, since: string, until: string) => request<Snapshot>("snapshots", {}, json({ name, since, until }, "POST")),
   removeSnapshot: (name: string) => request(`snapshots/${encodeURIComponent(name)}`, {}, { method: "DELETE" }),
-  imports: () => request<readonly ImportReport[]>("imports"),
-  cancelImport: (id: string) => request(`imports/${encodeURIComponent(id)}`, {}, { method: "DELETE" }),
   plugins: () => request<readonly Plugin[]>("plugins"),
   setPlugin: (id: string, state: "enable" | "disable") => request<Plugin>(`plugins/${encodeURIComponent(id)}/${state}`, {}, { method: "POST" }),
   removePlugin: (id: string) => request(`plugins/${encodeURIComponent(id)}`, {}, { method: "DELETE" }),

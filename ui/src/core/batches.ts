@@ -13,6 +13,7 @@ const FEW = 65_536;
 
 export class BadBatch extends Error {}
 
+type Whole = Uint8Array | Uint16Array | Uint32Array;
 export type Numbers = Float64Array | Float32Array | Uint32Array | Uint16Array | Uint8Array;
 
 /** A number is `base + array[i] * scale`. */
@@ -24,7 +25,7 @@ export interface NumberColumn {
 }
 export interface DictColumn {
   readonly kind: "dict";
-  readonly array: Uint16Array | Uint32Array;
+  readonly array: Whole;
   readonly strings: readonly string[];
 }
 export interface TextColumn {
@@ -35,9 +36,9 @@ export interface TextColumn {
 /** Ids `<segment>-<flow>-<n>`, read from the right. */
 export interface IdColumn {
   readonly kind: "id";
-  readonly segment: Uint16Array;
-  readonly flow: Uint32Array;
-  readonly n: Uint32Array;
+  readonly segment: Whole;
+  readonly flow: Whole;
+  readonly n: Whole;
   readonly segments: readonly string[];
 }
 export type Column = NumberColumn | DictColumn | TextColumn | IdColumn;
@@ -53,6 +54,7 @@ export interface Batch {
 /** What grows over the batches of one query: its dictionaries, by column. */
 export class Dictionaries {
   readonly strings = new Map<string, string[]>();
+  readonly interned = new Map<string, Interned>();
   readonly segments: string[] = [];
   readonly segmentIndex = new Map<string, number>();
 
@@ -63,7 +65,21 @@ export class Dictionaries {
   }
 }
 
+/** Texts of a column that came before. The hub gives a column up when half of a batch is new; over a long list it may pay. */
+interface Interned {
+  readonly strings: string[];
+  readonly index: Map<string, number>;
+  isGivenUp: boolean;
+}
+
 const utf8 = new TextDecoder();
+
+/** A copy in the smallest type that holds it: a view would keep the whole message alive. */
+function smallest(array: Whole): Whole {
+  let most = 0;
+  for (const value of array) if (value > most) most = value;
+  return most < 256 ? Uint8Array.from(array) : most < FEW ? Uint16Array.from(array) : array.slice();
+}
 
 export function batchQuery(data: ArrayBuffer): number {
   if (data.byteLength < HEAD) throw new BadBatch("shorter than a batch's head");
@@ -93,7 +109,7 @@ export function decodeBatch(data: ArrayBuffer, known: Dictionaries): Batch {
       }
       if (at + last > data.byteLength) throw new BadBatch(`texts of ${name} end outside of the batch`);
       const bytes = new Uint8Array(data, at, last);
-      columns.set(name, name === "id" ? ids(offsets, bytes, known) : { kind: "text", offsets: offsets.slice(), bytes: bytes.slice() });
+      columns.set(name, name === "id" ? ids(offsets, bytes, known) : texts(offsets, bytes, known, name));
       at += last;
       continue;
     }
@@ -146,14 +162,37 @@ function numberArray(type: Exclude<Kind, "dict" | "text">, data: ArrayBuffer, at
 function dict(indexes: Uint32Array, strings: string[], fresh: readonly string[], name: string): DictColumn {
   for (const each of fresh) strings.push(each);
   for (const index of indexes) if (index >= strings.length) throw new BadBatch(`column ${name} names a string that was never sent`);
-  return { kind: "dict", array: strings.length <= FEW ? Uint16Array.from(indexes) : indexes.slice(), strings };
+  return { kind: "dict", array: smallest(indexes), strings };
 }
 
-/** Copy into the smallest array that keeps the value: a view would keep the whole message alive. */
+function texts(offsets: Uint32Array, bytes: Uint8Array, known: Dictionaries, name: string): Column {
+  let interned = known.interned.get(name);
+  if (!interned) known.interned.set(name, (interned = { strings: [], index: new Map(), isGivenUp: false }));
+  const count = offsets.length - 1;
+  if (!interned.isGivenUp) {
+    const { strings, index } = interned;
+    const before = strings.length;
+    const array = new Uint32Array(count);
+    for (let i = 0; i < count; i++) {
+      const text = utf8.decode(bytes.subarray(offsets[i], offsets[i + 1]));
+      let at = index.get(text);
+      if (at === undefined) {
+        index.set(text, (at = strings.length));
+        strings.push(text);
+      }
+      array[i] = at;
+    }
+    // Full, or nearly everything is still new when there is much: what was interned stays, the rest is kept as bytes.
+    interned.isGivenUp = strings.length >= FEW || (before > FEW / 4 && strings.length - before > count * 0.9);
+    return { kind: "dict", array: smallest(array), strings };
+  }
+  return { kind: "text", offsets: offsets.slice(), bytes: bytes.slice() };
+}
+
 function numbers(array: Numbers, name: string): NumberColumn {
   if (!(array instanceof Float64Array)) {
-    const small = array instanceof Uint32Array && array.every((value) => value < 65_536);
-    return { kind: "number", array: small ? Uint16Array.from(array) : array.slice(), base: 0, scale: 1 };
+    if (array instanceof Float32Array) return { kind: "number", array, base: 0, scale: 1 };
+    return { kind: "number", array: smallest(array), base: 0, scale: 1 };
   }
   if (name !== "timestamp") return { kind: "number", array: Float32Array.from(array), base: 0, scale: 1 };
   let low = Infinity;
@@ -171,7 +210,9 @@ const ID = /^(.*)-(\d{1,10})-(\d{1,10})$/s;
 
 function ids(offsets: Uint32Array, bytes: Uint8Array, known: Dictionaries): Column {
   const count = offsets.length - 1;
-  const column = { kind: "id", segment: new Uint16Array(count), flow: new Uint32Array(count), n: new Uint32Array(count), segments: known.segments } as const;
+  const segments = new Uint16Array(count);
+  const flows = new Uint32Array(count);
+  const numbers = new Uint32Array(count);
   for (let i = 0; i < count; i++) {
     const text = utf8.decode(bytes.subarray(offsets[i], offsets[i + 1]));
     const [, segment, flow, n] = ID.exec(text) ?? [];
@@ -183,11 +224,11 @@ function ids(offsets: Uint32Array, bytes: Uint8Array, known: Dictionaries): Colu
       known.segments.push(segment);
       known.segmentIndex.set(segment, index);
     }
-    column.segment[i] = index;
-    column.flow[i] = Number(flow);
-    column.n[i] = Number(n);
+    segments[i] = index;
+    flows[i] = Number(flow);
+    numbers[i] = Number(n);
   }
-  return column;
+  return { kind: "id", segment: smallest(segments), flow: smallest(flows), n: smallest(numbers), segments: known.segments };
 }
 
 export function textAt(column: Column, i: number): string {

@@ -9,6 +9,7 @@ import { HubSocket, type Link, type QueryRequest, type Wire, hubWire } from "./s
 export const LIMIT = 1_000_000;
 export const WINDOW = 1_200_000; // rows kept: beyond it the oldest go
 const LOOK_MS = 2_000;
+const TELL_MS = 100;
 export const BASE_COLUMNS = ["timestamp", "protocol", "method", "status", "src", "dst", "summary", "elapsed", "size", "error"];
 
 export type Phase = "connecting" | "queued" | "running" | "done" | "cancelled" | "limit" | "partial" | "failed";
@@ -36,6 +37,7 @@ export class Traffic {
   readonly rows = new Rows();
   readonly standing = signal<Standing>(BEGIN);
   readonly count = signal(0);
+  readonly shown = signal(""); // the filter whose rows these are: the old ones stay until the new query has an answer
   readonly link = signal<Link>("connecting");
   readonly following = signal(false);
   readonly unseen = signal(0); // rows below that were not there when one looked last
@@ -51,6 +53,8 @@ export class Traffic {
   private packets = -1;
   private timer = 0;
   private atEnd = false;
+  private newRows = 0;
+  private telling = 0;
 
   constructor(connect: () => Wire = hubWire) {
     this.socket = new HubSocket(connect, (link) => (this.link.value = link));
@@ -84,6 +88,7 @@ export class Traffic {
 
   seen(atEnd: boolean): void {
     this.atEnd = atEnd;
+    if (atEnd) this.newRows = 0;
     if (atEnd && this.unseen.value) this.unseen.value = 0;
   }
 
@@ -106,12 +111,16 @@ export class Traffic {
         // The old list stays until there is something new to show, or until it is known that there is nothing.
         if (this.isFirstBatch && !isAppending) this.clear();
         if (done.cursor) this.cursor = done.cursor;
+        this.tell();
         const { stopped = "" } = done;
         const phase: Phase = stopped === "" ? "done" : stopped === "cancelled" || stopped === "limit" ? stopped : "partial";
         this.patch({ phase, read: done.bytes_read, seconds: done.seconds, problems: done.problems });
         if (phase === "done") this.watch();
       },
-      failed: (error, column) => this.patch({ phase: "failed", error, column }),
+      failed: (error, column) => {
+        this.tell();
+        this.patch({ phase: "failed", error, column });
+      },
     });
   }
 
@@ -121,7 +130,9 @@ export class Traffic {
 
   private clear(): void {
     this.isFirstBatch = false;
+    this.shown.value = this.request?.kfl ?? "";
     this.rows.clear();
+    this.newRows = 0;
     this.count.value = 0;
     this.trimmedRows.value = 0;
     this.listeners?.reset();
@@ -136,9 +147,19 @@ export class Traffic {
       this.trimmedRows.value += gone;
       this.listeners?.trimmed(gone);
     }
-    this.count.value = this.rows.count;
-    if (isAppending && !this.following.value && !this.atEnd) this.unseen.value += batch.count;
+    if (isAppending && !this.following.value && !this.atEnd) this.newRows += batch.count;
+    if (!this.count.value) this.tell();
+    else this.telling ||= window.setTimeout(() => this.tell(), TELL_MS);
     this.listeners?.grown();
+  }
+
+  /** Numbers change ten times a second: nobody reads faster, and a following list has better things to do in a frame. */
+  private tell(): void {
+    clearTimeout(this.telling);
+    this.telling = 0;
+    this.count.value = this.rows.count;
+    if (this.newRows) this.unseen.value += this.newRows;
+    this.newRows = 0;
   }
 
   /** Look whether the store has grown, and read on where the query ended. */

@@ -35,6 +35,9 @@ interface Slot {
   readonly texts: Text[];
   row: number;
   stamp: number;
+  hue: number;
+  verdict: string;
+  wasSelected: boolean;
 }
 
 export class TrafficList {
@@ -168,15 +171,6 @@ export class TrafficList {
     this.scrollTo(this.track.maxTop);
   }
 
-  /** For measurements: rows drawn, and whether a visible place has none. */
-  get drawn(): { slots: number; blank: number } {
-    const { first, last } = this.track.window(this.top);
-    const shown = new Set(this.slots.filter((slot) => !slot.element.hidden).map((slot) => slot.row));
-    let blank = 0;
-    for (let row = first; row < last; row++) if (!shown.has(row)) blank++;
-    return { slots: this.slots.length, blank };
-  }
-
   // Geometry
 
   private get track(): Track {
@@ -300,7 +294,7 @@ export class TrafficList {
       cells.push(cell);
       texts.push(text);
     }
-    return { element, cells, texts, row: -1, stamp: -1 };
+    return { element, cells, texts, row: -1, stamp: -1, hue: -1, verdict: "", wasSelected: false };
   }
 
   private fill(slot: Slot, row: number): void {
@@ -325,12 +319,13 @@ export class TrafficList {
           break;
         case "protocol":
           value = protocol;
-          cell.dataset["hue"] = String(hue(protocol));
+          if (slot.hue !== hue(protocol)) cell.dataset["hue"] = String((slot.hue = hue(protocol)));
           break;
         case "status": {
           const status = rows.number(row, name);
           value = status ? String(status) : isError ? "error" : "";
-          cell.dataset["verdict"] = verdict(protocol, status, isError);
+          const now = verdict(protocol, status, isError);
+          if (slot.verdict !== now) cell.dataset["verdict"] = slot.verdict = now;
           break;
         }
         case "elapsed":
@@ -345,17 +340,25 @@ export class TrafficList {
       if (text.data !== value) text.data = value;
     }
     const isSelected = row === this.selected;
-    if (isSelected !== (element.ariaSelected === "true")) {
-      if (isSelected) element.ariaSelected = "true";
-      else element.removeAttribute("aria-selected");
-    }
+    if (isSelected || slot.wasSelected) this.showSelection(slot, isSelected);
+    const isMarked = this.marked.size > 0 && this.marked.has(rows.id(row));
+    const isPeer = !isSelected && this.peers !== null && rows.text(row, "src") === this.peers[0] && rows.text(row, "dst") === this.peers[1];
+    const look = `row${isMarked ? " marked" : ""}${isPeer ? " peer" : ""}`;
+    if (element.className !== look) element.className = look;
+  }
+
+  private showSelection(slot: Slot, isSelected: boolean): void {
+    const { element } = slot;
+    slot.wasSelected = isSelected;
     if (isSelected) {
       document.getElementById("row-selected")?.removeAttribute("id"); // a row that is drawn later this frame
       element.id = "row-selected";
+      element.ariaSelected = "true";
       this.scroller.setAttribute("aria-activedescendant", "row-selected");
-    } else if (element.id) element.removeAttribute("id");
-    element.classList.toggle("marked", this.marked.size > 0 && this.marked.has(rows.id(row)));
-    element.classList.toggle("peer", !isSelected && this.peers !== null && rows.text(row, "src") === this.peers[0] && rows.text(row, "dst") === this.peers[1]);
+    } else {
+      element.removeAttribute("aria-selected");
+      if (element.id) element.removeAttribute("id");
+    }
     for (let i = 0; i < slot.cells.length; i++) slot.cells[i]?.classList.toggle("at", isSelected && i === this.focusColumn);
   }
 

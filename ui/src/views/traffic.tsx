@@ -169,7 +169,7 @@ function Foot() {
   }, [words]);
   return (
     <footer class="foot">
-      <span class="foot-words" data-phase={standing.phase}>{words}</span>
+      <span class="foot-words" data-phase={standing.phase} data-kfl={traffic.shown.value}>{words}</span>
       <span class="hidden-text" role="status" aria-live="polite">{said}</span>
       {traffic.isRunning.value && <progress aria-label="Share of the bytes read" max={1} {...(share ? { value: share } : {})} />}
       {traffic.isRunning.value && <button type="button" class="small" onClick={() => traffic.stop()}>Cancel</button>}

@@ -1,0 +1,80 @@
+"""kubeshark console: what scripts of running processes say, live."""
+
+from __future__ import annotations
+
+import argparse
+import queue
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+from kubeshark.cli._complain import complain
+from kubeshark.cli._scripts_option import print_console
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from kubeshark.pipeline.scripts import ConsoleLine
+
+__all__ = ["add_parser", "show"]
+
+EXAMPLES = """examples:
+  kubeshark console                       what every script says, until Ctrl-C
+  kubeshark console --script "DNS top"    one script, by its title or id
+  kubeshark console --no-follow           what is there now
+"""
+
+
+def add_parser(commands: Any, name: str, summary: str) -> None:
+    parser = commands.add_parser(
+        name,
+        help=summary,
+        description="Show what Kubeshark scripts say that run in another process of yours, such as kubeshark serve.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--script", default="", metavar="ID", help="only this one, by id or title")
+    parser.add_argument("--no-follow", action="store_true", help="end after what is there now")
+    parser.add_argument("--output", choices=("text", "jsonl"), default="text")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    return show(args.script, follow=not args.no_follow, as_json=args.output == "jsonl")
+
+
+def show(script: str, *, follow: bool, as_json: bool = False) -> int:
+    """Print lines of all running processes until they end."""
+    import msgspec
+
+    from kubeshark.pipeline.scripts import running
+
+    places = running()
+    if not places:
+        complain('no process runs scripts: start "kubeshark serve", or use --scripts with import and dissect')
+        return 1
+    heard: queue.SimpleQueue[ConsoleLine | None] = queue.SimpleQueue()
+    for place in places:
+        threading.Thread(target=_listen, args=(place, script, follow, heard), daemon=True).start()
+    left = len(places)
+    while left:
+        line = heard.get()
+        if line is None:
+            left -= 1
+        elif as_json:
+            print(msgspec.json.encode(line).decode(), flush=True)
+        else:
+            print_console(line, sys.stdout)
+    return 0
+
+
+def _listen(place: Path, script: str, follow: bool, heard: queue.SimpleQueue[ConsoleLine | None]) -> None:
+    from kubeshark.pipeline.scripts import console_lines
+
+    try:
+        for line in console_lines(place, script, follow=follow):
+            heard.put(line)
+    except OSError:
+        pass  # that process ended
+    finally:
+        heard.put(None)

@@ -1,0 +1,73 @@
+"""kubeshark scripts: which Kubeshark scripts there are, and how those of running processes fare."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from typing import Any
+
+from kubeshark.cli._complain import complain, printable
+
+__all__ = ["add_parser"]
+
+EXAMPLES = """examples:
+  kubeshark plugin install count.js --allow-unsigned
+  kubeshark scripts
+  kubeshark scripts --output json
+  kubeshark scripts --watch
+
+A process that runs scripts looks at their files once a second and loads what changed.
+Configuration: scripts.toml in plugins.dir, or what $KUBESHARK_SCRIPTS names.
+"""
+
+
+def add_parser(commands: Any, name: str, summary: str) -> None:
+    parser = commands.add_parser(
+        name,
+        help=summary,
+        description="List Kubeshark scripts: installed ones, those of configured folders, and where they run.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--output", choices=("text", "json"), default="text")
+    parser.add_argument("--watch", action="store_true", help="show it anew every two seconds, until Ctrl-C")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    while True:
+        code = _show(args.output)
+        if not args.watch:
+            return code
+        time.sleep(2)
+        print()
+
+
+def _show(output: str) -> int:
+    from kubeshark.pipeline.scripts import find_scripts, read_config, running, status_of
+
+    scripts, problems = find_scripts(read_config())
+    processes: list[dict[str, Any]] = []
+    for place in running():
+        processes += [{"pid": int(place.stem), **row} for row in status_of(place)]
+    if output == "json":
+        installed = [{"id": each.id, "title": each.title, "file": str(each.path)} for each in scripts]
+        print(json.dumps({"scripts": installed, "running": processes, "problems": problems}, indent=1))
+        return 1 if problems else 0
+    if not scripts:
+        print('no scripts: "kubeshark plugin install FILE.js"')
+    for script in scripts:
+        print(f"{script.id:<24} {printable(script.title)}")
+        for row in processes:
+            if row["id"] == script.id:
+                state = row["state"] if row["state"] != "loaded" else ", ".join(row["hooks"]) or "no hooks"
+                counts = f"; {row['errors']:,} calls threw" if row["errors"] else ""
+                note = f"; {row['note']}" if row["note"] else ""
+                print(f"  {row['role']:<7} process {row['pid']}: {printable(state + counts + note)}")
+                for job in row["jobs"]:
+                    last = f", last {job['ms']:.0f} ms{' failed' if job['error'] else ''}" if job["runs"] else ""
+                    print(f"          job {printable(job['tag'])} {printable(job['cron'])}: {job['runs']} runs{last}")
+    for problem in problems:
+        complain(problem)
+    return 1 if problems else 0

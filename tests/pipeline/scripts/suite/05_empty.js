@@ -1,0 +1,4 @@
+// Empty hooks
+function onPacketCaptured(info) {}
+function onItemCaptured(data) {}
+function onItemQueried(data) {}

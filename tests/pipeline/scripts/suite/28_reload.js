@@ -1,0 +1,3 @@
+// Reloaded
+var version = 1;
+function onItemCaptured(data) { console.log("version", version); }
