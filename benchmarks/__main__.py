@@ -3,7 +3,8 @@
     python -m benchmarks [--size MB] [--runs N] [--short]
     python -m benchmarks --large [--size MB] [--runs N]      row 9 alone; takes minutes and 15 GB of disk
 
-Needs the peers: apt-get install tcpdump tshark age zstd. A peer that is missing fails the run by name.
+Needs the peers: apt-get install tcpdump tshark age zstd, and what `scripts/setup.sh bench` installs. A peer that is
+missing fails the run by name.
 """
 
 from __future__ import annotations
@@ -130,7 +131,7 @@ def machine(size: int, runs: int) -> dict[str, Any]:
     tools = {
         name: _first_line([name, "--version"]) for name in ("tcpdump", "tshark", "age", "zstd") if shutil.which(name)
     }
-    packages = {name: version(name) for name in ("kubeshark", "numpy", "cryptography", "zstandard", "dpkt")}
+    packages = {name: version(name) for name in ("kubeshark", "numpy", "cryptography", "zstandard", "dpkt", "extism")}
     cpu = next(
         (row.split(":")[1].strip() for row in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in row), ""
     )

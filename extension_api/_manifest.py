@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 import tomllib
 from functools import cached_property
+from importlib.metadata import entry_points
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
@@ -62,7 +63,11 @@ MAX_SETTINGS = 256
 MAX_READS = 32
 MAX_PERMISSIONS = 64
 
-Language = Literal["js", "c", "cpp", "go", "python"]
+Language = str
+LANGUAGES = ("js", "c", "cpp", "go", "python")
+HOST_ENTRY_POINTS = "kubeshark.hosts"
+"""Group of entry points that add languages: the name is the language, the value a module (hosts/_languages.py)."""
+
 Transport = Literal["tcp", "udp", "sctp"]
 HookName = Literal[
     "packet_filter",
@@ -417,6 +422,11 @@ class _Checker:
             raise self.refuse("version", f"{manifest.version!r} is not a version", "write three numbers: 1.0.0")
         self.check_path("entry", manifest.entry)
         self.check_source()
+        if manifest.language not in LANGUAGES:
+            added = sorted(entry_points(group=HOST_ENTRY_POINTS).names)
+            if manifest.language not in added:
+                hint = f"there are {', '.join((*LANGUAGES, *added))}; a Python package may add others"
+                raise self.refuse("language", f"{manifest.language[:40]!r} is not known here", hint)
         self.check_hooks()
         self.in_range("limits.batch_ms", manifest.limits.batch_ms, 10, 60_000)
         self.in_range("limits.memory_mb", manifest.limits.memory_mb, 16, 4096)

@@ -77,7 +77,8 @@ class ForeignPlugin:
     """One installed plugin; register it with pluggy under `name`. The process starts with the first call.
 
     `environment` is what the plugin was granted of ours; it gets nothing else. `settings` are the values of the
-    manifest's settings, all of them, in its order. `broker` does what the plugin asks for and was granted.
+    manifest's settings, all of them, in its order. `broker` does what the plugin asks for and was granted;
+    `digest` is what was installed, "" for a folder.
     """
 
     def __init__(
@@ -88,8 +89,10 @@ class ForeignPlugin:
         environment: Mapping[str, str] | None = None,
         settings: Sequence[Value] = (),
         broker: Broker | None = None,
+        digest: str = "",
     ) -> None:
         self.manifest = manifest
+        self.digest = digest
         self.name = manifest.label
         self.process = PluginProcess(folder, manifest, supervision, environment, settings, broker)
         self._problems: list[PluginError] = []

@@ -5,13 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 
 from kubeshark.errors import PluginError
-from kubeshark.extension_api._manifest import Manifest
+from kubeshark.extension_api._manifest import LANGUAGES, Manifest
 
 __all__ = ["build_plugin"]
 
 
 def build_plugin(folder: Path, manifest: Manifest) -> None:
     """Compile the plugin in `folder` into its entry, or check it where there is nothing to compile; or PluginError."""
+    if manifest.language not in LANGUAGES:
+        from kubeshark.hosts._languages import added_host
+
+        build_added = getattr(added_host(manifest.language), "build", None)
+        if build_added:
+            build_added(folder, manifest)
+        return
     match manifest.language:
         case "c" | "cpp":
             from kubeshark.hosts.c._build import build

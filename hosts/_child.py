@@ -19,24 +19,23 @@ from kubeshark.hosts._asking import Asker
 from kubeshark.hosts._instance import Instance, InstanceError
 from kubeshark.hosts._sandbox import confine, seal
 
-__all__ = ["ANSWER", "COMMAND", "FAILED", "LANGUAGE_PACKAGES", "OK", "serve"]
+__all__ = ["ANSWER", "COMMAND", "FAILED", "OK", "serve"]
 
 COMMAND = struct.Struct("<II")  # hook, bytes of the request
 ANSWER = struct.Struct("<II")  # status, bytes of the result (or the hook bitmap); a FAILED answer's text follows
 OK, FAILED = 0, 1
 MAX_TEXT = 400
 
-LANGUAGE_PACKAGES = {"c": "c", "cpp": "c", "go": "go", "js": "js", "script": "js.scripts"}
-"""`script`: what Kubeshark's scripts run in, which are loaded by messages and have no folder."""
 
-
-def serve(folder: str, memory_mb: int, compiled: str, control: socket.socket, memory: int, asker: Asker) -> None:
+def serve(
+    folder: str, module: str, memory_mb: int, compiled: str, control: socket.socket, memory: int, asker: Asker
+) -> None:
     """Run the plugin in `folder` until the control socket closes."""
     # Mapped now: later the descriptor cannot even be looked at, and the address space is full.
     request = memoryview(mmap.mmap(memory, REQUEST_BYTES, prot=mmap.PROT_READ))
     result = memoryview(mmap.mmap(memory, RESULT_BYTES, offset=REQUEST_BYTES))
     try:
-        instance = _load(Path(folder), memory_mb, Path(compiled) if compiled else None, asker)
+        instance = _load(Path(folder), module, memory_mb, Path(compiled) if compiled else None, asker)
     except Exception as error:  # noqa: BLE001 (whatever a runtime raises, the user is told; the process ends here)
         _say(control, FAILED, 0, _reason(error))
         return
@@ -44,9 +43,9 @@ def serve(folder: str, memory_mb: int, compiled: str, control: socket.socket, me
     _answer(instance, control, request, result, asker)
 
 
-def _load(folder: Path, memory_mb: int, compiled: Path | None, asker: Asker) -> Instance:
+def _load(folder: Path, name: str, memory_mb: int, compiled: Path | None, asker: Asker) -> Instance:
     manifest = read_manifest(folder)
-    module = import_module(f"kubeshark.hosts.{LANGUAGE_PACKAGES[manifest.language]}._instance")
+    module = import_module(name)
     prepared = module.prepare(folder, manifest, compiled) if compiled else module.prepare(folder, manifest)
     confine(module.SANDBOX, memory_mb)
     instance: Instance = module.open_instance(prepared, manifest)

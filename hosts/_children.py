@@ -24,7 +24,8 @@ from typing import Any
 from kubeshark.extension_api._frame import REQUEST_BYTES, RESULT_BYTES
 from kubeshark.extension_api._services import MAX_MESSAGE
 from kubeshark.hosts._asking import LENGTH
-from kubeshark.hosts._child import ANSWER, COMMAND, LANGUAGE_PACKAGES, OK
+from kubeshark.hosts._child import ANSWER, COMMAND, OK
+from kubeshark.hosts._languages import host_module
 from kubeshark.hosts._zygote import MAX_REQUEST
 from kubeshark.hosts.broker import AskedTooMuchError, Broker
 
@@ -153,8 +154,10 @@ class Child:
         `compiled` is for languages that are compiled once more here; `environment` is all the environment it gets;
         `asks_in` is the bitmap of hooks in which it may ask the broker that `exchange` is given.
         """
-        if language not in LANGUAGE_PACKAGES:
-            raise ChildError(f"cannot be started: there is no host for {language}")
+        try:
+            module = host_module(language)
+        except LookupError as error:
+            raise ChildError(f"cannot be started: {error}") from error
         self._zygote = the_zygote()
         memory = os.memfd_create("kubeshark-batch", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -176,7 +179,7 @@ class Child:
                 {
                     "do": "start",
                     "folder": str(folder.resolve()),
-                    "language": language,
+                    "module": module,
                     "memory_mb": memory_mb,
                     "compiled": str(compiled.resolve()) if compiled else "",
                     "environment": dict(environment or {}),
@@ -316,7 +319,10 @@ class Child:
             raise ChildError(f"took longer than {seconds * 1000:,.0f} ms") from None
         except OSError:
             answer = b""
-        if len(answer) < ANSWER.size:
+        if 0 < len(answer) < ANSWER.size:
+            self.end()
+            raise ChildError(f"answered nonsense: {len(answer)} bytes")
+        if not answer:
             raise ChildError(self._end_reason())
         status, value = ANSWER.unpack_from(answer)
         if status == OK:
@@ -340,7 +346,7 @@ class Child:
 
     def _where(self, number: int) -> str:
         """Where a C or C++ plugin was when the signal came, as far as it said; "" for the others."""
-        if LANGUAGE_PACKAGES[self._language] != "c":
+        if self._language not in ("c", "cpp"):
             return ""
         from kubeshark.hosts.c._crash import where_it_crashed
 

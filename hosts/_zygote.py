@@ -19,12 +19,15 @@ from importlib import import_module
 from typing import Any, NoReturn
 
 from kubeshark.hosts._asking import Asker
-from kubeshark.hosts._child import LANGUAGE_PACKAGES, serve
+from kubeshark.hosts._child import serve
 from kubeshark.hosts._sandbox import die_with_parent
 
 __all__ = ["MAX_REQUEST", "main"]
 
 MAX_REQUEST = 64 << 10
+SCRIPTS = "kubeshark.hosts.js.scripts._serve"
+"""What Kubeshark's scripts run in: they are loaded by messages and have no folder."""
+
 CHILD_FAILED = 70  # EX_SOFTWARE: an exception that we do not know left the child
 
 
@@ -44,8 +47,8 @@ def main(descriptor: int) -> None:
         else:
             try:
                 pid = _start(request, channel, *descriptors)
-            except (ImportError, OSError) as error:
-                reply = {"error": str(error)}
+            except Exception as error:  # noqa: BLE001 (a language that cannot be imported must not end the others)
+                reply = {"error": " ".join(str(error).split())[:1000] or type(error).__name__}
             else:
                 children.add(pid)
                 reply = {"pid": pid}
@@ -58,8 +61,7 @@ def main(descriptor: int) -> None:
 
 def _start(request: dict[str, Any], channel: socket.socket, control: int, memory: int, broker: int = -1) -> int:
     # Imported here, once, so that every later child starts with the module in memory.
-    name = "_serve" if request["language"] == "script" else "_instance"
-    import_module(f"kubeshark.hosts.{LANGUAGE_PACKAGES[request['language']]}.{name}")
+    import_module(request["module"])
     parent = os.getpid()
     pid = os.fork()
     if pid == 0:
@@ -75,13 +77,21 @@ def _run_child(parent: int, request: dict[str, Any], control: int, memory: int, 
         die_with_parent(parent)
         control_socket = socket.socket(fileno=control)
         os.environ.update(request["environment"])
-        if request["language"] == "script":
+        if request["module"] == SCRIPTS:
             from kubeshark.hosts.js.scripts._serve import serve as serve_scripts  # in memory: `_start` imported it
 
             serve_scripts(request["memory_mb"], control_socket, memory)
         else:
             asker = Asker(socket.socket(fileno=broker) if broker >= 0 else None, request["asks_in"])
-            serve(request["folder"], request["memory_mb"], request["compiled"], control_socket, memory, asker)
+            serve(
+                request["folder"],
+                request["module"],
+                request["memory_mb"],
+                request["compiled"],
+                control_socket,
+                memory,
+                asker,
+            )
         status = 0
     finally:
         os._exit(status)

@@ -47,7 +47,7 @@ from kubeshark.pipeline._install_record import (
     without_previous,
 )
 from kubeshark.pipeline._lifecycle import BrokenEnricher
-from kubeshark.pipeline._plugin_state import PluginState, change_state, plugins_folder, read_states
+from kubeshark.pipeline._plugin_state import PluginState, change_state, plugins_folder, quarantine_of, read_states
 
 __all__ = [
     "InstalledPlugin",
@@ -123,7 +123,10 @@ def foreign_plugins(
 
 
 def _foreign(installed: InstalledPlugin, manifest: Manifest) -> tuple[str, ForeignPlugin]:
-    """PluginRejected for settings that do not fit (any more)."""
+    """PluginRejected for settings that do not fit (any more), PluginError for one that crashed too often before."""
+    quarantined = quarantine_of(installed.state, installed.digest)
+    if quarantined:
+        raise PluginError(quarantined, plugin=manifest.label, hint=f'use "kubeshark plugin enable {installed.id}"')
     environment = {name: os.environ[name] for name in installed.grants.get("env", ()) if name in os.environ}
     try:
         settings = check_settings(manifest.setting_specs, installed.state.settings)
@@ -131,7 +134,12 @@ def _foreign(installed: InstalledPlugin, manifest: Manifest) -> tuple[str, Forei
         raise PluginRejected(error.message, plugin=manifest.label, hint=error.hint) from error
     broker = granted_broker(installed)
     plugin = ForeignPlugin(
-        installed.folder, manifest, environment=environment, settings=list(settings.values()), broker=broker
+        installed.folder,
+        manifest,
+        environment=environment,
+        settings=list(settings.values()),
+        broker=broker,
+        digest=installed.digest,
     )
     return plugin.name, plugin
 

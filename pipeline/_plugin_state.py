@@ -23,7 +23,16 @@ from kubeshark.errors import PluginRejected
 if TYPE_CHECKING:
     from kubeshark.hosts import PluginStatus
 
-__all__ = ["ENTRY_POINTS", "Health", "PluginState", "change_state", "keep_health", "plugins_folder", "read_states"]
+__all__ = [
+    "ENTRY_POINTS",
+    "Health",
+    "PluginState",
+    "change_state",
+    "keep_health",
+    "plugins_folder",
+    "quarantine_of",
+    "read_states",
+]
 
 ENTRY_POINTS = "kubeshark.plugins"
 """The group under which Python packages name their plugins."""
@@ -39,6 +48,7 @@ class Health(msgspec.Struct, frozen=True):
     reason: str = ""
     crashes: int = 0
     at: str = ""  # RFC 3339
+    digest: str = ""  # of the plugin that made it: another one is not to blame
 
 
 class PluginState(msgspec.Struct, frozen=True):
@@ -74,8 +84,11 @@ def change_state(folder: Path, plugin: str, change: Callable[[PluginState], Plug
         _write(folder / STATE_NAME, states)
 
 
-def keep_health(statuses: Mapping[str, PluginStatus]) -> None:
-    """Note which plugins had trouble, for `plugin list`; a run without any clears what an earlier one noted."""
+def keep_health(statuses: Mapping[str, PluginStatus], digests: Mapping[str, str] | None = None) -> None:
+    """Note which plugins had trouble; a run without any clears what an earlier one noted.
+
+    A quarantine holds in later processes too, until `plugin enable` or another version: see `quarantine_of`.
+    """
     folder = plugins_folder()
     try:
         before = read_states(folder)
@@ -83,7 +96,8 @@ def keep_health(statuses: Mapping[str, PluginStatus]) -> None:
             had = before.get(plugin, PluginState()).health
             if status.crashes or status.state.value in ("failed", "quarantined"):
                 at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-                health = Health(_trouble(status), status.reason or had.reason, status.crashes, at)
+                digest = (digests or {}).get(plugin, "")
+                health = Health(_trouble(status), status.reason or had.reason, status.crashes, at, digest)
             elif status.calls and had != Health():
                 health = Health()
             else:
@@ -91,6 +105,13 @@ def keep_health(statuses: Mapping[str, PluginStatus]) -> None:
             change_state(folder, plugin, lambda state, health=health: replace(state, health=health))  # type: ignore[misc]
     except (OSError, PluginRejected):
         return  # a note for people: not worth failing for
+
+
+def quarantine_of(state: PluginState, digest: str) -> str:
+    """Return why a plugin with this digest is not run, "" if it is: it crashed too often in an earlier process."""
+    health = state.health
+    is_kept = health.state == "quarantined" and health.crashes > 0 and digest and health.digest == digest
+    return f"is quarantined since {health.at}: {health.reason}" if is_kept else ""
 
 
 def _trouble(status: PluginStatus) -> str:

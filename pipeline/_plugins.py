@@ -323,7 +323,8 @@ class Plugins:
             self.scripts.close()
         self.problems += self._local.stop()
         if self._keeps_health:
-            keep_health({plugin.manifest.id: plugin.status for plugin in self._foreign})
+            digests = {plugin.manifest.id: plugin.digest for plugin in self._foreign}
+            keep_health({plugin.manifest.id: plugin.status for plugin in self._foreign}, digests)
         for plugin in self._foreign:
             plugin.close()
 

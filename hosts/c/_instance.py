@@ -19,7 +19,9 @@ from cffi import FFI
 from kubeshark.errors import PluginRejected
 from kubeshark.extension_api._frame import ABI_VERSION
 from kubeshark.extension_api._manifest import Manifest
+from kubeshark.extension_api._services import MAX_MESSAGE
 from kubeshark.hosts._artefact import artefact
+from kubeshark.hosts._asking import Asker
 from kubeshark.hosts._instance import InstanceError
 from kubeshark.hosts._sandbox import READ_ONLY, Profile
 from kubeshark.hosts._seccomp import ALLOW
@@ -27,6 +29,7 @@ from kubeshark.hosts._seccomp import ALLOW
 __all__ = ["SANDBOX", "CInstance", "Prepared", "open_instance", "prepare"]
 
 MAX_OBJECT_BYTES = 64 << 20
+ASK_SLACK = 4096  # what is larger is refused with words, up to here
 _SYSTEM_LIBRARIES = ("libc.so.6", "libm.so.6", "libdl.so.2", "libpthread.so.0", "librt.so.1", "libgcc_s.so.1")
 _CPP_LIBRARIES = ("libstdc++.so.6",)
 
@@ -47,16 +50,37 @@ _FFI.cdef(
     uint32_t ks_abi(void);
     uint32_t ks_hooks(void);
     void ks_crash(uint8_t *record, uint64_t size);
+    void ks_connect(int64_t (*ask)(const uint8_t *, uint64_t, const uint8_t **));
     int64_t ks_call(uint32_t hook, const uint8_t *in, uint64_t in_len, uint8_t *out, uint64_t out_cap);
     """
 )
 # Parsing happens at first use: here, so that every child inherits the result.
+_ASK = "int64_t(*)(const uint8_t *, uint64_t, const uint8_t **)"
+_FFI.typeof(_ASK)
 _FFI.typeof("int64_t(*)(uint32_t, const uint8_t *, uint64_t, uint8_t *, uint64_t)")
+
+
+class Asking:
+    """The function that a plugin asks with; made before the sandbox is up, because making it needs code pages."""
+
+    def __init__(self) -> None:
+        self.asker: Asker | None = None
+        self._answer: Any = None  # kept until the next request
+        self.function = _FFI.callback(_ASK, self._ask, error=-1)
+
+    def _ask(self, request: Any, length: int, answer: Any) -> int:
+        if self.asker is None or length > MAX_MESSAGE + ASK_SLACK:
+            return -1
+        said = self.asker.ask(_FFI.buffer(request, length)[:])
+        self._answer = _FFI.from_buffer("uint8_t[]", said)
+        answer[0] = self._answer
+        return len(said)
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
     descriptor: int  # of a sealed memory file that holds the object
+    asking: Asking
 
 
 def prepare(folder: Path, manifest: Manifest) -> Prepared:
@@ -81,7 +105,7 @@ def prepare(folder: Path, manifest: Manifest) -> Prepared:
         memory.write(data)
     seals = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
     fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, seals)
-    return Prepared(descriptor)
+    return Prepared(descriptor, Asking())
 
 
 def open_instance(prepared: Prepared, manifest: Manifest) -> CInstance:
@@ -101,17 +125,31 @@ def open_instance(prepared: Prepared, manifest: Manifest) -> CInstance:
         crash = library.ks_crash
     except AttributeError:  # not built with `kubeshark plugin build`
         crash = None
-    return CInstance(int(hooks()), call, crash)
+    try:
+        connect = library.ks_connect
+    except AttributeError:  # built with an SDK that could not ask
+        connect = None
+    return CInstance(int(hooks()), call, crash, prepared.asking, connect)
 
 
 class CInstance:
     """A loaded object."""
 
-    def __init__(self, hooks: int, call: Any, crash: Any = None) -> None:
+    def __init__(
+        self, hooks: int, call: Any, crash: Any = None, asking: Asking | None = None, connect: Any = None
+    ) -> None:
         self.hooks = hooks
+        self._asking = asking
+        self._connect = connect
         self._call = call
         self._crash = crash
         self._out: tuple[memoryview, Any] | None = None
+
+    def connect(self, asker: Asker) -> None:
+        """See `Instance.connect`."""
+        if self._connect and self._asking:
+            self._asking.asker = asker
+            self._connect(self._asking.function)
 
     def call(self, hook: int, frame: memoryview, out: memoryview) -> int:
         """See `Instance.call`."""

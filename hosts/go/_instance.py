@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import errno
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -22,6 +23,7 @@ from wasmtime import Engine, Func, Linker, Memory, Module, Store, Trap, TrapCode
 
 from kubeshark.extension_api._frame import ABI_VERSION
 from kubeshark.extension_api._manifest import Manifest
+from kubeshark.hosts._asking import Asker
 from kubeshark.hosts._instance import InstanceError
 from kubeshark.hosts._sandbox import THREADS, Profile
 from kubeshark.hosts._seccomp import Rule
@@ -88,7 +90,8 @@ class GoInstance:
         self._limit_mb = manifest.limits.memory_mb
         self._store: Store | None = Store(engine)
         self._store.set_limits(memory_size=self._limit_mb << 20, table_elements=1 << 20, instances=1, memories=1)
-        self._wasi = Wasi()
+        self._asker = Asker(None, 0)
+        self._wasi = Wasi(self._ask)
         try:
             self._start(engine, module, self._store)
         except BaseException:
@@ -112,6 +115,14 @@ class GoInstance:
         if abi != ABI_VERSION:
             raise InstanceError(f"the module speaks ABI {abi}, not {ABI_VERSION}: build it with this version's SDK")
         self.hooks = self._run(self._ticks, calls["ks_hooks"])
+
+    def connect(self, asker: Asker) -> None:
+        """See `Instance.connect`."""
+        self._asker = asker
+
+    def _ask(self, request: bytes) -> bytes:
+        with self._ticker.pause():  # the broker has deadlines of its own
+            return self._asker.ask(request)
 
     def call(self, hook: int, frame: memoryview, out: memoryview) -> int:
         """Copy the frame in, call, copy the result out."""
@@ -193,6 +204,7 @@ class _Ticker:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._running = False
+        self._paused = False
         self._busy = threading.Event()
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._tick, name="kubeshark-epoch", daemon=True)
@@ -205,12 +217,22 @@ class _Ticker:
     def __exit__(self, *_error: object) -> None:
         self._running = False
 
+    @contextmanager
+    def pause(self) -> Iterator[None]:
+        """Let no time pass for the module."""
+        self._paused = True
+        try:
+            yield
+        finally:
+            self._paused = False
+
     def _tick(self) -> None:
         while not self._closed.is_set():
             self._busy.wait()
             if self._closed.wait(TICK_SECONDS):
                 return
-            self._engine.increment_epoch()
+            if not self._paused:
+                self._engine.increment_epoch()
             if not self._running:
                 self._busy.clear()
                 self._wake_if_running()  # a call may have begun between these two lines

@@ -17,6 +17,7 @@ from kubeshark.hosts._instance import InstanceError
 __all__ = ["Exited", "Wasi"]
 
 WASI_MODULE = "wasi_snapshot_preview1"
+OWN_MODULE, OWN_FUNCTIONS = "kubeshark", ("ask", "take")
 STDERR_BYTES = 4096  # a panic's text; Go's whole stack trace is of no use to a reader
 RANDOM_BYTES = 4096  # Go asks for 32 at start
 SUCCESS, BAD_FD, INVALID, NOT_OFFERED = 0, 8, 28, 52
@@ -29,15 +30,22 @@ class Exited(Exception):
 class Wasi:
     """The host functions of one instance; `stderr` keeps the first STDERR_BYTES of what it printed."""
 
-    def __init__(self) -> None:
+    def __init__(self, ask: Callable[[bytes], bytes]) -> None:
+        """`ask` answers what the plugin asks the broker for."""
         self.stderr = bytearray()
+        self._ask = ask
+        self._answer = b""
         self._random = random.Random(0)
 
     def define(self, linker: Linker, module: Module) -> None:
-        """Define every import of `module`; raise InstanceError for one that is not WASI's."""
+        """Define every import of `module`; raise InstanceError for one that is neither WASI's nor ours."""
         linker.allow_shadowing = True  # Go's runtime and its syscall package import the same functions
         for wanted in module.imports:
             kind = wanted.type
+            if wanted.module == OWN_MODULE and wanted.name in OWN_FUNCTIONS and isinstance(kind, FuncType):
+                function = self._asked if wanted.name == "ask" else self._take
+                linker.define_func(OWN_MODULE, wanted.name, kind, function, access_caller=True)
+                continue
             if wanted.module != WASI_MODULE or not wanted.name or not isinstance(kind, FuncType):
                 raise InstanceError(f"the module imports {wanted.module}.{wanted.name}, which does not exist here")
             linker.define_func(wanted.module, wanted.name, kind, self._function(wanted.name), access_caller=True)
@@ -71,6 +79,15 @@ class Wasi:
             total += length
         memory.write(caller, (total & 0xFFFFFFFF).to_bytes(4, "little"), _unsigned(written_at))
         return SUCCESS
+
+    def _asked(self, caller: Caller, at: int, length: int) -> int:
+        start = _unsigned(at)
+        self._answer = self._ask(bytes(_memory(caller).read(caller, start, start + _unsigned(length))))
+        return len(self._answer)
+
+    def _take(self, caller: Caller, at: int) -> None:
+        answer, self._answer = self._answer, b""
+        _memory(caller).write(caller, answer, _unsigned(at))
 
     def _randomness(self, caller: Caller, at: int, length: int) -> int:
         if not 0 <= length <= RANDOM_BYTES:

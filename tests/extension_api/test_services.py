@@ -49,6 +49,6 @@ def test_hot_hooks_cannot_ask() -> None:
 
 
 def test_every_sdk_has_every_service() -> None:
-    texts = ["\n".join(path.read_text() for path in sorted((SDK / part).glob("*.*"))) for part in ("js",)]
+    texts = ["\n".join(path.read_text() for path in sorted((SDK / part).glob("*.*"))) for part in ("js", "c", "go")]
     for service in SERVICES:
         assert all(f'"{service.name}"' in text for text in texts), service.name

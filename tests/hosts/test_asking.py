@@ -25,7 +25,7 @@ from kubeshark.hosts.broker import _broker as broker_module
 from tests.hosts.broker.conftest import WebServer
 
 ASKING = Path(__file__).parent / "asking"
-LANGUAGES = ["js"]
+LANGUAGES = ["js", "c", "go"]
 
 
 @pytest.fixture
@@ -38,6 +38,16 @@ def web() -> Iterator[WebServer]:
 @pytest.fixture(scope="session")
 def asking_js() -> tuple[Path, Manifest]:
     return ASKING / "js", read_manifest(ASKING / "js")
+
+
+@pytest.fixture(scope="session")
+def asking_c(compile_c: Callable[[Path], tuple[Path, Manifest]]) -> tuple[Path, Manifest]:
+    return compile_c(ASKING / "c")
+
+
+@pytest.fixture(scope="session")
+def asking_go(compile_go: Callable[[Path], tuple[Path, Manifest]]) -> tuple[Path, Manifest]:
+    return compile_go(ASKING / "go")
 
 
 class Asker:
@@ -184,6 +194,18 @@ def test_close_ends_a_request_under_way(asker: Callable[..., Asker], web: WebSer
     assert not caller.is_alive()
     assert time.monotonic() - began < broker_module.NETWORK_S
     assert said
+
+
+@pytest.mark.parametrize("order", ["giant", "zero", "half", "early"])
+def test_a_plugin_that_writes_to_the_channel_itself(asking_c: Any, tmp_path: Path, order: str) -> None:
+    plugin = Asker(asking_c, tmp_path, [], ["data"])
+    plugin.plugin.process._batch_s = 0.5
+    reason = plugin.refused(order)
+    assert any(text in reason for text in ("asks the broker with", "took longer", "nonsense", "claims", "failed")), (
+        reason
+    )
+    assert plugin.order("say", "still", "here") == "still here"
+    plugin.plugin.close()
 
 
 @pytest.mark.parametrize("order", ["wait", "lie"])

@@ -79,11 +79,11 @@ def test_hooks_must_be_those_of_the_manifest(
 
 def test_a_missing_object_and_a_text_file(faulty_c: Any, tmp_path: Path) -> None:
     folder = write(tmp_path / "plugin", "")
-    with pytest.raises(ChildError, match=r"build/faulty\.so cannot be read"):
+    with pytest.raises(ChildError, match=r"build/faulty\.so (cannot be read|is missing)"):
         Child(folder, "c", 64, 5)
     (folder / "build").mkdir()
     (folder / "build" / "faulty.so").write_text("not an object")
-    with pytest.raises(ChildError, match=r"build/faulty\.so: (file too short|invalid ELF header)"):
+    with pytest.raises(ChildError, match=r"build/faulty\.so: (file too short|invalid ELF header)|is no shared object"):
         Child(folder, "c", 64, 5)
 
 

@@ -9,7 +9,21 @@ import msgspec
 import pytest
 
 from kubeshark.errors import PluginRejected
-from kubeshark.pipeline._plugin_state import STATE_NAME, Health, PluginState, change_state, read_states
+from kubeshark.extension_api._frame import DISSECT, FrameItem
+from kubeshark.hosts import PluginState as Running
+from kubeshark.hosts import Supervision
+from kubeshark.pipeline import Plugins
+from kubeshark.pipeline._plugin_state import (
+    STATE_NAME,
+    Health,
+    PluginState,
+    change_state,
+    quarantine_of,
+    read_states,
+)
+from kubeshark.pipeline._stage import Stage
+
+FAULTY = Path(__file__).parents[1] / "hosts" / "faulty" / "js"
 
 
 def test_a_state_comes_back(tmp_path: Path) -> None:
@@ -46,3 +60,38 @@ def test_a_damaged_file_is_said(tmp_path: Path) -> None:
         read_states(tmp_path)
     with pytest.raises(PluginRejected):
         change_state(tmp_path, "demo", lambda before: before)
+
+
+def test_only_crashes_of_the_same_plugin_keep_it_quarantined() -> None:
+    health = Health("quarantined", "5 crashes", 5, "2026-01-01T00:00:00Z", "abc")
+    assert quarantine_of(PluginState(health=health), "abc") == "is quarantined since 2026-01-01T00:00:00Z: 5 crashes"
+    for other in (
+        msgspec.structs.replace(health, crashes=0),  # it refused its settings: they may be others now
+        msgspec.structs.replace(health, state="failed"),
+        msgspec.structs.replace(health, digest=""),
+        msgspec.structs.replace(health, digest="another"),
+        Health(),
+    ):
+        assert quarantine_of(PluginState(health=other), "abc") == ""
+
+
+def test_a_quarantine_outlives_the_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = tmp_path / "plugins"
+    monkeypatch.setenv("KUBESHARK_PLUGINS", str(root))
+    with Stage(FAULTY) as stage:
+        stage.commit()
+    with Plugins.installed() as plugins:
+        (faulty,) = plugins._foreign
+        faulty.process.supervision = Supervision(crashes=2, backoff_s=0.0)
+        faulty.process.call(DISSECT, [FrameItem(b"throw"), FrameItem(b"throw")], lambda *_: [])
+        assert faulty.status.state is Running.QUARANTINED
+    for _ in range(2):
+        with Plugins.installed() as plugins:
+            assert plugins._foreign == []
+            (problem,) = plugins.take_problems()
+            assert "is quarantined since" in str(problem)
+            assert 'use "kubeshark plugin enable faulty-js"' in str(problem)
+    assert read_states(root)["faulty-js"].health.crashes == 2
+    change_state(root, "faulty-js", lambda state: PluginState(settings=state.settings))  # as `plugin enable` does
+    with Plugins.installed() as plugins:
+        assert len(plugins._foreign) == 1

@@ -711,6 +711,80 @@ typedef struct {
     ks_bytes source; /* name of the capture file */
 } ks_segment;
 
+/* ---- asking for what the manifest's permissions name ------------------------------------------------------------ */
+
+/* Only in segment_sealed, job, configure, start and stop: elsewhere every request is refused. A function waits for its
+ * answer and is false for a refusal or a failure: then ks_answer_error says why. What an answer's parts point to is valid
+ * until the next request. */
+typedef struct {
+    uint32_t status; /* 0: done; KS_REFUSED and others */
+    uint32_t count;  /* parts */
+    ks_bytes message;
+} ks_answer;
+
+enum { KS_REFUSED = 1, KS_SERVICE_FAILED = 2, KS_TOO_LATE = 3, KS_INVALID = 4 };
+#define KS_MAX_MESSAGE (8u << 20)
+
+typedef int64_t (*ks_ask_function)(const uint8_t *request, uint64_t length, const uint8_t **answer);
+
+/* One of the answer's parts; empty if there is none. */
+static inline ks_bytes ks_answer_part(const ks_answer *answer, uint32_t index) {
+    ks_bytes part = {(const uint8_t *)"", 0};
+    uint64_t at = 8 + 4 * (uint64_t)answer->count;
+    if (index >= answer->count || at > answer->message.length) return part;
+    for (uint32_t i = 0;; i++) {
+        uint32_t length;
+        memcpy(&length, answer->message.data + 8 + 4 * (size_t)i, 4);
+        if (length > answer->message.length - at) return part;
+        if (i == index) {
+            part.data = answer->message.data + at;
+            part.length = length;
+            return part;
+        }
+        at += length;
+    }
+}
+
+static inline ks_bytes ks_answer_error(const ks_answer *answer) {
+    return answer->status ? ks_answer_part(answer, 0) : ks_literal("");
+}
+
+static ks_ask_function ks_ask_host; /* set by the host, once */
+
+static inline bool ks_ask(ks_answer *out, const ks_bytes *parts, uint32_t count) {
+    static const uint8_t nobody[] = "\1\0\0\0\1\0\0\0\27\0\0\0nobody can be asked yet";
+    uint64_t length = 8 + 4 * (uint64_t)count, at = length;
+    uint8_t *request = NULL;
+    const uint8_t *answer = nobody;
+    int64_t got = sizeof nobody - 1;
+    for (uint32_t i = 0; i < count; i++) length += parts[i].length;
+    if (ks_ask_host && length <= KS_MAX_MESSAGE + 4096) request = (uint8_t *)calloc(1, (size_t)length);
+    if (request) {
+        memcpy(request + 4, &count, 4);
+        for (uint32_t i = 0; i < count; i++) {
+            memcpy(request + 8 + 4 * (size_t)i, &parts[i].length, 4);
+            if (parts[i].length) memcpy(request + at, parts[i].data, parts[i].length);
+            at += parts[i].length;
+        }
+        got = ks_ask_host(request, length, &answer);
+        free(request);
+    } else if (ks_ask_host) {
+        static const uint8_t large[] = "\4\0\0\0\1\0\0\0\37\0\0\0a request has at most 8 MiB bytes";
+        answer = large;
+        got = sizeof large - 1;
+    }
+    memset(out, 0, sizeof *out);
+    out->status = KS_SERVICE_FAILED;
+    if (got < 8 || got > KS_MAX_MESSAGE || !answer) return false;
+    memcpy(&out->status, answer, 4);
+    memcpy(&out->count, answer + 4, 4);
+    out->message.data = answer;
+    out->message.length = (uint32_t)got;
+    return out->status == 0;
+}
+
+#include "kubeshark_services.h"
+
 /* ---- what a plugin defines ------------------------------------------------------------------------------------- */
 
 typedef enum { KS_NOT_MINE = 0, KS_MINE = 1, KS_NEED_MORE = 2 } ks_verdict;
@@ -1013,6 +1087,8 @@ end:
 }
 
 KS_EXPORT uint32_t ks_abi(void) { return KS_ABI; }
+
+KS_EXPORT void ks_connect(ks_ask_function ask) { ks_ask_host = ask; }
 
 KS_EXPORT uint32_t ks_hooks(void) { return ks_hook_bits(&ks_plugin); }
 

@@ -13,7 +13,8 @@
 //	func (redis) Dissect(item *plugin.Item, out *plugin.Messages) (consumed int) { … }
 //
 // `kubeshark plugin build` compiles it to WebAssembly and writes fields_gen.go, the constants for the record fields
-// and filters that plugin.toml declares. The plugin runs in a sandbox: it has no files, network or environment, and
+// and filters that plugin.toml declares. The plugin runs in a sandbox: it has no environment, of files and
+// network what it was granted (services_gen.go), and
 // what it prints to stderr is shown only when it fails.
 //
 // Keep no state between calls: after a failure the plugin starts anew, and streams come in any order. Bytes and
