@@ -63,6 +63,11 @@ def test_run_shows_entries_times_and_memory(fruit: Path, capsys: pytest.CaptureF
 def test_conformance(fruit: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("conformance", fruit, "--streams", "5") == 0
     assert "fruit@0.1.0 conforms: 2 sides of captures, 5 made-up ones (seed 1)" in capsys.readouterr().out
+    vectors = fruit / "tests" / "fruit.vectors.jsonl"
+    assert run("conformance", fruit, "--streams", "3", "--write", vectors) == 0
+    assert "5 vectors in " in capsys.readouterr().out
+    assert run("conformance", fruit, "--streams", "1") == 0
+    capsys.readouterr()
     script = fruit / "plugin.js"
     script.write_text(script.read_text().replace("} else if (item.last) {", "} else if (true) {"))
     assert run("conformance", fruit, "--streams", "5") == 1

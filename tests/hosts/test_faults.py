@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -36,6 +38,10 @@ FAULTS = {
         "socket": FORBIDDEN,
         "kill": FORBIDDEN,
         "ptrace": FORBIDDEN,
+        "exec": FORBIDDEN,
+        "peek": FORBIDDEN,
+        "keyring": FORBIDDEN,
+        "unshare": FORBIDDEN,
         "newcode": FORBIDDEN,
         "shrink": FORBIDDEN,
         "write-request": r"SIGSEGV in obey \(faulty.c:\d+\)",
@@ -58,6 +64,7 @@ FAULTS = {
         "stack": r"faulty.js:\d+:\d+: RangeError: Maximum call stack",
         "memory": TOO_LONG + r"|more memory than it may|SIG(ABRT|TRAP|ILL|SEGV)",
         "buffers": TOO_LONG + r"|Array buffer allocation failed|SIG(ABRT|TRAP|ILL|SEGV)",
+        "tamper": r"tampered",
         "throw": r"faulty.js:\d+:\d+: Error: on purpose",
         "nothing": r"faulty.js:\d+:\d+: undefined",
         "outside": r"reaches beyond the item",
@@ -166,6 +173,35 @@ def test_close_ends_a_call_under_way(faulty_c: Any, start: Callable[..., Any]) -
     assert time.monotonic() - began < 5
     assert [type(answer) for answer in answers] == [Poison, Poison]
     assert plugin.process.state is PluginState.STOPPED
+
+
+EXIT = """
+import sys, threading, time
+from pathlib import Path
+from kubeshark.extension_api._frame import DISSECT, FrameItem
+from kubeshark.extension_api._manifest import read_manifest
+from kubeshark.hosts import PluginProcess
+folder = Path(sys.argv[1])
+process = PluginProcess(folder, read_manifest(folder))
+process._batch_s = 600.0
+orders = [FrameItem(b"loop")]
+threading.Thread(target=process.call, args=(DISSECT, orders, lambda *_: []), daemon=True).start()
+while not process.status.pid:
+    time.sleep(0.01)
+time.sleep(0.2)
+print(process.status.pid)
+"""
+
+
+@pytest.mark.parametrize("language", ["c", "js"])
+def test_an_endless_call_does_not_keep_the_interpreter(built: tuple[Path, Any]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", EXIT, built[0]], capture_output=True, text=True, timeout=60, check=True
+    )
+    deadline = time.monotonic() + 20
+    while Path(f"/proc/{int(done.stdout)}/cmdline").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not Path(f"/proc/{int(done.stdout)}/cmdline").exists()
 
 
 def test_its_process_is_confined(faulty_c: Any, start: Callable[..., Any]) -> None:

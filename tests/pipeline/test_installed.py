@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from kubeshark.errors import PluginRejected, UsageError
+from kubeshark.errors import PluginError, PluginRejected, UsageError
+from kubeshark.extension_api import SealedSegment
+from kubeshark.pipeline import Plugins
 from kubeshark.pipeline._installed import foreign_plugins, installed_plugins, plugins_folder, uninstall
 from kubeshark.pipeline._stage import Stage
 
+ASKER = Path(__file__).parents[1] / "hosts" / "asking" / "js"
 MANIFEST = """
 id = "demo"
 version = "{version}"
@@ -157,3 +160,25 @@ def test_only_installed_plugins_are_removed(source: Path, root: Path, name: str)
     assert len(installed_plugins()) == 1
     uninstall("demo")
     assert installed_plugins() == []
+
+
+def test_what_was_granted_is_served_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = tmp_path / "plugins"
+    monkeypatch.setenv("KUBESHARK_PLUGINS", str(root))
+    segment = SealedSegment("write", "data/f", 0, 0, 0, 0, 0, 0, 1, "kept")
+    with Stage(ASKER) as stage:
+        assert stage.missing_grants({"hosts": ["10.0.0.0/8"]}) == {"paths": ["data"]}  # "*": the user chooses
+        for kind, value in (("paths", "/etc"), ("hosts", "10.0.0.1/8"), ("hosts", "not a host")):
+            with pytest.raises(UsageError, match=kind):
+                stage.check_grants({kind: [value]})
+        stage.commit()
+    with Plugins.installed() as plugins, pytest.raises(PluginError, match=r'permission "paths: data/f" not granted'):
+        plugins.segment_sealed["asker@1.0.0"](segment=segment)
+    for _ in range(2):  # installed again, its files stay
+        with Stage(ASKER) as stage:
+            stage.commit(grants={"paths": ["data"]})
+        with Plugins.installed() as plugins:
+            plugins.segment_sealed["asker@1.0.0"](segment=segment)
+        assert (root / ".data" / "asker" / "f").read_text() == "kept"
+    uninstall("asker")
+    assert not (root / ".data" / "asker").exists()

@@ -20,6 +20,17 @@ const ORDERS = {
   throw: () => {
     throw new Error("on purpose");
   },
+  tamper: () => {
+    const tampered = () => {
+      throw new Error("tampered");
+    };
+    for (const prototype of [Uint8Array.prototype, Array.prototype, Map.prototype, DataView.prototype]) {
+      for (const name of ["set", "subarray", "get", "push", "setUint32", "getUint32"]) {
+        if (name in prototype) prototype[name] = tampered;
+      }
+    }
+    JSON.stringify = JSON.parse = Atomics.store = Atomics.load = tampered;
+  },
   abort: () => {
     throw new Error("on purpose");
   },
