@@ -102,6 +102,7 @@ class PluginStatus:
     busy_s: float  # time spent in exchanges
     hooks: Mapping[int, HookTime]  # by hook number
     resident_bytes: int  # most that was seen at the end of a call or of a process
+    trouble: str = ""  # the last failure, also when it runs again
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +140,7 @@ class PluginProcess:
         self._lock = threading.RLock()
         self._child: Child | None = None
         self._state = PluginState.STOPPED
-        self._reason = ""
+        self._reason = self._trouble = ""
         self._closed = False
         self._crash_times: deque[float] = deque()
         self._calls = self._crashes = self._starts = self._poison = 0
@@ -170,6 +171,7 @@ class PluginProcess:
             self._busy_s,
             {hook: replace(taken) for hook, taken in self._taken.items()},
             max(self._resident, child.usage()[0] if child else 0),
+            self._trouble,
         )
 
     @property
@@ -394,7 +396,7 @@ class PluginProcess:
     def _count_crash(self, reason: str) -> None:
         self._crashes += 1
         self._crash_times.append(time.monotonic())
-        self._state, self._reason = PluginState.FAILED, reason
+        self._state, self._reason, self._trouble = PluginState.FAILED, reason, reason
         recent = self._recent_crashes()
         if recent >= self.supervision.crashes:
             self._quarantine(f"{recent} crashes within {self.supervision.window_s:.0f} s, the last one: {reason}")

@@ -97,7 +97,9 @@ def keep_health(statuses: Mapping[str, PluginStatus], digests: Mapping[str, str]
             if status.crashes or status.state.value in ("failed", "quarantined"):
                 at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
                 digest = (digests or {}).get(plugin, "")
-                health = Health(_trouble(status), status.reason or had.reason, status.crashes, at, digest)
+                health = Health(
+                    _trouble(status), status.reason or status.trouble or had.reason, status.crashes, at, digest
+                )
             elif status.calls and had != Health():
                 health = Health()
             else:

@@ -120,6 +120,7 @@ def test_a_fault_costs_one_item(built: tuple[Path, Any], language: str, fault: s
         (PluginState.FAILED, 1, 1),
     )
     assert plugin.say(["say again"]) == [["again"]]
+    assert plugin.process.status.trouble == culprit.reason  # for `plugin list`, although it runs again
 
 
 @pytest.mark.parametrize("language", FAULTS)
