@@ -1,6 +1,6 @@
 #!/bin/sh
 # Runs README's first command in a fresh copy with a PATH that has no Go, no Node and no C compiler: what the toolchains
-# of PyPI must stand in for. Needs nothing but Python, make and the registries.
+# of PyPI must stand in for; then makes and tests a plugin in every language. Needs nothing but Python, make and the registries.
 set -eu
 cd "$(dirname "$0")/.."
 work=$(mktemp -d)
@@ -16,3 +16,7 @@ ln -sf "$python" "$work/bin/python3"
 cd "$work"
 PATH="$work/bin" PYTHON="$python" HOME="$work" KUBESHARK_IDENTITY="$work/.run/identity.age" KUBESHARK_PLUGINS="$work/.run/plugins" \
     make run SERVE=0 STORE="$work/.run/store"
+for language in js ts c cpp go python; do
+    PATH="$work/bin" HOME="$work" .venv/bin/kubeshark plugin new "new-$language" --lang "$language"
+    PATH="$work/bin" HOME="$work" .venv/bin/kubeshark plugin test "new-$language"
+done

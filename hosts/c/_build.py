@@ -15,7 +15,6 @@ from importlib.resources import files
 from pathlib import Path
 
 import msgspec
-from elftools.common.exceptions import DWARFError, ELFError, ELFParseError
 
 from kubeshark.errors import PluginError, UsageError
 from kubeshark.extension_api._manifest import Manifest
@@ -131,12 +130,7 @@ def build(
     table = folder / f"{output}{LINES_SUFFIX}"
     try:
         table.write_bytes(msgspec.json.encode(make_table(entry)) + b"\n")
-    except (
-        ELFError,
-        DWARFError,
-        ELFParseError,
-        KeyError,
-    ) as error:  # another compiler's own ways: crashes have no names
+    except ValueError as error:  # another compiler's own ways: crashes have no names
         table.unlink(missing_ok=True)
         sys.stderr.write(f"no table of lines could be made of {output}: {error}\n")
     return entry

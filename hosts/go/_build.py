@@ -75,7 +75,7 @@ def build(folder: Path, manifest: Manifest, *, cache: Path) -> Path:
                 "-buildmode=c-shared",
                 "-trimpath",
                 "-buildvcs=false",
-                "-ldflags=-s -w",
+                "-ldflags=-w",  # no DWARF, but the names of functions: traps tell them
                 "-o",
                 str(output),
             ],

@@ -35,6 +35,7 @@ from kubeshark.hosts.go._wasi import Exited, Wasi
 __all__ = ["SANDBOX", "GoInstance", "Prepared", "open_instance", "prepare"]
 
 TICK_SECONDS = 0.02
+MAX_FRAMES = 64
 START_SECONDS = 5.0  # for package initialisers: a small part of a second in practice
 SANDBOX = Profile(
     syscalls={**THREADS, "openat": Rule(errno=errno.EACCES)},  # malloc asks the kernel's settings when a heap shrinks
@@ -172,7 +173,7 @@ class GoInstance:
         if code is TrapCode.INTERRUPT:
             return "took too long"
         if code is TrapCode.STACK_OVERFLOW:
-            return "called itself too deeply"
+            return f"called itself too deeply{_where(trap)}"
         said = self._said()
         return said or (f"trap: {code.name.lower().replace('_', ' ')}" if code else _one_line(trap.message))
 
@@ -187,6 +188,13 @@ class GoInstance:
         if self._store is not None:
             self._store.close()
             self._store = None
+
+
+def _where(trap: Trap) -> str:
+    """Return ` in main.deeper`: the innermost function that is neither Go's runtime nor nameless."""
+    names = (frame.func_name or "" for frame in trap.frames[:MAX_FRAMES])
+    name = next((name for name in names if name and not name.startswith(("runtime.", "gosave", "wasm_"))), "")
+    return f" in {_one_line(name)}" if name else ""
 
 
 def _one_line(text: str) -> str:

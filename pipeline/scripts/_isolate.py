@@ -23,7 +23,6 @@ JOB_S = 30.0
 FAILURES, WINDOW_S = 5, 300.0
 
 Role = Literal["worker", "hub"]
-Ask = Callable[[Script, Role, bytes], bytes]
 
 
 @dataclass(slots=True)
@@ -47,7 +46,7 @@ class Isolate:
     node: str
     scripts: list[Script]
     environment: Mapping[str, str]
-    ask: Callable[[str, Role, bytes], bytes]  # (script, role, question) → answer
+    ask: Callable[[Isolate, bytes], bytes]  # question → answer
     done: Callable[[Isolate, Sequence[Command]], None]  # what scripts queued
     states: dict[str, RoleState] = field(default_factory=dict)
     timer_at: float | None = None  # monotonic
@@ -142,7 +141,7 @@ class Isolate:
         return True
 
     def _answering(self, question: bytes) -> bytes:
-        return self.ask(next(iter(self.states)), self.role, question)
+        return self.ask(self, question)
 
     def _took(self, answer: Answer) -> None:
         self.timer_at = None if answer.timer is None else time.monotonic() + answer.timer / 1000

@@ -345,18 +345,20 @@ class Scripts:
         node = socket.gethostname() if role == "worker" else "hub"
         return Isolate(role, node, scripts, self.config.environment, self._ask, self._done)
 
-    def _ask(self, _first: str, role: Role, question: bytes) -> bytes:
+    def _ask(self, isolate: Isolate, question: bytes) -> bytes:
+        """Answer what an isolate asks, for a script of its own: it may say whatever it likes."""
         try:
             asked = json.loads(question)
             script, name, values = asked["script"], asked["name"], list(asked["values"])
         except (ValueError, KeyError, TypeError):
             return NO_SENSE
-        if not any(each.id == script for each in self.scripts):
+        if not isinstance(script, str) or script not in isolate.states:
             return NO_SENSE
-        return self.answers(script, role).answer(str(name), values)
+        return self.answers(script, isolate.role).answer(str(name), values)
 
     def _done(self, isolate: Isolate, commands: Sequence[Command]) -> None:
-        self._queue.extend((isolate.role, command) for command in commands)
+        own = (command for command in commands if command[0] in isolate.states)  # it may claim to be another script
+        self._queue.extend((isolate.role, command) for command in own)
         if isolate.timer_at is not None:
             self.clock.poke()
 

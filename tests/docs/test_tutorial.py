@@ -14,7 +14,7 @@ import pytest
 from kubeshark.hosts.c import _build as build_c
 from kubeshark.hosts.go import _build as build_go
 
-LANGUAGES = ("js", "c", "cpp", "go", "python")
+LANGUAGES = ("js", "ts", "c", "cpp", "go", "python")
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -50,7 +50,9 @@ func ksCall(_ uint32, length uint32) (written uint32) {
 //go:wasmexport ks_out
 func ksOut() unsafe.Pointer { return unsafe.Pointer(unsafe.SliceData(output)) }
 
-// report prints what failed and where; kubeshark shows it with the plugin's name.
+const shownCalls = 3 // a line is for reading
+
+// report prints what failed and where in the author's code; kubeshark shows it with the plugin's name.
 func report(failure any) {
 	text := "panic with a value that is no text"
 	switch f := failure.(type) {
@@ -61,15 +63,19 @@ func report(failure any) {
 	}
 	var calls [32]uintptr
 	frames := runtime.CallersFrames(calls[:runtime.Callers(3, calls[:])]) // without Callers, report and the deferred function
-	for {
-		frame, more := frames.Next()
-		if !strings.HasPrefix(frame.Function, "runtime.") {
-			text += " (" + frame.Function + ", " + frame.File + ":" + strconv.Itoa(frame.Line) + ")"
-			break
+	var shown []string
+	for more := true; more && len(shown) < shownCalls; {
+		var frame runtime.Frame
+		frame, more = frames.Next()
+		if strings.HasPrefix(frame.Function, "kubeshark.dev/plugin.(*caller)") {
+			break // below is only what calls the plugin
 		}
-		if !more {
-			break
+		if !strings.HasPrefix(frame.Function, "runtime.") && !strings.HasPrefix(frame.Function, "kubeshark.dev/plugin.") {
+			shown = append(shown, frame.Function+", "+frame.File+":"+strconv.Itoa(frame.Line))
 		}
+	}
+	if len(shown) > 0 {
+		text += " (" + strings.Join(shown, ", called from ") + ")"
 	}
 	print(text + "\n") // to stderr, without package os
 }

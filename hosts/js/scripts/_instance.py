@@ -27,7 +27,7 @@ from kubeshark.hosts.js._instance import SANDBOX
 __all__ = ["SANDBOX", "ScriptIsolate", "prepare"]
 
 START_SECONDS = 10.0
-WALL_FACTOR = 20  # a call may wait this much longer than it may work
+WALL_FACTOR, MOST_WAITING_SECONDS = 20, 60.0  # a call may wait this much longer than it may work
 POLL_SECONDS = 0.0002  # between two looks for a question while V8 runs
 QUICK_POLL_SECONDS = 0.00002
 WAITING_SECONDS = 0.0005  # that a script spins before a question is seen, and after it was answered
@@ -132,7 +132,7 @@ class ScriptIsolate:
                 poll = min(2 * poll, POLL_SECONDS)
                 used = time.process_time() - cpu - self._asked_cpu
                 waited = time.monotonic() - wall - self._asked_s
-                if used < seconds and waited < seconds * WALL_FACTOR:
+                if used < seconds and waited < min(seconds * WALL_FACTOR, seconds + MOST_WAITING_SECONDS):
                     continue
                 library.mr_cancel_task(context._ctx, task)
                 with contextlib.suppress(queue.Empty):

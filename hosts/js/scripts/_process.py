@@ -24,7 +24,7 @@ MEMORY_MB = 1024  # process data: V8's own limit does not cover ArrayBuffers
 LANGUAGE = "script"
 START_S = 30.0
 MARGIN_S = 8.0  # beyond what the child allows itself
-WALL_FACTOR = 20
+WALL_FACTOR, MOST_WAITING_S = 20, 60.0  # as the child has it
 MAX_QUESTIONS = 1_000_000
 
 Command = tuple[str, str, list[Any]]
@@ -97,7 +97,7 @@ class ScriptChild(Child):
         """Return the result of the request that is written, answering questions until it is there."""
         for _ in range(MAX_QUESTIONS):
             self._control.send(COMMAND.pack(max(1, round(seconds * 1000)), length))
-            status, value = self._receive_either(seconds * WALL_FACTOR + MARGIN_S)
+            status, value = self._receive_either(min(seconds * WALL_FACTOR, seconds + MOST_WAITING_S) + MARGIN_S)
             if value > RESULT_BYTES:
                 raise ChildError(f"claims a result of {value:,} bytes")
             if status == OK:

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kubeshark.hosts._artefact import TARGETS, this_target
 from kubeshark.hosts.c._crash import RECORD_BYTES, where_it_crashed
 
 TABLE = {
@@ -26,6 +27,8 @@ def folder(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("plugin")
     shutil.copy(root / "tests" / "hosts" / "faulty" / "c" / "plugin.toml", folder)
     (folder / "build").mkdir()
+    head = struct.pack("<4sBB10xHH", b"\x7fELF", 2, 1, 3, TARGETS[this_target()])
+    (folder / "build" / "faulty.so").write_bytes(head)  # all that is looked at of the object
     (folder / "build" / "faulty.so.lines.json").write_text(json.dumps(TABLE))
     return folder
 
@@ -57,6 +60,6 @@ def test_any_bytes(folder: Path, left: bytes | list[int]) -> None:
 
 
 def test_a_plugin_without_a_table(folder: Path, tmp_path: Path) -> None:
-    shutil.copy(folder / "plugin.toml", tmp_path)
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.json"))
     assert where_it_crashed(tmp_path, record(17), signal.SIGSEGV) == ""
     assert where_it_crashed(tmp_path / "gone", record(17), signal.SIGSEGV) == ""

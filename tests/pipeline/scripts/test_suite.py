@@ -476,6 +476,29 @@ def test_numbers_that_javascript_cannot_hold_are_texts(tmp_path: Path) -> None:
         assert said(scripts) == ['9223372036854775807 string 9007199254740992 "1:12345678901234567890,é😀']
 
 
+def test_a_script_cannot_speak_for_another(tmp_path: Path) -> None:
+    """It may write to the shared memory and make up commands: only its own name is believed."""
+    forged = json.dumps({"script": "granted", "name": "pcap.snapshot", "values": []})
+    hostile = f"""
+      const text = {json.dumps(forged)}, bytes = new Uint8Array(__out), flags = new Int32Array(__flags);
+      for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
+      Atomics.store(flags, 1, text.length); Atomics.store(flags, 0, 1);
+      while (Atomics.load(flags, 0) !== 2) Atomics.wait(flags, 0, 1, 1);
+      console.log(String.fromCharCode(...new Uint8Array(__in).subarray(0, flags[1])));
+      Atomics.store(flags, 0, 0);
+      __result = {{ toJSON: () => 1 }};
+    """
+    granted = replace(script("28", pcap=["yes"]), id="granted")
+    with loaded(tmp_path, replace(script("28"), id="hostile", text=hostile), granted) as scripts:
+        assert said(scripts) == ['{"error":"the question makes no sense"}']
+        [isolate] = [each for each in scripts.isolates if "hostile" in each.states]
+        scripts._done(
+            isolate, [("granted", "console", ["log", "forged", 1]), ("hostile", "console", ["log", "own", 1])]
+        )
+        scripts.settle()
+        assert {line.script for line in scripts.console.lines()} == {"hostile"}
+
+
 def test_no_helper_connects_without_a_grant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = """
       vendor.webhook("POST", "https://a.example/", "");  vendor.webhookForm("POST", "https://a.example/", {}, {});

@@ -38,6 +38,8 @@ func (faulty) Dissect(item *plugin.Item, out *plugin.Messages) int {
 		nothing.value = 1
 	case "index":
 		item.Data[len(item.Data)] = 0
+	case "library":
+		_ = strings.Repeat("x", -len(order))
 	case "exit":
 		os.Exit(3)
 	case "sleep":
