@@ -197,6 +197,18 @@ def test_close_ends_a_request_under_way(asker: Callable[..., Asker], web: WebSer
     assert said
 
 
+def test_close_does_not_wait_for_a_stop_that_never_ends(asking_c: Any, tmp_path: Path) -> None:
+    (tmp_path / "at-start").write_text("never stop")
+    plugin = Asker(asking_c, tmp_path, [], ["data"])
+    assert plugin.order("say", "it", "runs") == "it runs"
+    closer = threading.Thread(target=plugin.plugin.close)
+    closer.start()
+    closer.join(30)
+    assert not closer.is_alive()
+    assert plugin.plugin.status.pid == 0
+    assert not (tmp_path / "at-stop").exists()
+
+
 CHANNEL_ATTACKS = {
     "giant": "asks the broker with 4,294,967,299 bytes",
     "zero": "asks the broker with 4 bytes",

@@ -134,6 +134,8 @@ static void start(ks_report *out) {
 static void stop(ks_report *out) {
     ks_answer answer;
     (void)out;
+    if (ks_file_read(&answer, "data/at-start") && is(ks_answer_part(&answer, 0), "never stop"))
+        for (;;) ks_file_read(&answer, "data/at-start");
     ks_file_write(&answer, "data/at-stop", ks_literal("stopped"));
 }
 
