@@ -265,11 +265,11 @@ class Child:
         while True:
             left = began + seconds + broker.spent_s - time.monotonic()
             ready = {number for number, _ in poller.poll(max(0.0, left) * 1000)}
-            if not ready:
-                self.end()
-                raise ChildError(f"took longer than {seconds * 1000:,.0f} ms")
             if self._control.fileno() in ready:
                 return
+            if not ready or left < 0:  # late, though it may be sending us one byte after the other
+                self.end()
+                raise ChildError(f"took longer than {seconds * 1000:,.0f} ms")
             if not self._take(asked):
                 poller.unregister(self._channel)  # it closed its end
                 continue

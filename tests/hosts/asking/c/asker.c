@@ -21,11 +21,10 @@ static void log_text(ks_report *out, ks_bytes text) {
 
 static bool is(ks_bytes name, const char *text) { return ks_equal(name, ks_literal(text)); }
 
-/* Every descriptor but the control socket is tried: what a plugin that knows our code could do. */
-static void write_all(const void *data, size_t length) {
-    for (int fd = 3; fd < 16; fd++) {
-        if (send(fd, data, length, MSG_DONTWAIT) < 0) continue;
-    }
+/* The channel is the highest of our sockets: what a plugin that knows our code could do. */
+static void write_channel(const void *data, size_t length) {
+    for (int fd = 15; fd >= 3; fd--)
+        if (send(fd, data, length, 0) >= 0) return;
 }
 
 static void segment_sealed(const ks_segment *segment, ks_report *out) {
@@ -85,17 +84,22 @@ static void segment_sealed(const ks_segment *segment, ks_report *out) {
         ks_bytes parts[1] = {ks_literal("nothing")};
         done = ks_ask(&answer, parts, 1);
     } else if (is(segment->name, "giant")) {
-        write_all("\xff\xff\xff\xff", 4);
-        for (;;) write_all(much, 65536);
+        write_channel("\xff\xff\xff\xff", 4);
+        for (;;) write_channel(much, 65536);
     } else if (is(segment->name, "zero")) {
-        write_all("\0\0\0\0\0\0\0\0", 8);
+        write_channel("\0\0\0\0\0\0\0\0", 8);
         for (;;) __asm__ volatile("");
     } else if (is(segment->name, "half")) {
-        write_all("\x64\0\0\0half", 8);
+        write_channel("\x64\0\0\0half", 8);
         for (;;) __asm__ volatile("");
-    } else if (is(segment->name, "early")) {
-        write_all("\x08\0\0\0\0\0\0\0\0\0\0\0", 12);
-        return;
+    } else if (is(segment->name, "trickle")) {
+        write_channel("\0\0\x40\0", 4);
+        for (;;) write_channel("x", 1);
+    } else if (is(segment->name, "twice")) {
+        write_channel("\x08\0\0\0\0\0\0\0\0\0\0\0\x08\0\0\0\0\0\0\0\0\0\0\0", 24);
+        for (;;) __asm__ volatile("");
+    } else if (is(segment->name, "unread")) {
+        for (;;) write_channel("\x08\0\0\0\0\0\0\0\0\0\0\0", 12);
     } else {
         snprintf((char *)much, 4096, "%.2000s %.2000s", path, source);
         ks_log(out, ks_literal((const char *)much));
@@ -130,6 +134,8 @@ static void start(ks_report *out) {
 static void stop(ks_report *out) {
     ks_answer answer;
     (void)out;
+    if (ks_file_read(&answer, "data/at-start") && is(ks_answer_part(&answer, 0), "never stop"))
+        for (;;) ks_file_read(&answer, "data/at-start");
     ks_file_write(&answer, "data/at-stop", ks_literal("stopped"));
 }
 
