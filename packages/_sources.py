@@ -56,7 +56,8 @@ def fetch(
         return local(path)
     if _BY_ID.fullmatch(source) and not path.exists():
         return _from_index(source, into, index or default_index(), progress)
-    raise UsageError(f"{source} is not there", hint="give a folder, a .ksp file, https://…, oci://… or a plugin's id")
+    hint = "give a folder, a .ksp file, https://…, oci://… or a plugin's id"
+    raise PluginError("is not there", plugin=source, hint=hint)
 
 
 def _download(url: str, into: Path, progress: Progress | None) -> Fetched:

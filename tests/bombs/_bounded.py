@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -26,16 +25,28 @@ class Taken:
     stderr: str
 
 
+LAUNCHER = """
+import os, resource, sys
+pid = os.fork()
+if not pid:
+    resource.setrlimit(resource.RLIMIT_CPU, (int(sys.argv[2]),) * 2)
+    os.execv(sys.argv[3], sys.argv[3:])
+_, status, used = os.wait4(pid, 0)
+told = f"{os.waitstatus_to_exitcode(status)} {used.ru_utime + used.ru_stime} {used.ru_maxrss}"
+os.write(int(sys.argv[1]), told.encode())
+"""
+"""A small process between this one and the command: a child's peak begins with what its parent has."""
+
+
 def take(*arguments: str | Path, out: Path | None = None) -> Taken:
     """Run `kubeshark ARGUMENTS`, its output written to `out` or thrown away."""
-    with tempfile.TemporaryFile("w+") as stderr, Path(out or os.devnull).open("w") as stdout:
-        process = subprocess.Popen(
-            [COMMAND, *arguments],
-            stdout=stdout,
-            stderr=stderr,
-            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CPU, (CPU_LIMIT_S, CPU_LIMIT_S)),
-        )
-        _pid, status, used = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
+    reader, writer = os.pipe()
+    with tempfile.TemporaryFile("w+") as stderr, Path(out or os.devnull).open("w") as stdout, os.fdopen(reader) as told:
+        command = [sys.executable, "-S", "-c", LAUNCHER, str(writer), str(CPU_LIMIT_S), COMMAND, *arguments]
+        try:
+            subprocess.run(command, stdout=stdout, stderr=stderr, pass_fds=[writer], check=True)
+        finally:
+            os.close(writer)
+        code, cpu_s, peak_kib = told.read().split()
         stderr.seek(0)
-        return Taken(process.returncode, used.ru_utime + used.ru_stime, used.ru_maxrss >> 10, stderr.read())
+        return Taken(int(code), float(cpu_s), int(peak_kib) >> 10, stderr.read())

@@ -78,7 +78,7 @@ def test_a_manifest_becomes_what_the_pipeline_registers() -> None:
         ('version = "1.2.0"', 'version = "1.2.0/../x"', "is not a version"),
         ("abi = 1", "abi = 2", "abi: it is made for ABI 2, and this kubeshark has 1: use a newer kubeshark"),
         ("abi = 1", 'abi = "1"', "abi: Expected `int`, got `str`"),
-        ('"c"', '"rust"', "language: Invalid enum value 'rust'"),
+        ('"c"', '"rust"', "language: 'rust' is not known here"),
         ("build/demo.so", "../demo.so", "leaves the folder"),
         ("build/demo.so", "/etc/passwd", "leaves the folder"),
         ("build/demo.so", "build//./demo.so", "leaves the folder"),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,8 +16,7 @@ import pytest
 from kubeshark.errors import PluginCrashed
 from kubeshark.hosts import _children, _sandbox
 from kubeshark.hosts._children import Child, ChildError, the_zygote
-from kubeshark.hosts._instance import InstanceError
-from kubeshark.hosts._sandbox import confine, seal
+from kubeshark.hosts._sandbox import confine
 from kubeshark.hosts._supervisor import PluginState
 from kubeshark.hosts.c import _instance
 
@@ -138,27 +139,30 @@ def test_closing_a_plugin_leaves_no_process_and_no_descriptor(faulty_c: Any, sta
     assert len(list(Path("/proc/self/fd").iterdir())) <= before + 3
 
 
+AS_A_USER = """
+import os, sys
+from pathlib import Path
+from kubeshark.extension_api._manifest import read_manifest
+from kubeshark.hosts._sandbox import confine, seal
+from kubeshark.hosts.c import _instance
+manifest = read_manifest(Path(sys.argv[1]))
+prepared = _instance.prepare(Path(sys.argv[1]), manifest)
+if os.geteuid() == 0:
+    os.setgroups([])
+    os.setresgid(1234, 1234, 1234)
+    os.setresuid(1234, 1234, 1234)
+confine(_instance.SANDBOX, 64)
+instance = _instance.open_instance(prepared, manifest)
+seal(_instance.SANDBOX)
+os._exit(0 if instance.hooks == manifest.hook_bits else 2)
+"""
+
+
 def test_it_works_without_root(faulty_c: Any) -> None:
-    """The sandbox of a user: no capability to drop, no other user to become."""
-    folder, manifest = faulty_c
-    prepared = _instance.prepare(folder, manifest)
-    pid = os.fork()
-    if pid == 0:
-        status = 1
-        try:
-            if os.geteuid() == 0:
-                os.setgroups([])
-                os.setresgid(1234, 1234, 1234)
-                os.setresuid(1234, 1234, 1234)
-            confine(_instance.SANDBOX, 64)
-            instance = _instance.open_instance(prepared, manifest)
-            seal(_instance.SANDBOX)
-            status = 0 if instance.hooks == manifest.hook_bits else 2
-        except InstanceError:
-            status = 3
-        finally:
-            os._exit(status)
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    """The sandbox of a user: no capability to drop, no other user to become; in a fresh process, as the zygote is."""
+    folder, _ = faulty_c
+    done = subprocess.run([sys.executable, "-I", "-c", AS_A_USER, folder], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_without_landlock_a_c_plugin_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

