@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from pathlib import Path
 
 import msgspec
 
 from kubeshark.errors import StoreError
+from kubeshark.packages._documents import write_document
 from kubeshark.pipeline._rules import DEFAULT_RULES, RedactionRule
 
 __all__ = ["Settings", "SettingsFile"]
@@ -49,10 +49,4 @@ class SettingsFile:
     def write(self, settings: Settings) -> None:
         with self._lock:
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            temporary = self.path.with_suffix(".tmp")
-            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with open(descriptor, "wb") as file:  # noqa: PTH123 (a descriptor)
-                file.write(msgspec.json.format(msgspec.json.encode(settings), indent=1) + b"\n")
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(self.path)
+            write_document(self.path, settings)

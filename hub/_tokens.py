@@ -8,7 +8,6 @@ reads the file again when it has changed.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import re
@@ -22,6 +21,7 @@ import msgspec
 
 from kubeshark.errors import StoreError, UsageError
 from kubeshark.hub._access import Principal, Role, make_principal
+from kubeshark.packages._documents import locked, write_document
 
 __all__ = ["Token", "Tokens", "hub_folder"]
 
@@ -139,21 +139,10 @@ class Tokens:
     @contextmanager
     def _locked(self) -> Iterator[list[Token]]:
         """Give the list to change; it is written at once and under a lock."""
-        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = os.open(self.path.with_name(".tokens.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with locked(self.path.parent, ".tokens.lock"):
             tokens = self.all()
             yield tokens
-            temporary = self.path.with_suffix(".tmp")
-            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with open(descriptor, "wb") as file:  # noqa: PTH123 (a descriptor)
-                file.write(msgspec.json.format(msgspec.json.encode(tokens), indent=1) + b"\n")
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(self.path)
-        finally:
-            os.close(lock)
+            write_document(self.path, tokens)
 
 
 def _hash(secret: str) -> str:

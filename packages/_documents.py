@@ -1,4 +1,5 @@
-"""Small JSON files in the plugins folder: replaced at once, and under a lock, so that two commands lose nothing."""
+"""Small JSON files, of the plugins folder and of the hub: replaced at once, and under a lock, so that two commands lose
+nothing of each other."""
 
 from __future__ import annotations
 
@@ -31,7 +32,7 @@ def read_document(path: Path, kind: type[T]) -> T | None:
 
 
 def write_document(path: Path, document: object) -> None:
-    """Replace a file; it is as a whole there, or as it was before."""
+    """Replace a file (mode 0600); it is as a whole there, or as it was before."""
     temporary = path.with_name(f"{path.name}.tmp")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with open(descriptor, "wb") as file:  # noqa: PTH123 (a descriptor)
@@ -43,7 +44,7 @@ def write_document(path: Path, document: object) -> None:
 
 @contextmanager
 def locked(folder: Path, name: str = ".documents.lock") -> Iterator[None]:
-    """Hold a lock of a plugins folder; the default is that of its documents. Not twice in one process."""
+    """Hold a lock of a folder, made if need be; the default is that of a plugins folder. Not twice in one process."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     descriptor = os.open(folder / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:

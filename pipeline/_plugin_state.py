@@ -7,18 +7,17 @@ It is replaced at once and under a lock, so that two commands lose nothing of ea
 
 from __future__ import annotations
 
-import fcntl
 import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec.structs import replace
 
 from kubeshark.errors import PluginRejected
+from kubeshark.packages._documents import locked, write_document
 
 if TYPE_CHECKING:
     from kubeshark.hosts import PluginStatus
@@ -73,7 +72,7 @@ def read_states(folder: Path) -> dict[str, PluginState]:
 def change_state(folder: Path, plugin: str, change: Callable[[PluginState], PluginState | None]) -> None:
     """Replace one plugin's state by what `change` makes of it; None forgets it."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with _locked(folder):
+    with locked(folder, LOCK_NAME):
         states = read_states(folder)
         before = states.get(plugin, PluginState())
         after = change(before)
@@ -81,7 +80,7 @@ def change_state(folder: Path, plugin: str, change: Callable[[PluginState], Plug
             states.pop(plugin, None)
         else:
             states[plugin] = after
-        _write(folder / STATE_NAME, states)
+        write_document(folder / STATE_NAME, states)
 
 
 def keep_health(statuses: Mapping[str, PluginStatus], digests: Mapping[str, str] | None = None) -> None:
@@ -124,23 +123,3 @@ def plugins_folder() -> Path:
     """Return plugins.dir: $KUBESHARK_PLUGINS, else ~/.kubeshark/plugins."""
     named = os.environ.get("KUBESHARK_PLUGINS")
     return Path(named) if named else Path.home() / ".kubeshark" / "plugins"
-
-
-def _write(path: Path, states: Mapping[str, Any]) -> None:
-    temporary = path.with_suffix(".tmp")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with open(descriptor, "wb") as file:  # noqa: PTH123 (a descriptor)
-        file.write(msgspec.json.format(msgspec.json.encode(states), indent=1) + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    descriptor = os.open(folder / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

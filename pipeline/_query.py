@@ -29,12 +29,11 @@ from kubeshark.pipeline._filter import EntryFilter
 from kubeshark.pipeline._flows import flow_entries
 from kubeshark.pipeline._order import Order, Place, Spot, Window
 from kubeshark.pipeline._plan import Plan, make_plan
-from kubeshark.pipeline._rows import itself, read_by
+from kubeshark.pipeline._rows import columns_read_by, itself, small_columns
 from kubeshark.pipeline._run import QueryStats, Runner
 from kubeshark.pipeline._runs import Piece, Run, TablePiece
 from kubeshark.pipeline._segments import Segment
 from kubeshark.pipeline._table import EntryTable, Found
-from kubeshark.pipeline.kfl import ENTRY
 
 __all__ = ["Query", "QueryOptions", "QueryProgress"]
 
@@ -131,7 +130,7 @@ class Query(Generic[T]):
 
     def __post_init__(self) -> None:
         mine = weakref.ref(self)  # a cycle would keep the last chunk's packets until the collector comes round
-        self._reads = self._columns(read_by(self.make))
+        self._reads = columns_read_by(self.make, self.dissector.origin.variables)
         self._watch = Watch(self.options.budget, lambda: _bytes_read(mine()))
 
     def cancel(self) -> None:
@@ -193,17 +192,10 @@ class Query(Generic[T]):
 
     def runs(self, reads: Sequence[str]) -> Iterator[Run]:
         """Yield the entries of a query that runs in this process, many at once, for these KFL variables of them."""
-        self._reads = self._columns(reads)
+        self._reads = small_columns(reads, self.dissector.origin.variables)
         for piece in self.pieces():
             assert isinstance(piece, TablePiece)
             yield piece.run
-
-    def _columns(self, reads: Sequence[str] | None) -> Sequence[str] | None:
-        """Return them if keeping them takes less than keeping packets does: bodies and documents do not."""
-        known = self.dissector.origin.variables
-        if reads is None or any(name == ENTRY or (name in known and known[name].is_heavy) for name in reads):
-            return None
-        return reads
 
     def _come_to(self, piece: Piece[T], at: int) -> None:
         self._next = (piece, at)

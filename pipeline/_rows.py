@@ -7,16 +7,17 @@ What has a method `many` is asked for many entries at once, and may read columns
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from kubeshark.pipeline._entry import Entry
+from kubeshark.pipeline.kfl import ENTRY, Variable
 
 if TYPE_CHECKING:
     from kubeshark.pipeline._runs import Run
 
-__all__ = ["Document", "Fields", "columns", "itself", "made_of", "read_by"]
+__all__ = ["Document", "Fields", "columns", "columns_read_by", "itself", "made_of", "small_columns"]
 
 T = TypeVar("T")
 
@@ -28,10 +29,16 @@ def itself(entry: Entry) -> Entry:
     return entry
 
 
-def read_by(make: Callable[[Entry], Any]) -> tuple[str, ...] | None:
-    """Return the KFL variables that `make.many` reads; None: it wants entries."""
-    reads: tuple[str, ...] | None = getattr(make, "reads", None)
-    return reads
+def columns_read_by(make: Callable[[Entry], Any], known: Mapping[str, Variable]) -> Sequence[str] | None:
+    """Return the KFL variables that `make.many` reads, if it reads no more and they are small; None: keep packets."""
+    reads: Sequence[str] | None = getattr(make, "reads", None)
+    return None if reads is None else small_columns(reads, known)
+
+
+def small_columns(names: Sequence[str], known: Mapping[str, Variable]) -> Sequence[str] | None:
+    """Return them if keeping them takes less than keeping packets does: bodies and documents do not."""
+    is_large = any(name == ENTRY or (name in known and known[name].is_heavy) for name in names)
+    return None if is_large else names
 
 
 def made_of(found: Run, make: Callable[[Entry], T]) -> Iterator[T]:

@@ -108,7 +108,7 @@ class Runner:
         starts = matched.start_ns[places]
         places = places[np.argsort(starts, kind="stable")]
         if not is_by_id:
-            places = _settled(places, np.sort(starts), lambda at: place_of(matched[at]))
+            places = _by_id(places, np.sort(starts), lambda at: place_of(matched[at]))
         if self.order == "desc":
             places = places[::-1]
         if scripts := self.dissector.plugins.scripts:
@@ -152,11 +152,11 @@ class Runner:
         )
 
 
-def _settled(places: NDArray[Any], starts: NDArray[Any], place: Callable[[int], Place]) -> NDArray[Any]:
+def _by_id(places: NDArray[Any], starts: NDArray[Any], place: Callable[[int], Place]) -> NDArray[Any]:
     """Sort the runs of equal times by id; `starts` are the times of `places`."""
-    settled = places.copy()
+    sorted_places = places.copy()
     edges = [0, *(np.flatnonzero(np.diff(starts)) + 1).tolist(), len(starts)]
     for low, high in pairwise(edges):
         if high - low > 1:
-            settled[low:high] = sorted(places[low:high].tolist(), key=place)
-    return settled
+            sorted_places[low:high] = sorted(places[low:high].tolist(), key=place)
+    return sorted_places

@@ -29,6 +29,7 @@ from kubeshark.pipeline._memory import keep_freed_memory
 from kubeshark.pipeline._order import Spot
 from kubeshark.pipeline._plan import Task
 from kubeshark.pipeline._plugins import Plugins
+from kubeshark.pipeline._rows import columns_read_by
 from kubeshark.pipeline._run import Runner
 from kubeshark.pipeline._runs import Piece
 from kubeshark.pipeline._secrets import Secrets
@@ -101,7 +102,8 @@ class Worker:
     def do(self, task: TaskSpec, channel: Connection) -> None:
         """Send what the task gives in batches, then its report."""
         job = self._job
-        runner = Runner(self._dissector, self._filter, job.window, job.order, job.limit)
+        reads = columns_read_by(job.make, self._filter.variables)
+        runner = Runner(self._dissector, self._filter, job.window, job.order, job.limit, reads)
         failed_before = self._filter.errors.count
         with ExitStack() as stack:
             segments: dict[str, SegmentReader] = {}

@@ -21,6 +21,7 @@ import wasmtime
 
 from kubeshark.errors import PluginRejected
 from kubeshark.extension_api._manifest import Manifest
+from kubeshark.hosts._cache import is_ours, users_cache
 from kubeshark.hosts._sandbox import THREADS, Profile, confine, seal
 from kubeshark.hosts._seccomp import ALLOW, Rule
 from kubeshark.hosts.go._engine import MAX_MODULE_BYTES, new_engine
@@ -54,8 +55,8 @@ def compiled_file(folder: Path, manifest: Manifest, cache: Path | None = None) -
         message = f"{manifest.entry} cannot be read: {error.strerror}"
         raise PluginRejected(message, plugin=manifest.label, hint=hint) from error
     try:
-        file = (cache or _users_cache()) / f"{_key(wasm)}.cwasm"
-        if not _is_ours(file):
+        file = (cache or users_cache("wasm")) / f"{_key(wasm)}.cwasm"
+        if not is_ours(file):
             native = _compile_apart(wasm, manifest)
             file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile(dir=file.parent, delete=False) as partial:
@@ -65,11 +66,6 @@ def compiled_file(folder: Path, manifest: Manifest, cache: Path | None = None) -
         message = f"its native code cannot be kept: {error}"
         raise PluginRejected(message, plugin=manifest.label, hint="set XDG_CACHE_HOME to a folder of yours") from error
     return file
-
-
-def _users_cache() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "kubeshark" / "wasm"
 
 
 def read_compiled(file: Path) -> bytes:
@@ -88,14 +84,6 @@ def _key(wasm: bytes) -> str:
     digest = hashlib.sha256(f"{version('wasmtime')}\0{platform.machine()}\0{cpu}\0".encode())
     digest.update(wasm)
     return digest.hexdigest()
-
-
-def _is_ours(file: Path) -> bool:
-    try:
-        status = file.stat()
-    except OSError:
-        return False
-    return status.st_uid == os.geteuid() and not status.st_mode & 0o022
 
 
 def _compile_apart(wasm: bytes, manifest: Manifest) -> bytes:

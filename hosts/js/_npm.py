@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import importlib.util
-import os
 import platform
 import shutil
 import subprocess
@@ -22,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from kubeshark.errors import PluginError
+from kubeshark.hosts._cache import is_ours, users_cache
 
 __all__ = ["ESBUILD", "TSC", "NpmTool", "find_npm", "program"]
 
@@ -72,9 +72,11 @@ def program(tool: NpmTool, *, plugin: str, cache: Path | None = None) -> Path:
     if machine not in tool.sha512:
         raise PluginError(f"{tool.title} is not pinned for {machine}", plugin=plugin, hint="build on x86_64 or aarch64")
     try:
-        folder = (cache or _users_cache()) / f"{tool.name.format(_MACHINES[machine]).replace('/', '-')}-{tool.version}"
+        folder = (
+            cache or users_cache("npm")
+        ) / f"{tool.name.format(_MACHINES[machine]).replace('/', '-')}-{tool.version}"
         found = folder / tool.program
-        if not _is_ours(found):
+        if not is_ours(found):
             folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(prefix="fetch-", dir=folder.parent) as work_name:
                 work = Path(work_name)
@@ -145,17 +147,3 @@ def _unpack(package: Path, into: Path) -> None:
             target.parent.mkdir(parents=True, exist_ok=True)
             with target.open("wb") as file:
                 shutil.copyfileobj(data, file)
-
-
-def _users_cache() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "kubeshark" / "npm"
-
-
-def _is_ours(file: Path) -> bool:
-    """A program that others could have put there is not run."""
-    try:
-        status = file.stat()
-    except OSError:
-        return False
-    return status.st_uid == os.geteuid() and not status.st_mode & 0o022

@@ -11,9 +11,10 @@ import pytest
 from kubeshark.pipeline import _plan
 from kubeshark.pipeline._order import Order
 from kubeshark.pipeline._query import Query
-from kubeshark.pipeline._rows import Fields
+from kubeshark.pipeline._rows import Fields, columns_read_by, itself
 from kubeshark.pipeline._settled import SettledTable, settled
 from kubeshark.pipeline._table import EntryTable
+from kubeshark.pipeline.kfl import ENTRY
 from tests.pipeline._stores import long_talk, mixed
 from tests.pipeline._traffic import Capture, make_query
 
@@ -78,6 +79,14 @@ def test_what_a_maker_reads_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     heavy = [len(run) for run in make_query(mixed().segments(), "http").runs(["response_body"])]
     assert heavy == [len(entries)]
     assert made == []  # bodies are larger than packets
+
+
+def test_who_reads_more_than_small_columns_gets_entries() -> None:
+    known = make_query([], "").dissector.origin.variables
+    assert columns_read_by(Fields(("url",)), known) == ("id", "timestamp", "url")
+    assert columns_read_by(Fields(("url", "response_body")), known) is None
+    assert columns_read_by(Fields((ENTRY,)), known) is None
+    assert columns_read_by(itself, known) is None
 
 
 def test_connections_that_run_on_keep_their_packets() -> None:
