@@ -38,7 +38,7 @@ type Section struct {
 	Points   []Point // of a timeline
 	Ranges   []Range // of a hex dump
 	Body     string  // of everything else
-	Base64   bool   // Body is base64
+	Base64   bool    // Body is base64
 	MimeType string
 	Selector string // the left side of `selector == value` in KFL; empty: not selectable
 }
