@@ -214,6 +214,7 @@ class Store:
         Continues a source of which the store holds a part. A writer without identity cannot know of it: it must not be
         given a source that has a hash.
         """
+        from kubeshark.core_capture.store._sealer import Sealer
         from kubeshark.core_capture.store._writer import ImportState, Writer
 
         keys = parse_recipients(str(recipient) for recipient in recipients)
@@ -222,12 +223,11 @@ class Store:
                 f"the identity {identity_path()} lies inside the store {self.location}",
                 hint="whoever copies the store would have its key: move one of them",
             )
+        signer = key or NodeKey.load_or_create()
         return Writer(
-            self.files,
-            keys,
+            lambda: Sealer(self.files, keys, key=signer, core=load_core()),
             source,
             node=check_node(node or default_node()),
-            key=key or NodeKey.load_or_create(),
             core=load_core(),
             segment_bytes=segment_bytes,
             stored=lambda: self.import_state(source.sha256) if source.sha256 else ImportState(),
