@@ -3,7 +3,8 @@
 store.json names a segment as head of its chain only once both its files are synced. So a head that lacks its names is
 complete, and gets them, unless `recover` was sealing it anew; segments listed as being deleted lose what is left of
 them; every other temporary file of a dead writer was never acknowledged, and pieces of a log whose segment is there are
-of no use any more, while those of any other are kept. Data without any index is kept: `_recover.py` makes an index from it.
+of no use any more, while those of any other are kept. Data without any index is kept: `_recover.py` makes an index from
+it.
 """
 
 from __future__ import annotations

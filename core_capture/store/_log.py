@@ -28,7 +28,7 @@ from kubeshark.core_capture.store._piece import Forged, Piece, decode_piece
 from kubeshark.core_capture.store._segment import Draft
 from kubeshark.errors import Damaged, StoreError
 
-__all__ = ["LogProblem", "LogReader", "OpenSegment", "add_up", "open_names", "read_log"]
+__all__ = ["LogProblem", "LogReader", "OpenSegment", "open_names", "read_log"]
 
 MAX_OPEN_BYTES = MAX_SEGMENT_BYTES + (1 << 20)
 """Records of one open segment; a writer closes it long before."""
@@ -103,6 +103,10 @@ class OpenSegment:
             try:
                 piece = decode_piece(files.open(file), identities, load_core(), segment=self.name, number=number)
                 self._check(piece, file)
+            except FileNotFoundError:
+                if file not in files.names():
+                    raise
+                self._report("damaged", file, f"{file} is a name and no file")
             except NotForUsError as error:
                 self._report("locked", file, error.message)
             except Forged as error:
@@ -189,14 +193,6 @@ def open_names(listed: Sequence[str]) -> dict[str, list[int]]:
     return {name: numbers for name, numbers in log_pieces(listed).items() if name not in sealed}
 
 
-def add_up(counters: Sequence[Counters]) -> Counters | None:
-    """Return those of a capture from those of its interfaces; None where there are none."""
-    total = None
-    for each in counters:
-        total = each if total is None else total + each
-    return total
-
-
 def _join(pieces: Sequence[Piece]) -> Draft:
     """Put pieces together, in the order in which they were written."""
     first, last = pieces[0], pieces[-1]
@@ -225,7 +221,7 @@ def _join(pieces: Sequence[Piece]) -> Draft:
             last_ordinal=int(ordinals[-1]) if count else -1,
             blocks=last.first_block + len(last.metadata.blocks),
             complete=False,
-            counters=add_up(last.counters),
+            counters=sum(last.counters[1:], last.counters[0]) if last.counters else None,
         ),
         counters=last.counters,
     )

@@ -1,6 +1,7 @@
 """A store on object storage: S3 and what speaks it, Google Cloud Storage, Azure, or the memory of this process.
 
-1. Published files are objects, whole from the moment they are listed. Temporary files lie in the spool of this machine.
+1. Published files are objects, whole from the moment they are listed. Temporary files lie in the spool of this machine,
+   and so does the log: what is acknowledged survives this machine's power loss, not the loss of the machine.
 2. Bytes are read in ranges, never a data file as a whole; a listing is the truth about what there is.
 """
 
@@ -18,7 +19,7 @@ from typing import BinaryIO
 from kubeshark.core_capture.store._backend import Content, RangeFile, Requests
 from kubeshark.core_capture.store._lease import Lease
 from kubeshark.core_capture.store._local import LocalBackend
-from kubeshark.core_capture.store._names import DATA_SUFFIX, LOCK, SNAPSHOTS_LOCK, TEMPORARY
+from kubeshark.core_capture.store._names import DATA_SUFFIX, LOCK, SNAPSHOTS_LOCK, TEMPORARY, piece_of
 from kubeshark.core_capture.store._object_client import Found, ObjectClient, Piece
 from kubeshark.core_capture.store._object_file import AT_ONCE, ObjectFile
 from kubeshark.core_capture.store._spool import open_spool, spool_path
@@ -66,7 +67,7 @@ class ObjectBackend:
         return sizes | {name: found.size for name, found in self._listing().items()}
 
     def exists(self, name: str) -> bool:
-        if name.startswith(TEMPORARY):
+        if _stays_here(name):
             return self._spool.exists(name)
         try:
             self._client.head(name)
@@ -81,7 +82,7 @@ class ObjectBackend:
         return size
 
     def open(self, name: str) -> RangeFile:
-        if name.startswith(TEMPORARY):
+        if _stays_here(name):
             return self._spool.open(name)
         found = self._listing().get(name)
         if found is None:
@@ -95,7 +96,7 @@ class ObjectBackend:
         return ObjectFile(self._client, name, size=found.size, version=found.version, first_bytes=first, start=start)
 
     def read(self, name: str, limit: int) -> Content:
-        return self._client.read(name, limit)
+        return self._spool.read(name, limit) if _stays_here(name) else self._client.read(name, limit)
 
     def create(self, temporary: str) -> AbstractContextManager[BinaryIO]:
         return self._spool.create(temporary)
@@ -104,6 +105,10 @@ class ObjectBackend:
         self._spool.sync(temporary)
 
     def publish(self, temporary: str, name: str, *, replacing: bool = False) -> None:
+        if _stays_here(name):
+            self._spool.publish(temporary, name)
+            self._spool.settle()
+            return
         self._forget()
         self._client.upload(self._spool.folder / temporary, name, replacing=replacing)
         self._spool.delete(temporary)
@@ -116,7 +121,7 @@ class ObjectBackend:
         return self._client.put(name, data, version=version)
 
     def delete(self, name: str) -> None:
-        if name.startswith(TEMPORARY):
+        if _stays_here(name):
             self._spool.delete(name)
             return
         self._forget()
@@ -145,9 +150,7 @@ class ObjectBackend:
     def _listing(self) -> dict[str, Found]:
         if time.monotonic() - self._listed_at >= LISTING_SECONDS:
             found = self._client.list().items()
-            self._listed = {
-                name: each for name, each in found if not name.startswith(TEMPORARY)
-            }  # ours lie in the spool
+            self._listed = {name: each for name, each in found if not _stays_here(name)}  # ours lie in the spool
             self._listed_at = time.monotonic()
         return self._listed
 
@@ -183,6 +186,10 @@ class ObjectBackend:
             for each, piece in zip(batch, pool.map(fetch, batch), strict=True):
                 if piece is not None:
                     self._fetched[each] = piece
+
+
+def _stays_here(name: str) -> bool:
+    return name.startswith(TEMPORARY) or piece_of(name) is not None
 
 
 def open_objects(url: str, *, create: bool) -> ObjectBackend:

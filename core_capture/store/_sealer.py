@@ -1,8 +1,8 @@
 """Who writes a store: holds its lock, gives numbers, and adds segments to the chain of this node.
 
 1. One process at a time, by a lock that ends with it.
-2. `seal` returns when the segment lasts, its names included. If it fails it may be called again with the same packets,
-   and must be, before any other is sealed.
+2. `seal` returns when the segment lasts, its names included. If it failed it may be called again with the same packets:
+   they are written once.
 """
 
 from __future__ import annotations
@@ -61,30 +61,30 @@ class Sealer:
     def seal(self, draft: Draft) -> Entry:
         """Make a segment; raise StoreError or OSError."""
         key = self.key.public
-        if self._unpublished is None:
-            head = self.state.heads.get(key)
-            chain = Chain(head.sequence + 1 if head else 0, head.sha256 if head else "", key)
-            if self._is_unsure:  # it must not name files that are written anew now
-                self.save()
-                self._is_unsure = False
-            sealed = write_segment(self.files, draft, chain, core=self._core, recipients=self.recipients, key=self.key)
-            made = new_head(self.files, draft.name, chain.sequence, sealed.sha256, sealed.index_tag, head)
-            before = self.state.heads
-            self.state.heads = {**before, key: made}
-            try:
-                self.save()
-            except BaseException:
-                self.state.heads, self._is_unsure = before, True
-                raise
-            self._unpublished = sealed
-            publish(self.files, draft.name)
-            self.state.heads[key] = replace(made, pending=None)
-        elif self._unpublished.meta.info.name != draft.name:
-            raise ValueError(f"{draft.name} cannot be sealed before {self._unpublished.meta.info.name} is")
-        else:
+        if self._unpublished is not None:
             finish_heads(self.files, self.state)
-        sealed, self._unpublished = self._unpublished, None
-        return entry_of(sealed.meta, sealed.flows.table, sealed.sha256)
+            done, self._unpublished = self._unpublished, None
+            if done.meta.info.name == draft.name:
+                return _entry(done)
+        head = self.state.heads.get(key)
+        if self._is_unsure:  # it must not name files that are written anew now
+            self.save()
+            self._is_unsure = False
+        chain = Chain(head.sequence + 1 if head else 0, head.sha256 if head else "", key)
+        sealed = write_segment(self.files, draft, chain, core=self._core, recipients=self.recipients, key=self.key)
+        made = new_head(self.files, draft.name, chain.sequence, sealed.sha256, sealed.index_tag, head)
+        before = self.state.heads
+        self.state.heads = {**before, key: made}
+        try:
+            self.save()
+        except BaseException:
+            self.state.heads, self._is_unsure = before, True
+            raise
+        self._unpublished = sealed
+        publish(self.files, draft.name)
+        self.state.heads[key] = replace(made, pending=None)
+        self._unpublished = None
+        return _entry(sealed)
 
     def arrived(self) -> None:
         """On object storage, say that the last head arrived; if that fails, the next writer sees it itself."""
@@ -95,6 +95,10 @@ class Sealer:
     def release(self) -> None:
         """Let others write."""
         self._lock.release()
+
+
+def _entry(sealed: Sealed) -> Entry:
+    return entry_of(sealed.meta, sealed.flows.table, sealed.sha256)
 
 
 def _load_state(files: Backend) -> StoreState:
