@@ -42,6 +42,10 @@ WITHOUT_TEST = {
     "pipeline/scripts/_script.py": "cli/test_scripts.py",
     "src/kubeshark/cli/_scripts_option.py": "cli/test_scripts.py",
     "src/kubeshark/cli/console.py": "cli/test_scripts.py",
+    **{
+        f"src/kubeshark/cli/{module}.py": "cli/test_firewall.py"
+        for module in ("_firewall_options", "firewall_policies", "firewall_simulate")
+    },
     "pipeline/_exports.py": "pipeline/test_pipeline.py",
     "pipeline/_imports.py": "pipeline/test_pipeline.py",
     "pipeline/_rows.py": "pipeline/test_pipeline.py",
