@@ -83,6 +83,7 @@ class AgeWriter:
         out.write(_make_header(file_key, recipients) + nonce)
         self._out = out
         self._cipher = ChaCha20Poly1305(derive(file_key, nonce, b"payload"))
+        self.payload_id = _payload_id(file_key, nonce)
         self._pending = bytearray()
         self._chunks = 0
         self.size = 0  # plaintext bytes so far
@@ -146,7 +147,7 @@ class AgeReader:
 
     def _open(self) -> None:
         tail, truncated = self._tail, self._truncated
-        if tail is not None and tail.nonce and tail.file_key and self._file.is_remote:
+        if tail is not None and tail.nonce and tail.file_key:
             self._take_on_trust(tail)
             return
         header = self._header(self._identities, tail)
@@ -157,6 +158,7 @@ class AgeReader:
         if len(nonce) < _NONCE or (stored < TAG and not truncated):
             raise Damaged("cut inside its header", file=self.name, offset=header.length)
         self._cipher = ChaCha20Poly1305(derive(header.file_key, nonce, b"payload"))
+        self.payload_id = _payload_id(header.file_key, nonce)
         self._count = -(-stored // SEALED_CHUNK)
         self._last_chunk = b""  # kept once it was decrypted to learn the size
         self._closed_end = True  # the last chunk carries the mark of a complete file
@@ -169,12 +171,20 @@ class AgeReader:
             self._check_last()
 
     @property
+    def is_cut(self) -> bool:
+        """The file ends before its end; only one opened with `truncated` may."""
+        return not self._closed_end
+
+    @property
     def version(self) -> str:
         """The file's, as `Backend.replace` takes it."""
         return self._file.version
 
     def _take_on_trust(self, tail: Tail) -> None:
-        """Begin without a request: key, nonce and size say where each chunk lies, and each proves itself."""
+        """Begin without reading: key, nonce and size say where each chunk lies, and each proves itself.
+
+        Opening a file costs as much as decrypting 100 KB otherwise.
+        """
         self._count = max(-(-tail.size // CHUNK), 1)
         self.size = tail.size
         self._stored_end = self._file.size()
@@ -182,6 +192,7 @@ class AgeReader:
         if self._base <= _NONCE:
             raise Damaged(f"is too small for the {tail.size:,} bytes its index names", file=self.name)
         self._cipher = ChaCha20Poly1305(derive(tail.file_key, tail.nonce, b"payload"))
+        self.payload_id = _payload_id(tail.file_key, tail.nonce)
         self._last_chunk = b""
         self._closed_end = True
         self._is_checked = False
@@ -348,6 +359,7 @@ class AgeReader:
         return _chunk_nonce(chunk, last=self._closed_end and chunk == self._count - 1)
 
     def _failed(self, chunk: int) -> Damaged:
+        self.check_ends()  # a file that is cut, or another one, says so
         at = self._base + chunk * SEALED_CHUNK
         return Damaged("a chunk fails its authentication", file=self.name, offset=at)
 
@@ -423,6 +435,11 @@ def _unwrap(share: bytes, body: bytes, identity: Identity) -> bytes | None:
         return wrap.decrypt(_ZERO_NONCE, body, None)
     except (InvalidTag, ValueError):  # ValueError: a share of low order, which yields a secret of zeros
         return None
+
+
+def _payload_id(file_key: bytes, nonce: bytes) -> str:
+    """Name a payload for who opened it (hex): only who has its file key can make another of this name."""
+    return derive(file_key, nonce, b"kubeshark payload").hex()
 
 
 def _chunk_nonce(chunk: int, *, last: bool) -> bytes:
