@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from kubeshark.core_capture.store._age import AgeWriter as AgeWriter
     from kubeshark.core_capture.store._age import NotForUsError as NotForUsError
     from kubeshark.core_capture.store._age import rewrap as rewrap
+    from kubeshark.core_capture.store._away import Away as Away
     from kubeshark.core_capture.store._backend import Requests as Requests
     from kubeshark.core_capture.store._cache import BlockCache as BlockCache
     from kubeshark.core_capture.store._cache import CacheStats as CacheStats
@@ -50,6 +51,7 @@ __all__ = [
     "SEGMENT_BYTES",
     "AgeReader",
     "AgeWriter",
+    "Away",
     "BlockCache",
     "CacheStats",
     "Expired",
@@ -92,6 +94,7 @@ if not TYPE_CHECKING:
         __name__,
         {
             "_age": "AgeReader AgeWriter NotForUsError rewrap",
+            "_away": "Away",
             "_backend": "Requests",
             "_cache": "BlockCache CacheStats",
             "_export": "Exported Select export",

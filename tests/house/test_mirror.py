@@ -15,6 +15,7 @@ ROOMS = {
     "hub": "hub",
     "packages": "packages",
     "pipeline": "pipeline",
+    "worker": "worker",
     "src/kubeshark": ".",  # tests/cli, tests/test_errors.py
 }
 
@@ -153,6 +154,9 @@ WITHOUT_TEST = {
             *("settings", "settings_file", "store", "times", "uploads"),
         )
     },
+    "core_capture/store/_away.py": "core_capture/store/test_worker_client.py",
+    "worker/_status.py": "worker/test_app.py",
+    "core_capture/store/_remote.py": "core_capture/store/test_objects.py",
     "hub/_access.py": "hub/test_views.py",
     "hub/_audit.py": "hub/test_limits.py",
     "hub/_columns.py": "hub/test_ws.py",
