@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from kubeshark.core_capture.store._age import AgeWriter as AgeWriter
     from kubeshark.core_capture.store._age import NotForUsError as NotForUsError
     from kubeshark.core_capture.store._age import rewrap as rewrap
+    from kubeshark.core_capture.store._away import Away as Away
     from kubeshark.core_capture.store._backend import Requests as Requests
     from kubeshark.core_capture.store._cache import BlockCache as BlockCache
     from kubeshark.core_capture.store._cache import CacheStats as CacheStats
@@ -57,6 +58,7 @@ __all__ = [
     "SEGMENT_BYTES",
     "AgeReader",
     "AgeWriter",
+    "Away",
     "BlockCache",
     "CacheStats",
     "Counters",
@@ -106,6 +108,7 @@ if not TYPE_CHECKING:
         __name__,
         {
             "_age": "AgeReader AgeWriter NotForUsError rewrap",
+            "_away": "Away",
             "_backend": "Requests",
             "_cache": "BlockCache CacheStats",
             "_export": "Exported Select export",

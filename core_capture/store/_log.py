@@ -104,7 +104,7 @@ class OpenSegment:
                 piece = decode_piece(files.open(file), identities, load_core(), segment=self.name, number=number)
                 self._check(piece, file)
             except FileNotFoundError:
-                if file not in files.names():
+                if files.is_remote or file not in files.names():
                     raise
                 self._report("damaged", file, f"{file} is a name and no file")
             except NotForUsError as error:
@@ -156,20 +156,21 @@ class LogReader:
         Look at the log first and at the segments after that, and take a name that is in both from the segments: what is
         sealed in between is then not missed. The objects are the same each time; a `draft` taken of one stays as it is.
         """
+        gone = set[str]()
         while True:
             listed = self._files.names()
             wanted = {name: numbers for name, numbers in open_names(listed).items() if name not in without}
             self._open = {name: self._open.get(name) or OpenSegment(name) for name in wanted}
             left_out = list[LogProblem]()
-            try:
-                self._read(wanted, left_out)
-            except FileNotFoundError:
+            gone_before = gone.copy()
+            self._read(wanted, left_out, gone)
+            if gone > gone_before:
                 continue  # sealed since the folder was listed
             found = self._open.values()
             self.problems = [problem for segment in found for problem in segment.problems] + left_out
             return [segment for segment in found if segment.packets]
 
-    def _read(self, wanted: Mapping[str, Sequence[int]], left_out: list[LogProblem]) -> None:
+    def _read(self, wanted: Mapping[str, Sequence[int]], left_out: list[LogProblem], gone: set[str]) -> None:
         held = 0
         for name, numbers in wanted.items():
             if held >= MAX_LOG_BYTES:
@@ -177,7 +178,14 @@ class LogReader:
                 left_out.append(LogProblem("left out", name, message))
                 del self._open[name]
                 continue
-            self._open[name].read(self._files, numbers, self._identities)
+            try:
+                self._open[name].read(self._files, numbers, self._identities)
+            except FileNotFoundError:
+                if name in gone:
+                    left_out.append(LogProblem("missing", name, f"{name}: a piece of its log went while it was read"))
+                gone.add(name)
+                del self._open[name]
+                continue
             held += self._open[name].size
 
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Self
 from kubeshark.core_capture._core import load_core
 from kubeshark.core_capture._predicate import Predicate
 from kubeshark.core_capture.store._age import NotForUsError
+from kubeshark.core_capture.store._away import Away
 from kubeshark.core_capture.store._backend import Backend
 from kubeshark.core_capture.store._cache import BlockCache
 from kubeshark.core_capture.store._catalogue import Entry, Known, entry_of, load_catalogue, save_catalogue
@@ -493,6 +494,8 @@ class Store:
                 if name not in self._known:
                     self._known[name] = self._entry(name)
                 readable.append(name)
+            except Away:
+                raise  # as would be all others
             except NotForUsError as error:
                 refused = error
                 error.forget_frames()

@@ -15,6 +15,7 @@ ROOMS = {
     "hub": "hub",
     "packages": "packages",
     "pipeline": "pipeline",
+    "worker": "worker",
     "src/kubeshark": ".",  # tests/cli, tests/test_errors.py
 }
 
@@ -43,6 +44,10 @@ WITHOUT_TEST = {
     "pipeline/scripts/_script.py": "cli/test_scripts.py",
     "src/kubeshark/cli/_scripts_option.py": "cli/test_scripts.py",
     "src/kubeshark/cli/console.py": "cli/test_scripts.py",
+    **{
+        f"src/kubeshark/cli/{module}.py": "cli/test_firewall.py"
+        for module in ("_firewall_options", "firewall_policies", "firewall_simulate")
+    },
     "pipeline/_exports.py": "pipeline/test_pipeline.py",
     "pipeline/_imports.py": "pipeline/test_pipeline.py",
     "pipeline/_rows.py": "pipeline/test_pipeline.py",
@@ -155,6 +160,9 @@ WITHOUT_TEST = {
             *("settings", "settings_file", "store", "times", "uploads"),
         )
     },
+    "core_capture/store/_away.py": "core_capture/store/test_worker_client.py",
+    "worker/_status.py": "worker/test_app.py",
+    "core_capture/store/_remote.py": "core_capture/store/test_objects.py",
     "hub/_access.py": "hub/test_views.py",
     "hub/_audit.py": "hub/test_limits.py",
     "hub/_columns.py": "hub/test_ws.py",
