@@ -111,6 +111,9 @@ class Housekeeper:
 
     def learn(self, entries: list[Entry], is_last: bool) -> None:
         """Take over what was sealed; rewrite the catalogue when it grew by an eighth: else that would cost most."""
+        if is_last:
+            with suppress(OSError):
+                self._store.files.delete(RESERVE)
         self._fresh += entries
         if self._fresh and (is_last or len(self._fresh) * 8 > self._listed):
             self._store.learn(self._fresh, self._recipients)
