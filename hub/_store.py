@@ -168,7 +168,7 @@ def prune(hub: State, principal: Manager, limits: Limits) -> Pruned:
     before_ns = None if age is None else time.time_ns() - age * 1_000_000_000
     wanted = limits.capture
     capture = None if wanted is None else CaptureKey(wanted.name, wanted.sha256)
-    retention = Retention(limits.max_bytes, before_ns, capture)  # UsageError if nothing is given
+    retention = Retention(limits.max_bytes, before_ns, capture=capture)  # UsageError if nothing is given
     if capture is not None and all(capture != CaptureKey(row.name, row.sha256) for row in captures(hub)):
         raise HTTPException(404, f"there is no capture {capture.name[:200]!r} with this hash")
     if not limits.dry_run:

@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from kubeshark.core_capture.store._backend import Backend
 from kubeshark.core_capture.store._catalogue import Entry
@@ -40,16 +40,24 @@ class CaptureKey:
 class Retention:
     """How much may stay: at least one limit; or one capture that goes as a whole, whatever its age."""
 
-    max_bytes: int | None = None  # of segment files, in all
+    max_bytes: int | None = None  # of segment and log files, in all
     before_ns: int | None = None  # segments whose last packet is older go
+    max_age_ns: int | None = None  # the same, counted back from when it is asked
     capture: CaptureKey | None = None
 
     def __post_init__(self) -> None:
-        has_limit = self.max_bytes is not None or self.before_ns is not None
+        has_limit = any(limit is not None for limit in (self.max_bytes, self.before_ns, self.max_age_ns))
         if not has_limit and self.capture is None:
             raise UsageError("nothing says what may go", hint="give --max-bytes, --max-age or both, or --source")
         if has_limit and self.capture is not None:
             raise UsageError("a capture goes as a whole, without limits", hint="leave --max-bytes and --max-age out")
+
+    def at(self, now_ns: int) -> Retention:
+        """Return the limits of a moment."""
+        if self.max_age_ns is None:
+            return self
+        before_ns = max(now_ns - self.max_age_ns, self.before_ns or 0)
+        return replace(self, before_ns=before_ns, max_age_ns=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,17 +66,24 @@ class Pruned:
 
     segments: tuple[SegmentInfo, ...]  # oldest first
     freed_bytes: int
-    kept_bytes: int  # of segment files that stay
+    kept_bytes: int  # of segment and log files that stay
     kept_by: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # snapshot → segments over a limit it keeps
     problems: tuple[StoreError, ...] = ()  # segments that cannot be read: they stay
     is_over: bool = False  # a limit is still exceeded, or something of the capture stays
 
 
 def plan_pruning(
-    entries: Sequence[Entry], sizes: Mapping[str, int], snapshots: Sequence[Snapshot], limits: Retention
+    entries: Sequence[Entry],
+    sizes: Mapping[str, int],
+    snapshots: Sequence[Snapshot],
+    limits: Retention,
+    log_bytes: int = 0,
 ) -> tuple[list[Entry], Pruned]:
-    """Choose what goes. `sizes` are the bytes of every segment, those that cannot be read included."""
-    left = sum(sizes.values())
+    """Choose what goes. `sizes` are the bytes of every segment, those that cannot be read included.
+
+    The log counts, and is never chosen.
+    """
+    left = sum(sizes.values()) + log_bytes
     gone: list[Entry] = []
     kept_by: dict[str, list[str]] = {}
     is_over = False

@@ -148,7 +148,7 @@ def run_prune(args: argparse.Namespace) -> int:
     before_ns = None if args.max_age is None else time.time_ns() - args.max_age
     store = _open(args)
     capture = None if args.source is None else store.capture_named(args.source)
-    limits = Retention(args.max_bytes, before_ns, capture)
+    limits = Retention(args.max_bytes, before_ns, capture=capture)
     done = store.prune(limits, recipients=args.recipient, dry_run=args.dry_run)
     if args.output == "json":
         print(
