@@ -104,7 +104,7 @@ def test_rare_asks_are_left_out_and_told() -> None:
     batch = recorded([flow("10.9.0.1", "192.0.2.5", 80)] * 3 + [flow("10.9.0.1", "192.0.2.5", 22_222)])
     lesson = learn([batch], parse_subject("host"), HOST, min_flows=2)
     assert lesson.rules[0].traffic == (Traffic(6, 80, 80),)
-    assert "1 pairs of peer and port with fewer than 2 connections were left out" in lesson.notes
+    assert "pairs of peer and port left out for fewer than 2 connections: 1" in lesson.notes
 
 
 def test_what_was_not_seen_is_said() -> None:
@@ -115,7 +115,7 @@ def test_what_was_not_seen_is_said() -> None:
     assert lesson.notes == [
         "no traffic of shop/db-2",
         "hours of the day not covered (UTC): 01–23",
-        "1 TCP connections began before they were recorded: which end opened them is a guess",
+        "beginning of 1 TCP connections: which end opened them is a guess",
         "5 packets were lost while they were recorded",
     ]
     nobody = learn([], parse_subject("pods:none/a=b"), inventory())
