@@ -89,4 +89,3 @@ class StoreFeed:
     def close(self) -> None:
         for reader in self._readers.values():
             reader.close()
-

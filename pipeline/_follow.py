@@ -6,7 +6,7 @@ that runs through several segments is read with all its parts. Between looks onl
 
 1. An entry is told once. It comes at most one look after it is settled, in time order within that look.
 2. What the store held before is not told, unless `since_ns` asks for it; of connections that go on, only what ended
-   later.
+   later; with `begun_later` only what began later, for whoever queried the rest.
 3. Whoever reads too slowly gets everything late, as long as no more than MAX_BEHIND wait: older segments are passed
    over then, and counted in `dropped`.
 """
@@ -106,6 +106,7 @@ class Follow:
         *,
         secrets: LiveSecrets | None = None,
         since_ns: int | None = None,
+        begun_later: bool = False,
         clock: Callable[[], float] = time.monotonic,
         max_behind: int = MAX_BEHIND,
     ) -> None:
@@ -114,6 +115,8 @@ class Follow:
         self._predicate = predicate
         self._secrets = secrets
         self._since_ns = since_ns
+        self._begun_later = begun_later
+        self.last_ns = 0  # of the packets that were there at first
         self._clock = clock
         self._max_behind = max_behind
         self._runner = Runner(dissector, entry_filter, Window(since_ns))
@@ -121,6 +124,7 @@ class Follow:
         self._watched: dict[str, _Watched] = {}
         self._before: list[tuple[str, int, int]] = []  # segments that were there at first: name, first and last time
         self._has_begun = False
+        self._took = 0.0  # seconds of the last look
         self._stopped = threading.Event()
 
     def stop(self) -> None:
@@ -157,15 +161,26 @@ class Follow:
         With `fields`, only these KFL variables (CELLS, SIZE) will be read of them.
         """
         if fields is not None:
-            self._runner.reads = small_columns(list(fields), self._runner.dissector.origin.variables)
+            self.reads(fields)
         try:
             while not self.is_stopped:
-                began = self._clock()
                 yield from self.look()
-                self._stopped.wait(max(LOOK_S, LOOK_SHARE * (self._clock() - began)))
+                self.pause()
         finally:
-            self.stop()
-            self._feed.close()
+            self.close()
+
+    def reads(self, fields: Sequence[str]) -> None:
+        """Say that only these KFL variables (CELLS, SIZE) will be read: the packets need not be kept."""
+        self._runner.reads = small_columns(list(fields), self._runner.dissector.origin.variables)
+
+    def pause(self) -> None:
+        """Wait until it is time to look again, or `stop`."""
+        self._stopped.wait(max(LOOK_S, LOOK_SHARE * self._took))
+
+    def close(self) -> None:
+        """Let go of what is open."""
+        self.stop()
+        self._feed.close()
 
     def look(self) -> Iterator[Run]:
         """Look once: yield what is settled now, at least one run, and take note of what is not."""
@@ -183,6 +198,7 @@ class Follow:
         yield from self._tell(now)
         self._connections.forget(now)
         self.dropped.connections = self._connections.dropped
+        self._took = self._clock() - now
         yield in_order([], "asc")
 
     def _affordable(self, changes: list[Change]) -> list[Change]:
@@ -215,6 +231,7 @@ class Follow:
         grown = np.flatnonzero(counts != before)
         watched.segment = segment
         if is_old:
+            self.last_ns = max(self.last_ns, change.last_ns)
             if change.is_sealed and len(flows):
                 first, last = int(flows["first_ns"].min()), int(flows["last_ns"].max())
                 self._before.append((segment.name, first, last))
@@ -328,6 +345,7 @@ class Follow:
         """Return what can be told of these connections and matches; note what waits."""
         found = self._runner.entries(begins)
         state = settle(found)
+        decisive_ns = found.start_ns if self._begun_later else state.end_ns
         patience = {row: connection.patience(now) for row, connection in owners.items()}
         for connection in owners.values():
             connection.waits = Wait.NOTHING
@@ -336,7 +354,7 @@ class Follow:
             connection = owners[row]
             if connection.was_told(part, number):
                 continue
-            is_old = state.end_ns[at] <= connection.since_ns
+            is_old = decisive_ns[at] <= connection.since_ns
             if state.waits[at] <= patience[row]:
                 connection.tell(part, number)
                 if not is_old:
@@ -375,7 +393,6 @@ def _chunks(connections: Sequence[Connection]) -> Iterator[list[Connection]]:
         yield chunk
 
 
-
 def follow_store(
     store: Store,
     plugins: Plugins,
@@ -383,10 +400,20 @@ def follow_store(
     secrets: LiveSecrets,
     since_ns: int | None,
     enrichers: Sequence[EnricherBinding] = (),
+    *,
+    begun_later: bool = False,
 ) -> Follow:
     """Return the live view of a store; nothing is read before it is iterated."""
     core = load_core()
     origin = Origin("file", "", entry_filter.variables, plugins.display)
     dissector = Dissector(core, plugins, [], origin, None, enrichers)
     untimed, _, _ = without_times(entry_filter.predicate)
-    return Follow(StoreFeed(store, core), dissector, entry_filter, untimed, secrets=secrets, since_ns=since_ns)
+    return Follow(
+        StoreFeed(store, core),
+        dissector,
+        entry_filter,
+        untimed,
+        secrets=secrets,
+        since_ns=since_ns,
+        begun_later=begun_later,
+    )

@@ -46,7 +46,6 @@ class Told:
             self.below += 1
 
 
-
 @dataclass(slots=True, eq=False)
 class Connection:
     """One connection, by the parts that it has in segments, in order. Times without unit are seconds of the clock."""

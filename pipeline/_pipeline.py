@@ -184,16 +184,19 @@ class Pipeline:
 
         return self.map(itself, kfl, **options)
 
-    def follow(self, kfl: str = "", *, since_ns: int | None = None) -> Follow:
+    def follow(self, kfl: str = "", *, since_ns: int | None = None, begun_later: bool = False) -> Follow:
         """Return the live view: iterate it for matching entries as they become complete, from now on, or `since_ns`.
 
-        Their ids are those that every query gives. It ends after `stop`. Raises what `query` does.
+        Their ids are those that every query gives. It ends after `stop`. With `begun_later` entries whose first packet
+        was there at the first look are left out: a query shows them. Raises what `query` does.
         """
         from kubeshark.pipeline._follow import follow_store
         from kubeshark.pipeline._secrets import LiveSecrets
 
         secrets = LiveSecrets(self._keylog, self._keylog_files, self.store)
-        return follow_store(self.store, self.plugins, self.compile(kfl), secrets, since_ns, self._enrichers)
+        return follow_store(
+            self.store, self.plugins, self.compile(kfl), secrets, since_ns, self._enrichers, begun_later=begun_later
+        )
 
     def rows(
         self,

@@ -48,7 +48,9 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
     add_keylog_option(parser)
     add_work_options(parser)
     parser.add_argument(
-        "--follow", action="store_true", help="show new entries as they come, until Ctrl-C; with --since earlier ones first"
+        "--follow",
+        action="store_true",
+        help="show new entries as they come, until Ctrl-C; with --since earlier ones first",
     )
     parser.add_argument("--explain", action="store_true", help="say on stderr what was pushed down, read and built")
     parser.set_defaults(run=run)
@@ -86,7 +88,9 @@ def _follow(store: Pipeline, args: argparse.Namespace) -> int:
     given |= {"--max-seconds": args.max_seconds, "--max-bytes": args.max_bytes, "--explain": args.explain}
     given |= {"--cursor": args.cursor}
     if wrong := [name for name, value in given.items() if value]:
-        raise UsageError(f"{wrong[0]} does not go with --follow", hint="it shows what comes, in time order, until Ctrl-C")
+        raise UsageError(
+            f"{wrong[0]} does not go with --follow", hint="it shows what comes, in time order, until Ctrl-C"
+        )
     with store as pipeline:
         header, line = line_form(args, parse_fields(args.fields, pipeline.variables))
         since_ns = parse_time(args.since, time.time_ns()) if args.since else None
