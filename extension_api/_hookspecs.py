@@ -226,7 +226,11 @@ class Summarize(Hook):
 
 @dataclass(frozen=True)
 class Render(Hook):
-    """Give an entry's representation, or None (or a priority below 0) where it is not yours."""
+    """Give an entry's representation, or None (or a priority below 0) where it is not yours.
+
+    Its sections are of these types: `table` (rows), `body` and `code` (text), `hex` (bytes, and ranges that say what
+    they are), `image` (png, jpeg, gif, webp), `timeline` (points in microseconds from the start).
+    """
 
     name: ClassVar[str] = "render"
     number: ClassVar[int] = 8

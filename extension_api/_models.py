@@ -12,6 +12,7 @@ from enum import Enum, IntEnum
 from typing import Any, Literal, Protocol
 
 __all__ = [
+    "ByteRange",
     "Classifier",
     "Datagram",
     "Endpoint",
@@ -22,6 +23,7 @@ __all__ = [
     "JobSpec",
     "Message",
     "MessageKind",
+    "Moment",
     "Packet",
     "PacketVerdict",
     "ProtocolSpec",
@@ -33,6 +35,7 @@ __all__ = [
     "Stream",
     "StreamSide",
     "TableRow",
+    "TimelinePoint",
     "Value",
     "VariableType",
     "Verdict",
@@ -147,6 +150,9 @@ class Message:
     protocol: str = ""  # flag of another protocol of the same plugin, whose message this is
     interleaved: int = 0  # bytes between start and end that belong to other messages: HTTP/2 streams
     detail: Callable[[], tuple[Mapping[str, Value], Mapping[str, Any]]] | None = None
+    parts: Callable[[], Sequence[tuple[int, str]]] | None = None
+    """What came bit by bit inside it, as the messages of a streaming call: (offset of the last byte in the side's data,
+    label). A redacted entry has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,6 +301,16 @@ class Enrichment:
     failure: str = ""  # why it could not be worked out: EnrichSpec.on_failure decides
 
 
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Something that was seen of an entry, and when."""
+
+    time_ns: int  # since 1970
+    half: MessageKind
+    direction: int  # CLIENT or SERVER did it
+    label: str
+
+
 class EntryView(Protocol):
     """An entry as filters, renderers and redaction see it."""
 
@@ -313,12 +329,33 @@ class EntryView(Protocol):
         """Return the bytes of the request, response or event as they were on the wire; b"" if that half is missing."""
         ...
 
+    def moments(self) -> Sequence[Moment]:
+        """Return when its halves and their parts were seen, in time order; of a connection, its milestones."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class TableRow:
     name: str
     value: str | int | float | bool | None
     selector: str = ""  # the left side of `selector == value` in KFL; "" = not selectable
+
+
+@dataclass(frozen=True, slots=True)
+class ByteRange:
+    """Bytes of a hex section that mean something: `selector` links them with the table rows that have the same."""
+
+    start: int
+    end: int  # exclusive
+    name: str
+    selector: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TimelinePoint:
+    t: int  # microseconds from the start; not negative
+    label: str
+    direction: Literal["client", "server", ""] = ""  # who did it
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,6 +370,9 @@ class Section:
     mime_type: str = ""
     selector: str = ""
     plugin: str = ""  # id@version of the plugin that made it
+    points: tuple[TimelinePoint, ...] = ()  # of a timeline
+    ranges: tuple[ByteRange, ...] = ()  # of a hex section
+    micros: int = 0  # what the plugin took for all its sections
 
 
 @dataclass(frozen=True, slots=True)

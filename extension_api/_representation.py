@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
 from kubeshark.errors import KubesharkError
-from kubeshark.extension_api._models import Representation, Section, TableRow
+from kubeshark.extension_api._models import ByteRange, Representation, Section, TableRow, TimelinePoint
 
 __all__ = ["RepresentationError", "parse_representation"]
 
 MAX_SECTIONS = 256  # of one half: what a person scrolls through
-MAX_ROWS = 100_000
+MAX_ROWS = 100_000  # of one half: rows of tables, points of timelines, ranges of bytes
 
 
 class RepresentationError(KubesharkError):
@@ -25,6 +25,19 @@ class _Row(msgspec.Struct):
     selector: str = ""
 
 
+class _Point(msgspec.Struct):
+    t: Annotated[int, msgspec.Meta(ge=0, lt=1 << 53)]  # microseconds
+    label: str
+    direction: Literal["client", "server", ""] = ""
+
+
+class _Range(msgspec.Struct):
+    start: Annotated[int, msgspec.Meta(ge=0, lt=1 << 32)]
+    end: Annotated[int, msgspec.Meta(ge=0, lt=1 << 32)]
+    name: str
+    selector: str = ""
+
+
 class _Section(msgspec.Struct, rename="camel"):
     type: Literal["table", "body", "code", "hex", "image", "timeline"]
     title: str
@@ -33,6 +46,8 @@ class _Section(msgspec.Struct, rename="camel"):
     encoding: Literal["", "base64"] = ""
     mime_type: str = ""
     selector: str = ""
+    points: list[_Point] = []
+    ranges: list[_Range] = []
 
 
 class _Representation(msgspec.Struct):
@@ -53,11 +68,25 @@ def parse_representation(text: bytes, plugin: str) -> Representation:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RepresentationError(f"not a representation: {error}") from error
     halves = (found.request, found.response, found.event, found.data)
-    if any(len(half) > MAX_SECTIONS or sum(len(part.table_data) for part in half) > MAX_ROWS for half in halves):
+    if any(len(half) > MAX_SECTIONS or sum(map(_rows, half)) > MAX_ROWS for half in halves):
         raise RepresentationError(f"more than {MAX_SECTIONS} sections or {MAX_ROWS:,} rows")
     return Representation(found.priority, *(tuple(_section(part, plugin) for part in half) for half in halves))
 
 
+def _rows(part: _Section) -> int:
+    return len(part.table_data) + len(part.points) + len(part.ranges)
+
+
 def _section(part: _Section, plugin: str) -> Section:
-    rows = tuple(TableRow(row.name, row.value, row.selector) for row in part.table_data)
-    return Section(part.type, part.title, rows, part.body, part.encoding, part.mime_type, part.selector, plugin)
+    return Section(
+        part.type,
+        part.title,
+        tuple(TableRow(row.name, row.value, row.selector) for row in part.table_data),
+        part.body,
+        part.encoding,
+        part.mime_type,
+        part.selector,
+        plugin,
+        tuple(TimelinePoint(point.t, point.label, point.direction) for point in part.points),
+        tuple(ByteRange(found.start, found.end, found.name, found.selector) for found in part.ranges),
+    )

@@ -7,8 +7,10 @@ noted for the user.
 from __future__ import annotations
 
 import base64
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields as dataclass_fields
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -262,8 +264,10 @@ class ForeignPlugin:
             except RepresentationError as error:
                 raise FrameError(error.message, item=0) from error  # one entry a frame
 
+        started = time.perf_counter()
         answer = self._call(RENDER, _halves(entry), decode, per_unit=2)[0]
-        return None if isinstance(answer, Poison) else answer
+        micros = round((time.perf_counter() - started) * 1e6)
+        return None if answer is None or isinstance(answer, Poison) else _timed(answer, micros)
 
     def _round(self, lanes: list[Lane]) -> list[Lane]:
         """Give every lane's next items to the plugin; return the lanes that go on."""
@@ -432,8 +436,16 @@ def _heads(stream: Stream, index: int) -> list[FrameItem]:
     return items
 
 
+def _timed(shown: Representation, micros: int) -> Representation:
+    halves = (shown.request, shown.response, shown.event, shown.data)
+    return Representation(shown.priority, *(tuple(replace(part, micros=micros) for part in half) for half in halves))
+
+
 def _halves(entry: EntryView) -> list[FrameItem]:
-    """The raw request (or event) and response of an entry."""
+    """The raw request (or event) and response of an entry, with the time of each one's first packet."""
+    times = [0, 0]
+    for moment in reversed(entry.moments()):
+        times[moment.half == MessageKind.RESPONSE] = moment.time_ns
     halves = [entry.raw(MessageKind.REQUEST) or entry.raw(MessageKind.EVENT), entry.raw(MessageKind.RESPONSE)]
     transport = TRANSPORTS.get(str(entry.get("transport")), 255)
     client, server = entry.get("src.port"), entry.get("dst.port")
@@ -441,7 +453,7 @@ def _halves(entry: EntryView) -> list[FrameItem]:
         FrameItem(
             raw[:RENDER_BYTES],
             0,
-            0,
+            times[direction],
             direction,
             transport,
             ItemFlag.FIRST | ItemFlag.LAST | (ItemFlag.CUT if len(raw) > RENDER_BYTES else 0),

@@ -81,7 +81,7 @@ def representation_document(representation: Representation) -> dict[str, list[di
 
 
 def _section(section: Section) -> dict[str, Any]:
-    return {
+    document: dict[str, Any] = {
         "type": section.type,
         "title": section.title,
         "tableData": [{"name": row.name, "value": row.value, "selector": row.selector} for row in section.rows],
@@ -91,3 +91,15 @@ def _section(section: Section) -> dict[str, Any]:
         "selector": section.selector,
         "plugin": section.plugin,
     }
+    if section.plugin:
+        document["micros"] = section.micros
+    if section.type == "timeline":
+        document["points"] = [
+            {"t": point.t, "label": point.label, "direction": point.direction} for point in section.points
+        ]
+    elif section.type == "hex":
+        document["ranges"] = [
+            {"start": found.start, "end": found.end, "selector": found.selector, "name": found.name}
+            for found in section.ranges
+        ]
+    return document

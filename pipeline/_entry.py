@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from kubeshark.extension_api import Endpoint, Message, MessageKind, ProtocolSpec, Representation, Value
+from kubeshark.extension_api import Endpoint, Message, MessageKind, Moment, ProtocolSpec, Representation, Value
 from kubeshark.pipeline._display import representation_document
 from kubeshark.pipeline._facts import StreamFacts
 from kubeshark.pipeline._matcher import Exchange, Timed
@@ -115,6 +115,25 @@ class Entry:
         """Return the bytes of one half as they were on the wire; b"" if it was not seen, or the entry is redacted."""
         message = self.message(kind)
         return self.facts.bytes_of(message) if message and not self.is_redacted else b""
+
+    def moments(self) -> list[Moment]:
+        """Return when its halves and their parts were seen, in time order; of a connection, its milestones."""
+        if self.entry_id.number == "conn":
+            found = [Moment(*milestone) for milestone in self.facts.milestones()]
+        else:
+            found = [moment for timed in self.messages() for moment in self._moments_of(timed)]
+        return sorted(found, key=lambda moment: moment.time_ns)
+
+    def _moments_of(self, timed: Timed) -> Iterator[Moment]:
+        message, kind = timed.message, timed.message.kind
+        name = kind.name.lower()
+        yield Moment(
+            timed.start_ns, kind, message.direction, name if timed.start_ns == timed.end_ns else f"{name} begins"
+        )
+        for offset, label in message.parts() if message.parts else ():
+            yield Moment(self.facts.time_at(message.direction, offset), kind, message.direction, label)
+        if timed.start_ns != timed.end_ns:
+            yield Moment(timed.end_ns, kind, message.direction, f"{name} ends")
 
     def size(self, kind: MessageKind) -> int:
         message = self.message(kind)

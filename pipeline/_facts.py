@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from kubeshark.core_capture import FlowBit, Tunnel
-from kubeshark.extension_api import Endpoint, Message
+from kubeshark.extension_api import Endpoint, Message, MessageKind
 from kubeshark.pipeline._display import Display
 from kubeshark.pipeline._segments import FlowPart
 from kubeshark.pipeline._streams import TRANSPORT_NAMES, FlowStream, endpoints
@@ -19,7 +19,8 @@ from kubeshark.pipeline.kfl import VARIABLES, Variable
 
 __all__ = ["Origin", "StreamFacts"]
 
-SYN, ACK = 0x02, 0x10
+FIN, SYN, RST, ACK = 0x01, 0x02, 0x04, 0x10
+TCP_MILESTONES = {"SYN": (SYN | ACK, SYN), "SYN ACK": (SYN | ACK, SYN | ACK), "FIN": (FIN, FIN), "RST": (RST, RST)}
 RESET, FINISHED = (  # by the side that sent it, a and b; as numbers, because enums are slow
     (int(FlowBit.RST_A), int(FlowBit.RST_B)),
     (int(FlowBit.FIN_A), int(FlowBit.FIN_B)),
@@ -120,6 +121,30 @@ class StreamFacts:
         if not len(syn) or not len(syn_ack):
             return 0
         return max(0, int(packets["time_ns"][syn_ack[0]]) - int(packets["time_ns"][syn[0]])) // 1_000
+
+    def time_at(self, direction: int, offset: int) -> int:
+        """Return nanoseconds of the packet that first carried this byte of a TCP stream's side; 0 without streams."""
+        return (
+            int(self.stream_data.sides[direction].time_at(offset)) if self.stream_data and self.stream_data.sides else 0
+        )
+
+    def milestones(self) -> list[tuple[int, MessageKind, int, str]]:
+        """(nanoseconds, EVENT, who, what) of what made a difference to the connection: each thing's first packet."""
+        if self.stream_data is None:
+            return []
+        packets = self.stream_data.decoded.packets[self.stream_data.streams.packets]
+        senders, flags = packets["direction"] ^ int(self.row["client"]), packets["flags"]
+        found = []
+        for who in (0, 1):
+            sent = senders == who
+            seen = {"first data": packets["payload_length"] > 0}
+            if self.transport == "tcp":
+                seen |= {name: flags & bits == value for name, (bits, value) in TCP_MILESTONES.items()}
+            for name, these in seen.items():
+                at = np.flatnonzero(these & sent)
+                if len(at):
+                    found.append((int(packets["time_ns"][at[0]]), MessageKind.EVENT, who, name))
+        return found
 
     def network_props(self) -> dict[str, Any]:
         return {

@@ -317,7 +317,9 @@ def with_other_fields(
         if timed is None:
             return None
         message = timed.message
-        seen = replace(message, fields=fields(message), key=text(message.key), error=text(message.error), detail=None)
+        seen = replace(
+            message, fields=fields(message), key=text(message.key), error=text(message.error), detail=None, parts=None
+        )
         return replace(timed, message=seen)
 
     exchange = entry.exchange

@@ -44,6 +44,7 @@ class Spelling:
     typescript: str
     typescript_note: str
     javascript: str = ""  # name of the callback, where it is not the hook's
+    go_also: str = ""  # another interface that answers the hook, declared by hand
 
 
 _ITEM = "std::declval<const Item &>()"
@@ -169,9 +170,11 @@ SPELLINGS: dict[str, Spelling] = {
     }""",
         "Renderer",
         "Render(request, response []byte) *Representation",
-        'Render gets the bytes of both halves as they were on the wire; a missing half is empty. nil means "not mine".',
+        'Render gets the bytes of both halves as they were on the wire; a missing half is empty. nil means "not\n'
+        'mine". An [ItemRenderer] also gets their times.',
         "render?(request: Item, response: Item): Representation | null",
-        "From the bytes of both halves; a missing one is empty.",
+        "From the bytes of both halves, and when each began; a missing one is empty.",
+        go_also="ItemRenderer",
     ),
     "job": Spelling(
         "void (*job)(uint32_t job, int64_t due_ns, ks_report *out)",
@@ -280,11 +283,9 @@ def go_hooks() -> str:
         lines += [f"\t{spelling.go_method}", "}", ""]
     lines += ["func hooks() uint32 {", "\tvar bits uint32"]
     for hook in FOREIGN:
-        lines += [
-            f"\tif _, ok := registered.({SPELLINGS[hook.name].go_interface}); ok {{",
-            f"\t\tbits |= 1 << {names[hook.name]}",
-            "\t}",
-        ]
+        spelling = SPELLINGS[hook.name]
+        for interface in filter(None, (spelling.go_interface, spelling.go_also)):
+            lines += [f"\tif _, ok := registered.({interface}); ok {{", f"\t\tbits |= 1 << {names[hook.name]}", "\t}"]
     lines += ["\treturn bits", "}", ""]
     return "\n".join(lines)
 

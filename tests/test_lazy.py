@@ -13,6 +13,7 @@ LAZY = (
     "kubeshark.core_capture",
     "kubeshark.core_capture.files",
     "kubeshark.core_capture.store",
+    "kubeshark.firewall",
     "kubeshark.pipeline",
     "kubeshark.pipeline.kfl",
     "kubeshark.pipeline.tls",

@@ -83,6 +83,7 @@ class AgeWriter:
         out.write(_make_header(file_key, recipients) + nonce)
         self._out = out
         self._cipher = ChaCha20Poly1305(derive(file_key, nonce, b"payload"))
+        self.payload_id = _payload_id(file_key, nonce)
         self._pending = bytearray()
         self._chunks = 0
         self.size = 0  # plaintext bytes so far
@@ -157,6 +158,7 @@ class AgeReader:
         if len(nonce) < _NONCE or (stored < TAG and not truncated):
             raise Damaged("cut inside its header", file=self.name, offset=header.length)
         self._cipher = ChaCha20Poly1305(derive(header.file_key, nonce, b"payload"))
+        self.payload_id = _payload_id(header.file_key, nonce)
         self._count = -(-stored // SEALED_CHUNK)
         self._last_chunk = b""  # kept once it was decrypted to learn the size
         self._closed_end = True  # the last chunk carries the mark of a complete file
@@ -167,6 +169,11 @@ class AgeReader:
             self._check_tail(tail)
         else:
             self._check_last()
+
+    @property
+    def is_cut(self) -> bool:
+        """The file ends before its end; only one opened with `truncated` may."""
+        return not self._closed_end
 
     @property
     def version(self) -> str:
@@ -182,6 +189,7 @@ class AgeReader:
         if self._base <= _NONCE:
             raise Damaged(f"is too small for the {tail.size:,} bytes its index names", file=self.name)
         self._cipher = ChaCha20Poly1305(derive(tail.file_key, tail.nonce, b"payload"))
+        self.payload_id = _payload_id(tail.file_key, tail.nonce)
         self._last_chunk = b""
         self._closed_end = True
         self._is_checked = False
@@ -423,6 +431,11 @@ def _unwrap(share: bytes, body: bytes, identity: Identity) -> bytes | None:
         return wrap.decrypt(_ZERO_NONCE, body, None)
     except (InvalidTag, ValueError):  # ValueError: a share of low order, which yields a secret of zeros
         return None
+
+
+def _payload_id(file_key: bytes, nonce: bytes) -> str:
+    """Name a payload for who opened it (hex): only who has its file key can make another of this name."""
+    return derive(file_key, nonce, b"kubeshark payload").hex()
 
 
 def _chunk_nonce(chunk: int, *, last: bool) -> bytes:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Annotated
 
 import numpy as np
@@ -24,7 +24,7 @@ from kubeshark.core_capture.store._backend import Backend
 from kubeshark.core_capture.store._container import Column, Contents, decoder, pack, unpack
 from kubeshark.core_capture.store._identity import Identity, Recipient
 from kubeshark.core_capture.store._index import IndexMeta, inflate
-from kubeshark.core_capture.store._info import Chain, Count, SegmentInfo, SourceRecord
+from kubeshark.core_capture.store._info import Chain, Count, Counters, SegmentInfo, SourceRecord
 from kubeshark.core_capture.store._limits import (
     CATALOGUE_BYTES_A_FILE,
     CATALOGUE_TEXT_A_FILE,
@@ -80,6 +80,7 @@ class _Rows:
     previous: list[str]
     public_key: list[Count]  # index into `keys`
     sha256: list[str]
+    counters: list[Counters | None] = field(default_factory=list)  # not in older catalogues
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +133,7 @@ class Catalogue:
                 last_ordinal=rows.last_ordinal[row],
                 blocks=rows.blocks[row],
                 complete=rows.complete[row],
+                counters=rows.counters[row] if rows.counters else None,
             ),
         )
 
@@ -211,7 +213,8 @@ def load_catalogue(files: Backend, identities: Sequence[Identity], *, listed: in
     content, rows = contents.meta, contents.meta.rows
     count = len(rows.name)
     if (
-        any(len(getattr(rows, field.name)) != count for field in fields(_Rows))
+        any(len(getattr(rows, each.name)) != count for each in fields(_Rows) if each.name != "counters")
+        or len(rows.counters) not in (0, count)
         or max(rows.source, default=-1) >= len(content.sources)
         or max(rows.public_key, default=-1) >= len(content.keys)
     ):
@@ -272,6 +275,7 @@ def _encode(entries: Iterable[Entry]) -> bytes:
         previous=[chain.previous for chain in chains],
         public_key=[keys[chain.public_key] for chain in chains],
         sha256=[entry.sha256 for entry in entries],
+        counters=[record.counters for record in records],
     )
     summaries = Summaries.of([entry.summary for entry in entries])
     columns = [

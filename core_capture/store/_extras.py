@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from kubeshark.core_capture._records import PacketExtra, SourceMetadata
 from kubeshark.core_capture.store._container import Column, Contents, decoder, pack, unpack
 from kubeshark.core_capture.store._index import inflate
-from kubeshark.core_capture.store._info import Count
+from kubeshark.core_capture.store._info import Count, Counters
 from kubeshark.core_capture.store._limits import MAX_INDEX_BYTES
 from kubeshark.errors import Damaged
 
-__all__ = ["Extras", "decode_extras", "encode_extras"]
+__all__ = ["Extras", "decode_extras", "decode_packets", "encode_extras", "packet_columns"]
 
 _MAGIC = b"KSHKEXT1"
 _LOW = (1 << 64) - 1  # a pcapng clock of seconds reaches 2**94 nanoseconds
@@ -30,6 +30,7 @@ _LOW = (1 << 64) - 1  # a pcapng clock of seconds reaches 2**94 nanoseconds
 class _Meta:
     source: SourceMetadata
     first_block: Count
+    counters: tuple[Counters, ...] = ()
 
 
 decoder(_Meta)
@@ -61,6 +62,7 @@ class Extras:
     ordinals: NDArray[Any] | None  # u8, by place in the pcap; None where times give the capture order
     ties: Ties | None  # None where the place gives the rank among packets of equal time
     packets: Mapping[int, PacketExtra]  # by place in the pcap
+    counters: tuple[Counters, ...] = ()  # of a capture, by interface
 
 
 def encode_extras(extras: Extras, ties: NDArray[Any] | None, first_ordinal: int) -> bytes:
@@ -71,8 +73,9 @@ def encode_extras(extras: Extras, ties: NDArray[Any] | None, first_ordinal: int)
     if ties is not None:
         columns.append(Column("ties", ties, "planes"))
     if extras.packets:
-        columns += _packet_columns(extras.packets)
-    return zstandard.ZstdCompressor(level=3).compress(pack(_MAGIC, _Meta(extras.metadata, extras.first_block), columns))
+        columns += packet_columns(extras.packets)
+    meta = _Meta(extras.metadata, extras.first_block, extras.counters)
+    return zstandard.ZstdCompressor(level=3).compress(pack(_MAGIC, meta, columns))
 
 
 def decode_extras(frame: bytes | memoryview, name: str, *, packets: int, first_ordinal: int) -> Extras:
@@ -88,11 +91,13 @@ def decode_extras(frame: bytes | memoryview, name: str, *, packets: int, first_o
         first_block=contents.meta.first_block,
         ordinals=ordinals,
         ties=Ties(contents, packets) if "ties" in contents else None,
-        packets=_decode_packets(contents, packets) if "extra_place" in contents else {},
+        packets=decode_packets(contents, packets, len(contents.meta.source.interfaces)),
+        counters=contents.meta.counters,
     )
 
 
-def _packet_columns(packets: Mapping[int, PacketExtra]) -> list[Column]:
+def packet_columns(packets: Mapping[int, PacketExtra]) -> list[Column]:
+    """Return the columns of what pcap records cannot hold."""
     places = sorted(packets)
     extras = [packets[place] for place in places]
     times = [extra.time_ns for extra in extras]
@@ -108,17 +113,20 @@ def _packet_columns(packets: Mapping[int, PacketExtra]) -> list[Column]:
     ]
 
 
-def _decode_packets(contents: Contents[_Meta], packets: int) -> dict[int, PacketExtra]:
+def decode_packets(contents: Contents[Any], packets: int, interfaces: int) -> dict[int, PacketExtra]:
+    """Decode them, for so many packets and interfaces; raise Damaged unless they fit."""
+    if "extra_place" not in contents:
+        return {}
     places = contents.column("extra_place", "<u4")
     shape = places.shape
     ends = np.cumsum(contents.column("extra_options_bytes", "<u4", shape), dtype=np.uint64)
     options = contents.column("extra_options", "|u1", (int(ends[-1]) if len(ends) else 0,)).tobytes()
-    interfaces = contents.column("extra_interface", "<u4", shape)
-    if len(places) and (int(places.max()) >= packets or int(interfaces.max()) >= len(contents.meta.source.interfaces)):
+    on = contents.column("extra_interface", "<u4", shape)
+    if len(places) and (int(places.max()) >= packets or int(on.max()) >= interfaces):
         raise Damaged("extras of a packet or an interface that is not there", file=contents.name)
     rows = zip(
         places.tolist(),
-        interfaces.tolist(),
+        on.tolist(),
         contents.column("extra_block_type", "<u4", shape).tolist(),
         contents.column("extra_has_time", "|u1", shape).tolist(),
         contents.column("extra_time_high", "<i8", shape).tolist(),

@@ -10,9 +10,29 @@ from typing import Annotated
 
 from msgspec import Meta
 
-__all__ = ["Chain", "Count", "SegmentInfo", "SourceRecord"]
+__all__ = ["Chain", "Count", "Counters", "SegmentInfo", "SourceRecord"]
 
 Count = Annotated[int, Meta(ge=0, lt=1 << 62)]
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """What became of the packets that came to an interface, or to all of a capture, since it began."""
+
+    received: Count = 0  # by the system for this capture; those it dropped are among them
+    dropped: Count = 0  # by the system, which had no room
+    filtered: Count = 0  # by a rule
+    lost: Count = 0  # by us: a plugin failed, the disk was full or too slow
+    stored: Count = 0
+
+    def __add__(self, other: Counters) -> Counters:
+        return Counters(
+            self.received + other.received,
+            self.dropped + other.dropped,
+            self.filtered + other.filtered,
+            self.lost + other.lost,
+            self.stored + other.stored,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +46,7 @@ class SourceRecord:
     last_ordinal: Annotated[int, Meta(ge=-1, lt=1 << 62)]  # inclusive; -1 if it has none
     blocks: Count  # pcapng blocks without packets that this segment and those sealed before it hold
     complete: bool  # the source ends with this segment
+    counters: Counters | None = None  # of a capture, as of this segment; its interfaces' own are in the extras
 
 
 @dataclass(frozen=True, slots=True)

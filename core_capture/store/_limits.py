@@ -12,8 +12,11 @@ __all__ = [
     "MAX_HEADER_BYTES",
     "MAX_INDEX_BYTES",
     "MAX_META_BYTES",
+    "MAX_PIECE_BYTES",
+    "MAX_PIECE_META_BYTES",
     "MAX_SEGMENT_BYTES",
     "MAX_STATE_BYTES",
+    "PIECE_BYTES",
     "SEGMENT_BYTES",
     "SNAPLEN",
     "STALE_CATALOGUE_BYTES",
@@ -59,6 +62,15 @@ CATALOGUE_TEXT_A_FILE = 2 << 10
 
 MAX_HEADER_BYTES = 1 << 16
 """An age header: room for some 500 recipients; age itself has no limit, and a reader must stop somewhere."""
+
+PIECE_BYTES = 4 << 20
+"""Records in one piece of the log: at 1 GB/s a piece every 4 ms, and as much as one write keeps in memory twice."""
+
+MAX_PIECE_BYTES = PIECE_BYTES + (1 << 20) + 16
+"""A piece is cut where a record ends."""
+
+MAX_PIECE_META_BYTES = 64 << 20
+"""What a piece says of its packets: at most 260,000 of them, each with an ordinal and extras; the rest is options."""
 
 MAX_STATE_BYTES = 1 << 20
 """store.json: one chain head a node and the recipients."""

@@ -1,6 +1,7 @@
 """Names of the files in a store, and what they say.
 
 NAME.pcap.zst.age, NAME.idx.age   a segment: data and index
+NAME.000001.log.age, …            its packets while it is open: pieces of the log, by number
 .tmp-…                            not yet renamed; of no value once its writer is gone
 catalogue.age                     roll-up of all indexes, may be missing or stale
 snapshots.age                     named time windows that retention keeps
@@ -11,6 +12,7 @@ store.json                        recipients, counter, chain heads, what was rem
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
@@ -21,28 +23,38 @@ __all__ = [
     "DATA_SUFFIX",
     "INDEX_SUFFIX",
     "LOCK",
+    "LOG_SUFFIX",
+    "MAX_PIECES",
     "SNAPSHOTS",
     "SNAPSHOTS_LOCK",
     "STATE",
     "TEMPORARY",
     "check_node",
     "index_names",
+    "log_name",
+    "log_pieces",
     "make_name",
     "number_of",
+    "piece_of",
     "size_of",
 ]
 
 DATA_SUFFIX = ".pcap.zst.age"
 INDEX_SUFFIX = ".idx.age"
+LOG_SUFFIX = ".log.age"
 TEMPORARY = ".tmp-"
 CATALOGUE = "catalogue.age"
 SNAPSHOTS = "snapshots.age"
 STATE = "store.json"
+MAX_PIECES = 999_999
+"""Pieces of one open segment: two a second for six days."""
+
 LOCK = ".lock"
 SNAPSHOTS_LOCK = ".snapshots.lock"
 
 _NODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _NAME = re.compile(r"\d{8}T\d{6}Z-[A-Za-z0-9][A-Za-z0-9._-]{0,62}-(\d{4,18})")
+_PIECE = re.compile(rf"({_NAME.pattern})\.(\d{{6}}){re.escape(LOG_SUFFIX)}")
 
 
 def make_name(start_ns: int, node: str, number: int) -> str:
@@ -69,6 +81,25 @@ def index_names(files: Iterable[str]) -> list[str]:
     """Return the names of all segments among a store's files that have an index, sorted; that is by start."""
     found = (file.removesuffix(INDEX_SUFFIX) for file in files if file.endswith(INDEX_SUFFIX))
     return sorted(name for name in found if number_of(name) is not None)
+
+
+def log_name(name: str, number: int) -> str:
+    """Return the name of a piece of the log; by name they sort as by number."""
+    return f"{name}.{number:06d}{LOG_SUFFIX}"
+
+
+def piece_of(file: str) -> tuple[str, int] | None:
+    """Return (name of the segment, number) of a piece of the log, None if a file is not one."""
+    found = _PIECE.fullmatch(file)
+    return (found[1], int(found[3])) if found else None
+
+
+def log_pieces(files: Iterable[str]) -> dict[str, list[int]]:
+    """Return the numbers of the log's pieces among a store's files, ascending, by segment; segments by name."""
+    found = defaultdict[str, list[int]](list)
+    for name, number in sorted(filter(None, map(piece_of, files))):
+        found[name].append(number)
+    return dict(found)
 
 
 def size_of(sizes: Mapping[str, int], name: str) -> int:

@@ -26,7 +26,7 @@ from kubeshark.core_capture.store._backend import Backend
 from kubeshark.core_capture.store._extras import Extras, encode_extras
 from kubeshark.core_capture.store._identity import Recipient
 from kubeshark.core_capture.store._index import Blocks, DataFile, Flows, IndexMeta, encode_main, join
-from kubeshark.core_capture.store._info import Chain, SegmentInfo, SourceRecord
+from kubeshark.core_capture.store._info import Chain, Counters, SegmentInfo, SourceRecord
 from kubeshark.core_capture.store._limits import BLOCK_BYTES, SNAPLEN
 from kubeshark.core_capture.store._names import DATA_SUFFIX, INDEX_SUFFIX, TEMPORARY
 from kubeshark.core_capture.store._seektable import make_seek_table
@@ -55,6 +55,7 @@ class Draft:
     metadata: SourceMetadata  # `blocks` only those not in an earlier segment
     first_block: int
     source: SourceRecord
+    counters: tuple[Counters, ...] = ()  # of a capture, by interface; `source` has their sum
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +200,7 @@ def _extras(draft: Draft, layout: _Layout) -> tuple[Extras, NDArray[Any] | None]
         (draft.ordinals[layout.order], None) if has_true_times else _capture_order(draft.ordinals, layout, places)
     )
     packets = {int(places[packet]): extra for packet, extra in draft.extras.items()}
-    return Extras(draft.metadata, draft.first_block, ordinals, None, packets), ties
+    return Extras(draft.metadata, draft.first_block, ordinals, None, packets, draft.counters), ties
 
 
 def _capture_order(

@@ -77,6 +77,10 @@ function section(part) {
       cell(row, value === null ? "" : String(value));
     }
     box.append(table);
+  } else if (part.type === "timeline") {
+    const arrows = { client: "→", server: "←" };
+    const line = ({ t, label, direction }) => `${(t / 1e6).toFixed(6)} s  ${arrows[direction] ?? " "} ${label}`;
+    box.append(element("pre", (part.points ?? []).map(line).join("\n")));
   } else {
     box.append(element("pre", part.encoding === "base64" && part.type !== "hex" ? atob(part.body) : part.body));
   }

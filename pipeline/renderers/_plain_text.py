@@ -13,6 +13,7 @@ from kubeshark.extension_api import Representation, Section
 __all__ = ["printable", "to_text"]
 
 PARTS = ("request", "response", "event", "data")
+ARROWS = {"client": "→", "server": "←", "": " "}
 HEX_BYTES = 512
 """Bytes of a hex dump in a terminal; `--output json` has them all."""
 
@@ -34,10 +35,18 @@ def _section_lines(section: Section) -> Iterator[str]:
         width = max(len(printable(row.name)) for row in section.rows)
         for row in section.rows:
             yield f"{printable(row.name):<{width}}  {printable(_value_text(row.value))}"
+    elif section.points:
+        width = max(len(_seconds(point.t)) for point in section.points)
+        for point in section.points:
+            yield f"{_seconds(point.t):>{width}}  {ARROWS[point.direction]} {printable(point.label)}"
     elif section.encoding == "base64":
         yield from _hex_lines(_decoded(section.body))
     else:
         yield from map(printable, section.body.split("\n"))
+
+
+def _seconds(micros: int) -> str:
+    return f"{micros / 1e6:.6f} s"
 
 
 def _value_text(value: str | float | bool | None) -> str:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Literal
 
-from kubeshark.extension_api import EntryView, Section, TableRow
+from kubeshark.extension_api import EntryView, Section, TableRow, TimelinePoint
 from kubeshark.pipeline.renderers._kfl_text import at_key, is_selectable
 
-__all__ = ["BUILTIN", "GENERIC", "body", "cells", "hex_dump", "mapping", "row", "table", "variable_rows"]
+__all__ = ["BUILTIN", "GENERIC", "body", "cells", "hex_dump", "mapping", "row", "table", "timeline", "variable_rows"]
 
 GENERIC, BUILTIN = 0, 10
 """Priorities: a plugin that knows a protocol better offers more than 10."""
+
+SENDERS: tuple[Literal["client"], Literal["server"]] = ("client", "server")
 
 SHOWN_BYTES = 64 << 10
 """Bytes of a hex section; clients show "all" from the entry."""
@@ -86,3 +88,20 @@ def hex_dump(title: str, data: bytes, selector: str = "") -> tuple[Section, ...]
         return ()
     shown = base64.b64encode(data[:SHOWN_BYTES]).decode("ascii")
     return (Section("hex", title, body=shown, encoding="base64", selector=selector),)
+
+
+def timeline(title: str, entry: EntryView) -> tuple[Section, ...]:
+    """Return what was seen of the entry over time; none where it was all one moment."""
+    moments = entry.moments()
+    if not moments or moments[0].time_ns == moments[-1].time_ns:
+        return ()
+    start = moments[0].time_ns
+    return (
+        Section(
+            "timeline",
+            title,
+            points=tuple(
+                TimelinePoint((each.time_ns - start) // 1_000, each.label, SENDERS[each.direction]) for each in moments
+            ),
+        ),
+    )

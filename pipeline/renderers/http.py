@@ -8,7 +8,7 @@ from typing import Any
 
 from kubeshark.extension_api import EntryView, Representation, Section, hookimpl
 from kubeshark.pipeline.renderers._kfl_text import equals
-from kubeshark.pipeline.renderers._sections import BUILTIN, body, cells, mapping, row, table, variable_rows
+from kubeshark.pipeline.renderers._sections import BUILTIN, body, cells, mapping, row, table, timeline, variable_rows
 
 __all__ = ["render", "summarize"]
 
@@ -57,10 +57,11 @@ def render(entry: EntryView) -> Representation | None:
         return None
     document = entry.document()
     request, response = document["request"], document["response"]
+    over_time = timeline("Over time", entry)
     return Representation(
         BUILTIN,
-        request=_request(entry, request) if request else (),
-        response=_response(entry, response) if response else (),
+        request=(*_request(entry, request), *(() if response else over_time)) if request else (),
+        response=(*_response(entry, response), *over_time) if response else (),
     )
 
 

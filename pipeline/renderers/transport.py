@@ -7,7 +7,16 @@ from typing import Any
 
 from kubeshark.extension_api import EntryView, Representation, hookimpl
 from kubeshark.pipeline.renderers._kfl_text import equals
-from kubeshark.pipeline.renderers._sections import BUILTIN, cells, hex_dump, mapping, row, table, variable_rows
+from kubeshark.pipeline.renderers._sections import (
+    BUILTIN,
+    cells,
+    hex_dump,
+    mapping,
+    row,
+    table,
+    timeline,
+    variable_rows,
+)
 
 __all__ = ["render", "summarize"]
 
@@ -53,9 +62,8 @@ def render(entry: EntryView) -> Representation | None:
     if name == "conn":
         data = entry.document()["event"]["data"]
         details = {key: data[key] for key in CONN_DETAILS}
-        return Representation(
-            BUILTIN, event=(*table("Connection", variable_rows(entry, CONN)), *mapping("Details", details))
-        )
+        summary = table("Connection", variable_rows(entry, CONN))
+        return Representation(BUILTIN, event=(*summary, *mapping("Details", details), *timeline("Over time", entry)))
     if name == "flow":
         data = entry.document()["event"]["data"]
         details = {key: data[key] for key in FLOW_DETAILS}

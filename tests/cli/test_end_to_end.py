@@ -58,6 +58,7 @@ def test_import_query_show_export(store: Path, sample: Path, tmp_path: Path) -> 
         assert json.loads(shown.stdout) == entry
         text = kubeshark("show", entry["id"], "--store", store)
         assert entry["request"]["method"] in text.stdout
+        assert not entry["response"] or "s  ← response" in text.stdout
 
     out = tmp_path / "again.pcapng"
     assert kubeshark("export", "-o", out, "--store", store).returncode == 0

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kubeshark.extension_api import Verdict
+from kubeshark.extension_api import TimelinePoint, Verdict
 from kubeshark.extension_api._frame import (
     FILTER,
     PROBE,
@@ -24,6 +24,7 @@ from kubeshark.extension_api._frame import (
     encode_values,
 )
 from kubeshark.extension_api._manifest import read_manifest
+from kubeshark.extension_api._representation import parse_representation
 from kubeshark.hosts.js._instance import open_instance, prepare
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "plugins" / "js" / "beanstalkd"
@@ -116,3 +117,12 @@ def test_it_renders_command_and_body(plugin: Any) -> None:
     assert [row["name"] for row in shown["request"][0]["tableData"]][:2] == ["command", "priority"]
     assert shown["request"][1]["body"] == "abc"
     assert (shown["response"][1]["type"], shown["response"][1]["body"]) == ("hex", "AP8=")
+    assert len(shown["response"]) == 2  # no time is known
+
+
+def test_it_draws_how_long_a_worker_waited(plugin: Any) -> None:
+    halves = [FrameItem(b"reserve\r\n", time_ns=10**18), FrameItem(b"RESERVED 5 0\r\n\r\n", 0, 10**18 + 2_500_999, 1)]
+    (text,) = decode_render(plugin.call(RENDER, halves), 1)
+    section = parse_representation(bytes(text), "x").response[-1]
+    assert section.type == "timeline"
+    assert section.points == (TimelinePoint(0, "asked", "client"), TimelinePoint(2500, "answered", "server"))

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kubeshark.extension_api import Verdict
+from kubeshark.extension_api import TimelinePoint, Verdict
 from kubeshark.extension_api._frame import (
     FILTER,
     PROBE,
@@ -24,6 +24,7 @@ from kubeshark.extension_api._frame import (
     encode_values,
 )
 from kubeshark.extension_api._manifest import read_manifest
+from kubeshark.extension_api._representation import parse_representation
 from kubeshark.hosts.go._build import CONSTANTS_NAME, build, constants, find_go
 from kubeshark.hosts.go._compiled import compiled_file
 from kubeshark.hosts.go._instance import open_instance, prepare
@@ -149,3 +150,12 @@ def test_it_renders_headers_and_body(plugin: Any) -> None:
     assert rows == {"command": "CONNECT", "accept-version": "1.2", "login": "me", "passcode": "[redacted]"}
     assert shown["response"][0]["tableData"][1] == {"name": "message-id", "value": "7", "selector": "stomp_message_id"}
     assert (shown["response"][1]["body"], shown["response"][1]["mimeType"]) == ("{}", "application/json")
+
+
+def test_it_draws_how_long_a_receipt_took(plugin: Any) -> None:
+    reply = b"RECEIPT\nreceipt-id:r1\n\n\0"
+    halves = [FrameItem(CLIENT, time_ns=10**18), FrameItem(reply, 0, 10**18 + 2_500_999, 1)]
+    (text,) = decode_render(plugin.call(RENDER, halves), 1)
+    section = parse_representation(bytes(text), "x").response[-1]
+    assert section.type == "timeline"
+    assert section.points == (TimelinePoint(0, "asked", "client"), TimelinePoint(2500, "answered", "server"))

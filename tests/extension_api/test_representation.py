@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubeshark.extension_api._models import TableRow
+from kubeshark.extension_api._models import ByteRange, TableRow, TimelinePoint
 from kubeshark.extension_api._representation import RepresentationError, parse_representation
 
 
@@ -23,6 +23,16 @@ def test_sections_come_out_as_they_were_written() -> None:
     assert (body.body, body.encoding, body.mime_type) == ("AA==", "base64", "image/png")
 
 
+def test_points_and_ranges() -> None:
+    text = b"""{"event": [
+        {"type": "timeline", "title": "T", "points": [
+            {"t": 0, "label": "a", "direction": "client"}, {"t": 9, "label": "b"}]},
+        {"type": "hex", "title": "H", "ranges": [{"start": 1, "end": 3, "name": "n", "selector": "x_n"}]}]}"""
+    line, dump = parse_representation(text, "demo@1.0.0").event
+    assert line.points == (TimelinePoint(0, "a", "client"), TimelinePoint(9, "b"))
+    assert dump.ranges == (ByteRange(1, 3, "n", "x_n"),)
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -32,6 +42,13 @@ def test_sections_come_out_as_they_were_written() -> None:
         b'{"request": [{"type": "iframe", "title": "x"}]}',
         b'{"request": [{"title": "x"}]}',
         b'{"request": [{"type": "table", "title": "\xff"}]}',
+        b'{"event": [{"type": "timeline", "title": "x", "points": [{"t": -1, "label": "x"}]}]}',
+        b'{"event": [{"type": "timeline", "title": "x", "points": [{"t": 1.5, "label": "x"}]}]}',
+        b'{"event": [{"type": "timeline", "title": "x", "points": [{"t": 1, "label": "x", "direction": "up"}]}]}',
+        b'{"event": [{"type": "hex", "title": "x", "ranges": [{"start": 0, "end": 4294967296, "name": "x"}]}]}',
+        b'{"event": [{"type": "timeline", "title": "x", "points": ['
+        + b",".join([b'{"t": 1, "label": ""}'] * 100_001)
+        + b"]}]}",
         b"[" * 100_000,
         b'{"request": [' + b",".join([b'{"type": "body", "title": ""}'] * 257) + b"]}",
     ],

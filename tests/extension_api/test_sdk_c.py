@@ -31,6 +31,7 @@ from kubeshark.extension_api._frame import (
     request_size,
 )
 from kubeshark.extension_api._manifest import Manifest, read_manifest
+from kubeshark.extension_api._models import ByteRange, TimelinePoint
 from kubeshark.extension_api._representation import parse_representation
 
 MAIN = """
@@ -51,6 +52,29 @@ int main(void) {
     return 0;
 }
 """
+DRAWER = """
+#include "kubeshark_plugin.h"
+
+static bool render(const ks_item *request, const ks_item *response, ks_render *out) {
+    (void)response;
+    ks_timeline(out, KS_REQUEST, "t");
+    ks_row_int(out, KS_REQUEST, "no row of a table", 1, "");
+    ks_point(out, KS_REQUEST, 0, "\\"a\\"", KS_CLIENT);
+    ks_point(out, KS_REQUEST, 1ull << 40, "b", KS_SERVER);
+    ks_hex(out, KS_REQUEST, "h", request->bytes);
+    ks_range(out, KS_REQUEST, 0, 1, "n", "x_n");
+    ks_range(out, KS_REQUEST, 1, 2, "m", "");
+    ks_point(out, KS_REQUEST, 1, "no point of a timeline", KS_CLIENT);
+    ks_code(out, KS_REQUEST, "c", ks_literal("SELECT 1"), "application/sql");
+    ks_range(out, KS_REQUEST, 1, 2, "no range of a dump", "");
+    ks_image(out, KS_REQUEST, "i", request->bytes, "image/png");
+    ks_hex(out, KS_REQUEST, "empty", ks_literal(""));
+    ks_timeline(out, KS_REQUEST, "empty");
+    return true;
+}
+
+const ks_plugin_hooks ks_plugin = {.render = render};
+"""
 PAYLOADS = [
     b"\0\1boot.img\0octet\0blksize\x001024\0tsize\x000\0",
     b"\0\3\0\1" + bytes(range(256)) * 2,
@@ -64,8 +88,11 @@ ROOM = 64 << 10
 
 @pytest.fixture(scope="module")
 def program(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("asan")
-    (folder / "main.c").write_text(MAIN)
+    return compiled(root, tmp_path_factory.mktemp("asan"), MAIN)
+
+
+def compiled(root: Path, folder: Path, main: str) -> Path:
+    (folder / "main.c").write_text(main)
     flags = ["-std=c11", "-g", "-O1", "-Wall", "-Wextra", "-Wconversion", "-Werror"]
     sanitizers = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
     includes = [
@@ -127,6 +154,20 @@ def test_every_hook_answers_what_the_decoder_takes(program: Path, manifest: Mani
     assert dissected.messages[4].fields[7] == {"na\N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}me": "\N{FISH}"}
     for text in decode_render(memoryview(answers[RENDER][1]), 3):
         parse_representation(text, "tftp@1.0.0")
+
+
+def test_every_section_of_a_representation(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "drawer.c").write_text(DRAWER)
+    program = compiled(root, tmp_path, MAIN.replace("tftp.c", "drawer.c"))
+    ((_, answer),) = run(program, [(RENDER, ROOM, request(RENDER, [b"a\xff", b""]))])
+    (text,) = decode_render(memoryview(answer), 1)
+    shown = parse_representation(bytes(text), "x").request
+    assert [section.type for section in shown] == ["timeline", "hex", "code", "image", "hex", "timeline"]
+    assert shown[0].points == (TimelinePoint(0, '"a"', "client"), TimelinePoint(1 << 40, "b", "server"))
+    assert (shown[1].body, shown[1].ranges) == ("Yf8=", (ByteRange(0, 1, "n", "x_n"), ByteRange(1, 2, "m")))
+    assert (shown[2].body, shown[2].mime_type, shown[2].encoding) == ("SELECT 1", "application/sql", "")
+    assert (shown[3].body, shown[3].mime_type, shown[3].encoding) == ("Yf8=", "image/png", "base64")
+    assert (shown[4].ranges, shown[5].points) == ((), ())
 
 
 def test_too_little_room_says_how_much_is_needed(program: Path) -> None:

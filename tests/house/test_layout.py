@@ -14,6 +14,7 @@ import pytest
 ROOMS = {
     "core_capture": "kubeshark.core_capture",
     "extension_api": "kubeshark.extension_api",
+    "firewall": "kubeshark.firewall",
     "hosts": "kubeshark.hosts",
     "hub": "kubeshark.hub",
     "packages": "kubeshark.packages",
@@ -55,7 +56,7 @@ def test_import_directions(root: Path) -> None:
 
 def test_typing_root_mirrors_the_import_names(root: Path) -> None:
     links = {path.name: path.resolve() for path in (root / "typing_root" / "kubeshark").iterdir()}
-    for folder in ("core_capture", "extension_api", "hosts", "hub", "packages", "pipeline"):
+    for folder in ("core_capture", "extension_api", "firewall", "hosts", "hub", "packages", "pipeline"):
         assert links[folder] == root / folder
     for path in (root / "src" / "kubeshark").iterdir():
         if path.name != "__pycache__":

@@ -10,6 +10,7 @@ import pytest
 ROOMS = {
     "core_capture": "core_capture",
     "extension_api": "extension_api",
+    "firewall": "firewall",
     "hosts": "hosts",
     "hub": "hub",
     "packages": "packages",

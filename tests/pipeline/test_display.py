@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from kubeshark.extension_api import EntryView, Representation, Section, TableRow, hookimpl
+from kubeshark.extension_api import ByteRange, EntryView, Representation, Section, TableRow, TimelinePoint, hookimpl
 from kubeshark.pipeline import Entry
 from kubeshark.pipeline._display import representation_document
 from tests.pipeline._plugins import Foreign, failure, with_plugins
@@ -104,8 +104,26 @@ def test_a_representation_as_json() -> None:
             "body": "",
             "selector": "",
             "plugin": "mine@1.0.0",
+            "micros": 0,
         }
     ]
+
+
+def test_only_what_has_points_and_ranges_says_so() -> None:
+    point, found = TimelinePoint(7, "asked", "client"), ByteRange(0, 2, "n", "status_code")
+    sections = (Section("timeline", "t", points=(point,)), Section("hex", "h", ranges=(found,)), Section("code", "c"))
+    line, dump, code = representation_document(Representation(0, event=sections))["event"]
+    assert line["points"] == [{"t": 7, "label": "asked", "direction": "client"}]
+    assert dump["ranges"] == [{"start": 0, "end": 2, "selector": "status_code", "name": "n"}]
+    assert not {"points", "ranges", "micros"} & code.keys()
+    assert "ranges" not in line
+    assert "points" not in dump
+
+
+def test_an_exchange_is_shown_over_time() -> None:
+    section = exchange().representation().response[-1]
+    assert (section.type, section.title) == ("timeline", "Over time")
+    assert [(point.t, point.direction) for point in section.points] == [(0, "client"), (1000, "server")]
 
 
 def test_the_wrapper_holds_all_a_detail_view_needs() -> None:

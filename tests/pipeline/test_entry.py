@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubeshark.extension_api import Classifier, Message, MessageKind, Stream
+from kubeshark.extension_api import CLIENT, SERVER, Classifier, Message, MessageKind, Stream
 from kubeshark.pipeline import Entry, EntryId
+from tests.core_capture.reference._packets import A, B
 from tests.pipeline._plugins import Lines, with_plugins
-from tests.pipeline._traffic import GET, OK, START_NS, Capture, Connection, dns, find
+from tests.pipeline._traffic import GET, MS, OK, START_NS, Capture, Connection, dns, find
 
 
 def exchange(question: bytes = GET, answer: bytes = OK) -> Entry:
@@ -258,3 +259,45 @@ def test_a_half_says_why_it_is_alone() -> None:
     document = entry.to_dict()
     assert document["error"]["type"] == "pair-not-found" == entry.get("error_type")
     assert document["response"] is None
+
+
+def labels(entry: Entry) -> list[tuple[float, int, str]]:
+    """Milliseconds from the first moment, who, what."""
+    found = entry.moments()
+    return [((each.time_ns - found[0].time_ns) / MS, each.direction, each.label) for each in found]
+
+
+def test_the_moments_of_an_exchange() -> None:
+    capture = Capture()
+    Connection(capture).open().ask(GET[:9]).ask(GET[9:]).answer()
+    (entry,) = find(capture, "http")
+    assert labels(entry) == [(0, 0, "request begins"), (1, 0, "request ends"), (2, 1, "response")]
+
+
+def test_the_moments_of_a_stream_of_events() -> None:
+    capture = Capture()
+    connection = Connection(capture).open().ask()
+    connection.answer(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n")
+    capture.wait(1)
+    connection.answer(b"data: a\n\n").answer(b"data: bb\n").answer(b"\n").end(SERVER)
+    (entry,) = find(capture, "http")
+    assert labels(entry)[1:] == [
+        (1, 1, "response begins"),
+        (1002, 1, "event 1, 9 bytes"),
+        (1004, 1, "event 2, 10 bytes"),
+        (1004, 1, "response ends"),
+    ]
+
+
+def test_the_moments_of_a_connection() -> None:
+    capture = Capture()
+    Connection(capture, ends=(B, A)).open().ask().answer().end(CLIENT).end(SERVER, "R")
+    (entry,) = find(capture, "tcp_conn")
+    assert labels(entry) == [
+        (0, 0, "SYN"),
+        (1, 1, "SYN ACK"),
+        (2, 0, "first data"),
+        (3, 1, "first data"),
+        (4, 0, "FIN"),
+        (5, 1, "RST"),
+    ]

@@ -237,6 +237,15 @@ def test_bytes_and_stream_of_an_entry(opened: Page) -> None:
     expect(page.locator(".detail .code")).to_contain_text('"redis"')
 
 
+def test_an_entry_over_time(opened: Page) -> None:
+    page = opened
+    apply(page, "tcp_conn")
+    page.locator(ROW).first.locator(".c-summary").click()
+    points = page.locator(".detail .points li")
+    expect(points.first).to_contain_text("→ SYN")
+    expect(points.nth(1)).to_contain_text("← SYN ACK")
+
+
 def test_a_drag_over_the_timeline_chooses_a_time(opened: Page) -> None:
     page = opened
     before = page.locator(".foot-words").inner_text()

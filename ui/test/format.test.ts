@@ -68,6 +68,12 @@ it("two entries are compared row by row, also where a header comes twice", () =>
   expect(lines.map(({ name, left, right }) => [name, left, right])).toEqual([["a", "1", "1"], ["a", "2", "3"], ["b", "x", null], ["c", null, "y"]]);
 });
 
+it("two timelines are compared point by point", () => {
+  const entry = (t: number) => ({ representation: { response: [{ type: "timeline", title: "Over time", points: [{ t: 0, label: "request", direction: "client" }, { t, label: "response", direction: "server" }] }] } }) as unknown as Entry;
+  const lines = difference(entry(2000), entry(9000));
+  expect(lines.map(({ place, name, left, right }) => [place, name, left, right])).toEqual([["Response · Over time", "request", "0", "0"], ["Response · Over time", "response", "2.0 ms", "9.0 ms"]]);
+});
+
 it("completion takes what it knows of the hub's answer", () => {
   const words = wordsOf({ variables: [{ name: "http", type: "bool", section: "flags" }, {}], functions: [{ name: "is_bot", kind: "plugin", parameters: [], plugin: "bots" }], keywords: ["in"], else: 5 });
   expect(words.map(({ label, apply }) => [label, apply])).toEqual([["http", undefined], ["is_bot", "is_bot()"], ["in", undefined]]);

@@ -40,6 +40,9 @@ typedef struct {
     ks_truth (*filter)(uint32_t filter, const ks_values *values);
     /* Give an entry's representation, or None (or a priority below 0) where it is not yours.
      *
+     * Its sections are of these types: `table` (rows), `body` and `code` (text), `hex` (bytes, and ranges that say what
+     * they are), `image` (png, jpeg, gif, webp), `timeline` (points in microseconds from the start).
+     *
      * false: not mine. */
     bool (*render)(const ks_item *request, const ks_item *response, ks_render *out);
     /* Keep, drop or mark packets before they are stored: one verdict a packet.

@@ -453,7 +453,8 @@ static inline bool ks_value_bytes(const ks_values *values, uint32_t index, ks_by
 
 typedef struct {
     ks_buffer json;
-    bool table, row;
+    char list; /* what the section begun last still takes: 't' rows, 'p' points, 'r' ranges, 0 nothing */
+    bool row;
 } ks_render_side;
 
 typedef struct {
@@ -461,13 +462,32 @@ typedef struct {
     ks_render_side sides[3]; /* by ks_kind */
 } ks_render;
 
-static inline void ks_close_table(ks_render_side *side) {
-    if (side->table) ks_append(&side->json, "]}", 2);
-    side->table = side->row = false;
+static inline void ks_close_list(ks_render_side *side) {
+    if (side->list) ks_append(&side->json, "]}", 2);
+    side->list = 0;
+    side->row = false;
+}
+
+static inline void ks_open_list(ks_render_side *side, char list, const char *name) {
+    ks_append(&side->json, name, strlen(name));
+    side->list = list;
+}
+
+static inline bool ks_next_of_list(ks_render_side *side, char list) {
+    if (side->list != list) return false;
+    if (side->row) ks_append(&side->json, ",", 1);
+    side->row = true;
+    return true;
+}
+
+static inline void ks_json_number(ks_buffer *json, const char *name, uint64_t value) {
+    char digits[48];
+    int length = snprintf(digits, sizeof digits, "%s%llu", name, (unsigned long long)value);
+    ks_append(json, digits, length > 0 ? (size_t)length : 0);
 }
 
 static inline void ks_section(ks_render_side *side, const char *type, const char *title) {
-    ks_close_table(side);
+    ks_close_list(side);
     if (side->json.length) ks_append(&side->json, ",", 1);
     ks_append(&side->json, "{\"type\":", 8);
     ks_append_json(&side->json, ks_literal(type));
@@ -479,14 +499,11 @@ static inline void ks_section(ks_render_side *side, const char *type, const char
 static inline void ks_table(ks_render *out, ks_kind kind, const char *title) {
     ks_render_side *side = &out->sides[kind];
     ks_section(side, "table", title);
-    ks_append(&side->json, ",\"tableData\":[", 14);
-    side->table = true;
+    ks_open_list(side, 't', ",\"tableData\":[");
 }
 
 static inline bool ks_row(ks_render_side *side, const char *name, const char *selector) { /* up to the value */
-    if (!side->table) return false;
-    if (side->row) ks_append(&side->json, ",", 1);
-    side->row = true;
+    if (!ks_next_of_list(side, 't')) return false;
     ks_append(&side->json, "{\"name\":", 8);
     ks_append_json(&side->json, ks_literal(name));
     ks_append(&side->json, ",\"selector\":", 12);
@@ -512,20 +529,9 @@ static inline void ks_row_int(ks_render *out, ks_kind kind, const char *name, in
     ks_append(&side->json, "}", 1);
 }
 
-/* A body: text where it is UTF-8, base64 otherwise. */
-static inline void ks_body(ks_render *out, ks_kind kind, const char *title, ks_bytes data, const char *mime_type) {
+static inline void ks_append_base64(ks_buffer *json, ks_bytes data) {
     static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    ks_render_side *side = &out->sides[kind];
-    ks_section(side, "body", title);
-    ks_append(&side->json, ",\"mimeType\":", 12);
-    ks_append_json(&side->json, ks_literal(mime_type));
-    if (ks_is_utf8(data)) {
-        ks_append(&side->json, ",\"body\":", 8);
-        ks_append_json(&side->json, data);
-        ks_append(&side->json, "}", 1);
-        return;
-    }
-    ks_append(&side->json, ",\"encoding\":\"base64\",\"body\":\"", 29);
+    ks_append(json, ",\"encoding\":\"base64\",\"body\":\"", 29);
     for (uint32_t i = 0; i < data.length; i += 3) {
         uint32_t rest = data.length - i;
         uint32_t bits = (uint32_t)data.data[i] << 16;
@@ -533,9 +539,84 @@ static inline void ks_body(ks_render *out, ks_kind kind, const char *title, ks_b
         if (rest > 2) bits |= data.data[i + 2];
         char four[4] = {letters[bits >> 18], letters[bits >> 12 & 63], rest > 1 ? letters[bits >> 6 & 63] : '=',
                         rest > 2 ? letters[bits & 63] : '='};
-        ks_append(&side->json, four, 4);
+        ks_append(json, four, 4);
     }
-    ks_append(&side->json, "\"}", 2);
+    ks_append(json, "\"", 1);
+}
+
+static inline void ks_text_section(ks_render_side *side, const char *type, const char *title, ks_bytes data,
+                                   const char *mime_type) {
+    ks_section(side, type, title);
+    ks_append(&side->json, ",\"mimeType\":", 12);
+    ks_append_json(&side->json, ks_literal(mime_type));
+    if (ks_is_utf8(data)) {
+        ks_append(&side->json, ",\"body\":", 8);
+        ks_append_json(&side->json, data);
+    } else {
+        ks_append_base64(&side->json, data);
+    }
+    ks_append(&side->json, "}", 1);
+}
+
+/* A body: text where it is UTF-8, base64 otherwise. */
+static inline void ks_body(ks_render *out, ks_kind kind, const char *title, ks_bytes data, const char *mime_type) {
+    ks_text_section(&out->sides[kind], "body", title, data, mime_type);
+}
+
+/* Text that is shown as it is: a statement, a dump. */
+static inline void ks_code(ks_render *out, ks_kind kind, const char *title, ks_bytes text, const char *mime_type) {
+    ks_text_section(&out->sides[kind], "code", title, text, mime_type);
+}
+
+/* A picture: image/png, jpeg, gif or webp. */
+static inline void ks_image(ks_render *out, ks_kind kind, const char *title, ks_bytes data, const char *mime_type) {
+    ks_render_side *side = &out->sides[kind];
+    ks_section(side, "image", title);
+    ks_append(&side->json, ",\"mimeType\":", 12);
+    ks_append_json(&side->json, ks_literal(mime_type));
+    ks_append_base64(&side->json, data);
+    ks_append(&side->json, "}", 1);
+}
+
+/* Begin a dump of bytes; ranges may follow. */
+static inline void ks_hex(ks_render *out, ks_kind kind, const char *title, ks_bytes data) {
+    ks_render_side *side = &out->sides[kind];
+    ks_section(side, "hex", title);
+    ks_append_base64(&side->json, data);
+    ks_open_list(side, 'r', ",\"ranges\":[");
+}
+
+/* What the bytes [start, end) of the dump begun last are; rows with the same selector are linked to them. */
+static inline void ks_range(ks_render *out, ks_kind kind, uint32_t start, uint32_t end, const char *name,
+                            const char *selector) {
+    ks_render_side *side = &out->sides[kind];
+    if (!ks_next_of_list(side, 'r')) return;
+    ks_json_number(&side->json, "{\"start\":", start);
+    ks_json_number(&side->json, ",\"end\":", end);
+    ks_append(&side->json, ",\"name\":", 8);
+    ks_append_json(&side->json, ks_literal(name));
+    ks_append(&side->json, ",\"selector\":", 12);
+    ks_append_json(&side->json, ks_literal(selector));
+    ks_append(&side->json, "}", 1);
+}
+
+/* Begin a timeline; points follow. */
+static inline void ks_timeline(ks_render *out, ks_kind kind, const char *title) {
+    ks_render_side *side = &out->sides[kind];
+    ks_section(side, "timeline", title);
+    ks_open_list(side, 'p', ",\"points\":[");
+}
+
+/* A point of the timeline begun last: microseconds from its start, and who did it: KS_CLIENT or KS_SERVER. */
+static inline void ks_point(ks_render *out, ks_kind kind, uint64_t micros, const char *label, uint8_t direction) {
+    ks_render_side *side = &out->sides[kind];
+    if (!ks_next_of_list(side, 'p')) return;
+    ks_json_number(&side->json, "{\"t\":", micros);
+    ks_append(&side->json, ",\"label\":", 9);
+    ks_append_json(&side->json, ks_literal(label));
+    ks_append(&side->json, ",\"direction\":", 13);
+    ks_append_json(&side->json, ks_literal(direction == KS_CLIENT ? "client" : "server"));
+    ks_append(&side->json, "}", 1);
 }
 
 /* ---- what `enrich` writes -------------------------------------------------------------------------------------- */
@@ -961,7 +1042,7 @@ static inline void ks_render_json(ks_render *render, ks_buffer *heap) {
     ks_append(heap, head, length > 0 ? (size_t)length : 0);
     for (int kind = 0; kind < 3; kind++) {
         ks_render_side *side = &render->sides[kind];
-        ks_close_table(side);
+        ks_close_list(side);
         ks_append(heap, names[kind], strlen(names[kind]));
         ks_append(heap, side->json.data, side->json.length);
         ks_append(heap, "]", 1);

@@ -28,7 +28,7 @@ func (c *caller) call(frame []byte) ([]byte, error) {
 	case hookFilter:
 		return c.filter(registered.(Filterer), &request)
 	case hookRender:
-		return c.render(registered.(Renderer), &request)
+		return c.render(&request)
 	}
 	return c.texts(&request)
 }
@@ -154,7 +154,7 @@ func (c *caller) filter(plugin Filterer, request *request) ([]byte, error) {
 	return c.result.finish(0, 0, 0), nil
 }
 
-func (c *caller) render(plugin Renderer, request *request) ([]byte, error) {
+func (c *caller) render(request *request) ([]byte, error) {
 	if len(request.items)%2 != 0 {
 		return nil, errFrame
 	}
@@ -163,13 +163,13 @@ func (c *caller) render(plugin Renderer, request *request) ([]byte, error) {
 	spans := make([]uint64, entries)
 	c.json = c.json[:0]
 	for i := range spans {
-		var halves [2][]byte
+		var halves [2]Item
 		for j := range halves {
 			wire := &request.items[2*i+j]
-			halves[wire.direction&1] = request.data(wire)
+			halves[wire.direction&1].set(wire, request.data(wire))
 		}
 		start := len(c.json)
-		if shown := plugin.Render(halves[0], halves[1]); shown != nil {
+		if shown := rendered(&halves[0], &halves[1]); shown != nil {
 			c.json = shown.appendJSON(c.json)
 		}
 		spans[i] = pack(start, len(c.json)-start)
@@ -177,4 +177,11 @@ func (c *caller) render(plugin Renderer, request *request) ([]byte, error) {
 	copy(c.result.grow(8*entries), asBytes(spans))
 	copy(c.result.grow(len(c.json)), c.json)
 	return c.result.finish(0, 0, len(c.json)), nil
+}
+
+func rendered(request, response *Item) *Representation {
+	if plugin, ok := registered.(ItemRenderer); ok {
+		return plugin.RenderItems(request, response)
+	}
+	return registered.(Renderer).Render(request.Data, response.Data)
 }

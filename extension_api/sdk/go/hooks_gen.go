@@ -80,8 +80,12 @@ type Summarizer interface {
 }
 
 // Renderer: give an entry's representation, or None (or a priority below 0) where it is not yours.
+//
+// Its sections are of these types: `table` (rows), `body` and `code` (text), `hex` (bytes, and ranges that say what
+// they are), `image` (png, jpeg, gif, webp), `timeline` (points in microseconds from the start).
 type Renderer interface {
-	// Render gets the bytes of both halves as they were on the wire; a missing half is empty. nil means "not mine".
+	// Render gets the bytes of both halves as they were on the wire; a missing half is empty. nil means "not
+	// mine". An [ItemRenderer] also gets their times.
 	Render(request, response []byte) *Representation
 }
 
@@ -134,6 +138,9 @@ func hooks() uint32 {
 		bits |= 1 << hookSummarize
 	}
 	if _, ok := registered.(Renderer); ok {
+		bits |= 1 << hookRender
+	}
+	if _, ok := registered.(ItemRenderer); ok {
 		bits |= 1 << hookRender
 	}
 	if _, ok := registered.(Worker); ok {

@@ -12,6 +12,12 @@ type Representation struct {
 	Response []Section
 }
 
+// ItemRenderer is a [Renderer] that also looks at when, and between which ports, the halves were sent.
+type ItemRenderer interface {
+	// RenderItems gets both halves; a missing one has no Data.
+	RenderItems(request, response *Item) *Representation
+}
+
 // SectionType says how a section is shown.
 type SectionType string
 
@@ -28,9 +34,11 @@ const (
 type Section struct {
 	Type     SectionType
 	Title    string
-	Rows     []Row  // of a table
-	Body     string // of everything else
-	Base64   bool   // Body is base64
+	Rows     []Row   // of a table
+	Points   []Point // of a timeline
+	Ranges   []Range // of a hex dump
+	Body     string  // of everything else
+	Base64   bool    // Body is base64
 	MimeType string
 	Selector string // the left side of `selector == value` in KFL; empty: not selectable
 }
@@ -42,6 +50,20 @@ type Row struct {
 	Selector string
 }
 
+// Point is something that happened, on a timeline.
+type Point struct {
+	Micros    uint64 // from the start
+	Label     string
+	Direction Direction // who did it
+}
+
+// Range says what the bytes [Start, End) of a hex dump are; rows with the same selector are linked to them.
+type Range struct {
+	Start, End uint32
+	Name       string
+	Selector   string
+}
+
 func (r *Representation) appendJSON(out []byte) []byte {
 	out = append(out, `{"priority":`...)
 	out = strconv.AppendInt(out, int64(r.Priority), 10)
@@ -51,31 +73,55 @@ func (r *Representation) appendJSON(out []byte) []byte {
 }
 
 func appendSections(out []byte, sections []Section) []byte {
+	return appendList(out, sections, func(out []byte, section *Section) []byte { return section.appendJSON(out) })
+}
+
+func appendList[T any](out []byte, list []T, appendOne func([]byte, *T) []byte) []byte {
 	out = append(out, '[')
-	for i := range sections {
+	for i := range list {
 		if i > 0 {
 			out = append(out, ',')
 		}
-		out = sections[i].appendJSON(out)
+		out = appendOne(out, &list[i])
 	}
 	return append(out, ']')
+}
+
+func appendRow(out []byte, row *Row) []byte {
+	out = appendString(append(out, `{"name":`...), row.Name)
+	out = appendValue(append(out, `,"value":`...), row.Value)
+	out = appendString(append(out, `,"selector":`...), row.Selector)
+	return append(out, '}')
+}
+
+func appendPoint(out []byte, point *Point) []byte {
+	out = strconv.AppendUint(append(out, `{"t":`...), point.Micros, 10)
+	out = appendString(append(out, `,"label":`...), point.Label)
+	if point.Direction == Client {
+		return append(out, `,"direction":"client"}`...)
+	}
+	return append(out, `,"direction":"server"}`...)
+}
+
+func appendRange(out []byte, found *Range) []byte {
+	out = strconv.AppendUint(append(out, `{"start":`...), uint64(found.Start), 10)
+	out = strconv.AppendUint(append(out, `,"end":`...), uint64(found.End), 10)
+	out = appendString(append(out, `,"name":`...), found.Name)
+	out = appendString(append(out, `,"selector":`...), found.Selector)
+	return append(out, '}')
 }
 
 func (s *Section) appendJSON(out []byte) []byte {
 	out = appendString(append(out, `{"type":`...), string(s.Type))
 	out = appendString(append(out, `,"title":`...), s.Title)
 	if s.Rows != nil {
-		out = append(out, `,"tableData":[`...)
-		for i, row := range s.Rows {
-			if i > 0 {
-				out = append(out, ',')
-			}
-			out = appendString(append(out, `{"name":`...), row.Name)
-			out = appendValue(append(out, `,"value":`...), row.Value)
-			out = appendString(append(out, `,"selector":`...), row.Selector)
-			out = append(out, '}')
-		}
-		out = append(out, ']')
+		out = appendList(append(out, `,"tableData":`...), s.Rows, appendRow)
+	}
+	if s.Points != nil {
+		out = appendList(append(out, `,"points":`...), s.Points, appendPoint)
+	}
+	if s.Ranges != nil {
+		out = appendList(append(out, `,"ranges":`...), s.Ranges, appendRange)
 	}
 	out = appendString(append(out, `,"body":`...), s.Body)
 	encoding := ""

@@ -71,7 +71,10 @@ declare namespace kubeshark {
     /**
      * Give an entry's representation, or None (or a priority below 0) where it is not yours.
      *
-     * From the bytes of both halves; a missing one is empty.
+     * Its sections are of these types: `table` (rows), `body` and `code` (text), `hex` (bytes, and ranges that say what
+     * they are), `image` (png, jpeg, gif, webp), `timeline` (points in microseconds from the start).
+     *
+     * From the bytes of both halves, and when each began; a missing one is empty.
      */
     render?(request: Item, response: Item): Representation | null;
     /**
@@ -297,5 +300,9 @@ declare namespace kubeshark {
     mimeType?: string;
     /** The left side of `selector == value` in KFL. */
     selector?: string;
+    /** Of a timeline: `t` is microseconds from its start. */
+    points?: { t: number; label: string; direction?: "client" | "server" | "" }[];
+    /** Of a hex dump: what its bytes are. Rows with the same selector are linked to them. */
+    ranges?: { start: number; end: number; name: string; selector?: string }[];
   }
 }

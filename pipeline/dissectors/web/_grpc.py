@@ -18,6 +18,7 @@ from kubeshark.pipeline.dissectors.web._http_body import decode_body
 __all__ = [
     "MAX_MESSAGES",
     "is_grpc",
+    "message_ends",
     "read_messages",
     "service_and_method",
     "status_code",
@@ -84,6 +85,16 @@ def read_messages(body: bytes, coding: str, media: str = "") -> list[dict[str, A
         if len(messages) == MAX_MESSAGES:
             break
     return messages
+
+
+def message_ends(body: bytes) -> list[tuple[int, str]]:
+    """Return (end in the body, label) of each whole message, at most MAX_MESSAGES."""
+    found, end = list[tuple[int, str]](), 0
+    for flag, length, data in _frames(body):
+        end += PREFIX + length
+        if not flag & WEB_TRAILERS and len(data) == length and len(found) < MAX_MESSAGES:
+            found.append((end, f"message {len(found) + 1}, {length} bytes"))
+    return found
 
 
 def web_trailers(body: bytes, media: str) -> dict[str, str]:

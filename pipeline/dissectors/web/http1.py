@@ -53,6 +53,7 @@ from kubeshark.pipeline.dissectors.web._http_document import (
     response_detail,
     response_fields,
 )
+from kubeshark.pipeline.dissectors.web._http_parts import Parts, comes_in_parts, parts_of
 from kubeshark.pipeline.dissectors.web._http_protocols import GQL1, GRPC_WEB, HTTP1
 
 __all__ = ["COLUMNS", "HTTP1", "dissect", "probe", "protocols"]
@@ -201,6 +202,8 @@ def _message(unit: Unit, wire: Wire, direction: int) -> Message:
             body, _ = _body(unit, wire, SCANNED)
             codings = text(value_of(unit, wire.data, b"content-encoding"))
             protocol = GQL1.flag if add_operation(fields, content_type, body, codings) else ""
+    is_in_parts = comes_in_parts(media_of(content_type))
+    coding = text(value_of(unit, wire.data, b"content-encoding")) if is_in_parts else ""
     unit.head = b""  # only the summary needs it: details read the wire
     return Message(
         MessageKind.RESPONSE if unit.is_response else MessageKind.REQUEST,
@@ -212,7 +215,12 @@ def _message(unit: Unit, wire: Wire, direction: int) -> Message:
         error=unit.error,
         protocol=protocol,
         detail=partial(_detail, unit, wire, fields),
+        parts=partial(_parts, unit, wire, media_of(content_type), coding) if is_in_parts else None,
     )
+
+
+def _parts(unit: Unit, wire: Wire, media: str, coding: str) -> Parts:
+    return parts_of(media, coding, wire, lambda: _spans(unit, wire))
 
 
 def _add_grpc_status(fields: dict[str, Value], unit: Unit, wire: Wire) -> None:
@@ -249,14 +257,21 @@ def _body(unit: Unit, wire: Wire, limit: int) -> tuple[bytes, bool]:
     if not unit.chunked:
         end = min(unit.end, unit.head_end + limit)
         return wire.captured(unit.head_end, end), end < unit.end
-    spans: list[tuple[int, int]] = []
-    read_chunked(wire, unit.head_end, spans)
     body = bytearray()
-    for start, end in spans:
+    for start, end in _spans(unit, wire):
         body += wire.captured(start, min(end, start + limit + 1 - len(body)))
         if len(body) > limit:
             return bytes(body[:limit]), True
     return bytes(body), False
+
+
+def _spans(unit: Unit, wire: Wire) -> list[tuple[int, int]]:
+    """Return where the body's bytes lie."""
+    if not unit.chunked:
+        return [(unit.head_end, unit.end)]
+    spans: list[tuple[int, int]] = []
+    read_chunked(wire, unit.head_end, spans)
+    return spans
 
 
 def _headers(block: bytes) -> Headers:

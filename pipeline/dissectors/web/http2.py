@@ -43,6 +43,7 @@ from kubeshark.pipeline.dissectors.web._http_document import (
     response_detail,
     response_fields,
 )
+from kubeshark.pipeline.dissectors.web._http_parts import Parts, comes_in_parts, parts_of
 from kubeshark.pipeline.dissectors.web._http_protocols import GQL2, GRPC, HTTP2
 
 __all__ = ["COLUMNS", "HTTP2", "dissect", "probe", "protocols"]
@@ -280,7 +281,13 @@ def _message(half: Half, other: Half | None, wire: Wire, direction: int, is_requ
         protocol=protocol,
         interleaved=max(0, half.end - half.start - half.frames_size),
         detail=partial(_detail, half, wire, fields, is_request),
+        parts=partial(_parts, half, wire) if comes_in_parts(media_of(content_type)) else None,
     )
+
+
+def _parts(half: Half, wire: Wire) -> Parts:
+    media, coding = (text(half.value(name)) for name in (b"content-type", b"content-encoding"))
+    return parts_of(media_of(media), coding, wire, lambda: half.spans)
 
 
 def _is_grpc(half: Half) -> bool:

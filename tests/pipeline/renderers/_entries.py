@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from kubeshark.extension_api import Message, MessageKind, ProtocolSpec
+from kubeshark.extension_api import Message, MessageKind, Moment, ProtocolSpec
 from kubeshark.pipeline.kfl import VARIABLES, compile_filter
 
 PARTS = ("request", "response", "event")
@@ -31,6 +31,7 @@ class FakeEntry:
     messages: tuple[Message, ...]
     id: str = "0-0-0"
     row: Row = field(init=False)
+    seen: list[Moment] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         ends = {"src.ip": "192.0.2.1", "src.port": 40000, "dst.ip": "192.0.2.2", "dst.port": 80}
@@ -53,6 +54,9 @@ class FakeEntry:
 
     def raw(self, kind: MessageKind) -> bytes:
         return b""
+
+    def moments(self) -> list[Moment]:
+        return self.seen
 
     def is_selected_by(self, kfl: str) -> bool:
         return compile_filter(kfl, now_ns=0, variables=self.row.types).matches(self.row)

@@ -6,7 +6,7 @@ import base64
 
 import pytest
 
-from kubeshark.extension_api import Representation, Section, TableRow
+from kubeshark.extension_api import Representation, Section, TableRow, TimelinePoint
 from kubeshark.pipeline.renderers import to_text
 from kubeshark.pipeline.renderers._plain_text import HEX_BYTES, printable
 
@@ -39,6 +39,20 @@ def test_layout() -> None:
             "    0000  68 69 1b                                         hi.",
         )
     )
+
+
+def test_a_timeline() -> None:
+    points = (
+        TimelinePoint(0, "ask\x1b", "client"),
+        TimelinePoint(12_345_678, "answer", "server"),
+        TimelinePoint(9, "?"),
+    )
+    shown = to_text(Representation(10, event=(Section("timeline", "Over time", points=points),)))
+    assert shown.splitlines()[3:] == [
+        "     0.000000 s  → ask\\x1b",
+        "    12.345678 s  ← answer",
+        "     0.000009 s    ?",
+    ]
 
 
 @pytest.mark.parametrize(

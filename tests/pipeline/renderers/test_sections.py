@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import base64
 
-from kubeshark.pipeline.renderers._sections import SHOWN_BYTES, body, cells, hex_dump, mapping, row, table
+from kubeshark.extension_api import CLIENT, SERVER, MessageKind, Moment, TimelinePoint
+from kubeshark.pipeline.dissectors.web import ws
+from kubeshark.pipeline.renderers._sections import SHOWN_BYTES, body, cells, hex_dump, mapping, row, table, timeline
+
+from ..dissectors._streams import tcp
+from ._entries import FakeEntry
 
 
 def test_cells_are_all_there() -> None:
@@ -47,3 +52,14 @@ def test_a_body_of_bytes_is_not_selectable() -> None:
 def test_hex_is_bounded() -> None:
     (section,) = hex_dump("Bytes", bytes(SHOWN_BYTES + 1))
     assert len(base64.b64decode(section.body)) == SHOWN_BYTES
+
+
+def test_what_happened_over_time() -> None:
+    entry = FakeEntry(ws.WS, tuple(ws.dissect(ws.WS, [tcp(b"\x81\x82\0\0\0\0hi")])[0]))
+    assert timeline("t", entry) == ()
+    asked = Moment(5_000_000, MessageKind.REQUEST, CLIENT, "request")
+    entry.seen = [asked]
+    assert timeline("t", entry) == ()  # one moment is no time
+    entry.seen = [asked, Moment(5_003_999, MessageKind.RESPONSE, SERVER, "response")]
+    (section,) = timeline("t", entry)
+    assert section.points == (TimelinePoint(0, "request", "client"), TimelinePoint(3, "response", "server"))

@@ -42,9 +42,9 @@ export interface Range {
 }
 
 export interface Point {
-  readonly t: number;
+  readonly t: number; // microseconds from the start
   readonly label: string;
-  readonly direction: string;
+  readonly direction: "client" | "server" | "";
 }
 
 export interface Section {

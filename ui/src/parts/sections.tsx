@@ -15,6 +15,7 @@ import { Icon } from "./icon";
 const CUT = 64 * 1024; // characters of a body that are laid out at once
 const HEX_LINES = 64;
 const TABLE_ROWS = 200;
+const ARROWS: Readonly<Record<string, string>> = { client: "→", server: "←" };
 const IMAGES = new Set(["image/png", "image/jpeg", "image/gif", "image/webp"]);
 
 /** What is linked over the sections of an entry: the selector one points at. */
@@ -213,16 +214,21 @@ function Image({ section }: { section: Section }) {
 
 function Timeline({ section }: { section: Section }) {
   const points = section.points ?? [];
-  const end = Math.max(1, ...points.map((point) => point.t));
+  const [limit, setLimit] = useState(TABLE_ROWS);
+  const end = points.reduce((latest, point) => Math.max(latest, point.t), 1);
+  if (!points.length) return <p class="dim">empty</p>;
   return (
+    <>
     <ol class="points">
-      {points.map((point, i) => (
+      {points.slice(0, limit).map((point, i) => (
         <li key={i}>
           <span class="point-time">{latency(point.t / 1000) || "0"}</span>
           <svg class="point-track" viewBox="0 0 100 4" preserveAspectRatio="none" aria-hidden="true"><rect x="0" y="1" width={(point.t / end) * 100} height="2" /></svg>
-          <span>{point.direction === "client" || point.direction === "request" || point.direction === "c2s" ? "→" : point.direction ? "←" : ""} {point.label}</span>
+          <span title={point.direction && `by the ${point.direction}`}>{ARROWS[point.direction] ?? ""} {point.label}</span>
         </li>
       ))}
     </ol>
+    {points.length > limit && <button type="button" class="small" onClick={() => setLimit(limit + 5 * TABLE_ROWS)}>{count(points.length - limit)} more points</button>}
+    </>
   );
 }

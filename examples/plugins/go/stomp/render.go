@@ -8,9 +8,18 @@ import (
 	"kubeshark.dev/plugin"
 )
 
-// Render shows each half as its headers and its body.
-func (stomp) Render(request, response []byte) *plugin.Representation {
-	return &plugin.Representation{Priority: 10, Request: sections(request), Response: sections(response)}
+// RenderItems shows each half as its headers and its body, and how long a receipt took.
+func (stomp) RenderItems(request, response *plugin.Item) *plugin.Representation {
+	shown := &plugin.Representation{Priority: 10, Request: sections(request.Data), Response: sections(response.Data)}
+	if request.TimeNS > 0 && response.TimeNS > request.TimeNS {
+		shown.Response = append(shown.Response, plugin.Section{
+			Type: plugin.TimelineSection, Title: "Wait", Points: []plugin.Point{
+				{Label: "asked", Direction: plugin.Client},
+				{Micros: (response.TimeNS - request.TimeNS) / 1000, Label: "answered", Direction: plugin.Server},
+			},
+		})
+	}
+	return shown
 }
 
 func sections(data []byte) []plugin.Section {

@@ -198,7 +198,28 @@ const filters = {
  * @param {kubeshark.Item} response
  */
 function render(request, response) {
-  return { priority: 10, request: sections(request), response: sections(response) };
+  return { priority: 10, request: sections(request), response: [...sections(response), ...wait(request, response)] };
+}
+
+/**
+ * How long the client waited: a worker that reserves waits for a job.
+ * @param {kubeshark.Item} request
+ * @param {kubeshark.Item} response
+ * @returns {kubeshark.Section[]}
+ */
+function wait(request, response) {
+  if (!request.time || response.time <= request.time) return [];
+  const micros = Number((response.time - request.time) / 1000n);
+  return [
+    {
+      type: "timeline",
+      title: "Wait",
+      points: [
+        { t: 0, label: "asked", direction: "client" },
+        { t: micros, label: "answered", direction: "server" },
+      ],
+    },
+  ];
 }
 
 /**

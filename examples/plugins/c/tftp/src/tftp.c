@@ -154,9 +154,18 @@ static void render_packet(const ks_item *item, ks_kind half, ks_render *out) {
     if (p.data.length) ks_body(out, half, "Data", p.data, "application/octet-stream");
 }
 
+/* How long the other side took: a lost datagram shows as the client's time-out. */
+static void render_wait(const ks_item *request, const ks_item *response, ks_render *out) {
+    if (!request->time_ns || response->time_ns <= request->time_ns) return;
+    ks_timeline(out, KS_RESPONSE, "Wait");
+    ks_point(out, KS_RESPONSE, 0, "asked", KS_CLIENT);
+    ks_point(out, KS_RESPONSE, (response->time_ns - request->time_ns) / 1000, "answered", KS_SERVER);
+}
+
 static bool render(const ks_item *request, const ks_item *response, ks_render *out) {
     render_packet(request, KS_REQUEST, out);
     render_packet(response, KS_RESPONSE, out);
+    render_wait(request, response, out);
     return true;
 }
 
