@@ -404,12 +404,11 @@ def follow_store(
     begun_later: bool = False,
 ) -> Follow:
     """Return the live view of a store; nothing is read before it is iterated."""
-    core = load_core()
     origin = Origin("file", "", entry_filter.variables, plugins.display)
-    dissector = Dissector(core, plugins, [], origin, None, enrichers)
+    dissector = Dissector(load_core(), plugins, [], origin, None, enrichers)
     untimed, _, _ = without_times(entry_filter.predicate)
     return Follow(
-        StoreFeed(store, core),
+        StoreFeed(store),
         dissector,
         entry_filter,
         untimed,

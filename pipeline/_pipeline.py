@@ -393,6 +393,7 @@ class Pipeline:
         return {
             "path": self.store.location,
             "segments": info.segments,
+            "open": info.open_segments,
             "packets": info.packets,
             "flows": info.flows,
             "captured_bytes": info.captured_bytes,

@@ -131,6 +131,10 @@ class Backend(Protocol):
         """Return the names of all files, sorted, unpublished ones of this machine included."""
         ...
 
+    def stamp(self) -> int | None:
+        """Return what differs once a file came, went or got another name; None where only `names` can tell."""
+        ...
+
     def sizes(self) -> dict[str, int]:
         """Return the bytes of every file, by name."""
         ...

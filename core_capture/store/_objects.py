@@ -60,6 +60,9 @@ class ObjectBackend:
         waiting = self._waiting()
         return sorted({*self._listing(), *(waiting.names() if waiting else ())})
 
+    def stamp(self) -> int | None:
+        return None
+
     def sizes(self) -> dict[str, int]:
         waiting = self._waiting()
         sizes = waiting.sizes() if waiting else {}

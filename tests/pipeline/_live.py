@@ -1,0 +1,101 @@
+"""A capture that goes on: packets of a file come piece by piece into the log of an open segment, which is then sealed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from kubeshark.core_capture import Interface, RecordBatch, SourceMetadata, load_core
+from kubeshark.core_capture.files import open_capture
+from kubeshark.core_capture.store import Identity, NodeKey, Store
+from kubeshark.core_capture.store._info import Chain
+from kubeshark.core_capture.store._local import LocalBackend
+from kubeshark.core_capture.store._log import read_log
+from kubeshark.core_capture.store._names import log_name, make_name
+from kubeshark.core_capture.store._piece import Origin, Piece, write_piece
+from kubeshark.core_capture.store._segment import publish, write_segment
+
+__all__ = ["LiveCapture", "packets_of"]
+
+PIECE_BYTES = 2 << 20
+
+
+def packets_of(file: Path) -> dict[int, list[bytes]]:
+    """Return the records of a capture file, by link type."""
+    core = load_core()
+    batches: dict[int, list[RecordBatch]] = {}
+    with open_capture(str(file)) as reader:
+        for batch in reader:
+            batches.setdefault(batch.link_type, []).append(batch)
+    found = {}
+    for link_type, members in batches.items():
+        data = b"".join(bytes(batch.data) for batch in members)
+        offsets, end = core.offsets(data)
+        bounds = [*offsets.tolist(), end]
+        found[link_type] = [data[low:high] for low, high in zip(bounds, bounds[1:], strict=False)]
+    return found
+
+
+@dataclass
+class LiveCapture:
+    """Who captures: `add` makes packets visible, `seal` ends the segment; the next packets open another one."""
+
+    path: Path
+    identity: Identity
+    link_type: int = 1
+    number: int = 1
+    key: NodeKey = field(default_factory=NodeKey.generate)
+    _ordinal: int = 0
+    _pieces: int = 0
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        self.store = Store.open(self.path, identities=[self.identity], create=True)
+        self.files = LocalBackend(self.path)
+
+    def add(self, records: Sequence[bytes]) -> None:
+        """Write pieces of the log: one, if it is not too large for that."""
+        if sum(map(len, records)) > PIECE_BYTES and len(records) > 1:
+            half = len(records) // 2
+            self.add(records[:half])
+            self.add(records[half:])
+            return
+        if not records:
+            return
+        if not self.name:
+            start_ns = int.from_bytes(records[0][:4], "little") * 1_000_000_000
+            self.name = make_name(start_ns, "here", self.number)
+        self._pieces += 1
+        piece = Piece(
+            segment=self.name,
+            number=self._pieces,
+            node="here",
+            created="2026-01-01T00:00:00Z",
+            link_type=self.link_type,
+            data=b"".join(records),
+            ordinals=np.arange(self._ordinal, self._ordinal + len(records), dtype=np.uint64),
+            extras={},
+            origin=Origin("eth0"),
+            metadata=SourceMetadata("pcap", interfaces=[Interface(self.link_type, 65_535)]),
+            first_block=0,
+        )
+        self._ordinal += len(records)
+        with self.files.create(".tmp-piece") as out:
+            write_piece(out, piece, [self.identity.recipient], self.key)
+        self.files.publish(".tmp-piece", log_name(self.name, self._pieces))
+
+    def seal(self) -> None:
+        """Make a segment of it, in the writer's order: first the segment, then the log goes."""
+        opened, problems = read_log(self.files, [self.identity])
+        assert not problems
+        draft = next(each for each in opened if each.name == self.name).draft
+        chain = Chain(0, "", self.key.public)
+        recipients = [self.identity.recipient]
+        write_segment(self.files, draft, chain, core=load_core(), recipients=recipients, key=self.key)
+        publish(self.files, self.name)
+        for piece in range(1, self._pieces + 1):
+            self.files.delete(log_name(self.name, piece))
+        self.number, self.name, self._pieces = self.number + 1, "", 0
