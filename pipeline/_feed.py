@@ -81,7 +81,8 @@ class StoreFeed:
                     opened.append(info)
             elif info.name not in self._sealed:
                 self._sealed.add(info.name)
-                self._readers.pop(info.name, None)
+                if (stale := self._readers.pop(info.name, None)) is not None:
+                    stale.close()
                 sealed.append(info)
         return [*self._changes(sealed, is_sealed=True), *self._changes(opened, is_sealed=False)]
 

@@ -40,6 +40,8 @@ class Told:
         return 0 <= number < self.below or number in self.others
 
     def add(self, number: int) -> None:
+        if number in self:
+            return
         self.others.add(number)
         while self.below in self.others:
             self.others.remove(self.below)

@@ -100,7 +100,7 @@ def _of_scanned(table: EntryTable, places: NDArray[Any]) -> tuple[NDArray[Any], 
     codes = found.code[rows]
     exchanges, messages = scanned.found.exchanges[codes], scanned.found.messages
     nobody = len(messages)
-    lasts = np.append(found.times[messages["last_packet"]], 0).astype(np.int64)
+    lasts = np.append(found.times[messages["last_packet"]].astype(np.int64), 0)  # never u8 with 0: that makes floats
     ends = np.zeros(len(rows), dtype=np.int64)
     for half in ("request", "response", "event"):
         ends = np.maximum(ends, lasts[np.minimum(exchanges[half], nobody)])

@@ -1,16 +1,19 @@
-"""A capture that goes on: packets of a file come piece by piece into the log of an open segment, which is then sealed."""
+"""A capture that goes on: packets come piece by piece into the log of an open segment, which is then sealed."""
 
 from __future__ import annotations
 
+import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
 from kubeshark.core_capture import Interface, RecordBatch, SourceMetadata, load_core
 from kubeshark.core_capture.files import open_capture
-from kubeshark.core_capture.store import Identity, NodeKey, Store
+from kubeshark.core_capture.store import Identity, NodeKey, Store, load_identities
 from kubeshark.core_capture.store._info import Chain
 from kubeshark.core_capture.store._local import LocalBackend
 from kubeshark.core_capture.store._log import read_log
@@ -35,7 +38,7 @@ def packets_of(file: Path) -> dict[int, list[bytes]]:
         data = b"".join(bytes(batch.data) for batch in members)
         offsets, end = core.offsets(data)
         bounds = [*offsets.tolist(), end]
-        found[link_type] = [data[low:high] for low, high in zip(bounds, bounds[1:], strict=False)]
+        found[link_type] = [data[low:high] for low, high in pairwise(bounds)]
     return found
 
 
@@ -99,3 +102,37 @@ class LiveCapture:
         for piece in range(1, self._pieces + 1):
             self.files.delete(log_name(self.name, piece))
         self.number, self.name, self._pieces = self.number + 1, "", 0
+
+
+def capture_in_real_time(path: Path, seconds: float, *, rate: int = 100, piece_s: float = 0.5) -> None:
+    """Write exchanges as they happen, `rate` a second, in the rhythm of the log: a piece is due after `piece_s`."""
+    from tests.pipeline._traffic import Capture, Connection, dns
+
+    live = LiveCapture(path, load_identities()[0], 101)
+    capture, began = Capture(), time.time()
+    connections = [Connection(capture, client_port=40_000 + number) for number in range(8)]
+    written = done = 0
+    waits_since = 0.0
+    while (now := time.time()) < began + seconds:
+        while done < (now - began) * rate:
+            capture.now_ns = time.time_ns()
+            connection = connections[done % 8]
+            if done < 8:
+                connection.open()
+            connection.ask(f"GET /{done} HTTP/1.1\r\nHost: live\r\n\r\n".encode()).answer()
+            capture.add(dns(done % 65_536, client_port=33_000 + done % 100))
+            capture.add(dns(done % 65_536, answer=True, client_port=33_000 + done % 100))
+            waits_since = waits_since or time.time()
+            done += 1
+        if waits_since and time.time() - waits_since >= piece_s:
+            live.add(capture.records[written:])
+            written, waits_since = len(capture.records), 0.0
+            if done > live.number * 3 * rate:
+                live.seal()
+        time.sleep(0.002)
+    live.add(capture.records[written:])
+    live.seal()
+
+
+if __name__ == "__main__":
+    capture_in_real_time(Path(sys.argv[1]), float(sys.argv[2]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import threading
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -94,10 +95,12 @@ def test_one_entry_of_an_open_segment_is_shown(captures: Captures, plugins: Plug
     with opened(tmp_path, me, plugins) as pipeline:
         ids = [row["id"] for row in lines(pipeline, "http")]
         assert ids
-        shown = {each: entry.to_dict() for each in ids[:5] if (entry := pipeline.entry(str(each)))}
+        shown = [pipeline.entry(str(each)) for each in ids[:5]]
         live.seal()
-        assert shown == {each: entry.to_dict() for each in ids[:5] if (entry := pipeline.entry(str(each)))}
-        assert list(shown) == ids[:5]
+        sealed = [pipeline.entry(str(each)) for each in ids[:5]]
+    documents = [[entry.to_dict() for entry in found if entry] for found in (shown, sealed)]
+    assert documents[0] == documents[1]
+    assert [document["id"] for document in documents[0]] == ids[:5]
 
 
 def test_a_segment_sealed_while_one_queries_is_seen_once(captures: Captures, plugins: Plugins, tmp_path: Path) -> None:
@@ -131,5 +134,5 @@ def test_a_segment_sealed_while_one_queries_is_seen_once(captures: Captures, plu
     for ids in [*seen, final]:
         assert len(ids) == len(set(ids))
         assert set(ids) <= set(final)  # and what was seen once stays
-    for earlier, later in zip(seen, seen[1:], strict=False):
+    for earlier, later in pairwise(seen):
         assert set(earlier) <= set(later)
