@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from kubeshark.firewall._inventory import Inventory as Inventory
     from kubeshark.firewall._inventory import load_inventory as load_inventory
     from kubeshark.firewall._inventory import parse_inventory as parse_inventory
+    from kubeshark.firewall._kept import Kept as Kept
+    from kubeshark.firewall._kept import PolicyChanged as PolicyChanged
+    from kubeshark.firewall._kept import PolicyFolder as PolicyFolder
+    from kubeshark.firewall._kept import policy_folder as policy_folder
     from kubeshark.firewall._model import FlowTable as FlowTable
     from kubeshark.firewall._model import Packet as Packet
     from kubeshark.firewall._model import decide as decide
@@ -22,6 +26,9 @@ if TYPE_CHECKING:
     from kubeshark.firewall._policy import load_policies as load_policies
     from kubeshark.firewall._policy import parse_policies as parse_policies
     from kubeshark.firewall._policy import policy_schema as policy_schema
+    from kubeshark.firewall._report import changes_text as changes_text
+    from kubeshark.firewall._report import simulation_document as simulation_document
+    from kubeshark.firewall._report import simulation_text as simulation_text
     from kubeshark.firewall._rules import MAX_RULES as MAX_RULES
     from kubeshark.firewall._rules import Action as Action
     from kubeshark.firewall._rules import Direction as Direction
@@ -32,33 +39,50 @@ if TYPE_CHECKING:
     from kubeshark.firewall._rules import Tier as Tier
     from kubeshark.firewall._rules import Traffic as Traffic
     from kubeshark.firewall._rules import Verdict as Verdict
+    from kubeshark.firewall._simulate import Change as Change
+    from kubeshark.firewall._simulate import Coverage as Coverage
+    from kubeshark.firewall._simulate import Line as Line
+    from kubeshark.firewall._simulate import Simulation as Simulation
+    from kubeshark.firewall._simulate import simulate as simulate
 
 __all__ = [
     "MAX_RULES",
     "Action",
     "Attachment",
+    "Change",
     "Compiled",
+    "Coverage",
     "Direction",
     "DocumentError",
     "Exempt",
     "FlowTable",
     "Inventory",
+    "Kept",
+    "Line",
     "Member",
     "Packet",
     "Policy",
+    "PolicyChanged",
+    "PolicyFolder",
     "Reason",
     "Rule",
     "RuleSet",
+    "Simulation",
     "Tier",
     "Traffic",
     "Verdict",
+    "changes_text",
     "compile_policies",
     "decide",
     "load_inventory",
     "load_policies",
     "parse_inventory",
     "parse_policies",
+    "policy_folder",
     "policy_schema",
+    "simulate",
+    "simulation_document",
+    "simulation_text",
 ]
 
 if not TYPE_CHECKING:
@@ -68,8 +92,11 @@ if not TYPE_CHECKING:
             "_compile": "Attachment Compiled Member compile_policies",
             "_document": "DocumentError",
             "_inventory": "Inventory load_inventory parse_inventory",
+            "_kept": "Kept PolicyChanged PolicyFolder policy_folder",
             "_model": "FlowTable Packet decide",
             "_policy": "Policy load_policies parse_policies policy_schema",
+            "_report": "changes_text simulation_document simulation_text",
             "_rules": "MAX_RULES Action Direction Exempt Reason Rule RuleSet Tier Traffic Verdict",
+            "_simulate": "Change Coverage Line Simulation simulate",
         },
     )

@@ -18,9 +18,6 @@ from kubeshark.pipeline._segments import Segment
 
 __all__ = ["Change", "Feed", "StoreFeed"]
 
-REMOTE_S = 2.0
-"""Seconds between two looks at object storage."""
-
 KEPT_READERS = 16
 """Segments kept open for connections that began in them."""
 
@@ -62,10 +59,9 @@ class StoreFeed:
 
     def poll(self) -> list[Change]:
         files = self._store.files
-        if files.is_remote:  # each look is a request
-            if time.monotonic() < self._next:
-                return []
-            self._next = time.monotonic() + REMOTE_S
+        if time.monotonic() < self._next:
+            return []
+        self._next = time.monotonic() + (files.look_s if files.is_remote else 0)
         stamp = files.stamp()
         if stamp is not None and stamp == self._stamp:
             return []

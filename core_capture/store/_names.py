@@ -31,6 +31,7 @@ __all__ = [
     "TEMPORARY",
     "check_node",
     "index_names",
+    "is_public",
     "log_name",
     "log_pieces",
     "make_name",
@@ -52,6 +53,7 @@ MAX_PIECES = 999_999
 LOCK = ".lock"
 SNAPSHOTS_LOCK = ".snapshots.lock"
 
+_SUFFIXES = (DATA_SUFFIX, INDEX_SUFFIX)
 _NODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _NAME = re.compile(r"\d{8}T\d{6}Z-[A-Za-z0-9][A-Za-z0-9._-]{0,62}-(\d{4,18})")
 _PIECE = re.compile(rf"({_NAME.pattern})\.(\d{{6}}){re.escape(LOG_SUFFIX)}")
@@ -81,6 +83,13 @@ def index_names(files: Iterable[str]) -> list[str]:
     """Return the names of all segments among a store's files that have an index, sorted; that is by start."""
     found = (file.removesuffix(INDEX_SUFFIX) for file in files if file.endswith(INDEX_SUFFIX))
     return sorted(name for name in found if number_of(name) is not None)
+
+
+def is_public(file: str) -> bool:
+    """Say whether a file is one that readers of a store ask for; everything else in a folder is nobody's business."""
+    if file in (STATE, CATALOGUE, SNAPSHOTS) or piece_of(file) is not None:
+        return True
+    return any(file.endswith(suffix) and number_of(file.removesuffix(suffix)) is not None for suffix in _SUFFIXES)
 
 
 def log_name(name: str, number: int) -> str:

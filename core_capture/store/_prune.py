@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from kubeshark.core_capture.store._backend import Backend
 from kubeshark.core_capture.store._catalogue import Entry
@@ -31,12 +31,20 @@ _BATCH = 1000
 class Retention:
     """How much may stay; at least one limit."""
 
-    max_bytes: int | None = None  # of segment files, in all
+    max_bytes: int | None = None  # of segment and log files, in all
     before_ns: int | None = None  # segments whose last packet is older go
+    max_age_ns: int | None = None  # the same, counted back from when it is asked
 
     def __post_init__(self) -> None:
-        if self.max_bytes is None and self.before_ns is None:
+        if self.max_bytes is None and self.before_ns is None and self.max_age_ns is None:
             raise UsageError("nothing says what may go", hint="give --max-bytes, --max-age or both")
+
+    def at(self, now_ns: int) -> Retention:
+        """Return the limits of a moment."""
+        if self.max_age_ns is None:
+            return self
+        before_ns = max(now_ns - self.max_age_ns, self.before_ns or 0)
+        return replace(self, before_ns=before_ns, max_age_ns=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +53,24 @@ class Pruned:
 
     segments: tuple[SegmentInfo, ...]  # oldest first
     freed_bytes: int
-    kept_bytes: int  # of segment files that stay
+    kept_bytes: int  # of segment and log files that stay
     kept_by: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # snapshot → segments over a limit it keeps
     problems: tuple[StoreError, ...] = ()  # segments that cannot be read: they stay
     is_over: bool = False  # a limit is still exceeded
 
 
 def plan_pruning(
-    entries: Sequence[Entry], sizes: Mapping[str, int], snapshots: Sequence[Snapshot], limits: Retention
+    entries: Sequence[Entry],
+    sizes: Mapping[str, int],
+    snapshots: Sequence[Snapshot],
+    limits: Retention,
+    log_bytes: int = 0,
 ) -> tuple[list[Entry], Pruned]:
-    """Choose what goes. `sizes` are the bytes of every segment, those that cannot be read included."""
-    left = sum(sizes.values())
+    """Choose what goes. `sizes` are the bytes of every segment, those that cannot be read included.
+
+    The log counts, and is never chosen.
+    """
+    left = sum(sizes.values()) + log_bytes
     gone: list[Entry] = []
     kept_by: dict[str, list[str]] = {}
     is_over = False

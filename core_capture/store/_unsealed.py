@@ -40,7 +40,7 @@ class UnsealedIndex(IndexFile):
         decoded = core.decode(draft.data, draft.link_type)
         self._layout = layout = cluster(decoded)
         self._offsets = decoded.packets["offset"].astype(np.uint64)
-        self._bounds = bounds = block_bounds(layout.sizes)
+        self._bounds = bounds = block_bounds(layout.sizes, layout.cuts)
         ends = np.concatenate(([np.uint64(0)], np.cumsum(layout.sizes, dtype=np.uint64)))
         raw_start = ends[bounds] + np.uint64(PCAP_HEADER_BYTES)
         size = PCAP_HEADER_BYTES + len(draft.data)
