@@ -19,12 +19,19 @@ if TYPE_CHECKING:
     from kubeshark.firewall._kept import PolicyChanged as PolicyChanged
     from kubeshark.firewall._kept import PolicyFolder as PolicyFolder
     from kubeshark.firewall._kept import policy_folder as policy_folder
+    from kubeshark.firewall._learn import LearnedRule as LearnedRule
+    from kubeshark.firewall._learn import Lesson as Lesson
+    from kubeshark.firewall._learn import learn as learn
+    from kubeshark.firewall._learned_text import lesson_as_network_policies as lesson_as_network_policies
+    from kubeshark.firewall._learned_text import lesson_as_policies as lesson_as_policies
     from kubeshark.firewall._model import FlowTable as FlowTable
     from kubeshark.firewall._model import Packet as Packet
     from kubeshark.firewall._model import decide as decide
     from kubeshark.firewall._policy import Policy as Policy
+    from kubeshark.firewall._policy import Subject as Subject
     from kubeshark.firewall._policy import load_policies as load_policies
     from kubeshark.firewall._policy import parse_policies as parse_policies
+    from kubeshark.firewall._policy import parse_subject as parse_subject
     from kubeshark.firewall._policy import policy_schema as policy_schema
     from kubeshark.firewall._report import changes_text as changes_text
     from kubeshark.firewall._report import simulation_document as simulation_document
@@ -58,6 +65,8 @@ __all__ = [
     "FlowTable",
     "Inventory",
     "Kept",
+    "LearnedRule",
+    "Lesson",
     "Line",
     "Member",
     "Packet",
@@ -68,16 +77,21 @@ __all__ = [
     "Rule",
     "RuleSet",
     "Simulation",
+    "Subject",
     "Tier",
     "Traffic",
     "Verdict",
     "changes_text",
     "compile_policies",
     "decide",
+    "learn",
+    "lesson_as_network_policies",
+    "lesson_as_policies",
     "load_inventory",
     "load_policies",
     "parse_inventory",
     "parse_policies",
+    "parse_subject",
     "policy_folder",
     "policy_schema",
     "simulate",
@@ -93,8 +107,10 @@ if not TYPE_CHECKING:
             "_document": "DocumentError",
             "_inventory": "Inventory load_inventory parse_inventory",
             "_kept": "Kept PolicyChanged PolicyFolder policy_folder",
+            "_learn": "LearnedRule Lesson learn",
+            "_learned_text": "lesson_as_network_policies lesson_as_policies",
             "_model": "FlowTable Packet decide",
-            "_policy": "Policy load_policies parse_policies policy_schema",
+            "_policy": "Policy Subject load_policies parse_policies parse_subject policy_schema",
             "_report": "changes_text simulation_document simulation_text",
             "_rules": "MAX_RULES Action Direction Exempt Reason Rule RuleSet Tier Traffic Verdict",
             "_simulate": "Change Coverage Line Simulation simulate",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -106,7 +107,10 @@ def _header(simulation: Simulation, given: Sequence[Policy]) -> list[str]:
 def _row(simulation: Simulation, line: Line, *, with_policy: bool) -> tuple[str, ...]:
     title = f"{line.policy} {line.title}" if with_policy and line.policy else line.title
     day = simulation.first_ns is not None and _is_one_day(simulation.first_ns, simulation.last_ns or 0)
-    peers = [f"{simulation.peer_name(peer)} ({_short(count)})" for peer, count in line.peers.most_common(TOP_PEERS)]
+    by_name: Counter[str] = Counter()
+    for peer, count in line.peers.items():
+        by_name[simulation.peer_name(peer)] += count
+    peers = [f"{name} ({_short(count)})" for name, count in by_name.most_common(TOP_PEERS)]
     return (
         title,
         line.verdict,
@@ -115,7 +119,7 @@ def _row(simulation: Simulation, line: Line, *, with_policy: bool) -> tuple[str,
         _size(line.bytes),
         _clock(line.first_ns, day),
         _clock(line.last_ns, day),
-        f"{', '.join(peers)}{', …' if len(line.peers) > TOP_PEERS else ''}",
+        f"{', '.join(peers)}{', …' if len(by_name) > TOP_PEERS else ''}",
         line.samples[0] if line.samples else "",
     )
 

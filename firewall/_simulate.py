@@ -22,7 +22,7 @@ from kubeshark.firewall._items import Items, Recorded, make_items
 from kubeshark.firewall._rules import Action, Direction, Network, Reason
 from kubeshark.firewall._vectors import NONE, Addresses, Matcher
 
-__all__ = ["Change", "Coverage", "Line", "Simulation", "simulate"]
+__all__ = ["Change", "Coverage", "Judge", "Line", "Simulation", "address_text", "simulate"]
 
 SAMPLES = 5
 TOP_PEERS = 3
@@ -113,7 +113,7 @@ def simulate(
     return run.result(coverage or Coverage())
 
 
-class _Subject:
+class Judge:
     """An attachment with its matcher, and who belongs to it."""
 
     def __init__(self, attachment: Attachment) -> None:
@@ -146,8 +146,8 @@ class _Subject:
 class _Run:
     def __init__(self, compiled: Compiled, inventory: Inventory, against: Compiled | None) -> None:
         self._compiled = compiled
-        self._subjects = [_Subject(attachment) for attachment in compiled.attachments]
-        self._before = None if against is None else [_Subject(attachment) for attachment in against.attachments]
+        self._subjects = [Judge(attachment) for attachment in compiled.attachments]
+        self._before = None if against is None else [Judge(attachment) for attachment in against.attachments]
         self._lines: dict[tuple[str, Direction, str, str], Line] = {}
         self._changes: dict[tuple[str, str, str], Change] = {}
         self._more_changes = 0
@@ -186,7 +186,7 @@ class _Run:
             was = self._judge(self._before, items, None)
             self._compare(items, recorded, np.maximum(was, 0), np.maximum(outcome, 0))
 
-    def _judge(self, subjects: Sequence[_Subject], items: Items, recorded: Recorded | None) -> NDArray[np.int8]:
+    def _judge(self, subjects: Sequence[Judge], items: Items, recorded: Recorded | None) -> NDArray[np.int8]:
         """Return what each item ends in, NONE where nobody judges it; count by rule if `recorded` is given."""
         outcome = np.full(len(items), NONE, dtype=np.int8)
         for subject in subjects:

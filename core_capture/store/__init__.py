@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from kubeshark.core_capture.store._log import read_log as read_log
     from kubeshark.core_capture.store._overview import Overview as Overview
     from kubeshark.core_capture.store._passphrase import ask_new_passphrase as ask_new_passphrase
+    from kubeshark.core_capture.store._prune import CaptureKey as CaptureKey
     from kubeshark.core_capture.store._prune import Pruned as Pruned
     from kubeshark.core_capture.store._prune import Retention as Retention
     from kubeshark.core_capture.store._reader import Expired as Expired
@@ -120,7 +121,7 @@ if not TYPE_CHECKING:
             "_log": "LogProblem LogReader OpenSegment read_log",
             "_overview": "Overview",
             "_passphrase": "ask_new_passphrase",
-            "_prune": "Pruned Retention",
+            "_prune": "CaptureKey Pruned Retention",
             "_reader": "Expired ReadStats SegmentReader",
             "_recover": "Leftover",
             "_rotate": "Rotated",

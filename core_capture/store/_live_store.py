@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import time
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -12,7 +14,15 @@ from kubeshark.core_capture.store._catalogue import Entry
 from kubeshark.core_capture.store._identity import Recipient
 from kubeshark.core_capture.store._log import open_names
 from kubeshark.core_capture.store._log_recovery import seal_own_logs
-from kubeshark.core_capture.store._names import SNAPSHOTS, SNAPSHOTS_LOCK, index_names, piece_of, size_of
+from kubeshark.core_capture.store._names import (
+    RESERVE,
+    SNAPSHOTS,
+    SNAPSHOTS_LOCK,
+    TEMPORARY,
+    index_names,
+    piece_of,
+    size_of,
+)
 from kubeshark.core_capture.store._prune import Retention
 from kubeshark.core_capture.store._sealer import Sealer
 from kubeshark.core_capture.store._snapshots import Snapshot, load_snapshots
@@ -20,6 +30,9 @@ from kubeshark.core_capture.store._store import Store
 from kubeshark.errors import StoreError
 
 __all__ = ["Housekeeper", "of_its_own"]
+
+_RESERVE_BYTES = 1 << 20
+"""As large as store.json may be."""
 
 _JUMP_NS = 3600 * 1_000_000_000
 """A wall clock that ran this much ahead of the monotonic one has jumped: its word deletes nothing for as long."""
@@ -34,6 +47,7 @@ class Housekeeper:
         self._fresh: list[Entry] = []  # not in the catalogue yet
         self._listed = 0
         self._clock = _Clock()
+        self._reserved = False
 
     def recover(self, sealer: Sealer) -> list[Entry]:
         """Seal the logs that dead writers of this node left, if an identity is here; without one they stay."""
@@ -50,7 +64,29 @@ class Housekeeper:
         """Apply the retention, with room for `coming` bytes of records; on a full disk delete twice as much."""
         if self._retention is None:
             return 0
-        limits = self._retention.at(self._clock.now_ns())
+        if is_full:
+            self._store.files.delete(RESERVE)  # to delete is to write first what goes
+            self._reserved = False
+        elif not self._reserved:
+            self._reserve()
+        gone = self._delete(sealer, self._retention, coming, is_full=is_full)
+        if gone and is_full:
+            self._reserve()
+        return gone
+
+    def _reserve(self) -> None:
+        """Take some room as long as there is some."""
+        files = self._store.files
+        if files.is_remote or files.exists(RESERVE):
+            return
+        with suppress(OSError):
+            with files.create(f"{TEMPORARY}reserve") as out:
+                out.write(os.urandom(_RESERVE_BYTES))  # a file system may compress zeros away
+            files.publish(f"{TEMPORARY}reserve", RESERVE)
+            self._reserved = True
+
+    def _delete(self, sealer: Sealer, retention: Retention, coming: int, *, is_full: bool) -> int:
+        limits = retention.at(self._clock.now_ns())
         if limits.max_bytes is not None:
             limits = replace(limits, max_bytes=max(limits.max_bytes - coming // 2, 0))
         if is_full:
@@ -75,6 +111,9 @@ class Housekeeper:
 
     def learn(self, entries: list[Entry], is_last: bool) -> None:
         """Take over what was sealed; rewrite the catalogue when it grew by an eighth: else that would cost most."""
+        if is_last:
+            with suppress(OSError):
+                self._store.files.delete(RESERVE)
         self._fresh += entries
         if self._fresh and (is_last or len(self._fresh) * 8 > self._listed):
             self._store.learn(self._fresh, self._recipients)

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from threading import Condition, Thread
+from threading import Condition, Lock, Thread
 from typing import Self
 
 from kubeshark.core_capture._columns import Core
@@ -76,6 +76,7 @@ class LiveWriter:
         self._recover, self._prune = recover, prune
         self._on_sealed, self._on_entries = on_sealed, on_entries
         self._buffers = Buffers(segment_bytes, keep=2)
+        self._disk = Lock()  # held by who writes the log, and while a full disk gets room: else the log would take it
         self._tally = Tally()
         self._counts = LiveCounters()
         self._acknowledged = 0
@@ -296,13 +297,14 @@ class LiveWriter:
             segment.is_due, segment.waits_ns = False, None
             stop, counters = segment.stop or segment.builder.mark(), self._counters()
         try:
-            for packets, written in segment.log(self._log, stop, self._source, counters):
-                with self._changed:
-                    segment.acknowledged += packets
-                    self._acknowledged += packets
-                    self._count(log_pieces=1, log_bytes=written)
-                    self._problems.pop("the log", None)
-                    self._changed.notify_all()
+            with self._disk:
+                for packets, written in segment.log(self._log, stop, self._source, counters):
+                    with self._changed:
+                        segment.acknowledged += packets
+                        self._acknowledged += packets
+                        self._count(log_pieces=1, log_bytes=written)
+                        self._problems.pop("the log", None)
+                        self._changed.notify_all()
         except (OSError, StoreError) as error:
             with self._changed:
                 self._failed("the log", error)
@@ -356,7 +358,8 @@ class LiveWriter:
                 self._failed("a segment", error)
                 self._seal_at = self._now + _RETRY_NS
             if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-                self._retain(segment.builder.size, is_full=True)
+                with self._disk:
+                    self._retain(segment.builder.size, is_full=True)
             return False
         segment.drop_log(self._sealer.files)
         with self._changed:
@@ -366,7 +369,8 @@ class LiveWriter:
             self._blocks = entry.info.source.blocks
             self._said = counters, self._blocks
             self._count(segments=1, segment_bytes=entry.info.stored_bytes)
-            self._problems.pop("a segment", None)
+            for trouble in ("a segment", "the log"):  # which may have nothing to write any more
+                self._problems.pop(trouble, None)
             if not segment.is_shared:
                 self._buffers.give_back(segment.builder.buffer)
             self._changed.notify_all()

@@ -54,7 +54,7 @@ from kubeshark.errors import Damaged, StoreError, UsageError
 if TYPE_CHECKING:
     from kubeshark.core_capture.store._live_writer import LiveWriter
     from kubeshark.core_capture.store._overview import Overview
-    from kubeshark.core_capture.store._prune import Pruned, Retention
+    from kubeshark.core_capture.store._prune import CaptureKey, Pruned, Retention
     from kubeshark.core_capture.store._recover import Leftover
     from kubeshark.core_capture.store._rotate import Rotated
     from kubeshark.core_capture.store._sealer import Sealer
@@ -340,7 +340,8 @@ class Store:
         dry_run: bool = False,
         key: NodeKey | None = None,
     ) -> Pruned:
-        """Delete the oldest segments that exceed `limits`; the catalogue is rewritten, by default to the identities.
+        """Delete the segments that exceed `limits`, or of the capture that they name; the catalogue is rewritten, by
+        default to the identities.
 
         A dry run only says what would go, and needs no lock. Raises StoreError if the snapshots cannot be read.
         """
@@ -401,6 +402,12 @@ class Store:
                 self._known.forget(entry.info.name)
             self._rewrite_catalogue(self._to(recipients))
         return pruned
+
+    def capture_named(self, text: str) -> CaptureKey:
+        """Return the capture with this name, or whose SHA-256 begins so (8 digits); UsageError if none or several."""
+        from kubeshark.core_capture.store._prune import capture_named
+
+        return capture_named(self.segments(), text)
 
     def leftovers(self) -> list[Leftover]:
         """Say what a dead writer or a torn disk left, and what `recover` would make of it; nothing is changed."""

@@ -145,3 +145,31 @@ def test_schema(folder: Path) -> None:
     code, out, _ = firewall(folder, "schema")
     assert code == 0
     Draft202012Validator.check_schema(json.loads(out))
+
+
+def test_what_is_learned_lets_everything_through(folder: Path) -> None:
+    code, text, err = firewall(folder, "learn", "--subject", "pods:shop/app=web", "--name", "web", *traffic(folder))
+    assert code == 0, err
+    (folder / "learned.yaml").write_text(text)
+    simulated = firewall(
+        folder, "simulate", folder / "learned.yaml", *traffic(folder), "--fail-on", "deny,reject", "--output", "json"
+    )
+    assert simulated[0] == 0, simulated[2]
+    assert json.loads(simulated[1])["outcomes"]["accept"] > 5
+    code, text, _ = firewall(
+        folder, "learn", "--subject", "pods:shop/app=web", *traffic(folder), "--format", "networkpolicy"
+    )
+    assert code == 0 and "kind: NetworkPolicy" in text
+    assert firewall(folder, "learn", "--subject", "pod:x", *traffic(folder))[0] == 2
+    assert firewall(folder, "learn", "--subject", "host", "--max-prefix", "33/64", *traffic(folder))[0] == 2
+    assert firewall(folder, "learn", "--subject", "host", "--name", "No Name", *traffic(folder))[0] == 2
+
+
+def test_a_host_by_its_address(folder: Path) -> None:
+    host = ("--store", folder / "store", "--address", "10.77.0.20")
+    code, text, _ = firewall(folder, "learn", "--subject", "host", *host)
+    assert code == 0 and "subject: {host: true}" in text
+    (folder / "host.yaml").write_text(text)
+    code, out, _ = firewall(folder, "simulate", folder / "host.yaml", *host, "--fail-on", "deny")
+    assert code == 0 and "ingress/rest" in out
+    assert firewall(folder, "simulate", folder / "host.yaml", *host, "--address", "x")[0] == 2

@@ -46,7 +46,7 @@ WITHOUT_TEST = {
     "src/kubeshark/cli/console.py": "cli/test_scripts.py",
     **{
         f"src/kubeshark/cli/{module}.py": "cli/test_firewall.py"
-        for module in ("_firewall_options", "firewall_policies", "firewall_simulate")
+        for module in ("_firewall_options", "firewall_learn", "firewall_policies", "firewall_simulate")
     },
     "pipeline/_exports.py": "pipeline/test_pipeline.py",
     "pipeline/_imports.py": "pipeline/test_pipeline.py",

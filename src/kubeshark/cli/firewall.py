@@ -8,7 +8,7 @@ from typing import Any
 
 __all__ = ["add_parser"]
 
-ACTIONS = ("firewall_simulate", "firewall_policies")
+ACTIONS = ("firewall_simulate", "firewall_learn", "firewall_policies")
 """Modules of this package with `add_actions(actions)`, in the order of the help."""
 
 EXAMPLES = """examples:

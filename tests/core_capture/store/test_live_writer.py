@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
+import struct
+import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -14,7 +16,8 @@ from typing import BinaryIO
 import pytest
 
 from kubeshark.core_capture._records import PacketExtra, RawBlock
-from kubeshark.core_capture.store import Identity, Retention, SegmentInfo, SourceInfo, Store
+from kubeshark.core_capture.files import open_capture
+from kubeshark.core_capture.store import Identity, Retention, SegmentInfo, SourceInfo, Store, export
 from kubeshark.core_capture.store._info import Counters
 from kubeshark.core_capture.store._local import LocalBackend
 from kubeshark.core_capture.store._log import read_log
@@ -147,6 +150,30 @@ def test_counters_are_kept_in_log_and_segment(bench: Bench) -> None:
     assert info.source.counters == Counters(26, 10, 4, 1, 10)
     with bench.open().open_segment(info.name) as segment:
         assert segment.extras.counters == (Counters(20, 10, 4, 0, 5), Counters(6, 0, 0, 1, 5))
+
+
+def test_an_export_says_what_was_counted(bench: Bench, tool: Callable[[str], str], tmp_path: Path) -> None:
+    with live(bench, interfaces=2) as writer:
+        writer.add(batch(ITEMS, extras={0: PacketExtra(1)}))
+        writer.note_counters(received=60, dropped=7, filtered=3, lost=2)
+        writer.note_counters(interface=1, received=1)
+        writer.finish()
+    with (tmp_path / "out.pcapng").open("wb") as out:
+        export(bench.open(), out, form="pcapng")
+    with open_capture(tmp_path / "out.pcapng") as reader:
+        assert sum(read.count for read in reader) == len(ITEMS)
+    first, second = (block for block in reader.metadata.blocks if block.block_type == 5)
+    options = {4: 60, 5: 7, 6: 57, 7: 2, 8: 47}
+    assert first.body[:4] == bytes(4)
+    assert int.from_bytes(first.body[4:8], "little") << 32 | int.from_bytes(first.body[8:12], "little") == (
+        START_NS + 47_000
+    )
+    assert first.body[12:].startswith(b"".join(struct.pack("<HHQ", code, 8, count) for code, count in options.items()))
+    assert second.body[:4] == b"\x01\0\0\0"
+    told = subprocess.run(
+        [tool("capinfos"), tmp_path / "out.pcapng"], capture_output=True, text=True, check=True, timeout=30
+    ).stdout
+    assert "Number of packets:   48" in told
 
 
 def test_what_came_after_the_last_packet_is_kept(bench: Bench) -> None:
