@@ -92,7 +92,7 @@ def _grows(protocol: ProtocolSpec) -> bool:
 
 
 def _of_scanned(table: EntryTable, places: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return (waits, end_ns) of rows that scanners found: those are whole, or no scanner takes their stream."""
+    """Return (waits, end_ns) of rows, of scanners and plugins: those are whole, or none would take their stream."""
     found = table.found
     scanned = found.scanned
     assert scanned is not None
@@ -112,6 +112,9 @@ def _of_scanned(table: EntryTable, places: NDArray[Any]) -> tuple[NDArray[Any], 
             waits[np.isin(codes, its)] = Wait.GROWTH
         elif protocol.matcher == "none":
             asks &= ~np.isin(codes, its)
+    for binding, start, stop in zip(scanned.bindings, scanned.bounds, scanned.bounds[1:], strict=False):
+        if not binding.is_builtin:
+            waits[(codes >= start) & (codes < stop)] = Wait.GROWTH
     flow_ends = found.flows["last_ns"][found.stream[rows]].astype(np.int64)
     waits[asks] = np.where(flow_ends[asks] - ends[asks] >= ANSWER_TIMEOUT_NS, Wait.GROWTH, Wait.OVER)
     return waits, ends
