@@ -103,19 +103,21 @@ def match(predicate: Predicate, flows: FlowColumns) -> NDArray[np.bool_]:
             return reduce(np.logical_and, (match_(term, flows) for term in terms))
         case Or(()):
             return np.zeros(len(flows), dtype=np.bool_)
+        case Or((InNetwork(one, network), InNetwork(other, same))) if one != other and network == same:
+            return np.logical_or(*_in_network(flows, network))  # whoever is the client
+        case Or((PortBetween(one, low, high), PortBetween(other, least, most))) if one != other and (low, high) == (
+            least,
+            most,
+        ):
+            return _between(flows["port_a"], low, high) | _between(flows["port_b"], low, high)
         case Or(terms):
             return reduce(np.logical_or, (match_(term, flows) for term in terms))
         case Not(term):
             return ~match_(term, flows)
         case InNetwork(side, network):
-            return _in_network(flows, side, network)
+            return np.where(_is_a(flows, side), *_in_network(flows, network))
         case PortBetween(side, low, high):
-            if low > MAX_PORT or high < 0:
-                return np.zeros(len(flows), dtype=np.bool_)
-            port = np.where(_is_a(flows, side), flows["port_a"], flows["port_b"])
-            if low == high:
-                return np.asarray(port == low, dtype=np.bool_)
-            return np.asarray((port >= max(low, 0)) & (port <= min(high, MAX_PORT)), dtype=np.bool_)
+            return _between(np.where(_is_a(flows, side), flows["port_a"], flows["port_b"]), low, high)
         case Transport(numbers):
             if len(numbers) == 1:
                 return np.asarray(flows["transport"] == next(iter(numbers)), dtype=np.bool_)
@@ -140,10 +142,18 @@ def _is_a(flows: FlowColumns, side: Side) -> NDArray[np.bool_]:
     return np.asarray(flows["client"] == (0 if side == "src" else 1), dtype=np.bool_)
 
 
-def _in_network(flows: FlowColumns, side: Side, network: IPv4Network | IPv6Network) -> NDArray[np.bool_]:
+def _between(ports: NDArray[Any], low: int, high: int) -> NDArray[np.bool_]:
+    if low > MAX_PORT or high < 0:
+        return np.zeros(len(ports), dtype=np.bool_)
+    if low == high:
+        return np.asarray(ports == low, dtype=np.bool_)
+    return np.asarray((ports >= max(low, 0)) & (ports <= min(high, MAX_PORT)), dtype=np.bool_)
+
+
+def _in_network(flows: FlowColumns, network: IPv4Network | IPv6Network) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Say of each flow's endpoints a and b whether they lie in a network."""
     of_version = np.asarray(flows["ip_version"] == network.version, dtype=np.bool_)
-    a, b = (_addresses_in(flows[end], of_version, network) for end in ("a", "b"))
-    return np.where(_is_a(flows, side), a, b)
+    return _addresses_in(flows["a"], of_version, network), _addresses_in(flows["b"], of_version, network)
 
 
 def _addresses_in(

@@ -3,38 +3,36 @@
 1. The thread that reads waits for nothing but packets: not for plugins, not for the disk. Where the queue behind it is
    full, packets of an interface are counted as lost (a sender over TCP or a pipe is made to wait instead).
 2. The sum is exact: received = dropped by the kernel + damaged + lost + beyond a limit + filtered by plugins + stored.
-3. What was lost is written into the store with the packets, as pcapng's interface statistics.
+3. What was lost is written into the store with the packets, by interface.
 """
 
 from __future__ import annotations
 
-import struct
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from kubeshark.core_capture import RawBlock, RecordBatch, load_core
-from kubeshark.core_capture.store import SourceInfo, Store, Writer
+from kubeshark.core_capture import RecordBatch, load_core
+from kubeshark.core_capture.store import SourceInfo, Store
 from kubeshark.pipeline._capture_queue import BatchQueue
 from kubeshark.pipeline._imports import hooks_of
 
 if TYPE_CHECKING:
     from kubeshark.core_capture.live import Counters, PacketSource
+    from kubeshark.core_capture.store import LiveWriter, SegmentInfo
     from kubeshark.pipeline._plugins import Plugins
 
 __all__ = ["Capture", "CaptureLimits", "CaptureProgress", "CaptureResult"]
 
 QUEUE_BYTES = 64 << 20  # as much again as the ring of an interface: a segment is sealed meanwhile
 READ_S = 0.25
-TICK_S = 0.2  # the log behind the writer is synced so often, also when nothing comes
+TICK_S = 0.1  # the log is looked after so often, also when nothing comes
+TELL_S = 0.2
 FILTER_BUDGET_S = 0.1  # of packet filters, for a batch of about a MiB: they are passed over for the rest of it
 _RECORD_HEADER = 16
-_NS = 1_000_000_000
-_STATISTICS = 5  # pcapng: interface statistics block
-_LAST = (1 << 63) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,51 +106,63 @@ class Capture:
         self._counted = _Counted()
         self._failure: BaseException | None = None
         self._started = time.monotonic()
-        self._started_ns = time.time_ns()
-        self._stored = self._bytes = self._filtered = 0
+        self._bytes = 0
+        self._filtered = Counter[int]()  # by interface
 
     def run(self) -> CaptureResult:
         """Capture until the source ends or a limit is reached. Raises StoreError, CaptureError."""
-        self._started, self._started_ns = time.monotonic(), time.time_ns()
+        self._started = time.monotonic()
         source = self._source
         hooks = hooks_of(self._plugins, self._store.location, budget_s=self._budget_s)
+        sealed: list[SegmentInfo] = []
+
+        def on_sealed(info: SegmentInfo) -> None:
+            sealed.append(info)
+            hooks.tell(info)
+
         info = SourceInfo(source.name, metadata=source.metadata)
         reader = threading.Thread(target=self._read, name="kubeshark-capture", daemon=True)
-        with hooks, self._store.writer(self._recipients, source=info) as writer:
-            reader.start()
-            try:
-                known, ticked = 0, 0.0
-                while not self._queue.is_over:
-                    batch = self._queue.get(TICK_S)
-                    if batch is not None:
-                        self._store_batch(writer, hooks.apply(batch), batch.count)
-                    for sealed in writer.sealed[known:]:
-                        hooks.tell(sealed)
-                    known = len(writer.sealed)
-                    if time.monotonic() - ticked >= TICK_S:
-                        ticked = time.monotonic()
-                        self._tell(writer)
-            finally:
-                source.stop()
-                self._queue.abandon()
-                reader.join()
-            if self._failure is not None:
-                raise self._failure
-            source.metadata.blocks += self._statistics()
-            writer.finish()
+        with hooks:
+            with self._store.live_writer(self._recipients, source=info, on_sealed=on_sealed) as writer:
+                reader.start()
+                try:
+                    self._write(writer, hooks.apply)
+                finally:
+                    source.stop()
+                    self._queue.abandon()
+                    reader.join()
+                if self._failure is not None:
+                    raise self._failure
+                self._note(writer)
+                writer.finish()
             self._tell(writer)
-            for sealed in writer.sealed[known:]:
-                hooks.tell(sealed)
         counted = self._counted.sources
+        trouble = [writer.problem] if writer.problem else []
         return CaptureResult(
-            **_fields(self._progress(writer)),
+            **asdict(self._progress(writer)),
             damaged=sum(one.damaged for one in counted),
             beyond=self._counted.beyond,
             truncated=sum(one.truncated for one in counted),
-            flows=sum(info.flows for info in writer.sealed),
-            segments=sum(info.packets > 0 for info in writer.sealed),
-            problems=tuple(map(str, hooks.problems())),
+            flows=sum(info.flows for info in sealed),
+            segments=sum(info.packets > 0 for info in sealed),
+            problems=(*trouble, *map(str, hooks.problems())),
         )
+
+    def _write(self, writer: LiveWriter, apply: Callable[[RecordBatch], RecordBatch]) -> None:
+        """Store what comes until nothing will."""
+        ticked = told = 0.0
+        while not self._queue.is_over:
+            batch = self._queue.get(TICK_S)
+            if batch is not None:
+                self._store_batch(writer, apply(batch), batch)
+            now = time.monotonic()
+            if now - ticked >= TICK_S or batch is None:
+                ticked = now
+                self._note(writer)
+                writer.tick()
+            if now - told >= TELL_S:
+                told = now
+                self._tell(writer)
 
     def _read(self) -> None:
         """What the reading thread does."""
@@ -198,63 +208,46 @@ class Capture:
         counted.beyond += batch.count - count
         return batch if count == batch.count else _first(batch, count)
 
-    def _store_batch(self, writer: Writer, kept: RecordBatch, count: int) -> None:
-        self._filtered += count - kept.count
+    def _store_batch(self, writer: LiveWriter, kept: RecordBatch, batch: RecordBatch) -> None:
+        if kept.count != batch.count:
+            self._filtered[_interface_of(batch)] += batch.count - kept.count
         if not kept.count:
             return
         writer.add(kept)
-        self._stored += kept.count
         self._bytes += len(kept.data) - _RECORD_HEADER * kept.count
         if self._on_batch is not None:
             self._on_batch(kept)
 
-    def _tell(self, writer: Writer) -> None:
+    def _note(self, writer: LiveWriter) -> None:
+        """Say what was counted by interface, so that the segments say it."""
+        for number, one in enumerate(self._counted.sources):
+            writer.note_counters(
+                received=one.received,
+                dropped=one.dropped,
+                filtered=self._filtered[number],
+                lost=self._counted.lost[number] + one.damaged,
+                interface=number,
+            )
+
+    def _tell(self, writer: LiveWriter) -> None:
         if self._on_notice is not None:
             for notice in self._source.take_notices():
                 self._on_notice(notice)
         if self._on_progress is not None:
             self._on_progress(self._progress(writer))
 
-    def _progress(self, writer: Writer) -> CaptureProgress:
+    def _progress(self, writer: LiveWriter) -> CaptureProgress:
         counted = self._counted
         return CaptureProgress(
             seconds=time.monotonic() - self._started,
             received=sum(one.received for one in counted.sources),
             dropped=sum(one.dropped for one in counted.sources),
-            lost=counted.lost.total(),
-            filtered=self._filtered,
-            stored=self._stored,
+            lost=counted.lost.total() + writer.counters.lost_by_disk,
+            filtered=self._filtered.total(),
+            stored=writer.counters.stored,
             acknowledged=writer.acknowledged,
             bytes=self._bytes,
         )
-
-    def _statistics(self) -> list[RawBlock]:
-        """Return what each interface counted, as blocks behind the last packet (pcapng §4.6)."""
-        now_ns = time.time_ns()
-        blocks = []
-        for number, one in enumerate(self._counted.sources):
-            lost = self._counted.lost[number]
-            options = b"".join(
-                struct.pack("<HHII", code, 8, ns >> 32, ns & 0xFFFF_FFFF)
-                for code, ns in ((2, self._started_ns), (3, now_ns))  # isb_starttime, isb_endtime
-            ) + b"".join(
-                struct.pack("<HHQ", code, 8, value)
-                # isb_ifrecv, isb_ifdrop, isb_filteraccept, isb_osdrop (here: by us), isb_usrdeliv
-                for code, value in (
-                    (4, one.received),
-                    (5, one.dropped),
-                    (6, one.received),
-                    (7, lost),
-                    (8, one.delivered),
-                )
-            )
-            body = struct.pack("<III", number, now_ns >> 32, now_ns & 0xFFFF_FFFF) + options
-            blocks.append(RawBlock(_STATISTICS, body, _LAST))
-        return blocks
-
-
-def _fields(progress: CaptureProgress) -> dict[str, float | int]:
-    return {name: getattr(progress, name) for name in CaptureProgress.__dataclass_fields__}
 
 
 def _interface_of(batch: RecordBatch) -> int:

@@ -32,9 +32,11 @@ if TYPE_CHECKING:
     from kubeshark.core_capture.live import LiveOptions, PacketSource
     from kubeshark.core_capture.store import CacheStats, SegmentInfo, Select, VerifyReport
     from kubeshark.pipeline._capture import CaptureLimits, CaptureProgress, CaptureResult
+    from kubeshark.pipeline._connections import Found
     from kubeshark.pipeline._enrich import EnricherBinding
     from kubeshark.pipeline._entry import Entry
     from kubeshark.pipeline._filter import EntryFilter
+    from kubeshark.pipeline._follow import Follow
     from kubeshark.pipeline._imports import ImportResult, Progress
     from kubeshark.pipeline._plugins import Plugins
     from kubeshark.pipeline._query import QueryOptions
@@ -68,6 +70,7 @@ class Pipeline:
 
     def __init__(self, store: Store, plugins: Plugins | None, recipients: tuple[str, ...], keylog: KeyLog) -> None:
         self._keylog = keylog
+        self._keylog_files: Sequence[Path] = ()  # a live view reads them again
         self.store = store
         self._plugins = plugins
         self._recipients = recipients
@@ -108,12 +111,15 @@ class Pipeline:
         """
         from kubeshark.pipeline._secrets import key_log_files, read_key_logs
 
-        keylog = read_key_logs(key_log_files(keylogs))
+        files = key_log_files(keylogs)
+        keylog = read_key_logs(files)
         given = None if identities is None else tuple(identities)
         store = Store.open(path, identities=given, create=create, cache_bytes=cache_bytes)
         if create and given is None and not tuple(recipients):
             _ensure_identity(store)
-        return cls(store, plugins, tuple(recipients), keylog)
+        pipeline = cls(store, plugins, tuple(recipients), keylog)
+        pipeline._keylog_files = files
+        return pipeline
 
     def restricted(self, *, rules: Sequence[RedactionRule] = (), namespaces: Collection[str] | None = None) -> Pipeline:
         """Return the same pipeline as somebody sees it from whom `rules` hide things, or who sees some namespaces only.
@@ -223,6 +229,20 @@ class Pipeline:
 
         return self.map(itself, kfl, **options)
 
+    def follow(self, kfl: str = "", *, since_ns: int | None = None, begun_later: bool = False) -> Follow:
+        """Return the live view: iterate it for matching entries as they become complete, from now on, or `since_ns`.
+
+        Their ids are those that every query gives. It ends after `stop`. With `begun_later` entries whose first packet
+        was there at the first look are left out: a query shows them. Raises what `query` does.
+        """
+        from kubeshark.pipeline._follow import follow_store
+        from kubeshark.pipeline._secrets import LiveSecrets
+
+        secrets = LiveSecrets(self._keylog, self._keylog_files, self.store)
+        return follow_store(
+            self.store, self.plugins, self.compile(kfl), secrets, since_ns, self._enrichers, begun_later=begun_later
+        )
+
     def rows(
         self,
         kfl: str = "",
@@ -311,6 +331,15 @@ class Pipeline:
             if wanted.flow >= len(segment.flows):
                 return Or(())
             return _same_flow(segment.flows[wanted.flow], any_client_port=wanted.number == "flow")
+
+    def connections(self, kfl: str = "", *, since_ns: int | None = None, until_ns: int | None = None) -> Found:
+        """Return the store's connections as rows of flow tables, for `kubeshark.firewall`; with KFL, those it selects.
+
+        Nothing is dissected unless the filter asks for it. Raises UsageError for a bad filter.
+        """
+        from kubeshark.pipeline._connections import find_connections
+
+        return find_connections(self, kfl, since_ns=since_ns, until_ns=until_ns)
 
     def connection(self, entry: Entry, *, limit: int) -> list[Entry]:
         """Return the entries of an entry's connection, in time order."""
@@ -418,6 +447,7 @@ class Pipeline:
         return {
             "path": self.store.location,
             "segments": info.segments,
+            "open": info.open_segments,
             "packets": info.packets,
             "flows": info.flows,
             "captured_bytes": info.captured_bytes,

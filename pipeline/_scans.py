@@ -96,13 +96,12 @@ class Scanners:
 
     def _first_asked(self, streams: Assembled) -> NDArray[Any]:
         """Return the place of the protocol that each stream is offered to first, NOBODY for some without a scanner."""
-        flows = streams.decoded.flows[streams.flows]
-        places = np.full(len(flows), NOBODY, dtype=np.int32)
-        numbers = flows["transport"]
+        places = np.full(len(streams.flows), NOBODY, dtype=np.int32)
+        numbers = streams.decoded.flows["transport"][streams.flows]
         for name, transport in self._transports.items():
             mine = np.flatnonzero(np.isin(numbers, [n for n, each in TRANSPORT_NAMES.items() if each == name]))
             if len(mine):
-                places[mine] = transport.first_asked(flows[mine], mine, streams)
+                places[mine] = transport.first_asked(mine, streams)
         return places
 
 
@@ -126,11 +125,12 @@ class _Transport:
         self._width = min(longest, MAX_HEAD)
         self._is_too_long = longest > MAX_HEAD
 
-    def first_asked(self, flows: NDArray[Any], numbers: NDArray[Any], streams: Assembled) -> NDArray[Any]:
-        """Return a place for each of these flows; `numbers` are their places in `streams`."""
+    def first_asked(self, numbers: NDArray[Any], streams: Assembled) -> NDArray[Any]:
+        """Return a place for each of the streams with these numbers."""
         if self._is_too_long:  # no built-in looks so far
-            return np.full(len(flows), NOBODY, dtype=np.int32)
-        places: NDArray[Any] = np.minimum(self._by_port[flows["port_a"]], self._by_port[flows["port_b"]])
+            return np.full(len(numbers), NOBODY, dtype=np.int32)
+        rows, table = streams.flows[numbers], streams.decoded.flows
+        places: NDArray[Any] = np.minimum(self._by_port[table["port_a"][rows]], self._by_port[table["port_b"][rows]])
         if self._by_content:
             heads, lengths = streams.heads(self._width)
             for place, classifier in self._by_content:

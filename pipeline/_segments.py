@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from kubeshark.core_capture import FLOW, Core, Decoded, FlowBit, Predicate, RecordBatch, match
 from kubeshark.core_capture._groups import Groups
+from kubeshark.core_capture.store import Away
 from kubeshark.errors import Damaged, KubesharkError
 
 __all__ = [
@@ -288,8 +289,9 @@ class Damage:
             return segment.records(rows)
         except Damaged as error:
             self.note(error)
-        if len(rows) == 1:
-            return [b""]
+            is_away = isinstance(error, Away)
+        if is_away or len(rows) == 1:
+            return [b""] * len(rows)
         half = len(rows) // 2  # flows are clustered: halves find the damaged ones in few reads
         return [*self.records(segment, rows[:half]), *self.records(segment, rows[half:])]
 

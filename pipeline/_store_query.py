@@ -229,7 +229,8 @@ def query_store(
         try:
             readers.append(store.open_segment(info.name, cache=cache))
         except StoreError as error:
-            problems.append(error)
+            if str(error) not in map(str, problems):  # whoever is away is so for all its segments
+                problems.append(error)
     problems += (problem for problem in secrets.problems if str(problem) not in map(str, problems))
     problems += store.problems
     origin = Origin("file", "", entry_filter.variables, plugins.display)

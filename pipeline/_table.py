@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kubeshark.core_capture import EXCHANGE, NO_MESSAGE, Scanned
-from kubeshark.core_capture._groups import Groups
+from kubeshark.core_capture._groups import Groups, distinct
 from kubeshark.extension_api import ProtocolSpec
 from kubeshark.pipeline._entry import LATE, Entry, EntryId, protocol_name
 from kubeshark.pipeline._facts import Origin, StreamFacts
@@ -249,8 +249,9 @@ class Found:
             return self._cells(rows) if name == CELLS else self._sizes(rows)
         codes = self.code[rows]
         values = np.empty(len(rows), dtype=object)
-        known, of_connections = self._known(name), self._known_of_connections(name)
         is_scanned, is_connection = codes >= 0, codes == CONNECTION
+        known = self._known(name) if is_scanned.any() else None
+        of_connections = self._known_of_connections(name) if is_connection.any() else None
         left = codes <= MADE
         if known is not None:
             values[is_scanned] = known[codes[is_scanned]]
@@ -329,7 +330,6 @@ class Found:
         flows = self.flows
         streams = np.zeros(len(flows), dtype=EXCHANGE)
         streams["stream"] = np.arange(len(flows))
-        specs = [CONN.get(TRANSPORT_NAMES.get(number, "ip")) for number in flows["transport"].tolist()]
         variable = self.origin.variables.get(name)
         if name == "timestamp":
             values: list[Any] = flows["first_ns"].tolist()
@@ -337,13 +337,22 @@ class Found:
         if name in OF_STREAMS:
             return COMMON[name](self, streams)
         if name == "protocol":
-            return [protocol_name(spec) if spec else "" for spec in specs]
+            return self._by_transport(lambda spec: protocol_name(spec) if spec else "")
         if any(name in spec.flags for spec in CONN.values()):
-            return [spec is not None and name in spec.flags for spec in specs]
+            return self._by_transport(lambda spec: spec is not None and name in spec.flags)
         said = any(name in spec.variables or name == f"{spec.flag}_total_size" for spec in CONN.values())
         if said or name in LATE or variable is None or variable.is_heavy:
             return None
         return [variable.default] * len(flows)
+
+    def _by_transport(self, say: Callable[[ProtocolSpec | None], Any]) -> list[Any]:
+        """Return, for every stream, what is said of its transport's connections; of each transport once."""
+        transports = self.flows["transport"]
+        said = np.empty(256, dtype=object)
+        for number in distinct(transports).tolist():
+            said[number] = say(CONN.get(TRANSPORT_NAMES.get(number, "ip")))
+        values: list[Any] = said[transports].tolist()
+        return values
 
     def column(self, number: int, name: str) -> list[Any] | None:
         """Return a KFL variable of all exchanges of one protocol; None if they must be dissected for it."""

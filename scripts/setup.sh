@@ -40,7 +40,7 @@ install --editable ".${wanted:+[$wanted]}"
 .venv/bin/python -c 'import kubeshark.core_capture._core_native' 2>/dev/null ||
     echo "note: the C core could not be built (no Python.h or compiler): the slower Python reference runs; on Debian, apt-get install python3-dev gcc, then make setup"
 # Compiled now what every command loads, also where PYTHONDONTWRITEBYTECODE is set: it took half of a short command.
-.venv/bin/python -m compileall -q src core_capture extension_api firewall hosts packages pipeline hub >/dev/null || true
+.venv/bin/python -m compileall -q src core_capture extension_api firewall hosts packages pipeline hub worker >/dev/null || true
 PYTHONDONTWRITEBYTECODE='' .venv/bin/python -c 'import kubeshark.hub, kubeshark.pipeline as p; p.Plugins()' || true
 echo "$fingerprint  $(echo $extras | tr '\n' ' ') " >"$stamp"
 scripts/build_ui.sh

@@ -157,7 +157,7 @@ def _compile(library: Any, handle: Any, expression: str) -> list[Instruction]:
 
 
 def _unpack(data: bytes) -> Iterator[Instruction]:
-    return struct.iter_unpack("=HBBI", data)  # type: ignore[return-value]
+    return struct.iter_unpack("=HBBI", data)
 
 
 def _with_snaplen(instruction: Instruction, snaplen: int) -> Instruction:

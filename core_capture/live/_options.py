@@ -41,13 +41,6 @@ class Counters:
     damaged: int = 0  # of them: the ring contradicted itself
     truncated: int = 0  # of those delivered: longer than the snap length
 
-    def add(self, other: Counters) -> None:
-        self.received += other.received
-        self.dropped += other.dropped
-        self.delivered += other.delivered
-        self.damaged += other.damaged
-        self.truncated += other.truncated
-
 
 @dataclass(slots=True)
 class Notices:

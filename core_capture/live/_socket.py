@@ -38,8 +38,9 @@ class PacketReader(Protocol):
     """One interface's packets. `read` never waits: `socket` tells when there is something."""
 
     socket: socket.socket
-    counters: Counters  # delivered, damaged, truncated; received and dropped come from the kernel
 
+    @property
+    def counters(self) -> Counters: ...  # delivered, damaged, truncated; the rest comes from the kernel
     def read(self) -> tuple[bytes, int] | None: ...  # records, and how many
     def close(self) -> None: ...
 

@@ -20,7 +20,7 @@ from typing import BinaryIO, NamedTuple, Protocol
 
 from kubeshark.errors import StoreError
 
-__all__ = ["Backend", "Changed", "Content", "RangeFile", "Requests"]
+__all__ = ["Backend", "Changed", "Content", "Found", "Piece", "RangeClient", "RangeFile", "Requests"]
 
 
 class Changed(StoreError):
@@ -75,6 +75,41 @@ class Content(NamedTuple):
     version: str  # names exactly this content for `replace`; "" in a folder, where the lock is enough
 
 
+class Found(NamedTuple):
+    """A file of a server as a listing has it."""
+
+    size: int
+    version: str
+
+
+class Piece(NamedTuple):
+    """Bytes of a file of a server, and what the answer said of the whole."""
+
+    data: bytes
+    size: int
+    version: str
+
+
+class RangeClient(Protocol):
+    """Requests to a server, counted and bounded in time; from any thread. They raise StoreError."""
+
+    @property
+    def url(self) -> str: ...
+
+    @property
+    def requests(self) -> Requests: ...
+
+    def list(self) -> dict[str, Found]: ...
+
+    def get(self, name: str, start: int, end: int, *, version: str = "") -> Piece:
+        """Return bytes [start, end), fewer at the end; raise FileNotFoundError, Changed if the version is another."""
+        ...
+
+    def head(self, name: str) -> Found:
+        """Return what is known of one file; raise FileNotFoundError."""
+        ...
+
+
 class RangeFile(Protocol):
     """One file, open for reading at any place, from any thread."""
 
@@ -123,12 +158,21 @@ class Backend(Protocol):
     def is_remote(self) -> bool: ...
 
     @property
+    def look_s(self) -> float:
+        """Seconds that who waits for new files lets pass between two looks."""
+        ...
+
+    @property
     def requests(self) -> Requests | None:
         """What was asked of a server so far; None where there is none."""
         ...
 
     def names(self) -> list[str]:
         """Return the names of all files, sorted, unpublished ones of this machine included."""
+        ...
+
+    def stamp(self) -> int | None:
+        """Return what differs once a file came, went or got another name; None where only `names` can tell."""
         ...
 
     def sizes(self) -> dict[str, int]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import os
+import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from kubeshark._durable import make_folder, replace_synced, sync_folder, write_synced
 from kubeshark.core_capture.store._backend import Content
-from kubeshark.core_capture.store._durable import make_folder, replace_synced, sync_folder, write_synced
 from kubeshark.core_capture.store._lock import StoreLock
 from kubeshark.core_capture.store._names import TEMPORARY
 from kubeshark.errors import StoreError
@@ -17,16 +19,22 @@ from kubeshark.errors import StoreError
 __all__ = ["LocalBackend", "LocalFile", "open_folder"]
 
 
+TICK_NS = 50_000_000
+
+
 class LocalFile:
-    """A file of this machine; raise FileNotFoundError or StoreError."""
+    """A file of this machine; raise FileNotFoundError or StoreError.
+
+    Opened without a Path and without `open`: a query opens two files a segment, and those took it longer than reading.
+    """
 
     is_remote = False
     version = ""
 
-    def __init__(self, path: Path) -> None:
-        self.name = path.name
+    def __init__(self, path: str | Path) -> None:
+        self.name = str(path).rpartition("/")[2]
         try:
-            self._file = path.open("rb", buffering=0)
+            self._file = io.FileIO(path)
         except FileNotFoundError:
             raise  # the caller knows whether that is an error
         except OSError as error:
@@ -53,10 +61,12 @@ class LocalBackend:
     """A folder, used through plain calls of the system."""
 
     is_remote = False
+    look_s = 0.05
     requests = None
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._prefix = f"{folder}/"
 
     @property
     def location(self) -> str:
@@ -65,6 +75,13 @@ class LocalBackend:
     def names(self) -> list[str]:
         with os.scandir(self.folder) as entries:
             return sorted(entry.name for entry in entries)
+
+    def stamp(self) -> int | None:
+        with suppress(OSError):
+            changed_ns = self.folder.stat().st_mtime_ns
+            # A change within the same tick of the file system's clock leaves no trace.
+            return changed_ns if time.time_ns() - changed_ns > TICK_NS else None
+        return None
 
     def sizes(self) -> dict[str, int]:
         sizes = {}
@@ -82,7 +99,7 @@ class LocalBackend:
         return (self.folder / name).stat().st_size
 
     def open(self, name: str) -> LocalFile:
-        return LocalFile(self.folder / name)
+        return LocalFile(self._prefix + name)
 
     def read(self, name: str, limit: int) -> Content:
         with (self.folder / name).open("rb") as file:

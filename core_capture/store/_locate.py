@@ -14,7 +14,15 @@ __all__ = ["SCHEMES", "open_backend"]
 
 SCHEMES = ("s3", "gs", "az", "memory")
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_WORKER_URL = re.compile(r"https://(?:[A-Za-z0-9][A-Za-z0-9._-]{0,252}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?/?")
 _FLAT_URL = re.compile(rf"({'|'.join(SCHEMES)}):/[^/]")
+
+
+def _worker_url(text: str) -> str:
+    """Return https://HOST:PORT as it is kept; raise UsageError for anything else."""
+    if not _WORKER_URL.fullmatch(text):
+        raise UsageError(f"{text.split('?')[0][:200]} names no worker", hint="write https://HOST:PORT")
+    return text.rstrip("/")
 
 
 def open_backend(location: str | Path, *, create: bool) -> Backend:
@@ -28,10 +36,16 @@ def open_backend(location: str | Path, *, create: bool) -> Backend:
     url = urlsplit(text)
     if "@" in url.netloc:
         raise UsageError("credentials do not belong into a store's URL", hint="set AWS_ACCESS_KEY_ID and others")
+    if url.scheme == "https":
+        from kubeshark.core_capture.store._worker_files import WorkerBackend  # httpx takes a fifth of a second
+
+        return WorkerBackend(_worker_url(text))
     if url.scheme == "file" and not url.netloc:
         return open_folder(Path(url.path), create=create)
     if url.scheme not in SCHEMES:
-        raise UsageError(f"{found[1]}:// is no place for a store", hint=f"use a folder, {', '.join(SCHEMES)}://")
+        raise UsageError(
+            f"{found[1]}:// is no place for a store", hint=f"use a folder, {', '.join(SCHEMES)}:// or https://"
+        )
     if not url.netloc or url.query or url.fragment:
         raise UsageError(f"{text.split('?')[0][:200]} names no bucket and prefix", hint="write s3://BUCKET/PREFIX")
     if any(part in (".", "..") for part in url.path.split("/")) or "//" in url.path:

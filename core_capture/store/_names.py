@@ -6,6 +6,7 @@ NAME.000001.log.age, …            its packets while it is open: pieces of the 
 catalogue.age                     roll-up of all indexes, may be missing or stale
 snapshots.age                     named time windows that retention keeps
 store.json                        recipients, counter, chain heads, what was removed (public)
+.reserve                          room that a live writer with a retention gives up when it must delete on a full disk
 .lock, .snapshots.lock            held by the one writer, and by who changes snapshots
 """
 
@@ -25,12 +26,14 @@ __all__ = [
     "LOCK",
     "LOG_SUFFIX",
     "MAX_PIECES",
+    "RESERVE",
     "SNAPSHOTS",
     "SNAPSHOTS_LOCK",
     "STATE",
     "TEMPORARY",
     "check_node",
     "index_names",
+    "is_public",
     "log_name",
     "log_pieces",
     "make_name",
@@ -50,8 +53,10 @@ MAX_PIECES = 999_999
 """Pieces of one open segment: two a second for six days."""
 
 LOCK = ".lock"
+RESERVE = ".reserve"
 SNAPSHOTS_LOCK = ".snapshots.lock"
 
+_SUFFIXES = (DATA_SUFFIX, INDEX_SUFFIX)
 _NODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _NAME = re.compile(r"\d{8}T\d{6}Z-[A-Za-z0-9][A-Za-z0-9._-]{0,62}-(\d{4,18})")
 _PIECE = re.compile(rf"({_NAME.pattern})\.(\d{{6}}){re.escape(LOG_SUFFIX)}")
@@ -81,6 +86,13 @@ def index_names(files: Iterable[str]) -> list[str]:
     """Return the names of all segments among a store's files that have an index, sorted; that is by start."""
     found = (file.removesuffix(INDEX_SUFFIX) for file in files if file.endswith(INDEX_SUFFIX))
     return sorted(name for name in found if number_of(name) is not None)
+
+
+def is_public(file: str) -> bool:
+    """Say whether a file is one that readers of a store ask for; everything else in a folder is nobody's business."""
+    if file in (STATE, CATALOGUE, SNAPSHOTS) or piece_of(file) is not None:
+        return True
+    return any(file.endswith(suffix) and number_of(file.removesuffix(suffix)) is not None for suffix in _SUFFIXES)
 
 
 def log_name(name: str, number: int) -> str:

@@ -13,19 +13,19 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import obstore
 from obstore import exceptions
 from obstore.store import MemoryStore, from_url
 
-from kubeshark.core_capture.store._backend import Changed, Content, Requests
+from kubeshark.core_capture.store._backend import Changed, Content, Found, Piece, Requests
 from kubeshark.errors import StoreError
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
-__all__ = ["Found", "ObjectClient", "Piece"]
+__all__ = ["ObjectClient"]
 
 CONNECT_SECONDS = 3
 REQUEST_SECONDS = 60
@@ -51,21 +51,6 @@ _ACCESS = ("AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "Expir
 _CREDENTIALS = "check the credentials (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, …) and the bucket's policy"
 
 T = TypeVar("T")
-
-
-class Found(NamedTuple):
-    """An object as a listing has it."""
-
-    size: int
-    version: str
-
-
-class Piece(NamedTuple):
-    """Bytes of an object, and what the answer said of the whole."""
-
-    data: bytes
-    size: int
-    version: str
 
 
 class ObjectClient:

@@ -55,6 +55,12 @@ def tables(draw: st.DrawFn) -> Any:
     return np.array(rows, dtype=FLOW)
 
 
+def _at_either_end(first: Any, *asked: Any) -> Predicate:
+    kind = InNetwork if len(asked) == 1 else PortBetween
+    second: Any = "dst" if first == "src" else "src"
+    return Or((kind(first, *asked), kind(second, *asked)))
+
+
 def predicates() -> st.SearchStrategy[Predicate]:
     leaves = st.one_of(
         st.builds(InNetwork, SIDES, st.sampled_from(NETWORKS).map(ip_network)),
@@ -62,6 +68,8 @@ def predicates() -> st.SearchStrategy[Predicate]:
         st.builds(Transport, st.frozensets(st.sampled_from([1, 6, 17, 132]))),
         st.builds(Overlaps, TIMES, TIMES),
         st.just(Carrier()),
+        st.builds(_at_either_end, SIDES, st.sampled_from(NETWORKS).map(ip_network)),
+        st.builds(_at_either_end, SIDES, st.integers(-3, 8), st.integers(-3, 70_000)),
     )
     return st.recursive(
         leaves,

@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = ["add_parser"]
 
-DESCRIPTION = """Capture packets of interfaces into an encrypted store until Ctrl-C, SIGTERM or a limit. Only the capability
-CAP_NET_RAW is needed, and it is given up once the interfaces are open. What was lost is said, and kept with the packets.
+DESCRIPTION = """Capture packets of interfaces into an encrypted store until Ctrl-C, SIGTERM or a limit. Only the
+capability CAP_NET_RAW is needed, and given up once the interfaces are open. What was lost is said, and kept beside
+the packets.
 """
 EXAMPLES = """examples:
   kubeshark capture -i eth0

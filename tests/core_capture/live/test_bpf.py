@@ -52,7 +52,7 @@ def test_without_libpcap_it_says_which_package(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(_bpf, "_LIBRARIES", ("libpcap-of-nobody.so",))
     _bpf._library.cache_clear()
     try:
-        with pytest.raises(CaptureError, match="apt-get install libpcap0.8"):
+        with pytest.raises(CaptureError, match=r"apt-get install libpcap0.8"):
             compile_filter("tcp", 1, 1000)
     finally:
         _bpf._library.cache_clear()
@@ -64,7 +64,7 @@ def test_cooked_packets_are_filtered_before_they_have_a_header() -> None:
     assert loads[0] == 0xFFFF_F000, "the protocol, as the kernel knows it"
     assert 9 in loads, "IPv4's protocol, counted from the network header"
     for expression in ("link[3] = 1", "ether host 02:00:00:00:00:01"):
-        with pytest.raises(UsageError, match="link-layer|is wrong"):
+        with pytest.raises(UsageError, match=r"link-layer|is wrong"):
             compile_filter(expression, 276, 1000)
 
 

@@ -70,7 +70,7 @@ class Ring:
         assert size <= capacity
         data, at, found = bytes(ffi.buffer(out, size)), 0, []
         while at < size:
-            seconds, nanoseconds, captured, original = struct.unpack_from("<IIII", data, at)
+            _seconds, _nanoseconds, captured, original = struct.unpack_from("<IIII", data, at)
             assert captured <= original
             found.append((original, data[at + 16 : at + 16 + captured]))
             at += 16 + captured

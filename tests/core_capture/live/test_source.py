@@ -233,7 +233,7 @@ def test_any_gives_cooked_packets_of_all(sender: Sender, reader: Reader) -> None
 
 
 def test_a_link_layer_filter_on_any_says_why_not(sender: Sender) -> None:
-    with pytest.raises(UsageError, match="link-layer|ethernet|wrong"):
+    with pytest.raises(UsageError, match=r"link-layer|ethernet|wrong"):
         LiveSource([ANY], LiveOptions(filter="ether[0] = 2"))
 
 

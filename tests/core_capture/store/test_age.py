@@ -105,6 +105,12 @@ def test_every_flipped_byte_is_found(me: Identity, tmp_path: Path) -> None:
             age.read(0, age.size)
 
 
+def read_all(path: Path, me: Identity, tail: Tail | None) -> bytes:
+    """With all of a tail, damage is found where it is read; without, when the file is opened."""
+    with AgeReader(path, [me], tail=tail) as age:
+        return age.read(0, age.size)
+
+
 def test_every_cut_is_found_and_whole_chunks_are_kept(me: Identity, tmp_path: Path) -> None:
     plain = plain_of(2 * CHUNK + 100)
     content, tail = sealed(plain, me)
@@ -114,7 +120,7 @@ def test_every_cut_is_found_and_whole_chunks_are_kept(me: Identity, tmp_path: Pa
         path.write_bytes(content[:cut])
         for expected in (None, tail):
             with pytest.raises(Damaged, match="file: damaged"):
-                AgeReader(path, [me], tail=expected)
+                read_all(path, me, expected)
         if cut >= payload:
             with AgeReader(path, [me], truncated=True) as age:
                 assert age.size == (cut - payload) // (CHUNK + TAG) * CHUNK
@@ -133,16 +139,16 @@ def test_appended_bytes_are_found(me: Identity, tmp_path: Path) -> None:
         (tmp_path / "file").write_bytes(content + more)
         for expected in (None, tail):
             with pytest.raises(Damaged):
-                AgeReader(tmp_path / "file", [me], tail=expected)
+                read_all(tmp_path / "file", me, expected)
 
 
 def test_a_file_of_the_same_size_is_not_the_same(me: Identity, tmp_path: Path) -> None:
     _content, tail = sealed(plain_of(100), me)
     (tmp_path / "file").write_bytes(sealed(plain_of(100), me)[0])
     with pytest.raises(Damaged, match="not the file its index was written for"):
-        AgeReader(tmp_path / "file", [me], tail=Tail(tail.size, tail.tag))
+        read_all(tmp_path / "file", me, Tail(tail.size, tail.tag))
     with pytest.raises(Damaged, match="its header fails its authentication"):
-        AgeReader(tmp_path / "file", [me], tail=tail)
+        read_all(tmp_path / "file", me, tail)
 
 
 def test_who_knows_the_file_key_needs_no_identity(me: Identity, tmp_path: Path) -> None:

@@ -30,8 +30,8 @@ def test_urls() -> None:
 @pytest.mark.parametrize(
     ("location", "said"),
     [
-        ("ftp://bucket/a", "ftp:// is no place for a store: use a folder, s3, gs, az, memory://"),
-        ("https://bucket/a", "https:// is no place"),
+        ("ftp://bucket/a", "ftp:// is no place for a store: use a folder, s3, gs, az, memory:// or https://"),
+        ("https://bucket/a", "names no worker: write https://HOST:PORT"),
         ("file://host/a", "file:// is no place"),
         ("s3:///a", "names no bucket"),
         ("s3://bucket/a?X-Amz-Credential=SECRET", "names no bucket"),

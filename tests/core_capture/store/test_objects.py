@@ -9,7 +9,7 @@ from contextlib import closing
 import obstore
 import pytest
 
-from kubeshark.core_capture.store import _object_client, _objects
+from kubeshark.core_capture.store import _object_client, _remote
 from kubeshark.core_capture.store._backend import Changed
 from kubeshark.core_capture.store._objects import ObjectBackend, open_objects
 from kubeshark.core_capture.store._spool import spool_path
@@ -156,7 +156,7 @@ def test_files_that_come_next_are_fetched_at_once(place: str, monkeypatch: pytes
         with closing(files.open(name)) as file:
             assert file.pread(1000, 0) == name.encode() * 10
     assert (files.requests - before).reads == len(names)
-    monkeypatch.setattr(_objects, "_BATCH_BYTES", 10)  # one alone is more: then none is fetched ahead
+    monkeypatch.setattr(_remote, "_BATCH_BYTES", 10)  # one alone is more: then none is fetched ahead
     files.prefetch(names)
     with closing(files.open(names[0])) as file:
         assert file.pread(7, 0) == b"0.idx.a"

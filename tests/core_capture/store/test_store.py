@@ -97,6 +97,25 @@ def test_a_selective_read_touches_few_blocks(bench: Bench) -> None:
         assert segment.stats.blocks == blocks  # kept
 
 
+def test_a_large_service_shares_its_blocks_with_no_other(bench: Bench) -> None:
+    rng = np.random.default_rng(2)
+    ports = [53] * 100 + [123] * 100 + [514] * 5 + [1812] * 5 + [9999] * 100 + [ARP]
+    packets = [udp("10.0.0.1", 40_000, "10.1.1.1", port, rng.bytes(1000)) if port is not ARP else ARP for port in ports]
+    store = bench.fill(records(packets))
+    (info,) = store.segments()
+    read = {}
+    with store.open_segment(info.name) as segment:
+        for port in (53, 123, 514, 1812, 9999):
+            chosen = segment.choose(PortBetween("dst", port, port))
+            before = segment.stats.data_bytes
+            assert len(segment.select(chosen)) == ports.count(port) * (16 + 42 + 1000)
+            read[port] = segment.stats.data_bytes - before
+        assert segment.stats.blocks == 5
+    assert read[514] == read[1812]  # one block holds both
+    assert read[514] < 11_000
+    assert all(100_000 < read[port] < 107_000 for port in (53, 123, 9999))
+
+
 def test_predicates_work_on_the_flows_of_an_index(bench: Bench) -> None:
     store = bench.fill()
     with store.open_segment(store.segments()[0].name) as segment:

@@ -1,8 +1,8 @@
-"""One object, open for reading: few requests, each for a range of the version that was opened.
+"""One file of a server, open for reading: few requests, each for a range of the version that was opened.
 
 1. Requests cost some 20 ms and a price each, bytes little: ranges that lie close to each other are read as one, and who
    reads on from where he stopped gets more than he asked for.
-2. Every answer belongs to the version that the first one had: an object that is replaced meanwhile is never mixed in.
+2. Every answer belongs to the version that the first one had: a file that is replaced meanwhile is never mixed in.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from kubeshark.core_capture.store._object_client import ObjectClient, Piece
+from kubeshark.core_capture.store._backend import Piece, RangeClient
 
-__all__ = ["AT_ONCE", "ObjectFile", "coalesce"]
+__all__ = ["AT_ONCE", "RangedFile", "coalesce"]
 
 AT_ONCE = 8
 """Requests in flight for one reader: eight fill 1 Gbit/s at 20 ms and 4 MiB a request, and bound memory to 64 MiB."""
@@ -24,13 +24,13 @@ MAX_REQUEST_BYTES = 8 << 20
 _AHEAD_BYTES = 4 << 20
 
 
-class ObjectFile:
-    """Reads one object. `first_bytes`: how much the first read asks for, if that begins there."""
+class RangedFile:
+    """Reads one file. `first_bytes`: how much the first read asks for, if that begins there."""
 
     is_remote = True
 
     def __init__(
-        self, client: ObjectClient, name: str, *, size: int | None, version: str, first_bytes: int, start: Piece | None
+        self, client: RangeClient, name: str, *, size: int | None, version: str, first_bytes: int, start: Piece | None
     ) -> None:
         self.name = name
         self.version = version

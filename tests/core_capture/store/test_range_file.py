@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kubeshark.core_capture.store._object_client import ObjectClient
-from kubeshark.core_capture.store._object_file import GAP_BYTES, MAX_REQUEST_BYTES, ObjectFile, coalesce
+from kubeshark.core_capture.store._range_file import GAP_BYTES, MAX_REQUEST_BYTES, RangedFile, coalesce
 
 MIB = 1 << 20
 CONTENT = os.urandom(MIB) * 12
@@ -18,8 +18,8 @@ CLIENT.put("a", CONTENT)
 PLACES = st.integers(0, len(CONTENT))
 
 
-def opened(*, first_bytes: int = 100, size: int | None = None) -> ObjectFile:
-    return ObjectFile(CLIENT, "a", size=size, version="", first_bytes=first_bytes, start=None)
+def opened(*, first_bytes: int = 100, size: int | None = None) -> RangedFile:
+    return RangedFile(CLIENT, "a", size=size, version="", first_bytes=first_bytes, start=None)
 
 
 def test_neighbours_are_asked_for_together() -> None:

@@ -1,0 +1,246 @@
+"""Policies and an inventory → the rules of each attachment. Pure: nothing is asked, nothing is changed.
+
+Subjects that the same policies select share one rule set: pods by what selects them, each interface, the host.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from ipaddress import IPv4Network, IPv6Network, collapse_addresses
+from typing import Literal
+
+from kubeshark.errors import UsageError
+from kubeshark.firewall._inventory import Inventory, Pod
+from kubeshark.firewall._policy import LabelSelector, Mode, Peer, PodSelector, Policy, PolicyRule
+from kubeshark.firewall._rules import MAX_RULES, Action, Direction, Exempt, Network, Rule, RuleSet, Traffic
+
+__all__ = ["Attachment", "Compiled", "Member", "compile_policies", "own_exemptions"]
+
+OWN_PORTS = {"hub": 8898, "web page": 8899, "worker": 48999}
+SSH = 22
+TCP, UDP = 6, 17
+SHOWN = 3  # members named in a message
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    name: str  # "shop/db-1", "eth0", "host"
+    addresses: tuple[Network, ...]  # empty: not known
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """Subjects that are judged by the same rules."""
+
+    kind: Literal["pods", "interface", "host"]
+    members: tuple[Member, ...]
+    policies: tuple[str, ...]  # by name, in judging order
+    rules: RuleSet
+
+    @property
+    def title(self) -> str:
+        names = [member.name for member in self.members]
+        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+        return f"{', '.join(names[:SHOWN])}{more}"
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    policies: tuple[Policy, ...]  # in judging order
+    attachments: tuple[Attachment, ...]
+    warnings: tuple[str, ...]
+
+
+def compile_policies(
+    policies: Iterable[Policy],
+    inventory: Inventory,
+    *,
+    mode: Mode | None = None,
+    allow_essential: bool = True,
+    strict_fragments: bool = False,
+) -> Compiled:
+    """Return what is attached where; raise UsageError if an attachment gets more than 256 rules.
+
+    `mode` overrides that of every policy: what an audited one would do when it is enforced.
+    """
+    ordered = sorted(policies, key=lambda policy: policy.order)
+    if mode is not None:
+        ordered = [replace(policy, mode=mode) for policy in ordered]
+    resolver = _Resolver(inventory)
+    attachments: list[Attachment] = []
+    warnings: list[str] = []
+    for kind, members, chosen in _subjects(ordered, inventory):
+        rules = tuple(rule for policy in chosen for rule in resolver.rules(policy))
+        attachment = Attachment(
+            kind,
+            tuple(members),
+            tuple(policy.name for policy in chosen),
+            _rule_set(rules, members, chosen, own_exemptions(kind, inventory), allow_essential, strict_fragments),
+        )
+        attachments.append(attachment)
+        warnings += _without_dns(attachment)
+    selected = {name for attachment in attachments for name in attachment.policies}
+    for policy in ordered:
+        if policy.name not in selected:
+            warnings.append(f"policy {policy.name} selects nobody that the inventory knows")
+    if not allow_essential:
+        warnings.append("allowEssential is off: IPv6 does not work behind a Deny of ICMPv6")
+    return Compiled(tuple(ordered), tuple(attachments), tuple(dict.fromkeys([*resolver.warnings, *warnings])))
+
+
+def own_exemptions(kind: str, inventory: Inventory) -> tuple[Exempt, ...]:
+    """Return what no policy cuts on an attachment of this kind."""
+    if kind == "pods":
+        nodes = tuple(network for node in inventory.nodes for network in node.addresses)
+        return (Exempt("kubelet probes", Direction.INGRESS, nodes, ()),) if nodes else ()
+    found = [
+        Exempt(name, direction, (), (Traffic(TCP, port, port),))
+        for name, port in OWN_PORTS.items()
+        for direction in Direction
+    ]
+    found.append(Exempt("SSH", Direction.INGRESS, (), (Traffic(TCP, SSH, SSH),)))
+    if inventory.apiserver:
+        found.append(Exempt("kube-apiserver", Direction.EGRESS, inventory.apiserver, (Traffic(TCP),)))
+    return tuple(found)
+
+
+def _rule_set(
+    rules: tuple[Rule, ...],
+    members: Sequence[Member],
+    policies: Sequence[Policy],
+    exempt: tuple[Exempt, ...],
+    allow_essential: bool,
+    strict_fragments: bool,
+) -> RuleSet:
+    if len(rules) > MAX_RULES:
+        names = ", ".join(policy.name for policy in policies[:8])
+        raise UsageError(
+            f"{members[0].name} gets {len(rules)} rules from {len(policies)} policies ({names}), at most {MAX_RULES}",
+            hint="join rules, or select fewer subjects",
+        )
+    return RuleSet(rules, allow_essential, exempt, strict_fragments)
+
+
+def _subjects(
+    policies: Sequence[Policy], inventory: Inventory
+) -> Iterator[tuple[Literal["pods", "interface", "host"], list[Member], list[Policy]]]:
+    """Yield who is judged, and by which policies; members that the same policies select come together."""
+    groups: dict[tuple[int, ...], list[Member]] = {}
+    for pod in inventory.pods:
+        by = tuple(at for at, policy in enumerate(policies) if _selects_pod(policy, pod, inventory))
+        if by:
+            groups.setdefault(by, []).append(Member(pod.path, pod.addresses))
+    for by, members in groups.items():
+        yield "pods", members, [policies[at] for at in by]
+    globs = dict.fromkeys(glob for policy in policies for glob in policy.subject.interfaces)
+    matched = [name for name in inventory.interfaces if any(fnmatchcase(name, glob) for glob in globs)]
+    unmatched = [glob for glob in globs if not any(fnmatchcase(name, glob) for name in matched)]
+    for name in (*matched, *unmatched):
+        chosen = [
+            policy
+            for policy in policies
+            if any(name == glob or fnmatchcase(name, glob) for glob in policy.subject.interfaces)
+        ]
+        yield "interface", [Member(name, tuple(inventory.interfaces.get(name, ())))], chosen
+    hosts = [policy for policy in policies if policy.subject.is_host]
+    if hosts:
+        yield "host", [Member("host", inventory.host)], hosts
+
+
+def _selects_pod(policy: Policy, pod: Pod, inventory: Inventory) -> bool:
+    subject = policy.subject
+    if pod.is_on_host_network:
+        return False
+    if subject.pods is not None:
+        return _is_selected(subject.pods, pod, inventory)
+    return subject.namespaces is not None and subject.namespaces.selects(inventory.labels_of(pod.namespace))
+
+
+def _is_selected(selector: PodSelector, pod: Pod, inventory: Inventory) -> bool:
+    return (
+        not pod.is_on_host_network
+        and selector.namespaces.selects(inventory.labels_of(pod.namespace))
+        and selector.pods.selects(pod.labels)
+    )
+
+
+class _Resolver:
+    """Policies' rules with addresses; each policy once."""
+
+    def __init__(self, inventory: Inventory) -> None:
+        self._inventory = inventory
+        self._done: dict[str, tuple[Rule, ...]] = {}
+        self.warnings: list[str] = []
+
+    def rules(self, policy: Policy) -> tuple[Rule, ...]:
+        if policy.name not in self._done:
+            found = (self._rule(policy, rule) for rule in policy.rules)
+            self._done[policy.name] = tuple(rule for rule in found if rule is not None)
+        return self._done[policy.name]
+
+    def _rule(self, policy: Policy, rule: PolicyRule) -> Rule | None:
+        where = f"{policy.name} {rule.direction.name.lower()}/{rule.name}"
+        peers = _collapsed(network for peer in rule.peers for network in self._addresses(peer, where))
+        if not peers:
+            self.warnings.append(f"{where} matches nobody: its peers have no known address")
+            return None
+        return Rule(
+            policy.name,
+            rule.name,
+            policy.tier,
+            rule.direction,
+            rule.action,
+            peers,
+            rule.traffic,
+            dry=policy.mode == "Audit",
+        )
+
+    def _addresses(self, peer: Peer, where: str) -> Iterator[Network]:
+        inventory = self._inventory
+        yield from peer.networks
+        pods: PodSelector | None = peer.pods
+        if peer.namespaces is not None:
+            pods = PodSelector(peer.namespaces, LabelSelector())
+        if pods is not None:
+            for pod in inventory.pods:
+                if _is_selected(pods, pod, inventory):
+                    yield from pod.addresses
+        if peer.nodes is not None:
+            for node in inventory.nodes:
+                if peer.nodes.selects(node.labels):
+                    yield from node.addresses
+        for name in peer.domain_names:
+            found = inventory.addresses_of_name(name)
+            if not found:
+                self.warnings.append(f"{where}: no address of {name} is known")
+            yield from found
+
+
+def _collapsed(networks: Iterable[Network]) -> tuple[Network, ...]:
+    by_version: Mapping[int, list[Network]] = {4: [], 6: []}
+    for network in networks:
+        by_version[network.version].append(network)
+    four = collapse_addresses(each for each in by_version[4] if isinstance(each, IPv4Network))
+    six = collapse_addresses(each for each in by_version[6] if isinstance(each, IPv6Network))
+    return (*four, *six)
+
+
+def _without_dns(attachment: Attachment) -> Iterator[str]:
+    """Yield a warning if a rule for everybody refuses DNS before any accepts some."""
+    for rule in attachment.rules.rules:
+        if rule.direction != Direction.EGRESS or not _takes(rule.traffic, UDP, 53):
+            continue
+        if rule.action == Action.ACCEPT:
+            return
+        if rule.action in (Action.DENY, Action.REJECT) and any(network.prefixlen == 0 for network in rule.peers):
+            yield f"policy {rule.policy} leaves {attachment.title} without DNS"
+            return
+
+
+def _takes(traffic: Sequence[Traffic], protocol: int, port: int) -> bool:
+    return not traffic or any(
+        each.protocol in (None, protocol) and each.first_port <= port <= each.last_port and each.icmp_type is None
+        for each in traffic
+    )

@@ -1,0 +1,216 @@
+"""Who has which address: what selectors are resolved by. From a small file, or what `kubectl get -o json` prints.
+
+Nothing here asks a cluster: the same inventory gives the same rules, on recorded traffic too.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from ipaddress import ip_address, ip_network
+from pathlib import Path
+from typing import Any
+
+from kubeshark.firewall._document import DocumentError, Listing, Node, Place, Scalar, read_documents
+from kubeshark.firewall._document import Mapping as Fields
+from kubeshark.firewall._rules import Network
+from kubeshark.firewall._schema import Dictionary, Items, Structure, Switch, Text
+
+__all__ = ["Inventory", "NodeInfo", "Pod", "load_inventory", "parse_inventory"]
+
+MAX_JSON_BYTES = 64 << 20
+MAX_THINGS = 20_000
+NAME_LABEL = "kubernetes.io/metadata.name"
+"""Kubernetes gives it to every namespace."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    name: str
+    namespace: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    addresses: tuple[Network, ...] = ()
+    node: str = ""
+    is_on_host_network: bool = False
+
+    @property
+    def path(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class NodeInfo:
+    name: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    addresses: tuple[Network, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    pods: tuple[Pod, ...] = ()
+    namespaces: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # labels by name
+    nodes: tuple[NodeInfo, ...] = ()
+    names: Mapping[str, tuple[Network, ...]] = field(default_factory=dict)  # addresses by domain name, small letters
+    interfaces: Mapping[str, tuple[Network, ...]] = field(default_factory=dict)  # of the machine, with their addresses
+    host: tuple[Network, ...] = ()  # addresses of the machine itself
+    apiserver: tuple[Network, ...] = ()
+
+    def labels_of(self, namespace: str) -> Mapping[str, str]:
+        return {NAME_LABEL: namespace, **self.namespaces.get(namespace, {})}
+
+    def addresses_of_name(self, pattern: str) -> tuple[Network, ...]:
+        """Return the addresses of a domain name, or of all names behind `*.`."""
+        if pattern.startswith("*."):
+            tail = pattern[1:]
+            return tuple(network for name, found in self.names.items() if name.endswith(tail) for network in found)
+        return self.names.get(pattern, ())
+
+    def with_names(self, names: Mapping[str, Iterable[str]]) -> Inventory:
+        """Return it with more addresses of domain names: what DNS answered."""
+        merged = dict(self.names)
+        for name, addresses in names.items():
+            key = name.lower().rstrip(".")
+            found = dict.fromkeys((*merged.get(key, ()), *(ip_network(address) for address in addresses)))
+            merged[key] = tuple(found)
+        return replace(self, names=merged)
+
+
+def _address(text: str) -> Network:
+    try:
+        return ip_network(ip_address(text))
+    except ValueError:
+        raise ValueError(f"{text[:60]!r} is no address") from None
+
+
+def _block(text: str) -> Network:
+    try:
+        return ip_network(text)
+    except ValueError:
+        raise ValueError(f"{text[:60]!r} is neither an address nor a network") from None
+
+
+_NAME = Text("", r"[^\s\x00-\x1f\x7f]+", "a name")
+_LABELS = Dictionary(Text("", max_length=317), Text("", max_length=253))
+_ADDRESSES = Items(Text("", max_length=49, parse=_address), 64, can_be_empty=True)
+_BLOCKS = Items(Text("", max_length=49, parse=_block), 1024, can_be_empty=True)
+
+_INVENTORY = Structure(
+    {
+        "namespaces": Items(Structure({"name": _NAME, "labels": _LABELS}, ("name",)), MAX_THINGS, can_be_empty=True),
+        "pods": Items(
+            Structure(
+                {
+                    "name": _NAME,
+                    "namespace": _NAME,
+                    "labels": _LABELS,
+                    "addresses": _ADDRESSES,
+                    "node": _NAME,
+                    "hostNetwork": Switch(),
+                },
+                ("name", "namespace", "addresses"),
+                lambda given, _node, _path: Pod(
+                    given["name"],
+                    given["namespace"],
+                    given.get("labels", {}),
+                    given["addresses"],
+                    given.get("node", ""),
+                    given.get("hostNetwork", False),
+                ),
+            ),
+            MAX_THINGS,
+            can_be_empty=True,
+        ),
+        "nodes": Items(
+            Structure(
+                {"name": _NAME, "labels": _LABELS, "addresses": _ADDRESSES},
+                ("name", "addresses"),
+                lambda given, _node, _path: NodeInfo(given["name"], given.get("labels", {}), given["addresses"]),
+            ),
+            MAX_THINGS,
+            can_be_empty=True,
+        ),
+        "names": Dictionary(Text("", max_length=253, parse=lambda text: text.lower().rstrip(".")), _BLOCKS, MAX_THINGS),
+        "interfaces": Dictionary(Text("", max_length=15), _BLOCKS, 1024),
+        "host": _BLOCKS,
+        "apiserver": _ADDRESSES,
+    },
+    make=lambda given, _node, _path: Inventory(
+        pods=given.get("pods", ()),
+        namespaces={each["name"]: each.get("labels", {}) for each in given.get("namespaces", ())},
+        nodes=given.get("nodes", ()),
+        names=given.get("names", {}),
+        interfaces=given.get("interfaces", {}),
+        host=given.get("host", ()),
+        apiserver=given.get("apiserver", ()),
+    ),
+)
+
+
+def load_inventory(file: str | Path) -> Inventory:
+    """Return what a file says; raise DocumentError or OSError."""
+    with Path(file).open("rb") as stream:
+        return parse_inventory(stream.read(MAX_JSON_BYTES + 1), str(file))
+
+
+def parse_inventory(data: bytes, file: str) -> Inventory:
+    """Return what a YAML or JSON text says, or a Kubernetes List of pods, namespaces and nodes; raise DocumentError."""
+    if not data.lstrip().startswith(b"{"):
+        nodes = read_documents(data, file)
+        if len(nodes) != 1:
+            raise DocumentError("is one document", file=file)
+        return _checked(nodes[0])
+    if len(data) > MAX_JSON_BYTES:
+        raise DocumentError(f"more than {MAX_JSON_BYTES >> 20} MiB", file=file)
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise DocumentError(f"not JSON: {error}", file=file) from None
+    if "items" in value:
+        return _of_kubernetes(value["items"], file)
+    return _checked(_as_node(value, Place(file, 0, 0)))
+
+
+def _checked(node: Node) -> Inventory:
+    found: Inventory = _INVENTORY.check(node, "")
+    return found
+
+
+def _as_node(value: Any, place: Place) -> Node:
+    if isinstance(value, dict):
+        return Fields(
+            tuple((Scalar(key, True, place), _as_node(inside, place)) for key, inside in value.items()), place
+        )
+    if isinstance(value, list):
+        return Listing(tuple(_as_node(inside, place) for inside in value), place)
+    if isinstance(value, str):
+        return Scalar(value, True, place)
+    return Scalar(json.dumps(value), False, place)
+
+
+def _of_kubernetes(items: Any, file: str) -> Inventory:
+    pods: list[Pod] = []
+    nodes: list[NodeInfo] = []
+    namespaces: dict[str, Mapping[str, str]] = {}
+    try:
+        for item in items:
+            metadata = item["metadata"]
+            name, labels = str(metadata["name"]), {str(k): str(v) for k, v in (metadata.get("labels") or {}).items()}
+            status, spec = item.get("status") or {}, item.get("spec") or {}
+            match item["kind"]:
+                case "Pod" if status.get("phase") not in ("Succeeded", "Failed"):
+                    listed = [each["ip"] for each in status.get("podIPs") or ()]
+                    addresses = tuple(map(_address, listed or filter(None, [status.get("podIP")])))
+                    on_host = bool(spec.get("hostNetwork"))
+                    namespace = str(metadata.get("namespace", "default"))
+                    pods.append(Pod(name, namespace, labels, addresses, str(spec.get("nodeName") or ""), on_host))
+                case "Namespace":
+                    namespaces[name] = labels
+                case "Node":
+                    listed = [
+                        each["address"] for each in status.get("addresses") or () if str(each["type"]).endswith("IP")
+                    ]
+                    nodes.append(NodeInfo(name, labels, tuple(map(_address, listed))))
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise DocumentError(f"not a List of Kubernetes objects: {error}", file=file) from None
+    return Inventory(tuple(pods), namespaces, tuple(nodes))

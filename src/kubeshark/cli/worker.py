@@ -1,0 +1,137 @@
+"""kubeshark worker: the agent of one node, which keeps packets it cannot read and hands them to the hub."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+from typing import Any
+
+from kubeshark.cli._complain import complain
+from kubeshark.cli._store_option import add_store_option, store_path
+from kubeshark.errors import UsageError
+
+__all__ = ["add_parser"]
+
+EXAMPLES = """The worker holds public keys only: it cannot read what it stores. A hub that has the identity asks it for
+byte ranges over mutual TLS.
+
+examples:
+  kubeshark worker init-tls --out pki node-1 node-2,10.0.0.2     certificates, made where they stay
+  kubeshark worker --store /var/lib/kubeshark --tls pki/node-1 --listen 0.0.0.0:8898
+  kubeshark serve --worker https://node-1:8898 --worker https://node-2:8898 --tls pki/hub
+  kubeshark query http --store https://node-1:8898               with KUBESHARK_TLS=pki/hub
+"""
+
+INIT_TLS = """Make an authority, a certificate for the hub, and one for each worker HOST: a name or address under which
+the hub reaches it, several with commas between. Each lies in a folder of its own with the names that Kubernetes and
+cert-manager use: tls.crt, tls.key, ca.crt. Nothing is replaced: more workers can be added later.
+
+The folder "authority" is what can make more of them: keep it off the nodes.
+"""
+
+
+def add_parser(commands: Any, name: str, summary: str) -> None:
+    parser = commands.add_parser(
+        name,
+        help=summary,
+        description=__doc__,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_store_option(parser)
+    parser.add_argument("--listen", metavar="HOST:PORT", default="127.0.0.1:8898", help="default: 127.0.0.1:8898")
+    parser.add_argument("--node", metavar="NAME", default="", help="default: this machine's name")
+    add_tls_options(parser)
+    parser.add_argument(
+        "--allow",
+        action="append",
+        metavar="NAME",
+        help="a DNS name or URI that a hub's certificate has; default: kubeshark-hub",
+    )
+    parser.add_argument(
+        "--memory-mb", type=int, default=0, metavar="MB", help="above this it serves nothing; it goes on capturing"
+    )
+    parser.add_argument(
+        "--cpu", type=float, default=0.0, metavar="N", help="processors it may use, 0.5 is half of one; likewise"
+    )
+    parser.set_defaults(run=run)
+    actions = parser.add_subparsers(metavar="[init-tls]")
+    made = actions.add_parser(
+        "init-tls",
+        help="make certificates for a cluster",
+        description=INIT_TLS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    made.add_argument("hosts", nargs="*", metavar="HOST")
+    made.add_argument("--out", required=True, metavar="DIR")
+    made.add_argument("--hub", default="kubeshark-hub", metavar="NAME", help="default: kubeshark-hub")
+    made.add_argument("--days", type=int, default=825, metavar="N", help="how long they are good; default: 825")
+    made.set_defaults(run=run_init_tls)
+
+
+def add_tls_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--tls",
+        metavar="DIR",
+        help="folder with tls.crt, tls.key, ca.crt; default: $KUBESHARK_TLS, else ~/.kubeshark/tls",
+    )
+    parser.add_argument("--cert", metavar="FILE", help="instead of tls.crt")
+    parser.add_argument("--key", metavar="FILE", help="instead of tls.key")
+    parser.add_argument("--ca", metavar="FILE", help="instead of ca.crt")
+
+
+def tls_files(args: argparse.Namespace) -> Any:
+    """Return the TlsFiles that the options name."""
+    from kubeshark.core_capture.store._tls_files import TlsFiles
+
+    lying = TlsFiles.in_folder(Path(args.tls).expanduser() if args.tls else None)
+    given = (args.cert or lying.certificate, args.key or lying.key, args.ca or lying.authority)
+    return TlsFiles(*map(Path, given))
+
+
+def run(args: argparse.Namespace) -> int:
+    from kubeshark.core_capture.store import default_node
+    from kubeshark.worker import WorkerOptions, run_worker
+
+    store = store_path(args)
+    if isinstance(store, str):
+        raise UsageError(f"a worker keeps its store on its node, not at {store}", hint="give a folder")
+    host, port = parse_address(args.listen)
+    if args.memory_mb < 0 or args.cpu < 0:
+        raise UsageError("limits are not below 0")
+    options = WorkerOptions(
+        store=store,
+        node=args.node or default_node(),
+        host=host,
+        port=port,
+        tls=tls_files(args),
+        allowed=args.allow or ["kubeshark-hub"],
+        memory_bytes=args.memory_mb << 20,
+        cpu=args.cpu,
+    )
+    run_worker(
+        options, announce=lambda url: print(f"worker {options.node} serves {store} at {url}", flush=True), log=complain
+    )
+    return 0
+
+
+def run_init_tls(args: argparse.Namespace) -> int:
+    from kubeshark.worker import issue
+
+    if args.days < 1:
+        raise UsageError("--days is at least 1")
+    made = issue(Path(args.out), args.hosts, hub=args.hub, days=args.days)
+    for folder in made:
+        print(folder)
+    if not made:
+        complain(f"{args.out} has an authority and a hub's certificate already: name the hosts of workers")
+    return 0
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """Return host and port of HOST:PORT or [ADDRESS]:PORT."""
+    found = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([^:\[\]]+)):(\d{1,5})", text)
+    if found is None or int(found[3]) > 65_535:
+        raise UsageError(f"{text!r} is no address to listen on", hint="write HOST:PORT")
+    return found[1] or found[2], int(found[3])

@@ -1,0 +1,82 @@
+"""How much of its node a worker may take, and what it gives up first: answers to the hub, never the capture.
+
+Above a limit requests are refused (503, come again) until use has fallen. Capturing asks nobody.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+__all__ = ["Governor", "Rates", "resident_bytes"]
+
+SAMPLE_SECONDS = 0.5
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+def resident_bytes() -> int:
+    """Return the memory of this process (proc_pid_statm(5), field 2)."""
+    return int(Path("/proc/self/statm").read_bytes().split()[1]) * _PAGE
+
+
+@dataclass(slots=True)
+class Governor:
+    """Says whether there is room to serve. Limits of 0 are none; `cpu` counts processors."""
+
+    memory_bytes: int = 0
+    cpu: float = 0.0
+    clock: Callable[[], float] = time.monotonic
+    cpu_clock: Callable[[], float] = time.process_time
+    memory: Callable[[], int] = resident_bytes
+    _sampled: float = field(init=False)
+    _cpu_then: float = field(init=False)
+    _why: str = ""
+
+    def __post_init__(self) -> None:
+        self._sampled, self._cpu_then = self.clock(), self.cpu_clock()
+
+    def refuses(self) -> str:
+        """Return why nothing is served now, "" if it is."""
+        now = self.clock()
+        passed = now - self._sampled
+        if passed >= SAMPLE_SECONDS:
+            used = self.cpu_clock()
+            share = (used - self._cpu_then) / passed
+            self._sampled, self._cpu_then = now, used
+            self._why = self._judge(share)
+        return self._why
+
+    def _judge(self, share: float) -> str:
+        if self.memory_bytes and self.memory() > self.memory_bytes:
+            return "its memory is used up"
+        if self.cpu and share > self.cpu:
+            return "its share of the processor is used up"
+        return ""
+
+
+@dataclass(slots=True)
+class Rates:
+    """One bucket a client: `burst` at once, `per_second` in the long run."""
+
+    burst: float
+    per_second: float
+    most_clients: int = 1024
+    clock: Callable[[], float] = time.monotonic
+    _levels: OrderedDict[str, tuple[float, float]] = field(default_factory=OrderedDict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def take(self, client: str) -> bool:
+        """Say whether this client may go on."""
+        with self._lock:
+            now = self.clock()
+            level, then = self._levels.pop(client, (self.burst, now))
+            level = min(self.burst, level + (now - then) * self.per_second)
+            self._levels[client] = (level - 1 if level >= 1 else level, now)
+            while len(self._levels) > self.most_clients:
+                self._levels.popitem(last=False)
+        return level >= 1

@@ -1,0 +1,54 @@
+"""What a worker says of itself: JSON of these shapes, read by the hub (`hub/_workers.py`)."""
+
+from __future__ import annotations
+
+import msgspec
+
+__all__ = ["PROTOCOL", "Counters", "Limits", "Status"]
+
+PROTOCOL = 1
+"""Of the paths under /v1; a hub says which one it expected."""
+
+
+class Limits(msgspec.Struct, frozen=True):
+    memory_bytes: int  # 0: none
+    cpu: float  # processors; 0: none
+    connections: int
+    range_bytes: int
+
+
+class Counters(msgspec.Struct):
+    """Since the worker began."""
+
+    requests: int = 0
+    refused: int = 0  # for certificate, rate or load
+    errors: int = 0
+    sent_bytes: int = 0
+
+
+class Capture(msgspec.Struct, frozen=True):
+    """Of one interface, since the capture began: packets."""
+
+    interface: str
+    received: int
+    dropped: int  # no room in the kernel's ring
+    stored: int  # acknowledged: synced to disk
+    state: str = "running"
+
+
+class Status(msgspec.Struct, frozen=True):
+    node: str
+    version: str
+    protocol: int
+    started: float  # seconds since 1970
+    now: float  # the node's clock: the hub says if it goes wrong
+    segments: int
+    store_bytes: int
+    disk_bytes: int
+    disk_free_bytes: int
+    resident_bytes: int
+    cpu_seconds: float
+    refuses: str  # why nothing else is served now
+    limits: Limits
+    counters: Counters
+    captures: list[Capture] = []
