@@ -38,6 +38,7 @@ description = "how loud is loud"
 name = "password"
 secret = true
 """
+SOURCE = "kubeshark.plugin({ configure() {}, filters: { is_loud: (_, method) => method === 'POST' } });"
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +56,7 @@ def package(tmp_path_factory: pytest.TempPathFactory, own_hub: HubProcess) -> Pa
     folder = tmp_path_factory.mktemp("plugin") / "shout"
     folder.mkdir()
     (folder / "plugin.toml").write_text(MANIFEST)
-    (folder / "main.js").write_text("kubeshark.plugin({ configure() {}, filters: { is_loud: (_, method) => method === 'POST' } });")
+    (folder / "main.js").write_text(SOURCE)
     own_hub.run("plugin", "pack", str(folder), "-o", str(folder.with_name("shout.ksp")))
     return folder.with_name("shout.ksp")
 
