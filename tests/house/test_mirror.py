@@ -61,7 +61,7 @@ WITHOUT_TEST = {
     "core_capture/files/_reader.py": "core_capture/files/test_mutations.py",
     "core_capture/store/_builder.py": STORE,
     "core_capture/store/_catalogue.py": STORE,
-    "core_capture/store/_durable.py": CRASH,
+    "src/kubeshark/_durable.py": CRASH,
     "core_capture/store/_extras.py": "core_capture/store/test_export.py",
     "core_capture/store/_leftovers.py": CRASH,
     "core_capture/store/_live_counts.py": LIVE,
