@@ -27,6 +27,7 @@ from kubeshark.hub import (
     _session,
     _settings,
     _store,
+    _workers,
     _ws,
 )
 from kubeshark.hub._auth import Gate
@@ -57,6 +58,7 @@ ROUTERS = (
     _plugins,
     _plugin_upload,
     _settings,
+    _workers,
     _ws,
     _metrics,
 )

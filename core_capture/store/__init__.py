@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from kubeshark.core_capture.store._identity import parse_recipients as parse_recipients
     from kubeshark.core_capture.store._info import SegmentInfo as SegmentInfo
     from kubeshark.core_capture.store._info import SourceRecord as SourceRecord
+    from kubeshark.core_capture.store._joined import JoinedStore as JoinedStore
+    from kubeshark.core_capture.store._joined import Member as Member
     from kubeshark.core_capture.store._limits import SEGMENT_BYTES as SEGMENT_BYTES
     from kubeshark.core_capture.store._overview import Overview as Overview
     from kubeshark.core_capture.store._passphrase import ask_new_passphrase as ask_new_passphrase
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from kubeshark.core_capture.store._store import Store as Store
     from kubeshark.core_capture.store._store import StoreInfo as StoreInfo
     from kubeshark.core_capture.store._store import default_node as default_node
+    from kubeshark.core_capture.store._tls_files import TlsFiles as TlsFiles
     from kubeshark.core_capture.store._verify import Finding as Finding
     from kubeshark.core_capture.store._verify import VerifyReport as VerifyReport
     from kubeshark.core_capture.store._writer import ImportState as ImportState
@@ -59,7 +62,9 @@ __all__ = [
     "Finding",
     "Identity",
     "ImportState",
+    "JoinedStore",
     "Leftover",
+    "Member",
     "NodeKey",
     "NotForUsError",
     "Overview",
@@ -77,6 +82,7 @@ __all__ = [
     "SourceRecord",
     "Store",
     "StoreInfo",
+    "TlsFiles",
     "VerifyReport",
     "Writer",
     "ask_new_passphrase",
@@ -100,6 +106,7 @@ if not TYPE_CHECKING:
             "_export": "Exported Select export",
             "_identity": "Identity Recipient create_identity identity_path load_identities parse_recipients",
             "_info": "SegmentInfo SourceRecord",
+            "_joined": "JoinedStore Member",
             "_limits": "SEGMENT_BYTES",
             "_overview": "Overview",
             "_passphrase": "ask_new_passphrase",
@@ -110,6 +117,7 @@ if not TYPE_CHECKING:
             "_signing": "NodeKey",
             "_snapshots": "Snapshot",
             "_store": "Store StoreInfo default_node",
+            "_tls_files": "TlsFiles",
             "_verify": "Finding VerifyReport",
             "_writer": "ImportState SourceInfo Writer",
         },

@@ -19,7 +19,7 @@ from kubeshark.core_capture._core import load_core
 from kubeshark.core_capture._predicate import Predicate
 from kubeshark.core_capture.store._age import NotForUsError
 from kubeshark.core_capture.store._away import Away
-from kubeshark.core_capture.store._backend import Backend
+from kubeshark.core_capture.store._backend import Backend, Requests
 from kubeshark.core_capture.store._cache import BlockCache
 from kubeshark.core_capture.store._catalogue import Entry, Known, entry_of, load_catalogue, save_catalogue
 from kubeshark.core_capture.store._identity import (
@@ -82,6 +82,9 @@ class StoreInfo:
 class Store:
     """An open store. `problems` lists segments that could not be read when they were listed."""
 
+    is_joined = False
+    """There are others beside it (`_joined.py`), so its location does not say all there is."""
+
     def __init__(self, files: Backend, identities: Sequence[Identity] | None, cache_bytes: int = 0) -> None:
         self.files = files
         self.cache = BlockCache(cache_bytes)
@@ -112,6 +115,15 @@ class Store:
         self.cache.clear()
         with self._lock:
             self._indexes.clear()
+
+    def close(self) -> None:
+        """Let go of what is held beyond memory of this object; reading on opens it again."""
+        self.free_memory()
+
+    @property
+    def requests(self) -> Requests | None:
+        """What was asked of servers so far; None where there is none."""
+        return self.files.requests
 
     @property
     def location(self) -> str:
@@ -199,7 +211,8 @@ class Store:
 
         segments = self.segments()
         self.prefetch(info.name for info in segments)
-        return make_overview(self.files, self.identities, segments, lambda name: self._index(name, keep=False))
+        sizes = self._sizes()
+        return make_overview(self.files, self.identities, segments, lambda name: self._index(name, keep=False), sizes)
 
     def writer(
         self,
@@ -349,6 +362,9 @@ class Store:
         from kubeshark.core_capture.store._snapshots import delete_snapshot
 
         return delete_snapshot(self.files, self.identities, self._to(recipients), NodeKey.load_or_create(), name)
+
+    def _sizes(self) -> dict[str, int]:
+        return self.files.sizes()
 
     def _to(self, recipients: Iterable[str | Recipient] | None) -> tuple[Recipient, ...]:
         """Return to whom a small file is encrypted: those given, else the identities' own."""
