@@ -203,6 +203,22 @@ class Columns:
             is_one_way, is_interim = bool(flags & ONE_WAY), bool(flags & INTERIM)
             yield FrameMessage(item, _KINDS[kind], is_one_way, is_interim, start, end, key, values, error)
 
+    def values(self, rows: Sequence[int], items: Sequence[int]) -> Iterator[Value]:
+        """Yield the values of these rows of `fields`, each of a message of the item at the same place."""
+        data, starts, types = memoryview(self.batch.data), self.batch.starts, self.types
+        fields = list(FIELD.iter_unpack(self.fields))
+        heap = FieldReader(self.heap, (), types)
+        for row, item in zip(rows, items, strict=True):
+            number, type_, _, _, raw = fields[row]
+            if type_ == _ITEM_TEXT:
+                begin = starts[item] + (raw & 0xFFFFFFFF)
+                yield str(data[begin : begin + (raw >> 32)], "utf-8", "replace")
+            elif type_ == _ITEM_BYTES:
+                begin = starts[item] + (raw & 0xFFFFFFFF)
+                yield bytes(data[begin : begin + (raw >> 32)])
+            else:
+                yield heap.value(item, number, types[number], type_, raw)
+
     def by_item(self) -> list[tuple[int, list[FrameMessage]]]:
         """Return the bytes consumed and the messages of each item."""
         messages: list[list[FrameMessage]] = [[] for _ in self.consumed]

@@ -17,6 +17,7 @@ from kubeshark.errors import KubesharkError, StoreError, UsageError
 from kubeshark.hub import (
     _entries,
     _exports,
+    _filters,
     _imports,
     _language,
     _map,
@@ -52,6 +53,7 @@ ROUTERS = (
     _imports,
     _exports,
     _queries,
+    _filters,
     _entries,
     _map,
     _language,

@@ -30,6 +30,7 @@ from kubeshark.errors import StoreError, UsageError
 
 if TYPE_CHECKING:
     from kubeshark.core_capture.store import CacheStats, SegmentInfo, Select, TlsFiles, VerifyReport
+    from kubeshark.pipeline._connections import Found
     from kubeshark.pipeline._enrich import EnricherBinding
     from kubeshark.pipeline._entry import Entry
     from kubeshark.pipeline._filter import EntryFilter
@@ -277,6 +278,15 @@ class Pipeline:
             if wanted.flow >= len(segment.flows):
                 return Or(())
             return _same_flow(segment.flows[wanted.flow], any_client_port=wanted.number == "flow")
+
+    def connections(self, kfl: str = "", *, since_ns: int | None = None, until_ns: int | None = None) -> Found:
+        """Return the store's connections as rows of flow tables, for `kubeshark.firewall`; with KFL, those it selects.
+
+        Nothing is dissected unless the filter asks for it. Raises UsageError for a bad filter.
+        """
+        from kubeshark.pipeline._connections import find_connections
+
+        return find_connections(self, kfl, since_ns=since_ns, until_ns=until_ns)
 
     def connection(self, entry: Entry, *, limit: int) -> list[Entry]:
         """Return the entries of an entry's connection, in time order."""

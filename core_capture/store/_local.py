@@ -9,8 +9,8 @@ from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from kubeshark._durable import make_folder, replace_synced, sync_folder, write_synced
 from kubeshark.core_capture.store._backend import Content
-from kubeshark.core_capture.store._durable import make_folder, replace_synced, sync_folder, write_synced
 from kubeshark.core_capture.store._lock import StoreLock
 from kubeshark.core_capture.store._names import TEMPORARY
 from kubeshark.errors import StoreError

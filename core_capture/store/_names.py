@@ -6,6 +6,7 @@ NAME.000001.log.age, …            its packets while it is open: pieces of the 
 catalogue.age                     roll-up of all indexes, may be missing or stale
 snapshots.age                     named time windows that retention keeps
 store.json                        recipients, counter, chain heads, what was removed (public)
+.reserve                          room that a live writer with a retention gives up when it must delete on a full disk
 .lock, .snapshots.lock            held by the one writer, and by who changes snapshots
 """
 
@@ -25,6 +26,7 @@ __all__ = [
     "LOCK",
     "LOG_SUFFIX",
     "MAX_PIECES",
+    "RESERVE",
     "SNAPSHOTS",
     "SNAPSHOTS_LOCK",
     "STATE",
@@ -51,6 +53,7 @@ MAX_PIECES = 999_999
 """Pieces of one open segment: two a second for six days."""
 
 LOCK = ".lock"
+RESERVE = ".reserve"
 SNAPSHOTS_LOCK = ".snapshots.lock"
 
 _SUFFIXES = (DATA_SUFFIX, INDEX_SUFFIX)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import platform
 import re
+import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
@@ -41,19 +42,23 @@ from kubeshark.core_capture.store._names import (
     check_node,
     index_names,
     number_of,
+    piece_of,
     size_of,
 )
 from kubeshark.core_capture.store._reader import Expired, IndexFile, SegmentReader
 from kubeshark.core_capture.store._signing import NodeKey
 from kubeshark.core_capture.store._state import load_state
-from kubeshark.errors import Damaged, StoreError
+from kubeshark.errors import Damaged, StoreError, UsageError
 
 if TYPE_CHECKING:
+    from kubeshark.core_capture.store._live_writer import LiveWriter
     from kubeshark.core_capture.store._overview import Overview
-    from kubeshark.core_capture.store._prune import Pruned, Retention
+    from kubeshark.core_capture.store._prune import CaptureKey, Pruned, Retention
     from kubeshark.core_capture.store._recover import Leftover
     from kubeshark.core_capture.store._rotate import Rotated
+    from kubeshark.core_capture.store._sealer import Sealer
     from kubeshark.core_capture.store._snapshots import Snapshot
+    from kubeshark.core_capture.store._state import StoreState
     from kubeshark.core_capture.store._verify import VerifyReport
     from kubeshark.core_capture.store._writer import ImportState, SourceInfo, Writer
 
@@ -228,25 +233,80 @@ class Store:
         Continues a source of which the store holds a part. A writer without identity cannot know of it: it must not be
         given a source that has a hash.
         """
+        from kubeshark.core_capture.store._sealer import Sealer
         from kubeshark.core_capture.store._writer import ImportState, Writer
 
-        keys = parse_recipients(str(recipient) for recipient in recipients)
-        if self.files.contains(identity_path()):
-            raise StoreError(
-                f"the identity {identity_path()} lies inside the store {self.location}",
-                hint="whoever copies the store would have its key: move one of them",
-            )
+        keys = self._encrypt_to(recipients)
+        signer = key or NodeKey.load_or_create()
         return Writer(
-            self.files,
-            keys,
+            lambda: self._recovered(Sealer(self.files, keys, key=signer, core=load_core())),
             source,
             node=check_node(node or default_node()),
-            key=key or NodeKey.load_or_create(),
             core=load_core(),
             segment_bytes=segment_bytes,
             stored=lambda: self.import_state(source.sha256) if source.sha256 else ImportState(),
             on_close=lambda entries: self._finish(entries, keys),
         )
+
+    def live_writer(
+        self,
+        recipients: Iterable[str | Recipient],
+        *,
+        source: SourceInfo,
+        node: str = "",
+        key: NodeKey | None = None,
+        segment_bytes: int = SEGMENT_BYTES,
+        segment_seconds: float = 300,
+        log_seconds: float = 0.5,
+        retention: Retention | None = None,
+        on_sealed: Callable[[SegmentInfo], None] | None = None,
+    ) -> LiveWriter:
+        """Begin to write a live capture, encrypted to `recipients`; raise StoreError while another process writes.
+
+        Needs no identity; with one, logs that dead writers of this node left are sealed first, behind the capture's
+        back. The capture's name gets the time at which it began: ordinals of its packets begin with 0. `on_sealed` is
+        called in another thread. On object storage the log lies in the spool of this machine.
+        """
+        from kubeshark.core_capture.store._live_store import Housekeeper, of_its_own
+        from kubeshark.core_capture.store._live_writer import LiveWriter
+        from kubeshark.core_capture.store._sealer import Sealer
+
+        if source.sha256:
+            raise UsageError("a live capture has no hash: nothing of it can be resumed")
+        if retention is not None and retention.max_bytes is not None and retention.max_bytes < 2 * segment_bytes:
+            raise UsageError(
+                f"a retention of {retention.max_bytes:,} bytes is less than two segments of {segment_bytes:,}"
+            )
+        keys = self._encrypt_to(recipients)
+        own = type(self)(self.files, self._given)  # its threads change what it knows
+        signer = key or NodeKey.load_or_create()
+        keeper = Housekeeper(own, keys, retention)
+        return LiveWriter(
+            lambda: Sealer(self.files, keys, key=signer, core=load_core()),
+            of_its_own(source),
+            node=check_node(node or default_node()),
+            core=load_core(),
+            segment_bytes=segment_bytes,
+            segment_seconds=segment_seconds,
+            log_seconds=log_seconds,
+            recover=keeper.recover,
+            prune=keeper.prune if retention is not None else None,
+            on_sealed=on_sealed,
+            on_entries=keeper.learn,
+        )
+
+    def written(self) -> list[Entry]:
+        """Return what this process wrote or read itself, of what is still there."""
+        return [self._known[name] for name in index_names(self.files.names()) if self._known.is_own(name)]
+
+    def learn(self, entries: list[Entry], recipients: tuple[Recipient, ...] | None) -> None:
+        """Take over what a live writer sealed; with recipients rewrite the catalogue if everything is known."""
+        for entry in entries:
+            self._known[entry.info.name] = entry
+        if recipients is not None:
+            if any(name not in self._known for name in index_names(self.files.names())):
+                self._readable()
+            self._rewrite_catalogue(recipients)
 
     def rotate_keys(
         self, recipients: Iterable[str | Recipient], *, on_progress: Callable[[int, int], None] | None = None
@@ -268,12 +328,12 @@ class Store:
         dry_run: bool = False,
         key: NodeKey | None = None,
     ) -> Pruned:
-        """Delete the oldest segments that exceed `limits`; the catalogue is rewritten, by default to the identities.
+        """Delete the segments that exceed `limits`, or of the capture that they name; the catalogue is rewritten, by
+        default to the identities.
 
         A dry run only says what would go, and needs no lock. Raises StoreError if the snapshots cannot be read.
         """
         from kubeshark.core_capture.store._leftovers import clear_leftovers
-        from kubeshark.core_capture.store._prune import delete_pruned, plan_pruning
         from kubeshark.core_capture.store._snapshots import load_snapshots
         from kubeshark.core_capture.store._state import take_over
 
@@ -284,44 +344,76 @@ class Store:
             state = load_state(self.files) if dry_run else take_over(self.files)
             if not dry_run:
                 clear_leftovers(self.files, state)
-            entries = {entry.info.name: entry for entry in self._entries()}
-            problems = list(self.problems)
-            listed = self.files.sizes()
-            sizes = {name: size_of(listed, name) for name in index_names(listed)}
             snapshots = load_snapshots(self.files, self.identities)
-            checked = set[str]()
-            while True:  # the catalogue may lie, and its word must not delete anything
-                gone, pruned = plan_pruning(list(entries.values()), sizes, snapshots, limits)
-                fresh = [entry.info.name for entry in gone if entry.info.name not in checked]
-                if not fresh:
-                    break
-                for name in fresh:
-                    checked.add(name)
-                    try:
-                        entries[name] = self._known[name] = self._entry(name)
-                    except StoreError as error:
-                        error.forget_frames()
-                        problems.append(error)
-                        del entries[name]
-            pruned = replace(pruned, problems=tuple(problems))
-            if gone and not dry_run:
-                delete_pruned(self.files, state, gone, key or NodeKey.load_or_create())
-                self._rewrite_catalogue(self._to(recipients))
+            return self.prune_held(state, limits, snapshots, recipients=recipients, dry_run=dry_run, key=key)
+
+    def prune_held(
+        self,
+        state: StoreState,
+        limits: Retention,
+        snapshots: Sequence[Snapshot],
+        *,
+        recipients: Iterable[str | Recipient] | None,
+        dry_run: bool = False,
+        key: NodeKey | None = None,
+        entries: Sequence[Entry] | None = None,
+    ) -> Pruned:
+        """Do so for who holds the locks and has the snapshots; `entries` are what may go, by default all there is."""
+        from kubeshark.core_capture.store._prune import delete_pruned, plan_pruning
+
+        limits = limits.at(time.time_ns())
+        known = {entry.info.name: entry for entry in (self._entries() if entries is None else entries)}
+        problems = list(self.problems)
+        listed = self.files.sizes()
+        sizes = {name: size_of(listed, name) for name in index_names(listed)}
+        log_bytes = sum(size for name, size in listed.items() if piece_of(name) is not None)
+        checked = set[str]()
+        while True:  # the catalogue may lie, and its word must not delete anything
+            gone, pruned = plan_pruning(list(known.values()), sizes, snapshots, limits, log_bytes)
+            fresh = [entry.info.name for entry in gone if entry.info.name not in checked]
+            if not fresh:
+                break
+            for name in fresh:
+                checked.add(name)
+                try:
+                    if not self._known.is_own(name):
+                        self._known[name] = self._entry(name)
+                    known[name] = self._known[name]
+                except StoreError as error:
+                    error.forget_frames()
+                    problems.append(error)
+                    del known[name]
+        pruned = replace(pruned, problems=tuple(problems))
+        if gone and not dry_run:
+            delete_pruned(self.files, state, gone, key or NodeKey.load_or_create())
+            for entry in gone:
+                self._known.forget(entry.info.name)
+            self._rewrite_catalogue(self._to(recipients))
         return pruned
+
+    def capture_named(self, text: str) -> CaptureKey:
+        """Return the capture with this name, or whose SHA-256 begins so (8 digits); UsageError if none or several."""
+        from kubeshark.core_capture.store._prune import capture_named
+
+        return capture_named(self.segments(), text)
 
     def leftovers(self) -> list[Leftover]:
         """Say what a dead writer or a torn disk left, and what `recover` would make of it; nothing is changed."""
+        from kubeshark.core_capture.store._log_recovery import survey_logs
         from kubeshark.core_capture.store._recover import read_state, survey
 
         with self.files.lock(LOCK):
             state, lost = read_state(self.files, self.identities, self._entries)
-            return [*lost, *survey(self.files, self.identities, state)]
+            found = survey(self.files, self.identities, state)
+        return [*lost, *found, *survey_logs(self.files, self.identities)]
 
     def recover(
         self, *, recipients: Iterable[str | Recipient] | None = None, key: NodeKey | None = None
     ) -> tuple[list[Leftover], list[StoreError]]:
         """Make segments of what was left; return what was found and what failed."""
+        from kubeshark.core_capture.store._log_recovery import seal_all_logs, survey_logs
         from kubeshark.core_capture.store._recover import perform, read_state, survey
+        from kubeshark.core_capture.store._sealer import Sealer
         from kubeshark.core_capture.store._state import save_state, sign_in
 
         to = self._to(recipients)
@@ -340,7 +432,17 @@ class Store:
                     with suppress(StoreError):
                         self._known[name] = self._entry(name)
                 self._rewrite_catalogue(to)
-        return [*lost, *found], problems
+        logs = survey_logs(self.files, self.identities)
+        if logs and not problems:
+            sealer = Sealer(self.files, to, key=key, core=load_core())
+            try:
+                entries, problems = seal_all_logs(sealer, self.identities, logs)
+                with suppress(StoreError, OSError):
+                    self.learn(entries, to)
+                sealer.arrived()
+            finally:
+                sealer.release()
+        return [*lost, *found, *logs], problems
 
     def snapshots(self) -> list[Snapshot]:
         """Return the time windows that retention keeps, by name; raise StoreError if nobody here can read them."""
@@ -365,6 +467,27 @@ class Store:
 
     def _sizes(self) -> dict[str, int]:
         return self.files.sizes()
+
+    def _encrypt_to(self, recipients: Iterable[str | Recipient]) -> tuple[Recipient, ...]:
+        keys = parse_recipients(str(recipient) for recipient in recipients)
+        if self.files.contains(identity_path()):
+            raise StoreError(
+                f"the identity {identity_path()} lies inside the store {self.location}",
+                hint="whoever copies the store would have its key: move one of them",
+            )
+        return keys
+
+    def _recovered(self, sealer: Sealer) -> Sealer:
+        """Seal what dead live writers of this node left in their log, if it can be read here."""
+        from kubeshark.core_capture.store._log import open_names
+        from kubeshark.core_capture.store._log_recovery import seal_own_logs
+
+        logs = open_names(self.files.names())
+        if logs:
+            with suppress(StoreError):  # without an identity they stay, and are queried as they are
+                entries, _problems = seal_own_logs(sealer, self.identities, logs)
+                self.learn(entries, None)
+        return sealer
 
     def _to(self, recipients: Iterable[str | Recipient] | None) -> tuple[Recipient, ...]:
         """Return to whom a small file is encrypted: those given, else the identities' own."""

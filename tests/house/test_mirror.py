@@ -20,6 +20,7 @@ ROOMS = {
 }
 
 STORE = "core_capture/store/test_store.py"
+LIVE = "core_capture/store/test_live_writer.py"
 CRASH = "core_capture/store/test_crash.py"
 FAULTS = "hosts/test_faults.py"
 CHILDREN = "hosts/test_children.py"
@@ -43,6 +44,10 @@ WITHOUT_TEST = {
     "pipeline/scripts/_script.py": "cli/test_scripts.py",
     "src/kubeshark/cli/_scripts_option.py": "cli/test_scripts.py",
     "src/kubeshark/cli/console.py": "cli/test_scripts.py",
+    **{
+        f"src/kubeshark/cli/{module}.py": "cli/test_firewall.py"
+        for module in ("_firewall_options", "firewall_learn", "firewall_policies", "firewall_simulate")
+    },
     "pipeline/_exports.py": "pipeline/test_pipeline.py",
     "pipeline/_imports.py": "pipeline/test_pipeline.py",
     "pipeline/_rows.py": "pipeline/test_pipeline.py",
@@ -54,11 +59,16 @@ WITHOUT_TEST = {
     "pipeline/_worker.py": "pipeline/test_processes.py",
     "core_capture/native/_streams.py": "core_capture/native/test_core.py",
     "core_capture/files/_reader.py": "core_capture/files/test_mutations.py",
+    "core_capture/store/_builder.py": STORE,
     "core_capture/store/_catalogue.py": STORE,
-    "core_capture/store/_durable.py": CRASH,
+    "src/kubeshark/_durable.py": CRASH,
     "core_capture/store/_extras.py": "core_capture/store/test_export.py",
     "core_capture/store/_leftovers.py": CRASH,
+    "core_capture/store/_live_counts.py": LIVE,
+    "core_capture/store/_live_segment.py": LIVE,
+    "core_capture/store/_live_store.py": LIVE,
     "core_capture/store/_reader.py": STORE,
+    "core_capture/store/_sealer.py": LIVE,
     "core_capture/store/_segment.py": STORE,
     "core_capture/store/_writer.py": STORE,
     "extension_api/native/build_frame.py": "extension_api/test_batch.py",

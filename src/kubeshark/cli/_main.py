@@ -26,6 +26,7 @@ COMMANDS = {
     "export": ("export", "write packets of a store as pcap or pcapng"),
     "serve": ("serve", "serve a store as JSON and a plain page"),
     "mcp": ("mcp", "serve a store over the Model Context Protocol"),
+    "firewall": ("firewall", "try firewall policies on recorded traffic, and learn them from it"),
     "worker": ("worker", "keep and serve the packets of one node, for a hub"),
     "hub": ("hub", "make, list and revoke tokens of a hub"),
     "store": ("store", "look after a store: info, verify, prune, snapshot, …"),

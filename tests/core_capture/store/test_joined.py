@@ -46,7 +46,11 @@ def cluster(tmp_path: Path, pki: Path) -> Iterator[list[Running]]:
         running = []
         for node, records in zip(
             NODES,
-            (traffic().records, traffic(clock_ns=MS).records, traffic(clock_ns=60_000 * MS, connections=2, first=50).records),
+            (
+                traffic().records,
+                traffic(clock_ns=MS).records,
+                traffic(clock_ns=60_000 * MS, connections=2, first=50).records,
+            ),
             strict=True,
         ):
             store = store_of(tmp_path / node, **{node: records})

@@ -17,6 +17,20 @@ export interface Check {
   readonly notices?: readonly string[];
 }
 
+export interface Explanation {
+  readonly lines: readonly string[];
+  readonly notices: readonly string[];
+  readonly entries: number;
+  readonly bytes_read: number;
+  readonly seconds: number;
+  readonly stopped: string;
+}
+
+export interface SavedFilter {
+  readonly name: string;
+  readonly kfl: string;
+}
+
 export interface Histogram {
   readonly start: number; // ns
   readonly width: number; // ns
@@ -119,6 +133,18 @@ export interface Entry {
   readonly base: Base;
 }
 
+export interface Packet {
+  readonly number: number;
+  readonly time: number; // ns
+  readonly captured: number;
+  readonly original: number;
+  readonly from_server: boolean;
+  readonly payload_start: number;
+  readonly payload_end: number;
+  readonly tcp_flags: number;
+  readonly of_entry: boolean;
+}
+
 export interface Stream {
   readonly pieces: readonly { from_server: boolean; time: number; data: string }[];
   readonly complete: boolean;
@@ -214,6 +240,7 @@ export interface Pruned {
   readonly packets: number;
   readonly freed_bytes: number;
   readonly kept_bytes: number;
+  readonly kept_by: Readonly<Record<string, readonly string[]>>;
 }
 
 export interface Plugin {
