@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from kubeshark.pipeline._enrich import EnricherBinding
     from kubeshark.pipeline._entry import Entry
     from kubeshark.pipeline._filter import EntryFilter
+    from kubeshark.pipeline._follow import Follow
     from kubeshark.pipeline._imports import ImportResult, Progress
     from kubeshark.pipeline._plugins import Plugins
     from kubeshark.pipeline._query import QueryOptions
@@ -67,6 +68,7 @@ class Pipeline:
 
     def __init__(self, store: Store, plugins: Plugins | None, recipients: tuple[str, ...], keylog: KeyLog) -> None:
         self._keylog = keylog
+        self._keylog_files: Sequence[Path] = ()  # a live view reads them again
         self.store = store
         self._plugins = plugins
         self._recipients = recipients
@@ -110,7 +112,8 @@ class Pipeline:
         """
         from kubeshark.pipeline._secrets import key_log_files, read_key_logs
 
-        keylog = read_key_logs(key_log_files(keylogs))
+        files = key_log_files(keylogs)
+        keylog = read_key_logs(files)
         given = None if identities is None else tuple(identities)
         store: Store
         if urls := tuple(workers):
@@ -121,7 +124,9 @@ class Pipeline:
             store = Store.open(path, identities=given, create=create, cache_bytes=cache_bytes)
         if create and given is None and not tuple(recipients):
             _ensure_identity(store)
-        return cls(store, plugins, tuple(recipients), keylog)
+        pipeline = cls(store, plugins, tuple(recipients), keylog)
+        pipeline._keylog_files = files
+        return pipeline
 
     def restricted(self, *, rules: Sequence[RedactionRule] = (), namespaces: Collection[str] | None = None) -> Pipeline:
         """Return the same pipeline as somebody sees it from whom `rules` hide things, or who sees some namespaces only.
@@ -188,6 +193,20 @@ class Pipeline:
         from kubeshark.pipeline._rows import itself
 
         return self.map(itself, kfl, **options)
+
+    def follow(self, kfl: str = "", *, since_ns: int | None = None, begun_later: bool = False) -> Follow:
+        """Return the live view: iterate it for matching entries as they become complete, from now on, or `since_ns`.
+
+        Their ids are those that every query gives. It ends after `stop`. With `begun_later` entries whose first packet
+        was there at the first look are left out: a query shows them. Raises what `query` does.
+        """
+        from kubeshark.pipeline._follow import follow_store
+        from kubeshark.pipeline._secrets import LiveSecrets
+
+        secrets = LiveSecrets(self._keylog, self._keylog_files, self.store)
+        return follow_store(
+            self.store, self.plugins, self.compile(kfl), secrets, since_ns, self._enrichers, begun_later=begun_later
+        )
 
     def rows(
         self,
@@ -394,6 +413,7 @@ class Pipeline:
         return {
             "path": self.store.location,
             "segments": info.segments,
+            "open": info.open_segments,
             "packets": info.packets,
             "flows": info.flows,
             "captured_bytes": info.captured_bytes,

@@ -14,7 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Self, TypeVar
+from typing import Literal, Self, TypeVar
 
 from kubeshark.core_capture._predicate import Predicate
 from kubeshark.core_capture.store._away import Away
@@ -28,9 +28,6 @@ from kubeshark.core_capture.store._store import Store, StoreInfo
 from kubeshark.core_capture.store._tls_files import TlsFiles
 from kubeshark.core_capture.store._worker_files import WorkerBackend
 from kubeshark.errors import StoreError
-
-if TYPE_CHECKING:
-    from kubeshark.core_capture.store._writer import ImportState
 
 __all__ = ["ANSWER_SECONDS", "JoinedStore", "Member", "MemberState"]
 
@@ -129,6 +126,17 @@ class JoinedStore(Store):
         self.problems = problems
         return sorted(found, key=lambda info: (info.first_ns, info.name))
 
+    def is_open(self, name: str) -> bool:
+        owner = self._owners.get(name)
+        return super().is_open(name) if owner is None else owner.store.is_open(name)
+
+    @property
+    def look_s(self) -> float:
+        return max(member.files.look_s for member in self.members)
+
+    def stamp(self) -> int | None:
+        return None
+
     def open_segment(self, name: str, *, keep: bool = True, cache: BlockCache | None = None) -> SegmentReader:
         owner = self._owners.get(name)
         if owner is None:
@@ -147,6 +155,7 @@ class JoinedStore(Store):
             total = replace(
                 total,
                 segments=total.segments + other.segments,
+                open_segments=total.open_segments + other.open_segments,
                 packets=total.packets + other.packets,
                 flows=total.flows + other.flows,
                 captured_bytes=total.captured_bytes + other.captured_bytes,
@@ -159,11 +168,6 @@ class JoinedStore(Store):
                 problems=(*total.problems, *other.problems),
             )
         return replace(total, problems=(*total.problems, *problems))
-
-    def import_state(self, sha256: str) -> ImportState:
-        from kubeshark.core_capture.store._writer import ImportState
-
-        return ImportState.of([info for info in super().segments() if info.source.sha256 == sha256])
 
     def free_memory(self) -> None:
         super().free_memory()
@@ -195,7 +199,9 @@ class JoinedStore(Store):
 
     def _index(self, name: str, *, keep: bool = True) -> IndexFile:
         owner = self._owners.get(name)
-        return super()._index(name, keep=keep) if owner is None else owner.store._index(name, keep=keep)
+        if owner is None:
+            return super()._index(name, keep=keep)
+        return owner.store._unsealed.get(name) or owner.store._index(name, keep=keep)
 
     def _ask_all(self, ask: Callable[[Store], T], problems: list[StoreError]) -> list[tuple[Member, T]]:
         """Ask every worker at once; return what came in time, and note who did not answer."""
