@@ -130,15 +130,16 @@ def test_folders_and_names_given_twice(tmp_path: Path) -> None:
         load_policies([tmp_path / "empty"])
 
 
+PIECES = [b"{}", b"[]", b"null", b"- ", b"99999999999", b": ", b"&a ", b"*a", b"!!map "]
+
+
 @given(st.data())
 def test_no_mutation_does_more_than_be_refused(data: st.DataObject) -> None:
     text = bytearray(SHOP.encode())
     for _ in range(data.draw(st.integers(1, 4))):
         at = data.draw(st.integers(0, len(text) - 1))
         stop = min(len(text), at + data.draw(st.integers(0, 12)))
-        text[at:stop] = data.draw(
-            st.binary(max_size=6) | st.sampled_from([b"{}", b"[]", b"null", b"- ", b"99999999999", b": "])
-        )
+        text[at:stop] = data.draw(st.binary(max_size=6) | st.sampled_from(PIECES))
     try:
         [policy] = parse_policies(bytes(text), "p")
     except KubesharkError as refused:

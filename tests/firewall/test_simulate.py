@@ -202,7 +202,7 @@ def test_many_connections_are_judged_at_once() -> None:
 
 @pytest.mark.parametrize("seed", range(12))
 def test_a_connection_fares_as_its_packets_do(seed: int, root: Path) -> None:
-    """Every packet of the capture goes through the plain model, with a flow table; nobody sees a part of a connection."""
+    """Every packet of the capture goes through the plain model, with a flow table for each of our addresses."""
     source = random.Random(1000 + seed)
     [connections] = of_file(root / "examples" / "captures" / "sample.pcapng")
     rules = compile_policies(parse_policies(random_policy(source).encode(), "p"), HOST, mode="Enforce")
