@@ -31,6 +31,7 @@ from kubeshark.hub import (
     _session,
     _settings,
     _store,
+    _workers,
     _ws,
 )
 from kubeshark.hub._auth import Gate
@@ -63,6 +64,7 @@ ROUTERS = (
     _plugins,
     _plugin_upload,
     _settings,
+    _workers,
     _firewall,
     _ws,
     _metrics,
