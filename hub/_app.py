@@ -14,10 +14,12 @@ from starlette.requests import Request
 from starlette.staticfiles import StaticFiles
 
 from kubeshark.errors import KubesharkError, StoreError, UsageError
+from kubeshark.firewall import DocumentError
 from kubeshark.hub import (
     _entries,
     _exports,
     _filters,
+    _firewall,
     _imports,
     _language,
     _map,
@@ -28,6 +30,7 @@ from kubeshark.hub import (
     _session,
     _settings,
     _store,
+    _workers,
     _ws,
 )
 from kubeshark.hub._auth import Gate
@@ -59,6 +62,8 @@ ROUTERS = (
     _plugins,
     _plugin_upload,
     _settings,
+    _workers,
+    _firewall,
     _ws,
     _metrics,
 )
@@ -70,6 +75,7 @@ class Problem(BaseModel):
     error: str
     line: int | None = Field(default=None, description="of a filter, from 1")
     column: int | None = None
+    path: str | None = Field(default=None, description="of the field of a policy: spec.ingress[0].action")
 
 
 PROBLEMS: dict[int | str, dict[str, Any]] = {
@@ -131,6 +137,9 @@ def _refuse(_: Request, error: Exception) -> JSONResponse:
     match error:
         case StarletteHTTPException():
             return JSONResponse({"error": error.detail}, error.status_code, error.headers)
+        case DocumentError():
+            status = 422
+            document |= {"line": error.line, "column": error.column, "path": error.path}
         case UsageError():
             status = 400
             if error.line:

@@ -11,8 +11,11 @@ if TYPE_CHECKING:
     from kubeshark.pipeline._entry import EntryError as EntryError
     from kubeshark.pipeline._entry import EntryId as EntryId
     from kubeshark.pipeline._files import FileDissection as FileDissection
+    from kubeshark.pipeline._follow import Follow as Follow
     from kubeshark.pipeline._imports import ImportResult as ImportResult
     from kubeshark.pipeline._memory import keep_freed_memory as keep_freed_memory
+    from kubeshark.pipeline._order import Place as Place
+    from kubeshark.pipeline._order import cursor_text as cursor_text
     from kubeshark.pipeline._pipeline import ExportResult as ExportResult
     from kubeshark.pipeline._pipeline import Pipeline as Pipeline
     from kubeshark.pipeline._plugins import Plugins as Plugins
@@ -35,14 +38,17 @@ __all__ = [
     "EntryId",
     "ExportResult",
     "FileDissection",
+    "Follow",
     "ImportResult",
     "Pipeline",
+    "Place",
     "Plugins",
     "QueryArguments",
     "QueryProgress",
     "Run",
     "StoreQuery",
     "cursor_behind",
+    "cursor_text",
     "keep_freed_memory",
     "parse_time",
     "rfc3339",
@@ -56,7 +62,9 @@ if not TYPE_CHECKING:
             "_entry": "Entry EntryError EntryId",
             "_files": "FileDissection",
             "_memory": "keep_freed_memory",
+            "_follow": "Follow",
             "_imports": "ImportResult",
+            "_order": "Place cursor_text",
             "_pipeline": "ExportResult Pipeline",
             "_plugins": "Plugins",
             "_query": "QueryProgress",

@@ -29,11 +29,12 @@ from kubeshark.core_capture.store import Identity, Requests, Store, create_ident
 from kubeshark.errors import StoreError, UsageError
 
 if TYPE_CHECKING:
-    from kubeshark.core_capture.store import CacheStats, SegmentInfo, Select, VerifyReport
+    from kubeshark.core_capture.store import CacheStats, SegmentInfo, Select, TlsFiles, VerifyReport
     from kubeshark.pipeline._connections import Found
     from kubeshark.pipeline._enrich import EnricherBinding
     from kubeshark.pipeline._entry import Entry
     from kubeshark.pipeline._filter import EntryFilter
+    from kubeshark.pipeline._follow import Follow
     from kubeshark.pipeline._imports import ImportResult, Progress
     from kubeshark.pipeline._plugins import Plugins
     from kubeshark.pipeline._query import QueryOptions
@@ -67,6 +68,7 @@ class Pipeline:
 
     def __init__(self, store: Store, plugins: Plugins | None, recipients: tuple[str, ...], keylog: KeyLog) -> None:
         self._keylog = keylog
+        self._keylog_files: Sequence[Path] = ()  # a live view reads them again
         self.store = store
         self._plugins = plugins
         self._recipients = recipients
@@ -96,23 +98,35 @@ class Pipeline:
         plugins: Plugins | None = None,
         keylogs: Iterable[str | Path] = (),
         cache_bytes: int = 0,
+        workers: Iterable[str] = (),
+        tls: TlsFiles | None = None,
     ) -> Self:
         """Open a store, making folder and identity if they are not there and `create` is set.
 
         `identities` default to those in $KUBESHARK_IDENTITY (~/.kubeshark/identity.age); `recipients` (age1…) are who
         may read what is imported, by default the identities' own. `keylogs` are TLS key-log files (NSS format) to
         decrypt with, beside those in $KUBESHARK_KEYLOG and the secrets in the store. With `cache_bytes`, that much of
-        what queries decrypted stays in memory for the next ones, in this process alone. Raises StoreError, InputError
-        for a key log that cannot be read.
+        what queries decrypted stays in memory for the next ones, in this process alone. `workers` are URLs of stores
+        that are queried with it; one that does not answer is a query's problem, and no error. `tls`: what we show them,
+        by default what lies in $KUBESHARK_TLS. Raises StoreError, InputError for a key log that cannot be read.
         """
         from kubeshark.pipeline._secrets import key_log_files, read_key_logs
 
-        keylog = read_key_logs(key_log_files(keylogs))
+        files = key_log_files(keylogs)
+        keylog = read_key_logs(files)
         given = None if identities is None else tuple(identities)
-        store = Store.open(path, identities=given, create=create, cache_bytes=cache_bytes)
+        store: Store
+        if urls := tuple(workers):
+            from kubeshark.core_capture.store import JoinedStore
+
+            store = JoinedStore.beside(path, urls, tls=tls, identities=given, create=create, cache_bytes=cache_bytes)
+        else:
+            store = Store.open(path, identities=given, create=create, cache_bytes=cache_bytes)
         if create and given is None and not tuple(recipients):
             _ensure_identity(store)
-        return cls(store, plugins, tuple(recipients), keylog)
+        pipeline = cls(store, plugins, tuple(recipients), keylog)
+        pipeline._keylog_files = files
+        return pipeline
 
     def restricted(self, *, rules: Sequence[RedactionRule] = (), namespaces: Collection[str] | None = None) -> Pipeline:
         """Return the same pipeline as somebody sees it from whom `rules` hide things, or who sees some namespaces only.
@@ -180,6 +194,20 @@ class Pipeline:
 
         return self.map(itself, kfl, **options)
 
+    def follow(self, kfl: str = "", *, since_ns: int | None = None, begun_later: bool = False) -> Follow:
+        """Return the live view: iterate it for matching entries as they become complete, from now on, or `since_ns`.
+
+        Their ids are those that every query gives. It ends after `stop`. With `begun_later` entries whose first packet
+        was there at the first look are left out: a query shows them. Raises what `query` does.
+        """
+        from kubeshark.pipeline._follow import follow_store
+        from kubeshark.pipeline._secrets import LiveSecrets
+
+        secrets = LiveSecrets(self._keylog, self._keylog_files, self.store)
+        return follow_store(
+            self.store, self.plugins, self.compile(kfl), secrets, since_ns, self._enrichers, begun_later=begun_later
+        )
+
     def rows(
         self,
         kfl: str = "",
@@ -235,7 +263,7 @@ class Pipeline:
         from kubeshark.pipeline._filter import EntryFilter
         from kubeshark.pipeline._secrets import Secrets
 
-        self._asked = self.store.files.requests if self._has_queried else None
+        self._asked = self.store.requests if self._has_queried else None
         self._has_queried = True
         secrets = Secrets.of_store(self._keylog, self.store)
         can_decrypt = secrets.step is not None
@@ -254,7 +282,8 @@ class Pipeline:
         if wanted is None:
             raise UsageError(f"{entry_id!r} is not an entry id", hint="ids come from kubeshark query --output jsonl")
         candidates, secrets = self._filter("flow" if wanted.number == "flow" else "")
-        query = self._query(candidates, self._connection_of(entry_id), secrets, itself, QueryOptions())
+        options = QueryOptions(prefer=wanted.segment)
+        query = self._query(candidates, self._connection_of(entry_id), secrets, itself, options)
         return next((entry for entry in query if entry.entry_id == wanted), None)
 
     def _connection_of(self, entry_id: str) -> Predicate:
@@ -384,6 +413,7 @@ class Pipeline:
         return {
             "path": self.store.location,
             "segments": info.segments,
+            "open": info.open_segments,
             "packets": info.packets,
             "flows": info.flows,
             "captured_bytes": info.captured_bytes,
@@ -422,7 +452,7 @@ class Pipeline:
         self.store.free_memory()
 
     def _since(self, asked: Requests | None) -> Requests | None:
-        now = self.store.files.requests
+        now = self.store.requests
         return now - asked if now and asked else now
 
     def close(self) -> None:
@@ -430,7 +460,7 @@ class Pipeline:
             return
         if self._plugins is not None:
             self._plugins.close()
-        self.store.free_memory()
+        self.store.close()
 
     def __enter__(self) -> Self:
         return self

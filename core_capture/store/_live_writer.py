@@ -84,7 +84,7 @@ class LiveWriter:
         self._filling: dict[int, LiveSegment] = {}  # by link type
         self._closed: list[LiveSegment] = []  # to be sealed, in this order; the first may be under way
         self._blocks = 0  # that sealed segments hold
-        self._now = 0
+        self._now, self._has_time = 0, False
         self._seal_at = 0  # not before
         self._prune_at = 0
         self._problems: dict[str, str] = {}  # by what fails
@@ -171,6 +171,7 @@ class LiveWriter:
             if self._fatal is not None:
                 raise self._fatal
             self._now = now = time.monotonic_ns() if now_ns is None else now_ns
+            self._has_time = True
             for segment in [*self._filling.values()]:
                 segment.opened_ns = now if segment.opened_ns is None else segment.opened_ns
                 if now - segment.opened_ns >= self._segment_ns:
@@ -245,6 +246,7 @@ class LiveWriter:
         if segment is None:
             builder = Builder(self._sealer.reserve(), self._node, piece.link_type, self._buffers.take())
             segment = self._filling[piece.link_type] = LiveSegment(builder, self._blocks)
+            segment.opened_ns = self._now if self._has_time else None
         segment.builder.add(piece)
         if segment.builder.size - segment.logged.size >= PIECE_BYTES:
             segment.is_due = True

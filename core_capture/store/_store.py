@@ -20,7 +20,7 @@ from kubeshark.core_capture._core import load_core
 from kubeshark.core_capture._predicate import Predicate
 from kubeshark.core_capture.store._age import NotForUsError
 from kubeshark.core_capture.store._away import Away
-from kubeshark.core_capture.store._backend import Backend
+from kubeshark.core_capture.store._backend import Backend, Requests
 from kubeshark.core_capture.store._cache import BlockCache
 from kubeshark.core_capture.store._catalogue import Entry, Known, entry_of, load_catalogue, save_catalogue
 from kubeshark.core_capture.store._identity import (
@@ -48,6 +48,7 @@ from kubeshark.core_capture.store._names import (
 from kubeshark.core_capture.store._reader import Expired, IndexFile, SegmentReader
 from kubeshark.core_capture.store._signing import NodeKey
 from kubeshark.core_capture.store._state import load_state
+from kubeshark.core_capture.store._unsealed import UnsealedReader, UnsealedSegments
 from kubeshark.errors import Damaged, StoreError, UsageError
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ class StoreInfo:
     """A store in numbers."""
 
     segments: int
+    open_segments: int  # of those: not sealed yet
     packets: int
     flows: int  # added up: a flow counts once in each segment it runs through
     captured_bytes: int  # of packets, without record headers
@@ -87,6 +89,9 @@ class StoreInfo:
 class Store:
     """An open store. `problems` lists segments that could not be read when they were listed."""
 
+    is_joined = False
+    """There are others beside it (`_joined.py`), so its location does not say all there is."""
+
     def __init__(self, files: Backend, identities: Sequence[Identity] | None, cache_bytes: int = 0) -> None:
         self.files = files
         self.cache = BlockCache(cache_bytes)
@@ -95,6 +100,7 @@ class Store:
         self._known = Known()  # segments never change
         self._indexes: dict[str, IndexFile] = {}  # the latest in use last
         self._lock = Lock()
+        self._unsealed = UnsealedSegments(files, load_core())
 
     @classmethod
     def open(
@@ -115,8 +121,18 @@ class Store:
     def free_memory(self) -> None:
         """Let go of the indexes and blocks that are kept in memory; they are read again when they are needed."""
         self.cache.clear()
+        self._unsealed.free()
         with self._lock:
             self._indexes.clear()
+
+    def close(self) -> None:
+        """Let go of what is held beyond memory of this object; reading on opens it again."""
+        self.free_memory()
+
+    @property
+    def requests(self) -> Requests | None:
+        """What was asked of servers so far; None where there is none."""
+        return self.files.requests
 
     @property
     def location(self) -> str:
@@ -136,11 +152,27 @@ class Store:
             raise self._nobody(error) from error
 
     def segments(self, predicate: Predicate | None = None) -> list[SegmentInfo]:
-        """Return the segments in time order; with a predicate only those that may hold a matching flow."""
-        names = self._readable()
+        """Return the segments in time order, open ones too; with a predicate only those that may hold a matching flow.
+
+        What the log of an open segment holds by now is what `open_segment` reads of it, until this is called again.
+        """
+        names, opened = self._look()
         without = set() if predicate is None else self._known.refused(predicate)
         infos = [self._known.info(name) for name in names if name not in without]
-        return sorted(infos, key=lambda info: (info.first_ns, info.name))
+        return sorted([*infos, *opened], key=lambda info: (info.first_ns, info.name))
+
+    def is_open(self, name: str) -> bool:
+        """Say whether a segment was not sealed when the store was listed last."""
+        return self._unsealed.get(name) is not None
+
+    @property
+    def look_s(self) -> float:
+        """How long to leave it alone between two looks for what is new."""
+        return self.files.look_s if self.files.is_remote else 0.0
+
+    def stamp(self) -> int | None:
+        """Return a number that changes with what is there; None where only a look tells."""
+        return self.files.stamp()
 
     def open_segment(self, name: str, *, keep: bool = True, cache: BlockCache | None = None) -> SegmentReader:
         """Open a segment for reading; raise Damaged or StoreError. `keep`: its index will be asked for again.
@@ -150,20 +182,28 @@ class Store:
         missing = f"no segment {name[:100]!r} in {self.location}"
         if number_of(name) is None:
             raise StoreError(missing)
-        try:
-            return SegmentReader(self.files, self._index(name, keep=keep), self.identities, self.cache or cache)
-        except FileNotFoundError as error:
-            raise (Expired(name) if name in self._known else StoreError(missing)) from error
+        for _ in range(2):
+            if (unsealed := self._unsealed.get(name)) is not None:
+                return UnsealedReader(self.files, unsealed, self.identities)
+            try:
+                return SegmentReader(self.files, self._index(name, keep=keep), self.identities, self.cache or cache)
+            except FileNotFoundError as error:
+                if name in self._known:
+                    raise Expired(name) from error
+            self._unsealed.look(self.files.names(), lambda: self.identities)  # of which nobody asked yet
+        raise StoreError(missing)
 
     def prefetch(self, names: Iterable[str]) -> None:
         """Say that these segments will be opened: from afar their indexes then come many at once."""
-        self.files.prefetch([f"{name}{INDEX_SUFFIX}" for name in names if name not in self._indexes])
+        wanted = [name for name in names if name not in self._indexes and not self.is_open(name)]
+        self.files.prefetch([f"{name}{INDEX_SUFFIX}" for name in wanted])
 
     def import_state(self, sha256: str) -> ImportState:
         """Return how much of the source with this hash is here."""
         from kubeshark.core_capture.store._writer import ImportState
 
-        return ImportState.of([info for info in self.segments() if info.source.sha256 == sha256])
+        infos = [entry.info for entry in self._entries()]
+        return ImportState.of([info for info in infos if info.source.sha256 == sha256])
 
     def verify(
         self, trusted: Collection[str] | None = None, *, on_progress: Callable[[int, int], None] | None = None
@@ -178,12 +218,14 @@ class Store:
 
     def info(self) -> StoreInfo:
         """Return what is in the store, in numbers."""
-        entries = self._entries()
-        infos = [entry.info for entry in entries]
+        names, opened = self._look()
+        entries = [self._known[name] for name in names]
+        infos = [*(entry.info for entry in entries), *opened]
         state = load_state(self.files)
         sizes = self.files.sizes()
         return StoreInfo(
             segments=len(infos),
+            open_segments=len(opened),
             packets=sum(info.packets for info in infos),
             flows=sum(info.flows for info in infos),
             captured_bytes=sum(info.captured_bytes for info in infos),
@@ -204,7 +246,11 @@ class Store:
 
         segments = self.segments()
         self.prefetch(info.name for info in segments)
-        return make_overview(self.files, self.identities, segments, lambda name: self._index(name, keep=False))
+
+        def index(name: str) -> IndexFile:
+            return self._unsealed.get(name) or self._index(name, keep=False)
+
+        return make_overview(self.files, self.identities, segments, index, self._sizes())
 
     def writer(
         self,
@@ -452,6 +498,9 @@ class Store:
 
         return delete_snapshot(self.files, self.identities, self._to(recipients), NodeKey.load_or_create(), name)
 
+    def _sizes(self) -> dict[str, int]:
+        return self.files.sizes()
+
     def _encrypt_to(self, recipients: Iterable[str | Recipient]) -> tuple[Recipient, ...]:
         keys = parse_recipients(str(recipient) for recipient in recipients)
         if self.files.contains(identity_path()):
@@ -483,12 +532,21 @@ class Store:
         entries = [self._known[name] for name in self._readable()]
         return sorted(entries, key=lambda entry: (entry.info.first_ns, entry.info.name))
 
-    def _readable(self) -> list[str]:
+    def _look(self) -> tuple[list[str], list[SegmentInfo]]:
+        """Return the names of the readable segments, and the open ones: none is in both, none in neither."""
+        listed = self.files.names()
+        has_log = self._unsealed.look(listed, lambda: self.identities)
+        names = self._readable(self.files.names() if has_log else listed)
+        self.problems += self._unsealed.problems
+        self._unsealed.forget(names)
+        return names, [index.index.meta.info for index in self._unsealed]
+
+    def _readable(self, listed: Sequence[str] | None = None) -> list[str]:
         """Return the names of the segments on disk of which something is known, by name.
 
         The catalogue saves opening their indexes.
         """
-        listed = self.files.names()
+        listed = self.files.names() if listed is None else listed
         names = index_names(listed)
         if any(name not in self._known for name in names):
             self._learn_from_catalogue(len(listed))
