@@ -20,7 +20,7 @@ from kubeshark.core_capture._core import load_core
 from kubeshark.core_capture._predicate import Predicate
 from kubeshark.core_capture.store._age import NotForUsError
 from kubeshark.core_capture.store._away import Away
-from kubeshark.core_capture.store._backend import Backend
+from kubeshark.core_capture.store._backend import Backend, Requests
 from kubeshark.core_capture.store._cache import BlockCache
 from kubeshark.core_capture.store._catalogue import Entry, Known, entry_of, load_catalogue, save_catalogue
 from kubeshark.core_capture.store._identity import (
@@ -89,6 +89,9 @@ class StoreInfo:
 class Store:
     """An open store. `problems` lists segments that could not be read when they were listed."""
 
+    is_joined = False
+    """There are others beside it (`_joined.py`), so its location does not say all there is."""
+
     def __init__(self, files: Backend, identities: Sequence[Identity] | None, cache_bytes: int = 0) -> None:
         self.files = files
         self.cache = BlockCache(cache_bytes)
@@ -122,6 +125,15 @@ class Store:
         with self._lock:
             self._indexes.clear()
 
+    def close(self) -> None:
+        """Let go of what is held beyond memory of this object; reading on opens it again."""
+        self.free_memory()
+
+    @property
+    def requests(self) -> Requests | None:
+        """What was asked of servers so far; None where there is none."""
+        return self.files.requests
+
     @property
     def location(self) -> str:
         """Its folder or URL, for messages."""
@@ -152,6 +164,15 @@ class Store:
     def is_open(self, name: str) -> bool:
         """Say whether a segment was not sealed when the store was listed last."""
         return self._unsealed.get(name) is not None
+
+    @property
+    def look_s(self) -> float:
+        """How long to leave it alone between two looks for what is new."""
+        return self.files.look_s if self.files.is_remote else 0.0
+
+    def stamp(self) -> int | None:
+        """Return a number that changes with what is there; None where only a look tells."""
+        return self.files.stamp()
 
     def open_segment(self, name: str, *, keep: bool = True, cache: BlockCache | None = None) -> SegmentReader:
         """Open a segment for reading; raise Damaged or StoreError. `keep`: its index will be asked for again.
@@ -229,7 +250,7 @@ class Store:
         def index(name: str) -> IndexFile:
             return self._unsealed.get(name) or self._index(name, keep=False)
 
-        return make_overview(self.files, self.identities, segments, index)
+        return make_overview(self.files, self.identities, segments, index, self._sizes())
 
     def writer(
         self,
@@ -474,6 +495,9 @@ class Store:
         from kubeshark.core_capture.store._snapshots import delete_snapshot
 
         return delete_snapshot(self.files, self.identities, self._to(recipients), NodeKey.load_or_create(), name)
+
+    def _sizes(self) -> dict[str, int]:
+        return self.files.sizes()
 
     def _encrypt_to(self, recipients: Iterable[str | Recipient]) -> tuple[Recipient, ...]:
         keys = parse_recipients(str(recipient) for recipient in recipients)
