@@ -1,4 +1,4 @@
-"""Compilers are run as they are, and a long wait has its reason. What they build is tested in tests/hosts and tests/cli."""
+"""Compilers are run as they are, and a long wait has its reason; what they build is tested elsewhere."""
 
 from __future__ import annotations
 
