@@ -11,6 +11,7 @@ from fastapi.responses import FileResponse, JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.requests import Request
+from starlette.routing import Route
 from starlette.staticfiles import StaticFiles
 
 from kubeshark.errors import KubesharkError, StoreError, UsageError
@@ -34,6 +35,7 @@ from kubeshark.hub import (
     _ws,
 )
 from kubeshark.hub._auth import Gate
+from kubeshark.hub._mcp_http import PATH, McpEndpoint
 from kubeshark.hub._pool import TooManyError
 from kubeshark.hub._sessions import Sessions, session_key
 from kubeshark.hub._state import Hub
@@ -122,6 +124,7 @@ def create_app(
     def page() -> FileResponse:
         return FileResponse(BUILT if BUILT.exists() else PAGE / "index.html")
 
+    app.router.routes.append(Route(PATH, McpEndpoint(hub)))
     app.mount("/static", StaticFiles(directory=PAGE))
     if oidc is not None:
         from kubeshark.hub import _oidc

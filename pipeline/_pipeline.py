@@ -29,7 +29,9 @@ from kubeshark.core_capture.store import Identity, Requests, Store, create_ident
 from kubeshark.errors import StoreError, UsageError
 
 if TYPE_CHECKING:
+    from kubeshark.core_capture.live import LiveOptions, PacketSource
     from kubeshark.core_capture.store import CacheStats, SegmentInfo, Select, TlsFiles, VerifyReport
+    from kubeshark.pipeline._capture import CaptureLimits, CaptureProgress, CaptureResult
     from kubeshark.pipeline._connections import Found
     from kubeshark.pipeline._enrich import EnricherBinding
     from kubeshark.pipeline._entry import Entry
@@ -175,14 +177,56 @@ class Pipeline:
         """
         from kubeshark.pipeline._imports import Import
 
-        recipients = [] if self._recipients else [str(identity.recipient) for identity in self.store.identities]
         job = Import(
             self.store,
-            [*self._recipients, *recipients],
+            self._readers(),
             may_only_write=bool(self._recipients),
             plugins=lambda: self.plugins,
         )
         return job.run(file, keylogs, on_progress, name, on_batch)
+
+    def capture(
+        self,
+        source: PacketSource | Sequence[str] | str,
+        *,
+        options: LiveOptions | None = None,
+        limits: CaptureLimits | None = None,
+        drops_privileges: bool = False,
+        on_progress: Callable[[CaptureProgress], None] | None = None,
+        on_batch: Callable[[RecordBatch], None] | None = None,
+        on_notice: Callable[[str], None] | None = None,
+    ) -> CaptureResult:
+        """Capture into the store until `source.stop()` or a limit; names of interfaces are a source, too.
+
+        Raises UsageError for an interface or a filter that is wrong, CaptureError without permission, StoreError.
+        `on_progress` is called about five times a second, `on_notice` when an interface goes or a sender comes, both in
+        this thread; `on_batch` gets what is stored. With `drops_privileges` the whole process gives up its capabilities
+        once the source is open: for a program that does nothing else.
+        """
+        from kubeshark.core_capture.live import LiveSource, drop_privileges
+        from kubeshark.pipeline._capture import Capture, CaptureLimits
+        from kubeshark.pipeline._imports import plugins_with_import_hooks
+
+        names = [source] if isinstance(source, str) else source
+        opened = LiveSource(names, options) if isinstance(names, Sequence) else names
+        try:
+            recipients = self._readers()
+            plugins = plugins_with_import_hooks(lambda: self.plugins)
+            if drops_privileges and (threads := drop_privileges()) and on_notice is not None:
+                on_notice(f"{threads} threads that ran before keep their capabilities")
+            return Capture(
+                self.store,
+                recipients,
+                opened,
+                limits=limits or CaptureLimits(),
+                plugins=plugins,
+                on_progress=on_progress,
+                on_batch=on_batch,
+                on_notice=on_notice,
+            ).run()
+        finally:
+            if opened is not names:
+                opened.close()
 
     def query(self, kfl: str = "", **options: Unpack[QueryArguments]) -> StoreQuery[Entry]:
         """Return the entries that match, in time order; no packet is read before it is iterated.
@@ -450,6 +494,10 @@ class Pipeline:
     def free_memory(self) -> None:
         """Let go of what is kept in memory for the next query: decrypted indexes and packets."""
         self.store.free_memory()
+
+    def _readers(self) -> list[str]:
+        """Return who may read what is added; the identities' own recipients where no others were given."""
+        return list(self._recipients) or [str(identity.recipient) for identity in self.store.identities]
 
     def _since(self, asked: Requests | None) -> Requests | None:
         now = self.store.requests
