@@ -92,7 +92,9 @@ def _header(simulation: Simulation, given: Sequence[Policy]) -> list[str]:
     shown = ", ".join(named[:5]) + (f" and {len(named) - 5} more" if len(named) > 5 else "")
     window = f"{_minute(simulation.first_ns)} … {_minute(simulation.last_ns)}"
     nodes = simulation.coverage.nodes
-    coverage = f"{len(nodes)} node{'s' * (len(nodes) != 1)}"
+    known = max(simulation.nodes, len(nodes))
+    share_of = f" of {known}" if simulation.nodes else ""
+    coverage = f"{len(nodes)}{share_of} node{'s' * (known != 1)}"
     lost = simulation.coverage.lost_packets
     if lost is not None:
         share = 100 * lost / max(1, lost + simulation.packets)

@@ -96,6 +96,10 @@ class _Connection:
 
     async def serve(self) -> None:
         sender = asyncio.create_task(self._send())
+        workers = self.hub.workers
+        if workers.store is not None and self.principal.namespaces is None:
+            self._tell_workers(workers.documents())
+            workers.listeners.add(self._on_workers)
         try:
             while True:
                 message = await self.socket.receive()
@@ -105,6 +109,7 @@ class _Connection:
         except WebSocketDisconnect:
             pass
         finally:
+            workers.listeners.discard(self._on_workers)
             for running in list(self._queries.values()):
                 running.abandon()
             sender.cancel()
@@ -115,6 +120,16 @@ class _Connection:
         """Queue what a query says; from any thread."""
         with suppress(RuntimeError):  # the loop has ended, and with it whoever would read this
             self._loop.call_soon_threadsafe(self._queue, query, message)
+
+    def _on_workers(self, documents: list[dict[str, Any]]) -> None:
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._tell_workers, documents)
+
+    def _tell_workers(self, documents: list[dict[str, Any]]) -> None:
+        """Say how the workers fare; an older such message that still waits is of no use."""
+        self._outgoing = deque(each for each in self._outgoing if isinstance(each, bytes) or each["op"] != "workers")
+        self._outgoing.append({"op": "workers", "id": None, "workers": documents})
+        self._wakes.set()
 
     def _queue(self, query: int, message: bytes | dict[str, Any]) -> None:
         if isinstance(message, dict):

@@ -58,11 +58,10 @@ class StoreFeed:
         self._readers: dict[str, SegmentReader] = {}  # the latest in use last
 
     def poll(self) -> list[Change]:
-        files = self._store.files
         if time.monotonic() < self._next:
             return []
-        self._next = time.monotonic() + (files.look_s if files.is_remote else 0)
-        stamp = files.stamp()
+        self._next = time.monotonic() + self._store.look_s
+        stamp = self._store.stamp()
         if stamp is not None and stamp == self._stamp:
             return []
         self._stamp = stamp

@@ -20,7 +20,7 @@ from kubeshark.core_capture._core import load_core
 from kubeshark.core_capture._predicate import Predicate
 from kubeshark.core_capture.store._age import NotForUsError
 from kubeshark.core_capture.store._away import Away
-from kubeshark.core_capture.store._backend import Backend
+from kubeshark.core_capture.store._backend import Backend, Requests
 from kubeshark.core_capture.store._cache import BlockCache
 from kubeshark.core_capture.store._catalogue import Entry, Known, entry_of, load_catalogue, save_catalogue
 from kubeshark.core_capture.store._identity import (
@@ -89,6 +89,9 @@ class StoreInfo:
 class Store:
     """An open store. `problems` lists segments that could not be read when they were listed."""
 
+    is_joined = False
+    """There are others beside it (`_joined.py`), so its location does not say all there is."""
+
     def __init__(self, files: Backend, identities: Sequence[Identity] | None, cache_bytes: int = 0) -> None:
         self.files = files
         self.cache = BlockCache(cache_bytes)
@@ -122,6 +125,15 @@ class Store:
         with self._lock:
             self._indexes.clear()
 
+    def close(self) -> None:
+        """Let go of what is held beyond memory of this object; reading on opens it again."""
+        self.free_memory()
+
+    @property
+    def requests(self) -> Requests | None:
+        """What was asked of servers so far; None where there is none."""
+        return self.files.requests
+
     @property
     def location(self) -> str:
         """Its folder or URL, for messages."""
@@ -152,6 +164,15 @@ class Store:
     def is_open(self, name: str) -> bool:
         """Say whether a segment was not sealed when the store was listed last."""
         return self._unsealed.get(name) is not None
+
+    @property
+    def look_s(self) -> float:
+        """How long to leave it alone between two looks for what is new."""
+        return self.files.look_s if self.files.is_remote else 0.0
+
+    def stamp(self) -> int | None:
+        """Return a number that changes with what is there; None where only a look tells."""
+        return self.files.stamp()
 
     def open_segment(self, name: str, *, keep: bool = True, cache: BlockCache | None = None) -> SegmentReader:
         """Open a segment for reading; raise Damaged or StoreError. `keep`: its index will be asked for again.
@@ -229,7 +250,7 @@ class Store:
         def index(name: str) -> IndexFile:
             return self._unsealed.get(name) or self._index(name, keep=False)
 
-        return make_overview(self.files, self.identities, segments, index)
+        return make_overview(self.files, self.identities, segments, index, self._sizes())
 
     def writer(
         self,
@@ -292,7 +313,7 @@ class Store:
         keys = self._encrypt_to(recipients)
         own = type(self)(self.files, self._given)  # its threads change what it knows
         signer = key or NodeKey.load_or_create()
-        keeper = Housekeeper(own, keys, retention)
+        keeper = Housekeeper(own, keys, signer, retention)
         return LiveWriter(
             lambda: Sealer(self.files, keys, key=signer, core=load_core()),
             of_its_own(source),
@@ -306,10 +327,6 @@ class Store:
             on_sealed=on_sealed,
             on_entries=keeper.learn,
         )
-
-    def written(self) -> list[Entry]:
-        """Return what this process wrote or read itself, of what is still there."""
-        return [self._known[name] for name in index_names(self.files.names()) if self._known.is_own(name)]
 
     def learn(self, entries: list[Entry], recipients: tuple[Recipient, ...] | None) -> None:
         """Take over what a live writer sealed; with recipients rewrite the catalogue if everything is known."""
@@ -370,14 +387,15 @@ class Store:
         key: NodeKey | None = None,
         entries: Sequence[Entry] | None = None,
     ) -> Pruned:
-        """Do so for who holds the locks and has the snapshots; `entries` are what may go, by default all there is."""
+        """Do so for who holds the locks and has the snapshots; `entries` count and may go, by default all there are."""
         from kubeshark.core_capture.store._prune import delete_pruned, plan_pruning
 
         limits = limits.at(time.time_ns())
         known = {entry.info.name: entry for entry in (self._entries() if entries is None else entries)}
         problems = list(self.problems)
         listed = self.files.sizes()
-        sizes = {name: size_of(listed, name) for name in index_names(listed)}
+        counted = index_names(listed) if entries is None else [name for name in index_names(listed) if name in known]
+        sizes = {name: size_of(listed, name) for name in counted}
         log_bytes = sum(size for name, size in listed.items() if piece_of(name) is not None)
         checked = set[str]()
         while True:  # the catalogue may lie, and its word must not delete anything
@@ -388,9 +406,10 @@ class Store:
             for name in fresh:
                 checked.add(name)
                 try:
-                    if not self._known.is_own(name):
-                        self._known[name] = self._entry(name)
-                    known[name] = self._known[name]
+                    if entries is None:
+                        if not self._known.is_own(name):
+                            self._known[name] = self._entry(name)
+                        known[name] = self._known[name]
                 except StoreError as error:
                     error.forget_frames()
                     problems.append(error)
@@ -476,6 +495,9 @@ class Store:
         from kubeshark.core_capture.store._snapshots import delete_snapshot
 
         return delete_snapshot(self.files, self.identities, self._to(recipients), NodeKey.load_or_create(), name)
+
+    def _sizes(self) -> dict[str, int]:
+        return self.files.sizes()
 
     def _encrypt_to(self, recipients: Iterable[str | Recipient]) -> tuple[Recipient, ...]:
         keys = parse_recipients(str(recipient) for recipient in recipients)

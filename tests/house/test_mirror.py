@@ -161,6 +161,8 @@ WITHOUT_TEST = {
         )
     },
     "core_capture/store/_away.py": "core_capture/store/test_worker_client.py",
+    "src/kubeshark/cli/_tls_option.py": "cli/test_worker.py",
+    "pipeline/_repeats.py": "pipeline/test_twins.py",
     "worker/_status.py": "worker/test_app.py",
     "core_capture/store/_remote.py": "core_capture/store/test_objects.py",
     "hub/_access.py": "hub/test_views.py",
@@ -170,6 +172,9 @@ WITHOUT_TEST = {
     "hub/_state.py": "hub/test_auth.py",
     "src/kubeshark/cli/hub.py": "hub/test_views.py",
     "src/kubeshark/cli/mcp.py": "hub/test_mcp.py",
+    "core_capture/live/_options.py": "core_capture/live/test_source.py",
+    "core_capture/live/_plain.py": "core_capture/live/test_source.py",
+    "core_capture/live/_socket.py": "core_capture/live/test_source.py",
     "pipeline/_exact.py": "pipeline/test_filter.py",
     "pipeline/_import_hooks.py": "pipeline/test_sealed.py",
     "src/kubeshark/__main__.py": "cli/test_main.py",

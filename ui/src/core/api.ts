@@ -1,6 +1,6 @@
 /** Requests to the hub's REST API: docs/hub-api.md. Only the hub's own origin is ever asked. */
 
-import type { Check, Entry, Explanation, Health, Histogram, ImportReport, Info, Job, Kfl, Overview, Packet, Plugin, Pruned, Renderer, SavedFilter, ServiceMap, Session, Settings, Snapshot, Stream } from "./types";
+import type { Check, Entry, Explanation, Health, Histogram, ImportReport, Info, Job, Kfl, Overview, Packet, Plugin, Pruned, Renderer, SavedFilter, ServiceMap, Session, Settings, Sheet, Snapshot, Stream } from "./types";
 
 const BASE = "/api/v1/";
 
@@ -95,6 +95,14 @@ export const api = {
   removeSnapshot: (name: string) => request(`snapshots/${encodeURIComponent(name)}`, {}, { method: "DELETE" }),
   plugins: () => request<readonly Plugin[]>("plugins"),
   setPlugin: (id: string, state: "enable" | "disable") => request<Plugin>(`plugins/${encodeURIComponent(id)}/${state}`, {}, { method: "POST" }),
+  setPluginSettings: (id: string, changes: Readonly<Record<string, unknown>>) => request<Plugin>(`plugins/${encodeURIComponent(id)}/settings`, {}, json(changes, "PUT")),
+  /** Look at a package, or install it: a `grant` may come several times. */
+  uploadPlugin: (data: ArrayBuffer, signature: string, wishes: Readonly<Record<string, string>>, grants: readonly string[]) => {
+    const search = new URLSearchParams(wishes);
+    for (const grant of grants) search.append("grant", grant);
+    const headers = { "Content-Type": "application/octet-stream", ...(signature ? { "X-Plugin-Signature": signature } : {}) };
+    return request<Sheet>(`plugins${search.size ? `?${search}` : ""}`, {}, { method: "POST", body: data, headers });
+  },
   removePlugin: (id: string) => request(`plugins/${encodeURIComponent(id)}`, {}, { method: "DELETE" }),
   jobs: () => request<readonly Job[]>("jobs"),
   runJob: (plugin: string, job: string) => request<{ error: string; seconds: number }>(`jobs/${encodeURIComponent(plugin)}/${encodeURIComponent(job)}/run`, {}, { method: "POST" }),

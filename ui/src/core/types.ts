@@ -264,6 +264,34 @@ export interface Plugin {
   readonly resident_bytes: number;
   readonly timings: readonly { hook: string; calls: number; seconds: number }[];
   readonly settings: Readonly<Record<string, unknown>>;
+  readonly declared: readonly SettingSpec[];
+}
+
+export interface SettingSpec {
+  readonly name: string;
+  readonly type: "string" | "int" | "double" | "bool" | "list";
+  readonly default: unknown;
+  readonly required: boolean;
+  readonly choices: readonly string[];
+  readonly minimum: number | null;
+  readonly maximum: number | null;
+  readonly secret: boolean;
+  readonly description: string;
+}
+
+/** What a package is, before and behind its installation. */
+export interface Sheet {
+  readonly id: string;
+  readonly version: string;
+  readonly description: string;
+  readonly digest: string;
+  readonly hooks: readonly string[];
+  readonly language: string;
+  readonly signer: string;
+  readonly doubt: string;
+  readonly asked: Readonly<Record<string, readonly string[]>>;
+  readonly replaces: string;
+  readonly installed: boolean;
 }
 
 export interface Job {
