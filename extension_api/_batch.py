@@ -21,7 +21,7 @@ from kubeshark.extension_api._frame import (
     FIELD,
     INTERIM,
     ITEM,
-    MAX_FRAME_ITEMS,
+    MAX_DISSECT_ITEMS,
     MAX_FRAME_PAYLOAD,
     MESSAGE,
     ONE_WAY,
@@ -119,10 +119,10 @@ class Batch(Sequence[FrameItem]):
         lengths: Any = ffi.from_buffer("uint32_t[]", self.lengths) if HAS_NATIVE and count else self.lengths
         while start < count:
             if HAS_NATIVE:
-                taken = int(lib.kf_cut(lengths + start, count - start, MAX_FRAME_ITEMS, MAX_FRAME_PAYLOAD))
+                taken = int(lib.kf_cut(lengths + start, count - start, MAX_DISSECT_ITEMS, MAX_FRAME_PAYLOAD))
             else:
                 taken, size = 1, lengths[start]
-                limit = min(count - start, MAX_FRAME_ITEMS)
+                limit = min(count - start, MAX_DISSECT_ITEMS)
                 while taken < limit and size + lengths[start + taken] <= MAX_FRAME_PAYLOAD:
                     size += lengths[start + taken]
                     taken += 1
@@ -202,6 +202,22 @@ class Columns:
                     values[number] = value
             is_one_way, is_interim = bool(flags & ONE_WAY), bool(flags & INTERIM)
             yield FrameMessage(item, _KINDS[kind], is_one_way, is_interim, start, end, key, values, error)
+
+    def values(self, rows: Sequence[int], items: Sequence[int]) -> Iterator[Value]:
+        """Yield the values of these rows of `fields`, each of a message of the item at the same place."""
+        data, starts, types = memoryview(self.batch.data), self.batch.starts, self.types
+        fields = list(FIELD.iter_unpack(self.fields))
+        heap = FieldReader(self.heap, (), types)
+        for row, item in zip(rows, items, strict=True):
+            number, type_, _, _, raw = fields[row]
+            if type_ == _ITEM_TEXT:
+                begin = starts[item] + (raw & 0xFFFFFFFF)
+                yield str(data[begin : begin + (raw >> 32)], "utf-8", "replace")
+            elif type_ == _ITEM_BYTES:
+                begin = starts[item] + (raw & 0xFFFFFFFF)
+                yield bytes(data[begin : begin + (raw >> 32)])
+            else:
+                yield heap.value(item, number, types[number], type_, raw)
 
     def by_item(self) -> list[tuple[int, list[FrameMessage]]]:
         """Return the bytes consumed and the messages of each item."""

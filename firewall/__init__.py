@@ -15,13 +15,27 @@ if TYPE_CHECKING:
     from kubeshark.firewall._inventory import Inventory as Inventory
     from kubeshark.firewall._inventory import load_inventory as load_inventory
     from kubeshark.firewall._inventory import parse_inventory as parse_inventory
+    from kubeshark.firewall._kept import Kept as Kept
+    from kubeshark.firewall._kept import PolicyChanged as PolicyChanged
+    from kubeshark.firewall._kept import PolicyFolder as PolicyFolder
+    from kubeshark.firewall._kept import policy_folder as policy_folder
+    from kubeshark.firewall._learn import LearnedRule as LearnedRule
+    from kubeshark.firewall._learn import Lesson as Lesson
+    from kubeshark.firewall._learn import learn as learn
+    from kubeshark.firewall._learned_text import lesson_as_network_policies as lesson_as_network_policies
+    from kubeshark.firewall._learned_text import lesson_as_policies as lesson_as_policies
     from kubeshark.firewall._model import FlowTable as FlowTable
     from kubeshark.firewall._model import Packet as Packet
     from kubeshark.firewall._model import decide as decide
     from kubeshark.firewall._policy import Policy as Policy
+    from kubeshark.firewall._policy import Subject as Subject
     from kubeshark.firewall._policy import load_policies as load_policies
     from kubeshark.firewall._policy import parse_policies as parse_policies
+    from kubeshark.firewall._policy import parse_subject as parse_subject
     from kubeshark.firewall._policy import policy_schema as policy_schema
+    from kubeshark.firewall._report import changes_text as changes_text
+    from kubeshark.firewall._report import simulation_document as simulation_document
+    from kubeshark.firewall._report import simulation_text as simulation_text
     from kubeshark.firewall._rules import MAX_RULES as MAX_RULES
     from kubeshark.firewall._rules import Action as Action
     from kubeshark.firewall._rules import Direction as Direction
@@ -32,33 +46,57 @@ if TYPE_CHECKING:
     from kubeshark.firewall._rules import Tier as Tier
     from kubeshark.firewall._rules import Traffic as Traffic
     from kubeshark.firewall._rules import Verdict as Verdict
+    from kubeshark.firewall._simulate import Change as Change
+    from kubeshark.firewall._simulate import Coverage as Coverage
+    from kubeshark.firewall._simulate import Line as Line
+    from kubeshark.firewall._simulate import Simulation as Simulation
+    from kubeshark.firewall._simulate import simulate as simulate
 
 __all__ = [
     "MAX_RULES",
     "Action",
     "Attachment",
+    "Change",
     "Compiled",
+    "Coverage",
     "Direction",
     "DocumentError",
     "Exempt",
     "FlowTable",
     "Inventory",
+    "Kept",
+    "LearnedRule",
+    "Lesson",
+    "Line",
     "Member",
     "Packet",
     "Policy",
+    "PolicyChanged",
+    "PolicyFolder",
     "Reason",
     "Rule",
     "RuleSet",
+    "Simulation",
+    "Subject",
     "Tier",
     "Traffic",
     "Verdict",
+    "changes_text",
     "compile_policies",
     "decide",
+    "learn",
+    "lesson_as_network_policies",
+    "lesson_as_policies",
     "load_inventory",
     "load_policies",
     "parse_inventory",
     "parse_policies",
+    "parse_subject",
+    "policy_folder",
     "policy_schema",
+    "simulate",
+    "simulation_document",
+    "simulation_text",
 ]
 
 if not TYPE_CHECKING:
@@ -68,8 +106,13 @@ if not TYPE_CHECKING:
             "_compile": "Attachment Compiled Member compile_policies",
             "_document": "DocumentError",
             "_inventory": "Inventory load_inventory parse_inventory",
+            "_kept": "Kept PolicyChanged PolicyFolder policy_folder",
+            "_learn": "LearnedRule Lesson learn",
+            "_learned_text": "lesson_as_network_policies lesson_as_policies",
             "_model": "FlowTable Packet decide",
-            "_policy": "Policy load_policies parse_policies policy_schema",
+            "_policy": "Policy Subject load_policies parse_policies parse_subject policy_schema",
+            "_report": "changes_text simulation_document simulation_text",
             "_rules": "MAX_RULES Action Direction Exempt Reason Rule RuleSet Tier Traffic Verdict",
+            "_simulate": "Change Coverage Line Simulation simulate",
         },
     )

@@ -41,14 +41,14 @@ ICMP, TCP, UDP, ICMPV6, SCTP = 1, 6, 17, 58, 132
 FIN, SYN, RST, ACK = 0x01, 0x02, 0x04, 0x10
 
 _WITH_PORTS = frozenset({TCP, UDP, SCTP})
-_ECHO = {(ICMP, 8): 0, (ICMP, 13): 14, (ICMPV6, 128): 129}
+ECHO = {(ICMP, 8): 0, (ICMP, 13): 14, (ICMPV6, 128): 129}
 """Requests → the type of their answer; both carry the same identifier."""
-_ECHO_REPLIES = {(protocol, answer): kind for (protocol, kind), answer in _ECHO.items()}
-_ERRORS = {ICMP: frozenset({3, 4, 5, 11, 12}), ICMPV6: frozenset(range(128))}
+ECHO_REPLIES = {(protocol, answer): kind for (protocol, kind), answer in ECHO.items()}
+ICMP_ERRORS = {ICMP: frozenset({3, 4, 5, 11, 12}), ICMPV6: frozenset(range(128))}
 """ICMP types that quote the packet they are about (RFC 792; RFC 4443 §2.1)."""
-_ESSENTIAL_V6 = frozenset({2, 130, 131, 132, 133, 134, 135, 136, 137, 143})
+ESSENTIAL_V6 = frozenset({2, 130, 131, 132, 133, 134, 135, 136, 137, 143})
 """Packet too big; listener and router messages, neighbour discovery (RFC 4443 §3.2, 4861 §4, 2710, 3810)."""
-_DHCP = frozenset({(4, 68, 67), (4, 67, 68), (4, 67, 67), (6, 546, 547), (6, 547, 546), (6, 547, 547)})
+DHCP = frozenset({(4, 68, 67), (4, 67, 68), (4, 67, 67), (6, 546, 547), (6, 547, 546), (6, 547, 547)})
 """Version, source and destination port."""
 
 Address = IPv4Address | IPv6Address
@@ -194,8 +194,8 @@ def is_essential(packet: Packet) -> bool:
     if packet.is_later_fragment:
         return False
     if packet.protocol == ICMPV6 and packet.version == 6:
-        return packet.icmp_type in _ESSENTIAL_V6
-    return packet.protocol == UDP and (packet.version, packet.src_port, packet.dst_port) in _DHCP
+        return packet.icmp_type in ESSENTIAL_V6
+    return packet.protocol == UDP and (packet.version, packet.src_port, packet.dst_port) in DHCP
 
 
 def may_be_answered(packet: Packet) -> bool:
@@ -206,7 +206,7 @@ def may_be_answered(packet: Packet) -> bool:
     """
     if packet.is_later_fragment or (packet.protocol == TCP and packet.tcp_flags & RST):
         return False
-    if packet.protocol in _ERRORS and packet.icmp_type in _ERRORS[packet.protocol]:
+    if packet.protocol in ICMP_ERRORS and packet.icmp_type in ICMP_ERRORS[packet.protocol]:
         return False
     broadcast = IPv4Address("255.255.255.255")
     ends = (packet.src, packet.dst)
@@ -239,7 +239,7 @@ def _describes(traffic: Traffic, packet: Packet) -> bool:
             return False
     if traffic.icmp_type is None and traffic.icmp_code is None:
         return True
-    if packet.protocol not in _ERRORS or packet.is_later_fragment:
+    if packet.protocol not in ICMP_ERRORS or packet.is_later_fragment:
         return False
     return traffic.icmp_type in (None, packet.icmp_type) and traffic.icmp_code in (None, packet.icmp_code)
 
@@ -249,7 +249,7 @@ def _as_reply(rules: RuleSet, packet: Packet, flows: FlowTable) -> Verdict | Non
     if packet.is_later_fragment:
         return None
     keys: list[_Key | None]
-    if packet.protocol in _ERRORS and packet.icmp_type in _ERRORS[packet.protocol]:
+    if packet.protocol in ICMP_ERRORS and packet.icmp_type in ICMP_ERRORS[packet.protocol]:
         if packet.quoted is None:
             return None
         keys = [_key_of(packet.quoted), _answered_key(packet.quoted)]  # about a packet of the flow, or of its replies
@@ -275,7 +275,7 @@ def _key_of(packet: Packet) -> _Key | None:
     """Return the tuple of the flow that this packet begins or goes on with, None if it can do neither."""
     if packet.protocol in _WITH_PORTS:
         return _key(packet, packet.src_port, packet.dst_port)
-    if (packet.protocol, packet.icmp_type) in _ECHO:
+    if (packet.protocol, packet.icmp_type) in ECHO:
         return _key(packet, packet.icmp_id, packet.icmp_type)
     return None
 
@@ -288,8 +288,8 @@ def _answered_key(packet: Packet) -> _Key | None:
         if protocol == TCP and packet.tcp_flags & (SYN | ACK) == SYN:
             return None
         return version, protocol, source, packet.dst_port, destination, packet.src_port
-    if (protocol, packet.icmp_type) in _ECHO_REPLIES:
-        request = _ECHO_REPLIES[protocol, packet.icmp_type]
+    if (protocol, packet.icmp_type) in ECHO_REPLIES:
+        request = ECHO_REPLIES[protocol, packet.icmp_type]
         return version, protocol, source, packet.icmp_id, destination, request
     return None
 

@@ -40,6 +40,7 @@ __all__ = [
     "Subject",
     "load_policies",
     "parse_policies",
+    "parse_subject",
     "policy_schema",
 ]
 
@@ -383,6 +384,38 @@ POLICY = Structure(
     ("apiVersion", "kind", "metadata", "spec"),
     _policy,
 )
+
+
+def parse_subject(text: str) -> Subject:
+    """Return the subject that a command names; raise UsageError.
+
+    host; interface:eth0,wg*; namespace:shop; pods:shop/app=db,tier=x; pods:app=db; or as in a policy: {pods: {…}}.
+    """
+    if text.startswith("{"):
+        nodes = read_documents(text.encode(), "subject")
+        found: Subject = _SUBJECT.check(nodes[0], "subject")
+        return found
+    kind, _, rest = text.partition(":")
+    if text == "host":
+        return Subject(is_host=True)
+    if kind == "interface" and rest:
+        return Subject(interfaces=tuple(rest.split(",")))
+    if kind == "namespace" and rest:
+        return Subject(namespaces=_in_namespace(rest))
+    if kind == "pods" and rest:
+        namespace, slash, wanted = rest.rpartition("/")
+        labels = [label.partition("=") for label in wanted.split(",") if label]
+        if all(is_label and value for _, is_label, value in labels):
+            pods = LabelSelector(tuple((key, value) for key, _, value in labels))
+            return Subject(pods=PodSelector(_in_namespace(namespace) if slash else LabelSelector(), pods))
+    raise UsageError(
+        f"{text[:80]!r} names no subject",
+        hint="write host, interface:eth0, namespace:shop, pods:shop/app=db, or {pods: {…}} as in a policy",
+    )
+
+
+def _in_namespace(name: str) -> LabelSelector:
+    return LabelSelector((("kubernetes.io/metadata.name", name),))
 
 
 def policy_schema() -> dict[str, Any]:

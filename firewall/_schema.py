@@ -219,12 +219,15 @@ class Structure(Form):
         if not isinstance(node, Fields):
             raise node.place.error("is a mapping", path=path)
         given: dict[str, Any] = {}
+        known = tuple(self.fields)
         for key, value in node.fields:
             inside = f"{path}.{key.text[:SHOWN]}" if path else key.text[:SHOWN]
             if key.text in self.fields:
                 given[key.text] = self.fields[key.text].check(value, inside)
             elif not self.takes_others:
-                raise key.place.error("unknown field", path=inside, hint=_nearest(key.text, tuple(self.fields)))
+                raise key.place.error(
+                    "unknown field", path=inside, hint=_nearest(key.text, known) or f"known are {', '.join(known)}"
+                )
         for name in self.required:
             if name not in given:
                 raise node.place.error(f"{name} is missing", path=path)
@@ -267,7 +270,7 @@ def _short(text: str) -> str:
 
 def _nearest(text: str, known: tuple[str, ...]) -> str:
     near = difflib.get_close_matches(text[:SHOWN], known, 1, 0.7)
-    return f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
+    return f"did you mean {near[0]!r}?" if near else ""
 
 
 def _described(description: str) -> dict[str, str]:

@@ -24,6 +24,7 @@ from kubeshark.extension_api._frame import (
     ENRICH,
     FILTER,
     JOB,
+    MAX_DISSECT_ITEMS,
     MAX_FRAME_ITEMS,
     MAX_ITEM_BYTES,
     PACKET_FILTER,
@@ -62,7 +63,8 @@ from kubeshark.extension_api._models import (
     Verdict,
 )
 from kubeshark.extension_api._representation import RepresentationError, parse_representation
-from kubeshark.hosts._feed import TRANSPORTS, Found, ItemResult, Lane, frames, lanes_of
+from kubeshark.hosts._answered import Answer, Answered, AnsweredItem
+from kubeshark.hosts._feed import TRANSPORTS, Found, Lane, frames, lanes_of
 from kubeshark.hosts._supervisor import PluginProcess, PluginStatus, Poison, Supervision
 from kubeshark.hosts.broker import Broker
 
@@ -227,12 +229,17 @@ class ForeignPlugin:
     @hookimpl
     def dissect(self, protocol: ProtocolSpec, streams: Sequence[Stream]) -> Sequence[Sequence[Message]]:  # noqa: ARG002
         """See extension_api. A stream that the plugin fails on ends with a message that says so."""
+        return [answered.messages() for answered in self.answer(streams)]
+
+    def answer(self, streams: Sequence[Stream]) -> list[Answered]:
+        """Do what `dissect` does, and leave the messages in columns until somebody asks for them."""
         turns = self.manifest.protocol is not None and self.manifest.protocol.order == "turns"
         by_stream = [lanes_of(stream, index, turns=turns) for index, stream in enumerate(streams)]
         active = [lane for lanes in by_stream for lane in lanes]
         while active:
             active = self._round(active)
-        return [[self._message(found) for lane in lanes for found in lane.found] for lanes in by_stream]
+        fields = [(field.variable, field.type) for field in self.manifest.fields]
+        return [Answered(lanes, fields, self._message) for lanes in by_stream]
 
     @hookimpl
     def filter(
@@ -288,10 +295,10 @@ class ForeignPlugin:
             going_on[id(lane)] = lane
         return list(going_on.values())
 
-    def _decode_dissect(self, result: memoryview, items: Sequence[FrameItem]) -> list[ItemResult]:
+    def _decode_dissect(self, result: memoryview, items: Sequence[FrameItem]) -> list[AnsweredItem]:
         assert isinstance(items, Batch)  # _call makes it of what it is given
-        columns = decode_columns(result, items, self.manifest.field_types)
-        return [ItemResult(*pair) for pair in columns.by_item()]
+        answer = Answer(decode_columns(result, items, self.manifest.field_types))
+        return [AnsweredItem(answer, item) for item in range(len(items))]
 
     def columns(self, batch: Batch) -> list[Columns]:
         """Let `dissect` read items as they are, without streams: the batch path, where an item costs no object.
@@ -325,7 +332,8 @@ class ForeignPlugin:
     ) -> list[T | Poison]:
         """Run items of any number; note each new reason for a failure."""
         answers: list[T | Poison] = []
-        for part in frames(items, HURRIED_ITEMS if hurried else MAX_FRAME_ITEMS) if per_unit == 1 else [slice(None)]:
+        most = HURRIED_ITEMS if hurried else MAX_DISSECT_ITEMS if hook == DISSECT else MAX_FRAME_ITEMS
+        for part in frames(items, most) if per_unit == 1 else [slice(None)]:
             if hurried:
                 answered = self.process.call_hurried(hook, items[part], decode)
             else:  # a frame at a time: a batch is a copy

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from kubeshark.extension_api._frame import (
     MAX_FRAME_ITEMS,
@@ -21,7 +21,18 @@ from kubeshark.extension_api._frame import (
 )
 from kubeshark.extension_api._models import Stream, StreamSide
 
-__all__ = ["TRANSPORTS", "DatagramLane", "Found", "ItemResult", "Lane", "StreamLane", "frames", "lanes_of"]
+__all__ = [
+    "TRANSPORTS",
+    "DatagramLane",
+    "Found",
+    "ItemResult",
+    "Lane",
+    "Result",
+    "StreamLane",
+    "Taken",
+    "frames",
+    "lanes_of",
+]
 
 CHUNK_BYTES = 256 << 10
 """Of a long stream, given at a time: more only while the plugin needs more for one message. The thousands of small
@@ -33,12 +44,36 @@ _WHOLE = int(ItemFlag.FIRST | ItemFlag.LAST)
 _WHOLE_BUT_CUT = int(ItemFlag.FIRST | ItemFlag.LAST | ItemFlag.CUT)
 
 
+class Result(Protocol):
+    """What a plugin said about one item; its messages may be made when they are asked for."""
+
+    @property
+    def consumed(self) -> int: ...
+    @property
+    def messages(self) -> Sequence[FrameMessage]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class ItemResult:
-    """What a plugin said about one item."""
+    """A `Result` whose messages are there."""
 
     consumed: int
     messages: Sequence[FrameMessage]
+
+
+class Taken(NamedTuple):
+    """An item that the plugin answered, and where it lay in its stream."""
+
+    direction: int
+    datagram: int
+    start: int
+    result: Result
+
+    def found(self) -> Iterator[Found]:
+        """Yield its messages in the terms of the stream."""
+        direction, datagram, start, result = self
+        for message in result.messages:
+            yield Found(direction, datagram, start + message.start, start + message.end, message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +88,25 @@ class Found:
     error: str = ""
 
 
-class Lane(Protocol):
-    stream: int  # index of the stream it belongs to
-    found: list[Found]
+class Lane:
+    """What became of its bytes, in order: items that were answered, and bytes that only have an error."""
+
+    def __init__(self, stream: int) -> None:
+        self.stream = stream  # index of the stream it belongs to
+        self.parts: list[Taken | Found] = []
+
+    @property
+    def found(self) -> list[Found]:
+        """All messages and errors, in order."""
+        return [one for part in self.parts for one in (part.found() if isinstance(part, Taken) else (part,))]
 
     def items(self) -> list[FrameItem]:
         """Return the next items, [] when there is nothing left."""
-        ...
+        raise NotImplementedError
 
-    def take(self, index: int, result: ItemResult | str) -> None:
+    def take(self, index: int, result: Result | str) -> None:
         """Note what became of item `index` of the last `items()`; a text is the reason why the plugin failed on it."""
+        raise NotImplementedError
 
 
 def frames(items: Sequence[FrameItem], most: int = MAX_FRAME_ITEMS) -> Iterator[slice]:
@@ -87,12 +131,11 @@ def lanes_of(stream: Stream, index: int, *, turns: bool) -> list[Lane]:
     return [StreamLane(stream, index, [(side, 0, len(stream.sides[side].data))]) for side in (0, 1)]
 
 
-class DatagramLane:
+class DatagramLane(Lane):
     """All datagrams of a flow at once: each stands for itself."""
 
     def __init__(self, stream: Stream, index: int) -> None:
-        self.stream = index
-        self.found: list[Found] = []
+        super().__init__(index)
         self._source: Stream | None = stream
         self._datagrams = stream.datagrams
 
@@ -117,14 +160,13 @@ class DatagramLane:
             for datagram in self._datagrams
         ]
 
-    def take(self, index: int, result: ItemResult | str) -> None:
+    def take(self, index: int, result: Result | str) -> None:
         """See Lane."""
         datagram = self._datagrams[index]
         if isinstance(result, str):
-            self.found.append(Found(datagram.direction, index, 0, len(datagram.data), None, result))
-            return
-        for message in result.messages:
-            self.found.append(Found(datagram.direction, index, message.start, message.end, message))
+            self.parts.append(Found(datagram.direction, index, 0, len(datagram.data), None, result))
+        else:
+            self.parts.append(Taken(datagram.direction, index, 0, result))
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +181,7 @@ class _Run:
     is_last: bool  # of its side
 
 
-class StreamLane:
+class StreamLane(Lane):
     """One side, or both in turns: unconsumed bytes come again with more behind them.
 
     All the state of a stream is how far it was consumed: the plugin keeps none, and its memory does not grow with the
@@ -147,8 +189,7 @@ class StreamLane:
     """
 
     def __init__(self, stream: Stream, index: int, pieces: Sequence[tuple[int, int, int]]) -> None:
-        self.stream = index
-        self.found: list[Found] = []
+        super().__init__(index)
         self._source = stream
         self._runs = list(_runs(stream.sides, pieces))
         self._at = 0
@@ -189,7 +230,7 @@ class StreamLane:
             )
         ]
 
-    def take(self, index: int, result: ItemResult | str) -> None:  # noqa: ARG002 (there is one item)
+    def take(self, index: int, result: Result | str) -> None:  # noqa: ARG002 (there is one item)
         """See Lane."""
         run = self._runs[self._at]
         start, end = self._window
@@ -197,8 +238,7 @@ class StreamLane:
             self._lose(start, run.end, result)
             self._at = len(self._runs)  # what follows would begin in the middle of something
             return
-        for message in result.messages:
-            self.found.append(Found(run.direction, 0, start + message.start, start + message.end, message))
+        self.parts.append(Taken(run.direction, 0, start, result))
         position = self._position[run.direction] = start + result.consumed
         if end < run.end and result.consumed:
             self._size = CHUNK_BYTES
@@ -215,7 +255,7 @@ class StreamLane:
         self._at += 1
 
     def _lose(self, start: int, end: int, error: str) -> None:
-        self.found.append(Found(self._runs[self._at].direction, 0, start, end, None, error))
+        self.parts.append(Found(self._runs[self._at].direction, 0, start, end, None, error))
 
 
 def _runs(sides: Sequence[StreamSide], pieces: Sequence[tuple[int, int, int]]) -> Iterator[_Run]:

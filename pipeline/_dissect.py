@@ -13,7 +13,7 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,12 +25,16 @@ from kubeshark.pipeline._enrich import EnricherBinding
 from kubeshark.pipeline._entry import Entry, EntryError, EntryId
 from kubeshark.pipeline._facts import Origin, StreamFacts
 from kubeshark.pipeline._matcher import Exchange, Timed, pair
+from kubeshark.pipeline._plugin_rows import PluginRows, joined, rows_of
 from kubeshark.pipeline._plugins import ENCRYPTED, Binding, Plugins
 from kubeshark.pipeline._scans import Scanners
 from kubeshark.pipeline._segments import FlowPart, Selection
 from kubeshark.pipeline._streams import TRANSPORT_NAMES, FlowStream, InnerStream
 from kubeshark.pipeline._table import CONNECTION, MADE, EntryTable, Found, Makers, ScannedStreams, start_times
 from kubeshark.pipeline.dissectors import CONN, conn_message
+
+if TYPE_CHECKING:
+    from kubeshark.hosts._answered import Answered
 
 __all__ = ["Dissector", "connection_entry"]
 
@@ -62,6 +66,7 @@ class _Layer:
     forced: str = ""  # flag of the protocol that must read it
     outer: tuple[str, ...] = ()  # flags of the protocols around it
     found: list[tuple[Binding, list[Message]]] = field(default_factory=list)
+    has_rows: Binding | None = None  # whose messages stay in columns
 
 
 @dataclass(slots=True)
@@ -93,6 +98,7 @@ class Dissector:
         work = _Work(self, selection, streams, scanned)
         left = range(len(streams)) if scanned is None else np.flatnonzero(~scanned.found.taken).tolist()
         entries = [(-1, entry) for entry in before] + list(work.dissect(left, wants))
+        work.join()
         return work.table(entries, with_conn=with_conn, wants=wants)
 
     def paired(
@@ -107,19 +113,28 @@ class Dissector:
             packet = stream.packet_of(exchange.first.order)
             yield Entry(number.next(packet), protocol, exchange, facts, error, plugin)
 
-    def layers(self, streams: Sequence[FlowStream], wants: Wants | None) -> Iterable[_Layer]:
-        """Yield every stream, those handed over behind those that they came from."""
+    def layers(
+        self, streams: Sequence[FlowStream], wants: Wants | None, keep: Callable[..., set[int]] | None = None
+    ) -> Iterable[_Layer]:
+        """Yield every stream, those handed over behind those that they came from; `keep` takes what can be rows."""
         claims = Claims(self.plugins.bindings, self.problems)
         level = [_Layer(at, stream) for at, stream in enumerate(streams)]
         for depth in range(MAX_DEPTH + 1):
             bindings = claims.claim(level) if depth < MAX_DEPTH else [None] * len(level)
-            below = self._dissect(level, bindings, None if depth else wants)  # ids count what was handed over, too
+            # ids count what was handed over, too
+            below = self._dissect(level, bindings, None if depth else wants, None if depth else keep)
             yield from level
             if not below:
                 return
             level = below
 
-    def _dissect(self, level: Sequence[_Layer], claims: Sequence[Binding | None], wants: Wants | None) -> list[_Layer]:
+    def _dissect(
+        self,
+        level: Sequence[_Layer],
+        claims: Sequence[Binding | None],
+        wants: Wants | None,
+        keep: Callable[..., set[int]] | None,
+    ) -> list[_Layer]:
         """Fill in what each protocol finds, raw messages where nothing was found; return what was handed over."""
         below: list[_Layer] = []
         is_done = [False] * len(level)  # handed over, or taken by a protocol that nobody asked for
@@ -132,7 +147,18 @@ class Dissector:
             mine = self._wanted(binding, candidates, level, wants) if candidates else []
             for at in candidates:
                 is_done[at] = True  # what is not dissected now was not asked for
-            for at, result in zip(mine, self.ask(binding, [level[at].stream for at in mine]), strict=True):
+            asked = [level[at].stream for at in mine]
+            if mine and keep and binding.answer:
+                answered = binding.answer(asked)
+                kept = keep(binding, mine, asked, answered)
+                results: Sequence[Sequence[Any]] = [
+                    () if at in kept else said.messages() for at, said in zip(mine, answered, strict=True)
+                ]
+                for at in kept:
+                    level[at].has_rows = binding
+            else:
+                results = self.ask(binding, asked)
+            for at, result in zip(mine, results, strict=True):
                 handovers = self._take(level[at], binding, result)
                 is_done[at] = bool(handovers)
                 outer = (*level[at].outer, binding.protocol.flag)
@@ -141,7 +167,12 @@ class Dissector:
                 ]
         for at, layer in enumerate(level):
             raw = self.plugins.fallbacks.get(layer.stream.transport)
-            if raw and not layer.found and not is_done[at] and has_payload(layer.stream) and _wants(raw, wants):
+            if (
+                raw
+                and not (layer.found or layer.has_rows or is_done[at])
+                and has_payload(layer.stream)
+                and _wants(raw, wants)
+            ):
                 layer.found.append((raw, list(self.ask(raw, [layer.stream])[0])))
         return below
 
@@ -193,6 +224,8 @@ class _Work:
     streams: Sequence[FlowStreams]
     scanned: ScannedStreams | None
     detected: dict[int, list[str]] = field(default_factory=dict)  # protocols by stream, of those dissected
+    plugins: list[PluginRows] = field(default_factory=list)
+    is_open: bool = True  # rows may still be added
     _latest: tuple[int, FlowStream] | None = None
 
     def dissect(self, places: Sequence[int], wants: Wants | None) -> Iterable[tuple[int, Entry]]:
@@ -200,9 +233,21 @@ class _Work:
         dissector = self.dissector
         streams = FlowStream.all_of(self.selection.decoded, [self.streams[at] for at in places])
         layers: list[list[_Layer]] = [[] for _ in streams]
-        for layer in dissector.layers(streams, wants):
+
+        def keep(
+            binding: Binding, mine: Sequence[int], asked: Sequence[FlowStream], answered: Sequence[Answered]
+        ) -> set[int]:
+            rows = rows_of(binding, [places[at] for at in mine], asked, answered)
+            if rows is None:
+                return set()
+            self.plugins.append(rows)
+            return {at for at in mine if places[at] in rows.answered}
+
+        for layer in dissector.layers(streams, wants, keep if self.is_open else None):
             layers[layer.root].append(layer)
         for at, stream, found in zip(places, streams, layers, strict=True):
+            if found[0].has_rows:
+                continue
             number = Numbering(self.selection.parts(at), stream)
             detected = self.detected[at] = []
             for layer in found:
@@ -211,6 +256,11 @@ class _Work:
                     detected.append(binding.protocol.abbr)
                     for entry in dissector.paired(binding, messages, facts, layer.stream, number):
                         yield at, entry
+
+    def join(self) -> None:
+        """Put the rows of plugins behind those of scanners; from now on there are no more of them."""
+        self.is_open = False
+        self.scanned = joined(self.scanned, self.plugins, len(self.streams))
 
     def table(self, entries: Sequence[tuple[int, Entry]], *, with_conn: bool, wants: Wants | None) -> EntryTable:
         """Return rows for these entries, for what was scanned, and for connections: by stream, its connection last."""
@@ -242,7 +292,8 @@ class _Work:
 
     def _facts(self, at: int, row: Any, stream: FlowStream) -> StreamFacts:
         parts = tuple(part for _, part in self.selection.parts(at))
-        return StreamFacts(row, stream, parts, self.dissector.origin)
+        seen = self.selection.seen.get(int(self.selection.rows[at]), ())
+        return StreamFacts(row, stream, parts, self.dissector.origin, seen)
 
     def _facts_of(self, at: int) -> StreamFacts:
         stream = self._stream(at)
@@ -251,7 +302,8 @@ class _Work:
     def _dissect_scanned(self, at: int, binding: Binding) -> list[Entry]:
         stream = self._stream(at)
         facts, number = self._facts(at, stream.row, stream), Numbering(self.selection.parts(at), stream)
-        found = self.dissector.ask(binding, [stream])[0]
+        said = next((rows.answered[at] for rows in self.plugins if at in rows.answered), None)
+        found = said.messages() if said else self.dissector.ask(binding, [stream])[0]
         if any(isinstance(each, Handover) for each in found):
             return [entry for _, entry in self.dissect([at], None)]
         return list(self.dissector.paired(binding, found, facts, stream, number))

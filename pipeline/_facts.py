@@ -13,7 +13,7 @@ import numpy as np
 from kubeshark.core_capture import FlowBit, Tunnel
 from kubeshark.extension_api import Endpoint, Message, MessageKind
 from kubeshark.pipeline._display import Display
-from kubeshark.pipeline._segments import FlowPart
+from kubeshark.pipeline._segments import FlowPart, node_of
 from kubeshark.pipeline._streams import TRANSPORT_NAMES, FlowStream, endpoints
 from kubeshark.pipeline.kfl import VARIABLES, Variable
 
@@ -39,6 +39,7 @@ class Origin:
     file: str = ""  # path as given to `dissect`
     variables: Mapping[str, Variable] = VARIABLES
     display: Display = NOBODY
+    names_nodes: bool = False  # it reads the stores of several nodes
 
 
 @dataclass(eq=False)
@@ -49,6 +50,7 @@ class StreamFacts:
     stream_data: FlowStream | None
     parts: tuple[FlowPart, ...]  # where its packets lie, in time order
     origin: Origin
+    seen: tuple[str, ...] = ()  # other nodes that have the same connection, left out here
 
     def __post_init__(self) -> None:
         self.client: Endpoint
@@ -73,6 +75,18 @@ class StreamFacts:
         """Equal for all connections of the same two hosts, server port and transport."""
         text = f"{self.client.ip} {self.server.ip} {self.server.port} {self.transport}"
         return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
+
+    @cached_property
+    def nodes(self) -> list[str]:
+        """The nodes that saw the connection, the one whose copy this is first; none where one store is read."""
+        if not self.origin.names_nodes:
+            return []
+        return list(dict.fromkeys((*(node_of(part.segment) for part in self.parts), *self.seen)))
+
+    @property
+    def node(self) -> str:
+        """KFL worker."""
+        return self.nodes[0] if self.nodes else ""
 
     @property
     def is_decrypted(self) -> bool:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from kubeshark.pipeline._import_hooks import ImportHooks
     from kubeshark.pipeline._plugins import Plugins
 
-__all__ = ["Import", "ImportResult", "Progress"]
+__all__ = ["Import", "ImportResult", "Progress", "hooks_of", "plugins_with_import_hooks"]
 
 Progress = Callable[[int, int | None], None]
 STDIN = "-"
@@ -56,7 +56,7 @@ class Import:
     ) -> None:
         """`plugins` loads the plugins: called only if one of them has to do with imports."""
         self._store = store
-        self._plugins = plugins() if plugins and not IMPORT_HOOKS.isdisjoint(installed_hooks()) else None
+        self._plugins = plugins_with_import_hooks(plugins) if plugins else None
         self._recipients = recipients
         self._may_only_write = may_only_write
 
@@ -82,7 +82,7 @@ class Import:
         elif state.complete:
             self._add_keys(keys)
             return ImportResult(0, 0, 0, 0, state.packets, ())
-        hooks = _hooks_of(self._plugins, self._store.location)
+        hooks = hooks_of(self._plugins, self._store.location)
         with open_capture(path or file, name=name) as reader, hooks:
             source = SourceInfo(Path(name).name, sha256=digest, size=size, metadata=reader.metadata)
             with self._store.writer(self._recipients, source=source) as writer:
@@ -154,12 +154,18 @@ class _NoHooks:
         return []
 
 
-def _hooks_of(plugins: Plugins | None, location: str) -> _NoHooks | ImportHooks:
+def hooks_of(plugins: Plugins | None, location: str, *, budget_s: float | None = None) -> _NoHooks | ImportHooks:
+    """Return what plugins have to do with packets on their way into a store; `budget_s`: for the filters of a batch."""
     if plugins is None:
         return _NoHooks()
     from kubeshark.pipeline._import_hooks import ImportHooks
 
-    return ImportHooks(plugins, location)
+    return ImportHooks(plugins, location, budget_s=budget_s)
+
+
+def plugins_with_import_hooks(load: Callable[[], Plugins]) -> Plugins | None:
+    """Load the plugins if one of them has to do with packets on their way into a store."""
+    return None if IMPORT_HOOKS.isdisjoint(installed_hooks()) else load()
 
 
 def installed_hooks() -> frozenset[str]:

@@ -42,6 +42,7 @@ from kubeshark.pipeline.renderers import BUILTINS as RENDERERS
 
 if TYPE_CHECKING:
     from kubeshark.hosts import ForeignPlugin
+    from kubeshark.hosts._answered import Answered
     from kubeshark.pipeline._entry import Entry
     from kubeshark.pipeline.scripts._runtime import Scripts
 
@@ -69,6 +70,7 @@ class Binding:
     dissect: Callable[..., Any]
     probe: Callable[..., Any] | None
     is_builtin: bool
+    answer: Callable[[Sequence[Any]], Sequence[Answered]] | None = None  # as `dissect`, with messages in columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +166,14 @@ class Plugins:
         bindings = []
         for plugin, protocols in self._functions("protocols").items():
             bindings += [
-                Binding(spec, plugin, dissect[plugin], probe.get(plugin), plugin in DISSECTORS)
+                Binding(
+                    spec,
+                    plugin,
+                    dissect[plugin],
+                    probe.get(plugin),
+                    plugin in DISSECTORS,
+                    getattr(self.manager.get_plugin(plugin), "answer", None),
+                )
                 for spec in protocols()
                 if plugin in dissect
             ]

@@ -142,6 +142,11 @@ class FlowStream:
         """Return the packet of a place in capture order: of a datagram's number, or for TCP the packet itself."""
         return order if self.sides else self._datagram_packets[order]
 
+    def packets_of(self, datagrams: NDArray[Any]) -> NDArray[Any]:
+        """Return the packets that brought these datagrams, by their numbers."""
+        packets: NDArray[Any] = np.asarray(self._datagram_packets, dtype=np.int64)[datagrams]
+        return packets
+
     @property
     def datagrams(self) -> Sequence[Datagram]:
         if self._datagrams is None:

@@ -12,9 +12,18 @@ if TYPE_CHECKING:
     from kubeshark.core_capture.files._options import SECTION_HEADER as SECTION_HEADER
     from kubeshark.core_capture.files._write_pcap import write_pcap as write_pcap
     from kubeshark.core_capture.files._write_pcapng import PcapngWriter as PcapngWriter
+    from kubeshark.core_capture.files._write_pcapng import make_statistics as make_statistics
     from kubeshark.core_capture.files._write_pcapng import merge_sources as merge_sources
 
-__all__ = ["DECRYPTION_SECRETS", "SECTION_HEADER", "PcapngWriter", "merge_sources", "open_capture", "write_pcap"]
+__all__ = [
+    "DECRYPTION_SECRETS",
+    "SECTION_HEADER",
+    "PcapngWriter",
+    "make_statistics",
+    "merge_sources",
+    "open_capture",
+    "write_pcap",
+]
 
 if not TYPE_CHECKING:
     __getattr__ = lazily(
@@ -23,6 +32,6 @@ if not TYPE_CHECKING:
             "_open": "open_capture",
             "_options": "DECRYPTION_SECRETS SECTION_HEADER",
             "_write_pcap": "write_pcap",
-            "_write_pcapng": "PcapngWriter merge_sources",
+            "_write_pcapng": "PcapngWriter make_statistics merge_sources",
         },
     )

@@ -6,7 +6,7 @@ Everything is written little-endian; an obsolete packet block becomes an enhance
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -25,7 +25,7 @@ from kubeshark.core_capture.files._options import (
     split_options,
 )
 
-__all__ = ["PcapngWriter", "merge_sources"]
+__all__ = ["PcapngWriter", "make_statistics", "merge_sources"]
 
 NS_PER_SECOND = 1_000_000_000
 MAX_UNITS = (1 << 64) - 1
@@ -38,6 +38,8 @@ UNKNOWN_LENGTH = -1
 OPT_APPLICATION = 4  # shb_userappl
 LAST = (1 << 63) - 1  # before_ordinal of a block that follows all packets
 PLAIN = PacketExtra()
+# isb_ifrecv, isb_ifdrop, isb_filteraccept, isb_osdrop, isb_usrdeliv
+STATISTICS = {"received": 4, "interface_dropped": 5, "accepted": 6, "system_dropped": 7, "delivered": 8}
 
 
 class PcapngWriter:
@@ -168,6 +170,17 @@ def _shifted_statistics(block: RawBlock, source: SourceMetadata, shift: int) -> 
     local = int.from_bytes(block.body[:4], "little")
     body = (local + earlier + shift).to_bytes(4, "little") + block.body[4:]
     return RawBlock(block.block_type, body, LAST, 0)
+
+
+def make_statistics(number: int, interface: Interface, time_ns: int, counts: Mapping[str, int]) -> RawBlock:
+    """Return the statistics (§4.6) of interface `number` of section 0 as of a time, to stand behind all packets.
+
+    `counts` are those of STATISTICS that are known.
+    """
+    units = _clock_units(interface, time_ns)
+    options = join_options([(STATISTICS[name], count.to_bytes(8, "little")) for name, count in counts.items()])
+    body = struct.pack("<III", number, units >> 32, units & 0xFFFF_FFFF) + options + END_OF_OPTIONS
+    return RawBlock(INTERFACE_STATISTICS, body, before_ordinal=LAST)
 
 
 def _interface_options(interface: Interface) -> bytes:

@@ -163,6 +163,10 @@ class Known:
     def __setitem__(self, name: str, entry: Entry) -> None:
         self._own[name] = entry
 
+    def is_own(self, name: str) -> bool:
+        """Say whether a segment itself told, or who wrote it."""
+        return name in self._own
+
     def info(self, name: str) -> SegmentInfo:
         """Return a segment's info, the same object each time."""
         if name in self._own:

@@ -21,11 +21,12 @@ from kubeshark.core_capture.files import (
     DECRYPTION_SECRETS,
     SECTION_HEADER,
     PcapngWriter,
+    make_statistics,
     merge_sources,
     write_pcap,
 )
 from kubeshark.core_capture.store._extras import Extras
-from kubeshark.core_capture.store._info import SegmentInfo, SourceRecord
+from kubeshark.core_capture.store._info import Counters, SegmentInfo, SourceRecord
 from kubeshark.core_capture.store._limits import SNAPLEN
 from kubeshark.core_capture.store._reader import SegmentReader
 from kubeshark.core_capture.store._store import Store
@@ -204,6 +205,7 @@ class _Export:
         """Put together what the sources said about themselves, of all their segments, and TLS secrets stored later."""
         parts: dict[_SourceKey, list[Extras]] = {key: [] for key in self._sources}
         link_types: dict[_SourceKey, int] = {}  # of sources with packets
+        ends: dict[_SourceKey, int] = {}  # time of their last packet
         secrets: list[RawBlock] = []
         for info in self._store.segments():
             key = _source_key(info.source)
@@ -222,7 +224,8 @@ class _Export:
                 secrets += [block for block in extras.metadata.blocks if block.block_type == DECRYPTION_SECRETS]
             if info.packets:
                 link_types[key] = info.link_type
-        sources = [_join_metadata(parts[key], link_types.get(key)) for key in self._sources]
+                ends[key] = max(ends.get(key, 0), info.last_ns)
+        sources = [_join_metadata(parts[key], link_types.get(key), ends.get(key, 0)) for key in self._sources]
         if len(sources) == 1:
             merged = sources[0]
         else:
@@ -371,18 +374,38 @@ def _source_key(source: SourceRecord) -> _SourceKey:
     return source.sha256, source.name
 
 
-def _join_metadata(parts: list[Extras], link_type: int | None) -> SourceMetadata:
+def _join_metadata(parts: list[Extras], link_type: int | None, end_ns: int) -> SourceMetadata:
     """Each segment has the interfaces known when it was sealed, and the blocks that came since the one before.
 
+    What a capture of ours counted becomes interface statistics, as of the time of the last packet.
     Packets of a source that names no interface get one. Secrets that an import added lie last and belong first.
     """
     parts = sorted(parts, key=lambda part: part.first_block)
     interfaces = max((part.metadata.interfaces for part in parts), key=len, default=[])
     if not interfaces and link_type is not None:
         interfaces = [Interface(link_type, SNAPLEN, units_per_second=1_000_000_000)]
-    blocks = [block for part in parts for block in part.metadata.blocks]
+    blocks = list[RawBlock]()
+    done = 0  # a block that lay in the logs of two segments is in both
+    for part in parts:
+        blocks += part.metadata.blocks[max(done - part.first_block, 0) :]
+        done = max(done, part.first_block + len(part.metadata.blocks))
+    counters = max((part.counters for part in parts), key=_seen, default=())
+    for number, (interface, counted) in enumerate(zip(interfaces, counters, strict=False)):
+        counts = {
+            "received": counted.received,
+            "interface_dropped": counted.dropped,
+            "accepted": max(counted.received - counted.filtered, 0),
+            "system_dropped": counted.lost,
+            "delivered": counted.stored,
+        }
+        blocks.append(make_statistics(number, interface, end_ns, counts))
     blocks.sort(key=lambda block: (block.section, block.before_ordinal))
     return SourceMetadata("pcapng", interfaces=interfaces, blocks=blocks)
+
+
+def _seen(counters: tuple[Counters, ...]) -> int:
+    """The later of two counts of a capture is the larger."""
+    return sum(each.received + each.lost + each.stored for each in counters)
 
 
 def _times(data: bytes | bytearray | memoryview, offsets: NDArray[Any]) -> NDArray[Any]:

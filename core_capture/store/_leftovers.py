@@ -2,8 +2,9 @@
 
 store.json names a segment as head of its chain only once both its files are synced. So a head that lacks its names is
 complete, and gets them, unless `recover` was sealing it anew; segments listed as being deleted lose what is left of
-them; every other temporary file of a dead writer was never acknowledged. Data without any index is kept: `_recover.py`
-makes an index from it.
+them; every other temporary file of a dead writer was never acknowledged, and pieces of a log whose segment is there are
+of no use any more, while those of any other are kept. Data without any index is kept: `_recover.py` makes an index from
+it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from contextlib import closing
 from dataclasses import replace
 
 from kubeshark.core_capture.store._backend import Backend
-from kubeshark.core_capture.store._names import CATALOGUE, DATA_SUFFIX, INDEX_SUFFIX, TEMPORARY, number_of
+from kubeshark.core_capture.store._names import CATALOGUE, DATA_SUFFIX, INDEX_SUFFIX, TEMPORARY, number_of, piece_of
 from kubeshark.core_capture.store._state import StoreState, save_state
 
 __all__ = ["clear_leftovers", "delete_segments", "find_leftovers", "finish_heads", "give_up_pending", "tag_of"]
@@ -29,7 +30,13 @@ def find_leftovers(files: Iterable[str]) -> list[str]:
         and not name.startswith(TEMPORARY)
         and name.removesuffix(DATA_SUFFIX) + INDEX_SUFFIX not in names
     }
-    return sorted(orphans | {name for name in names if name.startswith(TEMPORARY)})
+    return sorted(orphans | {name for name in names if name.startswith(TEMPORARY)} | _done_with(names))
+
+
+def _done_with(names: set[str]) -> set[str]:
+    """Return pieces of the log whose segment is there."""
+    pieces = ((file, piece[0]) for file in names if (piece := piece_of(file)) is not None)
+    return {file for file, name in pieces if f"{name}{INDEX_SUFFIX}" in names and f"{name}{DATA_SUFFIX}" in names}
 
 
 def clear_leftovers(files: Backend, state: StoreState) -> list[str]:
@@ -43,7 +50,7 @@ def clear_leftovers(files: Backend, state: StoreState) -> list[str]:
     finish_heads(files, state)
     delete_segments(files, state)
     for name in find_leftovers(files.names()):
-        if name.startswith(TEMPORARY):
+        if name.startswith(TEMPORARY) or piece_of(name) is not None:
             files.delete(name)
     files.settle()
     left = set(find_leftovers(files.names()))

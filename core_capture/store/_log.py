@@ -28,7 +28,7 @@ from kubeshark.core_capture.store._piece import Forged, Piece, decode_piece
 from kubeshark.core_capture.store._segment import Draft
 from kubeshark.errors import Damaged, StoreError
 
-__all__ = ["LogProblem", "LogReader", "OpenSegment", "add_up", "open_names", "read_log"]
+__all__ = ["LogProblem", "LogReader", "OpenSegment", "open_names", "read_log"]
 
 MAX_OPEN_BYTES = MAX_SEGMENT_BYTES + (1 << 20)
 """Records of one open segment; a writer closes it long before."""
@@ -103,6 +103,10 @@ class OpenSegment:
             try:
                 piece = decode_piece(files.open(file), identities, load_core(), segment=self.name, number=number)
                 self._check(piece, file)
+            except FileNotFoundError:
+                if files.is_remote or file not in files.names():
+                    raise
+                self._report("damaged", file, f"{file} is a name and no file")
             except NotForUsError as error:
                 self._report("locked", file, error.message)
             except Forged as error:
@@ -152,20 +156,21 @@ class LogReader:
         Look at the log first and at the segments after that, and take a name that is in both from the segments: what is
         sealed in between is then not missed. The objects are the same each time; a `draft` taken of one stays as it is.
         """
+        gone = set[str]()
         while True:
             listed = self._files.names()
             wanted = {name: numbers for name, numbers in open_names(listed).items() if name not in without}
             self._open = {name: self._open.get(name) or OpenSegment(name) for name in wanted}
             left_out = list[LogProblem]()
-            try:
-                self._read(wanted, left_out)
-            except FileNotFoundError:
+            gone_before = gone.copy()
+            self._read(wanted, left_out, gone)
+            if gone > gone_before:
                 continue  # sealed since the folder was listed
             found = self._open.values()
             self.problems = [problem for segment in found for problem in segment.problems] + left_out
             return [segment for segment in found if segment.packets]
 
-    def _read(self, wanted: Mapping[str, Sequence[int]], left_out: list[LogProblem]) -> None:
+    def _read(self, wanted: Mapping[str, Sequence[int]], left_out: list[LogProblem], gone: set[str]) -> None:
         held = 0
         for name, numbers in wanted.items():
             if held >= MAX_LOG_BYTES:
@@ -173,7 +178,14 @@ class LogReader:
                 left_out.append(LogProblem("left out", name, message))
                 del self._open[name]
                 continue
-            self._open[name].read(self._files, numbers, self._identities)
+            try:
+                self._open[name].read(self._files, numbers, self._identities)
+            except FileNotFoundError:
+                if name in gone:
+                    left_out.append(LogProblem("missing", name, f"{name}: a piece of its log went while it was read"))
+                gone.add(name)
+                del self._open[name]
+                continue
             held += self._open[name].size
 
 
@@ -187,14 +199,6 @@ def open_names(listed: Sequence[str]) -> dict[str, list[int]]:
     """Return the numbers of the pieces of every segment that has no index yet, by name."""
     sealed = set(index_names(listed))
     return {name: numbers for name, numbers in log_pieces(listed).items() if name not in sealed}
-
-
-def add_up(counters: Sequence[Counters]) -> Counters | None:
-    """Return those of a capture from those of its interfaces; None where there are none."""
-    total = None
-    for each in counters:
-        total = each if total is None else total + each
-    return total
 
 
 def _join(pieces: Sequence[Piece]) -> Draft:
@@ -225,7 +229,7 @@ def _join(pieces: Sequence[Piece]) -> Draft:
             last_ordinal=int(ordinals[-1]) if count else -1,
             blocks=last.first_block + len(last.metadata.blocks),
             complete=False,
-            counters=add_up(last.counters),
+            counters=sum(last.counters[1:], last.counters[0]) if last.counters else None,
         ),
         counters=last.counters,
     )

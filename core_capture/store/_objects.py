@@ -1,6 +1,7 @@
 """A store on object storage: S3 and what speaks it, Google Cloud Storage, Azure, or the memory of this process.
 
-Published files are objects, whole from the moment they are listed. Temporary files lie in the spool of this machine.
+Published files are objects, whole from the moment they are listed. Temporary files lie in the spool of this machine,
+and so does the log: what is acknowledged survives this machine's power loss, not the loss of the machine.
 """
 
 from __future__ import annotations
@@ -10,10 +11,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO
 
-from kubeshark.core_capture.store._backend import RangeFile
+from kubeshark.core_capture.store._backend import Content, Found, RangeFile
 from kubeshark.core_capture.store._lease import Lease
 from kubeshark.core_capture.store._local import LocalBackend
-from kubeshark.core_capture.store._names import LOCK, SNAPSHOTS_LOCK, TEMPORARY
+from kubeshark.core_capture.store._names import LOCK, SNAPSHOTS_LOCK, TEMPORARY, piece_of
 from kubeshark.core_capture.store._object_client import ObjectClient
 from kubeshark.core_capture.store._remote import RemoteFiles
 from kubeshark.core_capture.store._spool import open_spool, spool_path
@@ -38,10 +39,13 @@ class ObjectBackend(RemoteFiles):
         return (waiting.sizes() if waiting else {}) | super().sizes()
 
     def exists(self, name: str) -> bool:
-        return self._spool.exists(name) if name.startswith(TEMPORARY) else super().exists(name)
+        return self._spool.exists(name) if _stays_here(name) else super().exists(name)
 
     def open(self, name: str) -> RangeFile:
-        return self._spool.open(name) if name.startswith(TEMPORARY) else super().open(name)
+        return self._spool.open(name) if _stays_here(name) else super().open(name)
+
+    def read(self, name: str, limit: int) -> Content:
+        return self._spool.read(name, limit) if _stays_here(name) else super().read(name, limit)
 
     def create(self, temporary: str) -> AbstractContextManager[BinaryIO]:
         return self._spool.create(temporary)
@@ -50,6 +54,10 @@ class ObjectBackend(RemoteFiles):
         self._spool.sync(temporary)
 
     def publish(self, temporary: str, name: str, *, replacing: bool = False) -> None:
+        if _stays_here(name):
+            self._spool.publish(temporary, name)
+            self._spool.settle()
+            return
         self._forget()
         self._client.upload(self._spool.folder / temporary, name, replacing=replacing)
         self._spool.delete(temporary)
@@ -62,7 +70,7 @@ class ObjectBackend(RemoteFiles):
         return self._client.put(name, data, version=version)
 
     def delete(self, name: str) -> None:
-        if name.startswith(TEMPORARY):
+        if _stays_here(name):
             self._spool.delete(name)
             return
         self._forget()
@@ -76,6 +84,10 @@ class ObjectBackend(RemoteFiles):
     def contains(self, path: Path) -> bool:  # noqa: ARG002 - nothing of this machine does
         return False
 
+    def _listing(self) -> dict[str, Found]:
+        """Pieces of a log that somebody put there are none of ours."""
+        return {name: found for name, found in super()._listing().items() if not _stays_here(name)}
+
     @cached_property
     def _spool(self) -> LocalBackend:
         return open_spool(self.location)
@@ -84,6 +96,10 @@ class ObjectBackend(RemoteFiles):
         """Return the spool if there is one: who reads makes none."""
         path = spool_path(self.location)
         return LocalBackend(path) if path.is_dir() else None
+
+
+def _stays_here(name: str) -> bool:
+    return name.startswith(TEMPORARY) or piece_of(name) is not None
 
 
 def open_objects(url: str, *, create: bool) -> ObjectBackend:

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import struct
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from kubeshark.core_capture._core import load_core
 from kubeshark.core_capture._groups import Groups
 from kubeshark.core_capture._records import RawBlock
 from kubeshark.core_capture.store._age import NotForUsError
 from kubeshark.core_capture.store._backend import Backend
 from kubeshark.core_capture.store._identity import Identity
-from kubeshark.core_capture.store._info import SegmentInfo
+from kubeshark.core_capture.store._info import Counters, SegmentInfo, SourceRecord
+from kubeshark.core_capture.store._log import LogProblem, OpenSegment, read_log
 from kubeshark.core_capture.store._names import size_of
 from kubeshark.core_capture.store._reader import IndexFile
 from kubeshark.core_capture.store._snapshots import Snapshot, load_snapshots
 from kubeshark.core_capture.store._state import load_state
 from kubeshark.errors import StoreError
 
-__all__ = ["CaptureRow", "Overview", "ProtocolRow", "make_overview"]
+__all__ = ["CaptureRow", "LogRow", "Overview", "ProtocolRow", "make_overview"]
 
 _STATISTICS = 5  # pcapng block type: interface statistics, §4.6
 _LOST_OPTIONS = (5, 7)  # isb_ifdrop, isb_osdrop: dropped by the interface for want of room, by the operating system
@@ -50,12 +52,28 @@ class CaptureRow:
     last_ns: int
     complete: bool  # the source was read to its end
     lost_packets: int | None  # by who captured them; None where the source does not say
+    counters: Counters | None  # of a capture of ours, as its newest segment or log has them
+
+
+@dataclass(frozen=True, slots=True)
+class LogRow:
+    """A segment that is not sealed."""
+
+    name: str
+    source: str
+    packets: int
+    bytes: int  # of records
+    first_ns: int
+    last_ns: int
+    problems: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Overview:
     protocols: tuple[ProtocolRow, ...]  # most bytes first
     captures: tuple[CaptureRow, ...]  # in time order
+    logs: tuple[LogRow, ...]  # by name
+    log_problems: tuple[LogProblem, ...]  # of those and of logs of which nothing can be read
     snapshots: tuple[Snapshot, ...]  # none where nobody here can read them
     compression: float | None  # captured bytes for each byte of segment files
     lost_packets: int | None
@@ -68,8 +86,9 @@ def make_overview(
     identities: Sequence[Identity],
     segments: Iterable[SegmentInfo],
     index: Callable[[str], IndexFile],
+    sizes: Mapping[str, int],
 ) -> Overview:
-    """Add up these segments; those whose index cannot be read count in captures only."""
+    """Add up these segments, whose files have these sizes; those whose index cannot be read count in captures only."""
     segments = list(segments)
     protocols: dict[tuple[int, int], list[int]] = defaultdict(lambda: [0, 0, 0])
     statistics: dict[tuple[str, str], dict[tuple[int, int], int]] = {}
@@ -82,19 +101,21 @@ def make_overview(
         except (StoreError, FileNotFoundError):
             continue
     rows = (ProtocolRow(*key, *counts) for key, counts in protocols.items())
-    captures = _captures(segments, statistics)
+    logs, log_problems = read_log(files, identities)
+    captures = _captures(segments, statistics, [each.draft.source for each in logs])
     state = load_state(files)
     try:
         snapshots = load_snapshots(files, identities)
     except NotForUsError:
         snapshots = []
     known = [row.lost_packets for row in captures if row.lost_packets is not None]
-    sizes = files.sizes()
     stored = sum(size_of(sizes, info.name) for info in segments)
     captured = sum(info.captured_bytes for info in segments)
     return Overview(
         protocols=tuple(sorted(rows, key=lambda row: (-row.bytes, row.transport, row.port))),
         captures=tuple(captures),
+        logs=tuple(_log_row(each) for each in logs),
+        log_problems=tuple(log_problems),
         snapshots=tuple(snapshots),
         compression=round(captured / stored, 2) if stored and captured else None,
         lost_packets=sum(known) if known else None,
@@ -118,15 +139,42 @@ def _add_protocols(protocols: dict[tuple[int, int], list[int]], file: IndexFile)
             total[at] += value
 
 
+def _log_row(segment: OpenSegment) -> LogRow:
+    data = segment.draft.data
+    offsets, _end = load_core().offsets(data)
+    words = np.ndarray((len(data) - 3,), "<u4", data, strides=(1,))  # a number at every byte: records are not aligned
+    at = offsets.astype(np.intp)
+    times = words[at] * np.int64(1_000_000_000) + words[at + 4]
+    return LogRow(
+        name=segment.name,
+        source=segment.draft.source.name,
+        packets=segment.packets,
+        bytes=segment.size,
+        first_ns=int(times.min()),
+        last_ns=int(times.max()),
+        problems=tuple(map(str, segment.problems)),
+    )
+
+
 def _captures(
-    segments: list[SegmentInfo], statistics: dict[tuple[str, str], dict[tuple[int, int], int]]
+    segments: list[SegmentInfo],
+    statistics: dict[tuple[str, str], dict[tuple[int, int], int]],
+    logged: Iterable[SourceRecord],
 ) -> list[CaptureRow]:
+    counted: dict[tuple[str, str], Counters] = {}
+    for record in (*(info.source for info in segments), *logged):
+        key, before = (record.sha256, record.name), counted.get((record.sha256, record.name))
+        if record.counters is not None and (before is None or _seen(before) <= _seen(record.counters)):
+            counted[key] = record.counters
     by_source: dict[tuple[str, str], list[SegmentInfo]] = defaultdict(list)
     for info in segments:
         by_source[info.source.sha256, info.source.name].append(info)
     rows = []
     for (sha256, name), infos in by_source.items():
-        lost = statistics.get((sha256, name))
+        lost, counters = statistics.get((sha256, name)), counted.get((sha256, name))
+        lost_packets = sum(lost.values()) if lost else None
+        if counters is not None:
+            lost_packets = counters.dropped + counters.lost
         filled = [info for info in infos if info.packets]
         rows.append(
             CaptureRow(
@@ -137,10 +185,15 @@ def _captures(
                 first_ns=min((info.first_ns for info in filled), default=0),
                 last_ns=max((info.last_ns for info in filled), default=0),
                 complete=any(info.source.complete for info in infos),
-                lost_packets=sum(lost.values()) if lost else None,
+                lost_packets=lost_packets,
+                counters=counters,
             )
         )
     return sorted(rows, key=lambda row: (row.first_ns, row.name))
+
+
+def _seen(counters: Counters) -> int:
+    return counters.received + counters.lost + counters.stored
 
 
 def _lost(blocks: Iterable[RawBlock]) -> dict[tuple[int, int], int]:

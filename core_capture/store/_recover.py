@@ -31,7 +31,16 @@ from kubeshark.core_capture.store._leftovers import (
     give_up_pending,
     tag_of,
 )
-from kubeshark.core_capture.store._names import DATA_SUFFIX, INDEX_SUFFIX, STATE, TEMPORARY, index_names, number_of
+from kubeshark.core_capture.store._names import (
+    DATA_SUFFIX,
+    INDEX_SUFFIX,
+    STATE,
+    TEMPORARY,
+    index_names,
+    log_pieces,
+    number_of,
+    piece_of,
+)
 from kubeshark.core_capture.store._reader import IndexFile, SegmentReader
 from kubeshark.core_capture.store._removed import with_removed
 from kubeshark.core_capture.store._salvage import Salvaged, salvage
@@ -49,12 +58,12 @@ _NODE_OF_NAME = re.compile(r"\d{8}T\d{6}Z-(.+)-\d+")
 class Leftover:
     """One thing that was left, and what becomes of it.
 
-    restore  store.json is made again; publish  a segment that is complete; rebuild  packets that need a new index;
-    delete  a deletion that did not end; discard  a temporary file without packets; lost  nothing can be done; locked
-    nobody here can read it.
+    restore  store.json is made again; publish  a segment that is complete; rebuild  packets that need a new index; seal
+    packets that lie in a log; delete  a deletion that did not end; discard  a temporary file without packets; lost
+    nothing can be done; locked  nobody here can read it.
     """
 
-    action: Literal["restore", "publish", "rebuild", "delete", "discard", "lost", "locked"]
+    action: Literal["restore", "publish", "rebuild", "seal", "delete", "discard", "lost", "locked"]
     name: str  # of a segment or a file
     message: str
     packets: int = 0
@@ -93,9 +102,11 @@ def survey(files: Backend, identities: Sequence[Identity], state: StoreState) ->
     deleting = {leftover.name for leftover in found}
     listed = set(files.names())
     heads = {head.name for head in state.heads.values()} - {*state.rebuilding}
-    known = set[str]()
+    known, logged = set[str](), log_pieces(listed)
     for name in sorted(_segment_names(listed) - deleting):
         leftover = _judge(files, name, listed, identities, state, is_head=name in heads)
+        if leftover is not None and leftover.action in ("rebuild", "lost") and name in logged:
+            leftover = None  # its log has more than half a file
         known |= {f"{TEMPORARY}{name}{suffix}" for suffix in (DATA_SUFFIX, INDEX_SUFFIX)}
         if leftover is not None:
             found.append(leftover)
@@ -132,7 +143,8 @@ def perform(
         kept = {leftover.name for leftover in leftovers if leftover.action == "locked"}
         for name in find_leftovers(files.names()):
             segment = name.removeprefix(TEMPORARY).removesuffix(DATA_SUFFIX).removesuffix(INDEX_SUFFIX)
-            if name.startswith(TEMPORARY) and segment not in kept and not problems:
+            is_of_no_use = name.startswith(TEMPORARY) and segment not in kept and not problems
+            if is_of_no_use or piece_of(name) is not None:  # a piece of a log whose segment is there
                 files.delete(name)
         files.settle()
         if files.is_remote:

@@ -27,6 +27,7 @@ from kubeshark.core_capture.store._names import (
     SNAPSHOTS_LOCK,
     TEMPORARY,
     number_of,
+    piece_of,
 )
 from kubeshark.core_capture.store._state import Rotation, save_state, take_over
 from kubeshark.errors import Damaged, StoreError
@@ -101,8 +102,9 @@ def _write(files: Backend, name: str, identities: Sequence[Identity], recipients
 
 
 def _order(name: str) -> tuple[bool, int, str]:
-    """Segments by number, then the files that are replaced as a whole from time to time."""
-    number = number_of(name.removesuffix(DATA_SUFFIX).removesuffix(INDEX_SUFFIX))
+    """Segments and logs by number, then the files that are replaced as a whole from time to time."""
+    piece = piece_of(name)
+    number = number_of(piece[0] if piece else name.removesuffix(DATA_SUFFIX).removesuffix(INDEX_SUFFIX))
     return number is None, number or 0, name
 
 

@@ -19,6 +19,7 @@ from kubeshark.core_capture.store._catalogue import Entry, entry_of, load_catalo
 from kubeshark.core_capture.store._identity import Identity
 from kubeshark.core_capture.store._info import Chain
 from kubeshark.core_capture.store._leftovers import find_leftovers
+from kubeshark.core_capture.store._log import OpenSegment, open_names
 from kubeshark.core_capture.store._names import (
     CATALOGUE,
     DATA_SUFFIX,
@@ -27,6 +28,7 @@ from kubeshark.core_capture.store._names import (
     STATE,
     TEMPORARY,
     index_names,
+    piece_of,
     size_of,
 )
 from kubeshark.core_capture.store._reader import Expired, IndexFile, SegmentReader
@@ -127,6 +129,7 @@ def verify_store(
         read += size
         if on_progress is not None:
             on_progress(read, total)
+    findings += _check_log(files, identities, trusted)
     findings += _check_chains(files, links, set(names), trusted)
     findings += _check_catalogue(files, identities, links)
     findings += _check_snapshots(files, identities, trusted)
@@ -134,9 +137,34 @@ def verify_store(
     return VerifyReport(len(names), read, tuple(findings))
 
 
+def _check_log(files: Backend, identities: Sequence[Identity], trusted: Collection[str]) -> Iterator[Finding]:
+    """Read the log of every segment that is not sealed, one at a time."""
+    kinds: dict[str, Literal["damaged", "forged", "missing", "unknown"]] = {
+        "damaged": "damaged",
+        "forged": "forged",
+        "missing": "missing",
+        "locked": "unknown",
+    }
+    for name, numbers in open_names(files.names()).items():
+        segment = OpenSegment(name)
+        try:
+            segment.read(files, numbers, identities)
+        except FileNotFoundError:
+            yield Finding("note", name, f"{name} was sealed meanwhile")
+            continue
+        yield from (Finding(kinds[each.kind], each.name, each.message) for each in segment.problems)
+        if segment.pieces:
+            yield Finding("note", name, f"{name} is not sealed: {segment.packets:,} packets lie in its log")
+        if segment.pieces and trusted and segment.public_key not in trusted:
+            message = f"the log of {name} is signed by node key {segment.public_key}, which is not trusted here"
+            yield Finding("unknown", name, message)
+
+
 def _left(name: str) -> str:
     if name.startswith(TEMPORARY):
         return f"{name} was left by a writer that died"
+    if piece_of(name) is not None:
+        return f"{name} is a piece of a log whose segment is there"
     return f"{name} has no index: kubeshark store recover makes one"
 
 

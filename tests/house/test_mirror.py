@@ -20,6 +20,7 @@ ROOMS = {
 }
 
 STORE = "core_capture/store/test_store.py"
+LIVE = "core_capture/store/test_live_writer.py"
 CRASH = "core_capture/store/test_crash.py"
 FAULTS = "hosts/test_faults.py"
 CHILDREN = "hosts/test_children.py"
@@ -43,6 +44,10 @@ WITHOUT_TEST = {
     "pipeline/scripts/_script.py": "cli/test_scripts.py",
     "src/kubeshark/cli/_scripts_option.py": "cli/test_scripts.py",
     "src/kubeshark/cli/console.py": "cli/test_scripts.py",
+    **{
+        f"src/kubeshark/cli/{module}.py": "cli/test_firewall.py"
+        for module in ("_firewall_options", "firewall_learn", "firewall_policies", "firewall_simulate")
+    },
     "pipeline/_exports.py": "pipeline/test_pipeline.py",
     "pipeline/_imports.py": "pipeline/test_pipeline.py",
     "pipeline/_rows.py": "pipeline/test_pipeline.py",
@@ -54,11 +59,16 @@ WITHOUT_TEST = {
     "pipeline/_worker.py": "pipeline/test_processes.py",
     "core_capture/native/_streams.py": "core_capture/native/test_core.py",
     "core_capture/files/_reader.py": "core_capture/files/test_mutations.py",
+    "core_capture/store/_builder.py": STORE,
     "core_capture/store/_catalogue.py": STORE,
-    "core_capture/store/_durable.py": CRASH,
+    "src/kubeshark/_durable.py": CRASH,
     "core_capture/store/_extras.py": "core_capture/store/test_export.py",
     "core_capture/store/_leftovers.py": CRASH,
+    "core_capture/store/_live_counts.py": LIVE,
+    "core_capture/store/_live_segment.py": LIVE,
+    "core_capture/store/_live_store.py": LIVE,
     "core_capture/store/_reader.py": STORE,
+    "core_capture/store/_sealer.py": LIVE,
     "core_capture/store/_segment.py": STORE,
     "core_capture/store/_writer.py": STORE,
     "extension_api/native/build_frame.py": "extension_api/test_batch.py",
@@ -71,7 +81,6 @@ WITHOUT_TEST = {
     "hosts/_sandbox.py": FAULTS,
     "hosts/_zygote.py": CHILDREN,
     "hosts/_build.py": "cli/test_plugin_author.py",
-    "hosts/c/_build.py": "cli/test_plugin.py",
     "hosts/c/_instance.py": FAULTS,
     "hosts/go/_engine.py": "hosts/go/test_instance.py",
     "hosts/go/_wasi.py": "hosts/go/test_instance.py",
@@ -151,6 +160,8 @@ WITHOUT_TEST = {
         )
     },
     "core_capture/store/_away.py": "core_capture/store/test_worker_client.py",
+    "src/kubeshark/cli/_tls_option.py": "cli/test_worker.py",
+    "pipeline/_repeats.py": "pipeline/test_twins.py",
     "worker/_status.py": "worker/test_app.py",
     "core_capture/store/_remote.py": "core_capture/store/test_objects.py",
     "hub/_access.py": "hub/test_views.py",
@@ -160,6 +171,9 @@ WITHOUT_TEST = {
     "hub/_state.py": "hub/test_auth.py",
     "src/kubeshark/cli/hub.py": "hub/test_views.py",
     "src/kubeshark/cli/mcp.py": "hub/test_mcp.py",
+    "core_capture/live/_options.py": "core_capture/live/test_source.py",
+    "core_capture/live/_plain.py": "core_capture/live/test_source.py",
+    "core_capture/live/_socket.py": "core_capture/live/test_source.py",
     "pipeline/_exact.py": "pipeline/test_filter.py",
     "pipeline/_import_hooks.py": "pipeline/test_sealed.py",
     "src/kubeshark/__main__.py": "cli/test_main.py",

@@ -20,12 +20,14 @@ __all__ = ["main"]
 
 COMMANDS = {
     "import": ("import_", "read capture files into an encrypted store"),
+    "capture": ("capture", "capture packets of interfaces into an encrypted store"),
     "query": ("query", "show entries that match a KFL filter"),
     "show": ("show", "show one entry with all its parts"),
     "dissect": ("dissect", "dissect capture files, leaving nothing behind"),
     "export": ("export", "write packets of a store as pcap or pcapng"),
     "serve": ("serve", "serve a store as JSON and a plain page"),
     "mcp": ("mcp", "serve a store over the Model Context Protocol"),
+    "firewall": ("firewall", "try firewall policies on recorded traffic, and learn them from it"),
     "worker": ("worker", "keep and serve the packets of one node, for a hub"),
     "hub": ("hub", "make, list and revoke tokens of a hub"),
     "store": ("store", "look after a store: info, verify, prune, snapshot, …"),

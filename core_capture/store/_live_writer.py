@@ -1,0 +1,449 @@
+"""Writes a live capture: packets are safe in the log at once, and sealed into segments behind the capture's back.
+
+1. `add` copies packets and returns; two threads write, one the log, one segments. Memory holds three segments at most.
+2. `acknowledged` counts packets that survive kill -9 and power loss: their piece of the log, or their segment, is
+   synced, and its name too. A segment's log goes when the segment lasts.
+3. A disk that is full, slow or broken ends no capture: packets that find no room are counted as lost, and work goes on
+   when there is room again.
+4. Only recipients are known here: who writes cannot read what was written, and file keys are forgotten.
+
+Time comes in through `tick` alone, from a clock that never jumps; packets keep their order whatever theirs does.
+"""
+
+from __future__ import annotations
+
+import errno
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from threading import Condition, Lock, Thread
+from typing import Self
+
+from kubeshark.core_capture._columns import Core
+from kubeshark.core_capture._records import RecordBatch
+from kubeshark.core_capture.store._builder import Buffers, Builder, SourceInfo, split
+from kubeshark.core_capture.store._catalogue import Entry
+from kubeshark.core_capture.store._info import Counters, SegmentInfo
+from kubeshark.core_capture.store._limits import MAX_SEGMENT_BYTES, PIECE_BYTES
+from kubeshark.core_capture.store._live_counts import LiveCounters, Tally
+from kubeshark.core_capture.store._live_segment import LiveSegment, LogWriter
+from kubeshark.core_capture.store._sealer import Sealer
+from kubeshark.core_capture.store._segment import Draft
+from kubeshark.errors import KubesharkError, StoreError, UsageError
+
+__all__ = ["LiveWriter"]
+
+_NS = 1_000_000_000
+_RETRY_NS = 1 * _NS
+_PRUNE_NS = 60 * _NS
+_MAX_IN_MEMORY = 3  # segments: one that fills, one that waits, one that is being sealed
+_LINKTYPE_ETHERNET = 1
+
+Prune = Callable[[Sealer, int, bool], int]
+"""Apply the retention with room for so many bytes to come, beyond what it asks if the disk is full; segments gone."""
+
+
+class LiveWriter:
+    """Takes batches of a capture. Made by `Store.live_writer`; use it as a context manager.
+
+    `add`, `tick` and `finish` are one thread's, everything else anybody's. Leaving the block without `finish` keeps
+    what was added, as a source that is not complete.
+    """
+
+    def __init__(
+        self,
+        begin: Callable[[], Sealer],
+        source: SourceInfo,
+        *,
+        node: str,
+        core: Core,
+        segment_bytes: int,
+        segment_seconds: float,
+        log_seconds: float,
+        recover: Callable[[Sealer], list[Entry]],
+        prune: Prune | None,
+        on_sealed: Callable[[SegmentInfo], None] | None,
+        on_entries: Callable[[list[Entry], bool], None],
+    ) -> None:
+        if not 1 <= segment_bytes <= MAX_SEGMENT_BYTES:
+            raise UsageError(f"segments of {segment_bytes:,} bytes", hint=f"use 1 to {MAX_SEGMENT_BYTES:,}")
+        if segment_seconds <= 0 or log_seconds < 0:
+            raise UsageError(f"segments of {segment_seconds} s with a log every {log_seconds} s")
+        self._source, self._node, self._core = source, node, core
+        self._segment_bytes = segment_bytes
+        self._segment_ns, self._log_ns = int(segment_seconds * _NS), int(log_seconds * _NS)
+        self._recover, self._prune = recover, prune
+        self._on_sealed, self._on_entries = on_sealed, on_entries
+        self._buffers = Buffers(segment_bytes, keep=2)
+        self._disk = Lock()  # held by who writes the log, and while a full disk gets room: else the log would take it
+        self._tally = Tally()
+        self._counts = LiveCounters()
+        self._acknowledged = 0
+        self._changed = Condition()  # guards all that follows
+        self._filling: dict[int, LiveSegment] = {}  # by link type
+        self._closed: list[LiveSegment] = []  # to be sealed, in this order; the first may be under way
+        self._blocks = 0  # that sealed segments hold
+        self._now, self._has_time = 0, False
+        self._seal_at = 0  # not before
+        self._prune_at = 0
+        self._problems: dict[str, str] = {}  # by what fails
+        self._failures = 0
+        self._is_open, self._is_ending = True, False
+        self._fatal: BaseException | None = None
+        self._said: tuple[tuple[Counters, ...], int] = (), -1  # counters and blocks of the last segment
+        self._sealer = begin()
+        try:
+            self._sealer.save()  # tells readers whose keys they need, and us whether we may write at all
+        except OSError as error:
+            self._sealer.release()
+            raise StoreError(f"cannot write to {self._sealer.files.location}: {error.strerror}") from error
+        except BaseException:
+            self._sealer.release()
+            raise
+        self._log = LogWriter(self._sealer.files, self._sealer.recipients, self._sealer.key, core)
+        self._threads = [
+            Thread(target=self._run, args=(work,), name=f"kubeshark-{name}", daemon=True)
+            for name, work in (("log", self._log_all), ("seal", self._seal_all))
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def acknowledged(self) -> int:
+        """Packets that survive a power loss from now on."""
+        with self._changed:
+            return self._acknowledged
+
+    @property
+    def counters(self) -> LiveCounters:
+        with self._changed:
+            return self._counts
+
+    @property
+    def interface_counters(self) -> tuple[Counters, ...]:
+        """What became of the packets of each interface, as log and segments say it."""
+        with self._changed:
+            return self._counters()
+
+    @property
+    def problem(self) -> str:
+        """What goes wrong now, one line; "" while all is well."""
+        with self._changed:
+            return "; ".join(self._problems.values())
+
+    @property
+    def leftovers(self) -> list[str]:
+        """Files of a dead writer that were cleared away."""
+        return self._sealer.leftovers
+
+    def note_counters(
+        self, *, received: int, dropped: int = 0, filtered: int = 0, lost: int = 0, interface: int = 0
+    ) -> None:
+        """Say what the capture side counted on an interface since it began; see Counters.
+
+        What the disk lost is added here.
+        """
+        with self._changed:
+            self._tally.note(interface, received, dropped, filtered, lost)
+
+    def add(self, batch: RecordBatch) -> None:
+        """Take packets; those that find no room are counted as lost. Waits for no disk."""
+        if not self._is_open:
+            raise ValueError("the writer is finished")
+        _none, pieces = split(batch, self._segment_bytes, self._core)
+        for piece in pieces:
+            with self._changed:
+                taken = self._take(piece)
+                self._tally.add(piece, stored=taken)
+                if taken:
+                    self._count(stored=piece.count, bytes=len(piece.data))
+                else:
+                    self._count(lost_by_disk=piece.count)
+
+    def tick(self, now_ns: int | None = None) -> None:
+        """Have log and segments written that are due; call it several times a second, also when nothing comes.
+
+        `now_ns` is of a clock that never jumps (default: time.monotonic_ns). Raise what ended the writer's threads, if
+        anything did: that is a defect, no trouble of the disk.
+        """
+        with self._changed:
+            if self._fatal is not None:
+                raise self._fatal
+            self._now = now = time.monotonic_ns() if now_ns is None else now_ns
+            self._has_time = True
+            for segment in [*self._filling.values()]:
+                segment.opened_ns = now if segment.opened_ns is None else segment.opened_ns
+                if now - segment.opened_ns >= self._segment_ns:
+                    self._close_segment(segment)
+            for segment in self._unsealed():
+                if not segment.is_waiting:
+                    segment.waits_ns = None
+                    continue
+                segment.waits_ns = now if segment.waits_ns is None else segment.waits_ns
+                segment.is_due |= now - segment.waits_ns >= self._log_ns
+            self._changed.notify_all()
+
+    def flush(self, timeout_s: float = 60.0) -> bool:
+        """Have everything that was added written to the log; say whether it lasts. Waits for the disk."""
+        with self._changed:
+            failures, wanted = self._failures, self._counts.stored
+            for segment in self._unsealed():
+                segment.is_due = segment.is_waiting
+            self._changed.notify_all()
+            self._changed.wait_for(
+                lambda: self._acknowledged >= wanted or self._failures > failures or self._fatal is not None, timeout_s
+            )
+            return self._acknowledged >= wanted
+
+    def open_drafts(self) -> list[Draft]:
+        """Return what is in memory only or in the log, segment by segment, as it would be sealed now.
+
+        Records are not copied: a draft stays what it is while packets are added, and after its segment was sealed.
+        """
+        with self._changed:
+            counters = self._counters()
+            found = list[tuple[LiveSegment, int]]()
+            for segment in self._unsealed():
+                if segment.builder.count:
+                    segment.is_shared = True
+                    found.append((segment, segment.first_block))
+            marks = [segment.stop or segment.builder.mark() for segment, _block in found]
+        return [
+            segment.builder.draft(self._source, block, stop=mark, counters=counters)
+            for (segment, block), mark in zip(found, marks, strict=True)
+        ]
+
+    def finish(self) -> None:
+        """Seal what waits; the source is complete then. All that was taken is acknowledged when this returns.
+
+        Raise StoreError if something could not be sealed; it says what of it is lost.
+        """
+        self._close(complete=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close(complete=False)
+
+    # What follows until the threads' work holds the lock.
+
+    def _take(self, piece: RecordBatch) -> bool:
+        """Copy packets of one link type, if there is room."""
+        segment = self._filling.get(piece.link_type)
+        if segment is not None and segment.builder.size + len(piece.data) > self._segment_bytes:
+            self._close_segment(segment)
+            segment = None
+        filling = [*self._filling.values()]
+        if sum(each.builder.size for each in filling) + len(piece.data) > 2 * self._segment_bytes and filling:
+            largest = max(filling, key=lambda each: each.builder.size)  # many link types at once
+            self._close_segment(largest)
+            segment = None if largest is segment else segment
+        held = sum(each.builder.size for each in self._unsealed())
+        if held and held + len(piece.data) > _MAX_IN_MEMORY * self._segment_bytes:
+            return False
+        if segment is None:
+            builder = Builder(self._sealer.reserve(), self._node, piece.link_type, self._buffers.take())
+            segment = self._filling[piece.link_type] = LiveSegment(builder, self._blocks)
+            segment.opened_ns = self._now if self._has_time else None
+        segment.builder.add(piece)
+        if segment.builder.size - segment.logged.size >= PIECE_BYTES:
+            segment.is_due = True
+            self._changed.notify_all()
+        return True
+
+    def _unsealed(self) -> list[LiveSegment]:
+        return [*self._closed, *self._filling.values()]
+
+    def _close_segment(self, segment: LiveSegment) -> None:
+        del self._filling[segment.builder.link_type]
+        segment.stop = segment.builder.mark()
+        self._closed.append(segment)
+        self._changed.notify_all()
+
+    def _counters(self) -> tuple[Counters, ...]:
+        return self._tally.counters(len(self._source.metadata.interfaces))
+
+    def _count(self, **more: int) -> None:
+        self._counts = replace(self._counts, **{name: getattr(self._counts, name) + by for name, by in more.items()})
+
+    def _failed(self, what: str, error: Exception) -> None:
+        why = error.strerror if isinstance(error, OSError) else getattr(error, "message", str(error))
+        self._problems[what] = f"cannot write {what} in {self._sealer.files.location}: {why}"
+        self._failures += 1
+        self._changed.notify_all()
+
+    # The threads' work.
+
+    def _run(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except BaseException as error:  # noqa: BLE001 - `tick` raises it where somebody can hear it
+            with self._changed:
+                self._fatal = error
+                self._changed.notify_all()
+
+    def _log_all(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._is_ending or any(each.is_due for each in self._unsealed()))
+                if self._is_ending:
+                    return
+                segment = next(each for each in self._unsealed() if each.is_due)
+            self._log_segment(segment)
+
+    def _log_segment(self, segment: LiveSegment) -> None:
+        """Write to the log what waits of a segment."""
+        with self._changed:
+            segment.is_due, segment.waits_ns = False, None
+            stop, counters = segment.stop or segment.builder.mark(), self._counters()
+        try:
+            with self._disk:
+                for packets, written in segment.log(self._log, stop, self._source, counters):
+                    with self._changed:
+                        segment.acknowledged += packets
+                        self._acknowledged += packets
+                        self._count(log_pieces=1, log_bytes=written)
+                        self._problems.pop("the log", None)
+                        self._changed.notify_all()
+        except (OSError, StoreError) as error:
+            with self._changed:
+                self._failed("the log", error)
+
+    def _seal_all(self) -> None:
+        self._report(self._recover(self._sealer))
+        while True:
+            with self._changed:
+                self._changed.wait_for(self._has_work)
+                if not self._closed and self._is_ending:
+                    return
+                segment = self._closed[0] if self._closed and self._now >= self._seal_at else None
+                is_ending = self._is_ending
+                self._prune_at = self._now + _PRUNE_NS
+            self._retain(segment.builder.size if segment else 0)
+            if segment is None and not (is_ending and self._closed):
+                continue
+            segment = segment or self._closed[0]
+            if not self._seal(segment) and is_ending and not self._seal(segment):  # retention may have made room
+                return
+            self._retain(0)
+
+    def _has_work(self) -> bool:
+        is_due = self._prune is not None and self._now >= self._prune_at
+        return self._is_ending or is_due or (bool(self._closed) and self._now >= self._seal_at)
+
+    def _retain(self, coming: int, *, is_full: bool = False) -> None:
+        """Delete what the retention lets go."""
+        if self._prune is None:
+            return
+        try:
+            gone = self._prune(self._sealer, coming, is_full)
+        except (OSError, StoreError) as error:
+            with self._changed:
+                self._failed("what retention deletes", error)
+        else:
+            with self._changed:
+                self._problems.pop("what retention deletes", None)
+                self._count(pruned=gone)
+
+    def _seal(self, segment: LiveSegment) -> bool:
+        """Make a segment, and drop its log; say whether it was made."""
+        with self._changed:
+            counters = self._counters()
+        draft = segment.builder.draft(
+            self._source, self._blocks, stop=segment.stop, complete=segment.is_complete, counters=counters
+        )
+        try:
+            entry = self._sealer.seal(draft)
+        except (OSError, StoreError) as error:
+            with self._changed:
+                self._failed("a segment", error)
+                self._seal_at = self._now + _RETRY_NS
+            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+                with self._disk:
+                    self._retain(segment.builder.size, is_full=True)
+            return False
+        segment.drop_log(self._sealer.files)
+        with self._changed:
+            self._closed.remove(segment)
+            self._acknowledged += segment.builder.count - segment.acknowledged
+            segment.acknowledged = segment.builder.count
+            self._blocks = entry.info.source.blocks
+            self._said = counters, self._blocks
+            self._count(segments=1, segment_bytes=entry.info.stored_bytes)
+            for trouble in ("a segment", "the log"):  # which may have nothing to write any more
+                self._problems.pop(trouble, None)
+            if not segment.is_shared:
+                self._buffers.give_back(segment.builder.buffer)
+            self._changed.notify_all()
+        self._report([entry])
+        return True
+
+    def _report(self, entries: list[Entry]) -> None:
+        """Say what was sealed; nobody who hears it may stop the capture."""
+        with suppress(OSError, StoreError):  # the catalogue is a copy: the packets are safe without it
+            self._on_entries(entries, False)
+        for entry in entries:
+            try:
+                if self._on_sealed is not None:
+                    self._on_sealed(entry.info)
+            except (OSError, KubesharkError) as error:
+                with self._changed:
+                    self._problems["on_sealed"] = f"after {entry.info.name} was sealed: {error}"
+
+    # The end.
+
+    def _close(self, *, complete: bool) -> None:
+        """Seal all, give up the lock. A second call does nothing."""
+        if not self._is_open:
+            return
+        self._is_open = False
+        with self._changed:
+            for segment in [*self._filling.values()]:
+                self._close_segment(segment)
+            said = self._counters(), len(self._source.metadata.blocks)
+            if complete and not self._closed and self._said != said:
+                self._close_segment(self._last_words())
+            if complete and self._closed:
+                self._closed[-1].is_complete = True
+            self._is_ending = True
+            self._changed.notify_all()
+        try:
+            for thread in self._threads:
+                thread.join()
+            self._end()
+        finally:
+            self._sealer.release()
+        if self._fatal is not None:
+            raise self._fatal
+
+    def _last_words(self) -> LiveSegment:
+        """Return a segment without packets: it says that the source is complete, and what was counted."""
+        interfaces = self._source.metadata.interfaces
+        link_type = interfaces[0].link_type if interfaces else _LINKTYPE_ETHERNET
+        builder = Builder(self._sealer.reserve(), self._node, link_type, self._buffers.take())
+        segment = self._filling[link_type] = LiveSegment(builder, self._blocks)
+        return segment
+
+    def _end(self) -> None:
+        """Keep in the log what could not be sealed, count what cannot be kept there."""
+        waiting, why = [*self._closed], self.problem
+        for segment in waiting:
+            if segment.is_waiting:
+                self._log_segment(segment)
+        self._sealer.arrived()
+        with suppress(OSError, StoreError):
+            self._on_entries([], True)
+        if not waiting:
+            return
+        packets = sum(segment.builder.count for segment in waiting)
+        lost = sum(segment.builder.count - segment.acknowledged for segment in waiting)
+        for segment in waiting:
+            self._tally.lose(segment.interfaces_waiting())
+        self._count(stored=-lost, lost_by_disk=lost)
+        rest = f", {lost:,} of them are lost" if lost else ""
+        raise StoreError(
+            f"{packets:,} packets are not sealed{rest}: {why}",
+            hint='"kubeshark store recover --yes" seals what lies in the log' if packets > lost else "",
+        )
