@@ -398,6 +398,23 @@ def test_retention_while_it_captures(bench: Bench) -> None:
     assert report.is_sound, [str(finding) for finding in report.findings]
 
 
+def test_retention_of_what_an_earlier_capture_wrote(bench: Bench) -> None:
+    """The node has no identity to read what it wrote: its ledger says what to sign when that goes."""
+    items = [record(os.urandom(1000), START_NS + at) for at in range(400)]
+    for first in (0, 200):
+        with live(bench, segment_bytes=40_000, retention=Retention(max_bytes=150_000)) as writer:
+            for at in range(first, first + 200, 20):
+                writer.add(batch(items[at : at + 20], first=at))
+                until(lambda: len(writer._closed) < 2)
+            writer.finish()
+    store = bench.open()
+    stored = sum(path.stat().st_size for path in Path(bench.path).glob("*.age") if "catalogue" not in path.name)
+    assert stored <= 150_000
+    assert sorted(exported(store)) == sorted(items[-sum(info.packets for info in store.segments()) :])
+    report = store.verify([bench.key.public])
+    assert report.is_sound, [str(finding) for finding in report.findings]
+
+
 def test_retention_by_age_and_on_a_full_disk(bench: Bench) -> None:
     store, files = slow(bench)
     now = time.time_ns()
