@@ -81,7 +81,6 @@ WITHOUT_TEST = {
     "hosts/_sandbox.py": FAULTS,
     "hosts/_zygote.py": CHILDREN,
     "hosts/_build.py": "cli/test_plugin_author.py",
-    "hosts/c/_build.py": "cli/test_plugin.py",
     "hosts/c/_instance.py": FAULTS,
     "hosts/go/_engine.py": "hosts/go/test_instance.py",
     "hosts/go/_wasi.py": "hosts/go/test_instance.py",
