@@ -10,6 +10,7 @@ import copy
 import sys
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from ipaddress import ip_network
 from pathlib import Path
@@ -26,7 +27,7 @@ from kubeshark.core_capture import (
     Transport,
 )
 from kubeshark.core_capture.store import Identity, Requests, Store, create_identity, identity_path
-from kubeshark.errors import StoreError, UsageError
+from kubeshark.errors import Damaged, StoreError, UsageError
 
 if TYPE_CHECKING:
     from kubeshark.core_capture.live import LiveOptions, PacketSource
@@ -295,6 +296,8 @@ class Pipeline:
         predicate = entry_filter.predicate
         if entry_filter.ids is not None:
             predicate = And((predicate, Or(tuple(map(self._connection_of, entry_filter.ids)))))
+        if entry_filter.streams is not None:
+            predicate = And((predicate, self._connections_of(frozenset(entry_filter.streams))))
         return self._query(entry_filter, predicate, secrets, make, make_options(options), jobs)
 
     def compile(self, kfl: str) -> EntryFilter:
@@ -341,6 +344,18 @@ class Pipeline:
             if wanted.flow >= len(segment.flows):
                 return Or(())
             return _same_flow(segment.flows[wanted.flow], any_client_port=wanted.number == "flow")
+
+    def _connections_of(self, streams: frozenset[str]) -> Predicate:
+        """Return what selects the connections with these stream ids; every index is looked through for them."""
+        from kubeshark.pipeline._facts import stream_id
+
+        found = dict[str, Predicate]()
+        for info in self.store.segments():
+            with suppress(Damaged), self.store.open_segment(info.name, keep=False) as segment:
+                for row in segment.flows:
+                    if (stream := stream_id(row)) in streams:
+                        found[stream] = _same_flow(row, any_client_port=False)
+        return Or(tuple(found.values()))
 
     def connections(self, kfl: str = "", *, since_ns: int | None = None, until_ns: int | None = None) -> Found:
         """Return the store's connections as rows of flow tables, for `kubeshark.firewall`; with KFL, those it selects.

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from kubeshark.core_capture.live._options import PacketSource as PacketSource
     from kubeshark.core_capture.live._privileges import drop_privileges as drop_privileges
     from kubeshark.core_capture.live._source import LiveSource as LiveSource
+    from kubeshark.core_capture.live._streams import StreamSource as StreamSource
+    from kubeshark.core_capture.live._streams import connect as connect
+    from kubeshark.core_capture.live._streams import listen as listen
+    from kubeshark.core_capture.live._streams import standard_input as standard_input
 
 __all__ = [
     "ANY",
@@ -25,8 +29,12 @@ __all__ = [
     "LiveSource",
     "NetworkInterface",
     "PacketSource",
+    "StreamSource",
+    "connect",
     "drop_privileges",
     "list_interfaces",
+    "listen",
+    "standard_input",
 ]
 
 if not TYPE_CHECKING:
@@ -37,5 +45,6 @@ if not TYPE_CHECKING:
             "_options": "SNAPLEN Counters LiveOptions PacketSource",
             "_privileges": "drop_privileges",
             "_source": "LiveSource",
+            "_streams": "StreamSource connect listen standard_input",
         },
     )
