@@ -48,6 +48,8 @@ WITHOUT_TEST = {
         f"src/kubeshark/cli/{module}.py": "cli/test_firewall.py"
         for module in ("_firewall_options", "firewall_learn", "firewall_policies", "firewall_simulate")
     },
+    "extension_api/_manifest_rules.py": "extension_api/test_manifest.py",
+    "extension_api/_manifest_tables.py": "extension_api/test_manifest.py",
     "pipeline/_exports.py": "pipeline/test_pipeline.py",
     "pipeline/_imports.py": "pipeline/test_pipeline.py",
     "pipeline/_rows.py": "pipeline/test_pipeline.py",
