@@ -77,7 +77,9 @@ def fill(
                 for prefix in (prefix for each in traffic for prefix in _prefixes(each, protocol)):
                     asked[prefix] = asked.get(prefix, 0) | 1 << bit
             for (value, length), bits in _inherited_ports(asked).items():
-                key = struct.pack("<I4B", 32 + length, slot, direction, protocol, 0) + value.to_bytes(2, "big") + b"\0\0"
+                key = (
+                    struct.pack("<I4B", 32 + length, slot, direction, protocol, 0) + value.to_bytes(2, "big") + b"\0\0"
+                )
                 services.append((key, _vector(bits)))
     filled.entries["services"], filled.entries["protocols"] = services, protocols
     return filled

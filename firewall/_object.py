@@ -6,6 +6,7 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from kubeshark.firewall._bpf import CGROUP_CONNECT4, CGROUP_CONNECT6, CGROUP_SOCK_ADDR, SCHED_CLS, FirewallError
 
@@ -55,7 +56,7 @@ def read_programs(path: Path = OBJECT) -> dict[str, Program]:
     try:
         with path.open("rb") as stream:
             elf = ELFFile(stream)
-            symbols = elf.get_section_by_name(".symtab")
+            symbols: Any = elf.get_section_by_name(".symtab")
             relocations = {each["sh_info"]: each for each in elf.iter_sections() if isinstance(each, RelocationSection)}
             for index, section in enumerate(elf.iter_sections()):
                 kind = _KINDS.get(section.name) or _KINDS.get(section.name.partition("/")[0])
@@ -65,7 +66,9 @@ def read_programs(path: Path = OBJECT) -> dict[str, Program]:
                 for each in relocations[index].iter_relocations() if index in relocations else ():
                     at, name = each["r_offset"], symbols.get_symbol(each["r_info_sym"]).name
                     if at % 8 or at + 16 > len(code) or code[at] != _LOAD_64:
-                        raise FirewallError(f"firewall: {path}: {section.name} refers to {name} otherwise than as a map")
+                        raise FirewallError(
+                            f"firewall: {path}: {section.name} refers to {name} otherwise than as a map"
+                        )
                     maps.append((at, name))
                 program = section.name.rpartition("/")[2]
                 found[program] = Program(program, *kind, code, tuple(maps))

@@ -139,7 +139,7 @@ class Plane:
         return self._programs[name]
 
     def apply(self, rules: RuleSet, **options: Any) -> int:
-        """Replace the policy whole; return the generation. On an error the old one stays. Options are those of `fill`."""
+        """Replace the policy whole; return the generation. After an error the old one stays. Options: of `fill`."""
         _bpf.wait_for_readers()
         try:
             self._fill(rules, self._slot ^ 1, options)
@@ -205,7 +205,8 @@ class Plane:
 
     def _count(self, index: int) -> Count:
         key = struct.pack("<I", self._slot * COUNTERS + index)
-        values = struct.unpack(f"<{2 * self._processors}Q", _bpf.look_up(self.maps["counters"], key, 16 * self._processors) or b"")  # fmt: skip
+        held = _bpf.look_up(self.maps["counters"], key, 16 * self._processors) or bytes(16 * self._processors)
+        values = struct.unpack(f"<{2 * self._processors}Q", held)
         return Count(sum(values[::2]), sum(values[1::2]))
 
     def forget_flows(self) -> None:

@@ -40,4 +40,4 @@ def build(target: Path = HERE / "firewall.o") -> str:
 
 if __name__ == "__main__":
     if missing := build():
-        print(MISSING.format(missing), file=sys.stderr)
+        sys.stderr.write(MISSING.format(missing) + "\n")

@@ -499,11 +499,8 @@ inline_ int way(struct __sk_buff *skb, u32 direction, int at_ingress, int is_eth
             u16 port = has_ports(key->protocol) ? key->dst_port : (u16)((u8)key->dst_port | s->kept.code << 8);
             look_up(&s->bits, slot, s->kept.direction & 1, key, port, 0);
             judge(v, &s->bits, policy);
-            if (v->action != ACCEPT) {
-                map_delete_elem(&flows_answered, key);
-                map_delete_elem(&flows_opening, key);
-                goto told;
-            }
+            if (v->action != ACCEPT)
+                goto told; /* and known still: else the next reply would begin a flow of its own */
             s->kept.generation = flow->generation = generation;
             s->kept.rule = flow->rule = v->rule;
             v->audit = v->would_rule = NONE;

@@ -11,12 +11,24 @@ from typing import Any
 from kubeshark.firewall import Action, Direction, Exempt, Packet, Rule, RuleSet, Tier, Traffic
 
 ICMP, TCP, UDP, ICMPV6, SCTP = 1, 6, 17, 58, 132
-V4 = [ip_address(text) for text in ("10.0.0.1", "10.0.0.9", "10.0.1.7", "10.9.0.1", "192.0.2.5", "255.255.255.255", "224.0.0.5")]  # fmt: skip
+V4 = [
+    ip_address(text)
+    for text in ("10.0.0.1", "10.0.0.9", "10.0.1.7", "10.9.0.1", "192.0.2.5", "255.255.255.255", "224.0.0.5")
+]
 V6 = [ip_address(text) for text in ("fd00::1", "fd00::9", "fd00:0:0:1::7", "fd09::1", "2001:db8::5", "ff02::1", "::")]
 NETWORKS = [
     ip_network(text)
     for text in (
-        *("0.0.0.0/0", "::/0", "10.0.0.0/8", "10.0.0.0/24", "10.0.0.8/29", "10.0.0.9/32", "10.0.1.0/24", "192.0.2.5/32"),
+        *(
+            "0.0.0.0/0",
+            "::/0",
+            "10.0.0.0/8",
+            "10.0.0.0/24",
+            "10.0.0.8/29",
+            "10.0.0.9/32",
+            "10.0.1.0/24",
+            "192.0.2.5/32",
+        ),
         *("fd00::/8", "fd00::/64", "fd00::9/128", "fd09::/16", "2001:db8::/32", "10.0.0.0/23", "128.0.0.0/1"),
     )
 ]
@@ -46,11 +58,17 @@ def random_rules(rng: random.Random, most: int = 30) -> RuleSet:
         for index in range(count)
     ]  # fmt: skip
     exempt = tuple(
-        Exempt(str(index), rng.choice(list(Direction)), tuple(rng.sample(NETWORKS, rng.randrange(2))), (random_traffic(rng),))
+        Exempt(
+            str(index), rng.choice(list(Direction)), tuple(rng.sample(NETWORKS, rng.randrange(2))),
+            (random_traffic(rng),),
+        )
         for index in range(rng.choice([0, 0, 1, 2]))
     )  # fmt: skip
     return RuleSet(
-        tuple(sorted(rules, key=lambda rule: rule.tier)), rng.random() < 0.7, exempt, strict_fragments=rng.random() < 0.3
+        tuple(sorted(rules, key=lambda rule: rule.tier)),
+        rng.random() < 0.7,
+        exempt,
+        strict_fragments=rng.random() < 0.3,
     )
 
 
@@ -128,7 +146,8 @@ def _ip(packet: Packet, upper: bytes, rng: random.Random, *, extensions: bool = 
     fragment = packet.fragment_offset | (0x2000 if packet.more_fragments else 0)
     if packet.version == 4:
         options = b"\x01" * 4 * rng.choice([0, 0, 0, 1, 10]) if extensions else b""
-        head = struct.pack(">BBHHHBBH", 0x45 + len(options) // 4, 0, 20 + len(options) + len(upper), 7, fragment, 64, packet.protocol, 0)  # fmt: skip
+        words, length = 5 + len(options) // 4, 20 + len(options) + len(upper)
+        head = struct.pack(">BBHHHBBH", 0x40 | words, 0, length, 7, fragment, 64, packet.protocol, 0)
         return head + packet.src.packed + packet.dst.packed + options + upper
     chain: list[tuple[int, bytes]] = []
     if extensions:

@@ -6,13 +6,11 @@ import os
 import random
 import struct
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
-from kubeshark.firewall import Action, Direction, FlowTable, Packet, Reason, RuleSet, Verdict, decide
-from kubeshark.firewall import _bpf
-from kubeshark.firewall._plane import MAPS, SCRATCH_BYTES, Plane
+from kubeshark.firewall import Action, Direction, FlowTable, Packet, Reason, Verdict, _bpf, decide
+from kubeshark.firewall._plane import SCRATCH_BYTES, Plane
 from tests.firewall._privileged import needs_bpf
 from tests.firewall._wire_packets import one_of, random_rules
 
