@@ -344,11 +344,9 @@ def _notes(
     if evidence.flows and (missing := sorted(set(range(24)) - evidence.hours)):
         notes.append(f"hours of the day not covered (UTC): {_hours_text(missing)}")
     if evidence.midway:
-        notes.append(
-            f"{evidence.midway:,} TCP connections began before they were recorded: which end opened them is a guess"
-        )
+        notes.append(f"beginning of {evidence.midway:,} TCP connections: which end opened them is a guess")
     if left_out:
-        notes.append(f"{left_out:,} pairs of peer and port with fewer than {min_flows} connections were left out")
+        notes.append(f"pairs of peer and port left out for fewer than {min_flows} connections: {left_out:,}")
     if coverage.lost_packets:
         notes.append(f"{coverage.lost_packets:,} packets were lost while they were recorded")
     elif coverage.lost_packets is None:

@@ -92,7 +92,8 @@ def _head(lesson: Lesson) -> Iterator[str]:
     window = (
         f"{_moment(evidence.first_ns)} … {_moment(evidence.last_ns)}" if evidence.first_ns is not None else "no traffic"
     )
-    yield f"# Learned from {evidence.flows:,} connections, {window}. It accepts what was seen: read it first."
+    many = "s" * (evidence.flows != 1)
+    yield f"# Learned from {evidence.flows:,} connection{many}, {window}. It accepts what was seen: read it first."
     for note in lesson.notes:
         yield f"# Not seen: {_comment(note)}."
 

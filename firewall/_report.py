@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -91,7 +92,9 @@ def _header(simulation: Simulation, given: Sequence[Policy]) -> list[str]:
     shown = ", ".join(named[:5]) + (f" and {len(named) - 5} more" if len(named) > 5 else "")
     window = f"{_minute(simulation.first_ns)} … {_minute(simulation.last_ns)}"
     nodes = simulation.coverage.nodes
-    coverage = f"{len(nodes)} node{'s' * (len(nodes) != 1)}"
+    known = max(simulation.nodes, len(nodes))
+    share_of = f" of {known}" if simulation.nodes else ""
+    coverage = f"{len(nodes)}{share_of} node{'s' * (known != 1)}"
     lost = simulation.coverage.lost_packets
     if lost is not None:
         share = 100 * lost / max(1, lost + simulation.packets)
@@ -106,7 +109,10 @@ def _header(simulation: Simulation, given: Sequence[Policy]) -> list[str]:
 def _row(simulation: Simulation, line: Line, *, with_policy: bool) -> tuple[str, ...]:
     title = f"{line.policy} {line.title}" if with_policy and line.policy else line.title
     day = simulation.first_ns is not None and _is_one_day(simulation.first_ns, simulation.last_ns or 0)
-    peers = [f"{simulation.peer_name(peer)} ({_short(count)})" for peer, count in line.peers.most_common(TOP_PEERS)]
+    by_name: Counter[str] = Counter()
+    for peer, count in line.peers.items():
+        by_name[simulation.peer_name(peer)] += count
+    peers = [f"{name} ({_short(count)})" for name, count in by_name.most_common(TOP_PEERS)]
     return (
         title,
         line.verdict,
@@ -115,7 +121,7 @@ def _row(simulation: Simulation, line: Line, *, with_policy: bool) -> tuple[str,
         _size(line.bytes),
         _clock(line.first_ns, day),
         _clock(line.last_ns, day),
-        f"{', '.join(peers)}{', …' if len(line.peers) > TOP_PEERS else ''}",
+        f"{', '.join(peers)}{', …' if len(by_name) > TOP_PEERS else ''}",
         line.samples[0] if line.samples else "",
     )
 

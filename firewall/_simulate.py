@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kubeshark.core_capture._groups import Groups
 from kubeshark.errors import KubesharkError
 from kubeshark.firewall._compile import Attachment, Compiled
 from kubeshark.firewall._inventory import Inventory
@@ -31,6 +32,18 @@ MAX_CHANGES = 10_000
 _REASONS = 1000
 """Behind all numbers of rules: what was decided without one."""
 
+_CHANGE = np.dtype(
+    [
+        ("src", "u1", (16,)),
+        ("dst", "u1", (16,)),
+        ("version", "u1"),
+        ("protocol", "u1"),
+        ("dst_port", "<u2"),
+        ("icmp_type", "<i2"),
+        ("was", "u1"),
+        ("becomes", "u1"),
+    ]
+)
 NAMES = {6: "tcp", 17: "udp", 132: "sctp", 1: "icmp", 58: "icmpv6"}
 
 
@@ -93,6 +106,7 @@ class Simulation:
     problems: list[KubesharkError]
     coverage: Coverage
     names: dict[str, str]  # of addresses, as the inventory has them
+    nodes: int = 0  # that the inventory knows
 
     def peer_name(self, address: str) -> str:
         return self.names.get(address, address)
@@ -148,6 +162,8 @@ class _Run:
         self._compiled = compiled
         self._subjects = [Judge(attachment) for attachment in compiled.attachments]
         self._before = None if against is None else [Judge(attachment) for attachment in against.attachments]
+        compared = [*compiled.attachments, *(against.attachments if against else ())]
+        self._judges_fragments = any(each.rules.strict_fragments for each in compared)
         self._lines: dict[tuple[str, Direction, str, str], Line] = {}
         self._changes: dict[tuple[str, str, str], Change] = {}
         self._more_changes = 0
@@ -166,7 +182,7 @@ class _Run:
                 self._line(policy.name, rule.direction, rule.name, rule.action, policy.mode == "Audit")
 
     def add(self, recorded: Recorded) -> None:
-        items = make_items(recorded, self._problems)
+        items = make_items(recorded, self._problems, with_fragments=self._judges_fragments)
         if not len(items):
             return
         self._totals += (len(recorded.rows), int(items.packets.sum()), int(items.bytes.sum()))
@@ -240,12 +256,7 @@ class _Run:
         line.last_ns = last if line.last_ns is None else max(line.last_ns, last)
         for address, count in _by_address(items.asked, "src" if direction == Direction.INGRESS else "dst", places):
             line.peers[address] += count
-        for at in places[: SAMPLES * 4].tolist():
-            if len(line.samples) >= SAMPLES:
-                break
-            entry_id = recorded.entry_id(int(items.place[at]))
-            if entry_id and entry_id not in line.samples:
-                line.samples.append(entry_id)
+        _add_samples(line.samples, items, places, recorded)
 
     def _line(self, policy: str, direction: Direction, name: str, action: Action, dry: bool) -> Line:
         verdict = action.name.lower()
@@ -264,20 +275,28 @@ class _Run:
         return self._lines[key]
 
     def _compare(self, items: Items, recorded: Recorded, was: NDArray[np.int8], becomes: NDArray[np.int8]) -> None:
-        for at in np.flatnonzero(was != becomes).tolist():
-            flow = _flow_text(items.asked[at])
-            key = flow, Action(int(was[at])).name.lower(), Action(int(becomes[at])).name.lower()
+        """Note what fares otherwise; connections between the same ends for the same thing together."""
+        changed = np.flatnonzero(was != becomes)
+        if not len(changed):
+            return
+        keys = np.zeros(len(changed), dtype=_CHANGE)
+        for name in ("src", "dst", "version", "protocol", "dst_port", "icmp_type"):
+            keys[name] = items.asked[name][changed]
+        keys["was"], keys["becomes"] = was[changed], becomes[changed]
+        groups = Groups(keys.view(f"V{_CHANGE.itemsize}"))
+        order = np.argsort(groups.number, kind="stable")
+        for members in np.split(changed[order], np.cumsum(groups.counts)[:-1]):
+            at = int(members[0])
+            key = _flow_text(items.asked[at]), Action(int(was[at])).name.lower(), Action(int(becomes[at])).name.lower()
             if key not in self._changes:
                 if len(self._changes) >= MAX_CHANGES:
                     self._more_changes += 1
                     continue
                 self._changes[key] = Change(*key)
             change = self._changes[key]
-            change.flows += 1
-            change.packets += int(items.packets[at])
-            entry_id = recorded.entry_id(int(items.place[at])) if len(change.samples) < SAMPLES else ""
-            if entry_id:
-                change.samples.append(entry_id)
+            change.flows += len(members)
+            change.packets += int(items.packets[members].sum())
+            _add_samples(change.samples, items, members, recorded)
 
     def result(self, coverage: Coverage) -> Simulation:
         lines = sorted(
@@ -301,6 +320,7 @@ class _Run:
             self._problems,
             coverage,
             self._names,
+            self._nodes,
         )
 
     def _order(self, name: str) -> int:
@@ -330,6 +350,16 @@ class _Run:
         if coverage.nodes and self._nodes > len(coverage.nodes):
             warnings.append(f"only {len(coverage.nodes)} of {self._nodes} nodes were recorded")
         return warnings
+
+
+def _add_samples(samples: list[str], items: Items, places: NDArray[np.intp], recorded: Recorded) -> None:
+    """Add ids of entries up to SAMPLES; protocols that no entry shows have none."""
+    for at in places[: SAMPLES * 4].tolist():
+        if len(samples) >= SAMPLES:
+            return
+        entry_id = recorded.entry_id(int(items.place[at]))
+        if entry_id and entry_id not in samples:
+            samples.append(entry_id)
 
 
 def _by_address(asked: NDArray[Any], end: str, places: NDArray[np.intp]) -> list[tuple[str, int]]:

@@ -35,7 +35,7 @@ def serve(
     request = memoryview(mmap.mmap(memory, REQUEST_BYTES, prot=mmap.PROT_READ))
     result = memoryview(mmap.mmap(memory, RESULT_BYTES, offset=REQUEST_BYTES))
     try:
-        instance = _load(Path(folder), module, memory_mb, Path(compiled) if compiled else None, asker)
+        instance = _load(Path(folder), module, memory_mb, Path(compiled) if compiled else None, asker, result)
     except Exception as error:  # noqa: BLE001 (whatever a runtime raises, the user is told; the process ends here)
         _say(control, FAILED, 0, _reason(error))
         return
@@ -43,10 +43,13 @@ def serve(
     _answer(instance, control, request, result, asker)
 
 
-def _load(folder: Path, name: str, memory_mb: int, compiled: Path | None, asker: Asker) -> Instance:
+def _load(folder: Path, name: str, memory_mb: int, compiled: Path | None, asker: Asker, result: memoryview) -> Instance:
     manifest = read_manifest(folder)
     module = import_module(name)
     prepared = module.prepare(folder, manifest, compiled) if compiled else module.prepare(folder, manifest)
+    watch = getattr(module, "watch_loading", None)
+    if watch:
+        watch(result)
     confine(module.SANDBOX, memory_mb)
     instance: Instance = module.open_instance(prepared, manifest)
     connect = getattr(instance, "connect", None)  # a language may do without

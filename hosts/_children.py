@@ -268,8 +268,7 @@ class Child:
             if self._control.fileno() in ready:
                 return
             if not ready or left < 0:  # late, though it may be sending us one byte after the other
-                self.end()
-                raise ChildError(f"took longer than {seconds * 1000:,.0f} ms")
+                raise self._late(seconds)
             if not self._take(asked):
                 poller.unregister(self._channel)  # it closed its end
                 continue
@@ -315,8 +314,7 @@ class Child:
         try:
             answer = self._control.recv(MAX_ANSWER)
         except TimeoutError:
-            self.end()
-            raise ChildError(f"took longer than {seconds * 1000:,.0f} ms") from None
+            raise self._late(seconds) from None
         except OSError:
             answer = b""
         if 0 < len(answer) < ANSWER.size:
@@ -330,6 +328,16 @@ class Child:
         self.end()
         text = answer[ANSWER.size :].decode("utf-8", "replace")
         raise ChildError("".join(char if char.isprintable() else " " for char in text).strip() or "failed")
+
+    def _late(self, seconds: float) -> ChildError:
+        """End it, and say where it was as far as it tells."""
+        where = ""
+        if self._language in ("c", "cpp") and self.pid:
+            from kubeshark.hosts.c._crash import where_it_is
+
+            where = where_it_is(self._folder, self.result, self.pid)
+        self.end()
+        return ChildError(f"took longer than {seconds * 1000:,.0f} ms{where}")
 
     def _end_reason(self) -> str:
         status = self.end()

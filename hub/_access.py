@@ -1,7 +1,7 @@
 """Who somebody is to the hub, and what that allows.
 
     viewer    read: entries with redaction rules applied, aggregates, map
-    operator  … and raw (packets, bytes, followed streams, exports of packets), import, clear (no redaction)
+    operator  … and raw (packets, bytes, followed streams, exports of packets), import, clear (no redaction), firewall
     admin     … and manage (delete, plugins, settings)
 
 Whoever sees only some namespaces has none of the rights that go around entries: packets have no namespace.
@@ -19,13 +19,13 @@ from starlette.requests import HTTPConnection
 __all__ = ["LOCAL", "RIGHTS", "ROLES", "Principal", "Right", "Role", "Who", "make_principal", "need", "need_all", "who"]
 
 Role = Literal["viewer", "operator", "admin"]
-Right = Literal["read", "raw", "import", "clear", "manage"]
+Right = Literal["read", "raw", "import", "clear", "firewall", "manage"]
 
 ROLES: tuple[Role, ...] = get_args(Role)
 RIGHTS: Mapping[Role, frozenset[Right]] = {
     "viewer": frozenset({"read"}),
-    "operator": frozenset({"read", "raw", "import", "clear"}),
-    "admin": frozenset({"read", "raw", "import", "clear", "manage"}),
+    "operator": frozenset({"read", "raw", "import", "clear", "firewall"}),
+    "admin": frozenset({"read", "raw", "import", "clear", "firewall", "manage"}),
 }
 SCOPED: frozenset[Right] = frozenset({"read", "clear"})
 """What is left of a role whose view is limited to namespaces."""
@@ -35,6 +35,7 @@ MEANING: Mapping[Right, str] = {
     "raw": "to see packets and bytes",
     "import": "to import captures",
     "clear": "to see entries without redaction",
+    "firewall": "to simulate, learn and keep firewall policies",
     "manage": "to change the store, plugins and settings",
 }
 

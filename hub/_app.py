@@ -11,12 +11,16 @@ from fastapi.responses import FileResponse, JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.requests import Request
+from starlette.routing import Route
 from starlette.staticfiles import StaticFiles
 
 from kubeshark.errors import KubesharkError, StoreError, UsageError
+from kubeshark.firewall import DocumentError
 from kubeshark.hub import (
     _entries,
     _exports,
+    _filters,
+    _firewall,
     _imports,
     _language,
     _map,
@@ -27,9 +31,11 @@ from kubeshark.hub import (
     _session,
     _settings,
     _store,
+    _workers,
     _ws,
 )
 from kubeshark.hub._auth import Gate
+from kubeshark.hub._mcp_http import PATH, McpEndpoint
 from kubeshark.hub._pool import TooManyError
 from kubeshark.hub._sessions import Sessions, session_key
 from kubeshark.hub._state import Hub
@@ -51,12 +57,15 @@ ROUTERS = (
     _imports,
     _exports,
     _queries,
+    _filters,
     _entries,
     _map,
     _language,
     _plugins,
     _plugin_upload,
     _settings,
+    _workers,
+    _firewall,
     _ws,
     _metrics,
 )
@@ -68,6 +77,7 @@ class Problem(BaseModel):
     error: str
     line: int | None = Field(default=None, description="of a filter, from 1")
     column: int | None = None
+    path: str | None = Field(default=None, description="of the field of a policy: spec.ingress[0].action")
 
 
 PROBLEMS: dict[int | str, dict[str, Any]] = {
@@ -114,6 +124,7 @@ def create_app(
     def page() -> FileResponse:
         return FileResponse(BUILT if BUILT.exists() else PAGE / "index.html")
 
+    app.router.routes.append(Route(PATH, McpEndpoint(hub)))
     app.mount("/static", StaticFiles(directory=PAGE))
     if oidc is not None:
         from kubeshark.hub import _oidc
@@ -129,6 +140,9 @@ def _refuse(_: Request, error: Exception) -> JSONResponse:
     match error:
         case StarletteHTTPException():
             return JSONResponse({"error": error.detail}, error.status_code, error.headers)
+        case DocumentError():
+            status = 422
+            document |= {"line": error.line, "column": error.column, "path": error.path}
         case UsageError():
             status = 400
             if error.line:

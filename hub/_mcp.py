@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import wraps
 from typing import Annotated, Any, Literal, ParamSpec, TypeVar
 
@@ -44,24 +45,34 @@ Kfl = Annotated[str, Field(max_length=16_384, description="KFL filter; empty: ev
 When = Annotated[str, Field(max_length=64, description="RFC 3339, or nanoseconds since 1970; empty: no limit")]
 
 
-def make_server(view: Pipeline) -> MCPServer[Any]:
-    """Return the server over one view of a pipeline; `run("stdio")` serves it."""
+def make_server(
+    view_now: Callable[[], Pipeline],
+    *,
+    working: Callable[[str], AbstractContextManager[None]] = lambda _: nullcontext(),
+    sees_all: bool = True,
+) -> MCPServer[Any]:
+    """Return the server over a view of a pipeline; `run("stdio")` serves it.
+
+    `view_now` gives the view for each call, `working` is held while a tool of that name works. Whoever does not see
+    all namespaces is not offered what is added up over the whole store.
+    """
     server: MCPServer[Any] = MCPServer("kubeshark", instructions=INSTRUCTIONS, version=__version__, log_level="WARNING")
 
     def tool(function: Callable[P, T]) -> Callable[P, T]:
         @wraps(function)
         def told(*args: P.args, **kwargs: P.kwargs) -> T:
             try:
-                return function(*args, **kwargs)
+                with working(function.__name__):
+                    return function(*args, **kwargs)
             except KubesharkError as error:  # a sentence for whoever asked
                 raise ToolError(str(error)) from error
 
         server.tool(annotations=READS)(told)
         return told
 
-    @tool
     def captures() -> dict[str, Any]:
         """What the store holds: totals, time range, captures and protocols by server port."""
+        view = view_now()
         info, overview = view.info(), view.store.overview()
         return {
             **{name: info[name] for name in ("packets", "flows", "captured_bytes", "first", "last", "problems")},
@@ -72,9 +83,13 @@ def make_server(view: Pipeline) -> MCPServer[Any]:
             ],
         }
 
+    if sees_all:
+        tool(captures)
+
     @tool
     def language() -> dict[str, Any]:
         """The variables and plugin filters that KFL filters may name, with their types."""
+        view = view_now()
         variables = {name: variable.type for name, variable in view.variables.items()}
         return {"variables": variables, "plugin_filters": sorted(view.plugins.filters)}
 
@@ -88,7 +103,7 @@ def make_server(view: Pipeline) -> MCPServer[Any]:
         cursor: Annotated[str, Field(max_length=1_024, description="go on behind an earlier answer")] = "",
     ) -> dict[str, Any]:
         """Entries that match, as rows; `cursor` of the answer goes on, null at the end."""
-        found = view.query(
+        found = view_now().query(
             kfl,
             limit=limit,
             order="asc" if order == "oldest" else "desc",
@@ -104,7 +119,7 @@ def make_server(view: Pipeline) -> MCPServer[Any]:
     @tool
     def count(kfl: Kfl = "", since: When = "", until: When = "") -> dict[str, Any]:
         """How many entries match, by protocol."""
-        found = view.query(kfl, since_ns=read_time(since), until_ns=read_time(until), max_seconds=SECONDS)
+        found = view_now().query(kfl, since_ns=read_time(since), until_ns=read_time(until), max_seconds=SECONDS)
         by_protocol: dict[str, int] = {}
         for run in found.runs(["protocol"]):
             for name in run.column("protocol"):
@@ -114,7 +129,7 @@ def make_server(view: Pipeline) -> MCPServer[Any]:
     @tool
     def entry(id: Annotated[str, Field(max_length=200)]) -> dict[str, Any]:
         """One entry in full: request, response or event with headers and bodies, ends, times, errors."""
-        found = view.entry(id)
+        found = view_now().entry(id)
         if found is None:
             raise ToolError(f"no entry {id}")
         document = found.to_dict()
@@ -126,6 +141,7 @@ def make_server(view: Pipeline) -> MCPServer[Any]:
     @tool
     def flows(kfl: Kfl = "", limit: Annotated[int, Field(ge=1, le=MAX_ROWS)] = 50) -> dict[str, Any]:
         """Connections (TCP, UDP, SCTP) that match: ends, bytes both ways, how they ended, protocols in them."""
+        view = view_now()
         written = view.compile(kfl).kfl_text
         found = view.query(f"(\n{written}\n) && conn" if written.strip() else "conn", limit=limit, max_seconds=SECONDS)
         names = ["src.ip", "src.port", "dst.ip", "dst.port", "transport", "conn_state", "conn_local_bytes"]
@@ -139,7 +155,7 @@ def make_server(view: Pipeline) -> MCPServer[Any]:
     ) -> dict[str, Any]:
         """Who talks to whom: edges with calls, errors, bytes, latency percentiles, and the filter of each."""
         edges = Edges(group, 7)
-        found = view.query(kfl, max_seconds=SECONDS)
+        found = view_now().query(kfl, max_seconds=SECONDS)
         for run in found.runs(edges.fields):
             edges.add(run)
         return edges.answer(limit, found.stopped).model_dump()
@@ -148,6 +164,7 @@ def make_server(view: Pipeline) -> MCPServer[Any]:
     def export(kfl: Kfl = "http", limit: Annotated[int, Field(ge=1, le=MAX_ROWS)] = 50) -> str:
         """HTTP exchanges that match, as HAR 1.2: secrets redacted."""
         out = io.BytesIO()
+        view = view_now()
         view.export_entries(list(view.query(kfl, limit=limit, max_seconds=SECONDS)), out, format="har")
         text = out.getvalue().decode()
         if len(text) > MAX_TEXT:

@@ -84,6 +84,7 @@ class _Collector:
         for name, (text, value) in gauges.items():
             yield GaugeMetricFamily(f"kubeshark_{name}", text, value=value)
         yield from self._plugins(CounterMetricFamily, GaugeMetricFamily)
+        yield from self._workers(CounterMetricFamily, GaugeMetricFamily)
 
     def _plugins(self, counter: Any, gauge: Any) -> Iterator[Any]:
         calls = counter("kubeshark_plugin_calls", "Calls of a plugin", labels=["plugin"])
@@ -101,6 +102,21 @@ class _Collector:
             memory.add_metric(label, status.resident_bytes)
             broken.add_metric(label, status.state.value in ("quarantined", "failed"))
         yield from (calls, crashes, poison, seconds, memory, broken)
+
+    def _workers(self, counter: Any, gauge: Any) -> Iterator[Any]:
+        up = gauge("kubeshark_worker_up", "1 if a worker answers", labels=["worker"])
+        fetched = counter("kubeshark_worker_fetched_bytes", "Bytes fetched from a worker", labels=["worker"])
+        segments = gauge("kubeshark_worker_segments", "Segments a worker holds", labels=["worker"])
+        free = gauge("kubeshark_worker_disk_free_bytes", "Bytes free on a worker's disk", labels=["worker"])
+        dropped = counter("kubeshark_worker_dropped_packets", "Packets a worker had no room for", labels=["worker"])
+        for row in self._hub.workers.rows():
+            label = [row.node or row.url]
+            up.add_metric(label, row.state == "up")
+            fetched.add_metric(label, row.fetched_bytes)
+            segments.add_metric(label, row.segments or 0)
+            free.add_metric(label, row.disk_free_bytes or 0)
+            dropped.add_metric(label, sum(each["dropped"] for each in row.captures))
+        yield from (up, fetched, segments, free, dropped)
 
 
 @router.get(

@@ -43,6 +43,7 @@ class Sheet(BaseModel):
 
     id: str
     version: str
+    description: str
     digest: str
     hooks: list[str]
     language: str
@@ -114,6 +115,7 @@ def _stage(hub: Hub, principal: Principal, package: Path, signature: bytes | Non
             sheet = Sheet(
                 id=stage.manifest.id,
                 version=stage.manifest.version,
+                description=stage.manifest.description,
                 digest=stage.digest,
                 hooks=list(stage.manifest.hooks),
                 language=stage.manifest.language,

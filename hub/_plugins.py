@@ -223,6 +223,7 @@ def _answer(installed: InstalledPlugin, status: PluginStatus | None) -> PluginAn
     )
     if manifest is not None:
         asked = manifest.permissions
+        answer.description = manifest.description
         answer.asked = {"hosts": asked.hosts, "paths": asked.paths, "env": asked.env}
         answer.declared = [asdict(spec) for spec in manifest.setting_specs]
         answer.settings = shown_settings(manifest.setting_specs, installed.state.settings)

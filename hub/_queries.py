@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
 from typing import Annotated, Any, Literal
@@ -53,6 +54,10 @@ class Check(BaseModel):
 class Explanation(BaseModel):
     lines: list[str]
     notices: list[str]
+    entries: int
+    bytes_read: int
+    seconds: float = Field(description="of this run; one that was just made finds more in memory")
+    stopped: str = Field(description='"" if it ran to its end')
 
 
 class Count(BaseModel):
@@ -142,9 +147,17 @@ def explain(hub: State, principal: Who, kfl: Kfl = "", since: Since = None, unti
     found = _aggregate(hub.view(principal), kfl, since, until)
     with hub.pool.turn() as turn:
         turn.take()
-        for _ in found.runs([]):
-            pass
-    return Explanation(lines=found.explain(), notices=found.notices)
+        began = time.monotonic()
+        entries = sum(map(len, found.runs([])))
+        seconds = time.monotonic() - began
+    return Explanation(
+        lines=found.explain(),
+        notices=found.notices,
+        entries=entries,
+        bytes_read=found.bytes_read,
+        seconds=round(seconds, 6),
+        stopped=found.stopped,
+    )
 
 
 @router.get("/query/count", summary="How many entries match")

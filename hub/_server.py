@@ -73,7 +73,7 @@ def serve(
         ws_max_size=MAX_WEBSOCKET_MESSAGE,
         ws_per_message_deflate=False,  # columns are small, and a laptop's loopback is faster than zlib
     )
-    with Jobs(app.hub, log):
+    with Jobs(app.hub, log), app.hub.workers:
         announce(
             f"https://{public_host}/?token={token}" if public_host else f"http://{shown}:{bound_port}/?token={token}"
         )

@@ -71,6 +71,7 @@ def health(hub: State) -> Health:
         hub.settings.read()
     except KubesharkError as error:
         problems.append(str(error))
+    problems += (each for each in hub.workers.problems() if each not in problems)
     for plugin in hub.pipeline.plugins.foreign:
         if plugin.status.state.value in ("quarantined", "failed"):
             problems.append(f"plugin {plugin.name} is {plugin.status.state.value}: {plugin.status.reason}")

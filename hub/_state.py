@@ -24,6 +24,7 @@ from kubeshark.hub._uploads import Imports
 from kubeshark.pipeline import Pipeline
 
 if TYPE_CHECKING:
+    from kubeshark.hub._workers import Workers
     from kubeshark.pipeline._scheduler import Scheduler
 
 __all__ = ["Hub", "State", "complain", "hub_of"]
@@ -41,6 +42,7 @@ class Hub:
     tokens: Tokens = field(init=False)
     audit: Audit = field(init=False)
     settings: SettingsFile = field(init=False)
+    workers: Workers = field(init=False)
     imports: Imports = field(default_factory=Imports)
     scheduler: Scheduler | None = None  # of plugins' jobs, where they run by themselves
     on_reload: Callable[[], None] | None = None  # called when other plugins are used
@@ -54,6 +56,9 @@ class Hub:
         self.tokens = Tokens(self.folder)
         self.audit = Audit(self.folder / "audit.jsonl")
         self.settings = SettingsFile(self.folder)
+        from kubeshark.hub._workers import Workers  # its router needs this module
+
+        self.workers = Workers(self.pipeline.store)
 
     def view(self, principal: Principal) -> Pipeline:
         """Return the pipeline as somebody sees it: without what rules hide, and only their namespaces."""

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, HTTPException, Path
 from pydantic import BaseModel, Field
 
-from kubeshark.core_capture.store import Retention
+from kubeshark.core_capture.store import CaptureKey, Retention
 from kubeshark.errors import UsageError
 from kubeshark.hub._access import Principal, need, need_all
 from kubeshark.hub._state import State
@@ -78,11 +78,19 @@ class NewSnapshot(BaseModel):
     until: str
 
 
+class CaptureName(BaseModel):
+    """One capture, as `/captures` lists it."""
+
+    name: str = Field(max_length=4_096)
+    sha256: str = Field(default="", max_length=64)
+
+
 class Limits(BaseModel):
-    """What may stay; at least one of the two."""
+    """What may stay: at least one of the two limits; or one capture that goes as a whole."""
 
     max_bytes: int | None = Field(default=None, ge=0)
     max_age_seconds: int | None = Field(default=None, ge=0, le=100 * 365 * 86_400)
+    capture: CaptureName | None = None
     dry_run: bool = True
 
 
@@ -154,13 +162,20 @@ def segments(hub: State) -> list[SegmentRow]:
     ]
 
 
-@router.post("/store/prune", summary="Delete the oldest segments that exceed limits; a dry run unless told otherwise")
+@router.post("/store/prune", summary="Delete the oldest segments, or one capture; a dry run unless told otherwise")
 def prune(hub: State, principal: Manager, limits: Limits) -> Pruned:
     age = limits.max_age_seconds
     before_ns = None if age is None else time.time_ns() - age * 1_000_000_000
-    retention = Retention(limits.max_bytes, before_ns)  # UsageError if neither is given
+    wanted = limits.capture
+    capture = None if wanted is None else CaptureKey(wanted.name, wanted.sha256)
+    retention = Retention(limits.max_bytes, before_ns, capture=capture)  # UsageError if nothing is given
+    if capture is not None and all(capture != CaptureKey(row.name, row.sha256) for row in captures(hub)):
+        raise HTTPException(404, f"there is no capture {capture.name[:200]!r} with this hash")
     if not limits.dry_run:
-        hub.audit.note(principal, "prune", max_bytes=limits.max_bytes, max_age_seconds=age)
+        if capture is not None:
+            hub.audit.note(principal, "delete capture", name=capture.name, sha256=capture.sha256)
+        else:
+            hub.audit.note(principal, "prune", max_bytes=limits.max_bytes, max_age_seconds=age)
     done = hub.pipeline.store.prune(retention, dry_run=limits.dry_run)
     return Pruned(
         dry_run=limits.dry_run,

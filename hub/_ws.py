@@ -15,6 +15,7 @@ import threading
 import time
 from collections import deque
 from contextlib import suppress
+from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -25,10 +26,11 @@ from kubeshark.errors import KubesharkError, UsageError
 from kubeshark.hub._access import Principal, who
 from kubeshark.hub._batches import BatchEncoder
 from kubeshark.hub._columns import LIST_COLUMNS, ListColumns
+from kubeshark.hub._live import Live
 from kubeshark.hub._pool import TooManyError, Turn
 from kubeshark.hub._state import Hub, complain, hub_of
 from kubeshark.hub._times import read_time
-from kubeshark.pipeline import Entry, QueryProgress, StoreQuery, cursor_behind
+from kubeshark.pipeline import Entry, Follow, Pipeline, QueryProgress, StoreQuery, cursor_behind
 
 __all__ = ["SUBPROTOCOL", "router"]
 
@@ -55,6 +57,7 @@ class _Query(msgspec.Struct, tag_field="op", tag="query"):
     cursor: Text | None = None
     since: str | int | None = None
     until: str | int | None = None
+    live: bool = False
     columns: list[str] = msgspec.field(default_factory=lambda: list(LIST_COLUMNS))
 
 
@@ -93,6 +96,10 @@ class _Connection:
 
     async def serve(self) -> None:
         sender = asyncio.create_task(self._send())
+        workers = self.hub.workers
+        if workers.store is not None and self.principal.namespaces is None:
+            self._tell_workers(workers.documents())
+            workers.listeners.add(self._on_workers)
         try:
             while True:
                 message = await self.socket.receive()
@@ -102,6 +109,7 @@ class _Connection:
         except WebSocketDisconnect:
             pass
         finally:
+            workers.listeners.discard(self._on_workers)
             for running in list(self._queries.values()):
                 running.abandon()
             sender.cancel()
@@ -112,6 +120,16 @@ class _Connection:
         """Queue what a query says; from any thread."""
         with suppress(RuntimeError):  # the loop has ended, and with it whoever would read this
             self._loop.call_soon_threadsafe(self._queue, query, message)
+
+    def _on_workers(self, documents: list[dict[str, Any]]) -> None:
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._tell_workers, documents)
+
+    def _tell_workers(self, documents: list[dict[str, Any]]) -> None:
+        """Say how the workers fare; an older such message that still waits is of no use."""
+        self._outgoing = deque(each for each in self._outgoing if isinstance(each, bytes) or each["op"] != "workers")
+        self._outgoing.append({"op": "workers", "id": None, "workers": documents})
+        self._wakes.set()
 
     def _queue(self, query: int, message: bytes | dict[str, Any]) -> None:
         if isinstance(message, dict):
@@ -180,6 +198,7 @@ class _Running:
         self._said = said
         self._hub = connection.hub
         self._query: StoreQuery[Entry] | None = None
+        self._follow: Follow | None = None
         self._changed = threading.Condition()
         self._acknowledged = 0
         self._sent = 0
@@ -216,6 +235,8 @@ class _Running:
             self._changed.notify_all()
         if self._query is not None:
             self._query.cancel()
+        if self._follow is not None:
+            self._follow.stop()
 
     # in the thread
 
@@ -242,6 +263,8 @@ class _Running:
         said, began = self._said, time.monotonic()
         view = self._hub.view(self._connection.principal)
         columns = ListColumns(said.columns, view.variables)
+        live = _live(view, said, columns) if said.live else None
+        self._follow = live.follow if live else None
         query = view.query(
             said.kfl,
             since_ns=read_time(said.since),
@@ -262,6 +285,8 @@ class _Running:
                 while at < len(run) and not self._is_cancelled():
                     part = run.part(at, at + size)
                     at, size = at + size, ROWS
+                    if live:
+                        live.note(part)
                     cursor = cursor_behind(part)
                     self._send(encoder.encode(columns.of(part), cursor), encoder.batch, len(part), cursor)
                     if not self._may_go_on(turn):
@@ -270,6 +295,9 @@ class _Running:
             runs.close()
             self._hub.figures.add(query_seconds=time.monotonic() - began, query_bytes_read=self._progress.done)
         is_cut = not query.stopped and query.cursor is not None
+        if live and not is_cut and not query.stopped and not self._is_cancelled():
+            self._go_on(live, turn, columns, encoder, query)
+            return
         self._end(
             {
                 **self._figures(),
@@ -280,6 +308,40 @@ class _Running:
                 "notices": query.notices,
             }
         )
+
+    def _go_on(
+        self, live: Live, turn: Turn, columns: ListColumns, encoder: BatchEncoder, query: StoreQuery[Entry]
+    ) -> None:
+        """Send what comes, until the client cancels; a turn is held only while there is work."""
+        told = ""
+        problems = list(map(str, query.problems))
+        try:
+            while not self._is_cancelled() and turn.take():
+                for run in live.look():
+                    for at in range(0, len(run), ROWS):
+                        part = run.part(at, at + ROWS)
+                        cursor = live.cursor_behind(part)
+                        self._send(encoder.encode(columns.of(part), cursor), encoder.batch, len(part), cursor)
+                        if not self._may_go_on(turn):
+                            return
+                about = {
+                    "problems": [*problems, *map(str, live.follow.problems)],
+                    "dropped": asdict(live.follow.dropped),
+                }
+                if (said := json.dumps(about)) != told:
+                    told = said
+                    self._tell(
+                        {**self._figures(), "op": "live", "cursor": self._cursor, "notices": query.notices, **about}
+                    )
+                turn.give()
+                live.follow.pause()
+        finally:
+            live.follow.close()
+
+    def _tell(self, message: dict[str, Any]) -> None:
+        with self._changed:
+            if not self._is_over:
+                self._connection.put(self._said.id, message)
 
     def _may_go_on(self, turn: Turn) -> bool:
         """Wait until the client has acknowledged enough, without a turn; False if it does not want more."""
@@ -331,3 +393,9 @@ class _Running:
             "seconds": round(time.monotonic() - self._began, 3),
             "bytes_read": self._progress.done,
         }
+
+
+def _live(view: Pipeline, said: _Query, columns: ListColumns) -> Live:
+    if said.order != "oldest" or said.until is not None:
+        raise UsageError("a live query is in the order oldest, without until")
+    return Live.begin(view, said.kfl, columns.fields)

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 import msgspec
 
+from kubeshark._durable import replace_synced
 from kubeshark.errors import PluginRejected
 
 __all__ = ["locked", "read_document", "write_document"]
@@ -32,14 +33,9 @@ def read_document(path: Path, kind: type[T]) -> T | None:
 
 
 def write_document(path: Path, document: object) -> None:
-    """Replace a file (mode 0600); it is as a whole there, or as it was before."""
-    temporary = path.with_name(f"{path.name}.tmp")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with open(descriptor, "wb") as file:  # noqa: PTH123 (a descriptor)
+    """Replace a file (mode 0600), lasting; it is as a whole there, or as it was before."""
+    with replace_synced(path, path.with_name(f"{path.name}.tmp")) as file:
         file.write(msgspec.json.format(msgspec.json.encode(document), indent=1) + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
 
 
 @contextmanager

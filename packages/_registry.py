@@ -8,6 +8,8 @@ Invariants:
 
 1. A manifest is hashed before it is read, a layer while it comes in; a digest or a size that differs ends the pull.
 2. What was pulled by tag is known by the manifest's digest from then on.
+3. Every request may be sent twice: what is uploaded has its digest in the address, and an upload that was begun and
+   left is one that the registry forgets.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ from kubeshark.packages._archive import MAX_PACKAGE_BYTES
 from kubeshark.packages._contents import hash_file
 from kubeshark.packages._credentials import Credentials, find_credentials
 from kubeshark.packages._signature import MAX_SIGNATURE_BYTES
-from kubeshark.packages._web import Answer, Progress, Web, is_local, joined, origin
+from kubeshark.packages._web import TRIES, Answer, Progress, Web, is_local, joined, origin
 
 __all__ = ["ARTIFACT_TYPE", "PACKAGE_TYPE", "SIGNATURE_TYPE", "Pulled", "Reference", "Registry", "parse_reference"]
 
@@ -113,8 +115,9 @@ class Registry:
         """Without `credentials` they are looked for when the registry asks."""
         self._reference = reference
         self._credentials = credentials
-        self._web = Web(allow_http=True)
-        self._transfers = Web(allow_http=True, progress=progress)
+        self._probe = Web(allow_http=True)
+        self._web = Web(allow_http=True, tries=TRIES)
+        self._transfers = Web(allow_http=True, progress=progress, tries=TRIES)
         host = "registry-1.docker.io" if reference.host == "docker.io" else reference.host
         self._base = f"https://{host}"
         self._authorization = ""
@@ -213,8 +216,8 @@ class Registry:
             if origin(there)[0] != "https" and origin(there) != origin(self._base):
                 raise self._rejected("it wants the upload at a place that is not https")
             answer = self._send("PUT", there, body=data, transfer=True)
-            if answer.status != 201:
-                raise self._failed(answer, "an upload")
+            if answer.status != 201 and self._send("HEAD", f"blobs/{digest}").status != 200:
+                raise self._failed(answer, "an upload")  # else the first of two tries arrived, its answer did not
         return {"mediaType": kind, "digest": digest, "size": size}
 
     def _find_scheme(self) -> None:
@@ -223,7 +226,7 @@ class Registry:
         if not is_local(host):
             return
         try:
-            self._web.send("GET", f"{self._base}/v2/")
+            self._probe.send("GET", f"{self._base}/v2/")
         except PluginError as error:
             if "certificate" in error.message:
                 raise

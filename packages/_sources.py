@@ -21,7 +21,7 @@ from kubeshark.packages._fetched import Fetched, local
 from kubeshark.packages._index import default_index, find, load_index
 from kubeshark.packages._registry import Registry, parse_reference
 from kubeshark.packages._signature import MAX_SIGNATURE_BYTES, SIGNATURE_SUFFIX
-from kubeshark.packages._web import Progress, Web, origin, shown
+from kubeshark.packages._web import TRIES, Progress, Web, origin, shown
 
 __all__ = ["fetch"]
 
@@ -61,7 +61,7 @@ def fetch(
 
 
 def _download(url: str, into: Path, progress: Progress | None) -> Fetched:
-    web = Web(progress=progress)
+    web = Web(progress=progress, tries=TRIES)
     origin(url)  # refuses what is no address
     name = PurePosixPath(urlsplit(url).path).name
     path = into / ("package" + PurePosixPath(name).suffix[:16])
@@ -69,7 +69,7 @@ def _download(url: str, into: Path, progress: Progress | None) -> Fetched:
     if answer.status != 200:
         raise PluginError(f"the server answers {answer.status}", plugin=shown(url))
     beside = urlsplit(url)
-    signature = Web().send(
+    signature = Web(tries=TRIES).send(
         "GET", beside._replace(path=beside.path + SIGNATURE_SUFFIX, fragment="").geturl(), limit=MAX_SIGNATURE_BYTES
     )
     return Fetched(path, url, url, signature=signature.body if signature.status == 200 else None)

@@ -7,7 +7,9 @@ credentials, how much, how long.
 1. Only https; plain HTTP where the caller allows it, to this machine alone.
 2. A redirect goes to https, or stays at the same place. Credentials stay at the place they were meant for.
 3. An answer has a limit, and a transfer a deadline.
-4. Errors name host and path, never a query or a header: both may hold secrets.
+4. What may go well the next time (429, 5xx, a connection that broke) is tried again where the caller allows it: a few
+   times, with longer and longer pauses.
+5. Errors name host and path, never a query or a header: both may hold secrets.
 """
 
 from __future__ import annotations
@@ -33,12 +35,21 @@ TIMEOUT_S = 30.0  # of one wait
 DEADLINE_S = 1800.0  # of one transfer: 256 MiB at 150 KB/s
 MAX_REDIRECTS = 5
 MAX_ERROR_BYTES = 64 << 10
+TRIES = 4  # one, and three more
+PAUSE_S = 1.0  # before the second; twice as long before each further one
+MAX_PAUSE_S = 30.0  # a server may ask for (Retry-After)
+AGAIN = (429, 500, 502, 503, 504)
 _CHUNK = 256 << 10
 _AGENT = "kubeshark"
 _LOCAL = ("localhost", "127.0.0.1", "::1")
 
 Progress = Callable[[int, int | None], None]
 """Called with bytes done and the total, None if nobody told."""
+Pause = Callable[[float], object]
+
+
+class _Broken(PluginError):
+    """No answer, or not all of it, because the connection broke."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +65,13 @@ class Answer:
 class Web:
     """Sends requests; holds no state but the certificates."""
 
-    def __init__(self, *, allow_http: bool = False, progress: Progress | None = None) -> None:
-        """`allow_http` permits plain HTTP to this machine."""
+    def __init__(
+        self, *, allow_http: bool = False, progress: Progress | None = None, tries: int = 1, pause: Pause = time.sleep
+    ) -> None:
+        """`allow_http` permits plain HTTP to this machine; `tries` is for requests that may be sent twice."""
         self._allow_http = allow_http
+        self._tries = tries
+        self._pause = pause
         self._progress = progress
         context = ssl.create_default_context()
         self._direct = _opener(context)  # to this machine: what is said there is for no proxy
@@ -78,8 +93,33 @@ class Web:
         Any status is an answer. `credentials` is the Authorization header. PluginError if there is no answer, it is
         larger than `limit`, or it would take us where we do not go.
         """
-        first = origin(url)
         deadline = time.monotonic() + DEADLINE_S
+        for left in reversed(range(self._tries)):
+            pause = PAUSE_S * 2 ** (self._tries - 1 - left)
+            try:
+                answer = self._send(method, url, headers, credentials, body, limit, into, deadline)
+            except _Broken:
+                if not left or time.monotonic() + pause > deadline:
+                    raise
+            else:
+                pause = max(pause, _asked_pause(answer))
+                if answer.status not in AGAIN or not left or time.monotonic() + pause > deadline:
+                    return answer
+            self._pause(pause)
+        raise AssertionError("unreachable: the last try returns or raises")
+
+    def _send(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str] | None,
+        credentials: str,
+        body: bytes | Path | None,
+        limit: int,
+        into: Path | None,
+        deadline: float,
+    ) -> Answer:
+        first = origin(url)
         for _ in range(MAX_REDIRECTS + 1):
             self._check(url)
             wanted = dict(headers or {})
@@ -128,7 +168,8 @@ class Web:
             try:
                 return opener.open(request, timeout=TIMEOUT_S)
             except (OSError, http.client.HTTPException, ValueError) as error:
-                raise _fail(url, f"cannot be reached: {_reason(error)}") from error
+                kind = _Broken if _is_broken(error) else PluginError
+                raise _fail(url, f"cannot be reached: {_reason(error)}", kind=kind) from error
 
     def _receive(
         self, response: Any, sink: IO[bytes], url: str, limit: int, deadline: float, *, cut: bool, empty: bool
@@ -152,9 +193,9 @@ class Web:
                 if self._progress and not cut:
                     self._progress(done, total)
         except (OSError, http.client.HTTPException) as error:
-            raise _fail(url, f"broke off after {done:,} bytes: {_reason(error)}") from error
+            raise _fail(url, f"broke off after {done:,} bytes: {_reason(error)}", kind=_Broken) from error
         if not empty and not cut and total is not None and done != total:
-            raise _fail(url, f"broke off after {done:,} of {total:,} bytes")
+            raise _fail(url, f"broke off after {done:,} of {total:,} bytes", kind=_Broken)
 
 
 def origin(url: str) -> tuple[str, str, int]:
@@ -210,8 +251,20 @@ def joined(url: str, target: str) -> str:
         raise _fail(url, "redirects to what is no address") from error
 
 
-def _fail(url: str, message: str, hint: str = "") -> PluginError:
-    return PluginError(message, plugin=shown(url), hint=hint)
+def _fail(url: str, message: str, hint: str = "", kind: type[PluginError] = PluginError) -> PluginError:
+    return kind(message, plugin=shown(url), hint=hint)
+
+
+def _is_broken(error: Exception) -> bool:
+    """Say whether a connection broke or was not answered in time: nobody refused it, and the name is known."""
+    inner = error.reason if isinstance(error, urllib.error.URLError) else error
+    return isinstance(inner, (ConnectionResetError, BrokenPipeError, TimeoutError, http.client.BadStatusLine))
+
+
+def _asked_pause(answer: Answer) -> float:
+    """Return the seconds of Retry-After, at most MAX_PAUSE_S; 0.0 without it, or where it is a date."""
+    said = answer.headers.get("retry-after", "").strip()
+    return min(float(said), MAX_PAUSE_S) if said.isascii() and said.isdigit() and len(said) < 9 else 0.0
 
 
 def _reason(error: Exception) -> str:

@@ -7,12 +7,18 @@ from typing import TYPE_CHECKING
 from kubeshark._lazy import lazily
 
 if TYPE_CHECKING:
+    from kubeshark.pipeline._capture import CaptureLimits as CaptureLimits
+    from kubeshark.pipeline._capture import CaptureProgress as CaptureProgress
+    from kubeshark.pipeline._capture import CaptureResult as CaptureResult
     from kubeshark.pipeline._entry import Entry as Entry
     from kubeshark.pipeline._entry import EntryError as EntryError
     from kubeshark.pipeline._entry import EntryId as EntryId
     from kubeshark.pipeline._files import FileDissection as FileDissection
+    from kubeshark.pipeline._follow import Follow as Follow
     from kubeshark.pipeline._imports import ImportResult as ImportResult
     from kubeshark.pipeline._memory import keep_freed_memory as keep_freed_memory
+    from kubeshark.pipeline._order import Place as Place
+    from kubeshark.pipeline._order import cursor_text as cursor_text
     from kubeshark.pipeline._pipeline import ExportResult as ExportResult
     from kubeshark.pipeline._pipeline import Pipeline as Pipeline
     from kubeshark.pipeline._plugins import Plugins as Plugins
@@ -30,19 +36,25 @@ if TYPE_CHECKING:
 __all__ = [
     "CELLS",
     "SIZE",
+    "CaptureLimits",
+    "CaptureProgress",
+    "CaptureResult",
     "Entry",
     "EntryError",
     "EntryId",
     "ExportResult",
     "FileDissection",
+    "Follow",
     "ImportResult",
     "Pipeline",
+    "Place",
     "Plugins",
     "QueryArguments",
     "QueryProgress",
     "Run",
     "StoreQuery",
     "cursor_behind",
+    "cursor_text",
     "keep_freed_memory",
     "parse_time",
     "rfc3339",
@@ -53,10 +65,13 @@ if not TYPE_CHECKING:
     __getattr__ = lazily(
         __name__,
         {
+            "_capture": "CaptureLimits CaptureProgress CaptureResult",
             "_entry": "Entry EntryError EntryId",
             "_files": "FileDissection",
             "_memory": "keep_freed_memory",
+            "_follow": "Follow",
             "_imports": "ImportResult",
+            "_order": "Place cursor_text",
             "_pipeline": "ExportResult Pipeline",
             "_plugins": "Plugins",
             "_query": "QueryProgress",

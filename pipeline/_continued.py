@@ -24,7 +24,7 @@ from kubeshark.core_capture import And, InNetwork, Or, PortBetween, Predicate
 from kubeshark.pipeline._order import Window
 from kubeshark.pipeline._segments import Segment, flow_keys, has_ended, is_fresh, may_be_quiet_ns
 
-__all__ = ["Elsewhere", "parts_elsewhere"]
+__all__ = ["Elsewhere", "parts_before", "parts_elsewhere"]
 
 MAX_LOOKED_UP = 64
 """Connections that the catalogue is asked for; with more, nearly every segment would hold one."""
@@ -78,6 +78,18 @@ def parts_elsewhere(
     for towards, there in (("back", before), ("ahead", behind)):
         if there:
             _follow(_opened(selected, window, towards), there, elsewhere, towards, found)  # type: ignore[arg-type]
+    return list(found.values())
+
+
+def parts_before(
+    segment: Segment, rows: NDArray[Any], spans: Iterable[_Span], elsewhere: Elsewhere
+) -> list[tuple[Segment, NDArray[Any]]]:
+    """Return (segment, rows) of flows in the segments of `spans` that these rows of another one may continue."""
+    keys, flows = flow_keys(segment, rows), segment.flows[rows]
+    waiting = {key.tobytes(): _Open(flow, int(flow["first_ns"])) for key, flow in zip(keys, flows, strict=True)}
+    found: dict[str, tuple[Segment, NDArray[Any]]] = {}
+    latest_first = sorted(spans, key=lambda span: span[1], reverse=True)
+    _follow(waiting, latest_first, elsewhere, "back", found)
     return list(found.values())
 
 

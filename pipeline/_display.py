@@ -38,7 +38,7 @@ class Display:
         return {
             "id": entry.id,
             "stream": entry.facts.stream,
-            "worker": "",
+            "worker": ", ".join(entry.facts.nodes),
             "proto": entry.protocol_document(),
             "tls": entry.get("tls"),
             **cells,

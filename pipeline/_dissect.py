@@ -292,7 +292,8 @@ class _Work:
 
     def _facts(self, at: int, row: Any, stream: FlowStream) -> StreamFacts:
         parts = tuple(part for _, part in self.selection.parts(at))
-        return StreamFacts(row, stream, parts, self.dissector.origin)
+        seen = self.selection.seen.get(int(self.selection.rows[at]), ())
+        return StreamFacts(row, stream, parts, self.dissector.origin, seen)
 
     def _facts_of(self, at: int) -> StreamFacts:
         stream = self._stream(at)

@@ -262,7 +262,7 @@ class Entry:
             "id": self.id,
             "index": value["index"],
             "stream": stream,
-            "worker": "",
+            "worker": facts.node,
             "node": None,
             "protocol": self.protocol_document(),
             "tls": value["tls"],
@@ -300,6 +300,8 @@ class Entry:
             document["event"] = {"source": "packets", "type": self.protocol.name, "data": event}
         if facts.origin.file:
             document["file"] = facts.origin.file
+        if facts.nodes:
+            document["nodes"] = facts.nodes
         if self.tags:
             document["tags"] = list(self.tags)
         if self.annotations:
@@ -376,6 +378,8 @@ LATE: dict[str, Callable[[Entry], Any]] = {
     "error_type": lambda entry: entry.error.type if entry.error else "",
     "error_message": lambda entry: entry.error.message if entry.error else "",
     "file": lambda entry: entry.facts.origin.file,
+    "worker": lambda entry: entry.facts.node,
+    "nodes": lambda entry: entry.facts.nodes,
     "vlan_id": lambda entry: entry.facts.vlan,
     "tunnel": lambda entry: entry.facts.tunnel,
     "tls_info": lambda entry: entry.variables["protocol"] if entry.facts.is_decrypted else "",

@@ -13,11 +13,11 @@ import numpy as np
 from kubeshark.core_capture import FlowBit, Tunnel
 from kubeshark.extension_api import Endpoint, Message, MessageKind
 from kubeshark.pipeline._display import Display
-from kubeshark.pipeline._segments import FlowPart
+from kubeshark.pipeline._segments import FlowPart, node_of
 from kubeshark.pipeline._streams import TRANSPORT_NAMES, FlowStream, endpoints
 from kubeshark.pipeline.kfl import VARIABLES, Variable
 
-__all__ = ["Origin", "StreamFacts"]
+__all__ = ["Origin", "StreamFacts", "stream_id"]
 
 FIN, SYN, RST, ACK = 0x01, 0x02, 0x04, 0x10
 TCP_MILESTONES = {"SYN": (SYN | ACK, SYN), "SYN ACK": (SYN | ACK, SYN | ACK), "FIN": (FIN, FIN), "RST": (RST, RST)}
@@ -39,6 +39,7 @@ class Origin:
     file: str = ""  # path as given to `dissect`
     variables: Mapping[str, Variable] = VARIABLES
     display: Display = NOBODY
+    names_nodes: bool = False  # it reads the stores of several nodes
 
 
 @dataclass(eq=False)
@@ -49,6 +50,7 @@ class StreamFacts:
     stream_data: FlowStream | None
     parts: tuple[FlowPart, ...]  # where its packets lie, in time order
     origin: Origin
+    seen: tuple[str, ...] = ()  # other nodes that have the same connection, left out here
 
     def __post_init__(self) -> None:
         self.client: Endpoint
@@ -62,9 +64,7 @@ class StreamFacts:
     @cached_property
     def stream(self) -> str:
         """16 hex digits, equal for all entries of a connection, also over segments."""
-        row = self.row
-        start = row["isn"].tobytes() if row["isn"].any() else row["first_ns"].tobytes()
-        return hashlib.blake2b(b"".join(row[name].tobytes() for name in KEY_FIELDS) + start, digest_size=8).hexdigest()
+        return stream_id(self.row)
 
     @cached_property
     def conn_id(self) -> int:
@@ -75,6 +75,18 @@ class StreamFacts:
         """Equal for all connections of the same two hosts, server port and transport."""
         text = f"{self.client.ip} {self.server.ip} {self.server.port} {self.transport}"
         return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
+
+    @cached_property
+    def nodes(self) -> list[str]:
+        """The nodes that saw the connection, the one whose copy this is first; none where one store is read."""
+        if not self.origin.names_nodes:
+            return []
+        return list(dict.fromkeys((*(node_of(part.segment) for part in self.parts), *self.seen)))
+
+    @property
+    def node(self) -> str:
+        """KFL worker."""
+        return self.nodes[0] if self.nodes else ""
 
     @property
     def is_decrypted(self) -> bool:
@@ -175,3 +187,9 @@ class StreamFacts:
 
     def _sides(self) -> Any:
         return self.stream_data.flow_sides if self.stream_data else ()
+
+
+def stream_id(row: Any) -> str:
+    """Return the KFL `stream` of a connection whose first part has this FLOW row: a hash of its ends and its start."""
+    start = row["isn"].tobytes() if row["isn"].any() else row["first_ns"].tobytes()
+    return hashlib.blake2b(b"".join(row[name].tobytes() for name in KEY_FIELDS) + start, digest_size=8).hexdigest()

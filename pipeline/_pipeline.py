@@ -10,6 +10,7 @@ import copy
 import sys
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from ipaddress import ip_network
 from pathlib import Path
@@ -26,13 +27,17 @@ from kubeshark.core_capture import (
     Transport,
 )
 from kubeshark.core_capture.store import Identity, Requests, Store, create_identity, identity_path
-from kubeshark.errors import StoreError, UsageError
+from kubeshark.errors import Damaged, StoreError, UsageError
 
 if TYPE_CHECKING:
-    from kubeshark.core_capture.store import CacheStats, SegmentInfo, Select, VerifyReport
+    from kubeshark.core_capture.live import LiveOptions, PacketSource
+    from kubeshark.core_capture.store import CacheStats, SegmentInfo, Select, TlsFiles, VerifyReport
+    from kubeshark.pipeline._capture import CaptureLimits, CaptureProgress, CaptureResult
+    from kubeshark.pipeline._connections import Found
     from kubeshark.pipeline._enrich import EnricherBinding
     from kubeshark.pipeline._entry import Entry
     from kubeshark.pipeline._filter import EntryFilter
+    from kubeshark.pipeline._follow import Follow
     from kubeshark.pipeline._imports import ImportResult, Progress
     from kubeshark.pipeline._plugins import Plugins
     from kubeshark.pipeline._query import QueryOptions
@@ -66,6 +71,7 @@ class Pipeline:
 
     def __init__(self, store: Store, plugins: Plugins | None, recipients: tuple[str, ...], keylog: KeyLog) -> None:
         self._keylog = keylog
+        self._keylog_files: Sequence[Path] = ()  # a live view reads them again
         self.store = store
         self._plugins = plugins
         self._recipients = recipients
@@ -95,23 +101,35 @@ class Pipeline:
         plugins: Plugins | None = None,
         keylogs: Iterable[str | Path] = (),
         cache_bytes: int = 0,
+        workers: Iterable[str] = (),
+        tls: TlsFiles | None = None,
     ) -> Self:
         """Open a store, making folder and identity if they are not there and `create` is set.
 
         `identities` default to those in $KUBESHARK_IDENTITY (~/.kubeshark/identity.age); `recipients` (age1…) are who
         may read what is imported, by default the identities' own. `keylogs` are TLS key-log files (NSS format) to
         decrypt with, beside those in $KUBESHARK_KEYLOG and the secrets in the store. With `cache_bytes`, that much of
-        what queries decrypted stays in memory for the next ones, in this process alone. Raises StoreError, InputError
-        for a key log that cannot be read.
+        what queries decrypted stays in memory for the next ones, in this process alone. `workers` are URLs of stores
+        that are queried with it; one that does not answer is a query's problem, and no error. `tls`: what we show them,
+        by default what lies in $KUBESHARK_TLS. Raises StoreError, InputError for a key log that cannot be read.
         """
         from kubeshark.pipeline._secrets import key_log_files, read_key_logs
 
-        keylog = read_key_logs(key_log_files(keylogs))
+        files = key_log_files(keylogs)
+        keylog = read_key_logs(files)
         given = None if identities is None else tuple(identities)
-        store = Store.open(path, identities=given, create=create, cache_bytes=cache_bytes)
+        store: Store
+        if urls := tuple(workers):
+            from kubeshark.core_capture.store import JoinedStore
+
+            store = JoinedStore.beside(path, urls, tls=tls, identities=given, create=create, cache_bytes=cache_bytes)
+        else:
+            store = Store.open(path, identities=given, create=create, cache_bytes=cache_bytes)
         if create and given is None and not tuple(recipients):
             _ensure_identity(store)
-        return cls(store, plugins, tuple(recipients), keylog)
+        pipeline = cls(store, plugins, tuple(recipients), keylog)
+        pipeline._keylog_files = files
+        return pipeline
 
     def restricted(self, *, rules: Sequence[RedactionRule] = (), namespaces: Collection[str] | None = None) -> Pipeline:
         """Return the same pipeline as somebody sees it from whom `rules` hide things, or who sees some namespaces only.
@@ -160,14 +178,56 @@ class Pipeline:
         """
         from kubeshark.pipeline._imports import Import
 
-        recipients = [] if self._recipients else [str(identity.recipient) for identity in self.store.identities]
         job = Import(
             self.store,
-            [*self._recipients, *recipients],
+            self._readers(),
             may_only_write=bool(self._recipients),
             plugins=lambda: self.plugins,
         )
         return job.run(file, keylogs, on_progress, name, on_batch)
+
+    def capture(
+        self,
+        source: PacketSource | Sequence[str] | str,
+        *,
+        options: LiveOptions | None = None,
+        limits: CaptureLimits | None = None,
+        drops_privileges: bool = False,
+        on_progress: Callable[[CaptureProgress], None] | None = None,
+        on_batch: Callable[[RecordBatch], None] | None = None,
+        on_notice: Callable[[str], None] | None = None,
+    ) -> CaptureResult:
+        """Capture into the store until `source.stop()` or a limit; names of interfaces are a source, too.
+
+        Raises UsageError for an interface or a filter that is wrong, CaptureError without permission, StoreError.
+        `on_progress` is called about five times a second, `on_notice` when an interface goes or a sender comes, both in
+        this thread; `on_batch` gets what is stored. With `drops_privileges` the whole process gives up its capabilities
+        once the source is open: for a program that does nothing else.
+        """
+        from kubeshark.core_capture.live import LiveSource, drop_privileges
+        from kubeshark.pipeline._capture import Capture, CaptureLimits
+        from kubeshark.pipeline._imports import plugins_with_import_hooks
+
+        names = [source] if isinstance(source, str) else source
+        opened = LiveSource(names, options) if isinstance(names, Sequence) else names
+        try:
+            recipients = self._readers()
+            plugins = plugins_with_import_hooks(lambda: self.plugins)
+            if drops_privileges and (threads := drop_privileges()) and on_notice is not None:
+                on_notice(f"{threads} threads that ran before keep their capabilities")
+            return Capture(
+                self.store,
+                recipients,
+                opened,
+                limits=limits or CaptureLimits(),
+                plugins=plugins,
+                on_progress=on_progress,
+                on_batch=on_batch,
+                on_notice=on_notice,
+            ).run()
+        finally:
+            if opened is not names:
+                opened.close()
 
     def query(self, kfl: str = "", **options: Unpack[QueryArguments]) -> StoreQuery[Entry]:
         """Return the entries that match, in time order; no packet is read before it is iterated.
@@ -178,6 +238,20 @@ class Pipeline:
         from kubeshark.pipeline._rows import itself
 
         return self.map(itself, kfl, **options)
+
+    def follow(self, kfl: str = "", *, since_ns: int | None = None, begun_later: bool = False) -> Follow:
+        """Return the live view: iterate it for matching entries as they become complete, from now on, or `since_ns`.
+
+        Their ids are those that every query gives. It ends after `stop`. With `begun_later` entries whose first packet
+        was there at the first look are left out: a query shows them. Raises what `query` does.
+        """
+        from kubeshark.pipeline._follow import follow_store
+        from kubeshark.pipeline._secrets import LiveSecrets
+
+        secrets = LiveSecrets(self._keylog, self._keylog_files, self.store)
+        return follow_store(
+            self.store, self.plugins, self.compile(kfl), secrets, since_ns, self._enrichers, begun_later=begun_later
+        )
 
     def rows(
         self,
@@ -222,6 +296,8 @@ class Pipeline:
         predicate = entry_filter.predicate
         if entry_filter.ids is not None:
             predicate = And((predicate, Or(tuple(map(self._connection_of, entry_filter.ids)))))
+        if entry_filter.streams is not None:
+            predicate = And((predicate, self._connections_of(frozenset(entry_filter.streams))))
         return self._query(entry_filter, predicate, secrets, make, make_options(options), jobs)
 
     def compile(self, kfl: str) -> EntryFilter:
@@ -234,7 +310,7 @@ class Pipeline:
         from kubeshark.pipeline._filter import EntryFilter
         from kubeshark.pipeline._secrets import Secrets
 
-        self._asked = self.store.files.requests if self._has_queried else None
+        self._asked = self.store.requests if self._has_queried else None
         self._has_queried = True
         secrets = Secrets.of_store(self._keylog, self.store)
         can_decrypt = secrets.step is not None
@@ -253,7 +329,8 @@ class Pipeline:
         if wanted is None:
             raise UsageError(f"{entry_id!r} is not an entry id", hint="ids come from kubeshark query --output jsonl")
         candidates, secrets = self._filter("flow" if wanted.number == "flow" else "")
-        query = self._query(candidates, self._connection_of(entry_id), secrets, itself, QueryOptions())
+        options = QueryOptions(prefer=wanted.segment)
+        query = self._query(candidates, self._connection_of(entry_id), secrets, itself, options)
         return next((entry for entry in query if entry.entry_id == wanted), None)
 
     def _connection_of(self, entry_id: str) -> Predicate:
@@ -267,6 +344,27 @@ class Pipeline:
             if wanted.flow >= len(segment.flows):
                 return Or(())
             return _same_flow(segment.flows[wanted.flow], any_client_port=wanted.number == "flow")
+
+    def _connections_of(self, streams: frozenset[str]) -> Predicate:
+        """Return what selects the connections with these stream ids; every index is looked through for them."""
+        from kubeshark.pipeline._facts import stream_id
+
+        found = dict[str, Predicate]()
+        for info in self.store.segments():
+            with suppress(Damaged), self.store.open_segment(info.name, keep=False) as segment:
+                for row in segment.flows:
+                    if (stream := stream_id(row)) in streams:
+                        found[stream] = _same_flow(row, any_client_port=False)
+        return Or(tuple(found.values()))
+
+    def connections(self, kfl: str = "", *, since_ns: int | None = None, until_ns: int | None = None) -> Found:
+        """Return the store's connections as rows of flow tables, for `kubeshark.firewall`; with KFL, those it selects.
+
+        Nothing is dissected unless the filter asks for it. Raises UsageError for a bad filter.
+        """
+        from kubeshark.pipeline._connections import find_connections
+
+        return find_connections(self, kfl, since_ns=since_ns, until_ns=until_ns)
 
     def connection(self, entry: Entry, *, limit: int) -> list[Entry]:
         """Return the entries of an entry's connection, in time order."""
@@ -374,6 +472,7 @@ class Pipeline:
         return {
             "path": self.store.location,
             "segments": info.segments,
+            "open": info.open_segments,
             "packets": info.packets,
             "flows": info.flows,
             "captured_bytes": info.captured_bytes,
@@ -411,8 +510,12 @@ class Pipeline:
         """Let go of what is kept in memory for the next query: decrypted indexes and packets."""
         self.store.free_memory()
 
+    def _readers(self) -> list[str]:
+        """Return who may read what is added; the identities' own recipients where no others were given."""
+        return list(self._recipients) or [str(identity.recipient) for identity in self.store.identities]
+
     def _since(self, asked: Requests | None) -> Requests | None:
-        now = self.store.files.requests
+        now = self.store.requests
         return now - asked if now and asked else now
 
     def close(self) -> None:
@@ -420,7 +523,7 @@ class Pipeline:
             return
         if self._plugins is not None:
             self._plugins.close()
-        self.store.free_memory()
+        self.store.close()
 
     def __enter__(self) -> Self:
         return self

@@ -22,6 +22,7 @@ from kubeshark.pipeline._choose import choose_rows
 from kubeshark.pipeline._continued import Elsewhere, parts_elsewhere
 from kubeshark.pipeline._order import Order, Spot, Window, begin_of
 from kubeshark.pipeline._segments import Begins, Segment, chains
+from kubeshark.pipeline._twins import leave_out_twins
 
 __all__ = ["CHUNK_BYTES", "COLUMNS_CHUNK_BYTES", "FIRST_CHUNK_BYTES", "Chunk", "Plan", "Task", "make_plan"]
 
@@ -105,11 +106,13 @@ def make_plan(
     stops_early: bool = False,
     has_budget: bool = False,
     keeps_columns: bool = False,
+    prefer: str = "",
 ) -> Plan:
     """Choose the connections of `segments` that the predicate lets through and that reach into the window.
 
     `elsewhere` are segments outside of it, asked for the other parts of those connections; None: there are none. `span`
     is the window of which `joined` has all connections, where that is wider: a page must add up what the whole does.
+    `prefer` is a segment whose copy of a connection is taken where several nodes saw it.
     """
     span = span or window
     present = [segment for segment in segments if len(segment.flows)]
@@ -117,11 +120,13 @@ def make_plan(
     selected = [(segment, choose_rows(segment, predicate, is_alone=is_alone)) for segment in present]
     if elsewhere is not None:
         selected += parts_elsewhere(selected, elsewhere, span)
+    selected, seen = leave_out_twins(selected, prefer)
     selected.sort(key=lambda each: (int(each[0].flows["first_ns"].min()), each[0].name))
     places = {each.name: number for number, (each, _) in enumerate(selected)}
     groups: defaultdict[int, list[_Connections]] = defaultdict(list)
     joined = []
     for number, begins in enumerate(chains(selected)):
+        begins.seen = seen.get(begins.segment.name, {})
         found = _Connections.of(begins).reaching_into(span)
         joined.append(found.begins)
         found = found.reaching_into(window)

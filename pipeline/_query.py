@@ -67,6 +67,8 @@ class QueryOptions:
     before: Place | None = None
     budget: Budget = field(default_factory=Budget)
     on_progress: Callable[[QueryProgress], None] | None = None
+    prefer: str = ""
+    """A segment: of a connection that several nodes saw, the copy that lies there."""
 
     @property
     def window(self) -> Window:
@@ -255,6 +257,7 @@ class Query(Generic[T]):
             stops_early=options.limit is not None,
             has_budget=options.budget != Budget(),
             keeps_columns=self._reads is not None,
+            prefer=options.prefer,
         )
         self.stats.segments = len(self.segments)
         self.stats.flows, self.stats.flows_selected = plan.flows, plan.flows_selected

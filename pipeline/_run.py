@@ -90,7 +90,7 @@ class Runner:
 
     def run(self, chunk: Chunk) -> Table:
         """Return the entries that match, in order."""
-        found = self._entries(chunk.begins)
+        found = self.entries(chunk.begins)
         self.stats.entries += len(found)
         flows = chunk.begins.segment.flows["bits"][chunk.begins.rows]
         has_tunnels = bool((flows & FlowBit.CARRIER).any())
@@ -133,7 +133,8 @@ class Runner:
         stats.redacted, stats.dropped, stats.withheld = enricher.redacted, enricher.dropped, enricher.withheld
         return enriched
 
-    def _entries(self, begins: Begins) -> EntryTable:
+    def entries(self, begins: Begins) -> EntryTable:
+        """Return all entries of these connections that the filter may want, by connection."""
         origin = self.dissector.origin
         self.stats.touched.add(begins.segment.name)
         is_carrier = (begins.segment.flows["bits"][begins.rows] & FlowBit.CARRIER) != 0

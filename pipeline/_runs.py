@@ -51,6 +51,10 @@ class Run:
         """Return entries [start, stop)."""
         return Run(self._tables, self._table[start:stop], self._place[start:stop])
 
+    def only(self, places: Sequence[int]) -> Run:
+        """Return some of the entries."""
+        return Run(self._tables, self._table[list(places)], self._place[list(places)])
+
     def column(self, name: str) -> list[Any]:
         """Return a KFL variable of each entry."""
         values = np.empty(len(self), dtype=object)

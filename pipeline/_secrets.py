@@ -6,7 +6,8 @@ Secrets go into the decrypt step and nowhere else: no stream, entry, error or lo
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from kubeshark.pipeline._streams import FlowStream
 
 __all__ = [
+    "LiveSecrets",
     "Secrets",
     "key_log_files",
     "notices",
@@ -134,3 +136,39 @@ class Secrets:
         from kubeshark.pipeline.tls import decrypt
 
         return decrypt(stream, self._keylog)
+
+
+class LiveSecrets:
+    """The secrets of a live view: read again when a key log changes, or the capture brings some."""
+
+    def __init__(self, given: KeyLog, files: Sequence[Path], store: Store) -> None:
+        self._given, self._files, self._store = given, files, store
+        self._seen = self._state()
+        self._secrets = Secrets.of_store(given, store)
+
+    def step(self, *, brings_some: bool) -> Callable[[FlowStream], Handover | None] | None:
+        """Return the decrypt step by now; a key log that cannot be read just now is as it was."""
+        state = self._state()
+        if state != self._seen:
+            with suppress(InputError):
+                self._given = read_key_logs(self._files)
+                self._seen = state
+                brings_some = True
+        if brings_some:
+            self._secrets = Secrets.of_store(self._given, self._store)
+        return self._secrets.step
+
+    @property
+    def problems(self) -> list[KubesharkError]:
+        return self._secrets.problems
+
+    def _state(self) -> list[tuple[int, int]]:
+        """Return size and time of each file; a file that is not there has neither."""
+        found = []
+        for path in self._files:
+            try:
+                stat = path.stat()
+                found.append((stat.st_size, stat.st_mtime_ns))
+            except OSError:
+                found.append((0, 0))
+        return found

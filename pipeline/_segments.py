@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from kubeshark.core_capture import FLOW, Core, Decoded, FlowBit, Predicate, RecordBatch, match
 from kubeshark.core_capture._groups import Groups
-from kubeshark.core_capture.store import Away
+from kubeshark.core_capture.store import Away, SegmentReader
 from kubeshark.errors import Damaged, KubesharkError
+from kubeshark.pipeline._repeats import SKEW_NS, without_repeats
 
 __all__ = [
     "Begins",
@@ -26,6 +27,7 @@ __all__ = [
     "has_ended",
     "is_fresh",
     "may_be_quiet_ns",
+    "node_of",
     "select",
     "whole_row",
 ]
@@ -41,6 +43,9 @@ IDLE_NS = 1_200 * 1_000_000_000
 """Datagrams between the same ends belong together unless a segment begins after so long a silence."""
 
 RESET, FINISHED = int(FlowBit.RST_A | FlowBit.RST_B), int(FlowBit.FIN_A | FlowBit.FIN_B)
+
+MAX_ALIKE = 64
+"""Connections of the same two ports among which one that another node saw is looked for, the latest first."""
 
 KEY = ("a", "b", "port_a", "port_b", "transport", "ip_version")
 
@@ -88,6 +93,8 @@ class Begins:
     segment: Segment
     rows: NDArray[Any]
     chained: dict[int, list[FlowPart]] = field(default_factory=dict)
+    seen: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    """By row: other nodes that have the same connection, which is left out there (`_twins.py`)."""
 
     def parts(self, row: int) -> list[FlowPart]:
         return self.chained.get(row) or [FlowPart(self.segment, row)]
@@ -96,7 +103,8 @@ class Begins:
         """Return some of them."""
         rows = self.rows[keep]
         kept = set(rows.tolist()) if self.chained else set()
-        return Begins(self.segment, rows, {row: parts for row, parts in self.chained.items() if row in kept})
+        chained = {row: parts for row, parts in self.chained.items() if row in kept}
+        return Begins(self.segment, rows, chained, self.seen)
 
 
 @dataclass(slots=True)
@@ -114,6 +122,8 @@ class Selection:
     starts: NDArray[Any]
     chained: dict[int, list[tuple[int, FlowPart]]] = field(default_factory=dict)
     """By place: the parts of connections that run through several segments, each with its offset."""
+
+    seen: dict[int, tuple[str, ...]] = field(default_factory=dict)  # by row, as in Begins
 
     def parts(self, at: int) -> list[tuple[int, FlowPart]]:
         return self.chained.get(at) or [(int(self.starts[at]), FlowPart(self.segment, int(self.rows[at])))]
@@ -166,23 +176,44 @@ class _Running:
 
     parts: list[FlowPart]
     size: int
+    first_ns: int
     last_ns: int
     bits: int
+    isn: NDArray[Any]
 
     @classmethod
     def of(cls, part: FlowPart, flow: Any) -> _Running:
-        return cls([part], int(flow["bytes"].sum()), int(flow["last_ns"]), int(flow["bits"]))
+        times = int(flow["first_ns"]), int(flow["last_ns"])
+        return cls([part], int(flow["bytes"].sum()), *times, int(flow["bits"]), flow["isn"].copy())
 
     def goes_on(self, flow: Any) -> bool:
         quiet_ns = may_be_quiet_ns(int(flow["transport"]), has_ended=bool(has_ended(self.bits)))
         is_late = quiet_ns is not None and int(flow["first_ns"]) > self.last_ns + quiet_ns
         return not is_late and self.size + int(flow["bytes"].sum()) <= MAX_CHAIN_BYTES
 
+    def may_be(self, segment: Segment, flow: Any) -> bool:
+        """Say whether a node that has no part of it yet saw it, too: at that time, with these sequence numbers."""
+        if node_of(segment) in {node_of(part.segment) for part in self.parts}:
+            return False
+        if int(flow["first_ns"]) > self.last_ns + SKEW_NS or int(flow["last_ns"]) < self.first_ns - SKEW_NS:
+            return False
+        both = (self.isn != 0) & (flow["isn"] != 0)
+        return bool((self.isn == flow["isn"])[both].all())
+
     def add(self, part: FlowPart, flow: Any) -> None:
         self.parts.append(part)
         self.size += int(flow["bytes"].sum())
         self.last_ns = max(self.last_ns, int(flow["last_ns"]))
         self.bits |= int(flow["bits"])
+        self.isn = np.where(self.isn == 0, flow["isn"], self.isn)
+
+
+def _before(running: Sequence[_Running], segment: Segment, flow: Any) -> _Running | None:
+    """Return the connection that a flow is a part of, of those with the same ends; None if it begins one."""
+    if not running:
+        return None
+    seen_too = (each for each in running[: -MAX_ALIKE - 1 : -1] if each.may_be(segment, flow))
+    return next(seen_too, None if is_fresh(flow) else running[-1])
 
 
 def chains(selected: Sequence[tuple[Segment, NDArray[Any]]]) -> list[Begins]:
@@ -196,7 +227,7 @@ def chains(selected: Sequence[tuple[Segment, NDArray[Any]]]) -> list[Begins]:
     keys = [flow_keys(segment, rows) for segment, rows in selected]
     shared = _shared(keys)
     result: list[Begins] = []
-    running: dict[bytes, _Running] = {}
+    running: dict[bytes, list[_Running]] = {}
     for (segment, rows), own in zip(selected, keys, strict=True):
         is_shared = np.isin(own, shared)
         continues = np.zeros(len(rows), dtype=np.bool_)
@@ -204,13 +235,14 @@ def chains(selected: Sequence[tuple[Segment, NDArray[Any]]]) -> list[Begins]:
         for at in np.flatnonzero(is_shared).tolist():
             part, key = FlowPart(segment, int(rows[at])), own[at].tobytes()
             flow = segment.flows[part.row]
-            before = None if is_fresh(flow) else running.get(key)
+            before = _before(running.get(key, ()), segment, flow)
             if before is not None and before.goes_on(flow):
                 before.add(part, flow)
                 continues[at] = True
             else:
-                running[key] = _Running.of(part, flow)
-                chained[part.row] = running[key].parts
+                begun = _Running.of(part, flow)
+                running.setdefault(key, []).append(begun)
+                chained[part.row] = begun.parts
         result.append(Begins(segment, rows[~continues], chained))
     for begins in result:
         begins.chained = {row: parts for row, parts in begins.chained.items() if len(parts) > 1}
@@ -321,6 +353,27 @@ def _records_of_parts(
     }
 
 
+def node_of(segment: Segment) -> str:
+    """Return the node that captured a segment, "" for packets that are in no store."""
+    return segment.info.node if isinstance(segment, SegmentReader) else ""
+
+
+def _once(
+    core: Core, chain: Sequence[FlowPart], records: Mapping[tuple[int, int], bytes | memoryview]
+) -> list[bytes | memoryview]:
+    """Return the records of a connection's parts; if several nodes saw it, all in the first, each once and by time.
+
+    Its entries then are numbered as those of that part.
+    """
+    pieces = [records[id(part.segment), part.row] for part in chain]
+    nodes = [node_of(part.segment) for part in chain]
+    if len(set(nodes)) < 2:
+        return pieces
+    kept = without_repeats(core, chain[0].segment.link_type, list(zip(nodes, pieces, strict=True)))
+    merged, _, _ = core.by_time([piece for piece in kept if len(piece)], None)
+    return [memoryview(merged), *[b""] * (len(chain) - 1)]
+
+
 def select(core: Core, begins: Begins, damage: Damage) -> Selection:
     """Decode the records of the flows that begin in a segment, with their continuations; at least one flow.
 
@@ -329,7 +382,7 @@ def select(core: Core, begins: Begins, damage: Damage) -> Selection:
     segment, chained = begins.segment, begins.chained
     if isinstance(segment, MemorySegment) and not chained:
         where = segment.decoded.packets["offset"][segment.flows["first_packet"]]
-        return Selection(segment.decoded, begins.rows, segment, begins.rows, where[begins.rows])
+        return Selection(segment.decoded, begins.rows, segment, begins.rows, where[begins.rows], seen=begins.seen)
     is_chained = np.isin(begins.rows, list(chained)) if chained else np.zeros(len(begins.rows), dtype=np.bool_)
     data, rows, starts = damage.gathered(segment, begins.rows[~is_chained])
     parts: dict[int, list[tuple[int, FlowPart]]] = {}
@@ -338,10 +391,10 @@ def select(core: Core, begins: Begins, damage: Damage) -> Selection:
         records = _records_of_parts(chained, damage)
         for row, chain in chained.items():
             parts[row] = []
-            for part in chain:
+            for part, piece in zip(chain, _once(core, chain, records), strict=True):
                 parts[row].append((at, part))
-                pieces.append(records[id(part.segment), part.row])
-                at += len(pieces[-1])
+                pieces.append(piece)
+                at += len(piece)
         rows = np.append(rows, list(chained))
         starts = np.append(starts, [placed[0][0] for placed in parts.values()])
         data = b"".join(pieces)
@@ -357,4 +410,4 @@ def select(core: Core, begins: Begins, damage: Damage) -> Selection:
     order = np.argsort(rows[owner], kind="stable")
     used, owner = used[order], owner[order]
     by_place = {at: parts[row] for at, row in enumerate(rows[owner].tolist()) if row in parts} if parts else {}
-    return Selection(decoded, used, segment, rows[owner], starts[owner], by_place)
+    return Selection(decoded, used, segment, rows[owner], starts[owner], by_place, begins.seen)

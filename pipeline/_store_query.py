@@ -233,11 +233,11 @@ def query_store(
                 problems.append(error)
     problems += (problem for problem in secrets.problems if str(problem) not in map(str, problems))
     problems += store.problems
-    origin = Origin("file", "", entry_filter.variables, plugins.display)
+    origin = Origin("file", "", entry_filter.variables, plugins.display, names_nodes=store.is_joined)
     dissector = Dissector(load_core(), plugins, [], origin, secrets.step, enrichers)
 
     def executor(plan: Plan, watch: Watch) -> Executor | None:
-        count = _processes(jobs, plan, options)
+        count = 0 if store.is_joined else _processes(jobs, plan, options)  # they would open one store
         if not count:
             return None
         from kubeshark.pipeline._processes import Processes  # what one process does needs none of it

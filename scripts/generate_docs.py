@@ -1,4 +1,5 @@
-"""Writes the reference pages that are made from code: docs/plugins/hooks.md, docs/kfl-variables.md, docs/protocols.md.
+"""Writes the reference pages that are made from code: docs/plugins/hooks.md, docs/kfl-variables.md, docs/protocols.md,
+docs/firewallpolicy.schema.json.
 
 python scripts/generate_docs.py            write them
 python scripts/generate_docs.py --check    exit 1 if one is stale
@@ -7,6 +8,7 @@ python scripts/generate_docs.py --check    exit 1 if one is stale
 from __future__ import annotations
 
 import inspect
+import json
 import re
 import sys
 from collections import defaultdict
@@ -14,6 +16,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from kubeshark.extension_api import HOOKS, Hook
+from kubeshark.firewall import policy_schema
 from kubeshark.pipeline import Plugins
 from kubeshark.pipeline._plugins import RAW
 from kubeshark.pipeline.kfl import VARIABLES
@@ -104,7 +107,17 @@ def checked_against(plugin: str) -> str:
     return "real server" if any(path.is_file() for path in own) else "captures"
 
 
-PAGES = {"plugins/hooks.md": hooks_page, "kfl-variables.md": variables_page, "protocols.md": protocols_page}
+def firewall_schema() -> str:
+    """Return the JSON Schema of firewall policies, as `kubeshark firewall schema` prints it."""
+    return json.dumps(policy_schema(), indent=2) + "\n"
+
+
+PAGES = {
+    "plugins/hooks.md": hooks_page,
+    "kfl-variables.md": variables_page,
+    "protocols.md": protocols_page,
+    "firewallpolicy.schema.json": firewall_schema,
+}
 
 
 def main() -> int:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from kubeshark.core_capture.store._info import Counters as Counters
     from kubeshark.core_capture.store._info import SegmentInfo as SegmentInfo
     from kubeshark.core_capture.store._info import SourceRecord as SourceRecord
+    from kubeshark.core_capture.store._joined import JoinedStore as JoinedStore
+    from kubeshark.core_capture.store._joined import Member as Member
     from kubeshark.core_capture.store._limits import SEGMENT_BYTES as SEGMENT_BYTES
     from kubeshark.core_capture.store._live_counts import LiveCounters as LiveCounters
     from kubeshark.core_capture.store._live_writer import LiveWriter as LiveWriter
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from kubeshark.core_capture.store._log import read_log as read_log
     from kubeshark.core_capture.store._overview import Overview as Overview
     from kubeshark.core_capture.store._passphrase import ask_new_passphrase as ask_new_passphrase
+    from kubeshark.core_capture.store._prune import CaptureKey as CaptureKey
     from kubeshark.core_capture.store._prune import Pruned as Pruned
     from kubeshark.core_capture.store._prune import Retention as Retention
     from kubeshark.core_capture.store._reader import Expired as Expired
@@ -48,6 +51,7 @@ if TYPE_CHECKING:
     from kubeshark.core_capture.store._store import Store as Store
     from kubeshark.core_capture.store._store import StoreInfo as StoreInfo
     from kubeshark.core_capture.store._store import default_node as default_node
+    from kubeshark.core_capture.store._tls_files import TlsFiles as TlsFiles
     from kubeshark.core_capture.store._verify import Finding as Finding
     from kubeshark.core_capture.store._verify import VerifyReport as VerifyReport
     from kubeshark.core_capture.store._writer import ImportState as ImportState
@@ -67,11 +71,13 @@ __all__ = [
     "Finding",
     "Identity",
     "ImportState",
+    "JoinedStore",
     "Leftover",
     "LiveCounters",
     "LiveWriter",
     "LogProblem",
     "LogReader",
+    "Member",
     "NodeKey",
     "NotForUsError",
     "OpenSegment",
@@ -90,6 +96,7 @@ __all__ = [
     "SourceRecord",
     "Store",
     "StoreInfo",
+    "TlsFiles",
     "VerifyReport",
     "Writer",
     "ask_new_passphrase",
@@ -114,19 +121,21 @@ if not TYPE_CHECKING:
             "_export": "Exported Select export",
             "_identity": "Identity Recipient create_identity identity_path load_identities parse_recipients",
             "_info": "Counters SegmentInfo SourceRecord",
+            "_joined": "JoinedStore Member",
             "_limits": "SEGMENT_BYTES",
             "_live_counts": "LiveCounters",
             "_live_writer": "LiveWriter",
             "_log": "LogProblem LogReader OpenSegment read_log",
             "_overview": "Overview",
             "_passphrase": "ask_new_passphrase",
-            "_prune": "Pruned Retention",
+            "_prune": "CaptureKey Pruned Retention",
             "_reader": "Expired ReadStats SegmentReader",
             "_recover": "Leftover",
             "_rotate": "Rotated",
             "_signing": "NodeKey",
             "_snapshots": "Snapshot",
             "_store": "Store StoreInfo default_node",
+            "_tls_files": "TlsFiles",
             "_verify": "Finding VerifyReport",
             "_writer": "ImportState SourceInfo Writer",
         },

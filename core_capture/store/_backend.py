@@ -158,12 +158,21 @@ class Backend(Protocol):
     def is_remote(self) -> bool: ...
 
     @property
+    def look_s(self) -> float:
+        """Seconds that who waits for new files lets pass between two looks."""
+        ...
+
+    @property
     def requests(self) -> Requests | None:
         """What was asked of a server so far; None where there is none."""
         ...
 
     def names(self) -> list[str]:
         """Return the names of all files, sorted, unpublished ones of this machine included."""
+        ...
+
+    def stamp(self) -> int | None:
+        """Return what differs once a file came, went or got another name; None where only `names` can tell."""
         ...
 
     def sizes(self) -> dict[str, int]:

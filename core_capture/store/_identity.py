@@ -14,8 +14,8 @@ from typing import Self
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
+from kubeshark._durable import create_synced, make_folder
 from kubeshark.core_capture.store import _bech32
-from kubeshark.core_capture.store._durable import create_synced, make_folder
 from kubeshark.core_capture.store._passphrase import ask_passphrase, is_protected, protect, unprotect
 from kubeshark.errors import StoreError, UsageError
 

@@ -30,7 +30,7 @@ class LiveSegment:
     def __init__(self, builder: Builder, first_block: int) -> None:
         self.builder = builder
         self.stop: Mark | None = None  # where it was closed
-        self.opened_ns: int | None = None  # when `tick` first saw it, by its clock
+        self.opened_ns: int | None = None  # by the clock of `tick`; None before the first
         self.waits_ns: int | None = None  # when `tick` first saw packets that are not in the log
         self.is_due = False  # they shall be now
         self.is_complete = False  # the source ends with it

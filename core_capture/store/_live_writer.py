@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from threading import Condition, Thread
+from threading import Condition, Lock, Thread
 from typing import Self
 
 from kubeshark.core_capture._columns import Core
@@ -76,6 +76,7 @@ class LiveWriter:
         self._recover, self._prune = recover, prune
         self._on_sealed, self._on_entries = on_sealed, on_entries
         self._buffers = Buffers(segment_bytes, keep=2)
+        self._disk = Lock()  # held by who writes the log, and while a full disk gets room: else the log would take it
         self._tally = Tally()
         self._counts = LiveCounters()
         self._acknowledged = 0
@@ -83,7 +84,7 @@ class LiveWriter:
         self._filling: dict[int, LiveSegment] = {}  # by link type
         self._closed: list[LiveSegment] = []  # to be sealed, in this order; the first may be under way
         self._blocks = 0  # that sealed segments hold
-        self._now = 0
+        self._now, self._has_time = 0, False
         self._seal_at = 0  # not before
         self._prune_at = 0
         self._problems: dict[str, str] = {}  # by what fails
@@ -170,6 +171,7 @@ class LiveWriter:
             if self._fatal is not None:
                 raise self._fatal
             self._now = now = time.monotonic_ns() if now_ns is None else now_ns
+            self._has_time = True
             for segment in [*self._filling.values()]:
                 segment.opened_ns = now if segment.opened_ns is None else segment.opened_ns
                 if now - segment.opened_ns >= self._segment_ns:
@@ -244,6 +246,7 @@ class LiveWriter:
         if segment is None:
             builder = Builder(self._sealer.reserve(), self._node, piece.link_type, self._buffers.take())
             segment = self._filling[piece.link_type] = LiveSegment(builder, self._blocks)
+            segment.opened_ns = self._now if self._has_time else None
         segment.builder.add(piece)
         if segment.builder.size - segment.logged.size >= PIECE_BYTES:
             segment.is_due = True
@@ -296,13 +299,14 @@ class LiveWriter:
             segment.is_due, segment.waits_ns = False, None
             stop, counters = segment.stop or segment.builder.mark(), self._counters()
         try:
-            for packets, written in segment.log(self._log, stop, self._source, counters):
-                with self._changed:
-                    segment.acknowledged += packets
-                    self._acknowledged += packets
-                    self._count(log_pieces=1, log_bytes=written)
-                    self._problems.pop("the log", None)
-                    self._changed.notify_all()
+            with self._disk:
+                for packets, written in segment.log(self._log, stop, self._source, counters):
+                    with self._changed:
+                        segment.acknowledged += packets
+                        self._acknowledged += packets
+                        self._count(log_pieces=1, log_bytes=written)
+                        self._problems.pop("the log", None)
+                        self._changed.notify_all()
         except (OSError, StoreError) as error:
             with self._changed:
                 self._failed("the log", error)
@@ -323,6 +327,7 @@ class LiveWriter:
             segment = segment or self._closed[0]
             if not self._seal(segment) and is_ending and not self._seal(segment):  # retention may have made room
                 return
+            self._retain(0)
 
     def _has_work(self) -> bool:
         is_due = self._prune is not None and self._now >= self._prune_at
@@ -356,7 +361,8 @@ class LiveWriter:
                 self._failed("a segment", error)
                 self._seal_at = self._now + _RETRY_NS
             if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-                self._retain(segment.builder.size, is_full=True)
+                with self._disk:
+                    self._retain(segment.builder.size, is_full=True)
             return False
         segment.drop_log(self._sealer.files)
         with self._changed:
@@ -366,7 +372,8 @@ class LiveWriter:
             self._blocks = entry.info.source.blocks
             self._said = counters, self._blocks
             self._count(segments=1, segment_bytes=entry.info.stored_bytes)
-            self._problems.pop("a segment", None)
+            for trouble in ("a segment", "the log"):  # which may have nothing to write any more
+                self._problems.pop(trouble, None)
             if not segment.is_shared:
                 self._buffers.give_back(segment.builder.buffer)
             self._changed.notify_all()

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import io
 import os
+import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from kubeshark._durable import make_folder, replace_synced, sync_folder, write_synced
 from kubeshark.core_capture.store._backend import Content
-from kubeshark.core_capture.store._durable import make_folder, replace_synced, sync_folder, write_synced
 from kubeshark.core_capture.store._lock import StoreLock
 from kubeshark.core_capture.store._names import TEMPORARY
 from kubeshark.errors import StoreError
 
 __all__ = ["LocalBackend", "LocalFile", "open_folder"]
+
+
+TICK_NS = 50_000_000
 
 
 class LocalFile:
@@ -57,6 +61,7 @@ class LocalBackend:
     """A folder, used through plain calls of the system."""
 
     is_remote = False
+    look_s = 0.05
     requests = None
 
     def __init__(self, folder: Path) -> None:
@@ -70,6 +75,13 @@ class LocalBackend:
     def names(self) -> list[str]:
         with os.scandir(self.folder) as entries:
             return sorted(entry.name for entry in entries)
+
+    def stamp(self) -> int | None:
+        with suppress(OSError):
+            changed_ns = self.folder.stat().st_mtime_ns
+            # A change within the same tick of the file system's clock leaves no trace.
+            return changed_ns if time.time_ns() - changed_ns > TICK_NS else None
+        return None
 
     def sizes(self) -> dict[str, int]:
         sizes = {}

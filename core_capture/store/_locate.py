@@ -10,7 +10,7 @@ from kubeshark.core_capture.store._backend import Backend
 from kubeshark.core_capture.store._local import open_folder
 from kubeshark.errors import UsageError
 
-__all__ = ["SCHEMES", "open_backend"]
+__all__ = ["SCHEMES", "open_backend", "worker_url"]
 
 SCHEMES = ("s3", "gs", "az", "memory")
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
@@ -18,7 +18,7 @@ _WORKER_URL = re.compile(r"https://(?:[A-Za-z0-9][A-Za-z0-9._-]{0,252}|\[[0-9A-F
 _FLAT_URL = re.compile(rf"({'|'.join(SCHEMES)}):/[^/]")
 
 
-def _worker_url(text: str) -> str:
+def worker_url(text: str) -> str:
     """Return https://HOST:PORT as it is kept; raise UsageError for anything else."""
     if not _WORKER_URL.fullmatch(text):
         raise UsageError(f"{text.split('?')[0][:200]} names no worker", hint="write https://HOST:PORT")
@@ -39,7 +39,7 @@ def open_backend(location: str | Path, *, create: bool) -> Backend:
     if url.scheme == "https":
         from kubeshark.core_capture.store._worker_files import WorkerBackend  # httpx takes a fifth of a second
 
-        return WorkerBackend(_worker_url(text))
+        return WorkerBackend(worker_url(text))
     if url.scheme == "file" and not url.netloc:
         return open_folder(Path(url.path), create=create)
     if url.scheme not in SCHEMES:

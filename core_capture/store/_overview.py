@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -86,8 +86,9 @@ def make_overview(
     identities: Sequence[Identity],
     segments: Iterable[SegmentInfo],
     index: Callable[[str], IndexFile],
+    sizes: Mapping[str, int],
 ) -> Overview:
-    """Add up these segments; those whose index cannot be read count in captures only."""
+    """Add up these segments, whose files have these sizes; those whose index cannot be read count in captures only."""
     segments = list(segments)
     protocols: dict[tuple[int, int], list[int]] = defaultdict(lambda: [0, 0, 0])
     statistics: dict[tuple[str, str], dict[tuple[int, int], int]] = {}
@@ -108,9 +109,8 @@ def make_overview(
     except NotForUsError:
         snapshots = []
     known = [row.lost_packets for row in captures if row.lost_packets is not None]
-    sizes = files.sizes()
     stored = sum(size_of(sizes, info.name) for info in segments)
-    captured = sum(info.captured_bytes for info in segments)
+    captured = sum(info.captured_bytes for info in segments if size_of(sizes, info.name))  # not of open ones
     return Overview(
         protocols=tuple(sorted(rows, key=lambda row: (-row.bytes, row.transport, row.port))),
         captures=tuple(captures),

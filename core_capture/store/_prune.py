@@ -1,4 +1,4 @@
-"""Retention: deletes the oldest whole segments, and says so in store.json before the first byte goes.
+"""Deletes whole segments, the oldest or those of one capture, and says so in store.json before the first byte goes.
 
 1. What a snapshot keeps, or what cannot be read, is never deleted; without the snapshots nothing is.
 2. store.json names what goes and takes its place in the chains; then all indexes go, then all data. Whoever writes next
@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from kubeshark.core_capture.store._backend import Backend
@@ -21,23 +21,36 @@ from kubeshark.core_capture.store._snapshots import Snapshot
 from kubeshark.core_capture.store._state import StoreState, save_state
 from kubeshark.errors import StoreError, UsageError
 
-__all__ = ["Pruned", "Retention", "delete_pruned", "plan_pruning"]
+__all__ = ["CaptureKey", "Pruned", "Retention", "capture_named", "delete_pruned", "plan_pruning"]
 
 _BATCH = 1000
 """Segments deleted at once: their names, and at worst a record of each, must fit into store.json."""
+_SHORTEST_SHA = 8  # digits of a hash that say which capture is meant
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureKey:
+    """What tells one import or live session from another: a row of the overview."""
+
+    name: str
+    sha256: str  # "" where it has none
 
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """How much may stay; at least one limit."""
+    """How much may stay: at least one limit; or one capture that goes as a whole, whatever its age."""
 
     max_bytes: int | None = None  # of segment and log files, in all
     before_ns: int | None = None  # segments whose last packet is older go
     max_age_ns: int | None = None  # the same, counted back from when it is asked
+    capture: CaptureKey | None = None
 
     def __post_init__(self) -> None:
-        if self.max_bytes is None and self.before_ns is None and self.max_age_ns is None:
-            raise UsageError("nothing says what may go", hint="give --max-bytes, --max-age or both")
+        has_limit = any(limit is not None for limit in (self.max_bytes, self.before_ns, self.max_age_ns))
+        if not has_limit and self.capture is None:
+            raise UsageError("nothing says what may go", hint="give --max-bytes, --max-age or both, or --source")
+        if has_limit and self.capture is not None:
+            raise UsageError("a capture goes as a whole, without limits", hint="leave --max-bytes and --max-age out")
 
     def at(self, now_ns: int) -> Retention:
         """Return the limits of a moment."""
@@ -56,7 +69,7 @@ class Pruned:
     kept_bytes: int  # of segment and log files that stay
     kept_by: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # snapshot → segments over a limit it keeps
     problems: tuple[StoreError, ...] = ()  # segments that cannot be read: they stay
-    is_over: bool = False  # a limit is still exceeded
+    is_over: bool = False  # a limit is still exceeded, or something of the capture stays
 
 
 def plan_pruning(
@@ -78,17 +91,18 @@ def plan_pruning(
         info = entry.info
         too_old = limits.before_ns is not None and info.last_ns < limits.before_ns
         too_much = limits.max_bytes is not None and left > limits.max_bytes
-        if info.packets == 0 or not (too_old or too_much):
+        is_named = _key(entry) == limits.capture
+        if info.packets == 0 or not (too_old or too_much or is_named):
             continue
         keepers = [snapshot.name for snapshot in snapshots if snapshot.keeps(info)]
         for keeper in keepers:
             kept_by.setdefault(keeper, []).append(info.name)
         if keepers:
-            is_over |= too_old
+            is_over |= too_old or is_named
             continue
         left -= sizes[info.name]
         gone.append(entry)
-    for entry in _emptied(entries, gone):
+    for entry in _emptied(entries, gone, limits.capture):
         left -= sizes[entry.info.name]
         gone.append(entry)
     return gone, Pruned(
@@ -113,13 +127,26 @@ def delete_pruned(files: Backend, state: StoreState, gone: Sequence[Entry], key:
         raise StoreError(f"cannot delete in {files.location}: {error.strerror}") from error
 
 
-def _emptied(entries: Sequence[Entry], gone: Sequence[Entry]) -> list[Entry]:
+def capture_named(infos: Iterable[SegmentInfo], text: str) -> CaptureKey:
+    """Return the one capture with this name, or whose SHA-256 begins so; UsageError if none or several have it."""
+    known = {CaptureKey(info.source.name, info.source.sha256): None for info in infos}
+    begins = len(text) >= _SHORTEST_SHA
+    found = [key for key in known if key.name == text or (begins and key.sha256.startswith(text.lower()))]
+    if not found:
+        raise UsageError(f"there is no capture {text!r}", hint='"kubeshark store info" lists them')
+    if len(found) > 1:
+        hashes = ", ".join(key.sha256[:12] or "one without a hash" for key in found[:8])
+        raise UsageError(f"{len(found)} captures are called {text!r}", hint=f"say which by its SHA-256: {hashes}")
+    return found[0]
+
+
+def _emptied(entries: Sequence[Entry], gone: Sequence[Entry], named: CaptureKey | None) -> list[Entry]:
     """Return segments without packets, which only say that their source is complete, if all else of it goes."""
     names = {entry.info.name for entry in gone}
-    touched = {_source(entry) for entry in gone}
-    kept = {_source(entry) for entry in entries if entry.info.packets and entry.info.name not in names}
-    return [entry for entry in entries if not entry.info.packets and _source(entry) in touched - kept]
+    touched = {_key(entry) for entry in gone} | {named}
+    kept = {_key(entry) for entry in entries if entry.info.packets and entry.info.name not in names}
+    return [entry for entry in entries if not entry.info.packets and _key(entry) in touched - kept]
 
 
-def _source(entry: Entry) -> tuple[str, str]:
-    return entry.info.source.sha256, entry.info.source.name
+def _key(entry: Entry) -> CaptureKey:
+    return CaptureKey(entry.info.source.name, entry.info.source.sha256)

@@ -39,6 +39,7 @@ from kubeshark.core_capture.store._names import (
     index_names,
     log_pieces,
     number_of,
+    piece_of,
 )
 from kubeshark.core_capture.store._reader import IndexFile, SegmentReader
 from kubeshark.core_capture.store._removed import with_removed
@@ -142,7 +143,8 @@ def perform(
         kept = {leftover.name for leftover in leftovers if leftover.action == "locked"}
         for name in find_leftovers(files.names()):
             segment = name.removeprefix(TEMPORARY).removesuffix(DATA_SUFFIX).removesuffix(INDEX_SUFFIX)
-            if name.startswith(TEMPORARY) and segment not in kept and not problems:
+            is_of_no_use = name.startswith(TEMPORARY) and segment not in kept and not problems
+            if is_of_no_use or piece_of(name) is not None:  # a piece of a log whose segment is there
                 files.delete(name)
         files.settle()
         if files.is_remote:

@@ -1,7 +1,7 @@
 """Reads the files of a store behind a server: object storage (`_objects.py`) or a worker (`_worker_files.py`).
 
 1. Bytes are read in ranges, never a data file as a whole; a listing is the truth about what there is.
-2. A listing serves for two seconds: one command looks several times.
+2. A listing serves for two seconds (`look_s`): one command looks several times. It ends when it turns out to be wrong.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ class RemoteFiles:
     """The published files of a store behind a server: the reading half of a `Backend`."""
 
     is_remote = True
+    look_s = LISTING_SECONDS
 
     def __init__(self, client: RangeClient) -> None:
         self._ranges = client
@@ -50,6 +51,9 @@ class RemoteFiles:
 
     def names(self) -> list[str]:
         return sorted(self._listing())
+
+    def stamp(self) -> int | None:
+        return None
 
     def sizes(self) -> dict[str, int]:
         return {name: found.size for name, found in self._listing().items()}
@@ -87,7 +91,7 @@ class RemoteFiles:
         self._queue, self._fetched = list(names), {}
 
     def _listing(self) -> dict[str, Found]:
-        if time.monotonic() - self._listed_at >= LISTING_SECONDS:
+        if time.monotonic() - self._listed_at >= self.look_s:
             found = self._ranges.list().items()  # temporary files lie on the machine of who makes them
             self._listed = {name: each for name, each in found if not name.startswith(TEMPORARY)}
             self._listed_at = time.monotonic()
@@ -98,6 +102,8 @@ class RemoteFiles:
         self._listed_at = -LISTING_SECONDS
 
     def _missing(self, name: str) -> FileNotFoundError:
+        if name in self._listed:  # sealed, or pruned
+            self._forget()
         return FileNotFoundError(2, "No such object", f"{self.location}/{name}")
 
     def _fetch_queue(self, name: str) -> None:

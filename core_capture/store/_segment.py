@@ -32,7 +32,18 @@ from kubeshark.core_capture.store._names import DATA_SUFFIX, INDEX_SUFFIX, TEMPO
 from kubeshark.core_capture.store._seektable import make_seek_table
 from kubeshark.core_capture.store._signing import NodeKey
 
-__all__ = ["Draft", "Sealed", "pcap_header", "publish", "write_segment"]
+__all__ = [
+    "Draft",
+    "Layout",
+    "Sealed",
+    "block_bounds",
+    "cluster",
+    "extras_of",
+    "pcap_header",
+    "publish",
+    "segment_info",
+    "write_segment",
+]
 
 # Level 1, searching a little less: an eighth less CPU for 0.7 % more bytes.
 _COMPRESSION = zstandard.ZstdCompressionParameters.from_level(1, source_size=BLOCK_BYTES, target_length=1)
@@ -74,7 +85,7 @@ class Sealed:
 
 
 @dataclass(frozen=True, slots=True)
-class _Layout:
+class Layout:
     """Packets in the order in which they will lie, and what follows from that."""
 
     order: NDArray[Any]  # u4: packet (in capture order) at each place
@@ -91,15 +102,15 @@ def write_segment(
     decoded = core.decode(draft.data, draft.link_type)
     if decoded.end != len(draft.data) or len(decoded.packets) != len(draft.ordinals):
         raise ValueError("a batch must hold whole records, one for each ordinal")
-    layout = _cluster(decoded)
+    layout = cluster(decoded)
     with files.create(f"{TEMPORARY}{draft.name}{DATA_SUFFIX}") as file:
         out = AgeWriter(file, recipients)
         offsets = decoded.packets["offset"].astype(np.uint64)
         blocks = _write_blocks(out, draft.link_type, layout, partial(core.gather, draft.data, offsets))
         tail = out.finish()
-    extras = encode_extras(*_extras(draft, layout), draft.source.first_ordinal)
+    extras = encode_extras(*extras_of(draft, layout), draft.source.first_ordinal)
     meta = IndexMeta(
-        info=_info(draft, layout, stored_bytes=tail.size),
+        info=segment_info(draft, layout, stored_bytes=tail.size),
         chain=chain,
         data=DataFile(
             tail.size,
@@ -132,7 +143,7 @@ def pcap_header(link_type: int) -> bytes:
     return _PCAP_HEADER.pack(_NANOSECOND_MAGIC, 2, 4, 0, 0, SNAPLEN, link_type)
 
 
-def _cluster(decoded: Decoded) -> _Layout:
+def cluster(decoded: Decoded) -> Layout:
     """Sort packets by (transport, server port, server, client, flow), packets without a flow last."""
     table, packets = decoded.flows, decoded.packets
     rows = len(table)
@@ -157,7 +168,7 @@ def _cluster(decoded: Decoded) -> _Layout:
         records=np.bincount(flow, minlength=rows + 1)[:rows].astype(np.uint64),
     )
     cuts = _service_cuts(flows, table["transport"][cluster].astype(np.uint32) << 16 | port[cluster])
-    return _Layout(order, sizes[order], packets["time_ns"][order], flows, cuts)
+    return Layout(order, sizes[order], packets["time_ns"][order], flows, cuts)
 
 
 def _service_cuts(flows: Flows, services: NDArray[Any]) -> NDArray[Any]:
@@ -172,7 +183,7 @@ def _service_cuts(flows: Flows, services: NDArray[Any]) -> NDArray[Any]:
 
 
 def _write_blocks(
-    out: AgeWriter, link_type: int, layout: _Layout, gather: Callable[[NDArray[Any], int], bytearray | memoryview]
+    out: AgeWriter, link_type: int, layout: Layout, gather: Callable[[NDArray[Any], int], bytearray | memoryview]
 ) -> Blocks:
     """Write the header's frame, a frame per block and the seek table."""
     compress = zstandard.ZstdCompressor(compression_params=_COMPRESSION).compress
@@ -180,7 +191,7 @@ def _write_blocks(
     frame = compress(header)
     out.write(frame)
     frames = [(len(frame), len(header))]
-    bounds = _block_bounds(layout.sizes, layout.cuts)
+    bounds = block_bounds(layout.sizes, layout.cuts)
     order = layout.order.astype(np.uint64)
     for start, end in pairwise(bounds):
         records = gather(order[start:end], int(layout.sizes[start:end].sum()))
@@ -197,7 +208,7 @@ def _write_blocks(
     )
 
 
-def _block_bounds(sizes: NDArray[Any], cuts: NDArray[Any]) -> list[int]:
+def block_bounds(sizes: NDArray[Any], cuts: NDArray[Any]) -> list[int]:
     """Return places at which blocks begin, and the end.
 
     A block holds as many records as fit into BLOCK_BYTES before the next cut, at least one.
@@ -213,7 +224,7 @@ def _block_bounds(sizes: NDArray[Any], cuts: NDArray[Any]) -> list[int]:
     return bounds
 
 
-def _extras(draft: Draft, layout: _Layout) -> tuple[Extras, NDArray[Any] | None]:
+def extras_of(draft: Draft, layout: Layout) -> tuple[Extras, NDArray[Any] | None]:
     """Return the extras, without ties, and the ties."""
     places = np.empty(len(layout.order), dtype=np.uint32)
     places[layout.order] = np.arange(len(layout.order), dtype=np.uint32)
@@ -226,7 +237,7 @@ def _extras(draft: Draft, layout: _Layout) -> tuple[Extras, NDArray[Any] | None]
 
 
 def _capture_order(
-    ordinals: NDArray[Any], layout: _Layout, places: NDArray[Any]
+    ordinals: NDArray[Any], layout: Layout, places: NDArray[Any]
 ) -> tuple[NDArray[Any] | None, NDArray[Any] | None]:
     """Return (ordinals, ties) by place, each None where it is not needed (see Extras).
 
@@ -247,7 +258,8 @@ def _capture_order(
     return None, ranks.astype(np.uint16)[layout.order]
 
 
-def _info(draft: Draft, layout: _Layout, *, stored_bytes: int) -> SegmentInfo:
+def segment_info(draft: Draft, layout: Layout, *, stored_bytes: int) -> SegmentInfo:
+    """Return what a catalogue says of the segment."""
     times = [extra.time_ns for extra in draft.extras.values() if extra.time_ns is not None]
     if len(layout.times):
         times += (int(layout.times.min()), int(layout.times.max()))

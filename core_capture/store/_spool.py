@@ -11,7 +11,7 @@ import os
 import re
 from pathlib import Path
 
-from kubeshark.core_capture.store._durable import make_folder
+from kubeshark._durable import make_folder
 from kubeshark.core_capture.store._local import LocalBackend
 from kubeshark.errors import StoreError
 

@@ -32,8 +32,8 @@ SILENCE_SECONDS = 4.0
 REQUEST_SECONDS = 10.0
 """All tries of one request with their answers; 8 MiB, the most one asks for, need 7 Mbit/s."""
 
-AWAY_SECONDS = 2.0
-"""How long a worker that did not answer is taken to be away."""
+AWAY_SECONDS, MOST_AWAY_SECONDS = 2.0, 30.0
+"""How long a worker that did not answer is taken to be away: twice as long each time, up to the most."""
 
 MAX_LISTING_BYTES = 64 << 20
 """A line of some 120 bytes a file: half a million files."""
@@ -75,9 +75,11 @@ class WorkerClient:
 
     def __init__(self, url: str, tls: TlsFiles, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.url = url
+        self.shown = url  # with the node's name, once it said it
         self._requests = Requests()
         self._lock = Lock()
         self._clock = clock
+        self._failures = 0  # in a row
         self._away: tuple[float, str, str] | None = None  # until when, why, and what to do
         self._listing: tuple[str, dict[str, Found]] = ("", {})  # ETag, what it listed
         self._http = httpx.Client(
@@ -149,13 +151,18 @@ class WorkerClient:
             raise self._refused("status", answer)
         return self._decoded(answer, kind)
 
+    @property
+    def trouble(self) -> str:
+        """Why the latest request failed, "" if it did not."""
+        return self._away[1] if self._away else ""
+
     def close(self) -> None:
         self._http.close()
 
     def _ask(self, path: str, headers: Mapping[str, str], limit: int) -> _Answer:
         """Ask until there is an answer that says something; raise Away if there is none in time."""
         if self._away is not None and self._clock() < self._away[0]:
-            raise Away(self.url, self._away[1], hint=self._away[2])
+            raise Away(self.shown, self._away[1], hint=self._away[2])
         deadline = self._clock() + REQUEST_SECONDS
         why, hint = "does not answer", ""
         for attempt in range(TRIES):
@@ -168,7 +175,7 @@ class WorkerClient:
                     raise self._gone(*refusal) from None
                 why, hint = _said(error)
             else:
-                self._away = None
+                self._away, self._failures = None, 0
                 if answer.status not in (429, 503):
                     return answer
                 why, hint = "is too busy", ""
@@ -206,8 +213,10 @@ class WorkerClient:
         return self._gone(f"refuses {what} ({answer.status}{f': {text}' if text else ''})")
 
     def _gone(self, why: str, hint: str = "") -> Away:
-        self._away = self._clock() + AWAY_SECONDS, why, hint
-        return Away(self.url, why, hint=hint)
+        seconds = min(AWAY_SECONDS * 2 ** min(self._failures, 10), MOST_AWAY_SECONDS)
+        self._failures += 1
+        self._away = self._clock() + seconds, why, hint
+        return Away(self.shown, why, hint=hint)
 
     def _missing(self, name: str) -> FileNotFoundError:
         return FileNotFoundError(2, "No such file", f"{self.url}/{name}")

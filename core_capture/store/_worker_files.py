@@ -18,6 +18,8 @@ __all__ = ["WorkerBackend"]
 class WorkerBackend(RemoteFiles):
     """The files of a worker. Everything that writes raises StoreError."""
 
+    look_s = 0.25  # it answers that nothing changed in a few bytes
+
     def __init__(self, url: str, tls: TlsFiles | None = None) -> None:
         self.client = WorkerClient(url, tls or TlsFiles.in_folder())
         super().__init__(self.client)

@@ -26,9 +26,10 @@ from kubeshark.hosts._instance import InstanceError
 from kubeshark.hosts._sandbox import READ_ONLY, Profile
 from kubeshark.hosts._seccomp import ALLOW
 
-__all__ = ["SANDBOX", "CInstance", "Prepared", "open_instance", "prepare"]
+__all__ = ["SANDBOX", "CInstance", "Prepared", "open_instance", "prepare", "watch_loading"]
 
 MAX_OBJECT_BYTES = 64 << 20
+_CRASH_AT = "KUBESHARK_CRASH"
 ASK_SLACK = 4096  # what is larger is refused with words, up to here
 _SYSTEM_LIBRARIES = ("libc.so.6", "libm.so.6", "libdl.so.2", "libpthread.so.0", "librt.so.1", "libgcc_s.so.1")
 _CPP_LIBRARIES = ("libstdc++.so.6",)
@@ -108,12 +109,18 @@ def prepare(folder: Path, manifest: Manifest) -> Prepared:
     return Prepared(descriptor, Asking())
 
 
+def watch_loading(result: memoryview) -> None:
+    """Let the object say where it crashed while it is loaded; it finds the place in its environment until then."""
+    os.environ[_CRASH_AT] = f"{int(_FFI.cast('uintptr_t', _FFI.from_buffer(result))):x}"
+
+
 def open_instance(prepared: Prepared, manifest: Manifest) -> CInstance:
     """Load the object; its constructors run here."""
     path = f"/proc/self/fd/{prepared.descriptor}"
     try:
         # By ctypes, which only calls dlopen: cffi looks elsewhere, with ldconfig and a compiler, if that fails.
         loaded = ctypes.CDLL(path, os.RTLD_NOW | os.RTLD_LOCAL)
+        os.environ.pop(_CRASH_AT, None)
         library: Any = _FFI.dlopen(_FFI.cast("void *", loaded._handle))  # pyright: ignore[reportArgumentType]
         abi, hooks, call = library.ks_abi, library.ks_hooks, library.ks_call
     except (OSError, AttributeError) as error:

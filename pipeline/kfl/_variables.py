@@ -129,7 +129,7 @@ _BUILT_IN: tuple[Variable, ...] = (
         timestamp="timestamp",
         bool="has_pcap error",
         map="capture",
-        list="tags",
+        list="tags nodes",
     ),
     *_section(
         "flags",

@@ -66,13 +66,23 @@ def test_prune_needs_a_limit(store: Path, capsys: pytest.CaptureFixture[str]) ->
     assert "give --max-bytes, --max-age or both" in capsys.readouterr().err
 
 
+def test_prune_one_capture(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("store", "prune", "--source", "other.pcapng", "--store", store) == 2
+    assert "there is no capture 'other.pcapng'" in capsys.readouterr().err
+    assert run("store", "prune", "--source", "sample.pcapng", "--max-bytes", "0", "--store", store) == 2
+    assert "as a whole" in capsys.readouterr().err
+    assert run("store", "prune", "--source", "sample.pcapng", "--store", store) == 0
+    assert "1,360 packets  sample.pcapng" in capsys.readouterr().out
+    assert run("store", "verify", "--store", store) == 0
+
+
 def test_snapshots(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
     window = ("--since", "2001-01-01T00:00:00Z", "--until", "now")
     assert run("store", "snapshot", "create", "all", *window, "--store", store) == 0
     assert capsys.readouterr().out == "snapshot all keeps 1 segments, 1,360 packets\n"
     assert run("store", "prune", "--max-bytes", "0", "--store", store) == 0
     said = capsys.readouterr()
-    assert "snapshot all keeps 1 segments that a limit would delete" in said.out
+    assert "snapshot all keeps 1 segments that would go" in said.out
     assert "still exceeds a limit" in said.err
     assert run("store", "snapshot", "list", "--store", store, "--output", "json") == 0
     (row,) = json.loads(capsys.readouterr().out)

@@ -43,6 +43,8 @@ UNNEEDED = {
     "version": NUMPY | SERVERS | {"dataclasses", "json", "kubeshark.cli.query"},
     "--help": NUMPY | SERVERS | {"dataclasses", "json", "importlib.metadata", "kubeshark.cli.query"},
     "query --help": NUMPY | SERVERS,
+    "firewall --help": NUMPY | SERVERS | {"yaml"},
+    "firewall schema": NUMPY | SERVERS | {"yaml"},
     "import SAMPLE --store STORE": DISSECTION | CARE | SERVERS | REMOTE | WORKERS,
     "export -o OUT --store STORE": DISSECTION | CARE | SERVERS | REMOTE | WORKERS | WRITING | {"importlib.metadata"},
     "export dst.port==53 -o OUT --store STORE": DISSECTION | CARE | SERVERS | REMOTE | WORKERS | WRITING,

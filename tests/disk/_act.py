@@ -6,13 +6,14 @@ FOLDER/store is the store; SECRETS holds the identities me.age and other.age and
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 from kubeshark.core_capture.files import open_capture
 from kubeshark.core_capture.store import Identity, NodeKey, Retention, SourceInfo, Store, load_identities
 
-__all__ = ["ACTS", "SEGMENT_BYTES", "Hands", "import_source"]
+__all__ = ["ACTS", "SEGMENT_BYTES", "Hands", "capture", "import_source"]
 
 SEGMENT_BYTES = 1_800
 
@@ -50,6 +51,28 @@ def import_source(hands: Hands, folder: Path, source: Path, say: Callable[[str],
     say("done\n")
 
 
+def capture(hands: Hands, folder: Path, source: Path, say: Callable[[str], object] = str) -> None:
+    """Capture what a file holds, without an identity; says how many of its first packets are acknowledged."""
+    with open_capture(source, batch_bytes=512) as reader:
+        store = Store.open(folder / "store", identities=(), create=True)
+        with store.live_writer(
+            [hands.me.recipient],
+            source=SourceInfo("eth0", metadata=reader.metadata),
+            node="node-a",
+            key=hands.key,
+            segment_bytes=2 * SEGMENT_BYTES,
+        ) as writer:
+            for batch in reader:
+                writer.add(batch)
+                assert writer.flush()
+                while len(writer.open_drafts()) > 1:  # a burst that finds no room would be lost
+                    time.sleep(0.001)
+                say(f"{writer.acknowledged}\n")
+            writer.finish()
+            say(f"{writer.acknowledged}\n")
+    say("done\n")
+
+
 def _rotate(hands: Hands, folder: Path) -> None:
     hands.open(folder).rotate_keys([str(hands.other.recipient)])
 
@@ -84,6 +107,8 @@ def main() -> None:
     hands = Hands(Path(secrets))
     if what == "import":
         import_source(hands, Path(folder), Path(source[0]), say)
+    elif what == "capture":
+        capture(hands, Path(folder), Path(source[0]), say)
     else:
         ACTS[what](hands, Path(folder))
         say("done\n")

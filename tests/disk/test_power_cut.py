@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from kubeshark.core_capture._core import load_core
 from kubeshark.core_capture.store import SourceInfo, Store, export
 from kubeshark.core_capture.store._info import SegmentInfo
+from kubeshark.core_capture.store._log import LogReader, open_names
 from kubeshark.pipeline import Pipeline
 from tests.disk._act import ACTS, Hands, import_source
 from tests.disk._commands import Commands
@@ -52,6 +54,11 @@ class Lab:
             cut.write_to(found)
             yield cut, found
             shutil.rmtree(found)
+
+    def first(self, packets: int) -> bytes:
+        """Return a capture of the first packets of the source."""
+        offsets, end = load_core().offsets(self.content[PCAP_HEADER:])
+        return self.content[: PCAP_HEADER + ([*offsets.tolist(), end])[packets]]
 
     def filled(self) -> Path:
         """Return a folder with a store that holds the source."""
@@ -99,6 +106,39 @@ def test_an_import(lab: Lab, samples: int) -> None:
         assert imported(store) == lab.content, cut
         assert findings(store, lab.hands) == [], cut
         assert store.info().leftovers == (), cut
+    assert promised == 48
+
+
+@samples
+def test_a_capture(lab: Lab, samples: int) -> None:
+    """Of each cut, somebody recovers, or the next capture goes on and the next import of the node seals the log."""
+    promised = 0
+    for number, (cut, found) in enumerate(lab.after("capture", samples)):
+        acknowledged = max((int(mark) for mark in cut.marks.split() if mark.isdigit()), default=0)
+        promised = max(promised, acknowledged)
+        store = lab.hands.open(found, create=True)
+        log = LogReader(store.files, store.identities)
+        logs = log.read()
+        if cut.is_ordered:
+            assert (log.problems, store.problems) == ([], []), cut
+            sealed = [info for info in store.segments() if info.packets and not store.is_open(info.name)]
+            ordinals = [n for info in sealed for n in range(info.source.first_ordinal, info.source.last_ordinal + 1)]
+            ordinals += [n for each in logs for n in each.draft.ordinals.tolist()]
+            assert len(ordinals) == len(set(ordinals)), cut
+            assert set(range(acknowledged)) <= set(ordinals), cut
+        if number % 2:
+            _found, errors = store.recover(key=lab.hands.key)
+            assert errors == [], cut
+        else:
+            lab.hands.open(found).writer([lab.hands.me.recipient], source=SourceInfo("-"), key=lab.hands.key).finish()
+        store = lab.hands.open(found)
+        assert findings(store, lab.hands) == [], cut
+        if cut.is_ordered:
+            assert store.info().leftovers == (), cut
+            assert open_names(store.files.names()) == {}, cut
+            content = exported(store)
+            assert lab.content.startswith(content), cut
+            assert len(content) >= len(lab.first(acknowledged)), cut
     assert promised == 48
 
 

@@ -104,7 +104,7 @@ def test_rare_asks_are_left_out_and_told() -> None:
     batch = recorded([flow("10.9.0.1", "192.0.2.5", 80)] * 3 + [flow("10.9.0.1", "192.0.2.5", 22_222)])
     lesson = learn([batch], parse_subject("host"), HOST, min_flows=2)
     assert lesson.rules[0].traffic == (Traffic(6, 80, 80),)
-    assert "1 pairs of peer and port with fewer than 2 connections were left out" in lesson.notes
+    assert "pairs of peer and port left out for fewer than 2 connections: 1" in lesson.notes
 
 
 def test_what_was_not_seen_is_said() -> None:
@@ -115,7 +115,7 @@ def test_what_was_not_seen_is_said() -> None:
     assert lesson.notes == [
         "no traffic of shop/db-2",
         "hours of the day not covered (UTC): 01–23",
-        "1 TCP connections began before they were recorded: which end opened them is a guess",
+        "beginning of 1 TCP connections: which end opened them is a guess",
         "5 packets were lost while they were recorded",
     ]
     nobody = learn([], parse_subject("pods:none/a=b"), inventory())
@@ -178,3 +178,37 @@ def test_nothing_is_accepted_that_has_no_evidence() -> None:
     found = simulate(compile_policies(policies, known, mode="Enforce"), [strangers])
     assert found.outcomes == {"deny": 2}
     assert np.all([line.flows == 0 for line in found.lines if line.name != "rest"])
+
+
+@pytest.mark.parametrize("path", CAPTURES[:2], ids=lambda path: path.name)
+def test_of_later_traffic_exactly_what_is_new_is_refused(path: Path) -> None:
+    """Learned from the first half of the connections, tried on all of them."""
+    [batch] = of_file(path)
+    [_, (subject, known), *_] = subjects([batch])  # one address: what one member wants, another may do too
+    stateful = np.flatnonzero(np.isin(batch.flows["transport"], (6, 17)))
+    half = stateful[: len(stateful) // 2]
+    seen = Connections(batch.segment, batch.rows[half], batch.flows[half])
+    lesson = learn([seen], subject, known, max_prefix=(32, 128))
+    policies = parse_policies(lesson_as_policies(lesson, "learned").encode(), "learned")
+    everything = Connections(batch.segment, batch.rows[stateful], batch.flows[stateful])
+    rules = compile_policies(policies, known, mode="Enforce")
+    found = simulate(rules, [everything], against=compile_policies([], known))
+    old = {described(row) for row in batch.flows[half]}
+    new = {described(row) for row in batch.flows[stateful]} - old
+    refused = {change.flow for change in found.changes}
+    assert refused <= new
+    ours = {str(network.network_address) for network in known.host}
+    ranges = [each for rule in lesson.rules for each in rule.traffic if each.first_port != each.last_port]
+    for text in new - refused:  # another's, or within a range of ports
+        client, _, server = text.partition(" → ")
+        address, _, port = server.rpartition(" ")[0].rpartition(":")
+        is_folded = any(each.first_port <= int(port) <= each.last_port for each in ranges)
+        assert is_folded or not {client, address.strip("[]")} & ours, text
+
+
+def described(row: np.void) -> str:
+    ends = ("a", "b") if int(row["client"]) == 0 else ("b", "a")
+    version = int(row["ip_version"])
+    client, server = (address_text(row[end].tobytes(), version) for end in ends)
+    shown = f"[{server}]" if version == 6 else server
+    return f"{client} → {shown}:{int(row[f'port_{ends[1]}'])} {'tcp' if int(row['transport']) == 6 else 'udp'}"

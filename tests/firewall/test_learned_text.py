@@ -22,7 +22,7 @@ DB = parse_subject("pods:shop/app=db")
 def test_a_policy_with_its_evidence() -> None:
     lesson = learn([recorded([flow("10.30.0.7", "10.20.0.1", 5432, bits=4)])], DB, inventory())
     text = lesson_as_policies(lesson, "db")
-    assert text.startswith("# Learned from 1 connections, 1970-01-01 00:00:01 … 1970-01-01 00:00:02.")
+    assert text.startswith("# Learned from 1 connection, 1970-01-01 00:00:01 … 1970-01-01 00:00:02.")
     assert "# Not seen: no traffic of shop/db-2." in text
     assert '    # 1 flow, 1970-01-01 00:00:01 … 1970-01-01 00:00:02\n    - name: "from-stock-tcp-5432"' in text
     [policy] = parse_policies(text.encode(), "p")

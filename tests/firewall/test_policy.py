@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from kubeshark.errors import UsageError
+from kubeshark.errors import KubesharkError, UsageError
 from kubeshark.firewall._document import DocumentError
 from kubeshark.firewall._policy import LabelSelector, load_policies, parse_policies, policy_schema
 from kubeshark.firewall._rules import Action, Direction, Tier, Traffic
@@ -126,3 +128,21 @@ def test_folders_and_names_given_twice(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no policy in"):
         (tmp_path / "empty").mkdir()
         load_policies([tmp_path / "empty"])
+
+
+PIECES = [b"{}", b"[]", b"null", b"- ", b"99999999999", b": ", b"&a ", b"*a", b"!!map "]
+
+
+@given(st.data())
+def test_no_mutation_does_more_than_be_refused(data: st.DataObject) -> None:
+    text = bytearray(SHOP.encode())
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, len(text) - 1))
+        stop = min(len(text), at + data.draw(st.integers(0, 12)))
+        text[at:stop] = data.draw(st.binary(max_size=6) | st.sampled_from(PIECES))
+    try:
+        [policy] = parse_policies(bytes(text), "p")
+    except KubesharkError as refused:
+        assert refused.exit_code == 2 and len(str(refused)) < 500
+    else:
+        assert policy.rules

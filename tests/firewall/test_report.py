@@ -18,7 +18,7 @@ def test_the_table() -> None:
     lines = simulation_text(simulate(rules, BATCH, inventory=known, coverage=Coverage(("n1",), 0)), shop())
     assert lines[0] == (
         "policy shop-db (Audit→Enforce)   1970-01-01 00:00 … 1970-01-01 00:00   flows 4  packets 20"
-        "  coverage: 1 node, 0.00 % packets lost"
+        "  coverage: 1 of 1 node, 0.00 % packets lost"
     )
     cells = [line.split() for line in lines]
     header = next(at for at, row in enumerate(cells) if row[:2] == ["rule", "verdict"])

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kubeshark.firewall import Action, Direction, Packet, decide
+from kubeshark.firewall import Action, Direction, FlowTable, Packet, decide
 from kubeshark.firewall._compile import Compiled, compile_policies
 from kubeshark.firewall._inventory import Inventory, parse_inventory
 from kubeshark.firewall._items import make_items
@@ -116,6 +116,19 @@ def test_hosts_and_tunnels() -> None:
     assert any("judged both ways" in warning for warning in unknown.warnings)
 
 
+def test_later_fragments_where_they_are_judged() -> None:
+    accept = (
+        f"{{name: web, action: Accept, from: {EVERYBODY}, protocols: [{{tcp: {{destinationPort: {{number: 80}}}}}}]}}"
+    )
+    rules = parse_policies(policy(f"{DENY_IN.replace('[', f'[{accept}, ', 1)}").encode(), "p")
+    host = parse_inventory(b"host: [192.0.2.5]", "i")
+    batch = recorded([flow("192.0.2.9", "192.0.2.5", 80, bits=2), flow("192.0.2.9", "192.0.2.5", 80)])
+    loose = simulate(compile_policies(rules, host, mode="Enforce"), [batch])
+    strict = simulate(compile_policies(rules, host, mode="Enforce", strict_fragments=True), [batch])
+    assert (loose.outcomes, strict.outcomes) == ({"accept": 2}, {"accept": 1, "deny": 1})
+    assert strict.packets == loose.packets
+
+
 def test_what_was_not_recorded_is_said() -> None:
     found = simulate(
         compile_policies(shop(), inventory()),
@@ -198,3 +211,53 @@ def test_many_connections_are_judged_at_once() -> None:
     batch.flows, batch.rows = rows, np.arange(len(rows))
     found = simulate(compile_policies(shop(), inventory(), mode="Enforce"), [batch])
     assert found.outcomes == {"reject": 200_000} and found.packets == 1_000_000
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_connection_fares_as_its_packets_do(seed: int, root: Path) -> None:
+    """Every packet of the capture goes through the plain model, with a flow table for each of our addresses."""
+    source = random.Random(1000 + seed)
+    [connections] = of_file(root / "examples" / "captures" / "sample.pcapng")
+    rules = compile_policies(parse_policies(random_policy(source).encode(), "p"), HOST, mode="Enforce")
+    [attachment] = rules.attachments
+    ours = [network for member in attachment.members for network in member.addresses]
+    decoded = connections.segment.decoded
+    tables = {str(network): FlowTable() for network in ours}
+    refused: set[int] = set()
+    seen: set[int] = set()
+    dropped: set[int] = set()
+    for number in np.argsort(decoded.packets["time_ns"], kind="stable").tolist():
+        row = decoded.packets[number]
+        place = int(row["flow"])
+        if place >= len(decoded.flows) or place in dropped or int(row["transport"]) not in (6, 17):
+            continue
+        flow_row = decoded.flows[place]
+        ends = ("a", "b") if int(row["direction"]) == 0 else ("b", "a")
+        version = int(flow_row["ip_version"])
+        src, dst = (ip_address(flow_row[end].tobytes()[: 4 if version == 4 else 16]) for end in ends)
+        ports = tuple(int(flow_row[f"port_{end}"]) for end in ends)
+        for direction, mine in ((Direction.EGRESS, src), (Direction.INGRESS, dst)):
+            for network in ours:
+                if mine not in network:
+                    continue
+                seen.add(place)
+                packet = Packet(
+                    direction,
+                    version,
+                    src,
+                    dst,
+                    int(row["transport"]),
+                    *ports,
+                    tcp_flags=int(row["flags"]),
+                    fragment_offset=int(bool(row["bits"] & 2) and not row["payload_length"]),
+                    time_ns=int(row["time_ns"]),
+                )
+                if decide(attachment.rules, packet, tables[str(network)]).action != Action.ACCEPT:
+                    refused.add(place)
+                    dropped.add(place)  # its sender hears nothing, and would say nothing more
+    by_model = Counter("refused" if place in refused else "accept" for place in seen)
+    stateful = np.isin(connections.flows["transport"], (6, 17))
+    whole = Connections(connections.segment, connections.rows[stateful], connections.flows[stateful])
+    found = simulate(rules, [whole])
+    assert found.outcomes["accept"] == by_model["accept"]
+    assert found.outcomes["deny"] + found.outcomes["reject"] == by_model["refused"]

@@ -28,7 +28,7 @@ FAULTS = {
         "abort": r"SIGABRT in obey \(faulty.c:\d+\), called from dissect \(faulty.c:\d+\)",
         "nullcall": r"SIGSEGV in obey \(faulty.c:\d+\)",
         "exit": r"exited with status 3",
-        "loop": r"took longer than \d+ ms",
+        "loop": r"took longer than \d+ ms in obey \(faulty.c:\d+\), called from dissect \(faulty.c:\d+\)",
         "stack": r"SIGSEGV in overflow \(faulty.c:\d+\)",
         "memory": r"SIGSEGV|SIGKILL",  # malloc gives NULL at the limit, and it does not look
         "fork": FORBIDDEN,

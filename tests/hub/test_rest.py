@@ -259,6 +259,32 @@ def test_snapshots_come_and_go(hub: Hub) -> None:
     assert json.loads(hub.ask("POST", "/api/v1/store/verify").body)["sound"]
 
 
+def test_one_capture_is_deleted(hub: Hub) -> None:
+    capture = bytes.fromhex("d4c3b2a1020004000000000000000000ffff000001000000") + (
+        b"\0" * 8 + b"\x2a\0\0\0" * 2 + bytes(42)
+    )
+    assert hub.ask("POST", "/api/v1/imports?name=doomed.pcap", capture).status == 200
+    before = hub.json("/api/v1/captures")
+    (doomed,) = (each for each in before if each["name"] == "doomed.pcap")
+    wanted = {"capture": {"name": "doomed.pcap", "sha256": doomed["sha256"]}}
+    would = json.loads(hub.ask("POST", "/api/v1/store/prune", wanted).body)
+    assert (would["dry_run"], would["packets"]) == (True, 1)
+    assert hub.json("/api/v1/captures") == before
+    window = {"name": "keep", "since": "1970-01-01T00:00:00Z", "until": "1970-01-02T00:00:00Z"}
+    assert hub.ask("POST", "/api/v1/snapshots", window).status == 201
+    kept = json.loads(hub.ask("POST", "/api/v1/store/prune", wanted | {"dry_run": False}).body)
+    assert (kept["segments"], list(kept["kept_by"])) == ([], ["keep"])
+    hub.ask("DELETE", "/api/v1/snapshots/keep")
+    done = json.loads(hub.ask("POST", "/api/v1/store/prune", wanted | {"dry_run": False}).body)
+    assert done["packets"] == 1
+    assert hub.json("/api/v1/captures") == [each for each in before if each != doomed]
+    assert hub.ask("POST", "/api/v1/store/prune", wanted).status == 404
+    assert hub.ask("POST", "/api/v1/store/prune", wanted | {"max_bytes": 0}).status == 400
+    audit = (hub.home / ".kubeshark/hub/audit.jsonl").read_text()
+    assert '"action": "delete capture"' in audit
+    assert json.loads(hub.ask("POST", "/api/v1/store/verify").body)["sound"]
+
+
 # the rest
 
 

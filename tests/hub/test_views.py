@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -100,6 +101,11 @@ FORBIDDEN: list[tuple[str, str, Any]] = [
     ("PUT", "plugins/x/settings", {}),
     ("DELETE", "plugins/x", None),
     ("POST", "jobs/x/y/run", None),
+    *(("POST", f"firewall/{what}", {"policy": "x"}) for what in ("simulate", "validate")),
+    ("POST", "firewall/diff", {"old": "x", "new": "x"}),
+    ("POST", "firewall/learn", {"subject": "host"}),
+    ("PUT", "firewall/policies/x", {"policy": "x"}),
+    ("DELETE", "firewall/policies/x", None),
 ]
 
 
@@ -126,7 +132,7 @@ def test_every_endpoint_that_changes_something_is_in_that_table(hub: Hub) -> Non
     }
     covered = {(method, path.partition("?")[0]) for method, path, _ in FORBIDDEN}
     known = {
-        (method, path.replace("plugins/x", "plugins/{plugin_id}").replace("snapshots/x", "snapshots/{name}"))
+        (method, re.sub("(snapshots|policies)/x", r"\1/{name}", path.replace("plugins/x", "plugins/{plugin_id}")))
         for method, path in covered
     } | {("POST", "jobs/{plugin_name}/{job_name}/run"), ("DELETE", "imports/{import_id}"), ("DELETE", "session")}
     assert changing <= known

@@ -44,6 +44,24 @@ def test_keys_of_openssl(tmp_path: Path) -> None:
     openssl("genpkey", "-algorithm", "ed25519", "-aes256", "-pass", "pass:x", "-out", path)
     with pytest.raises(UsageError, match="has a passphrase"):
         load_key(path)
+    with pytest.raises(UsageError, match="wrong passphrase"):
+        load_key(path, lambda _: "y")
+    pem = openssl("pkey", "-in", path, "-passin", "pass:x", "-pubout")
+    assert read_public_key(pem) == public_key(load_key(path, lambda _: "x"))
+
+
+def test_a_key_under_a_passphrase(tmp_path: Path) -> None:
+    path = tmp_path / "key.pem"
+    key = create_key(path, "correct horse")
+    assert b"ENCRYPTED PRIVATE KEY" in path.read_bytes()
+    asked: list[Path] = []
+    assert public_key(load_key(path, lambda of: asked.append(of) or "correct horse")) == public_key(key)
+    assert asked == [path]
+    pem = openssl("pkey", "-in", path, "-passin", "pass:correct horse", "-pubout")
+    assert read_public_key(pem) == public_key(key)
+    plain = tmp_path / "plain.pem"
+    create_key(plain)
+    load_key(plain, lambda _: pytest.fail("it has no passphrase"))
 
 
 def test_a_broken_key_file_is_not_quoted(tmp_path: Path) -> None:

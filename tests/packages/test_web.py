@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from kubeshark.errors import PluginError
 from kubeshark.packages import _web
-from kubeshark.packages._web import Web, origin, shown
+from kubeshark.packages._web import TRIES, Web, origin, shown
 from tests.packages._servers import Authority, Handler, Site, site
 
 SECRET = "Bearer hush"
@@ -153,3 +154,85 @@ def test_errors_show_no_secret(trusted: Authority) -> None:
     assert origin("https://Host/x") == ("https", "host", 443)
     with pytest.raises(PluginError, match="no port"):
         origin("https://host:port/")
+
+
+def flaky(*troubles: str) -> Callable[[Handler], None]:
+    """Answer with trouble after trouble, then well: a status, "reset", or "cut" after a few bytes."""
+    left = list(troubles)
+
+    def answer(handler: Handler) -> None:
+        trouble = left.pop(0) if left else "200"
+        if trouble == "reset":
+            handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            handler.close_connection = True
+            handler.connection.close()
+            return
+        status, _, after = trouble.partition(" ")
+        handler.send_response(200 if status == "cut" else int(status))
+        if after:
+            handler.send_header("Retry-After", after)
+        handler.send_header("Content-Length", "5")
+        handler.end_headers()
+        handler.wfile.write(b"he" if status == "cut" else b"hello")
+        handler.close_connection = True
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("troubles", "pauses"),
+    [
+        ((), []),
+        (("503", "429"), [1.0, 2.0]),
+        (("429 7", "500 99999", "502"), [7.0, 30.0, 4.0]),
+        (("cut", "503 Sun, 06 Nov 1994 08:49:37 GMT"), [1.0, 2.0]),
+    ],
+)
+def test_what_may_go_well_the_next_time_is_tried_again(
+    troubles: tuple[str, ...], pauses: list[float], tmp_path: Path
+) -> None:
+    waited: list[float] = []
+    with site() as found:
+        found.pages["/a"] = flaky(*troubles)
+        web = Web(allow_http=True, tries=TRIES, pause=waited.append)
+        answer = web.send("GET", f"{found.url}/a", into=tmp_path / "file")
+    assert (answer.status, (tmp_path / "file").read_bytes(), waited) == (200, b"hello", pauses)
+    assert len(found.asked) == len(troubles) + 1
+
+
+def test_a_connection_that_is_reset_is_tried_again() -> None:
+    waited: list[float] = []
+    with site() as found:
+        found.pages["/a"] = flaky("reset", "reset")
+        assert (
+            Web(allow_http=True, tries=TRIES, pause=waited.append).send("PUT", f"{found.url}/a", body=b"x").status
+            == 200
+        )
+    assert waited == [1.0, 2.0]
+
+
+def test_tries_are_bounded_and_some_things_are_final() -> None:
+    waited: list[float] = []
+    with site() as found:
+        web = Web(allow_http=True, tries=TRIES, pause=waited.append)
+        found.pages["/busy"] = flaky(*["503"] * 9)
+        assert web.send("GET", f"{found.url}/busy").status == 503
+        assert waited == [1.0, 2.0, 4.0]
+        found.pages["/cut"] = flaky(*["cut"] * 9)
+        with pytest.raises(PluginError, match="broke off after 2 of 5 bytes"):
+            web.send("GET", f"{found.url}/cut")
+        waited.clear()
+        assert web.send("GET", f"{found.url}/none").status == 404
+        with pytest.raises(PluginError, match="larger than"):
+            web.send("GET", f"{found.url}/cut", limit=1)
+    with pytest.raises(PluginError, match="cannot be reached: Connection refused"):
+        web.send("GET", f"{found.url}/a")  # nobody is there: that is no hiccup
+    assert waited == []
+    found.pages.clear()
+
+
+def test_without_leave_nothing_is_sent_twice() -> None:
+    with site() as found:
+        found.pages["/a"] = flaky("503")
+        assert Web(allow_http=True).send("POST", f"{found.url}/a", body=b"x").status == 503
+    assert len(found.asked) == 1

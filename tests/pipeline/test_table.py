@@ -131,3 +131,28 @@ def test_documents_are_not_kept_and_come_again() -> None:
     assert entry.to_dict() == whole
     assert entry.is_built  # somebody asked for more than the document
     assert body == entry.get("response_body")
+
+
+def test_segments_of_paths_are_columns_and_say_what_the_entry_says(dissected: list[int]) -> None:
+    capture = Capture()
+    path = b"/v1/a%20b/17?x=/y"
+    Connection(capture).open().ask(b"GET " + path + b" HTTP/1.1\r\nHost: h\r\n\r\n").answer()
+    for kfl in ("path_segments[2] == '17'", "'a b' in path_segments"):
+        (found,) = make_query(capture.segments(), f"http && {kfl}", Plugins())
+        assert found.get("path_segments") == ["v1", "a b", "17"]
+        assert dissected == []
+        assert (
+            found.to_dict()["request"]["pathSegments"]
+            == found.whole().get("path_segments")
+            == found.get("path_segments")
+        )
+        dissected.clear()
+
+
+def test_no_variable_of_an_entry_depends_on_whether_it_was_built() -> None:
+    first, again = (list(make_query(traffic().segments(), "", Plugins())) for _ in range(2))
+    for entry, other in zip(first, again, strict=True):
+        built = other.whole()
+        built.build()
+        for name in (*entry.protocol.variables, *entry.facts.origin.variables):
+            assert entry.get(name) == built.get(name), name

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.ui._acting import ROW, done
 from tests.ui._hub import HubProcess
 
 if TYPE_CHECKING:
@@ -74,6 +75,15 @@ def page(browser: Browser) -> Iterator[Page]:
     assert foreign == set()
     expected = ("Failed to load resource", "WebSocket connection to")  # of a hub that was ended, of a refused filter
     assert [text for text in complaints if not any(each in text for each in expected)] == []
+
+
+@pytest.fixture
+def opened(page: Page, hub: HubProcess) -> Page:
+    """The page of that hub, with its list filled."""
+    page.goto(hub.url)
+    page.wait_for_selector(ROW)
+    done(page)
+    return page
 
 
 @pytest.fixture(scope="session")

@@ -32,6 +32,7 @@ const loadPlugins = () => import("./views/plugins").then((m) => m.PluginsView);
 const loadSettings = () => import("./views/settings").then((m) => m.SettingsView);
 const loadCompare = () => import("./views/compare").then((m) => m.Compare);
 const loadExport = () => import("./parts/export").then((m) => m.ExportDialog);
+const loadExplain = () => import("./parts/explain").then((m) => m.ExplainDialog);
 const loadColumns = () => import("./parts/columns").then((m) => m.ColumnsDialog);
 
 export function nextTheme(): void {
@@ -82,6 +83,7 @@ export function App() {
       {dialog.value === "compare" && <Lazy load={loadCompare} />}
       {dialog.value === "export" && <Lazy load={loadExport} />}
       {dialog.value === "columns" && <Lazy load={loadColumns} />}
+      {dialog.value === "explain" && <Lazy load={loadExplain} />}
       <Notice />
     </>
   );

@@ -25,6 +25,7 @@ export const KEYS: readonly KeyHelp[] = [
   { keys: "c", does: "compare two marked entries" },
   { keys: "y", does: "copy the cell" },
   { keys: "e", does: "export …" },
+  { keys: "x", does: "explain the query" },
   { keys: "z", does: "fold the sections" },
   { keys: "1 … 5", does: "views" },
   { keys: "F6, Shift-F6", does: "next, previous pane" },
@@ -70,6 +71,13 @@ export function setFollow(on: boolean): void {
   }
 }
 
+/** The filter gets the focus, or will when it is there: other views have none. */
+function toFilter(): void {
+  if (shown.focusFilter) return shown.focusFilter();
+  shown.wantsFilter = true;
+  if (place.value.view !== "map") go({ view: "traffic" });
+}
+
 function isTyping(target: EventTarget | null): boolean {
   const path = target instanceof Element && target.shadowRoot ? target.shadowRoot.activeElement : target;
   return path instanceof HTMLElement && (path.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(path.tagName));
@@ -80,7 +88,7 @@ export function onKey(event: KeyboardEvent): void {
   const { list } = shown;
   if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k") {
     event.preventDefault();
-    shown.focusFilter?.();
+    toFilter();
     return;
   }
   if (event.key === "F6") {
@@ -101,7 +109,7 @@ export function onKey(event: KeyboardEvent): void {
   if (!letterKeys.value || (event.key === " " && onButton)) return;
   const selected = list?.selection ?? -1;
   const actions: Record<string, () => void> = {
-    "/": () => shown.focusFilter?.(),
+    "/": toFilter,
     j: () => list?.select(selected + 1),
     k: () => list?.select(Math.max(0, selected - 1)),
     " ": () => setFollow(!traffic.following.value),
@@ -114,6 +122,7 @@ export function onKey(event: KeyboardEvent): void {
     N: () => nextMark(-1),
     c: () => (dialog.value = "compare"),
     e: () => (dialog.value = "export"),
+    x: () => (dialog.value = "explain"),
     y: () => list && selected >= 0 && void copy(list.cellText(selected, list.column)),
     t: () => (theme.value = theme.value === "dark" ? "light" : "dark"),
     "?": () => (dialog.value = "help"),

@@ -4,4 +4,4 @@ import { Traffic } from "./core/traffic";
 import type { TrafficList } from "./list/traffic-list";
 
 export const traffic = new Traffic();
-export const shown: { list: TrafficList | null; focusFilter: (() => void) | null } = { list: null, focusFilter: null };
+export const shown: { list: TrafficList | null; focusFilter: (() => void) | null; wantsFilter: boolean } = { list: null, focusFilter: null, wantsFilter: false };

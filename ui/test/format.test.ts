@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { hexLines, jsonTokens, prettyJson } from "../src/core/bytes";
-import { bytes, clock, latency, moment, verdict } from "../src/core/format";
+import { bytes, clock, dayClock, isOtherDay, latency, moment, tcpFlags, verdict } from "../src/core/format";
 import { standingText } from "../src/core/words";
 import { stack } from "../src/parts/stack";
 import { difference } from "../src/parts/difference";
@@ -13,6 +13,14 @@ describe("numbers as they are read", () => {
     expect(clock(-1, "utc")).toBe("23:59:59.999");
     expect(moment(0, "utc")).toBe("1970-01-01 00:00:00.000");
     expect([0, 0.25, 5.04, 42.4, 999.4, 1500, 61_000].map(latency)).toEqual(["", "250 µs", "5.0 ms", "42 ms", "999 ms", "1.50 s", "1 min 1 s"]);
+  });
+  it("days", () => {
+    expect(dayClock(1795440760210.9, "utc")).toBe("11-23 13:32:40.210");
+    expect(isOtherDay(86_399_999, 86_400_000, "utc")).toBe(true);
+    expect(isOtherDay(0, 86_399_999, "utc")).toBe(false);
+  });
+  it("flags of TCP", () => {
+    expect([0x02, 0x12, 0x11, 0x18, 0xc0, 0].map(tcpFlags)).toEqual(["SYN", "SYN ACK", "FIN ACK", "PSH ACK", "ECE CWR", ""]);
   });
   it("sizes", () => {
     expect([0, 999, 1000, 123_456, 999_900, 5.5e9].map(bytes)).toEqual(["0 B", "999 B", "1.00 kB", "123 kB", "1.00 MB", "5.50 GB"]);
@@ -28,7 +36,7 @@ describe("numbers as they are read", () => {
     expect(verdict("HTTP", 0, true)).toBe("bad");
   });
   it("the list's state", () => {
-    const begin = { phase: "running", ahead: 0, read: 0, total: 0, seconds: 0, problems: [], error: "", column: 0 } as const;
+    const begin = { phase: "running", ahead: 0, read: 0, total: 0, seconds: 0, problems: [], error: "", column: 0, isLive: false } as const;
     expect(standingText({ ...begin, read: 5e6, total: 1e7 }, 1, 0)).toBe("Reading … 1 entry · 5.00 MB of 10.0 MB");
     expect(standingText({ ...begin, phase: "done", read: 5e6, seconds: 0.25 }, 1200, 0)).toBe("1,200 entries · 5.00 MB read in 250 ms");
     expect(standingText({ ...begin, phase: "limit" }, 1_000_000, 5)).toContain("go on");

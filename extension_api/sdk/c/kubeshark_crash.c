@@ -1,5 +1,6 @@
 /* Compiled into every C and C++ plugin by `kubeshark plugin build`: when the plugin crashes, the addresses of the calls
  * that led there are left where kubeshark finds them, which then names function, file and line (hosts/c/_crash.py).
+ * Constructors are watched, too, and a plugin that takes too long is asked in the same way where it is: SIGVTALRM.
  *
  * Runs in the sandbox, on a stack of its own, and asks the kernel for nothing. What it leaves is not trusted.
  */
@@ -8,6 +9,7 @@
 #endif
 #include <signal.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <ucontext.h>
 
@@ -77,11 +79,11 @@ static void ks_on_crash(int number, siginfo_t *info, void *context) {
     else if (_Unwind_Backtrace && _Unwind_GetIPInfo) _Unwind_Backtrace(ks_crash_frame, &walk);
     if (!walk.record.count) ks_crash_note(&walk.record, walk.pc);
     if (ks_record) memcpy(ks_record, &walk.record, sizeof walk.record);
-} /* the handler is gone: back in the plugin, the same happens again and ends the process */
+} /* the handler is gone: back in the plugin, the same happens again and ends the process, or time goes on */
 
 /* Where to leave the record. */
 __attribute__((visibility("default"))) void ks_crash(uint8_t *record, uint64_t size) {
-    static const int numbers[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP};
+    static const int numbers[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGVTALRM};
     struct sigaction action;
     stack_t stack;
     if (size < sizeof(ks_crash_record) || (uintptr_t)record % sizeof(uint64_t)) return;
@@ -94,6 +96,12 @@ __attribute__((visibility("default"))) void ks_crash(uint8_t *record, uint64_t s
     action.sa_flags = SA_SIGINFO | SA_ONSTACK | (int)SA_RESETHAND | SA_NODEFER;
     if (sigaltstack(&stack, NULL) != 0) return;
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) sigaction(numbers[i], &action, NULL);
+}
+
+/* Before the plugin's own constructors; the address is gone from the environment when the object is loaded. */
+__attribute__((constructor(101))) static void ks_crash_early(void) {
+    const char *where = getenv("KUBESHARK_CRASH");
+    if (where) ks_crash((uint8_t *)(uintptr_t)strtoull(where, NULL, 16), sizeof(ks_crash_record));
 }
 
 #ifdef __cplusplus

@@ -36,6 +36,7 @@ __all__ = [
     "request_fields",
     "response_detail",
     "response_fields",
+    "segments_of",
 ]
 
 Headers = list[tuple[str, str]]
@@ -58,6 +59,11 @@ def path_of(target: str) -> tuple[str, str]:
     return target, target.partition("?")[0]
 
 
+def segments_of(path: str) -> list[str]:
+    """Return what lies between the slashes of a path, decoded; empty segments are left out."""
+    return [unquote(segment) for segment in path.split("/") if segment]
+
+
 def media_of(content_type: str) -> str:
     """Return the media type without parameters, in lower case."""
     return content_type.partition(";")[0].strip().lower()
@@ -76,6 +82,7 @@ def request_fields(
         "host": host,
         "request_headers_size": head_size,
         "request_body_size": body_size,
+        "path_segments": segments_of(path),
     }
     operation, index = call_of(path)
     if operation:
@@ -124,13 +131,11 @@ def request_detail(
     by_name = _joined(headers)
     query = _pairs_of_query(url.partition("?")[2])
     cookies = _cookies(by_name.get("cookie", ""), ";")
-    segments = [unquote(segment) for segment in path.split("/") if segment]
     body = decode_body(raw_body, by_name.get("content-encoding", ""))
     variables: dict[str, Value] = {
         "request.headers": by_name,
         "request.cookies": cookies,
         "query_string": {name: ",".join(values) for name, values in query.items()},
-        "path_segments": segments,
         "request_body": body.text,
         "request_body_truncated": body.truncated or cut,
     }
@@ -142,7 +147,7 @@ def request_detail(
         "url": url,
         "targetUri": target,
         "path": path,
-        "pathSegments": segments,
+        "pathSegments": summary["path_segments"],
         "httpVersion": summary["http_version"],
         "headers": _grouped(headers),
         "cookies": cookies,

@@ -52,6 +52,7 @@ from kubeshark.pipeline.dissectors.web._http_document import (
     request_fields,
     response_detail,
     response_fields,
+    segments_of,
 )
 from kubeshark.pipeline.dissectors.web._http_parts import Parts, comes_in_parts, parts_of
 from kubeshark.pipeline.dissectors.web._http_protocols import GQL1, GRPC_WEB, HTTP1
@@ -62,6 +63,7 @@ COLUMNS: Columns = {
     "method": Column(texts(0)),
     "url": Column(texts(1, lambda target: path_of(target)[0])),
     "path": Column(texts(1, lambda target: path_of(target)[1])),
+    "path_segments": Column(texts(1, lambda target: segments_of(path_of(target)[1]))),
     "host": Column(texts(2)),
     "http_version": Column(numbers(2, "HTTP/1.{}".format), ("request", "response")),
     "request_headers_size": Column(numbers(1)),

@@ -42,6 +42,7 @@ from kubeshark.pipeline.dissectors.web._http_document import (
     request_fields,
     response_detail,
     response_fields,
+    segments_of,
 )
 from kubeshark.pipeline.dissectors.web._http_parts import Parts, comes_in_parts, parts_of
 from kubeshark.pipeline.dissectors.web._http_protocols import GQL2, GRPC, HTTP2
@@ -86,6 +87,7 @@ COLUMNS: Columns = {
     "method": Column(texts(0)),
     "url": Column(texts(1, lambda path: path_of(path)[0])),
     "path": Column(texts(1, lambda path: path_of(path)[1])),
+    "path_segments": Column(texts(1, lambda path: segments_of(path_of(path)[1]))),
     "host": Column(texts(2)),
     "http_version": Column(lambda _, rows: [VERSION] * len(rows), ("request", "response")),
     "request_headers_size": Column(numbers(1)),

@@ -72,12 +72,11 @@ def open_store(args: argparse.Namespace) -> Pipeline:
 def find_traffic(pipeline: Pipeline, args: argparse.Namespace, kfl: str = "") -> Found:
     """Return the connections that a filter and the times select."""
     from kubeshark.pipeline import parse_time
-    from kubeshark.pipeline._connections import find_connections
 
     now_ns = time.time_ns()
     since_ns = parse_time(args.since, now_ns) if args.since else None
     until_ns = parse_time(args.until, now_ns) if args.until else None
-    return find_connections(pipeline, kfl, since_ns=since_ns, until_ns=until_ns)
+    return pipeline.connections(kfl, since_ns=since_ns, until_ns=until_ns)
 
 
 def coverage_of(pipeline: Pipeline, found: Found) -> Coverage:

@@ -20,11 +20,12 @@ if TYPE_CHECKING:
 __all__ = ["add_action", "add_actions", "parse_age", "parse_size"]
 
 PRUNE = """Delete the oldest segments until the limits are kept. A segment is as old as its last packet, and goes as a
-whole; what a snapshot names stays.
+whole; what a snapshot names stays. With --source, one capture goes instead, whatever its age.
 
 examples:
   kubeshark store prune --max-bytes 20GB --dry-run
   kubeshark store prune --max-age 30d --max-bytes 500GB
+  kubeshark store prune --source capture.pcapng --dry-run
 """
 SNAPSHOT = """Name a window of time whose segments retention never deletes.
 
@@ -60,9 +61,12 @@ SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 def add_actions(actions: Any) -> None:
     """Add the sub-commands to the parser of `kubeshark store`."""
-    prune = add_action(actions, "prune", "delete the oldest segments", PRUNE, run_prune)
+    prune = add_action(actions, "prune", "delete the oldest segments, or one capture", PRUNE, run_prune)
     prune.add_argument("--max-bytes", type=parse_size, metavar="SIZE", help="all segments together, e.g. 20GB, 512MiB")
     prune.add_argument("--max-age", type=parse_age, metavar="AGE", help="e.g. 12h, 30d")
+    prune.add_argument(
+        "--source", metavar="NAME", help="one capture, by its name or the first 8 digits of its SHA-256 or more"
+    )
     prune.add_argument("--dry-run", action="store_true", help="only say what would go")
     _add_recipients(prune, "the catalogue")
 
@@ -142,8 +146,10 @@ def run_prune(args: argparse.Namespace) -> int:
     from kubeshark.core_capture.store import Retention
 
     before_ns = None if args.max_age is None else time.time_ns() - args.max_age
-    limits = Retention(args.max_bytes, before_ns)
-    done = _open(args).prune(limits, recipients=args.recipient, dry_run=args.dry_run)
+    store = _open(args)
+    capture = None if args.source is None else store.capture_named(args.source)
+    limits = Retention(args.max_bytes, before_ns, capture=capture)
+    done = store.prune(limits, recipients=args.recipient, dry_run=args.dry_run)
     if args.output == "json":
         print(
             json.dumps(
@@ -165,9 +171,10 @@ def run_prune(args: argparse.Namespace) -> int:
     verb = "would free" if args.dry_run else "freed"
     print(f"{verb} {done.freed_bytes:,} bytes in {len(done.segments)} segments; {done.kept_bytes:,} bytes stay")
     for name, segments in done.kept_by.items():
-        print(f"snapshot {name} keeps {len(segments)} segments that a limit would delete")
+        print(f"snapshot {name} keeps {len(segments)} segments that would go")
     if done.is_over:
-        complain("the store still exceeds a limit: what is left is in snapshots or cannot be read")
+        what = "the store still exceeds a limit" if capture is None else "not all of the capture goes"
+        complain(f"{what}: what is left is in snapshots or cannot be read")
     return _complain_all(done.problems)
 
 

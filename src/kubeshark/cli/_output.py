@@ -83,11 +83,12 @@ def line_form(
     return "\t".join(names), FieldsLine(names)
 
 
-def print_lines(header: str, lines: Iterable[str]) -> None:
+def print_lines(header: str, lines: Iterable[str], *, at_once: bool = False) -> None:
+    """Print them; `at_once`: each when it is there, also into a pipe."""
     if header:
-        print(header)
+        print(header, flush=at_once)
     for line in lines:
-        print(line)
+        print(line, flush=at_once)
 
 
 @dataclass(frozen=True, slots=True)

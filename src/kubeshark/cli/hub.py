@@ -14,7 +14,7 @@ from kubeshark.errors import UsageError
 __all__ = ["add_parser"]
 
 ROLES = ("viewer", "operator", "admin")
-RIGHTS = ("raw", "import", "clear", "manage")
+RIGHTS = ("raw", "import", "clear", "firewall", "manage")
 UNITS_S = {"m": 60, "h": 3600, "d": 86_400}
 
 NEW = """Make a token and print it: once, it is kept nowhere. It goes into the URL (?token=…) of a browser, or into the

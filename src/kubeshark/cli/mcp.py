@@ -40,5 +40,6 @@ def run(args: argparse.Namespace) -> int:
 
     with Pipeline.open(store_path(args), create=False, keylogs=args.keylog) as pipeline:
         rules = () if args.no_redact else SettingsFile(hub_folder()).read().rules()
-        make_server(pipeline.restricted(rules=rules)).run("stdio")
+        view = pipeline.restricted(rules=rules)
+        make_server(lambda: view).run("stdio")
     return 0

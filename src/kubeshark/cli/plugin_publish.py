@@ -65,6 +65,11 @@ def add_actions(actions: Any) -> None:
     sign = _add(actions, "sign", "sign a package", SIGN, run_sign)
     sign.add_argument("package", metavar="FILE.ksp")
     sign.add_argument("--key", metavar="FILE", help="a private key in PEM form")
+    sign.add_argument(
+        "--passphrase",
+        action="store_true",
+        help="encrypt the key that is made: asked for on the terminal, or read from $KUBESHARK_PASSPHRASE_FILE",
+    )
 
     push = _add(actions, "push", "upload a package to a registry", PUSH, run_push)
     push.add_argument("package", metavar="FILE.ksp")
@@ -125,6 +130,7 @@ def run_pack(args: argparse.Namespace) -> int:
 
 
 def run_sign(args: argparse.Namespace) -> int:
+    from kubeshark.core_capture.store._passphrase import ask_new_passphrase, ask_passphrase
     from kubeshark.packages._inspect import inspect
     from kubeshark.packages._keys import create_key, load_key, public_key, sign, signing_key_path
     from kubeshark.packages._signature import SIGNATURE_SUFFIX
@@ -132,11 +138,13 @@ def run_sign(args: argparse.Namespace) -> int:
     package = Path(args.package)
     found = inspect(package, ignore_signature=True)
     path = Path(args.key) if args.key else signing_key_path()
-    if not args.key and not path.exists():
-        key = create_key(path)
+    if args.passphrase and path.exists():
+        raise UsageError(f"{path} exists already", hint=f"openssl pkcs8 -topk8 -v2 aes256 -in {path} encrypts it")
+    if args.passphrase or (not args.key and not path.exists()):
+        key = create_key(path, ask_new_passphrase(path) if args.passphrase else "")
         complain(f"made the key {path}: keep a copy; {path.with_suffix('.pub')} is for everybody")
     else:
-        key = load_key(path)
+        key = load_key(path, ask_passphrase)
     signature = sign(key, found.manifest.id, found.manifest.version, found.digest)
     package.with_name(package.name + SIGNATURE_SUFFIX).write_bytes(signature.to_bytes())
     print(f"signed {found.manifest.id} {found.manifest.version}: sha256:{found.digest} by {public_key(key)}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from kubeshark.cli._complain import complain
@@ -13,9 +14,10 @@ from kubeshark.cli._output import add_output_options, line_form, parse_fields, p
 from kubeshark.cli._progress import Progress
 from kubeshark.cli._store_option import add_store_option, add_time_options, store_path
 from kubeshark.cli._work_options import add_work_options, page_lines, work_options
+from kubeshark.errors import UsageError
 
 if TYPE_CHECKING:
-    from kubeshark.pipeline import StoreQuery
+    from kubeshark.pipeline import Pipeline, StoreQuery
 
 __all__ = ["add_parser"]
 
@@ -25,6 +27,8 @@ EXAMPLES = """examples:
   kubeshark query http --fields timestamp,src.ip,method,url,status_code
   kubeshark query 'dst.ip.inCidr("10.0.0.0/8")' --explain
   kubeshark query http --reverse --limit 50 --cursor
+  kubeshark query 'http && status_code >= 500' --follow
+  kubeshark query dns --follow --since -5m --output jsonl
   kubeshark query --jobs 4 --max-seconds 30 --output jsonl
 """
 
@@ -43,6 +47,11 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
     add_time_options(parser)
     add_keylog_option(parser)
     add_work_options(parser)
+    parser.add_argument(
+        "--follow",
+        action="store_true",
+        help="show new entries as they come, until Ctrl-C; with --since earlier ones first",
+    )
     parser.add_argument("--explain", action="store_true", help="say on stderr what was pushed down, read and built")
     parser.set_defaults(run=run)
 
@@ -53,6 +62,8 @@ def run(args: argparse.Namespace) -> int:
     keep_freed_memory()
     now_ns = time.time_ns()
     store = Pipeline.open(store_path(args), create=False, keylogs=args.keylog)
+    if args.follow:
+        return _follow(store, args)
     with store as pipeline, Progress("query") as progress:
 
         def show(told: QueryProgress) -> None:
@@ -67,6 +78,35 @@ def run(args: argparse.Namespace) -> int:
         query = pipeline.map(line, args.kfl, jobs=args.jobs, **options)
         print_lines(header, query)
         return report(query, args)
+
+
+def _follow(store: Pipeline, args: argparse.Namespace) -> int:
+    """Print entries as they come; Ctrl-C is how it is meant to end."""
+    from kubeshark.pipeline import parse_time
+
+    given = {"--until": args.until, "--reverse": args.reverse, "--after": args.after, "--before": args.before}
+    given |= {"--max-seconds": args.max_seconds, "--max-bytes": args.max_bytes, "--explain": args.explain}
+    given |= {"--cursor": args.cursor}
+    if wrong := [name for name, value in given.items() if value]:
+        raise UsageError(
+            f"{wrong[0]} does not go with --follow", hint="it shows what comes, in time order, until Ctrl-C"
+        )
+    with store as pipeline:
+        header, line = line_form(args, parse_fields(args.fields, pipeline.variables))
+        since_ns = parse_time(args.since, time.time_ns()) if args.since else None
+        follow = pipeline.follow(args.kfl, since_ns=since_ns)
+        for notice in follow.notices:
+            complain(notice)
+        try:
+            if args.limit != 0:
+                print_lines(header, islice(follow.map(line), args.limit), at_once=True)
+        except KeyboardInterrupt:
+            pass
+        for problem in follow.problems:
+            complain(problem)
+        if follow.dropped:
+            complain(str(follow.dropped))
+        return 3 if follow.problems or follow.dropped else 0
 
 
 def report(query: StoreQuery[str], args: argparse.Namespace) -> int:

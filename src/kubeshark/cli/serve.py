@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from kubeshark.cli._complain import complain
 from kubeshark.cli._keylog_option import add_keylog_option
 from kubeshark.cli._store_option import add_store_option, store_path
+from kubeshark.cli._tls_option import add_tls_options, tls_files
 
 if TYPE_CHECKING:
     from kubeshark.hub._oidc import OidcSettings
@@ -48,6 +49,10 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
         metavar="MB",
         help=f"decrypted packets kept in memory between queries, never on disk; default: {CACHE_MB}; 0: none",
     )
+    parser.add_argument(
+        "--worker", action="append", default=[], metavar="URL", help="query https://HOST:PORT as well; repeatable"
+    )
+    add_tls_options(parser)
     parser.add_argument("--no-browser", action="store_true", help="do not open the page on this terminal's screen")
     parser.set_defaults(run=run)
 
@@ -68,7 +73,14 @@ def run(args: argparse.Namespace) -> int:
     from kubeshark.pipeline.scripts import serving
 
     cache_bytes = args.cache_mb << 20
-    store = Pipeline.open(store_path(args), create=False, keylogs=args.keylog, cache_bytes=cache_bytes)
+    store = Pipeline.open(
+        store_path(args),
+        create=bool(args.worker),  # a hub of workers may begin with a store of its own that is empty
+        keylogs=args.keylog,
+        cache_bytes=cache_bytes,
+        workers=args.worker,
+        tls=tls_files(args) if args.worker else None,
+    )
     with store as pipeline, serving(pipeline.plugins) as scripts:
 
         def log(text: object) -> None:

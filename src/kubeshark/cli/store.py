@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import time
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from kubeshark.cli._complain import complain, printable
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["add_parser"]
 
-TABLES = ("list", "protocols", "captures", "snapshots")
+TABLES = ("list", "protocols", "captures", "snapshots", "logs")
 PROTOCOLS_SHOWN = 12
 TRANSPORTS = {1: "icmp", 6: "tcp", 17: "udp", 58: "icmpv6", 132: "sctp"}
 
@@ -75,6 +77,13 @@ def run_info(args: argparse.Namespace) -> int:
         print(
             f"  {printable(row['name']):<36} {row['packets']:>10,} packets in {row['segments']} segments, {state}{lost}"
         )
+        if row["counters"]:
+            print(f"    {', '.join(f'{count:,} {what}' for what, count in row['counters'].items())}")
+    for row in info["logs"]:
+        print(
+            f"  {row['name']:<36} {row['packets']:>10,} packets not sealed, the last {row['age_s']:,} s ago"
+            f"  {printable(row['source'])}"
+        )
     for row in info["snapshots"]:
         print(f"  snapshot {row['name']:<27} {row['since']} to {row['until']}")
     for segment in info["list"]:
@@ -86,11 +95,20 @@ def run_info(args: argparse.Namespace) -> int:
 
 
 def _overview(store: Store) -> dict[str, Any]:
-    """Return what the indexes say beyond the totals, as JSON."""
+    """Return what the indexes say beyond the totals, and what lies in the log, as JSON."""
     from kubeshark.pipeline import rfc3339
 
     overview = store.overview()
+    now_ns = time.time_ns()
     return {
+        "not_sealed": sum(log.packets for log in overview.logs),
+        "log_problems": [str(problem) for problem in overview.log_problems],
+        "logs": [
+            {"name": log.name, "source": log.source, "packets": log.packets, "bytes": log.bytes}
+            | {"first": rfc3339(log.first_ns), "last": rfc3339(log.last_ns)}
+            | {"age_s": max(now_ns - log.last_ns, 0) // 1_000_000_000, "problems": list(log.problems)}
+            for log in overview.logs
+        ],
         "compression": overview.compression,
         "lost_packets": overview.lost_packets,
         "pruned": overview.pruned,
@@ -103,6 +121,7 @@ def _overview(store: Store) -> dict[str, Any]:
         "captures": [
             {"name": c.name, "sha256": c.sha256, "segments": c.segments, "packets": c.packets, "complete": c.complete}
             | {"first": rfc3339(c.first_ns), "last": rfc3339(c.last_ns), "lost_packets": c.lost_packets}
+            | {"counters": asdict(c.counters) if c.counters else None}
             for c in overview.captures
         ],
         "snapshots": [

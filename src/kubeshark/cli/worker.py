@@ -9,6 +9,7 @@ from typing import Any
 
 from kubeshark.cli._complain import complain
 from kubeshark.cli._store_option import add_store_option, store_path
+from kubeshark.cli._tls_option import add_tls_options, tls_files
 from kubeshark.errors import UsageError
 
 __all__ = ["add_parser"]
@@ -68,26 +69,6 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
     made.add_argument("--hub", default="kubeshark-hub", metavar="NAME", help="default: kubeshark-hub")
     made.add_argument("--days", type=int, default=825, metavar="N", help="how long they are good; default: 825")
     made.set_defaults(run=run_init_tls)
-
-
-def add_tls_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--tls",
-        metavar="DIR",
-        help="folder with tls.crt, tls.key, ca.crt; default: $KUBESHARK_TLS, else ~/.kubeshark/tls",
-    )
-    parser.add_argument("--cert", metavar="FILE", help="instead of tls.crt")
-    parser.add_argument("--key", metavar="FILE", help="instead of tls.key")
-    parser.add_argument("--ca", metavar="FILE", help="instead of ca.crt")
-
-
-def tls_files(args: argparse.Namespace) -> Any:
-    """Return the TlsFiles that the options name."""
-    from kubeshark.core_capture.store._tls_files import TlsFiles
-
-    lying = TlsFiles.in_folder(Path(args.tls).expanduser() if args.tls else None)
-    given = (args.cert or lying.certificate, args.key or lying.key, args.ca or lying.authority)
-    return TlsFiles(*map(Path, given))
 
 
 def run(args: argparse.Namespace) -> int:

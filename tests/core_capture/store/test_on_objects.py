@@ -15,9 +15,14 @@ from hypothesis import strategies as st
 
 from kubeshark.core_capture import PortBetween
 from kubeshark.core_capture.store import Identity, NodeKey, Retention, SourceInfo, Store, _objects, export
+from kubeshark.core_capture.store._log import read_log
+from kubeshark.core_capture.store._names import log_name, log_pieces
+from kubeshark.core_capture.store._spool import spool_path
 from kubeshark.core_capture.store._state import load_state
 from kubeshark.errors import Damaged, StoreError
 from tests.core_capture.store._bench import Bench, batch, frames, records, tcp
+from tests.core_capture.store._live import NS, fed, live, until
+from tests.core_capture.store._pieces import NAME, pieces, put
 from tests.core_capture.store._relay import Relay, relay
 from tests.core_capture.store._servers import BUCKET, Server
 from tests.core_capture.store.test_object_crash import exported
@@ -369,3 +374,35 @@ def test_a_head_that_never_arrived_is_no_loss(at_moto: Bench, monkeypatch: pytes
     state = load_state(at_moto.open().files)
     assert [head.pending for head in state.heads.values()] == [None]
     assert at_moto.open().verify([at_moto.key.public]).findings == ()
+
+
+def test_a_live_capture_has_its_log_on_this_machine(remote: Bench) -> None:
+    files = Store.open(remote.path, identities=[remote.me], create=True).files
+    with live(remote) as writer:
+        fed(writer, ITEMS[:30])
+        assert writer.flush()
+        (name,) = log_pieces(files.names())
+        assert spool_path(str(remote.path)).joinpath(log_name(name, 1)).exists()
+        ((found,), problems) = read_log(files, [remote.me])
+        assert (found.packets, problems) == (30, [])
+        fed(writer, ITEMS[30:], first=30)
+        writer.tick(0)
+        writer.tick(300 * NS)
+        until(lambda: writer.counters.segments == 1)
+        assert log_pieces(files.names()) == {}
+        writer.finish()
+    assert exported(remote.open()) == b"".join(ITEMS)
+    assert remote.open().verify([remote.key.public]).is_sound
+
+
+def test_a_log_that_a_dead_capture_left_is_sealed_on_this_machine(remote: Bench) -> None:
+    files = remote.open().files
+    put(remote, pieces(ITEMS, [10]), files=files)
+    with files.create(".tmp-forged") as out:
+        out.write(b"not ours")
+    files._client.put(log_name(NAME, 3), b"put there by somebody")  # type: ignore[attr-defined]
+    ((found,), problems) = read_log(files, [remote.me])
+    assert (found.packets, problems) == (48, [])
+    remote.writer().finish()
+    assert exported(remote.open()) == b"".join(ITEMS)
+    assert read_log(remote.open().files, [remote.me]) == ([], [])

@@ -7,9 +7,10 @@ import struct
 import pytest
 
 from kubeshark.core_capture._records import Interface, RawBlock, SourceMetadata
-from kubeshark.core_capture.store import Identity, Retention
+from kubeshark.core_capture.store import Counters, Identity, Retention
 from kubeshark.core_capture.store._overview import ProtocolRow, _lost
 from tests.core_capture.store._bench import START_NS, Bench, batch, frames, records, udp
+from tests.core_capture.store._live import NS, live, until
 
 
 def statistics(interface: int, *options: tuple[int, bytes]) -> RawBlock:
@@ -44,6 +45,31 @@ def test_captures(bench: Bench) -> None:
     assert overview.compression is not None
     assert overview.compression > 0.1
     assert (overview.lost_packets, overview.pruned, overview.rotation) == (None, 0, ())
+
+
+def test_captures_of_ours_say_what_they_counted_and_what_is_not_sealed(bench: Bench) -> None:
+    items = records(frames())
+    with live(bench) as writer:
+        writer.add(batch(items[:20]))
+        writer.tick(0)
+        writer.tick(300 * NS)
+        until(lambda: writer.counters.segments == 1)
+        writer.add(batch(items[20:], first=20))
+        writer.note_counters(received=60, dropped=5, filtered=6, lost=1)
+        writer.flush()
+        overview = bench.open().overview()
+        (row,) = overview.captures
+        assert (row.packets, row.counters, row.lost_packets) == (48, Counters(60, 5, 6, 1, 48), 6)
+        (log,) = overview.logs
+        assert (log.packets, log.first_ns, log.problems) == (28, START_NS + 20_000, ())
+        assert log.last_ns == START_NS + 47_000
+        assert overview.log_problems == ()
+        assert overview.compression == bench.open().overview().compression < 2  # of what is sealed
+        note = next(found for found in bench.open().verify([bench.key.public]).findings)
+        assert (note.kind, str(note)) == ("note", f"note: {log.name} is not sealed: 28 packets lie in its log")
+        writer.finish()
+    overview = bench.open().overview()
+    assert (overview.captures[0].packets, overview.captures[0].counters, overview.logs) == (48, row.counters, ())
 
 
 def test_lost_packets_where_the_source_says(bench: Bench) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kubeshark.core_capture.store import Identity, NodeKey, NotForUsError, Retention, Store, export
+from kubeshark.core_capture.store import CaptureKey, Identity, NodeKey, NotForUsError, Retention, Store, export
 from kubeshark.core_capture.store._local import LocalBackend
 from kubeshark.core_capture.store._names import index_names, size_of
 from kubeshark.core_capture.store._state import load_state
@@ -261,3 +261,63 @@ def test_a_writer_keeps_it_out_but_not_a_dry_run(five: Bench) -> None:
             prune(five, max_bytes=0)
         assert len(prune(five, max_bytes=0, dry_run=True)) == 5
         five.open().add_snapshot("beside", 0, 1)
+
+
+def test_one_capture_goes_whatever_its_age(five: Bench) -> None:
+    before = five.open().segments()
+    wanted = before[2].source
+    key = five.open().capture_named(wanted.name)
+    assert key == CaptureKey(wanted.name, wanted.sha256) == five.open().capture_named(wanted.sha256)
+    done = five.open().prune(Retention(capture=key), key=five.key)
+    assert [info.name for info in done.segments] == [before[2].name]
+    assert not done.is_over
+    assert names(five) == [info.name for info in before if info.name != before[2].name]
+    assert problems(five) == []
+    assert not five.open().import_state(wanted.sha256).complete  # it may come again
+    (record,) = load_state(five.backend).removed
+    assert record.why == "pruned"
+    with pytest.raises(UsageError, match="no capture"):
+        five.open().capture_named(wanted.name)
+
+
+def test_a_snapshot_keeps_its_part_of_a_capture(bench: Bench) -> None:
+    source = bench.source()
+    for number in range(3):
+        with bench.writer(source) as writer:
+            packets = records([udp("10.0.0.1", 1, "10.0.0.2", 53)], start_ns=START_NS + number * HOUR_NS)
+            writer.add(batch(packets, first=number))
+    first, second, third = names(bench)
+    bench.open().add_snapshot("incident", START_NS + HOUR_NS, START_NS + HOUR_NS)
+    done = bench.open().prune(Retention(capture=CaptureKey(source.name, source.sha256)), key=bench.key)
+    assert [info.name for info in done.segments] == [first, third]
+    assert done.kept_by == {"incident": (second,)}
+    assert done.is_over
+    assert names(bench) == [second]
+
+
+def test_a_capture_without_packets_goes_too(bench: Bench) -> None:
+    source = bench.source()
+    with bench.writer(source) as writer:
+        writer.finish()
+    done = bench.open().prune(Retention(capture=CaptureKey(source.name, source.sha256)), key=bench.key)
+    assert [info.packets for info in done.segments] == [0]
+    assert names(bench) == []
+
+
+def test_which_of_two_captures_is_asked(bench: Bench) -> None:
+    from dataclasses import replace
+
+    for number in range(2):
+        source = replace(bench.source(), name="twice.pcap", sha256=f"{number}abcdef0" * 8)
+        with bench.writer(source) as writer:
+            writer.add(batch(records([udp("10.0.0.1", 1, "10.0.0.2", 53)])))
+    with pytest.raises(UsageError, match=r"2 captures are called 'twice\.pcap'"):
+        bench.open().capture_named("twice.pcap")
+    with pytest.raises(UsageError, match="no capture"):
+        bench.open().capture_named(source.sha256[:7])  # too short to mean one
+    assert bench.open().capture_named(source.sha256[:12].upper()).sha256 == source.sha256
+
+
+def test_a_capture_and_limits_exclude_each_other() -> None:
+    with pytest.raises(UsageError, match="as a whole"):
+        Retention(max_bytes=0, capture=CaptureKey("x", ""))

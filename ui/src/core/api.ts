@@ -1,6 +1,6 @@
 /** Requests to the hub's REST API: docs/hub-api.md. Only the hub's own origin is ever asked. */
 
-import type { Check, Entry, Health, Histogram, ImportReport, Info, Job, Kfl, Overview, Plugin, Pruned, Renderer, ServiceMap, Session, Settings, Snapshot, Stream } from "./types";
+import type { Check, Entry, Explanation, Health, Histogram, ImportReport, Info, Job, Kfl, Overview, Packet, Plugin, Pruned, Renderer, SavedFilter, ServiceMap, Session, Settings, Sheet, Snapshot, Stream } from "./types";
 
 const BASE = "/api/v1/";
 
@@ -47,6 +47,7 @@ export async function request<T>(path: string, params: Params = {}, init: Reques
     throw new ApiError("the hub does not answer: is kubeshark serve still running?", 0);
   }
   if (!response.ok) throw await failure(response);
+  if (response.status === 204) return undefined as T; // nothing, whatever its type is said to be
   const type = response.headers.get("content-type") ?? "";
   return (type.includes("json") && !type.includes("jsonl") ? await response.json() : await response.text()) as T;
 }
@@ -70,24 +71,38 @@ export const api = {
   check: (kfl: string) => request<Check>("query/check", { kfl }),
   histogram: (kfl: string, since: string, until: string, buckets: number, by: string) =>
     request<Histogram>("query/histogram", { kfl, since, until, buckets, by }),
+  explain: (kfl: string, since: string, until: string) => request<Explanation>("query/explain", { kfl, since, until }),
+  filters: () => request<readonly SavedFilter[]>("filters"),
+  saveFilter: (name: string, kfl: string) => request<SavedFilter>(`filters/${encodeURIComponent(name)}`, {}, json({ kfl }, "PUT")),
+  removeFilter: (name: string) => request(`filters/${encodeURIComponent(name)}`, {}, { method: "DELETE" }),
   kfl: () => request<Kfl>("kfl"),
   values: (variable: string, kfl: string) => request<unknown>("query/values", { variable, kfl, limit: 20 }),
   entry: (id: string, renderer = "") => request<Entry>(`entries/${encodeURIComponent(id)}`, { renderer }),
   renderers: (id: string) => request<readonly Renderer[]>(`entries/${encodeURIComponent(id)}/renderers`),
   neighbours: (id: string) => request<{ previous: string | null; next: string | null }>(`entries/${encodeURIComponent(id)}/neighbours`),
   raw: (id: string, half: string) => bytesOf(`entries/${encodeURIComponent(id)}/raw`, { half }),
+  packets: (id: string, first: number, limit: number) => request<readonly Packet[]>(`entries/${encodeURIComponent(id)}/packets`, { first, limit }),
+  packet: (id: string, number: number) => bytesOf(`entries/${encodeURIComponent(id)}/packets/${number}`),
   stream: (id: string) => request<Stream>(`entries/${encodeURIComponent(id)}/stream`),
   map: (kfl: string, since: string, until: string, group: string, layer: number) =>
     request<ServiceMap>("map", { kfl, since, until, group, layer }),
   info: () => request<Info>("info"),
   overview: () => request<Overview>("overview"),
-  prune: (limits: { max_bytes?: number; max_age_seconds?: number; dry_run: boolean }) => request<Pruned>("store/prune", {}, json(limits, "POST")),
+  prune: (limits: { max_bytes?: number; max_age_seconds?: number; capture?: { name: string; sha256: string }; dry_run: boolean }) => request<Pruned>("store/prune", {}, json(limits, "POST")),
   verify: () => request<{ sound: boolean; segments: number; bytes: number; findings: readonly Record<string, string>[] }>("store/verify", {}, json({}, "POST")),
   snapshots: () => request<readonly Snapshot[]>("snapshots"),
   addSnapshot: (name: string, since: string, until: string) => request<Snapshot>("snapshots", {}, json({ name, since, until }, "POST")),
   removeSnapshot: (name: string) => request(`snapshots/${encodeURIComponent(name)}`, {}, { method: "DELETE" }),
   plugins: () => request<readonly Plugin[]>("plugins"),
   setPlugin: (id: string, state: "enable" | "disable") => request<Plugin>(`plugins/${encodeURIComponent(id)}/${state}`, {}, { method: "POST" }),
+  setPluginSettings: (id: string, changes: Readonly<Record<string, unknown>>) => request<Plugin>(`plugins/${encodeURIComponent(id)}/settings`, {}, json(changes, "PUT")),
+  /** Look at a package, or install it: a `grant` may come several times. */
+  uploadPlugin: (data: ArrayBuffer, signature: string, wishes: Readonly<Record<string, string>>, grants: readonly string[]) => {
+    const search = new URLSearchParams(wishes);
+    for (const grant of grants) search.append("grant", grant);
+    const headers = { "Content-Type": "application/octet-stream", ...(signature ? { "X-Plugin-Signature": signature } : {}) };
+    return request<Sheet>(`plugins${search.size ? `?${search}` : ""}`, {}, { method: "POST", body: data, headers });
+  },
   removePlugin: (id: string) => request(`plugins/${encodeURIComponent(id)}`, {}, { method: "DELETE" }),
   jobs: () => request<readonly Job[]>("jobs"),
   runJob: (plugin: string, job: string) => request<{ error: string; seconds: number }>(`jobs/${encodeURIComponent(plugin)}/${encodeURIComponent(job)}/run`, {}, { method: "POST" }),

@@ -32,6 +32,22 @@ export function moment(ms: number, zone: Zone): string {
   return date.toISOString().slice(0, 23).replace("T", " ");
 }
 
+/** 11-23 13:32:40.728: for a list that runs through several days */
+export function dayClock(ms: number, zone: Zone): string {
+  return moment(ms, zone).slice(5);
+}
+
+/** Whether two times lie on different days of the zone. */
+export function isOtherDay(a: number, b: number, zone: Zone): boolean {
+  return moment(a, zone).slice(0, 10) !== moment(b, zone).slice(0, 10);
+}
+
+const FLAGS = ["FIN", "SYN", "RST", "PSH", "ACK", "URG", "ECE", "CWR"] as const;
+/** Names of the flags of a TCP header (RFC 9293 §3.1), the most telling first. */
+export function tcpFlags(flags: number): string {
+  return [1, 0, 2, 3, 4, 5, 6, 7].filter((bit) => flags & (1 << bit)).map((bit) => FLAGS[bit]).join(" ");
+}
+
 const grouping = new Intl.NumberFormat("en");
 export function count(value: number): string {
   return grouping.format(value);

@@ -17,6 +17,20 @@ export interface Check {
   readonly notices?: readonly string[];
 }
 
+export interface Explanation {
+  readonly lines: readonly string[];
+  readonly notices: readonly string[];
+  readonly entries: number;
+  readonly bytes_read: number;
+  readonly seconds: number;
+  readonly stopped: string;
+}
+
+export interface SavedFilter {
+  readonly name: string;
+  readonly kfl: string;
+}
+
 export interface Histogram {
   readonly start: number; // ns
   readonly width: number; // ns
@@ -119,6 +133,18 @@ export interface Entry {
   readonly base: Base;
 }
 
+export interface Packet {
+  readonly number: number;
+  readonly time: number; // ns
+  readonly captured: number;
+  readonly original: number;
+  readonly from_server: boolean;
+  readonly payload_start: number;
+  readonly payload_end: number;
+  readonly tcp_flags: number;
+  readonly of_entry: boolean;
+}
+
 export interface Stream {
   readonly pieces: readonly { from_server: boolean; time: number; data: string }[];
   readonly complete: boolean;
@@ -214,6 +240,7 @@ export interface Pruned {
   readonly packets: number;
   readonly freed_bytes: number;
   readonly kept_bytes: number;
+  readonly kept_by: Readonly<Record<string, readonly string[]>>;
 }
 
 export interface Plugin {
@@ -237,6 +264,34 @@ export interface Plugin {
   readonly resident_bytes: number;
   readonly timings: readonly { hook: string; calls: number; seconds: number }[];
   readonly settings: Readonly<Record<string, unknown>>;
+  readonly declared: readonly SettingSpec[];
+}
+
+export interface SettingSpec {
+  readonly name: string;
+  readonly type: "string" | "int" | "double" | "bool" | "list";
+  readonly default: unknown;
+  readonly required: boolean;
+  readonly choices: readonly string[];
+  readonly minimum: number | null;
+  readonly maximum: number | null;
+  readonly secret: boolean;
+  readonly description: string;
+}
+
+/** What a package is, before and behind its installation. */
+export interface Sheet {
+  readonly id: string;
+  readonly version: string;
+  readonly description: string;
+  readonly digest: string;
+  readonly hooks: readonly string[];
+  readonly language: string;
+  readonly signer: string;
+  readonly doubt: string;
+  readonly asked: Readonly<Record<string, readonly string[]>>;
+  readonly replaces: string;
+  readonly installed: boolean;
 }
 
 export interface Job {

@@ -6,7 +6,7 @@
  * 3. What one reads stays where it is: rows that come below move nothing, rows dropped above are compensated.
  */
 
-import { type Zone, bytes, clock, hue, latency, moment, verdict } from "../core/format";
+import { type Zone, bytes, clock, dayClock, hue, isOtherDay, latency, moment, verdict } from "../core/format";
 import type { Rows } from "../core/rows";
 import { Track } from "../core/window";
 
@@ -27,6 +27,7 @@ export interface ListEvents {
 
 const FILTERABLE = new Set(["protocol", "method", "status", "src", "dst"]);
 const ROW_PX = { normal: 26, compact: 21 } as const;
+const DAY_PX = 152; // a time with its date
 const BASE_ROWS = 20_000; // rows of one coordinate block: transforms stay small numbers
 
 interface Slot {
@@ -65,6 +66,7 @@ export class TrafficList {
   private peers: readonly [string, string] | null = null;
   private follows = false;
   private drawnRows = -1;
+  private hasDays = false; // the rows run through several days
   private readonly observer: ResizeObserver;
 
   constructor(private readonly rows: Rows, private readonly events: ListEvents) {
@@ -107,6 +109,7 @@ export class TrafficList {
     const fraction = this.top / this.rowPx;
     this.wanted = columns;
     this.columns = [];
+    this.drawnRows = -1; // days are those of the zone
     this.order = order;
     this.rowPx = ROW_PX[density];
     this.zone = zone;
@@ -181,7 +184,8 @@ export class TrafficList {
     this.viewPx = this.scroller.clientHeight;
     this.viewWidth = this.scroller.clientWidth;
     this.element.style.setProperty("--scrollbar", `${this.scroller.offsetWidth - this.viewWidth}px`);
-    const columns = fitting(this.wanted, this.viewWidth);
+    const wanted = this.hasDays ? this.wanted.map((column) => (column.name === "timestamp" ? { ...column, width: Math.max(column.width, DAY_PX) } : column)) : this.wanted;
+    const columns = fitting(wanted, this.viewWidth);
     if (columns.map(({ name }) => name).join() !== this.columns.map(({ name }) => name).join()) {
       this.scroller.setAttribute("aria-colcount", String(columns.length));
       this.head.replaceChildren(...columns.map((column, i) => headCell(column, i, this.order)));
@@ -242,13 +246,14 @@ export class TrafficList {
     const { track, rows } = this;
     if (this.drawnRows !== rows.count) {
       this.drawnRows = rows.count;
+      this.showDays();
       this.spacer.style.height = `${track.height}px`;
       this.scroller.setAttribute("aria-rowcount", String(rows.count + 1));
       if (this.follows) {
         this.top = track.maxTop;
         this.expectedScroll = Math.round(track.toScroll(this.top));
         this.scroller.scrollTop = this.expectedScroll;
-      }
+      } else this.events.end(this.top >= track.maxTop - 2);
     }
     const { first, last } = track.window(this.top);
     const base = first - (first % BASE_ROWS);
@@ -271,6 +276,15 @@ export class TrafficList {
       } else if (slot.row !== row || slot.stamp !== this.stamp) this.fill(slot, row);
     }
   };
+
+  /** With rows of several days a time needs its date, and the column room for it. */
+  private showDays(): void {
+    const { rows } = this;
+    const has = rows.count > 1 && isOtherDay(rows.number(0, "timestamp"), rows.number(rows.count - 1, "timestamp"), this.zone);
+    if (has === this.hasDays) return;
+    this.hasDays = has;
+    this.measure();
+  }
 
   private slot(): Slot {
     const element = document.createElement("div");
@@ -315,7 +329,7 @@ export class TrafficList {
       let value: string;
       switch (name) {
         case "timestamp":
-          value = clock(rows.number(row, name), this.zone);
+          value = (this.hasDays ? dayClock : clock)(rows.number(row, name), this.zone);
           break;
         case "protocol":
           value = protocol;

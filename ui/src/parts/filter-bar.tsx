@@ -2,9 +2,10 @@
 
 import { useEffect, useRef, useState } from "preact/hooks";
 import { api } from "../core/api";
-import { history_, place, setFilter, dropLast } from "../core/state";
+import { place, setFilter, dropLast } from "../core/state";
 import { shown, traffic } from "../shared";
 import type { Editor } from "./editor";
+import { FiltersMenu } from "./filters-menu";
 import { Icon } from "./icon";
 
 const CHECK_MS = 150;
@@ -72,15 +73,17 @@ export function FilterBar() {
 
   useEffect(() => {
     shown.focusFilter = () => (editor.current ? editor.current.focus() : input.current?.focus());
+    if (shown.wantsFilter) shown.focusFilter();
+    shown.wantsFilter = false;
     return () => { shown.focusFilter = null; };
   }, []);
 
   const running = traffic.standing.value.phase === "failed" ? traffic.standing.value : null;
   const words = (text: string): string => text.replace(/^line 1, /, "");
   const message = fault ? words(fault.message) : running && text.trim() === kfl ? words(running.error) : "";
-  const history = history_.value.filter((each) => each !== text).slice(0, 12);
   return (
-    <form class="filter" role="search" data-bad={message ? "true" : undefined} onSubmit={(event) => { event.preventDefault(); apply(editor.current?.text ?? text); }}>
+    <form class="filter" role="search" data-bad={message ? "true" : undefined} onSubmit={(event) => { event.preventDefault(); apply(editor.current?.text ?? text); }}
+      onKeyDown={(event) => { if (event.key === "Escape" && isHistory) { event.preventDefault(); event.stopPropagation(); setHistory(false); } }}>
       <div class="filter-row">
         <Icon name="search" />
         <div class="filter-field">
@@ -89,7 +92,7 @@ export function FilterBar() {
           <div ref={host} class="editor" tabIndex={-1} />
         </div>
         {text && <button type="button" class="icon" aria-label="Clear the filter" title="Clear" onClick={() => { setText(""); if (editor.current) editor.current.text = ""; apply(""); }}><Icon name="close" /></button>}
-        <button type="button" class="icon" aria-label="Earlier filters" aria-expanded={isHistory} title="Earlier filters" disabled={!history.length} onClick={() => setHistory(!isHistory)}><Icon name="clock" /></button>
+        <button type="button" class="icon" aria-label="Saved and earlier filters" aria-expanded={isHistory} title="Saved and earlier filters" onClick={() => setHistory(!isHistory)}><Icon name="clock" /></button>
         <button type="submit" class="primary">Apply</button>
       </div>
       <p id="filter-message" class="filter-message" role={message ? "alert" : undefined} hidden={!message && !notices.length}>
@@ -97,11 +100,7 @@ export function FilterBar() {
         {message && !fault && running && kfl.includes("&&") && <button type="button" class="link-button" onClick={dropLast}>Drop the last term</button>}
         {!message && notices.map((each) => <span key={each}>{each}</span>)}
       </p>
-      {isHistory && (
-        <ul class="history" aria-label="Earlier filters">
-          {history.map((each) => <li key={each}><button type="button" onClick={() => { setText(each); apply(each); }}><code>{each}</code></button></li>)}
-        </ul>
-      )}
+      {isHistory && <FiltersMenu text={text} apply={(kfl) => { setText(kfl); apply(kfl); }} />}
     </form>
   );
 }

@@ -196,7 +196,41 @@ function Prune({ close }: { close: () => void }) {
 
 const nanoseconds = (time: string | null, add: bigint): string => (time ? (BigInt(Date.parse(time)) * 1_000_000n + add).toString() : "");
 
+/** One capture: its numbers, and what snapshots keep of it, before anything goes. */
+function DeleteCapture({ capture, close }: { capture: Capture; close: () => void }) {
+  const [plan, setPlan] = useState<Pruned | null>(null);
+  const [error, setError] = useState("");
+  const title = capture.name || "live";
+  const ask = (dry_run: boolean) => api.prune({ capture: { name: capture.name, sha256: capture.sha256 }, dry_run });
+  useEffect(() => void ask(true).then(setPlan, (failed: Error) => setError(failed.message)), []);
+  const remove = async (): Promise<void> => {
+    try {
+      const done = await ask(false);
+      say(`${title}: ${plural(done.packets, "packet")} deleted, ${bytes(done.freed_bytes)} freed`);
+      storeChanged.value++;
+      traffic.rerun();
+      close();
+    } catch (failed) {
+      setError((failed as Error).message);
+    }
+  };
+  const keepers = Object.keys(plan?.kept_by ?? {});
+  return (
+    <Dialog title={`Delete ${title}`} onClose={close}>
+      {error && <p class="bad" role="alert">{error}</p>}
+      {!plan && !error && <p class="dim">Adding up …</p>}
+      {plan && <p>{plan.segments.length ? `${plural(plan.packets, "packet")} in ${plural(plan.segments.length, "segment")} would go: ${bytes(plan.freed_bytes)}. This cannot be undone.` : "Nothing of it can go."}</p>}
+      {keepers.length > 0 && <p class="warn">Snapshots keep a part of it: {keepers.map((name) => `${name} (${plural(plan?.kept_by[name]?.length ?? 0, "segment")})`).join(", ")}.</p>}
+      <p class="buttons">
+        {plan && plan.segments.length > 0 && <button type="button" class="danger" onClick={() => void remove()}>Delete {title}</button>}
+        <button type="button" onClick={close}>Cancel</button>
+      </p>
+    </Dialog>
+  );
+}
+
 function List({ captures }: { captures: readonly Capture[] }) {
+  const [doomed, setDoomed] = useState<Capture | null>(null);
   if (!captures.length) return null;
   return (
     <section class="card" aria-labelledby="list-title">
@@ -212,12 +246,13 @@ function List({ captures }: { captures: readonly Capture[] }) {
                 <td>{moment(ms(each.first), zone.value)}</td>
                 <td class="n">{latency(ms(each.last) - ms(each.first))}</td>
                 <td>{each.complete ? "complete" : <span class="warn">cut short</span>}{each.lost_packets ? <span class="warn">, {plural(each.lost_packets, "packet")} lost by the capturer</span> : null}</td>
-                <td class="n"><button type="button" class="small" onClick={() => go({ view: "traffic", kfl: "", entry: "", since: nanoseconds(each.first, 0n), until: nanoseconds(each.last, 999_999n) })}>Its time</button></td>
+                <td class="n"><button type="button" class="small" onClick={() => go({ view: "traffic", kfl: "", entry: "", since: nanoseconds(each.first, 0n), until: nanoseconds(each.last, 999_999n) })}>Its time</button>{may("manage") && <> <button type="button" class="small danger" aria-label={`Delete ${each.name || "live"} …`} onClick={() => setDoomed(each)}>Delete …</button></>}</td>
               </tr>
             ))}
           </tbody>
         </table>
       </div>
+      {doomed && <DeleteCapture capture={doomed} close={() => setDoomed(null)} />}
     </section>
   );
 }

@@ -9,10 +9,11 @@ import { equals } from "../core/kfl";
 import { Icon } from "../parts/icon";
 import { Hex, Code, SectionView } from "../parts/sections";
 import { Follow } from "../parts/follow";
+import { Packets } from "../parts/packets";
 import { shown } from "../shared";
 
 const TITLES: Readonly<Record<Half, string>> = { request: "Request", response: "Response", event: "Event", data: "Data" };
-type Tab = "shown" | "bytes" | "stream" | "json";
+type Tab = "shown" | "bytes" | "packets" | "stream" | "json";
 
 export function DetailPane({ id }: { id: string }) {
   const [entry, setEntry] = useState<Entry | null>(null);
@@ -51,6 +52,7 @@ export function DetailPane({ id }: { id: string }) {
             <div role="tablist" aria-label="Forms of the entry">
             <TabButton name="shown" now={tab} set={setTab}>{entry.representation.event?.length ? "Event" : "Request and response"}</TabButton>
             {may("raw") && <TabButton name="bytes" now={tab} set={setTab}>Bytes</TabButton>}
+            {may("raw") && <TabButton name="packets" now={tab} set={setTab}>Packets</TabButton>}
             {may("raw") && <TabButton name="stream" now={tab} set={setTab}>Stream</TabButton>}
             <TabButton name="json" now={tab} set={setTab}>JSON</TabButton>
             </div>
@@ -60,6 +62,7 @@ export function DetailPane({ id }: { id: string }) {
           <div class="detail-body" role="tabpanel" tabIndex={0} aria-label={tab}>
             {tab === "shown" && <Halves entry={entry} />}
             {tab === "bytes" && <Bytes key={entry.data.id} entry={entry} />}
+            {tab === "packets" && <Packets key={entry.data.id} id={entry.data.id} transport={entry.data.networkProps?.transport ?? ""} />}
             {tab === "stream" && <Follow id={entry.data.id} />}
             {tab === "json" && <Code text={JSON.stringify(entry.data, null, 2)} isJson />}
           </div>

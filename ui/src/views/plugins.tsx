@@ -5,6 +5,8 @@ import { api } from "../core/api";
 import { bytes, count, latency, moment } from "../core/format";
 import { may, say, zone } from "../core/state";
 import type { Job, Plugin } from "../core/types";
+import { InstallPlugin } from "../parts/plugin-install";
+import { PluginSettings } from "../parts/plugin-settings";
 import { traffic } from "../shared";
 
 export function PluginsView() {
@@ -36,6 +38,7 @@ export function PluginsView() {
     <div class="page"><div class="page-in">
       {error && <p class="bad" role="alert">{error}</p>}
       {!plugins && !error && <p class="dim">Loading …</p>}
+      {plugins && may("manage") && <InstallPlugin done={load} />}
       {plugins && !foreign.length && (
         <section class="card">
           <h2>No plugin is installed</h2>
@@ -43,7 +46,7 @@ export function PluginsView() {
           <pre class="code">kubeshark plugin new --lang js my-protocol{"\n"}kubeshark plugin install ./my-protocol</pre>
         </section>
       )}
-      {foreign.map((each) => <Card key={each.id} plugin={each} act={act} />)}
+      {foreign.map((each) => <Card key={each.id} plugin={each} act={act} load={load} />)}
       {jobs.length > 0 && <Jobs jobs={jobs} act={act} />}
       {builtin.length > 0 && (
         <section class="card">
@@ -59,7 +62,9 @@ export function PluginsView() {
 
 type Act = (what: Promise<unknown>, done: string) => Promise<void>;
 
-function Card({ plugin, act }: { plugin: Plugin; act: Act }) {
+const STOPPED = new Set(["quarantined", "failed", "broken"]);
+
+function Card({ plugin, act, load }: { plugin: Plugin; act: Act; load: () => void }) {
   const permissions = Object.entries(plugin.asked).filter(([, list]) => list.length);
   const perCall = plugin.calls ? latency((plugin.seconds / plugin.calls) * 1000) : "";
   return (
@@ -78,9 +83,10 @@ function Card({ plugin, act }: { plugin: Plugin; act: Act }) {
       </dl>
       <p class="dim">{permissions.length ? <>Asks for {permissions.map(([name, list]) => `${name}: ${list.join(", ")}${plugin.granted[name]?.length ? " (granted)" : " (not granted)"}`).join("; ")}</> : "Asks for no permission."}</p>
       {plugin.timings.length > 0 && <table class="grid"><thead><tr><th scope="col">Hook</th><th scope="col" class="n">Calls</th><th scope="col" class="n">Each</th></tr></thead><tbody>{plugin.timings.map((each) => <tr key={each.hook}><td>{each.hook}</td><td class="n">{count(each.calls)}</td><td class="n">{each.calls ? latency((each.seconds / each.calls) * 1000) : ""}</td></tr>)}</tbody></table>}
+      {may("manage") && <PluginSettings plugin={plugin} saved={load} />}
       {may("manage") && (
         <p class="buttons">
-          {plugin.disabled || plugin.state !== "running" ? <button type="button" onClick={() => void act(api.setPlugin(plugin.id, "enable"), `${plugin.id} is on`)}>Enable</button> : null}
+          {(plugin.disabled || STOPPED.has(plugin.state)) && <button type="button" onClick={() => void act(api.setPlugin(plugin.id, "enable"), `${plugin.id} is on`)}>{plugin.disabled ? "Enable" : "Use it again"}</button>}
           {!plugin.disabled && <button type="button" onClick={() => void act(api.setPlugin(plugin.id, "disable"), `${plugin.id} is off`)}>Disable</button>}
           <button type="button" class="danger" onClick={() => { if (confirm(`Remove the plugin ${plugin.id}? Its protocols are no longer dissected.`)) void act(api.removePlugin(plugin.id), `${plugin.id} was removed`); }}>Remove …</button>
         </p>

@@ -3,7 +3,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { api } from "../core/api";
 import { bytes, count, plural } from "../core/format";
-import { columns, density, detailShare, dialog, dropLast, exclude, go, include, marks, may, order, place, say, search, setFilter, zone } from "../core/state";
+import { columns, density, detailShare, dialog, dropLast, exclude, go, include, marks, may, order, place, say, search, session, setFilter, zone } from "../core/state";
 import type { Info } from "../core/types";
 import { LIMIT } from "../core/traffic";
 import { standingText, titleOf } from "../core/words";
@@ -35,7 +35,7 @@ export function TrafficView() {
       trimmed: (gone) => list.trimmed(gone),
     };
     host.current?.append(list.element);
-    list.focus();
+    if (!document.activeElement?.closest(".filter")) list.focus(); // whoever came to type goes on typing
     return () => {
       list.destroy();
       list.element.remove();
@@ -179,6 +179,7 @@ function Foot() {
       )}
       <span class="grow" />
       {marks.value.length > 0 && <button type="button" class="small" onClick={() => (dialog.value = "compare")} disabled={marks.value.length < 2}>{marks.value.length} marked{marks.value.length > 1 ? ": compare" : ""}</button>}
+      {session.value?.namespaces === null && <button type="button" class="small" title="What the query read (x)" onClick={() => (dialog.value = "explain")}>Explain</button>}
       <button type="button" class="small" onClick={() => (dialog.value = "columns")}><Icon name="columns" />Columns</button>
       {(may("raw") || may("read")) && <button type="button" class="small" onClick={() => (dialog.value = "export")}><Icon name="download" />Export</button>}
       <button type="button" class="small" aria-pressed={traffic.following.value} onClick={() => { setFollow(!traffic.following.value); say(traffic.following.value ? "Following the end" : "Paused"); }}>

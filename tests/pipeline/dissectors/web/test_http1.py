@@ -64,6 +64,7 @@ def test_summary_of_a_request() -> None:
         "host": "shop:80",
         "request_headers_size": len(wire) - 3,
         "request_body_size": 3,
+        "path_segments": ["v1", "items"],
     }
     assert (message.start, message.end, message.error) == (0, len(wire), "")
 
@@ -471,7 +472,6 @@ def test_document_of_a_request() -> None:
         },
         "request.cookies": {"sid": "b7", "x": "y=z"},
         "query_string": {"dry": "1,2", "a": " b"},
-        "path_segments": ["v1", "items", "17"],
         "request_body": '{"count": 1}',
         "request_body_truncated": False,
     }

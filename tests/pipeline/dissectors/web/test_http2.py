@@ -57,6 +57,7 @@ def test_summary() -> None:
         "host": "shop:8080",
         "request_headers_size": request.fields["request_headers_size"],
         "request_body_size": 3,
+        "path_segments": ["v1", "items"],
     }
     assert response.fields == {
         "status_code": 201,

@@ -6,12 +6,19 @@ from typing import Any
 
 import pytest
 
-from kubeshark.pipeline.dissectors.web._http_document import MAX_PAIRS, Headers, request_detail, response_detail
+from kubeshark.pipeline.dissectors.web._http_document import (
+    MAX_PAIRS,
+    Headers,
+    request_detail,
+    response_detail,
+    segments_of,
+)
 
 SUMMARY: dict[str, Any] = {
     "method": "POST",
     "url": "/a?b=c",
     "path": "/a",
+    "path_segments": ["a"],
     "http_version": "HTTP/1.1",
     "request_headers_size": 9,
     "status_code": 200,
@@ -21,6 +28,21 @@ SUMMARY: dict[str, Any] = {
 
 def request(headers: Headers, body: bytes = b"", **summary: Any) -> dict[str, Any]:
     return dict(request_detail(SUMMARY | summary, "/a", headers, body, len(body), cut=False)[1])
+
+
+@pytest.mark.parametrize(
+    ("path", "segments"),
+    [
+        ("/v1/a%20b/17", ["v1", "a b", "17"]),
+        ("/", []),
+        ("", []),
+        ("//a//b/", ["a", "b"]),
+        ("*", ["*"]),
+        ("/%ff", ["\ufffd"]),
+    ],
+)
+def test_segments_of_a_path(path: str, segments: list[str]) -> None:
+    assert segments_of(path) == segments
 
 
 def test_repeated_headers_are_a_list_under_the_first_spelling() -> None:

@@ -1,0 +1,84 @@
+"""The Model Context Protocol on the hub: `/mcp`, streamable HTTP, behind the same gate as everything else.
+
+1. Whoever asks sees what their role sees: the tools read through their view, made anew for each call, so that they
+   redact and keep to namespaces as the API does, by the rules of that moment.
+2. No sessions: every request says by its token who asks, and a stolen session id is worth nothing.
+3. A tool takes a turn like any other query (ADR 17), and the audit log has its name.
+
+Without the extra `mcp` the path answers 501 and says what is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from starlette.responses import JSONResponse
+from starlette.types import Receive, Scope, Send
+
+from kubeshark.errors import StoreError
+from kubeshark.hub._access import Principal
+from kubeshark.hub._pool import TooManyError
+from kubeshark.hub._state import Hub
+
+if TYPE_CHECKING:
+    from mcp.server.mcpserver import MCPServer
+
+__all__ = ["PATH", "McpEndpoint"]
+
+PATH = "/mcp"
+KEPT_SERVERS = 64
+"""Of people who asked last: describing the tools takes longer than most calls of one."""
+
+
+class McpEndpoint:
+    """The ASGI application at PATH; the gate has let in whoever asks it."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self._server = lru_cache(KEPT_SERVERS)(self._make)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        principal: Principal = scope["principal"]
+        refusal = _refusal(scope["method"], principal)
+        if refusal is not None:
+            await refusal(scope, receive, send)
+            return
+        from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+
+        server = self._server(principal)
+        # Host and Origin are the gate's affair. A manager may run once only, so each request has its own.
+        manager = StreamableHTTPSessionManager(server._lowlevel_server, json_response=True, stateless=True)
+        async with manager.run():
+            await manager.handle_request(scope, receive, send)
+
+    def _make(self, principal: Principal) -> MCPServer[Any]:
+        from kubeshark.hub._mcp import make_server
+
+        @contextmanager
+        def working(tool: str) -> Iterator[None]:
+            self._hub.audit.note(principal, "mcp", tool=tool)
+            self._hub.figures.add(queries=1)
+            with self._hub.pool.turn() as turn:
+                try:
+                    turn.take()
+                except TooManyError:
+                    raise StoreError("too many queries are waiting: come again later") from None
+                yield
+
+        sees_all = principal.namespaces is None
+        return make_server(lambda: self._hub.view(principal), working=working, sees_all=sees_all)
+
+
+def _refusal(method: str, principal: Principal) -> JSONResponse | None:
+    if "read" not in principal.rights:
+        return JSONResponse({"error": f"{principal.name} may not read entries"}, 403)
+    if method != "POST":  # there is nothing to listen to, and no session to end
+        return JSONResponse({"error": "only POST is answered here"}, 405, {"allow": "POST"})
+    if find_spec("mcp") is None:
+        error = 'the Model Context Protocol is not installed on this hub: pip install "kubeshark[mcp]"'
+        return JSONResponse({"error": error}, 501)
+    return None

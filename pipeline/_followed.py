@@ -1,0 +1,177 @@
+"""The connections that a live view keeps in mind: where their packets lie, and which of their entries were told.
+
+Packets stay where they are, in the store or in the segment that is open. What is here is some hundred bytes a
+connection, and there are at most MAX_CONNECTIONS of them.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from kubeshark.pipeline._segments import MAX_CHAIN_BYTES, has_ended, may_be_quiet_ns
+from kubeshark.pipeline._settle import QUIET_S, Wait
+
+__all__ = ["MAX_CONNECTIONS", "Connection", "Connections", "Part", "Told"]
+
+MAX_CONNECTIONS = 100_000
+"""Of more, those that were quiet for longest are let go of: what they wait for is not told any more."""
+
+IDLE_S = 1_200.0
+"""Whoever was quiet for so long is let go of, too: what comes later is read from the store again."""
+
+READ_SHARE = 4
+"""A connection that goes on is read from its beginning each time; that may take a fifth of a processor."""
+
+Part = tuple[str, int]
+"""(segment, row of its flow table)."""
+
+
+@dataclass(slots=True)
+class Told:
+    """Which entries of a part were told: all numbers below `below`, and some behind."""
+
+    below: int = 0
+    others: set[int] = field(default_factory=set)
+
+    def __contains__(self, number: int) -> bool:
+        return 0 <= number < self.below or number in self.others
+
+    def add(self, number: int) -> None:
+        if number in self:
+            return
+        self.others.add(number)
+        while self.below in self.others:
+            self.others.remove(self.below)
+            self.below += 1
+
+
+@dataclass(slots=True, eq=False)
+class Connection:
+    """One connection, by the parts that it has in segments, in order. Times without unit are seconds of the clock."""
+
+    key: bytes
+    parts: list[Part]
+    since_ns: int = -1  # what ended until then was there before the view began
+    bits: int = 0
+    last_ns: int = 0
+    size: int = 0  # bytes of payload
+    grown_at: float = 0.0
+    read_at: float = 0.0
+    cost: float = 0.0  # seconds of its last reading
+    waits: Wait = Wait.NOTHING  # what its next untold entry waits for
+    has_news: bool = False  # it grew since it was read
+    is_over: bool = False  # nothing can follow
+    is_gone: bool = False  # it was let go of
+    is_queued: bool = False
+    told: dict[Part, Told] = field(default_factory=dict)
+    _before: tuple[int, int] = (0, 0)  # bits and size of all parts but the last
+
+    def grow(self, flow: Any, now: float) -> None:
+        """Take the FLOW row that its last part has by now."""
+        bits, size = self._before
+        self.bits = bits | int(flow["bits"])
+        self.size = size + int(flow["bytes"].sum())
+        self.last_ns = max(self.last_ns, int(flow["last_ns"]))
+        self.grown_at = now
+        self.has_news = True
+
+    def seen_before(self, flow: Any) -> None:
+        """Take the FLOW row of a part before its last one."""
+        bits, size = self._before
+        self._before = bits | int(flow["bits"]), size + int(flow["bytes"].sum())
+        self.last_ns = max(self.last_ns, int(flow["last_ns"]))
+
+    def add_part(self, part: Part) -> None:
+        """Go on in another segment."""
+        self._before = self.bits, self.size
+        self.parts.append(part)
+
+    def goes_on(self, flow: Any) -> bool:
+        """Say whether a part in a later segment is its own; the rule is that of `chains`."""
+        quiet_ns = may_be_quiet_ns(int(flow["transport"]), has_ended=bool(has_ended(self.bits)))
+        is_late = quiet_ns is not None and int(flow["first_ns"]) > self.last_ns + quiet_ns
+        return not is_late and self.size + int(flow["bytes"].sum()) <= MAX_CHAIN_BYTES
+
+    def patience(self, now: float) -> Wait:
+        """Return the longest wait that is over."""
+        quiet = now - self.grown_at
+        if self.is_over or (has_ended(self.bits) and quiet >= QUIET_S[Wait.GROWTH]):
+            return Wait.OVER
+        return max(wait for wait in Wait if quiet >= QUIET_S[wait])
+
+    def due(self) -> float | None:
+        """Return when it is to be read again; None: not before it grows."""
+        if self.has_news:
+            return self.read_at + READ_SHARE * self.cost
+        if self.waits is Wait.NOTHING:
+            return None
+        is_ended = self.is_over or has_ended(self.bits)
+        return self.grown_at + QUIET_S[Wait.GROWTH if is_ended else self.waits]
+
+    def was_told(self, part: Part, number: int) -> bool:
+        told = self.told.get(part)
+        return told is not None and number in told
+
+    def tell(self, part: Part, number: int) -> None:
+        self.told.setdefault(part, Told()).add(number)
+
+
+class Connections:
+    """All of them, by their ends, and in the order in which they are to be read again."""
+
+    def __init__(self, most: int = MAX_CONNECTIONS) -> None:
+        self.dropped = 0  # let go of while something of them was not told
+        self._most = most
+        self._by_key: dict[bytes, Connection] = {}  # the latest with these ends; the one that grew last comes last
+        self._queue: list[tuple[float, int, Connection]] = []
+        self._count = 0
+
+    def __len__(self) -> int:
+        return len(self._by_key)
+
+    def latest(self, key: bytes) -> Connection | None:
+        return self._by_key.get(key)
+
+    def begin(self, key: bytes, parts: Sequence[Part], since_ns: int) -> Connection:
+        connection = self._by_key[key] = Connection(key, list(parts), since_ns)
+        return connection
+
+    def queue(self, connection: Connection) -> None:
+        """Have it read when it is due."""
+        due = connection.due()
+        if due is not None and not connection.is_queued:
+            connection.is_queued = True
+            self._count += 1
+            heapq.heappush(self._queue, (due, self._count, connection))
+
+    def grown(self, connection: Connection) -> None:
+        """Have one read that grew, and put it behind all others."""
+        if self._by_key.get(connection.key) is connection:
+            self._by_key[connection.key] = self._by_key.pop(connection.key)
+        connection.is_queued = False  # it may be due earlier than it was: what lies in the queue is passed over
+        self.queue(connection)
+
+    def take_due(self, now: float) -> Iterator[Connection]:
+        while self._queue and self._queue[0][0] <= now:
+            _, _, connection = heapq.heappop(self._queue)
+            due = connection.due()
+            if connection.is_gone or not connection.is_queued or due is None:
+                continue
+            connection.is_queued = False
+            if due <= now:
+                yield connection
+            else:
+                self.queue(connection)
+
+    def forget(self, now: float) -> None:
+        """Let go of those that were quiet for long, and of too many."""
+        while self._by_key:
+            oldest = next(iter(self._by_key.values()))
+            if len(self._by_key) <= self._most and now - oldest.grown_at < IDLE_S:
+                return
+            self.dropped += oldest.waits is not Wait.NOTHING or oldest.has_news
+            oldest.is_gone = True
+            del self._by_key[oldest.key]

@@ -1,0 +1,120 @@
+"""Firewall policies over the API: kept, checked, tried and learned, each by who may."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.hub._serving import Answer, Hub, serving
+from tests.hub.test_views import token
+
+SIMULATE = "/api/v1/firewall/simulate"
+
+
+@pytest.fixture(scope="module")
+def hub(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
+    """A hub of its own: policies are kept in it."""
+    home = tmp_path_factory.mktemp("own")
+    with serving(home / "store", root, home) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def example(root: Path) -> dict[str, str]:
+    folder = root / "examples" / "firewall"
+    return {"policy": (folder / "web.yaml").read_text(), "inventory": (folder / "inventory.yaml").read_text()}
+
+
+def ask(hub: Hub, method: str, name: str, body: Any = None, **more: Any) -> tuple[Answer, Any]:
+    answer = hub.ask(method, f"/api/v1/firewall/{name}", body, **more)
+    return answer, json.loads(answer.body) if answer.body else None
+
+
+def test_policies_are_kept_and_changed_by_version(hub: Hub, example: dict[str, str]) -> None:
+    assert ask(hub, "GET", "policies")[1] == []
+    answer, document = ask(hub, "PUT", "policies/shop-web?dryRun=true", example)
+    assert answer.status == 200 and document["dry_run"]
+    assert document["attachments"] == [
+        {"kind": "pods", "subjects": ["shop/web-1"], "policies": ["shop-web"], "rules": 3}
+    ]
+    assert ask(hub, "GET", "policies")[1] == []
+    answer, document = ask(hub, "PUT", "policies/shop-web", example, **{"If-Match": '""'})
+    assert answer.status == 200 and answer.headers["etag"] == f'"{document["version"]}"'
+    answer, kept = ask(hub, "GET", "policies/shop-web")
+    assert (kept["text"], kept["mode"], answer.headers["etag"]) == (
+        example["policy"],
+        "Audit",
+        f'"{document["version"]}"',
+    )
+    assert ask(hub, "PUT", "policies/shop-web", example, **{"If-Match": '""'})[0].status == 409
+    assert ask(hub, "DELETE", "policies/shop-web", **{"If-Match": '"other"'})[0].status == 409
+    assert ask(hub, "PUT", "policies/other", example)[0].status == 422
+    assert ask(hub, "DELETE", "policies/shop-web", **{"If-Match": f'"{kept["version"]}"'})[0].status == 204
+    assert ask(hub, "GET", "policies/shop-web")[0].status == 404
+
+
+def test_what_is_wrong_is_answered_with_its_place(hub: Hub, example: dict[str, str]) -> None:
+    wrong = {**example, "policy": example["policy"].replace("action: Audit", "action: Drop")}
+    for method, name in (("PUT", "policies/shop-web"), ("POST", "validate"), ("POST", "simulate")):
+        answer, document = ask(hub, method, name, wrong)
+        assert answer.status == 422
+        assert (document["line"], document["column"], document["path"]) == (16, 35, "spec.ingress[1].action")
+    assert ask(hub, "POST", "simulate", {**example, "inventory": "pods: 5"})[0].status == 422
+    assert ask(hub, "POST", "simulate", {**example, "kfl": "http &&"})[0].status == 400
+
+
+def test_simulate_says_what_the_command_does(hub: Hub, example: dict[str, str]) -> None:
+    answer, document = ask(hub, "POST", "simulate", example)
+    assert answer.status == 200
+    rules = {(rule["direction"], rule["name"]): rule for rule in document["rules"]}
+    assert rules["ingress", "pages"]["flows"] == 4 and rules["ingress", "rest"]["verdict"] == "reject"
+    [entry] = [hub.json(f"/api/v1/entries/{each}") for each in rules["ingress", "pages"]["sampleEntryIds"][:1]]
+    assert entry["data"]["dst"]["ip"] == "10.77.0.10"
+    some = ask(hub, "POST", "simulate", {**example, "kfl": "http && status_code == 304"})[1]
+    assert 0 < some["flows"] < document["flows"]
+    assert ask(hub, "POST", "simulate", {**example, "until": "2020-01-01T00:00:00Z"})[1]["flows"] == 0
+
+
+def test_diff_against_what_is_kept(hub: Hub, example: dict[str, str]) -> None:
+    assert ask(hub, "PUT", "policies/shop-web", example)[0].status == 200
+    stricter = example["policy"].replace("number: 80", "number: 81")
+    body = {"old": "current", "new": stricter, "inventory": example["inventory"]}
+    changed = ask(hub, "POST", "diff", body)[1]["changed"]
+    assert {(each["was"], each["becomes"]) for each in changed} == {("accept", "reject")}
+    against = ask(hub, "POST", "simulate", {**example, "policy": stricter, "against": "current"})[1]["changed"]
+    assert against == changed
+
+
+def test_learned_policies_accept_everything(hub: Hub, example: dict[str, str]) -> None:
+    body = {"subject": "pods:shop/app=db", "inventory": example["inventory"], "name": "db"}
+    answer, learned = ask(hub, "POST", "learn", body)
+    assert answer.status == 200 and learned["rules"] == 1 and learned["not_seen"]
+    simulated = ask(hub, "POST", "simulate", {"policy": learned["text"], "inventory": example["inventory"]})[1]
+    assert set(simulated["outcomes"]) == {"accept"}
+    kubernetes = ask(hub, "POST", "learn", {**body, "form": "networkpolicy"})[1]
+    assert "kind: NetworkPolicy" in kubernetes["text"]
+    assert ask(hub, "POST", "learn", {**body, "subject": "nobody"})[0].status == 422
+    assert ask(hub, "POST", "learn", {**body, "name": "No Name"})[0].status == 422
+
+
+def test_who_may_do_what(hub: Hub, example: dict[str, str]) -> None:
+    enforced = {**example, "policy": example["policy"].replace("mode: Audit", "mode: Enforce")}
+    viewer, operator = token(hub, "fw-viewer", "--role", "viewer"), token(hub, "fw-operator", "--role", "operator")
+    scoped = token(hub, "fw-scoped", "--role", "operator", "--namespace", "shop")
+    assert ask(hub, "GET", "policies", token=viewer)[0].status == 200
+    assert ask(hub, "POST", "simulate", example, token=viewer)[0].status == 403
+    assert ask(hub, "PUT", "policies/shop-web", example, token=viewer)[0].status == 403
+    assert ask(hub, "GET", "policies", token=scoped)[0].status == 403
+    assert ask(hub, "POST", "simulate", example, token=scoped)[0].status == 403
+    assert ask(hub, "POST", "simulate", example, token=operator)[0].status == 200
+    assert ask(hub, "PUT", "policies/shop-web", example, token=operator)[0].status == 200
+    assert ask(hub, "PUT", "policies/shop-web", enforced, token=operator)[0].status == 403
+    assert ask(hub, "PUT", "policies/shop-web", enforced)[0].status == 200
+    assert ask(hub, "PUT", "policies/shop-web", example, token=operator)[0].status == 403  # it would end enforcement
+    assert ask(hub, "DELETE", "policies/shop-web", token=operator)[0].status == 403
+    audit = [json.loads(line) for line in (hub.home / ".kubeshark" / "hub" / "audit.jsonl").read_text().splitlines()]
+    assert {"put policy", "simulate policies"} <= {each["action"] for each in audit}

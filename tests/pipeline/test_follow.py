@@ -1,0 +1,255 @@
+"""The live view: what it tells is what queries tell, with the same ids, each entry once, whatever the packets' pace."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from kubeshark.core_capture.store import Identity
+from kubeshark.pipeline import Follow, Pipeline, Plugins
+from kubeshark.pipeline._settle import GROWING, QUIET_S, Wait
+from tests.pipeline._live import LiveCapture, packets_of
+from tests.pipeline._stores import long_talk, mixed
+from tests.pipeline._traffic import Capture, Connection, dns
+
+RAW_IP = 101  # what _traffic makes
+
+
+@dataclass
+class Clock:
+    now: float = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@dataclass
+class Scene:
+    """A capture that goes on, and somebody who watches."""
+
+    live: LiveCapture
+    pipeline: Pipeline
+    clock: Clock = field(default_factory=Clock)
+    watching: list[Follow] = field(default_factory=list)
+
+    def __enter__(self) -> Scene:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for follow in self.watching:
+            follow.close()
+
+    def follow(self, kfl: str = "", **options: Any) -> Follow:
+        follow = self.pipeline.follow(kfl, **options)
+        follow._clock = self.clock
+        self.watching.append(follow)
+        return follow
+
+    def ids(self, follow: Follow) -> list[str]:
+        """Look once."""
+        return [entry.id for run in follow.look() for entry in run]
+
+    def pass_time(self, seconds: float) -> None:
+        self.clock.now += seconds
+
+    def queried(self, kfl: str = "") -> list[str]:
+        return [entry.id for entry in self.pipeline.query(kfl)]
+
+
+@pytest.fixture(scope="module")
+def plugins() -> Iterator[Plugins]:
+    with Plugins() as made:
+        yield made
+
+
+def scene(path: Path, plugins: Plugins, link_type: int = RAW_IP) -> Scene:
+    me = Identity.generate()
+    live = LiveCapture(path, me, link_type)
+    return Scene(live, Pipeline.open(path, identities=[me], plugins=plugins, create=False))
+
+
+OVER = QUIET_S[Wait.OVER] + 0.1
+
+
+def in_steps(records: Sequence[bytes], cuts: Sequence[int]) -> Iterator[Sequence[bytes]]:
+    bounds = [0, *sorted({cut % (len(records) + 1) for cut in cuts}), len(records)]
+    for low, high in pairwise(bounds):
+        yield records[low:high]
+
+
+def play(found: Scene, records: Sequence[bytes], cuts: Sequence[int], seals: Sequence[int]) -> dict[str, Any]:
+    """Let packets come, sealing now and then; return what was told, by id, as it was then."""
+    follow = found.follow()
+    assert found.ids(follow) == []
+    told: dict[str, Any] = {}
+
+    def look() -> None:
+        for run in follow.look():
+            starts = run.start_ns.tolist()
+            assert starts == sorted(starts)
+            for entry in run:
+                assert entry.id not in told
+                told[entry.id] = entry.protocol.flags, entry.error_document(), entry.to_dict()
+
+    for number, step in enumerate(in_steps(records, cuts)):
+        found.live.add(step)
+        if number in seals and found.live.name:
+            found.live.seal()
+        look()
+        found.pass_time(0.1)
+        look()
+    for quiet in (0.3, 2.0, OVER):
+        found.pass_time(quiet)
+        look()
+    assert not follow.problems
+    assert not follow.dropped
+    return told
+
+
+def check(found: Scene, told: dict[str, Any]) -> None:
+    final = {entry.id: entry.to_dict() for entry in found.pipeline.query()}
+    assert final
+    assert set(told) == set(final)
+    for each, (flags, error, document) in told.items():
+        if error is None and GROWING.isdisjoint(flags) and not each.endswith("conn") and document["data"] is None:
+            for half in ("request", "response", "event", "startTime", "protocol"):
+                assert document[half] == final[each][half], (each, half)
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    cuts=st.lists(st.integers(0, 5_000), max_size=12),
+    seals=st.lists(st.integers(0, 12), max_size=4),
+)
+def test_recorded_traffic_is_told_as_queries_tell_it(
+    cuts: list[int], seals: list[int], root: Path, plugins: Plugins, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    ((link_type, records),) = packets_of(root / "examples" / "captures" / "sample.pcapng").items()
+    with scene(tmp_path_factory.mktemp("live"), plugins, link_type) as found:
+        check(found, play(found, records, cuts, seals))
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    which=st.sampled_from(["talk", "mixed"]),
+    cuts=st.lists(st.integers(0, 100), max_size=20),
+    seals=st.lists(st.integers(0, 20), max_size=6),
+)
+def test_connections_that_run_on_through_segments_keep_their_ids(
+    which: str, cuts: list[int], seals: list[int], plugins: Plugins, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    capture = long_talk(rounds=6) if which == "talk" else mixed()
+    with scene(tmp_path_factory.mktemp("live"), plugins) as found:
+        check(found, play(found, capture.records, cuts, seals))
+
+
+def test_a_request_waits_for_its_response(tmp_path: Path, plugins: Plugins) -> None:
+    capture = Capture()
+    connection = Connection(capture).open().ask()
+    asked = len(capture.records)
+    connection.answer()
+    with scene(tmp_path, plugins) as found:
+        follow = found.follow("http")
+        assert found.ids(follow) == []
+        found.live.add(capture.records[:asked])
+        assert found.ids(follow) == []
+        found.pass_time(5)
+        assert found.ids(follow) == []
+        found.live.add(capture.records[asked:])
+        assert found.ids(follow) == found.queried("http") != []
+        assert found.ids(follow) == []
+
+
+def test_a_request_nobody_answers_is_told_in_the_end(tmp_path: Path, plugins: Plugins) -> None:
+    capture = Capture()
+    Connection(capture).open().ask()
+    with scene(tmp_path, plugins) as found:
+        follow = found.follow("http")
+        found.ids(follow)
+        found.live.add(capture.records)
+        assert found.ids(follow) == []
+        found.pass_time(OVER)
+        assert found.ids(follow) == found.queried("http") != []
+
+
+def test_only_what_comes_from_now_on_is_told(tmp_path: Path, plugins: Plugins) -> None:
+    capture = Capture()
+    connection = Connection(capture).open().ask().answer()
+    capture.add(dns(1))
+    first = len(capture.records)
+    capture.add(dns(1, answer=True))
+    connection.ask().answer()
+    with scene(tmp_path, plugins) as found:
+        found.live.add(capture.records[:first])
+        before = found.queried("http || dns")
+        follow, everything = found.follow("http || dns"), found.follow("http || dns", since_ns=0)
+        late = found.follow("http || dns", begun_later=True)
+        assert found.ids(follow) == found.ids(late) == []
+        assert found.ids(everything) == [each for each in before if each in found.queried("http")]
+        found.live.add(capture.records[first:])
+        fresh = found.ids(follow)
+        assert len(fresh) == 2  # the answer that was waited for, and the second exchange
+        assert set(fresh) == set(found.ids(everything))
+        assert found.ids(late) == [each for each in fresh if each in found.queried("http")]
+
+
+def test_a_connection_from_before_is_found_in_its_segments(tmp_path: Path, plugins: Plugins) -> None:
+    capture = long_talk(rounds=4)
+    third = len(capture.records) // 3
+    with scene(tmp_path, plugins) as found:
+        found.live.add(capture.records[:third])
+        found.live.seal()
+        found.live.add(capture.records[third : 2 * third])
+        found.live.seal()
+        shown = set(found.queried("http"))
+        follow = found.follow("http")
+        found.ids(follow)
+        found.live.add(capture.records[2 * third :])
+        told = set(found.ids(follow))
+        assert told
+        assert told <= set(found.queried("http"))
+        assert set(found.queried("http")) - shown <= told
+
+
+def test_whoever_is_too_slow_is_told_what_was_passed_over(tmp_path: Path, plugins: Plugins) -> None:
+    with scene(tmp_path, plugins) as found:
+        follow = found.follow("http")
+        follow._max_behind = 1
+        found.ids(follow)
+        for number in range(3):
+            capture = Capture()
+            Connection(capture, client_port=40_000 + number).open().ask().answer()
+            found.live.add(capture.records)
+            found.live.seal()
+        found.ids(follow)
+        assert follow.dropped.segments == 3
+        assert follow.dropped.packets > 0
+        assert "a query shows them" in str(follow.dropped)
+
+
+def test_it_stops_from_another_thread(tmp_path: Path, plugins: Plugins) -> None:
+    with scene(tmp_path, plugins) as found:
+        follow = found.pipeline.follow("http")
+        got: list[str] = []
+        reader = threading.Thread(target=lambda: got.extend(entry.id for entry in follow))
+        reader.start()
+        capture = Capture()
+        Connection(capture).open().ask().answer()
+        time.sleep(0.2)
+        found.live.add(capture.records)
+        deadline = time.monotonic() + 60
+        while not got and time.monotonic() < deadline:
+            time.sleep(0.02)
+        follow.stop()
+        reader.join(30)
+        assert not reader.is_alive()
+        assert got == found.queried("http")

@@ -1,0 +1,48 @@
+/** What a query did: what the index answered, what was read and decrypted, how long it took. The hub runs it once more. */
+
+import { useEffect, useState } from "preact/hooks";
+import { api } from "../core/api";
+import { bytes, plural, seconds } from "../core/format";
+import { copy, dialog, place } from "../core/state";
+import type { Explanation } from "../core/types";
+import { Dialog } from "./dialog";
+
+const LABEL = /^(\S.*?) {2,}(.*)$/;
+
+export function ExplainDialog() {
+  const { kfl, since, until } = place.value;
+  const [answer, setAnswer] = useState<Explanation | null>(null);
+  const [error, setError] = useState("");
+  useEffect(() => {
+    let isCurrent = true;
+    api.explain(kfl, since, until).then((found) => { if (isCurrent) setAnswer(found); }, (failed: Error) => { if (isCurrent) setError(failed.message); });
+    return () => { isCurrent = false; };
+  }, []);
+  const close = (): void => { dialog.value = ""; };
+  return (
+    <Dialog title="Explain the query" wide>
+      <p>{kfl ? <code>{kfl}</code> : "Everything"}{(since || until) && <span class="dim">, in the chosen time</span>}</p>
+      {error && <p class="bad" role="alert">{error}</p>}
+      {!answer && !error && <p class="dim" role="status">Running it once more …</p>}
+      {answer && (
+        <>
+          <p><b>{plural(answer.entries, "entry", "entries")}</b> in {seconds(answer.seconds)}, {bytes(answer.bytes_read)} read.{answer.stopped && <span class="warn"> It ended early: {answer.stopped}.</span>}</p>
+          {answer.notices.map((each) => <p key={each} class="warn">{each}</p>)}
+          <table class="grid explain">
+            <tbody>
+              {answer.lines.map((line, i) => {
+                const [, label, value] = LABEL.exec(line) ?? ["", "", line.trim()];
+                return <tr key={i}><th scope="row">{label}</th><td class="mono">{value}</td></tr>;
+              })}
+            </tbody>
+          </table>
+          <p class="dim">A second run finds in memory what the first one read.</p>
+          <p class="buttons">
+            <button type="button" onClick={() => void copy(answer.lines.join("\n"))}>Copy</button>
+            <button type="button" onClick={close}>Close</button>
+          </p>
+        </>
+      )}
+    </Dialog>
+  );
+}
