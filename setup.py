@@ -1,4 +1,4 @@
-"""Only what pyproject.toml cannot say: the C core and the frame codec are compiled by cffi, the firewall's program by clang."""
+"""Only what pyproject.toml cannot say: cffi compiles the C core and the frame codec, clang the firewall."""
 
 import runpy
 
@@ -20,5 +20,5 @@ setup(
     cffi_modules=[
         "core_capture/native/build_core.py:ffibuilder",
         "extension_api/native/build_frame.py:ffibuilder",
-    ]
+    ],
 )

@@ -18,7 +18,7 @@ from kubeshark.firewall._bpf import FirewallError, bpf_failed
 from kubeshark.firewall._netlink import add_filter, delete_filter
 from kubeshark.firewall._plane import Plane
 
-__all__ = ["Hook", "attach_connect", "attach_device", "device_index"]
+__all__ = ["Hook", "attach_connect", "attach_device", "device_index", "pin_name"]
 
 Mechanism = Literal["tcx", "clsact"]
 _SIOCGIFHWADDR = 0x8927
@@ -38,9 +38,7 @@ class Hook:
     def pin(self, folder: Path) -> None:
         """Keep the links beyond this process."""
         for number, link in enumerate(self.links):
-            path = folder / f"{self.device or 'connect'}.{number}"
-            path.unlink(missing_ok=True)
-            _bpf.pin(link, path)
+            _bpf.pin(link, folder / pin_name(self.device, number))
 
     def detach(self) -> None:
         for link in self.links:
@@ -50,6 +48,11 @@ class Hook:
             for egress in (False, True):
                 with contextlib.suppress(FirewallError):
                     delete_filter(self.index, egress=egress)
+
+
+def pin_name(device: str, number: int) -> str:
+    """A file's name for bpffs, which takes no dot."""
+    return f"link-{device.replace('.', '%2e') or '%'}-{number}"
 
 
 def device_index(name: str) -> int | None:

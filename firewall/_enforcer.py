@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import socket
 import struct
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from kubeshark.firewall import _bpf
-from kubeshark.firewall._attach import Hook, Mechanism, attach_connect, attach_device, device_index
+from kubeshark.firewall._attach import Hook, Mechanism, attach_connect, attach_device, device_index, pin_name
 from kubeshark.firewall._bpf import FirewallError
 from kubeshark.firewall._events import Event, Ring
 from kubeshark.firewall._plane import Plane
@@ -29,7 +30,8 @@ from kubeshark.firewall._wire import Target
 __all__ = ["BPFFS", "Enforcer", "FailMode"]
 
 FailMode = Literal["open", "closed"]
-BPFFS = Path("/sys/fs/bpf")
+BPFFS = Path(os.environ.get("KUBESHARK_BPFFS") or "/sys/fs/bpf")
+"""Where links are pinned that outlive the process."""
 
 
 @dataclass(slots=True)
@@ -242,9 +244,9 @@ class Enforcer:
             held.rules_by_generation[plane.generation] = target.rules
             for device in (*target.devices, ""):
                 links = []
-                for path in sorted(folder.glob(f"{device or 'connect'}.[01]")):
+                for number in (0, 1):
                     with contextlib.suppress(OSError):
-                        links.append(_bpf.open_pin(path))
+                        links.append(_bpf.open_pin(folder / pin_name(device, number)))
                 if links:
                     kind: Literal["tcx", "cgroup"] = "tcx" if device else "cgroup"
                     held.hooks[device] = Hook(kind, device, device_index(device) or 0 if device else 0, links)
