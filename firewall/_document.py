@@ -17,10 +17,23 @@ from kubeshark.errors import UsageError
 if TYPE_CHECKING:
     import yaml
 
-__all__ = ["MAX_BYTES", "DocumentError", "Listing", "Mapping", "Node", "Scalar", "read_documents"]
+__all__ = [
+    "MAX_BYTES",
+    "MAX_DEPTH",
+    "DocumentError",
+    "Listing",
+    "Mapping",
+    "Node",
+    "Place",
+    "Scalar",
+    "read_documents",
+]
 
 MAX_BYTES = 512 << 10
 """Of a file with policies: twenty times the largest policy of 50 rules that anybody would read."""
+
+MAX_BYTES_WITHOUT_LIBYAML = 128 << 10
+"""PyYAML's reader in Python takes a second for little more."""
 
 MAX_NODES = 60_000
 MAX_DEPTH = 24
@@ -87,6 +100,9 @@ def read_documents(data: bytes, file: str) -> list[Node]:
         raise DocumentError("not UTF-8", file=file, line=line, column=column) from None
     import yaml  # 20 ms, for those commands that read policies
 
+    if not hasattr(yaml, "CSafeLoader") and len(data) > MAX_BYTES_WITHOUT_LIBYAML:
+        message = f"{len(data):,} bytes, at most {MAX_BYTES_WITHOUT_LIBYAML:,} without libyaml"
+        raise DocumentError(message, file=file, hint="split it, or install PyYAML with libyaml")
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(text)
     try:
         return _Builder(_events(loader), file).documents()

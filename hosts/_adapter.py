@@ -24,6 +24,7 @@ from kubeshark.extension_api._frame import (
     ENRICH,
     FILTER,
     JOB,
+    MAX_DISSECT_ITEMS,
     MAX_FRAME_ITEMS,
     MAX_ITEM_BYTES,
     PACKET_FILTER,
@@ -331,7 +332,8 @@ class ForeignPlugin:
     ) -> list[T | Poison]:
         """Run items of any number; note each new reason for a failure."""
         answers: list[T | Poison] = []
-        for part in frames(items, HURRIED_ITEMS if hurried else MAX_FRAME_ITEMS) if per_unit == 1 else [slice(None)]:
+        most = HURRIED_ITEMS if hurried else MAX_DISSECT_ITEMS if hook == DISSECT else MAX_FRAME_ITEMS
+        for part in frames(items, most) if per_unit == 1 else [slice(None)]:
             if hurried:
                 answered = self.process.call_hurried(hook, items[part], decode)
             else:  # a frame at a time: a batch is a copy

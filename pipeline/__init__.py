@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 from kubeshark._lazy import lazily
 
 if TYPE_CHECKING:
+    from kubeshark.pipeline._capture import CaptureLimits as CaptureLimits
+    from kubeshark.pipeline._capture import CaptureProgress as CaptureProgress
+    from kubeshark.pipeline._capture import CaptureResult as CaptureResult
     from kubeshark.pipeline._entry import Entry as Entry
     from kubeshark.pipeline._entry import EntryError as EntryError
     from kubeshark.pipeline._entry import EntryId as EntryId
@@ -33,6 +36,9 @@ if TYPE_CHECKING:
 __all__ = [
     "CELLS",
     "SIZE",
+    "CaptureLimits",
+    "CaptureProgress",
+    "CaptureResult",
     "Entry",
     "EntryError",
     "EntryId",
@@ -59,6 +65,7 @@ if not TYPE_CHECKING:
     __getattr__ = lazily(
         __name__,
         {
+            "_capture": "CaptureLimits CaptureProgress CaptureResult",
             "_entry": "Entry EntryError EntryId",
             "_files": "FileDissection",
             "_memory": "keep_freed_memory",

@@ -17,9 +17,9 @@ __all__ = ["ImportHooks"]
 class ImportHooks:
     """A context manager around an import; `problems` are complete behind it."""
 
-    def __init__(self, plugins: Plugins, location: str) -> None:
+    def __init__(self, plugins: Plugins, location: str, *, budget_s: float | None = None) -> None:
         self._plugins = plugins
-        self._filter = PacketFilter(plugins.packet_filters)
+        self._filter = PacketFilter(plugins.packet_filters, budget_s=budget_s)
         self._told = SealedSegments(plugins.segment_sealed, location)
 
     def apply(self, batch: RecordBatch) -> RecordBatch:

@@ -9,6 +9,7 @@ Invariants:
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from struct import Struct
@@ -36,10 +37,16 @@ class PacketFilterStats:
 
 
 class PacketFilter:
-    """Asks every plugin in turn; `stats` by plugin."""
+    """Asks every plugin in turn; `stats` by plugin.
 
-    def __init__(self, filters: Mapping[str, Callable[..., Sequence[PacketVerdict | None]]]) -> None:
+    With `budget_s` a batch may take so long: what was not asked by then passes, and is counted as not filtered.
+    """
+
+    def __init__(
+        self, filters: Mapping[str, Callable[..., Sequence[PacketVerdict | None]]], *, budget_s: float | None = None
+    ) -> None:
         self._filters = dict(filters)
+        self._budget_s = budget_s
         self.stats = {plugin: PacketFilterStats() for plugin in filters}
 
     @property
@@ -51,12 +58,17 @@ class PacketFilter:
         packets, bounds = _packets(batch)
         left = list(range(len(packets)))
         marks: dict[int, list[str]] = {}
+        ends_at = None if self._budget_s is None else time.monotonic() + self._budget_s
         for plugin, call in self._filters.items():
             stats = self.stats[plugin]
             kept = []
             for start in range(0, len(left), BATCH):
                 part = left[start : start + BATCH]
-                verdicts = self._ask(call, stats, [packets[at] for at in part])
+                if ends_at is not None and time.monotonic() >= ends_at:
+                    verdicts: Sequence[PacketVerdict | None] = [None] * len(part)
+                    stats.reason = stats.reason or f"no time left of {self._budget_s:g} s for a batch"
+                else:
+                    verdicts = self._ask(call, stats, [packets[at] for at in part])
                 for at, verdict in zip(part, verdicts, strict=True):
                     if verdict == PacketVerdict.DROP:
                         stats.dropped += 1

@@ -10,6 +10,7 @@ import copy
 import sys
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from ipaddress import ip_network
 from pathlib import Path
@@ -26,14 +27,17 @@ from kubeshark.core_capture import (
     Transport,
 )
 from kubeshark.core_capture.store import Identity, Requests, Store, create_identity, identity_path
-from kubeshark.errors import StoreError, UsageError
+from kubeshark.errors import Damaged, StoreError, UsageError
 
 if TYPE_CHECKING:
+    from kubeshark.core_capture.live import LiveOptions, PacketSource
     from kubeshark.core_capture.store import CacheStats, SegmentInfo, Select, TlsFiles, VerifyReport
+    from kubeshark.pipeline._capture import CaptureLimits, CaptureProgress, CaptureResult
     from kubeshark.pipeline._connections import Found
     from kubeshark.pipeline._enrich import EnricherBinding
     from kubeshark.pipeline._entry import Entry
     from kubeshark.pipeline._filter import EntryFilter
+    from kubeshark.pipeline._folder import FolderImport
     from kubeshark.pipeline._follow import Follow
     from kubeshark.pipeline._imports import ImportResult, Progress
     from kubeshark.pipeline._plugins import Plugins
@@ -175,14 +179,56 @@ class Pipeline:
         """
         from kubeshark.pipeline._imports import Import
 
-        recipients = [] if self._recipients else [str(identity.recipient) for identity in self.store.identities]
         job = Import(
             self.store,
-            [*self._recipients, *recipients],
+            self._readers(),
             may_only_write=bool(self._recipients),
             plugins=lambda: self.plugins,
         )
         return job.run(file, keylogs, on_progress, name, on_batch)
+
+    def capture(
+        self,
+        source: PacketSource | Sequence[str] | str,
+        *,
+        options: LiveOptions | None = None,
+        limits: CaptureLimits | None = None,
+        drops_privileges: bool = False,
+        on_progress: Callable[[CaptureProgress], None] | None = None,
+        on_batch: Callable[[RecordBatch], None] | None = None,
+        on_notice: Callable[[str], None] | None = None,
+    ) -> CaptureResult:
+        """Capture into the store until `source.stop()` or a limit; names of interfaces are a source, too.
+
+        Raises UsageError for an interface or a filter that is wrong, CaptureError without permission, StoreError.
+        `on_progress` is called about five times a second, `on_notice` when an interface goes or a sender comes, both in
+        this thread; `on_batch` gets what is stored. With `drops_privileges` the whole process gives up its capabilities
+        once the source is open: for a program that does nothing else.
+        """
+        from kubeshark.core_capture.live import LiveSource, drop_privileges
+        from kubeshark.pipeline._capture import Capture, CaptureLimits
+        from kubeshark.pipeline._imports import plugins_with_import_hooks
+
+        names = [source] if isinstance(source, str) else source
+        opened = LiveSource(names, options) if isinstance(names, Sequence) else names
+        try:
+            recipients = self._readers()
+            plugins = plugins_with_import_hooks(lambda: self.plugins)
+            if drops_privileges and (threads := drop_privileges()) and on_notice is not None:
+                on_notice(f"{threads} threads that ran before keep their capabilities")
+            return Capture(
+                self.store,
+                recipients,
+                opened,
+                limits=limits or CaptureLimits(),
+                plugins=plugins,
+                on_progress=on_progress,
+                on_batch=on_batch,
+                on_notice=on_notice,
+            ).run()
+        finally:
+            if opened is not names:
+                opened.close()
 
     def query(self, kfl: str = "", **options: Unpack[QueryArguments]) -> StoreQuery[Entry]:
         """Return the entries that match, in time order; no packet is read before it is iterated.
@@ -251,6 +297,8 @@ class Pipeline:
         predicate = entry_filter.predicate
         if entry_filter.ids is not None:
             predicate = And((predicate, Or(tuple(map(self._connection_of, entry_filter.ids)))))
+        if entry_filter.streams is not None:
+            predicate = And((predicate, self._connections_of(frozenset(entry_filter.streams))))
         return self._query(entry_filter, predicate, secrets, make, make_options(options), jobs)
 
     def compile(self, kfl: str) -> EntryFilter:
@@ -297,6 +345,18 @@ class Pipeline:
             if wanted.flow >= len(segment.flows):
                 return Or(())
             return _same_flow(segment.flows[wanted.flow], any_client_port=wanted.number == "flow")
+
+    def _connections_of(self, streams: frozenset[str]) -> Predicate:
+        """Return what selects the connections with these stream ids; every index is looked through for them."""
+        from kubeshark.pipeline._facts import stream_id
+
+        found = dict[str, Predicate]()
+        for info in self.store.segments():
+            with suppress(Damaged), self.store.open_segment(info.name, keep=False) as segment:
+                for row in segment.flows:
+                    if (stream := stream_id(row)) in streams:
+                        found[stream] = _same_flow(row, any_client_port=False)
+        return Or(tuple(found.values()))
 
     def connections(self, kfl: str = "", *, since_ns: int | None = None, until_ns: int | None = None) -> Found:
         """Return the store's connections as rows of flow tables, for `kubeshark.firewall`; with KFL, those it selects.
@@ -450,6 +510,30 @@ class Pipeline:
     def free_memory(self) -> None:
         """Let go of what is kept in memory for the next query: decrypted indexes and packets."""
         self.store.free_memory()
+
+    def follow_folder(
+        self,
+        folder: str | Path,
+        *,
+        on_progress: Progress | None = None,
+        on_notice: Callable[[str], None] | None = None,
+    ) -> FolderImport:
+        """Return what imports the captures in a folder, and those that come into it, once it is `run`, until `stop`."""
+        from kubeshark.pipeline._folder import FolderImport
+        from kubeshark.pipeline._imports import plugins_with_import_hooks
+
+        return FolderImport(
+            self.store,
+            self._readers(),
+            Path(folder),
+            plugins=plugins_with_import_hooks(lambda: self.plugins),
+            on_progress=on_progress,
+            on_notice=on_notice,
+        )
+
+    def _readers(self) -> list[str]:
+        """Return who may read what is added; the identities' own recipients where no others were given."""
+        return list(self._recipients) or [str(identity.recipient) for identity in self.store.identities]
 
     def _since(self, asked: Requests | None) -> Requests | None:
         now = self.store.requests

@@ -23,3 +23,4 @@
 #include "scan_http2.c"
 #include "scan_nats.c"
 #include "scan_tls.c"
+#include "ring.c"

@@ -61,6 +61,25 @@ kc_status kc_offsets(const uint8_t *data, size_t length, size_t *position, uint6
  * seconds no longer fit: *end is its start. */
 void kc_convert(uint8_t *records, size_t length, int swapped, uint32_t multiplier, size_t *end, size_t *count);
 
+/* Where a reader is in a ring of TPACKET_V3 blocks, and what it did; zero at first but for the two rules. Damaged are
+ * packets of a block that contradicts itself. */
+typedef struct {
+    uint64_t delivered;
+    uint64_t truncated; /* of them: not whole */
+    uint64_t damaged;
+    uint32_t block;     /* the next one */
+    uint32_t is_inside; /* of it, with `left` packets from `at` on */
+    uint32_t left;
+    uint32_t at;
+    uint32_t snaplen; /* rule: at most so much of a packet */
+    uint32_t cooked;  /* rule: write LINKTYPE_LINUX_SLL2, for a socket that gives no link layer */
+} kc_ring;
+
+/* Copy what the kernel handed over as records, with VLAN tags where they were, and give the blocks back. Returns the
+ * bytes written; stops where `out` is full, and goes on there. `blocks` are `count` blocks that the kernel writes to
+ * meanwhile, aligned to 8; `capacity` takes a record of a whole block, or it never goes on. */
+size_t kc_ring_read(kc_ring *ring, uint8_t *blocks, size_t block_size, size_t count, uint8_t *out, size_t capacity);
+
 /* Add up the sizes of the records at offsets[order[i]]; KC_BAD_INPUT if one lies outside the data. */
 kc_status kc_gather_size(const uint8_t *data, size_t length, const uint64_t *offsets, size_t offset_count,
                          const uint64_t *order, size_t order_count, size_t *size);

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -11,7 +12,8 @@ from datetime import UTC, datetime
 from kubeshark.core_capture.store._backend import Backend
 from kubeshark.core_capture.store._builder import SourceInfo
 from kubeshark.core_capture.store._catalogue import Entry
-from kubeshark.core_capture.store._identity import Recipient
+from kubeshark.core_capture.store._identity import Identity, Recipient
+from kubeshark.core_capture.store._ledger import load_ledger, save_ledger
 from kubeshark.core_capture.store._log import open_names
 from kubeshark.core_capture.store._log_recovery import seal_own_logs
 from kubeshark.core_capture.store._names import (
@@ -25,7 +27,8 @@ from kubeshark.core_capture.store._names import (
 )
 from kubeshark.core_capture.store._prune import Retention
 from kubeshark.core_capture.store._sealer import Sealer
-from kubeshark.core_capture.store._snapshots import Snapshot, load_snapshots
+from kubeshark.core_capture.store._signing import NodeKey
+from kubeshark.core_capture.store._snapshots import load_snapshots
 from kubeshark.core_capture.store._store import Store
 from kubeshark.errors import StoreError
 
@@ -41,9 +44,18 @@ _JUMP_NS = 3600 * 1_000_000_000
 class Housekeeper:
     """Works for one live writer, in its sealing thread, with a `Store` of its own."""
 
-    def __init__(self, store: Store, recipients: tuple[Recipient, ...], retention: Retention | None) -> None:
-        self._store, self._recipients, self._retention = store, recipients, retention
+    def __init__(
+        self, store: Store, recipients: tuple[Recipient, ...], key: NodeKey, retention: Retention | None
+    ) -> None:
+        self._store, self._recipients, self._key, self._retention = store, recipients, key, retention
+        self._ledger: dict[str, Entry] = {}
+        with suppress(OSError, StoreError):  # a damaged one counts for nothing, and is written anew
+            self._ledger = {entry.info.name: entry for entry in load_ledger(store.files, key)}
         self._logs = open_names(store.files.names())  # of dead writers: nobody else writes here
+        self._identities: tuple[Identity, ...] = ()
+        if self._logs or retention is not None:
+            with suppress(StoreError):  # now: a passphrase is asked for before the capture begins, or never
+                self._identities = store.identities
         self._fresh: list[Entry] = []  # not in the catalogue yet
         self._listed = 0
         self._clock = _Clock()
@@ -51,13 +63,9 @@ class Housekeeper:
 
     def recover(self, sealer: Sealer) -> list[Entry]:
         """Seal the logs that dead writers of this node left, if an identity is here; without one they stay."""
-        if not self._logs:
+        if not self._logs or not self._identities:
             return []
-        try:
-            identities = self._store.identities
-        except StoreError:
-            return []
-        entries, _problems = seal_own_logs(sealer, identities, self._logs)  # what failed stays, and `store info` tells
+        entries, _problems = seal_own_logs(sealer, self._identities, self._logs)  # `store info` tells what stays
         return entries
 
     def prune(self, sealer: Sealer, coming: int, is_full: bool) -> int:
@@ -86,24 +94,20 @@ class Housekeeper:
             self._reserved = True
 
     def _delete(self, sealer: Sealer, retention: Retention, coming: int, *, is_full: bool) -> int:
-        limits = retention.at(self._clock.now_ns())
-        if limits.max_bytes is not None:
-            limits = replace(limits, max_bytes=max(limits.max_bytes - coming // 2, 0))
-        if is_full:
-            left = max(_stored(self._store.files) - 2 * coming, 0)
-            limits = replace(limits, max_bytes=min(left, left if limits.max_bytes is None else limits.max_bytes))
-        with self._store.files.lock(SNAPSHOTS_LOCK):
-            entries: list[Entry] | None
-            try:
-                identities = self._store.identities
-            except StoreError:
-                if self._store.files.exists(SNAPSHOTS):
-                    raise
-                entries = self._store.written()  # what others wrote, nobody here can judge
-                snapshots = list[Snapshot]()
-            else:
-                entries = None
-                snapshots = load_snapshots(self._store.files, identities)
+        files = self._store.files
+        with files.lock(SNAPSHOTS_LOCK):
+            entries: list[Entry] | None = None
+            snapshots = load_snapshots(files, self._identities) if files.exists(SNAPSHOTS) else []
+            if not self._identities:  # what others wrote, nobody here can judge
+                present = index_names(files.names())
+                entries = [self._ledger[name] for name in present if name in self._ledger]
+            limits = retention.at(self._clock.now_ns())
+            if limits.max_bytes is not None:
+                limits = replace(limits, max_bytes=max(limits.max_bytes - coming // 2, 0))
+            if is_full:
+                counted = None if entries is None else {entry.info.name for entry in entries}
+                left = max(_stored(files, counted) - 2 * coming, 0)
+                limits = replace(limits, max_bytes=min(left, left if limits.max_bytes is None else limits.max_bytes))
             pruned = self._store.prune_held(
                 sealer.state, limits, snapshots, recipients=self._recipients, key=sealer.key, entries=entries
             )
@@ -115,6 +119,11 @@ class Housekeeper:
             with suppress(OSError):
                 self._store.files.delete(RESERVE)
         self._fresh += entries
+        if entries:
+            self._ledger |= {entry.info.name: entry for entry in entries}
+            present = set(index_names(self._store.files.names()))
+            self._ledger = {name: entry for name, entry in self._ledger.items() if name in present}
+            save_ledger(self._store.files, self._ledger.values(), present, self._key)
         if self._fresh and (is_last or len(self._fresh) * 8 > self._listed):
             self._store.learn(self._fresh, self._recipients)
             self._listed += len(self._fresh)
@@ -145,8 +154,8 @@ def of_its_own(source: SourceInfo) -> SourceInfo:
     return replace(source, name=f"{source.name} since {datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}Z")
 
 
-def _stored(files: Backend) -> int:
-    """Return the bytes of all segments and logs."""
+def _stored(files: Backend, counted: Collection[str] | None) -> int:
+    """Return the bytes of these segments, by default all, and of the log."""
     sizes = files.sizes()
-    segments = sum(size_of(sizes, name) for name in index_names(sizes))
+    segments = sum(size_of(sizes, name) for name in index_names(sizes) if counted is None or name in counted)
     return segments + sum(size for name, size in sizes.items() if piece_of(name) is not None)

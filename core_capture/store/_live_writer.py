@@ -327,6 +327,7 @@ class LiveWriter:
             segment = segment or self._closed[0]
             if not self._seal(segment) and is_ending and not self._seal(segment):  # retention may have made room
                 return
+            self._retain(0)
 
     def _has_work(self) -> bool:
         is_due = self._prune is not None and self._now >= self._prune_at

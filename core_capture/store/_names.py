@@ -6,6 +6,7 @@ NAME.000001.log.age, …            its packets while it is open: pieces of the 
 catalogue.age                     roll-up of all indexes, may be missing or stale
 snapshots.age                     named time windows that retention keeps
 store.json                        recipients, counter, chain heads, what was removed (public)
+ledger.json                       what a node that captures wrote, for its own retention (public)
 .reserve                          room that a live writer with a retention gives up when it must delete on a full disk
 .lock, .snapshots.lock            held by the one writer, and by who changes snapshots
 """
@@ -23,6 +24,7 @@ __all__ = [
     "CATALOGUE",
     "DATA_SUFFIX",
     "INDEX_SUFFIX",
+    "LEDGER",
     "LOCK",
     "LOG_SUFFIX",
     "MAX_PIECES",
@@ -54,6 +56,7 @@ MAX_PIECES = 999_999
 
 LOCK = ".lock"
 RESERVE = ".reserve"
+LEDGER = "ledger.json"
 SNAPSHOTS_LOCK = ".snapshots.lock"
 
 _SUFFIXES = (DATA_SUFFIX, INDEX_SUFFIX)

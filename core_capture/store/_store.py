@@ -313,7 +313,7 @@ class Store:
         keys = self._encrypt_to(recipients)
         own = type(self)(self.files, self._given)  # its threads change what it knows
         signer = key or NodeKey.load_or_create()
-        keeper = Housekeeper(own, keys, retention)
+        keeper = Housekeeper(own, keys, signer, retention)
         return LiveWriter(
             lambda: Sealer(self.files, keys, key=signer, core=load_core()),
             of_its_own(source),
@@ -327,10 +327,6 @@ class Store:
             on_sealed=on_sealed,
             on_entries=keeper.learn,
         )
-
-    def written(self) -> list[Entry]:
-        """Return what this process wrote or read itself, of what is still there."""
-        return [self._known[name] for name in index_names(self.files.names()) if self._known.is_own(name)]
 
     def learn(self, entries: list[Entry], recipients: tuple[Recipient, ...] | None) -> None:
         """Take over what a live writer sealed; with recipients rewrite the catalogue if everything is known."""
@@ -391,14 +387,15 @@ class Store:
         key: NodeKey | None = None,
         entries: Sequence[Entry] | None = None,
     ) -> Pruned:
-        """Do so for who holds the locks and has the snapshots; `entries` are what may go, by default all there is."""
+        """Do so for who holds the locks and has the snapshots; `entries` count and may go, by default all there are."""
         from kubeshark.core_capture.store._prune import delete_pruned, plan_pruning
 
         limits = limits.at(time.time_ns())
         known = {entry.info.name: entry for entry in (self._entries() if entries is None else entries)}
         problems = list(self.problems)
         listed = self.files.sizes()
-        sizes = {name: size_of(listed, name) for name in index_names(listed)}
+        counted = index_names(listed) if entries is None else [name for name in index_names(listed) if name in known]
+        sizes = {name: size_of(listed, name) for name in counted}
         log_bytes = sum(size for name, size in listed.items() if piece_of(name) is not None)
         checked = set[str]()
         while True:  # the catalogue may lie, and its word must not delete anything
@@ -409,9 +406,10 @@ class Store:
             for name in fresh:
                 checked.add(name)
                 try:
-                    if not self._known.is_own(name):
-                        self._known[name] = self._entry(name)
-                    known[name] = self._known[name]
+                    if entries is None:
+                        if not self._known.is_own(name):
+                            self._known[name] = self._entry(name)
+                        known[name] = self._known[name]
                 except StoreError as error:
                     error.forget_frames()
                     problems.append(error)
@@ -513,13 +511,18 @@ class Store:
     def _recovered(self, sealer: Sealer) -> Sealer:
         """Seal what dead live writers of this node left in their log, if it can be read here."""
         from kubeshark.core_capture.store._log import open_names
-        from kubeshark.core_capture.store._log_recovery import seal_own_logs
 
-        logs = open_names(self.files.names())
-        if logs:
-            with suppress(StoreError):  # without an identity they stay, and are queried as they are
-                entries, _problems = seal_own_logs(sealer, self.identities, logs)
-                self.learn(entries, None)
+        try:
+            logs = open_names(self.files.names())
+            if logs:
+                from kubeshark.core_capture.store._log_recovery import seal_own_logs
+
+                with suppress(StoreError):  # without an identity they stay, and are queried as they are
+                    entries, _problems = seal_own_logs(sealer, self.identities, logs)
+                    self.learn(entries, None)
+        except BaseException:
+            sealer.release()
+            raise
         return sealer
 
     def _to(self, recipients: Iterable[str | Recipient] | None) -> tuple[Recipient, ...]:

@@ -5,6 +5,7 @@ KubesharkError        abstract: message, hint
 * InputError          exit 3, or 1 if nothing was readable: file, offset
   - Truncated         ends early; what came before is kept
   - Malformed         contradicts its own format
+* CaptureError        exit 1: an interface or a sender cannot be captured from
 * StoreError          exit 1: no identity, no store, locked by another writer
   - Damaged           our own file fails its check: segment, offset
 * PluginError         plugin, hook
@@ -17,6 +18,7 @@ A message is one line: what, where, and what to do. Programming errors stay buil
 from __future__ import annotations
 
 __all__ = [
+    "CaptureError",
     "Damaged",
     "InputError",
     "KubesharkError",
@@ -88,6 +90,10 @@ class Truncated(InputError):
 
 class Malformed(InputError):
     """The input contradicts its own format."""
+
+
+class CaptureError(KubesharkError):
+    """An interface or a sender cannot be captured from: no permission, no room, no answer."""
 
 
 class StoreError(KubesharkError):

@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kubeshark.errors import KubesharkError
 from kubeshark.firewall._document import MAX_BYTES, DocumentError, Listing, Mapping, Scalar, read_documents
+from tests.firewall._policies import SHOP
 
 
 def test_nodes_know_where_they_are() -> None:
@@ -61,3 +63,11 @@ def test_no_bytes_do_more_than_be_refused(data: bytes) -> None:
         read_documents(data, "f")
     except KubesharkError as error:
         assert error.exit_code == 2
+
+
+def test_the_reader_in_python_says_the_same_of_smaller_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = read_documents(SHOP.encode(), "f")
+    monkeypatch.delattr(yaml, "CSafeLoader")
+    assert read_documents(SHOP.encode(), "f") == whole
+    with pytest.raises(DocumentError, match="at most 131,072 without libyaml"):
+        read_documents(b"x" * 140_000, "f")

@@ -178,3 +178,37 @@ def test_nothing_is_accepted_that_has_no_evidence() -> None:
     found = simulate(compile_policies(policies, known, mode="Enforce"), [strangers])
     assert found.outcomes == {"deny": 2}
     assert np.all([line.flows == 0 for line in found.lines if line.name != "rest"])
+
+
+@pytest.mark.parametrize("path", CAPTURES[:2], ids=lambda path: path.name)
+def test_of_later_traffic_exactly_what_is_new_is_refused(path: Path) -> None:
+    """Learned from the first half of the connections, tried on all of them."""
+    [batch] = of_file(path)
+    [_, (subject, known), *_] = subjects([batch])  # one address: what one member wants, another may do too
+    stateful = np.flatnonzero(np.isin(batch.flows["transport"], (6, 17)))
+    half = stateful[: len(stateful) // 2]
+    seen = Connections(batch.segment, batch.rows[half], batch.flows[half])
+    lesson = learn([seen], subject, known, max_prefix=(32, 128))
+    policies = parse_policies(lesson_as_policies(lesson, "learned").encode(), "learned")
+    everything = Connections(batch.segment, batch.rows[stateful], batch.flows[stateful])
+    rules = compile_policies(policies, known, mode="Enforce")
+    found = simulate(rules, [everything], against=compile_policies([], known))
+    old = {described(row) for row in batch.flows[half]}
+    new = {described(row) for row in batch.flows[stateful]} - old
+    refused = {change.flow for change in found.changes}
+    assert refused <= new
+    ours = {str(network.network_address) for network in known.host}
+    ranges = [each for rule in lesson.rules for each in rule.traffic if each.first_port != each.last_port]
+    for text in new - refused:  # another's, or within a range of ports
+        client, _, server = text.partition(" → ")
+        address, _, port = server.rpartition(" ")[0].rpartition(":")
+        is_folded = any(each.first_port <= int(port) <= each.last_port for each in ranges)
+        assert is_folded or not {client, address.strip("[]")} & ours, text
+
+
+def described(row: np.void) -> str:
+    ends = ("a", "b") if int(row["client"]) == 0 else ("b", "a")
+    version = int(row["ip_version"])
+    client, server = (address_text(row[end].tobytes(), version) for end in ends)
+    shown = f"[{server}]" if version == 6 else server
+    return f"{client} → {shown}:{int(row[f'port_{ends[1]}'])} {'tcp' if int(row['transport']) == 6 else 'udp'}"

@@ -6,9 +6,24 @@ set -u
 cd "$(dirname "$0")/../.." || exit 1
 seconds=${1:-60}
 work=${2:-.run/fuzz/core}
-mkdir -p "$work/corpus" "$work/spans" || exit 1
+mkdir -p "$work/corpus" "$work/spans" "$work/ring" || exit 1
 find examples ${KUBESHARK_CAPTURES:+"$KUBESHARK_CAPTURES/files"} -name '*.pcap' -size -65k -exec cp {} "$work/corpus/" \;
 head -c 4096 tests/fuzz/fuzz_core.c >"$work/spans/text" # any bytes are segments
+ring() { # name, rules: a block with two packets of 16 bytes, the second tagged (numbers as this machine has them)
+    {
+        printf "$2"'\3\0\0\0\60\0\0\0\1\0\0\0\2\0\0\0\60\0\0\0\0\1\0\0'
+        head -c 24 /dev/zero
+        for status in '\1' '\121'; do
+            printf '\140\0\0\0\1\0\0\0\2\0\0\0\20\0\0\0\20\0\0\0'"$status"'\0\0\0\120\0\120\0\0\0\0\0\5\0\0\0\250\210'
+            head -c 58 /dev/zero
+        done
+        head -c 200 /dev/zero
+    } >"$work/ring/$1"
+}
+ring plain '\0'
+ring cooked '\1'
+ring small '\14'
+ring two '\2'
 talk() { # name, transport (0 TCP, 1 UDP, 2 ICMP, 3 ICMPv6), what is said; \376 turns the direction
     printf "talk\\$2$3" >"$work/corpus/$1.talk"
 }
@@ -48,4 +63,5 @@ fuzz() { # target corpus
     fi
 }
 fuzz fuzz_spans spans
+fuzz fuzz_ring ring
 fuzz fuzz_core corpus

@@ -20,6 +20,7 @@ __all__ = ["main"]
 
 COMMANDS = {
     "import": ("import_", "read capture files into an encrypted store"),
+    "capture": ("capture", "capture packets of interfaces into an encrypted store"),
     "query": ("query", "show entries that match a KFL filter"),
     "show": ("show", "show one entry with all its parts"),
     "dissect": ("dissect", "dissect capture files, leaving nothing behind"),

@@ -19,6 +19,7 @@ from kubeshark.core_capture._records import PacketExtra, RawBlock
 from kubeshark.core_capture.files import open_capture
 from kubeshark.core_capture.store import Identity, Retention, SegmentInfo, SourceInfo, Store, export
 from kubeshark.core_capture.store._info import Counters
+from kubeshark.core_capture.store._live_store import _Clock
 from kubeshark.core_capture.store._local import LocalBackend
 from kubeshark.core_capture.store._log import read_log
 from kubeshark.core_capture.store._names import log_pieces
@@ -26,6 +27,7 @@ from kubeshark.core_capture.store._segment import Draft
 from kubeshark.errors import StoreError, UsageError
 from tests.core_capture.store._bench import START_NS, Bench, batch, frames, record, records
 from tests.core_capture.store._live import NS, exported, fed, flow_ids, live, log_files, open_ids, until
+from tests.core_capture.store._pieces import NAME
 
 ITEMS = records(frames())
 
@@ -398,6 +400,23 @@ def test_retention_while_it_captures(bench: Bench) -> None:
     assert report.is_sound, [str(finding) for finding in report.findings]
 
 
+def test_retention_of_what_an_earlier_capture_wrote(bench: Bench) -> None:
+    """The node has no identity to read what it wrote: its ledger says what to sign when that goes."""
+    items = [record(os.urandom(1000), START_NS + at) for at in range(400)]
+    for first in (0, 200):
+        with live(bench, segment_bytes=40_000, retention=Retention(max_bytes=150_000)) as writer:
+            for at in range(first, first + 200, 20):
+                writer.add(batch(items[at : at + 20], first=at))
+                until(lambda: len(writer._closed) < 2)
+            writer.finish()
+    store = bench.open()
+    stored = sum(path.stat().st_size for path in Path(bench.path).glob("*.age") if "catalogue" not in path.name)
+    assert stored <= 150_000
+    assert sorted(exported(store)) == sorted(items[-sum(info.packets for info in store.segments()) :])
+    report = store.verify([bench.key.public])
+    assert report.is_sound, [str(finding) for finding in report.findings]
+
+
 def test_retention_by_age_and_on_a_full_disk(bench: Bench) -> None:
     store, files = slow(bench)
     now = time.time_ns()
@@ -432,6 +451,35 @@ def test_snapshots_are_kept_by_who_cannot_read_them(bench: Bench) -> None:
         assert "retention" in writer.problem
         writer.finish()
     assert exported(bench.open()) == ITEMS
+
+
+def test_a_clock_that_jumps_ahead_deletes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = {"wall": 1_000_000 * NS, "steady": 50 * NS}
+    monkeypatch.setattr(time, "time_ns", lambda: now["wall"])
+    monkeypatch.setattr(time, "monotonic_ns", lambda: now["steady"])
+    clock = _Clock()
+
+    def passed(steady_s: int, wall_s: int) -> int:
+        now["steady"] += steady_s * NS
+        now["wall"] += wall_s * NS
+        return clock.now_ns() // NS - 1_000_000
+
+    assert passed(60, 60) == 60
+    assert passed(60, 10**9) == 120
+    assert passed(60, 60) == 180
+    assert passed(3600, 3600) == 10**9 + 60 + 60 + 3600  # it has lasted an hour
+    assert passed(10, -(10**9) + 10) == 60 + 60 + 3600 + 10  # and back
+
+
+def test_numbers_that_leave_no_numbers(bench: Bench) -> None:
+    bench.fill(ITEMS[:1])
+    for name in (f"{NAME[:-4]}{10**17}.000001.log.age", f"{NAME[:-4]}{'9' * 18}.idx.age"):
+        (Path(bench.path) / name).touch()
+    with live(bench) as writer:
+        fed(writer, ITEMS)
+        (draft,) = writer.open_drafts()
+        assert draft.name == NAME[:-1] + "2"
+        writer.finish()
 
 
 def test_nothing_of_what_is_written_can_be_read_here(bench: Bench) -> None:

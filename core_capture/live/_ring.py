@@ -1,0 +1,91 @@
+"""Reads an interface through a ring in memory that it shares with the kernel (TPACKET_V3): no system call a packet.
+
+The C core copies (native/ring.c); this makes the ring, and lets it go. Its oracle is _plain.py.
+"""
+
+from __future__ import annotations
+
+import errno
+import mmap
+import socket
+import struct
+from typing import Any
+
+from kubeshark.core_capture.live._interfaces import COOKED, NetworkInterface
+from kubeshark.core_capture.live._options import Counters, LiveOptions
+from kubeshark.core_capture.live._socket import SOL_PACKET, open_socket
+from kubeshark.errors import CaptureError
+
+__all__ = ["RingReader"]
+
+BLOCK_BYTES = 1 << 20  # a packet never spans two: with GSO it may have 64 KiB, or half a MiB with BIG TCP
+MIN_BLOCKS = 4
+RETIRE_MS = 50  # a block that is not full is handed over after so long: what a live view lags behind
+BATCH_BYTES = BLOCK_BYTES + (1 << 19)
+"""Of records at once: a whole block of small packets, and room for the largest packet behind it."""
+
+_FRAME_BYTES = 2048  # not used by version 3, but checked
+_RX_RING, _VERSION, _V3 = 5, 10, 2
+
+
+class RingReader:
+    """A `PacketReader`. Raises ImportError where the C core was not built."""
+
+    def __init__(self, interface: NetworkInterface, options: LiveOptions) -> None:
+        from kubeshark.core_capture._core_native import ffi, lib
+
+        if not hasattr(lib, "kc_ring_read"):
+            raise ImportError("kubeshark.core_capture._core_native was built before there was a ring reader")
+        self._ffi, self._lib = ffi, lib
+        self._counters = Counters()
+        self.socket = open_socket(interface, options)
+        try:
+            self._blocks, self._ring = _make_ring(self.socket, interface.name, options.ring_bytes)
+        except BaseException:
+            self.socket.close()
+            raise
+        self._view: Any = ffi.from_buffer("uint8_t[]", self._ring, require_writable=True)
+        self._state: Any = ffi.new("kc_ring *")
+        self._state.snaplen = options.snaplen
+        self._state.cooked = interface.link_type == COOKED
+        self._out: Any = ffi.new("uint8_t[]", BATCH_BYTES)
+
+    @property
+    def counters(self) -> Counters:
+        state = self._state
+        self._counters.delivered = int(state.delivered)
+        self._counters.damaged = int(state.damaged)
+        self._counters.truncated = int(state.truncated)
+        return self._counters
+
+    def read(self) -> tuple[bytes, int] | None:
+        before = self._state.delivered
+        size = self._lib.kc_ring_read(
+            self._state, self._view, BLOCK_BYTES, self._blocks, self._out, BATCH_BYTES
+        )  # without the GIL
+        if not size:
+            return None
+        return self._ffi.buffer(self._out, size)[:], int(self._state.delivered - before)
+
+    def close(self) -> None:
+        if self.socket.fileno() < 0:
+            return
+        self._ffi.release(self._view)
+        self._ring.close()
+        self.socket.close()
+
+
+def _make_ring(opened: socket.socket, name: str, size: int) -> tuple[int, mmap.mmap]:
+    """Return the number of blocks and their memory; fewer than asked for where memory is short."""
+    blocks = max(size // BLOCK_BYTES, MIN_BLOCKS)
+    opened.setsockopt(SOL_PACKET, _VERSION, _V3)
+    while True:
+        frames = blocks * (BLOCK_BYTES // _FRAME_BYTES)
+        request = struct.pack("7I", BLOCK_BYTES, blocks, _FRAME_BYTES, frames, RETIRE_MS, 0, 0)
+        try:
+            opened.setsockopt(SOL_PACKET, _RX_RING, request)
+            return blocks, mmap.mmap(opened.fileno(), blocks * BLOCK_BYTES, mmap.MAP_SHARED)
+        except OSError as error:
+            if error.errno != errno.ENOMEM or blocks == MIN_BLOCKS:
+                raise CaptureError(f"no ring of {blocks} MiB for {name}: {error.strerror}") from error
+            blocks = max(blocks // 2, MIN_BLOCKS)

@@ -1,0 +1,146 @@
+"""Packet sockets: what the ring reader and the plain one share.
+
+1. A socket gets its filter before it is bound, and until then it hears nothing: no packet passes unfiltered.
+2. It takes CAP_NET_RAW to make one and nothing afterwards: it is bound again when its interface comes back.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import fcntl
+import os
+import socket
+import struct
+from collections.abc import Sequence
+from typing import Protocol
+
+from kubeshark.core_capture.live._bpf import Instruction, compile_filter, guarded, pack, reject
+from kubeshark.core_capture.live._interfaces import ANY, COOKED, NetworkInterface
+from kubeshark.core_capture.live._options import Counters, LiveOptions
+from kubeshark.core_capture.live._privileges import how_to_allow
+from kubeshark.errors import CaptureError, UsageError
+
+__all__ = ["SOL_PACKET", "PacketReader", "apply_options", "bind", "open_socket", "quiesce", "take_statistics"]
+
+SOL_PACKET = 263
+ETH_P_ALL = 0x0003
+_SO_ATTACH_FILTER = 26
+_ADD_MEMBERSHIP, _STATISTICS, _TIMESTAMP, _FANOUT = 1, 6, 17, 18
+_MR_PROMISCUOUS = 1
+_FANOUT_HASH, _FANOUT_DEFRAGMENT = 0, 0x8000
+_SET_TIMESTAMPING = 0x89B0  # SIOCSHWTSTAMP
+_FILTER_ALL = 1  # HWTSTAMP_FILTER_ALL
+_RAW_HARDWARE = 1 << 6  # SOF_TIMESTAMPING_RAW_HARDWARE
+
+
+class PacketReader(Protocol):
+    """One interface's packets. `read` never waits: `socket` tells when there is something."""
+
+    socket: socket.socket
+
+    @property
+    def counters(self) -> Counters: ...  # delivered, damaged, truncated; the rest comes from the kernel
+    def read(self) -> tuple[bytes, int] | None: ...  # records, and how many
+    def close(self) -> None: ...
+
+
+def open_socket(interface: NetworkInterface, options: LiveOptions) -> socket.socket:
+    """Return a socket with everything but its binding; raise CaptureError or UsageError."""
+    loopback = _loopback(interface)
+    program = compile_filter(options.filter, interface.link_type, options.snaplen, interface.name)
+    kind = socket.SOCK_DGRAM if interface.link_type == COOKED else socket.SOCK_RAW
+    try:
+        opened = socket.socket(socket.AF_PACKET, kind, 0)
+    except PermissionError as error:
+        raise CaptureError(
+            f"capturing on {interface.name} needs the capability CAP_NET_RAW", hint=how_to_allow()
+        ) from error
+    try:
+        opened.setblocking(False)
+        _attach(opened, guarded(program, options.direction, loopback))
+    except OSError as error:
+        opened.close()
+        raise CaptureError(f"the kernel refuses the filter on {interface.name}: {error.strerror}") from error
+    return opened
+
+
+def apply_options(opened: socket.socket, interface: NetworkInterface, options: LiveOptions) -> None:
+    """Do what must wait until the socket is bound; after each binding anew."""
+    if options.promiscuous and interface.name != ANY and not interface.is_loopback:
+        request = struct.pack("iHH8x", interface.index, _MR_PROMISCUOUS, 0)
+        try:
+            opened.setsockopt(SOL_PACKET, _ADD_MEMBERSHIP, request)
+        except OSError as error:
+            raise CaptureError(
+                f"{interface.name} cannot be made promiscuous: {error.strerror}", hint="use --no-promiscuous"
+            ) from error
+    if options.fanout is not None:
+        mode = (_FANOUT_HASH | _FANOUT_DEFRAGMENT) << 16 | options.fanout
+        try:
+            opened.setsockopt(SOL_PACKET, _FANOUT, struct.pack("I", mode))
+        except OSError as error:
+            raise CaptureError(
+                f"{interface.name} cannot join the fanout group {options.fanout}: {error.strerror}",
+                hint="all members listen on the same interface in the same way: choose another number",
+            ) from error
+
+
+def use_adapter_clock(opened: socket.socket, interface: NetworkInterface) -> None:
+    """Have the network card stamp every packet; raise CaptureError where it cannot, or we may not ask it."""
+    configuration = ctypes.create_string_buffer(struct.pack("iii", 0, 0, _FILTER_ALL))
+    request = struct.pack("16sQ16x", interface.name.encode(), ctypes.addressof(configuration))
+    try:
+        fcntl.ioctl(opened, _SET_TIMESTAMPING, request)
+        opened.setsockopt(SOL_PACKET, _TIMESTAMP, _RAW_HARDWARE)
+    except OSError as error:
+        hint = "run it as root once (it takes CAP_NET_ADMIN)" if error.errno == errno.EPERM else "use the host's clock"
+        raise CaptureError(
+            f"{interface.name} has no time stamps of its adapter: {error.strerror}", hint=hint
+        ) from error
+
+
+def bind(opened: socket.socket, interface: NetworkInterface) -> None:
+    """Begin to hear an interface; raise CaptureError.
+
+    By its index, through libc: Python's `bind` takes names alone, and "any" has none.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    address = struct.pack("=HHiHBB8x", socket.AF_PACKET, socket.htons(ETH_P_ALL), interface.index, 0, 0, 0)
+    if libc.bind(opened.fileno(), address, len(address)) != 0:
+        raise CaptureError(f"cannot listen on {interface.name}: {os.strerror(ctypes.get_errno())}")
+
+
+def quiesce(opened: socket.socket) -> None:
+    """Take nothing any more; what is there can still be read."""
+    _attach(opened, reject())
+
+
+def take_statistics(opened: socket.socket) -> tuple[int, int]:
+    """Return how many packets were received (dropped ones too) and dropped since the last call."""
+    data = opened.getsockopt(SOL_PACKET, _STATISTICS, 12)
+    received, dropped = struct.unpack_from("II", data)
+    return received, dropped
+
+
+def check_options(options: LiveOptions) -> None:
+    """Raise UsageError for values that mean nothing."""
+    if not 1 <= options.snaplen <= 262_144:
+        raise UsageError(f"a snap length of {options.snaplen:,}", hint="use 1 to 262,144")
+    if options.fanout is not None and not 0 <= options.fanout <= 0xFFFF:
+        raise UsageError(f"a fanout group {options.fanout:,}", hint="use 0 to 65,535")
+
+
+def _loopback(interface: NetworkInterface) -> int | None:
+    if interface.name != ANY:
+        return 0 if interface.is_loopback else None
+    try:
+        return socket.if_nametoindex("lo")
+    except OSError:
+        return None
+
+
+def _attach(opened: socket.socket, program: Sequence[Instruction]) -> None:
+    code = ctypes.create_string_buffer(pack(program))
+    request = struct.pack("HxxxxxxQ", len(program), ctypes.addressof(code))  # struct sock_fprog of 64 bits
+    opened.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, request)

@@ -1,0 +1,226 @@
+"""kubeshark capture -i IFACE: packets of interfaces into an encrypted store, as they come."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from kubeshark.cli._complain import complain, printable
+from kubeshark.cli._life import parse_size
+from kubeshark.cli._progress import Progress, scaled
+from kubeshark.cli._store_option import add_store_option, store_path
+
+if TYPE_CHECKING:
+    from kubeshark.core_capture.live import PacketSource
+    from kubeshark.pipeline import CaptureProgress, CaptureResult
+    from kubeshark.pipeline._folder import FolderImport
+
+__all__ = ["add_parser"]
+
+DESCRIPTION = """Capture packets of interfaces into an encrypted store until Ctrl-C, SIGTERM or a limit. Only the
+capability CAP_NET_RAW is needed, and given up once the interfaces are open. What was lost is said, and kept beside
+the packets.
+"""
+EXAMPLES = """examples:
+  kubeshark capture -i eth0
+  kubeshark capture -i eth0 -i lo --filter "tcp port 443" --duration 60
+  kubeshark capture -i any --packets 1000 --store ./store --output json
+  kubeshark capture --list-interfaces
+  ssh gateway tcpdump -U -w - not port 22 | kubeshark capture -i -
+  kubeshark capture --listen 57012          and there: tcpdump -U -w - | nc this-machine 57012
+"""
+SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+def add_parser(commands: Any, name: str, summary: str) -> None:
+    parser = commands.add_parser(
+        name,
+        help=summary,
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    sources = parser.add_argument_group("where packets come from")
+    sources.add_argument(
+        "-i",
+        "--interface",
+        action="append",
+        default=[],
+        metavar="IFACE",
+        help='an interface (repeat), "any", or - for a pipe',
+    )
+    sources.add_argument(
+        "--listen",
+        metavar="[HOST:]PORT",
+        help="take captures that others send over TCP (PCAP-over-IP), on this machine alone unless HOST says else",
+    )
+    sources.add_argument("--connect", metavar="HOST:PORT", help="take the capture that a server sends over TCP")
+    sources.add_argument("-D", "--list-interfaces", action="store_true", help="show the interfaces there are, and end")
+    packets = parser.add_argument_group("which packets")
+    packets.add_argument("-f", "--filter", default="", metavar="BPF", help='as tcpdump takes it, e.g. "port 53"')
+    packets.add_argument("-s", "--snaplen", type=int, metavar="N", help="bytes kept of a packet (default: 262144)")
+    packets.add_argument(
+        "-Q", "--direction", choices=("in", "out", "both"), default="both", help="as the interface sees it"
+    )
+    packets.add_argument(
+        "--promiscuous",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="also what is meant for other machines (default: yes; never on any)",
+    )
+    packets.add_argument(
+        "--fanout",
+        type=int,
+        metavar="GROUP",
+        help="a number: the captures with the same one share the packets, each connection goes to one of them",
+    )
+    packets.add_argument(
+        "--clock",
+        choices=("host", "adapter"),
+        default="host",
+        help="whose time stamps: adapter takes those of the network card",
+    )
+    limits = parser.add_argument_group("until when")
+    limits.add_argument("--duration", type=parse_duration, metavar="S", help="seconds, or 90s, 5m, 1h")
+    limits.add_argument("-c", "--packets", type=positive, metavar="N", help="end after so many packets")
+    limits.add_argument("--bytes", type=parse_size, metavar="SIZE", help="end after so much, e.g. 500MB")
+    add_store_option(parser)
+    parser.add_argument(
+        "--recipient", action="append", default=[], metavar="age1…", help="who may read it (repeat); default: you"
+    )
+    parser.add_argument("--output", choices=("text", "json"), default="text")
+    parser.set_defaults(run=run)
+
+
+def parse_duration(text: str) -> float:
+    """Read 90, 0.5, 90s, 15m, 12h or 2d; seconds."""
+    found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,6})?)([smhd]?)", text.strip().lower())
+    if found is None or not float(found[1]):
+        raise argparse.ArgumentTypeError(f"{text!r} is no duration: write 90, 90s, 15m, 12h or 2d")
+    return float(found[1]) * SECONDS[found[2]]
+
+
+def positive(text: str) -> int:
+    """Read a count of at least one."""
+    if not text.isascii() or not text.isdigit() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of packets: write 1 or more")
+    return int(text)
+
+
+def run(args: argparse.Namespace) -> int:
+    if args.list_interfaces:
+        return show_interfaces(args)
+    from kubeshark.pipeline import CaptureLimits, Pipeline, keep_freed_memory
+
+    keep_freed_memory()
+    source = open_source(args)
+    try:
+        with Pipeline.open(store_path(args), recipients=args.recipient) as pipeline, ending(source):
+            print(f"kubeshark: capturing on {printable(source.name)}: Ctrl-C ends it", file=sys.stderr, flush=True)
+            with Progress(f"capturing on {printable(source.name)}") as progress:
+                result = pipeline.capture(
+                    source,
+                    limits=CaptureLimits(args.duration, args.packets, args.bytes),
+                    drops_privileges=True,
+                    on_progress=lambda now: progress.show(now.bytes, None, note(now)),
+                    on_notice=complain,
+                )
+    finally:
+        source.close()
+    return show(args, result)
+
+
+def open_source(args: argparse.Namespace) -> PacketSource:
+    """Return what the options say; raise UsageError, CaptureError."""
+    from kubeshark.core_capture.live import SNAPLEN, LiveOptions, LiveSource, connect, listen, standard_input
+    from kubeshark.errors import UsageError
+
+    if not args.interface and not args.listen and not args.connect:
+        raise UsageError("capture needs an interface", hint='for example "-i eth0"; --list-interfaces shows them')
+    if len(args.interface) + bool(args.listen) + bool(args.connect) > 1 and (
+        args.listen or args.connect or "-" in args.interface
+    ):
+        raise UsageError("interfaces, -i -, --listen and --connect do not go together", hint="use one of them")
+    if args.listen or args.connect or "-" in args.interface:
+        if args.filter or args.fanout is not None or args.snaplen is not None:
+            raise UsageError("packets that others capture cannot be filtered or cut here", hint="have the sender do it")
+        if args.listen:
+            return listen(args.listen)[0]
+        return connect(args.connect) if args.connect else standard_input()
+    options = LiveOptions(
+        filter=args.filter,
+        snaplen=SNAPLEN if args.snaplen is None else args.snaplen,
+        promiscuous=args.promiscuous,
+        direction=args.direction,
+        fanout=args.fanout,
+        clock=args.clock,
+    )
+    return LiveSource(args.interface, options)
+
+
+@contextmanager
+def ending(source: PacketSource | FolderImport) -> Iterator[None]:
+    """Let Ctrl-C and the usual signals end the capture in order; a second one ends the process."""
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.getsignal(number) for number in signals}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    def stop(_number: int, _frame: object) -> None:
+        restore()
+        source.stop()
+
+    for number in signals:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        restore()
+
+
+def note(now: CaptureProgress) -> str:
+    """What stands behind the bytes on the progress line."""
+    troubles = [
+        f"{count:,} {what}"
+        for count, what in ((now.dropped, "dropped by the kernel"), (now.lost, "lost"), (now.filtered, "filtered"))
+        if count
+    ]
+    return ", ".join([f"{scaled(now.stored)}packets", *troubles])
+
+
+def show(args: argparse.Namespace, result: CaptureResult) -> int:
+    """Print the totals; return the exit code."""
+    for problem in result.problems:
+        complain(problem)
+    if args.output == "json":
+        print(json.dumps(asdict(result)))
+    else:
+        print(
+            f"captured {result.stored:,} packets, {result.bytes:,} bytes, {result.flows:,} flows"
+            f" in {result.segments} segments; received {result.received:,}, dropped by the kernel {result.dropped:,},"
+            f" filtered by plugins {result.filtered:,}, lost {result.lost:,}"
+            + (f"; {result.truncated:,} were longer than is kept" if result.truncated else "")
+        )
+    return 3 if result.problems or result.damaged else 0
+
+
+def show_interfaces(args: argparse.Namespace) -> int:
+    from kubeshark.core_capture.live import list_interfaces
+
+    found = list_interfaces()
+    if args.output == "json":
+        print(json.dumps([asdict(one) for one in found]))
+        return 0
+    for one in found:
+        state = "up" if one.is_up else "down"
+        print(f"{one.name:<16} {state:<5} {' '.join(one.addresses)}".rstrip())
+    return 0

@@ -1,0 +1,229 @@
+"""kubeshark capture, as a user runs it: until Ctrl-C, a signal or a limit, with totals that add up."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from _command import kubeshark
+
+from tests.core_capture.live._cable import FAR, NEAR, PORT, Sender, frame, ip
+from tests.core_capture.live.conftest import sender
+
+__all__ = ["sender"]
+
+
+@contextmanager
+def capturing(*arguments: str | Path) -> Iterator[subprocess.Popen[str]]:
+    """Start a capture, and give it when it listens."""
+    command = [sys.executable, "-m", "kubeshark", "capture", *map(str, arguments)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stderr is not None
+        said = []
+        for line in running.stderr:
+            said.append(line)
+            if "Ctrl-C ends it" in line:
+                break
+        else:
+            pytest.fail("".join(said))
+        try:
+            yield running
+        finally:
+            running.kill()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_until_a_signal(sender: Sender, tmp_path: Path, number: signal.Signals) -> None:
+    options = ("-i", FAR, "--filter", f"udp port {PORT}", "--store", tmp_path / "store", "--output", "json")
+    with capturing(*options) as running:
+        sender.send(frame(n) for n in range(1000))
+        time.sleep(0.3)
+        running.send_signal(number)
+        out, err = running.communicate(timeout=60)
+    assert running.returncode == 0, err
+    assert "Traceback" not in err
+    totals = json.loads(out)
+    assert (totals["received"], totals["stored"], totals["acknowledged"]) == (1000, 1000, 1000)
+    assert (totals["dropped"], totals["lost"], totals["filtered"], totals["flows"]) == (0, 0, 0, 64)
+    info = json.loads(kubeshark("store", "info", "--store", tmp_path / "store", "--output", "json").stdout)
+    assert info["packets"] == 1000
+    assert kubeshark("store", "verify", "--store", tmp_path / "store").returncode == 0
+
+
+def test_until_a_limit(sender: Sender, tmp_path: Path) -> None:
+    stop = threading.Event()
+
+    def talk() -> None:
+        while not stop.wait(0.001):
+            sender.send([frame(1)])
+
+    talker = threading.Thread(target=talk)
+    talker.start()
+    try:
+        for limit, stored in ((("--packets", "10"), 10), (("--bytes", "640"), 10), (("--duration", "0.3s"), None)):
+            done = kubeshark("capture", "-i", FAR, *limit, "--store", tmp_path / "store", "--output", "json")
+            assert done.returncode == 0, done.stderr
+            totals = json.loads(done.stdout)
+            assert stored is None or totals["stored"] == stored
+            assert totals["received"] == sum(
+                totals[key] for key in ("dropped", "damaged", "lost", "beyond", "filtered", "stored")
+            )
+    finally:
+        stop.set()
+        talker.join()
+
+
+def test_text_says_what_was_lost_and_notices_are_said_once(sender: Sender, tmp_path: Path) -> None:
+    with capturing("-i", FAR, "-i", "lo", "--store", tmp_path / "store", "--snaplen", "60") as running:
+        ip(f"link set {FAR} down")
+        time.sleep(0.5)
+        ip(f"link set {FAR} up")
+        time.sleep(0.7)
+        sender.send([frame(1, size=200)])
+        time.sleep(0.3)
+        running.send_signal(signal.SIGTERM)
+        out, err = running.communicate(timeout=60)
+    assert f"kubeshark: {FAR} is down: the capture goes on when it is back\nkubeshark: {FAR} is back\n" in err
+    assert out.startswith("captured 1 packets, 60 bytes, 1 flows in 1 segments; received 1, dropped by the kernel 0")
+    assert "1 were longer than is kept" in out
+
+
+def test_the_list_of_interfaces(sender: Sender) -> None:
+    rows = json.loads(kubeshark("capture", "--list-interfaces", "--output", "json").stdout)
+    assert {NEAR, FAR, "lo", "any"} == {row["name"] for row in rows}
+    assert kubeshark("capture", "-D").stdout.splitlines()[0].split() == ["lo", "up", "127.0.0.1", "::1"][:3]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        ((), 2, "needs an interface"),
+        (("-i", "nope0"), 2, "there is no interface 'nope0': there are"),
+        (("-i", "lo", "--filter", "tcp port"), 2, "syntax error"),
+        (("-i", "lo", "--duration", "soon"), 2, "is no duration"),
+        (("-i", "lo", "--packets", "0"), 2, "is no number of packets"),
+        (("-i", "lo", "--snaplen", "0"), 2, "snap length"),
+    ],
+)
+def test_wrong_usage_is_one_line(sender: Sender, arguments: tuple[str, ...], code: int, message: str) -> None:
+    done = kubeshark("capture", *arguments)
+    assert done.returncode == code
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_pipe_is_captured_while_it_is_open(sample: Path, tmp_path: Path) -> None:
+    data = sample.read_bytes()
+    command = [sys.executable, "-m", "kubeshark", "capture", "-i", "-", "--store", str(tmp_path / "store")]
+    with subprocess.Popen(
+        [*command, "--output", "json"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as running:
+        assert running.stdin is not None
+        running.stdin.write(data[: len(data) // 2])
+        running.stdin.flush()
+        ends = time.monotonic() + 60
+        rows = ""
+        while "http" not in rows:
+            assert time.monotonic() < ends, running.stderr
+            time.sleep(0.2)
+            rows = kubeshark("query", "http", "--store", tmp_path / "store", "--output", "jsonl").stdout
+        assert running.poll() is None
+        out, err = running.communicate(data[len(data) // 2 :], timeout=60)
+    assert running.returncode == 0, err
+    assert json.loads(out)["stored"] == 1360
+
+
+def test_import_of_a_pipe_keeps_everything(sample: Path, tmp_path: Path) -> None:
+    done = kubeshark("import", "-", "--store", tmp_path / "store", "--output", "json", stdin=sample.read_bytes())
+    assert json.loads(done.stdout)["packets"] == 1360
+    out = tmp_path / "out.pcapng"
+    assert kubeshark("export", "-o", out, "--store", tmp_path / "store").returncode == 0
+    again = kubeshark("import", sample, "--store", tmp_path / "direct", "--output", "json")
+    direct = tmp_path / "direct.pcapng"
+    assert again.returncode == 0
+    assert kubeshark("export", "-o", direct, "--store", tmp_path / "direct").returncode == 0
+    totals = [
+        json.loads(kubeshark("import", each, "--store", tmp_path / f"again-{each.stem}", "--output", "json").stdout)
+        for each in (out, direct)
+    ]
+    assert totals[0] == totals[1]
+
+
+def test_senders_over_tcp(sample: Path, tmp_path: Path) -> None:
+    with capturing("--listen", "0", "--store", tmp_path / "store", "--output", "json") as running:
+        port = _port_of(running)
+        for _ in range(2):
+            with socket.create_connection(("127.0.0.1", port)) as sender_socket:
+                sender_socket.sendall(sample.read_bytes())
+        time.sleep(1)
+        running.send_signal(signal.SIGTERM)
+        out, err = running.communicate(timeout=60)
+    assert json.loads(out)["stored"] == 2 * 1360, err
+    assert err.count("has ended: 1,360 packets") == 2
+
+
+def _port_of(running: subprocess.Popen[str]) -> int:
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        fields = line.split()
+        if fields[3] == "0A" and f"socket:[{fields[9]}]" in {
+            str(link.readlink()) for link in Path(f"/proc/{running.pid}/fd").iterdir()
+        }:
+            return int(fields[1].split(":")[1], 16)
+    raise AssertionError("it does not listen")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("-i", "-", "--listen", "0"), 2, "do not go together"),
+        (("-i", "-", "--filter", "tcp"), 2, "cannot be filtered"),
+        (("--listen", "nowhere"), 2, "is no address"),
+        (("--connect", "127.0.0.1:1"), 1, "cannot connect to 127.0.0.1:1"),
+    ],
+)
+def test_wrong_usage_of_streams(arguments: tuple[str, ...], code: int, message: str) -> None:
+    done = kubeshark("capture", *arguments)
+    assert (done.returncode, done.stderr.count("\n")) == (code, 1)
+    assert message in done.stderr
+
+
+def test_a_pipe_that_is_no_capture(tmp_path: Path) -> None:
+    for command in (("import", "-"), ("capture", "-i", "-")):
+        done = kubeshark(*command, "--store", tmp_path / "store", stdin=b"not a capture at all")
+        assert done.returncode in (1, 3)
+        assert "standard input: is neither pcap nor pcapng" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_a_folder_is_followed(sample: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "captures"
+    folder.mkdir()
+    (folder / "1.pcapng").write_bytes(sample.read_bytes())
+    command = [sys.executable, "-m", "kubeshark", "import", "--follow", str(folder), "--store", str(tmp_path / "store")]
+    for packets, skipped in ((1360, 0), (0, 1360)):
+        with subprocess.Popen(
+            [*command, "--output", "json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        ) as running:
+            assert running.stderr is not None
+            while b"Ctrl-C ends it" not in running.stderr.readline():
+                assert running.poll() is None
+            time.sleep(3)
+            running.send_signal(signal.SIGINT)
+            out, err = running.communicate(timeout=60)
+        assert running.returncode == 0, err
+        totals = json.loads(out)
+        assert (totals["packets"], totals["skipped"]) == (packets, skipped)
+    refused = kubeshark("import", "--follow", sample, "--store", tmp_path / "store")
+    assert (refused.returncode, refused.stderr.count("\n")) == (3, 1)
+    assert "is no folder" in refused.stderr
