@@ -163,6 +163,7 @@ WITHOUT_TEST = {
     "core_capture/store/_away.py": "core_capture/store/test_worker_client.py",
     "src/kubeshark/cli/_tls_option.py": "cli/test_worker.py",
     "pipeline/_repeats.py": "pipeline/test_twins.py",
+    "worker/_capture_child.py": "worker/test_captures.py",
     "worker/_status.py": "worker/test_app.py",
     "core_capture/store/_remote.py": "core_capture/store/test_objects.py",
     "hub/_access.py": "hub/test_views.py",
