@@ -21,7 +21,7 @@ from kubeshark.extension_api._frame import (
     FIELD,
     INTERIM,
     ITEM,
-    MAX_FRAME_ITEMS,
+    MAX_DISSECT_ITEMS,
     MAX_FRAME_PAYLOAD,
     MESSAGE,
     ONE_WAY,
@@ -119,10 +119,10 @@ class Batch(Sequence[FrameItem]):
         lengths: Any = ffi.from_buffer("uint32_t[]", self.lengths) if HAS_NATIVE and count else self.lengths
         while start < count:
             if HAS_NATIVE:
-                taken = int(lib.kf_cut(lengths + start, count - start, MAX_FRAME_ITEMS, MAX_FRAME_PAYLOAD))
+                taken = int(lib.kf_cut(lengths + start, count - start, MAX_DISSECT_ITEMS, MAX_FRAME_PAYLOAD))
             else:
                 taken, size = 1, lengths[start]
-                limit = min(count - start, MAX_FRAME_ITEMS)
+                limit = min(count - start, MAX_DISSECT_ITEMS)
                 while taken < limit and size + lengths[start + taken] <= MAX_FRAME_PAYLOAD:
                     size += lengths[start + taken]
                     taken += 1

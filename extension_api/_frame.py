@@ -30,6 +30,7 @@ __all__ = [
     "ERROR_FIELD",
     "FILTER",
     "JOB",
+    "MAX_DISSECT_ITEMS",
     "MAX_FRAME_ITEMS",
     "MAX_FRAME_PAYLOAD",
     "MAX_ITEM_BYTES",
@@ -68,9 +69,10 @@ SUMMARIZE, RENDER, JOB, CONFIGURE, START, STOP = range(7, 13)
 """Hook numbers of the frame; those of `_hookspecs.py`."""
 
 MAX_FRAME_ITEMS = 1024  # 256 give 85 % of the rate in C: a call costs as much as parsing a hundred items
+MAX_DISSECT_ITEMS = 4096  # of dissect: small items, whose parse takes less than a call; the payload bounds the work
 MAX_FRAME_PAYLOAD = 512 << 10  # stays in the second-level cache on both sides
 MAX_ITEM_BYTES = 4 << 20  # a single item that travels alone
-REQUEST_BYTES = (4 << 20) + (64 << 10)  # fits MAX_ITEM_BYTES, and the headers of MAX_FRAME_ITEMS
+REQUEST_BYTES = (4 << 20) + (64 << 10)  # fits MAX_ITEM_BYTES alone, or MAX_FRAME_PAYLOAD in MAX_DISSECT_ITEMS
 RESULT_BYTES = 8 << 20  # most a plugin may answer to one frame
 MAX_DECODED_BYTES = 32 << 20  # texts may overlap in a hostile result: bound their sum, not only the frame
 ERROR_FIELD = 0xFFFF

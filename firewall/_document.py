@@ -17,7 +17,17 @@ from kubeshark.errors import UsageError
 if TYPE_CHECKING:
     import yaml
 
-__all__ = ["MAX_BYTES", "DocumentError", "Listing", "Mapping", "Node", "Scalar", "read_documents"]
+__all__ = [
+    "MAX_BYTES",
+    "MAX_DEPTH",
+    "DocumentError",
+    "Listing",
+    "Mapping",
+    "Node",
+    "Place",
+    "Scalar",
+    "read_documents",
+]
 
 MAX_BYTES = 512 << 10
 """Of a file with policies: twenty times the largest policy of 50 rules that anybody would read."""

@@ -12,7 +12,7 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
-from kubeshark.firewall._document import DocumentError, Listing, Node, Place, Scalar, read_documents
+from kubeshark.firewall._document import MAX_DEPTH, DocumentError, Listing, Node, Place, Scalar, read_documents
 from kubeshark.firewall._document import Mapping as Fields
 from kubeshark.firewall._rules import Network
 from kubeshark.firewall._schema import Dictionary, Items, Structure, Switch, Text
@@ -166,8 +166,8 @@ def parse_inventory(data: bytes, file: str) -> Inventory:
         value = json.loads(data)
     except (ValueError, RecursionError) as error:
         raise DocumentError(f"not JSON: {error}", file=file) from None
-    if "items" in value:
-        return _of_kubernetes(value["items"], file)
+    if "items" in value or value.get("kind") in ("Pod", "Namespace", "Node"):
+        return _of_kubernetes(value.get("items", [value]), file)
     return _checked(_as_node(value, Place(file, 0, 0)))
 
 
@@ -176,13 +176,16 @@ def _checked(node: Node) -> Inventory:
     return found
 
 
-def _as_node(value: Any, place: Place) -> Node:
+def _as_node(value: Any, place: Place, depth: int = 0) -> Node:
+    if depth > MAX_DEPTH:
+        raise place.error(f"nested more than {MAX_DEPTH} deep")
     if isinstance(value, dict):
         return Fields(
-            tuple((Scalar(key, True, place), _as_node(inside, place)) for key, inside in value.items()), place
+            tuple((Scalar(key, True, place), _as_node(inside, place, depth + 1)) for key, inside in value.items()),
+            place,
         )
     if isinstance(value, list):
-        return Listing(tuple(_as_node(inside, place) for inside in value), place)
+        return Listing(tuple(_as_node(inside, place, depth + 1) for inside in value), place)
     if isinstance(value, str):
         return Scalar(value, True, place)
     return Scalar(json.dumps(value), False, place)

@@ -4,6 +4,7 @@
 * ICMP: a row a pair of hosts, direction, type and code, from the packets, because the index does not know types. Echo
   replies go with their requests, and errors with the connection that they quote.
 * Other protocols have no state: a row for each direction that had packets.
+* Where later fragments are judged too: a row more for each direction of a connection that had any.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from kubeshark.core_capture import Decoded, PacketBit, Tunnel, load_core
+from kubeshark.core_capture import Decoded, FlowBit, PacketBit, Tunnel, load_core
 from kubeshark.core_capture._groups import Groups
 from kubeshark.errors import Damaged, KubesharkError
 from kubeshark.firewall._model import ECHO_REPLIES, ICMP, ICMP_ERRORS, ICMPV6, SCTP, TCP, UDP
@@ -67,7 +68,7 @@ class Items:
         return len(self.asked)
 
 
-def make_items(recorded: Recorded, problems: list[KubesharkError]) -> Items:
+def make_items(recorded: Recorded, problems: list[KubesharkError], *, with_fragments: bool = False) -> Items:
     """Return what is judged of some connections. ICMP in damaged places is left out, and told in `problems`."""
     flows = recorded.flows
     transport = flows["transport"]
@@ -76,6 +77,8 @@ def make_items(recorded: Recorded, problems: list[KubesharkError]) -> Items:
     parts = [_towards_server(flows, np.flatnonzero(is_stateful))]
     other = np.flatnonzero(~is_stateful & ~is_icmp)
     parts += [_one_way(flows, other, direction) for direction in (0, 1) if len(other)]
+    if with_fragments:
+        parts += [_later_fragments(flows, direction) for direction in (0, 1)]
     if is_icmp.any():
         parts.append(_icmp(recorded, np.flatnonzero(is_icmp), parts[0], problems))
     return Items(*(np.concatenate([getattr(part, name) for part in parts]) for name in Items.__slots__))
@@ -94,6 +97,18 @@ def _one_way(flows: NDArray[Any], places: NDArray[np.intp], direction: int) -> I
     asked = _ends(rows, np.full(len(rows), direction == 0))
     packets, size = rows["packets"][:, direction].astype(np.int64), rows["bytes"][:, direction].astype(np.int64)
     return _items(rows, asked, places, packets, size)
+
+
+def _later_fragments(flows: NDArray[Any], direction: int) -> Items:
+    """Return a row of no packets for each connection with fragments: how many there were, the index does not say."""
+    has_fragments = (flows["bits"] & int(FlowBit.FRAGMENTS)) != 0
+    places = np.flatnonzero(has_fragments & (flows["packets"][:, direction] > 0))
+    rows = flows[places]
+    asked = _ends(rows, np.full(len(rows), direction == 0))
+    asked["src_port"] = asked["dst_port"] = 0
+    asked["is_later"] = True
+    nothing = np.zeros(len(rows), dtype=np.int64)
+    return _items(rows, asked, places, nothing, nothing)
 
 
 def _items(

@@ -162,6 +162,8 @@ class _Run:
         self._compiled = compiled
         self._subjects = [Judge(attachment) for attachment in compiled.attachments]
         self._before = None if against is None else [Judge(attachment) for attachment in against.attachments]
+        compared = [*compiled.attachments, *(against.attachments if against else ())]
+        self._judges_fragments = any(each.rules.strict_fragments for each in compared)
         self._lines: dict[tuple[str, Direction, str, str], Line] = {}
         self._changes: dict[tuple[str, str, str], Change] = {}
         self._more_changes = 0
@@ -180,7 +182,7 @@ class _Run:
                 self._line(policy.name, rule.direction, rule.name, rule.action, policy.mode == "Audit")
 
     def add(self, recorded: Recorded) -> None:
-        items = make_items(recorded, self._problems)
+        items = make_items(recorded, self._problems, with_fragments=self._judges_fragments)
         if not len(items):
             return
         self._totals += (len(recorded.rows), int(items.packets.sum()), int(items.bytes.sum()))

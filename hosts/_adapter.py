@@ -24,6 +24,7 @@ from kubeshark.extension_api._frame import (
     ENRICH,
     FILTER,
     JOB,
+    MAX_DISSECT_ITEMS,
     MAX_FRAME_ITEMS,
     MAX_ITEM_BYTES,
     PACKET_FILTER,
@@ -59,6 +60,7 @@ from kubeshark.extension_api._models import (
     SealedSegment,
     Stream,
     Value,
+    VariableType,
     Verdict,
 )
 from kubeshark.extension_api._representation import RepresentationError, parse_representation
@@ -237,7 +239,7 @@ class ForeignPlugin:
         active = [lane for lanes in by_stream for lane in lanes]
         while active:
             active = self._round(active)
-        fields = [(field.variable, field.type) for field in self.manifest.fields]
+        fields: list[tuple[str, VariableType]] = [(field.variable, field.type) for field in self.manifest.fields]
         return [Answered(lanes, fields, self._message) for lanes in by_stream]
 
     @hookimpl
@@ -331,7 +333,8 @@ class ForeignPlugin:
     ) -> list[T | Poison]:
         """Run items of any number; note each new reason for a failure."""
         answers: list[T | Poison] = []
-        for part in frames(items, HURRIED_ITEMS if hurried else MAX_FRAME_ITEMS) if per_unit == 1 else [slice(None)]:
+        most = HURRIED_ITEMS if hurried else MAX_DISSECT_ITEMS if hook == DISSECT else MAX_FRAME_ITEMS
+        for part in frames(items, most) if per_unit == 1 else [slice(None)]:
             if hurried:
                 answered = self.process.call_hurried(hook, items[part], decode)
             else:  # a frame at a time: a batch is a copy

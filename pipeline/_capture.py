@@ -154,7 +154,7 @@ class Capture:
             truncated=sum(one.truncated for one in counted),
             flows=sum(info.flows for info in sealed),
             segments=sum(info.packets > 0 for info in sealed),
-            problems=(*trouble, *map(str, hooks.problems())),
+            problems=(*trouble, *source.problems, *map(str, hooks.problems())),
         )
 
     def _write(self, writer: LiveWriter, apply: Callable[[RecordBatch], RecordBatch]) -> None:

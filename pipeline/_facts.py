@@ -17,7 +17,7 @@ from kubeshark.pipeline._segments import FlowPart, node_of
 from kubeshark.pipeline._streams import TRANSPORT_NAMES, FlowStream, endpoints
 from kubeshark.pipeline.kfl import VARIABLES, Variable
 
-__all__ = ["Origin", "StreamFacts"]
+__all__ = ["Origin", "StreamFacts", "stream_id"]
 
 FIN, SYN, RST, ACK = 0x01, 0x02, 0x04, 0x10
 TCP_MILESTONES = {"SYN": (SYN | ACK, SYN), "SYN ACK": (SYN | ACK, SYN | ACK), "FIN": (FIN, FIN), "RST": (RST, RST)}
@@ -64,9 +64,7 @@ class StreamFacts:
     @cached_property
     def stream(self) -> str:
         """16 hex digits, equal for all entries of a connection, also over segments."""
-        row = self.row
-        start = row["isn"].tobytes() if row["isn"].any() else row["first_ns"].tobytes()
-        return hashlib.blake2b(b"".join(row[name].tobytes() for name in KEY_FIELDS) + start, digest_size=8).hexdigest()
+        return stream_id(self.row)
 
     @cached_property
     def conn_id(self) -> int:
@@ -189,3 +187,9 @@ class StreamFacts:
 
     def _sides(self) -> Any:
         return self.stream_data.flow_sides if self.stream_data else ()
+
+
+def stream_id(row: Any) -> str:
+    """Return the KFL `stream` of a connection whose first part has this FLOW row: a hash of its ends and its start."""
+    start = row["isn"].tobytes() if row["isn"].any() else row["first_ns"].tobytes()
+    return hashlib.blake2b(b"".join(row[name].tobytes() for name in KEY_FIELDS) + start, digest_size=8).hexdigest()

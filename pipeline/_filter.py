@@ -16,9 +16,10 @@ from kubeshark.errors import PluginError
 from kubeshark.extension_api import ProtocolSpec
 from kubeshark.pipeline._entry import Entry
 from kubeshark.pipeline._plugins import Plugins
+from kubeshark.pipeline._redact import is_steady
 from kubeshark.pipeline._table import EntryTable
 from kubeshark.pipeline.kfl import FilterCall, FilterErrors, Variable, compile_filter
-from kubeshark.pipeline.kfl._pushdown import named_ids
+from kubeshark.pipeline.kfl._pushdown import named
 
 __all__ = ["EntryFilter"]
 
@@ -42,7 +43,8 @@ class EntryFilter:
             flag_flows=plugins.flag_flows(can_decrypt=can_decrypt),
         )
         self.predicate: Predicate = self._compiled.pushdown.predicate
-        self.ids = named_ids(self._compiled.tree)  # of which an entry must have one; None: any
+        self.ids = named(self._compiled.tree, "id")  # of which an entry must have one; None: any
+        self.streams = named(self._compiled.tree, "stream")  # likewise
         self.wants_conn: bool = self._compiled.wants_conn
         self.wants_flow: bool = self._compiled.wants_flow
         self.notices: Sequence[str] = self._compiled.notices
@@ -54,6 +56,11 @@ class EntryFilter:
     def kfl_text(self) -> str:
         """The filter in KFL: as it was written, or translated."""
         return self._compiled.text
+
+    @property
+    def is_steady(self) -> bool:
+        """Whether it is about nothing that redaction changes: it may then be asked before anything is hidden."""
+        return not self._compiled.calls and all(map(is_steady, self._compiled.variables))
 
     def wants(self, protocol: ProtocolSpec) -> bool:
         """Say whether messages of a protocol can match."""
@@ -113,7 +120,12 @@ class EntryFilter:
         return [
             f"filter        {self._compiled.text or '(everything)'}",
             f"pushed down   {pushdown.text or '(nothing)'}{' (exact)' if pushdown.exact else ''}",
-            *([f"by id         {len(self.ids)}: their connections alone are read"] if self.ids is not None else []),
+            *_by_name("id", self.ids),
+            *_by_name("stream", self.streams),
             f"full entries  {'built for ' + heavy if heavy else 'not needed by the filter'}",
             *([f"on any port   {', '.join(anywhere)}: known by content, so ports narrow nothing"] if anywhere else []),
         ]
+
+
+def _by_name(variable: str, values: Sequence[str] | None) -> list[str]:
+    return [] if values is None else [f"by {variable:10} {len(values)}: their connections alone are read"]

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Self
+from types import TracebackType
+from typing import TYPE_CHECKING, BinaryIO, Protocol, Self
 
 from kubeshark.core_capture import RecordBatch, SourceMetadata
 from kubeshark.core_capture.files import open_capture
@@ -21,10 +24,9 @@ from kubeshark.pipeline.tls import KeyLog
 if TYPE_CHECKING:
     from kubeshark.core_capture import RecordBatch
     from kubeshark.core_capture.store import SegmentInfo
-    from kubeshark.pipeline._import_hooks import ImportHooks
     from kubeshark.pipeline._plugins import Plugins
 
-__all__ = ["Import", "ImportResult", "Progress", "hooks_of", "plugins_with_import_hooks"]
+__all__ = ["Hooks", "Import", "ImportResult", "Progress", "hooks_of", "plugins_with_import_hooks"]
 
 Progress = Callable[[int, int | None], None]
 STDIN = "-"
@@ -75,6 +77,8 @@ class Import:
         for keylog, text in keys:
             if not KeyLog.parse(text):
                 raise InputError("no TLS secrets in it", file=str(keylog), hint="a key log is what SSLKEYLOGFILE names")
+        if file == STDIN and not keys and _is_pipe():
+            return self._from_pipe(on_progress, on_batch)
         digest, size = _hash(path) if path is not None and path.is_file() else ("", -1)
         state = self._state(digest) if digest else None
         if state is None:
@@ -113,6 +117,23 @@ class Import:
             dropped=hooks.dropped,
         )
 
+    def _from_pipe(self, on_progress: Progress | None, on_batch: Callable[[RecordBatch], None] | None) -> ImportResult:
+        """Import what comes over standard input as it comes: it may be a capture that is still being made."""
+        from kubeshark.core_capture.live import standard_input
+        from kubeshark.pipeline._capture import Capture, CaptureLimits
+
+        with standard_input() as source:
+            done = Capture(
+                self._store,
+                self._recipients,
+                source,
+                limits=CaptureLimits(),
+                plugins=self._plugins,
+                on_progress=None if on_progress is None else lambda now: on_progress(now.bytes, None),
+                on_batch=on_batch,
+            ).run()
+        return ImportResult(done.stored, done.bytes, done.flows, done.segments, 0, done.problems, done.filtered)
+
     def _add_keys(self, keys: Iterable[tuple[Path, bytes]]) -> None:
         """Store key logs as sources of their own: the capture they belong to is there already."""
         for path, text in keys:
@@ -131,6 +152,20 @@ class Import:
             if not self._may_only_write:
                 raise
             return None
+
+
+class Hooks(Protocol):
+    """What plugins have to do with packets on their way into a store; `problems` are complete behind it."""
+
+    @property
+    def dropped(self) -> int: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None: ...
+    def apply(self, batch: RecordBatch) -> RecordBatch: ...
+    def tell(self, info: SegmentInfo) -> None: ...
+    def problems(self) -> list[str]: ...
 
 
 class _NoHooks:
@@ -154,7 +189,7 @@ class _NoHooks:
         return []
 
 
-def hooks_of(plugins: Plugins | None, location: str, *, budget_s: float | None = None) -> _NoHooks | ImportHooks:
+def hooks_of(plugins: Plugins | None, location: str, *, budget_s: float | None = None) -> Hooks:
     """Return what plugins have to do with packets on their way into a store; `budget_s`: for the filters of a batch."""
     if plugins is None:
         return _NoHooks()
@@ -177,6 +212,15 @@ def installed_hooks() -> frozenset[str]:
     from kubeshark.pipeline._installed import installed_plugins
 
     return frozenset(hook for plugin in installed_plugins() if not plugin.state.disabled for hook in plugin.hooks)
+
+
+def _is_pipe() -> bool:
+    """Say whether standard input may still be written."""
+    try:
+        mode = os.fstat(sys.stdin.buffer.fileno()).st_mode
+    except (OSError, ValueError, AttributeError):  # closed, or something else in its place
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
 
 
 def _hash(path: Path) -> tuple[str, int]:

@@ -10,6 +10,7 @@ import copy
 import sys
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from ipaddress import ip_network
 from pathlib import Path
@@ -26,7 +27,7 @@ from kubeshark.core_capture import (
     Transport,
 )
 from kubeshark.core_capture.store import Identity, Requests, Store, create_identity, identity_path
-from kubeshark.errors import StoreError, UsageError
+from kubeshark.errors import Damaged, StoreError, UsageError
 
 if TYPE_CHECKING:
     from kubeshark.core_capture.live import LiveOptions, PacketSource
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from kubeshark.pipeline._enrich import EnricherBinding
     from kubeshark.pipeline._entry import Entry
     from kubeshark.pipeline._filter import EntryFilter
+    from kubeshark.pipeline._folder import FolderImport
     from kubeshark.pipeline._follow import Follow
     from kubeshark.pipeline._imports import ImportResult, Progress
     from kubeshark.pipeline._plugins import Plugins
@@ -295,6 +297,8 @@ class Pipeline:
         predicate = entry_filter.predicate
         if entry_filter.ids is not None:
             predicate = And((predicate, Or(tuple(map(self._connection_of, entry_filter.ids)))))
+        if entry_filter.streams is not None:
+            predicate = And((predicate, self._connections_of(frozenset(entry_filter.streams))))
         return self._query(entry_filter, predicate, secrets, make, make_options(options), jobs)
 
     def compile(self, kfl: str) -> EntryFilter:
@@ -341,6 +345,18 @@ class Pipeline:
             if wanted.flow >= len(segment.flows):
                 return Or(())
             return _same_flow(segment.flows[wanted.flow], any_client_port=wanted.number == "flow")
+
+    def _connections_of(self, streams: frozenset[str]) -> Predicate:
+        """Return what selects the connections with these stream ids; every index is looked through for them."""
+        from kubeshark.pipeline._facts import stream_id
+
+        found = dict[str, Predicate]()
+        for info in self.store.segments():
+            with suppress(Damaged), self.store.open_segment(info.name, keep=False) as segment:
+                for row in segment.flows:
+                    if (stream := stream_id(row)) in streams:
+                        found[stream] = _same_flow(row, any_client_port=False)
+        return Or(tuple(found.values()))
 
     def connections(self, kfl: str = "", *, since_ns: int | None = None, until_ns: int | None = None) -> Found:
         """Return the store's connections as rows of flow tables, for `kubeshark.firewall`; with KFL, those it selects.
@@ -494,6 +510,26 @@ class Pipeline:
     def free_memory(self) -> None:
         """Let go of what is kept in memory for the next query: decrypted indexes and packets."""
         self.store.free_memory()
+
+    def follow_folder(
+        self,
+        folder: str | Path,
+        *,
+        on_progress: Progress | None = None,
+        on_notice: Callable[[str], None] | None = None,
+    ) -> FolderImport:
+        """Return what imports the captures in a folder, and those that come into it, once it is `run`, until `stop`."""
+        from kubeshark.pipeline._folder import FolderImport
+        from kubeshark.pipeline._imports import plugins_with_import_hooks
+
+        return FolderImport(
+            self.store,
+            self._readers(),
+            Path(folder),
+            plugins=plugins_with_import_hooks(lambda: self.plugins),
+            on_progress=on_progress,
+            on_notice=on_notice,
+        )
 
     def _readers(self) -> list[str]:
         """Return who may read what is added; the identities' own recipients where no others were given."""

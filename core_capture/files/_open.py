@@ -12,7 +12,7 @@ from kubeshark.core_capture._records import CaptureReader
 from kubeshark.core_capture.files._pcap import MAGICS, open_pcap
 from kubeshark.core_capture.files._pcapng import SECTION_MAGIC, open_pcapng
 from kubeshark.core_capture.files._reader import Source
-from kubeshark.core_capture.files._stream import open_stream
+from kubeshark.core_capture.files._stream import open_stream, read_exactly
 from kubeshark.errors import InputError, Malformed, Truncated
 
 __all__ = ["open_capture"]
@@ -21,18 +21,21 @@ MAGIC_BYTES = 4
 CONVERT = "convert other capture formats with editcap IN OUT.pcapng"
 
 
-def open_capture(source: str | Path | BinaryIO, *, name: str = "", batch_bytes: int = 1 << 20) -> CaptureReader:
+def open_capture(
+    source: str | Path | BinaryIO, *, name: str = "", batch_bytes: int = 1 << 20, eager: bool = False
+) -> CaptureReader:
     """Open a pcap or pcapng file, plain or inside gzip or zstd; "-" is standard input.
 
     `name` is how messages call it, by default the path. Raise InputError if it cannot be opened, Truncated if it is
     empty or ends inside its header, Malformed if it is something else. Once packets flow nothing is raised for what the
     file contains: read `problems`. An open file that was handed in is not closed.
+    With `eager`, for an open file with `read1`, packets are given out as they come.
     """
     if isinstance(source, str | Path) and source != "-":
         return _open_path(Path(source), name or str(source), batch_bytes)
     raw = sys.stdin.buffer if isinstance(source, str | Path) else source
     stream_name = name or ("standard input" if source == "-" else getattr(source, "name", "") or "capture")
-    return _detect(Source(open_stream(raw, str(stream_name)), str(stream_name)), batch_bytes)
+    return _detect(Source(open_stream(raw, str(stream_name), eager=eager), str(stream_name)), batch_bytes)
 
 
 def _open_path(path: Path, name: str, batch_bytes: int) -> CaptureReader:
@@ -52,7 +55,7 @@ def _open_path(path: Path, name: str, batch_bytes: int) -> CaptureReader:
 
 
 def _detect(source: Source, batch_bytes: int) -> CaptureReader:
-    magic = source.stream.read(MAGIC_BYTES)
+    magic = read_exactly(source.stream, MAGIC_BYTES)
     if not magic:
         raise Truncated("is empty", file=source.name)
     if magic in MAGICS:

@@ -26,6 +26,7 @@ from kubeshark.core_capture._records import (
     SourceMetadata,
 )
 from kubeshark.core_capture.files._reader import FileReader, Source
+from kubeshark.core_capture.files._stream import read_exactly
 from kubeshark.errors import Truncated
 
 __all__ = ["MAGICS", "PcapLayout", "PcapReader", "open_pcap", "walk_records"]
@@ -65,7 +66,7 @@ class RecordConverter(Protocol):
 
 def open_pcap(source: Source, layout: PcapLayout, start: bytes, batch_bytes: int) -> PcapReader:
     """Read the file header, of which `start` is the magic number; raise Truncated if it is not all there."""
-    header = start + source.stream.read(PCAP_HEADER_BYTES - len(start))
+    header = start + read_exactly(source.stream, PCAP_HEADER_BYTES - len(start))
     if len(header) < PCAP_HEADER_BYTES:
         raise Truncated("a pcap file that ends inside its header", file=source.name, offset=len(header))
     snaplen, network = struct.unpack_from(layout.order + "II", header, 16)

@@ -37,6 +37,7 @@ from kubeshark.core_capture.files._options import (
     split_options,
 )
 from kubeshark.core_capture.files._reader import FileReader, Source
+from kubeshark.core_capture.files._stream import read_exactly
 from kubeshark.errors import Malformed
 
 __all__ = ["SECTION_MAGIC", "PcapngReader", "open_pcapng"]
@@ -61,7 +62,7 @@ RECORD_HEADER = struct.Struct("<IIII")
 
 def open_pcapng(source: Source, start: bytes, batch_bytes: int) -> PcapngReader:
     """Check that `start`, the first bytes of the file, begins a section; raise Malformed if not."""
-    start += source.stream.read(SECTION_START - len(start))
+    start += read_exactly(source.stream, SECTION_START - len(start))
     layout = LAYOUTS.get(start[8:SECTION_START])
     if layout is None:
         raise Malformed("looks like pcapng, but has no byte-order mark", file=source.name, offset=8)

@@ -17,7 +17,7 @@ import zstandard
 
 from kubeshark.errors import InputError, Malformed, Truncated
 
-__all__ = ["ByteStream", "open_stream"]
+__all__ = ["ByteStream", "open_stream", "read_exactly"]
 
 GZIP_MAGIC = b"\x1f\x8b\x08"
 GZIP_PIECE = 16 << 10  # deflate unpacks at most 1,032-fold: 16 MiB
@@ -29,6 +29,8 @@ MAGIC_BYTES = 4
 
 class ByteStream(Protocol):
     """A source of bytes: `read` gives `size` bytes, fewer only before the end or damage, b"" at the end.
+
+    One that was opened `eager` gives what is there, at least a byte: a capture that is still being made.
 
     Damage raises InputError, once everything before it was given out.
     """
@@ -55,24 +57,36 @@ class _Copyable(Protocol):
     def copy(self) -> _Decoder: ...
 
 
-def open_stream(raw: BinaryIO, name: str) -> ByteStream:
-    """Return the decompressed bytes of `raw`; gzip and zstd are known by their first bytes, not by name."""
-    plain = _Plain(raw, name)
-    magic = plain.read(MAGIC_BYTES)
+def read_exactly(stream: ByteStream, size: int) -> bytes:
+    """Return `size` bytes also of an eager stream; fewer only at the end."""
+    data = stream.read(size)
+    while len(data) < size and (more := stream.read(size - len(data))):
+        data += more
+    return data
+
+
+def open_stream(raw: BinaryIO, name: str, *, eager: bool = False) -> ByteStream:
+    """Return the decompressed bytes of `raw`; gzip and zstd are known by their first bytes, not by name.
+
+    To be read `eager`, it needs `read1`, as buffered files have it.
+    """
+    plain = _Plain(raw, name, eager)
+    magic = read_exactly(plain, MAGIC_BYTES)
     plain.push_back(magic)
     if magic.startswith(GZIP_MAGIC):
-        return _Unpacked(plain, name, "gzip", _gzip_decoder, GZIP_PIECE)
+        return _Unpacked(plain, name, "gzip", _gzip_decoder, GZIP_PIECE, eager)
     if magic == ZSTD_MAGIC or _is_skippable(magic):
-        return _Unpacked(plain, name, "zstd", _zstd_decoder, ZSTD_PIECE)
+        return _Unpacked(plain, name, "zstd", _zstd_decoder, ZSTD_PIECE, eager)
     return plain
 
 
 class _Plain:
     """The source as it is stored."""
 
-    def __init__(self, raw: BinaryIO, name: str) -> None:
+    def __init__(self, raw: BinaryIO, name: str, eager: bool) -> None:
         self.bytes_read = 0
-        self._raw = raw
+        self._read: Callable[[int], bytes] = raw.read1 if eager else raw.read  # type: ignore[attr-defined]
+        self._eager = eager
         self._name = name
         self._pushed = b""
 
@@ -85,9 +99,9 @@ class _Plain:
         pieces = [self._pushed[:size]]
         self._pushed = self._pushed[size:]
         missing = size - len(pieces[0])
-        while missing:  # a pipe gives less than was asked for
+        while missing and not (self._eager and missing < size):  # a pipe gives less than was asked for
             try:
-                piece = self._raw.read(missing)
+                piece = self._read(missing)
             except OSError as error:
                 raise InputError(f"cannot be read: {error.strerror or error}", file=self._name) from error
             if not piece:
@@ -101,7 +115,10 @@ class _Plain:
 class _Unpacked:
     """Consecutive gzip members or zstd frames, unpacked as they are asked for."""
 
-    def __init__(self, plain: _Plain, name: str, kind: str, decoder: Callable[[], _Decoder], piece: int) -> None:
+    def __init__(
+        self, plain: _Plain, name: str, kind: str, decoder: Callable[[], _Decoder], piece: int, eager: bool
+    ) -> None:
+        self._eager = eager
         self._plain = plain
         self._name = name
         self._kind = kind
@@ -118,7 +135,7 @@ class _Unpacked:
         return self._plain.bytes_read
 
     def read(self, size: int) -> bytes:
-        while len(self._output) < size and not self._ended:
+        while len(self._output) < (1 if self._eager else size) and not self._ended:
             self._advance()
         if not self._output and self._failure is not None:
             raise self._failure

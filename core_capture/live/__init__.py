@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from kubeshark._lazy import lazily
 
 if TYPE_CHECKING:
+    from kubeshark.core_capture.live._growing import GrowingFile as GrowingFile
     from kubeshark.core_capture.live._interfaces import ANY as ANY
     from kubeshark.core_capture.live._interfaces import NetworkInterface as NetworkInterface
     from kubeshark.core_capture.live._interfaces import list_interfaces as list_interfaces
@@ -16,26 +17,37 @@ if TYPE_CHECKING:
     from kubeshark.core_capture.live._options import PacketSource as PacketSource
     from kubeshark.core_capture.live._privileges import drop_privileges as drop_privileges
     from kubeshark.core_capture.live._source import LiveSource as LiveSource
+    from kubeshark.core_capture.live._streams import StreamSource as StreamSource
+    from kubeshark.core_capture.live._streams import connect as connect
+    from kubeshark.core_capture.live._streams import listen as listen
+    from kubeshark.core_capture.live._streams import standard_input as standard_input
 
 __all__ = [
     "ANY",
     "SNAPLEN",
     "Counters",
+    "GrowingFile",
     "LiveOptions",
     "LiveSource",
     "NetworkInterface",
     "PacketSource",
+    "StreamSource",
+    "connect",
     "drop_privileges",
     "list_interfaces",
+    "listen",
+    "standard_input",
 ]
 
 if not TYPE_CHECKING:
     __getattr__ = lazily(
         __name__,
         {
+            "_growing": "GrowingFile",
             "_interfaces": "ANY NetworkInterface list_interfaces",
             "_options": "SNAPLEN Counters LiveOptions PacketSource",
             "_privileges": "drop_privileges",
             "_source": "LiveSource",
+            "_streams": "StreamSource connect listen standard_input",
         },
     )

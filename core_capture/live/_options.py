@@ -62,6 +62,7 @@ class PacketSource(Protocol):
 
     name: str
     metadata: SourceMetadata  # grows: an interface is there before its first packet
+    problems: list[str]  # what could not be read of it
     waits: bool  # whether a reader that is slow makes the sender wait; else packets are lost
 
     @property

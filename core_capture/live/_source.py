@@ -93,6 +93,7 @@ class LiveSource:
         self._notices = Notices()
         self._counting = Lock()
         self.name = ", ".join(interfaces)
+        self.problems: list[str] = []
         self.metadata = SourceMetadata(
             "pcapng",
             interfaces=[

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from kubeshark.core_capture.store._backend import Backend
 from kubeshark.core_capture.store._builder import SourceInfo
 from kubeshark.core_capture.store._catalogue import Entry
-from kubeshark.core_capture.store._identity import Recipient
+from kubeshark.core_capture.store._identity import Identity, Recipient
 from kubeshark.core_capture.store._ledger import load_ledger, save_ledger
 from kubeshark.core_capture.store._log import open_names
 from kubeshark.core_capture.store._log_recovery import seal_own_logs
@@ -52,6 +52,10 @@ class Housekeeper:
         with suppress(OSError, StoreError):  # a damaged one counts for nothing, and is written anew
             self._ledger = {entry.info.name: entry for entry in load_ledger(store.files, key)}
         self._logs = open_names(store.files.names())  # of dead writers: nobody else writes here
+        self._identities: tuple[Identity, ...] = ()
+        if self._logs or retention is not None:
+            with suppress(StoreError):  # now: a passphrase is asked for before the capture begins, or never
+                self._identities = store.identities
         self._fresh: list[Entry] = []  # not in the catalogue yet
         self._listed = 0
         self._clock = _Clock()
@@ -59,13 +63,9 @@ class Housekeeper:
 
     def recover(self, sealer: Sealer) -> list[Entry]:
         """Seal the logs that dead writers of this node left, if an identity is here; without one they stay."""
-        if not self._logs:
+        if not self._logs or not self._identities:
             return []
-        try:
-            identities = self._store.identities
-        except StoreError:
-            return []
-        entries, _problems = seal_own_logs(sealer, identities, self._logs)  # what failed stays, and `store info` tells
+        entries, _problems = seal_own_logs(sealer, self._identities, self._logs)  # `store info` tells what stays
         return entries
 
     def prune(self, sealer: Sealer, coming: int, is_full: bool) -> int:
@@ -97,13 +97,10 @@ class Housekeeper:
         files = self._store.files
         with files.lock(SNAPSHOTS_LOCK):
             entries: list[Entry] | None = None
-            try:
-                snapshots = load_snapshots(files, self._store.identities)
-            except StoreError:
-                if self._has_identity() or files.exists(SNAPSHOTS):
-                    raise
-                present = index_names(files.names())  # what others wrote, nobody here can judge
-                snapshots, entries = [], [self._ledger[name] for name in present if name in self._ledger]
+            snapshots = load_snapshots(files, self._identities) if files.exists(SNAPSHOTS) else []
+            if not self._identities:  # what others wrote, nobody here can judge
+                present = index_names(files.names())
+                entries = [self._ledger[name] for name in present if name in self._ledger]
             limits = retention.at(self._clock.now_ns())
             if limits.max_bytes is not None:
                 limits = replace(limits, max_bytes=max(limits.max_bytes - coming // 2, 0))
@@ -115,12 +112,6 @@ class Housekeeper:
                 sealer.state, limits, snapshots, recipients=self._recipients, key=sealer.key, entries=entries
             )
         return len(pruned.segments)
-
-    def _has_identity(self) -> bool:
-        try:
-            return bool(self._store.identities)
-        except StoreError:
-            return False
 
     def learn(self, entries: list[Entry], is_last: bool) -> None:
         """Take over what was sealed; rewrite the catalogue when it grew by an eighth: else that would cost most."""

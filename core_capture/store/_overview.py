@@ -110,7 +110,7 @@ def make_overview(
         snapshots = []
     known = [row.lost_packets for row in captures if row.lost_packets is not None]
     stored = sum(size_of(sizes, info.name) for info in segments)
-    captured = sum(info.captured_bytes for info in segments)
+    captured = sum(info.captured_bytes for info in segments if size_of(sizes, info.name))  # not of open ones
     return Overview(
         protocols=tuple(sorted(rows, key=lambda row: (-row.bytes, row.transport, row.port))),
         captures=tuple(captures),

@@ -25,6 +25,8 @@ from kubeshark.errors import StoreError
 
 __all__ = ["Sealer"]
 
+_MAX_NUMBER = 10**15  # a file whose name says more was put there to leave no numbers
+
 
 class Sealer:
     """The one writer of a store, until `release`. Used by one thread at a time, but for `reserve`."""
@@ -41,7 +43,8 @@ class Sealer:
             self.state.recipients = [str(recipient) for recipient in recipients]
             listed = files.names()
             numbers = (number_of(name) or 0 for name in (*index_names(listed), *log_pieces(listed)))
-            self._next_number = max(self.state.next_number, *(number + 1 for number in numbers), 1)
+            taken = (number + 1 for number in numbers if number < _MAX_NUMBER)
+            self._next_number = max(self.state.next_number, *taken, 1)
         except BaseException:
             self._lock.release()
             raise

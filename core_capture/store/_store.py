@@ -511,13 +511,18 @@ class Store:
     def _recovered(self, sealer: Sealer) -> Sealer:
         """Seal what dead live writers of this node left in their log, if it can be read here."""
         from kubeshark.core_capture.store._log import open_names
-        from kubeshark.core_capture.store._log_recovery import seal_own_logs
 
-        logs = open_names(self.files.names())
-        if logs:
-            with suppress(StoreError):  # without an identity they stay, and are queried as they are
-                entries, _problems = seal_own_logs(sealer, self.identities, logs)
-                self.learn(entries, None)
+        try:
+            logs = open_names(self.files.names())
+            if logs:
+                from kubeshark.core_capture.store._log_recovery import seal_own_logs
+
+                with suppress(StoreError):  # without an identity they stay, and are queried as they are
+                    entries, _problems = seal_own_logs(sealer, self.identities, logs)
+                    self.learn(entries, None)
+        except BaseException:
+            sealer.release()
+            raise
         return sealer
 
     def _to(self, recipients: Iterable[str | Recipient] | None) -> tuple[Recipient, ...]:

@@ -24,6 +24,11 @@ from kubeshark.hosts.c._lines import LINES_SUFFIX, make_table
 __all__ = ["BUILD_SECONDS", "OLDEST_GLIBC", "build", "build_targets", "compiler", "sdk_folder"]
 
 BUILD_SECONDS = 900  # Zig compiles a machine's C++ library the first time: a minute of CPU
+NOTE_AFTER_SECONDS = 10
+FIRST_CPP = (
+    "Zig has no C++ library made: it compiles one, once for each machine that is built for, which takes some minutes; "
+    "a compiler of the system (g++, clang++) has one\n"
+)
 OLDEST_GLIBC = "2.28"  # of Debian 10 and RHEL 8: what objects for other machines may need
 
 _FLAGS = (
@@ -122,7 +127,7 @@ def build(
     if manifest.language == "cpp":
         arguments += ["-static-libstdc++", "-static-libgcc"]
     try:
-        done = subprocess.run(arguments, cwd=folder, capture_output=True, text=True, timeout=BUILD_SECONDS, check=False)
+        done = _compiled(arguments, folder, is_zig_cpp="ziglang" in command and manifest.language == "cpp")
     except (OSError, subprocess.TimeoutExpired) as error:
         raise PluginError(f"{command[0]} cannot be run: {error}", plugin=manifest.id) from error
     if done.returncode != 0:
@@ -134,6 +139,23 @@ def build(
         table.unlink(missing_ok=True)
         sys.stderr.write(f"no table of lines could be made of {output}: {error}\n")
     return entry
+
+
+def _compiled(arguments: Sequence[str], folder: Path, *, is_zig_cpp: bool) -> subprocess.CompletedProcess[str]:
+    """Run a compiler; say what Zig does where that takes long."""
+    with subprocess.Popen(arguments, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            try:
+                said = process.communicate(timeout=NOTE_AFTER_SECONDS if is_zig_cpp else BUILD_SECONDS)
+            except subprocess.TimeoutExpired:
+                if not is_zig_cpp:
+                    raise
+                sys.stderr.write(FIRST_CPP)
+                said = process.communicate(timeout=BUILD_SECONDS)
+        except BaseException:
+            process.kill()
+            raise
+    return subprocess.CompletedProcess(arguments, process.returncode, *said)
 
 
 def _failure(said: str, manifest: Manifest) -> PluginError:

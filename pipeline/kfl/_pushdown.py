@@ -25,7 +25,7 @@ from kubeshark.pipeline.kfl._network import PRIVATE_NETWORKS, address, network
 from kubeshark.pipeline.kfl._values import EvaluationError
 from kubeshark.pipeline.kfl._variables import Variables
 
-__all__ = ["FLOW_FLAGS", "Pushdown", "any_of", "named_ids", "push_down"]
+__all__ = ["FLOW_FLAGS", "Pushdown", "any_of", "named", "push_down"]
 
 EVERYTHING, NOTHING = And(()), Or(())
 TCP, UDP = 6, 17
@@ -34,8 +34,8 @@ _TRANSPORT_NAMES = {1: "icmp", TCP: "tcp", UDP: "udp", 58: "icmpv6", 132: "sctp"
 _CONNECTED = Transport(frozenset({TCP, UDP}))  # transports whose flows have an entry of their own
 _MAX_PORT = 65_535
 
-MAX_IDS = 64
-"""Connections looked up by ids; with more, a scan of the index costs less than a term for each."""
+MAX_NAMED = 64
+"""Connections looked up by name; with more, a scan of the index costs less than a term for each."""
 
 CONN_FLAGS: Mapping[str, frozenset[int]] = {
     "conn": frozenset({TCP, UDP}),
@@ -72,18 +72,21 @@ def _is_of_flow(name: str) -> bool:
     return name in FLOW_FLAGS or (name.startswith("flow_") and name != "flow_id")
 
 
-def named_ids(tree: Node) -> tuple[str, ...] | None:
-    """Return the entry ids of which a matching entry must have one; None if the filter names none."""
+def named(tree: Node, variable: str) -> tuple[str, ...] | None:
+    """Return the values of which a matching entry's variable must have one; None if the filter names none.
+
+    For `id` and `stream`, by which the index does not tell flows apart, and which say themselves which flow is meant.
+    """
     terms = tree.args if isinstance(tree, Call) and tree.function == "_&&_" else (tree,)
     for term in terms:
         match term:
-            case Call("_==_", (Var(name="id"), Const(value=str() as text))):
+            case Call("_==_", (Var(name=name), Const(value=str() as text))) if name == variable:
                 return (text,)
-            case Call("_==_", (Const(value=str() as text), Var(name="id"))):
+            case Call("_==_", (Const(value=str() as text), Var(name=name))) if name == variable:
                 return (text,)
-            case Call("@in", (Var(name="id"), ListOf(items=items))):
+            case Call("@in", (Var(name=name), ListOf(items=items))) if name == variable:
                 texts = tuple(item.value for item in items if isinstance(item, Const) and isinstance(item.value, str))
-                return texts if len(texts) == len(items) <= MAX_IDS else None
+                return texts if len(texts) == len(items) <= MAX_NAMED else None
     return None
 
 

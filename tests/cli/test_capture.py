@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -120,3 +121,109 @@ def test_wrong_usage_is_one_line(sender: Sender, arguments: tuple[str, ...], cod
     assert done.returncode == code
     assert message in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_a_pipe_is_captured_while_it_is_open(sample: Path, tmp_path: Path) -> None:
+    data = sample.read_bytes()
+    command = [sys.executable, "-m", "kubeshark", "capture", "-i", "-", "--store", str(tmp_path / "store")]
+    with subprocess.Popen(
+        [*command, "--output", "json"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as running:
+        assert running.stdin is not None
+        running.stdin.write(data[: len(data) // 2])
+        running.stdin.flush()
+        ends = time.monotonic() + 60
+        rows = ""
+        while "http" not in rows:
+            assert time.monotonic() < ends, running.stderr
+            time.sleep(0.2)
+            rows = kubeshark("query", "http", "--store", tmp_path / "store", "--output", "jsonl").stdout
+        assert running.poll() is None
+        out, err = running.communicate(data[len(data) // 2 :], timeout=60)
+    assert running.returncode == 0, err
+    assert json.loads(out)["stored"] == 1360
+
+
+def test_import_of_a_pipe_keeps_everything(sample: Path, tmp_path: Path) -> None:
+    done = kubeshark("import", "-", "--store", tmp_path / "store", "--output", "json", stdin=sample.read_bytes())
+    assert json.loads(done.stdout)["packets"] == 1360
+    out = tmp_path / "out.pcapng"
+    assert kubeshark("export", "-o", out, "--store", tmp_path / "store").returncode == 0
+    again = kubeshark("import", sample, "--store", tmp_path / "direct", "--output", "json")
+    direct = tmp_path / "direct.pcapng"
+    assert again.returncode == 0
+    assert kubeshark("export", "-o", direct, "--store", tmp_path / "direct").returncode == 0
+    totals = [
+        json.loads(kubeshark("import", each, "--store", tmp_path / f"again-{each.stem}", "--output", "json").stdout)
+        for each in (out, direct)
+    ]
+    assert totals[0] == totals[1]
+
+
+def test_senders_over_tcp(sample: Path, tmp_path: Path) -> None:
+    with capturing("--listen", "0", "--store", tmp_path / "store", "--output", "json") as running:
+        port = _port_of(running)
+        for _ in range(2):
+            with socket.create_connection(("127.0.0.1", port)) as sender_socket:
+                sender_socket.sendall(sample.read_bytes())
+        time.sleep(1)
+        running.send_signal(signal.SIGTERM)
+        out, err = running.communicate(timeout=60)
+    assert json.loads(out)["stored"] == 2 * 1360, err
+    assert err.count("has ended: 1,360 packets") == 2
+
+
+def _port_of(running: subprocess.Popen[str]) -> int:
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        fields = line.split()
+        if fields[3] == "0A" and f"socket:[{fields[9]}]" in {
+            str(link.readlink()) for link in Path(f"/proc/{running.pid}/fd").iterdir()
+        }:
+            return int(fields[1].split(":")[1], 16)
+    raise AssertionError("it does not listen")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("-i", "-", "--listen", "0"), 2, "do not go together"),
+        (("-i", "-", "--filter", "tcp"), 2, "cannot be filtered"),
+        (("--listen", "nowhere"), 2, "is no address"),
+        (("--connect", "127.0.0.1:1"), 1, "cannot connect to 127.0.0.1:1"),
+    ],
+)
+def test_wrong_usage_of_streams(arguments: tuple[str, ...], code: int, message: str) -> None:
+    done = kubeshark("capture", *arguments)
+    assert (done.returncode, done.stderr.count("\n")) == (code, 1)
+    assert message in done.stderr
+
+
+def test_a_pipe_that_is_no_capture(tmp_path: Path) -> None:
+    for command in (("import", "-"), ("capture", "-i", "-")):
+        done = kubeshark(*command, "--store", tmp_path / "store", stdin=b"not a capture at all")
+        assert done.returncode in (1, 3)
+        assert "standard input: is neither pcap nor pcapng" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_a_folder_is_followed(sample: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "captures"
+    folder.mkdir()
+    (folder / "1.pcapng").write_bytes(sample.read_bytes())
+    command = [sys.executable, "-m", "kubeshark", "import", "--follow", str(folder), "--store", str(tmp_path / "store")]
+    for packets, skipped in ((1360, 0), (0, 1360)):
+        with subprocess.Popen(
+            [*command, "--output", "json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        ) as running:
+            assert running.stderr is not None
+            while b"Ctrl-C ends it" not in running.stderr.readline():
+                assert running.poll() is None
+            time.sleep(3)
+            running.send_signal(signal.SIGINT)
+            out, err = running.communicate(timeout=60)
+        assert running.returncode == 0, err
+        totals = json.loads(out)
+        assert (totals["packets"], totals["skipped"]) == (packets, skipped)
+    refused = kubeshark("import", "--follow", sample, "--store", tmp_path / "store")
+    assert (refused.returncode, refused.stderr.count("\n")) == (3, 1)
+    assert "is no folder" in refused.stderr

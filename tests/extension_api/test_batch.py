@@ -14,7 +14,7 @@ from kubeshark.extension_api import _batch
 from kubeshark.extension_api._batch import Batch, Columns, decode_columns
 from kubeshark.extension_api._frame import (
     DISSECT,
-    MAX_FRAME_ITEMS,
+    MAX_DISSECT_ITEMS,
     MAX_FRAME_PAYLOAD,
     FrameError,
     FrameItem,
@@ -84,7 +84,7 @@ def test_frames_are_cut_by_count_and_payload(sizes: list[int], small: int) -> No
     assert places == list(range(len(sizes)))
     for part in batch.frames():
         cut = sizes[part]
-        assert len(cut) == 1 or (len(cut) <= MAX_FRAME_ITEMS and sum(cut) <= MAX_FRAME_PAYLOAD)
+        assert len(cut) == 1 or (len(cut) <= MAX_DISSECT_ITEMS and sum(cut) <= MAX_FRAME_PAYLOAD)
 
 
 def test_what_does_not_fit_is_refused() -> None:

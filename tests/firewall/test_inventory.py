@@ -59,6 +59,10 @@ def test_what_kubectl_prints(tmp_path: Path) -> None:
     assert found.namespaces == {"shop": {"team": "a"}}
 
 
+def test_one_object_that_kubectl_prints() -> None:
+    assert parse_inventory(json.dumps(KUBERNETES["items"][1]).encode(), "pod.json").pods[0].path == "shop/db-1"
+
+
 def test_dns_adds_addresses() -> None:
     found = Inventory().with_names({"A.example.": ["192.0.2.1"]}).with_names({"a.example": ["192.0.2.1", "192.0.2.2"]})
     assert [str(each) for each in found.names["a.example"]] == ["192.0.2.1/32", "192.0.2.2/32"]
@@ -74,6 +78,7 @@ def test_dns_adds_addresses() -> None:
         (b'{"items": [{"kind": "Pod"}]}', "not a List of Kubernetes objects"),
         (b'{"items": 5}', "not a List of Kubernetes objects"),
         (b"{" * 100_000, "not JSON"),
+        (b'{"pods": ' + b"[" * 900 + b"]" * 900 + b"}", "nested more than 24 deep"),
         (b"", "is one document"),
     ],
 )

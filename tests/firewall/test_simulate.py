@@ -116,6 +116,19 @@ def test_hosts_and_tunnels() -> None:
     assert any("judged both ways" in warning for warning in unknown.warnings)
 
 
+def test_later_fragments_where_they_are_judged() -> None:
+    accept = (
+        f"{{name: web, action: Accept, from: {EVERYBODY}, protocols: [{{tcp: {{destinationPort: {{number: 80}}}}}}]}}"
+    )
+    rules = parse_policies(policy(f"{DENY_IN.replace('[', f'[{accept}, ', 1)}").encode(), "p")
+    host = parse_inventory(b"host: [192.0.2.5]", "i")
+    batch = recorded([flow("192.0.2.9", "192.0.2.5", 80, bits=2), flow("192.0.2.9", "192.0.2.5", 80)])
+    loose = simulate(compile_policies(rules, host, mode="Enforce"), [batch])
+    strict = simulate(compile_policies(rules, host, mode="Enforce", strict_fragments=True), [batch])
+    assert (loose.outcomes, strict.outcomes) == ({"accept": 2}, {"accept": 1, "deny": 1})
+    assert strict.packets == loose.packets
+
+
 def test_what_was_not_recorded_is_said() -> None:
     found = simulate(
         compile_policies(shop(), inventory()),

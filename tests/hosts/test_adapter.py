@@ -67,16 +67,16 @@ def test_a_quarantined_plugin_finds_nothing_and_says_why(plugin: ForeignPlugin) 
 
 
 def test_more_items_than_a_frame_holds(plugin: ForeignPlugin) -> None:
-    flows = [Flow(*(f"say {at}" for at in range(100))) for _ in range(11)]
-    assert dissect(plugin, *flows) == [[(str(at), "") for at in range(100)]] * 11
+    flows = [Flow(*(f"say {at}" for at in range(100))) for _ in range(42)]
+    assert dissect(plugin, *flows) == [[(str(at), "") for at in range(100)]] * 42
     assert plugin.status.calls == 2
 
 
 def test_columns_are_frames_and_leave_out_what_failed(plugin: ForeignPlugin) -> None:
-    items = [FrameItem(f"say {at}".encode(), stream=at, transport=17) for at in range(1100)]
+    items = [FrameItem(f"say {at}".encode(), stream=at, transport=17) for at in range(4172)]
     first, second = plugin.columns(Batch.of(items))
-    assert (len(first.batch), len(first), len(second)) == (1024, 1024, 76)
-    assert [message.fields[0] for message in second.read()] == [str(at) for at in range(1024, 1100)]
+    assert (len(first.batch), len(first), len(second)) == (4096, 4096, 76)
+    assert [message.fields[0] for message in second.read()] == [str(at) for at in range(4096, 4172)]
     orders = [b"say 1", b"abort", b"say 2"]
     parts = plugin.columns(Batch.of([FrameItem(order, stream=at, transport=17) for at, order in enumerate(orders)]))
     said = [(part.batch[message.item].stream, message.fields[0]) for part in parts for message in part.read()]

@@ -48,6 +48,8 @@ WITHOUT_TEST = {
         f"src/kubeshark/cli/{module}.py": "cli/test_firewall.py"
         for module in ("_firewall_options", "firewall_learn", "firewall_policies", "firewall_simulate")
     },
+    "extension_api/_manifest_rules.py": "extension_api/test_manifest.py",
+    "extension_api/_manifest_tables.py": "extension_api/test_manifest.py",
     "pipeline/_exports.py": "pipeline/test_pipeline.py",
     "pipeline/_imports.py": "pipeline/test_pipeline.py",
     "pipeline/_rows.py": "pipeline/test_pipeline.py",
@@ -81,7 +83,6 @@ WITHOUT_TEST = {
     "hosts/_sandbox.py": FAULTS,
     "hosts/_zygote.py": CHILDREN,
     "hosts/_build.py": "cli/test_plugin_author.py",
-    "hosts/c/_build.py": "cli/test_plugin.py",
     "hosts/c/_instance.py": FAULTS,
     "hosts/go/_engine.py": "hosts/go/test_instance.py",
     "hosts/go/_wasi.py": "hosts/go/test_instance.py",
@@ -173,6 +174,7 @@ WITHOUT_TEST = {
     "hub/_state.py": "hub/test_auth.py",
     "src/kubeshark/cli/hub.py": "hub/test_views.py",
     "src/kubeshark/cli/mcp.py": "hub/test_mcp.py",
+    "core_capture/live/_growing.py": "pipeline/test_folder.py",
     "core_capture/live/_options.py": "core_capture/live/test_source.py",
     "core_capture/live/_plain.py": "core_capture/live/test_source.py",
     "core_capture/live/_socket.py": "core_capture/live/test_source.py",

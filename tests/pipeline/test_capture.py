@@ -28,6 +28,7 @@ class Made:
 
     def __init__(self, batches: int, packets_each: int = 100, *, waits: bool = False, fails: bool = False) -> None:
         self.metadata = SourceMetadata("pcapng", interfaces=[Interface(1, 65535, 10**9, name="made0")])
+        self.problems: list[str] = []
         self.waits = waits
         self.is_finished = False
         self._left, self._each, self._fails = batches, packets_each, fails

@@ -238,6 +238,21 @@ def test_who_asks_for_an_id_reads_its_connection_alone(pipeline: Pipeline, form:
     assert "their connections alone" in text
 
 
+@pytest.mark.parametrize("form", ['stream == "{0}"', '"{0}" == stream && http', 'http && stream in ["{0}", "{1}", ""]'])
+def test_who_asks_for_a_stream_reads_its_connection_alone(pipeline: Pipeline, form: str) -> None:
+    by_stream: dict[str, list[str]] = {}
+    for entry in pipeline.query("http" if "http" in form else ""):
+        by_stream.setdefault(entry.facts.stream, []).append(entry.id)
+    first, second, *_ = (stream for stream, ids in by_stream.items() if ids)
+    asked = [stream for stream in (first, second) if stream in form.format(first, second)]
+    found = pipeline.query(form.format(first, second))
+    assert sorted(entry.id for entry in found) == sorted(each for stream in asked for each in by_stream[stream])
+    text = "\n".join(found.explain())
+    assert f"{len(asked)} selected of {2 * SERVICES}" in text
+    assert "by stream" in text
+    assert list(pipeline.query('stream == "0000000000000000"')) == []
+
+
 @pytest.mark.parametrize(
     "kfl", ['id == "nonsense"', 'id == "no-such-segment-0-0"', "id in []", 'id == "01ARZ-9999999999-0"']
 )

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { Batch } from "../src/core/batches";
 import { textAt } from "../src/core/batches";
-import { type Done, HubSocket, type Link, type QueryRequest, type Wire } from "../src/core/socket";
+import { type Done, HubSocket, type Link, type Live, type QueryRequest, type Wire } from "../src/core/socket";
 import { encode } from "./batch-maker";
 
 class Line implements Wire {
@@ -27,7 +27,7 @@ class Line implements Wire {
   }
 }
 
-const REQUEST: QueryRequest = { kfl: "http", limit: 100, order: "oldest", since: null, until: null, cursor: null, columns: ["p"] };
+const REQUEST: QueryRequest = { kfl: "http", limit: 100, order: "oldest", since: null, until: null, cursor: null, columns: ["p"], live: false };
 
 function setUp() {
   const lines: Line[] = [];
@@ -35,13 +35,14 @@ function setUp() {
   const seen: string[] = [];
   const ends: Done[] = [];
   const failures: string[] = [];
+  const lives: Live[] = [];
   const socket = new HubSocket(() => { const line = new Line(); lines.push(line); return line; }, (link) => links.push(link));
   const events = {
     queued: () => undefined, progress: () => undefined,
     batch: (batch: Batch) => { const column = batch.columns.get("p"); for (let i = 0; i < batch.count; i++) seen.push(column ? textAt(column, i) : ""); },
-    done: (done: Done) => ends.push(done), failed: (message: string) => failures.push(message),
+    live: (live: Live) => lives.push(live), done: (done: Done) => ends.push(done), failed: (message: string) => failures.push(message),
   };
-  return { lines, links, seen, ends, failures, socket, events, line: () => lines.at(-1) as Line };
+  return { lines, links, seen, ends, failures, lives, socket, events, line: () => lines.at(-1) as Line };
 }
 
 describe("the socket", () => {
@@ -59,6 +60,22 @@ describe("the socket", () => {
     line().says({ op: "done", id: line().query, rows: 2, cursor: null, problems: [], seconds: 1, bytes_read: 9 });
     expect(seen).toEqual(["a", "b"]);
     expect(ends[0]).toMatchObject({ rows: 2, cursor: "after b" }); // where a list that follows goes on
+  });
+
+  it("goes on live behind what is stored, and again after a lost connection, with the whole limit", () => {
+    const { socket, events, line, lives, seen, ends } = setUp();
+    line().onopen?.();
+    socket.query({ ...REQUEST, live: true }, events);
+    line().batch(1, ["a", "b"], "after b");
+    line().says({ op: "live", id: line().query, rows: 2, cursor: "after b", problems: [], seconds: 1, bytes_read: 9, dropped: { segments: 0, packets: 0, connections: 0 } });
+    line().batch(2, ["c"], "after c");
+    expect(lives).toHaveLength(1);
+    expect(seen).toEqual(["a", "b", "c"]);
+    line().onclose?.({ code: 1006 });
+    vi.advanceTimersByTime(300);
+    line().onopen?.();
+    expect(line().sent[0]).toMatchObject({ op: "query", live: true, cursor: "after c", limit: 100 });
+    expect(ends).toEqual([]);
   });
 
   it("goes on behind the last batch when the connection was lost, with a dictionary of its own", () => {

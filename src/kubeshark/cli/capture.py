@@ -20,6 +20,7 @@ from kubeshark.cli._store_option import add_store_option, store_path
 if TYPE_CHECKING:
     from kubeshark.core_capture.live import PacketSource
     from kubeshark.pipeline import CaptureProgress, CaptureResult
+    from kubeshark.pipeline._folder import FolderImport
 
 __all__ = ["add_parser"]
 
@@ -32,6 +33,8 @@ EXAMPLES = """examples:
   kubeshark capture -i eth0 -i lo --filter "tcp port 443" --duration 60
   kubeshark capture -i any --packets 1000 --store ./store --output json
   kubeshark capture --list-interfaces
+  ssh gateway tcpdump -U -w - not port 22 | kubeshark capture -i -
+  kubeshark capture --listen 57012          and there: tcpdump -U -w - | nc this-machine 57012
 """
 SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 
@@ -46,8 +49,19 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
     )
     sources = parser.add_argument_group("where packets come from")
     sources.add_argument(
-        "-i", "--interface", action="append", default=[], metavar="IFACE", help='an interface (repeat), or "any"'
+        "-i",
+        "--interface",
+        action="append",
+        default=[],
+        metavar="IFACE",
+        help='an interface (repeat), "any", or - for a pipe',
     )
+    sources.add_argument(
+        "--listen",
+        metavar="[HOST:]PORT",
+        help="take captures that others send over TCP (PCAP-over-IP), on this machine alone unless HOST says else",
+    )
+    sources.add_argument("--connect", metavar="HOST:PORT", help="take the capture that a server sends over TCP")
     sources.add_argument("-D", "--list-interfaces", action="store_true", help="show the interfaces there are, and end")
     packets = parser.add_argument_group("which packets")
     packets.add_argument("-f", "--filter", default="", metavar="BPF", help='as tcpdump takes it, e.g. "port 53"')
@@ -125,11 +139,21 @@ def run(args: argparse.Namespace) -> int:
 
 def open_source(args: argparse.Namespace) -> PacketSource:
     """Return what the options say; raise UsageError, CaptureError."""
-    from kubeshark.core_capture.live import SNAPLEN, LiveOptions, LiveSource
+    from kubeshark.core_capture.live import SNAPLEN, LiveOptions, LiveSource, connect, listen, standard_input
     from kubeshark.errors import UsageError
 
-    if not args.interface:
+    if not args.interface and not args.listen and not args.connect:
         raise UsageError("capture needs an interface", hint='for example "-i eth0"; --list-interfaces shows them')
+    if len(args.interface) + bool(args.listen) + bool(args.connect) > 1 and (
+        args.listen or args.connect or "-" in args.interface
+    ):
+        raise UsageError("interfaces, -i -, --listen and --connect do not go together", hint="use one of them")
+    if args.listen or args.connect or "-" in args.interface:
+        if args.filter or args.fanout is not None or args.snaplen is not None:
+            raise UsageError("packets that others capture cannot be filtered or cut here", hint="have the sender do it")
+        if args.listen:
+            return listen(args.listen)[0]
+        return connect(args.connect) if args.connect else standard_input()
     options = LiveOptions(
         filter=args.filter,
         snaplen=SNAPLEN if args.snaplen is None else args.snaplen,
@@ -142,7 +166,7 @@ def open_source(args: argparse.Namespace) -> PacketSource:
 
 
 @contextmanager
-def ending(source: PacketSource) -> Iterator[None]:
+def ending(source: PacketSource | FolderImport) -> Iterator[None]:
     """Let Ctrl-C and the usual signals end the capture in order; a second one ends the process."""
     signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = {number: signal.getsignal(number) for number in signals}

@@ -42,6 +42,9 @@ def add_actions(actions: Any) -> None:
         "--as-is", action="store_true", help="leave policies of mode Audit in it, instead of enforcing them"
     )
     simulate.add_argument(
+        "--strict-fragments", action="store_true", help="judge later fragments too, by the rules that ask for no port"
+    )
+    simulate.add_argument(
         "--fail-on", metavar="deny,reject", default="", help="exit with 1 if a connection ends so, for CI"
     )
     _add_shared(simulate)
@@ -69,7 +72,7 @@ def run_simulate(args: argparse.Namespace) -> int:
         raise UsageError(f"--fail-on {unknown[0]!r} is no verdict that fails", hint="write deny, reject or both")
     given = load_policies([args.policy, *args.file])
     against = load_against(args.against) if args.against else None
-    simulation = _simulate(args, given, against, as_is=args.as_is)
+    simulation = _simulate(args, given, against, as_is=args.as_is, strict_fragments=args.strict_fragments)
     if args.output == "json":
         print(json.dumps(simulation_document(simulation, given), ensure_ascii=False, indent=1))
     else:
@@ -98,15 +101,21 @@ def run_diff(args: argparse.Namespace) -> int:
 
 
 def _simulate(
-    args: argparse.Namespace, given: Sequence[Policy], against: Sequence[Policy] | None, *, as_is: bool
+    args: argparse.Namespace,
+    given: Sequence[Policy],
+    against: Sequence[Policy] | None,
+    *,
+    as_is: bool,
+    strict_fragments: bool = False,
 ) -> Simulation:
     from kubeshark.firewall import compile_policies, simulate
 
     mode = None if as_is else "Enforce"
     with open_store(args) as pipeline:
         inventory = with_recorded_names(inventory_for(args), [*given, *(against or ())], pipeline)
-        compiled = compile_policies(given, inventory, mode=mode)  # type: ignore[arg-type]  # a Literal
-        before = None if against is None else compile_policies(against, inventory, mode=mode)  # type: ignore[arg-type]
+        strict = strict_fragments
+        compiled = compile_policies(given, inventory, mode=mode, strict_fragments=strict)  # type: ignore[arg-type]  # a Literal
+        before = None if against is None else compile_policies(against, inventory, mode=mode, strict_fragments=strict)  # type: ignore[arg-type]
         found = find_traffic(pipeline, args, args.kfl)
         coverage = coverage_of(pipeline, found)
         simulation = simulate(compiled, found.connections, inventory=inventory, against=before, coverage=coverage)

@@ -60,7 +60,10 @@ def check_what_is_there(folder: Path, acknowledged: int, known: int, me: Identit
     logs, problems = read_log(store.files, [me])
     assert problems == []
     assert store.problems == []
-    sealed = [info for info in store.segments() if info.packets]
+    sealed = [info for info in store.segments() if info.packets and not store.is_open(info.name)]
+    assert sum(info.packets for info in store.segments()) == sum(each.packets for each in logs) + sum(
+        info.packets for info in sealed
+    )
     ordinals = [n for info in sealed for n in range(info.source.first_ordinal, info.source.last_ordinal + 1)]
     ordinals += [n for each in logs for n in each.draft.ordinals.tolist()]
     assert len(ordinals) == len(set(ordinals)) >= acknowledged

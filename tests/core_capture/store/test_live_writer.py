@@ -19,6 +19,7 @@ from kubeshark.core_capture._records import PacketExtra, RawBlock
 from kubeshark.core_capture.files import open_capture
 from kubeshark.core_capture.store import Identity, Retention, SegmentInfo, SourceInfo, Store, export
 from kubeshark.core_capture.store._info import Counters
+from kubeshark.core_capture.store._live_store import _Clock
 from kubeshark.core_capture.store._local import LocalBackend
 from kubeshark.core_capture.store._log import read_log
 from kubeshark.core_capture.store._names import log_pieces
@@ -26,6 +27,7 @@ from kubeshark.core_capture.store._segment import Draft
 from kubeshark.errors import StoreError, UsageError
 from tests.core_capture.store._bench import START_NS, Bench, batch, frames, record, records
 from tests.core_capture.store._live import NS, exported, fed, flow_ids, live, log_files, open_ids, until
+from tests.core_capture.store._pieces import NAME
 
 ITEMS = records(frames())
 
@@ -449,6 +451,35 @@ def test_snapshots_are_kept_by_who_cannot_read_them(bench: Bench) -> None:
         assert "retention" in writer.problem
         writer.finish()
     assert exported(bench.open()) == ITEMS
+
+
+def test_a_clock_that_jumps_ahead_deletes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = {"wall": 1_000_000 * NS, "steady": 50 * NS}
+    monkeypatch.setattr(time, "time_ns", lambda: now["wall"])
+    monkeypatch.setattr(time, "monotonic_ns", lambda: now["steady"])
+    clock = _Clock()
+
+    def passed(steady_s: int, wall_s: int) -> int:
+        now["steady"] += steady_s * NS
+        now["wall"] += wall_s * NS
+        return clock.now_ns() // NS - 1_000_000
+
+    assert passed(60, 60) == 60
+    assert passed(60, 10**9) == 120
+    assert passed(60, 60) == 180
+    assert passed(3600, 3600) == 10**9 + 60 + 60 + 3600  # it has lasted an hour
+    assert passed(10, -(10**9) + 10) == 60 + 60 + 3600 + 10  # and back
+
+
+def test_numbers_that_leave_no_numbers(bench: Bench) -> None:
+    bench.fill(ITEMS[:1])
+    for name in (f"{NAME[:-4]}{10**17}.000001.log.age", f"{NAME[:-4]}{'9' * 18}.idx.age"):
+        (Path(bench.path) / name).touch()
+    with live(bench) as writer:
+        fed(writer, ITEMS)
+        (draft,) = writer.open_drafts()
+        assert draft.name == NAME[:-1] + "2"
+        writer.finish()
 
 
 def test_nothing_of_what_is_written_can_be_read_here(bench: Bench) -> None:

@@ -14,6 +14,7 @@ export interface QueryRequest {
   readonly until: string | null;
   readonly cursor: string | null;
   readonly columns: readonly string[];
+  readonly live: boolean; // go on with what comes, once everything that is stored was sent
 }
 
 export interface Done {
@@ -23,6 +24,10 @@ export interface Done {
   readonly problems: readonly string[];
   readonly seconds: number;
   readonly bytes_read: number;
+}
+
+export interface Live extends Done {
+  readonly dropped: { readonly segments: number; readonly packets: number; readonly connections: number };
 }
 
 export interface Progress {
@@ -35,6 +40,7 @@ export interface QueryEvents {
   queued(ahead: number): void;
   progress(progress: Progress): void;
   batch(batch: Batch): void;
+  live(live: Live): void;
   done(done: Done): void;
   failed(message: string, column: number): void;
 }
@@ -61,6 +67,7 @@ interface Running {
   known: Dictionaries;
   cursor: string | null;
   rows: number;
+  isLive: boolean;
 }
 
 export class HubSocket {
@@ -78,7 +85,7 @@ export class HubSocket {
   /** Run a query in place of the one that runs. */
   query(request: QueryRequest, events: QueryEvents): void {
     this.cancel();
-    this.running = { id: this.nextId++, request, events, known: new Dictionaries(), cursor: request.cursor, rows: 0 };
+    this.running = { id: this.nextId++, request, events, known: new Dictionaries(), cursor: request.cursor, rows: 0, isLive: false };
     this.start();
   }
 
@@ -126,8 +133,9 @@ export class HubSocket {
     // A new connection numbers batches anew and knows no dictionary of the old one: a new id, a new set.
     running.id = this.nextId++;
     running.known = new Dictionaries();
-    const { request, cursor, rows } = running;
-    this.send({ op: "query", id: running.id, ...request, limit: request.limit - rows, cursor });
+    const { request, cursor, rows, isLive } = running;
+    const limit = isLive ? request.limit : request.limit - rows; // what comes live has no end
+    this.send({ op: "query", id: running.id, ...request, limit, cursor });
   }
 
   private send(message: object): void {
@@ -160,6 +168,10 @@ export class HubSocket {
         break;
       case "progress":
         running.events.progress(message as unknown as Progress);
+        break;
+      case "live":
+        running.isLive = true;
+        running.events.live(message as unknown as Live);
         break;
       case "done":
         this.running = null;

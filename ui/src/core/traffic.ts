@@ -3,8 +3,9 @@
 import { computed, signal } from "@preact/signals";
 import { api } from "./api";
 import type { Batch } from "./batches";
+import { plural } from "./format";
 import { Rows } from "./rows";
-import { HubSocket, type Link, type QueryRequest, type Wire, hubWire } from "./socket";
+import { type Done, HubSocket, type Link, type QueryRequest, type Wire, hubWire } from "./socket";
 
 export const LIMIT = 1_000_000;
 export const WINDOW = 1_200_000; // rows kept: beyond it the oldest go
@@ -23,9 +24,10 @@ export interface Standing {
   readonly problems: readonly string[];
   readonly error: string;
   readonly column: number;
+  readonly isLive: boolean; // new entries come as they are complete
 }
 
-const BEGIN: Standing = { phase: "connecting", ahead: 0, read: 0, total: 0, seconds: 0, problems: [], error: "", column: 0 };
+const BEGIN: Standing = { phase: "connecting", ahead: 0, read: 0, total: 0, seconds: 0, problems: [], error: "", column: 0, isLive: false };
 
 export interface Listeners {
   reset(): void;
@@ -50,9 +52,9 @@ export class Traffic {
   private request: QueryRequest | null = null;
   private cursor: string | null = null;
   private isFirstBatch = true;
+  private isLive = false; // what is stored is here: rows are of what comes
   private packets = -1;
   private timer = 0;
-  private atEnd = false;
   private newRows = 0;
   private telling = 0;
 
@@ -62,7 +64,8 @@ export class Traffic {
 
   run(kfl: string, since: string, until: string, order: "oldest" | "newest", columns: readonly string[]): void {
     const wanted = [...new Set([...BASE_COLUMNS, ...columns])];
-    this.request = { kfl, limit: LIMIT, order, since: since || null, until: until || null, cursor: null, columns: wanted };
+    const live = order === "oldest" && !until;
+    this.request = { kfl, limit: LIMIT, order, since: since || null, until: until || null, cursor: null, columns: wanted, live };
     this.isFirstBatch = true;
     this.cursor = null;
     this.unseen.value = 0;
@@ -87,7 +90,6 @@ export class Traffic {
   }
 
   seen(atEnd: boolean): void {
-    this.atEnd = atEnd;
     if (atEnd) this.newRows = 0;
     if (atEnd && this.unseen.value) this.unseen.value = 0;
   }
@@ -102,19 +104,24 @@ export class Traffic {
     if (!request) return;
     clearTimeout(this.timer);
     const isAppending = cursor !== null;
-    this.patch({ phase: "running", error: "", column: 0 });
+    this.isLive = false;
+    this.patch({ phase: "running", error: "", column: 0, isLive: false });
     this.socket.query({ ...request, cursor }, {
       queued: (ahead) => this.patch({ phase: "queued", ahead }),
       progress: ({ bytes_read, bytes_total }) => this.patch({ phase: "running", read: bytes_read, total: bytes_total }),
-      batch: (batch) => this.take(batch, isAppending),
+      batch: (batch) => this.take(batch, isAppending || this.isLive),
+      live: (live) => {
+        const { segments, packets, connections } = live.dropped;
+        const passed = segments || connections ? [`too slow: ${plural(packets, "packet")} and ${plural(connections, "connection")} were passed over; a query shows them`] : [];
+        const seconds = this.isLive ? this.standing.peek().seconds : live.seconds;
+        this.isLive = true;
+        this.end(live, "done", isAppending, seconds, [...live.problems, ...passed]);
+        this.patch({ isLive: true });
+      },
       done: (done) => {
-        // The old list stays until there is something new to show, or until it is known that there is nothing.
-        if (this.isFirstBatch && !isAppending) this.clear();
-        if (done.cursor) this.cursor = done.cursor;
-        this.tell();
         const { stopped = "" } = done;
         const phase: Phase = stopped === "" ? "done" : stopped === "cancelled" || stopped === "limit" ? stopped : "partial";
-        this.patch({ phase, read: done.bytes_read, seconds: done.seconds, problems: done.problems });
+        this.end(done, phase, isAppending, done.seconds, done.problems);
         if (phase === "done") this.watch();
       },
       failed: (error, column) => {
@@ -122,6 +129,15 @@ export class Traffic {
         this.patch({ phase: "failed", error, column });
       },
     });
+  }
+
+  /** What is stored was read, as far as it will be. */
+  private end(done: Done, phase: Phase, isAppending: boolean, seconds: number, problems: readonly string[]): void {
+    // The old list stays until there is something new to show, or until it is known that there is nothing.
+    if (this.isFirstBatch && !isAppending) this.clear();
+    if (done.cursor) this.cursor = done.cursor;
+    this.tell();
+    this.patch({ phase, read: done.bytes_read, seconds, problems });
   }
 
   private patch(change: Partial<Standing>): void {
@@ -147,7 +163,7 @@ export class Traffic {
       this.trimmedRows.value += gone;
       this.listeners?.trimmed(gone);
     }
-    if (isAppending && !this.following.value && !this.atEnd) this.newRows += batch.count;
+    if (isAppending && !this.following.value) this.newRows += batch.count; // the list says it if they are seen at once
     if (!this.count.value) this.tell();
     else this.telling ||= window.setTimeout(() => this.tell(), TELL_MS);
     this.listeners?.grown();
@@ -162,7 +178,7 @@ export class Traffic {
     this.newRows = 0;
   }
 
-  /** Look whether the store has grown, and read on where the query ended. */
+  /** Look whether the store has grown: newest first, where rows cannot come at the end, this is said and no more. */
   private watch(): void {
     clearTimeout(this.timer);
     this.timer = window.setTimeout(() => void this.look(), LOOK_MS);
@@ -175,11 +191,7 @@ export class Traffic {
       const packets = document.hidden ? this.packets : (await api.info()).packets;
       const isGrown = this.packets >= 0 && packets > this.packets;
       this.packets = packets;
-      if (isGrown && !request.until && !this.isRunning.value) {
-        if (request.order === "newest") this.hasNew.value = true;
-        else if (this.cursor) return this.start(this.cursor);
-        else return this.rerun();
-      }
+      if (isGrown && !request.until && !this.isRunning.value) this.hasNew.value = true;
     } catch {
       // the link says that the hub is away
     }

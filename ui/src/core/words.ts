@@ -21,7 +21,7 @@ export function standingText(standing: Standing, rows: number, dropped: number):
       const share = standing.total ? ` · ${bytes(standing.read)} of ${bytes(standing.total)}` : read;
       return `Reading … ${found}${share}${kept}`;
     }
-    case "done": return `${found}${read}${standing.seconds ? ` in ${seconds(standing.seconds)}` : ""}${kept}`;
+    case "done": return `${found}${read}${standing.seconds ? ` in ${seconds(standing.seconds)}` : ""}${kept}${standing.isLive ? " · live" : ""}`;
     case "cancelled": return `Cancelled · ${found} so far${read}`;
     case "limit": return `The first ${found}: narrow the filter, or go on${kept}`;
     case "partial": return `${found} within the hub's budget: go on for the rest${read}`;

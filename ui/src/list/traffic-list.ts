@@ -253,7 +253,7 @@ export class TrafficList {
         this.top = track.maxTop;
         this.expectedScroll = Math.round(track.toScroll(this.top));
         this.scroller.scrollTop = this.expectedScroll;
-      }
+      } else this.events.end(this.top >= track.maxTop - 2);
     }
     const { first, last } = track.window(this.top);
     const base = first - (first % BASE_ROWS);
