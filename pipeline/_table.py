@@ -51,8 +51,14 @@ CELLS, SIZE = "@cells", "@size"
 SHOWN = frozenset({CELLS, SIZE})
 """What lists show that is no KFL variable: (method, status, summary); bytes of all messages."""
 
+ONE_WAY = 1  # a bit of a scanned message: it has no answer by design
+
 INTERLEAVING = frozenset({"kubeshark.pipeline.dissectors.web.http2"})
 """Dissectors whose messages lie among each other: only they know how many bytes are a message's own."""
+
+
+CARRYING_ON = INTERLEAVING
+"""Dissectors whose messages may have an error in a stream without damage: a header named before the capture."""
 
 
 @dataclass(slots=True)
@@ -371,6 +377,8 @@ class Found:
             return _filled(columns, scanned.found, exchanges, variable.default if variable else None)
         if common := COMMON.get(name):
             return common(self, exchanges)
+        if name == "error" and scanned.bindings[number].plugin not in CARRYING_ON:
+            return _errors(scanned.found, exchanges, np.array([spec.matcher != "none" for spec in specs])[places])
         if name == "protocol":
             return _by_place(places, list(map(protocol_name, specs)))
         if any(name in spec.flags for spec in specs):
@@ -597,6 +605,15 @@ def _elapsed(found: Found, exchanges: NDArray[Any]) -> list[Any]:
     elapsed = np.zeros(len(exchanges), dtype=np.int64)
     elapsed[both] = np.maximum(ended - begun, 0) // 1000
     values: list[Any] = elapsed.tolist()
+    return values
+
+
+def _errors(scanned: Scanned, exchanges: NDArray[Any], is_paired: NDArray[np.bool_]) -> list[Any]:
+    """Say which exchanges lack a half that somebody would have sent: a stream that was taken has no other damage."""
+    lone = np.where(exchanges["request"] == NO_MESSAGE, exchanges["response"], exchanges["request"])
+    is_half = (exchanges["request"] == NO_MESSAGE) != (exchanges["response"] == NO_MESSAGE)
+    is_expected = np.append(scanned.messages["bits"] & ONE_WAY == 0, False)[np.minimum(lone, len(scanned.messages))]
+    values: list[Any] = (is_half & is_expected & is_paired & (exchanges["event"] == NO_MESSAGE)).tolist()
     return values
 
 
