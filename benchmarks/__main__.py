@@ -23,7 +23,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from benchmarks import _decode, _large, _plugins, _protocols, _store
+from benchmarks import _decode, _large, _live, _plugins, _protocols, _store
 from benchmarks._measure import Missing, Result, command_cpu
 from benchmarks._page import page
 from benchmarks._plot import plot
@@ -115,6 +115,7 @@ def run(scratch: Path, size: int, runs: int) -> list[Result]:
         lambda: _store.imports(capture, scratch, runs),
         lambda: _store.sizes(capture, store),
         lambda: _plugins.run(SHOP, scratch, runs, HEADS if size > SHORT_BYTES else HEADS // 10),
+        lambda: _live.run(SHOP),
     ):
         for result in measure():
             results.append(result)

@@ -28,6 +28,8 @@ class EnricherBinding:
     plugin: str
     spec: EnrichSpec
     call: Callable[..., Sequence[Enrichment | None]]
+    hides_only: bool = False
+    """It drops, tags and adds nothing: what is steady (`_redact.is_steady`) is the same before and behind it."""
 
 
 @dataclass(slots=True)

@@ -16,6 +16,7 @@ from kubeshark.errors import PluginError
 from kubeshark.extension_api import ProtocolSpec
 from kubeshark.pipeline._entry import Entry
 from kubeshark.pipeline._plugins import Plugins
+from kubeshark.pipeline._redact import is_steady
 from kubeshark.pipeline._table import EntryTable
 from kubeshark.pipeline.kfl import FilterCall, FilterErrors, Variable, compile_filter
 from kubeshark.pipeline.kfl._pushdown import named
@@ -55,6 +56,11 @@ class EntryFilter:
     def kfl_text(self) -> str:
         """The filter in KFL: as it was written, or translated."""
         return self._compiled.text
+
+    @property
+    def is_steady(self) -> bool:
+        """Whether it is about nothing that redaction changes: it may then be asked before anything is hidden."""
+        return not self._compiled.calls and all(map(is_steady, self._compiled.variables))
 
     def wants(self, protocol: ProtocolSpec) -> bool:
         """Say whether messages of a protocol can match."""

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Self
+from types import TracebackType
+from typing import TYPE_CHECKING, BinaryIO, Protocol, Self
 
 from kubeshark.core_capture import RecordBatch, SourceMetadata
 from kubeshark.core_capture.files import open_capture
@@ -23,10 +24,9 @@ from kubeshark.pipeline.tls import KeyLog
 if TYPE_CHECKING:
     from kubeshark.core_capture import RecordBatch
     from kubeshark.core_capture.store import SegmentInfo
-    from kubeshark.pipeline._import_hooks import ImportHooks
     from kubeshark.pipeline._plugins import Plugins
 
-__all__ = ["Import", "ImportResult", "Progress", "hooks_of", "plugins_with_import_hooks"]
+__all__ = ["Hooks", "Import", "ImportResult", "Progress", "hooks_of", "plugins_with_import_hooks"]
 
 Progress = Callable[[int, int | None], None]
 STDIN = "-"
@@ -154,6 +154,20 @@ class Import:
             return None
 
 
+class Hooks(Protocol):
+    """What plugins have to do with packets on their way into a store; `problems` are complete behind it."""
+
+    @property
+    def dropped(self) -> int: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None: ...
+    def apply(self, batch: RecordBatch) -> RecordBatch: ...
+    def tell(self, info: SegmentInfo) -> None: ...
+    def problems(self) -> list[str]: ...
+
+
 class _NoHooks:
     """What an import asks of plugins where there are none."""
 
@@ -175,7 +189,7 @@ class _NoHooks:
         return []
 
 
-def hooks_of(plugins: Plugins | None, location: str, *, budget_s: float | None = None) -> _NoHooks | ImportHooks:
+def hooks_of(plugins: Plugins | None, location: str, *, budget_s: float | None = None) -> Hooks:
     """Return what plugins have to do with packets on their way into a store; `budget_s`: for the filters of a batch."""
     if plugins is None:
         return _NoHooks()

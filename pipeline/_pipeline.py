@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from kubeshark.pipeline._enrich import EnricherBinding
     from kubeshark.pipeline._entry import Entry
     from kubeshark.pipeline._filter import EntryFilter
+    from kubeshark.pipeline._folder import FolderImport
     from kubeshark.pipeline._follow import Follow
     from kubeshark.pipeline._imports import ImportResult, Progress
     from kubeshark.pipeline._plugins import Plugins
@@ -509,6 +510,26 @@ class Pipeline:
     def free_memory(self) -> None:
         """Let go of what is kept in memory for the next query: decrypted indexes and packets."""
         self.store.free_memory()
+
+    def follow_folder(
+        self,
+        folder: str | Path,
+        *,
+        on_progress: Progress | None = None,
+        on_notice: Callable[[str], None] | None = None,
+    ) -> FolderImport:
+        """Return what imports the captures in a folder, and those that come into it, once it is `run`, until `stop`."""
+        from kubeshark.pipeline._folder import FolderImport
+        from kubeshark.pipeline._imports import plugins_with_import_hooks
+
+        return FolderImport(
+            self.store,
+            self._readers(),
+            Path(folder),
+            plugins=plugins_with_import_hooks(lambda: self.plugins),
+            on_progress=on_progress,
+            on_notice=on_notice,
+        )
 
     def _readers(self) -> list[str]:
         """Return who may read what is added; the identities' own recipients where no others were given."""

@@ -30,9 +30,12 @@ from kubeshark.pipeline.kfl import VARIABLES
 if TYPE_CHECKING:
     from kubeshark.pipeline._entry import Entry
 
-__all__ = ["RedactionError", "is_indexed", "redact", "with_other_fields", "withhold"]
+__all__ = ["RedactionError", "is_indexed", "is_steady", "redact", "with_other_fields", "withhold"]
 
 INDEXED_SECTIONS = frozenset({"entry", "flags", "conn"})
+TOLD_OF_WITHHELD = frozenset({"error", "error_type", "error_message", "tags"})
+"""Indexed variables that change when an entry is withheld."""
+
 SHORTEST_TEXT = 3  # shorter texts are replaced where they are the whole value: "a" inside a word says nothing
 SHORTEST_NUMBER = 4  # digits
 SHORTEST_PART = 4  # of a hidden text, as a value of its own
@@ -286,6 +289,11 @@ def _json_of(text: str) -> dict[str, Any] | list[Any] | None:
     except (ValueError, RecursionError):
         return None
     return found
+
+
+def is_steady(name: str) -> bool:
+    """Say whether hiding things, or withholding all of an entry, leaves this variable as it is."""
+    return is_indexed(name) and name not in TOLD_OF_WITHHELD
 
 
 def is_indexed(name: str) -> bool:

@@ -82,7 +82,7 @@ def rule_enricher(rules: Sequence[RedactionRule]) -> EnricherBinding:
     def enrich(entries: Sequence[Entry]) -> list[Enrichment | None]:
         return [ruler.look_at(entry) for entry in entries]
 
-    return EnricherBinding("redaction rules", EnrichSpec(priority=LAST), enrich)
+    return EnricherBinding("redaction rules", EnrichSpec(priority=LAST), enrich, hides_only=True)
 
 
 def namespace_enricher(namespaces: Collection[str]) -> EnricherBinding:

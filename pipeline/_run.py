@@ -19,6 +19,7 @@ from kubeshark.pipeline._facts import StreamFacts
 from kubeshark.pipeline._filter import EntryFilter
 from kubeshark.pipeline._order import Order, Place, Window, place_of
 from kubeshark.pipeline._plan import Chunk
+from kubeshark.pipeline._redact import is_steady
 from kubeshark.pipeline._segments import Begins, Damage, select, whole_row
 from kubeshark.pipeline._settled import Table, settled
 from kubeshark.pipeline._table import EntryTable, Found
@@ -77,9 +78,17 @@ class Runner:
     stats: QueryStats = field(default_factory=QueryStats)
     damage: Damage = field(default_factory=Damage)
     enricher: Enricher = field(init=False)
+    _hides_late: bool = field(init=False)  # what filter, order and limit leave is all that must be looked at
+    _hides_nothing: bool = field(init=False)  # … and nobody reads what might be hidden
 
     def __post_init__(self) -> None:
         self.enricher = Enricher([*self.dissector.plugins.enrichers, *self.dissector.enrichers])
+        self._hides_late = (
+            self.filter.is_steady
+            and all(binding.hides_only for binding in self.enricher.bindings)
+            and self.dissector.plugins.scripts is None
+        )
+        self._hides_nothing = self._hides_late and self.reads is not None and all(map(is_steady, self.reads))
 
     @property
     def problems(self) -> list[KubesharkError]:
@@ -101,7 +110,7 @@ class Runner:
 
     def choose(self, found: EntryTable, *, is_by_id: bool) -> EntryTable:
         """Return those that match and lie in the window, in order; `is_by_id`: they come by id as they are."""
-        matched = self.filter.select(self._enriched(found))
+        matched = self.filter.select(found if self._hides_late else self._enriched(found))
         keep = self.window.holds(matched.start_ns, lambda at: place_of(matched[at]))
         self.stats.matched += int(keep.sum())
         places = np.flatnonzero(keep)
@@ -113,7 +122,8 @@ class Runner:
             places = places[::-1]
         if scripts := self.dissector.plugins.scripts:
             return self._queried(matched.take(places), scripts)
-        return matched.take(places[: self.limit])
+        chosen = matched.take(places[: self.limit])
+        return self._enriched(chosen) if self._hides_late and not self._hides_nothing else chosen
 
     def _queried(self, matched: EntryTable, scripts: Scripts) -> EntryTable:
         """Let scripts look at the entries that are about to leave: they may mark, change and drop them."""

@@ -20,7 +20,9 @@ from kubeshark.pipeline.dissectors import Column
 if TYPE_CHECKING:
     from kubeshark.pipeline._table import Found
 
-__all__ = ["COMMON", "OF_STREAMS", "ScannedStreams", "by_place", "filled", "message_bytes", "start_times"]
+__all__ = ["COMMON", "OF_STREAMS", "ScannedStreams", "by_place", "errors", "filled", "message_bytes", "start_times"]
+
+ONE_WAY = 1  # a bit of a scanned message: it has no answer by design
 
 
 @dataclass(slots=True)
@@ -136,6 +138,15 @@ def _elapsed(found: Found, exchanges: NDArray[Any]) -> list[Any]:
     elapsed = np.zeros(len(exchanges), dtype=np.int64)
     elapsed[both] = np.maximum(ended - begun, 0) // 1000
     values: list[Any] = elapsed.tolist()
+    return values
+
+
+def errors(scanned: Scanned, exchanges: NDArray[Any], is_paired: NDArray[np.bool_]) -> list[Any]:
+    """Say which exchanges lack a half that somebody would have sent: a stream that was taken has no other damage."""
+    lone = np.where(exchanges["request"] == NO_MESSAGE, exchanges["response"], exchanges["request"])
+    is_half = (exchanges["request"] == NO_MESSAGE) != (exchanges["response"] == NO_MESSAGE)
+    is_expected = np.append(scanned.messages["bits"] & ONE_WAY == 0, False)[np.minimum(lone, len(scanned.messages))]
+    values: list[Any] = (is_half & is_expected & is_paired & (exchanges["event"] == NO_MESSAGE)).tolist()
     return values
 
 

@@ -24,7 +24,7 @@ from kubeshark.pipeline._entry import LATE, Entry, EntryId, protocol_name
 from kubeshark.pipeline._facts import Origin, StreamFacts
 from kubeshark.pipeline._order import NUMBERS, Place, place_of
 from kubeshark.pipeline._plugins import Binding
-from kubeshark.pipeline._scanned import COMMON, OF_STREAMS, ScannedStreams, by_place, filled, message_bytes
+from kubeshark.pipeline._scanned import COMMON, OF_STREAMS, ScannedStreams, by_place, errors, filled, message_bytes
 from kubeshark.pipeline._segments import Selection
 from kubeshark.pipeline._streams import TRANSPORT_NAMES
 from kubeshark.pipeline.dissectors import CONN
@@ -49,8 +49,13 @@ CELLS, SIZE = "@cells", "@size"
 SHOWN = frozenset({CELLS, SIZE})
 """What lists show that is no KFL variable: (method, status, summary); bytes of all messages."""
 
+
 INTERLEAVING = frozenset({"kubeshark.pipeline.dissectors.web.http2"})
 """Dissectors whose messages lie among each other: only they know how many bytes are a message's own."""
+
+
+CARRYING_ON = INTERLEAVING
+"""Dissectors whose messages may have an error in a stream without damage: a header named before the capture."""
 
 
 @dataclass(slots=True)
@@ -313,6 +318,8 @@ class Found:
             return filled(columns, scanned.found, exchanges, variable.default if variable else None)
         if common := COMMON.get(name):
             return common(self, exchanges)
+        if name == "error" and scanned.bindings[number].plugin not in CARRYING_ON:
+            return errors(scanned.found, exchanges, np.array([spec.matcher != "none" for spec in specs])[places])
         if name == "protocol":
             return by_place(places, list(map(protocol_name, specs)))
         if any(name in spec.flags for spec in specs):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from kubeshark._lazy import lazily
 
 if TYPE_CHECKING:
+    from kubeshark.core_capture.live._growing import GrowingFile as GrowingFile
     from kubeshark.core_capture.live._interfaces import ANY as ANY
     from kubeshark.core_capture.live._interfaces import NetworkInterface as NetworkInterface
     from kubeshark.core_capture.live._interfaces import list_interfaces as list_interfaces
@@ -25,6 +26,7 @@ __all__ = [
     "ANY",
     "SNAPLEN",
     "Counters",
+    "GrowingFile",
     "LiveOptions",
     "LiveSource",
     "NetworkInterface",
@@ -41,6 +43,7 @@ if not TYPE_CHECKING:
     __getattr__ = lazily(
         __name__,
         {
+            "_growing": "GrowingFile",
             "_interfaces": "ANY NetworkInterface list_interfaces",
             "_options": "SNAPLEN Counters LiveOptions PacketSource",
             "_privileges": "drop_privileges",

@@ -9,15 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from kubeshark.core_capture.store._backend import Backend
 from kubeshark.core_capture.store._catalogue import Entry
 from kubeshark.core_capture.store._identity import Identity
 from kubeshark.core_capture.store._log import OpenSegment, open_names
 from kubeshark.core_capture.store._names import log_name
-from kubeshark.core_capture.store._recover import Leftover
 from kubeshark.core_capture.store._sealer import Sealer
 from kubeshark.errors import StoreError
+
+if TYPE_CHECKING:
+    from kubeshark.core_capture.store._recover import Leftover
 
 __all__ = ["seal_all_logs", "seal_own_logs", "survey_logs"]
 
@@ -45,6 +48,8 @@ def seal_own_logs(
 
 def survey_logs(files: Backend, identities: Sequence[Identity]) -> list[Leftover]:
     """Say what `seal_all_logs` would make of each log."""
+    from kubeshark.core_capture.store._recover import Leftover
+
     found = list[Leftover]()
     for name, numbers in open_names(files.names()).items():
         segment = OpenSegment(name)

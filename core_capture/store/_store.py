@@ -511,11 +511,12 @@ class Store:
     def _recovered(self, sealer: Sealer) -> Sealer:
         """Seal what dead live writers of this node left in their log, if it can be read here."""
         from kubeshark.core_capture.store._log import open_names
-        from kubeshark.core_capture.store._log_recovery import seal_own_logs
 
         try:
             logs = open_names(self.files.names())
             if logs:
+                from kubeshark.core_capture.store._log_recovery import seal_own_logs
+
                 with suppress(StoreError):  # without an identity they stay, and are queried as they are
                     entries, _problems = seal_own_logs(sealer, self.identities, logs)
                     self.learn(entries, None)

@@ -204,3 +204,26 @@ def test_a_pipe_that_is_no_capture(tmp_path: Path) -> None:
         assert done.returncode in (1, 3)
         assert "standard input: is neither pcap nor pcapng" in done.stderr
         assert "Traceback" not in done.stderr
+
+
+def test_a_folder_is_followed(sample: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "captures"
+    folder.mkdir()
+    (folder / "1.pcapng").write_bytes(sample.read_bytes())
+    command = [sys.executable, "-m", "kubeshark", "import", "--follow", str(folder), "--store", str(tmp_path / "store")]
+    for packets, skipped in ((1360, 0), (0, 1360)):
+        with subprocess.Popen(
+            [*command, "--output", "json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        ) as running:
+            assert running.stderr is not None
+            while b"Ctrl-C ends it" not in running.stderr.readline():
+                assert running.poll() is None
+            time.sleep(3)
+            running.send_signal(signal.SIGINT)
+            out, err = running.communicate(timeout=60)
+        assert running.returncode == 0, err
+        totals = json.loads(out)
+        assert (totals["packets"], totals["skipped"]) == (packets, skipped)
+    refused = kubeshark("import", "--follow", sample, "--store", tmp_path / "store")
+    assert (refused.returncode, refused.stderr.count("\n")) == (3, 1)
+    assert "is no folder" in refused.stderr

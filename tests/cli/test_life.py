@@ -11,7 +11,9 @@ import pytest
 from kubeshark import Pipeline
 from kubeshark.cli import main
 from kubeshark.cli._life import parse_age, parse_size
-from kubeshark.core_capture.store import Retention
+from kubeshark.core_capture.store import NodeKey, Retention, load_identities
+from tests.core_capture.store._bench import Bench, frames, records
+from tests.core_capture.store._pieces import pieces, put
 
 
 @pytest.fixture
@@ -175,3 +177,30 @@ def test_a_query_that_meets_retention_says_what_expired(store: Path) -> None:
     assert [str(problem) for problem in query.problems] == [
         f"{info.name} expired: it was deleted while it was to be read" for info in pruned.segments
     ]
+
+
+def test_the_log_of_a_dead_capture(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is listed with its age and counters, checked, queried, and sealed when somebody says so."""
+    (me,) = load_identities()
+    bench = Bench(store, me, NodeKey.generate())
+    put(bench, pieces(records(frames()), [10]))
+    assert run("store", "info", "--store", store, "--output", "json") == 0
+    info = json.loads(capsys.readouterr().out)
+    (log,) = info["logs"]
+    assert (info["not_sealed"], log["packets"], log["source"], log["problems"]) == (48, 48, "eth0", [])
+    assert log["age_s"] > 86_400
+    counters = next(row["counters"] for row in info["captures"] if row["name"] == "eth0")
+    assert counters == {"received": 51, "dropped": 3, "filtered": 0, "lost": 0, "stored": 48}
+    assert run("store", "info", "--store", store) == 0
+    said = capsys.readouterr().out
+    assert "48 packets not sealed, the last" in said
+    assert "51 received, 3 dropped, 0 filtered, 0 lost, 48 stored" in said
+    run("store", "verify", "--trust", bench.key.public, "--store", store)
+    assert "is not sealed: 48 packets lie in its log" in capsys.readouterr().err
+    assert run("store", "recover", "--store", store) == 0
+    assert "its packets lie in the log (48 packets)" in capsys.readouterr().out
+    assert run("store", "recover", "--yes", "--store", store) == 0
+    capsys.readouterr()
+    assert run("store", "info", "--store", store, "--output", "json") == 0
+    info = json.loads(capsys.readouterr().out)
+    assert (info["not_sealed"], info["logs"], info["packets"]) == (0, [], 1360 + 48)

@@ -13,7 +13,7 @@ import numpy as np
 
 from kubeshark.core_capture import Interface, RecordBatch, SourceMetadata, load_core
 from kubeshark.core_capture.files import open_capture
-from kubeshark.core_capture.store import Identity, NodeKey, Store, load_identities
+from kubeshark.core_capture.store import Identity, NodeKey, SourceInfo, Store, load_identities
 from kubeshark.core_capture.store._info import Chain
 from kubeshark.core_capture.store._local import LocalBackend
 from kubeshark.core_capture.store._log import read_log
@@ -24,6 +24,7 @@ from kubeshark.core_capture.store._segment import publish, write_segment
 __all__ = ["LiveCapture", "packets_of"]
 
 PIECE_BYTES = 2 << 20
+RAW = 101
 
 
 def packets_of(file: Path) -> dict[int, list[bytes]]:
@@ -104,34 +105,33 @@ class LiveCapture:
         self.number, self.name, self._pieces = self.number + 1, "", 0
 
 
-def capture_in_real_time(path: Path, seconds: float, *, rate: int = 100, piece_s: float = 0.5) -> None:
-    """Write exchanges as they happen, `rate` a second, in the rhythm of the log: a piece is due after `piece_s`."""
+def capture_in_real_time(path: Path, seconds: float, *, rate: int = 100) -> None:
+    """Write exchanges as they happen, `rate` a second, with the live writer; a segment lasts three seconds."""
     from tests.pipeline._traffic import Capture, Connection, dns
 
-    live = LiveCapture(path, load_identities()[0], 101)
+    source = SourceInfo("eth0", metadata=SourceMetadata(interfaces=[Interface(RAW, 65_535)]))
+    recipients = [identity.recipient for identity in load_identities()]
     capture, began = Capture(), time.time()
     connections = [Connection(capture, client_port=40_000 + number) for number in range(8)]
     written = done = 0
-    waits_since = 0.0
-    while (now := time.time()) < began + seconds:
-        while done < (now - began) * rate:
-            capture.now_ns = time.time_ns()
-            connection = connections[done % 8]
-            if done < 8:
-                connection.open()
-            connection.ask(f"GET /{done} HTTP/1.1\r\nHost: live\r\n\r\n".encode()).answer()
-            capture.add(dns(done % 65_536, client_port=33_000 + done % 100))
-            capture.add(dns(done % 65_536, answer=True, client_port=33_000 + done % 100))
-            waits_since = waits_since or time.time()
-            done += 1
-        if waits_since and time.time() - waits_since >= piece_s:
-            live.add(capture.records[written:])
-            written, waits_since = len(capture.records), 0.0
-            if done > live.number * 3 * rate:
-                live.seal()
-        time.sleep(0.002)
-    live.add(capture.records[written:])
-    live.seal()
+    with Store.open(path).live_writer(recipients, source=source, segment_seconds=3) as writer:
+        while (now := time.time()) < began + seconds:
+            while done < (now - began) * rate:
+                capture.now_ns = time.time_ns()
+                connection = connections[done % 8]
+                if done < 8:
+                    connection.open()
+                connection.ask(f"GET /{done} HTTP/1.1\r\nHost: live\r\n\r\n".encode()).answer()
+                capture.add(dns(done % 65_536, client_port=33_000 + done % 100))
+                capture.add(dns(done % 65_536, answer=True, client_port=33_000 + done % 100))
+                done += 1
+            fresh = capture.records[written:]
+            if fresh:
+                writer.add(RecordBatch(RAW, b"".join(fresh), range(written, written + len(fresh))))
+                written += len(fresh)
+            writer.tick()
+            time.sleep(0.01)
+        writer.finish()
 
 
 if __name__ == "__main__":

@@ -136,3 +136,18 @@ def test_a_segment_sealed_while_one_queries_is_seen_once(captures: Captures, plu
         assert set(ids) <= set(final)  # and what was seen once stays
     for earlier, later in pairwise(seen):
         assert set(earlier) <= set(later)
+
+
+def test_other_processes_read_open_segments_too(captures: Captures, tmp_path: Path) -> None:
+    me = Identity.generate()
+    (records,) = (found[1] for file, found in captures.items() if file.endswith("sample.pcapng"))
+    live = LiveCapture(tmp_path, me)
+    live.add(records[:700])
+    live.seal()
+    live.add(records[700:])
+    with Pipeline.open(tmp_path, identities=[me], create=False) as pipeline:
+        here = list(pipeline.rows("", fields=["protocol"], jobs=1))
+        query = pipeline.rows("", fields=["protocol"], jobs=2)
+        assert list(query) == here
+        assert query.problems == []
+        assert any("processes" in line for line in query.explain())

@@ -13,7 +13,7 @@ import pytest
 from kubeshark import Pipeline
 from kubeshark.errors import UsageError
 from kubeshark.extension_api import Enrichment, EnrichSpec, EntryView, hookimpl
-from kubeshark.pipeline import Plugins
+from kubeshark.pipeline import Plugins, _rules
 from kubeshark.pipeline._rules import DEFAULT_RULES, MAX_RULES, RedactionRule, rule_enricher
 from tests.pipeline._plugins import with_plugins
 from tests.pipeline._traffic import Capture, Connection, find
@@ -225,3 +225,68 @@ def test_closing_a_view_leaves_the_pipeline_open(pipeline: Pipeline) -> None:
     with pipeline.restricted(namespaces=["shop"]):
         pass
     assert list(pipeline.query("dns", limit=1))
+
+
+STEADY = ["id", "protocol", "src.ip", "dst.port", "elapsed_time", "timestamp"]
+
+
+@pytest.fixture(scope="module")
+def plain(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
+    """A pipeline whose plugins are those built in."""
+    with pytest.MonkeyPatch.context() as patch, Plugins() as plugins:
+        patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+        with Pipeline.open(tmp_path_factory.mktemp("plain") / "store", plugins=plugins) as opened:
+            opened.import_file(root / "examples" / "captures" / "sample.pcapng")
+            yield opened
+
+
+@pytest.fixture
+def looked_at(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Ids of the entries that rules looked at."""
+    ids: list[str] = []
+    real = _rules._Ruler.look_at
+
+    def counting(ruler: Any, entry: Any) -> Any:
+        ids.append(entry.id)
+        return real(ruler, entry)
+
+    monkeypatch.setattr(_rules._Ruler, "look_at", counting)
+    return ids
+
+
+def test_rules_look_at_nothing_where_nothing_can_be_hidden(plain: Pipeline, looked_at: list[str]) -> None:
+    view = plain.restricted(rules=DEFAULT_RULES)
+    for kfl in ("", "http || dns", 'dst.port == 6379 && src.ip != "10.0.0.1"', "http && elapsed_time > 100", "conn"):
+        expected = [run.column(name) for run in plain.query(kfl).runs(STEADY) for name in STEADY]
+        assert [run.column(name) for run in view.query(kfl).runs(STEADY) for name in STEADY] == expected
+    assert looked_at == []
+
+
+def test_rules_look_at_what_the_filter_leaves(plain: Pipeline, looked_at: list[str]) -> None:
+    view = plain.restricted(rules=DEFAULT_RULES)
+    ids = [entry.id for entry in plain.query("redis", limit=5)]
+    assert [entry.id for entry in view.query("redis", limit=5)] == ids
+    assert set(ids) <= set(looked_at)
+    assert len(looked_at) < sum(map(len, plain.query("").runs([])))
+
+
+@pytest.mark.parametrize("kfl", [f'request.cookies["session"] == "{COOKIE}"', "http && error", 'path == "/"'])
+def test_what_may_be_hidden_is_hidden_before_it_is_asked_for(plain: Pipeline, looked_at: list[str], kfl: str) -> None:
+    view = plain.restricted(rules=DEFAULT_RULES)
+    found = list(view.query(kfl))
+    assert len(looked_at) > len(found)
+    assert COOKIE not in json.dumps([entry.to_dict() for entry in found])
+
+
+@pytest.mark.parametrize("reads", [["path"], ["error"], ["tags"], ["status_code", "id"]])
+def test_columns_that_may_be_hidden_are_looked_at(plain: Pipeline, looked_at: list[str], reads: list[str]) -> None:
+    view = plain.restricted(rules=DEFAULT_RULES)
+    entries = sum(map(len, view.query("http").runs(reads)))
+    assert len(looked_at) == entries > 0
+
+
+def test_columns_are_hidden_as_entries_are(plain: Pipeline) -> None:
+    view = plain.restricted(rules=[RedactionRule("pattern", "robots")])
+    paths = [path for run in view.query("http").runs(["path"]) for path in run.column("path")]
+    assert paths == [entry.get("path") for entry in view.query("http")]
+    assert any("[redacted]" in path for path in paths)

@@ -83,6 +83,15 @@ def test_half_an_exchange_says_why(dissected: list[int]) -> None:
     assert lonely.elapsed_ns == 0
 
 
+def test_errors_are_counted_without_dissection(dissected: list[int]) -> None:
+    """Half an exchange is one, but for a message that nobody answers."""
+    run = list(query("http || dns").runs(["error", "status_code"]))
+    errors = [failed for part in run for failed in part.column("error")]
+    assert sorted(errors) == [False, False, False, True, True]  # the question to DNS has no answer, either
+    assert dissected == []
+    assert [entry.get("status_code") for entry in query("http && error")] == [0]
+
+
 def test_connections_are_decided_by_their_transport() -> None:
     found = list(query("tcp_conn"))
     assert [entry.id for entry in found] == ["s0-0-conn", "s0-1-conn"]

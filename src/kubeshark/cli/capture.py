@@ -20,6 +20,7 @@ from kubeshark.cli._store_option import add_store_option, store_path
 if TYPE_CHECKING:
     from kubeshark.core_capture.live import PacketSource
     from kubeshark.pipeline import CaptureProgress, CaptureResult
+    from kubeshark.pipeline._folder import FolderImport
 
 __all__ = ["add_parser"]
 
@@ -165,7 +166,7 @@ def open_source(args: argparse.Namespace) -> PacketSource:
 
 
 @contextmanager
-def ending(source: PacketSource) -> Iterator[None]:
+def ending(source: PacketSource | FolderImport) -> Iterator[None]:
     """Let Ctrl-C and the usual signals end the capture in order; a second one ends the process."""
     signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = {number: signal.getsignal(number) for number in signals}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from typing import Any
 
 from kubeshark.cli._complain import complain
@@ -13,10 +14,12 @@ from kubeshark.cli._store_option import add_store_option, store_path
 
 __all__ = ["add_parser"]
 
+TOTALS = ("packets", "bytes", "flows", "segments", "skipped", "dropped")
 EXAMPLES = """examples:
   kubeshark import capture.pcap
   kubeshark import *.pcapng.gz --store ./store
-  tcpdump -w - -c 1000 | kubeshark import -
+  tcpdump -U -w - | kubeshark import -
+  tcpdump -i eth0 -G 60 -w 'captures/%H%M%S.pcap' & kubeshark import --follow captures
 
 Repeating an import resumes it, or says that it is already there.
 """
@@ -31,6 +34,11 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("files", nargs="+", metavar="FILE")
+    parser.add_argument(
+        "--follow",
+        action="store_true",
+        help="FILE is a folder: import what lies in it and what comes into it, each packet once, until Ctrl-C",
+    )
     add_store_option(parser)
     parser.add_argument(
         "--recipient", action="append", default=[], metavar="age1…", help="who may read it (repeat); default: you"
@@ -51,8 +59,10 @@ def run(args: argparse.Namespace) -> int:
     from kubeshark.errors import InputError
     from kubeshark.pipeline import Pipeline, keep_freed_memory
 
+    if args.follow:
+        return follow(args)
     keep_freed_memory()
-    totals = dict.fromkeys(("packets", "bytes", "flows", "segments", "skipped", "dropped"), 0)
+    totals = dict.fromkeys(TOTALS, 0)
     problems: list[str] = []
     readable = 0
     store = Pipeline.open(store_path(args), recipients=args.recipient)
@@ -83,11 +93,40 @@ def run(args: argparse.Namespace) -> int:
     if args.output == "json":
         print(json.dumps(totals))
     elif readable:  # what failed altogether has no totals to tell
-        print(
-            f"imported {totals['packets']:,} packets, {totals['bytes']:,} bytes, {totals['flows']:,} flows"
-            f" in {totals['segments']} segments; {totals['skipped']} skipped"
-            + (f"; {totals['dropped']:,} dropped by plugins" if totals["dropped"] else "")
-        )
+        print_totals(totals)
     if not problems:
         return 0
     return 3 if readable else 1
+
+
+def follow(args: argparse.Namespace) -> int:
+    """Import what comes into a folder until a signal."""
+    from kubeshark.cli.capture import ending
+    from kubeshark.errors import UsageError
+    from kubeshark.pipeline import Pipeline
+
+    if len(args.files) != 1 or args.keylog or args.scripts:
+        raise UsageError("--follow takes one folder, without key logs and scripts")
+    (folder,) = args.files
+    with (
+        Pipeline.open(store_path(args), recipients=args.recipient) as pipeline,
+        Progress(f"following {folder}") as progress,
+    ):
+        job = pipeline.follow_folder(folder, on_progress=progress.show, on_notice=complain)
+        with ending(job):
+            print(f"kubeshark: following {folder}: Ctrl-C ends it", file=sys.stderr, flush=True)
+            result = job.run()
+    totals = {key: getattr(result, key) for key in TOTALS}
+    if args.output == "json":
+        print(json.dumps(totals))
+    else:
+        print_totals(totals)
+    return 3 if result.problems else 0
+
+
+def print_totals(totals: dict[str, int]) -> None:
+    print(
+        f"imported {totals['packets']:,} packets, {totals['bytes']:,} bytes, {totals['flows']:,} flows"
+        f" in {totals['segments']} segments; {totals['skipped']} skipped"
+        + (f"; {totals['dropped']:,} dropped by plugins" if totals["dropped"] else "")
+    )

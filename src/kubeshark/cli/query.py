@@ -59,11 +59,11 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
 def run(args: argparse.Namespace) -> int:
     from kubeshark.pipeline import Pipeline, QueryProgress, keep_freed_memory, parse_time
 
-    keep_freed_memory()
     now_ns = time.time_ns()
     store = Pipeline.open(store_path(args), create=False, keylogs=args.keylog)
-    if args.follow:
+    if args.follow:  # it lives long, and its buffers grow: what is freed goes back
         return _follow(store, args)
+    keep_freed_memory()
     with store as pipeline, Progress("query") as progress:
 
         def show(told: QueryProgress) -> None:
