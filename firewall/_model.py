@@ -10,7 +10,8 @@ Decided here, where the reference leaves room (ADR 23):
    each time, with the result of the first one. Packets the other way are replies, and carry the rule of their flow.
 4. A TCP segment with SYN and without ACK is never a reply, and an ICMP error is one (of the flow it quotes) both ways.
 5. A flow of another generation is judged anew when a reply comes: as its first packet would be, by today's rules. If
-   they refuse it the reply fares as the flow, and the flow is forgotten.
+   they refuse it the reply fares as the flow. The flow stays known:
+   forgotten, the next reply would begin one of its own.
 """
 
 from __future__ import annotations
@@ -262,7 +263,6 @@ def _as_reply(rules: RuleSet, packet: Packet, flows: FlowTable) -> Verdict | Non
         if flow.generation != flows.generation:
             verdict = judge(rules, replace(flow.first, time_ns=packet.time_ns))
             if verdict.action != Action.ACCEPT:
-                flows.forget(key)
                 return verdict
             flow.generation, flow.verdict = flows.generation, verdict
         if packet.quoted is None:

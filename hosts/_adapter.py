@@ -60,6 +60,7 @@ from kubeshark.extension_api._models import (
     SealedSegment,
     Stream,
     Value,
+    VariableType,
     Verdict,
 )
 from kubeshark.extension_api._representation import RepresentationError, parse_representation
@@ -238,7 +239,7 @@ class ForeignPlugin:
         active = [lane for lanes in by_stream for lane in lanes]
         while active:
             active = self._round(active)
-        fields = [(field.variable, field.type) for field in self.manifest.fields]
+        fields: list[tuple[str, VariableType]] = [(field.variable, field.type) for field in self.manifest.fields]
         return [Answered(lanes, fields, self._message) for lanes in by_stream]
 
     @hookimpl

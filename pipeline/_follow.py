@@ -16,7 +16,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -350,7 +350,7 @@ class Follow:
         for connection in owners.values():
             connection.waits = Wait.NOTHING
         keep = []
-        for at, (part, number, row) in enumerate(_identified(found, begins)):
+        for at, part, number, row in _identified(found, begins, owners):
             connection = owners[row]
             if connection.was_told(part, number):
                 continue
@@ -366,18 +366,23 @@ class Follow:
         return chosen if self._runner.reads is None else settled(chosen, self._runner.reads)
 
 
-def _identified(found: EntryTable, begins: Begins) -> Iterator[tuple[Part, int, int]]:
-    """Yield (part, number, row where its connection begins) of each entry."""
+def _identified(
+    found: EntryTable, begins: Begins, owners: Mapping[int, Connection]
+) -> Iterator[tuple[int, Part, int, int]]:
+    """Yield (place, part, number, row where its connection begins) of the entries that may not have been told."""
     columns = None if begins.chained else found.identified()
     if columns is not None:
         segment, flows, numbers = columns
-        for row, number in zip(flows.tolist(), numbers.tolist(), strict=True):
-            yield (segment, row), number, row
+        known, of_known = np.unique(flows, return_inverse=True)
+        below = np.array([owners[row].told_below((segment, row)) for row in known.tolist()], dtype=np.int64)
+        left = np.flatnonzero((numbers < 0) | (numbers >= below[of_known])) if len(numbers) else numbers
+        for at, row, number in zip(left.tolist(), flows[left].tolist(), numbers[left].tolist(), strict=True):
+            yield at, (segment, row), number, row
         return
     first = {(part.segment.name, part.row): row for row in begins.rows.tolist() for part in begins.parts(row)}
-    for entry in found:
+    for at, entry in enumerate(found):
         _, segment, flow, number = place_of(entry)
-        yield (segment, flow), number, first[segment, flow]
+        yield at, (segment, flow), number, first[segment, flow]
 
 
 def _chunks(connections: Sequence[Connection]) -> Iterator[list[Connection]]:

@@ -111,6 +111,11 @@ class Connection:
         is_ended = self.is_over or has_ended(self.bits)
         return self.grown_at + QUIET_S[Wait.GROWTH if is_ended else self.waits]
 
+    def told_below(self, part: Part) -> int:
+        """Return the number below which every entry of a part was told."""
+        told = self.told.get(part)
+        return told.below if told else 0
+
     def was_told(self, part: Part, number: int) -> bool:
         told = self.told.get(part)
         return told is not None and number in told

@@ -114,8 +114,9 @@ def test_new_rules_end_live_connections() -> None:
     flows.flip()
     stricter = RuleSet((rule(Action.DENY, IN), rule(Action.REJECT, OUT)))
     assert decide(stricter, answer(out), flows).rule == 1  # as the flow's first packet fares
-    assert len(flows) == 0
-    assert decide(stricter, answer(out), flows).rule == 0
+    assert decide(stricter, answer(out), flows).rule == 1  # each time: it never becomes a flow of its own
+    flows.flip()
+    assert decide(RuleSet(()), answer(out), flows).reason == Reason.REPLY
 
 
 def test_a_flood_of_syns_keeps_answered_flows() -> None:

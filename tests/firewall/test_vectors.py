@@ -178,3 +178,69 @@ def test_full_rule_sets_and_many_rows() -> None:
     asked["dst_port"] = third
     verdicts = Matcher(RuleSet(found)).judge(Direction.INGRESS, asked)
     assert (verdicts["rule"] == third).all()
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_hundreds_of_packets_on_rule_sets_of_any_size(seed: int) -> None:
+    source = random.Random(seed)
+    rules = random_rules(source)
+    matcher = Matcher(rules)
+    found = [random_packet(source) for _ in range(600)]
+    for direction in Direction:
+        mine = [packet for packet in found if packet.direction == direction]
+        verdicts = matcher.judge(direction, np.array([row(packet) for packet in mine], dtype=ASKED))
+        for packet, verdict in zip(mine, verdicts.tolist(), strict=True):
+            assert verdict == expected(decide(rules, packet, None)), packet
+
+
+def random_rules(source: random.Random) -> RuleSet:
+    def traffic() -> Traffic:
+        low, high = sorted(source.choices(PORTS, k=2))
+        protocol = source.choice([None, *PROTOCOLS])
+        if protocol in (1, 58) and source.random() < 0.7:
+            return Traffic(
+                protocol, icmp_type=source.choice([0, 3, 8, 128, 135]), icmp_code=source.choice([None, 0, 4])
+            )
+        return Traffic(protocol, low, high) if source.random() < 0.7 else Traffic(protocol)
+
+    def peers() -> tuple[IPv4Network | IPv6Network, ...]:
+        texts = source.choices(ADDRESSES + SIXES, k=source.randint(1, 4))
+        prefixes = [
+            source.choice([0, 8, 16, 24, 31, 32] if "." in text else [0, 16, 48, 64, 127, 128]) for text in texts
+        ]
+        return tuple(ip_network(f"{text}/{prefix}", strict=False) for text, prefix in zip(texts, prefixes, strict=True))
+
+    found = [
+        Rule(
+            "p",
+            "r",
+            source.choice(list(Tier)),
+            source.choice(list(Direction)),
+            source.choice(list(Action)),
+            peers(),
+            tuple(traffic() for _ in range(source.randint(0, 3))),
+            source.random() < 0.3,
+        )
+        for _ in range(source.choice([1, 5, 30, 64, 65, 200, 256]))
+    ]
+    exempt = tuple(Exempt("e", source.choice(list(Direction)), (), (traffic(),)) for _ in range(source.randint(0, 2)))
+    ordered = tuple(sorted(found, key=lambda rule: rule.tier))
+    return RuleSet(ordered, source.random() < 0.5, exempt, source.random() < 0.5)
+
+
+def random_packet(source: random.Random) -> Packet:
+    texts = source.choice([ADDRESSES, SIXES])
+    protocol, later = source.choice(PROTOCOLS), source.choice([0, 0, 0, 5])
+    has_ports, is_icmp = protocol in (6, 17, 132) and not later, protocol in (1, 58) and not later
+    return Packet(
+        source.choice(list(Direction)),
+        4 if texts is ADDRESSES else 6,
+        ip_address(source.choice(texts)),
+        ip_address(source.choice(texts)),
+        protocol,
+        source.choice(PORTS) if has_ports else 0,
+        source.choice(PORTS) if has_ports else 0,
+        icmp_type=source.choice([0, 3, 8, 128, 135]) if is_icmp else 0,
+        icmp_code=source.choice([0, 4]) if is_icmp else 0,
+        fragment_offset=later,
+    )

@@ -48,8 +48,12 @@ WITHOUT_TEST = {
         f"src/kubeshark/cli/{module}.py": "cli/test_firewall.py"
         for module in ("_firewall_options", "firewall_learn", "firewall_policies", "firewall_simulate")
     },
+    "src/kubeshark/cli/firewall_enforce.py": "firewall/test_agent.py",
+    **{f"firewall/{module}.py": "firewall/test_plane.py" for module in ("_bpf", "bpf/build_bpf")},
+    **{f"firewall/{module}.py": "firewall/test_enforcer.py" for module in ("_attach", "_events", "_netlink", "_wire")},
     "extension_api/_manifest_rules.py": "extension_api/test_manifest.py",
     "extension_api/_manifest_tables.py": "extension_api/test_manifest.py",
+    "pipeline/_scanned.py": "pipeline/test_table.py",
     "pipeline/_exports.py": "pipeline/test_pipeline.py",
     "pipeline/_imports.py": "pipeline/test_pipeline.py",
     "pipeline/_rows.py": "pipeline/test_pipeline.py",
@@ -164,6 +168,7 @@ WITHOUT_TEST = {
     "core_capture/store/_away.py": "core_capture/store/test_worker_client.py",
     "src/kubeshark/cli/_tls_option.py": "cli/test_worker.py",
     "pipeline/_repeats.py": "pipeline/test_twins.py",
+    "worker/_capture_child.py": "worker/test_captures.py",
     "worker/_status.py": "worker/test_app.py",
     "core_capture/store/_remote.py": "core_capture/store/test_objects.py",
     "hub/_access.py": "hub/test_views.py",

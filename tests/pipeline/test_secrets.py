@@ -14,7 +14,15 @@ from kubeshark.core_capture import RawBlock
 from kubeshark.errors import InputError
 from kubeshark.extension_api import Message, MessageKind, ProtocolSpec, Stream, Verdict, hookimpl
 from kubeshark.pipeline import Entry, FileDissection, Plugins
-from kubeshark.pipeline._secrets import block_secrets, key_log_files, read_key_log, secrets_block
+from kubeshark.pipeline._secrets import (
+    LiveSecrets,
+    block_secrets,
+    key_log_files,
+    read_key_log,
+    read_key_logs,
+    secrets_block,
+)
+from tests.pipeline._live import LiveCapture, packets_of
 
 from .tls._exchange import Exchange, exchange
 
@@ -228,3 +236,30 @@ def test_old_versions_too(tmp_path: Path) -> None:
     (tmp_path / "old.pcap").write_bytes(old.pcap())
     (tmp_path / "keys").write_text(old.keys)
     assert len(dissected(tmp_path / "old.pcap", "https", [tmp_path / "keys"])) == 1
+
+
+def test_a_live_view_reads_a_key_log_that_grows(tmp_path: Path, file: Path, found: Exchange) -> None:
+    """As a browser's does: its keys come with the connections."""
+    keys = tmp_path / "growing.log"
+    keys.write_text("# nothing yet\n")
+    ((link_type, records),) = packets_of(file).items()
+    with opened(tmp_path, [keys]) as store:
+        live = LiveCapture(tmp_path / "store", store.store.identities[0], link_type)
+        follow = store.follow("http")
+        assert not any(map(len, follow.look()))
+        with keys.open("a") as log:
+            log.write(found.keys)
+        live.add(records)
+        told = [entry.id for run in follow.look() for entry in run]
+        follow.close()
+    with opened(tmp_path, [keys]) as store:
+        assert told == [entry.id for entry in store.query("http")] != []
+
+
+def test_a_live_view_keeps_its_secrets_while_a_key_log_is_away(tmp_path: Path, keys: Path) -> None:
+    with opened(tmp_path) as store:
+        secrets = LiveSecrets(read_key_logs([keys]), [keys], store.store)
+        assert secrets.step(brings_some=False) is not None
+        keys.unlink()
+        assert secrets.step(brings_some=False) is not None
+        assert secrets.problems == []

@@ -12,6 +12,7 @@ with Pipeline.open("store") as pipeline:
     assert_type(pipeline, Pipeline)
     assert_type(pipeline.import_file("capture.pcap"), ImportResult)
     assert_type(iter(pipeline.query("http && status_code >= 500")), Iterator[Entry])
+    assert_type(iter(pipeline.follow("http && status_code >= 500")), Iterator[Entry])
     assert_type(pipeline.entry("segment-1-0"), Entry | None)
     assert_type(pipeline.export("dns", "dns.pcap"), ExportResult)
     compiled = firewall.compile_policies(firewall.load_policies(["policies"]), firewall.load_inventory("pods.json"))

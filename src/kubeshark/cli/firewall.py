@@ -8,7 +8,7 @@ from typing import Any
 
 __all__ = ["add_parser"]
 
-ACTIONS = ("firewall_simulate", "firewall_learn", "firewall_policies")
+ACTIONS = ("firewall_simulate", "firewall_learn", "firewall_policies", "firewall_enforce")
 """Modules of this package with `add_actions(actions)`, in the order of the help."""
 
 EXAMPLES = """examples:
@@ -17,6 +17,8 @@ EXAMPLES = """examples:
   kubeshark firewall simulate shop.yaml 'dst.port == 5432' --inventory pods.json --fail-on reject,deny
   kubeshark firewall diff old.yaml new.yaml --inventory pods.json --output json
   kubeshark firewall apply shop.yaml --inventory pods.json --dry-run
+  kubeshark firewall apply shop.yaml --enforce --interface eth0 --confirm-within 60s
+  kubeshark firewall events --follow
   kubeshark firewall schema > firewallpolicy.schema.json
 """
 
@@ -25,7 +27,7 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
     parser = commands.add_parser(
         name,
         help=summary,
-        description="Policies that are tried on recorded traffic before they are switched on.",
+        description="Policies that are tried on recorded traffic first, and then enforced in the kernel.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -1,4 +1,4 @@
-"""kubeshark firewall get|schema|apply --dry-run: policies as documents."""
+"""kubeshark firewall get|schema, and what apply --dry-run says: policies as documents."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from kubeshark.cli._complain import complain
-from kubeshark.cli._firewall_options import add_inventory_options, inventory_for
+from kubeshark.cli._firewall_options import inventory_for
 from kubeshark.errors import UsageError
 
 __all__ = ["add_actions", "run_dry"]
@@ -21,14 +21,6 @@ def add_actions(actions: Any) -> None:
 
     schema = actions.add_parser("schema", help="print the JSON Schema of policies, for editors")
     schema.set_defaults(run=run_schema)
-
-    apply = actions.add_parser("apply", help="check policies and tell what they would be compiled to")
-    apply.add_argument("files", nargs="*", metavar="FILE")
-    apply.add_argument("-f", "--file", action="append", default=[], metavar="FILE")
-    apply.add_argument("--dry-run", action="store_true", required=True, help="check and compile; change nothing")
-    apply.add_argument("--output", choices=("text", "json"), default="text")
-    add_inventory_options(apply)
-    apply.set_defaults(run=run_dry)
 
 
 def run_get(args: argparse.Namespace) -> int:

@@ -1,0 +1,126 @@
+"""Where programs are attached: devices by tcx or clsact, connect() by the root cgroup."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import socket
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from kubeshark.firewall import _bpf
+from kubeshark.firewall._bpf import FirewallError, bpf_failed
+from kubeshark.firewall._netlink import add_filter, delete_filter
+from kubeshark.firewall._plane import Plane
+
+__all__ = ["Hook", "attach_connect", "attach_device", "device_index", "pin_name"]
+
+Mechanism = Literal["tcx", "clsact"]
+_SIOCGIFHWADDR = 0x8927
+_ETHERNET, _LOOPBACK = 1, 772
+_NOT_KNOWN = (errno.EINVAL, errno.EOPNOTSUPP)
+
+
+@dataclass(slots=True)
+class Hook:
+    """Programs on a device or a cgroup. Descriptors of links keep them there; clsact filters stay by themselves."""
+
+    kind: Literal["tcx", "clsact", "cgroup"]
+    device: str = ""
+    index: int = 0
+    links: list[int] = field(default_factory=list)
+
+    def pin(self, folder: Path) -> None:
+        """Keep the links beyond this process."""
+        for number, link in enumerate(self.links):
+            _bpf.pin(link, folder / pin_name(self.device, number))
+
+    def detach(self) -> None:
+        for link in self.links:
+            os.close(link)
+        self.links.clear()
+        if self.kind == "clsact":
+            for egress in (False, True):
+                with contextlib.suppress(FirewallError):
+                    delete_filter(self.index, egress=egress)
+
+
+def pin_name(device: str, number: int) -> str:
+    """A file's name for bpffs, which takes no dot."""
+    return f"link-{device.replace('.', '%2e') or '%'}-{number}"
+
+
+def device_index(name: str) -> int | None:
+    """Return the number of a device; None if there is none of that name."""
+    try:
+        return socket.if_nametoindex(name)
+    except OSError:
+        return None
+
+
+def _is_ethernet(name: str) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        answer = fcntl.ioctl(any_socket, _SIOCGIFHWADDR, struct.pack("16sH14x", name.encode()[:15], 0))
+    return int(struct.unpack_from("<H", answer, 16)[0]) in (_ETHERNET, _LOOPBACK)
+
+
+def attach_device(plane: Plane, name: str, *, is_veth_of_pod: bool = False, force: Mechanism | None = None) -> Hook:
+    """Judge what a device carries. On the host's side of a pod's veth what comes in is the pod's egress."""
+    index = device_index(name)
+    if index is None:
+        raise FirewallError(f"firewall: there is no device {name}", hint="see ip link")
+    into, out = (
+        ("egress_at_ingress", "ingress_at_egress") if is_veth_of_pod else ("ingress_at_ingress", "egress_at_egress")
+    )
+    if not _is_ethernet(name):
+        into, out = "ingress_at_ingress_l3", "egress_at_egress_l3"
+    sides = ((plane.program(into), False), (plane.program(out), True))
+    if force != "clsact":
+        hook = Hook("tcx", name, index)
+        try:
+            for program, egress in sides:
+                hook.links.append(_bpf.link_tcx(program, index, egress=egress))
+        except OSError as error:
+            hook.detach()
+            if force == "tcx" or error.errno not in _NOT_KNOWN:
+                raise bpf_failed(f"{name} was not attached by tcx", error.errno or 0) from error
+        else:
+            return hook
+    hook = Hook("clsact", name, index)
+    try:
+        for program, egress in sides:
+            add_filter(index, program, egress=egress)
+    except BaseException:
+        hook.detach()
+        raise
+    return hook
+
+
+def attach_connect(plane: Plane, cgroup: Path | None = None) -> Hook:
+    """Refuse connect() of local processes at once where Reject would refuse the first packet."""
+    where = cgroup or next(_cgroup2_mounts(), None)
+    if where is None:
+        raise FirewallError("firewall: no cgroup2 is mounted: connect() is not refused, its packets are")
+    hook = Hook("cgroup")
+    folder = os.open(where, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        for name, kind in (("connect4", _bpf.CGROUP_CONNECT4), ("connect6", _bpf.CGROUP_CONNECT6)):
+            hook.links.append(_bpf.link_cgroup(plane.program(name), folder, kind))
+    except OSError as error:
+        hook.detach()
+        raise bpf_failed(f"connect() below {where} was not attached", error.errno or 0) from error
+    finally:
+        os.close(folder)
+    return hook
+
+
+def _cgroup2_mounts() -> Iterator[Path]:
+    for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape").splitlines():
+        left, _, right = line.partition(" - ")
+        if right.startswith("cgroup2 "):
+            yield Path(left.split()[4])

@@ -1,0 +1,345 @@
+"""What is enforced on this machine: targets on their planes, replaced together, undone together.
+
+1. A change is for all targets or for none: what fails leaves the policy before in force.
+2. What is not confirmed in time, and what outlives its time, is rolled back by `tick`, on this machine's clock.
+3. A policy is pinned (fail mode closed) only when it is confirmed: a lock-out never outlives the process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import struct
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from pathlib import Path
+from typing import Any, Literal
+
+from kubeshark.firewall import _bpf
+from kubeshark.firewall._attach import Hook, Mechanism, attach_connect, attach_device, device_index, pin_name
+from kubeshark.firewall._bpf import FirewallError
+from kubeshark.firewall._events import Event, Ring
+from kubeshark.firewall._plane import Plane
+from kubeshark.firewall._rules import Reason, RuleSet
+from kubeshark.firewall._wire import Target
+
+__all__ = ["BPFFS", "Enforcer", "FailMode"]
+
+FailMode = Literal["open", "closed"]
+BPFFS = Path(os.environ.get("KUBESHARK_BPFFS") or "/sys/fs/bpf")
+"""Where links are pinned that outlive the process."""
+
+
+@dataclass(slots=True)
+class _Held:
+    """A target in force."""
+
+    target: Target
+    plane: Plane
+    ring: Ring
+    hooks: dict[str, Hook] = field(default_factory=dict)  # by device; "" for connect()
+    rules_by_generation: dict[int, RuleSet] = field(default_factory=dict)
+    problems: dict[str, str] = field(default_factory=dict)
+
+    def close(self) -> None:
+        for hook in self.hooks.values():
+            hook.detach()
+        self.ring.close()
+        self.plane.close()
+
+
+class Enforcer:
+    """Owns planes and hooks. Not for threads."""
+
+    def __init__(
+        self,
+        *,
+        fail_mode: FailMode = "open",
+        pins: Path = BPFFS / "kubeshark-firewall",
+        force: Mechanism | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.fail_mode = fail_mode
+        self.generation = 0
+        self._pins, self._force, self._clock = pins, force, clock
+        self._held: dict[str, _Held] = {}
+        self._previous: tuple[Target, ...] | None = None
+        self._confirm_by: float | None = None
+        self._expires: float | None = None
+
+    # ---- changes ----
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        return tuple(held.target for held in self._held.values())
+
+    @property
+    def previous(self) -> tuple[Target, ...] | None:
+        return self._previous
+
+    @property
+    def seconds_left(self) -> float | None:
+        """How long there is to confirm; None if nothing is to be confirmed."""
+        return None if self._confirm_by is None else max(0.0, self._confirm_by - self._clock())
+
+    @property
+    def ttl_left(self) -> float | None:
+        return None if self._expires is None else max(0.0, self._expires - self._clock())
+
+    def apply(self, targets: Sequence[Target], *, confirm_within_s: float = 0, ttl_s: float = 0) -> int:
+        """Enforce these targets and no others; return the generation."""
+        before = self.targets
+        self._install(tuple(targets))
+        if self._confirm_by is None:  # what was never confirmed is nothing to go back to
+            self._previous = before
+        self._confirm_by = self._clock() + confirm_within_s if confirm_within_s > 0 else None
+        self._expires = self._clock() + ttl_s if ttl_s > 0 else None
+        self._settle()
+        return self.generation
+
+    def confirm(self) -> None:
+        if self._confirm_by is None:
+            raise FirewallError("firewall: nothing is waiting to be confirmed", hint='see "kubeshark firewall status"')
+        self._confirm_by = None
+        self._settle()
+
+    def roll_back(self) -> int:
+        """Go back to what was enforced before the last change; once."""
+        if self._previous is None:
+            raise FirewallError("firewall: there is nothing to go back to", hint='see "kubeshark firewall status"')
+        previous, self._previous = self._previous, None
+        self._confirm_by = self._expires = None
+        self._install(previous)
+        self._settle()
+        return self.generation
+
+    def _install(self, targets: tuple[Target, ...]) -> None:
+        if len({target.name for target in targets}) != len(targets):
+            raise FirewallError("firewall: two targets of one name")
+        changed: list[_Held] = []
+        made: list[_Held] = []
+        try:
+            for target in targets:
+                held = self._held.get(target.name)
+                if held is None:
+                    made.append(self._hold(target))
+                elif held.target.rules != target.rules:
+                    held.plane.apply(target.rules)
+                    changed.append(held)
+        except BaseException:
+            for held in changed:
+                held.plane.roll_back()
+            for held in made:
+                held.close()
+            raise
+        self.generation += 1
+        for name in self._held.keys() - {target.name for target in targets}:
+            self._held.pop(name).close()
+        for held in made:
+            self._held[held.target.name] = held
+        for target in targets:
+            held = self._held[target.name]
+            for device in set(held.hooks) - {*target.devices, ""}:
+                held.hooks.pop(device).detach()
+            held.target = target
+            held.rules_by_generation[held.plane.generation] = target.rules
+            while len(held.rules_by_generation) > 8:  # events that are still on their way name an older one
+                del held.rules_by_generation[min(held.rules_by_generation)]
+            self._attach(held)
+
+    def _hold(self, target: Target) -> _Held:
+        plane = Plane.create()
+        try:
+            held = _Held(target, plane, Ring(plane.maps["events"]))
+            if target.is_host:
+                plane.set_local(_own_addresses())
+            plane.apply(target.rules)
+            for device in target.devices:
+                if device_index(device) is not None:
+                    held.hooks[device] = self._hook(plane, target, device)
+        except BaseException:
+            plane.close()
+            raise
+        return held
+
+    def _hook(self, plane: Plane, target: Target, device: str) -> Hook:
+        return attach_device(plane, device, is_veth_of_pod=target.is_pod, force=self._force)
+
+    def _attach(self, held: _Held) -> bool:
+        """Attach devices that came, or came again under their name; tell whether there were any."""
+        before = dict(held.hooks)
+        for device in held.target.devices:
+            index, hook = device_index(device), held.hooks.get(device)
+            if hook is not None and hook.index != index:
+                held.hooks.pop(device).detach()
+                hook = None
+            if index is None:
+                held.problems[device] = "there is no such device"
+            elif hook is None:
+                try:
+                    held.hooks[device] = self._hook(held.plane, held.target, device)
+                    held.problems.pop(device, None)
+                except FirewallError as error:
+                    held.problems[device] = str(error)
+            else:
+                held.problems.pop(device, None)
+        if held.target.is_host and "" not in held.hooks:
+            try:
+                held.hooks[""] = attach_connect(held.plane)
+                held.problems.pop("connect()", None)
+            except FirewallError as error:
+                held.problems["connect()"] = str(error)
+        return before != held.hooks
+
+    # ---- time, devices ----
+
+    def tick(self) -> str:
+        """Do what is due; return what was undone, in words, or nothing."""
+        came = [held for held in self._held.values() if self._attach(held)]
+        if came:
+            self._settle()
+        now = self._clock()
+        if self._confirm_by is not None and now >= self._confirm_by:
+            self.roll_back()
+            return "not confirmed in time: the policy before is enforced again"
+        if self._expires is not None and now >= self._expires:
+            self.roll_back()
+            return "its time is over: the policy before is enforced again"
+        return ""
+
+    # ---- pins ----
+
+    def _settle(self) -> None:
+        """Fail mode closed: keep in bpffs what is confirmed, and nothing else."""
+        if self.fail_mode == "open":
+            return
+        for path in self._pins.glob("*"):
+            shutil.rmtree(path)
+        if self._confirm_by is None:
+            for held in self._held.values():
+                folder = self._pins / _folder(held.target.name)
+                try:
+                    folder.mkdir(parents=True, mode=0o700)
+                except OSError as error:
+                    raise FirewallError(
+                        f"firewall: {folder}: {error.strerror}", hint="mount -t bpf bpf /sys/fs/bpf"
+                    ) from error
+                held.plane.pin(folder)
+                for hook in held.hooks.values():
+                    hook.pin(folder)
+
+    def take_over(self, targets: Sequence[Target]) -> int:
+        """Go on with what an earlier process pinned, without a gap; return how many of the targets were found."""
+        for target in targets:
+            folder = self._pins / _folder(target.name)
+            try:
+                plane = Plane.pinned(folder, target.rules)
+            except FirewallError:
+                continue
+            held = _Held(target, plane, Ring(plane.maps["events"]))
+            held.rules_by_generation[plane.generation] = target.rules
+            for device in (*target.devices, ""):
+                links = []
+                for number in (0, 1):
+                    with contextlib.suppress(OSError):
+                        links.append(_bpf.open_pin(folder / pin_name(device, number)))
+                if links:
+                    kind: Literal["tcx", "cgroup"] = "tcx" if device else "cgroup"
+                    held.hooks[device] = Hook(kind, device, device_index(device) or 0 if device else 0, links)
+            self._held[target.name] = held
+        self.generation += 1
+        return len(self._held)
+
+    # ---- reading ----
+
+    def event_sources(self) -> Iterator[int]:
+        """Yield descriptors that become readable when there are events."""
+        for held in self._held.values():
+            yield held.plane.maps["events"]
+
+    def events(self) -> Iterator[tuple[Event, dict[str, object]]]:
+        """Yield the events that are there."""
+        for held in self._held.values():
+            for event in held.ring.read():
+                yield event, event.document(held.target.name, held.rules_by_generation.get(event.generation))
+
+    def status(self) -> dict[str, Any]:
+        return {
+            "generation": self.generation,
+            "failMode": self.fail_mode,
+            "confirmWithin": self.seconds_left,
+            "ttl": self.ttl_left,
+            "targets": [_status(held) for held in self._held.values()],
+        }
+
+    def close(self) -> None:
+        """Stop: links go with this process, clsact filters are removed. What is pinned goes on (fail mode closed)."""
+        for held in self._held.values():
+            held.close()
+        self._held.clear()
+
+    def remove(self) -> None:
+        """Enforce nothing any more, pins and all."""
+        self._previous, self._confirm_by, self._expires = self.targets, None, None
+        self.close()
+        shutil.rmtree(self._pins, ignore_errors=True)
+        self.generation += 1
+
+
+def _folder(name: str) -> str:
+    """A name for bpffs: letters, digits; it takes no dot."""
+    return "".join(letter if letter.isalnum() or letter in "-_" else f"%{ord(letter):x}" for letter in name)[:200]
+
+
+def _status(held: _Held) -> dict[str, Any]:
+    counters = held.plane.counters()
+    rules = [
+        {
+            "policy": rule.policy,
+            "rule": rule.name,
+            "direction": rule.direction.name.lower(),
+            "action": rule.action.name.lower(),
+            "packets": count.packets,
+            "bytes": count.bytes,
+        }
+        for rule, count in zip(held.target.rules.rules, counters.rules, strict=True)
+    ]
+    return {
+        "name": held.target.name,
+        "generation": held.plane.generation,
+        "hooks": {device or "connect()": hook.kind for device, hook in held.hooks.items()},
+        "notEnforced": dict(held.problems),
+        "exempt": [exempt.name for exempt in held.target.rules.exempt],
+        "rules": rules,
+        "other": {reason.name.lower(): counters.reasons[reason].packets for reason in Reason if reason != Reason.RULE},
+        "refusedConnects": counters.refused_connects,
+        "events": counters.reported,
+        "lost": counters.lost,
+        "answered": counters.answered,
+        "silent": counters.silent,
+    }
+
+
+def _own_addresses() -> Iterator[IPv4Address | IPv6Address]:
+    """Yield this machine's addresses (RTM_GETADDR), so that connect() to oneself is not judged."""
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0) as link:
+        link.settimeout(5)
+        link.send(struct.pack("<IHHII", 24, 22, 0x301, 1, 0) + bytes(8))
+        while True:
+            data = link.recv(1 << 18)
+            while len(data) >= 16:
+                length, kind = struct.unpack_from("<IH", data)
+                if kind == 3 or length < 16:
+                    return
+                body, data = data[24:length], data[(length + 3) & ~3 :]
+                while len(body) >= 4:
+                    size, attribute = struct.unpack_from("<HH", body)
+                    if size < 4:
+                        break
+                    if attribute in (1, 2) and size in (8, 20):  # IFA_ADDRESS, IFA_LOCAL
+                        yield ip_address(body[4:size])
+                    body = body[(size + 3) & ~3 :]
