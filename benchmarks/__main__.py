@@ -2,9 +2,10 @@
 
     python -m benchmarks [--size MB] [--runs N] [--short]
     python -m benchmarks --large [--size MB] [--runs N]      row 9 alone; takes minutes and 15 GB of disk
+    python -m benchmarks --live [--runs N]                  row 7 alone, with root; else it is part of the whole
 
-Needs the peers: apt-get install tcpdump tshark age zstd, and what `scripts/setup.sh bench` installs. A peer that is
-missing fails the run by name.
+Needs the peers: apt-get install tcpdump tshark age zstd netsniff-ng, and what `scripts/setup.sh bench` installs. A peer
+that is missing fails the run by name.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from benchmarks import _decode, _large, _live, _plugins, _protocols, _store
+from benchmarks import _capture, _decode, _large, _live, _plugins, _protocols, _store
 from benchmarks._measure import Missing, Result, command_cpu
 from benchmarks._page import page
 from benchmarks._plot import plot
@@ -47,9 +48,12 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=5, help="alternations; the median counts (default: 5)")
     parser.add_argument("--short", action="store_true", help="20 MB, 1 run, results not written: does it work at all?")
     parser.add_argument("--large", action="store_true", help="only: a query on a large store against a tenth of it")
+    parser.add_argument("--live", action="store_true", help="only: live capture against its peers (root)")
     options = parser.parse_args()
     if options.large:
         return _main_large(options.size or 10_000, options.runs)
+    if options.live:
+        return _main_live(1 if options.short else options.runs, 0.05 if options.short else 1.0)
     size, runs = (20, 1) if options.short else (options.size or 200, options.runs)
     with tempfile.TemporaryDirectory(prefix="kubeshark-bench-") as folder:
         try:
@@ -75,6 +79,21 @@ def _main_large(size: int, runs: int) -> int:
         _show(result)
     if size >= LARGE_MB:
         RESULTS.with_name("large.json").write_text(json.dumps([line(result) for result in results], indent=1) + "\n")
+    return 0
+
+
+def _main_live(runs: int, share: float) -> int:
+    with tempfile.TemporaryDirectory(prefix="kubeshark-bench-") as folder:
+        _use_own_keys(Path(folder))
+        try:
+            results = _capture.run(Path(folder), runs, share)
+        except Missing as missing:
+            print(f"bench: {missing}", file=sys.stderr)
+            return 1
+    for result in results:
+        _show(result)
+    if share == 1.0:
+        RESULTS.with_name("live.json").write_text(json.dumps([line(result) for result in results], indent=1) + "\n")
     return 0
 
 
@@ -116,6 +135,7 @@ def run(scratch: Path, size: int, runs: int) -> list[Result]:
         lambda: _store.sizes(capture, store),
         lambda: _plugins.run(SHOP, scratch, runs, HEADS if size > SHORT_BYTES else HEADS // 10),
         lambda: _live.run(SHOP),
+        lambda: _capture.run(scratch, min(runs, 3), 1.0 if size > SHORT_BYTES else 0.05) if os.geteuid() == 0 else [],
     ):
         for result in measure():
             results.append(result)

@@ -90,6 +90,7 @@ class StreamSource:
         self._notices = Notices()
         self._batches: queue.Queue[RecordBatch] = queue.Queue(BATCHES)
         self._threads: list[threading.Thread] = []
+        self._first: Callable[[], None] | None = None  # what the first thread does, until it runs
         self._closing: list[Callable[[], object]] = []
         self._lock = threading.Lock()  # guards the metadata, and who sends
         self._senders = 0
@@ -103,6 +104,9 @@ class StreamSource:
         return self._has_ended() and self._failure is None
 
     def read(self, timeout_s: float) -> RecordBatch | None:
+        if self._first is not None:
+            first, self._first = self._first, None
+            self.start(first)
         try:
             batch = self._batches.get(timeout=min(timeout_s, 0.05) if self._batches.empty() else None)
         except queue.Empty:
@@ -122,6 +126,7 @@ class StreamSource:
 
     def close(self) -> None:
         self.stop()
+        self._first = None
         while not self._has_ended():
             with suppress(queue.Empty):
                 self._batches.get(timeout=0.05)
@@ -143,6 +148,10 @@ class StreamSource:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def begin_with(self, target: Callable[[], None]) -> None:
+        """Run something when the source is first read: capabilities may be dropped until then."""
+        self._first = target
 
     def start(self, target: Callable[[], None]) -> None:
         """Run something that ends when the source is stopped."""
@@ -196,7 +205,8 @@ class StreamSource:
         self._closing.append(close)
 
     def _has_ended(self) -> bool:
-        return not any(thread.is_alive() for thread in self._threads) and self._batches.empty()
+        is_idle = self._first is None and not any(thread.is_alive() for thread in self._threads)
+        return is_idle and self._batches.empty()
 
     def _serve(self, connection: socket.socket, label: str) -> None:
         try:
@@ -258,7 +268,7 @@ def standard_input(name: str = "standard input", descriptor: int | None = None) 
     """Return what comes over standard input, or another open pipe."""
     source = StreamSource(name, is_single=True)
     number = sys.stdin.fileno() if descriptor is None else descriptor
-    source.start(lambda: source.feed(number, name))
+    source.begin_with(lambda: source.feed(number, name))
     return source
 
 
@@ -272,7 +282,7 @@ def connect(address: str) -> StreamSource:
     connection.settimeout(None)
     source = StreamSource(address, is_single=True)
     source.keep(connection.close)
-    source.start(lambda: source.feed(connection.fileno(), address))
+    source.begin_with(lambda: source.feed(connection.fileno(), address))
     return source
 
 
@@ -288,7 +298,7 @@ def listen(address: str) -> tuple[StreamSource, int]:
     bound = int(listener.getsockname()[1])
     source = StreamSource(f"{host}:{bound}", is_single=False)
     source.keep(listener.close)
-    source.start(lambda: source.accept(listener))
+    source.begin_with(lambda: source.accept(listener))
     return source, bound
 
 
