@@ -53,6 +53,7 @@ WITHOUT_TEST = {
     **{f"firewall/{module}.py": "firewall/test_enforcer.py" for module in ("_attach", "_events", "_netlink", "_wire")},
     "extension_api/_manifest_rules.py": "extension_api/test_manifest.py",
     "extension_api/_manifest_tables.py": "extension_api/test_manifest.py",
+    "pipeline/_scanned.py": "pipeline/test_table.py",
     "pipeline/_exports.py": "pipeline/test_pipeline.py",
     "pipeline/_imports.py": "pipeline/test_pipeline.py",
     "pipeline/_rows.py": "pipeline/test_pipeline.py",
