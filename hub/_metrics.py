@@ -115,7 +115,7 @@ class _Collector:
             fetched.add_metric(label, row.fetched_bytes)
             segments.add_metric(label, row.segments or 0)
             free.add_metric(label, row.disk_free_bytes or 0)
-            dropped.add_metric(label, sum(each["dropped"] for each in row.captures))
+            dropped.add_metric(label, sum(each["dropped"] + each["lost"] for each in row.captures))
         yield from (up, fetched, segments, free, dropped)
 
 

@@ -42,7 +42,10 @@ class _Capture(msgspec.Struct, frozen=True):
     interface: _Text
     received: int
     dropped: int
+    lost: int
     stored: int
+    state: _Text
+    restarts: int
 
 
 class _Status(msgspec.Struct, frozen=True):
@@ -109,6 +112,11 @@ class Workers:
                 found.append(f"{name} is {row.state}: {row.why}")
             if row.refuses:
                 found.append(f"{name} serves nothing: {row.refuses}")
+            found += [
+                f"{name} does not capture on {each['interface']}: {each['state']}"
+                for each in row.captures
+                if each["state"] not in ("running", "starting")
+            ]
             if row.clock_off_seconds is not None and abs(row.clock_off_seconds) > CLOCKS_SECONDS:
                 found.append(f"{name} has a clock that is {row.clock_off_seconds:+.1f} s off")
         return found

@@ -90,6 +90,8 @@ class Capture:
         *,
         limits: CaptureLimits,
         plugins: Plugins | None,
+        node: str = "",
+        segment_seconds: float = 300,
         queue_bytes: int = QUEUE_BYTES,
         filter_budget_s: float = FILTER_BUDGET_S,
         on_progress: Callable[[CaptureProgress], None] | None = None,
@@ -99,6 +101,7 @@ class Capture:
         """`plugins` are those with hooks for packets and segments, None if there are none."""
         self._store, self._recipients, self._source = store, recipients, source
         self._limits = limits
+        self._node, self._segment_seconds = node, segment_seconds
         self._plugins = plugins
         self._budget_s = filter_budget_s
         self._on_progress, self._on_batch, self._on_notice = on_progress, on_batch, on_notice
@@ -123,7 +126,13 @@ class Capture:
         info = SourceInfo(source.name, metadata=source.metadata)
         reader = threading.Thread(target=self._read, name="kubeshark-capture", daemon=True)
         with hooks:
-            with self._store.live_writer(self._recipients, source=info, on_sealed=on_sealed) as writer:
+            with self._store.live_writer(
+                self._recipients,
+                source=info,
+                node=self._node,
+                segment_seconds=self._segment_seconds,
+                on_sealed=on_sealed,
+            ) as writer:
                 reader.start()
                 try:
                     self._write(writer, hooks.apply)

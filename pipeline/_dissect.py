@@ -27,10 +27,11 @@ from kubeshark.pipeline._facts import Origin, StreamFacts
 from kubeshark.pipeline._matcher import Exchange, Timed, pair
 from kubeshark.pipeline._plugin_rows import PluginRows, joined, rows_of
 from kubeshark.pipeline._plugins import ENCRYPTED, Binding, Plugins
+from kubeshark.pipeline._scanned import ScannedStreams, start_times
 from kubeshark.pipeline._scans import Scanners
 from kubeshark.pipeline._segments import FlowPart, Selection
 from kubeshark.pipeline._streams import TRANSPORT_NAMES, FlowStream, InnerStream
-from kubeshark.pipeline._table import CONNECTION, MADE, EntryTable, Found, Makers, ScannedStreams, start_times
+from kubeshark.pipeline._table import CONNECTION, MADE, EntryTable, Found, Makers
 from kubeshark.pipeline.dissectors import CONN, conn_message
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from kubeshark.core_capture import EXCHANGE, MESSAGE, NO_MESSAGE, Scanned
 from kubeshark.extension_api import MessageKind
 from kubeshark.pipeline._plugins import Binding
+from kubeshark.pipeline._scanned import ScannedStreams
 from kubeshark.pipeline._streams import FlowSide, FlowStream
-from kubeshark.pipeline._table import ScannedStreams
 from kubeshark.pipeline.dissectors import Column
 from kubeshark.pipeline.kfl._variables import default_of
 

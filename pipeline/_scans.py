@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from kubeshark.core_capture import SCANNERS, Assembled
 from kubeshark.extension_api import Classifier, ProtocolSpec
 from kubeshark.pipeline._plugins import Binding
+from kubeshark.pipeline._scanned import ScannedStreams
 from kubeshark.pipeline._streams import TRANSPORT_NAMES
-from kubeshark.pipeline._table import ScannedStreams
 from kubeshark.pipeline.dissectors import Column, Columns
 
 __all__ = ["Scanners"]

@@ -9,25 +9,25 @@ columns: once, as a whole, by its protocol's dissector. Lists, counts and most f
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields
 from itertools import chain
 from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kubeshark.core_capture import EXCHANGE, NO_MESSAGE, Scanned
-from kubeshark.core_capture._groups import Groups, distinct
+from kubeshark.core_capture import EXCHANGE
+from kubeshark.core_capture._groups import distinct
 from kubeshark.extension_api import ProtocolSpec
 from kubeshark.pipeline._entry import LATE, Entry, EntryId, protocol_name
 from kubeshark.pipeline._facts import Origin, StreamFacts
 from kubeshark.pipeline._order import NUMBERS, Place, place_of
 from kubeshark.pipeline._plugins import Binding
+from kubeshark.pipeline._scanned import COMMON, OF_STREAMS, ScannedStreams, by_place, errors, filled, message_bytes
 from kubeshark.pipeline._segments import Selection
-from kubeshark.pipeline._streams import TRANSPORT_NAMES, address_text
-from kubeshark.pipeline.dissectors import CONN, Column
+from kubeshark.pipeline._streams import TRANSPORT_NAMES
+from kubeshark.pipeline.dissectors import CONN
 
 __all__ = [
     "CELLS",
@@ -39,8 +39,6 @@ __all__ = [
     "Found",
     "LazyEntry",
     "Makers",
-    "ScannedStreams",
-    "start_times",
 ]
 
 CONNECTION = -1  # Found.code: the stream's own entry
@@ -51,7 +49,6 @@ CELLS, SIZE = "@cells", "@size"
 SHOWN = frozenset({CELLS, SIZE})
 """What lists show that is no KFL variable: (method, status, summary); bytes of all messages."""
 
-ONE_WAY = 1  # a bit of a scanned message: it has no answer by design
 
 INTERLEAVING = frozenset({"kubeshark.pipeline.dissectors.web.http2"})
 """Dissectors whose messages lie among each other: only they know how many bytes are a message's own."""
@@ -59,62 +56,6 @@ INTERLEAVING = frozenset({"kubeshark.pipeline.dissectors.web.http2"})
 
 CARRYING_ON = INTERLEAVING
 """Dissectors whose messages may have an error in a stream without damage: a header named before the capture."""
-
-
-@dataclass(slots=True)
-class ScannedStreams:
-    """What the scanners took: exchanges [bounds[i], bounds[i + 1]) are of bindings[i], whose columns are columns[i].
-
-    Each of them belongs to one of specs[i], the protocols of that plugin: HTTP/2 or gRPC.
-    """
-
-    found: Scanned
-    bindings: Sequence[Binding]
-    columns: Sequence[Mapping[str, Sequence[Column]]]
-    bounds: Sequence[int]
-    specs: Sequence[Sequence[ProtocolSpec]]
-    place: NDArray[Any] = field(init=False)  # of each exchange's protocol in its specs: that of its first message
-    first: dict[int, int] = field(init=False)  # by stream: its first exchange; the others follow
-
-    def __post_init__(self) -> None:
-        self.place = self.found.messages["protocol"][_first_message(self.found.exchanges)]
-        streams = Groups(self.found.exchanges["stream"])
-        self.first = dict(zip(streams.known.tolist(), streams.first.tolist(), strict=True))
-
-    def number(self, exchange: int) -> int:
-        """Return the place in `bindings` of the protocol an exchange belongs to."""
-        return bisect_right(self.bounds, exchange) - 1
-
-    def spec(self, exchange: int) -> ProtocolSpec:
-        """Return the protocol of an exchange."""
-        return self.specs[self.number(exchange)][int(self.place.item(exchange))]
-
-    def by_protocol(self) -> Iterator[tuple[ProtocolSpec, NDArray[Any]]]:
-        """Yield each protocol with its exchanges, ascending."""
-        for specs, start, stop in zip(self.specs, self.bounds, self.bounds[1:], strict=False):
-            places = self.place[start:stop]
-            for place, spec in enumerate(specs):
-                if len(mine := np.flatnonzero(places == place)):
-                    yield spec, start + mine
-
-    def wanted(self, wants: Callable[[ProtocolSpec], bool] | None) -> NDArray[Any]:
-        """Return the exchanges of protocols that are asked for."""
-        if wants is None:
-            return np.arange(len(self.place))
-        return np.sort(np.concatenate([np.arange(0), *(each for spec, each in self.by_protocol() if wants(spec))]))
-
-    def detected(self, stream: int) -> list[ProtocolSpec]:
-        """Return the protocols of a stream that was taken: the dissector's, then those inside."""
-        if stream not in self.first:
-            return []
-        number = self.number(self.first[stream])
-        mine = self.place[self.first[stream] : self.bounds[number + 1]]
-        mine = mine[self.found.exchanges["stream"][self.first[stream] : self.bounds[number + 1]] == stream]
-        own = self.bindings[number]
-        inside = [
-            spec for place, spec in enumerate(self.specs[number]) if spec.name != own.protocol.name and place in mine
-        ]
-        return [own.protocol, *inside]
 
 
 @dataclass(slots=True)
@@ -295,7 +236,7 @@ class Found:
         is_told = codes <= MADE
         if self.scanned is not None:
             mine = codes >= 0
-            sizes[mine] = _message_bytes(self.scanned.found, self.scanned.found.exchanges[codes[mine]])
+            sizes[mine] = message_bytes(self.scanned.found, self.scanned.found.exchanges[codes[mine]])
             for number, binding in enumerate(self.scanned.bindings):
                 if binding.plugin in INTERLEAVING:
                     is_told |= (codes >= self.scanned.bounds[number]) & (codes < self.scanned.bounds[number + 1])
@@ -374,15 +315,15 @@ class Found:
         exchanges, places = scanned.found.exchanges[bounds], scanned.place[bounds]
         variable = self.origin.variables.get(name)
         if columns := scanned.columns[number].get(name):
-            return _filled(columns, scanned.found, exchanges, variable.default if variable else None)
+            return filled(columns, scanned.found, exchanges, variable.default if variable else None)
         if common := COMMON.get(name):
             return common(self, exchanges)
         if name == "error" and scanned.bindings[number].plugin not in CARRYING_ON:
-            return _errors(scanned.found, exchanges, np.array([spec.matcher != "none" for spec in specs])[places])
+            return errors(scanned.found, exchanges, np.array([spec.matcher != "none" for spec in specs])[places])
         if name == "protocol":
-            return _by_place(places, list(map(protocol_name, specs)))
+            return by_place(places, list(map(protocol_name, specs)))
         if any(name in spec.flags for spec in specs):
-            return _by_place(places, [name in spec.flags for spec in specs])
+            return by_place(places, [name in spec.flags for spec in specs])
         said = [spec for place, spec in enumerate(specs) if (places == place).any()]
         is_late = name in LATE or any(name in spec.variables or name == f"{spec.flag}_total_size" for spec in said)
         if is_late or variable is None or variable.is_heavy:
@@ -546,125 +487,3 @@ class EntryTable(Sequence[Entry]):
                     elif answer:
                         keep |= of_transport
         return is_open
-
-
-def _by_place(places: NDArray[Any], values: Sequence[Any]) -> list[Any]:
-    """Return the value of each exchange's protocol."""
-    return [values[place] for place in places.tolist()]
-
-
-def _filled(columns: Sequence[Column], scanned: Scanned, exchanges: NDArray[Any], default: Any) -> list[Any]:
-    """Let the first column and half that is there say each value."""
-    values = [default] * len(exchanges)
-    places = np.arange(len(exchanges))
-    for column in columns:
-        for half in column.halves:
-            messages = exchanges[half][places]
-            is_there = messages != NO_MESSAGE
-            if column.protocol is not None:
-                is_there[is_there] = scanned.messages["protocol"][messages[is_there]] == column.protocol
-            if is_there.all() and len(places) == len(values):
-                return column.read(scanned, messages)
-            for place, value in zip(places[is_there].tolist(), column.read(scanned, messages[is_there]), strict=True):
-                values[place] = value
-            places = places[~is_there]
-    return values
-
-
-def _first_message(exchanges: NDArray[Any]) -> NDArray[Any]:
-    """Return the message of each exchange that came first: its request, its lone response, its event."""
-    lone = np.where(exchanges["request"] == NO_MESSAGE, exchanges["response"], NO_MESSAGE)
-    first: NDArray[Any] = np.minimum(np.minimum(exchanges["request"], exchanges["event"]), lone)
-    return first
-
-
-def _message_bytes(scanned: Scanned, exchanges: NDArray[Any]) -> NDArray[Any]:
-    """Return the bytes of all messages of each exchange."""
-    lengths = np.append(scanned.messages["end"] - scanned.messages["start"], 0).astype(np.int64)
-    missing = len(scanned.messages)  # the last one is nobody's
-    total = np.zeros(len(exchanges), dtype=np.int64)
-    for half in ("request", "response", "event"):
-        total += lengths[np.minimum(exchanges[half], missing)]
-    return total
-
-
-def start_times(scanned: Scanned, times: NDArray[Any]) -> NDArray[Any]:
-    """Return the time of the first packet of each exchange, i8; `times` are those of the packets."""
-    first = scanned.messages["packet"][_first_message(scanned.exchanges)]
-    starts: NDArray[Any] = times[first].astype(np.int64)
-    return starts
-
-
-def _elapsed(found: Found, exchanges: NDArray[Any]) -> list[Any]:
-    """Microseconds from a request's first packet to its response's last."""
-    assert found.scanned is not None
-    messages, times = found.scanned.found.messages, found.times
-    both = (exchanges["request"] != NO_MESSAGE) & (exchanges["response"] != NO_MESSAGE)
-    begun = times[messages["packet"][exchanges["request"][both]]].astype(np.int64)
-    ended = times[messages["last_packet"][exchanges["response"][both]]].astype(np.int64)
-    elapsed = np.zeros(len(exchanges), dtype=np.int64)
-    elapsed[both] = np.maximum(ended - begun, 0) // 1000
-    values: list[Any] = elapsed.tolist()
-    return values
-
-
-def _errors(scanned: Scanned, exchanges: NDArray[Any], is_paired: NDArray[np.bool_]) -> list[Any]:
-    """Say which exchanges lack a half that somebody would have sent: a stream that was taken has no other damage."""
-    lone = np.where(exchanges["request"] == NO_MESSAGE, exchanges["response"], exchanges["request"])
-    is_half = (exchanges["request"] == NO_MESSAGE) != (exchanges["response"] == NO_MESSAGE)
-    is_expected = np.append(scanned.messages["bits"] & ONE_WAY == 0, False)[np.minimum(lone, len(scanned.messages))]
-    values: list[Any] = (is_half & is_expected & is_paired & (exchanges["event"] == NO_MESSAGE)).tolist()
-    return values
-
-
-def _address(end: int) -> Callable[[Found, NDArray[Any]], list[Any]]:
-    """Read addresses, of the client (0) or the server (1); each address is written out once."""
-
-    def read(found: Found, exchanges: NDArray[Any]) -> list[Any]:
-        flows = found.flows
-        is_b = (flows["client"] == 0) == bool(end)
-        keys = np.empty((len(flows), 17), dtype=np.uint8)
-        keys[:, :16] = np.where(is_b[:, None], flows["b"], flows["a"])
-        keys[:, 16] = flows["ip_version"]
-        addresses = Groups(keys.view("V17").reshape(-1))
-        texts = [address_text(raw[:16], raw[16]) for raw in map(bytes, addresses.known.tolist())]
-        return [texts[at] for at in addresses.number[exchanges["stream"]].tolist()]
-
-    return read
-
-
-def _port(end: int) -> Callable[[Found, NDArray[Any]], list[Any]]:
-    def read(found: Found, exchanges: NDArray[Any]) -> list[Any]:
-        flows = found.flows
-        is_b = (flows["client"] == 0) == bool(end)
-        values: list[Any] = np.where(is_b, flows["port_b"], flows["port_a"])[exchanges["stream"]].tolist()
-        return values
-
-    return read
-
-
-def _starts(found: Found, exchanges: NDArray[Any]) -> list[Any]:
-    assert found.scanned is not None
-    values: list[Any] = found.times[found.scanned.found.messages["packet"][_first_message(exchanges)]].tolist()
-    return values
-
-
-def _transports(found: Found, exchanges: NDArray[Any]) -> list[Any]:
-    numbers = found.flows["transport"][exchanges["stream"]].tolist()
-    return [TRANSPORT_NAMES.get(number, "ip") for number in numbers]
-
-
-COMMON: Mapping[str, Callable[[Found, NDArray[Any]], list[Any]]] = {
-    "timestamp": _starts,
-    "src.ip": _address(0),
-    "src.port": _port(0),
-    "dst.ip": _address(1),
-    "dst.port": _port(1),
-    "transport": _transports,
-    "tls": lambda _found, exchanges: [False] * len(exchanges),  # scanned as it was captured
-    "elapsed_time": _elapsed,
-}
-"""Variables that every entry has, of exchanges."""
-
-OF_STREAMS = frozenset({"src.ip", "src.port", "dst.ip", "dst.port", "transport", "tls"})
-"""Those of them that are the stream's."""

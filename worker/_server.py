@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
-from collections.abc import Callable, Collection
+import threading
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from kubeshark.core_capture.store import Store
 from kubeshark.core_capture.store._tls_files import TlsFiles
 from kubeshark.errors import StoreError
 from kubeshark.worker._app import Service, create_app
+from kubeshark.worker._captures import Captures
 from kubeshark.worker._files import Files
 from kubeshark.worker._gate import GateServer
 from kubeshark.worker._governor import Governor
+from kubeshark.worker._status import Order
 
 __all__ = ["CONNECTIONS", "WorkerOptions", "run_worker"]
 
@@ -33,6 +40,10 @@ class WorkerOptions:
     memory_bytes: int = 0
     cpu: float = 0.0
     connections: int = CONNECTIONS
+    interfaces: Sequence[str] = ()  # to capture from; none: somebody else writes the store, or nobody
+    bpf: str = ""
+    recipients: Sequence[str] = ()
+    segment_seconds: float = 300
 
 
 def run_worker(options: WorkerOptions, *, announce: Callable[[str], None], log: Callable[[str], None]) -> None:
@@ -40,10 +51,15 @@ def run_worker(options: WorkerOptions, *, announce: Callable[[str], None], log: 
 
     Raises StoreError if there is no store, no certificate, or the port is taken.
     """
+    if options.interfaces:
+        Store.open(options.store, identities=(), create=True)
     files = Files(options.store)
     listener = _listen(options.host, options.port)
     governor = Governor(options.memory_bytes, options.cpu)
     service = Service(options.node, files, governor, options.connections)
+    captures = Captures(_order(options), log) if options.interfaces else None
+    if captures is not None:
+        service.captures = captures.rows
     try:
         server = GateServer(
             create_app(service),
@@ -55,11 +71,41 @@ def run_worker(options: WorkerOptions, *, announce: Callable[[str], None], log: 
             log=log,
         )
         shown = f"[{options.host}]" if ":" in options.host else options.host
+        if captures is not None:
+            captures.start()
         announce(f"https://{shown}:{listener.getsockname()[1]}")
-        server.run()
+        with _told_to_end():
+            server.run()
     finally:
+        if captures is not None:
+            captures.stop()
         listener.close()
         files.close()
+
+
+@contextmanager
+def _told_to_end() -> Iterator[None]:
+    """Let SIGTERM end the block and no more: uvicorn raises it once again when it is done, and there is work left."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: None)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _order(options: WorkerOptions) -> Order:
+    return Order(
+        parent=os.getpid(),
+        store=str(options.store.resolve()),
+        node=options.node,
+        interfaces=list(options.interfaces),
+        bpf=options.bpf,
+        recipients=list(options.recipients),
+        segment_seconds=options.segment_seconds,
+    )
 
 
 def _listen(host: str, port: int) -> socket.socket:

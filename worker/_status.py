@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-__all__ = ["PROTOCOL", "Counters", "Limits", "Status"]
+__all__ = ["PROTOCOL", "Capture", "Counters", "Limits", "Order", "Status"]
 
 PROTOCOL = 1
 """Of the paths under /v1; a hub says which one it expected."""
@@ -27,13 +27,27 @@ class Counters(msgspec.Struct):
 
 
 class Capture(msgspec.Struct, frozen=True):
-    """Of one interface, since the capture began: packets."""
+    """Of one capture, since the worker began: packets."""
 
-    interface: str
+    interface: str  # several with commas between
     received: int
     dropped: int  # no room in the kernel's ring
+    lost: int  # storing did not keep up
     stored: int  # acknowledged: synced to disk
     state: str = "running"
+    restarts: int = 0
+
+
+class Order(msgspec.Struct, frozen=True):
+    """What the capturing process is told (`_capture_child.py`)."""
+
+    parent: int  # whose end is its own
+    store: str
+    node: str
+    interfaces: list[str]
+    bpf: str
+    recipients: list[str]
+    segment_seconds: float
 
 
 class Status(msgspec.Struct, frozen=True):

@@ -19,7 +19,7 @@ byte ranges over mutual TLS.
 
 examples:
   kubeshark worker init-tls --out pki node-1 node-2,10.0.0.2     certificates, made where they stay
-  kubeshark worker --store /var/lib/kubeshark --tls pki/node-1 --listen 0.0.0.0:8898
+  kubeshark worker -i eth0 --recipient age1… --store /var/lib/kubeshark --tls pki/node-1 --listen 0.0.0.0:8898
   kubeshark serve --worker https://node-1:8898 --worker https://node-2:8898 --tls pki/hub
   kubeshark query http --store https://node-1:8898               with KUBESHARK_TLS=pki/hub
 """
@@ -41,6 +41,16 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_store_option(parser)
+    parser.add_argument(
+        "-i", "--interface", action="append", default=[], metavar="IFACE", help='capture from it (repeat), or "any"'
+    )
+    parser.add_argument("-f", "--filter", default="", metavar="BPF", help='of what is captured, e.g. "port 53"')
+    parser.add_argument(
+        "--recipient", action="append", default=[], metavar="age1…", help="who may read what is captured (repeat)"
+    )
+    parser.add_argument(
+        "--segment-seconds", type=float, default=300, metavar="S", help="seal a segment after so long; default: 300"
+    )
     parser.add_argument("--listen", metavar="HOST:PORT", default="127.0.0.1:8898", help="default: 127.0.0.1:8898")
     parser.add_argument("--node", metavar="NAME", default="", help="default: this machine's name")
     add_tls_options(parser)
@@ -72,7 +82,7 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from kubeshark.core_capture.store import default_node
+    from kubeshark.core_capture.store import default_node, parse_recipients
     from kubeshark.worker import WorkerOptions, run_worker
 
     store = store_path(args)
@@ -81,6 +91,12 @@ def run(args: argparse.Namespace) -> int:
     host, port = parse_address(args.listen)
     if args.memory_mb < 0 or args.cpu < 0:
         raise UsageError("limits are not below 0")
+    if args.interface and not args.recipient:
+        hint = 'give --recipient age1…: "kubeshark keys list" shows it where the identity is'
+        raise UsageError("a worker holds no identity, so it must be told who may read", hint=hint)
+    if not 1 <= args.segment_seconds <= 86_400:
+        raise UsageError("--segment-seconds is from 1 to 86400")
+    parse_recipients(args.recipient)
     options = WorkerOptions(
         store=store,
         node=args.node or default_node(),
@@ -90,6 +106,10 @@ def run(args: argparse.Namespace) -> int:
         allowed=args.allow or ["kubeshark-hub"],
         memory_bytes=args.memory_mb << 20,
         cpu=args.cpu,
+        interfaces=args.interface,
+        bpf=args.filter,
+        recipients=args.recipient,
+        segment_seconds=args.segment_seconds,
     )
     run_worker(
         options, announce=lambda url: print(f"worker {options.node} serves {store} at {url}", flush=True), log=complain

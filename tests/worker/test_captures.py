@@ -1,0 +1,165 @@
+"""A worker that captures: packets of its node reach the hub, live, and the node cannot read them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from kubeshark.core_capture.store import JoinedStore, Store
+from kubeshark.pipeline import Pipeline
+from kubeshark.worker._status import Status
+from tests.pipeline.test_twins import ID
+from tests.worker._cluster import COMMAND, Pki, Process
+from tests.worker._namespaces import Network, network
+from tests.worker.test_server import memory_of
+
+
+class Node:
+    """One node that captures what goes over its cable, asked from the hub's side."""
+
+    def __init__(self, net: Network, folder: Path, stack: ExitStack, *options: str) -> None:
+        self.net, self.address = net, net.address("node-1")
+        pki = Pki(folder / "pki", self.address)
+        self.store = folder / "store"
+        given = (
+            "-i",
+            "eth0",
+            "--filter",
+            "udp port 5353",
+            "--recipient",
+            str(ID.recipient),
+            "--node",
+            "node-1",
+            *options,
+        )
+        self.worker = Process(
+            self.store, pki.folder / self.address, home=folder / "nobody", listen=f"{self.address}:8898", options=given
+        )
+        self.worker.prefix = ("ip", "netns", "exec", net.nodes["node-1"])
+        self.worker.start()
+        stack.callback(self.worker.stop)
+        url = f"https://{self.address}:8898"
+        self.pipeline = stack.enter_context(
+            Pipeline.open(folder / "own", identities=[ID], workers=[url], tls=pki.files("hub"))
+        )
+        assert isinstance(self.pipeline.store, JoinedStore)
+        self.joined: JoinedStore = self.pipeline.store
+        self.until(lambda: self.status().captures[0].state == "running")
+
+    def status(self) -> Status:
+        return self.net.from_hub(lambda: self.joined.check(self.joined.members[0], Status))
+
+    def say(self, number: int) -> None:
+        """Send a datagram from the hub's side over the node's cable."""
+
+        def do() -> None:
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as out:
+                out.bind(("", 40_000 + number))
+                out.sendto(b"said %d" % number, (self.address, 5353))
+
+        self.net.from_hub(do)
+
+    def heard(self) -> int:
+        """Return how many of the connections said are found."""
+        return self.net.from_hub(lambda: len({e.src.port for e in self.pipeline.query("dst.port == 5353")}))
+
+    def until(self, is_so: Callable[[], bool]) -> None:
+        until = time.monotonic() + 20
+        while not is_so():
+            assert time.monotonic() < until
+            time.sleep(0.1)
+
+    def capturing(self) -> int:
+        """Return the process that captures."""
+        children = Path(f"/proc/{self.worker.process.pid}/task").glob("*/children")
+        return next(int(each) for path in children for each in path.read_text().split())
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Iterator[Callable[..., Node]]:
+    with ExitStack() as stack:
+        net = stack.enter_context(network(1))
+        yield lambda *options: Node(net, tmp_path, stack, *options)
+
+
+def test_what_is_not_sealed_is_found_too_and_followed(make: Callable[..., Node]) -> None:
+    node = make()
+    node.say(0)
+    node.until(lambda: node.heard() == 1)
+    assert node.joined.is_open(node.joined.segments()[0].name)
+    for number in range(1, 6):
+        node.say(number)
+    node.until(lambda: node.heard() == 6)
+    said = node.status().captures[0]
+    assert (said.interface, said.stored, said.dropped, said.lost, said.restarts) == ("eth0", 6, 0, 0, 0)
+    node.worker.stop()
+    assert not list(node.store.glob("*.log.age"))  # it ended in order: everything is sealed
+    with Pipeline.open(node.store, identities=[ID]) as pipeline:
+        assert [info.node for info in pipeline.store.segments()] == ["node-1"]
+        assert pipeline.store.segments()[0].packets == 6
+
+
+def test_the_node_cannot_read_what_it_sealed(make: Callable[..., Node]) -> None:
+    node = make("--segment-seconds", "1")
+    for number in range(3):
+        node.say(number)
+        node.until(lambda: node.heard() == number + 1)  # noqa: B023 - at once
+    node.until(lambda: len(list(node.store.glob("*.idx.age"))) >= 1 and not list(node.store.glob("*.log.age")))
+    opened = Store.open(node.store, identities=[ID])
+    keys = []
+    for info in opened.segments():
+        with opened.open_segment(info.name) as segment:
+            keys.append(segment._index.meta.data.file_key)
+    assert keys
+    for pid in (node.worker.process.pid, node.capturing()):
+        held = memory_of(pid)
+        environment = Path(f"/proc/{pid}/environ").read_bytes()
+        assert b"kubeshark" in held
+        assert ID.secret().encode() not in held
+        assert b"AGE-SECRET-KEY" not in environment
+        assert b"KUBESHARK_IDENTITY" not in environment
+        for key in keys:
+            assert bytes.fromhex(key) not in held
+
+
+def test_a_capture_that_is_killed_begins_again_and_nothing_acknowledged_is_lost(make: Callable[..., Node]) -> None:
+    node = make()
+    for number in range(4):
+        node.say(number)
+    node.until(lambda: node.status().captures[0].stored == 4)
+    os.kill(node.capturing(), signal.SIGKILL)
+    node.until(lambda: [(each.state, each.restarts) for each in node.status().captures] == [("running", 1)])
+    assert node.heard() == 4
+    node.say(4)
+    node.until(lambda: node.heard() == 5)
+    assert node.status().captures[0].stored == 5  # counted on
+
+
+def test_a_worker_that_is_killed_takes_its_capture_along(make: Callable[..., Node]) -> None:
+    node = make()
+    node.say(0)
+    node.until(lambda: node.status().captures[0].stored == 1)
+    child = node.capturing()
+    node.worker.kill()
+    node.until(lambda: not Path(f"/proc/{child}").exists())
+    node.worker.start()
+    node.until(lambda: node.heard() == 1)  # its log is there
+    node.until(lambda: node.status().captures[0].state == "running")
+    node.say(1)
+    node.until(lambda: node.heard() == 2)
+
+
+def test_who_may_read_must_be_said(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [*COMMAND, "worker", "-i", "lo", "--store", str(tmp_path)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "a worker holds no identity, so it must be told who may read: give --recipient" in done.stderr
