@@ -43,6 +43,7 @@ def test_what_is_wrong_is_said_with_the_expression() -> None:
         ("host nowhere.invalid", "nowhere.invalid.* is wrong: .*nowhere.invalid"),
         ("port 99999", "'port 99999' is wrong: .*99999"),
         ("tcp\0", "NUL"),
+        (" or ".join(f"host 10.0.{n // 250}.{n % 250}" for n in range(3000)), "8,192 are allowed"),
     ):
         with pytest.raises(UsageError, match=message):
             compile_filter(expression, 1, 1000)
