@@ -6,12 +6,12 @@ SERVE ?= 1
 export KUBESHARK_PLUGINS ?= $(CURDIR)/.run/plugins
 export KUBESHARK_IDENTITY ?= $(CURDIR)/.run/identity/identity.age
 
-.PHONY: setup run test test-slow check fuzz bench bench-ui docs wheel clean help
+.PHONY: setup run test test-slow check fuzz bench bench-firewall bench-ui docs wheel clean help
 
 help:
 	@echo "make run    set up, build the example plugins, import the sample into an encrypted store, query it, serve it"
 	@echo "make test   the whole suite      make check  types, style, import directions"
-	@echo "make bench  compare with peers (bench-ui: the page)   make fuzz   parsers against hostile bytes   make wheel  build the wheel"
+	@echo "make bench  compare with peers (bench-ui: the page, bench-firewall: the firewall)   make fuzz   parsers against hostile bytes   make wheel  build the wheel"
 
 setup:
 	@scripts/setup.sh
@@ -38,6 +38,10 @@ fuzz:
 bench:
 	@scripts/setup.sh bench
 	@$(VENV)/python -m benchmarks
+
+bench-firewall:
+	@scripts/setup.sh test
+	@$(VENV)/python -m benchmarks.firewall $(BENCH)
 
 bench-ui:
 	@scripts/setup.sh test

@@ -65,7 +65,8 @@ class Enforcer:
     ) -> None:
         self.fail_mode = fail_mode
         self.generation = 0
-        self._pins, self._force, self._clock = pins, force, clock
+        self._pins, self._clock = pins, clock
+        self._force: Mechanism | None = force
         self._held: dict[str, _Held] = {}
         self._previous: tuple[Target, ...] | None = None
         self._confirm_by: float | None = None

@@ -10,24 +10,15 @@ import copy
 import sys
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass
-from ipaddress import ip_network
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Self, TypeVar, Unpack
 
-from kubeshark.core_capture import (
-    And,
-    InNetwork,
-    Or,
-    PortBetween,
-    Predicate,
-    RecordBatch,
-    Transport,
-)
+from kubeshark.core_capture import And, Predicate, RecordBatch
 from kubeshark.core_capture.store import Identity, Requests, Store, create_identity, identity_path
-from kubeshark.errors import Damaged, StoreError, UsageError
+from kubeshark.errors import StoreError, UsageError
+from kubeshark.pipeline import _lookup as lookup
 
 if TYPE_CHECKING:
     from kubeshark.core_capture.live import LiveOptions, PacketSource
@@ -296,9 +287,9 @@ class Pipeline:
         jobs = jobs if self._loads_plugins and make is not itself and self.plugins.scripts is None else 1
         predicate = entry_filter.predicate
         if entry_filter.ids is not None:
-            predicate = And((predicate, Or(tuple(map(self._connection_of, entry_filter.ids)))))
+            predicate = And((predicate, lookup.of_entries(self.store, entry_filter.ids)))
         if entry_filter.streams is not None:
-            predicate = And((predicate, self._connections_of(frozenset(entry_filter.streams))))
+            predicate = And((predicate, lookup.of_streams(self.store, frozenset(entry_filter.streams))))
         return self._query(entry_filter, predicate, secrets, make, make_options(options), jobs)
 
     def compile(self, kfl: str) -> EntryFilter:
@@ -331,32 +322,8 @@ class Pipeline:
             raise UsageError(f"{entry_id!r} is not an entry id", hint="ids come from kubeshark query --output jsonl")
         candidates, secrets = self._filter("flow" if wanted.number == "flow" else "")
         options = QueryOptions(prefer=wanted.segment)
-        query = self._query(candidates, self._connection_of(entry_id), secrets, itself, options)
+        query = self._query(candidates, lookup.of_entries(self.store, (entry_id,)), secrets, itself, options)
         return next((entry for entry in query if entry.entry_id == wanted), None)
-
-    def _connection_of(self, entry_id: str) -> Predicate:
-        """Return what selects the connection that an entry lies in; nothing for an id that is none, or not here."""
-        from kubeshark.pipeline._entry import EntryId
-
-        wanted = EntryId.parse(entry_id)
-        if wanted is None or wanted.segment not in {info.name for info in self.store.segments()}:
-            return Or(())
-        with self.store.open_segment(wanted.segment) as segment:
-            if wanted.flow >= len(segment.flows):
-                return Or(())
-            return _same_flow(segment.flows[wanted.flow], any_client_port=wanted.number == "flow")
-
-    def _connections_of(self, streams: frozenset[str]) -> Predicate:
-        """Return what selects the connections with these stream ids; every index is looked through for them."""
-        from kubeshark.pipeline._facts import stream_id
-
-        found = dict[str, Predicate]()
-        for info in self.store.segments():
-            with suppress(Damaged), self.store.open_segment(info.name, keep=False) as segment:
-                for row in segment.flows:
-                    if (stream := stream_id(row)) in streams:
-                        found[stream] = _same_flow(row, any_client_port=False)
-        return Or(tuple(found.values()))
 
     def connections(self, kfl: str = "", *, since_ns: int | None = None, until_ns: int | None = None) -> Found:
         """Return the store's connections as rows of flow tables, for `kubeshark.firewall`; with KFL, those it selects.
@@ -373,7 +340,7 @@ class Pipeline:
         from kubeshark.pipeline._rows import itself
 
         segment, row = entry.facts.parts[0]
-        predicate = _same_flow(segment.flows[row], any_client_port=False)
+        predicate = lookup.same_flow(segment.flows[row])
         everything, secrets = self._filter("")
         query = self._query(everything, predicate, secrets, itself, QueryOptions())
         found: list[Entry] = []
@@ -593,16 +560,3 @@ def _ensure_identity(store: Store) -> None:
         " keep a copy, without it the store opens nowhere",
         file=sys.stderr,
     )
-
-
-def _same_flow(row: Any, *, any_client_port: bool) -> Predicate:
-    """Return the predicate of all flows with the 5-tuple of a row: the connection's parts are among them."""
-    from kubeshark.pipeline._streams import endpoints
-
-    client, server = endpoints(row)
-    terms: list[Predicate] = [Transport(frozenset({int(row["transport"])}))]
-    for side, endpoint in (("src", client), ("dst", server)):
-        terms.append(InNetwork(side, ip_network(endpoint.ip)))  # type: ignore[arg-type]
-        if side == "dst" or not any_client_port:
-            terms.append(PortBetween(side, endpoint.port, endpoint.port))  # type: ignore[arg-type]
-    return And(tuple(terms))
