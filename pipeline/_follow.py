@@ -409,7 +409,7 @@ def follow_store(
     begun_later: bool = False,
 ) -> Follow:
     """Return the live view of a store; nothing is read before it is iterated."""
-    origin = Origin("file", "", entry_filter.variables, plugins.display)
+    origin = Origin("file", "", entry_filter.variables, plugins.display, names_nodes=store.is_joined)
     dissector = Dissector(load_core(), plugins, [], origin, None, enrichers)
     untimed, _, _ = without_times(entry_filter.predicate)
     return Follow(

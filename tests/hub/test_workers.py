@@ -48,7 +48,7 @@ class Cluster:
         if worker.port:
             arguments = list(worker.arguments)
             arguments[arguments.index("--listen") + 1] = f"127.0.0.1:{worker.port}"
-            worker.arguments = tuple(arguments)  # type: ignore[assignment]
+            worker.arguments = tuple(arguments)
         worker.start()
 
     def urls(self) -> list[str]:

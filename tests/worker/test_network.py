@@ -94,7 +94,12 @@ def test_killed_in_the_middle_of_a_query_and_started_again(cluster: Cluster) -> 
     assert problems[0].startswith("https://10.213.7.4:8898: ")
     worker.start()
     cluster.until_all_are_back()
-    count, problems = cluster.ask(then=lambda: (worker.kill(), worker.start()))  # faster than anybody noticed
+
+    def restart() -> None:
+        worker.kill()
+        worker.start()
+
+    count, problems = cluster.ask(then=restart)  # faster than anybody noticed
     assert (count, problems) == (4 * EACH, [])
 
 
