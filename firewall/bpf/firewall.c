@@ -369,13 +369,13 @@ inline_ int is_essential(const struct packet *p)
 
 /* ---- flows ---- */
 
-inline_ struct flow *find(const struct flow_key *key, u64 now, u64 idle_ns, int *is_answered)
+inline_ struct flow *find(const struct flow_key *key, u64 idle_ns, int *is_answered)
 {
     struct flow *flow = map_lookup_elem(&flows_answered, key);
     *is_answered = flow != 0;
     if (!flow)
         flow = map_lookup_elem(&flows_opening, key);
-    if (flow && key->protocol != TCP && (s64)(now - flow->seen_ns) > (s64)idle_ns) {
+    if (flow && key->protocol != TCP && (s64)(ktime_get_ns() - flow->seen_ns) > (s64)idle_ns) {
         map_delete_elem(&flows_answered, key);
         map_delete_elem(&flows_opening, key);
         return 0;
@@ -384,8 +384,9 @@ inline_ struct flow *find(const struct flow_key *key, u64 now, u64 idle_ns, int 
 }
 
 /* An accepted packet in its own direction: the first of a flow, or one more. */
-inline_ void begin(struct scratch *s, u32 direction, u32 generation, u64 now)
+inline_ void begin(struct scratch *s, u32 direction, u32 generation)
 {
+    u64 now = ktime_get_ns();
     const struct flow_key *key = &s->p.key;
     struct flow *known = map_lookup_elem(&flows_answered, key);
     if (!known)
@@ -476,8 +477,7 @@ inline_ int way(struct __sk_buff *skb, u32 direction, int at_ingress, int is_eth
             goto told;
         }
     }
-    u64 now = ktime_get_ns();
-    struct flow *flow = 0;
+    struct flow *flow = 0; /* the clock is read for packets of flows alone: it costs as much as a lookup */
     int is_answered = 0;
     if (!s->bits.word[0] && !p->is_later) {
         u8 may = p->answers << 1;
@@ -485,11 +485,11 @@ inline_ int way(struct __sk_buff *skb, u32 direction, int at_ingress, int is_eth
             may = read_quoted(skb, p, &s->quoted);
         if (p->is_error && (may & 1)) { /* about a packet of the flow, else about one of its replies */
             s->key = s->quoted;
-            flow = find(&s->key, now, policy->idle_ns, &is_answered);
+            flow = find(&s->key, policy->idle_ns, &is_answered);
         }
         if (!flow && (may & 2)) {
             reverse(&s->key, p->is_error ? &s->quoted : &p->key);
-            flow = find(&s->key, now, policy->idle_ns, &is_answered);
+            flow = find(&s->key, policy->idle_ns, &is_answered);
         }
     }
     if (flow) {
@@ -511,10 +511,10 @@ inline_ int way(struct __sk_buff *skb, u32 direction, int at_ingress, int is_eth
         if (p->is_error)
             goto told;
         if (is_answered) {
-            flow->seen_ns = now;
+            flow->seen_ns = ktime_get_ns();
             goto told;
         }
-        s->kept.seen_ns = now; /* no flood of unanswered flows takes its place from now on */
+        s->kept.seen_ns = ktime_get_ns(); /* no flood of unanswered flows takes its place from now on */
         map_update_elem(&flows_answered, &s->key, &s->kept, BPF_ANY);
         map_delete_elem(&flows_opening, &s->key);
         goto told;
@@ -523,7 +523,7 @@ inline_ int way(struct __sk_buff *skb, u32 direction, int at_ingress, int is_eth
         look_up(&s->bits, slot, direction, &p->key, p->asked, p->is_later);
     judge(v, &s->bits, policy);
     if (v->action == ACCEPT && p->begins && !p->is_later)
-        begin(s, direction, generation, now);
+        begin(s, direction, generation);
 told:
     count(slot, v->reason == BY_RULE ? (u32)v->rule & (RULES - 1) : RULES + (v->reason & 15), p->length);
     if (v->audit != NONE)

@@ -193,7 +193,8 @@ def test_rejects_are_limited_and_never_answer_a_rst(namespaces: Pair) -> None:
     firewall.do("close")
 
 
-def test_flips_under_traffic_lose_nothing_that_is_allowed(namespaces: Pair) -> None:
+@pytest.mark.parametrize("flips", [100, pytest.param(1000, marks=[pytest.mark.slow, pytest.mark.timeout(600)])])
+def test_flips_under_traffic_lose_nothing_that_is_allowed(namespaces: Pair, flips: int) -> None:
     firewall = Firewall(namespaces)
     policies = [
         host(
@@ -233,7 +234,6 @@ def test_flips_under_traffic_lose_nothing_that_is_allowed(namespaces: Pair) -> N
         threads = [threading.Thread(target=echo), threading.Thread(target=ask)]
         for thread in threads:
             thread.start()
-        flips = 100
         for turn in range(flips):
             firewall.do("apply", policies[turn % 2])
         stopping.set()

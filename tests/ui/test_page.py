@@ -210,6 +210,13 @@ def test_a_drag_over_the_timeline_chooses_a_time(opened: Page) -> None:
     page.wait_for_url(re.compile(r"since=\d+&until=\d+"))
     done(page)
     expect(page.locator(".foot-words")).not_to_have_text(before)
+    chosen = page.url
+    page.get_by_role("button", name="Wider").click()
+    page.wait_for_url(lambda url: url != chosen)
+    done(page)
+    expect(page.locator(".foot-words")).not_to_have_text("")
+    page.go_back()
+    page.wait_for_url(chosen)
     page.get_by_role("button", name="all times").click()
     page.wait_for_url(lambda url: "since" not in url)
 

@@ -6,6 +6,7 @@ import "uplot/dist/uPlot.min.css";
 import { api } from "../core/api";
 import { count, hue, moment } from "../core/format";
 import { go, include, place, search, zone } from "../core/state";
+import { panned, widened } from "../core/span";
 import type { Histogram } from "../core/types";
 import { traffic } from "../shared";
 import { Icon } from "./icon";
@@ -77,6 +78,9 @@ export function HistogramChart() {
         <div class="timeline-tools">
           {(since || until) && <button type="button" class="small" onClick={() => go({ since: "", until: "" })}><Icon name="close" />all times</button>}
           <button type="button" class="small" aria-pressed={isTable} onClick={() => setTable(!isTable)}>table</button>
+          {since && until && <button type="button" class="icon" aria-label="Earlier" title="Earlier" onClick={() => go(panned({ since, until }, -1))}><Icon name="left" /></button>}
+          {since && until && <button type="button" class="icon" aria-label="Wider" title="Twice the time" onClick={() => go(widened({ since, until }))}><Icon name="minus" /></button>}
+          {since && until && <button type="button" class="icon" aria-label="Later" title="Later" onClick={() => go(panned({ since, until }, 1))}><Icon name="right" /></button>}
         </div>
       </div>
       {!isTable && <div class="chart" ref={box} role="img" aria-label={data ? `${count(data.entries)} entries over time. The button “table” has the numbers.` : "Entries over time"}>{failed && !data && <p class="chart-note">{failed}</p>}</div>}
