@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,9 @@ from tests.core_capture.store._servers import BUCKET, Server, moto, versitygw
 settings.register_profile("local", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
+
+# What a shell starts in the background ignores Ctrl-C, and so would every command that a test starts and ends so.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parents[1]
 NO_SKIPS = os.environ.get("KUBESHARK_NO_SKIPS") == "1"

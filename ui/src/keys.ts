@@ -96,7 +96,9 @@ export function onKey(event: KeyboardEvent): void {
     pane(event.shiftKey ? -1 : 1);
     return;
   }
-  if (dialog.value || isTyping(event.target) || event.ctrlKey || event.metaKey || event.altKey) return;
+  // Asked of the page: a dialog that Esc closed says so a moment after it is gone, and the next key is not for it.
+  const isInDialog = document.querySelector("dialog[open]") !== null;
+  if (isInDialog || isTyping(event.target) || event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.key === "Escape") {
     if (traffic.isRunning.value && !place.value.entry) traffic.stop();
     else if (place.value.entry) {

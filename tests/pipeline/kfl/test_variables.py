@@ -12,7 +12,7 @@ from kubeshark.pipeline.kfl._variables import RESERVED_WORDS
 
 
 def test_names_are_declared_once_and_can_be_written() -> None:
-    assert len(VARIABLES) == 351
+    assert len(VARIABLES) == 352
     for name in VARIABLES:
         assert all(part.isidentifier() for part in name.split("."))
         assert name not in RESERVED_WORDS
