@@ -176,7 +176,7 @@ class _NoHooks:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         """Nothing to end."""
 
     def apply(self, batch: RecordBatch) -> RecordBatch:

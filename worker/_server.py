@@ -71,10 +71,10 @@ def run_worker(options: WorkerOptions, *, announce: Callable[[str], None], log: 
             log=log,
         )
         shown = f"[{options.host}]" if ":" in options.host else options.host
-        if captures is not None:
-            captures.start()
-        announce(f"https://{shown}:{listener.getsockname()[1]}")
-        with _told_to_end():
+        with _told_to_end(server):
+            if captures is not None:
+                captures.start()
+            announce(f"https://{shown}:{listener.getsockname()[1]}")
             server.run()
     finally:
         if captures is not None:
@@ -84,12 +84,19 @@ def run_worker(options: WorkerOptions, *, announce: Callable[[str], None], log: 
 
 
 @contextmanager
-def _told_to_end() -> Iterator[None]:
-    """Let SIGTERM end the block and no more: uvicorn raises it once again when it is done, and there is work left."""
+def _told_to_end(server: GateServer) -> Iterator[None]:
+    """Let SIGTERM end the block and no more: uvicorn raises it once again when it is done, and there is work left.
+
+    It may come before uvicorn listens for it.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, lambda *_: None)
+
+    def end(*_: object) -> None:
+        server.should_exit = True
+
+    before = signal.signal(signal.SIGTERM, end)
     try:
         yield
     finally:

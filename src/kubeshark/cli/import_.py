@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
     if args.follow:
         return follow(args)
     keep_freed_memory()
-    totals = dict.fromkeys(TOTALS, 0)
+    totals: dict[str, int] = dict.fromkeys(TOTALS, 0)
     problems: list[str] = []
     readable = 0
     store = Pipeline.open(store_path(args), recipients=args.recipient)
