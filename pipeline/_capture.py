@@ -22,7 +22,7 @@ from kubeshark.pipeline._imports import hooks_of
 
 if TYPE_CHECKING:
     from kubeshark.core_capture.live import Counters, PacketSource
-    from kubeshark.core_capture.store import LiveWriter, SegmentInfo
+    from kubeshark.core_capture.store import LiveWriter, Retention, SegmentInfo
     from kubeshark.pipeline._plugins import Plugins
 
 __all__ = ["Capture", "CaptureLimits", "CaptureProgress", "CaptureResult"]
@@ -92,6 +92,7 @@ class Capture:
         plugins: Plugins | None,
         node: str = "",
         segment_seconds: float = 300,
+        retention: Retention | None = None,
         queue_bytes: int = QUEUE_BYTES,
         filter_budget_s: float = FILTER_BUDGET_S,
         on_progress: Callable[[CaptureProgress], None] | None = None,
@@ -101,7 +102,7 @@ class Capture:
         """`plugins` are those with hooks for packets and segments, None if there are none."""
         self._store, self._recipients, self._source = store, recipients, source
         self._limits = limits
-        self._node, self._segment_seconds = node, segment_seconds
+        self._node, self._segment_seconds, self._retention = node, segment_seconds, retention
         self._plugins = plugins
         self._budget_s = filter_budget_s
         self._on_progress, self._on_batch, self._on_notice = on_progress, on_batch, on_notice
@@ -131,6 +132,7 @@ class Capture:
                 source=info,
                 node=self._node,
                 segment_seconds=self._segment_seconds,
+                retention=self._retention,
                 on_sealed=on_sealed,
             ) as writer:
                 reader.start()

@@ -22,7 +22,7 @@ from kubeshark.pipeline import _lookup as lookup
 
 if TYPE_CHECKING:
     from kubeshark.core_capture.live import LiveOptions, PacketSource
-    from kubeshark.core_capture.store import CacheStats, SegmentInfo, Select, TlsFiles, VerifyReport
+    from kubeshark.core_capture.store import CacheStats, Retention, SegmentInfo, Select, TlsFiles, VerifyReport
     from kubeshark.pipeline._capture import CaptureLimits, CaptureProgress, CaptureResult
     from kubeshark.pipeline._connections import Found
     from kubeshark.pipeline._enrich import EnricherBinding
@@ -184,6 +184,7 @@ class Pipeline:
         *,
         options: LiveOptions | None = None,
         limits: CaptureLimits | None = None,
+        retention: Retention | None = None,
         drops_privileges: bool = False,
         on_progress: Callable[[CaptureProgress], None] | None = None,
         on_batch: Callable[[RecordBatch], None] | None = None,
@@ -193,8 +194,9 @@ class Pipeline:
 
         Raises UsageError for an interface or a filter that is wrong, CaptureError without permission, StoreError.
         `on_progress` is called about five times a second, `on_notice` when an interface goes or a sender comes, both in
-        this thread; `on_batch` gets what is stored. With `drops_privileges` the whole process gives up its capabilities
-        once the source is open: for a program that does nothing else.
+        this thread; `on_batch` gets what is stored. `retention` lets the oldest segments go meanwhile. With
+        `drops_privileges` the whole process gives up its capabilities once the source is open: for a program that does
+        nothing else.
         """
         from kubeshark.core_capture.live import LiveSource, drop_privileges
         from kubeshark.pipeline._capture import Capture, CaptureLimits
@@ -212,6 +214,7 @@ class Pipeline:
                 recipients,
                 opened,
                 limits=limits or CaptureLimits(),
+                retention=retention,
                 plugins=plugins,
                 on_progress=on_progress,
                 on_batch=on_batch,

@@ -16,7 +16,7 @@ from collections.abc import Callable
 import msgspec
 
 from kubeshark.core_capture.live import LiveOptions, LiveSource, drop_privileges
-from kubeshark.core_capture.store import Store
+from kubeshark.core_capture.store import Retention, Store
 from kubeshark.errors import KubesharkError
 from kubeshark.pipeline import CaptureLimits, CaptureProgress
 from kubeshark.pipeline._capture import Capture as Capturing
@@ -48,6 +48,7 @@ def main() -> int:
             plugins=None,
             node=order.node,
             segment_seconds=order.segment_seconds,
+            retention=_retention(order),
             on_progress=_tell(order, source),
             on_notice=_complain,
         )
@@ -57,6 +58,12 @@ def main() -> int:
         _complain(str(error))
         return error.exit_code
     return 0
+
+
+def _retention(order: Order) -> Retention | None:
+    if order.max_bytes is None and order.max_age_ns is None:
+        return None
+    return Retention(order.max_bytes, max_age_ns=order.max_age_ns)
 
 
 def _tell(order: Order, source: LiveSource) -> Callable[[CaptureProgress], None]:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from kubeshark.core_capture.store import Store
+from kubeshark.core_capture.store import Retention, Store
 from kubeshark.core_capture.store._tls_files import TlsFiles
 from kubeshark.errors import StoreError
 from kubeshark.worker._app import Service, create_app
@@ -44,6 +44,7 @@ class WorkerOptions:
     bpf: str = ""
     recipients: Sequence[str] = ()
     segment_seconds: float = 300
+    retention: Retention | None = None  # of what is captured
 
 
 def run_worker(options: WorkerOptions, *, announce: Callable[[str], None], log: Callable[[str], None]) -> None:
@@ -112,6 +113,8 @@ def _order(options: WorkerOptions) -> Order:
         bpf=options.bpf,
         recipients=list(options.recipients),
         segment_seconds=options.segment_seconds,
+        max_bytes=options.retention.max_bytes if options.retention else None,
+        max_age_ns=options.retention.max_age_ns if options.retention else None,
     )
 
 

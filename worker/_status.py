@@ -48,6 +48,8 @@ class Order(msgspec.Struct, frozen=True):
     bpf: str
     recipients: list[str]
     segment_seconds: float
+    max_bytes: int | None = None  # of the store: the oldest segments go
+    max_age_ns: int | None = None
 
 
 class Status(msgspec.Struct, frozen=True):

@@ -227,3 +227,30 @@ def test_a_folder_is_followed(sample: Path, tmp_path: Path) -> None:
     refused = kubeshark("import", "--follow", sample, "--store", tmp_path / "store")
     assert (refused.returncode, refused.stderr.count("\n")) == (3, 1)
     assert "is no folder" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "stays"), [((), True), (("--max-age", "1h"), False), (("--max-age", "5000w"), True)]
+)
+def test_the_oldest_goes_while_packets_come(
+    sender: Sender, tmp_path: Path, root: Path, options: tuple[str, ...], stays: bool
+) -> None:
+    store = tmp_path / "store"
+    recorded = int(
+        json.loads(
+            kubeshark("import", root / "examples/captures/sample.pcapng", "--store", store, "--output", "json").stdout
+        )["packets"]
+    )
+    with capturing("-i", FAR, "--filter", f"udp port {PORT}", "--store", store, "-c", "10", *options) as running:
+        sender.send(frame(n) for n in range(10))
+        _out, err = running.communicate(timeout=60)
+    assert running.returncode == 0, err
+    info = json.loads(kubeshark("store", "info", "--store", store, "--output", "json").stdout)
+    assert info["packets"] == 10 + recorded * stays
+    assert kubeshark("store", "verify", "--store", store).returncode == 0
+
+
+def test_a_retention_that_holds_no_segment_is_refused(sender: Sender, tmp_path: Path) -> None:
+    done = kubeshark("capture", "-i", FAR, "--max-bytes", "1MB", "--store", tmp_path / "store", "-c", "1")
+    assert done.returncode == 2
+    assert "a retention of 1,000,000 bytes is less than two segments" in done.stderr

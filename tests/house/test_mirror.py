@@ -42,6 +42,7 @@ WITHOUT_TEST = {
     "pipeline/scripts/_runtime.py": SCRIPTS,
     "pipeline/scripts/_replay.py": "cli/test_scripts.py",
     "pipeline/scripts/_script.py": "cli/test_scripts.py",
+    "src/kubeshark/cli/_retention_options.py": "cli/test_capture.py",
     "src/kubeshark/cli/_scripts_option.py": "cli/test_scripts.py",
     "src/kubeshark/cli/console.py": "cli/test_scripts.py",
     **{

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from kubeshark.cli._complain import complain, printable
 from kubeshark.cli._life import parse_size
 from kubeshark.cli._progress import Progress, scaled
+from kubeshark.cli._retention_options import add_retention_options, retention_of
 from kubeshark.cli._store_option import add_store_option, store_path
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ EXAMPLES = """examples:
   kubeshark capture -i eth0
   kubeshark capture -i eth0 -i lo --filter "tcp port 443" --duration 60
   kubeshark capture -i any --packets 1000 --store ./store --output json
+  kubeshark capture -i eth0 --max-bytes 20GB --max-age 7d
   kubeshark capture --list-interfaces
   ssh gateway tcpdump -U -w - not port 22 | kubeshark capture -i -
   kubeshark capture --listen 57012          and there: tcpdump -U -w - | nc this-machine 57012
@@ -91,6 +93,7 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
     limits.add_argument("--duration", type=parse_duration, metavar="S", help="seconds, or 90s, 5m, 1h")
     limits.add_argument("-c", "--packets", type=positive, metavar="N", help="end after so many packets")
     limits.add_argument("--bytes", type=parse_size, metavar="SIZE", help="end after so much, e.g. 500MB")
+    add_retention_options(parser)
     add_store_option(parser)
     parser.add_argument(
         "--recipient", action="append", default=[], metavar="age1…", help="who may read it (repeat); default: you"
@@ -128,6 +131,7 @@ def run(args: argparse.Namespace) -> int:
                 result = pipeline.capture(
                     source,
                     limits=CaptureLimits(args.duration, args.packets, args.bytes),
+                    retention=retention_of(args),
                     drops_privileges=True,
                     on_progress=lambda now: progress.show(now.bytes, None, note(now)),
                     on_notice=complain,

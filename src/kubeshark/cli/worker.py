@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kubeshark.cli._complain import complain
+from kubeshark.cli._retention_options import add_retention_options, retention_of
 from kubeshark.cli._store_option import add_store_option, store_path
 from kubeshark.cli._tls_option import add_tls_options, tls_files
 from kubeshark.errors import UsageError
@@ -51,6 +52,7 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
     parser.add_argument(
         "--segment-seconds", type=float, default=300, metavar="S", help="seal a segment after so long; default: 300"
     )
+    add_retention_options(parser)
     parser.add_argument("--listen", metavar="HOST:PORT", default="127.0.0.1:8898", help="default: 127.0.0.1:8898")
     parser.add_argument("--node", metavar="NAME", default="", help="default: this machine's name")
     add_tls_options(parser)
@@ -110,6 +112,7 @@ def run(args: argparse.Namespace) -> int:
         bpf=args.filter,
         recipients=args.recipient,
         segment_seconds=args.segment_seconds,
+        retention=retention_of(args),
     )
     run_worker(
         options, announce=lambda url: print(f"worker {options.node} serves {store} at {url}", flush=True), log=complain

@@ -1,0 +1,32 @@
+"""--max-bytes and --max-age of what captures: how much stays in the store."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from kubeshark.cli._life import parse_age, parse_size
+
+if TYPE_CHECKING:
+    from kubeshark.core_capture.store import Retention
+
+__all__ = ["add_retention_options", "retention_of"]
+
+
+def add_retention_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group(
+        "what stays", "The oldest segments go while packets come in; never what a snapshot names."
+    )
+    group.add_argument(
+        "--max-bytes", type=parse_size, metavar="SIZE", help="all segments together, e.g. 20GB (default: no limit)"
+    )
+    group.add_argument("--max-age", type=parse_age, metavar="AGE", help="e.g. 12h, 30d (default: no limit)")
+
+
+def retention_of(args: argparse.Namespace) -> Retention | None:
+    """Return what the options say, None for no limit."""
+    from kubeshark.core_capture.store import Retention
+
+    if args.max_bytes is None and args.max_age is None:
+        return None
+    return Retention(args.max_bytes, max_age_ns=args.max_age)
