@@ -22,7 +22,7 @@ ACCEPT = {"Accept": "application/json, text/event-stream"}
 
 
 def new_token(hub: Hub, role: Any, **more: Any) -> str:
-    return Tokens(hub.home / ".kubeshark/hub").new("claude", role, **more)[1]
+    return Tokens(hub.home / ".kubeshark/hub").new("assistant", role, **more)[1]
 
 
 def ask(hub: Hub, token: str, *calls: tuple[str, dict[str, Any]], mode: Any = "auto") -> tuple[set[str], list[Any]]:
@@ -105,5 +105,5 @@ def test_calls_stand_in_the_audit_log(hub: Hub) -> None:
     ask(hub, new_token(hub, "viewer"), ("query", {"kfl": 'host == "very.secret"'}))
     audit = (hub.home / ".kubeshark/hub/audit.jsonl").read_text()
     lines = [json.loads(line) for line in audit.splitlines()]
-    assert any(line["action"] == "mcp" and line["tool"] == "query" and line["who"] == "claude" for line in lines)
+    assert any(line["action"] == "mcp" and line["tool"] == "query" and line["who"] == "assistant" for line in lines)
     assert "very.secret" not in audit
