@@ -85,7 +85,7 @@ class _Plain:
 
     def __init__(self, raw: BinaryIO, name: str, eager: bool) -> None:
         self.bytes_read = 0
-        self._read: Callable[[int], bytes] = raw.read1 if eager else raw.read  # type: ignore[attr-defined]
+        self._read: Callable[[int], bytes] = raw.read1 if eager else raw.read  # type: ignore[attr-defined]  # asked of callers
         self._eager = eager
         self._name = name
         self._pushed = b""

@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import BinaryIO, Self, cast
 
 from kubeshark.core_capture._records import CaptureReader, PacketExtra, RecordBatch, SourceMetadata
@@ -198,7 +199,7 @@ class StreamSource:
                 continue
             self._notices.add(f"{label} sends")
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            self.start(lambda connection=connection, label=label: self._serve(connection, label))  # type: ignore[misc]
+            self.start(partial(self._serve, connection, label))
 
     def keep(self, close: Callable[[], object]) -> None:
         """Have something closed with the source."""
@@ -294,7 +295,8 @@ def listen(address: str) -> tuple[StreamSource, int]:
             (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=MAX_SENDERS
         )
     except OSError as error:
-        raise CaptureError(f"cannot listen on {address}: {error.strerror or error}") from error
+        why = os.strerror(error.errno) if error.errno else str(error)  # the error's own text names the address twice
+        raise CaptureError(f"cannot listen on {address}: {why}") from error
     bound = int(listener.getsockname()[1])
     source = StreamSource(f"{host}:{bound}", is_single=False)
     source.keep(listener.close)

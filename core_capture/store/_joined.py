@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal, Self, TypeVar
 
@@ -214,7 +215,7 @@ class JoinedStore(Store):
             with self._states:
                 member.pending += 1
             future = self._asking.submit(ask, member.store)
-            future.add_done_callback(lambda done, member=member: self._answered(member, done))  # type: ignore[misc]
+            future.add_done_callback(partial(self._answered, member))
             asked.append((member, future))
         wait([future for _, future in asked], timeout=ANSWER_SECONDS)
         found: list[tuple[Member, T]] = []

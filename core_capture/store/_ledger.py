@@ -18,7 +18,7 @@ from kubeshark.core_capture.store._backend import Backend
 from kubeshark.core_capture.store._catalogue import Entry
 from kubeshark.core_capture.store._info import Chain, Count, SegmentInfo, SourceRecord
 from kubeshark.core_capture.store._names import LEDGER
-from kubeshark.core_capture.store._signing import NodeKey, is_signed
+from kubeshark.core_capture.store._signing import NodeKey, decode_signed, encode_signed
 from kubeshark.core_capture.store._summary import Summary
 from kubeshark.errors import Damaged
 
@@ -43,12 +43,6 @@ class _Body(msgspec.Struct):
     version: Annotated[int, msgspec.Meta(ge=1, le=1)] = 1
 
 
-class _File(msgspec.Struct):
-    public_key: str
-    signature: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{128}$")]
-    body: msgspec.Raw
-
-
 def load_ledger(files: Backend, key: NodeKey) -> list[Entry]:
     """Return what this node wrote, in order; nothing if it wrote nothing. Raise Damaged unless it signed it.
 
@@ -60,12 +54,8 @@ def load_ledger(files: Backend, key: NodeKey) -> list[Entry]:
         return []
     if len(content) > MAX_LEDGER_BYTES:
         raise Damaged(f"is larger than {MAX_LEDGER_BYTES:,} bytes", file=LEDGER)
-    try:
-        file = msgspec.json.decode(content, type=_File)
-        body = msgspec.json.decode(file.body, type=_Body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise Damaged(str(error), file=LEDGER) from error
-    if not is_signed(bytes(file.body), bytes.fromhex(file.signature), key.public):
+    body, signed_by = decode_signed(content, _Body, LEDGER)
+    if signed_by != key.public:
         raise Damaged("is not signed by this node", file=LEDGER)
     return [_entry(row, key.public) for row in body.rows]
 
@@ -76,8 +66,8 @@ def save_ledger(files: Backend, entries: Iterable[Entry], present: Collection[st
     rows = [
         _Row(e.info.name, e.chain.sequence, e.chain.previous, e.sha256, e.info.packets > 0, e.info.last_ns) for e in own
     ]
-    body = msgspec.json.encode(_Body(sorted(rows, key=lambda row: row.sequence)[-_MAX_ROWS:]))
-    files.replace(LEDGER, msgspec.json.encode(_File(key.public, key.sign(body).hex(), msgspec.Raw(body))))
+    body = _Body(sorted(rows, key=lambda row: row.sequence)[-_MAX_ROWS:])
+    files.replace(LEDGER, encode_signed(body, key))
 
 
 def _entry(row: _Row, public_key: str) -> Entry:

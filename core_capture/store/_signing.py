@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self, TypeVar
 
+import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
 from kubeshark.core_capture.store._identity import identity_path, write_secret
-from kubeshark.errors import StoreError
+from kubeshark.errors import Damaged, StoreError
 
-__all__ = ["SIGNATURE_BYTES", "NodeKey", "is_signed"]
+__all__ = ["SIGNATURE_BYTES", "NodeKey", "decode_signed", "encode_signed", "is_signed"]
+
+T = TypeVar("T")
 
 SIGNATURE_BYTES = 64
 _FILE = "node.key"
@@ -72,6 +75,32 @@ def is_signed(content: bytes | memoryview, signature: bytes, public: str) -> boo
     except (InvalidSignature, ValueError):
         return False
     return True
+
+
+class _Signed(msgspec.Struct):
+    """A JSON document and who vouches for it; the signature is of the body's bytes as they stand."""
+
+    public_key: str
+    signature: Annotated[str, msgspec.Meta(pattern="^([0-9a-f]{2})*$")]
+    body: msgspec.Raw
+
+
+def encode_signed(body: object, key: NodeKey) -> bytes:
+    """Return a document signed by this node."""
+    content = msgspec.json.encode(body)
+    return msgspec.json.encode(_Signed(key.public, key.sign(content).hex(), msgspec.Raw(content)))
+
+
+def decode_signed(content: bytes, kind: type[T], file: str) -> tuple[T, str]:
+    """Return (body, public key of who signed it, hex); raise Damaged. Whether it is trusted is for the caller."""
+    try:
+        signed = msgspec.json.decode(content, type=_Signed)
+        body = msgspec.json.decode(signed.body, type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise Damaged(str(error), file=file) from error
+    if not is_signed(bytes(signed.body), bytes.fromhex(signed.signature), signed.public_key):
+        raise Damaged("is not signed by the node it names", file=file)
+    return body, signed.public_key
 
 
 def _default_path() -> Path:

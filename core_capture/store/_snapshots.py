@@ -22,7 +22,7 @@ from kubeshark.core_capture.store._identity import Identity, Recipient
 from kubeshark.core_capture.store._info import SegmentInfo
 from kubeshark.core_capture.store._limits import MAX_STATE_BYTES
 from kubeshark.core_capture.store._names import SNAPSHOTS, SNAPSHOTS_LOCK
-from kubeshark.core_capture.store._signing import NodeKey, is_signed
+from kubeshark.core_capture.store._signing import NodeKey, decode_signed, encode_signed
 from kubeshark.errors import Damaged, StoreError, UsageError
 
 __all__ = ["Snapshot", "add_snapshot", "delete_snapshot", "load_snapshots", "snapshots_key"]
@@ -48,12 +48,6 @@ class Snapshot:
 class _Body(msgspec.Struct):
     snapshots: list[Snapshot]
     version: Literal[1] = 1
-
-
-class _File(msgspec.Struct):
-    public_key: str
-    signature: Annotated[str, msgspec.Meta(pattern="^([0-9a-f]{2})*$")]
-    body: msgspec.Raw
 
 
 def load_snapshots(files: Backend, identities: Sequence[Identity]) -> list[Snapshot]:
@@ -122,24 +116,16 @@ def _load(files: Backend, identities: Sequence[Identity]) -> tuple[list[Snapshot
             plain, version = age.read(0, age.size), age.version
     except FileNotFoundError:
         return None
-    try:
-        file = msgspec.json.decode(plain, type=_File)
-        body = msgspec.json.decode(file.body, type=_Body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise Damaged(str(error), file=SNAPSHOTS) from error
-    if not is_signed(bytes(file.body), bytes.fromhex(file.signature), file.public_key):
-        raise Damaged("is not signed by the node it names", file=SNAPSHOTS)
-    return sorted(body.snapshots, key=lambda snapshot: snapshot.name), file.public_key, version
+    body, signed_by = decode_signed(plain, _Body, SNAPSHOTS)
+    return sorted(body.snapshots, key=lambda snapshot: snapshot.name), signed_by, version
 
 
 def _save(
     files: Backend, snapshots: Iterable[Snapshot], recipients: Sequence[Recipient], key: NodeKey, version: str
 ) -> None:
-    body = msgspec.json.encode(_Body(list(snapshots)))
-    content = msgspec.json.encode(_File(key.public, key.sign(body).hex(), msgspec.Raw(body)))
     sealed = io.BytesIO()
     out = AgeWriter(sealed, recipients)
-    out.write(content)
+    out.write(encode_signed(_Body(list(snapshots)), key))
     out.finish()
     try:
         files.replace(SNAPSHOTS, sealed.getvalue(), version=version, temporary=_TEMPORARY)

@@ -25,8 +25,8 @@ def add_retention_options(parser: argparse.ArgumentParser) -> None:
 
 def retention_of(args: argparse.Namespace) -> Retention | None:
     """Return what the options say, None for no limit."""
-    from kubeshark.core_capture.store import Retention
-
     if args.max_bytes is None and args.max_age is None:
         return None
+    from kubeshark.core_capture.store import Retention
+
     return Retention(args.max_bytes, max_age_ns=args.max_age)

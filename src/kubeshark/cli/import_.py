@@ -102,7 +102,7 @@ def run(args: argparse.Namespace) -> int:
 def follow(args: argparse.Namespace) -> int:
     """Import what comes into a folder until a signal."""
     from kubeshark.cli.capture import ending
-    from kubeshark.errors import UsageError
+    from kubeshark.errors import InputError, UsageError
     from kubeshark.pipeline import Pipeline
 
     if len(args.files) != 1 or args.keylog or args.scripts:
@@ -112,7 +112,11 @@ def follow(args: argparse.Namespace) -> int:
         Pipeline.open(store_path(args), recipients=args.recipient) as pipeline,
         Progress(f"following {folder}") as progress,
     ):
-        job = pipeline.follow_folder(folder, on_progress=progress.show, on_notice=complain)
+        try:
+            job = pipeline.follow_folder(folder, on_progress=progress.show, on_notice=complain)
+        except InputError as error:
+            complain(str(error))
+            return 1
         with ending(job):
             print(f"kubeshark: following {folder}: Ctrl-C ends it", file=sys.stderr, flush=True)
             result = job.run()

@@ -10,8 +10,8 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from kubeshark.core_capture.store import NodeKey
-from kubeshark.core_capture.store._signing import is_signed
-from kubeshark.errors import StoreError
+from kubeshark.core_capture.store._signing import decode_signed, encode_signed, is_signed
+from kubeshark.errors import Damaged, StoreError
 
 
 def test_it_lies_beside_the_identity(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -40,3 +40,16 @@ def test_files_that_are_no_key(tmp_path: Path) -> None:
         (tmp_path / "node.key").write_bytes(content)
         with pytest.raises(StoreError, match=r"node\.key"):
             NodeKey.load(tmp_path / "node.key")
+
+
+def test_a_document_is_its_signers_and_whole(node_key: NodeKey) -> None:
+    content = encode_signed({"rows": [1, 2]}, node_key)
+    assert decode_signed(content, dict[str, list[int]], "file") == ({"rows": [1, 2]}, node_key.public)
+    other = NodeKey.generate().public.encode()
+    changed = [content.replace(b"[1,2]", b"[1,3]"), content.replace(node_key.public.encode(), other)]
+    for forged in changed:
+        with pytest.raises(Damaged, match="not signed by the node it names"):
+            decode_signed(forged, dict[str, list[int]], "file")
+    for broken in (b"", b"[]", b"[" * 100_000, content[:-1], content.replace(b"[1,2]", b'["1"]')):
+        with pytest.raises(Damaged, match="file"):
+            decode_signed(broken, dict[str, list[int]], "file")
