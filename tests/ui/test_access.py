@@ -13,7 +13,7 @@ from tests.ui._hub import HubProcess
 
 playwright = pytest.importorskip("playwright.sync_api", reason="no playwright: scripts/setup.sh test")
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -47,7 +47,9 @@ def test_two_times_are_compared_and_an_edge_becomes_a_filter(opened: Page) -> No
     edge.get_by_role("button", name="Entries").click()
     page.wait_for_selector(ROW)
     done(page)
-    expect(page.locator("[aria-rowcount]").first).to_have_attribute("aria-rowcount", re.compile(rf"^{calls + 1}$|^{calls}$"))
+    expect(page.locator("[aria-rowcount]").first).to_have_attribute(
+        "aria-rowcount", re.compile(rf"^{calls + 1}$|^{calls}$")
+    )
 
 
 def test_the_map_is_walked_by_keyboard(opened: Page) -> None:
