@@ -84,8 +84,8 @@ export const api = {
   packets: (id: string, first: number, limit: number) => request<readonly Packet[]>(`entries/${encodeURIComponent(id)}/packets`, { first, limit }),
   packet: (id: string, number: number) => bytesOf(`entries/${encodeURIComponent(id)}/packets/${number}`),
   stream: (id: string) => request<Stream>(`entries/${encodeURIComponent(id)}/stream`),
-  map: (kfl: string, since: string, until: string, group: string, layer: number) =>
-    request<ServiceMap>("map", { kfl, since, until, group, layer }),
+  map: (asked: Readonly<Record<"kfl" | "since" | "until" | "against_since" | "against_until" | "group", string>>, layer: number) =>
+    request<ServiceMap>("map", { ...asked, layer }),
   info: () => request<Info>("info"),
   overview: () => request<Overview>("overview"),
   prune: (limits: { max_bytes?: number; max_age_seconds?: number; capture?: { name: string; sha256: string }; dry_run: boolean }) => request<Pruned>("store/prune", {}, json(limits, "POST")),

@@ -160,20 +160,26 @@ export interface Renderer {
 
 export interface MapNode {
   readonly id: string;
+  readonly name: string;
   readonly namespace: string;
   readonly addresses: readonly string[];
   readonly calls_in: number;
   readonly calls_out: number;
+  readonly kfl: string;
 }
-export interface MapEdge {
-  readonly source: string;
-  readonly target: string;
+export interface MapAmount {
   readonly calls: number;
   readonly errors: number;
   readonly bytes: number;
-  readonly protocols: Readonly<Record<string, number>>;
   readonly latency_us: Readonly<Record<string, number>>;
+}
+export interface MapEdge extends MapAmount {
+  readonly source: string;
+  readonly target: string;
+  readonly protocols: Readonly<Record<string, number>>;
   readonly kfl: string;
+  readonly before: MapAmount | null;
+  readonly change: "new" | "gone" | "changed" | "same" | null;
 }
 export interface ServiceMap {
   readonly nodes: readonly MapNode[];
@@ -181,6 +187,7 @@ export interface ServiceMap {
   readonly hidden_edges: number;
   readonly entries: number;
   readonly stopped: string;
+  readonly before_entries: number | null;
 }
 
 export interface Info {
