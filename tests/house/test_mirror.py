@@ -50,7 +50,13 @@ WITHOUT_TEST = {
         for module in ("_firewall_options", "firewall_learn", "firewall_policies", "firewall_simulate")
     },
     "src/kubeshark/cli/firewall_enforce.py": "firewall/test_agent.py",
-    **{f"firewall/{module}.py": "firewall/test_plane.py" for module in ("_errors", "bpf/build_bpf")},
+    "firewall/_errors.py": "firewall/test_plane.py",
+    "core_capture/ebpf/build_ebpf.py": "core_capture/ebpf/test_object.py",
+    **{
+        f"core_capture/ebpf/{module}.py": "core_capture/ebpf/test_tls_source.py"
+        for module in ("_perf", "_ring", "_tls_probe")
+    },
+    "src/kubeshark/cli/_probe_options.py": "cli/test_capture.py",
     "core_capture/ebpf/_calls.py": "firewall/test_plane.py",
     **{f"firewall/{module}.py": "firewall/test_enforcer.py" for module in ("_attach", "_events", "_netlink", "_wire")},
     "extension_api/_manifest_rules.py": "extension_api/test_manifest.py",
