@@ -65,8 +65,10 @@ class StoreInfo:
 class StoreReading:
     """An open store. `problems` lists segments that could not be read when they were listed."""
 
-    is_joined = False
-    """There are others beside it (`_joined.py`), so its location does not say all there is."""
+    @property
+    def is_joined(self) -> bool:
+        """Whether there are others beside it (`_joined.py`), so that its location does not say all there is."""
+        return False
 
     def __init__(self, files: Backend, identities: Sequence[Identity] | None, cache_bytes: int = 0) -> None:
         self.files = files

@@ -1,6 +1,6 @@
 /** Requests to the hub's REST API: docs/hub-api.md. Only the hub's own origin is ever asked. */
 
-import type { Check, Entry, Explanation, Health, Histogram, ImportReport, Info, Job, Kfl, Overview, Packet, Plugin, Pruned, Renderer, SavedFilter, ServiceMap, Session, Settings, Sheet, Snapshot, Stream } from "./types";
+import type { Check, Entry, Explanation, Health, Histogram, ImportReport, Info, Job, Kfl, Overview, Packet, Plugin, Pruned, Renderer, SavedFilter, ServiceMap, Session, Settings, Sheet, Snapshot, Stream, Worker } from "./types";
 
 const BASE = "/api/v1/";
 
@@ -104,6 +104,8 @@ export const api = {
     return request<Sheet>(`plugins${search.size ? `?${search}` : ""}`, {}, { method: "POST", body: data, headers });
   },
   removePlugin: (id: string) => request(`plugins/${encodeURIComponent(id)}`, {}, { method: "DELETE" }),
+  workers: () => request<readonly Worker[]>("workers"),
+  setWorkers: (workers: readonly { url: string; tls: string }[]) => request<readonly Worker[]>("workers", {}, json(workers, "PUT")),
   jobs: () => request<readonly Job[]>("jobs"),
   runJob: (plugin: string, job: string) => request<{ error: string; seconds: number }>(`jobs/${encodeURIComponent(plugin)}/${encodeURIComponent(job)}/run`, {}, { method: "POST" }),
   settings: () => request<Settings>("settings"),

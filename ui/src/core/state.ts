@@ -165,4 +165,4 @@ export const marks = signal<readonly string[]>([]);
 export function toggleMark(id: string): void {
   marks.value = marks.value.includes(id) ? marks.value.filter((each) => each !== id) : [...marks.value, id];
 }
-export const dialog = signal<"" | "help" | "compare" | "export" | "columns" | "explain">("");
+export const dialog = signal<"" | "help" | "compare" | "export" | "columns" | "explain" | "workers">("");

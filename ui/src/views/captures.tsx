@@ -10,6 +10,7 @@ import type { Capture, ImportReport, Info, Overview, Pruned, Snapshot } from "..
 import { Dialog } from "../parts/dialog";
 import { Icon } from "../parts/icon";
 import { traffic } from "../shared";
+import { packets as packetText } from "../text/workers";
 
 interface Upload {
   readonly key: number;
@@ -246,7 +247,7 @@ function List({ captures }: { captures: readonly Capture[] }) {
                 <td class="n">{count(each.packets)}</td>
                 <td>{moment(ms(each.first), zone.value)}</td>
                 <td class="n">{latency(ms(each.last) - ms(each.first))}</td>
-                <td>{each.complete ? "complete" : <span class="warn">cut short</span>}{each.lost_packets ? <span class="warn">, {plural(each.lost_packets, "packet")} lost by the capturer</span> : null}</td>
+                <td>{each.complete ? "complete" : <span class="warn">cut short</span>}{each.lost_packets ? <span class="warn">, {plural(each.lost_packets, "packet")} lost by the capturer</span> : null}{each.counters && <div class="dim">{packetText.counters(each.counters)}</div>}</td>
                 <td class="n"><button type="button" class="small" onClick={() => go({ view: "traffic", kfl: "", entry: "", since: bound(each.first, 0n), until: bound(each.last, 1n) })}>Its time</button>{may("manage") && <> <button type="button" class="small danger" aria-label={`Delete ${each.name || "live"} …`} onClick={() => setDoomed(each)}>Delete …</button></>}</td>
               </tr>
             ))}
