@@ -50,7 +50,8 @@ WITHOUT_TEST = {
         for module in ("_firewall_options", "firewall_learn", "firewall_policies", "firewall_simulate")
     },
     "src/kubeshark/cli/firewall_enforce.py": "firewall/test_agent.py",
-    **{f"firewall/{module}.py": "firewall/test_plane.py" for module in ("_bpf", "bpf/build_bpf")},
+    **{f"firewall/{module}.py": "firewall/test_plane.py" for module in ("_errors", "bpf/build_bpf")},
+    "core_capture/ebpf/_calls.py": "firewall/test_plane.py",
     **{f"firewall/{module}.py": "firewall/test_enforcer.py" for module in ("_attach", "_events", "_netlink", "_wire")},
     "extension_api/_manifest_rules.py": "extension_api/test_manifest.py",
     "extension_api/_manifest_tables.py": "extension_api/test_manifest.py",
