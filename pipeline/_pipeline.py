@@ -93,7 +93,7 @@ class Pipeline:
         plugins: Plugins | None = None,
         keylogs: Iterable[str | Path] = (),
         cache_bytes: int = 0,
-        workers: Iterable[str] = (),
+        workers: Iterable[str] | None = None,
         tls: TlsFiles | None = None,
     ) -> Self:
         """Open a store, making folder and identity if they are not there and `create` is set.
@@ -102,8 +102,9 @@ class Pipeline:
         may read what is imported, by default the identities' own. `keylogs` are TLS key-log files (NSS format) to
         decrypt with, beside those in $KUBESHARK_KEYLOG and the secrets in the store. With `cache_bytes`, that much of
         what queries decrypted stays in memory for the next ones, in this process alone. `workers` are URLs of stores
-        that are queried with it; one that does not answer is a query's problem, and no error. `tls`: what we show them,
-        by default what lies in $KUBESHARK_TLS. Raises StoreError, InputError for a key log that cannot be read.
+        that are queried with it, and may be others later (None: never any); one that does not answer is a query's
+        problem, and no error. `tls`: what we show them, by default what lies in $KUBESHARK_TLS.
+        Raises StoreError, InputError for a key log that cannot be read.
         """
         from kubeshark.pipeline._secrets import key_log_files, read_key_logs
 
@@ -111,10 +112,10 @@ class Pipeline:
         keylog = read_key_logs(files)
         given = None if identities is None else tuple(identities)
         store: Store
-        if urls := tuple(workers):
+        if workers is not None:
             from kubeshark.core_capture.store import JoinedStore
 
-            store = JoinedStore.beside(path, urls, tls=tls, identities=given, create=create, cache_bytes=cache_bytes)
+            store = JoinedStore.beside(path, workers, tls=tls, identities=given, create=create, cache_bytes=cache_bytes)
         else:
             store = Store.open(path, identities=given, create=create, cache_bytes=cache_bytes)
         if create and given is None and not tuple(recipients):

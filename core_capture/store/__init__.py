@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from kubeshark.core_capture.store._limits import SEGMENT_BYTES as SEGMENT_BYTES
     from kubeshark.core_capture.store._live_counts import LiveCounters as LiveCounters
     from kubeshark.core_capture.store._live_writer import LiveWriter as LiveWriter
+    from kubeshark.core_capture.store._locate import worker_url as worker_url
     from kubeshark.core_capture.store._log import LogProblem as LogProblem
     from kubeshark.core_capture.store._log import LogReader as LogReader
     from kubeshark.core_capture.store._log import OpenSegment as OpenSegment
@@ -108,6 +109,7 @@ __all__ = [
     "parse_recipients",
     "read_log",
     "rewrap",
+    "worker_url",
 ]
 
 if not TYPE_CHECKING:
@@ -136,6 +138,7 @@ if not TYPE_CHECKING:
             "_snapshots": "Snapshot",
             "_store": "Store StoreInfo default_node",
             "_tls_files": "TlsFiles",
+            "_locate": "worker_url",
             "_verify": "Finding VerifyReport",
             "_writer": "ImportState SourceInfo Writer",
         },

@@ -2,14 +2,15 @@
 
 1. Nobody is waited for longer than ANSWER_SECONDS: a worker that is late or gone is named among the problems, and what
    the others have is there. It is asked again with the next query, so it comes back by itself.
-2. A segment is its worker's who listed it first; its name holds the node, so names do not collide unless somebody lies.
+2. Who is beside it may change while it is open; a query that runs goes on with those it began with.
+3. A segment is its worker's who listed it first; its name holds the node, so names do not collide unless somebody lies.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -35,11 +36,14 @@ __all__ = ["ANSWER_SECONDS", "JoinedStore", "Member", "MemberState"]
 ANSWER_SECONDS = 3.0
 """For what a worker has; a query then goes on without it. What it says later serves the next one."""
 
+ASKING = 64
+"""Threads that ask workers, made when they are needed."""
+
 T = TypeVar("T")
 MemberState = Literal["unknown", "up", "late", "away"]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Member:
     """One worker's store, and how it fares."""
 
@@ -68,19 +72,20 @@ class Member:
 class JoinedStore(Store):
     """An open store and the workers beside it."""
 
-    is_joined = True
-
     def __init__(
         self,
         files: Backend,
         identities: Sequence[Identity] | None,
         cache_bytes: int,
-        workers: Iterable[WorkerBackend],
+        workers: Mapping[str, TlsFiles],
+        tls: TlsFiles | None = None,
     ) -> None:
         super().__init__(files, identities, cache_bytes)
-        self.members = [Member(self._store_of(each), each) for each in workers]
+        self.tls = tls or TlsFiles.in_folder()  # of workers that have no files of their own
+        self.members: list[Member] = []
         self._owners: dict[str, Member] = {}
-        self._asking = ThreadPoolExecutor(max_workers=4 * len(self.members), thread_name_prefix="kubeshark-worker")
+        self._asking = ThreadPoolExecutor(max_workers=ASKING, thread_name_prefix="kubeshark-worker")
+        self.join(workers)
         self._states = threading.Lock()
 
     @classmethod
@@ -95,11 +100,29 @@ class JoinedStore(Store):
         cache_bytes: int = 0,
     ) -> Self:
         """Open a store and the workers at these URLs, none of which needs to answer; as `Store.open` otherwise."""
-        urls = dict.fromkeys(map(worker_url, workers))
         files = tls or TlsFiles.in_folder()
-        return cls(
-            open_backend(path, create=create), identities, cache_bytes, [WorkerBackend(url, files) for url in urls]
-        )
+        return cls(open_backend(path, create=create), identities, cache_bytes, dict.fromkeys(workers, files), files)
+
+    @property
+    def is_joined(self) -> bool:
+        return bool(self.members)
+
+    def join(self, workers: Mapping[str, TlsFiles]) -> None:
+        """Have these workers beside it, and no others; who stays keeps its state and its connections.
+
+        Raises UsageError for what is no URL of a worker, StoreError for files of TLS that cannot be used.
+        """
+        now = {(member.url, member.files.tls): member for member in self.members}
+        wanted = {worker_url(url): files for url, files in workers.items()}
+        members = []
+        for url, files in wanted.items():
+            member = now.get((url, files))
+            if member is None:
+                backend = WorkerBackend(url, files)
+                member = Member(self._store_of(backend), backend)
+            members.append(member)
+        self.members = members  # a list that others read stays as it was
+        self._owners = {name: owner for name, owner in list(self._owners.items()) if owner in members}
 
     def _store_of(self, files: WorkerBackend) -> Store:
         store = Store(files, self._given)
@@ -133,10 +156,10 @@ class JoinedStore(Store):
 
     @property
     def look_s(self) -> float:
-        return max(member.files.look_s for member in self.members)
+        return max((member.files.look_s for member in self.members), default=super().look_s)
 
     def stamp(self) -> int | None:
-        return None
+        return None if self.members else super().stamp()
 
     def open_segment(self, name: str, *, keep: bool = True, cache: BlockCache | None = None) -> SegmentReader:
         owner = self._owners.get(name)

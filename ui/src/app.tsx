@@ -9,6 +9,7 @@ import { FilterBar } from "./parts/filter-bar";
 import { Help } from "./parts/help";
 import { Icon } from "./parts/icon";
 import { traffic } from "./shared";
+import { workers as text } from "./text/workers";
 import { TrafficView } from "./views/traffic";
 
 const NAMES: Readonly<Record<View, string>> = {
@@ -33,6 +34,7 @@ const loadSettings = () => import("./views/settings").then((m) => m.SettingsView
 const loadCompare = () => import("./views/compare").then((m) => m.Compare);
 const loadExport = () => import("./parts/export").then((m) => m.ExportDialog);
 const loadExplain = () => import("./parts/explain").then((m) => m.ExplainDialog);
+const loadWorkers = () => import("./parts/workers").then((m) => m.WorkersDialog);
 const loadColumns = () => import("./parts/columns").then((m) => m.ColumnsDialog);
 
 export function nextTheme(): void {
@@ -63,6 +65,7 @@ export function App() {
           ))}
         </nav>
         <span class="grow" />
+        <WorkersBadge />
         <LinkState />
         {session.value?.redacted && <span class="badge" title="Rules of the hub hide parts of what is shown">redacted</span>}
         <button type="button" class="icon" onClick={nextTheme} title={`Theme: ${theme.value} (t)`} aria-label={`Theme: ${theme.value}. Change`}>
@@ -83,10 +86,20 @@ export function App() {
       {dialog.value === "compare" && <Lazy load={loadCompare} />}
       {dialog.value === "export" && <Lazy load={loadExport} />}
       {dialog.value === "columns" && <Lazy load={loadColumns} />}
+      {dialog.value === "workers" && <Lazy load={loadWorkers} />}
       {dialog.value === "explain" && <Lazy load={loadExplain} />}
       <Notice />
     </>
   );
+}
+
+/** How the workers fare, at a glance; who is looked at closer in a dialog. */
+function WorkersBadge() {
+  const all = traffic.workers.value;
+  if (!all.length) return null;
+  const up = all.filter((each) => each.state === "up").length;
+  const worst = ["away", "late", "unknown"].find((state) => all.some((each) => each.state === state)) ?? "up";
+  return <button type="button" class="small state" data-state={worst} title={text.badgeTitle} onClick={() => (dialog.value = "workers")}>{text.badge(up, all.length)}</button>;
 }
 
 function LinkState() {

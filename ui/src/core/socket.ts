@@ -5,6 +5,7 @@
  */
 
 import { BadBatch, type Batch, Dictionaries, batchQuery, decodeBatch } from "./batches";
+import type { WorkerState } from "./types";
 
 export interface QueryRequest {
   readonly kfl: string;
@@ -78,7 +79,7 @@ export class HubSocket {
   private wait = FIRST_WAIT_MS;
   private closed = false;
 
-  constructor(private readonly connect: () => Wire, private readonly link: (link: Link) => void) {
+  constructor(private readonly connect: () => Wire, private readonly link: (link: Link) => void, private readonly workers: (workers: readonly WorkerState[]) => void = () => undefined) {
     this.open();
   }
 
@@ -161,6 +162,7 @@ export class HubSocket {
   private text(text: string): void {
     const { running } = this;
     const message = JSON.parse(text) as { op: string; id: number | null } & Record<string, unknown>;
+    if (message.op === "workers") return this.workers(message["workers"] as readonly WorkerState[]);
     if (!running || (message.id !== running.id && message.id !== null)) return;
     switch (message.op) {
       case "queued":

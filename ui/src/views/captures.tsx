@@ -4,11 +4,13 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { signal } from "@preact/signals";
 import { api } from "../core/api";
 import { bytes, count, latency, moment, plural } from "../core/format";
+import { nanoseconds } from "../core/span";
 import { dialog, go, may, place, say, zone } from "../core/state";
 import type { Capture, ImportReport, Info, Overview, Pruned, Snapshot } from "../core/types";
 import { Dialog } from "../parts/dialog";
 import { Icon } from "../parts/icon";
 import { traffic } from "../shared";
+import { packets as packetText } from "../text/workers";
 
 interface Upload {
   readonly key: number;
@@ -194,7 +196,7 @@ function Prune({ close }: { close: () => void }) {
   );
 }
 
-const nanoseconds = (time: string | null, add: bigint): string => (time ? (BigInt(Date.parse(time)) * 1_000_000n + add).toString() : "");
+const bound = (time: string | null, add: bigint): string => (time ? String(nanoseconds(time) + add) : "");
 
 /** One capture: its numbers, and what snapshots keep of it, before anything goes. */
 function DeleteCapture({ capture, close }: { capture: Capture; close: () => void }) {
@@ -245,8 +247,8 @@ function List({ captures }: { captures: readonly Capture[] }) {
                 <td class="n">{count(each.packets)}</td>
                 <td>{moment(ms(each.first), zone.value)}</td>
                 <td class="n">{latency(ms(each.last) - ms(each.first))}</td>
-                <td>{each.complete ? "complete" : <span class="warn">cut short</span>}{each.lost_packets ? <span class="warn">, {plural(each.lost_packets, "packet")} lost by the capturer</span> : null}</td>
-                <td class="n"><button type="button" class="small" onClick={() => go({ view: "traffic", kfl: "", entry: "", since: nanoseconds(each.first, 0n), until: nanoseconds(each.last, 999_999n) })}>Its time</button>{may("manage") && <> <button type="button" class="small danger" aria-label={`Delete ${each.name || "live"} …`} onClick={() => setDoomed(each)}>Delete …</button></>}</td>
+                <td>{each.complete ? "complete" : <span class="warn">cut short</span>}{each.lost_packets ? <span class="warn">, {plural(each.lost_packets, "packet")} lost by the capturer</span> : null}{each.counters && <div class="dim">{packetText.counters(each.counters)}</div>}</td>
+                <td class="n"><button type="button" class="small" onClick={() => go({ view: "traffic", kfl: "", entry: "", since: bound(each.first, 0n), until: bound(each.last, 1n) })}>Its time</button>{may("manage") && <> <button type="button" class="small danger" aria-label={`Delete ${each.name || "live"} …`} onClick={() => setDoomed(each)}>Delete …</button></>}</td>
               </tr>
             ))}
           </tbody>

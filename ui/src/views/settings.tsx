@@ -6,11 +6,13 @@ import { bytes, count, plural, seconds } from "../core/format";
 import { type Theme, density, history_, letterKeys, may, say, session, theme, zone } from "../core/state";
 import type { Health, Rule, Settings } from "../core/types";
 import { Icon } from "../parts/icon";
+import { WorkerTable } from "../parts/workers";
+import { workers as workerText } from "../text/workers";
 
 const KINDS = ["header", "cookie", "key", "json", "pattern"] as const;
 
 export function SettingsView() {
-  return <div class="page"><div class="page-in"><Own /><Who /><Hub />{may("import") && <Redaction />}</div></div>;
+  return <div class="page"><div class="page-in"><Own /><Who /><Hub />{session.value?.namespaces === null && <Workers />}{may("import") && <Redaction />}</div></div>;
 }
 
 function Own() {
@@ -67,6 +69,16 @@ function Hub() {
           {health.problems.map((each) => <p key={each} class="bad">{each}</p>)}
         </>
       )}
+    </section>
+  );
+}
+
+function Workers() {
+  return (
+    <section class="card" aria-labelledby="workers-title">
+      <h2 id="workers-title">{workerText.title}</h2>
+      <p class="dim">{workerText.about}</p>
+      <WorkerTable />
     </section>
   );
 }

@@ -4,7 +4,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { api } from "../core/api";
 import { bytes, count, plural } from "../core/format";
 import { columns, density, detailShare, dialog, dropLast, exclude, go, include, marks, may, order, place, say, search, session, setFilter, zone } from "../core/state";
-import type { Info } from "../core/types";
+import type { Info, Worker } from "../core/types";
 import { LIMIT } from "../core/traffic";
 import { standingText, titleOf } from "../core/words";
 import { setFollow } from "../keys";
@@ -13,6 +13,7 @@ import { Histogram } from "../parts/histogram-lazy";
 import { Icon } from "../parts/icon";
 import { cellTerm } from "../parts/terms";
 import { shown, traffic } from "../shared";
+import { packets as packetText } from "../text/workers";
 import { DetailPane } from "./detail";
 
 export function TrafficView() {
@@ -128,6 +129,7 @@ function ListState() {
       <div class="empty">
         <h2>Nothing captured yet</h2>
         <p>The store <code>{info.path}</code> holds no packets.</p>
+        <Capturing />
         <p>Drop a pcap or pcapng file on the Captures view, or record some:</p>
         <pre>kubeshark import capture.pcapng{"\n"}kubeshark capture -i eth0</pre>
         {may("import") && <p><button type="button" class="primary" onClick={() => go({ view: "captures" })}>Import a capture</button></p>}
@@ -148,11 +150,43 @@ function ListState() {
   );
 }
 
+/** What workers have seen while nothing is there to show. */
+function Capturing() {
+  const [workers, setWorkers] = useState<readonly Worker[]>([]);
+  const all = traffic.workers.value;
+  useEffect(() => { if (all.length) api.workers().then(setWorkers, () => setWorkers([])); }, [all]);
+  const captures = workers.flatMap((worker) => worker.captures.map((capture) => ({ place: `${worker.node ?? worker.url}, ${capture.interface}`, capture })));
+  if (!captures.length) return null;
+  return <><ul>{captures.map(({ place: where, capture }) => <li key={where}>{packetText.seen(where, packetText.counters(capture))}</li>)}</ul><p>{packetText.causes}</p></>;
+}
+
 function Pill() {
   const unseen = traffic.unseen.value;
   if (traffic.hasNew.value) return <button type="button" class="pill" onClick={() => traffic.rerun()}>New traffic: show it</button>;
   if (!unseen || traffic.following.value) return null;
   return <button type="button" class="pill" onClick={() => { traffic.unseen.value = 0; shown.list?.toEnd(); }}>{count(unseen)} new <Icon name="down" /></button>;
+}
+
+const DROPS_MS = 10_000;
+
+/** Packets that the captures had no room for: an entry that is missing may lie there. */
+function Drops() {
+  const [counted, setCounted] = useState({ dropped: 0, lost: 0 });
+  const isLive = traffic.standing.value.isLive && session.value?.namespaces === null;
+  useEffect(() => {
+    if (!isLive) return;
+    const look = async (): Promise<void> => {
+      const [overview, workers] = await Promise.all([api.overview(), traffic.workers.peek().length ? api.workers() : []]);
+      const all = [...overview.captures.flatMap((each) => (each.counters ? [each.counters] : [])), ...workers.flatMap((each) => each.captures)];
+      setCounted({ dropped: all.reduce((sum, each) => sum + each.dropped, 0), lost: all.reduce((sum, each) => sum + each.lost, 0) });
+    };
+    const tell = (): void => void look().catch(() => undefined); // the next look may be answered
+    tell();
+    const timer = setInterval(tell, DROPS_MS);
+    return () => clearInterval(timer);
+  }, [isLive]);
+  const all = counted.dropped + counted.lost;
+  return all ? <span class="warn" role="status" title={packetText.droppedTitle(counted.dropped, counted.lost)}>{packetText.dropped(all)}</span> : null;
 }
 
 function Foot() {
@@ -177,6 +211,7 @@ function Foot() {
       {standing.problems.length > 0 && (
         <details class="problems"><summary>{plural(standing.problems.length, "problem")}</summary><ul>{standing.problems.map((each) => <li key={each}>{each}</li>)}</ul></details>
       )}
+      <Drops />
       <span class="grow" />
       {marks.value.length > 0 && <button type="button" class="small" onClick={() => (dialog.value = "compare")} disabled={marks.value.length < 2}>{marks.value.length} marked{marks.value.length > 1 ? ": compare" : ""}</button>}
       {session.value?.namespaces === null && <button type="button" class="small" title="What the query read (x)" onClick={() => (dialog.value = "explain")}>Explain</button>}
