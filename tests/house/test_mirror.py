@@ -15,6 +15,7 @@ ROOMS = {
     "hub": "hub",
     "packages": "packages",
     "pipeline": "pipeline",
+    "settings": "settings",
     "worker": "worker",
     "src/kubeshark": ".",  # tests/cli, tests/test_errors.py
 }
@@ -32,6 +33,7 @@ SCRIPTS = "pipeline/scripts/test_suite.py"
 WITHOUT_TEST = {
     "hosts/js/scripts/_instance.py": "hosts/js/scripts/test_process.py",
     "hosts/js/scripts/_serve.py": "hosts/js/scripts/test_process.py",
+    "settings/_ignored.py": "settings/test_read.py",
     "pipeline/scripts/_answers.py": SCRIPTS,
     "pipeline/scripts/_commands.py": SCRIPTS,
     "pipeline/scripts/_encode.py": SCRIPTS,
@@ -206,6 +208,8 @@ DECLARATIONS = (
     "extension_api/_models.py",
     "hosts/_instance.py",
     "pipeline/tls/_suites.py",
+    "settings/_model.py",
+    "settings/_tap.py",
 )
 """Modules of constants and dataclasses: there is nothing to run."""
 
