@@ -45,6 +45,7 @@ WITHOUT_TEST = {
     "pipeline/scripts/_replay.py": "cli/test_scripts.py",
     "pipeline/scripts/_script.py": "cli/test_scripts.py",
     "src/kubeshark/cli/_retention_options.py": "cli/test_capture.py",
+    **{f"src/kubeshark/cli/{module}.py": "cli/test_init.py" for module in ("_answers", "_survey", "_survey_file")},
     "src/kubeshark/cli/_scripts_option.py": "cli/test_scripts.py",
     "src/kubeshark/cli/console.py": "cli/test_scripts.py",
     **{
