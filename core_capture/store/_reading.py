@@ -66,7 +66,10 @@ class StoreReading:
     """An open store. `problems` lists segments that could not be read when they were listed."""
 
     is_joined = False
-    """There are others beside it (`_joined.py`), so its location does not say all there is."""
+    """There are others beside it (`_joined.py`)."""
+
+    can_travel = True
+    """Who opens its location elsewhere has all of it: `open_store`."""
 
     def __init__(self, files: Backend, identities: Sequence[Identity] | None, cache_bytes: int = 0) -> None:
         self.files = files

@@ -52,6 +52,13 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
     parser.add_argument(
         "--worker", action="append", default=[], metavar="URL", help="query https://HOST:PORT as well; repeatable"
     )
+    parser.add_argument(
+        "--archive",
+        action="append",
+        default=[],
+        metavar="URL",
+        help="query s3://BUCKET/PREFIX as well, where workers upload to; repeatable",
+    )
     add_tls_options(parser)
     parser.add_argument("--no-browser", action="store_true", help="do not open the page on this terminal's screen")
     parser.set_defaults(run=run)
@@ -75,10 +82,11 @@ def run(args: argparse.Namespace) -> int:
     cache_bytes = args.cache_mb << 20
     store = Pipeline.open(
         store_path(args),
-        create=bool(args.worker),  # a hub of workers may begin with a store of its own that is empty
+        create=bool(args.worker or args.archive),  # a hub of workers may begin with a store of its own that is empty
         keylogs=args.keylog,
         cache_bytes=cache_bytes,
         workers=args.worker,
+        archives=args.archive,
         tls=tls_files(args) if args.worker else None,
     )
     with store as pipeline, serving(pipeline.plugins) as scripts:
