@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from kubeshark._lazy import lazily
 
 if TYPE_CHECKING:
+    from kubeshark._document import DocumentError as DocumentError
     from kubeshark.firewall._compile import Attachment as Attachment
     from kubeshark.firewall._compile import Compiled as Compiled
     from kubeshark.firewall._compile import Member as Member
     from kubeshark.firewall._compile import compile_policies as compile_policies
-    from kubeshark.firewall._document import DocumentError as DocumentError
     from kubeshark.firewall._inventory import Inventory as Inventory
     from kubeshark.firewall._inventory import load_inventory as load_inventory
     from kubeshark.firewall._inventory import parse_inventory as parse_inventory

@@ -93,7 +93,7 @@ class Pipeline:
         plugins: Plugins | None = None,
         keylogs: Iterable[str | Path] = (),
         cache_bytes: int = 0,
-        workers: Iterable[str] = (),
+        workers: Iterable[str] | None = None,
         archives: Iterable[str] = (),
         tls: TlsFiles | None = None,
     ) -> Self:
@@ -103,9 +103,10 @@ class Pipeline:
         may read what is imported, by default the identities' own. `keylogs` are TLS key-log files (NSS format) to
         decrypt with, beside those in $KUBESHARK_KEYLOG and the secrets in the store. With `cache_bytes`, that much of
         what queries decrypted stays in memory for the next ones, in this process alone. `workers` are URLs of stores
-        that are queried with it, `archives` those of what workers upload to; one that does not answer is a query's
-        problem, and no error. `path` may be an archive itself. `tls`: what we show workers, by default what lies in
-        $KUBESHARK_TLS. Raises StoreError, InputError for a key log that cannot be read.
+        that are queried with it, and may be others later (None: never any); `archives` those of what workers upload
+        to. One that does not answer is a query's problem, and no error. `path` may be an archive itself. `tls`: what we
+        show workers, by default what lies in $KUBESHARK_TLS. Raises StoreError, InputError for a key log that cannot be
+        read.
         """
         from kubeshark.pipeline._secrets import key_log_files, read_key_logs
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from kubeshark.core_capture.store._live_counts import LiveCounters as LiveCounters
     from kubeshark.core_capture.store._live_writer import LiveWriter as LiveWriter
     from kubeshark.core_capture.store._locate import archive_url as archive_url
+    from kubeshark.core_capture.store._locate import worker_url as worker_url
     from kubeshark.core_capture.store._log import LogProblem as LogProblem
     from kubeshark.core_capture.store._log import LogReader as LogReader
     from kubeshark.core_capture.store._log import OpenSegment as OpenSegment
@@ -120,6 +121,7 @@ __all__ = [
     "parse_recipients",
     "read_log",
     "rewrap",
+    "worker_url",
 ]
 
 if not TYPE_CHECKING:
@@ -135,7 +137,7 @@ if not TYPE_CHECKING:
             "_info": "Counters SegmentInfo SourceRecord",
             "_joined": "JoinedStore Member",
             "_limits": "SEGMENT_BYTES",
-            "_locate": "archive_url",
+            "_locate": "archive_url worker_url",
             "_live_counts": "LiveCounters",
             "_live_writer": "LiveWriter",
             "_log": "LogProblem LogReader OpenSegment read_log",

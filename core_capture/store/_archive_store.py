@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from kubeshark.core_capture.store._archive import Archive
@@ -11,6 +11,7 @@ from kubeshark.core_capture.store._identity import Identity
 from kubeshark.core_capture.store._joined import JoinedStore
 from kubeshark.core_capture.store._reader import SegmentReader
 from kubeshark.core_capture.store._snapshots import Snapshot
+from kubeshark.core_capture.store._tls_files import TlsFiles
 from kubeshark.core_capture.store._verify import VerifyReport
 from kubeshark.errors import StoreError
 
@@ -20,11 +21,21 @@ __all__ = ["ArchiveStore"]
 class ArchiveStore(JoinedStore):
     """All nodes of an archive. Nothing is written at its prefix: that would make a store of it."""
 
-    can_travel = True
-
-    def __init__(self, archive: Archive, identities: Sequence[Identity] | None, cache_bytes: int = 0) -> None:
-        super().__init__(archive.files, identities, cache_bytes, archives=[archive])
+    def __init__(
+        self,
+        archive: Archive,
+        identities: Sequence[Identity] | None,
+        cache_bytes: int = 0,
+        workers: Mapping[str, TlsFiles] | None = None,
+        tls: TlsFiles | None = None,
+        archives: Iterable[Archive] = (),
+    ) -> None:
+        super().__init__(archive.files, identities, cache_bytes, workers, tls, [archive, *archives])
         self._archive = archive
+
+    @property
+    def can_travel(self) -> bool:
+        return not self.members and len(self._archives) == 1
 
     def open_segment(self, name: str, *, keep: bool = True, cache: BlockCache | None = None) -> SegmentReader:
         """Open a segment; who has not listed the archive looks first where its name says it is."""

@@ -2,8 +2,9 @@
 
 1. No worker is waited for longer than ANSWER_SECONDS: one that is late or gone is named among the problems, and what
    the others have is there. It is asked again with the next query, so it comes back by itself.
-2. A segment is its worker's who listed it first; its name holds the node, so names do not collide unless somebody lies.
-3. What a worker has uploaded is there twice and shown once: the worker's while it has it, then the archive's, if both
+2. Who is beside it may change while it is open; a query that runs goes on with those it began with.
+3. A segment is its worker's who listed it first; its name holds the node, so names do not collide unless somebody lies.
+4. What a worker has uploaded is there twice and shown once: the worker's while it has it, then the archive's, if both
    indexes are the same to the byte. An archive is as many stores as it has nodes.
 """
 
@@ -12,29 +13,36 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from kubeshark.core_capture._predicate import Predicate
-from kubeshark.core_capture.store._archive import Archive
 from kubeshark.core_capture.store._away import Away
 from kubeshark.core_capture.store._backend import Backend, Requests
 from kubeshark.core_capture.store._cache import BlockCache
 from kubeshark.core_capture.store._identity import Identity
 from kubeshark.core_capture.store._info import SegmentInfo
+from kubeshark.core_capture.store._locate import worker_url
 from kubeshark.core_capture.store._reader import Expired, IndexFile, SegmentReader
 from kubeshark.core_capture.store._store import Store, StoreInfo
+from kubeshark.core_capture.store._tls_files import TlsFiles
 from kubeshark.core_capture.store._worker_files import WorkerBackend
 from kubeshark.errors import StoreError
+
+if TYPE_CHECKING:
+    from kubeshark.core_capture.store._archive import Archive
 
 __all__ = ["ANSWER_SECONDS", "Archived", "JoinedStore", "Member", "MemberState"]
 
 ANSWER_SECONDS = 3.0
 """For what a worker has; a query then goes on without it. What it says later serves the next one."""
+
+ASKING = 64
+"""Threads that ask workers, made when they are needed."""
 
 ARCHIVES_AT_ONCE = 16
 
@@ -42,7 +50,7 @@ T = TypeVar("T")
 MemberState = Literal["unknown", "up", "late", "away"]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Member:
     """One worker's store, and how it fares."""
 
@@ -68,7 +76,7 @@ class Member:
         self.why = why
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Archived:
     """A node's store in an archive: nobody answers for it but the bucket, whose requests are bounded in time."""
 
@@ -83,25 +91,51 @@ class Archived:
 class JoinedStore(Store):
     """An open store, and the workers and archives beside it."""
 
-    is_joined = True
-    can_travel = False
-
     def __init__(
         self,
         files: Backend,
         identities: Sequence[Identity] | None,
         cache_bytes: int,
-        workers: Iterable[WorkerBackend] = (),
+        workers: Mapping[str, TlsFiles] | None = None,
+        tls: TlsFiles | None = None,
         archives: Iterable[Archive] = (),
     ) -> None:
         super().__init__(files, identities, cache_bytes)
-        self.members = [Member(self._store_of(each), each) for each in workers]
+        self.tls = tls or TlsFiles.in_folder()  # of workers that have no files of their own
+        self.members: list[Member] = []
         self._archives = tuple(archives)
         self._archived: dict[str, Archived] = {}  # by URL
         self._owners: dict[str, Member | Archived] = {}
-        self._asking = ThreadPoolExecutor(max_workers=4 * len(self.members) or 1, thread_name_prefix="kubeshark-worker")
+        self._asking = ThreadPoolExecutor(max_workers=ASKING, thread_name_prefix="kubeshark-worker")
         self._fetching = ThreadPoolExecutor(max_workers=ARCHIVES_AT_ONCE, thread_name_prefix="kubeshark-archive")
+        self.join(workers or {})
         self._states = threading.Lock()
+
+    @property
+    def is_joined(self) -> bool:
+        return bool(self.members or self._archives)
+
+    @property
+    def can_travel(self) -> bool:
+        return not self.is_joined
+
+    def join(self, workers: Mapping[str, TlsFiles]) -> None:
+        """Have these workers beside it, and no others; who stays keeps its state and its connections.
+
+        Raises UsageError for what is no URL of a worker, StoreError for files of TLS that cannot be used.
+        """
+        now = {(member.url, member.files.tls): member for member in self.members}
+        wanted = {worker_url(url): files for url, files in workers.items()}
+        members = []
+        for url, files in wanted.items():
+            member = now.get((url, files))
+            if member is None:
+                backend = WorkerBackend(url, files)
+                member = Member(self._store_of(backend), backend)
+            members.append(member)
+        self.members = members  # a list that others read stays as it was
+        gone = {id(each) for each in now.values()} - {id(each) for each in members}
+        self._owners = {name: owner for name, owner in list(self._owners.items()) if id(owner) not in gone}
 
     def _store_of(self, files: Backend) -> Store:
         store = Store(files, self._given)
@@ -162,7 +196,7 @@ class JoinedStore(Store):
         return max((store.files.look_s for store in self._stores), default=super().look_s)
 
     def stamp(self) -> int | None:
-        return None
+        return None if self.is_joined else super().stamp()
 
     def open_segment(self, name: str, *, keep: bool = True, cache: BlockCache | None = None) -> SegmentReader:
         owner = self._owners.get(name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from kubeshark.core_capture.store._backend import Backend
 from kubeshark.core_capture.store._identity import Identity
 from kubeshark.core_capture.store._locate import check_url, is_object_storage, open_backend, worker_url
 from kubeshark.core_capture.store._store import Store
@@ -17,7 +18,7 @@ __all__ = ["open_store"]
 def open_store(
     path: str | Path,
     *,
-    workers: Iterable[str] = (),
+    workers: Iterable[str] | None = None,
     archives: Iterable[str] = (),
     tls: TlsFiles | None = None,
     identities: Sequence[Identity] | None = None,
@@ -26,40 +27,33 @@ def open_store(
 ) -> Store:
     """Open a store as `Store.open`, or an archive if it is one; with URLs of workers and archives they are read, too.
 
-    None of those needs to answer.
+    None of those needs to answer. `workers`: None if there will never be any.
     """
-    urls, beside = dict.fromkeys(map(worker_url, workers)), tuple(dict.fromkeys(archives))
+    beside = tuple(dict.fromkeys(archives))
     if wrong := [url for url in beside if not is_object_storage(url)]:
         raise UsageError(f"{wrong[0][:200]} is no archive", hint="write s3://BUCKET/PREFIX")
-    if not urls and not beside:
-        if is_object_storage(path):
-            return _open_bucket(str(path).rstrip("/"), identities, create=create, cache_bytes=cache_bytes)
-        return Store.open(path, identities=identities, create=create, cache_bytes=cache_bytes)
-    files = open_backend(path, create=create)
+    if not is_object_storage(path):
+        files: Backend = open_backend(path, create=create)
+    else:
+        from kubeshark.core_capture.store._archive import Archive
+        from kubeshark.core_capture.store._archive_store import ArchiveStore
+        from kubeshark.core_capture.store._objects import must_exist
+
+        check_url(str(path))
+        archive = Archive.open(str(path))
+        if archive.is_one:  # one listing says it
+            return ArchiveStore(archive, identities, cache_bytes, _tls_of(workers, tls), tls, map(Archive.open, beside))
+        if not create:
+            must_exist(archive.files)
+        files = archive.files
+    if workers is None and not beside:
+        return Store(files, identities, cache_bytes)
     from kubeshark.core_capture.store._archive import Archive
     from kubeshark.core_capture.store._joined import JoinedStore
-    from kubeshark.core_capture.store._worker_files import WorkerBackend
 
-    shown = tls or TlsFiles.in_folder()
-    return JoinedStore(
-        files,
-        identities,
-        cache_bytes,
-        [WorkerBackend(url, shown) for url in urls],
-        [Archive.open(url) for url in beside],
-    )
+    return JoinedStore(files, identities, cache_bytes, _tls_of(workers, tls), tls, map(Archive.open, beside))
 
 
-def _open_bucket(url: str, identities: Sequence[Identity] | None, *, create: bool, cache_bytes: int) -> Store:
-    """Open the store or the archive at a URL: one listing says which it is."""
-    from kubeshark.core_capture.store._archive import Archive
-    from kubeshark.core_capture.store._archive_store import ArchiveStore
-    from kubeshark.core_capture.store._objects import must_exist
-
-    check_url(url)
-    archive = Archive.open(url)
-    if archive.is_one:
-        return ArchiveStore(archive, identities, cache_bytes)
-    if not create:
-        must_exist(archive.files)
-    return Store(archive.files, identities, cache_bytes)
+def _tls_of(workers: Iterable[str] | None, tls: TlsFiles | None) -> dict[str, TlsFiles]:
+    files = tls or TlsFiles.in_folder()
+    return dict.fromkeys(map(worker_url, workers or ()), files)

@@ -65,11 +65,15 @@ class StoreInfo:
 class StoreReading:
     """An open store. `problems` lists segments that could not be read when they were listed."""
 
-    is_joined = False
-    """There are others beside it (`_joined.py`)."""
+    @property
+    def is_joined(self) -> bool:
+        """Whether there are others beside it (`_joined.py`)."""
+        return False
 
-    can_travel = True
-    """Who opens its location elsewhere has all of it: `open_store`."""
+    @property
+    def can_travel(self) -> bool:
+        """Whether who opens its location elsewhere, by `open_store`, has all of it."""
+        return True
 
     def __init__(self, files: Backend, identities: Sequence[Identity] | None, cache_bytes: int = 0) -> None:
         self.files = files

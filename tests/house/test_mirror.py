@@ -15,6 +15,7 @@ ROOMS = {
     "hub": "hub",
     "packages": "packages",
     "pipeline": "pipeline",
+    "settings": "settings",
     "worker": "worker",
     "src/kubeshark": ".",  # tests/cli, tests/test_errors.py
 }
@@ -32,6 +33,7 @@ SCRIPTS = "pipeline/scripts/test_suite.py"
 WITHOUT_TEST = {
     "hosts/js/scripts/_instance.py": "hosts/js/scripts/test_process.py",
     "hosts/js/scripts/_serve.py": "hosts/js/scripts/test_process.py",
+    "settings/_ignored.py": "settings/test_read.py",
     "pipeline/scripts/_answers.py": SCRIPTS,
     "pipeline/scripts/_commands.py": SCRIPTS,
     "pipeline/scripts/_encode.py": SCRIPTS,
@@ -51,7 +53,8 @@ WITHOUT_TEST = {
         for module in ("_firewall_options", "firewall_learn", "firewall_policies", "firewall_simulate")
     },
     "src/kubeshark/cli/firewall_enforce.py": "firewall/test_agent.py",
-    **{f"firewall/{module}.py": "firewall/test_plane.py" for module in ("_bpf", "bpf/build_bpf")},
+    **{f"firewall/{module}.py": "firewall/test_plane.py" for module in ("_errors", "bpf/build_bpf")},
+    "core_capture/ebpf/_calls.py": "firewall/test_plane.py",
     **{f"firewall/{module}.py": "firewall/test_enforcer.py" for module in ("_attach", "_events", "_netlink", "_wire")},
     "extension_api/_manifest_rules.py": "extension_api/test_manifest.py",
     "extension_api/_manifest_tables.py": "extension_api/test_manifest.py",
@@ -209,6 +212,8 @@ DECLARATIONS = (
     "extension_api/_models.py",
     "hosts/_instance.py",
     "pipeline/tls/_suites.py",
+    "settings/_model.py",
+    "settings/_tap.py",
 )
 """Modules of constants and dataclasses: there is nothing to run."""
 

@@ -176,7 +176,7 @@ def _seconds(text: str, option: str) -> int:
 def _ensure_agent(fail_mode: str, attach: str | None) -> None:
     """Start the process that enforces, unless it runs; what it complains of when it cannot is raised here."""
     from kubeshark.firewall._agent import ask, runtime_folder
-    from kubeshark.firewall._bpf import FirewallError
+    from kubeshark.firewall._errors import FirewallError
 
     try:
         known = ask({"do": "status"})

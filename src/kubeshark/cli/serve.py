@@ -73,6 +73,8 @@ def parse_megabytes(text: str) -> int:
 def run(args: argparse.Namespace) -> int:
     from kubeshark.errors import UsageError
     from kubeshark.hub import serve
+    from kubeshark.hub._settings_file import SettingsFile
+    from kubeshark.hub._tokens import hub_folder
     from kubeshark.pipeline import Pipeline
 
     if not 0 <= args.port <= 65_535:
@@ -80,14 +82,15 @@ def run(args: argparse.Namespace) -> int:
     from kubeshark.pipeline.scripts import serving
 
     cache_bytes = args.cache_mb << 20
+    has_workers = bool(args.worker or SettingsFile(hub_folder()).read().workers)
     store = Pipeline.open(
         store_path(args),
-        create=bool(args.worker or args.archive),  # a hub of workers may begin with a store of its own that is empty
+        create=has_workers or bool(args.archive),  # a hub of those may begin with a store of its own that is empty
         keylogs=args.keylog,
         cache_bytes=cache_bytes,
         workers=args.worker,
         archives=args.archive,
-        tls=tls_files(args) if args.worker else None,
+        tls=tls_files(args),
     )
     with store as pipeline, serving(pipeline.plugins) as scripts:
 
