@@ -45,7 +45,6 @@ WITHOUT_TEST = {
     "pipeline/scripts/_replay.py": "cli/test_scripts.py",
     "pipeline/scripts/_script.py": "cli/test_scripts.py",
     "src/kubeshark/cli/_retention_options.py": "cli/test_capture.py",
-    "src/kubeshark/cli/_upload.py": "cli/test_upload.py",
     "src/kubeshark/cli/_scripts_option.py": "cli/test_scripts.py",
     "src/kubeshark/cli/console.py": "cli/test_scripts.py",
     **{
