@@ -5,6 +5,8 @@ import { ApiError, api } from "../core/api";
 import { say } from "../core/state";
 import type { Sheet } from "../core/types";
 import { traffic } from "../shared";
+import { type Dropped, chosen, contents, dropped } from "./dropped";
+import { MAX_BYTES, isPackage, ofPlugin, pack, unzip } from "./ksp";
 import { Dialog } from "./dialog";
 import { Icon } from "./icon";
 import { texts } from "../text/plugin-install";
@@ -18,14 +20,21 @@ interface Offer {
 
 const MAX_SIGNATURE = 12_000;
 
-async function look(files: readonly File[]): Promise<Offer> {
+/** A package as it is; a folder, or a zip of one, packed here. */
+async function look({ files, folder }: Dropped): Promise<Offer> {
+  if (folder.size) {
+    const data = (await pack(ofPlugin(await contents(folder)))).buffer;
+    return { name: [...folder.keys()][0]?.split("/")[0] ?? "", data, signature: "", sheet: await api.uploadPlugin(data, "", {}, []) };
+  }
   const packages = files.filter((file) => !file.name.endsWith(".sig"));
   const [file] = packages;
   if (!file || packages.length > 1) throw new Error(texts.chooseOnePackageKsp);
   const signed = files.find((each) => each.name.endsWith(".sig"));
   if (signed && signed.size > MAX_SIGNATURE) throw new Error(texts.isTooLargeFor(signed.name));
   const signature = signed ? btoa(await signed.text()) : "";
-  const data = await file.arrayBuffer();
+  if (file.size > MAX_BYTES) throw new Error(texts.tooLarge(MAX_BYTES >> 20));
+  const bytes = new Uint8Array(await file.arrayBuffer());
+  const data = file.name.endsWith(".zip") && !isPackage(bytes) ? (await pack(ofPlugin(await unzip(bytes)))).buffer : bytes.buffer;
   return { name: file.name, data, signature, sheet: await api.uploadPlugin(data, signature, {}, []) };
 }
 
@@ -34,9 +43,10 @@ export function InstallPlugin({ done }: { done: () => void }) {
   const [error, setError] = useState("");
   const [offer, setOffer] = useState<Offer | null>(null);
   const chooser = useRef<HTMLInputElement>(null);
-  const take = (files: FileList | null | undefined): void => {
+  const folders = useRef<HTMLInputElement>(null);
+  const take = (what: Promise<Dropped>): void => {
     setError("");
-    if (files?.length) look([...files]).then(setOffer, (failed: Error) => setError(failed.message));
+    what.then((found) => (found.files.length || found.folder.size ? look(found).then(setOffer) : undefined)).catch((failed: Error) => setError(failed.message));
   };
   return (
     <section class="card" aria-labelledby="install-title">
@@ -44,10 +54,12 @@ export function InstallPlugin({ done }: { done: () => void }) {
       <div class="drop" data-over={isOver || undefined}
         onDragOver={(event) => { event.preventDefault(); setOver(true); }}
         onDragLeave={() => setOver(false)}
-        onDrop={(event) => { event.preventDefault(); setOver(false); take(event.dataTransfer?.files); }}>
+        onDrop={(event) => { event.preventDefault(); setOver(false); take(dropped(event.dataTransfer)); }}>
         <p>{texts.dropAPackageHere(<code>{texts.kubesharkPluginPack}</code>)}</p>
         <button type="button" class="primary" onClick={() => chooser.current?.click()}><Icon name="upload" />{texts.chooseAPackage}</button>
-        <input ref={chooser} type="file" multiple hidden accept=".ksp,.sig" aria-label={texts.packageToInstall} onChange={(event) => { take(event.currentTarget.files); event.currentTarget.value = ""; }} />
+        <button type="button" onClick={() => folders.current?.click()}>{texts.chooseAFolder}</button>
+        <input ref={chooser} type="file" multiple hidden accept=".ksp,.zip,.sig" aria-label={texts.packageToInstall} onChange={(event) => { take(Promise.resolve({ files: [...(event.currentTarget.files ?? [])], folder: new Map() })); event.currentTarget.value = ""; }} />
+        <input ref={folders} type="file" hidden {...{ webkitdirectory: true }} aria-label={texts.folderToInstall} onChange={(event) => { take(Promise.resolve(chosen(event.currentTarget.files ?? []))); event.currentTarget.value = ""; }} />
       </div>
       {error && <p class="bad" role="alert">{error}</p>}
       {offer && <Agree offer={offer} close={() => setOffer(null)} done={done} />}

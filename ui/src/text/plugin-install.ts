@@ -28,4 +28,12 @@ export const texts = {
   alsoIfItIs: "Also if it is older than",
   installPlugin: "Install",
   cancel: "Cancel",
+  chooseAFolder: "Choose a folder",
+  folderToInstall: "Folder to install",
+  packElsewhere: "This page cannot pack a folder, because it came without TLS: kubeshark plugin pack can.",
+  noZip: "This is no whole zip archive.",
+  tooManyFiles: (most: Value): string => `A plugin has at most ${most} files.`,
+  tooLarge: (megabytes: Value): string => `A plugin has at most ${megabytes} MiB.`,
+  cannotUnpack: (name: Value): string => `${name} cannot be unpacked: it is damaged, encrypted, or packed in a way that is not known here.`,
+  noManifest: "There is no plugin.toml in it.",
 } as const;

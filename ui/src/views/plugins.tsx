@@ -75,7 +75,7 @@ function Card({ plugin, act, load }: { plugin: Plugin; act: Act; load: () => voi
         <span class="state" data-state={plugin.state}>{plugin.state}</span>
       </h2>
       {plugin.description && <p>{plugin.description}</p>}
-      {plugin.reason && <p class={plugin.state === "running" ? "warn" : "bad"}>{plugin.reason}</p>}
+      {plugin.reason && <p class={plugin.state === "running" ? "warn" : "bad"}>{plugin.trouble_at > 0 && <><time dateTime={new Date(plugin.trouble_at * 1000).toISOString()}>{moment(plugin.trouble_at * 1000, zone.value)}</time>: </>}{plugin.reason}</p>}
       <dl class="tiles">
         <div class="minor"><dt>{texts.hooks}</dt><dd>{plugin.hooks.join(", ") || texts.none}</dd></div>
         <div class="minor"><dt>{texts.calls}</dt><dd>{count(plugin.calls)}{perCall && <span class="dim"> · {perCall} {texts.each}</span>}</dd></div>
