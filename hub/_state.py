@@ -59,6 +59,7 @@ class Hub:
         from kubeshark.hub._workers import Workers  # its router needs this module
 
         self.workers = Workers(self.pipeline.store)
+        self.workers.take(self.settings.read().workers)
 
     def view(self, principal: Principal) -> Pipeline:
         """Return the pipeline as somebody sees it: without what rules hide, and only their namespaces."""
