@@ -71,7 +71,15 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
     sources.add_argument("--connect", metavar="HOST:PORT", help="take the capture that a server sends over TCP")
     sources.add_argument("-D", "--list-interfaces", action="store_true", help="show the interfaces there are, and end")
     packets = parser.add_argument_group("which packets")
-    packets.add_argument("-f", "--filter", default="", metavar="BPF", help='as tcpdump takes it, e.g. "port 53"')
+    add_configured(
+        packets,
+        "-f",
+        "--filter",
+        key="tap.bpfOverride",
+        default="",
+        metavar="BPF",
+        help='as tcpdump takes it, e.g. "port 53"',
+    )
     add_configured(
         packets,
         "-s",
