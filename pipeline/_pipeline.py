@@ -213,7 +213,7 @@ class Pipeline:
         try:
             recipients = self._readers()
             plugins = plugins_with_import_hooks(lambda: self.plugins)
-            if drops_privileges and (threads := drop_privileges()) and on_notice is not None:
+            if drops_privileges and (threads := drop_privileges(opened.capabilities)) and on_notice is not None:
                 on_notice(f"{threads} threads that ran before keep their capabilities")
             return Capture(
                 self.store,

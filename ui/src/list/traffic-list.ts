@@ -67,6 +67,7 @@ export class TrafficList {
   private peers: readonly [string, string] | null = null;
   private follows = false;
   private drawnRows = -1;
+  private isPassed = false; // the last frame was not drawn
   private hasDays = false; // the rows run through several days
   private readonly observer: ResizeObserver;
 
@@ -245,6 +246,10 @@ export class TrafficList {
   private readonly draw = (): void => {
     this.frame = 0;
     const { track, rows } = this;
+    // Nobody reads a screen that is another one each frame: every second one is drawn then.
+    const isFlood = this.follows && this.drawnRows > 0 && (rows.count - this.drawnRows) * this.rowPx >= this.viewPx;
+    this.isPassed = isFlood && !this.isPassed;
+    if (this.isPassed) return this.schedule();
     if (this.drawnRows !== rows.count) {
       this.drawnRows = rows.count;
       this.showDays();
