@@ -32,7 +32,7 @@ from kubeshark.core_capture.store._identity import (
 )
 from kubeshark.core_capture.store._info import SegmentInfo
 from kubeshark.core_capture.store._leftovers import find_leftovers
-from kubeshark.core_capture.store._limits import KEPT_INDEX_BYTES, SEGMENT_BYTES
+from kubeshark.core_capture.store._limits import KEPT_INDEX_BYTES, LIVE_SEGMENT_BYTES, SEGMENT_BYTES
 from kubeshark.core_capture.store._locate import open_backend
 from kubeshark.core_capture.store._names import (
     DATA_SUFFIX,
@@ -288,7 +288,7 @@ class Store:
         source: SourceInfo,
         node: str = "",
         key: NodeKey | None = None,
-        segment_bytes: int = SEGMENT_BYTES,
+        segment_bytes: int = LIVE_SEGMENT_BYTES,
         segment_seconds: float = 300,
         log_seconds: float = 0.5,
         retention: Retention | None = None,
