@@ -11,8 +11,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from kubeshark._document import MAX_BYTES
 from kubeshark.errors import StoreError, UsageError
-from kubeshark.firewall._document import MAX_BYTES
 from kubeshark.firewall._policy import Policy, parse_policies
 
 __all__ = ["Kept", "PolicyChanged", "PolicyFolder", "policy_folder"]

@@ -20,7 +20,7 @@ from pydantic import Field
 
 from kubeshark import __version__
 from kubeshark.errors import KubesharkError
-from kubeshark.hub._map import Edges, Group
+from kubeshark.hub._edges import Edges, Group
 from kubeshark.hub._times import read_time
 from kubeshark.pipeline import Pipeline
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Self
 
@@ -14,6 +14,7 @@ from kubeshark.hub._app import create_app
 from kubeshark.hub._auth import new_token
 from kubeshark.hub._state import Hub
 from kubeshark.pipeline import Pipeline
+from kubeshark.pipeline._rules import DEFAULT_RULES, RedactionRule
 from kubeshark.pipeline._scheduler import Scheduler
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ WILDCARDS = ("0.0.0.0", "::", "")  # noqa: S104 - recognised, not bound by defau
 def serve(
     pipeline: Pipeline,
     *,
+    rules: Sequence[RedactionRule] = DEFAULT_RULES,
     host: str,
     port: int,
     insecure: bool,
@@ -38,6 +40,7 @@ def serve(
 ) -> None:
     """Serve a pipeline, and run its plugins' jobs by their schedules; `log` hears what they log.
 
+    `rules`: of redaction, unless the hub's settings say others.
     `announce` gets the URL with the token once the port is open. `oidc`: people sign in with an identity provider.
     `public_host` is the name under which a proxy serves this hub by HTTPS; by no other is it then known.
 
@@ -62,7 +65,7 @@ def serve(
     token = new_token()
     if public_host:
         hosts = frozenset({public_host})
-    app = create_app(pipeline, token=token, hosts=hosts, oidc=oidc, tls=bool(public_host))
+    app = create_app(pipeline, token=token, hosts=hosts, rules=rules, oidc=oidc, tls=bool(public_host))
     config = uvicorn.Config(
         app,
         log_level="warning",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -11,17 +12,26 @@ from kubeshark.errors import StoreError
 from kubeshark.packages._documents import write_document
 from kubeshark.pipeline._rules import DEFAULT_RULES, RedactionRule
 
-__all__ = ["Settings", "SettingsFile"]
+__all__ = ["Settings", "SettingsFile", "WorkerSetting"]
+
+
+class WorkerSetting(msgspec.Struct, frozen=True):
+    """A worker that is queried. `tls`: a folder with tls.crt, tls.key and ca.crt; "": the files `serve` was given."""
+
+    url: str
+    tls: str = ""
 
 
 class Settings(msgspec.Struct, frozen=True):
-    """What an administrator decides. `redaction` None: the rules that come with kubeshark."""
+    """What an administrator decides. `redaction` None: the rules of the configuration, else those of kubeshark."""
 
     redaction: list[RedactionRule] | None = None
     max_upload_bytes: int = 16 << 30
+    workers: list[WorkerSetting] = []  # beside those of the options
 
-    def rules(self) -> tuple[RedactionRule, ...]:
-        return DEFAULT_RULES if self.redaction is None else tuple(self.redaction)
+    def rules(self, otherwise: Sequence[RedactionRule] = DEFAULT_RULES) -> tuple[RedactionRule, ...]:
+        """Return the rules in force; `otherwise` those of the configuration."""
+        return tuple(otherwise if self.redaction is None else self.redaction)
 
 
 class SettingsFile:

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Self, TypeVar, Unpack
 
 from kubeshark.core_capture import And, Predicate, RecordBatch
-from kubeshark.core_capture.store import Identity, Requests, Store, create_identity, identity_path
+from kubeshark.core_capture.store import Identity, Requests, Store, create_identity, identity_path, open_store
 from kubeshark.errors import StoreError, UsageError
 from kubeshark.pipeline import _lookup as lookup
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from kubeshark.pipeline._connections import Found
     from kubeshark.pipeline._enrich import EnricherBinding
     from kubeshark.pipeline._entry import Entry
+    from kubeshark.pipeline._executor import ExecutorName
     from kubeshark.pipeline._filter import EntryFilter
     from kubeshark.pipeline._folder import FolderImport
     from kubeshark.pipeline._follow import Follow
@@ -93,7 +94,8 @@ class Pipeline:
         plugins: Plugins | None = None,
         keylogs: Iterable[str | Path] = (),
         cache_bytes: int = 0,
-        workers: Iterable[str] = (),
+        workers: Iterable[str] | None = None,
+        archives: Iterable[str] = (),
         tls: TlsFiles | None = None,
     ) -> Self:
         """Open a store, making folder and identity if they are not there and `create` is set.
@@ -102,21 +104,25 @@ class Pipeline:
         may read what is imported, by default the identities' own. `keylogs` are TLS key-log files (NSS format) to
         decrypt with, beside those in $KUBESHARK_KEYLOG and the secrets in the store. With `cache_bytes`, that much of
         what queries decrypted stays in memory for the next ones, in this process alone. `workers` are URLs of stores
-        that are queried with it; one that does not answer is a query's problem, and no error. `tls`: what we show them,
-        by default what lies in $KUBESHARK_TLS. Raises StoreError, InputError for a key log that cannot be read.
+        that are queried with it, and may be others later (None: never any); `archives` those of what workers upload
+        to. One that does not answer is a query's problem, and no error. `path` may be an archive itself. `tls`: what we
+        show workers, by default what lies in $KUBESHARK_TLS. Raises StoreError, InputError for a key log that cannot be
+        read.
         """
         from kubeshark.pipeline._secrets import key_log_files, read_key_logs
 
         files = key_log_files(keylogs)
         keylog = read_key_logs(files)
         given = None if identities is None else tuple(identities)
-        store: Store
-        if urls := tuple(workers):
-            from kubeshark.core_capture.store import JoinedStore
-
-            store = JoinedStore.beside(path, urls, tls=tls, identities=given, create=create, cache_bytes=cache_bytes)
-        else:
-            store = Store.open(path, identities=given, create=create, cache_bytes=cache_bytes)
+        store = open_store(
+            path,
+            workers=workers,
+            archives=archives,
+            tls=tls,
+            identities=given,
+            create=create,
+            cache_bytes=cache_bytes,
+        )
         if create and given is None and not tuple(recipients):
             _ensure_identity(store)
         pipeline = cls(store, plugins, tuple(recipients), keylog)
@@ -207,7 +213,7 @@ class Pipeline:
         try:
             recipients = self._readers()
             plugins = plugins_with_import_hooks(lambda: self.plugins)
-            if drops_privileges and (threads := drop_privileges()) and on_notice is not None:
+            if drops_privileges and (threads := drop_privileges(opened.capabilities)) and on_notice is not None:
                 on_notice(f"{threads} threads that ran before keep their capabilities")
             return Capture(
                 self.store,
@@ -254,20 +260,21 @@ class Pipeline:
         *,
         fields: Iterable[str] | None = None,
         jobs: int | None = 1,
+        executor: ExecutorName = "process",
         **options: Unpack[QueryArguments],
     ) -> StoreQuery[dict[str, Any]]:
         """Return dicts: "id", "timestamp" (ns since 1970) and KFL variables; without `fields` whole JSON documents.
 
-        `jobs` and the rest as in `map`. Raises UsageError for a variable that does not exist, too.
+        `jobs`, `executor` and the rest as in `map`. Raises UsageError for a variable that does not exist, too.
         """
         from kubeshark.pipeline._rows import Document, Fields
 
         if fields is None:
-            return self.map(Document(), kfl, jobs=jobs, **options)
+            return self.map(Document(), kfl, jobs=jobs, executor=executor, **options)
         names = tuple(fields)
         if unknown := [name for name in names if name not in self.variables]:
             raise UsageError(f"unknown variable {unknown[0]!r} in fields")
-        return self.map(Fields(names), kfl, jobs=jobs, **options)
+        return self.map(Fields(names), kfl, jobs=jobs, executor=executor, **options)
 
     def map(
         self,
@@ -275,25 +282,28 @@ class Pipeline:
         kfl: str = "",
         *,
         jobs: int | None = 1,
+        executor: ExecutorName = "process",
         **options: Unpack[QueryArguments],
     ) -> StoreQuery[T]:
         """Return what `make` makes of the entries that match, in time order.
 
         With `jobs` > 1 the work is spread by segment over that many processes, which load the installed plugins
-        themselves; None: as many as are worth it. `make` then runs there: a function or an object of an importable
-        module, its results picklable. A pipeline that was given its plugins does everything itself.
+        themselves; None: as many as are worth it. With the executor "ray" so many actors of a Ray cluster do what lies
+        on object storage; with "inline" this process does all. `make` then runs there: a function or an object of an
+        importable module, its results picklable. A pipeline that was given its plugins does everything itself.
         """
         from kubeshark.pipeline._rows import itself
         from kubeshark.pipeline._store_query import make_options
 
         entry_filter, secrets = self._filter(kfl)
-        jobs = jobs if self._loads_plugins and make is not itself and self.plugins.scripts is None else 1
+        if not self._loads_plugins or make is itself or self.plugins.scripts is not None:
+            executor = "inline"
         predicate = entry_filter.predicate
         if entry_filter.ids is not None:
             predicate = And((predicate, lookup.of_entries(self.store, entry_filter.ids)))
         if entry_filter.streams is not None:
             predicate = And((predicate, lookup.of_streams(self.store, frozenset(entry_filter.streams))))
-        return self._query(entry_filter, predicate, secrets, make, make_options(options), jobs)
+        return self._query(entry_filter, predicate, secrets, make, make_options(options), jobs, executor)
 
     def compile(self, kfl: str) -> EntryFilter:
         """Check a filter without reading anything of the store; raise UsageError, with line and column."""
@@ -530,6 +540,7 @@ class Pipeline:
         make: Callable[[Entry], T],
         options: QueryOptions,
         jobs: int | None = 1,
+        executor: ExecutorName = "process",
     ) -> StoreQuery[T]:
         from kubeshark.pipeline._secrets import notices
         from kubeshark.pipeline._store_query import query_store
@@ -544,6 +555,7 @@ class Pipeline:
             make,
             options,
             jobs=jobs,
+            executor=executor,
             enrichers=self._enrichers,
             notes=notices(self._keylog),
             requests=lambda: self._since(asked),

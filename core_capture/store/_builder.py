@@ -82,7 +82,7 @@ class Builder:
         self._lent_at = self.size
         return self.buffer[self.size : self.size + max(size, _ROOM_BYTES)]
 
-    def _is_in_place(self, data: bytes | memoryview) -> bool:
+    def _is_in_place(self, data: object) -> bool:
         return self._lent_at == self.size and isinstance(data, memoryview) and data.obj is self.buffer.obj
 
     def add(self, batch: RecordBatch) -> None:

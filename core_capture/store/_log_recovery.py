@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -29,21 +29,16 @@ def seal_own_logs(
     sealer: Sealer, identities: Sequence[Identity], wanted: Mapping[str, Sequence[int]]
 ) -> tuple[list[Entry], list[StoreError]]:
     """Seal these logs (numbers of pieces by segment) as far as a writer may by itself; return what failed, too."""
-    entries, problems = list[Entry](), list[StoreError]()
     if sealer.state.rotation is not None:  # it goes on by number, and would take them for files it has done
-        return entries, problems
-    for name, numbers in wanted.items():
-        try:
-            segment = OpenSegment(name)
-            segment.read(sealer.files, numbers, identities)
-            if segment.packets and not segment.problems and segment.public_key == sealer.key.public:
-                entries.append(_seal_log(sealer, segment, numbers))
-        except StoreError as error:
-            error.forget_frames()
-            problems.append(error)
-        except OSError as error:
-            problems.append(StoreError(f"cannot seal the log of {name}: {error.strerror}"))
-    return entries, problems
+        return [], []
+
+    def seal(name: str) -> Entry | None:
+        segment = OpenSegment(name)
+        segment.read(sealer.files, wanted[name], identities)
+        is_ours = segment.packets and not segment.problems and segment.public_key == sealer.key.public
+        return _seal_log(sealer, segment, wanted[name]) if is_ours else None
+
+    return _each(sealer, wanted, seal)
 
 
 def survey_logs(files: Backend, identities: Sequence[Identity]) -> list[Leftover]:
@@ -71,27 +66,40 @@ def seal_all_logs(
     sealer: Sealer, identities: Sequence[Identity], found: Sequence[Leftover]
 ) -> tuple[list[Entry], list[StoreError]]:
     """Seal what `survey_logs` found, as far as it can be read; return what failed, too."""
-    entries, problems = list[Entry](), list[StoreError]()
     logs = open_names(sealer.files.names())
-    for leftover in found:
-        numbers = logs.get(leftover.name, [])
+    actions = {leftover.name: leftover.action for leftover in found}
+
+    def seal(name: str) -> Entry | None:
+        numbers = logs.get(name, [])
+        if actions[name] == "discard":
+            _drop_log(sealer.files, name, numbers)
+        if actions[name] != "seal" or not numbers:
+            return None
+        if sealer.state.rotation is not None:
+            message = f"{name} is not sealed while a rotation of keys has not ended"
+            raise StoreError(message, hint='run "kubeshark store rotate-keys" again')
+        segment = OpenSegment(name)
+        segment.read(sealer.files, numbers, identities)
+        return _seal_log(sealer, segment, numbers)
+
+    return _each(sealer, actions, seal)
+
+
+def _each(
+    sealer: Sealer, names: Iterable[str], seal: Callable[[str], Entry | None]
+) -> tuple[list[Entry], list[StoreError]]:
+    """Seal logs one by one: what fails of one stops no other."""
+    entries, problems = list[Entry](), list[StoreError]()
+    for name in names:
         try:
-            if leftover.action == "discard":
-                _drop_log(sealer.files, leftover.name, numbers)
-            elif leftover.action != "seal" or not numbers:
-                continue
-            elif sealer.state.rotation is not None:
-                message = f"{leftover.name} is not sealed while a rotation of keys has not ended"
-                problems.append(StoreError(message, hint='run "kubeshark store rotate-keys" again'))
-            else:
-                segment = OpenSegment(leftover.name)
-                segment.read(sealer.files, numbers, identities)
-                entries.append(_seal_log(sealer, segment, numbers))
+            entry = seal(name)
         except StoreError as error:
             error.forget_frames()
             problems.append(error)
         except OSError as error:
-            problems.append(StoreError(f"cannot write to {sealer.files.location}: {error.strerror}"))
+            problems.append(StoreError(f"cannot seal the log of {name} in {sealer.files.location}: {error.strerror}"))
+        else:
+            entries += [] if entry is None else [entry]
     return entries, problems
 
 

@@ -8,28 +8,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.ui._acting import ROW, apply, done
+from tests.ui._axe import violations
 from tests.ui._hub import HubProcess
 
 playwright = pytest.importorskip("playwright.sync_api", reason="no playwright: scripts/setup.sh test")
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
-
-
-def violations(page: Page, axe: str) -> list[str]:
-    page.wait_for_timeout(150)
-    if page.evaluate("typeof window.axe") == "undefined":
-        page.evaluate(axe)
-    answer = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")
-    return [
-        f"{each['id']}: {node['html'][:160]} {node['failureSummary'][:300]}"
-        for each in answer["violations"]
-        for node in each["nodes"][:3]
-    ]
+    from playwright.sync_api import Browser
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_dialogs_keep_nobody_out(browser: Browser, hub: HubProcess, root: Path, scheme: str, tmp_path: Path) -> None:
-    axe = (root / "ui/node_modules/axe-core/axe.min.js").read_text()
     (tmp_path / "shout").mkdir()
     (tmp_path / "shout/plugin.toml").write_text(
         'id = "shout"\nversion = "1.0.0"\nabi = 1\nlanguage = "js"\nentry = "main.js"\nhooks = ["filter"]\n'
@@ -47,27 +35,27 @@ def test_dialogs_keep_nobody_out(browser: Browser, hub: HubProcess, root: Path, 
     apply(page, "redis")
     page.get_by_role("button", name="Saved and earlier filters").click()
     page.wait_for_selector(".history h2")
-    found["filters"] = violations(page, axe)
+    found["filters"] = violations(page, root)
     page.keyboard.press("Escape")
     page.locator(ROW).first.locator(".c-summary").click()
     page.get_by_role("tab", name="Packets").click()
     page.locator(".packets tbody button").first.click()
     page.wait_for_selector(".packets .hex")
-    found["packets"] = violations(page, axe)
+    found["packets"] = violations(page, root)
     page.keyboard.press("Escape")
     page.keyboard.press("x")
     page.wait_for_selector("dialog .explain")
-    found["explain"] = violations(page, axe)
+    found["explain"] = violations(page, root)
     page.keyboard.press("Escape")
     page.keyboard.press("3")
     page.get_by_role("button", name="Delete sample.pcapng").click()
     page.wait_for_selector("dialog .danger")
-    found["delete"] = violations(page, axe)
+    found["delete"] = violations(page, root)
     page.keyboard.press("Escape")
     page.keyboard.press("4")
     page.wait_for_selector("input[type=file]", state="attached")
     page.set_input_files("input[type=file]", tmp_path / "shout.ksp")
     page.wait_for_selector("dialog .tiles")
-    found["install"] = violations(page, axe)
+    found["install"] = violations(page, root)
     context.close()
     assert found == {name: [] for name in found}

@@ -1,12 +1,13 @@
 /** Requests to the hub's REST API: docs/hub-api.md. Only the hub's own origin is ever asked. */
 
-import type { Check, Entry, Explanation, Health, Histogram, ImportReport, Info, Job, Kfl, Overview, Packet, Plugin, Pruned, Renderer, SavedFilter, ServiceMap, Session, Settings, Sheet, Snapshot, Stream } from "./types";
+import { texts } from "../text/core";
+import type { Check, Entry, Explanation, Health, Histogram, ImportReport, Info, Job, Kfl, Overview, Packet, Plugin, Policy, Pruned, Renderer, SavedFilter, ServiceMap, Session, Settings, Sheet, Simulation, Snapshot, Stream, Validation, Worker } from "./types";
 
 const BASE = "/api/v1/";
 
 /** What the hub said, or why it could not be asked; `status` 0: no answer at all. */
 export class ApiError extends Error {
-  constructor(message: string, readonly status: number, readonly column = 0) {
+  constructor(message: string, readonly status: number, readonly column = 0, readonly line = 0) {
     super(message);
   }
 }
@@ -26,14 +27,16 @@ async function failure(response: Response): Promise<ApiError> {
   const text = await response.text();
   let message = text.trim().split("\n")[0] || response.statusText;
   let column = 0;
+  let line = 0;
   try {
-    const body = JSON.parse(text) as { error?: string; detail?: unknown; column?: number };
+    const body = JSON.parse(text) as { error?: string; detail?: unknown; column?: number; line?: number };
     message = body.error ?? (typeof body.detail === "string" ? body.detail : message);
     column = body.column ?? 0;
+    line = body.line ?? 0;
   } catch {
     // not JSON: the text is the message
   }
-  return new ApiError(message, response.status, column);
+  return new ApiError(message, response.status, column, line);
 }
 
 export async function request<T>(path: string, params: Params = {}, init: RequestInit = {}): Promise<T> {
@@ -44,7 +47,7 @@ export async function request<T>(path: string, params: Params = {}, init: Reques
     response = await fetch(url(path, params), { ...init, headers, credentials: "same-origin" });
   } catch (error) {
     if (error instanceof DOMException && error.name === "AbortError") throw error;
-    throw new ApiError("the hub does not answer: is kubeshark serve still running?", 0);
+    throw new ApiError(texts.noAnswer, 0);
   }
   if (!response.ok) throw await failure(response);
   if (response.status === 204) return undefined as T; // nothing, whatever its type is said to be
@@ -84,8 +87,8 @@ export const api = {
   packets: (id: string, first: number, limit: number) => request<readonly Packet[]>(`entries/${encodeURIComponent(id)}/packets`, { first, limit }),
   packet: (id: string, number: number) => bytesOf(`entries/${encodeURIComponent(id)}/packets/${number}`),
   stream: (id: string) => request<Stream>(`entries/${encodeURIComponent(id)}/stream`),
-  map: (kfl: string, since: string, until: string, group: string, layer: number) =>
-    request<ServiceMap>("map", { kfl, since, until, group, layer }),
+  map: (asked: Readonly<Record<"kfl" | "since" | "until" | "against_since" | "against_until" | "group", string>>, layer: number) =>
+    request<ServiceMap>("map", { ...asked, layer }),
   info: () => request<Info>("info"),
   overview: () => request<Overview>("overview"),
   prune: (limits: { max_bytes?: number; max_age_seconds?: number; capture?: { name: string; sha256: string }; dry_run: boolean }) => request<Pruned>("store/prune", {}, json(limits, "POST")),
@@ -104,6 +107,17 @@ export const api = {
     return request<Sheet>(`plugins${search.size ? `?${search}` : ""}`, {}, { method: "POST", body: data, headers });
   },
   removePlugin: (id: string) => request(`plugins/${encodeURIComponent(id)}`, {}, { method: "DELETE" }),
+  policies: () => request<readonly Policy[]>("firewall/policies"),
+  validatePolicy: (policy: string, inventory: string) => request<Validation>("firewall/validate", {}, json({ policy, inventory }, "POST")),
+  simulatePolicy: (asked: { policy: string; inventory: string; kfl: string; since: string | null; until: string | null }) => request<Simulation>("firewall/simulate", {}, json(asked, "POST")),
+  /** `version`: of what is replaced, "" for nothing. */
+  putPolicy: (name: string, policy: string, inventory: string, version: string) => {
+    const init = json({ policy, inventory }, "PUT");
+    return request<Validation>(`firewall/policies/${encodeURIComponent(name)}`, {}, { ...init, headers: { "Content-Type": "application/json", "If-Match": `"${version}"` } });
+  },
+  removePolicy: (name: string, version: string) => request(`firewall/policies/${encodeURIComponent(name)}`, {}, { method: "DELETE", headers: { "If-Match": `"${version}"` } }),
+  workers: () => request<readonly Worker[]>("workers"),
+  setWorkers: (workers: readonly { url: string; tls: string }[]) => request<readonly Worker[]>("workers", {}, json(workers, "PUT")),
   jobs: () => request<readonly Job[]>("jobs"),
   runJob: (plugin: string, job: string) => request<{ error: string; seconds: number }>(`jobs/${encodeURIComponent(plugin)}/${encodeURIComponent(job)}/run`, {}, { method: "POST" }),
   settings: () => request<Settings>("settings"),
@@ -134,7 +148,7 @@ export const api = {
         if (xhr.status < 300) resolve(body as ImportReport);
         else reject(new ApiError(body.error || xhr.responseText.slice(0, 200) || `status ${xhr.status}`, xhr.status));
       };
-      xhr.onerror = () => reject(new ApiError("the hub ended the upload", 0));
+      xhr.onerror = () => reject(new ApiError(texts.uploadEnded, 0));
       xhr.onabort = () => reject(new DOMException("cancelled", "AbortError"));
       signal.addEventListener("abort", () => xhr.abort());
       xhr.send(file);

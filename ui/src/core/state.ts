@@ -2,9 +2,10 @@
 
 import { computed, effect, signal } from "@preact/signals";
 import { and, andNot, withoutLast } from "./kfl";
+import { texts } from "../text/core";
 import type { Session } from "./types";
 
-export const VIEWS = ["traffic", "map", "captures", "plugins", "settings"] as const;
+export const VIEWS = ["traffic", "map", "captures", "plugins", "settings", "firewall", "workers"] as const;
 export type View = (typeof VIEWS)[number];
 
 /** A place in the page: all of it is in the URL, the token never is. */
@@ -14,6 +15,8 @@ export interface Place {
   readonly since: string; // nanoseconds as text, "" for the store's begin
   readonly until: string;
   readonly entry: string;
+  readonly against_since: string; // of the time that the map compares with
+  readonly against_until: string;
 }
 
 export function placeOf(search: string): Place {
@@ -26,13 +29,15 @@ export function placeOf(search: string): Place {
     since: ns("since"),
     until: ns("until"),
     entry: params.get("entry") ?? "",
+    against_since: ns("against_since"),
+    against_until: ns("against_until"),
   };
 }
 
 export function searchOf(place: Place): string {
   const params = new URLSearchParams();
   if (place.view !== "traffic") params.set("view", place.view);
-  for (const name of ["kfl", "since", "until", "entry"] as const) if (place[name]) params.set(name, place[name]);
+  for (const name of ["kfl", "since", "until", "entry", "against_since", "against_until"] as const) if (place[name]) params.set(name, place[name]);
   const text = params.toString();
   return text ? `?${text}` : location.pathname;
 }
@@ -151,9 +156,9 @@ export function say(text: string, isBad = false): void {
 export async function copy(text: string): Promise<void> {
   try {
     await navigator.clipboard.writeText(text);
-    say("Copied");
+    say(texts.copied);
   } catch {
-    say("The browser refused to copy", true);
+    say(texts.copyRefused, true);
   }
 }
 
@@ -161,4 +166,4 @@ export const marks = signal<readonly string[]>([]);
 export function toggleMark(id: string): void {
   marks.value = marks.value.includes(id) ? marks.value.filter((each) => each !== id) : [...marks.value, id];
 }
-export const dialog = signal<"" | "help" | "compare" | "export" | "columns" | "explain">("");
+export const dialog = signal<"" | "help" | "compare" | "export" | "columns" | "explain" | "workers">("");

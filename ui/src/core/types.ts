@@ -160,20 +160,26 @@ export interface Renderer {
 
 export interface MapNode {
   readonly id: string;
+  readonly name: string;
   readonly namespace: string;
   readonly addresses: readonly string[];
   readonly calls_in: number;
   readonly calls_out: number;
+  readonly kfl: string;
 }
-export interface MapEdge {
-  readonly source: string;
-  readonly target: string;
+export interface MapAmount {
   readonly calls: number;
   readonly errors: number;
   readonly bytes: number;
-  readonly protocols: Readonly<Record<string, number>>;
   readonly latency_us: Readonly<Record<string, number>>;
+}
+export interface MapEdge extends MapAmount {
+  readonly source: string;
+  readonly target: string;
+  readonly protocols: Readonly<Record<string, number>>;
   readonly kfl: string;
+  readonly before: MapAmount | null;
+  readonly change: "new" | "gone" | "changed" | "same" | null;
 }
 export interface ServiceMap {
   readonly nodes: readonly MapNode[];
@@ -181,6 +187,41 @@ export interface ServiceMap {
   readonly hidden_edges: number;
   readonly entries: number;
   readonly stopped: string;
+  readonly before_entries: number | null;
+}
+
+export interface Policy {
+  readonly name: string;
+  readonly tier: string;
+  readonly priority: number;
+  readonly mode: string;
+  readonly rules: number;
+  readonly version: string;
+  readonly text: string;
+}
+export interface Validation {
+  readonly policies: readonly string[];
+  readonly attachments: readonly { readonly rules: number }[];
+  readonly warnings: readonly string[];
+}
+export interface SimulatedRule {
+  readonly policy: string;
+  readonly direction: string;
+  readonly name: string;
+  readonly verdict: string;
+  readonly flows: number;
+  readonly packets: number;
+  readonly bytes: number;
+  readonly peers: readonly { readonly address: string; readonly name: string; readonly flows: number }[];
+  readonly sampleEntryIds: readonly string[];
+}
+export interface Simulation {
+  readonly flows: number;
+  readonly packets: number;
+  readonly judged: number;
+  readonly rules: readonly SimulatedRule[];
+  readonly warnings: readonly string[];
+  readonly problems: readonly string[];
 }
 
 export interface Info {
@@ -206,6 +247,43 @@ export interface Capture {
   readonly last: string | null;
   readonly complete: boolean;
   readonly lost_packets: number | null;
+  readonly counters: CaptureCounters | null;
+}
+
+export interface WorkerState {
+  readonly url: string;
+  readonly node: string | null;
+  readonly state: "up" | "late" | "away" | "unknown";
+  readonly why: string;
+  readonly since: number; // seconds since 1970
+}
+export interface WorkerCapture {
+  readonly interface: string;
+  readonly received: number;
+  readonly dropped: number;
+  readonly lost: number;
+  readonly stored: number;
+  readonly state: string;
+  readonly restarts: number;
+}
+export interface Worker extends WorkerState {
+  readonly version: string | null;
+  readonly segments: number | null;
+  readonly store_bytes: number | null;
+  readonly disk_free_bytes: number | null;
+  readonly refuses: string | null;
+  readonly clock_off_seconds: number | null;
+  readonly is_set: boolean; // by the settings: it can be taken away
+  readonly tls: string;
+  readonly captures: readonly WorkerCapture[];
+}
+
+export interface CaptureCounters {
+  readonly received: number;
+  readonly dropped: number;
+  readonly filtered: number;
+  readonly lost: number;
+  readonly stored: number;
 }
 
 export interface Overview {
@@ -258,6 +336,7 @@ export interface Plugin {
   readonly granted: Readonly<Record<string, readonly string[]>>;
   readonly calls: number;
   readonly crashes: number;
+  readonly trouble_at: number; // seconds since 1970, 0: none in this process
   readonly poison: number;
   readonly starts: number;
   readonly seconds: number;

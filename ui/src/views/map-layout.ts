@@ -1,7 +1,7 @@
 /** Places of the service map: forces until they rest, then fixed. */
 
 import { type SimulationLinkDatum, type SimulationNodeDatum, forceCollide, forceLink, forceManyBody, forceSimulation, forceX, forceY } from "d3-force";
-import type { ServiceMap } from "../core/types";
+import type { MapNode, ServiceMap } from "../core/types";
 
 export interface Placed extends SimulationNodeDatum {
   readonly id: string;
@@ -13,8 +13,8 @@ export interface Drawn extends SimulationLinkDatum<Placed> {
   source: Placed;
   target: Placed;
   readonly index: number; // in the hub's list
-  readonly width: number;
 }
+export type Places = ReadonlyMap<string, { readonly x: number; readonly y: number }>;
 export interface Layout {
   readonly nodes: readonly Placed[];
   readonly links: readonly Drawn[];
@@ -22,21 +22,25 @@ export interface Layout {
   readonly height: number;
 }
 
-/** Most calls first; beyond `most` nodes the rest is left to the table. */
-export function layout(map: ServiceMap, most: number): Layout {
+const radius = (node: MapNode): number => 5 + 2.2 * Math.log2(1 + Math.sqrt(node.calls_in + node.calls_out));
+
+/** Most calls first; beyond `most` nodes the rest is left to the table. Nodes that have a place in `frozen` keep it. */
+export function layout(map: ServiceMap, most: number, frozen: Places = new Map()): Layout {
   const busy = [...map.nodes].sort((a, b) => b.calls_in + b.calls_out - a.calls_in - a.calls_out).slice(0, most);
   const nodes: Placed[] = busy.map((node, i) => {
     // A spiral instead of chance: the same map looks the same each time.
     const angle = i * 2.39996;
     const away = 24 * Math.sqrt(i + 0.5);
-    return { id: node.id, radius: 5 + 2.2 * Math.log2(1 + Math.sqrt(node.calls_in + node.calls_out)), x: away * Math.cos(angle), y: away * Math.sin(angle) };
+    const kept = frozen.get(node.id);
+    if (kept) return { id: node.id, radius: radius(node), x: kept.x, y: kept.y, fx: kept.x, fy: kept.y };
+    return { id: node.id, radius: radius(node), x: away * Math.cos(angle), y: away * Math.sin(angle) };
   });
   const byId = new Map(nodes.map((node) => [node.id, node]));
   const links: Drawn[] = [];
   map.edges.forEach((edge, index) => {
     const source = byId.get(edge.source);
     const target = byId.get(edge.target);
-    if (source && target) links.push({ source, target, index, width: 1 + Math.log10(1 + edge.calls) });
+    if (source && target) links.push({ source, target, index });
   });
   const many = nodes.length > 400;
   const simulation = forceSimulation(nodes)
@@ -52,7 +56,7 @@ export function layout(map: ServiceMap, most: number): Layout {
   const span = (values: number[]): [number, number] => (values.length ? [Math.min(...values), Math.max(...values)] : [0, 0]);
   const [left, right] = span(xs);
   const [top, bottom] = span(ys);
-  for (const node of nodes) {
+  for (const node of frozen.size ? [] : nodes) {
     node.x -= (left + right) / 2;
     node.y -= (top + bottom) / 2;
   }

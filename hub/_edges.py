@@ -1,0 +1,281 @@
+"""Who talks to whom, added up: the edges of the service map, of one time or of two that are compared.
+
+Layer 7 adds up entries, layer 4 connections. Latencies are kept by size class, eight to a doubling: percentiles are
+within nine per cent, and memory does not depend on how many calls there are.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+from kubeshark.pipeline import SIZE, Run
+from kubeshark.pipeline.renderers._kfl_text import literal
+
+__all__ = ["MAX_EDGES", "Edges", "Group", "ServiceMap"]
+
+Group = Literal["host", "pod", "service", "workload", "namespace"]
+Change = Literal["new", "gone", "changed", "same"]
+MAX_EDGES = 20_000
+MAX_KEPT = 200_000  # edges that are added up; calls of further ones are counted as hidden
+CLASSES = 8  # of latency, to a doubling
+OUTSIDE = "(outside)"
+MAX_WAYS = 8
+SPACES = ("namespace", "service.namespace", "pod.namespace")
+NAMES = ("name", "service.name", "pod.name", *SPACES)
+BY: dict[str, tuple[str, ...]] = {
+    "pod": ("pod.name", "name"),
+    "service": ("service.name", "name"),
+    "workload": ("service.name", "pod.name", "name"),
+    "namespace": (),
+}
+"""By group: the names that an end is called by, the first that it has."""
+CHANGED_BY = 1.5
+"""Rates and medians that differ by a smaller factor are the same: two times are never alike to the last call."""
+SIGMAS = 3
+CHANGED_ERRORS = 0.05  # of the calls
+
+
+class Node(BaseModel):
+    id: str
+    name: str = Field(description='of a host that has one; "" otherwise')
+    namespace: str
+    addresses: list[str] = Field(description="at most 16 of them")
+    calls_in: int
+    calls_out: int
+    kfl: str = Field(description="the filter that selects the node's entries")
+
+
+class Amount(BaseModel):
+    calls: int = Field(description="entries; connections on layer 4")
+    errors: int
+    bytes: int
+    latency_us: dict[str, int] = Field(description="p50, p90, p99, max; empty where nothing was answered")
+
+
+class Edge(Amount):
+    source: str
+    target: str
+    protocols: dict[str, int] = Field(description="of an edge that is gone: those it had")
+    ports: list[int] = Field(description="of the target, at most 16 of them")
+    kfl: str = Field(description="the filter that selects the edge's entries")
+    before: Amount | None = Field(default=None, description="of the time it is compared with")
+    change: Change | None = Field(
+        default=None,
+        description="where two times are compared; changed: calls a second or the median latency by half and more, "
+        "or the share of errors by five points",
+    )
+
+
+class ServiceMap(BaseModel):
+    nodes: list[Node]
+    edges: list[Edge]
+    hidden_edges: int
+    entries: int
+    stopped: str
+    before_entries: int | None = Field(default=None, description="of the time it is compared with")
+
+
+@dataclass(slots=True)
+class _Edge:
+    calls: int = 0
+    errors: int = 0
+    bytes: int = 0
+    longest: int = 0
+    protocols: Counter[str] = field(default_factory=Counter)
+    latencies: Counter[int] = field(default_factory=Counter)
+    ports: set[int] = field(default_factory=set)
+
+    def amount(self) -> dict[str, Any]:
+        """Return the fields of an Amount."""
+        return {
+            "calls": self.calls,
+            "errors": self.errors,
+            "bytes": self.bytes,
+            "latency_us": self.percentiles(),
+        }
+
+    def percentiles(self) -> dict[str, int]:
+        total = sum(self.latencies.values())
+        if not total:
+            return {}
+        wanted = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
+        found, seen = {}, 0
+        for size, number in sorted(self.latencies.items()):
+            seen += number
+            for name in [name for name, share in wanted.items() if name not in found and seen >= share * total]:
+                found[name] = min(self.longest, round(2 ** ((size + 0.5) / CLASSES)))
+        return {**found, "max": self.longest}
+
+
+_Way = tuple[tuple[str, str], ...]  # variables of an end, and their values
+
+
+@dataclass(slots=True)
+class _Node:
+    namespace: str
+    name: str
+    addresses: set[str] = field(default_factory=set)
+    ways: dict[_Way, None] = field(
+        default_factory=dict
+    )  # how ends are told to be this node: a name may stand in several
+
+    def kfl(self, side: str) -> str:
+        """Return the filter of what has this node at one end, "src" or "dst"."""
+        terms = [" && ".join(f"{side}.{name} == {literal(value)}" for name, value in way) for way in self.ways]
+        return terms[0] if len(terms) == 1 else "(" + " || ".join(f"({term})" for term in terms) + ")"
+
+
+class Edges:
+    """Adds up runs of entries."""
+
+    def __init__(self, group: Group, layer: int) -> None:
+        self.group = group
+        self.layer = layer
+        self.entries = 0
+        self.hidden = 0
+        self.edges: dict[tuple[str, str], _Edge] = {}
+        self.nodes: dict[str, _Node] = {}
+        names = tuple(f"{side}.{name}" for side in ("src", "dst") for name in NAMES)
+        own = ("conn_local_bytes", "conn_remote_bytes") if layer == 4 else (SIZE, "elapsed_time", "status_code")
+        self.fields = ("src.ip", "dst.ip", "dst.port", "protocol", "error", *own, *names)
+
+    def add(self, run: Run) -> None:
+        columns = {name: run.column(name) for name in self.fields}
+        self.entries += len(run)
+        sources, targets = self._ends(columns, "src"), self._ends(columns, "dst")
+        if self.layer == 4:
+            sizes = [a + b for a, b in zip(columns["conn_local_bytes"], columns["conn_remote_bytes"], strict=True)]
+            elapsed = statuses = [0] * len(run)
+        else:
+            sizes, elapsed, statuses = columns[SIZE], columns["elapsed_time"], columns["status_code"]
+        facts = (columns["protocol"], columns["dst.port"], columns["error"], sizes, elapsed, statuses)
+        for source, target, protocol, port, failed, size, us, status in zip(sources, targets, *facts, strict=True):
+            edge = self.edges.get((source, target))
+            if edge is None:
+                if len(self.edges) >= MAX_KEPT:
+                    self.hidden += 1
+                    continue
+                edge = self.edges[source, target] = _Edge()
+            edge.calls += 1
+            edge.bytes += size
+            edge.errors += bool(failed) or status >= 400
+            edge.protocols[protocol] += 1
+            if len(edge.ports) < 16:
+                edge.ports.add(port)
+            if us > 0:
+                edge.latencies[int(math.log2(us) * CLASSES)] += 1
+                edge.longest = max(edge.longest, us)
+
+    def _ends(self, columns: dict[str, list[Any]], side: str) -> Sequence[str]:
+        """Return the node of one end of each entry."""
+        named = zip(columns[f"{side}.ip"], *(columns[f"{side}.{name}"] for name in NAMES), strict=True)
+        known: dict[tuple[str, ...], str] = {}
+        nodes = []
+        for end in named:
+            if end not in known:
+                known[end] = self._node(end[0], dict(zip(NAMES, end[1:], strict=True)))
+            nodes.append(known[end])
+        return nodes
+
+    def _node(self, address: str, names: dict[str, str]) -> str:
+        """Return which node an end belongs to, and note the node."""
+        spaces = {name: names[name] for name in SPACES if names[name]}
+        namespace = next(iter(spaces.values()), "")
+        called = next((name for name in BY.get(self.group, ()) if names[name]), "")
+        name = ""
+        way: _Way
+        if self.group == "namespace":
+            node = namespace or OUTSIDE
+            way = next(((space,) for space in spaces.items()), tuple((each, "") for each in SPACES))
+        elif called:
+            node = f"{namespace}/{names[called]}" if namespace else names[called]
+            way = ((called, names[called]), *list(spaces.items())[:1])
+        else:
+            node, name = address, names["name"] or names["pod.name"] or names["service.name"]
+            way = (("ip", address),)
+        kept = self.nodes.setdefault(node, _Node(namespace, name))
+        if len(kept.ways) < MAX_WAYS:
+            kept.ways[way] = None
+        if len(kept.addresses) < 16:
+            kept.addresses.add(address)
+        return node
+
+    def answer(self, limit: int, stopped: str, before: Edges | None = None, faster: float = 1.0) -> ServiceMap:
+        """Return the edges with the most calls, and the nodes at their ends.
+
+        `before` is of another time, whose calls are worth `faster` of ours: how much longer our time is than its.
+        """
+        past = before.edges if before else {}
+        known = {**(before.nodes if before else {}), **self.nodes}
+        none = _Edge()
+
+        def most(key: tuple[str, str]) -> tuple[int, tuple[str, str]]:
+            return -max(self.edges.get(key, none).calls, past.get(key, none).calls), key
+
+        ranked = sorted(self.edges.keys() | past.keys(), key=most)
+        calls_in: Counter[str] = Counter()
+        calls_out: Counter[str] = Counter()
+        edges = []
+        for source, target in ranked[:limit]:
+            now, then = self.edges.get((source, target)), past.get((source, target))
+            shown = now or then or none
+            calls_out[source] += now.calls if now else 0
+            calls_in[target] += now.calls if now else 0
+            edges.append(
+                Edge(
+                    **(now or none).amount(),
+                    source=source,
+                    target=target,
+                    protocols=dict(shown.protocols.most_common(16)),
+                    ports=sorted(shown.ports),
+                    kfl=f"{known[source].kfl('src')} && {known[target].kfl('dst')}" + self._layer_kfl(),
+                    before=Amount(**(then or none).amount()) if before else None,
+                    change=_change(now, then, faster) if before else None,
+                )
+            )
+        nodes = [
+            Node(
+                id=node,
+                name=known[node].name,
+                namespace=known[node].namespace,
+                addresses=sorted(known[node].addresses),
+                calls_in=calls_in[node],
+                calls_out=calls_out[node],
+                kfl=f"({known[node].kfl('src')} || {known[node].kfl('dst')})" + self._layer_kfl(),
+            )
+            for node in sorted(calls_in.keys() | calls_out.keys())
+        ]
+        return ServiceMap(
+            nodes=nodes,
+            edges=edges,
+            hidden_edges=len(ranked) - len(edges) + (1 if self.hidden or (before and before.hidden) else 0),
+            entries=self.entries,
+            stopped=stopped,
+            before_entries=before.entries if before else None,
+        )
+
+    def _layer_kfl(self) -> str:
+        return " && conn" if self.layer == 4 else ""
+
+
+def _change(now: _Edge | None, then: _Edge | None, faster: float) -> Change:
+    if now is None or then is None:
+        return "gone" if now is None else "new"
+    expected = then.calls * faster
+    noise = SIGMAS * math.sqrt(now.calls + expected * faster)  # of two counts, the older one scaled
+    if abs(now.calls - expected) > noise and _differs(now.calls, expected):
+        return "changed"
+    if abs(now.errors / now.calls - then.errors / then.calls) > CHANGED_ERRORS:
+        return "changed"
+    medians = [each.percentiles().get("p50", 0) for each in (now, then)]
+    return "changed" if all(medians) and _differs(*medians) else "same"
+
+
+def _differs(a: float, b: float) -> bool:
+    return max(a, b) > CHANGED_BY * min(a, b)

@@ -1,0 +1,53 @@
+/** Texts of the service map. */
+
+import { bytes, count, latency, plural } from "../core/format";
+
+export const map = {
+  groupBy: "Group by",
+  groups: { host: "host", pod: "pod", service: "service", namespace: "namespace" },
+  layer: "Layer",
+  calls: "calls",
+  connections: "connections",
+  form: "Form",
+  asMap: "map",
+  asTable: "table",
+  width: "Width by",
+  widths: { calls: "calls", bytes: "bytes", errors: "errors", latency: "latency" },
+  freeze: "Freeze",
+  freezeTitle: "Nodes stay where they are when others come",
+  compare: "Compare with",
+  compares: { none: "nothing", before: "the time before", half: "its first half", other: "another time …" },
+  compareFrom: "From",
+  compareTo: "To",
+  compareBackwards: "The time to compare with ends before it begins.",
+  legend: "Legend",
+  hideAll: "Hide all",
+  showAll: "Show all",
+  changes: { new: "new", gone: "gone", changed: "changed", same: "as before" },
+  signs: { new: "+", gone: "−", changed: "Δ", same: "" },
+  failed: "No map",
+  adding: "Adding up …",
+  nobody: "Nobody talks to anybody",
+  noMatch: "No entry matches the filter.",
+  noEntry: "The store holds no entry yet.",
+  allHidden: "The legend hides every edge.",
+  summary: (nodes: number, edges: number, entries: number, before: number | null): string =>
+    `${plural(nodes, "node")}, ${plural(edges, "edge")} from ${plural(entries, "entry", "entries")}${before === null ? "" : ` against ${count(before)} before`}`,
+  hiddenEdges: (edges: number): string => `; ${plural(edges, "edge is", "edges are")} hidden`,
+  drawn: (most: number): string => `; the busiest ${count(most)} are drawn`,
+  stopped: (why: string): string => `; stopped: ${why}`,
+  edges: "Edges of the map",
+  columns: { from: "From", to: "To", protocols: "Protocols", change: "Change", calls: "Calls", before: "Before", errors: "Errors", bytes: "Bytes", p50: "p50", p99: "p99", actions: "Actions" },
+  entries: "Entries",
+  more: (edges: number): string => `${count(edges)} more: narrow the filter`,
+  canvas: (nodes: number, edges: number): string =>
+    `Service map of ${plural(nodes, "node")} and ${plural(edges, "edge")}. Arrow keys walk from node to node, Enter filters, plus and minus zoom, 0 shows all. The button “table” has the numbers.`,
+  edge: (source: string, target: string): string => `${source} → ${target}`,
+  amount: (calls: number, errors: number, size: number, p50: number, p99: number): string =>
+    [plural(calls, "call") + (errors ? `, ${plural(errors, "error")}` : ""), bytes(size), p50 ? `p50 ${latency(p50 / 1000)}` : "", p99 ? `p99 ${latency(p99 / 1000)}` : ""].filter(Boolean).join(" · "),
+  before: (amount: string): string => `before: ${amount}`,
+  inNamespace: (namespace: string): string => ` in ${namespace}`,
+  inOut: (into: number, out: number): string => `${plural(into, "call")} in, ${count(out)} out`,
+  edgeHint: "Click: its entries",
+  nodeHint: "Click or Enter: its entries",
+} as const;
