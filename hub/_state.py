@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
+from kubeshark.firewall import PolicyStore
 from kubeshark.hub._access import Principal
 from kubeshark.hub._audit import Audit
+from kubeshark.hub._fleet import Fleet
 from kubeshark.hub._limits import Buckets
 from kubeshark.hub._metrics import Figures
 from kubeshark.hub._pool import QueryPool
@@ -43,6 +45,7 @@ class Hub:
     audit: Audit = field(init=False)
     settings: SettingsFile = field(init=False)
     workers: Workers = field(init=False)
+    fleet: Fleet = field(init=False)
     imports: Imports = field(default_factory=Imports)
     scheduler: Scheduler | None = None  # of plugins' jobs, where they run by themselves
     on_reload: Callable[[], None] | None = None  # called when other plugins are used
@@ -59,6 +62,9 @@ class Hub:
         from kubeshark.hub._workers import Workers  # its router needs this module
 
         self.workers = Workers(self.pipeline.store)
+        self.fleet = Fleet(
+            PolicyStore(self.folder / "firewall" / "policies.json"), *self.workers.addresses(), log=complain
+        )
 
     def view(self, principal: Principal) -> Pipeline:
         """Return the pipeline as somebody sees it: without what rules hide, and only their namespaces."""

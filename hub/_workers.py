@@ -17,6 +17,7 @@ from fastapi import APIRouter, Depends
 from pydantic import BaseModel, Field
 
 from kubeshark.core_capture.store import Away, JoinedStore, Member, Store
+from kubeshark.core_capture.store._tls_files import TlsFiles
 from kubeshark.hub._access import need, need_all
 from kubeshark.hub._state import State
 
@@ -102,6 +103,11 @@ class Workers:
     def documents(self) -> list[dict[str, Any]]:
         """Return what a client shows of them: url, node, state, why, since."""
         return [row.model_dump(include={"url", "node", "state", "why", "since"}) for row in self.rows()]
+
+    def addresses(self) -> tuple[list[str], TlsFiles | None]:
+        """Return the URLs of the workers, and with which certificate they are asked; None without workers."""
+        members = self.store.members if self.store else []
+        return [member.url for member in members], members[0].files.client.tls if members else None
 
     def problems(self) -> list[str]:
         """Return what is wrong with them, a line each."""

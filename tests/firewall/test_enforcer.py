@@ -310,13 +310,15 @@ def test_what_is_not_confirmed_is_undone(namespaces: Pair) -> None:
     now[0] += 1
     assert "not confirmed" in firewall.do("tick")
     assert exchange(namespaces, 80, V4)
-    firewall.do("apply", host(rule(Action.DENY)), confirm_within_s=60, ttl_s=90)
+    firewall.do("apply", host(rule(Action.DENY)), confirm_within_s=60, ttl_s={"p": 90})
     firewall.do("confirm")
     now[0] += 61
     assert firewall.do("tick") == ""
     now[0] += 30
     assert "time is over" in firewall.do("tick")
     assert exchange(namespaces, 80, V4)
+    assert firewall.enforcer.ttl_left("p") == 0 and firewall.enforcer.targets == ()
+    firewall.do("roll_back")
     with pytest.raises(FirewallError, match="nothing to go back to"):
         firewall.do("roll_back")
     firewall.do("close")

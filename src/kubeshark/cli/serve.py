@@ -52,6 +52,12 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
     parser.add_argument(
         "--worker", action="append", default=[], metavar="URL", help="query https://HOST:PORT as well; repeatable"
     )
+    parser.add_argument(
+        "--inventory",
+        metavar="FILE",
+        type=Path,
+        help="who has which address, for firewall policies; read when it changes",
+    )
     add_tls_options(parser)
     parser.add_argument("--no-browser", action="store_true", help="do not open the page on this terminal's screen")
     parser.set_defaults(run=run)
@@ -97,6 +103,7 @@ def run(args: argparse.Namespace) -> int:
             log=log,
             oidc=_oidc(args.oidc),
             public_host=args.public_host,
+            inventory=args.inventory,
         )
     return 0
 
