@@ -19,7 +19,8 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
-from kubeshark.firewall import Action, Direction, Rule, RuleSet, Tier, Traffic, _bpf
+from kubeshark.core_capture.ebpf import _calls
+from kubeshark.firewall import Action, Direction, Rule, RuleSet, Tier, Traffic
 from kubeshark.firewall._enforcer import Enforcer
 from kubeshark.firewall._plane import Plane
 from kubeshark.firewall._wire import Target
@@ -53,7 +54,7 @@ def per_packet(runs: int) -> dict[str, float]:
         for count in (1, 10, 200):
             for last in (Action.ACCEPT, Action.DENY):
                 plane.apply(rules(count, last), reports=False)
-                best = min(_bpf.try_run(program, frame, 200_000)[2] for _ in range(runs))
+                best = min(_calls.try_run(program, frame, 200_000)[2] for _ in range(runs))
                 found[f"{last.name.lower()} at {count} rules"] = best
     return found
 

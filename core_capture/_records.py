@@ -53,7 +53,7 @@ class RecordBatch:
     """
 
     link_type: int  # LINKTYPE_* of the tcpdump.org registry
-    data: bytes
+    data: bytes | bytearray
     ordinals: Sequence[int]
     extras: dict[int, PacketExtra] = field(default_factory=dict)
 

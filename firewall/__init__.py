@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from kubeshark._lazy import lazily
 
 if TYPE_CHECKING:
+    from kubeshark._document import DocumentError as DocumentError
     from kubeshark.firewall._compile import Attachment as Attachment
     from kubeshark.firewall._compile import Compiled as Compiled
     from kubeshark.firewall._compile import Member as Member
     from kubeshark.firewall._compile import compile_policies as compile_policies
-    from kubeshark.firewall._document import DocumentError as DocumentError
     from kubeshark.firewall._inventory import Inventory as Inventory
     from kubeshark.firewall._inventory import load_inventory as load_inventory
     from kubeshark.firewall._inventory import parse_inventory as parse_inventory
@@ -104,13 +104,12 @@ if not TYPE_CHECKING:
         __name__,
         {
             "_compile": "Attachment Compiled Member compile_policies",
-            "_document": "DocumentError",
             "_inventory": "Inventory load_inventory parse_inventory",
             "_kept": "Kept NewPolicy PolicyChanged PolicyStore",
             "_learn": "LearnedRule Lesson learn",
             "_learned_text": "lesson_as_network_policies lesson_as_policies",
             "_model": "FlowTable Packet decide",
-            "_policy": "Policy Subject load_policies parse_policies parse_subject policy_schema",
+            "_policy": "DocumentError Policy Subject load_policies parse_policies parse_subject policy_schema",
             "_report": "changes_text simulation_document simulation_text",
             "_rules": "MAX_RULES Action Direction Exempt Reason Rule RuleSet Tier Traffic Verdict",
             "_simulate": "Change Coverage Line Simulation simulate",

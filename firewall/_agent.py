@@ -24,8 +24,8 @@ from typing import Any
 from kubeshark._durable import replace_synced
 from kubeshark.errors import KubesharkError, UsageError
 from kubeshark.firewall._attach import Mechanism
-from kubeshark.firewall._bpf import FirewallError
 from kubeshark.firewall._enforcer import BPFFS, Enforcer, FailMode
+from kubeshark.firewall._errors import FirewallError
 from kubeshark.firewall._netlink import LinkWatch
 from kubeshark.firewall._plane import Plane
 from kubeshark.firewall._rules import Direction, Exempt, Traffic

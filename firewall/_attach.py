@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from kubeshark.firewall import _bpf
-from kubeshark.firewall._bpf import FirewallError, bpf_failed
+from kubeshark.core_capture.ebpf import EbpfError, _calls
+from kubeshark.firewall._errors import FirewallError, firewall_failed
 from kubeshark.firewall._netlink import add_filter, delete_filter
 from kubeshark.firewall._plane import Plane
 
@@ -38,7 +38,7 @@ class Hook:
     def pin(self, folder: Path) -> None:
         """Keep the links beyond this process."""
         for number, link in enumerate(self.links):
-            _bpf.pin(link, folder / pin_name(self.device, number))
+            _calls.pin(link, folder / pin_name(self.device, number))
 
     def detach(self) -> None:
         for link in self.links:
@@ -46,7 +46,7 @@ class Hook:
         self.links.clear()
         if self.kind == "clsact":
             for egress in (False, True):
-                with contextlib.suppress(FirewallError):
+                with contextlib.suppress(EbpfError):
                     delete_filter(self.index, egress=egress)
 
 
@@ -84,11 +84,11 @@ def attach_device(plane: Plane, name: str, *, is_veth_of_pod: bool = False, forc
         hook = Hook("tcx", name, index)
         try:
             for program, egress in sides:
-                hook.links.append(_bpf.link_tcx(program, index, egress=egress))
+                hook.links.append(_calls.link_tcx(program, index, egress=egress))
         except OSError as error:
             hook.detach()
             if force == "tcx" or error.errno not in _NOT_KNOWN:
-                raise bpf_failed(f"{name} was not attached by tcx", error.errno or 0) from error
+                raise firewall_failed(f"{name} was not attached by tcx", error.errno or 0) from error
         else:
             return hook
     hook = Hook("clsact", name, index)
@@ -109,11 +109,11 @@ def attach_connect(plane: Plane, cgroup: Path | None = None) -> Hook:
     hook = Hook("cgroup")
     folder = os.open(where, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        for name, kind in (("connect4", _bpf.CGROUP_CONNECT4), ("connect6", _bpf.CGROUP_CONNECT6)):
-            hook.links.append(_bpf.link_cgroup(plane.program(name), folder, kind))
+        for name, kind in (("connect4", _calls.CGROUP_CONNECT4), ("connect6", _calls.CGROUP_CONNECT6)):
+            hook.links.append(_calls.link_cgroup(plane.program(name), folder, kind))
     except OSError as error:
         hook.detach()
-        raise bpf_failed(f"connect() below {where} was not attached", error.errno or 0) from error
+        raise firewall_failed(f"connect() below {where} was not attached", error.errno or 0) from error
     finally:
         os.close(folder)
     return hook

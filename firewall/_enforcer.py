@@ -18,10 +18,10 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal
 
-from kubeshark.firewall import _bpf
+from kubeshark.core_capture.ebpf import EbpfError, _calls
 from kubeshark.firewall._attach import Hook, Mechanism, attach_connect, attach_device, device_index, pin_name
-from kubeshark.firewall._bpf import FirewallError
 from kubeshark.firewall._devices import all_devices, outer_devices, own_addresses, pod_device
+from kubeshark.firewall._errors import FirewallError
 from kubeshark.firewall._events import Event, Ring
 from kubeshark.firewall._plane import Plane
 from kubeshark.firewall._rules import Reason, RuleSet
@@ -216,12 +216,12 @@ class Enforcer:
             elif hook is None:
                 try:
                     held.hooks[device] = self._hook(held.plane, held.target, device)
-                except FirewallError as error:
+                except EbpfError as error:
                     held.problems[device] = str(error)
         if held.target.is_host and "" not in held.hooks:
             try:
                 held.hooks[""] = attach_connect(held.plane)
-            except FirewallError as error:
+            except EbpfError as error:
                 held.problems["connect()"] = str(error)
         return before != held.hooks
 
@@ -272,7 +272,7 @@ class Enforcer:
             folder = self._pins / _folder(target.name)
             try:
                 plane = Plane.pinned(folder, target.rules)
-            except FirewallError:
+            except EbpfError:
                 continue
             held = _Held(target, plane, Ring(plane.maps["events"]))
             held.rules_by_generation[plane.generation] = target.rules
@@ -280,7 +280,7 @@ class Enforcer:
                 links = []
                 for number in (0, 1):
                     with contextlib.suppress(OSError):
-                        links.append(_bpf.open_pin(folder / pin_name(device, number)))
+                        links.append(_calls.open_pin(folder / pin_name(device, number)))
                 if links:
                     kind: Literal["tcx", "cgroup"] = "tcx" if device else "cgroup"
                     held.hooks[device] = Hook(kind, device, device_index(device) or 0 if device else 0, links)

@@ -12,8 +12,8 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
-from kubeshark.firewall._document import MAX_DEPTH, DocumentError, Listing, Node, Place, Scalar, read_documents
-from kubeshark.firewall._document import Mapping as Fields
+from kubeshark._document import MAX_DEPTH, DocumentError, Listing, Node, Place, Scalar, read_documents
+from kubeshark._document import Mapping as Fields
 from kubeshark.firewall._rules import Network
 from kubeshark.firewall._schema import Dictionary, Items, Structure, Switch, Text
 

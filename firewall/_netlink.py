@@ -6,7 +6,7 @@ import os
 import socket
 import struct
 
-from kubeshark.firewall._bpf import FirewallError
+from kubeshark.firewall._errors import FirewallError
 
 __all__ = ["LinkWatch", "add_filter", "delete_filter"]
 

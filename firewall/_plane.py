@@ -16,14 +16,16 @@ from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import Any
 
-from kubeshark.firewall import _bpf
-from kubeshark.firewall._bpf import FirewallError, bpf_failed
+from kubeshark.core_capture.ebpf import _calls, read_programs
+from kubeshark.firewall._errors import FirewallError, firewall_failed
 from kubeshark.firewall._fill import REJECTS_PER_SECOND, VECTOR_BYTES, fill
 from kubeshark.firewall._model import IDLE_NS, MAX_FLOWS
-from kubeshark.firewall._object import OBJECT, read_programs
 from kubeshark.firewall._rules import MAX_RULES, Reason, RuleSet
 
 __all__ = ["MAPS", "RING_BYTES", "Count", "Counters", "Plane"]
+
+OBJECT = Path(__file__).with_name("bpf") / "firewall.o"
+"""The programs, built by bpf/build_bpf.py at set-up; a part of the wheel."""
 
 RING_BYTES = 1 << 20
 MAX_NETWORKS = 1 << 18
@@ -33,20 +35,20 @@ _EXTRA = ("connect", "lost", "reported", "answered", "silent")
 """Counters behind those of Reason, in the order of firewall.c."""
 
 MAPS: dict[str, tuple[int, int, int, int, int]] = {  # kind, key and value in bytes, entries, flags
-    "live": (_bpf.ARRAY, 4, 16, 1, 0),
-    "policies": (_bpf.ARRAY, 4, 80 + MAX_RULES, 2, 0),
-    "addresses4": (_bpf.LPM_TRIE, 12, VECTOR_BYTES, MAX_NETWORKS, _bpf.NO_PREALLOC),
-    "addresses6": (_bpf.LPM_TRIE, 24, VECTOR_BYTES, MAX_NETWORKS, _bpf.NO_PREALLOC),
-    "services": (_bpf.LPM_TRIE, 12, VECTOR_BYTES, MAX_NETWORKS, _bpf.NO_PREALLOC),
-    "protocols": (_bpf.ARRAY, 4, VECTOR_BYTES, 1024, 0),
-    "local4": (_bpf.LPM_TRIE, 12, 1, 1024, _bpf.NO_PREALLOC),
-    "local6": (_bpf.LPM_TRIE, 24, 1, 1024, _bpf.NO_PREALLOC),
-    "flows_opening": (_bpf.LRU_HASH, 40, 16, MAX_FLOWS, 0),
-    "flows_answered": (_bpf.LRU_HASH, 40, 16, MAX_FLOWS, 0),
-    "counters": (_bpf.PERCPU_ARRAY, 4, 16, 2 * COUNTERS, 0),
-    "events": (_bpf.RINGBUF, 0, 0, RING_BYTES, 0),
-    "answers": (_bpf.ARRAY, 4, 16, 1, 0),
-    "scratches": (_bpf.PERCPU_ARRAY, 4, SCRATCH_BYTES, 1, 0),
+    "live": (_calls.ARRAY, 4, 16, 1, 0),
+    "policies": (_calls.ARRAY, 4, 80 + MAX_RULES, 2, 0),
+    "addresses4": (_calls.LPM_TRIE, 12, VECTOR_BYTES, MAX_NETWORKS, _calls.NO_PREALLOC),
+    "addresses6": (_calls.LPM_TRIE, 24, VECTOR_BYTES, MAX_NETWORKS, _calls.NO_PREALLOC),
+    "services": (_calls.LPM_TRIE, 12, VECTOR_BYTES, MAX_NETWORKS, _calls.NO_PREALLOC),
+    "protocols": (_calls.ARRAY, 4, VECTOR_BYTES, 1024, 0),
+    "local4": (_calls.LPM_TRIE, 12, 1, 1024, _calls.NO_PREALLOC),
+    "local6": (_calls.LPM_TRIE, 24, 1, 1024, _calls.NO_PREALLOC),
+    "flows_opening": (_calls.LRU_HASH, 40, 16, MAX_FLOWS, 0),
+    "flows_answered": (_calls.LRU_HASH, 40, 16, MAX_FLOWS, 0),
+    "counters": (_calls.PERCPU_ARRAY, 4, 16, 2 * COUNTERS, 0),
+    "events": (_calls.RINGBUF, 0, 0, RING_BYTES, 0),
+    "answers": (_calls.ARRAY, 4, 16, 1, 0),
+    "scratches": (_calls.PERCPU_ARRAY, 4, SCRATCH_BYTES, 1, 0),
 }
 _TABLES = ("addresses4", "addresses6", "services")
 _FIRST = struct.pack("<I", 0)
@@ -80,7 +82,7 @@ class Plane:
         self._programs: dict[str, int] = {}
         self._keys: list[dict[str, list[bytes]]] = [{}, {}]
         self._rules: list[RuleSet] = [RuleSet(()), RuleSet(())]
-        self._processors = _bpf.possible_processors()
+        self._processors = _calls.possible_processors()
         self._has_previous = False
         self.generation, self._slot, self._mark = 0, 0, 0
 
@@ -91,7 +93,7 @@ class Plane:
         maps: dict[str, int] = {}
         try:
             for name, (kind, key, value, entries, flags) in MAPS.items():
-                maps[name] = _bpf.create_map(kind, name, key, value, entries, flags)
+                maps[name] = _calls.create_map(kind, name, key, value, entries, flags)
             plane = cls(maps, object_file)
             plane._mark = secrets.randbits(31) | 1 << 31
             plane._fill(RuleSet(()), 0, {})
@@ -108,13 +110,13 @@ class Plane:
         maps: dict[str, int] = {}
         try:
             for name in MAPS:
-                maps[name] = _bpf.open_pin(folder / name)
+                maps[name] = _calls.open_pin(folder / name)
         except OSError as error:
             for fd in maps.values():
                 os.close(fd)
-            raise bpf_failed(f"{folder} holds no firewall that could be taken over", error.errno or 0) from error
+            raise firewall_failed(f"{folder} holds no firewall that could be taken over", error.errno or 0) from error
         plane = cls(maps)
-        live = _bpf.look_up(maps["live"], _FIRST, 16) or bytes(16)
+        live = _calls.look_up(maps["live"], _FIRST, 16) or bytes(16)
         plane.generation, plane._slot, plane._mark = struct.unpack_from("<III", live)
         for slot in (0, 1):
             for name in _TABLES:
@@ -124,27 +126,27 @@ class Plane:
 
     def _all_keys(self, name: str) -> Iterable[bytes]:
         key = None
-        while (key := _bpf.next_key(self.maps[name], key, MAPS[name][1])) is not None:
+        while (key := _calls.next_key(self.maps[name], key, MAPS[name][1])) is not None:
             yield key
 
     def pin(self, folder: Path) -> None:
         for name, fd in self.maps.items():
-            _bpf.pin(fd, folder / name)
+            _calls.pin(fd, folder / name)
 
     def program(self, name: str) -> int:
         """Return a program's descriptor; loaded when it is first asked for."""
         if name not in self._programs:
             code = self._code[name]
-            self._programs[name] = _bpf.load_program(code.kind, name, code.bound(self.maps), code.expected)
+            self._programs[name] = _calls.load_program(code.kind, name, code.bound(self.maps), code.expected)
         return self._programs[name]
 
     def apply(self, rules: RuleSet, **options: Any) -> int:
         """Replace the policy whole; return the generation. After an error the old one stays. Options: of `fill`."""
-        _bpf.wait_for_readers()
+        _calls.wait_for_readers()
         try:
             self._fill(rules, self._slot ^ 1, options)
         except OSError as error:
-            raise bpf_failed("the policy was not loaded", error.errno or 0) from error
+            raise firewall_failed("the policy was not loaded", error.errno or 0) from error
         self._flip()
         self._has_previous = True
         return self.generation
@@ -166,7 +168,7 @@ class Plane:
         self._write_live()
 
     def _write_live(self) -> None:
-        _bpf.update(self.maps["live"], _FIRST, struct.pack("<IIII", self.generation, self._slot, self._mark, 0))
+        _calls.update(self.maps["live"], _FIRST, struct.pack("<IIII", self.generation, self._slot, self._mark, 0))
 
     def _fill(self, rules: RuleSet, slot: int, options: dict[str, Any]) -> None:
         filled = fill(rules, slot, **{"answers": REJECTS_PER_SECOND, "idle_ns": IDLE_NS, **options})
@@ -174,13 +176,13 @@ class Plane:
         for name, entries in filled.entries.items():
             if name in _TABLES:
                 keep = {key for key, _ in entries}
-                _bpf.delete_all(self.maps[name], [key for key in old.get(name, ()) if key not in keep])
+                _calls.delete_all(self.maps[name], [key for key in old.get(name, ()) if key not in keep])
                 old[name] = list(keep)
-            _bpf.update_all(self.maps[name], [key for key, _ in entries], [value for _, value in entries])
-        _bpf.update(self.maps["policies"], struct.pack("<I", slot), filled.policy)
+            _calls.update_all(self.maps[name], [key for key, _ in entries], [value for _, value in entries])
+        _calls.update(self.maps["policies"], struct.pack("<I", slot), filled.policy)
         zero = bytes(16 * self._processors)
         keys = [struct.pack("<I", slot * COUNTERS + index) for index in range(COUNTERS)]
-        _bpf.update_all(self.maps["counters"], keys, [zero] * COUNTERS)
+        _calls.update_all(self.maps["counters"], keys, [zero] * COUNTERS)
         self._rules[slot] = rules
 
     def set_local(self, addresses: Iterable[IPv4Address | IPv6Address]) -> None:
@@ -188,7 +190,7 @@ class Plane:
         networks = [(4, 8, bytes([127, 0, 0, 0])), (6, 128, IPv6Address("::1").packed)]
         networks += [(each.version, each.max_prefixlen, each.packed) for each in addresses]
         for version, length, packed in networks[:1000]:
-            _bpf.update(self.maps[f"local{version}"], struct.pack("<II", 32 + length, 0) + packed, b"\1")
+            _calls.update(self.maps[f"local{version}"], struct.pack("<II", 32 + length, 0) + packed, b"\1")
 
     def counters(self) -> Counters:
         counts = [self._count(index) for index in range(COUNTERS)]
@@ -205,14 +207,14 @@ class Plane:
 
     def _count(self, index: int) -> Count:
         key = struct.pack("<I", self._slot * COUNTERS + index)
-        held = _bpf.look_up(self.maps["counters"], key, 16 * self._processors) or bytes(16 * self._processors)
+        held = _calls.look_up(self.maps["counters"], key, 16 * self._processors) or bytes(16 * self._processors)
         values = struct.unpack(f"<{2 * self._processors}Q", held)
         return Count(sum(values[::2]), sum(values[1::2]))
 
     def forget_flows(self) -> None:
         """Empty the flow table: every connection is judged as if it were new."""
         for name in ("flows_opening", "flows_answered"):
-            _bpf.delete_all(self.maps[name], list(self._all_keys(name)))
+            _calls.delete_all(self.maps[name], list(self._all_keys(name)))
 
     def close(self) -> None:
         for fd in (*self._programs.values(), *self.maps.values()):

@@ -12,8 +12,8 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Literal
 
+from kubeshark._document import MAX_BYTES, DocumentError, Node, read_documents
 from kubeshark.errors import UsageError
-from kubeshark.firewall._document import MAX_BYTES, DocumentError, Node, read_documents
 from kubeshark.firewall._rules import Action, Direction, Network, Tier, Traffic
 from kubeshark.firewall._schema import (
     Dictionary,

@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from kubeshark.firewall._document import SHOWN, Listing, Node, Scalar
-from kubeshark.firewall._document import Mapping as Fields
+from kubeshark._document import SHOWN, Listing, Node, Scalar
+from kubeshark._document import Mapping as Fields
 
 __all__ = ["Dictionary", "Duration", "Enumeration", "Form", "Items", "Number", "OneOf", "Structure", "Switch", "Text"]
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ from kubeshark.core_capture.store._tls_files import TlsFiles
 from kubeshark.core_capture.store._worker_client import WorkerClient
 from kubeshark.errors import KubesharkError, UsageError
 from kubeshark.firewall import Compiled, Inventory, PolicyStore, compile_policies, load_inventory
-from kubeshark.firewall._bpf import FirewallError
+from kubeshark.firewall._errors import FirewallError
 from kubeshark.firewall._set import PolicySet, SetPolicy, content_of, set_to
 from kubeshark.firewall._signed import seal
 from kubeshark.firewall._targets import targets_of
@@ -38,12 +38,13 @@ LOOK_S = 0.2
 NodeState = Literal["unknown", "enforced", "not enforced", "failed", "away", "held"]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Node:
     """One worker, and what it last said of its firewall."""
 
     url: str
     client: WorkerClient
+    tls: TlsFiles  # its key signs what this worker is sent
     name: str = ""
     state: NodeState = "unknown"
     why: str = ""
@@ -69,14 +70,13 @@ class Node:
 class Fleet:
     """Keeps workers to the policies of a store from `__enter__` to `__exit__`."""
 
-    def __init__(
-        self, store: PolicyStore, urls: Iterable[str], tls: TlsFiles | None, log: Callable[[str], None]
-    ) -> None:
+    def __init__(self, store: PolicyStore, log: Callable[[str], None]) -> None:
         self.store = store
+        self.nodes: list[Node] = []
         self.listeners = 0  # who watch events now
         self.problem = ""  # why what is to be enforced could not be compiled
-        self._tls, self._log = tls, log
-        self.nodes = [Node(url, WorkerClient(url, tls)) for url in urls] if tls else []
+        self._log = log
+        self._runs = False
         self._inventory = Inventory()
         self._file: Path | None = None
         self._stamp: tuple[int, int] | None = None
@@ -86,6 +86,17 @@ class Fleet:
         self._changing = threading.Lock()
         self._held: set[str] = set()
         self._ends = threading.Event()
+
+    def take(self, workers: Mapping[str, TlsFiles]) -> None:
+        """Keep these workers to the policies, by URL, each asked with its certificate; and no others."""
+        with self._lock:
+            known = {node.url: node for node in self.nodes if workers.get(node.url) == node.tls}
+            self.nodes = [known.get(url) or Node(url, WorkerClient(url, tls), tls) for url, tls in workers.items()]
+        if self._runs:
+            for node in self.nodes:
+                if node.url not in known:
+                    self._watch(node)
+        self.wake()
 
     # ---- who has which address ----
 
@@ -230,7 +241,6 @@ class Fleet:
 
     def _send(self, node: Node, wanted: dict[str, Any], said: dict[str, Any]) -> dict[str, Any]:
         """Send a set; return the worker's status then. Raise FirewallError with what it refuses it for."""
-        assert self._tls is not None
         left = self.store.seconds_left
         self.store.issued(int(said["issue"]))
         document = {
@@ -240,7 +250,7 @@ class Fleet:
             "keeps": said.get("revision") == wanted["revision"],
         }
         began = time.perf_counter()
-        status, answer = node.client.exchange("PUT", "firewall", json.dumps(seal(document, self._tls)).encode())
+        status, answer = node.client.exchange("PUT", "firewall", json.dumps(seal(document, node.tls)).encode())
         node.ms = (time.perf_counter() - began) * 1e3
         if status != 200:
             raise FirewallError(_said(answer))
@@ -248,17 +258,21 @@ class Fleet:
         return node.said
 
     def __enter__(self) -> Self:
+        self._runs = True
         for node in self.nodes:
-            threading.Thread(target=self._keep, args=(node,), name="kubeshark-firewall", daemon=True).start()
+            self._watch(node)
         threading.Thread(target=self._tick, name="kubeshark-firewall-clock", daemon=True).start()
         return self
+
+    def _watch(self, node: Node) -> None:
+        threading.Thread(target=self._keep, args=(node,), name="kubeshark-firewall", daemon=True).start()
 
     def __exit__(self, *_: object) -> None:
         self._ends.set()
         self.wake()
 
     def _keep(self, node: Node) -> None:
-        while not self._ends.is_set():
+        while not self._ends.is_set() and node in self.nodes:
             node.wakes.clear()
             try:
                 self.converge(node)

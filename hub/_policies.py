@@ -12,9 +12,9 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Header, HTTPException, Path, Query, Response
 from pydantic import BaseModel, Field
 
+from kubeshark._document import split_documents
 from kubeshark.errors import UsageError
 from kubeshark.firewall import Compiled, Kept, NewPolicy, Policy, compile_policies, parse_inventory, parse_policies
-from kubeshark.firewall._document import split_documents
 from kubeshark.hub._access import Principal, need
 from kubeshark.hub._firewall import (
     Operator,

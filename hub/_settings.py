@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from typing import Annotated
 
+import msgspec
 from fastapi import APIRouter, Depends
 from pydantic import BaseModel, Field
 
 from kubeshark import __version__
 from kubeshark.errors import KubesharkError
 from kubeshark.hub._access import Principal, need, need_all
-from kubeshark.hub._settings_file import Settings
 from kubeshark.hub._state import State
 from kubeshark.pipeline._rules import MAX_RULES, RedactionRule, RuleKind
 
@@ -100,7 +100,8 @@ def settings(hub: State) -> SettingsAnswer:
 def change(hub: State, principal: Manager, wanted: SettingsDocument) -> SettingsAnswer:
     redaction = None if wanted.redaction is None else [_rule(rule) for rule in wanted.redaction]
     hub.audit.note(principal, "set hub", rules=-1 if redaction is None else len(redaction))
-    hub.settings.write(Settings(redaction, wanted.max_upload_bytes))
+    kept = hub.settings.read()
+    hub.settings.write(msgspec.structs.replace(kept, redaction=redaction, max_upload_bytes=wanted.max_upload_bytes))
     return settings(hub)
 
 

@@ -11,7 +11,14 @@ from kubeshark.errors import StoreError
 from kubeshark.packages._documents import write_document
 from kubeshark.pipeline._rules import DEFAULT_RULES, RedactionRule
 
-__all__ = ["Settings", "SettingsFile"]
+__all__ = ["Settings", "SettingsFile", "WorkerSetting"]
+
+
+class WorkerSetting(msgspec.Struct, frozen=True):
+    """A worker that is queried. `tls`: a folder with tls.crt, tls.key and ca.crt; "": the files `serve` was given."""
+
+    url: str
+    tls: str = ""
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -19,6 +26,7 @@ class Settings(msgspec.Struct, frozen=True):
 
     redaction: list[RedactionRule] | None = None
     max_upload_bytes: int = 16 << 30
+    workers: list[WorkerSetting] = []  # beside those of the options
 
     def rules(self) -> tuple[RedactionRule, ...]:
         return DEFAULT_RULES if self.redaction is None else tuple(self.redaction)

@@ -62,9 +62,9 @@ class Hub:
         from kubeshark.hub._workers import Workers  # its router needs this module
 
         self.workers = Workers(self.pipeline.store)
-        self.fleet = Fleet(
-            PolicyStore(self.folder / "firewall" / "policies.json"), *self.workers.addresses(), log=complain
-        )
+        self.workers.take(self.settings.read().workers)
+        self.fleet = Fleet(PolicyStore(self.folder / "firewall" / "policies.json"), complain)
+        self.fleet.take(self.workers.addresses())
 
     def view(self, principal: Principal) -> Pipeline:
         """Return the pipeline as somebody sees it: without what rules hide, and only their namespaces."""

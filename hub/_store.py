@@ -25,6 +25,16 @@ Importer = Annotated[Principal, Depends(need("import"))]
 SnapshotName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
 
 
+class CaptureCounters(BaseModel):
+    """What became of the packets since a capture of ours began."""
+
+    received: int = Field(description="by the system for it; those it dropped are among them")
+    dropped: int = Field(description="by the system, which had no room")
+    filtered: int = Field(description="by a rule")
+    lost: int = Field(description="by us: a plugin failed, the disk was full or too slow")
+    stored: int
+
+
 class Capture(BaseModel):
     """One import or live session."""
 
@@ -36,6 +46,7 @@ class Capture(BaseModel):
     last: str | None
     complete: bool = Field(description="it was read to its end")
     lost_packets: int | None = Field(description="by who captured them; null where that is not known")
+    counters: CaptureCounters | None = Field(description="of a capture by kubeshark; null for a file of others")
 
 
 class SegmentRow(BaseModel):
@@ -130,6 +141,7 @@ def overview(hub: State) -> OverviewAnswer:
                 last=_time(row.last_ns, row.packets),
                 complete=row.complete,
                 lost_packets=row.lost_packets,
+                counters=CaptureCounters(**asdict(row.counters)) if row.counters else None,
             )
             for row in found.captures
         ],

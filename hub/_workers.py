@@ -6,19 +6,22 @@ for themselves (`core_capture/store/_joined.py`); this is what people look at.
 
 from __future__ import annotations
 
+import ssl
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Annotated, Any, Self
 
 import msgspec
 from fastapi import APIRouter, Depends
 from pydantic import BaseModel, Field
 
-from kubeshark.core_capture.store import Away, JoinedStore, Member, Store
-from kubeshark.core_capture.store._tls_files import TlsFiles
-from kubeshark.hub._access import need, need_all
+from kubeshark.core_capture.store import Away, JoinedStore, Member, Store, TlsFiles, worker_url
+from kubeshark.errors import KubesharkError, UsageError
+from kubeshark.hub._access import Principal, need, need_all
+from kubeshark.hub._settings_file import WorkerSetting
 from kubeshark.hub._state import State
 
 __all__ = ["PROBE_SECONDS", "Workers", "router"]
@@ -27,7 +30,10 @@ PROBE_SECONDS = 5.0
 CLOCKS_SECONDS = 2.0
 """A node whose clock differs by more is told of: the same packet of two nodes is looked for that far apart."""
 
+MAX_WORKERS = 1_000
+
 router = APIRouter(prefix="/api/v1", tags=["workers"], dependencies=[Depends(need("read")), Depends(need_all)])
+Manager = Annotated[Principal, Depends(need("manage"))]
 
 _Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
 _Text = Annotated[str, msgspec.Meta(max_length=200)]
@@ -49,6 +55,17 @@ class _Capture(msgspec.Struct, frozen=True):
     restarts: int
 
 
+class _Archive(msgspec.Struct, frozen=True):
+    url: Annotated[str, msgspec.Meta(max_length=2000)]
+    state: _Text
+    uploaded: int
+    uploaded_bytes: int
+    waiting: int
+    waiting_bytes: int
+    lost: int
+    problem: Annotated[str, msgspec.Meta(max_length=1000)]
+
+
 class _Status(msgspec.Struct, frozen=True):
     """What of `worker/_status.py` is shown."""
 
@@ -64,6 +81,7 @@ class _Status(msgspec.Struct, frozen=True):
     refuses: _Text
     counters: _Counters
     captures: Annotated[list[_Capture], msgspec.Meta(max_length=100)] = []
+    archive: _Archive | None = None
 
 
 class WorkerRow(BaseModel):
@@ -82,8 +100,18 @@ class WorkerRow(BaseModel):
     resident_bytes: int | None = None
     refuses: str | None = Field(default=None, description='why it serves nothing now, "" if it does')
     clock_off_seconds: float | None = Field(default=None, description="by how much its clock is ahead of the hub's")
-    fetched_bytes: int = Field(description="by this hub since it began")
+    fetched_bytes: int = Field(default=0, description="by this hub since it began")
+    is_set: bool = Field(default=False, description="by the settings, not by an option: it can be taken away")
+    tls: str = Field(default="", description="folder of its certificate, key and authority, where it has its own")
     captures: list[dict[str, Any]] = []
+    archive: dict[str, Any] | None = Field(default=None, description="how its uploads fare, if it uploads")
+
+
+class WorkerWish(BaseModel):
+    url: str = Field(max_length=500, description="https://HOST:PORT")
+    tls: str = Field(
+        default="", max_length=1_000, description="folder with tls.crt, tls.key and ca.crt on the hub's machine"
+    )
 
 
 class Workers:
@@ -94,20 +122,60 @@ class Workers:
         self.listeners: set[Callable[[list[dict[str, Any]]], None]] = set()
         self._said: dict[str, tuple[_Status, float]] = {}  # by URL: its status, and how far its clock is ahead
         self._told: dict[str, str] = {}
+        self._began = time.time()
         self._ends = threading.Event()
-        self._threads: list[threading.Thread] = []
+        self._watches = False
+        self._watched: set[Member] = set()
+        self._options = {member.url: member.files.tls for member in self.store.members} if self.store else {}
+        self._wanted: dict[str, WorkerSetting] = {}
+        self._unusable: dict[str, str] = {}  # of those: why they cannot be asked at all
+
+    def take(self, wanted: list[WorkerSetting]) -> None:
+        """Have these workers beside those of the options. One whose certificates cannot be used is listed, and away."""
+        if self.store is None:
+            return
+        usable = dict(self._options)
+        self._wanted, self._unusable = {}, {}
+        for each in wanted:
+            if each.url in self._options:
+                continue
+            try:
+                usable[self.check_setting(each)] = self._files(each)
+            except KubesharkError as error:
+                self._unusable[each.url] = str(error)
+            self._wanted[each.url] = each
+        self.store.join(usable)
+        if self._watches:
+            self._watch_new()
+            self._tell()
+
+    def check_setting(self, wanted: WorkerSetting) -> str:
+        """Return its URL as it is kept; raise UsageError for what is none, StoreError for files that cannot be used."""
+        url = worker_url(wanted.url)
+        self._files(wanted).context(ssl.Purpose.SERVER_AUTH)
+        return url
+
+    def _files(self, wanted: WorkerSetting) -> TlsFiles:
+        if wanted.tls:
+            return TlsFiles.in_folder(Path(wanted.tls))
+        return self.store.tls if self.store else TlsFiles.in_folder()
 
     def rows(self) -> list[WorkerRow]:
-        return [] if self.store is None else [self._row(member) for member in self.store.members]
+        if self.store is None:
+            return []
+        lost: dict[str, Any] = {"node": None, "state": "away", "since": self._began, "is_set": True}
+        return [
+            *(self._row(member) for member in self.store.members),
+            *(WorkerRow(url=url, why=why, tls=self._wanted[url].tls, **lost) for url, why in self._unusable.items()),
+        ]
 
     def documents(self) -> list[dict[str, Any]]:
         """Return what a client shows of them: url, node, state, why, since."""
         return [row.model_dump(include={"url", "node", "state", "why", "since"}) for row in self.rows()]
 
-    def addresses(self) -> tuple[list[str], TlsFiles | None]:
-        """Return the URLs of the workers, and with which certificate they are asked; None without workers."""
-        members = self.store.members if self.store else []
-        return [member.url for member in members], members[0].files.client.tls if members else None
+    def addresses(self) -> dict[str, TlsFiles]:
+        """Return the URLs of the workers, and with which certificate each is asked."""
+        return {member.url: member.files.tls for member in self.store.members} if self.store else {}
 
     def problems(self) -> list[str]:
         """Return what is wrong with them, a line each."""
@@ -123,24 +191,33 @@ class Workers:
                 for each in row.captures
                 if each["state"] not in ("running", "starting")
             ]
+            if row.archive is not None and row.archive["problem"]:
+                found.append(f"{name} does not upload: {row.archive['problem']}")
+            if row.archive is not None and row.archive["lost"]:
+                found.append(f"{name} deleted {row.archive['lost']:,} segments before they were uploaded")
             if row.clock_off_seconds is not None and abs(row.clock_off_seconds) > CLOCKS_SECONDS:
                 found.append(f"{name} has a clock that is {row.clock_off_seconds:+.1f} s off")
         return found
 
     def __enter__(self) -> Self:
-        for member in self.store.members if self.store else ():
-            thread = threading.Thread(target=self._watch, args=(member,), name="kubeshark-watch", daemon=True)
-            self._threads.append(thread)
-            thread.start()
+        self._watches = True
+        self._watch_new()
         return self
+
+    def _watch_new(self) -> None:
+        for member in self.store.members if self.store else ():
+            if member not in self._watched:
+                self._watched.add(member)
+                threading.Thread(target=self._watch, args=(member,), name="kubeshark-watch", daemon=True).start()
 
     def __exit__(self, *_: object) -> None:
         self._ends.set()
 
     def _watch(self, member: Member) -> None:
-        while not self._ends.is_set():
+        while not self._ends.is_set() and self.store is not None and member in self.store.members:
             self.look(member)
             self._ends.wait(PROBE_SECONDS)
+        self._watched.discard(member)
 
     def look(self, member: Member) -> None:
         """Ask one worker how it fares, and tell who listens if that changed."""
@@ -153,9 +230,12 @@ class Workers:
             self._said[member.url] = said, said.now - (began + ended) / 2
         if self._told.get(member.url) != member.state:
             self._told[member.url] = member.state
-            documents = self.documents()
-            for listener in list(self.listeners):
-                listener(documents)
+            self._tell()
+
+    def _tell(self) -> None:
+        documents = self.documents()
+        for listener in list(self.listeners):
+            listener(documents)
 
     def _row(self, member: Member) -> WorkerRow:
         said, ahead = self._said.get(member.url, (None, None))
@@ -164,6 +244,7 @@ class Workers:
             shown = ("version", "segments", "store_bytes", "disk_bytes", "disk_free_bytes", "resident_bytes", "refuses")
             about = {name: getattr(said, name) for name in shown}
             about |= {"clock_off_seconds": round(ahead, 3), "captures": msgspec.to_builtins(said.captures)}
+            about |= {"archive": msgspec.to_builtins(said.archive)}
         return WorkerRow(
             url=member.url,
             node=said.node if said else None,
@@ -171,10 +252,35 @@ class Workers:
             why=member.why,
             since=member.since,
             fetched_bytes=member.files.requests.bytes_read,
+            is_set=member.url not in self._options,
+            tls=next((each.tls for each in self._wanted.values() if each.url == member.url), ""),
             **about,
         )
 
 
 @router.get("/workers", summary="The workers that are queried, and how they fare")
 def workers(hub: State) -> list[WorkerRow]:
+    return hub.workers.rows()
+
+
+@router.put("/workers", summary="Say which workers are queried beside those of the options")
+def set_workers(
+    hub: State, principal: Manager, wanted: Annotated[list[WorkerWish], Field(max_length=MAX_WORKERS)]
+) -> list[WorkerRow]:
+    if hub.workers.store is None:
+        raise UsageError("this hub cannot have workers", hint="kubeshark serve can")
+    kept = {each.url: each for each in hub.settings.read().workers}
+    chosen = []
+    for wish in wanted:
+        setting = WorkerSetting(wish.url, wish.tls)
+        try:
+            if kept.get(wish.url) != setting:  # what stays needs no files now: they may come back
+                setting = WorkerSetting(hub.workers.check_setting(setting), wish.tls)
+        except KubesharkError as error:
+            raise UsageError(f"{wish.url}: {error.message}", hint=error.hint) from error
+        chosen.append(setting)
+    hub.audit.note(principal, "set workers", workers=len(chosen))
+    hub.settings.write(msgspec.structs.replace(hub.settings.read(), workers=chosen))
+    hub.workers.take(chosen)
+    hub.fleet.take(hub.workers.addresses())
     return hub.workers.rows()

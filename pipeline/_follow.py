@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kubeshark.core_capture import Predicate, load_core
+from kubeshark.core_capture._groups import Groups
 from kubeshark.errors import KubesharkError, StoreError
 from kubeshark.pipeline._choose import choose_rows, without_times
 from kubeshark.pipeline._continued import parts_before
@@ -373,9 +374,10 @@ def _identified(
     columns = None if begins.chained else found.identified()
     if columns is not None:
         segment, flows, numbers = columns
-        known, of_known = np.unique(flows, return_inverse=True)
-        below = np.array([owners[row].told_below((segment, row)) for row in known.tolist()], dtype=np.int64)
-        left = np.flatnonzero((numbers < 0) | (numbers >= below[of_known])) if len(numbers) else numbers
+        connections = Groups(flows)
+        told = [owners[row].told_below((segment, row)) for row in connections.known.tolist()]
+        below = np.array(told, dtype=np.int64)
+        left = np.flatnonzero((numbers < 0) | (numbers >= below[connections.number])) if len(numbers) else numbers
         for at, row, number in zip(left.tolist(), flows[left].tolist(), numbers[left].tolist(), strict=True):
             yield at, (segment, row), number, row
         return

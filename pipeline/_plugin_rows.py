@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kubeshark.core_capture import EXCHANGE, MESSAGE, NO_MESSAGE, Scanned
+from kubeshark.core_capture._groups import distinct
 from kubeshark.extension_api import MessageKind
 from kubeshark.pipeline._plugins import Binding
 from kubeshark.pipeline._scanned import ScannedStreams
@@ -92,7 +93,7 @@ class PluginRows:
         values = np.empty(len(places), dtype=object)
         values[:] = [default] * len(places)
         answers = np.searchsorted(self.bounds, places, side="right") - 1
-        for at in np.unique(answers[places != NOBODY]).tolist():
+        for at in distinct(answers[places != NOBODY]).tolist():
             mine = np.flatnonzero((answers == at) & (places != NOBODY))
             rows = places[mine]
             read = self.answers[at].columns.values((rows - self.bounds[at]).tolist(), self.items[rows].tolist())
@@ -134,7 +135,7 @@ def rows_of(
     owner = np.repeat(np.arange(len(said)), said["fields"])  # fields lie in the order of their messages
     messages = messages[order]
     exchanges = _paired(messages, binding.protocol.matcher)
-    numbers = np.unique(exchanges["stream"]).tolist()  # a lone interim response is none: its stream has no rows
+    numbers = distinct(exchanges["stream"]).tolist()  # a lone interim response is none: its stream has no rows
     if not numbers:
         return None
     for part in (messages, exchanges):
@@ -162,7 +163,7 @@ def _placed(said: NDArray[Any], where: NDArray[Any], streams: Sequence[FlowStrea
     for name in ("start", "end"):
         messages[name] = said[name] + where["start"]
     messages["bits"] = (said["flags"] & ONE_WAY != 0) * IS_ONE_WAY + (said["flags"] & INTERIM != 0) * IS_INTERIM
-    numbers = np.unique(messages["stream"]).tolist()
+    numbers = distinct(messages["stream"]).tolist()
     by_stream = np.argsort(messages["stream"], kind="stable")
     bounds = np.searchsorted(messages["stream"][by_stream], [*numbers, len(streams)])
     for number, low, high in zip(numbers, bounds, bounds[1:], strict=False):

@@ -37,7 +37,7 @@ from kubeshark.worker._files import Files, Held
 from kubeshark.worker._firewall import Firewall
 from kubeshark.worker._firewall_routes import MAX_SET_BYTES, PATH, firewall_routes
 from kubeshark.worker._governor import Governor, Rates, resident_bytes
-from kubeshark.worker._status import PROTOCOL, Capture, Counters, Limits, Status
+from kubeshark.worker._status import PROTOCOL, Archive, Capture, Counters, Limits, Status
 
 __all__ = ["MAX_RANGE_BYTES", "Service", "create_app"]
 
@@ -60,6 +60,7 @@ class Service:
     governor: Governor
     connections: int
     captures: Callable[[], list[Capture]] = list
+    archive: Callable[[], Archive | None] = lambda: None
     rates: Rates = field(default_factory=lambda: Rates(burst=1000, per_second=500))
     counters: Counters = field(default_factory=Counters)
     started: float = field(default_factory=time.time)
@@ -85,6 +86,7 @@ class Service:
             limits=Limits(self.governor.memory_bytes, self.governor.cpu, self.connections, MAX_RANGE_BYTES),
             counters=self.counters,
             captures=self.captures(),
+            archive=self.archive(),
         )
 
 

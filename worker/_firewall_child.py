@@ -16,7 +16,7 @@ import msgspec
 
 from kubeshark.errors import KubesharkError
 from kubeshark.firewall._agent import Agent
-from kubeshark.firewall._bpf import FirewallError
+from kubeshark.firewall._errors import FirewallError
 from kubeshark.firewall._signed import unseal
 from kubeshark.worker._status import FirewallOrder
 

@@ -8,9 +8,9 @@ import socket
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from kubeshark.core_capture.store import Retention, Store
 from kubeshark.core_capture.store._tls_files import TlsFiles
@@ -21,12 +21,19 @@ from kubeshark.worker._files import Files
 from kubeshark.worker._firewall import Firewall
 from kubeshark.worker._gate import GateServer
 from kubeshark.worker._governor import Governor
-from kubeshark.worker._status import FirewallOrder, Order
+from kubeshark.worker._status import Archive, FirewallOrder, Order
+
+if TYPE_CHECKING:
+    from kubeshark.core_capture.store import Uploader
 
 __all__ = ["CONNECTIONS", "WorkerOptions", "run_worker"]
 
 CONNECTIONS = 64
 """At once: each costs a TLS buffer of 256 KiB and a piece of 512 KiB at most."""
+
+
+DRAIN_SECONDS = 10.0
+"""For what was sealed at the end to be uploaded; what is not is uploaded when the worker is started again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +57,7 @@ class WorkerOptions:
     firewall: Path | None = None  # what is enforced is kept there; None: nothing is
     fail_mode: Literal["open", "closed"] = "open"
     enforcers: Collection[str] = ()  # names of hubs that may say what is enforced; none: `allowed`
+    upload: str = ""  # URL of an archive: sealed segments are copied to a prefix of this node's name
 
 
 def run_worker(options: WorkerOptions, *, announce: Callable[[str], None], log: Callable[[str], None]) -> None:
@@ -64,6 +72,7 @@ def run_worker(options: WorkerOptions, *, announce: Callable[[str], None], log: 
     governor = Governor(options.memory_bytes, options.cpu)
     service = Service(options.node, files, governor, options.connections)
     captures = Captures(_order(options), log) if options.interfaces else None
+    uploader = _uploader(options, service, log)
     if captures is not None:
         service.captures = captures.rows
     firewall = None
@@ -86,6 +95,8 @@ def run_worker(options: WorkerOptions, *, announce: Callable[[str], None], log: 
                 captures.start()
             if firewall is not None:
                 firewall.start()
+            if uploader is not None:
+                uploader.start()
             announce(f"https://{shown}:{listener.getsockname()[1]}")
             server.run()
     finally:
@@ -93,8 +104,21 @@ def run_worker(options: WorkerOptions, *, announce: Callable[[str], None], log: 
             captures.stop()
         if firewall is not None:
             firewall.stop()
+        if uploader is not None:
+            uploader.stop(DRAIN_SECONDS)
         listener.close()
         files.close()
+
+
+def _uploader(options: WorkerOptions, service: Service, log: Callable[[str], None]) -> Uploader | None:
+    """Return who uploads, and have the status tell of it."""
+    if not options.upload:
+        return None
+    from kubeshark.core_capture.store import Uploader, archive_url  # what speaks to buckets is 15 MB
+
+    made = Uploader(options.store, archive_url(options.upload, options.node), log=log)
+    service.archive = lambda: Archive(**asdict(made.status))
+    return made
 
 
 @contextmanager

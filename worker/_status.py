@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-__all__ = ["PROTOCOL", "Capture", "Counters", "FirewallOrder", "Limits", "Order", "Status"]
+__all__ = ["PROTOCOL", "Archive", "Capture", "Counters", "FirewallOrder", "Limits", "Order", "Status"]
 
 PROTOCOL = 1
 """Of the paths under /v1; a hub says which one it expected."""
@@ -40,6 +40,19 @@ class Capture(msgspec.Struct, frozen=True):
     restarts: int = 0
 
 
+class Archive(msgspec.Struct, frozen=True):
+    """What became of segments that are uploaded; see `UploadStatus`."""
+
+    url: str
+    state: str
+    uploaded: int
+    uploaded_bytes: int
+    waiting: int
+    waiting_bytes: int
+    lost: int
+    problem: str
+
+
 class Order(msgspec.Struct, frozen=True):
     """What the capturing process is told (`_capture_child.py`)."""
 
@@ -70,6 +83,7 @@ class Status(msgspec.Struct, frozen=True):
     limits: Limits
     counters: Counters
     captures: list[Capture] = []
+    archive: Archive | None = None
 
 
 class FirewallOrder(msgspec.Struct, frozen=True):

@@ -99,14 +99,14 @@ class PcapReader(FileReader):
         if self._data and not self.problems:
             self._report(f"the file ends inside packet {packets + 1:,}", 0)
 
-    def _next_batch(self, start: int) -> tuple[bytes, int, dict[int, PacketExtra], int] | None:
+    def _next_batch(self, start: int) -> tuple[bytes | bytearray, int, dict[int, PacketExtra], int] | None:
         """Convert the whole records from `start` of the window on; return them, their number, extras and their end."""
         layout = self._layout
         if self._core is not None:
             rest = memoryview(self._data)[start:]
             records, end, count = self._core.convert(rest, swapped=layout.order == ">", multiplier=layout.ns_per_unit)
             if count:  # else there is none, or one whose time only the way below can hold
-                return bytes(records), count, {}, start + end
+                return records, count, {}, start + end
         offsets, parsed = walk_records(self._data, layout, start)
         if not offsets:
             return None

@@ -96,9 +96,9 @@ class _Plain:
         self.bytes_read -= len(data)
 
     def read(self, size: int) -> bytes:
-        pieces = [self._pushed[:size]]
+        pieces = [self._pushed[:size]] if self._pushed else []  # of one piece, join makes no copy
         self._pushed = self._pushed[size:]
-        missing = size - len(pieces[0])
+        missing = size - sum(map(len, pieces))
         while missing and not (self._eager and missing < size):  # a pipe gives less than was asked for
             try:
                 piece = self._read(missing)

@@ -65,8 +65,15 @@ class StoreInfo:
 class StoreReading:
     """An open store. `problems` lists segments that could not be read when they were listed."""
 
-    is_joined = False
-    """There are others beside it (`_joined.py`), so its location does not say all there is."""
+    @property
+    def is_joined(self) -> bool:
+        """Whether there are others beside it (`_joined.py`)."""
+        return False
+
+    @property
+    def can_travel(self) -> bool:
+        """Whether who opens its location elsewhere, by `open_store`, has all of it."""
+        return True
 
     def __init__(self, files: Backend, identities: Sequence[Identity] | None, cache_bytes: int = 0) -> None:
         self.files = files

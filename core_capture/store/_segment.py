@@ -20,6 +20,7 @@ import zstandard
 from numpy.typing import NDArray
 
 from kubeshark.core_capture._columns import Core, Decoded
+from kubeshark.core_capture._groups import distinct
 from kubeshark.core_capture._records import PCAP_HEADER_BYTES, RECORD_HEADER_BYTES, PacketExtra, SourceMetadata
 from kubeshark.core_capture.store._age import AgeWriter
 from kubeshark.core_capture.store._backend import Backend
@@ -179,7 +180,7 @@ def _service_cuts(flows: Flows, services: NDArray[Any]) -> NDArray[Any]:
     is_large = np.add.reduceat(flows.range_bytes[flows.cluster], firsts) >= OWN_BLOCKS_BYTES
     records = np.add.reduceat(flows.records[flows.cluster], firsts).astype(np.int64)
     ends = np.cumsum(records)
-    return np.unique(np.concatenate(((ends - records)[is_large], ends[is_large])))
+    return distinct(np.concatenate(((ends - records)[is_large], ends[is_large])))
 
 
 def _write_blocks(

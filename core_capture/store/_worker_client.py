@@ -74,7 +74,7 @@ class WorkerClient:
     """The files of one worker's store, for reading."""
 
     def __init__(self, url: str, tls: TlsFiles, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self.url, self.tls = url, tls
+        self.url = url
         self.shown = url  # with the node's name, once it said it
         self._requests = Requests()
         self._lock = Lock()

@@ -21,7 +21,8 @@ class WorkerBackend(RemoteFiles):
     look_s = 0.25  # it answers that nothing changed in a few bytes
 
     def __init__(self, url: str, tls: TlsFiles | None = None) -> None:
-        self.client = WorkerClient(url, tls or TlsFiles.in_folder())
+        self.tls = tls or TlsFiles.in_folder()
+        self.client = WorkerClient(url, self.tls)
         super().__init__(self.client)
 
     def __del__(self) -> None:  # stores are not closed: their connections end with them

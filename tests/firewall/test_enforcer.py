@@ -14,9 +14,10 @@ from typing import Any
 
 import pytest
 
-from kubeshark.firewall import Action, Direction, Exempt, Rule, RuleSet, Tier, Traffic, _bpf
-from kubeshark.firewall._bpf import FirewallError
+from kubeshark.core_capture.ebpf import _calls
+from kubeshark.firewall import Action, Direction, Exempt, Rule, RuleSet, Tier, Traffic
 from kubeshark.firewall._enforcer import Enforcer
+from kubeshark.firewall._errors import FirewallError
 from kubeshark.firewall._wire import Target
 from tests.firewall._namespaces import Pair, ip, join, pair
 from tests.firewall._privileged import needs_namespaces
@@ -260,7 +261,7 @@ def test_a_flood_of_syns_does_not_evict_an_established_flow(namespaces: Pair) ->
             for number in range(80_000):
                 source = struct.pack(">I", 0x0B000000 + number)
                 head = b"\x45\0\0\x28\0\1\0\0\x40\x06\0\0" + source + b"\x0a\x4d\0\1"
-                _bpf.try_run(
+                _calls.try_run(
                     program, bytes(12) + b"\x08\0" + head + b"\x30\x39\0\x09" + bytes(8) + b"\x50\2" + bytes(6)
                 )
             accepted.sendall(b"still")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kubeshark.firewall._document import DocumentError
+from kubeshark._document import DocumentError
 from kubeshark.firewall._inventory import Inventory, load_inventory, parse_inventory
 from tests.firewall._policies import inventory
 

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from kubeshark.firewall import Action, Direction, FlowTable, Packet, Reason, Verdict, _bpf, decide
+from kubeshark.core_capture.ebpf import _calls
+from kubeshark.firewall import Action, Direction, FlowTable, Packet, Reason, Verdict, decide
 from kubeshark.firewall._plane import SCRATCH_BYTES, Plane
 from tests.firewall._privileged import needs_bpf
 from tests.firewall._wire_packets import one_of, random_rules
@@ -31,9 +32,9 @@ def plane() -> Iterator[Plane]:
 
 
 def run(plane: Plane, direction: Direction, frame: bytes) -> tuple[int, Verdict]:
-    returned, _, _ = _bpf.try_run(plane.program(PROGRAMS[direction]), frame)
+    returned, _, _ = _calls.try_run(plane.program(PROGRAMS[direction]), frame)
     size = SCRATCH_BYTES
-    values = _bpf.look_up(plane.maps["scratches"], struct.pack("<I", 0), size * _bpf.possible_processors()) or b""
+    values = _calls.look_up(plane.maps["scratches"], struct.pack("<I", 0), size * _calls.possible_processors()) or b""
     at = min(os.sched_getaffinity(0)) * size + VERDICT_AT
     rule, audit, would_rule, action, reason, would = struct.unpack_from("<hhhBBB", values, at)
     verdict = Verdict(

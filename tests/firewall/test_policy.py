@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
+from kubeshark._document import DocumentError
 from kubeshark.errors import KubesharkError, UsageError
-from kubeshark.firewall._document import DocumentError
 from kubeshark.firewall._policy import LabelSelector, load_policies, parse_policies, policy_schema
 from kubeshark.firewall._rules import Action, Direction, Tier, Traffic
 from tests.firewall._policies import EVERYBODY, SHOP, policy, shop

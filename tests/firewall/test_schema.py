@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from kubeshark.firewall._document import DocumentError, read_documents
+from kubeshark._document import DocumentError, read_documents
 from kubeshark.firewall._schema import (
     Dictionary,
     Duration,

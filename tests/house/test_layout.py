@@ -19,6 +19,7 @@ ROOMS = {
     "hub": "kubeshark.hub",
     "packages": "kubeshark.packages",
     "pipeline": "kubeshark.pipeline",
+    "settings": "kubeshark.settings",
     "worker": "kubeshark.worker",
     "src/kubeshark": "kubeshark",
 }
@@ -57,7 +58,17 @@ def test_import_directions(root: Path) -> None:
 
 def test_typing_root_mirrors_the_import_names(root: Path) -> None:
     links = {path.name: path.resolve() for path in (root / "typing_root" / "kubeshark").iterdir()}
-    for folder in ("core_capture", "extension_api", "firewall", "hosts", "hub", "packages", "pipeline", "worker"):
+    for folder in (
+        "core_capture",
+        "extension_api",
+        "firewall",
+        "hosts",
+        "hub",
+        "packages",
+        "pipeline",
+        "settings",
+        "worker",
+    ):
         assert links[folder] == root / folder
     for path in (root / "src" / "kubeshark").iterdir():
         if path.name != "__pycache__":

@@ -15,6 +15,7 @@ ROOMS = {
     "hub": "hub",
     "packages": "packages",
     "pipeline": "pipeline",
+    "settings": "settings",
     "worker": "worker",
     "src/kubeshark": ".",  # tests/cli, tests/test_errors.py
 }
@@ -32,6 +33,7 @@ SCRIPTS = "pipeline/scripts/test_suite.py"
 WITHOUT_TEST = {
     "hosts/js/scripts/_instance.py": "hosts/js/scripts/test_process.py",
     "hosts/js/scripts/_serve.py": "hosts/js/scripts/test_process.py",
+    "settings/_ignored.py": "settings/test_read.py",
     "pipeline/scripts/_answers.py": SCRIPTS,
     "pipeline/scripts/_commands.py": SCRIPTS,
     "pipeline/scripts/_encode.py": SCRIPTS,
@@ -43,6 +45,7 @@ WITHOUT_TEST = {
     "pipeline/scripts/_replay.py": "cli/test_scripts.py",
     "pipeline/scripts/_script.py": "cli/test_scripts.py",
     "src/kubeshark/cli/_retention_options.py": "cli/test_capture.py",
+    **{f"src/kubeshark/cli/{module}.py": "cli/test_init.py" for module in ("_answers", "_survey", "_survey_file")},
     "src/kubeshark/cli/_scripts_option.py": "cli/test_scripts.py",
     "src/kubeshark/cli/console.py": "cli/test_scripts.py",
     **{
@@ -50,7 +53,8 @@ WITHOUT_TEST = {
         for module in ("_firewall_options", "firewall_learn", "firewall_policies", "firewall_simulate")
     },
     "src/kubeshark/cli/firewall_enforce.py": "firewall/test_agent.py",
-    **{f"firewall/{module}.py": "firewall/test_plane.py" for module in ("_bpf", "bpf/build_bpf")},
+    **{f"firewall/{module}.py": "firewall/test_plane.py" for module in ("_errors", "bpf/build_bpf")},
+    "core_capture/ebpf/_calls.py": "firewall/test_plane.py",
     **{f"firewall/{module}.py": "firewall/test_enforcer.py" for module in ("_attach", "_events", "_netlink", "_wire")},
     "extension_api/_manifest_rules.py": "extension_api/test_manifest.py",
     "extension_api/_manifest_tables.py": "extension_api/test_manifest.py",
@@ -78,6 +82,7 @@ WITHOUT_TEST = {
     "core_capture/store/_reading.py": STORE,
     "core_capture/store/_sealer.py": LIVE,
     "core_capture/store/_segment.py": STORE,
+    "core_capture/store/_upload_journal.py": "core_capture/store/test_uploader.py",
     "core_capture/store/_upkeep.py": "core_capture/store/test_prune.py",
     "core_capture/store/_writer.py": STORE,
     "extension_api/native/build_frame.py": "extension_api/test_batch.py",
@@ -168,6 +173,8 @@ WITHOUT_TEST = {
             *("settings", "settings_file", "store", "times", "uploads"),
         )
     },
+    "core_capture/store/_archive.py": "core_capture/store/test_archive_store.py",
+    "core_capture/store/_open.py": "core_capture/store/test_archive_store.py",
     "core_capture/store/_away.py": "core_capture/store/test_worker_client.py",
     "src/kubeshark/cli/_tls_option.py": "cli/test_worker.py",
     "pipeline/_repeats.py": "pipeline/test_twins.py",
@@ -205,6 +212,8 @@ DECLARATIONS = (
     "extension_api/_models.py",
     "hosts/_instance.py",
     "pipeline/tls/_suites.py",
+    "settings/_model.py",
+    "settings/_tap.py",
 )
 """Modules of constants and dataclasses: there is nothing to run."""
 

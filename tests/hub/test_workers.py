@@ -55,9 +55,9 @@ class Cluster:
         return [f"https://localhost:{worker.port}" for worker in self.workers.values()]
 
     @contextmanager
-    def hub(self) -> Iterator[Hub]:
+    def hub(self, urls: list[str] | None = None) -> Iterator[Hub]:
         environment = {"HOME": str(self.folder / "hub"), "PATH": "/usr/bin:/bin"}
-        arguments = [each for url in self.urls() for each in ("--worker", url)]
+        arguments = [each for url in (self.urls() if urls is None else urls) for each in ("--worker", url)]
         command = [*COMMAND, "serve", "--store", str(self.folder / "own"), "--port", "0", *arguments]
         with subprocess.Popen(
             [*command, "--tls", str(self.folder / "pki/hub")], env=environment, stdout=subprocess.PIPE, text=True
@@ -144,6 +144,39 @@ def test_a_copy_stands_in_for_the_one_that_is_gone(cluster: Cluster) -> None:
         count, problems = rows(hub)
         assert (count, len(problems)) == (6 * 3 + 2 * 3, 1)
         assert rows(hub, "http+%26%26+worker+%3D%3D+%22node-2%22")[0] == 6 * 3
+
+
+def test_workers_of_the_settings_join_and_leave(cluster: Cluster) -> None:
+    own, other = str(cluster.folder / "pki/hub"), str(cluster.folder / "nowhere")
+    (cluster.folder / "own").mkdir()
+    one, two, three = cluster.urls()
+    with cluster.hub([one]) as hub:
+        wait_for(hub, node_1="up")
+        for wrong in ({"url": "http://localhost:1"}, {"url": two, "tls": other}):
+            refused = hub.ask("PUT", "/api/v1/workers", [wrong])
+            assert refused.status == 400, refused.body
+        with hub.socket() as socket:
+            socket.recv(timeout=30)
+            rows_now = json.loads(hub.ask("PUT", "/api/v1/workers", [{"url": three, "tls": own}, {"url": two}]).body)
+            assert [(row["url"], row["is_set"]) for row in rows_now] == [(one, False), (three, True), (two, True)]
+            assert len(json.loads(socket.recv(timeout=30))["workers"]) == 3
+        wait_for(hub, node_1="up", node_2="up", node_3="up")
+        assert rows(hub) == (6 * 3 + 2 * 3, [])
+        assert json.loads(hub.ask("PUT", "/api/v1/settings", {}).body)["redaction"] is None  # keeps the workers
+    with cluster.hub([one]) as hub:  # began again
+        wait_for(hub, node_1="up", node_2="up", node_3="up")
+        assert len(json.loads(hub.ask("PUT", "/api/v1/workers", []).body)) == 1
+        assert rows(hub) == (6 * 3, [])
+        hub.ask("PUT", "/api/v1/workers", [{"url": three, "tls": own}])
+        wait_for(hub, node_1="up", node_3="up")
+    (cluster.folder / "pki/hub").rename(other)
+    with cluster.hub([]) as hub:  # the files of the settings are gone, and the hub works
+        listed = hub.json("/api/v1/workers")
+        assert [(row["url"], row["state"]) for row in listed] == [(three, "away")]
+        assert "there is no" in listed[0]["why"]
+        assert not hub.json("/api/v1/health")["ok"]
+    log = (cluster.folder / "hub/.kubeshark/hub/audit.jsonl").read_text()
+    assert log.count('"set workers"') == 3
 
 
 def test_without_workers_there_are_none(hub: Hub) -> None:

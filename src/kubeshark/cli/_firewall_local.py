@@ -154,7 +154,7 @@ def _put(given: dict[str, Any], context: dict[str, Any], confirm_s: float, issue
 def _ensure_agent(fail_mode: str, attach: str | None) -> None:
     """Start the process that enforces, unless it runs; what it complains of when it cannot is raised here."""
     from kubeshark.firewall._agent import ask, runtime_folder
-    from kubeshark.firewall._bpf import FirewallError
+    from kubeshark.firewall._errors import FirewallError
 
     try:
         known = ask({"do": "status"})

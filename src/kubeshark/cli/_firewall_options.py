@@ -67,8 +67,8 @@ def read_texts(files: Sequence[str]) -> list[str]:
 
     What cannot be read raises DocumentError with its place in its file.
     """
+    from kubeshark._document import split_documents
     from kubeshark.firewall import load_policies
-    from kubeshark.firewall._document import split_documents
 
     if not files:
         raise UsageError("no policy is given", hint="name a file, or a folder of policies")

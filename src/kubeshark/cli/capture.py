@@ -13,10 +13,12 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from kubeshark.cli._complain import complain, printable
+from kubeshark.cli._configured import add_configured
 from kubeshark.cli._life import parse_size
 from kubeshark.cli._progress import Progress, scaled
 from kubeshark.cli._retention_options import add_retention_options, retention_of
 from kubeshark.cli._store_option import add_store_option, store_path
+from kubeshark.cli._upload import add_upload_option, upload_url, uploading
 
 if TYPE_CHECKING:
     from kubeshark.core_capture.live import PacketSource
@@ -34,6 +36,7 @@ EXAMPLES = """examples:
   kubeshark capture -i eth0 -i lo --filter "tcp port 443" --duration 60
   kubeshark capture -i any --packets 1000 --store ./store --output json
   kubeshark capture -i eth0 --max-bytes 20GB --max-age 7d
+  kubeshark capture -i eth0 --max-bytes 20GB --upload s3://captures/lab
   kubeshark capture --list-interfaces
   ssh gateway tcpdump -U -w - not port 22 | kubeshark capture -i -
   kubeshark capture --listen 57012          and there: tcpdump -U -w - | nc this-machine 57012
@@ -50,9 +53,11 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     sources = parser.add_argument_group("where packets come from")
-    sources.add_argument(
+    add_configured(
+        sources,
         "-i",
         "--interface",
+        key="capture.interfaces",
         action="append",
         default=[],
         metavar="IFACE",
@@ -67,7 +72,15 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
     sources.add_argument("-D", "--list-interfaces", action="store_true", help="show the interfaces there are, and end")
     packets = parser.add_argument_group("which packets")
     packets.add_argument("-f", "--filter", default="", metavar="BPF", help='as tcpdump takes it, e.g. "port 53"')
-    packets.add_argument("-s", "--snaplen", type=int, metavar="N", help="bytes kept of a packet (default: 262144)")
+    add_configured(
+        packets,
+        "-s",
+        "--snaplen",
+        key="capture.snaplen",
+        type=int,
+        metavar="N",
+        help="bytes kept of a packet (default: 262144)",
+    )
     packets.add_argument(
         "-Q", "--direction", choices=("in", "out", "both"), default="both", help="as the interface sees it"
     )
@@ -77,8 +90,11 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
         default=True,
         help="also what is meant for other machines (default: yes; never on any)",
     )
-    packets.add_argument(
+    add_configured(
+        packets,
         "--fanout",
+        key="capture.fanout",
+        read=lambda group: group or None,
         type=int,
         metavar="GROUP",
         help="a number: the captures with the same one share the packets, each connection goes to one of them",
@@ -94,9 +110,16 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
     limits.add_argument("-c", "--packets", type=positive, metavar="N", help="end after so many packets")
     limits.add_argument("--bytes", type=parse_size, metavar="SIZE", help="end after so much, e.g. 500MB")
     add_retention_options(parser)
+    add_upload_option(parser)
     add_store_option(parser)
-    parser.add_argument(
-        "--recipient", action="append", default=[], metavar="age1…", help="who may read it (repeat); default: you"
+    add_configured(
+        parser,
+        "--recipient",
+        key="store.recipients",
+        action="append",
+        default=[],
+        metavar="age1…",
+        help="who may read it (repeat); default: you",
     )
     parser.add_argument("--output", choices=("text", "json"), default="text")
     parser.set_defaults(run=run)
@@ -123,9 +146,14 @@ def run(args: argparse.Namespace) -> int:
     from kubeshark.pipeline import CaptureLimits, Pipeline, keep_freed_memory
 
     keep_freed_memory()
+    store, archive = store_path(args), upload_url(args)
     source = open_source(args)
     try:
-        with Pipeline.open(store_path(args), recipients=args.recipient) as pipeline, ending(source):
+        with (
+            Pipeline.open(store, recipients=args.recipient) as pipeline,
+            uploading(store, archive),
+            ending(source),
+        ):
             print(f"kubeshark: capturing on {printable(source.name)}: Ctrl-C ends it", file=sys.stderr, flush=True)
             with Progress(f"capturing on {printable(source.name)}") as progress:
                 result = pipeline.capture(

@@ -9,6 +9,7 @@ from typing import Any
 
 from kubeshark.cli import _firewall_hub as hub
 from kubeshark.cli._complain import complain, printable
+from kubeshark.cli._configured import add_configured
 from kubeshark.cli._firewall_options import add_hub_option, add_inventory_options
 from kubeshark.cli.firewall_policies import run_dry
 from kubeshark.errors import UsageError
@@ -27,7 +28,14 @@ def add_actions(actions: Any) -> None:
     apply.add_argument("--ttl", metavar="D", help="these are undone after so long: 90s, 15m, 2h; 0: they stay")
     apply.add_argument("--confirm-within", metavar="D", help="undone unless confirmed; for the host 60s, 0: never")
     apply.add_argument("--default-deny", action="store_true", help="refuse on these subjects what no rule accepts")
-    apply.add_argument("--fail-mode", choices=("open", "closed"), default="open", help="what a killed process leaves")
+    add_configured(
+        apply,
+        "--fail-mode",
+        key="firewall.failMode",
+        choices=("open", "closed"),
+        default="open",
+        help="what a killed process leaves",
+    )
     apply.add_argument("--attach", choices=("tcx", "clsact"), help="default: tcx, or clsact before kernel 6.6")
     apply.add_argument(
         "--rollout", choices=("all", "node"), default="all", help="with --hub; node: one by one, stop if one fails"

@@ -65,7 +65,7 @@ def _of_this_machine(name: str | None) -> list[dict[str, Any]]:
     """Return what the process that enforces holds, in the form of a hub's answer: this machine is the one node."""
     from kubeshark.cli._firewall_local import current
     from kubeshark.firewall import parse_policies
-    from kubeshark.firewall._bpf import FirewallError
+    from kubeshark.firewall._errors import FirewallError
 
     try:
         held, status = current()

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kubeshark.cli._complain import complain
+from kubeshark.cli._configured import add_configured
 from kubeshark.cli._keylog_option import add_keylog_option
 from kubeshark.cli._store_option import add_store_option, store_path
 from kubeshark.cli._tls_option import add_tls_options, tls_files
@@ -33,8 +34,8 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
     )
     add_store_option(parser)
     add_keylog_option(parser)
-    parser.add_argument("--host", default="127.0.0.1", help="default: 127.0.0.1")
-    parser.add_argument("--port", type=int, default=8899, help="default: 8899; 0 picks a free one")
+    add_configured(parser, "--host", key="hub.host", default="127.0.0.1", help="default: 127.0.0.1")
+    add_configured(parser, "--port", key="hub.port", type=int, default=8899, help="default: 8899; 0 picks a free one")
     parser.add_argument("--insecure", action="store_true", help="serve without TLS on an address others can reach")
     parser.add_argument(
         "--oidc", metavar="FILE", help="JSON: an OpenID Connect provider, and which role its groups have"
@@ -58,8 +59,21 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
         type=Path,
         help="who has which address, for firewall policies; read when it changes",
     )
+    parser.add_argument(
+        "--archive",
+        action="append",
+        default=[],
+        metavar="URL",
+        help="query s3://BUCKET/PREFIX as well, where workers upload to; repeatable",
+    )
     add_tls_options(parser)
-    parser.add_argument("--no-browser", action="store_true", help="do not open the page on this terminal's screen")
+    add_configured(
+        parser,
+        "--no-browser",
+        key="headless",
+        action="store_true",
+        help="do not open the page on this terminal's screen",
+    )
     parser.set_defaults(run=run)
 
 
@@ -72,6 +86,8 @@ def parse_megabytes(text: str) -> int:
 def run(args: argparse.Namespace) -> int:
     from kubeshark.errors import UsageError
     from kubeshark.hub import serve
+    from kubeshark.hub._settings_file import SettingsFile
+    from kubeshark.hub._tokens import hub_folder
     from kubeshark.pipeline import Pipeline
 
     if not 0 <= args.port <= 65_535:
@@ -79,13 +95,15 @@ def run(args: argparse.Namespace) -> int:
     from kubeshark.pipeline.scripts import serving
 
     cache_bytes = args.cache_mb << 20
+    has_workers = bool(args.worker or SettingsFile(hub_folder()).read().workers)
     store = Pipeline.open(
         store_path(args),
-        create=bool(args.worker),  # a hub of workers may begin with a store of its own that is empty
+        create=has_workers or bool(args.archive),  # a hub of those may begin with a store of its own that is empty
         keylogs=args.keylog,
         cache_bytes=cache_bytes,
         workers=args.worker,
-        tls=tls_files(args) if args.worker else None,
+        archives=args.archive,
+        tls=tls_files(args),
     )
     with store as pipeline, serving(pipeline.plugins) as scripts:
 

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from kubeshark.cli._complain import complain
+from kubeshark.cli._configured import add_configured
 from kubeshark.cli._retention_options import add_retention_options, retention_of
 from kubeshark.cli._store_option import add_store_option, store_path
 from kubeshark.cli._tls_option import add_tls_options, tls_files
+from kubeshark.cli._upload import add_upload_option, upload_url
 from kubeshark.errors import UsageError
 
 __all__ = ["add_parser"]
@@ -21,6 +23,7 @@ byte ranges over mutual TLS.
 examples:
   kubeshark worker init-tls --out pki node-1 node-2,10.0.0.2     certificates, made where they stay
   kubeshark worker -i eth0 --recipient age1… --store /var/lib/kubeshark --tls pki/node-1 --listen 0.0.0.0:8898
+  kubeshark worker -i eth0 --recipient age1… --max-bytes 20GB --upload s3://captures/lab --tls pki/node-1
   kubeshark serve --worker https://node-1:8898 --worker https://node-2:8898 --tls pki/hub
   kubeshark query http --store https://node-1:8898               with KUBESHARK_TLS=pki/hub
 """
@@ -42,17 +45,38 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_store_option(parser)
-    parser.add_argument(
-        "-i", "--interface", action="append", default=[], metavar="IFACE", help='capture from it (repeat), or "any"'
+    add_configured(
+        parser,
+        "-i",
+        "--interface",
+        key="capture.interfaces",
+        action="append",
+        default=[],
+        metavar="IFACE",
+        help='capture from it (repeat), or "any"',
     )
     parser.add_argument("-f", "--filter", default="", metavar="BPF", help='of what is captured, e.g. "port 53"')
-    parser.add_argument(
-        "--recipient", action="append", default=[], metavar="age1…", help="who may read what is captured (repeat)"
+    add_configured(
+        parser,
+        "--recipient",
+        key="store.recipients",
+        action="append",
+        default=[],
+        metavar="age1…",
+        help="who may read what is captured (repeat)",
     )
-    parser.add_argument(
-        "--segment-seconds", type=float, default=300, metavar="S", help="seal a segment after so long; default: 300"
+    add_configured(
+        parser,
+        "--segment-seconds",
+        key="store.segmentSeconds",
+        read=lambda duration: duration.seconds,
+        type=float,
+        default=300,
+        metavar="S",
+        help="seal a segment after so long; default: 300",
     )
     add_retention_options(parser)
+    add_upload_option(parser)
     parser.add_argument("--listen", metavar="HOST:PORT", default="127.0.0.1:8898", help="default: 127.0.0.1:8898")
     parser.add_argument("--node", metavar="NAME", default="", help="default: this machine's name")
     add_tls_options(parser)
@@ -129,6 +153,7 @@ def run(args: argparse.Namespace) -> int:
         firewall=args.firewall,
         fail_mode=args.fail_mode,
         enforcers=args.allow_firewall,
+        upload=upload_url(args),
     )
     run_worker(
         options, announce=lambda url: print(f"worker {options.node} serves {store} at {url}", flush=True), log=complain

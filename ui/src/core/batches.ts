@@ -5,6 +5,9 @@
  * keeps them: texts stay bytes until they are drawn, ids are split into segment, flow and number.
  */
 
+import { texts as say } from "../text/core";
+import { type PackedColumn, Templates, packedText } from "./templates";
+
 const MAGIC = 0x3142534b; // "KSB1", little-endian
 const HEAD = 20;
 const BYTES = { f64: 8, u32: 4, u16: 2, u8: 1, dict: 4 } as const;
@@ -30,7 +33,7 @@ export interface DictColumn {
 }
 export interface TextColumn {
   readonly kind: "text";
-  readonly offsets: Uint32Array;
+  readonly offsets: Whole;
   readonly bytes: Uint8Array;
 }
 /** Ids `<segment>-<flow>-<n>`, read from the right. */
@@ -41,7 +44,7 @@ export interface IdColumn {
   readonly n: Whole;
   readonly segments: readonly string[];
 }
-export type Column = NumberColumn | DictColumn | TextColumn | IdColumn;
+export type Column = NumberColumn | DictColumn | TextColumn | IdColumn | PackedColumn;
 
 export interface Batch {
   readonly query: number;
@@ -69,7 +72,7 @@ export class Dictionaries {
 interface Interned {
   readonly strings: string[];
   readonly index: Map<string, number>;
-  isGivenUp: boolean;
+  readonly templates: Templates; // of those that come when it is full
 }
 
 const utf8 = new TextDecoder();
@@ -82,39 +85,39 @@ function smallest(array: Whole): Whole {
 }
 
 export function batchQuery(data: ArrayBuffer): number {
-  if (data.byteLength < HEAD) throw new BadBatch("shorter than a batch's head");
+  if (data.byteLength < HEAD) throw new BadBatch(say.short);
   return new DataView(data).getUint32(4, true);
 }
 
 /** Decode one message; `known` is its query's, and grows. Throws BadBatch for what is none. */
 export function decodeBatch(data: ArrayBuffer, known: Dictionaries): Batch {
   const view = new DataView(data);
-  if (data.byteLength < HEAD || view.getUint32(0, true) !== MAGIC) throw new BadBatch("not a batch");
+  if (data.byteLength < HEAD || view.getUint32(0, true) !== MAGIC) throw new BadBatch(say.noBatch);
   const count = view.getUint32(12, true);
   const length = view.getUint32(16, true);
-  if (HEAD + length > data.byteLength) throw new BadBatch("the header ends outside of the batch");
+  if (HEAD + length > data.byteLength) throw new BadBatch(say.headerOutside);
   const header = readHeader(utf8.decode(new Uint8Array(data, HEAD, length)));
   const columns = new Map<string, Column>();
   let at = HEAD + length;
   for (const { name, type, strings } of header.columns) {
     at += -at & 7;
     if (type === "text") {
-      if (at + 4 * (count + 1) > data.byteLength) throw new BadBatch(`column ${name} ends outside of the batch`);
+      if (at + 4 * (count + 1) > data.byteLength) throw new BadBatch(say.columnOutside(name));
       const offsets = new Uint32Array(data, at, count + 1);
       at += 4 * (count + 1);
       let last = 0;
       for (const offset of offsets) {
-        if (offset < last) throw new BadBatch(`offsets of ${name} fall`);
+        if (offset < last) throw new BadBatch(say.offsetsFall(name));
         last = offset;
       }
-      if (at + last > data.byteLength) throw new BadBatch(`texts of ${name} end outside of the batch`);
+      if (at + last > data.byteLength) throw new BadBatch(say.textsOutside(name));
       const bytes = new Uint8Array(data, at, last);
       columns.set(name, name === "id" ? ids(offsets, bytes, known) : texts(offsets, bytes, known, name));
       at += last;
       continue;
     }
     const size = BYTES[type] * count;
-    if (at + size > data.byteLength) throw new BadBatch(`column ${name} ends outside of the batch`);
+    if (at + size > data.byteLength) throw new BadBatch(say.columnOutside(name));
     if (type === "dict") columns.set(name, dict(new Uint32Array(data, at, count), known.of(name), strings, name));
     else columns.set(name, numbers(numberArray(type, data, at, count), name));
     at += size;
@@ -134,16 +137,16 @@ function readHeader(text: string): { columns: Described[]; cursor: string } {
   try {
     parsed = JSON.parse(text);
   } catch {
-    throw new BadBatch("the header is no JSON");
+    throw new BadBatch(say.headerNoJson);
   }
   const { columns, cursor } = parsed as { columns?: unknown; cursor?: unknown };
-  if (!Array.isArray(columns) || columns.length > MAX_COLUMNS) throw new BadBatch("the header lists no columns");
+  if (!Array.isArray(columns) || columns.length > MAX_COLUMNS) throw new BadBatch(say.noColumns);
   return {
     cursor: typeof cursor === "string" ? cursor : "",
     columns: columns.map((each: Partial<Described>) => {
       const { name, type, strings = [] } = each;
       if (typeof name !== "string" || typeof type !== "string" || !(type in BYTES || type === "text") || !Array.isArray(strings)) {
-        throw new BadBatch(`unknown column ${String(name)} of type ${String(type)}`);
+        throw new BadBatch(say.unknownColumn(String(name), String(type)));
       }
       return { name, type, strings: strings.map(String) };
     }),
@@ -161,20 +164,20 @@ function numberArray(type: Exclude<Kind, "dict" | "text">, data: ArrayBuffer, at
 
 function dict(indexes: Uint32Array, strings: string[], fresh: readonly string[], name: string): DictColumn {
   for (const each of fresh) strings.push(each);
-  for (const index of indexes) if (index >= strings.length) throw new BadBatch(`column ${name} names a string that was never sent`);
+  for (const index of indexes) if (index >= strings.length) throw new BadBatch(say.neverSent(name));
   return { kind: "dict", array: smallest(indexes), strings };
 }
 
 function texts(offsets: Uint32Array, bytes: Uint8Array, known: Dictionaries, name: string): Column {
   let interned = known.interned.get(name);
-  if (!interned) known.interned.set(name, (interned = { strings: [], index: new Map(), isGivenUp: false }));
+  if (!interned) known.interned.set(name, (interned = { strings: [], index: new Map(), templates: new Templates() }));
   const count = offsets.length - 1;
-  if (!interned.isGivenUp) {
-    const { strings, index } = interned;
-    const before = strings.length;
+  const textOf = (i: number): string => utf8.decode(bytes.subarray(offsets[i], offsets[i + 1]));
+  const { strings, index, templates } = interned;
+  if (strings.length < FEW) {
     const array = new Uint32Array(count);
     for (let i = 0; i < count; i++) {
-      const text = utf8.decode(bytes.subarray(offsets[i], offsets[i + 1]));
+      const text = textOf(i);
       let at = index.get(text);
       if (at === undefined) {
         index.set(text, (at = strings.length));
@@ -182,11 +185,9 @@ function texts(offsets: Uint32Array, bytes: Uint8Array, known: Dictionaries, nam
       }
       array[i] = at;
     }
-    // Full, or nearly everything is still new when there is much: what was interned stays, the rest is kept as bytes.
-    interned.isGivenUp = strings.length >= FEW || (before > FEW / 4 && strings.length - before > count * 0.9);
     return { kind: "dict", array: smallest(array), strings };
   }
-  return { kind: "text", offsets: offsets.slice(), bytes: bytes.slice() };
+  return templates.pack(count, textOf) ?? { kind: "text", offsets: smallest(offsets), bytes: bytes.slice() };
 }
 
 function numbers(array: Numbers, name: string): NumberColumn {
@@ -236,6 +237,7 @@ export function textAt(column: Column, i: number): string {
     case "number": return String(numberAt(column, i));
     case "dict": return column.strings[column.array[i] ?? 0] ?? "";
     case "text": return utf8.decode(column.bytes.subarray(column.offsets[i], column.offsets[i + 1]));
+    case "packed": return packedText(column, i);
     case "id": return `${column.segments[column.segment[i] ?? 0] ?? ""}-${column.flow[i] ?? 0}-${column.n[i] ?? 0}`;
   }
 }

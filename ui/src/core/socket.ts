@@ -5,6 +5,8 @@
  */
 
 import { BadBatch, type Batch, Dictionaries, batchQuery, decodeBatch } from "./batches";
+import { texts } from "../text/core";
+import type { WorkerState } from "./types";
 
 export interface QueryRequest {
   readonly kfl: string;
@@ -78,7 +80,7 @@ export class HubSocket {
   private wait = FIRST_WAIT_MS;
   private closed = false;
 
-  constructor(private readonly connect: () => Wire, private readonly link: (link: Link) => void) {
+  constructor(private readonly connect: () => Wire, private readonly link: (link: Link) => void, private readonly workers: (workers: readonly WorkerState[]) => void = () => undefined) {
     this.open();
   }
 
@@ -154,13 +156,14 @@ export class HubSocket {
     } catch (error) {
       if (!(error instanceof BadBatch)) throw error;
       this.cancel();
-      running?.events.failed(`the hub sent a batch that cannot be read: ${error.message}`, 0);
+      running?.events.failed(texts.badBatch(error.message), 0);
     }
   }
 
   private text(text: string): void {
     const { running } = this;
     const message = JSON.parse(text) as { op: string; id: number | null } & Record<string, unknown>;
+    if (message.op === "workers") return this.workers(message["workers"] as readonly WorkerState[]);
     if (!running || (message.id !== running.id && message.id !== null)) return;
     switch (message.op) {
       case "queued":

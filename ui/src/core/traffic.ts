@@ -3,9 +3,10 @@
 import { computed, signal } from "@preact/signals";
 import { api } from "./api";
 import type { Batch } from "./batches";
-import { plural } from "./format";
 import { Rows } from "./rows";
 import { type Done, HubSocket, type Link, type QueryRequest, type Wire, hubWire } from "./socket";
+import { texts } from "../text/core";
+import type { WorkerState } from "./types";
 
 export const LIMIT = 1_000_000;
 export const WINDOW = 1_200_000; // rows kept: beyond it the oldest go
@@ -45,6 +46,7 @@ export class Traffic {
   readonly unseen = signal(0); // rows below that were not there when one looked last
   readonly trimmedRows = signal(0);
   readonly isRunning = computed(() => ["connecting", "queued", "running"].includes(this.standing.value.phase));
+  readonly workers = signal<readonly WorkerState[]>([]);
   readonly hasNew = signal(false); // newest first: the store has grown since
   listeners: Listeners | null = null;
 
@@ -59,7 +61,7 @@ export class Traffic {
   private telling = 0;
 
   constructor(connect: () => Wire = hubWire) {
-    this.socket = new HubSocket(connect, (link) => (this.link.value = link));
+    this.socket = new HubSocket(connect, (link) => (this.link.value = link), (workers) => (this.workers.value = workers));
   }
 
   run(kfl: string, since: string, until: string, order: "oldest" | "newest", columns: readonly string[]): void {
@@ -112,7 +114,7 @@ export class Traffic {
       batch: (batch) => this.take(batch, isAppending || this.isLive),
       live: (live) => {
         const { segments, packets, connections } = live.dropped;
-        const passed = segments || connections ? [`too slow: ${plural(packets, "packet")} and ${plural(connections, "connection")} were passed over; a query shows them`] : [];
+        const passed = segments || connections ? [texts.passedOver(packets, connections)] : [];
         const seconds = this.isLive ? this.standing.peek().seconds : live.seconds;
         this.isLive = true;
         this.end(live, "done", isAppending, seconds, [...live.problems, ...passed]);

@@ -213,6 +213,43 @@ export interface Capture {
   readonly last: string | null;
   readonly complete: boolean;
   readonly lost_packets: number | null;
+  readonly counters: CaptureCounters | null;
+}
+
+export interface WorkerState {
+  readonly url: string;
+  readonly node: string | null;
+  readonly state: "up" | "late" | "away" | "unknown";
+  readonly why: string;
+  readonly since: number; // seconds since 1970
+}
+export interface WorkerCapture {
+  readonly interface: string;
+  readonly received: number;
+  readonly dropped: number;
+  readonly lost: number;
+  readonly stored: number;
+  readonly state: string;
+  readonly restarts: number;
+}
+export interface Worker extends WorkerState {
+  readonly version: string | null;
+  readonly segments: number | null;
+  readonly store_bytes: number | null;
+  readonly disk_free_bytes: number | null;
+  readonly refuses: string | null;
+  readonly clock_off_seconds: number | null;
+  readonly is_set: boolean; // by the settings: it can be taken away
+  readonly tls: string;
+  readonly captures: readonly WorkerCapture[];
+}
+
+export interface CaptureCounters {
+  readonly received: number;
+  readonly dropped: number;
+  readonly filtered: number;
+  readonly lost: number;
+  readonly stored: number;
 }
 
 export interface Overview {
@@ -265,6 +302,7 @@ export interface Plugin {
   readonly granted: Readonly<Record<string, readonly string[]>>;
   readonly calls: number;
   readonly crashes: number;
+  readonly trouble_at: number; // seconds since 1970, 0: none in this process
   readonly poison: number;
   readonly starts: number;
   readonly seconds: number;

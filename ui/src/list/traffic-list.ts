@@ -9,6 +9,7 @@
 import { type Zone, bytes, clock, dayClock, hue, isOtherDay, latency, moment, verdict } from "../core/format";
 import type { Rows } from "../core/rows";
 import { Track } from "../core/window";
+import { texts } from "../text/traffic-list";
 
 export interface ListColumn {
   readonly name: string;
@@ -66,6 +67,7 @@ export class TrafficList {
   private peers: readonly [string, string] | null = null;
   private follows = false;
   private drawnRows = -1;
+  private isPassed = false; // the last frame was not drawn
   private hasDays = false; // the rows run through several days
   private readonly observer: ResizeObserver;
 
@@ -244,6 +246,10 @@ export class TrafficList {
   private readonly draw = (): void => {
     this.frame = 0;
     const { track, rows } = this;
+    // Nobody reads a screen that is another one each frame: every second one is drawn then.
+    const isFlood = this.follows && this.drawnRows > 0 && (rows.count - this.drawnRows) * this.rowPx >= this.viewPx;
+    this.isPassed = isFlood && !this.isPassed;
+    if (this.isPassed) return this.schedule();
     if (this.drawnRows !== rows.count) {
       this.drawnRows = rows.count;
       this.showDays();
@@ -488,7 +494,7 @@ function headCell(column: ListColumn, index: number, order: "oldest" | "newest")
     const sort = document.createElement("button");
     sort.type = "button";
     sort.textContent = `${column.title} ${order === "oldest" ? "↓" : "↑"}`;
-    sort.title = order === "oldest" ? "Oldest first. Click: newest first" : "Newest first. Click: oldest first";
+    sort.title = order === "oldest" ? texts.oldestFirstClickNewest : texts.newestFirstClickOldest;
     cell.setAttribute("aria-sort", order === "oldest" ? "ascending" : "descending");
     cell.append(sort);
   } else cell.append(column.title);

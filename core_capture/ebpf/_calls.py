@@ -16,16 +16,16 @@ from typing import Final
 
 from kubeshark.errors import KubesharkError
 
-__all__ = ["FirewallError", "bpf_failed"]
+__all__ = ["EbpfError", "refused"]
 
 _NUMBER: Final = {"x86_64": 321, "aarch64": 280}
 _MEMBARRIER: Final = {"x86_64": 324, "aarch64": 283}
 _ATTR_BYTES = 160
 _LOG_BYTES = 1 << 20
 
-ARRAY, PERCPU_ARRAY, LRU_HASH, LPM_TRIE, RINGBUF = 2, 6, 9, 11, 27
+HASH, ARRAY, PERCPU_ARRAY, LRU_HASH, LPM_TRIE, RINGBUF = 1, 2, 6, 9, 11, 27
 NO_PREALLOC = 1
-SCHED_CLS, CGROUP_SOCK_ADDR = 3, 18
+KPROBE, SCHED_CLS, CGROUP_SOCK_ADDR = 2, 3, 18
 CGROUP_CONNECT4, CGROUP_CONNECT6, TCX_INGRESS, TCX_EGRESS = 10, 11, 46, 47
 BEFORE = 1 << 3
 """Of a tcx link: in front of the programs that are there."""
@@ -33,27 +33,27 @@ BEFORE = 1 << 3
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-class FirewallError(KubesharkError):
-    """The firewall cannot do on this machine what it was asked."""
+class EbpfError(KubesharkError):
+    """The kernel does not take a program, a map, or where it is to be attached."""
 
 
-def bpf_failed(doing: str, number: int, detail: str = "") -> FirewallError:
+HINTS: Final = {
+    errno.EPERM: "run it as root, or with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON",
+    errno.ENOSYS: "the kernel has no bpf(2): it must be 5.12 or newer, with CONFIG_BPF_SYSCALL",
+    errno.ENOMEM: "raise RLIMIT_MEMLOCK (ulimit -l), or free memory",
+}
+
+
+def refused(doing: str, number: int, detail: str = "") -> EbpfError:
     """Say in one line what failed, why, and what to do."""
-    hints = {
-        errno.EPERM: "run it as root, or with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON",
-        errno.ENOSYS: "the kernel has no bpf(2): it must be 5.12 or newer, with CONFIG_BPF_SYSCALL",
-        errno.ENOMEM: "raise RLIMIT_MEMLOCK (ulimit -l), or free memory",
-        errno.E2BIG: "the policy names more networks than the tables hold; join them",
-        errno.ENOSPC: "the policy names more networks than the tables hold; join them",
-    }
     why = os.strerror(number) + (f" ({detail})" if detail else "")
-    return FirewallError(f"firewall: {doing}: {why}", hint=hints.get(number, ""))
+    return EbpfError(f"eBPF: {doing}: {why}", hint=HINTS.get(number, ""))
 
 
 def _call(command: int, attr: bytes) -> tuple[int, ctypes.Array[ctypes.c_char]]:
     machine = platform.machine()
     if machine not in _NUMBER:
-        raise FirewallError(f"firewall: not built for {machine}", hint=f"it runs on {' and '.join(_NUMBER)}")
+        raise EbpfError(f"eBPF: not built for {machine}", hint=f"it runs on {' and '.join(_NUMBER)}")
     buffer = ctypes.create_string_buffer(attr.ljust(_ATTR_BYTES, b"\0"), _ATTR_BYTES)
     done = _libc.syscall(_NUMBER[machine], command, buffer, _ATTR_BYTES)
     if done < 0:
@@ -75,7 +75,7 @@ def create_map(kind: int, name: str, key_bytes: int, value_bytes: int, entries: 
         attr = struct.pack("<7I16s", kind, key_bytes, value_bytes, entries, flags, 0, 0, name.encode()[:15])
         return _call(0, attr)[0]
     except OSError as error:
-        raise bpf_failed(f"map {name} was not made", error.errno or 0) from error
+        raise refused(f"map {name} was not made", error.errno or 0) from error
 
 
 def look_up(fd: int, key: bytes, value_bytes: int) -> bytes | None:
@@ -154,14 +154,14 @@ def load_program(kind: int, name: str, code: bytes, expected: int = 0) -> int:
         return _call(5, attr(None))[0]
     except OSError as error:
         if error.errno == errno.EPERM:
-            raise bpf_failed(f"program {name} was not loaded", errno.EPERM) from error
+            raise refused(f"program {name} was not loaded", errno.EPERM) from error
         log = ctypes.create_string_buffer(_LOG_BYTES)
         try:
             return _call(5, attr(log))[0]
         except OSError as again:
             lines = log.value.decode(errors="replace").strip().splitlines()
             said = [line for line in lines if not line.startswith(("processed ", "verification time"))][-1:]
-            raise bpf_failed(
+            raise refused(
                 f"program {name} was not loaded", again.errno or 0, "verifier: " + said[0][:200] if said else ""
             ) from again
 
@@ -186,7 +186,7 @@ def pin(fd: int, path: Path) -> None:
         _call(6, struct.pack("<QII", _address(name), fd, 0))
     except OSError as error:
         hint = "mount -t bpf bpf /sys/fs/bpf" if error.errno in (errno.EPERM, errno.EINVAL, errno.ENOENT) else ""
-        raise FirewallError(f"firewall: {path} cannot be pinned: {os.strerror(error.errno or 0)}", hint=hint) from error
+        raise EbpfError(f"eBPF: {path} cannot be pinned: {os.strerror(error.errno or 0)}", hint=hint) from error
 
 
 def open_pin(path: Path) -> int:

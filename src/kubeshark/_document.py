@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 MAX_BYTES = 512 << 10
-"""Of a file with policies: twenty times the largest policy of 50 rules that anybody would read."""
+"""Of one file: twenty times the largest policy of 50 rules that anybody would read."""
 
 MAX_BYTES_WITHOUT_LIBYAML = 128 << 10
 """PyYAML's reader in Python takes a second for little more."""
@@ -42,7 +42,7 @@ SHOWN = 60  # characters of a text quoted in an error
 
 
 class DocumentError(UsageError):
-    """A policy, or another document of the firewall, says what it cannot: where (line, column, path), and what."""
+    """A policy, an inventory or a configuration says what it cannot: where (line, column, path), and what."""
 
     def __init__(
         self, message: str, *, file: str, line: int = 0, column: int = 0, path: str = "", hint: str = ""
@@ -99,7 +99,7 @@ def read_documents(data: bytes, file: str) -> list[Node]:
         line = data.count(b"\n", 0, error.start) + 1
         column = error.start - (data.rfind(b"\n", 0, error.start) + 1) + 1
         raise DocumentError("not UTF-8", file=file, line=line, column=column) from None
-    import yaml  # 20 ms, for those commands that read policies
+    import yaml  # 20 ms, for those commands that read such files
 
     if not hasattr(yaml, "CSafeLoader") and len(data) > MAX_BYTES_WITHOUT_LIBYAML:
         message = f"{len(data):,} bytes, at most {MAX_BYTES_WITHOUT_LIBYAML:,} without libyaml"

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from kubeshark.firewall._bpf import FirewallError
-from kubeshark.firewall._object import OBJECT, read_programs
-from kubeshark.firewall._plane import MAPS
+from kubeshark.core_capture.ebpf import EbpfError, read_programs
+from kubeshark.firewall._plane import MAPS, OBJECT
 
 built = pytest.mark.skipif(
     not OBJECT.is_file(), reason="the eBPF program is not built: apt-get install clang linux-libc-dev, then make setup"
@@ -18,7 +17,7 @@ built = pytest.mark.skipif(
 
 @built
 def test_programs_refer_to_known_maps_alone() -> None:
-    programs = read_programs()
+    programs = read_programs(OBJECT)
     assert {"ingress_at_ingress", "egress_at_egress", "egress_at_ingress", "connect4", "connect6"} <= programs.keys()
     assert {name for program in programs.values() for _, name in program.maps} == MAPS.keys()
     for program in programs.values():
@@ -29,7 +28,7 @@ def test_programs_refer_to_known_maps_alone() -> None:
 
 
 def test_without_the_object_is_told_what_to_install(tmp_path: Path) -> None:
-    with pytest.raises(FirewallError, match=r"apt-get install clang .* make setup"):
+    with pytest.raises(EbpfError, match=r"apt-get install clang .* make setup"):
         read_programs(tmp_path / "firewall.o")
 
 
@@ -38,5 +37,5 @@ def test_a_damaged_object_is_one_line(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "firewall.o").write_bytes(data)
     try:
         assert read_programs(tmp_path / "firewall.o") == {}
-    except FirewallError as error:
+    except EbpfError as error:
         assert "\n" not in str(error)

@@ -8,17 +8,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kubeshark.firewall._bpf import CGROUP_CONNECT4, CGROUP_CONNECT6, CGROUP_SOCK_ADDR, SCHED_CLS, FirewallError
+from kubeshark.core_capture.ebpf._calls import (
+    CGROUP_CONNECT4,
+    CGROUP_CONNECT6,
+    CGROUP_SOCK_ADDR,
+    KPROBE,
+    SCHED_CLS,
+    EbpfError,
+)
 
-__all__ = ["OBJECT", "Program", "read_programs"]
-
-OBJECT = Path(__file__).with_name("bpf") / "firewall.o"
-"""Built by bpf/build_bpf.py at set-up; a part of the wheel."""
+__all__ = ["Program", "read_programs"]
 
 _KINDS = {
     "tc": (SCHED_CLS, 0),
     "cgroup/connect4": (CGROUP_SOCK_ADDR, CGROUP_CONNECT4),
     "cgroup/connect6": (CGROUP_SOCK_ADDR, CGROUP_CONNECT6),
+    "uprobe": (KPROBE, 0),
 }
 _LOAD_64 = 0x18  # the instruction that takes a map, in two of 8 bytes
 _FROM_MAP = 1
@@ -41,15 +46,15 @@ class Program:
         return bytes(code)
 
 
-def read_programs(path: Path = OBJECT) -> dict[str, Program]:
+def read_programs(path: Path) -> dict[str, Program]:
     """Return the programs of the object, by name."""
     from elftools.common.exceptions import ELFError
     from elftools.elf.elffile import ELFFile
     from elftools.elf.relocation import RelocationSection
 
     if not path.is_file():
-        raise FirewallError(
-            "firewall: its eBPF program is not built here",
+        raise EbpfError(
+            f"eBPF: {path.name} is not built here",
             hint="on Debian, apt-get install clang linux-libc-dev, then make setup",
         )
     found: dict[str, Program] = {}
@@ -66,12 +71,10 @@ def read_programs(path: Path = OBJECT) -> dict[str, Program]:
                 for each in relocations[index].iter_relocations() if index in relocations else ():
                     at, name = each["r_offset"], symbols.get_symbol(each["r_info_sym"]).name
                     if at % 8 or at + 16 > len(code) or code[at] != _LOAD_64:
-                        raise FirewallError(
-                            f"firewall: {path}: {section.name} refers to {name} otherwise than as a map"
-                        )
+                        raise EbpfError(f"eBPF: {path}: {section.name} refers to {name} otherwise than as a map")
                     maps.append((at, name))
                 program = section.name.rpartition("/")[2]
                 found[program] = Program(program, *kind, code, tuple(maps))
     except ELFError as error:
-        raise FirewallError(f"firewall: {path} is no object file: {error}", hint="run make setup again") from error
+        raise EbpfError(f"eBPF: {path} is no object file: {error}", hint="run make setup again") from error
     return found

@@ -9,8 +9,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kubeshark._document import MAX_BYTES, DocumentError, Listing, Mapping, Scalar, read_documents
 from kubeshark.errors import KubesharkError
-from kubeshark.firewall._document import MAX_BYTES, DocumentError, Listing, Mapping, Scalar, read_documents
 from tests.firewall._policies import SHOP
 
 
