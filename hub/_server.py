@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -15,6 +15,7 @@ from kubeshark.hub._app import create_app
 from kubeshark.hub._auth import new_token
 from kubeshark.hub._state import Hub
 from kubeshark.pipeline import Pipeline
+from kubeshark.pipeline._rules import DEFAULT_RULES, RedactionRule
 from kubeshark.pipeline._scheduler import Scheduler
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ WILDCARDS = ("0.0.0.0", "::", "")  # noqa: S104 - recognised, not bound by defau
 def serve(
     pipeline: Pipeline,
     *,
+    rules: Sequence[RedactionRule] = DEFAULT_RULES,
     host: str,
     port: int,
     insecure: bool,
@@ -40,6 +42,7 @@ def serve(
 ) -> None:
     """Serve a pipeline, and run its plugins' jobs by their schedules; `log` hears what they log.
 
+    `rules`: of redaction, unless the hub's settings say others.
     `announce` gets the URL with the token once the port is open. `oidc`: people sign in with an identity provider.
     `inventory`: a file that says who has which address; it is read again whenever it is replaced.
     `public_host` is the name under which a proxy serves this hub by HTTPS; by no other is it then known.
@@ -65,7 +68,7 @@ def serve(
     token = new_token()
     if public_host:
         hosts = frozenset({public_host})
-    app = create_app(pipeline, token=token, hosts=hosts, oidc=oidc, tls=bool(public_host))
+    app = create_app(pipeline, token=token, hosts=hosts, rules=rules, oidc=oidc, tls=bool(public_host))
     config = uvicorn.Config(
         app,
         log_level="warning",

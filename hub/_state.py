@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -24,6 +24,7 @@ from kubeshark.hub._settings_file import SettingsFile
 from kubeshark.hub._tokens import Tokens
 from kubeshark.hub._uploads import Imports
 from kubeshark.pipeline import Pipeline
+from kubeshark.pipeline._rules import DEFAULT_RULES, RedactionRule
 
 if TYPE_CHECKING:
     from kubeshark.hub._workers import Workers
@@ -46,6 +47,7 @@ class Hub:
     settings: SettingsFile = field(init=False)
     workers: Workers = field(init=False)
     fleet: Fleet = field(init=False)
+    rules: Sequence[RedactionRule] = DEFAULT_RULES  # of the configuration; those of settings win
     imports: Imports = field(default_factory=Imports)
     scheduler: Scheduler | None = None  # of plugins' jobs, where they run by themselves
     on_reload: Callable[[], None] | None = None  # called when other plugins are used
@@ -68,7 +70,7 @@ class Hub:
 
     def view(self, principal: Principal) -> Pipeline:
         """Return the pipeline as somebody sees it: without what rules hide, and only their namespaces."""
-        rules = self.settings.read().rules() if principal.is_redacted else ()
+        rules = self.settings.read().rules(self.rules) if principal.is_redacted else ()
         if not rules and principal.namespaces is None:
             return self.pipeline
         return self.pipeline.restricted(rules=rules, namespaces=principal.namespaces)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from kubeshark.cli._complain import complain
 from kubeshark.cli._configured import add_configured
 from kubeshark.cli._keylog_option import add_keylog_option
+from kubeshark.cli._redaction import redaction_rules
 from kubeshark.cli._store_option import add_store_option, store_path
 from kubeshark.cli._tls_option import add_tls_options, tls_files
 
@@ -114,6 +115,7 @@ def run(args: argparse.Namespace) -> int:
 
         serve(
             pipeline,
+            rules=redaction_rules(),
             host=args.host,
             port=args.port,
             insecure=args.insecure,

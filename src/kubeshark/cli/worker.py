@@ -55,7 +55,15 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
         metavar="IFACE",
         help='capture from it (repeat), or "any"',
     )
-    parser.add_argument("-f", "--filter", default="", metavar="BPF", help='of what is captured, e.g. "port 53"')
+    add_configured(
+        parser,
+        "-f",
+        "--filter",
+        key="tap.bpfOverride",
+        default="",
+        metavar="BPF",
+        help='of what is captured, e.g. "port 53"',
+    )
     add_configured(
         parser,
         "--recipient",
