@@ -74,7 +74,15 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
     sources.add_argument("-D", "--list-interfaces", action="store_true", help="show the interfaces there are, and end")
     add_probe_options(parser)
     packets = parser.add_argument_group("which packets")
-    packets.add_argument("-f", "--filter", default="", metavar="BPF", help='as tcpdump takes it, e.g. "port 53"')
+    add_configured(
+        packets,
+        "-f",
+        "--filter",
+        key="tap.bpfOverride",
+        default="",
+        metavar="BPF",
+        help='as tcpdump takes it, e.g. "port 53"',
+    )
     add_configured(
         packets,
         "-s",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -97,6 +98,8 @@ def run(args: argparse.Namespace) -> int:
 
     path = Path(args.out or configuration.path or DEFAULT_NAME).expanduser()
     before = _read_before(path)
+    if before and before.is_given("store.identityFile"):
+        os.environ.setdefault("KUBESHARK_IDENTITY", before.settings.store.identity_file)
     from kubeshark.cli._survey_file import answers_of
 
     mine = _public_key()
@@ -231,12 +234,14 @@ def render(survey: Survey, before: Loaded | None, mine: str) -> str:
     from kubeshark.cli._survey_file import keys_of
     from kubeshark.settings import keys, to_yaml, value_of
     from kubeshark.settings._load import build
+    from kubeshark.settings._override import read_overrides
 
     values = {key: value_of(before.settings, key) for key in keys() if before.is_given(key)} if before else {}
     for key, value in keys_of(survey, mine).items():
         values.pop(key, None)
         if value is not None:
             values[key] = value
+    values |= read_overrides(configuration.overrides, values)[0]
     settings: Settings = build(values)
     return HEADER + to_yaml(settings, only=list(values))
 
