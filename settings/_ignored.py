@@ -12,7 +12,7 @@ tap.auth.dexConfig tap.auth.dexOidc tap.auth.rejectUnauthorized tap.auth.saml ta
 tap.capture.dissection tap.capture.raw tap.dashboard.clusterWideMapEnabled tap.dashboard.completeStreamingEnabled
 tap.dashboard.streamingType tap.debug tap.delayedDissection tap.disableTlsLog tap.docker.tagLocked tap.gitops tap.mcp
 tap.metrics tap.mountBpf tap.nodeSelectorTerms.dex tap.tolerations.dex tap.pprof tap.proxy.hub tap.proxy.worker
-tap.release.repo tap.resourceGuard tap.resources.tracer tap.sentry tap.snapshots.local tap.stopped tap.telemetry
+tap.release.repo tap.resourceGuard tap.resources.tracer tap.sentry tap.snapshots.local tap.telemetry
 tap.watchdog tap.misc.jsonTTL tap.misc.pcapTTL tap.misc.pcapErrorTTL tap.enableEbpf
 """
 _PATHS = tuple(NO_EFFECT.split())

@@ -75,6 +75,8 @@ class CaptureSettings(Part, frozen=True):
     """Buffer between kernel and kubeshark."""
     fanout: Count = 0
     """Group of captures that share packets. 0: none."""
+    keylogs: tuple[str, ...] = ()
+    """Files with TLS secrets (NSS format) that queries decrypt with."""
     schedules: tuple[Schedule, ...] = ()
     """Captures that run by themselves: name, cron, duration, filter, kfl, expire, upload."""
 

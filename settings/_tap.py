@@ -430,6 +430,8 @@ class Tap(Part, frozen=True):
     """Captures kept on a node; the oldest segments go first."""
     storage_class: str = "standard"
     """Storage class of the volume claim."""
+    stopped: bool = False
+    """Deploy without capturing: it begins on demand."""
     dry_run: bool = False
     """List the pods that would be captured, and create nothing."""
     dns: Dns = field(default_factory=Dns)

@@ -39,15 +39,18 @@ CARE = {f"kubeshark.core_capture.store._{what}" for what in ("overview", "prune"
 SERVERS = {"fastapi", "uvicorn", "starlette", "kubeshark.hub"}
 REMOTE = {"obstore", "kubeshark.core_capture.store._objects"}
 WORKERS = {"kubeshark.pipeline._processes", "kubeshark.pipeline._worker", "multiprocessing"}
+SETTINGS = {"yaml", "kubeshark._document", "kubeshark.settings._load", "kubeshark.settings._model"}
+"""Where there is no kubeshark.yaml."""
 
 UNNEEDED = {
-    "version": NUMPY | SERVERS | {"dataclasses", "json", "kubeshark.cli.query"},
+    "version": NUMPY | SERVERS | SETTINGS | {"kubeshark.settings"} | {"dataclasses", "json", "kubeshark.cli.query"},
     "--help": NUMPY | SERVERS | {"dataclasses", "json", "importlib.metadata", "kubeshark.cli.query"},
-    "query --help": NUMPY | SERVERS,
+    "query --help": SETTINGS | NUMPY | SERVERS,
     "firewall --help": NUMPY | SERVERS | {"yaml"},
     "firewall schema": NUMPY | SERVERS | {"yaml"},
-    "import SAMPLE --store STORE": MASKED | DISSECTION | CARE | SERVERS | REMOTE | WORKERS,
-    "export -o OUT --store STORE": MASKED
+    "import SAMPLE --store STORE": SETTINGS | MASKED | DISSECTION | CARE | SERVERS | REMOTE | WORKERS,
+    "export -o OUT --store STORE": SETTINGS
+    | MASKED
     | DISSECTION
     | CARE
     | SERVERS
@@ -56,8 +59,9 @@ UNNEEDED = {
     | WRITING
     | {"importlib.metadata"},
     "export dst.port==53 -o OUT --store STORE": MASKED | DISSECTION | CARE | SERVERS | REMOTE | WORKERS | WRITING,
-    "store verify --store STORE": MASKED | DISSECTION | SERVERS | REMOTE | WORKERS,
-    "query http --store STORE --output jsonl": MASKED
+    "store verify --store STORE": SETTINGS | MASKED | DISSECTION | SERVERS | REMOTE | WORKERS,
+    "query http --store STORE --output jsonl": SETTINGS
+    | MASKED
     | CARE
     | SERVERS
     | REMOTE

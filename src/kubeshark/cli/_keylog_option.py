@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import argparse
 
+from kubeshark.cli._configured import add_configured
+
 __all__ = ["add_keylog_option"]
 
 
 def add_keylog_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
+    add_configured(
+        parser,
         "--keylog",
+        key="capture.keylogs",
         action="append",
         default=[],
         metavar="FILE",

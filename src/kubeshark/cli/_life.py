@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from kubeshark.cli._complain import complain, printable
 from kubeshark.cli._progress import Progress
 from kubeshark.cli._store_option import add_store_option, add_time_options, store_path
+from kubeshark.settings._values import parse_size as read_size
 
 if TYPE_CHECKING:
     from kubeshark.core_capture.store import Store
@@ -55,7 +56,6 @@ examples:
   kubeshark store rotate-keys --to age1… --to age1…
   KUBESHARK_IDENTITY=new.age kubeshark store info        afterwards
 """
-POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
@@ -113,10 +113,10 @@ def _add_recipients(parser: Any, what: str) -> None:
 
 def parse_size(text: str) -> int:
     """Read 500, 20GB, 1.5 TB (powers of 1000) or 512MiB (of 1024); bytes."""
-    found = re.fullmatch(r"(\d{1,15}(?:\.\d{1,6})?)\s*([kmgt]?)(i?)b?", text.strip().lower())
-    if found is None or (found[3] and not found[2]):
-        raise argparse.ArgumentTypeError(f"{text!r} is no size: write 20GB, 512MiB or a number of bytes")
-    return int(float(found[1]) * (1024 if found[3] else 1000) ** POWERS[found[2]])
+    try:
+        return read_size(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def parse_age(text: str) -> int:

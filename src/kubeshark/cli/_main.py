@@ -11,14 +11,17 @@ import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from itertools import takewhile
 
 from kubeshark.cli._complain import complain
+from kubeshark.cli._configured import configuration, take_global_flags
 from kubeshark.cli._store_option import join_times
 from kubeshark.errors import KubesharkError
 
 __all__ = ["main"]
 
 COMMANDS = {
+    "config": ("config", "show the configuration in force, and where each value came from"),
     "import": ("import_", "read capture files into an encrypted store"),
     "capture": ("capture", "capture packets of interfaces into an encrypted store"),
     "query": ("query", "show entries that match a KFL filter"),
@@ -39,6 +42,9 @@ COMMANDS = {
 }
 """Command → module in this package and one line of help. Only the module of the command given is loaded."""
 
+UNCONFIGURED = ("version", "config", "init")
+"""Commands that work whatever the configuration says."""
+
 
 class Parser(argparse.ArgumentParser):
     """argparse with errors in one line that say what to type."""
@@ -56,6 +62,10 @@ def build_parser(only: str | None = None) -> argparse.ArgumentParser:
         epilog='Example: kubeshark import capture.pcap && kubeshark query "http && status_code >= 400"',
     )
     parser.add_argument("-d", "--debug", action="store_true", help="show the traceback of an error")
+    parser.add_argument(
+        "--set", action="append", metavar="KEY=VALUE", help="a key of the configuration; of any command"
+    )
+    parser.add_argument("--config-path", metavar="FILE", help="instead of kubeshark.yaml; of any command")
     commands = parser.add_subparsers(metavar="COMMAND", dest="command", parser_class=Parser)
     for name, (module, summary) in COMMANDS.items():
         if only in (None, name):
@@ -69,18 +79,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code."""
     # numpy's linear algebra, which nothing here uses, would wait busily for work: 0.1 s of CPU a command.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    arguments = join_times(sys.argv[1:] if argv is None else argv)
-    named = next((argument for argument in arguments if not argument.startswith("-")), None)
-    parser = build_parser(named or "")
-    args = parser.parse_args(arguments)
-    if args.command is None:
-        parser.print_help()
-        return 2
+    given = sys.argv[1:] if argv is None else argv
+    is_debugged = any(word in ("-d", "--debug") for word in takewhile(_is_flag, given))
     try:
+        args = _parse(given)
+        if args is None:
+            return 2
         code: int = args.run(args)
         sys.stdout.flush()
     except KubesharkError as error:
-        if args.debug:
+        if is_debugged:
             raise
         complain(error)
         return error.exit_code
@@ -88,7 +96,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        if args.debug:
+        if is_debugged:
             raise
         where = f"{error.filename}: " if error.filename else ""
         complain(f"{where}{error.strerror or error}")
@@ -97,3 +105,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("kubeshark: stopped", file=sys.stderr)
         return 128 + signal.SIGINT
     return code
+
+
+def _parse(given: Sequence[str]) -> argparse.Namespace | None:
+    """Return the arguments with the configuration in them; None, and the help is shown, where no command is named."""
+    arguments, path, overrides = take_global_flags(join_times(given))
+    named = next((argument for argument in arguments if not argument.startswith("-")), "")
+    asks = not {"-h", "--help"}.isdisjoint(arguments)
+    configuration.begin(path, overrides, is_off=asks or named in UNCONFIGURED)
+    parser = build_parser(named)
+    args = parser.parse_args(arguments)
+    if args.command is None:
+        parser.print_help()
+        return None
+    configuration.settle(args)
+    return args
+
+
+def _is_flag(word: str) -> bool:
+    return word.startswith("-")

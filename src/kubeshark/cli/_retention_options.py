@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from kubeshark.cli._configured import add_configured
 from kubeshark.cli._life import parse_age, parse_size
 
 if TYPE_CHECKING:
@@ -17,10 +18,24 @@ def add_retention_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group(
         "what stays", "The oldest segments go while packets come in; never what a snapshot names."
     )
-    group.add_argument(
-        "--max-bytes", type=parse_size, metavar="SIZE", help="all segments together, e.g. 20GB (default: no limit)"
+    add_configured(
+        group,
+        "--max-bytes",
+        key="store.retention.bytes",
+        read=lambda size: size.bytes or None,
+        type=parse_size,
+        metavar="SIZE",
+        help="all segments together, e.g. 20GB (default: no limit)",
     )
-    group.add_argument("--max-age", type=parse_age, metavar="AGE", help="e.g. 12h, 30d (default: no limit)")
+    add_configured(
+        group,
+        "--max-age",
+        key="store.retention.age",
+        read=lambda age: int(age.seconds * 1e9) or None,
+        type=parse_age,
+        metavar="AGE",
+        help="e.g. 12h, 30d (default: no limit)",
+    )
 
 
 def retention_of(args: argparse.Namespace) -> Retention | None:

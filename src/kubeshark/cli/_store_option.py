@@ -8,15 +8,22 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from kubeshark.cli._configured import add_configured, configuration
+
 __all__ = ["add_store_option", "add_time_options", "join_times", "store_path"]
 
 DEFAULT = "~/.kubeshark/store"
 
 
 def add_store_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--store", metavar="DIR|URL", help=f"folder or s3://BUCKET/PREFIX; default: $KUBESHARK_STORE, else {DEFAULT}"
+    option = add_configured(
+        parser,
+        "--store",
+        key="store.path",
+        metavar="DIR|URL",
+        help=f"folder or s3://BUCKET/PREFIX; default: $KUBESHARK_STORE, else {DEFAULT}",
     )
+    configuration.offer(option, "store.url", lambda url: url or None)
 
 
 def store_path(args: argparse.Namespace) -> Path | str:

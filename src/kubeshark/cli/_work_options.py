@@ -6,6 +6,7 @@ import argparse
 import re
 from typing import TYPE_CHECKING, Any
 
+from kubeshark.cli._configured import add_configured
 from kubeshark.cli._life import parse_size
 
 if TYPE_CHECKING:
@@ -23,12 +24,34 @@ def add_work_options(parser: argparse.ArgumentParser) -> None:
     page.add_argument("--before", metavar="CURSOR", help="up to this place; with --limit the last N before it")
     page.add_argument("--cursor", action="store_true", help="say on stderr with which options to go on, and back")
     work = parser.add_argument_group("work")
-    work.add_argument("--jobs", type=parse_jobs, metavar="N", help="processes; default: one a CPU if it is worth it")
-    work.add_argument(
-        "--max-seconds", "--budget-time", type=parse_seconds, metavar="T", help="stop after 30, 5m, 1h; exit code 3"
+    add_configured(
+        work,
+        "--jobs",
+        key="query.jobs",
+        read=lambda jobs: jobs or None,
+        type=parse_jobs,
+        metavar="N",
+        help="processes; default: one a CPU if it is worth it",
     )
-    work.add_argument(
-        "--max-bytes", "--budget-bytes", type=parse_size, metavar="SIZE", help="stop after decrypting so much, e.g. 2GB"
+    add_configured(
+        work,
+        "--max-seconds",
+        "--budget-time",
+        key="query.maxSeconds",
+        read=lambda duration: duration.seconds or None,
+        type=parse_seconds,
+        metavar="T",
+        help="stop after 30, 5m, 1h; exit code 3",
+    )
+    add_configured(
+        work,
+        "--max-bytes",
+        "--budget-bytes",
+        key="query.maxBytes",
+        read=lambda size: size.bytes or None,
+        type=parse_size,
+        metavar="SIZE",
+        help="stop after decrypting so much, e.g. 2GB",
     )
 
 

@@ -13,6 +13,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from kubeshark.cli._complain import complain, printable
+from kubeshark.cli._configured import add_configured
 from kubeshark.cli._life import parse_size
 from kubeshark.cli._progress import Progress, scaled
 from kubeshark.cli._retention_options import add_retention_options, retention_of
@@ -50,9 +51,11 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     sources = parser.add_argument_group("where packets come from")
-    sources.add_argument(
+    add_configured(
+        sources,
         "-i",
         "--interface",
+        key="capture.interfaces",
         action="append",
         default=[],
         metavar="IFACE",
@@ -67,7 +70,15 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
     sources.add_argument("-D", "--list-interfaces", action="store_true", help="show the interfaces there are, and end")
     packets = parser.add_argument_group("which packets")
     packets.add_argument("-f", "--filter", default="", metavar="BPF", help='as tcpdump takes it, e.g. "port 53"')
-    packets.add_argument("-s", "--snaplen", type=int, metavar="N", help="bytes kept of a packet (default: 262144)")
+    add_configured(
+        packets,
+        "-s",
+        "--snaplen",
+        key="capture.snaplen",
+        type=int,
+        metavar="N",
+        help="bytes kept of a packet (default: 262144)",
+    )
     packets.add_argument(
         "-Q", "--direction", choices=("in", "out", "both"), default="both", help="as the interface sees it"
     )
@@ -77,8 +88,11 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
         default=True,
         help="also what is meant for other machines (default: yes; never on any)",
     )
-    packets.add_argument(
+    add_configured(
+        packets,
         "--fanout",
+        key="capture.fanout",
+        read=lambda group: group or None,
         type=int,
         metavar="GROUP",
         help="a number: the captures with the same one share the packets, each connection goes to one of them",
@@ -95,8 +109,14 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
     limits.add_argument("--bytes", type=parse_size, metavar="SIZE", help="end after so much, e.g. 500MB")
     add_retention_options(parser)
     add_store_option(parser)
-    parser.add_argument(
-        "--recipient", action="append", default=[], metavar="age1…", help="who may read it (repeat); default: you"
+    add_configured(
+        parser,
+        "--recipient",
+        key="store.recipients",
+        action="append",
+        default=[],
+        metavar="age1…",
+        help="who may read it (repeat); default: you",
     )
     parser.add_argument("--output", choices=("text", "json"), default="text")
     parser.set_defaults(run=run)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kubeshark.cli._complain import complain, printable
+from kubeshark.cli._configured import add_configured
 from kubeshark.cli._firewall_options import add_inventory_options, inventory_for
 from kubeshark.cli.firewall_policies import run_dry
 from kubeshark.errors import UsageError
@@ -39,7 +40,14 @@ def add_actions(actions: Any) -> None:
     apply.add_argument("--ttl", metavar="D", help="undone after so long: 90s, 15m, 2h; 0: stays")
     apply.add_argument("--confirm-within", metavar="D", help="undone unless confirmed; for the host 60s, 0: never")
     apply.add_argument("--default-deny", action="store_true", help="refuse on these subjects what no rule accepts")
-    apply.add_argument("--fail-mode", choices=("open", "closed"), default="open", help="what a killed process leaves")
+    add_configured(
+        apply,
+        "--fail-mode",
+        key="firewall.failMode",
+        choices=("open", "closed"),
+        default="open",
+        help="what a killed process leaves",
+    )
     apply.add_argument("--attach", choices=("tcx", "clsact"), help="default: tcx, or clsact before kernel 6.6")
     apply.add_argument("--output", choices=("text", "json"), default="text")
     add_inventory_options(apply)

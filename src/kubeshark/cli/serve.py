@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kubeshark.cli._complain import complain
+from kubeshark.cli._configured import add_configured
 from kubeshark.cli._keylog_option import add_keylog_option
 from kubeshark.cli._store_option import add_store_option, store_path
 from kubeshark.cli._tls_option import add_tls_options, tls_files
@@ -33,8 +34,8 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
     )
     add_store_option(parser)
     add_keylog_option(parser)
-    parser.add_argument("--host", default="127.0.0.1", help="default: 127.0.0.1")
-    parser.add_argument("--port", type=int, default=8899, help="default: 8899; 0 picks a free one")
+    add_configured(parser, "--host", key="hub.host", default="127.0.0.1", help="default: 127.0.0.1")
+    add_configured(parser, "--port", key="hub.port", type=int, default=8899, help="default: 8899; 0 picks a free one")
     parser.add_argument("--insecure", action="store_true", help="serve without TLS on an address others can reach")
     parser.add_argument(
         "--oidc", metavar="FILE", help="JSON: an OpenID Connect provider, and which role its groups have"
@@ -53,7 +54,13 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
         "--worker", action="append", default=[], metavar="URL", help="query https://HOST:PORT as well; repeatable"
     )
     add_tls_options(parser)
-    parser.add_argument("--no-browser", action="store_true", help="do not open the page on this terminal's screen")
+    add_configured(
+        parser,
+        "--no-browser",
+        key="headless",
+        action="store_true",
+        help="do not open the page on this terminal's screen",
+    )
     parser.set_defaults(run=run)
 
 

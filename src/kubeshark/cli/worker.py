@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kubeshark.cli._complain import complain
+from kubeshark.cli._configured import add_configured
 from kubeshark.cli._retention_options import add_retention_options, retention_of
 from kubeshark.cli._store_option import add_store_option, store_path
 from kubeshark.cli._tls_option import add_tls_options, tls_files
@@ -42,15 +43,35 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_store_option(parser)
-    parser.add_argument(
-        "-i", "--interface", action="append", default=[], metavar="IFACE", help='capture from it (repeat), or "any"'
+    add_configured(
+        parser,
+        "-i",
+        "--interface",
+        key="capture.interfaces",
+        action="append",
+        default=[],
+        metavar="IFACE",
+        help='capture from it (repeat), or "any"',
     )
     parser.add_argument("-f", "--filter", default="", metavar="BPF", help='of what is captured, e.g. "port 53"')
-    parser.add_argument(
-        "--recipient", action="append", default=[], metavar="age1…", help="who may read what is captured (repeat)"
+    add_configured(
+        parser,
+        "--recipient",
+        key="store.recipients",
+        action="append",
+        default=[],
+        metavar="age1…",
+        help="who may read what is captured (repeat)",
     )
-    parser.add_argument(
-        "--segment-seconds", type=float, default=300, metavar="S", help="seal a segment after so long; default: 300"
+    add_configured(
+        parser,
+        "--segment-seconds",
+        key="store.segmentSeconds",
+        read=lambda duration: duration.seconds,
+        type=float,
+        default=300,
+        metavar="S",
+        help="seal a segment after so long; default: 300",
     )
     add_retention_options(parser)
     parser.add_argument("--listen", metavar="HOST:PORT", default="127.0.0.1:8898", help="default: 127.0.0.1:8898")
