@@ -8,6 +8,7 @@ A tree is made of dicts, lists, scalars and the nodes below.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ __all__ = [
     "OMIT",
     "AsJson",
     "Built",
+    "Digest",
     "Each",
     "Equals",
     "Item",
@@ -112,14 +114,18 @@ class Spread:
     source: Setting
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class AsJson:
     """A text of JSON: a mapping of names to settings, or of names to such mappings."""
 
     values: Mapping[str, Any]
 
-    def __hash__(self) -> int:
-        return id(self)
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """SHA-256 of a text, in hexadecimal: pods whose template holds it are replaced when the text changes."""
+
+    text: AsJson
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +159,8 @@ def evaluate(node: Any, scope: Scope) -> Any:
             return evaluate(then if holds(condition, scope) else otherwise, scope)
         case AsJson(values):
             return as_json(evaluate(dict(values), scope))
+        case Digest(text):
+            return hashlib.sha256(evaluate(text, scope).encode()).hexdigest()
     return node
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOMS = {
+    "cluster": "cluster",
     "core_capture": "core_capture",
     "extension_api": "extension_api",
     "firewall": "firewall",
