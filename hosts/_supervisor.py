@@ -103,6 +103,7 @@ class PluginStatus:
     hooks: Mapping[int, HookTime]  # by hook number
     resident_bytes: int  # most that was seen at the end of a call or of a process
     trouble: str = ""  # the last failure, also when it runs again
+    trouble_at: float = 0.0  # seconds since 1970
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +142,7 @@ class PluginProcess:
         self._child: Child | None = None
         self._state = PluginState.STOPPED
         self._reason = self._trouble = ""
+        self._trouble_at = 0.0
         self._closed = False
         self._crash_times: deque[float] = deque()
         self._calls = self._crashes = self._starts = self._poison = 0
@@ -172,6 +174,7 @@ class PluginProcess:
             {hook: replace(taken) for hook, taken in self._taken.items()},
             max(self._resident, child.usage()[0] if child else 0),
             self._trouble,
+            self._trouble_at,
         )
 
     @property
@@ -397,6 +400,7 @@ class PluginProcess:
         self._crashes += 1
         self._crash_times.append(time.monotonic())
         self._state, self._reason, self._trouble = PluginState.FAILED, reason, reason
+        self._trouble_at = time.time()
         recent = self._recent_crashes()
         if recent >= self.supervision.crashes:
             self._quarantine(f"{recent} crashes within {self.supervision.window_s:.0f} s, the last one: {reason}")
@@ -404,6 +408,7 @@ class PluginProcess:
     def _quarantine(self, reason: str) -> None:
         self._drop_child()
         self._state, self._reason = PluginState.QUARANTINED, reason
+        self._trouble_at = time.time()
 
     def _exchange(self, hook: int, items: Sequence[FrameItem], seconds: float) -> memoryview:
         """Give the items to the running child; ChildError ends it."""

@@ -53,6 +53,7 @@ class PluginAnswer(BaseModel):
     hooks: list[str] = []
     state: str = Field(description="running, stopped, quarantined, failed, disabled, broken")
     reason: str = Field(default="", description="why it is not used, or the last trouble it had")
+    trouble_at: float = Field(default=0, description="seconds since 1970: of that trouble in this process; 0: none")
     asked: dict[str, list[str]] = Field(default={}, description="permissions its manifest asks for")
     granted: dict[str, list[str]] = {}
     calls: int = 0
@@ -230,6 +231,7 @@ def _answer(installed: InstalledPlugin, status: PluginStatus | None) -> PluginAn
     if status is not None:
         answer.state, answer.reason = status.state.value, status.reason or answer.reason
         answer.calls, answer.crashes, answer.poison = status.calls, status.crashes, status.poison
+        answer.trouble_at = status.trouble_at
         answer.starts, answer.seconds, answer.resident_bytes = status.starts, status.busy_s, status.resident_bytes
         answer.timings = [
             HookTiming(hook=HOOK_NAMES.get(number, str(number)), calls=taken.calls, seconds=taken.seconds)

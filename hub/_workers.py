@@ -55,6 +55,17 @@ class _Capture(msgspec.Struct, frozen=True):
     restarts: int
 
 
+class _Archive(msgspec.Struct, frozen=True):
+    url: Annotated[str, msgspec.Meta(max_length=2000)]
+    state: _Text
+    uploaded: int
+    uploaded_bytes: int
+    waiting: int
+    waiting_bytes: int
+    lost: int
+    problem: Annotated[str, msgspec.Meta(max_length=1000)]
+
+
 class _Status(msgspec.Struct, frozen=True):
     """What of `worker/_status.py` is shown."""
 
@@ -70,6 +81,7 @@ class _Status(msgspec.Struct, frozen=True):
     refuses: _Text
     counters: _Counters
     captures: Annotated[list[_Capture], msgspec.Meta(max_length=100)] = []
+    archive: _Archive | None = None
 
 
 class WorkerRow(BaseModel):
@@ -92,6 +104,7 @@ class WorkerRow(BaseModel):
     is_set: bool = Field(default=False, description="by the settings, not by an option: it can be taken away")
     tls: str = Field(default="", description="folder of its certificate, key and authority, where it has its own")
     captures: list[dict[str, Any]] = []
+    archive: dict[str, Any] | None = Field(default=None, description="how its uploads fare, if it uploads")
 
 
 class WorkerWish(BaseModel):
@@ -174,6 +187,10 @@ class Workers:
                 for each in row.captures
                 if each["state"] not in ("running", "starting")
             ]
+            if row.archive is not None and row.archive["problem"]:
+                found.append(f"{name} does not upload: {row.archive['problem']}")
+            if row.archive is not None and row.archive["lost"]:
+                found.append(f"{name} deleted {row.archive['lost']:,} segments before they were uploaded")
             if row.clock_off_seconds is not None and abs(row.clock_off_seconds) > CLOCKS_SECONDS:
                 found.append(f"{name} has a clock that is {row.clock_off_seconds:+.1f} s off")
         return found
@@ -223,6 +240,7 @@ class Workers:
             shown = ("version", "segments", "store_bytes", "disk_bytes", "disk_free_bytes", "resident_bytes", "refuses")
             about = {name: getattr(said, name) for name in shown}
             about |= {"clock_off_seconds": round(ahead, 3), "captures": msgspec.to_builtins(said.captures)}
+            about |= {"archive": msgspec.to_builtins(said.archive)}
         return WorkerRow(
             url=member.url,
             node=said.node if said else None,

@@ -47,6 +47,7 @@ class ChunkSpec:
     first_ns: int
     last_ns: int
     size: int
+    seen: dict[int, tuple[str, ...]]  # other nodes that have the same connection, by row
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +75,13 @@ def spec_of(number: int, task: Task) -> TaskSpec:
 def _chunk_spec(chunk: Chunk) -> ChunkSpec:
     begins = chunk.begins
     tails = {row: tuple((part.segment.name, part.row) for part in parts) for row, parts in begins.chained.items()}
-    return ChunkSpec(begins.segment.name, begins.rows, tails, chunk.first_ns, chunk.last_ns, chunk.size)
+    rows = set(begins.rows.tolist()) if begins.seen else set()
+    seen = {row: nodes for row, nodes in begins.seen.items() if row in rows}
+    return ChunkSpec(begins.segment.name, begins.rows, tails, chunk.first_ns, chunk.last_ns, chunk.size, seen)
 
 
 def chunk_of(spec: ChunkSpec, opened: Callable[[str], Segment]) -> Chunk:
     """Return the chunk with its segments open; raise StoreError for one that cannot be read."""
     chained = {row: [FlowPart(opened(name), at) for name, at in tail] for row, tail in spec.tails.items()}
-    begins = Begins(opened(spec.segment), spec.rows, chained)
+    begins = Begins(opened(spec.segment), spec.rows, chained, spec.seen)
     return Chunk(begins, spec.first_ns, spec.last_ns, spec.size)

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Self, TypeVar, Unpack
 
 from kubeshark.core_capture import And, Predicate, RecordBatch
-from kubeshark.core_capture.store import Identity, Requests, Store, create_identity, identity_path
+from kubeshark.core_capture.store import Identity, Requests, Store, create_identity, identity_path, open_store
 from kubeshark.errors import StoreError, UsageError
 from kubeshark.pipeline import _lookup as lookup
 
@@ -94,6 +94,7 @@ class Pipeline:
         keylogs: Iterable[str | Path] = (),
         cache_bytes: int = 0,
         workers: Iterable[str] | None = None,
+        archives: Iterable[str] = (),
         tls: TlsFiles | None = None,
     ) -> Self:
         """Open a store, making folder and identity if they are not there and `create` is set.
@@ -102,22 +103,25 @@ class Pipeline:
         may read what is imported, by default the identities' own. `keylogs` are TLS key-log files (NSS format) to
         decrypt with, beside those in $KUBESHARK_KEYLOG and the secrets in the store. With `cache_bytes`, that much of
         what queries decrypted stays in memory for the next ones, in this process alone. `workers` are URLs of stores
-        that are queried with it, and may be others later (None: never any); one that does not answer is a query's
-        problem, and no error. `tls`: what we show them, by default what lies in $KUBESHARK_TLS.
-        Raises StoreError, InputError for a key log that cannot be read.
+        that are queried with it, and may be others later (None: never any); `archives` those of what workers upload
+        to. One that does not answer is a query's problem, and no error. `path` may be an archive itself. `tls`: what we
+        show workers, by default what lies in $KUBESHARK_TLS. Raises StoreError, InputError for a key log that cannot be
+        read.
         """
         from kubeshark.pipeline._secrets import key_log_files, read_key_logs
 
         files = key_log_files(keylogs)
         keylog = read_key_logs(files)
         given = None if identities is None else tuple(identities)
-        store: Store
-        if workers is not None:
-            from kubeshark.core_capture.store import JoinedStore
-
-            store = JoinedStore.beside(path, workers, tls=tls, identities=given, create=create, cache_bytes=cache_bytes)
-        else:
-            store = Store.open(path, identities=given, create=create, cache_bytes=cache_bytes)
+        store = open_store(
+            path,
+            workers=workers,
+            archives=archives,
+            tls=tls,
+            identities=given,
+            create=create,
+            cache_bytes=cache_bytes,
+        )
         if create and given is None and not tuple(recipients):
             _ensure_identity(store)
         pipeline = cls(store, plugins, tuple(recipients), keylog)

@@ -237,7 +237,7 @@ def query_store(
     dissector = Dissector(load_core(), plugins, [], origin, secrets.step, enrichers)
 
     def executor(plan: Plan, watch: Watch) -> Executor | None:
-        count = 0 if store.is_joined else _processes(jobs, plan, options)  # they would open one store
+        count = 0 if not store.can_travel else _processes(jobs, plan, options)  # they would open one store
         if not count:
             return None
         from kubeshark.pipeline._processes import Processes  # what one process does needs none of it

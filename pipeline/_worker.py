@@ -18,7 +18,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from kubeshark.core_capture import load_core
-from kubeshark.core_capture.store import Identity, ReadStats, Requests, SegmentReader, Store
+from kubeshark.core_capture.store import Identity, ReadStats, Requests, SegmentReader, open_store
 from kubeshark.errors import KubesharkError, StoreError
 from kubeshark.pipeline._dissect import Dissector
 from kubeshark.pipeline._executor import InProcess
@@ -87,15 +87,15 @@ class Worker:
         self._job = job
         self._plugins = plugins
         self._asked: Requests | None = None
-        self._store = Store.open(job.store, identities=[Identity.parse(text) for text in job.secret_keys])
+        self._store = open_store(job.store, identities=[Identity.parse(text) for text in job.secret_keys])
         secrets = Secrets(KeyLog.parse(job.keylog), ())
         self._filter = EntryFilter(job.kfl, plugins, now_ns=job.now_ns, can_decrypt=secrets.step is not None)
-        origin = Origin("file", "", self._filter.variables, plugins.display)
+        origin = Origin("file", "", self._filter.variables, plugins.display, names_nodes=self._store.is_joined)
         self._dissector = Dissector(load_core(), plugins, [], origin, secrets.step)
 
     def _requests(self) -> Requests | None:
         """Return what was asked of a server since the last time."""
-        now, before = self._store.files.requests, self._asked
+        now, before = self._store.requests, self._asked
         self._asked = now
         return now - before if now and before else now
 

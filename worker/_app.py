@@ -32,7 +32,7 @@ from kubeshark.core_capture.store._names import index_names
 from kubeshark.errors import StoreError
 from kubeshark.worker._files import Files, Held
 from kubeshark.worker._governor import Governor, Rates, resident_bytes
-from kubeshark.worker._status import PROTOCOL, Capture, Counters, Limits, Status
+from kubeshark.worker._status import PROTOCOL, Archive, Capture, Counters, Limits, Status
 
 __all__ = ["MAX_RANGE_BYTES", "Service", "create_app"]
 
@@ -55,6 +55,7 @@ class Service:
     governor: Governor
     connections: int
     captures: Callable[[], list[Capture]] = list
+    archive: Callable[[], Archive | None] = lambda: None
     rates: Rates = field(default_factory=lambda: Rates(burst=1000, per_second=500))
     counters: Counters = field(default_factory=Counters)
     started: float = field(default_factory=time.time)
@@ -78,6 +79,7 @@ class Service:
             limits=Limits(self.governor.memory_bytes, self.governor.cpu, self.connections, MAX_RANGE_BYTES),
             counters=self.counters,
             captures=self.captures(),
+            archive=self.archive(),
         )
 
 

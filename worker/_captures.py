@@ -29,6 +29,9 @@ END_S = 60.0
 
 MAX_LINE = 64 << 10
 
+_NOT_ITS_BUSINESS = ("KUBESHARK_IDENTITY", "AWS_", "AZURE_", "GOOGLE_")
+"""Variables that say who we are to others: who captures talks to nobody."""
+
 
 @dataclass(slots=True)
 class Captures:
@@ -87,7 +90,7 @@ class Captures:
 
     def _run(self) -> int:
         """Capture once; return the exit code, negative for a signal."""
-        environment = {name: value for name, value in os.environ.items() if name != "KUBESHARK_IDENTITY"}
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_ITS_BUSINESS)}
         command = [sys.executable, "-m", "kubeshark.worker._capture_child"]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment) as process:
             self._process = process

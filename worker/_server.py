@@ -8,8 +8,9 @@ import socket
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kubeshark.core_capture.store import Retention, Store
 from kubeshark.core_capture.store._tls_files import TlsFiles
@@ -19,12 +20,19 @@ from kubeshark.worker._captures import Captures
 from kubeshark.worker._files import Files
 from kubeshark.worker._gate import GateServer
 from kubeshark.worker._governor import Governor
-from kubeshark.worker._status import Order
+from kubeshark.worker._status import Archive, Order
+
+if TYPE_CHECKING:
+    from kubeshark.core_capture.store import Uploader
 
 __all__ = ["CONNECTIONS", "WorkerOptions", "run_worker"]
 
 CONNECTIONS = 64
 """At once: each costs a TLS buffer of 256 KiB and a piece of 512 KiB at most."""
+
+
+DRAIN_SECONDS = 10.0
+"""For what was sealed at the end to be uploaded; what is not is uploaded when the worker is started again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +53,7 @@ class WorkerOptions:
     recipients: Sequence[str] = ()
     segment_seconds: float = 300
     retention: Retention | None = None  # of what is captured
+    upload: str = ""  # URL of an archive: sealed segments are copied to a prefix of this node's name
 
 
 def run_worker(options: WorkerOptions, *, announce: Callable[[str], None], log: Callable[[str], None]) -> None:
@@ -59,6 +68,7 @@ def run_worker(options: WorkerOptions, *, announce: Callable[[str], None], log: 
     governor = Governor(options.memory_bytes, options.cpu)
     service = Service(options.node, files, governor, options.connections)
     captures = Captures(_order(options), log) if options.interfaces else None
+    uploader = _uploader(options, service, log)
     if captures is not None:
         service.captures = captures.rows
     try:
@@ -75,13 +85,28 @@ def run_worker(options: WorkerOptions, *, announce: Callable[[str], None], log: 
         with _told_to_end(server):
             if captures is not None:
                 captures.start()
+            if uploader is not None:
+                uploader.start()
             announce(f"https://{shown}:{listener.getsockname()[1]}")
             server.run()
     finally:
         if captures is not None:
             captures.stop()
+        if uploader is not None:
+            uploader.stop(DRAIN_SECONDS)
         listener.close()
         files.close()
+
+
+def _uploader(options: WorkerOptions, service: Service, log: Callable[[str], None]) -> Uploader | None:
+    """Return who uploads, and have the status tell of it."""
+    if not options.upload:
+        return None
+    from kubeshark.core_capture.store import Uploader, archive_url  # what speaks to buckets is 15 MB
+
+    made = Uploader(options.store, archive_url(options.upload, options.node), log=log)
+    service.archive = lambda: Archive(**asdict(made.status))
+    return made
 
 
 @contextmanager

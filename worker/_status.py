@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-__all__ = ["PROTOCOL", "Capture", "Counters", "Limits", "Order", "Status"]
+__all__ = ["PROTOCOL", "Archive", "Capture", "Counters", "Limits", "Order", "Status"]
 
 PROTOCOL = 1
 """Of the paths under /v1; a hub says which one it expected."""
@@ -38,6 +38,19 @@ class Capture(msgspec.Struct, frozen=True):
     restarts: int = 0
 
 
+class Archive(msgspec.Struct, frozen=True):
+    """What became of segments that are uploaded; see `UploadStatus`."""
+
+    url: str
+    state: str
+    uploaded: int
+    uploaded_bytes: int
+    waiting: int
+    waiting_bytes: int
+    lost: int
+    problem: str
+
+
 class Order(msgspec.Struct, frozen=True):
     """What the capturing process is told (`_capture_child.py`)."""
 
@@ -68,3 +81,4 @@ class Status(msgspec.Struct, frozen=True):
     limits: Limits
     counters: Counters
     captures: list[Capture] = []
+    archive: Archive | None = None

@@ -32,11 +32,13 @@ if TYPE_CHECKING:
     from kubeshark.core_capture.store._limits import SEGMENT_BYTES as SEGMENT_BYTES
     from kubeshark.core_capture.store._live_counts import LiveCounters as LiveCounters
     from kubeshark.core_capture.store._live_writer import LiveWriter as LiveWriter
+    from kubeshark.core_capture.store._locate import archive_url as archive_url
     from kubeshark.core_capture.store._locate import worker_url as worker_url
     from kubeshark.core_capture.store._log import LogProblem as LogProblem
     from kubeshark.core_capture.store._log import LogReader as LogReader
     from kubeshark.core_capture.store._log import OpenSegment as OpenSegment
     from kubeshark.core_capture.store._log import read_log as read_log
+    from kubeshark.core_capture.store._open import open_store as open_store
     from kubeshark.core_capture.store._overview import Overview as Overview
     from kubeshark.core_capture.store._passphrase import ask_new_passphrase as ask_new_passphrase
     from kubeshark.core_capture.store._prune import CaptureKey as CaptureKey
@@ -53,6 +55,10 @@ if TYPE_CHECKING:
     from kubeshark.core_capture.store._store import StoreInfo as StoreInfo
     from kubeshark.core_capture.store._store import default_node as default_node
     from kubeshark.core_capture.store._tls_files import TlsFiles as TlsFiles
+    from kubeshark.core_capture.store._upload_journal import UploadJournal as UploadJournal
+    from kubeshark.core_capture.store._upload_journal import load_journal as load_journal
+    from kubeshark.core_capture.store._uploader import Uploader as Uploader
+    from kubeshark.core_capture.store._uploader import UploadStatus as UploadStatus
     from kubeshark.core_capture.store._verify import Finding as Finding
     from kubeshark.core_capture.store._verify import VerifyReport as VerifyReport
     from kubeshark.core_capture.store._writer import ImportState as ImportState
@@ -98,14 +104,20 @@ __all__ = [
     "Store",
     "StoreInfo",
     "TlsFiles",
+    "UploadJournal",
+    "UploadStatus",
+    "Uploader",
     "VerifyReport",
     "Writer",
+    "archive_url",
     "ask_new_passphrase",
     "create_identity",
     "default_node",
     "export",
     "identity_path",
     "load_identities",
+    "load_journal",
+    "open_store",
     "parse_recipients",
     "read_log",
     "rewrap",
@@ -125,9 +137,11 @@ if not TYPE_CHECKING:
             "_info": "Counters SegmentInfo SourceRecord",
             "_joined": "JoinedStore Member",
             "_limits": "SEGMENT_BYTES",
+            "_locate": "archive_url worker_url",
             "_live_counts": "LiveCounters",
             "_live_writer": "LiveWriter",
             "_log": "LogProblem LogReader OpenSegment read_log",
+            "_open": "open_store",
             "_overview": "Overview",
             "_passphrase": "ask_new_passphrase",
             "_prune": "CaptureKey Pruned Retention",
@@ -138,7 +152,8 @@ if not TYPE_CHECKING:
             "_snapshots": "Snapshot",
             "_store": "Store StoreInfo default_node",
             "_tls_files": "TlsFiles",
-            "_locate": "worker_url",
+            "_upload_journal": "UploadJournal load_journal",
+            "_uploader": "UploadStatus Uploader",
             "_verify": "Finding VerifyReport",
             "_writer": "ImportState SourceInfo Writer",
         },

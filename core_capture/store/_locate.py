@@ -8,9 +8,10 @@ from urllib.parse import urlsplit
 
 from kubeshark.core_capture.store._backend import Backend
 from kubeshark.core_capture.store._local import open_folder
+from kubeshark.core_capture.store._names import check_node
 from kubeshark.errors import UsageError
 
-__all__ = ["SCHEMES", "open_backend", "worker_url"]
+__all__ = ["SCHEMES", "archive_url", "check_url", "is_object_storage", "open_backend", "worker_url"]
 
 SCHEMES = ("s3", "gs", "az", "memory")
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
@@ -25,6 +26,35 @@ def worker_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def archive_url(url: str, node: str) -> str:
+    """Return where a node's segments lie in an archive; raise UsageError for what is no object storage."""
+    _check_secrets(url)
+    if not is_object_storage(url):
+        raise UsageError(f"{url[:200]} is no archive", hint="write s3://BUCKET/PREFIX")
+    check_url(url)
+    return f"{url.rstrip('/')}/{check_node(node)}"
+
+
+def is_object_storage(location: str | Path) -> bool:
+    """Say whether a URL is one of object storage."""
+    return isinstance(location, str) and location.partition("://")[0] in SCHEMES
+
+
+def check_url(text: str) -> None:
+    """Raise UsageError for a URL that names no bucket and prefix."""
+    _check_secrets(text)
+    url = urlsplit(text)
+    if not url.netloc or url.query or url.fragment:
+        raise UsageError(f"{text.split('?')[0][:200]} names no bucket and prefix", hint="write s3://BUCKET/PREFIX")
+    if any(part in (".", "..") for part in url.path.split("/")) or "//" in url.path:
+        raise UsageError(f"{text[:200]}: a prefix has no empty or dotted parts", hint="write s3://BUCKET/PREFIX")
+
+
+def _check_secrets(text: str) -> None:
+    if "@" in urlsplit(text).netloc:
+        raise UsageError("credentials do not belong into a store's URL", hint="set AWS_ACCESS_KEY_ID and others")
+
+
 def open_backend(location: str | Path, *, create: bool) -> Backend:
     """Open where a store lies; raise UsageError for a URL that is none of ours, StoreError if it cannot be reached."""
     text = str(location)
@@ -34,8 +64,7 @@ def open_backend(location: str | Path, *, create: bool) -> Backend:
             raise UsageError(f"{text} was a URL, a Path does not keep it", hint="give it as text")
         return open_folder(Path(location), create=create)
     url = urlsplit(text)
-    if "@" in url.netloc:
-        raise UsageError("credentials do not belong into a store's URL", hint="set AWS_ACCESS_KEY_ID and others")
+    _check_secrets(text)
     if url.scheme == "https":
         from kubeshark.core_capture.store._worker_files import WorkerBackend  # httpx takes a fifth of a second
 
@@ -46,10 +75,7 @@ def open_backend(location: str | Path, *, create: bool) -> Backend:
         raise UsageError(
             f"{found[1]}:// is no place for a store", hint=f"use a folder, {', '.join(SCHEMES)}:// or https://"
         )
-    if not url.netloc or url.query or url.fragment:
-        raise UsageError(f"{text.split('?')[0][:200]} names no bucket and prefix", hint="write s3://BUCKET/PREFIX")
-    if any(part in (".", "..") for part in url.path.split("/")) or "//" in url.path:
-        raise UsageError(f"{text[:200]}: a prefix has no empty or dotted parts", hint="write s3://BUCKET/PREFIX")
+    check_url(text)
     # What speaks to object storage is 15 MB of code: who has a folder does not load it.
     from kubeshark.core_capture.store._objects import open_objects
 

@@ -7,6 +7,7 @@ catalogue.age                     roll-up of all indexes, may be missing or stal
 snapshots.age                     named time windows that retention keeps
 store.json                        recipients, counter, chain heads, what was removed (public)
 ledger.json                       what a node that captures wrote, for its own retention (public)
+uploads.json                      which segments have reached the archive (`_upload_journal.py`)
 .reserve                          room that a live writer with a retention gives up when it must delete on a full disk
 .lock, .snapshots.lock            held by the one writer, and by who changes snapshots
 """
@@ -33,8 +34,10 @@ __all__ = [
     "SNAPSHOTS_LOCK",
     "STATE",
     "TEMPORARY",
+    "UPLOADS",
     "check_node",
     "index_names",
+    "is_node",
     "is_public",
     "log_name",
     "log_pieces",
@@ -57,6 +60,7 @@ MAX_PIECES = 999_999
 LOCK = ".lock"
 RESERVE = ".reserve"
 LEDGER = "ledger.json"
+UPLOADS = "uploads.json"
 SNAPSHOTS_LOCK = ".snapshots.lock"
 
 _SUFFIXES = (DATA_SUFFIX, INDEX_SUFFIX)
@@ -77,6 +81,11 @@ def check_node(node: str) -> str:
     if not _NODE.fullmatch(node):
         raise UsageError(f"node name {node!r}", hint="use at most 63 letters, digits, dots and dashes")
     return node
+
+
+def is_node(text: str) -> bool:
+    """Say whether `text` is a node's name."""
+    return _NODE.fullmatch(text) is not None
 
 
 def number_of(name: str) -> int | None:

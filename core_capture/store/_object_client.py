@@ -59,6 +59,7 @@ class ObjectClient:
     def __init__(self, url: str) -> None:
         self.url = url
         self.requests = Requests()
+        self.prefixes: frozenset[str] = frozenset()  # names with something below them, as of the latest listing
         self._counting = Lock()
         try:
             self._store = _connect(url)
@@ -69,6 +70,7 @@ class ObjectClient:
         """Return every object whose name has no slash."""
         listed = self._do(lambda: obstore.list_with_delimiter(self._store))
         objects = listed["objects"]
+        self.prefixes = frozenset(each.rstrip("/") for each in listed["common_prefixes"])
         self._count(lists=1 + max(len(objects) - 1, 0) // 1000)
         return {meta["path"]: Found(meta["size"], _version_of(meta)) for meta in objects}
 

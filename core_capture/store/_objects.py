@@ -14,21 +14,21 @@ from typing import BinaryIO
 from kubeshark.core_capture.store._backend import Content, Found, RangeFile
 from kubeshark.core_capture.store._lease import Lease
 from kubeshark.core_capture.store._local import LocalBackend
-from kubeshark.core_capture.store._names import LOCK, SNAPSHOTS_LOCK, TEMPORARY, piece_of
+from kubeshark.core_capture.store._names import LOCK, SNAPSHOTS_LOCK, TEMPORARY, is_node, piece_of
 from kubeshark.core_capture.store._object_client import ObjectClient
 from kubeshark.core_capture.store._remote import RemoteFiles
 from kubeshark.core_capture.store._spool import open_spool, spool_path
 from kubeshark.errors import StoreError
 
-__all__ = ["ObjectBackend", "open_objects"]
+__all__ = ["ObjectBackend", "must_exist", "open_objects"]
 
 
 class ObjectBackend(RemoteFiles):
     """Objects under a URL, and a spool on this machine."""
 
     def __init__(self, url: str) -> None:
-        self._client = ObjectClient(url)
-        super().__init__(self._client)
+        self.client = ObjectClient(url)
+        super().__init__(self.client)
 
     def names(self) -> list[str]:
         waiting = self._waiting()
@@ -59,7 +59,7 @@ class ObjectBackend(RemoteFiles):
             self._spool.settle()
             return
         self._forget()
-        self._client.upload(self._spool.folder / temporary, name, replacing=replacing)
+        self.client.upload(self._spool.folder / temporary, name, replacing=replacing)
         self._spool.delete(temporary)
 
     def settle(self) -> None:
@@ -67,17 +67,17 @@ class ObjectBackend(RemoteFiles):
 
     def replace(self, name: str, data: bytes, *, version: str | None = None, temporary: str | None = None) -> str:  # noqa: ARG002 - an object appears as a whole
         self._forget()
-        return self._client.put(name, data, version=version)
+        return self.client.put(name, data, version=version)
 
     def delete(self, name: str) -> None:
         if _stays_here(name):
             self._spool.delete(name)
             return
         self._forget()
-        self._client.delete(name)
+        self.client.delete(name)
 
     def lock(self, name: str) -> Lease:
-        lease = Lease(self._client, name)
+        lease = Lease(self.client, name)
         self._forget()
         return lease
 
@@ -105,6 +105,15 @@ def _stays_here(name: str) -> bool:
 def open_objects(url: str, *, create: bool) -> ObjectBackend:
     """Open a store on object storage; raise StoreError if nothing is there and `create` is not set."""
     files = ObjectBackend(url)
-    if not create and not any(name not in (LOCK, SNAPSHOTS_LOCK) for name in files.names()):
-        raise StoreError(f"no store at {url}", hint='"kubeshark import --store …" makes one')
+    if not create:
+        must_exist(files)
     return files
+
+
+def must_exist(files: ObjectBackend) -> None:
+    """Raise StoreError if nothing of a store is there."""
+    if any(name not in (LOCK, SNAPSHOTS_LOCK) for name in files.names()):
+        return
+    below = sorted(each for each in files.client.prefixes if is_node(each))
+    hint = f"name one of the nodes below it: {files.location}/{below[0]}" if below else ""
+    raise StoreError(f"no store at {files.location}", hint=hint or '"kubeshark import --store …" makes one')

@@ -3,12 +3,12 @@
 1. What a snapshot keeps, or what cannot be read, is never deleted; without the snapshots nothing is.
 2. store.json names what goes and takes its place in the chains; then all indexes go, then all data. Whoever writes next
    ends an interrupted deletion.
-3. Old is what its packets say: a segment is as old as the last of them.
+3. Old is what its packets say: a segment is as old as the last of them. For room, what an archive has goes first.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from kubeshark.core_capture.store._backend import Backend
@@ -78,16 +78,21 @@ def plan_pruning(
     snapshots: Sequence[Snapshot],
     limits: Retention,
     log_bytes: int = 0,
+    archived: Collection[str] = (),
 ) -> tuple[list[Entry], Pruned]:
     """Choose what goes. `sizes` are the bytes of every segment, those that cannot be read included.
 
-    The log counts, and is never chosen.
+    The log counts, and is never chosen. For room those `archived` go before any other.
     """
     left = sum(sizes.values()) + log_bytes
     gone: list[Entry] = []
     kept_by: dict[str, list[str]] = {}
     is_over = False
-    for entry in sorted(entries, key=lambda entry: (entry.info.last_ns, entry.info.name)):
+
+    def turn(entry: Entry) -> tuple[bool, int, str]:
+        return entry.info.name not in archived, entry.info.last_ns, entry.info.name
+
+    for entry in sorted(entries, key=turn):
         info = entry.info
         too_old = limits.before_ns is not None and info.last_ns < limits.before_ns
         too_much = limits.max_bytes is not None and left > limits.max_bytes

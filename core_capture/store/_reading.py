@@ -67,8 +67,13 @@ class StoreReading:
 
     @property
     def is_joined(self) -> bool:
-        """Whether there are others beside it (`_joined.py`), so that its location does not say all there is."""
+        """Whether there are others beside it (`_joined.py`)."""
         return False
+
+    @property
+    def can_travel(self) -> bool:
+        """Whether who opens its location elsewhere, by `open_store`, has all of it."""
+        return True
 
     def __init__(self, files: Backend, identities: Sequence[Identity] | None, cache_bytes: int = 0) -> None:
         self.files = files

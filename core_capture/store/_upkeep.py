@@ -95,7 +95,10 @@ class StoreUpkeep(StoreReading):
     ) -> Pruned:
         """Do so for who holds the locks and has the snapshots; `entries` count and may go, by default all there are."""
         from kubeshark.core_capture.store._prune import delete_pruned, plan_pruning
+        from kubeshark.core_capture.store._upload_journal import load_journal
 
+        journal = None if self.files.is_remote else load_journal(self.files)
+        archived = journal.done if journal else ()
         limits = limits.at(time.time_ns())
         known = {entry.info.name: entry for entry in (self._entries() if entries is None else entries)}
         problems = list(self.problems)
@@ -105,7 +108,7 @@ class StoreUpkeep(StoreReading):
         log_bytes = sum(size for name, size in listed.items() if piece_of(name) is not None)
         checked = set[str]()
         while True:  # the catalogue may lie, and its word must not delete anything
-            gone, pruned = plan_pruning(list(known.values()), sizes, snapshots, limits, log_bytes)
+            gone, pruned = plan_pruning(list(known.values()), sizes, snapshots, limits, log_bytes, archived)
             fresh = [entry.info.name for entry in gone if entry.info.name not in checked]
             if not fresh:
                 break

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -19,6 +20,7 @@ from kubeshark.cli import _checks as checks
 from kubeshark.core_capture.store import Identity
 from kubeshark.errors import UsageError
 from kubeshark.settings import Duration, Schedule
+from tests.core_capture.store._servers import Server
 
 RECIPIENT = str(Identity.generate().recipient)
 
@@ -34,7 +36,8 @@ def test_regular_expressions() -> None:
 def test_bpf() -> None:
     assert checks.check_bpf("") == [] and checks.check_bpf("tcp port 80") == []
     assert checks.check_bpf("ip or not ip") == ["this filter matches every packet"]
-    assert checks.check_bpf("ip and not ip") == ["this filter matches no packet at all"]
+    with pytest.raises(UsageError, match="rejects all packets"):
+        checks.check_bpf("ip and not ip")
     with pytest.raises(UsageError, match="syntax error"):
         checks.check_bpf("tcp prt 80")
 
@@ -98,7 +101,16 @@ def test_folders(tmp_path: Path) -> None:
         checks.check_folder(str(tmp_path / "file"), 1)
 
 
-def test_a_bucket_that_cannot_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bucket(moto_s3: Server, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert checks.check_bucket(url, {}) == [f"{url}: written, read and deleted"]
+    with pytest.raises(UsageError, match="there is no such bucket"):
+        checks.check_bucket("s3://no-such-bucket-here/x", {})
+    monkeypatch.delenv("AWS_ENDPOINT_URL")
+    endpoint = {"AWS_ENDPOINT_URL": moto_s3.environment()["AWS_ENDPOINT_URL"]}
+    assert checks.check_bucket(url, endpoint) and "AWS_ENDPOINT_URL" not in os.environ
+
+
+def test_what_is_no_bucket() -> None:
     assert checks.check_bucket("memory://probe", {}) == ["memory://probe: written, read and deleted"]
     with pytest.raises(UsageError, match="the bucket cannot be used"):
         checks.check_bucket("nonsense://probe", {})

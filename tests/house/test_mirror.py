@@ -82,6 +82,7 @@ WITHOUT_TEST = {
     "core_capture/store/_reading.py": STORE,
     "core_capture/store/_sealer.py": LIVE,
     "core_capture/store/_segment.py": STORE,
+    "core_capture/store/_upload_journal.py": "core_capture/store/test_uploader.py",
     "core_capture/store/_upkeep.py": "core_capture/store/test_prune.py",
     "core_capture/store/_writer.py": STORE,
     "extension_api/native/build_frame.py": "extension_api/test_batch.py",
@@ -172,6 +173,8 @@ WITHOUT_TEST = {
             *("settings", "settings_file", "store", "times", "uploads"),
         )
     },
+    "core_capture/store/_archive.py": "core_capture/store/test_archive_store.py",
+    "core_capture/store/_open.py": "core_capture/store/test_archive_store.py",
     "core_capture/store/_away.py": "core_capture/store/test_worker_client.py",
     "src/kubeshark/cli/_tls_option.py": "cli/test_worker.py",
     "pipeline/_repeats.py": "pipeline/test_twins.py",

@@ -3,7 +3,7 @@
 import type { FunctionComponent } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { api } from "./core/api";
-import { type View, VIEWS, dialog, go, notice, place, session, theme } from "./core/state";
+import { VIEWS, dialog, go, notice, place, session, theme } from "./core/state";
 import { onKey } from "./keys";
 import { FilterBar } from "./parts/filter-bar";
 import { Help } from "./parts/help";
@@ -11,20 +11,17 @@ import { Icon } from "./parts/icon";
 import { traffic } from "./shared";
 import { workers as text } from "./text/workers";
 import { TrafficView } from "./views/traffic";
-
-const NAMES: Readonly<Record<View, string>> = {
-  traffic: "Traffic", map: "Map", captures: "Captures", plugins: "Plugins", settings: "Settings",
-};
+import { texts } from "./text/app";
 
 /** A view that is fetched when it is first looked at. */
 function Lazy({ load }: { load: () => Promise<FunctionComponent> }) {
   const [Shown, setShown] = useState<FunctionComponent | null>(null);
   const [error, setError] = useState("");
   useEffect(() => {
-    load().then((view) => setShown(() => view), () => setError("This part of the page could not be loaded: reload the page."));
+    load().then((view) => setShown(() => view), () => setError(texts.thisPartOfThe));
   }, [load]);
   if (error) return <p class="empty" role="alert">{error}</p>;
-  return Shown ? <Shown /> : <p class="empty">Loading …</p>;
+  return Shown ? <Shown /> : <p class="empty">{texts.loading}</p>;
 }
 
 const loadMap = () => import("./views/map").then((m) => m.MapView);
@@ -50,32 +47,32 @@ export function App() {
   }, []);
   const { view } = place.value;
   useEffect(() => {
-    document.title = `${NAMES[view]} · kubeshark`;
+    document.title = `${texts.names[view]} · kubeshark`;
   }, [view]);
   return (
     <>
-      <a class="skip" href="#main">Skip to the content</a>
+      <a class="skip" href="#main">{texts.skipToTheContent}</a>
       <header class="bar">
-        <span class="brand"><Icon name="fin" />kubeshark</span>
-        <nav aria-label="Views">
+        <span class="brand"><Icon name="fin" />{texts.kubeshark}</span>
+        <nav aria-label={texts.views}>
           {VIEWS.map((name) => (
             <button key={name} type="button" class="tab" aria-current={view === name ? "page" : undefined} onClick={() => go({ view: name })}>
-              {NAMES[name]}
+              {texts.names[name]}
             </button>
           ))}
         </nav>
         <span class="grow" />
         <WorkersBadge />
         <LinkState />
-        {session.value?.redacted && <span class="badge" title="Rules of the hub hide parts of what is shown">redacted</span>}
-        <button type="button" class="icon" onClick={nextTheme} title={`Theme: ${theme.value} (t)`} aria-label={`Theme: ${theme.value}. Change`}>
+        {session.value?.redacted && <span class="badge" title={texts.rulesOfTheHub}>{texts.redacted}</span>}
+        <button type="button" class="icon" onClick={nextTheme} title={texts.themeT(theme.value)} aria-label={texts.themeChange(theme.value)}>
           <Icon name={theme.value === "dark" ? "moon" : theme.value === "light" ? "sun" : "half"} />
         </button>
-        <button type="button" class="icon" onClick={() => (dialog.value = "help")} title="Help (?)" aria-label="Help: keys and filter language"><Icon name="help" /></button>
+        <button type="button" class="icon" onClick={() => (dialog.value = "help")} title={texts.help} aria-label={texts.helpKeysAndFilter}><Icon name="help" /></button>
       </header>
       {(view === "traffic" || view === "map") && <FilterBar />}
       <main id="main" tabIndex={-1} class={`view view-${view}`}>
-        <h1 class="hidden-text">{NAMES[view]}</h1>
+        <h1 class="hidden-text">{texts.names[view]}</h1>
         {view === "traffic" && <TrafficView />}
         {view === "map" && <Lazy key="map" load={loadMap} />}
         {view === "captures" && <Lazy key="captures" load={loadCaptures} />}
@@ -104,7 +101,7 @@ function WorkersBadge() {
 
 function LinkState() {
   const link = traffic.link.value;
-  const words = { connecting: "connecting", open: "connected", lost: "reconnecting: rows stay" }[link];
+  const words = texts.link[link];
   return <span class="link" data-link={link} role="status">{link === "open" ? <span class="hidden-text">{words}</span> : words}</span>;
 }
 
@@ -115,7 +112,7 @@ function Notice() {
       {now && (
         <div class="notice" data-bad={now.isBad || undefined}>
           <span>{now.text}</span>
-          {now.isBad && <button type="button" class="icon" aria-label="Dismiss" onClick={() => (notice.value = null)}><Icon name="close" /></button>}
+          {now.isBad && <button type="button" class="icon" aria-label={texts.dismiss} onClick={() => (notice.value = null)}><Icon name="close" /></button>}
         </div>
       )}
     </div>

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { hexLines, jsonTokens, prettyJson } from "../src/core/bytes";
 import { bytes, clock, dayClock, isOtherDay, latency, moment, tcpFlags, verdict } from "../src/core/format";
-import { standingText } from "../src/core/words";
+import { standingText } from "../src/text/list";
 import { stack } from "../src/parts/stack";
 import { difference } from "../src/parts/difference";
 import { wordsOf } from "../src/parts/vocabulary";

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from kubeshark.cli._complain import complain, printable
 from kubeshark.cli._progress import Progress
 from kubeshark.cli._store_option import add_store_option, add_time_options, store_path
+from kubeshark.cli._upload import UPLOAD, run_upload
 from kubeshark.settings._values import parse_size as read_size
 
 if TYPE_CHECKING:
@@ -69,6 +70,10 @@ def add_actions(actions: Any) -> None:
     )
     prune.add_argument("--dry-run", action="store_true", help="only say what would go")
     _add_recipients(prune, "the catalogue")
+
+    upload = add_action(actions, "upload", "copy what is sealed to an archive", UPLOAD, run_upload)
+    upload.add_argument("url", metavar="URL", help="s3://BUCKET/PREFIX: a prefix of the node's name is made in it")
+    upload.add_argument("--node", metavar="NAME", default="", help="default: this machine's name")
 
     rotate = add_action(actions, "rotate-keys", "give a store other recipients", ROTATE, run_rotate)
     rotate.add_argument("--to", action="append", required=True, metavar="age1…", help="a new recipient (repeat)")

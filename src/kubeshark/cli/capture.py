@@ -18,6 +18,7 @@ from kubeshark.cli._life import parse_size
 from kubeshark.cli._progress import Progress, scaled
 from kubeshark.cli._retention_options import add_retention_options, retention_of
 from kubeshark.cli._store_option import add_store_option, store_path
+from kubeshark.cli._upload import add_upload_option, upload_url, uploading
 
 if TYPE_CHECKING:
     from kubeshark.core_capture.live import PacketSource
@@ -35,6 +36,7 @@ EXAMPLES = """examples:
   kubeshark capture -i eth0 -i lo --filter "tcp port 443" --duration 60
   kubeshark capture -i any --packets 1000 --store ./store --output json
   kubeshark capture -i eth0 --max-bytes 20GB --max-age 7d
+  kubeshark capture -i eth0 --max-bytes 20GB --upload s3://captures/lab
   kubeshark capture --list-interfaces
   ssh gateway tcpdump -U -w - not port 22 | kubeshark capture -i -
   kubeshark capture --listen 57012          and there: tcpdump -U -w - | nc this-machine 57012
@@ -108,6 +110,7 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
     limits.add_argument("-c", "--packets", type=positive, metavar="N", help="end after so many packets")
     limits.add_argument("--bytes", type=parse_size, metavar="SIZE", help="end after so much, e.g. 500MB")
     add_retention_options(parser)
+    add_upload_option(parser)
     add_store_option(parser)
     add_configured(
         parser,
@@ -143,9 +146,14 @@ def run(args: argparse.Namespace) -> int:
     from kubeshark.pipeline import CaptureLimits, Pipeline, keep_freed_memory
 
     keep_freed_memory()
+    store, archive = store_path(args), upload_url(args)
     source = open_source(args)
     try:
-        with Pipeline.open(store_path(args), recipients=args.recipient) as pipeline, ending(source):
+        with (
+            Pipeline.open(store, recipients=args.recipient) as pipeline,
+            uploading(store, archive),
+            ending(source),
+        ):
             print(f"kubeshark: capturing on {printable(source.name)}: Ctrl-C ends it", file=sys.stderr, flush=True)
             with Progress(f"capturing on {printable(source.name)}") as progress:
                 result = pipeline.capture(

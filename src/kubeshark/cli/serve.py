@@ -53,6 +53,13 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
     parser.add_argument(
         "--worker", action="append", default=[], metavar="URL", help="query https://HOST:PORT as well; repeatable"
     )
+    parser.add_argument(
+        "--archive",
+        action="append",
+        default=[],
+        metavar="URL",
+        help="query s3://BUCKET/PREFIX as well, where workers upload to; repeatable",
+    )
     add_tls_options(parser)
     add_configured(
         parser,
@@ -85,10 +92,11 @@ def run(args: argparse.Namespace) -> int:
     has_workers = bool(args.worker or SettingsFile(hub_folder()).read().workers)
     store = Pipeline.open(
         store_path(args),
-        create=has_workers,  # a hub of workers may begin with a store of its own that is empty
+        create=has_workers or bool(args.archive),  # a hub of those may begin with a store of its own that is empty
         keylogs=args.keylog,
         cache_bytes=cache_bytes,
         workers=args.worker,
+        archives=args.archive,
         tls=tls_files(args),
     )
     with store as pipeline, serving(pipeline.plugins) as scripts:

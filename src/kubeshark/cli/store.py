@@ -58,14 +58,18 @@ def run_info(args: argparse.Namespace) -> int:
     from kubeshark.pipeline import Pipeline
 
     with Pipeline.open(store_path(args), create=False) as pipeline:
-        info = pipeline.info() | _overview(pipeline.store)
+        info = pipeline.info() | _overview(pipeline.store) | {"archive": _archive(pipeline.store)}
     del info["cache"]  # this process's: empty
     if args.output == "json":
         print(json.dumps(info))
         return 3 if info["problems"] else 0
     for key, value in info.items():
-        if key not in TABLES:
+        if key not in TABLES and key != "archive":
             print(f"{key:<16} {', '.join(map(str, value)) if isinstance(value, list) else _readable(value)}")
+    if (archive := info["archive"]) is not None:
+        lost = f", {archive['lost']:,} deleted before" if archive["lost"] else ""
+        print(f"{'archive':<16} {archive['uploaded']:,} segments uploaded, {archive['waiting']:,} wait{lost}")
+        print(f"{'':<16} {archive['url']}")
     for row in info["protocols"][:PROTOCOLS_SHOWN]:
         name = f"{row['transport']}/{row['port']}" if row["port"] else row["transport"]
         print(f"  {name:<36} {row['packets']:>10,} packets {row['flows']:>8,} flows {row['bytes']:>14,} bytes")
@@ -128,6 +132,18 @@ def _overview(store: Store) -> dict[str, Any]:
             {"name": s.name, "since": rfc3339(s.since_ns), "until": rfc3339(s.until_ns)} for s in overview.snapshots
         ],
     }
+
+
+def _archive(store: Store) -> dict[str, Any] | None:
+    """Return what of a folder was uploaded, None if nobody does."""
+    from kubeshark.core_capture.store import load_journal
+
+    journal = None if store.files.is_remote else load_journal(store.files)
+    if journal is None:
+        return None
+    counted = {name: getattr(journal, name) for name in ("url", "uploaded", "uploaded_bytes", "lost", "last_lost")}
+    sealed = {info.name for info in store.segments() if not store.is_open(info.name)}
+    return counted | {"waiting": len(sealed - journal.done)}
 
 
 def _readable(value: object) -> str:

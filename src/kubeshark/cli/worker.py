@@ -12,6 +12,7 @@ from kubeshark.cli._configured import add_configured
 from kubeshark.cli._retention_options import add_retention_options, retention_of
 from kubeshark.cli._store_option import add_store_option, store_path
 from kubeshark.cli._tls_option import add_tls_options, tls_files
+from kubeshark.cli._upload import add_upload_option, upload_url
 from kubeshark.errors import UsageError
 
 __all__ = ["add_parser"]
@@ -22,6 +23,7 @@ byte ranges over mutual TLS.
 examples:
   kubeshark worker init-tls --out pki node-1 node-2,10.0.0.2     certificates, made where they stay
   kubeshark worker -i eth0 --recipient age1… --store /var/lib/kubeshark --tls pki/node-1 --listen 0.0.0.0:8898
+  kubeshark worker -i eth0 --recipient age1… --max-bytes 20GB --upload s3://captures/lab --tls pki/node-1
   kubeshark serve --worker https://node-1:8898 --worker https://node-2:8898 --tls pki/hub
   kubeshark query http --store https://node-1:8898               with KUBESHARK_TLS=pki/hub
 """
@@ -74,6 +76,7 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
         help="seal a segment after so long; default: 300",
     )
     add_retention_options(parser)
+    add_upload_option(parser)
     parser.add_argument("--listen", metavar="HOST:PORT", default="127.0.0.1:8898", help="default: 127.0.0.1:8898")
     parser.add_argument("--node", metavar="NAME", default="", help="default: this machine's name")
     add_tls_options(parser)
@@ -134,6 +137,7 @@ def run(args: argparse.Namespace) -> int:
         recipients=args.recipient,
         segment_seconds=args.segment_seconds,
         retention=retention_of(args),
+        upload=upload_url(args),
     )
     run_worker(
         options, announce=lambda url: print(f"worker {options.node} serves {store} at {url}", flush=True), log=complain

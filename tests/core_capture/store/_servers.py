@@ -79,13 +79,12 @@ def moto() -> Iterator[Server]:
 
 
 @contextmanager
-def versitygw(folder: Path) -> Iterator[Server]:
-    """Run versitygw over a folder; it ends with the block."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    (folder / "data").mkdir()
-    (folder / "meta").mkdir()
+def versitygw(folder: Path, port: int = 0) -> Iterator[Server]:
+    """Run versitygw over a folder, or again over one it had; it ends with the block, as kill -9 ends it."""
+    port = port or free_port()
+    is_new = not (folder / "data").exists()
+    (folder / "data").mkdir(exist_ok=True)
+    (folder / "meta").mkdir(exist_ok=True)
     command = [find_versitygw(), "--access", ACCESS, "--secret", SECRET, "--port", f"127.0.0.1:{port}", "--quiet"]
     command += ["--keep-alive", "posix", "--sidecar", str(folder / "meta"), str(folder / "data")]
     with (folder / "log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as child:
@@ -97,10 +96,18 @@ def versitygw(folder: Path) -> Iterator[Server]:
                         break
                 assert child.poll() is None, (folder / "log").read_text()
                 time.sleep(0.1)
-            make_bucket(server)
+            if is_new:
+                make_bucket(server)
             yield server
         finally:
             child.kill()
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
 
 
 def find_versitygw() -> str:

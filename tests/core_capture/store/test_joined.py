@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from kubeshark.core_capture.store import Away, Identity, JoinedStore, Store, TlsFiles, _joined
+from kubeshark.core_capture.store import Away, Identity, JoinedStore, Store, TlsFiles, _joined, open_store
 from kubeshark.errors import StoreError, UsageError
 from kubeshark.pipeline import Pipeline
 from kubeshark.worker import issue
@@ -176,4 +176,4 @@ def test_a_segment_that_two_of_them_list(tmp_path: Path, pki: Path, hub_tls: Tls
 def test_what_is_no_worker(tmp_path: Path, hub_tls: TlsFiles) -> None:
     for url in ("http://localhost:1", "https://", "https://u:p@h", "https://h/path", "s3://b", "h:1"):
         with pytest.raises((UsageError, StoreError)):
-            JoinedStore.beside(tmp_path, [url], tls=hub_tls, identities=[Identity.generate()])
+            open_store(tmp_path, workers=[url], tls=hub_tls, identities=[Identity.generate()])

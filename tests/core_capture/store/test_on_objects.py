@@ -400,7 +400,7 @@ def test_a_log_that_a_dead_capture_left_is_sealed_on_this_machine(remote: Bench)
     put(remote, pieces(ITEMS, [10]), files=files)
     with files.create(".tmp-forged") as out:
         out.write(b"not ours")
-    files._client.put(log_name(NAME, 3), b"put there by somebody")  # type: ignore[attr-defined]
+    files.client.put(log_name(NAME, 3), b"put there by somebody")  # type: ignore[attr-defined]
     ((found,), problems) = read_log(files, [remote.me])
     assert (found.packets, problems) == (48, [])
     remote.writer().finish()

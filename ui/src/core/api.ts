@@ -1,5 +1,6 @@
 /** Requests to the hub's REST API: docs/hub-api.md. Only the hub's own origin is ever asked. */
 
+import { texts } from "../text/core";
 import type { Check, Entry, Explanation, Health, Histogram, ImportReport, Info, Job, Kfl, Overview, Packet, Plugin, Pruned, Renderer, SavedFilter, ServiceMap, Session, Settings, Sheet, Snapshot, Stream, Worker } from "./types";
 
 const BASE = "/api/v1/";
@@ -44,7 +45,7 @@ export async function request<T>(path: string, params: Params = {}, init: Reques
     response = await fetch(url(path, params), { ...init, headers, credentials: "same-origin" });
   } catch (error) {
     if (error instanceof DOMException && error.name === "AbortError") throw error;
-    throw new ApiError("the hub does not answer: is kubeshark serve still running?", 0);
+    throw new ApiError(texts.noAnswer, 0);
   }
   if (!response.ok) throw await failure(response);
   if (response.status === 204) return undefined as T; // nothing, whatever its type is said to be
@@ -136,7 +137,7 @@ export const api = {
         if (xhr.status < 300) resolve(body as ImportReport);
         else reject(new ApiError(body.error || xhr.responseText.slice(0, 200) || `status ${xhr.status}`, xhr.status));
       };
-      xhr.onerror = () => reject(new ApiError("the hub ended the upload", 0));
+      xhr.onerror = () => reject(new ApiError(texts.uploadEnded, 0));
       xhr.onabort = () => reject(new DOMException("cancelled", "AbortError"));
       signal.addEventListener("abort", () => xhr.abort());
       xhr.send(file);

@@ -5,6 +5,8 @@
  * keeps them: texts stay bytes until they are drawn, ids are split into segment, flow and number.
  */
 
+import { texts as say } from "../text/core";
+
 const MAGIC = 0x3142534b; // "KSB1", little-endian
 const HEAD = 20;
 const BYTES = { f64: 8, u32: 4, u16: 2, u8: 1, dict: 4 } as const;
@@ -82,39 +84,39 @@ function smallest(array: Whole): Whole {
 }
 
 export function batchQuery(data: ArrayBuffer): number {
-  if (data.byteLength < HEAD) throw new BadBatch("shorter than a batch's head");
+  if (data.byteLength < HEAD) throw new BadBatch(say.short);
   return new DataView(data).getUint32(4, true);
 }
 
 /** Decode one message; `known` is its query's, and grows. Throws BadBatch for what is none. */
 export function decodeBatch(data: ArrayBuffer, known: Dictionaries): Batch {
   const view = new DataView(data);
-  if (data.byteLength < HEAD || view.getUint32(0, true) !== MAGIC) throw new BadBatch("not a batch");
+  if (data.byteLength < HEAD || view.getUint32(0, true) !== MAGIC) throw new BadBatch(say.noBatch);
   const count = view.getUint32(12, true);
   const length = view.getUint32(16, true);
-  if (HEAD + length > data.byteLength) throw new BadBatch("the header ends outside of the batch");
+  if (HEAD + length > data.byteLength) throw new BadBatch(say.headerOutside);
   const header = readHeader(utf8.decode(new Uint8Array(data, HEAD, length)));
   const columns = new Map<string, Column>();
   let at = HEAD + length;
   for (const { name, type, strings } of header.columns) {
     at += -at & 7;
     if (type === "text") {
-      if (at + 4 * (count + 1) > data.byteLength) throw new BadBatch(`column ${name} ends outside of the batch`);
+      if (at + 4 * (count + 1) > data.byteLength) throw new BadBatch(say.columnOutside(name));
       const offsets = new Uint32Array(data, at, count + 1);
       at += 4 * (count + 1);
       let last = 0;
       for (const offset of offsets) {
-        if (offset < last) throw new BadBatch(`offsets of ${name} fall`);
+        if (offset < last) throw new BadBatch(say.offsetsFall(name));
         last = offset;
       }
-      if (at + last > data.byteLength) throw new BadBatch(`texts of ${name} end outside of the batch`);
+      if (at + last > data.byteLength) throw new BadBatch(say.textsOutside(name));
       const bytes = new Uint8Array(data, at, last);
       columns.set(name, name === "id" ? ids(offsets, bytes, known) : texts(offsets, bytes, known, name));
       at += last;
       continue;
     }
     const size = BYTES[type] * count;
-    if (at + size > data.byteLength) throw new BadBatch(`column ${name} ends outside of the batch`);
+    if (at + size > data.byteLength) throw new BadBatch(say.columnOutside(name));
     if (type === "dict") columns.set(name, dict(new Uint32Array(data, at, count), known.of(name), strings, name));
     else columns.set(name, numbers(numberArray(type, data, at, count), name));
     at += size;
@@ -134,16 +136,16 @@ function readHeader(text: string): { columns: Described[]; cursor: string } {
   try {
     parsed = JSON.parse(text);
   } catch {
-    throw new BadBatch("the header is no JSON");
+    throw new BadBatch(say.headerNoJson);
   }
   const { columns, cursor } = parsed as { columns?: unknown; cursor?: unknown };
-  if (!Array.isArray(columns) || columns.length > MAX_COLUMNS) throw new BadBatch("the header lists no columns");
+  if (!Array.isArray(columns) || columns.length > MAX_COLUMNS) throw new BadBatch(say.noColumns);
   return {
     cursor: typeof cursor === "string" ? cursor : "",
     columns: columns.map((each: Partial<Described>) => {
       const { name, type, strings = [] } = each;
       if (typeof name !== "string" || typeof type !== "string" || !(type in BYTES || type === "text") || !Array.isArray(strings)) {
-        throw new BadBatch(`unknown column ${String(name)} of type ${String(type)}`);
+        throw new BadBatch(say.unknownColumn(String(name), String(type)));
       }
       return { name, type, strings: strings.map(String) };
     }),
@@ -161,7 +163,7 @@ function numberArray(type: Exclude<Kind, "dict" | "text">, data: ArrayBuffer, at
 
 function dict(indexes: Uint32Array, strings: string[], fresh: readonly string[], name: string): DictColumn {
   for (const each of fresh) strings.push(each);
-  for (const index of indexes) if (index >= strings.length) throw new BadBatch(`column ${name} names a string that was never sent`);
+  for (const index of indexes) if (index >= strings.length) throw new BadBatch(say.neverSent(name));
   return { kind: "dict", array: smallest(indexes), strings };
 }
 

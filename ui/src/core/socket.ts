@@ -5,6 +5,7 @@
  */
 
 import { BadBatch, type Batch, Dictionaries, batchQuery, decodeBatch } from "./batches";
+import { texts } from "../text/core";
 import type { WorkerState } from "./types";
 
 export interface QueryRequest {
@@ -155,7 +156,7 @@ export class HubSocket {
     } catch (error) {
       if (!(error instanceof BadBatch)) throw error;
       this.cancel();
-      running?.events.failed(`the hub sent a batch that cannot be read: ${error.message}`, 0);
+      running?.events.failed(texts.badBatch(error.message), 0);
     }
   }
 

@@ -2,6 +2,7 @@
 
 import { computed, effect, signal } from "@preact/signals";
 import { and, andNot, withoutLast } from "./kfl";
+import { texts } from "../text/core";
 import type { Session } from "./types";
 
 export const VIEWS = ["traffic", "map", "captures", "plugins", "settings"] as const;
@@ -155,9 +156,9 @@ export function say(text: string, isBad = false): void {
 export async function copy(text: string): Promise<void> {
   try {
     await navigator.clipboard.writeText(text);
-    say("Copied");
+    say(texts.copied);
   } catch {
-    say("The browser refused to copy", true);
+    say(texts.copyRefused, true);
   }
 }
 

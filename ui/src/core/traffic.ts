@@ -3,9 +3,9 @@
 import { computed, signal } from "@preact/signals";
 import { api } from "./api";
 import type { Batch } from "./batches";
-import { plural } from "./format";
 import { Rows } from "./rows";
 import { type Done, HubSocket, type Link, type QueryRequest, type Wire, hubWire } from "./socket";
+import { texts } from "../text/core";
 import type { WorkerState } from "./types";
 
 export const LIMIT = 1_000_000;
@@ -114,7 +114,7 @@ export class Traffic {
       batch: (batch) => this.take(batch, isAppending || this.isLive),
       live: (live) => {
         const { segments, packets, connections } = live.dropped;
-        const passed = segments || connections ? [`too slow: ${plural(packets, "packet")} and ${plural(connections, "connection")} were passed over; a query shows them`] : [];
+        const passed = segments || connections ? [texts.passedOver(packets, connections)] : [];
         const seconds = this.isLive ? this.standing.peek().seconds : live.seconds;
         this.isLive = true;
         this.end(live, "done", isAppending, seconds, [...live.problems, ...passed]);

@@ -302,6 +302,7 @@ export interface Plugin {
   readonly granted: Readonly<Record<string, readonly string[]>>;
   readonly calls: number;
   readonly crashes: number;
+  readonly trouble_at: number; // seconds since 1970, 0: none in this process
   readonly poison: number;
   readonly starts: number;
   readonly seconds: number;

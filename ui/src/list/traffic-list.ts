@@ -9,6 +9,7 @@
 import { type Zone, bytes, clock, dayClock, hue, isOtherDay, latency, moment, verdict } from "../core/format";
 import type { Rows } from "../core/rows";
 import { Track } from "../core/window";
+import { texts } from "../text/traffic-list";
 
 export interface ListColumn {
   readonly name: string;
@@ -488,7 +489,7 @@ function headCell(column: ListColumn, index: number, order: "oldest" | "newest")
     const sort = document.createElement("button");
     sort.type = "button";
     sort.textContent = `${column.title} ${order === "oldest" ? "↓" : "↑"}`;
-    sort.title = order === "oldest" ? "Oldest first. Click: newest first" : "Newest first. Click: oldest first";
+    sort.title = order === "oldest" ? texts.oldestFirstClickNewest : texts.newestFirstClickOldest;
     cell.setAttribute("aria-sort", order === "oldest" ? "ascending" : "descending");
     cell.append(sort);
   } else cell.append(column.title);

@@ -4,6 +4,7 @@ import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { dialog } from "../core/state";
 import { Icon } from "./icon";
+import { texts } from "../text/dialog";
 
 export function Dialog({ title, wide = false, onClose, children }: { title: string; wide?: boolean; onClose?: () => void; children: ComponentChildren }) {
   const box = useRef<HTMLDialogElement>(null);
@@ -18,7 +19,7 @@ export function Dialog({ title, wide = false, onClose, children }: { title: stri
       <div class="dialog-body">
         <div class="dialog-head">
           <h2>{title}</h2>
-          <button type="button" class="icon" aria-label="Close" onClick={close}><Icon name="close" /></button>
+          <button type="button" class="icon" aria-label={texts.close} onClick={close}><Icon name="close" /></button>
         </div>
         {children}
       </div>

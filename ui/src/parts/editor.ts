@@ -12,6 +12,7 @@ import { api } from "../core/api";
 import { quote } from "../core/kfl";
 import { history_ } from "../core/state";
 import { completions } from "./vocabulary";
+import { texts } from "../text/editor";
 
 export interface Editor {
   text: string;
@@ -118,7 +119,7 @@ export function mountEditor(host: HTMLElement, begin: string, events: { change(t
         history(),
         colours,
         look,
-        placeholder("Filter: type a protocol, an address, a field"),
+        placeholder(texts.filterTypeAProtocol),
         EditorView.contentAttributes.of({ "aria-label": "Filter", "aria-describedby": "filter-message", spellcheck: "false" }),
         EditorView.updateListener.of((update) => {
           if (update.docChanged) events.change(update.state.doc.toString());

@@ -2,10 +2,12 @@
 
 import { useEffect, useState } from "preact/hooks";
 import { api } from "../core/api";
-import { bytes, plural, seconds } from "../core/format";
+import { bytes, seconds } from "../core/format";
 import { copy, dialog, place } from "../core/state";
 import type { Explanation } from "../core/types";
 import { Dialog } from "./dialog";
+import { texts } from "../text/explain";
+import { units } from "../text/units";
 
 const LABEL = /^(\S.*?) {2,}(.*)$/;
 
@@ -20,13 +22,13 @@ export function ExplainDialog() {
   }, []);
   const close = (): void => { dialog.value = ""; };
   return (
-    <Dialog title="Explain the query" wide>
-      <p>{kfl ? <code>{kfl}</code> : "Everything"}{(since || until) && <span class="dim">, in the chosen time</span>}</p>
+    <Dialog title={texts.explainTheQuery} wide>
+      <p>{kfl ? <code>{kfl}</code> : texts.everything}{(since || until) && <span class="dim">{texts.inTheChosenTime}</span>}</p>
       {error && <p class="bad" role="alert">{error}</p>}
-      {!answer && !error && <p class="dim" role="status">Running it once more …</p>}
+      {!answer && !error && <p class="dim" role="status">{texts.runningItOnceMore}</p>}
       {answer && (
         <>
-          <p><b>{plural(answer.entries, "entry", "entries")}</b> in {seconds(answer.seconds)}, {bytes(answer.bytes_read)} read.{answer.stopped && <span class="warn"> It ended early: {answer.stopped}.</span>}</p>
+          <p>{texts.inRead(<b>{units.entry(answer.entries)}</b>, seconds(answer.seconds), bytes(answer.bytes_read), answer.stopped && <span class="warn"> {texts.itEndedEarly} {answer.stopped}.</span>)}</p>
           {answer.notices.map((each) => <p key={each} class="warn">{each}</p>)}
           <table class="grid explain">
             <tbody>
@@ -36,10 +38,10 @@ export function ExplainDialog() {
               })}
             </tbody>
           </table>
-          <p class="dim">A second run finds in memory what the first one read.</p>
+          <p class="dim">{texts.aSecondRunFinds}</p>
           <p class="buttons">
-            <button type="button" onClick={() => void copy(answer.lines.join("\n"))}>Copy</button>
-            <button type="button" onClick={close}>Close</button>
+            <button type="button" onClick={() => void copy(answer.lines.join("\n"))}>{texts.copy}</button>
+            <button type="button" onClick={close}>{texts.close}</button>
           </p>
         </>
       )}

@@ -7,11 +7,12 @@ import { dialog, marks, may, place, say, zone } from "../core/state";
 import { traffic } from "../shared";
 import { Dialog } from "./dialog";
 import { Icon } from "./icon";
+import { texts } from "../text/export";
 
 const FORMATS = [
-  { name: "pcapng", words: "pcapng: packets as they were captured" },
-  { name: "pcap", words: "pcap: for tools that know no other" },
-  { name: "har", words: "HAR: HTTP exchanges, with secrets hidden" },
+  { name: "pcapng", words: texts.pcapngPacketsAsThey },
+  { name: "pcap", words: texts.pcapForToolsThat },
+  { name: "har", words: texts.harHttpExchangesWith },
 ] as const;
 
 export function ExportDialog() {
@@ -19,7 +20,7 @@ export function ExportDialog() {
   const [isMarked, setMarked] = useState(false);
   const { kfl, since, until } = place.value;
   const close = (): void => { dialog.value = ""; };
-  const range = since || until ? `${since ? moment(Number(since) / 1e6, zone.value) : "the begin"} to ${until ? moment(Number(until) / 1e6, zone.value) : "the end"}` : "";
+  const range = since || until ? `${since ? moment(Number(since) / 1e6, zone.value) : texts.theBegin} to ${until ? moment(Number(until) / 1e6, zone.value) : texts.theEnd}` : "";
   const save = async (): Promise<void> => {
     close();
     try {
@@ -34,22 +35,22 @@ export function ExportDialog() {
     }
   };
   return (
-    <Dialog title="Export">
+    <Dialog title={texts.export}>
       <fieldset class="plain">
-        <legend>What</legend>
-        <label class="check"><input type="radio" name="what" checked={!isMarked} onChange={() => setMarked(false)} /> The connections of what matches {kfl ? <code>{kfl}</code> : "everything"}{range && `, ${range}`} <span class="dim">({count(traffic.count.value)} entries shown)</span></label>
-        <label class="check"><input type="radio" name="what" checked={isMarked} disabled={!marks.value.length} onChange={() => setMarked(true)} /> The connections of the {marks.value.length} marked entries</label>
+        <legend>{texts.what}</legend>
+        <label class="check"><input type="radio" name="what" checked={!isMarked} onChange={() => setMarked(false)} /> {texts.theConnectionsOfWhat} {kfl ? <code>{kfl}</code> : texts.everything}{range && `, ${range}`} <span class="dim">({count(traffic.count.value)} {texts.entriesShown}</span></label>
+        <label class="check">{texts.ofMarked(<input type="radio" name="what" checked={isMarked} disabled={!marks.value.length} onChange={() => setMarked(true)} />, marks.value.length)}</label>
       </fieldset>
       <fieldset class="plain">
-        <legend>As</legend>
+        <legend>{texts.as}</legend>
         {FORMATS.map(({ name, words }) => <label key={name} class="check"><input type="radio" name="format" checked={format === name} disabled={name !== "har" && !may("raw")} onChange={() => setFormat(name)} /> {words}</label>)}
-        {!may("raw") && <p class="dim">Packets cannot be redacted: exporting them needs the right “raw”.</p>}
+        {!may("raw") && <p class="dim">{texts.packetsCannotBeRedacted}</p>}
       </fieldset>
       <p class="buttons">
         {isMarked
-          ? <button type="button" class="primary" onClick={() => void save()}><Icon name="download" />Export</button>
-          : <a class="button primary" href={url("export", { kfl, since, until, format })} download={`kubeshark.${format}`} onClick={close}><Icon name="download" />Export</a>}
-        <button type="button" onClick={close}>Cancel</button>
+          ? <button type="button" class="primary" onClick={() => void save()}><Icon name="download" />{texts.export}</button>
+          : <a class="button primary" href={url("export", { kfl, since, until, format })} download={`kubeshark.${format}`} onClick={close}><Icon name="download" />{texts.export}</a>}
+        <button type="button" onClick={close}>{texts.cancel}</button>
       </p>
     </Dialog>
   );

@@ -7,6 +7,7 @@ import { shown, traffic } from "../shared";
 import type { Editor } from "./editor";
 import { FiltersMenu } from "./filters-menu";
 import { Icon } from "./icon";
+import { texts } from "../text/filter-bar";
 
 const CHECK_MS = 150;
 
@@ -87,17 +88,17 @@ export function FilterBar() {
       <div class="filter-row">
         <Icon name="search" />
         <div class="filter-field">
-          <input ref={input} id="filter" class="filter-plain" aria-label="Filter" aria-invalid={message !== ""} aria-describedby="filter-message" autocomplete="off" spellcheck={false} placeholder={'Filter, such as   http && status_code >= 400   or   dst.ip == "10.0.0.7"'} value={text}
+          <input ref={input} id="filter" class="filter-plain" aria-label={texts.filter} aria-invalid={message !== ""} aria-describedby="filter-message" autocomplete="off" spellcheck={false} placeholder={texts.filterSuchAsHttp} value={text}
             onInput={(event) => setText(event.currentTarget.value)} onFocus={() => void load()} />
           <div ref={host} class="editor" tabIndex={-1} />
         </div>
-        {text && <button type="button" class="icon" aria-label="Clear the filter" title="Clear" onClick={() => { setText(""); if (editor.current) editor.current.text = ""; apply(""); }}><Icon name="close" /></button>}
-        <button type="button" class="icon" aria-label="Saved and earlier filters" aria-expanded={isHistory} title="Saved and earlier filters" onClick={() => setHistory(!isHistory)}><Icon name="clock" /></button>
-        <button type="submit" class="primary">Apply</button>
+        {text && <button type="button" class="icon" aria-label={texts.clearTheFilter} title={texts.clear} onClick={() => { setText(""); if (editor.current) editor.current.text = ""; apply(""); }}><Icon name="close" /></button>}
+        <button type="button" class="icon" aria-label={texts.savedAndEarlierFilters} aria-expanded={isHistory} title={texts.savedAndEarlierFilters} onClick={() => setHistory(!isHistory)}><Icon name="clock" /></button>
+        <button type="submit" class="primary">{texts.apply}</button>
       </div>
       <p id="filter-message" class="filter-message" role={message ? "alert" : undefined} hidden={!message && !notices.length}>
         {message && <span class="bad">{message}</span>}
-        {message && !fault && running && kfl.includes("&&") && <button type="button" class="link-button" onClick={dropLast}>Drop the last term</button>}
+        {message && !fault && running && kfl.includes("&&") && <button type="button" class="link-button" onClick={dropLast}>{texts.dropTheLastTerm}</button>}
         {!message && notices.map((each) => <span key={each}>{each}</span>)}
       </p>
       {isHistory && <FiltersMenu text={text} apply={(kfl) => { setText(kfl); apply(kfl); }} />}

@@ -5,6 +5,7 @@ import { api } from "../core/api";
 import { history_, say } from "../core/state";
 import type { SavedFilter } from "../core/types";
 import { Icon } from "./icon";
+import { texts } from "../text/filters-menu";
 
 const EARLIER = 12;
 
@@ -28,25 +29,25 @@ export function FiltersMenu({ text, apply }: { text: string; apply: (kfl: string
     <div class="history">
       {text.trim() !== "" && (
         <div class="history-save">
-          <input aria-label="Name to save the filter as" placeholder="save this filter as …" maxLength={100} value={name} onInput={(event) => setName(event.currentTarget.value)}
+          <input aria-label={texts.nameToSaveThe} placeholder={texts.saveThisFilterAs} maxLength={100} value={name} onInput={(event) => setName(event.currentTarget.value)}
             onKeyDown={(event) => { if (event.key === "Enter") { event.preventDefault(); save(); } }} />
-          <button type="button" class="small" disabled={!name.trim()} onClick={save}>{saved.some((each) => each.name === name.trim()) ? "Replace" : "Save"}</button>
+          <button type="button" class="small" disabled={!name.trim()} onClick={save}>{saved.some((each) => each.name === name.trim()) ? texts.replace : texts.save}</button>
         </div>
       )}
-      {saved.length > 0 && <h2 id="saved-filters">Saved</h2>}
+      {saved.length > 0 && <h2 id="saved-filters">{texts.saved}</h2>}
       {saved.length > 0 && (
         <ul aria-labelledby="saved-filters">
           {saved.map((each) => (
             <li key={each.name}>
               <button type="button" class="history-use" onClick={() => apply(each.kfl)}><b>{each.name}</b> <code>{each.kfl}</code></button>
-              <button type="button" class="icon" aria-label={`Forget the filter ${each.name}`} title="Forget" onClick={() => void act(api.removeFilter(each.name))}><Icon name="close" /></button>
+              <button type="button" class="icon" aria-label={texts.forgetTheFilter(each.name)} title={texts.forget} onClick={() => void act(api.removeFilter(each.name))}><Icon name="close" /></button>
             </li>
           ))}
         </ul>
       )}
-      {earlier.length > 0 && <h2 id="earlier-filters">Earlier</h2>}
+      {earlier.length > 0 && <h2 id="earlier-filters">{texts.earlier}</h2>}
       {earlier.length > 0 && <ul aria-labelledby="earlier-filters">{earlier.map((each) => <li key={each}><button type="button" class="history-use" onClick={() => apply(each)}><code>{each}</code></button></li>)}</ul>}
-      {!saved.length && !earlier.length && <p class="dim">No filter yet: what you apply is listed here, what you save is kept on the hub.</p>}
+      {!saved.length && !earlier.length && <p class="dim">{texts.noFilterYetWhat}</p>}
     </div>
   );
 }

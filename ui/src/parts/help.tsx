@@ -1,38 +1,39 @@
-import { KEYS } from "../keys";
 import { letterKeys } from "../core/state";
+import { KEYS } from "../text/keys";
 import { Dialog } from "./dialog";
+import { texts } from "../text/help";
 
 const EXAMPLES = [
-  ["http && status_code >= 500", "failed HTTP"],
-  ['src.ip == "10.0.0.7" && dst.port == 443', "one client, one port"],
+  ["http && status_code >= 500", texts.failedHttp],
+  ['src.ip == "10.0.0.7" && dst.port == 443', texts.oneClientOnePort],
   ['request.headers["user-agent"].contains("curl")', "a header"],
-  ['dns && status_code != 0', "names that were not found"],
-  ["elapsed_time > 250000", "slower than 250 ms (in µs)"],
-  ['path.startsWith("/api/") && method != "GET"', "writes to an API"],
-  ["error", "half connections, and what could not be read"],
+  ['dns && status_code != 0', texts.namesThatWereNot],
+  ["elapsed_time > 250000", texts.slowerThan250Ms],
+  ['path.startsWith("/api/") && method != "GET"', texts.writesToAnApi],
+  ["error", texts.halfConnectionsAndWhat],
 ] as const;
 
 export function Help() {
   return (
-    <Dialog title="Help" wide>
+    <Dialog title={texts.help} wide>
       <div class="help">
         <section>
-          <h3>Keys</h3>
+          <h3>{texts.keys}</h3>
           <dl class="keys">
             {KEYS.map(({ keys, does }) => (
               <div key={keys}><dt>{keys.split(/(?<=\s)|(?=\s)/).map((part, i) => (/^\s+$|^or$|^…$/.test(part) ? ` ${part.trim()} ` : <kbd key={i}>{part.replace(/,$/, "")}</kbd>))}</dt><dd>{does}</dd></div>
             ))}
           </dl>
-          <label class="check"><input type="checkbox" checked={letterKeys.value} onChange={(event) => (letterKeys.value = event.currentTarget.checked)} /> Single letters are keys</label>
+          <label class="check"><input type="checkbox" checked={letterKeys.value} onChange={(event) => (letterKeys.value = event.currentTarget.checked)} /> {texts.singleLettersAreKeys}</label>
         </section>
         <section>
-          <h3>Mouse</h3>
-          <p>A click on a row opens it. A click on its protocol, method, status or an address adds that to the filter; with <kbd>Alt</kbd> it is excluded. <kbd>Ctrl</kbd>-click does so for any cell. A drag over the timeline chooses a time.</p>
-          <h3>Filter language</h3>
+          <h3>{texts.mouse}</h3>
+          <p>{texts.aClickOnA(<kbd>{texts.alt}</kbd>, <kbd>{texts.ctrl}</kbd>)}</p>
+          <h3>{texts.filterLanguage}</h3>
           <dl class="examples">
             {EXAMPLES.map(([kfl, does]) => <div key={kfl}><dt><code>{kfl}</code></dt><dd>{does}</dd></div>)}
           </dl>
-          <p>Joined by <code>&&</code>, <code>||</code>, <code>!</code> and brackets. Text has <code>contains</code>, <code>startsWith</code>, <code>endsWith</code>, <code>matches</code>; lists are asked with <code>in</code>.</p>
+          <p>{texts.joinedByAndBrackets(<code>&&</code>, <code>||</code>, <code>!</code>, <code>{texts.contains}</code>, <code>{texts.startswith}</code>, <code>{texts.endswith}</code>, <code>{texts.matches}</code>, <code>{texts.in}</code>)}</p>
         </section>
       </div>
     </Dialog>

@@ -2,6 +2,7 @@
 
 import type { FunctionComponent } from "preact";
 import { useEffect, useState } from "preact/hooks";
+import { texts } from "../text/histogram-lazy";
 
 export function Histogram() {
   const [Shown, setShown] = useState<FunctionComponent | null>(null);
@@ -9,5 +10,5 @@ export function Histogram() {
     const timer = setTimeout(() => void import("./histogram").then((m) => setShown(() => m.HistogramChart), () => undefined), 60);
     return () => clearTimeout(timer);
   }, []);
-  return <section class="timeline" aria-label="Timeline">{Shown && <Shown />}</section>;
+  return <section class="timeline" aria-label={texts.timeline}>{Shown && <Shown />}</section>;
 }

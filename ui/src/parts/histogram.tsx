@@ -11,6 +11,7 @@ import type { Histogram } from "../core/types";
 import { traffic } from "../shared";
 import { Icon } from "./icon";
 import { type Layer, stack } from "./stack";
+import { texts } from "../text/histogram";
 
 const BUCKETS = 160;
 const PX = 64;
@@ -71,21 +72,21 @@ export function HistogramChart() {
   return (
     <>
       <div class="timeline-side">
-        <div class="segmented" role="group" aria-label="Colours of the timeline">
-          <button type="button" aria-pressed={by === "protocol"} onClick={() => setBy("protocol")}>protocol</button>
-          <button type="button" aria-pressed={by === "status"} onClick={() => setBy("status")}>status</button>
+        <div class="segmented" role="group" aria-label={texts.coloursOfTheTimeline}>
+          <button type="button" aria-pressed={by === "protocol"} onClick={() => setBy("protocol")}>{texts.protocol}</button>
+          <button type="button" aria-pressed={by === "status"} onClick={() => setBy("status")}>{texts.status}</button>
         </div>
         <div class="timeline-tools">
-          {(since || until) && <button type="button" class="small" onClick={() => go({ since: "", until: "" })}><Icon name="close" />all times</button>}
-          <button type="button" class="small" aria-pressed={isTable} onClick={() => setTable(!isTable)}>table</button>
-          {since && until && <button type="button" class="icon" aria-label="Earlier" title="Earlier" onClick={() => go(panned({ since, until }, -1))}><Icon name="left" /></button>}
-          {since && until && <button type="button" class="icon" aria-label="Wider" title="Twice the time" onClick={() => go(widened({ since, until }))}><Icon name="minus" /></button>}
-          {since && until && <button type="button" class="icon" aria-label="Later" title="Later" onClick={() => go(panned({ since, until }, 1))}><Icon name="right" /></button>}
+          {(since || until) && <button type="button" class="small" onClick={() => go({ since: "", until: "" })}><Icon name="close" />{texts.allTimes}</button>}
+          <button type="button" class="small" aria-pressed={isTable} onClick={() => setTable(!isTable)}>{texts.table}</button>
+          {since && until && <button type="button" class="icon" aria-label={texts.earlier} title={texts.earlier} onClick={() => go(panned({ since, until }, -1))}><Icon name="left" /></button>}
+          {since && until && <button type="button" class="icon" aria-label={texts.wider} title={texts.twiceTheTime} onClick={() => go(widened({ since, until }))}><Icon name="minus" /></button>}
+          {since && until && <button type="button" class="icon" aria-label={texts.later} title={texts.later} onClick={() => go(panned({ since, until }, 1))}><Icon name="right" /></button>}
         </div>
       </div>
-      {!isTable && <div class="chart" ref={box} role="img" aria-label={data ? `${count(data.entries)} entries over time. The button “table” has the numbers.` : "Entries over time"}>{failed && !data && <p class="chart-note">{failed}</p>}</div>}
+      {!isTable && <div class="chart" ref={box} role="img" aria-label={data ? texts.entriesOverTimeThe(count(data.entries)) : texts.entriesOverTime}>{failed && !data && <p class="chart-note">{failed}</p>}</div>}
       {isTable && data && <Table data={data} layers={layers} />}
-      <ul class="legend" aria-label="Legend">
+      <ul class="legend" aria-label={texts.legend}>
         {layers.slice(0, 7).map((layer) => (
           <li key={layer.name}>
             <button type="button" disabled={by !== "protocol" || layer.name.startsWith("other (")} onClick={() => include(`protocol == "${layer.name}"`)}>
@@ -141,9 +142,9 @@ function timeLabel(ms: number, step: number): string {
 function Table({ data, layers }: { data: Histogram; layers: readonly Layer[] }) {
   const rows = Array.from({ length: layers[0]?.counts.length ?? 0 }, (_, i) => i).filter((i) => layers.some((layer) => layer.counts[i]));
   return (
-    <div class="timeline-table" tabIndex={0} role="region" aria-label="Entries over time as a table">
+    <div class="timeline-table" tabIndex={0} role="region" aria-label={texts.entriesOverTimeAs}>
       <table>
-        <thead><tr><th scope="col">From</th>{layers.map((layer) => <th scope="col" key={layer.name}>{layer.name}</th>)}</tr></thead>
+        <thead><tr><th scope="col">{texts.from}</th>{layers.map((layer) => <th scope="col" key={layer.name}>{layer.name}</th>)}</tr></thead>
         <tbody>
           {rows.map((i) => {
             const at = data.start + i * data.width;

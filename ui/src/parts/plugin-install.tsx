@@ -5,8 +5,11 @@ import { ApiError, api } from "../core/api";
 import { say } from "../core/state";
 import type { Sheet } from "../core/types";
 import { traffic } from "../shared";
+import { type Dropped, chosen, contents, dropped } from "./dropped";
+import { MAX_BYTES, isPackage, ofPlugin, pack, unzip } from "./ksp";
 import { Dialog } from "./dialog";
 import { Icon } from "./icon";
+import { texts } from "../text/plugin-install";
 
 interface Offer {
   readonly name: string;
@@ -17,14 +20,21 @@ interface Offer {
 
 const MAX_SIGNATURE = 12_000;
 
-async function look(files: readonly File[]): Promise<Offer> {
+/** A package as it is; a folder, or a zip of one, packed here. */
+async function look({ files, folder }: Dropped): Promise<Offer> {
+  if (folder.size) {
+    const data = (await pack(ofPlugin(await contents(folder)))).buffer;
+    return { name: [...folder.keys()][0]?.split("/")[0] ?? "", data, signature: "", sheet: await api.uploadPlugin(data, "", {}, []) };
+  }
   const packages = files.filter((file) => !file.name.endsWith(".sig"));
   const [file] = packages;
-  if (!file || packages.length > 1) throw new Error("choose one package (.ksp), and its .sig file if there is one");
+  if (!file || packages.length > 1) throw new Error(texts.chooseOnePackageKsp);
   const signed = files.find((each) => each.name.endsWith(".sig"));
-  if (signed && signed.size > MAX_SIGNATURE) throw new Error(`${signed.name} is too large for a signature`);
+  if (signed && signed.size > MAX_SIGNATURE) throw new Error(texts.isTooLargeFor(signed.name));
   const signature = signed ? btoa(await signed.text()) : "";
-  const data = await file.arrayBuffer();
+  if (file.size > MAX_BYTES) throw new Error(texts.tooLarge(MAX_BYTES >> 20));
+  const bytes = new Uint8Array(await file.arrayBuffer());
+  const data = file.name.endsWith(".zip") && !isPackage(bytes) ? (await pack(ofPlugin(await unzip(bytes)))).buffer : bytes.buffer;
   return { name: file.name, data, signature, sheet: await api.uploadPlugin(data, signature, {}, []) };
 }
 
@@ -33,20 +43,23 @@ export function InstallPlugin({ done }: { done: () => void }) {
   const [error, setError] = useState("");
   const [offer, setOffer] = useState<Offer | null>(null);
   const chooser = useRef<HTMLInputElement>(null);
-  const take = (files: FileList | null | undefined): void => {
+  const folders = useRef<HTMLInputElement>(null);
+  const take = (what: Promise<Dropped>): void => {
     setError("");
-    if (files?.length) look([...files]).then(setOffer, (failed: Error) => setError(failed.message));
+    what.then((found) => (found.files.length || found.folder.size ? look(found).then(setOffer) : undefined)).catch((failed: Error) => setError(failed.message));
   };
   return (
     <section class="card" aria-labelledby="install-title">
-      <h2 id="install-title">Install a plugin</h2>
+      <h2 id="install-title">{texts.installAPlugin}</h2>
       <div class="drop" data-over={isOver || undefined}
         onDragOver={(event) => { event.preventDefault(); setOver(true); }}
         onDragLeave={() => setOver(false)}
-        onDrop={(event) => { event.preventDefault(); setOver(false); take(event.dataTransfer?.files); }}>
-        <p>Drop a package here (.ksp, as <code>kubeshark plugin pack</code> makes it), with its .sig file if it is signed. Nothing of it runs before you agree.</p>
-        <button type="button" class="primary" onClick={() => chooser.current?.click()}><Icon name="upload" />Choose a package</button>
-        <input ref={chooser} type="file" multiple hidden accept=".ksp,.sig" aria-label="Package to install" onChange={(event) => { take(event.currentTarget.files); event.currentTarget.value = ""; }} />
+        onDrop={(event) => { event.preventDefault(); setOver(false); take(dropped(event.dataTransfer)); }}>
+        <p>{texts.dropAPackageHere(<code>{texts.kubesharkPluginPack}</code>)}</p>
+        <button type="button" class="primary" onClick={() => chooser.current?.click()}><Icon name="upload" />{texts.chooseAPackage}</button>
+        <button type="button" onClick={() => folders.current?.click()}>{texts.chooseAFolder}</button>
+        <input ref={chooser} type="file" multiple hidden accept=".ksp,.zip,.sig" aria-label={texts.packageToInstall} onChange={(event) => { take(Promise.resolve({ files: [...(event.currentTarget.files ?? [])], folder: new Map() })); event.currentTarget.value = ""; }} />
+        <input ref={folders} type="file" hidden {...{ webkitdirectory: true }} aria-label={texts.folderToInstall} onChange={(event) => { take(Promise.resolve(chosen(event.currentTarget.files ?? []))); event.currentTarget.value = ""; }} />
       </div>
       {error && <p class="bad" role="alert">{error}</p>}
       {offer && <Agree offer={offer} close={() => setOffer(null)} done={done} />}
@@ -67,7 +80,7 @@ function Agree({ offer, close, done }: { offer: Offer; close: () => void; done: 
     const typed = Object.entries(free).flatMap(([kind, text]) => text.split(",").map((each) => each.trim()).filter(Boolean).map((each) => `${kind}=${each}`));
     try {
       await api.uploadPlugin(offer.data, offer.signature, { install: "true", digest: sheet.digest, allow_unsigned: String(isUnsigned), downgrade: String(isDowngrade) }, [...grants, ...typed]);
-      say(`${sheet.id} ${sheet.version} is installed`);
+      say(texts.isInstalled(sheet.id, sheet.version));
       traffic.rerun();
       done();
       close();
@@ -81,28 +94,28 @@ function Agree({ offer, close, done }: { offer: Offer; close: () => void; done: 
     setGrants(next);
   };
   return (
-    <Dialog title={`Install ${sheet.id} ${sheet.version}`} onClose={close}>
+    <Dialog title={texts.install(sheet.id, sheet.version)} onClose={close}>
       {sheet.description && <p>{sheet.description}</p>}
       <dl class="tiles">
-        <div class="minor"><dt>Language</dt><dd>{sheet.language}</dd></div>
-        <div class="minor"><dt>Hooks</dt><dd>{sheet.hooks.join(", ") || "none"}</dd></div>
-        <div class="minor"><dt>Replaces</dt><dd>{sheet.replaces || "nothing"}</dd></div>
-        <div class="minor"><dt>Signed by</dt><dd>{sheet.signer || "nobody trusted"}</dd></div>
+        <div class="minor"><dt>{texts.language}</dt><dd>{sheet.language}</dd></div>
+        <div class="minor"><dt>{texts.hooks}</dt><dd>{sheet.hooks.join(", ") || texts.none}</dd></div>
+        <div class="minor"><dt>{texts.replaces}</dt><dd>{sheet.replaces || texts.nothing}</dd></div>
+        <div class="minor"><dt>{texts.signedBy}</dt><dd>{sheet.signer || texts.nobodyTrusted}</dd></div>
       </dl>
-      <p class="dim">SHA-256 of its contents: <code>{sheet.digest}</code></p>
+      <p class="dim">{texts.sha256OfIts} <code>{sheet.digest}</code></p>
       <fieldset class="plain">
-        <legend>{asked.length ? "It asks for these; what is not chosen it does not get" : "It asks for no permission"}</legend>
+        <legend>{asked.length ? texts.itAsksForThese : texts.itAsksForNo}</legend>
         {asked.map(({ kind, value, key }) => value === "*"
-          ? <label key={key} class="check">{kind}, which ones you say: <input value={free[kind] ?? ""} placeholder="none" onInput={(event) => setFree({ ...free, [kind]: event.currentTarget.value })} /></label>
+          ? <label key={key} class="check">{kind}{texts.whichOnesYouSay} <input value={free[kind] ?? ""} placeholder={texts.none} onInput={(event) => setFree({ ...free, [kind]: event.currentTarget.value })} /></label>
           : <label key={key} class="check"><input type="checkbox" checked={grants.has(key)} onChange={() => toggle(key)} /> {kind}: <code>{value}</code></label>)}
       </fieldset>
-      {sheet.doubt && <p class="warn">It {sheet.doubt}.</p>}
-      {sheet.doubt && <label class="check"><input type="checkbox" checked={isUnsigned} onChange={(event) => setUnsigned(event.currentTarget.checked)} /> Install it although nobody who is trusted signed it</label>}
-      {sheet.replaces && error && <label class="check"><input type="checkbox" checked={isDowngrade} onChange={(event) => setDowngrade(event.currentTarget.checked)} /> Also if it is older than {sheet.replaces}</label>}
+      {sheet.doubt && <p class="warn">{texts.it} {sheet.doubt}.</p>}
+      {sheet.doubt && <label class="check"><input type="checkbox" checked={isUnsigned} onChange={(event) => setUnsigned(event.currentTarget.checked)} /> {texts.installItAlthoughNobody}</label>}
+      {sheet.replaces && error && <label class="check"><input type="checkbox" checked={isDowngrade} onChange={(event) => setDowngrade(event.currentTarget.checked)} /> {texts.alsoIfItIs} {sheet.replaces}</label>}
       {error && <p class="bad" role="alert">{error}</p>}
       <p class="buttons">
-        <button type="button" class="primary" disabled={sheet.doubt !== "" && !isUnsigned} onClick={() => void install()}>Install</button>
-        <button type="button" onClick={close}>Cancel</button>
+        <button type="button" class="primary" disabled={sheet.doubt !== "" && !isUnsigned} onClick={() => void install()}>{texts.installPlugin}</button>
+        <button type="button" onClick={close}>{texts.cancel}</button>
       </p>
     </Dialog>
   );

@@ -5,6 +5,7 @@ import { api } from "../core/api";
 import { typedValue } from "../core/settings";
 import { say } from "../core/state";
 import type { Plugin, SettingSpec } from "../core/types";
+import { texts } from "../text/plugin-settings";
 
 const shown = (value: unknown): string => (value === null || value === undefined ? "" : Array.isArray(value) ? value.join(", ") : String(value));
 
@@ -20,7 +21,7 @@ export function PluginSettings({ plugin, saved }: { plugin: Plugin; saved: () =>
       await api.setPluginSettings(plugin.id, changes);
       setTyped({});
       setError("");
-      say(`${plugin.id} has its new settings`);
+      say(texts.hasItsNewSettings(plugin.id));
       saved();
     } catch (failed) {
       setError((failed as Error).message);
@@ -28,16 +29,16 @@ export function PluginSettings({ plugin, saved }: { plugin: Plugin; saved: () =>
   };
   return (
     <details>
-      <summary><b>Settings</b> <span class="dim">{plugin.declared.length}</span></summary>
-      <form class="form" aria-label={`Settings of ${plugin.id}`} onSubmit={(event) => void save(event)}>
+      <summary><b>{texts.settings}</b> <span class="dim">{plugin.declared.length}</span></summary>
+      <form class="form" aria-label={texts.settingsOf(plugin.id)} onSubmit={(event) => void save(event)}>
         {plugin.declared.map((spec) => (
           <Field key={spec.name} id={`set-${plugin.id}-${spec.name}`} spec={spec} now={typed[spec.name] ?? shown(plugin.settings[spec.name])} isSet={plugin.settings[spec.name] !== undefined} set={(text) => setTyped({ ...typed, [spec.name]: text })} />
         ))}
         <span />
         <span class="buttons">
-          <button type="submit" class="primary" disabled={!names.length}>Save</button>
-          <button type="button" disabled={!names.length} onClick={() => { setTyped({}); setError(""); }}>Undo</button>
-          <span class="dim">An empty field is the default.</span>
+          <button type="submit" class="primary" disabled={!names.length}>{texts.save}</button>
+          <button type="button" disabled={!names.length} onClick={() => { setTyped({}); setError(""); }}>{texts.undo}</button>
+          <span class="dim">{texts.anEmptyFieldIs}</span>
         </span>
         {error && <span />}
         {error && <p class="bad" role="alert">{error}</p>}
@@ -48,15 +49,15 @@ export function PluginSettings({ plugin, saved }: { plugin: Plugin; saved: () =>
 
 function Field({ id, spec, now, isSet, set }: { id: string; spec: SettingSpec; now: string; isSet: boolean; set: (text: string) => void }) {
   const otherwise = shown(spec.default);
-  const hint = [spec.description, spec.type === "list" ? "commas between" : "", spec.minimum !== null ? `at least ${spec.minimum}` : "", spec.maximum !== null ? `at most ${spec.maximum}` : "", otherwise && !spec.secret ? `default ${otherwise}` : ""].filter(Boolean).join(" · ");
+  const hint = [spec.description, spec.type === "list" ? texts.commasBetween : "", spec.minimum !== null ? texts.atLeast(spec.minimum) : "", spec.maximum !== null ? texts.atMost(spec.maximum) : "", otherwise && !spec.secret ? `default ${otherwise}` : ""].filter(Boolean).join(" · ");
   const common = { id, "aria-describedby": `${id}-hint` };
   const choices = spec.type === "bool" ? ["true", "false"] : spec.type === "string" ? spec.choices : [];
   return (
     <>
-      <label for={id}>{spec.name}{spec.required && !isSet ? " (required)" : ""}</label>
+      <label for={id}>{spec.name}{spec.required && !isSet ? texts.required : ""}</label>
       <span>
         {choices.length > 0
-          ? <select {...common} value={now} onChange={(event) => set(event.currentTarget.value)}><option value="">default</option>{choices.map((each) => <option key={each} value={each}>{each}</option>)}</select>
+          ? <select {...common} value={now} onChange={(event) => set(event.currentTarget.value)}><option value="">{texts.default}</option>{choices.map((each) => <option key={each} value={each}>{each}</option>)}</select>
           : <input {...common} type={spec.secret ? "password" : "text"} autocomplete="off" inputMode={spec.type === "int" || spec.type === "double" ? "decimal" : "text"} value={now} placeholder={spec.secret ? "" : otherwise} onInput={(event) => set(event.currentTarget.value)} />}
         <span id={`${id}-hint`} class="dim hint">{hint}</span>
       </span>

@@ -11,6 +11,7 @@ import { equals } from "../core/kfl";
 import { copy, exclude, include } from "../core/state";
 import type { Section, TableRow } from "../core/types";
 import { Icon } from "./icon";
+import { texts } from "../text/sections";
 
 const CUT = 64 * 1024; // characters of a body that are laid out at once
 const HEX_LINES = 64;
@@ -28,7 +29,7 @@ export function SectionView({ section, linked }: { section: Section; linked: Lin
   const made = section.plugin ? `${section.plugin}${section.micros ? ` · ${latency(section.micros / 1000)}` : ""}` : "";
   return (
     <details class="section" open>
-      <summary><span class="section-title">{section.title || section.type}</span>{made && <span class="made" title="Made by this plugin">{made}</span>}</summary>
+      <summary><span class="section-title">{section.title || section.type}</span>{made && <span class="made" title={texts.madeByThisPlugin}>{made}</span>}</summary>
       <Fallback section={section}><Content section={section} linked={linked} /></Fallback>
     </details>
   );
@@ -41,7 +42,7 @@ class Fallback extends Component<{ section: Section; children: ComponentChildren
   }
   override render() {
     if (!this.state.error) return this.props.children;
-    return <><p class="bad">This section could not be drawn ({this.state.error}); as it came:</p><pre class="code">{JSON.stringify(this.props.section, null, 1).slice(0, CUT)}</pre></>;
+    return <><p class="bad">{texts.thisSectionCouldNot(this.state.error)}</p><pre class="code">{JSON.stringify(this.props.section, null, 1).slice(0, CUT)}</pre></>;
   }
 }
 
@@ -67,7 +68,7 @@ function Table({ rows, linked }: { rows: readonly TableRow[]; linked: Linked }) 
     else if (button.dataset["act"] === "include") include(term);
     else exclude(term);
   };
-  if (!rows.length) return <p class="dim">empty</p>;
+  if (!rows.length) return <p class="dim">{texts.empty}</p>;
   return (
     <>
       <table class="pairs" onClick={act}>
@@ -77,18 +78,18 @@ function Table({ rows, linked }: { rows: readonly TableRow[]; linked: Linked }) 
             return (
               <tr key={i} data-linked={(row.selector !== "" && row.selector === linked.selector) || undefined} onMouseEnter={() => row.selector && linked.point(row.selector)}>
                 <th scope="row">{row.name}</th>
-                <td><span class={typeof row.value === "number" ? "value number" : "value"}>{value}</span></td>
+                <td><span class={typeof row.value === "number" ? texts.valueNumber : "value"}>{value}</span></td>
                 <td class="acts">
-                  {row.selector && row.value !== null && <button type="button" data-act="include" data-row={i} title={`Only: ${equals(row.selector, row.value)}`} aria-label={`Only entries with this ${row.name}`}><Icon name="plus" /></button>}
-                  {row.selector && row.value !== null && <button type="button" data-act="exclude" data-row={i} title="Not these" aria-label={`No entries with this ${row.name}`}><Icon name="minus" /></button>}
-                  <button type="button" data-act="copy" data-row={i} title="Copy" aria-label={`Copy ${row.name}`}><Icon name="copy" /></button>
+                  {row.selector && row.value !== null && <button type="button" data-act="include" data-row={i} title={texts.only(equals(row.selector, row.value))} aria-label={texts.onlyEntriesWithThis(row.name)}><Icon name="plus" /></button>}
+                  {row.selector && row.value !== null && <button type="button" data-act="exclude" data-row={i} title={texts.notThese} aria-label={texts.noEntriesWithThis(row.name)}><Icon name="minus" /></button>}
+                  <button type="button" data-act="copy" data-row={i} title={texts.copy} aria-label={texts.copyNamed(row.name)}><Icon name="copy" /></button>
                 </td>
               </tr>
             );
           })}
         </tbody>
       </table>
-      {rows.length > limit && <button type="button" class="small" onClick={() => setLimit(limit + 5 * TABLE_ROWS)}>{count(rows.length - limit)} more rows</button>}
+      {rows.length > limit && <button type="button" class="small" onClick={() => setLimit(limit + 5 * TABLE_ROWS)}>{count(rows.length - limit)} {texts.moreRows}</button>}
     </>
   );
 }
@@ -101,7 +102,7 @@ export function Code({ text, isJson = false, limit = CUT }: { text: string; isJs
   return (
     <>
       <pre class="code" tabIndex={0}>{tokens ? tokens.map(([kind, part], i) => (kind ? <span key={i} class={`k-${kind}`}>{part}</span> : part)) : shown}</pre>
-      {text.length > shown.length && <button type="button" class="small" onClick={() => setWhole(true)}>Show all {count(text.length)} characters</button>}
+      {text.length > shown.length && <button type="button" class="small" onClick={() => setWhole(true)}>{texts.showAllCharacters(count(text.length))}</button>}
     </>
   );
 }
@@ -116,7 +117,7 @@ function Body({ section }: { section: Section }) {
   const text = useMemo(() => (data ? asText(data) : body), [data, body]);
   const pretty = useMemo(() => (text !== null && text.length < 16 * CUT ? prettyJson(text) : null), [text]);
   const asBytes = useMemo(() => (form === "hex" || text === null ? (data ?? new TextEncoder().encode(body)) : null), [form, text, data, body]);
-  if (!body) return <p class="dim">empty</p>;
+  if (!body) return <p class="dim">{texts.empty}</p>;
   const now: Form = text === null ? "hex" : form === "pretty" && pretty === null ? "text" : form;
   const shownText = now === "pretty" ? (pretty ?? "") : (text ?? "");
   const hits = word ? shownText.toLowerCase().split(word.toLowerCase()).length - 1 : 0;
@@ -131,17 +132,17 @@ function Body({ section }: { section: Section }) {
   return (
     <div class="body">
       <div class="body-tools">
-        <div class="segmented" role="group" aria-label="Form of the body">
-          {pretty !== null && <button type="button" aria-pressed={now === "pretty"} onClick={() => setForm("pretty")}>pretty</button>}
-          {text !== null && <button type="button" aria-pressed={now === "text"} onClick={() => setForm("text")}>text</button>}
-          <button type="button" aria-pressed={now === "hex"} onClick={() => setForm("hex")}>hex</button>
+        <div class="segmented" role="group" aria-label={texts.formOfTheBody}>
+          {pretty !== null && <button type="button" aria-pressed={now === "pretty"} onClick={() => setForm("pretty")}>{texts.pretty}</button>}
+          {text !== null && <button type="button" aria-pressed={now === "text"} onClick={() => setForm("text")}>{texts.text}</button>}
+          <button type="button" aria-pressed={now === "hex"} onClick={() => setForm("hex")}>{texts.hex}</button>
         </div>
         <span class="dim">{mimeType}{mimeType && " · "}{bytes(data ? data.length : body.length)}</span>
         <span class="grow" />
-        {now !== "hex" && <input type="search" class="find" placeholder="find" aria-label="Find in the body" value={word} onInput={(event) => setWord(event.currentTarget.value)} />}
-        {word && <span class="dim" role="status">{hits ? `${count(hits)}×` : "not there"}</span>}
-        <button type="button" class="icon" title="Copy" aria-label="Copy the body" onClick={() => void copy(shownText || loosely(asBytes ?? new Uint8Array()))}><Icon name="copy" /></button>
-        <button type="button" class="icon" title="Download" aria-label="Download the body" onClick={save}><Icon name="download" /></button>
+        {now !== "hex" && <input type="search" class="find" placeholder={texts.find} aria-label={texts.findInTheBody} value={word} onInput={(event) => setWord(event.currentTarget.value)} />}
+        {word && <span class="dim" role="status">{hits ? `${count(hits)}×` : texts.notThere}</span>}
+        <button type="button" class="icon" title={texts.copy} aria-label={texts.copyTheBody} onClick={() => void copy(shownText || loosely(asBytes ?? new Uint8Array()))}><Icon name="copy" /></button>
+        <button type="button" class="icon" title={texts.download} aria-label={texts.downloadTheBody} onClick={save}><Icon name="download" /></button>
       </div>
       {now === "hex" ? <Hex data={asBytes ?? new Uint8Array()} section={section} linked={null} /> : word && hits ? <Found text={shownText} word={word} /> : <Code text={shownText} isJson={now === "pretty"} />}
     </div>
@@ -180,7 +181,7 @@ export function Hex({ data, section, linked }: { data: Uint8Array; section: Sect
   };
   return (
     <>
-      <div class="hex" tabIndex={0} role="group" aria-label="Bytes" onMouseOver={point}>
+      <div class="hex" tabIndex={0} role="group" aria-label={texts.bytes} onMouseOver={point}>
         {hexLines(data, 0, lines).map((line, k) => (
           <div key={k} class="hex-line">
             <span class="hex-offset">{line.offset}</span>
@@ -194,7 +195,7 @@ export function Hex({ data, section, linked }: { data: Uint8Array; section: Sect
           </div>
         ))}
       </div>
-      {data.length > lines * 16 && <button type="button" class="small" onClick={() => setLines(lines * 8)}>{bytes(data.length - lines * 16)} more</button>}
+      {data.length > lines * 16 && <button type="button" class="small" onClick={() => setLines(lines * 8)}>{bytes(data.length - lines * 16)} {texts.more}</button>}
     </>
   );
 }
@@ -208,15 +209,15 @@ function Image({ section }: { section: Section }) {
     setUrl(made);
     return () => URL.revokeObjectURL(made);
   }, [body, mimeType]);
-  if (!IMAGES.has(mimeType)) return <p class="bad">{mimeType || "an unknown type"} is not shown as an image</p>;
-  return url ? <p class="image"><img src={url} alt={section.title || "image from the traffic"} /></p> : null;
+  if (!IMAGES.has(mimeType)) return <p class="bad">{mimeType || texts.anUnknownType} {texts.isNotShownAs}</p>;
+  return url ? <p class="image"><img src={url} alt={section.title || texts.imageFromTheTraffic} /></p> : null;
 }
 
 function Timeline({ section }: { section: Section }) {
   const points = section.points ?? [];
   const [limit, setLimit] = useState(TABLE_ROWS);
   const end = points.reduce((latest, point) => Math.max(latest, point.t), 1);
-  if (!points.length) return <p class="dim">empty</p>;
+  if (!points.length) return <p class="dim">{texts.empty}</p>;
   return (
     <>
     <ol class="points">
@@ -224,11 +225,11 @@ function Timeline({ section }: { section: Section }) {
         <li key={i}>
           <span class="point-time">{latency(point.t / 1000) || "0"}</span>
           <svg class="point-track" viewBox="0 0 100 4" preserveAspectRatio="none" aria-hidden="true"><rect x="0" y="1" width={(point.t / end) * 100} height="2" /></svg>
-          <span title={point.direction && `by the ${point.direction}`}>{ARROWS[point.direction] ?? ""} {point.label}</span>
+          <span title={point.direction && texts.byThe(point.direction)}>{ARROWS[point.direction] ?? ""} {point.label}</span>
         </li>
       ))}
     </ol>
-    {points.length > limit && <button type="button" class="small" onClick={() => setLimit(limit + 5 * TABLE_ROWS)}>{count(points.length - limit)} more points</button>}
+    {points.length > limit && <button type="button" class="small" onClick={() => setLimit(limit + 5 * TABLE_ROWS)}>{count(points.length - limit)} {texts.morePoints}</button>}
     </>
   );
 }

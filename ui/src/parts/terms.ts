@@ -4,6 +4,7 @@ import { api } from "../core/api";
 import { equals, quote, sideTerm } from "../core/kfl";
 import { say } from "../core/state";
 import { traffic } from "../shared";
+import { texts } from "../text/terms";
 
 /** Method, status and summary mean something else in each protocol: the hub's row of the entry says what. */
 export async function cellTerm(row: number, column: string): Promise<string> {
@@ -13,14 +14,14 @@ export async function cellTerm(row: number, column: string): Promise<string> {
     case "src": case "dst": return sideTerm(column, rows.text(row, column));
     case "elapsed": return `elapsed_time >= ${Math.round(rows.number(row, column) * 1000)}`;
     case "timestamp": case "size": {
-      say(column === "size" ? "There is no filter for the size of both halves" : "Drag over the timeline to choose a time");
+      say(column === "size" ? texts.thereIsNoFilter : texts.dragOverTheTimeline);
       return "";
     }
     case "method": case "status": case "summary": {
       try {
         const { base } = await api.entry(rows.id(row));
         const term = { method: base.methodQuery, status: base.statusQuery, summary: base.summaryQuery }[column];
-        if (!term) say(`This ${column} cannot be filtered by`);
+        if (!term) say(texts.thisCannotBeFiltered(column));
         return term;
       } catch (error) {
         say((error as Error).message, true);

@@ -3,7 +3,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { signal } from "@preact/signals";
 import { api } from "../core/api";
-import { bytes, count, latency, moment, plural } from "../core/format";
+import { bytes, count, latency, moment } from "../core/format";
 import { nanoseconds } from "../core/span";
 import { dialog, go, may, place, say, zone } from "../core/state";
 import type { Capture, ImportReport, Info, Overview, Pruned, Snapshot } from "../core/types";
@@ -11,6 +11,8 @@ import { Dialog } from "../parts/dialog";
 import { Icon } from "../parts/icon";
 import { traffic } from "../shared";
 import { packets as packetText } from "../text/workers";
+import { texts } from "../text/captures";
+import { units } from "../text/units";
 
 interface Upload {
   readonly key: number;
@@ -34,9 +36,9 @@ function patch(key: number, change: Partial<Upload>): void {
 }
 
 function reportText(report: ImportReport): string {
-  const dropped = report.dropped ? `; ${plural(report.dropped, "packet")} kept out by plugins` : "";
-  const none = report.packets ? "" : report.error || " (nothing new: it may be in the store already)";
-  return `${plural(report.packets, "packet")}, ${plural(report.flows, "connection")}${dropped}${none}`;
+  const dropped = report.dropped ? texts.keptOutByPlugins(units.packet(report.dropped)) : "";
+  const none = report.packets ? "" : report.error || texts.nothingNew;
+  return `${units.packet(report.packets)}, ${units.connection(report.flows)}${dropped}${none}`;
 }
 
 /** One file at a time: the store has one writer. */
@@ -54,7 +56,7 @@ async function work(files: Map<number, File>): Promise<void> {
       traffic.rerun();
     } catch (error) {
       const isCancelled = error instanceof DOMException;
-      patch(next.key, { state: isCancelled ? "cancelled" : "failed", said: isCancelled ? "cancelled; what was acknowledged stays" : (error as Error).message });
+      patch(next.key, { state: isCancelled ? "cancelled" : "failed", said: isCancelled ? texts.importCancelled : (error as Error).message });
     }
     files.delete(next.key);
     storeChanged.value++;
@@ -96,30 +98,30 @@ function Import() {
   const chooser = useRef<HTMLInputElement>(null);
   return (
     <section class="card" aria-labelledby="import-title">
-      <h2 id="import-title">Import</h2>
+      <h2 id="import-title">{texts.import}</h2>
       <div class="drop" data-over={isOver || undefined}
         onDragOver={(event) => { event.preventDefault(); setOver(true); }}
         onDragLeave={() => setOver(false)}
         onDrop={(event) => { event.preventDefault(); setOver(false); take(event.dataTransfer?.files ?? []); }}>
-        <p>Drop captures here: pcap, pcapng, also .gz and .zst, of any size. They are stored encrypted.</p>
-        <button type="button" class="primary" onClick={() => chooser.current?.click()}><Icon name="upload" />Choose files</button>
-        <input ref={chooser} type="file" multiple hidden aria-label="Captures to import" onChange={(event) => { take(event.currentTarget.files ?? []); event.currentTarget.value = ""; }} />
+        <p>{texts.dropHere}</p>
+        <button type="button" class="primary" onClick={() => chooser.current?.click()}><Icon name="upload" />{texts.chooseFiles}</button>
+        <input ref={chooser} type="file" multiple hidden aria-label={texts.capturesToImport} onChange={(event) => { take(event.currentTarget.files ?? []); event.currentTarget.value = ""; }} />
       </div>
-      {uploads.value.length > 0 && <ul class="imports" aria-label="Imports">{uploads.value.map((each) => <UploadRow key={each.key} upload={each} />)}</ul>}
+      {uploads.value.length > 0 && <ul class="imports" aria-label={texts.imports}>{uploads.value.map((each) => <UploadRow key={each.key} upload={each} />)}</ul>}
     </section>
   );
 }
 
 function UploadRow({ upload }: { upload: Upload }) {
   const { state, sent, size, said } = upload;
-  const words = state === "running" ? (sent < size ? `sending · ${bytes(sent)} of ${bytes(size)}` : "reading the packets …") : state === "waiting" ? "waiting for the one before" : said;
+  const words = state === "running" ? (sent < size ? `sending · ${bytes(sent)} of ${bytes(size)}` : texts.readingThePackets) : state === "waiting" ? texts.waitingForOther : said;
   return (
     <li data-state={state}>
       <span>{upload.name} <span class="dim">{bytes(size)}</span></span>
-      {state === "running" ? <progress aria-label={`Import of ${upload.name}`} max={size || 1} {...(sent < size ? { value: sent } : {})} /> : <span class="state" data-state={state === "done" ? "running" : state === "waiting" ? "disabled" : "failed"}>{state}</span>}
+      {state === "running" ? <progress aria-label={texts.importOf(upload.name)} max={size || 1} {...(sent < size ? { value: sent } : {})} /> : <span class="state" data-state={state === "done" ? "running" : state === "waiting" ? "disabled" : "failed"}>{state}</span>}
       {state === "running" || state === "waiting"
-        ? <button type="button" class="small" onClick={() => { upload.stop.abort(); if (state === "waiting") patch(upload.key, { state: "cancelled" }); }}>Cancel</button>
-        : state === "done" ? <button type="button" class="small" onClick={() => go({ view: "traffic", kfl: "", since: "", until: "", entry: "" })}>Look at it</button> : <span />}
+        ? <button type="button" class="small" onClick={() => { upload.stop.abort(); if (state === "waiting") patch(upload.key, { state: "cancelled" }); }}>{texts.cancel}</button>
+        : state === "done" ? <button type="button" class="small" onClick={() => go({ view: "traffic", kfl: "", since: "", until: "", entry: "" })}>{texts.lookAtIt}</button> : <span />}
       <span class={`said ${state === "failed" ? "bad" : ""}`} role="status">{words}</span>
       {upload.problems.length > 0 && <ul class="said">{upload.problems.map((each) => <li key={each}>{each}</li>)}</ul>}
     </li>
@@ -132,31 +134,31 @@ function Store({ info, compression }: { info: Info; compression: number | null }
   const [verified, setVerified] = useState("");
   const [isPrune, setPrune] = useState(false);
   const verify = async (): Promise<void> => {
-    setVerified("Reading every byte …");
+    setVerified(texts.readingEveryByte);
     try {
       const { sound, segments, bytes: size, findings } = await api.verify();
-      setVerified(sound ? `Sound: ${plural(segments, "segment")}, ${bytes(size)} authenticated` : `Not sound: ${findings.map((each) => Object.values(each).join(" ")).join("; ")}`);
+      setVerified(sound ? `Sound: ${units.segment(segments)}, ${bytes(size)} authenticated` : texts.notSound(findings.map((each) => Object.values(each).join(" ")).join("; ")));
     } catch (error) {
       setVerified((error as Error).message);
     }
   };
   return (
     <section class="card" aria-labelledby="store-title">
-      <h2 id="store-title">Store</h2>
+      <h2 id="store-title">{texts.store}</h2>
       <dl class="tiles">
-        <div><dt>Packets</dt><dd>{count(info.packets)}</dd></div>
-        <div><dt>Connections</dt><dd>{count(info.flows)}</dd></div>
-        <div><dt>Captured</dt><dd>{bytes(info.captured_bytes)}</dd></div>
-        <div><dt>On disk, encrypted</dt><dd>{bytes(info.disk_bytes)}{compression ? <span class="dim"> 1/{compression.toFixed(1)}</span> : null}</dd></div>
-        <div class="minor"><dt>From</dt><dd>{moment(ms(info.first), zone.value) || "–"}</dd></div>
-        <div class="minor"><dt>To</dt><dd>{moment(ms(info.last), zone.value) || "–"}</dd></div>
+        <div><dt>{texts.packets}</dt><dd>{count(info.packets)}</dd></div>
+        <div><dt>{texts.connections}</dt><dd>{count(info.flows)}</dd></div>
+        <div><dt>{texts.captured}</dt><dd>{bytes(info.captured_bytes)}</dd></div>
+        <div><dt>{texts.onDiskEncrypted}</dt><dd>{bytes(info.disk_bytes)}{compression ? <span class="dim"> 1/{compression.toFixed(1)}</span> : null}</dd></div>
+        <div class="minor"><dt>{texts.from}</dt><dd>{moment(ms(info.first), zone.value) || "–"}</dd></div>
+        <div class="minor"><dt>{texts.to}</dt><dd>{moment(ms(info.last), zone.value) || "–"}</dd></div>
       </dl>
-      <p class="dim">{plural(info.segments, "segment")} in <code>{info.path}</code>, readable for {plural(info.recipients.length, "key")}: {info.recipients.map((each) => <code key={each} title={each}>{each.slice(0, 12)}… </code>)}</p>
+      <p class="dim">{texts.storePlace(units.segment(info.segments), <code>{info.path}</code>, units.key(info.recipients.length), info.recipients.map((each) => <code key={each} title={each}>{each.slice(0, 12)}… </code>))}</p>
       {info.problems.map((each) => <p key={each} class="bad">{each}</p>)}
       <p class="buttons">
-        <button type="button" onClick={() => { go({ view: "traffic" }); dialog.value = "export"; }}><Icon name="download" />Export …</button>
-        {may("import") && <button type="button" onClick={() => void verify()}>Verify</button>}
-        {may("manage") && <button type="button" class="danger" onClick={() => setPrune(true)}>Prune …</button>}
+        <button type="button" onClick={() => { go({ view: "traffic" }); dialog.value = "export"; }}><Icon name="download" />{texts.export}</button>
+        {may("import") && <button type="button" onClick={() => void verify()}>{texts.verify}</button>}
+        {may("manage") && <button type="button" class="danger" onClick={() => setPrune(true)}>{texts.prune}</button>}
         {verified && <span role="status" class={verified.startsWith("Not") ? "bad" : "dim"}>{verified}</span>}
       </p>
       {isPrune && <Prune close={() => setPrune(false)} />}
@@ -175,7 +177,7 @@ function Prune({ close }: { close: () => void }) {
       const done = await api.prune(limits(dry));
       setError("");
       if (dry) return setPlan(done);
-      say(`${plural(done.segments.length, "segment")} deleted, ${bytes(done.freed_bytes)} freed`);
+      say(texts.deletedFreed(units.segment(done.segments.length), bytes(done.freed_bytes)));
       storeChanged.value++;
       traffic.rerun();
       close();
@@ -184,13 +186,13 @@ function Prune({ close }: { close: () => void }) {
     }
   };
   return (
-    <Dialog title="Delete old segments" onClose={close}>
-      <p><label>Older than <input type="number" min="0" step="any" value={days} onInput={(event) => { setDays(event.currentTarget.value); setPlan(null); }} /> days</label></p>
+    <Dialog title={texts.deleteOldSegments} onClose={close}>
+      <p><label>{texts.olderThanDays(<input type="number" min="0" step="any" value={days} onInput={(event) => { setDays(event.currentTarget.value); setPlan(null); }} />)}</label></p>
       {error && <p class="bad" role="alert">{error}</p>}
-      {plan && <p>{plan.segments.length ? `${plural(plan.segments.length, "segment")} with ${plural(plan.packets, "packet")} would go: ${bytes(plan.freed_bytes)}. ${bytes(plan.kept_bytes)} stay. This cannot be undone.` : "Nothing is that old."}</p>}
+      {plan && <p>{plan.segments.length ? texts.pruneWould(units.segment(plan.segments.length), units.packet(plan.packets), bytes(plan.freed_bytes), bytes(plan.kept_bytes)) : texts.nothingIsThatOld}</p>}
       <p class="buttons">
-        {plan && plan.segments.length > 0 ? <button type="button" class="danger" onClick={() => void run(false)}>Delete {plural(plan.segments.length, "segment")}</button> : <button type="button" class="primary" onClick={() => void run(true)}>Show what would go</button>}
-        <button type="button" onClick={close}>Cancel</button>
+        {plan && plan.segments.length > 0 ? <button type="button" class="danger" onClick={() => void run(false)}>{texts.delete} {units.segment(plan.segments.length)}</button> : <button type="button" class="primary" onClick={() => void run(true)}>{texts.showWhatWouldGo}</button>}
+        <button type="button" onClick={close}>{texts.cancel}</button>
       </p>
     </Dialog>
   );
@@ -208,7 +210,7 @@ function DeleteCapture({ capture, close }: { capture: Capture; close: () => void
   const remove = async (): Promise<void> => {
     try {
       const done = await ask(false);
-      say(`${title}: ${plural(done.packets, "packet")} deleted, ${bytes(done.freed_bytes)} freed`);
+      say(texts.captureDeleted(title, units.packet(done.packets), bytes(done.freed_bytes)));
       storeChanged.value++;
       traffic.rerun();
       close();
@@ -218,14 +220,14 @@ function DeleteCapture({ capture, close }: { capture: Capture; close: () => void
   };
   const keepers = Object.keys(plan?.kept_by ?? {});
   return (
-    <Dialog title={`Delete ${title}`} onClose={close}>
+    <Dialog title={texts.deleteNamed(title)} onClose={close}>
       {error && <p class="bad" role="alert">{error}</p>}
-      {!plan && !error && <p class="dim">Adding up …</p>}
-      {plan && <p>{plan.segments.length ? `${plural(plan.packets, "packet")} in ${plural(plan.segments.length, "segment")} would go: ${bytes(plan.freed_bytes)}. This cannot be undone.` : "Nothing of it can go."}</p>}
-      {keepers.length > 0 && <p class="warn">Snapshots keep a part of it: {keepers.map((name) => `${name} (${plural(plan?.kept_by[name]?.length ?? 0, "segment")})`).join(", ")}.</p>}
+      {!plan && !error && <p class="dim">{texts.addingUp}</p>}
+      {plan && <p>{plan.segments.length ? texts.captureWould(units.packet(plan.packets), units.segment(plan.segments.length), bytes(plan.freed_bytes)) : texts.nothingCanGo}</p>}
+      {keepers.length > 0 && <p class="warn">{texts.keptBySnapshots} {keepers.map((name) => `${name} (${units.segment(plan?.kept_by[name]?.length ?? 0)})`).join(", ")}.</p>}
       <p class="buttons">
-        {plan && plan.segments.length > 0 && <button type="button" class="danger" onClick={() => void remove()}>Delete {title}</button>}
-        <button type="button" onClick={close}>Cancel</button>
+        {plan && plan.segments.length > 0 && <button type="button" class="danger" onClick={() => void remove()}>{texts.delete} {title}</button>}
+        <button type="button" onClick={close}>{texts.cancel}</button>
       </p>
     </Dialog>
   );
@@ -236,19 +238,19 @@ function List({ captures }: { captures: readonly Capture[] }) {
   if (!captures.length) return null;
   return (
     <section class="card" aria-labelledby="list-title">
-      <h2 id="list-title">What was imported</h2>
-      <div class="scroll-x" tabIndex={0} role="region" aria-label="Captures">
+      <h2 id="list-title">{texts.whatWasImported}</h2>
+      <div class="scroll-x" tabIndex={0} role="region" aria-label={texts.captures}>
         <table class="grid">
-          <thead><tr><th scope="col">Name</th><th scope="col" class="n">Packets</th><th scope="col">From</th><th scope="col" class="n">Lasts</th><th scope="col">State</th><th scope="col"><span class="hidden-text">Actions</span></th></tr></thead>
+          <thead><tr><th scope="col">{texts.name}</th><th scope="col" class="n">{texts.packets}</th><th scope="col">{texts.from}</th><th scope="col" class="n">{texts.lasts}</th><th scope="col">{texts.state}</th><th scope="col"><span class="hidden-text">{texts.actions}</span></th></tr></thead>
           <tbody>
             {captures.map((each, i) => (
               <tr key={i}>
-                <td title={each.sha256 && `SHA-256 ${each.sha256}`}>{each.name || "live"}</td>
+                <td title={each.sha256 && texts.sha256(each.sha256)}>{each.name || texts.live}</td>
                 <td class="n">{count(each.packets)}</td>
                 <td>{moment(ms(each.first), zone.value)}</td>
                 <td class="n">{latency(ms(each.last) - ms(each.first))}</td>
-                <td>{each.complete ? "complete" : <span class="warn">cut short</span>}{each.lost_packets ? <span class="warn">, {plural(each.lost_packets, "packet")} lost by the capturer</span> : null}{each.counters && <div class="dim">{packetText.counters(each.counters)}</div>}</td>
-                <td class="n"><button type="button" class="small" onClick={() => go({ view: "traffic", kfl: "", entry: "", since: bound(each.first, 0n), until: bound(each.last, 1n) })}>Its time</button>{may("manage") && <> <button type="button" class="small danger" aria-label={`Delete ${each.name || "live"} …`} onClick={() => setDoomed(each)}>Delete …</button></>}</td>
+                <td>{each.complete ? texts.complete : <span class="warn">{texts.cutShort}</span>}{each.lost_packets ? <span class="warn">{texts.lostByTheCapturer(units.packet(each.lost_packets))}</span> : null}{each.counters && <div class="dim">{packetText.counters(each.counters)}</div>}</td>
+                <td class="n"><button type="button" class="small" onClick={() => go({ view: "traffic", kfl: "", entry: "", since: bound(each.first, 0n), until: bound(each.last, 1n) })}>{texts.itsTime}</button>{may("manage") && <> <button type="button" class="small danger" aria-label={texts.deleteNamedAsk(each.name || texts.live)} onClick={() => setDoomed(each)}>{texts.deleteAsk}</button></>}</td>
               </tr>
             ))}
           </tbody>
@@ -275,16 +277,16 @@ function Snapshots() {
   };
   return (
     <section class="card" aria-labelledby="snapshots-title">
-      <h2 id="snapshots-title">Snapshots</h2>
-      <p class="dim">A snapshot keeps a time from retention until it is deleted. Choose the time on the timeline of Traffic, then name it here.</p>
+      <h2 id="snapshots-title">{texts.snapshots}</h2>
+      <p class="dim">{texts.aboutSnapshots}</p>
       {list.length > 0 && <ul class="columns-list">{list.map((each) => (
-        <li key={each.name}><span><b>{each.name}</b> <span class="dim">{moment(ms(each.since), zone.value)} to {moment(ms(each.until), zone.value)}</span></span>
-          {may("manage") && <button type="button" class="small" onClick={() => { if (confirm(`Delete the snapshot ${each.name}? Its packets are left to retention.`)) void act(api.removeSnapshot(each.name)); }}>Delete</button>}</li>
+        <li key={each.name}><span><b>{each.name}</b> <span class="dim">{texts.fromTo(moment(ms(each.since), zone.value), moment(ms(each.until), zone.value))}</span></span>
+          {may("manage") && <button type="button" class="small" onClick={() => { if (confirm(texts.deleteSnapshot(each.name))) void act(api.removeSnapshot(each.name)); }}>{texts.delete}</button>}</li>
       ))}</ul>}
       <form class="buttons" onSubmit={(event) => { event.preventDefault(); void act(api.addSnapshot(name, since, until)); setName(""); }}>
-        <input aria-label="Name of the snapshot" placeholder="incident-42" pattern="[A-Za-z0-9][A-Za-z0-9._\-]{0,62}" required value={name} onInput={(event) => setName(event.currentTarget.value)} />
-        <button type="submit" disabled={!since || !until || !name}>Keep the chosen time</button>
-        {(!since || !until) && <span class="dim">no time is chosen</span>}
+        <input aria-label={texts.nameOfTheSnapshot} placeholder={texts.snapshotExample} pattern="[A-Za-z0-9][A-Za-z0-9._\-]{0,62}" required value={name} onInput={(event) => setName(event.currentTarget.value)} />
+        <button type="submit" disabled={!since || !until || !name}>{texts.keepTheChosenTime}</button>
+        {(!since || !until) && <span class="dim">{texts.noTimeIsChosen}</span>}
       </form>
     </section>
   );

@@ -5,6 +5,7 @@ import { marks, zone } from "../core/state";
 import type { Entry } from "../core/types";
 import { Dialog } from "../parts/dialog";
 import { type Line, difference } from "../parts/difference";
+import { texts } from "../text/compare";
 
 const CUT = 2000;
 
@@ -20,16 +21,16 @@ export function Compare() {
   const lines = pair ? difference(...pair) : [];
   const differing = lines.filter((line) => line.left !== line.right);
   return (
-    <Dialog title="Compare" wide>
-      {!right && <p>Mark two entries with <kbd>m</kbd> (or the star of an entry), then compare them here.</p>}
+    <Dialog title={texts.compare} wide>
+      {!right && <p>{texts.markTwoEntriesWith(<kbd>m</kbd>)}</p>}
       {error && <p class="bad" role="alert">{error}</p>}
-      {right && !pair && !error && <p class="dim">Dissecting both …</p>}
+      {right && !pair && !error && <p class="dim">{texts.dissectingBoth}</p>}
       {pair && (
         <>
-          <p class="buttons"><span>{differing.length ? `${differing.length} of ${lines.length} values differ` : "All values are the same"}</span><label class="check"><input type="checkbox" checked={isAll} onChange={(event) => setAll(event.currentTarget.checked)} /> show the same ones, too</label></p>
-          <div class="scroll-x" tabIndex={0} role="region" aria-label="Differences">
+          <p class="buttons"><span>{differing.length ? texts.ofValuesDiffer(differing.length, lines.length) : texts.allValuesAreThe}</span><label class="check"><input type="checkbox" checked={isAll} onChange={(event) => setAll(event.currentTarget.checked)} /> {texts.showTheSameOnes}</label></p>
+          <div class="scroll-x" tabIndex={0} role="region" aria-label={texts.differences}>
             <table class="grid compare">
-              <thead><tr><th scope="col">Value</th>{pair.map((entry) => <th scope="col" key={entry.data.id}>{entry.base.method} {entry.base.summary.slice(0, 60)}<br /><span class="dim">{moment(entry.data.timestamp, zone.value)}</span></th>)}</tr></thead>
+              <thead><tr><th scope="col">{texts.value}</th>{pair.map((entry) => <th scope="col" key={entry.data.id}>{entry.base.method} {entry.base.summary.slice(0, 60)}<br /><span class="dim">{moment(entry.data.timestamp, zone.value)}</span></th>)}</tr></thead>
               <tbody>{(isAll ? lines : differing).map((line, i) => <Row key={i} line={line} />)}</tbody>
             </table>
           </div>
@@ -41,6 +42,6 @@ export function Compare() {
 
 function Row({ line }: { line: Line }) {
   const mark = line.left === line.right ? "" : "differs";
-  const text = (value: string | null) => (value === null ? <i class="dim">not there</i> : value.length > CUT ? `${value.slice(0, CUT)} …` : value);
+  const text = (value: string | null) => (value === null ? <i class="dim">{texts.notThere}</i> : value.length > CUT ? `${value.slice(0, CUT)} …` : value);
   return <tr><th scope="row">{line.name}<br /><span class="dim">{line.place}</span></th><td class={mark}>{text(line.left)}</td><td class={mark}>{text(line.right)}</td></tr>;
 }

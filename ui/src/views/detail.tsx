@@ -11,6 +11,7 @@ import { Hex, Code, SectionView } from "../parts/sections";
 import { Follow } from "../parts/follow";
 import { Packets } from "../parts/packets";
 import { shown } from "../shared";
+import { texts } from "../text/detail";
 
 const TITLES: Readonly<Record<Half, string>> = { request: "Request", response: "Response", event: "Event", data: "Data" };
 type Tab = "shown" | "bytes" | "packets" | "stream" | "json";
@@ -42,19 +43,19 @@ export function DetailPane({ id }: { id: string }) {
     shown.list?.focus();
   };
   return (
-    <aside class="detail" tabIndex={-1} aria-label="Entry" aria-busy={entry?.data.id !== id && !error}>
+    <aside class="detail" tabIndex={-1} aria-label={texts.entry} aria-busy={entry?.data.id !== id && !error}>
       {error && <Missing id={id} error={error} close={close} />}
-      {!error && !entry && <p class="empty">Dissecting …</p>}
+      {!error && !entry && <p class="empty">{texts.dissecting}</p>}
       {!error && entry && (
         <>
           <Head entry={entry} close={close} />
           <div class="tabs">
-            <div role="tablist" aria-label="Forms of the entry">
-            <TabButton name="shown" now={tab} set={setTab}>{entry.representation.event?.length ? "Event" : "Request and response"}</TabButton>
-            {may("raw") && <TabButton name="bytes" now={tab} set={setTab}>Bytes</TabButton>}
-            {may("raw") && <TabButton name="packets" now={tab} set={setTab}>Packets</TabButton>}
-            {may("raw") && <TabButton name="stream" now={tab} set={setTab}>Stream</TabButton>}
-            <TabButton name="json" now={tab} set={setTab}>JSON</TabButton>
+            <div role="tablist" aria-label={texts.formsOfTheEntry}>
+            <TabButton name="shown" now={tab} set={setTab}>{entry.representation.event?.length ? texts.event : texts.requestAndResponse}</TabButton>
+            {may("raw") && <TabButton name="bytes" now={tab} set={setTab}>{texts.bytes}</TabButton>}
+            {may("raw") && <TabButton name="packets" now={tab} set={setTab}>{texts.packets}</TabButton>}
+            {may("raw") && <TabButton name="stream" now={tab} set={setTab}>{texts.stream}</TabButton>}
+            <TabButton name="json" now={tab} set={setTab}>{texts.json}</TabButton>
             </div>
             <span class="grow" />
             <Renderers id={entry.data.id} now={renderer} set={setRenderer} />
@@ -82,17 +83,17 @@ function TabButton({ name, now, set, children }: { name: Tab; now: Tab; set: (ta
 
 function Missing({ id, error, close }: { id: string; error: ApiError; close: () => void }) {
   const words: Record<number, string> = {
-    404: "There is no such entry: the store is another one, or another dissector now takes its connection.",
-    410: "This entry has expired: retention removed its segment.",
-    403: "You may not see this entry.",
+    404: texts.thereIsNoSuch,
+    410: texts.thisEntryHasExpired,
+    403: texts.youMayNotSee,
   };
   return (
     <div class="empty" role="alert">
-      <h2>{error.status === 410 ? "Expired" : "Not shown"}</h2>
+      <h2>{error.status === 410 ? texts.expired : texts.notShown}</h2>
       <p>{words[error.status] ?? error.message}</p>
       {words[error.status] && <p class="dim">{error.message}</p>}
       <p class="dim"><code>{id}</code></p>
-      <p><button type="button" onClick={close}>Close</button></p>
+      <p><button type="button" onClick={close}>{texts.close}</button></p>
     </div>
   );
 }
@@ -117,27 +118,27 @@ function Head({ entry, close }: { entry: Entry; close: () => void }) {
         <span class="chip" data-hue={hue(protocol.abbr.replace(/\W/g, ""))} title={`${protocol.longName} ${protocol.version}`}>{protocol.abbr}</span>
         <h2><span class="method">{base.method}</span> {base.summary}</h2>
         <span class="grow" />
-        <button type="button" class="icon" data-do="previous" disabled={!beside.previous} title="Previous of the connection ([)" aria-label="Previous entry of the connection" onClick={() => beside.previous && go({ entry: beside.previous }, true)}><Icon name="up" /></button>
-        <button type="button" class="icon" data-do="next" disabled={!beside.next} title="Next of the connection (])" aria-label="Next entry of the connection" onClick={() => beside.next && go({ entry: beside.next }, true)}><Icon name="down" /></button>
-        <button type="button" class="icon" aria-pressed={isMarked} title="Mark (m)" aria-label="Mark this entry" onClick={() => toggleMark(id)}><Icon name="star" /></button>
-        <button type="button" class="icon" title="Copy a link" aria-label="Copy a link to this entry" onClick={() => void copy(location.href)}><Icon name="link" /></button>
-        {may("raw") && <a class="icon" href={url(`entries/${encodeURIComponent(id)}/pcap`)} download={`${data.stream}.pcapng`} title="Connection as pcapng" aria-label="Download the connection as pcapng"><Icon name="download" /></a>}
-        <button type="button" class="icon" title="Close (Esc)" aria-label="Close" onClick={close}><Icon name="close" /></button>
+        <button type="button" class="icon" data-do="previous" disabled={!beside.previous} title={texts.previousOfTheConnection} aria-label={texts.previousEntryOfThe} onClick={() => beside.previous && go({ entry: beside.previous }, true)}><Icon name="up" /></button>
+        <button type="button" class="icon" data-do="next" disabled={!beside.next} title={texts.nextOfTheConnection} aria-label={texts.nextEntryOfThe} onClick={() => beside.next && go({ entry: beside.next }, true)}><Icon name="down" /></button>
+        <button type="button" class="icon" aria-pressed={isMarked} title={texts.markM} aria-label={texts.markThisEntry} onClick={() => toggleMark(id)}><Icon name="star" /></button>
+        <button type="button" class="icon" title={texts.copyALink} aria-label={texts.copyALinkTo} onClick={() => void copy(location.href)}><Icon name="link" /></button>
+        {may("raw") && <a class="icon" href={url(`entries/${encodeURIComponent(id)}/pcap`)} download={`${data.stream}.pcapng`} title={texts.connectionAsPcapng} aria-label={texts.downloadTheConnectionAs}><Icon name="download" /></a>}
+        <button type="button" class="icon" title={texts.closeEsc} aria-label={texts.close} onClick={close}><Icon name="close" /></button>
       </div>
       <div class="facts">
-        {(base.status !== 0 || state === "bad") && <span class="fact"><span class="status" data-verdict={state}>{base.status || "error"}</span></span>}
-        <span class="fact" title={`${moment(data.timestamp, "utc")} UTC`}>{moment(data.timestamp, zone.value)}</span>
+        {(base.status !== 0 || state === "bad") && <span class="fact"><span class="status" data-verdict={state}>{base.status || texts.error}</span></span>}
+        <span class="fact" title={texts.utc(moment(data.timestamp, "utc"))}>{moment(data.timestamp, zone.value)}</span>
         {data.elapsedTime > 0 && <span class="fact">{latency(data.elapsedTime)}</span>}
         <span class="fact">{bytes(data.size || data.requestSize + data.responseSize)}</span>
         <span class="fact mono">{address(data.src)} → {address(data.dst)}</span>
-        {data.tls && <span class="fact">decrypted</span>}
+        {data.tls && <span class="fact">{texts.decrypted}</span>}
         {(data.tags ?? []).map((tag) => <span key={tag} class="fact tag">{tag}</span>)}
-        {net && net.retransmissions > 0 && <span class="fact warn">{net.retransmissions} retransmitted</span>}
-        {net && net.gaps > 0 && <span class="fact warn">{net.gaps} gaps</span>}
-        {net && net.rttUs > 0 && <span class="fact" title="round trip of the connection">RTT {latency(net.rttUs / 1000)}</span>}
-        {data.plugin && <span class="fact" title="Dissected by this plugin">{data.plugin}</span>}
-        <button type="button" class="link-button" onClick={() => include(equals("stream", data.stream))}>only this connection</button>
-        {marks.value.length > 1 && <button type="button" class="link-button" onClick={() => (dialog.value = "compare")}>compare the marked</button>}
+        {net && net.retransmissions > 0 && <span class="fact warn">{net.retransmissions} {texts.retransmitted}</span>}
+        {net && net.gaps > 0 && <span class="fact warn">{net.gaps} {texts.gaps}</span>}
+        {net && net.rttUs > 0 && <span class="fact" title={texts.roundTripOfThe}>{texts.rtt} {latency(net.rttUs / 1000)}</span>}
+        {data.plugin && <span class="fact" title={texts.dissectedByThisPlugin}>{data.plugin}</span>}
+        <button type="button" class="link-button" onClick={() => include(equals("stream", data.stream))}>{texts.onlyThisConnection}</button>
+        {marks.value.length > 1 && <button type="button" class="link-button" onClick={() => (dialog.value = "compare")}>{texts.compareTheMarked}</button>}
       </div>
       {data.error && <p class="entry-error" role="note"><b>{errorTitle(data.error.type)}</b> {data.error.msg}</p>}
     </header>
@@ -147,10 +148,10 @@ function Head({ entry, close }: { entry: Entry; close: () => void }) {
 /** Why a half is missing, in words. */
 function errorTitle(type: string): string {
   switch (type) {
-    case "pair-not-found": return "The other half was never seen.";
-    case "timeout": return "There was no answer in time.";
-    case "connection": return "The connection ended.";
-    case "dissection": return "It could not be read to its end.";
+    case "pair-not-found": return texts.theOtherHalfWas;
+    case "timeout": return texts.thereWasNoAnswer;
+    case "connection": return texts.theConnectionEnded;
+    case "dissection": return texts.itCouldNotBe;
     default: return `${type}:`;
   }
 }
@@ -160,7 +161,7 @@ function Halves({ entry }: { entry: Entry }) {
   const linked = { selector, point: setSelector };
   const halves = HALVES.filter((half) => (entry.representation[half] ?? []).length > 0);
   const isPair = entry.representation.request?.length && !entry.representation.event?.length;
-  if (!halves.length) return <p class="empty">No renderer had anything to show. The JSON has what was found.</p>;
+  if (!halves.length) return <p class="empty">{texts.noRendererHadAnything}</p>;
   return (
     <div class="halves">
       {halves.map((half) => (
@@ -169,7 +170,7 @@ function Halves({ entry }: { entry: Entry }) {
           {(entry.representation[half] ?? []).map((section: Section, i) => <SectionView key={`${entry.data.id}${i}`} section={section} linked={linked} />)}
         </section>
       ))}
-      {isPair && !entry.representation.response?.length ? <section class="half" aria-label="Response"><h3>Response</h3><p class="dim">{entry.data.error ? `${errorTitle(entry.data.error.type)} ${entry.data.error.msg}` : "None: this message has no answer."}</p></section> : null}
+      {isPair && !entry.representation.response?.length ? <section class="half" aria-label={texts.response}><h3>{texts.response}</h3><p class="dim">{entry.data.error ? `${errorTitle(entry.data.error.type)} ${entry.data.error.msg}` : texts.noneThisMessageHas}</p></section> : null}
     </div>
   );
 }
@@ -185,9 +186,9 @@ function Renderers({ id, now, set }: { id: string; now: string; set: (name: stri
   if (!known.length) return null;
   const title = (each: Renderer): string => `${each.name.replace(/^.*\./, "")} · ${latency(each.milliseconds) || "0 ms"}`;
   const [first] = known;
-  if (known.length === 1 && first) return <span class="made" title="Shown by this renderer">{title(first)}</span>;
+  if (known.length === 1 && first) return <span class="made" title={texts.shownByThisRenderer}>{title(first)}</span>;
   return (
-    <select class="small-select" aria-label="Renderer" value={now || first?.name} onChange={(event) => set(event.currentTarget.value === first?.name ? "" : event.currentTarget.value)}>
+    <select class="small-select" aria-label={texts.renderer} value={now || first?.name} onChange={(event) => set(event.currentTarget.value === first?.name ? "" : event.currentTarget.value)}>
       {known.map((each) => <option key={each.name} value={each.name}>{title(each)}</option>)}
     </select>
   );
@@ -205,7 +206,7 @@ function Raw({ id, half }: { id: string; half: Half }) {
     api.raw(id, half).then(setData, (failed: Error) => setError(failed.message));
   }, [id, half]);
   return (
-    <section class="half" aria-label={`Bytes of the ${half}`}>
+    <section class="half" aria-label={texts.bytesOfThe(half)}>
       <h3>{TITLES[half]} <span class="dim">{data ? bytes(data.length) : ""}</span></h3>
       {error && <p class="bad">{error}</p>}
       {data && <Hex data={data} section={null} linked={null} />}

@@ -8,6 +8,7 @@ import type { Job, Plugin } from "../core/types";
 import { InstallPlugin } from "../parts/plugin-install";
 import { PluginSettings } from "../parts/plugin-settings";
 import { traffic } from "../shared";
+import { texts } from "../text/plugins";
 
 export function PluginsView() {
   const [plugins, setPlugins] = useState<readonly Plugin[] | null>(null);
@@ -37,13 +38,13 @@ export function PluginsView() {
   return (
     <div class="page"><div class="page-in">
       {error && <p class="bad" role="alert">{error}</p>}
-      {!plugins && !error && <p class="dim">Loading …</p>}
+      {!plugins && !error && <p class="dim">{texts.loading}</p>}
       {plugins && may("manage") && <InstallPlugin done={load} />}
       {plugins && !foreign.length && (
         <section class="card">
-          <h2>No plugin is installed</h2>
-          <p>Plugins add protocols, filters and renderers, in JavaScript, C, Go or Python. Each runs in a process of its own that sees nothing but its messages.</p>
-          <pre class="code">kubeshark plugin new --lang js my-protocol{"\n"}kubeshark plugin install ./my-protocol</pre>
+          <h2>{texts.noPluginIsInstalled}</h2>
+          <p>{texts.pluginsAddProtocolsFilters}</p>
+          <pre class="code">{texts.howToWrite("\n")}</pre>
         </section>
       )}
       {foreign.map((each) => <Card key={each.id} plugin={each} act={act} load={load} />)}
@@ -51,8 +52,8 @@ export function PluginsView() {
       {builtin.length > 0 && (
         <section class="card">
           <details>
-            <summary><b>{builtin.length} built in</b> <span class="dim">dissectors and renderers that come with kubeshark, through the same hooks</span></summary>
-            <table class="grid"><thead><tr><th scope="col">Name</th><th scope="col">Hooks</th></tr></thead><tbody>{builtin.map((each) => <tr key={each.id}><td class="mono">{each.id}</td><td>{each.hooks.join(", ")}</td></tr>)}</tbody></table>
+            <summary><b>{texts.builtIn(builtin.length)}</b> <span class="dim">{texts.dissectorsAndRenderersThat}</span></summary>
+            <table class="grid"><thead><tr><th scope="col">{texts.name}</th><th scope="col">{texts.hooks}</th></tr></thead><tbody>{builtin.map((each) => <tr key={each.id}><td class="mono">{each.id}</td><td>{each.hooks.join(", ")}</td></tr>)}</tbody></table>
           </details>
         </section>
       )}
@@ -68,27 +69,27 @@ function Card({ plugin, act, load }: { plugin: Plugin; act: Act; load: () => voi
   const permissions = Object.entries(plugin.asked).filter(([, list]) => list.length);
   const perCall = plugin.calls ? latency((plugin.seconds / plugin.calls) * 1000) : "";
   return (
-    <section class="card" aria-label={`Plugin ${plugin.id}`}>
-      <h2>{plugin.id} <span class="dim">{plugin.version}</span> <span class="badge">{plugin.language}</span> {plugin.signed ? <span class="badge">signed</span> : <span class="badge">not signed</span>}
+    <section class="card" aria-label={texts.plugin(plugin.id)}>
+      <h2>{plugin.id} <span class="dim">{plugin.version}</span> <span class="badge">{plugin.language}</span> {plugin.signed ? <span class="badge">{texts.signed}</span> : <span class="badge">{texts.notSigned}</span>}
         <span class="grow" />
         <span class="state" data-state={plugin.state}>{plugin.state}</span>
       </h2>
       {plugin.description && <p>{plugin.description}</p>}
-      {plugin.reason && <p class={plugin.state === "running" ? "warn" : "bad"}>{plugin.reason}</p>}
+      {plugin.reason && <p class={plugin.state === "running" ? "warn" : "bad"}>{plugin.trouble_at > 0 && <><time dateTime={new Date(plugin.trouble_at * 1000).toISOString()}>{moment(plugin.trouble_at * 1000, zone.value)}</time>: </>}{plugin.reason}</p>}
       <dl class="tiles">
-        <div class="minor"><dt>Hooks</dt><dd>{plugin.hooks.join(", ") || "none"}</dd></div>
-        <div class="minor"><dt>Calls</dt><dd>{count(plugin.calls)}{perCall && <span class="dim"> · {perCall} each</span>}</dd></div>
-        <div class="minor"><dt>Trouble</dt><dd>{plugin.crashes || plugin.poison ? `${plugin.crashes} crashes, ${plugin.poison} payloads left out` : "none"}</dd></div>
-        <div class="minor"><dt>Memory</dt><dd>{plugin.resident_bytes ? bytes(plugin.resident_bytes) : "not started"}</dd></div>
+        <div class="minor"><dt>{texts.hooks}</dt><dd>{plugin.hooks.join(", ") || texts.none}</dd></div>
+        <div class="minor"><dt>{texts.calls}</dt><dd>{count(plugin.calls)}{perCall && <span class="dim"> · {perCall} {texts.each}</span>}</dd></div>
+        <div class="minor"><dt>{texts.trouble}</dt><dd>{plugin.crashes || plugin.poison ? texts.crashesPayloadsLeftOut(plugin.crashes, plugin.poison) : texts.none}</dd></div>
+        <div class="minor"><dt>{texts.memory}</dt><dd>{plugin.resident_bytes ? bytes(plugin.resident_bytes) : texts.notStarted}</dd></div>
       </dl>
-      <p class="dim">{permissions.length ? <>Asks for {permissions.map(([name, list]) => `${name}: ${list.join(", ")}${plugin.granted[name]?.length ? " (granted)" : " (not granted)"}`).join("; ")}</> : "Asks for no permission."}</p>
-      {plugin.timings.length > 0 && <table class="grid"><thead><tr><th scope="col">Hook</th><th scope="col" class="n">Calls</th><th scope="col" class="n">Each</th></tr></thead><tbody>{plugin.timings.map((each) => <tr key={each.hook}><td>{each.hook}</td><td class="n">{count(each.calls)}</td><td class="n">{each.calls ? latency((each.seconds / each.calls) * 1000) : ""}</td></tr>)}</tbody></table>}
+      <p class="dim">{permissions.length ? <>{texts.asksFor} {permissions.map(([name, list]) => `${name}: ${list.join(", ")}${plugin.granted[name]?.length ? " (granted)" : texts.notGranted}`).join("; ")}</> : texts.asksForNoPermission}</p>
+      {plugin.timings.length > 0 && <table class="grid"><thead><tr><th scope="col">{texts.hook}</th><th scope="col" class="n">{texts.calls}</th><th scope="col" class="n">{texts.eachRun}</th></tr></thead><tbody>{plugin.timings.map((each) => <tr key={each.hook}><td>{each.hook}</td><td class="n">{count(each.calls)}</td><td class="n">{each.calls ? latency((each.seconds / each.calls) * 1000) : ""}</td></tr>)}</tbody></table>}
       {may("manage") && <PluginSettings plugin={plugin} saved={load} />}
       {may("manage") && (
         <p class="buttons">
-          {(plugin.disabled || STOPPED.has(plugin.state)) && <button type="button" onClick={() => void act(api.setPlugin(plugin.id, "enable"), `${plugin.id} is on`)}>{plugin.disabled ? "Enable" : "Use it again"}</button>}
-          {!plugin.disabled && <button type="button" onClick={() => void act(api.setPlugin(plugin.id, "disable"), `${plugin.id} is off`)}>Disable</button>}
-          <button type="button" class="danger" onClick={() => { if (confirm(`Remove the plugin ${plugin.id}? Its protocols are no longer dissected.`)) void act(api.removePlugin(plugin.id), `${plugin.id} was removed`); }}>Remove …</button>
+          {(plugin.disabled || STOPPED.has(plugin.state)) && <button type="button" onClick={() => void act(api.setPlugin(plugin.id, "enable"), texts.isOn(plugin.id))}>{plugin.disabled ? texts.enable : texts.useItAgain}</button>}
+          {!plugin.disabled && <button type="button" onClick={() => void act(api.setPlugin(plugin.id, "disable"), texts.isOff(plugin.id))}>{texts.disable}</button>}
+          <button type="button" class="danger" onClick={() => { if (confirm(texts.removeThePluginIts(plugin.id))) void act(api.removePlugin(plugin.id), texts.wasRemoved(plugin.id)); }}>{texts.remove}</button>
         </p>
       )}
     </section>
@@ -98,12 +99,12 @@ function Card({ plugin, act, load }: { plugin: Plugin; act: Act; load: () => voi
 function Jobs({ jobs, act }: { jobs: readonly Job[]; act: Act }) {
   return (
     <section class="card" aria-labelledby="jobs-title">
-      <h2 id="jobs-title">Jobs</h2>
+      <h2 id="jobs-title">{texts.jobs}</h2>
       <table class="grid">
-        <thead><tr><th scope="col">Job</th><th scope="col">Schedule</th><th scope="col">Next run</th><th scope="col" class="n">Runs</th><th scope="col">Last error</th><th scope="col"><span class="hidden-text">Actions</span></th></tr></thead>
+        <thead><tr><th scope="col">{texts.job}</th><th scope="col">{texts.schedule}</th><th scope="col">{texts.nextRun}</th><th scope="col" class="n">{texts.runs}</th><th scope="col">{texts.lastError}</th><th scope="col"><span class="hidden-text">{texts.actions}</span></th></tr></thead>
         <tbody>{jobs.map((each) => (
           <tr key={each.plugin + each.job}><td>{each.plugin} · {each.job}</td><td class="mono">{each.cron}</td><td>{each.next_ns ? moment(each.next_ns / 1e6, zone.value) : "–"}</td><td class="n">{count(each.runs)}</td><td class="bad">{each.last_error}</td>
-            <td class="n">{may("manage") && <button type="button" class="small" onClick={() => void act(api.runJob(each.plugin, each.job), `${each.job} ran`)}>Run now</button>}</td></tr>
+            <td class="n">{may("manage") && <button type="button" class="small" onClick={() => void act(api.runJob(each.plugin, each.job), `${each.job} ran`)}>{texts.runNow}</button>}</td></tr>
         ))}</tbody>
       </table>
     </section>

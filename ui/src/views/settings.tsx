@@ -2,12 +2,14 @@
 
 import { useEffect, useState } from "preact/hooks";
 import { ApiError, api } from "../core/api";
-import { bytes, count, plural, seconds } from "../core/format";
+import { bytes, count, seconds } from "../core/format";
 import { type Theme, density, history_, letterKeys, may, say, session, theme, zone } from "../core/state";
 import type { Health, Rule, Settings } from "../core/types";
 import { Icon } from "../parts/icon";
 import { WorkerTable } from "../parts/workers";
 import { workers as workerText } from "../text/workers";
+import { texts } from "../text/settings";
+import { units } from "../text/units";
 
 const KINDS = ["header", "cookie", "key", "json", "pattern"] as const;
 
@@ -18,18 +20,18 @@ export function SettingsView() {
 function Own() {
   return (
     <section class="card" aria-labelledby="own-title">
-      <h2 id="own-title">This browser</h2>
+      <h2 id="own-title">{texts.thisBrowser}</h2>
       <div class="form">
-        <label for="s-theme">Theme</label>
-        <select id="s-theme" value={theme.value} onChange={(event) => (theme.value = event.currentTarget.value as Theme)}><option value="auto">as the system</option><option value="light">light</option><option value="dark">dark</option></select>
-        <label for="s-zone">Times</label>
-        <select id="s-zone" value={zone.value} onChange={(event) => (zone.value = event.currentTarget.value === "utc" ? "utc" : "local")}><option value="local">in this machine's zone ({Intl.DateTimeFormat().resolvedOptions().timeZone})</option><option value="utc">in UTC</option></select>
-        <label for="s-density">Rows</label>
-        <select id="s-density" value={density.value} onChange={(event) => (density.value = event.currentTarget.value === "compact" ? "compact" : "normal")}><option value="normal">normal</option><option value="compact">narrow</option></select>
-        <label for="s-keys">Single letters are keys</label>
+        <label for="s-theme">{texts.theme}</label>
+        <select id="s-theme" value={theme.value} onChange={(event) => (theme.value = event.currentTarget.value as Theme)}><option value="auto">{texts.asTheSystem}</option><option value="light">{texts.light}</option><option value="dark">{texts.dark}</option></select>
+        <label for="s-zone">{texts.times}</label>
+        <select id="s-zone" value={zone.value} onChange={(event) => (zone.value = event.currentTarget.value === "utc" ? "utc" : "local")}><option value="local">{texts.inThisMachinesZone(Intl.DateTimeFormat().resolvedOptions().timeZone)}</option><option value="utc">{texts.inUtc}</option></select>
+        <label for="s-density">{texts.rows}</label>
+        <select id="s-density" value={density.value} onChange={(event) => (density.value = event.currentTarget.value === "compact" ? "compact" : "normal")}><option value="normal">{texts.normal}</option><option value="compact">{texts.narrow}</option></select>
+        <label for="s-keys">{texts.singleLettersAreKeys}</label>
         <span><input id="s-keys" type="checkbox" checked={letterKeys.value} onChange={(event) => (letterKeys.value = event.currentTarget.checked)} /></span>
-        <span>Earlier filters</span>
-        <span class="buttons"><span class="dim">{plural(history_.value.length, "filter")} kept here</span><button type="button" class="small" disabled={!history_.value.length} onClick={() => (history_.value = [])}>Forget them</button></span>
+        <span>{texts.earlierFilters}</span>
+        <span class="buttons"><span class="dim">{texts.keptHere(units.filter(history_.value.length))}</span><button type="button" class="small" disabled={!history_.value.length} onClick={() => (history_.value = [])}>{texts.forgetThem}</button></span>
       </div>
     </section>
   );
@@ -40,8 +42,8 @@ function Who() {
   if (!who) return null;
   return (
     <section class="card" aria-labelledby="who-title">
-      <h2 id="who-title">You</h2>
-      <p>{who.name} is <b>{who.role}</b> and may {who.rights.join(", ")}{who.namespaces ? `, in the namespaces ${who.namespaces.join(", ")}` : ""}. {who.redacted ? "Redaction rules apply to what you see, and to what your filters see." : "Nothing is hidden from you."}</p>
+      <h2 id="who-title">{texts.you}</h2>
+      <p>{texts.who(who.name, <b>{who.role}</b>, who.rights.join(", "), who.namespaces ? texts.inTheNamespaces(who.namespaces.join(", ")) : "", who.redacted ? texts.redactionRulesApplyTo : texts.nothingIsHiddenFrom)}</p>
     </section>
   );
 }
@@ -57,14 +59,14 @@ function Hub() {
   }, []);
   return (
     <section class="card" aria-labelledby="hub-title">
-      <h2 id="hub-title">Hub {health && <span class="state" data-state={health.ok ? "running" : "failed"}>{health.ok ? "works" : "has problems"}</span>}</h2>
+      <h2 id="hub-title">{texts.hub} {health && <span class="state" data-state={health.ok ? "running" : "failed"}>{health.ok ? texts.works : texts.hasProblems}</span>}</h2>
       {error && <p class="bad" role="alert">{error}</p>}
       {health && (
         <>
           <dl class="tiles">
-            <div class="minor"><dt>Version</dt><dd>{health.version}</dd></div>
-            <div class="minor"><dt>Up for</dt><dd>{seconds(Math.round(health.uptime_seconds))}</dd></div>
-            <div class="minor"><dt>Queries</dt><dd>{count(health.queries_running)} running, {count(health.queries_waiting)} waiting</dd></div>
+            <div class="minor"><dt>{texts.version}</dt><dd>{health.version}</dd></div>
+            <div class="minor"><dt>{texts.upFor}</dt><dd>{seconds(Math.round(health.uptime_seconds))}</dd></div>
+            <div class="minor"><dt>{texts.queries}</dt><dd>{texts.runningWaiting(count(health.queries_running), count(health.queries_waiting))}</dd></div>
           </dl>
           {health.problems.map((each) => <p key={each} class="bad">{each}</p>)}
         </>
@@ -108,19 +110,19 @@ function Redaction() {
   const kinds = [...new Set([...KINDS, ...rules.map((rule) => rule.kind)])];
   return (
     <section class="card" aria-labelledby="redaction-title">
-      <h2 id="redaction-title">Redaction</h2>
-      <p class="dim">Hidden from whoever lacks the right “clear”: in lists, entries, filters and HAR exports. {settings.redaction === null ? "These rules come with kubeshark." : "These rules are the hub's own."} Uploads are at most {bytes(settings.max_upload_bytes)}.</p>
-      <div class="scroll-x" tabIndex={0} role="region" aria-label="Redaction rules">
+      <h2 id="redaction-title">{texts.redaction}</h2>
+      <p class="dim">{texts.aboutRedaction(settings.redaction === null ? texts.theseRulesComeWith : texts.theseRulesAreThe, bytes(settings.max_upload_bytes))}</p>
+      <div class="scroll-x" tabIndex={0} role="region" aria-label={texts.redactionRules}>
         <table class="grid">
-          <thead><tr><th scope="col">Kind</th><th scope="col">Match</th><th scope="col">Shown instead</th>{canEdit && <th scope="col"><span class="hidden-text">Actions</span></th>}</tr></thead>
+          <thead><tr><th scope="col">{texts.kind}</th><th scope="col">{texts.match}</th><th scope="col">{texts.shownInstead}</th>{canEdit && <th scope="col"><span class="hidden-text">{texts.actions}</span></th>}</tr></thead>
           <tbody>{rules.map((rule, i) => (
             <tr key={i}>
               {canEdit ? (
                 <>
-                  <td><select aria-label={`Kind of rule ${i + 1}`} value={rule.kind} onChange={(event) => set(i, { kind: event.currentTarget.value })}>{kinds.map((kind) => <option key={kind}>{kind}</option>)}</select></td>
-                  <td><input aria-label={`Match of rule ${i + 1}`} value={rule.match} onInput={(event) => set(i, { match: event.currentTarget.value })} /></td>
-                  <td><input aria-label={`Text of rule ${i + 1}`} value={rule.value} onInput={(event) => set(i, { value: event.currentTarget.value })} /></td>
-                  <td class="n"><button type="button" class="icon" aria-label={`Remove rule ${i + 1}`} onClick={() => setRules(rules.filter((_, k) => k !== i))}><Icon name="close" /></button></td>
+                  <td><select aria-label={texts.kindOfRule(i + 1)} value={rule.kind} onChange={(event) => set(i, { kind: event.currentTarget.value })}>{kinds.map((kind) => <option key={kind}>{kind}</option>)}</select></td>
+                  <td><input aria-label={texts.matchOfRule(i + 1)} value={rule.match} onInput={(event) => set(i, { match: event.currentTarget.value })} /></td>
+                  <td><input aria-label={texts.textOfRule(i + 1)} value={rule.value} onInput={(event) => set(i, { value: event.currentTarget.value })} /></td>
+                  <td class="n"><button type="button" class="icon" aria-label={texts.removeRule(i + 1)} onClick={() => setRules(rules.filter((_, k) => k !== i))}><Icon name="close" /></button></td>
                 </>
               ) : <><td>{rule.kind}</td><td class="mono">{rule.match}</td><td class="mono">{rule.value}</td></>}
             </tr>
@@ -129,11 +131,11 @@ function Redaction() {
       </div>
       {canEdit && (
         <p class="buttons">
-          <button type="button" onClick={() => setRules([...rules, { kind: "header", match: "", value: "[redacted]" }])}><Icon name="plus" />Rule</button>
+          <button type="button" onClick={() => setRules([...rules, { kind: "header", match: "", value: "[redacted]" }])}><Icon name="plus" />{texts.rule}</button>
           <span class="grow" />
-          <button type="button" onClick={() => void attempt(async () => { const found = await api.tryRules(rules, ""); return `Of the last ${plural(found.looked_at, "entry", "entries")} something is hidden in ${count(found.hidden_in)}.`; })}>Try</button>
-          {settings.redaction !== null && <button type="button" onClick={() => void attempt(async () => { show(await api.saveSettings({ redaction: null, max_upload_bytes: settings.max_upload_bytes })); return "The rules that come with kubeshark are in force."; })}>Default rules</button>}
-          <button type="button" class="primary" onClick={() => void attempt(async () => { show(await api.saveSettings({ redaction: rules, max_upload_bytes: settings.max_upload_bytes })); say("Saved"); return "In force for what is asked from now on."; })}>Save</button>
+          <button type="button" onClick={() => void attempt(async () => { const found = await api.tryRules(rules, ""); return texts.ofTheLastSomething(units.entry(found.looked_at), count(found.hidden_in)); })}>{texts.try}</button>
+          {settings.redaction !== null && <button type="button" onClick={() => void attempt(async () => { show(await api.saveSettings({ redaction: null, max_upload_bytes: settings.max_upload_bytes })); return texts.theRulesThatCome; })}>{texts.defaultRules}</button>}
+          <button type="button" class="primary" onClick={() => void attempt(async () => { show(await api.saveSettings({ redaction: rules, max_upload_bytes: settings.max_upload_bytes })); say(texts.saved); return texts.inForceForWhat; })}>{texts.save}</button>
         </p>
       )}
       {said && <p role="status" class={isBad ? "bad" : "dim"}>{said}</p>}

@@ -2,11 +2,11 @@
 
 import { useEffect, useRef, useState } from "preact/hooks";
 import { api } from "../core/api";
-import { bytes, count, plural } from "../core/format";
+import { bytes, count } from "../core/format";
 import { columns, density, detailShare, dialog, dropLast, exclude, go, include, marks, may, order, place, say, search, session, setFilter, zone } from "../core/state";
 import type { Info, Worker } from "../core/types";
 import { LIMIT } from "../core/traffic";
-import { standingText, titleOf } from "../core/words";
+import { standingText, titleOf } from "../text/list";
 import { setFollow } from "../keys";
 import { TrafficList } from "../list/traffic-list";
 import { Histogram } from "../parts/histogram-lazy";
@@ -15,6 +15,8 @@ import { cellTerm } from "../parts/terms";
 import { shown, traffic } from "../shared";
 import { packets as packetText } from "../text/workers";
 import { DetailPane } from "./detail";
+import { texts } from "../text/traffic";
+import { units } from "../text/units";
 
 export function TrafficView() {
   const host = useRef<HTMLDivElement>(null);
@@ -86,7 +88,7 @@ function Divider() {
   };
   useEffect(() => document.documentElement.style.setProperty("--detail", `${detailShare.value}%`), [detailShare.value]);
   return (
-    <div class="divider" role="separator" aria-orientation="vertical" aria-label="Width of the entry" aria-valuenow={detailShare.value} aria-valuemin={20} aria-valuemax={75} tabIndex={0}
+    <div class="divider" role="separator" aria-orientation="vertical" aria-label={texts.widthOfTheEntry} aria-valuenow={detailShare.value} aria-valuemin={20} aria-valuemax={75} tabIndex={0}
       onKeyDown={(event) => {
         const by = { ArrowLeft: 2, ArrowRight: -2 }[event.key];
         if (by === undefined) return;
@@ -114,37 +116,37 @@ function ListState() {
   if (standing.phase === "failed") {
     return (
       <div class="empty" role="alert">
-        <h2>The query failed</h2>
+        <h2>{texts.theQueryFailed}</h2>
         <p>{standing.error}</p>
-        <p><button type="button" onClick={() => traffic.rerun()}>Try again</button></p>
+        <p><button type="button" onClick={() => traffic.rerun()}>{texts.tryAgain}</button></p>
       </div>
     );
   }
-  if (traffic.link.value === "lost" && standing.phase !== "done") return <div class="empty"><h2>The hub does not answer</h2><p>Is <code>kubeshark serve</code> still running? This page tries again by itself.</p></div>;
+  if (traffic.link.value === "lost" && standing.phase !== "done") return <div class="empty"><h2>{texts.noAnswer}</h2><p>{texts.isItRunning(<code>{texts.kubesharkServe}</code>)}</p></div>;
   if (traffic.isRunning.value) return <div class="skeleton" aria-hidden="true">{Array.from({ length: 12 }, (_, i) => <i key={i} />)}</div>;
   if (!isNothing || !info) return null;
   const { kfl, since, until } = place.value;
   if (info.packets === 0) {
     return (
       <div class="empty">
-        <h2>Nothing captured yet</h2>
-        <p>The store <code>{info.path}</code> holds no packets.</p>
+        <h2>{texts.nothingCapturedYet}</h2>
+        <p>{texts.storeIsEmpty(<code>{info.path}</code>)}</p>
         <Capturing />
-        <p>Drop a pcap or pcapng file on the Captures view, or record some:</p>
-        <pre>kubeshark import capture.pcapng{"\n"}kubeshark capture -i eth0</pre>
-        {may("import") && <p><button type="button" class="primary" onClick={() => go({ view: "captures" })}>Import a capture</button></p>}
+        <p>{texts.howToBegin}</p>
+        <pre>{texts.howToRecord("\n")}</pre>
+        {may("import") && <p><button type="button" class="primary" onClick={() => go({ view: "captures" })}>{texts.importACapture}</button></p>}
       </div>
     );
   }
   return (
     <div class="empty">
-      <h2>No entry matches</h2>
+      <h2>{texts.noEntryMatches}</h2>
       {kfl && <p><code>{kfl}</code></p>}
-      <p>{since || until ? "In the chosen time there is none" : "There is none"} among {plural(info.packets, "packet")} in {plural(info.flows, "connection")}{standing.read ? `; ${bytes(standing.read)} were read` : ""}.</p>
+      <p>{texts.noneAmong(since || until ? texts.inTheChosenTime : texts.thereIsNone, units.packet(info.packets), units.connection(info.flows), standing.read ? texts.wereRead(bytes(standing.read)) : "")}</p>
       <p class="buttons">
-        {kfl && <button type="button" onClick={dropLast}>Drop the last term</button>}
-        {kfl && <button type="button" onClick={() => setFilter("")}>Clear the filter</button>}
-        {(since || until) && <button type="button" onClick={() => go({ since: "", until: "" })}>All times</button>}
+        {kfl && <button type="button" onClick={dropLast}>{texts.dropTheLastTerm}</button>}
+        {kfl && <button type="button" onClick={() => setFilter("")}>{texts.clearTheFilter}</button>}
+        {(since || until) && <button type="button" onClick={() => go({ since: "", until: "" })}>{texts.allTimes}</button>}
       </p>
     </div>
   );
@@ -162,9 +164,9 @@ function Capturing() {
 
 function Pill() {
   const unseen = traffic.unseen.value;
-  if (traffic.hasNew.value) return <button type="button" class="pill" onClick={() => traffic.rerun()}>New traffic: show it</button>;
+  if (traffic.hasNew.value) return <button type="button" class="pill" onClick={() => traffic.rerun()}>{texts.newTrafficShowIt}</button>;
   if (!unseen || traffic.following.value) return null;
-  return <button type="button" class="pill" onClick={() => { traffic.unseen.value = 0; shown.list?.toEnd(); }}>{count(unseen)} new <Icon name="down" /></button>;
+  return <button type="button" class="pill" onClick={() => { traffic.unseen.value = 0; shown.list?.toEnd(); }}>{texts.new(count(unseen))} <Icon name="down" /></button>;
 }
 
 const DROPS_MS = 10_000;
@@ -205,20 +207,20 @@ function Foot() {
     <footer class="foot">
       <span class="foot-words" data-phase={standing.phase} data-kfl={traffic.shown.value}>{words}</span>
       <span class="hidden-text" role="status" aria-live="polite">{said}</span>
-      {traffic.isRunning.value && <progress aria-label="Share of the bytes read" max={1} {...(share ? { value: share } : {})} />}
-      {traffic.isRunning.value && <button type="button" class="small" onClick={() => traffic.stop()}>Cancel</button>}
-      {canGoOn && <button type="button" class="small" onClick={() => traffic.more()} title={`up to ${count(LIMIT)} more`}>Go on</button>}
+      {traffic.isRunning.value && <progress aria-label={texts.shareRead} max={1} {...(share ? { value: share } : {})} />}
+      {traffic.isRunning.value && <button type="button" class="small" onClick={() => traffic.stop()}>{texts.cancel}</button>}
+      {canGoOn && <button type="button" class="small" onClick={() => traffic.more()} title={texts.upToMore(count(LIMIT))}>{texts.goOn}</button>}
       {standing.problems.length > 0 && (
-        <details class="problems"><summary>{plural(standing.problems.length, "problem")}</summary><ul>{standing.problems.map((each) => <li key={each}>{each}</li>)}</ul></details>
+        <details class="problems"><summary>{units.problem(standing.problems.length)}</summary><ul>{standing.problems.map((each) => <li key={each}>{each}</li>)}</ul></details>
       )}
       <Drops />
       <span class="grow" />
-      {marks.value.length > 0 && <button type="button" class="small" onClick={() => (dialog.value = "compare")} disabled={marks.value.length < 2}>{marks.value.length} marked{marks.value.length > 1 ? ": compare" : ""}</button>}
-      {session.value?.namespaces === null && <button type="button" class="small" title="What the query read (x)" onClick={() => (dialog.value = "explain")}>Explain</button>}
-      <button type="button" class="small" onClick={() => (dialog.value = "columns")}><Icon name="columns" />Columns</button>
-      {(may("raw") || may("read")) && <button type="button" class="small" onClick={() => (dialog.value = "export")}><Icon name="download" />Export</button>}
-      <button type="button" class="small" aria-pressed={traffic.following.value} onClick={() => { setFollow(!traffic.following.value); say(traffic.following.value ? "Following the end" : "Paused"); }}>
-        <Icon name={traffic.following.value ? "pause" : "play"} />{traffic.following.value ? "Pause" : "Follow"}
+      {marks.value.length > 0 && <button type="button" class="small" onClick={() => (dialog.value = "compare")} disabled={marks.value.length < 2}>{texts.marked(marks.value.length)}{marks.value.length > 1 ? texts.compare : ""}</button>}
+      {session.value?.namespaces === null && <button type="button" class="small" title={texts.whatTheQueryRead} onClick={() => (dialog.value = "explain")}>{texts.explain}</button>}
+      <button type="button" class="small" onClick={() => (dialog.value = "columns")}><Icon name="columns" />{texts.columns}</button>
+      {(may("raw") || may("read")) && <button type="button" class="small" onClick={() => (dialog.value = "export")}><Icon name="download" />{texts.export}</button>}
+      <button type="button" class="small" aria-pressed={traffic.following.value} onClick={() => { setFollow(!traffic.following.value); say(traffic.following.value ? texts.followingTheEnd : texts.paused); }}>
+        <Icon name={traffic.following.value ? "pause" : "play"} />{traffic.following.value ? texts.pause : texts.follow}
       </button>
     </footer>
   );

@@ -1,7 +1,7 @@
 /** Titles of columns and the states of the list in words. */
 
-import { bytes, count, plural, seconds } from "./format";
-import type { Standing } from "./traffic";
+import { bytes, count, plural, seconds } from "../core/format";
+import type { Standing } from "../core/traffic";
 
 export const TITLES: Readonly<Record<string, string>> = {
   timestamp: "Time", protocol: "Protocol", method: "Method", status: "Status", src: "Source", dst: "Destination", summary: "Summary",

@@ -1,0 +1,93 @@
+"""kubeshark store upload, and the option --upload of what captures: copies of sealed segments go to an archive."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+from kubeshark.cli._complain import complain
+from kubeshark.cli._progress import Progress
+from kubeshark.cli._store_option import store_path
+from kubeshark.errors import StoreError, UsageError
+
+__all__ = ["UPLOAD", "add_upload_option", "run_upload", "upload_url", "uploading"]
+
+UPLOAD = """Copy the sealed segments of a store in a folder to an archive on object storage, those that are not there.
+Nothing is decrypted: no identity is needed. When it is interrupted, run it again: it goes on where it was. The archive
+of several nodes is queried as one: kubeshark query --store s3://BUCKET/PREFIX.
+
+examples:
+  kubeshark store upload s3://captures/lab
+  kubeshark store upload s3://captures/lab --node node-1 --store /var/lib/kubeshark
+"""
+
+DRAIN_SECONDS = 30.0
+"""After a capture, for what was sealed last; the next capture or "store upload" goes on with the rest."""
+
+
+def add_upload_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--upload",
+        metavar="URL",
+        default="",
+        help="copy sealed segments to an archive, s3://BUCKET/PREFIX, there to a prefix of this node's name;"
+        " credentials come from the environment",
+    )
+
+
+def upload_url(args: argparse.Namespace) -> str:
+    """Return the archive, "" for none; raise UsageError for what is none, before anything is captured."""
+    url: str = args.upload
+    if url:
+        from kubeshark.core_capture.store import archive_url
+
+        archive_url(url, "any")
+    return url
+
+
+@contextmanager
+def uploading(store: Path | str, url: str) -> Iterator[None]:
+    """Upload what is sealed in the folder while the block runs, and what is left at its end."""
+    if not url:
+        yield
+        return
+    if isinstance(store, str):
+        raise UsageError(f"{store} is on object storage already", hint="leave --upload out, or capture into a folder")
+    from kubeshark.core_capture.store import Uploader, archive_url, default_node
+
+    uploader = Uploader(store, archive_url(url, default_node()), log=complain)
+    uploader.start()
+    try:
+        yield
+    finally:
+        uploader.stop(DRAIN_SECONDS)
+        status = uploader.status
+        if status.waiting:
+            complain(f'{status.waiting:,} segments are not uploaded yet: "kubeshark store upload" goes on with them')
+
+
+def run_upload(args: argparse.Namespace) -> int:
+    from kubeshark.core_capture.store import Uploader, archive_url, default_node
+
+    store = store_path(args)
+    if isinstance(store, str):
+        raise UsageError(f"{store} is on object storage already", hint="give a folder")
+    if not store.is_dir():
+        raise StoreError(f"no store at {store}")
+    with Progress("uploading") as progress:
+        uploader = Uploader(
+            store,
+            archive_url(args.url, args.node or default_node()),
+            log=complain,
+            on_progress=lambda now: progress.show(now.uploaded_bytes, now.uploaded_bytes + now.waiting_bytes),
+        )
+        status = uploader.run_once()
+    if args.output == "json":
+        print(json.dumps(asdict(status)))
+    else:
+        print(f"{status.uploaded:,} segments, {status.uploaded_bytes:,} bytes, are at {status.url}")
+    return 3 if status.waiting or status.lost else 0

@@ -1,0 +1,71 @@
+"""kubeshark store upload, and --upload of what captures: from a folder to an archive that is queried."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kubeshark.core_capture.store import create_identity, identity_path
+from tests.core_capture.store._servers import BUCKET, Server
+
+COMMAND = (sys.executable, "-m", "kubeshark")
+
+
+def kubeshark(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, env=os.environ, check=False)
+
+
+@pytest.fixture
+def store(tmp_path: Path, root: Path) -> Path:
+    create_identity(identity_path())
+    capture = root / "examples" / "captures" / "sample.pcapng"
+    assert kubeshark("import", str(capture), "--store", str(tmp_path / "store")).returncode == 0
+    return tmp_path / "store"
+
+
+def test_from_a_folder_to_an_archive_that_is_queried(store: Path, url: str, server: Server) -> None:
+    for node in ("node-1", "node-2"):
+        done = kubeshark("store", "upload", url, "--node", node, "--store", str(store), "--output", "json")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert json.loads(done.stdout) | {"uploaded_bytes": 0} == {
+            "url": f"{url}/{node}",
+            "state": "uploading",
+            "uploaded": 1,
+            "uploaded_bytes": 0,
+            "waiting": 0,
+            "waiting_bytes": 0,
+            "lost": 0,
+            "problem": "",
+        }
+    here = kubeshark("query", "http", "--store", str(store), "--output", "jsonl", "--fields", "timestamp,url,src.ip")
+    there = kubeshark("query", "http", "--store", url, "--output", "jsonl", "--fields", "timestamp,url,src.ip")
+    assert (there.returncode, there.stderr) == (0, "")
+    assert there.stdout == here.stdout != ""
+    told = json.loads(kubeshark("store", "info", "--store", str(store), "--output", "json").stdout)["archive"]
+    assert (told["url"], told["uploaded"], told["waiting"], told["lost"]) == (f"{url}/node-2", 1, 0, 0)
+    assert f"{url}/node-2" in kubeshark("store", "info", "--store", str(store)).stdout
+    whole = kubeshark("store", "verify", "--store", f"{url}/node-1")
+    assert whole.returncode == 0, whole.stdout + whole.stderr
+    refused = kubeshark("store", "prune", "--max-age", "1d", "--store", url)
+    assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
+    assert "name one of the nodes below it" in refused.stderr
+
+
+def test_what_is_refused(store: Path, moto_s3: Server) -> None:
+    for arguments, said in (
+        (("store", "upload", "/tmp/x", "--store", str(store)), "is no archive"),
+        (("store", "upload", "s3://u:p@x/y", "--store", str(store)), "credentials do not belong"),
+        (("store", "upload", f"s3://{BUCKET}/x", "--store", f"s3://{BUCKET}/y"), "is on object storage already"),
+        (("worker", "--upload", "ftp://x", "--store", str(store)), "is no archive"),
+        (("capture", "-i", "lo", "--upload", "ftp://x", "--store", str(store)), "is no archive"),
+    ):
+        done = kubeshark(*arguments)
+        assert (done.returncode, done.stderr.count("\n"), said in done.stderr) == (2, 1, True), done.stderr
+    missing = kubeshark("store", "upload", "s3://no-such-bucket/x", "--store", str(store))
+    assert (missing.returncode, missing.stderr.count("\n")) == (1, 1)
+    assert "there is no such bucket" in missing.stderr

@@ -1,0 +1,5 @@
+/** Texts of parts/dialog.tsx. */
+
+export const texts = {
+  close: "Close",
+} as const;

@@ -1,0 +1,5 @@
+/** Texts of parts/histogram-lazy.tsx. */
+
+export const texts = {
+  timeline: "Timeline",
+} as const;

@@ -1,0 +1,35 @@
+/** Texts of parts/sections.tsx. */
+
+import type { Piece, Value } from "./_types";
+
+export const texts = {
+  madeByThisPlugin: "Made by this plugin",
+  thisSectionCouldNot: (error: Piece): Piece => ["This section could not be drawn (", error, "); as it came:"],
+  empty: "empty",
+  valueNumber: "value number",
+  only: (selector: Value): string => `Only: ${selector}`,
+  onlyEntriesWithThis: (name: Value): string => `Only entries with this ${name}`,
+  notThese: "Not these",
+  noEntriesWithThis: (name: Value): string => `No entries with this ${name}`,
+  copy: "Copy",
+  copyNamed: (name: Value): string => `Copy ${name}`,
+  moreRows: "more rows",
+  showAllCharacters: (text: Piece): Piece => ["Show all ", text, " characters"],
+  formOfTheBody: "Form of the body",
+  pretty: "pretty",
+  text: "text",
+  hex: "hex",
+  find: "find",
+  findInTheBody: "Find in the body",
+  notThere: "not there",
+  copyTheBody: "Copy the body",
+  download: "Download",
+  downloadTheBody: "Download the body",
+  bytes: "Bytes",
+  more: "more",
+  anUnknownType: "an unknown type",
+  isNotShownAs: "is not shown as an image",
+  imageFromTheTraffic: "image from the traffic",
+  byThe: (direction: Value): string => `by the ${direction}`,
+  morePoints: "more points",
+} as const;
