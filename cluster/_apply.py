@@ -92,7 +92,9 @@ class Deployment:
         if made is None or not is_ours(made, self.release, self.namespace) or made["metadata"].get("deletionTimestamp"):
             return gone
         if others := self._others():
-            self.say(f"Namespace {self.namespace} stays: {', '.join(others[:5])} {'is' if len(others) == 1 else 'are'} not ours")
+            self.say(
+                f"Namespace {self.namespace} stays: {', '.join(others[:5])} {'is' if len(others) == 1 else 'are'} not ours"
+            )
         else:
             gone += self._delete({**made, "kind": NAMESPACE})
         return gone

@@ -94,6 +94,10 @@ class Cluster:
         except (ConfigException, YAMLError, OSError, KeyError, TypeError, ValueError) as error:
             said = " ".join(str(error).split())[:300]
             raise ClusterError(f"no cluster is configured: {said}", hint="see KUBECONFIG, kube.context") from error
+        if not settings.verify_ssl:  # somebody wrote that into the kubeconfig; a warning a request says it no better
+            import urllib3
+
+            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
         return cls(client.ApiClient(settings))
 
     @property
@@ -225,5 +229,3 @@ def _reason(error: BaseException) -> str:
     reason = getattr(error, "reason", None)
     said = str(reason if isinstance(reason, BaseException) else error)
     return " ".join(said.rpartition(": ")[2].split())[:200] or type(error).__name__
-
-

@@ -30,8 +30,10 @@ from kubeshark.cluster._pods import (
 )
 from kubeshark.cluster._rbac import accounts, roles
 from kubeshark.cluster._tree import OMIT, Built, Each, Item, Material, Not, Scope, Setting, Spread, When, evaluate
+from kubeshark.cluster._values import scope_of
+from kubeshark.settings import Settings
 
-__all__ = ["namespace", "objects", "render", "secrets"]
+__all__ = ["manifests", "namespace", "objects", "render", "secrets"]
 
 
 def namespace() -> dict[str, Any]:
@@ -75,6 +77,15 @@ def objects() -> list[Any]:
         *_workloads(),
         When(Setting("tap.ingress.enabled"), _ingress()),
     ]
+
+
+def manifests(settings: Settings, materials: dict[str, str], version: str) -> list[dict[str, Any]]:
+    """Return the objects for these settings; raise UsageError for what no object can be made of.
+
+    `materials` are what `_material.py` gives; with "identity" among them the hub's Secret is made, too.
+    """
+    trees = [namespace(), *secrets(has_identity="identity" in materials), *objects()]
+    return render(trees, scope_of(settings, version, materials))
 
 
 def render(trees: list[Any], scope: Scope) -> list[dict[str, Any]]:
@@ -213,4 +224,3 @@ def _ingress() -> dict[str, Any]:
             ),
         },
     }
-

@@ -40,7 +40,12 @@ LABEL_NAMESPACE = "kubeshark.io/namespace"
 
 HUB, WORKER, FRONT = "kubeshark-hub", "kubeshark-worker", "kubeshark-front"
 CONFIG = "kubeshark-config"
-TOKEN, IDENTITY, TLS_HUB, TLS_WORKER = "kubeshark-token", "kubeshark-identity", "kubeshark-hub-tls", "kubeshark-worker-tls"
+TOKEN, IDENTITY, TLS_HUB, TLS_WORKER = (
+    "kubeshark-token",
+    "kubeshark-identity",
+    "kubeshark-hub-tls",
+    "kubeshark-worker-tls",
+)
 HUB_PORT, WORKER_PORT, FRONT_PORT = 8898, 8897, 8080
 """WORKER_PORT is opened on the node itself, where 8898 is Kubeshark's own."""
 

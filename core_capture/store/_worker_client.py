@@ -82,6 +82,7 @@ class WorkerClient:
         self._failures = 0  # in a row
         self._away: tuple[float, str, str] | None = None  # until when, why, and what to do
         self._listing: tuple[str, dict[str, Found]] = ("", {})  # ETag, what it listed
+        self._extensions = {"sni_hostname": tls.peer} if tls.peer else {}
         self._http = httpx.Client(
             base_url=f"{url}/v1/",
             verify=tls.context(ssl.Purpose.SERVER_AUTH),
@@ -186,7 +187,7 @@ class WorkerClient:
         raise self._gone(why, hint)
 
     def _once(self, path: str, headers: Mapping[str, str], limit: int, deadline: float) -> _Answer:
-        with self._http.stream("GET", path, headers=dict(headers)) as response:
+        with self._http.stream("GET", path, headers=dict(headers), extensions=self._extensions) as response:
             pieces: list[bytes] = []
             size = 0
             most = limit if response.status_code in (200, 206) else MAX_ERROR_BYTES
