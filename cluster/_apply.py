@@ -64,6 +64,9 @@ class Deployment:
                 )
             if before is not None and before["metadata"].get("deletionTimestamp"):
                 raise ClusterError(f"{kind} {meta['name']} is being deleted", hint="try again when it is gone")
+            if kind == CLAIM and before is not None and _has(before, obj):
+                self._said("unchanged", obj)  # applied again, a claim gets another version with nothing else new
+                continue
             try:
                 after = self.cluster.apply(obj)
             except ClusterError as error:
@@ -92,9 +95,8 @@ class Deployment:
         if made is None or not is_ours(made, self.release, self.namespace) or made["metadata"].get("deletionTimestamp"):
             return gone
         if others := self._others():
-            self.say(
-                f"Namespace {self.namespace} stays: {', '.join(others[:5])} {'is' if len(others) == 1 else 'are'} not ours"
-            )
+            are = "is" if len(others) == 1 else "are"
+            self.say(f"Namespace {self.namespace} stays: {', '.join(others[:5])} {are} not ours")
         else:
             gone += self._delete({**made, "kind": NAMESPACE})
         return gone
@@ -156,6 +158,13 @@ class Deployment:
 
 def _version(obj: Mapping[str, Any]) -> Any:
     return obj["metadata"]["resourceVersion"]
+
+
+def _has(found: Any, wanted: Any) -> bool:
+    """Say whether an object says all that is wanted of it."""
+    if isinstance(wanted, Mapping):
+        return isinstance(found, Mapping) and all(_has(found.get(name), value) for name, value in wanted.items())
+    return bool(found == wanted)
 
 
 def _is_stopping(obj: Mapping[str, Any]) -> bool:

@@ -29,7 +29,8 @@ MATERIAL = f"""{{{{- /* made once, and kept: what a Secret holds already is take
 {{{{- $cert = genSignedCert "{WORKER}" nil (list "{WORKER}") 825 $authority }}}}
 {{{{- $worker = dict "tls.crt" (b64enc $cert.Cert) "tls.key" (b64enc $cert.Key) }}}}
 {{{{- end }}}}
-{{{{- $material := dict "token" (index $token "token" | default (randAlphaNum 43 | b64enc)) "ca.crt" (index $hub "ca.crt") }}}}
+{{{{- $material := dict "ca.crt" (index $hub "ca.crt") }}}}
+{{{{- $_ := set $material "token" (index $token "token" | default (randAlphaNum 43 | b64enc)) }}}}
 {{{{- range $who, $files := dict "hub" $hub "worker" $worker }}}}
 {{{{- $_ := set $material (print $who ".crt") (index $files "tls.crt") }}}}
 {{{{- $_ := set $material (print $who ".key") (index $files "tls.key") }}}}

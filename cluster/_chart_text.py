@@ -1,7 +1,7 @@
 """Prints trees of `_tree.py` as templates of a Helm chart.
 
-Everything becomes block YAML whose leaves are JSON: `toJson` writes any value so that YAML reads it back, whatever is in
-it. Conditions hold for the same values in Go's templates as in Python: not false, not 0, not empty.
+Everything becomes block YAML whose leaves are JSON: `toJson` writes any value so that YAML reads it back, whatever is
+in it. Conditions hold for the same values in Go's templates as in Python: not false, not 0, not empty.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ import select
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from typing import TYPE_CHECKING, Any, Self
 
 from kubeshark.cluster._client import Cluster
@@ -93,7 +94,7 @@ class Forward:
 
     def _lead(self, connection: socket.socket) -> None:
         try:
-            with connection, self._connect() as remote:
+            with connection, closing(self._connect()) as remote:
                 _pump(connection, remote, self._ends)
         except (OSError, ClusterError) as error:
             if not self._ends.is_set():
@@ -108,7 +109,7 @@ class Forward:
         from kubernetes.stream import portforward
 
         try:
-            core = client.CoreV1Api(self._api)
+            core = client.CoreV1Api(client.ApiClient(self._api.configuration))  # portforward changes it while it opens
             opened = portforward(
                 core.connect_get_namespaced_pod_portforward, self._pod, self._namespace, ports=str(self._pod_port)
             )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from kubeshark.cluster._names import (
@@ -29,7 +28,7 @@ from kubeshark.cluster._pods import (
     worker_template,
 )
 from kubeshark.cluster._rbac import accounts, roles
-from kubeshark.cluster._tree import OMIT, Built, Each, Item, Material, Not, Scope, Setting, Spread, When, evaluate
+from kubeshark.cluster._tree import Built, Each, Item, Material, Not, Scope, Setting, Spread, When, evaluate
 from kubeshark.cluster._values import scope_of
 from kubeshark.settings import Settings
 
@@ -90,8 +89,8 @@ def manifests(settings: Settings, materials: dict[str, str], version: str) -> li
 
 def render(trees: list[Any], scope: Scope) -> list[dict[str, Any]]:
     """Return the plain objects of trees."""
-    made: Mapping[str, list[dict[str, Any]]] = evaluate({"items": trees}, scope)
-    return [each for each in made["items"] if each is not OMIT]
+    made: list[dict[str, Any]] = evaluate(trees, scope)
+    return made
 
 
 def _secret(name: str, component: str, kind: str, data: dict[str, Any]) -> dict[str, Any]:

@@ -28,7 +28,7 @@ def targets(cluster: Cluster, settings: Settings) -> list[Target]:
 
     Raise UsageError for what is no regular expression or a namespace that is not there.
     """
-    import re2
+    import re2  # type: ignore[import-untyped]
 
     options = re2.Options()
     options.log_errors = False

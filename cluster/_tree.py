@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 __all__ = [
@@ -197,8 +197,7 @@ def _list(node: list[Any], scope: Scope) -> list[Any]:
         while isinstance(each, When):
             each = each.then if holds(each.condition, scope) else each.otherwise
         if isinstance(each, Each):
-            for item in evaluate(each.source, scope):
-                made.append(evaluate(each.item, Scope(scope.settings, scope.built, scope.materials, item)))
+            made += (evaluate(each.item, replace(scope, item=item)) for item in evaluate(each.source, scope))
         elif each is not OMIT:
             made.append(evaluate(each, scope))
     return made

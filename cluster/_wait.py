@@ -69,9 +69,11 @@ def _reasons(cluster: Cluster, namespace: str, release: str) -> list[str]:
             if waiting.get("reason") not in (None, "ContainerCreating", "PodInitializing"):
                 said = " ".join(str(waiting.get("message") or "").split())[:200]
                 found.append(f"pod {pod['metadata']['name']}: {waiting['reason']}{f' ({said})' if said else ''}")
-        for condition in status.get("conditions") or ():
-            if condition["type"] == "PodScheduled" and condition["status"] == "False":
-                found.append(f"pod {pod['metadata']['name']}: {condition.get('message') or condition.get('reason')}")
+        found += (
+            f"pod {pod['metadata']['name']}: {each.get('message') or each.get('reason')}"
+            for each in status.get("conditions") or ()
+            if each["type"] == "PodScheduled" and each["status"] == "False"
+        )
     return found
 
 

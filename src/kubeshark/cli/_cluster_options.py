@@ -80,11 +80,9 @@ class ClusterParser:
 
 
 class _Ignored(argparse.Action):
-    def __call__(
-        self, parser: Any, namespace: argparse.Namespace, values: Any, option_string: str | None = None
-    ) -> None:
+    def __call__(self, _parser: Any, namespace: argparse.Namespace, _values: Any, option: str | None = None) -> None:
         if not getattr(namespace, "is_told", False):
-            complain(f"note: {option_string} has no effect: there is no telemetry, licence or quota here")
+            complain(f"note: {option} has no effect: there is no telemetry, licence or quota here")
             namespace.is_told = True
 
 

@@ -10,8 +10,8 @@ from kubeshark.cli._complain import printable
 
 __all__ = ["add_parser"]
 
-DESCRIPTION = """Remove everything "kubeshark tap" made for this release, found by its labels, and nothing else. The namespace goes
-if tap made it and nobody else has anything in it. What a Helm release made is Helm's to remove.
+DESCRIPTION = """Remove everything "kubeshark tap" made for this release, found by its labels, and nothing else. The
+namespace goes if tap made it and nobody else has anything in it. What a Helm release made is Helm's to remove.
 """
 
 
