@@ -86,11 +86,11 @@ class Cluster:
         files = [Path(each).expanduser() for each in path.split(os.pathsep) if each]
         try:
             if not config_path and not any(file.exists() for file in files) and "KUBERNETES_SERVICE_HOST" in os.environ:
-                config.load_incluster_config(client_configuration=settings)
+                config.load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call]
             elif missing := next((file for file in files if config_path and not file.exists()), None):
                 raise ClusterError(f"there is no {missing}", hint="see kube.configPath")
             else:
-                config.load_kube_config(path, context or None, settings, persist_config=False)
+                config.load_kube_config(path, context or None, settings, persist_config=False)  # type: ignore[no-untyped-call]
         except (ConfigException, YAMLError, OSError, KeyError, TypeError, ValueError) as error:
             said = " ".join(str(error).split())[:300]
             raise ClusterError(f"no cluster is configured: {said}", hint="see KUBECONFIG, kube.context") from error
