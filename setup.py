@@ -1,4 +1,4 @@
-"""Only what pyproject.toml cannot say: cffi compiles the C core and the frame codec, clang the firewall."""
+"""Only what pyproject.toml cannot say: cffi compiles the C core and the frame codec, clang what runs in the kernel."""
 
 import runpy
 
@@ -7,11 +7,11 @@ from setuptools.command.build_py import build_py
 
 
 class BuildWithProgram(build_py):
-    """Compiles the eBPF program first: it is data of the package. Where there is no clang the wheel cannot enforce."""
+    """Compiles the eBPF programs first: they are data of the package. Without clang a wheel cannot enforce or probe."""
 
     def run(self) -> None:
-        if missing := runpy.run_path("firewall/bpf/build_bpf.py")["build"]():
-            self.warn(f"the firewall of this wheel cannot enforce: {missing}")
+        if missing := runpy.run_path("core_capture/ebpf/build_ebpf.py")["build_all"]():
+            self.warn(f"this wheel cannot enforce a firewall, nor probe TLS: {missing}")
         super().run()
 
 

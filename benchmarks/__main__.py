@@ -18,15 +18,14 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from benchmarks import _capture, _decode, _large, _live, _plugins, _protocols, _store
-from benchmarks._measure import Missing, Result, command_cpu
-from benchmarks._page import page
+from benchmarks._measure import Missing, Result, command_cpu, line, show
+from benchmarks._page import write_page
 from benchmarks._plot import plot
 from benchmarks._workload import make_capture
 
@@ -66,7 +65,7 @@ def main() -> int:
         RESULTS.parent.mkdir(exist_ok=True)
         RESULTS.write_text(json.dumps(document["results"], indent=1) + "\n")
         RESULTS.with_name("machine.json").write_text(json.dumps(machine(size, runs), indent=1) + "\n")
-        (ROOT / "docs" / "performance.md").write_text(page(document["results"], machine(size, runs)))
+        write_page(ROOT)
         (ROOT / "docs" / "performance.svg").write_text(plot(document["results"]))
     return 0
 
@@ -76,7 +75,7 @@ def _main_large(size: int, runs: int) -> int:
         _use_own_keys(Path(folder))
         results = _large.run(SHOP, Path(folder), size * 1_000_000, runs)
     for result in results:
-        _show(result)
+        show(result)
     if size >= LARGE_MB:
         RESULTS.with_name("large.json").write_text(json.dumps([line(result) for result in results], indent=1) + "\n")
     return 0
@@ -91,7 +90,7 @@ def _main_live(runs: int, share: float) -> int:
             print(f"bench: {missing}", file=sys.stderr)
             return 1
     for result in results:
-        _show(result)
+        show(result)
     if share == 1.0:
         RESULTS.with_name("live.json").write_text(json.dumps([line(result) for result in results], indent=1) + "\n")
     return 0
@@ -100,17 +99,6 @@ def _main_live(runs: int, share: float) -> int:
 def _use_own_keys(scratch: Path) -> None:
     os.environ["KUBESHARK_IDENTITY"] = str(scratch / "identity" / "identity.age")
     os.environ["KUBESHARK_PLUGINS"] = str(scratch / "plugins")
-
-
-def _show(result: Result) -> None:
-    sign = "≥" if result.better == "higher" else "≤"
-    met = "" if result.is_met else "  MISSED"
-    print(
-        f"{result.row:>3}  {result.case:<44} {result.peer:<22} {result.ratio:>9.2f}"
-        f"  {sign}{result.target:>7g}{met}\n"
-        f"       {result.note}",
-        flush=True,
-    )
 
 
 def run(scratch: Path, size: int, runs: int) -> list[Result]:
@@ -139,12 +127,8 @@ def run(scratch: Path, size: int, runs: int) -> list[Result]:
     ):
         for result in measure():
             results.append(result)
-            _show(result)
+            show(result)
     return sorted(results, key=lambda result: result.row)
-
-
-def line(result: Result) -> dict[str, Any]:
-    return {**asdict(result), "ratio": round(result.ratio, 3)}
 
 
 def machine(size: int, runs: int) -> dict[str, Any]:

@@ -8,10 +8,11 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-__all__ = ["Missing", "Result", "alternate", "command_cpu", "need", "worker_cpu"]
+__all__ = ["Missing", "Result", "alternate", "command_cpu", "line", "need", "show", "worker_cpu"]
 
 
 class Missing(Exception):
@@ -66,3 +67,20 @@ def alternate(ours: Callable[[], float], peer: Callable[[], float], runs: int) -
     """Return the median CPU seconds of (ours, peer), one after the other `runs` times; the first pair warms up."""
     pairs = [(ours(), peer()) for _ in range(runs + 1)][1:]
     return statistics.median(a for a, _ in pairs), statistics.median(b for _, b in pairs)
+
+
+def show(result: Result) -> None:
+    """Print a result as two lines of the table."""
+    sign = "≥" if result.better == "higher" else "≤"
+    met = "" if result.is_met else "  MISSED"
+    print(
+        f"{result.row:>3}  {result.case:<44} {result.peer:<22} {result.ratio:>9.2f}"
+        f"  {sign}{result.target:>7g}{met}\n"
+        f"       {result.note}",
+        flush=True,
+    )
+
+
+def line(result: Result) -> dict[str, Any]:
+    """Return a result as it is kept."""
+    return {**asdict(result), "ratio": round(result.ratio, 3)}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
-__all__ = ["page"]
+__all__ = ["page", "ui_section", "write_page"]
 
 HEAD = """# Performance
 
@@ -35,13 +37,44 @@ What is unfair, and to whom:
 """
 
 
+UI_HEAD = """
+## The page
+
+`make bench-ui`: the page at a million rows, with the hub's own encoder behind it, and the hub over a store of its own.
+CPU is that of the browser's main thread (Chromium's counters), which other work on the machine does not change; what is
+said to be on the wall is changed by it. {date}, {machine}, load {load}, Chromium {chromium}.
+
+| row | case | of | is | target | met | |
+|---|---|---|---|---|---|---|
+"""
+
+
 def page(results: list[dict[str, Any]], machine: dict[str, Any]) -> str:
     """Return the page; arguments as `make bench` writes them to benchmarks/results."""
-    rows = []
-    for result in results:
-        higher = result["better"] == "higher"
-        met = result["ratio"] >= result["target"] if higher else result["ratio"] <= result["target"]
-        cells = (result["row"], result["case"], result["peer"].replace("|", r"\|"), f"{result['ratio']:.2f}")
-        target = f"{'≥' if higher else '≤'} {result['target']:g}"
-        rows.append(f"| {' | '.join(map(str, cells))} | {target} | {'yes' if met else 'no'} | {result['note']} |")
-    return HEAD.format(**machine) + "\n".join(rows) + "\n" + TAIL
+    return HEAD.format(**machine) + "\n".join(map(_row, results)) + "\n" + TAIL
+
+
+def ui_section(results: list[dict[str, Any]], machine: dict[str, Any]) -> str:
+    """Return the section on the web UI; arguments as `make bench-ui` writes them."""
+    return UI_HEAD.format(**machine) + "\n".join(map(_row, results)) + "\n"
+
+
+def write_page(root: Path) -> None:
+    """Write docs/performance.md from benchmarks/results, whichever of them is new."""
+    kept = root / "benchmarks" / "results"
+
+    def read(name: str) -> Any:
+        return json.loads((kept / name).read_text())
+
+    text = page(read("latest.json"), read("machine.json"))
+    if (kept / "ui.json").exists():
+        text += ui_section(read("ui.json"), read("ui-machine.json"))
+    (root / "docs" / "performance.md").write_text(text)
+
+
+def _row(result: dict[str, Any]) -> str:
+    higher = result["better"] == "higher"
+    met = result["ratio"] >= result["target"] if higher else result["ratio"] <= result["target"]
+    cells = (result["row"], result["case"], result["peer"].replace("|", r"\|"), f"{result['ratio']:.2f}")
+    target = f"{'≥' if higher else '≤'} {result['target']:g}"
+    return f"| {' | '.join(map(str, cells))} | {target} | {'yes' if met else 'no'} | {result['note']} |"

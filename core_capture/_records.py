@@ -16,8 +16,11 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 __all__ = [
+    "LINKTYPE_IPV4",
+    "LINKTYPE_IPV6",
     "MAX_CAPTURED",
     "PCAP_HEADER_BYTES",
+    "PROBED",
     "RECORD_HEADER_BYTES",
     "CaptureReader",
     "Interface",
@@ -32,6 +35,11 @@ PCAP_HEADER_BYTES = 24
 RECORD_HEADER_BYTES = 16
 MAX_CAPTURED = 1 << 20
 """A record that claims more than this is damage, not a packet: GSO frames reach 64 KiB, USB captures 256 KiB."""
+
+
+LINKTYPE_IPV4, LINKTYPE_IPV6 = 228, 229
+PROBED = frozenset({LINKTYPE_IPV4, LINKTYPE_IPV6})
+"""Link types that no interface of Linux gives: the mark of clear text that probes took from processes (ADR 35)."""
 
 
 @dataclass(frozen=True, slots=True)

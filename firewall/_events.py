@@ -6,13 +6,13 @@ firewall never waits.
 
 from __future__ import annotations
 
-import mmap
 import socket
 import struct
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from kubeshark.core_capture.ebpf import RingBuffer
 from kubeshark.firewall._plane import RING_BYTES
 from kubeshark.firewall._rules import Action, Direction, Reason, RuleSet
 
@@ -20,7 +20,6 @@ __all__ = ["EVENT", "Event", "Ring", "parse_event"]
 
 EVENT = struct.Struct("<QIIIhhhBBBBBB16s16sHHBBBx")
 """`struct event` of firewall.c; ports are in network order."""
-_BUSY, _DISCARDED, _HEADER = 1 << 31, 1 << 30, 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,30 +84,16 @@ def parse_event(record: bytes, clock_ns: int) -> Event:
 
 
 class Ring:
-    """The one reader of a ring; `read` takes what is there."""
+    """The one reader of a ring of events; `read` takes what is there."""
 
     def __init__(self, fd: int) -> None:
-        page = mmap.PAGESIZE
-        self._consumer = mmap.mmap(fd, page, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)
-        # Data is mapped twice in a row: a record that goes over the end is read in one piece.
-        self._data = mmap.mmap(fd, page + 2 * RING_BYTES, mmap.MAP_SHARED, mmap.PROT_READ, offset=page)
+        self._records = RingBuffer(fd, RING_BYTES)
 
     def read(self) -> Iterator[Event]:
         clock_ns = time.time_ns() - time.monotonic_ns()
-        (at,) = struct.unpack_from("<Q", self._consumer)
-        (end,) = struct.unpack_from("<Q", self._data)
-        while at < end:
-            place = mmap.PAGESIZE + (at & (RING_BYTES - 1))
-            (head,) = struct.unpack_from("<I", self._data, place)
-            if head & _BUSY:
-                break
-            length = head & (_DISCARDED - 1)
-            record = self._data[place + _HEADER : place + _HEADER + length]
-            at += (length + _HEADER + 7) & ~7
-            struct.pack_into("<Q", self._consumer, 0, at)
-            if not head & _DISCARDED and length >= EVENT.size:
+        for record in self._records.read():
+            if len(record) >= EVENT.size:
                 yield parse_event(record, clock_ns)
 
     def close(self) -> None:
-        self._consumer.close()
-        self._data.close()
+        self._records.close()

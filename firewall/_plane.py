@@ -25,7 +25,7 @@ from kubeshark.firewall._rules import MAX_RULES, Reason, RuleSet
 __all__ = ["MAPS", "RING_BYTES", "Count", "Counters", "Plane"]
 
 OBJECT = Path(__file__).with_name("bpf") / "firewall.o"
-"""The programs, built by bpf/build_bpf.py at set-up; a part of the wheel."""
+"""The programs, built by core_capture/ebpf/build_ebpf.py at set-up; a part of the wheel."""
 
 RING_BYTES = 1 << 20
 MAX_NETWORKS = 1 << 18

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from ipaddress import ip_address
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import uvicorn
@@ -15,6 +16,7 @@ from kubeshark.hub._auth import new_token
 from kubeshark.hub._discovery import Discovery
 from kubeshark.hub._state import Hub
 from kubeshark.pipeline import Pipeline
+from kubeshark.pipeline._rules import DEFAULT_RULES, RedactionRule
 from kubeshark.pipeline._scheduler import Scheduler
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ WILDCARDS = ("0.0.0.0", "::", "")  # noqa: S104 - recognised, not bound by defau
 def serve(
     pipeline: Pipeline,
     *,
+    rules: Sequence[RedactionRule] = DEFAULT_RULES,
     host: str,
     port: int,
     insecure: bool,
@@ -38,10 +41,13 @@ def serve(
     public_host: str = "",
     token: str = "",
     workers_of: str = "",
+    inventory: Path | None = None,
 ) -> None:
     """Serve a pipeline, and run its plugins' jobs by their schedules; `log` hears what they log.
 
+    `rules`: of redaction, unless the hub's settings say others.
     `announce` gets the URL with the token once the port is open. `oidc`: people sign in with an identity provider.
+    `inventory`: a file that says who has which address; it is read again whenever it is replaced.
     `public_host` is the name under which a proxy serves this hub by HTTPS; by no other is it then known.
     `token`: this one, not a new one. `workers_of`: NAME:PORT, every address of which is a worker.
 
@@ -66,7 +72,7 @@ def serve(
     query = "" if token else f"?token={(token := new_token())}"  # one that others gave is not for a log
     if public_host:
         hosts = frozenset({public_host})
-    app = create_app(pipeline, token=token, hosts=hosts, oidc=oidc, tls=bool(public_host))
+    app = create_app(pipeline, token=token, hosts=hosts, rules=rules, oidc=oidc, tls=bool(public_host))
     config = uvicorn.Config(
         app,
         log_level="warning",
@@ -77,7 +83,9 @@ def serve(
         ws_max_size=MAX_WEBSOCKET_MESSAGE,
         ws_per_message_deflate=False,  # columns are small, and a laptop's loopback is faster than zlib
     )
-    with Jobs(app.hub, log), app.hub.workers, Discovery(app.hub.workers, workers_of, log):
+    if inventory is not None:
+        app.hub.fleet.watch_inventory(inventory)
+    with Jobs(app.hub, log), app.hub.workers, app.hub.fleet, Discovery(app.hub.workers, workers_of, log):
         announce(f"https://{public_host}/{query}" if public_host else f"http://{shown}:{bound_port}/{query}")
         uvicorn.Server(config).run(sockets=[listener])
 

@@ -95,8 +95,10 @@ class Dissector:
         wants = None if with_conn else wants
         streams = self.core.assemble(selection.decoded, selection.flows)
         opened = ENCRYPTED if self.decrypt else frozenset[str]()
-        scanned = self._scanners.scan(streams, opened) if isinstance(streams, Assembled) else None
-        work = _Work(self, selection, streams, scanned)
+        scanned = None
+        if isinstance(streams, Assembled) and not selection.is_probed:  # rows are of what was on the wire
+            scanned = self._scanners.scan(streams, opened)
+        work = _Work(self, selection, streams, scanned, is_open=not selection.is_probed)
         left = range(len(streams)) if scanned is None else np.flatnonzero(~scanned.found.taken).tolist()
         entries = [(-1, entry) for entry in before] + list(work.dissect(left, wants))
         work.join()
@@ -232,7 +234,7 @@ class _Work:
     def dissect(self, places: Sequence[int], wants: Wants | None) -> Iterable[tuple[int, Entry]]:
         """Yield the entries of these streams, each with its stream."""
         dissector = self.dissector
-        streams = FlowStream.all_of(self.selection.decoded, [self.streams[at] for at in places])
+        streams = self._flow_streams(places)
         layers: list[list[_Layer]] = [[] for _ in streams]
 
         def keep(
@@ -288,8 +290,12 @@ class _Work:
 
     def _stream(self, at: int) -> FlowStream:
         if self._latest is None or self._latest[0] != at:  # its messages, then its connection
-            self._latest = at, FlowStream.all_of(self.selection.decoded, [self.streams[at]])[0]
+            self._latest = at, self._flow_streams([at])[0]
         return self._latest[1]
+
+    def _flow_streams(self, places: Sequence[int]) -> list[FlowStream]:
+        assembled = [self.streams[at] for at in places]
+        return FlowStream.all_of(self.selection.decoded, assembled, is_probed=self.selection.is_probed)
 
     def _facts(self, at: int, row: Any, stream: FlowStream) -> StreamFacts:
         parts = tuple(part for _, part in self.selection.parts(at))

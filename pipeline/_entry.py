@@ -22,7 +22,7 @@ from kubeshark.pipeline.kfl import ENTRY
 __all__ = ["LATE", "Entry", "EntryError", "EntryId", "protocol_name"]
 
 SUB_PROTOCOLS = {"grpc": 1, "gql": 2, "ws": 3}  # entries.md §1, numbering ours
-CAPTURE_SOURCES = {"file": 100, "keylog": 101, "af_packet": 1}
+CAPTURE_SOURCES = {"file": 100, "keylog": 101, "af_packet": 1, "ebpf_tls": 3}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,6 @@
 """Where the work of a query is done: an interface, and the executor that does it here.
 
-Others do the same elsewhere: `_processes` in processes of this machine; one for other machines has to send a `Job` and
-the tasks' specifications (`_job`), and to merge (`_merge`) what comes back.
+Others do the same elsewhere (`_spread`): `_processes` in processes of this machine, `_ray` on those of a cluster.
 """
 
 from __future__ import annotations
@@ -9,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from kubeshark.core_capture.store import ReadStats, Requests
 from kubeshark.errors import KubesharkError
@@ -21,7 +20,9 @@ from kubeshark.pipeline._runs import Piece, merge_tables
 from kubeshark.pipeline._settled import Table
 from kubeshark.pipeline._table import EntryTable
 
-__all__ = ["Executor", "InProcess"]
+__all__ = ["Executor", "ExecutorName", "InProcess"]
+
+ExecutorName = Literal["inline", "process", "ray"]
 
 
 class Executor(Protocol):
@@ -50,6 +51,11 @@ class Executor(Protocol):
     @property
     def requests(self) -> Requests | None:
         """What was asked of a server elsewhere."""
+        ...
+
+    @property
+    def cpu_s(self) -> float:
+        """Seconds of CPU that were spent elsewhere."""
         ...
 
     @property
@@ -96,6 +102,10 @@ class InProcess:
     @property
     def requests(self) -> Requests | None:
         return None
+
+    @property
+    def cpu_s(self) -> float:
+        return 0.0
 
     @property
     def problems(self) -> list[KubesharkError]:

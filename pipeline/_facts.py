@@ -96,6 +96,8 @@ class StreamFacts:
     @property
     def source(self) -> str:
         """KFL capture_source."""
+        if self.stream_data is not None and self.stream_data.is_probed:
+            return "ebpf_tls"
         return "keylog" if self.is_decrypted else self.origin.source
 
     @property

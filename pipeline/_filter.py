@@ -16,7 +16,7 @@ from kubeshark.errors import PluginError
 from kubeshark.extension_api import ProtocolSpec
 from kubeshark.pipeline._entry import Entry
 from kubeshark.pipeline._plugins import Plugins
-from kubeshark.pipeline._redact import is_steady
+from kubeshark.pipeline._redact import is_brief, is_steady
 from kubeshark.pipeline._table import EntryTable
 from kubeshark.pipeline.kfl import FilterCall, FilterErrors, Variable, compile_filter
 from kubeshark.pipeline.kfl._pushdown import named
@@ -60,7 +60,13 @@ class EntryFilter:
     @property
     def is_steady(self) -> bool:
         """Whether it is about nothing that redaction changes: it may then be asked before anything is hidden."""
-        return not self._compiled.calls and all(map(is_steady, self._compiled.variables))
+        return self.brief == ()
+
+    @property
+    def brief(self) -> tuple[str, ...] | None:
+        """What it names that redaction changes only where it is a long number; None: it names more that changes."""
+        unsteady = [name for name in self._compiled.variables if not is_steady(name)]
+        return None if self._compiled.calls or not all(map(is_brief, unsteady)) else tuple(sorted(unsteady))
 
     def wants(self, protocol: ProtocolSpec) -> bool:
         """Say whether messages of a protocol can match."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from kubeshark.core_capture.store import ReadStats, Requests
+from kubeshark.core_capture.store import ReadStats, Requests, SegmentReference
 from kubeshark.errors import KubesharkError
 from kubeshark.pipeline._entry import Entry
 from kubeshark.pipeline._order import Order, Window
@@ -19,14 +19,14 @@ from kubeshark.pipeline._plan import Chunk, Task
 from kubeshark.pipeline._run import QueryStats
 from kubeshark.pipeline._segments import Begins, FlowPart, Segment
 
-__all__ = ["ChunkSpec", "Job", "Report", "TaskSpec", "chunk_of", "spec_of"]
+__all__ = ["ChunkSpec", "Errand", "Job", "Report", "TaskSpec", "chunk_of", "spec_of"]
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
     """A query of a store. `make` must be picklable: it is found again by its name, and runs where the entries are."""
 
-    store: str  # folder or URL
+    store: str  # folder or URL; "" where segments come with the tasks (`Errand`)
     secret_keys: tuple[str, ...] = field(repr=False)  # identities, AGE-SECRET-KEY-1…
     keylog: bytes = field(repr=False)  # TLS secrets, NSS format
     kfl: str
@@ -35,6 +35,7 @@ class Job:
     order: Order
     limit: int | None
     make: Callable[[Entry], Any]
+    names_nodes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,14 @@ class TaskSpec:
     chunks: tuple[ChunkSpec, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """A task for somebody without identity: with what opens its segments, and no others."""
+
+    task: TaskSpec
+    segments: dict[str, SegmentReference] = field(repr=False)
+
+
 @dataclass(slots=True)
 class Report:
     """What was done for a task."""
@@ -66,6 +75,7 @@ class Report:
     failed: int  # entries that the filter failed on
     first_failure: str
     requests: Requests | None = None  # asked of a server
+    cpu_s: float = 0.0
 
 
 def spec_of(number: int, task: Task) -> TaskSpec:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from kubeshark.pipeline._connections import Found
     from kubeshark.pipeline._enrich import EnricherBinding
     from kubeshark.pipeline._entry import Entry
+    from kubeshark.pipeline._executor import ExecutorName
     from kubeshark.pipeline._filter import EntryFilter
     from kubeshark.pipeline._folder import FolderImport
     from kubeshark.pipeline._follow import Follow
@@ -212,7 +213,7 @@ class Pipeline:
         try:
             recipients = self._readers()
             plugins = plugins_with_import_hooks(lambda: self.plugins)
-            if drops_privileges and (threads := drop_privileges()) and on_notice is not None:
+            if drops_privileges and (threads := drop_privileges(opened.capabilities)) and on_notice is not None:
                 on_notice(f"{threads} threads that ran before keep their capabilities")
             return Capture(
                 self.store,
@@ -259,20 +260,21 @@ class Pipeline:
         *,
         fields: Iterable[str] | None = None,
         jobs: int | None = 1,
+        executor: ExecutorName = "process",
         **options: Unpack[QueryArguments],
     ) -> StoreQuery[dict[str, Any]]:
         """Return dicts: "id", "timestamp" (ns since 1970) and KFL variables; without `fields` whole JSON documents.
 
-        `jobs` and the rest as in `map`. Raises UsageError for a variable that does not exist, too.
+        `jobs`, `executor` and the rest as in `map`. Raises UsageError for a variable that does not exist, too.
         """
         from kubeshark.pipeline._rows import Document, Fields
 
         if fields is None:
-            return self.map(Document(), kfl, jobs=jobs, **options)
+            return self.map(Document(), kfl, jobs=jobs, executor=executor, **options)
         names = tuple(fields)
         if unknown := [name for name in names if name not in self.variables]:
             raise UsageError(f"unknown variable {unknown[0]!r} in fields")
-        return self.map(Fields(names), kfl, jobs=jobs, **options)
+        return self.map(Fields(names), kfl, jobs=jobs, executor=executor, **options)
 
     def map(
         self,
@@ -280,25 +282,28 @@ class Pipeline:
         kfl: str = "",
         *,
         jobs: int | None = 1,
+        executor: ExecutorName = "process",
         **options: Unpack[QueryArguments],
     ) -> StoreQuery[T]:
         """Return what `make` makes of the entries that match, in time order.
 
         With `jobs` > 1 the work is spread by segment over that many processes, which load the installed plugins
-        themselves; None: as many as are worth it. `make` then runs there: a function or an object of an importable
-        module, its results picklable. A pipeline that was given its plugins does everything itself.
+        themselves; None: as many as are worth it. With the executor "ray" so many actors of a Ray cluster do what lies
+        on object storage; with "inline" this process does all. `make` then runs there: a function or an object of an
+        importable module, its results picklable. A pipeline that was given its plugins does everything itself.
         """
         from kubeshark.pipeline._rows import itself
         from kubeshark.pipeline._store_query import make_options
 
         entry_filter, secrets = self._filter(kfl)
-        jobs = jobs if self._loads_plugins and make is not itself and self.plugins.scripts is None else 1
+        if not self._loads_plugins or make is itself or self.plugins.scripts is not None:
+            executor = "inline"
         predicate = entry_filter.predicate
         if entry_filter.ids is not None:
             predicate = And((predicate, lookup.of_entries(self.store, entry_filter.ids)))
         if entry_filter.streams is not None:
             predicate = And((predicate, lookup.of_streams(self.store, frozenset(entry_filter.streams))))
-        return self._query(entry_filter, predicate, secrets, make, make_options(options), jobs)
+        return self._query(entry_filter, predicate, secrets, make, make_options(options), jobs, executor)
 
     def compile(self, kfl: str) -> EntryFilter:
         """Check a filter without reading anything of the store; raise UsageError, with line and column."""
@@ -535,6 +540,7 @@ class Pipeline:
         make: Callable[[Entry], T],
         options: QueryOptions,
         jobs: int | None = 1,
+        executor: ExecutorName = "process",
     ) -> StoreQuery[T]:
         from kubeshark.pipeline._secrets import notices
         from kubeshark.pipeline._store_query import query_store
@@ -549,6 +555,7 @@ class Pipeline:
             make,
             options,
             jobs=jobs,
+            executor=executor,
             enrichers=self._enrichers,
             notes=notices(self._keylog),
             requests=lambda: self._since(asked),

@@ -11,6 +11,7 @@ Invariants:
 
 from __future__ import annotations
 
+import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -119,7 +120,7 @@ class Query(Generic[T]):
     make: Callable[[Entry], T] = itself  # type: ignore[assignment]  # then T is Entry
     options: QueryOptions = field(default_factory=QueryOptions)
     elsewhere: Elsewhere | None = None
-    executor: Callable[[Plan, Watch], Executor | None] | None = None
+    executor: Callable[[Plan, Watch, InProcess], Executor | None] | None = None
     problems: list[KubesharkError] = field(default_factory=list)
     stats: QueryStats = field(default_factory=QueryStats)
     _next: _Where[T] = None
@@ -127,6 +128,7 @@ class Query(Generic[T]):
     stopped: str = ""
     workers: str = ""  # who did the work, if not this process
     _reads: Sequence[str] | None = None
+    _cpu_s: float = 0.0
     _watch: Watch = field(init=False)
     _work: Executor | None = None
 
@@ -149,6 +151,11 @@ class Query(Generic[T]):
         if self._work is not None:
             total += self._work.read
         return total
+
+    @property
+    def cpu_s(self) -> float:
+        """Seconds of CPU from the plan to the end, here and elsewhere."""
+        return self._cpu_s + (self._work.cpu_s if self._work is not None else 0.0)
 
     @property
     def requests(self) -> Requests | None:
@@ -206,9 +213,11 @@ class Query(Generic[T]):
 
     def _run(self) -> Iterator[Piece[T]]:
         self._watch.start()
+        began = time.process_time()
         try:
             yield from self._handed_out()
         finally:
+            self._cpu_s = time.process_time() - began
             if self._work is not None:
                 self._work.close()
                 self.problems += self._work.problems
@@ -268,11 +277,12 @@ class Query(Generic[T]):
         options, order, origin = self.options, self.options.running_order, self.dissector.origin
         runner = Runner(self.dissector, self.filter, options.window, order, options.limit, self._reads, self.stats)
         flows = flow_entries(plan.joined, origin) if self.filter.wants_flow else []
-        elsewhere = self.executor(plan, self._watch) if self.executor else None
+        here = InProcess(runner, self.make, self.stats)
+        elsewhere = self.executor(plan, self._watch, here) if self.executor else None
         if elsewhere is not None:
             elsewhere.stats = self.stats
             self.workers = elsewhere.name
-        self._work = elsewhere or InProcess(runner, self.make, self.stats)
+        self._work = elsewhere or here
         return self._work.run(plan.tasks, runner.choose(EntryTable(Found.of(flows, origin)), is_by_id=False))
 
     def _tell(self, plan: Plan, entries: int) -> None:

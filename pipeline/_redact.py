@@ -30,14 +30,29 @@ from kubeshark.pipeline.kfl import VARIABLES
 if TYPE_CHECKING:
     from kubeshark.pipeline._entry import Entry
 
-__all__ = ["RedactionError", "is_indexed", "is_steady", "redact", "with_other_fields", "withhold"]
+__all__ = [
+    "LEAST_HIDDEN",
+    "TOLD_BY_BRIEF",
+    "RedactionError",
+    "is_brief",
+    "is_indexed",
+    "is_steady",
+    "redact",
+    "with_other_fields",
+    "withhold",
+]
 
 INDEXED_SECTIONS = frozenset({"entry", "flags", "conn"})
 TOLD_OF_WITHHELD = frozenset({"error", "error_type", "error_message", "tags"})
 """Indexed variables that change when an entry is withheld."""
 
+BRIEF = frozenset({"status_code"})
+TOLD_BY_BRIEF = frozenset({"error"})
+"""No rule hides a boolean; it changes where an entry is withheld, and may be counted all the same."""
+
 SHORTEST_TEXT = 3  # shorter texts are replaced where they are the whole value: "a" inside a word says nothing
 SHORTEST_NUMBER = 4  # digits
+LEAST_HIDDEN = 10 ** (SHORTEST_NUMBER - 1)
 SHORTEST_PART = 4  # of a hidden text, as a value of its own
 LONGEST_WHOLE = 4096  # of a hidden text whose parts are hidden: a header, not a body, which holds half of the entry
 DEPTH = 64  # of documents
@@ -294,6 +309,14 @@ def _json_of(text: str) -> dict[str, Any] | list[Any] | None:
 def is_steady(name: str) -> bool:
     """Say whether hiding things, or withholding all of an entry, leaves this variable as it is."""
     return is_indexed(name) and name not in TOLD_OF_WITHHELD
+
+
+def is_brief(name: str) -> bool:
+    """Say whether a variable is a number that hiding leaves as it is while it is below LEAST_HIDDEN.
+
+    What is hidden elsewhere is looked for in numbers of SHORTEST_NUMBER digits and more, and no rule names these.
+    """
+    return name in BRIEF
 
 
 def is_indexed(name: str) -> bool:

@@ -19,7 +19,7 @@ from kubeshark.pipeline._facts import StreamFacts
 from kubeshark.pipeline._filter import EntryFilter
 from kubeshark.pipeline._order import Order, Place, Window, place_of
 from kubeshark.pipeline._plan import Chunk
-from kubeshark.pipeline._redact import is_steady
+from kubeshark.pipeline._redact import LEAST_HIDDEN, TOLD_BY_BRIEF, is_brief, is_steady
 from kubeshark.pipeline._segments import Begins, Damage, select, whole_row
 from kubeshark.pipeline._settled import Table, settled
 from kubeshark.pipeline._table import EntryTable, Found
@@ -78,17 +78,23 @@ class Runner:
     stats: QueryStats = field(default_factory=QueryStats)
     damage: Damage = field(default_factory=Damage)
     enricher: Enricher = field(init=False)
-    _hides_late: bool = field(init=False)  # what filter, order and limit leave is all that must be looked at
-    _hides_nothing: bool = field(init=False)  # … and nobody reads what might be hidden
+    _asks_brief: tuple[str, ...] | None = field(init=False)  # see `_hides_late`; None: everything is hidden first
+    _reads_brief: tuple[str, ...] | None = field(
+        init=False
+    )  # of what is read; None: others that may be hidden are, too
+    _hides_long: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
         self.enricher = Enricher([*self.dissector.plugins.enrichers, *self.dissector.enrichers])
-        self._hides_late = (
-            self.filter.is_steady
-            and all(binding.hides_only for binding in self.enricher.bindings)
-            and self.dissector.plugins.scripts is None
-        )
-        self._hides_nothing = self._hides_late and self.reads is not None and all(map(is_steady, self.reads))
+        may_wait = self.dissector.plugins.scripts is None and all(each.hides_only for each in self.enricher.bindings)
+        self._asks_brief = self.filter.brief if may_wait else None
+        unsteady = [name for name in self.reads or () if not is_steady(name)]
+        is_short = all(is_brief(name) or name in TOLD_BY_BRIEF for name in unsteady)
+        self._reads_brief = tuple(filter(is_brief, unsteady)) if self.reads is not None and is_short else None
+
+    def _hides_late(self, found: EntryTable) -> bool:
+        """Say whether what filter, order and limit leave of these is all that must be looked at (ADR 26)."""
+        return self._asks_brief is not None and not any(_are_long(found, name).any() for name in self._asks_brief)
 
     @property
     def problems(self) -> list[KubesharkError]:
@@ -103,14 +109,34 @@ class Runner:
         self.stats.entries += len(found)
         flows = chunk.begins.segment.flows["bits"][chunk.begins.rows]
         has_tunnels = bool((flows & FlowBit.CARRIER).any())
-        chosen = self.choose(found, is_by_id=not (chunk.begins.chained or has_tunnels))
-        matched = chosen if self.reads is None else settled(chosen, self.reads)
+        chosen = self.choose(found, is_by_id=not (chunk.begins.chained or has_tunnels), settles=True)
+        matched = chosen if self.reads is None else self._settled(chosen, self.reads)
         self.stats.built += sum(entry.is_built for entry in found.found.existing())
         return matched
 
-    def choose(self, found: EntryTable, *, is_by_id: bool) -> EntryTable:
-        """Return those that match and lie in the window, in order; `is_by_id`: they come by id as they are."""
-        matched = self.filter.select(found if self._hides_late else self._enriched(found))
+    def _settled(self, chosen: EntryTable, reads: Sequence[str]) -> Table:
+        """Return what is read of them, with what rules hide in it."""
+        table = settled(chosen, reads)
+        if not self._hides_long:
+            return table
+        long = np.zeros(len(chosen), dtype=np.bool_)
+        for name in self._reads_brief or ():
+            long |= _are_long(chosen, name)
+        places = np.flatnonzero(long)
+        if not len(places):
+            return table
+        hidden = self._enriched(chosen.take(places))  # all of them: who hides only drops nothing
+        if isinstance(table, EntryTable):
+            return self._enriched(chosen)
+        return table.replaced(places, {name: hidden.objects(name) for name in reads if name != "id"})
+
+    def choose(self, found: EntryTable, *, is_by_id: bool, settles: bool = False) -> EntryTable:
+        """Return those that match and lie in the window, in order; `is_by_id`: they come by id as they are.
+
+        With `settles`, `_settled` does what is left to hide, if it is but in columns of numbers.
+        """
+        hides_late = self._hides_late(found)
+        matched = self.filter.select(found if hides_late else self._enriched(found))
         keep = self.window.holds(matched.start_ns, lambda at: place_of(matched[at]))
         self.stats.matched += int(keep.sum())
         places = np.flatnonzero(keep)
@@ -123,7 +149,8 @@ class Runner:
         if scripts := self.dissector.plugins.scripts:
             return self._queried(matched.take(places), scripts)
         chosen = matched.take(places[: self.limit])
-        return self._enriched(chosen) if self._hides_late and not self._hides_nothing else chosen
+        self._hides_long = settles and hides_late and self._reads_brief is not None
+        return chosen if not hides_late or self._hides_long else self._enriched(chosen)
 
     def _queried(self, matched: EntryTable, scripts: Scripts) -> EntryTable:
         """Let scripts look at the entries that are about to leave: they may mark, change and drop them."""
@@ -161,6 +188,12 @@ class Runner:
         return self.dissector.entries(
             selection, with_conn=self.filter.wants_conn, wants=self.filter.wants, before=outer
         )
+
+
+def _are_long(table: EntryTable, name: str) -> NDArray[np.bool_]:
+    """Say of each row whether its number is one that hiding could change."""
+    found = [abs(value) >= LEAST_HIDDEN for value in table.objects(name).tolist()]
+    return np.array(found, dtype=np.bool_)
 
 
 def _by_id(places: NDArray[Any], starts: NDArray[Any], place: Callable[[int], Place]) -> NDArray[Any]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from kubeshark.core_capture import FLOW, Core, Decoded, FlowBit, Predicate, RecordBatch, match
 from kubeshark.core_capture._groups import Groups
+from kubeshark.core_capture._records import PROBED
 from kubeshark.core_capture.store import Away, SegmentReader
 from kubeshark.errors import Damaged, KubesharkError
 from kubeshark.pipeline._repeats import SKEW_NS, without_repeats
@@ -124,6 +125,11 @@ class Selection:
     """By place: the parts of connections that run through several segments, each with its offset."""
 
     seen: dict[int, tuple[str, ...]] = field(default_factory=dict)  # by row, as in Begins
+
+    @property
+    def is_probed(self) -> bool:
+        """Probes took it in the clear from processes that encrypted it."""
+        return self.segment.link_type in PROBED
 
     def parts(self, at: int) -> list[tuple[int, FlowPart]]:
         return self.chained.get(at) or [(int(self.starts[at]), FlowPart(self.segment, int(self.rows[at])))]

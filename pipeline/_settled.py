@@ -6,7 +6,7 @@ so the next ones lie in memory that is warm. Touching new memory took half of a 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -47,6 +47,13 @@ class SettledTable:
         """Return some of the rows, or all in another order."""
         columns = {name: column[places] for name, column in self._columns.items()}
         return SettledTable(self._segment, self.start_ns[places], self.flow[places], self.number[places], columns)
+
+    def replaced(self, places: NDArray[Any], values: Mapping[str, NDArray[Any]]) -> SettledTable:
+        """Return the table with other values in some rows."""
+        columns = {name: column.copy() for name, column in self._columns.items()}
+        for name, column in values.items():
+            columns[name][places] = column
+        return SettledTable(self._segment, self.start_ns, self.flow, self.number, columns)
 
     def place(self, at: int) -> Place:
         return int(self.start_ns[at]), self._segment, int(self.flow[at]), int(self.number[at])

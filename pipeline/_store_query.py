@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Generator, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypedDict, TypeVar
 
 from kubeshark.core_capture import Predicate, load_core
@@ -15,7 +15,7 @@ from kubeshark.pipeline._choose import either_way, without_times
 from kubeshark.pipeline._dissect import Dissector
 from kubeshark.pipeline._enrich import Enricher, EnricherBinding
 from kubeshark.pipeline._entry import Entry
-from kubeshark.pipeline._executor import Executor
+from kubeshark.pipeline._executor import Executor, ExecutorName, InProcess
 from kubeshark.pipeline._facts import Origin
 from kubeshark.pipeline._filter import EntryFilter
 from kubeshark.pipeline._job import Job
@@ -144,11 +144,21 @@ class StoreQuery(Generic[T]):
     def notices(self) -> list[str]:
         return [*self._notes, *self._filter.notices, *([self._filter.error_note] if self._filter.error_note else [])]
 
+    def _cost_of_segment(self, asked: Requests | None) -> list[str]:
+        """Say what a segment cost on average, where that is not all in this process and on this disk."""
+        segments, cpu_s = self._query.stats.segments_touched, self._query.cpu_s
+        if not segments or (asked is None and not self._query.workers):
+            return []
+        parts = [f"{cpu_s / segments:.3f} s of CPU"]
+        if asked is not None:
+            parts += [f"{asked.total / segments:.1f} requests", f"{asked.bytes_read / segments:,.0f} bytes"]
+        return [f"per segment   {', '.join(parts)}"]
+
     def explain(self) -> list[str]:
         """Return lines about the filter, the segments and blocks touched, the bytes decrypted, the entries built."""
         stats, read = self._query.stats, self._query.read
         asked, elsewhere = self._requests(), self._query.requests
-        asked = asked + elsewhere if asked and elsewhere else asked
+        asked = asked + elsewhere if asked and elsewhere else asked or elsewhere
         return [
             *self._filter.explain(),
             f"segments      {stats.segments_touched} read of {stats.segments} opened",
@@ -159,6 +169,7 @@ class StoreQuery(Generic[T]):
             f"entries       {stats.matched} matched of {stats.entries}, {stats.built} built in full",
             *Enricher((), stats.redacted, stats.dropped, stats.withheld).explain(),
             *([f"requests      {asked}"] if asked else []),
+            *self._cost_of_segment(asked),
             f"done by       {self._query.workers or 'this process'}",
         ]
 
@@ -206,14 +217,15 @@ def query_store(
     options: QueryOptions,
     *,
     jobs: int | None = 1,
+    executor: ExecutorName = "process",
     enrichers: Sequence[EnricherBinding] = (),
     notes: Sequence[str] = (),
     requests: Callable[[], Requests | None] = lambda: None,
 ) -> StoreQuery[T]:
     """Open the segments that the catalogue does not rule out, and return the query; no packet is read yet.
 
-    With `jobs` other than 1 processes may do the work: `make` is picklable, they can load the plugins, and there are no
-    `enrichers` beside those of plugins.
+    With `jobs` other than 1 processes or actors may do the work: `make` is picklable, they can load the plugins, and
+    there are no `enrichers` beside those of plugins.
     """
     cache = None if options.budget == Budget() else BlockCache(BUDGET_CACHE_BYTES)
     problems: list[KubesharkError] = []
@@ -236,12 +248,9 @@ def query_store(
     origin = Origin("file", "", entry_filter.variables, plugins.display, names_nodes=store.is_joined)
     dissector = Dissector(load_core(), plugins, [], origin, secrets.step, enrichers)
 
-    def executor(plan: Plan, watch: Watch) -> Executor | None:
-        count = 0 if not store.can_travel else _processes(jobs, plan, options)  # they would open one store
-        if not count:
+    def choose(plan: Plan, watch: Watch, here: InProcess) -> Executor | None:
+        if executor == "inline" or not plan.tasks:
             return None
-        from kubeshark.pipeline._processes import Processes  # what one process does needs none of it
-
         job = Job(
             store.location,
             tuple(identity.secret() for identity in store.identities),
@@ -252,7 +261,20 @@ def query_store(
             options.running_order,
             options.limit,
             make,
+            store.is_joined,
         )
+        if executor == "ray":
+            from kubeshark.pipeline._ray import RayActors, actors
+
+            away = replace(job, store="", secret_keys=())
+            return RayActors(
+                away, actors(jobs, sum(len(task.chunks) for task in plan.tasks)), watch, entry_filter.errors, here=here
+            )
+        count = _processes(jobs, plan, options) if store.can_travel else 0  # they would open one store
+        if not count:
+            return None
+        from kubeshark.pipeline._processes import Processes  # what one process does needs none of it
+
         return Processes(job, count, watch, entry_filter.errors)
 
     query = Query(
@@ -263,7 +285,7 @@ def query_store(
         make,
         options,
         Outside(store, outside, readers, problems, cache) if outside else None,
-        executor,
+        choose,
     )
     return StoreQuery(entry_filter, plugins, query, readers, problems, notes, requests)
 

@@ -103,6 +103,7 @@ class FlowStream:
         "flow",
         "flow_sides",
         "is_decrypted",
+        "is_probed",
         "row",
         "server",
         "sides",
@@ -118,7 +119,7 @@ class FlowStream:
         self.streams = streams
         self.row = row
         self.flow = streams.flow
-        self.is_decrypted = False
+        self.is_decrypted = self.is_probed = False
         self.transport = TRANSPORT_NAMES.get(int(row["transport"]), "ip")
         self.client, self.server = ends
         self.times = times
@@ -131,12 +132,15 @@ class FlowStream:
         self._datagram_packets: list[int] = []
 
     @classmethod
-    def all_of(cls, decoded: Decoded, assembled: Sequence[FlowStreams]) -> list[Self]:
-        """Return the streams of assembled flows."""
+    def all_of(cls, decoded: Decoded, assembled: Sequence[FlowStreams], *, is_probed: bool = False) -> list[Self]:
+        """Return the streams of assembled flows; `is_probed`: taken in the clear where it was encrypted."""
         rows = decoded.flows[[streams.flow for streams in assembled]]
         times = decoded.packets["time_ns"]
         joined = zip(assembled, rows, _all_endpoints(rows), strict=True)
-        return [cls(decoded, streams, row, times, ends) for streams, row, ends in joined]
+        found = [cls(decoded, streams, row, times, ends) for streams, row, ends in joined]
+        for stream in found:
+            stream.is_decrypted = stream.is_probed = is_probed
+        return found
 
     def packet_of(self, order: int) -> int:
         """Return the packet of a place in capture order: of a datagram's number, or for TCP the packet itself."""
@@ -196,6 +200,7 @@ class InnerStream(FlowStream):
         super().__init__(outer.decoded, outer.streams, outer.row, outer.times, (outer.client, outer.server))
         self.sides = handover.sides
         self.is_decrypted = outer.is_decrypted or handover.is_decrypted
+        self.is_probed = outer.is_probed
 
 
 def _arrivals(side: StreamSide) -> list[tuple[int, int, int]]:

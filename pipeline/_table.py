@@ -89,6 +89,7 @@ class Found:
         self.scanned = scanned
         self._made = made
         self._selection = selection
+        self._is_probed = selection is not None and selection.is_probed
         self._makers = makers
         self._dissected: dict[int, Sequence[Entry]] = {}
         self._connections: dict[int, Entry] = {}
@@ -281,6 +282,8 @@ class Found:
         if name == "timestamp":
             values: list[Any] = flows["first_ns"].tolist()
             return values
+        if name == "tls":
+            return [self._is_probed] * len(flows)
         if name in OF_STREAMS:
             return COMMON[name](self, streams)
         if name == "protocol":

@@ -12,6 +12,7 @@ import pickle
 import select
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from multiprocessing.connection import Connection
@@ -54,11 +55,13 @@ def main(descriptor: int) -> None:
     try:
         job: Job = channel.recv()
         with Plugins.installed() as plugins:
-            worker = Worker(job, plugins)
+            store = open_store(job.store, identities=[Identity.parse(text) for text in job.secret_keys])
+            worker = Worker(job, plugins, store.open_segment, lambda: store.requests)
             keep_freed_memory()
             _send(channel, READY, None)
             while (task := channel.recv()) is not None:
-                worker.do(task, channel)
+                for kind, content in worker.do(task):
+                    _send(channel, kind, content)
     except (EOFError, BrokenPipeError, ConnectionResetError):
         pass  # nobody wants it any more
     except KubesharkError as error:
@@ -83,25 +86,31 @@ def _end_with(descriptor: int, parent: int) -> None:
 class Worker:
     """One query's tools."""
 
-    def __init__(self, job: Job, plugins: Plugins) -> None:
+    def __init__(
+        self,
+        job: Job,
+        plugins: Plugins,
+        open_segment: Callable[[str], SegmentReader],
+        requests: Callable[[], Requests | None],
+    ) -> None:
         self._job = job
         self._plugins = plugins
+        self._open, self._requests = open_segment, requests
         self._asked: Requests | None = None
-        self._store = open_store(job.store, identities=[Identity.parse(text) for text in job.secret_keys])
         secrets = Secrets(KeyLog.parse(job.keylog), ())
         self._filter = EntryFilter(job.kfl, plugins, now_ns=job.now_ns, can_decrypt=secrets.step is not None)
-        origin = Origin("file", "", self._filter.variables, plugins.display, names_nodes=self._store.is_joined)
+        origin = Origin("file", "", self._filter.variables, plugins.display, names_nodes=job.names_nodes)
         self._dissector = Dissector(load_core(), plugins, [], origin, secrets.step)
 
-    def _requests(self) -> Requests | None:
+    def _asked_since(self) -> Requests | None:
         """Return what was asked of a server since the last time."""
-        now, before = self._store.requests, self._asked
+        now, before = self._requests(), self._asked
         self._asked = now
         return now - before if now and before else now
 
-    def do(self, task: TaskSpec, channel: Connection) -> None:
-        """Send what the task gives in batches, then its report."""
-        job = self._job
+    def do(self, task: TaskSpec) -> Iterator[tuple[bytes, Any]]:
+        """Yield what the task gives in batches, then its report: the same each time it is done."""
+        job, began = self._job, time.process_time()
         reads = columns_read_by(job.make, self._filter.variables)
         runner = Runner(self._dissector, self._filter, job.window, job.order, job.limit, reads)
         failed_before = self._filter.errors.count
@@ -110,7 +119,7 @@ class Worker:
 
             def opened(name: str) -> SegmentReader:
                 if name not in segments:
-                    segments[name] = stack.enter_context(self._store.open_segment(name))
+                    segments[name] = stack.enter_context(self._open(name))
                 return segments[name]
 
             def read() -> ReadStats:
@@ -128,26 +137,27 @@ class Worker:
             if chunks:
                 work = InProcess(runner, job.make, runner.stats)
                 nothing = EntryTable(Found.of([], self._dissector.origin))
-                _send_rows(work.run([Task(chunks)], nothing), channel, read)
+                yield from _rows(work.run([Task(chunks)], nothing), read)
             problems = [*runner.problems, *self._plugins.take_problems()]
             self._dissector.problems.clear()
             self._filter.failures.clear()
             errors = self._filter.errors
             failed = errors.count - failed_before
-            report = Report(runner.stats, read(), problems, failed, errors.first, self._requests())
-        _send(channel, DONE, report)
+            cpu_s = time.process_time() - began
+            report = Report(runner.stats, read(), problems, failed, errors.first, self._asked_since(), cpu_s)
+        yield DONE, report
 
 
-def _send_rows(found: Iterator[Piece[Any] | Spot], channel: Connection, read: Callable[[], ReadStats]) -> None:
-    """Send rows in batches, and between chunks how far it has come."""
+def _rows(found: Iterator[Piece[Any] | Spot], read: Callable[[], ReadStats]) -> Iterator[tuple[bytes, Any]]:
+    """Yield rows in batches, and between chunks how far it has come."""
     for piece in found:
         if isinstance(piece, Spot):
-            _send(channel, MARK, (piece.place, read()))
+            yield MARK, (piece.place, read())
             continue
         size, at = FIRST_ROWS, 0
         while at < len(piece):
             batch: Any = piece.part(at, at + size)
-            _send(channel, ROWS, (batch.places(), list(batch)))
+            yield ROWS, (batch.places(), list(batch))
             size, at = min(2 * size, BATCH_ROWS), at + size
 
 

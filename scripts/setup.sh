@@ -20,7 +20,7 @@ command -v go >/dev/null 2>&1 && command -v cc >/dev/null 2>&1 || extras="$extra
 wanted=$(echo $extras | tr ' ' '\n' | sort -u | paste -sd, -)
 
 stamp=.venv/.kubeshark-setup
-fingerprint=$(cat pyproject.toml setup.py core_capture/native/*.c core_capture/native/*.h core_capture/native/*.py extension_api/native/*.[ch] extension_api/native/*.py firewall/bpf/* 2>/dev/null | cksum)
+fingerprint=$(cat pyproject.toml setup.py core_capture/native/*.c core_capture/native/*.h core_capture/native/*.py extension_api/native/*.[ch] extension_api/native/*.py firewall/bpf/* core_capture/ebpf/*.c core_capture/ebpf/build_ebpf.py 2>/dev/null | cksum)
 have=$(cat "$stamp" 2>/dev/null || true)
 case "$have" in
 "$fingerprint"*) missing=$(for extra in $extras; do case "$have" in *" $extra "*) ;; *) echo "$extra" ;; esac; done) ;;
@@ -39,7 +39,7 @@ echo "installing kubeshark into .venv (once; a minute or two)"
 install --editable ".${wanted:+[$wanted]}"
 .venv/bin/python -c 'import kubeshark.core_capture._core_native' 2>/dev/null ||
     echo "note: the C core could not be built (no Python.h or compiler): the slower Python reference runs; on Debian, apt-get install python3-dev gcc, then make setup"
-.venv/bin/python firewall/bpf/build_bpf.py
+.venv/bin/python core_capture/ebpf/build_ebpf.py
 # Compiled now what every command loads, also where PYTHONDONTWRITEBYTECODE is set: it took half of a short command.
 .venv/bin/python -m compileall -q src cluster core_capture extension_api firewall hosts packages pipeline hub settings worker >/dev/null || true
 PYTHONDONTWRITEBYTECODE='' .venv/bin/python -c 'import kubeshark.hub, kubeshark.pipeline as p; p.Plugins()' || true

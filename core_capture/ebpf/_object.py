@@ -14,6 +14,7 @@ from kubeshark.core_capture.ebpf._calls import (
     CGROUP_SOCK_ADDR,
     KPROBE,
     SCHED_CLS,
+    TRACEPOINT,
     EbpfError,
 )
 
@@ -24,6 +25,7 @@ _KINDS = {
     "cgroup/connect4": (CGROUP_SOCK_ADDR, CGROUP_CONNECT4),
     "cgroup/connect6": (CGROUP_SOCK_ADDR, CGROUP_CONNECT6),
     "uprobe": (KPROBE, 0),
+    "tracepoint": (TRACEPOINT, 0),
 }
 _LOAD_64 = 0x18  # the instruction that takes a map, in two of 8 bytes
 _FROM_MAP = 1

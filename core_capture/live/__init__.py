@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from kubeshark.core_capture.live._interfaces import ANY as ANY
     from kubeshark.core_capture.live._interfaces import NetworkInterface as NetworkInterface
     from kubeshark.core_capture.live._interfaces import list_interfaces as list_interfaces
+    from kubeshark.core_capture.live._joined_source import JoinedSource as JoinedSource
     from kubeshark.core_capture.live._options import SNAPLEN as SNAPLEN
     from kubeshark.core_capture.live._options import Counters as Counters
     from kubeshark.core_capture.live._options import LiveOptions as LiveOptions
@@ -27,6 +28,7 @@ __all__ = [
     "SNAPLEN",
     "Counters",
     "GrowingFile",
+    "JoinedSource",
     "LiveOptions",
     "LiveSource",
     "NetworkInterface",
@@ -45,6 +47,7 @@ if not TYPE_CHECKING:
         {
             "_growing": "GrowingFile",
             "_interfaces": "ANY NetworkInterface list_interfaces",
+            "_joined_source": "JoinedSource",
             "_options": "SNAPLEN Counters LiveOptions PacketSource",
             "_privileges": "drop_privileges",
             "_source": "LiveSource",

@@ -64,6 +64,7 @@ class PacketSource(Protocol):
     metadata: SourceMetadata  # grows: an interface is there before its first packet
     problems: list[str]  # what could not be read of it
     waits: bool  # whether a reader that is slow makes the sender wait; else packets are lost
+    capabilities: frozenset[int]  # that reading it takes, once it is open
 
     @property
     def is_finished(self) -> bool: ...  # nothing will come any more

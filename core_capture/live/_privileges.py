@@ -15,9 +15,10 @@ from pathlib import Path
 
 from kubeshark.errors import CaptureError
 
-__all__ = ["NET_RAW", "drop_privileges", "effective", "how_to_allow"]
+__all__ = ["NET_RAW", "SYS_PTRACE", "drop_privileges", "effective", "how_to_allow"]
 
 NET_RAW = 13  # CAP_NET_RAW
+SYS_PTRACE = 19  # CAP_SYS_PTRACE: asks what the sockets of other processes are connected to
 FILES = frozenset({0, 1, 2, 3, 4})
 """CAP_CHOWN, DAC_OVERRIDE, DAC_READ_SEARCH, FOWNER, FSETID: root still writes a store in a user's folder with them."""
 
@@ -40,13 +41,13 @@ def effective() -> frozenset[int]:
     return frozenset()
 
 
-def drop_privileges() -> int:
-    """Give up every capability but those that open files, for the rest of this process and what it starts.
+def drop_privileges(keep: frozenset[int] = frozenset()) -> int:
+    """Give up every capability but `keep` and those that open files, for the rest of this process and what it starts.
 
     Call it when sources are open and before threads start: returns how many of them keep capabilities. Raises
     CaptureError if the kernel refuses.
     """
-    kept = effective() & FILES
+    kept = effective() & (FILES | keep)
     libc = ctypes.CDLL(None, use_errno=True)
     for number in range(64):
         with suppress(OSError):  # takes CAP_SETPCAP; without it there is little to lose by running a program

@@ -72,6 +72,7 @@ class LiveSource:
     """
 
     waits = False
+    capabilities: frozenset[int] = frozenset()
 
     def __init__(
         self, interfaces: Sequence[str], options: LiveOptions | None = None, *, reader: Reader = "auto"

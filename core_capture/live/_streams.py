@@ -81,6 +81,7 @@ class StreamSource:
     """
 
     waits = True
+    capabilities: frozenset[int] = frozenset()
 
     def __init__(self, name: str, *, is_single: bool) -> None:
         self.name = name

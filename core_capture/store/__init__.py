@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from kubeshark.core_capture.store._info import SourceRecord as SourceRecord
     from kubeshark.core_capture.store._joined import JoinedStore as JoinedStore
     from kubeshark.core_capture.store._joined import Member as Member
+    from kubeshark.core_capture.store._letter import open_letter as open_letter
+    from kubeshark.core_capture.store._letter import write_letter as write_letter
     from kubeshark.core_capture.store._limits import SEGMENT_BYTES as SEGMENT_BYTES
     from kubeshark.core_capture.store._live_counts import LiveCounters as LiveCounters
     from kubeshark.core_capture.store._live_writer import LiveWriter as LiveWriter
@@ -48,6 +50,9 @@ if TYPE_CHECKING:
     from kubeshark.core_capture.store._reader import ReadStats as ReadStats
     from kubeshark.core_capture.store._reader import SegmentReader as SegmentReader
     from kubeshark.core_capture.store._recover import Leftover as Leftover
+    from kubeshark.core_capture.store._reference import ReferencedSegments as ReferencedSegments
+    from kubeshark.core_capture.store._reference import SegmentReference as SegmentReference
+    from kubeshark.core_capture.store._reference import reference_of as reference_of
     from kubeshark.core_capture.store._rotate import Rotated as Rotated
     from kubeshark.core_capture.store._signing import NodeKey as NodeKey
     from kubeshark.core_capture.store._snapshots import Snapshot as Snapshot
@@ -92,11 +97,13 @@ __all__ = [
     "Pruned",
     "ReadStats",
     "Recipient",
+    "ReferencedSegments",
     "Requests",
     "Retention",
     "Rotated",
     "SegmentInfo",
     "SegmentReader",
+    "SegmentReference",
     "Select",
     "Snapshot",
     "SourceInfo",
@@ -117,11 +124,14 @@ __all__ = [
     "identity_path",
     "load_identities",
     "load_journal",
+    "open_letter",
     "open_store",
     "parse_recipients",
     "read_log",
+    "reference_of",
     "rewrap",
     "worker_url",
+    "write_letter",
 ]
 
 if not TYPE_CHECKING:
@@ -136,6 +146,7 @@ if not TYPE_CHECKING:
             "_identity": "Identity Recipient create_identity identity_path load_identities parse_recipients",
             "_info": "Counters SegmentInfo SourceRecord",
             "_joined": "JoinedStore Member",
+            "_letter": "open_letter write_letter",
             "_limits": "SEGMENT_BYTES",
             "_locate": "archive_url worker_url",
             "_live_counts": "LiveCounters",
@@ -147,6 +158,7 @@ if not TYPE_CHECKING:
             "_prune": "CaptureKey Pruned Retention",
             "_reader": "Expired ReadStats SegmentReader",
             "_recover": "Leftover",
+            "_reference": "ReferencedSegments SegmentReference reference_of",
             "_rotate": "Rotated",
             "_signing": "NodeKey",
             "_snapshots": "Snapshot",

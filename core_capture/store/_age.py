@@ -132,8 +132,10 @@ class AgeReader:
         *,
         tail: Tail | None = None,
         truncated: bool = False,
+        file_key: bytes = b"",
     ) -> None:
         self.name = file.name
+        self.file_key = file_key  # of this one file: whoever has it needs no identity
         self.chunks_read = 0  # chunks decrypted so far
         self._head = b""  # what came with the header: a small file is read once
         self._file: RangeFile = LocalFile(file) if isinstance(file, Path) else file
@@ -157,6 +159,7 @@ class AgeReader:
         self._stored_end = self._base + stored
         if len(nonce) < _NONCE or (stored < TAG and not truncated):
             raise Damaged("cut inside its header", file=self.name, offset=header.length)
+        self.file_key = header.file_key
         self._cipher = ChaCha20Poly1305(derive(header.file_key, nonce, b"payload"))
         self.payload_id = _payload_id(header.file_key, nonce)
         self._count = -(-stored // SEALED_CHUNK)
@@ -209,12 +212,13 @@ class AgeReader:
         self._is_checked = True
 
     def _header(self, identities: Sequence[Identity], tail: Tail | None) -> _Header:
-        if tail is not None and tail.file_key:  # no need to unwrap it: that is most of the cost of opening a file
+        known = (tail.file_key if tail is not None else b"") or self.file_key
+        if known:  # no need to unwrap it: that is most of the cost of opening a file
             self._head = self._pread(USUAL_HEADER_BYTES, 0)
             found = parse_end(self._head, self.name)
             if found is not None:
-                found.check(tail.file_key)
-                return _Header(tail.file_key, found.length)
+                found.check(known)
+                return _Header(known, found.length)
         self._head = self._pread(MAX_HEADER_BYTES, 0)
         return _read_header(self._head, identities, self.name)
 

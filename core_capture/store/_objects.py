@@ -20,7 +20,7 @@ from kubeshark.core_capture.store._remote import RemoteFiles
 from kubeshark.core_capture.store._spool import open_spool, spool_path
 from kubeshark.errors import StoreError
 
-__all__ = ["ObjectBackend", "must_exist", "open_objects"]
+__all__ = ["GivenObjects", "ObjectBackend", "must_exist", "open_objects"]
 
 
 class ObjectBackend(RemoteFiles):
@@ -96,6 +96,24 @@ class ObjectBackend(RemoteFiles):
         """Return the spool if there is one: who reads makes none."""
         path = spool_path(self.location)
         return LocalBackend(path) if path.is_dir() else None
+
+
+class GivenObjects(ObjectBackend):
+    """Objects that are known by name, size and version: nothing is listed."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self._given: dict[str, Found] = {}
+
+    def give(self, name: str, found: Found) -> None:
+        """Say that there is such an object."""
+        self._given[name] = found
+
+    def _listing(self) -> dict[str, Found]:
+        return self._given
+
+    def _waiting(self) -> None:
+        """Nothing of it waits on this machine."""
 
 
 def _stays_here(name: str) -> bool:

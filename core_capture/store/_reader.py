@@ -77,11 +77,20 @@ class IndexFile:
     `prefix` .tmp- is for one that was not published.
     """
 
-    def __init__(self, files: Backend, name: str, identities: Sequence[Identity], *, prefix: str = "") -> None:
+    def __init__(
+        self,
+        files: Backend,
+        name: str,
+        identities: Sequence[Identity],
+        *,
+        prefix: str = "",
+        file_key: bytes = b"",
+    ) -> None:
         self.file = f"{prefix}{name}{INDEX_SUFFIX}"
         self.data_file = f"{prefix}{name}{DATA_SUFFIX}"
         self._files, self._identities = files, identities
-        with AgeReader(files.open(self.file), identities) as age:
+        with AgeReader(files.open(self.file), identities, file_key=file_key) as age:
+            self.file_key = age.file_key
             head = age.view(0, CHUNK)
             self._main_bytes, self._extras_bytes = split_head(head, age.size, self.file)
             end = HEAD_BYTES + self._main_bytes
@@ -108,7 +117,7 @@ class IndexFile:
         """The second frame; raise Damaged unless it is the one that the main frame names."""
         frame = self._rest
         if len(frame) < self._extras_bytes:
-            with AgeReader(self._files.open(self.file), self._identities) as age:
+            with AgeReader(self._files.open(self.file), self._identities, file_key=self.file_key) as age:
                 frame = age.view(HEAD_BYTES + self._main_bytes, self._extras_bytes)
         meta = self.index.meta
         if hashlib.sha256(frame).hexdigest() != meta.extras_sha256:

@@ -18,6 +18,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 from _command import kubeshark
 
+from tests.core_capture.ebpf._tls_server import ask, needs_probes, tls_server
 from tests.core_capture.live._cable import FAR, NEAR, PORT, Sender, frame, ip
 from tests.core_capture.live.conftest import sender
 
@@ -254,3 +255,42 @@ def test_a_retention_that_holds_no_segment_is_refused(sender: Sender, tmp_path: 
     done = kubeshark("capture", "-i", FAR, "--max-bytes", "1MB", "--store", tmp_path / "store", "-c", "1")
     assert done.returncode == 2
     assert "a retention of 1,000,000 bytes is less than two segments" in done.stderr
+
+
+@needs_probes
+def test_tls_in_the_clear_beside_the_wire(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    with tls_server(tmp_path) as (process, port):
+        listed = json.loads(kubeshark("capture", "--list-tls", "--output", "json").stdout)
+        mine = next(row for row in listed if row["pid"] == process)
+        assert mine["readable"]
+        assert str(process) in kubeshark("capture", "--list-tls").stdout
+        arguments = ("-i", "lo", "--filter", f"tcp port {port}", "--tls-probe", f"pid:{process}")
+        with capturing(*arguments, "--store", store, "--output", "json") as running:
+            ask(port, 20, 5)
+            time.sleep(0.5)
+            running.send_signal(signal.SIGINT)
+            totals = json.loads(running.communicate(timeout=60)[0])
+    assert totals["received"] == totals["stored"]
+    assert totals["lost"] == totals["dropped"] == 0
+    fields = ("--fields", "url,dst.port,tls,capture_source", "--output", "jsonl", "--store", store)
+    rows = [json.loads(line) for line in kubeshark("query", "http", *fields).stdout.splitlines()]
+    said = {"dst.port": port, "tls": True, "capture_source": "ebpf_tls"}
+    assert rows == [{"url": "20", **said}, {"url": "5", **said}]
+    assert kubeshark("query", "tlsx && !tls", "--limit", "1", *fields).stdout.count("\n") == 1  # the wire
+
+
+@needs_probes
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--tls-probe", "nginx"), "chooses no processes"),
+        (("--tls-probe", "all", "-i", "-"), "goes with interfaces of this machine"),
+        (("--tls-probe", "pid:4194304"), "there is no pid 4194304"),
+    ],
+)
+def test_wrong_usage_of_probes(arguments: tuple[str, ...], message: str, tmp_path: Path) -> None:
+    done = kubeshark("capture", *arguments, "--store", tmp_path / "store")
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1

@@ -52,6 +52,7 @@ WITHOUT_TEST = {
     "pipeline/scripts/_replay.py": "cli/test_scripts.py",
     "pipeline/scripts/_script.py": "cli/test_scripts.py",
     "src/kubeshark/cli/_retention_options.py": "cli/test_capture.py",
+    **{f"src/kubeshark/cli/{module}.py": "cli/test_init.py" for module in ("_answers", "_survey", "_survey_file")},
     "src/kubeshark/cli/_scripts_option.py": "cli/test_scripts.py",
     "src/kubeshark/cli/console.py": "cli/test_scripts.py",
     **{
@@ -59,7 +60,13 @@ WITHOUT_TEST = {
         for module in ("_firewall_options", "firewall_learn", "firewall_policies", "firewall_simulate")
     },
     "src/kubeshark/cli/firewall_enforce.py": "firewall/test_agent.py",
-    **{f"firewall/{module}.py": "firewall/test_plane.py" for module in ("_errors", "bpf/build_bpf")},
+    "firewall/_errors.py": "firewall/test_plane.py",
+    "core_capture/ebpf/build_ebpf.py": "core_capture/ebpf/test_object.py",
+    **{
+        f"core_capture/ebpf/{module}.py": "core_capture/ebpf/test_tls_source.py"
+        for module in ("_perf", "_ring", "_tls_probe")
+    },
+    "src/kubeshark/cli/_probe_options.py": "cli/test_capture.py",
     "core_capture/ebpf/_calls.py": "firewall/test_plane.py",
     **{f"firewall/{module}.py": "firewall/test_enforcer.py" for module in ("_attach", "_events", "_netlink", "_wire")},
     "extension_api/_manifest_rules.py": "extension_api/test_manifest.py",
@@ -181,6 +188,10 @@ WITHOUT_TEST = {
     },
     "core_capture/store/_archive.py": "core_capture/store/test_archive_store.py",
     "core_capture/store/_open.py": "core_capture/store/test_archive_store.py",
+    "core_capture/store/_letter.py": "pipeline/test_ray.py",
+    "core_capture/store/_reference.py": "pipeline/test_ray.py",
+    "pipeline/_ray_actor.py": "pipeline/test_ray.py",
+    "pipeline/_spread.py": "pipeline/test_processes.py",
     "core_capture/store/_away.py": "core_capture/store/test_worker_client.py",
     "src/kubeshark/cli/_tls_option.py": "cli/test_worker.py",
     "pipeline/_repeats.py": "pipeline/test_twins.py",

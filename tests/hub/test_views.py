@@ -93,6 +93,7 @@ FORBIDDEN: list[tuple[str, str, Any]] = [
     ("POST", "store/prune", {"max_bytes": 0, "dry_run": False}),
     ("POST", "store/verify", None),
     ("PUT", "settings", {}),
+    ("PUT", "workers", []),
     ("GET", "settings", None),
     ("POST", "settings/redaction/try", {"rules": []}),
     ("POST", "plugins", b"x"),

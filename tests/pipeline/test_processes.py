@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from kubeshark.errors import UsageError
-from kubeshark.pipeline import Entry, Pipeline, Plugins, _processes, _worker
+from kubeshark.pipeline import Entry, Pipeline, Plugins, _processes, _spread, _worker
 from kubeshark.pipeline._job import Job
 from kubeshark.pipeline._order import Window
 from kubeshark.pipeline._processes import WorkerDied
@@ -197,7 +197,7 @@ def test_budgets(pipeline: Pipeline) -> None:
 
 
 def test_a_slow_reader_holds_the_workers_back(tmp_path: Path, talk: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_processes, "AHEAD_BYTES", 1)
+    monkeypatch.setattr(_spread, "AHEAD_BYTES", 1)
     store = make_store(tmp_path / "slow", talk, CUTS)
     with Pipeline.open(store) as opened:
         query = opened.rows("", jobs=2)

@@ -41,17 +41,18 @@ describe("a batch", () => {
     expect(texts(encode(1, 3, [{ name: "p", type: "text", values: ["<b>", "é😀"] }]), "p", known)).toEqual(["<b>", "é😀"]);
   });
 
-  it("keeps texts that come again once, and gives that up where none does", () => {
+  it("keeps texts that come again once, and when there are too many packs their numbers, or their bytes", () => {
     const known = new Dictionaries();
     const column = (values: string[]) => decodeBatch(encode(1, 1, [{ name: "s", type: "text", values }]), known).columns.get("s") ?? expect.fail();
     const first = column(["/a", "/b", "/a"]);
     const again = column(["/b", "", "/ü"]);
     expect([first.kind, again.kind]).toEqual(["dict", "dict"]);
     expect([0, 1, 2].map((i) => textAt(again, i))).toEqual(["/b", "", "/ü"]);
-    for (let k = 0; k < 10; k++) column(Array.from({ length: 2000 }, (_, i) => `${k}/${i}`));
-    const late = column(["x", "/a"]);
-    expect(late.kind).toBe("text");
-    expect([textAt(late, 1), textAt(first, 2)]).toEqual(["/a", "/a"]);
+    for (let k = 0; k < 33; k++) column(Array.from({ length: 2000 }, (_, i) => `${k}/${i}`));
+    const late = column(["/1/a", "/2/a", "/33/a"]);
+    expect([late.kind, textAt(late, 2), textAt(first, 2)]).toEqual(["packed", "/33/a", "/a"]);
+    const odd = column(["x", "/a"]);
+    expect([odd.kind, textAt(odd, 1), textAt(late, 1)]).toEqual(["text", "/a", "/2/a"]);
   });
 
   it("is refused wherever it is cut", () => {

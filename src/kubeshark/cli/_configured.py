@@ -20,7 +20,12 @@ if TYPE_CHECKING:
 __all__ = ["Configuration", "add_configured", "configuration", "take_global_flags"]
 
 TAKEN = {"--set": "overrides", "--config-path": "path"}
-VARIABLES = {"store.identityFile": "KUBESHARK_IDENTITY", "plugins.dir": "KUBESHARK_PLUGINS"}
+VARIABLES = {
+    "store.identityFile": "KUBESHARK_IDENTITY",
+    "plugins.dir": "KUBESHARK_PLUGINS",
+    "tap.snapshots.cloud.s3.region": "AWS_REGION",
+    "tap.snapshots.cloud.s3.endpoint": "AWS_ENDPOINT_URL",
+}
 """Keys that rooms below, and processes they start, read from the environment."""
 
 
@@ -89,7 +94,7 @@ class Configuration:
         for key, variable in VARIABLES.items():
             value = self.value(key)
             wins = loaded is not None and loaded.sources[key] == "--set"
-            if value is not None and (wins or not os.environ.get(variable)):
+            if value and (wins or not os.environ.get(variable)):
                 os.environ[variable] = value
 
 

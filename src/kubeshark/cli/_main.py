@@ -21,6 +21,7 @@ from kubeshark.errors import KubesharkError
 __all__ = ["main"]
 
 COMMANDS = {
+    "init": ("init", "make a kubeshark.yaml by answering questions"),
     "config": ("config", "show the configuration in force, and where each value came from"),
     "import": ("import_", "read capture files into an encrypted store"),
     "capture": ("capture", "capture packets of interfaces into an encrypted store"),

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["add_work_options", "page_lines", "parse_seconds", "work_options"]
 
+EXECUTORS = ("inline", "process", "ray")
 UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
 
 
@@ -32,6 +33,16 @@ def add_work_options(parser: argparse.ArgumentParser) -> None:
         type=parse_jobs,
         metavar="N",
         help="processes; default: one a CPU if it is worth it",
+    )
+    add_configured(
+        work,
+        "--executor",
+        key="query.executor",
+        read=lambda name: name if name in EXECUTORS else None,
+        choices=EXECUTORS,
+        default="process",
+        help="who works: this process, processes of this machine, or for what is on object storage the Ray cluster of"
+        " $RAY_ADDRESS; default: process",
     )
     add_configured(
         work,

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from kubeshark.cli._complain import complain, printable
 from kubeshark.cli._configured import add_configured
 from kubeshark.cli._life import parse_size
+from kubeshark.cli._probe_options import add_probe_options, probes_of, show_tls
 from kubeshark.cli._progress import Progress, scaled
 from kubeshark.cli._retention_options import add_retention_options, retention_of
 from kubeshark.cli._store_option import add_store_option, store_path
@@ -38,6 +39,7 @@ EXAMPLES = """examples:
   kubeshark capture -i eth0 --max-bytes 20GB --max-age 7d
   kubeshark capture -i eth0 --max-bytes 20GB --upload s3://captures/lab
   kubeshark capture --list-interfaces
+  kubeshark capture -i eth0 --tls-probe name:nginx     what nginx sends over TLS, in the clear, beside the wire
   ssh gateway tcpdump -U -w - not port 22 | kubeshark capture -i -
   kubeshark capture --listen 57012          and there: tcpdump -U -w - | nc this-machine 57012
 """
@@ -70,8 +72,17 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
     )
     sources.add_argument("--connect", metavar="HOST:PORT", help="take the capture that a server sends over TCP")
     sources.add_argument("-D", "--list-interfaces", action="store_true", help="show the interfaces there are, and end")
+    add_probe_options(parser)
     packets = parser.add_argument_group("which packets")
-    packets.add_argument("-f", "--filter", default="", metavar="BPF", help='as tcpdump takes it, e.g. "port 53"')
+    add_configured(
+        packets,
+        "-f",
+        "--filter",
+        key="tap.bpfOverride",
+        default="",
+        metavar="BPF",
+        help='as tcpdump takes it, e.g. "port 53"',
+    )
     add_configured(
         packets,
         "-s",
@@ -143,6 +154,8 @@ def positive(text: str) -> int:
 def run(args: argparse.Namespace) -> int:
     if args.list_interfaces:
         return show_interfaces(args)
+    if args.list_tls:
+        return show_tls(args)
     from kubeshark.pipeline import CaptureLimits, Pipeline, keep_freed_memory
 
     keep_freed_memory()
@@ -171,9 +184,20 @@ def run(args: argparse.Namespace) -> int:
 
 def open_source(args: argparse.Namespace) -> PacketSource:
     """Return what the options say; raise UsageError, CaptureError."""
-    from kubeshark.core_capture.live import SNAPLEN, LiveOptions, LiveSource, connect, listen, standard_input
+    from kubeshark.core_capture.live import (
+        SNAPLEN,
+        JoinedSource,
+        LiveOptions,
+        LiveSource,
+        connect,
+        listen,
+        standard_input,
+    )
     from kubeshark.errors import UsageError
 
+    probes = probes_of(args)
+    if probes and not args.interface and not args.listen and not args.connect:
+        return probes
     if not args.interface and not args.listen and not args.connect:
         raise UsageError("capture needs an interface", hint='for example "-i eth0"; --list-interfaces shows them')
     if len(args.interface) + bool(args.listen) + bool(args.connect) > 1 and (
@@ -194,7 +218,15 @@ def open_source(args: argparse.Namespace) -> PacketSource:
         fanout=args.fanout,
         clock=args.clock,
     )
-    return LiveSource(args.interface, options)
+    try:
+        source = LiveSource(args.interface, options)
+    except BaseException:
+        if probes:
+            probes.close()
+        raise
+    if probes is None:
+        return source
+    return JoinedSource([source, probes])
 
 
 @contextmanager

@@ -75,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
         options["until_ns"] = parse_time(args.until, now_ns) if args.until else None
         options["limit"] = args.limit
         options["on_progress"] = show if args.output == "jsonl" or not sys.stdout.isatty() else None
-        query = pipeline.map(line, args.kfl, jobs=args.jobs, **options)
+        query = pipeline.map(line, args.kfl, jobs=args.jobs, executor=args.executor, **options)
         print_lines(header, query)
         return report(query, args)
 

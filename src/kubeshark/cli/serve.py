@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from kubeshark.cli._complain import complain
 from kubeshark.cli._configured import add_configured
 from kubeshark.cli._keylog_option import add_keylog_option
+from kubeshark.cli._redaction import redaction_rules
 from kubeshark.cli._store_option import add_store_option, store_path
 from kubeshark.cli._tls_option import add_tls_options, tls_files
 
@@ -60,6 +61,12 @@ def add_serving_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--worker", action="append", default=[], metavar="URL", help="query https://HOST:PORT as well; repeatable"
+    )
+    parser.add_argument(
+        "--inventory",
+        metavar="FILE",
+        type=Path,
+        help="who has which address, for firewall policies; read when it changes",
     )
     parser.add_argument(
         "--archive",
@@ -132,6 +139,7 @@ def run(args: argparse.Namespace) -> int:
 
         serve(
             pipeline,
+            rules=redaction_rules(),
             host=args.host,
             port=args.port,
             insecure=args.insecure,
@@ -141,6 +149,7 @@ def run(args: argparse.Namespace) -> int:
             public_host=args.public_host,
             token=_token(args.token_file),
             workers_of=args.workers_of,
+            inventory=args.inventory,
         )
     return 0
 

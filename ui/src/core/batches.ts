@@ -6,6 +6,7 @@
  */
 
 import { texts as say } from "../text/core";
+import { type PackedColumn, Templates, packedText } from "./templates";
 
 const MAGIC = 0x3142534b; // "KSB1", little-endian
 const HEAD = 20;
@@ -32,7 +33,7 @@ export interface DictColumn {
 }
 export interface TextColumn {
   readonly kind: "text";
-  readonly offsets: Uint32Array;
+  readonly offsets: Whole;
   readonly bytes: Uint8Array;
 }
 /** Ids `<segment>-<flow>-<n>`, read from the right. */
@@ -43,7 +44,7 @@ export interface IdColumn {
   readonly n: Whole;
   readonly segments: readonly string[];
 }
-export type Column = NumberColumn | DictColumn | TextColumn | IdColumn;
+export type Column = NumberColumn | DictColumn | TextColumn | IdColumn | PackedColumn;
 
 export interface Batch {
   readonly query: number;
@@ -71,7 +72,7 @@ export class Dictionaries {
 interface Interned {
   readonly strings: string[];
   readonly index: Map<string, number>;
-  isGivenUp: boolean;
+  readonly templates: Templates; // of those that come when it is full
 }
 
 const utf8 = new TextDecoder();
@@ -169,14 +170,14 @@ function dict(indexes: Uint32Array, strings: string[], fresh: readonly string[],
 
 function texts(offsets: Uint32Array, bytes: Uint8Array, known: Dictionaries, name: string): Column {
   let interned = known.interned.get(name);
-  if (!interned) known.interned.set(name, (interned = { strings: [], index: new Map(), isGivenUp: false }));
+  if (!interned) known.interned.set(name, (interned = { strings: [], index: new Map(), templates: new Templates() }));
   const count = offsets.length - 1;
-  if (!interned.isGivenUp) {
-    const { strings, index } = interned;
-    const before = strings.length;
+  const textOf = (i: number): string => utf8.decode(bytes.subarray(offsets[i], offsets[i + 1]));
+  const { strings, index, templates } = interned;
+  if (strings.length < FEW) {
     const array = new Uint32Array(count);
     for (let i = 0; i < count; i++) {
-      const text = utf8.decode(bytes.subarray(offsets[i], offsets[i + 1]));
+      const text = textOf(i);
       let at = index.get(text);
       if (at === undefined) {
         index.set(text, (at = strings.length));
@@ -184,11 +185,9 @@ function texts(offsets: Uint32Array, bytes: Uint8Array, known: Dictionaries, nam
       }
       array[i] = at;
     }
-    // Full, or nearly everything is still new when there is much: what was interned stays, the rest is kept as bytes.
-    interned.isGivenUp = strings.length >= FEW || (before > FEW / 4 && strings.length - before > count * 0.9);
     return { kind: "dict", array: smallest(array), strings };
   }
-  return { kind: "text", offsets: offsets.slice(), bytes: bytes.slice() };
+  return templates.pack(count, textOf) ?? { kind: "text", offsets: smallest(offsets), bytes: bytes.slice() };
 }
 
 function numbers(array: Numbers, name: string): NumberColumn {
@@ -238,6 +237,7 @@ export function textAt(column: Column, i: number): string {
     case "number": return String(numberAt(column, i));
     case "dict": return column.strings[column.array[i] ?? 0] ?? "";
     case "text": return utf8.decode(column.bytes.subarray(column.offsets[i], column.offsets[i + 1]));
+    case "packed": return packedText(column, i);
     case "id": return `${column.segments[column.segment[i] ?? 0] ?? ""}-${column.flow[i] ?? 0}-${column.n[i] ?? 0}`;
   }
 }

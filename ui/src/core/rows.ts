@@ -74,6 +74,7 @@ export class Rows {
     for (const { columns } of this.batches) {
       for (const column of columns.values()) {
         if (column.kind === "text") sum += column.offsets.byteLength + column.bytes.byteLength;
+        else if (column.kind === "packed") sum += column.template.byteLength + column.starts.byteLength + column.numbers.byteLength;
         else if (column.kind === "id") sum += column.segment.byteLength + column.flow.byteLength + column.n.byteLength;
         else sum += column.array.byteLength;
       }

@@ -1,0 +1,159 @@
+"""Which processes speak TLS, by which library, and whether probes can read them.
+
+All is read from /proc: what a process maps, and the symbols of those files, which are a stranger's, and read as such.
+A process of a container names its files by paths inside it: they are opened through /proc/PID/root.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+__all__ = ["FUNCTIONS", "Library", "TlsProcess", "functions_of", "tls_processes"]
+
+FUNCTIONS: Final = ("SSL_read", "SSL_write", "SSL_read_ex", "SSL_write_ex", "SSL_free")
+"""Where probes stand; the first two must be there."""
+
+MAX_FILE = 1 << 30
+MAX_SYMBOLS = 1 << 20
+MAX_FILES = 512  # of one process that are looked at
+_LIBSSL = re.compile(r"/lib(?:ssl|boringssl)[-.\w]*\.so")
+_OTHERS: Final = {
+    re.compile(r"/libgnutls[-.\w]*\.so"): "GnuTLS",
+    re.compile(r"/libnss3[-.\w]*\.so|/libssl3\.so"): "NSS",
+    re.compile(r"/libmbedtls[-.\w]*\.so"): "Mbed TLS",
+    re.compile(r"/libwolfssl[-.\w]*\.so"): "wolfSSL",
+    re.compile(r"/libjvm\.so"): "Java",
+}
+_GO_BUILD = b"\xff Go buildinf:"
+_CGROUP_ID = re.compile(r"(?:^|[-/:.])([0-9a-f]{64})(?:\.scope)?$")
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """A file whose functions can be probed: `key` tells files apart, wherever they are mounted."""
+
+    key: tuple[int, int]  # device, inode
+    path: Path  # opens it from here
+    name: str  # as the process calls it
+
+
+@dataclass(frozen=True, slots=True)
+class TlsProcess:
+    """One process that uses TLS. `reason` says why it cannot be read, empty where it can."""
+
+    pid: int
+    name: str
+    cgroup: str  # its path below the cgroup2 mount
+    library: Library | None
+    reason: str = ""
+
+    @property
+    def container(self) -> str:
+        """The id of its container, 64 hex digits, or nothing."""
+        found = _CGROUP_ID.search(self.cgroup)
+        return found[1] if found else ""
+
+
+def tls_processes() -> Iterator[TlsProcess]:
+    """Yield the processes that use TLS, as far as this one may see them."""
+    known: dict[tuple[int, int], dict[str, int]] = {}
+    for entry in sorted(int(each.name) for each in Path("/proc").iterdir() if each.name.isdigit()):
+        with suppress(OSError):  # it ended, or is not ours to see
+            if found := _look_at(entry, known):
+                yield found
+
+
+def _look_at(pid: int, known: dict[tuple[int, int], dict[str, int]]) -> TlsProcess | None:
+    root = Path(f"/proc/{pid}")
+    name = (root / "comm").read_text(encoding="utf-8", errors="replace").rstrip("\n")
+    cgroup = _cgroup_of(root)
+    files = _mapped(root)
+    others = {what for path in files for pattern, what in _OTHERS.items() if pattern.search(path)}
+    executable = str((root / "exe").readlink())
+    candidates = [path for path in files if _LIBSSL.search(path) and not path.endswith("/libssl3.so")]
+    for path in (*candidates, *([executable] if executable in files else ())):
+        library = _library(root, path)
+        if library is None:
+            continue
+        if library.key not in known:
+            known[library.key] = functions_of(library.path)
+        if {"SSL_read", "SSL_write"} <= known[library.key].keys():
+            return TlsProcess(pid, name, cgroup, library)
+        if path != executable:
+            return TlsProcess(pid, name, cgroup, None, f"{Path(path).name} has no SSL_read and SSL_write")
+    if others:
+        return TlsProcess(pid, name, cgroup, None, f"{' and '.join(sorted(others))} is no libssl")
+    if _is_go_with_tls(root / "exe"):
+        return TlsProcess(pid, name, cgroup, None, "a Go program brings its own TLS")
+    return None
+
+
+def _mapped(root: Path) -> list[str]:
+    """Return the files that a process runs code of, by path."""
+    files: dict[str, None] = {}
+    for line in (root / "maps").read_text(encoding="utf-8", errors="surrogateescape").splitlines():
+        fields = line.split(maxsplit=5)
+        if len(fields) == 6 and "x" in fields[1] and fields[5].startswith("/") and len(files) < MAX_FILES:
+            files[fields[5].removesuffix(" (deleted)")] = None
+    return list(files)
+
+
+def _library(root: Path, path: str) -> Library | None:
+    inside = root / "root" / path.lstrip("/")
+    try:
+        status = inside.stat()
+    except OSError:  # deleted, as by an upgrade
+        return None
+    return Library((status.st_dev, status.st_ino), inside, path)
+
+
+def _cgroup_of(root: Path) -> str:
+    for line in (root / "cgroup").read_text(encoding="utf-8", errors="replace").splitlines():
+        if line.startswith("0::"):
+            return line[3:]
+    return ""
+
+
+def functions_of(file: Path) -> dict[str, int]:
+    """Return where the functions of FUNCTIONS begin, in bytes of the file; nothing for what is no program."""
+    from elftools.common.exceptions import ELFError
+    from elftools.elf.elffile import ELFFile
+
+    damage = (OSError, ELFError, ValueError, KeyError, MemoryError, OverflowError)  # of a file that is a stranger's
+    with suppress(*damage), file.open("rb") as stream:
+        if os.fstat(stream.fileno()).st_size > MAX_FILE:
+            return {}
+        elf = ELFFile(stream)
+        found: dict[str, int] = {}
+        for name in (".dynsym", ".symtab"):
+            table: Any = elf.get_section_by_name(name)
+            if table is None or found:
+                continue
+            for number, symbol in enumerate(table.iter_symbols()):
+                if number >= MAX_SYMBOLS:
+                    break
+                if symbol.name in FUNCTIONS and symbol["st_value"] and symbol["st_shndx"] != "SHN_UNDEF":
+                    found[symbol.name] = int(symbol["st_value"])
+        segments = [each for each in elf.iter_segments() if each["p_type"] == "PT_LOAD"]
+        return {
+            name: address - segment["p_vaddr"] + segment["p_offset"]
+            for name, address in found.items()
+            for segment in segments
+            if segment["p_vaddr"] <= address < segment["p_vaddr"] + segment["p_filesz"]
+        }
+    return {}
+
+
+def _is_go_with_tls(file: Path) -> bool:
+    """Say whether a program was built by Go with crypto/tls: both are found as text near its ends."""
+    size = 64 << 20
+    with suppress(OSError), file.open("rb") as stream:
+        data = stream.read(size)
+        return _GO_BUILD in data and b"crypto/tls.(*Conn)" in data
+    return False

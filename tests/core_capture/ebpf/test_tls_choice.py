@@ -1,0 +1,61 @@
+"""Whose TLS is read, as keys of the kernel's map."""
+
+from __future__ import annotations
+
+import os
+import struct
+from pathlib import Path
+
+import pytest
+
+from kubeshark.core_capture.ebpf._processes import TlsProcess
+from kubeshark.core_capture.ebpf._tls_choice import keys_of
+from kubeshark.errors import UsageError
+
+PROCESSES = [TlsProcess(7, "nginx", "/", None), TlsProcess(9, "nginx", "/", None), TlsProcess(8, "curl", "/", None)]
+CONTAINER = "ab" * 32
+POD = "1f2e3d4c-0000-4000-8000-123456789abc"
+
+
+def numbers(choices: list[str], cgroups: Path) -> set[int]:
+    return {struct.unpack("<Q", key)[0] for key in keys_of(choices, PROCESSES, cgroups)}
+
+
+@pytest.fixture
+def cgroups(tmp_path: Path) -> Path:
+    for name in (f"kubepods/pod{POD.replace('-', '_')}.slice/cri-{CONTAINER}.scope/inner", "system.slice"):
+        (tmp_path / name).mkdir(parents=True)
+    return tmp_path
+
+
+def test_all_is_one_key(cgroups: Path) -> None:
+    assert numbers(["all"], cgroups) == {0}
+
+
+def test_processes(cgroups: Path) -> None:
+    assert numbers(["name:nginx", f"pid:{os.getpid()}"], cgroups) == {7, 9, os.getpid()}
+
+
+def test_a_container_is_its_groups(cgroups: Path) -> None:
+    scope = cgroups / f"kubepods/pod{POD.replace('-', '_')}.slice/cri-{CONTAINER}.scope"
+    expected = {1 << 63 | each.stat().st_ino for each in (scope, scope / "inner")}
+    assert numbers([f"container:{CONTAINER[:12]}"], cgroups) == expected
+
+
+def test_a_pod_is_its_slice_and_what_is_below(cgroups: Path) -> None:
+    assert len(numbers([f"pod:{POD}"], cgroups)) == 3
+    assert numbers([f"pod:{POD}", f"pod:{POD.replace('-', '_')}"], cgroups) == numbers([f"pod:{POD}"], cgroups)
+
+
+@pytest.mark.parametrize(
+    "choice", ["", "nginx", "pid:", "pid:x", "pid:-1", "pod:abc", "container:../../x", "name:", "uid:0"]
+)
+def test_what_chooses_nobody(cgroups: Path, choice: str) -> None:
+    with pytest.raises(UsageError, match="chooses no processes"):
+        keys_of([choice], PROCESSES, cgroups)
+
+
+@pytest.mark.parametrize("choice", ["name:none", "pid:4194304", "container:00000000"])
+def test_who_is_not_there(cgroups: Path, choice: str) -> None:
+    with pytest.raises(UsageError, match="there is no"):
+        keys_of([choice], PROCESSES, cgroups)

@@ -1,0 +1,161 @@
+"""Probes in a real process: what it sent and received, with the addresses of its connections, and nobody else's."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kubeshark.core_capture import load_core
+from kubeshark.core_capture._records import LINKTYPE_IPV4, LINKTYPE_IPV6, RecordBatch
+from kubeshark.core_capture.ebpf import EbpfError, TlsSource
+from kubeshark.core_capture.ebpf._tls_probe import TlsProbe
+from kubeshark.errors import UsageError
+from kubeshark.pipeline import Pipeline
+from tests.core_capture.ebpf._tls_server import ask, needs_probes, tls_server
+
+pytestmark = needs_probes
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[tuple[int, int]]:
+    with tls_server(tmp_path) as found:
+        yield found
+
+
+def drained(source: TlsSource) -> list[RecordBatch]:
+    """Return what a source has, and end it."""
+    source.stop()
+    batches = []
+    deadline = time.monotonic() + 20
+    while not source.is_finished and time.monotonic() < deadline:
+        if batch := source.read(0.2):
+            batches.append(batch)
+    return batches
+
+
+def test_what_a_process_says_is_there_in_the_clear(server: tuple[int, int], tmp_path: Path) -> None:
+    process, port = server
+    with TlsSource([f"pid:{process}"]) as source:
+        source.read(0)  # from now on it takes what comes
+        ends = [ask(port, 10, 300_000), ask(port, 0, 7)]
+        batches = drained(source)
+        assert source.unplaced == 0
+        assert source.counts()["events_lost"] == 0
+    assert {batch.link_type for batch in batches} == {LINKTYPE_IPV4}
+    decoded = load_core().decode(b"".join(batch.data for batch in batches), LINKTYPE_IPV4)
+    assert len(decoded.flows) == 2
+    assert sum(batch.count for batch in batches) == len(decoded.packets)
+    with Pipeline.open(tmp_path / "store") as pipeline:
+        pipeline.capture(_Played(batches))  # type: ignore[arg-type]  # as a source that ends
+        entries = list(pipeline.query("http"))
+        found = [
+            (each["src.ip"], each["src.port"], each["dst.port"], each["url"], each["response_body_size"])
+            for each in pipeline.rows("http", fields=["src.ip", "src.port", "dst.port", "url", "response_body_size"])
+        ]
+        columns = [row["tls"] for row in pipeline.rows("", fields=["tls"])]
+    assert len(entries) == 4
+    document = entries[1].to_dict()
+    assert document["tls"] is True
+    assert document["capture"]["source"] == "ebpf_tls"
+    assert document["captureSource"] == 3
+    expected = [(*ends[0], port, "10"), (*ends[0], port, "300000"), (*ends[1], port, "0"), (*ends[1], port, "7")]
+    assert [each[:4] for each in found] == expected
+    assert [each[4] for each in found] == [10, 300_000, 0, 7]
+    assert columns == [True] * len(columns)
+
+
+class _Played:
+    """Batches as a source."""
+
+    def __init__(self, batches: list[RecordBatch]) -> None:
+        from kubeshark.core_capture._records import Interface, SourceMetadata
+
+        self._left = list(batches)
+        self.name, self.problems, self.waits = "played", list[str](), True
+        self.capabilities: frozenset[int] = frozenset()
+        self.metadata = SourceMetadata("pcapng", interfaces=[Interface(LINKTYPE_IPV4, 262_144, name="libssl")])
+
+    @property
+    def is_finished(self) -> bool:
+        return not self._left
+
+    def read(self, _timeout_s: float) -> RecordBatch | None:
+        return self._left.pop(0) if self._left else None
+
+    def stop(self) -> None:
+        """It ends by itself."""
+
+    def counters(self) -> list[object]:
+        return []
+
+    def take_notices(self) -> list[str]:
+        return []
+
+
+def test_ipv6(tmp_path: Path) -> None:
+    with tls_server(tmp_path, "::1") as (process, port), TlsSource([f"pid:{process}"]) as source:
+        source.read(0)
+        ask(port, 5, host="::1")
+        batches = drained(source)
+    assert {batch.link_type for batch in batches} == {LINKTYPE_IPV6}
+    assert {extra.interface for batch in batches for extra in batch.extras.values()} == {1}
+    decoded = load_core().decode(b"".join(batch.data for batch in batches), LINKTYPE_IPV6)
+    assert b"GET 5 HTTP/1.1" in bytes(decoded.data)
+
+
+def test_processes_that_were_not_chosen_are_not_read(server: tuple[int, int], tmp_path: Path) -> None:
+    process, port = server
+    other = tmp_path / "other"
+    other.mkdir()
+    with tls_server(other) as (_, elsewhere), TlsSource([f"pid:{process}"]) as source:
+        ask(elsewhere, 11)  # nor this process, which asks
+        ask(port, 12)
+        data = b"".join(bytes(batch.data) for batch in drained(source))
+    assert b"GET 12" in data
+    assert b"GET 11" not in data
+
+
+def test_what_found_no_room_is_counted_and_a_gap(server: tuple[int, int]) -> None:
+    process, port = server
+    chosen = [f"pid:{process}"]
+    with TlsSource(chosen, TlsProbe(chosen, ring_bytes=1 << 16)) as source:
+        ask(port, 400_000)  # nobody reads meanwhile
+        ask(port, 3)
+        told = sum(
+            int(row["payload_length"])
+            for batch in drained(source)
+            for row in load_core().decode(batch.data, LINKTYPE_IPV4).packets
+        )
+        counts, counters = source.counts(), source.counters()
+    assert counts["events_lost"] > 0
+    assert counts["bytes"] == told
+    assert counts["bytes"] + counts["bytes_lost"] > 400_000
+    assert counters[0].dropped == counts["events_lost"]
+    assert counters[0].received == counters[0].delivered + counters[0].dropped
+
+
+def test_nothing_is_left_attached(server: tuple[int, int]) -> None:
+    process, port = server
+    with TlsSource([f"pid:{process}"]):
+        pass
+    with TlsSource([f"pid:{process}"]) as source:
+        ask(port, 4)
+        assert sum(bytes(batch.data).count(b"GET 4") for batch in drained(source)) == 1
+
+
+@pytest.mark.parametrize("choice", ["pid:4194304", "name:nobody", "container:0123456789ab", "everybody", "pod:x"])
+def test_whom_nobody_answers_to(server: tuple[int, int], choice: str) -> None:
+    with pytest.raises(UsageError):
+        TlsSource([choice])
+
+
+def test_a_file_that_cannot_be_probed_says_so(tmp_path: Path) -> None:
+    from kubeshark.core_capture.ebpf._perf import attach_tracepoint, attach_uprobe
+
+    with pytest.raises(EbpfError, match="no probe in"):
+        attach_uprobe(0, tmp_path / "missing", 0, at_return=False)
+    with pytest.raises(EbpfError, match="there is no tracepoint"):
+        attach_tracepoint(0, "syscalls/none")
