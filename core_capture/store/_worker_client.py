@@ -201,7 +201,9 @@ class WorkerClient:
     def _once(
         self, path: str, headers: Mapping[str, str], limit: int, deadline: float, method: str, body: bytes | None
     ) -> _Answer:
-        with self._http.stream(method, path, headers=dict(headers), content=body, extensions=self._extensions) as response:
+        with self._http.stream(
+            method, path, headers=dict(headers), content=body, extensions=self._extensions
+        ) as response:
             pieces: list[bytes] = []
             size = 0
             most = limit if response.status_code in (200, 206) else MAX_ERROR_BYTES
