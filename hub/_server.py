@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Sequence
 from ipaddress import ip_address
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import uvicorn
@@ -37,11 +38,13 @@ def serve(
     log: Callable[[str], None] = lambda _: None,
     oidc: OidcSettings | None = None,
     public_host: str = "",
+    inventory: Path | None = None,
 ) -> None:
     """Serve a pipeline, and run its plugins' jobs by their schedules; `log` hears what they log.
 
     `rules`: of redaction, unless the hub's settings say others.
     `announce` gets the URL with the token once the port is open. `oidc`: people sign in with an identity provider.
+    `inventory`: a file that says who has which address; it is read again whenever it is replaced.
     `public_host` is the name under which a proxy serves this hub by HTTPS; by no other is it then known.
 
     Raise UsageError for an address that others can reach unless `insecure`: there is no TLS yet.
@@ -76,7 +79,9 @@ def serve(
         ws_max_size=MAX_WEBSOCKET_MESSAGE,
         ws_per_message_deflate=False,  # columns are small, and a laptop's loopback is faster than zlib
     )
-    with Jobs(app.hub, log), app.hub.workers:
+    if inventory is not None:
+        app.hub.fleet.watch_inventory(inventory)
+    with Jobs(app.hub, log), app.hub.workers, app.hub.fleet:
         announce(
             f"https://{public_host}/?token={token}" if public_host else f"http://{shown}:{bound_port}/?token={token}"
         )

@@ -173,6 +173,10 @@ class Workers:
         """Return what a client shows of them: url, node, state, why, since."""
         return [row.model_dump(include={"url", "node", "state", "why", "since"}) for row in self.rows()]
 
+    def addresses(self) -> dict[str, TlsFiles]:
+        """Return the URLs of the workers, and with which certificate each is asked."""
+        return {member.url: member.files.tls for member in self.store.members} if self.store else {}
+
     def problems(self) -> list[str]:
         """Return what is wrong with them, a line each."""
         found = []
@@ -278,4 +282,5 @@ def set_workers(
     hub.audit.note(principal, "set workers", workers=len(chosen))
     hub.settings.write(msgspec.structs.replace(hub.settings.read(), workers=chosen))
     hub.workers.take(chosen)
+    hub.fleet.take(hub.workers.addresses())
     return hub.workers.rows()

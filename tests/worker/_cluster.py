@@ -76,10 +76,11 @@ class Process:
         self.arguments = ("--store", str(store), "--tls", str(tls), "--listen", listen, *options)
         self.home = home
         self.prefix: tuple[str, ...] = ()
+        self.environment: dict[str, str] = {}
         self.port = 0
 
     def start(self) -> None:
-        environment = {"HOME": str(self.home), "PATH": "/usr/bin:/bin:/usr/sbin:/sbin"}
+        environment = {"HOME": str(self.home), "PATH": "/usr/bin:/bin:/usr/sbin:/sbin", **self.environment}
         self.process = subprocess.Popen(
             [*self.prefix, *COMMAND, "worker", *self.arguments], env=environment, stdout=subprocess.PIPE, text=True
         )

@@ -55,6 +55,12 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
         "--worker", action="append", default=[], metavar="URL", help="query https://HOST:PORT as well; repeatable"
     )
     parser.add_argument(
+        "--inventory",
+        metavar="FILE",
+        type=Path,
+        help="who has which address, for firewall policies; read when it changes",
+    )
+    parser.add_argument(
         "--archive",
         action="append",
         default=[],
@@ -117,6 +123,7 @@ def run(args: argparse.Namespace) -> int:
             log=log,
             oidc=_oidc(args.oidc),
             public_host=args.public_host,
+            inventory=args.inventory,
         )
     return 0
 
