@@ -95,7 +95,7 @@ class Scripting(Part, frozen=True):
     watch_scripts: bool = True
     """Take over scripts that change."""
     active: tuple[str, ...] = ()
-    """Scripts that are on, by title; empty: those that say so themselves."""
+    """Scripts that run, by title or id; empty: all."""
     console: bool = True
     """Show what scripts print."""
     filter: Mapping[str, str] = field(default_factory=dict)
