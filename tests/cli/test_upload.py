@@ -49,6 +49,9 @@ def test_from_a_folder_to_an_archive_that_is_queried(store: Path, url: str, serv
     told = json.loads(kubeshark("store", "info", "--store", str(store), "--output", "json").stdout)["archive"]
     assert (told["url"], told["uploaded"], told["waiting"], told["lost"]) == (f"{url}/node-2", 1, 0, 0)
     assert f"{url}/node-2" in kubeshark("store", "info", "--store", str(store)).stdout
+    done = kubeshark("store", "catalogue", "--store", url, "--output", "json")
+    assert (done.returncode, json.loads(done.stdout)) == (0, {"segments": 2})
+    assert kubeshark("query", "http", "--store", url, "--output", "jsonl", "--fields", "id").stdout.count("\n") == 36
     whole = kubeshark("store", "verify", "--store", f"{url}/node-1")
     assert whole.returncode == 0, whole.stdout + whole.stderr
     refused = kubeshark("store", "prune", "--max-age", "1d", "--store", url)

@@ -15,6 +15,7 @@ from kubeshark.cli._complain import complain
 from kubeshark.cli._configured import add_configured
 from kubeshark.cli._keylog_option import add_keylog_option
 from kubeshark.cli._redaction import redaction_rules
+from kubeshark.cli._scripts_option import scripts_config
 from kubeshark.cli._store_option import add_store_option, store_path
 from kubeshark.cli._tls_option import add_tls_options, tls_files
 
@@ -130,7 +131,7 @@ def run(args: argparse.Namespace) -> int:
         archives=args.archive,
         tls=replace(tls_files(args), peer=args.worker_name),
     )
-    with store as pipeline, serving(pipeline.plugins) as scripts:
+    with store as pipeline, serving(pipeline.plugins, scripts_config()) as scripts:
 
         def log(text: object) -> None:
             complain(text)
