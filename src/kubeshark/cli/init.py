@@ -298,8 +298,21 @@ def finish(
     path.parent.mkdir(parents=True, exist_ok=True)
     with replace_synced(path, path.with_name(f".{path.name}.new")) as file:
         file.write(render(survey, before, mine).encode())
+    if survey["plugin"]:
+        _enable_plugins(survey["plugin"])
     print(f"wrote {path}")
     return _apply(survey, path) if what == APPLY else _say_next(survey, path)
+
+
+def _enable_plugins(names: Sequence[str]) -> None:
+    """Enable those that were disabled on this machine."""
+    from kubeshark.pipeline._plugin_state import PluginState, change_state, plugins_folder, read_states
+
+    states = read_states(plugins_folder())
+    for name in names:
+        if name in states and states[name].disabled:
+            change_state(plugins_folder(), name, lambda state: PluginState(settings=state.settings))
+            complain(f"enabled the plugin {name}")
 
 
 def _commands(survey: Survey) -> list[str]:
