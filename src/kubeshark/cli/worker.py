@@ -170,7 +170,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def run_init_tls(args: argparse.Namespace) -> int:
-    from kubeshark.worker import issue
+    from kubeshark._certificates import issue
 
     if args.days < 1:
         raise UsageError("--days is at least 1")
