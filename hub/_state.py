@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
+from kubeshark.firewall import PolicyStore
 from kubeshark.hub._access import Principal
 from kubeshark.hub._audit import Audit
+from kubeshark.hub._fleet import Fleet
 from kubeshark.hub._limits import Buckets
 from kubeshark.hub._metrics import Figures
 from kubeshark.hub._pool import QueryPool
@@ -44,6 +46,7 @@ class Hub:
     audit: Audit = field(init=False)
     settings: SettingsFile = field(init=False)
     workers: Workers = field(init=False)
+    fleet: Fleet = field(init=False)
     rules: Sequence[RedactionRule] = DEFAULT_RULES  # of the configuration; those of settings win
     imports: Imports = field(default_factory=Imports)
     scheduler: Scheduler | None = None  # of plugins' jobs, where they run by themselves
@@ -62,6 +65,8 @@ class Hub:
 
         self.workers = Workers(self.pipeline.store)
         self.workers.take(self.settings.read().workers)
+        self.fleet = Fleet(PolicyStore(self.folder / "firewall" / "policies.json"), complain)
+        self.fleet.take(self.workers.addresses())
 
     def view(self, principal: Principal) -> Pipeline:
         """Return the pipeline as somebody sees it: without what rules hide, and only their namespaces."""

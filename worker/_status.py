@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
-__all__ = ["PROTOCOL", "Archive", "Capture", "Counters", "Limits", "Order", "Status"]
+__all__ = ["PROTOCOL", "Archive", "Capture", "Counters", "FirewallOrder", "Limits", "Order", "Status"]
 
 PROTOCOL = 1
 """Of the paths under /v1; a hub says which one it expected."""
@@ -82,3 +84,15 @@ class Status(msgspec.Struct, frozen=True):
     counters: Counters
     captures: list[Capture] = []
     archive: Archive | None = None
+
+
+class FirewallOrder(msgspec.Struct, frozen=True):
+    """What the process that enforces is told."""
+
+    parent: int
+    folder: str  # of its socket, and of what it keeps
+    node: str
+    fail_mode: Literal["open", "closed"]
+    authority: str  # certificates that vouch for hubs
+    allowed: list[str]  # names of hubs that may say what is enforced
+    port: int  # of the worker: never cut
