@@ -7,6 +7,8 @@ from kubeshark._lazy import lazily
 if TYPE_CHECKING:
     from kubeshark.cluster._apply import Deployment as Deployment
     from kubeshark.cluster._chart import write_chart as write_chart
+    from kubeshark.cluster._checks import Check as Check
+    from kubeshark.cluster._checks import run_checks as run_checks
     from kubeshark.cluster._client import Cluster as Cluster
     from kubeshark.cluster._forward import Forward as Forward
     from kubeshark.cluster._forward import ready_pod as ready_pod
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "HUB_GRANTS",
+    "Check",
     "Cluster",
     "Deployment",
     "Forward",
@@ -29,6 +32,7 @@ __all__ = [
     "manifests",
     "materials",
     "ready_pod",
+    "run_checks",
     "targets",
     "token_of",
     "wait_until_ready",
@@ -38,6 +42,7 @@ __all__ = [
 _HOMES = {
     "_apply": "Deployment",
     "_chart": "write_chart",
+    "_checks": "Check run_checks",
     "_client": "Cluster",
     "_forward": "Forward ready_pod",
     "_manifests": "manifests",

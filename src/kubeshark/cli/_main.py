@@ -35,6 +35,7 @@ COMMANDS = {
     "worker": ("worker", "keep and serve the packets of one node, for a hub"),
     "hub": ("hub", "the hub of a cluster; make, list and revoke tokens"),
     "tap": ("tap", "deploy to a Kubernetes cluster and look at its traffic"),
+    "check": ("check", "say what would be in the way, here and in a cluster"),
     "clean": ("clean", "remove what tap made from a cluster"),
     "proxy": ("proxy", "open the page of a deployment"),
     "store": ("store", "look after a store: info, verify, prune, snapshot, …"),
