@@ -6,11 +6,12 @@ SERVE ?= 1
 export KUBESHARK_PLUGINS ?= $(CURDIR)/.run/plugins
 export KUBESHARK_IDENTITY ?= $(CURDIR)/.run/identity/identity.age
 
-.PHONY: setup run test test-slow check fuzz bench bench-firewall bench-ui docs wheel clean help
+.PHONY: setup run test test-cluster test-slow check fuzz bench bench-firewall bench-ui docs wheel clean help
 
 help:
 	@echo "make run    set up, build the example plugins, import the sample into an encrypted store, query it, serve it"
 	@echo "make test   the whole suite      make check  types, style, import directions"
+	@echo "make test-cluster  build kube-apiserver, once, and run against it what is about clusters (make test does too, once it is there)"
 	@echo "make bench  compare with peers (bench-ui: the page, bench-firewall: the firewall)   make fuzz   parsers against hostile bytes   make wheel  build the wheel"
 
 setup:
@@ -22,6 +23,11 @@ run: setup
 test:
 	@scripts/setup.sh test
 	@$(VENV)/pytest -n 2 --dist loadfile -m "not slow" $(PYTEST)
+
+test-cluster:
+	@scripts/setup.sh test
+	@scripts/kube_apiserver.sh
+	@$(VENV)/pytest tests/cluster $(PYTEST)
 
 test-slow:
 	@scripts/setup.sh test

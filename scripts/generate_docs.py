@@ -1,5 +1,5 @@
 """Writes the reference pages that are made from code: docs/plugins/hooks.md, docs/kfl-variables.md, docs/protocols.md,
-docs/firewallpolicy.schema.json.
+docs/firewallpolicy.schema.json, docs/configuration.md.
 
 python scripts/generate_docs.py            write them
 python scripts/generate_docs.py --check    exit 1 if one is stale
@@ -20,6 +20,8 @@ from kubeshark.firewall import policy_schema
 from kubeshark.pipeline import Plugins
 from kubeshark.pipeline._plugins import RAW
 from kubeshark.pipeline.kfl import VARIABLES
+from kubeshark.settings import keys
+from kubeshark.settings._yaml import flow_text
 
 sys.path.insert(0, str(Path(__file__).parent))
 from generate_sdk import SPELLINGS
@@ -112,7 +114,50 @@ def firewall_schema() -> str:
     return json.dumps(policy_schema(), indent=2) + "\n"
 
 
+CONFIGURATION = """# Configuration
+
+One file, `kubeshark.yaml`, for all commands. `kubeshark init` writes it by asking ([init.md](init.md)), `kubeshark
+config --regenerate` with all keys, `kubeshark config` prints what is in force and where each value came from,
+`kubeshark config --validate` checks it, `--schema` prints its JSON Schema for editors.
+
+* **Which file**: `--config-path FILE`, else `$KUBESHARK_CONFIG`, else `./kubeshark.yaml`, else
+  `~/.kubeshark/config.yaml`. None is fine.
+* **Who wins**: default < file < environment (`KUBESHARK_STORE`, `KUBESHARK_IDENTITY`) < flags of a command < `--set
+  KEY=VALUE`. The help of an option names its key: `[query.jobs]`.
+* **`--set`** is read by the key's type. A list's key given again adds to the list, `--set key=` empties, `--set
+  scripting.env.NAME=value` sets one name of a mapping, and a value that begins with `[` or `{` is YAML. An unknown
+  key is an error with the nearest name; in a file it is a warning with its line.
+* **Texts** are what is written: `regex: no` and `tag: 1.10` are `no` and `1.10`. Sizes: `10Gi`, `500MB`. Durations:
+  `30s`, `1h30m`, `30d`.
+* **Secrets** do not belong in it: keys are named by file or by Kubernetes Secret, tokens come from the environment.
+  What looks like one is refused.
+* **Kubeshark's keys** keep their names where the meaning is the same; those without a meaning here are taken with the
+  warning "has no effect here". Four defaults differ on purpose: `tap.tls` and `tap.serviceMesh` are off,
+  `tap.auth.enabled` and `scripting.enabled` are on.
+
+Keys of `tap` are for a cluster; the rest is for every machine that reads the file. Commands on this machine do not
+read these yet: `capture.ringBytes`, `capture.schedules`, `store.segmentBytes`, `store.compress`, `store.wal`,
+`query.executor`, `query.bodyLimit`, `redaction.exceptRoles`, `firewall.enabled`, `firewall.exempt`,
+`firewall.defaultMode`, `hub.tls`, `hub.allowedOrigins`, `plugins` but `dir`, `pcapdump`, `logs`, `logLevel`.
+"""
+
+
+def configuration_page() -> str:
+    """Return the page of the configuration, a table a section, made from `settings/_model.py` and `_tap.py`."""
+    sections: defaultdict[str, list[str]] = defaultdict(list)
+    for key in keys().values():
+        section = key.path.split(".")[0] if "." in key.path else "other"
+        default = flow_text(key.default).replace("|", "\\|")
+        sections[section].append(f"| `{key.path}` | `{default}` | {key.comment.replace('|', chr(92) + '|')} |")
+    tables = [
+        f"## {section}\n\n| key | default | |\n|---|---|---|\n" + "\n".join(rows) + "\n"
+        for section, rows in sections.items()
+    ]
+    return "\n".join([CONFIGURATION, *tables])
+
+
 PAGES = {
+    "configuration.md": configuration_page,
     "plugins/hooks.md": hooks_page,
     "kfl-variables.md": variables_page,
     "protocols.md": protocols_page,

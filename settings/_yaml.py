@@ -13,7 +13,7 @@ from kubeshark.settings._keys import describe, is_part
 from kubeshark.settings._model import Part, Settings
 from kubeshark.settings._values import Duration, Size
 
-__all__ = ["MASK", "to_yaml"]
+__all__ = ["MASK", "flow_text", "to_yaml"]
 
 MASK = "***"
 SECRET_KEYS = ("scripting.env",)
@@ -78,27 +78,27 @@ def _write_part(part: Part, prefix: str, depth: int, lines: list[str], style: _S
 
 
 def _write_value(head: str, value: Any, indent: str, source: str, lines: list[str]) -> None:
-    flow = _flow(value)
+    flow = flow_text(value)
     is_list = isinstance(value, tuple | list) and value
     if is_list and (len(flow) > LONGEST or not all(isinstance(item, str | int) for item in value)):
         lines.append(f"{head}{source}")
-        lines.extend(f"{indent}  - {_flow(item)}" for item in value)
+        lines.extend(f"{indent}  - {flow_text(item)}" for item in value)
     elif isinstance(value, Mapping) and value:
         lines.append(f"{head}{source}")
-        lines.extend(f"{indent}  {_text(name)}: {_flow(item)}" for name, item in value.items())
+        lines.extend(f"{indent}  {_text(name)}: {flow_text(item)}" for name, item in value.items())
     else:
         lines.append(f"{head} {flow}{source}")
 
 
-def _flow(value: Any) -> str:
-    """One line of YAML."""
+def flow_text(value: Any) -> str:
+    """Return a value as YAML in one line."""
     if isinstance(value, Part):  # an item of a list: what is as by default is left out
         fields = [(field.encode_name, getattr(value, field.name), field) for field in msgspec.structs.fields(value)]
         value = {name: each for name, each, field in fields if field.required or each != field.default}
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{_text(name)}: {_flow(each)}" for name, each in value.items()) + "}"
+        return "{" + ", ".join(f"{_text(name)}: {flow_text(each)}" for name, each in value.items()) + "}"
     if isinstance(value, tuple | list):
-        return "[" + ", ".join(map(_flow, value)) + "]"
+        return "[" + ", ".join(map(flow_text, value)) + "]"
     if value is None or isinstance(value, bool | int):
         return json.dumps(value)
     if isinstance(value, Size | Duration) and re.fullmatch(r"[0-9A-Za-z.]+", value):

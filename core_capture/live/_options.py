@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from kubeshark.core_capture._records import RecordBatch, SourceMetadata
 
-__all__ = ["SNAPLEN", "Counters", "LiveOptions", "PacketSource", "Reader"]
+__all__ = ["SNAPLEN", "Counters", "LiveOptions", "PacketSource", "Reader", "Room"]
 
 SNAPLEN = 262_144
 """Bytes of a packet that are kept: what tcpdump and dumpcap take by default."""
+
+Room = Callable[[int, int], memoryview | None]
+"""Memory for at least so many bytes of records of a link type, where they will stay; None: there is none now."""
 
 Reader = Literal["auto", "ring", "socket"]
 

@@ -74,7 +74,15 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
     sources.add_argument("-D", "--list-interfaces", action="store_true", help="show the interfaces there are, and end")
     add_probe_options(parser)
     packets = parser.add_argument_group("which packets")
-    packets.add_argument("-f", "--filter", default="", metavar="BPF", help='as tcpdump takes it, e.g. "port 53"')
+    add_configured(
+        packets,
+        "-f",
+        "--filter",
+        key="tap.bpfOverride",
+        default="",
+        metavar="BPF",
+        help='as tcpdump takes it, e.g. "port 53"',
+    )
     add_configured(
         packets,
         "-s",
@@ -156,17 +164,22 @@ def run(args: argparse.Namespace) -> int:
     try:
         with (
             Pipeline.open(store, recipients=args.recipient) as pipeline,
-            uploading(store, archive),
+            uploading(store, archive) as begin_uploads,
             ending(source),
         ):
             print(f"kubeshark: capturing on {printable(source.name)}: Ctrl-C ends it", file=sys.stderr, flush=True)
             with Progress(f"capturing on {printable(source.name)}") as progress:
+
+                def show_progress(now: CaptureProgress) -> None:
+                    begin_uploads()
+                    progress.show(now.bytes, None, note(now))
+
                 result = pipeline.capture(
                     source,
                     limits=CaptureLimits(args.duration, args.packets, args.bytes),
                     retention=retention_of(args),
                     drops_privileges=True,
-                    on_progress=lambda now: progress.show(now.bytes, None, note(now)),
+                    on_progress=show_progress,
                     on_notice=complain,
                 )
     finally:

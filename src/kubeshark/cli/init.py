@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -97,6 +98,8 @@ def run(args: argparse.Namespace) -> int:
 
     path = Path(args.out or configuration.path or DEFAULT_NAME).expanduser()
     before = _read_before(path)
+    if before and before.is_given("store.identityFile"):
+        os.environ.setdefault("KUBESHARK_IDENTITY", before.settings.store.identity_file)
     from kubeshark.cli._survey_file import answers_of
 
     mine = _public_key()
@@ -231,12 +234,14 @@ def render(survey: Survey, before: Loaded | None, mine: str) -> str:
     from kubeshark.cli._survey_file import keys_of
     from kubeshark.settings import keys, to_yaml, value_of
     from kubeshark.settings._load import build
+    from kubeshark.settings._override import read_overrides
 
     values = {key: value_of(before.settings, key) for key in keys() if before.is_given(key)} if before else {}
     for key, value in keys_of(survey, mine).items():
         values.pop(key, None)
         if value is not None:
             values[key] = value
+    values |= read_overrides(configuration.overrides, values)[0]
     settings: Settings = build(values)
     return HEADER + to_yaml(settings, only=list(values))
 
@@ -293,15 +298,29 @@ def finish(
     path.parent.mkdir(parents=True, exist_ok=True)
     with replace_synced(path, path.with_name(f".{path.name}.new")) as file:
         file.write(render(survey, before, mine).encode())
-    print(f"wrote {path}")
+    if survey["plugin"]:
+        _enable_plugins(survey["plugin"])
+    print(f"wrote {path}", flush=True)
     return _apply(survey, path) if what == APPLY else _say_next(survey, path)
+
+
+def _enable_plugins(names: Sequence[str]) -> None:
+    """Enable those that were disabled on this machine."""
+    from kubeshark.pipeline._plugin_state import PluginState, change_state, plugins_folder, read_states
+
+    states = read_states(plugins_folder())
+    for name in names:
+        if name in states and states[name].disabled:
+            change_state(plugins_folder(), name, lambda state: PluginState(settings=state.settings))
+            complain(f"enabled the plugin {name}")
 
 
 def _commands(survey: Survey) -> list[str]:
     if survey.target == "cluster":
         return ["kubeshark check --pre-tap", "kubeshark tap"]
     if survey.target == "local":
-        return ["kubeshark capture", "kubeshark serve"]
+        duration = f" --duration {survey['duration']}" if survey["when"] == "schedule" else ""
+        return [f"kubeshark capture{duration}", "kubeshark serve"]
     return ["kubeshark import FILE", "kubeshark serve"]
 
 
@@ -309,6 +328,8 @@ def _say_next(survey: Survey, path: Path) -> int:
     from kubeshark.settings._find import DEFAULT_NAME
 
     option = "" if path == Path(DEFAULT_NAME) else f" --config-path {path}"
+    if survey.target == "local" and survey["when"] == "schedule":
+        complain("schedules are run by a cluster: on this machine, have cron or a systemd timer start the capture")
     print("next: " + ", ".join(f"{command}{option}" for command in _commands(survey)))
     return 0
 
