@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from kubeshark.firewall._inventory import load_inventory as load_inventory
     from kubeshark.firewall._inventory import parse_inventory as parse_inventory
     from kubeshark.firewall._kept import Kept as Kept
+    from kubeshark.firewall._kept import NewPolicy as NewPolicy
     from kubeshark.firewall._kept import PolicyChanged as PolicyChanged
-    from kubeshark.firewall._kept import PolicyFolder as PolicyFolder
-    from kubeshark.firewall._kept import policy_folder as policy_folder
+    from kubeshark.firewall._kept import PolicyStore as PolicyStore
     from kubeshark.firewall._learn import LearnedRule as LearnedRule
     from kubeshark.firewall._learn import Lesson as Lesson
     from kubeshark.firewall._learn import learn as learn
@@ -69,10 +69,11 @@ __all__ = [
     "Lesson",
     "Line",
     "Member",
+    "NewPolicy",
     "Packet",
     "Policy",
     "PolicyChanged",
-    "PolicyFolder",
+    "PolicyStore",
     "Reason",
     "Rule",
     "RuleSet",
@@ -92,7 +93,6 @@ __all__ = [
     "parse_inventory",
     "parse_policies",
     "parse_subject",
-    "policy_folder",
     "policy_schema",
     "simulate",
     "simulation_document",
@@ -105,7 +105,7 @@ if not TYPE_CHECKING:
         {
             "_compile": "Attachment Compiled Member compile_policies",
             "_inventory": "Inventory load_inventory parse_inventory",
-            "_kept": "Kept PolicyChanged PolicyFolder policy_folder",
+            "_kept": "Kept NewPolicy PolicyChanged PolicyStore",
             "_learn": "LearnedRule Lesson learn",
             "_learned_text": "lesson_as_network_policies lesson_as_policies",
             "_model": "FlowTable Packet decide",

@@ -1,7 +1,8 @@
 """What is enforced on this machine: targets on their planes, replaced together, undone together.
 
 1. A change is for all targets or for none: what fails leaves the policy before in force.
-2. What is not confirmed in time, and what outlives its time, is rolled back by `tick`, on this machine's clock.
+2. What is not confirmed in time is rolled back by `tick`, and of a policy that outlives its time the rules are taken
+   out, on this machine's clock.
 3. A policy is pinned (fail mode closed) only when it is confirmed: a lock-out never outlives the process.
 """
 
@@ -10,17 +11,16 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import socket
-import struct
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal
 
 from kubeshark.core_capture.ebpf import EbpfError, _calls
 from kubeshark.firewall._attach import Hook, Mechanism, attach_connect, attach_device, device_index, pin_name
+from kubeshark.firewall._devices import all_devices, outer_devices, own_addresses, pod_device
 from kubeshark.firewall._errors import FirewallError
 from kubeshark.firewall._events import Event, Ring
 from kubeshark.firewall._plane import Plane
@@ -44,6 +44,7 @@ class _Held:
     hooks: dict[str, Hook] = field(default_factory=dict)  # by device; "" for connect()
     rules_by_generation: dict[int, RuleSet] = field(default_factory=dict)
     problems: dict[str, str] = field(default_factory=dict)
+    places: dict[str, str] = field(default_factory=dict)  # devices of pods, by their names
 
     def close(self) -> None:
         for hook in self.hooks.values():
@@ -70,7 +71,8 @@ class Enforcer:
         self._held: dict[str, _Held] = {}
         self._previous: tuple[Target, ...] | None = None
         self._confirm_by: float | None = None
-        self._expires: float | None = None
+        self._expires: dict[str, float] = {}  # policies whose time ends, by name
+        self._expired: set[str] = set()
 
     # ---- changes ----
 
@@ -87,18 +89,34 @@ class Enforcer:
         """How long there is to confirm; None if nothing is to be confirmed."""
         return None if self._confirm_by is None else max(0.0, self._confirm_by - self._clock())
 
-    @property
-    def ttl_left(self) -> float | None:
-        return None if self._expires is None else max(0.0, self._expires - self._clock())
+    def ttl_left(self, policy: str) -> float | None:
+        """How long a policy stays, 0.0 once its time is over; None: for good."""
+        if policy in self._expired:
+            return 0.0
+        return None if policy not in self._expires else max(0.0, self._expires[policy] - self._clock())
 
-    def apply(self, targets: Sequence[Target], *, confirm_within_s: float = 0, ttl_s: float = 0) -> int:
-        """Enforce these targets and no others; return the generation."""
+    def apply(
+        self,
+        targets: Sequence[Target],
+        *,
+        confirm_within_s: float = 0,
+        ttl_s: Mapping[str, float] | None = None,
+        keeps: bool = False,
+    ) -> int:
+        """Enforce these targets and no others; return the generation.
+
+        `ttl_s`: of policies by name. `keeps`: the same policies for other addresses: what is waited for stays.
+        """
         before = self.targets
         self._install(tuple(targets))
-        if self._confirm_by is None:  # what was never confirmed is nothing to go back to
-            self._previous = before
-        self._confirm_by = self._clock() + confirm_within_s if confirm_within_s > 0 else None
-        self._expires = self._clock() + ttl_s if ttl_s > 0 else None
+        now = self._clock()
+        self._expired = set()
+        self._expires = {name: now + seconds for name, seconds in (ttl_s or {}).items() if seconds > 0}
+        if not keeps:
+            if self._confirm_by is None:  # what was never confirmed is nothing to go back to
+                self._previous = before
+            if confirm_within_s > 0:  # else a countdown that runs goes on: another change confirms nothing
+                self._confirm_by = now + confirm_within_s
         self._settle()
         return self.generation
 
@@ -113,10 +131,23 @@ class Enforcer:
         if self._previous is None:
             raise FirewallError("firewall: there is nothing to go back to", hint='see "kubeshark firewall status"')
         previous, self._previous = self._previous, None
-        self._confirm_by = self._expires = None
-        self._install(previous)
+        self._confirm_by = None
+        self._install(self._in_time(previous))
         self._settle()
         return self.generation
+
+    def _in_time(self, targets: Sequence[Target]) -> tuple[Target, ...]:
+        """Return targets without the rules of policies whose time is over, and without those left with none."""
+        left = (
+            replace(
+                target,
+                rules=replace(
+                    target.rules, rules=tuple(each for each in target.rules.rules if each.policy not in self._expired)
+                ),
+            )
+            for target in targets
+        )
+        return tuple(target for target in left if target.rules.rules)
 
     def _install(self, targets: tuple[Target, ...]) -> None:
         if len({target.name for target in targets}) != len(targets):
@@ -144,8 +175,6 @@ class Enforcer:
             self._held[held.target.name] = held
         for target in targets:
             held = self._held[target.name]
-            for device in set(held.hooks) - {*target.devices, ""}:
-                held.hooks.pop(device).detach()
             held.target = target
             held.rules_by_generation[held.plane.generation] = target.rules
             while len(held.rules_by_generation) > 8:  # events that are still on their way name an older one
@@ -157,9 +186,9 @@ class Enforcer:
         try:
             held = _Held(target, plane, Ring(plane.maps["events"]))
             if target.is_host:
-                plane.set_local(_own_addresses())
+                plane.set_local(own_addresses())
             plane.apply(target.rules)
-            for device in target.devices:
+            for device in _devices(held):
                 if device_index(device) is not None:
                     held.hooks[device] = self._hook(plane, target, device)
         except BaseException:
@@ -173,7 +202,11 @@ class Enforcer:
     def _attach(self, held: _Held) -> bool:
         """Attach devices that came, or came again under their name; tell whether there were any."""
         before = dict(held.hooks)
-        for device in held.target.devices:
+        held.problems.clear()
+        devices = _devices(held)
+        for device in set(held.hooks) - {*devices, ""}:
+            held.hooks.pop(device).detach()
+        for device in devices:
             index, hook = device_index(device), held.hooks.get(device)
             if hook is not None and hook.index != index:
                 held.hooks.pop(device).detach()
@@ -183,15 +216,11 @@ class Enforcer:
             elif hook is None:
                 try:
                     held.hooks[device] = self._hook(held.plane, held.target, device)
-                    held.problems.pop(device, None)
                 except EbpfError as error:
                     held.problems[device] = str(error)
-            else:
-                held.problems.pop(device, None)
         if held.target.is_host and "" not in held.hooks:
             try:
                 held.hooks[""] = attach_connect(held.plane)
-                held.problems.pop("connect()", None)
             except EbpfError as error:
                 held.problems["connect()"] = str(error)
         return before != held.hooks
@@ -207,9 +236,13 @@ class Enforcer:
         if self._confirm_by is not None and now >= self._confirm_by:
             self.roll_back()
             return "not confirmed in time: the policy before is enforced again"
-        if self._expires is not None and now >= self._expires:
-            self.roll_back()
-            return "its time is over: the policy before is enforced again"
+        if over := sorted(name for name, at in self._expires.items() if now >= at):
+            for name in over:
+                del self._expires[name]
+            self._expired |= set(over)
+            self._install(self._in_time(self.targets))
+            self._settle()
+            return f"{', '.join(over)}: its time is over, it is enforced no more"
         return ""
 
     # ---- pins ----
@@ -243,7 +276,7 @@ class Enforcer:
                 continue
             held = _Held(target, plane, Ring(plane.maps["events"]))
             held.rules_by_generation[plane.generation] = target.rules
-            for device in (*target.devices, ""):
+            for device in (*_devices(held), ""):
                 links = []
                 for number in (0, 1):
                     with contextlib.suppress(OSError):
@@ -266,14 +299,17 @@ class Enforcer:
         """Yield the events that are there."""
         for held in self._held.values():
             for event in held.ring.read():
-                yield event, event.document(held.target.name, held.rules_by_generation.get(event.generation))
+                subject = held.target.name
+                if held.places:
+                    on = next((device for device, hook in held.hooks.items() if hook.index == event.interface), "")
+                    subject = next((pod for pod, device in held.places.items() if device == on), subject)
+                yield event, event.document(subject, held.rules_by_generation.get(event.generation))
 
     def status(self) -> dict[str, Any]:
         return {
             "generation": self.generation,
             "failMode": self.fail_mode,
             "confirmWithin": self.seconds_left,
-            "ttl": self.ttl_left,
             "targets": [_status(held) for held in self._held.values()],
         }
 
@@ -285,7 +321,7 @@ class Enforcer:
 
     def remove(self) -> None:
         """Enforce nothing any more, pins and all."""
-        self._previous, self._confirm_by, self._expires = self.targets, None, None
+        self._previous, self._confirm_by, self._expires = self.targets, None, {}
         self.close()
         shutil.rmtree(self._pins, ignore_errors=True)
         self.generation += 1
@@ -294,6 +330,30 @@ class Enforcer:
 def _folder(name: str) -> str:
     """A name for bpffs: letters, digits; it takes no dot."""
     return "".join(letter if letter.isalnum() or letter in "-_" else f"%{ord(letter):x}" for letter in name)[:200]
+
+
+def _devices(held: _Held) -> list[str]:
+    """Return the devices that carry a target's packets now; what has none is a problem of it."""
+    target = held.target
+    found: dict[str, None] = {}
+    there = all_devices() if any(glob in name for name in target.devices for glob in "*?") else []
+    for name in target.devices:
+        found |= dict.fromkeys([each for each in there if fnmatchcase(each, name)] or [name])
+    if target.is_host and not target.devices:
+        found |= dict.fromkeys(outer_devices())
+        if not found:
+            held.problems["host"] = "no device has a default route"
+    places: dict[str, str] = {}
+    for pod in target.pods:
+        device = next(filter(None, map(pod_device, pod.addresses)), None)
+        if device is None:  # a bridge forgets who was silent: where it was it still is, as long as the device lives
+            device = held.places.get(pod.name) if held.places.get(pod.name) in held.hooks else None
+        if device is None or device_index(device) is None:
+            held.problems[pod.name] = "no device leads to it"
+        else:
+            places[pod.name] = device
+    held.places = places
+    return list(found | dict.fromkeys(places.values()))
 
 
 def _status(held: _Held) -> dict[str, Any]:
@@ -312,6 +372,7 @@ def _status(held: _Held) -> dict[str, Any]:
     return {
         "name": held.target.name,
         "generation": held.plane.generation,
+        "pods": dict(held.places),
         "hooks": {device or "connect()": hook.kind for device, hook in held.hooks.items()},
         "notEnforced": dict(held.problems),
         "exempt": [exempt.name for exempt in held.target.rules.exempt],
@@ -323,24 +384,3 @@ def _status(held: _Held) -> dict[str, Any]:
         "answered": counters.answered,
         "silent": counters.silent,
     }
-
-
-def _own_addresses() -> Iterator[IPv4Address | IPv6Address]:
-    """Yield this machine's addresses (RTM_GETADDR), so that connect() to oneself is not judged."""
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0) as link:
-        link.settimeout(5)
-        link.send(struct.pack("<IHHII", 24, 22, 0x301, 1, 0) + bytes(8))
-        while True:
-            data = link.recv(1 << 18)
-            while len(data) >= 16:
-                length, kind = struct.unpack_from("<IH", data)
-                if kind == 3 or length < 16:
-                    return
-                body, data = data[24:length], data[(length + 3) & ~3 :]
-                while len(body) >= 4:
-                    size, attribute = struct.unpack_from("<HH", body)
-                    if size < 4:
-                        break
-                    if attribute in (1, 2) and size in (8, 20):  # IFA_ADDRESS, IFA_LOCAL
-                        yield ip_address(body[4:size])
-                    body = body[(size + 3) & ~3 :]

@@ -1,23 +1,28 @@
-"""Policies that were accepted, each a document in a folder: <folder>/<name>.yaml, replaced at once.
+"""The policies of a hub: what its workers are to enforce, in one file that is replaced whole.
 
-The text is kept as it was written. Its digest is the version that a change must name, so that two changes do not undo
-each other unseen.
+Texts are kept as they were written. A text's digest is the version that a change must name, so that two changes do not
+undo each other unseen; the revision counts changes of any of them. What was in force before the last change is kept
+beside it: rolled back to in one call, or by itself if nobody confirms in time.
 """
 
 from __future__ import annotations
 
-import hashlib
+import json
 import os
-from dataclasses import dataclass
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, cast
 
-from kubeshark._document import MAX_BYTES
+from kubeshark._durable import make_folder, replace_synced
 from kubeshark.errors import StoreError, UsageError
-from kubeshark.firewall._policy import Policy, parse_policies
+from kubeshark.firewall._policy import Mode, Policy, parse_policies
+from kubeshark.firewall._set import version_of
 
-__all__ = ["Kept", "PolicyChanged", "PolicyFolder", "policy_folder"]
-
-SUFFIX = ".yaml"
+__all__ = ["Kept", "NewPolicy", "PolicyChanged", "PolicyStore"]
 
 
 class PolicyChanged(StoreError):
@@ -26,76 +31,193 @@ class PolicyChanged(StoreError):
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    policy: Policy
+    policy: Policy  # with the mode that is enforced
     text: str
-    version: str  # SHA-256 of the text, hex
+    expires_at: float | None = None  # seconds since 1970; None: it stays
+
+    @property
+    def version(self) -> str:
+        return version_of(self.text)
 
 
-def policy_folder() -> Path:
-    """Return where policies are kept: $KUBESHARK_FIREWALL, else ~/.kubeshark/firewall."""
-    return Path(os.environ.get("KUBESHARK_FIREWALL") or "~/.kubeshark/firewall").expanduser()
+@dataclass(frozen=True, slots=True)
+class NewPolicy:
+    """A policy to keep under its name. `version`: of the text it replaces, "" for none, None: whatever is there."""
+
+    text: str
+    version: str | None = None
+    mode: Mode | None = None  # instead of the text's
+    ttl_s: float | None = None  # instead of the text's; 0: it stays
 
 
-class PolicyFolder:
-    """The policies in a folder; an absent folder has none."""
+@dataclass(frozen=True, slots=True)
+class _State:
+    revision: int = 0
+    policies: tuple[Kept, ...] = ()
+    previous: tuple[Kept, ...] | None = None
+    confirm_by: float | None = None
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+
+class PolicyStore:
+    """Safe from any thread of one process. Every method that changes raises OSError if that cannot be kept."""
+
+    def __init__(self, path: Path, *, clock: Callable[[], float] = time.time) -> None:
+        self.path, self._clock = path, clock
+        self._lock = threading.RLock()
+        self._state = self._read()
+        self._issue = 0
+
+    @property
+    def revision(self) -> int:
+        return self._state.revision
+
+    @property
+    def seconds_left(self) -> float | None:
+        """How long there is to confirm; None if nothing is to be confirmed."""
+        by = self._state.confirm_by
+        return None if by is None else max(0.0, by - self._clock())
+
+    def next_issue(self) -> int:
+        """Return a number larger than every one before, also before a restart: nanoseconds, as long as clocks go on."""
+        with self._lock:
+            self._issue = max(self._issue + 1, time.time_ns())
+            return self._issue
+
+    def issued(self, issue: int) -> None:
+        """Note that one this high was given out, by a clock that was ahead."""
+        with self._lock:
+            self._issue = max(self._issue, issue)
 
     def all(self) -> list[Kept]:
-        """Return them in judging order; raise DocumentError for one that cannot be read: none is left out silently."""
-        names = sorted(file for file in self.path.glob(f"*{SUFFIX}") if not file.name.startswith("."))
-        return sorted((self._read(file) for file in names), key=lambda kept: kept.policy.order)
+        """Return them in judging order."""
+        return sorted(self._state.policies, key=lambda kept: kept.policy.order)
 
     def get(self, name: str) -> Kept | None:
-        file = self._file(name)
-        return self._read(file) if file.exists() else None
+        return next((kept for kept in self._state.policies if kept.policy.name == name), None)
 
-    def put(self, text: str, *, version: str | None = None) -> Kept:
-        """Keep a policy under its name; `version`: that of the text it replaces, "" for none, None: whatever is there.
+    def previous(self) -> list[Kept]:
+        """Return what was in force before the last change; nothing if there is no going back."""
+        return list(self._state.previous or ())
 
-        Raises DocumentError for a text that is no single policy, PolicyChanged if another version is there.
+    def ttl_left(self, kept: Kept) -> float | None:
+        return None if kept.expires_at is None else max(0.001, kept.expires_at - self._clock())
+
+    def change(
+        self,
+        put: Sequence[NewPolicy] = (),
+        delete: Sequence[tuple[str, str | None]] = (),
+        *,
+        revision: int | None = None,
+        confirm_s: float | None = None,
+        check: Callable[[list[Policy]], None] = lambda _: None,
+    ) -> list[Kept]:
+        """Keep some policies and forget others (by name and version), as one change; return what was put.
+
+        `revision`: what it must be before. `confirm_s`: undone unless confirmed, instead of what the policies say.
+        `check` sees all policies as they would be, and may raise. Raises DocumentError, UsageError, PolicyChanged.
         """
-        [*policies] = parse_policies(text.encode(), "policy")
+        with self._lock:
+            state = self._state
+            if revision is not None and revision != state.revision:
+                raise PolicyChanged("the policies were changed meanwhile", hint="read them again, then change them")
+            kept = {each.policy.name: each for each in state.policies}
+            made = [self._make(new, kept) for new in put]
+            for name, version in delete:
+                if name not in kept:
+                    raise UsageError(f"no policy {name!r}", hint='see "kubeshark firewall get"')
+                _check_version(name, kept.get(name), version)
+            left = {name: each for name, each in kept.items() if name not in {name for name, _ in delete}}
+            left |= {each.policy.name: each for each in made}
+            check([each.policy for each in left.values()])
+            if confirm_s is None:
+                confirm_s = max((each.policy.confirm_within_s for each in made), default=0)
+            by = self._clock() + confirm_s if confirm_s else state.confirm_by
+            previous = state.policies if state.confirm_by is None else state.previous
+            self._write(_State(state.revision + 1, tuple(left.values()), previous, by))
+            return made
+
+    def confirm(self) -> None:
+        with self._lock:
+            if self._state.confirm_by is None:
+                raise UsageError("nothing is waiting to be confirmed", hint='see "kubeshark firewall status"')
+            self._write(replace(self._state, confirm_by=None))
+
+    def roll_back(self) -> int:
+        """Go back to the policies before the last change, once; return the revision, which is a new one."""
+        with self._lock:
+            state = self._state
+            if state.previous is None:
+                raise UsageError("there is nothing to go back to", hint='see "kubeshark firewall get"')
+            now = self._clock()
+            left = tuple(each for each in state.previous if each.expires_at is None or each.expires_at > now)
+            self._write(_State(state.revision + 1, left))
+            return self._state.revision
+
+    def tick(self) -> str:
+        """Do what is due by the clock; return what was done, in words, or nothing."""
+        with self._lock:
+            state, now = self._state, self._clock()
+            if state.confirm_by is not None and now >= state.confirm_by:
+                self.roll_back()
+                return "not confirmed in time: the policies before are enforced again"
+            over = [each for each in state.policies if each.expires_at is not None and each.expires_at <= now]
+            if over:
+                left = tuple(each for each in state.policies if each not in over)
+                self._write(replace(state, revision=state.revision + 1, policies=left))
+                return f"{', '.join(each.policy.name for each in over)}: its time is over"
+            return ""
+
+    def _make(self, new: NewPolicy, kept: dict[str, Kept]) -> Kept:
+        policies = parse_policies(new.text.encode(), "policy")
         if len(policies) != 1:
             raise UsageError(f"{len(policies)} policies in one document", hint="keep each by itself")
-        name = policies[0].name
-        self._check_version(name, version)
-        self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        target = self._file(name)
-        unfinished = target.with_name(f".{target.name}.{os.getpid()}")
-        with unfinished.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(target)
-        return self._read(target)
+        policy = policies[0] if new.mode is None else replace(policies[0], mode=new.mode)
+        _check_version(policy.name, kept.get(policy.name), new.version)
+        ttl_s = policy.ttl_s if new.ttl_s is None else new.ttl_s
+        return Kept(policy, new.text, self._clock() + ttl_s if ttl_s else None)
 
-    def delete(self, name: str, *, version: str | None = None) -> None:
-        """Forget a policy; raise UsageError if there is none, PolicyChanged if another version is there."""
-        if self.get(name) is None:
-            raise UsageError(f"no policy {name!r}", hint='see "kubeshark firewall get"')
-        self._check_version(name, version)
-        self._file(name).unlink(missing_ok=True)
-
-    def _check_version(self, name: str, version: str | None) -> None:
-        if version is None:
-            return
-        known = self.get(name)
-        if (known.version if known else "") != version:
-            raise PolicyChanged(f"policy {name} was changed meanwhile", hint="read it again, then change it")
-
-    def _file(self, name: str) -> Path:
-        if "/" in name or name.startswith(".") or len(name) > 253:
-            raise UsageError(f"{name[:60]!r} is no policy's name")
-        return self.path / f"{name}{SUFFIX}"
-
-    def _read(self, file: Path) -> Kept:
-        with file.open("rb") as stream:
-            data = stream.read(MAX_BYTES + 1)
-        policies = parse_policies(data, str(file))
-        if len(policies) != 1 or policies[0].name != file.name.removesuffix(SUFFIX):
-            raise UsageError(
-                f"{file} is not the policy {file.name.removesuffix(SUFFIX)!r} alone", hint="repair or delete it"
+    def _read(self) -> _State:
+        try:
+            document = json.loads(self.path.read_text(encoding="utf-8"))
+            previous = document["previous"]
+            return _State(
+                int(document["revision"]),
+                tuple(map(_kept, document["policies"])),
+                None if previous is None else tuple(map(_kept, previous)),
+                None if document["confirmBy"] is None else float(document["confirmBy"]),
             )
-        return Kept(policies[0], data.decode(), hashlib.sha256(data).hexdigest())
+        except FileNotFoundError:
+            return _State()
+        except (ValueError, KeyError, TypeError, UsageError) as error:
+            raise StoreError(f"{self.path} holds no policies: {error!r:.200}", hint="repair or delete it") from error
+
+    def _write(self, state: _State) -> None:
+        document = {
+            "revision": state.revision,
+            "policies": [_document(each) for each in state.policies],
+            "previous": None if state.previous is None else [_document(each) for each in state.previous],
+            "confirmBy": state.confirm_by,
+        }
+        with suppress(FileExistsError):
+            make_folder(self.path.parent)
+        with replace_synced(self.path, self.path.with_name(f".{self.path.name}.{os.getpid()}")) as file:
+            file.write(json.dumps(document, ensure_ascii=False, indent=1).encode())
+        self._state = state
+
+
+def _check_version(name: str, known: Kept | None, version: str | None) -> None:
+    if version is not None and (known.version if known else "") != version:
+        raise PolicyChanged(f"policy {name} was changed meanwhile", hint="read it again, then change it")
+
+
+def _document(kept: Kept) -> dict[str, Any]:
+    return {"text": kept.text, "mode": kept.policy.mode, "expiresAt": kept.expires_at}
+
+
+def _kept(document: Any) -> Kept:
+    [policy] = parse_policies(str(document["text"]).encode(), "policy")
+    expires = document["expiresAt"]
+    mode = cast(Mode, document["mode"])
+    if mode not in ("Enforce", "Audit"):
+        raise ValueError(f"mode {mode!r}")
+    return Kept(replace(policy, mode=mode), str(document["text"]), None if expires is None else float(expires))

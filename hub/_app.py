@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,12 +22,14 @@ from kubeshark.hub import (
     _exports,
     _filters,
     _firewall,
+    _firewall_events,
     _imports,
     _language,
     _map,
     _metrics,
     _plugin_upload,
     _plugins,
+    _policies,
     _queries,
     _session,
     _settings,
@@ -41,6 +44,7 @@ from kubeshark.hub._sessions import Sessions, session_key
 from kubeshark.hub._state import Hub
 from kubeshark.hub._tokens import hub_folder
 from kubeshark.pipeline import Pipeline
+from kubeshark.pipeline._rules import DEFAULT_RULES, RedactionRule
 
 if TYPE_CHECKING:
     from kubeshark.hub._oidc import OidcSettings
@@ -66,6 +70,8 @@ ROUTERS = (
     _settings,
     _workers,
     _firewall,
+    _policies,
+    _firewall_events,
     _ws,
     _metrics,
 )
@@ -101,18 +107,20 @@ def create_app(
     *,
     token: str,
     hosts: frozenset[str] | None,
+    rules: Sequence[RedactionRule] = DEFAULT_RULES,
     folder: Path | None = None,
     oidc: OidcSettings | None = None,
     tls: bool = False,
 ) -> Gate:
     """Return the ASGI application; `hosts` are the Host headers it answers to, e.g. {"127.0.0.1:8899"}; None: any.
 
+    `rules` hide from whoever lacks the right `clear`, unless the hub's settings say others.
     `folder` is where the hub keeps tokens, settings and its audit log, by default $KUBESHARK_HUB or ~/.kubeshark/hub.
     `oidc` names an identity provider that people sign in with; `tls`: a proxy in front of us speaks HTTPS.
     """
     folder = folder or hub_folder()
     app = FastAPI(title="kubeshark", version="1", docs_url=None, redoc_url=None, openapi_url="/api/v1/openapi.json")
-    hub = app.state.hub = Hub(pipeline, folder, Sessions(session_key(folder)))
+    hub = app.state.hub = Hub(pipeline, folder, Sessions(session_key(folder)), rules=rules)
     app.add_exception_handler(KubesharkError, _refuse)
     app.add_exception_handler(StarletteHTTPException, _refuse)
     app.add_exception_handler(RequestValidationError, _invalid)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from ipaddress import ip_address
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import uvicorn
@@ -12,8 +13,10 @@ import uvicorn
 from kubeshark.errors import StoreError, UsageError
 from kubeshark.hub._app import create_app
 from kubeshark.hub._auth import new_token
+from kubeshark.hub._discovery import Discovery
 from kubeshark.hub._state import Hub
 from kubeshark.pipeline import Pipeline
+from kubeshark.pipeline._rules import DEFAULT_RULES, RedactionRule
 from kubeshark.pipeline._scheduler import Scheduler
 
 if TYPE_CHECKING:
@@ -28,6 +31,7 @@ WILDCARDS = ("0.0.0.0", "::", "")  # noqa: S104 - recognised, not bound by defau
 def serve(
     pipeline: Pipeline,
     *,
+    rules: Sequence[RedactionRule] = DEFAULT_RULES,
     host: str,
     port: int,
     insecure: bool,
@@ -35,11 +39,17 @@ def serve(
     log: Callable[[str], None] = lambda _: None,
     oidc: OidcSettings | None = None,
     public_host: str = "",
+    token: str = "",
+    workers_of: str = "",
+    inventory: Path | None = None,
 ) -> None:
     """Serve a pipeline, and run its plugins' jobs by their schedules; `log` hears what they log.
 
+    `rules`: of redaction, unless the hub's settings say others.
     `announce` gets the URL with the token once the port is open. `oidc`: people sign in with an identity provider.
+    `inventory`: a file that says who has which address; it is read again whenever it is replaced.
     `public_host` is the name under which a proxy serves this hub by HTTPS; by no other is it then known.
+    `token`: this one, not a new one. `workers_of`: NAME:PORT, every address of which is a worker.
 
     Raise UsageError for an address that others can reach unless `insecure`: there is no TLS yet.
     """
@@ -59,10 +69,10 @@ def serve(
     shown = f"[{host}]" if ":" in host else host
     names = {shown, "localhost"} if _is_loopback(host) else {shown, socket.gethostname()}
     hosts = None if host in WILDCARDS else frozenset(f"{name}:{bound_port}" for name in names)
-    token = new_token()
+    query = "" if token else f"?token={(token := new_token())}"  # one that others gave is not for a log
     if public_host:
         hosts = frozenset({public_host})
-    app = create_app(pipeline, token=token, hosts=hosts, oidc=oidc, tls=bool(public_host))
+    app = create_app(pipeline, token=token, hosts=hosts, rules=rules, oidc=oidc, tls=bool(public_host))
     config = uvicorn.Config(
         app,
         log_level="warning",
@@ -73,10 +83,10 @@ def serve(
         ws_max_size=MAX_WEBSOCKET_MESSAGE,
         ws_per_message_deflate=False,  # columns are small, and a laptop's loopback is faster than zlib
     )
-    with Jobs(app.hub, log), app.hub.workers:
-        announce(
-            f"https://{public_host}/?token={token}" if public_host else f"http://{shown}:{bound_port}/?token={token}"
-        )
+    if inventory is not None:
+        app.hub.fleet.watch_inventory(inventory)
+    with Jobs(app.hub, log), app.hub.workers, app.hub.fleet, Discovery(app.hub.workers, workers_of, log):
+        announce(f"https://{public_host}/{query}" if public_host else f"http://{shown}:{bound_port}/{query}")
         uvicorn.Server(config).run(sockets=[listener])
 
 

@@ -92,7 +92,7 @@ def settings(hub: State) -> SettingsAnswer:
     return SettingsAnswer(
         redaction=redaction,
         max_upload_bytes=found.max_upload_bytes,
-        rules=[_shown(rule) for rule in found.rules()],
+        rules=[_shown(rule) for rule in found.rules(hub.rules)],
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -22,14 +23,15 @@ class WorkerSetting(msgspec.Struct, frozen=True):
 
 
 class Settings(msgspec.Struct, frozen=True):
-    """What an administrator decides. `redaction` None: the rules that come with kubeshark."""
+    """What an administrator decides. `redaction` None: the rules of the configuration, else those of kubeshark."""
 
     redaction: list[RedactionRule] | None = None
     max_upload_bytes: int = 16 << 30
     workers: list[WorkerSetting] = []  # beside those of the options
 
-    def rules(self) -> tuple[RedactionRule, ...]:
-        return DEFAULT_RULES if self.redaction is None else tuple(self.redaction)
+    def rules(self, otherwise: Sequence[RedactionRule] = DEFAULT_RULES) -> tuple[RedactionRule, ...]:
+        """Return the rules in force; `otherwise` those of the configuration."""
+        return tuple(otherwise if self.redaction is None else self.redaction)
 
 
 class SettingsFile:

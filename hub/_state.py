@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
+from kubeshark.firewall import PolicyStore
 from kubeshark.hub._access import Principal
 from kubeshark.hub._audit import Audit
+from kubeshark.hub._fleet import Fleet
 from kubeshark.hub._limits import Buckets
 from kubeshark.hub._metrics import Figures
 from kubeshark.hub._pool import QueryPool
@@ -22,6 +24,7 @@ from kubeshark.hub._settings_file import SettingsFile
 from kubeshark.hub._tokens import Tokens
 from kubeshark.hub._uploads import Imports
 from kubeshark.pipeline import Pipeline
+from kubeshark.pipeline._rules import DEFAULT_RULES, RedactionRule
 
 if TYPE_CHECKING:
     from kubeshark.hub._workers import Workers
@@ -43,6 +46,8 @@ class Hub:
     audit: Audit = field(init=False)
     settings: SettingsFile = field(init=False)
     workers: Workers = field(init=False)
+    fleet: Fleet = field(init=False)
+    rules: Sequence[RedactionRule] = DEFAULT_RULES  # of the configuration; those of settings win
     imports: Imports = field(default_factory=Imports)
     scheduler: Scheduler | None = None  # of plugins' jobs, where they run by themselves
     on_reload: Callable[[], None] | None = None  # called when other plugins are used
@@ -60,10 +65,12 @@ class Hub:
 
         self.workers = Workers(self.pipeline.store)
         self.workers.take(self.settings.read().workers)
+        self.fleet = Fleet(PolicyStore(self.folder / "firewall" / "policies.json"), complain)
+        self.fleet.take(self.workers.addresses())
 
     def view(self, principal: Principal) -> Pipeline:
         """Return the pipeline as somebody sees it: without what rules hide, and only their namespaces."""
-        rules = self.settings.read().rules() if principal.is_redacted else ()
+        rules = self.settings.read().rules(self.rules) if principal.is_redacted else ()
         if not rules and principal.namespaces is None:
             return self.pipeline
         return self.pipeline.restricted(rules=rules, namespaces=principal.namespaces)

@@ -4,6 +4,9 @@ GET /v1/files           names, sizes and versions; ETag, If-None-Match
 GET /v1/files/NAME      one range of a file: Range is needed, If-Match taken
 GET /v1/status
 
+With --firewall, and for hubs that may say what is enforced (`_firewall_routes.py`):
+GET /v1/firewall, PUT /v1/firewall, POST /v1/firewall/confirm, GET /v1/firewall/events
+
 Errors are {"error": text}. Who asks has shown a hub's certificate before anything of this runs (`_gate.py`).
 """
 
@@ -29,8 +32,10 @@ from starlette.types import Receive, Scope, Send
 
 from kubeshark import __version__
 from kubeshark.core_capture.store._names import index_names
-from kubeshark.errors import StoreError
+from kubeshark.errors import KubesharkError, StoreError
 from kubeshark.worker._files import Files, Held
+from kubeshark.worker._firewall import Firewall
+from kubeshark.worker._firewall_routes import MAX_SET_BYTES, PATH, firewall_routes
 from kubeshark.worker._governor import Governor, Rates, resident_bytes
 from kubeshark.worker._status import PROTOCOL, Archive, Capture, Counters, Limits, Status
 
@@ -59,6 +64,8 @@ class Service:
     rates: Rates = field(default_factory=lambda: Rates(burst=1000, per_second=500))
     counters: Counters = field(default_factory=Counters)
     started: float = field(default_factory=time.time)
+    firewall: Firewall | None = None
+    enforcers: frozenset[str] = frozenset()  # names of hubs that may ask for the firewall
 
     def status(self) -> Status:
         listed = self.files.list()
@@ -119,8 +126,13 @@ def create_app(service: Service) -> Callable[[Scope, Receive, Send], Awaitable[N
         )
 
     app = Starlette(
-        routes=[Route("/v1/status", status), Route("/v1/files", files), Route("/v1/files/{name}", file)],
-        exception_handlers={HTTPException: _refuse, StoreError: _fail},
+        routes=[
+            Route("/v1/status", status),
+            Route("/v1/files", files),
+            Route("/v1/files/{name}", file),
+            *firewall_routes(lambda: (service.firewall, service.enforcers)),
+        ],
+        exception_handlers={HTTPException: _refuse, KubesharkError: _fail},
     )
     app.router.redirect_slashes = False
     return _Guard(app, service)
@@ -139,11 +151,11 @@ class _Guard:
         service, counters = self._service, self._service.counters
         counters.requests += 1
         refusal = None
-        if any(name in (b"content-length", b"transfer-encoding", b"expect") for name, _ in scope["headers"]):
-            refusal = _json({"error": "requests have no body"}, 400, {"connection": "close"})
+        if why := _body_refusal(scope):
+            refusal = _json({"error": why}, 400, {"connection": "close"})
         elif not service.rates.take((scope.get("client") or ("",))[0]):
             refusal = _json({"error": "too many requests"}, 429, {"retry-after": "1"})
-        elif scope["path"] != "/v1/status" and (why := service.governor.refuses()):
+        elif not scope["path"].startswith(("/v1/status", PATH)) and (why := service.governor.refuses()):
             refusal = _json({"error": why}, 503, {"retry-after": "1"})
         if refusal is not None:
             counters.refused += 1
@@ -151,6 +163,17 @@ class _Guard:
             return
         async with asyncio.timeout(ANSWER_SECONDS):
             await self._app(scope, receive, send)
+
+
+def _body_refusal(scope: Scope) -> str:
+    """Return why a request's body is not read, "" if it has none or may have this one."""
+    headers = dict(scope["headers"])
+    if b"transfer-encoding" in headers or b"expect" in headers:
+        return "a body has its length"
+    length = headers.get(b"content-length", b"0")
+    if not (scope["path"] == PATH and scope["method"] == "PUT"):
+        return "" if length == b"0" else "requests have no body"
+    return "" if length.isdigit() and int(length) <= MAX_SET_BYTES else f"at most {MAX_SET_BYTES:,} bytes"
 
 
 async def _pieces(service: Service, held: Held, start: int, end: int) -> AsyncIterator[bytes]:

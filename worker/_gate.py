@@ -48,7 +48,9 @@ class _Protocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         shown: ssl.SSLObject = transport.get_extra_info("ssl_object")
-        if not names_of(shown.getpeercert()) & self._allowed:
+        names = names_of(shown.getpeercert())
+        self.app_state = {**self.app_state, "names": names}  # what of it may change the firewall is asked later
+        if not names & self._allowed:
             self._counters.refused += 1
             self.app = _forbidden
         self._wait_for_head()

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from kubeshark.core_capture.store import Retention, Store
 from kubeshark.core_capture.store._tls_files import TlsFiles
@@ -18,9 +18,10 @@ from kubeshark.errors import StoreError
 from kubeshark.worker._app import Service, create_app
 from kubeshark.worker._captures import Captures
 from kubeshark.worker._files import Files
+from kubeshark.worker._firewall import Firewall
 from kubeshark.worker._gate import GateServer
 from kubeshark.worker._governor import Governor
-from kubeshark.worker._status import Archive, Order
+from kubeshark.worker._status import Archive, FirewallOrder, Order
 
 if TYPE_CHECKING:
     from kubeshark.core_capture.store import Uploader
@@ -45,7 +46,7 @@ class WorkerOptions:
     port: int
     tls: TlsFiles
     allowed: Collection[str]
-    memory_bytes: int = 0
+    memory_bytes: int = 0  # of each of its two processes
     cpu: float = 0.0
     connections: int = CONNECTIONS
     interfaces: Sequence[str] = ()  # to capture from; none: somebody else writes the store, or nobody
@@ -53,6 +54,9 @@ class WorkerOptions:
     recipients: Sequence[str] = ()
     segment_seconds: float = 300
     retention: Retention | None = None  # of what is captured
+    firewall: Path | None = None  # what is enforced is kept there; None: nothing is
+    fail_mode: Literal["open", "closed"] = "open"
+    enforcers: Collection[str] = ()  # names of hubs that may say what is enforced; none: `allowed`
     upload: str = ""  # URL of an archive: sealed segments are copied to a prefix of this node's name
 
 
@@ -71,6 +75,10 @@ def run_worker(options: WorkerOptions, *, announce: Callable[[str], None], log: 
     uploader = _uploader(options, service, log)
     if captures is not None:
         service.captures = captures.rows
+    firewall = None
+    if options.firewall is not None:
+        firewall = Firewall(_firewall_order(options, options.firewall, listener.getsockname()[1]), log)
+        service.firewall, service.enforcers = firewall, frozenset(options.enforcers or options.allowed)
     try:
         server = GateServer(
             create_app(service),
@@ -85,6 +93,8 @@ def run_worker(options: WorkerOptions, *, announce: Callable[[str], None], log: 
         with _told_to_end(server):
             if captures is not None:
                 captures.start()
+            if firewall is not None:
+                firewall.start()
             if uploader is not None:
                 uploader.start()
             announce(f"https://{shown}:{listener.getsockname()[1]}")
@@ -92,6 +102,8 @@ def run_worker(options: WorkerOptions, *, announce: Callable[[str], None], log: 
     finally:
         if captures is not None:
             captures.stop()
+        if firewall is not None:
+            firewall.stop()
         if uploader is not None:
             uploader.stop(DRAIN_SECONDS)
         listener.close()
@@ -140,6 +152,19 @@ def _order(options: WorkerOptions) -> Order:
         segment_seconds=options.segment_seconds,
         max_bytes=options.retention.max_bytes if options.retention else None,
         max_age_ns=options.retention.max_age_ns if options.retention else None,
+        memory_bytes=options.memory_bytes,
+    )
+
+
+def _firewall_order(options: WorkerOptions, folder: Path, port: int) -> FirewallOrder:
+    return FirewallOrder(
+        parent=os.getpid(),
+        folder=str(folder.resolve()),
+        node=options.node,
+        fail_mode=options.fail_mode,
+        authority=str(options.tls.authority.resolve()),
+        allowed=list(options.enforcers or options.allowed),
+        port=port,
     )
 
 

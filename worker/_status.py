@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
-__all__ = ["PROTOCOL", "Archive", "Capture", "Counters", "Limits", "Order", "Status"]
+__all__ = ["PROTOCOL", "Archive", "Capture", "Counters", "FirewallOrder", "Limits", "Order", "Status"]
 
 PROTOCOL = 1
 """Of the paths under /v1; a hub says which one it expected."""
@@ -63,6 +65,7 @@ class Order(msgspec.Struct, frozen=True):
     segment_seconds: float
     max_bytes: int | None = None  # of the store: the oldest segments go
     max_age_ns: int | None = None
+    memory_bytes: int = 0  # for the capturing process, its rings in the kernel included; 0: no limit
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -82,3 +85,15 @@ class Status(msgspec.Struct, frozen=True):
     counters: Counters
     captures: list[Capture] = []
     archive: Archive | None = None
+
+
+class FirewallOrder(msgspec.Struct, frozen=True):
+    """What the process that enforces is told."""
+
+    parent: int
+    folder: str  # of its socket, and of what it keeps
+    node: str
+    fail_mode: Literal["open", "closed"]
+    authority: str  # certificates that vouch for hubs
+    allowed: list[str]  # names of hubs that may say what is enforced
+    port: int  # of the worker: never cut

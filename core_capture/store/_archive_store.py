@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 from kubeshark.core_capture.store._archive import Archive
 from kubeshark.core_capture.store._cache import BlockCache
-from kubeshark.core_capture.store._identity import Identity
+from kubeshark.core_capture.store._identity import Identity, Recipient
 from kubeshark.core_capture.store._joined import JoinedStore
 from kubeshark.core_capture.store._name_history import NameRecord
 from kubeshark.core_capture.store._reader import SegmentReader
@@ -57,6 +57,10 @@ class ArchiveStore(JoinedStore):
             sum(report.bytes for report in reports),
             tuple(finding for report in reports for finding in report.findings),
         )
+
+    def write_catalogue(self, *, recipients: Iterable[str | Recipient] | None = None) -> int:
+        given = None if recipients is None else list(recipients)
+        return sum(each.store.write_catalogue(recipients=given) for each in self.archived)
 
     def snapshots(self) -> list[Snapshot]:
         return [snapshot for each in self.archived for snapshot in each.store.snapshots()]

@@ -44,6 +44,15 @@ class StoreUpkeep(StoreReading):
                 self._readable()
             self._rewrite_catalogue(recipients)
 
+    def write_catalogue(self, *, recipients: Iterable[str | Recipient] | None = None) -> int:
+        """Read every index that the catalogue lacks, and write it anew; return the segments in it.
+
+        Needs no lock: it is a copy, and whichever is written last is true.
+        """
+        names = self._readable()
+        self._rewrite_catalogue(self._to(recipients))
+        return len(names)
+
     def rotate_keys(
         self, recipients: Iterable[str | Recipient], *, on_progress: Callable[[int, int], None] | None = None
     ) -> Rotated:

@@ -82,6 +82,7 @@ class WorkerClient:
         self._failures = 0  # in a row
         self._away: tuple[float, str, str] | None = None  # until when, why, and what to do
         self._listing: tuple[str, dict[str, Found]] = ("", {})  # ETag, what it listed
+        self._extensions = {"sni_hostname": tls.peer} if tls.peer else {}
         self._http = httpx.Client(
             base_url=f"{url}/v1/",
             verify=tls.context(ssl.Purpose.SERVER_AUTH),
@@ -151,6 +152,16 @@ class WorkerClient:
             raise self._refused("status", answer)
         return self._decoded(answer, kind)
 
+    def exchange(self, method: str, path: str, body: bytes | None = None) -> tuple[int, Any]:
+        """Send a request that is no read of the store; return its status and JSON. Raise Away if nobody answers.
+
+        It is sent again if no answer came: `path` must be for what does no harm twice. Whether the worker is taken to
+        be away does not matter, and its answer to a refusal is returned.
+        """
+        self._away = None
+        answer = self._ask(path, {}, MAX_STATUS_BYTES * 8, method=method, body=body)
+        return answer.status, self._decoded(answer, Any)
+
     @property
     def trouble(self) -> str:
         """Why the latest request failed, "" if it did not."""
@@ -159,7 +170,9 @@ class WorkerClient:
     def close(self) -> None:
         self._http.close()
 
-    def _ask(self, path: str, headers: Mapping[str, str], limit: int) -> _Answer:
+    def _ask(
+        self, path: str, headers: Mapping[str, str], limit: int, *, method: str = "GET", body: bytes | None = None
+    ) -> _Answer:
         """Ask until there is an answer that says something; raise Away if there is none in time."""
         if self._away is not None and self._clock() < self._away[0]:
             raise Away(self.shown, self._away[1], hint=self._away[2])
@@ -167,7 +180,7 @@ class WorkerClient:
         why, hint = "does not answer", ""
         for attempt in range(TRIES):
             try:
-                answer = self._once(path, headers, limit, deadline)
+                answer = self._once(path, headers, limit, deadline, method, body)
             except httpx.ConnectTimeout:
                 break  # a machine that is not there
             except (httpx.TransportError, ssl.SSLError, OSError) as error:
@@ -185,8 +198,12 @@ class WorkerClient:
             time.sleep(pause)
         raise self._gone(why, hint)
 
-    def _once(self, path: str, headers: Mapping[str, str], limit: int, deadline: float) -> _Answer:
-        with self._http.stream("GET", path, headers=dict(headers)) as response:
+    def _once(
+        self, path: str, headers: Mapping[str, str], limit: int, deadline: float, method: str, body: bytes | None
+    ) -> _Answer:
+        with self._http.stream(
+            method, path, headers=dict(headers), content=body, extensions=self._extensions
+        ) as response:
             pieces: list[bytes] = []
             size = 0
             most = limit if response.status_code in (200, 206) else MAX_ERROR_BYTES

@@ -27,6 +27,7 @@ __all__ = [
     "Place",
     "Scalar",
     "read_documents",
+    "split_documents",
 ]
 
 MAX_BYTES = 512 << 10
@@ -113,6 +114,23 @@ def read_documents(data: bytes, file: str) -> list[Node]:
         raise DocumentError(f"not YAML: {problem}", file=file, line=line, column=column) from None
     finally:
         loader.dispose()
+
+
+def split_documents(text: str) -> list[str]:
+    """Return the documents of a YAML stream each by itself, as they were written, with the comments before them."""
+    pieces: list[list[str]] = [[]]
+    has_content = False
+    for line in text.splitlines(keepends=True):
+        if line.startswith("---") and not line[3:4].strip():
+            if has_content:
+                pieces.append([])
+            has_content = bool(line[3:].partition("#")[0].strip())
+        elif line.strip() and not line.lstrip().startswith(("#", "%")):
+            has_content = True
+        pieces[-1].append(line)
+    if not has_content and len(pieces) > 1:  # comments behind the last
+        pieces[-2] += pieces.pop()
+    return ["".join(piece) for piece in pieces]
 
 
 def _events(loader: Any) -> Iterator[yaml.Event]:

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
-from kubeshark.firewall import PolicyFolder
 from tests.cli._command import kubeshark
 
 INVENTORY = """\
@@ -44,7 +43,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, sample: Path) -> Path:
 
 
 def firewall(folder: Path, *arguments: str | Path) -> tuple[int, str, str]:
-    environment = {"KUBESHARK_IDENTITY": str(folder / "identity"), "KUBESHARK_FIREWALL": str(folder / "kept")}
+    environment = {"KUBESHARK_IDENTITY": str(folder / "identity"), "KUBESHARK_FIREWALL_RUN": str(folder / "run")}
     done = kubeshark("firewall", *arguments, **environment)
     return done.returncode, done.stdout, done.stderr
 
@@ -86,18 +85,20 @@ def test_a_filter_selects_the_traffic(folder: Path) -> None:
     assert firewall(folder, "simulate", folder / "web.yaml", "http &&", *traffic(folder))[0] == 2
 
 
-def test_diff_and_against_what_is_kept(folder: Path) -> None:
+def test_diff_and_against(folder: Path) -> None:
     stricter = POLICY.replace("number: 80", "number: 81")
     (folder / "stricter.yaml").write_text(stricter)
     code, out, _ = firewall(folder, "diff", folder / "web.yaml", folder / "stricter.yaml", *traffic(folder))
     assert code == 0 and out.startswith("changed: 10.77.0.101 → 10.77.0.10:80 tcp  accept → reject")
-    PolicyFolder(folder / "kept").put(POLICY)
-    arguments = ("--against", "current", "--output", "json")
+    arguments = ("--against", folder / "web.yaml", "--output", "json")
     changed = json.loads(firewall(folder, "simulate", folder / "stricter.yaml", *traffic(folder), *arguments)[1])[
         "changed"
     ]
     assert [(each["was"], each["becomes"]) for each in changed] == [("accept", "reject")]
-    assert firewall(folder, "diff", "current", folder / "web.yaml", *traffic(folder))[1].startswith("no change")
+    assert firewall(folder, "diff", folder / "web.yaml", folder / "web.yaml", *traffic(folder))[1].startswith(
+        "no change"
+    )
+    assert "nothing is enforced here" in firewall(folder, "diff", "current", folder / "web.yaml", *traffic(folder))[2]
 
 
 def test_domain_names_are_those_that_dns_answered(folder: Path) -> None:
@@ -117,13 +118,16 @@ spec:
     assert {peer["address"] for peer in rule["peers"]} == {"10.77.0.10"} and rule["flows"] > 1
 
 
-def test_get(folder: Path, tmp_path: Path) -> None:
-    PolicyFolder(folder / "kept").put(POLICY)
-    code, out, _ = firewall(folder, "get")
-    assert code == 0 and out.splitlines()[1].split() == ["web", "Admin", "10", "Audit", "2"]
-    assert firewall(folder, "get", "web")[1] == POLICY
-    assert json.loads(firewall(folder, "get", "--output", "json")[1])[0]["name"] == "web"
-    assert firewall(folder, "get", "other")[0] == 2
+def test_get_where_nothing_is_enforced(folder: Path) -> None:
+    assert firewall(folder, "get") == (0, "no policies are enforced\n", "")
+    assert firewall(folder, "get", "--output", "json")[1] == "[]\n"
+    assert firewall(folder, "get", "web")[0] == 2
+
+
+def test_a_hub_needs_a_token_and_an_address(folder: Path) -> None:
+    code, _, err = firewall(folder, "get", "--hub", "http://127.0.0.1:1")
+    assert code == 2 and "$KUBESHARK_TOKEN holds no token" in err
+    assert firewall(folder, "status", "--hub", "ftp://host")[0] == 2
 
 
 def test_a_dry_run_of_apply_checks_and_compiles(folder: Path) -> None:

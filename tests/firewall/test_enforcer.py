@@ -206,14 +206,14 @@ def test_flips_under_traffic_lose_nothing_that_is_allowed(namespaces: Pair, flip
         for turn in range(2)
     ]
     firewall.do("apply", policies[0])
-    stopping = threading.Event()
+    stopping, is_over = threading.Event(), threading.Event()
     datagrams = (V4, socket.SOCK_DGRAM)
     with namespaces.open(namespaces.near, *datagrams) as server, namespaces.open(namespaces.far, *datagrams) as client:
         server.bind(("0.0.0.0", 7))
         client.connect(("10.77.0.1", 7))
 
         def echo() -> None:
-            while not stopping.is_set():
+            while not is_over.is_set():
                 try:
                     data, peer = server.recvfrom(64)
                 except TimeoutError:
@@ -232,14 +232,15 @@ def test_flips_under_traffic_lose_nothing_that_is_allowed(namespaces: Pair, flip
                 except TimeoutError:
                     lost += 1
 
-        threads = [threading.Thread(target=echo), threading.Thread(target=ask)]
-        for thread in threads:
-            thread.start()
+        answers, asks = threading.Thread(target=echo), threading.Thread(target=ask)
+        answers.start()
+        asks.start()
         for turn in range(flips):
             firewall.do("apply", policies[turn % 2])
         stopping.set()
-        for thread in threads:
-            thread.join()
+        asks.join()
+        is_over.set()  # not before: the last question wants its answer
+        answers.join()
     firewall.do("close")
     assert trips > flips
     assert lost == 0
@@ -311,13 +312,15 @@ def test_what_is_not_confirmed_is_undone(namespaces: Pair) -> None:
     now[0] += 1
     assert "not confirmed" in firewall.do("tick")
     assert exchange(namespaces, 80, V4)
-    firewall.do("apply", host(rule(Action.DENY)), confirm_within_s=60, ttl_s=90)
+    firewall.do("apply", host(rule(Action.DENY)), confirm_within_s=60, ttl_s={"p": 90})
     firewall.do("confirm")
     now[0] += 61
     assert firewall.do("tick") == ""
     now[0] += 30
     assert "time is over" in firewall.do("tick")
     assert exchange(namespaces, 80, V4)
+    assert firewall.enforcer.ttl_left("p") == 0 and firewall.enforcer.targets == ()
+    firewall.do("roll_back")
     with pytest.raises(FirewallError, match="nothing to go back to"):
         firewall.do("roll_back")
     firewall.do("close")

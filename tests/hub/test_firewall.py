@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from tests.hub._serving import Answer, Hub, serving
-from tests.hub.test_views import token
 
 SIMULATE = "/api/v1/firewall/simulate"
 
@@ -32,29 +31,6 @@ def example(root: Path) -> dict[str, str]:
 def ask(hub: Hub, method: str, name: str, body: Any = None, **more: Any) -> tuple[Answer, Any]:
     answer = hub.ask(method, f"/api/v1/firewall/{name}", body, **more)
     return answer, json.loads(answer.body) if answer.body else None
-
-
-def test_policies_are_kept_and_changed_by_version(hub: Hub, example: dict[str, str]) -> None:
-    assert ask(hub, "GET", "policies")[1] == []
-    answer, document = ask(hub, "PUT", "policies/shop-web?dryRun=true", example)
-    assert answer.status == 200 and document["dry_run"]
-    assert document["attachments"] == [
-        {"kind": "pods", "subjects": ["shop/web-1"], "policies": ["shop-web"], "rules": 3}
-    ]
-    assert ask(hub, "GET", "policies")[1] == []
-    answer, document = ask(hub, "PUT", "policies/shop-web", example, **{"If-Match": '""'})
-    assert answer.status == 200 and answer.headers["etag"] == f'"{document["version"]}"'
-    answer, kept = ask(hub, "GET", "policies/shop-web")
-    assert (kept["text"], kept["mode"], answer.headers["etag"]) == (
-        example["policy"],
-        "Audit",
-        f'"{document["version"]}"',
-    )
-    assert ask(hub, "PUT", "policies/shop-web", example, **{"If-Match": '""'})[0].status == 409
-    assert ask(hub, "DELETE", "policies/shop-web", **{"If-Match": '"other"'})[0].status == 409
-    assert ask(hub, "PUT", "policies/other", example)[0].status == 422
-    assert ask(hub, "DELETE", "policies/shop-web", **{"If-Match": f'"{kept["version"]}"'})[0].status == 204
-    assert ask(hub, "GET", "policies/shop-web")[0].status == 404
 
 
 def test_what_is_wrong_is_answered_with_its_place(hub: Hub, example: dict[str, str]) -> None:
@@ -99,22 +75,3 @@ def test_learned_policies_accept_everything(hub: Hub, example: dict[str, str]) -
     assert "kind: NetworkPolicy" in kubernetes["text"]
     assert ask(hub, "POST", "learn", {**body, "subject": "nobody"})[0].status == 422
     assert ask(hub, "POST", "learn", {**body, "name": "No Name"})[0].status == 422
-
-
-def test_who_may_do_what(hub: Hub, example: dict[str, str]) -> None:
-    enforced = {**example, "policy": example["policy"].replace("mode: Audit", "mode: Enforce")}
-    viewer, operator = token(hub, "fw-viewer", "--role", "viewer"), token(hub, "fw-operator", "--role", "operator")
-    scoped = token(hub, "fw-scoped", "--role", "operator", "--namespace", "shop")
-    assert ask(hub, "GET", "policies", token=viewer)[0].status == 200
-    assert ask(hub, "POST", "simulate", example, token=viewer)[0].status == 403
-    assert ask(hub, "PUT", "policies/shop-web", example, token=viewer)[0].status == 403
-    assert ask(hub, "GET", "policies", token=scoped)[0].status == 403
-    assert ask(hub, "POST", "simulate", example, token=scoped)[0].status == 403
-    assert ask(hub, "POST", "simulate", example, token=operator)[0].status == 200
-    assert ask(hub, "PUT", "policies/shop-web", example, token=operator)[0].status == 200
-    assert ask(hub, "PUT", "policies/shop-web", enforced, token=operator)[0].status == 403
-    assert ask(hub, "PUT", "policies/shop-web", enforced)[0].status == 200
-    assert ask(hub, "PUT", "policies/shop-web", example, token=operator)[0].status == 403  # it would end enforcement
-    assert ask(hub, "DELETE", "policies/shop-web", token=operator)[0].status == 403
-    audit = [json.loads(line) for line in (hub.home / ".kubeshark" / "hub" / "audit.jsonl").read_text().splitlines()]
-    assert {"put policy", "simulate policies"} <= {each["action"] for each in audit}

@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from kubeshark._certificates import issue
 from kubeshark.core_capture.store import Identity
 from kubeshark.core_capture.store._tls_files import TlsFiles
 from kubeshark.pipeline import Pipeline
-from kubeshark.worker import issue
 from kubeshark.worker._app import Service, create_app
 from kubeshark.worker._files import Files
 from kubeshark.worker._gate import GateServer
@@ -76,10 +76,12 @@ class Process:
         self.arguments = ("--store", str(store), "--tls", str(tls), "--listen", listen, *options)
         self.home = home
         self.prefix: tuple[str, ...] = ()
+        self.environment: dict[str, str] = {}
+        self.environment: dict[str, str] = {}
         self.port = 0
 
     def start(self) -> None:
-        environment = {"HOME": str(self.home), "PATH": "/usr/bin:/bin:/usr/sbin:/sbin"}
+        environment = {"HOME": str(self.home), "PATH": "/usr/bin:/bin:/usr/sbin:/sbin", **self.environment}
         self.process = subprocess.Popen(
             [*self.prefix, *COMMAND, "worker", *self.arguments], env=environment, stdout=subprocess.PIPE, text=True
         )

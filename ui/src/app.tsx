@@ -28,6 +28,8 @@ const loadMap = () => import("./views/map").then((m) => m.MapView);
 const loadCaptures = () => import("./views/captures").then((m) => m.CapturesView);
 const loadPlugins = () => import("./views/plugins").then((m) => m.PluginsView);
 const loadSettings = () => import("./views/settings").then((m) => m.SettingsView);
+const loadFirewall = () => import("./views/firewall").then((m) => m.FirewallView);
+const loadWorkersView = () => import("./views/workers").then((m) => m.WorkersView);
 const loadCompare = () => import("./views/compare").then((m) => m.Compare);
 const loadExport = () => import("./parts/export").then((m) => m.ExportDialog);
 const loadExplain = () => import("./parts/explain").then((m) => m.ExplainDialog);
@@ -48,6 +50,7 @@ export function App() {
   const { view } = place.value;
   useEffect(() => {
     document.title = `${texts.names[view]} · kubeshark`;
+    document.querySelector(".tab[aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" }); // on a narrow screen
   }, [view]);
   return (
     <>
@@ -77,6 +80,8 @@ export function App() {
         {view === "map" && <Lazy key="map" load={loadMap} />}
         {view === "captures" && <Lazy key="captures" load={loadCaptures} />}
         {view === "plugins" && <Lazy key="plugins" load={loadPlugins} />}
+        {view === "firewall" && <Lazy key="firewall" load={loadFirewall} />}
+        {view === "workers" && <Lazy key="workers" load={loadWorkersView} />}
         {view === "settings" && <Lazy key="settings" load={loadSettings} />}
       </main>
       {dialog.value === "help" && <Help />}

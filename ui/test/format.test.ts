@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { hexLines, jsonTokens, prettyJson } from "../src/core/bytes";
-import { bytes, clock, dayClock, isOtherDay, latency, moment, tcpFlags, verdict } from "../src/core/format";
+import { bytes, clock, dayClock, differIn, latency, moment, tcpFlags, verdict } from "../src/core/format";
 import { standingText } from "../src/text/list";
 import { stack } from "../src/parts/stack";
 import { difference } from "../src/parts/difference";
@@ -12,12 +12,13 @@ describe("numbers as they are read", () => {
     expect(clock(1795440760210.9, "utc")).toBe("13:32:40.210");
     expect(clock(-1, "utc")).toBe("23:59:59.999");
     expect(moment(0, "utc")).toBe("1970-01-01 00:00:00.000");
-    expect([0, 0.25, 5.04, 42.4, 999.4, 1500, 61_000].map(latency)).toEqual(["", "250 µs", "5.0 ms", "42 ms", "999 ms", "1.50 s", "1 min 1 s"]);
+    expect([0, 0.25, 5.04, 42.4, 999.4, 1500, 61_000, 9_000_000, 400 * 86_400_000].map(latency)).toEqual(["", "250 µs", "5.0 ms", "42 ms", "999 ms", "1.50 s", "1 min 1 s", "2 h 30 min", "400 d"]);
   });
   it("days", () => {
     expect(dayClock(1795440760210.9, "utc")).toBe("11-23 13:32:40.210");
-    expect(isOtherDay(86_399_999, 86_400_000, "utc")).toBe(true);
-    expect(isOtherDay(0, 86_399_999, "utc")).toBe(false);
+    expect(differIn(86_399_999, 86_400_000, "utc")).toBe("day");
+    expect(differIn(0, 86_399_999, "utc")).toBe("");
+    expect(differIn(0, 1_795_440_760_210, "utc")).toBe("year");
   });
   it("flags of TCP", () => {
     expect([0x02, 0x12, 0x11, 0x18, 0xc0, 0].map(tcpFlags)).toEqual(["SYN", "SYN ACK", "FIN ACK", "PSH ACK", "ECE CWR", ""]);

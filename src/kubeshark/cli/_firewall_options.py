@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kubeshark.cli._store_option import add_store_option, add_time_options, store_path
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from kubeshark.pipeline._connections import Found
 
 __all__ = [
+    "add_hub_option",
     "add_inventory_options",
     "add_traffic_options",
     "coverage_of",
@@ -24,8 +27,13 @@ __all__ = [
     "inventory_for",
     "load_against",
     "open_store",
+    "read_texts",
+    "seconds_of",
+    "with_addresses",
     "with_recorded_names",
 ]
+
+UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def add_inventory_options(parser: argparse.ArgumentParser) -> None:
@@ -48,15 +56,47 @@ def add_traffic_options(parser: argparse.ArgumentParser) -> None:
     add_time_options(parser)
 
 
+def add_hub_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--hub", metavar="URL", help="of all nodes, through a hub: http://HOST:PORT; the token is in $KUBESHARK_TOKEN"
+    )
+
+
+def read_texts(files: Sequence[str]) -> list[str]:
+    """Return the policies of these files and folders, each as it was written; raise UsageError for none.
+
+    What cannot be read raises DocumentError with its place in its file.
+    """
+    from kubeshark._document import split_documents
+    from kubeshark.firewall import load_policies
+
+    if not files:
+        raise UsageError("no policy is given", hint="name a file, or a folder of policies")
+    named = dict.fromkeys(policy.file for policy in load_policies(files))
+    return [text for file in named for text in split_documents(Path(file).read_text(encoding="utf-8"))]
+
+
+def seconds_of(text: str, option: str) -> int:
+    """Return the seconds of 90s, 15m, 2h, 1d; raise UsageError."""
+    match = re.fullmatch(r"(\d{1,7})([smhd]?)", text)
+    if match is None:
+        raise UsageError(f"{option} {text!r} is no duration", hint="write 90s, 15m, 2h or 0")
+    return int(match[1]) * UNITS[match[2]]
+
+
 def inventory_for(args: argparse.Namespace) -> Inventory:
     """Return the inventory that the options name."""
-    from ipaddress import ip_network
-
     from kubeshark.firewall import Inventory, load_inventory
 
-    inventory = load_inventory(args.inventory) if args.inventory else Inventory()
+    return with_addresses(load_inventory(args.inventory) if args.inventory else Inventory(), args.address)
+
+
+def with_addresses(inventory: Inventory, texts: Sequence[str]) -> Inventory:
+    """Return an inventory whose host and interfaces have these addresses, too."""
+    from ipaddress import ip_network
+
     try:
-        addresses = tuple(ip_network(address) for address in args.address)
+        addresses = tuple(ip_network(address) for address in texts)
     except ValueError as error:
         raise UsageError(f"--address: {error}") from None
     interfaces = {name: (*known, *addresses) for name, known in inventory.interfaces.items()}
@@ -97,8 +137,19 @@ def with_recorded_names(inventory: Inventory, policies: Sequence[Policy], pipeli
 
 def load_against(named: str) -> list[Policy]:
     """Return the policies that "current" or a path names."""
-    from kubeshark.firewall import PolicyFolder, load_policies, policy_folder
+    from kubeshark.firewall import load_policies, parse_policies
 
     if named == "current":
-        return [kept.policy for kept in PolicyFolder(policy_folder()).all()]
+        from kubeshark.cli._firewall_local import current
+
+        held, _ = current()
+        return (
+            []
+            if held is None
+            else [
+                replace(policy, mode=each.mode)
+                for each in held.policies
+                for policy in parse_policies(each.text.encode(), each.name)
+            ]
+        )
     return load_policies([named])

@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from kubeshark.cli._keylog_option import add_keylog_option
+from kubeshark.cli._redaction import redaction_rules
 from kubeshark.cli._store_option import add_store_option, store_path
 from kubeshark.errors import UsageError
 
@@ -39,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     from kubeshark.pipeline import Pipeline
 
     with Pipeline.open(store_path(args), create=False, keylogs=args.keylog) as pipeline:
-        rules = () if args.no_redact else SettingsFile(hub_folder()).read().rules()
+        rules = () if args.no_redact else SettingsFile(hub_folder()).read().rules(redaction_rules())
         view = pipeline.restricted(rules=rules)
         make_server(lambda: view).run("stdio")
     return 0

@@ -153,12 +153,12 @@ def _readable(value: object) -> str:
 
 
 def run_verify(args: argparse.Namespace) -> int:
-    from kubeshark.core_capture.store import NodeKey, Store
+    from kubeshark.core_capture.store import NodeKey, open_store
 
     local = NodeKey.load()
     trusted = [*args.trust, *([local.public] if local else [])]
     with Progress("verifying") as progress:
-        report = Store.open(store_path(args)).verify(trusted, on_progress=progress.show)
+        report = open_store(store_path(args)).verify(trusted, on_progress=progress.show)
     if args.output == "json":
         findings = [
             {"kind": finding.kind, "file": finding.file, "offset": finding.offset, "message": str(finding)}

@@ -95,10 +95,27 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
         help="a DNS name or URI that a hub's certificate has; default: kubeshark-hub",
     )
     parser.add_argument(
-        "--memory-mb", type=int, default=0, metavar="MB", help="above this it serves nothing; it goes on capturing"
+        "--memory-mb",
+        type=int,
+        default=0,
+        metavar="MB",
+        help="of each of its processes: above it nothing is served; a capture's memory is made to fit",
     )
     parser.add_argument(
         "--cpu", type=float, default=0.0, metavar="N", help="processors it may use, 0.5 is half of one; likewise"
+    )
+    parser.add_argument(
+        "--firewall", metavar="DIR", type=Path, help="enforce policies of hubs on this node; keep them in this folder"
+    )
+    parser.add_argument(
+        "--fail-mode", choices=("open", "closed"), default="open", help="what a killed worker leaves of them"
+    )
+    parser.add_argument(
+        "--allow-firewall",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="only hubs of this name may say what is enforced; default: those of --allow",
     )
     parser.set_defaults(run=run)
     actions = parser.add_subparsers(metavar="[init-tls]")
@@ -145,6 +162,9 @@ def run(args: argparse.Namespace) -> int:
         recipients=args.recipient,
         segment_seconds=args.segment_seconds,
         retention=retention_of(args),
+        firewall=args.firewall,
+        fail_mode=args.fail_mode,
+        enforcers=args.allow_firewall,
         upload=upload_url(args),
     )
     run_worker(
@@ -154,7 +174,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def run_init_tls(args: argparse.Namespace) -> int:
-    from kubeshark.worker import issue
+    from kubeshark._certificates import issue
 
     if args.days < 1:
         raise UsageError("--days is at least 1")

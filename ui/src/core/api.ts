@@ -1,13 +1,13 @@
 /** Requests to the hub's REST API: docs/hub-api.md. Only the hub's own origin is ever asked. */
 
 import { texts } from "../text/core";
-import type { Check, Entry, Explanation, Health, Histogram, ImportReport, Info, Job, Kfl, Overview, Packet, Plugin, Pruned, Renderer, SavedFilter, ServiceMap, Session, Settings, Sheet, Snapshot, Stream, Worker } from "./types";
+import type { Check, Entry, Explanation, Health, Histogram, ImportReport, Info, Job, Kfl, Overview, Packet, Plugin, Policy, Pruned, Renderer, SavedFilter, ServiceMap, Session, Settings, Sheet, Simulation, Snapshot, Stream, Validation, Worker } from "./types";
 
 const BASE = "/api/v1/";
 
 /** What the hub said, or why it could not be asked; `status` 0: no answer at all. */
 export class ApiError extends Error {
-  constructor(message: string, readonly status: number, readonly column = 0) {
+  constructor(message: string, readonly status: number, readonly column = 0, readonly line = 0) {
     super(message);
   }
 }
@@ -27,14 +27,16 @@ async function failure(response: Response): Promise<ApiError> {
   const text = await response.text();
   let message = text.trim().split("\n")[0] || response.statusText;
   let column = 0;
+  let line = 0;
   try {
-    const body = JSON.parse(text) as { error?: string; detail?: unknown; column?: number };
+    const body = JSON.parse(text) as { error?: string; detail?: unknown; column?: number; line?: number };
     message = body.error ?? (typeof body.detail === "string" ? body.detail : message);
     column = body.column ?? 0;
+    line = body.line ?? 0;
   } catch {
     // not JSON: the text is the message
   }
-  return new ApiError(message, response.status, column);
+  return new ApiError(message, response.status, column, line);
 }
 
 export async function request<T>(path: string, params: Params = {}, init: RequestInit = {}): Promise<T> {
@@ -105,6 +107,15 @@ export const api = {
     return request<Sheet>(`plugins${search.size ? `?${search}` : ""}`, {}, { method: "POST", body: data, headers });
   },
   removePlugin: (id: string) => request(`plugins/${encodeURIComponent(id)}`, {}, { method: "DELETE" }),
+  policies: () => request<readonly Policy[]>("firewall/policies"),
+  validatePolicy: (policy: string, inventory: string) => request<Validation>("firewall/validate", {}, json({ policy, inventory }, "POST")),
+  simulatePolicy: (asked: { policy: string; inventory: string; kfl: string; since: string | null; until: string | null }) => request<Simulation>("firewall/simulate", {}, json(asked, "POST")),
+  /** `version`: of what is replaced, "" for nothing. */
+  putPolicy: (name: string, policy: string, inventory: string, version: string) => {
+    const init = json({ policy, inventory }, "PUT");
+    return request<Validation>(`firewall/policies/${encodeURIComponent(name)}`, {}, { ...init, headers: { "Content-Type": "application/json", "If-Match": `"${version}"` } });
+  },
+  removePolicy: (name: string, version: string) => request(`firewall/policies/${encodeURIComponent(name)}`, {}, { method: "DELETE", headers: { "If-Match": `"${version}"` } }),
   workers: () => request<readonly Worker[]>("workers"),
   setWorkers: (workers: readonly { url: string; tls: string }[]) => request<readonly Worker[]>("workers", {}, json(workers, "PUT")),
   jobs: () => request<readonly Job[]>("jobs"),

@@ -37,9 +37,11 @@ export function dayClock(ms: number, zone: Zone): string {
   return moment(ms, zone).slice(5);
 }
 
-/** Whether two times lie on different days of the zone. */
-export function isOtherDay(a: number, b: number, zone: Zone): boolean {
-  return moment(a, zone).slice(0, 10) !== moment(b, zone).slice(0, 10);
+/** In what two times of the zone differ: a list that runs through both has to say it. */
+export function differIn(a: number, b: number, zone: Zone): "year" | "day" | "" {
+  const [first, last] = [moment(a, zone), moment(b, zone)];
+  if (first.slice(0, 4) !== last.slice(0, 4)) return "year";
+  return first.slice(0, 10) === last.slice(0, 10) ? "" : "day";
 }
 
 const FLAGS = ["FIN", "SYN", "RST", "PSH", "ACK", "URG", "ECE", "CWR"] as const;
@@ -65,13 +67,17 @@ export function bytes(value: number): string {
   return `${value} B`;
 }
 
+const DAY_MS = 86_400_000;
+
 /** Milliseconds with the unit that reads best. */
 export function latency(ms: number): string {
   if (!(ms > 0)) return "";
   if (ms < 1) return `${Math.round(ms * 1000)} µs`;
   if (ms < 1000) return `${ms < 10 ? ms.toFixed(1) : ms.toFixed(0)} ms`;
   if (ms < 60_000) return `${(ms / 1000).toFixed(ms < 10_000 ? 2 : 1)} s`;
-  return `${Math.floor(ms / 60_000)} min ${Math.round((ms % 60_000) / 1000)} s`;
+  if (ms < 7_200_000) return `${Math.floor(ms / 60_000)} min ${Math.round((ms % 60_000) / 1000)} s`;
+  if (ms < 2 * DAY_MS) return `${Math.floor(ms / 3_600_000)} h ${Math.round((ms % 3_600_000) / 60_000)} min`;
+  return `${count(Math.round(ms / DAY_MS))} d`;
 }
 
 export function seconds(value: number): string {

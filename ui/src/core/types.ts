@@ -190,6 +190,40 @@ export interface ServiceMap {
   readonly before_entries: number | null;
 }
 
+export interface Policy {
+  readonly name: string;
+  readonly tier: string;
+  readonly priority: number;
+  readonly mode: string;
+  readonly rules: number;
+  readonly version: string;
+  readonly text: string;
+}
+export interface Validation {
+  readonly policies: readonly string[];
+  readonly attachments: readonly { readonly rules: number }[];
+  readonly warnings: readonly string[];
+}
+export interface SimulatedRule {
+  readonly policy: string;
+  readonly direction: string;
+  readonly name: string;
+  readonly verdict: string;
+  readonly flows: number;
+  readonly packets: number;
+  readonly bytes: number;
+  readonly peers: readonly { readonly address: string; readonly name: string; readonly flows: number }[];
+  readonly sampleEntryIds: readonly string[];
+}
+export interface Simulation {
+  readonly flows: number;
+  readonly packets: number;
+  readonly judged: number;
+  readonly rules: readonly SimulatedRule[];
+  readonly warnings: readonly string[];
+  readonly problems: readonly string[];
+}
+
 export interface Info {
   readonly path: string;
   readonly segments: number;

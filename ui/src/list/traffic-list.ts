@@ -6,7 +6,7 @@
  * 3. What one reads stays where it is: rows that come below move nothing, rows dropped above are compensated.
  */
 
-import { type Zone, bytes, clock, dayClock, hue, isOtherDay, latency, moment, verdict } from "../core/format";
+import { type Zone, bytes, clock, dayClock, differIn, hue, latency, moment, verdict } from "../core/format";
 import type { Rows } from "../core/rows";
 import { Track } from "../core/window";
 import { texts } from "../text/traffic-list";
@@ -28,7 +28,9 @@ export interface ListEvents {
 
 const FILTERABLE = new Set(["protocol", "method", "status", "src", "dst"]);
 const ROW_PX = { normal: 26, compact: 21 } as const;
-const DAY_PX = 152; // a time with its date
+/** A time with its date, and with its year. */
+const TIME_PX = { "": 0, day: 152, year: 188 } as const;
+const CLOCKS = { "": clock, day: dayClock, year: moment } as const;
 const BASE_ROWS = 20_000; // rows of one coordinate block: transforms stay small numbers
 
 interface Slot {
@@ -68,7 +70,7 @@ export class TrafficList {
   private follows = false;
   private drawnRows = -1;
   private isPassed = false; // the last frame was not drawn
-  private hasDays = false; // the rows run through several days
+  private span: "year" | "day" | "" = ""; // what the rows run through
   private readonly observer: ResizeObserver;
 
   constructor(private readonly rows: Rows, private readonly events: ListEvents) {
@@ -186,7 +188,7 @@ export class TrafficList {
     this.viewPx = this.scroller.clientHeight;
     this.viewWidth = this.scroller.clientWidth;
     this.element.style.setProperty("--scrollbar", `${this.scroller.offsetWidth - this.viewWidth}px`);
-    const wanted = this.hasDays ? this.wanted.map((column) => (column.name === "timestamp" ? { ...column, width: Math.max(column.width, DAY_PX) } : column)) : this.wanted;
+    const wanted = this.wanted.map((column) => (column.name === "timestamp" ? { ...column, width: Math.max(column.width, TIME_PX[this.span]) } : column));
     const columns = fitting(wanted, this.viewWidth);
     if (columns.map(({ name }) => name).join() !== this.columns.map(({ name }) => name).join()) {
       this.scroller.setAttribute("aria-colcount", String(columns.length));
@@ -283,12 +285,12 @@ export class TrafficList {
     }
   };
 
-  /** With rows of several days a time needs its date, and the column room for it. */
+  /** With rows of several days or years a time needs its date, and the column room for it. */
   private showDays(): void {
     const { rows } = this;
-    const has = rows.count > 1 && isOtherDay(rows.number(0, "timestamp"), rows.number(rows.count - 1, "timestamp"), this.zone);
-    if (has === this.hasDays) return;
-    this.hasDays = has;
+    const span = rows.count > 1 ? differIn(rows.number(0, "timestamp"), rows.number(rows.count - 1, "timestamp"), this.zone) : "";
+    if (span === this.span) return;
+    this.span = span;
     this.measure();
   }
 
@@ -335,7 +337,7 @@ export class TrafficList {
       let value: string;
       switch (name) {
         case "timestamp":
-          value = (this.hasDays ? dayClock : clock)(rows.number(row, name), this.zone);
+          value = CLOCKS[this.span](rows.number(row, name), this.zone);
           break;
         case "protocol":
           value = protocol;
@@ -481,7 +483,8 @@ function gridTemplate(columns: readonly ListColumn[], viewPx: number): string {
   const fixed = columns.reduce((sum, column) => sum + column.width, 0);
   const free = viewPx - 8 - (columns.some((column) => !column.width) ? FILL_PX : 0);
   const factor = fixed > free && free > 0 ? Math.max(LEAST, free / fixed) : 1;
-  return columns.map((column) => (column.width ? `${Math.round(column.width * factor)}px` : "minmax(120px, 1fr)")).join(" ");
+  // A time that is cut tells nothing: it alone does not shrink.
+  return columns.map((column) => (column.width ? `${Math.round(column.width * (column.name === "timestamp" ? 1 : factor))}px` : "minmax(120px, 1fr)")).join(" ");
 }
 
 function headCell(column: ListColumn, index: number, order: "oldest" | "newest"): HTMLElement {

@@ -136,6 +136,7 @@ function chart(host: HTMLElement, data: Histogram, layers: readonly Layer[], by:
 /** As much of the time as tells one mark from the next. */
 function timeLabel(ms: number, step: number): string {
   const text = moment(ms, zone.value);
+  if (step >= 86_400 * 28) return step >= 86_400 * 365 ? text.slice(0, 4) : text.slice(0, 7);
   return step >= 86_400 ? text.slice(5, 10) : step >= 60 ? text.slice(11, 16) : step >= 1 ? text.slice(11, 19) : text.slice(11);
 }
 

@@ -23,7 +23,7 @@ export const KEYS: readonly KeyHelp[] = [
   { keys: "e", does: "export …" },
   { keys: "x", does: "explain the query" },
   { keys: "z", does: "fold the sections" },
-  { keys: "1 … 5", does: "views" },
+  { keys: "1 … 7", does: "views" },
   { keys: "F6, Shift-F6", does: "next, previous pane" },
   { keys: "Alt-← →", does: "back and on in the filter's history" },
   { keys: "t", does: "theme" },

@@ -71,7 +71,7 @@ function Legend({ map, hidden, set }: { map: ServiceMap; hidden: Hidden; set: (h
   const isCompared = map.before_entries !== null;
   const isAny = hidden.protocols.size + hidden.changes.size > 0;
   return (
-    <div class="legend" role="group" aria-label={text.legend}>
+    <div class="map-legend" role="group" aria-label={text.legend}>
       {isCompared && CHANGES.map((each) => (
         <button key={each} type="button" class="legend-item" data-change={each} aria-pressed={!hidden.changes.has(each)} onClick={() => set({ ...hidden, changes: flip(hidden.changes, each) })}>
           {text.signs[each]} {text.changes[each]} <span class="dim">{count(map.edges.filter((edge) => edge.change === each).length)}</span>
