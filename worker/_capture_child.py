@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from kubeshark.core_capture.live import LiveOptions, LiveSource, drop_privileges
+from kubeshark.core_capture.live import JoinedSource, LiveOptions, LiveSource, PacketSource, drop_privileges
 from kubeshark.core_capture.store import Retention, Store
 from kubeshark.errors import KubesharkError
 from kubeshark.pipeline import CaptureLimits, CaptureProgress
@@ -37,10 +37,10 @@ def main() -> int:
         return 0  # it went before we could ask to be told
     memory = memory_of_capture(order.memory_bytes, len(order.interfaces))
     try:
-        source = LiveSource(order.interfaces, LiveOptions(filter=order.bpf, ring_bytes=memory.ring_bytes))
+        source = _source(order, memory.ring_bytes)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: source.stop())
-        drop_privileges()
+        drop_privileges(source.capabilities)
         store = Store.open(order.store, identities=(), create=True)
         capture = Capturing(
             store,
@@ -63,13 +63,27 @@ def main() -> int:
     return 0
 
 
+def _source(order: Order, ring_bytes: int) -> PacketSource:
+    """Open the interfaces, and probes if they are ordered; where these cannot be, packets are captured all the same."""
+    wire = LiveSource(order.interfaces, LiveOptions(filter=order.bpf, ring_bytes=ring_bytes))
+    if not order.probes:
+        return wire
+    from kubeshark.core_capture.ebpf import TlsSource
+
+    try:
+        return JoinedSource([wire, TlsSource(order.probes, must_exist=False)])
+    except KubesharkError as error:
+        _complain(f"TLS is not read in the clear: {error}")
+        return wire
+
+
 def _retention(order: Order) -> Retention | None:
     if order.max_bytes is None and order.max_age_ns is None:
         return None
     return Retention(order.max_bytes, max_age_ns=order.max_age_ns)
 
 
-def _tell(order: Order, source: LiveSource) -> Callable[[CaptureProgress], None]:
+def _tell(order: Order, source: PacketSource) -> Callable[[CaptureProgress], None]:
     name = ",".join(order.interfaces)
 
     def tell(now: CaptureProgress) -> None:

@@ -51,6 +51,7 @@ class WorkerOptions:
     connections: int = CONNECTIONS
     interfaces: Sequence[str] = ()  # to capture from; none: somebody else writes the store, or nobody
     bpf: str = ""
+    probes: Sequence[str] = ()  # whose TLS is read in the clear, too
     recipients: Sequence[str] = ()
     segment_seconds: float = 300
     retention: Retention | None = None  # of what is captured
@@ -153,6 +154,7 @@ def _order(options: WorkerOptions) -> Order:
         max_bytes=options.retention.max_bytes if options.retention else None,
         max_age_ns=options.retention.max_age_ns if options.retention else None,
         memory_bytes=options.memory_bytes,
+        probes=list(options.probes),
     )
 
 

@@ -66,6 +66,7 @@ class Order(msgspec.Struct, frozen=True):
     max_bytes: int | None = None  # of the store: the oldest segments go
     max_age_ns: int | None = None
     memory_bytes: int = 0  # for the capturing process, its rings in the kernel included; 0: no limit
+    probes: list[str] = []  # whose TLS is read in the clear, too: see TlsSource
 
 
 class Status(msgspec.Struct, frozen=True):

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-__all__ = ["FUNCTIONS", "Library", "TlsProcess", "functions_of", "tls_processes"]
+__all__ = ["FUNCTIONS", "Functions", "Library", "TlsProcess", "functions_of", "tls_processes"]
 
 FUNCTIONS: Final = ("SSL_read", "SSL_write", "SSL_read_ex", "SSL_write_ex", "SSL_free")
 """Where probes stand; the first two must be there."""
@@ -60,23 +60,32 @@ class TlsProcess:
         return found[1] if found else ""
 
 
-def tls_processes() -> Iterator[TlsProcess]:
-    """Yield the processes that use TLS, as far as this one may see them."""
-    known: dict[tuple[int, int], dict[str, int]] = {}
-    for entry in sorted(int(each.name) for each in Path("/proc").iterdir() if each.name.isdigit()):
+Functions = dict[str, int]
+"""Name → where it begins, in bytes of its file."""
+
+
+def tls_processes(
+    known: dict[tuple[int, int], Functions] | None = None, *, explains: bool = True
+) -> Iterator[TlsProcess]:
+    """Yield the processes that use TLS, as far as this one may see them.
+
+    `known` keeps what is in files from call to call. Without `explains` those that cannot be read are left out, which
+    costs less.
+    """
+    known = {} if known is None else known
+    for pid in sorted(int(each.name) for each in Path("/proc").iterdir() if each.name.isdigit()):
         with suppress(OSError):  # it ended, or is not ours to see
-            if found := _look_at(entry, known):
+            if found := _look_at(pid, known, explains):
                 yield found
 
 
-def _look_at(pid: int, known: dict[tuple[int, int], dict[str, int]]) -> TlsProcess | None:
+def _look_at(pid: int, known: dict[tuple[int, int], Functions], explains: bool) -> TlsProcess | None:
     root = Path(f"/proc/{pid}")
     name = (root / "comm").read_text(encoding="utf-8", errors="replace").rstrip("\n")
-    cgroup = _cgroup_of(root)
     files = _mapped(root)
-    others = {what for path in files for pattern, what in _OTHERS.items() if pattern.search(path)}
     executable = str((root / "exe").readlink())
     candidates = [path for path in files if _LIBSSL.search(path) and not path.endswith("/libssl3.so")]
+    reason = ""
     for path in (*candidates, *([executable] if executable in files else ())):
         library = _library(root, path)
         if library is None:
@@ -84,14 +93,21 @@ def _look_at(pid: int, known: dict[tuple[int, int], dict[str, int]]) -> TlsProce
         if library.key not in known:
             known[library.key] = functions_of(library.path)
         if {"SSL_read", "SSL_write"} <= known[library.key].keys():
-            return TlsProcess(pid, name, cgroup, library)
+            return TlsProcess(pid, name, _cgroup_of(root), library)
         if path != executable:
-            return TlsProcess(pid, name, cgroup, None, f"{Path(path).name} has no SSL_read and SSL_write")
+            reason = f"{Path(path).name} has no SSL_read and SSL_write"
+    if not explains:
+        return None
+    reason = reason or _why_not(root, files)
+    return TlsProcess(pid, name, _cgroup_of(root), None, reason) if reason else None
+
+
+def _why_not(root: Path, files: list[str]) -> str:
+    """Say by what else a process speaks TLS, nothing if by nothing that is known."""
+    others = {what for path in files for pattern, what in _OTHERS.items() if pattern.search(path)}
     if others:
-        return TlsProcess(pid, name, cgroup, None, f"{' and '.join(sorted(others))} is no libssl")
-    if _is_go_with_tls(root / "exe"):
-        return TlsProcess(pid, name, cgroup, None, "a Go program brings its own TLS")
-    return None
+        return f"{' and '.join(sorted(others))} is no libssl"
+    return "a Go program brings its own TLS" if _is_go_with_tls(root / "exe") else ""
 
 
 def _mapped(root: Path) -> list[str]:
@@ -120,7 +136,7 @@ def _cgroup_of(root: Path) -> str:
     return ""
 
 
-def functions_of(file: Path) -> dict[str, int]:
+def functions_of(file: Path) -> Functions:
     """Return where the functions of FUNCTIONS begin, in bytes of the file; nothing for what is no program."""
     from elftools.common.exceptions import ELFError
     from elftools.elf.elffile import ELFFile

@@ -21,8 +21,10 @@ _CGROUP_BIT: Final = 1 << 63
 _HOW: Final = "write all, pid:NUMBER, name:PROGRAM, container:ID or pod:UID"
 
 
-def keys_of(choices: Sequence[str], processes: Sequence[TlsProcess], cgroups: Path = CGROUPS) -> list[bytes]:
-    """Return the keys of the map `chosen`: 8 bytes each. Raises UsageError for what names nobody.
+def keys_of(
+    choices: Sequence[str], processes: Sequence[TlsProcess], cgroups: Path = CGROUPS, *, must_exist: bool = True
+) -> list[bytes]:
+    """Return the keys of the map `chosen`: 8 bytes each. Raises UsageError for what can name nobody.
 
     A container and a pod are chosen by their control groups: processes that start there later are read, too.
     """
@@ -39,7 +41,7 @@ def keys_of(choices: Sequence[str], processes: Sequence[TlsProcess], cgroups: Pa
             found = [_CGROUP_BIT | inode for inode in _cgroups_of(kind, value, cgroups)]
         else:
             raise UsageError(f"{choice!r} chooses no processes", hint=_HOW)
-        if not found:
+        if not found and must_exist:
             raise UsageError(f"there is no {kind} {value}", hint='"kubeshark capture --list-tls" shows who uses TLS')
         keys.update(dict.fromkeys(found))
     if len(keys) > MAX_CHOSEN:

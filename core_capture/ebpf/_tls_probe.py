@@ -11,7 +11,7 @@ from typing import Final
 from kubeshark.core_capture.ebpf import _calls
 from kubeshark.core_capture.ebpf._object import read_programs
 from kubeshark.core_capture.ebpf._perf import attach_tracepoint, attach_uprobe
-from kubeshark.core_capture.ebpf._processes import Library, functions_of, tls_processes
+from kubeshark.core_capture.ebpf._processes import Functions, TlsProcess, tls_processes
 from kubeshark.core_capture.ebpf._ring import RingBuffer
 from kubeshark.core_capture.ebpf._tls_choice import MAX_CHOSEN, keys_of
 from kubeshark.core_capture.ebpf._tls_events import TlsEvent, parse_event
@@ -32,38 +32,62 @@ _SYSTEM_CALLS: Final = ("read", "write", "readv", "writev", "recvfrom", "sendto"
 class TlsProbe:
     """Attached from when it is made until `close`. See TlsSource for what it raises."""
 
-    def __init__(self, choices: Sequence[str], ring_bytes: int = RING_BYTES) -> None:
+    def __init__(self, choices: Sequence[str], ring_bytes: int = RING_BYTES, *, must_exist: bool = True) -> None:
+        self._choices = choices
+        self._programs: dict[str, int] = {}
+        self._attached: dict[tuple[int, int], list[int]] = {}  # by library
         self._closing: list[int] = []
         self._maps: dict[str, int] = {}
+        self._keys: set[bytes] = set()
+        self._known: dict[tuple[int, int], Functions] = {}
         self._counted = dict.fromkeys(_COUNTS, 0)
         programs = read_programs(OBJECT)
-        processes = list(tls_processes())
-        keys = keys_of(choices, processes)
-        libraries = {each.library.key: each.library for each in processes if each.library}
-        if not libraries:
+        processes = list(tls_processes(self._known, explains=False))
+        keys = keys_of(choices, processes, must_exist=must_exist)
+        if must_exist and not processes:
             raise UsageError("no process uses libssl", hint='see "kubeshark capture --list-tls"')
         try:
             for name, (kind, key, value, entries) in _maps(ring_bytes).items():
                 self._maps[name] = _calls.create_map(kind, name, key, value, entries)
-            _calls.update_all(self._maps["chosen"], keys, [b"\1"] * len(keys))
-            loaded: dict[str, int] = {}
             for name, program in programs.items():
-                loaded[name] = _calls.load_program(program.kind, name, program.bound(self._maps))
-                self._closing.append(loaded[name])
+                self._programs[name] = _calls.load_program(program.kind, name, program.bound(self._maps))
+                self._closing.append(self._programs[name])
             for call in _SYSTEM_CALLS:
-                self._closing.append(attach_tracepoint(loaded["descriptor"], f"syscalls/sys_enter_{call}"))
-            for library in libraries.values():
-                self._attach(library, loaded)
+                self._closing.append(attach_tracepoint(self._programs["descriptor"], f"syscalls/sys_enter_{call}"))
+            self._choose(keys)
+            self._attach(processes)
             self._ring = RingBuffer(self._maps["ring"], ring_bytes)
         except BaseException:
             self._close_all()
             raise
 
-    def _attach(self, library: Library, loaded: dict[str, int]) -> None:
-        for function, offset in functions_of(library.path).items():
-            self._closing.append(attach_uprobe(loaded[function], library.path, offset, at_return=False))
-            if function != "SSL_free":
-                self._closing.append(attach_uprobe(loaded["leave"], library.path, offset, at_return=True))
+    def refresh(self) -> None:
+        """Look who is there now: attach to libraries that came, let those that nobody uses go. Raises EbpfError."""
+        processes = list(tls_processes(self._known, explains=False))
+        self._choose(keys_of(self._choices, processes, must_exist=False))
+        self._attach(processes)
+
+    def _choose(self, keys: Sequence[bytes]) -> None:
+        """Read these, and nobody else: the number of a process that ended may be another's."""
+        gone = self._keys.difference(keys)
+        _calls.delete_all(self._maps["chosen"], sorted(gone))
+        came = sorted(set(keys) - self._keys)
+        _calls.update_all(self._maps["chosen"], came, [b"\1"] * len(came))
+        self._keys = set(keys)
+
+    def _attach(self, processes: Sequence[TlsProcess]) -> None:
+        libraries = {each.library.key: each.library for each in processes if each.library}
+        for key in self._attached.keys() - libraries.keys():
+            for fd in self._attached.pop(key):
+                os.close(fd)
+            self._known.pop(key, None)
+        for key in libraries.keys() - self._attached.keys():
+            attached = self._attached[key] = []
+            path = libraries[key].path
+            for function, offset in self._known[key].items():
+                attached.append(attach_uprobe(self._programs[function], path, offset, at_return=False))
+                if function != "SSL_free":
+                    attached.append(attach_uprobe(self._programs["leave"], path, offset, at_return=True))
 
     def fileno(self) -> int:
         """What can be polled: readable while there are events."""
@@ -90,8 +114,10 @@ class TlsProbe:
             self._close_all()
 
     def _close_all(self) -> None:
-        for fd in (*reversed(self._closing), *self._maps.values()):
+        probes = [fd for fds in self._attached.values() for fd in fds]
+        for fd in (*probes, *reversed(self._closing), *self._maps.values()):
             os.close(fd)
+        self._attached.clear()
         self._closing.clear()
         self._maps.clear()
 

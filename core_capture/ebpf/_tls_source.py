@@ -1,7 +1,8 @@
 """A live source of clear text: what chosen processes send and receive over TLS by libssl (ADR 35).
 
-It is off unless asked for: it reads the memory of other processes. Loading takes CAP_BPF and CAP_PERFMON (or root);
-while it runs it needs CAP_SYS_PTRACE, to ask what their sockets are connected to. Linux, x86-64 and arm64.
+It is off unless asked for: it reads the memory of other processes. It takes CAP_BPF and CAP_PERFMON for the probes and
+CAP_SYS_PTRACE to ask what the sockets are connected to, also while it runs: processes come and go. Linux, x86-64 and
+arm64.
 """
 
 from __future__ import annotations
@@ -27,13 +28,15 @@ from kubeshark.core_capture.ebpf._tls_events import CLOSE, Ends, TlsEvent, ends_
 from kubeshark.core_capture.ebpf._tls_packets import Conversation
 from kubeshark.core_capture.ebpf._tls_probe import MAX_CONNECTIONS, TlsProbe
 from kubeshark.core_capture.live import Counters
-from kubeshark.core_capture.live._privileges import SYS_PTRACE
+from kubeshark.core_capture.live._privileges import BPF, PERFMON, SYS_PTRACE
+from kubeshark.errors import KubesharkError
 
 __all__ = ["TlsSource"]
 
 MAX_BATCH: Final = 1 << 20
 MAX_HELD: Final = 64 << 20  # of records that nobody has read: then the kernel's ring fills, and counts what it loses
 WAKE_S: Final = 0.25
+REFRESH_S: Final = 5.0
 _INTERFACES: Final = ((LINKTYPE_IPV4, "libssl"), (LINKTYPE_IPV6, "libssl6"))
 _SNAPLEN: Final = 262_144
 _NS_PER_SECOND: Final = 1_000_000_000
@@ -43,17 +46,17 @@ _UNKNOWN: Final = "0.0.0.0"  # noqa: S104 (an address that nobody has)
 class TlsSource:
     """A `PacketSource` of the clear text of `choices`: see `keys_of`. Close it, or use it as a context manager.
 
-    Raises UsageError where nobody is chosen, EbpfError where the kernel or the rights do not allow it. Libraries that
-    appear after it was opened, as those of containers that start later, are not probed.
+    Raises UsageError where nobody is chosen, EbpfError where the kernel or the rights do not allow it. Processes that
+    start later are found within REFRESH_S; with `must_exist` False nobody needs to be there yet.
 
     A thread of its own takes events as they come: a connection that is closed soon must be asked for its addresses
     while it is there. It starts with the first `read`.
     """
 
     waits = False
-    capabilities = frozenset({SYS_PTRACE})
+    capabilities = frozenset({BPF, PERFMON, SYS_PTRACE})
 
-    def __init__(self, choices: Sequence[str], probe: TlsProbe | None = None) -> None:
+    def __init__(self, choices: Sequence[str], probe: TlsProbe | None = None, *, must_exist: bool = True) -> None:
         self.name = "TLS of " + ", ".join(choices)
         self.problems: list[str] = []
         self.metadata = SourceMetadata(
@@ -65,6 +68,7 @@ class TlsSource:
         )
         self.unplaced = 0  # connections whose addresses are not known
         self._notices: list[str] = []
+        self._trouble = ""
         self._conversations: OrderedDict[tuple[int, int], Conversation] = OrderedDict()
         self._delivered = [0, 0]
         self._ordinal = 0
@@ -73,7 +77,7 @@ class TlsSource:
         self._held = 0
         self._has_ended = self._is_closed = False
         self._thread: threading.Thread | None = None
-        self._probe = probe or TlsProbe(choices)
+        self._probe = probe or TlsProbe(choices, must_exist=must_exist)
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
 
     @property
@@ -145,9 +149,12 @@ class TlsSource:
         poll = select.poll()
         poll.register(self._wake, select.POLLIN)
         poll.register(self._probe, select.POLLIN)
-        is_stopping = False
+        is_stopping, refreshed = False, time.monotonic()
         try:
             while not is_stopping and not self._is_closed:
+                if time.monotonic() - refreshed >= REFRESH_S:
+                    self._refresh()
+                    refreshed = time.monotonic()
                 is_stopping = any(ready == self._wake for ready, _ in poll.poll(WAKE_S * 1000))
                 clock_ns = time.time_ns() - time.monotonic_ns()
                 for event in self._probe.events():
@@ -156,6 +163,15 @@ class TlsSource:
             with self._changed:
                 self._has_ended = True
                 self._changed.notify_all()
+
+    def _refresh(self) -> None:
+        try:
+            self._probe.refresh()
+        except (KubesharkError, OSError) as error:
+            if str(error) != self._trouble:  # said once, not every time
+                self._trouble = str(error)
+                with self._changed:
+                    self._notices.append(f"TLS of processes that came later is not read: {error}")
 
     def _give(self, records: list[tuple[int, bytes]]) -> None:
         with self._changed:

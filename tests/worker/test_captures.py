@@ -16,6 +16,7 @@ import pytest
 from kubeshark.core_capture.store import JoinedStore, Store
 from kubeshark.pipeline import Pipeline
 from kubeshark.worker._status import Status
+from tests.core_capture.ebpf._tls_server import ask, needs_probes, tls_server
 from tests.pipeline.test_twins import ID
 from tests.worker._cluster import COMMAND, Pki, Process
 from tests.worker._namespaces import Network, network
@@ -156,6 +157,29 @@ def test_a_worker_that_is_killed_takes_its_capture_along(make: Callable[..., Nod
     node.until(lambda: node.status().captures[0].state == "running")
     node.say(1)
     node.until(lambda: node.heard() == 2)
+
+
+@needs_probes
+def test_tls_in_the_clear_reaches_the_hub(tmp_path: Path) -> None:
+    pki = Pki(tmp_path / "pki", "localhost")
+    with tls_server(tmp_path) as (process, port):
+        given = ("-i", "lo", "--filter", f"tcp port {port}", "--recipient", str(ID.recipient))
+        options = (*given, "--tls-probe", f"pid:{process}")
+        worker = Process(tmp_path / "store", pki.folder / "localhost", home=tmp_path / "nobody", options=options)
+        with worker:
+            url = f"https://localhost:{worker.port}"
+            tls = pki.files("hub")
+            with Pipeline.open(tmp_path / "own", identities=[ID], workers=[url], tls=tls) as pipeline:
+                found = []
+                until = time.monotonic() + 30
+                while not found and time.monotonic() < until:
+                    ask(port, 17)
+                    time.sleep(1)
+                    found = [entry.to_dict() for entry in pipeline.query("http && tls")]
+    assert found
+    assert found[0]["request"]["url"] == "17"
+    assert found[0]["captureSource"] == 3
+    assert found[0]["dst"]["port"] == str(port)
 
 
 def test_who_may_read_must_be_said(tmp_path: Path) -> None:

@@ -83,6 +83,13 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
         metavar="S",
         help="seal a segment after so long; default: 300",
     )
+    parser.add_argument(
+        "--tls-probe",
+        action="append",
+        default=[],
+        metavar="WHOSE",
+        help="also TLS in the clear of processes that use libssl: name:PROGRAM, container:ID, pod:UID, all (repeat)",
+    )
     add_retention_options(parser)
     add_upload_option(parser)
     parser.add_argument("--listen", metavar="HOST:PORT", default="127.0.0.1:8898", help="default: 127.0.0.1:8898")
@@ -159,6 +166,7 @@ def run(args: argparse.Namespace) -> int:
         cpu=args.cpu,
         interfaces=args.interface,
         bpf=args.filter,
+        probes=args.tls_probe,
         recipients=args.recipient,
         segment_seconds=args.segment_seconds,
         retention=retention_of(args),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from kubeshark.core_capture import load_core
 from kubeshark.core_capture._records import LINKTYPE_IPV4, LINKTYPE_IPV6, RecordBatch
-from kubeshark.core_capture.ebpf import EbpfError, TlsSource
+from kubeshark.core_capture.ebpf import EbpfError, TlsSource, _calls, _tls_source
 from kubeshark.core_capture.ebpf._tls_probe import TlsProbe
 from kubeshark.errors import UsageError
 from kubeshark.pipeline import Pipeline
@@ -159,3 +160,29 @@ def test_a_file_that_cannot_be_probed_says_so(tmp_path: Path) -> None:
         attach_uprobe(0, tmp_path / "missing", 0, at_return=False)
     with pytest.raises(EbpfError, match="there is no tracepoint"):
         attach_tracepoint(0, "syscalls/none")
+
+
+def test_a_process_that_starts_later_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_tls_source, "REFRESH_S", 0.2)
+    monkeypatch.setattr(_tls_source, "WAKE_S", 0.05)
+    with TlsSource(["all"], must_exist=False) as source:
+        source.read(0)
+        with tls_server(tmp_path) as (_, port):
+            found = b""
+            deadline = time.monotonic() + 30
+            while b"GET 13 " not in found and time.monotonic() < deadline:
+                ask(port, 13)
+                while batch := source.read(0.1):
+                    found += bytes(batch.data)
+    assert b"GET 13 " in found
+
+
+def test_the_number_of_a_process_that_ended_is_chosen_no_longer(tmp_path: Path) -> None:
+    with tls_server(tmp_path) as (process, _):
+        probe = TlsProbe([f"pid:{process}"])
+        assert _calls.next_key(probe._maps["chosen"], None, 8) == struct.pack("<Q", process)
+    try:
+        probe.refresh()
+        assert _calls.next_key(probe._maps["chosen"], None, 8) is None
+    finally:
+        probe.close()
