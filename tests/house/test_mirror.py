@@ -72,6 +72,7 @@ WITHOUT_TEST = {
     **{f"firewall/{module}.py": "firewall/test_enforcer.py" for module in ("_attach", "_events", "_netlink", "_wire")},
     "extension_api/_manifest_rules.py": "extension_api/test_manifest.py",
     "extension_api/_manifest_tables.py": "extension_api/test_manifest.py",
+    "pipeline/_cluster_names.py": "cluster/test_cluster_names.py",
     "pipeline/_scanned.py": "pipeline/test_table.py",
     "pipeline/_exports.py": "pipeline/test_pipeline.py",
     "pipeline/_imports.py": "pipeline/test_pipeline.py",
