@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from itertools import takewhile
+from typing import Any
 
 from kubeshark.cli._complain import complain
 from kubeshark.cli._configured import configuration, take_global_flags
@@ -53,6 +54,13 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> None:  # type: ignore[override]
         print(f'kubeshark: {message}: see "{self.prog} --help"', file=sys.stderr)
         raise SystemExit(2)
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Refuse here what is not known, so that the command it was given to is the one that is pointed at."""
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return found, unknown
 
 
 def build_parser(only: str | None = None) -> argparse.ArgumentParser:
