@@ -37,6 +37,7 @@ COMMANDS = {
     "tap": ("tap", "deploy to a Kubernetes cluster and look at its traffic"),
     "check": ("check", "say what would be in the way, here and in a cluster"),
     "clean": ("clean", "remove what tap made from a cluster"),
+    "logs": ("logs", "gather logs, events and objects of a deployment"),
     "proxy": ("proxy", "open the page of a deployment"),
     "store": ("store", "look after a store: info, verify, prune, snapshot, …"),
     "keys": ("keys", "make and list identities"),
