@@ -32,7 +32,8 @@ SETTLE_S = 0.7  # from a peer's start until it listens, and from the last packet
 SEALING_TARGET = 3.5  # CPU seconds for a GB
 
 OURS = """
-import json, resource, signal, sys, time
+import json, os, resource, signal, sys, time
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the command does: idle threads spin
 from kubeshark.core_capture.live import LiveSource
 from kubeshark.core_capture.store import LiveWriter
 from kubeshark.pipeline import Pipeline, keep_freed_memory

@@ -61,7 +61,7 @@ class RecordBatch:
     """
 
     link_type: int  # LINKTYPE_* of the tcpdump.org registry
-    data: bytes | bytearray
+    data: bytes | bytearray | memoryview
     ordinals: Sequence[int]
     extras: dict[int, PacketExtra] = field(default_factory=dict)
 

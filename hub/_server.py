@@ -13,6 +13,7 @@ import uvicorn
 from kubeshark.errors import StoreError, UsageError
 from kubeshark.hub._app import create_app
 from kubeshark.hub._auth import new_token
+from kubeshark.hub._discovery import Discovery
 from kubeshark.hub._state import Hub
 from kubeshark.pipeline import Pipeline
 from kubeshark.pipeline._rules import DEFAULT_RULES, RedactionRule
@@ -38,6 +39,8 @@ def serve(
     log: Callable[[str], None] = lambda _: None,
     oidc: OidcSettings | None = None,
     public_host: str = "",
+    token: str = "",
+    workers_of: str = "",
     inventory: Path | None = None,
 ) -> None:
     """Serve a pipeline, and run its plugins' jobs by their schedules; `log` hears what they log.
@@ -46,6 +49,7 @@ def serve(
     `announce` gets the URL with the token once the port is open. `oidc`: people sign in with an identity provider.
     `inventory`: a file that says who has which address; it is read again whenever it is replaced.
     `public_host` is the name under which a proxy serves this hub by HTTPS; by no other is it then known.
+    `token`: this one, not a new one. `workers_of`: NAME:PORT, every address of which is a worker.
 
     Raise UsageError for an address that others can reach unless `insecure`: there is no TLS yet.
     """
@@ -65,7 +69,7 @@ def serve(
     shown = f"[{host}]" if ":" in host else host
     names = {shown, "localhost"} if _is_loopback(host) else {shown, socket.gethostname()}
     hosts = None if host in WILDCARDS else frozenset(f"{name}:{bound_port}" for name in names)
-    token = new_token()
+    query = "" if token else f"?token={(token := new_token())}"  # one that others gave is not for a log
     if public_host:
         hosts = frozenset({public_host})
     app = create_app(pipeline, token=token, hosts=hosts, rules=rules, oidc=oidc, tls=bool(public_host))
@@ -81,10 +85,8 @@ def serve(
     )
     if inventory is not None:
         app.hub.fleet.watch_inventory(inventory)
-    with Jobs(app.hub, log), app.hub.workers, app.hub.fleet:
-        announce(
-            f"https://{public_host}/?token={token}" if public_host else f"http://{shown}:{bound_port}/?token={token}"
-        )
+    with Jobs(app.hub, log), app.hub.workers, app.hub.fleet, Discovery(app.hub.workers, workers_of, log):
+        announce(f"https://{public_host}/{query}" if public_host else f"http://{shown}:{bound_port}/{query}")
         uvicorn.Server(config).run(sockets=[listener])
 
 

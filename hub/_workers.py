@@ -127,6 +127,8 @@ class Workers:
         self._watches = False
         self._watched: set[Member] = set()
         self._options = {member.url: member.files.tls for member in self.store.members} if self.store else {}
+        self._fixed = dict(self._options)
+        self._asked: list[WorkerSetting] = []
         self._wanted: dict[str, WorkerSetting] = {}
         self._unusable: dict[str, str] = {}  # of those: why they cannot be asked at all
 
@@ -134,6 +136,7 @@ class Workers:
         """Have these workers beside those of the options. One whose certificates cannot be used is listed, and away."""
         if self.store is None:
             return
+        self._asked = wanted
         usable = dict(self._options)
         self._wanted, self._unusable = {}, {}
         for each in wanted:
@@ -148,6 +151,15 @@ class Workers:
         if self._watches:
             self._watch_new()
             self._tell()
+
+    def discover(self, urls: list[str]) -> None:
+        """Have the workers at these URLs, as if options named them; those of another answer go."""
+        if self.store is None:
+            return
+        options = dict.fromkeys(map(worker_url, urls), self.store.tls) | self._fixed
+        if options.keys() != self._options.keys():
+            self._options = options
+            self.take(self._asked)
 
     def check_setting(self, wanted: WorkerSetting) -> str:
         """Return its URL as it is kept; raise UsageError for what is none, StoreError for files that cannot be used."""

@@ -1,7 +1,8 @@
 """Captures: what a live source gives into the store, as it comes.
 
 1. The thread that reads waits for nothing but packets: not for plugins, not for the disk. Where the queue behind it is
-   full, packets of an interface are counted as lost (a sender over TCP or a pipe is made to wait instead).
+   full, packets of an interface are counted as lost (a sender over TCP or a pipe is made to wait instead). Where no
+   plugin and nobody else looks at the packets of interfaces there is no queue: the writer does not wait either.
 2. The sum is exact: received = dropped by the kernel + damaged + lost + beyond a limit + filtered by plugins + stored.
 3. What was lost is written into the store with the packets, by interface.
 """
@@ -16,12 +17,12 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from kubeshark.core_capture import RecordBatch, load_core
-from kubeshark.core_capture.store import SourceInfo, Store
+from kubeshark.core_capture.store import LIVE_SEGMENT_BYTES, SourceInfo, Store
 from kubeshark.pipeline._capture_queue import BatchQueue
 from kubeshark.pipeline._imports import hooks_of
 
 if TYPE_CHECKING:
-    from kubeshark.core_capture.live import Counters, PacketSource
+    from kubeshark.core_capture.live import Counters, LiveSource, PacketSource
     from kubeshark.core_capture.store import LiveWriter, Retention, SegmentInfo
     from kubeshark.pipeline._plugins import Plugins
 
@@ -92,6 +93,7 @@ class Capture:
         plugins: Plugins | None,
         node: str = "",
         segment_seconds: float = 300,
+        segment_bytes: int = LIVE_SEGMENT_BYTES,
         retention: Retention | None = None,
         queue_bytes: int = QUEUE_BYTES,
         filter_budget_s: float = FILTER_BUDGET_S,
@@ -102,6 +104,7 @@ class Capture:
         """`plugins` are those with hooks for packets and segments, None if there are none."""
         self._store, self._recipients, self._source = store, recipients, source
         self._limits = limits
+        self._segment_bytes = segment_bytes
         self._node, self._segment_seconds, self._retention = node, segment_seconds, retention
         self._plugins = plugins
         self._budget_s = filter_budget_s
@@ -109,6 +112,7 @@ class Capture:
         self._queue = BatchQueue(queue_bytes)
         self._counted = _Counted()
         self._failure: BaseException | None = None
+        self._direct: tuple[LiveSource, LiveWriter] | None = None  # what the thread that reads takes goes there at once
         self._started = time.monotonic()
         self._bytes = 0
         self._filtered = Counter[int]()  # by interface
@@ -131,10 +135,13 @@ class Capture:
                 self._recipients,
                 source=info,
                 node=self._node,
+                segment_bytes=self._segment_bytes,
                 segment_seconds=self._segment_seconds,
                 retention=self._retention,
                 on_sealed=on_sealed,
             ) as writer:
+                if not hooks.filters_packets:
+                    self._direct = self._may_be_direct(writer)
                 reader.start()
                 try:
                     self._write(writer, hooks.apply)
@@ -175,23 +182,48 @@ class Capture:
                 told = now
                 self._tell(writer)
 
+    def _may_be_direct(self, writer: LiveWriter) -> tuple[LiveSource, LiveWriter] | None:
+        """Say whether nothing that takes its time stands between interfaces and the writer, which waits for no disk.
+
+        Packets are then copied once, from the kernel's memory to where they stay.
+        """
+        from kubeshark.core_capture.live import LiveSource
+
+        source = self._source
+        return (source, writer) if isinstance(source, LiveSource) and self._on_batch is None else None
+
+    def _next(self, wait_s: float) -> RecordBatch | None:
+        if self._direct is None:
+            return self._source.read(wait_s)
+        source, writer = self._direct
+        return source.read(wait_s, writer.room)
+
+    def _hand_on(self, batch: RecordBatch) -> None:
+        if self._direct is not None:
+            self._keep(self._direct[1], batch)
+        elif not self._queue.put(batch, waits=self._source.waits):
+            self._counted.lost[_interface_of(batch)] += batch.count
+
     def _read(self) -> None:
         """What the reading thread does."""
         source, counted = self._source, self._counted
         ends_at = None if self._limits.duration_s is None else self._started + self._limits.duration_s
+        counted_at = 0.0
         try:
             while not source.is_finished:
                 wait_s = READ_S if ends_at is None else min(max(ends_at - time.monotonic(), 0.0), READ_S)
-                batch = source.read(wait_s)
+                batch = self._next(wait_s)
                 if batch is not None and (batch := self._within_limits(batch)):
                     counted.taken += batch.count
                     counted.taken_bytes += len(batch.data) - _RECORD_HEADER * batch.count
-                    if not self._queue.put(batch, waits=source.waits):
-                        counted.lost[_interface_of(batch)] += batch.count
-                if self._has_reached_limit() or (ends_at is not None and time.monotonic() >= ends_at):
+                    self._hand_on(batch)
+                now = time.monotonic()
+                if self._has_reached_limit() or (ends_at is not None and now >= ends_at):
                     ends_at = None
                     source.stop()
-                counted.sources = source.counters()
+                if now - counted_at >= TICK_S or batch is None:
+                    counted_at = now
+                    counted.sources = source.counters()
             counted.sources = source.counters()
         except BaseException as error:  # noqa: BLE001 (the thread that stores raises it)
             self._failure = error
@@ -222,8 +254,10 @@ class Capture:
     def _store_batch(self, writer: LiveWriter, kept: RecordBatch, batch: RecordBatch) -> None:
         if kept.count != batch.count:
             self._filtered[_interface_of(batch)] += batch.count - kept.count
-        if not kept.count:
-            return
+        if kept.count:
+            self._keep(writer, kept)
+
+    def _keep(self, writer: LiveWriter, kept: RecordBatch) -> None:
         writer.add(kept)
         self._bytes += len(kept.data) - _RECORD_HEADER * kept.count
         if self._on_batch is not None:

@@ -31,6 +31,11 @@ class ImportHooks:
         self._told.tell(info)
 
     @property
+    def filters_packets(self) -> bool:
+        """Whether a plugin looks at each batch."""
+        return bool(self._filter.stats)
+
+    @property
     def dropped(self) -> int:
         return self._filter.dropped
 

@@ -159,6 +159,8 @@ class Hooks(Protocol):
 
     @property
     def dropped(self) -> int: ...
+    @property
+    def filters_packets(self) -> bool: ...
     def __enter__(self) -> Self: ...
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
@@ -172,6 +174,7 @@ class _NoHooks:
     """What an import asks of plugins where there are none."""
 
     dropped = 0
+    filters_packets = False
 
     def __enter__(self) -> Self:
         return self

@@ -11,7 +11,7 @@ step .venv/bin/ruff format --check .
 step env PYTHONPATH=typing_root .venv/bin/lint-imports
 step env MYPYPATH=typing_root .venv/bin/mypy -p kubeshark
 step env MYPYPATH=typing_root .venv/bin/mypy tests/typing/public_api.py
-for room in core_capture extension_api firewall hosts hub packages pipeline settings worker cli; do
+for room in cluster core_capture extension_api firewall hosts hub packages pipeline settings worker cli; do
     step .venv/bin/pyright --pythonpath .venv/bin/python "typing_root/kubeshark/$room"
 done
 # A checker that looks at nothing reports nothing: a seeded error must be found by both.

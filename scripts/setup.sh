@@ -41,7 +41,7 @@ install --editable ".${wanted:+[$wanted]}"
     echo "note: the C core could not be built (no Python.h or compiler): the slower Python reference runs; on Debian, apt-get install python3-dev gcc, then make setup"
 .venv/bin/python core_capture/ebpf/build_ebpf.py
 # Compiled now what every command loads, also where PYTHONDONTWRITEBYTECODE is set: it took half of a short command.
-.venv/bin/python -m compileall -q src core_capture extension_api firewall hosts packages pipeline hub settings worker >/dev/null || true
+.venv/bin/python -m compileall -q src cluster core_capture extension_api firewall hosts packages pipeline hub settings worker >/dev/null || true
 PYTHONDONTWRITEBYTECODE='' .venv/bin/python -c 'import kubeshark.hub, kubeshark.pipeline as p; p.Plugins()' || true
 echo "$fingerprint  $(echo $extras | tr '\n' ' ') " >"$stamp"
 scripts/build_ui.sh

@@ -95,13 +95,13 @@ class Scripting(Part, frozen=True):
     watch_scripts: bool = True
     """Take over scripts that change."""
     active: tuple[str, ...] = ()
-    """Scripts that are on, by title; empty: those that say so themselves."""
+    """Scripts that run, by title or id; empty: all."""
     console: bool = True
     """Show what scripts print."""
-    filter: str = ""
-    """KFL of the entries that scripts get."""
-    group: str = ""
-    """Group of scripts to run; empty: all."""
+    filter: Mapping[str, str] = field(default_factory=dict)
+    """KFL of the entries that a script gets, by its title or id."""
+    group: Mapping[str, str] = field(default_factory=dict)
+    """Group of a script, by its title or id: those of one group share an isolate."""
     raw_metric_names: bool = False
     """Do not put kubeshark_ before names of scripts' metrics."""
 

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 from kubeshark._lazy import lazily
 
 if TYPE_CHECKING:
-    from kubeshark.worker._certificates import issue as issue
     from kubeshark.worker._server import WorkerOptions as WorkerOptions
     from kubeshark.worker._server import run_worker as run_worker
 
-__all__ = ["WorkerOptions", "issue", "run_worker"]
+__all__ = ["WorkerOptions", "run_worker"]
 
 if not TYPE_CHECKING:
-    __getattr__ = lazily(__name__, {"_certificates": "issue", "_server": "WorkerOptions run_worker"})
+    __getattr__ = lazily(__name__, {"_server": "WorkerOptions run_worker"})

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from kubeshark.core_capture._records import RecordBatch, SourceMetadata
 
-__all__ = ["SNAPLEN", "Counters", "LiveOptions", "PacketSource", "Reader"]
+__all__ = ["SNAPLEN", "Counters", "LiveOptions", "PacketSource", "Reader", "Room"]
 
 SNAPLEN = 262_144
 """Bytes of a packet that are kept: what tcpdump and dumpcap take by default."""
+
+Room = Callable[[int, int], memoryview | None]
+"""Memory for at least so many bytes of records of a link type, where they will stay; None: there is none now."""
 
 Reader = Literal["auto", "ring", "socket"]
 
@@ -62,10 +66,11 @@ class PacketSource(Protocol):
 
     name: str
     metadata: SourceMetadata  # grows: an interface is there before its first packet
-    problems: list[str]  # what could not be read of it
     waits: bool  # whether a reader that is slow makes the sender wait; else packets are lost
     capabilities: frozenset[int]  # that reading it takes, once it is open
 
+    @property
+    def problems(self) -> list[str]: ...  # what could not be read of it
     @property
     def is_finished(self) -> bool: ...  # nothing will come any more
     def read(self, timeout_s: float) -> RecordBatch | None: ...  # None: nothing came in that time, or it is finished

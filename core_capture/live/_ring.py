@@ -12,7 +12,7 @@ import struct
 from typing import Any
 
 from kubeshark.core_capture.live._interfaces import COOKED, NetworkInterface
-from kubeshark.core_capture.live._options import Counters, LiveOptions
+from kubeshark.core_capture.live._options import Counters, LiveOptions, Room
 from kubeshark.core_capture.live._socket import SOL_PACKET, open_socket
 from kubeshark.errors import CaptureError
 
@@ -23,6 +23,9 @@ MIN_BLOCKS = 4
 RETIRE_MS = 50  # a block that is not full is handed over after so long: what a live view lags behind
 BATCH_BYTES = BLOCK_BYTES + (1 << 19)
 """Of records at once: a whole block of small packets, and room for the largest packet behind it."""
+
+COPIED_BYTES = BATCH_BYTES // 4
+"""A smaller batch is copied out of the memory it was read into: a queue of them would hold as much as of full ones."""
 
 _FRAME_BYTES = 2048  # not used by version 3, but checked
 _RX_RING, _VERSION, _V3 = 5, 10, 2
@@ -48,7 +51,9 @@ class RingReader:
         self._state: Any = ffi.new("kc_ring *")
         self._state.snaplen = options.snaplen
         self._state.cooked = interface.link_type == COOKED
-        self._out: Any = ffi.new("uint8_t[]", BATCH_BYTES)
+        self._link_type = interface.link_type
+        self._new: Any = ffi.new_allocator(should_clear_after_alloc=False)
+        self._own = self._make()
 
     @property
     def counters(self) -> Counters:
@@ -58,14 +63,29 @@ class RingReader:
         self._counters.truncated = int(state.truncated)
         return self._counters
 
-    def read(self) -> tuple[bytes, int] | None:
-        before = self._state.delivered
+    def read(self, room: Room | None = None) -> tuple[bytes | memoryview, int] | None:
+        before, own = self._state.delivered, self._own
+        lent = None if room is None else room(self._link_type, BATCH_BYTES)
+        out = own if lent is None else lent
         size = self._lib.kc_ring_read(
-            self._state, self._view, BLOCK_BYTES, self._blocks, self._out, BATCH_BYTES
+            self._state,
+            self._view,
+            BLOCK_BYTES,
+            self._blocks,
+            self._ffi.from_buffer("uint8_t[]", out, require_writable=True),
+            len(out),
         )  # without the GIL
         if not size:
             return None
-        return self._ffi.buffer(self._out, size)[:], int(self._state.delivered - before)
+        count = int(self._state.delivered - before)
+        if lent is None and size < COPIED_BYTES:
+            return own[:size].tobytes(), count
+        if lent is None:
+            self._own = self._make()
+        return out[:size].toreadonly(), count
+
+    def _make(self) -> memoryview:
+        return memoryview(self._ffi.buffer(self._new("uint8_t[]", BATCH_BYTES)))
 
     def close(self) -> None:
         if self.socket.fileno() < 0:

@@ -21,7 +21,7 @@ from typing import Self
 
 from kubeshark.core_capture._records import Interface, PacketExtra, RecordBatch, SourceMetadata
 from kubeshark.core_capture.live._interfaces import ANY, NetworkInterface, is_up, look_up
-from kubeshark.core_capture.live._options import Counters, LiveOptions, Notices, Reader
+from kubeshark.core_capture.live._options import Counters, LiveOptions, Notices, Reader, Room
 from kubeshark.core_capture.live._socket import (
     PacketReader,
     apply_options,
@@ -35,6 +35,11 @@ from kubeshark.errors import KubesharkError, UsageError
 
 __all__ = ["LiveSource"]
 
+GATHER_S = 0.02
+"""With room for them packets are left in the ring for so long, if few came: a look costs the same for one as for 1000.
+"""
+
+FEW_BYTES = 2 << 20  # the ring then holds what comes in GATHER_S at 3 GB/s
 WATCH_S = 0.25  # between two looks at an interface that is not there
 DRAIN_S = 1.0  # for the kernel to hand over what it has: a block is retired after _ring.RETIRE_MS
 _NS_PER_SECOND = 1_000_000_000
@@ -90,6 +95,7 @@ class LiveSource:
         self._ordinal = 0
         self._is_stopping = self.is_finished = False
         self._drained_by = 0.0
+        self._look_again_at = 0.0
         self._look_at = 0.0
         self._notices = Notices()
         self._counting = Lock()
@@ -103,6 +109,8 @@ class LiveSource:
             ],
         )
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._told = select.poll()  # `stop` alone
+        self._told.register(self._wake, select.POLLIN)
         self._poll = select.poll()
         self._poll.register(self._wake, select.POLLIN)
         try:
@@ -125,11 +133,18 @@ class LiveSource:
 
         return "socket" if isinstance(self._ports[0].reader, PlainReader) else "ring"
 
-    def read(self, timeout_s: float) -> RecordBatch | None:
-        """Return the next packets, of one interface; None if none came in time or none will come: `is_finished`."""
+    def read(self, timeout_s: float, room: Room | None = None) -> RecordBatch | None:
+        """Return the next packets, of one interface; None if none came in time or none will come: `is_finished`.
+
+        With `room` they are written where it says, if it does: then they are the batch's data.
+        """
         deadline = time.monotonic() + timeout_s
         while not self.is_finished:
-            if batch := self._read_ready():
+            if room is not None and not self._is_stopping:
+                self._let_gather()
+            if batch := self._read_ready(room):
+                if len(batch.data) < FEW_BYTES:
+                    self._look_again_at = time.monotonic() + GATHER_S
                 return batch
             now = time.monotonic()
             if self._is_stopping:
@@ -142,7 +157,7 @@ class LiveSource:
                 wait_s = min(max(deadline - now, 0.0), WATCH_S if self._any_absent() else timeout_s)
             self._wait(wait_s)
             if not self._is_stopping and time.monotonic() >= deadline:
-                return self._read_ready()
+                return self._read_ready(room)
         return None
 
     def stop(self) -> None:
@@ -180,13 +195,13 @@ class LiveSource:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _read_ready(self) -> RecordBatch | None:
+    def _read_ready(self, room: Room | None) -> RecordBatch | None:
         """Return what some interface has, each in its turn."""
         for _ in self._ports:
             port = self._ports[self._turn]
             self._turn = (self._turn + 1) % len(self._ports)
             try:
-                found = port.reader.read()
+                found = port.reader.read(room)
             except OSError as error:  # a plain socket says so where it is read
                 if error.errno != errno.ENETDOWN:
                     raise
@@ -196,11 +211,17 @@ class LiveSource:
                 return self._batch(port, *found)
         return None
 
-    def _batch(self, port: _Port, data: bytes, count: int) -> RecordBatch:
+    def _batch(self, port: _Port, data: bytes | memoryview, count: int) -> RecordBatch:
         first, self._ordinal = self._ordinal, self._ordinal + count
         extras = dict.fromkeys(range(count), PacketExtra(port.number)) if port.number else {}
         link_type = self.metadata.interfaces[port.number].link_type
         return RecordBatch(link_type, data, range(first, self._ordinal), extras)
+
+    def _let_gather(self) -> None:
+        """Wait a moment since packets were read; `stop` ends it."""
+        wait_s = self._look_again_at - time.monotonic()
+        if wait_s > 0 and len(self._ports) == 1:  # of several each has its turn, and waits as it is
+            self._told.poll(wait_s * 1000)
 
     def _wait(self, wait_s: float) -> None:
         for descriptor, events in self._poll.poll(wait_s * 1000):

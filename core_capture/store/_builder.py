@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import mmap
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -19,6 +21,7 @@ from kubeshark.core_capture.store._segment import Draft
 
 __all__ = ["Buffers", "Builder", "Mark", "SourceInfo", "split"]
 
+_ROOM_BYTES = 4 << 20
 _NS = 1_000_000_000
 
 
@@ -61,6 +64,7 @@ class Builder:
         self.size = self.count = 0
         self._kept: list[_Kept] = []
         self._marked = 0  # stretches that a mark covers
+        self._lent_at = -1  # where somebody else may have written
 
     @property
     def name(self) -> str:
@@ -68,13 +72,29 @@ class Builder:
         start_ns = int.from_bytes(self.buffer[: min(4, self.size)], "little") * _NS
         return make_name(start_ns, self.node, self.number)
 
+    def room(self, size: int) -> memoryview | None:
+        """Lend the place of the records that come next; None if at least `size` bytes are not left.
+
+        A batch whose data was written there is added without a copy.
+        """
+        if len(self.buffer) - self.size < size:
+            return None
+        self._lent_at = self.size
+        return self.buffer[self.size : self.size + max(size, _ROOM_BYTES)]
+
+    def _is_in_place(self, data: object) -> bool:
+        return self._lent_at == self.size and isinstance(data, memoryview) and data.obj is self.buffer.obj
+
     def add(self, batch: RecordBatch) -> None:
-        """Copy the packets of a batch."""
+        """Take the packets of a batch: a copy, unless they lie in its room."""
         end = self.size + len(batch.data)
-        if end > len(self.buffer):  # one record longer than a segment
+        if self._is_in_place(batch.data):
+            pass
+        elif end > len(self.buffer):  # one record longer than a segment
             self.buffer = memoryview(bytes(self.buffer[: self.size]) + bytes(batch.data))
         else:
             self.buffer[self.size : end] = batch.data
+        self._lent_at = -1
         self._keep(batch)
         self.size = end
         self.count += batch.count
@@ -148,15 +168,25 @@ class Builder:
 class Buffers:
     """Memory for builders. What was touched before is cheaper than new: that is a sixth of an import.
 
-    What numpy gives is not zeroed, in large pages, and none of it is taken before it is touched.
+    None of it is taken before it is touched. What numpy gives comes in large pages, which is best where all of it is
+    touched at once. A capture asks for `small_pages`: in a virtual machine large ones are often memory that the host
+    has yet to find, 2 ns a byte, four times what small ones take; and it holds less.
     """
 
-    def __init__(self, size: int, keep: int) -> None:
-        self._size, self._keep = size, keep
+    def __init__(self, size: int, keep: int, *, small_pages: bool = False) -> None:
+        self._size, self._keep, self._small_pages = size, keep, small_pages
         self._free: list[memoryview] = []
 
     def take(self) -> memoryview:
-        return self._free.pop() if self._free else np.empty(self._size, dtype=np.uint8).data
+        return self._free.pop() if self._free else self._make()
+
+    def _make(self) -> memoryview:
+        if not (self._small_pages and hasattr(mmap, "MADV_NOHUGEPAGE")):
+            return np.empty(self._size, dtype=np.uint8).data
+        pages = mmap.mmap(-1, self._size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        with suppress(OSError):  # a kernel that has no large pages
+            pages.madvise(mmap.MADV_NOHUGEPAGE)
+        return memoryview(pages)
 
     def give_back(self, buffer: memoryview) -> None:
         """Nobody looks at it any more."""

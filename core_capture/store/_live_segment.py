@@ -15,7 +15,7 @@ from kubeshark.core_capture.store._backend import Backend
 from kubeshark.core_capture.store._builder import Builder, Mark, SourceInfo
 from kubeshark.core_capture.store._identity import Recipient
 from kubeshark.core_capture.store._info import Counters
-from kubeshark.core_capture.store._limits import PIECE_BYTES
+from kubeshark.core_capture.store._limits import MAX_PIECE_BYTES, PIECE_BYTES
 from kubeshark.core_capture.store._names import TEMPORARY, log_name
 from kubeshark.core_capture.store._piece import Origin, Piece, write_piece
 from kubeshark.core_capture.store._signing import NodeKey
@@ -102,16 +102,17 @@ class LiveSegment:
 
 
 class LogWriter:
-    """Writes pieces that last."""
+    """Writes pieces that last. Used by one thread at a time."""
 
     def __init__(self, files: Backend, recipients: Sequence[Recipient], key: NodeKey, core: Core) -> None:
         self._files, self._recipients, self._key, self.core = files, recipients, key, core
+        self._room = bytearray()
 
     def write(self, piece: Piece) -> int:
         """Write a piece, return its bytes before encryption; it lasts when this returns. Raise OSError, StoreError."""
         name = log_name(piece.segment, piece.number)
         with self._files.create(f"{TEMPORARY}{name}") as out:
-            size = write_piece(out, piece, self._recipients, self._key)
+            size = write_piece(out, piece, self._recipients, self._key, room=self._room)
         self._files.publish(f"{TEMPORARY}{name}", name, replacing=True)
         self._files.settle()
         return size
@@ -119,7 +120,7 @@ class LogWriter:
 
 def _cut(piece: Piece, core: Core) -> Iterator[Piece]:
     """Yield pieces of at most PIECE_BYTES, or one record; the first has the blocks."""
-    if len(piece.data) <= PIECE_BYTES:
+    if len(piece.data) <= MAX_PIECE_BYTES:  # what came while the writer woke up is no second piece
         yield piece
         return
     offsets, end = core.offsets(piece.data)

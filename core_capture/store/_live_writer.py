@@ -1,6 +1,7 @@
 """Writes a live capture: packets are safe in the log at once, and sealed into segments behind the capture's back.
 
-1. `add` copies packets and returns; two threads write, one the log, one segments. Memory holds three segments at most.
+1. `add` copies packets, if they were not written into its `room`, and returns; two threads write, one the log, one
+   segments. Memory holds three segments at most.
 2. `acknowledged` counts packets that survive kill -9 and power loss: their piece of the log, or their segment, is
    synced, and its name too. A segment's log goes when the segment lasts.
 3. A disk that is full, slow or broken ends no capture: packets that find no room are counted as lost, and work goes on
@@ -47,8 +48,8 @@ Prune = Callable[[Sealer, int, bool], int]
 class LiveWriter:
     """Takes batches of a capture. Made by `Store.live_writer`; use it as a context manager.
 
-    `add`, `tick` and `finish` are one thread's, everything else anybody's. Leaving the block without `finish` keeps
-    what was added, as a source that is not complete.
+    `room` and `add` are one thread's, `tick` and `finish` one's, everything else anybody's. Leaving the block without
+    `finish` keeps what was added, as a source that is not complete.
     """
 
     def __init__(
@@ -75,7 +76,7 @@ class LiveWriter:
         self._segment_ns, self._log_ns = int(segment_seconds * _NS), int(log_seconds * _NS)
         self._recover, self._prune = recover, prune
         self._on_sealed, self._on_entries = on_sealed, on_entries
-        self._buffers = Buffers(segment_bytes, keep=2)
+        self._buffers = Buffers(segment_bytes, keep=2, small_pages=True)
         self._disk = Lock()  # held by who writes the log, and while a full disk gets room: else the log would take it
         self._tally = Tally()
         self._counts = LiveCounters()
@@ -146,6 +147,12 @@ class LiveWriter:
         """
         with self._changed:
             self._tally.note(interface, received, dropped, filtered, lost)
+
+    def room(self, link_type: int, size: int) -> memoryview | None:
+        """Lend memory for at least so many bytes of records, to be added next; None if they must be copied."""
+        with self._changed:
+            segment = self._filling.get(link_type)
+            return segment.builder.room(size) if segment is not None else None
 
     def add(self, batch: RecordBatch) -> None:
         """Take packets; those that find no room are counted as lost. Waits for no disk."""

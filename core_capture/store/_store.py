@@ -12,7 +12,7 @@ from kubeshark.core_capture._core import load_core
 from kubeshark.core_capture.store._catalogue import Entry
 from kubeshark.core_capture.store._identity import Recipient, identity_path, parse_recipients
 from kubeshark.core_capture.store._info import SegmentInfo
-from kubeshark.core_capture.store._limits import SEGMENT_BYTES
+from kubeshark.core_capture.store._limits import LIVE_SEGMENT_BYTES, SEGMENT_BYTES
 from kubeshark.core_capture.store._names import check_node
 from kubeshark.core_capture.store._reading import StoreInfo
 from kubeshark.core_capture.store._signing import NodeKey
@@ -67,7 +67,7 @@ class Store(StoreUpkeep):
         source: SourceInfo,
         node: str = "",
         key: NodeKey | None = None,
-        segment_bytes: int = SEGMENT_BYTES,
+        segment_bytes: int = LIVE_SEGMENT_BYTES,
         segment_seconds: float = 300,
         log_seconds: float = 0.5,
         retention: Retention | None = None,

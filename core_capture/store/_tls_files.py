@@ -26,6 +26,7 @@ class TlsFiles:
     certificate: Path
     key: Path
     authority: Path
+    peer: str = ""  # what the other side's certificate says, where it is not what it is called by: an address
 
     @classmethod
     def in_folder(cls, folder: Path | None = None) -> Self:

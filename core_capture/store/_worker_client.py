@@ -82,6 +82,7 @@ class WorkerClient:
         self._failures = 0  # in a row
         self._away: tuple[float, str, str] | None = None  # until when, why, and what to do
         self._listing: tuple[str, dict[str, Found]] = ("", {})  # ETag, what it listed
+        self._extensions = {"sni_hostname": tls.peer} if tls.peer else {}
         self._http = httpx.Client(
             base_url=f"{url}/v1/",
             verify=tls.context(ssl.Purpose.SERVER_AUTH),
@@ -200,7 +201,9 @@ class WorkerClient:
     def _once(
         self, path: str, headers: Mapping[str, str], limit: int, deadline: float, method: str, body: bytes | None
     ) -> _Answer:
-        with self._http.stream(method, path, headers=dict(headers), content=body) as response:
+        with self._http.stream(
+            method, path, headers=dict(headers), content=body, extensions=self._extensions
+        ) as response:
             pieces: list[bytes] = []
             size = 0
             most = limit if response.status_code in (200, 206) else MAX_ERROR_BYTES

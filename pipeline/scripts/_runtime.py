@@ -96,9 +96,12 @@ class Scripts:
         self._commands = Commands(self)
 
     @classmethod
-    def configured(cls, **options: Any) -> Self:
-        """Return the installed scripts and those of the configured folders. UsageError for a bad scripts.toml."""
-        config = read_config()
+    def configured(cls, config: ScriptsConfig | None = None, **options: Any) -> Self:
+        """Return the installed scripts and those of the configured folders. UsageError for a bad scripts.toml.
+
+        `config`: instead of that file.
+        """
+        config = config or read_config()
         scripts, problems = find_scripts(config)
         found = cls(scripts, config, **options)
         found.problems += problems

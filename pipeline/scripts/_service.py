@@ -22,6 +22,7 @@ import msgspec
 from kubeshark.errors import PluginError
 from kubeshark.pipeline._plugin_state import plugins_folder
 from kubeshark.pipeline._plugins import Plugins
+from kubeshark.pipeline.scripts._config import ScriptsConfig
 from kubeshark.pipeline.scripts._console import ConsoleLine
 from kubeshark.pipeline.scripts._runtime import Scripts
 
@@ -116,9 +117,9 @@ class Service:
 
 
 @contextlib.contextmanager
-def serving(plugins: Plugins) -> Iterator[Scripts | None]:
+def serving(plugins: Plugins, config: ScriptsConfig | None = None) -> Iterator[Scripts | None]:
     """Run the configured scripts in both roles beside a long-lived process, for as long as it lives."""
-    scripts = Scripts.configured(variables=plugins.variables)
+    scripts = Scripts.configured(config, variables=plugins.variables)
     if not scripts.scripts:
         plugins.problems += [PluginError(problem, plugin="scripts") for problem in scripts.problems]
         yield None

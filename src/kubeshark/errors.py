@@ -5,6 +5,7 @@ KubesharkError        abstract: message, hint
 * InputError          exit 3, or 1 if nothing was readable: file, offset
   - Truncated         ends early; what came before is kept
   - Malformed         contradicts its own format
+* ClusterError        exit 1: the API server cannot be reached, or refuses
 * CaptureError        exit 1: an interface or a sender cannot be captured from
 * StoreError          exit 1: no identity, no store, locked by another writer
   - Damaged           our own file fails its check: segment, offset
@@ -19,6 +20,7 @@ from __future__ import annotations
 
 __all__ = [
     "CaptureError",
+    "ClusterError",
     "Damaged",
     "InputError",
     "KubesharkError",
@@ -94,6 +96,14 @@ class Malformed(InputError):
 
 class CaptureError(KubesharkError):
     """An interface or a sender cannot be captured from: no permission, no room, no answer."""
+
+
+class ClusterError(KubesharkError):
+    """The API server of a cluster cannot be reached, or refuses what it is asked; `status` is HTTP's, 0 for none."""
+
+    def __init__(self, message: str, *, status: int = 0, hint: str = "") -> None:
+        self.status = status
+        super().__init__(message, hint=hint)
 
 
 class StoreError(KubesharkError):

@@ -315,6 +315,30 @@ def test_an_ingress_with_its_certificate(api: ApiServer, tmp_path: Path) -> None
     assert ingress["tls"] == [{"hosts": ["traffic.example.test"], "secretName": "kubeshark-tls"}]
 
 
+def test_applying_on_this_machine_says_what_to_run() -> None:
+    done = kubeshark("init", "--non-interactive", "--apply", *shlex.split(LOCAL))
+    assert done.stdout == "wrote kubeshark.yaml\nnext: kubeshark capture --duration 45m, kubeshark serve\n"
+    assert "schedules are run by a cluster" in done.stderr
+
+
+def test_set_is_written_too() -> None:
+    done = kubeshark("init", "--non-interactive", "--target", "files", "--set", "query.jobs=2", "--set", "tap.x=1")
+    assert done.returncode == 2 and "there is no such key" in done.stderr
+    assert kubeshark("init", "--non-interactive", "--target", "files", "--set", "query.jobs=2").returncode == 0
+    assert document()["query"] == {"jobs": 2}
+
+
+def test_a_plugin_that_was_disabled_is_enabled(root: Path) -> None:
+    name = "beanstalkd"
+    plugin = root / "examples" / "plugins" / "js" / name
+    assert kubeshark("plugin", "install", plugin, "--allow-unsigned").returncode == 0
+    kubeshark("plugin", "disable", name)
+    done = kubeshark("init", "--non-interactive", "--target", "files", "--plugin", name)
+    assert done.returncode == 0 and f"enabled the plugin {name}" in done.stderr, done.stderr
+    assert "beanstalkd is not signed" in done.stderr
+    assert document()["plugins"]["enabled"] == [name]
+
+
 def test_commands_take_what_was_answered() -> None:
     assert kubeshark("init", "--non-interactive", *shlex.split(LOCAL)).returncode == 0
     done = kubeshark("store", "info")

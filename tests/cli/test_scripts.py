@@ -157,3 +157,23 @@ def test_the_console_of_a_running_process_is_heard(
     finally:
         server.send_signal(signal.SIGINT)
         server.communicate(timeout=60)
+
+
+def test_what_kubeshark_yaml_says_of_scripts_is_over_scripts_toml(
+    tmp_path: Path, own_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from kubeshark.cli._configured import configuration
+    from kubeshark.cli._scripts_option import scripts_config
+
+    monkeypatch.chdir(tmp_path)
+    configuration.begin(None, [])
+    assert scripts_config() is None
+    toml = tmp_path / "scripts.toml"
+    toml.write_text('timezone = "Europe/Berlin"\nsource = "there"\n')
+    monkeypatch.setenv("KUBESHARK_SCRIPTS", str(toml))
+    configuration.begin(None, ["scripting.env.TOKEN=x", "scripting.source=here", "scripting.active=one"])
+    config = scripts_config()
+    assert config is not None
+    assert (config.timezone, config.source, config.active) == ("Europe/Berlin", "here", ["one"])
+    assert config.env == {"TOKEN": "x"}
+    configuration.begin(None, [])

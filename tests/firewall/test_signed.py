@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from kubeshark._certificates import issue
 from kubeshark.core_capture.store._tls_files import TlsFiles
 from kubeshark.errors import StoreError, UsageError
 from kubeshark.firewall._signed import seal, unseal
-from kubeshark.worker import issue
 
 HUB = ["kubeshark-hub"]
 DOCUMENT = {"issue": 1, "text": "# why – ö\n"}

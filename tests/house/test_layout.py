@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOMS = {
+    "cluster": "kubeshark.cluster",
     "core_capture": "kubeshark.core_capture",
     "extension_api": "kubeshark.extension_api",
     "firewall": "kubeshark.firewall",
@@ -59,6 +60,7 @@ def test_import_directions(root: Path) -> None:
 def test_typing_root_mirrors_the_import_names(root: Path) -> None:
     links = {path.name: path.resolve() for path in (root / "typing_root" / "kubeshark").iterdir()}
     for folder in (
+        "cluster",
         "core_capture",
         "extension_api",
         "firewall",

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOMS = {
+    "cluster": "cluster",
     "core_capture": "core_capture",
     "extension_api": "extension_api",
     "firewall": "firewall",
@@ -31,6 +32,14 @@ COMMANDS = "cli/test_end_to_end.py"
 SCRIPTS = "pipeline/scripts/test_suite.py"
 
 WITHOUT_TEST = {
+    **{f"cluster/_{part}.py": "cluster/test_manifests.py" for part in ("names", "pods", "values")},
+    "cluster/_chart_text.py": "cluster/test_chart.py",
+    "src/kubeshark/cli/check.py": "cluster/test_checks.py",
+    "src/kubeshark/cli/logs.py": "cluster/test_logs.py",
+    **{
+        f"src/kubeshark/cli/{name}.py": "cluster/test_commands.py"
+        for name in ("_cluster_options", "clean", "proxy", "tap")
+    },
     "hosts/js/scripts/_instance.py": "hosts/js/scripts/test_process.py",
     "hosts/js/scripts/_serve.py": "hosts/js/scripts/test_process.py",
     "settings/_ignored.py": "settings/test_read.py",

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from kubeshark._certificates import issue
 from kubeshark.core_capture.store import create_identity, load_identities
-from kubeshark.worker import issue
 from tests.hub._serving import Hub, ask_socket
 from tests.pipeline import test_twins
 from tests.pipeline._traffic import MS

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kubeshark.worker import issue
+from kubeshark._certificates import issue
 from tests.ui._acting import ROW, done
 from tests.ui._axe import violations
 from tests.ui._hub import HubProcess

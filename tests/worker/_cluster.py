@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from kubeshark._certificates import issue
 from kubeshark.core_capture.store import Identity
 from kubeshark.core_capture.store._tls_files import TlsFiles
 from kubeshark.pipeline import Pipeline
-from kubeshark.worker import issue
 from kubeshark.worker._app import Service, create_app
 from kubeshark.worker._files import Files
 from kubeshark.worker._gate import GateServer
@@ -76,6 +76,7 @@ class Process:
         self.arguments = ("--store", str(store), "--tls", str(tls), "--listen", listen, *options)
         self.home = home
         self.prefix: tuple[str, ...] = ()
+        self.environment: dict[str, str] = {}
         self.environment: dict[str, str] = {}
         self.port = 0
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from kubeshark.worker import issue
+from kubeshark._certificates import issue
 from kubeshark.worker._firewall import Firewall
 from kubeshark.worker._status import FirewallOrder
 

@@ -12,12 +12,12 @@ from typing import Any
 import msgspec
 import pytest
 
+from kubeshark._certificates import issue
 from kubeshark.core_capture.store._tls_files import TlsFiles
 from kubeshark.errors import KubesharkError
 from kubeshark.firewall._agent import ask
 from kubeshark.firewall._set import PolicySet, set_to
 from kubeshark.firewall._signed import seal
-from kubeshark.worker import issue
 from kubeshark.worker._status import FirewallOrder
 
 WITHIN_S = 20

@@ -77,7 +77,7 @@ def test_a_client_of_the_authority_that_is_no_hub(worker: Running, pki: Pki, tmp
     (tmp_path / "pki" / "authority").symlink_to(pki.folder / "authority")
     other = Pki.__new__(Pki)
     other.folder = tmp_path / "pki"
-    from kubeshark.worker import issue
+    from kubeshark._certificates import issue
 
     issue(other.folder, [], hub="payments")
     answer = ask(worker, other.files("hub"), pki)

@@ -302,10 +302,12 @@ def plugins(_: Survey) -> Sequence[Choice]:
     return [Choice(each.id, each.id) for each in installed_plugins()]
 
 
-def check_plugins(s: Survey, names: list[str]) -> Sequence[str]:
-    known = [choice.value for choice in plugins(s)] if names else []
+def check_plugins(_: Survey, names: list[str]) -> Sequence[str]:
+    from kubeshark.pipeline._installed import installed_plugins
+
+    known = {each.id: each for each in installed_plugins()} if names else {}
     for name in names:
         if name not in known:
             hint = f"installed are {', '.join(known)}" if known else '"kubeshark plugin install" installs one'
             raise UsageError(f"the plugin {name[:60]!r} is not installed", hint=hint)
-    return ()
+    return [f"warning: {name} is not signed: {known[name].doubt}" for name in names if not known[name].signed]

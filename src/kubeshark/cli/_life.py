@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from kubeshark.cli._complain import complain, printable
 from kubeshark.cli._progress import Progress
 from kubeshark.cli._store_option import add_store_option, add_time_options, store_path
-from kubeshark.cli._upload import UPLOAD, run_upload
+from kubeshark.cli._upload import CATALOGUE, UPLOAD, run_catalogue, run_upload
 from kubeshark.settings._values import parse_size as read_size
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ def add_actions(actions: Any) -> None:
     _add_recipients(prune, "the catalogue")
 
     upload = add_action(actions, "upload", "copy what is sealed to an archive", UPLOAD, run_upload)
+    add_action(actions, "catalogue", "write down what all indexes say", CATALOGUE, run_catalogue)
     upload.add_argument("url", metavar="URL", help="s3://BUCKET/PREFIX: a prefix of the node's name is made in it")
     upload.add_argument("--node", metavar="NAME", default="", help="default: this machine's name")
 

@@ -65,11 +65,8 @@ class Plain:
         print(printable(line), file=self._shown, flush=True)
 
     def text(self, ask: Ask, default: str) -> str:
-        def read(line: str) -> str:
-            return default if not line else "" if line == '""' else line
-
         hint = f" [{default}]" if default else ""
-        return str(self._until(ask, [ask.text], f"Answer{hint}: ", read))
+        return str(self._until(ask, [ask.text], f"Answer{hint}: ", lambda line: _typed(line, default)))
 
     def confirm(self, ask: Ask, default: bool) -> bool:
         def read(line: str) -> bool:
@@ -141,6 +138,12 @@ class Plain:
             return value
 
 
+def _typed(text: str, default: str) -> str:
+    """Return what a typed line means."""
+    line = text.strip()
+    return default if not line else "" if line == '""' else line
+
+
 def _numbered(choices: Sequence[Choice], chosen: Sequence[str]) -> list[str]:
     marks = dict.fromkeys(chosen, " (chosen)")
     return [f"{number}. {choice.label}{marks.get(choice.value, '')}" for number, choice in enumerate(choices, 1)]
@@ -156,9 +159,11 @@ class Arrows:
         import questionary
 
         def make() -> Any:
-            return questionary.text(ask.text, default=default, instruction="(? help, < back)")
+            return questionary.text(ask.text, instruction=f"{hint}(? help, < back)")
 
-        return str(self._until(ask, make, is_list=False)).strip()
+        hint = f"[{printable(default)}] " if default else ""
+        checked = ask._replace(check=lambda typed: ask.check(_typed(typed, default)))
+        return _typed(str(self._until(checked, make, is_list=False)), default)
 
     def confirm(self, ask: Ask, default: bool) -> bool:
         choices = (Choice("y", "yes"), Choice("n", "no"))
@@ -168,7 +173,7 @@ class Arrows:
     def select(self, ask: Ask, choices: Sequence[Choice], default: str) -> str:
         import questionary
 
-        listed = [questionary.Choice(choice.label, choice.value) for choice in choices]
+        listed = [questionary.Choice(printable(choice.label), choice.value) for choice in choices]
         known = default if default in {choice.value for choice in choices} else None
         instruction = "(arrows, Enter; ? help, < back)"
         return str(
@@ -180,7 +185,9 @@ class Arrows:
 
         if not choices:
             return []
-        listed = [questionary.Choice(each.label, each.value, checked=each.value in default) for each in choices]
+        listed = [
+            questionary.Choice(printable(each.label), each.value, checked=each.value in default) for each in choices
+        ]
         instruction = "(Space chooses, Enter; ? help, < back)"
         return list(self._until(ask, lambda: questionary.checkbox(ask.text, listed, instruction=instruction)))
 

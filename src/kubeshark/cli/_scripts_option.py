@@ -9,11 +9,26 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from kubeshark.cli._complain import complain, printable
+from kubeshark.cli._configured import configuration
 
 if TYPE_CHECKING:
     from kubeshark.pipeline.scripts import ConsoleLine, Scripts
+    from kubeshark.pipeline.scripts._config import ScriptsConfig
 
-__all__ = ["add_scripts_option", "console_text", "print_console", "report_scripts", "running_scripts"]
+__all__ = ["add_scripts_option", "console_text", "print_console", "report_scripts", "running_scripts", "scripts_config"]
+
+SCRIPTING = {
+    "enabled": "enabled",
+    "env": "env",
+    "source": "source",
+    "sources": "sources",
+    "watchScripts": "watch_scripts",
+    "active": "active",
+    "filter": "filter",
+    "group": "group",
+    "rawMetricNames": "raw_metric_names",
+}
+"""Keys of kubeshark.yaml → fields of ScriptsConfig."""
 
 RED, DIM, PLAIN = "\x1b[31m", "\x1b[2m", "\x1b[0m"
 
@@ -33,7 +48,7 @@ def running_scripts(args: argparse.Namespace, variables: Mapping[str, Any] | Non
     from kubeshark.pipeline.scripts import Scripts
 
     options = {} if variables is None else {"variables": variables}
-    with Scripts.configured(**options) as scripts:
+    with Scripts.configured(scripts_config(), **options) as scripts:
         if not scripts.scripts:
             complain('no script is installed: "kubeshark plugin install FILE.js"')
         scripts.console.listen(lambda line: print_console(line, sys.stderr))
@@ -41,6 +56,24 @@ def running_scripts(args: argparse.Namespace, variables: Mapping[str, Any] | Non
         yield scripts
         scripts.settle()
         report_scripts(scripts)
+
+
+def scripts_config() -> ScriptsConfig | None:
+    """Return scripts.toml with what kubeshark.yaml says of scripts over it; None where that says nothing."""
+    given = {attribute: configuration.value(f"scripting.{key}") for key, attribute in SCRIPTING.items()}
+    given = {attribute: value for attribute, value in given.items() if value is not None}
+    if not given:
+        return None
+    from msgspec.structs import replace
+
+    from kubeshark.pipeline.scripts._config import read_config
+
+    for attribute in ("sources", "active"):
+        if attribute in given:
+            given[attribute] = list(given[attribute])
+    if "active" in given:
+        given["active"] = given["active"] or None
+    return replace(read_config(), **given)
 
 
 def report_scripts(scripts: Scripts) -> None:

@@ -28,5 +28,4 @@ def tls_files(args: argparse.Namespace) -> TlsFiles:
     from kubeshark.core_capture.store import TlsFiles
 
     lying = TlsFiles.in_folder(Path(args.tls).expanduser() if args.tls else None)
-    given = (args.cert or lying.certificate, args.key or lying.key, args.ca or lying.authority)
-    return TlsFiles(*map(Path, given))
+    return TlsFiles(Path(args.cert or lying.certificate), Path(args.key or lying.key), Path(args.ca or lying.authority))

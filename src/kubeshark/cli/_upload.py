@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -14,7 +14,15 @@ from kubeshark.cli._progress import Progress
 from kubeshark.cli._store_option import store_path
 from kubeshark.errors import StoreError, UsageError
 
-__all__ = ["UPLOAD", "add_upload_option", "run_upload", "upload_url", "uploading"]
+__all__ = ["CATALOGUE", "UPLOAD", "add_upload_option", "run_catalogue", "run_upload", "upload_url", "uploading"]
+
+CATALOGUE = """Write the catalogue of a store anew, or of every node of an archive: what each index says in short. Nodes
+cannot read what they upload, so nobody has written it yet for what came since the last time. A query reads it first,
+and then only the indexes of segments that may hold something; without it, it reads every index.
+
+example:
+  kubeshark store catalogue --store s3://captures/lab
+"""
 
 UPLOAD = """Copy the sealed segments of a store in a folder to an archive on object storage, those that are not there.
 Nothing is decrypted: no identity is needed. When it is interrupted, run it again: it goes on where it was. The archive
@@ -50,24 +58,38 @@ def upload_url(args: argparse.Namespace) -> str:
 
 
 @contextmanager
-def uploading(store: Path | str, url: str) -> Iterator[None]:
-    """Upload what is sealed in the folder while the block runs, and what is left at its end."""
+def uploading(store: Path | str, url: str) -> Iterator[Callable[[], None]]:
+    """Upload what is sealed in the folder, and what is left when the block ends; give what begins it, if called once.
+
+    It begins when the capture has given up its capabilities: threads that ran before would keep them.
+    """
     if not url:
-        yield
+        yield lambda: None
         return
     if isinstance(store, str):
         raise UsageError(f"{store} is on object storage already", hint="leave --upload out, or capture into a folder")
     from kubeshark.core_capture.store import Uploader, archive_url, default_node
 
     uploader = Uploader(store, archive_url(url, default_node()), log=complain)
-    uploader.start()
     try:
-        yield
+        yield uploader.start
     finally:
+        uploader.start()
         uploader.stop(DRAIN_SECONDS)
         status = uploader.status
         if status.waiting:
             complain(f'{status.waiting:,} segments are not uploaded yet: "kubeshark store upload" goes on with them')
+
+
+def run_catalogue(args: argparse.Namespace) -> int:
+    from kubeshark.core_capture.store import open_store
+
+    store = open_store(store_path(args))
+    count = store.write_catalogue()
+    for problem in store.problems:
+        complain(problem)
+    print(json.dumps({"segments": count}) if args.output == "json" else f"{count:,} segments are in the catalogue")
+    return 3 if store.problems else 0
 
 
 def run_upload(args: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""kubeshark hub: tokens for people and programs that use a hub, beside the one that serve prints."""
+"""kubeshark hub: the hub of a cluster, and tokens for people and programs that use a hub."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from kubeshark.cli._complain import complain, printable
+from kubeshark.cli.serve import add_serving_options, run
 from kubeshark.errors import UsageError
 
 __all__ = ["add_parser"]
@@ -32,7 +33,11 @@ examples:
 
 def add_parser(commands: Any, name: str, summary: str) -> None:
     parser = commands.add_parser(name, help=summary, description=__doc__)
-    subjects = parser.add_subparsers(metavar="SUBJECT", required=True)
+    # behind an ingress or a forwarded port, which speak TLS; who may connect is said by a NetworkPolicy
+    add_serving_options(parser)
+    parser.set_defaults(run=run, host="0.0.0.0", port=8898, insecure=True, no_browser=True)  # noqa: S104
+    parser.set_defaults(worker_name="kubeshark-worker")
+    subjects = parser.add_subparsers(metavar="[token]")
     token = subjects.add_parser("token", help="make, list and revoke tokens")
     actions = token.add_subparsers(metavar="ACTION", required=True)
     new = actions.add_parser(

@@ -298,15 +298,29 @@ def finish(
     path.parent.mkdir(parents=True, exist_ok=True)
     with replace_synced(path, path.with_name(f".{path.name}.new")) as file:
         file.write(render(survey, before, mine).encode())
-    print(f"wrote {path}")
+    if survey["plugin"]:
+        _enable_plugins(survey["plugin"])
+    print(f"wrote {path}", flush=True)
     return _apply(survey, path) if what == APPLY else _say_next(survey, path)
+
+
+def _enable_plugins(names: Sequence[str]) -> None:
+    """Enable those that were disabled on this machine."""
+    from kubeshark.pipeline._plugin_state import PluginState, change_state, plugins_folder, read_states
+
+    states = read_states(plugins_folder())
+    for name in names:
+        if name in states and states[name].disabled:
+            change_state(plugins_folder(), name, lambda state: PluginState(settings=state.settings))
+            complain(f"enabled the plugin {name}")
 
 
 def _commands(survey: Survey) -> list[str]:
     if survey.target == "cluster":
         return ["kubeshark check --pre-tap", "kubeshark tap"]
     if survey.target == "local":
-        return ["kubeshark capture", "kubeshark serve"]
+        duration = f" --duration {survey['duration']}" if survey["when"] == "schedule" else ""
+        return [f"kubeshark capture{duration}", "kubeshark serve"]
     return ["kubeshark import FILE", "kubeshark serve"]
 
 
@@ -314,6 +328,8 @@ def _say_next(survey: Survey, path: Path) -> int:
     from kubeshark.settings._find import DEFAULT_NAME
 
     option = "" if path == Path(DEFAULT_NAME) else f" --config-path {path}"
+    if survey.target == "local" and survey["when"] == "schedule":
+        complain("schedules are run by a cluster: on this machine, have cron or a systemd timer start the capture")
     print("next: " + ", ".join(f"{command}{option}" for command in _commands(survey)))
     return 0
 

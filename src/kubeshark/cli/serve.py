@@ -7,21 +7,30 @@ import os
 import re
 import sys
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kubeshark.cli._complain import complain
 from kubeshark.cli._configured import add_configured
 from kubeshark.cli._keylog_option import add_keylog_option
+from kubeshark.cli._local_capture import add_local_capture_options, capturing_beside, check_local_capture
 from kubeshark.cli._redaction import redaction_rules
+from kubeshark.cli._scripts_option import scripts_config
 from kubeshark.cli._store_option import add_store_option, store_path
 from kubeshark.cli._tls_option import add_tls_options, tls_files
 
 if TYPE_CHECKING:
     from kubeshark.hub._oidc import OidcSettings
 
-__all__ = ["add_parser"]
+__all__ = ["add_parser", "add_serving_options", "open_page", "run"]
 
+EXAMPLES = """examples:
+  kubeshark serve --store ./store --port 8899
+  kubeshark serve -i eth0                       captures, and shows it
+  kubeshark serve -i any --filter "not port 22" --max-bytes 20GB
+"""
+MAX_TOKEN = 1_000
 CACHE_MB = 256
 """Who refines a filter asks for the same packets again: a laptop has this much to spare."""
 
@@ -31,8 +40,17 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
         name,
         help=summary,
         description="Serve a store until Ctrl-C. The printed URL carries a token that is needed for everything.",
-        epilog="example: kubeshark serve --store ./store --port 8899",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    add_serving_options(parser)
+    add_local_capture_options(parser)
+    parser.set_defaults(run=run)
+
+
+def add_serving_options(parser: argparse.ArgumentParser) -> None:
+    """Add what the hub of a cluster takes as well, which captures nothing itself."""
+    parser.set_defaults(interface=[], filter="")
     add_store_option(parser)
     add_keylog_option(parser)
     add_configured(parser, "--host", key="hub.host", default="127.0.0.1", help="default: 127.0.0.1")
@@ -67,6 +85,23 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
         metavar="URL",
         help="query s3://BUCKET/PREFIX as well, where workers upload to; repeatable",
     )
+    parser.add_argument(
+        "--workers-of", metavar="NAME:PORT", default="", help="query a worker at every address of NAME, as they change"
+    )
+    parser.add_argument(
+        "--worker-name",
+        metavar="NAME",
+        default="",
+        help="what certificates of workers say, where they are asked by address",
+    )
+    add_configured(
+        parser,
+        "--token-file",
+        key="hub.tokenFile",
+        metavar="FILE",
+        default="",
+        help="file with the token; default: $KUBESHARK_TOKEN_FILE, else a new token at each start",
+    )
     add_tls_options(parser)
     add_configured(
         parser,
@@ -75,7 +110,6 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
         action="store_true",
         help="do not open the page on this terminal's screen",
     )
-    parser.set_defaults(run=run)
 
 
 def parse_megabytes(text: str) -> int:
@@ -95,37 +129,55 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"--port {args.port} is not a port", hint="use 0 to 65535")
     from kubeshark.pipeline.scripts import serving
 
+    check_local_capture(args)
     cache_bytes = args.cache_mb << 20
-    has_workers = bool(args.worker or SettingsFile(hub_folder()).read().workers)
+    has_workers = bool(args.worker or args.workers_of or SettingsFile(hub_folder()).read().workers)
     store = Pipeline.open(
         store_path(args),
-        create=has_workers or bool(args.archive),  # a hub of those may begin with a store of its own that is empty
+        create=has_workers or bool(args.archive or args.interface),  # a store of its own may begin empty
         keylogs=args.keylog,
         cache_bytes=cache_bytes,
         workers=args.worker,
         archives=args.archive,
-        tls=tls_files(args),
+        tls=replace(tls_files(args), peer=args.worker_name),
     )
-    with store as pipeline, serving(pipeline.plugins) as scripts:
+    with store as pipeline, serving(pipeline.plugins, scripts_config()) as scripts:
 
         def log(text: object) -> None:
             complain(text)
             if scripts is not None:
                 scripts.log_call("warning", str(text))
 
-        serve(
-            pipeline,
-            rules=redaction_rules(),
-            host=args.host,
-            port=args.port,
-            insecure=args.insecure,
-            announce=lambda url: _announce(store_path(args), url, opens=not args.no_browser),
-            log=log,
-            oidc=_oidc(args.oidc),
-            public_host=args.public_host,
-            inventory=args.inventory,
-        )
+        with capturing_beside(args, pipeline, log):
+            serve(
+                pipeline,
+                rules=redaction_rules(),
+                host=args.host,
+                port=args.port,
+                insecure=args.insecure,
+                announce=lambda url: _announce(store_path(args), url, opens=not args.no_browser),
+                log=log,
+                oidc=_oidc(args.oidc),
+                public_host=args.public_host,
+                token=_token(args.token_file),
+                workers_of=args.workers_of,
+                inventory=args.inventory,
+            )
     return 0
+
+
+def _token(path: str) -> str:
+    """Return the token in a file, "" where none is named."""
+    from kubeshark.errors import UsageError
+
+    path = path or os.environ.get("KUBESHARK_TOKEN_FILE", "")
+    if not path:
+        return ""
+    with Path(path).expanduser().open("rb") as file:
+        token = file.read(MAX_TOKEN + 1).decode("ascii", "replace").strip()
+    if not re.fullmatch(r"[A-Za-z0-9_.~-]{16,512}", token):
+        raise UsageError(f"{path} holds no token", hint="16 to 512 letters, digits, - and _, as openssl rand -hex 32")
+    return token
 
 
 def _oidc(path: str | None) -> OidcSettings | None:
@@ -139,7 +191,13 @@ def _oidc(path: str | None) -> OidcSettings | None:
 def _announce(store: Path | str, url: str, *, opens: bool) -> None:
     """Print the URL, and open it where somebody sits in front of a screen."""
     print(f"serving {store} at {url}", flush=True)
-    if not (opens and sys.stdout.isatty() and _has_screen()):
+    if opens and sys.stdout.isatty():
+        open_page(url)
+
+
+def open_page(url: str) -> None:
+    """Open a page in a browser, where there is a screen."""
+    if not _has_screen():
         return
     import threading
     import webbrowser

@@ -7,6 +7,7 @@ from pathlib import Path
 import obstore
 import pytest
 
+from kubeshark._certificates import issue
 from kubeshark.core_capture.store import (
     JoinedStore,
     Retention,
@@ -19,7 +20,6 @@ from kubeshark.core_capture.store import (
 )
 from kubeshark.errors import StoreError, UsageError
 from kubeshark.pipeline import Pipeline
-from kubeshark.worker import issue
 from tests.core_capture.store._servers import BUCKET, Server
 from tests.pipeline._traffic import MS
 from tests.pipeline.test_twins import ID as WRITERS

@@ -11,10 +11,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from kubeshark._certificates import issue
 from kubeshark.core_capture.store import Away, Identity, JoinedStore, Store, TlsFiles, _joined, open_store
 from kubeshark.errors import StoreError, UsageError
 from kubeshark.pipeline import Pipeline
-from kubeshark.worker import issue
 from tests.pipeline._traffic import MS
 from tests.pipeline.test_twins import ID as WRITERS
 from tests.pipeline.test_twins import store_of, traffic

@@ -8,16 +8,16 @@ import struct
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 import pytest
 
-from kubeshark.core_capture._records import PacketExtra, RawBlock
+from kubeshark.core_capture._records import PacketExtra, RawBlock, RecordBatch
 from kubeshark.core_capture.files import open_capture
-from kubeshark.core_capture.store import Identity, Retention, SegmentInfo, SourceInfo, Store, export
+from kubeshark.core_capture.store import Identity, LiveWriter, Retention, SegmentInfo, SourceInfo, Store, export
 from kubeshark.core_capture.store._info import Counters
 from kubeshark.core_capture.store._live_store import _Clock
 from kubeshark.core_capture.store._local import LocalBackend
@@ -369,8 +369,8 @@ def test_clock_jumps(bench: Bench, jump_s: int) -> None:
 
 
 def test_a_burst_is_logged_in_pieces(bench: Bench) -> None:
-    items = [record(os.urandom(60_000), START_NS + at) for at in range(160)]
-    with live(bench, segment_bytes=16 << 20) as writer:
+    items = [record(os.urandom(60_000), START_NS + at) for at in range(320)]
+    with live(bench, segment_bytes=32 << 20) as writer:
         writer.add(batch(items))
         until(lambda: writer.acknowledged == len(items))
         (numbers,) = log_pieces(log_files(bench)).values()
@@ -380,6 +380,45 @@ def test_a_burst_is_logged_in_pieces(bench: Bench) -> None:
         assert bytes(found.draft.data) == b"".join(items)
         writer.finish()
     assert exported(bench.open()) == items
+
+
+def test_what_was_written_into_its_room_is_not_copied(bench: Bench) -> None:
+    first, then, late = ITEMS[:10], ITEMS[10:20], ITEMS[20:30]
+    with live(bench, segment_bytes=32 << 20) as writer:
+        assert writer.room(1, 1 << 20) is None  # no segment is open
+        writer.add(batch(first))
+        in_room(writer, then, first=10)
+        room = writer.room(1, 1 << 20)
+        assert room is not None
+        assert writer.room(1, 32 << 20) is None
+        data = b"".join(late)
+        room[: len(data)] = data
+        writer.tick(0)
+        writer.tick(10**15)  # closed between the two: then it is copied
+        writer.add(RecordBatch(1, room[: len(data)].toreadonly(), range(20, 30)))
+        writer.finish()
+    assert exported(bench.open()) == [*first, *then, *late]
+    assert len(bench.open().segments()) == 2
+
+
+def test_a_room_that_was_left_empty_harms_nothing(bench: Bench) -> None:
+    with live(bench, segment_bytes=32 << 20) as writer:
+        writer.add(batch(ITEMS[:1]))
+        for at in range(1, 20):
+            room = writer.room(1, 1 << 20)
+            assert room is not None
+            room[:100] = b"x" * 100
+            writer.add(batch(ITEMS[at : at + 1], first=at))
+        writer.finish()
+    assert exported(bench.open()) == ITEMS[:20]
+
+
+def in_room(writer: LiveWriter, items: Sequence[bytes], *, first: int) -> None:
+    data = b"".join(items)
+    room = writer.room(1, len(data))
+    assert room is not None
+    room[: len(data)] = data
+    writer.add(RecordBatch(1, room[: len(data)].toreadonly(), range(first, first + len(items))))
 
 
 def test_retention_while_it_captures(bench: Bench) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
 import subprocess
 from collections.abc import Callable
@@ -70,6 +71,20 @@ def test_standard_tools_read_a_piece(
     ).stdout
     pcap = subprocess.run([tool("zstd"), "-dc"], input=plain, capture_output=True, check=True, timeout=30).stdout
     assert pcap == pcap_header(1) + piece.data
+
+
+@pytest.mark.parametrize("payload", [os.urandom, bytes], ids=["noise", "nothing"])
+def test_records_are_compressed_where_it_pays(
+    payload: Callable[[int], bytes], tmp_path: Path, me: Identity, node_key: NodeKey, tool: Callable[[str], str]
+) -> None:
+    items = [record(payload(1400), START_NS + at) for at in range(700)]
+    path = written(make_piece(items), me, node_key, tmp_path / "piece")
+    assert bytes(read(path, me).data) == b"".join(items)
+    with AgeReader(path, [me]) as age:
+        plain = age.read(0, age.size)
+    pcap = subprocess.run([tool("zstd"), "-dc"], input=plain, capture_output=True, check=True, timeout=30).stdout
+    assert pcap == pcap_header(1) + b"".join(items)
+    assert (len(plain) > len(pcap)) == (payload is os.urandom)
 
 
 def test_nobody_else_reads_it(tmp_path: Path, me: Identity, node_key: NodeKey) -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from kubeshark._certificates import issue
 from kubeshark.core_capture.store._tls_files import TlsFiles
 from kubeshark.errors import StoreError
-from kubeshark.worker import issue
 
 
 def test_where_they_lie(monkeypatch: pytest.MonkeyPatch, own_home: Path) -> None:

@@ -13,12 +13,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from kubeshark._certificates import issue
 from kubeshark.core_capture.store import _worker_client
 from kubeshark.core_capture.store._away import Away
 from kubeshark.core_capture.store._backend import Changed
 from kubeshark.core_capture.store._tls_files import TlsFiles
 from kubeshark.core_capture.store._worker_client import WorkerClient
-from kubeshark.worker import issue
 from tests.worker._cluster import in_thread
 
 NAME = "20260314T220000Z-node-1-0001"

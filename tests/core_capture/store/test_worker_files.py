@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from kubeshark._certificates import issue
 from kubeshark.core_capture.store import Identity, Store
 from kubeshark.core_capture.store._away import Away
 from kubeshark.core_capture.store._worker_files import WorkerBackend
 from kubeshark.errors import StoreError
 from kubeshark.pipeline import Pipeline
-from kubeshark.worker import issue
 from tests.core_capture.store._bench import Bench
 from tests.worker._cluster import Running, in_thread
 

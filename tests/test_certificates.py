@@ -8,8 +8,8 @@ import pytest
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from kubeshark._certificates import issue
 from kubeshark.errors import StoreError, UsageError
-from kubeshark.worker import issue
 
 
 def certificate(path: Path) -> x509.Certificate:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -18,10 +19,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from kubeshark.core_capture.store._tls_files import AUTHORITY, CERTIFICATE, KEY
 from kubeshark.errors import StoreError, UsageError
 
-__all__ = ["HUB_NAME", "issue"]
+__all__ = ["HUB_NAME", "Pair", "issue", "make_pair"]
+
+CERTIFICATE, KEY, AUTHORITY = "tls.crt", "tls.key", "ca.crt"  # as Kubernetes and cert-manager name them
 
 HUB_NAME = "kubeshark-hub"
 """What a hub's certificate says, as DNS name or URI; `worker --allow` names another."""
@@ -44,14 +46,31 @@ def issue(folder: Path, hosts: Sequence[str], *, hub: str = HUB_NAME, days: int 
     try:
         certificate, key = _authority(folder / "authority", made)
         if not (folder / "hub").exists():
-            _leaf(folder / "hub", certificate, key, [hub], ExtendedKeyUsageOID.CLIENT_AUTH, days)
+            _write(folder / "hub", _leaf(certificate, key, [hub], ExtendedKeyUsageOID.CLIENT_AUTH, days))
             made.append(folder / "hub")
         for each in names:
-            _leaf(folder / each[0], certificate, key, each, ExtendedKeyUsageOID.SERVER_AUTH, days)
+            _write(folder / each[0], _leaf(certificate, key, each, ExtendedKeyUsageOID.SERVER_AUTH, days))
             made.append(folder / each[0])
     except OSError as error:
         raise StoreError(f"cannot write {error.filename or folder}: {error.strerror}") from error
     return made
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """What a hub and its workers show each other: file name → PEM, as a Secret holds it."""
+
+    hub: dict[str, bytes]
+    worker: dict[str, bytes]
+
+
+def make_pair(worker: str, *, hub: str = HUB_NAME, days: int = LEAF_DAYS) -> Pair:
+    """Return certificates for a hub and for workers that share a name; nobody keeps the authority's key."""
+    authority, key = _new_authority()
+    return Pair(
+        _leaf(authority, key, [hub], ExtendedKeyUsageOID.CLIENT_AUTH, days),
+        _leaf(authority, key, [worker], ExtendedKeyUsageOID.SERVER_AUTH, days),
+    )
 
 
 def _parse(host: str) -> list[str]:
@@ -73,6 +92,13 @@ def _authority(folder: Path, made: list[Path]) -> tuple[x509.Certificate, ec.Ell
         if not isinstance(key, ec.EllipticCurvePrivateKey):
             raise StoreError(f"{folder / 'ca.key'} was not made by kubeshark")
         return certificate, key
+    certificate, key = _new_authority()
+    _write(folder, {"ca.key": _pem(key), AUTHORITY: certificate.public_bytes(serialization.Encoding.PEM)})
+    made.append(folder)
+    return certificate, key
+
+
+def _new_authority() -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
     key = ec.generate_private_key(ec.SECP256R1())
     name = _name("kubeshark authority")
     certificate = (
@@ -81,19 +107,17 @@ def _authority(folder: Path, made: list[Path]) -> tuple[x509.Certificate, ec.Ell
         .add_extension(_usage(signs=True), critical=True)
         .sign(key, hashes.SHA256())
     )
-    _write(folder, {"ca.key": _pem(key), AUTHORITY: certificate.public_bytes(serialization.Encoding.PEM)})
-    made.append(folder)
     return certificate, key
 
 
 def _leaf(
-    folder: Path,
     authority: x509.Certificate,
     authority_key: ec.EllipticCurvePrivateKey,
     names: Sequence[str],
     use: x509.ObjectIdentifier,
     days: int,
-) -> None:
+) -> dict[str, bytes]:
+    """Return the files of one certificate."""
     key = ec.generate_private_key(ec.SECP256R1())
     shown = [x509.IPAddress(ip_address(name)) if _is_address(name) else x509.DNSName(name) for name in names]
     identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key())
@@ -107,12 +131,11 @@ def _leaf(
         .sign(authority_key, hashes.SHA256())
     )
     pem = serialization.Encoding.PEM
-    contents = {
+    return {
         KEY: _pem(key),
         CERTIFICATE: certificate.public_bytes(pem),
         AUTHORITY: authority.public_bytes(pem),
     }
-    _write(folder, contents)
 
 
 def _builder(

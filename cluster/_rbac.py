@@ -1,0 +1,70 @@
+"""What the accounts of a deployment may ask the API server, and why.
+
+The hub looks up which pod, service or node an address belonged to. Workers and front ask nothing: they have accounts so
+that the namespace's default account, whatever it may do, is not theirs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from kubeshark.cluster._names import FRONT, HUB, WORKER, metadata
+from kubeshark.cluster._tree import Built, Text
+
+__all__ = ["HUB_GRANTS", "Grant", "accounts", "roles"]
+
+READ = ("get", "list", "watch")
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    group: str
+    resource: str
+    verbs: tuple[str, ...]
+    why: str  # a line of docs/cluster.md
+
+
+HUB_GRANTS = (
+    Grant("", "pods", READ, "addresses of pods, their names, labels and nodes; which pods are captured"),
+    Grant("", "services", READ, "cluster addresses of services"),
+    Grant("", "endpoints", READ, "which pods are behind a service, where there are no slices"),
+    Grant("discovery.k8s.io", "endpointslices", READ, "which pods are behind a service"),
+    Grant("", "nodes", READ, "addresses of nodes, and which have a worker"),
+    Grant("", "namespaces", READ, "labels of namespaces, for firewall policies"),
+)
+"""Everything that is granted. Secrets, logs, exec and every verb that changes something are not."""
+
+
+def accounts() -> list[dict[str, Any]]:
+    return [
+        {
+            "apiVersion": "v1",
+            "kind": "ServiceAccount",
+            "metadata": metadata(name, component),
+            "automountServiceAccountToken": False,  # a pod that needs it says so
+        }
+        for name, component in ((HUB, "hub"), (WORKER, "worker"), (FRONT, "front"))
+    ]
+
+
+def roles() -> list[dict[str, Any]]:
+    api = "rbac.authorization.k8s.io"
+    rules = [
+        {"apiGroups": [grant.group], "resources": [grant.resource], "verbs": list(grant.verbs)} for grant in HUB_GRANTS
+    ]
+    return [
+        {
+            "apiVersion": f"{api}/v1",
+            "kind": "ClusterRole",
+            "metadata": metadata(HUB, "hub", is_namespaced=False),
+            "rules": rules,
+        },
+        {
+            "apiVersion": f"{api}/v1",
+            "kind": "ClusterRoleBinding",
+            "metadata": metadata(HUB, "hub", is_namespaced=False),
+            "roleRef": {"apiGroup": api, "kind": "ClusterRole", "name": Text.of(f"{HUB}-", Built("namespace"))},
+            "subjects": [{"kind": "ServiceAccount", "name": HUB, "namespace": Built("namespace")}],
+        },
+    ]

@@ -1,0 +1,37 @@
+"""Settings as plain values: what trees are evaluated with, and the values.yaml of the chart."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+
+from kubeshark.cluster._names import MANAGER
+from kubeshark.cluster._tree import Scope
+from kubeshark.errors import UsageError
+from kubeshark.settings import Settings
+
+__all__ = ["plain", "scope_of"]
+
+
+def plain(settings: Settings) -> dict[str, Any]:
+    """Return kubeshark.yaml as mappings, lists and scalars, by the names in the file."""
+    found: dict[str, Any] = json.loads(json.dumps(msgspec.to_builtins(settings, enc_hook=str)))
+    return found
+
+
+def scope_of(settings: Settings, version: str, materials: dict[str, str]) -> Scope:
+    """Return what the trees of `_manifests.py` are evaluated with.
+
+    Raise UsageError for what no object can be made of.
+    """
+    for label in settings.tap.labels:
+        if label.startswith(("app.kubernetes.io/", "kubeshark.io/")):
+            raise UsageError(f"tap.labels: {label[:100]} is a label by which kubeshark finds its own objects")
+    if settings.tap.ingress.enabled and not settings.tap.ingress.host:
+        raise UsageError("tap.ingress.host is empty", hint="name the host under which the UI is reached")
+    if settings.tap.persistent_storage_pvc_volume_mode == "Block":
+        raise UsageError("tap.persistentStoragePvcVolumeMode: captures are files: a block volume cannot hold them")
+    built = {"namespace": settings.tap.release.namespace, "manager": MANAGER, "version": version}
+    return Scope(plain(settings), built, materials)
