@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from kubeshark.core_capture.store._log import LogReader as LogReader
     from kubeshark.core_capture.store._log import OpenSegment as OpenSegment
     from kubeshark.core_capture.store._log import read_log as read_log
+    from kubeshark.core_capture.store._name_history import NameRecord as NameRecord
     from kubeshark.core_capture.store._open import open_store as open_store
     from kubeshark.core_capture.store._overview import Overview as Overview
     from kubeshark.core_capture.store._passphrase import ask_new_passphrase as ask_new_passphrase
@@ -92,6 +93,7 @@ __all__ = [
     "LogProblem",
     "LogReader",
     "Member",
+    "NameRecord",
     "NodeKey",
     "NotForUsError",
     "OpenSegment",
@@ -154,6 +156,7 @@ if not TYPE_CHECKING:
             "_live_counts": "LiveCounters",
             "_live_writer": "LiveWriter",
             "_log": "LogProblem LogReader OpenSegment read_log",
+            "_name_history": "NameRecord",
             "_open": "open_store",
             "_overview": "Overview",
             "_passphrase": "ask_new_passphrase",

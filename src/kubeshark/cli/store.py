@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from kubeshark.cli._complain import complain, printable
 from kubeshark.cli._life import add_action, add_actions
+from kubeshark.cli._name_actions import add_name_actions
 from kubeshark.cli._progress import Progress
 from kubeshark.cli._store_option import store_path
 
@@ -52,6 +53,7 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
         help="public key of a node (hex, repeat) beside this one's",
     )
     add_actions(actions)
+    add_name_actions(actions)
 
 
 def run_info(args: argparse.Namespace) -> int:
