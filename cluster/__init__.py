@@ -7,9 +7,12 @@ from kubeshark._lazy import lazily
 if TYPE_CHECKING:
     from kubeshark.cluster._apply import Deployment as Deployment
     from kubeshark.cluster._chart import write_chart as write_chart
+    from kubeshark.cluster._checks import Check as Check
+    from kubeshark.cluster._checks import run_checks as run_checks
     from kubeshark.cluster._client import Cluster as Cluster
     from kubeshark.cluster._forward import Forward as Forward
     from kubeshark.cluster._forward import ready_pod as ready_pod
+    from kubeshark.cluster._logs import write_logs as write_logs
     from kubeshark.cluster._manifests import manifests as manifests
     from kubeshark.cluster._material import has_identity as has_identity
     from kubeshark.cluster._material import materials as materials
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "HUB_GRANTS",
+    "Check",
     "Cluster",
     "Deployment",
     "Forward",
@@ -29,17 +33,21 @@ __all__ = [
     "manifests",
     "materials",
     "ready_pod",
+    "run_checks",
     "targets",
     "token_of",
     "wait_until_ready",
     "write_chart",
+    "write_logs",
 ]
 
 _HOMES = {
     "_apply": "Deployment",
     "_chart": "write_chart",
+    "_checks": "Check run_checks",
     "_client": "Cluster",
     "_forward": "Forward ready_pod",
+    "_logs": "write_logs",
     "_manifests": "manifests",
     "_material": "has_identity materials token_of",
     "_rbac": "HUB_GRANTS",

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from kubeshark.core_capture import RecordBatch, load_core
-from kubeshark.core_capture.store import SourceInfo, Store
+from kubeshark.core_capture.store import LIVE_SEGMENT_BYTES, SourceInfo, Store
 from kubeshark.pipeline._capture_queue import BatchQueue
 from kubeshark.pipeline._imports import hooks_of
 
@@ -93,6 +93,7 @@ class Capture:
         plugins: Plugins | None,
         node: str = "",
         segment_seconds: float = 300,
+        segment_bytes: int = LIVE_SEGMENT_BYTES,
         retention: Retention | None = None,
         queue_bytes: int = QUEUE_BYTES,
         filter_budget_s: float = FILTER_BUDGET_S,
@@ -103,6 +104,7 @@ class Capture:
         """`plugins` are those with hooks for packets and segments, None if there are none."""
         self._store, self._recipients, self._source = store, recipients, source
         self._limits = limits
+        self._segment_bytes = segment_bytes
         self._node, self._segment_seconds, self._retention = node, segment_seconds, retention
         self._plugins = plugins
         self._budget_s = filter_budget_s
@@ -133,6 +135,7 @@ class Capture:
                 self._recipients,
                 source=info,
                 node=self._node,
+                segment_bytes=self._segment_bytes,
                 segment_seconds=self._segment_seconds,
                 retention=self._retention,
                 on_sealed=on_sealed,

@@ -13,6 +13,7 @@ from kubeshark.errors import PluginError
 from kubeshark.extension_api import MessageKind, Representation, Section
 
 if TYPE_CHECKING:
+    from kubeshark.extension_api import Endpoint
     from kubeshark.pipeline._entry import Entry
 
 __all__ = ["Display", "representation_document"]
@@ -43,8 +44,8 @@ class Display:
             "tls": entry.get("tls"),
             **cells,
             "timestamp": entry.start_ns // 1_000_000,
-            "src": {"ip": entry.src.ip, "port": str(entry.src.port), "name": ""},
-            "dst": {"ip": entry.dst.ip, "port": str(entry.dst.port), "name": ""},
+            "src": _end(entry, entry.src),
+            "dst": _end(entry, entry.dst),
             "requestSize": entry.size(MessageKind.REQUEST),
             "responseSize": entry.size(MessageKind.RESPONSE),
             "elapsedTime": entry.elapsed_ns // 1_000_000,
@@ -103,3 +104,8 @@ def _section(section: Section) -> dict[str, Any]:
             for found in section.ranges
         ]
     return document
+
+
+def _end(entry: Entry, end: Endpoint) -> dict[str, str]:
+    who = entry.who(end)
+    return {"ip": end.ip, "port": str(end.port), "name": who.name if who is not None else ""}

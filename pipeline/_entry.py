@@ -16,6 +16,7 @@ from kubeshark.extension_api import Endpoint, Message, MessageKind, Moment, Prot
 from kubeshark.pipeline._display import representation_document
 from kubeshark.pipeline._facts import StreamFacts
 from kubeshark.pipeline._matcher import Exchange, Timed
+from kubeshark.pipeline._named import NAMED, Who
 from kubeshark.pipeline._time import rfc3339
 from kubeshark.pipeline.kfl import ENTRY
 
@@ -222,6 +223,15 @@ class Entry:
             "base": self.row(),
         }
 
+    def who(self, end: Endpoint) -> Who | None:
+        """Return what is known of one of its ends; None where no names are known at all."""
+        names = self.facts.origin.names
+        return None if names is None else names.at(end.ip, self.start_ns)
+
+    def _resolution(self, end: Endpoint) -> dict[str, Any]:
+        who = self.who(end)
+        return resolution(end) if who is None else who.fill(resolution(end))
+
     def error_document(self) -> dict[str, str] | None:
         return {"type": self.error.type, "msg": self.error.message} if self.error else None
 
@@ -266,8 +276,8 @@ class Entry:
             "node": None,
             "protocol": self.protocol_document(),
             "tls": value["tls"],
-            "src": resolution(self.src),
-            "dst": resolution(self.dst),
+            "src": self._resolution(self.src),
+            "dst": self._resolution(self.dst),
             "timestamp": start_ns // 1_000_000,
             "startTime": rfc3339(start_ns),
             "request": shown.get(MessageKind.REQUEST),
@@ -336,8 +346,13 @@ class EntryVariables(dict[str, Any]):
 
     def __missing__(self, name: str) -> Any:
         late = LATE.get(name)
+        names = self._entry.facts.origin.names
+        value: Value
         if late is not None:
-            value: Value = late(self._entry)
+            value = late(self._entry)
+        elif names is not None and name in NAMED:
+            entry = self._entry
+            value = names.value(name, entry.src.ip, entry.dst.ip, entry.start_ns)
         else:
             variable = self._entry.facts.origin.variables.get(name)
             if variable is None:

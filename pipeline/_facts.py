@@ -13,6 +13,7 @@ import numpy as np
 from kubeshark.core_capture import FlowBit, Tunnel
 from kubeshark.extension_api import Endpoint, Message, MessageKind
 from kubeshark.pipeline._display import Display
+from kubeshark.pipeline._named import Names
 from kubeshark.pipeline._segments import FlowPart, node_of
 from kubeshark.pipeline._streams import TRANSPORT_NAMES, FlowStream, endpoints
 from kubeshark.pipeline.kfl import VARIABLES, Variable
@@ -40,6 +41,7 @@ class Origin:
     variables: Mapping[str, Variable] = VARIABLES
     display: Display = NOBODY
     names_nodes: bool = False  # it reads the stores of several nodes
+    names: Names | None = None  # who had an address when
 
 
 @dataclass(eq=False)

@@ -41,6 +41,7 @@ from kubeshark.pipeline._runs import Run, in_order
 from kubeshark.pipeline._segments import Begins, FlowPart, Segment, chains, flow_keys, is_fresh
 from kubeshark.pipeline._settle import Wait, settle
 from kubeshark.pipeline._settled import Table, settled
+from kubeshark.pipeline._store_query import known_names
 from kubeshark.pipeline._table import EntryTable
 
 if TYPE_CHECKING:
@@ -411,7 +412,9 @@ def follow_store(
     begun_later: bool = False,
 ) -> Follow:
     """Return the live view of a store; nothing is read before it is iterated."""
-    origin = Origin("file", "", entry_filter.variables, plugins.display, names_nodes=store.is_joined)
+    store.segments()  # which looks whether there are names
+    names = known_names(store, [])
+    origin = Origin("file", "", entry_filter.variables, plugins.display, store.is_joined, names)
     dissector = Dissector(load_core(), plugins, [], origin, None, enrichers)
     untimed, _, _ = without_times(entry_filter.predicate)
     return Follow(

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from kubeshark.core_capture.store import ReadStats, Requests, SegmentReference
 from kubeshark.errors import KubesharkError
 from kubeshark.pipeline._entry import Entry
+from kubeshark.pipeline._named import Names
 from kubeshark.pipeline._order import Order, Window
 from kubeshark.pipeline._plan import Chunk, Task
 from kubeshark.pipeline._run import QueryStats
@@ -36,6 +37,7 @@ class Job:
     limit: int | None
     make: Callable[[Entry], Any]
     names_nodes: bool = False
+    names: Names | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from kubeshark.pipeline._executor import Executor, ExecutorName, InProcess
 from kubeshark.pipeline._facts import Origin
 from kubeshark.pipeline._filter import EntryFilter
 from kubeshark.pipeline._job import Job
+from kubeshark.pipeline._named import Names
 from kubeshark.pipeline._order import Order, cursor_text, parse_cursor
 from kubeshark.pipeline._plan import Plan
 from kubeshark.pipeline._plugins import Plugins
@@ -26,7 +27,7 @@ from kubeshark.pipeline._query import Query, QueryOptions, QueryProgress
 from kubeshark.pipeline._runs import Run
 from kubeshark.pipeline._secrets import Secrets
 
-__all__ = ["QueryArguments", "StoreQuery", "cursor_behind", "make_options", "query_store"]
+__all__ = ["QueryArguments", "StoreQuery", "cursor_behind", "known_names", "make_options", "query_store"]
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -174,6 +175,16 @@ class StoreQuery(Generic[T]):
         ]
 
 
+def known_names(store: Store, problems: list[KubesharkError]) -> Names | None:
+    """Return who had an address when, for a store that was just listed; None if nobody knows."""
+    try:
+        records = store.names()
+    except StoreError as error:  # what is asked for is the traffic
+        problems.append(error)
+        return None
+    return Names.of(records) if records else None
+
+
 def cursor_behind(run: Run) -> str:
     """Return where a query goes on behind the last of these entries, with `after`."""
     return cursor_text(run.place(len(run) - 1))
@@ -245,7 +256,8 @@ def query_store(
                 problems.append(error)
     problems += (problem for problem in secrets.problems if str(problem) not in map(str, problems))
     problems += store.problems
-    origin = Origin("file", "", entry_filter.variables, plugins.display, names_nodes=store.is_joined)
+    names = known_names(store, problems)
+    origin = Origin("file", "", entry_filter.variables, plugins.display, store.is_joined, names)
     dissector = Dissector(load_core(), plugins, [], origin, secrets.step, enrichers)
 
     def choose(plan: Plan, watch: Watch, here: InProcess) -> Executor | None:
@@ -262,6 +274,7 @@ def query_store(
             options.limit,
             make,
             store.is_joined,
+            names,
         )
         if executor == "ray":
             from kubeshark.pipeline._ray import RayActors, actors

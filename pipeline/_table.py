@@ -22,6 +22,7 @@ from kubeshark.core_capture._groups import distinct
 from kubeshark.extension_api import ProtocolSpec
 from kubeshark.pipeline._entry import LATE, Entry, EntryId, protocol_name
 from kubeshark.pipeline._facts import Origin, StreamFacts
+from kubeshark.pipeline._named import NAMED
 from kubeshark.pipeline._order import NUMBERS, Place, place_of
 from kubeshark.pipeline._plugins import Binding
 from kubeshark.pipeline._scanned import COMMON, OF_STREAMS, ScannedStreams, by_place, errors, filled, message_bytes
@@ -44,6 +45,9 @@ __all__ = [
 CONNECTION = -1  # Found.code: the stream's own entry
 WHOLE = slice(None)
 MADE = -2  # and below: -2 - place in Found.made
+
+NAMED_BY = ("src.ip", "dst.ip", "timestamp")
+"""What `Names.value` goes by."""
 
 CELLS, SIZE = "@cells", "@size"
 SHOWN = frozenset({CELLS, SIZE})
@@ -181,6 +185,8 @@ class Found:
     def value(self, at: int, name: str) -> Any:
         """Return a KFL variable of a row; without dissecting anything if its columns know it."""
         code = self.code.item(at)
+        if code > MADE and (names := self.origin.names) is not None and name in NAMED:
+            return names.value(name, *(self.value(at, key) for key in NAMED_BY))
         if code == CONNECTION and (of_connections := self._of_connections(name)) is not None:
             return of_connections[self.stream.item(at)]
         if code < 0 or self.scanned is None:
@@ -196,6 +202,9 @@ class Found:
         if name in SHOWN:
             return self._cells(rows) if name == CELLS else self._sizes(rows)
         codes = self.code[rows]
+        if (names := self.origin.names) is not None and name in NAMED and (codes > MADE).all():
+            keys = (self.objects(rows, key).tolist() for key in NAMED_BY)
+            return _objects(names.value(name, *each) for each in zip(*keys, strict=True))
         values = np.empty(len(rows), dtype=object)
         is_scanned, is_connection = codes >= 0, codes == CONNECTION
         known = self._known(name) if is_scanned.any() else None
@@ -269,6 +278,8 @@ class Found:
 
     def _of_connections(self, name: str) -> list[Any] | None:
         """Return a KFL variable of every stream's connection; None if they must be made for it."""
+        if self.origin.names is not None and name in NAMED:
+            return None
         key = CONNECTION, name
         if key not in self._columns:
             self._columns[key] = self._read_of_connections(name)
@@ -307,6 +318,8 @@ class Found:
     def column(self, number: int, name: str) -> list[Any] | None:
         """Return a KFL variable of all exchanges of one protocol; None if they must be dissected for it."""
         key = number, name
+        if self.origin.names is not None and name in NAMED:
+            return None
         if key not in self._columns:
             self._columns[key] = self._read(number, name)
         return self._columns[key]

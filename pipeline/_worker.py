@@ -99,7 +99,9 @@ class Worker:
         self._asked: Requests | None = None
         secrets = Secrets(KeyLog.parse(job.keylog), ())
         self._filter = EntryFilter(job.kfl, plugins, now_ns=job.now_ns, can_decrypt=secrets.step is not None)
-        origin = Origin("file", "", self._filter.variables, plugins.display, names_nodes=job.names_nodes)
+        origin = Origin(
+            "file", "", self._filter.variables, plugins.display, names_nodes=job.names_nodes, names=job.names
+        )
         self._dissector = Dissector(load_core(), plugins, [], origin, secrets.step)
 
     def _asked_since(self) -> Requests | None:

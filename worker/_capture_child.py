@@ -20,6 +20,7 @@ from kubeshark.core_capture.store import Retention, Store
 from kubeshark.errors import KubesharkError
 from kubeshark.pipeline import CaptureLimits, CaptureProgress
 from kubeshark.pipeline._capture import Capture as Capturing
+from kubeshark.worker._governor import memory_of_capture
 from kubeshark.worker._status import Capture, Order
 
 __all__ = ["main"]
@@ -34,8 +35,9 @@ def main() -> int:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != order.parent:
         return 0  # it went before we could ask to be told
+    memory = memory_of_capture(order.memory_bytes, len(order.interfaces))
     try:
-        source = LiveSource(order.interfaces, LiveOptions(filter=order.bpf))
+        source = LiveSource(order.interfaces, LiveOptions(filter=order.bpf, ring_bytes=memory.ring_bytes))
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: source.stop())
         drop_privileges()
@@ -48,6 +50,7 @@ def main() -> int:
             plugins=None,
             node=order.node,
             segment_seconds=order.segment_seconds,
+            segment_bytes=memory.segment_bytes,
             retention=_retention(order),
             on_progress=_tell(order, source),
             on_notice=_complain,

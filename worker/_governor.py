@@ -1,4 +1,4 @@
-"""How much of its node a worker may take, and what it gives up first: answers to the hub, never the capture.
+"""How much of its node a worker may take, and what it gives up first: answers to the hub, the capture last.
 
 Above a limit requests are refused (503, come again) until use has fallen. Capturing asks nobody.
 """
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-__all__ = ["Governor", "Rates", "resident_bytes"]
+__all__ = ["CaptureMemory", "Governor", "Rates", "memory_of_capture", "resident_bytes"]
 
 SAMPLE_SECONDS = 0.5
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -22,6 +22,32 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 def resident_bytes() -> int:
     """Return the memory of this process (proc_pid_statm(5), field 2)."""
     return int(Path("/proc/self/statm").read_bytes().split()[1]) * _PAGE
+
+
+MIB = 1 << 20
+BASE_BYTES = 96 * MIB  # of a process that captures and has seen no packet
+SEGMENTS = 5  # the writer holds three; decoding and clustering one takes as much again, and as much for its index
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureMemory:
+    """What a capture may take. Beyond that packets are lost, and counted."""
+
+    segment_bytes: int
+    ring_bytes: int  # in the kernel, of each interface
+
+
+def memory_of_capture(limit_bytes: int, interfaces: int) -> CaptureMemory:
+    """Share a limit (0: none) out among segments and rings: a third is rings, at most what is usual.
+
+    What is below the least that works gets the least: 1 MiB of either costs less than what cannot be given up.
+    """
+    if not limit_bytes:
+        return CaptureMemory(32 * MIB, 64 * MIB)
+    left = max(limit_bytes - BASE_BYTES, 0)
+    ring = min(max(left // 3 // max(interfaces, 1), 4 * MIB), 64 * MIB)
+    segment = min(max((left - ring * interfaces) // SEGMENTS, MIB), 32 * MIB)
+    return CaptureMemory(segment, ring // MIB * MIB)
 
 
 @dataclass(slots=True)

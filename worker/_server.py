@@ -46,7 +46,7 @@ class WorkerOptions:
     port: int
     tls: TlsFiles
     allowed: Collection[str]
-    memory_bytes: int = 0
+    memory_bytes: int = 0  # of each of its two processes
     cpu: float = 0.0
     connections: int = CONNECTIONS
     interfaces: Sequence[str] = ()  # to capture from; none: somebody else writes the store, or nobody
@@ -152,6 +152,7 @@ def _order(options: WorkerOptions) -> Order:
         segment_seconds=options.segment_seconds,
         max_bytes=options.retention.max_bytes if options.retention else None,
         max_age_ns=options.retention.max_age_ns if options.retention else None,
+        memory_bytes=options.memory_bytes,
     )
 
 

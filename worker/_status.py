@@ -65,6 +65,7 @@ class Order(msgspec.Struct, frozen=True):
     segment_seconds: float
     max_bytes: int | None = None  # of the store: the oldest segments go
     max_age_ns: int | None = None
+    memory_bytes: int = 0  # for the capturing process, its rings in the kernel included; 0: no limit
 
 
 class Status(msgspec.Struct, frozen=True):

@@ -66,10 +66,11 @@ class PacketSource(Protocol):
 
     name: str
     metadata: SourceMetadata  # grows: an interface is there before its first packet
-    problems: list[str]  # what could not be read of it
     waits: bool  # whether a reader that is slow makes the sender wait; else packets are lost
     capabilities: frozenset[int]  # that reading it takes, once it is open
 
+    @property
+    def problems(self) -> list[str]: ...  # what could not be read of it
     @property
     def is_finished(self) -> bool: ...  # nothing will come any more
     def read(self, timeout_s: float) -> RecordBatch | None: ...  # None: nothing came in that time, or it is finished

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from kubeshark.core_capture.store._joined import Member as Member
     from kubeshark.core_capture.store._letter import open_letter as open_letter
     from kubeshark.core_capture.store._letter import write_letter as write_letter
+    from kubeshark.core_capture.store._limits import LIVE_SEGMENT_BYTES as LIVE_SEGMENT_BYTES
     from kubeshark.core_capture.store._limits import SEGMENT_BYTES as SEGMENT_BYTES
     from kubeshark.core_capture.store._live_counts import LiveCounters as LiveCounters
     from kubeshark.core_capture.store._live_writer import LiveWriter as LiveWriter
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from kubeshark.core_capture.store._log import LogReader as LogReader
     from kubeshark.core_capture.store._log import OpenSegment as OpenSegment
     from kubeshark.core_capture.store._log import read_log as read_log
+    from kubeshark.core_capture.store._name_history import NameRecord as NameRecord
     from kubeshark.core_capture.store._open import open_store as open_store
     from kubeshark.core_capture.store._overview import Overview as Overview
     from kubeshark.core_capture.store._passphrase import ask_new_passphrase as ask_new_passphrase
@@ -71,6 +73,7 @@ if TYPE_CHECKING:
     from kubeshark.core_capture.store._writer import Writer as Writer
 
 __all__ = [
+    "LIVE_SEGMENT_BYTES",
     "SEGMENT_BYTES",
     "AgeReader",
     "AgeWriter",
@@ -90,6 +93,7 @@ __all__ = [
     "LogProblem",
     "LogReader",
     "Member",
+    "NameRecord",
     "NodeKey",
     "NotForUsError",
     "OpenSegment",
@@ -147,11 +151,12 @@ if not TYPE_CHECKING:
             "_info": "Counters SegmentInfo SourceRecord",
             "_joined": "JoinedStore Member",
             "_letter": "open_letter write_letter",
-            "_limits": "SEGMENT_BYTES",
+            "_limits": "LIVE_SEGMENT_BYTES SEGMENT_BYTES",
             "_locate": "archive_url worker_url",
             "_live_counts": "LiveCounters",
             "_live_writer": "LiveWriter",
             "_log": "LogProblem LogReader OpenSegment read_log",
+            "_name_history": "NameRecord",
             "_open": "open_store",
             "_overview": "Overview",
             "_passphrase": "ask_new_passphrase",

@@ -9,6 +9,7 @@ from kubeshark.core_capture.store._archive import Archive
 from kubeshark.core_capture.store._cache import BlockCache
 from kubeshark.core_capture.store._identity import Identity, Recipient
 from kubeshark.core_capture.store._joined import JoinedStore
+from kubeshark.core_capture.store._name_history import NameRecord
 from kubeshark.core_capture.store._reader import SegmentReader
 from kubeshark.core_capture.store._snapshots import Snapshot
 from kubeshark.core_capture.store._tls_files import TlsFiles
@@ -64,6 +65,9 @@ class ArchiveStore(JoinedStore):
     def snapshots(self) -> list[Snapshot]:
         return [snapshot for each in self.archived for snapshot in each.store.snapshots()]
 
+    def names(self) -> list[NameRecord]:
+        return [record for each in self.archived for record in each.store.names()]
+
     def _refuse(self, *_: Any, **__: Any) -> NoReturn:
         nodes = self._archive.nodes()
         raise StoreError(
@@ -72,4 +76,4 @@ class ArchiveStore(JoinedStore):
         )
 
     writer = live_writer = prune = rotate_keys = recover = leftovers = _refuse
-    add_snapshot = delete_snapshot = import_state = _refuse
+    add_snapshot = delete_snapshot = change_names = import_state = _refuse

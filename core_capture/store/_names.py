@@ -5,11 +5,12 @@ NAME.000001.log.age, …            its packets while it is open: pieces of the 
 .tmp-…                            not yet renamed; of no value once its writer is gone
 catalogue.age                     roll-up of all indexes, may be missing or stale
 snapshots.age                     named time windows that retention keeps
+names.age                         who had an address when (`_name_history.py`), may be missing
 store.json                        recipients, counter, chain heads, what was removed (public)
 ledger.json                       what a node that captures wrote, for its own retention (public)
 uploads.json                      which segments have reached the archive (`_upload_journal.py`)
 .reserve                          room that a live writer with a retention gives up when it must delete on a full disk
-.lock, .snapshots.lock            held by the one writer, and by who changes snapshots
+.lock, .snapshots.lock, .names.lock   held by the one writer, and by who changes snapshots or names
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ __all__ = [
     "LOCK",
     "LOG_SUFFIX",
     "MAX_PIECES",
+    "NAMES",
+    "NAMES_LOCK",
     "RESERVE",
     "SNAPSHOTS",
     "SNAPSHOTS_LOCK",
@@ -53,6 +56,7 @@ LOG_SUFFIX = ".log.age"
 TEMPORARY = ".tmp-"
 CATALOGUE = "catalogue.age"
 SNAPSHOTS = "snapshots.age"
+NAMES = "names.age"
 STATE = "store.json"
 MAX_PIECES = 999_999
 """Pieces of one open segment: two a second for six days."""
@@ -62,6 +66,7 @@ RESERVE = ".reserve"
 LEDGER = "ledger.json"
 UPLOADS = "uploads.json"
 SNAPSHOTS_LOCK = ".snapshots.lock"
+NAMES_LOCK = ".names.lock"
 
 _SUFFIXES = (DATA_SUFFIX, INDEX_SUFFIX)
 _NODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
@@ -102,7 +107,7 @@ def index_names(files: Iterable[str]) -> list[str]:
 
 def is_public(file: str) -> bool:
     """Say whether a file is one that readers of a store ask for; everything else in a folder is nobody's business."""
-    if file in (STATE, CATALOGUE, SNAPSHOTS) or piece_of(file) is not None:
+    if file in (STATE, CATALOGUE, SNAPSHOTS, NAMES) or piece_of(file) is not None:
         return True
     return any(file.endswith(suffix) and number_of(file.removesuffix(suffix)) is not None for suffix in _SUFFIXES)
 

@@ -25,7 +25,7 @@ from kubeshark.core_capture.store._info import SegmentInfo
 from kubeshark.core_capture.store._leftovers import find_leftovers
 from kubeshark.core_capture.store._limits import KEPT_INDEX_BYTES
 from kubeshark.core_capture.store._locate import open_backend
-from kubeshark.core_capture.store._names import INDEX_SUFFIX, index_names, number_of
+from kubeshark.core_capture.store._names import INDEX_SUFFIX, NAMES, index_names, number_of
 from kubeshark.core_capture.store._reader import Expired, IndexFile, SegmentReader
 from kubeshark.core_capture.store._signing import NodeKey
 from kubeshark.core_capture.store._state import load_state
@@ -33,6 +33,7 @@ from kubeshark.core_capture.store._unsealed import UnsealedReader, UnsealedSegme
 from kubeshark.errors import Damaged, StoreError
 
 if TYPE_CHECKING:
+    from kubeshark.core_capture.store._name_history import NameRecord
     from kubeshark.core_capture.store._overview import Overview
     from kubeshark.core_capture.store._prune import CaptureKey
     from kubeshark.core_capture.store._snapshots import Snapshot
@@ -83,6 +84,8 @@ class StoreReading:
         self._known = Known()  # segments never change
         self._indexes: dict[str, IndexFile] = {}  # the latest in use last
         self._lock = Lock()
+        self._has_names: bool | None = None  # when it was listed last; None: not yet
+        self._names: tuple[int | None, list[NameRecord]] = (None, [])  # of this stamp
         self._unsealed = UnsealedSegments(files, load_core())
 
     @classmethod
@@ -247,6 +250,20 @@ class StoreReading:
 
         return load_snapshots(self.files, self.identities)
 
+    def names(self) -> list[NameRecord]:
+        """Return who had an address when, as of the latest look at what is there; StoreError if it cannot be read."""
+        if self._has_names is None:
+            self._has_names = self.files.exists(NAMES)
+        if not self._has_names:
+            return []
+        from kubeshark.core_capture.store._name_history import load_names
+
+        stamp, (known, records) = self.stamp(), self._names
+        if stamp is None or stamp != known:
+            records = load_names(self.files, self.identities)
+            self._names = stamp, records
+        return records
+
     def _sizes(self) -> dict[str, int]:
         return self.files.sizes()
 
@@ -258,6 +275,7 @@ class StoreReading:
     def _look(self) -> tuple[list[str], list[SegmentInfo]]:
         """Return the names of the readable segments, and the open ones: none is in both, none in neither."""
         listed = self.files.names()
+        self._has_names = NAMES in listed
         has_log = self._unsealed.look(listed, lambda: self.identities)
         names = self._readable(self.files.names() if has_log else listed)
         self.problems += self._unsealed.problems

@@ -22,6 +22,7 @@ from kubeshark.core_capture.store._state import load_state
 from kubeshark.errors import StoreError
 
 if TYPE_CHECKING:
+    from kubeshark.core_capture.store._name_history import NameRecord
     from kubeshark.core_capture.store._prune import Pruned, Retention
     from kubeshark.core_capture.store._recover import Leftover
     from kubeshark.core_capture.store._rotate import Rotated
@@ -201,6 +202,21 @@ class StoreUpkeep(StoreReading):
         from kubeshark.core_capture.store._snapshots import delete_snapshot
 
         return delete_snapshot(self.files, self.identities, self._to(recipients), NodeKey.load_or_create(), name)
+
+    def change_names(
+        self,
+        change: Callable[[list[NameRecord]], Iterable[NameRecord]],
+        *,
+        recipients: Iterable[str | Recipient] | None = None,
+    ) -> list[NameRecord]:
+        """Replace who had an address when by what `change` makes of it; what ended before the oldest packet goes."""
+        from kubeshark.core_capture.store._name_history import change_names
+
+        oldest = min((info.first_ns for info in self.segments() if info.packets), default=None)
+        key, to = NodeKey.load_or_create(), self._to(recipients)
+        records = change_names(self.files, self.identities, to, key, change, oldest_ns=oldest)
+        self._has_names = None
+        return records
 
     def _to(self, recipients: Iterable[str | Recipient] | None) -> tuple[Recipient, ...]:
         """Return to whom a small file is encrypted: those given, else the identities' own."""

@@ -94,6 +94,9 @@ class Uploader:
             return self._status
 
     def start(self) -> None:
+        """Begin, if that has not been done."""
+        if self._thread is not None:
+            return
         self._thread = threading.Thread(target=self._keep, name="kubeshark-upload", daemon=True)
         self._thread.start()
 

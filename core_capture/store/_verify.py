@@ -20,10 +20,12 @@ from kubeshark.core_capture.store._identity import Identity
 from kubeshark.core_capture.store._info import Chain
 from kubeshark.core_capture.store._leftovers import find_leftovers
 from kubeshark.core_capture.store._log import OpenSegment, open_names
+from kubeshark.core_capture.store._name_history import names_key
 from kubeshark.core_capture.store._names import (
     CATALOGUE,
     DATA_SUFFIX,
     INDEX_SUFFIX,
+    NAMES,
     SNAPSHOTS,
     STATE,
     TEMPORARY,
@@ -132,7 +134,8 @@ def verify_store(
     findings += _check_log(files, identities, trusted)
     findings += _check_chains(files, links, set(names), trusted)
     findings += _check_catalogue(files, identities, links)
-    findings += _check_snapshots(files, identities, trusted)
+    findings += _check_signed(SNAPSHOTS, lambda: snapshots_key(files, identities), trusted)
+    findings += _check_signed(NAMES, lambda: names_key(files, identities), trusted)
     findings += [Finding("note", name, _left(name)) for name in find_leftovers(files.names())]
     return VerifyReport(len(names), read, tuple(findings))
 
@@ -303,14 +306,14 @@ def _check_catalogue(files: Backend, identities: Sequence[Identity], links: list
             yield Finding("swapped", CATALOGUE, f"{CATALOGUE} contradicts the index of {link.name}")
 
 
-def _check_snapshots(files: Backend, identities: Sequence[Identity], trusted: Collection[str]) -> Iterator[Finding]:
+def _check_signed(name: str, ask_key: Callable[[], str | None], trusted: Collection[str]) -> Iterator[Finding]:
+    """Check a file that is signed as a whole; `ask_key` reads it, and returns who signed it."""
     try:
-        key = snapshots_key(files, identities)
+        key = ask_key()
     except NotForUsError as error:
-        yield Finding("unknown", SNAPSHOTS, error.message)
+        yield Finding("unknown", name, error.message)
     except Damaged as error:
-        yield Finding("damaged", SNAPSHOTS, str(error), error.offset)
+        yield Finding("damaged", name, str(error), error.offset)
     else:
         if key is not None and trusted and key not in trusted:
-            message = f"{SNAPSHOTS} is signed by node key {key}, which is not trusted here"
-            yield Finding("unknown", SNAPSHOTS, message)
+            yield Finding("unknown", name, f"{name} is signed by node key {key}, which is not trusted here")

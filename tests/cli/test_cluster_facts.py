@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
 
+from kubeshark.cli import _cluster_facts
 from kubeshark.cli._cluster_facts import ClusterFacts, Pod, contexts, kubeconfig_path
 from kubeshark.errors import UsageError
 from tests.cli._api_server import CLASSES, NAMESPACES, PODS, api_server
@@ -28,6 +30,15 @@ def test_who_may_not_list_is_told_so(tmp_path: Path) -> None:
             ClusterFacts("gone", str(api.kubeconfig))
         with pytest.raises(UsageError, match="context 'none'"):
             ClusterFacts("none", str(api.kubeconfig))
+
+
+def test_a_cluster_that_says_nothing_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_cluster_facts, "ANSWER_S", 0.3)
+    with api_server(tmp_path) as api, socket.create_server(("127.0.0.1", 0)) as silent:
+        text = api.kubeconfig.read_text()
+        api.kubeconfig.write_text(text.replace(f":{api.port}", f":{silent.getsockname()[1]}"))
+        with pytest.raises(UsageError, match=r"the cluster does not answer: .*timed? ?out"):
+            ClusterFacts("lab", str(api.kubeconfig))
 
 
 def test_contexts_are_read_without_the_client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

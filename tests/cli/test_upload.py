@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from kubeshark.core_capture.store import create_identity, identity_path
-from tests.core_capture.store._servers import BUCKET, Server
+from kubeshark.core_capture.store import create_identity, default_node, identity_path
+from tests.core_capture.live._cable import FAR, PORT, Sender, frame
+from tests.core_capture.live.conftest import sender
+from tests.core_capture.store._servers import BUCKET, Server, versitygw
+
+__all__ = ["sender"]
 
 COMMAND = (sys.executable, "-m", "kubeshark")
 
@@ -72,3 +78,29 @@ def test_what_is_refused(store: Path, moto_s3: Server) -> None:
     missing = kubeshark("store", "upload", "s3://no-such-bucket/x", "--store", str(store))
     assert (missing.returncode, missing.stderr.count("\n")) == (1, 1)
     assert "there is no such bucket" in missing.stderr
+
+
+def test_a_capture_that_uploads(sender: Sender, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is sealed at the end of a capture is in the archive when the command ends; no thread kept a capability."""
+    url, store = f"s3://{BUCKET}/live", str(tmp_path / "store")
+    options = ["-i", FAR, "--filter", f"udp port {PORT}", "--store", store, "--upload", url, "--max-bytes", "1GB"]
+    (tmp_path / "gateway").mkdir()
+    with versitygw(tmp_path / "gateway") as server:  # on this test's network
+        for name, value in server.environment().items():
+            monkeypatch.setenv(name, value)
+        with subprocess.Popen(
+            [*COMMAND, "capture", *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        ) as running:
+            assert running.stderr is not None
+            for line in running.stderr:
+                if b"Ctrl-C ends it" in line:
+                    break
+            sender.send(frame(n) for n in range(500))
+            time.sleep(0.3)
+            running.send_signal(signal.SIGINT)
+            out, err = running.communicate(timeout=100)
+        assert (running.returncode, err) == (0, b""), err
+        assert b"captured 500 packets" in out
+        there = kubeshark("store", "info", "--store", f"{url}/{default_node()}", "--output", "json")
+        assert (there.returncode, json.loads(there.stdout)["packets"]) == (0, 500), there.stderr
+        assert kubeshark("store", "verify", "--store", url).returncode == 0

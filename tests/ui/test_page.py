@@ -317,5 +317,10 @@ def test_no_view_keeps_anybody_out(
     page.goto(page.url.split("?")[0])
     page.wait_for_selector(ROW)
     look("narrow")
+    for key in "1234567":
+        page.keyboard.press(key)
+        expect(page.locator(".tab[aria-current]")).to_be_in_viewport()
+        page.wait_for_timeout(300)  # what is fetched for it is there
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360, key
     context.close()
     assert {name: each for name, each in found.items() if each} == {}

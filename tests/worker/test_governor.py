@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kubeshark.worker._governor import Governor, Rates, resident_bytes
+from kubeshark.worker._governor import MIB, CaptureMemory, Governor, Rates, memory_of_capture, resident_bytes
 
 
 class Clock:
@@ -59,3 +59,13 @@ def test_rates_by_client() -> None:
     assert [rates.take("a") for _ in range(2)] == [True, False]
     assert rates.take("c")  # now b is forgotten, the longest unheard of
     assert [rates.take("b") for _ in range(4)] == [True, True, True, False]
+
+
+def test_a_capture_fits_into_its_memory() -> None:
+    assert memory_of_capture(0, 1) == memory_of_capture(1 << 40, 1) == CaptureMemory(32 * MIB, 64 * MIB)
+    for limit in (128, 160, 200, 256, 400):
+        for interfaces in (1, 2, 4):
+            share = memory_of_capture(limit * MIB, interfaces)
+            assert share.ring_bytes >= 4 * MIB
+            assert 96 * MIB + share.ring_bytes * interfaces + 5 * share.segment_bytes <= limit * MIB
+    assert memory_of_capture(1, 3) == CaptureMemory(MIB, 4 * MIB)  # the least that works

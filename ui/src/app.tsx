@@ -50,6 +50,7 @@ export function App() {
   const { view } = place.value;
   useEffect(() => {
     document.title = `${texts.names[view]} · kubeshark`;
+    document.querySelector(".tab[aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" }); // on a narrow screen
   }, [view]);
   return (
     <>

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -58,20 +58,23 @@ def upload_url(args: argparse.Namespace) -> str:
 
 
 @contextmanager
-def uploading(store: Path | str, url: str) -> Iterator[None]:
-    """Upload what is sealed in the folder while the block runs, and what is left at its end."""
+def uploading(store: Path | str, url: str) -> Iterator[Callable[[], None]]:
+    """Upload what is sealed in the folder, and what is left when the block ends; give what begins it, if called once.
+
+    It begins when the capture has given up its capabilities: threads that ran before would keep them.
+    """
     if not url:
-        yield
+        yield lambda: None
         return
     if isinstance(store, str):
         raise UsageError(f"{store} is on object storage already", hint="leave --upload out, or capture into a folder")
     from kubeshark.core_capture.store import Uploader, archive_url, default_node
 
     uploader = Uploader(store, archive_url(url, default_node()), log=complain)
-    uploader.start()
     try:
-        yield
+        yield uploader.start
     finally:
+        uploader.start()
         uploader.stop(DRAIN_SECONDS)
         status = uploader.status
         if status.waiting:

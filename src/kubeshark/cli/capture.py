@@ -164,17 +164,22 @@ def run(args: argparse.Namespace) -> int:
     try:
         with (
             Pipeline.open(store, recipients=args.recipient) as pipeline,
-            uploading(store, archive),
+            uploading(store, archive) as begin_uploads,
             ending(source),
         ):
             print(f"kubeshark: capturing on {printable(source.name)}: Ctrl-C ends it", file=sys.stderr, flush=True)
             with Progress(f"capturing on {printable(source.name)}") as progress:
+
+                def show_progress(now: CaptureProgress) -> None:
+                    begin_uploads()
+                    progress.show(now.bytes, None, note(now))
+
                 result = pipeline.capture(
                     source,
                     limits=CaptureLimits(args.duration, args.packets, args.bytes),
                     retention=retention_of(args),
                     drops_privileges=True,
-                    on_progress=lambda now: progress.show(now.bytes, None, note(now)),
+                    on_progress=show_progress,
                     on_notice=complain,
                 )
     finally:

@@ -300,7 +300,7 @@ def finish(
         file.write(render(survey, before, mine).encode())
     if survey["plugin"]:
         _enable_plugins(survey["plugin"])
-    print(f"wrote {path}")
+    print(f"wrote {path}", flush=True)
     return _apply(survey, path) if what == APPLY else _say_next(survey, path)
 
 
@@ -319,7 +319,8 @@ def _commands(survey: Survey) -> list[str]:
     if survey.target == "cluster":
         return ["kubeshark check --pre-tap", "kubeshark tap"]
     if survey.target == "local":
-        return ["kubeshark capture", "kubeshark serve"]
+        duration = f" --duration {survey['duration']}" if survey["when"] == "schedule" else ""
+        return [f"kubeshark capture{duration}", "kubeshark serve"]
     return ["kubeshark import FILE", "kubeshark serve"]
 
 
@@ -327,6 +328,8 @@ def _say_next(survey: Survey, path: Path) -> int:
     from kubeshark.settings._find import DEFAULT_NAME
 
     option = "" if path == Path(DEFAULT_NAME) else f" --config-path {path}"
+    if survey.target == "local" and survey["when"] == "schedule":
+        complain("schedules are run by a cluster: on this machine, have cron or a systemd timer start the capture")
     print("next: " + ", ".join(f"{command}{option}" for command in _commands(survey)))
     return 0
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from kubeshark.cli._complain import complain
 from kubeshark.cli._configured import add_configured
 from kubeshark.cli._keylog_option import add_keylog_option
+from kubeshark.cli._local_capture import add_local_capture_options, capturing_beside, check_local_capture
 from kubeshark.cli._redaction import redaction_rules
 from kubeshark.cli._scripts_option import scripts_config
 from kubeshark.cli._store_option import add_store_option, store_path
@@ -24,6 +25,11 @@ if TYPE_CHECKING:
 
 __all__ = ["add_parser", "add_serving_options", "open_page", "run"]
 
+EXAMPLES = """examples:
+  kubeshark serve --store ./store --port 8899
+  kubeshark serve -i eth0                       captures, and shows it
+  kubeshark serve -i any --filter "not port 22" --max-bytes 20GB
+"""
 MAX_TOKEN = 1_000
 CACHE_MB = 256
 """Who refines a filter asks for the same packets again: a laptop has this much to spare."""
@@ -34,14 +40,17 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
         name,
         help=summary,
         description="Serve a store until Ctrl-C. The printed URL carries a token that is needed for everything.",
-        epilog="example: kubeshark serve --store ./store --port 8899",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_serving_options(parser)
+    add_local_capture_options(parser)
     parser.set_defaults(run=run)
 
 
 def add_serving_options(parser: argparse.ArgumentParser) -> None:
-    """Add what the hub of a cluster takes as well."""
+    """Add what the hub of a cluster takes as well, which captures nothing itself."""
+    parser.set_defaults(interface=[], filter="")
     add_store_option(parser)
     add_keylog_option(parser)
     add_configured(parser, "--host", key="hub.host", default="127.0.0.1", help="default: 127.0.0.1")
@@ -120,11 +129,12 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"--port {args.port} is not a port", hint="use 0 to 65535")
     from kubeshark.pipeline.scripts import serving
 
+    check_local_capture(args)
     cache_bytes = args.cache_mb << 20
     has_workers = bool(args.worker or args.workers_of or SettingsFile(hub_folder()).read().workers)
     store = Pipeline.open(
         store_path(args),
-        create=has_workers or bool(args.archive),  # a hub of those may begin with a store of its own that is empty
+        create=has_workers or bool(args.archive or args.interface),  # a store of its own may begin empty
         keylogs=args.keylog,
         cache_bytes=cache_bytes,
         workers=args.worker,
@@ -138,20 +148,21 @@ def run(args: argparse.Namespace) -> int:
             if scripts is not None:
                 scripts.log_call("warning", str(text))
 
-        serve(
-            pipeline,
-            rules=redaction_rules(),
-            host=args.host,
-            port=args.port,
-            insecure=args.insecure,
-            announce=lambda url: _announce(store_path(args), url, opens=not args.no_browser),
-            log=log,
-            oidc=_oidc(args.oidc),
-            public_host=args.public_host,
-            token=_token(args.token_file),
-            workers_of=args.workers_of,
-            inventory=args.inventory,
-        )
+        with capturing_beside(args, pipeline, log):
+            serve(
+                pipeline,
+                rules=redaction_rules(),
+                host=args.host,
+                port=args.port,
+                insecure=args.insecure,
+                announce=lambda url: _announce(store_path(args), url, opens=not args.no_browser),
+                log=log,
+                oidc=_oidc(args.oidc),
+                public_host=args.public_host,
+                token=_token(args.token_file),
+                workers_of=args.workers_of,
+                inventory=args.inventory,
+            )
     return 0
 
 

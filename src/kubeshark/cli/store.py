@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from kubeshark.cli._complain import complain, printable
 from kubeshark.cli._life import add_action, add_actions
+from kubeshark.cli._name_actions import add_name_actions
 from kubeshark.cli._progress import Progress
 from kubeshark.cli._store_option import store_path
 
@@ -52,6 +53,7 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
         help="public key of a node (hex, repeat) beside this one's",
     )
     add_actions(actions)
+    add_name_actions(actions)
 
 
 def run_info(args: argparse.Namespace) -> int:
@@ -151,12 +153,12 @@ def _readable(value: object) -> str:
 
 
 def run_verify(args: argparse.Namespace) -> int:
-    from kubeshark.core_capture.store import NodeKey, Store
+    from kubeshark.core_capture.store import NodeKey, open_store
 
     local = NodeKey.load()
     trusted = [*args.trust, *([local.public] if local else [])]
     with Progress("verifying") as progress:
-        report = Store.open(store_path(args)).verify(trusted, on_progress=progress.show)
+        report = open_store(store_path(args)).verify(trusted, on_progress=progress.show)
     if args.output == "json":
         findings = [
             {"kind": finding.kind, "file": finding.file, "offset": finding.offset, "message": str(finding)}

@@ -95,7 +95,11 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
         help="a DNS name or URI that a hub's certificate has; default: kubeshark-hub",
     )
     parser.add_argument(
-        "--memory-mb", type=int, default=0, metavar="MB", help="above this it serves nothing; it goes on capturing"
+        "--memory-mb",
+        type=int,
+        default=0,
+        metavar="MB",
+        help="of each of its processes: above it nothing is served; a capture's memory is made to fit",
     )
     parser.add_argument(
         "--cpu", type=float, default=0.0, metavar="N", help="processors it may use, 0.5 is half of one; likewise"

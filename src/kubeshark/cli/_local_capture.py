@@ -1,0 +1,81 @@
+"""serve -i IFACE: a capture of this machine beside the hub that shows it, in a process of its own.
+
+The process is a worker's (`worker/_captures.py`): it has recipients and no identity, gives up its capabilities, and is
+begun again if it dies. What the hub suffers it does not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kubeshark.cli._retention_options import add_retention_options, retention_of
+from kubeshark.cli._store_option import store_path
+from kubeshark.errors import UsageError
+
+if TYPE_CHECKING:
+    from kubeshark.pipeline import Pipeline
+
+__all__ = ["add_local_capture_options", "capturing_beside", "check_local_capture"]
+
+SEGMENT_SECONDS = 300.0
+
+
+def add_local_capture_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "-i",
+        "--interface",
+        action="append",
+        default=[],
+        metavar="IFACE",
+        help='also capture from it into the store (repeat), or "any"; needs CAP_NET_RAW',
+    )
+    parser.add_argument("-f", "--filter", default="", metavar="BPF", help='of what is captured, e.g. "port 53"')
+    add_retention_options(parser)
+
+
+def check_local_capture(args: argparse.Namespace) -> None:
+    """Raise UsageError or CaptureError, before anything is served, for what the capture would stumble over."""
+    if not args.interface:
+        if args.filter:
+            raise UsageError("--filter is of what is captured", hint="give an interface: -i eth0")
+        return
+    if isinstance(store_path(args), str):
+        raise UsageError(f"serve -i captures into a folder, not into {store_path(args)}")
+    from kubeshark.core_capture.live import LiveOptions, LiveSource
+
+    LiveSource(args.interface, LiveOptions(filter=args.filter, ring_bytes=0)).close()
+
+
+@contextmanager
+def capturing_beside(args: argparse.Namespace, pipeline: Pipeline, log: Callable[[str], None]) -> Iterator[None]:
+    """Capture while the block runs, if interfaces are given; what is in memory is sealed at its end."""
+    if not args.interface:
+        yield
+        return
+    from kubeshark.core_capture.store import default_node
+    from kubeshark.worker._captures import Captures
+    from kubeshark.worker._status import Order
+
+    retention = retention_of(args)
+    order = Order(
+        parent=os.getpid(),
+        store=str(Path(store_path(args)).resolve()),
+        node=default_node(),
+        interfaces=args.interface,
+        bpf=args.filter,
+        recipients=[str(identity.recipient) for identity in pipeline.store.identities],
+        segment_seconds=SEGMENT_SECONDS,
+        max_bytes=retention.max_bytes if retention else None,
+        max_age_ns=retention.max_age_ns if retention else None,
+    )
+    captures = Captures(order, log)
+    captures.start()
+    try:
+        yield
+    finally:
+        captures.stop()
