@@ -35,6 +35,7 @@ WITHOUT_TEST = {
     **{f"cluster/_{part}.py": "cluster/test_manifests.py" for part in ("names", "pods", "values")},
     "cluster/_chart_text.py": "cluster/test_chart.py",
     "src/kubeshark/cli/check.py": "cluster/test_checks.py",
+    "src/kubeshark/cli/logs.py": "cluster/test_logs.py",
     **{
         f"src/kubeshark/cli/{name}.py": "cluster/test_commands.py"
         for name in ("_cluster_options", "clean", "proxy", "tap")
