@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from kubeshark.cluster._client import Cluster as Cluster
     from kubeshark.cluster._forward import Forward as Forward
     from kubeshark.cluster._forward import ready_pod as ready_pod
+    from kubeshark.cluster._logs import write_logs as write_logs
     from kubeshark.cluster._manifests import manifests as manifests
     from kubeshark.cluster._material import has_identity as has_identity
     from kubeshark.cluster._material import materials as materials
@@ -37,6 +38,7 @@ __all__ = [
     "token_of",
     "wait_until_ready",
     "write_chart",
+    "write_logs",
 ]
 
 _HOMES = {
@@ -45,6 +47,7 @@ _HOMES = {
     "_checks": "Check run_checks",
     "_client": "Cluster",
     "_forward": "Forward ready_pod",
+    "_logs": "write_logs",
     "_manifests": "manifests",
     "_material": "has_identity materials token_of",
     "_rbac": "HUB_GRANTS",

@@ -73,11 +73,12 @@ def compile_policies(
     warnings: list[str] = []
     for kind, members, chosen in _subjects(ordered, inventory):
         rules = tuple(rule for policy in chosen for rule in resolver.rules(policy))
+        strict = strict_fragments or any(policy.strict_fragments for policy in chosen)
         attachment = Attachment(
             kind,
             tuple(members),
             tuple(policy.name for policy in chosen),
-            _rule_set(rules, members, chosen, own_exemptions(kind, inventory), allow_essential, strict_fragments),
+            _rule_set(rules, members, chosen, own_exemptions(kind, inventory), allow_essential, strict),
         )
         attachments.append(attachment)
         warnings += _without_dns(attachment)

@@ -137,6 +137,7 @@ class Policy:
     mode: Mode = "Audit"
     ttl_s: int = 0  # 0: stays
     confirm_within_s: int = 0  # 0: no confirmation is asked for
+    strict_fragments: bool = False  # later fragments are judged, too, by rules that ask for no port
     labels: Mapping[str, str] = field(default_factory=dict)
     file: str = ""
 
@@ -347,6 +348,9 @@ _SPEC = Structure(
         "mode": Enumeration(("Enforce", "Audit"), "default Audit"),
         "ttl": Duration("removed after; 0 stays"),
         "confirmWithin": Duration("reverted unless confirmed", 86_400),
+        "fragments": Enumeration(
+            ("pass", "strict"), "later ones pass with the first, or are judged by rules that ask for no port"
+        ),
         "subject": _SUBJECT,
         "ingress": _rules(Direction.INGRESS),
         "egress": _rules(Direction.EGRESS),
@@ -369,6 +373,7 @@ def _policy(given: dict[str, Any], node: Node, _path: str) -> Policy:
         mode=mode,
         ttl_s=spec.get("ttl", 0),
         confirm_within_s=spec.get("confirmWithin", DEFAULT_CONFIRM_S if risks_lock_out else 0),
+        strict_fragments=spec.get("fragments") == "strict",
         labels=given["metadata"].get("labels", {}),
         file=node.place.file,
     )

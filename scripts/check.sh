@@ -8,6 +8,7 @@ step() {
 }
 step .venv/bin/ruff check .
 step .venv/bin/ruff format --check .
+step .venv/bin/hadolint deploy/images/*/Dockerfile
 step env PYTHONPATH=typing_root .venv/bin/lint-imports
 step env MYPYPATH=typing_root .venv/bin/mypy -p kubeshark
 step env MYPYPATH=typing_root .venv/bin/mypy tests/typing/public_api.py

@@ -177,3 +177,8 @@ def test_a_host_by_its_address(folder: Path) -> None:
     code, out, _ = firewall(folder, "simulate", folder / "host.yaml", *host, "--fail-on", "deny")
     assert code == 0 and "ingress/rest" in out
     assert firewall(folder, "simulate", folder / "host.yaml", *host, "--address", "x")[0] == 2
+
+
+def test_what_is_not_known_is_refused_by_the_command_it_was_given_to(folder: Path) -> None:
+    code, _, err = firewall(folder, "schema", "--nope")
+    assert code == 2 and err == 'kubeshark: unrecognized arguments: --nope: see "kubeshark firewall schema --help"\n'

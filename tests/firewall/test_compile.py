@@ -101,3 +101,11 @@ def test_nodes_are_peers_of_egress() -> None:
     [host] = compile_policies(parsed(policy(to_nodes)), inventory()).attachments
     [rule] = host.rules.rules
     assert (rule.action, rule.direction, str(rule.peers[0])) == (Action.REJECT, Direction.EGRESS, "192.0.2.1/32")
+
+
+def test_one_strict_policy_judges_the_later_fragments_of_its_subject() -> None:
+    rules = f"  ingress: [{{action: Deny, from: {EVERYBODY}}}]"
+    loose, strict = policy(rules, name="a"), policy(f"  fragments: strict\n{rules}", name="b")
+    assert not compile_policies(parsed(loose), Inventory()).attachments[0].rules.strict_fragments
+    [host] = compile_policies([*parsed(loose), *parsed(strict)], Inventory()).attachments
+    assert host.rules.strict_fragments

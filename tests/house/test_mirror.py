@@ -35,6 +35,7 @@ WITHOUT_TEST = {
     **{f"cluster/_{part}.py": "cluster/test_manifests.py" for part in ("names", "pods", "values")},
     "cluster/_chart_text.py": "cluster/test_chart.py",
     "src/kubeshark/cli/check.py": "cluster/test_checks.py",
+    "src/kubeshark/cli/logs.py": "cluster/test_logs.py",
     **{
         f"src/kubeshark/cli/{name}.py": "cluster/test_commands.py"
         for name in ("_cluster_options", "clean", "proxy", "tap")
@@ -72,6 +73,7 @@ WITHOUT_TEST = {
     **{f"firewall/{module}.py": "firewall/test_enforcer.py" for module in ("_attach", "_events", "_netlink", "_wire")},
     "extension_api/_manifest_rules.py": "extension_api/test_manifest.py",
     "extension_api/_manifest_tables.py": "extension_api/test_manifest.py",
+    "pipeline/_cluster_names.py": "cluster/test_cluster_names.py",
     "pipeline/_scanned.py": "pipeline/test_table.py",
     "pipeline/_exports.py": "pipeline/test_pipeline.py",
     "pipeline/_imports.py": "pipeline/test_pipeline.py",

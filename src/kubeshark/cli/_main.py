@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from itertools import takewhile
+from typing import Any
 
 from kubeshark.cli._complain import complain
 from kubeshark.cli._configured import configuration, take_global_flags
@@ -37,6 +38,7 @@ COMMANDS = {
     "tap": ("tap", "deploy to a Kubernetes cluster and look at its traffic"),
     "check": ("check", "say what would be in the way, here and in a cluster"),
     "clean": ("clean", "remove what tap made from a cluster"),
+    "logs": ("logs", "gather logs, events and objects of a deployment"),
     "proxy": ("proxy", "open the page of a deployment"),
     "store": ("store", "look after a store: info, verify, prune, snapshot, …"),
     "keys": ("keys", "make and list identities"),
@@ -57,6 +59,13 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> None:  # type: ignore[override]
         print(f'kubeshark: {message}: see "{self.prog} --help"', file=sys.stderr)
         raise SystemExit(2)
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Refuse here what is not known, so that the command it was given to is the one that is pointed at."""
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return found, unknown
 
 
 def build_parser(only: str | None = None) -> argparse.ArgumentParser:

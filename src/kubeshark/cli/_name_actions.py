@@ -29,6 +29,7 @@ A file is a list in YAML or JSON. Without since a name was always so, without un
 
 examples:
   kubeshark store names add names.yaml
+  kubeshark store names add --kube         now, and again later: what is gone then ended
   kubeshark store names list --output json
 """
 
@@ -42,7 +43,9 @@ def add_name_actions(actions: Any) -> None:
     )
     verbs = names.add_subparsers(metavar="add|list", required=True, dest="verb")
     add = add_action(verbs, "add", "add the names of a file", NAMES, run_add)
-    add.add_argument("file", metavar="FILE", type=Path)
+    source = add.add_mutually_exclusive_group(required=True)
+    source.add_argument("file", metavar="FILE", type=Path, nargs="?")
+    source.add_argument("--kube", action="store_true", help="what the cluster of your kubeconfig has now")
     add.add_argument(
         "--recipient",
         action="append",
@@ -54,6 +57,23 @@ def add_name_actions(actions: Any) -> None:
 
 
 def run_add(args: argparse.Namespace) -> int:
+    now_ns = time.time_ns()
+    if args.kube:
+        from kubeshark.cluster import Cluster
+        from kubeshark.pipeline._cluster_names import follow_names, present_names
+
+        added = present_names(*map(Cluster.open().list, ("Pod", "Service", "Node")), now_ns)
+        kept = _open(args).change_names(lambda known: follow_names(known, added, now_ns), recipients=args.recipient)
+    else:
+        added, kept = _add_file(args, now_ns)
+    if args.output == "json":
+        print(json.dumps({"added": len(added), "names": len(kept)}))
+    else:
+        print(f"{len(added)} names {'seen' if args.kube else 'added'}, {len(kept)} in the store")
+    return 0
+
+
+def _add_file(args: argparse.Namespace, now_ns: int) -> tuple[list[NameRecord], list[NameRecord]]:
     from kubeshark._document import MAX_BYTES
     from kubeshark.errors import InputError
     from kubeshark.pipeline._name_file import merge_names, parse_names
@@ -63,13 +83,8 @@ def run_add(args: argparse.Namespace) -> int:
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise InputError(f"cannot read {args.file}: {error.strerror}") from error
-    added = parse_names(data, str(args.file), time.time_ns())
-    kept = _open(args).change_names(lambda known: merge_names(known, added), recipients=args.recipient)
-    if args.output == "json":
-        print(json.dumps({"added": len(added), "names": len(kept)}))
-    else:
-        print(f"{len(added)} names added, {len(kept)} in the store")
-    return 0
+    added = parse_names(data, str(args.file), now_ns)
+    return added, _open(args).change_names(lambda known: merge_names(known, added), recipients=args.recipient)
 
 
 def run_list(args: argparse.Namespace) -> int:

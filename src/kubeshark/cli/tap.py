@@ -82,6 +82,7 @@ def run(args: argparse.Namespace) -> int:
     cluster = cluster_of(loaded)
     pods = targets(cluster, loaded.settings)
     _show(pods)
+    _note(loaded.settings)
     if loaded.settings.tap.dry_run:
         print("nothing was made: --dryRun")
         return 0
@@ -121,6 +122,21 @@ def _check(settings: Settings) -> None:
         )
 
 
+def _note(settings: Settings) -> None:
+    """Say what of the settings workers do not do yet: nobody should believe that less is captured than is."""
+    tap = settings.tap
+    if (tap.regex != ".*" or tap.namespaces or tap.excluded_namespaces) and not tap.bpf_override:
+        complain(
+            "note: workers keep packets of every pod on their nodes, not of these alone: --bpf limits what is kept"
+        )
+    if settings.capture.schedules:
+        complain("note: capture.schedules is not run by workers yet: they capture all the time")
+    if tap.auth.type == "oidc":
+        complain("note: tap.auth of type oidc is not read by the hub of a cluster yet: it asks for the token")
+    if tap.snapshots.cloud.provider:
+        complain("note: tap.snapshots.cloud is not read by workers of a cluster yet: captures stay on their nodes")
+
+
 def _readers(settings: Settings, cluster: Cluster) -> tuple[Settings, bytes | None]:
     """Return the settings with who may read, and the identity for the hub; None: it is there, or nobody gives it."""
     import msgspec
@@ -158,7 +174,7 @@ def _show(pods: list[Target]) -> None:
         print(printable(f"{pod.namespace}/{pod.name}  {', '.join(pod.addresses) or 'no address yet'}  {pod.node}"))
     if len(pods) > SHOWN_PODS:
         print(f"and {len(pods) - SHOWN_PODS:,} more")
-    print(f"{len(pods):,} pods match" if pods else "no pod matches now: those that come will be captured")
+    print(f"{len(pods):,} pods match" if pods else "no pod matches now")
 
 
 def _say(line: str) -> None:

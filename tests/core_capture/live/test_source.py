@@ -15,7 +15,7 @@ import pytest
 
 from kubeshark.core_capture.live import ANY, Counters, LiveOptions, LiveSource
 from kubeshark.core_capture.live._options import Reader
-from kubeshark.errors import UsageError
+from kubeshark.errors import CaptureError, UsageError
 from tests.core_capture.live._cable import (
     FAR,
     NEAR,
@@ -367,3 +367,9 @@ def test_closing_twice_and_stopping_afterwards_is_fine(sender: Sender) -> None:
     source.close()
     source.stop()
     assert source.read(1) is None
+
+
+def test_an_adapter_without_time_stamps_says_so(sender: Sender) -> None:
+    with pytest.raises(CaptureError, match=f"{FAR} has no time stamps of its adapter: ") as raised:
+        LiveSource([FAR], LiveOptions(clock="adapter"))
+    assert "the host's clock" in str(raised.value)

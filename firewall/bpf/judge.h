@@ -1,0 +1,113 @@
+/* Rules as bit vectors: `judge` of `_model.py`. Part of firewall.c. */
+#pragma once
+
+/* The rules that take a peer and what is asked of the subject, as bits of `out`. `port` of ICMP: type and code. */
+inline_ void look_up(struct vector *out, u32 slot, u32 direction, const struct flow_key *key, u16 port, int is_later)
+{
+    struct vector *by_peer, *by_service;
+    const u8 *peer = direction == INGRESS ? key->src : key->dst;
+    if (key->version == 4) {
+        struct address4 four = {.prefix = 64, .slot = slot, .direction = direction};
+        *(u32 *)four.address = *(const u32 *)peer;
+        by_peer = map_lookup_elem(&addresses4, &four);
+    } else {
+        struct address6 six = {.prefix = 160, .slot = slot, .direction = direction};
+        copy16(six.address, peer);
+        by_peer = map_lookup_elem(&addresses6, &six);
+    }
+    u8 protocol = key->protocol;
+    if (!is_later && (has_ports(protocol) || protocol == ICMP || protocol == ICMPV6)) {
+        struct service asked = {.prefix = 48, .slot = slot, .direction = direction, .protocol = protocol, .port = port};
+        by_service = map_lookup_elem(&services, &asked);
+    } else {
+        u32 index = (slot * 2 + direction) * 256 + protocol;
+        by_service = map_lookup_elem(&protocols, &index);
+    }
+#pragma unroll
+    for (int i = 0; i < WORDS; i++)
+        out->word[i] = 0;
+    if (!by_peer || !by_service)
+        return;
+#pragma unroll
+    for (int i = 0; i < WORDS; i++)
+        out->word[i] = by_peer->word[i] & by_service->word[i];
+}
+
+/* The lowest bit, 64 for none. Without branches, as all below: the verifier would follow each. */
+inline_ u32 lowest(u64 word)
+{
+    u64 below = (word & -word) - 1;
+    below -= (below >> 1) & 0x5555555555555555ULL;
+    below = (below & 0x3333333333333333ULL) + ((below >> 2) & 0x3333333333333333ULL);
+    below = (below + (below >> 4)) & 0x0f0f0f0f0f0f0f0fULL;
+    return (u32)((below * 0x0101010101010101ULL) >> 56);
+}
+
+/* All bits if the word is 0, else none. */
+inline_ u64 if_zero(u64 word)
+{
+    u64 top = word | -word;
+    asm volatile("" : "+r"(top)); /* or the compiler makes a branch of it */
+    return (top >> 63) - 1;
+}
+
+inline_ u32 lowest_of(u64 a, u64 b, u64 c, u64 d)
+{
+    u64 past_a = if_zero(a), past_b = past_a & if_zero(b), past_c = past_b & if_zero(c);
+    return (past_a & 64) + (past_b & 64) + (past_c & 64) + lowest(a | (past_a & b) | (past_b & c) | (past_c & d));
+}
+
+inline_ void judge(struct verdict *v, struct vector *bits, const struct policy *policy)
+{
+    u64 a = bits->word[1], b = bits->word[2], c = bits->word[3], d = bits->word[4];
+    v->action = ACCEPT;
+    v->reason = BY_DEFAULT;
+    if (bits->word[0]) {
+        v->reason = BY_EXEMPT;
+        return;
+    }
+#pragma unroll
+    for (int round = 0; round < 3; round++) { /* a Pass clears its tier: no more often than there are tiers */
+        u64 wa = policy->audit[0], wb = policy->audit[1], wc = policy->audit[2], wd = policy->audit[3];
+        u32 first = lowest_of(a & ~wa, b & ~wb, c & ~wc, d & ~wd);
+        u32 noted = lowest_of(a & wa, b & wb, c & wc, d & wd);
+        if (noted < first && v->audit == NONE)
+            v->audit = noted;
+        if (first >= RULES)
+            return;
+        u8 action = policy->action[first & (RULES - 1)];
+        u8 does = action & ACTION;
+        if (!(action & DRY) && does != PASS) {
+            v->action = does;
+            v->reason = BY_RULE;
+            v->rule = first;
+            return;
+        }
+        if ((action & DRY) && v->would_rule == NONE) {
+            v->would = does;
+            v->would_rule = first;
+        }
+        u64 is_admin = policy->admin[(first >> 6) & 3] >> (first & 63) & 1;
+        u64 other = is_admin ? ~0ULL : 0; /* which tier stays: the complement of the one that is left */
+        a &= policy->admin[0] ^ other;
+        b &= policy->admin[1] ^ other;
+        c &= policy->admin[2] ^ other;
+        d &= policy->admin[3] ^ other;
+    }
+}
+
+inline_ int is_essential(const struct packet *p)
+{
+    if (p->is_later)
+        return 0;
+    if (p->key.protocol == ICMPV6 && p->key.version == 6) {
+        u8 type = p->icmp_type;
+        return type == 2 || (type >= 130 && type <= 137) || type == 143;
+    }
+    if (p->key.protocol != UDP)
+        return 0;
+    u16 from = swap16(p->key.src_port), to = swap16(p->key.dst_port);
+    if (p->key.version == 4)
+        return (from == 68 && to == 67) || (from == 67 && (to == 67 || to == 68));
+    return (from == 546 && to == 547) || (from == 547 && (to == 546 || to == 547));
+}
