@@ -77,7 +77,6 @@ class Process:
         self.home = home
         self.prefix: tuple[str, ...] = ()
         self.environment: dict[str, str] = {}
-        self.environment: dict[str, str] = {}
         self.port = 0
 
     def start(self) -> None:
