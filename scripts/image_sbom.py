@@ -37,7 +37,7 @@ def python(root: Path) -> Iterator[Component]:
         for found in distributions(path=[str(folder)]):
             name, version = found.metadata["Name"], found.version
             purl = f"pkg:pypi/{quote(name.lower().replace('_', '-'))}@{quote(version, safe='')}"
-            licence = found.metadata["License-Expression"] if "License-Expression" in found.metadata else ""
+            licence = (found.metadata.get_all("License-Expression") or [""])[0]
             component: Component = {
                 "type": "library", "bom-ref": purl, "name": name, "version": version, "purl": purl,
             }  # fmt: skip

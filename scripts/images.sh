@@ -147,7 +147,10 @@ digest_of() {
 case "${1:-build}" in
 build) build ;;
 root) mounted "$2" "$(digest_of "$2")" ;;
-config) in_store inspect --type image --format '{{json .OCIv1.Config}}' "localhost/kubeshark-$2:$(digest_of "$2")" ;;
+config)
+    in_store inspect --type image "localhost/kubeshark-$2:$(digest_of "$2")" |
+        "$python" -c 'import json, sys; print(json.dumps(json.load(sys.stdin)["OCIv1"]["config"]))'
+    ;;
 push) push "$2" ;;
 *)
     sed -n '2,8s/^# *//p' "$0" >&2

@@ -1,35 +1,23 @@
-"""The images are built as `make images` does, and what is in them runs: from their own files, as their own users."""
+"""The images are built as `make images` does, hold what they should and nothing else, and are pushed once."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
-import http.client
 import json
 import os
 import re
-import socket
-import ssl
 import subprocess
-from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from kubeshark._certificates import issue
-from kubeshark.core_capture.store._identity import create_identity
-from kubeshark.hub._auth import SECURITY_HEADERS
-from tests.images._running import ADDRESS, Image, cable, image, missing_tools, running, until
+from tests.images._built import Image, image, missing_tools
 from tests.packages._servers import BASIC, PASSWORD, USER, registry
 
 pytestmark = [pytest.mark.images, pytest.mark.timeout(900)]
 ENVIRONMENT = dict(os.environ)
 """Before a test gets a home of its own: what images are made of is kept in the user's cache."""
-
-TOKEN = "a-token-of-the-images-test-0123456789"
-DNS_QUESTION = b"\x07\x07\x01\0\0\x01\0\0\0\0\0\0\x06images\x07example\0\0\x01\0\x01"
-HUB, WORKER, FRONT = 8898, 8897, 8080
 
 
 @pytest.fixture(scope="module")
@@ -42,103 +30,6 @@ def images(root: Path) -> dict[str, Image]:
     said = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False)
     assert said.returncode == 0, said.stderr
     return {found.name: found for found in (image(root, line, ENVIRONMENT) for line in said.stdout.splitlines())}
-
-
-@pytest.fixture(scope="module")
-def namespace(images: dict[str, Image]) -> Iterator[str]:
-    with cable() as name:
-        yield name
-
-
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    """The volumes of a pod: certificates, identity, token, and folders to write to."""
-    identity = create_identity(tmp_path / "identity.age")
-    (tmp_path / "recipient").write_text(str(identity.recipient))
-    (tmp_path / "token").write_text(TOKEN + "\n")
-    issue(tmp_path / "pki", [ADDRESS])
-    (tmp_path / "home").mkdir()
-    for path in [tmp_path, *tmp_path.rglob("*")]:
-        os.chown(path, 65532, 65532)
-        path.chmod(0o700 if path.is_dir() else 0o600)
-    return tmp_path
-
-
-def ask(port: int, path: str, token: str = "") -> tuple[int, dict[str, str], bytes]:
-    with closing(http.client.HTTPConnection(ADDRESS, port, timeout=20)) as connection:
-        connection.request("GET", path, headers={"Authorization": f"Bearer {token}"} if token else {})
-        answer = connection.getresponse()
-        return answer.status, {key.lower(): value for key, value in answer.getheaders()}, answer.read()
-
-
-def asked_by_dns(namespace: str) -> bool:
-    """Send a question on the namespace's lo; return whether the hub tells of one that the worker captured."""
-    send = f"from socket import *; socket(AF_INET, SOCK_DGRAM).sendto({DNS_QUESTION!r}, ('127.0.0.1', 53))"
-    subprocess.run(["ip", "netns", "exec", namespace, "python3", "-c", send], check=True)
-    code, _, body = ask(HUB, "/api/v1/query?kfl=dns&form=entry", TOKEN)
-    return code == 200 and b"images.example" in body
-
-
-def owners(namespace: str, port: int) -> set[str]:
-    """User ids of the processes of whoever listens on a port of the namespace."""
-    listed = subprocess.run(
-        ["ip", "netns", "exec", namespace, "ss", "-Hltnp", f"sport = :{port}"],
-        capture_output=True, text=True, check=True,
-    ).stdout  # fmt: skip
-    statuses = [Path(f"/proc/{pid}/status").read_text() for pid in set(re.findall(r"pid=(\d+)", listed))]
-    return {line.split()[2] for status in statuses for line in status.splitlines() if line.startswith("Uid:")}
-
-
-def test_front_hub_and_worker_work_together(images: dict[str, Image], namespace: str, data: Path) -> None:
-    logs = {name: data / f"{name}.log" for name in images}
-    home = {"HOME": "/mnt/home", "KUBESHARK_IDENTITY": "/mnt/identity.age"}
-    worker = ["worker", "--store", "/mnt/node", "-i", "lo", "-f", "udp port 53", "--segment-seconds", "1"]
-    worker += ["--recipient", (data / "recipient").read_text(), "--tls", f"/mnt/pki/{ADDRESS}", "--node", "node-1"]
-    worker += ["--listen", f"0.0.0.0:{WORKER}"]
-    hub = ["hub", "--store", "/mnt/home/store", "--host", "0.0.0.0", "--insecure", "--port", str(HUB)]
-    hub += ["--token-file", "/mnt/token", "--tls", "/mnt/pki/hub", "--worker", f"https://{ADDRESS}:{WORKER}"]
-    tls = ssl.create_default_context(cafile=str(data / "pki" / "hub" / "ca.crt"))
-    with running(images["worker"], namespace, data, *worker, log=logs["worker"], HOME="/mnt/worker-home"):
-
-        def status() -> dict[str, object]:
-            with closing(http.client.HTTPSConnection(ADDRESS, WORKER, context=tls, timeout=20)) as connection:
-                connection.request("GET", "/v1/status")
-                answer = connection.getresponse()
-                assert answer.status == 200
-                found: dict[str, object] = json.loads(answer.read())
-                return found
-
-        until(lambda: not socket.create_connection((ADDRESS, WORKER), 5).close(), logs["worker"])
-        with pytest.raises((ssl.SSLError, ConnectionError, http.client.HTTPException)):
-            status()  # without a hub's certificate
-        tls.load_cert_chain(data / "pki" / "hub" / "tls.crt", data / "pki" / "hub" / "tls.key")
-        assert status()["node"] == "node-1"
-
-        with running(images["hub"], namespace, data, *hub, log=logs["hub"], **home):
-            until(lambda: ask(HUB, "/api/v1/health")[0], logs["hub"])
-            assert owners(namespace, HUB) == {"65532"}
-            assert ask(HUB, "/api/v1/health")[0] == 401
-            code, _, body = ask(HUB, "/api/v1/health", TOKEN)
-            health = json.loads(body)
-            assert code == 200 and health["version"]
-
-            until(lambda: asked_by_dns(namespace), logs["hub"])
-            environment = {"KUBESHARK_HUB": f"127.0.0.1:{HUB}"}
-            with running(images["front"], namespace, data, log=logs["front"], **environment):
-                until(lambda: ask(FRONT, "/static/icon.svg")[0] == 200, logs["front"])
-                assert owners(namespace, FRONT) == {"65532"}
-                code, headers, page = ask(FRONT, "/", TOKEN)
-                assert code == 200 and headers["content-security-policy"] == SECURITY_HEADERS["content-security-policy"]
-                assets = re.findall(r'(?:src|href)="(/static/[^"]+)"', page.decode())
-                assert assets
-                for asset in assets:
-                    code, headers, content = ask(FRONT, asset)
-                    assert (code, content != b"") == (200, True), asset
-                    kept = {name: headers.get(name) for name in SECURITY_HEADERS if name != "cache-control"}
-                    assert kept == {name: SECURITY_HEADERS[name] for name in kept}
-                assert ask(FRONT, "/api/v1/health")[0] == 401
-                code, _, body = ask(FRONT, "/api/v1/health", TOKEN)
-                assert code == 200 and json.loads(body)["version"] == health["version"]
 
 
 def test_users_are_the_manifests(images: dict[str, Image]) -> None:
