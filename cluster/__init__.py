@@ -21,14 +21,18 @@ if TYPE_CHECKING:
     from kubeshark.cluster._targets import Target as Target
     from kubeshark.cluster._targets import targets as targets
     from kubeshark.cluster._wait import wait_until_ready as wait_until_ready
+    from kubeshark.cluster._watch import Change as Change
+    from kubeshark.cluster._watch import Watch as Watch
 
 __all__ = [
     "HUB_GRANTS",
+    "Change",
     "Check",
     "Cluster",
     "Deployment",
     "Forward",
     "Target",
+    "Watch",
     "has_identity",
     "manifests",
     "materials",
@@ -53,6 +57,7 @@ _HOMES = {
     "_rbac": "HUB_GRANTS",
     "_targets": "Target targets",
     "_wait": "wait_until_ready",
+    "_watch": "Change Watch",
 }
 
 __getattr__ = lazily(__name__, _HOMES)

@@ -61,7 +61,7 @@ def hub_template() -> dict[str, Any]:
         "image": _image("hub"),
         "imagePullPolicy": Setting("tap.docker.imagePullPolicy"),
         "command": ["kubeshark"],
-        "args": ["hub", "--workers-of", f"{WORKER}:{WORKER_PORT}", "--port", str(HUB_PORT), *proxied],
+        "args": ["hub", "--workers-of", f"{WORKER}:{WORKER_PORT}", "--port", str(HUB_PORT), "--kube", *proxied],
         "env": [
             *_environment(),
             {"name": "KUBESHARK_IDENTITY", "value": f"{CONFIG_AT}/identity/identity.age"},
@@ -84,7 +84,7 @@ def hub_template() -> dict[str, Any]:
     }
     spec = {
         "serviceAccountName": HUB,
-        "automountServiceAccountToken": True,  # it looks up names
+        "automountServiceAccountToken": True,  # it watches who has which address
         "securityContext": _pod_context(),
         "containers": [container],
         "volumes": [
