@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from kubeshark.cluster._archive import check_archive
 from kubeshark.cluster._names import MANAGER
 from kubeshark.cluster._tree import Scope
 from kubeshark.errors import UsageError
@@ -34,4 +35,6 @@ def scope_of(settings: Settings, version: str, materials: dict[str, str]) -> Sco
     if settings.tap.persistent_storage_pvc_volume_mode == "Block":
         raise UsageError("tap.persistentStoragePvcVolumeMode: captures are files: a block volume cannot hold them")
     built = {"namespace": settings.tap.release.namespace, "manager": MANAGER, "version": version}
-    return Scope(plain(settings), built, materials)
+    scope = Scope(plain(settings), built, materials)
+    check_archive(settings, scope)
+    return scope

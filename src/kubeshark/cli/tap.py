@@ -133,8 +133,8 @@ def _note(settings: Settings) -> None:
         complain("note: capture.schedules is not run by workers yet: they capture all the time")
     if tap.auth.type == "oidc":
         complain("note: tap.auth of type oidc is not read by the hub of a cluster yet: it asks for the token")
-    if tap.snapshots.cloud.provider:
-        complain("note: tap.snapshots.cloud is not read by workers of a cluster yet: captures stay on their nodes")
+    if tap.snapshots.cloud.s3.role_arn:
+        complain("note: tap.snapshots.cloud.s3.roleArn is not assumed yet: the named Secrets give the credentials")
 
 
 def _readers(settings: Settings, cluster: Cluster) -> tuple[Settings, bytes | None]:
