@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from kubeshark.cluster._plain import plain
 from kubeshark.cluster._tree import Equals, Scope, Setting, Text, When, evaluate
 from kubeshark.errors import UsageError
 from kubeshark.settings import Settings
 
-__all__ = ["archive_arguments", "check_archive"]
+__all__ = ["archive_arguments", "archive_of", "check_archive"]
 
 _URL, _CLOUD = Setting("store.url"), "tap.snapshots.cloud"
 _PROVIDER, _PREFIX = Setting(f"{_CLOUD}.provider"), Setting(f"{_CLOUD}.prefix")
@@ -31,13 +32,16 @@ def archive_arguments(option: str) -> list[When]:
     return [When(given, option), When(given, _archive())]
 
 
-def check_archive(settings: Settings, scope: Scope) -> None:
-    """Raise UsageError for an archive that could not be opened, before any pod fails over it."""
-    from kubeshark.core_capture.store import archive_url
+def archive_of(settings: Settings) -> str:
+    """Return the URL, "" for none; raise UsageError where settings name none that is whole."""
+    check_archive(settings)
+    found: str = evaluate(_archive(), Scope(plain(settings), {}, {}))
+    return found
 
+
+def check_archive(settings: Settings) -> None:
+    """Raise UsageError for a place that is named twice, or not whole. Whether it is a URL is the store's to say."""
     cloud = settings.tap.snapshots.cloud
-    if not cloud.provider and not settings.store.url:
-        return
     if cloud.provider and settings.store.url:
         raise UsageError(
             "store.url and tap.snapshots.cloud.provider both say where sealed segments go", hint="leave one of them out"
@@ -52,10 +56,8 @@ def check_archive(settings: Settings, scope: Scope) -> None:
             raise UsageError(f"{_CLOUD}.{name} is empty", hint=f"{_CLOUD}.provider={cloud.provider} needs it")
         if "/" in value:
             raise UsageError(f"{_CLOUD}.{name} has a slash", hint=f"what names begin with is {_CLOUD}.prefix")
-    url = evaluate(_archive(), scope)
-    if url.startswith("memory:"):
+    if settings.store.url.startswith("memory:"):
         raise UsageError("store.url: memory is not shared by pods", hint="write s3://BUCKET/PREFIX")
-    archive_url(url, "any")
 
 
 def _archive() -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 from kubeshark.cluster._chart_text import template
 from kubeshark.cluster._manifests import objects, secrets
 from kubeshark.cluster._names import TLS_HUB, TLS_WORKER, TOKEN, WORKER
-from kubeshark.cluster._values import plain
+from kubeshark.cluster._plain import plain
 from kubeshark.settings import Settings, to_yaml
 
 __all__ = ["chart_files", "write_chart"]

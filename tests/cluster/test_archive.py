@@ -12,6 +12,7 @@ from kubeshark.cli._main import build_parser
 from kubeshark.core_capture.store import open_store
 from kubeshark.core_capture.store._names import INDEX_SUFFIX
 from kubeshark.errors import UsageError
+from tests.cli._command import kubeshark
 from tests.cluster._settings import CLOUD, CLOUDS, by_name, objects
 from tests.core_capture.store._servers import BUCKET, Server
 from tests.pipeline.test_twins import ID, store_of, traffic
@@ -55,16 +56,28 @@ def test_credentials_are_the_environment_of_both_and_in_no_argument() -> None:
         ((f"{CLOUD}.provider=gcs",), "gcs.bucket is empty"),
         ((f"{CLOUD}.provider=azblob", f"{CLOUD}.azblob.container=a"), "azblob.storageAccount is empty"),
         ((f"{CLOUD}.provider=s3", f"{CLOUD}.s3.bucket=a/b"), "has a slash"),
-        ((f"{CLOUD}.provider=s3", f"{CLOUD}.s3.bucket=a", f"{CLOUD}.prefix=/lab"), "empty or dotted parts"),
-        ((f"{CLOUD}.provider=s3", f"{CLOUD}.s3.bucket=a", f"{CLOUD}.prefix=../lab"), "empty or dotted parts"),
         ((f"{CLOUD}.provider=s3", f"{CLOUD}.s3.bucket=a", "store.url=s3://b/c"), "both say where"),
         (("store.url=memory://lab",), "not shared by pods"),
-        (("store.url=https://node-1:8898",), "is no archive"),
     ],
 )
 def test_what_is_no_archive_is_refused(given: tuple[str, ...], said: str) -> None:
     with pytest.raises(UsageError, match=said):
         objects(*given)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ((f"{CLOUD}.provider=s3", f"{CLOUD}.s3.bucket=a", f"{CLOUD}.prefix=/lab"), "empty or dotted parts"),
+        ((f"{CLOUD}.provider=s3", f"{CLOUD}.s3.bucket=a", f"{CLOUD}.prefix=../lab"), "empty or dotted parts"),
+        (("store.url=https://node-1:8898",), "is no archive"),
+    ],
+)
+def test_tap_refuses_what_is_no_url_before_it_asks_the_cluster(given: tuple[str, ...], said: str) -> None:
+    words = [word for each in given for word in ("--set", each)]
+    done = kubeshark("tap", "--dryRun", *words, KUBECONFIG="/nowhere")
+    assert done.returncode == 2
+    assert said in done.stderr
 
 
 def test_a_worker_so_told_fills_it(tmp_path: Path, url: str, moto_s3: Server) -> None:

@@ -107,9 +107,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check(settings: Settings) -> None:
-    """Raise UsageError for what is a key, and does nothing in this command."""
+    """Raise UsageError for what cannot be deployed, or is a key and does nothing in this command."""
+    from kubeshark.cluster import archive_of
+    from kubeshark.core_capture.store import archive_url
     from kubeshark.errors import UsageError
 
+    if archive := archive_of(settings):
+        archive_url(archive, "any")
     if settings.tap.release.helm_chart_path:
         raise UsageError(
             "tap.release.helmChartPath: a chart is installed by helm",
