@@ -60,7 +60,7 @@ class Parser(argparse.ArgumentParser):
         print(f'kubeshark: {message}: see "{self.prog} --help"', file=sys.stderr)
         raise SystemExit(2)
 
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]  # its overloads
         """Refuse here what is not known, so that the command it was given to is the one that is pointed at."""
         found, unknown = super().parse_known_args(args, namespace)
         if unknown:
