@@ -14,7 +14,7 @@ import pytest
 from kubeshark._certificates import issue
 from kubeshark.hub._tokens import Tokens
 from tests.firewall._privileged import needs_namespaces
-from tests.ui._acting import ROW
+from tests.ui._acting import ROW, apply
 from tests.ui._axe import violations
 from tests.ui._hub import HubProcess
 from tests.worker._cluster import Process
@@ -45,6 +45,8 @@ def test_a_policy_is_checked_simulated_and_applied(opened: Page, root: Path) -> 
     page = opened
     page.keyboard.press("6")
     expect(page.get_by_text("No policy is kept.")).to_be_visible()
+    page.get_by_role("button", name="Check").click()
+    expect(page.get_by_text(re.compile("my-policy: sound"))).to_be_visible()  # what the editor begins with
     text = page.get_by_label("Policy, YAML or JSON")
     policy = (root / "examples/firewall/web.yaml").read_text()
     text.fill(policy.replace("action: Reject", "action: Rejekt"))
@@ -81,6 +83,28 @@ def test_a_policy_is_checked_simulated_and_applied(opened: Page, root: Path) -> 
     expect(page.get_by_role("button", name="Apply")).to_be_disabled()  # not simulated
     kept.get_by_role("button", name="Delete shop-web").click()
     expect(page.get_by_text("No policy is kept.")).to_be_visible()
+
+
+def test_an_entry_is_denied_and_a_policy_is_learned(opened: Page, root: Path) -> None:
+    page = opened
+    apply(page, "http")
+    page.locator(ROW).first.locator(".c-summary").click()
+    page.get_by_role("button", name="deny this").click()
+    text = page.get_by_label("Policy, YAML or JSON")
+    expect(text).to_have_value(re.compile(r"mode: Audit[^$]*name: from-client[^$]*action: Deny"))
+    page.get_by_role("button", name="Simulate").click()
+    results = page.get_by_role("region", name="What the policies would have done")
+    expect(results.locator("tr", has_text="from-client").first).to_contain_text(re.compile("deny", re.IGNORECASE))
+    expect(page.get_by_role("button", name="Apply")).to_be_enabled()
+    page.get_by_role("textbox", name="Subject").fill("nobody:1")
+    page.get_by_role("button", name="Learn").click()
+    expect(page.get_by_role("alert")).to_contain_text("names no subject")
+    page.get_by_role("textbox", name="Subject").fill("host")
+    page.keyboard.press("Enter")
+    expect(text).to_have_value(re.compile(r"name: learned"))
+    expect(page.get_by_text(re.compile(r"Proposed: \d+ rules? from"))).to_be_visible()
+    expect(page.get_by_role("button", name="Apply")).to_be_disabled()
+    assert violations(page, root) == []
 
 
 @pytest.mark.parametrize("role", ["viewer", "operator"])

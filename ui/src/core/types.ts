@@ -267,6 +267,13 @@ export interface FirewallEvent {
   readonly srcPort: number | null;
   readonly dstPort: number | null;
 }
+export interface Learned {
+  readonly text: string;
+  readonly rules: number;
+  readonly flows: number;
+  readonly not_seen: readonly string[];
+  readonly problems: readonly string[];
+}
 export interface SimulatedRule {
   readonly policy: string;
   readonly direction: string;

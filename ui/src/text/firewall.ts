@@ -22,6 +22,12 @@ export const texts = {
   check: "Check",
   simulate: "Simulate",
   simulateTitle: "On the recorded traffic that the filter and the time of Traffic choose",
+  subject: "Subject",
+  subjectHint: "host",
+  subjectTitle: "host, interface:eth0, namespace:shop, pods:shop/app=db",
+  learn: "Learn",
+  learnTitle: "Propose what accepts the recorded traffic that the filter and the time of Traffic choose",
+  learned: (rules: number, flows: number): string => `Proposed: ${plural(rules, "rule")} from ${plural(flows, "connection")}. Not seen then:`,
   apply: "Apply …",
   applyTitle: "On all nodes; simulate this text first",
   applyAsk: (name: string, attachments: number, rules: number, isEnforced: boolean, within: number): string =>
@@ -58,7 +64,7 @@ spec:
   priority: 100
   mode: Audit # Deny and Reject are only recorded; Enforce does them
   subject:
-    host: {}
+    host: true
   ingress:
     - name: web
       action: Accept

@@ -3,6 +3,7 @@
 import { useEffect, useState } from "preact/hooks";
 import { ApiError, api } from "../core/api";
 import { count } from "../core/format";
+import { proposed } from "../core/policies";
 import { go, may, place, say } from "../core/state";
 import type { FirewallStatus, Policy, Simulation } from "../core/types";
 import { EventsCard } from "../parts/firewall-events";
@@ -23,7 +24,8 @@ export function FirewallView() {
   const [policies, setPolicies] = useState<readonly Policy[] | null>(null);
   const [status, setStatus] = useState<FirewallStatus | null>(null);
   const [error, setError] = useState("");
-  const [draft, setDraft] = useState<Written>({ text: texts.template, name: "", version: "" });
+  const [draft, setDraft] = useState<Written>(() => ({ text: proposed.peek() || texts.template, name: "", version: "" }));
+  useEffect(() => { proposed.value = ""; }, []);
   const failed = ({ message }: Error): void => setError(message);
   const look = (): Promise<void> => api.firewallStatus().then((found) => { setStatus(found); setError(""); }, failed);
   const load = (): void => {
@@ -81,6 +83,7 @@ function Draft({ draft, set, policies, applied }: { draft: Written; set: (draft:
   const [said, setSaid] = useState<readonly string[]>([]);
   const [error, setError] = useState("");
   const [simulation, setSimulation] = useState<Simulation | null>(null);
+  const [subject, setSubject] = useState<string>(texts.subjectHint);
   const [tried, setTried] = useState(""); // the text that was simulated: no other is applied
   const [isEnforced, setEnforced] = useState(false);
   const [within, setWithin] = useState(WITHIN_S);
@@ -93,6 +96,7 @@ function Draft({ draft, set, policies, applied }: { draft: Written; set: (draft:
       await what();
     } catch (failed) {
       const { message, line, column } = failed as ApiError;
+      setSaid([]);
       setError(`${line ? texts.at(line, column) : ""}${message}`);
     }
   };
@@ -107,6 +111,12 @@ function Draft({ draft, set, policies, applied }: { draft: Written; set: (draft:
     setSaid([texts.judged(found.judged, found.flows, found.packets), ...found.warnings, ...found.problems]);
     setSimulation(found);
     setTried(text);
+  };
+  const learn = async (): Promise<void> => {
+    const { kfl, since, until } = place.value;
+    const found = await api.learnPolicy({ subject, inventory, kfl, since: since || null, until: until || null });
+    set({ text: found.text, name: "", version: "" });
+    setSaid([texts.learned(found.rules, found.flows), ...found.not_seen, ...found.problems]);
   };
   const apply = async (): Promise<void> => {
     const { policies: names } = await api.validatePolicy(text, inventory);
@@ -129,6 +139,10 @@ function Draft({ draft, set, policies, applied }: { draft: Written; set: (draft:
   return (
     <section class="card" aria-labelledby="draft-title">
       <h2 id="draft-title">{texts.write}</h2>
+      <form class="buttons" onSubmit={(event) => { event.preventDefault(); void attempt(learn); }}>
+        <label>{texts.subject} <input class="mono" required spellcheck={false} maxLength={4096} title={texts.subjectTitle} value={subject} onInput={(event) => setSubject(event.currentTarget.value)} /></label>
+        <button type="submit" title={texts.learnTitle}>{texts.learn}</button>
+      </form>
       <label>{texts.policy}<textarea rows={16} spellcheck={false} value={text} onInput={(event) => set({ ...draft, text: event.currentTarget.value })} /></label>
       <details><summary>{texts.inventory}</summary><textarea rows={8} spellcheck={false} aria-label={texts.inventory} value={inventory} onInput={(event) => setInventory(event.currentTarget.value)} /></details>
       <p class="buttons">
