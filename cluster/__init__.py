@@ -6,6 +6,7 @@ from kubeshark._lazy import lazily
 
 if TYPE_CHECKING:
     from kubeshark.cluster._apply import Deployment as Deployment
+    from kubeshark.cluster._archive import archive_of as archive_of
     from kubeshark.cluster._chart import write_chart as write_chart
     from kubeshark.cluster._checks import Check as Check
     from kubeshark.cluster._checks import run_checks as run_checks
@@ -33,6 +34,7 @@ __all__ = [
     "Forward",
     "Target",
     "Watch",
+    "archive_of",
     "has_identity",
     "manifests",
     "materials",
@@ -47,6 +49,7 @@ __all__ = [
 
 _HOMES = {
     "_apply": "Deployment",
+    "_archive": "archive_of",
     "_chart": "write_chart",
     "_checks": "Check run_checks",
     "_client": "Cluster",
