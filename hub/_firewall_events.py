@@ -62,7 +62,7 @@ def event_filter(kfl: str) -> Callable[[Mapping[str, Any]], bool]:
 
 
 def _row(event: Mapping[str, Any]) -> dict[str, Any]:
-    row = {name: variable.default for name, variable in EVENT_VARIABLES.items()}
+    row: dict[str, Any] = {name: variable.default for name, variable in EVENT_VARIABLES.items()}
     for name in EVENT_VARIABLES:
         value = event.get(_ENDS.get(name, name))
         if type(value) is type(row[name]):

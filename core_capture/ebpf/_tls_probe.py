@@ -40,7 +40,7 @@ class TlsProbe:
         self._maps: dict[str, int] = {}
         self._keys: set[bytes] = set()
         self._known: dict[tuple[int, int], Functions] = {}
-        self._counted = dict.fromkeys(_COUNTS, 0)
+        self._counted: dict[str, int] = dict.fromkeys(_COUNTS, 0)
         programs = read_programs(OBJECT)
         processes = list(tls_processes(self._known, explains=False))
         keys = keys_of(choices, processes, must_exist=must_exist)

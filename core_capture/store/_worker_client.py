@@ -160,7 +160,7 @@ class WorkerClient:
         """
         self._away = None
         answer = self._ask(path, {}, MAX_STATUS_BYTES * 8, method=method, body=body)
-        return answer.status, self._decoded(answer, Any)
+        return answer.status, self._decoded(answer, object)
 
     @property
     def trouble(self) -> str:

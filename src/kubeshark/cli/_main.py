@@ -39,6 +39,7 @@ COMMANDS = {
     "check": ("check", "say what would be in the way, here and in a cluster"),
     "clean": ("clean", "remove what tap made from a cluster"),
     "logs": ("logs", "gather logs, events and objects of a deployment"),
+    "pcapdump": ("pcapdump", "write what all workers of a deployment captured into one pcap file"),
     "proxy": ("proxy", "open the page of a deployment"),
     "store": ("store", "look after a store: info, verify, prune, snapshot, …"),
     "keys": ("keys", "make and list identities"),
@@ -60,7 +61,7 @@ class Parser(argparse.ArgumentParser):
         print(f'kubeshark: {message}: see "{self.prog} --help"', file=sys.stderr)
         raise SystemExit(2)
 
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]  # its overloads
         """Refuse here what is not known, so that the command it was given to is the one that is pointed at."""
         found, unknown = super().parse_known_args(args, namespace)
         if unknown:

@@ -62,7 +62,8 @@ def run_add(args: argparse.Namespace) -> int:
         from kubeshark.cluster import Cluster
         from kubeshark.pipeline._cluster_names import follow_names, present_names
 
-        added = present_names(*map(Cluster.open().list, ("Pod", "Service", "Node")), now_ns)
+        cluster = Cluster.open()
+        added = present_names(cluster.list("Pod"), cluster.list("Service"), cluster.list("Node"), now_ns)
         kept = _open(args).change_names(lambda known: follow_names(known, added, now_ns), recipients=args.recipient)
     else:
         added, kept = _add_file(args, now_ns)

@@ -60,7 +60,7 @@ def run_info(args: argparse.Namespace) -> int:
     from kubeshark.pipeline import Pipeline
 
     with Pipeline.open(store_path(args), create=False) as pipeline:
-        info = pipeline.info() | _overview(pipeline.store) | {"archive": _archive(pipeline.store)}
+        info: dict[str, Any] = pipeline.info() | _overview(pipeline.store) | {"archive": _archive(pipeline.store)}
     del info["cache"]  # this process's: empty
     if args.output == "json":
         print(json.dumps(info))
