@@ -6,13 +6,13 @@ SERVE ?= 1
 export KUBESHARK_PLUGINS ?= $(CURDIR)/.run/plugins
 export KUBESHARK_IDENTITY ?= $(CURDIR)/.run/identity/identity.age
 
-.PHONY: setup run test test-cluster test-slow check fuzz bench bench-firewall bench-ui docs wheel clean help
+.PHONY: setup run test test-cluster test-slow images check fuzz bench bench-firewall bench-ui docs wheel clean help
 
 help:
 	@echo "make run    set up, build the example plugins, import the sample into an encrypted store, query it, serve it"
 	@echo "make test   the whole suite      make check  types, style, import directions"
 	@echo "make test-cluster  build kube-apiserver, once, and run against it what is about clusters (make test does too, once it is there)"
-	@echo "make bench  compare with peers (bench-ui: the page, bench-firewall: the firewall)   make fuzz   parsers against hostile bytes   make wheel  build the wheel"
+	@echo "make images  build the images with buildah, as root      make bench  compare with peers (bench-ui: the page, bench-firewall: the firewall)   make fuzz   parsers against hostile bytes   make wheel  build the wheel"
 
 setup:
 	@scripts/setup.sh
@@ -22,7 +22,7 @@ run: setup
 
 test:
 	@scripts/setup.sh test
-	@$(VENV)/pytest -n 2 --dist loadfile -m "not slow" $(PYTEST)
+	@$(VENV)/pytest -n 2 --dist loadfile -m "not slow and not images" $(PYTEST)
 
 test-cluster:
 	@scripts/setup.sh test
@@ -32,6 +32,10 @@ test-cluster:
 test-slow:
 	@scripts/setup.sh test
 	@$(VENV)/pytest -m slow $(PYTEST)
+
+images:
+	@scripts/setup.sh check
+	@scripts/images.sh
 
 check:
 	@scripts/setup.sh check test

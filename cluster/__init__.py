@@ -6,6 +6,7 @@ from kubeshark._lazy import lazily
 
 if TYPE_CHECKING:
     from kubeshark.cluster._apply import Deployment as Deployment
+    from kubeshark.cluster._archive import archive_of as archive_of
     from kubeshark.cluster._chart import write_chart as write_chart
     from kubeshark.cluster._checks import Check as Check
     from kubeshark.cluster._checks import run_checks as run_checks
@@ -21,14 +22,19 @@ if TYPE_CHECKING:
     from kubeshark.cluster._targets import Target as Target
     from kubeshark.cluster._targets import targets as targets
     from kubeshark.cluster._wait import wait_until_ready as wait_until_ready
+    from kubeshark.cluster._watch import Change as Change
+    from kubeshark.cluster._watch import Watch as Watch
 
 __all__ = [
     "HUB_GRANTS",
+    "Change",
     "Check",
     "Cluster",
     "Deployment",
     "Forward",
     "Target",
+    "Watch",
+    "archive_of",
     "has_identity",
     "manifests",
     "materials",
@@ -43,6 +49,7 @@ __all__ = [
 
 _HOMES = {
     "_apply": "Deployment",
+    "_archive": "archive_of",
     "_chart": "write_chart",
     "_checks": "Check run_checks",
     "_client": "Cluster",
@@ -53,6 +60,7 @@ _HOMES = {
     "_rbac": "HUB_GRANTS",
     "_targets": "Target targets",
     "_wait": "wait_until_ready",
+    "_watch": "Change Watch",
 }
 
 __getattr__ = lazily(__name__, _HOMES)

@@ -10,7 +10,7 @@ from typing import Any
 from kubeshark.cluster._chart_text import template
 from kubeshark.cluster._manifests import objects, secrets
 from kubeshark.cluster._names import TLS_HUB, TLS_WORKER, TOKEN, WORKER
-from kubeshark.cluster._values import plain
+from kubeshark.cluster._plain import plain
 from kubeshark.settings import Settings, to_yaml
 
 __all__ = ["chart_files", "write_chart"]
@@ -41,6 +41,19 @@ CHECKS = """{{- if not .Values.store.recipients }}
 {{- end }}
 {{- if and .Values.tap.ingress.enabled (not .Values.tap.ingress.host) }}
 {{- fail "tap.ingress.host is empty" }}
+{{- end }}
+{{- $cloud := .Values.tap.snapshots.cloud }}
+{{- if and .Values.store.url $cloud.provider }}
+{{- fail "store.url and tap.snapshots.cloud.provider both say where sealed segments go: leave one of them out" }}
+{{- end }}
+{{- if and (eq $cloud.provider "s3") (not $cloud.s3.bucket) }}
+{{- fail "tap.snapshots.cloud.s3.bucket is empty" }}
+{{- end }}
+{{- if and (eq $cloud.provider "gcs") (not $cloud.gcs.bucket) }}
+{{- fail "tap.snapshots.cloud.gcs.bucket is empty" }}
+{{- end }}
+{{- if and (eq $cloud.provider "azblob") (not (and $cloud.azblob.storageAccount $cloud.azblob.container)) }}
+{{- fail "tap.snapshots.cloud.azblob: storageAccount and container are both needed" }}
 {{- end }}"""
 
 NOTES = """The hub reads captures with the identity in Secret kubeshark-identity, which this chart does not make:

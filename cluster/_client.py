@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -19,12 +20,16 @@ from kubeshark.errors import ClusterError
 if TYPE_CHECKING:
     from kubernetes.client import ApiClient
 
-__all__ = ["KINDS", "Cluster", "Kind"]
+__all__ = ["KINDS", "Cluster", "Kind", "Stream"]
 
 CONNECT_S, ANSWER_S = 5, 30
 PAGE = 500
 MAX_BYTES = 64 << 20
 """Of one answer; a page of 500 pods is some 5 MB."""
+
+CHUNK = 64 << 10
+MAX_LINE = 16 << 20
+"""Of a watch: one object, of which etcd takes 1.5 MB."""
 
 
 class Kind:
@@ -62,6 +67,39 @@ _ALL = (
     Kind("SelfSubjectAccessReview", "authorization.k8s.io/v1", "selfsubjectaccessreviews", is_namespaced=False),
 )
 KINDS = {kind.name: kind for kind in _ALL}
+
+
+class Stream:
+    """The lines of an answer as they come; another thread may end it."""
+
+    def __init__(self, answer: Any) -> None:
+        self._answer = answer
+
+    def lines(self) -> Iterator[bytes]:
+        """Give whole lines until the server ends it or is quiet, or `end`; raise ClusterError for a huge one."""
+        from urllib3.exceptions import HTTPError
+
+        part = bytearray()
+        chunks = self._answer.stream(CHUNK)
+        while True:
+            try:
+                chunk = next(chunks, None)
+            except (HTTPError, OSError, ValueError):  # cut off, quiet or ended: whoever reads it asks again
+                return
+            if chunk is None:
+                return
+            part += chunk
+            if b"\n" in chunk:
+                *whole, rest = bytes(part).split(b"\n")
+                part = bytearray(rest)
+                yield from whole
+            if len(part) > MAX_LINE:
+                raise ClusterError(f"the API server's line is longer than {MAX_LINE:,} bytes")
+
+    def end(self) -> None:
+        """Make `lines` return, from any thread."""
+        with suppress(Exception):  # it ends by itself at this moment
+            self._answer.shutdown()
 
 
 class Cluster:
@@ -115,28 +153,60 @@ class Cluster:
         headers: Mapping[str, str] | None = None,
     ) -> bytes:
         """Send one request; return the body of a 2xx answer, raise ClusterError for any other."""
-        from kubernetes.client.exceptions import ApiException
-        from urllib3.exceptions import HTTPError
-
-        sent = {"Accept": "application/json", "Content-Type": content, **(headers or {})}
-        try:
-            request = self.api.param_serialize(
-                method, path, query_params=list((query or {}).items()), header_params=sent, body=body,
-                auth_settings=["BearerToken"],
-            )  # fmt: skip
-            answer = self.api.call_api(*request, _request_timeout=(CONNECT_S, ANSWER_S)).response
+        with self._reaching():
+            answer = self._send(method, path, query=query, body=body, content=content, headers=headers)
             data: bytes = answer.read(MAX_BYTES + 1)
             answer.release_conn()
-        except ApiException as error:  # TLS: the server is another one, or so is its authority
-            said = " ".join(str(error.reason).split())
-            raise ClusterError(f"{self.host} cannot be reached: {said[:300]}", hint="see kube.context") from error
-        except HTTPError as error:
-            raise ClusterError(f"{self.host} cannot be reached: {_reason(error)}", hint="see kube.context") from error
         if len(data) > MAX_BYTES:
             raise ClusterError(f"{path}: the answer is longer than {MAX_BYTES:,} bytes")
         if not 200 <= answer.status < 300:
             raise explain(answer.status, data, f"{method} {path}")
         return data
+
+    @contextmanager
+    def stream(self, path: str, *, query: Mapping[str, str], quiet_s: float) -> Iterator[Stream]:
+        """Give an answer that has no end yet; it is over when it says nothing for `quiet_s`. Raise ClusterError."""
+        with self._reaching():
+            answer = self._send("GET", path, query=query, read_s=quiet_s)
+        try:
+            if not 200 <= answer.status < 300:
+                with self._reaching():
+                    said = answer.read(MAX_BYTES)
+                raise explain(answer.status, said, f"GET {path}")
+            yield Stream(answer)
+        finally:
+            answer.close()
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Any = None,
+        content: str = "application/json",
+        headers: Mapping[str, str] | None = None,
+        read_s: float = ANSWER_S,
+    ) -> Any:
+        sent = {"Accept": "application/json", "Content-Type": content, **(headers or {})}
+        request = self.api.param_serialize(
+            method, path, query_params=list((query or {}).items()), header_params=sent, body=body,
+            auth_settings=["BearerToken"],
+        )  # fmt: skip
+        return self.api.call_api(*request, _request_timeout=(CONNECT_S, read_s)).response
+
+    @contextmanager
+    def _reaching(self) -> Iterator[None]:
+        from kubernetes.client.exceptions import ApiException
+        from urllib3.exceptions import HTTPError
+
+        try:
+            yield
+        except ApiException as error:  # TLS: the server is another one, or so is its authority
+            said = " ".join(str(error.reason).split())
+            raise ClusterError(f"{self.host} cannot be reached: {said[:300]}", hint="see kube.context") from error
+        except HTTPError as error:
+            raise ClusterError(f"{self.host} cannot be reached: {_reason(error)}", hint="see kube.context") from error
 
     def json(self, method: str, path: str, **rest: Any) -> dict[str, Any]:
         data = self.ask(method, path, **rest)

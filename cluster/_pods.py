@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from kubeshark.cluster._archive import archive_arguments
 from kubeshark.cluster._names import (
     CONFIG,
     FRONT,
@@ -61,7 +62,16 @@ def hub_template() -> dict[str, Any]:
         "image": _image("hub"),
         "imagePullPolicy": Setting("tap.docker.imagePullPolicy"),
         "command": ["kubeshark"],
-        "args": ["hub", "--workers-of", f"{WORKER}:{WORKER_PORT}", "--port", str(HUB_PORT), *proxied],
+        "args": [
+            "hub",
+            "--workers-of",
+            f"{WORKER}:{WORKER_PORT}",
+            "--port",
+            str(HUB_PORT),
+            "--kube",
+            *archive_arguments("--archive"),
+            *proxied,
+        ],
         "env": [
             *_environment(),
             {"name": "KUBESHARK_IDENTITY", "value": f"{CONFIG_AT}/identity/identity.age"},
@@ -84,7 +94,7 @@ def hub_template() -> dict[str, Any]:
     }
     spec = {
         "serviceAccountName": HUB,
-        "automountServiceAccountToken": True,  # it looks up names
+        "automountServiceAccountToken": True,  # it watches who has which address
         "securityContext": _pod_context(),
         "containers": [container],
         "volumes": [
@@ -128,6 +138,7 @@ def worker_template() -> dict[str, Any]:
             When(Not(Setting("capture.interfaces")), "any"),  # pods come and go with theirs
             When(Setting("tap.bpfOverride"), "--filter"),
             When(Setting("tap.bpfOverride"), Setting("tap.bpfOverride")),
+            *archive_arguments("--upload"),
         ],
         "env": [
             *_environment(),

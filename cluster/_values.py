@@ -1,24 +1,15 @@
-"""Settings as plain values: what trees are evaluated with, and the values.yaml of the chart."""
+"""What trees are evaluated with, once settings are found to be such that objects can be made of them."""
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
-import msgspec
-
+from kubeshark.cluster._archive import check_archive
 from kubeshark.cluster._names import MANAGER
+from kubeshark.cluster._plain import plain
 from kubeshark.cluster._tree import Scope
 from kubeshark.errors import UsageError
 from kubeshark.settings import Settings
 
-__all__ = ["plain", "scope_of"]
-
-
-def plain(settings: Settings) -> dict[str, Any]:
-    """Return kubeshark.yaml as mappings, lists and scalars, by the names in the file."""
-    found: dict[str, Any] = json.loads(json.dumps(msgspec.to_builtins(settings, enc_hook=str)))
-    return found
+__all__ = ["scope_of"]
 
 
 def scope_of(settings: Settings, version: str, materials: dict[str, str]) -> Scope:
@@ -34,4 +25,5 @@ def scope_of(settings: Settings, version: str, materials: dict[str, str]) -> Sco
     if settings.tap.persistent_storage_pvc_volume_mode == "Block":
         raise UsageError("tap.persistentStoragePvcVolumeMode: captures are files: a block volume cannot hold them")
     built = {"namespace": settings.tap.release.namespace, "manager": MANAGER, "version": version}
+    check_archive(settings)
     return Scope(plain(settings), built, materials)

@@ -17,7 +17,16 @@ from kubeshark._document import Mapping as Fields
 from kubeshark.firewall._rules import Network
 from kubeshark.firewall._schema import Dictionary, Items, Structure, Switch, Text
 
-__all__ = ["Inventory", "NodeInfo", "Pod", "load_inventory", "parse_inventory"]
+__all__ = [
+    "Inventory",
+    "Namespace",
+    "NodeInfo",
+    "Pod",
+    "inventory_of",
+    "load_inventory",
+    "parse_inventory",
+    "read_object",
+]
 
 MAX_JSON_BYTES = 64 << 20
 MAX_THINGS = 20_000
@@ -44,6 +53,12 @@ class NodeInfo:
     name: str
     labels: Mapping[str, str] = field(default_factory=dict)
     addresses: tuple[Network, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Namespace:
+    name: str
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,28 +207,46 @@ def _as_node(value: Any, place: Place, depth: int = 0) -> Node:
 
 
 def _of_kubernetes(items: Any, file: str) -> Inventory:
+    try:
+        return inventory_of(read_object(item["kind"], item) for item in items)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise DocumentError(f"not a List of Kubernetes objects: {error}", file=file) from None
+
+
+def inventory_of(things: Iterable[Pod | NodeInfo | Namespace | None], base: Inventory | None = None) -> Inventory:
+    """Return an inventory of these pods, nodes and namespaces, and what else `base` knows."""
     pods: list[Pod] = []
     nodes: list[NodeInfo] = []
     namespaces: dict[str, Mapping[str, str]] = {}
-    try:
-        for item in items:
-            metadata = item["metadata"]
-            name, labels = str(metadata["name"]), {str(k): str(v) for k, v in (metadata.get("labels") or {}).items()}
-            status, spec = item.get("status") or {}, item.get("spec") or {}
-            match item["kind"]:
-                case "Pod" if status.get("phase") not in ("Succeeded", "Failed"):
-                    listed = [each["ip"] for each in status.get("podIPs") or ()]
-                    addresses = tuple(map(_address, listed or filter(None, [status.get("podIP")])))
-                    on_host = bool(spec.get("hostNetwork"))
-                    namespace = str(metadata.get("namespace", "default"))
-                    pods.append(Pod(name, namespace, labels, addresses, str(spec.get("nodeName") or ""), on_host))
-                case "Namespace":
-                    namespaces[name] = labels
-                case "Node":
-                    listed = [
-                        each["address"] for each in status.get("addresses") or () if str(each["type"]).endswith("IP")
-                    ]
-                    nodes.append(NodeInfo(name, labels, tuple(map(_address, listed))))
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise DocumentError(f"not a List of Kubernetes objects: {error}", file=file) from None
-    return Inventory(tuple(pods), namespaces, tuple(nodes))
+    for thing in things:
+        match thing:
+            case Pod():
+                pods.append(thing)
+            case NodeInfo():
+                nodes.append(thing)
+            case Namespace():
+                namespaces[thing.name] = thing.labels
+    return replace(base or Inventory(), pods=tuple(pods), namespaces=namespaces, nodes=tuple(nodes))
+
+
+def read_object(kind: str, item: Mapping[str, Any]) -> Pod | NodeInfo | Namespace | None:
+    """Return what an object of Kubernetes is here: None for a pod that ended, and other kinds.
+
+    Raise KeyError, TypeError, AttributeError or ValueError for what is no such object.
+    """
+    metadata = item["metadata"]
+    name, labels = str(metadata["name"]), {str(k): str(v) for k, v in (metadata.get("labels") or {}).items()}
+    status, spec = item.get("status") or {}, item.get("spec") or {}
+    match kind:
+        case "Pod" if status.get("phase") not in ("Succeeded", "Failed"):
+            listed = [each["ip"] for each in status.get("podIPs") or ()]
+            addresses = tuple(map(_address, listed or filter(None, [status.get("podIP")])))
+            on_host = bool(spec.get("hostNetwork"))
+            namespace = str(metadata.get("namespace", "default"))
+            return Pod(name, namespace, labels, addresses, str(spec.get("nodeName") or ""), on_host)
+        case "Namespace":
+            return Namespace(name, labels)
+        case "Node":
+            listed = [each["address"] for each in status.get("addresses") or () if str(each["type"]).endswith("IP")]
+            return NodeInfo(name, labels, tuple(map(_address, listed)))
+    return None

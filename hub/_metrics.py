@@ -85,6 +85,12 @@ class _Collector:
             yield GaugeMetricFamily(f"kubeshark_{name}", text, value=value)
         yield from self._plugins(CounterMetricFamily, GaugeMetricFamily)
         yield from self._workers(CounterMetricFamily, GaugeMetricFamily)
+        if (kube := hub.kube) is not None:
+            watched = GaugeMetricFamily("kubeshark_cluster_watched", "1 if objects are watched", labels=["kind"])
+            for kind, is_watched in kube.states().items():
+                watched.add_metric([kind], is_watched)
+            yield watched
+            yield CounterMetricFamily("kubeshark_cluster_changes", "Changes of objects heard of", value=kube.changes)
 
     def _plugins(self, counter: Any, gauge: Any) -> Iterator[Any]:
         calls = counter("kubeshark_plugin_calls", "Calls of a plugin", labels=["plugin"])

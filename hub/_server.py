@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -14,12 +15,14 @@ from kubeshark.errors import StoreError, UsageError
 from kubeshark.hub._app import create_app
 from kubeshark.hub._auth import new_token
 from kubeshark.hub._discovery import Discovery
+from kubeshark.hub._kube import KubeWatch
 from kubeshark.hub._state import Hub
 from kubeshark.pipeline import Pipeline
 from kubeshark.pipeline._rules import DEFAULT_RULES, RedactionRule
 from kubeshark.pipeline._scheduler import Scheduler
 
 if TYPE_CHECKING:
+    from kubeshark.cluster import Cluster
     from kubeshark.hub._oidc import OidcSettings
 
 __all__ = ["serve"]
@@ -42,12 +45,14 @@ def serve(
     token: str = "",
     workers_of: str = "",
     inventory: Path | None = None,
+    cluster: Cluster | None = None,
 ) -> None:
     """Serve a pipeline, and run its plugins' jobs by their schedules; `log` hears what they log.
 
     `rules`: of redaction, unless the hub's settings say others.
     `announce` gets the URL with the token once the port is open. `oidc`: people sign in with an identity provider.
     `inventory`: a file that says who has which address; it is read again whenever it is replaced.
+    `cluster`: is watched for names, and for who has which address.
     `public_host` is the name under which a proxy serves this hub by HTTPS; by no other is it then known.
     `token`: this one, not a new one. `workers_of`: NAME:PORT, every address of which is a worker.
 
@@ -85,7 +90,12 @@ def serve(
     )
     if inventory is not None:
         app.hub.fleet.watch_inventory(inventory)
-    with Jobs(app.hub, log), app.hub.workers, app.hub.fleet, Discovery(app.hub.workers, workers_of, log):
+    with ExitStack() as stack:
+        running = (Jobs(app.hub, log), app.hub.workers, app.hub.fleet, Discovery(app.hub.workers, workers_of, log))
+        for each in running:
+            stack.enter_context(each)
+        if cluster is not None:
+            app.hub.kube = stack.enter_context(KubeWatch(cluster, pipeline.store, app.hub.fleet, log))
         announce(f"https://{public_host}/{query}" if public_host else f"http://{shown}:{bound_port}/{query}")
         uvicorn.Server(config).run(sockets=[listener])
 

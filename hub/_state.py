@@ -27,6 +27,7 @@ from kubeshark.pipeline import Pipeline
 from kubeshark.pipeline._rules import DEFAULT_RULES, RedactionRule
 
 if TYPE_CHECKING:
+    from kubeshark.hub._kube import KubeWatch
     from kubeshark.hub._workers import Workers
     from kubeshark.pipeline._scheduler import Scheduler
 
@@ -49,6 +50,7 @@ class Hub:
     fleet: Fleet = field(init=False)
     rules: Sequence[RedactionRule] = DEFAULT_RULES  # of the configuration; those of settings win
     imports: Imports = field(default_factory=Imports)
+    kube: KubeWatch | None = None  # where a cluster is watched
     scheduler: Scheduler | None = None  # of plugins' jobs, where they run by themselves
     on_reload: Callable[[], None] | None = None  # called when other plugins are used
     pool: QueryPool = field(default_factory=QueryPool)

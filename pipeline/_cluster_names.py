@@ -10,7 +10,7 @@ import msgspec
 
 from kubeshark.core_capture.store import NameRecord
 
-__all__ = ["follow_names", "present_names"]
+__all__ = ["follow_names", "name_of", "present_names", "same_name"]
 
 SECOND_NS = 1_000_000_000
 ENDED = ("Succeeded", "Failed")
@@ -30,10 +30,14 @@ def present_names(
 
     Pods on the host's network have the node's address, and so the node's name.
     """
-    found = [_pod(each, now_ns) for each in pods]
-    found += [_service(each, now_ns) for each in services]
-    found += [_node(each, now_ns) for each in nodes]
+    listed = (("Pod", pods), ("Service", services), ("Node", nodes))
+    found = [name_of(kind, each, now_ns) for kind, things in listed for each in things]
     return [record for record in found if record is not None]
+
+
+def name_of(kind: str, thing: Mapping[str, Any], now_ns: int) -> NameRecord | None:
+    """Return the name of one pod, service or node; None where it has no address of its own."""
+    return _READERS[kind](thing, now_ns)
 
 
 def follow_names(known: Iterable[NameRecord], present: Iterable[NameRecord], now_ns: int) -> list[NameRecord]:
@@ -41,17 +45,18 @@ def follow_names(known: Iterable[NameRecord], present: Iterable[NameRecord], now
 
     Hosts come from elsewhere and stay.
     """
-    left = {_what(record): record for record in present}
+    left = {same_name(record): record for record in present}
     names = []
     for record in known:
-        if record.until_ns is not None or record.kind == "host" or left.pop(_what(record), None) is not None:
+        if record.until_ns is not None or record.kind == "host" or left.pop(same_name(record), None) is not None:
             names.append(record)
         else:
             names.append(msgspec.structs.replace(record, until_ns=now_ns))
     return [*names, *left.values()]
 
 
-def _what(record: NameRecord) -> bytes:
+def same_name(record: NameRecord) -> bytes:
+    """Return what two records have in common that differ in their times alone."""
     return msgspec.json.encode(msgspec.structs.replace(record, since_ns=0, until_ns=None))
 
 
@@ -100,3 +105,6 @@ def _made(thing: Mapping[str, Any], now_ns: int) -> int:
 
 def _time(text: str | None) -> int:
     return int(datetime.fromisoformat(text).timestamp()) * SECOND_NS if text else 0
+
+
+_READERS = {"Pod": _pod, "Service": _service, "Node": _node}

@@ -35,6 +35,33 @@ MANY = (
     'capture.schedules=[{name: nightly, cron: "0 0 2 * * *", duration: 30m, filter: "tcp port 80"}]',
 )
 
+CLOUD = "tap.snapshots.cloud"
+CLOUDS: dict[str, tuple[tuple[str, ...], str]] = {
+    "s3": (
+        (
+            f"{CLOUD}.provider=s3",
+            f"{CLOUD}.prefix=lab/",
+            f"{CLOUD}.s3.bucket=captures",
+            f"{CLOUD}.s3.region=eu-central-1",
+            f"{CLOUD}.secrets=captures-s3",
+        ),
+        "s3://captures/lab/",
+    ),
+    "s3 without prefix": ((f"{CLOUD}.provider=s3", f"{CLOUD}.s3.bucket=captures"), "s3://captures/"),
+    "azblob": (
+        (
+            f"{CLOUD}.provider=azblob",
+            f"{CLOUD}.prefix=lab",
+            f"{CLOUD}.azblob.storageAccount=account",
+            f"{CLOUD}.azblob.container=captures",
+        ),
+        "az://account/captures/lab",
+    ),
+    "gcs": ((f"{CLOUD}.provider=gcs", f"{CLOUD}.prefix=a/b", f"{CLOUD}.gcs.bucket=captures"), "gs://captures/a/b"),
+    "url": (("store.url=s3://captures/lab", f"{CLOUD}.secrets=captures-s3"), "s3://captures/lab"),
+}
+"""Archives, and the URL that each is."""
+
 
 def settings(*overrides: str, namespace: str = "shark") -> Settings:
     given = (f"store.recipients={RECIPIENT}", f"tap.release.namespace={namespace}", *overrides)

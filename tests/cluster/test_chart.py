@@ -15,7 +15,7 @@ import yaml
 from kubeshark.cluster._chart import chart_files, values_of
 from kubeshark.core_capture.store import TlsFiles
 from tests.cluster._server import find_helm
-from tests.cluster._settings import MANY, RECIPIENT, by_name, objects, settings
+from tests.cluster._settings import CLOUDS, MANY, RECIPIENT, by_name, objects, settings
 from tests.packages._servers import BASIC, PASSWORD, USER, registry
 
 CHOICES = {
@@ -23,7 +23,7 @@ CHOICES = {
     "everything": MANY,
     "oidc": ("tap.auth.type=oidc", "tap.auth.oidc.issuer=https://id.example.test", "tap.auth.groupMapping.sre=admin"),
     "storage": ("tap.persistentStorage=true", "tap.persistentStorageStatic=true", "tap.storageLimit=1Ti"),
-    "cloud": ("tap.snapshots.cloud.provider=s3", "tap.snapshots.cloud.s3.bucket=b", "tap.snapshots.cloud.secrets=keys"),
+    **{name: chosen for name, (chosen, _) in CLOUDS.items()},
     "images": (
         "tap.docker.overrideImage.hub=r.test/hub@sha256:0",
         "tap.docker.overrideTag.worker=dev",
@@ -110,6 +110,22 @@ def test_who_may_read_is_asked_for(chart: Path) -> None:
     done = helm("template", "kubeshark", chart)
     assert done.returncode != 0
     assert "store.recipients is empty" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (("tap.snapshots.cloud.provider=s3",), "s3.bucket is empty"),
+        (("tap.snapshots.cloud.provider=gcs",), "gcs.bucket is empty"),
+        (("tap.snapshots.cloud.provider=azblob",), "storageAccount and container"),
+        (("tap.snapshots.cloud.provider=s3", "store.url=s3://b/c"), "leave one of them out"),
+    ],
+)
+def test_an_archive_that_is_none_is_refused(chart: Path, given: tuple[str, ...], said: str) -> None:
+    words = [word for each in (f"store.recipients={{{RECIPIENT}}}", *given) for word in ("--set", each)]
+    done = helm("template", "kubeshark", chart, *words)
+    assert done.returncode != 0
+    assert said in done.stderr
 
 
 def test_lint_package_and_push(chart: Path, tmp_path: Path) -> None:

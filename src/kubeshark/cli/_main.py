@@ -39,6 +39,7 @@ COMMANDS = {
     "check": ("check", "say what would be in the way, here and in a cluster"),
     "clean": ("clean", "remove what tap made from a cluster"),
     "logs": ("logs", "gather logs, events and objects of a deployment"),
+    "pcapdump": ("pcapdump", "write what all workers of a deployment captured into one pcap file"),
     "proxy": ("proxy", "open the page of a deployment"),
     "store": ("store", "look after a store: info, verify, prune, snapshot, …"),
     "keys": ("keys", "make and list identities"),

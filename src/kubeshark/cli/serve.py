@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kubeshark.cli._complain import complain
-from kubeshark.cli._configured import add_configured
+from kubeshark.cli._configured import add_configured, configuration
 from kubeshark.cli._keylog_option import add_keylog_option
 from kubeshark.cli._local_capture import add_local_capture_options, capturing_beside, check_local_capture
 from kubeshark.cli._redaction import redaction_rules
@@ -21,6 +21,7 @@ from kubeshark.cli._store_option import add_store_option, store_path
 from kubeshark.cli._tls_option import add_tls_options, tls_files
 
 if TYPE_CHECKING:
+    from kubeshark.cluster import Cluster
     from kubeshark.hub._oidc import OidcSettings
 
 __all__ = ["add_parser", "add_serving_options", "open_page", "run"]
@@ -71,6 +72,11 @@ def add_serving_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--worker", action="append", default=[], metavar="URL", help="query https://HOST:PORT as well; repeatable"
+    )
+    parser.add_argument(
+        "--kube",
+        action="store_true",
+        help="watch the cluster of your kubeconfig, or around this pod: names, and who has which address for policies",
     )
     parser.add_argument(
         "--inventory",
@@ -130,6 +136,7 @@ def run(args: argparse.Namespace) -> int:
     from kubeshark.pipeline.scripts import serving
 
     check_local_capture(args)
+    cluster = _cluster(args)
     cache_bytes = args.cache_mb << 20
     has_workers = bool(args.worker or args.workers_of or SettingsFile(hub_folder()).read().workers)
     store = Pipeline.open(
@@ -162,8 +169,21 @@ def run(args: argparse.Namespace) -> int:
                 token=_token(args.token_file),
                 workers_of=args.workers_of,
                 inventory=args.inventory,
+                cluster=cluster,
             )
     return 0
+
+
+def _cluster(args: argparse.Namespace) -> Cluster | None:
+    if not args.kube:
+        return None
+    from kubeshark.cluster import Cluster
+    from kubeshark.errors import UsageError
+
+    if args.inventory is not None:
+        raise UsageError("--kube and --inventory both say who has which address", hint="use one of them")
+    path, context = (configuration.value(key) for key in ("kube.configPath", "kube.context"))
+    return Cluster.open(path or "", context or "")
 
 
 def _token(path: str) -> str:

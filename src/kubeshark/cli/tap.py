@@ -107,9 +107,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check(settings: Settings) -> None:
-    """Raise UsageError for what is a key, and does nothing in this command."""
+    """Raise UsageError for what cannot be deployed, or is a key and does nothing in this command."""
+    from kubeshark.cluster import archive_of
+    from kubeshark.core_capture.store import archive_url
     from kubeshark.errors import UsageError
 
+    if archive := archive_of(settings):
+        archive_url(archive, "any")
     if settings.tap.release.helm_chart_path:
         raise UsageError(
             "tap.release.helmChartPath: a chart is installed by helm",
@@ -133,8 +137,8 @@ def _note(settings: Settings) -> None:
         complain("note: capture.schedules is not run by workers yet: they capture all the time")
     if tap.auth.type == "oidc":
         complain("note: tap.auth of type oidc is not read by the hub of a cluster yet: it asks for the token")
-    if tap.snapshots.cloud.provider:
-        complain("note: tap.snapshots.cloud is not read by workers of a cluster yet: captures stay on their nodes")
+    if tap.snapshots.cloud.s3.role_arn:
+        complain("note: tap.snapshots.cloud.s3.roleArn is not assumed yet: the named Secrets give the credentials")
 
 
 def _readers(settings: Settings, cluster: Cluster) -> tuple[Settings, bytes | None]:

@@ -1,7 +1,7 @@
 /** Requests to the hub's REST API: docs/hub-api.md. Only the hub's own origin is ever asked. */
 
 import { texts } from "../text/core";
-import type { Check, Entry, Explanation, Health, Histogram, ImportReport, Info, Job, Kfl, Overview, Packet, Plugin, Policy, Pruned, Renderer, SavedFilter, ServiceMap, Session, Settings, Sheet, Simulation, Snapshot, Stream, Validation, Worker } from "./types";
+import type { Check, Entry, Explanation, FirewallApplied, FirewallChange, FirewallStatus, Health, Histogram, HowToApply, ImportReport, Info, Job, Kfl, Learned, Overview, Packet, Plugin, Policy, Pruned, Renderer, SavedFilter, ServiceMap, Session, Settings, Sheet, Simulation, Snapshot, Stream, Validation, Worker } from "./types";
 
 const BASE = "/api/v1/";
 
@@ -110,11 +110,16 @@ export const api = {
   policies: () => request<readonly Policy[]>("firewall/policies"),
   validatePolicy: (policy: string, inventory: string) => request<Validation>("firewall/validate", {}, json({ policy, inventory }, "POST")),
   simulatePolicy: (asked: { policy: string; inventory: string; kfl: string; since: string | null; until: string | null }) => request<Simulation>("firewall/simulate", {}, json(asked, "POST")),
-  /** `version`: of what is replaced, "" for nothing. */
-  putPolicy: (name: string, policy: string, inventory: string, version: string) => {
+  learnPolicy: (asked: { subject: string; inventory: string; kfl: string; since: string | null; until: string | null }) => request<Learned>("firewall/learn", {}, json(asked, "POST")),
+  /** `version`: of what is replaced, "" for nothing. `dryRun`: compile it with the others, change nothing. */
+  putPolicy: (name: string, policy: string, inventory: string, version: string, how: HowToApply, dryRun: boolean) => {
     const init = json({ policy, inventory }, "PUT");
-    return request<Validation>(`firewall/policies/${encodeURIComponent(name)}`, {}, { ...init, headers: { "Content-Type": "application/json", "If-Match": `"${version}"` } });
+    const params = { dryRun: String(dryRun), enforce: String(how.enforce), confirmWithin: how.confirmWithin, rollout: how.rollout };
+    return request<FirewallApplied>(`firewall/policies/${encodeURIComponent(name)}`, params, { ...init, headers: { "Content-Type": "application/json", "If-Match": `"${version}"` } });
   },
+  firewallStatus: () => request<FirewallStatus>("firewall/status"),
+  confirmPolicies: () => request<FirewallChange>("firewall/confirm", {}, { method: "POST" }),
+  rollBackPolicies: () => request<FirewallChange>("firewall/rollback", {}, { method: "POST" }),
   removePolicy: (name: string, version: string) => request(`firewall/policies/${encodeURIComponent(name)}`, {}, { method: "DELETE", headers: { "If-Match": `"${version}"` } }),
   workers: () => request<readonly Worker[]>("workers"),
   setWorkers: (workers: readonly { url: string; tls: string }[]) => request<readonly Worker[]>("workers", {}, json(workers, "PUT")),

@@ -204,6 +204,76 @@ export interface Validation {
   readonly attachments: readonly { readonly rules: number }[];
   readonly warnings: readonly string[];
 }
+/** GET /firewall/status: what each node enforces. */
+export interface FirewallRule {
+  readonly policy: string;
+  readonly rule: string;
+  readonly direction: string;
+  readonly action: string;
+  readonly packets: number;
+  readonly bytes: number;
+}
+export interface FirewallTarget {
+  readonly name: string;
+  readonly hooks: Readonly<Record<string, string>>; // by device
+  readonly notEnforced: Readonly<Record<string, string>>;
+  readonly rules: readonly FirewallRule[];
+  readonly events: number;
+  readonly lost: number;
+}
+export interface FirewallNode {
+  readonly node: string;
+  readonly url: string;
+  readonly state: string;
+  readonly why: string;
+  readonly generation: number;
+  readonly ms: number;
+}
+export interface FirewallNodeStatus extends FirewallNode {
+  readonly restarts: number;
+  readonly targets: readonly FirewallTarget[];
+}
+export interface FirewallStatus {
+  readonly revision: number;
+  readonly confirm_within: number | null; // seconds left
+  readonly problem: string;
+  readonly warnings: readonly string[];
+  readonly nodes: readonly FirewallNodeStatus[];
+}
+export interface FirewallChange {
+  readonly nodes: readonly FirewallNode[];
+  readonly confirm_within: number | null;
+  readonly warnings: readonly string[];
+}
+export interface FirewallApplied extends FirewallChange, Validation {
+  readonly version: string; // "" after a dry run
+}
+/** What a new policy is applied with. */
+export interface HowToApply {
+  readonly enforce: boolean; // whatever its mode
+  readonly confirmWithin: number; // seconds; 0: for good
+  readonly rollout: "all" | "node";
+}
+export interface FirewallEvent {
+  readonly time: number; // seconds since 1970
+  readonly node: string;
+  readonly subject: string;
+  readonly policy: string | null;
+  readonly rule: string | null;
+  readonly verdict: string;
+  readonly direction: string;
+  readonly src: string;
+  readonly dst: string;
+  readonly srcPort: number | null;
+  readonly dstPort: number | null;
+}
+export interface Learned {
+  readonly text: string;
+  readonly rules: number;
+  readonly flows: number;
+  readonly not_seen: readonly string[];
+  readonly problems: readonly string[];
+}
 export interface SimulatedRule {
   readonly policy: string;
   readonly direction: string;

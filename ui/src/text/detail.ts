@@ -37,6 +37,8 @@ export const texts = {
   roundTripOfThe: "round trip of the connection",
   rtt: "RTT",
   dissectedByThisPlugin: "Dissected by this plugin",
+  deny: "deny this …",
+  denyTitle: "Write a firewall policy against these ends, as Audit: to simulate first",
   onlyThisConnection: "only this connection",
   compareTheMarked: "compare the marked",
   theOtherHalfWas: "The other half was never seen.",

@@ -6,6 +6,7 @@ import { bytes, hue, latency, moment, verdict } from "../core/format";
 import { copy, dialog, go, include, marks, may, toggleMark, zone } from "../core/state";
 import { HALVES, type Entry, type Half, type Renderer, type Section, type Side } from "../core/types";
 import { equals } from "../core/kfl";
+import { denial, proposed } from "../core/policies";
 import { Icon } from "../parts/icon";
 import { Hex, Code, SectionView } from "../parts/sections";
 import { Follow } from "../parts/follow";
@@ -112,6 +113,7 @@ function Head({ entry, close }: { entry: Entry; close: () => void }) {
   const isMarked = marks.value.includes(id);
   const state = verdict(base.proto.abbr, base.status, data.error !== null);
   const net = data.networkProps;
+  const deny = may("firewall") ? denial(data) : "";
   return (
     <header class="detail-head">
       <div class="detail-line">
@@ -138,6 +140,7 @@ function Head({ entry, close }: { entry: Entry; close: () => void }) {
         {net && net.rttUs > 0 && <span class="fact" title={texts.roundTripOfThe}>{texts.rtt} {latency(net.rttUs / 1000)}</span>}
         {data.plugin && <span class="fact" title={texts.dissectedByThisPlugin}>{data.plugin}</span>}
         <button type="button" class="link-button" onClick={() => include(equals("stream", data.stream))}>{texts.onlyThisConnection}</button>
+        {deny && <button type="button" class="link-button" title={texts.denyTitle} onClick={() => { proposed.value = deny; go({ view: "firewall" }); }}>{texts.deny}</button>}
         {marks.value.length > 1 && <button type="button" class="link-button" onClick={() => (dialog.value = "compare")}>{texts.compareTheMarked}</button>}
       </div>
       {data.error && <p class="entry-error" role="note"><b>{errorTitle(data.error.type)}</b> {data.error.msg}</p>}

@@ -1,0 +1,106 @@
+"""The images are built as `make images` does, hold what they should and nothing else, and are pushed once."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.images._built import Image, image, missing_tools
+from tests.packages._servers import BASIC, PASSWORD, USER, registry
+
+pytestmark = [pytest.mark.images, pytest.mark.timeout(900)]
+ENVIRONMENT = dict(os.environ)
+"""Before a test gets a home of its own: what images are made of is kept in the user's cache."""
+
+
+@pytest.fixture(scope="module")
+def images(root: Path) -> dict[str, Image]:
+    if missing := missing_tools():
+        pytest.skip(f"images cannot be built: apt-get install {' '.join(missing)}")
+    if os.geteuid() != 0:
+        pytest.skip("images are built and run by root: run tests/images as root")
+    command = [root / "scripts/images.sh"]
+    said = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    assert said.returncode == 0, said.stderr
+    return {found.name: found for found in (image(root, line, ENVIRONMENT) for line in said.stdout.splitlines())}
+
+
+def test_users_are_the_manifests(images: dict[str, Image]) -> None:
+    assert {name: each.config["User"] for name, each in images.items()} == {
+        "hub": "65532:65532", "front": "65532:65532", "worker": "0:0",
+    }  # fmt: skip
+
+
+def test_no_compiler_and_nothing_of_the_machine(images: dict[str, Image]) -> None:
+    unwanted = re.compile(r"(?:.*-)?(?:gcc|cc|g\+\+|clang|tcc|zig|ld|as|make|pip3?|buildah)(?:-[\d.]+)?")
+    for each in images.values():
+        programs = {path.name for folder in ("usr/bin", "usr/sbin", "opt/kubeshark/bin", "usr/local/bin")
+                    for path in (each.root / folder).glob("*")}  # fmt: skip
+        assert not [name for name in programs if unwanted.fullmatch(name)], each.name
+        left = [each.root / "etc/pip.conf", each.root / "etc/apt/apt.conf.d/machine", each.root / "dist"]
+        assert not [path for path in left if path.exists()], each.name
+        assert not (each.root / "etc/apt/apt.conf.d/99mmdebstrap").exists()
+        assert (each.root / "etc/ssl/certs/ca-certificates.crt").stat().st_size > 0
+
+
+def test_hub_and_worker_lack_each_others_room(images: dict[str, Image]) -> None:
+    for name, other in (("hub", "worker"), ("worker", "hub")):
+        [package] = images[name].root.glob("opt/kubeshark/lib/python3*/site-packages/kubeshark")
+        assert (package / name).is_dir() and not (package / other).exists()
+        assert [*(package / "core_capture").glob("_core_native*.so")], "the C core is not in the image"
+
+
+def test_bill_of_materials_is_complete(images: dict[str, Image]) -> None:
+    for each in images.values():
+        listed = {str(component["purl"]).partition("@")[0] for component in each.bill["components"]}
+        purls = [component["purl"] for component in each.bill["components"]]
+        assert len(set(purls)) == len(purls) and each.bill["bomFormat"] == "CycloneDX"
+        debian = {
+            path.name.removesuffix(".list").partition(":")[0]
+            for path in (each.root / "var/lib/dpkg/info").glob("*.list")
+        }
+        assert {name for name in listed if name.startswith("pkg:deb/")} == {
+            f"pkg:deb/debian/{name.replace('+', '%2B')}" for name in debian
+        }
+        python = {path.name.partition("-")[0].lower().replace("_", "-")
+                  for path in each.root.glob("opt/*/lib/python3*/site-packages/*.dist-info")}  # fmt: skip
+        assert {name for name in listed if name.startswith("pkg:pypi/")} == {f"pkg:pypi/{name}" for name in python}
+        assert (each.name == "front") == (not python)
+
+
+def test_an_image_is_pushed_once_and_comes_back_the_same(images: dict[str, Image], root: Path, tmp_path: Path) -> None:
+    login = tmp_path / "auth.json"
+    environment = ENVIRONMENT | {"KUBESHARK_PUSH_TLS": "0", "REGISTRY_AUTH_FILE": str(login)}
+    with registry(tmp_path / "registry", auth=BASIC) as server:
+        basic = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+        login.write_text(json.dumps({"auths": {server.host: {"auth": basic}}}))
+
+        def push() -> list[str]:
+            command = [root / "scripts/images.sh", "push", server.host]
+            done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stderr
+            return done.stdout.splitlines()
+
+        first, second = push(), push()
+        assert all(" pushed as sha256:" in line for line in first) and len(first) == 3
+        assert all(line.endswith(" is there") for line in second) and len(second) == 3
+        for line in first:
+            target, _, digest = line.partition(" pushed as ")
+            repository = target.rpartition(":")[0]
+            folder = tmp_path / digest[7:]
+            pull = ["skopeo", "copy", "--quiet", "--src-tls-verify=false"]
+            pull += [f"docker://{repository}@{digest}", f"dir:{folder}"]
+            subprocess.run(pull, env=environment, check=True, capture_output=True)
+            manifest = json.loads((folder / "manifest.json").read_bytes())
+            for blob in (manifest["config"], *manifest["layers"]):
+                assert (
+                    blob["digest"] == f"sha256:{hashlib.sha256((folder / blob['digest'][7:]).read_bytes()).hexdigest()}"
+                )
+            assert digest == f"sha256:{hashlib.sha256((folder / 'manifest.json').read_bytes()).hexdigest()}"
