@@ -98,7 +98,8 @@ class _Connection:
         sender = asyncio.create_task(self._send())
         workers = self.hub.workers
         if workers.store is not None and self.principal.namespaces is None:
-            self._tell_workers(workers.documents())
+            if documents := workers.documents():
+                self._tell_workers(documents)
             workers.listeners.add(self._on_workers)
         try:
             while True:

@@ -107,6 +107,10 @@ FORBIDDEN: list[tuple[str, str, Any]] = [
     ("POST", "firewall/learn", {"subject": "host"}),
     ("PUT", "firewall/policies/x", {"policy": "x"}),
     ("DELETE", "firewall/policies/x", None),
+    ("PUT", "firewall/policies", {"policy": "x"}),
+    ("PUT", "firewall/inventory", {}),
+    ("POST", "firewall/confirm", None),
+    ("POST", "firewall/rollback", None),
 ]
 
 

@@ -115,6 +115,7 @@ export class HubSocket {
       this.isOpen = true;
       this.wait = FIRST_WAIT_MS;
       this.link("open");
+      this.workers([]); // a hub says how they fare once it knows some
       this.start();
     };
     wire.onclose = () => {
