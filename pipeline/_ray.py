@@ -8,10 +8,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import os
 import pickle
+import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import import_module
@@ -40,6 +43,8 @@ from kubeshark.pipeline._worker import DONE, FAILED
 __all__ = ["RayActors", "actors", "connect"]
 
 TRIES = 3
+_FAULTS = (signal.SIGILL, signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGABRT)
+_SIGACTION_BYTES = 256  # more than a struct sigaction of Linux has
 HELD_LETTERS = 64
 """Of one task that nobody has taken yet: then its actor waits."""
 
@@ -54,17 +59,32 @@ def connect() -> Any:
     if not ray.is_initialized():
         address = os.environ.get("RAY_ADDRESS")
         try:
-            ray.init(
-                **({} if address else {"include_dashboard": False}),
-                address=address,
-                namespace="kubeshark",
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-            )
+            with _fault_handlers_kept():
+                ray.init(
+                    **({} if address else {"include_dashboard": False}),
+                    address=address,
+                    namespace="kubeshark",
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                )
         except Exception as error:  # noqa: BLE001 - of many kinds, some of no common base
             first = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
             raise StoreError(f"the Ray cluster at {address or 'this machine'} cannot be reached: {first}") from None
     return ray
+
+
+@contextmanager
+def _fault_handlers_kept() -> Iterator[None]:
+    """Undo what Ray does to the signals of faults: its handlers end a process in which WebAssembly only trapped."""
+    libc = ctypes.CDLL(None)
+    kept = {number: ctypes.create_string_buffer(_SIGACTION_BYTES) for number in _FAULTS}
+    for number, before in kept.items():
+        libc.sigaction(int(number), None, before)
+    try:
+        yield
+    finally:
+        for number, before in kept.items():
+            libc.sigaction(int(number), before, None)
 
 
 def actors(jobs: int | None, tasks: int) -> int:

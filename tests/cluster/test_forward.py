@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 import struct
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -39,6 +41,11 @@ def kubelet() -> Iterator[client.ApiClient]:
         configuration.host = f"http://127.0.0.1:{server.socket.getsockname()[1]}"
         yield client.ApiClient(configuration)
         server.shutdown()
+    deadline = time.monotonic() + 10  # the client leaves its sockets to the collector: here, not in another test
+    while any(each.name.startswith("Kubernetes port forward") for each in threading.enumerate()):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    gc.collect()
 
 
 def ask(url: str, text: bytes) -> bytes:
@@ -51,6 +58,7 @@ def ask(url: str, text: bytes) -> bytes:
     return got
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_bytes_go_both_ways() -> None:
     said: list[str] = []
     with kubelet() as api, Forward(api, "shark", "front-1", 8080, host="127.0.0.1", port=0, log=said.append) as forward:
@@ -76,6 +84,9 @@ def test_a_pod_that_is_gone_is_said_and_the_port_stays() -> None:
             host, _, port = forward.url.removeprefix("http://").rpartition(":")
             with socket.create_connection((host, int(port)), 10) as connection:
                 assert connection.recv(1) == b""
+    deadline = time.monotonic() + 10  # said once the connection is closed
+    while len(said) < 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
     assert len(said) == 2
     assert said[0].startswith("a connection to pod front-1 failed: ")
 

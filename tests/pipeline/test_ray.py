@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from wasmtime import Instance, Module, Store, Trap
 
 from kubeshark.core_capture.store import (
     Identity,
@@ -45,8 +46,16 @@ def talk() -> Any:
     return long_talk(6)
 
 
+def trap() -> None:
+    store = Store()
+    trapping = Module(store.engine, '(module (func (export "f") unreachable))')
+    with pytest.raises(Trap):
+        Instance(store, trapping, []).exports(store)["f"](store)  # type: ignore[operator]
+
+
 @pytest.fixture(scope="module")
 def cluster(root: Path, moto_server: Server) -> Iterator[None]:
+    trap()  # WebAssembly has its handlers now
     """A local cluster of two processors whose workers find this module and the server."""
     with pytest.MonkeyPatch.context() as patch:
         given = moto_server.environment() | {"PYTHONPATH": str(root), "RAY_USAGE_STATS_ENABLED": "0"}
@@ -113,6 +122,11 @@ def test_the_same_rows_in_the_same_order(archive: str, cluster: None) -> None:
         found = list(pipeline.map(Told(seconds=0.02), "http", jobs=2, executor="ray"))
         assert os.getpid() not in {pid for pid, _ in found}
         assert [entry_id for _, entry_id in found] == [row["id"] for row in pipeline.rows("http", fields=[])]
+
+
+def test_webassembly_beside_it_only_traps(cluster: None) -> None:
+    """Ray's own handlers of faults, put over those that came before it, would end the process."""
+    trap()
 
 
 def test_first_rows_come_before_the_last_segment_is_read(archive: str, cluster: None) -> None:
