@@ -40,7 +40,7 @@ from kubeshark.pipeline._spread import LOOK_SECONDS, Spread, WorkerDied
 from kubeshark.pipeline._table import EntryTable, Found
 from kubeshark.pipeline._worker import DONE, FAILED
 
-__all__ = ["RayActors", "actors", "connect"]
+__all__ = ["RayActors", "actors", "connect", "fault_handlers_kept"]
 
 TRIES = 3
 _FAULTS = (signal.SIGILL, signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGABRT)
@@ -59,7 +59,7 @@ def connect() -> Any:
     if not ray.is_initialized():
         address = os.environ.get("RAY_ADDRESS")
         try:
-            with _fault_handlers_kept():
+            with fault_handlers_kept():
                 ray.init(
                     **({} if address else {"include_dashboard": False}),
                     address=address,
@@ -74,7 +74,7 @@ def connect() -> Any:
 
 
 @contextmanager
-def _fault_handlers_kept() -> Iterator[None]:
+def fault_handlers_kept() -> Iterator[None]:
     """Undo what Ray does to the signals of faults: its handlers end a process in which WebAssembly only trapped."""
     libc = ctypes.CDLL(None)
     kept = {number: ctypes.create_string_buffer(_SIGACTION_BYTES) for number in _FAULTS}

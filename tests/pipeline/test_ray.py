@@ -27,6 +27,7 @@ from kubeshark.core_capture.store import (
 )
 from kubeshark.errors import Damaged, KubesharkError, StoreError
 from kubeshark.pipeline import Entry, Pipeline
+from kubeshark.pipeline._ray import fault_handlers_kept
 from tests.core_capture.store._servers import Server
 from tests.pipeline._stores import long_talk, make_store
 
@@ -55,21 +56,22 @@ def trap() -> None:
 
 @pytest.fixture(scope="module")
 def cluster(root: Path, moto_server: Server) -> Iterator[None]:
-    trap()  # WebAssembly has its handlers now
     """A local cluster of two processors whose workers find this module and the server."""
+    trap()  # WebAssembly has its handlers now
     with pytest.MonkeyPatch.context() as patch:
         given = moto_server.environment() | {"PYTHONPATH": str(root), "RAY_USAGE_STATS_ENABLED": "0"}
         for name, value in given.items():
             patch.setenv(name, value)
         patch.delenv("RAY_ADDRESS", raising=False)
-        ray.init(
-            num_cpus=2,
-            include_dashboard=False,
-            namespace="kubeshark",
-            log_to_driver=False,
-            object_store_memory=100 << 20,
-            _temp_dir=TEMPORARY,
-        )
+        with fault_handlers_kept():
+            ray.init(
+                num_cpus=2,
+                include_dashboard=False,
+                namespace="kubeshark",
+                log_to_driver=False,
+                object_store_memory=100 << 20,
+                _temp_dir=TEMPORARY,
+            )
         try:
             yield
         finally:
