@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-from benchmarks._scale import make_small, measure
+sys.path.insert(0, str(Path(__file__).parents[2]))
+from benchmarks._scale import make_small, measure  # the benches are no package that is installed
 from kubeshark.core_capture.store import create_identity
 from kubeshark.pipeline import Pipeline
 from tests.core_capture.store._servers import Server
