@@ -39,7 +39,7 @@ MAX_CAPTURED = 1 << 20
 
 LINKTYPE_IPV4, LINKTYPE_IPV6 = 228, 229
 PROBED = frozenset({LINKTYPE_IPV4, LINKTYPE_IPV6})
-"""Link types that no interface of Linux gives: the mark of clear text that probes took from processes (ADR 35)."""
+"""Link types of clear text that probes took from processes (ADR 35): no interface of Linux gives them, files may."""
 
 
 @dataclass(frozen=True, slots=True)

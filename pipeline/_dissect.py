@@ -96,9 +96,9 @@ class Dissector:
         streams = self.core.assemble(selection.decoded, selection.flows)
         opened = ENCRYPTED if self.decrypt else frozenset[str]()
         scanned = None
-        if isinstance(streams, Assembled) and not selection.is_probed:  # rows are of what was on the wire
+        if isinstance(streams, Assembled) and selection.probed is None:  # rows are of what was on the wire
             scanned = self._scanners.scan(streams, opened)
-        work = _Work(self, selection, streams, scanned, is_open=not selection.is_probed)
+        work = _Work(self, selection, streams, scanned, is_open=selection.probed is None)
         left = range(len(streams)) if scanned is None else np.flatnonzero(~scanned.found.taken).tolist()
         entries = [(-1, entry) for entry in before] + list(work.dissect(left, wants))
         work.join()
@@ -295,7 +295,11 @@ class _Work:
 
     def _flow_streams(self, places: Sequence[int]) -> list[FlowStream]:
         assembled = [self.streams[at] for at in places]
-        return FlowStream.all_of(self.selection.decoded, assembled, is_probed=self.selection.is_probed)
+        streams = FlowStream.all_of(self.selection.decoded, assembled)
+        if (probed := self.selection.probed) is not None:
+            for at, stream in zip(places, streams, strict=True):
+                stream.is_decrypted = stream.is_probed = bool(probed[at])
+        return streams
 
     def _facts(self, at: int, row: Any, stream: FlowStream) -> StreamFacts:
         parts = tuple(part for _, part in self.selection.parts(at))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -108,7 +109,7 @@ class Begins:
         return Begins(self.segment, rows, chained, self.seen)
 
 
-@dataclass(slots=True)
+@dataclass
 class Selection:
     """Decoded records of chosen flows, and where each comes from: flow i begins in `segment` as `rows[i]`.
 
@@ -126,10 +127,15 @@ class Selection:
 
     seen: dict[int, tuple[str, ...]] = field(default_factory=dict)  # by row, as in Begins
 
-    @property
-    def is_probed(self) -> bool:
-        """Probes took it in the clear from processes that encrypted it."""
-        return self.segment.link_type in PROBED
+    @cached_property
+    def probed(self) -> NDArray[np.bool_] | None:
+        """Which of the flows probes took in the clear from processes that encrypted them; None for none."""
+        if self.segment.link_type not in PROBED:
+            return None
+        from kubeshark.core_capture.ebpf._tls_packets import marked_flows
+
+        found = marked_flows(self.decoded, self.flows)
+        return found if found.any() else None
 
     def parts(self, at: int) -> list[tuple[int, FlowPart]]:
         return self.chained.get(at) or [(int(self.starts[at]), FlowPart(self.segment, int(self.rows[at])))]

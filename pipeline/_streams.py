@@ -132,15 +132,12 @@ class FlowStream:
         self._datagram_packets: list[int] = []
 
     @classmethod
-    def all_of(cls, decoded: Decoded, assembled: Sequence[FlowStreams], *, is_probed: bool = False) -> list[Self]:
-        """Return the streams of assembled flows; `is_probed`: taken in the clear where it was encrypted."""
+    def all_of(cls, decoded: Decoded, assembled: Sequence[FlowStreams]) -> list[Self]:
+        """Return the streams of assembled flows."""
         rows = decoded.flows[[streams.flow for streams in assembled]]
         times = decoded.packets["time_ns"]
         joined = zip(assembled, rows, _all_endpoints(rows), strict=True)
-        found = [cls(decoded, streams, row, times, ends) for streams, row, ends in joined]
-        for stream in found:
-            stream.is_decrypted = stream.is_probed = is_probed
-        return found
+        return [cls(decoded, streams, row, times, ends) for streams, row, ends in joined]
 
     def packet_of(self, order: int) -> int:
         """Return the packet of a place in capture order: of a datagram's number, or for TCP the packet itself."""

@@ -93,7 +93,7 @@ class Found:
         self.scanned = scanned
         self._made = made
         self._selection = selection
-        self._is_probed = selection is not None and selection.is_probed
+        self._probed = selection.probed if selection is not None else None
         self._makers = makers
         self._dissected: dict[int, Sequence[Entry]] = {}
         self._connections: dict[int, Entry] = {}
@@ -294,7 +294,7 @@ class Found:
             values: list[Any] = flows["first_ns"].tolist()
             return values
         if name == "tls":
-            return [self._is_probed] * len(flows)
+            return [False] * len(flows) if self._probed is None else self._probed.tolist()
         if name in OF_STREAMS:
             return COMMON[name](self, streams)
         if name == "protocol":

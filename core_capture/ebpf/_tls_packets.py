@@ -1,7 +1,8 @@
 """Clear text of a connection as packets: what it would have been without TLS, with the addresses of the real one.
 
-Packets are of link type LINKTYPE_IPV4 or LINKTYPE_IPV6, which no interface gives: that is their mark, and what keeps
-them apart from those of the wire. Sequence numbers count the bytes of the clear text; bytes that were lost between the
+Packets are of link type LINKTYPE_IPV4 or LINKTYPE_IPV6, which no interface gives: that keeps them apart from those of
+the wire. Files of others may have these, too: so each packet bears MARK, an option for experiments (RFC 6994), as the
+last of its TCP header. Sequence numbers count the bytes of the clear text; bytes that were lost between the
 kernel and here are a gap in them, as bytes that a capture lost. Checksums are right.
 """
 
@@ -10,17 +11,25 @@ from __future__ import annotations
 import ipaddress
 import struct
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
+import numpy as np
+from numpy.typing import NDArray
+
+from kubeshark.core_capture._columns import Decoded, PacketBit
 from kubeshark.core_capture._records import LINKTYPE_IPV4, LINKTYPE_IPV6
 from kubeshark.core_capture.ebpf._tls_events import READ, Ends
 
-__all__ = ["Conversation"]
+__all__ = ["MARK", "Conversation", "marked_flows"]
+
+MARK: Final = b"\xfd\x04KS"
+"""Kind 253, its length, and "KS" as the experiment's id."""
 
 FIN, SYN, PSH, ACK = 0x01, 0x02, 0x08, 0x10
 _SEQUENCES = 1 << 32
 _TCP: Final = 6
 _WINDOW: Final = 65_535
+_HEADER_WORDS: Final = (20 + len(MARK)) // 4
 _NS: Final = 1_000_000_000
 
 
@@ -68,9 +77,27 @@ class Conversation:
         source, target = (self.ends.remote, self.ends.local) if kind == READ else (self.ends.local, self.ends.remote)
         sequence = (1 + at) % _SEQUENCES
         acknowledged = (1 + self.sent[1 - kind]) % _SEQUENCES if flags & ACK else 0
-        segment = struct.pack(">HHIIBBHHH", source[1], target[1], sequence, acknowledged, 5 << 4, flags, _WINDOW, 0, 0)
-        packet = _with_ip(source[0], target[0], segment, payload)
+        ports = source[1], target[1]
+        segment = struct.pack(">HHIIBBHHH", *ports, sequence, acknowledged, _HEADER_WORDS << 4, flags, _WINDOW, 0, 0)
+        packet = _with_ip(source[0], target[0], segment + MARK, payload)
         return struct.pack("<IIII", time_ns // _NS, time_ns % _NS, len(packet), len(packet)) + packet
+
+
+def marked_flows(decoded: Decoded, flows: NDArray[Any]) -> NDArray[np.bool_]:
+    """Say of each of these rows of `decoded.flows` whether its first packet bears MARK."""
+    first = np.minimum(decoded.flows["first_packet"][flows], len(decoded.packets) - 1)
+    firsts = decoded.packets[first]
+    ends = (firsts["offset"].astype(np.int64) + firsts["payload_offset"]).tolist()
+    data = memoryview(decoded.data)
+    is_own = firsts["flow"] == flows  # a tunnel's carrier has no packets of its own
+    is_whole = is_own & (firsts["bits"] & PacketBit.ARENA == 0) & (firsts["transport"] == _TCP)
+    return np.array(
+        [
+            whole and bytes(data[end - len(MARK) : end]) == MARK
+            for whole, end in zip(is_whole.tolist(), ends, strict=True)
+        ],
+        dtype=np.bool_,
+    )
 
 
 def _with_ip(source: str, target: str, segment: bytes, payload: bytes) -> bytes:

@@ -7,12 +7,14 @@ import struct
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from kubeshark.core_capture import load_core
 from kubeshark.core_capture._records import LINKTYPE_IPV4, LINKTYPE_IPV6
 from kubeshark.core_capture.ebpf._tls_events import READ, WRITE, Ends
-from kubeshark.core_capture.ebpf._tls_packets import Conversation
+from kubeshark.core_capture.ebpf._tls_packets import MARK, Conversation, marked_flows
+from kubeshark.pipeline import Pipeline, Plugins
 
 SERVER = Ends(("10.0.0.2", 443), ("10.0.0.1", 40_000), is_server=True)
 SERVER6 = Ends(("fd00::2", 443), ("fd00::1", 40_000), is_server=True)
@@ -73,8 +75,28 @@ def test_a_connection_that_is_first_seen_later_has_no_handshake() -> None:
 def test_times_and_lengths() -> None:
     conversation = Conversation(SERVER6)
     record = conversation.data(WRITE, 0, b"abc", 1_700_000_000_123_456_789)[-1]
-    assert struct.unpack_from("<IIII", record) == (1_700_000_000, 123_456_789, 63, 63)
+    assert struct.unpack_from("<IIII", record) == (1_700_000_000, 123_456_789, 67, 67)
     assert conversation.link_type == LINKTYPE_IPV6
+
+
+def test_marked_packets_alone_are_clear_text_of_probes(tmp_path: Path) -> None:
+    """A file of somebody else may have the link type."""
+    request = b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n"
+    ours, theirs = Conversation(SERVER).data(READ, 0, request, 1), Conversation(CLIENT).data(WRITE, 0, request, 1)
+    bare = [record.replace(MARK, b"\x01\x01\x01\x00") for record in theirs]
+    core = load_core()
+    for records, is_marked in ((ours, True), (bare, False)):
+        decoded = core.decode(b"".join(records), LINKTYPE_IPV4)
+        assert marked_flows(decoded, np.arange(len(decoded.flows))).tolist() == [is_marked]
+        header = struct.pack("<IHHiIII", 0xA1B23C4D, 2, 4, 0, 0, 262_144, LINKTYPE_IPV4)
+        (tmp_path / "a.pcap").write_bytes(header + b"".join(records))
+        with Pipeline.open(tmp_path / f"store-{is_marked}", plugins=Plugins()) as pipeline:
+            pipeline.import_file(tmp_path / "a.pcap")
+            entries = [entry.to_dict() for entry in pipeline.query("http || conn")]
+            columns = [row["tls"] for row in pipeline.rows("", fields=["tls"])]
+        assert {entry["tls"] for entry in entries} == {is_marked}
+        assert set(columns) == {is_marked}
+        assert {entry["captureSource"] for entry in entries} == ({3} if is_marked else {100})
 
 
 def test_nothing_ends_that_never_began() -> None:
