@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
@@ -47,6 +48,9 @@ if TYPE_CHECKING:
     from kubeshark.pipeline.scripts._runtime import Scripts
 
 __all__ = ["ENCRYPTED", "ENTRY_POINTS", "Binding", "JobBinding", "PluginFilter", "Plugins"]
+
+MAX_HEARD = 1000
+"""Different problems that one query is told of."""
 
 ENCRYPTED = frozenset({"tls", "quic"})
 """Protocols that the decrypt step opens."""
@@ -104,6 +108,7 @@ class Plugins:
         """
         self.manager: pluggy.PluginManager = build_manager(HOOKS)
         self.problems: list[PluginError] = []
+        self._listeners: dict[int, dict[str, PluginError]] = {}  # of queries that run, by text
         self.scripts: Scripts | None = None  # Kubeshark scripts that look at what a query gives; closed with this
         self._keeps_health = False
         for name in (*DISSECTORS, *RENDERERS):
@@ -324,7 +329,24 @@ class Plugins:
         if self.scripts is not None:
             said, self.scripts.problems = self.scripts.problems, []
             problems += [PluginError(text, plugin="scripts") for text in said]
+        for heard in list(self._listeners.values()):
+            for problem in problems[: MAX_HEARD - len(heard)] if len(heard) < MAX_HEARD else ():
+                heard.setdefault(str(problem), problem)
         return problems
+
+    @contextmanager
+    def listening(self) -> Iterator[dict[str, PluginError]]:
+        """Yield what `take_problems` returns until the end, by text, whoever takes it: queries run beside each other.
+
+        Nobody can say whose entries a plugin failed on, so all who listen are told.
+        """
+        heard: dict[str, PluginError] = {}
+        self._listeners[id(heard)] = heard
+        try:
+            yield heard
+        finally:
+            self.take_problems()
+            del self._listeners[id(heard)]
 
     def close(self) -> None:
         """Stop every plugin: each has a limit."""

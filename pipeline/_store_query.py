@@ -111,10 +111,11 @@ class StoreQuery(Generic[T]):
 
     def _finishing(self, items: Iterator[U]) -> Generator[U, None, None]:
         try:
-            yield from items
+            with self._plugins.listening() as heard:
+                yield from items
         finally:
             self.problems += self._query.problems
-            self.problems += self._plugins.take_problems()
+            self.problems += heard.values()
             for reader in self._readers:
                 reader.close()
 

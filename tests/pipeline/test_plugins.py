@@ -189,3 +189,18 @@ def test_plugins_of_python_packages(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_cannot_be_loaded_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_plugins, "foreign_plugins", lambda: ([], [], [failure("gone")]))
     assert reasons(Plugins.installed()) == ["plugin test@1.0.0: gone"]
+
+
+def test_queries_beside_each_other_are_all_told() -> None:
+    """Whoever ends first takes the problems, and takes them from nobody."""
+    lines = Lines()
+    with with_plugins(lines=lines) as plugins, plugins.listening() as first:
+        with plugins.listening() as second:
+            lines.problems.append(failure("one"))
+        lines.problems.append(failure("two"))
+        with plugins.listening() as third:
+            lines.problems.append(failure("one"))
+    assert [each.message[-3:] for each in second.values()] == ["one"]
+    assert [each.message[-3:] for each in third.values()] == ["two", "one"]
+    assert [each.message[-3:] for each in first.values()] == ["one", "two"]
+    assert plugins.take_problems() == []
