@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Final
 
 from kubeshark.core_capture.ebpf import _calls
+from kubeshark.core_capture.ebpf._calls import EbpfError
 from kubeshark.core_capture.ebpf._object import read_programs
 from kubeshark.core_capture.ebpf._perf import attach_tracepoint, attach_uprobe
-from kubeshark.core_capture.ebpf._processes import Functions, TlsProcess, tls_processes
+from kubeshark.core_capture.ebpf._processes import Functions, Library, TlsProcess, tls_processes
 from kubeshark.core_capture.ebpf._ring import RingBuffer
 from kubeshark.core_capture.ebpf._tls_choice import MAX_CHOSEN, keys_of
 from kubeshark.core_capture.ebpf._tls_events import TlsEvent, parse_event
@@ -55,7 +56,9 @@ class TlsProbe:
             for call in _SYSTEM_CALLS:
                 self._closing.append(attach_tracepoint(self._programs["descriptor"], f"syscalls/sys_enter_{call}"))
             self._choose(keys)
-            self._attach(processes)
+            failure = self._attach(processes)
+            if failure is not None and not self._attached:
+                raise failure
             self._ring = RingBuffer(self._maps["ring"], ring_bytes)
         except BaseException:
             self._close_all()
@@ -65,7 +68,9 @@ class TlsProbe:
         """Look who is there now: attach to libraries that came, let those that nobody uses go. Raises EbpfError."""
         processes = list(tls_processes(self._known, explains=False))
         self._choose(keys_of(self._choices, processes, must_exist=False))
-        self._attach(processes)
+        failure = self._attach(processes)
+        if failure is not None:
+            raise failure
 
     def _choose(self, keys: Sequence[bytes]) -> None:
         """Read these, and nobody else: the number of a process that ended may be another's."""
@@ -75,19 +80,34 @@ class TlsProbe:
         _calls.update_all(self._maps["chosen"], came, [b"\1"] * len(came))
         self._keys = set(keys)
 
-    def _attach(self, processes: Sequence[TlsProcess]) -> None:
+    def _attach(self, processes: Sequence[TlsProcess]) -> EbpfError | None:
+        """Return what kept the probes from one library; they stand in the others, and the next look tries it again."""
+        failure: EbpfError | None = None
         libraries = {each.library.key: each.library for each in processes if each.library}
         for key in self._attached.keys() - libraries.keys():
             for fd in self._attached.pop(key):
                 os.close(fd)
             self._known.pop(key, None)
         for key in libraries.keys() - self._attached.keys():
-            attached = self._attached[key] = []
-            path = libraries[key].path
-            for function, offset in self._known[key].items():
-                attached.append(attach_uprobe(self._programs[function], path, offset, at_return=False))
+            try:
+                self._attached[key] = self._probes(libraries[key])
+            except EbpfError as error:
+                failure = failure or error
+        return failure
+
+    def _probes(self, library: Library) -> list[int]:
+        """Attach to a library, whole or not at all: the process whose path to it is used may end meanwhile."""
+        attached: list[int] = []
+        try:
+            for function, offset in self._known[library.key].items():
+                attached.append(attach_uprobe(self._programs[function], library.path, offset, at_return=False))
                 if function != "SSL_free":
-                    attached.append(attach_uprobe(self._programs["leave"], path, offset, at_return=True))
+                    attached.append(attach_uprobe(self._programs["leave"], library.path, offset, at_return=True))
+        except EbpfError:
+            for fd in attached:
+                os.close(fd)
+            raise
+        return attached
 
     def fileno(self) -> int:
         """What can be polled: readable while there are events."""

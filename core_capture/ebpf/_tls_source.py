@@ -76,13 +76,14 @@ class TlsSource:
         self._waiting: deque[tuple[int, bytes]] = deque()  # interface, record
         self._held = 0
         self._has_ended = self._is_closed = False
+        self._failure: BaseException | None = None  # of the thread: `read` raises it
         self._thread: threading.Thread | None = None
         self._probe = probe or TlsProbe(choices, must_exist=must_exist)
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
 
     @property
     def is_finished(self) -> bool:
-        return self._is_closed or (self._has_ended and not self._waiting)
+        return self._is_closed or (self._has_ended and not self._waiting and self._failure is None)
 
     def read(self, timeout_s: float) -> RecordBatch | None:
         """Return what came, of one link type; None if nothing did in that time."""
@@ -90,8 +91,11 @@ class TlsSource:
             self._thread = threading.Thread(target=self._take, name="kubeshark-tls", daemon=True)
             self._thread.start()
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting or self.is_finished, timeout_s)
+            self._changed.wait_for(lambda: self._waiting or self._has_ended or self._is_closed, timeout_s)
             if not self._waiting:
+                failure, self._failure = self._failure, None
+                if failure is not None:
+                    raise failure
                 return None
             place, records, size = self._waiting[0][0], [], 0
             while self._waiting and self._waiting[0][0] == place and size < MAX_BATCH:
@@ -159,6 +163,8 @@ class TlsSource:
                 clock_ns = time.time_ns() - time.monotonic_ns()
                 for event in self._probe.events():
                     self._give(list(self._packets(event, event.time_ns + clock_ns)))
+        except BaseException as error:  # noqa: BLE001 (whoever reads raises it)
+            self._failure = error
         finally:
             with self._changed:
                 self._has_ended = True

@@ -44,6 +44,15 @@ while True:
 """
 
 
+REQUEST = b"GET %d HTTP/1.1\r\nHost: probe.test\r\n\r\n"
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n"  # as SERVER writes it
+
+
+def said(*sizes: int) -> int:
+    """Return the bytes that the server reads and writes for these requests."""
+    return sum(len(REQUEST % size) + len(ANSWER % size) + size for size in sizes)
+
+
 def _lacks() -> str:
     if not OBJECT.is_file():
         return "the eBPF program is not built: apt-get install clang linux-libc-dev, then make setup"
@@ -97,7 +106,7 @@ def ask(port: int, *sizes: int, host: str = "127.0.0.1") -> tuple[str, int]:
         end = connection.getsockname()[:2]
         answers = connection.makefile("rb")
         for size in sizes:
-            connection.sendall(b"GET %d HTTP/1.1\r\nHost: probe.test\r\n\r\n" % size)
+            connection.sendall(REQUEST % size)
             while answers.readline().strip():
                 pass
             assert len(answers.read(size)) == size

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from kubeshark.core_capture import load_core
 from kubeshark.core_capture._records import LINKTYPE_IPV4, LINKTYPE_IPV6, RecordBatch
-from kubeshark.core_capture.ebpf import EbpfError, TlsSource, _calls, _tls_source
+from kubeshark.core_capture.ebpf import EbpfError, TlsSource, _calls, _tls_probe, _tls_source
 from kubeshark.core_capture.ebpf._tls_probe import TlsProbe
 from kubeshark.errors import UsageError
 from kubeshark.pipeline import Pipeline
-from tests.core_capture.ebpf._tls_server import ask, needs_probes, tls_server
+from tests.core_capture.ebpf._tls_server import ask, needs_probes, said, tls_server
 
 pytestmark = needs_probes
 
@@ -26,11 +28,17 @@ def server(tmp_path: Path) -> Iterator[tuple[int, int]]:
         yield found
 
 
-def drained(source: TlsSource) -> list[RecordBatch]:
-    """Return what a source has, and end it."""
+def drained(source: TlsSource, *sizes: int) -> list[RecordBatch]:
+    """Return what a source has when the server has said all this, and end it.
+
+    The server's last call returns after its answer has arrived here.
+    """
+    deadline = time.monotonic() + 20
+    while sum(count for name, count in source.counts().items() if name.startswith("bytes")) < said(*sizes):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
     source.stop()
     batches = []
-    deadline = time.monotonic() + 20
     while not source.is_finished and time.monotonic() < deadline:
         if batch := source.read(0.2):
             batches.append(batch)
@@ -42,7 +50,7 @@ def test_what_a_process_says_is_there_in_the_clear(server: tuple[int, int], tmp_
     with TlsSource([f"pid:{process}"]) as source:
         source.read(0)  # from now on it takes what comes
         ends = [ask(port, 10, 300_000), ask(port, 0, 7)]
-        batches = drained(source)
+        batches = drained(source, 10, 300_000, 0, 7)
         assert source.unplaced == 0
         assert source.counts()["events_lost"] == 0
     assert {batch.link_type for batch in batches} == {LINKTYPE_IPV4}
@@ -100,7 +108,7 @@ def test_ipv6(tmp_path: Path) -> None:
     with tls_server(tmp_path, "::1") as (process, port), TlsSource([f"pid:{process}"]) as source:
         source.read(0)
         ask(port, 5, host="::1")
-        batches = drained(source)
+        batches = drained(source, 5)
     assert {batch.link_type for batch in batches} == {LINKTYPE_IPV6}
     assert {extra.interface for batch in batches for extra in batch.extras.values()} == {1}
     decoded = load_core().decode(b"".join(batch.data for batch in batches), LINKTYPE_IPV6)
@@ -114,7 +122,7 @@ def test_processes_that_were_not_chosen_are_not_read(server: tuple[int, int], tm
     with tls_server(other) as (_, elsewhere), TlsSource([f"pid:{process}"]) as source:
         ask(elsewhere, 11)  # nor this process, which asks
         ask(port, 12)
-        data = b"".join(bytes(batch.data) for batch in drained(source))
+        data = b"".join(bytes(batch.data) for batch in drained(source, 12))
     assert b"GET 12" in data
     assert b"GET 11" not in data
 
@@ -127,7 +135,7 @@ def test_what_found_no_room_is_counted_and_a_gap(server: tuple[int, int]) -> Non
         ask(port, 3)
         told = sum(
             int(row["payload_length"])
-            for batch in drained(source)
+            for batch in drained(source, 400_000, 3)
             for row in load_core().decode(batch.data, LINKTYPE_IPV4).packets
         )
         counts, counters = source.counts(), source.counters()
@@ -144,7 +152,7 @@ def test_nothing_is_left_attached(server: tuple[int, int]) -> None:
         pass
     with TlsSource([f"pid:{process}"]) as source:
         ask(port, 4)
-        assert sum(bytes(batch.data).count(b"GET 4") for batch in drained(source)) == 1
+        assert sum(bytes(batch.data).count(b"GET 4") for batch in drained(source, 4)) == 1
 
 
 @pytest.mark.parametrize("choice", ["pid:4194304", "name:nobody", "container:0123456789ab", "everybody", "pod:x"])
@@ -186,3 +194,51 @@ def test_the_number_of_a_process_that_ended_is_chosen_no_longer(tmp_path: Path) 
         assert _calls.next_key(probe._maps["chosen"], None, 8) is None
     finally:
         probe.close()
+
+
+def test_what_goes_wrong_in_its_thread_is_raised_where_it_is_read(
+    server: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process, port = server
+
+    def broken(_event: object) -> None:
+        raise RuntimeError("broken")
+
+    with TlsSource([f"pid:{process}"]) as source:
+        monkeypatch.setattr(source, "_ends", broken)
+        source.read(0)
+        ask(port, 4)
+        with pytest.raises(RuntimeError, match="broken"):
+            source.read(20)
+        assert source.is_finished
+
+
+def test_a_library_is_probed_whole_or_not_at_all(server: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process whose path leads to the library may end before the last probe stands: the next look tries again."""
+    process, _ = server
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    probe = TlsProbe([f"pid:{process}"])
+    try:
+        whole = len(next(iter(probe._attached.values())))
+        attach, calls = _tls_probe.attach_uprobe, iter(range(100))
+
+        def failing(*given: Any, **more: Any) -> int:
+            if next(calls) == 3:
+                raise EbpfError("eBPF: no probe")
+            return attach(*given, **more)
+
+        for fds in probe._attached.values():
+            for fd in fds:
+                os.close(fd)
+        probe._attached.clear()
+        with monkeypatch.context() as patch:
+            patch.setattr(_tls_probe, "attach_uprobe", failing)
+            with pytest.raises(EbpfError):
+                probe.refresh()
+        assert probe._attached == {} or all(len(fds) == whole for fds in probe._attached.values())
+        probe.refresh()
+        assert probe._attached
+        assert all(len(fds) == whole for fds in probe._attached.values())
+    finally:
+        probe.close()
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
