@@ -8,103 +8,47 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import IO
 
 import msgspec
 
+from kubeshark.worker._kept import KeptProcess, Pauses
 from kubeshark.worker._status import Capture, Order
 
 __all__ = ["Captures"]
 
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
-LASTED_S = 60.0
-"""A capture that ran that long was well: the next pause is short again."""
-
-END_S = 60.0
-"""For what is in memory to be sealed."""
-
+PAUSES = Pauses(first=1.0, longest=30.0, lasted=60.0, end=60.0)  # the end: what is in memory is sealed
 MAX_LINE = 64 << 10
 
 _NOT_ITS_BUSINESS = ("KUBESHARK_IDENTITY", "AWS_", "AZURE_", "GOOGLE_")
 """Variables that say who we are to others: who captures talks to nobody."""
 
 
-@dataclass(slots=True)
-class Captures:
-    """One capture and its successors, from `start` to `stop`."""
+class Captures(KeptProcess):
+    """One capture and its successors."""
 
-    order: Order
-    log: Callable[[str], None]
-    _before: Capture = field(init=False)  # of processes that ended
-    _now: Capture = field(init=False)
-    _state: str = "starting"
-    _restarts: int = 0
-    _process: subprocess.Popen[bytes] | None = None
-    _ends: threading.Event = field(default_factory=threading.Event)
-    _thread: threading.Thread | None = None
-
-    def __post_init__(self) -> None:
-        self._before = self._now = self._nothing()
-
-    def _nothing(self) -> Capture:
-        return Capture(",".join(self.order.interfaces), 0, 0, 0, 0)
+    def __init__(self, order: Order, log: Callable[[str], None]) -> None:
+        super().__init__("the capture", PAUSES, log)
+        self.order = order
+        self._before = Capture(",".join(order.interfaces), 0, 0, 0, 0)  # of processes that ended
+        self._now = self._before
 
     def rows(self) -> list[Capture]:
         """Return how it fares, for the status."""
         total = _sum(self._before, self._now)
         return [msgspec.structs.replace(total, state=self._state, restarts=self._restarts)]
 
-    def start(self) -> None:
-        self._thread = threading.Thread(target=self._keep, name="kubeshark-captures", daemon=True)
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End the capture and wait until what it held is sealed."""
-        self._ends.set()
-        process = self._process
-        if process is not None and process.poll() is None:
-            process.terminate()
-        if self._thread is not None:
-            self._thread.join(END_S)
-        if process is not None and process.poll() is None:
-            process.kill()
-
-    def _keep(self) -> None:
-        pause = FIRST_PAUSE_S
-        while not self._ends.is_set():
-            began = time.monotonic()
-            code = self._run()
-            self._before, self._now = _sum(self._before, self._now), self._nothing()
-            if self._ends.is_set():
-                break
-            pause = FIRST_PAUSE_S if time.monotonic() - began > LASTED_S else min(2 * pause, LONGEST_PAUSE_S)
-            self._state = f"ended ({code})"
-            self._restarts += 1
-            self.log(f"the capture ended ({code}): it begins again in {pause:g} s")
-            self._ends.wait(pause)
-        self._state = "stopped"
-
-    def _run(self) -> int:
-        """Capture once; return the exit code, negative for a signal."""
+    def _run(self) -> tuple[int, str]:
         environment = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_ITS_BUSINESS)}
         command = [sys.executable, "-m", "kubeshark.worker._capture_child"]
+        nothing = msgspec.structs.replace(self._now, received=0, dropped=0, lost=0, stored=0)
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment) as process:
-            self._process = process
-            if self._ends.is_set():  # told to stop while it was made
-                process.terminate()
-            assert process.stdin is not None
+            self._begin(process, self.order)
             assert process.stdout is not None
-            try:
-                process.stdin.write(msgspec.json.encode(self.order))
-                process.stdin.close()
-            except BrokenPipeError:
-                pass  # its exit code says more
             self._listen(process.stdout)
-        return process.returncode
+        self._before, self._now = _sum(self._before, self._now), nothing
+        return process.returncode, ""
 
     def _listen(self, lines: IO[bytes]) -> None:
         while line := lines.readline(MAX_LINE):

@@ -56,9 +56,7 @@ class TlsProbe:
             for call in _SYSTEM_CALLS:
                 self._closing.append(attach_tracepoint(self._programs["descriptor"], f"syscalls/sys_enter_{call}"))
             self._choose(keys)
-            failure = self._attach(processes)
-            if failure is not None and not self._attached:
-                raise failure
+            self._attach(processes, must_stand=must_exist)
             self._ring = RingBuffer(self._maps["ring"], ring_bytes)
         except BaseException:
             self._close_all()
@@ -68,9 +66,7 @@ class TlsProbe:
         """Look who is there now: attach to libraries that came, let those that nobody uses go. Raises EbpfError."""
         processes = list(tls_processes(self._known, explains=False))
         self._choose(keys_of(self._choices, processes, must_exist=False))
-        failure = self._attach(processes)
-        if failure is not None:
-            raise failure
+        self._attach(processes, must_stand=True)
 
     def _choose(self, keys: Sequence[bytes]) -> None:
         """Read these, and nobody else: the number of a process that ended may be another's."""
@@ -80,8 +76,8 @@ class TlsProbe:
         _calls.update_all(self._maps["chosen"], came, [b"\1"] * len(came))
         self._keys = set(keys)
 
-    def _attach(self, processes: Sequence[TlsProcess]) -> EbpfError | None:
-        """Return what kept the probes from one library; they stand in the others, and the next look tries it again."""
+    def _attach(self, processes: Sequence[TlsProcess], *, must_stand: bool) -> None:
+        """Probe all libraries; raise what kept probes from one: they stand in the others, the next look tries again."""
         failure: EbpfError | None = None
         libraries = {each.library.key: each.library for each in processes if each.library}
         for key in self._attached.keys() - libraries.keys():
@@ -93,7 +89,8 @@ class TlsProbe:
                 self._attached[key] = self._probes(libraries[key])
             except EbpfError as error:
                 failure = failure or error
-        return failure
+        if failure is not None and must_stand:
+            raise failure
 
     def _probes(self, library: Library) -> list[int]:
         """Attach to a library, whole or not at all: the process whose path to it is used may end meanwhile."""

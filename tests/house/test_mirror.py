@@ -63,6 +63,7 @@ WITHOUT_TEST = {
     },
     "src/kubeshark/cli/firewall_enforce.py": "firewall/test_agent.py",
     "firewall/_errors.py": "firewall/test_plane.py",
+    "worker/_kept.py": "worker/test_captures.py",
     "core_capture/ebpf/build_ebpf.py": "core_capture/ebpf/test_object.py",
     **{
         f"core_capture/ebpf/{module}.py": "core_capture/ebpf/test_tls_source.py"
