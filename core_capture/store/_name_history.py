@@ -1,24 +1,22 @@
 """Who had an address, and when: names beside the segments, so that packets keep those that were true at their time.
 
-They lie in names.age: age ( zstd ( JSON {"public_key", "signature", "body"} ) ), signed by the node that wrote it last,
-and replaced as a whole: closed records that end before everything in the store go then.
+They lie in names.age (`_signed_file.py`, packed); closed records that end before everything in the store go when it is
+written.
 """
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Literal
 
 import msgspec
-import zstandard
 
-from kubeshark.core_capture.store._age import AgeReader, AgeWriter
 from kubeshark.core_capture.store._backend import Backend
 from kubeshark.core_capture.store._identity import Identity, Recipient
 from kubeshark.core_capture.store._names import NAMES, NAMES_LOCK
-from kubeshark.core_capture.store._signing import NodeKey, decode_signed, encode_signed
-from kubeshark.errors import Damaged, StoreError
+from kubeshark.core_capture.store._signed_file import Signed, SignedFile
+from kubeshark.core_capture.store._signing import NodeKey
+from kubeshark.errors import Damaged
 
 __all__ = ["NameKind", "NameRecord", "change_names", "load_names", "names_key"]
 
@@ -28,7 +26,6 @@ MAX_RECORDS = 100_000
 """Of more only the latest begun are kept."""
 
 MAX_PLAIN_BYTES = 256 << 20
-_TEMPORARY = ".names.new"  # not .tmp-: a writer that begins meanwhile clears those away
 
 _Text = Annotated[str, msgspec.Meta(max_length=253)]
 _Address = Annotated[str, msgspec.Meta(max_length=45)]
@@ -59,16 +56,19 @@ class _Body(msgspec.Struct):
     version: Literal[1] = 1
 
 
+_FILE = SignedFile(NAMES, _Body, MAX_PLAIN_BYTES, is_packed=True)
+
+
 def load_names(files: Backend, identities: Sequence[Identity]) -> list[NameRecord]:
     """Return the records, by their begin; none without the file. Raise NotForUsError or Damaged."""
     found = _load(files, identities)
-    return found[0] if found else []
+    return found.body.records if found else []
 
 
 def names_key(files: Backend, identities: Sequence[Identity]) -> str | None:
     """Return the public key of the node that signed the file, None without one."""
     found = _load(files, identities)
-    return found[1] if found else None
+    return found.public_key if found else None
 
 
 def change_names(
@@ -87,7 +87,7 @@ def change_names(
     """
     with files.lock(NAMES_LOCK):
         found = _load(files, identities)
-        known, version = (found[0], found[2]) if found else ([], "")
+        known, version = (found.body.records, found.version) if found else ([], "")
         kept = [
             record
             for record in change(known)
@@ -98,34 +98,12 @@ def change_names(
         del kept[:-MAX_RECORDS]
         if kept == known:
             return kept
-        sealed = io.BytesIO()
-        out = AgeWriter(sealed, recipients)
-        out.write(zstandard.ZstdCompressor().compress(encode_signed(_Body(kept), key)))
-        out.finish()
-        try:
-            files.replace(NAMES, sealed.getvalue(), version=version, temporary=_TEMPORARY)
-        except OSError as error:
-            raise StoreError(f"cannot write to {files.location}: {error.strerror}") from error
+        _FILE.replace(files, _Body(kept), recipients, key, version)
     return kept
 
 
-def _load(files: Backend, identities: Sequence[Identity]) -> tuple[list[NameRecord], str, str] | None:
-    """Return the records, who signed them and the version of the file; None if there is none."""
-    try:
-        with AgeReader(files.open(NAMES), identities) as age:
-            if age.size > MAX_PLAIN_BYTES:
-                raise Damaged(f"is larger than {MAX_PLAIN_BYTES:,} bytes", file=NAMES)
-            packed, version = age.read(0, age.size), age.version
-    except FileNotFoundError:
-        return None
-    try:
-        size = zstandard.frame_content_size(packed)
-        if not 0 <= size <= MAX_PLAIN_BYTES:
-            raise Damaged(f"does not say its size, or more than {MAX_PLAIN_BYTES:,} bytes", file=NAMES)
-        plain = zstandard.ZstdDecompressor().decompress(packed, max_output_size=size or 1)
-    except zstandard.ZstdError as error:
-        raise Damaged(str(error), file=NAMES) from error
-    body, signed_by = decode_signed(plain, _Body, NAMES)
-    if len(body.records) > MAX_RECORDS:
+def _load(files: Backend, identities: Sequence[Identity]) -> Signed[_Body] | None:
+    found = _FILE.read(files, identities)
+    if found and len(found.body.records) > MAX_RECORDS:
         raise Damaged(f"has more than {MAX_RECORDS:,} records", file=NAMES)
-    return body.records, signed_by, version
+    return found

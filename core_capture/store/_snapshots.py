@@ -1,33 +1,30 @@
 """Snapshots: named time windows that retention never deletes. They copy nothing: they keep segments where they are.
 
-They lie in snapshots.age: age ( JSON {"public_key", "signature", "body"} ), signed by the node that wrote it last,
-because anybody can encrypt to a recipient. Its own lock lets a snapshot be made beside a writer; who deletes segments
-holds it too, so that nothing goes that a snapshot just named.
+They lie in snapshots.age (`_signed_file.py`). Its own lock lets a snapshot be made beside a writer; who deletes
+segments holds it too, so that nothing goes that a snapshot just named.
 """
 
 from __future__ import annotations
 
-import io
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 import msgspec
 
-from kubeshark.core_capture.store._age import AgeReader, AgeWriter
 from kubeshark.core_capture.store._backend import Backend
 from kubeshark.core_capture.store._identity import Identity, Recipient
 from kubeshark.core_capture.store._info import SegmentInfo
 from kubeshark.core_capture.store._limits import MAX_STATE_BYTES
 from kubeshark.core_capture.store._names import SNAPSHOTS, SNAPSHOTS_LOCK
-from kubeshark.core_capture.store._signing import NodeKey, decode_signed, encode_signed
-from kubeshark.errors import Damaged, StoreError, UsageError
+from kubeshark.core_capture.store._signed_file import SignedFile
+from kubeshark.core_capture.store._signing import NodeKey
+from kubeshark.errors import StoreError, UsageError
 
 __all__ = ["Snapshot", "add_snapshot", "delete_snapshot", "load_snapshots", "snapshots_key"]
 
-_TEMPORARY = ".snapshots.new"  # not .tmp-: a writer that begins meanwhile clears those away
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
@@ -50,16 +47,18 @@ class _Body(msgspec.Struct):
     version: Literal[1] = 1
 
 
+_FILE = SignedFile(SNAPSHOTS, _Body, MAX_STATE_BYTES)
+
+
 def load_snapshots(files: Backend, identities: Sequence[Identity]) -> list[Snapshot]:
     """Return the snapshots by name; raise NotForUsError or Damaged: then nobody knows what must be kept."""
-    found = _load(files, identities)
-    return found[0] if found else []
+    return _known(files, identities)[0]
 
 
 def snapshots_key(files: Backend, identities: Sequence[Identity]) -> str | None:
     """Return the public key of the node that signed the file, None without one."""
-    found = _load(files, identities)
-    return found[1] if found else None
+    found = _FILE.read(files, identities)
+    return found.public_key if found else None
 
 
 def add_snapshot(
@@ -81,7 +80,7 @@ def add_snapshot(
         if any(snapshot.name == name for snapshot in known):
             raise StoreError(f"there is a snapshot {name!r} already", hint="delete it first, or take another name")
         made = Snapshot(name, since_ns, until_ns, datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
-        _save(files, [*known, made], recipients, key, version)
+        _FILE.replace(files, _Body([*known, made]), recipients, key, version)
     return made
 
 
@@ -97,37 +96,11 @@ def delete_snapshot(
             raise StoreError(
                 f"no snapshot {name[:80]!r} in {files.location}", hint='see "kubeshark store snapshot list"'
             )
-        _save(files, known.values(), recipients, key, version)
+        _FILE.replace(files, _Body(list(known.values())), recipients, key, version)
     return gone
 
 
 def _known(files: Backend, identities: Sequence[Identity]) -> tuple[list[Snapshot], str]:
     """Return the snapshots and the version that is to be replaced."""
-    found = _load(files, identities)
-    return (found[0], found[2]) if found else ([], "")
-
-
-def _load(files: Backend, identities: Sequence[Identity]) -> tuple[list[Snapshot], str, str] | None:
-    """Return the snapshots, who signed them and the version of the file; None if there is none."""
-    try:
-        with AgeReader(files.open(SNAPSHOTS), identities) as age:
-            if age.size > MAX_STATE_BYTES:
-                raise Damaged(f"is larger than {MAX_STATE_BYTES:,} bytes", file=SNAPSHOTS)
-            plain, version = age.read(0, age.size), age.version
-    except FileNotFoundError:
-        return None
-    body, signed_by = decode_signed(plain, _Body, SNAPSHOTS)
-    return sorted(body.snapshots, key=lambda snapshot: snapshot.name), signed_by, version
-
-
-def _save(
-    files: Backend, snapshots: Iterable[Snapshot], recipients: Sequence[Recipient], key: NodeKey, version: str
-) -> None:
-    sealed = io.BytesIO()
-    out = AgeWriter(sealed, recipients)
-    out.write(encode_signed(_Body(list(snapshots)), key))
-    out.finish()
-    try:
-        files.replace(SNAPSHOTS, sealed.getvalue(), version=version, temporary=_TEMPORARY)
-    except OSError as error:
-        raise StoreError(f"cannot write to {files.location}: {error.strerror}") from error
+    found = _FILE.read(files, identities)
+    return (sorted(found.body.snapshots, key=lambda each: each.name), found.version) if found else ([], "")

@@ -63,6 +63,7 @@ WITHOUT_TEST = {
     },
     "src/kubeshark/cli/firewall_enforce.py": "firewall/test_agent.py",
     "firewall/_errors.py": "firewall/test_plane.py",
+    "core_capture/store/_signed_file.py": "core_capture/store/test_snapshots.py",
     "worker/_kept.py": "worker/test_captures.py",
     "core_capture/ebpf/build_ebpf.py": "core_capture/ebpf/test_object.py",
     **{
