@@ -117,25 +117,30 @@ class Plain:
             line = self._given.readline()
             if not line:
                 raise UsageError(f"the answers ended at: {ask.text}", hint=f"give it, or {ask.flag}")
-            line = line.strip()
-            if line == HELP:
-                for text in ask.help.splitlines():
-                    self.say(text)
-                continue
-            if line == BACK:
-                if ask.can_go_back:
-                    raise Back
-                self.say("this is the first question")
-                continue
-            try:
-                value = read(line)
-                said = ask.check(value)
-            except UsageError as error:
-                self.say(f"Not taken: {error}")
-                continue
-            for text in said:
-                self.say(text)
-            return value
+            if taken := _take(self, ask, line.strip(), read):
+                return taken[0]
+
+
+def _take(prompts: Prompts, ask: Ask, given: Any, read: Callable[[Any], Any]) -> list[Any]:
+    """React to what was given; return the one value that it means, nothing if it is to be asked again."""
+    if given == HELP:
+        for text in ask.help.splitlines():
+            prompts.say(text)
+        return []
+    if given == BACK:
+        if ask.can_go_back:
+            raise Back
+        prompts.say("this is the first question")
+        return []
+    try:
+        value = read(given)
+        said = ask.check(value)
+    except UsageError as error:
+        prompts.say(f"Not taken: {error}")
+        return []
+    for text in said:
+        prompts.say(text)
+    return [value]
 
 
 def _typed(text: str, default: str) -> str:
@@ -197,23 +202,8 @@ class Arrows:
             if is_list:
                 self._bind(question)
             value = question.unsafe_ask()  # Ctrl-C is raised, not swallowed
-            if value == HELP:
-                for text in ask.help.splitlines():
-                    self.say(text)
-                continue
-            if value == BACK:
-                if ask.can_go_back:
-                    raise Back
-                self.say("this is the first question")
-                continue
-            try:
-                said = ask.check(value)
-            except UsageError as error:
-                self.say(f"Not taken: {error}")
-                continue
-            for text in said:
-                self.say(text)
-            return value
+            if taken := _take(self, ask, value, lambda given: given):
+                return taken[0]
 
     def _bind(self, question: Any) -> None:
         """Let ? and < answer lists, where questionary would ignore them; in a text they are typed."""

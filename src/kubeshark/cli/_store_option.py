@@ -10,7 +10,7 @@ from pathlib import Path
 
 from kubeshark.cli._configured import add_configured, configuration
 
-__all__ = ["add_store_option", "add_time_options", "join_times", "store_path"]
+__all__ = ["add_recipient_option", "add_store_option", "add_time_options", "join_times", "store_path"]
 
 DEFAULT = "~/.kubeshark/store"
 
@@ -24,6 +24,18 @@ def add_store_option(parser: argparse.ArgumentParser) -> None:
         help=f"folder or s3://BUCKET/PREFIX; default: $KUBESHARK_STORE, else {DEFAULT}",
     )
     configuration.offer(option, "store.url", lambda url: url or None)
+
+
+def add_recipient_option(parser: argparse.ArgumentParser, what: str = "who may read it, by default you") -> None:
+    add_configured(
+        parser,
+        "--recipient",
+        key="store.recipients",
+        action="append",
+        default=[],
+        metavar="age1…",
+        help=f"{what} (repeat)",
+    )
 
 
 def store_path(args: argparse.Namespace) -> Path | str:

@@ -18,7 +18,7 @@ from kubeshark.cli._life import parse_size
 from kubeshark.cli._probe_options import add_probe_options, probes_of, show_tls
 from kubeshark.cli._progress import Progress, scaled
 from kubeshark.cli._retention_options import add_retention_options, retention_of
-from kubeshark.cli._store_option import add_store_option, store_path
+from kubeshark.cli._store_option import add_recipient_option, add_store_option, store_path
 from kubeshark.cli._upload import add_upload_option, upload_url, uploading
 
 if TYPE_CHECKING:
@@ -123,15 +123,7 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
     add_retention_options(parser)
     add_upload_option(parser)
     add_store_option(parser)
-    add_configured(
-        parser,
-        "--recipient",
-        key="store.recipients",
-        action="append",
-        default=[],
-        metavar="age1…",
-        help="who may read it (repeat); default: you",
-    )
+    add_recipient_option(parser)
     parser.add_argument("--output", choices=("text", "json"), default="text")
     parser.set_defaults(run=run)
 

@@ -8,10 +8,9 @@ import sys
 from typing import Any
 
 from kubeshark.cli._complain import complain
-from kubeshark.cli._configured import add_configured
 from kubeshark.cli._progress import Progress
 from kubeshark.cli._scripts_option import add_scripts_option, running_scripts
-from kubeshark.cli._store_option import add_store_option, store_path
+from kubeshark.cli._store_option import add_recipient_option, add_store_option, store_path
 
 __all__ = ["add_parser"]
 
@@ -41,15 +40,7 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
         help="FILE is a folder: import what lies in it and what comes into it, each packet once, until Ctrl-C",
     )
     add_store_option(parser)
-    add_configured(
-        parser,
-        "--recipient",
-        key="store.recipients",
-        action="append",
-        default=[],
-        metavar="age1…",
-        help="who may read it (repeat); default: you",
-    )
+    add_recipient_option(parser)
     parser.add_argument(
         "--keylog",
         action="append",

@@ -10,7 +10,7 @@ from typing import Any
 from kubeshark.cli._complain import complain
 from kubeshark.cli._configured import add_configured
 from kubeshark.cli._retention_options import add_retention_options, retention_of
-from kubeshark.cli._store_option import add_store_option, store_path
+from kubeshark.cli._store_option import add_recipient_option, add_store_option, store_path
 from kubeshark.cli._tls_option import add_tls_options, tls_files
 from kubeshark.cli._upload import add_upload_option, upload_url
 from kubeshark.errors import UsageError
@@ -64,15 +64,7 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
         metavar="BPF",
         help='of what is captured, e.g. "port 53"',
     )
-    add_configured(
-        parser,
-        "--recipient",
-        key="store.recipients",
-        action="append",
-        default=[],
-        metavar="age1…",
-        help="who may read what is captured (repeat)",
-    )
+    add_recipient_option(parser, "who may read what is captured")
     add_configured(
         parser,
         "--segment-seconds",
