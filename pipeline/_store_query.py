@@ -110,6 +110,7 @@ class StoreQuery(Generic[T]):
         return self._finishing(self._query.runs(list(fields)))
 
     def _finishing(self, items: Iterator[U]) -> Generator[U, None, None]:
+        heard: Mapping[str, KubesharkError] = {}
         try:
             with self._plugins.listening() as heard:
                 yield from items
