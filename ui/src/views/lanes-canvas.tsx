@@ -43,8 +43,8 @@ export function LanesCanvas({ timeline, fit }: { timeline: Timeline; fit: () => 
     return () => dark.removeEventListener("change", draw);
   });
 
-  const plot = plotPx(size.width);
-  const left = namePx(size.width);
+  const plot = plotPx(size.width, timeline);
+  const left = namePx(size.width, timeline);
   const spotOf = (event: PointerEvent | MouseEvent): { spot: Spot | null; x: number } => {
     const x = event.offsetX - left;
     const lane = Math.floor((event.offsetY - AXIS_PX + (host.current?.scrollTop ?? 0)) / LANE_PX);

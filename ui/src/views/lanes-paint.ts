@@ -5,7 +5,9 @@ import type { Timeline } from "../core/types";
 import { LANE_PX, type Spot, barBox, marksOf } from "./lanes-look";
 
 export const AXIS_PX = 24;
-export const NAME_PX = 260;
+const NAME_PX = 380; // at most
+const LETTER_PX = 7.4;
+const COUNT_PX = 66;
 const LETTER = "11px system-ui, sans-serif";
 const NAME = "12px ui-monospace, Menlo, Consolas, monospace";
 const GAP = 8;
@@ -17,8 +19,13 @@ export interface Look {
   readonly zone: Zone;
 }
 
-export const namePx = (width: number): number => Math.min(NAME_PX, Math.round(width * 0.4));
-export const plotPx = (width: number): number => Math.max(40, width - namePx(width) - GAP);
+/** Names take what the longest needs, and never half of the view. */
+export function namePx(width: number, timeline: Timeline): number {
+  const longest = Math.max(8, ...timeline.lanes.map((lane) => lane.name.length));
+  return Math.round(Math.min(NAME_PX, width * 0.4, longest * LETTER_PX + COUNT_PX + 2 * GAP));
+}
+
+export const plotPx = (width: number, timeline: Timeline): number => Math.max(40, width - namePx(width, timeline) - GAP);
 
 export function paint(canvas: HTMLCanvasElement, timeline: Timeline, look: Look): void {
   const context = canvas.getContext("2d");
@@ -33,8 +40,8 @@ export function paint(canvas: HTMLCanvasElement, timeline: Timeline, look: Look)
   const colour = (name: string): string => style.getPropertyValue(name).trim();
   const [letters, dim, line, bad, selected, accent, panel] = ["--text", "--dim", "--hairline", "--bad", "--selected", "--accent", "--panel"].map(colour) as [string, string, string, string, string, string, string];
   const hues = Array.from({ length: 13 }, (_, i) => colour(`--h${i}`));
-  const left = namePx(width);
-  const plot = plotPx(width);
+  const left = namePx(width, timeline);
+  const plot = plotPx(width, timeline);
   const { span, lanes } = timeline;
   context.setTransform(ratio, 0, 0, ratio, 0, 0);
   context.clearRect(0, 0, width, height);
@@ -54,7 +61,7 @@ export function paint(canvas: HTMLCanvasElement, timeline: Timeline, look: Look)
     if (look.at?.lane === i) { context.fillStyle = selected; context.fillRect(0, y, width, LANE_PX); }
     context.font = NAME;
     context.fillStyle = letters;
-    context.fillText(cut(context, lane.name, left - 66), 10, y + LANE_PX / 2);
+    context.fillText(cut(context, lane.name, left - COUNT_PX), 10, y + LANE_PX / 2);
     context.font = LETTER;
     context.fillStyle = dim;
     context.textAlign = "right";
