@@ -23,7 +23,7 @@ _HEAD = struct.Struct("<16s16sHB5x")
 NODE_BYTES = _HEAD.size + 2 * 256
 
 
-class TreeFull(Exception):  # noqa: N818 - no error: the trie takes what does not fit
+class TreeFull(Exception):
     """There are not enough nodes."""
 
 

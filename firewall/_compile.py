@@ -14,7 +14,7 @@ from typing import Literal
 from kubeshark.errors import UsageError
 from kubeshark.firewall._inventory import Inventory, Pod
 from kubeshark.firewall._policy import LabelSelector, Mode, Peer, PodSelector, Policy, PolicyRule
-from kubeshark.firewall._rules import MAX_RULES, Action, Direction, Exempt, Network, Rule, RuleSet, Traffic
+from kubeshark.firewall._rules import MAX_RULES, NOBODY, Action, Direction, Exempt, Network, Rule, RuleSet, Traffic
 
 __all__ = ["Attachment", "Compiled", "Member", "compile_policies", "own_exemptions"]
 
@@ -60,15 +60,17 @@ def compile_policies(
     mode: Mode | None = None,
     allow_essential: bool = True,
     strict_fragments: bool = False,
+    follows_names: bool = False,
 ) -> Compiled:
     """Return what is attached where; raise UsageError if an attachment gets more than 256 rules.
 
-    `mode` overrides that of every policy: what an audited one would do when it is enforced.
+    `mode` overrides that of every policy: what an audited one would do when it is enforced. `follows_names`: it is for
+    enforcing, where domain names get their addresses later; otherwise those of the inventory are all there are.
     """
     ordered = sorted(policies, key=lambda policy: policy.order)
     if mode is not None:
         ordered = [replace(policy, mode=mode) for policy in ordered]
-    resolver = _Resolver(inventory)
+    resolver = _Resolver(inventory, follows_names=follows_names)
     attachments: list[Attachment] = []
     warnings: list[str] = []
     for kind, members, chosen in _subjects(ordered, inventory):
@@ -172,8 +174,8 @@ def _is_selected(selector: PodSelector, pod: Pod, inventory: Inventory) -> bool:
 class _Resolver:
     """Policies' rules with addresses; each policy once."""
 
-    def __init__(self, inventory: Inventory) -> None:
-        self._inventory = inventory
+    def __init__(self, inventory: Inventory, *, follows_names: bool) -> None:
+        self._inventory, self._follows_names = inventory, follows_names
         self._done: dict[str, tuple[Rule, ...]] = {}
         self.warnings: list[str] = []
 
@@ -186,6 +188,9 @@ class _Resolver:
     def _rule(self, policy: Policy, rule: PolicyRule) -> Rule | None:
         where = f"{policy.name} {rule.direction.name.lower()}/{rule.name}"
         peers = _collapsed(network for peer in rule.peers for network in self._addresses(peer, where))
+        names = tuple(dict.fromkeys(name for peer in rule.peers for name in peer.domain_names))
+        if not peers and names and self._follows_names:
+            peers = NOBODY
         if not peers:
             self.warnings.append(f"{where} matches nobody: its peers have no known address")
             return None
@@ -198,6 +203,7 @@ class _Resolver:
             peers,
             rule.traffic,
             dry=policy.mode == "Audit",
+            names=names,
         )
 
     def _addresses(self, peer: Peer, where: str) -> Iterator[Network]:
@@ -216,7 +222,7 @@ class _Resolver:
                     yield from node.addresses
         for name in peer.domain_names:
             found = inventory.addresses_of_name(name)
-            if not found:
+            if not found and not self._follows_names:
                 self.warnings.append(f"{where}: no address of {name} is known")
             yield from found
 
@@ -246,8 +252,8 @@ def _by_flags(attachment: Attachment, policies: Sequence[Policy]) -> Iterator[st
     """Yield what `stateful: flags` lets through, or why it is not done."""
     if attachment.rules.tcp_by_flags:
         yield (
-            f"{attachment.title}: stateful: flags: TCP segments with ACK and without SYN pass unjudged, so ACK scans and "
-            "two ends that conspire get through, and a new Deny ends no open connection"
+            f"{attachment.title}: stateful: flags: TCP segments with ACK and without SYN pass unjudged, so ACK scans "
+            "and two ends that conspire get through, and a new Deny ends no open connection"
         )
     elif some := [policy.name for policy in policies if policy.tcp_by_flags]:
         others = [policy.name for policy in policies if not policy.tcp_by_flags]

@@ -122,7 +122,7 @@ class _Classes:
 
 
 def _table(asked: Iterable[tuple[int, list[tuple[int, int]]]], whole: int, classes: _Classes) -> bytes:
-    """Return `struct ports`: the class of each of 65,536 values, by the ranges (both ends in them) that bits ask for."""
+    """Return `struct ports`: the class of each of 65,536 values, by the ranges that bits ask for, both ends in them."""
     changes: dict[int, int] = {0: whole}
     for bit, ranges in asked:
         if whole >> bit & 1:

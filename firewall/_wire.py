@@ -14,7 +14,7 @@ __all__ = ["PodAt", "Target", "target_from", "target_or_denied", "target_to"]
 _TARGET = frozenset(
     "name devices pods isHost isPod allowEssential strictFragments tcpByFlags exempt rules".split()  # noqa: SIM905
 )
-_RULE = frozenset({"policy", "name", "tier", "direction", "action", "dry", "peers", "traffic"})
+_RULE = frozenset({"policy", "name", "tier", "direction", "action", "dry", "peers", "traffic", "names"})
 _EXEMPT = frozenset({"name", "direction", "peers", "traffic"})
 _EVERYBODY = (ip_network("0.0.0.0/0"), ip_network("::/0"))
 
@@ -55,6 +55,7 @@ def target_to(target: Target) -> dict[str, Any]:
             {
                 "policy": rule.policy, "name": rule.name, "tier": int(rule.tier), "direction": int(rule.direction),
                 "action": int(rule.action), "dry": rule.dry, **_what(rule),
+                **({"names": list(rule.names)} if rule.names else {}),
             }
             for rule in rules.rules
         ],
@@ -72,6 +73,7 @@ def target_from(document: Any) -> Target:
                 Rule(
                     str(each["policy"]), str(each["name"]), Tier(each["tier"]), Direction(each["direction"]),
                     Action(each["action"]), *_peers_traffic(each), dry=bool(each["dry"]),
+                    names=tuple(map(str, each.get("names", ()))),
                 )
             )  # fmt: skip
         exempt = []
