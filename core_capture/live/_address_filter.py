@@ -1,4 +1,4 @@
-"""Packets from or to chosen addresses, as a program for the kernel: a search tree over the addresses, once for each end.
+"""Packets from or to chosen addresses, as a program for the kernel: a search tree over them, once for each end.
 
 libpcap is not asked: its time grows with more than the square of the number of hosts. 110 addresses are 330
 instructions here, and a packet passes some 15 of them.

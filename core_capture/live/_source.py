@@ -171,7 +171,7 @@ class LiveSource:
         with self._choosing:
             if self._is_stopping or self.is_finished:
                 return True
-            done = []
+            done: list[_Port] = []
             for port in self._ports:
                 if not choose(port.reader.socket, port.interface, self._options, choice):
                     for earlier in done:

@@ -67,13 +67,8 @@ class Network:
 
         def run() -> None:
             try:
-                fd = os.open(f"/run/netns/{self.hub}", os.O_RDONLY)
-                try:
-                    libc = ctypes.CDLL(None, use_errno=True)
-                    assert libc.setns(fd, CLONE_NEWNET) == 0, os.strerror(ctypes.get_errno())
-                finally:
-                    os.close(fd)
-                done.append(do())
+                with inside(self.hub):
+                    done.append(do())
             except BaseException as error:  # noqa: BLE001 - the test's thread raises it
                 failed.append(error)
 
@@ -84,6 +79,23 @@ class Network:
         if failed:
             raise failed[0]
         return done[0]
+
+
+@contextmanager
+def inside(namespace: str) -> Iterator[None]:
+    """Put this thread, and what it starts, into a namespace for the block."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    before = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    wanted = os.open(f"/run/netns/{namespace}", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        assert libc.setns(wanted, CLONE_NEWNET) == 0, os.strerror(ctypes.get_errno())
+        try:
+            yield
+        finally:
+            assert libc.setns(before, CLONE_NEWNET) == 0
+    finally:
+        os.close(before)
+        os.close(wanted)
 
 
 @contextmanager

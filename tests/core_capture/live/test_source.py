@@ -439,7 +439,7 @@ def test_filters_of_a_choice_are_beside_that_of_the_options(sender: Sender) -> N
             sender.send(frame(number, port=port) for number, port in enumerate(ports))
             expected += passing
             settle(source, expected)
-        with pytest.raises(UsageError, match="'.*port nowhere.*' is wrong"):
+        with pytest.raises(UsageError, match=r"'.*port nowhere.*' is wrong"):
             source.choose(PacketChoice(filters=("port nowhere",)))
         assert len(captured(source, expected)) == expected
 
