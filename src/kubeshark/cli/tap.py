@@ -115,9 +115,10 @@ def run(args: argparse.Namespace) -> int:
 def _check(settings: Settings) -> None:
     """Raise UsageError for what cannot be deployed, or is a key and does nothing in this command."""
     from kubeshark.cluster import archive_of
-    from kubeshark.core_capture.store import archive_url
+    from kubeshark.core_capture.store import archive_url, parse_recipients
     from kubeshark.errors import UsageError
 
+    parse_recipients(settings.store.recipients)
     if archive := archive_of(settings):
         archive_url(archive, "any")
     if settings.tap.release.helm_chart_path:
@@ -142,7 +143,7 @@ def _note(settings: Settings, pods: list[Target]) -> None:
     elif not pods:
         complain("note: nothing is captured until a pod matches")
     elif sharing := sum(pod.shares_node for pod in pods):
-        complain(f"note: {sharing:,} of them are in the network of their node and are not captured: --bpf can be")
+        complain(f"note: not captured, being in the network of their node: {sharing:,} of them; --bpf can be")
     if schedules:
         windows = Windows(schedules, settings.timezone)
         moment = windows.at(time.time())
@@ -162,10 +163,9 @@ def _readers(settings: Settings, cluster: Cluster) -> tuple[Settings, bytes | No
     import msgspec
 
     from kubeshark.cluster import has_identity
-    from kubeshark.core_capture.store import create_identity, load_identities, parse_recipients
+    from kubeshark.core_capture.store import create_identity, load_identities
     from kubeshark.errors import UsageError
 
-    parse_recipients(settings.store.recipients)
     path = Path(settings.store.identity_file).expanduser()
     namespace = settings.tap.release.namespace
     if not path.exists() and not settings.store.recipients:
