@@ -127,12 +127,14 @@ def test_nobody_reads_a_worker_without_the_hubs_certificate(deployed: Deployed, 
     context = ssl.create_default_context(cafile=str(secret / "ca.crt"))
 
     def status() -> tuple[int, bytes]:
-        with socket.create_connection((place.address, port["containerPort"]), 20) as plain:
-            with context.wrap_socket(plain, server_hostname="kubeshark-worker") as safe:
-                safe.sendall(b"GET /v1/status HTTP/1.1\r\nHost: kubeshark-worker\r\nConnection: close\r\n\r\n")
-                answer = http.client.HTTPResponse(safe)
-                answer.begin()
-                return answer.status, answer.read()
+        with (
+            socket.create_connection((place.address, port["containerPort"]), 20) as plain,
+            context.wrap_socket(plain, server_hostname="kubeshark-worker") as safe,
+        ):
+            safe.sendall(b"GET /v1/status HTTP/1.1\r\nHost: kubeshark-worker\r\nConnection: close\r\n\r\n")
+            answer = http.client.HTTPResponse(safe)
+            answer.begin()
+            return answer.status, answer.read()
 
     with inside(place.netns):
         with pytest.raises((ssl.SSLError, ConnectionError, http.client.HTTPException)):
@@ -184,7 +186,12 @@ def test_every_process_is_who_the_manifest_says(deployed: Deployed, name: str) -
 def test_they_end_in_order_when_they_are_told_to(images: dict[str, Image], tmp_path: Path) -> None:
     """As process 1, which no signal ends that it does not heed."""
     with deployed_in(tmp_path, images) as found:
-        until(lambda: (ask_dns(found), found.entries("hub", "dns"))[1], found)
+
+        def seen() -> list[dict[str, Any]]:
+            ask_dns(found)
+            return found.entries("hub", "dns")
+
+        until(seen, found)
         for name in ("front", "hub", "worker"):
             assert found.pods[name].stop() == 0, found.logs()
     store = tmp_path / "kubeshark-worker" / "volumes" / "state" / "store"
