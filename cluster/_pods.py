@@ -75,6 +75,7 @@ def hub_template() -> dict[str, Any]:
         "env": [
             *_environment(),
             {"name": "KUBESHARK_IDENTITY", "value": f"{CONFIG_AT}/identity/identity.age"},
+            {"name": "KUBESHARK_NODE_KEY", "value": f"{STATE}/node.key"},  # a Secret is not written to
             {"name": "KUBESHARK_TOKEN_FILE", "value": f"{CONFIG_AT}/token/token"},
             {"name": "KUBESHARK_TLS", "value": f"{CONFIG_AT}/tls"},
         ],

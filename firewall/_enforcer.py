@@ -21,6 +21,7 @@ from typing import Any, Literal
 from kubeshark.core_capture.ebpf import EbpfError, _calls
 from kubeshark.firewall._attach import Hook, Mechanism, attach_connect, attach_device, device_index, pin_name
 from kubeshark.firewall._devices import all_devices, outer_devices, own_addresses, pod_device
+from kubeshark.firewall._dns_watch import Side
 from kubeshark.firewall._errors import FirewallError
 from kubeshark.firewall._events import Event, Ring
 from kubeshark.firewall._plane import Plane
@@ -119,6 +120,11 @@ class Enforcer:
                 self._confirm_by = now + confirm_within_s
         self._settle()
         return self.generation
+
+    def follow(self, targets: Sequence[Target]) -> None:
+        """Enforce the same rules for other addresses of their names: what is waited for, and what was before, stay."""
+        self._install(self._in_time(targets))
+        self._settle()
 
     def confirm(self) -> None:
         if self._confirm_by is None:
@@ -289,6 +295,15 @@ class Enforcer:
         return len(self._held)
 
     # ---- reading ----
+
+    def sides(self) -> dict[str, Side]:
+        """Return whose packets devices carry, by device."""
+        return {
+            device: Side(held.target.name, held.target.is_pod)
+            for held in self._held.values()
+            for device in held.hooks
+            if device
+        }
 
     def event_sources(self) -> Iterator[int]:
         """Yield descriptors that become readable when there are events."""

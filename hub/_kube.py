@@ -16,13 +16,13 @@ from kubeshark.errors import KubesharkError
 from kubeshark.firewall._inventory import Namespace, NodeInfo, Pod, inventory_of, read_object
 from kubeshark.hub._fleet import Fleet
 from kubeshark.hub._pods import ChosenPods
+from kubeshark.pipeline._cluster_names import NAMED_KINDS
 from kubeshark.pipeline._watched_names import WatchedNames
 
 __all__ = ["KubeWatch"]
 
-NAMED = ("Pod", "Service", "Node")
 PLACED = ("Pod", "Namespace", "Node")
-KINDS = ("Pod", "Service", "Node", "Namespace")
+KINDS = (*NAMED_KINDS, "Namespace")
 
 SETTLE_S = 0.1
 """Changes this close together reach policies as one."""
@@ -111,7 +111,7 @@ class KubeWatch:
             if thing is not None:
                 self._things[key] = thing
             self._is_replaced |= thing != before
-        if kind in NAMED:
+        if kind in NAMED_KINDS:
             self._names.take(kind, change.uid, change.object, change.seen_ns, is_late=change.is_late)
 
     def _told(self, kind: str, problem: str) -> None:
@@ -154,7 +154,7 @@ class KubeWatch:
         """Write names if there are new ones; return how long not to write again, in seconds."""
         began = time.monotonic()
         with self._lock:
-            if self._written == self._names.changes or not self._listed.issuperset(NAMED):
+            if self._written == self._names.changes or not self._listed.issuperset(NAMED_KINDS):
                 return NAMES_S
             changes, wanted = self._names.changes, self._names.to_write()
         try:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from kubeshark._lazy import lazily
 
 if TYPE_CHECKING:
+    from kubeshark.core_capture.live._growing import FileState as FileState
     from kubeshark.core_capture.live._growing import GrowingFile as GrowingFile
     from kubeshark.core_capture.live._interfaces import ANY as ANY
     from kubeshark.core_capture.live._interfaces import NetworkInterface as NetworkInterface
@@ -28,6 +29,7 @@ __all__ = [
     "ANY",
     "SNAPLEN",
     "Counters",
+    "FileState",
     "GrowingFile",
     "JoinedSource",
     "LiveOptions",
@@ -47,7 +49,7 @@ if not TYPE_CHECKING:
     __getattr__ = lazily(
         __name__,
         {
-            "_growing": "GrowingFile",
+            "_growing": "FileState GrowingFile",
             "_interfaces": "ANY NetworkInterface list_interfaces",
             "_joined_source": "JoinedSource",
             "_options": "SNAPLEN Counters LiveOptions PacketChoice PacketSource",

@@ -114,7 +114,7 @@ def _compiled(given: dict[str, Any], context: dict[str, Any]) -> tuple[list[Any]
         for each in given.values()
         for policy in parse_policies(each.text.encode(), each.name)
     ]
-    compiled = compile_policies(policies, _inventory(context))
+    compiled = compile_policies(policies, _inventory(context), follows_names=True)
     interfaces = context.get("interfaces") or ()
     targets, missing = targets_of(compiled, interfaces=interfaces, default_deny=bool(context.get("defaultDeny")))
     return targets, list(compiled.warnings), missing

@@ -128,6 +128,12 @@ def show_node(status: dict[str, Any]) -> None:
         for rule in target["rules"]:
             where = printable(f"{rule['policy']} {rule['direction']}/{rule['rule']}")
             print(f"  {where}  {rule['action']}  {rule['packets']:,} packets  {rule['bytes']:,} bytes")
+        for name in target.get("names", ()):
+            some = ", ".join(name["some"]) + (", …" if name["addresses"] > len(name["some"]) else "")
+            problem = f"; {name['problem']}: they stay" if name["problem"] else ""
+            print(
+                printable(f"  name {name['name']}: {name['addresses']} addresses{f': {some}' if some else ''}{problem}")
+            )
         other = ", ".join(f"{name} {count:,}" for name, count in target["other"].items() if count)
         print(f"  others: {other or 'none'}; events {target['events']:,}, lost {target['lost']:,}")
 
