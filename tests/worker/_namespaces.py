@@ -97,23 +97,6 @@ class Network:
 
 
 @contextmanager
-def inside(namespace: str) -> Iterator[None]:
-    """Put this thread, and what it starts, into a namespace for the block."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    before = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-    wanted = os.open(f"/run/netns/{namespace}", os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        assert libc.setns(wanted, CLONE_NEWNET) == 0, os.strerror(ctypes.get_errno())
-        try:
-            yield
-        finally:
-            assert libc.setns(before, CLONE_NEWNET) == 0
-    finally:
-        os.close(before)
-        os.close(wanted)
-
-
-@contextmanager
 def network(nodes: int) -> Iterator[Network]:
     """Lay a network, or skip where that cannot be done."""
     if shutil.which("ip") is None:
