@@ -15,6 +15,7 @@ from kubeshark.core_capture.store import JoinedStore, Store, default_node
 from kubeshark.errors import KubesharkError
 from kubeshark.firewall._inventory import Namespace, NodeInfo, Pod, inventory_of, read_object
 from kubeshark.hub._fleet import Fleet
+from kubeshark.hub._pods import ChosenPods
 from kubeshark.pipeline._cluster_names import NAMED_KINDS
 from kubeshark.pipeline._watched_names import WatchedNames
 
@@ -38,10 +39,19 @@ WRITE_SHARE = 10
 class KubeWatch:
     """Watches a cluster from `__enter__` to `__exit__`."""
 
-    def __init__(self, cluster: Cluster, store: Store, fleet: Fleet, log: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        store: Store,
+        fleet: Fleet,
+        log: Callable[[str], None],
+        pods: ChosenPods | None = None,
+    ) -> None:
+        """`pods` hear of pods as well: they say which are captured."""
         self.problems: dict[str, str] = {}  # by kind, while it cannot be watched
         self.changes = 0  # heard of so far, lists included
         self._cluster, self._store, self._fleet, self._log = cluster, store, fleet, log
+        self._pods = pods
         self._names = WatchedNames()
         self._things: dict[tuple[str, str], Pod | NodeInfo | Namespace] = {}
         self._listed: set[str] = set()
@@ -87,6 +97,8 @@ class KubeWatch:
                     odd += 1
             self.changes += len(changes)
             self._listed.add(kind)
+        if kind == "Pod" and self._pods is not None:
+            self._pods.take(changes)
         if odd:
             self._log(f"{self._cluster.host} says of {odd:,} objects of kind {kind} what cannot be read: left out")
         self._wake()
