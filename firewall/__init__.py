@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from kubeshark.firewall._policy import parse_policies as parse_policies
     from kubeshark.firewall._policy import parse_subject as parse_subject
     from kubeshark.firewall._policy import policy_schema as policy_schema
+    from kubeshark.firewall._recorded_names import RecordedNames as RecordedNames
     from kubeshark.firewall._report import changes_text as changes_text
     from kubeshark.firewall._report import simulation_document as simulation_document
     from kubeshark.firewall._report import simulation_text as simulation_text
@@ -75,6 +76,7 @@ __all__ = [
     "PolicyChanged",
     "PolicyStore",
     "Reason",
+    "RecordedNames",
     "Rule",
     "RuleSet",
     "Simulation",
@@ -110,6 +112,7 @@ if not TYPE_CHECKING:
             "_learned_text": "lesson_as_network_policies lesson_as_policies",
             "_model": "FlowTable Packet decide",
             "_policy": "DocumentError Policy Subject load_policies parse_policies parse_subject policy_schema",
+            "_recorded_names": "RecordedNames",
             "_report": "changes_text simulation_document simulation_text",
             "_rules": "MAX_RULES Action Direction Exempt Reason Rule RuleSet Tier Traffic Verdict",
             "_simulate": "Change Coverage Line Simulation simulate",

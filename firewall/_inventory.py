@@ -81,15 +81,6 @@ class Inventory:
             return tuple(network for name, found in self.names.items() if name.endswith(tail) for network in found)
         return self.names.get(pattern, ())
 
-    def with_names(self, names: Mapping[str, Iterable[str]]) -> Inventory:
-        """Return it with more addresses of domain names: what DNS answered."""
-        merged = dict(self.names)
-        for name, addresses in names.items():
-            key = name.lower().rstrip(".")
-            found = dict.fromkeys((*merged.get(key, ()), *(ip_network(address) for address in addresses)))
-            merged[key] = tuple(found)
-        return replace(self, names=merged)
-
 
 def _address(text: str) -> Network:
     try:

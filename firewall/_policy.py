@@ -138,6 +138,7 @@ class Policy:
     ttl_s: int = 0  # 0: stays
     confirm_within_s: int = 0  # 0: no confirmation is asked for
     strict_fragments: bool = False  # later fragments are judged, too, by rules that ask for no port
+    tcp_by_flags: bool = False  # of TCP only what opens a connection is judged
     labels: Mapping[str, str] = field(default_factory=dict)
     file: str = ""
 
@@ -351,6 +352,9 @@ _SPEC = Structure(
         "fragments": Enumeration(
             ("pass", "strict"), "later ones pass with the first, or are judged by rules that ask for no port"
         ),
+        "stateful": Enumeration(
+            ("flows", "flags"), "replies are known by their flow, or TCP's by its flags, which anybody can set"
+        ),
         "subject": _SUBJECT,
         "ingress": _rules(Direction.INGRESS),
         "egress": _rules(Direction.EGRESS),
@@ -374,6 +378,7 @@ def _policy(given: dict[str, Any], node: Node, _path: str) -> Policy:
         ttl_s=spec.get("ttl", 0),
         confirm_within_s=spec.get("confirmWithin", DEFAULT_CONFIRM_S if risks_lock_out else 0),
         strict_fragments=spec.get("fragments") == "strict",
+        tcp_by_flags=spec.get("stateful") == "flags",
         labels=given["metadata"].get("labels", {}),
         file=node.place.file,
     )

@@ -20,6 +20,7 @@ from kubeshark.firewall import (
     Inventory,
     Policy,
     PolicyChanged,
+    RecordedNames,
     Simulation,
     compile_policies,
     learn,
@@ -36,7 +37,7 @@ from kubeshark.hub._access import Principal, need, need_all
 from kubeshark.hub._state import Hub, State
 from kubeshark.hub._times import read_time
 from kubeshark.pipeline import Pipeline
-from kubeshark.pipeline._connections import Found, recorded_names
+from kubeshark.pipeline._connections import Found, recorded_answers
 
 __all__ = [
     "MAX_TEXT",
@@ -216,14 +217,16 @@ def _simulate(
         with as_answers():
             inventory = inventory_of(hub, wanted.inventory)
             everything = [*given, *(against or ())]
-            if any(peer.domain_names for policy in everything for rule in policy.rules for peer in rule.peers):
-                inventory = inventory.with_names(recorded_names(pipeline))
-            compiled = compile_policies(given, inventory, mode=mode)
-            before = None if against is None else compile_policies(against, inventory, mode=mode)
+            has_names = any(peer.domain_names for policy in everything for rule in policy.rules for peer in rule.peers)
+            names = RecordedNames(recorded_answers(pipeline)) if has_names else None
+            compiled = compile_policies(given, inventory, mode=mode, follows_names=True)
+            before = None if against is None else compile_policies(against, inventory, mode=mode, follows_names=True)
         found = _find(pipeline, wanted)
         hub.audit.note(principal, action, policies=len(given))
         coverage = _coverage(pipeline, found)
-        simulation = simulate(compiled, found.connections, inventory=inventory, against=before, coverage=coverage)
+        simulation = simulate(
+            compiled, found.connections, inventory=inventory, against=before, coverage=coverage, names=names
+        )
     simulation.problems[:0] = found.problems
     return simulation
 

@@ -136,7 +136,7 @@ class Fleet:
             if self._compiled is None or self._compiled[0] != key:
                 policies = [kept.policy for kept in self.store.all()]
                 try:
-                    found = compile_policies(policies, self._inventory)
+                    found = compile_policies(policies, self._inventory, follows_names=True)
                 except UsageError as error:
                     self.problem = str(error)
                     return self._compiled[1] if self._compiled else Compiled((), (), ())

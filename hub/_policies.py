@@ -271,7 +271,7 @@ def _put(
     compiled: list[Compiled] = []
 
     def check(policies: list[Policy]) -> None:
-        compiled.append(compile_policies(policies, inventory_of(hub, wanted.inventory)))
+        compiled.append(compile_policies(policies, inventory_of(hub, wanted.inventory), follows_names=True))
 
     rows: list[dict[str, Any]] = []
     if dry_run:

@@ -14,7 +14,7 @@ from kubeshark.cli._store_option import add_store_option, add_time_options, stor
 from kubeshark.errors import UsageError
 
 if TYPE_CHECKING:
-    from kubeshark.firewall import Coverage, Inventory, Policy
+    from kubeshark.firewall import Coverage, Inventory, Policy, RecordedNames
     from kubeshark.pipeline import Pipeline
     from kubeshark.pipeline._connections import Found
 
@@ -26,11 +26,11 @@ __all__ = [
     "find_traffic",
     "inventory_for",
     "load_against",
+    "names_in",
     "open_store",
     "read_texts",
     "seconds_of",
     "with_addresses",
-    "with_recorded_names",
 ]
 
 UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -126,13 +126,14 @@ def coverage_of(pipeline: Pipeline, found: Found) -> Coverage:
     return Coverage(found.nodes, pipeline.store.overview().lost_packets)
 
 
-def with_recorded_names(inventory: Inventory, policies: Sequence[Policy], pipeline: Pipeline) -> Inventory:
-    """Add the addresses that recorded DNS answers give to the names that policies accept."""
+def names_in(policies: Sequence[Policy], pipeline: Pipeline) -> RecordedNames | None:
+    """Return which addresses recorded DNS answers gave to names, if policies name any."""
     if not any(peer.domain_names for policy in policies for rule in policy.rules for peer in rule.peers):
-        return inventory
-    from kubeshark.pipeline._connections import recorded_names
+        return None
+    from kubeshark.firewall import RecordedNames
+    from kubeshark.pipeline._connections import recorded_answers
 
-    return inventory.with_names(recorded_names(pipeline))
+    return RecordedNames(recorded_answers(pipeline))
 
 
 def load_against(named: str) -> list[Policy]:

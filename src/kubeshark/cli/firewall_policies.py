@@ -119,7 +119,7 @@ def run_dry(args: argparse.Namespace) -> int:
     if not files:
         raise UsageError("no policy is given", hint="name a file, or a folder of policies")
     policies = load_policies(files)
-    compiled = compile_policies(policies, inventory_for(args))
+    compiled = compile_policies(policies, inventory_for(args), follows_names=True)
     if args.output == "json":
         attachments = [
             {

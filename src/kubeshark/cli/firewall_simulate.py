@@ -15,8 +15,8 @@ from kubeshark.cli._firewall_options import (
     find_traffic,
     inventory_for,
     load_against,
+    names_in,
     open_store,
-    with_recorded_names,
 )
 from kubeshark.errors import UsageError
 
@@ -112,13 +112,15 @@ def _simulate(
 
     mode = None if as_is else "Enforce"
     with open_store(args) as pipeline:
-        inventory = with_recorded_names(inventory_for(args), [*given, *(against or ())], pipeline)
-        strict = strict_fragments
-        compiled = compile_policies(given, inventory, mode=mode, strict_fragments=strict)  # type: ignore[arg-type]  # a Literal
-        before = None if against is None else compile_policies(against, inventory, mode=mode, strict_fragments=strict)  # type: ignore[arg-type]
+        inventory, names = inventory_for(args), names_in([*given, *(against or ())], pipeline)
+        options: dict[str, Any] = {"mode": mode, "strict_fragments": strict_fragments, "follows_names": True}
+        compiled = compile_policies(given, inventory, **options)
+        before = None if against is None else compile_policies(against, inventory, **options)
         found = find_traffic(pipeline, args, args.kfl)
         coverage = coverage_of(pipeline, found)
-        simulation = simulate(compiled, found.connections, inventory=inventory, against=before, coverage=coverage)
+        simulation = simulate(
+            compiled, found.connections, inventory=inventory, against=before, coverage=coverage, names=names
+        )
     simulation.problems[:0] = found.problems
     return simulation
 
