@@ -23,6 +23,9 @@ NAMED = ("Pod", "Service", "Node")
 PLACED = ("Pod", "Namespace", "Node")
 KINDS = ("Pod", "Service", "Node", "Namespace")
 
+PODS = "which pods there are"
+"""What workers wait for while a hub begins."""
+
 SETTLE_S = 0.1
 """Changes this close together reach policies as one."""
 
@@ -54,6 +57,7 @@ class KubeWatch:
         self._said = ""
 
     def __enter__(self) -> Self:
+        self._fleet.wait_for(PODS)
         self._watch.__enter__()
         for thread in self._threads:
             thread.start()
@@ -124,6 +128,7 @@ class KubeWatch:
                 self._is_replaced = False
                 things = list(self._things.values())
             self._fleet.set_inventory(inventory_of(things, self._fleet.inventory))
+            self._fleet.know(PODS)
 
     def _keep(self) -> None:
         gap_s = SETTLE_S
