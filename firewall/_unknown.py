@@ -14,7 +14,7 @@ from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_network
 from kubeshark.errors import UsageError
 from kubeshark.firewall._inventory import Inventory
 from kubeshark.firewall._policy import Policy, PolicyRule
-from kubeshark.firewall._rules import Action, Direction, Network, Rule
+from kubeshark.firewall._rules import Action, Direction, Network, Rule, Traffic
 
 __all__ = ["UNKNOWN", "Unknown", "selects_pods"]
 
@@ -55,11 +55,11 @@ class Unknown:
             return None, said
         chosen = [rule for rule in policy.rules if rule.direction == direction and selects_pods(rule)]
         accepting = [rule.traffic for rule in chosen if rule.action == Action.ACCEPT]
-        if policy.unknown_peer == "deny":
-            action, traffic = Action.DENY, ()
-        elif not accepting:
-            return None, said
-        else:
+        action: Action = Action.DENY
+        traffic: tuple[Traffic, ...] = ()
+        if policy.unknown_peer == "allow":
+            if not accepting:
+                return None, said
             action = Action.ACCEPT
             traffic = () if not all(accepting) else tuple(dict.fromkeys(each for some in accepting for each in some))
         dry = policy.mode == "Audit"
