@@ -78,6 +78,7 @@ def hub_template() -> dict[str, Any]:
         "env": [
             *_environment(),
             {"name": "KUBESHARK_IDENTITY", "value": f"{CONFIG_AT}/identity/identity.age"},
+            {"name": "KUBESHARK_NODE_KEY", "value": f"{STATE}/node.key"},  # a Secret is not written to
             {"name": "KUBESHARK_TOKEN_FILE", "value": f"{CONFIG_AT}/token/token"},
             {"name": "KUBESHARK_TLS", "value": f"{CONFIG_AT}/tls"},
         ],
@@ -139,7 +140,7 @@ def worker_template() -> dict[str, Any]:
             Setting("tap.storageLimit"),
             When(Not(Setting("capture.interfaces")), "--interface"),
             When(Not(Setting("capture.interfaces")), "any"),  # pods come and go with theirs
-            When(Setting("tap.bpfOverride"), "--filter"),
+            When(Setting("tap.bpfOverride"), "--filter", "--hub-selects"),  # it replaces the choice of pods
             When(Setting("tap.bpfOverride"), Setting("tap.bpfOverride")),
             *archive_arguments("--upload"),
             When(_FIREWALL, "--firewall"),

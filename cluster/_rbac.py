@@ -28,7 +28,6 @@ class Grant:
 HUB_GRANTS = (
     Grant("", "pods", READ, "addresses of pods, their names, labels and nodes; which pods are captured"),
     Grant("", "services", READ, "cluster addresses of services"),
-    Grant("", "endpoints", READ, "which pods are behind a service, where there are no slices"),
     Grant("discovery.k8s.io", "endpointslices", READ, "which pods are behind a service"),
     Grant("", "nodes", READ, "addresses of nodes, and which have a worker"),
     Grant("", "namespaces", READ, "labels of namespaces, for firewall policies"),

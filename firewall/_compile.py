@@ -85,6 +85,7 @@ def compile_policies(
         )
         attachments.append(attachment)
         warnings += _without_dns(attachment)
+        warnings += _by_flags(attachment, chosen)
     selected = {name for attachment in attachments for name in attachment.policies}
     for policy in ordered:
         if policy.name not in selected:
@@ -128,7 +129,8 @@ def _rule_set(
             f"{members[0].name} gets {len(rules)} rules from {len(policies)} policies ({names}), at most {MAX_RULES}",
             hint="join rules, or select fewer subjects",
         )
-    return RuleSet(rules, allow_essential, exempt, strict_fragments)
+    by_flags = all(policy.tcp_by_flags for policy in policies)  # what opens more is not decided for others
+    return RuleSet(rules, allow_essential, exempt, strict_fragments, by_flags)
 
 
 def _subjects(
@@ -259,6 +261,21 @@ def _without_dns(attachment: Attachment) -> Iterator[str]:
         if rule.action in (Action.DENY, Action.REJECT) and any(network.prefixlen == 0 for network in rule.peers):
             yield f"policy {rule.policy} leaves {attachment.title} without DNS"
             return
+
+
+def _by_flags(attachment: Attachment, policies: Sequence[Policy]) -> Iterator[str]:
+    """Yield what `stateful: flags` lets through, or why it is not done."""
+    if attachment.rules.tcp_by_flags:
+        yield (
+            f"{attachment.title}: stateful: flags: TCP segments with ACK and without SYN pass unjudged, so ACK scans "
+            "and two ends that conspire get through, and a new Deny ends no open connection"
+        )
+    elif some := [policy.name for policy in policies if policy.tcp_by_flags]:
+        others = [policy.name for policy in policies if not policy.tcp_by_flags]
+        yield (
+            f"{attachment.title}: stateful: flags of {', '.join(some[:SHOWN])} does not hold: "
+            f"{', '.join(others[:SHOWN])} ask{'s' * (len(others) == 1)} for flows"
+        )
 
 
 def _takes(traffic: Sequence[Traffic], protocol: int, port: int) -> bool:

@@ -140,6 +140,7 @@ class Policy:
     confirm_asked_s: int | None = None  # None: it does not say
     strict_fragments: bool = False  # later fragments are judged, too, by rules that ask for no port
     unknown_peer: Literal["", "allow", "deny"] = ""  # what selectors make of a pod that nobody knows yet; "": nothing
+    tcp_by_flags: bool = False  # of TCP only what opens a connection is judged
     labels: Mapping[str, str] = field(default_factory=dict)
     file: str = ""
 
@@ -369,6 +370,9 @@ _SPEC = Structure(
             ("allow", "deny"),
             "of an address in the networks of pods that no pod is known to have; default: no selector matches it",
         ),
+        "stateful": Enumeration(
+            ("flows", "flags"), "replies are known by their flow, or TCP's by its flags, which anybody can set"
+        ),
         "subject": _SUBJECT,
         "ingress": _rules(Direction.INGRESS),
         "egress": _rules(Direction.EGRESS),
@@ -392,6 +396,7 @@ def _policy(given: dict[str, Any], node: Node, _path: str) -> Policy:
         confirm_asked_s=spec.get("confirmWithin"),
         strict_fragments=spec.get("fragments") == "strict",
         unknown_peer=spec.get("unknownPeer", ""),
+        tcp_by_flags=spec.get("stateful") == "flags",
         labels=given["metadata"].get("labels", {}),
         file=node.place.file,
     )

@@ -103,6 +103,7 @@ class RuleSet:
     allow_essential: bool = True  # neighbour discovery, packet too big, DHCP: `_model.is_essential`
     exempt: tuple[Exempt, ...] = ()
     strict_fragments: bool = False  # later fragments are judged too, by the rules that ask for no port
+    tcp_by_flags: bool = False  # a TCP segment with ACK and without SYN is accepted, whatever was seen before
 
     def __post_init__(self) -> None:
         if len(self.rules) > MAX_RULES:
@@ -123,6 +124,7 @@ class Reason(IntEnum):
     FRAGMENT = 5  # a later one: it is worth nothing without the first
     NOT_IP = 6
     UNREADABLE = 7  # headers that contradict themselves or end early: dropped
+    FLAGS = 8  # a TCP segment that opens nothing, where `tcp_by_flags`
 
 
 @dataclass(frozen=True, slots=True)

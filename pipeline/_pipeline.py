@@ -493,19 +493,22 @@ class Pipeline:
 
     def follow_folder(
         self,
-        folder: str | Path,
+        place: str | Path,
         *,
         on_progress: Progress | None = None,
         on_notice: Callable[[str], None] | None = None,
     ) -> FolderImport:
-        """Return what imports the captures in a folder, and those that come into it, once it is `run`, until `stop`."""
+        """Return what imports the captures in a folder, and those that come into it, once it is `run`, until `stop`.
+
+        For a file: that, as it grows, and what a rotation makes of it. InputError if there is neither.
+        """
         from kubeshark.pipeline._folder import FolderImport
         from kubeshark.pipeline._imports import plugins_with_import_hooks
 
         return FolderImport(
             self.store,
             self._readers(),
-            Path(folder),
+            Path(place),
             plugins=plugins_with_import_hooks(lambda: self.plugins),
             on_progress=on_progress,
             on_notice=on_notice,
