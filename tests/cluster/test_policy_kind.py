@@ -37,9 +37,7 @@ def lines_of(cluster: Cluster, namespace: str) -> tuple[Deployment, list[str]]:
     return Deployment(cluster, "kubeshark", namespace, lines.append), lines
 
 
-def test_the_file_is_what_the_firewall_says(root: object) -> None:
-    import json
-
+def test_the_file_is_what_the_firewall_says() -> None:
     assert json.loads(SCHEMA_FILE.read_text()) == structural_schema(), "run scripts/generate_chart.py"
 
 
