@@ -189,7 +189,8 @@ class LiveWriter:
                     continue
                 segment.waits_ns = now if segment.waits_ns is None else segment.waits_ns
                 segment.is_due |= now - segment.waits_ns >= self._log_ns
-            self._changed.notify_all()
+            if self._has_work() or any(each.is_due for each in self._unsealed()):
+                self._changed.notify_all()
 
     def flush(self, timeout_s: float = 60.0) -> bool:
         """Have everything that was added written to the log; say whether it lasts. Waits for the disk."""
