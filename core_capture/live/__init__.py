@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from kubeshark.core_capture.live._options import LiveOptions as LiveOptions
     from kubeshark.core_capture.live._options import PacketSource as PacketSource
     from kubeshark.core_capture.live._privileges import drop_privileges as drop_privileges
+    from kubeshark.core_capture.live._processors import keep_to_processors as keep_to_processors
     from kubeshark.core_capture.live._source import LiveSource as LiveSource
     from kubeshark.core_capture.live._streams import StreamSource as StreamSource
     from kubeshark.core_capture.live._streams import connect as connect
@@ -36,6 +37,7 @@ __all__ = [
     "StreamSource",
     "connect",
     "drop_privileges",
+    "keep_to_processors",
     "list_interfaces",
     "listen",
     "standard_input",
@@ -50,6 +52,7 @@ if not TYPE_CHECKING:
             "_joined_source": "JoinedSource",
             "_options": "SNAPLEN Counters LiveOptions PacketSource",
             "_privileges": "drop_privileges",
+            "_processors": "keep_to_processors",
             "_source": "LiveSource",
             "_streams": "StreamSource connect listen standard_input",
         },

@@ -39,7 +39,8 @@ GATHER_S = 0.1
 """With room for them packets are gathered for so long behind those before: handing a batch on costs 0.4 ms of Python,
 for one packet as for ten thousand."""
 
-NAP_S = 0.02  # between two looks meanwhile, 0.03 ms each: the ring holds what comes in that time at 3 GB/s
+NAP_S, RING_BYTES_A_SECOND = 0.04, 1.6e9
+"""Between two looks meanwhile, 0.05 ms each: less where the ring would not hold what comes then at this rate."""
 WATCH_S = 0.25  # between two looks at an interface that is not there
 DRAIN_S = 1.0  # for the kernel to hand over what it has: a block is retired after _ring.RETIRE_MS
 _NS_PER_SECOND = 1_000_000_000
@@ -96,6 +97,7 @@ class LiveSource:
         self._is_stopping = self.is_finished = False
         self._drained_by = 0.0
         self._gather_until = 0.0
+        self._nap_s = min(NAP_S, options.ring_bytes / RING_BYTES_A_SECOND)
         self._look_at = 0.0
         self._notices = Notices()
         self._counting = Lock()
@@ -219,7 +221,7 @@ class LiveSource:
     def _nap(self, until: float) -> bool:
         """Let more come; False when it is time, or `stop` was called."""
         left_s = until - time.monotonic()
-        return left_s > 0 and not self._told.poll(min(left_s, NAP_S) * 1000)
+        return left_s > 0 and not self._told.poll(min(left_s, self._nap_s) * 1000)
 
     def _wait(self, wait_s: float) -> None:
         for descriptor, events in self._poll.poll(wait_s * 1000):

@@ -109,10 +109,10 @@ class Builder:
         self._marked = len(self._kept)
         return Mark(len(self._kept), self.count, self.size)
 
-    def part(self, start: Mark, stop: Mark) -> tuple[memoryview, NDArray[Any], dict[int, PacketExtra]]:
+    def part(self, start: Mark, stop: Mark) -> tuple[memoryview, Sequence[int], dict[int, PacketExtra]]:
         """Return (records, ordinals, extras by packet of the part) between two marks; no copy of the records."""
         kept = self._kept[start.kept : stop.kept]
-        ordinals = np.concatenate([np.empty(0, dtype=np.uint64), *(_to_array(each.ordinals) for each in kept)])
+        ordinals: Sequence[int] = kept[0].ordinals if len(kept) == 1 else _joined(kept)
         extras = {at - start.packets: extra for each in kept for at, extra in each.extras.items()}
         return self.buffer[start.size : stop.size].toreadonly(), ordinals, extras
 
@@ -126,7 +126,8 @@ class Builder:
         counters: tuple[Counters, ...] = (),
     ) -> Draft:
         """Describe the segment; `stop`: made of what was there at that moment."""
-        data, ordinals, extras = self.part(Mark(), stop or self.mark())
+        data, found, extras = self.part(Mark(), stop or self.mark())
+        ordinals = _to_array(found)
         blocks = source.metadata.blocks[first_block:]
         return Draft(
             name=self.name,
@@ -237,6 +238,11 @@ def _split(batch: RecordBatch, skip: int, limit: int, core: Core) -> Iterator[Re
             {at - start: extra for at, extra in batch.extras.items() if start <= at < stop},
         )
         start = stop
+
+
+def _joined(kept: Sequence[_Kept]) -> Sequence[int]:
+    arrays = (_to_array(each.ordinals) for each in kept)
+    return np.concatenate([np.empty(0, dtype=np.uint64), *arrays])  # type: ignore[return-value]  # as in `_keep`
 
 
 def _to_array(ordinals: Sequence[int]) -> NDArray[Any]:
