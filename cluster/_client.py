@@ -62,8 +62,11 @@ _ALL = (
     Kind("Ingress", "networking.k8s.io/v1", "ingresses"),
     Kind("Pod", "v1", "pods"),
     Kind("Node", "v1", "nodes", is_namespaced=False),
+    Kind("EndpointSlice", "discovery.k8s.io/v1", "endpointslices"),
     Kind("Event", "v1", "events"),
     Kind("StorageClass", "storage.k8s.io/v1", "storageclasses", is_namespaced=False),
+    Kind("CustomResourceDefinition", "apiextensions.k8s.io/v1", "customresourcedefinitions", is_namespaced=False),
+    Kind("FirewallPolicy", "kubeshark.io/v1", "firewallpolicies", is_namespaced=False),
     Kind("SelfSubjectAccessReview", "authorization.k8s.io/v1", "selfsubjectaccessreviews", is_namespaced=False),
 )
 KINDS = {kind.name: kind for kind in _ALL}

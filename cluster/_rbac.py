@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from kubeshark.cluster._names import FRONT, HUB, WORKER, metadata
-from kubeshark.cluster._tree import Built, Text
+from kubeshark.cluster._tree import Built, Setting, Text, When
 
-__all__ = ["HUB_GRANTS", "Grant", "accounts", "roles"]
+__all__ = ["HUB_GRANTS", "POLICY_GRANTS", "Grant", "accounts", "roles"]
 
 READ = ("get", "list", "watch")
 
@@ -28,12 +28,17 @@ class Grant:
 HUB_GRANTS = (
     Grant("", "pods", READ, "addresses of pods, their names, labels and nodes; which pods are captured"),
     Grant("", "services", READ, "cluster addresses of services"),
-    Grant("", "endpoints", READ, "which pods are behind a service, where there are no slices"),
     Grant("discovery.k8s.io", "endpointslices", READ, "which pods are behind a service"),
     Grant("", "nodes", READ, "addresses of nodes, and which have a worker"),
     Grant("", "namespaces", READ, "labels of namespaces, for firewall policies"),
 )
 """Everything that is granted. Secrets, logs, exec and every verb that changes something are not."""
+
+POLICY_GRANTS = (
+    Grant("kubeshark.io", "firewallpolicies", READ, "with firewall.enabled: the policies that are objects"),
+    Grant("kubeshark.io", "firewallpolicies/status", ("patch",), "with firewall.enabled: to say what became of them"),
+)
+"""Granted besides where the firewall is on."""
 
 
 def accounts() -> list[dict[str, Any]]:
@@ -48,10 +53,15 @@ def accounts() -> list[dict[str, Any]]:
     ]
 
 
+def _rule(grant: Grant) -> dict[str, Any]:
+    return {"apiGroups": [grant.group], "resources": [grant.resource], "verbs": list(grant.verbs)}
+
+
 def roles() -> list[dict[str, Any]]:
     api = "rbac.authorization.k8s.io"
     rules = [
-        {"apiGroups": [grant.group], "resources": [grant.resource], "verbs": list(grant.verbs)} for grant in HUB_GRANTS
+        *map(_rule, HUB_GRANTS),
+        *(When(Setting("firewall.enabled"), _rule(grant)) for grant in POLICY_GRANTS),
     ]
     return [
         {

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from importlib import import_module
 from itertools import accumulate
@@ -113,17 +113,20 @@ class Batch(Sequence[FrameItem]):
         payload = memoryview(self.data)[start : start + length]
         return FrameItem(payload, stream, time_ns, side, transport, flags, client, server, argument, base)
 
-    def frames(self) -> Iterator[slice]:
-        """Cut into frames: by count and payload; an item that is larger travels alone."""
+    def frames(
+        self, bounds: Callable[[], tuple[int, int]] = lambda: (MAX_DISSECT_ITEMS, MAX_FRAME_PAYLOAD)
+    ) -> Iterator[slice]:
+        """Cut into frames: by count and payload, as `bounds` says for each; an item that is larger travels alone."""
         start, count = 0, len(self)
         lengths: Any = ffi.from_buffer("uint32_t[]", self.lengths) if HAS_NATIVE and count else self.lengths
         while start < count:
+            most, payload = bounds()
             if HAS_NATIVE:
-                taken = int(lib.kf_cut(lengths + start, count - start, MAX_DISSECT_ITEMS, MAX_FRAME_PAYLOAD))
+                taken = int(lib.kf_cut(lengths + start, count - start, most, payload))
             else:
                 taken, size = 1, lengths[start]
-                limit = min(count - start, MAX_DISSECT_ITEMS)
-                while taken < limit and size + lengths[start + taken] <= MAX_FRAME_PAYLOAD:
+                limit = min(count - start, most)
+                while taken < limit and size + lengths[start + taken] <= payload:
                     size += lengths[start + taken]
                     taken += 1
             yield slice(start, start + taken)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from kubeshark.firewall._kept import Kept as Kept
     from kubeshark.firewall._kept import NewPolicy as NewPolicy
     from kubeshark.firewall._kept import PolicyChanged as PolicyChanged
+    from kubeshark.firewall._kept import PolicyOwned as PolicyOwned
     from kubeshark.firewall._kept import PolicyStore as PolicyStore
     from kubeshark.firewall._learn import LearnedRule as LearnedRule
     from kubeshark.firewall._learn import Lesson as Lesson
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from kubeshark.firewall._policy import parse_policies as parse_policies
     from kubeshark.firewall._policy import parse_subject as parse_subject
     from kubeshark.firewall._policy import policy_schema as policy_schema
+    from kubeshark.firewall._recorded_names import RecordedNames as RecordedNames
     from kubeshark.firewall._report import changes_text as changes_text
     from kubeshark.firewall._report import simulation_document as simulation_document
     from kubeshark.firewall._report import simulation_text as simulation_text
@@ -73,8 +75,10 @@ __all__ = [
     "Packet",
     "Policy",
     "PolicyChanged",
+    "PolicyOwned",
     "PolicyStore",
     "Reason",
+    "RecordedNames",
     "Rule",
     "RuleSet",
     "Simulation",
@@ -105,11 +109,12 @@ if not TYPE_CHECKING:
         {
             "_compile": "Attachment Compiled Member compile_policies",
             "_inventory": "Inventory load_inventory parse_inventory",
-            "_kept": "Kept NewPolicy PolicyChanged PolicyStore",
+            "_kept": "Kept NewPolicy PolicyChanged PolicyOwned PolicyStore",
             "_learn": "LearnedRule Lesson learn",
             "_learned_text": "lesson_as_network_policies lesson_as_policies",
             "_model": "FlowTable Packet decide",
             "_policy": "DocumentError Policy Subject load_policies parse_policies parse_subject policy_schema",
+            "_recorded_names": "RecordedNames",
             "_report": "changes_text simulation_document simulation_text",
             "_rules": "MAX_RULES Action Direction Exempt Reason Rule RuleSet Tier Traffic Verdict",
             "_simulate": "Change Coverage Line Simulation simulate",

@@ -16,7 +16,7 @@ import socket
 import struct
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,11 +26,14 @@ from kubeshark.errors import KubesharkError, UsageError
 from kubeshark.firewall._attach import Mechanism
 from kubeshark.firewall._enforcer import BPFFS, Enforcer, FailMode
 from kubeshark.firewall._errors import FirewallError
+from kubeshark.firewall._name_follower import NameFollower
 from kubeshark.firewall._netlink import LinkWatch
 from kubeshark.firewall._plane import Plane
+from kubeshark.firewall._resolver import Server, system_resolvers
 from kubeshark.firewall._rules import Direction, Exempt, Traffic
 from kubeshark.firewall._set import PolicySet, content_of, set_from
 from kubeshark.firewall._wire import Target
+from kubeshark.firewall._xdp import XdpChoice
 
 __all__ = ["Agent", "ask", "runtime_folder"]
 
@@ -97,17 +100,22 @@ class Agent:
         *,
         fail_mode: FailMode = "open",
         force: Mechanism | None = None,
+        xdp: XdpChoice = "off",
         pins: Path = BPFFS / "kubeshark-firewall",
         unseal: Callable[[Any], dict[str, Any]] | None = None,
         own_port: int = 0,
         is_over: Callable[[], bool] = lambda: False,
+        resolvers: Callable[[], Sequence[Server]] = system_resolvers,
     ) -> None:
         """`unseal`: sets come signed, and are opened by it. `own_port` is never cut. `is_over`: asked now and then."""
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if folder.stat().st_uid != os.geteuid() or folder.stat().st_mode & 0o077:
             raise UsageError(f"{folder} is open to others", hint=f"chown to this user and chmod 700 {folder}")
-        self.enforcer = Enforcer(fail_mode=fail_mode, force=force, pins=pins)
+        self.enforcer = Enforcer(fail_mode=fail_mode, force=force, xdp=xdp, pins=pins)
+        self._names = NameFollower(folder, resolvers=resolvers)
+        self._named_for: _Taken | None = None  # whose names are in force
+        self._named_edition = 0
         self._unseal, self._own_port, self._is_over = unseal, own_port, is_over
         self._now: _Taken | None = None
         self._before: _Taken | None = None
@@ -136,11 +144,19 @@ class Agent:
             server.setblocking(False)
             selector.register(server, selectors.EVENT_READ)
             selector.register(watch, selectors.EVENT_READ)
-            due = 0.0
+            due, heard = 0.0, None
             while not self._stopping:
+                if heard is not self._names.watch:
+                    if heard is not None:
+                        selector.unregister(heard)
+                    if (heard := self._names.watch) is not None:
+                        selector.register(heard, selectors.EVENT_READ)
                 ready = {key.fileobj for key, _ in selector.select(TICK_S)}
                 if self._is_over():
                     break
+                if heard in ready:
+                    self._names.hear(self.enforcer.sides())
+                    self._follow_names()
                 if watch in ready:
                     watch.drain()
                 if watch in ready or time.monotonic() >= due:
@@ -153,6 +169,7 @@ class Agent:
                         self._serve(link)
         watch.close()
         path.unlink(missing_ok=True)
+        self._names.close()
         self.enforcer.close()
 
     def _stop(self, *_: object) -> None:
@@ -170,6 +187,24 @@ class Agent:
         if undone:
             self._note({"verdict": "reverted", "message": undone, "time": time.time()})
             self._save()
+        self._names.tick()
+        self._follow_names()
+
+    def _follow_names(self) -> None:
+        """Have rules the addresses that their names have now."""
+        if self._named_for is self._now and self._named_edition == self._names.edition:
+            return
+        if self._named_for is not self._now:  # gone back to what was before
+            self._names.follow(self._now.set.targets if self._now else ())
+        if self._now is not None:
+            try:
+                self.enforcer.follow(self._guarded(self._now.set.targets))
+            except KubesharkError as error:  # the addresses before stay, and it is tried again when they change
+                self._note({"verdict": "failed", "message": f"names are not followed: {error}", "time": time.time()})
+        self._named()
+
+    def _named(self) -> None:
+        self._named_for, self._named_edition = self._now, self._names.edition
 
     def _go_back(self) -> None:
         self._now, self._before = self._before, None
@@ -250,6 +285,7 @@ class Agent:
             raise FirewallError(self._unable)
         waited = self.enforcer.seconds_left is not None
         began = time.perf_counter()
+        self._names.follow((*taken.set.targets, *(self._now.set.targets if self._now else ())), waits=True)
         generation = self.enforcer.apply(
             self._guarded(taken.set.targets),
             confirm_within_s=taken.set.confirm_s,
@@ -259,6 +295,8 @@ class Agent:
         if not taken.set.keeps and not waited:  # what was never confirmed is nothing to go back to
             self._before = self._now
         self._now, self._reverted, self._trouble = taken, 0, ""
+        self._names.follow(taken.set.targets)
+        self._named()
         for name, why in taken.set.damage.items():
             self._note({"verdict": "not understood", "message": f"{name} is denied: {why}", "time": time.time()})
         self._save()
@@ -278,7 +316,8 @@ class Agent:
         return _Taken(kept, document, set_from(document), at)
 
     def _guarded(self, targets: tuple[Target, ...]) -> list[Target]:
-        """Add what no policy of a hub cuts: the port by which it speaks to this machine."""
+        """Add addresses of names, and what no policy of a hub cuts: the port by which it speaks to this machine."""
+        targets = self._names.with_addresses(targets)
         if not self._own_port:
             return list(targets)
         port = (Traffic(_TCP, self._own_port, self._own_port),)
@@ -292,6 +331,9 @@ class Agent:
 
     def _status(self) -> dict[str, Any]:
         now = self._now
+        status = self.enforcer.status()
+        for target in status["targets"]:
+            target["names"] = self._names.status(target["name"])
         rules = [rule.policy for target in self.enforcer.targets for rule in target.rules.rules]
         policies = [
             {
@@ -313,7 +355,7 @@ class Agent:
             "notUnderstood": dict(now.set.damage) if now else {},
             "policies": policies,
             "lastEvent": self._sequence,
-            **self.enforcer.status(),
+            **status,
         }
 
     # ---- what outlives the process ----
@@ -343,6 +385,7 @@ class Agent:
             return
         gone_s = max(0.0, time.time() - taken.at)
         ttl_s = {each.name: max(0.001, each.ttl_s - gone_s) for each in taken.set.policies if each.ttl_s}
+        self._names.follow(taken.set.targets, waits=True)
         try:
             targets = self._guarded(taken.set.targets)
             if self.enforcer.fail_mode == "closed":
@@ -352,6 +395,7 @@ class Agent:
             self._complain(f"what was enforced before is not enforced: {error.message}")
             return
         self._now = taken
+        self._named()
 
     def _complain(self, text: str) -> None:
         self._note({"verdict": "failed", "message": text, "time": time.time()})

@@ -14,7 +14,8 @@ from typing import Literal
 from kubeshark.errors import UsageError
 from kubeshark.firewall._inventory import Inventory, Pod
 from kubeshark.firewall._policy import LabelSelector, Mode, Peer, PodSelector, Policy, PolicyRule
-from kubeshark.firewall._rules import MAX_RULES, Action, Direction, Exempt, Network, Rule, RuleSet, Traffic
+from kubeshark.firewall._rules import MAX_RULES, NOBODY, Action, Direction, Exempt, Network, Rule, RuleSet, Traffic
+from kubeshark.firewall._unknown import Unknown, selects_pods
 
 __all__ = ["Attachment", "Compiled", "Member", "compile_policies", "own_exemptions"]
 
@@ -60,15 +61,17 @@ def compile_policies(
     mode: Mode | None = None,
     allow_essential: bool = True,
     strict_fragments: bool = False,
+    follows_names: bool = False,
 ) -> Compiled:
     """Return what is attached where; raise UsageError if an attachment gets more than 256 rules.
 
-    `mode` overrides that of every policy: what an audited one would do when it is enforced.
+    `mode` overrides that of every policy: what an audited one would do when it is enforced. `follows_names`: it is for
+    enforcing, where domain names get their addresses later; otherwise those of the inventory are all there are.
     """
     ordered = sorted(policies, key=lambda policy: policy.order)
     if mode is not None:
         ordered = [replace(policy, mode=mode) for policy in ordered]
-    resolver = _Resolver(inventory)
+    resolver = _Resolver(inventory, follows_names=follows_names)
     attachments: list[Attachment] = []
     warnings: list[str] = []
     for kind, members, chosen in _subjects(ordered, inventory):
@@ -82,6 +85,7 @@ def compile_policies(
         )
         attachments.append(attachment)
         warnings += _without_dns(attachment)
+        warnings += _by_flags(attachment, chosen)
     selected = {name for attachment in attachments for name in attachment.policies}
     for policy in ordered:
         if policy.name not in selected:
@@ -93,13 +97,17 @@ def compile_policies(
 
 def own_exemptions(kind: str, inventory: Inventory) -> tuple[Exempt, ...]:
     """Return what no policy cuts on an attachment of this kind."""
+    named = [Exempt("firewall.exempt", direction, inventory.exempt, ()) for direction in Direction if inventory.exempt]
     if kind == "pods":
         nodes = tuple(network for node in inventory.nodes for network in node.addresses)
-        return (Exempt("kubelet probes", Direction.INGRESS, nodes, ()),) if nodes else ()
+        return (*named, *((Exempt("kubelet probes", Direction.INGRESS, nodes, ()),) if nodes else ()))
     found = [
-        Exempt(name, direction, (), (Traffic(TCP, port, port),))
-        for name, port in OWN_PORTS.items()
-        for direction in Direction
+        *named,
+        *(
+            Exempt(name, direction, (), (Traffic(TCP, port, port),))
+            for name, port in OWN_PORTS.items()
+            for direction in Direction
+        ),
     ]
     found.append(Exempt("SSH", Direction.INGRESS, (), (Traffic(TCP, SSH, SSH),)))
     if inventory.apiserver:
@@ -121,7 +129,8 @@ def _rule_set(
             f"{members[0].name} gets {len(rules)} rules from {len(policies)} policies ({names}), at most {MAX_RULES}",
             hint="join rules, or select fewer subjects",
         )
-    return RuleSet(rules, allow_essential, exempt, strict_fragments)
+    by_flags = all(policy.tcp_by_flags for policy in policies)  # what opens more is not decided for others
+    return RuleSet(rules, allow_essential, exempt, strict_fragments, by_flags)
 
 
 def _subjects(
@@ -170,20 +179,33 @@ def _is_selected(selector: PodSelector, pod: Pod, inventory: Inventory) -> bool:
 class _Resolver:
     """Policies' rules with addresses; each policy once."""
 
-    def __init__(self, inventory: Inventory) -> None:
-        self._inventory = inventory
+    def __init__(self, inventory: Inventory, *, follows_names: bool) -> None:
+        self._inventory, self._follows_names = inventory, follows_names
+        self._unknown = Unknown(inventory)
         self._done: dict[str, tuple[Rule, ...]] = {}
         self.warnings: list[str] = []
 
     def rules(self, policy: Policy) -> tuple[Rule, ...]:
         if policy.name not in self._done:
-            found = (self._rule(policy, rule) for rule in policy.rules)
-            self._done[policy.name] = tuple(rule for rule in found if rule is not None)
+            self._done[policy.name] = tuple(rule for rule in self._all(policy) if rule is not None)
         return self._done[policy.name]
+
+    def _all(self, policy: Policy) -> Iterator[Rule | None]:
+        judged = set() if policy.unknown_peer else set(Direction)
+        for rule in policy.rules:
+            if rule.direction not in judged and selects_pods(rule):
+                judged.add(rule.direction)
+                unknown, warning = self._unknown.rule(policy, rule.direction)
+                self.warnings += [warning] if warning else []
+                yield unknown
+            yield self._rule(policy, rule)
 
     def _rule(self, policy: Policy, rule: PolicyRule) -> Rule | None:
         where = f"{policy.name} {rule.direction.name.lower()}/{rule.name}"
         peers = _collapsed(network for peer in rule.peers for network in self._addresses(peer, where))
+        names = tuple(dict.fromkeys(name for peer in rule.peers for name in peer.domain_names))
+        if not peers and names and self._follows_names:
+            peers = NOBODY
         if not peers:
             self.warnings.append(f"{where} matches nobody: its peers have no known address")
             return None
@@ -196,6 +218,7 @@ class _Resolver:
             peers,
             rule.traffic,
             dry=policy.mode == "Audit",
+            names=names,
         )
 
     def _addresses(self, peer: Peer, where: str) -> Iterator[Network]:
@@ -214,7 +237,7 @@ class _Resolver:
                     yield from node.addresses
         for name in peer.domain_names:
             found = inventory.addresses_of_name(name)
-            if not found:
+            if not found and not self._follows_names:
                 self.warnings.append(f"{where}: no address of {name} is known")
             yield from found
 
@@ -238,6 +261,21 @@ def _without_dns(attachment: Attachment) -> Iterator[str]:
         if rule.action in (Action.DENY, Action.REJECT) and any(network.prefixlen == 0 for network in rule.peers):
             yield f"policy {rule.policy} leaves {attachment.title} without DNS"
             return
+
+
+def _by_flags(attachment: Attachment, policies: Sequence[Policy]) -> Iterator[str]:
+    """Yield what `stateful: flags` lets through, or why it is not done."""
+    if attachment.rules.tcp_by_flags:
+        yield (
+            f"{attachment.title}: stateful: flags: TCP segments with ACK and without SYN pass unjudged, so ACK scans "
+            "and two ends that conspire get through, and a new Deny ends no open connection"
+        )
+    elif some := [policy.name for policy in policies if policy.tcp_by_flags]:
+        others = [policy.name for policy in policies if not policy.tcp_by_flags]
+        yield (
+            f"{attachment.title}: stateful: flags of {', '.join(some[:SHOWN])} does not hold: "
+            f"{', '.join(others[:SHOWN])} ask{'s' * (len(others) == 1)} for flows"
+        )
 
 
 def _takes(traffic: Sequence[Traffic], protocol: int, port: int) -> bool:

@@ -19,6 +19,7 @@ from kubeshark.errors import KubesharkError
 from kubeshark.firewall._compile import Attachment
 from kubeshark.firewall._items import Items, Recorded, make_items
 from kubeshark.firewall._model import SCTP, TCP, UDP
+from kubeshark.firewall._recorded_names import RecordedNames
 from kubeshark.firewall._rules import Direction, Reason
 from kubeshark.firewall._simulate import Judge
 
@@ -73,7 +74,7 @@ class Evidence:
 def collect(recorded: Iterable[Recorded], attachments: Iterable[Attachment]) -> Evidence:
     """Return what was seen at these attachments; their rules decide nothing (a Pass)."""
     evidence = Evidence()
-    judges = [Judge(attachment) for attachment in attachments]
+    judges = [Judge(attachment, RecordedNames()) for attachment in attachments]
     for batch in recorded:
         items = make_items(batch, evidence.problems)
         evidence.flows += len(batch.rows)
@@ -87,7 +88,7 @@ def collect(recorded: Iterable[Recorded], attachments: Iterable[Attachment]) -> 
         for judge in judges:
             for direction, end, peer in ((Direction.INGRESS, "dst", "src"), (Direction.EGRESS, "src", "dst")):
                 places = judge.places(items, end)
-                reasons = judge.matcher.judge(direction, items.asked[places])["reason"]
+                reasons = judge.judge(direction, items, places)["reason"]
                 places = places[reasons == Reason.DEFAULT]
                 is_ours[items.place[places]] = True
                 if len(places):

@@ -1,31 +1,41 @@
 """A rule set as the entries of a slot's tables. Pure: nothing is asked of the kernel.
 
-A longest-prefix lookup finds one entry; so each has the bits of every shorter one that covers it as well.
+1. Ports that the same rules take are of one class, and so are addresses: tables say which class, and each class has its
+   vector once. A packet costs a few loads, however many rules there are (ADR 37).
+2. Networks that are too many for a tree go to a trie. A longest-prefix lookup finds one entry; so each has the bits of
+   every shorter one that covers it as well.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from array import array
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from ipaddress import ip_network
 
 from kubeshark.errors import UsageError
+from kubeshark.firewall._address_tree import NODES, AddressTrees, TreeFull
 from kubeshark.firewall._model import ICMP, ICMPV6, IDLE_NS, SCTP, TCP, UDP
 from kubeshark.firewall._rules import MAX_RULES, Action, Direction, Exempt, Network, Rule, RuleSet, Tier, Traffic
 
-__all__ = ["MAX_EXEMPT", "REJECTS_PER_SECOND", "VECTOR_BYTES", "Filled", "fill", "port_prefixes"]
+__all__ = ["ASK", "CLASSES", "MAX_EXEMPT", "PORT_TABLES", "REJECTS_PER_SECOND", "VECTOR_BYTES", "Filled", "fill"]
 
 WORDS = 5
 VECTOR_BYTES = 8 * WORDS
 MAX_EXEMPT = 64
 """Bits of word 0, which comes before all rules."""
 REJECTS_PER_SECOND = 100
+CLASSES = 16384
+"""Different vectors of a slot, at most."""
 _DRY = 8
-_ALLOW_ESSENTIAL, _STRICT_FRAGMENTS, _HAS_EXEMPT, _REPORTS = 1, 2, 4, 8
+_ALLOW_ESSENTIAL, _STRICT_FRAGMENTS, _HAS_EXEMPT, _REPORTS, _TCP_BY_FLAGS = 1, 2, 4, 8, 16
+ASK = 0x7FFF
+"""As the root of a tree: the trie knows."""
 _EVERYBODY = (ip_network("0.0.0.0/0"), ip_network("::/0"))
 _TYPED = (ICMP, ICMPV6)
 _PORTED = (TCP, UDP, SCTP)
+PORT_TABLES = len(_PORTED) + len(_TYPED)
 
 Entries = list[tuple[bytes, bytes]]
 
@@ -45,22 +55,17 @@ def fill(
     reports: bool = True,
     answers: int = REJECTS_PER_SECOND,
     idle_ns: int = IDLE_NS,
+    most_nodes: int = NODES,
 ) -> Filled:
-    """Return what the maps hold for these rules; UsageError for more exemptions than there are bits."""
+    """Return what the maps hold for these rules; UsageError for more exemptions or classes than there is room for."""
     if len(rules.exempt) > MAX_EXEMPT:
         raise UsageError(f"{len(rules.exempt)} exemptions on one attachment, at most {MAX_EXEMPT}", hint="join some")
     judged: list[tuple[int, Exempt | Rule]] = [
         *enumerate(rules.exempt),
         *((MAX_EXEMPT + index, rule) for index, rule in enumerate(rules.rules)),
     ]
-    filled = Filled(_policy(rules, reports, answers, idle_ns))
-    for version, name in ((4, "addresses4"), (6, "addresses6")):
-        filled.entries[name] = [
-            (_address_key(slot, direction, network), _vector(bits))
-            for direction in Direction
-            for network, bits in _inherited(_by_network(judged, direction, version)).items()
-        ]
-    services: Entries = []
+    classes = _Classes()
+    ports: Entries = []
     protocols: Entries = []
     for direction in Direction:
         chosen = [(bit, each.traffic) for bit, each in judged if each.direction == direction]
@@ -68,34 +73,90 @@ def fill(
         for bit, traffic in chosen:
             for protocol in _whole(traffic):
                 whole[protocol] |= 1 << bit
-        for protocol in range(256):
-            index = (slot * 2 + direction) * 256 + protocol
-            protocols.append((struct.pack("<I", index), _vector(whole[protocol])))
-        for protocol in (*_PORTED, *_TYPED):
-            asked: dict[tuple[int, int], int] = {(0, 0): whole[protocol]}
-            for bit, traffic in chosen:
-                for prefix in (prefix for each in traffic for prefix in _prefixes(each, protocol)):
-                    asked[prefix] = asked.get(prefix, 0) | 1 << bit
-            for (value, length), bits in _inherited_ports(asked).items():
-                key = (
-                    struct.pack("<I4B", 32 + length, slot, direction, protocol, 0) + value.to_bytes(2, "big") + b"\0\0"
-                )
-                services.append((key, _vector(bits)))
-    filled.entries["services"], filled.entries["protocols"] = services, protocols
-    return filled
+        side = slot * len(Direction) + direction
+        protocols.append((struct.pack("<I", side), array("H", map(classes.number, whole)).tobytes()))
+        for kind, protocol in enumerate((*_PORTED, *_TYPED)):
+            asked = [(bit, [one for each in traffic for one in _ranges(each, protocol)]) for bit, traffic in chosen]
+            table = _table(asked, whole[protocol], classes)
+            ports.append((struct.pack("<I", side * PORT_TABLES + kind), table))
+    trees = AddressTrees(most_nodes)
+    roots: list[int] = []
+    tries: dict[str, Entries] = {"addresses4": [], "addresses6": []}
+    for direction in Direction:
+        for version in (4, 6):
+            networks = _inherited(_by_network(judged, direction, version))
+            try:
+                numbers = {network: classes.number(bits) for network, bits in networks.items()}
+                roots.append(trees.add(numbers, classes.number(0)))
+            except (TreeFull, UsageError):
+                roots.append(ASK)
+                tries[f"addresses{version}"] += [
+                    (_address_key(slot, direction, network), _vector(bits)) for network, bits in networks.items()
+                ]
+    return Filled(
+        _policy(rules, reports, answers, idle_ns, roots),
+        {
+            "ports": ports,
+            "protocols": protocols,
+            "classes": [(_at(slot, CLASSES, number), _vector(bits)) for number, bits in enumerate(classes.vectors)],
+            "nodes": [(_at(slot, NODES, number), node) for number, node in enumerate(trees.nodes)],
+            **tries,
+        },
+    )
 
 
-def port_prefixes(first: int, last: int) -> Iterator[tuple[int, int]]:
-    """Yield (port, prefix length) of the fewest blocks that make up a range, both ends in it."""
-    while first <= last:
-        size = 0
-        while size < 16 and not first & ((2 << size) - 1) and first + (2 << size) - 1 <= last:
-            size += 1
-        yield first, 16 - size
-        first += 1 << size
+class _Classes:
+    """Different vectors, numbered as they come."""
+
+    def __init__(self) -> None:
+        self.vectors: dict[int, int] = {}
+
+    def number(self, bits: int) -> int:
+        known = self.vectors.setdefault(bits, len(self.vectors))
+        if known >= CLASSES:
+            del self.vectors[bits]
+            raise UsageError(
+                f"the rules of one attachment overlap in more than {CLASSES} ways", hint="use fewer ranges of ports"
+            )
+        return known
 
 
-def _policy(rules: RuleSet, reports: bool, answers: int, idle_ns: int) -> bytes:
+def _table(asked: Iterable[tuple[int, list[tuple[int, int]]]], whole: int, classes: _Classes) -> bytes:
+    """Return `struct ports`: the class of each of 65,536 values, by the ranges that bits ask for, both ends in them."""
+    changes: dict[int, int] = {0: whole}
+    for bit, ranges in asked:
+        if whole >> bit & 1:
+            continue
+        for first, last in _joined(ranges):
+            for at in (first, last + 1):  # here the bit comes, there it goes
+                changes[at] = changes.get(at, 0) ^ 1 << bit
+    table = array("H")
+    bits, ends = 0, [*sorted(at for at in changes if 0 < at < 1 << 16), 1 << 16]
+    for at, end in zip([0, *ends], ends, strict=False):
+        bits ^= changes[at]
+        table += array("H", [classes.number(bits)]) * (end - at)
+    return table.tobytes()
+
+
+def _joined(ranges: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Yield ranges that do not touch."""
+    last: tuple[int, int] | None = None
+    for first, end in sorted(ranges):
+        if last is not None and first <= last[1] + 1:
+            last = last[0], max(last[1], end)
+            continue
+        if last is not None:
+            yield last
+        last = first, end
+    if last is not None:
+        yield last
+
+
+def _at(slot: int, size: int, number: int) -> bytes:
+    return struct.pack("<I", slot * size + number)
+
+
+def _policy(rules: RuleSet, reports: bool, answers: int, idle_ns: int, roots: list[int]) -> bytes:
     """Return `struct policy` of firewall.c."""
     audit = admin = 0
     actions = bytearray(MAX_RULES)
@@ -109,9 +170,10 @@ def _policy(rules: RuleSet, reports: bool, answers: int, idle_ns: int) -> bytes:
         | (_STRICT_FRAGMENTS if rules.strict_fragments else 0)
         | (_HAS_EXEMPT if rules.exempt else 0)
         | (_REPORTS if reports else 0)
+        | (_TCP_BY_FLAGS if rules.tcp_by_flags else 0)
     )
     bits = audit.to_bytes(32, "little") + admin.to_bytes(32, "little")
-    return bits + struct.pack("<QII", idle_ns, flags, answers) + bytes(actions)
+    return bits + struct.pack("<QII4H", idle_ns, flags, answers, *roots) + bytes(actions)
 
 
 def _vector(bits: int) -> bytes:
@@ -147,19 +209,6 @@ def _inherited(bits: dict[Network, int]) -> dict[Network, int]:
     return done
 
 
-def _inherited_ports(bits: dict[tuple[int, int], int]) -> dict[tuple[int, int], int]:
-    done: dict[tuple[int, int], int] = {}
-    above: list[tuple[int, int]] = []
-    for value, length in sorted(bits):
-        last = value + (1 << (16 - length)) - 1
-        while above and above[-1][0] < value:
-            above.pop()
-        own = bits[value, length] | (above[-1][1] if above else 0)
-        above.append((last, own))
-        done[value, length] = own
-    return done
-
-
 def _whole(traffic: tuple[Traffic, ...]) -> Iterator[int]:
     """Yield the protocols that are taken whole: without a port or a type being asked for."""
     if not traffic:
@@ -169,17 +218,17 @@ def _whole(traffic: tuple[Traffic, ...]) -> Iterator[int]:
             yield from range(256) if each.protocol is None else (each.protocol,)
 
 
-def _prefixes(traffic: Traffic, protocol: int) -> Iterator[tuple[int, int]]:
-    """Yield what of a protocol is asked for as (16 bits, prefix length): ports, or ICMP type and code."""
+def _ranges(traffic: Traffic, protocol: int) -> Iterator[tuple[int, int]]:
+    """Yield what of a protocol is asked for as ranges of 16 bits: ports, or ICMP type and code."""
     if traffic.protocol not in (None, protocol):
         return
     asks_type = traffic.icmp_type is not None or traffic.icmp_code is not None
     if traffic.asks_ports:
         if protocol in _PORTED and not asks_type:
-            yield from port_prefixes(traffic.first_port, traffic.last_port)
+            yield traffic.first_port, traffic.last_port
     elif asks_type and protocol in _TYPED:
         for kind in range(256) if traffic.icmp_type is None else (traffic.icmp_type,):
             if traffic.icmp_code is None:
-                yield kind << 8, 8
+                yield kind << 8, kind << 8 | 255
             else:
-                yield kind << 8 | traffic.icmp_code, 16
+                yield kind << 8 | traffic.icmp_code, kind << 8 | traffic.icmp_code

@@ -2,7 +2,8 @@
 
 Decided here, where the reference leaves room (ADR 23):
 
-1. A packet is looked at in this order: not IP, unreadable, exempt, essential, later fragment, reply, rules, default.
+1. A packet is looked at in this order: not IP, unreadable, exempt, essential, later fragment, TCP by its flags
+   (where asked for), reply, rules, default.
 2. An Audit rule is recorded if the packet gets to it: it lies before the rule that decides, and not in what a Pass
    skipped. The same holds for what a dry rule would have done. Of several the first is kept.
 3. A flow is begun by any packet of TCP, UDP, SCTP or ICMP echo that an exemption, a rule or the default accepts; a
@@ -157,6 +158,8 @@ def decide(rules: RuleSet, packet: Packet, flows: FlowTable | None) -> Verdict:
             return Verdict(Action.ACCEPT, Reason.ESSENTIAL)
         if packet.is_later_fragment and not rules.strict_fragments:
             return Verdict(Action.ACCEPT, Reason.FRAGMENT)
+        if rules.tcp_by_flags and is_within_connection(packet):
+            return Verdict(Action.ACCEPT, Reason.FLAGS)
         if flows is not None and (reply := _as_reply(rules, packet, flows)) is not None:
             return reply
     verdict = judge(rules, packet)
@@ -188,6 +191,11 @@ def judge(rules: RuleSet, packet: Packet) -> Verdict:
             else:
                 return Verdict(rule.action, Reason.RULE, index, audit, would, would_rule)
     return Verdict(Action.ACCEPT, Reason.DEFAULT, None, audit, would, would_rule)
+
+
+def is_within_connection(packet: Packet) -> bool:
+    """Say whether a packet claims to be of a TCP connection that was opened: nothing tells that it was."""
+    return packet.protocol == TCP and not packet.is_later_fragment and packet.tcp_flags & (SYN | ACK) == ACK
 
 
 def is_essential(packet: Packet) -> bool:

@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from kubeshark.core_capture.ebpf import _calls, read_programs
+from kubeshark.firewall._address_tree import NODE_BYTES, NODES
 from kubeshark.firewall._errors import FirewallError, firewall_failed
-from kubeshark.firewall._fill import REJECTS_PER_SECOND, VECTOR_BYTES, fill
+from kubeshark.firewall._fill import CLASSES, PORT_TABLES, REJECTS_PER_SECOND, VECTOR_BYTES, fill
 from kubeshark.firewall._model import IDLE_NS, MAX_FLOWS
 from kubeshark.firewall._rules import MAX_RULES, Reason, RuleSet
 
@@ -36,11 +37,13 @@ _EXTRA = ("connect", "lost", "reported", "answered", "silent")
 
 MAPS: dict[str, tuple[int, int, int, int, int]] = {  # kind, key and value in bytes, entries, flags
     "live": (_calls.ARRAY, 4, 16, 1, 0),
-    "policies": (_calls.ARRAY, 4, 80 + MAX_RULES, 2, 0),
+    "policies": (_calls.ARRAY, 4, 88 + MAX_RULES, 2, 0),
+    "classes": (_calls.ARRAY, 4, VECTOR_BYTES, 2 * CLASSES, 0),
+    "ports": (_calls.ARRAY, 4, 2 * 65536, 4 * PORT_TABLES, 0),
+    "protocols": (_calls.ARRAY, 4, 2 * 256, 4, 0),
+    "nodes": (_calls.ARRAY, 4, NODE_BYTES, 2 * NODES, 0),
     "addresses4": (_calls.LPM_TRIE, 12, VECTOR_BYTES, MAX_NETWORKS, _calls.NO_PREALLOC),
     "addresses6": (_calls.LPM_TRIE, 24, VECTOR_BYTES, MAX_NETWORKS, _calls.NO_PREALLOC),
-    "services": (_calls.LPM_TRIE, 12, VECTOR_BYTES, MAX_NETWORKS, _calls.NO_PREALLOC),
-    "protocols": (_calls.ARRAY, 4, VECTOR_BYTES, 1024, 0),
     "local4": (_calls.LPM_TRIE, 12, 1, 1024, _calls.NO_PREALLOC),
     "local6": (_calls.LPM_TRIE, 24, 1, 1024, _calls.NO_PREALLOC),
     "flows_opening": (_calls.LRU_HASH, 40, 16, MAX_FLOWS, 0),
@@ -50,7 +53,7 @@ MAPS: dict[str, tuple[int, int, int, int, int]] = {  # kind, key and value in by
     "answers": (_calls.ARRAY, 4, 16, 1, 0),
     "scratches": (_calls.PERCPU_ARRAY, 4, SCRATCH_BYTES, 1, 0),
 }
-_TABLES = ("addresses4", "addresses6", "services")
+_TRIES = ("addresses4", "addresses6")
 _FIRST = struct.pack("<I", 0)
 
 
@@ -119,7 +122,7 @@ class Plane:
         live = _calls.look_up(maps["live"], _FIRST, 16) or bytes(16)
         plane.generation, plane._slot, plane._mark = struct.unpack_from("<III", live)
         for slot in (0, 1):
-            for name in _TABLES:
+            for name in _TRIES:
                 plane._keys[slot][name] = [key for key in plane._all_keys(name) if key[4] == slot]
         plane._rules[plane._slot] = rules
         return plane
@@ -174,7 +177,7 @@ class Plane:
         filled = fill(rules, slot, **{"answers": REJECTS_PER_SECOND, "idle_ns": IDLE_NS, **options})
         old = self._keys[slot]
         for name, entries in filled.entries.items():
-            if name in _TABLES:
+            if name in _TRIES:
                 keep = {key for key, _ in entries}
                 _calls.delete_all(self.maps[name], [key for key in old.get(name, ()) if key not in keep])
                 old[name] = list(keep)

@@ -4,17 +4,19 @@
    before Baseline, in a tier by the policy's priority, then name, then as written; egress and ingress may mix.
 2. A rule matches a packet of its direction whose *peer* (the source of ingress, the destination of egress) lies in one
    of `peers`, and that one of `traffic` describes. Directions are the subject's, whatever side of a veth is attached.
-3. No rule has `peers` of its own that are empty: what a selector resolved to nothing was left out by the compiler.
+3. No rule has `peers` of its own that are empty: what a selector resolved to nothing was left out by the compiler. A
+   rule of names has NOBODY until an address of one is known: it keeps its place, its counters and its number.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 
 __all__ = [
     "MAX_RULES",
+    "NOBODY",
     "Action",
     "Direction",
     "Exempt",
@@ -28,6 +30,9 @@ __all__ = [
 ]
 
 Network = IPv4Network | IPv6Network
+
+NOBODY: tuple[Network, ...] = (ip_network("0.0.0.0/32"),)
+"""Peers of a rule none of whose names has an address: no packet goes there (RFC 1122 §3.2.1.3)."""
 
 MAX_RULES = 256
 """Bits of the vectors that rules are matched by: four words of the data plane."""
@@ -77,6 +82,7 @@ class Rule:
     peers: tuple[Network, ...]
     traffic: tuple[Traffic, ...]  # empty: all
     dry: bool = False  # of a policy in mode Audit: Deny and Reject are recorded (`Verdict.would`), then act as Pass
+    names: tuple[str, ...] = ()  # whose addresses are peers, too: who enforces adds them, whoever else knows none
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +103,7 @@ class RuleSet:
     allow_essential: bool = True  # neighbour discovery, packet too big, DHCP: `_model.is_essential`
     exempt: tuple[Exempt, ...] = ()
     strict_fragments: bool = False  # later fragments are judged too, by the rules that ask for no port
+    tcp_by_flags: bool = False  # a TCP segment with ACK and without SYN is accepted, whatever was seen before
 
     def __post_init__(self) -> None:
         if len(self.rules) > MAX_RULES:
@@ -117,6 +124,7 @@ class Reason(IntEnum):
     FRAGMENT = 5  # a later one: it is worth nothing without the first
     NOT_IP = 6
     UNREADABLE = 7  # headers that contradict themselves or end early: dropped
+    FLAGS = 8  # a TCP segment that opens nothing, where `tcp_by_flags`
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from kubeshark.errors import KubesharkError
 from kubeshark.firewall._compile import Attachment, Compiled
 from kubeshark.firewall._inventory import Inventory
 from kubeshark.firewall._items import Items, Recorded, make_items
+from kubeshark.firewall._recorded_names import NamesThen, RecordedNames
 from kubeshark.firewall._rules import Action, Direction, Network, Reason
 from kubeshark.firewall._vectors import NONE, Addresses, Matcher
 
@@ -119,9 +120,13 @@ def simulate(
     inventory: Inventory | None = None,
     against: Compiled | None = None,
     coverage: Coverage | None = None,
+    names: RecordedNames | None = None,
 ) -> Simulation:
-    """Judge recorded connections by compiled policies; with `against`, tell what fares otherwise than by those."""
-    run = _Run(compiled, inventory or Inventory(), against)
+    """Judge recorded connections by compiled policies; with `against`, tell what fares otherwise than by those.
+
+    `names`: whose addresses rules of domain names accept, each at its time.
+    """
+    run = _Run(compiled, inventory or Inventory(), against, names or RecordedNames())
     for batch in recorded:
         run.add(batch)
     return run.result(coverage or Coverage())
@@ -130,9 +135,11 @@ def simulate(
 class Judge:
     """An attachment with its matcher, and who belongs to it."""
 
-    def __init__(self, attachment: Attachment) -> None:
+    def __init__(self, attachment: Attachment, names: RecordedNames) -> None:
         self.attachment = attachment
-        self.matcher = Matcher(attachment.rules)
+        self._matcher = Matcher(attachment.rules)
+        has_names = any(rule.names for rule in attachment.rules.rules)
+        self.names = NamesThen(attachment.rules, names) if has_names else None
         owned: list[tuple[int, Network]] = [
             (number, network) for number, member in enumerate(attachment.members) for network in member.addresses
         ]
@@ -142,6 +149,13 @@ class Judge:
         for number, network in owned:
             self._member[self._addresses.span(network)] = number
         self.was_seen = np.zeros(len(attachment.members), dtype=np.bool_)
+
+    def judge(self, direction: Direction, items: Items, places: NDArray[np.intp]) -> NDArray[Any]:
+        """Return the VERDICT of the items at these places."""
+        verdicts = self._matcher.judge(direction, items.asked[places])
+        if self.names is not None and direction == Direction.EGRESS:
+            self.names.correct(verdicts, items.asked[places], items.first_ns[places])
+        return verdicts
 
     def places(self, items: Items, end: str) -> NDArray[np.intp]:
         """Return the items of which one of us is the source or the destination."""
@@ -158,10 +172,12 @@ class Judge:
 
 
 class _Run:
-    def __init__(self, compiled: Compiled, inventory: Inventory, against: Compiled | None) -> None:
+    def __init__(
+        self, compiled: Compiled, inventory: Inventory, against: Compiled | None, names: RecordedNames
+    ) -> None:
         self._compiled = compiled
-        self._subjects = [Judge(attachment) for attachment in compiled.attachments]
-        self._before = None if against is None else [Judge(attachment) for attachment in against.attachments]
+        self._subjects = [Judge(attachment, names) for attachment in compiled.attachments]
+        self._before = None if against is None else [Judge(attachment, names) for attachment in against.attachments]
         compared = [*compiled.attachments, *(against.attachments if against else ())]
         self._judges_fragments = any(each.rules.strict_fragments for each in compared)
         self._lines: dict[tuple[str, Direction, str, str], Line] = {}
@@ -210,7 +226,7 @@ class _Run:
                 places = subject.places(items, end)
                 if not len(places):
                     continue
-                verdicts = subject.matcher.judge(direction, items.asked[places])
+                verdicts = subject.judge(direction, items, places)
                 outcome[places] = np.maximum(outcome[places], verdicts["action"].astype(np.int8))
                 if recorded is not None:
                     self._count(subject.attachment, direction, items, places, verdicts, recorded)
@@ -343,6 +359,12 @@ class _Run:
             if subject.is_everybody:
                 name = subject.attachment.title
                 warnings.append(f"the addresses of {name} are not known: every connection is judged both ways")
+        named = [subject.names for subject in self._subjects if subject.names is not None]
+        warnings += dict.fromkeys(f"{each} was recorded" for names in named for each in names.unknown)
+        if untimely := sum(names.untimely for names in named):
+            warnings.append(
+                f"{untimely:,} connections went to addresses of domainNames when no recorded answer said so"
+            )
         if self._tunnelled and any(subject.attachment.kind != "pods" for subject in self._subjects):
             warnings.append(
                 f"{self._tunnelled:,} connections inside tunnels: a host or interface sees their outer packets"

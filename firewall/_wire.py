@@ -12,9 +12,9 @@ from kubeshark.firewall._rules import Action, Direction, Exempt, Rule, RuleSet, 
 __all__ = ["PodAt", "Target", "target_from", "target_or_denied", "target_to"]
 
 _TARGET = frozenset(
-    "name devices pods isHost isPod allowEssential strictFragments exempt rules".split()  # noqa: SIM905
+    "name devices pods isHost isPod allowEssential strictFragments tcpByFlags exempt rules".split()  # noqa: SIM905
 )
-_RULE = frozenset({"policy", "name", "tier", "direction", "action", "dry", "peers", "traffic"})
+_RULE = frozenset({"policy", "name", "tier", "direction", "action", "dry", "peers", "traffic", "names"})
 _EXEMPT = frozenset({"name", "direction", "peers", "traffic"})
 _EVERYBODY = (ip_network("0.0.0.0/0"), ip_network("::/0"))
 
@@ -49,11 +49,13 @@ def target_to(target: Target) -> dict[str, Any]:
         "pods": [{"name": pod.name, "addresses": list(pod.addresses)} for pod in target.pods],
         "allowEssential": rules.allow_essential,
         "strictFragments": rules.strict_fragments,
+        **({"tcpByFlags": True} if rules.tcp_by_flags else {}),  # an older worker denies what it does not know
         "exempt": [{"name": each.name, "direction": int(each.direction), **_what(each)} for each in rules.exempt],
         "rules": [
             {
                 "policy": rule.policy, "name": rule.name, "tier": int(rule.tier), "direction": int(rule.direction),
                 "action": int(rule.action), "dry": rule.dry, **_what(rule),
+                **({"names": list(rule.names)} if rule.names else {}),
             }
             for rule in rules.rules
         ],
@@ -71,6 +73,7 @@ def target_from(document: Any) -> Target:
                 Rule(
                     str(each["policy"]), str(each["name"]), Tier(each["tier"]), Direction(each["direction"]),
                     Action(each["action"]), *_peers_traffic(each), dry=bool(each["dry"]),
+                    names=tuple(map(str, each.get("names", ()))),
                 )
             )  # fmt: skip
         exempt = []
@@ -78,8 +81,9 @@ def target_from(document: Any) -> Target:
             _known(each, _EXEMPT)
             exempt.append(Exempt(str(each["name"]), Direction(each["direction"]), *_peers_traffic(each)))
         rule_set = RuleSet(
-            tuple(rules), bool(document["allowEssential"]), tuple(exempt), bool(document["strictFragments"])
-        )
+            tuple(rules), bool(document["allowEssential"]), tuple(exempt), bool(document["strictFragments"]),
+            tcp_by_flags=bool(document.get("tcpByFlags")),
+        )  # fmt: skip
         return _with_subject(document, rule_set)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UsageError(f"not a firewall target: {error!r:.200}") from error

@@ -24,8 +24,8 @@ from kubeshark.extension_api._frame import (
     ENRICH,
     FILTER,
     JOB,
-    MAX_DISSECT_ITEMS,
     MAX_FRAME_ITEMS,
+    MAX_FRAME_PAYLOAD,
     MAX_ITEM_BYTES,
     PACKET_FILTER,
     PROBE,
@@ -313,7 +313,7 @@ class ForeignPlugin:
             return [decode_columns(result, items, self.manifest.field_types)] * len(items)
 
         answers: list[Columns] = []
-        for part in batch.frames():
+        for part in batch.frames(self.process.frame_size.bounds):
             found = self.process.call(DISSECT, batch[part], decode)
             if found[0] is found[-1] and isinstance(found[0], Columns):
                 answers.append(found[0])  # the rule
@@ -333,8 +333,10 @@ class ForeignPlugin:
     ) -> list[T | Poison]:
         """Run items of any number; note each new reason for a failure."""
         answers: list[T | Poison] = []
-        most = HURRIED_ITEMS if hurried else MAX_DISSECT_ITEMS if hook == DISSECT else MAX_FRAME_ITEMS
-        for part in frames(items, most) if per_unit == 1 else [slice(None)]:
+        bounds = lambda: (HURRIED_ITEMS if hurried else MAX_FRAME_ITEMS, MAX_FRAME_PAYLOAD)  # noqa: E731
+        if hook == DISSECT:
+            bounds = self.process.frame_size.bounds
+        for part in frames(items, bounds) if per_unit == 1 else [slice(None)]:
             if hurried:
                 answered = self.process.call_hurried(hook, items[part], decode)
             else:  # a frame at a time: a batch is a copy

@@ -7,7 +7,7 @@ round takes the next items of every lane, and frames are filled across lanes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -109,14 +109,18 @@ class Lane:
         raise NotImplementedError
 
 
-def frames(items: Sequence[FrameItem], most: int = MAX_FRAME_ITEMS) -> Iterator[slice]:
-    """Cut items into frames: by count and payload; one that is larger travels alone."""
+def frames(
+    items: Sequence[FrameItem], bounds: Callable[[], tuple[int, int]] = lambda: (MAX_FRAME_ITEMS, MAX_FRAME_PAYLOAD)
+) -> Iterator[slice]:
+    """Cut items into frames: by count and payload, as `bounds` says for each; one that is larger travels alone."""
     start = size = 0
+    most, payload = bounds()
     for index, item in enumerate(items):
         length = len(item.payload)
-        if index > start and (index - start == most or size + length > MAX_FRAME_PAYLOAD):
+        if index > start and (index - start == most or size + length > payload):
             yield slice(start, index)
             start, size = index, 0
+            most, payload = bounds()
         size += length
     if items:
         yield slice(start, len(items))

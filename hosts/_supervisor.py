@@ -26,6 +26,7 @@ from kubeshark.extension_api._answers import AnswerError, Report, parse_report
 from kubeshark.extension_api._batch import Batch
 from kubeshark.extension_api._frame import (
     CONFIGURE,
+    DISSECT,
     START,
     STOP,
     FrameError,
@@ -37,6 +38,7 @@ from kubeshark.extension_api._frame import (
 from kubeshark.extension_api._manifest import Manifest
 from kubeshark.extension_api._models import Value
 from kubeshark.hosts._children import Child, ChildError
+from kubeshark.hosts._frame_size import FrameSize
 from kubeshark.hosts._isolate import PartFailedError, isolate
 from kubeshark.hosts.broker import Broker
 from kubeshark.hosts.broker._broker import BROKER_S
@@ -152,6 +154,7 @@ class PluginProcess:
         self._resident_at_start = 0
         self._batch_s = min(manifest.limits.batch_ms, self.supervision.max_batch_ms) / 1000
         self._memory_mb = min(manifest.limits.memory_mb, self.supervision.max_memory_mb)
+        self.frame_size = FrameSize(self._memory_mb)  # of `dissect`
 
     def __enter__(self) -> PluginProcess:
         return self
@@ -273,13 +276,14 @@ class PluginProcess:
     def call(self, hook: int, items: Sequence[FrameItem], decode: Decoder[T], *, per_unit: int = 1) -> list[T | Poison]:
         """Let the plugin's `hook` answer the items, `per_unit` of them a unit; return one answer a unit, in order.
 
-        All items together must fit one frame (MAX_FRAME_ITEMS, MAX_FRAME_PAYLOAD or a single unit).
+        All items together must fit one frame (MAX_FRAME_ITEMS, MAX_FRAME_PAYLOAD, `frame_size`, or a single unit).
         """
         with self._lock:
             self._recycle()
             self._calls += 1
             units = len(items) // per_unit
             crashes = self._crashes
+            is_grown = hook == DISSECT and self.frame_size.is_grown
 
             def run(part: range) -> list[T | Poison]:
                 if not self._ready():
@@ -298,8 +302,11 @@ class PluginProcess:
                 return [*answered]
 
             answers, failure = isolate(units, run, self._poisoned)
-            if failure and self._crashes == crashes:
-                self._count_crash(failure)  # no unit alone does it: the plugin is unwell
+            if failure and self._crashes == crashes:  # no unit alone does it
+                if is_grown:
+                    self.frame_size.lose()
+                else:
+                    self._count_crash(failure)  # the plugin is unwell
         return answers
 
     def _poisoned(self, reason: str) -> Poison:
@@ -423,17 +430,20 @@ class PluginProcess:
             broker.begin(hook, STOP_S if hook == STOP else BEGIN_S if hook in (CONFIGURE, START) else BROKER_S)
         began = time.monotonic()
         try:
-            return child.exchange(hook, length, seconds, broker)
+            result = child.exchange(hook, length, seconds, broker)
         except ChildError:
             self._child = None
             raise
         finally:
-            seconds = time.monotonic() - began
-            self._busy_s += seconds
+            spent = time.monotonic() - began
+            self._busy_s += spent
             taken = self._taken.setdefault(hook, HookTime())
             taken.calls += 1
             taken.items += len(items)
-            taken.seconds += seconds
+            taken.seconds += spent
+        if hook == DISSECT:
+            self.frame_size.note(length, len(result), spent / seconds)
+        return result
 
     def _recycle(self) -> None:
         """Between batches: replace a child that grew too large or old. No crash is counted."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, HTTPException
@@ -20,6 +21,8 @@ from kubeshark.firewall import (
     Inventory,
     Policy,
     PolicyChanged,
+    PolicyOwned,
+    RecordedNames,
     Simulation,
     compile_policies,
     learn,
@@ -36,7 +39,7 @@ from kubeshark.hub._access import Principal, need, need_all
 from kubeshark.hub._state import Hub, State
 from kubeshark.hub._times import read_time
 from kubeshark.pipeline import Pipeline
-from kubeshark.pipeline._connections import Found, recorded_names
+from kubeshark.pipeline._connections import Found, recorded_answers
 
 __all__ = [
     "MAX_TEXT",
@@ -216,14 +219,16 @@ def _simulate(
         with as_answers():
             inventory = inventory_of(hub, wanted.inventory)
             everything = [*given, *(against or ())]
-            if any(peer.domain_names for policy in everything for rule in policy.rules for peer in rule.peers):
-                inventory = inventory.with_names(recorded_names(pipeline))
-            compiled = compile_policies(given, inventory, mode=mode)
-            before = None if against is None else compile_policies(against, inventory, mode=mode)
+            has_names = any(peer.domain_names for policy in everything for rule in policy.rules for peer in rule.peers)
+            names = RecordedNames(recorded_answers(pipeline)) if has_names else None
+            compiled = compile_policies(given, inventory, mode=mode, follows_names=True)
+            before = None if against is None else compile_policies(against, inventory, mode=mode, follows_names=True)
         found = _find(pipeline, wanted)
         hub.audit.note(principal, action, policies=len(given))
         coverage = _coverage(pipeline, found)
-        simulation = simulate(compiled, found.connections, inventory=inventory, against=before, coverage=coverage)
+        simulation = simulate(
+            compiled, found.connections, inventory=inventory, against=before, coverage=coverage, names=names
+        )
     simulation.problems[:0] = found.problems
     return simulation
 
@@ -244,7 +249,9 @@ def _named(hub: Hub, text: str) -> list[Policy]:
 
 def inventory_of(hub: Hub, text: str) -> Inventory:
     """Return the inventory that a request brings, else the hub's."""
-    return parse_inventory(text.encode(), "inventory") if text else hub.fleet.inventory
+    if not text:
+        return hub.fleet.inventory
+    return replace(parse_inventory(text.encode(), "inventory"), exempt=hub.fleet.exempt)
 
 
 def validation_of(compiled: Compiled) -> Validation:
@@ -268,7 +275,7 @@ def as_answers() -> Iterator[None]:
     """Answer 422 to a document that says what it cannot, with its place, and 409 to a change of what has changed."""
     try:
         yield
-    except PolicyChanged as error:
+    except (PolicyChanged, PolicyOwned) as error:
         raise HTTPException(409, str(error)) from None
     except DocumentError:
         raise  # the application answers with its place

@@ -257,7 +257,16 @@ class Capture:
         if kept.count != batch.count:
             self._filtered[_interface_of(batch)] += batch.count - kept.count
         if kept.count:
+            if self._source.waits:
+                self._wait_for_room(writer, kept)
             self._keep(writer, kept)
+
+    def _wait_for_room(self, writer: LiveWriter, kept: RecordBatch) -> None:
+        """Make a sender wait for the disk; on one that fails, not beyond the end of what it sends."""
+        while not writer.wait_for_room(len(kept.data), TICK_S):
+            writer.tick()
+            if self._queue.has_ended and writer.problem:
+                return
 
     def _keep(self, writer: LiveWriter, kept: RecordBatch) -> None:
         writer.add(kept)

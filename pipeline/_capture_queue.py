@@ -65,6 +65,11 @@ class BatchQueue:
             self._changed.notify_all()
 
     @property
+    def has_ended(self) -> bool:
+        """No batch will follow; some may wait."""
+        return self._has_ended
+
+    @property
     def is_over(self) -> bool:
         with self._changed:
             return self._has_ended and not self._batches

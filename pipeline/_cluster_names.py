@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +10,7 @@ import msgspec
 
 from kubeshark.core_capture.store import NameRecord
 
-__all__ = ["follow_names", "name_of", "present_names", "same_name"]
+__all__ = ["NAMED_KINDS", "follow_names", "name_of", "present_names", "same_name"]
 
 SECOND_NS = 1_000_000_000
 ENDED = ("Succeeded", "Failed")
@@ -18,25 +18,21 @@ ENDED = ("Succeeded", "Failed")
 
 MAX_TEXT = 253
 MAX_LABELS = 128
+MAX_ADDRESSES = 1_024
 
 
-def present_names(
-    pods: Iterable[Mapping[str, Any]],
-    services: Iterable[Mapping[str, Any]],
-    nodes: Iterable[Mapping[str, Any]],
-    now_ns: int,
-) -> list[NameRecord]:
-    """Return who has which address, of objects as the API server gives them.
+def present_names(listed: Callable[[str], Iterable[Mapping[str, Any]]], now_ns: int) -> list[NameRecord]:
+    """Return who has which address; `listed` gives the objects of one of NAMED_KINDS as the API server has them.
 
-    Pods on the host's network have the node's address, and so the node's name.
+    Pods on the host's network have the node's address, and so the node's name. Who answers for a service has its name,
+    too: behind a node's translation packets hold the address of a pod.
     """
-    listed = (("Pod", pods), ("Service", services), ("Node", nodes))
-    found = [name_of(kind, each, now_ns) for kind, things in listed for each in things]
+    found = [name_of(kind, each, now_ns) for kind in NAMED_KINDS for each in listed(kind)]
     return [record for record in found if record is not None]
 
 
 def name_of(kind: str, thing: Mapping[str, Any], now_ns: int) -> NameRecord | None:
-    """Return the name of one pod, service or node; None where it has no address of its own."""
+    """Return the name of one pod, service, node or endpoint slice; None where it has no address of its own."""
     return _READERS[kind](thing, now_ns)
 
 
@@ -81,6 +77,17 @@ def _service(service: Mapping[str, Any], now_ns: int) -> NameRecord | None:
     return _record("service", service, addresses, _made(service, now_ns))
 
 
+def _slice(found: Mapping[str, Any], now_ns: int) -> NameRecord | None:
+    """Read a discovery.k8s.io/v1 EndpointSlice: the addresses that are ready, under the name of its service."""
+    name = (found["metadata"].get("labels") or {}).get("kubernetes.io/service-name")
+    if not name or found.get("addressType") == "FQDN":
+        return None
+    ready = [each for each in found.get("endpoints") or () if (each.get("conditions") or {}).get("ready") is not False]
+    addresses = [address for each in ready for address in each.get("addresses") or ()]
+    named = {**found, "metadata": {**found["metadata"], "name": name}}
+    return _record("service", named, addresses[:MAX_ADDRESSES], _made(found, now_ns))
+
+
 def _node(node: Mapping[str, Any], now_ns: int) -> NameRecord | None:
     listed = (node.get("status") or {}).get("addresses") or ()
     addresses = [each["address"] for each in listed if each.get("type") in ("InternalIP", "ExternalIP")]
@@ -107,4 +114,5 @@ def _time(text: str | None) -> int:
     return int(datetime.fromisoformat(text).timestamp()) * SECOND_NS if text else 0
 
 
-_READERS = {"Pod": _pod, "Service": _service, "Node": _node}
+_READERS = {"Pod": _pod, "Service": _service, "Node": _node, "EndpointSlice": _slice}
+NAMED_KINDS = tuple(_READERS)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from kubeshark.core_capture import And, Overlaps, Predicate
 from kubeshark.core_capture.store import SegmentReader
 from kubeshark.errors import KubesharkError, StoreError
+from kubeshark.extension_api import MessageKind
 from kubeshark.pipeline._entry import EntryId
 from kubeshark.pipeline._exact import exact_predicate
 from kubeshark.pipeline._segments import Begins, chains, whole_row
@@ -25,7 +26,7 @@ from kubeshark.pipeline._segments import Begins, chains, whole_row
 if TYPE_CHECKING:
     from kubeshark.pipeline._pipeline import Pipeline
 
-__all__ = ["Connections", "Found", "find_connections", "recorded_names"]
+__all__ = ["Connections", "Found", "find_connections", "recorded_answers"]
 
 ICMP = (1, 58)
 WITH_ENTRY = {6: "conn", 17: "conn", 1: "0", 58: "0"}
@@ -115,23 +116,8 @@ def _joined(selected: list[tuple[SegmentReader, NDArray[Any]]]) -> list[Connecti
     return found
 
 
-def recorded_names(
-    pipeline: Pipeline, *, since_ns: int | None = None, until_ns: int | None = None
-) -> dict[str, set[str]]:
-    """Return the addresses that recorded DNS answers give to each name, aliases' names included."""
-    found: defaultdict[str, set[str]] = defaultdict(set)
-    query = pipeline.query("dns && size(dns_answers) > 0", since_ns=since_ns, until_ns=until_ns)
-    for batch in query.batches(["dns_questions", "dns_answers", "dns_answer_names"]):
-        for questions, answers, names in zip(*batch.values(), strict=True):
-            addresses = {answer for answer in answers if _is_address(answer)}
-            for name in (*questions, *names) if addresses else ():
-                found[name] |= addresses
-    return dict(found)
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True
+def recorded_answers(pipeline: Pipeline) -> Iterator[tuple[int, bytes]]:
+    """Yield the answers of name servers that were recorded: nanoseconds since 1970, and the message on the wire."""
+    for entry in pipeline.query("dns && dst.port == 53 && size(dns_answers) > 0"):
+        if message := entry.raw(MessageKind.RESPONSE):
+            yield entry.start_ns, message

@@ -232,6 +232,12 @@ class Entry:
         who = self.who(end)
         return resolution(end) if who is None else who.fill(resolution(end))
 
+    def node(self) -> dict[str, str]:
+        """Return name and address of the node that captured it, as names knew it then; empty texts if they did not."""
+        names = self.facts.origin.names
+        known = None if names is None else names.node(self.facts.captured_on, self.start_ns)
+        return {"name": known.name, "ip": known.addresses[0]} if known else {"name": "", "ip": ""}
+
     def error_document(self) -> dict[str, str] | None:
         return {"type": self.error.type, "msg": self.error.message} if self.error else None
 
@@ -394,6 +400,10 @@ LATE: dict[str, Callable[[Entry], Any]] = {
     "error_message": lambda entry: entry.error.message if entry.error else "",
     "file": lambda entry: entry.facts.origin.file,
     "worker": lambda entry: entry.facts.node,
+    "node_id": lambda entry: entry.facts.node,
+    "node_name": lambda entry: entry.node()["name"],
+    "node_ip": lambda entry: entry.node()["ip"],
+    "node": lambda entry: entry.node(),
     "nodes": lambda entry: entry.facts.nodes,
     "vlan_id": lambda entry: entry.facts.vlan,
     "tunnel": lambda entry: entry.facts.tunnel,

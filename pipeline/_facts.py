@@ -91,6 +91,11 @@ class StreamFacts:
         return self.nodes[0] if self.nodes else ""
 
     @property
+    def captured_on(self) -> str:
+        """The node that wrote its first packets into the store."""
+        return self.node or (node_of(self.parts[0].segment) if self.parts else "")
+
+    @property
     def is_decrypted(self) -> bool:
         """These bytes were encrypted on the wire."""
         return self.stream_data is not None and self.stream_data.is_decrypted

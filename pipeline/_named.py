@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
+from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -106,6 +107,7 @@ class Names:
             for address in record.addresses:
                 self._records[address].append(record)
         self._spans: dict[str, tuple[list[int], list[Who]]] = {}
+        self._nodes: dict[str, list[NameRecord]] | None = None
 
     @classmethod
     def of(cls, records: Iterable[NameRecord]) -> Names | None:
@@ -123,6 +125,16 @@ class Names:
         begins, found = spans
         place = bisect_right(begins, time_ns) - 1
         return found[place] if place >= 0 else NOBODY
+
+    def node(self, name: str, time_ns: int) -> NameRecord | None:
+        """Return the node that had this name at a time."""
+        if self._nodes is None:
+            nodes: dict[str, list[NameRecord]] = defaultdict(list)
+            for record in chain.from_iterable(self._records.values()):
+                if record.kind == "node":
+                    nodes[record.name].append(record)
+            self._nodes = dict(nodes)
+        return _holding(self._nodes.get(name, []), time_ns)
 
     def value(self, variable: str, src: str, dst: str, time_ns: int) -> Any:
         """Return a variable of NAMED for an entry between two addresses."""

@@ -388,14 +388,13 @@ class Pipeline:
             raise UsageError("packets cannot be redacted, and have no namespace", hint="export as HAR")
         segments: list[SegmentInfo] | None = None
         select: Select | None = None
-        problems: list[str] = []
+        query: StoreQuery[Entry] | None = None
         if (exact := exact_predicate(kfl, now_ns=time.time_ns())) is not None:
             segments = self.store.segments(exact)
             select = Matching(exact)
         elif kfl.strip():
             query = self.query(kfl, since_ns=since_ns, until_ns=until_ns)
             select = Chosen(query)
-            problems += map(str, query.problems)
         with open_output(out) as stream:
             counted = Counting(stream)
             done = export(
@@ -407,7 +406,8 @@ class Pipeline:
                 until_ns=until_ns,
                 segments=segments,
             )
-        return ExportResult(done.packets, counted.written, (*problems, *map(str, done.problems)))
+        problems = (*(query.problems if query else ()), *self.store.problems, *done.problems)
+        return ExportResult(done.packets, counted.written, tuple(dict.fromkeys(map(str, problems))))
 
     def export_entries(
         self, entries: Sequence[Entry], out: BinaryIO, *, format: Literal["pcap", "pcapng", "har"] = "pcap"
@@ -496,19 +496,22 @@ class Pipeline:
 
     def follow_folder(
         self,
-        folder: str | Path,
+        place: str | Path,
         *,
         on_progress: Progress | None = None,
         on_notice: Callable[[str], None] | None = None,
     ) -> FolderImport:
-        """Return what imports the captures in a folder, and those that come into it, once it is `run`, until `stop`."""
+        """Return what imports the captures in a folder, and those that come into it, once it is `run`, until `stop`.
+
+        For a file: that, as it grows, and what a rotation makes of it. InputError if there is neither.
+        """
         from kubeshark.pipeline._folder import FolderImport
         from kubeshark.pipeline._imports import plugins_with_import_hooks
 
         return FolderImport(
             self.store,
             self._readers(),
-            Path(folder),
+            Path(place),
             plugins=plugins_with_import_hooks(lambda: self.plugins),
             on_progress=on_progress,
             on_notice=on_notice,

@@ -18,8 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
+import wasmtime
 
 from kubeshark.extension_api import HOOKS, Hook
+from kubeshark.extension_api._frame import REQUEST_BYTES, RESULT_BYTES
 from kubeshark.extension_api._manifest import Manifest
 from kubeshark.extension_api._services import SERVICE_HOOKS, SERVICES
 
@@ -308,6 +310,15 @@ def javascript_hooks() -> str:
     return "\n".join([*lines, "  };", ""])
 
 
+def javascript_frame() -> str:
+    """Return where the two halves of a frame lie in prelude.js's memory, and find.wat assembled."""
+    code = wasmtime.wat2wasm((SDK / "js" / "find.wat").read_text("utf-8"))
+    return (
+        f"  const REQUEST_BYTES = {REQUEST_BYTES}, RESULT_BYTES = {RESULT_BYTES};\n"
+        f'  const FIND = "{bytes(code).hex()}"; // find.wat\n'
+    )
+
+
 def manifest_schema() -> str:
     """Return the JSON Schema of plugin.toml, for editors that check TOML."""
     schema = msgspec.json.schema(Manifest)
@@ -427,7 +438,7 @@ PARTS: dict[str, Callable[[Path], str]] = {
         path, hooks=typescript_hooks(), services=typescript_services()
     ),
     "extension_api/sdk/js/prelude.js": lambda path: within(
-        path, hooks=javascript_hooks(), services=javascript_services()
+        path, hooks=javascript_hooks(), services=javascript_services(), frame=javascript_frame()
     ),
     "extension_api/sdk/plugin.schema.json": lambda _: manifest_schema(),
 }

@@ -15,6 +15,8 @@ from kubeshark.core_capture.ebpf._calls import (
     KPROBE,
     SCHED_CLS,
     TRACEPOINT,
+    XDP,
+    XDP_DEVICE,
     EbpfError,
 )
 
@@ -22,6 +24,7 @@ __all__ = ["Program", "read_programs"]
 
 _KINDS = {
     "tc": (SCHED_CLS, 0),
+    "xdp": (XDP, XDP_DEVICE),
     "cgroup/connect4": (CGROUP_SOCK_ADDR, CGROUP_CONNECT4),
     "cgroup/connect6": (CGROUP_SOCK_ADDR, CGROUP_CONNECT6),
     "uprobe": (KPROBE, 0),

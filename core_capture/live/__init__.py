@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from kubeshark._lazy import lazily
 
 if TYPE_CHECKING:
+    from kubeshark.core_capture.live._growing import FileState as FileState
     from kubeshark.core_capture.live._growing import GrowingFile as GrowingFile
     from kubeshark.core_capture.live._interfaces import ANY as ANY
     from kubeshark.core_capture.live._interfaces import NetworkInterface as NetworkInterface
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from kubeshark.core_capture.live._options import SNAPLEN as SNAPLEN
     from kubeshark.core_capture.live._options import Counters as Counters
     from kubeshark.core_capture.live._options import LiveOptions as LiveOptions
+    from kubeshark.core_capture.live._options import PacketChoice as PacketChoice
     from kubeshark.core_capture.live._options import PacketSource as PacketSource
     from kubeshark.core_capture.live._privileges import drop_privileges as drop_privileges
     from kubeshark.core_capture.live._processors import keep_to_processors as keep_to_processors
@@ -28,11 +30,13 @@ __all__ = [
     "ANY",
     "SNAPLEN",
     "Counters",
+    "FileState",
     "GrowingFile",
     "JoinedSource",
     "LiveOptions",
     "LiveSource",
     "NetworkInterface",
+    "PacketChoice",
     "PacketSource",
     "StreamSource",
     "connect",
@@ -47,10 +51,10 @@ if not TYPE_CHECKING:
     __getattr__ = lazily(
         __name__,
         {
-            "_growing": "GrowingFile",
+            "_growing": "FileState GrowingFile",
             "_interfaces": "ANY NetworkInterface list_interfaces",
             "_joined_source": "JoinedSource",
-            "_options": "SNAPLEN Counters LiveOptions PacketSource",
+            "_options": "SNAPLEN Counters LiveOptions PacketChoice PacketSource",
             "_privileges": "drop_privileges",
             "_processors": "keep_to_processors",
             "_source": "LiveSource",

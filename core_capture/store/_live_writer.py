@@ -7,7 +7,8 @@
 3. A disk that is full, slow or broken ends no capture: packets that find no room are counted as lost, and work goes on
    when there is room again.
 4. Only recipients are known here: who writes cannot read what was written, and file keys are forgotten.
-5. Beyond its share of the processors sealing waits, as long as there is memory; capturing and the log never do.
+5. A source that has a hash, a file that grows, is continued behind what the store has of it, and can be waited with.
+6. Beyond its share of the processors sealing waits, as long as there is memory; capturing and the log never do.
 
 Time comes in through `tick` alone, from a clock that never jumps; packets keep their order whatever theirs does.
 """
@@ -34,6 +35,7 @@ from kubeshark.core_capture.store._live_segment import LiveSegment, LogWriter
 from kubeshark.core_capture.store._pace import Pace
 from kubeshark.core_capture.store._sealer import Sealer
 from kubeshark.core_capture.store._segment import Draft
+from kubeshark.core_capture.store._writer import ImportState
 from kubeshark.errors import KubesharkError, StoreError, UsageError
 
 __all__ = ["LiveWriter"]
@@ -70,6 +72,7 @@ class LiveWriter:
         prune: Prune | None,
         on_sealed: Callable[[SegmentInfo], None] | None,
         on_entries: Callable[[list[Entry], bool], None],
+        stored: Callable[[], ImportState] = ImportState,
     ) -> None:
         if not 1 <= segment_bytes <= MAX_SEGMENT_BYTES:
             raise UsageError(f"segments of {segment_bytes:,} bytes", hint=f"use 1 to {MAX_SEGMENT_BYTES:,}")
@@ -92,7 +95,7 @@ class LiveWriter:
         self._filling: dict[int, LiveSegment] = {}  # by link type
         self._lender: LiveSegment | None = None  # in whose memory somebody may be writing what is added next
         self._closed: list[LiveSegment] = []  # to be sealed, in this order; the first may be under way
-        self._blocks = 0  # that sealed segments hold
+        self.skipped = 0  # packets that the store had already
         self._now, self._has_time = 0, False
         self._seal_at = 0  # not before
         self._prune_at = 0
@@ -101,8 +104,11 @@ class LiveWriter:
         self._is_open, self._is_ending = True, False
         self._fatal: BaseException | None = None
         self._said: tuple[tuple[Counters, ...], int] = (), -1  # counters and blocks of the last segment
+        self._size: int | None = None  # of the source, once it is complete
         self._sealer = begin()
         try:
+            self._before = stored()
+            self._blocks = self._before.blocks  # that sealed segments hold
             self._sealer.save()  # tells readers whose keys they need, and us whether we may write at all
         except OSError as error:
             self._sealer.release()
@@ -166,7 +172,9 @@ class LiveWriter:
         """Take packets; those that find no room are counted as lost. Waits for no disk."""
         if not self._is_open:
             raise ValueError("the writer is finished")
-        _none, pieces = split(batch, self._segment_bytes, self._core)
+        known = self._before.last_ordinals.get(batch.link_type, -1)
+        skipped, pieces = split(batch, self._segment_bytes, self._core, known=known)
+        self.skipped += skipped
         for piece in pieces:
             with self._changed:
                 taken = self._take(piece)
@@ -177,6 +185,11 @@ class LiveWriter:
                     self._count(lost_by_disk=piece.count)
         with self._changed:
             self._lender = None
+
+    def wait_for_room(self, size: int, timeout_s: float) -> bool:
+        """Say whether so many bytes of records find room, at the latest after `timeout_s`: who can wait loses none."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._has_room(size) or self._fatal is not None, timeout_s)
 
     def tick(self, now_ns: int | None = None) -> None:
         """Have log and segments written that are due; call it several times a second, also when nothing comes.
@@ -232,11 +245,14 @@ class LiveWriter:
             for (segment, block), mark in zip(found, marks, strict=True)
         ]
 
-    def finish(self) -> None:
+    def finish(self, size: int | None = None) -> None:
         """Seal what waits; the source is complete then. All that was taken is acknowledged when this returns.
 
-        Raise StoreError if something could not be sealed; it says what of it is lost.
+        `size`: bytes of the source, where nobody knew before. Raise StoreError if something could not be sealed; it
+        says what of it is lost.
         """
+        if self._is_open:
+            self._size = size
         self._close(complete=True)
 
     def __enter__(self) -> Self:
@@ -258,8 +274,7 @@ class LiveWriter:
             largest = max(filling, key=lambda each: each.builder.size)  # many link types at once
             self._close_segment(largest)
             segment = None if largest is segment else segment
-        held = sum(each.builder.size for each in self._unsealed())
-        if held and held + len(piece.data) > _MAX_IN_MEMORY * self._segment_bytes:
+        if not self._has_room(len(piece.data)):
             return False
         if segment is None:
             builder = Builder(self._sealer.reserve(), self._node, piece.link_type, self._buffers.take())
@@ -271,6 +286,10 @@ class LiveWriter:
             self._changed.notify_all()
         return True
 
+    def _has_room(self, size: int) -> bool:
+        held = sum(each.builder.size for each in self._unsealed())
+        return not held or held + size <= _MAX_IN_MEMORY * self._segment_bytes
+
     def _unsealed(self) -> list[LiveSegment]:
         return [*self._closed, *self._filling.values()]
 
@@ -281,6 +300,8 @@ class LiveWriter:
         self._changed.notify_all()
 
     def _counters(self) -> tuple[Counters, ...]:
+        if self._source.sha256:  # of a file there is nothing to say: whatever finds no room is waited with
+            return ()
         return self._tally.counters(len(self._source.metadata.interfaces))
 
     def _count(self, **more: int) -> None:
@@ -375,8 +396,11 @@ class LiveWriter:
         """Make a segment, and drop its log; say whether it was made."""
         with self._changed:
             counters = self._counters()
+        source = self._source
+        if segment.is_complete and self._size is not None:
+            source = replace(source, size=self._size)
         draft = segment.builder.draft(
-            self._source, self._blocks, stop=segment.stop, complete=segment.is_complete, counters=counters
+            source, self._blocks, stop=segment.stop, complete=segment.is_complete, counters=counters
         )
         try:
             entry = self._sealer.seal(draft)
@@ -427,7 +451,8 @@ class LiveWriter:
             for segment in [*self._filling.values()]:
                 self._close_segment(segment)
             said = self._counters(), len(self._source.metadata.blocks)
-            if complete and not self._closed and self._said != said:
+            is_news = not self._before.complete if self._source.sha256 else self._said != said
+            if complete and not self._closed and is_news:
                 self._close_segment(self._last_words())
             if complete and self._closed:
                 self._closed[-1].is_complete = True

@@ -80,13 +80,15 @@ class Store(StoreUpkeep):
         back. The capture's name gets the time at which it began: ordinals of its packets begin with 0. `on_sealed` is
         called in another thread. `cpu` is how many processors this process may use, 0 for any: while it uses
         more, sealing waits as long as memory holds it. On object storage the log lies in the spool of this machine.
+
+        A source with a hash is a file that grows: it keeps its name, and is continued behind what the store has of it,
+        so an identity is needed. Where it may be waited with, ask `wait_for_room` first.
         """
         from kubeshark.core_capture.store._live_store import Housekeeper, of_its_own
         from kubeshark.core_capture.store._live_writer import LiveWriter
         from kubeshark.core_capture.store._sealer import Sealer
+        from kubeshark.core_capture.store._writer import ImportState
 
-        if source.sha256:
-            raise UsageError("a live capture has no hash: nothing of it can be resumed")
         if retention is not None and retention.max_bytes is not None and retention.max_bytes < 2 * segment_bytes:
             raise UsageError(
                 f"a retention of {retention.max_bytes:,} bytes is less than two segments of {segment_bytes:,}"
@@ -94,20 +96,31 @@ class Store(StoreUpkeep):
         keys = self._encrypt_to(recipients)
         own = Store(self.files, self._given)  # its threads change what it knows
         signer = key or NodeKey.load_or_create()
+        is_file = bool(source.sha256)
+
+        def begin() -> Sealer:
+            sealer = Sealer(self.files, keys, key=signer, core=load_core())
+            return self._recovered(sealer) if is_file else sealer  # it counts with what is there
+
+        def stored() -> ImportState:
+            """Count what could not be sealed, too: it is in the store."""
+            return ImportState.of([info for info in self.segments() if info.source.sha256 == source.sha256])
+
         keeper = Housekeeper(own, keys, signer, retention)
         return LiveWriter(
-            lambda: Sealer(self.files, keys, key=signer, core=load_core()),
-            of_its_own(source),
+            begin,
+            source if is_file else of_its_own(source),
             node=check_node(node or default_node()),
             core=load_core(),
             segment_bytes=segment_bytes,
             segment_seconds=segment_seconds,
             log_seconds=log_seconds,
             cpu=cpu,
-            recover=keeper.recover,
+            recover=(lambda _: []) if is_file else keeper.recover,
             prune=keeper.prune if retention is not None else None,
             on_sealed=on_sealed,
             on_entries=keeper.learn,
+            stored=stored if is_file else ImportState,
         )
 
     def _encrypt_to(self, recipients: Iterable[str | Recipient]) -> tuple[Recipient, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 from kubeshark.core_capture._columns import Core
@@ -32,6 +32,7 @@ class ImportState:
     packets: int = 0
     blocks: int = 0  # of its metadata
     complete: bool = False
+    size: int = -1  # bytes that the source had when it was complete last, -1 unknown
     last_ordinals: dict[int, int] = field(default_factory=dict)  # by link type; all packets up to it are there
 
     @classmethod
@@ -44,6 +45,7 @@ class ImportState:
             packets=sum(info.packets for info in segments),
             blocks=max((info.source.blocks for info in segments), default=0),
             complete=any(info.source.complete for info in segments),
+            size=max((info.source.size for info in segments if info.source.complete), default=-1),
             last_ordinals=last,
         )
 
@@ -105,8 +107,13 @@ class Writer:
                 self._builders[piece.link_type] = self._new_builder(piece.link_type)
             self._builders[piece.link_type].add(piece)
 
-    def finish(self) -> None:
-        """Seal what waits; the source is complete then. Everything added is acknowledged when this returns."""
+    def finish(self, size: int | None = None) -> None:
+        """Seal what waits; the source is complete then. Everything added is acknowledged when this returns.
+
+        `size`: bytes of the source, where nobody knew before.
+        """
+        if size is not None and self._open:
+            self._source = replace(self._source, size=size)
         self._close(complete=True)
 
     def __enter__(self) -> Self:

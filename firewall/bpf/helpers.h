@@ -14,6 +14,7 @@ typedef __s64 s64;
 #define swap32(x) ((u32)__builtin_bswap32((u32)(x)))
 
 enum { TC_NEXT = -1, TC_DROP = 2, TO_INGRESS = 1 };
+enum { TO_DROP = 1, TO_STACK = 2 }; /* of XDP */
 
 struct map; /* made by the loader */
 
@@ -26,4 +27,8 @@ static long (*const redirect)(u32, u64) = (void *)23;
 static long (*const skb_load_bytes)(const struct __sk_buff *, u32, void *, u32) = (void *)26;
 static s64 (*const csum_diff)(const void *, u32, const void *, u32, u32) = (void *)28;
 static long (*const skb_change_tail)(struct __sk_buff *, u32, u64) = (void *)38;
+static long (*const skb_change_head)(struct __sk_buff *, u32, u64) = (void *)43;
+static long (*const skb_load_bytes_relative)(const struct __sk_buff *, u32, void *, u32, u32) = (void *)68;
 static long (*const ringbuf_output)(const struct map *, const void *, u64, u64) = (void *)130;
+static u64 (*const xdp_get_buff_len)(struct xdp_md *) = (void *)188;
+static long (*const xdp_load_bytes)(struct xdp_md *, u32, void *, u32) = (void *)189;

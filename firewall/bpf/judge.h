@@ -1,36 +1,66 @@
 /* Rules as bit vectors: `judge` of `_model.py`. Part of firewall.c. */
 #pragma once
 
-/* The rules that take a peer and what is asked of the subject, as bits of `out`. `port` of ICMP: type and code. */
-inline_ void look_up(struct vector *out, u32 slot, u32 direction, const struct flow_key *key, u16 port, int is_later)
+/* The rules that take a peer: by a tree of its bytes, each node of which skips the bytes that all below it share. */
+inline_ struct vector *of_peer(u32 slot, u32 direction, const struct flow_key *key, const struct policy *policy)
 {
-    struct vector *by_peer, *by_service;
     const u8 *peer = direction == INGRESS ? key->src : key->dst;
+    u64 low = ((const u64 *)peer)[0], high = ((const u64 *)peer)[1];
+    u32 entry = policy->roots[(direction * 2 + (key->version != 4)) & 3];
+    for (int i = 0; i < 16 && entry & IS_NODE; i++) {
+        u32 index = slot * NODES + (entry & (NODES - 1));
+        const struct node *node = map_lookup_elem(&nodes, &index);
+        if (!node)
+            return 0;
+        u64 differs = ((low ^ node->want[0]) & node->mask[0]) | ((high ^ node->want[1]) & node->mask[1]);
+        u64 word = node->at & 8 ? high : low;
+        u32 next = (u32)(word >> (node->at & 7) * 8) & 255;
+        entry = differs ? node->otherwise : node->next[next];
+    }
+    if (entry != ASK) {
+        u32 index = slot * CLASSES + (entry & (CLASSES - 1));
+        return map_lookup_elem(&classes, &index);
+    }
     if (key->version == 4) {
         struct address4 four = {.prefix = 64, .slot = slot, .direction = direction};
         *(u32 *)four.address = *(const u32 *)peer;
-        by_peer = map_lookup_elem(&addresses4, &four);
-    } else {
-        struct address6 six = {.prefix = 160, .slot = slot, .direction = direction};
-        copy16(six.address, peer);
-        by_peer = map_lookup_elem(&addresses6, &six);
+        return map_lookup_elem(&addresses4, &four);
     }
-    u8 protocol = key->protocol;
-    if (!is_later && (has_ports(protocol) || protocol == ICMP || protocol == ICMPV6)) {
-        struct service asked = {.prefix = 48, .slot = slot, .direction = direction, .protocol = protocol, .port = port};
-        by_service = map_lookup_elem(&services, &asked);
+    struct address6 six = {.prefix = 160, .slot = slot, .direction = direction};
+    copy16(six.address, peer);
+    return map_lookup_elem(&addresses6, &six);
+}
+
+/* The rules that take what is asked of the subject. `port` of ICMP: type and code. */
+inline_ struct vector *of_service(u32 slot, u32 direction, u8 protocol, u16 port, int is_later)
+{
+    u32 index = slot * 2 + direction, class;
+    int kind = protocol == TCP ? 0 : protocol == UDP ? 1 : protocol == SCTP ? 2 : protocol == ICMP ? 3 : 4;
+    if (!is_later && (kind < 4 || protocol == ICMPV6)) {
+        index = index * PORT_TABLES + kind;
+        const struct ports *table = map_lookup_elem(&ports, &index);
+        if (!table)
+            return 0;
+        class = table->class[swap16(port)];
     } else {
-        u32 index = (slot * 2 + direction) * 256 + protocol;
-        by_service = map_lookup_elem(&protocols, &index);
+        const struct protocols *table = map_lookup_elem(&protocols, &index);
+        if (!table)
+            return 0;
+        class = table->class[protocol];
     }
+    index = slot * CLASSES + (class & (CLASSES - 1));
+    return map_lookup_elem(&classes, &index);
+}
+
+/* What matches, as bits of `out`. */
+inline_ void look_up(struct vector *out, u32 slot, u32 direction, const struct flow_key *key, u16 port, int is_later,
+                     const struct policy *policy)
+{
+    const struct vector *by_peer = of_peer(slot, direction, key, policy);
+    const struct vector *by_service = of_service(slot, direction, key->protocol, port, is_later);
 #pragma unroll
     for (int i = 0; i < WORDS; i++)
-        out->word[i] = 0;
-    if (!by_peer || !by_service)
-        return;
-#pragma unroll
-    for (int i = 0; i < WORDS; i++)
-        out->word[i] = by_peer->word[i] & by_service->word[i];
+        out->word[i] = by_peer && by_service ? by_peer->word[i] & by_service->word[i] : 0;
 }
 
 /* The lowest bit, 64 for none. Without branches, as all below: the verifier would follow each. */

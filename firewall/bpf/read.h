@@ -1,6 +1,12 @@
 /* A frame as the fields that rules ask for; what ends early or contradicts itself is unreadable. Part of firewall.c. */
 #pragma once
 
+/* Copy bytes of a packet; not 0 if they lie outside. */
+inline_ long load(void *context, enum link link, u32 at, void *to, u32 size)
+{
+    return link == XDP ? xdp_load_bytes(context, at, to, size) : skb_load_bytes(context, at, to, size);
+}
+
 /* Ports or echo identifier of the 8 bytes at `at` as the ports of `key`; tell what the flow may be: 1 begins, 2 answers. */
 inline_ int read_ports(struct flow_key *key, const u8 *first8)
 {
@@ -26,7 +32,7 @@ inline_ int read_ports(struct flow_key *key, const u8 *first8)
 }
 
 /* Follow the extension headers of IPv6; false for what ends early or does not end. */
-inline_ int skip_extensions(struct __sk_buff *skb, struct packet *p, u8 *next)
+inline_ int skip_extensions(void *context, enum link link, struct packet *p, u8 *next)
 {
     aligned_ u8 h[8];
 #pragma unroll
@@ -34,7 +40,7 @@ inline_ int skip_extensions(struct __sk_buff *skb, struct packet *p, u8 *next)
         u8 kind = *next;
         if (kind != 0 && kind != 43 && kind != 44 && kind != 51 && kind != 60)
             return 1;
-        if (p->l4 + 8 > p->end || skb_load_bytes(skb, p->l4, h, 8))
+        if (p->l4 + 8 > p->end || load(context, link, p->l4, h, 8))
             return 0;
         *next = h[0];
         if (kind == 44) {
@@ -51,20 +57,26 @@ inline_ int skip_extensions(struct __sk_buff *skb, struct packet *p, u8 *next)
 }
 
 /* Read what rules ask for. BY_NOT_IP, BY_UNREADABLE, or 0. `p` is zero before. */
-inline_ int read_packet(struct __sk_buff *skb, struct packet *p, int is_ethernet)
+inline_ int read_packet(void *context, enum link link, struct packet *p)
 {
     aligned_ u8 h[40];
-    u16 kind = (u16)skb->protocol;
-    u32 at = 0;
-    p->length = skb->len;
-    if (is_ethernet) {
-        if (skb_load_bytes(skb, 12, &kind, 2))
+    u16 kind = 0;
+    u32 at = 0, length;
+    if (link == XDP)
+        length = (u32)xdp_get_buff_len(context);
+    else
+        length = ((struct __sk_buff *)context)->len;
+    p->length = length;
+    if (link == NO_LINK)
+        kind = (u16)((struct __sk_buff *)context)->protocol;
+    else {
+        if (load(context, link, 12, &kind, 2))
             return BY_UNREADABLE;
-        at = ETHERNET;
+        at = ETHERNET_BYTES;
 #pragma unroll
         for (int i = 0; i < VLANS; i++)
             if (kind == swap16(0x8100) || kind == swap16(0x88a8)) {
-                if (skb_load_bytes(skb, at + 2, &kind, 2))
+                if (load(context, link, at + 2, &kind, 2))
                     return BY_UNREADABLE;
                 at += 4;
             }
@@ -72,11 +84,11 @@ inline_ int read_packet(struct __sk_buff *skb, struct packet *p, int is_ethernet
     p->l3 = at;
     u8 protocol;
     if (kind == swap16(0x0800)) {
-        if (skb_load_bytes(skb, at, h, 20))
+        if (load(context, link, at, h, 20))
             return BY_UNREADABLE;
         u32 header = (h[0] & 15) * 4, total = (u32)h[2] << 8 | h[3];
-        p->end = total ? at + total : skb->len; /* 0: larger than 64 KiB, before it is cut into segments */
-        if (h[0] >> 4 != 4 || header < 20 || at + header > p->end || p->end > skb->len)
+        p->end = total ? at + total : length; /* 0: larger than 64 KiB, before it is cut into segments */
+        if (h[0] >> 4 != 4 || header < 20 || at + header > p->end || p->end > length)
             return BY_UNREADABLE;
         p->key.version = 4;
         *(u32 *)p->key.src = *(u32 *)(h + 12);
@@ -85,18 +97,18 @@ inline_ int read_packet(struct __sk_buff *skb, struct packet *p, int is_ethernet
         protocol = h[9];
         p->l4 = at + header;
     } else if (kind == swap16(0x86dd)) {
-        if (skb_load_bytes(skb, at, h, 40))
+        if (load(context, link, at, h, 40))
             return BY_UNREADABLE;
         u32 payload = (u32)h[4] << 8 | h[5];
         p->l4 = at + 40;
-        p->end = payload ? p->l4 + payload : skb->len; /* 0: a jumbogram, or nothing behind the header */
-        if (h[0] >> 4 != 6 || p->end > skb->len)
+        p->end = payload ? p->l4 + payload : length; /* 0: a jumbogram, or nothing behind the header */
+        if (h[0] >> 4 != 6 || p->end > length)
             return BY_UNREADABLE;
         p->key.version = 6;
         copy16(p->key.src, h + 8);
         copy16(p->key.dst, h + 24);
         protocol = h[6];
-        if (!skip_extensions(skb, p, &protocol))
+        if (!skip_extensions(context, link, p, &protocol))
             return BY_UNREADABLE;
     } else
         return BY_NOT_IP;
@@ -107,7 +119,7 @@ inline_ int read_packet(struct __sk_buff *skb, struct packet *p, int is_ethernet
     u32 need = protocol == TCP ? 20 : protocol == SCTP ? 12 : protocol == UDP || is_icmp ? 8 : 0;
     if (!need)
         return 0;
-    if (p->l4 + need > p->end || skb_load_bytes(skb, p->l4, h, 8))
+    if (p->l4 + need > p->end || load(context, link, p->l4, h, 8))
         return BY_UNREADABLE;
     int may = read_ports(&p->key, h);
     if (is_icmp) {
@@ -118,7 +130,7 @@ inline_ int read_packet(struct __sk_buff *skb, struct packet *p, int is_ethernet
     } else
         p->asked = p->key.dst_port;
     if (protocol == TCP) {
-        if (skb_load_bytes(skb, p->l4 + 13, &p->tcp_flags, 1))
+        if (load(context, link, p->l4 + 13, &p->tcp_flags, 1))
             return BY_UNREADABLE;
         if ((p->tcp_flags & (SYN | ACK)) == SYN)
             may &= 1; /* a new connection is never a reply */
@@ -129,12 +141,12 @@ inline_ int read_packet(struct __sk_buff *skb, struct packet *p, int is_ethernet
 }
 
 /* Read the packet that an ICMP error is about; as read_ports, 0 if it cannot be told. */
-inline_ int read_quoted(struct __sk_buff *skb, struct packet *p, struct flow_key *key)
+inline_ int read_quoted(void *context, enum link link, struct packet *p, struct flow_key *key)
 {
     aligned_ u8 h[40];
     u32 at = p->l4 + 8, header = 40;
     if (p->key.version == 4) {
-        if (at + 28 > p->end || skb_load_bytes(skb, at, h, 20))
+        if (at + 28 > p->end || load(context, link, at, h, 20))
             return 0;
         header = (h[0] & 15) * 4;
         if (h[0] >> 4 != 4 || header < 20 || ((u32)h[6] << 8 | h[7]) & 0x1fff)
@@ -143,14 +155,14 @@ inline_ int read_quoted(struct __sk_buff *skb, struct packet *p, struct flow_key
         *(u32 *)key->dst = *(u32 *)(h + 16);
         key->protocol = h[9];
     } else {
-        if (at + 48 > p->end || skb_load_bytes(skb, at, h, 40) || h[0] >> 4 != 6)
+        if (at + 48 > p->end || load(context, link, at, h, 40) || h[0] >> 4 != 6)
             return 0;
         copy16(key->src, h + 8);
         copy16(key->dst, h + 24);
         key->protocol = h[6];
     }
     key->version = p->key.version;
-    if (at + header + 8 > p->end || skb_load_bytes(skb, at + header, h, 8))
+    if (at + header + 8 > p->end || load(context, link, at + header, h, 8))
         return 0;
     return read_ports(key, h);
 }

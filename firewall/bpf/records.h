@@ -4,31 +4,40 @@
 #define WORDS 5 /* word 0: exemptions, 1 to 4: rules */
 #define RULES 256
 #define COUNTERS (RULES + 16) /* of a slot; behind the rules what no rule decides, by enum reason */
+#define PORT_TABLES 5          /* of a direction: TCP, UDP, SCTP, ICMP, ICMPv6 */
+#define CLASSES 16384         /* of a slot: different vectors */
+#define NODES 2048            /* of a slot, of all its trees of addresses */
+#define IS_NODE 0x8000        /* of an entry of a tree: another node; else a class, or ASK */
+#define ASK 0x7fff            /* the tree did not fit: the trie knows */
 #define NONE (-1)
 
-#define ETHERNET 14
+#define ETHERNET_BYTES 14
 #define VLANS 2
 #define EXTENSIONS 8 /* more of them is nobody's traffic: unreadable */
 #define QUOTED 128   /* bytes of a refused packet in the ICMP error about it */
 
 enum { INGRESS, EGRESS };
+enum link { NO_LINK, ETHERNET, XDP }; /* what a program gets: packets, frames, frames before there is an skb */
 enum { ACCEPT, DENY, REJECT, PASS, AUDIT, ACTION = 7, DRY = 8 };
 enum { ICMP = 1, TCP = 6, UDP = 17, ICMPV6 = 58, SCTP = 132 };
 enum { FIN = 1, SYN = 2, RST = 4, ACK = 16 };
 enum reason {
-    BY_RULE, BY_DEFAULT, BY_REPLY, BY_ESSENTIAL, BY_EXEMPT, BY_FRAGMENT, BY_NOT_IP, BY_UNREADABLE,
+    BY_RULE, BY_DEFAULT, BY_REPLY, BY_ESSENTIAL, BY_EXEMPT, BY_FRAGMENT, BY_NOT_IP, BY_UNREADABLE, BY_FLAGS,
     COUNT_CONNECT, COUNT_LOST, COUNT_REPORTED, COUNT_ANSWERED, COUNT_SILENT,
 };
-enum { ALLOW_ESSENTIAL = 1, STRICT_FRAGMENTS = 2, HAS_EXEMPT = 4, REPORTS = 8 };
+enum { ALLOW_ESSENTIAL = 1, STRICT_FRAGMENTS = 2, HAS_EXEMPT = 4, REPORTS = 8, TCP_BY_FLAGS = 16 };
 
 struct vector { u64 word[WORDS]; };
 struct address4 { u32 prefix; u8 slot, direction, zero[2]; u8 address[4]; };
 struct address6 { u32 prefix; u8 slot, direction, zero[2]; u8 address[16]; };
-struct service { u32 prefix; u8 slot, direction, protocol, zero; u16 port, zeros; }; /* ICMP: type, code */
+struct ports { u16 class[65536]; }; /* by destination port; of ICMP by type and code */
+struct protocols { u16 class[256]; };
+struct node { u64 mask[2], want[2]; u16 otherwise; u8 at, zero[5]; u16 next[256]; }; /* by byte `at` of what has `want` in front */
 struct policy {
     u64 audit[4], admin[4]; /* rules' bits */
     u64 idle_ns;
     u32 flags, answers; /* answers of Reject in a second */
+    u16 roots[4];       /* trees of addresses: ingress 4 and 6, egress 4 and 6 */
     u8 action[RULES];   /* | DRY */
 };
 struct live { u64 generation_slot; u32 mark, zero; }; /* generation in the low half, the slot above */
@@ -46,7 +55,7 @@ struct event {
     u8 tcp_flags, icmp_type, icmp_code, zero;
 };
 
-extern struct map live, policies, addresses4, addresses6, services, protocols, local4, local6;
+extern struct map live, policies, classes, ports, protocols, nodes, addresses4, addresses6, local4, local6;
 extern struct map flows_opening, flows_answered, counters, events, answers, scratches;
 
 struct packet {

@@ -24,7 +24,7 @@ from kubeshark.extension_api._manifest import Manifest
 from kubeshark.hosts._cache import is_ours, users_cache
 from kubeshark.hosts._sandbox import THREADS, Profile, confine, seal
 from kubeshark.hosts._seccomp import ALLOW, Rule
-from kubeshark.hosts.go._engine import MAX_MODULE_BYTES, new_engine
+from kubeshark.hosts.go._engine import MAX_MODULE_BYTES, SETTINGS, new_engine
 
 __all__ = ["compiled_file", "read_compiled"]
 
@@ -81,7 +81,7 @@ def _key(wasm: bytes) -> str:
     """Digest of everything that decides the native code."""
     with open("/proc/cpuinfo", encoding="ascii", errors="replace") as lines:  # noqa: PTH123 - one line of many
         cpu = next((line for line in lines if line.startswith(("flags", "Features"))), "")
-    digest = hashlib.sha256(f"{version('wasmtime')}\0{platform.machine()}\0{cpu}\0".encode())
+    digest = hashlib.sha256(f"{version('wasmtime')}\0{SETTINGS}\0{platform.machine()}\0{cpu}\0".encode())
     digest.update(wasm)
     return digest.hexdigest()
 

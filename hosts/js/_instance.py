@@ -3,7 +3,7 @@
 Invariants:
 
 1. The script runs after the SDK's prelude and with nothing of the host: no callbacks, no modules, no files.
-2. Frames go through two SharedArrayBuffers, which a script cannot detach under our views of them.
+2. Frames go through shared WebAssembly memory, which a script cannot detach under our views of it.
 3. Every evaluation has a time limit, the isolate a heap limit. V8's limit does not cover ArrayBuffers: the sandbox's
    limit on data does.
 4. What a script asks for goes through a third such buffer: the thread that waits for V8 looks at its flag meanwhile.
@@ -24,7 +24,7 @@ from typing import Any
 
 from py_mini_racer import JSEvalException, JSOOMException, JSTimeoutException, MiniRacer, init_mini_racer
 
-from kubeshark.extension_api._frame import ABI_VERSION, REQUEST_BYTES, RESULT_BYTES
+from kubeshark.extension_api._frame import ABI_VERSION, REQUEST_BYTES
 from kubeshark.extension_api._manifest import Manifest
 from kubeshark.extension_api._services import MAX_MESSAGE
 from kubeshark.hosts._asking import Asker
@@ -128,13 +128,12 @@ class JsInstance:
             "jobs": [row.name for row in self._manifest.jobs],
             "settings": [row.name for row in self._manifest.settings],
         }
-        sizes = f"{REQUEST_BYTES}, {RESULT_BYTES}, {ASK_HEAD + MAX_MESSAGE}"
-        opened = f"const __ks_buffers = __ks.open({json.dumps(tables)}, {sizes}); __ks.abi"
+        opened = f"const __ks_buffers = __ks.open({json.dumps(tables)}, {ASK_HEAD + MAX_MESSAGE}); __ks.abi"
         abi = self._evaluate(opened, START_SECONDS)
         if abi != ABI_VERSION:
             raise InstanceError(f"the prelude speaks ABI {abi}, not {ABI_VERSION}")
-        self._in = self._evaluate("__ks_buffers.in", START_SECONDS)
-        self._out = self._evaluate("__ks_buffers.out", START_SECONDS)
+        frame = self._evaluate("__ks_buffers.frame", START_SECONDS)
+        self._in, self._out = frame[:REQUEST_BYTES], frame[REQUEST_BYTES:]
         self._ask = self._evaluate("__ks_buffers.ask", START_SECONDS)
         self._flags = self._ask[:ASK_HEAD].cast("i")
         self._evaluate(f"{script}\n//# sourceURL={self._manifest.entry}", START_SECONDS)

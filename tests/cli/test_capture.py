@@ -241,9 +241,9 @@ def test_a_folder_is_followed(sample: Path, tmp_path: Path) -> None:
         assert running.returncode == 0, err
         totals = json.loads(out)
         assert (totals["packets"], totals["skipped"]) == (packets, skipped)
-    refused = kubeshark("import", "--follow", sample, "--store", tmp_path / "store")
+    refused = kubeshark("import", "--follow", tmp_path / "none.pcap", "--store", tmp_path / "store")
     assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)  # nothing was done
-    assert "is no folder" in refused.stderr
+    assert "there is no such folder or file" in refused.stderr
 
 
 @pytest.mark.parametrize(

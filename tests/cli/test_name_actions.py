@@ -38,6 +38,18 @@ def test_names_from_a_file(tmp_path: Path, sample: Path) -> None:
         assert all(each == {"src.name": "cart-1", "dst.name": "stock.shop"} for each in rows)
 
 
+def test_names_that_dns_answers_told(tmp_path: Path, sample: Path) -> None:
+    store = tmp_path / "store"
+    assert kubeshark("import", sample, "--store", store).returncode == 0
+    done = kubeshark("store", "names", "add", "--dns", "--store", store)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("in the store\n")
+    again = kubeshark("store", "names", "add", "--dns", "--store", store)
+    assert again.stdout == done.stdout
+    found = kubeshark("query", 'http && dst.dns == "shop.example.test"', "--store", store, "--limit", "1")
+    assert found.stdout
+
+
 def test_a_file_that_is_none(tmp_path: Path) -> None:
     store = tmp_path / "store"
     missing = kubeshark("store", "names", "add", tmp_path / "none.yaml", "--store", store)

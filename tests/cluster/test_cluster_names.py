@@ -6,6 +6,7 @@ from kubeshark.cluster import Cluster
 from kubeshark.cluster._client import KINDS
 from kubeshark.core_capture.store import NameRecord
 from kubeshark.pipeline._cluster_names import follow_names, present_names
+from kubeshark.pipeline._named import Names
 from tests.cluster._server import make, make_pod, set_status
 
 LATER = 4_000_000_000 * 10**9
@@ -13,7 +14,7 @@ LATER = 4_000_000_000 * 10**9
 
 def test_pods_services_and_nodes(cluster: Cluster, made_namespace: str) -> None:
     def look(now_ns: int) -> list[NameRecord]:
-        found = present_names(*map(cluster.list, ("Pod", "Service", "Node")), now_ns)
+        found = present_names(cluster.list, now_ns)
         return [each for each in found if each.namespace == made_namespace or each.name == made_namespace]
 
     make_pod(cluster, made_namespace, "cart-1", "10.9.0.4", metadata={"labels": {"app": "cart"}})
@@ -25,10 +26,25 @@ def test_pods_services_and_nodes(cluster: Cluster, made_namespace: str) -> None:
     address = {"type": "InternalIP", "address": "192.0.2.4"}
     set_status(cluster, "Node", "", made_namespace, addresses=[address])
 
+    make(
+        cluster,
+        "EndpointSlice",
+        "stock-x7",
+        made_namespace,
+        metadata={"labels": {"kubernetes.io/service-name": "stock"}},
+        addressType="IPv4",
+        endpoints=[
+            {"addresses": ["10.9.0.4"]},
+            {"addresses": ["10.9.0.5"], "conditions": {"ready": False}},
+        ],
+    )
+    make(cluster, "EndpointSlice", "of-nobody", made_namespace, addressType="IPv4", endpoints=[])
+
     first = follow_names([], look(LATER), LATER)
     assert sorted((each.kind, each.name) for each in first) == [
-        *(("node", made_namespace), ("pod", "cart-1"), ("service", "stock")),
+        *(("node", made_namespace), ("pod", "cart-1"), ("service", "stock"), ("service", "stock")),
     ]
+    assert Names(first).at("10.9.0.4", LATER)[:2] == (first[0], first[3])
     (pod,) = (each for each in first if each.kind == "pod")
     assert (pod.addresses, pod.labels, pod.until_ns) == (("10.9.0.4",), {"app": "cart"}, None)
     assert follow_names(first, look(LATER + 5), LATER + 5) == first

@@ -69,6 +69,7 @@ def random_rules(rng: random.Random, most: int = 30) -> RuleSet:
         rng.random() < 0.7,
         exempt,
         strict_fragments=rng.random() < 0.3,
+        tcp_by_flags=rng.random() < 0.2,
     )
 
 

@@ -109,3 +109,14 @@ def test_one_strict_policy_judges_the_later_fragments_of_its_subject() -> None:
     assert not compile_policies(parsed(loose), Inventory()).attachments[0].rules.strict_fragments
     [host] = compile_policies([*parsed(loose), *parsed(strict)], Inventory()).attachments
     assert host.rules.strict_fragments
+
+
+def test_tcp_is_judged_by_flags_where_all_policies_of_a_subject_say_so() -> None:
+    rules = f"  ingress: [{{action: Deny, from: {EVERYBODY}}}]"
+    flows, flags = policy(rules, name="a"), policy(f"  stateful: flags\n{rules}", name="b")
+    compiled = compile_policies(parsed(flags), Inventory())
+    assert compiled.attachments[0].rules.tcp_by_flags
+    assert any("ACK scans" in said for said in compiled.warnings)
+    compiled = compile_policies([*parsed(flows), *parsed(flags)], Inventory())
+    assert not compiled.attachments[0].rules.tcp_by_flags
+    assert "host: stateful: flags of b does not hold: a asks for flows" in compiled.warnings

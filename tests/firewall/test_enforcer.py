@@ -175,6 +175,23 @@ def test_scans_spoofed_and_fragments(firewall: Firewall) -> None:
             server.recv(1)
 
 
+def test_by_flags_open_connections_go_on_and_new_ones_are_judged(firewall: Firewall) -> None:
+    namespaces = firewall.namespaces
+    firewall.do("apply", host(rule(Action.ACCEPT), tcp_by_flags=True))
+    with namespaces.listen(80) as server, namespaces.connect(80) as client, server.accept()[0] as accepted:
+        firewall.do("apply", host(rule(Action.DENY), rule(Action.DENY, OUT), tcp_by_flags=True))
+        for _ in range(3):
+            client.sendall(b"on")
+            assert accepted.recv(2) == b"on"
+            accepted.sendall(b"and")
+            assert client.recv(3) == b"and"
+        with pytest.raises(TimeoutError):
+            namespaces.connect(80, timeout_s=0.5)
+    [target] = firewall.do("status")["targets"]
+    assert target["other"]["flags"] >= 6
+    assert target["other"]["reply"] == 0
+
+
 def test_rejects_are_limited_and_never_answer_a_rst(namespaces: Pair) -> None:
     firewall = Firewall(namespaces)
     firewall.do("apply", host(rule(Action.REJECT)))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from kubeshark._document import DocumentError
-from kubeshark.firewall._inventory import Inventory, load_inventory, parse_inventory
+from kubeshark.firewall._inventory import load_inventory, parse_inventory
 from tests.firewall._policies import inventory
 
 KUBERNETES = {
@@ -61,11 +61,6 @@ def test_what_kubectl_prints(tmp_path: Path) -> None:
 
 def test_one_object_that_kubectl_prints() -> None:
     assert parse_inventory(json.dumps(KUBERNETES["items"][1]).encode(), "pod.json").pods[0].path == "shop/db-1"
-
-
-def test_dns_adds_addresses() -> None:
-    found = Inventory().with_names({"A.example.": ["192.0.2.1"]}).with_names({"a.example": ["192.0.2.1", "192.0.2.2"]})
-    assert [str(each) for each in found.names["a.example"]] == ["192.0.2.1/32", "192.0.2.2/32"]
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from kubeshark.firewall._model import IDLE_NS, may_be_answered
 
 IN, OUT = Direction.INGRESS, Direction.EGRESS
 ANY = (ip_network("0.0.0.0/0"), ip_network("::/0"))
-SYN, ACK, RST = 0x02, 0x10, 0x04
+FIN, SYN, RST, ACK = 0x01, 0x02, 0x04, 0x10
 HTTPS = (Traffic(6, 443, 443),)
 
 
@@ -200,3 +200,16 @@ def test_reject_answers_no_reset_no_error_and_no_crowd() -> None:
     assert may_be_answered(packet(protocol=1, icmp_type=8))
     assert not may_be_answered(packet(dst="224.0.0.251", protocol=17))
     assert not may_be_answered(packet(dst="255.255.255.255", protocol=17))
+
+
+def test_by_flags_tcp_is_judged_where_it_opens() -> None:
+    rules = RuleSet((rule(Action.DENY),), tcp_by_flags=True)
+    for flags in (ACK, ACK | RST, ACK | FIN):
+        assert decide(rules, packet(tcp_flags=flags), None).reason == Reason.FLAGS
+    for flags in (SYN, SYN | ACK, RST, FIN, 0):
+        assert decide(rules, packet(tcp_flags=flags), None).rule == 0
+    assert decide(rules, packet(protocol=17), None).rule == 0
+    flows = FlowTable()
+    asked = packet(direction=OUT, src="10.0.0.9", dst="10.0.0.1", tcp_flags=SYN)
+    assert decide(rules, asked, flows).action == Action.ACCEPT
+    assert decide(rules, answer(asked), flows).reason == Reason.REPLY

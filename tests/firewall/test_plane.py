@@ -11,6 +11,7 @@ import pytest
 
 from kubeshark.core_capture.ebpf import _calls
 from kubeshark.firewall import Action, Direction, FlowTable, Packet, Reason, Verdict, decide
+from kubeshark.firewall._address_tree import NODES
 from kubeshark.firewall._plane import SCRATCH_BYTES, Plane
 from tests.firewall._privileged import needs_bpf
 from tests.firewall._wire_packets import one_of, random_rules
@@ -19,6 +20,8 @@ pytestmark = needs_bpf
 PROGRAMS = {Direction.INGRESS: "ingress_at_ingress", Direction.EGRESS: "egress_at_egress"}
 VERDICT_AT = 208
 FOREVER_NS = 10**18
+TREES = [NODES, NODES, 4, 0]  # without nodes addresses are looked up in tries
+XDP_DROP, XDP_PASS = 1, 2
 
 
 @pytest.fixture
@@ -31,8 +34,8 @@ def plane() -> Iterator[Plane]:
     os.sched_setaffinity(0, before)
 
 
-def run(plane: Plane, direction: Direction, frame: bytes) -> tuple[int, Verdict]:
-    returned, _, _ = _calls.try_run(plane.program(PROGRAMS[direction]), frame)
+def run(plane: Plane, program: str, frame: bytes) -> tuple[int, Verdict]:
+    returned, _, _ = _calls.try_run(plane.program(program), frame)
     size = SCRATCH_BYTES
     values = _calls.look_up(plane.maps["scratches"], struct.pack("<I", 0), size * _calls.possible_processors()) or b""
     at = min(os.sched_getaffinity(0)) * size + VERDICT_AT
@@ -44,25 +47,33 @@ def run(plane: Plane, direction: Direction, frame: bytes) -> tuple[int, Verdict]
     return returned, verdict
 
 
-def compare(plane: Plane, seed: int, rounds: int, packets: int) -> int:
+def compare(plane: Plane, seed: int, rounds: int, packets: int, *, with_xdp: bool = False) -> int:
     rng = random.Random(seed)
     compared = 0
     for _ in range(rounds):
         plane.forget_flows()
         flows, seen = FlowTable(), list[Packet]()
         rules = random_rules(rng)
-        plane.apply(rules, answers=1 << 31, idle_ns=FOREVER_NS)
+        plane.apply(rules, answers=1 << 31, idle_ns=FOREVER_NS, most_nodes=rng.choice(TREES))
         flows.flip()
         for index in range(packets):
             if index and index % 60 == 0:
                 rules = random_rules(rng)
-                plane.apply(rules, answers=1 << 31, idle_ns=FOREVER_NS)
+                plane.apply(rules, answers=1 << 31, idle_ns=FOREVER_NS, most_nodes=rng.choice(TREES))
                 flows.flip()
             packet, frame = one_of(rng, seen)
             if len(frame) < 14:
                 continue
             expected = decide(rules, packet, flows)
-            returned, verdict = run(plane, packet.direction, frame)
+            if with_xdp and packet.direction == Direction.INGRESS:
+                returned, verdict = run(plane, "ingress_at_xdp", frame)
+                assert (returned == XDP_DROP) == (expected.action == Action.DENY), (seed, index, packet, rules)
+                if returned == XDP_DROP:
+                    assert verdict == expected, (seed, index, packet, rules, frame.hex())
+                    compared += 1
+                    continue
+                assert returned == XDP_PASS
+            returned, verdict = run(plane, PROGRAMS[packet.direction], frame)
             assert verdict == expected, (seed, index, packet, rules, frame.hex())
             assert (returned == -1) == (expected.action == Action.ACCEPT)
             compared += 1
@@ -73,7 +84,13 @@ def test_20_000_verdicts_are_the_models(plane: Plane) -> None:
     assert compare(plane, seed=9, rounds=70, packets=300) >= 20_000
 
 
+def test_with_xdp_in_front_they_are_too(plane: Plane) -> None:
+    assert compare(plane, seed=10, rounds=18, packets=300, with_xdp=True) >= 5_000
+
+
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_100_000_verdicts_are_the_models(plane: Plane) -> None:
-    assert compare(plane, seed=int.from_bytes(os.urandom(4), "big"), rounds=350, packets=300) >= 100_000
+    for with_xdp in (False, True):
+        seed = int.from_bytes(os.urandom(4), "big")
+        assert compare(plane, seed=seed, rounds=350, packets=300, with_xdp=with_xdp) >= 100_000

@@ -17,7 +17,11 @@ ANY = (ip_network("0.0.0.0/0"),)
 RULE = Rule("p", "r", Tier.ADMIN, Direction.INGRESS, Action.ACCEPT, ANY, ())
 PODS = Target("pods of p", RuleSet((RULE,)), (), is_pod=True, pods=(PodAt("shop/db", ("10.0.0.1", "fd00::1")),))
 GIVEN = PolicySet(
-    7, 3, (SetPolicy("p", "# why\n", "Enforce", 60),), (PODS, Target("host", RuleSet((RULE,)), (), True)), 30
+    7,
+    3,
+    (SetPolicy("p", "# why\n", "Enforce", 60),),
+    (PODS, Target("host", RuleSet((RULE,), tcp_by_flags=True), (), True)),
+    30,
 )
 
 

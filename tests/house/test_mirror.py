@@ -210,7 +210,6 @@ WITHOUT_TEST = {
     "hub/_state.py": "hub/test_auth.py",
     "src/kubeshark/cli/hub.py": "hub/test_views.py",
     "src/kubeshark/cli/mcp.py": "hub/test_mcp.py",
-    "core_capture/live/_growing.py": "pipeline/test_folder.py",
     "core_capture/live/_options.py": "core_capture/live/test_source.py",
     "core_capture/live/_plain.py": "core_capture/live/test_source.py",
     "core_capture/live/_socket.py": "core_capture/live/test_source.py",

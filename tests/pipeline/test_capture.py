@@ -158,6 +158,11 @@ def test_a_sender_that_can_wait_loses_nothing(store: Store) -> None:
     assert (result.lost, result.stored) == (0, 5000)
 
 
+def test_a_sender_waits_for_the_disk(store: Store) -> None:
+    result = capture(store, Made(200, waits=True), segment_bytes=30_000)  # sealing takes longer than reading
+    assert (result.stored, result.lost, result.acknowledged) == (20_000, 0, 20_000)
+
+
 def test_a_source_that_fails_is_said_and_what_came_is_kept(store: Store) -> None:
     with pytest.raises(CaptureError, match="burnt"):
         capture(store, Made(5, fails=True))

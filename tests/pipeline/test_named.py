@@ -102,6 +102,16 @@ def test_entries_columns_and_documents_agree(store: Pipeline) -> None:
     assert entries[0].row()["src"]["name"] == "cart-1"
 
 
+def test_the_node_that_captured(store: Pipeline) -> None:
+    (segment,) = store.store.segments()
+    node = NameRecord(kind="node", name=segment.node, addresses=("192.0.2.8",), since_ns=0)
+    assert [entry.get("node_name") for entry in store.query("http")] == ["", ""]
+    store.store.change_names(lambda known: [*known, node])
+    kfl = f'http && node_name == "{segment.node}" && node_ip == "192.0.2.8" && node["ip"] == node_ip'
+    assert len(list(store.query(kfl))) == 2
+    assert [batch["node_name"] for batch in store.query("conn").batches(["node_name"])] == [[segment.node] * 2]
+
+
 def test_a_view_of_one_namespace(store: Pipeline) -> None:
     assert len(list(store.restricted(namespaces=["shop"]).query("http"))) == 2
     assert len(list(store.restricted(namespaces=["bank"]).query("http"))) == 0

@@ -32,17 +32,29 @@ const { kubeshark, __ks } = (() => {
     fileMove: ["file_move", "nothing"],
   };
   // made by scripts/generate_sdk.py: end services
+  // made by scripts/generate_sdk.py: begin frame
+  const REQUEST_BYTES = 4259840, RESULT_BYTES = 8388608;
+  const FIND = "0061736d0100000001080160037f7f7f017f021301056672616d65066d656d6f72790203018002030201000708010466696e6400000a4c014a02017b017f2002fd0f21030340200020014e0440417f0f0b2000fd0000002003fd23fd6421042004044020002004686a21002000417f20002001481b0f0b200041106a21000c000b000b0034046e616d65022201000500026174010473746f70020462797465030677616e7465640405666f756e64030901000100046e657874"; // find.wat
+  // made by scripts/generate_sdk.py: end frame
   const { packetFilter: PACKET_FILTER, probe: PROBE, dissect: DISSECT, enrich: ENRICH, filters: FILTER } = NUMBERS;
   const { summarize: SUMMARIZE, render: RENDER, jobs: JOB, configure: CONFIGURE } = NUMBERS;
   const REQUEST_MAGIC = 0x3142534b, RESULT_MAGIC = 0x3152534b, ABI = 1;
   const HEADER = 32, ITEM = 48, MESSAGE = 32, FIELD = 16, ERROR_FIELD = 0xffff;
   const INT = 0, DOUBLE = 1, BOOL = 2, ITEM_TEXT = 3, HEAP_TEXT = 4, HEAP_BYTES = 5, ITEM_BYTES = 6, HEAP_JSON = 7;
   const KINDS = { request: 0, response: 1, event: 2 };
-  const TWO32 = 4294967296;
+  const TWO32 = 4294967296, FRAME_PAGES = (REQUEST_BYTES + RESULT_BYTES) / 65536;
 
-  let input, inputBytes, output, outputBytes; // views of the shared memory
+  // The request, then the result, as in the memory that the host shares with its other languages. A script cannot detach
+  // it. Views that never change are part of the compiled code: a quarter of a dissector's time.
+  const memory = new WebAssembly.Memory({ initial: FRAME_PAGES, maximum: FRAME_PAGES, shared: true });
+  const input = new DataView(memory.buffer, 0, REQUEST_BYTES), inputBytes = new Uint8Array(memory.buffer, 0, REQUEST_BYTES);
+  const output = new DataView(memory.buffer, REQUEST_BYTES), outputBytes = new Uint8Array(memory.buffer, REQUEST_BYTES);
+  const code = Uint8Array.from(FIND.match(/../g), (byte) => parseInt(byte, 16));
+  /** Where `byte` lies in the input from `at` to `stop`; -1 if it does not. */
+  const { find } = new WebAssembly.Instance(new WebAssembly.Module(code), { frame: { memory } }).exports;
+
   let manifest = { fields: [], filters: [], jobs: [], settings: [] };
-  const fieldsByName = new Map(); // name -> [id, type]
+  const fieldsByName = new Map(); // name -> { id, type }
   let plugin = null;
 
   // --- text ---
@@ -143,52 +155,42 @@ const { kubeshark, __ks } = (() => {
     }
   }
 
-  /** Where `byte` lies in the input from `at` to `stop`. Twice as fast as a loop, ten times as fast as indexOf. */
-  function find(at, stop, byte) {
-    const view = input, pattern = Math.imul(byte, 0x01010101);
-    for (; at + 4 <= stop; at += 4) {
-      const word = view.getInt32(at, true) ^ pattern;
-      const zeros = (word - 0x01010101) & ~word & 0x80808080; // the lowest bit set is of the first byte that is zero
-      if (zeros !== 0) return at + ((31 - Math.clz32(zeros & -zeros)) >> 3);
-    }
-    for (; at < stop; at++) if (inputBytes[at] === byte) return at;
-    return -1;
-  }
-
-  /** Reads of the frame what is asked for: most callbacks look at the bytes and the direction alone. */
+  /**
+   * Reads of the frame what is asked for: most callbacks look at the bytes and the direction alone. What begins with _ is
+   * not for authors; private fields would cost a tenth of a small dissector's time, each time an item is made.
+   */
   class Item {
-    #at;
-    #start;
-    #length;
-    #bytes;
     constructor(at, payload) {
-      this.#at = at;
-      this.#start = payload + input.getUint32(at, true);
-      this.#length = input.getUint32(at + 4, true);
+      this._at = at;
+      this._start = payload + input.getUint32(at, true);
+      this._length = input.getUint32(at + 4, true);
+      this._bytes = undefined;
     }
     get length() {
-      return this.#length;
+      return this._length;
     }
     get bytes() {
-      return (this.#bytes ??= inputBytes.subarray(this.#start, this.#start + this.#length));
+      return (this._bytes ??= inputBytes.subarray(this._start, this._start + this._length));
     }
     get direction() {
-      return inputBytes[this.#at + 24] === 0 ? "client" : "server";
+      return inputBytes[this._at + 24] === 0 ? "client" : "server";
     }
     get last() {
-      return (inputBytes[this.#at + 26] & 2) !== 0;
+      return (inputBytes[this._at + 26] & 2) !== 0;
     }
-    find(byte, start = 0, end = this.#length) {
-      const base = this.#start, found = find(base + Math.max(0, start), base + Math.min(end, this.#length), byte);
-      return found < 0 ? -1 : found - base;
+    find(byte, start = 0, end = this._length) {
+      const from = start > 0 ? start : 0, stop = end < this._length ? end : this._length;
+      if (!(from < stop)) return -1;
+      const found = find(this._start + from, this._start + stop, byte);
+      return found < 0 ? -1 : found - this._start;
     }
     at(offset) {
-      return offset >= 0 && offset < this.#length ? inputBytes[this.#start + offset] : undefined;
+      return offset >= 0 && offset < this._length ? inputBytes[this._start + offset] : undefined;
     }
     equals(start, end, text) {
       const length = text.length;
-      if (end - start !== length || start < 0 || end > this.#length) return false;
-      for (let i = 0, at = this.#start + start; i < length; i++, at++) {
+      if (end - start !== length || start < 0 || end > this._length) return false;
+      for (let i = 0, at = this._start + start; i < length; i++, at++) {
         let byte = inputBytes[at];
         if (byte >= 65 && byte <= 90) byte += 32;
         if (byte !== text.charCodeAt(i)) return false;
@@ -196,9 +198,9 @@ const { kubeshark, __ks } = (() => {
       return true;
     }
     decimal(start, end) {
-      if (start < 0 || end <= start || end > this.#length || end - start > 15) return undefined;
+      if (start < 0 || end <= start || end > this._length || end - start > 15) return undefined;
       let value = 0;
-      for (let at = this.#start + start, stop = this.#start + end; at < stop; at++) {
+      for (let at = this._start + start, stop = this._start + end; at < stop; at++) {
         const digit = inputBytes[at] - 48;
         if (!(digit >= 0 && digit <= 9)) return undefined;
         value = value * 10 + digit;
@@ -206,36 +208,36 @@ const { kubeshark, __ks } = (() => {
       return value;
     }
     get stream() {
-      return number(this.#at + 8);
+      return number(this._at + 8);
     }
     get time() {
-      return input.getBigUint64(this.#at + 16, true);
+      return input.getBigUint64(this._at + 16, true);
     }
     get transport() {
-      return inputBytes[this.#at + 25];
+      return inputBytes[this._at + 25];
     }
     get first() {
-      return (inputBytes[this.#at + 26] & 1) !== 0;
+      return (inputBytes[this._at + 26] & 1) !== 0;
     }
     get gap() {
-      return (inputBytes[this.#at + 26] & 4) !== 0;
+      return (inputBytes[this._at + 26] & 4) !== 0;
     }
     get cut() {
-      return (inputBytes[this.#at + 26] & 8) !== 0;
+      return (inputBytes[this._at + 26] & 8) !== 0;
     }
     get clientPort() {
-      return input.getUint16(this.#at + 28, true);
+      return input.getUint16(this._at + 28, true);
     }
     get serverPort() {
-      return input.getUint16(this.#at + 30, true);
+      return input.getUint16(this._at + 30, true);
     }
     get base() {
-      return number(this.#at + 40);
+      return number(this._at + 40);
     }
-    text(start = 0, end = this.#length) {
+    text(start = 0, end = this._length) {
       return decodeUtf8(this.bytes, start, Math.min(end, this.bytes.length));
     }
-    latin1(start = 0, end = this.#length) {
+    latin1(start = 0, end = this._length) {
       return decodeLatin1(this.bytes, start, Math.min(end, this.bytes.length));
     }
     span(start, end) {
@@ -278,7 +280,7 @@ const { kubeshark, __ks } = (() => {
       if (value === undefined || value === null) return;
       const declared = fieldsByName.get(name);
       if (!declared) throw new TypeError(`field ${name} is not in plugin.toml`);
-      const [id, type] = declared;
+      const { id, type } = declared;
       switch (type) {
         case "int":
         case "timestamp":
@@ -676,19 +678,15 @@ const { kubeshark, __ks } = (() => {
       abi: ABI,
       /** For shims of the host: `ask(service, ...parts)` returns the parts of the answer, or throws a ServiceError. */
       ask,
-      /** Set the manifest up and return the two buffers. Shared memory: a script cannot detach it. */
-      open(tables, requestBytes, resultBytes, askSize) {
+      /** Set the manifest up and return the two pieces of shared memory. */
+      open(tables, askSize) {
         manifest = tables;
-        tables.fields.forEach(([name, type], id) => fieldsByName.set(name, [id, type]));
-        const buffers = { in: new SharedArrayBuffer(requestBytes), out: new SharedArrayBuffer(resultBytes), ask: new SharedArrayBuffer(askSize) };
-        askFlags = new Int32Array(buffers.ask, 0, ASK_HEAD / 4);
-        ask32 = new DataView(buffers.ask, ASK_HEAD);
-        askBytes = new Uint8Array(buffers.ask, ASK_HEAD);
-        input = new DataView(buffers.in);
-        inputBytes = new Uint8Array(buffers.in);
-        output = new DataView(buffers.out);
-        outputBytes = new Uint8Array(buffers.out);
-        return buffers;
+        tables.fields.forEach(([name, type], id) => fieldsByName.set(name, { id, type }));
+        const ask = new SharedArrayBuffer(askSize);
+        askFlags = new Int32Array(ask, 0, ASK_HEAD / 4);
+        ask32 = new DataView(ask, ASK_HEAD);
+        askBytes = new Uint8Array(ask, ASK_HEAD);
+        return { frame: memory.buffer, ask };
       },
       hooks() {
         let bits = 0;

@@ -30,6 +30,7 @@ A file is a list in YAML or JSON. Without since a name was always so, without un
 examples:
   kubeshark store names add names.yaml
   kubeshark store names add --kube         now, and again later: what is gone then ended
+  kubeshark store names add --dns          what DNS answers in the captures told: src.dns, dst.dns, src.name, …
   kubeshark store names list --output json
 """
 
@@ -46,6 +47,7 @@ def add_name_actions(actions: Any) -> None:
     source = add.add_mutually_exclusive_group(required=True)
     source.add_argument("file", metavar="FILE", type=Path, nargs="?")
     source.add_argument("--kube", action="store_true", help="what the cluster of your kubeconfig has now")
+    source.add_argument("--dns", action="store_true", help="what DNS answers in the captures told")
     add.add_argument(
         "--recipient",
         action="append",
@@ -63,14 +65,18 @@ def run_add(args: argparse.Namespace) -> int:
         from kubeshark.pipeline._cluster_names import follow_names, present_names
 
         cluster = Cluster.open()
-        added = present_names(cluster.list("Pod"), cluster.list("Service"), cluster.list("Node"), now_ns)
+        added = present_names(cluster.list, now_ns)
         kept = _open(args).change_names(lambda known: follow_names(known, added, now_ns), recipients=args.recipient)
+    elif args.dns:
+        added, kept = _add_heard(args)
     else:
         added, kept = _add_file(args, now_ns)
     if args.output == "json":
         print(json.dumps({"added": len(added), "names": len(kept)}))
     else:
-        print(f"{len(added)} names {'seen' if args.kube else 'added'}, {len(kept)} in the store")
+        print(
+            f"{len(added)} names {'seen' if args.kube else 'heard' if args.dns else 'added'}, {len(kept)} in the store"
+        )
     return 0
 
 
@@ -86,6 +92,33 @@ def _add_file(args: argparse.Namespace, now_ns: int) -> tuple[list[NameRecord], 
         raise InputError(f"cannot read {args.file}: {error.strerror}") from error
     added = parse_names(data, str(args.file), now_ns)
     return added, _open(args).change_names(lambda known: merge_names(known, added), recipients=args.recipient)
+
+
+def _add_heard(args: argparse.Namespace) -> tuple[list[NameRecord], list[NameRecord]]:
+    from kubeshark.cli._complain import complain
+    from kubeshark.cli._progress import Progress
+    from kubeshark.pipeline import Pipeline, QueryProgress
+    from kubeshark.pipeline._heard_names import FIELDS, HEARD, MAX_HEARD, heard_names
+    from kubeshark.pipeline._name_file import merge_names
+
+    with Pipeline.open(store_path(args), create=False) as pipeline, Progress("reading DNS answers") as progress:
+
+        def show(now: QueryProgress) -> None:
+            progress.show(now.done, now.total)
+
+        found = pipeline.query(HEARD, on_progress=show)
+        added, heard = heard_names(found.batches(FIELDS), pipeline.store.names())
+        for problem in found.problems:
+            complain(str(problem))
+        if heard > len(added):
+            complain(f"{heard:,} names were told: the latest {MAX_HEARD:,} are taken")
+        store = pipeline.store
+        kept = (
+            store.change_names(lambda known: merge_names(known, added), recipients=args.recipient)
+            if added
+            else store.names()
+        )
+    return added, kept
 
 
 def run_list(args: argparse.Namespace) -> int:

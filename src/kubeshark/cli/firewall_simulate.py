@@ -12,11 +12,12 @@ from kubeshark.cli._firewall_options import (
     add_inventory_options,
     add_traffic_options,
     coverage_of,
+    default_mode,
     find_traffic,
     inventory_for,
     load_against,
+    names_in,
     open_store,
-    with_recorded_names,
 )
 from kubeshark.errors import UsageError
 
@@ -70,7 +71,7 @@ def run_simulate(args: argparse.Namespace) -> int:
     failing = [each.strip() for each in args.fail_on.split(",") if each.strip()]
     if unknown := [each for each in failing if each not in VERDICTS]:
         raise UsageError(f"--fail-on {unknown[0]!r} is no verdict that fails", hint="write deny, reject or both")
-    given = load_policies([args.policy, *args.file])
+    given = [policy.with_default(default_mode()) for policy in load_policies([args.policy, *args.file])]
     against = load_against(args.against) if args.against else None
     simulation = _simulate(args, given, against, as_is=args.as_is, strict_fragments=args.strict_fragments)
     if args.output == "json":
@@ -112,13 +113,15 @@ def _simulate(
 
     mode = None if as_is else "Enforce"
     with open_store(args) as pipeline:
-        inventory = with_recorded_names(inventory_for(args), [*given, *(against or ())], pipeline)
-        strict = strict_fragments
-        compiled = compile_policies(given, inventory, mode=mode, strict_fragments=strict)  # type: ignore[arg-type]  # a Literal
-        before = None if against is None else compile_policies(against, inventory, mode=mode, strict_fragments=strict)  # type: ignore[arg-type]
+        inventory, names = inventory_for(args), names_in([*given, *(against or ())], pipeline)
+        options: dict[str, Any] = {"mode": mode, "strict_fragments": strict_fragments, "follows_names": True}
+        compiled = compile_policies(given, inventory, **options)
+        before = None if against is None else compile_policies(against, inventory, **options)
         found = find_traffic(pipeline, args, args.kfl)
         coverage = coverage_of(pipeline, found)
-        simulation = simulate(compiled, found.connections, inventory=inventory, against=before, coverage=coverage)
+        simulation = simulate(
+            compiled, found.connections, inventory=inventory, against=before, coverage=coverage, names=names
+        )
     simulation.problems[:0] = found.problems
     return simulation
 

@@ -20,6 +20,7 @@ EXAMPLES = """examples:
   kubeshark import *.pcapng.gz --store ./store
   tcpdump -U -w - | kubeshark import -
   tcpdump -i eth0 -G 60 -w 'captures/%H%M%S.pcap' & kubeshark import --follow captures
+  tcpdump -i eth0 -U -C 100 -W 5 -w ring.pcap & kubeshark import --follow ring.pcap
 
 Repeating an import resumes it, or says that it is already there.
 """
@@ -37,7 +38,8 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
     parser.add_argument(
         "--follow",
         action="store_true",
-        help="FILE is a folder: import what lies in it and what comes into it, each packet once, until Ctrl-C",
+        help="FILE is a folder, or a file that grows: import what is there and what comes, as it is written, also into"
+        " the files that it is rotated to; each packet once, until Ctrl-C",
     )
     add_store_option(parser)
     add_recipient_option(parser)
@@ -98,25 +100,25 @@ def run(args: argparse.Namespace) -> int:
 
 
 def follow(args: argparse.Namespace) -> int:
-    """Import what comes into a folder until a signal."""
+    """Import what comes into a folder, or a file, until a signal."""
     from kubeshark.cli.capture import ending
     from kubeshark.errors import InputError, UsageError
     from kubeshark.pipeline import Pipeline
 
     if len(args.files) != 1 or args.keylog or args.scripts:
-        raise UsageError("--follow takes one folder, without key logs and scripts")
-    (folder,) = args.files
+        raise UsageError("--follow takes one folder or file, without key logs and scripts")
+    (place,) = args.files
     with (
         Pipeline.open(store_path(args), recipients=args.recipient) as pipeline,
-        Progress(f"following {folder}") as progress,
+        Progress(f"following {place}") as progress,
     ):
         try:
-            job = pipeline.follow_folder(folder, on_progress=progress.show, on_notice=complain)
+            job = pipeline.follow_folder(place, on_progress=progress.show, on_notice=complain)
         except InputError as error:
             complain(str(error))
             return 1
         with ending(job):
-            print(f"kubeshark: following {folder}: Ctrl-C ends it", file=sys.stderr, flush=True)
+            print(f"kubeshark: following {place}: Ctrl-C ends it", file=sys.stderr, flush=True)
             result = job.run()
     totals = {key: getattr(result, key) for key in TOTALS}
     if args.output == "json":

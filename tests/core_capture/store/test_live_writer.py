@@ -316,8 +316,6 @@ def test_a_name_that_could_not_be_given_is_given_later(bench: Bench, monkeypatch
 def test_one_writer_at_a_time_and_no_folder_to_write(bench: Bench, tmp_path: Path) -> None:
     with live(bench), pytest.raises(StoreError):
         live(bench)
-    with pytest.raises(UsageError, match="hash"):
-        bench.open().live_writer([bench.me.recipient], source=SourceInfo("x", sha256="00"), key=bench.key)
     with pytest.raises(UsageError, match="two segments"):
         live(bench, retention=Retention(max_bytes=1000))
     with pytest.raises(UsageError, match="log every"):
@@ -573,3 +571,40 @@ def test_drafts_are_drafts(bench: Bench) -> None:
         assert draft.data.readonly
         assert draft.source.name.startswith("eth0 since 2")
         writer.finish()
+
+
+def test_a_source_with_a_hash_is_continued_behind_what_is_there(bench: Bench) -> None:
+    source = SourceInfo("x.pcap", sha256="ab" * 32)
+
+    def begin() -> LiveWriter:
+        return bench.open().live_writer([bench.me.recipient], source=source, key=bench.key)
+
+    with begin() as writer:
+        fed(writer, ITEMS[:20])
+    with begin() as writer:
+        fed(writer, ITEMS)
+        assert writer.skipped == 20
+        writer.finish(1234)
+    with begin() as writer:
+        fed(writer, ITEMS)
+        writer.finish(1234)
+    infos = bench.open().segments()
+    assert [(info.packets, info.source.name, info.source.complete, info.source.size) for info in infos] == [
+        (20, "x.pcap", False, -1),
+        (len(ITEMS) - 20, "x.pcap", True, 1234),
+    ]
+    state = bench.open().import_state("ab" * 32)
+    assert (state.packets, state.complete, state.size) == (len(ITEMS), True, 1234)
+    assert [info.source.counters for info in infos] == [None, None]
+
+
+def test_who_can_wait_loses_nothing(bench: Bench) -> None:
+    size = len(batch(ITEMS).data)
+    with live(bench, segment_bytes=size) as writer:
+        for first in range(0, 50 * len(ITEMS), len(ITEMS)):
+            while not writer.wait_for_room(size, 1.0):
+                writer.tick()
+            fed(writer, ITEMS, first=first)
+        writer.finish()
+        assert writer.counters.lost_by_disk == 0
+    assert sum(info.packets for info in bench.open().segments()) == 50 * len(ITEMS)

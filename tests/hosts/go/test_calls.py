@@ -28,7 +28,6 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None
 def test_calls(way: None) -> None:
     engine = new_engine()
     store = Store(engine)
-    store.set_epoch_deadline(100)
     exports = Instance(store, Module(engine, TEXT), []).exports(store)
     call = bind(store, "ks_call", exports["ks_call"])
     assert call(7, 5) == 2
