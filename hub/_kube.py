@@ -24,6 +24,9 @@ __all__ = ["KubeWatch"]
 PLACED = ("Pod", "Namespace", "Node")
 KINDS = (*NAMED_KINDS, "Namespace")
 
+PODS = "which pods there are"
+"""What workers wait for while a hub begins."""
+
 SETTLE_S = 0.1
 """Changes this close together reach policies as one."""
 
@@ -68,6 +71,7 @@ class KubeWatch:
         self._shared_s, self._must_share = -SHARE_S, False
 
     def __enter__(self) -> Self:
+        self._fleet.wait_for(PODS)
         self._watch.__enter__()
         for thread in self._threads:
             thread.start()
@@ -140,6 +144,7 @@ class KubeWatch:
                 self._is_replaced = False
                 things = list(self._things.values())
             self._fleet.set_inventory(inventory_of(things, self._fleet.inventory))
+            self._fleet.know(PODS)
 
     def _keep(self) -> None:
         gap_s = SETTLE_S
