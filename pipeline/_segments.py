@@ -310,8 +310,9 @@ def flow_keys(segment: Segment, rows: NDArray[Any]) -> NDArray[Any]:
 
 
 def _are_loopback(flows: NDArray[Any]) -> NDArray[np.bool_]:
-    is_v4: NDArray[np.bool_] = flows["ip_version"] == 4
-    return np.where(is_v4, flows["a"][:, 0] == 127, (flows["a"] == _LOOPBACK_6).all(axis=1))
+    is_v4 = flows["ip_version"] == 4
+    found: NDArray[np.bool_] = np.where(is_v4, flows["a"][:, 0] == 127, (flows["a"] == _LOOPBACK_6).all(axis=1))
+    return found
 
 
 def _shared(keys: Sequence[NDArray[Any]]) -> NDArray[Any]:
