@@ -65,6 +65,8 @@ _ALL = (
     Kind("EndpointSlice", "discovery.k8s.io/v1", "endpointslices"),
     Kind("Event", "v1", "events"),
     Kind("StorageClass", "storage.k8s.io/v1", "storageclasses", is_namespaced=False),
+    Kind("CustomResourceDefinition", "apiextensions.k8s.io/v1", "customresourcedefinitions", is_namespaced=False),
+    Kind("FirewallPolicy", "kubeshark.io/v1", "firewallpolicies", is_namespaced=False),
     Kind("SelfSubjectAccessReview", "authorization.k8s.io/v1", "selfsubjectaccessreviews", is_namespaced=False),
 )
 KINDS = {kind.name: kind for kind in _ALL}

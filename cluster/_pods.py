@@ -39,7 +39,7 @@ CONFIGURATION = AsJson(
         },
         "query": Setting("query"),
         "redaction": Setting("redaction"),
-        "firewall": Setting("firewall"),
+        "firewall": {name: Setting(f"firewall.{name}") for name in ("failMode", "hubs", "exempt", "defaultMode")},
         "scripting": Setting("scripting"),
         "pcapdump": Setting("pcapdump"),
         "timezone": Setting("timezone"),
@@ -49,6 +49,8 @@ CONFIGURATION = AsJson(
 """kubeshark.yaml of hub and workers: all that is not about the machine `kubeshark tap` runs on."""
 
 _PERSISTENT = Setting("tap.persistentStorage")
+_FIREWALL = Setting("firewall.enabled")
+_PINS = "/sys/fs/bpf"
 
 
 def hub_template() -> dict[str, Any]:
@@ -69,12 +71,14 @@ def hub_template() -> dict[str, Any]:
             "--port",
             str(HUB_PORT),
             "--kube",
+            When(_FIREWALL, "--kube-policies"),
             *archive_arguments("--archive"),
             *proxied,
         ],
         "env": [
             *_environment(),
             {"name": "KUBESHARK_IDENTITY", "value": f"{CONFIG_AT}/identity/identity.age"},
+            {"name": "KUBESHARK_NODE_KEY", "value": f"{STATE}/node.key"},  # a Secret is not written to
             {"name": "KUBESHARK_TOKEN_FILE", "value": f"{CONFIG_AT}/token/token"},
             {"name": "KUBESHARK_TLS", "value": f"{CONFIG_AT}/tls"},
         ],
@@ -136,9 +140,11 @@ def worker_template() -> dict[str, Any]:
             Setting("tap.storageLimit"),
             When(Not(Setting("capture.interfaces")), "--interface"),
             When(Not(Setting("capture.interfaces")), "any"),  # pods come and go with theirs
-            When(Setting("tap.bpfOverride"), "--filter"),
+            When(Setting("tap.bpfOverride"), "--filter", "--hub-selects"),  # it replaces the choice of pods
             When(Setting("tap.bpfOverride"), Setting("tap.bpfOverride")),
             *archive_arguments("--upload"),
+            When(_FIREWALL, "--firewall"),
+            When(_FIREWALL, f"{STATE}/firewall"),
         ],
         "env": [
             *_environment(),
@@ -160,6 +166,7 @@ def worker_template() -> dict[str, Any]:
                     Each(Setting(f"{mesh}.networkCapture"), Item()),
                     When(Setting("tap.serviceMesh"), Each(Setting(f"{mesh}.serviceMeshCapture"), Item())),
                     When(Setting("tap.tls"), Each(Setting(f"{mesh}.ebpfCapture"), Item())),
+                    When(_FIREWALL, Each(Setting(f"{mesh}.firewall"), Item())),
                 ],
             },
             "appArmorProfile": When(
@@ -183,6 +190,7 @@ def worker_template() -> dict[str, Any]:
             # one claim for all nodes: each has its folder
             {"name": "state", "mountPath": STATE, "subPathExpr": When(_PERSISTENT, "$(NODE_NAME)")},
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - of the container
+            When(_FIREWALL, {"name": "pins", "mountPath": _PINS}),
         ],
     }
     spec = {
@@ -203,6 +211,8 @@ def worker_template() -> dict[str, Any]:
                 "emptyDir": When(Not(_PERSISTENT), {}),
             },
             {"name": "tmp", "emptyDir": {}},
+            # with fail mode closed policies lie in the node's kernel while no worker runs
+            When(_FIREWALL, {"name": "pins", "hostPath": {"path": _PINS, "type": "Directory"}}),
         ],
         **_placement("workers", "workers"),
     }

@@ -33,6 +33,7 @@ from kubeshark.firewall._resolver import Server, system_resolvers
 from kubeshark.firewall._rules import Direction, Exempt, Traffic
 from kubeshark.firewall._set import PolicySet, content_of, set_from
 from kubeshark.firewall._wire import Target
+from kubeshark.firewall._xdp import XdpChoice
 
 __all__ = ["Agent", "ask", "runtime_folder"]
 
@@ -40,6 +41,9 @@ MAX_REQUEST = 64 << 20
 MAX_EVENTS = 10_000
 """Kept for those who ask; older ones are gone, and counted."""
 TICK_S = 0.25
+FOLLOW_SHARE = 4
+"""Between two changes of addresses lies this often the time one takes: a subject that asks for many names takes a fifth
+of a processor at most."""
 _TCP = 6
 
 
@@ -99,6 +103,7 @@ class Agent:
         *,
         fail_mode: FailMode = "open",
         force: Mechanism | None = None,
+        xdp: XdpChoice = "off",
         pins: Path = BPFFS / "kubeshark-firewall",
         unseal: Callable[[Any], dict[str, Any]] | None = None,
         own_port: int = 0,
@@ -110,10 +115,11 @@ class Agent:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if folder.stat().st_uid != os.geteuid() or folder.stat().st_mode & 0o077:
             raise UsageError(f"{folder} is open to others", hint=f"chown to this user and chmod 700 {folder}")
-        self.enforcer = Enforcer(fail_mode=fail_mode, force=force, pins=pins)
+        self.enforcer = Enforcer(fail_mode=fail_mode, force=force, xdp=xdp, pins=pins)
         self._names = NameFollower(folder, resolvers=resolvers)
         self._named_for: _Taken | None = None  # whose names are in force
         self._named_edition = 0
+        self._follow_at = 0.0
         self._unseal, self._own_port, self._is_over = unseal, own_port, is_over
         self._now: _Taken | None = None
         self._before: _Taken | None = None
@@ -192,6 +198,9 @@ class Agent:
         """Have rules the addresses that their names have now."""
         if self._named_for is self._now and self._named_edition == self._names.edition:
             return
+        began = time.monotonic()
+        if began < self._follow_at:
+            return
         if self._named_for is not self._now:  # gone back to what was before
             self._names.follow(self._now.set.targets if self._now else ())
         if self._now is not None:
@@ -200,6 +209,7 @@ class Agent:
             except KubesharkError as error:  # the addresses before stay, and it is tried again when they change
                 self._note({"verdict": "failed", "message": f"names are not followed: {error}", "time": time.time()})
         self._named()
+        self._follow_at = time.monotonic() + FOLLOW_SHARE * (time.monotonic() - began)
 
     def _named(self) -> None:
         self._named_for, self._named_edition = self._now, self._names.edition

@@ -20,13 +20,15 @@ from typing import Any, Literal
 
 from kubeshark.core_capture.ebpf import EbpfError, _calls
 from kubeshark.firewall._attach import Hook, Mechanism, attach_connect, attach_device, device_index, pin_name
-from kubeshark.firewall._devices import all_devices, outer_devices, own_addresses, pod_device
+from kubeshark.firewall._devices import all_devices, outer_devices, own_addresses, pod_device, xdp_on
 from kubeshark.firewall._dns_watch import Side
 from kubeshark.firewall._errors import FirewallError
 from kubeshark.firewall._events import Event, Ring
 from kubeshark.firewall._plane import Plane
 from kubeshark.firewall._rules import Reason, RuleSet
+from kubeshark.firewall._tally import Tally
 from kubeshark.firewall._wire import Target
+from kubeshark.firewall._xdp import XdpChoice, XdpHook, attach_xdp, wants_xdp
 
 __all__ = ["BPFFS", "Enforcer", "FailMode"]
 
@@ -46,6 +48,15 @@ class _Held:
     rules_by_generation: dict[int, RuleSet] = field(default_factory=dict)
     problems: dict[str, str] = field(default_factory=dict)
     places: dict[str, str] = field(default_factory=dict)  # devices of pods, by their names
+    tally: Tally = field(default_factory=Tally)
+
+    def apply(self, rules: RuleSet, *, goes_on: bool) -> None:
+        """Put rules in force; `goes_on`: the same ones for other addresses, whose counters go on."""
+        self.plane.apply(rules)
+        if goes_on:
+            self.tally = self.tally.plus(self.target.rules, self.plane.counters(before=True))
+        else:
+            self.tally = Tally()
 
     def close(self) -> None:
         for hook in self.hooks.values():
@@ -63,12 +74,15 @@ class Enforcer:
         fail_mode: FailMode = "open",
         pins: Path = BPFFS / "kubeshark-firewall",
         force: Mechanism | None = None,
+        xdp: XdpChoice = "off",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.fail_mode = fail_mode
         self.generation = 0
         self._pins, self._clock = pins, clock
         self._force: Mechanism | None = force
+        self._xdp: XdpChoice = xdp
+        self._xdp_hooks: dict[int, XdpHook] = {}  # by device's number: it has one, whatever targets share it
         self._held: dict[str, _Held] = {}
         self._previous: tuple[Target, ...] | None = None
         self._confirm_by: float | None = None
@@ -109,7 +123,7 @@ class Enforcer:
         `ttl_s`: of policies by name. `keeps`: the same policies for other addresses: what is waited for stays.
         """
         before = self.targets
-        self._install(tuple(targets))
+        self._install(tuple(targets), goes_on=keeps)
         now = self._clock()
         self._expired = set()
         self._expires = {name: now + seconds for name, seconds in (ttl_s or {}).items() if seconds > 0}
@@ -123,7 +137,7 @@ class Enforcer:
 
     def follow(self, targets: Sequence[Target]) -> None:
         """Enforce the same rules for other addresses of their names: what is waited for, and what was before, stay."""
-        self._install(self._in_time(targets))
+        self._install(self._in_time(targets), goes_on=True)
         self._settle()
 
     def confirm(self) -> None:
@@ -155,10 +169,10 @@ class Enforcer:
         )
         return tuple(target for target in left if target.rules.rules)
 
-    def _install(self, targets: tuple[Target, ...]) -> None:
+    def _install(self, targets: tuple[Target, ...], *, goes_on: bool = False) -> None:
         if len({target.name for target in targets}) != len(targets):
             raise FirewallError("firewall: two targets of one name")
-        changed: list[_Held] = []
+        changed: list[tuple[_Held, Tally]] = []
         made: list[_Held] = []
         try:
             for target in targets:
@@ -166,11 +180,13 @@ class Enforcer:
                 if held is None:
                     made.append(self._hold(target))
                 elif held.target.rules != target.rules:
-                    held.plane.apply(target.rules)
-                    changed.append(held)
+                    tally = held.tally
+                    held.apply(target.rules, goes_on=goes_on)
+                    changed.append((held, tally))
         except BaseException:
-            for held in changed:
+            for held, tally in changed:
                 held.plane.roll_back()
+                held.tally = tally
             for held in made:
                 held.close()
             raise
@@ -188,7 +204,7 @@ class Enforcer:
             self._attach(held)
 
     def _hold(self, target: Target) -> _Held:
-        plane = Plane.create()
+        plane, held = Plane.create(), None
         try:
             held = _Held(target, plane, Ring(plane.maps["events"]))
             if target.is_host:
@@ -197,7 +213,10 @@ class Enforcer:
             for device in _devices(held):
                 if device_index(device) is not None:
                     held.hooks[device] = self._hook(plane, target, device)
+                    self._set_xdp(held, held.hooks[device])
         except BaseException:
+            for hook in held.hooks.values() if held is not None else ():
+                hook.detach()
             plane.close()
             raise
         return held
@@ -205,8 +224,24 @@ class Enforcer:
     def _hook(self, plane: Plane, target: Target, device: str) -> Hook:
         return attach_device(plane, device, is_veth_of_pod=target.is_pod, force=self._force)
 
+    def _set_xdp(self, held: _Held, hook: Hook) -> bool:
+        """Attach a device by XDP too, or no more; tell whether that changed. FirewallError: it is another's."""
+        target = held.target
+        before, known = hook.xdp, self._xdp_hooks.get(hook.index)
+        is_others = known is not None and known.link >= 0 and known is not before
+        cannot = target.is_pod or target.pods or hook.kind == "cgroup" or is_others
+        wanted = not cannot and wants_xdp(self._xdp, hook.device, hook.index)
+        if wanted and before is None:
+            hook.xdp = attach_xdp(held.plane, hook.device, hook.index, self._xdp)
+            if hook.xdp is not None:
+                self._xdp_hooks[hook.index] = hook.xdp
+        elif not wanted and before is not None:
+            before.detach()
+            hook.xdp = None
+        return hook.xdp is not before
+
     def _attach(self, held: _Held) -> bool:
-        """Attach devices that came, or came again under their name; tell whether there were any."""
+        """Attach devices that came, or came again under their name; tell whether anything changed."""
         before = dict(held.hooks)
         held.problems.clear()
         devices = _devices(held)
@@ -224,12 +259,18 @@ class Enforcer:
                     held.hooks[device] = self._hook(held.plane, held.target, device)
                 except EbpfError as error:
                     held.problems[device] = str(error)
+        has_changed = False
+        for device, hook in held.hooks.items():
+            try:
+                has_changed |= self._set_xdp(held, hook)
+            except (EbpfError, OSError) as error:  # OSError: the device has just gone
+                held.problems[f"{device} by XDP"] = str(error)
         if held.target.is_host and "" not in held.hooks:
             try:
                 held.hooks[""] = attach_connect(held.plane)
             except EbpfError as error:
                 held.problems["connect()"] = str(error)
-        return before != held.hooks
+        return has_changed or before != held.hooks
 
     # ---- time, devices ----
 
@@ -246,7 +287,7 @@ class Enforcer:
             for name in over:
                 del self._expires[name]
             self._expired |= set(over)
-            self._install(self._in_time(self.targets))
+            self._install(self._in_time(self.targets), goes_on=True)
             self._settle()
             return f"{', '.join(over)}: its time is over, it is enforced no more"
         return ""
@@ -289,7 +330,13 @@ class Enforcer:
                         links.append(_calls.open_pin(folder / pin_name(device, number)))
                 if links:
                     kind: Literal["tcx", "cgroup"] = "tcx" if device else "cgroup"
-                    held.hooks[device] = Hook(kind, device, device_index(device) or 0 if device else 0, links)
+                    hook = Hook(kind, device, device_index(device) or 0 if device else 0, links)
+                    held.hooks[device] = hook
+                    with contextlib.suppress(OSError):
+                        there = xdp_on(hook.index)
+                        link = _calls.open_pin(folder / pin_name(device, "xdp"))
+                        hook.xdp = XdpHook("native" if there is None else there[0], link)
+                        self._xdp_hooks[hook.index] = hook.xdp
             self._held[target.name] = held
         self.generation += 1
         return len(self._held)
@@ -324,6 +371,7 @@ class Enforcer:
         return {
             "generation": self.generation,
             "failMode": self.fail_mode,
+            "xdp": self._xdp,
             "confirmWithin": self.seconds_left,
             "targets": [_status(held) for held in self._held.values()],
         }
@@ -372,7 +420,7 @@ def _devices(held: _Held) -> list[str]:
 
 
 def _status(held: _Held) -> dict[str, Any]:
-    counters = held.plane.counters()
+    counters = held.tally.total(held.target.rules, held.plane.counters())
     rules = [
         {
             "policy": rule.policy,
@@ -388,7 +436,7 @@ def _status(held: _Held) -> dict[str, Any]:
         "name": held.target.name,
         "generation": held.plane.generation,
         "pods": dict(held.places),
-        "hooks": {device or "connect()": hook.kind for device, hook in held.hooks.items()},
+        "hooks": {device or "connect()": hook.title for device, hook in held.hooks.items()},
         "notEnforced": dict(held.problems),
         "exempt": [exempt.name for exempt in held.target.rules.exempt],
         "rules": rules,

@@ -34,6 +34,7 @@ from kubeshark.hub import (
     _session,
     _settings,
     _store,
+    _timeline,
     _workers,
     _ws,
 )
@@ -64,6 +65,7 @@ ROUTERS = (
     _filters,
     _entries,
     _map,
+    _timeline,
     _language,
     _plugins,
     _plugin_upload,

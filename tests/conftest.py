@@ -52,7 +52,7 @@ def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
     cache.mkdir(exist_ok=True)
     (home / ".cache").symlink_to(cache)
     monkeypatch.setenv("HOME", str(home))
-    variables = ("STORE", "IDENTITY", "PLUGINS", "CORE", "SPOOL", "CONFIG")
+    variables = ("STORE", "IDENTITY", "PLUGINS", "CORE", "SPOOL", "CONFIG", "NODE_KEY")
     aws = ("AWS_ENDPOINT", "AWS_ENDPOINT_URL", "AWS_SESSION_TOKEN", "AWS_ALLOW_HTTP")
     for name in (*(f"KUBESHARK_{variable}" for variable in variables), *aws, "XDG_CACHE_HOME"):
         monkeypatch.delenv(name, raising=False)

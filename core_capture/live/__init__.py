@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from kubeshark.core_capture.live._options import SNAPLEN as SNAPLEN
     from kubeshark.core_capture.live._options import Counters as Counters
     from kubeshark.core_capture.live._options import LiveOptions as LiveOptions
+    from kubeshark.core_capture.live._options import PacketChoice as PacketChoice
     from kubeshark.core_capture.live._options import PacketSource as PacketSource
     from kubeshark.core_capture.live._privileges import drop_privileges as drop_privileges
+    from kubeshark.core_capture.live._processors import keep_to_processors as keep_to_processors
     from kubeshark.core_capture.live._source import LiveSource as LiveSource
     from kubeshark.core_capture.live._streams import StreamSource as StreamSource
     from kubeshark.core_capture.live._streams import connect as connect
@@ -34,10 +36,12 @@ __all__ = [
     "LiveOptions",
     "LiveSource",
     "NetworkInterface",
+    "PacketChoice",
     "PacketSource",
     "StreamSource",
     "connect",
     "drop_privileges",
+    "keep_to_processors",
     "list_interfaces",
     "listen",
     "standard_input",
@@ -50,8 +54,9 @@ if not TYPE_CHECKING:
             "_growing": "FileState GrowingFile",
             "_interfaces": "ANY NetworkInterface list_interfaces",
             "_joined_source": "JoinedSource",
-            "_options": "SNAPLEN Counters LiveOptions PacketSource",
+            "_options": "SNAPLEN Counters LiveOptions PacketChoice PacketSource",
             "_privileges": "drop_privileges",
+            "_processors": "keep_to_processors",
             "_source": "LiveSource",
             "_streams": "StreamSource connect listen standard_input",
         },

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv6Address
 from typing import Literal, Protocol
 
 from kubeshark.core_capture._records import RecordBatch, SourceMetadata
 
-__all__ = ["SNAPLEN", "Counters", "LiveOptions", "PacketSource", "Reader", "Room"]
+__all__ = ["SNAPLEN", "Again", "Counters", "LiveOptions", "PacketChoice", "PacketSource", "Reader", "Room"]
 
 SNAPLEN = 262_144
 """Bytes of a packet that are kept: what tcpdump and dumpcap take by default."""
@@ -16,7 +17,18 @@ SNAPLEN = 262_144
 Room = Callable[[int, int], memoryview | None]
 """Memory for at least so many bytes of records of a link type, where they will stay; None: there is none now."""
 
+Again = Callable[[], bool]
+"""Waits a moment; whether to look once more then, for what goes into the same room."""
+
 Reader = Literal["auto", "ring", "socket"]
+
+
+@dataclass(frozen=True, slots=True)
+class PacketChoice:
+    """Which packets are kept now; a source that runs takes another choice at once, and loses nothing of both."""
+
+    addresses: frozenset[IPv4Address | IPv6Address] | None = None  # of either end; None: any
+    filters: tuple[str, ...] = ("",)  # BPF, one of which holds, beside the filter of the options; none: nothing is kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +41,8 @@ class LiveOptions:
     direction: Literal["in", "out", "both"] = "both"
     fanout: int | None = None  # 0 to 65535: processes with the same number share the packets, by flow
     ring_bytes: int = 64 << 20  # of each interface, in the kernel
-    clock: Literal["host", "adapter"] = "host"  # whose time stamps
+    clock: Literal["host", "adapter", "best"] = "host"  # whose time stamps; best: the adapter's, if it has them
+    choice: PacketChoice = PacketChoice()  # to begin with
 
 
 @dataclass(slots=True)
@@ -44,6 +57,7 @@ class Counters:
     delivered: int = 0  # of them: given out
     damaged: int = 0  # of them: the ring contradicted itself
     truncated: int = 0  # of those delivered: longer than the snap length
+    stamped: int = 0  # of those delivered: with a time of the adapter; else it is the host's
 
 
 @dataclass(slots=True)

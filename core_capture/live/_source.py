@@ -21,25 +21,27 @@ from typing import Self
 
 from kubeshark.core_capture._records import Interface, PacketExtra, RecordBatch, SourceMetadata
 from kubeshark.core_capture.live._interfaces import ANY, NetworkInterface, is_up, look_up
-from kubeshark.core_capture.live._options import Counters, LiveOptions, Notices, Reader, Room
+from kubeshark.core_capture.live._options import Counters, LiveOptions, Notices, PacketChoice, Reader, Room
 from kubeshark.core_capture.live._socket import (
     PacketReader,
     apply_options,
     bind,
     check_options,
+    choose,
     quiesce,
     take_statistics,
-    use_adapter_clock,
 )
-from kubeshark.errors import KubesharkError, UsageError
+from kubeshark.core_capture.live._time_stamps import use_adapter_clock
+from kubeshark.errors import CaptureError, KubesharkError, UsageError
 
 __all__ = ["LiveSource"]
 
-GATHER_S = 0.02
-"""With room for them packets are left in the ring for so long, if few came: a look costs the same for one as for 1000.
-"""
+GATHER_S = 0.1
+"""With room for them packets are gathered for so long behind those before: handing a batch on costs 0.4 ms of Python,
+for one packet as for ten thousand."""
 
-FEW_BYTES = 2 << 20  # the ring then holds what comes in GATHER_S at 3 GB/s
+NAP_S, RING_BYTES_A_SECOND = 0.04, 1.6e9
+"""Between two looks meanwhile, 0.05 ms each: less where the ring would not hold what comes then at this rate."""
 WATCH_S = 0.25  # between two looks at an interface that is not there
 DRAIN_S = 1.0  # for the kernel to hand over what it has: a block is retired after _ring.RETIRE_MS
 _NS_PER_SECOND = 1_000_000_000
@@ -54,6 +56,7 @@ class _Port:
     reader: PacketReader
     is_absent: bool = False  # down or gone
     is_lost: bool = False  # and will not be read again
+    by_adapter: bool = False  # its network card was told to stamp packets
     counters: Counters = field(default_factory=Counters)
 
     def count(self) -> Counters:
@@ -64,7 +67,7 @@ class _Port:
             self.counters.dropped += dropped
         own = self.reader.counters
         self.counters.delivered, self.counters.damaged = own.delivered, own.damaged
-        self.counters.truncated = own.truncated
+        self.counters.truncated, self.counters.stamped = own.truncated, own.stamped
         return self.counters
 
 
@@ -90,15 +93,18 @@ class LiveSource:
             raise UsageError(f"the interface {repeated} is given twice")
         found = [look_up(name) for name in interfaces]
         self._options = options
+        self._choice = options.choice
         self._ports: list[_Port] = []
         self._turn = 0
         self._ordinal = 0
         self._is_stopping = self.is_finished = False
         self._drained_by = 0.0
-        self._look_again_at = 0.0
+        self._gather_until = 0.0
+        self._nap_s = min(NAP_S, options.ring_bytes / RING_BYTES_A_SECOND)
         self._look_at = 0.0
         self._notices = Notices()
         self._counting = Lock()
+        self._choosing = Lock()  # held while a socket's filter is changed: what `stop` attached stays
         self.name = ", ".join(interfaces)
         self.problems: list[str] = []
         self.metadata = SourceMetadata(
@@ -117,8 +123,8 @@ class LiveSource:
             for number, one in enumerate(found):
                 self._ports.append(_Port(number, one, _open_reader(one, options, reader)))
             for port in self._ports:
-                if options.clock == "adapter":
-                    use_adapter_clock(port.reader.socket, port.interface)
+                if options.clock != "host":
+                    self._use_adapter_clock(port)
                 bind(port.reader.socket, port.interface)
                 apply_options(port.reader.socket, port.interface, options)
                 self._poll.register(port.reader.socket, select.POLLIN)
@@ -140,11 +146,8 @@ class LiveSource:
         """
         deadline = time.monotonic() + timeout_s
         while not self.is_finished:
-            if room is not None and not self._is_stopping:
-                self._let_gather()
-            if batch := self._read_ready(room):
-                if len(batch.data) < FEW_BYTES:
-                    self._look_again_at = time.monotonic() + GATHER_S
+            if batch := self._read_ready(room, min(self._gather_until, deadline)):
+                self._gather_until = time.monotonic() + GATHER_S
                 return batch
             now = time.monotonic()
             if self._is_stopping:
@@ -160,6 +163,24 @@ class LiveSource:
                 return self._read_ready(room)
         return None
 
+    def choose(self, choice: PacketChoice) -> bool:
+        """Keep other packets from now on, of all interfaces; say whether the kernel has room for so many addresses.
+
+        From any thread. Where it has none, nothing changes. Raises UsageError for a filter that is wrong.
+        """
+        with self._choosing:
+            if self._is_stopping or self.is_finished:
+                return True
+            done: list[_Port] = []
+            for port in self._ports:
+                if not choose(port.reader.socket, port.interface, self._options, choice):
+                    for earlier in done:
+                        choose(earlier.reader.socket, earlier.interface, self._options, self._choice)
+                    return False
+                done.append(port)
+            self._choice = choice
+            return True
+
     def stop(self) -> None:
         """End after what was captured by now. From any thread, and from a signal handler."""
         with suppress(OSError, ValueError):  # closed
@@ -170,6 +191,10 @@ class LiveSource:
             return [replace(port.count()) for port in self._ports]
 
     def take_notices(self) -> list[str]:
+        for port in self._ports:
+            if port.by_adapter and port.counters.stamped < port.counters.delivered:
+                port.by_adapter = False  # it is said once
+                self._notices.add(f"{port.interface.name}: packets without a time of the adapter have the host's")
         return self._notices.take()
 
     def close(self) -> None:
@@ -195,13 +220,15 @@ class LiveSource:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _read_ready(self, room: Room | None) -> RecordBatch | None:
+    def _read_ready(self, room: Room | None, gather_until: float = 0.0) -> RecordBatch | None:
         """Return what some interface has, each in its turn."""
+        gathers = room is not None and len(self._ports) == 1 and not self._is_stopping  # of several each has its turn
+        again = (lambda: self._nap(gather_until)) if gathers else None
         for _ in self._ports:
             port = self._ports[self._turn]
             self._turn = (self._turn + 1) % len(self._ports)
             try:
-                found = port.reader.read(room)
+                found = port.reader.read(room, again)
             except OSError as error:  # a plain socket says so where it is read
                 if error.errno != errno.ENETDOWN:
                     raise
@@ -217,11 +244,22 @@ class LiveSource:
         link_type = self.metadata.interfaces[port.number].link_type
         return RecordBatch(link_type, data, range(first, self._ordinal), extras)
 
-    def _let_gather(self) -> None:
-        """Wait a moment since packets were read; `stop` ends it."""
-        wait_s = self._look_again_at - time.monotonic()
-        if wait_s > 0 and len(self._ports) == 1:  # of several each has its turn, and waits as it is
-            self._told.poll(wait_s * 1000)
+    def _use_adapter_clock(self, port: _Port) -> None:
+        name = port.interface.name
+        try:
+            use_adapter_clock(port.reader.socket, name, has_ring=self.reader_name == "ring")
+        except CaptureError as error:
+            if self._options.clock == "adapter":
+                raise
+            self._notices.add(f"{error.message}; they are the host's")
+            return
+        port.by_adapter = True
+        self._notices.add(f"{name}: time stamps are the adapter's")
+
+    def _nap(self, until: float) -> bool:
+        """Let more come; False when it is time, or `stop` was called."""
+        left_s = until - time.monotonic()
+        return left_s > 0 and not self._told.poll(min(left_s, self._nap_s) * 1000)
 
     def _wait(self, wait_s: float) -> None:
         for descriptor, events in self._poll.poll(wait_s * 1000):
@@ -238,12 +276,13 @@ class LiveSource:
                     self._notices.add(f"{port.interface.name} cannot be read any more: {os.strerror(code)}")
 
     def _begin_to_stop(self) -> None:
-        self._is_stopping = True
         self._drained_by = time.monotonic() + DRAIN_S
         self._poll.unregister(self._wake)
-        for port in self._ports:
-            with suppress(OSError):
-                quiesce(port.reader.socket)
+        with self._choosing:
+            self._is_stopping = True
+            for port in self._ports:
+                with suppress(OSError):
+                    quiesce(port.reader.socket)
 
     def _is_drained(self) -> bool:
         return all(one.received - one.dropped <= one.delivered + one.damaged for one in self.counters())

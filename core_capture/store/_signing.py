@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Self, TypeVar
@@ -41,7 +42,10 @@ class NodeKey:
 
     @classmethod
     def load(cls, path: Path | None = None) -> Self | None:
-        """Read the key beside the identity (PKCS #8, PEM), None if there is none; raise StoreError if it is no key."""
+        """Read $KUBESHARK_NODE_KEY, by default node.key beside the identity (PKCS #8, PEM); None if there is none.
+
+        Raise StoreError if it is no key.
+        """
         path = path or _default_path()
         try:
             with path.open("rb") as file:
@@ -104,4 +108,6 @@ def decode_signed(content: bytes, kind: type[T], file: str) -> tuple[T, str]:
 
 
 def _default_path() -> Path:
-    return identity_path().parent / _FILE
+    """An identity may lie where nothing can be written, as a Secret of a cluster does."""
+    named = os.environ.get("KUBESHARK_NODE_KEY", "")
+    return Path(named).expanduser() if named else identity_path().parent / _FILE

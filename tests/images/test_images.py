@@ -5,31 +5,16 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import os
 import re
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.images._built import Image, image, missing_tools
+from tests.images._built import ENVIRONMENT, Image
 from tests.packages._servers import BASIC, PASSWORD, USER, registry
 
 pytestmark = [pytest.mark.images, pytest.mark.timeout(900)]
-ENVIRONMENT = dict(os.environ)
-"""Before a test gets a home of its own: what images are made of is kept in the user's cache."""
-
-
-@pytest.fixture(scope="module")
-def images(root: Path) -> dict[str, Image]:
-    if missing := missing_tools():
-        pytest.skip(f"images cannot be built: apt-get install {' '.join(missing)}")
-    if os.geteuid() != 0:
-        pytest.skip("images are built and run by root: run tests/images as root")
-    command = [root / "scripts/images.sh"]
-    said = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False)
-    assert said.returncode == 0, said.stderr
-    return {found.name: found for found in (image(root, line, ENVIRONMENT) for line in said.stdout.splitlines())}
 
 
 def test_users_are_the_manifests(images: dict[str, Image]) -> None:

@@ -25,6 +25,21 @@ def ip(*arguments: str, check: bool = True) -> None:
         raise AssertionError(f"ip {' '.join(arguments)}: {done.stderr}")
 
 
+@contextmanager
+def inside(namespace: str) -> Iterator[None]:
+    """Be in a namespace with this thread, and with what it starts, until the end of the block."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    before = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+    there = os.open(f"/run/netns/{namespace}", os.O_RDONLY)
+    try:
+        assert libc.setns(there, CLONE_NEWNET) == 0, os.strerror(ctypes.get_errno())
+        yield
+    finally:
+        assert libc.setns(before, CLONE_NEWNET) == 0, os.strerror(ctypes.get_errno())
+        os.close(there)
+        os.close(before)
+
+
 class Network:
     """Nodes are called node-1, node-2, … and have the addresses 10.213.7.1, 10.213.7.2, …"""
 
@@ -67,13 +82,8 @@ class Network:
 
         def run() -> None:
             try:
-                fd = os.open(f"/run/netns/{self.hub}", os.O_RDONLY)
-                try:
-                    libc = ctypes.CDLL(None, use_errno=True)
-                    assert libc.setns(fd, CLONE_NEWNET) == 0, os.strerror(ctypes.get_errno())
-                finally:
-                    os.close(fd)
-                done.append(do())
+                with inside(self.hub):
+                    done.append(do())
             except BaseException as error:  # noqa: BLE001 - the test's thread raises it
                 failed.append(error)
 

@@ -38,11 +38,15 @@ EXAMPLES = """examples:
   kubeshark capture -i any --packets 1000 --store ./store --output json
   kubeshark capture -i eth0 --max-bytes 20GB --max-age 7d
   kubeshark capture -i eth0 --max-bytes 20GB --upload s3://captures/lab
+  kubeshark capture -i eth0 --cpu 0.5                  at most half a processor: segments are sealed when there is time
   kubeshark capture --list-interfaces
   kubeshark capture -i eth0 --tls-probe name:nginx     what nginx sends over TLS, in the clear, beside the wire
   ssh gateway tcpdump -U -w - not port 22 | kubeshark capture -i -
   kubeshark capture --listen 57012          and there: tcpdump -U -w - | nc this-machine 57012
 """
+CLOCKS: dict[str, tuple[str, ...]] = {"all": ("--clock adapter",), "some": ("stamps PTP alone",), "none": ()}
+"""What the list of interfaces says of network cards that stamp packets."""
+
 SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
@@ -112,15 +116,22 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
     )
     packets.add_argument(
         "--clock",
-        choices=("host", "adapter"),
+        choices=("host", "adapter", "best"),
         default="host",
-        help="whose time stamps: adapter takes those of the network card",
+        help="whose time stamps: adapter takes those of the network card or ends, best those it can, and says which",
     )
     limits = parser.add_argument_group("until when")
     limits.add_argument("--duration", type=parse_duration, metavar="S", help="seconds, or 90s, 5m, 1h")
     limits.add_argument("-c", "--packets", type=positive, metavar="N", help="end after so many packets")
     limits.add_argument("--bytes", type=parse_size, metavar="SIZE", help="end after so much, e.g. 500MB")
     add_retention_options(parser)
+    parser.add_argument(
+        "--cpu",
+        type=parse_processors,
+        default=0.0,
+        metavar="N",
+        help="processors it may use, 0.5 is half of one: sealing waits for its turn, capturing does not",
+    )
     add_upload_option(parser)
     add_store_option(parser)
     add_recipient_option(parser)
@@ -134,6 +145,13 @@ def parse_duration(text: str) -> float:
     if found is None or not float(found[1]):
         raise argparse.ArgumentTypeError(f"{text!r} is no duration: write 90, 90s, 15m, 12h or 2d")
     return float(found[1]) * SECONDS[found[2]]
+
+
+def parse_processors(text: str) -> float:
+    """Read how many processors: 2, 0.5; 0 is no limit."""
+    if not re.fullmatch(r"\d{1,4}(\.\d{1,3})?", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of processors: write 1, or 0.5 for half of one")
+    return float(text)
 
 
 def positive(text: str) -> int:
@@ -151,6 +169,10 @@ def run(args: argparse.Namespace) -> int:
     from kubeshark.pipeline import CaptureLimits, Pipeline, keep_freed_memory
 
     keep_freed_memory()
+    if args.cpu:
+        from kubeshark.core_capture.live import keep_to_processors
+
+        keep_to_processors(args.cpu)
     store, archive = store_path(args), upload_url(args)
     source = open_source(args)
     try:
@@ -170,6 +192,7 @@ def run(args: argparse.Namespace) -> int:
                     source,
                     limits=CaptureLimits(args.duration, args.packets, args.bytes),
                     retention=retention_of(args),
+                    cpu=args.cpu,
                     drops_privileges=True,
                     on_progress=show_progress,
                     on_notice=complain,
@@ -283,5 +306,6 @@ def show_interfaces(args: argparse.Namespace) -> int:
         return 0
     for one in found:
         state = "up" if one.is_up else "down"
-        print(f"{one.name:<16} {state:<5} {' '.join(one.addresses)}".rstrip())
+        stamps = CLOCKS[one.adapter_stamps]
+        print(f"{one.name:<16} {state:<5} {' '.join((*one.addresses, *stamps))}".rstrip())
     return 0

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from kubeshark.cli._complain import complain
 from kubeshark.cli._configured import add_configured, configuration
+from kubeshark.cli._firewall_options import default_mode, exempt_networks, is_configured
 from kubeshark.cli._keylog_option import add_keylog_option
 from kubeshark.cli._local_capture import add_local_capture_options, capturing_beside, check_local_capture
 from kubeshark.cli._redaction import redaction_rules
@@ -21,7 +22,7 @@ from kubeshark.cli._store_option import add_store_option, store_path
 from kubeshark.cli._tls_option import add_tls_options, tls_files
 
 if TYPE_CHECKING:
-    from kubeshark.cluster import Cluster
+    from kubeshark.cluster import Cluster, PodChoice
     from kubeshark.hub._oidc import OidcSettings
 
 __all__ = ["add_parser", "add_serving_options", "open_page", "run"]
@@ -79,7 +80,15 @@ def add_serving_options(parser: argparse.ArgumentParser) -> None:
         help="watch the cluster of your kubeconfig, or around this pod: names, and who has which address for policies",
     )
     parser.add_argument(
+        "--kube-policies",
+        action="store_true",
+        help="with --kube: also its FirewallPolicy objects, beside the policies that are kept here",
+    )
+    add_configured(
+        parser,
         "--inventory",
+        key="firewall.inventory",
+        read=lambda file: Path(file).expanduser() if file else None,
         metavar="FILE",
         type=Path,
         help="who has which address, for firewall policies; read when it changes",
@@ -137,6 +146,7 @@ def run(args: argparse.Namespace) -> int:
 
     check_local_capture(args)
     cluster = _cluster(args)
+    pod_choice = _pod_choice() if cluster is not None else None
     cache_bytes = args.cache_mb << 20
     has_workers = bool(args.worker or args.workers_of or SettingsFile(hub_folder()).read().workers)
     store = Pipeline.open(
@@ -170,20 +180,38 @@ def run(args: argparse.Namespace) -> int:
                 workers_of=args.workers_of,
                 inventory=args.inventory,
                 cluster=cluster,
+                cluster_policies=args.kube_policies,
+                exempt=exempt_networks(),
+                default_mode=default_mode(),
+                pod_choice=pod_choice,
             )
     return 0
 
 
 def _cluster(args: argparse.Namespace) -> Cluster | None:
-    if not args.kube:
-        return None
-    from kubeshark.cluster import Cluster
     from kubeshark.errors import UsageError
 
+    if not args.kube:
+        if args.kube_policies:
+            raise UsageError("--kube-policies are objects of a cluster", hint="give --kube, too")
+        return None
+    from kubeshark.cluster import Cluster
+
+    if args.inventory is not None and is_configured(args.inventory):
+        args.inventory = None  # the cluster knows better
     if args.inventory is not None:
         raise UsageError("--kube and --inventory both say who has which address", hint="use one of them")
     path, context = (configuration.value(key) for key in ("kube.configPath", "kube.context"))
     return Cluster.open(path or "", context or "")
+
+
+def _pod_choice() -> PodChoice:
+    """Return which pods workers capture that ask for it: as the configuration says, else all."""
+    from kubeshark.cluster import PodChoice
+    from kubeshark.settings import Settings
+
+    loaded = configuration.loaded()
+    return PodChoice(loaded.settings if loaded else Settings())
 
 
 def _token(path: str) -> str:

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from kubeshark.cli._complain import complain
-from kubeshark.cli._configured import add_configured
+from kubeshark.cli._configured import add_configured, configuration
 from kubeshark.cli._retention_options import add_retention_options, retention_of
+from kubeshark.cli._schedules import schedules
 from kubeshark.cli._store_option import add_recipient_option, add_store_option, store_path
 from kubeshark.cli._tls_option import add_tls_options, tls_files
 from kubeshark.cli._upload import add_upload_option, upload_url
@@ -82,6 +83,11 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
         metavar="WHOSE",
         help="also TLS in the clear of processes that use libssl: name:PROGRAM, container:ID, pod:UID, all (repeat)",
     )
+    parser.add_argument(
+        "--hub-selects",
+        action="store_true",
+        help="capture packets of the pods that a hub names (serve --kube), and none before it does",
+    )
     add_retention_options(parser)
     add_upload_option(parser)
     parser.add_argument("--listen", metavar="HOST:PORT", default="127.0.0.1:8898", help="default: 127.0.0.1:8898")
@@ -104,13 +110,23 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
         "--cpu", type=float, default=0.0, metavar="N", help="processors it may use, 0.5 is half of one; likewise"
     )
     parser.add_argument(
-        "--firewall", metavar="DIR", type=Path, help="enforce policies of hubs on this node; keep them in this folder"
+        "--firewall",
+        metavar="DIR",
+        type=Path,
+        help="enforce policies of hubs on this node; keep them in this folder [firewall.enabled, firewall.path]",
     )
-    parser.add_argument(
-        "--fail-mode", choices=("open", "closed"), default="open", help="what a killed worker leaves of them"
+    add_configured(
+        parser,
+        "--fail-mode",
+        key="firewall.failMode",
+        choices=("open", "closed"),
+        default="open",
+        help="what a killed worker leaves of them",
     )
-    parser.add_argument(
+    add_configured(
+        parser,
         "--allow-firewall",
+        key="firewall.hubs",
         action="append",
         default=[],
         metavar="NAME",
@@ -162,15 +178,25 @@ def run(args: argparse.Namespace) -> int:
         recipients=args.recipient,
         segment_seconds=args.segment_seconds,
         retention=retention_of(args),
-        firewall=args.firewall,
+        firewall=firewall_folder(args),
         fail_mode=args.fail_mode,
         enforcers=args.allow_firewall,
         upload=upload_url(args),
+        selects=args.hub_selects,
+        schedules=schedules(),
     )
     run_worker(
         options, announce=lambda url: print(f"worker {options.node} serves {store} at {url}", flush=True), log=complain
     )
     return 0
+
+
+def firewall_folder(args: argparse.Namespace) -> Path | None:
+    """Return where what is enforced is kept; None: nothing is."""
+    if args.firewall is not None or not configuration.value("firewall.enabled"):
+        folder: Path | None = args.firewall
+        return folder
+    return Path(configuration.value("firewall.path") or "~/.kubeshark/firewall").expanduser()
 
 
 def run_init_tls(args: argparse.Namespace) -> int:

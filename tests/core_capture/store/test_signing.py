@@ -24,6 +24,15 @@ def test_it_lies_beside_the_identity(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert "key=" not in repr(key)
 
 
+def test_it_lies_elsewhere_where_the_identity_cannot_be_joined(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBESHARK_IDENTITY", str(tmp_path / "secret" / "identity.age"))
+    monkeypatch.setenv("KUBESHARK_NODE_KEY", str(tmp_path / "state" / "node.key"))
+    key = NodeKey.load_or_create()
+    assert not (tmp_path / "secret").exists()
+    found = NodeKey.load(tmp_path / "state" / "node.key")
+    assert found is not None and found.public == key.public
+
+
 def test_signatures(node_key: NodeKey) -> None:
     signature = node_key.sign(b"content")
     assert is_signed(b"content", signature, node_key.public)

@@ -190,6 +190,33 @@ export interface ServiceMap {
   readonly before_entries: number | null;
 }
 
+export interface TimelineBar {
+  readonly first: number; // ns after the timeline's start
+  readonly last: number;
+  readonly entries: number;
+  readonly errors: number;
+  readonly protocol: string;
+  readonly id: string;
+}
+export interface TimelineLane {
+  readonly name: string;
+  readonly kfl: string;
+  readonly entries: number;
+  readonly errors: number;
+  readonly first: number;
+  readonly last: number;
+  readonly bars: readonly TimelineBar[];
+}
+export interface Timeline {
+  readonly start: string; // ns since 1970
+  readonly span: number;
+  readonly lanes: readonly TimelineLane[];
+  readonly hidden_lanes: number;
+  readonly hidden_entries: number;
+  readonly entries: number;
+  readonly stopped: string;
+}
+
 export interface Policy {
   readonly name: string;
   readonly tier: string;
@@ -327,6 +354,17 @@ export interface WorkerState {
   readonly why: string;
   readonly since: number; // seconds since 1970
 }
+/** What a worker captures now, where that changes: pods that the hub names, windows of schedules. */
+export interface WorkerChosen {
+  readonly why: string; // nothing is captured; "" if something is
+  readonly schedules: readonly string[]; // whose window is open
+  readonly until: number | null; // seconds since 1970: when a window opens or closes next
+  readonly pods: number | null; // null: of all pods
+  readonly addresses: number;
+  readonly left_out: number; // of them: no room in the kernel
+  readonly waiting: number; // pods without an address
+  readonly sharing: number; // pods in the network of their node
+}
 export interface WorkerCapture {
   readonly interface: string;
   readonly received: number;
@@ -335,6 +373,7 @@ export interface WorkerCapture {
   readonly stored: number;
   readonly state: string;
   readonly restarts: number;
+  readonly chosen?: WorkerChosen | null;
 }
 export interface Worker extends WorkerState {
   readonly version: string | null;
