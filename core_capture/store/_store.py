@@ -57,7 +57,7 @@ class Store(StoreUpkeep):
             core=load_core(),
             segment_bytes=segment_bytes,
             stored=lambda: self.import_state(source.sha256) if source.sha256 else ImportState(),
-            on_close=lambda entries: self._finish(entries, keys),
+            on_close=lambda entries, gone: self._finish(entries, gone, keys),
         )
 
     def live_writer(
@@ -149,8 +149,10 @@ class Store(StoreUpkeep):
             raise
         return sealer
 
-    def _finish(self, entries: list[Entry], recipients: tuple[Recipient, ...]) -> None:
-        """Take over what a writer sealed, and rewrite the catalogue if everything on disk is known."""
+    def _finish(self, entries: list[Entry], gone: list[Entry], recipients: tuple[Recipient, ...]) -> None:
+        """Take over what a writer sealed and removed, and rewrite the catalogue if everything on disk is known."""
+        for entry in gone:
+            self._known.forget(entry.info.name)
         for entry in entries:
             self._known[entry.info.name] = entry
         if entries:
