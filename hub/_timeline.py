@@ -33,8 +33,8 @@ MAX_LANES = 500
 MAX_BUCKETS = 1_000
 MAX_KEPT = 100_000
 """Lanes that are added up."""
-MAX_BARS = 500_000
-"""Bars that are added up, of all lanes; a quarter of a gigabyte."""
+MAX_BARS = 200_000
+"""Bars that are added up, of all lanes; a hundred megabytes."""
 
 
 class Bar(BaseModel):
@@ -236,7 +236,7 @@ def timeline(
 ) -> Timeline:
     info = hub.pipeline.store.info()
     low, high = read_time(since), read_time(until)
-    low = low if low is not None else (info.first_ns or 0)
+    low = max(0, low) if low is not None else (info.first_ns or 0)  # nothing was captured before 1970
     high = high if high is not None else (info.last_ns or 0)
     if since is not None and until is not None and high < low:
         raise UsageError("the time ends before it begins", hint="since lies before until")

@@ -9,6 +9,7 @@ from typing import Any
 
 from kubeshark.cli._complain import complain
 from kubeshark.cli._configured import add_configured, configuration
+from kubeshark.cli._probe_options import with_uids
 from kubeshark.cli._retention_options import add_retention_options, retention_of
 from kubeshark.cli._schedules import schedules
 from kubeshark.cli._store_option import add_recipient_option, add_store_option, store_path
@@ -81,7 +82,8 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
         action="append",
         default=[],
         metavar="WHOSE",
-        help="also TLS in the clear of processes that use libssl: name:PROGRAM, container:ID, pod:UID, all (repeat)",
+        help="also TLS in the clear of processes that use libssl: name:PROGRAM, container:ID, pod:UID,"
+        " pod:NAMESPACE/NAME, all (repeat)",
     )
     parser.add_argument(
         "--hub-selects",
@@ -107,7 +109,11 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
         help="of each of its processes: above it nothing is served; a capture's memory is made to fit",
     )
     parser.add_argument(
-        "--cpu", type=float, default=0.0, metavar="N", help="processors it may use, 0.5 is half of one; likewise"
+        "--cpu",
+        type=float,
+        default=0.0,
+        metavar="N",
+        help="processors each may use, 0.5 is half of one: above it nothing is served, and sealing waits",
     )
     parser.add_argument(
         "--firewall",
@@ -174,7 +180,7 @@ def run(args: argparse.Namespace) -> int:
         cpu=args.cpu,
         interfaces=args.interface,
         bpf=args.filter,
-        probes=args.tls_probe,
+        probes=with_uids(args.tls_probe),
         recipients=args.recipient,
         segment_seconds=args.segment_seconds,
         retention=retention_of(args),
