@@ -3,31 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from kubeshark.cluster._apply import CLAIM, NAMESPACE, PRUNED
+from kubeshark.cluster._check import Check
 from kubeshark.cluster._client import KINDS, Cluster
+from kubeshark.cluster._node_checks import node_checks
 from kubeshark.errors import ClusterError
 from kubeshark.settings import Settings
 
-__all__ = ["Check", "run_checks"]
+__all__ = ["run_checks"]
 
 OLDEST = (1, 30)
 """The first with AppArmor profiles as fields; what the chart asks for, too."""
 
 VERBS = ("get", "list", "create", "patch", "delete")
 ADMISSION = "pod-security.kubernetes.io/enforce"
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One row: what was looked at, how it is, and what to do about it."""
-
-    name: str
-    state: Literal["ok", "warn", "fail"]
-    said: str
-    remedy: str = ""
 
 
 def run_checks(cluster: Cluster, settings: Settings) -> Iterator[Check]:
@@ -43,6 +34,7 @@ def run_checks(cluster: Cluster, settings: Settings) -> Iterator[Check]:
     if settings.tap.persistent_storage and not settings.tap.persistent_storage_static:
         yield _storage(cluster, settings.tap.storage_class)
     yield from _secrets(cluster, settings)
+    yield from node_checks(cluster)
 
 
 def _version(cluster: Cluster, found: dict[str, Any]) -> Check:

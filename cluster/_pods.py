@@ -19,9 +19,37 @@ from kubeshark.cluster._names import (
     WORKER_PORT,
     labels,
 )
-from kubeshark.cluster._tree import AsJson, Built, Digest, Each, Equals, Item, Not, Setting, Spread, Text, When
+from kubeshark.cluster._plain import plain
+from kubeshark.cluster._tree import (
+    AsJson,
+    Built,
+    Digest,
+    Each,
+    Equals,
+    Item,
+    Not,
+    Scope,
+    Setting,
+    Spread,
+    Text,
+    When,
+    evaluate,
+)
+from kubeshark.settings import Settings
 
-__all__ = ["CONFIGURATION", "HUB_CLAIM", "WORKER_CLAIM", "front_template", "hub_template", "worker_template"]
+__all__ = [
+    "CONFIGURATION",
+    "HUB_CLAIM",
+    "IMAGES",
+    "USER",
+    "WORKER_CLAIM",
+    "front_template",
+    "hub_template",
+    "image_of",
+    "worker_template",
+]
+
+IMAGES = ("hub", "worker", "front")
 
 USER = 65_532
 """Of hub and front: an unnamed one, as in images without a shell."""
@@ -257,6 +285,12 @@ def _image(name: str) -> When:
     registry = When(Setting("tap.docker.registry"), Setting("tap.docker.registry"), "kubeshark")
     whole = Setting(f"tap.docker.overrideImage.{name}")
     return When(whole, whole, Text.of(registry, f"/{name}:", tag))
+
+
+def image_of(name: str, settings: Settings, version: str) -> str:
+    """Return the name of an image that pods get."""
+    found: str = evaluate(_image(name), Scope(plain(settings), {"version": version}, {}))
+    return found
 
 
 def _environment() -> list[dict[str, Any]]:
