@@ -9,6 +9,7 @@ from kubeshark.cluster._apply import CLAIM, NAMESPACE, PRUNED
 from kubeshark.cluster._check import Check
 from kubeshark.cluster._client import KINDS, Cluster
 from kubeshark.cluster._node_checks import node_checks
+from kubeshark.cluster._pods import CLIENT_SECRET_ENTRY
 from kubeshark.errors import ClusterError
 from kubeshark.settings import Settings
 
@@ -99,7 +100,9 @@ def _storage(cluster: Cluster, name: str) -> Check:
 def _secrets(cluster: Cluster, settings: Settings) -> Iterator[Check]:
     """The Secrets that settings name must be there: pods wait for them without a word."""
     tap = settings.tap
-    for name in dict.fromkeys((*tap.secrets, *tap.snapshots.cloud.secrets, *tap.docker.image_pull_secrets)):
+    client = tap.auth.oidc.secret
+    own = (client,) if client else ()
+    for name in dict.fromkeys((*tap.secrets, *tap.snapshots.cloud.secrets, *tap.docker.image_pull_secrets, *own)):
         try:
             found = cluster.get("Secret", tap.release.namespace, name)
         except ClusterError as error:
@@ -108,5 +111,8 @@ def _secrets(cluster: Cluster, settings: Settings) -> Iterator[Check]:
         if found is None:
             remedy = f"kubectl -n {tap.release.namespace} create secret generic {name} …"
             yield Check(f"secret {name}", "fail", f"is not in namespace {tap.release.namespace}", remedy)
+        elif name == client and CLIENT_SECRET_ENTRY not in (found.get("data") or {}):
+            remedy = f"kubectl create secret generic {name} --from-file={CLIENT_SECRET_ENTRY}=FILE makes one"
+            yield Check(f"secret {name}", "fail", f"has no entry {CLIENT_SECRET_ENTRY}", remedy)
         else:
             yield Check(f"secret {name}", "ok", "is there")

@@ -38,6 +38,7 @@ from kubeshark.cluster._tree import (
 from kubeshark.settings import Settings
 
 __all__ = [
+    "CLIENT_SECRET_ENTRY",
     "CONFIGURATION",
     "HUB_CLAIM",
     "IMAGES",
@@ -77,6 +78,8 @@ CONFIGURATION = AsJson(
 """kubeshark.yaml of hub and workers: all that is not about the machine `kubeshark tap` runs on."""
 
 _PERSISTENT = Setting("tap.persistentStorage")
+_CLIENT_SECRET = Setting("tap.auth.oidc.secret")
+CLIENT_SECRET_ENTRY = "client_secret"  # noqa: S105 - the name of an entry
 
 
 def hub_template() -> dict[str, Any]:
@@ -106,6 +109,10 @@ def hub_template() -> dict[str, Any]:
             {"name": "KUBESHARK_NODE_KEY", "value": f"{STATE}/node.key"},  # a Secret is not written to
             {"name": "KUBESHARK_TOKEN_FILE", "value": f"{CONFIG_AT}/token/token"},
             {"name": "KUBESHARK_TLS", "value": f"{CONFIG_AT}/tls"},
+            When(
+                _CLIENT_SECRET,
+                {"name": "KUBESHARK_OIDC_SECRET_FILE", "value": f"{CONFIG_AT}/oidc/{CLIENT_SECRET_ENTRY}"},
+            ),
         ],
         "envFrom": _environment_from(),
         "ports": [{"name": "http", "containerPort": HUB_PORT}],
@@ -117,6 +124,7 @@ def hub_template() -> dict[str, Any]:
             {"name": "identity", "mountPath": f"{CONFIG_AT}/identity", "readOnly": True},
             {"name": "token", "mountPath": f"{CONFIG_AT}/token", "readOnly": True},
             {"name": "tls", "mountPath": f"{CONFIG_AT}/tls", "readOnly": True},
+            When(_CLIENT_SECRET, {"name": "oidc", "mountPath": f"{CONFIG_AT}/oidc", "readOnly": True}),
             {"name": "state", "mountPath": STATE},
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - of the container
         ],
@@ -131,6 +139,7 @@ def hub_template() -> dict[str, Any]:
             _secret_volume("identity", IDENTITY),
             _secret_volume("token", TOKEN),
             _secret_volume("tls", TLS_HUB),
+            When(_CLIENT_SECRET, _secret_volume("oidc", _CLIENT_SECRET)),
             {
                 "name": "state",
                 "persistentVolumeClaim": When(_PERSISTENT, {"claimName": HUB_CLAIM}),
@@ -345,7 +354,7 @@ def _pod_context() -> dict[str, Any]:
     return {"runAsNonRoot": True, "fsGroup": USER, "seccompProfile": {"type": "RuntimeDefault"}}
 
 
-def _secret_volume(name: str, secret: str) -> dict[str, Any]:
+def _secret_volume(name: str, secret: Any) -> dict[str, Any]:
     return {"name": name, "secret": {"secretName": secret, "defaultMode": 0o440}}
 
 

@@ -47,7 +47,7 @@ from kubeshark.pipeline import Pipeline
 from kubeshark.pipeline._rules import DEFAULT_RULES, RedactionRule
 
 if TYPE_CHECKING:
-    from kubeshark.hub._oidc import OidcSettings
+    from kubeshark.hub._oidc_settings import OidcSettings
 
 __all__ = ["create_app"]
 

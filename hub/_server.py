@@ -25,7 +25,7 @@ from kubeshark.pipeline._scheduler import Scheduler
 
 if TYPE_CHECKING:
     from kubeshark.cluster import Cluster, PodChoice
-    from kubeshark.hub._oidc import OidcSettings
+    from kubeshark.hub._oidc_settings import OidcSettings
 
 __all__ = ["serve"]
 
