@@ -26,6 +26,7 @@ from kubeshark.pipeline._scheduler import Scheduler
 if TYPE_CHECKING:
     from kubeshark.cluster import Cluster, PodChoice
     from kubeshark.hub._oidc_settings import OidcSettings
+    from kubeshark.pipeline.scripts import ServedScripts
 
 __all__ = ["serve"]
 
@@ -49,6 +50,7 @@ def serve(
     inventory: Path | None = None,
     cluster: Cluster | None = None,
     pod_choice: PodChoice | None = None,
+    scripts: ServedScripts | None = None,
 ) -> None:
     """Serve a pipeline, and run its plugins' jobs by their schedules; `log` hears what they log.
 
@@ -58,6 +60,7 @@ def serve(
     `cluster`: is watched for names, and for who has which address.
     `pod_choice`: which of its pods are captured by workers that leave that to a hub.
     `public_host` is the name under which a proxy serves this hub by HTTPS; by no other is it then known.
+    `scripts`: that run beside it.
     `token`: this one, not a new one. `workers_of`: NAME:PORT, every address of which is a worker.
 
     Raise UsageError for an address that others can reach unless `insecure`: there is no TLS yet.
@@ -82,6 +85,7 @@ def serve(
     if public_host:
         hosts = frozenset({public_host})
     app = create_app(pipeline, token=token, hosts=hosts, rules=rules, oidc=oidc, tls=bool(public_host))
+    app.hub.scripts = scripts
     config = uvicorn.Config(
         app,
         log_level="warning",

@@ -133,7 +133,7 @@ def run(args: argparse.Namespace) -> int:
 
     if not 0 <= args.port <= 65_535:
         raise UsageError(f"--port {args.port} is not a port", hint="use 0 to 65535")
-    from kubeshark.pipeline.scripts import serving
+    from kubeshark.pipeline.scripts import ServedScripts
 
     check_local_capture(args)
     cluster = _cluster(args)
@@ -149,12 +149,11 @@ def run(args: argparse.Namespace) -> int:
         archives=args.archive,
         tls=replace(tls_files(args), peer=args.worker_name),
     )
-    with store as pipeline, serving(pipeline.plugins, scripts_config()) as scripts:
+    with store as pipeline, ServedScripts(pipeline.plugins, scripts_config(), hub_folder() / "scripts") as scripts:
 
         def log(text: object) -> None:
             complain(text)
-            if scripts is not None:
-                scripts.log_call("warning", str(text))
+            scripts.log(str(text))
 
         with capturing_beside(args, pipeline, log):
             serve(
@@ -172,6 +171,7 @@ def run(args: argparse.Namespace) -> int:
                 inventory=args.inventory,
                 cluster=cluster,
                 pod_choice=pod_choice,
+                scripts=scripts,
             )
     return 0
 
