@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from kubeshark.cluster._chart import write_chart as write_chart
     from kubeshark.cluster._check import Check as Check
     from kubeshark.cluster._checks import run_checks as run_checks
+    from kubeshark.cluster._client import KINDS as KINDS
     from kubeshark.cluster._client import Cluster as Cluster
     from kubeshark.cluster._forward import Forward as Forward
     from kubeshark.cluster._forward import ready_pod as ready_pod
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from kubeshark.cluster._material import token_of as token_of
     from kubeshark.cluster._pull_checks import pull_checks as pull_checks
     from kubeshark.cluster._rbac import HUB_GRANTS as HUB_GRANTS
+    from kubeshark.cluster._rbac import POLICY_GRANTS as POLICY_GRANTS
     from kubeshark.cluster._targets import PodChoice as PodChoice
     from kubeshark.cluster._targets import Target as Target
     from kubeshark.cluster._targets import has_ended as has_ended
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "HUB_GRANTS",
+    "KINDS",
+    "POLICY_GRANTS",
     "Change",
     "Check",
     "Cluster",
@@ -61,13 +65,13 @@ _HOMES = {
     "_chart": "write_chart",
     "_check": "Check",
     "_checks": "run_checks",
-    "_client": "Cluster",
+    "_client": "KINDS Cluster",
     "_forward": "Forward ready_pod",
     "_logs": "write_logs",
     "_manifests": "manifests",
     "_material": "has_identity materials token_of",
     "_pull_checks": "pull_checks",
-    "_rbac": "HUB_GRANTS",
+    "_rbac": "HUB_GRANTS POLICY_GRANTS",
     "_targets": "PodChoice Target has_ended target_of targets",
     "_wait": "wait_until_ready",
     "_watch": "Change Watch",

@@ -13,6 +13,7 @@ from typing import Any
 
 from kubeshark.cluster._client import KINDS, Cluster
 from kubeshark.cluster._names import LABEL_MANAGER, LABEL_NAMESPACE, LABEL_RELEASE, MANAGER, owned_selector
+from kubeshark.cluster._policy_kind import CRD, POLICY
 from kubeshark.errors import ClusterError
 
 __all__ = ["Deployment", "is_ours"]
@@ -55,7 +56,7 @@ class Deployment:
             kind, meta = obj["kind"], obj["metadata"]
             before = self.cluster.get(kind, meta.get("namespace", ""), meta["name"])
             if before is not None and not is_ours(before, self.release, self.namespace):
-                if kind == NAMESPACE:
+                if kind in (NAMESPACE, CRD):  # one for the cluster, whoever made it
                     self._said("there", obj)
                     continue
                 raise ClusterError(
@@ -91,6 +92,7 @@ class Deployment:
         gone = 0
         for obj in self._owned(PRUNED if keep_captures else (*PRUNED, CLAIM)):
             gone += self._delete(obj)
+        gone += self._clean_policies()
         made = self.cluster.get(NAMESPACE, "", self.namespace)
         if made is None or not is_ours(made, self.release, self.namespace) or made["metadata"].get("deletionTimestamp"):
             return gone
@@ -99,6 +101,16 @@ class Deployment:
             self.say(f"Namespace {self.namespace} stays: {', '.join(others[:5])} {are} not ours")
         else:
             gone += self._delete({**made, "kind": NAMESPACE})
+        return gone
+
+    def _clean_policies(self) -> int:
+        """Delete the kind FirewallPolicy if there is no such object: they are not ours, and would go with it."""
+        gone = 0
+        for kind in self._owned((CRD,)):
+            if any(self.cluster.list(POLICY)):
+                self.say(f"{CRD} {kind['metadata']['name']} stays: there are policies, which would go with it")
+            else:
+                gone += self._delete(kind)
         return gone
 
     def _owned(self, kinds: Iterable[str]) -> list[dict[str, Any]]:

@@ -42,6 +42,9 @@ CHECKS = """{{- if not .Values.store.recipients }}
 {{- if and .Values.tap.ingress.enabled (not .Values.tap.ingress.host) }}
 {{- fail "tap.ingress.host is empty" }}
 {{- end }}
+{{- if and .Values.firewall.enabled (not .Values.tap.hostNetwork) }}
+{{- fail "firewall.enabled with tap.hostNetwork off: only in its node's network a worker sees pods' devices" }}
+{{- end }}
 {{- $cloud := .Values.tap.snapshots.cloud }}
 {{- if and .Values.store.url $cloud.provider }}
 {{- fail "store.url and tap.snapshots.cloud.provider both say where sealed segments go: leave one of them out" }}

@@ -10,6 +10,7 @@ from kubeshark.cluster._check import Check
 from kubeshark.cluster._client import KINDS, Cluster
 from kubeshark.cluster._node_checks import node_checks
 from kubeshark.cluster._pods import CLIENT_SECRET_ENTRY
+from kubeshark.cluster._policy_kind import CRD
 from kubeshark.errors import ClusterError
 from kubeshark.settings import Settings
 
@@ -30,7 +31,7 @@ def run_checks(cluster: Cluster, settings: Settings) -> Iterator[Check]:
         yield Check("cluster", "fail", error.message, error.hint)
         return
     yield _version(cluster, found)
-    yield from _permissions(cluster, settings.tap.release.namespace)
+    yield from _permissions(cluster, settings)
     yield _admission(cluster, settings)
     if settings.tap.persistent_storage and not settings.tap.persistent_storage_static:
         yield _storage(cluster, settings.tap.storage_class)
@@ -46,9 +47,10 @@ def _version(cluster: Cluster, found: dict[str, Any]) -> Check:
     return Check("cluster", "ok", f"{cluster.host} is {shown}")
 
 
-def _permissions(cluster: Cluster, namespace: str) -> Iterator[Check]:
+def _permissions(cluster: Cluster, settings: Settings) -> Iterator[Check]:
     """Ask verb by verb; one row for a kind."""
-    for name in (NAMESPACE, *reversed(PRUNED), CLAIM):
+    namespace = settings.tap.release.namespace
+    for name in (NAMESPACE, *((CRD,) if settings.firewall.enabled else ()), *reversed(PRUNED), CLAIM):
         kind = KINDS[name]
         group = kind.api.rpartition("/")[0]
         within = namespace if kind.is_namespaced else ""

@@ -66,6 +66,8 @@ _ALL = (
     Kind("Event", "v1", "events"),
     Kind("Lease", "coordination.k8s.io/v1", "leases"),
     Kind("StorageClass", "storage.k8s.io/v1", "storageclasses", is_namespaced=False),
+    Kind("CustomResourceDefinition", "apiextensions.k8s.io/v1", "customresourcedefinitions", is_namespaced=False),
+    Kind("FirewallPolicy", "kubeshark.io/v1", "firewallpolicies", is_namespaced=False),
     Kind("SelfSubjectAccessReview", "authorization.k8s.io/v1", "selfsubjectaccessreviews", is_namespaced=False),
 )
 KINDS = {kind.name: kind for kind in _ALL}

@@ -27,6 +27,7 @@ from kubeshark.cluster._pods import (
     hub_template,
     worker_template,
 )
+from kubeshark.cluster._policy_kind import policy_kind
 from kubeshark.cluster._rbac import accounts, roles
 from kubeshark.cluster._tree import Built, Each, Item, Material, Not, Scope, Setting, Spread, When, evaluate
 from kubeshark.cluster._values import scope_of
@@ -62,6 +63,7 @@ def secrets(*, has_identity: bool) -> list[dict[str, Any]]:
 def objects() -> list[Any]:
     """Everything else."""
     return [
+        When(Setting("firewall.enabled"), policy_kind()),
         *accounts(),
         *roles(),
         {

@@ -68,7 +68,7 @@ CONFIGURATION = AsJson(
         },
         "query": Setting("query"),
         "redaction": Setting("redaction"),
-        "firewall": Setting("firewall"),
+        "firewall": {name: Setting(f"firewall.{name}") for name in ("failMode", "hubs", "exempt", "defaultMode")},
         "scripting": Setting("scripting"),
         "pcapdump": Setting("pcapdump"),
         "timezone": Setting("timezone"),
@@ -80,6 +80,8 @@ CONFIGURATION = AsJson(
 _PERSISTENT = Setting("tap.persistentStorage")
 _CLIENT_SECRET = Setting("tap.auth.oidc.secret")
 CLIENT_SECRET_ENTRY = "client_secret"  # noqa: S105 - the name of an entry
+_FIREWALL = Setting("firewall.enabled")
+_PINS = "/sys/fs/bpf"
 
 
 def hub_template() -> dict[str, Any]:
@@ -100,6 +102,7 @@ def hub_template() -> dict[str, Any]:
             "--port",
             str(HUB_PORT),
             "--kube",
+            When(_FIREWALL, "--kube-policies"),
             *archive_arguments("--archive"),
             *proxied,
         ],
@@ -177,6 +180,8 @@ def worker_template() -> dict[str, Any]:
             When(Setting("tap.bpfOverride"), "--filter", "--hub-selects"),  # it replaces the choice of pods
             When(Setting("tap.bpfOverride"), Setting("tap.bpfOverride")),
             *archive_arguments("--upload"),
+            When(_FIREWALL, "--firewall"),
+            When(_FIREWALL, f"{STATE}/firewall"),
         ],
         "env": [
             *_environment(),
@@ -198,6 +203,7 @@ def worker_template() -> dict[str, Any]:
                     Each(Setting(f"{mesh}.networkCapture"), Item()),
                     When(Setting("tap.serviceMesh"), Each(Setting(f"{mesh}.serviceMeshCapture"), Item())),
                     When(Setting("tap.tls"), Each(Setting(f"{mesh}.ebpfCapture"), Item())),
+                    When(_FIREWALL, Each(Setting(f"{mesh}.firewall"), Item())),
                 ],
             },
             "appArmorProfile": When(
@@ -221,6 +227,7 @@ def worker_template() -> dict[str, Any]:
             # one claim for all nodes: each has its folder
             {"name": "state", "mountPath": STATE, "subPathExpr": When(_PERSISTENT, "$(NODE_NAME)")},
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - of the container
+            When(_FIREWALL, {"name": "pins", "mountPath": _PINS}),
         ],
     }
     spec = {
@@ -241,6 +248,8 @@ def worker_template() -> dict[str, Any]:
                 "emptyDir": When(Not(_PERSISTENT), {}),
             },
             {"name": "tmp", "emptyDir": {}},
+            # with fail mode closed policies lie in the node's kernel while no worker runs
+            When(_FIREWALL, {"name": "pins", "hostPath": {"path": _PINS, "type": "Directory"}}),
         ],
         **_placement("workers", "workers"),
     }

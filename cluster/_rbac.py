@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from kubeshark.cluster._names import FRONT, HUB, WORKER, metadata
-from kubeshark.cluster._tree import Built, Text
+from kubeshark.cluster._tree import Built, Setting, Text, When
 
-__all__ = ["HUB_GRANTS", "Grant", "accounts", "roles"]
+__all__ = ["HUB_GRANTS", "POLICY_GRANTS", "Grant", "accounts", "roles"]
 
 READ = ("get", "list", "watch")
 
@@ -34,6 +34,12 @@ HUB_GRANTS = (
 )
 """Everything that is granted. Secrets, logs, exec and every verb that changes something are not."""
 
+POLICY_GRANTS = (
+    Grant("kubeshark.io", "firewallpolicies", READ, "with firewall.enabled: the policies that are objects"),
+    Grant("kubeshark.io", "firewallpolicies/status", ("patch",), "with firewall.enabled: to say what became of them"),
+)
+"""Granted besides where the firewall is on."""
+
 
 def accounts() -> list[dict[str, Any]]:
     return [
@@ -47,10 +53,15 @@ def accounts() -> list[dict[str, Any]]:
     ]
 
 
+def _rule(grant: Grant) -> dict[str, Any]:
+    return {"apiGroups": [grant.group], "resources": [grant.resource], "verbs": list(grant.verbs)}
+
+
 def roles() -> list[dict[str, Any]]:
     api = "rbac.authorization.k8s.io"
     rules = [
-        {"apiGroups": [grant.group], "resources": [grant.resource], "verbs": list(grant.verbs)} for grant in HUB_GRANTS
+        *map(_rule, HUB_GRANTS),
+        *(When(Setting("firewall.enabled"), _rule(grant)) for grant in POLICY_GRANTS),
     ]
     return [
         {

@@ -24,6 +24,11 @@ def scope_of(settings: Settings, version: str, materials: dict[str, str]) -> Sco
         raise UsageError("tap.ingress.host is empty", hint="name the host under which the UI is reached")
     if settings.tap.persistent_storage_pvc_volume_mode == "Block":
         raise UsageError("tap.persistentStoragePvcVolumeMode: captures are files: a block volume cannot hold them")
+    if settings.firewall.enabled and not settings.tap.host_network:
+        raise UsageError(
+            "firewall.enabled with tap.hostNetwork off: only in its node's network a worker sees pods' devices",
+            hint="leave one of them out",
+        )
     built = {"namespace": settings.tap.release.namespace, "manager": MANAGER, "version": version}
     check_archive(settings)
     return Scope(plain(settings), built, materials)

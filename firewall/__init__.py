@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from kubeshark.firewall._kept import Kept as Kept
     from kubeshark.firewall._kept import NewPolicy as NewPolicy
     from kubeshark.firewall._kept import PolicyChanged as PolicyChanged
+    from kubeshark.firewall._kept import PolicyOwned as PolicyOwned
     from kubeshark.firewall._kept import PolicyStore as PolicyStore
     from kubeshark.firewall._learn import LearnedRule as LearnedRule
     from kubeshark.firewall._learn import Lesson as Lesson
@@ -74,6 +75,7 @@ __all__ = [
     "Packet",
     "Policy",
     "PolicyChanged",
+    "PolicyOwned",
     "PolicyStore",
     "Reason",
     "RecordedNames",
@@ -107,7 +109,7 @@ if not TYPE_CHECKING:
         {
             "_compile": "Attachment Compiled Member compile_policies",
             "_inventory": "Inventory load_inventory parse_inventory",
-            "_kept": "Kept NewPolicy PolicyChanged PolicyStore",
+            "_kept": "Kept NewPolicy PolicyChanged PolicyOwned PolicyStore",
             "_learn": "LearnedRule Lesson learn",
             "_learned_text": "lesson_as_network_policies lesson_as_policies",
             "_model": "FlowTable Packet decide",

@@ -15,6 +15,7 @@ from kubeshark.errors import UsageError
 from kubeshark.firewall._inventory import Inventory, Pod
 from kubeshark.firewall._policy import LabelSelector, Mode, Peer, PodSelector, Policy, PolicyRule
 from kubeshark.firewall._rules import MAX_RULES, NOBODY, Action, Direction, Exempt, Network, Rule, RuleSet, Traffic
+from kubeshark.firewall._unknown import Unknown, selects_pods
 
 __all__ = ["Attachment", "Compiled", "Member", "compile_policies", "own_exemptions"]
 
@@ -96,13 +97,17 @@ def compile_policies(
 
 def own_exemptions(kind: str, inventory: Inventory) -> tuple[Exempt, ...]:
     """Return what no policy cuts on an attachment of this kind."""
+    named = [Exempt("firewall.exempt", direction, inventory.exempt, ()) for direction in Direction if inventory.exempt]
     if kind == "pods":
         nodes = tuple(network for node in inventory.nodes for network in node.addresses)
-        return (Exempt("kubelet probes", Direction.INGRESS, nodes, ()),) if nodes else ()
+        return (*named, *((Exempt("kubelet probes", Direction.INGRESS, nodes, ()),) if nodes else ()))
     found = [
-        Exempt(name, direction, (), (Traffic(TCP, port, port),))
-        for name, port in OWN_PORTS.items()
-        for direction in Direction
+        *named,
+        *(
+            Exempt(name, direction, (), (Traffic(TCP, port, port),))
+            for name, port in OWN_PORTS.items()
+            for direction in Direction
+        ),
     ]
     found.append(Exempt("SSH", Direction.INGRESS, (), (Traffic(TCP, SSH, SSH),)))
     if inventory.apiserver:
@@ -176,14 +181,24 @@ class _Resolver:
 
     def __init__(self, inventory: Inventory, *, follows_names: bool) -> None:
         self._inventory, self._follows_names = inventory, follows_names
+        self._unknown = Unknown(inventory)
         self._done: dict[str, tuple[Rule, ...]] = {}
         self.warnings: list[str] = []
 
     def rules(self, policy: Policy) -> tuple[Rule, ...]:
         if policy.name not in self._done:
-            found = (self._rule(policy, rule) for rule in policy.rules)
-            self._done[policy.name] = tuple(rule for rule in found if rule is not None)
+            self._done[policy.name] = tuple(rule for rule in self._all(policy) if rule is not None)
         return self._done[policy.name]
+
+    def _all(self, policy: Policy) -> Iterator[Rule | None]:
+        judged = set() if policy.unknown_peer else set(Direction)
+        for rule in policy.rules:
+            if rule.direction not in judged and selects_pods(rule):
+                judged.add(rule.direction)
+                unknown, warning = self._unknown.rule(policy, rule.direction)
+                self.warnings += [warning] if warning else []
+                yield unknown
+            yield self._rule(policy, rule)
 
     def _rule(self, policy: Policy, rule: PolicyRule) -> Rule | None:
         where = f"{policy.name} {rule.direction.name.lower()}/{rule.name}"

@@ -53,6 +53,7 @@ class NodeInfo:
     name: str
     labels: Mapping[str, str] = field(default_factory=dict)
     addresses: tuple[Network, ...] = ()
+    pod_networks: tuple[Network, ...] = ()  # where its pods get their addresses
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,13 @@ class Inventory:
     interfaces: Mapping[str, tuple[Network, ...]] = field(default_factory=dict)  # of the machine, with their addresses
     host: tuple[Network, ...] = ()  # addresses of the machine itself
     apiserver: tuple[Network, ...] = ()
+    other_pod_networks: tuple[Network, ...] = ()  # besides those of the nodes
+    exempt: tuple[Network, ...] = ()  # addresses that no policy judges
+
+    @property
+    def pod_networks(self) -> tuple[Network, ...]:
+        """Where pods get their addresses; empty: not known."""
+        return (*self.other_pod_networks, *(network for node in self.nodes for network in node.pod_networks))
 
     def labels_of(self, namespace: str) -> Mapping[str, str]:
         return {NAME_LABEL: namespace, **self.namespaces.get(namespace, {})}
@@ -129,9 +137,11 @@ _INVENTORY = Structure(
         ),
         "nodes": Items(
             Structure(
-                {"name": _NAME, "labels": _LABELS, "addresses": _ADDRESSES},
+                {"name": _NAME, "labels": _LABELS, "addresses": _ADDRESSES, "podNetworks": _BLOCKS},
                 ("name", "addresses"),
-                lambda given, _node, _path: NodeInfo(given["name"], given.get("labels", {}), given["addresses"]),
+                lambda given, _node, _path: NodeInfo(
+                    given["name"], given.get("labels", {}), given["addresses"], given.get("podNetworks", ())
+                ),
             ),
             MAX_THINGS,
             can_be_empty=True,
@@ -140,6 +150,7 @@ _INVENTORY = Structure(
         "interfaces": Dictionary(Text("", max_length=15), _BLOCKS, 1024),
         "host": _BLOCKS,
         "apiserver": _ADDRESSES,
+        "podNetworks": _BLOCKS,
     },
     make=lambda given, _node, _path: Inventory(
         pods=given.get("pods", ()),
@@ -149,6 +160,7 @@ _INVENTORY = Structure(
         interfaces=given.get("interfaces", {}),
         host=given.get("host", ()),
         apiserver=given.get("apiserver", ()),
+        other_pod_networks=given.get("podNetworks", ()),
     ),
 )
 
@@ -239,5 +251,6 @@ def read_object(kind: str, item: Mapping[str, Any]) -> Pod | NodeInfo | Namespac
             return Namespace(name, labels)
         case "Node":
             listed = [each["address"] for each in status.get("addresses") or () if str(each["type"]).endswith("IP")]
-            return NodeInfo(name, labels, tuple(map(_address, listed)))
+            networks = spec.get("podCIDRs") or filter(None, [spec.get("podCIDR")])
+            return NodeInfo(name, labels, tuple(map(_address, listed)), tuple(map(_block, networks)))
     return None

@@ -22,11 +22,15 @@ from kubeshark.errors import StoreError, UsageError
 from kubeshark.firewall._policy import Mode, Policy, parse_policies
 from kubeshark.firewall._set import version_of
 
-__all__ = ["Kept", "NewPolicy", "PolicyChanged", "PolicyStore"]
+__all__ = ["Kept", "NewPolicy", "PolicyChanged", "PolicyOwned", "PolicyStore"]
 
 
 class PolicyChanged(StoreError):
     """Somebody else changed the policy meanwhile."""
+
+
+class PolicyOwned(UsageError):
+    """The policy is somebody else's: an object of a cluster says what it is, or whoever keeps policies here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,7 @@ class Kept:
     policy: Policy  # with the mode that is enforced
     text: str
     expires_at: float | None = None  # seconds since 1970; None: it stays
+    owner: str = ""  # the uid of the object in a cluster that says what it is; "": it is kept here
 
     @property
     def version(self) -> str:
@@ -48,6 +53,7 @@ class NewPolicy:
     version: str | None = None
     mode: Mode | None = None  # instead of the text's
     ttl_s: float | None = None  # instead of the text's; 0: it stays
+    owner: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +69,7 @@ class PolicyStore:
 
     def __init__(self, path: Path, *, clock: Callable[[], float] = time.time) -> None:
         self.path, self._clock = path, clock
+        self.default_mode: Mode = "Audit"  # of policies that say none, when they are put
         self._lock = threading.RLock()
         self._state = self._read()
         self._issue = 0
@@ -110,11 +117,13 @@ class PolicyStore:
         revision: int | None = None,
         confirm_s: float | None = None,
         check: Callable[[list[Policy]], None] = lambda _: None,
+        is_owner: bool = False,
     ) -> list[Kept]:
         """Keep some policies and forget others (by name and version), as one change; return what was put.
 
         `revision`: what it must be before. `confirm_s`: undone unless confirmed, instead of what the policies say.
-        `check` sees all policies as they would be, and may raise. Raises DocumentError, UsageError, PolicyChanged.
+        `check` sees all policies as they would be, and may raise. `is_owner`: it is about policies that are objects;
+        otherwise about those that are none. Raises DocumentError, UsageError, PolicyOwned, PolicyChanged.
         """
         with self._lock:
             state = self._state
@@ -122,6 +131,9 @@ class PolicyStore:
                 raise PolicyChanged("the policies were changed meanwhile", hint="read them again, then change them")
             kept = {each.policy.name: each for each in state.policies}
             made = [self._make(new, kept) for new in put]
+            for name in (*(each.policy.name for each in made), *(name for name, _ in delete)):
+                if name in kept and bool(kept[name].owner) != is_owner:
+                    raise _owned(name, is_object=not is_owner)
             for name, version in delete:
                 if name not in kept:
                     raise UsageError(f"no policy {name!r}", hint='see "kubeshark firewall get"')
@@ -171,10 +183,11 @@ class PolicyStore:
         policies = parse_policies(new.text.encode(), "policy")
         if len(policies) != 1:
             raise UsageError(f"{len(policies)} policies in one document", hint="keep each by itself")
-        policy = policies[0] if new.mode is None else replace(policies[0], mode=new.mode)
+        default = policies[0].with_default(self.default_mode)
+        policy = default if new.mode is None else replace(default, mode=new.mode)
         _check_version(policy.name, kept.get(policy.name), new.version)
         ttl_s = policy.ttl_s if new.ttl_s is None else new.ttl_s
-        return Kept(policy, new.text, self._clock() + ttl_s if ttl_s else None)
+        return Kept(policy, new.text, self._clock() + ttl_s if ttl_s else None, new.owner)
 
     def _read(self) -> _State:
         try:
@@ -210,8 +223,16 @@ def _check_version(name: str, known: Kept | None, version: str | None) -> None:
         raise PolicyChanged(f"policy {name} was changed meanwhile", hint="read it again, then change it")
 
 
+def _owned(name: str, *, is_object: bool) -> PolicyOwned:
+    if is_object:
+        hint = f"kubectl edit firewallpolicy {name}"
+        return PolicyOwned(f"policy {name} is an object of the cluster: it is changed there", hint=hint)
+    return PolicyOwned(f"policy {name} is kept by the hub already", hint=f"kubeshark firewall delete {name} --hub URL")
+
+
 def _document(kept: Kept) -> dict[str, Any]:
-    return {"text": kept.text, "mode": kept.policy.mode, "expiresAt": kept.expires_at}
+    owner = {"owner": kept.owner} if kept.owner else {}
+    return {"text": kept.text, "mode": kept.policy.mode, "expiresAt": kept.expires_at, **owner}
 
 
 def _kept(document: Any) -> Kept:
@@ -220,4 +241,5 @@ def _kept(document: Any) -> Kept:
     mode = cast(Mode, document["mode"])
     if mode not in ("Enforce", "Audit"):
         raise ValueError(f"mode {mode!r}")
-    return Kept(replace(policy, mode=mode), str(document["text"]), None if expires is None else float(expires))
+    until = None if expires is None else float(expires)
+    return Kept(replace(policy, mode=mode), str(document["text"]), until, str(document.get("owner", "")))

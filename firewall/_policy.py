@@ -7,7 +7,7 @@ same as JSON Schema. What is not known is refused: a misread policy would be an 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Literal
@@ -136,11 +136,25 @@ class Policy:
     rules: tuple[PolicyRule, ...]  # ingress, then egress, each as written
     mode: Mode = "Audit"
     ttl_s: int = 0  # 0: stays
-    confirm_within_s: int = 0  # 0: no confirmation is asked for
+    says_mode: bool = True
+    confirm_asked_s: int | None = None  # None: it does not say
     strict_fragments: bool = False  # later fragments are judged, too, by rules that ask for no port
+    unknown_peer: Literal["", "allow", "deny"] = ""  # what selectors make of a pod that nobody knows yet; "": nothing
     tcp_by_flags: bool = False  # of TCP only what opens a connection is judged
     labels: Mapping[str, str] = field(default_factory=dict)
     file: str = ""
+
+    @property
+    def confirm_within_s(self) -> int:
+        """How long there is to confirm it, 0: for good at once. What could lock everybody out asks by itself."""
+        if self.confirm_asked_s is not None:
+            return self.confirm_asked_s
+        risks_lock_out = self.mode == "Enforce" and (self.subject.is_host or self.subject.is_all_pods)
+        return DEFAULT_CONFIRM_S if risks_lock_out else 0
+
+    def with_default(self, mode: Mode) -> Policy:
+        """Return it with this mode, unless it says one."""
+        return self if self.says_mode else replace(self, mode=mode)
 
     @property
     def order(self) -> tuple[Tier, int, str]:
@@ -346,11 +360,15 @@ _SPEC = Structure(
     {
         "tier": Enumeration(("Admin", "Baseline")),
         "priority": Number(0, 1000, "lower first; the name breaks ties"),
-        "mode": Enumeration(("Enforce", "Audit"), "default Audit"),
+        "mode": Enumeration(("Enforce", "Audit"), "default: firewall.defaultMode, Audit"),
         "ttl": Duration("removed after; 0 stays"),
         "confirmWithin": Duration("reverted unless confirmed", 86_400),
         "fragments": Enumeration(
             ("pass", "strict"), "later ones pass with the first, or are judged by rules that ask for no port"
+        ),
+        "unknownPeer": Enumeration(
+            ("allow", "deny"),
+            "of an address in the networks of pods that no pod is known to have; default: no selector matches it",
         ),
         "stateful": Enumeration(
             ("flows", "flags"), "replies are known by their flow, or TCP's by its flags, which anybody can set"
@@ -366,18 +384,18 @@ _SPEC = Structure(
 
 def _policy(given: dict[str, Any], node: Node, _path: str) -> Policy:
     spec = given["spec"]
-    mode: Mode = spec.get("mode", "Audit")
-    risks_lock_out = mode == "Enforce" and (spec["subject"].is_host or spec["subject"].is_all_pods)
     return Policy(
         name=given["metadata"]["name"],
         tier=Tier[spec["tier"].upper()],
         priority=spec["priority"],
         subject=spec["subject"],
         rules=spec["rules"],
-        mode=mode,
+        mode=spec.get("mode", "Audit"),
+        says_mode="mode" in spec,
         ttl_s=spec.get("ttl", 0),
-        confirm_within_s=spec.get("confirmWithin", DEFAULT_CONFIRM_S if risks_lock_out else 0),
+        confirm_asked_s=spec.get("confirmWithin"),
         strict_fragments=spec.get("fragments") == "strict",
+        unknown_peer=spec.get("unknownPeer", ""),
         tcp_by_flags=spec.get("stateful") == "flags",
         labels=given["metadata"].get("labels", {}),
         file=node.place.file,

@@ -35,6 +35,7 @@ from kubeshark.hub import (
     _session,
     _settings,
     _store,
+    _timeline,
     _workers,
     _ws,
 )
@@ -65,6 +66,7 @@ ROUTERS = (
     _filters,
     _entries,
     _map,
+    _timeline,
     _language,
     _plugins,
     _plugin_upload,

@@ -17,9 +17,9 @@ from pydantic import BaseModel, Field
 from kubeshark.pipeline import SIZE, Run
 from kubeshark.pipeline.renderers._kfl_text import literal
 
-__all__ = ["MAX_EDGES", "Edges", "Group", "ServiceMap"]
+__all__ = ["MAX_EDGES", "Edges", "End", "Group", "ServiceMap", "end_of", "ends_fields"]
 
-Group = Literal["host", "pod", "service", "workload", "namespace"]
+Group = Literal["host", "pod", "service", "workload", "node", "namespace"]
 Change = Literal["new", "gone", "changed", "same"]
 MAX_EDGES = 20_000
 MAX_KEPT = 200_000  # edges that are added up; calls of further ones are counted as hidden
@@ -27,11 +27,13 @@ CLASSES = 8  # of latency, to a doubling
 OUTSIDE = "(outside)"
 MAX_WAYS = 8
 SPACES = ("namespace", "service.namespace", "pod.namespace")
-NAMES = ("name", "service.name", "pod.name", *SPACES)
+NODE = "node_name"
+NAMES = ("name", "service.name", "pod.name", NODE, *SPACES)
 BY: dict[str, tuple[str, ...]] = {
     "pod": ("pod.name", "name"),
     "service": ("service.name", "name"),
     "workload": ("service.name", "pod.name", "name"),
+    "node": (NODE,),
     "namespace": (),
 }
 """By group: the names that an end is called by, the first that it has."""
@@ -113,7 +115,50 @@ class _Edge:
         return {**found, "max": self.longest}
 
 
-_Way = tuple[tuple[str, str], ...]  # variables of an end, and their values
+Way = tuple[tuple[str, str], ...]  # names of an end, and their values
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """What an end of an entry is called in a group, and how it is told to be that."""
+
+    id: str
+    namespace: str
+    name: str  # of a host that has one
+    way: Way
+
+    def kfl(self, side: str) -> str:
+        """Return the filter of what has it at one end, "src" or "dst"."""
+        return " && ".join(f"{variable_of(side, name)} == {literal(value)}" for name, value in self.way)
+
+
+def variable_of(side: str, name: str) -> str:
+    """Return the KFL variable that has this name of an end: nodes are those of the client and of the server."""
+    if name == NODE:
+        return "local_node_name" if side == "src" else "remote_node_name"
+    return f"{side}.{name}"
+
+
+def ends_fields(side: str) -> tuple[str, ...]:
+    """Return the variables that `end_of` is told the values of."""
+    return (f"{side}.ip", *(variable_of(side, name) for name in NAMES))
+
+
+def end_of(group: Group, values: Sequence[str]) -> End:
+    """Return which end it is whose `ends_fields` have these values."""
+    address, names = values[0], dict(zip(NAMES, values[1:], strict=True))
+    spaces = {name: names[name] for name in SPACES if names[name]}
+    namespace = next(iter(spaces.values()), "")
+    called = next((name for name in BY.get(group, ()) if names[name]), "")
+    if group == "namespace":
+        way = next(((space,) for space in spaces.items()), tuple((each, "") for each in SPACES))
+        return End(namespace or OUTSIDE, namespace, "", way)
+    if called == NODE:
+        return End(names[NODE], "", "", ((NODE, names[NODE]),))
+    if called:
+        known_as = f"{namespace}/{names[called]}" if namespace else names[called]
+        return End(known_as, namespace, "", ((called, names[called]), *list(spaces.items())[:1]))
+    return End(address, namespace, names["name"] or names["pod.name"] or names["service.name"], (("ip", address),))
 
 
 @dataclass(slots=True)
@@ -121,13 +166,13 @@ class _Node:
     namespace: str
     name: str
     addresses: set[str] = field(default_factory=set)
-    ways: dict[_Way, None] = field(
+    ways: dict[str, End] = field(
         default_factory=dict
-    )  # how ends are told to be this node: a name may stand in several
+    )  # by filter, how ends are told to be this: a name may stand in several
 
     def kfl(self, side: str) -> str:
         """Return the filter of what has this node at one end, "src" or "dst"."""
-        terms = [" && ".join(f"{side}.{name} == {literal(value)}" for name, value in way) for way in self.ways]
+        terms = [end.kfl(side) for end in self.ways.values()]
         return terms[0] if len(terms) == 1 else "(" + " || ".join(f"({term})" for term in terms) + ")"
 
 
@@ -141,9 +186,8 @@ class Edges:
         self.hidden = 0
         self.edges: dict[tuple[str, str], _Edge] = {}
         self.nodes: dict[str, _Node] = {}
-        names = tuple(f"{side}.{name}" for side in ("src", "dst") for name in NAMES)
         own = ("conn_local_bytes", "conn_remote_bytes") if layer == 4 else (SIZE, "elapsed_time", "status_code")
-        self.fields = ("src.ip", "dst.ip", "dst.port", "protocol", "error", *own, *names)
+        self.fields = ("dst.port", "protocol", "error", *own, *ends_fields("src"), *ends_fields("dst"))
 
     def add(self, run: Run) -> None:
         columns = {name: run.column(name) for name in self.fields}
@@ -174,37 +218,21 @@ class Edges:
 
     def _ends(self, columns: dict[str, list[Any]], side: str) -> Sequence[str]:
         """Return the node of one end of each entry."""
-        named = zip(columns[f"{side}.ip"], *(columns[f"{side}.{name}"] for name in NAMES), strict=True)
         known: dict[tuple[str, ...], str] = {}
         nodes = []
-        for end in named:
-            if end not in known:
-                known[end] = self._node(end[0], dict(zip(NAMES, end[1:], strict=True)))
-            nodes.append(known[end])
+        for values in zip(*(columns[name] for name in ends_fields(side)), strict=True):
+            if values not in known:
+                known[values] = self._note(end_of(self.group, values), values[0])
+            nodes.append(known[values])
         return nodes
 
-    def _node(self, address: str, names: dict[str, str]) -> str:
-        """Return which node an end belongs to, and note the node."""
-        spaces = {name: names[name] for name in SPACES if names[name]}
-        namespace = next(iter(spaces.values()), "")
-        called = next((name for name in BY.get(self.group, ()) if names[name]), "")
-        name = ""
-        way: _Way
-        if self.group == "namespace":
-            node = namespace or OUTSIDE
-            way = next(((space,) for space in spaces.items()), tuple((each, "") for each in SPACES))
-        elif called:
-            node = f"{namespace}/{names[called]}" if namespace else names[called]
-            way = ((called, names[called]), *list(spaces.items())[:1])
-        else:
-            node, name = address, names["name"] or names["pod.name"] or names["service.name"]
-            way = (("ip", address),)
-        kept = self.nodes.setdefault(node, _Node(namespace, name))
+    def _note(self, end: End, address: str) -> str:
+        kept = self.nodes.setdefault(end.id, _Node(end.namespace, end.name))
         if len(kept.ways) < MAX_WAYS:
-            kept.ways[way] = None
+            kept.ways.setdefault(end.kfl("src"), end)
         if len(kept.addresses) < 16:
             kept.addresses.add(address)
-        return node
+        return end.id
 
     def answer(self, limit: int, stopped: str, before: Edges | None = None, faster: float = 1.0) -> ServiceMap:
         """Return the edges with the most calls, and the nodes at their ends.

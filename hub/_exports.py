@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import queue
 import threading
 from collections.abc import Callable, Generator
@@ -33,7 +34,17 @@ MEDIA = {
 PIECES = 16
 PIECE_BYTES = 64 << 10
 MAX_SELECTION = 1_000
-BINARY: dict[int | str, dict[str, Any]] = {200: {"content": {media: {} for media in MEDIA.values()}}}
+MAX_PROBLEMS = 20
+PROBLEM_CHARACTERS = 300
+PROBLEMS = "kubeshark-problems"
+"""Header of a download: a JSON list of why something may be missing, such as workers that are away."""
+
+BINARY: dict[int | str, dict[str, Any]] = {
+    200: {
+        "content": {media: {} for media in MEDIA.values()},
+        "headers": {PROBLEMS: {"description": "why packets may be missing: a JSON list", "schema": {"type": "string"}}},
+    }
+}
 
 
 class Selection(BaseModel):
@@ -134,6 +145,9 @@ def download(hub: Hub, write: Callable[[BinaryIO], None], name: str, media: str)
             sink.close()
 
     headers = {"content-disposition": f'attachment; filename="{name}"'}
+    if problems := hub.pipeline.store.problems:  # of the listing that this began with
+        told = [str(problem)[:PROBLEM_CHARACTERS] for problem in problems[:MAX_PROBLEMS]]
+        headers[PROBLEMS] = json.dumps(told)
     return ClosingStream(content(), media, headers)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, HTTPException
@@ -20,6 +21,7 @@ from kubeshark.firewall import (
     Inventory,
     Policy,
     PolicyChanged,
+    PolicyOwned,
     RecordedNames,
     Simulation,
     compile_policies,
@@ -247,7 +249,9 @@ def _named(hub: Hub, text: str) -> list[Policy]:
 
 def inventory_of(hub: Hub, text: str) -> Inventory:
     """Return the inventory that a request brings, else the hub's."""
-    return parse_inventory(text.encode(), "inventory") if text else hub.fleet.inventory
+    if not text:
+        return hub.fleet.inventory
+    return replace(parse_inventory(text.encode(), "inventory"), exempt=hub.fleet.exempt)
 
 
 def validation_of(compiled: Compiled) -> Validation:
@@ -271,7 +275,7 @@ def as_answers() -> Iterator[None]:
     """Answer 422 to a document that says what it cannot, with its place, and 409 to a change of what has changed."""
     try:
         yield
-    except PolicyChanged as error:
+    except (PolicyChanged, PolicyOwned) as error:
         raise HTTPException(409, str(error)) from None
     except DocumentError:
         raise  # the application answers with its place

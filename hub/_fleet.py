@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -25,6 +25,7 @@ from kubeshark.core_capture.store._worker_client import WorkerClient
 from kubeshark.errors import KubesharkError, UsageError
 from kubeshark.firewall import Compiled, Inventory, PolicyStore, compile_policies, load_inventory
 from kubeshark.firewall._errors import FirewallError
+from kubeshark.firewall._rules import Network
 from kubeshark.firewall._set import PolicySet, SetPolicy, content_of, set_to
 from kubeshark.firewall._signed import seal
 from kubeshark.firewall._targets import targets_of
@@ -74,6 +75,8 @@ class Fleet:
         self.store = store
         self.nodes: list[Node] = []
         self.listeners = 0  # who watch events now
+        self.exempt: tuple[Network, ...] = ()  # of every inventory, besides
+        self.awaits: frozenset[str] = frozenset()  # what must be known before workers are told anything
         self.problem = ""  # why what is to be enforced could not be compiled
         self._log = log
         self._runs = False
@@ -106,6 +109,7 @@ class Fleet:
 
     def set_inventory(self, inventory: Inventory) -> None:
         """Resolve selectors by another inventory from now on."""
+        inventory = replace(inventory, exempt=self.exempt)
         with self._lock:
             if inventory == self._inventory:
                 return
@@ -126,6 +130,15 @@ class Fleet:
             self.set_inventory(load_inventory(self._file))
         except (KubesharkError, OSError) as error:  # half of it is written: what is known stays
             self._log(f"the inventory stays as it was: {error}")
+
+    def wait_for(self, what: str) -> None:
+        """Tell workers nothing before `know` says so."""
+        self.awaits |= {what}
+
+    def know(self, what: str) -> None:
+        if what in self.awaits:
+            self.awaits -= {what}
+            self.wake()
 
     # ---- what is to be enforced ----
 
@@ -222,6 +235,9 @@ class Fleet:
         node.said, node.name = said, str(said.get("node", ""))[:253]
         if "issue" not in said:
             node.turn("not enforced", str(said.get("unable", ""))[:500])
+            return
+        if self.awaits:  # what a worker holds is better than half of what it should
+            node.turn("held", f"not known yet: {', '.join(sorted(self.awaits))}")
             return
         store = self.store
         if store.seconds_left is not None and said.get("reverted") == store.revision:

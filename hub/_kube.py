@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Self
 
 from kubeshark.cluster import Change, Cluster, Watch
-from kubeshark.core_capture.store import Store
+from kubeshark.core_capture.store import JoinedStore, Store, default_node
 from kubeshark.errors import KubesharkError
 from kubeshark.firewall._inventory import Namespace, NodeInfo, Pod, inventory_of, read_object
 from kubeshark.hub._fleet import Fleet
@@ -24,11 +24,17 @@ __all__ = ["KubeWatch"]
 PLACED = ("Pod", "Namespace", "Node")
 KINDS = (*NAMED_KINDS, "Namespace")
 
+PODS = "which pods there are"
+"""What workers wait for while a hub begins."""
+
 SETTLE_S = 0.1
 """Changes this close together reach policies as one."""
 
 NAMES_S = 1.0
 RETRY_S = 10.0
+SHARE_S = 60.0
+"""Between two copies of names into archives: each is a request that costs."""
+
 WRITE_SHARE = 10
 """Between two writes of names lies this often the time one takes: a large file is not written all the time."""
 
@@ -62,8 +68,10 @@ class KubeWatch:
             threading.Thread(target=self._keep, name="kubeshark-kube-names", daemon=True),
         ]
         self._said = ""
+        self._shared_s, self._must_share = -SHARE_S, False
 
     def __enter__(self) -> Self:
+        self._fleet.wait_for(PODS)
         self._watch.__enter__()
         for thread in self._threads:
             thread.start()
@@ -136,17 +144,20 @@ class KubeWatch:
                 self._is_replaced = False
                 things = list(self._things.values())
             self._fleet.set_inventory(inventory_of(things, self._fleet.inventory))
+            self._fleet.know(PODS)
 
     def _keep(self) -> None:
         gap_s = SETTLE_S
-        while self._wait(self._is_named, gap_s):
+        while self._wait(self._is_named, gap_s, SHARE_S if self._must_share else None):
             gap_s = self._write()
+            self._share()
         self._write()
+        self._share(at_once=True)
 
-    def _wait(self, wakes: threading.Event, gap_s: float) -> bool:
-        """Wait for a gap, then for a change; say whether there is more to do."""
+    def _wait(self, wakes: threading.Event, gap_s: float, most_s: float | None = None) -> bool:
+        """Wait for a gap, then for a change, for so long at most; say whether there is more to do."""
         self._ends.wait(gap_s)
-        wakes.wait()
+        wakes.wait(most_s)
         wakes.clear()
         return not self._ends.is_set()
 
@@ -168,5 +179,19 @@ class KubeWatch:
             if not self._ends.is_set():
                 self._is_named.set()
             return RETRY_S
-        self._said, self._written = "", changes
+        self._said, self._written, self._must_share = "", changes, True
         return max(NAMES_S, WRITE_SHARE * (time.monotonic() - began))
+
+    def _share(self, *, at_once: bool = False) -> None:
+        """Copy new names into the archives that the hub reads, now and then."""
+        now_s = time.monotonic()
+        if not self._must_share or not isinstance(self._store, JoinedStore):
+            return
+        if not at_once and now_s - self._shared_s < SHARE_S:
+            return
+        self._shared_s = now_s
+        try:
+            self._store.share_names(default_node())
+        except (KubesharkError, OSError) as error:
+            self._log(f"names of the cluster are not copied into the archive: {error}")
+        self._must_share = False

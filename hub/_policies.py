@@ -53,7 +53,7 @@ class NodeRow(BaseModel):
     node: str
     url: str
     state: Literal["unknown", "enforced", "not enforced", "failed", "away", "held"] = Field(
-        description="held: a rollout stopped before it"
+        description="held: a rollout stopped before it, or the hub does not know enough yet"
     )
     why: str
     generation: int = Field(description="the node's own count of changes")
@@ -78,6 +78,7 @@ class PolicyAnswer(BaseModel):
     compiled: int = Field(description="rules that selectors left of it, with addresses, of all attachments")
     version: str = Field(description="its ETag: what a change must name in If-Match")
     ttl_left: float | None = Field(description="seconds it stays; null: for good")
+    owner: str = Field(description='"cluster": an object there says what it is, and is what to change; "" otherwise')
     nodes: list[PolicyNode]
     text: str = Field(description="as it was written")
 
@@ -348,6 +349,7 @@ def _answer(hub: Hub, kept: Kept) -> PolicyAnswer:
         compiled=sum(rule.policy == policy.name for each in compiled.attachments for rule in each.rules.rules),
         version=kept.version,
         ttl_left=hub.fleet.store.ttl_left(kept),
+        owner="cluster" if kept.owner else "",
         nodes=[_policy_node(node, policy.name) for node in hub.fleet.nodes],
         text=kept.text,
     )

@@ -15,8 +15,9 @@ from kubeshark.errors import StoreError, UsageError
 from kubeshark.hub._app import create_app
 from kubeshark.hub._auth import new_token
 from kubeshark.hub._discovery import Discovery
-from kubeshark.hub._kube import KubeWatch
+from kubeshark.hub._kube import PODS, KubeWatch
 from kubeshark.hub._pods import ChosenPods
+from kubeshark.hub._policy_objects import OBJECTS, PolicyObjects
 from kubeshark.hub._selecting import Selecting
 from kubeshark.hub._state import Hub
 from kubeshark.pipeline import Pipeline
@@ -25,6 +26,8 @@ from kubeshark.pipeline._scheduler import Scheduler
 
 if TYPE_CHECKING:
     from kubeshark.cluster import Cluster, PodChoice
+    from kubeshark.firewall._policy import Mode
+    from kubeshark.firewall._rules import Network
     from kubeshark.hub._oidc_settings import OidcSettings
     from kubeshark.pipeline.scripts import ServedScripts
 
@@ -49,6 +52,9 @@ def serve(
     workers_of: str = "",
     inventory: Path | None = None,
     cluster: Cluster | None = None,
+    cluster_policies: bool = False,
+    exempt: tuple[Network, ...] = (),
+    default_mode: Mode = "Audit",
     pod_choice: PodChoice | None = None,
     scripts: ServedScripts | None = None,
 ) -> None:
@@ -57,7 +63,8 @@ def serve(
     `rules`: of redaction, unless the hub's settings say others.
     `announce` gets the URL with the token once the port is open. `oidc`: people sign in with an identity provider.
     `inventory`: a file that says who has which address; it is read again whenever it is replaced.
-    `cluster`: is watched for names, and for who has which address.
+    `exempt`: addresses that no firewall policy judges. `default_mode`: of policies that say none.
+    `cluster`: is watched for names, and for who has which address; with `cluster_policies` for FirewallPolicy, too.
     `pod_choice`: which of its pods are captured by workers that leave that to a hub.
     `public_host` is the name under which a proxy serves this hub by HTTPS; by no other is it then known.
     `scripts`: that run beside it.
@@ -96,10 +103,17 @@ def serve(
         ws_max_size=MAX_WEBSOCKET_MESSAGE,
         ws_per_message_deflate=False,  # columns are small, and a laptop's loopback is faster than zlib
     )
+    app.hub.fleet.store.default_mode = default_mode
+    app.hub.fleet.exempt = exempt
+    app.hub.fleet.set_inventory(app.hub.fleet.inventory)
     if inventory is not None:
         app.hub.fleet.watch_inventory(inventory)
     with ExitStack() as stack:
         running = (Jobs(app.hub, log), app.hub.workers, app.hub.fleet, Discovery(app.hub.workers, workers_of, log))
+        if cluster is not None:  # workers are told nothing before that is known
+            app.hub.fleet.wait_for(PODS)
+            if cluster_policies:
+                app.hub.fleet.wait_for(OBJECTS)
         for each in running:
             stack.enter_context(each)
         if cluster is not None:
@@ -108,6 +122,8 @@ def serve(
             if pods is not None:
                 stack.enter_context(Selecting(pods, app.hub.workers.addresses, lambda: kube.states()["Pod"], log))
             stack.enter_context(kube)
+            if cluster_policies:
+                stack.enter_context(PolicyObjects(cluster, app.hub.fleet, app.hub.audit, log))
         announce(f"https://{public_host}/{query}" if public_host else f"http://{shown}:{bound_port}/{query}")
         uvicorn.Server(config).run(sockets=[listener])
 

@@ -385,14 +385,13 @@ class Pipeline:
             raise UsageError("packets cannot be redacted, and have no namespace", hint="export as HAR")
         segments: list[SegmentInfo] | None = None
         select: Select | None = None
-        problems: list[str] = []
+        query: StoreQuery[Entry] | None = None
         if (exact := exact_predicate(kfl, now_ns=time.time_ns())) is not None:
             segments = self.store.segments(exact)
             select = Matching(exact)
         elif kfl.strip():
             query = self.query(kfl, since_ns=since_ns, until_ns=until_ns)
             select = Chosen(query)
-            problems += map(str, query.problems)
         with open_output(out) as stream:
             counted = Counting(stream)
             done = export(
@@ -404,7 +403,8 @@ class Pipeline:
                 until_ns=until_ns,
                 segments=segments,
             )
-        return ExportResult(done.packets, counted.written, (*problems, *map(str, done.problems)))
+        problems = (*(query.problems if query else ()), *self.store.problems, *done.problems)
+        return ExportResult(done.packets, counted.written, tuple(dict.fromkeys(map(str, problems))))
 
     def export_entries(
         self, entries: Sequence[Entry], out: BinaryIO, *, format: Literal["pcap", "pcapng", "har"] = "pcap"

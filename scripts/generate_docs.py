@@ -136,9 +136,9 @@ config --regenerate` with all keys, `kubeshark config` prints what is in force a
   `tap.auth.enabled` and `scripting.enabled` are on.
 
 Keys of `tap` are for a cluster; the rest is for every machine that reads the file. Commands on this machine do not
-read these yet: `capture.ringBytes`, `capture.schedules`, `store.segmentBytes`, `store.compress`, `store.wal`,
-`query.executor`, `query.bodyLimit`, `redaction.exceptRoles`, `firewall.enabled`, `firewall.exempt`,
-`firewall.defaultMode`, `hub.tls`, `hub.allowedOrigins`, `plugins` but `dir`, `pcapdump`, `logs`, `logLevel`.
+read these yet: `capture.ringBytes`, `store.segmentBytes`, `store.compress`, `store.wal`,
+`query.executor`, `query.bodyLimit`, `redaction.exceptRoles`, `hub.tls`, `hub.allowedOrigins`, `plugins` but `dir`,
+`pcapdump`, `logs`, `logLevel`.
 """
 
 

@@ -193,8 +193,14 @@ class Firewall(Part, frozen=True):
     """Run the firewall."""
     fail_mode: Literal["open", "closed"] = "open"
     """What happens to packets when the firewall cannot decide."""
+    path: str = "~/.kubeshark/firewall"
+    """Folder in which a worker keeps what it enforces."""
+    hubs: tuple[str, ...] = ()
+    """Names in certificates of hubs that may say what is enforced; empty: of all that may ask a worker."""
+    inventory: str = ""
+    """File that says who has which address; read when it changes."""
     exempt: tuple[str, ...] = ()
-    """Addresses that are never judged, besides the ones found by itself."""
+    """Addresses and networks that are never judged, besides the ones found by itself."""
     default_mode: Literal["Audit", "Enforce"] = "Audit"
     """Mode of policies that say none."""
 

@@ -378,6 +378,8 @@ class Capabilities(Part, frozen=True):
     """For mesh proxies, with tap.serviceMesh."""
     ebpf_capture: tuple[str, ...] = ("SYS_ADMIN", "SYS_PTRACE", "SYS_RESOURCE", "IPC_LOCK")
     """For probes, with tap.tls."""
+    firewall: tuple[str, ...] = ("BPF", "PERFMON")
+    """For enforcing, with firewall.enabled; NET_ADMIN as well, which capturing has."""
 
 
 class SecurityContext(Part, frozen=True):

@@ -29,6 +29,7 @@ CHOICES = {
         "tap.docker.overrideTag.worker=dev",
         "tap.docker.tag=2",
     ),
+    "firewall": ("firewall.enabled=true", "firewall.failMode=closed", "firewall.exempt=192.0.2.0/24"),
     "privileged": ("tap.securityContext.privileged=true", "tap.resources.sniffer.limits.memory=0"),
 }
 

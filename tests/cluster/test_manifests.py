@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,24 @@ def test_the_hub_only_reads_and_the_others_ask_nothing() -> None:
     assert subject == {"kind": "ServiceAccount", "name": "kubeshark-hub", "namespace": "shark"}
     for kind, name in WORKLOADS:
         assert pod(objects(), kind, name)["automountServiceAccountToken"] is (name == "kubeshark-hub")
+
+
+def test_the_firewall_where_it_is_on() -> None:
+    off, on = by_name(objects()), by_name(objects("firewall.enabled=true", "firewall.failMode=closed"))
+    assert on.keys() - off.keys() == {("CustomResourceDefinition", "firewallpolicies.kubeshark.io")}
+    [container] = on["DaemonSet", "kubeshark-worker"]["spec"]["template"]["spec"]["containers"]
+    assert container["args"][-2:] == ["--firewall", "/var/lib/kubeshark/firewall"]
+    assert container["securityContext"]["capabilities"]["add"] == ["NET_RAW", "NET_ADMIN", "BPF", "PERFMON"]
+    assert not container["securityContext"]["privileged"]
+    assert {"name": "pins", "mountPath": "/sys/fs/bpf"} in container["volumeMounts"]
+    [hub] = on["Deployment", "kubeshark-hub"]["spec"]["template"]["spec"]["containers"]
+    assert "--kube-policies" in hub["args"]
+    granted = [rule["resources"][0] for rule in on["ClusterRole", "kubeshark-hub-shark"]["rules"]]
+    assert granted[-2:] == ["firewallpolicies", "firewallpolicies/status"]
+    told = json.loads(on["ConfigMap", "kubeshark-config"]["data"]["kubeshark.yaml"])["firewall"]
+    assert told == {"failMode": "closed", "hubs": [], "exempt": [], "defaultMode": "Audit"}
+    with pytest.raises(UsageError, match=r"tap\.hostNetwork off"):
+        objects("firewall.enabled=true", "tap.hostNetwork=false")
 
 
 def test_the_configuration_comes_back(tmp_path: Path) -> None:

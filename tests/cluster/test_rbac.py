@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import product
 
 import pytest
 
-from kubeshark.cluster import HUB_GRANTS, Cluster, Deployment
+from kubeshark.cluster import HUB_GRANTS, POLICY_GRANTS, Cluster, Deployment
+from kubeshark.cluster._rbac import Grant
 from kubeshark.errors import ClusterError
 from tests.cluster._settings import objects
 
@@ -22,6 +24,9 @@ RESOURCES = (
     ("apps", "daemonsets"),
     ("rbac.authorization.k8s.io", "clusterroles"),
     ("networking.k8s.io", "networkpolicies"),
+    ("apiextensions.k8s.io", "customresourcedefinitions"),
+    ("kubeshark.io", "firewallpolicies"),
+    ("kubeshark.io", "firewallpolicies/status"),
 )
 
 
@@ -32,10 +37,35 @@ def deployed(api: object) -> str:
     return "rights"
 
 
-@pytest.mark.parametrize("account", ["kubeshark-hub", "kubeshark-worker", "kubeshark-front"])
+@pytest.fixture(scope="module")
+def with_firewall(api: object) -> str:
+    cluster: Cluster = api.open()  # type: ignore[attr-defined]
+    made = objects("firewall.enabled=true", namespace="rights-of-firewall")
+    Deployment(cluster, "kubeshark", "rights-of-firewall", lambda _: None).apply(made)
+    return "rights-of-firewall"
+
+
+ACCOUNTS = ("kubeshark-hub", "kubeshark-worker", "kubeshark-front")
+
+
+@pytest.mark.parametrize("account", ACCOUNTS)
 def test_one_verb_at_a_time(cluster: Cluster, deployed: str, account: str) -> None:
-    granted = {(grant.group, grant.resource, verb) for grant in HUB_GRANTS for verb in grant.verbs}
-    wanted = granted if account == "kubeshark-hub" else set()
+    assert _allowed(cluster, deployed, account) == (_granted(HUB_GRANTS) if account == "kubeshark-hub" else set())
+
+
+@pytest.mark.parametrize("account", ACCOUNTS)
+def test_with_the_firewall_the_hub_reads_policies_and_writes_their_status(
+    cluster: Cluster, with_firewall: str, account: str
+) -> None:
+    granted = _granted((*HUB_GRANTS, *POLICY_GRANTS))
+    assert _allowed(cluster, with_firewall, account) == (granted if account == "kubeshark-hub" else set())
+
+
+def _granted(grants: Iterable[Grant]) -> set[tuple[str, str, str]]:
+    return {(grant.group, grant.resource, verb) for grant in grants for verb in grant.verbs}
+
+
+def _allowed(cluster: Cluster, deployed: str, account: str) -> set[tuple[str, str, str]]:
     found = set()
     for (group, resource), verb in product(RESOURCES, VERBS):
         name, _, part = resource.partition("/")
@@ -53,7 +83,7 @@ def test_one_verb_at_a_time(cluster: Cluster, deployed: str, account: str) -> No
         answer = cluster.json("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", body=review)
         if answer["status"]["allowed"]:
             found.add((group, resource, verb))
-    assert found == wanted
+    return found
 
 
 def test_as_the_hub(cluster: Cluster, deployed: str) -> None:

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytest
 
-from kubeshark.hub._edges import NAMES, OUTSIDE, Edges, Group
+from kubeshark.hub._edges import NAMES, OUTSIDE, Edges, Group, variable_of
 from kubeshark.pipeline import SIZE, Run
 from kubeshark.pipeline.kfl import compile_filter
 
@@ -49,6 +49,8 @@ ENDS: dict[str, list[Any]] = {
     "dst__ip": ["10.96.0.1", "10.96.0.1", "192.0.2.7"],
     "dst__service__name": ["db", "db", ""],
     "dst__service__namespace": ["data", "data", ""],
+    "local_node_name": ["node-1", "node-2", "node-1"],
+    "remote_node_name": ["", "", "gate"],
 }
 
 
@@ -58,6 +60,7 @@ ENDS: dict[str, list[Any]] = {
         ("host", {"10.0.0.1", "10.0.0.2"}, {"10.96.0.1", "192.0.2.7"}),
         ("pod", {"shop/web-1", "shop/web-2"}, {"10.96.0.1", "192.0.2.7"}),
         ("service", {"shop/web"}, {"data/db", "192.0.2.7"}),
+        ("node", {"node-1", "node-2"}, {"10.96.0.1", "gate"}),
         ("namespace", {"shop"}, {"data", OUTSIDE}),
     ],
 )
@@ -107,4 +110,13 @@ def test_what_changed_between_two_times(now: Edges, then: Edges, faster: float, 
 def test_every_name_is_a_variable_of_the_filter_language() -> None:
     for side in ("src", "dst"):
         for name in NAMES:
-            compile_filter(f'{side}.{name} == "x"', now_ns=0)
+            compile_filter(f'{variable_of(side, name)} == "x"', now_ns=0)
+
+
+def test_a_node_is_asked_for_at_the_end_where_it_is() -> None:
+    (edge,) = (
+        summed("node", src__ip=["10.0.0.1"], dst__ip=["10.0.0.2"], local_node_name=["a"], remote_node_name=["b"])
+        .answer(9, "")
+        .edges
+    )
+    assert edge.kfl == 'local_node_name == "a" && remote_node_name == "b"'

@@ -158,7 +158,7 @@ def test_other_renderers_can_be_chosen(hub: Hub, posted: dict[str, Any]) -> None
 # aggregates
 
 
-@pytest.mark.parametrize("group", ["host", "pod", "service", "workload", "namespace"])
+@pytest.mark.parametrize("group", ["host", "pod", "service", "workload", "node", "namespace"])
 def test_the_map_adds_up_the_entries(hub: Hub, group: str) -> None:
     found = entries(hub, "http")
     answer = hub.json(path("map", kfl="http", group=group))

@@ -123,6 +123,8 @@ def test_workers_come_and_go(cluster: Cluster) -> None:
             results = ask_socket(socket, 5, "http")
             done = results.to_the_end()
             assert (done["op"], done["rows"], len(done["problems"])) == ("done", 6 * 3, 1)
+        part = hub.get("/api/v1/export?format=pcap")
+        assert json.loads(part.headers["kubeshark-problems"]) == problems
         health = hub.json("/api/v1/health")
         assert not health["ok"]
         assert any("worker node-3 is away" in problem for problem in health["problems"])

@@ -320,3 +320,32 @@ def test_columns_are_hidden_as_entries_are(plain: Pipeline) -> None:
     paths = [path for run in view.query("http").runs(["path"]) for path in run.column("path")]
     assert paths == [entry.get("path") for entry in view.query("http")]
     assert any("[redacted]" in path for path in paths)
+
+
+def test_where_rules_fail_nothing_is_told_that_a_rule_could_hide(
+    plain: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A short status is nobody's secret and is counted; everything else of the entry is withheld, long ones too."""
+
+    def fails(*_: Any) -> Any:
+        raise RecursionError
+
+    monkeypatch.setattr(_rules._Ruler, "look_at", fails)
+    view = plain.restricted(rules=DEFAULT_RULES)
+    statuses, codes = (
+        [each for run in pipeline.query("").runs(BRIEF) for each in run.column("status_code")]
+        for pipeline in (plain, view)
+    )
+    assert max(statuses) >= 1000
+    assert codes == [0 if code >= 1000 else code for code in statuses]
+    assert list(view.query("status_code >= 1000")) == []
+    counted = view.query("http && status_code == 404")
+    expected = [entry.id for entry in plain.query("http && status_code == 404")]
+    assert [each for run in counted.runs(["id", "status_code"]) for each in run.column("id")] == expected != []
+    for entry in view.query("http && status_code == 404"):
+        assert entry.get("path") == entry.get("request_body") == ""
+        assert entry.error is not None
+        assert entry.is_redacted
+        assert COOKIE not in json.dumps([entry.to_dict(), dict(entry.variables)], default=str)
+    assert [entry for entry in view.query("http") if entry.get("path") or entry.get("request.headers")] == []
+    assert list(view.query('path.startsWith("/")')) == []

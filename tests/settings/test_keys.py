@@ -32,7 +32,8 @@ capture.interfaces capture.snaplen capture.ringBytes capture.fanout capture.sche
 plugins.dir plugins.trustedKeys plugins.allowUnsigned plugins.limits plugins.registries
 query.maxBytes query.maxSeconds query.jobs query.executor query.bodyLimit
 redaction.enabled redaction.headers redaction.keys redaction.patterns redaction.exceptRoles
-firewall.enabled firewall.failMode firewall.exempt firewall.defaultMode
+firewall.enabled firewall.failMode firewall.path firewall.hubs firewall.inventory firewall.exempt
+firewall.defaultMode
 hub.host hub.port hub.tls.cert hub.tls.key hub.allowedOrigins hub.tokenFile
 """
 

@@ -20,7 +20,7 @@ expect = playwright.expect
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-VIEWS = ("Traffic", "Map", "Captures", "Plugins", "Settings", "Firewall", "Workers")
+VIEWS = ("Traffic", "Map", "Captures", "Plugins", "Settings", "Firewall", "Workers", "Timeline")
 
 
 @pytest.fixture(scope="module")
@@ -159,7 +159,7 @@ def test_everything_by_keyboard(opened: Page) -> None:
     press("?")
     expect(page.get_by_role("dialog", name="Help")).to_be_visible()
     press("Escape")
-    for key, view in zip("2345671", (*VIEWS[1:], VIEWS[0]), strict=True):
+    for key, view in zip("23456781", (*VIEWS[1:], VIEWS[0]), strict=True):
         press(key)
         expect(page.get_by_role("button", name=view, exact=True)).to_have_attribute("aria-current", "page")
     expect(page.locator(ROW).first).to_be_visible()  # the list comes back as it was left
@@ -303,9 +303,9 @@ def test_no_view_keeps_anybody_out(
     page.wait_for_selector("dialog[open]")
     look("export")
     page.keyboard.press("Escape")
-    for key, view in zip("234567", VIEWS[1:], strict=True):
+    for key, view in zip("2345678", VIEWS[1:], strict=True):
         page.keyboard.press(key)
-        page.wait_for_selector(".map canvas" if view == "Map" else ".page .card")
+        page.wait_for_selector({"Map": ".map-canvas canvas", "Timeline": ".lanes canvas"}.get(view, ".page .card"))
         look(view.lower())
     page.goto(page.url.split("?")[0] + "?kfl=status_code+%3D%3D+999")
     expect(page.get_by_text("No entry matches")).to_be_visible()
@@ -317,7 +317,7 @@ def test_no_view_keeps_anybody_out(
     page.goto(page.url.split("?")[0])
     page.wait_for_selector(ROW)
     look("narrow")
-    for key in "1234567":
+    for key in "12345678":
         page.keyboard.press(key)
         expect(page.locator(".tab[aria-current]")).to_be_in_viewport()
         page.wait_for_timeout(300)  # what is fetched for it is there

@@ -30,6 +30,7 @@ const loadPlugins = () => import("./views/plugins").then((m) => m.PluginsView);
 const loadSettings = () => import("./views/settings").then((m) => m.SettingsView);
 const loadFirewall = () => import("./views/firewall").then((m) => m.FirewallView);
 const loadWorkersView = () => import("./views/workers").then((m) => m.WorkersView);
+const loadTimeline = () => import("./views/lanes").then((m) => m.LanesView);
 const loadCompare = () => import("./views/compare").then((m) => m.Compare);
 const loadExport = () => import("./parts/export").then((m) => m.ExportDialog);
 const loadExplain = () => import("./parts/explain").then((m) => m.ExplainDialog);
@@ -73,7 +74,7 @@ export function App() {
         </button>
         <button type="button" class="icon" onClick={() => (dialog.value = "help")} title={texts.help} aria-label={texts.helpKeysAndFilter}><Icon name="help" /></button>
       </header>
-      {(view === "traffic" || view === "map") && <FilterBar />}
+      {["traffic", "map", "timeline"].includes(view) && <FilterBar />}
       <main id="main" tabIndex={-1} class={`view view-${view}`}>
         <h1 class="hidden-text">{texts.names[view]}</h1>
         {view === "traffic" && <TrafficView />}
@@ -82,6 +83,7 @@ export function App() {
         {view === "plugins" && <Lazy key="plugins" load={loadPlugins} />}
         {view === "firewall" && <Lazy key="firewall" load={loadFirewall} />}
         {view === "workers" && <Lazy key="workers" load={loadWorkersView} />}
+        {view === "timeline" && <Lazy key="timeline" load={loadTimeline} />}
         {view === "settings" && <Lazy key="settings" load={loadSettings} />}
       </main>
       {dialog.value === "help" && <Help />}

@@ -4,13 +4,13 @@ import { VIEWS, copy, dialog, exclude, go, include, letterKeys, marks, order, pl
 import { cellTerm } from "./parts/terms";
 import { shown, traffic } from "./shared";
 
-const PANES = [".filter", ".list-scroll", ".detail", "nav"];
+const PANES = [".filter", ".list-scroll", ".lanes-plot", ".map-canvas", ".detail", "nav"];
 
 function pane(step: number): void {
   const panes = PANES.map((each) => document.querySelector<HTMLElement>(each)).filter((each) => each !== null);
   const at = panes.findIndex((each) => each.contains(document.activeElement));
   const next = panes[(at + step + panes.length) % panes.length];
-  const into = next?.matches(".list-scroll, .detail") ? next : next?.querySelector<HTMLElement>("input, [contenteditable], button, .editor");
+  const into = next?.matches(".list-scroll, .lanes-plot, .detail") ? next : next?.querySelector<HTMLElement>("input, [contenteditable], button, canvas, .editor");
   into?.focus();
 }
 
@@ -45,7 +45,7 @@ export function setFollow(on: boolean): void {
 function toFilter(): void {
   if (shown.focusFilter) return shown.focusFilter();
   shown.wantsFilter = true;
-  if (place.value.view !== "map") go({ view: "traffic" });
+  if (!["map", "timeline"].includes(place.value.view)) go({ view: "traffic" });
 }
 
 function isTyping(target: EventTarget | null): boolean {
@@ -73,7 +73,8 @@ export function onKey(event: KeyboardEvent): void {
     if (traffic.isRunning.value && !place.value.entry) traffic.stop();
     else if (place.value.entry) {
       go({ entry: "" });
-      list?.focus();
+      if (list) list.focus();
+      else document.querySelector<HTMLElement>(".lanes-plot")?.focus();
     }
     return;
   }

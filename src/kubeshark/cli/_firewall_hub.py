@@ -51,8 +51,13 @@ def plain(args: argparse.Namespace) -> int:
 
 def delete(args: argparse.Namespace) -> int:
     client = HubClient(args.hub)
-    names = [each["name"] for each in client.ask("GET", f"{ROOT}/policies")] if args.all else [args.name]
-    code = 0
+    names, code = [args.name], 0
+    if args.all:
+        found = client.ask("GET", f"{ROOT}/policies")
+        names = [each["name"] for each in found if not each["owner"]]
+        if objects := [each["name"] for each in found if each["owner"]]:
+            complain(f"objects of the cluster stay: kubectl delete firewallpolicy {' '.join(objects)}")
+            code = 3
     for name in names:
         code = max(code, _told(client.ask("DELETE", f"{ROOT}/policies/{quote(name, safe='')}")))
     return code

@@ -7,9 +7,10 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, replace
+from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any
 
-from kubeshark.cli._firewall_options import read_texts, seconds_of
+from kubeshark.cli._firewall_options import default_mode, exempt_networks, read_texts, seconds_of
 from kubeshark.errors import UsageError
 
 if TYPE_CHECKING:
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Answer", "apply", "current", "delete", "delete_all"]
 
-CONFIRM_S = 60
-"""For Enforce on the host where nothing else is said: the administrator's own session hangs on it."""
 START_S = 15
 
 
@@ -52,12 +51,12 @@ def apply(args: argparse.Namespace) -> Answer:
     parsed: list[Policy] = []
     for text in read_texts([*args.files, *args.file]):
         [policy] = parse_policies(text.encode(), "policy")
+        policy = policy.with_default(default_mode())
+        policy = replace(policy, mode="Enforce") if args.enforce else policy
         ttl_s = policy.ttl_s if args.ttl is None else seconds_of(args.ttl, "--ttl")
-        given[policy.name] = SetPolicy(policy.name, text, "Enforce" if args.enforce else policy.mode, ttl_s)
+        given[policy.name] = SetPolicy(policy.name, text, policy.mode, ttl_s)
         parsed.append(policy)
     confirm_s = float(max(policy.confirm_within_s for policy in parsed))
-    if not confirm_s and any(policy.subject.is_host and given[policy.name].mode == "Enforce" for policy in parsed):
-        confirm_s = CONFIRM_S
     if args.confirm_within is not None:
         confirm_s = seconds_of(args.confirm_within, "--confirm-within")
     context = {
@@ -65,9 +64,10 @@ def apply(args: argparse.Namespace) -> Answer:
         "addresses": args.address or None,
         "interfaces": args.interface or None,
         "defaultDeny": args.default_deny or None,
+        "exempt": [str(network) for network in exempt_networks()] or None,
     }
     _compiled(given, context)  # before a process is started for what cannot be
-    _ensure_agent(args.fail_mode, args.attach)
+    _ensure_agent(args.fail_mode, args.attach, args.xdp)
     before, status = current()
     if before is not None:
         context = {name: value if value is not None else before.context.get(name) for name, value in context.items()}
@@ -126,6 +126,7 @@ def _inventory(context: dict[str, Any]) -> Inventory:
 
     text = context.get("inventory")
     known = parse_inventory(text.encode(), "inventory") if text else Inventory()
+    known = replace(known, exempt=tuple(map(ip_network, context.get("exempt") or ())))
     return with_addresses(known, context.get("addresses") or ())
 
 
@@ -151,7 +152,7 @@ def _put(given: dict[str, Any], context: dict[str, Any], confirm_s: float, issue
     return Answer(said, confirm_s, [*warnings, *missing, *not_enforced], bool(missing or not_enforced))
 
 
-def _ensure_agent(fail_mode: str, attach: str | None) -> None:
+def _ensure_agent(fail_mode: str, attach: str | None, xdp: str) -> None:
     """Start the process that enforces, unless it runs; what it complains of when it cannot is raised here."""
     from kubeshark.firewall._agent import ask, runtime_folder
     from kubeshark.firewall._errors import FirewallError
@@ -166,9 +167,12 @@ def _ensure_agent(fail_mode: str, attach: str | None) -> None:
                 f"the firewall runs with --fail-mode {known['failMode']}",
                 hint='first "kubeshark firewall delete --all"',
             )
+        if xdp not in ("off", now := known.get("xdp", "off")):
+            raise UsageError(f"the firewall runs with --xdp {now}", hint='first "kubeshark firewall delete --all"')
         return
     command = [sys.executable, "-m", "kubeshark", "firewall", "agent", "--fail-mode", fail_mode]
     command += ["--attach", attach] if attach else []
+    command += ["--xdp", xdp] if xdp != "off" else []
     folder = runtime_folder()
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with (folder / "log").open("wb") as log:

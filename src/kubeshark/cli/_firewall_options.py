@@ -8,13 +8,15 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
+from kubeshark.cli._configured import add_configured, configuration
 from kubeshark.cli._store_option import add_store_option, add_time_options, store_path
 from kubeshark.errors import UsageError
 
 if TYPE_CHECKING:
     from kubeshark.firewall import Coverage, Inventory, Policy, RecordedNames
+    from kubeshark.firewall._rules import Network
     from kubeshark.pipeline import Pipeline
     from kubeshark.pipeline._connections import Found
 
@@ -23,6 +25,8 @@ __all__ = [
     "add_inventory_options",
     "add_traffic_options",
     "coverage_of",
+    "default_mode",
+    "exempt_networks",
     "find_traffic",
     "inventory_for",
     "load_against",
@@ -37,8 +41,11 @@ UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def add_inventory_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
+    add_configured(
+        parser,
         "--inventory",
+        key="firewall.inventory",
+        read=lambda file: file or None,
         metavar="FILE",
         help="who has which address: YAML, or what kubectl get pods,namespaces,nodes -A -o json prints",
     )
@@ -88,7 +95,23 @@ def inventory_for(args: argparse.Namespace) -> Inventory:
     """Return the inventory that the options name."""
     from kubeshark.firewall import Inventory, load_inventory
 
-    return with_addresses(load_inventory(args.inventory) if args.inventory else Inventory(), args.address)
+    known = load_inventory(args.inventory) if args.inventory else Inventory()
+    return with_addresses(replace(known, exempt=exempt_networks()), args.address)
+
+
+def default_mode() -> Literal["Enforce", "Audit"]:
+    """Return the mode of policies that say none."""
+    return configuration.value("firewall.defaultMode") or "Audit"
+
+
+def exempt_networks() -> tuple[Network, ...]:
+    """Return the addresses that no policy judges; raise UsageError."""
+    from ipaddress import ip_network
+
+    try:
+        return tuple(ip_network(text) for text in configuration.value("firewall.exempt") or ())
+    except ValueError as error:
+        raise UsageError(f"firewall.exempt: {error}", hint="write addresses or networks, like 10.0.0.0/8") from None
 
 
 def with_addresses(inventory: Inventory, texts: Sequence[str]) -> Inventory:

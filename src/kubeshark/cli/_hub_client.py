@@ -37,6 +37,7 @@ class Downloaded(NamedTuple):
     packets: int
     bytes: int
     is_cut: bool
+    problems: tuple[str, ...]  # why packets may be missing
 
 
 class HubError(KubesharkError):
@@ -75,17 +76,17 @@ class HubClient:
             if order is None:
                 raise HubError(f"{self._root} did not send a pcap")
             _write(out, head)
-            packets, written = 0, len(head)
+            packets, written, problems = 0, len(head), _problems(answer.headers.get("kubeshark-problems", ""))
             while record := answer.read(PCAP_RECORD):
                 record += _exactly(answer, PCAP_RECORD - len(record))
                 length: int = struct.unpack_from(f"{order}I", record, 8)[0]
                 if length > MAX_BYTES:
                     raise HubError(f"{self._root} sent a packet of {length:,} bytes: that is none")
                 if written + PCAP_RECORD + length > most:
-                    return Downloaded(packets, written, is_cut=True)
+                    return Downloaded(packets, written, True, problems)
                 _write(out, record + _exactly(answer, length))
                 packets, written = packets + 1, written + PCAP_RECORD + length
-        return Downloaded(packets, written, is_cut=False)
+        return Downloaded(packets, written, False, problems)
 
     @contextmanager
     def _answer(self, request: Request) -> Iterator[Any]:
@@ -135,3 +136,12 @@ def _refusal(status: int, said: bytes) -> KubesharkError:
         text = f"the hub answered {status}"
     kind = UsageError if status in (400, 404, 409, 422) else HubError
     return kind(text)
+
+
+def _problems(header: str) -> tuple[str, ...]:
+    """Read what a hub says of a download that may not be whole."""
+    try:
+        told = json.loads(header or "[]")
+    except ValueError:
+        told = [header]
+    return tuple(map(str, told)) if isinstance(told, list) else (header,)

@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from kubeshark.cli._complain import complain, printable
-from kubeshark.cli._firewall_options import add_hub_option, inventory_for
+from kubeshark.cli._firewall_options import add_hub_option, default_mode, inventory_for
 from kubeshark.errors import UsageError
 
 __all__ = ["add_actions", "run_dry"]
@@ -118,7 +118,7 @@ def run_dry(args: argparse.Namespace) -> int:
     files = [*args.files, *args.file]
     if not files:
         raise UsageError("no policy is given", hint="name a file, or a folder of policies")
-    policies = load_policies(files)
+    policies = [policy.with_default(default_mode()) for policy in load_policies(files)]
     compiled = compile_policies(policies, inventory_for(args), follows_names=True)
     if args.output == "json":
         attachments = [

@@ -12,6 +12,7 @@ from kubeshark.cli._firewall_options import (
     add_inventory_options,
     add_traffic_options,
     coverage_of,
+    default_mode,
     find_traffic,
     inventory_for,
     load_against,
@@ -70,7 +71,7 @@ def run_simulate(args: argparse.Namespace) -> int:
     failing = [each.strip() for each in args.fail_on.split(",") if each.strip()]
     if unknown := [each for each in failing if each not in VERDICTS]:
         raise UsageError(f"--fail-on {unknown[0]!r} is no verdict that fails", hint="write deny, reject or both")
-    given = load_policies([args.policy, *args.file])
+    given = [policy.with_default(default_mode()) for policy in load_policies([args.policy, *args.file])]
     against = load_against(args.against) if args.against else None
     simulation = _simulate(args, given, against, as_is=args.as_is, strict_fragments=args.strict_fragments)
     if args.output == "json":

@@ -64,9 +64,11 @@ def run(args: argparse.Namespace) -> int:
         finally:
             part.unlink(missing_ok=True)
     print(f"{done.packets:,} packets, {done.bytes:,} bytes: {path}")
+    for problem in done.problems:
+        complain(problem)
     if done.is_cut:
         complain(f"pcapdump.maxSize, {limits.max_size}, is reached: later packets are left out")
-    return 3 if done.is_cut else 0
+    return 3 if done.is_cut or done.problems else 0
 
 
 def _seconds(text: str) -> float:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from kubeshark.cli._complain import complain
 from kubeshark.cli._configured import add_configured, configuration
+from kubeshark.cli._firewall_options import default_mode, exempt_networks
 from kubeshark.cli._keylog_option import add_keylog_option
 from kubeshark.cli._local_capture import add_local_capture_options, capturing_beside, check_local_capture
 from kubeshark.cli._redaction import redaction_rules
@@ -79,7 +80,15 @@ def add_serving_options(parser: argparse.ArgumentParser) -> None:
         help="watch the cluster of your kubeconfig, or around this pod: names, and who has which address for policies",
     )
     parser.add_argument(
+        "--kube-policies",
+        action="store_true",
+        help="with --kube: also its FirewallPolicy objects, beside the policies that are kept here",
+    )
+    add_configured(
+        parser,
         "--inventory",
+        key="firewall.inventory",
+        read=lambda file: Path(file).expanduser() if file else None,
         metavar="FILE",
         type=Path,
         help="who has which address, for firewall policies; read when it changes",
@@ -170,6 +179,9 @@ def run(args: argparse.Namespace) -> int:
                 workers_of=args.workers_of,
                 inventory=args.inventory,
                 cluster=cluster,
+                cluster_policies=args.kube_policies,
+                exempt=exempt_networks(),
+                default_mode=default_mode(),
                 pod_choice=pod_choice,
                 scripts=scripts,
             )
@@ -177,10 +189,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _cluster(args: argparse.Namespace) -> Cluster | None:
+    from kubeshark.errors import UsageError
+
     if not args.kube:
+        if args.kube_policies:
+            raise UsageError("--kube-policies are objects of a cluster", hint="give --kube, too")
         return None
     from kubeshark.cluster import Cluster
-    from kubeshark.errors import UsageError
 
     if args.inventory is not None:
         raise UsageError("--kube and --inventory both say who has which address", hint="use one of them")

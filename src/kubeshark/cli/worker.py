@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kubeshark.cli._complain import complain
-from kubeshark.cli._configured import add_configured
+from kubeshark.cli._configured import add_configured, configuration
 from kubeshark.cli._retention_options import add_retention_options, retention_of
 from kubeshark.cli._schedules import schedules
 from kubeshark.cli._store_option import add_recipient_option, add_store_option, store_path
@@ -110,13 +110,23 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
         "--cpu", type=float, default=0.0, metavar="N", help="processors it may use, 0.5 is half of one; likewise"
     )
     parser.add_argument(
-        "--firewall", metavar="DIR", type=Path, help="enforce policies of hubs on this node; keep them in this folder"
+        "--firewall",
+        metavar="DIR",
+        type=Path,
+        help="enforce policies of hubs on this node; keep them in this folder [firewall.enabled, firewall.path]",
     )
-    parser.add_argument(
-        "--fail-mode", choices=("open", "closed"), default="open", help="what a killed worker leaves of them"
+    add_configured(
+        parser,
+        "--fail-mode",
+        key="firewall.failMode",
+        choices=("open", "closed"),
+        default="open",
+        help="what a killed worker leaves of them",
     )
-    parser.add_argument(
+    add_configured(
+        parser,
         "--allow-firewall",
+        key="firewall.hubs",
         action="append",
         default=[],
         metavar="NAME",
@@ -168,7 +178,7 @@ def run(args: argparse.Namespace) -> int:
         recipients=args.recipient,
         segment_seconds=args.segment_seconds,
         retention=retention_of(args),
-        firewall=args.firewall,
+        firewall=firewall_folder(args),
         fail_mode=args.fail_mode,
         enforcers=args.allow_firewall,
         upload=upload_url(args),
@@ -179,6 +189,14 @@ def run(args: argparse.Namespace) -> int:
         options, announce=lambda url: print(f"worker {options.node} serves {store} at {url}", flush=True), log=complain
     )
     return 0
+
+
+def firewall_folder(args: argparse.Namespace) -> Path | None:
+    """Return where what is enforced is kept; None: nothing is."""
+    if args.firewall is not None or not configuration.value("firewall.enabled"):
+        folder: Path | None = args.firewall
+        return folder
+    return Path(configuration.value("firewall.path") or "~/.kubeshark/firewall").expanduser()
 
 
 def run_init_tls(args: argparse.Namespace) -> int:

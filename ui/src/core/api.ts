@@ -1,7 +1,7 @@
 /** Requests to the hub's REST API: docs/hub-api.md. Only the hub's own origin is ever asked. */
 
 import { texts } from "../text/core";
-import type { Check, Entry, Explanation, FirewallApplied, FirewallChange, FirewallStatus, Health, Histogram, HowToApply, ImportReport, Info, Job, Kfl, Learned, Overview, Packet, Plugin, Policy, Pruned, Renderer, SavedFilter, ServiceMap, Session, Settings, Sheet, Simulation, Snapshot, Stream, Validation, Worker } from "./types";
+import type { Check, Entry, Explanation, FirewallApplied, FirewallChange, FirewallStatus, Health, Histogram, HowToApply, ImportReport, Info, Job, Kfl, Learned, Overview, Packet, Plugin, Policy, Pruned, Renderer, SavedFilter, ServiceMap, Session, Settings, Sheet, Simulation, Snapshot, Stream, Timeline, Validation, Worker } from "./types";
 
 const BASE = "/api/v1/";
 
@@ -89,6 +89,7 @@ export const api = {
   stream: (id: string) => request<Stream>(`entries/${encodeURIComponent(id)}/stream`),
   map: (asked: Readonly<Record<"kfl" | "since" | "until" | "against_since" | "against_until" | "group", string>>, layer: number) =>
     request<ServiceMap>("map", { ...asked, layer }),
+  timeline: (kfl: string, since: string, until: string, group: string, buckets: number) => request<Timeline>("timeline", { kfl, since, until, group, buckets, limit: 200 }),
   info: () => request<Info>("info"),
   overview: () => request<Overview>("overview"),
   prune: (limits: { max_bytes?: number; max_age_seconds?: number; capture?: { name: string; sha256: string }; dry_run: boolean }) => request<Pruned>("store/prune", {}, json(limits, "POST")),

@@ -37,6 +37,14 @@ export function dayClock(ms: number, zone: Zone): string {
   return moment(ms, zone).slice(5);
 }
 
+/** As much of a time as tells one mark of an axis from the next; `step` seconds apart. */
+export function timeLabel(ms: number, step: number, zone: Zone): string {
+  const text = moment(ms, zone);
+  if (step >= 86_400 * 28) return step >= 86_400 * 365 ? text.slice(0, 4) : text.slice(0, 7);
+  if (step < 0.001) return `${text.slice(17)}${String(Math.round((ms - Math.floor(ms)) * 1000)).padStart(3, "0")}`;
+  return step >= 86_400 ? text.slice(5, 10) : step >= 60 ? text.slice(11, 16) : step >= 1 ? text.slice(11, 19) : text.slice(11);
+}
+
 /** In what two times of the zone differ: a list that runs through both has to say it. */
 export function differIn(a: number, b: number, zone: Zone): "year" | "day" | "" {
   const [first, last] = [moment(a, zone), moment(b, zone)];

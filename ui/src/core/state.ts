@@ -5,7 +5,7 @@ import { and, andNot, withoutLast } from "./kfl";
 import { texts } from "../text/core";
 import type { Session } from "./types";
 
-export const VIEWS = ["traffic", "map", "captures", "plugins", "settings", "firewall", "workers"] as const;
+export const VIEWS = ["traffic", "map", "captures", "plugins", "settings", "firewall", "workers", "timeline"] as const;
 export type View = (typeof VIEWS)[number];
 
 /** A place in the page: all of it is in the URL, the token never is. */

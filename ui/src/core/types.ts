@@ -190,6 +190,33 @@ export interface ServiceMap {
   readonly before_entries: number | null;
 }
 
+export interface TimelineBar {
+  readonly first: number; // ns after the timeline's start
+  readonly last: number;
+  readonly entries: number;
+  readonly errors: number;
+  readonly protocol: string;
+  readonly id: string;
+}
+export interface TimelineLane {
+  readonly name: string;
+  readonly kfl: string;
+  readonly entries: number;
+  readonly errors: number;
+  readonly first: number;
+  readonly last: number;
+  readonly bars: readonly TimelineBar[];
+}
+export interface Timeline {
+  readonly start: string; // ns since 1970
+  readonly span: number;
+  readonly lanes: readonly TimelineLane[];
+  readonly hidden_lanes: number;
+  readonly hidden_entries: number;
+  readonly entries: number;
+  readonly stopped: string;
+}
+
 export interface Policy {
   readonly name: string;
   readonly tier: string;

@@ -2,6 +2,7 @@
  * The list of entries: an imperative component, because a framework's row objects cost three times the frame.
  *
  * 1. A pool of as many rows as fit the viewport, filled again in place; row i lives in slot i mod pool.
+ *    A slot stands at its place in the pool, or a pool further, and the layer moves: of a screen that is scrolled, few slots do.
  * 2. Work per frame is O(visible), per scrolled row O(columns); one handler for all clicks.
  * 3. What one reads stays where it is: rows that come below move nothing, rows dropped above are compensated.
  */
@@ -10,12 +11,7 @@ import { type Zone, bytes, clock, dayClock, differIn, hue, latency, moment, verd
 import type { Rows } from "../core/rows";
 import { Track } from "../core/window";
 import { texts } from "../text/traffic-list";
-
-export interface ListColumn {
-  readonly name: string;
-  readonly title: string;
-  readonly width: number;
-}
+import { type ListColumn, columnWidths, fitting } from "./fit";
 
 export interface ListEvents {
   open(row: number): void;
@@ -31,13 +27,13 @@ const ROW_PX = { normal: 26, compact: 21 } as const;
 /** A time with its date, and with its year. */
 const TIME_PX = { "": 0, day: 152, year: 188 } as const;
 const CLOCKS = { "": clock, day: dayClock, year: moment } as const;
-const BASE_ROWS = 20_000; // rows of one coordinate block: transforms stay small numbers
 
 interface Slot {
   readonly element: HTMLDivElement;
   readonly cells: HTMLSpanElement[];
   readonly texts: Text[];
   row: number;
+  y: number;
   stamp: number;
   hue: number;
   verdict: string;
@@ -60,7 +56,6 @@ export class TrafficList {
   private expectedScroll = -1;
   private viewPx = 0;
   private viewWidth = 0;
-  private base = 0;
   private stamp = 0;
   private frame = 0;
   private selected = -1;
@@ -202,9 +197,16 @@ export class TrafficList {
       this.slots = Array.from({ length: pool }, () => this.slot());
       this.layer.replaceChildren(...this.slots.map((slot) => slot.element));
     }
-    this.element.style.setProperty("--columns", gridTemplate(this.columns, this.viewWidth));
+    this.layOut(this.columns);
     if (this.follows) this.toEnd();
     this.redraw();
+  }
+
+  /** Cells have widths of their own: a grid would be laid out anew for each text. */
+  private layOut(columns: readonly ListColumn[]): void {
+    const widths = columnWidths(columns, this.viewWidth).map((width) => `${width}px`);
+    this.head.style.gridTemplateColumns = widths.join(" ");
+    for (const { cells } of this.slots) for (let i = 0; i < cells.length; i++) cells[i]?.style.setProperty("width", widths[i] ?? "");
   }
 
   private scrollTo(top: number): void {
@@ -264,18 +266,16 @@ export class TrafficList {
       } else this.events.end(this.top >= track.maxTop - 2);
     }
     const { first, last } = track.window(this.top);
-    const base = first - (first % BASE_ROWS);
-    if (base !== this.base) {
-      this.base = base;
-      this.stamp++;
-    }
-    this.layer.style.transform = `translateY(${base * this.rowPx - this.top}px)`;
     const pool = this.slots.length;
     if (!pool) return;
+    const base = first - (first % pool);
+    this.layer.style.transform = `translateY(${base * this.rowPx - this.top}px)`;
     for (let k = 0; k < pool; k++) {
       const row = first + k;
       const slot = this.slots[row % pool];
       if (!slot) continue;
+      const y = (row - base) * this.rowPx;
+      if (slot.y !== y) slot.element.style.transform = `translateY(${(slot.y = y)}px)`;
       if (row >= last) {
         if (slot.row !== -1) {
           slot.element.hidden = true;
@@ -316,7 +316,7 @@ export class TrafficList {
       cells.push(cell);
       texts.push(text);
     }
-    return { element, cells, texts, row: -1, stamp: -1, hue: -1, verdict: "", wasSelected: false };
+    return { element, cells, texts, row: -1, y: -1, stamp: -1, hue: -1, verdict: "", wasSelected: false };
   }
 
   private fill(slot: Slot, row: number): void {
@@ -325,7 +325,6 @@ export class TrafficList {
     slot.row = row;
     slot.stamp = this.stamp;
     element.hidden = false;
-    element.style.transform = `translateY(${(row - this.base) * this.rowPx}px)`;
     element.ariaRowIndex = String(row + 2);
     const isError = rows.number(row, "error") === 1;
     const protocol = rows.text(row, "protocol");
@@ -426,7 +425,7 @@ export class TrafficList {
     grip.onpointermove = (moved) => {
       const at = Number(cell.dataset["index"]);
       const columns = this.columns.map((column, i) => (i === at ? { ...column, width: move(moved) } : column));
-      this.element.style.setProperty("--columns", gridTemplate(columns, this.viewWidth));
+      this.layOut(columns);
     };
     grip.onpointerup = (done) => {
       grip.onpointermove = grip.onpointerup = null;
@@ -465,26 +464,6 @@ export class TrafficList {
     if (name === "timestamp") return moment(this.rows.number(row, name), this.zone);
     return this.rows.text(row, name);
   }
-}
-
-const FILL_PX = 240; // the column without a width keeps so much
-const LEAST = 0.95;
-const FIRST_TO_GO = ["size", "elapsed", "src", "dst", "method"];
-
-/** Beside an open entry the list is narrow: what the entry says anyway makes room for the summary. */
-function fitting(columns: readonly ListColumn[], viewPx: number): readonly ListColumn[] {
-  let kept = columns;
-  const need = (): number => kept.reduce((sum, column) => sum + (column.width || FILL_PX), 8);
-  for (const name of FIRST_TO_GO) if (viewPx > 0 && need() * LEAST > viewPx) kept = kept.filter((column) => column.name !== name);
-  return kept;
-}
-
-function gridTemplate(columns: readonly ListColumn[], viewPx: number): string {
-  const fixed = columns.reduce((sum, column) => sum + column.width, 0);
-  const free = viewPx - 8 - (columns.some((column) => !column.width) ? FILL_PX : 0);
-  const factor = fixed > free && free > 0 ? Math.max(LEAST, free / fixed) : 1;
-  // A time that is cut tells nothing: it alone does not shrink.
-  return columns.map((column) => (column.width ? `${Math.round(column.width * (column.name === "timestamp" ? 1 : factor))}px` : "minmax(120px, 1fr)")).join(" ");
 }
 
 function headCell(column: ListColumn, index: number, order: "oldest" | "newest"): HTMLElement {

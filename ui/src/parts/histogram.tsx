@@ -4,7 +4,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
 import { api } from "../core/api";
-import { count, hue, moment } from "../core/format";
+import { count, hue, moment, timeLabel } from "../core/format";
 import { go, include, place, search, zone } from "../core/state";
 import { panned, widened } from "../core/span";
 import type { Histogram } from "../core/types";
@@ -117,7 +117,7 @@ function chart(host: HTMLElement, data: Histogram, layers: readonly Layer[], by:
       ...(zone.value === "utc" ? { tzDate: (ts: number) => uPlot.tzDate(new Date(ts * 1e3), "Etc/UTC") } : {}),
       cursor: { y: false, points: { show: false }, drag: { x: true, y: false, setScale: false } },
       scales: { x: { time: true, range: [data.start / 1e9, (data.start + data.width * seconds.length) / 1e9] }, y: { range: (_u, _min, max) => [0, Math.max(1, max)] } },
-      axes: [{ ...axis, size: 18, gap: 2, space: 90, grid: { show: false }, values: (_u, splits, _axis, _space, step) => splits.map((each) => timeLabel(each * 1000, step)) }, { ...axis, size: 44, gap: 4, space: 22, splits: (_u, _i, _min, max) => [0, Math.ceil(max)], values: (_u, values) => values.map((v) => count(v)) }],
+      axes: [{ ...axis, size: 18, gap: 2, space: 90, grid: { show: false }, values: (_u, splits, _axis, _space, step) => splits.map((each) => timeLabel(each * 1000, step, zone.value)) }, { ...axis, size: 44, gap: 4, space: 22, splits: (_u, _i, _min, max) => [0, Math.ceil(max)], values: (_u, values) => values.map((v) => count(v)) }],
       series: [{}, ...[...layers].reverse().map((layer) => ({ label: layer.name, fill: colour(layer.name, by), width: 0, points: { show: false }, ...(bars ? { paths: bars } : {}) }))],
       hooks: {
         setSelect: [(u) => {
@@ -131,13 +131,6 @@ function chart(host: HTMLElement, data: Histogram, layers: readonly Layer[], by:
     [seconds, ...[...layers].reverse().map((layer) => [...layer.tops])],
     host,
   );
-}
-
-/** As much of the time as tells one mark from the next. */
-function timeLabel(ms: number, step: number): string {
-  const text = moment(ms, zone.value);
-  if (step >= 86_400 * 28) return step >= 86_400 * 365 ? text.slice(0, 4) : text.slice(0, 7);
-  return step >= 86_400 ? text.slice(5, 10) : step >= 60 ? text.slice(11, 16) : step >= 1 ? text.slice(11, 19) : text.slice(11);
 }
 
 function Table({ data, layers }: { data: Histogram; layers: readonly Layer[] }) {

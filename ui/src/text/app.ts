@@ -3,7 +3,7 @@
 import type { Value } from "./_types";
 
 export const texts = {
-  names: { traffic: "Traffic", map: "Map", captures: "Captures", plugins: "Plugins", settings: "Settings", firewall: "Firewall", workers: "Workers" },
+  names: { traffic: "Traffic", map: "Map", captures: "Captures", plugins: "Plugins", settings: "Settings", firewall: "Firewall", workers: "Workers", timeline: "Timeline" },
   thisPartOfThe: "This part of the page could not be loaded: reload the page.",
   loading: "Loading …",
   skipToTheContent: "Skip to the content",

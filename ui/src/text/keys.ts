@@ -23,9 +23,11 @@ export const KEYS: readonly KeyHelp[] = [
   { keys: "e", does: "export …" },
   { keys: "x", does: "explain the query" },
   { keys: "z", does: "fold the sections" },
-  { keys: "1 … 7", does: "views" },
+  { keys: "1 … 8", does: "views: traffic, map, captures, plugins, settings, firewall, workers, timeline" },
   { keys: "F6, Shift-F6", does: "next, previous pane" },
   { keys: "Alt-← →", does: "back and on in the filter's history" },
+  { keys: "+ - 0", does: "in the map and the timeline: closer, further, all of it" },
+  { keys: "Shift-← →", does: "in the timeline: earlier, later" },
   { keys: "t", does: "theme" },
   { keys: "?", does: "this help" },
 ];

@@ -4,7 +4,7 @@ import { bytes, count, latency, plural } from "../core/format";
 
 export const map = {
   groupBy: "Group by",
-  groups: { host: "host", pod: "pod", service: "service", namespace: "namespace" },
+  groups: { host: "host", pod: "pod", service: "service", node: "node", namespace: "namespace" },
   layer: "Layer",
   calls: "calls",
   connections: "connections",

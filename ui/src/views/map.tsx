@@ -10,7 +10,7 @@ import { MOST, MapCanvas } from "./map-canvas";
 import { Compare } from "./map-compare";
 import { CHANGES, type Hidden, NOTHING, WEIGHTS, type Weight, flip, legend, protocolsOf, shownEdges } from "./map-look";
 
-const GROUPS = ["host", "pod", "service", "namespace"] as const;
+const GROUPS = ["host", "pod", "service", "node", "namespace"] as const;
 type Group = (typeof GROUPS)[number];
 
 export function MapView() {

@@ -3,13 +3,14 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { api } from "../core/api";
 import { bytes, count } from "../core/format";
-import { columns, density, detailShare, dialog, dropLast, exclude, go, include, marks, may, order, place, say, search, session, setFilter, zone } from "../core/state";
+import { columns, density, dialog, dropLast, exclude, go, include, marks, may, order, place, say, search, session, setFilter, zone } from "../core/state";
 import type { Info, Worker } from "../core/types";
 import { LIMIT } from "../core/traffic";
 import { standingText, titleOf } from "../text/list";
 import { setFollow } from "../keys";
 import { TrafficList } from "../list/traffic-list";
 import { Histogram } from "../parts/histogram-lazy";
+import { Divider } from "../parts/divider";
 import { Icon } from "../parts/icon";
 import { cellTerm } from "../parts/terms";
 import { shown, traffic } from "../shared";
@@ -80,30 +81,6 @@ export function TrafficView() {
 }
 
 let lastRun = "";
-
-/** Drag, or arrow keys, to share the width. */
-function Divider() {
-  const set = (share: number): void => {
-    detailShare.value = Math.round(Math.min(75, Math.max(20, share)));
-  };
-  useEffect(() => document.documentElement.style.setProperty("--detail", `${detailShare.value}%`), [detailShare.value]);
-  return (
-    <div class="divider" role="separator" aria-orientation="vertical" aria-label={texts.widthOfTheEntry} aria-valuenow={detailShare.value} aria-valuemin={20} aria-valuemax={75} tabIndex={0}
-      onKeyDown={(event) => {
-        const by = { ArrowLeft: 2, ArrowRight: -2 }[event.key];
-        if (by === undefined) return;
-        event.preventDefault();
-        set(detailShare.value + by);
-      }}
-      onPointerDown={(event) => {
-        event.preventDefault();
-        const grip = event.currentTarget;
-        grip.setPointerCapture(event.pointerId);
-        grip.onpointermove = (moved) => set(100 - (moved.clientX / innerWidth) * 100);
-        grip.onpointerup = () => { grip.onpointermove = grip.onpointerup = null; };
-      }} />
-  );
-}
 
 /** Over the list where there is no row: why, and what next. */
 function ListState() {
