@@ -5,7 +5,6 @@ What scripts say may hold whatever they saw, which is everything in the clear: s
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,8 +26,6 @@ router = APIRouter(prefix="/api/v1/scripts", tags=["scripts"], dependencies=[Dep
 
 MAX_TEXT = 512 << 10
 MAX_PUSHED = 100
-MAX_WAIT_S = 20.0
-LOOK_S = 0.2
 
 Manager = Annotated[Principal, Depends(need("manage"))]
 FileName = Annotated[str, InPath(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,59}\.js$")]
@@ -66,18 +63,13 @@ def listing(served: Served) -> Listing:
 
 
 @router.get("/console", summary="What scripts say", dependencies=[Depends(need("clear"))])
-async def console(
+def console(
     served: Served,
     script: Annotated[str, Query(max_length=200, description="id or title; empty: all")] = "",
     after: Annotated[int, Query(ge=0, description="`next` of an earlier answer")] = 0,
-    wait: Annotated[float, Query(ge=0, le=MAX_WAIT_S, description="seconds, for the first line to come")] = 0,
 ) -> Lines:
-    ends = asyncio.get_running_loop().time() + wait
-    while True:
-        lines, following = served.console.after(after, script)
-        if lines or asyncio.get_running_loop().time() >= ends:
-            return Lines(lines=msgspec.to_builtins(lines), next=following)
-        await asyncio.sleep(LOOK_S)
+    lines, following = served.console.after(after, script)
+    return Lines(lines=msgspec.to_builtins(lines), next=following)
 
 
 @router.put("/{name}", summary="Put a script here: it runs at once, and whenever the hub does")

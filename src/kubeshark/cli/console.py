@@ -6,6 +6,7 @@ import argparse
 import queue
 import sys
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 from kubeshark.cli._cluster_options import ClusterParser, settings_of
@@ -27,7 +28,7 @@ EXAMPLES = """examples:
   kubeshark console -s kubeshark          scripts of the deployment in that namespace
   KUBESHARK_TOKEN=… kubeshark console --hub http://127.0.0.1:8899
 """
-WAIT_S = 10
+LOOK_S = 0.5
 
 
 def add_parser(commands: Any, name: str, summary: str) -> None:
@@ -88,9 +89,9 @@ def show_remote(args: argparse.Namespace) -> int:
     from kubeshark.pipeline.scripts import ConsoleLine
 
     with asked_hub(args.hub, settings_of(args)) as hub:
-        after, wait_s = 0, 0
+        after = 0
         while True:
-            asked = urlencode({"script": args.script, "after": after, "wait": wait_s})
+            asked = urlencode({"script": args.script, "after": after})
             said = hub.ask("GET", f"/api/v1/scripts/console?{asked}")
             for each in said["lines"]:
                 if args.output == "jsonl":
@@ -99,7 +100,8 @@ def show_remote(args: argparse.Namespace) -> int:
                     print_console(msgspec.convert(each, ConsoleLine), sys.stdout)
             if args.no_follow:
                 return 0
-            after, wait_s = int(said["next"]), WAIT_S
+            after = int(said["next"])
+            time.sleep(LOOK_S)
 
 
 def _listen(place: Path, script: str, follow: bool, heard: queue.SimpleQueue[ConsoleLine | None]) -> None:
