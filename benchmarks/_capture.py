@@ -1,8 +1,9 @@
 """Row 7: live capture into the encrypted log against dumpcap, tcpdump and netsniff-ng, on a cable in a namespace.
 
 One at a time, in turns, each captures the same number of numbered packets. What counts is how many it kept, and its CPU
-time a packet: of the whole process for a peer, from when it listens for us. Sealing runs beside our capture and could
-run later: its CPU is told apart. The cable is a pair of virtual interfaces, so what sending costs is nobody's here.
+time a packet: of the whole process, from when it listens until it has ended. What it takes to begin is no packet's; it
+is told in the notes. Sealing runs beside our capture and could run later: its CPU is told apart. The cable is a pair of
+virtual interfaces, so what sending costs is nobody's here.
 Needs root, gcc, and the peers: apt-get install tcpdump tshark netsniff-ng iproute2.
 """
 
@@ -46,13 +47,16 @@ def timed(self):
     finally:
         sealing[0] += time.thread_time()
 LiveWriter._seal_all = timed
+before = []
+def listening(now):
+    if not before:
+        before.append(time.process_time())
+        print("listening", flush=True)
 with Pipeline.open(sys.argv[2]) as pipeline, LiveSource([sys.argv[1]]) as source:
     signal.signal(signal.SIGINT, lambda *_: source.stop())
-    print("listening", flush=True)
-    before = time.process_time()
-    done = pipeline.capture(source)
-    cpu = time.process_time() - before
-print(json.dumps([done.stored, cpu - sealing[0], sealing[0], done.bytes]))
+    done = pipeline.capture(source, on_progress=listening)
+    cpu = time.process_time() - before[0]
+print(json.dumps([done.stored, cpu - sealing[0], before[0], sealing[0], done.bytes]))
 """
 
 
@@ -76,7 +80,8 @@ CASES = (
 @dataclass(frozen=True, slots=True)
 class Kept:
     packets: int
-    cpu_s: float
+    cpu_s: float  # since it listens
+    begin_s: float  # before
     sealing_s: float = 0.0
     bytes: int = 0
 
@@ -110,7 +115,9 @@ def _results(case: Case, sent: int, ours: list[Kept], theirs: dict[str, list[Kep
     results = []
     for name, found in theirs.items():
         their, their_kept = _cost(found), _kept(found)
+        begin, their_begin = (statistics.median(one.begin_s for one in some) for some in (ours, found))
         note = f"{1e6 * mine:.2f} against {1e6 * their:.2f} µs CPU a packet; {sent:,} sent"
+        note += f"; to begin {1e3 * begin:.0f} against {1e3 * their_begin:.0f} ms"
         results.append(Result(7, f"capture {case.name}: CPU a packet", name, mine / their, case.target, "lower", note))
         note = f"{kept:,.0f} against {their_kept:,.0f} of {sent:,}"
         ratio = kept / max(their_kept, 1)
@@ -133,6 +140,7 @@ def _kept(runs: list[Kept]) -> float:
 
 
 def _ours(send: list[str], scratch: Path) -> Kept:
+    os.sync()  # what others left unwritten would be written in our syncs
     store = scratch / f"live-{time.monotonic_ns()}"
     with subprocess.Popen([sys.executable, "-c", OURS, FAR, str(store)], stdout=subprocess.PIPE, text=True) as running:
         assert running.stdout is not None
@@ -141,15 +149,17 @@ def _ours(send: list[str], scratch: Path) -> Kept:
         subprocess.run(send, check=True, capture_output=True)
         time.sleep(SETTLE_S)
         running.send_signal(signal.SIGINT)
-        packets, cpu, sealing, size = json.loads(running.stdout.read())
-    return Kept(packets, cpu, sealing, size)
+        packets, cpu, begin, sealing, size = json.loads(running.stdout.read())
+    return Kept(packets, cpu, begin, sealing, size)
 
 
 def _peer(command: list[str], send: list[str], scratch: Path) -> Kept:
+    os.sync()
     out = scratch / "peer.pcap"
     out.unlink(missing_ok=True)
     running = subprocess.Popen([*command, str(out)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     time.sleep(SETTLE_S)
+    begin = int(Path(f"/proc/{running.pid}/schedstat").read_text().split()[0]) / 1e9  # its threads are one
     subprocess.run(send, check=True, capture_output=True)
     time.sleep(SETTLE_S)
     running.send_signal(signal.SIGINT)
@@ -159,7 +169,7 @@ def _peer(command: list[str], send: list[str], scratch: Path) -> Kept:
         raise RuntimeError(f"{command[0]} wrote nothing: exit {running.returncode}")
     with open_capture(out) as reader:
         packets = sum(batch.count for batch in reader)
-    return Kept(packets, usage.ru_utime + usage.ru_stime)
+    return Kept(packets, usage.ru_utime + usage.ru_stime - begin, begin)
 
 
 def _build(scratch: Path) -> Path:

@@ -41,6 +41,9 @@ MAX_REQUEST = 64 << 20
 MAX_EVENTS = 10_000
 """Kept for those who ask; older ones are gone, and counted."""
 TICK_S = 0.25
+FOLLOW_SHARE = 4
+"""Between two changes of addresses lies this often the time one takes: a subject that asks for many names takes a fifth
+of a processor at most."""
 _TCP = 6
 
 
@@ -116,6 +119,7 @@ class Agent:
         self._names = NameFollower(folder, resolvers=resolvers)
         self._named_for: _Taken | None = None  # whose names are in force
         self._named_edition = 0
+        self._follow_at = 0.0
         self._unseal, self._own_port, self._is_over = unseal, own_port, is_over
         self._now: _Taken | None = None
         self._before: _Taken | None = None
@@ -194,6 +198,9 @@ class Agent:
         """Have rules the addresses that their names have now."""
         if self._named_for is self._now and self._named_edition == self._names.edition:
             return
+        began = time.monotonic()
+        if began < self._follow_at:
+            return
         if self._named_for is not self._now:  # gone back to what was before
             self._names.follow(self._now.set.targets if self._now else ())
         if self._now is not None:
@@ -202,6 +209,7 @@ class Agent:
             except KubesharkError as error:  # the addresses before stay, and it is tried again when they change
                 self._note({"verdict": "failed", "message": f"names are not followed: {error}", "time": time.time()})
         self._named()
+        self._follow_at = time.monotonic() + FOLLOW_SHARE * (time.monotonic() - began)
 
     def _named(self) -> None:
         self._named_for, self._named_edition = self._now, self._names.edition

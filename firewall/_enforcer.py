@@ -26,6 +26,7 @@ from kubeshark.firewall._errors import FirewallError
 from kubeshark.firewall._events import Event, Ring
 from kubeshark.firewall._plane import Plane
 from kubeshark.firewall._rules import Reason, RuleSet
+from kubeshark.firewall._tally import Tally
 from kubeshark.firewall._wire import Target
 from kubeshark.firewall._xdp import XdpChoice, XdpHook, attach_xdp, wants_xdp
 
@@ -47,6 +48,15 @@ class _Held:
     rules_by_generation: dict[int, RuleSet] = field(default_factory=dict)
     problems: dict[str, str] = field(default_factory=dict)
     places: dict[str, str] = field(default_factory=dict)  # devices of pods, by their names
+    tally: Tally = field(default_factory=Tally)
+
+    def apply(self, rules: RuleSet, *, goes_on: bool) -> None:
+        """Put rules in force; `goes_on`: the same ones for other addresses, whose counters go on."""
+        self.plane.apply(rules)
+        if goes_on:
+            self.tally = self.tally.plus(self.target.rules, self.plane.counters(before=True))
+        else:
+            self.tally = Tally()
 
     def close(self) -> None:
         for hook in self.hooks.values():
@@ -112,7 +122,7 @@ class Enforcer:
         `ttl_s`: of policies by name. `keeps`: the same policies for other addresses: what is waited for stays.
         """
         before = self.targets
-        self._install(tuple(targets))
+        self._install(tuple(targets), goes_on=keeps)
         now = self._clock()
         self._expired = set()
         self._expires = {name: now + seconds for name, seconds in (ttl_s or {}).items() if seconds > 0}
@@ -126,7 +136,7 @@ class Enforcer:
 
     def follow(self, targets: Sequence[Target]) -> None:
         """Enforce the same rules for other addresses of their names: what is waited for, and what was before, stay."""
-        self._install(self._in_time(targets))
+        self._install(self._in_time(targets), goes_on=True)
         self._settle()
 
     def confirm(self) -> None:
@@ -158,10 +168,10 @@ class Enforcer:
         )
         return tuple(target for target in left if target.rules.rules)
 
-    def _install(self, targets: tuple[Target, ...]) -> None:
+    def _install(self, targets: tuple[Target, ...], *, goes_on: bool = False) -> None:
         if len({target.name for target in targets}) != len(targets):
             raise FirewallError("firewall: two targets of one name")
-        changed: list[_Held] = []
+        changed: list[tuple[_Held, Tally]] = []
         made: list[_Held] = []
         try:
             for target in targets:
@@ -169,11 +179,13 @@ class Enforcer:
                 if held is None:
                     made.append(self._hold(target))
                 elif held.target.rules != target.rules:
-                    held.plane.apply(target.rules)
-                    changed.append(held)
+                    tally = held.tally
+                    held.apply(target.rules, goes_on=goes_on)
+                    changed.append((held, tally))
         except BaseException:
-            for held in changed:
+            for held, tally in changed:
                 held.plane.roll_back()
+                held.tally = tally
             for held in made:
                 held.close()
             raise
@@ -271,7 +283,7 @@ class Enforcer:
             for name in over:
                 del self._expires[name]
             self._expired |= set(over)
-            self._install(self._in_time(self.targets))
+            self._install(self._in_time(self.targets), goes_on=True)
             self._settle()
             return f"{', '.join(over)}: its time is over, it is enforced no more"
         return ""
@@ -403,7 +415,7 @@ def _devices(held: _Held) -> list[str]:
 
 
 def _status(held: _Held) -> dict[str, Any]:
-    counters = held.plane.counters()
+    counters = held.tally.total(held.target.rules, held.plane.counters())
     rules = [
         {
             "policy": rule.policy,

@@ -195,11 +195,15 @@ class Plane:
         for version, length, packed in networks[:1000]:
             _calls.update(self.maps[f"local{version}"], struct.pack("<II", 32 + length, 0) + packed, b"\1")
 
-    def counters(self) -> Counters:
-        counts = [self._count(index) for index in range(COUNTERS)]
+    def counters(self, *, before: bool = False) -> Counters:
+        """Return the counters, or those of the policy `before` until the next one is filled."""
+        slot = self._slot ^ before
+        if before:
+            _calls.wait_for_readers()
+        counts = [self._count(index, slot) for index in range(COUNTERS)]
         extra = dict(zip(_EXTRA, counts[MAX_RULES + len(Reason) :], strict=False))
         return Counters(
-            rules=tuple(counts[: len(self.rules.rules)]),
+            rules=tuple(counts[: len(self._rules[slot].rules)]),
             reasons={each: counts[MAX_RULES + each] for each in Reason if each != Reason.RULE},
             refused_connects=extra["connect"].packets,
             reported=extra["reported"].packets,
@@ -208,8 +212,8 @@ class Plane:
             silent=extra["silent"].packets,
         )
 
-    def _count(self, index: int) -> Count:
-        key = struct.pack("<I", self._slot * COUNTERS + index)
+    def _count(self, index: int, slot: int) -> Count:
+        key = struct.pack("<I", slot * COUNTERS + index)
         held = _calls.look_up(self.maps["counters"], key, 16 * self._processors) or bytes(16 * self._processors)
         values = struct.unpack(f"<{2 * self._processors}Q", held)
         return Count(sum(values[::2]), sum(values[1::2]))

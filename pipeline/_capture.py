@@ -95,6 +95,7 @@ class Capture:
         segment_seconds: float = 300,
         segment_bytes: int = LIVE_SEGMENT_BYTES,
         retention: Retention | None = None,
+        cpu: float = 0.0,
         queue_bytes: int = QUEUE_BYTES,
         filter_budget_s: float = FILTER_BUDGET_S,
         on_progress: Callable[[CaptureProgress], None] | None = None,
@@ -104,7 +105,7 @@ class Capture:
         """`plugins` are those with hooks for packets and segments, None if there are none."""
         self._store, self._recipients, self._source = store, recipients, source
         self._limits = limits
-        self._segment_bytes = segment_bytes
+        self._segment_bytes, self._cpu = segment_bytes, cpu
         self._node, self._segment_seconds, self._retention = node, segment_seconds, retention
         self._plugins = plugins
         self._budget_s = filter_budget_s
@@ -137,6 +138,7 @@ class Capture:
                 node=self._node,
                 segment_bytes=self._segment_bytes,
                 segment_seconds=self._segment_seconds,
+                cpu=self._cpu,
                 retention=self._retention,
                 on_sealed=on_sealed,
             ) as writer:

@@ -44,6 +44,7 @@ class ImportResult:
     skipped: int
     problems: tuple[str, ...]  # what of the file could not be read, and what plugins did wrong
     dropped: int = 0  # packets that plugins' packet filters kept out
+    replaced: int = 0  # packets that `recover` had saved of an import of the same file, and which this one has again
 
     @property
     def already_there(self) -> bool:
@@ -83,7 +84,7 @@ class Import:
         state = self._state(digest) if digest else None
         if state is None:
             digest = ""
-        elif state.complete:
+        elif state.complete and not state.came_again():
             self._add_keys(keys)
             return ImportResult(0, 0, 0, 0, state.packets, ())
         hooks = hooks_of(self._plugins, self._store.location)
@@ -115,6 +116,7 @@ class Import:
             skipped=writer.skipped,
             problems=tuple(map(str, (*reader.problems, *hooks.problems()))),
             dropped=hooks.dropped,
+            replaced=sum(info.packets for info in writer.replaced),
         )
 
     def _from_pipe(self, on_progress: Progress | None, on_batch: Callable[[RecordBatch], None] | None) -> ImportResult:

@@ -191,6 +191,7 @@ class Pipeline:
         options: LiveOptions | None = None,
         limits: CaptureLimits | None = None,
         retention: Retention | None = None,
+        cpu: float = 0.0,
         drops_privileges: bool = False,
         on_progress: Callable[[CaptureProgress], None] | None = None,
         on_batch: Callable[[RecordBatch], None] | None = None,
@@ -200,7 +201,8 @@ class Pipeline:
 
         Raises UsageError for an interface or a filter that is wrong, CaptureError without permission, StoreError.
         `on_progress` is called about five times a second, `on_notice` when an interface goes or a sender comes, both in
-        this thread; `on_batch` gets what is stored. `retention` lets the oldest segments go meanwhile. With
+        this thread; `on_batch` gets what is stored. `retention` lets the oldest segments go meanwhile. `cpu` is how
+        many processors this process may use, 0 for any: sealing waits while it uses more, capturing never does. With
         `drops_privileges` the whole process gives up its capabilities once the source is open: for a program that does
         nothing else.
         """
@@ -221,6 +223,7 @@ class Pipeline:
                 opened,
                 limits=limits or CaptureLimits(),
                 retention=retention,
+                cpu=cpu,
                 plugins=plugins,
                 on_progress=on_progress,
                 on_batch=on_batch,

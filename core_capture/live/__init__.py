@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from kubeshark.core_capture.live._options import PacketChoice as PacketChoice
     from kubeshark.core_capture.live._options import PacketSource as PacketSource
     from kubeshark.core_capture.live._privileges import drop_privileges as drop_privileges
+    from kubeshark.core_capture.live._processors import keep_to_processors as keep_to_processors
     from kubeshark.core_capture.live._source import LiveSource as LiveSource
     from kubeshark.core_capture.live._streams import StreamSource as StreamSource
     from kubeshark.core_capture.live._streams import connect as connect
@@ -40,6 +41,7 @@ __all__ = [
     "StreamSource",
     "connect",
     "drop_privileges",
+    "keep_to_processors",
     "list_interfaces",
     "listen",
     "standard_input",
@@ -54,6 +56,7 @@ if not TYPE_CHECKING:
             "_joined_source": "JoinedSource",
             "_options": "SNAPLEN Counters LiveOptions PacketChoice PacketSource",
             "_privileges": "drop_privileges",
+            "_processors": "keep_to_processors",
             "_source": "LiveSource",
             "_streams": "StreamSource connect listen standard_input",
         },

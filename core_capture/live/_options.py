@@ -9,13 +9,16 @@ from typing import Literal, Protocol
 
 from kubeshark.core_capture._records import RecordBatch, SourceMetadata
 
-__all__ = ["SNAPLEN", "Counters", "LiveOptions", "PacketChoice", "PacketSource", "Reader", "Room"]
+__all__ = ["SNAPLEN", "Again", "Counters", "LiveOptions", "PacketChoice", "PacketSource", "Reader", "Room"]
 
 SNAPLEN = 262_144
 """Bytes of a packet that are kept: what tcpdump and dumpcap take by default."""
 
 Room = Callable[[int, int], memoryview | None]
 """Memory for at least so many bytes of records of a link type, where they will stay; None: there is none now."""
+
+Again = Callable[[], bool]
+"""Waits a moment; whether to look once more then, for what goes into the same room."""
 
 Reader = Literal["auto", "ring", "socket"]
 

@@ -8,7 +8,7 @@ import time
 from contextlib import suppress
 
 from kubeshark.core_capture.live._interfaces import COOKED, NetworkInterface
-from kubeshark.core_capture.live._options import Counters, LiveOptions, Room
+from kubeshark.core_capture.live._options import Again, Counters, LiveOptions, Room
 from kubeshark.core_capture.live._socket import SOL_PACKET, open_socket
 
 __all__ = ["PlainReader"]
@@ -42,7 +42,7 @@ class PlainReader:
         except PermissionError:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_BYTES)
 
-    def read(self, room: Room | None = None) -> tuple[bytes, int] | None:  # noqa: ARG002 - its packets come one by one
+    def read(self, room: Room | None = None, again: Again | None = None) -> tuple[bytes, int] | None:  # noqa: ARG002 - its packets come one by one
         records: list[bytes] = []
         with suppress(BlockingIOError):
             while len(records) < BATCH_PACKETS:

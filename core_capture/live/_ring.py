@@ -12,7 +12,7 @@ import struct
 from typing import Any
 
 from kubeshark.core_capture.live._interfaces import COOKED, NetworkInterface
-from kubeshark.core_capture.live._options import Counters, LiveOptions, Room
+from kubeshark.core_capture.live._options import Again, Counters, LiveOptions, Room
 from kubeshark.core_capture.live._socket import SOL_PACKET, open_socket
 from kubeshark.errors import CaptureError
 
@@ -63,26 +63,27 @@ class RingReader:
         self._counters.truncated = int(state.truncated)
         return self._counters
 
-    def read(self, room: Room | None = None) -> tuple[bytes | memoryview, int] | None:
+    def read(self, room: Room | None = None, again: Again | None = None) -> tuple[bytes | memoryview, int] | None:
         before, own = self._state.delivered, self._own
         lent = None if room is None else room(self._link_type, BATCH_BYTES)
-        out = own if lent is None else lent
-        size = self._lib.kc_ring_read(
-            self._state,
-            self._view,
-            BLOCK_BYTES,
-            self._blocks,
-            self._ffi.from_buffer("uint8_t[]", out, require_writable=True),
-            len(out),
-        )  # without the GIL
+        if lent is not None:
+            size = self._fill(lent)
+            while again is not None and len(lent) - size >= BATCH_BYTES and again():
+                size += self._fill(lent[size:])
+            return (lent[:size].toreadonly(), int(self._state.delivered - before)) if size else None
+        size = self._fill(own)
         if not size:
             return None
         count = int(self._state.delivered - before)
-        if lent is None and size < COPIED_BYTES:
+        if size < COPIED_BYTES:
             return own[:size].tobytes(), count
-        if lent is None:
-            self._own = self._make()
-        return out[:size].toreadonly(), count
+        self._own = self._make()
+        return own[:size].toreadonly(), count
+
+    def _fill(self, out: memoryview) -> int:
+        """Copy what the kernel handed over, without the GIL; return its bytes."""
+        target = self._ffi.from_buffer("uint8_t[]", out, require_writable=True)
+        return int(self._lib.kc_ring_read(self._state, self._view, BLOCK_BYTES, self._blocks, target, len(out)))
 
     def _make(self) -> memoryview:
         return memoryview(self._ffi.buffer(self._new("uint8_t[]", BATCH_BYTES)))

@@ -18,7 +18,7 @@ from typing import Protocol
 from kubeshark.core_capture.live._address_filter import address_program
 from kubeshark.core_capture.live._bpf import MAX_INSTRUCTIONS, Instruction, compile_filter, guarded, pack, reject
 from kubeshark.core_capture.live._interfaces import ANY, COOKED, NetworkInterface
-from kubeshark.core_capture.live._options import Counters, LiveOptions, PacketChoice, Room
+from kubeshark.core_capture.live._options import Again, Counters, LiveOptions, PacketChoice, Room
 from kubeshark.core_capture.live._privileges import how_to_allow
 from kubeshark.errors import CaptureError, UsageError
 
@@ -51,7 +51,9 @@ class PacketReader(Protocol):
 
     @property
     def counters(self) -> Counters: ...  # delivered, damaged, truncated; the rest comes from the kernel
-    def read(self, room: Room | None = None) -> tuple[bytes | memoryview, int] | None: ...  # records, and how many
+    def read(  # records, and how many; what `room` lends is filled as long as it has room and `again` says so
+        self, room: Room | None = None, again: Again | None = None
+    ) -> tuple[bytes | memoryview, int] | None: ...
     def close(self) -> None: ...
 
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import BinaryIO, Protocol, Self
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
@@ -37,7 +37,7 @@ from kubeshark.core_capture.store._limits import MAX_HEADER_BYTES
 from kubeshark.core_capture.store._local import LocalFile
 from kubeshark.errors import Damaged, StoreError
 
-__all__ = ["CHUNK", "SEALED_CHUNK", "TAG", "AgeReader", "AgeWriter", "NotForUsError", "Tail", "rewrap"]
+__all__ = ["CHUNK", "SEALED_CHUNK", "TAG", "AgeReader", "AgeWriter", "NotForUsError", "Sink", "Tail", "rewrap"]
 
 CHUNK = 1 << 16  # plaintext bytes of every chunk but the last
 TAG = 16
@@ -75,6 +75,12 @@ class _Header:
     length: int  # bytes up to and including the MAC line
 
 
+class Sink(Protocol):
+    """What takes bytes, all that it is given."""
+
+    def write(self, data: memoryview, /) -> object: ...
+
+
 class AgeWriter:
     """Encrypts what is written to `out`; `finish` writes the last chunk. Does not close or sync `out`.
 
@@ -82,14 +88,15 @@ class AgeWriter:
     which who writes many files may hand from one to the next.
     """
 
-    def __init__(self, out: BinaryIO, recipients: Sequence[Recipient], *, room: bytearray | None = None) -> None:
+    def __init__(self, out: Sink, recipients: Sequence[Recipient], *, room: bytearray | None = None) -> None:
         self._file_key = file_key = os.urandom(16)
         self._nonce = nonce = os.urandom(_NONCE)
-        out.write(_make_header(file_key, recipients) + nonce)
+        out.write(memoryview(_make_header(file_key, recipients) + nonce))
         self._out = out
         self._cipher = ChaCha20Poly1305(derive(file_key, nonce, b"payload"))
         self.payload_id = _payload_id(file_key, nonce)
-        self._pending = bytearray()  # at most a chunk
+        self._pending = memoryview(bytearray(CHUNK))  # what does not fill a chunk yet
+        self._waiting = 0  # bytes of it
         self._room = bytearray() if room is None else room
         self._chunks = 0
         self.size = 0  # plaintext bytes so far
@@ -98,46 +105,52 @@ class AgeWriter:
         """Append; what does not fill a chunk waits for more."""
         self.size += len(data)
         # At least one byte stays behind, because only the last chunk may be short, and it is marked.
-        whole = (len(self._pending) + len(data) - 1) // CHUNK
-        if whole <= 0:
-            self._pending += data
-            return
-        self._make_room(whole)
+        whole = (self._waiting + len(data) - 1) // CHUNK
+        with memoryview(data) as view:
+            at = 0
+            if whole > 0:
+                self._make_room(whole)
+                with memoryview(self._room) as room:
+                    at = self._write_chunks(view, whole, room)
+            left = len(view) - at
+            self._pending[self._waiting : self._waiting + left] = view[at:]
+            self._waiting += left
+
+    def _write_chunks(self, view: memoryview, count: int, room: memoryview) -> int:
+        """Encrypt so many chunks and write them; return where in `view` they end. One takes 20 µs."""
         at = used = 0
-        with memoryview(data) as view, memoryview(self._room) as room:
-            for _ in range(whole):
-                if self._pending:
-                    taken = CHUNK - len(self._pending)
-                    self._pending += view[at : at + taken]
-                    self._seal(self._pending, room[used : used + SEALED_CHUNK])
-                    self._pending.clear()
-                else:
-                    taken = CHUNK
-                    self._seal(view[at : at + CHUNK], room[used : used + SEALED_CHUNK])
-                at += taken
-                used += SEALED_CHUNK
-                if used == len(room):
-                    self._out.write(room)
-                    used = 0
-            if used:
-                self._out.write(room[:used])
-            self._pending += view[at:]
+        encrypt, limit = self._cipher.encrypt_into, len(room)
+        for number in range(self._chunks, self._chunks + count):
+            into = room[used : used + SEALED_CHUNK]
+            if self._waiting:
+                stop = CHUNK - self._waiting
+                self._pending[self._waiting :] = view[:stop]
+                self._waiting = 0
+                encrypt(_chunk_nonce(number, last=False), self._pending, None, into)
+            else:
+                stop = at + CHUNK
+                encrypt(_chunk_nonce(number, last=False), view[at:stop], None, into)
+            at = stop
+            used += SEALED_CHUNK
+            if used == limit:
+                self._out.write(room)
+                used = 0
+        if used:
+            self._out.write(room[:used])
+        self._chunks += count
+        return at
 
     def finish(self) -> Tail:
         """Write the last chunk and return how the file ends."""
-        sealed = self._cipher.encrypt(_chunk_nonce(self._chunks, last=True), self._pending, None)
-        self._out.write(sealed)
-        self._pending = bytearray()
+        sealed = self._cipher.encrypt(_chunk_nonce(self._chunks, last=True), self._pending[: self._waiting], None)
+        self._out.write(memoryview(sealed))
+        self._waiting = 0
         return Tail(self.size, sealed[-TAG:], self._file_key, self._nonce)
 
     def _make_room(self, chunks: int) -> None:
         missing = min(chunks, _ROOM_CHUNKS) * SEALED_CHUNK - len(self._room)
         if missing > 0:
             self._room += bytes(missing)
-
-    def _seal(self, chunk: bytearray | memoryview, into: memoryview) -> None:
-        self._cipher.encrypt_into(_chunk_nonce(self._chunks, last=False), chunk, None, into)
-        self._chunks += 1
 
 
 class AgeReader:

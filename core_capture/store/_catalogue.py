@@ -81,6 +81,7 @@ class _Rows:
     public_key: list[Count]  # index into `keys`
     sha256: list[str]
     counters: list[Counters | None] = field(default_factory=list)  # not in older catalogues
+    part_of: list[str] = field(default_factory=list)  # nor this
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,8 @@ class _Content:
     sources: list[_Source]
     keys: list[str]
 
+
+_NEWER = {"counters", "part_of"}  # fields that older catalogues lack
 
 decoder(_Content)
 
@@ -134,6 +137,7 @@ class Catalogue:
                 blocks=rows.blocks[row],
                 complete=rows.complete[row],
                 counters=rows.counters[row] if rows.counters else None,
+                part_of=rows.part_of[row] if rows.part_of else "",
             ),
         )
 
@@ -216,9 +220,9 @@ def load_catalogue(files: Backend, identities: Sequence[Identity], *, listed: in
     contents = unpack(plain, _MAGIC, _Content, CATALOGUE, text_limit=text_limit)
     content, rows = contents.meta, contents.meta.rows
     count = len(rows.name)
+    lengths = {each.name: len(getattr(rows, each.name)) for each in fields(_Rows)}
     if (
-        any(len(getattr(rows, each.name)) != count for each in fields(_Rows) if each.name != "counters")
-        or len(rows.counters) not in (0, count)
+        any(length != count and (length or name not in _NEWER) for name, length in lengths.items())
         or max(rows.source, default=-1) >= len(content.sources)
         or max(rows.public_key, default=-1) >= len(content.keys)
     ):
@@ -280,6 +284,7 @@ def _encode(entries: Iterable[Entry]) -> bytes:
         public_key=[keys[chain.public_key] for chain in chains],
         sha256=[entry.sha256 for entry in entries],
         counters=[record.counters for record in records],
+        part_of=[record.part_of for record in records],
     )
     summaries = Summaries.of([entry.summary for entry in entries])
     columns = [

@@ -47,6 +47,7 @@ class SourceRecord:
     blocks: Count  # pcapng blocks without packets that this segment and those sealed before it hold
     complete: bool  # the source ends with this segment
     counters: Counters | None = None  # of a capture, as of this segment; its interfaces' own are in the extras
+    part_of: str = ""  # SHA-256 of the source of which `recover` saved packets: they go when it is imported again
 
 
 @dataclass(frozen=True, slots=True)

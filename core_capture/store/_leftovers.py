@@ -9,15 +9,31 @@ it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import replace
+from typing import Literal
 
 from kubeshark.core_capture.store._backend import Backend
+from kubeshark.core_capture.store._catalogue import Entry
 from kubeshark.core_capture.store._names import CATALOGUE, DATA_SUFFIX, INDEX_SUFFIX, TEMPORARY, number_of, piece_of
+from kubeshark.core_capture.store._removed import with_removed
+from kubeshark.core_capture.store._signing import NodeKey
 from kubeshark.core_capture.store._state import StoreState, save_state
+from kubeshark.errors import StoreError
 
-__all__ = ["clear_leftovers", "delete_segments", "find_leftovers", "finish_heads", "give_up_pending", "tag_of"]
+__all__ = [
+    "clear_leftovers",
+    "delete_for_good",
+    "delete_segments",
+    "find_leftovers",
+    "finish_heads",
+    "give_up_pending",
+    "tag_of",
+]
+
+_BATCH = 1000
+"""Segments deleted at once: their names, and at worst a record of each, must fit into store.json."""
 
 
 def find_leftovers(files: Iterable[str]) -> list[str]:
@@ -120,6 +136,21 @@ def give_up_pending(state: StoreState, key: str | None = None) -> list[str]:
         else:
             state.heads[node] = head.pending.before
     return given_up
+
+
+def delete_for_good(
+    files: Backend, state: StoreState, gone: Sequence[Entry], why: Literal["pruned", "recovered"], key: NodeKey
+) -> None:
+    """Delete segments; the caller holds the store's lock. Safe to die in at any point."""
+    try:
+        for start in range(0, len(gone), _BATCH):
+            batch = gone[start : start + _BATCH]
+            state.removed = with_removed(state.removed, [(entry.chain, entry.sha256) for entry in batch], why, key)
+            state.deleting = [entry.info.name for entry in batch]
+            save_state(files, state)
+            delete_segments(files, state)
+    except OSError as error:
+        raise StoreError(f"cannot delete in {files.location}: {error.strerror}") from error
 
 
 def delete_segments(files: Backend, state: StoreState) -> None:

@@ -19,6 +19,7 @@ from kubeshark.core_capture.store._limits import MAX_PIECE_BYTES, PIECE_BYTES
 from kubeshark.core_capture.store._names import TEMPORARY, log_name
 from kubeshark.core_capture.store._piece import Origin, Piece, write_piece
 from kubeshark.core_capture.store._signing import NodeKey
+from kubeshark.core_capture.store._uncached import UncachedFile, lend_memory
 from kubeshark.errors import StoreError
 
 __all__ = ["LiveSegment", "LogWriter"]
@@ -106,13 +107,15 @@ class LogWriter:
 
     def __init__(self, files: Backend, recipients: Sequence[Recipient], key: NodeKey, core: Core) -> None:
         self._files, self._recipients, self._key, self.core = files, recipients, key, core
-        self._room = bytearray()
+        self._room, self._memory = bytearray(), lend_memory()
 
     def write(self, piece: Piece) -> int:
         """Write a piece, return its bytes before encryption; it lasts when this returns. Raise OSError, StoreError."""
         name = log_name(piece.segment, piece.number)
         with self._files.create(f"{TEMPORARY}{name}") as out:
-            size = write_piece(out, piece, self._recipients, self._key, room=self._room)
+            file = UncachedFile(out, self._memory)  # of a large piece: it is deleted within a minute
+            size = write_piece(file, piece, self._recipients, self._key, room=self._room)
+            file.finish()
         self._files.publish(f"{TEMPORARY}{name}", name, replacing=True)
         self._files.settle()
         return size

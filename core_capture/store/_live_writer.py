@@ -8,6 +8,7 @@
    when there is room again.
 4. Only recipients are known here: who writes cannot read what was written, and file keys are forgotten.
 5. A source that has a hash, a file that grows, is continued behind what the store has of it, and can be waited with.
+6. Beyond its share of the processors sealing waits, as long as there is memory; capturing and the log never do.
 
 Time comes in through `tick` alone, from a clock that never jumps; packets keep their order whatever theirs does.
 """
@@ -19,6 +20,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from math import inf
 from threading import Condition, Lock, Thread
 from typing import Self
 
@@ -30,6 +32,7 @@ from kubeshark.core_capture.store._info import Counters, SegmentInfo
 from kubeshark.core_capture.store._limits import MAX_SEGMENT_BYTES, PIECE_BYTES
 from kubeshark.core_capture.store._live_counts import LiveCounters, Tally
 from kubeshark.core_capture.store._live_segment import LiveSegment, LogWriter
+from kubeshark.core_capture.store._pace import Pace
 from kubeshark.core_capture.store._sealer import Sealer
 from kubeshark.core_capture.store._segment import Draft
 from kubeshark.core_capture.store._writer import ImportState
@@ -64,6 +67,7 @@ class LiveWriter:
         segment_bytes: int,
         segment_seconds: float,
         log_seconds: float,
+        cpu: float,
         recover: Callable[[Sealer], list[Entry]],
         prune: Prune | None,
         on_sealed: Callable[[SegmentInfo], None] | None,
@@ -72,11 +76,14 @@ class LiveWriter:
     ) -> None:
         if not 1 <= segment_bytes <= MAX_SEGMENT_BYTES:
             raise UsageError(f"segments of {segment_bytes:,} bytes", hint=f"use 1 to {MAX_SEGMENT_BYTES:,}")
+        if not 0 <= cpu < inf:
+            raise UsageError(f"a limit of {cpu} processors", hint="use 0.5 for half of one, 0 for no limit")
         if segment_seconds <= 0 or log_seconds < 0:
             raise UsageError(f"segments of {segment_seconds} s with a log every {log_seconds} s")
         self._source, self._node, self._core = source, node, core
         self._segment_bytes = segment_bytes
         self._segment_ns, self._log_ns = int(segment_seconds * _NS), int(log_seconds * _NS)
+        self._pace = Pace(cpu)
         self._recover, self._prune = recover, prune
         self._on_sealed, self._on_entries = on_sealed, on_entries
         self._buffers = Buffers(segment_bytes, keep=2, small_pages=True)
@@ -86,6 +93,7 @@ class LiveWriter:
         self._acknowledged = 0
         self._changed = Condition()  # guards all that follows
         self._filling: dict[int, LiveSegment] = {}  # by link type
+        self._lender: LiveSegment | None = None  # in whose memory somebody may be writing what is added next
         self._closed: list[LiveSegment] = []  # to be sealed, in this order; the first may be under way
         self.skipped = 0  # packets that the store had already
         self._now, self._has_time = 0, False
@@ -157,7 +165,7 @@ class LiveWriter:
     def room(self, link_type: int, size: int) -> memoryview | None:
         """Lend memory for at least so many bytes of records, to be added next; None if they must be copied."""
         with self._changed:
-            segment = self._filling.get(link_type)
+            self._lender = segment = self._filling.get(link_type)
             return segment.builder.room(size) if segment is not None else None
 
     def add(self, batch: RecordBatch) -> None:
@@ -175,6 +183,8 @@ class LiveWriter:
                     self._count(stored=piece.count, bytes=len(piece.data))
                 else:
                     self._count(lost_by_disk=piece.count)
+        with self._changed:
+            self._lender = None
 
     def wait_for_room(self, size: int, timeout_s: float) -> bool:
         """Say whether so many bytes of records find room, at the latest after `timeout_s`: who can wait loses none."""
@@ -202,7 +212,8 @@ class LiveWriter:
                     continue
                 segment.waits_ns = now if segment.waits_ns is None else segment.waits_ns
                 segment.is_due |= now - segment.waits_ns >= self._log_ns
-            self._changed.notify_all()
+            if self._has_work() or any(each.is_due for each in self._unsealed()):
+                self._changed.notify_all()
 
     def flush(self, timeout_s: float = 60.0) -> bool:
         """Have everything that was added written to the log; say whether it lasts. Waits for the disk."""
@@ -346,7 +357,7 @@ class LiveWriter:
                 self._changed.wait_for(self._has_work)
                 if not self._closed and self._is_ending:
                     return
-                segment = self._closed[0] if self._closed and self._now >= self._seal_at else None
+                segment = self._closed[0] if self._may_seal() else None
                 is_ending = self._is_ending
                 self._prune_at = self._now + _PRUNE_NS
             self._retain(segment.builder.size if segment else 0)
@@ -359,7 +370,13 @@ class LiveWriter:
 
     def _has_work(self) -> bool:
         is_due = self._prune is not None and self._now >= self._prune_at
-        return self._is_ending or is_due or (bool(self._closed) and self._now >= self._seal_at)
+        return self._is_ending or is_due or self._may_seal()
+
+    def _may_seal(self) -> bool:
+        """Say whether a segment is to be sealed now: while too much CPU is used, only to lose no packets."""
+        if not self._closed or self._now < self._seal_at:
+            return False
+        return not self._pace.is_over(self._now) or len(self._closed) >= _MAX_IN_MEMORY - 1
 
     def _retain(self, coming: int, *, is_full: bool = False) -> None:
         """Delete what the retention lets go."""
@@ -405,7 +422,7 @@ class LiveWriter:
             self._count(segments=1, segment_bytes=entry.info.stored_bytes)
             for trouble in ("a segment", "the log"):  # which may have nothing to write any more
                 self._problems.pop(trouble, None)
-            if not segment.is_shared:
+            if not segment.is_shared and segment is not self._lender:
                 self._buffers.give_back(segment.builder.buffer)
             self._changed.notify_all()
         self._report([entry])

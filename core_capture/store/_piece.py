@@ -16,7 +16,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, BinaryIO, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import zstandard
@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from kubeshark.core_capture._columns import Core
 from kubeshark.core_capture._records import RECORD_HEADER_BYTES, PacketExtra, SourceMetadata
-from kubeshark.core_capture.store._age import CHUNK, AgeReader, AgeWriter
+from kubeshark.core_capture.store._age import CHUNK, AgeReader, AgeWriter, Sink
 from kubeshark.core_capture.store._backend import RangeFile
 from kubeshark.core_capture.store._container import Column, Contents, decoder, pack, unpack
 from kubeshark.core_capture.store._extras import decode_packets, packet_columns
@@ -102,7 +102,7 @@ class Piece:
     created: str  # RFC 3339: when the segment was opened
     link_type: int
     data: bytes | memoryview  # records
-    ordinals: NDArray[Any]  # u8, ascending
+    ordinals: Sequence[int] | NDArray[Any]  # u8 where it is an array; ascending
     extras: Mapping[int, PacketExtra]  # by packet of the piece
     origin: Origin
     metadata: SourceMetadata  # `blocks` only those not in an earlier piece of the segment
@@ -113,7 +113,7 @@ class Piece:
 
 
 def write_piece(
-    out: BinaryIO, piece: Piece, recipients: Sequence[Recipient], key: NodeKey, *, room: bytearray | None = None
+    out: Sink, piece: Piece, recipients: Sequence[Recipient], key: NodeKey, *, room: bytearray | None = None
 ) -> int:
     """Write a piece as a whole age file, signed with `key`; return its bytes before encryption.
 
@@ -128,7 +128,9 @@ def write_piece(
     first = int(piece.ordinals[0]) if count else 0
     columns = [Column("frame_bytes", np.array(sizes, dtype=np.uint32))]
     if count and int(piece.ordinals[-1]) - first != count - 1:
-        columns.append(Column("ordinals", piece.ordinals - np.uint64(first), "delta planes"))
+        columns.append(
+            Column("ordinals", np.asarray(piece.ordinals, dtype=np.uint64) - np.uint64(first), "delta planes")
+        )
     if piece.extras:
         columns += packet_columns(piece.extras)
     meta = _Meta(

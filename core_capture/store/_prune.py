@@ -11,20 +11,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from kubeshark.core_capture.store._backend import Backend
 from kubeshark.core_capture.store._catalogue import Entry
 from kubeshark.core_capture.store._info import SegmentInfo
-from kubeshark.core_capture.store._leftovers import delete_segments
-from kubeshark.core_capture.store._removed import with_removed
-from kubeshark.core_capture.store._signing import NodeKey
 from kubeshark.core_capture.store._snapshots import Snapshot
-from kubeshark.core_capture.store._state import StoreState, save_state
 from kubeshark.errors import StoreError, UsageError
 
-__all__ = ["CaptureKey", "Pruned", "Retention", "capture_named", "delete_pruned", "plan_pruning"]
+__all__ = ["CaptureKey", "Pruned", "Retention", "capture_named", "plan_pruning"]
 
-_BATCH = 1000
-"""Segments deleted at once: their names, and at worst a record of each, must fit into store.json."""
 _SHORTEST_SHA = 8  # digits of a hash that say which capture is meant
 
 
@@ -117,19 +110,6 @@ def plan_pruning(
         kept_by={name: tuple(names) for name, names in kept_by.items()},
         is_over=is_over or (limits.max_bytes is not None and left > limits.max_bytes),
     )
-
-
-def delete_pruned(files: Backend, state: StoreState, gone: Sequence[Entry], key: NodeKey) -> None:
-    """Delete segments for good; the caller holds the store's lock. Safe to die in at any point."""
-    try:
-        for start in range(0, len(gone), _BATCH):
-            batch = gone[start : start + _BATCH]
-            state.removed = with_removed(state.removed, [(entry.chain, entry.sha256) for entry in batch], "pruned", key)
-            state.deleting = [entry.info.name for entry in batch]
-            save_state(files, state)
-            delete_segments(files, state)
-    except OSError as error:
-        raise StoreError(f"cannot delete in {files.location}: {error.strerror}") from error
 
 
 def capture_named(infos: Iterable[SegmentInfo], text: str) -> CaptureKey:

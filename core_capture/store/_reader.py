@@ -24,12 +24,12 @@ from kubeshark.core_capture.store._age import CHUNK, AgeReader, Tail
 from kubeshark.core_capture.store._backend import Backend
 from kubeshark.core_capture.store._cache import BlockCache
 from kubeshark.core_capture.store._extras import Extras, decode_extras
+from kubeshark.core_capture.store._frames import Part, frame_length, make_part, make_seek_table
 from kubeshark.core_capture.store._identity import Identity
 from kubeshark.core_capture.store._index import HEAD_BYTES, Index, decode_main, inflate, split_head
 from kubeshark.core_capture.store._info import SegmentInfo
 from kubeshark.core_capture.store._limits import BLOCK_BYTES, MAX_INDEX_BYTES
 from kubeshark.core_capture.store._names import DATA_SUFFIX, INDEX_SUFFIX
-from kubeshark.core_capture.store._seektable import make_seek_table
 from kubeshark.core_capture.store._segment import pcap_header
 from kubeshark.errors import Damaged
 
@@ -255,10 +255,14 @@ class SegmentReader:
         """
         data, blocks = self._index.meta.data, self._index.blocks
         self._data.check_ends()
-        header_frame = self._data.read(0, int(blocks.offset[0]))
-        header = inflate(header_frame, PCAP_HEADER_BYTES, self._data.name, exactly=True)
+        start = self._data.read(0, int(blocks.offset[0]))
+        length = frame_length(start, 0) or len(start)
+        header = inflate(start[:length], PCAP_HEADER_BYTES, self._data.name, exactly=True)
         if header != pcap_header(self.link_type):
             raise Damaged("its pcap header is not that of its link type", file=self._data.name, offset=0)
+        source = self.info.source
+        if start[length:] not in (b"", make_part(Part(source.sha256, source.first_ordinal))):
+            raise Damaged("it names another source than its index", file=self._data.name, offset=length)
         records = 0
         for block, content in self._inflated(list(range(len(blocks)))):
             offsets, end = core.offsets(content)

@@ -189,7 +189,13 @@ class StoreReading:
         from kubeshark.core_capture.store._writer import ImportState
 
         infos = [entry.info for entry in self._entries()]
-        return ImportState.of([info for info in infos if info.source.sha256 == sha256])
+        saved = list[Entry]()
+        for info in infos:
+            if info.source.part_of == sha256:
+                with suppress(StoreError):  # the catalogue may lie, and its word must not delete anything
+                    entry = self._entry(info.name)
+                    saved += [entry] if entry.info.source.part_of == sha256 else []
+        return ImportState.of([info for info in infos if info.source.sha256 == sha256], saved)
 
     def verify(
         self, trusted: Collection[str] | None = None, *, on_progress: Callable[[int, int], None] | None = None

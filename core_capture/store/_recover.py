@@ -300,10 +300,11 @@ def _draft(name: str, found: Salvaged, before: Entry | None) -> Draft:
     if was is not None and before is not None and found.packets == before.info.packets:
         source = was
     else:
-        # Not the source's hash: its import must not take this for a part that is complete.
-        source = SourceRecord(
-            "", f"recovered: {was.name if was else name}", -1, 0, found.packets - 1, 0, complete=False
-        )
+        # Not as its hash: its import must not take this for a part that is complete.
+        sha256, first = found.part or ("", 0)
+        label = f"recovered: {was.name if was else name}"
+        last = first + found.packets - 1
+        source = SourceRecord("", label, -1, first, last, 0, complete=False, part_of=sha256)
     node = _NODE_OF_NAME.fullmatch(name)
     return Draft(
         name=name,

@@ -16,7 +16,7 @@ from kubeshark.core_capture.store._backend import Backend
 from kubeshark.core_capture.store._catalogue import Entry, entry_of
 from kubeshark.core_capture.store._identity import Recipient
 from kubeshark.core_capture.store._info import Chain
-from kubeshark.core_capture.store._leftovers import clear_leftovers, finish_heads, give_up_pending
+from kubeshark.core_capture.store._leftovers import clear_leftovers, delete_for_good, finish_heads, give_up_pending
 from kubeshark.core_capture.store._names import DATA_SUFFIX, LOCK, STATE, index_names, log_pieces, number_of
 from kubeshark.core_capture.store._segment import Draft, Sealed, publish, write_segment
 from kubeshark.core_capture.store._signing import NodeKey
@@ -88,6 +88,10 @@ class Sealer:
         self.state.heads[key] = replace(made, pending=None)
         self._unpublished = None
         return _entry(sealed)
+
+    def remove(self, entries: Sequence[Entry]) -> None:
+        """Delete segments for good, whose packets lie in others."""
+        delete_for_good(self.files, self.state, entries, "recovered", self.key)
 
     def arrived(self) -> None:
         """On object storage, say that the last head arrived; if that fails, the next writer sees it itself."""

@@ -25,12 +25,12 @@ from kubeshark.core_capture._records import PCAP_HEADER_BYTES, RECORD_HEADER_BYT
 from kubeshark.core_capture.store._age import AgeWriter
 from kubeshark.core_capture.store._backend import Backend
 from kubeshark.core_capture.store._extras import Extras, encode_extras
+from kubeshark.core_capture.store._frames import Part, make_part, make_seek_table
 from kubeshark.core_capture.store._identity import Recipient
 from kubeshark.core_capture.store._index import Blocks, DataFile, Flows, IndexMeta, encode_main, join
 from kubeshark.core_capture.store._info import Chain, Counters, SegmentInfo, SourceRecord
 from kubeshark.core_capture.store._limits import BLOCK_BYTES, SNAPLEN
 from kubeshark.core_capture.store._names import DATA_SUFFIX, INDEX_SUFFIX, TEMPORARY
-from kubeshark.core_capture.store._seektable import make_seek_table
 from kubeshark.core_capture.store._signing import NodeKey
 
 __all__ = [
@@ -107,7 +107,8 @@ def write_segment(
     with files.create(f"{TEMPORARY}{draft.name}{DATA_SUFFIX}") as file:
         out = AgeWriter(file, recipients)
         offsets = decoded.packets["offset"].astype(np.uint64)
-        blocks = _write_blocks(out, draft.link_type, layout, partial(core.gather, draft.data, offsets))
+        part = make_part(Part(draft.source.sha256, draft.source.first_ordinal))
+        blocks = _write_blocks(out, draft.link_type, part, layout, partial(core.gather, draft.data, offsets))
         tail = out.finish()
     extras = encode_extras(*extras_of(draft, layout), draft.source.first_ordinal)
     meta = IndexMeta(
@@ -184,12 +185,16 @@ def _service_cuts(flows: Flows, services: NDArray[Any]) -> NDArray[Any]:
 
 
 def _write_blocks(
-    out: AgeWriter, link_type: int, layout: Layout, gather: Callable[[NDArray[Any], int], bytearray | memoryview]
+    out: AgeWriter,
+    link_type: int,
+    part: bytes,
+    layout: Layout,
+    gather: Callable[[NDArray[Any], int], bytearray | memoryview],
 ) -> Blocks:
-    """Write the header's frame, a frame per block and the seek table."""
+    """Write the header's frame with `part` behind it, a frame per block and the seek table."""
     compress = zstandard.ZstdCompressor(compression_params=_COMPRESSION).compress
     header = pcap_header(link_type)
-    frame = compress(header)
+    frame = compress(header) + part
     out.write(frame)
     frames = [(len(frame), len(header))]
     bounds = block_bounds(layout.sizes, layout.cuts)

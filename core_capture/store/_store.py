@@ -57,7 +57,7 @@ class Store(StoreUpkeep):
             core=load_core(),
             segment_bytes=segment_bytes,
             stored=lambda: self.import_state(source.sha256) if source.sha256 else ImportState(),
-            on_close=lambda entries: self._finish(entries, keys),
+            on_close=lambda entries, gone: self._finish(entries, gone, keys),
         )
 
     def live_writer(
@@ -70,6 +70,7 @@ class Store(StoreUpkeep):
         segment_bytes: int = LIVE_SEGMENT_BYTES,
         segment_seconds: float = 300,
         log_seconds: float = 0.5,
+        cpu: float = 0.0,
         retention: Retention | None = None,
         on_sealed: Callable[[SegmentInfo], None] | None = None,
     ) -> LiveWriter:
@@ -77,7 +78,8 @@ class Store(StoreUpkeep):
 
         Needs no identity; with one, logs that dead writers of this node left are sealed first, behind the capture's
         back. The capture's name gets the time at which it began: ordinals of its packets begin with 0. `on_sealed` is
-        called in another thread. On object storage the log lies in the spool of this machine.
+        called in another thread. `cpu` is how many processors this process may use, 0 for any: while it uses
+        more, sealing waits as long as memory holds it. On object storage the log lies in the spool of this machine.
 
         A source with a hash is a file that grows: it keeps its name, and is continued behind what the store has of it,
         so an identity is needed. Where it may be waited with, ask `wait_for_room` first.
@@ -113,6 +115,7 @@ class Store(StoreUpkeep):
             segment_bytes=segment_bytes,
             segment_seconds=segment_seconds,
             log_seconds=log_seconds,
+            cpu=cpu,
             recover=(lambda _: []) if is_file else keeper.recover,
             prune=keeper.prune if retention is not None else None,
             on_sealed=on_sealed,
@@ -146,8 +149,10 @@ class Store(StoreUpkeep):
             raise
         return sealer
 
-    def _finish(self, entries: list[Entry], recipients: tuple[Recipient, ...]) -> None:
-        """Take over what a writer sealed, and rewrite the catalogue if everything on disk is known."""
+    def _finish(self, entries: list[Entry], gone: list[Entry], recipients: tuple[Recipient, ...]) -> None:
+        """Take over what a writer sealed and removed, and rewrite the catalogue if everything on disk is known."""
+        for entry in gone:
+            self._known.forget(entry.info.name)
         for entry in entries:
             self._known[entry.info.name] = entry
         if entries:

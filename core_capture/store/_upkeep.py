@@ -104,7 +104,8 @@ class StoreUpkeep(StoreReading):
         entries: Sequence[Entry] | None = None,
     ) -> Pruned:
         """Do so for who holds the locks and has the snapshots; `entries` count and may go, by default all there are."""
-        from kubeshark.core_capture.store._prune import delete_pruned, plan_pruning
+        from kubeshark.core_capture.store._leftovers import delete_for_good
+        from kubeshark.core_capture.store._prune import plan_pruning
         from kubeshark.core_capture.store._upload_journal import load_journal
 
         journal = None if self.files.is_remote else load_journal(self.files)
@@ -135,7 +136,7 @@ class StoreUpkeep(StoreReading):
                     del known[name]
         pruned = replace(pruned, problems=tuple(problems))
         if gone and not dry_run:
-            delete_pruned(self.files, state, gone, key or NodeKey.load_or_create())
+            delete_for_good(self.files, state, gone, "pruned", key or NodeKey.load_or_create())
             for entry in gone:
                 self._known.forget(entry.info.name)
             self._rewrite_catalogue(self._to(recipients))

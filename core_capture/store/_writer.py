@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Self
@@ -34,9 +34,11 @@ class ImportState:
     complete: bool = False
     size: int = -1  # bytes that the source had when it was complete last, -1 unknown
     last_ordinals: dict[int, int] = field(default_factory=dict)  # by link type; all packets up to it are there
+    segments: tuple[SegmentInfo, ...] = ()
+    saved: tuple[Entry, ...] = ()  # what `recover` made of packets that were not acknowledged
 
     @classmethod
-    def of(cls, segments: Sequence[SegmentInfo]) -> Self:
+    def of(cls, segments: Sequence[SegmentInfo], saved: Iterable[Entry] = ()) -> Self:
         """Add up the segments of one source."""
         last: dict[int, int] = {}
         for info in segments:
@@ -47,7 +49,21 @@ class ImportState:
             complete=any(info.source.complete for info in segments),
             size=max((info.source.size for info in segments if info.source.complete), default=-1),
             last_ordinals=last,
+            segments=tuple(segments),
+            saved=tuple(saved),
         )
+
+    def came_again(self, sealed: Iterable[SegmentInfo] = ()) -> list[Entry]:
+        """Return what was saved of packets that came again, up to the end of the source, with `sealed`."""
+        return [
+            entry
+            for entry in self.saved
+            if any(
+                info.link_type == entry.info.link_type
+                and info.source.first_ordinal <= entry.info.source.first_ordinal <= info.source.last_ordinal
+                for info in (*self.segments, *sealed)
+            )
+        ]
 
 
 class Writer:
@@ -65,13 +81,14 @@ class Writer:
         core: Core,
         segment_bytes: int,
         stored: Callable[[], ImportState],
-        on_close: Callable[[list[Entry]], None],
+        on_close: Callable[[list[Entry], list[Entry]], None],
     ) -> None:
         if not 1 <= segment_bytes <= MAX_SEGMENT_BYTES:
             raise UsageError(f"segments of {segment_bytes:,} bytes", hint=f"use 1 to {MAX_SEGMENT_BYTES:,}")
         self.acknowledged = 0  # packets that survive a power loss from now on
         self.skipped = 0  # packets that the store had already
         self.sealed: list[SegmentInfo] = []
+        self.replaced: list[SegmentInfo] = []  # that `recover` had made of packets which came again
         self._source, self._node, self._core, self._segment_bytes = source, node, core, segment_bytes
         self._on_close = on_close
         self._entries: list[Entry] = []
@@ -136,9 +153,12 @@ class Writer:
             waiting = sorted(self._builders, key=lambda link_type: self._builders[link_type].number)
             for link_type in waiting:
                 self._seal(link_type, complete=complete and link_type == waiting[-1])
+            again = self._before.came_again(self.sealed) if complete else []
+            self._sealer.remove(again)
+            self.replaced += [entry.info for entry in again]
             self._sealer.arrived()
             with suppress(OSError, StoreError):  # the catalogue is a copy: the packets are safe without it
-                self._on_close(self._entries)
+                self._on_close(self._entries, again)
         finally:
             self._sealer.release()
 

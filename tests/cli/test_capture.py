@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -98,6 +99,21 @@ def test_text_says_what_was_lost_and_notices_are_said_once(sender: Sender, tmp_p
     assert f"kubeshark: {FAR} is down: the capture goes on when it is back\nkubeshark: {FAR} is back\n" in err
     assert out.startswith("captured 1 packets, 60 bytes, 1 flows in 1 segments; received 1, dropped by the kernel 0")
     assert "1 were longer than is kept" in out
+
+
+def test_a_share_of_the_processors(sender: Sender, tmp_path: Path) -> None:
+    options = ("-i", FAR, "--filter", f"udp port {PORT}", "--store", tmp_path / "store", "--output", "json")
+    with capturing(*options, "--cpu", "0.5") as running:
+        assert len(os.sched_getaffinity(running.pid)) == 1
+        sender.send(frame(n) for n in range(1000))
+        time.sleep(0.3)
+        running.send_signal(signal.SIGINT)
+        out, err = running.communicate(timeout=60)
+    assert running.returncode == 0, err
+    assert json.loads(out)["stored"] == 1000
+    wrong = kubeshark("capture", "-i", FAR, "--cpu", "half", "--store", tmp_path / "store")
+    assert wrong.returncode == 2
+    assert "'half' is no number of processors" in wrong.stderr
 
 
 def test_the_list_of_interfaces(sender: Sender) -> None:

@@ -126,3 +126,26 @@ def test_one_run_forgets_the_one_before(here: Path) -> None:
     assert parsed("query", "--set", "query.jobs=5").jobs == 5
     assert parsed("query").jobs == 3
     assert configuration.overrides == []
+
+
+def test_the_firewalls_keys_are_what_its_commands_use(here: Path) -> None:
+    from kubeshark.cli import _firewall_options
+    from kubeshark.cli.worker import firewall_folder
+
+    assert firewall_folder(parsed("worker")) is None
+    Path("kubeshark.yaml").write_text(
+        "firewall: {enabled: true, path: ~/fw, hubs: [hub-a], inventory: pods.json, failMode: closed,"
+        " exempt: [10.0.0.0/8, 192.0.2.1], defaultMode: Enforce}\n"
+    )
+    args = parsed("worker")
+    assert firewall_folder(args) == Path("~/fw").expanduser()
+    assert (args.fail_mode, args.allow_firewall) == ("closed", ["hub-a"])
+    assert firewall_folder(parsed("worker", "--firewall", "here")) == Path("here")
+    assert parsed("serve").inventory == Path("pods.json")
+    assert parsed("firewall", "simulate", "p.yaml").inventory == "pods.json"
+    assert _firewall_options.default_mode() == "Enforce"
+    assert [str(network) for network in _firewall_options.exempt_networks()] == ["10.0.0.0/8", "192.0.2.1/32"]
+    Path("kubeshark.yaml").write_text("firewall: {exempt: [somewhere]}\n")
+    parsed("worker")
+    with pytest.raises(UsageError, match=r"firewall\.exempt: 'somewhere'"):
+        _firewall_options.exempt_networks()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from kubeshark.cluster import KINDS, Check, Cluster, Deployment, run_checks
 from kubeshark.cluster._policy_kind import CRD, POLICY, SCHEMA_FILE
 from kubeshark.errors import ClusterError
+from kubeshark.firewall._structural import structural_schema
 from tests.cluster._hearing import wait_until
 from tests.cluster._settings import objects, settings
 
@@ -34,11 +37,7 @@ def lines_of(cluster: Cluster, namespace: str) -> tuple[Deployment, list[str]]:
     return Deployment(cluster, "kubeshark", namespace, lines.append), lines
 
 
-def test_the_file_is_what_the_firewall_says(root: object) -> None:
-    import json
-
-    from kubeshark.firewall._structural import structural_schema  # the room itself does not know the firewall
-
+def test_the_file_is_what_the_firewall_says() -> None:
     assert json.loads(SCHEMA_FILE.read_text()) == structural_schema(), "run scripts/generate_chart.py"
 
 
@@ -85,6 +84,4 @@ def test_the_right_to_make_it_is_checked(cluster: Cluster, namespace: str) -> No
 
 @pytest.mark.parametrize("missing", ["tier", "priority", "subject"])
 def test_required_fields(missing: str) -> None:
-    import json
-
     assert missing in json.loads(SCHEMA_FILE.read_text())["required"]

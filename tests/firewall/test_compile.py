@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from ipaddress import ip_network
 
 import pytest
 
@@ -11,6 +12,7 @@ from kubeshark.firewall import Action, Direction
 from kubeshark.firewall._compile import compile_policies
 from kubeshark.firewall._inventory import Inventory, parse_inventory
 from kubeshark.firewall._policy import Policy, parse_policies
+from kubeshark.firewall._rules import NOBODY
 from tests.firewall._policies import EVERYBODY, inventory, policy, shop
 
 
@@ -120,3 +122,22 @@ def test_tcp_is_judged_by_flags_where_all_policies_of_a_subject_say_so() -> None
     compiled = compile_policies([*parsed(flows), *parsed(flags)], Inventory())
     assert not compiled.attachments[0].rules.tcp_by_flags
     assert "host: stateful: flags of b does not hold: a asks for flows" in compiled.warnings
+
+
+def test_what_is_exempt_by_configuration_is_so_everywhere() -> None:
+    exempt = replace(inventory(), exempt=(ip_network("192.0.2.0/24"),))
+    host = parse_policies(policy(DENY).encode(), "p")
+    for attachment in compile_policies([*shop(), *host], exempt).attachments:
+        found = [each for each in attachment.rules.exempt if each.name == "firewall.exempt"]
+        assert [each.direction for each in found] == list(Direction)
+        assert all(each.peers == exempt.exempt for each in found)
+
+
+def test_names_keep_their_place_where_they_are_followed() -> None:
+    unknown = replace(inventory(), names={})
+    [attachment] = compile_policies(shop(), unknown, follows_names=True).attachments
+    [named] = [rule for rule in attachment.rules.rules if rule.names]
+    assert (named.names, named.peers) == (("*.updates.example.test",), NOBODY)
+    assert not any(
+        "no address" in warning for warning in compile_policies(shop(), unknown, follows_names=True).warnings
+    )

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from kubeshark.errors import StoreError, UsageError
-from kubeshark.firewall import DocumentError, NewPolicy, PolicyChanged, PolicyStore
+from kubeshark.firewall import DocumentError, NewPolicy, PolicyChanged, PolicyOwned, PolicyStore
 from tests.firewall._policies import EVERYBODY, SHOP, policy
 
 A = policy(f"  ingress: [{{action: Deny, from: {EVERYBODY}}}]", name="a", priority=0)
@@ -116,3 +116,29 @@ def test_a_file_that_holds_no_policies(store: PolicyStore) -> None:
     store.path.write_text(store.path.read_text().replace("Deny", "Drop"))
     with pytest.raises(StoreError, match="holds no policies"):
         PolicyStore(store.path)
+
+
+def test_an_objects_policy_is_changed_by_nobody_else(store: PolicyStore, clock: Clock) -> None:
+    store.change([NewPolicy(A, owner="uid-1")], is_owner=True)
+    store.change([NewPolicy(B)])
+    for attempt in (
+        lambda: store.change([NewPolicy(A)]),
+        lambda: store.change(delete=[("a", None)]),
+        lambda: store.change([NewPolicy(B, owner="uid-2")], is_owner=True),
+        lambda: store.change(delete=[("b", None)], is_owner=True),
+    ):
+        with pytest.raises(PolicyOwned):
+            attempt()
+    again = PolicyStore(store.path, clock=clock)
+    assert [(each.policy.name, each.owner) for each in again.all()] == [("a", "uid-1"), ("b", "")]
+    again.change(delete=[("a", None)], is_owner=True)
+    assert names(again) == ["b"]
+
+
+def test_the_mode_of_policies_that_say_none(store: PolicyStore) -> None:
+    silent = A.replace("  mode: Enforce\n", "")
+    assert store.change([NewPolicy(silent)])[0].policy.mode == "Audit" and store.seconds_left is None
+    store.default_mode = "Enforce"
+    assert store.change([NewPolicy(silent)])[0].policy.mode == "Enforce"
+    assert store.seconds_left == 60  # of the host: it could lock everybody out
+    assert store.change([NewPolicy(SHOP)])[0].policy.mode == "Audit"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -14,8 +15,10 @@ from typing import Any
 
 import pytest
 
+from kubeshark.firewall._dns import Question, write_question
+from tests.firewall._dns_server import dns_server, resolv_conf
 from tests.firewall._privileged import needs_namespaces
-from tests.hub._firewall_cluster import Cluster, cluster
+from tests.hub._firewall_cluster import Cluster, cluster, enter
 
 pytestmark = needs_namespaces
 
@@ -186,3 +189,51 @@ def test_closed_leaves_policies_in_the_kernel(tmp_path: Path) -> None:
             hub.until_states(node_1="enforced")
     finally:
         subprocess.run(["umount", str(mount)], check=True)
+
+
+NAMES = """apiVersion: kubeshark.io/v1
+kind: FirewallPolicy
+metadata: {name: names}
+spec:
+  tier: Admin
+  priority: 100
+  mode: Enforce
+  subject: {pods: {namespaceSelector: {}, podSelector: {matchLabels: {app: client}}}}
+  egress:
+    - {name: dns, action: Accept, to: [{networks: [169.254.1.1/32]}]}
+    - {name: shop, action: Accept, to: [{domainNames: ["*.shop.test"]}]}
+    - {name: rest, action: Deny, to: [{networks: ["0.0.0.0/0"]}]}
+"""
+
+
+def test_pods_follow_the_names_that_they_ask_for(tmp_path: Path) -> None:
+    node = f"ks{os.getpid() % 100_000}n1"  # the worker's namespace gets its resolver before it is made
+    with resolv_conf(node, "169.254.1.1"), cluster(tmp_path, 1) as one, one.hub() as hub:
+        assert one.net.nodes["node-1"] == node
+        answers = {"web.shop.test": [one.pods.address("node-1", "web")]}
+        with dns_server(node, "169.254.1.1", tmp_path, answers):
+            hub.until_states(node_1="enforced")
+            status, answer = hub.firewall("PUT", "policies/names", {"policy": NAMES})
+            assert status == 200 and answer["warnings"] == []
+            assert one.pods.reaches("node-1", 80) == "silent"
+
+            def look_up() -> int:
+                with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+                    asking.settimeout(5)
+                    asking.sendto(write_question(Question(7, "web.shop.test", 1)), ("169.254.1.1", 53))
+                    return len(asking.recv(512))
+
+            assert enter(one.pods.namespaces["node-1/client"], look_up) > 0
+            one.until("node-1", 80, "open")
+
+            def names() -> Any:
+                [told] = hub.firewall("GET", "status")[1]["nodes"]
+                return [name for target in told["targets"] for name in target["names"]]
+
+            end = time.monotonic() + 10  # the hub asks its nodes now and then
+            while not any(each["addresses"] for each in names()):
+                assert time.monotonic() < end
+                time.sleep(0.1)
+            assert names() == [
+                {"name": "*.shop.test", "addresses": 1, "some": [answers["web.shop.test"][0]], "problem": ""}
+            ]

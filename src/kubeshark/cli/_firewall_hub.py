@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from kubeshark.cli._complain import complain, printable
-from kubeshark.cli._firewall_options import read_texts, seconds_of
+from kubeshark.cli._firewall_options import is_configured, read_texts, seconds_of
 from kubeshark.cli._hub_client import HubClient
 from kubeshark.errors import UsageError
 
@@ -22,7 +22,7 @@ def apply(args: argparse.Namespace) -> int:
         raise UsageError("--replace, --default-deny, --interface and --address are for this machine, not for a hub")
     text = "".join(f"---\n{each}" if not each.startswith("---") else each for each in _ended(args))
     body = {"policy": text}
-    if args.inventory:
+    if args.inventory and not is_configured(args.inventory):
         if not args.dry_run:
             raise UsageError("a hub resolves selectors by its own inventory", hint="see kubeshark serve --inventory")
         with open(args.inventory, encoding="utf-8") as file:  # noqa: PTH123

@@ -29,6 +29,7 @@ __all__ = [
     "exempt_networks",
     "find_traffic",
     "inventory_for",
+    "is_configured",
     "load_against",
     "names_in",
     "open_store",
@@ -97,6 +98,12 @@ def inventory_for(args: argparse.Namespace) -> Inventory:
 
     known = load_inventory(args.inventory) if args.inventory else Inventory()
     return with_addresses(replace(known, exempt=exempt_networks()), args.address)
+
+
+def is_configured(inventory: str | Path) -> bool:
+    """Say whether an inventory is that of kubeshark.yaml: where another one holds nobody has asked for it."""
+    known = configuration.value("firewall.inventory")
+    return bool(known) and Path(inventory).expanduser() == Path(known).expanduser()
 
 
 def default_mode() -> Literal["Enforce", "Audit"]:

@@ -38,6 +38,7 @@ EXAMPLES = """examples:
   kubeshark capture -i any --packets 1000 --store ./store --output json
   kubeshark capture -i eth0 --max-bytes 20GB --max-age 7d
   kubeshark capture -i eth0 --max-bytes 20GB --upload s3://captures/lab
+  kubeshark capture -i eth0 --cpu 0.5                  at most half a processor: segments are sealed when there is time
   kubeshark capture --list-interfaces
   kubeshark capture -i eth0 --tls-probe name:nginx     what nginx sends over TLS, in the clear, beside the wire
   ssh gateway tcpdump -U -w - not port 22 | kubeshark capture -i -
@@ -121,6 +122,13 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
     limits.add_argument("-c", "--packets", type=positive, metavar="N", help="end after so many packets")
     limits.add_argument("--bytes", type=parse_size, metavar="SIZE", help="end after so much, e.g. 500MB")
     add_retention_options(parser)
+    parser.add_argument(
+        "--cpu",
+        type=parse_processors,
+        default=0.0,
+        metavar="N",
+        help="processors it may use, 0.5 is half of one: sealing waits for its turn, capturing does not",
+    )
     add_upload_option(parser)
     add_store_option(parser)
     add_recipient_option(parser)
@@ -134,6 +142,13 @@ def parse_duration(text: str) -> float:
     if found is None or not float(found[1]):
         raise argparse.ArgumentTypeError(f"{text!r} is no duration: write 90, 90s, 15m, 12h or 2d")
     return float(found[1]) * SECONDS[found[2]]
+
+
+def parse_processors(text: str) -> float:
+    """Read how many processors: 2, 0.5; 0 is no limit."""
+    if not re.fullmatch(r"\d{1,4}(\.\d{1,3})?", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of processors: write 1, or 0.5 for half of one")
+    return float(text)
 
 
 def positive(text: str) -> int:
@@ -151,6 +166,10 @@ def run(args: argparse.Namespace) -> int:
     from kubeshark.pipeline import CaptureLimits, Pipeline, keep_freed_memory
 
     keep_freed_memory()
+    if args.cpu:
+        from kubeshark.core_capture.live import keep_to_processors
+
+        keep_to_processors(args.cpu)
     store, archive = store_path(args), upload_url(args)
     source = open_source(args)
     try:
@@ -170,6 +189,7 @@ def run(args: argparse.Namespace) -> int:
                     source,
                     limits=CaptureLimits(args.duration, args.packets, args.bytes),
                     retention=retention_of(args),
+                    cpu=args.cpu,
                     drops_privileges=True,
                     on_progress=show_progress,
                     on_notice=complain,

@@ -86,6 +86,8 @@ def run(args: argparse.Namespace) -> int:
             problems += [f"{file}: {problem}" for problem in result.problems]
             if result.already_there:
                 complain(f"{file} is already in the store: {result.skipped:,} packets")
+            if result.replaced:
+                complain(f"{file}: {result.replaced:,} packets recovered from an import that died are replaced by it")
             for key in totals:
                 totals[key] += getattr(result, key)
     for problem in problems:

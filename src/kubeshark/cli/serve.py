@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from kubeshark.cli._complain import complain
 from kubeshark.cli._configured import add_configured, configuration
-from kubeshark.cli._firewall_options import default_mode, exempt_networks
+from kubeshark.cli._firewall_options import default_mode, exempt_networks, is_configured
 from kubeshark.cli._keylog_option import add_keylog_option
 from kubeshark.cli._local_capture import add_local_capture_options, capturing_beside, check_local_capture
 from kubeshark.cli._redaction import redaction_rules
@@ -197,6 +197,8 @@ def _cluster(args: argparse.Namespace) -> Cluster | None:
         return None
     from kubeshark.cluster import Cluster
 
+    if args.inventory is not None and is_configured(args.inventory):
+        args.inventory = None  # the cluster knows better
     if args.inventory is not None:
         raise UsageError("--kube and --inventory both say who has which address", hint="use one of them")
     path, context = (configuration.value(key) for key in ("kube.configPath", "kube.context"))

@@ -7,6 +7,7 @@ import os
 import socket
 import struct
 import subprocess
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -52,6 +53,15 @@ def lay_cable() -> None:
     ip(f"link add {NEAR} type veth peer name {FAR}")
     for end in (NEAR, FAR, "lo"):
         ip(f"link set {end} up")
+    for end in (NEAR, FAR):  # until the kernel has seen that it is, what is sent is thrown away: up to a second
+        until_up(end)
+
+
+def until_up(name: str) -> None:
+    ends = time.monotonic() + 20
+    while b'"operstate":"UP"' not in subprocess.run(["ip", "-j", "link", "show", name], capture_output=True).stdout:
+        assert time.monotonic() < ends, f"{name} does not come up"
+        time.sleep(0.01)
 
 
 def frame(number: int, *, size: int = 64, tags: bytes = b"", port: int = PORT) -> bytes:

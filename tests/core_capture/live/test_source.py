@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import select
 import signal
 import socket
 import struct
@@ -14,8 +15,12 @@ from ipaddress import IPv4Address
 
 import pytest
 
-from kubeshark.core_capture.live import ANY, Counters, LiveOptions, LiveSource, PacketChoice
+from kubeshark.core_capture import RecordBatch
+from kubeshark.core_capture.live import ANY, Counters, LiveOptions, LiveSource, PacketChoice, _source
+from kubeshark.core_capture.live._interfaces import look_up
 from kubeshark.core_capture.live._options import Reader
+from kubeshark.core_capture.live._ring import RingReader
+from kubeshark.core_capture.live._socket import bind
 from kubeshark.errors import CaptureError, UsageError
 from tests.core_capture.live._cable import (
     FAR,
@@ -167,6 +172,55 @@ def test_a_flood_that_is_read_loses_nothing(sender: Sender) -> None:
                 found += [number_of(data) for _, _, data in packets([batch])]
         done.join()
     assert found == list(range(60_000))
+
+
+def test_what_comes_while_the_ring_is_read_goes_into_the_same_room(sender: Sender) -> None:
+    memory = memoryview(bytearray(8 << 20))
+    interface = look_up(FAR)
+    reader = RingReader(interface, OURS)
+    try:
+        bind(reader.socket, interface)
+        waiting = [[frame(number)] for number in range(3)]
+
+        def again() -> bool:
+            if not waiting:
+                return False
+            sender.send(waiting.pop(0))
+            assert select.select([reader.socket], [], [], 20)[0], "the kernel hands over what it has"
+            return True
+
+        found = reader.read(lambda _link_type, _size: memory, again)
+    finally:
+        reader.close()
+    assert found is not None
+    data, count = found
+    assert isinstance(data, memoryview)
+    assert (count, data.obj) == (3, memory.obj)
+    assert [each for _, _, each in packets([RecordBatch(1, data, range(3))])] == [frame(number) for number in range(3)]
+
+
+def test_stop_ends_the_gathering(sender: Sender, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_source, "GATHER_S", 3600.0)
+    memory = memoryview(bytearray(8 << 20))
+
+    def room(_link_type: int, _size: int) -> memoryview:
+        return memory
+
+    with LiveSource([FAR], OURS, reader="ring") as source:
+        sender.send([frame(0)])
+        first = source.read(20, room)
+        assert first is not None
+        assert first.count == 1, "it comes at once: nothing was read before it"
+        sender.send([frame(1)])
+        settle(source, 2)
+        ending = threading.Timer(0.2, source.stop)
+        ending.start()
+        rest = source.read(3600, room)
+        ending.join()
+        assert rest is not None
+        assert rest.ordinals == range(1, 2)
+        assert packets(source) == []
+        assert source.is_finished
 
 
 def test_no_packet_gets_in_before_the_filter(sender: Sender) -> None:

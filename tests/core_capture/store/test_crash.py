@@ -6,6 +6,7 @@ import io
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,30 @@ def test_an_import_that_died_is_continued_to_the_same_packets(bench: Bench, monk
             break
     assert state.packets == len(items)
     assert store.verify().is_sound
+
+
+def test_what_recover_saved_is_replaced_by_the_same_import(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    items, source = records(frames()), bench.source()
+    saved = 0
+    for point in range(1, 40):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", dying(os.fsync, point))
+            patch.setattr(os, "rename", dying(os.rename, point // 2))
+            with suppress(DiedError), bench.writer(source, segment_bytes=2_500) as writer:
+                for at in range(0, len(items), 10):
+                    writer.add(batch(items[at : at + 10], first=at))
+                writer.finish()
+        found, problems = bench.open().recover(key=bench.key)
+        saved += sum(leftover.action == "rebuild" for leftover in found)
+        assert problems == []
+        state = bench.open().import_state(source.sha256)
+        if state.complete and not state.came_again():
+            break
+    assert saved
+    store = bench.open()
+    assert exported(store) == b"".join(items)
+    assert [info for info in store.segments() if info.source.sha256 != source.sha256] == []
+    assert store.verify([bench.key.public]).is_sound
 
 
 class DiedError(BaseException):

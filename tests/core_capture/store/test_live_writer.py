@@ -367,12 +367,12 @@ def test_clock_jumps(bench: Bench, jump_s: int) -> None:
 
 
 def test_a_burst_is_logged_in_pieces(bench: Bench) -> None:
-    items = [record(os.urandom(60_000), START_NS + at) for at in range(320)]
+    items = [record(os.urandom(60_000), START_NS + at) for at in range(480)]
     with live(bench, segment_bytes=32 << 20) as writer:
         writer.add(batch(items))
         until(lambda: writer.acknowledged == len(items))
         (numbers,) = log_pieces(log_files(bench)).values()
-        assert numbers == [1, 2, 3]
+        assert numbers == [1, 2]
         ((found,), problems) = read_log(bench.backend, [bench.me])
         assert problems == []
         assert bytes(found.draft.data) == b"".join(items)
@@ -409,6 +409,40 @@ def test_a_room_that_was_left_empty_harms_nothing(bench: Bench) -> None:
             writer.add(batch(ITEMS[at : at + 1], first=at))
         writer.finish()
     assert exported(bench.open()) == ITEMS[:20]
+
+
+def test_beyond_its_share_of_processors_sealing_waits_as_long_as_there_is_memory(bench: Bench) -> None:
+    with live(bench, segment_bytes=1 << 20, cpu=1e-9) as writer:
+        for at in range(2):
+            writer.add(batch(ITEMS[at * 10 : at * 10 + 10], first=at * 10))
+            writer.tick((2 * at) * 10**15)
+            writer.tick((2 * at + 1) * 10**15)  # one segment is closed by its age
+            if not at:
+                assert writer.flush(), "the log does not wait"
+                assert writer.counters.segments == 0
+        until(lambda: writer.counters.segments == 1, "the second would leave no room for a third")
+        writer.tick(10**16)
+        assert writer.counters.segments == 1
+        writer.add(batch(ITEMS[20:30], first=20))
+        writer.finish()
+    assert exported(bench.open()) == ITEMS[:30]
+
+
+def test_memory_that_is_written_into_is_lent_to_nobody_else(bench: Bench) -> None:
+    """Its segment is closed, sealed and gone before what lies in its room is added."""
+    with live(bench, segment_bytes=32 << 20) as writer:
+        writer.add(batch(ITEMS[:10]))
+        room = writer.room(1, 1 << 20)
+        assert room is not None
+        data = b"".join(ITEMS[10:20])
+        room[: len(data)] = data
+        writer.tick(0)
+        writer.tick(10**15)
+        until(lambda: writer.counters.segments == 1)
+        writer.add(batch(ITEMS[20:40], first=20, link_type=101))  # of another link type: it takes memory of its own
+        writer.add(RecordBatch(1, room[: len(data)].toreadonly(), range(40, 50)))
+        assert [bytes(draft.data) for draft in writer.open_drafts()] == [b"".join(ITEMS[20:40]), data]
+        writer.finish()
 
 
 def in_room(writer: LiveWriter, items: Sequence[bytes], *, first: int) -> None:

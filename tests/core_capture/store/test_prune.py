@@ -192,9 +192,9 @@ def test_dying_at_any_point(five: Bench, tmp_path: Path) -> None:
 
 def test_many_go_in_batches(five: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """store.json has a limit; dying between two batches leaves a sound store."""
-    from kubeshark.core_capture.store import _prune
+    from kubeshark.core_capture.store import _leftovers
 
-    monkeypatch.setattr(_prune, "_BATCH", 2)
+    monkeypatch.setattr(_leftovers, "_BATCH", 2)
 
     def act(path: Path) -> None:
         Store.open(path, identities=[five.me]).prune(Retention(max_bytes=0), key=five.key)

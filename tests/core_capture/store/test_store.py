@@ -41,7 +41,7 @@ def test_zstd_tools_find_the_seek_table(bench: Bench, tmp_path: Path, tool: Call
     assert plain.endswith(b"\xb1\xea\x92\x8f")
     (tmp_path / "out.zst").write_bytes(plain)
     listed = subprocess.run([tool("zstd"), "-l", tmp_path / "out.zst"], capture_output=True, text=True, check=True)
-    assert listed.stdout.splitlines()[-1].split()[:2] == ["3", "1"]  # header, one block, seek table (skippable)
+    assert listed.stdout.splitlines()[-1].split()[:2] == ["4", "2"]  # two are skippable: source, seek table
 
 
 def test_every_flow_is_one_range_in_capture_order(bench: Bench) -> None:
