@@ -139,13 +139,9 @@ def test_every_endpoint_that_changes_something_is_in_that_table(hub: Hub) -> Non
         if method in ("post", "put", "delete", "patch")
     }
     covered = {(method, path.partition("?")[0]) for method, path, _ in FORBIDDEN}
+    named = r"(snapshots|policies|scripts)/x(\.js)?"
     known = {
-        (
-            method,
-            re.sub(
-                r"(snapshots|policies|scripts)/x(\.js)?", r"\1/{name}", path.replace("plugins/x", "plugins/{plugin_id}")
-            ),
-        )
+        (method, re.sub(named, r"\1/{name}", path.replace("plugins/x", "plugins/{plugin_id}")))
         for method, path in covered
     } | {("POST", "jobs/{plugin_name}/{job_name}/run"), ("DELETE", "imports/{import_id}"), ("DELETE", "session")}
     own = {("PUT", "filters/{name}"), ("DELETE", "filters/{name}")}  # everybody's own
