@@ -82,6 +82,7 @@ class Enforcer:
         self._pins, self._clock = pins, clock
         self._force: Mechanism | None = force
         self._xdp: XdpChoice = xdp
+        self._xdp_hooks: dict[int, XdpHook] = {}  # by device's number: it has one, whatever targets share it
         self._held: dict[str, _Held] = {}
         self._previous: tuple[Target, ...] | None = None
         self._confirm_by: float | None = None
@@ -226,11 +227,14 @@ class Enforcer:
     def _set_xdp(self, held: _Held, hook: Hook) -> bool:
         """Attach a device by XDP too, or no more; tell whether that changed. FirewallError: it is another's."""
         target = held.target
-        is_pods = target.is_pod or bool(target.pods)
-        wanted = not is_pods and hook.kind != "cgroup" and wants_xdp(self._xdp, hook.device, hook.index)
-        before = hook.xdp
+        before, known = hook.xdp, self._xdp_hooks.get(hook.index)
+        is_others = known is not None and known.link >= 0 and known is not before
+        cannot = target.is_pod or target.pods or hook.kind == "cgroup" or is_others
+        wanted = not cannot and wants_xdp(self._xdp, hook.device, hook.index)
         if wanted and before is None:
             hook.xdp = attach_xdp(held.plane, hook.device, hook.index, self._xdp)
+            if hook.xdp is not None:
+                self._xdp_hooks[hook.index] = hook.xdp
         elif not wanted and before is not None:
             before.detach()
             hook.xdp = None
@@ -332,6 +336,7 @@ class Enforcer:
                         there = xdp_on(hook.index)
                         link = _calls.open_pin(folder / pin_name(device, "xdp"))
                         hook.xdp = XdpHook("native" if there is None else there[0], link)
+                        self._xdp_hooks[hook.index] = hook.xdp
             self._held[target.name] = held
         self.generation += 1
         return len(self._held)

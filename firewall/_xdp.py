@@ -31,10 +31,11 @@ _CANNOT = (errno.EOPNOTSUPP, errno.EINVAL, 524)  # 524: ENOTSUPP of the kernel a
 @dataclass(slots=True)
 class XdpHook:
     mode: XdpMode
-    link: int
+    link: int  # -1 once it is detached
 
     def detach(self) -> None:
         os.close(self.link)
+        self.link = -1
 
 
 def wants_xdp(choice: XdpChoice, device: str, index: int) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields as dataclass_fields
 from dataclasses import replace
 from pathlib import Path
@@ -64,9 +64,9 @@ from kubeshark.extension_api._models import (
     Verdict,
 )
 from kubeshark.extension_api._representation import RepresentationError, parse_representation
-from kubeshark.hosts._answered import Answer, Answered, AnsweredItem
+from kubeshark.hosts._answered import Answer, Answered, AnsweredItem, Shared
 from kubeshark.hosts._feed import TRANSPORTS, Found, Lane, frames, lanes_of
-from kubeshark.hosts._supervisor import PluginProcess, PluginStatus, Poison, Supervision
+from kubeshark.hosts._supervisor import Decoder, PluginProcess, PluginStatus, Poison, Supervision
 from kubeshark.hosts.broker import Broker
 
 __all__ = ["ForeignPlugin"]
@@ -308,9 +308,9 @@ class ForeignPlugin:
         none of them, and `take_problems` says why.
         """
 
-        def decode(result: memoryview, items: Sequence[FrameItem]) -> list[Columns]:
+        def decode(result: memoryview, items: Sequence[FrameItem]) -> Sequence[Columns]:
             assert isinstance(items, Batch)
-            return [decode_columns(result, items, self.manifest.field_types)] * len(items)
+            return Shared(decode_columns(result, items, self.manifest.field_types), len(items))
 
         answers: list[Columns] = []
         for part in batch.frames(self.process.frame_size.bounds):
@@ -326,7 +326,7 @@ class ForeignPlugin:
         self,
         hook: int,
         items: Sequence[FrameItem],
-        decode: Callable[[memoryview, Sequence[FrameItem]], list[T]],
+        decode: Decoder[T],
         per_unit: int = 1,
         *,
         hurried: bool = False,
@@ -338,11 +338,10 @@ class ForeignPlugin:
             bounds = self.process.frame_size.bounds
         for part in frames(items, bounds) if per_unit == 1 else [slice(None)]:
             if hurried:
-                answered = self.process.call_hurried(hook, items[part], decode)
+                answers += self.process.call_hurried(hook, items[part], decode)
             else:  # a frame at a time: a batch is a copy
                 given = Batch.of(items[part]) if hook == DISSECT else items[part]
-                answered = self.process.call(hook, given, decode, per_unit=per_unit)
-            answers += answered
+                answers += self.process.call(hook, given, decode, per_unit=per_unit)
         self._note(hook, answers)
         return answers
 

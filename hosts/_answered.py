@@ -5,14 +5,39 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar, overload
 
 from kubeshark.extension_api._batch import Columns
 from kubeshark.extension_api._frame import FrameMessage
 from kubeshark.extension_api._models import Message, VariableType
 from kubeshark.hosts._feed import Found, Lane, Taken
 
-__all__ = ["Answer", "Answered", "AnsweredItem"]
+__all__ = ["Answer", "Answered", "AnsweredItem", "Shared"]
+
+T = TypeVar("T")
+
+
+class Shared(Sequence[T]):
+    """One value that is the answer to each of `count` items: a list of thousands takes longer than an item's parse."""
+
+    __slots__ = ("_count", "_value")
+
+    def __init__(self, value: T, count: int) -> None:
+        self._value = value
+        self._count = count
+
+    def __len__(self) -> int:
+        return self._count
+
+    @overload
+    def __getitem__(self, at: int) -> T: ...
+    @overload
+    def __getitem__(self, at: slice) -> Shared[T]: ...
+    def __getitem__(self, at: int | slice) -> T | Shared[T]:
+        if isinstance(at, slice):
+            return Shared(self._value, len(range(self._count)[at]))
+        range(self._count)[at]  # IndexError
+        return self._value
 
 
 @dataclass(eq=False)

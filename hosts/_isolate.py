@@ -6,7 +6,7 @@ the failure names a unit rightly. Every failure removes a unit or halves a part,
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 __all__ = ["PartFailedError", "isolate"]
@@ -23,7 +23,7 @@ class PartFailedError(Exception):
         super().__init__(reason)
 
 
-def isolate(units: int, run: Callable[[range], list[T]], give_up: Callable[[str], T]) -> tuple[list[T], str]:
+def isolate(units: int, run: Callable[[range], Sequence[T]], give_up: Callable[[str], T]) -> tuple[Sequence[T], str]:
     """Return one answer a unit and the last failure's reason, "" if there was none.
 
     `run(part)` answers the units of a part or raises PartFailedError; `give_up(reason)` stands for the answer of a unit

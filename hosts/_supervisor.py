@@ -43,7 +43,7 @@ from kubeshark.hosts._isolate import PartFailedError, isolate
 from kubeshark.hosts.broker import Broker
 from kubeshark.hosts.broker._broker import BROKER_S
 
-__all__ = ["HookTime", "PluginProcess", "PluginState", "PluginStatus", "Poison", "Supervision"]
+__all__ = ["Decoder", "HookTime", "PluginProcess", "PluginState", "PluginStatus", "Poison", "Supervision"]
 
 MIN_DEADLINE_S = 0.25
 STOP_S = 1.0  # for the stop hook, and for what it asks the broker
@@ -53,7 +53,7 @@ MAX_LOG = 1000  # lines kept until somebody takes them
 RECYCLE_MEMORY_SHARE = 0.75  # of its memory limit: replaced between batches rather than crashed inside one
 
 T = TypeVar("T")
-Decoder = Callable[[memoryview, Sequence[FrameItem]], list[T]]
+Decoder = Callable[[memoryview, Sequence[FrameItem]], Sequence[T]]
 """Turns a result frame into one answer a unit, in order; FrameError if it is wrong."""
 
 
@@ -273,7 +273,9 @@ class PluginProcess:
         finally:
             self._lock.release()
 
-    def call(self, hook: int, items: Sequence[FrameItem], decode: Decoder[T], *, per_unit: int = 1) -> list[T | Poison]:
+    def call(
+        self, hook: int, items: Sequence[FrameItem], decode: Decoder[T], *, per_unit: int = 1
+    ) -> Sequence[T | Poison]:
         """Let the plugin's `hook` answer the items, `per_unit` of them a unit; return one answer a unit, in order.
 
         All items together must fit one frame (MAX_FRAME_ITEMS, MAX_FRAME_PAYLOAD, `frame_size`, or a single unit).
@@ -285,21 +287,20 @@ class PluginProcess:
             crashes = self._crashes
             is_grown = hook == DISSECT and self.frame_size.is_grown
 
-            def run(part: range) -> list[T | Poison]:
+            def run(part: range) -> Sequence[T | Poison]:
                 if not self._ready():
                     return [Poison(self._reason or "was closed", skipped=True)] * len(part)
                 # A part of a batch gets a part of its time, but not too little: bisecting a hang must not take minutes.
                 seconds = max(self._batch_s * len(part) / units, min(self._batch_s, MIN_DEADLINE_S))
                 part_items = items[part.start * per_unit : part.stop * per_unit]
                 try:
-                    answered = decode(self._exchange(hook, part_items, seconds), part_items)
+                    return decode(self._exchange(hook, part_items, seconds), part_items)
                 except ChildError as error:
                     raise PartFailedError(error.reason) from None
                 except FrameError as error:
                     self._drop_child()
                     unit = None if error.item is None else error.item // per_unit
                     raise PartFailedError(f"answered nonsense: {error.message}", unit) from None
-                return [*answered]
 
             answers, failure = isolate(units, run, self._poisoned)
             if failure and self._crashes == crashes:  # no unit alone does it

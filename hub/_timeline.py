@@ -33,8 +33,8 @@ MAX_LANES = 500
 MAX_BUCKETS = 1_000
 MAX_KEPT = 100_000
 """Lanes that are added up."""
-MAX_BARS = 500_000
-"""Bars that are added up, of all lanes; a quarter of a gigabyte."""
+MAX_BARS = 200_000
+"""Bars that are added up, of all lanes; a hundred megabytes."""
 
 
 class Bar(BaseModel):

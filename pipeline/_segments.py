@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple, Protocol
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +49,8 @@ RESET, FINISHED = int(FlowBit.RST_A | FlowBit.RST_B), int(FlowBit.FIN_A | FlowBi
 
 MAX_ALIKE = 64
 """Connections of the same two ports among which one that another node saw is looked for, the latest first."""
+
+_LOOPBACK_6 = np.array([*bytes(15), 1], dtype=np.uint8)
 
 KEY = ("a", "b", "port_a", "port_b", "transport", "ip_version")
 
@@ -293,13 +296,23 @@ def whole_row(parts: Sequence[FlowPart]) -> Any:
 
 
 def flow_keys(segment: Segment, rows: NDArray[Any]) -> NDArray[Any]:
-    """Return the link type and 5-tuple of each flow, as one void a flow."""
+    """Return the link type and 5-tuple of each flow, as one void a flow; of loopback, the node besides.
+
+    Every node has a 127.0.0.1 of its own: what is said there between the same ports is another connection.
+    """
     flows = segment.flows[rows]
-    keys = np.zeros(len(flows), dtype=[("link_type", "<u4"), *((name, FLOW[name]) for name in KEY)])
+    keys = np.zeros(len(flows), dtype=[("link_type", "<u4"), ("node", "<u4"), *((name, FLOW[name]) for name in KEY)])
     keys["link_type"] = segment.link_type
+    keys["node"] = np.where(_are_loopback(flows), crc32(node_of(segment).encode()), 0)
     for name in KEY:
         keys[name] = flows[name]
     return keys.view(f"V{keys.dtype.itemsize}")
+
+
+def _are_loopback(flows: NDArray[Any]) -> NDArray[np.bool_]:
+    is_v4 = flows["ip_version"] == 4
+    found: NDArray[np.bool_] = np.where(is_v4, flows["a"][:, 0] == 127, (flows["a"] == _LOOPBACK_6).all(axis=1))
+    return found
 
 
 def _shared(keys: Sequence[NDArray[Any]]) -> NDArray[Any]:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from kubeshark.core_capture.ebpf._processes import TlsProcess as TlsProcess
     from kubeshark.core_capture.ebpf._processes import tls_processes as tls_processes
     from kubeshark.core_capture.ebpf._ring import RingBuffer as RingBuffer
+    from kubeshark.core_capture.ebpf._tls_choice import pod_name as pod_name
+    from kubeshark.core_capture.ebpf._tls_choice import uids_of as uids_of
     from kubeshark.core_capture.ebpf._tls_source import TlsSource as TlsSource
 
 __all__ = [
@@ -22,9 +24,11 @@ __all__ = [
     "RingBuffer",
     "TlsProcess",
     "TlsSource",
+    "pod_name",
     "read_programs",
     "refused",
     "tls_processes",
+    "uids_of",
 ]
 
 if not TYPE_CHECKING:
@@ -35,6 +39,7 @@ if not TYPE_CHECKING:
             "_object": "Program read_programs",
             "_processes": "TlsProcess tls_processes",
             "_ring": "RingBuffer",
+            "_tls_choice": "pod_name uids_of",
             "_tls_source": "TlsSource",
         },
     )

@@ -6,23 +6,33 @@ import os
 import re
 import struct
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from kubeshark.core_capture.ebpf._processes import TlsProcess
 from kubeshark.errors import UsageError
 
-__all__ = ["CGROUPS", "MAX_CHOSEN", "keys_of"]
+__all__ = ["CGROUPS", "MAX_CHOSEN", "POD_LOGS", "keys_of", "pod_name", "uids_of"]
 
 CGROUPS: Final = Path("/sys/fs/cgroup")
+POD_LOGS: Final = Path("/var/log/pods")
+"""Where a kubelet keeps the logs of its pods: a folder NAMESPACE_NAME_UID each."""
+
 MAX_CHOSEN: Final = 4096
 _ID: Final = re.compile(r"[0-9A-Za-z_-]{8,64}")
 _CGROUP_BIT: Final = 1 << 63
-_HOW: Final = "write all, pid:NUMBER, name:PROGRAM, container:ID or pod:UID"
+_POD: Final = re.compile(r"([a-z0-9-]{1,63})/([a-z0-9.-]{1,253})")
+_HOW: Final = "write all, pid:NUMBER, name:PROGRAM, container:ID, pod:UID or pod:NAMESPACE/NAME"
 
 
 def keys_of(
-    choices: Sequence[str], processes: Sequence[TlsProcess], cgroups: Path = CGROUPS, *, must_exist: bool = True
+    choices: Sequence[str],
+    processes: Sequence[TlsProcess],
+    cgroups: Path = CGROUPS,
+    logs: Path = POD_LOGS,
+    *,
+    must_exist: bool = True,
 ) -> list[bytes]:
     """Return the keys of the map `chosen`: 8 bytes each. Raises UsageError for what can name nobody.
 
@@ -39,14 +49,35 @@ def keys_of(
             found = [each.pid for each in processes if each.name == value[:15]]  # the kernel keeps as much
         elif kind in ("container", "pod") and _ID.fullmatch(value):
             found = [_CGROUP_BIT | inode for inode in _cgroups_of(kind, value, cgroups)]
+        elif named := pod_name(choice):
+            uids = uids_of(*named, logs)
+            found = [_CGROUP_BIT | inode for uid in uids for inode in _cgroups_of(kind, uid, cgroups)]
         else:
             raise UsageError(f"{choice!r} chooses no processes", hint=_HOW)
         if not found and must_exist:
-            raise UsageError(f"there is no {kind} {value}", hint='"kubeshark capture --list-tls" shows who uses TLS')
+            hint = f"by name pods of this machine are found in {logs}, or by an API server; pod:UID needs neither"
+            if not pod_name(choice):
+                hint = '"kubeshark capture --list-tls" shows who uses TLS'
+            raise UsageError(f"there is no {kind} {value}", hint=hint)
         keys.update(dict.fromkeys(found))
     if len(keys) > MAX_CHOSEN:
         raise UsageError(f"{len(keys):,} processes and groups are more than {MAX_CHOSEN:,}", hint='choose "all"')
     return [struct.pack("<Q", key) for key in keys]
+
+
+def pod_name(choice: str) -> tuple[str, str] | None:
+    """Return (namespace, name) of a choice that says pod:NAMESPACE/NAME."""
+    found = _POD.fullmatch(choice.removeprefix("pod:")) if choice.startswith("pod:") else None
+    return (found[1], found[2]) if found else None
+
+
+def uids_of(namespace: str, name: str, logs: Path = POD_LOGS) -> list[str]:
+    """Return the uids of the pods of this machine that have a name, also of one that was there before."""
+    begin = f"{namespace}_{name}_"  # neither has an underscore in it
+    with suppress(OSError):
+        uids = [entry.name.removeprefix(begin) for entry in logs.iterdir() if entry.name.startswith(begin)]
+        return [uid for uid in uids if _ID.fullmatch(uid)]
+    return []
 
 
 def _cgroups_of(kind: str, value: str, cgroups: Path) -> Iterator[int]:

@@ -68,7 +68,7 @@ class FileReader(ABC):
         except InputError as error:
             more = b""
             self._data = kept
-            self._report(error.message, len(kept))
+            self._report(error.message.removeprefix(f"{self.name}: "), len(kept))  # who tells it says whose it is
         self.bytes_read = self._source.stream.bytes_read
         self._data = kept + more
         return bool(more)

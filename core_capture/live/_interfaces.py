@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from ipaddress import IPv6Address
 from pathlib import Path
 
+from kubeshark.core_capture.live._time_stamps import Stamps, adapter_stamps
 from kubeshark.errors import UsageError
 
 __all__ = ["ANY", "COOKED", "NetworkInterface", "is_up", "link_type_of", "list_interfaces", "look_up"]
@@ -37,6 +38,7 @@ class NetworkInterface:
     is_loopback: bool
     mtu: int
     addresses: tuple[str, ...] = ()
+    adapter_stamps: Stamps = "none"  # which packets its network card can stamp
 
 
 def list_interfaces() -> list[NetworkInterface]:
@@ -65,6 +67,7 @@ def look_up(name: str) -> NetworkInterface:
             bool(flags & _LOOPBACK),
             _number(name, _MTU, "i"),
             _addresses(name),
+            adapter_stamps(name),
         )
     except (OSError, ValueError) as error:
         there = ", ".join(sorted(other for _, other in socket.if_nameindex()))

@@ -41,7 +41,7 @@ class LiveOptions:
     direction: Literal["in", "out", "both"] = "both"
     fanout: int | None = None  # 0 to 65535: processes with the same number share the packets, by flow
     ring_bytes: int = 64 << 20  # of each interface, in the kernel
-    clock: Literal["host", "adapter"] = "host"  # whose time stamps
+    clock: Literal["host", "adapter", "best"] = "host"  # whose time stamps; best: the adapter's, if it has them
     choice: PacketChoice = PacketChoice()  # to begin with
 
 
@@ -57,6 +57,7 @@ class Counters:
     delivered: int = 0  # of them: given out
     damaged: int = 0  # of them: the ring contradicted itself
     truncated: int = 0  # of those delivered: longer than the snap length
+    stamped: int = 0  # of those delivered: with a time of the adapter; else it is the host's
 
 
 @dataclass(slots=True)

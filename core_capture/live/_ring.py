@@ -61,6 +61,7 @@ class RingReader:
         self._counters.delivered = int(state.delivered)
         self._counters.damaged = int(state.damaged)
         self._counters.truncated = int(state.truncated)
+        self._counters.stamped = int(state.stamped)
         return self._counters
 
     def read(self, room: Room | None = None, again: Again | None = None) -> tuple[bytes | memoryview, int] | None:

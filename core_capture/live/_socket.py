@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ctypes
 import errno
-import fcntl
 import os
 import socket
 import struct
@@ -36,12 +35,9 @@ __all__ = [
 SOL_PACKET = 263
 ETH_P_ALL = 0x0003
 _SO_ATTACH_FILTER = 26
-_ADD_MEMBERSHIP, _STATISTICS, _TIMESTAMP, _FANOUT = 1, 6, 17, 18
+_ADD_MEMBERSHIP, _STATISTICS, _FANOUT = 1, 6, 18
 _MR_PROMISCUOUS = 1
 _FANOUT_HASH, _FANOUT_DEFRAGMENT = 0, 0x8000
-_SET_TIMESTAMPING = 0x89B0  # SIOCSHWTSTAMP
-_FILTER_ALL = 1  # HWTSTAMP_FILTER_ALL
-_RAW_HARDWARE = 1 << 6  # SOF_TIMESTAMPING_RAW_HARDWARE
 
 
 class PacketReader(Protocol):
@@ -131,20 +127,6 @@ def apply_options(opened: socket.socket, interface: NetworkInterface, options: L
                 f"{interface.name} cannot join the fanout group {options.fanout}: {error.strerror}",
                 hint="all members listen on the same interface in the same way: choose another number",
             ) from error
-
-
-def use_adapter_clock(opened: socket.socket, interface: NetworkInterface) -> None:
-    """Have the network card stamp every packet; raise CaptureError where it cannot, or we may not ask it."""
-    configuration = ctypes.create_string_buffer(struct.pack("iii", 0, 0, _FILTER_ALL))
-    request = struct.pack("16sQ16x", interface.name.encode(), ctypes.addressof(configuration))
-    try:
-        fcntl.ioctl(opened, _SET_TIMESTAMPING, request)
-        opened.setsockopt(SOL_PACKET, _TIMESTAMP, _RAW_HARDWARE)
-    except OSError as error:
-        hint = "run it as root once (it takes CAP_NET_ADMIN)" if error.errno == errno.EPERM else "use the host's clock"
-        raise CaptureError(
-            f"{interface.name} has no time stamps of its adapter: {error.strerror}", hint=hint
-        ) from error
 
 
 def bind(opened: socket.socket, interface: NetworkInterface) -> None:

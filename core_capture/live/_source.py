@@ -30,9 +30,9 @@ from kubeshark.core_capture.live._socket import (
     choose,
     quiesce,
     take_statistics,
-    use_adapter_clock,
 )
-from kubeshark.errors import KubesharkError, UsageError
+from kubeshark.core_capture.live._time_stamps import use_adapter_clock
+from kubeshark.errors import CaptureError, KubesharkError, UsageError
 
 __all__ = ["LiveSource"]
 
@@ -56,6 +56,7 @@ class _Port:
     reader: PacketReader
     is_absent: bool = False  # down or gone
     is_lost: bool = False  # and will not be read again
+    by_adapter: bool = False  # its network card was told to stamp packets
     counters: Counters = field(default_factory=Counters)
 
     def count(self) -> Counters:
@@ -66,7 +67,7 @@ class _Port:
             self.counters.dropped += dropped
         own = self.reader.counters
         self.counters.delivered, self.counters.damaged = own.delivered, own.damaged
-        self.counters.truncated = own.truncated
+        self.counters.truncated, self.counters.stamped = own.truncated, own.stamped
         return self.counters
 
 
@@ -122,8 +123,8 @@ class LiveSource:
             for number, one in enumerate(found):
                 self._ports.append(_Port(number, one, _open_reader(one, options, reader)))
             for port in self._ports:
-                if options.clock == "adapter":
-                    use_adapter_clock(port.reader.socket, port.interface)
+                if options.clock != "host":
+                    self._use_adapter_clock(port)
                 bind(port.reader.socket, port.interface)
                 apply_options(port.reader.socket, port.interface, options)
                 self._poll.register(port.reader.socket, select.POLLIN)
@@ -190,6 +191,10 @@ class LiveSource:
             return [replace(port.count()) for port in self._ports]
 
     def take_notices(self) -> list[str]:
+        for port in self._ports:
+            if port.by_adapter and port.counters.stamped < port.counters.delivered:
+                port.by_adapter = False  # it is said once
+                self._notices.add(f"{port.interface.name}: packets without a time of the adapter have the host's")
         return self._notices.take()
 
     def close(self) -> None:
@@ -238,6 +243,18 @@ class LiveSource:
         extras = dict.fromkeys(range(count), PacketExtra(port.number)) if port.number else {}
         link_type = self.metadata.interfaces[port.number].link_type
         return RecordBatch(link_type, data, range(first, self._ordinal), extras)
+
+    def _use_adapter_clock(self, port: _Port) -> None:
+        name = port.interface.name
+        try:
+            use_adapter_clock(port.reader.socket, name, has_ring=self.reader_name == "ring")
+        except CaptureError as error:
+            if self._options.clock == "adapter":
+                raise
+            self._notices.add(f"{error.message}; they are the host's")
+            return
+        port.by_adapter = True
+        self._notices.add(f"{name}: time stamps are the adapter's")
 
     def _nap(self, until: float) -> bool:
         """Let more come; False when it is time, or `stop` was called."""

@@ -66,6 +66,7 @@ void kc_convert(uint8_t *records, size_t length, int swapped, uint32_t multiplie
 typedef struct {
     uint64_t delivered;
     uint64_t truncated; /* of them: not whole */
+    uint64_t stamped; /* of those delivered: the adapter gave the time */
     uint64_t damaged;
     uint32_t block;     /* the next one */
     uint32_t is_inside; /* of it, with `left` packets from `at` on */

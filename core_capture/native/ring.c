@@ -32,6 +32,7 @@ enum { /* struct tpacket3_hdr, and the struct sockaddr_ll behind it */
     PACKET_HEADER = 68
 };
 enum { STATUS_KERNEL = 0, STATUS_USER = 1, STATUS_VLAN = 1 << 4, STATUS_TPID = 1 << 6 };
+#define STATUS_ADAPTER_TIME 0x80000000u
 enum { MACS = 12, TAG = 4, COOKED = 20 /* LINKTYPE_LINUX_SLL2 */, TPID_8021Q = 0x8100 };
 
 #if defined(__linux__)
@@ -45,6 +46,7 @@ _Static_assert(offsetof(struct tpacket3_hdr, tp_status) == PACKET_STATUS, "tp_st
 _Static_assert(offsetof(struct tpacket3_hdr, tp_mac) == PACKET_MAC, "tp_mac");
 _Static_assert(offsetof(struct tpacket3_hdr, hv1.tp_vlan_tci) == PACKET_TCI, "tp_vlan_tci");
 _Static_assert(offsetof(struct tpacket3_hdr, hv1.tp_vlan_tpid) == PACKET_TPID, "tp_vlan_tpid");
+_Static_assert(TP_STATUS_TS_RAW_HARDWARE == STATUS_ADAPTER_TIME, "whose time");
 _Static_assert(sizeof(struct tpacket3_hdr) % TPACKET_ALIGNMENT == 0, "the address follows at once");
 _Static_assert(sizeof(struct tpacket3_hdr) + sizeof(struct sockaddr_ll) == PACKET_HEADER, "address");
 _Static_assert(sizeof(struct tpacket3_hdr) + offsetof(struct sockaddr_ll, sll_addr) == PACKET_ADDRESS, "sll_addr");
@@ -131,6 +133,7 @@ static bool copy_packet(kc_ring *ring, const uint8_t *packet, size_t room, uint8
     *size += KC_RECORD_HEADER + total;
     ring->delivered++;
     ring->truncated += original > total;
+    ring->stamped += (native32(packet + PACKET_STATUS) & STATUS_ADAPTER_TIME) != 0;
     return true;
 }
 

@@ -31,9 +31,10 @@ uint64_t kf_encode(uint32_t hook, const kf_item *items, const uint64_t *starts, 
         const uint64_t length = items[i].length;
         if (length > data_bytes || starts[i] > data_bytes - length) return 0;
         if (offset > room || aligned(length) > room - offset) return 0;
-        kf_item item = items[i];
-        item.offset = (uint32_t)offset;
-        memcpy(out + REQUEST_HEADER + i * sizeof(kf_item), &item, sizeof item);
+        uint8_t *const row = out + REQUEST_HEADER + i * sizeof(kf_item);
+        const uint32_t place = (uint32_t)offset;
+        memcpy(row, &items[i], sizeof(kf_item)); /* no copy on the stack, written and read again */
+        memcpy(row, &place, sizeof place);
         if (length) memcpy(out + payload + offset, data + starts[i], length);
         offset += aligned(length);
     }

@@ -59,7 +59,7 @@ inline_ int skip_extensions(void *context, enum link link, struct packet *p, u8 
 /* Read what rules ask for. BY_NOT_IP, BY_UNREADABLE, or 0. `p` is zero before. */
 inline_ int read_packet(void *context, enum link link, struct packet *p)
 {
-    aligned_ u8 h[40];
+    aligned_ u8 h[40], first[56]; /* at 2: so IP's header lies at 16 */
     u16 kind = 0;
     u32 at = 0, length;
     if (link == XDP)
@@ -69,8 +69,11 @@ inline_ int read_packet(void *context, enum link link, struct packet *p)
     p->length = length;
     if (link == NO_LINK)
         kind = (u16)((struct __sk_buff *)context)->protocol;
-    else {
-        if (load(context, link, 12, &kind, 2))
+    int has_first = link != NO_LINK && !load(context, link, 0, first + 2, 48); /* all that most packets are read for */
+    if (link != NO_LINK) {
+        if (has_first)
+            kind = *(u16 *)(first + 14);
+        else if (load(context, link, 12, &kind, 2))
             return BY_UNREADABLE;
         at = ETHERNET_BYTES;
 #pragma unroll
@@ -84,7 +87,10 @@ inline_ int read_packet(void *context, enum link link, struct packet *p)
     p->l3 = at;
     u8 protocol;
     if (kind == swap16(0x0800)) {
-        if (load(context, link, at, h, 20))
+        if (has_first && at == ETHERNET_BYTES) {
+            copy16(h, first + 16);
+            *(u32 *)(h + 16) = *(u32 *)(first + 32);
+        } else if (load(context, link, at, h, 20))
             return BY_UNREADABLE;
         u32 header = (h[0] & 15) * 4, total = (u32)h[2] << 8 | h[3];
         p->end = total ? at + total : length; /* 0: larger than 64 KiB, before it is cut into segments */
@@ -119,7 +125,13 @@ inline_ int read_packet(void *context, enum link link, struct packet *p)
     u32 need = protocol == TCP ? 20 : protocol == SCTP ? 12 : protocol == UDP || is_icmp ? 8 : 0;
     if (!need)
         return 0;
-    if (p->l4 + need > p->end || load(context, link, p->l4, h, 8))
+    int is_in_first = has_first && p->l4 == ETHERNET_BYTES + 20;
+    if (p->l4 + need > p->end)
+        return BY_UNREADABLE;
+    if (is_in_first) {
+        *(u32 *)h = *(u32 *)(first + 36);
+        *(u32 *)(h + 4) = *(u32 *)(first + 40);
+    } else if (load(context, link, p->l4, h, 8))
         return BY_UNREADABLE;
     int may = read_ports(&p->key, h);
     if (is_icmp) {
@@ -130,7 +142,9 @@ inline_ int read_packet(void *context, enum link link, struct packet *p)
     } else
         p->asked = p->key.dst_port;
     if (protocol == TCP) {
-        if (load(context, link, p->l4 + 13, &p->tcp_flags, 1))
+        if (is_in_first)
+            p->tcp_flags = first[49];
+        else if (load(context, link, p->l4 + 13, &p->tcp_flags, 1))
             return BY_UNREADABLE;
         if ((p->tcp_flags & (SYN | ACK)) == SYN)
             may &= 1; /* a new connection is never a reply */

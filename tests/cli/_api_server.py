@@ -25,6 +25,7 @@ class ApiServer:
         self.kubeconfig = folder / "kubeconfig"
         self.asked: list[str] = []
         self.status = 200
+        self.objects: dict[str, Any] = {}  # by path
         context = {"name": "lab", "context": {"cluster": "lab", "user": "me"}}
         gone = {"name": "gone", "context": {"cluster": "gone", "user": "me"}}
         cluster = {"name": "lab", "cluster": {"server": f"http://127.0.0.1:{port}"}}
@@ -56,6 +57,10 @@ class ApiServer:
         self.asked.append(parts.path)
         if self.status != 200:
             return self.status, {"kind": "Status", "reason": "Forbidden"}
+        if parts.path in self.objects:
+            return 200, self.objects[parts.path]
+        if parts.path not in lists:
+            return 404, {"kind": "Status", "reason": "NotFound"}
         items = lists[parts.path]
         begin = int(query.get("continue", "0"))
         end = begin + min(int(query["limit"]), 5)

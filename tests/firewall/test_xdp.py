@@ -128,6 +128,23 @@ def test_where_another_program_is_ours_is_refused_and_says_so(namespaces: Pair) 
     firewall.do("close")
 
 
+def test_targets_that_share_a_device_share_its_one_place(namespaces: Pair) -> None:
+    firewall = Firewall(namespaces, xdp="native")
+    both = [
+        Target(name, RuleSet((rule(Action.DENY, IN, port(number)),)), ("eth0",))
+        for name, number in (("a", 81), ("b", 82))
+    ]
+    firewall.do("apply", both)
+    assert [each["hooks"]["eth0"] for each in firewall.do("status")["targets"]] == ["tcx, XDP native", "tcx"]
+    for number in (81, 82):
+        with namespaces.listen(number), pytest.raises(TimeoutError):
+            namespaces.connect(number, timeout_s=0.2)
+    firewall.do("apply", both[1:])
+    firewall.do("tick")
+    assert mode_of(firewall) == "tcx, XDP native"
+    firewall.do("close")
+
+
 def test_off_by_default_and_never_for_pods_nor_by_itself_on_what_is_no_card(namespaces: Pair) -> None:
     assert not wants_xdp("off", "lo", 1)
     firewall = Firewall(namespaces, xdp="auto")

@@ -7,7 +7,7 @@ import pytest
 from kubeshark.extension_api._batch import Batch, decode_columns
 from kubeshark.extension_api._frame import RESULT_HEADER, RESULT_MAGIC, FrameItem
 from kubeshark.extension_api._models import CLIENT, Message, MessageKind
-from kubeshark.hosts._answered import Answer, Answered, AnsweredItem
+from kubeshark.hosts._answered import Answer, Answered, AnsweredItem, Shared
 from kubeshark.hosts._feed import Found, Lane, Taken
 
 
@@ -43,3 +43,11 @@ def test_items_are_there_while_nothing_was_lost(lost: bool) -> None:
     for _ in range(2):
         assert [found.error for found in answered.messages()] == ["gap"] * lost
     assert len(made) == lost
+
+
+def test_one_answer_of_many_items_is_theirs_alone() -> None:
+    answers = Shared("said", 5)
+    assert list(answers) == ["said"] * 5
+    assert (len(answers[1:3]), answers[-1], len(answers[4:9])) == (2, "said", 1)
+    with pytest.raises(IndexError):
+        answers[5]

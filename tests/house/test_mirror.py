@@ -70,7 +70,6 @@ WITHOUT_TEST = {
         f"core_capture/ebpf/{module}.py": "core_capture/ebpf/test_tls_source.py"
         for module in ("_perf", "_ring", "_tls_probe")
     },
-    "src/kubeshark/cli/_probe_options.py": "cli/test_capture.py",
     "core_capture/ebpf/_calls.py": "firewall/test_plane.py",
     **{f"firewall/{module}.py": "firewall/test_enforcer.py" for module in ("_attach", "_events", "_netlink", "_wire")},
     "extension_api/_manifest_rules.py": "extension_api/test_manifest.py",

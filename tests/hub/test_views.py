@@ -69,7 +69,7 @@ def test_a_viewer_sees_no_secret_wherever_it_looks(hub: Hub, viewer: str) -> Non
 
 def test_a_viewers_filter_is_no_oracle(hub: Hub, viewer: str) -> None:
     kfl = f'request.cookies["session"] == "{COOKIE}"'
-    for name in ("query/count", "map"):
+    for name in ("query/count", "map", "timeline"):
         path = f"/api/v1/{name}?{urlencode({'kfl': kfl})}"
         assert hub.json(path)["entries"] > 0
         assert hub.json(path, token=viewer)["entries"] == 0
@@ -154,6 +154,7 @@ def test_who_sees_some_namespaces_sees_nothing_of_the_others(hub: Hub, scoped: s
     assert hub.get("/api/v1/query", token=scoped).body.strip() == b""
     assert hub.get(f"/api/v1/entries/{with_cookie(hub)}", token=scoped).status == 404
     assert hub.json("/api/v1/map", token=scoped)["entries"] == 0
+    assert hub.json("/api/v1/timeline", token=scoped)["lanes"] == []
     assert hub.json("/api/v1/query/histogram", token=scoped)["entries"] == 0
     assert json.loads(hub.get("/api/v1/export?format=har", token=scoped).body)["log"]["entries"] == []
     for path in ("info", "overview", "captures", "segments", "snapshots", "query/explain", "health", "jobs"):

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kubeshark.core_capture.store import Identity
+from kubeshark.core_capture.store._local import LocalBackend, LocalFile
 from kubeshark.pipeline import Entry, Follow, Pipeline, Plugins
 from kubeshark.pipeline._followed import TWIN_S
 from kubeshark.pipeline._segments import node_of
@@ -342,3 +343,30 @@ def test_nobody_is_waited_for_where_one_node_captures(tmp_path: Path, plugins: P
         found.ids(follow)
         found.live.add(traffic(connections=1).records)
         assert len(found.ids(follow)) == 3
+
+
+def test_what_is_told_comes_from_memory(tmp_path: Path, plugins: Plugins, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each piece of the log is opened once, however often its connections are read; nothing that is sealed is."""
+    opened: list[str] = []
+    opening = LocalBackend.open
+
+    def note(files: LocalBackend, name: str) -> LocalFile:
+        opened.append(name)
+        return opening(files, name)
+
+    with scene(tmp_path, plugins) as found:
+        follow = found.follow("http")
+        found.ids(follow)
+        capture = Capture()
+        connection = Connection(capture).open()
+        monkeypatch.setattr(LocalBackend, "open", note)
+        told = []
+        for number in range(30):
+            sent = len(capture.records)
+            connection.ask(f"GET /{number} HTTP/1.1\r\nHost: h\r\n\r\n".encode()).answer()
+            found.live.add(capture.records[sent if number else 0 :])
+            told += found.ids(follow)
+            found.pass_time(1.0)
+        assert len(told) == 30
+        assert len(opened) == len(set(opened)) == 30
+        assert all(name.endswith(".log.age") for name in opened)

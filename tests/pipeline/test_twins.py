@@ -11,7 +11,7 @@ from kubeshark.core_capture import load_core
 from kubeshark.core_capture.store import Identity, SourceInfo, Store
 from kubeshark.pipeline import Entry, Pipeline
 from kubeshark.pipeline._repeats import SKEW_NS, without_repeats
-from tests.core_capture.reference._packets import RAW
+from tests.core_capture.reference._packets import RAW, udp
 from tests.pipeline._traffic import MS, Capture, Connection, batch, dns
 
 ID = Identity.generate()
@@ -149,3 +149,12 @@ def test_the_same_twice_is_there_twice() -> None:
     late.add(dns(1))
     assert counts(("a", one), ("b", late.records[0])) == [1, 1]
     assert counts(("a", b""), ("b", one)) == [0, 1]
+
+
+def test_loopback_is_each_nodes_own(tmp_path: Path) -> None:
+    """The same ports, payload and time on 127.0.0.1 of two nodes are two datagrams."""
+    capture = Capture()
+    for ends in (("127.0.0.1", "127.0.0.1"), ("10.0.0.1", "10.0.0.2")):
+        capture.add(udp(b"said", (20_001, 9999), ends))
+    both, _ = shown(store_of(tmp_path / "both", a=capture.records, b=capture.records), "udp")
+    assert sorted(entry.src.ip for entry in both) == ["10.0.0.1", "127.0.0.1", "127.0.0.1"]

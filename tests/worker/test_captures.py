@@ -136,6 +136,26 @@ def test_the_node_cannot_read_what_it_sealed(make: Callable[..., Node]) -> None:
             assert bytes.fromhex(key) not in held
 
 
+def test_who_serves_live_packets_cannot_read_them(make: Callable[..., Node]) -> None:
+    """They are told within a moment; only the process that captures, which nobody can ask, ever has them in clear."""
+    node = make()
+    follow = node.net.from_hub(lambda: node.pipeline.follow("dst.port == 5353"))
+    told: list[int] = []
+
+    def look() -> bool:
+        node.net.from_hub(lambda: told.extend(e.src.port for run in follow.look() for e in run))
+        return bool(told)
+
+    look()
+    node.say(7)
+    node.until(look)
+    follow.close()
+    assert told == [40_007]
+    assert b"said 7" in memory_of(node.capturing())  # so memory is looked at rightly
+    assert b"said 7" not in memory_of(node.worker.process.pid)
+    assert ID.secret().encode() not in memory_of(node.worker.process.pid)
+
+
 def test_a_capture_that_is_killed_begins_again_and_nothing_acknowledged_is_lost(make: Callable[..., Node]) -> None:
     node = make()
     for number in range(4):

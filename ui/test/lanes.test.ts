@@ -64,7 +64,7 @@ describe("windows of time", () => {
 
 describe("the axis", () => {
   it("has marks at round times, of whatever length", () => {
-    for (const span of [2_000, 1e6, 3e9, 9e10, 6e12, 8e15]) {
+    for (const span of [2_000, 1e6, 3e9, 9e10, 6e12, 8e14, 3e16, 6e17]) {
       const { step, marks } = marksOf(timelineOf([], span), 1_000);
       expect(marks.length).toBeGreaterThan(1);
       expect(marks.length).toBeLessThan(12);

@@ -8,7 +8,7 @@ describe("the catalogue", () => {
   it("holds every text of the page: none stands in the code", () => {
     expect(code.length).toBeGreaterThan(40);
     expect(code.flatMap(([name, source]) => literals(name, source).map(({ at, text }) => `${name}:${at}: ${text}`))).toEqual([]);
-  });
+  }, 60_000); // every source is parsed
   it("is looked for with an eye for what is text", () => {
     const texts = (source: string): string[] => literals("view.tsx", source).map(({ text }) => text);
     expect(texts('<p class="a b">Hello {name}, <b>you</b></p>')).toEqual(["Hello", "you"]);

@@ -307,9 +307,17 @@ static inline ks_wire_message *ks_last_message(ks_writer *out) {
 
 /* Begin a message that lies at [start, end) of the item. Messages come in order of start. */
 static inline void ks_message(ks_writer *out, ks_kind kind, uint32_t start, uint32_t end) {
-    ks_wire_message message = {out->index, (uint8_t)kind, 0, 0, start, end, 0, 0, 0};
-    message.first_field = (uint32_t)(out->fields.length / sizeof(ks_wire_field));
-    ks_append(&out->messages, &message, sizeof message);
+    ks_wire_message *message = (ks_wire_message *)ks_grow(&out->messages, sizeof *message);
+    if (!message) return;
+    message->item = out->index;
+    message->kind = (uint8_t)kind;
+    message->flags = 0;
+    message->fields = 0;
+    message->start = start;
+    message->end = end;
+    message->key = 0;
+    message->first_field = (uint32_t)(out->fields.length / sizeof(ks_wire_field));
+    message->reserved = 0;
 }
 
 /* Pair request and response of equal keys; 0 pairs them in order. */
@@ -324,11 +332,16 @@ static inline void ks_mark(ks_writer *out, uint8_t flags) {
 }
 
 static inline void ks_field(ks_writer *out, uint16_t id, uint8_t type, uint64_t value) {
-    ks_wire_field field = {id, type, 0, 0, value};
     ks_wire_message *message = ks_last_message(out);
     if (!message || message->fields == UINT16_MAX) return;
+    ks_wire_field *field = (ks_wire_field *)ks_grow(&out->fields, sizeof *field);
+    if (!field) return;
     message->fields++;
-    ks_append(&out->fields, &field, sizeof field);
+    field->id = id;
+    field->type = type;
+    field->zero = 0;
+    field->zeros = 0;
+    field->value = value;
 }
 
 static inline void ks_int(ks_writer *out, uint16_t id, int64_t value) { ks_field(out, id, 0, (uint64_t)value); }
@@ -878,6 +891,7 @@ extern const ks_plugin_hooks ks_plugin; /* NULL for a hook that you lack */
 /* ---- the ABI (internal) ---------------------------------------------------------------------------------------- */
 
 enum { KS_REQUEST_HEADER = 32, KS_ITEM_SIZE = 48, KS_RESULT_HEADER = 32 };
+enum { KS_AHEAD = 512, KS_PREFETCHED = 4096 }; /* bytes from an item's end on; the longest item that it is done for */
 #define KS_REQUEST_MAGIC 0x3142534Bu
 #define KS_RESULT_MAGIC 0x3152534Bu
 
@@ -936,6 +950,14 @@ static inline bool ks_item_of(const ks_request *request, uint32_t index, ks_item
     memcpy(&out->argument, at + 32, 4);
     memcpy(&out->base, at + 40, 8);
     return true;
+}
+
+/* Have the bytes behind an item fetched while it is looked at: another core wrote them. */
+static inline void ks_prefetch_next(const ks_request *request, const ks_item *item) {
+    const uint64_t end = request->length;
+    uint64_t at = (uint64_t)(item->bytes.data - request->data) + item->bytes.length + KS_AHEAD, stop = at + item->bytes.length;
+    if (item->bytes.length > KS_PREFETCHED) return; /* the processor notices by itself */
+    for (; at < stop && at < end; at += 64) __builtin_prefetch(request->data + at);
 }
 
 static inline size_t ks_aligned(size_t length) { return (length + 7) & ~(size_t)7; }
@@ -1018,6 +1040,7 @@ static inline int64_t ks_answer_dissect(const ks_request *request, uint8_t *out,
         ks_item item;
         uint32_t count;
         if (!ks_item_of(request, i, &item)) return 0;
+        ks_prefetch_next(request, &item);
         writer.item = &item;
         writer.index = i;
         count = ks_plugin.dissect(&item, &writer);

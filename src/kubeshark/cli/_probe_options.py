@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from kubeshark.cli._complain import printable
@@ -11,7 +12,7 @@ from kubeshark.cli._complain import printable
 if TYPE_CHECKING:
     from kubeshark.core_capture.ebpf import TlsSource
 
-__all__ = ["add_probe_options", "probes_of", "show_tls"]
+__all__ = ["add_probe_options", "probes_of", "show_tls", "with_uids"]
 
 
 def add_probe_options(parser: argparse.ArgumentParser) -> None:
@@ -21,7 +22,8 @@ def add_probe_options(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="WHOSE",
-        help="what these send and receive by libssl: pid:N, name:PROGRAM, container:ID, pod:UID, all (repeat)",
+        help="what these send and receive by libssl: pid:N, name:PROGRAM, container:ID, pod:UID, pod:NAMESPACE/NAME,"
+        " all (repeat)",
     )
     probes.add_argument(
         "--list-tls",
@@ -39,7 +41,37 @@ def probes_of(args: argparse.Namespace) -> TlsSource | None:
 
     if args.listen or args.connect or "-" in args.interface:
         raise UsageError("--tls-probe goes with interfaces of this machine", hint="leave --listen, --connect, -i - out")
-    return TlsSource(args.tls_probe)
+    return TlsSource(with_uids(args.tls_probe))
+
+
+def with_uids(choices: Sequence[str]) -> list[str]:
+    """Return the choices with the uids of pods that are chosen by name, if this machine has their cluster at hand.
+
+    The name stays: a kubelet's logs tell it here, too, and where a pod of that name begins anew. Without an API server
+    that is all there is.
+    """
+    from kubeshark.core_capture.ebpf import pod_name, uids_of
+
+    found: list[str] = []
+    for choice in choices:
+        named = pod_name(choice)
+        uid = _uid_of(*named) if named and not uids_of(*named) else ""
+        found.append(f"pod:{uid}" if uid else choice)
+    return found
+
+
+def _uid_of(namespace: str, name: str) -> str:
+    """Ask the API server; "" if it knows no such pod, or cannot be asked."""
+    from kubeshark.cluster import Cluster
+    from kubeshark.errors import KubesharkError
+
+    try:
+        pod = Cluster.open().get("Pod", namespace, name)
+    except KubesharkError:
+        return ""
+    meta = pod["metadata"] if pod else {}
+    # of a static pod the API server shows a mirror: the kubelet's own name of it is this hash
+    return str((meta.get("annotations") or {}).get("kubernetes.io/config.hash") or meta.get("uid", ""))
 
 
 def show_tls(args: argparse.Namespace) -> int:

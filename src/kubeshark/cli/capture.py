@@ -44,6 +44,9 @@ EXAMPLES = """examples:
   ssh gateway tcpdump -U -w - not port 22 | kubeshark capture -i -
   kubeshark capture --listen 57012          and there: tcpdump -U -w - | nc this-machine 57012
 """
+CLOCKS: dict[str, tuple[str, ...]] = {"all": ("--clock adapter",), "some": ("stamps PTP alone",), "none": ()}
+"""What the list of interfaces says of network cards that stamp packets."""
+
 SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
@@ -113,9 +116,9 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
     )
     packets.add_argument(
         "--clock",
-        choices=("host", "adapter"),
+        choices=("host", "adapter", "best"),
         default="host",
-        help="whose time stamps: adapter takes those of the network card",
+        help="whose time stamps: adapter takes those of the network card or ends, best those it can, and says which",
     )
     limits = parser.add_argument_group("until when")
     limits.add_argument("--duration", type=parse_duration, metavar="S", help="seconds, or 90s, 5m, 1h")
@@ -303,5 +306,6 @@ def show_interfaces(args: argparse.Namespace) -> int:
         return 0
     for one in found:
         state = "up" if one.is_up else "down"
-        print(f"{one.name:<16} {state:<5} {' '.join(one.addresses)}".rstrip())
+        stamps = CLOCKS[one.adapter_stamps]
+        print(f"{one.name:<16} {state:<5} {' '.join((*one.addresses, *stamps))}".rstrip())
     return 0

@@ -9,6 +9,7 @@ from typing import Any
 
 from kubeshark.cli._complain import complain
 from kubeshark.cli._configured import add_configured, configuration
+from kubeshark.cli._probe_options import with_uids
 from kubeshark.cli._retention_options import add_retention_options, retention_of
 from kubeshark.cli._schedules import schedules
 from kubeshark.cli._store_option import add_recipient_option, add_store_option, store_path
@@ -81,7 +82,8 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
         action="append",
         default=[],
         metavar="WHOSE",
-        help="also TLS in the clear of processes that use libssl: name:PROGRAM, container:ID, pod:UID, all (repeat)",
+        help="also TLS in the clear of processes that use libssl: name:PROGRAM, container:ID, pod:UID,"
+        " pod:NAMESPACE/NAME, all (repeat)",
     )
     parser.add_argument(
         "--hub-selects",
@@ -174,7 +176,7 @@ def run(args: argparse.Namespace) -> int:
         cpu=args.cpu,
         interfaces=args.interface,
         bpf=args.filter,
-        probes=args.tls_probe,
+        probes=with_uids(args.tls_probe),
         recipients=args.recipient,
         segment_seconds=args.segment_seconds,
         retention=retention_of(args),

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from kubeshark.core_capture.ebpf._processes import TlsProcess
-from kubeshark.core_capture.ebpf._tls_choice import keys_of
+from kubeshark.core_capture.ebpf._tls_choice import keys_of, pod_name, uids_of
 from kubeshark.errors import UsageError
 
 PROCESSES = [TlsProcess(7, "nginx", "/", None), TlsProcess(9, "nginx", "/", None), TlsProcess(8, "curl", "/", None)]
@@ -45,6 +45,39 @@ def test_a_container_is_its_groups(cgroups: Path) -> None:
 def test_a_pod_is_its_slice_and_what_is_below(cgroups: Path) -> None:
     assert len(numbers([f"pod:{POD}"], cgroups)) == 3
     assert numbers([f"pod:{POD}", f"pod:{POD.replace('-', '_')}"], cgroups) == numbers([f"pod:{POD}"], cgroups)
+
+
+def test_a_pod_by_its_name_is_found_in_its_logs(cgroups: Path, tmp_path: Path) -> None:
+    logs = tmp_path / "logs"
+    for name in (
+        f"shop_cart-0_{POD}",
+        "shop_cart-00_11111111-0000-4000-8000-123456789abc",
+        "web_cart-0_x",
+        "shop_cart-0_",
+    ):
+        (logs / name).mkdir(parents=True)
+    assert uids_of("shop", "cart-0", logs) == [POD]
+    keys = keys_of(["pod:shop/cart-0"], PROCESSES, cgroups, logs)
+    assert {struct.unpack("<Q", key)[0] for key in keys} == numbers([f"pod:{POD}"], cgroups)
+    assert uids_of("shop", "cart-0", tmp_path / "none") == []
+    with pytest.raises(UsageError, match=r"there is no pod shop/cart-1.*pod:UID needs neither"):
+        keys_of(["pod:shop/cart-1"], PROCESSES, cgroups, logs)
+    assert keys_of(["pod:shop/cart-1"], PROCESSES, cgroups, logs, must_exist=False) == []
+
+
+@pytest.mark.parametrize(
+    ("choice", "named"),
+    [
+        ("pod:shop/cart-0", ("shop", "cart-0")),
+        (f"pod:{POD}", None),
+        ("container:shop/cart-0", None),
+        ("pod:shop/../x", None),
+        ("pod:a_b/c", None),
+        ("pod:a/b/c", None),
+    ],
+)
+def test_names_of_pods(choice: str, named: tuple[str, str] | None) -> None:
+    assert pod_name(choice) == named
 
 
 @pytest.mark.parametrize(

@@ -87,6 +87,12 @@ def test_packets_in_order_and_the_block_is_given_back() -> None:
     assert ring.read() == []
 
 
+def test_whose_time_a_packet_has_is_counted() -> None:
+    ring = Ring(block([packet(b"host"), packet(b"adapter", status=USER | 1 << 31), packet(b"host")]))
+    assert len(ring.read()) == 3
+    assert (ring.state.delivered, ring.state.stamped) == (3, 1)
+
+
 def test_it_goes_on_where_the_output_was_full() -> None:
     datas = [bytes([n]) * 100 for n in range(20)]
     ring = Ring(block([packet(data) for data in datas]))

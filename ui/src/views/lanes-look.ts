@@ -10,6 +10,10 @@ const LEAST_NS = 1_000; // of a window: times are no finer
 const FINEST_MS = 0.001; // numbers of today's milliseconds hold no less
 const MARK_PX = 110; // between marks of the axis, at least
 
+const DAY_S = 86_400;
+const YEAR_S = 365.25 * DAY_S;
+const CLOCK_S = [60, 120, 300, 600, 1_800, 3_600, 7_200, 21_600, 43_200, ...[1, 2, 7, 14].map((days) => days * DAY_S), ...[1 / 12, 1 / 4, 1, 2, 5, 10, 50].map((years) => years * YEAR_S)];
+
 /** A bar by its lane and its place in it; -1: the lane alone. */
 export interface Spot {
   readonly lane: number;
@@ -92,7 +96,7 @@ export function marksOf(timeline: Timeline, plotPx: number): { step: number; mar
   const least = Math.max(FINEST_MS, (spanMs * MARK_PX) / Math.max(MARK_PX, plotPx));
   const power = 10 ** Math.floor(Math.log10(least));
   const round = [1, 2, 5, 10].map((each) => each * power);
-  const clock = [60, 120, 300, 600, 1_800, 3_600, 7_200, 21_600, 43_200, 86_400].map((each) => each * 1_000);
+  const clock = CLOCK_S.map((each) => each * 1_000);
   const step = (least > 30_000 ? clock.find((each) => each >= least) : undefined) ?? round.find((each) => each >= least) ?? spanMs;
   const marks = [];
   for (let ms = Math.ceil(startMs / step) * step; ms <= startMs + spanMs && marks.length < 100; ms += step) marks.push({ ms, x: ((ms - startMs) / spanMs) * plotPx });

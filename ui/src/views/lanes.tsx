@@ -24,16 +24,18 @@ export function LanesView() {
   const [group, setGroup] = useState<Group>(lastGroup);
   const [isTable, setTable] = useState(false);
   const [timeline, setTimeline] = useState<Timeline | null>(null);
+  const [isAdding, setAdding] = useState(false);
   const [error, setError] = useState("");
   const { kfl, since, until, entry } = place.value;
   useEffect(() => {
     let isCurrent = true;
     lastGroup = group;
     setError("");
+    setAdding(true);
     api.timeline(kfl, since, until, group, BUCKETS).then(
       (found) => { if (isCurrent) setTimeline(found); },
       (failed: Error) => { if (isCurrent) { setError(failed.message); setTimeline(null); } },
-    );
+    ).finally(() => { if (isCurrent) setAdding(false); });
     return () => { isCurrent = false; };
   }, [kfl, since, until, group]);
   const isAll = !since && !until;
@@ -57,6 +59,7 @@ export function LanesView() {
         {since && until && <button type="button" class="icon" aria-label={text.earlier} title={text.earlier} onClick={() => go(panned({ since, until }, -1))}><Icon name="left" /></button>}
         {since && until && <button type="button" class="icon" aria-label={text.later} title={text.later} onClick={() => go(panned({ since, until }, 1))}><Icon name="right" /></button>}
         <span class="grow" />
+        {isAdding && <progress aria-label={text.adding} />}
         {timeline && <span class="dim" role="status">{text.summary(timeline.lanes.length, timeline.entries)}{timeline.hidden_lanes ? text.hidden(timeline.hidden_lanes, timeline.hidden_entries) : ""}{timeline.stopped ? text.stopped(timeline.stopped) : ""}</span>}
       </div>
       <div class="split" data-open={entry !== "" || undefined}>
