@@ -74,6 +74,11 @@ class Machine:
             return False
         return False
 
+    def wait_until_it_answers(self) -> None:
+        deadline = time.monotonic() + WITHIN_S
+        while not self.kubeshark("status", code=-1):
+            assert time.monotonic() < deadline
+
     def wait_until(self, port: int, *, closed: bool) -> None:
         deadline = time.monotonic() + WITHIN_S
         while self.is_closed(port) != closed:
@@ -162,7 +167,7 @@ def test_a_device_that_comes_again_is_attached_again(machine: Machine) -> None:
 
 
 def test_policies_lie_beside_each_other_and_each_has_its_own_time(machine: Machine) -> None:
-    machine.kubeshark("apply", machine.policy("one", 81), "--ttl", "3s")
+    machine.kubeshark("apply", machine.policy("one", 81), "--ttl", "9s")
     machine.kubeshark("apply", machine.policy("two", 82))
     assert machine.is_closed(81) and machine.is_closed(82)
     rows = machine.kubeshark("get").splitlines()
@@ -172,6 +177,7 @@ def test_policies_lie_beside_each_other_and_each_has_its_own_time(machine: Machi
     assert {each["name"]: each["ttlLeft"] for each in machine.status()["policies"]} == {"one": 0, "two": None}
     os.kill(machine.status()["pid"], signal.SIGKILL)
     with machine.start_again("open"):
+        machine.wait_until_it_answers()  # the kernel takes a moment to let go of what the killed one held
         machine.wait_until(82, closed=True)
         machine.wait_until(81, closed=False)  # its time goes on while nobody runs
         machine.kubeshark("delete", "--all")

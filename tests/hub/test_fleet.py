@@ -119,7 +119,7 @@ def test_confirmed_or_undone_everywhere_also_where_nobody_hears_the_hub(three: C
         three.net.mend("node-2")
         hub.until_states(node_1="enforced", node_2="enforced", node_3="enforced")
         assert hub.firewall("GET", "policies/shop")[1]["text"] == body(81)["policy"]
-        hub.firewall("PUT", "policies/more?ttl=2", body(80, name="more"))
+        hub.firewall("PUT", "policies/more?ttl=6", body(80, name="more"))
         assert three.pods.reaches("node-3", 80) == "silent"
         three.until("node-3", 80, "open")
         assert [each["name"] for each in hub.firewall("GET", "policies")[1]] == ["shop"]
