@@ -199,11 +199,11 @@ def main() -> int:
         return 1
     report: dict[str, Any] = {"ns": per_packet(*((2, 20_000) if args.short else (15, 100_000)))}
     with tempfile.TemporaryDirectory() as folder, pair() as namespaces:
-        work = (20_000, 1) if args.short else (300_000, 9)
+        work = (20_000, 1) if args.short else (200_000, 5)
         found = drops(namespaces, build_flood(Path(folder)), *work)
         report["drops"] = {name: asdict(drop) for name, drop in found.items()}
     with pair() as namespaces:
-        report["tcp"] = throughput(namespaces, *(("64M", 1) if args.short else ("2G", 7)))
+        report["tcp"] = throughput(namespaces, *(("64M", 1) if args.short else ("1G", 5)))
         report["answer_ms"] = answers(namespaces, 5 if args.short else 50)
     report["ratios"] = ratios(report)
     if not args.short:

@@ -12,6 +12,7 @@ from kubeshark.cluster._names import (
     HUB,
     HUB_PORT,
     IDENTITY,
+    IMAGE_VERSIONS,
     TLS_HUB,
     TLS_WORKER,
     TOKEN,
@@ -22,7 +23,6 @@ from kubeshark.cluster._names import (
 from kubeshark.cluster._plain import plain
 from kubeshark.cluster._tree import (
     AsJson,
-    Built,
     Digest,
     Each,
     Equals,
@@ -297,17 +297,17 @@ def _template(component: str, spec: dict[str, Any]) -> dict[str, Any]:
 
 
 def _image(name: str) -> When:
-    """The whole name if one is given, else REGISTRY/NAME:TAG; the tag is that of this version."""
+    """The whole name if one is given, else REGISTRY/NAME:TAG; an image has a version of its own."""
     one, both = Setting(f"tap.docker.overrideTag.{name}"), Setting("tap.docker.tag")
-    tag = When(one, one, When(both, both, Built("version")))
+    tag = When(one, one, When(both, both, IMAGE_VERSIONS[name]))
     registry = When(Setting("tap.docker.registry"), Setting("tap.docker.registry"), "kubeshark")
     whole = Setting(f"tap.docker.overrideImage.{name}")
     return When(whole, whole, Text.of(registry, f"/{name}:", tag))
 
 
-def image_of(name: str, settings: Settings, version: str) -> str:
+def image_of(name: str, settings: Settings) -> str:
     """Return the name of an image that pods get."""
-    found: str = evaluate(_image(name), Scope(plain(settings), {"version": version}, {}))
+    found: str = evaluate(_image(name), Scope(plain(settings), {}, {}))
     return found
 
 

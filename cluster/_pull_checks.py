@@ -28,7 +28,6 @@ LABEL = "kubeshark.io/check"
 def pull_checks(
     cluster: Cluster,
     settings: Settings,
-    version: str,
     wait_s: float,
     *,
     sleep: Callable[[float], None] = time.sleep,
@@ -41,7 +40,7 @@ def pull_checks(
         for part in IMAGES:
             name = f"kubeshark-check-{part}-{mark}"
             try:
-                pod = _pod(name, image_of(part, settings, version), settings)
+                pod = _pod(name, image_of(part, settings), settings)
                 found = cluster.json("POST", KINDS["Pod"].path(namespace), body=pod)
             except ClusterError as error:
                 yield Check(f"image of {part}", "fail", f"no pod can try: {error.message}", error.hint)

@@ -68,6 +68,7 @@ def main() -> int:
             segment_seconds=order.segment_seconds,
             segment_bytes=memory.segment_bytes,
             retention=_retention(order),
+            cpu=order.cpu,
             on_progress=_tell(order, source, chooser),
             on_notice=_complain,
         )

@@ -160,6 +160,7 @@ def _order(options: WorkerOptions) -> Order:
         max_bytes=options.retention.max_bytes if options.retention else None,
         max_age_ns=options.retention.max_age_ns if options.retention else None,
         memory_bytes=options.memory_bytes,
+        cpu=options.cpu,
         probes=list(options.probes),
     )
 

@@ -70,6 +70,7 @@ class Order(msgspec.Struct, frozen=True):
     max_bytes: int | None = None  # of the store: the oldest segments go
     max_age_ns: int | None = None
     memory_bytes: int = 0  # for the capturing process, its rings in the kernel included; 0: no limit
+    cpu: float = 0.0  # processors that the capturing process may use: beyond it sealing waits; 0: no limit
     probes: list[str] = []  # whose TLS is read in the clear, too: see TlsSource
     choice: Choice | None = (
         None  # what is kept to begin with; others follow, a line each; None: what `bpf` says, always

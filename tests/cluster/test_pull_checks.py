@@ -35,7 +35,7 @@ class Kubelet:
 
 def checked(cluster: Cluster, namespace: str, kubelet: Kubelet, wait_s: float = 20) -> dict[str, Check]:
     chosen = settings(*OVERRIDES, namespace=namespace)
-    return {each.name: each for each in pull_checks(cluster, chosen, "0.1.0", wait_s, sleep=kubelet)}
+    return {each.name: each for each in pull_checks(cluster, chosen, wait_s, sleep=kubelet)}
 
 
 def waiting(reason: str, message: str = "") -> dict[str, Any]:
@@ -91,5 +91,5 @@ def test_pods_go_also_when_somebody_ends_it(cluster: Cluster, made_namespace: st
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        list(pull_checks(cluster, settings(namespace=made_namespace), "0.1.0", 20, sleep=interrupt))
+        list(pull_checks(cluster, settings(namespace=made_namespace), 20, sleep=interrupt))
     assert list(cluster.list("Pod", made_namespace)) == []

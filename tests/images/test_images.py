@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cluster._settings import objects
 from tests.images._built import ENVIRONMENT, Image
 from tests.packages._servers import BASIC, PASSWORD, USER, registry
 
@@ -76,6 +77,15 @@ def test_an_image_is_pushed_once_and_comes_back_the_same(images: dict[str, Image
         first, second = push(), push()
         assert all(" pushed as sha256:" in line for line in first) and len(first) == 3
         assert all(line.endswith(" is there") for line in second) and len(second) == 3
+        wanted = {
+            each["spec"]["template"]["spec"]["containers"][0]["image"]
+            for each in objects(f"tap.docker.registry={server.host}")
+            if each["kind"] in ("Deployment", "DaemonSet")
+        }
+        assert wanted == {f"{server.host}/{name}:{each.version}" for name, each in images.items()}
+        for name in wanted:
+            found = ["skopeo", "inspect", "--raw", "--tls-verify=false", f"docker://{name}"]
+            subprocess.run(found, env=environment, check=True, capture_output=True)
         for line in first:
             target, _, digest = line.partition(" pushed as ")
             repository = target.rpartition(":")[0]

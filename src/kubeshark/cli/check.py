@@ -6,7 +6,6 @@ import argparse
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, TextIO
 
 from kubeshark.cli._cluster_options import ClusterParser, cluster_of, settings_of
@@ -87,5 +86,5 @@ def _of_cluster(args: argparse.Namespace, loaded: Loaded) -> tuple[Cluster | Non
     if found[0].state == "fail":
         return None, found
     if args.image_pull:
-        found += pull_checks(cluster, loaded.settings, version("kubeshark"), wait_s)
+        found += pull_checks(cluster, loaded.settings, wait_s)
     return cluster, found

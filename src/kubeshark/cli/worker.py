@@ -109,7 +109,11 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
         help="of each of its processes: above it nothing is served; a capture's memory is made to fit",
     )
     parser.add_argument(
-        "--cpu", type=float, default=0.0, metavar="N", help="processors it may use, 0.5 is half of one; likewise"
+        "--cpu",
+        type=float,
+        default=0.0,
+        metavar="N",
+        help="processors each may use, 0.5 is half of one: above it nothing is served, and sealing waits",
     )
     parser.add_argument(
         "--firewall",
