@@ -236,7 +236,7 @@ def timeline(
 ) -> Timeline:
     info = hub.pipeline.store.info()
     low, high = read_time(since), read_time(until)
-    low = low if low is not None else (info.first_ns or 0)
+    low = max(0, low) if low is not None else (info.first_ns or 0)  # nothing was captured before 1970
     high = high if high is not None else (info.last_ns or 0)
     if since is not None and until is not None and high < low:
         raise UsageError("the time ends before it begins", hint="since lies before until")

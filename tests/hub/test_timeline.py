@@ -132,3 +132,9 @@ def test_every_entry_of_a_store_is_in_one_bar(hub: Hub, group: str) -> None:
 def test_a_time_that_ends_before_it_begins_is_refused(hub: Hub) -> None:
     assert hub.get(path("timeline", since=2, until=1)).status == 400
     assert hub.json(path("timeline", since=1, until=1))["lanes"] == []
+
+
+def test_times_as_far_as_numbers_go_are_times(hub: Hub) -> None:
+    found = hub.json(path("timeline", kfl="http", since=-(2**63) + 1, until=2**63 - 1))
+    assert found["start"] == "0"
+    assert sum(bar["entries"] for lane in found["lanes"] for bar in lane["bars"]) == len(entries(hub, "http"))

@@ -316,6 +316,7 @@ def test_no_view_keeps_anybody_out(
     page.set_viewport_size({"width": 360, "height": 740})
     page.goto(page.url.split("?")[0])
     page.wait_for_selector(ROW)
+    expect(page.locator(f"{ROW} .c-summary").first).to_be_in_viewport()
     look("narrow")
     for key in "12345678":
         page.keyboard.press(key)

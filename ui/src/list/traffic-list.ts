@@ -204,9 +204,16 @@ export class TrafficList {
 
   /** Cells have widths of their own: a grid would be laid out anew for each text. */
   private layOut(columns: readonly ListColumn[]): void {
-    const widths = columnWidths(columns, this.viewWidth).map((width) => `${width}px`);
-    this.head.style.gridTemplateColumns = widths.join(" ");
-    for (const { cells } of this.slots) for (let i = 0; i < cells.length; i++) cells[i]?.style.setProperty("width", widths[i] ?? "");
+    const widths = columnWidths(columns, this.viewWidth);
+    this.head.style.gridTemplateColumns = widths.map((width) => `${width}px`).join(" ");
+    for (const { cells } of this.slots) {
+      let left = 0;
+      for (let i = 0; i < cells.length; i++) {
+        cells[i]?.style.setProperty("margin-left", `${left}px`);
+        cells[i]?.style.setProperty("width", `${widths[i] ?? 0}px`);
+        left += widths[i] ?? 0;
+      }
+    }
   }
 
   private scrollTo(top: number): void {

@@ -28,7 +28,13 @@ export function LanesCanvas({ timeline, fit }: { timeline: Timeline; fit: () => 
     if (!document.activeElement?.closest(".filter, .detail")) element.focus({ preventScroll: true });
     return () => measure.disconnect();
   }, []);
-  useEffect(() => setAt(null), [timeline]);
+  // Closer or further, one stays in the lane one was in.
+  const kept = useRef("");
+  useEffect(() => {
+    const lane = timeline.lanes.findIndex((each) => each.kfl === kept.current);
+    setAt(lane >= 0 ? { lane, bar: 0 } : null);
+  }, [timeline]);
+  useEffect(() => { if (now) kept.current = timeline.lanes[now.lane]?.kfl ?? ""; }, [now]);
 
   const draw = (): void => {
     if (canvas.current && host.current) paint(canvas.current, timeline, { top: host.current.scrollTop, at: now, brush, zone: zone.value });
