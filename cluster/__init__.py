@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from kubeshark.cluster._apply import Deployment as Deployment
     from kubeshark.cluster._archive import archive_of as archive_of
     from kubeshark.cluster._chart import write_chart as write_chart
-    from kubeshark.cluster._checks import Check as Check
+    from kubeshark.cluster._check import Check as Check
     from kubeshark.cluster._checks import run_checks as run_checks
     from kubeshark.cluster._client import KINDS as KINDS
     from kubeshark.cluster._client import Cluster as Cluster
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from kubeshark.cluster._material import has_identity as has_identity
     from kubeshark.cluster._material import materials as materials
     from kubeshark.cluster._material import token_of as token_of
+    from kubeshark.cluster._pull_checks import pull_checks as pull_checks
     from kubeshark.cluster._rbac import HUB_GRANTS as HUB_GRANTS
     from kubeshark.cluster._rbac import POLICY_GRANTS as POLICY_GRANTS
     from kubeshark.cluster._targets import PodChoice as PodChoice
@@ -47,6 +48,7 @@ __all__ = [
     "has_identity",
     "manifests",
     "materials",
+    "pull_checks",
     "ready_pod",
     "run_checks",
     "target_of",
@@ -61,12 +63,14 @@ _HOMES = {
     "_apply": "Deployment",
     "_archive": "archive_of",
     "_chart": "write_chart",
-    "_checks": "Check run_checks",
+    "_check": "Check",
+    "_checks": "run_checks",
     "_client": "KINDS Cluster",
     "_forward": "Forward ready_pod",
     "_logs": "write_logs",
     "_manifests": "manifests",
     "_material": "has_identity materials token_of",
+    "_pull_checks": "pull_checks",
     "_rbac": "HUB_GRANTS POLICY_GRANTS",
     "_targets": "PodChoice Target has_ended target_of targets",
     "_wait": "wait_until_ready",

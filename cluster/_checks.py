@@ -3,32 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from kubeshark.cluster._apply import CLAIM, NAMESPACE, PRUNED
+from kubeshark.cluster._check import Check
 from kubeshark.cluster._client import KINDS, Cluster
+from kubeshark.cluster._node_checks import node_checks
+from kubeshark.cluster._pods import CLIENT_SECRET_ENTRY
 from kubeshark.cluster._policy_kind import CRD
 from kubeshark.errors import ClusterError
 from kubeshark.settings import Settings
 
-__all__ = ["Check", "run_checks"]
+__all__ = ["run_checks"]
 
 OLDEST = (1, 30)
 """The first with AppArmor profiles as fields; what the chart asks for, too."""
 
 VERBS = ("get", "list", "create", "patch", "delete")
 ADMISSION = "pod-security.kubernetes.io/enforce"
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One row: what was looked at, how it is, and what to do about it."""
-
-    name: str
-    state: Literal["ok", "warn", "fail"]
-    said: str
-    remedy: str = ""
 
 
 def run_checks(cluster: Cluster, settings: Settings) -> Iterator[Check]:
@@ -44,6 +36,7 @@ def run_checks(cluster: Cluster, settings: Settings) -> Iterator[Check]:
     if settings.tap.persistent_storage and not settings.tap.persistent_storage_static:
         yield _storage(cluster, settings.tap.storage_class)
     yield from _secrets(cluster, settings)
+    yield from node_checks(cluster)
 
 
 def _version(cluster: Cluster, found: dict[str, Any]) -> Check:
@@ -109,7 +102,9 @@ def _storage(cluster: Cluster, name: str) -> Check:
 def _secrets(cluster: Cluster, settings: Settings) -> Iterator[Check]:
     """The Secrets that settings name must be there: pods wait for them without a word."""
     tap = settings.tap
-    for name in dict.fromkeys((*tap.secrets, *tap.snapshots.cloud.secrets, *tap.docker.image_pull_secrets)):
+    client = tap.auth.oidc.secret
+    own = (client,) if client else ()
+    for name in dict.fromkeys((*tap.secrets, *tap.snapshots.cloud.secrets, *tap.docker.image_pull_secrets, *own)):
         try:
             found = cluster.get("Secret", tap.release.namespace, name)
         except ClusterError as error:
@@ -118,5 +113,8 @@ def _secrets(cluster: Cluster, settings: Settings) -> Iterator[Check]:
         if found is None:
             remedy = f"kubectl -n {tap.release.namespace} create secret generic {name} …"
             yield Check(f"secret {name}", "fail", f"is not in namespace {tap.release.namespace}", remedy)
+        elif name == client and CLIENT_SECRET_ENTRY not in (found.get("data") or {}):
+            remedy = f"kubectl create secret generic {name} --from-file={CLIENT_SECRET_ENTRY}=FILE makes one"
+            yield Check(f"secret {name}", "fail", f"has no entry {CLIENT_SECRET_ENTRY}", remedy)
         else:
             yield Check(f"secret {name}", "ok", "is there")

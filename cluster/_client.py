@@ -64,6 +64,7 @@ _ALL = (
     Kind("Node", "v1", "nodes", is_namespaced=False),
     Kind("EndpointSlice", "discovery.k8s.io/v1", "endpointslices"),
     Kind("Event", "v1", "events"),
+    Kind("Lease", "coordination.k8s.io/v1", "leases"),
     Kind("StorageClass", "storage.k8s.io/v1", "storageclasses", is_namespaced=False),
     Kind("CustomResourceDefinition", "apiextensions.k8s.io/v1", "customresourcedefinitions", is_namespaced=False),
     Kind("FirewallPolicy", "kubeshark.io/v1", "firewallpolicies", is_namespaced=False),
@@ -253,9 +254,11 @@ class Cluster:
             query["dryRun"] = "All"
         return self.json("PATCH", path, query=query, body=obj, content="application/apply-patch+yaml")
 
-    def delete(self, kind: str, namespace: str, name: str, *, uid: str) -> bool:
-        """Delete the object with this uid and what it owns; say whether it was there."""
-        options = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}
+    def delete(self, kind: str, namespace: str, name: str, *, uid: str, grace_s: int | None = None) -> bool:
+        """Delete the object with this uid and what it owns; say whether it was there. `grace_s`: of a pod, to end."""
+        options: dict[str, Any] = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}
+        if grace_s is not None:
+            options["gracePeriodSeconds"] = grace_s
         try:
             self.json("DELETE", KINDS[kind].path(namespace, name), body=options)
         except ClusterError as error:

@@ -20,9 +20,37 @@ from kubeshark.cluster._names import (
     WORKER_PORT,
     labels,
 )
-from kubeshark.cluster._tree import AsJson, Digest, Each, Equals, Item, Not, Setting, Spread, Text, When
+from kubeshark.cluster._plain import plain
+from kubeshark.cluster._tree import (
+    AsJson,
+    Digest,
+    Each,
+    Equals,
+    Item,
+    Not,
+    Scope,
+    Setting,
+    Spread,
+    Text,
+    When,
+    evaluate,
+)
+from kubeshark.settings import Settings
 
-__all__ = ["CONFIGURATION", "HUB_CLAIM", "WORKER_CLAIM", "front_template", "hub_template", "worker_template"]
+__all__ = [
+    "CLIENT_SECRET_ENTRY",
+    "CONFIGURATION",
+    "HUB_CLAIM",
+    "IMAGES",
+    "USER",
+    "WORKER_CLAIM",
+    "front_template",
+    "hub_template",
+    "image_of",
+    "worker_template",
+]
+
+IMAGES = ("hub", "worker", "front")
 
 USER = 65_532
 """Of hub and front: an unnamed one, as in images without a shell."""
@@ -50,6 +78,8 @@ CONFIGURATION = AsJson(
 """kubeshark.yaml of hub and workers: all that is not about the machine `kubeshark tap` runs on."""
 
 _PERSISTENT = Setting("tap.persistentStorage")
+_CLIENT_SECRET = Setting("tap.auth.oidc.secret")
+CLIENT_SECRET_ENTRY = "client_secret"  # noqa: S105 - the name of an entry
 _FIREWALL = Setting("firewall.enabled")
 _PINS = "/sys/fs/bpf"
 
@@ -82,6 +112,10 @@ def hub_template() -> dict[str, Any]:
             {"name": "KUBESHARK_NODE_KEY", "value": f"{STATE}/node.key"},  # a Secret is not written to
             {"name": "KUBESHARK_TOKEN_FILE", "value": f"{CONFIG_AT}/token/token"},
             {"name": "KUBESHARK_TLS", "value": f"{CONFIG_AT}/tls"},
+            When(
+                _CLIENT_SECRET,
+                {"name": "KUBESHARK_OIDC_SECRET_FILE", "value": f"{CONFIG_AT}/oidc/{CLIENT_SECRET_ENTRY}"},
+            ),
         ],
         "envFrom": _environment_from(),
         "ports": [{"name": "http", "containerPort": HUB_PORT}],
@@ -93,6 +127,7 @@ def hub_template() -> dict[str, Any]:
             {"name": "identity", "mountPath": f"{CONFIG_AT}/identity", "readOnly": True},
             {"name": "token", "mountPath": f"{CONFIG_AT}/token", "readOnly": True},
             {"name": "tls", "mountPath": f"{CONFIG_AT}/tls", "readOnly": True},
+            When(_CLIENT_SECRET, {"name": "oidc", "mountPath": f"{CONFIG_AT}/oidc", "readOnly": True}),
             {"name": "state", "mountPath": STATE},
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - of the container
         ],
@@ -107,6 +142,7 @@ def hub_template() -> dict[str, Any]:
             _secret_volume("identity", IDENTITY),
             _secret_volume("token", TOKEN),
             _secret_volume("tls", TLS_HUB),
+            When(_CLIENT_SECRET, _secret_volume("oidc", _CLIENT_SECRET)),
             {
                 "name": "state",
                 "persistentVolumeClaim": When(_PERSISTENT, {"claimName": HUB_CLAIM}),
@@ -269,6 +305,12 @@ def _image(name: str) -> When:
     return When(whole, whole, Text.of(registry, f"/{name}:", tag))
 
 
+def image_of(name: str, settings: Settings) -> str:
+    """Return the name of an image that pods get."""
+    found: str = evaluate(_image(name), Scope(plain(settings), {}, {}))
+    return found
+
+
 def _environment() -> list[dict[str, Any]]:
     return [
         {"name": "KUBESHARK_CONFIG", "value": f"{CONFIG_AT}/config/kubeshark.yaml"},
@@ -321,7 +363,7 @@ def _pod_context() -> dict[str, Any]:
     return {"runAsNonRoot": True, "fsGroup": USER, "seccompProfile": {"type": "RuntimeDefault"}}
 
 
-def _secret_volume(name: str, secret: str) -> dict[str, Any]:
+def _secret_volume(name: str, secret: Any) -> dict[str, Any]:
     return {"name": name, "secret": {"secretName": secret, "defaultMode": 0o440}}
 
 

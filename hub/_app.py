@@ -31,6 +31,7 @@ from kubeshark.hub import (
     _plugins,
     _policies,
     _queries,
+    _scripts,
     _session,
     _settings,
     _store,
@@ -48,7 +49,7 @@ from kubeshark.pipeline import Pipeline
 from kubeshark.pipeline._rules import DEFAULT_RULES, RedactionRule
 
 if TYPE_CHECKING:
-    from kubeshark.hub._oidc import OidcSettings
+    from kubeshark.hub._oidc_settings import OidcSettings
 
 __all__ = ["create_app"]
 
@@ -69,6 +70,7 @@ ROUTERS = (
     _language,
     _plugins,
     _plugin_upload,
+    _scripts,
     _settings,
     _workers,
     _firewall,

@@ -21,18 +21,18 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
-import msgspec
 from fastapi import APIRouter, Query, Request
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from kubeshark.errors import StoreError, UsageError
-from kubeshark.hub._access import ROLES, Principal, Role, make_principal
+from kubeshark.hub._access import ROLES, Principal, make_principal
+from kubeshark.hub._oidc_settings import OidcSettings
 from kubeshark.hub._state import complain, hub_of
 
-__all__ = ["OidcSettings", "Provider", "router"]
+__all__ = ["Provider", "router"]
 
 router = APIRouter(prefix="/auth", include_in_schema=False)
 
@@ -43,33 +43,6 @@ LEEWAY_S = 30
 TIMEOUT_S = 10.0
 MAX_BYTES = 1 << 20
 ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
-
-
-class OidcSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A provider, and what its groups may do. `namespaces` of a group limit what its members see."""
-
-    issuer: str
-    client_id: str
-    client_secret: str = ""
-    groups_claim: str = "groups"
-    roles: dict[str, Role] = {}  # group → role
-    namespaces: dict[str, list[str]] = {}  # group → namespaces; a group that is not here sees all
-    scopes: list[str] = msgspec.field(default_factory=lambda: ["openid", "profile", "email", "groups"])
-
-    @classmethod
-    def read(cls, text: bytes) -> OidcSettings:
-        """Read JSON; UsageError says what is wrong with it."""
-        try:
-            settings = msgspec.json.decode(text, type=cls)
-        except msgspec.DecodeError as error:
-            raise UsageError(f"the settings of the identity provider are wrong: {error}") from error
-        parts = urlsplit(settings.issuer)
-        is_local = parts.hostname in ("localhost", "127.0.0.1", "::1")
-        if parts.scheme != "https" and not (parts.scheme == "http" and is_local):
-            raise UsageError(f"the issuer {settings.issuer!r} is no https:// URL")
-        if not settings.roles:
-            raise UsageError("no group has a role: nobody could sign in", hint='write {"roles": {"ops": "admin"}}')
-        return settings
 
 
 @dataclass(slots=True)
@@ -122,18 +95,26 @@ class Provider:
         """Return what the claims make of somebody: the highest role of their groups, where the groups that give it do.
 
         A group that gives less adds nothing: who administers one namespace and reads all does not administer all.
+        Who is in none has what the default group has, if there is one.
         """
         named = claims.get(self.settings.groups_claim, [])
         groups = [named] if isinstance(named, str) else named if isinstance(named, list) else []
         groups = [group for group in groups if isinstance(group, str)]
-        mine = [group for group in groups if group in self.settings.roles]
+        mine = [group for group in groups if group in self.settings.roles and group != self.settings.default]
+        if not mine and self.settings.default is not None:
+            mine = [self.settings.default]
         name = str(claims.get("email") or claims.get("preferred_username") or claims["sub"])[:100]
         if not mine:
             raise UsageError(f"{name} is in no group that may use this hub")
         role = ROLES[max(ROLES.index(self.settings.roles[group]) for group in mine)]
-        limited = [self.settings.namespaces.get(group) for group in mine if self.settings.roles[group] == role]
-        namespaces = None if None in limited else {each for spaces in limited for each in spaces or ()}
-        return make_principal(name, role, namespaces=namespaces, source=f"oidc:{claims['sub']}"[:200])
+        highest = [group for group in mine if self.settings.roles[group] == role]
+        everywhere = [group for group in highest if group not in self.settings.namespaces]
+        namespaces = None if everywhere else {each for group in highest for each in self.settings.namespaces[group]}
+        lacking = [frozenset(self.settings.without.get(group, ())) for group in everywhere or highest]
+        # a right that is held in some namespaces must not reach others
+        without = frozenset.intersection(*lacking) if everywhere else frozenset[str]().union(*lacking)
+        source = f"oidc:{claims['sub']}"[:200]
+        return make_principal(name, role, namespaces=namespaces, without=without, source=source)
 
     def _exchange(self, code: str, verifier: str, redirect_uri: str) -> str:
         body = {

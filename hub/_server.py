@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from kubeshark.cluster import Cluster, PodChoice
     from kubeshark.firewall._policy import Mode
     from kubeshark.firewall._rules import Network
-    from kubeshark.hub._oidc import OidcSettings
+    from kubeshark.hub._oidc_settings import OidcSettings
+    from kubeshark.pipeline.scripts import ServedScripts
 
 __all__ = ["serve"]
 
@@ -55,6 +56,7 @@ def serve(
     exempt: tuple[Network, ...] = (),
     default_mode: Mode = "Audit",
     pod_choice: PodChoice | None = None,
+    scripts: ServedScripts | None = None,
 ) -> None:
     """Serve a pipeline, and run its plugins' jobs by their schedules; `log` hears what they log.
 
@@ -65,6 +67,7 @@ def serve(
     `cluster`: is watched for names, and for who has which address; with `cluster_policies` for FirewallPolicy, too.
     `pod_choice`: which of its pods are captured by workers that leave that to a hub.
     `public_host` is the name under which a proxy serves this hub by HTTPS; by no other is it then known.
+    `scripts`: that run beside it.
     `token`: this one, not a new one. `workers_of`: NAME:PORT, every address of which is a worker.
 
     Raise UsageError for an address that others can reach unless `insecure`: there is no TLS yet.
@@ -89,6 +92,7 @@ def serve(
     if public_host:
         hosts = frozenset({public_host})
     app = create_app(pipeline, token=token, hosts=hosts, rules=rules, oidc=oidc, tls=bool(public_host))
+    app.hub.scripts = scripts
     config = uvicorn.Config(
         app,
         log_level="warning",

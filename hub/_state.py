@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from kubeshark.hub._kube import KubeWatch
     from kubeshark.hub._workers import Workers
     from kubeshark.pipeline._scheduler import Scheduler
+    from kubeshark.pipeline.scripts import ServedScripts
 
 __all__ = ["Hub", "State", "complain", "hub_of"]
 
@@ -51,6 +52,7 @@ class Hub:
     rules: Sequence[RedactionRule] = DEFAULT_RULES  # of the configuration; those of settings win
     imports: Imports = field(default_factory=Imports)
     kube: KubeWatch | None = None  # where a cluster is watched
+    scripts: ServedScripts | None = None  # where some may run
     scheduler: Scheduler | None = None  # of plugins' jobs, where they run by themselves
     on_reload: Callable[[], None] | None = None  # called when other plugins are used
     pool: QueryPool = field(default_factory=QueryPool)

@@ -6,6 +6,7 @@ An entry that a rule fails on is shown without its content.
 
 from __future__ import annotations
 
+import fnmatch
 import json
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -86,8 +87,8 @@ def rule_enricher(rules: Sequence[RedactionRule]) -> EnricherBinding:
 
 
 def namespace_enricher(namespaces: Collection[str]) -> EnricherBinding:
-    """Return the enricher that drops every entry of which neither end lies in one of these namespaces."""
-    wanted = frozenset(namespaces) - {""}
+    """Return the enricher that drops every entry of which neither end lies in one of these namespaces, or globs."""
+    wanted = _Namespaces(namespaces)
 
     def enrich(entries: Sequence[Entry]) -> list[Enrichment | None]:
         return [None if _touches(entry, wanted) else Enrichment(drop=True) for entry in entries]
@@ -95,10 +96,23 @@ def namespace_enricher(namespaces: Collection[str]) -> EnricherBinding:
     return EnricherBinding("namespaces", EnrichSpec(priority=LAST, on_failure="drop"), enrich)
 
 
-def _touches(entry: Entry, wanted: frozenset[str]) -> bool:
-    if any(entry.get(name) in wanted for name in NAMESPACE_VARIABLES):
-        return True
-    return not wanted.isdisjoint(entry.get("namespaces"))
+class _Namespaces:
+    """Names, and globs: * and ? stand for what a name may hold there."""
+
+    def __init__(self, given: Collection[str]) -> None:
+        self._names = frozenset(each for each in given if each and not set(each) & set("*?["))
+        globs = [fnmatch.translate(each) for each in given if set(each) & set("*?[")]
+        self._globs = re.compile("|".join(globs)) if globs else None
+
+    def __contains__(self, name: object) -> bool:
+        if name in self._names:
+            return True
+        return self._globs is not None and bool(name) and self._globs.match(str(name)) is not None
+
+
+def _touches(entry: Entry, wanted: _Namespaces) -> bool:
+    names = (*(entry.get(name) for name in NAMESPACE_VARIABLES), *entry.get("namespaces"))
+    return any(name in wanted for name in names)
 
 
 def _compiled(pattern: str) -> Any:

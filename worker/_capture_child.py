@@ -88,7 +88,7 @@ class _Chooser:
     """Has sources keep what the worker says."""
 
     def __init__(self, sources: list[_Choosable]) -> None:
-        self.kept: int | None = None  # addresses that the kernel has
+        self.left_out = 0  # addresses that the kernel has no room for
         self._sources = sources
 
     def listen(self, lines: IO[bytes]) -> None:
@@ -108,7 +108,7 @@ class _Chooser:
         while sum(source.choose(wanted) for source in self._sources) < len(self._sources):
             count = count * 3 // 4
             wanted = PacketChoice(frozenset(addresses[:count]), wanted.filters)
-        self.kept = None if wanted.addresses is None else count
+        self.left_out = len(addresses) - count
 
 
 def _sources(order: Order, ring_bytes: int) -> list[_Choosable]:
@@ -136,7 +136,7 @@ def _tell(order: Order, source: PacketSource, chooser: _Chooser) -> Callable[[Ca
     name = ",".join(order.interfaces)
 
     def tell(now: CaptureProgress) -> None:
-        said = Capture(name, now.received, now.dropped, now.lost, now.acknowledged, kept_addresses=chooser.kept)
+        said = Capture(name, now.received, now.dropped, now.lost, now.acknowledged, left_out=chooser.left_out)
         try:
             os.write(OUT, msgspec.json.encode(said) + b"\n")
         except BrokenPipeError:  # the worker is gone

@@ -44,14 +44,13 @@ class Captures(KeptProcess):
     def rows(self) -> list[Capture]:
         """Return how it fares, for the status."""
         total = _sum(self._before, self._now)
-        kept = self._now.kept_addresses
-        chosen = self._choosing.said(kept) if self._choosing else None
+        chosen = self._choosing.said(self._now.left_out) if self._choosing else None
         return [msgspec.structs.replace(total, state=self._state, restarts=self._restarts, chosen=chosen)]
 
     def _run(self) -> tuple[int, str]:
         environment = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_ITS_BUSINESS)}
         command = [sys.executable, "-m", "kubeshark.worker._capture_child"]
-        nothing = msgspec.structs.replace(self._now, received=0, dropped=0, lost=0, stored=0, kept_addresses=None)
+        nothing = msgspec.structs.replace(self._now, received=0, dropped=0, lost=0, stored=0, left_out=0)
         pipe = subprocess.PIPE
         # unbuffered: of a process that is gone nothing waits to be written
         with subprocess.Popen(command, bufsize=0, stdin=pipe, stdout=pipe, env=environment) as process:

@@ -140,8 +140,8 @@ class Choosing:
         with self._changed:
             self._changed.notify_all()
 
-    def said(self, kept: int | None) -> Chosen | None:
-        """Return what the status says, None where everything is captured always; `kept`: addresses in the kernel."""
+    def said(self, left_out: int) -> Chosen | None:
+        """Return what the status says, None where everything is captured always; `left_out` by the kernel."""
         if not self.selects and self.schedules is None:
             return None
         why, names, until = "", [], None
@@ -162,7 +162,7 @@ class Choosing:
             until,
             pods=selection.pods,
             addresses=addresses,
-            left_out=max(addresses - kept, 0) if kept is not None and not why else 0,
+            left_out=min(left_out, addresses),
             waiting=selection.waiting,
             sharing=selection.sharing,
         )

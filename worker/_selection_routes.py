@@ -50,7 +50,7 @@ def selection_routes(find: Callable[[], Choosing | None]) -> list[Route]:
 
 
 def _about(choosing: Choosing) -> dict[str, Any]:
-    return {"node": choosing.node, "chosen": msgspec.to_builtins(choosing.said(None))}
+    return {"node": choosing.node, "chosen": msgspec.to_builtins(choosing.said(0))}
 
 
 def _json(document: Any) -> Response:

@@ -40,7 +40,7 @@ class Capture(msgspec.Struct, frozen=True):
     stored: int  # acknowledged: synced to disk
     state: str = "running"
     restarts: int = 0
-    kept_addresses: int | None = None  # that the kernel chooses packets by now; None: by none
+    left_out: int = 0  # addresses of the choice that the kernel has no room for
     chosen: Chosen | None = None  # what is captured now, where that changes
 
 

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from kubeshark.pipeline.scripts._script import find_scripts as find_scripts
     from kubeshark.pipeline.scripts._script import package_script as package_script
     from kubeshark.pipeline.scripts._script import read_script as read_script
+    from kubeshark.pipeline.scripts._served import ServedScripts as ServedScripts
     from kubeshark.pipeline.scripts._service import console_lines as console_lines
     from kubeshark.pipeline.scripts._service import running as running
-    from kubeshark.pipeline.scripts._service import serving as serving
     from kubeshark.pipeline.scripts._service import status_of as status_of
 
 _PLACES = {
@@ -33,9 +33,9 @@ _PLACES = {
     "find_scripts": "_script",
     "package_script": "_script",
     "read_script": "_script",
+    "ServedScripts": "_served",
     "console_lines": "_service",
     "running": "_service",
-    "serving": "_service",
     "status_of": "_service",
 }
 __all__ = [
@@ -43,6 +43,7 @@ __all__ = [
     "Script",
     "Scripts",
     "ScriptsConfig",
+    "ServedScripts",
     "console_lines",
     "find_scripts",
     "import_with_scripts",
@@ -50,7 +51,6 @@ __all__ = [
     "read_config",
     "read_script",
     "running",
-    "serving",
     "status_of",
 ]
 

@@ -28,7 +28,8 @@ class Console:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._lines: dict[str, deque[ConsoleLine]] = {}
+        self._lines: dict[str, deque[tuple[int, ConsoleLine]]] = {}  # numbered from 1, over all scripts
+        self._count = 0
         self._listeners: list[Callable[[ConsoleLine], None]] = []
 
     def add(self, line: ConsoleLine) -> None:
@@ -39,16 +40,22 @@ class Console:
             if line.level == "clear":
                 kept.clear()
             else:
-                kept.append(line)
+                self._count += 1
+                kept.append((self._count, line))
             listeners = list(self._listeners)
         for listener in listeners:
             listener(line)
 
     def lines(self, script: str = "") -> list[ConsoleLine]:
         """Return what is kept, of one script (id or title) or all, in the order of time."""
+        return sorted(self.after(0, script)[0], key=_time)
+
+    def after(self, number: int, script: str = "") -> tuple[list[ConsoleLine], int]:
+        """Return what is kept of one script (id or title) or all behind line `number`, and the number of the last."""
         with self._lock:
-            found = [line for kept in self._lines.values() for line in kept]
-        return sorted((line for line in found if not script or script in (line.script, line.title)), key=_time)
+            found = sorted((each for kept in self._lines.values() for each in kept if each[0] > number), key=_number)
+            last = self._count
+        return [line for _, line in found if not script or script in (line.script, line.title)], last
 
     def listen(self, listener: Callable[[ConsoleLine], None]) -> Callable[[], None]:
         """Give every later line to `listener`; return how to end that."""
@@ -60,6 +67,10 @@ class Console:
                 self._listeners.remove(listener)
 
         return end
+
+
+def _number(numbered: tuple[int, ConsoleLine]) -> int:
+    return numbered[0]
 
 
 def _time(line: ConsoleLine) -> int:

@@ -19,14 +19,11 @@ from typing import Any, Self
 
 import msgspec
 
-from kubeshark.errors import PluginError
 from kubeshark.pipeline._plugin_state import plugins_folder
-from kubeshark.pipeline._plugins import Plugins
-from kubeshark.pipeline.scripts._config import ScriptsConfig
 from kubeshark.pipeline.scripts._console import ConsoleLine
 from kubeshark.pipeline.scripts._runtime import Scripts
 
-__all__ = ["Service", "console_lines", "describe", "running", "serving", "status_of"]
+__all__ = ["Service", "console_lines", "describe", "running", "status_of"]
 
 FOLDER = ".run"
 MAX_REQUEST = 4096
@@ -114,21 +111,6 @@ class Service:
                     client.sendall(msgspec.json.encode(line) + b"\n")
         finally:
             end()
-
-
-@contextlib.contextmanager
-def serving(plugins: Plugins, config: ScriptsConfig | None = None) -> Iterator[Scripts | None]:
-    """Run the configured scripts in both roles beside a long-lived process, for as long as it lives."""
-    scripts = Scripts.configured(config, variables=plugins.variables)
-    if not scripts.scripts:
-        plugins.problems += [PluginError(problem, plugin="scripts") for problem in scripts.problems]
-        yield None
-        return
-    if plugins.scripts is not None:
-        plugins.scripts.close()
-    plugins.scripts = scripts
-    with scripts.start(), Service(scripts):
-        yield scripts
 
 
 def describe(scripts: Scripts) -> list[dict[str, Any]]:

@@ -37,3 +37,18 @@ def test_the_key(own_home: Path, tmp_path: Path) -> None:
     assert (found["identity"].state, found["cgroup"].state) == ("warn", "warn")
     path.chmod(0o600)
     assert {each.name: each for each in local_checks(tmp_path)}["identity"].state == "ok"
+
+
+def test_rp_filter(tmp_path: Path) -> None:
+    def said(**values: str) -> str:
+        for name, value in values.items():
+            path = tmp_path / "proc/sys/net/ipv4/conf" / name / "rp_filter"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(value)
+        return {each.name: each for each in local_checks(tmp_path)}["rp_filter"].said
+
+    assert said() == "drops nothing that has a way back"
+    assert said(all="0", default="1", eth0="1", eth1="0") == "strict on eth0: what it drops is captured all the same"
+    assert said(all="2") == "drops nothing that has a way back"  # the larger one counts
+    assert said(all="1", **{f"veth{number}": "0" for number in range(8)}).startswith("strict on eth0, eth1, veth0")
+    assert said(eth0="x") == "cannot be read; captures see packets before it"

@@ -51,7 +51,7 @@ def test_the_identity_is_the_hubs_alone_and_nobody_mounts_more_than_its_own() ->
         for kind, name in WORKLOADS
     }
     assert mounted == {
-        "kubeshark-hub": {"kubeshark-identity", "kubeshark-token", "kubeshark-hub-tls"},
+        "kubeshark-hub": {"kubeshark-identity", "kubeshark-token", "kubeshark-hub-tls", "oidc-client"},
         "kubeshark-worker": {"kubeshark-worker-tls"},
         "kubeshark-front": set(),
     }

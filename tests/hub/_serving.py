@@ -110,15 +110,16 @@ def serving(
     *,
     options: tuple[str, ...] = (),
     capture: str = "sample.pcapng",
+    command: str = "serve",
     **environment: str,
 ) -> Iterator[Hub]:
     """Serve a new store that holds a capture of the examples."""
     environment |= {"HOME": str(home), "PATH": "/usr/bin:/bin"}
-    command = [sys.executable, "-m", "kubeshark"]
+    kubeshark = [sys.executable, "-m", "kubeshark"]
     sample = root / "examples" / "captures" / capture
-    subprocess.run([*command, "import", sample, "--store", store], env=environment, check=True, capture_output=True)
+    subprocess.run([*kubeshark, "import", sample, "--store", store], env=environment, check=True, capture_output=True)
     with subprocess.Popen(
-        [*command, "serve", "--store", store, "--port", "0", *options],
+        [*kubeshark, command, "--store", store, "--port", "0", *options],
         env=environment,
         stdout=subprocess.PIPE,
         text=True,

@@ -20,7 +20,8 @@ from joserfc import jwt
 from joserfc.jwk import RSAKey
 
 from kubeshark.errors import StoreError, UsageError
-from kubeshark.hub._oidc import OidcSettings, Provider
+from kubeshark.hub._oidc import Provider
+from kubeshark.hub._oidc_settings import OidcSettings
 from tests.hub._serving import Hub, serving
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "kubeshark"
@@ -134,6 +135,49 @@ def test_groups_limit_rights_and_namespaces(site: Site, browser: httpx.Client) -
     assert browser.get(f"{site.url}/api/v1/query").text == ""  # nothing recorded here lies in those
     for path in ("info", "overview", "export", "settings"):
         assert browser.get(f"{site.url}/api/v1/{path}").status_code == 403, path
+
+
+@pytest.fixture(scope="module")
+def deployed(modules: Path, root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A hub as a pod starts it: its configuration and the client's secret are files."""
+    home = tmp_path_factory.mktemp("deployed")
+    issuer, port = f"http://127.0.0.1:{free_port()}", free_port()
+    auth = {
+        "type": "oidc",
+        "groupMapping": {"ops": "kubeshark-admin", "shop": "watchers"},
+        "defaultRole": "nobody",
+        "roles": {
+            "watchers": {"capabilities": ["raw"]},
+            "nobody": {"namespaces": ["guest-*"]},
+        },
+        "oidc": {"issuer": issuer, "clientId": "kubeshark", "secret": "client"},
+    }
+    (home / "kubeshark.yaml").write_text(json.dumps({"tap": {"auth": auth}}))
+    (home / "client_secret").write_text("the-secret-of-the-test\n")
+    environment = {
+        "KUBESHARK_CONFIG": str(home / "kubeshark.yaml"),
+        "KUBESHARK_OIDC_SECRET_FILE": str(home / "client_secret"),
+    }
+    with (
+        provider(modules, issuer, f"http://127.0.0.1:{port}/auth/callback"),
+        serving(home / "store", root, home, command="hub", options=("--port", str(port)), **environment) as hub,
+    ):
+        yield Site(Hub(f"http://127.0.0.1:{port}/"), issuer)
+        assert hub.port == port
+
+
+def test_the_hub_of_a_cluster_has_it_from_the_configuration(deployed: Site) -> None:
+    found = {}
+    for user in ("alice", "bob", "carol"):
+        with httpx.Client(timeout=60) as browser:
+            assert sign_in(browser, deployed, user).status_code == 200
+            session = browser.get(f"{deployed.url}/api/v1/session").json()
+            found[user] = session["role"], session["namespaces"], session["rights"]
+    assert found == {
+        "alice": ("admin", None, ["clear", "firewall", "import", "manage", "raw", "read"]),
+        "bob": ("operator", None, ["raw", "read"]),
+        "carol": ("viewer", ["guest-*"], ["read"]),  # in no group that is named
+    }
 
 
 def test_whoever_is_in_no_such_group_is_refused(site: Site, browser: httpx.Client) -> None:

@@ -102,6 +102,9 @@ FORBIDDEN: list[tuple[str, str, Any]] = [
     ("PUT", "plugins/x/settings", {}),
     ("DELETE", "plugins/x", None),
     ("POST", "jobs/x/y/run", None),
+    ("GET", "scripts/console", None),
+    ("PUT", "scripts/x.js", {"text": "x"}),
+    ("DELETE", "scripts/x.js", None),
     *(("POST", f"firewall/{what}", {"policy": "x"}) for what in ("simulate", "validate")),
     ("POST", "firewall/diff", {"old": "x", "new": "x"}),
     ("POST", "firewall/learn", {"subject": "host"}),
@@ -136,8 +139,9 @@ def test_every_endpoint_that_changes_something_is_in_that_table(hub: Hub) -> Non
         if method in ("post", "put", "delete", "patch")
     }
     covered = {(method, path.partition("?")[0]) for method, path, _ in FORBIDDEN}
+    named = r"(snapshots|policies|scripts)/x(\.js)?"
     known = {
-        (method, re.sub("(snapshots|policies)/x", r"\1/{name}", path.replace("plugins/x", "plugins/{plugin_id}")))
+        (method, re.sub(named, r"\1/{name}", path.replace("plugins/x", "plugins/{plugin_id}")))
         for method, path in covered
     } | {("POST", "jobs/{plugin_name}/{job_name}/run"), ("DELETE", "imports/{import_id}"), ("DELETE", "session")}
     own = {("PUT", "filters/{name}"), ("DELETE", "filters/{name}")}  # everybody's own

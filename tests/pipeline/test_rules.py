@@ -214,6 +214,10 @@ def test_a_view_of_namespaces_holds_what_touches_them(pipeline: Pipeline) -> Non
     view = pipeline.restricted(namespaces=["shop"])
     assert {entry.id for entry in view.query("true || conn || flow")} == of_shop
     assert {entry.id for entry in pipeline.restricted(namespaces=["shop", "servers"]).query("")} <= all_ids
+    assert {
+        entry.id for entry in pipeline.restricted(namespaces=["sh?p", "x*"]).query("true || conn || flow")
+    } == of_shop
+    assert list(pipeline.restricted(namespaces=["hop", "*.shop"]).query("")) == []
     assert list(pipeline.restricted(namespaces=[]).query("")) == []
     assert list(pipeline.restricted(namespaces=[""]).query("")) == []  # what lies nowhere is nobody's
     hidden = next(iter(all_ids - of_shop))

@@ -79,7 +79,7 @@ def test_by_mouse(opened: Page) -> None:
     looked_at(page)
     box = page.locator(f"{PLOT} canvas").bounding_box()
     assert box
-    page.mouse.move(box["x"] + 300, box["y"] + 60)
+    page.mouse.move(box["x"] + 500, box["y"] + 60)  # behind the longest name
     page.mouse.down()
     page.mouse.move(box["x"] + box["width"] - 40, box["y"] + 60, steps=5)
     page.mouse.up()

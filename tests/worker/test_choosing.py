@@ -30,7 +30,7 @@ def test_pods_that_a_hub_names() -> None:
     lease = Clock()
     choosing = Choosing("node-1", selects=True, lease_clock=lease)
     assert choosing.now() == Choice([], [""])
-    assert choosing.said(None) == Chosen("no hub has named pods yet", pods=0)
+    assert choosing.said(0) == Chosen("no hub has named pods yet", pods=0)
     choosing.select(selection("10.0.0.2", "2001:db8::1", "10.0.0.2", pods=2, waiting=1, sharing=3))
     assert choosing.now() == Choice(["10.0.0.2", "2001:db8::1"], [""])
     assert choosing.now().packets() == PacketChoice(frozenset(map(ip_address, ("10.0.0.2", "2001:db8::1"))))
@@ -68,9 +68,9 @@ def test_windows() -> None:
     assert seen == [[], [], ["port 80"], ["port 80", ""], [""], [], [], ["port 80"]]
     clock.now = 0.0
     said = Chosen("no schedule has its time before 1970-01-01 02:00:00 CET", until=3600.0)
-    assert choosing.said(None) == said
+    assert choosing.said(0) == said
     clock.now = 3600.0
-    assert choosing.said(None) == Chosen("", ["night"], until=5400.0)
+    assert choosing.said(0) == Chosen("", ["night"], until=5400.0)
     with pytest.raises(SelectionError, match="--hub-selects"):
         choosing.select(selection("10.0.0.2"))
 
@@ -91,7 +91,7 @@ def test_always_everything_says_nothing() -> None:
     choosing = Choosing("node-1")
     assert choosing.now() == Choice(None, [""])
     assert choosing.now().packets() == PacketChoice()
-    assert choosing.said(None) is None
+    assert choosing.said(0) is None
 
 
 def test_who_waits_hears_of_a_change_and_of_a_window() -> None:

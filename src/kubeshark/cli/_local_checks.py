@@ -20,7 +20,8 @@ CAP_NET_ADMIN, CAP_NET_RAW = 12, 13  # linux/capability.h
 
 def local_checks(root: Path = Path("/"), release: str | None = None) -> list[Check]:
     """Return them in order. `root` is where /proc and /sys lie."""
-    return [_kernel(release or platform.release()), _btf(root), _cgroup(root), _capabilities(root), _libpcap(), _key()]
+    kernel = _kernel(release or platform.release())
+    return [kernel, _btf(root), _cgroup(root), _capabilities(root), _rp_filter(root), _libpcap(), _key()]
 
 
 def _kernel(release: str) -> Check:
@@ -63,6 +64,23 @@ def _capabilities(root: Path) -> Check:
         said = f"{', '.join(lacking)} not held: this user captures from no interface here"
         return Check("capabilities", "warn", said, "run as root, or only import files and use clusters")
     return Check("capabilities", "ok", ", ".join(names))
+
+
+def _rp_filter(root: Path) -> Check:
+    """Packets are captured before it drops any: it is said for whoever looks for those."""
+    from kubeshark.cluster import Check
+
+    folder = root / "proc/sys/net/ipv4/conf"
+    try:
+        values = {each.parent.name: int(each.read_text()) for each in folder.glob("*/rp_filter")}
+    except (OSError, ValueError):
+        return Check("rp_filter", "ok", "cannot be read; captures see packets before it")
+    everywhere = values.pop("all", 0)
+    strict = sorted(name for name, value in values.items() if max(value, everywhere) == 1 and name != "default")
+    if not strict:
+        return Check("rp_filter", "ok", "drops nothing that has a way back")
+    shown = ", ".join(strict[:5]) + (f" and {len(strict) - 5:,} more" if len(strict) > 5 else "")
+    return Check("rp_filter", "ok", f"strict on {shown}: what it drops is captured all the same")
 
 
 def _libpcap() -> Check:

@@ -1,4 +1,4 @@
-"""kubeshark console: what scripts of running processes say, live."""
+"""kubeshark console: what scripts of running processes, or of a hub, say, live."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ import argparse
 import queue
 import sys
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
+from kubeshark.cli._cluster_options import ClusterParser, settings_of
 from kubeshark.cli._complain import complain
+from kubeshark.cli._deployment import add_hub_options, asked_hub, is_remote
 from kubeshark.cli._scripts_option import print_console
 
 if TYPE_CHECKING:
@@ -22,24 +25,32 @@ EXAMPLES = """examples:
   kubeshark console                       what every script says, until Ctrl-C
   kubeshark console --script "DNS top"    one script, by its title or id
   kubeshark console --no-follow           what is there now
+  kubeshark console -s kubeshark          scripts of the deployment in that namespace
+  KUBESHARK_TOKEN=… kubeshark console --hub http://127.0.0.1:8899
 """
+LOOK_S = 0.5
 
 
 def add_parser(commands: Any, name: str, summary: str) -> None:
     parser = commands.add_parser(
         name,
         help=summary,
-        description="Show what Kubeshark scripts say that run in another process of yours, such as kubeshark serve.",
+        description="Show what Kubeshark scripts say that run in another process of yours, such as kubeshark serve, or "
+        "in the hub of a deployment.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--script", default="", metavar="ID", help="only this one, by id or title")
     parser.add_argument("--no-follow", action="store_true", help="end after what is there now")
     parser.add_argument("--output", choices=("text", "jsonl"), default="text")
-    parser.set_defaults(run=run)
+    options = ClusterParser(parser)
+    add_hub_options(options)
+    options.done(run)
 
 
 def run(args: argparse.Namespace) -> int:
+    if is_remote(args):
+        return show_remote(args)
     return show(args.script, follow=not args.no_follow, as_json=args.output == "jsonl")
 
 
@@ -66,6 +77,31 @@ def show(script: str, *, follow: bool, as_json: bool = False) -> int:
         else:
             print_console(line, sys.stdout)
     return 0
+
+
+def show_remote(args: argparse.Namespace) -> int:
+    """Print lines of a hub until Ctrl-C."""
+    import json
+    from urllib.parse import urlencode
+
+    import msgspec
+
+    from kubeshark.pipeline.scripts import ConsoleLine
+
+    with asked_hub(args.hub, settings_of(args)) as hub:
+        after = 0
+        while True:
+            asked = urlencode({"script": args.script, "after": after})
+            said = hub.ask("GET", f"/api/v1/scripts/console?{asked}")
+            for each in said["lines"]:
+                if args.output == "jsonl":
+                    print(json.dumps(each), flush=True)
+                else:
+                    print_console(msgspec.convert(each, ConsoleLine), sys.stdout)
+            if args.no_follow:
+                return 0
+            after = int(said["next"])
+            time.sleep(LOOK_S)
 
 
 def _listen(place: Path, script: str, follow: bool, heard: queue.SimpleQueue[ConsoleLine | None]) -> None:

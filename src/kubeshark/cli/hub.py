@@ -36,7 +36,7 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
     # behind an ingress or a forwarded port, which speak TLS; who may connect is said by a NetworkPolicy
     add_serving_options(parser)
     parser.set_defaults(run=run, host="0.0.0.0", port=8898, insecure=True, no_browser=True)  # noqa: S104
-    parser.set_defaults(worker_name="kubeshark-worker")
+    parser.set_defaults(worker_name="kubeshark-worker", is_deployed=True)
     subjects = parser.add_subparsers(metavar="[token]")
     token = subjects.add_parser("token", help="make, list and revoke tokens")
     actions = token.add_subparsers(metavar="ACTION", required=True)

@@ -230,9 +230,17 @@ def _public_key() -> str:
 
 
 def render(survey: Survey, before: Loaded | None, mine: str) -> str:
-    """Return the text of the file: the answers over what else was in it."""
+    """Return the text of the file."""
+    from kubeshark.settings import to_yaml
+
+    settings, given = _settled(survey, before, mine)
+    return HEADER + to_yaml(settings, only=given)
+
+
+def _settled(survey: Survey, before: Loaded | None, mine: str) -> tuple[Settings, list[str]]:
+    """Return the answers over what else was in the file, and which keys somebody gave."""
     from kubeshark.cli._survey_file import keys_of
-    from kubeshark.settings import keys, to_yaml, value_of
+    from kubeshark.settings import keys, value_of
     from kubeshark.settings._load import build
     from kubeshark.settings._override import read_overrides
 
@@ -242,16 +250,18 @@ def render(survey: Survey, before: Loaded | None, mine: str) -> str:
         if value is not None:
             values[key] = value
     values |= read_overrides(configuration.overrides, values)[0]
-    settings: Settings = build(values)
-    return HEADER + to_yaml(settings, only=list(values))
+    return build(values), list(values)
 
 
 def _summary(args: argparse.Namespace, survey: Survey, path: Path, before: Loaded | None, prompts: Prompts) -> str:
     """Show what would be written; return what to do with it."""
+    from kubeshark.cli._outlook import outlook
     from kubeshark.cli._prompts import Ask, Back, Choice
 
-    text = render(survey, before, _public_key() or PREVIEW)
-    for line in ["", *(_changes(path, text) if path.exists() else text.splitlines())]:
+    mine = _public_key() or PREVIEW
+    text = render(survey, before, mine)
+    said = outlook(survey, _settled(survey, before, mine)[0])
+    for line in ["", *(_changes(path, text) if path.exists() else text.splitlines()), *(["", *said] if said else [])]:
         prompts.say(line)
     word = "Replace" if path.exists() else "Write"
     labels = {WRITE: f"{word} {path}", APPLY: f"{word} {path} and apply it", BACK: "Back to the last question"}

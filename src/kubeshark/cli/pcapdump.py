@@ -5,20 +5,15 @@ from __future__ import annotations
 import argparse
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlencode
 
-from kubeshark.cli._cluster_options import ClusterParser, cluster_of, settings_of
+from kubeshark.cli._cluster_options import ClusterParser, settings_of
 from kubeshark.cli._complain import complain
+from kubeshark.cli._deployment import asked_hub
 from kubeshark.errors import UsageError
-
-if TYPE_CHECKING:
-    from kubeshark.cli._hub_client import HubClient
-    from kubeshark.settings import Loaded
 
 __all__ = ["add_parser"]
 
@@ -60,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     stamp = datetime.fromtimestamp(now_ns // 10**9, UTC).strftime("%Y%m%dT%H%M%SZ")
     path = folder / f"kubeshark-{stamp}.pcap"
     part = path.with_suffix(".part")
-    with _hub(args.hub, loaded) as hub:
+    with asked_hub(args.hub, loaded) as hub:
         try:
             # packets are in the clear here: for nobody but who asked
             with open(part, "xb", opener=lambda name, flags: os.open(name, flags, 0o600)) as out:
@@ -83,19 +78,3 @@ def _seconds(text: str) -> float:
         return parse_duration(text)
     except ValueError as error:
         raise UsageError(f"--time: {error}") from None
-
-
-@contextmanager
-def _hub(url: str, loaded: Loaded) -> Iterator[HubClient]:
-    from kubeshark.cli._hub_client import HubClient
-
-    if url:
-        yield HubClient(url)
-        return
-    from kubeshark.cluster import Forward, ready_pod, token_of
-    from kubeshark.cluster._names import FRONT_PORT
-
-    cluster, release = cluster_of(loaded), loaded.settings.tap.release
-    pod = ready_pod(cluster, release.namespace, release.name, "front")
-    with Forward(cluster.api, release.namespace, pod, FRONT_PORT, host="127.0.0.1", port=0, log=complain) as forwarded:
-        yield HubClient(forwarded.url, token_of(cluster, release.namespace))

@@ -1,21 +1,29 @@
-"""kubeshark scripts: which Kubeshark scripts there are, and how those of running processes fare."""
+"""kubeshark scripts: which Kubeshark scripts there are, how those that run fare, and new ones for a hub."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import time
+from collections.abc import Mapping
 from typing import Any
 
+from kubeshark.cli._cluster_options import ClusterParser
 from kubeshark.cli._complain import complain, printable
+from kubeshark.cli._deployment import add_hub_options, is_remote
+from kubeshark.errors import UsageError
 
-__all__ = ["add_parser"]
+__all__ = ["add_parser", "show_row"]
 
 EXAMPLES = """examples:
   kubeshark plugin install count.js --allow-unsigned
   kubeshark scripts
   kubeshark scripts --output json
   kubeshark scripts --watch
+  kubeshark scripts -s kubeshark                        those of a deployment
+  kubeshark scripts -s kubeshark --push ./scripts       .js files go there, and again when they change, until Ctrl-C
+  kubeshark scripts -s kubeshark --push ./scripts --once
+  kubeshark scripts -s kubeshark --remove count.js
 
 A process that runs scripts looks at their files once a second and loads what changed.
 Configuration: scripts.toml in plugins.dir, or what $KUBESHARK_SCRIPTS names.
@@ -32,10 +40,27 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
     )
     parser.add_argument("--output", choices=("text", "json"), default="text")
     parser.add_argument("--watch", action="store_true", help="show it anew every two seconds, until Ctrl-C")
-    parser.set_defaults(run=run)
+    parser.add_argument(
+        "--push",
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="its .js files to the hub; default: scripting.source(s)",
+    )
+    parser.add_argument("--once", action="store_true", help="push (by default scripting.source), and end")
+    parser.add_argument("--remove", action="append", default=[], metavar="FILE", help="take a pushed one away")
+    options = ClusterParser(parser)
+    add_hub_options(options)
+    options.done(run)
 
 
 def run(args: argparse.Namespace) -> int:
+    if is_remote(args):
+        from kubeshark.cli._remote_scripts import remote_scripts
+
+        return remote_scripts(args)
+    if args.push or args.remove or args.once:
+        raise UsageError("--push and --remove are of a hub", hint="name it: -s NAMESPACE, or --hub URL")
     while True:
         code = _show(args.output)
         if not args.watch:
@@ -61,13 +86,18 @@ def _show(output: str) -> int:
         print(f"{script.id:<24} {printable(script.title)}")
         for row in processes:
             if row["id"] == script.id:
-                state = row["state"] if row["state"] != "loaded" else ", ".join(row["hooks"]) or "no hooks"
-                counts = f"; {row['errors']:,} calls threw" if row["errors"] else ""
-                note = f"; {row['note']}" if row["note"] else ""
-                print(f"  {row['role']:<7} process {row['pid']}: {printable(state + counts + note)}")
-                for job in row["jobs"]:
-                    last = f", last {job['ms']:.0f} ms{' failed' if job['error'] else ''}" if job["runs"] else ""
-                    print(f"          job {printable(job['tag'])} {printable(job['cron'])}: {job['runs']} runs{last}")
+                show_row(row, f"process {row['pid']}")
     for problem in problems:
         complain(problem)
     return 1 if problems else 0
+
+
+def show_row(row: Mapping[str, Any], where: str) -> None:
+    """Print how a script fares in one of its roles."""
+    state = row["state"] if row["state"] != "loaded" else ", ".join(row["hooks"]) or "no hooks"
+    counts = f"; {row['errors']:,} calls threw" if row["errors"] else ""
+    note = f"; {row['note']}" if row["note"] else ""
+    print(f"  {row['role']:<7} {where}: {printable(state + counts + note)}")
+    for job in row["jobs"]:
+        last = f", last {job['ms']:.0f} ms{' failed' if job['error'] else ''}" if job["runs"] else ""
+        print(f"          job {printable(job['tag'])} {printable(job['cron'])}: {job['runs']} runs{last}")

@@ -23,7 +23,7 @@ from kubeshark.cli._tls_option import add_tls_options, tls_files
 
 if TYPE_CHECKING:
     from kubeshark.cluster import Cluster, PodChoice
-    from kubeshark.hub._oidc import OidcSettings
+    from kubeshark.hub._oidc_settings import OidcSettings
 
 __all__ = ["add_parser", "add_serving_options", "open_page", "run"]
 
@@ -52,7 +52,7 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
 
 def add_serving_options(parser: argparse.ArgumentParser) -> None:
     """Add what the hub of a cluster takes as well, which captures nothing itself."""
-    parser.set_defaults(interface=[], filter="")
+    parser.set_defaults(interface=[], filter="", is_deployed=False)
     add_store_option(parser)
     add_keylog_option(parser)
     add_configured(parser, "--host", key="hub.host", default="127.0.0.1", help="default: 127.0.0.1")
@@ -142,7 +142,7 @@ def run(args: argparse.Namespace) -> int:
 
     if not 0 <= args.port <= 65_535:
         raise UsageError(f"--port {args.port} is not a port", hint="use 0 to 65535")
-    from kubeshark.pipeline.scripts import serving
+    from kubeshark.pipeline.scripts import ServedScripts
 
     check_local_capture(args)
     cluster = _cluster(args)
@@ -158,12 +158,11 @@ def run(args: argparse.Namespace) -> int:
         archives=args.archive,
         tls=replace(tls_files(args), peer=args.worker_name),
     )
-    with store as pipeline, serving(pipeline.plugins, scripts_config()) as scripts:
+    with store as pipeline, ServedScripts(pipeline.plugins, scripts_config(), hub_folder() / "scripts") as scripts:
 
         def log(text: object) -> None:
             complain(text)
-            if scripts is not None:
-                scripts.log_call("warning", str(text))
+            scripts.log(str(text))
 
         with capturing_beside(args, pipeline, log):
             serve(
@@ -174,7 +173,7 @@ def run(args: argparse.Namespace) -> int:
                 insecure=args.insecure,
                 announce=lambda url: _announce(store_path(args), url, opens=not args.no_browser),
                 log=log,
-                oidc=_oidc(args.oidc),
+                oidc=_oidc(args),
                 public_host=args.public_host,
                 token=_token(args.token_file),
                 workers_of=args.workers_of,
@@ -184,6 +183,7 @@ def run(args: argparse.Namespace) -> int:
                 exempt=exempt_networks(),
                 default_mode=default_mode(),
                 pod_choice=pod_choice,
+                scripts=scripts,
             )
     return 0
 
@@ -228,12 +228,33 @@ def _token(path: str) -> str:
     return token
 
 
-def _oidc(path: str | None) -> OidcSettings | None:
-    if path is None:
-        return None
-    from kubeshark.hub._oidc import OidcSettings
+def _oidc(args: argparse.Namespace) -> OidcSettings | None:
+    """Return how people sign in: by --oidc, for the hub of a cluster also by `tap.auth`."""
+    if args.oidc is None:
+        return _configured_oidc() if args.is_deployed else None
+    from kubeshark.hub._oidc_settings import OidcSettings
 
-    return OidcSettings.read(Path(path).read_bytes())
+    return OidcSettings.read(Path(args.oidc).read_bytes())
+
+
+def _configured_oidc() -> OidcSettings | None:
+    loaded = configuration.loaded()
+    if loaded is None or not loaded.settings.tap.auth.enabled or loaded.settings.tap.auth.type != "oidc":
+        return None
+    from kubeshark.errors import UsageError
+    from kubeshark.hub._oidc_settings import configured_oidc
+
+    secret, path = "", os.environ.get("KUBESHARK_OIDC_SECRET_FILE", "")
+    if path:
+        try:
+            with Path(path).open("rb") as file:
+                secret = file.read(MAX_TOKEN + 1).decode("ascii", "replace").strip()
+        except OSError as error:
+            said = f"{path}, the secret of the identity provider's client: {error.strerror}"
+            raise UsageError(said, hint="see tap.auth.oidc.secret") from None
+        if not 0 < len(secret) <= MAX_TOKEN or not secret.isprintable():
+            raise UsageError(f"{path} holds no secret of a client", hint="see tap.auth.oidc.secret")
+    return configured_oidc(loaded.settings.tap.auth, secret)
 
 
 def _announce(store: Path | str, url: str, *, opens: bool) -> None:

@@ -119,6 +119,10 @@ def _check(settings: Settings) -> None:
     from kubeshark.errors import UsageError
 
     parse_recipients(settings.store.recipients)
+    if settings.tap.auth.enabled and settings.tap.auth.type == "oidc":
+        from kubeshark.hub._oidc_settings import configured_oidc
+
+        configured_oidc(settings.tap.auth, "")
     if archive := archive_of(settings):
         archive_url(archive, "any")
     if settings.tap.release.helm_chart_path:
@@ -152,8 +156,10 @@ def _note(settings: Settings, pods: list[Target]) -> None:
     for field in ("kfl", "expire", "upload"):
         if any(getattr(each, field) not in ("", "0", False) for each in schedules):
             complain(f"note: capture.schedules: {field} is not acted on: {INSTEAD[field]}")
-    if tap.auth.type == "oidc":
-        complain("note: tap.auth of type oidc is not read by the hub of a cluster yet: it asks for the token")
+    if tap.auth.enabled and tap.auth.type == "oidc":
+        host, port = tap.proxy.host, tap.proxy.front.port
+        page = f"https://{tap.ingress.host}" if tap.ingress.enabled else f"http://{host}:{port}"
+        print(f"people sign in with {tap.auth.oidc.issuer}, which must know {page}/auth/callback")
     if tap.snapshots.cloud.s3.role_arn:
         complain("note: tap.snapshots.cloud.s3.roleArn is not assumed yet: the named Secrets give the credentials")
 
