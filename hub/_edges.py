@@ -146,7 +146,8 @@ def ends_fields(side: str) -> tuple[str, ...]:
 
 def end_of(group: Group, values: Sequence[str]) -> End:
     """Return which end it is whose `ends_fields` have these values."""
-    address, names = values[0], dict(zip(NAMES, values[1:], strict=True))
+    address = values[0]
+    names: dict[str, str] = dict(zip(NAMES, values[1:], strict=True))
     spaces = {name: names[name] for name in SPACES if names[name]}
     namespace = next(iter(spaces.values()), "")
     called = next((name for name in BY.get(group, ()) if names[name]), "")
@@ -180,7 +181,7 @@ class Edges:
     """Adds up runs of entries."""
 
     def __init__(self, group: Group, layer: int) -> None:
-        self.group = group
+        self.group: Group = group
         self.layer = layer
         self.entries = 0
         self.hidden = 0

@@ -129,7 +129,7 @@ def configured_oidc(auth: _Auth, client_secret: str) -> OidcSettings:
 
 
 def _known(group: str, name: str, own: Iterable[str]) -> Role:
-    found = KUBESHARKS.get(name) or next((role for role in ROLES if role == name), None)
+    found: Role | None = KUBESHARKS.get(name) or next((role for role in RIGHTS if role == name), None)
     if found is None:
         where = f"tap.auth.groupMapping: {group}" if group else "tap.auth.defaultRole"
         there = ", ".join((*ROLES, *sorted(own)))
@@ -144,5 +144,5 @@ def _least(name: str, capabilities: Iterable[str]) -> tuple[Role, list[Right]]:
         raise UsageError(
             f"tap.auth.roles: {name}: there is no capability {unknown[0]!r}", hint=f"there are {', '.join(GRANTED)}"
         )
-    role = next(role for role in ROLES if wanted <= RIGHTS[role])
+    role: Role = next(role for role, rights in RIGHTS.items() if wanted <= rights)
     return role, sorted(RIGHTS[role] - wanted - {"read"})

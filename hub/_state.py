@@ -67,10 +67,9 @@ class Hub:
         self.settings = SettingsFile(self.folder)
         from kubeshark.hub._workers import Workers  # its router needs this module
 
-        self.workers = Workers(self.pipeline.store)
-        self.workers.take(self.settings.read().workers)
         self.fleet = Fleet(PolicyStore(self.folder / "firewall" / "policies.json"), complain)
-        self.fleet.take(self.workers.addresses())
+        self.workers = Workers(self.pipeline.store, self.fleet.take)
+        self.workers.take(self.settings.read().workers)
 
     def view(self, principal: Principal) -> Pipeline:
         """Return the pipeline as somebody sees it: without what rules hide, and only their namespaces."""

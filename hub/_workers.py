@@ -9,7 +9,7 @@ from __future__ import annotations
 import ssl
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -129,7 +129,9 @@ class WorkerWish(BaseModel):
 class Workers:
     """Watches the workers of a store from `__enter__` to `__exit__`; `listeners` hear of every change of a state."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, on_join: Callable[[Mapping[str, TlsFiles]], None] = lambda _: None) -> None:
+        """`on_join` hears who is there, by URL, with which certificate, whenever that is said anew."""
+        self._on_join = on_join
         self.store = store if isinstance(store, JoinedStore) else None
         self.listeners: set[Callable[[list[dict[str, Any]]], None]] = set()
         self._said: dict[str, tuple[_Status, float]] = {}  # by URL: its status, and how far its clock is ahead
@@ -160,6 +162,7 @@ class Workers:
                 self._unusable[each.url] = str(error)
             self._wanted[each.url] = each
         self.store.join(usable)
+        self._on_join(self.addresses())
         if self._watches:
             self._watch_new()
             self._tell()
@@ -306,5 +309,4 @@ def set_workers(
     hub.audit.note(principal, "set workers", workers=len(chosen))
     hub.settings.write(msgspec.structs.replace(hub.settings.read(), workers=chosen))
     hub.workers.take(chosen)
-    hub.fleet.take(hub.workers.addresses())
     return hub.workers.rows()

@@ -35,7 +35,8 @@ def test_a_worker_is_asked_by_its_address(tmp_path: Path, root: Path, monkeypatc
         in_thread(store, files(tmp_path / "worker-tls", pair.worker)) as running,
         Pipeline.open(tmp_path / "hub", create=True, identities=[identity], workers=(), tls=hub) as pipeline,
     ):
-        workers = Workers(pipeline.store)
+        told: list[list[str]] = []
+        workers = Workers(pipeline.store, lambda there: told.append(list(there)))
         found = Discovery(workers, f"workers.example.test:{running.port}", said.append)
         answers: list[list[str] | OSError] = [[f"https://127.0.0.1:{running.port}"]]
 
@@ -56,6 +57,7 @@ def test_a_worker_is_asked_by_its_address(tmp_path: Path, root: Path, monkeypatc
         answers[0] = []
         found.look()
         assert workers.rows() == []
+        assert told == [[f"https://127.0.0.1:{running.port}"], []], "the firewall follows who is there"
 
 
 def test_addresses_are_urls() -> None:
