@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-__all__ = ["page", "ui_section", "write_page"]
+__all__ = ["firewall_section", "page", "ui_section", "write_page"]
 
 HEAD = """# Performance
 
@@ -50,6 +50,18 @@ said to be on the wall is changed by it. {date}, {machine}, load {load}, Chromiu
 """
 
 
+FIREWALL_HEAD = """
+## The firewall
+
+`make bench-firewall`, as root: nanoseconds are the kernel's own count of trial runs; drops and TCP are processor time
+for a fixed amount of work, in turns, on a veth pair between two network namespaces. xdp-filter matches ports alone.
+{date}, Linux {kernel}.
+
+| row | case | is | target | met |
+|---|---|---|---|---|
+"""
+
+
 def page(results: list[dict[str, Any]], machine: dict[str, Any]) -> str:
     """Return the page; arguments as `make bench` writes them to benchmarks/results."""
     return HEAD.format(**machine) + "\n".join(map(_row, results)) + "\n" + TAIL
@@ -58,6 +70,16 @@ def page(results: list[dict[str, Any]], machine: dict[str, Any]) -> str:
 def ui_section(results: list[dict[str, Any]], machine: dict[str, Any]) -> str:
     """Return the section on the web UI; arguments as `make bench-ui` writes them."""
     return UI_HEAD.format(**machine) + "\n".join(map(_row, results)) + "\n"
+
+
+def firewall_section(found: dict[str, Any]) -> str:
+    """Return the section on the firewall; argument as `make bench-firewall` writes it."""
+    rows = []
+    for case, ratio in found["ratios"].items():
+        sign, limit = found["targets"][case].split()
+        is_met = ratio <= float(limit) if sign == "≤" else ratio >= float(limit)
+        rows.append(f"| 11 | {case} | {ratio:.2f} | {sign} {limit} | {'yes' if is_met else 'no'} |")
+    return FIREWALL_HEAD.format(**found) + "\n".join(rows) + "\n"
 
 
 def write_page(root: Path) -> None:
@@ -70,6 +92,8 @@ def write_page(root: Path) -> None:
     text = page(read("latest.json"), read("machine.json"))
     if (kept / "ui.json").exists():
         text += ui_section(read("ui.json"), read("ui-machine.json"))
+    if (kept / "firewall.json").exists():
+        text += firewall_section(read("firewall.json"))
     (root / "docs" / "performance.md").write_text(text)
 
 

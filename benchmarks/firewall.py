@@ -17,12 +17,14 @@ import sys
 import tempfile
 import time
 from dataclasses import asdict
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from benchmarks._firewall_drops import ANY, DROPPED, FLOOR, FLOOR_XDP, NOTES, build_flood, drops, rules
+from benchmarks._page import write_page
 from kubeshark.core_capture.ebpf import _calls
 from kubeshark.firewall import Action, Direction, Rule, RuleSet, Tier, Traffic
 from kubeshark.firewall._enforcer import Enforcer
@@ -31,7 +33,8 @@ from kubeshark.firewall._wire import Target
 from tests.firewall._namespaces import Pair, pair
 
 TCP = 6
-RESULTS = Path(__file__).with_name("results") / "firewall.json"
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "benchmarks" / "results" / "firewall.json"
 TARGETS = {
     "ns a packet, 200 rules against 1, accepted": "≤ 1.2",
     "ns a packet, 200 rules against 1, denied": "≤ 1.2",
@@ -207,7 +210,9 @@ def main() -> int:
         report["answer_ms"] = answers(namespaces, 5 if args.short else 50)
     report["ratios"] = ratios(report)
     if not args.short:
-        RESULTS.write_text(json.dumps({**report, "kernel": platform.release()}, indent=1) + "\n")
+        about = {"targets": TARGETS, "kernel": platform.release(), "date": datetime.now(UTC).strftime("%Y-%m-%d")}
+        RESULTS.write_text(json.dumps(report | about, indent=1) + "\n")
+        write_page(ROOT)
     print(json.dumps(report, indent=1) if args.output == "json" else "\n".join(table(report)))
     return 0
 
