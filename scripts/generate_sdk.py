@@ -16,6 +16,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import wasmtime
@@ -319,9 +320,18 @@ def javascript_frame() -> str:
     )
 
 
+def _flush(schema: Any) -> Any:
+    """Take the indentation of docstrings out of descriptions: some versions of msgspec leave it in."""
+    if isinstance(schema, dict):
+        flush = {name: _flush(value) for name, value in schema.items()}
+        text = flush.get("description")
+        return flush | {"description": inspect.cleandoc(text)} if isinstance(text, str) else flush
+    return [_flush(each) for each in schema] if isinstance(schema, list) else schema
+
+
 def manifest_schema() -> str:
     """Return the JSON Schema of plugin.toml, for editors that check TOML."""
-    schema = msgspec.json.schema(Manifest)
+    schema = _flush(msgspec.json.schema(Manifest))
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "plugin.toml", **schema}
     return json.dumps(schema, indent=1) + "\n"
 

@@ -42,6 +42,9 @@ def test_the_file_is_what_the_firewall_says() -> None:
 
 
 def test_it_comes_with_the_firewall_and_stays_while_there_are_policies(cluster: Cluster, namespace: str) -> None:
+    if cluster.get(CRD, "", NAME) is not None:  # that of another test
+        cluster.ask("DELETE", KINDS[CRD].path("", NAME))
+    wait_until(lambda: cluster.get(CRD, "", NAME) is None, 30)
     run, lines = lines_of(cluster, namespace)
     made = objects("firewall.enabled=true", namespace=namespace)
     run.apply(made)
