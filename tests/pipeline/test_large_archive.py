@@ -12,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from benchmarks._scale import make_small, measure  # the benches are no package that is installed
 from kubeshark.core_capture.store import create_identity
 from kubeshark.pipeline import Pipeline
+from kubeshark.pipeline._ray import fault_handlers_kept
 from tests.core_capture.store._servers import Server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -63,4 +64,5 @@ def test_by_a_cluster(url: str, moto_s3: Server, tmp_path: Path, root: Path, mon
             (told,) = [line for line in query.explain() if line.startswith("per segment")]
             assert "requests" in told
     finally:
-        ray.shutdown()
+        with fault_handlers_kept():
+            ray.shutdown()

@@ -75,7 +75,8 @@ def cluster(root: Path, moto_server: Server) -> Iterator[None]:
         try:
             yield
         finally:
-            ray.shutdown()
+            with fault_handlers_kept():  # it takes away more than it brought
+                ray.shutdown()
 
 
 @pytest.fixture
