@@ -31,7 +31,8 @@ What is unfair, and to whom:
   ten times more than plain ones; the recordings have few of them.
 * Row 5 is the whole `kubeshark import`, the SHA-256 of the source and Python's start included; the peer only
   compresses and encrypts.
-* Row 7: each program's CPU from when it listens to its end. What it takes to begin (ours is Python) is in the notes.
+* Row 7: each program's CPU from when it listens to its end. What it takes to begin is in the notes: ours
+  is Python, and takes the memory it will capture into, so those page faults lie there.
 * Row 8: heads of HTTP requests of the recording, parsed by the same dissector in three languages. Ours is the CPU of
   both processes from payloads in memory to checked columns; a Python object for each message is counted beside it.
   tshark reads a capture of the heads, and its start is included; Extism is called once a head.

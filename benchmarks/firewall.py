@@ -69,11 +69,6 @@ def per_packet(turns: int, repeat: int) -> dict[str, float]:
     return best
 
 
-def within(name: str, *command: str) -> str:
-    done = subprocess.run(["ip", "netns", "exec", name, *command], check=True, capture_output=True, text=True)
-    return done.stdout
-
-
 def answers(namespaces: Pair, tries: int) -> dict[str, float]:
     """Milliseconds until a refused connection knows it: by RST over the wire, and by EPERM of a local connect()."""
     enforcer = Enforcer()

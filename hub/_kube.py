@@ -50,7 +50,8 @@ class KubeWatch:
         log: Callable[[str], None],
         pods: ChosenPods | None = None,
     ) -> None:
-        """`pods` hear of pods as well: they say which are captured."""
+        """From now on workers are told nothing before pods are known. `pods` hear of them as well."""
+        fleet.wait_for(PODS)
         self.problems: dict[str, str] = {}  # by kind, while it cannot be watched
         self.changes = 0  # heard of so far, lists included
         self._cluster, self._store, self._fleet, self._log = cluster, store, fleet, log
@@ -68,10 +69,9 @@ class KubeWatch:
             threading.Thread(target=self._keep, name="kubeshark-kube-names", daemon=True),
         ]
         self._said = ""
-        self._shared_s, self._must_share = -SHARE_S, False
+        self._shared_s, self._must_share, self._not_shared = -SHARE_S, False, ""
 
     def __enter__(self) -> Self:
-        self._fleet.wait_for(PODS)
         self._watch.__enter__()
         for thread in self._threads:
             thread.start()
@@ -192,6 +192,9 @@ class KubeWatch:
         self._shared_s = now_s
         try:
             self._store.share_names(default_node())
-        except (KubesharkError, OSError) as error:
-            self._log(f"names of the cluster are not copied into the archive: {error}")
-        self._must_share = False
+        except (KubesharkError, OSError) as error:  # tried again when the next copy is due
+            if str(error) != self._not_shared:
+                self._log(f"names of the cluster are not copied into the archive: {error}")
+            self._not_shared = str(error)
+        else:
+            self._not_shared, self._must_share = "", False

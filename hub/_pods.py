@@ -7,9 +7,11 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 
 from kubeshark.cluster import Change, PodChoice, Target, has_ended, target_of
@@ -42,6 +44,8 @@ class ChosenPods:
     def __init__(self, choice: PodChoice, clock: Callable[[], float] = time.monotonic) -> None:
         self._choice, self._clock = choice, clock
         self._pods: dict[str, _Pod] = {}
+        self._by_node: dict[str, NodePods] = {}  # derived from these; nodes without a selected pod are not in it
+        self._is_derived, self._grace_ends = False, math.inf
         self._lock = threading.Lock()
         self.is_listed = False  # whether all pods are known
         self.on_change: Callable[[], None] = lambda: None
@@ -52,6 +56,7 @@ class ChosenPods:
         with self._lock:
             for change in changes:
                 self._take(change, now)
+            self._is_derived = False
             self.is_listed = True
         self.on_change()
 
@@ -73,21 +78,34 @@ class ChosenPods:
         """Return what is captured there."""
         now = self._clock()
         with self._lock:
-            for uid in [uid for uid, pod in self._pods.items() if pod.ended is not None and pod.ended + GRACE_S < now]:
-                del self._pods[uid]
-            others = {
-                address
-                for pod in self._pods.values()
-                if pod.ended is None and not pod.is_chosen and not pod.target.shares_node
-                for address in pod.target.addresses
-            }
-            chosen = [pod for pod in self._pods.values() if pod.is_chosen and pod.target.node == node]
-        own = [pod for pod in chosen if not pod.target.shares_node]
-        found = {address for pod in own for address in pod.target.addresses} - others
-        running = [pod for pod in own if pod.ended is None]
-        return NodePods(
-            tuple(sorted(found)),
-            pods=sum(bool(pod.target.addresses) for pod in running),
-            waiting=sum(not pod.target.addresses for pod in running),
-            sharing=sum(pod.target.shares_node and pod.ended is None for pod in chosen),
+            if not self._is_derived or self._grace_ends < now:
+                self._derive(now)
+            return self._by_node.get(node, NodePods())
+
+    def _derive(self, now: float) -> None:
+        """Work out what is captured on every node: once a change, as every node asks every second."""
+        self._pods = {uid: pod for uid, pod in self._pods.items() if pod.ended is None or pod.ended + GRACE_S >= now}
+        self._grace_ends = min(
+            (pod.ended + GRACE_S for pod in self._pods.values() if pod.ended is not None), default=math.inf
         )
+        others: set[str] = set()
+        chosen = defaultdict[str, list[_Pod]](list)
+        for pod in self._pods.values():
+            if pod.is_chosen:
+                chosen[pod.target.node].append(pod)
+            elif pod.ended is None and not pod.target.shares_node:
+                others.update(pod.target.addresses)
+        self._by_node = {node: _captured(pods, others) for node, pods in chosen.items()}
+        self._is_derived = True
+
+
+def _captured(chosen: Sequence[_Pod], others: Set[str]) -> NodePods:
+    """Return what is captured of the selected pods of a node; `others` are addresses of those that are not selected."""
+    own = [pod for pod in chosen if not pod.target.shares_node]
+    running = [pod for pod in own if pod.ended is None]
+    return NodePods(
+        tuple(sorted({address for pod in own for address in pod.target.addresses} - others)),
+        pods=sum(bool(pod.target.addresses) for pod in running),
+        waiting=sum(not pod.target.addresses for pod in running),
+        sharing=sum(pod.target.shares_node and pod.ended is None for pod in chosen),
+    )

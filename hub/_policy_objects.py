@@ -76,6 +76,8 @@ class PolicyObjects:
     """Keeps a fleet to the objects of a cluster from `__enter__` to `__exit__`."""
 
     def __init__(self, cluster: Cluster, fleet: Fleet, audit: Audit, log: Callable[[str], None]) -> None:
+        """From now on workers are told nothing before objects are known."""
+        fleet.wait_for(OBJECTS)
         self.problem = ""  # why objects cannot be watched now
         self._cluster, self._fleet, self._audit, self._log = cluster, fleet, audit, log
         self._objects: dict[str, _Object] = {}  # by uid
@@ -87,7 +89,6 @@ class PolicyObjects:
         self._said = ""
 
     def __enter__(self) -> Self:
-        self._fleet.wait_for(OBJECTS)
         self._watch.__enter__()
         self._thread.start()
         return self

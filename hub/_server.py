@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -15,9 +15,9 @@ from kubeshark.errors import StoreError, UsageError
 from kubeshark.hub._app import create_app
 from kubeshark.hub._auth import new_token
 from kubeshark.hub._discovery import Discovery
-from kubeshark.hub._kube import PODS, KubeWatch
+from kubeshark.hub._kube import KubeWatch
 from kubeshark.hub._pods import ChosenPods
-from kubeshark.hub._policy_objects import OBJECTS, PolicyObjects
+from kubeshark.hub._policy_objects import PolicyObjects
 from kubeshark.hub._selecting import Selecting
 from kubeshark.hub._state import Hub
 from kubeshark.pipeline import Pipeline
@@ -109,21 +109,22 @@ def serve(
     if inventory is not None:
         app.hub.fleet.watch_inventory(inventory)
     with ExitStack() as stack:
-        running = (Jobs(app.hub, log), app.hub.workers, app.hub.fleet, Discovery(app.hub.workers, workers_of, log))
-        if cluster is not None:  # workers are told nothing before that is known
-            app.hub.fleet.wait_for(PODS)
-            if cluster_policies:
-                app.hub.fleet.wait_for(OBJECTS)
-        for each in running:
-            stack.enter_context(each)
-        if cluster is not None:
+        running: list[AbstractContextManager[object]] = [
+            Jobs(app.hub, log),
+            app.hub.workers,
+            app.hub.fleet,
+            Discovery(app.hub.workers, workers_of, log),
+        ]
+        if cluster is not None:  # made before the fleet speaks: workers are told nothing before these know
             pods = ChosenPods(pod_choice) if pod_choice else None
             kube = app.hub.kube = KubeWatch(cluster, pipeline.store, app.hub.fleet, log, pods)
             if pods is not None:
-                stack.enter_context(Selecting(pods, app.hub.workers.addresses, lambda: kube.states()["Pod"], log))
-            stack.enter_context(kube)
+                running.append(Selecting(pods, app.hub.workers.addresses, lambda: kube.states()["Pod"], log))
+            running.append(kube)
             if cluster_policies:
-                stack.enter_context(PolicyObjects(cluster, app.hub.fleet, app.hub.audit, log))
+                running.append(PolicyObjects(cluster, app.hub.fleet, app.hub.audit, log))
+        for each in running:
+            stack.enter_context(each)
         announce(f"https://{public_host}/{query}" if public_host else f"http://{shown}:{bound_port}/{query}")
         uvicorn.Server(config).run(sockets=[listener])
 

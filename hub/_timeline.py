@@ -235,14 +235,12 @@ def timeline(
     limit: Annotated[int, Query(ge=1, le=MAX_LANES, description="lanes, those with the most entries")] = 60,
 ) -> Timeline:
     info = hub.pipeline.store.info()
-    low, high = read_time(since), read_time(until)
-    low = max(0, low) if low is not None else (info.first_ns or 0)  # nothing was captured before 1970
-    high = high if high is not None else (info.last_ns or 0)
+    since_ns, until_ns = read_time(since), read_time(until)
+    low = max(0, since_ns) if since_ns is not None else (info.first_ns or 0)  # nothing was captured before 1970
+    high = until_ns if until_ns is not None else (info.last_ns or 0)
     if since is not None and until is not None and high < low:
         raise UsageError("the time ends before it begins", hint="since lies before until")
-    found = hub.view(principal).query(
-        kfl, since_ns=read_time(since), until_ns=read_time(until), max_seconds=AGGREGATE_S
-    )
+    found = hub.view(principal).query(kfl, since_ns=since_ns, until_ns=until_ns, max_seconds=AGGREGATE_S)
     lanes = Lanes(group, low, high, buckets)
     with hub.pool.turn() as turn:
         turn.take()

@@ -20,6 +20,7 @@ _SEEKABLE = 0x8F92EAB1
 _FOOTER = struct.Struct("<IBI")
 _PART = struct.Struct("<II8s32sQ")
 _PART_HEAD = (0x184D2A51, _PART.size - 8, b"KSHKPART")
+_MAX_ORDINAL = 1 << 61  # half of what an index can say: the ordinals of its own packets lie above
 _RLE, _RESERVED = 1, 3  # kinds of zstd blocks
 _MAX_ZSTD_BLOCKS = 64  # of 128 KiB: our frames have at most nine
 
@@ -41,7 +42,7 @@ def read_part(plain: bytes, at: int) -> tuple[Part | None, int]:
     if len(plain) - at < _PART.size:
         return None, at
     *head, sha256, first = _PART.unpack_from(plain, at)
-    if tuple(head) != _PART_HEAD or first >= 1 << 62:
+    if tuple(head) != _PART_HEAD or first > _MAX_ORDINAL:
         return None, at
     return Part(sha256.hex(), first), at + _PART.size
 

@@ -155,7 +155,7 @@ class Store(StoreUpkeep):
             self._known.forget(entry.info.name)
         for entry in entries:
             self._known[entry.info.name] = entry
-        if entries:
+        if entries or gone:
             self._rewrite_catalogue(recipients)
 
 

@@ -11,7 +11,8 @@ import pytest
 
 from kubeshark.cluster import Cluster
 from kubeshark.cluster._client import KINDS
-from kubeshark.core_capture.store import Identity, Store
+from kubeshark.core_capture.store import Identity, JoinedStore, Store
+from kubeshark.errors import StoreError
 from kubeshark.firewall import Inventory, PolicyStore
 from kubeshark.hub._fleet import Fleet
 from kubeshark.hub._kube import KubeWatch
@@ -101,6 +102,31 @@ def test_names_and_inventory_follow_the_cluster(api: ApiServer, store: Store, tm
         assert next(each for each in store.names() if each.name == "mail-1").until_ns is not None
     finally:
         relay.cut()
+
+
+class _Refusing(JoinedStore):
+    """A store whose archives cannot be reached twice."""
+
+    refusals, shared = 2, 0
+
+    def share_names(self, node: str) -> None:
+        if self.refusals:
+            self.refusals -= 1
+            raise StoreError(f"the archive cannot be reached from {node}")
+        self.shared += 1
+
+
+def test_names_that_an_archive_did_not_get_are_sent_again(
+    api: ApiServer, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kubeshark.hub._kube.SHARE_S", 0.3)
+    cluster, said = api.open(), list[str]()
+    make_pod(cluster, "shop", "till-1", "10.7.0.11")
+    joined = _Refusing(store.files, store.identities, 1 << 20)
+    with KubeWatch(cluster, joined, _Fleet(tmp_path), said.append):
+        wait_until(lambda: joined.shared == 1, 20)
+    assert len(said) == 1 and "not copied into the archive" in said[0]
+    assert any(each.name == "till-1" for each in joined.names())
 
 
 def test_serve_with_a_cluster(api: ApiServer, root: Path, tmp_path: Path) -> None:

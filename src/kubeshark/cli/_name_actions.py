@@ -112,12 +112,7 @@ def _add_heard(args: argparse.Namespace) -> tuple[list[NameRecord], list[NameRec
             complain(str(problem))
         if heard > len(added):
             complain(f"{heard:,} names were told: the latest {MAX_HEARD:,} are taken")
-        store = pipeline.store
-        kept = (
-            store.change_names(lambda known: merge_names(known, added), recipients=args.recipient)
-            if added
-            else store.names()
-        )
+        kept = pipeline.store.change_names(lambda known: merge_names(known, added), recipients=args.recipient)
     return added, kept
 
 

@@ -27,6 +27,12 @@ def test_nothing_is_read_from_another_frame(at: int) -> None:
     assert read_part(bytes(frame), 0) == (None, 0)
 
 
+@pytest.mark.parametrize("first", [(1 << 61) + 1, (1 << 62) - 1, (1 << 64) - 1])
+def test_nothing_is_read_from_ordinals_no_index_can_hold(first: int) -> None:
+    assert read_part(make_part(Part("ab" * 32, 1 << 61)), 0)[0] == Part("ab" * 32, 1 << 61)
+    assert read_part(make_part(Part("ab" * 32, first)), 0) == (None, 0)
+
+
 def test_other_tools_pass_over_it() -> None:
     compress = zstandard.ZstdCompressor().compress
     stored = compress(b"header") + make_part(PART) + compress(b"records") + make_seek_table([(1, 6), (1, 7)])
