@@ -111,7 +111,7 @@ def test_segments_are_sealed_by_size_and_by_time(bench: Bench) -> None:
     sealed: list[SegmentInfo] = []
     with live(bench, segment_bytes=2_000, on_sealed=sealed.append) as writer:
         fed(writer, ITEMS[:40])
-        until(lambda: len(sealed) >= 2)
+        until(lambda: not writer._closed and len(sealed) == writer.counters.segments >= 2)
         writer.tick(0)
         writer.tick(299 * NS)
         count = len(sealed)
