@@ -456,13 +456,11 @@ def in_room(writer: LiveWriter, items: Sequence[bytes], *, first: int) -> None:
 
 def stored(bench: Bench) -> int:
     """Bytes of segments; one that is removed meanwhile is none."""
-    with os.scandir(bench.path) as found:
-        files = [each.path for each in found if each.name.endswith(".age") and "catalogue" not in each.name]
-    sizes = 0
-    for path in files:
+    size = 0
+    for path in Path(bench.path).glob("*.age"):
         with contextlib.suppress(FileNotFoundError):
-            sizes += os.stat(path).st_size
-    return sizes
+            size += 0 if "catalogue" in path.name else path.stat().st_size
+    return size
 
 
 def test_retention_while_it_captures(bench: Bench) -> None:
