@@ -67,6 +67,7 @@ def main() -> int:
             node=order.node,
             segment_seconds=order.segment_seconds,
             segment_bytes=memory.segment_bytes,
+            held_segments=memory.held_segments,
             retention=_retention(order),
             cpu=order.cpu,
             on_progress=_tell(order, source, chooser),
