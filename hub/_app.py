@@ -12,6 +12,7 @@ from fastapi.responses import FileResponse, JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import Route
 from starlette.staticfiles import StaticFiles
 
@@ -40,6 +41,7 @@ from kubeshark.hub import (
     _ws,
 )
 from kubeshark.hub._auth import Gate
+from kubeshark.hub._client import ClientGone
 from kubeshark.hub._mcp_http import PATH, McpEndpoint
 from kubeshark.hub._pool import TooManyError
 from kubeshark.hub._sessions import Sessions, session_key
@@ -129,6 +131,7 @@ def create_app(
     app.add_exception_handler(StarletteHTTPException, _refuse)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(TooManyError, _busy)
+    app.add_exception_handler(ClientGone, _unheard)
     for module in ROUTERS:
         app.include_router(module.router, responses=PROBLEMS)
 
@@ -172,3 +175,7 @@ def _invalid(_: Request, error: Exception) -> JSONResponse:
 
 def _busy(_: Request, __: Exception) -> JSONResponse:
     return JSONResponse({"error": "too many queries are waiting: come again later"}, 503, {"retry-after": "5"})
+
+
+def _unheard(_: Request, __: Exception) -> Response:
+    return Response(status_code=499)  # as nginx has it: nobody reads it

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from ipaddress import ip_address
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Self
 
 import uvicorn
@@ -126,7 +127,19 @@ def serve(
         for each in running:
             stack.enter_context(each)
         announce(f"https://{public_host}/{query}" if public_host else f"http://{shown}:{bound_port}/{query}")
-        uvicorn.Server(config).run(sockets=[listener])
+        _Server(config, app.hub).run(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    """Ends what is asked for when it is told to end itself: a sum would go on until it is whole."""
+
+    def __init__(self, config: uvicorn.Config, hub: Hub) -> None:
+        super().__init__(config)
+        self._hub = hub
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._hub.is_ending = True
+        super().handle_exit(sig, frame)
 
 
 class Jobs:
