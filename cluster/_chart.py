@@ -45,6 +45,9 @@ CHECKS = """{{- if not .Values.store.recipients }}
 {{- if and .Values.firewall.enabled (not .Values.tap.hostNetwork) }}
 {{- fail "firewall.enabled with tap.hostNetwork off: only in its node's network a worker sees pods' devices" }}
 {{- end }}
+{{- if and .Values.tap.tls .Values.tap.bpfOverride }}
+{{- fail "tap.tls with tap.bpfOverride: probes read processes of chosen pods, and a filter chooses none" }}
+{{- end }}
 {{- $cloud := .Values.tap.snapshots.cloud }}
 {{- if and .Values.store.url $cloud.provider }}
 {{- fail "store.url and tap.snapshots.cloud.provider both say where sealed segments go: leave one of them out" }}

@@ -29,6 +29,11 @@ def scope_of(settings: Settings, version: str, materials: dict[str, str]) -> Sco
             "firewall.enabled with tap.hostNetwork off: only in its node's network a worker sees pods' devices",
             hint="leave one of them out",
         )
+    if settings.tap.tls and settings.tap.bpf_override:
+        raise UsageError(
+            "tap.tls with tap.bpfOverride: probes read processes of chosen pods, and a filter chooses none",
+            hint="leave one of them out",
+        )
     built = {"namespace": settings.tap.release.namespace, "manager": MANAGER, "version": version}
     check_archive(settings)
     return Scope(plain(settings), built, materials)

@@ -12,7 +12,6 @@ from kubeshark.settings import Settings, load
 RECIPIENT = str(Identity.generate().recipient)
 MANY = (
     "tap.persistentStorage=true",
-    "tap.tls=true",
     "tap.serviceMesh=true",
     "tap.ingress.enabled=true",
     "tap.ingress.host=traffic.example.test",

@@ -30,6 +30,8 @@ CHOICES = {
         "tap.docker.tag=2",
     ),
     "firewall": ("firewall.enabled=true", "firewall.failMode=closed", "firewall.exempt=192.0.2.0/24"),
+    "tls": ("tap.tls=true",),
+    "tls and firewall": ("tap.tls=true", "firewall.enabled=true"),
     "privileged": ("tap.securityContext.privileged=true", "tap.resources.sniffer.limits.memory=0"),
 }
 

@@ -29,6 +29,7 @@ examples:
   kubeshark tap                                 every pod, and the page opens
   kubeshark tap '^(cart|stock)-' -n shop        pods by name, in one namespace
   kubeshark tap --dryRun -n shop                which pods that would be; nothing is made
+  kubeshark tap '^cart-' -n shop --tls           also what these pods say over TLS by libssl, in the clear
   kubeshark tap -s kubeshark --wait 10m --set tap.resources.hub.limits.memory=8Gi
 """
 
@@ -66,7 +67,7 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
     options.text("--storageLimit", key="tap.storageLimit", summary="captures kept on a node", metavar="SIZE")
     options.text("--storageClass", key="tap.storageClass", summary="of the claims", metavar="NAME")
     options.truth("--serviceMesh", key="tap.serviceMesh", summary="capture what mesh proxies see")
-    options.truth("--tls", key="tap.tls", summary="decrypt TLS by probes")
+    options.truth("--tls", key="tap.tls", summary="TLS in the clear, by probes in the chosen pods")
     options.truth("--ingress-enabled", key="tap.ingress.enabled", summary="make an Ingress")
     options.text("--release-helmChartPath", key="tap.release.helmChartPath", summary="a chart instead", metavar="PATH")
     options.text("--bpf", key="tap.bpfOverride", summary="capture only these packets", metavar="EXPR")
@@ -148,6 +149,8 @@ def _note(settings: Settings, pods: list[Target]) -> None:
         complain("note: nothing is captured until a pod matches")
     elif sharing := sum(pod.shares_node for pod in pods):
         complain(f"note: not captured, being in the network of their node: {sharing:,} of them; --bpf can be")
+    if tap.service_mesh and not tap.tls:
+        complain("note: tap.serviceMesh reads nothing by itself: tap.tls reads mesh proxies of chosen pods, too")
     if schedules:
         windows = Windows(schedules, settings.timezone)
         moment = windows.at(time.time())
