@@ -12,6 +12,7 @@ from kubeshark.cluster._manifests import objects, secrets
 from kubeshark.cluster._names import TLS_HUB, TLS_WORKER, TOKEN, WORKER
 from kubeshark.cluster._plain import plain
 from kubeshark.settings import Settings, to_yaml
+from kubeshark.settings._values import BASE_PATH
 
 __all__ = ["chart_files", "write_chart"]
 
@@ -36,7 +37,12 @@ MATERIAL = f"""{{{{- /* made once, and kept: what a Secret holds already is take
 {{{{- $_ := set $material (print $who ".key") (index $files "tls.key") }}}}
 {{{{- end }}}}"""
 
-CHECKS = """{{- if not .Values.store.recipients }}
+CHECKS = (
+    f"""{{{{- if not (regexMatch "{BASE_PATH}" .Values.tap.routing.front.basePath) }}}}
+{{{{- fail "tap.routing.front.basePath is no path: write /kubeshark" }}}}
+{{{{- end }}}}
+"""
+    + """{{- if not .Values.store.recipients }}
 {{- fail "store.recipients is empty: name who may read, age1… (kubeshark keys list)" }}
 {{- end }}
 {{- if and .Values.tap.ingress.enabled (not .Values.tap.ingress.host) }}
@@ -61,6 +67,7 @@ CHECKS = """{{- if not .Values.store.recipients }}
 {{- if and (eq $cloud.provider "azblob") (not (and $cloud.azblob.storageAccount $cloud.azblob.container)) }}
 {{- fail "tap.snapshots.cloud.azblob: storageAccount and container are both needed" }}
 {{- end }}"""
+)
 
 NOTES = """The hub reads captures with the identity in Secret kubeshark-identity, which this chart does not make:
 

@@ -309,7 +309,7 @@ class RoutingFront(Part, frozen=True):
     """Where the UI lies behind a proxy."""
 
     base_path: str = ""
-    """Path that a proxy in front of the UI adds."""
+    """Path below which the UI and its API are, as behind an Ingress for it: /kubeshark; empty: the root."""
 
 
 class Routing(Part, frozen=True):

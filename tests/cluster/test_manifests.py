@@ -136,6 +136,20 @@ def test_probes_where_they_are_wanted_and_nothing_for_them_elsewhere() -> None:
         objects("tap.tls=true", "tap.bpfOverride=port 80")
 
 
+def test_below_a_path() -> None:
+    made = by_name(objects("tap.routing.front.basePath=/shark"))
+    [front] = made["Deployment", "kubeshark-front"]["spec"]["template"]["spec"]["containers"]
+    assert {"name": "KUBESHARK_BASE_PATH", "value": "/shark"} in front["env"]
+    told = json.loads(made["ConfigMap", "kubeshark-config"]["data"]["kubeshark.yaml"])
+    assert told["tap"]["routing"]["front"]["basePath"] == "/shark"  # the hub reads it there
+    ingress = ("tap.ingress.enabled=true", "tap.ingress.host=h.test", "tap.ingress.path=/other")
+    with pytest.raises(UsageError, match=r"tap\.ingress\.path '/other' does not lead to"):
+        objects("tap.routing.front.basePath=/shark", *ingress)
+    for path in ("shark", "/api", "/static/x", "/a b", "/..", "//"):
+        with pytest.raises(UsageError, match="is no path for the page"):
+            objects(f"tap.routing.front.basePath={path}")
+
+
 def test_the_configuration_comes_back(tmp_path: Path) -> None:
     """What hub and worker mount says what was set."""
     text = by_name(objects(*MANY))["ConfigMap", "kubeshark-config"]["data"]["kubeshark.yaml"]

@@ -82,6 +82,7 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
 def run(args: argparse.Namespace) -> int:
     from kubeshark.cluster import Deployment, manifests, materials, targets, wait_until_ready
     from kubeshark.cluster._wait import seconds_of
+    from kubeshark.settings import base_path_of
 
     wait_s = seconds_of(args.wait)
     loaded = settings_of(args)
@@ -103,7 +104,8 @@ def run(args: argparse.Namespace) -> int:
         return 0
     wait_until_ready(cluster, release.namespace, release.name, wait_s, _say)
     if settings.tap.ingress.enabled:
-        print(f"the page is at https://{settings.tap.ingress.host}{settings.tap.ingress.path}")
+        base = base_path_of(settings.tap.routing.front.base_path)
+        print(f"the page is at https://{settings.tap.ingress.host}{f'{base}/' if base else settings.tap.ingress.path}")
         return 0
     if not sys.stdout.isatty():
         print('"kubeshark proxy" opens the page')
@@ -140,7 +142,7 @@ def _check(settings: Settings) -> None:
 
 def _note(settings: Settings, pods: list[Target]) -> None:
     """Say what is not captured though it was chosen, and what of the settings is not acted on."""
-    from kubeshark.settings import Windows
+    from kubeshark.settings import Windows, base_path_of
 
     tap, schedules = settings.tap, settings.capture.schedules
     if tap.bpf_override:
@@ -161,8 +163,9 @@ def _note(settings: Settings, pods: list[Target]) -> None:
             complain(f"note: capture.schedules: {field} is not acted on: {INSTEAD[field]}")
     if tap.auth.enabled and tap.auth.type == "oidc":
         host, port = tap.proxy.host, tap.proxy.front.port
+        base = base_path_of(tap.routing.front.base_path)
         page = f"https://{tap.ingress.host}" if tap.ingress.enabled else f"http://{host}:{port}"
-        print(f"people sign in with {tap.auth.oidc.issuer}, which must know {page}/auth/callback")
+        print(f"people sign in with {tap.auth.oidc.issuer}, which must know {page}{base}/auth/callback")
     if tap.snapshots.cloud.s3.role_arn:
         complain("note: tap.snapshots.cloud.s3.roleArn is not assumed yet: the named Secrets give the credentials")
 
