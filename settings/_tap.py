@@ -85,9 +85,9 @@ class S3(Part, frozen=True):
     endpoint: str = ""
     """URL of another server than Amazon's."""
     role_arn: str = ""
-    """Role to assume."""
+    """Role that hub and workers have by their accounts (EKS): arn:aws:iam::…:role/NAME."""
     external_id: str = ""
-    """External id for that role."""
+    """Refused: a role that is had by an account's token takes none."""
 
 
 class AzureBlob(Part, frozen=True):

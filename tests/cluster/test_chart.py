@@ -15,7 +15,7 @@ import yaml
 from kubeshark.cluster._chart import chart_files, values_of
 from kubeshark.core_capture.store import TlsFiles
 from tests.cluster._server import find_helm
-from tests.cluster._settings import CLOUDS, MANY, RECIPIENT, by_name, objects, settings
+from tests.cluster._settings import CLOUDS, MANY, RECIPIENT, ROLE, by_name, objects, settings
 from tests.packages._servers import BASIC, PASSWORD, USER, registry
 
 CHOICES = {
@@ -124,6 +124,10 @@ def test_who_may_read_is_asked_for(chart: Path) -> None:
         (("tap.snapshots.cloud.provider=azblob",), "storageAccount and container"),
         (("tap.snapshots.cloud.provider=s3", "store.url=s3://b/c"), "leave one of them out"),
         (("tap.tls=true", "tap.bpfOverride=port 80"), "tap.tls with tap.bpfOverride"),
+        (("tap.snapshots.cloud.s3.roleArn=captures",), "roleArn is no role"),
+        ((f"tap.snapshots.cloud.s3.roleArn={ROLE}",), "and there is none"),
+        (("store.url=s3://b/c", "tap.snapshots.cloud.s3.externalId=x"), "which takes none"),
+        (("capture.schedules[0].name=a", "capture.schedules[0].kfl=dns"), "not known when it is captured"),
         (("tap.routing.front.basePath=shark",), "basePath is no path"),
         (("tap.routing.front.basePath=/a//b",), "basePath is no path"),
     ],

@@ -14,7 +14,7 @@ from kubeshark.cli._schedules import schedules
 from kubeshark.cluster import HUB_GRANTS
 from kubeshark.errors import UsageError
 from kubeshark.settings import Windows, load, value_of
-from tests.cluster._settings import MANY, RECIPIENT, by_name, objects
+from tests.cluster._settings import CLOUD, MANY, RECIPIENT, ROLE, by_name, objects
 
 WORKLOADS = [("Deployment", "kubeshark-hub"), ("Deployment", "kubeshark-front"), ("DaemonSet", "kubeshark-worker")]
 
@@ -134,6 +134,28 @@ def test_probes_where_they_are_wanted_and_nothing_for_them_elsewhere() -> None:
     assert container["securityContext"]["privileged"] is False
     with pytest.raises(UsageError, match=r"tap\.tls with tap\.bpfOverride"):
         objects("tap.tls=true", "tap.bpfOverride=port 80")
+
+
+def test_a_role_for_the_archive_is_the_accounts_that_speak_to_it() -> None:
+    def roles(*overrides: str) -> dict[str, str | None]:
+        made = by_name(objects(*overrides))
+        return {
+            name: each["metadata"]["annotations"].get("eks.amazonaws.com/role-arn")
+            for (kind, name), each in made.items()
+            if kind == "ServiceAccount"
+        }
+
+    given = f"{CLOUD}.s3.roleArn={ROLE}"
+    for place in ((f"{CLOUD}.provider=s3", f"{CLOUD}.s3.bucket=b"), ("store.url=s3://b/c",)):
+        assert roles(*place, given) == {"kubeshark-hub": ROLE, "kubeshark-worker": ROLE, "kubeshark-front": None}
+        assert set(roles(*place).values()) == {None}
+        with pytest.raises(UsageError, match="takes no external id"):
+            roles(*place, given, f"{CLOUD}.s3.externalId=x")
+        for wrong in ("captures", "arn:aws:iam::1:role/x", f"{ROLE} x", "arn:aws:iam::123456789012:user/x"):
+            with pytest.raises(UsageError, match="is no role"):
+                roles(*place, f"{CLOUD}.s3.roleArn={wrong}")
+    with pytest.raises(UsageError, match="an archive in S3, and there is none"):
+        roles(given)
 
 
 def test_below_a_path() -> None:

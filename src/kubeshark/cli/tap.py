@@ -19,7 +19,6 @@ __all__ = ["add_parser"]
 
 SHOWN_PODS = 20
 INSTEAD = {
-    "kfl": "ask by it when you look",
     "expire": "store.retention.age is of all captures",
     "upload": "where there is an archive, all segments go there",
 }
@@ -158,7 +157,7 @@ def _note(settings: Settings, pods: list[Target]) -> None:
         moment = windows.at(time.time())
         state = f"{', '.join(moment.names)} until" if moment.names else "nothing before"
         print(f"captured by schedules, now {state} {windows.said(moment.until)}")
-    for field in ("kfl", "expire", "upload"):
+    for field in INSTEAD:
         if any(getattr(each, field) not in ("", "0", False) for each in schedules):
             complain(f"note: capture.schedules: {field} is not acted on: {INSTEAD[field]}")
     if tap.auth.enabled and tap.auth.type == "oidc":
@@ -166,8 +165,6 @@ def _note(settings: Settings, pods: list[Target]) -> None:
         base = base_path_of(tap.routing.front.base_path)
         page = f"https://{tap.ingress.host}" if tap.ingress.enabled else f"http://{host}:{port}"
         print(f"people sign in with {tap.auth.oidc.issuer}, which must know {page}{base}/auth/callback")
-    if tap.snapshots.cloud.s3.role_arn:
-        complain("note: tap.snapshots.cloud.s3.roleArn is not assumed yet: the named Secrets give the credentials")
 
 
 def _readers(settings: Settings, cluster: Cluster) -> tuple[Settings, bytes | None]:
