@@ -117,12 +117,14 @@ def create_app(
     folder: Path | None = None,
     oidc: OidcSettings | None = None,
     tls: bool = False,
+    base: str = "",
 ) -> Gate:
     """Return the ASGI application; `hosts` are the Host headers it answers to, e.g. {"127.0.0.1:8899"}; None: any.
 
     `rules` hide from whoever lacks the right `clear`, unless the hub's settings say others.
     `folder` is where the hub keeps tokens, settings and its audit log, by default $KUBESHARK_HUB or ~/.kubeshark/hub.
     `oidc` names an identity provider that people sign in with; `tls`: a proxy in front of us speaks HTTPS.
+    `base`: below this path browsers find us, see `Gate`.
     """
     folder = folder or hub_folder()
     app = FastAPI(title="kubeshark", version="1", docs_url=None, redoc_url=None, openapi_url="/api/v1/openapi.json")
@@ -146,7 +148,7 @@ def create_app(
 
         app.state.provider = _oidc.Provider(oidc, session_key(folder))
         app.include_router(_oidc.router)
-    return Gate(app, hub, token=token, hosts=hosts, has_login=oidc is not None, tls=tls)
+    return Gate(app, hub, token=token, hosts=hosts, has_login=oidc is not None, tls=tls, base=base)
 
 
 def _refuse(_: Request, error: Exception) -> JSONResponse:

@@ -108,7 +108,7 @@ class _Chooser:
         count = len(addresses)
         while sum(source.choose(wanted) for source in self._sources) < len(self._sources):
             count = count * 3 // 4
-            wanted = PacketChoice(frozenset(addresses[:count]), wanted.filters)
+            wanted = PacketChoice(frozenset(addresses[:count]), wanted.filters, wanted.pods)
         self.left_out = len(addresses) - count
 
 

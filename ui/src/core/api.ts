@@ -4,7 +4,8 @@ import { texts } from "../text/core";
 import { type Told, eachLine } from "./lines";
 import type { Check, Entry, Explanation, FirewallApplied, FirewallChange, FirewallStatus, Health, Histogram, HowToApply, ImportReport, Info, Job, Kfl, Learned, Overview, Packet, Plugin, Policy, Pruned, Renderer, SavedFilter, ServiceMap, Session, Settings, Sheet, Simulation, Snapshot, Stream, Timeline, Validation, Worker } from "./types";
 
-const BASE = "/api/v1/";
+/** Below the page's own path: a proxy may have put it anywhere. Tests of logic have no page. */
+const BASE = typeof document === "undefined" ? "/api/v1/" : new URL("api/v1/", document.baseURI).pathname;
 
 /** What the hub said, or why it could not be asked; `status` 0: no answer at all. */
 export class ApiError extends Error {
