@@ -81,7 +81,7 @@ class Store(StoreUpkeep):
         back. The capture's name gets the time at which it began: ordinals of its packets begin with 0. `on_sealed` is
         called in another thread. `cpu` is how many processors this process may use, 0 for any: while it uses
         more, sealing waits as long as memory holds it. Memory has room for `held_segments`; beyond three it is
-        taken only while the disk is slower than what comes. On object storage the log lies in the spool of this machine.
+        taken only while the disk is slower than what comes. On object storage the log lies in this machine's spool.
 
         A source with a hash is a file that grows: it keeps its name, and is continued behind what the store has of it,
         so an identity is needed. Where it may be waited with, ask `wait_for_room` first.
