@@ -17,6 +17,7 @@ __all__ = [
     "HUB",
     "HUB_PORT",
     "IDENTITY",
+    "IMAGE_VERSIONS",
     "LABEL_MANAGER",
     "LABEL_NAMESPACE",
     "LABEL_RELEASE",
@@ -48,6 +49,9 @@ TOKEN, IDENTITY, TLS_HUB, TLS_WORKER = (
 )
 HUB_PORT, WORKER_PORT, FRONT_PORT = 8898, 8897, 8080
 """WORKER_PORT is opened on the node itself, where 8898 is Kubeshark's own."""
+
+IMAGE_VERSIONS = {"hub": "0.2.0", "worker": "0.2.0", "front": "0.2.0"}
+"""What deploy/images/NAME/VERSION says: each is released apart."""
 
 
 def labels(component: str) -> dict[Any, Any]:

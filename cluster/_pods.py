@@ -12,6 +12,7 @@ from kubeshark.cluster._names import (
     HUB,
     HUB_PORT,
     IDENTITY,
+    IMAGE_VERSIONS,
     TLS_HUB,
     TLS_WORKER,
     TOKEN,
@@ -19,7 +20,7 @@ from kubeshark.cluster._names import (
     WORKER_PORT,
     labels,
 )
-from kubeshark.cluster._tree import AsJson, Built, Digest, Each, Equals, Item, Not, Setting, Spread, Text, When
+from kubeshark.cluster._tree import AsJson, Digest, Each, Equals, Item, Not, Setting, Spread, Text, When
 
 __all__ = ["CONFIGURATION", "HUB_CLAIM", "WORKER_CLAIM", "front_template", "hub_template", "worker_template"]
 
@@ -251,9 +252,9 @@ def _template(component: str, spec: dict[str, Any]) -> dict[str, Any]:
 
 
 def _image(name: str) -> When:
-    """The whole name if one is given, else REGISTRY/NAME:TAG; the tag is that of this version."""
+    """The whole name if one is given, else REGISTRY/NAME:TAG; an image has a version of its own."""
     one, both = Setting(f"tap.docker.overrideTag.{name}"), Setting("tap.docker.tag")
-    tag = When(one, one, When(both, both, Built("version")))
+    tag = When(one, one, When(both, both, IMAGE_VERSIONS[name]))
     registry = When(Setting("tap.docker.registry"), Setting("tap.docker.registry"), "kubeshark")
     whole = Setting(f"tap.docker.overrideImage.{name}")
     return When(whole, whole, Text.of(registry, f"/{name}:", tag))

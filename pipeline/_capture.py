@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from kubeshark.core_capture import RecordBatch, load_core
 from kubeshark.core_capture.store import LIVE_SEGMENT_BYTES, SourceInfo, Store
 from kubeshark.pipeline._capture_queue import BatchQueue
-from kubeshark.pipeline._imports import hooks_of
+from kubeshark.pipeline._hooks import hooks_of
 
 if TYPE_CHECKING:
     from kubeshark.core_capture.live import Counters, LiveSource, PacketSource

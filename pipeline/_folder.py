@@ -27,10 +27,11 @@ from kubeshark.core_capture.files import open_capture
 from kubeshark.core_capture.live import FileState, GrowingFile
 from kubeshark.core_capture.store import LiveWriter, SegmentInfo, SourceInfo, Store, Writer
 from kubeshark.errors import InputError
-from kubeshark.pipeline._imports import ImportResult, hooks_of
+from kubeshark.pipeline._hooks import hooks_of
+from kubeshark.pipeline._imports import ImportResult
 
 if TYPE_CHECKING:
-    from kubeshark.pipeline._imports import Hooks
+    from kubeshark.pipeline._hooks import Hooks
     from kubeshark.pipeline._plugins import Plugins
 
 __all__ = ["FolderImport"]

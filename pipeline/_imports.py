@@ -10,23 +10,22 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, BinaryIO, Protocol, Self
+from typing import TYPE_CHECKING, BinaryIO
 
 from kubeshark.core_capture import RecordBatch, SourceMetadata
 from kubeshark.core_capture.files import open_capture
 from kubeshark.core_capture.store import ImportState, SourceInfo, Store
 from kubeshark.errors import InputError, StoreError
+from kubeshark.pipeline._hooks import hooks_of
 from kubeshark.pipeline._plugin_state import ENTRY_POINTS, plugins_folder
 from kubeshark.pipeline._secrets import read_key_log, secrets_block
 from kubeshark.pipeline.tls import KeyLog
 
 if TYPE_CHECKING:
     from kubeshark.core_capture import RecordBatch
-    from kubeshark.core_capture.store import SegmentInfo
     from kubeshark.pipeline._plugins import Plugins
 
-__all__ = ["Hooks", "Import", "ImportResult", "Progress", "hooks_of", "plugins_with_import_hooks"]
+__all__ = ["Import", "ImportResult", "Progress", "plugins_with_import_hooks"]
 
 Progress = Callable[[int, int | None], None]
 STDIN = "-"
@@ -152,53 +151,6 @@ class Import:
             if not self._may_only_write:
                 raise
             return None
-
-
-class Hooks(Protocol):
-    """What plugins have to do with packets on their way into a store; `problems` are complete behind it."""
-
-    @property
-    def dropped(self) -> int: ...
-    @property
-    def filters_packets(self) -> bool: ...
-    def __enter__(self) -> Self: ...
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
-    ) -> None: ...
-    def apply(self, batch: RecordBatch) -> RecordBatch: ...
-    def tell(self, info: SegmentInfo) -> None: ...
-    def problems(self) -> list[str]: ...
-
-
-class _NoHooks:
-    """What an import asks of plugins where there are none."""
-
-    dropped = 0
-    filters_packets = False
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        """Nothing to end."""
-
-    def apply(self, batch: RecordBatch) -> RecordBatch:
-        return batch
-
-    def tell(self, info: SegmentInfo) -> None:
-        """Nobody listens."""
-
-    def problems(self) -> list[str]:
-        return []
-
-
-def hooks_of(plugins: Plugins | None, location: str, *, budget_s: float | None = None) -> Hooks:
-    """Return what plugins have to do with packets on their way into a store; `budget_s`: for the filters of a batch."""
-    if plugins is None:
-        return _NoHooks()
-    from kubeshark.pipeline._import_hooks import ImportHooks
-
-    return ImportHooks(plugins, location, budget_s=budget_s)
 
 
 def plugins_with_import_hooks(load: Callable[[], Plugins]) -> Plugins | None:

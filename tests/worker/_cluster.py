@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import subprocess
 import sys
@@ -12,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from kubeshark._certificates import issue
-from kubeshark.core_capture.store import Identity
+from kubeshark.core_capture.files import open_capture
+from kubeshark.core_capture.store import Identity, SourceInfo, Store
 from kubeshark.core_capture.store._tls_files import TlsFiles
-from kubeshark.pipeline import Pipeline
 from kubeshark.worker._app import Service, create_app
 from kubeshark.worker._files import Files
 from kubeshark.worker._gate import GateServer
@@ -36,8 +37,15 @@ class Pki:
 
 
 def make_store(folder: Path, capture: Path, identity: Identity) -> Path:
-    with Pipeline.open(folder, identities=[identity]) as pipeline:
-        pipeline.import_file(capture)
+    store = Store.open(folder, identities=[identity], create=True)
+    content = capture.read_bytes()
+    with open_capture(capture) as reader:
+        digest = hashlib.sha256(content).hexdigest()
+        source = SourceInfo(capture.name, sha256=digest, size=len(content), metadata=reader.metadata)
+        with store.writer([str(identity.recipient)], source=source) as writer:
+            for batch in reader:
+                writer.add(batch)
+            writer.finish()
     return folder
 
 

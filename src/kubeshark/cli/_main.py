@@ -107,6 +107,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         complain(error)
         return error.exit_code
+    except ModuleNotFoundError as error:
+        if is_debugged or not (error.name or "").startswith("kubeshark."):
+            raise
+        complain(f"this installation lacks {error.name}: an image holds what its role needs; use the whole kubeshark")
+        return 1
     except BrokenPipeError:  # `| head` has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
