@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from kubeshark.cluster._material import materials as materials
     from kubeshark.cluster._material import token_of as token_of
     from kubeshark.cluster._rbac import HUB_GRANTS as HUB_GRANTS
+    from kubeshark.cluster._targets import PodChoice as PodChoice
     from kubeshark.cluster._targets import Target as Target
+    from kubeshark.cluster._targets import has_ended as has_ended
+    from kubeshark.cluster._targets import target_of as target_of
     from kubeshark.cluster._targets import targets as targets
     from kubeshark.cluster._wait import wait_until_ready as wait_until_ready
     from kubeshark.cluster._watch import Change as Change
@@ -32,14 +35,17 @@ __all__ = [
     "Cluster",
     "Deployment",
     "Forward",
+    "PodChoice",
     "Target",
     "Watch",
     "archive_of",
+    "has_ended",
     "has_identity",
     "manifests",
     "materials",
     "ready_pod",
     "run_checks",
+    "target_of",
     "targets",
     "token_of",
     "wait_until_ready",
@@ -58,7 +64,7 @@ _HOMES = {
     "_manifests": "manifests",
     "_material": "has_identity materials token_of",
     "_rbac": "HUB_GRANTS",
-    "_targets": "Target targets",
+    "_targets": "PodChoice Target has_ended target_of targets",
     "_wait": "wait_until_ready",
     "_watch": "Change Watch",
 }

@@ -138,7 +138,7 @@ def worker_template() -> dict[str, Any]:
             Setting("tap.storageLimit"),
             When(Not(Setting("capture.interfaces")), "--interface"),
             When(Not(Setting("capture.interfaces")), "any"),  # pods come and go with theirs
-            When(Setting("tap.bpfOverride"), "--filter"),
+            When(Setting("tap.bpfOverride"), "--filter", "--hub-selects"),  # it replaces the choice of pods
             When(Setting("tap.bpfOverride"), Setting("tap.bpfOverride")),
             *archive_arguments("--upload"),
         ],

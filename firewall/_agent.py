@@ -33,6 +33,7 @@ from kubeshark.firewall._resolver import Server, system_resolvers
 from kubeshark.firewall._rules import Direction, Exempt, Traffic
 from kubeshark.firewall._set import PolicySet, content_of, set_from
 from kubeshark.firewall._wire import Target
+from kubeshark.firewall._xdp import XdpChoice
 
 __all__ = ["Agent", "ask", "runtime_folder"]
 
@@ -99,6 +100,7 @@ class Agent:
         *,
         fail_mode: FailMode = "open",
         force: Mechanism | None = None,
+        xdp: XdpChoice = "off",
         pins: Path = BPFFS / "kubeshark-firewall",
         unseal: Callable[[Any], dict[str, Any]] | None = None,
         own_port: int = 0,
@@ -110,7 +112,7 @@ class Agent:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if folder.stat().st_uid != os.geteuid() or folder.stat().st_mode & 0o077:
             raise UsageError(f"{folder} is open to others", hint=f"chown to this user and chmod 700 {folder}")
-        self.enforcer = Enforcer(fail_mode=fail_mode, force=force, pins=pins)
+        self.enforcer = Enforcer(fail_mode=fail_mode, force=force, xdp=xdp, pins=pins)
         self._names = NameFollower(folder, resolvers=resolvers)
         self._named_for: _Taken | None = None  # whose names are in force
         self._named_edition = 0

@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
 import socket
-import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from kubeshark.core_capture.ebpf import EbpfError, _calls
+from kubeshark.firewall._devices import is_ethernet
 from kubeshark.firewall._errors import FirewallError, firewall_failed
 from kubeshark.firewall._netlink import add_filter, delete_filter
 from kubeshark.firewall._plane import Plane
+from kubeshark.firewall._xdp import XdpHook
 
 __all__ = ["Hook", "attach_connect", "attach_device", "device_index", "pin_name"]
 
 Mechanism = Literal["tcx", "clsact"]
-_SIOCGIFHWADDR = 0x8927
-_ETHERNET, _LOOPBACK = 1, 772
 _NOT_KNOWN = (errno.EINVAL, errno.EOPNOTSUPP)
 
 
@@ -34,13 +32,23 @@ class Hook:
     device: str = ""
     index: int = 0
     links: list[int] = field(default_factory=list)
+    xdp: XdpHook | None = None
+
+    @property
+    def title(self) -> str:
+        return self.kind if self.xdp is None else f"{self.kind}, XDP {self.xdp.mode}"
 
     def pin(self, folder: Path) -> None:
         """Keep the links beyond this process."""
         for number, link in enumerate(self.links):
             _calls.pin(link, folder / pin_name(self.device, number))
+        if self.xdp is not None:
+            _calls.pin(self.xdp.link, folder / pin_name(self.device, "xdp"))
 
     def detach(self) -> None:
+        if self.xdp is not None:
+            self.xdp.detach()
+            self.xdp = None
         for link in self.links:
             os.close(link)
         self.links.clear()
@@ -50,7 +58,7 @@ class Hook:
                     delete_filter(self.index, egress=egress)
 
 
-def pin_name(device: str, number: int) -> str:
+def pin_name(device: str, number: int | Literal["xdp"]) -> str:
     """A file's name for bpffs, which takes no dot."""
     return f"link-{device.replace('.', '%2e') or '%'}-{number}"
 
@@ -63,12 +71,6 @@ def device_index(name: str) -> int | None:
         return None
 
 
-def _is_ethernet(name: str) -> bool:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
-        answer = fcntl.ioctl(any_socket, _SIOCGIFHWADDR, struct.pack("16sH14x", name.encode()[:15], 0))
-    return int(struct.unpack_from("<H", answer, 16)[0]) in (_ETHERNET, _LOOPBACK)
-
-
 def attach_device(plane: Plane, name: str, *, is_veth_of_pod: bool = False, force: Mechanism | None = None) -> Hook:
     """Judge what a device carries. On the host's side of a pod's veth what comes in is the pod's egress."""
     index = device_index(name)
@@ -77,7 +79,7 @@ def attach_device(plane: Plane, name: str, *, is_veth_of_pod: bool = False, forc
     into, out = (
         ("egress_at_ingress", "ingress_at_egress") if is_veth_of_pod else ("ingress_at_ingress", "egress_at_egress")
     )
-    if not _is_ethernet(name):
+    if not is_ethernet(name):
         into, out = "ingress_at_ingress_l3", "egress_at_egress_l3"
     sides = ((plane.program(into), False), (plane.program(out), True))
     if force != "clsact":

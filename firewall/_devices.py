@@ -6,12 +6,16 @@ then names the port behind which the pod's link-layer address was seen.
 
 from __future__ import annotations
 
+import fcntl
 import socket
 import struct
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Literal
 
-__all__ = ["all_devices", "outer_devices", "own_addresses", "pod_device"]
+__all__ = ["XdpMode", "all_devices", "is_card", "is_ethernet", "outer_devices", "own_addresses", "pod_device", "xdp_on"]
+
+XdpMode = Literal["native", "generic"]
 
 _REQUEST, _DUMP = 1, 0x300
 _GETADDR, _NEWADDR, _GETROUTE, _NEWROUTE, _GETNEIGH, _NEWNEIGH = 22, 20, 26, 24, 30, 28
@@ -20,6 +24,12 @@ _BRIDGE = 7  # AF_BRIDGE
 _DST, _OIF, _GATEWAY, _VIA, _TABLE = 1, 4, 5, 18, 15  # of routes
 _NEIGHBOUR, _LLADDR, _MASTER = 1, 2, 9
 _MAIN, _UNICAST = 254, 1
+_NEWLINK, _GETLINK = 16, 18
+_XDP, _XDP_ATTACHED, _XDP_PROGRAM = 43, 2, 4  # of links
+_PARENT_DEVICE = 56  # of links, from kernel 5.14
+_XDP_GENERIC = 2  # as _XDP_ATTACHED; others are the driver's, or the card's
+_SIOCGIFHWADDR = 0x8927
+_ETHERNET, _LOOPBACK = 1, 772
 TIMEOUT_S = 5
 
 Address = IPv4Address | IPv6Address
@@ -28,6 +38,32 @@ Address = IPv4Address | IPv6Address
 def all_devices() -> list[str]:
     """Return the names of the devices that there are."""
     return [name for _, name in socket.if_nameindex()]
+
+
+def is_ethernet(name: str) -> bool:
+    """Say whether what a device carries has Ethernet's header; OSError if there is no such device."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        answer = fcntl.ioctl(any_socket, _SIOCGIFHWADDR, struct.pack("16sH14x", name.encode()[:15], 0))
+    return int(struct.unpack_from("<H", answer, 16)[0]) in (_ETHERNET, _LOOPBACK)
+
+
+def is_card(index: int) -> bool:
+    """Say whether a device is of hardware, or of what a virtual machine takes for it."""
+    return _PARENT_DEVICE in _link(index)
+
+
+def xdp_on(index: int) -> tuple[XdpMode, int] | None:
+    """Return how an XDP program is attached to a device, and its id (0: not told); None if there is none."""
+    said = _attributes(_link(index).get(_XDP, b""))
+    attached, program = said.get(_XDP_ATTACHED, b"\0")[0], said.get(_XDP_PROGRAM, b"")[:4]
+    if not attached:
+        return None
+    return "generic" if attached == _XDP_GENERIC else "native", int.from_bytes(program, "little")
+
+
+def _link(index: int) -> dict[int, bytes]:
+    body = struct.pack("<BBHiII", 0, 0, 0, index, 0, 0)
+    return next((attributes for _, attributes in _ask(_GETLINK, 0, body, 16, _NEWLINK)), {})
 
 
 def own_addresses() -> Iterator[Address]:

@@ -20,13 +20,14 @@ from typing import Any, Literal
 
 from kubeshark.core_capture.ebpf import EbpfError, _calls
 from kubeshark.firewall._attach import Hook, Mechanism, attach_connect, attach_device, device_index, pin_name
-from kubeshark.firewall._devices import all_devices, outer_devices, own_addresses, pod_device
+from kubeshark.firewall._devices import all_devices, outer_devices, own_addresses, pod_device, xdp_on
 from kubeshark.firewall._dns_watch import Side
 from kubeshark.firewall._errors import FirewallError
 from kubeshark.firewall._events import Event, Ring
 from kubeshark.firewall._plane import Plane
 from kubeshark.firewall._rules import Reason, RuleSet
 from kubeshark.firewall._wire import Target
+from kubeshark.firewall._xdp import XdpChoice, XdpHook, attach_xdp, wants_xdp
 
 __all__ = ["BPFFS", "Enforcer", "FailMode"]
 
@@ -63,12 +64,14 @@ class Enforcer:
         fail_mode: FailMode = "open",
         pins: Path = BPFFS / "kubeshark-firewall",
         force: Mechanism | None = None,
+        xdp: XdpChoice = "off",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.fail_mode = fail_mode
         self.generation = 0
         self._pins, self._clock = pins, clock
         self._force: Mechanism | None = force
+        self._xdp: XdpChoice = xdp
         self._held: dict[str, _Held] = {}
         self._previous: tuple[Target, ...] | None = None
         self._confirm_by: float | None = None
@@ -188,7 +191,7 @@ class Enforcer:
             self._attach(held)
 
     def _hold(self, target: Target) -> _Held:
-        plane = Plane.create()
+        plane, held = Plane.create(), None
         try:
             held = _Held(target, plane, Ring(plane.maps["events"]))
             if target.is_host:
@@ -197,7 +200,10 @@ class Enforcer:
             for device in _devices(held):
                 if device_index(device) is not None:
                     held.hooks[device] = self._hook(plane, target, device)
+                    self._set_xdp(held, held.hooks[device])
         except BaseException:
+            for hook in held.hooks.values() if held is not None else ():
+                hook.detach()
             plane.close()
             raise
         return held
@@ -205,8 +211,21 @@ class Enforcer:
     def _hook(self, plane: Plane, target: Target, device: str) -> Hook:
         return attach_device(plane, device, is_veth_of_pod=target.is_pod, force=self._force)
 
+    def _set_xdp(self, held: _Held, hook: Hook) -> bool:
+        """Attach a device by XDP too, or no more; tell whether that changed. FirewallError: it is another's."""
+        target = held.target
+        is_pods = target.is_pod or bool(target.pods)
+        wanted = not is_pods and hook.kind != "cgroup" and wants_xdp(self._xdp, hook.device, hook.index)
+        before = hook.xdp
+        if wanted and before is None:
+            hook.xdp = attach_xdp(held.plane, hook.device, hook.index, self._xdp)
+        elif not wanted and before is not None:
+            before.detach()
+            hook.xdp = None
+        return hook.xdp is not before
+
     def _attach(self, held: _Held) -> bool:
-        """Attach devices that came, or came again under their name; tell whether there were any."""
+        """Attach devices that came, or came again under their name; tell whether anything changed."""
         before = dict(held.hooks)
         held.problems.clear()
         devices = _devices(held)
@@ -224,12 +243,18 @@ class Enforcer:
                     held.hooks[device] = self._hook(held.plane, held.target, device)
                 except EbpfError as error:
                     held.problems[device] = str(error)
+        has_changed = False
+        for device, hook in held.hooks.items():
+            try:
+                has_changed |= self._set_xdp(held, hook)
+            except (EbpfError, OSError) as error:  # OSError: the device has just gone
+                held.problems[f"{device} by XDP"] = str(error)
         if held.target.is_host and "" not in held.hooks:
             try:
                 held.hooks[""] = attach_connect(held.plane)
             except EbpfError as error:
                 held.problems["connect()"] = str(error)
-        return before != held.hooks
+        return has_changed or before != held.hooks
 
     # ---- time, devices ----
 
@@ -289,7 +314,12 @@ class Enforcer:
                         links.append(_calls.open_pin(folder / pin_name(device, number)))
                 if links:
                     kind: Literal["tcx", "cgroup"] = "tcx" if device else "cgroup"
-                    held.hooks[device] = Hook(kind, device, device_index(device) or 0 if device else 0, links)
+                    hook = Hook(kind, device, device_index(device) or 0 if device else 0, links)
+                    held.hooks[device] = hook
+                    with contextlib.suppress(OSError):
+                        there = xdp_on(hook.index)
+                        link = _calls.open_pin(folder / pin_name(device, "xdp"))
+                        hook.xdp = XdpHook("native" if there is None else there[0], link)
             self._held[target.name] = held
         self.generation += 1
         return len(self._held)
@@ -324,6 +354,7 @@ class Enforcer:
         return {
             "generation": self.generation,
             "failMode": self.fail_mode,
+            "xdp": self._xdp,
             "confirmWithin": self.seconds_left,
             "targets": [_status(held) for held in self._held.values()],
         }
@@ -388,7 +419,7 @@ def _status(held: _Held) -> dict[str, Any]:
         "name": held.target.name,
         "generation": held.plane.generation,
         "pods": dict(held.places),
-        "hooks": {device or "connect()": hook.kind for device, hook in held.hooks.items()},
+        "hooks": {device or "connect()": hook.title for device, hook in held.hooks.items()},
         "notEnforced": dict(held.problems),
         "exempt": [exempt.name for exempt in held.target.rules.exempt],
         "rules": rules,

@@ -11,10 +11,11 @@ from collections.abc import Callable
 from typing import Self
 
 from kubeshark.cluster import Change, Cluster, Watch
-from kubeshark.core_capture.store import Store
+from kubeshark.core_capture.store import JoinedStore, Store, default_node
 from kubeshark.errors import KubesharkError
 from kubeshark.firewall._inventory import Namespace, NodeInfo, Pod, inventory_of, read_object
 from kubeshark.hub._fleet import Fleet
+from kubeshark.hub._pods import ChosenPods
 from kubeshark.pipeline._cluster_names import NAMED_KINDS
 from kubeshark.pipeline._watched_names import WatchedNames
 
@@ -28,6 +29,9 @@ SETTLE_S = 0.1
 
 NAMES_S = 1.0
 RETRY_S = 10.0
+SHARE_S = 60.0
+"""Between two copies of names into archives: each is a request that costs."""
+
 WRITE_SHARE = 10
 """Between two writes of names lies this often the time one takes: a large file is not written all the time."""
 
@@ -35,10 +39,19 @@ WRITE_SHARE = 10
 class KubeWatch:
     """Watches a cluster from `__enter__` to `__exit__`."""
 
-    def __init__(self, cluster: Cluster, store: Store, fleet: Fleet, log: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        store: Store,
+        fleet: Fleet,
+        log: Callable[[str], None],
+        pods: ChosenPods | None = None,
+    ) -> None:
+        """`pods` hear of pods as well: they say which are captured."""
         self.problems: dict[str, str] = {}  # by kind, while it cannot be watched
         self.changes = 0  # heard of so far, lists included
         self._cluster, self._store, self._fleet, self._log = cluster, store, fleet, log
+        self._pods = pods
         self._names = WatchedNames()
         self._things: dict[tuple[str, str], Pod | NodeInfo | Namespace] = {}
         self._listed: set[str] = set()
@@ -52,6 +65,7 @@ class KubeWatch:
             threading.Thread(target=self._keep, name="kubeshark-kube-names", daemon=True),
         ]
         self._said = ""
+        self._shared_s, self._must_share = -SHARE_S, False
 
     def __enter__(self) -> Self:
         self._watch.__enter__()
@@ -83,6 +97,8 @@ class KubeWatch:
                     odd += 1
             self.changes += len(changes)
             self._listed.add(kind)
+        if kind == "Pod" and self._pods is not None:
+            self._pods.take(changes)
         if odd:
             self._log(f"{self._cluster.host} says of {odd:,} objects of kind {kind} what cannot be read: left out")
         self._wake()
@@ -127,14 +143,16 @@ class KubeWatch:
 
     def _keep(self) -> None:
         gap_s = SETTLE_S
-        while self._wait(self._is_named, gap_s):
+        while self._wait(self._is_named, gap_s, SHARE_S if self._must_share else None):
             gap_s = self._write()
+            self._share()
         self._write()
+        self._share(at_once=True)
 
-    def _wait(self, wakes: threading.Event, gap_s: float) -> bool:
-        """Wait for a gap, then for a change; say whether there is more to do."""
+    def _wait(self, wakes: threading.Event, gap_s: float, most_s: float | None = None) -> bool:
+        """Wait for a gap, then for a change, for so long at most; say whether there is more to do."""
         self._ends.wait(gap_s)
-        wakes.wait()
+        wakes.wait(most_s)
         wakes.clear()
         return not self._ends.is_set()
 
@@ -156,5 +174,19 @@ class KubeWatch:
             if not self._ends.is_set():
                 self._is_named.set()
             return RETRY_S
-        self._said, self._written = "", changes
+        self._said, self._written, self._must_share = "", changes, True
         return max(NAMES_S, WRITE_SHARE * (time.monotonic() - began))
+
+    def _share(self, *, at_once: bool = False) -> None:
+        """Copy new names into the archives that the hub reads, now and then."""
+        now_s = time.monotonic()
+        if not self._must_share or not isinstance(self._store, JoinedStore):
+            return
+        if not at_once and now_s - self._shared_s < SHARE_S:
+            return
+        self._shared_s = now_s
+        try:
+            self._store.share_names(default_node())
+        except (KubesharkError, OSError) as error:
+            self._log(f"names of the cluster are not copied into the archive: {error}")
+        self._must_share = False

@@ -16,13 +16,15 @@ from kubeshark.hub._app import create_app
 from kubeshark.hub._auth import new_token
 from kubeshark.hub._discovery import Discovery
 from kubeshark.hub._kube import KubeWatch
+from kubeshark.hub._pods import ChosenPods
+from kubeshark.hub._selecting import Selecting
 from kubeshark.hub._state import Hub
 from kubeshark.pipeline import Pipeline
 from kubeshark.pipeline._rules import DEFAULT_RULES, RedactionRule
 from kubeshark.pipeline._scheduler import Scheduler
 
 if TYPE_CHECKING:
-    from kubeshark.cluster import Cluster
+    from kubeshark.cluster import Cluster, PodChoice
     from kubeshark.hub._oidc import OidcSettings
 
 __all__ = ["serve"]
@@ -46,6 +48,7 @@ def serve(
     workers_of: str = "",
     inventory: Path | None = None,
     cluster: Cluster | None = None,
+    pod_choice: PodChoice | None = None,
 ) -> None:
     """Serve a pipeline, and run its plugins' jobs by their schedules; `log` hears what they log.
 
@@ -53,6 +56,7 @@ def serve(
     `announce` gets the URL with the token once the port is open. `oidc`: people sign in with an identity provider.
     `inventory`: a file that says who has which address; it is read again whenever it is replaced.
     `cluster`: is watched for names, and for who has which address.
+    `pod_choice`: which of its pods are captured by workers that leave that to a hub.
     `public_host` is the name under which a proxy serves this hub by HTTPS; by no other is it then known.
     `token`: this one, not a new one. `workers_of`: NAME:PORT, every address of which is a worker.
 
@@ -95,7 +99,11 @@ def serve(
         for each in running:
             stack.enter_context(each)
         if cluster is not None:
-            app.hub.kube = stack.enter_context(KubeWatch(cluster, pipeline.store, app.hub.fleet, log))
+            pods = ChosenPods(pod_choice) if pod_choice else None
+            kube = app.hub.kube = KubeWatch(cluster, pipeline.store, app.hub.fleet, log, pods)
+            if pods is not None:
+                stack.enter_context(Selecting(pods, app.hub.workers.addresses, lambda: kube.states()["Pod"], log))
+            stack.enter_context(kube)
         announce(f"https://{public_host}/{query}" if public_host else f"http://{shown}:{bound_port}/{query}")
         uvicorn.Server(config).run(sockets=[listener])
 

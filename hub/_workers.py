@@ -45,6 +45,17 @@ class _Counters(msgspec.Struct, frozen=True):
     sent_bytes: int = 0
 
 
+class _Chosen(msgspec.Struct, frozen=True):
+    why: _Text
+    schedules: Annotated[list[_Text], msgspec.Meta(max_length=100)] = []
+    until: float | None = None
+    pods: int | None = None
+    addresses: int = 0
+    left_out: int = 0
+    waiting: int = 0
+    sharing: int = 0
+
+
 class _Capture(msgspec.Struct, frozen=True):
     interface: _Text
     received: int
@@ -53,6 +64,7 @@ class _Capture(msgspec.Struct, frozen=True):
     stored: int
     state: _Text
     restarts: int
+    chosen: _Chosen | None = None
 
 
 class _Archive(msgspec.Struct, frozen=True):

@@ -7,7 +7,9 @@ that runs through several segments is read with all its parts. Between looks onl
 1. An entry is told once. It comes at most one look after it is settled, in time order within that look.
 2. What the store held before is not told, unless `since_ns` asks for it; of connections that go on, only what ended
    later; with `begun_later` only what began later, for whoever queried the rest.
-3. Whoever reads too slowly gets everything late, as long as no more than MAX_BEHIND wait: older segments are passed
+3. What several nodes saw is told once, with all their names: where several capture, a connection that begins waits
+   TWIN_S for them. One that another node shows later is joined to it, and nothing of it is told again.
+4. Whoever reads too slowly gets everything late, as long as no more than MAX_BEHIND wait: older segments are passed
    over then, and counted in `dropped`.
 """
 
@@ -33,16 +35,17 @@ from kubeshark.pipeline._entry import Entry
 from kubeshark.pipeline._facts import Origin
 from kubeshark.pipeline._feed import Change, Feed, StoreFeed
 from kubeshark.pipeline._filter import EntryFilter
-from kubeshark.pipeline._followed import Connection, Connections, Part
+from kubeshark.pipeline._followed import TWIN_S, Connection, Connections, Part
 from kubeshark.pipeline._order import Window, place_of
 from kubeshark.pipeline._rows import itself, made_of, small_columns
 from kubeshark.pipeline._run import Runner
 from kubeshark.pipeline._runs import Run, in_order
-from kubeshark.pipeline._segments import Begins, FlowPart, Segment, chains, flow_keys, is_fresh
+from kubeshark.pipeline._segments import Begins, FlowPart, Segment, chains, flow_keys, is_fresh, node_of
 from kubeshark.pipeline._settle import Wait, settle
 from kubeshark.pipeline._settled import Table, settled
 from kubeshark.pipeline._store_query import known_names
 from kubeshark.pipeline._table import EntryTable
+from kubeshark.pipeline._twins import twins_among
 
 if TYPE_CHECKING:
     from kubeshark.core_capture.store import Store
@@ -60,6 +63,10 @@ LOOK_S = 0.05
 LOOK_SHARE = 1
 """A look is followed by a pause of what it took: decoding an open segment anew takes half a processor at most."""
 
+NODE_S = 300.0
+"""A node that had nothing new for so long is not waited for."""
+
+KEPT_FIRSTS = 1024  # segments
 CHUNK_BYTES = 16 << 20
 MAX_BEHIND = 256 << 20
 """Bytes of packets in sealed segments that wait to be looked at."""
@@ -125,6 +132,8 @@ class Follow:
         self._connections = Connections()
         self._watched: dict[str, _Watched] = {}
         self._before: list[tuple[str, int, int]] = []  # segments that were there at first: name, first and last time
+        self._heard: dict[str, float] = {}  # when a node last had something new
+        self._firsts: dict[str, int] = {}  # time of the first packet, by segment
         self._has_begun = False
         self._took = 0.0  # seconds of the last look
         self._stopped = threading.Event()
@@ -224,6 +233,7 @@ class Follow:
         segment, flows = change.segment, change.segment.flows
         counts = flows["packets"].sum(axis=1, dtype=np.int64)
         watched = self._watched.get(segment.name)
+        self._hear(change, now)
         is_old = not self._has_begun and (self._since_ns is None or change.last_ns < self._since_ns)
         if watched is None:
             none = np.zeros(0, dtype=np.int64)
@@ -245,10 +255,10 @@ class Follow:
     def _grow(self, watched: _Watched, rows: NDArray[Any], now: float, *, is_last: bool) -> None:
         flows = watched.segment.flows
         missing = np.array([row for row in rows.tolist() if not self._knows(watched, row)], dtype=np.int64)
-        self._begin(watched, missing)
+        self._begin(watched, missing, now)
         for row in rows.tolist():
             connection = watched.rows[row]
-            connection.grow(flows[row], now)
+            connection.grow(flows[row], now, (watched.segment.name, row))
             connection.is_over |= is_last
             self._connections.grown(connection)
 
@@ -256,16 +266,41 @@ class Follow:
         connection = watched.rows.get(row)
         return connection is not None and not connection.is_gone
 
-    def _begin(self, watched: _Watched, rows: NDArray[Any]) -> None:
+    def _hear(self, change: Change, now: float) -> None:
+        """Note who captures now, and where segments begin."""
+        segment = change.segment
+        if self._has_begun or not change.is_sealed:
+            self._heard[node_of(segment)] = now
+        if segment.name not in self._firsts and len(segment.flows):
+            self._firsts[segment.name] = int(segment.flows["first_ns"].min())
+            if len(self._firsts) > KEPT_FIRSTS:
+                del self._firsts[next(iter(self._firsts))]
+
+    def _capturing(self, now: float) -> int:
+        """Return how many nodes capture."""
+        return sum(now - heard < NODE_S for heard in self._heard.values())
+
+    def _comes_before(self, name: str, other: str) -> bool:
+        """Say whether a query numbers what both segments hold in the first of them."""
+        return name in self._firsts and (self._firsts[name], name) < (self._firsts.get(other, 0), other)
+
+    def _begin(self, watched: _Watched, rows: NDArray[Any], now: float) -> None:
         """Find the connections that these rows are parts of; the others begin here."""
         segment, name = watched.segment, watched.segment.name
+        node, capturing = node_of(segment), self._capturing(now)
         keys = [key.tobytes() for key in flow_keys(segment, rows)]
         flows = segment.flows[rows]
         orphans: list[tuple[int, bytes]] = []
         for at, (row, key) in enumerate(zip(rows.tolist(), keys, strict=True)):
-            before = None if is_fresh(flows[at]) else self._connections.latest(key)
-            if before is not None and before.parts[-1][0] != name and before.goes_on(flows[at]):
-                before.add_part((name, row))
+            before = self._connections.latest(key)
+            if before is not None and before.may_be(node, flows[at]):
+                is_first = not before.told and self._comes_before(name, before.parts[0][0])
+                before.add_part((name, row), node, is_first=is_first)
+                if len(before.nodes) >= capturing:
+                    before.held_until = now
+                watched.rows[row] = before
+            elif before is not None and not is_fresh(flows[at]) and before.may_go_on(name, flows[at]):
+                before.add_part((name, row), node)
                 watched.rows[row] = before
             else:
                 orphans.append((row, key))
@@ -275,7 +310,11 @@ class Follow:
             mine = parts.get(row, [])
             if mine and self._since_ns is None:
                 since_ns = max(since_ns, *(int(part.segment.flows[part.row]["last_ns"]) for part in mine))
-            connection = self._connections.begin(key, [*((p.segment.name, p.row) for p in mine), (name, row)], since_ns)
+            names = [*((part.segment.name, part.row) for part in mine), (name, row)]
+            nodes = [*(node_of(part.segment) for part in mine), node]
+            connection = self._connections.begin(key, names, since_ns, nodes)
+            if capturing > 1 and not mine:
+                connection.held_until = now + TWIN_S
             for part in mine:
                 connection.seen_before(part.segment.flows[part.row])
             watched.rows[row] = connection
@@ -318,11 +357,11 @@ class Follow:
                 yield in_order(tables, "asc")
 
     def _grouped(self, connections: Iterable[Connection]) -> Iterator[tuple[Begins, dict[int, Connection]]]:
-        """Yield connections by where they begin, those of several parts apart: their ids are found by dissecting."""
-        groups: defaultdict[tuple[str, bool], list[Connection]] = defaultdict(list)
+        """Yield connections by where they begin, apart those of several parts: their ids are found by dissecting."""
+        groups: defaultdict[str, list[Connection]] = defaultdict(list)
         for connection in connections:
-            groups[connection.parts[0][0], len(connection.parts) > 1].append(connection)
-        for (name, is_chained), members in groups.items():
+            groups[connection.parts[0][0]].append(connection)
+        for name, members in groups.items():
             try:
                 segment = self._segment(name)
                 parts = {c.parts[0][1]: [FlowPart(self._segment(n), row) for n, row in c.parts] for c in members}
@@ -331,9 +370,14 @@ class Follow:
                 for connection in members:
                     connection.waits = Wait.NOTHING
                 continue
-            rows = np.array(sorted(parts), dtype=np.int64)
             owners = {connection.parts[0][1]: connection for connection in members}
-            yield Begins(segment, rows, parts if is_chained else {}), owners
+            seen = {row: twins_among(each) for row, each in parts.items() if len(each) > 1}
+            chained = {row: each for row, each in parts.items() if len(each) > 1 and not seen[row]}
+            for mine in (parts.keys() - chained.keys(), chained.keys()):
+                if mine:
+                    rows = np.array(sorted(mine), dtype=np.int64)
+                    begins = Begins(segment, rows, {row: chained[row] for row in mine if row in chained}, seen)
+                    yield begins, {row: owners[row] for row in mine}
 
     def _segment(self, name: str) -> Segment:
         if name in self._watched:

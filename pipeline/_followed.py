@@ -7,20 +7,25 @@ connection, and there are at most MAX_CONNECTIONS of them.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from kubeshark.pipeline._repeats import SKEW_NS
 from kubeshark.pipeline._segments import MAX_CHAIN_BYTES, has_ended, may_be_quiet_ns
 from kubeshark.pipeline._settle import QUIET_S, Wait
 
-__all__ = ["MAX_CONNECTIONS", "Connection", "Connections", "Part", "Told"]
+__all__ = ["MAX_CONNECTIONS", "TWIN_S", "Connection", "Connections", "Part", "Told"]
 
 MAX_CONNECTIONS = 100_000
 """Of more, those that were quiet for longest are let go of: what they wait for is not told any more."""
 
 IDLE_S = 1_200.0
 """Whoever was quiet for so long is let go of, too: what comes later is read from the store again."""
+
+TWIN_S = 1.0
+"""Where several nodes capture, a connection waits so long for what others saw of it: a piece of the log waits half of
+that, and is fetched a quarter of a second later."""
 
 READ_SHARE = 4
 """A connection that goes on is read from its beginning each time; that may take a fifth of a processor."""
@@ -67,14 +72,23 @@ class Connection:
     is_gone: bool = False  # it was let go of
     is_queued: bool = False
     told: dict[Part, Told] = field(default_factory=dict)
-    _before: tuple[int, int] = (0, 0)  # bits and size of all parts but the last
+    nodes: tuple[str, ...] = ()  # that saw it
+    first_ns: int = 1 << 62
+    isn: tuple[int, int] = (0, 0)  # 0: not seen yet
+    held_until: float = 0.0  # for what other nodes saw of it
+    _before: tuple[int, int] = (0, 0)  # bits and size of parts that were there at first
+    _counted: dict[Part, tuple[int, int]] | None = None  # the same of each other part, if there are several
 
-    def grow(self, flow: Any, now: float) -> None:
-        """Take the FLOW row that its last part has by now."""
-        bits, size = self._before
-        self.bits = bits | int(flow["bits"])
-        self.size = size + int(flow["bytes"].sum())
-        self.last_ns = max(self.last_ns, int(flow["last_ns"]))
+    def grow(self, flow: Any, now: float, part: Part | None = None) -> None:
+        """Take the FLOW row that a part has by now, by default the last."""
+        counted = int(flow["bits"]), int(flow["bytes"].sum())
+        self.bits, self.size = self._before
+        if self._counted is not None:
+            self._counted[part or self.parts[-1]] = counted
+        for bits, size in [counted] if self._counted is None else self._counted.values():
+            self.bits |= bits
+            self.size += size
+        self._take_times(flow)
         self.grown_at = now
         self.has_news = True
 
@@ -82,18 +96,40 @@ class Connection:
         """Take the FLOW row of a part before its last one."""
         bits, size = self._before
         self._before = bits | int(flow["bits"]), size + int(flow["bytes"].sum())
-        self.last_ns = max(self.last_ns, int(flow["last_ns"]))
+        self._take_times(flow)
 
-    def add_part(self, part: Part) -> None:
-        """Go on in another segment."""
-        self._before = self.bits, self.size
-        self.parts.append(part)
+    def _take_times(self, flow: Any) -> None:
+        self.first_ns = min(self.first_ns, int(flow["first_ns"]))
+        self.last_ns = max(self.last_ns, int(flow["last_ns"]))
+        (a, b), (seen_a, seen_b) = self.isn, flow["isn"].tolist()
+        self.isn = a or seen_a, b or seen_b
+
+    def add_part(self, part: Part, node: str = "", *, is_first: bool = False) -> None:
+        """Go on in another segment, or have what another node saw; `is_first`: its entries are numbered there."""
+        if self._counted is None:
+            self._counted = {self.parts[-1]: (self.bits, self.size - self._before[1])}
+        self.parts.insert(0 if is_first else len(self.parts), part)
+        if node not in self.nodes:
+            self.nodes = (*self.nodes, node)
+
+    def may_be(self, node: str, flow: Any) -> bool:
+        """Say whether a node that has no part of it yet saw it, too; the rule is that of `chains`."""
+        if node in self.nodes or not self.goes_on(flow):
+            return False
+        if int(flow["first_ns"]) > self.last_ns + SKEW_NS or int(flow["last_ns"]) < self.first_ns - SKEW_NS:
+            return False
+        theirs = flow["isn"].tolist()
+        return all(not (mine and other) or mine == other for mine, other in zip(self.isn, theirs, strict=True))
 
     def goes_on(self, flow: Any) -> bool:
         """Say whether a part in a later segment is its own; the rule is that of `chains`."""
         quiet_ns = may_be_quiet_ns(int(flow["transport"]), has_ended=bool(has_ended(self.bits)))
         is_late = quiet_ns is not None and int(flow["first_ns"]) > self.last_ns + quiet_ns
         return not is_late and self.size + int(flow["bytes"].sum()) <= MAX_CHAIN_BYTES
+
+    def may_go_on(self, name: str, flow: Any) -> bool:
+        """Say whether a row of the segment of this name is its own, which has none yet."""
+        return all(segment != name for segment, _ in self.parts) and self.goes_on(flow)
 
     def patience(self, now: float) -> Wait:
         """Return the longest wait that is over."""
@@ -105,7 +141,7 @@ class Connection:
     def due(self) -> float | None:
         """Return when it is to be read again; None: not before it grows."""
         if self.has_news:
-            return self.read_at + READ_SHARE * self.cost
+            return max(self.read_at + READ_SHARE * self.cost, self.held_until)
         if self.waits is Wait.NOTHING:
             return None
         is_ended = self.is_over or has_ended(self.bits)
@@ -140,8 +176,8 @@ class Connections:
     def latest(self, key: bytes) -> Connection | None:
         return self._by_key.get(key)
 
-    def begin(self, key: bytes, parts: Sequence[Part], since_ns: int) -> Connection:
-        connection = self._by_key[key] = Connection(key, list(parts), since_ns)
+    def begin(self, key: bytes, parts: Sequence[Part], since_ns: int, nodes: Iterable[str] = ()) -> Connection:
+        connection = self._by_key[key] = Connection(key, list(parts), since_ns, nodes=tuple(dict.fromkeys(nodes)))
         return connection
 
     def queue(self, connection: Connection) -> None:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from kubeshark.settings._model import Settings as Settings
     from kubeshark.settings._values import Duration as Duration
     from kubeshark.settings._values import Size as Size
+    from kubeshark.settings._windows import Windows as Windows
+    from kubeshark.settings._windows import six_fields as six_fields
+    from kubeshark.settings._windows import zone_of as zone_of
     from kubeshark.settings._yaml import to_yaml as to_yaml
 
 __all__ = [
@@ -29,12 +32,15 @@ __all__ = [
     "Schedule",
     "Settings",
     "Size",
+    "Windows",
     "config_path",
     "json_schema",
     "keys",
     "load",
+    "six_fields",
     "to_yaml",
     "value_of",
+    "zone_of",
 ]
 
 _HOMES = {
@@ -44,6 +50,7 @@ _HOMES = {
     "_load": "Loaded load",
     "_model": "Schedule Settings",
     "_values": "Duration Size",
+    "_windows": "Windows six_fields zone_of",
     "_yaml": "to_yaml",
 }
 

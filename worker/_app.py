@@ -3,6 +3,7 @@
 GET /v1/files           names, sizes and versions; ETag, If-None-Match
 GET /v1/files/NAME      one range of a file: Range is needed, If-Match taken
 GET /v1/status
+GET, PUT /v1/selection  with --hub-selects: whose packets are captured (`_selection_routes.py`)
 
 With --firewall, and for hubs that may say what is enforced (`_firewall_routes.py`):
 GET /v1/firewall, PUT /v1/firewall, POST /v1/firewall/confirm, GET /v1/firewall/events
@@ -33,10 +34,12 @@ from starlette.types import Receive, Scope, Send
 from kubeshark import __version__
 from kubeshark.core_capture.store._names import index_names
 from kubeshark.errors import KubesharkError, StoreError
+from kubeshark.worker._choosing import MAX_SELECTION_BYTES, Choosing
 from kubeshark.worker._files import Files, Held
 from kubeshark.worker._firewall import Firewall
 from kubeshark.worker._firewall_routes import MAX_SET_BYTES, PATH, firewall_routes
 from kubeshark.worker._governor import Governor, Rates, resident_bytes
+from kubeshark.worker._selection_routes import SELECTION_PATH, selection_routes
 from kubeshark.worker._status import PROTOCOL, Archive, Capture, Counters, Limits, Status
 
 __all__ = ["MAX_RANGE_BYTES", "Service", "create_app"]
@@ -47,6 +50,9 @@ MAX_RANGE_BYTES = 16 << 20
 CHUNK_BYTES = 512 << 10
 ANSWER_SECONDS = 60.0
 """An answer that takes longer is cut off: 16 MiB then need 2.3 Mbit/s."""
+
+BODIES = {PATH: MAX_SET_BYTES, SELECTION_PATH: MAX_SELECTION_BYTES}
+"""What may be put, and how many bytes of it; these are answered however busy the node is."""
 
 _RANGE = re.compile(r"bytes=(\d{1,18})-(\d{1,18})", re.ASCII)
 
@@ -66,6 +72,7 @@ class Service:
     started: float = field(default_factory=time.time)
     firewall: Firewall | None = None
     enforcers: frozenset[str] = frozenset()  # names of hubs that may ask for the firewall
+    choosing: Choosing | None = None
 
     def status(self) -> Status:
         listed = self.files.list()
@@ -131,6 +138,7 @@ def create_app(service: Service) -> Callable[[Scope, Receive, Send], Awaitable[N
             Route("/v1/files", files),
             Route("/v1/files/{name}", file),
             *firewall_routes(lambda: (service.firewall, service.enforcers)),
+            *selection_routes(lambda: service.choosing),
         ],
         exception_handlers={HTTPException: _refuse, KubesharkError: _fail},
     )
@@ -155,7 +163,7 @@ class _Guard:
             refusal = _json({"error": why}, 400, {"connection": "close"})
         elif not service.rates.take((scope.get("client") or ("",))[0]):
             refusal = _json({"error": "too many requests"}, 429, {"retry-after": "1"})
-        elif not scope["path"].startswith(("/v1/status", PATH)) and (why := service.governor.refuses()):
+        elif not scope["path"].startswith(("/v1/status", *BODIES)) and (why := service.governor.refuses()):
             refusal = _json({"error": why}, 503, {"retry-after": "1"})
         if refusal is not None:
             counters.refused += 1
@@ -171,9 +179,10 @@ def _body_refusal(scope: Scope) -> str:
     if b"transfer-encoding" in headers or b"expect" in headers:
         return "a body has its length"
     length = headers.get(b"content-length", b"0")
-    if not (scope["path"] == PATH and scope["method"] == "PUT"):
+    most = BODIES.get(scope["path"]) if scope["method"] == "PUT" else None
+    if most is None:
         return "" if length == b"0" else "requests have no body"
-    return "" if length.isdigit() and int(length) <= MAX_SET_BYTES else f"at most {MAX_SET_BYTES:,} bytes"
+    return "" if length.isdigit() and int(length) <= most else f"at most {most:,} bytes"
 
 
 async def _pieces(service: Service, held: Held, start: int, end: int) -> AsyncIterator[bytes]:

@@ -58,15 +58,15 @@ class KeptProcess(ABC):
     def _run(self) -> tuple[int, str]:
         """Run one; return its exit code, negative for a signal, and what it said at its end."""
 
-    def _begin(self, process: subprocess.Popen[bytes], order: msgspec.Struct) -> None:
-        """Give the process its order. It may be gone already: its exit code says more."""
+    def _begin(self, process: subprocess.Popen[bytes], order: msgspec.Struct, *, more: bool = False) -> None:
+        """Give the process its order, a line. It may be gone already: its exit code says more. `more` may follow."""
         self._process = process
         if self._ends.is_set():  # told to stop while it was made
             process.terminate()
         assert process.stdin is not None
         try:
-            process.stdin.write(msgspec.json.encode(order))
-            process.stdin.close()
+            process.stdin.write(msgspec.json.encode(order) + b"\n")
+            process.stdin.flush() if more else process.stdin.close()
         except BrokenPipeError:
             pass
 

@@ -17,6 +17,7 @@ from kubeshark.core_capture.store._tls_files import TlsFiles
 from kubeshark.errors import StoreError
 from kubeshark.worker._app import Service, create_app
 from kubeshark.worker._captures import Captures
+from kubeshark.worker._choosing import Choosing, Schedules
 from kubeshark.worker._files import Files
 from kubeshark.worker._firewall import Firewall
 from kubeshark.worker._gate import GateServer
@@ -58,6 +59,8 @@ class WorkerOptions:
     firewall: Path | None = None  # what is enforced is kept there; None: nothing is
     fail_mode: Literal["open", "closed"] = "open"
     enforcers: Collection[str] = ()  # names of hubs that may say what is enforced; none: `allowed`
+    selects: bool = False  # packets of the pods that a hub names, and no others
+    schedules: Schedules | None = None  # in their windows alone
     upload: str = ""  # URL of an archive: sealed segments are copied to a prefix of this node's name
 
 
@@ -72,10 +75,13 @@ def run_worker(options: WorkerOptions, *, announce: Callable[[str], None], log: 
     listener = _listen(options.host, options.port)
     governor = Governor(options.memory_bytes, options.cpu)
     service = Service(options.node, files, governor, options.connections)
-    captures = Captures(_order(options), log) if options.interfaces else None
+    choosing = None
+    if options.selects or options.schedules is not None:
+        choosing = Choosing(options.node, selects=options.selects, schedules=options.schedules)
+    captures = Captures(_order(options), log, choosing) if options.interfaces else None
     uploader = _uploader(options, service, log)
     if captures is not None:
-        service.captures = captures.rows
+        service.captures, service.choosing = captures.rows, choosing
     firewall = None
     if options.firewall is not None:
         firewall = Firewall(_firewall_order(options, options.firewall, listener.getsockname()[1]), log)

@@ -6,6 +6,8 @@ from typing import Literal
 
 import msgspec
 
+from kubeshark.worker._choosing import Choice, Chosen
+
 __all__ = ["PROTOCOL", "Archive", "Capture", "Counters", "FirewallOrder", "Limits", "Order", "Status"]
 
 PROTOCOL = 1
@@ -38,6 +40,8 @@ class Capture(msgspec.Struct, frozen=True):
     stored: int  # acknowledged: synced to disk
     state: str = "running"
     restarts: int = 0
+    kept_addresses: int | None = None  # that the kernel chooses packets by now; None: by none
+    chosen: Chosen | None = None  # what is captured now, where that changes
 
 
 class Archive(msgspec.Struct, frozen=True):
@@ -67,6 +71,9 @@ class Order(msgspec.Struct, frozen=True):
     max_age_ns: int | None = None
     memory_bytes: int = 0  # for the capturing process, its rings in the kernel included; 0: no limit
     probes: list[str] = []  # whose TLS is read in the clear, too: see TlsSource
+    choice: Choice | None = (
+        None  # what is kept to begin with; others follow, a line each; None: what `bpf` says, always
+    )
 
 
 class Status(msgspec.Struct, frozen=True):

@@ -29,6 +29,7 @@ KPROBE, SCHED_CLS, TRACEPOINT, XDP, CGROUP_SOCK_ADDR = 2, 3, 5, 6, 18
 CGROUP_CONNECT4, CGROUP_CONNECT6, XDP_DEVICE, TCX_INGRESS, TCX_EGRESS = 10, 11, 37, 46, 47
 BEFORE = 1 << 3
 """Of a tcx link: in front of the programs that are there."""
+_HAS_FRAGS = 1 << 5  # of an XDP program: frames may lie in pieces, as large ones do
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -147,8 +148,9 @@ def load_program(kind: int, name: str, code: bytes, expected: int = 0) -> int:
 
     def attr(log: ctypes.Array[ctypes.c_char] | None) -> bytes:
         level, size, at = (0, 0, 0) if log is None else (1, _LOG_BYTES, _address(log))
-        head = (kind, len(code) // 8, _address(code_at), _address(licence), level, size, at, 0, 0)
-        return struct.pack("<IIQQIIQII16sII", *head, name.encode()[:15], 0, expected)
+        head = (kind, len(code) // 8, _address(code_at), _address(licence), level, size, at, 0)
+        flags = _HAS_FRAGS if kind == XDP else 0
+        return struct.pack("<IIQQIIQII16sII", *head, flags, name.encode()[:15], 0, expected)
 
     try:
         return _call(5, attr(None))[0]
@@ -170,6 +172,11 @@ def link_tcx(program: int, interface: int, *, egress: bool) -> int:
     """Attach to a device, in front of everybody; raise OSError (EINVAL: a kernel before 6.6)."""
     kind = TCX_EGRESS if egress else TCX_INGRESS
     return _call(28, struct.pack("<IIIIIIQ", program, interface, kind, BEFORE, 0, 0, 0))[0]
+
+
+def link_xdp(program: int, interface: int, flags: int) -> int:
+    """Attach to a device as its one XDP program; `flags` says how (XDP_FLAGS_*). OSError EBUSY: there is one."""
+    return _call(28, struct.pack("<IIII", program, interface, XDP_DEVICE, flags))[0]
 
 
 def link_cgroup(program: int, cgroup: int, kind: int) -> int:

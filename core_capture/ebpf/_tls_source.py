@@ -14,6 +14,7 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from ipaddress import ip_address
 from typing import Final, Self
 
 from kubeshark.core_capture._records import (
@@ -27,7 +28,7 @@ from kubeshark.core_capture._records import (
 from kubeshark.core_capture.ebpf._tls_events import CLOSE, Ends, TlsEvent, ends_of
 from kubeshark.core_capture.ebpf._tls_packets import Conversation
 from kubeshark.core_capture.ebpf._tls_probe import MAX_CONNECTIONS, TlsProbe
-from kubeshark.core_capture.live import Counters
+from kubeshark.core_capture.live import Counters, PacketChoice
 from kubeshark.core_capture.live._privileges import BPF, PERFMON, SYS_PTRACE
 from kubeshark.errors import KubesharkError
 
@@ -67,6 +68,7 @@ class TlsSource:
             ],
         )
         self.unplaced = 0  # connections whose addresses are not known
+        self._choice = PacketChoice()
         self._notices: list[str] = []
         self._trouble = ""
         self._conversations: OrderedDict[tuple[int, int], Conversation] = OrderedDict()
@@ -108,6 +110,14 @@ class TlsSource:
         self._delivered[place] += len(records)
         extras = dict.fromkeys(range(len(records)), PacketExtra(place)) if place else {}
         return RecordBatch(_INTERFACES[place][0], b"".join(records), range(first, self._ordinal), extras)
+
+    def choose(self, choice: PacketChoice) -> bool:
+        """Keep other connections from now on. Its filters are for packets of a wire: here only whether there are any.
+
+        What is read of others is thrown away at once. From any thread; True, as `LiveSource.choose`.
+        """
+        self._choice = choice
+        return True
 
     def stop(self) -> None:
         with suppress(OSError, ValueError):  # closed
@@ -193,6 +203,8 @@ class TlsSource:
         if event.kind == CLOSE:
             if conversation is not None:
                 del self._conversations[key]
+                if not _is_chosen(self._choice, conversation.ends):
+                    return
                 for packet in conversation.end(time_ns):
                     yield conversation.link_type - LINKTYPE_IPV4, packet
             return
@@ -201,6 +213,8 @@ class TlsSource:
             if len(self._conversations) > MAX_CONNECTIONS:
                 self._conversations.popitem(last=False)
         self._conversations.move_to_end(key)
+        if not _is_chosen(self._choice, conversation.ends):
+            return
         for packet in conversation.data(event.kind, event.at, event.data, time_ns):
             yield conversation.link_type - LINKTYPE_IPV4, packet
 
@@ -213,3 +227,10 @@ class TlsSource:
                 self._notices.append(f"the addresses of a connection of process {event.process} are not known")
         self.unplaced += 1  # told apart by a port that nobody has
         return Ends((_UNKNOWN, self.unplaced & 0xFFFF), (_UNKNOWN, 0), is_server=False)
+
+
+def _is_chosen(choice: PacketChoice, ends: Ends) -> bool:
+    if not choice.filters:
+        return False
+    addresses = choice.addresses
+    return addresses is None or any(ip_address(end[0]) in addresses for end in (ends.local, ends.remote))

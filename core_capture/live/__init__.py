@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from kubeshark.core_capture.live._options import SNAPLEN as SNAPLEN
     from kubeshark.core_capture.live._options import Counters as Counters
     from kubeshark.core_capture.live._options import LiveOptions as LiveOptions
+    from kubeshark.core_capture.live._options import PacketChoice as PacketChoice
     from kubeshark.core_capture.live._options import PacketSource as PacketSource
     from kubeshark.core_capture.live._privileges import drop_privileges as drop_privileges
     from kubeshark.core_capture.live._source import LiveSource as LiveSource
@@ -34,6 +35,7 @@ __all__ = [
     "LiveOptions",
     "LiveSource",
     "NetworkInterface",
+    "PacketChoice",
     "PacketSource",
     "StreamSource",
     "connect",
@@ -50,7 +52,7 @@ if not TYPE_CHECKING:
             "_growing": "FileState GrowingFile",
             "_interfaces": "ANY NetworkInterface list_interfaces",
             "_joined_source": "JoinedSource",
-            "_options": "SNAPLEN Counters LiveOptions PacketSource",
+            "_options": "SNAPLEN Counters LiveOptions PacketChoice PacketSource",
             "_privileges": "drop_privileges",
             "_source": "LiveSource",
             "_streams": "StreamSource connect listen standard_input",

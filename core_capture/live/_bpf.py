@@ -17,7 +17,7 @@ from typing import Any, Literal
 from kubeshark.core_capture.live._interfaces import COOKED
 from kubeshark.errors import CaptureError, UsageError
 
-__all__ = ["Instruction", "accept", "compile_filter", "guarded", "pack", "reject"]
+__all__ = ["MAX_INSTRUCTIONS", "Instruction", "accept", "compile_filter", "guarded", "pack", "reject"]
 
 Instruction = tuple[int, int, int, int]
 """code, jump if true, jump if false, operand (struct sock_filter)."""
@@ -26,7 +26,7 @@ _LIBRARIES = ("libpcap.so.0.8", "libpcap.so.1", "libpcap.so")
 _PACKAGE = "install it: apt-get install libpcap0.8 (Debian, Ubuntu), dnf install libpcap, apk add libpcap"
 _ERROR_BYTES = 256  # PCAP_ERRBUF_SIZE
 _DLT = {101: 12}  # LINKTYPE_RAW → DLT_RAW of Linux; the other link types have the same number as both
-_MAX_INSTRUCTIONS = 4096  # BPF_MAXINSNS: the kernel takes no more
+MAX_INSTRUCTIONS = 4096  # BPF_MAXINSNS: the kernel takes no more
 _GUARD = 5  # what `guarded` puts in front, at most
 MAX_EXPRESSION = 8192
 """Characters. libpcap's time grows with more than the square of them: 3,000 hosts took ten minutes and a GiB."""
@@ -90,7 +90,7 @@ def compile_filter(expression: str, link_type: int, snaplen: int, interface: str
     program = [_with_snaplen(instruction, snaplen) for instruction in compiled]
     if link_type == COOKED:
         program = [_without_cooked_header(instruction, expression) for instruction in program]
-    if len(program) > _MAX_INSTRUCTIONS - _GUARD:
+    if len(program) > MAX_INSTRUCTIONS - _GUARD:
         raise UsageError(f"the filter has {len(program):,} instructions", hint="the kernel takes 4,096")
     return program
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv6Address
 from typing import Literal, Protocol
 
 from kubeshark.core_capture._records import RecordBatch, SourceMetadata
 
-__all__ = ["SNAPLEN", "Counters", "LiveOptions", "PacketSource", "Reader", "Room"]
+__all__ = ["SNAPLEN", "Counters", "LiveOptions", "PacketChoice", "PacketSource", "Reader", "Room"]
 
 SNAPLEN = 262_144
 """Bytes of a packet that are kept: what tcpdump and dumpcap take by default."""
@@ -17,6 +18,14 @@ Room = Callable[[int, int], memoryview | None]
 """Memory for at least so many bytes of records of a link type, where they will stay; None: there is none now."""
 
 Reader = Literal["auto", "ring", "socket"]
+
+
+@dataclass(frozen=True, slots=True)
+class PacketChoice:
+    """Which packets are kept now; a source that runs takes another choice at once, and loses nothing of both."""
+
+    addresses: frozenset[IPv4Address | IPv6Address] | None = None  # of either end; None: any
+    filters: tuple[str, ...] = ("",)  # BPF, one of which holds, beside the filter of the options; none: nothing is kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +39,7 @@ class LiveOptions:
     fanout: int | None = None  # 0 to 65535: processes with the same number share the packets, by flow
     ring_bytes: int = 64 << 20  # of each interface, in the kernel
     clock: Literal["host", "adapter"] = "host"  # whose time stamps
+    choice: PacketChoice = PacketChoice()  # to begin with
 
 
 @dataclass(slots=True)

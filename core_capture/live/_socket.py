@@ -15,13 +15,23 @@ import struct
 from collections.abc import Sequence
 from typing import Protocol
 
-from kubeshark.core_capture.live._bpf import Instruction, compile_filter, guarded, pack, reject
+from kubeshark.core_capture.live._address_filter import address_program
+from kubeshark.core_capture.live._bpf import MAX_INSTRUCTIONS, Instruction, compile_filter, guarded, pack, reject
 from kubeshark.core_capture.live._interfaces import ANY, COOKED, NetworkInterface
-from kubeshark.core_capture.live._options import Counters, LiveOptions, Room
+from kubeshark.core_capture.live._options import Counters, LiveOptions, PacketChoice, Room
 from kubeshark.core_capture.live._privileges import how_to_allow
 from kubeshark.errors import CaptureError, UsageError
 
-__all__ = ["SOL_PACKET", "PacketReader", "apply_options", "bind", "open_socket", "quiesce", "take_statistics"]
+__all__ = [
+    "SOL_PACKET",
+    "PacketReader",
+    "apply_options",
+    "bind",
+    "choose",
+    "open_socket",
+    "quiesce",
+    "take_statistics",
+]
 
 SOL_PACKET = 263
 ETH_P_ALL = 0x0003
@@ -47,8 +57,7 @@ class PacketReader(Protocol):
 
 def open_socket(interface: NetworkInterface, options: LiveOptions) -> socket.socket:
     """Return a socket with everything but its binding; raise CaptureError or UsageError."""
-    loopback = _loopback(interface)
-    program = compile_filter(options.filter, interface.link_type, options.snaplen, interface.name)
+    program = _program(interface, options, options.choice)
     kind = socket.SOCK_DGRAM if interface.link_type == COOKED else socket.SOCK_RAW
     try:
         opened = socket.socket(socket.AF_PACKET, kind, 0)
@@ -58,11 +67,47 @@ def open_socket(interface: NetworkInterface, options: LiveOptions) -> socket.soc
         ) from error
     try:
         opened.setblocking(False)
-        _attach(opened, guarded(program, options.direction, loopback))
+        _attach(opened, program)
     except OSError as error:
         opened.close()
         raise CaptureError(f"the kernel refuses the filter on {interface.name}: {error.strerror}") from error
     return opened
+
+
+def choose(opened: socket.socket, interface: NetworkInterface, options: LiveOptions, choice: PacketChoice) -> bool:
+    """Have a socket take other packets from now on; say whether the kernel has room for the program: else all is as
+    it was.
+
+    The kernel changes programs between two packets, and asks for no capability.
+    """
+    program = _program(interface, options, choice)
+    if len(program) > MAX_INSTRUCTIONS:
+        return False
+    try:
+        _attach(opened, program)
+    except OSError as error:
+        if error.errno == errno.ENOMEM:  # net.core.optmem_max
+            return False
+        raise CaptureError(f"the kernel refuses the filter on {interface.name}: {error.strerror}") from error
+    return True
+
+
+def _program(interface: NetworkInterface, options: LiveOptions, choice: PacketChoice) -> list[Instruction]:
+    """Return what to attach; a filter that is wrong is found out even while nothing is kept."""
+    expression = _joined(options.filter, choice.filters)
+    program = compile_filter(expression, interface.link_type, options.snaplen, interface.name)
+    if not choice.filters or choice.addresses == frozenset():
+        return reject()
+    if choice.addresses is not None:
+        program = [*address_program(choice.addresses, interface.link_type), *program]
+    return guarded(program, options.direction, _loopback(interface))
+
+
+def _joined(always: str, filters: Sequence[str]) -> str:
+    """Return an expression for packets that pass `always` and one of the filters."""
+    one = "" if not all(each.strip() for each in filters) else " or ".join(f"({each})" for each in filters)
+    both = [each for each in (always.strip(), one) if each]
+    return both[0] if len(both) == 1 else " and ".join(f"({each})" for each in both)
 
 
 def apply_options(opened: socket.socket, interface: NetworkInterface, options: LiveOptions) -> None:

@@ -21,12 +21,13 @@ from typing import Self
 
 from kubeshark.core_capture._records import Interface, PacketExtra, RecordBatch, SourceMetadata
 from kubeshark.core_capture.live._interfaces import ANY, NetworkInterface, is_up, look_up
-from kubeshark.core_capture.live._options import Counters, LiveOptions, Notices, Reader, Room
+from kubeshark.core_capture.live._options import Counters, LiveOptions, Notices, PacketChoice, Reader, Room
 from kubeshark.core_capture.live._socket import (
     PacketReader,
     apply_options,
     bind,
     check_options,
+    choose,
     quiesce,
     take_statistics,
     use_adapter_clock,
@@ -90,6 +91,7 @@ class LiveSource:
             raise UsageError(f"the interface {repeated} is given twice")
         found = [look_up(name) for name in interfaces]
         self._options = options
+        self._choice = options.choice
         self._ports: list[_Port] = []
         self._turn = 0
         self._ordinal = 0
@@ -99,6 +101,7 @@ class LiveSource:
         self._look_at = 0.0
         self._notices = Notices()
         self._counting = Lock()
+        self._choosing = Lock()  # held while a socket's filter is changed: what `stop` attached stays
         self.name = ", ".join(interfaces)
         self.problems: list[str] = []
         self.metadata = SourceMetadata(
@@ -159,6 +162,24 @@ class LiveSource:
             if not self._is_stopping and time.monotonic() >= deadline:
                 return self._read_ready(room)
         return None
+
+    def choose(self, choice: PacketChoice) -> bool:
+        """Keep other packets from now on, of all interfaces; say whether the kernel has room for so many addresses.
+
+        From any thread. Where it has none, nothing changes. Raises UsageError for a filter that is wrong.
+        """
+        with self._choosing:
+            if self._is_stopping or self.is_finished:
+                return True
+            done: list[_Port] = []
+            for port in self._ports:
+                if not choose(port.reader.socket, port.interface, self._options, choice):
+                    for earlier in done:
+                        choose(earlier.reader.socket, earlier.interface, self._options, self._choice)
+                    return False
+                done.append(port)
+            self._choice = choice
+            return True
 
     def stop(self) -> None:
         """End after what was captured by now. From any thread, and from a signal handler."""
@@ -238,12 +259,13 @@ class LiveSource:
                     self._notices.add(f"{port.interface.name} cannot be read any more: {os.strerror(code)}")
 
     def _begin_to_stop(self) -> None:
-        self._is_stopping = True
         self._drained_by = time.monotonic() + DRAIN_S
         self._poll.unregister(self._wake)
-        for port in self._ports:
-            with suppress(OSError):
-                quiesce(port.reader.socket)
+        with self._choosing:
+            self._is_stopping = True
+            for port in self._ports:
+                with suppress(OSError):
+                    quiesce(port.reader.socket)
 
     def _is_drained(self) -> bool:
         return all(one.received - one.dropped <= one.delivered + one.damaged for one in self.counters())

@@ -115,6 +115,13 @@ class JoinedStore(Store):
     def is_joined(self) -> bool:
         return bool(self.members or self._archives)
 
+    def share_names(self, node: str) -> None:
+        """Copy its names into every archive, under a node's name, for who opens one elsewhere; raise StoreError."""
+        from kubeshark.core_capture.store._name_history import share_names
+
+        for archive in self._archives:
+            share_names(self.files, archive.backend(f"{archive.files.location}/{node}"))
+
     @property
     def can_travel(self) -> bool:
         return not self.is_joined

@@ -18,7 +18,7 @@ from kubeshark.core_capture.store._signed_file import Signed, SignedFile
 from kubeshark.core_capture.store._signing import NodeKey
 from kubeshark.errors import Damaged
 
-__all__ = ["NameKind", "NameRecord", "change_names", "load_names", "names_key"]
+__all__ = ["NameKind", "NameRecord", "change_names", "load_names", "names_key", "share_names"]
 
 NameKind = Literal["pod", "service", "node", "host"]
 
@@ -100,6 +100,16 @@ def change_names(
             return kept
         _FILE.replace(files, _Body(kept), recipients, key, version)
     return kept
+
+
+def share_names(files: Backend, other: Backend) -> None:
+    """Copy the file, signed and encrypted as it is, over that of another store; raise StoreError or OSError."""
+    found = files.open(NAMES)
+    try:
+        data = found.pread(found.size(), 0)
+    finally:
+        found.close()
+    other.replace(NAMES, data)
 
 
 def _load(files: Backend, identities: Sequence[Identity]) -> Signed[_Body] | None:

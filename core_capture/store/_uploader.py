@@ -2,7 +2,8 @@
 
 1. Per segment: data, read back; index, read back; a note in the journal. Who lists the archive sees whole segments.
 2. Nothing is written over: an object that is there is either ours, by its size and its last bytes, or a problem that is
-   said. Whatever was under way when server or process died is taken up there.
+   said. Whatever was under way when server or process died is taken up there. Only who had an address when (names.age)
+   is replaced as a whole, as it is here.
 3. Nothing here decrypts, and nothing waits for it: captures go on while the archive is away, and so does retention.
 """
 
@@ -20,8 +21,10 @@ from typing import Any, Self
 from kubeshark.core_capture.store._backend import Changed
 from kubeshark.core_capture.store._info import Chain
 from kubeshark.core_capture.store._ledger import load_ledger
+from kubeshark.core_capture.store._leftovers import tag_of
 from kubeshark.core_capture.store._local import LocalBackend
-from kubeshark.core_capture.store._names import DATA_SUFFIX, INDEX_SUFFIX, LOCK, index_names, size_of
+from kubeshark.core_capture.store._name_history import share_names
+from kubeshark.core_capture.store._names import DATA_SUFFIX, INDEX_SUFFIX, LOCK, NAMES, index_names, size_of
 from kubeshark.core_capture.store._objects import ObjectBackend
 from kubeshark.core_capture.store._removed import with_removed
 from kubeshark.core_capture.store._signing import NodeKey
@@ -82,6 +85,7 @@ class Uploader:
         self._lost: list[str] = []  # that the archive's chain does not tell of yet
         self._links: dict[str, tuple[Chain, str]] = {}  # of what waits: its place in the chain, and its index's hash
         self._must_commit = True
+        self._names_sent = ""  # the tag of those that the archive has
         self._status = UploadStatus(url)
         self._stamp: int | None = None
         self._guard = threading.Lock()
@@ -150,7 +154,7 @@ class Uploader:
 
     def _is_drained(self) -> bool:
         listed = self._files.sizes()
-        return not self._waiting(listed) and not self._must_commit
+        return not self._waiting(listed) and not self._must_commit and not self._has_new_names(listed)
 
     def _begin(self) -> None:
         self._archive = ObjectBackend(self._url)
@@ -178,6 +182,8 @@ class Uploader:
         self._look_for_losses(listed)
         if self._must_commit:
             self._commit()
+        if self._has_new_names(listed):
+            self._upload_names()
         for number, name in enumerate(waiting, 1):
             if self._ends.is_set():
                 return
@@ -226,6 +232,15 @@ class Uploader:
         journal.uploaded_bytes += size
         save_journal(self._files, journal)
         self._must_commit = True
+
+    def _has_new_names(self, listed: dict[str, int]) -> bool:
+        return NAMES in listed and tag_of(self._files, NAMES) != self._names_sent
+
+    def _upload_names(self) -> None:
+        assert self._archive is not None
+        tag = tag_of(self._files, NAMES)  # first: what is written meanwhile is sent in the next pass
+        share_names(self._files, self._archive)
+        self._names_sent = tag
 
     def _upload_file(self, file: str) -> None:
         """Send one file unless it is there, and read back that it is."""

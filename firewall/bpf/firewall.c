@@ -127,6 +127,17 @@ inline_ void tell(const struct scratch *s, const struct policy *policy, struct n
         report(now.slot, now.generation, direction, p, v, interface);
 }
 
+/* A kernel whose generic XDP copied the packet (seen on 6.18, with any program) has lost how long the link's header is: the
+ * packet begins at IP's, and would be read as what it is not. Give it its header back; false if that cannot be. */
+inline_ int is_whole(struct __sk_buff *skb)
+{
+    aligned_ u8 header[ETHERNET_BYTES];
+    if (skb->len != skb->wire_len) /* without the link's header, as it was taken down just before */
+        return 1;
+    return !skb_load_bytes_relative(skb, 0, header, ETHERNET_BYTES, BPF_HDR_START_MAC) &&
+           !skb_change_head(skb, ETHERNET_BYTES, 0) && !skb_store_bytes(skb, 0, header, ETHERNET_BYTES, 0);
+}
+
 inline_ int way(struct __sk_buff *skb, enum link link, u32 direction, int at_ingress)
 {
     u32 zero = 0;
@@ -139,6 +150,8 @@ inline_ int way(struct __sk_buff *skb, enum link link, u32 direction, int at_ing
         skb->mark = 0;
         return TC_NEXT;
     }
+    if (at_ingress && link == ETHERNET && !is_whole(skb))
+        return TC_DROP;
     weigh(skb, link, direction, s, policy, now);
     tell(s, policy, now, direction, skb->ifindex);
     if (s->v.action == ACCEPT)

@@ -49,7 +49,7 @@ def options(*files: Path, **more: Any) -> argparse.Namespace:
         "address": [],
         "interface": [],
     }
-    given |= {"enforce": False, "default_deny": False, "replace": False, "fail_mode": "open"}
+    given |= {"enforce": False, "default_deny": False, "replace": False, "fail_mode": "open", "xdp": "off"}
     return argparse.Namespace(**{**given, "files": [str(file) for file in files], **more})
 
 

@@ -317,8 +317,7 @@ def test_an_ingress_with_its_certificate(api: ApiServer, tmp_path: Path) -> None
 
 def test_applying_on_this_machine_says_what_to_run() -> None:
     done = kubeshark("init", "--non-interactive", "--apply", *shlex.split(LOCAL))
-    assert done.stdout == "wrote kubeshark.yaml\nnext: kubeshark capture --duration 45m, kubeshark serve\n"
-    assert "schedules are run by a cluster" in done.stderr
+    assert done.stdout == "wrote kubeshark.yaml\nnext: kubeshark serve -i lo\n"
 
 
 def test_set_is_written_too() -> None:

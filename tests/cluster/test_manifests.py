@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
+from kubeshark.cli._configured import configuration
 from kubeshark.cli._main import build_parser
+from kubeshark.cli._schedules import schedules
 from kubeshark.cluster import HUB_GRANTS
 from kubeshark.errors import UsageError
-from kubeshark.settings import load, value_of
+from kubeshark.settings import Windows, load, value_of
 from tests.cluster._settings import MANY, RECIPIENT, by_name, objects
 
 WORKLOADS = [("Deployment", "kubeshark-hub"), ("Deployment", "kubeshark-front"), ("DaemonSet", "kubeshark-worker")]
@@ -125,6 +127,35 @@ def test_a_changed_setting_replaces_pods_and_the_same_does_not() -> None:
         return text
 
     assert digest() == digest() != digest("tap.regex=cart")
+    nightly = 'capture.schedules=[{name: nightly, cron: "0 0 2 * * *", duration: 30m}]'
+    assert digest() != digest(nightly) != digest(nightly, "timezone=Europe/Berlin")
+
+
+def test_schedules_reach_workers_and_go_again(tmp_path: Path) -> None:
+    def windows(*overrides: str) -> Windows | None:
+        document = by_name(objects(*overrides))["ConfigMap", "kubeshark-config"]
+        path = tmp_path / "kubeshark.yaml"
+        path.write_text(document["data"]["kubeshark.yaml"])
+        configuration.begin(str(path), [])
+        return schedules()
+
+    nightly = 'capture.schedules=[{name: nightly, cron: "0 0 2 * * *", duration: 30m, filter: "port 80"}]'
+    found = windows(nightly, "timezone=Europe/Berlin")
+    assert found is not None
+    assert found.at(3_600.0).filters == ("port 80",)  # 02:00 CET in 1970
+    assert windows() is None
+
+
+def test_pods_are_chosen_by_the_hub_unless_a_filter_replaces_that() -> None:
+    def arguments(*overrides: str) -> list[str]:
+        made = by_name(objects(*overrides))["DaemonSet", "kubeshark-worker"]
+        found: list[str] = made["spec"]["template"]["spec"]["containers"][0]["args"]
+        return found
+
+    assert "--hub-selects" in arguments() and "--filter" not in arguments()
+    replaced = arguments("tap.bpfOverride=port 80")
+    assert "--hub-selects" not in replaced
+    assert replaced[replaced.index("--filter") + 1] == "port 80"
 
 
 def test_claims_only_where_they_are_asked_for() -> None:

@@ -8,7 +8,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from kubeshark.firewall._devices import all_devices, outer_devices, own_addresses, pod_device
+from kubeshark.firewall._devices import (
+    all_devices,
+    is_card,
+    is_ethernet,
+    outer_devices,
+    own_addresses,
+    pod_device,
+    xdp_on,
+)
 from tests.firewall._namespaces import Pair, ip, pair
 from tests.firewall._privileged import needs_namespaces
 
@@ -59,3 +67,9 @@ def test_the_port_of_a_bridge(namespaces: Pair) -> None:
             speaks.sendto(b"who has it?", ("10.88.0.2", 9))
             time.sleep(0.05)
     assert namespaces.within(near, lambda: pod_device("10.88.0.3")) is None
+
+
+def test_what_is_a_card_and_what_carries_frames() -> None:
+    assert not is_card(socket.if_nametoindex("lo"))
+    assert is_ethernet("lo")
+    assert xdp_on(socket.if_nametoindex("lo")) is None

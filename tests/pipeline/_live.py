@@ -51,6 +51,7 @@ class LiveCapture:
     identity: Identity
     link_type: int = 1
     number: int = 1
+    node: str = "here"
     key: NodeKey = field(default_factory=NodeKey.generate)
     _ordinal: int = 0
     _pieces: int = 0
@@ -71,12 +72,12 @@ class LiveCapture:
             return
         if not self.name:
             start_ns = int.from_bytes(records[0][:4], "little") * 1_000_000_000
-            self.name = make_name(start_ns, "here", self.number)
+            self.name = make_name(start_ns, self.node, self.number)
         self._pieces += 1
         piece = Piece(
             segment=self.name,
             number=self._pieces,
-            node="here",
+            node=self.node,
             created="2026-01-01T00:00:00Z",
             link_type=self.link_type,
             data=b"".join(records),

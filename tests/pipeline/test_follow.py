@@ -15,11 +15,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kubeshark.core_capture.store import Identity
-from kubeshark.pipeline import Follow, Pipeline, Plugins
+from kubeshark.pipeline import Entry, Follow, Pipeline, Plugins
+from kubeshark.pipeline._followed import TWIN_S
+from kubeshark.pipeline._segments import node_of
 from kubeshark.pipeline._settle import GROWING, QUIET_S, Wait
 from tests.pipeline._live import LiveCapture, packets_of
 from tests.pipeline._stores import long_talk, mixed
-from tests.pipeline._traffic import Capture, Connection, dns
+from tests.pipeline._traffic import SECOND, Capture, Connection, dns
+from tests.pipeline.test_twins import traffic
 
 RAW_IP = 101  # what _traffic makes
 
@@ -253,3 +256,89 @@ def test_it_stops_from_another_thread(tmp_path: Path, plugins: Plugins) -> None:
         reader.join(30)
         assert not reader.is_alive()
         assert got == found.queried("http")
+
+
+def two_nodes(path: Path, plugins: Plugins) -> tuple[Scene, LiveCapture]:
+    """Return a scene in which node "a" captures, and who captures as node "b" into the same store."""
+    found = scene(path, plugins)
+    found.live.node = "a"
+    return found, LiveCapture(path, found.live.identity, RAW_IP, number=100, node="b")
+
+
+def nodes_told(found: Scene, follow: Follow) -> dict[str, list[str]]:
+    """Look once; return the nodes of what is told, by id."""
+    return {entry.id: nodes_of(entry) for run in follow.look() for entry in run}
+
+
+def nodes_of(entry: Entry) -> list[str]:
+    """Return what `nodes` says where the stores of several nodes are joined."""
+    facts = entry.facts
+    return sorted({*(node_of(part.segment) for part in facts.parts), *facts.seen})
+
+
+@pytest.mark.parametrize("lost", [0, 1], ids=["saw all", "missed some"])
+@pytest.mark.parametrize("is_first", ["a", "b"])
+@pytest.mark.parametrize("clock_ns", [0, 3_000_000, -3_000_000])
+def test_what_two_nodes_saw_is_told_once_with_the_ids_of_queries(
+    tmp_path: Path, plugins: Plugins, is_first: str, lost: int, clock_ns: int
+) -> None:
+    found, other = two_nodes(tmp_path, plugins)
+    here, there = traffic(), traffic(clock_ns=clock_ns)
+    del there.records[7 : 7 + 3 * lost]
+    with found:
+        found.live.add(traffic(clock_ns=-SECOND, first=50, connections=1).records)
+        other.add(traffic(clock_ns=clock_ns - SECOND, first=60, connections=1).records)
+        before = set(found.queried("http or dns"))
+        follow = found.follow("http or dns")
+        found.ids(follow)
+        first, second = (found.live, here), (other, there)
+        if is_first == "b":
+            first, second = second, first
+        told: dict[str, list[str]] = {}
+        half = len(here.records) // 2
+        for part in (slice(half), slice(half, None)):
+            for live, capture in (first, second):
+                live.add(capture.records[part])
+                now = nodes_told(found, follow)
+                assert not told.keys() & now.keys()
+                told |= now
+                found.pass_time(0.3)
+        found.pass_time(OVER)
+        told |= nodes_told(found, follow)
+        expected = {entry.id: nodes_of(entry) for entry in found.pipeline.query("http or dns")}
+        assert told == {each: nodes for each, nodes in expected.items() if each not in before}
+        assert lost or set(map(tuple, told.values())) == {("a", "b")}
+        for live in (found.live, other):
+            live.seal()
+        assert nodes_told(found, follow) == {}
+        assert {entry.id for entry in found.pipeline.query("http or dns")} == set(told) | before
+
+
+def test_a_node_that_is_late_repeats_nothing_and_is_not_waited_for_long(tmp_path: Path, plugins: Plugins) -> None:
+    found, other = two_nodes(tmp_path, plugins)
+    here = traffic(connections=2)
+    with found:
+        follow = found.follow("http")
+        found.live.add(traffic(first=50, connections=1).records)
+        other.add(traffic(first=60, connections=1).records)
+        found.pass_time(OVER)
+        found.ids(follow)
+        found.live.add(here.records)
+        assert found.ids(follow) == []  # the other may have seen it
+        found.pass_time(TWIN_S)
+        told = nodes_told(found, follow)
+        assert len(told) == 6
+        assert {tuple(nodes) for nodes in told.values()} == {("a",)}
+        found.pass_time(20.0)
+        other.add(here.records)
+        for _ in range(3):
+            assert found.ids(follow) == []
+            found.pass_time(OVER)
+
+
+def test_nobody_is_waited_for_where_one_node_captures(tmp_path: Path, plugins: Plugins) -> None:
+    with scene(tmp_path, plugins) as found:
+        follow = found.follow("http")
+        found.ids(follow)
+        found.live.add(traffic(connections=1).records)
+        assert len(found.ids(follow)) == 3

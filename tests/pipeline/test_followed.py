@@ -10,13 +10,15 @@ from hypothesis import strategies as st
 
 from kubeshark.core_capture import FLOW, FlowBit
 from kubeshark.pipeline._followed import IDLE_S, READ_SHARE, Connections, Told
+from kubeshark.pipeline._repeats import SKEW_NS
 from kubeshark.pipeline._settle import QUIET_S, Wait
 
 PART = ("segment", 7)
 
 
-def flow(*, size: int = 100, bits: int = 0, last_ns: int = 5) -> Any:
+def flow(*, size: int = 100, bits: int = 0, first_ns: int = 0, last_ns: int = 5, isn: tuple[int, int] = (0, 0)) -> Any:
     row = np.zeros(1, dtype=FLOW)[0]
+    row["first_ns"], row["isn"] = first_ns, isn
     row["transport"], row["bits"], row["last_ns"] = 6, bits, last_ns
     row["bytes"] = [size, 0]
     return row
@@ -86,3 +88,27 @@ def test_the_quietest_are_let_go_of() -> None:
         connection.has_news = False
     connections.forget(4.0 + IDLE_S)
     assert (len(connections), connections.dropped) == (0, 2)
+
+
+def test_what_another_node_saw_is_the_same_if_time_and_beginning_say_so() -> None:
+    connection = Connections().begin(b"k", [PART], -1, ["a"])
+    connection.grow(flow(isn=(7, 0), last_ns=5), 10.0)
+    assert connection.may_be("b", flow(isn=(7, 9), last_ns=5))
+    assert not connection.may_be("a", flow(isn=(7, 9), last_ns=5))
+    assert not connection.may_be("b", flow(isn=(8, 9), last_ns=5))
+    assert not connection.may_be("b", flow(isn=(7, 9), first_ns=SKEW_NS + 6, last_ns=SKEW_NS + 6))
+    connection.add_part(("other", 1), "b", is_first=True)
+    assert (connection.parts, connection.nodes) == ([("other", 1), PART], ("a", "b"))
+    connection.grow(flow(size=30, isn=(7, 9)), 10.1, ("other", 1))
+    connection.grow(flow(size=150), 10.2, PART)
+    assert (connection.size, connection.isn) == (180, (7, 9))
+
+
+def test_one_that_is_held_is_not_read_before() -> None:
+    connections = Connections()
+    connection = connections.begin(b"k", [PART], -1)
+    connection.held_until = 11.0
+    connection.grow(flow(), 10.0)
+    connections.grown(connection)
+    assert list(connections.take_due(10.9)) == []
+    assert list(connections.take_due(11.0)) == [connection]

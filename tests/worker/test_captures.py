@@ -15,8 +15,12 @@ import pytest
 
 from kubeshark.core_capture.store import JoinedStore, Store
 from kubeshark.pipeline import Pipeline
-from kubeshark.worker._status import Status
+from kubeshark.settings import Duration, Schedule, Windows
+from kubeshark.worker._captures import Captures
+from kubeshark.worker._choosing import Choosing
+from kubeshark.worker._status import Capture, Order, Status
 from tests.core_capture.ebpf._tls_server import ask, needs_probes, tls_server
+from tests.core_capture.live._cable import ip, own_network
 from tests.pipeline.test_twins import ID
 from tests.worker._cluster import COMMAND, Pki, Process
 from tests.worker._namespaces import Network, network
@@ -180,6 +184,84 @@ def test_tls_in_the_clear_reaches_the_hub(tmp_path: Path) -> None:
     assert found[0]["request"]["url"] == "17"
     assert found[0]["captureSource"] == 3
     assert found[0]["dst"]["port"] == str(port)
+
+
+class _Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Scheduled:
+    """A capture on loopback by a simulated clock."""
+
+    PORTS = (5301, 5302, 5303)
+
+    def __init__(self, store: Path, *schedules: Schedule) -> None:
+        self.clock = _Clock()
+        self.choosing = Choosing("node-1", schedules=Windows(schedules), clock=self.clock)
+        Store.open(store, identities=(), create=True)
+        order = Order(os.getpid(), str(store), "node-1", ["lo"], "udp", [str(ID.recipient)], 300)
+        self.captures = Captures(order, lambda _: None, self.choosing)
+        self.captures.start()
+
+    @property
+    def row(self) -> Capture:
+        return self.captures.rows()[0]
+
+    def until(self, is_so: Callable[[], bool]) -> None:
+        ends = time.monotonic() + 30
+        while not is_so():
+            assert time.monotonic() < ends, self.row
+            time.sleep(0.05)
+
+    def at(self, hour: int, *, is_open: bool) -> None:
+        """Send from port 41000 + hour, once the capture is seen to be open or not at that time."""
+        self.clock.now = hour * 3600.0
+        self.choosing.wake()
+        in_a_row = 0
+        ends = time.monotonic() + 40
+        while in_a_row < 2:
+            assert time.monotonic() < ends, self.row
+            before = self.row.stored
+            self.say(40_999)
+            time.sleep(0.7)
+            in_a_row = in_a_row + 1 if (self.row.stored > before) == is_open else 0
+        self.say(41_000 + hour)
+
+    def say(self, source: int) -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as out:
+            out.bind(("", source))
+            for port in self.PORTS:
+                out.sendto(b"said", ("127.0.0.1", port))
+
+
+def test_packets_are_kept_in_windows_of_schedules_alone(tmp_path: Path) -> None:
+    """Two windows, the first of them with a filter of its own; the capture dies in between."""
+    first = Schedule(name="one", cron="0 0 1 * * *", duration=Duration("1h"), filter="port 5301")
+    second = Schedule(name="all", cron="0 0 3 * * *", duration=Duration("1h"))
+    with own_network():
+        ip("link set lo up")
+        scheduled = Scheduled(tmp_path / "store", first, second)
+        try:
+            scheduled.until(lambda: scheduled.row.state == "running")
+            scheduled.at(0, is_open=False)
+            scheduled.at(1, is_open=True)
+            chosen = scheduled.row.chosen
+            assert chosen is not None and (chosen.schedules, chosen.until) == (["one"], 7200.0)
+            scheduled.at(2, is_open=False)
+            process = scheduled.captures._process
+            assert process is not None
+            process.kill()
+            scheduled.until(lambda: (scheduled.row.restarts, scheduled.row.state) == (1, "running"))
+            scheduled.at(3, is_open=True)
+            scheduled.at(4, is_open=False)
+        finally:
+            scheduled.captures.stop()
+    with Pipeline.open(tmp_path / "store", identities=[ID]) as pipeline:
+        found = {(each.src.port - 41_000, each.dst.port) for each in pipeline.query("src.port >= 41000")}
+    assert found == {(1, 5301), *((3, port) for port in Scheduled.PORTS)}
 
 
 def test_who_may_read_must_be_said(tmp_path: Path) -> None:

@@ -81,37 +81,27 @@ def check_kfl(text: str) -> list[str]:
 
 
 def check_timezone(text: str) -> list[str]:
-    from zoneinfo import ZoneInfo
+    from kubeshark.settings import zone_of
 
-    try:
-        ZoneInfo(text)
-    except (ValueError, OSError, KeyError):  # ZoneInfoNotFoundError is a KeyError
-        raise UsageError(f"{text[:80]!r} is no time zone", hint="write UTC or Europe/Berlin") from None
+    if not text:
+        raise UsageError("'' is no time zone", hint="write UTC or Europe/Berlin")
+    zone_of(text)
     return []
 
 
 def six_fields(cron: str) -> str:
-    """Return a schedule with seconds: five fields get 0 for them. Raise UsageError for what is none."""
-    from croniter import croniter
+    from kubeshark import settings
 
-    fields = cron.split()
-    if len(fields) == 5:
-        fields = ["0", *fields]
-    text = " ".join(fields)
-    if len(fields) != 6 or len(text) > 200 or not croniter.is_valid(text, second_at_beginning=True):
-        hint = 'six fields, seconds first: "0 0 2 * * *" is every night at two'
-        raise UsageError(f"{cron[:80]!r} is no schedule", hint=hint)
-    return text
+    return settings.six_fields(cron)
 
 
 def check_cron(cron: str, zone: str, duration_s: float = 0) -> list[str]:
     """Return the next runs in a time zone, and a warning where one begins before the one before has ended."""
-    from zoneinfo import ZoneInfo
-
     from croniter import croniter
 
-    check_timezone(zone)
-    times = croniter(six_fields(cron), datetime.now(ZoneInfo(zone)), second_at_beginning=True)
+    from kubeshark.settings import zone_of
+
+    times = croniter(six_fields(cron), datetime.now(zone_of(zone)), second_at_beginning=True)
     runs = [times.get_next(datetime) for _ in range(NEXT_RUNS + 1)]
     said = [f"next run: {run:%Y-%m-%d %H:%M:%S %Z}" for run in runs[:NEXT_RUNS]]
     shortest = min((after - before).total_seconds() for before, after in pairwise(runs))

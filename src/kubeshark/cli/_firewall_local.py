@@ -67,7 +67,7 @@ def apply(args: argparse.Namespace) -> Answer:
         "defaultDeny": args.default_deny or None,
     }
     _compiled(given, context)  # before a process is started for what cannot be
-    _ensure_agent(args.fail_mode, args.attach)
+    _ensure_agent(args.fail_mode, args.attach, args.xdp)
     before, status = current()
     if before is not None:
         context = {name: value if value is not None else before.context.get(name) for name, value in context.items()}
@@ -151,7 +151,7 @@ def _put(given: dict[str, Any], context: dict[str, Any], confirm_s: float, issue
     return Answer(said, confirm_s, [*warnings, *missing, *not_enforced], bool(missing or not_enforced))
 
 
-def _ensure_agent(fail_mode: str, attach: str | None) -> None:
+def _ensure_agent(fail_mode: str, attach: str | None, xdp: str) -> None:
     """Start the process that enforces, unless it runs; what it complains of when it cannot is raised here."""
     from kubeshark.firewall._agent import ask, runtime_folder
     from kubeshark.firewall._errors import FirewallError
@@ -166,9 +166,12 @@ def _ensure_agent(fail_mode: str, attach: str | None) -> None:
                 f"the firewall runs with --fail-mode {known['failMode']}",
                 hint='first "kubeshark firewall delete --all"',
             )
+        if xdp not in ("off", now := known.get("xdp", "off")):
+            raise UsageError(f"the firewall runs with --xdp {now}", hint='first "kubeshark firewall delete --all"')
         return
     command = [sys.executable, "-m", "kubeshark", "firewall", "agent", "--fail-mode", fail_mode]
     command += ["--attach", attach] if attach else []
+    command += ["--xdp", xdp] if xdp != "off" else []
     folder = runtime_folder()
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with (folder / "log").open("wb") as log:

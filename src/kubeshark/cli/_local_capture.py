@@ -13,7 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kubeshark.cli._configured import configuration
 from kubeshark.cli._retention_options import add_retention_options, retention_of
+from kubeshark.cli._schedules import schedules
 from kubeshark.cli._store_option import store_path
 from kubeshark.errors import UsageError
 
@@ -44,11 +46,12 @@ def check_local_capture(args: argparse.Namespace) -> None:
         if args.filter:
             raise UsageError("--filter is of what is captured", hint="give an interface: -i eth0")
         return
+    schedules()
     if isinstance(store_path(args), str):
         raise UsageError(f"serve -i captures into a folder, not into {store_path(args)}")
     from kubeshark.core_capture.live import LiveOptions, LiveSource
 
-    LiveSource(args.interface, LiveOptions(filter=args.filter, ring_bytes=0)).close()
+    LiveSource(args.interface, LiveOptions(filter=_filter(args), ring_bytes=0)).close()
 
 
 @contextmanager
@@ -59,6 +62,7 @@ def capturing_beside(args: argparse.Namespace, pipeline: Pipeline, log: Callable
         return
     from kubeshark.core_capture.store import default_node
     from kubeshark.worker._captures import Captures
+    from kubeshark.worker._choosing import Choosing
     from kubeshark.worker._status import Order
 
     retention = retention_of(args)
@@ -67,15 +71,21 @@ def capturing_beside(args: argparse.Namespace, pipeline: Pipeline, log: Callable
         store=str(Path(store_path(args)).resolve()),
         node=default_node(),
         interfaces=args.interface,
-        bpf=args.filter,
+        bpf=_filter(args),
         recipients=[str(identity.recipient) for identity in pipeline.store.identities],
         segment_seconds=SEGMENT_SECONDS,
         max_bytes=retention.max_bytes if retention else None,
         max_age_ns=retention.max_age_ns if retention else None,
     )
-    captures = Captures(order, log)
+    windows = schedules()
+    captures = Captures(order, log, Choosing(order.node, schedules=windows) if windows else None)
     captures.start()
     try:
         yield
     finally:
         captures.stop()
+
+
+def _filter(args: argparse.Namespace) -> str:
+    """Return --filter, else the configuration's: no option of that key, `serve` alone captures nothing."""
+    return args.filter or configuration.value("tap.bpfOverride") or ""

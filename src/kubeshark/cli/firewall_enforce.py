@@ -17,6 +17,9 @@ from kubeshark.errors import UsageError
 __all__ = ["add_actions"]
 
 
+XDP = ("off", "auto", "native", "generic")
+
+
 def add_actions(actions: Any) -> None:
     apply = actions.add_parser("apply", help="enforce policies beside those before, each in place of its namesake")
     apply.add_argument("files", nargs="*", metavar="FILE")
@@ -37,6 +40,9 @@ def add_actions(actions: Any) -> None:
         help="what a killed process leaves",
     )
     apply.add_argument("--attach", choices=("tcx", "clsact"), help="default: tcx, or clsact before kernel 6.6")
+    apply.add_argument(
+        "--xdp", choices=XDP, default="off", help="drop by XDP in front of that; auto: on network cards that can"
+    )
     apply.add_argument(
         "--rollout", choices=("all", "node"), default="all", help="with --hub; node: one by one, stop if one fails"
     )
@@ -70,6 +76,7 @@ def add_actions(actions: Any) -> None:
     agent = actions.add_parser("agent", help="the process that enforces; apply starts it")
     agent.add_argument("--fail-mode", choices=("open", "closed"), default="open")
     agent.add_argument("--attach", choices=("tcx", "clsact"))
+    agent.add_argument("--xdp", choices=XDP, default="off")
     agent.set_defaults(run=run_agent)
 
 
@@ -191,5 +198,5 @@ def run_delete(args: argparse.Namespace) -> int:
 def run_agent(args: argparse.Namespace) -> int:
     from kubeshark.firewall._agent import Agent, runtime_folder
 
-    Agent(runtime_folder(), fail_mode=args.fail_mode, force=args.attach).run()
+    Agent(runtime_folder(), fail_mode=args.fail_mode, force=args.attach, xdp=args.xdp).run()
     return 0

@@ -319,8 +319,9 @@ def _commands(survey: Survey) -> list[str]:
     if survey.target == "cluster":
         return ["kubeshark check --pre-tap", "kubeshark tap"]
     if survey.target == "local":
-        duration = f" --duration {survey['duration']}" if survey["when"] == "schedule" else ""
-        return [f"kubeshark capture{duration}", "kubeshark serve"]
+        if survey["when"] == "schedule":  # what runs all the time keeps to it
+            return [" ".join(["kubeshark serve", *(f"-i {each}" for each in survey["interface"])])]
+        return ["kubeshark capture", "kubeshark serve"]
     return ["kubeshark import FILE", "kubeshark serve"]
 
 
@@ -328,8 +329,6 @@ def _say_next(survey: Survey, path: Path) -> int:
     from kubeshark.settings._find import DEFAULT_NAME
 
     option = "" if path == Path(DEFAULT_NAME) else f" --config-path {path}"
-    if survey.target == "local" and survey["when"] == "schedule":
-        complain("schedules are run by a cluster: on this machine, have cron or a systemd timer start the capture")
     print("next: " + ", ".join(f"{command}{option}" for command in _commands(survey)))
     return 0
 

@@ -21,7 +21,7 @@ from kubeshark.cli._store_option import add_store_option, store_path
 from kubeshark.cli._tls_option import add_tls_options, tls_files
 
 if TYPE_CHECKING:
-    from kubeshark.cluster import Cluster
+    from kubeshark.cluster import Cluster, PodChoice
     from kubeshark.hub._oidc import OidcSettings
 
 __all__ = ["add_parser", "add_serving_options", "open_page", "run"]
@@ -137,6 +137,7 @@ def run(args: argparse.Namespace) -> int:
 
     check_local_capture(args)
     cluster = _cluster(args)
+    pod_choice = _pod_choice() if cluster is not None else None
     cache_bytes = args.cache_mb << 20
     has_workers = bool(args.worker or args.workers_of or SettingsFile(hub_folder()).read().workers)
     store = Pipeline.open(
@@ -170,6 +171,7 @@ def run(args: argparse.Namespace) -> int:
                 workers_of=args.workers_of,
                 inventory=args.inventory,
                 cluster=cluster,
+                pod_choice=pod_choice,
             )
     return 0
 
@@ -184,6 +186,15 @@ def _cluster(args: argparse.Namespace) -> Cluster | None:
         raise UsageError("--kube and --inventory both say who has which address", hint="use one of them")
     path, context = (configuration.value(key) for key in ("kube.configPath", "kube.context"))
     return Cluster.open(path or "", context or "")
+
+
+def _pod_choice() -> PodChoice:
+    """Return which pods workers capture that ask for it: as the configuration says, else all."""
+    from kubeshark.cluster import PodChoice
+    from kubeshark.settings import Settings
+
+    loaded = configuration.loaded()
+    return PodChoice(loaded.settings if loaded else Settings())
 
 
 def _token(path: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,11 @@ if TYPE_CHECKING:
 __all__ = ["add_parser"]
 
 SHOWN_PODS = 20
+INSTEAD = {
+    "kfl": "ask by it when you look",
+    "expire": "store.retention.age is of all captures",
+    "upload": "where there is an archive, all segments go there",
+}
 EXAMPLES = """What is there already is left as it is: run it again after any change. "kubeshark clean" removes it all.
 
 examples:
@@ -82,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
     cluster = cluster_of(loaded)
     pods = targets(cluster, loaded.settings)
     _show(pods)
-    _note(loaded.settings)
+    _note(loaded.settings, pods)
     if loaded.settings.tap.dry_run:
         print("nothing was made: --dryRun")
         return 0
@@ -109,9 +115,10 @@ def run(args: argparse.Namespace) -> int:
 def _check(settings: Settings) -> None:
     """Raise UsageError for what cannot be deployed, or is a key and does nothing in this command."""
     from kubeshark.cluster import archive_of
-    from kubeshark.core_capture.store import archive_url
+    from kubeshark.core_capture.store import archive_url, parse_recipients
     from kubeshark.errors import UsageError
 
+    parse_recipients(settings.store.recipients)
     if archive := archive_of(settings):
         archive_url(archive, "any")
     if settings.tap.release.helm_chart_path:
@@ -126,15 +133,25 @@ def _check(settings: Settings) -> None:
         )
 
 
-def _note(settings: Settings) -> None:
-    """Say what of the settings workers do not do yet: nobody should believe that less is captured than is."""
-    tap = settings.tap
-    if (tap.regex != ".*" or tap.namespaces or tap.excluded_namespaces) and not tap.bpf_override:
-        complain(
-            "note: workers keep packets of every pod on their nodes, not of these alone: --bpf limits what is kept"
-        )
-    if settings.capture.schedules:
-        complain("note: capture.schedules is not run by workers yet: they capture all the time")
+def _note(settings: Settings, pods: list[Target]) -> None:
+    """Say what is not captured though it was chosen, and what of the settings is not acted on."""
+    from kubeshark.settings import Windows
+
+    tap, schedules = settings.tap, settings.capture.schedules
+    if tap.bpf_override:
+        complain("note: tap.bpfOverride replaces the choice of pods: packets of all that pass it are kept")
+    elif not pods:
+        complain("note: nothing is captured until a pod matches")
+    elif sharing := sum(pod.shares_node for pod in pods):
+        complain(f"note: not captured, being in the network of their node: {sharing:,} of them; --bpf can be")
+    if schedules:
+        windows = Windows(schedules, settings.timezone)
+        moment = windows.at(time.time())
+        state = f"{', '.join(moment.names)} until" if moment.names else "nothing before"
+        print(f"captured by schedules, now {state} {windows.said(moment.until)}")
+    for field in ("kfl", "expire", "upload"):
+        if any(getattr(each, field) not in ("", "0", False) for each in schedules):
+            complain(f"note: capture.schedules: {field} is not acted on: {INSTEAD[field]}")
     if tap.auth.type == "oidc":
         complain("note: tap.auth of type oidc is not read by the hub of a cluster yet: it asks for the token")
     if tap.snapshots.cloud.s3.role_arn:
@@ -146,10 +163,9 @@ def _readers(settings: Settings, cluster: Cluster) -> tuple[Settings, bytes | No
     import msgspec
 
     from kubeshark.cluster import has_identity
-    from kubeshark.core_capture.store import create_identity, load_identities, parse_recipients
+    from kubeshark.core_capture.store import create_identity, load_identities
     from kubeshark.errors import UsageError
 
-    parse_recipients(settings.store.recipients)
     path = Path(settings.store.identity_file).expanduser()
     namespace = settings.tap.release.namespace
     if not path.exists() and not settings.store.recipients:

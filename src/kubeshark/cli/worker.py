@@ -10,6 +10,7 @@ from typing import Any
 from kubeshark.cli._complain import complain
 from kubeshark.cli._configured import add_configured
 from kubeshark.cli._retention_options import add_retention_options, retention_of
+from kubeshark.cli._schedules import schedules
 from kubeshark.cli._store_option import add_recipient_option, add_store_option, store_path
 from kubeshark.cli._tls_option import add_tls_options, tls_files
 from kubeshark.cli._upload import add_upload_option, upload_url
@@ -81,6 +82,11 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
         default=[],
         metavar="WHOSE",
         help="also TLS in the clear of processes that use libssl: name:PROGRAM, container:ID, pod:UID, all (repeat)",
+    )
+    parser.add_argument(
+        "--hub-selects",
+        action="store_true",
+        help="capture packets of the pods that a hub names (serve --kube), and none before it does",
     )
     add_retention_options(parser)
     add_upload_option(parser)
@@ -166,6 +172,8 @@ def run(args: argparse.Namespace) -> int:
         fail_mode=args.fail_mode,
         enforcers=args.allow_firewall,
         upload=upload_url(args),
+        selects=args.hub_selects,
+        schedules=schedules(),
     )
     run_worker(
         options, announce=lambda url: print(f"worker {options.node} serves {store} at {url}", flush=True), log=complain

@@ -6,6 +6,7 @@ import os
 import struct
 import time
 from collections.abc import Iterator
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from kubeshark.core_capture import load_core
 from kubeshark.core_capture._records import LINKTYPE_IPV4, LINKTYPE_IPV6, RecordBatch
 from kubeshark.core_capture.ebpf import EbpfError, TlsSource, _calls, _tls_probe, _tls_source
 from kubeshark.core_capture.ebpf._tls_probe import TlsProbe
+from kubeshark.core_capture.live import PacketChoice
 from kubeshark.errors import UsageError
 from kubeshark.pipeline import Pipeline
 from tests.core_capture.ebpf._tls_server import ask, needs_probes, said, tls_server
@@ -125,6 +127,33 @@ def test_processes_that_were_not_chosen_are_not_read(server: tuple[int, int], tm
         data = b"".join(bytes(batch.data) for batch in drained(source, 12))
     assert b"GET 12" in data
     assert b"GET 11" not in data
+
+
+def _whole(source: TlsSource, *sizes: int) -> bytes:
+    """Return what comes until the kernel has told all this, and a moment longer: its thread then has taken it."""
+    deadline = time.monotonic() + 20
+    data = b""
+    while sum(count for name, count in source.counts().items() if name.startswith("bytes")) < said(*sizes):
+        assert time.monotonic() < deadline
+    for _ in range(3):
+        batch = source.read(_tls_source.WAKE_S)
+        data += bytes(batch.data) if batch else b""
+    return data
+
+
+def test_connections_are_chosen_by_address_too(server: tuple[int, int]) -> None:
+    process, port = server
+    here, elsewhere = (PacketChoice(frozenset({ip_address(each)})) for each in ("127.0.0.1", "10.0.0.1"))
+    sizes = (11, 12, 13, 14)
+    read: list[bytes] = []
+    with TlsSource([f"pid:{process}"]) as source:
+        source.read(0)
+        for count, choice in enumerate((here, elsewhere, PacketChoice(filters=()), PacketChoice(here.addresses)), 1):
+            assert source.choose(choice)
+            ask(port, sizes[count - 1])
+            read.append(_whole(source, *sizes[:count]))
+        data = b"".join(read)
+    assert [size for size in sizes if b"GET %d HTTP" % size in data] == [11, 14]
 
 
 def test_what_found_no_room_is_counted_and_a_gap(server: tuple[int, int]) -> None:

@@ -10,10 +10,11 @@ import struct
 import threading
 import time
 from collections.abc import Callable
+from ipaddress import IPv4Address
 
 import pytest
 
-from kubeshark.core_capture.live import ANY, Counters, LiveOptions, LiveSource
+from kubeshark.core_capture.live import ANY, Counters, LiveOptions, LiveSource, PacketChoice
 from kubeshark.core_capture.live._options import Reader
 from kubeshark.errors import CaptureError, UsageError
 from tests.core_capture.live._cable import (
@@ -373,3 +374,89 @@ def test_an_adapter_without_time_stamps_says_so(sender: Sender) -> None:
     with pytest.raises(CaptureError, match=f"{FAR} has no time stamps of its adapter: ") as raised:
         LiveSource([FAR], LiveOptions(clock="adapter"))
     assert "the host's clock" in str(raised.value)
+
+
+def _from(address: int, number: int) -> bytes:
+    """Return a frame from 10.1.0.0 + address."""
+    one = bytearray(frame(number))
+    one[26:30] = (IPv4Address("10.1.0.0") + address).packed
+    return bytes(one)
+
+
+def _pods(*numbers: int) -> frozenset[IPv4Address]:
+    return frozenset(IPv4Address("10.1.0.0") + number for number in numbers)
+
+
+@pytest.mark.parametrize("interface", [FAR, ANY])
+@pytest.mark.parametrize("reader", READERS)
+def test_a_choice_by_address_changes_live_and_loses_nothing_of_others(
+    sender: Sender, reader: Reader, interface: str
+) -> None:
+    """Address 1 is chosen throughout, 2 to 41 come and go while its packets are under way."""
+    options = LiveOptions(filter=f"udp port {PORT}", direction="in", choice=PacketChoice(frozenset()))
+    with LiveSource([interface], options, reader=reader) as source:
+        sender.send(_from(1, number) for number in range(50))
+        assert source.choose(PacketChoice(_pods(1)))
+        changes = 0
+
+        def change() -> None:
+            nonlocal changes
+            while not done.is_set():
+                changes += 1
+                assert source.choose(PacketChoice(_pods(1, *range(2, 2 + changes % 40))))
+
+        done = threading.Event()
+        changing = threading.Thread(target=change)
+        changing.start()
+        try:
+            for number in range(3000):
+                sender.send([_from(1, number), _from(99, number)])
+        finally:
+            done.set()
+            changing.join()
+        settle(source, 3000)
+        assert source.choose(PacketChoice(_pods(2)))
+        sender.send([_from(1, 5000), _from(2, 5001)])
+        numbers = [number_of(data, len(data) - 22) for _, _, data in captured(source, 3001)]
+    assert changes > 20
+    assert numbers == [*range(3000), 5001]
+    assert all(one.dropped == 0 for one in source.counters())
+
+
+def test_filters_of_a_choice_are_beside_that_of_the_options(sender: Sender) -> None:
+    with LiveSource([FAR], LiveOptions(filter="udp", choice=PacketChoice(filters=()))) as source:
+        ports = (53, 80, 123)
+        rounds: tuple[tuple[tuple[str, ...], int], ...] = (
+            ((), 0),
+            (("port 53", "port 80"), 2),
+            (("port 123",), 1),
+            (("port 53", ""), 3),
+            ((), 0),
+        )
+        expected = 0
+        for filters, passing in rounds:
+            assert source.choose(PacketChoice(filters=filters))
+            sender.send(frame(number, port=port) for number, port in enumerate(ports))
+            expected += passing
+            settle(source, expected)
+        with pytest.raises(UsageError, match=r"'.*port nowhere.*' is wrong"):
+            source.choose(PacketChoice(filters=("port nowhere",)))
+        assert len(captured(source, expected)) == expected
+
+
+def test_a_choice_that_comes_after_the_end_changes_nothing(sender: Sender) -> None:
+    with LiveSource([FAR], OURS) as source:
+        source.stop()
+        assert source.read(0.1) is None
+        assert source.choose(PacketChoice())
+        sender.send([frame(1)])
+        assert packets(source) == []
+
+
+def test_more_addresses_than_the_kernel_has_room_for(sender: Sender) -> None:
+    with LiveSource([FAR], OURS) as source:
+        assert source.choose(PacketChoice(_pods(*range(0, 2000, 2))))
+        assert not source.choose(PacketChoice(_pods(*range(0, 20_000, 2))))
+        sender.send([_from(number, number) for number in (2, 3, 1998, 2000)])  # what was chosen before still is
+        settle(source, 2)
+        assert [number_of(data) for _, _, data in captured(source, 2)] == [2, 1998]

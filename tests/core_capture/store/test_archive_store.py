@@ -10,6 +10,7 @@ import pytest
 from kubeshark._certificates import issue
 from kubeshark.core_capture.store import (
     JoinedStore,
+    NameRecord,
     Retention,
     Store,
     TlsFiles,
@@ -67,6 +68,19 @@ def test_it_is_one_store(archive: str) -> None:
         assert (info["segments"], info["packets"], info["problems"]) == (3, 2 * 6 * 12 + 2 * 12, [])
         assert pipeline.store.verify([]).is_sound
         assert pipeline.store.snapshots() == []
+
+
+def test_names_that_a_reader_of_it_shares(archive: str, tmp_path: Path) -> None:
+    hub = open_store(tmp_path / "hub", identities=[WRITERS], archives=[archive], create=True)
+    assert isinstance(hub, JoinedStore)
+    known = [NameRecord(kind="pod", name="cart-1", addresses=("10.0.0.1",), since_ns=0)]
+    hub.change_names(lambda _: known)
+    hub.share_names("hub")
+    there = open_store(archive, identities=[WRITERS])
+    assert there.names() == known
+    assert [info.node for info in there.segments()] == ["a", "b", "c"]
+    assert there.verify([]).is_sound
+    assert there.problems == []
 
 
 def test_processes_open_it_too(archive: str) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import obstore
 import pytest
 
-from kubeshark.core_capture.store import Retention, Store, _object_client, _uploader
+from kubeshark.core_capture.store import NameRecord, NodeKey, Retention, Store, _object_client, _uploader
 from kubeshark.core_capture.store._locate import archive_url
 from kubeshark.core_capture.store._state import load_state
 from kubeshark.core_capture.store._upload_journal import load_journal, save_journal
@@ -95,6 +95,22 @@ def test_segments_arrive_whole_and_are_a_store(bench: Bench, archive: str, serve
     )  # nothing is sent again
     assert before is not None
     assert set(objects(archive, server)) >= {f"{info.name}.idx.age" for info in segments}
+
+
+def test_names_go_with_them_and_are_replaced(bench: Bench, archive: str, server: Server) -> None:
+    here = captured(bench)
+    uploader = Uploader(bench.path, key=bench.key, url=archive)
+    assert uploader.run_once().uploaded
+    there = Store.open(archive, identities=[bench.me])
+    assert there.names() == []
+    for name in ("cart-1", "cart-2"):
+        known = [NameRecord(kind="pod", name=name, addresses=("10.0.0.1",), since_ns=0)]
+        here.change_names(lambda _, known=known: known)
+        uploader.run_once()
+        assert Store.open(archive, identities=[bench.me]).names() == known
+    mine = NodeKey.load_or_create().public  # signs names
+    assert Store.open(archive, identities=[bench.me]).verify([bench.key.public, mine]).is_sound
+    assert objects(archive, server)["names.age"] == (Path(bench.path) / "names.age").read_bytes()
 
 
 def test_as_they_are_sealed(bench: Bench, archive: str, moto_s3: Server) -> None:

@@ -327,6 +327,17 @@ export interface WorkerState {
   readonly why: string;
   readonly since: number; // seconds since 1970
 }
+/** What a worker captures now, where that changes: pods that the hub names, windows of schedules. */
+export interface WorkerChosen {
+  readonly why: string; // nothing is captured; "" if something is
+  readonly schedules: readonly string[]; // whose window is open
+  readonly until: number | null; // seconds since 1970: when a window opens or closes next
+  readonly pods: number | null; // null: of all pods
+  readonly addresses: number;
+  readonly left_out: number; // of them: no room in the kernel
+  readonly waiting: number; // pods without an address
+  readonly sharing: number; // pods in the network of their node
+}
 export interface WorkerCapture {
   readonly interface: string;
   readonly received: number;
@@ -335,6 +346,7 @@ export interface WorkerCapture {
   readonly stored: number;
   readonly state: string;
   readonly restarts: number;
+  readonly chosen?: WorkerChosen | null;
 }
 export interface Worker extends WorkerState {
   readonly version: string | null;

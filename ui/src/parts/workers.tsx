@@ -3,7 +3,7 @@
 import { useEffect, useState } from "preact/hooks";
 import { api } from "../core/api";
 import { may, say } from "../core/state";
-import type { Worker, WorkerCapture } from "../core/types";
+import type { Worker, WorkerCapture, WorkerChosen } from "../core/types";
 import { traffic } from "../shared";
 import { packets, workers as text } from "../text/workers";
 import { Dialog } from "./dialog";
@@ -72,7 +72,20 @@ function Capture({ capture }: { capture: WorkerCapture }) {
     <div>
       {packets.seen(capture.interface, packets.counters(capture))}
       {!isWell && <span class="bad"> {text.captureTrouble(capture.state)}</span>}
+      {capture.chosen && <Chosen chosen={capture.chosen} />}
       {capture.restarts > 0 && <span class="warn"> {text.restarts(capture.restarts)}</span>}
+    </div>
+  );
+}
+
+function Chosen({ chosen }: { chosen: WorkerChosen }) {
+  const kept = [...(chosen.pods === null ? [] : [text.pods(chosen.pods)]), ...chosen.schedules.map(text.schedule)];
+  return (
+    <div>
+      {chosen.why ? <span class="warn">{text.capturesNothing(chosen.why)}</span> : <span class="dim">{kept.join(", ")}</span>}
+      {chosen.left_out > 0 && <span class="bad"> {text.leftOut(chosen.left_out)}</span>}
+      {chosen.waiting > 0 && <span class="dim"> {text.waiting(chosen.waiting)}</span>}
+      {chosen.sharing > 0 && <span class="warn"> {text.sharing(chosen.sharing)}</span>}
     </div>
   );
 }
