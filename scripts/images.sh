@@ -3,7 +3,7 @@
 #   scripts/images.sh                  build; prints NAME VERSION SIZE
 #   scripts/images.sh root NAME        print where the root file system of a built image is mounted
 #   scripts/images.sh config NAME      print its configuration as JSON
-#   scripts/images.sh push REGISTRY    push to REGISTRY/kubeshark-NAME what is not there yet
+#   scripts/images.sh push REGISTRY    push to REGISTRY/NAME what is not there yet
 #   scripts/images.sh prune            remove from the cache what is not of this tree
 #   KUBESHARK_IMAGES_SUITE=bookworm    Debian release of the base
 #   KUBESHARK_PUSH_TLS=0               of a registry of tests: plain HTTP
@@ -175,7 +175,7 @@ push() {
     tls=true
     [ "${KUBESHARK_PUSH_TLS:-1}" = 1 ] || tls=false
     input_digests | while read -r name version digest; do
-        target=$1/kubeshark-$name
+        target=$1/$name # as manifests ask for it: tap.docker.registry
         if skopeo inspect --raw --tls-verify=$tls "docker://$target:$digest" >/dev/null 2>"$scratch/said" </dev/null; then
             echo "$target:$digest is there"
             continue

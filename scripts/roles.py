@@ -101,7 +101,7 @@ class Tree:
         commands = self.commands()
         chosen = role.commands if role.commands is not None else tuple(commands.keys() - set(role.without))
         found, seen = Needs(), set[tuple[str, str]]()
-        waits = [("kubeshark.cli._main", ""), *((commands[name], "") for name in chosen)]
+        waits = [("kubeshark.__main__", ""), ("kubeshark.cli._main", ""), *((commands[name], "") for name in chosen)]
         waits += [(module, "") for room in role.rooms for module in self.modules(room)]
         while waits:
             module, name = waits.pop()

@@ -44,6 +44,11 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException], None]:
         (PluginError("said\ntwo lines", plugin="p"), 1, "plugin p: said two lines"),
         (FileNotFoundError(2, "No such file or directory", "x.pcap"), 1, "x.pcap: No such file or directory"),
         (OSError("odd"), 1, "odd"),
+        (
+            ModuleNotFoundError("none", name="kubeshark.worker"),
+            1,
+            "this installation lacks kubeshark.worker: an image holds what its role needs; use the whole kubeshark",
+        ),
         (KeyboardInterrupt(), 130, "stopped"),
     ],
 )

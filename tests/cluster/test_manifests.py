@@ -158,6 +158,14 @@ def test_pods_are_chosen_by_the_hub_unless_a_filter_replaces_that() -> None:
     assert replaced[replaced.index("--filter") + 1] == "port 80"
 
 
+def test_images_are_those_that_are_released(root: Path) -> None:
+    for kind, name in WORKLOADS:
+        image = name.removeprefix("kubeshark-")
+        version = (root / "deploy" / "images" / image / "VERSION").read_text().strip()
+        assert container(objects(), kind, name)["image"] == f"kubeshark/{image}:{version}"
+        assert f"\n## {version}\n" in (root / "deploy" / "images" / image / "CHANGELOG.md").read_text()
+
+
 def test_claims_only_where_they_are_asked_for() -> None:
     def claims(*overrides: str) -> list[str]:
         return [each["metadata"]["name"] for each in objects(*overrides) if each["kind"] == "PersistentVolumeClaim"]

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cluster._settings import objects
 from tests.images._built import ENVIRONMENT, Image
 from tests.packages._servers import BASIC, PASSWORD, USER, registry
 
@@ -35,11 +36,44 @@ def test_no_compiler_and_nothing_of_the_machine(images: dict[str, Image]) -> Non
         assert (each.root / "etc/ssl/certs/ca-certificates.crt").stat().st_size > 0
 
 
-def test_hub_and_worker_lack_each_others_room(images: dict[str, Image]) -> None:
-    for name, other in (("hub", "worker"), ("worker", "hub")):
-        [package] = images[name].root.glob("opt/kubeshark/lib/python3*/site-packages/kubeshark")
-        assert (package / name).is_dir() and not (package / other).exists()
+LOADS = """
+import importlib.metadata, sys
+for name, owners in importlib.metadata.packages_distributions().items():
+    if not name.startswith("_"):
+        importlib.import_module(name)
+"""
+ENGINES = """
+from py_mini_racer import MiniRacer
+import wasmtime
+assert MiniRacer().eval("6 * 7") == 42
+store = wasmtime.Store()
+text = '(module (func (export "f") (result i32) i32.const 42))'
+instance = wasmtime.Instance(store, wasmtime.Module(store.engine, text), [])
+assert instance.exports(store)["f"](store) == 42
+"""
+
+
+def test_what_is_in_them_loads(images: dict[str, Image]) -> None:
+    """Libraries without their symbols, and packages without parts that nothing of ours imports."""
+    for name, script in (("hub", LOADS + ENGINES), ("worker", LOADS)):
+        command = ["chroot", images[name].root, "/opt/kubeshark/bin/python3", "-IBc", script]
+        done = subprocess.run(command, env={"HOME": "/nowhere"}, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+
+
+def test_hub_and_worker_hold_what_is_theirs(images: dict[str, Image]) -> None:
+    theirs = {"hub": ("hub", "cluster", "hosts", "pipeline/dissectors"), "worker": ("worker", "firewall")}
+    others = {"hub": ("worker",), "worker": ("hub", "cluster", "hosts", "pipeline/dissectors", "pipeline/kfl")}
+    for name in theirs:
+        [package] = images[name].root.glob("opt/kubeshark/lib/python3.*/site-packages/kubeshark")
+        assert all((package / room).is_dir() for room in theirs[name])
+        assert not [room for room in others[name] if (package / room).exists()]
         assert [*(package / "core_capture").glob("_core_native*.so")], "the C core is not in the image"
+        said = subprocess.run(
+            ["chroot", images[name].root, "/opt/kubeshark/bin/kubeshark", "init"],
+            env={"HOME": "/nowhere", "PYTHONDONTWRITEBYTECODE": "1"}, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert (said.returncode, said.stderr.startswith("kubeshark: this installation lacks")) == (1, True), said.stderr
 
 
 def test_bill_of_materials_is_complete(images: dict[str, Image]) -> None:
@@ -76,6 +110,15 @@ def test_an_image_is_pushed_once_and_comes_back_the_same(images: dict[str, Image
         first, second = push(), push()
         assert all(" pushed as sha256:" in line for line in first) and len(first) == 3
         assert all(line.endswith(" is there") for line in second) and len(second) == 3
+        wanted = {
+            each["spec"]["template"]["spec"]["containers"][0]["image"]
+            for each in objects(f"tap.docker.registry={server.host}")
+            if each["kind"] in ("Deployment", "DaemonSet")
+        }
+        assert len(wanted) == 3
+        for name in wanted:
+            found = ["skopeo", "inspect", "--raw", "--tls-verify=false", f"docker://{name}"]
+            subprocess.run(found, env=environment, check=True, capture_output=True)
         for line in first:
             target, _, digest = line.partition(" pushed as ")
             repository = target.rpartition(":")[0]
@@ -84,6 +127,9 @@ def test_an_image_is_pushed_once_and_comes_back_the_same(images: dict[str, Image
             pull += [f"docker://{repository}@{digest}", f"dir:{folder}"]
             subprocess.run(pull, env=environment, check=True, capture_output=True)
             manifest = json.loads((folder / "manifest.json").read_bytes())
+            if not repository.endswith("/front"):
+                assert len(manifest["layers"]) == 3, "Debian, packages, and our own code, which changes most"
+                assert manifest["layers"][-1]["size"] < 20_000_000
             for blob in (manifest["config"], *manifest["layers"]):
                 assert (
                     blob["digest"] == f"sha256:{hashlib.sha256((folder / blob['digest'][7:]).read_bytes()).hexdigest()}"
