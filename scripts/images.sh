@@ -4,7 +4,7 @@
 #   scripts/images.sh root NAME        print where the root file system of a built image is mounted
 #   scripts/images.sh config NAME      print its configuration as JSON
 #   scripts/images.sh push REGISTRY    push to REGISTRY/NAME what is not there yet
-#   scripts/images.sh prune            remove from the cache what is not of this tree
+#   scripts/images.sh prune            remove from the cache hubs, workers and fronts that are not of this tree
 #   KUBESHARK_IMAGES_SUITE=bookworm    Debian release of the base
 #   KUBESHARK_PUSH_TLS=0               of a registry of tests: plain HTTP
 set -eu
