@@ -8,7 +8,6 @@ environment with what its own pyproject.toml or package.json asks for, and runs 
 
 from __future__ import annotations
 
-import ast
 import json
 import re
 import shutil
@@ -92,7 +91,7 @@ class Tests:
 
     def _imports(self, path: Path) -> list[Path | None]:
         found: list[Path | None] = []
-        for module, name in imports_of(ast.parse((self._tree.root / path).read_text()), self._tree):
+        for module, name in imports_of((self._tree.root / path).read_text(), self._tree):
             top = module.partition(".")[0]
             if top == "tests":
                 places = [
@@ -174,7 +173,7 @@ def _python(root: Path, role: str, listed: list[Path]) -> tuple[set[Path], dict[
     used = {
         module.partition(".")[0]
         for path in chosen if path.suffix == ".py"
-        for module, _ in imports_of(ast.parse((root / path).read_text()), tree)
+        for module, _ in imports_of((root / path).read_text(), tree)
     }  # fmt: skip
     tools = [line for name, line in extra.items() if name in used or _distribution(line) in TEST_TOOLS]
     files = {path for path in listed if any(path.is_relative_to(kept) for kept in COMMON)}
