@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from roles import ROLES, Needs, Tree, import_name, imports_of, requirements, tracked
 
 FRONT = ("LICENSE", "deploy/images/front", "scripts/build_ui.sh", "ui", "hub/page")
-COMMON = ("LICENSE", "setup.py", "examples/captures")
+COMMON = ("LICENSE", "setup.py", "examples/captures", "examples/firewall")
 ABOUT = {
     "hub": "The hub of kubeshark: API, queries and page over captures that workers keep.",
     "worker": "The worker of kubeshark: captures on a node, and serves packets that it cannot read.",
@@ -29,18 +29,24 @@ ABOUT = {
 TEST_TOOLS = {"pytest", "pytest-timeout", "pytest-xdist", "hypothesis", "moto", "flask", "flask-cors"}
 """Of the extra `test`: what every one of them starts with. The last three are an S3 server, started as a program."""
 
+BROUGHT = {"werkzeug"}
+"""What tests import that a tool of theirs brings: flask."""
+
+PROGRAM = re.compile(r"""["'](\w+\.py)["']""")
+"""A file beside a test that it starts, not imports."""
+
 MAKEFILE = """# build: a wheel in dist/.  test: an environment with what pyproject.toml asks for, and the tests in it.
 .PHONY: build test clean
 PYTHON ?= python3
 
 .venv/.made: pyproject.toml setup.py
 \t$(PYTHON) -m venv .venv
-\t.venv/bin/python -m pip install --quiet build
-\t.venv/bin/python -m pip install --quiet --editable '.[test]'
+\t.venv/bin/python -m pip install --quiet --disable-pip-version-check uv
+\t.venv/bin/uv pip install --quiet --python .venv/bin/python --editable '.[test]'
 \ttouch $@
 
 build: .venv/.made
-\t.venv/bin/python -m build --wheel
+\t.venv/bin/uv build --quiet --wheel
 
 test: .venv/.made
 \t.venv/bin/python -m pytest $(PYTEST)
@@ -90,8 +96,10 @@ class Tests:
         return found
 
     def _imports(self, path: Path) -> list[Path | None]:
-        found: list[Path | None] = []
-        for module, name in imports_of((self._tree.root / path).read_text(), self._tree):
+        text = (self._tree.root / path).read_text()
+        beside = {path.parent / name for name in PROGRAM.findall(text)}
+        found: list[Path | None] = [*(beside & self._listed - {path})]
+        for module, name in imports_of(text, self._tree):
             top = module.partition(".")[0]
             if top == "tests":
                 places = [
@@ -166,7 +174,7 @@ def _python(root: Path, role: str, listed: list[Path]) -> tuple[set[Path], dict[
     said = tomllib.loads((root / "pyproject.toml").read_text())
     extra = {import_name(line): line for line in said["project"]["optional-dependencies"]["test"]}
     wanted = requirements(root, needs)
-    tests = Tests(tree, needs, listed, {import_name(line) for line in wanted} | extra.keys() - {"ray"})
+    tests = Tests(tree, needs, listed, {import_name(line) for line in wanted} | extra.keys() - {"ray"} | BROUGHT)
     folders = {path.parts[1] for path in listed if path.parts[0] == "tests"}
     rooms = {module.split(".")[1] for module in needs.modules if "." in module} & folders
     chosen = tests.chosen(rooms)
