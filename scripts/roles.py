@@ -120,7 +120,10 @@ class Tree:
             waits += [(reached, "") for reached in self.reached(module, name) if name]
             if module not in found.modules:
                 found.modules.add(module)
-                waits += [(module.rpartition(".")[0] or "kubeshark", ""), *imports_of(path.read_text(encoding="utf-8"), self)]
+                waits += [
+                    (module.rpartition(".")[0] or "kubeshark", ""),
+                    *imports_of(path.read_text(encoding="utf-8"), self),
+                ]
         return found
 
     def reached(self, module: str, name: str) -> set[str]:
@@ -178,7 +181,9 @@ def _imports(text: str) -> tuple[tuple[str, str], ...]:
         else:
             blocks = ("orelse",) if _is_for_types(node) else ("body", "orelse", "finalbody", "handlers", "cases")
             # a lambda's body is an expression
-            waits += (inner for block in blocks if isinstance(held := getattr(node, block, None), list) for inner in held)
+            waits += (
+                inner for block in blocks if isinstance(held := getattr(node, block, None), list) for inner in held
+            )
     return tuple(found)
 
 

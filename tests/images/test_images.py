@@ -59,7 +59,9 @@ def test_what_is_in_them_loads(images: dict[str, Image]) -> None:
     """Libraries without their symbols, and packages without parts that nothing of ours imports."""
     for name, script in (("hub", LOADS + ENGINES), ("worker", LOADS)):
         command = ["chroot", images[name].root, "/opt/kubeshark/bin/python3", "-IBc", script]
-        done = subprocess.run(command, env={"HOME": "/nowhere", "PATH": os.environ["PATH"]}, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, env={"HOME": "/nowhere", "PATH": os.environ["PATH"]}, capture_output=True, text=True, check=False
+        )
         assert done.returncode == 0, done.stderr
 
 
