@@ -42,7 +42,8 @@ import importlib.metadata, importlib.util
 for name in importlib.metadata.packages_distributions():
     if not name.startswith("_") and importlib.util.find_spec(name):
         importlib.import_module(name)
-import numpy, cryptography.hazmat.primitives.asymmetric.ed25519, zstandard, obstore.store, kubeshark.core_capture._core_native
+import numpy, cryptography.hazmat.primitives.asymmetric.ed25519, zstandard, obstore.store
+import kubeshark.core_capture._core_native
 """
 ENGINES = """
 from py_mini_racer import MiniRacer
@@ -75,7 +76,8 @@ def test_hub_and_worker_hold_what_is_theirs(images: dict[str, Image]) -> None:
         assert [*(package / "core_capture").glob("_core_native*.so")], "the C core is not in the image"
         said = subprocess.run(
             ["chroot", images[name].root, "/opt/kubeshark/bin/kubeshark", "init"],
-            env={"HOME": "/nowhere", "PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1"}, capture_output=True, text=True, check=False,
+            env={"HOME": "/nowhere", "PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1"},
+            capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert (said.returncode, said.stderr.startswith("kubeshark: this installation lacks")) == (1, True), said.stderr
 
