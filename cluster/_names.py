@@ -50,7 +50,7 @@ TOKEN, IDENTITY, TLS_HUB, TLS_WORKER = (
 HUB_PORT, WORKER_PORT, FRONT_PORT = 8898, 8897, 8080
 """WORKER_PORT is opened on the node itself, where 8898 is Kubeshark's own."""
 
-IMAGE_VERSIONS = {"hub": "0.1.0", "worker": "0.1.0", "front": "0.1.0"}
+IMAGE_VERSIONS = {"hub": "0.2.0", "worker": "0.2.0", "front": "0.2.0"}
 """What deploy/images/NAME/VERSION says: each is released apart."""
 
 

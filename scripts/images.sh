@@ -4,6 +4,7 @@
 #   scripts/images.sh root NAME        print where the root file system of a built image is mounted
 #   scripts/images.sh config NAME      print its configuration as JSON
 #   scripts/images.sh push REGISTRY    push to REGISTRY/NAME what is not there yet
+#   scripts/images.sh prune            remove from the cache hubs, workers and fronts that are not of this tree
 #   KUBESHARK_IMAGES_SUITE=bookworm    Debian release of the base
 #   KUBESHARK_PUSH_TLS=0               of a registry of tests: plain HTTP
 set -eu
@@ -12,6 +13,8 @@ tree=$PWD
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/kubeshark/images
 suite=${KUBESHARK_IMAGES_SUITE:-bookworm}
 packages=ca-certificates
+# Manuals and texts in other languages are read by nobody; what is said of copyright stays.
+left_out='/usr/share/man/* /usr/share/info/* /usr/share/locale/* /usr/share/doc/*/*'
 python=${PYTHON:-$tree/.venv/bin/python}
 
 for tool in buildah mmdebstrap skopeo; do
@@ -39,13 +42,18 @@ machine_apt() {
 }
 
 base() {
-    key=$(echo "$suite $packages" | sha256sum | cut -c 1-12)
+    key=$(echo "$suite $packages $left_out" | sha256sum | cut -c 1-12)
     base=localhost/kubeshark-base:$suite-$key
     if [ ! -f "$cache/base-$suite-$key.tar" ]; then
         echo "making a Debian root (once; about a minute)" >&2
+        set -f
+        excluded=$(for path in $left_out; do printf -- '--dpkgopt=path-exclude=%s ' "$path"; done)
+        # shellcheck disable=SC2086
         mmdebstrap --quiet --variant=minbase --include="$packages" --aptopt="$scratch/apt.conf.d/machine" \
+            --aptopt='APT::Install-Recommends "false"' $excluded --dpkgopt='path-include=/usr/share/doc/*/copyright' \
             --customize-hook='rm -f "$1/etc/apt/apt.conf.d/99mmdebstrap" "$1/etc/hostname" "$1/etc/resolv.conf"' \
             "$suite" "$scratch/base.tar" >&2
+        set +f
         mv "$scratch/base.tar" "$cache/base-$suite-$key.tar"
     fi
     has "$base" && return
@@ -54,7 +62,7 @@ base() {
     in_store commit -q --rm "$made" "$base" >/dev/null
 }
 
-# What all three are made of, and nothing else of the tree: the wheel, the page, the front's files.
+# What all three are made of, and nothing else of the tree: the wheel, the page, the files of deploy/images.
 context() {
     scripts/build_ui.sh
     [ -f hub/page/app/index.html ] || {
@@ -62,11 +70,11 @@ context() {
         exit 1
     }
     mkdir -p "$scratch/context/deploy/images" "$scratch/context/hub"
-    cp -R deploy/images/front "$scratch/context/deploy/images/front"
+    cp -R deploy/images/front deploy/images/python "$scratch/context/deploy/images/"
     cp -R hub/page "$scratch/context/hub/page"
     case " $1 " in *" hub "* | *" worker "*)
         echo "building the wheel" >&2
-        "$python" -m build --wheel --outdir "$scratch/context/dist" . >"$scratch/wheel.log" 2>&1 || {
+        "$python" -m build --wheel --outdir "$scratch/dist" . >"$scratch/wheel.log" 2>&1 || {
             tail -20 "$scratch/wheel.log" >&2
             exit 1
         }
@@ -83,6 +91,31 @@ print("[global]", *(f"{key} = {value}" for key, value in kept.items()), sep="\n"
 ' >"$scratch/pip.conf"
 }
 
+# build_one DOCKERFILE BASE TAG [OPTION...]
+build_one() {
+    file=$1 from=$2 tag=$3
+    shift 3
+    in_store build --isolation chroot --pull=never --quiet --build-arg "BASE=$from" \
+        --volume "$scratch/apt.conf.d:/etc/apt/apt.conf.d:ro" --volume /etc/ssl/certs:/etc/ssl/certs:ro \
+        --secret "id=pip,src=$scratch/pip.conf" --file "$file" --tag "$tag" "$@" "$scratch/context" \
+        </dev/null >"$scratch/build.log" 2>&1 || {
+        tail -30 "$scratch/build.log" >&2
+        exit 1
+    }
+}
+
+# What a role imports of PyPI: an image of its own, made again when the list changes; prints its name.
+python_for() {
+    "$python" scripts/roles.py "$1" requirements >"$scratch/context/requirements.txt"
+    key=$({ echo "$base"; cat "$scratch/context/requirements.txt" deploy/images/python/*; } | sha256sum | cut -c 1-12)
+    made=localhost/kubeshark-python:$1-$key
+    has "$made" || {
+        echo "building Python for the $1" >&2
+        build_one deploy/images/python/Dockerfile "$base" "$made"
+    }
+    echo "$made"
+}
+
 build() {
     machine_apt
     missing=$(input_digests | while read -r name _ digest; do has "localhost/kubeshark-$name:$digest" || printf '%s ' "$name"; done)
@@ -92,26 +125,43 @@ build() {
     fi
     input_digests | while read -r name version digest; do
         image=localhost/kubeshark-$name
+        bill=$cache/$name-$digest.cdx.json
         if ! has "$image:$digest"; then
+            from=$base
+            if [ "$name" != front ]; then
+                from=$(python_for "$name")
+                "$python" scripts/image_code.py "$name" "$scratch"/dist/*.whl "$scratch/context/code/$name"
+            fi
             echo "building $image:$version" >&2
-            in_store build --isolation chroot --pull=never --quiet --build-arg "BASE=$base" \
-                --volume "$scratch/apt.conf.d:/etc/apt/apt.conf.d:ro" --volume /etc/ssl/certs:/etc/ssl/certs:ro \
-                --secret "id=pip,src=$scratch/pip.conf" --label "org.opencontainers.image.version=$version" \
-                --file "deploy/images/$name/Dockerfile" --tag "$image:$digest" "$scratch/context" \
-                </dev/null >"$scratch/$name.log" 2>&1 || {
-                tail -30 "$scratch/$name.log" >&2
-                exit 1
-            }
+            build_one "deploy/images/$name/Dockerfile" "$from" "$image:$digest" --label "org.opencontainers.image.version=$version"
         fi
-        if [ ! -f "$cache/$name-$digest.cdx.json" ]; then
+        if [ ! -f "$bill" ]; then
             "$python" scripts/image_sbom.py "$(mounted "$name" "$digest" </dev/null)" "kubeshark-$name" "$version" \
                 >"$scratch/sbom.json"
-            mv "$scratch/sbom.json" "$cache/$name-$digest.cdx.json"
+            mv "$scratch/sbom.json" "$bill"
         fi
         in_store tag "$image:$digest" "$image:$version" </dev/null
         size=$(du -s --apparent-size --block-size=1000000 "$(mounted "$name" "$digest" </dev/null)" | cut -f 1)
-        echo "$name $version ${size}MB $cache/$name-$digest.cdx.json"
+        echo "$name $version ${size}MB $bill"
     done
+}
+
+# Containers are what images are looked into by; both of other trees, and of this one before, go.
+prune() {
+    kept=$(input_digests | while read -r name _ digest; do echo "$name-$digest"; done)
+    in_store containers --format '{{.ContainerName}}' | while read -r container; do
+        echo "$kept" | grep -qx "$container" || in_store rm "$container" >/dev/null </dev/null
+    done
+    input_digests | while read -r name _ digest; do
+        in_store images --format '{{.Tag}}' "localhost/kubeshark-$name" | while read -r tag; do
+            case $tag in "$digest" | *.*) ;; *)
+                in_store rmi "localhost/kubeshark-$name:$tag" >/dev/null </dev/null
+                rm -f "$cache/$name-$tag.cdx.json"
+                ;;
+            esac
+        done
+    done
+    in_store rmi --prune >/dev/null 2>&1 || true # layers that nothing names any more
 }
 
 mounted() {
@@ -154,8 +204,9 @@ config)
         "$python" -c 'import json, sys; print(json.dumps(json.load(sys.stdin)["OCIv1"]["config"]))'
     ;;
 push) push "$2" ;;
+prune) prune ;;
 *)
-    sed -n '2,8s/^# *//p' "$0" >&2
+    sed -n '2,9s/^# *//p' "$0" >&2
     exit 2
     ;;
 esac

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -36,11 +37,49 @@ def test_no_compiler_and_nothing_of_the_machine(images: dict[str, Image]) -> Non
         assert (each.root / "etc/ssl/certs/ca-certificates.crt").stat().st_size > 0
 
 
-def test_hub_and_worker_lack_each_others_room(images: dict[str, Image]) -> None:
-    for name, other in (("hub", "worker"), ("worker", "hub")):
-        [package] = images[name].root.glob("opt/kubeshark/lib/python3*/site-packages/kubeshark")
-        assert (package / name).is_dir() and not (package / other).exists()
+LOADS = """
+import importlib.metadata, importlib.util
+for name in importlib.metadata.packages_distributions():
+    if not name.startswith("_") and importlib.util.find_spec(name):
+        importlib.import_module(name)
+import numpy, cryptography.hazmat.primitives.asymmetric.ed25519, zstandard, obstore.store
+import kubeshark.core_capture._core_native
+"""
+ENGINES = """
+from py_mini_racer import MiniRacer
+import wasmtime
+assert MiniRacer().eval("6 * 7") == 42
+store = wasmtime.Store()
+text = '(module (func (export "f") (result i32) i32.const 42))'
+instance = wasmtime.Instance(store, wasmtime.Module(store.engine, text), [])
+assert instance.exports(store)["f"](store) == 42
+"""
+
+
+def test_what_is_in_them_loads(images: dict[str, Image]) -> None:
+    """Libraries without their symbols, and packages without parts that nothing of ours imports."""
+    for name, script in (("hub", LOADS + ENGINES), ("worker", LOADS)):
+        command = ["chroot", images[name].root, "/opt/kubeshark/bin/python3", "-IBc", script]
+        done = subprocess.run(
+            command, env={"HOME": "/nowhere", "PATH": os.environ["PATH"]}, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+
+
+def test_hub_and_worker_hold_what_is_theirs(images: dict[str, Image]) -> None:
+    theirs = {"hub": ("hub", "cluster", "hosts", "pipeline/dissectors"), "worker": ("worker", "firewall")}
+    others = {"hub": ("worker",), "worker": ("hub", "cluster", "hosts", "pipeline/dissectors", "pipeline/kfl")}
+    for name in theirs:
+        [package] = images[name].root.glob("opt/kubeshark/lib/python3.*/site-packages/kubeshark")
+        assert all((package / room).is_dir() for room in theirs[name])
+        assert not [room for room in others[name] if (package / room).exists()]
         assert [*(package / "core_capture").glob("_core_native*.so")], "the C core is not in the image"
+        said = subprocess.run(
+            ["chroot", images[name].root, "/opt/kubeshark/bin/kubeshark", "init"],
+            env={"HOME": "/nowhere", "PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1"},
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert (said.returncode, said.stderr.startswith("kubeshark: this installation lacks")) == (1, True), said.stderr
 
 
 def test_bill_of_materials_is_complete(images: dict[str, Image]) -> None:
@@ -94,6 +133,9 @@ def test_an_image_is_pushed_once_and_comes_back_the_same(images: dict[str, Image
             pull += [f"docker://{repository}@{digest}", f"dir:{folder}"]
             subprocess.run(pull, env=environment, check=True, capture_output=True)
             manifest = json.loads((folder / "manifest.json").read_bytes())
+            if not repository.endswith("/front"):
+                assert len(manifest["layers"]) == 3, "Debian, packages, and our own code, which changes most"
+                assert manifest["layers"][-1]["size"] < 20_000_000
             for blob in (manifest["config"], *manifest["layers"]):
                 assert (
                     blob["digest"] == f"sha256:{hashlib.sha256((folder / blob['digest'][7:]).read_bytes()).hexdigest()}"

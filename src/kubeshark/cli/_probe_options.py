@@ -64,12 +64,13 @@ def with_uids(choices: Sequence[str]) -> list[str]:
 
 def _uid_of(namespace: str, name: str) -> str:
     """Ask the API server; "" if it knows no such pod, or cannot be asked."""
-    from kubeshark.cluster import Cluster
     from kubeshark.errors import KubesharkError
 
     try:
+        from kubeshark.cluster import Cluster
+
         pod = Cluster.open().get("Pod", namespace, name)
-    except KubesharkError:
+    except (KubesharkError, ModuleNotFoundError):  # the image of a worker has no client of the API server
         return ""
     meta = pod["metadata"] if pod else {}
     # of a static pod the API server shows a mirror: the kubelet's own name of it is this hash
