@@ -31,6 +31,11 @@ IMPORTED_AS = {
 IMPLIED = {"uvicorn": ("h11", "websockets"), "kubeshark.core_capture._core_native": ("cffi",)}
 """What is imported by what we import, and asked for by us."""
 
+MAIN = "kubeshark.cli._main"
+"""Of the modules that it names, those of the role's commands are followed."""
+
+CHOSEN = re.compile(r"""import_module\(f["'](kubeshark(?:\.\w+)*)\.\{""")
+WORD = re.compile(r"""["'](\w+)["']""")
 NAMED = re.compile(r"""["'](kubeshark(?:\.\w+)+)["']""")
 
 
@@ -104,7 +109,7 @@ class Tree:
         commands = self.commands()
         chosen = role.commands if role.commands is not None else tuple(commands.keys() - set(role.without))
         found, seen = Needs(), set[tuple[str, str]]()
-        waits = [("kubeshark.__main__", ""), ("kubeshark.cli._main", ""), *((commands[name], "") for name in chosen)]
+        waits = [("kubeshark.__main__", ""), (MAIN, ""), *((commands[name], "") for name in chosen)]
         waits += [(module, "") for room in role.rooms for module in self.modules(room)]
         while waits:
             module, name = waits.pop()
@@ -120,11 +125,16 @@ class Tree:
             waits += [(reached, "") for reached in self.reached(module, name) if name]
             if module not in found.modules:
                 found.modules.add(module)
-                waits += [
-                    (module.rpartition(".")[0] or "kubeshark", ""),
-                    *imports_of(path.read_text(encoding="utf-8"), self),
-                ]
+                text = path.read_text(encoding="utf-8")
+                waits += [(module.rpartition(".")[0] or "kubeshark", ""), *imports_of(text, self)]
+                if module != MAIN:
+                    waits += ((name, "") for name in self.chosen(text))
         return found
+
+    def chosen(self, text: str) -> Iterator[str]:
+        """Yield the modules of which a text loads one: import_module(f"PACKAGE.{…}") of a word that stands in it."""
+        for package in CHOSEN.findall(text):
+            yield from (name for word in WORD.findall(text) if self.path(name := f"{package}.{word}"))
 
     def reached(self, module: str, name: str) -> set[str]:
         """Return the modules that `from module import name` loads of ours, one step far."""

@@ -29,11 +29,25 @@ ABOUT = {
 TEST_TOOLS = {"pytest", "pytest-timeout", "pytest-xdist", "hypothesis", "moto", "flask", "flask-cors"}
 """Of the extra `test`: what every one of them starts with. The last three are an S3 server, started as a program."""
 
+ELSEWHERE = {"cli", "hosts"}
+"""Tests that stay: of commands, each with what another wrote, and of plugins, built of what lies all over the tree."""
+
+STAY = {
+    "cluster/test_build.py", "cluster/test_chart.py", "cluster/test_manifests.py", "extension_api/test_sdk_c.py",
+    "pipeline/scripts/test_vendors.py", "pipeline/test_conform.py", "pipeline/test_installed.py",
+    "pipeline/test_name_file.py", "pipeline/test_open_segments.py", "pipeline/test_plugin_state.py",
+}  # fmt: skip
+"""Tests that read what no import tells: the chart, docs/, example plugins, scripts/, more captures than the samples."""
+
 BROUGHT = {"werkzeug"}
 """What tests import that a tool of theirs brings: flask."""
 
 PROGRAM = re.compile(r"""["'](\w+\.py)["']""")
-"""A file beside a test that it starts, not imports."""
+"""A file beside a test, or among those that fuzz, that it starts, not imports."""
+
+COMMAND = re.compile(r"""["']kubeshark["'], ["'](\w+)["']""")
+WITHIN = re.compile(r"\b(?:from|import) (kubeshark(?:\.\w+)+)")
+"""What a test starts as a command, and what programs in its text import."""
 
 MAKEFILE = """# build: a wheel in dist/.  test: an environment with what pyproject.toml asks for, and the tests in it.
 .PHONY: build test clean
@@ -70,7 +84,8 @@ class Tests:
 
     def __init__(self, tree: Tree, needs: Needs, listed: list[Path], allowed: set[str]) -> None:
         self._tree, self._needs, self._allowed = tree, needs, allowed
-        self._listed = {path for path in listed if path.parts[0] == "tests"}
+        stay = {Path("tests", name) for name in STAY}
+        self._listed = {path for path in listed if path.parts[0] == "tests" and path not in stay}
         self._known: dict[Path, set[Path] | None] = {}
 
     def chosen(self, rooms: set[str]) -> set[Path]:
@@ -97,8 +112,13 @@ class Tests:
 
     def _imports(self, path: Path) -> list[Path | None]:
         text = (self._tree.root / path).read_text()
-        beside = {path.parent / name for name in PROGRAM.findall(text)}
-        found: list[Path | None] = [*(beside & self._listed - {path})]
+        programs = {folder / name for name in PROGRAM.findall(text) for folder in (path.parent, Path("tests/fuzz"))}
+        found: list[Path | None] = [*(programs & self._listed - {path})]
+        commands = self._tree.commands()
+        modules = {commands[name] for name in COMMAND.findall(text) if name in commands}
+        modules |= {name for name in WITHIN.findall(text) if self._tree.path(name)}
+        if not modules <= self._needs.modules:
+            found.append(None)
         for module, name in imports_of(text, self._tree):
             top = module.partition(".")[0]
             if top == "tests":
@@ -176,7 +196,7 @@ def _python(root: Path, role: str, listed: list[Path]) -> tuple[set[Path], dict[
     wanted = requirements(root, needs)
     tests = Tests(tree, needs, listed, {import_name(line) for line in wanted} | extra.keys() - {"ray"} | BROUGHT)
     folders = {path.parts[1] for path in listed if path.parts[0] == "tests"}
-    rooms = {module.split(".")[1] for module in needs.modules if "." in module} & folders
+    rooms = {module.split(".")[1] for module in needs.modules if "." in module} & folders - ELSEWHERE
     chosen = tests.chosen(rooms)
     used = {
         module.partition(".")[0]

@@ -33,6 +33,8 @@ def test_a_hub_holds_everything_but_the_worker_and_the_survey(root: Path) -> Non
     modules = ask(root, "hub", "modules")
     assert {"kubeshark.hub._app", "kubeshark.hosts._zygote", "kubeshark.pipeline.dissectors.network.dns"} <= modules
     assert not [module for module in modules if module.startswith("kubeshark.worker") or module.endswith(("cli.init",))]
+    commands = {path.stem for path in (root / "src/kubeshark/cli").glob("firewall_*.py")}
+    assert {f"kubeshark.cli.{name}" for name in commands} <= modules, "those that firewall loads by a text"
     whole = {path.stem for path in (root / "pipeline/renderers").glob("*.py")} - {"__init__"}
     assert whole <= {module.rpartition(".")[2] for module in modules}
 

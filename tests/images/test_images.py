@@ -45,6 +45,17 @@ for name in importlib.metadata.packages_distributions():
 import numpy, cryptography.hazmat.primitives.asymmetric.ed25519, zstandard, obstore.store
 import kubeshark.core_capture._core_native
 """
+COMMANDS = {
+    "hub": """
+from kubeshark.cli._main import COMMANDS, build_parser
+for command in COMMANDS.keys() - {"init", "worker"}:
+    build_parser(command)
+""",
+    "worker": """
+from kubeshark.cli._main import build_parser
+build_parser("worker"), build_parser("version")
+""",
+}
 ENGINES = """
 from py_mini_racer import MiniRacer
 import wasmtime
@@ -80,6 +91,11 @@ def test_hub_and_worker_hold_what_is_theirs(images: dict[str, Image]) -> None:
             capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert (said.returncode, said.stderr.startswith("kubeshark: this installation lacks")) == (1, True), said.stderr
+        done = subprocess.run(
+            ["chroot", images[name].root, "/opt/kubeshark/bin/python3", "-IBc", COMMANDS[name]],
+            env={"HOME": "/nowhere", "PATH": os.environ["PATH"]}, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
 
 
 def test_bill_of_materials_is_complete(images: dict[str, Image]) -> None:
