@@ -19,11 +19,13 @@ import pytest
 
 from kubeshark.hub._client import Client, ClientGone, listening
 from kubeshark.hub._pool import QueryPool
+from tests.hub import _large
 from tests.hub._serving import Hub
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+large = _large.large  # the fixture
 BOUND_S = 60  # of a busy machine: a query over the large store takes longer
 
 

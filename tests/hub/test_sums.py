@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from tests.hub import _large
 from tests.hub._serving import Hub
 from tests.hub.test_rest import path
 
+large = _large.large  # the fixture
 SUMS: list[tuple[str, dict[str, Any]]] = [
     ("timeline", {"group": "stream"}),
     ("map", {"group": "host"}),
