@@ -104,21 +104,38 @@ class TlsProbe:
     def _attach(self, processes: Sequence[TlsProcess], *, must_stand: bool) -> None:
         """Probe all libraries; raise what kept probes from one: they stand in the others, the next look tries again."""
         failure: EbpfError | None = None
-        libraries = {each.library.key: each.library for each in processes if each.library}
+        libraries: dict[tuple[int, int], list[Library]] = {}
+        for each in processes:
+            if each.library:
+                libraries.setdefault(each.library.key, []).append(each.library)
         for key in self._attached.keys() - libraries.keys():
             for fd in self._attached.pop(key):
                 os.close(fd)
             self._known.pop(key, None)
         for key in libraries.keys() - self._attached.keys():
             try:
-                self._attached[key] = self._probes(libraries[key])
+                if fds := self._probes(libraries[key]):
+                    self._attached[key] = fds
             except EbpfError as error:
                 failure = failure or error
         if failure is not None and must_stand:
             raise failure
 
-    def _probes(self, library: Library) -> list[int]:
-        """Attach to a library, whole or not at all: the process whose path to it is used may end meanwhile."""
+    def _probes(self, ways: Sequence[Library]) -> list[int]:
+        """Attach to a library by the path of one of those who use it: who has ended meanwhile has none any more.
+
+        Nobody is left if all have; the next look says so.
+        """
+        for library in ways:
+            try:
+                return self._probe(library)
+            except EbpfError:
+                if library.path.exists():
+                    raise
+        return []
+
+    def _probe(self, library: Library) -> list[int]:
+        """Attach to a library, whole or not at all."""
         attached: list[int] = []
         try:
             for function, offset in self._known[library.key].items():

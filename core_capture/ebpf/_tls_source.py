@@ -122,7 +122,7 @@ class TlsSource:
         to. What is read of others is thrown away at once. From any thread; True, as `LiveSource.choose`.
         """
         self._choice = choice
-        self._is_told = True
+        self._is_told = self._are_pods
         return True
 
     def stop(self) -> None:

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ import pytest
 
 from kubeshark.core_capture import load_core
 from kubeshark.core_capture._records import LINKTYPE_IPV4, LINKTYPE_IPV6, RecordBatch
-from kubeshark.core_capture.ebpf import EbpfError, TlsSource, _calls, _tls_choice, _tls_probe, _tls_source
+from kubeshark.core_capture.ebpf import EbpfError, TlsSource, _calls, _processes, _tls_choice, _tls_probe, _tls_source
 from kubeshark.core_capture.ebpf._tls_probe import TlsProbe
 from kubeshark.core_capture.live import PacketChoice
 from kubeshark.errors import UsageError
@@ -136,11 +137,16 @@ def test_processes_that_were_not_chosen_are_not_read(server: tuple[int, int], tm
 
 
 def _whole(source: TlsSource, *sizes: int) -> bytes:
-    """Return what comes until the kernel has told all this, and a moment longer: its thread then has taken it."""
-    deadline = time.monotonic() + 20
-    data = b""
+    """Return what comes until the kernel has told all this, its thread has taken it, and a moment longer."""
+    deadline = time.monotonic() + 60
+    ring = source._probe._ring
     while sum(count for name, count in source.counts().items() if name.startswith("bytes")) < said(*sizes):
         assert time.monotonic() < deadline
+        time.sleep(0.01)
+    while struct.unpack_from("<Q", ring._consumer) != struct.unpack_from("<Q", ring._data):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    data = b""
     for _ in range(3):
         batch = source.read(_tls_source.WAKE_S)
         data += bytes(batch.data) if batch else b""
@@ -408,3 +414,20 @@ def test_a_library_is_probed_whole_or_not_at_all(server: tuple[int, int], monkey
     finally:
         probe.close()
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_a_library_is_probed_by_whoever_still_runs(server: tuple[int, int]) -> None:
+    """Of two processes that use one library the first has ended since they were looked up; then the second, too."""
+    process, _ = server
+    probe = TlsProbe([f"pid:{process}"])
+    try:
+        (here,) = (each.library for each in _processes.tls_processes(probe._known) if each.pid == process)
+        assert here is not None
+        gone = replace(here, path=Path("/proc/4194304/root/usr/lib/libssl.so.3"))
+        found = probe._probes([gone, here])
+        assert len(found) == len(probe._attached[here.key])
+        for fd in found:
+            os.close(fd)
+        assert probe._probes([gone, gone]) == []
+    finally:
+        probe.close()
