@@ -147,7 +147,7 @@ def measure(page: Page, url: str, day: int) -> list[Result]:
     results.append(follow_a_day(page, cdp, url, day))
     index = (APP / "index.html").read_text()
     for ending, most in ((".js", 60), (".css", 15)):
-        files = [name for name in re.findall(r'/static/app/(assets/[^"]+)"', index) if name.endswith(ending)]
+        files = [name for name in re.findall(r'static/app/(assets/[^"]+)"', index) if name.endswith(ending)]
         size = sum(len(gzip.compress((APP / name).read_bytes())) for name in files)
         results.append(result(f"first {ending[1:]}: kB gzip", size / 1000, most))
     everything = sum(len(gzip.compress(path.read_bytes())) for path in APP.glob("assets/*"))

@@ -6,6 +6,7 @@ the Secrets of `tap.snapshots.cloud.secrets` give both pods.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from kubeshark.cluster._plain import plain
@@ -14,6 +15,9 @@ from kubeshark.errors import UsageError
 from kubeshark.settings import Settings
 
 __all__ = ["archive_arguments", "archive_of", "check_archive"]
+
+ROLE_ARN = "^arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/-]{1,576}$"
+"""What a role is called; the chart asks the same."""
 
 _URL, _CLOUD = Setting("store.url"), "tap.snapshots.cloud"
 _PROVIDER, _PREFIX = Setting(f"{_CLOUD}.provider"), Setting(f"{_CLOUD}.prefix")
@@ -56,8 +60,24 @@ def check_archive(settings: Settings) -> None:
             raise UsageError(f"{_CLOUD}.{name} is empty", hint=f"{_CLOUD}.provider={cloud.provider} needs it")
         if "/" in value:
             raise UsageError(f"{_CLOUD}.{name} has a slash", hint=f"what names begin with is {_CLOUD}.prefix")
+    _check_role(settings)
     if settings.store.url.startswith("memory:"):
         raise UsageError("store.url: memory is not shared by pods", hint="write s3://BUCKET/PREFIX")
+
+
+def _check_role(settings: Settings) -> None:
+    s3, cloud = settings.tap.snapshots.cloud.s3, settings.tap.snapshots.cloud
+    if s3.role_arn and not re.fullmatch(ROLE_ARN, s3.role_arn):
+        raise UsageError(
+            f"{_CLOUD}.s3.roleArn: {s3.role_arn[:100]!r} is no role", hint="write arn:aws:iam::123456789012:role/NAME"
+        )
+    if s3.role_arn and cloud.provider != "s3" and not settings.store.url.startswith("s3:"):
+        raise UsageError(f"{_CLOUD}.s3.roleArn is for an archive in S3, and there is none", hint="leave it out")
+    if s3.external_id:
+        raise UsageError(
+            f"{_CLOUD}.s3.externalId: pods have their role by a token of their account, which takes no external id",
+            hint="let the role's trust policy name the account, and leave it out",
+        )
 
 
 def _archive() -> Any:

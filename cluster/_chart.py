@@ -7,11 +7,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from kubeshark.cluster._archive import ROLE_ARN
 from kubeshark.cluster._chart_text import template
 from kubeshark.cluster._manifests import objects, secrets
 from kubeshark.cluster._names import TLS_HUB, TLS_WORKER, TOKEN, WORKER
 from kubeshark.cluster._plain import plain
 from kubeshark.settings import Settings, to_yaml
+from kubeshark.settings._values import BASE_PATH
 
 __all__ = ["chart_files", "write_chart"]
 
@@ -36,7 +38,10 @@ MATERIAL = f"""{{{{- /* made once, and kept: what a Secret holds already is take
 {{{{- $_ := set $material (print $who ".key") (index $files "tls.key") }}}}
 {{{{- end }}}}"""
 
-CHECKS = """{{- if not .Values.store.recipients }}
+CHECKS = f"""{{{{- if not (regexMatch "{BASE_PATH}" .Values.tap.routing.front.basePath) }}}}
+{{{{- fail "tap.routing.front.basePath is no path: write /kubeshark" }}}}
+{{{{- end }}}}
+""" + """{{- if not .Values.store.recipients }}
 {{- fail "store.recipients is empty: name who may read, age1… (kubeshark keys list)" }}
 {{- end }}
 {{- if and .Values.tap.ingress.enabled (not .Values.tap.ingress.host) }}
@@ -45,9 +50,27 @@ CHECKS = """{{- if not .Values.store.recipients }}
 {{- if and .Values.firewall.enabled (not .Values.tap.hostNetwork) }}
 {{- fail "firewall.enabled with tap.hostNetwork off: only in its node's network a worker sees pods' devices" }}
 {{- end }}
+{{- if and .Values.tap.tls .Values.tap.bpfOverride }}
+{{- fail "tap.tls with tap.bpfOverride: probes read processes of chosen pods, and a filter chooses none" }}
+{{- end }}
+{{- range .Values.capture.schedules }}
+{{- if .kfl }}
+{{- fail "capture.schedules: kfl: which entry a packet belongs to is not known when it is captured: narrow filter" }}
+{{- end }}
+{{- end }}
 {{- $cloud := .Values.tap.snapshots.cloud }}
 {{- if and .Values.store.url $cloud.provider }}
 {{- fail "store.url and tap.snapshots.cloud.provider both say where sealed segments go: leave one of them out" }}
+{{- end }}
+{{- $role := $cloud.s3.roleArn }}
+{{- if and $role (not (regexMatch "ROLE" $role)) }}
+{{- fail "tap.snapshots.cloud.s3.roleArn is no role: write arn:aws:iam::123456789012:role/NAME" }}
+{{- end }}
+{{- if and $role (ne $cloud.provider "s3") (not (hasPrefix "s3:" .Values.store.url)) }}
+{{- fail "tap.snapshots.cloud.s3.roleArn is for an archive in S3, and there is none" }}
+{{- end }}
+{{- if $cloud.s3.externalId }}
+{{- fail "tap.snapshots.cloud.s3.externalId: pods have their role by a token of their account, which takes none" }}
 {{- end }}
 {{- if and (eq $cloud.provider "s3") (not $cloud.s3.bucket) }}
 {{- fail "tap.snapshots.cloud.s3.bucket is empty" }}
@@ -57,7 +80,7 @@ CHECKS = """{{- if not .Values.store.recipients }}
 {{- end }}
 {{- if and (eq $cloud.provider "azblob") (not (and $cloud.azblob.storageAccount $cloud.azblob.container)) }}
 {{- fail "tap.snapshots.cloud.azblob: storageAccount and container are both needed" }}
-{{- end }}"""
+{{- end }}""".replace("ROLE", ROLE_ARN)
 
 NOTES = """The hub reads captures with the identity in Secret kubeshark-identity, which this chart does not make:
 

@@ -82,6 +82,9 @@ _CLIENT_SECRET = Setting("tap.auth.oidc.secret")
 CLIENT_SECRET_ENTRY = "client_secret"  # noqa: S105 - the name of an entry
 _FIREWALL = Setting("firewall.enabled")
 _PINS = "/sys/fs/bpf"
+_TLS = Setting("tap.tls")
+_NODE_PATHS = {"cgroups": "/sys/fs/cgroup", "tracing": "/sys/kernel/tracing"}
+"""Of the node, for probes: whose a process is, and the numbers of the kernel's tracepoints. A container has neither."""
 
 
 def hub_template() -> dict[str, Any]:
@@ -179,6 +182,8 @@ def worker_template() -> dict[str, Any]:
             When(Not(Setting("capture.interfaces")), "any"),  # pods come and go with theirs
             When(Setting("tap.bpfOverride"), "--filter", "--hub-selects"),  # it replaces the choice of pods
             When(Setting("tap.bpfOverride"), Setting("tap.bpfOverride")),
+            When(_TLS, "--tls-probe"),
+            When(_TLS, "pods"),  # of the pods that the hub names, as packets are
             *archive_arguments("--upload"),
             When(_FIREWALL, "--firewall"),
             When(_FIREWALL, f"{STATE}/firewall"),
@@ -202,7 +207,7 @@ def worker_template() -> dict[str, Any]:
                 "add": [
                     Each(Setting(f"{mesh}.networkCapture"), Item()),
                     When(Setting("tap.serviceMesh"), Each(Setting(f"{mesh}.serviceMeshCapture"), Item())),
-                    When(Setting("tap.tls"), Each(Setting(f"{mesh}.ebpfCapture"), Item())),
+                    When(_TLS, Each(Setting(f"{mesh}.ebpfCapture"), Item())),
                     When(_FIREWALL, Each(Setting(f"{mesh}.firewall"), Item())),
                 ],
             },
@@ -228,6 +233,7 @@ def worker_template() -> dict[str, Any]:
             {"name": "state", "mountPath": STATE, "subPathExpr": When(_PERSISTENT, "$(NODE_NAME)")},
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - of the container
             When(_FIREWALL, {"name": "pins", "mountPath": _PINS}),
+            *(When(_TLS, {"name": name, "mountPath": at, "readOnly": True}) for name, at in _NODE_PATHS.items()),
         ],
     }
     spec = {
@@ -235,7 +241,7 @@ def worker_template() -> dict[str, Any]:
         "automountServiceAccountToken": False,
         "hostNetwork": Setting("tap.hostNetwork"),
         "dnsPolicy": When(Setting("tap.hostNetwork"), "ClusterFirstWithHostNet", "ClusterFirst"),
-        "hostPID": When(Setting("tap.tls"), True),  # probes attach to other processes' libraries
+        "hostPID": When(_TLS, True),  # probes are told processes by the kernel's numbers
         "terminationGracePeriodSeconds": 90,  # what is in memory is sealed first
         "containers": [container],
         "volumes": [
@@ -250,6 +256,10 @@ def worker_template() -> dict[str, Any]:
             {"name": "tmp", "emptyDir": {}},
             # with fail mode closed policies lie in the node's kernel while no worker runs
             When(_FIREWALL, {"name": "pins", "hostPath": {"path": _PINS, "type": "Directory"}}),
+            *(
+                When(_TLS, {"name": name, "hostPath": {"path": at, "type": "Directory"}})
+                for name, at in _NODE_PATHS.items()
+            ),
         ],
         **_placement("workers", "workers"),
     }

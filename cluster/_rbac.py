@@ -41,12 +41,25 @@ POLICY_GRANTS = (
 """Granted besides where the firewall is on."""
 
 
+ROLE_ANNOTATION = "eks.amazonaws.com/role-arn"
+"""What EKS looks for: pods of the account get a token of their own for that role, and the variables that name both."""
+
+
 def accounts() -> list[dict[str, Any]]:
+    """Return the accounts; hub and workers, which speak to the archive, have the role for it."""
+    role = Setting("tap.snapshots.cloud.s3.roleArn")
+
+    def about(name: str, component: str) -> dict[str, Any]:
+        made = metadata(name, component)
+        if component != "front":
+            made["annotations"] = {**made["annotations"], ROLE_ANNOTATION: When(role, role)}
+        return made
+
     return [
         {
             "apiVersion": "v1",
             "kind": "ServiceAccount",
-            "metadata": metadata(name, component),
+            "metadata": about(name, component),
             "automountServiceAccountToken": False,  # a pod that needs it says so
         }
         for name, component in ((HUB, "hub"), (WORKER, "worker"), (FRONT, "front"))

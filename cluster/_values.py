@@ -7,7 +7,7 @@ from kubeshark.cluster._names import MANAGER
 from kubeshark.cluster._plain import plain
 from kubeshark.cluster._tree import Scope
 from kubeshark.errors import UsageError
-from kubeshark.settings import Settings
+from kubeshark.settings import Settings, base_path_of
 
 __all__ = ["scope_of"]
 
@@ -27,6 +27,17 @@ def scope_of(settings: Settings, version: str, materials: dict[str, str]) -> Sco
     if settings.firewall.enabled and not settings.tap.host_network:
         raise UsageError(
             "firewall.enabled with tap.hostNetwork off: only in its node's network a worker sees pods' devices",
+            hint="leave one of them out",
+        )
+    base = base_path_of(settings.tap.routing.front.base_path)
+    if base and settings.tap.ingress.enabled and not f"{base}/".startswith(settings.tap.ingress.path.rstrip("/") + "/"):
+        raise UsageError(
+            f"tap.ingress.path {settings.tap.ingress.path[:100]!r} does not lead to tap.routing.front.basePath",
+            hint=f"write {base}, or /",
+        )
+    if settings.tap.tls and settings.tap.bpf_override:
+        raise UsageError(
+            "tap.tls with tap.bpfOverride: probes read processes of chosen pods, and a filter chooses none",
             hint="leave one of them out",
         )
     built = {"namespace": settings.tap.release.namespace, "manager": MANAGER, "version": version}

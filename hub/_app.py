@@ -12,6 +12,7 @@ from fastapi.responses import FileResponse, JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import Route
 from starlette.staticfiles import StaticFiles
 
@@ -40,6 +41,7 @@ from kubeshark.hub import (
     _ws,
 )
 from kubeshark.hub._auth import Gate
+from kubeshark.hub._client import ClientGone
 from kubeshark.hub._mcp_http import PATH, McpEndpoint
 from kubeshark.hub._pool import TooManyError
 from kubeshark.hub._sessions import Sessions, session_key
@@ -115,12 +117,14 @@ def create_app(
     folder: Path | None = None,
     oidc: OidcSettings | None = None,
     tls: bool = False,
+    base: str = "",
 ) -> Gate:
     """Return the ASGI application; `hosts` are the Host headers it answers to, e.g. {"127.0.0.1:8899"}; None: any.
 
     `rules` hide from whoever lacks the right `clear`, unless the hub's settings say others.
     `folder` is where the hub keeps tokens, settings and its audit log, by default $KUBESHARK_HUB or ~/.kubeshark/hub.
     `oidc` names an identity provider that people sign in with; `tls`: a proxy in front of us speaks HTTPS.
+    `base`: below this path browsers find us, see `Gate`.
     """
     folder = folder or hub_folder()
     app = FastAPI(title="kubeshark", version="1", docs_url=None, redoc_url=None, openapi_url="/api/v1/openapi.json")
@@ -129,6 +133,7 @@ def create_app(
     app.add_exception_handler(StarletteHTTPException, _refuse)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(TooManyError, _busy)
+    app.add_exception_handler(ClientGone, _unheard)
     for module in ROUTERS:
         app.include_router(module.router, responses=PROBLEMS)
 
@@ -143,7 +148,7 @@ def create_app(
 
         app.state.provider = _oidc.Provider(oidc, session_key(folder))
         app.include_router(_oidc.router)
-    return Gate(app, hub, token=token, hosts=hosts, has_login=oidc is not None, tls=tls)
+    return Gate(app, hub, token=token, hosts=hosts, has_login=oidc is not None, tls=tls, base=base)
 
 
 def _refuse(_: Request, error: Exception) -> JSONResponse:
@@ -172,3 +177,7 @@ def _invalid(_: Request, error: Exception) -> JSONResponse:
 
 def _busy(_: Request, __: Exception) -> JSONResponse:
     return JSONResponse({"error": "too many queries are waiting: come again later"}, 503, {"retry-after": "5"})
+
+
+def _unheard(_: Request, __: Exception) -> Response:
+    return Response(status_code=499)  # as nginx has it: nobody reads it

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import secrets
 from http.cookies import CookieError, SimpleCookie
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, quote, urlencode
 
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
@@ -70,8 +70,12 @@ class Gate:
         hosts: frozenset[str] | None,
         has_login: bool = False,
         tls: bool = False,
+        base: str = "",
     ) -> None:
-        """`hosts` are accepted Host headers, port included; None: any. `tls`: a proxy speaks HTTPS for us."""
+        """`hosts` are accepted Host headers, port included; None: any. `tls`: a proxy speaks HTTPS for us.
+
+        `base`: below this path browsers find us, "/kubeshark"; what a proxy passes on may have it in front, or not.
+        """
         self.app = app
         self.hub = hub
         self._token = token
@@ -79,12 +83,15 @@ class Gate:
         self._open = OPEN_PATHS if has_login else frozenset[str]()
         self._has_login = has_login
         self.is_tls = tls
+        self.base = base
         self._scheme = "https" if tls else "http"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":  # the server's own
             await self.app(scope, receive, send)
             return
+        if self.base:
+            scope = self._below(scope)
         scope["principal"], scope["csrf"], scope["gate"] = None, "", self
         CLIENT.set(_client(scope))
         if scope["type"] != "http":
@@ -114,12 +121,23 @@ class Gate:
                 raise
             await _error(413, "the request is larger than this endpoint takes")(scope, receive, send_guarded)
 
+    def _below(self, scope: Scope) -> Scope:
+        """Return the scope without the base in its path; what is not below it stays as it is."""
+        path = scope["path"]
+        if path != self.base and not path.startswith(f"{self.base}/"):
+            return scope
+        rest = path[len(self.base) :] or "/"
+        return {**scope, "path": rest, "raw_path": quote(rest).encode(), "is_bare": path == self.base}
+
     def _refusal(self, scope: Scope) -> Response | None:
         headers = Headers(scope=scope)
         host = headers.get("host", "")
         if self._hosts is not None and host not in self._hosts:
             return PlainTextResponse("this Host is not served here\n", 421)
         is_safe = scope["method"] in SAFE_METHODS
+        if scope.get("is_bare") and is_safe:  # the page's own URLs are relative: they need the slash
+            query = scope["query_string"].decode("latin-1")
+            return RedirectResponse(f"{self.base}/" + (f"?{query}" if query else ""), 307)
         origin = headers.get("origin")
         if not is_safe and origin is not None and origin != f"{self._scheme}://{host}":
             return _error(403, "requests from another origin are refused")
@@ -173,7 +191,7 @@ class Gate:
         if principal is None:
             return None
         rest = urlencode([pair for pair in query if pair[0] != "token"])
-        redirect = RedirectResponse(scope["path"] + (f"?{rest}" if rest else ""), 303)
+        redirect = RedirectResponse(self.base + scope["path"] + (f"?{rest}" if rest else ""), 303)
         self.let_in(redirect, principal)
         self.hub.audit.note(principal, "log in")
         return redirect
@@ -186,7 +204,7 @@ class Gate:
             httponly=True,
             samesite="strict",
             secure=self._scheme == "https",
-            path="/",
+            path=f"{self.base}/",
         )
 
     def _known(self, headers: Headers) -> tuple[Principal | None, str]:
@@ -216,7 +234,7 @@ class Gate:
         if has_tried:
             self.hub.audit.note(None, "log in", outcome="refused")
         if self._has_login and scope["path"] == "/" and scope["method"] == "GET":
-            return RedirectResponse("/auth/login", 303)
+            return RedirectResponse(f"{self.base}/auth/login", 303)
         return PlainTextResponse("open the URL with the token that kubeshark serve printed\n", 401)
 
 

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
+from kubeshark.hub._sums import Counted
 from kubeshark.pipeline import SIZE, Run
 from kubeshark.pipeline.renderers._kfl_text import literal
 
@@ -74,12 +75,11 @@ class Edge(Amount):
     )
 
 
-class ServiceMap(BaseModel):
+class ServiceMap(Counted):
     nodes: list[Node]
     edges: list[Edge]
     hidden_edges: int
     entries: int
-    stopped: str
     before_entries: int | None = Field(default=None, description="of the time it is compared with")
 
 
@@ -235,7 +235,7 @@ class Edges:
             kept.addresses.add(address)
         return end.id
 
-    def answer(self, limit: int, stopped: str, before: Edges | None = None, faster: float = 1.0) -> ServiceMap:
+    def answer(self, limit: int, counted: Counted, before: Edges | None = None, faster: float = 1.0) -> ServiceMap:
         """Return the edges with the most calls, and the nodes at their ends.
 
         `before` is of another time, whose calls are worth `faster` of ours: how much longer our time is than its.
@@ -285,8 +285,8 @@ class Edges:
             edges=edges,
             hidden_edges=len(ranked) - len(edges) + (1 if self.hidden or (before and before.hidden) else 0),
             entries=self.entries,
-            stopped=stopped,
             before_entries=before.entries if before else None,
+            **counted.model_dump(),
         )
 
     def _layer_kfl(self) -> str:

@@ -12,6 +12,7 @@ from starlette.responses import StreamingResponse
 
 from kubeshark.extension_api import MessageKind
 from kubeshark.hub._access import Principal, Who, need
+from kubeshark.hub._client import Asker
 from kubeshark.hub._exports import MEDIA, download
 from kubeshark.hub._state import Hub, State
 from kubeshark.pipeline import Entry, Pipeline
@@ -192,10 +193,10 @@ def stream(
     responses={200: {"content": {MEDIA["pcapng"]: {}}}},
     response_class=StreamingResponse,
 )
-def pcap(hub: State, principal: Raw, entry_id: EntryKey) -> StreamingResponse:
+def pcap(hub: State, principal: Raw, client: Asker, entry_id: EntryKey) -> StreamingResponse:
     found = _seen(hub, principal, entry_id, "connection as pcapng")
     return download(
-        hub,
+        client,
         lambda out: hub.pipeline.export_entries([found], out, format="pcapng"),
         f"{found.facts.stream}.pcapng",
         MEDIA["pcapng"],

@@ -7,6 +7,7 @@ import json
 import queue
 import threading
 from collections.abc import Callable, Generator
+from contextlib import suppress
 from typing import Annotated, Any, BinaryIO, Literal, cast
 
 from fastapi import APIRouter, Depends, HTTPException, Query
@@ -16,8 +17,10 @@ from starlette.responses import StreamingResponse
 from kubeshark.errors import KubesharkError
 from kubeshark.hub._access import Principal, Who, need
 from kubeshark.hub._audit import filter_form
-from kubeshark.hub._queries import ClosingStream, Kfl, Since, Until
+from kubeshark.hub._client import Asker, Client
+from kubeshark.hub._queries import Kfl, Since, Until
 from kubeshark.hub._state import Hub, State, complain
+from kubeshark.hub._streams import ClosingStream
 from kubeshark.hub._times import read_time
 from kubeshark.pipeline import Entry, Pipeline
 
@@ -61,6 +64,7 @@ class Selection(BaseModel):
 def export(
     hub: State,
     principal: Who,
+    client: Asker,
     kfl: Kfl = "",
     since: Since = None,
     until: Until = None,
@@ -75,12 +79,17 @@ def export(
     def write(out: BinaryIO) -> None:
         if format == "har":
             pipeline.export_har(
-                kfl, out, since_ns=low, until_ns=high, with_secrets=not redact and not principal.is_redacted
+                kfl,
+                out,
+                since_ns=low,
+                until_ns=high,
+                with_secrets=not redact and not principal.is_redacted,
+                gave_up=client.has_left,
             )
         else:
-            pipeline.export(kfl, out, format=format, since_ns=low, until_ns=high)
+            pipeline.export(kfl, out, format=format, since_ns=low, until_ns=high, gave_up=client.has_left)
 
-    return download(hub, write, f"kubeshark.{format}", MEDIA[format])
+    return download(client, write, f"kubeshark.{format}", MEDIA[format])
 
 
 @router.post(
@@ -89,7 +98,7 @@ def export(
     responses=BINARY,
     response_class=StreamingResponse,
 )
-def export_selection(hub: State, principal: Who, selection: Selection) -> StreamingResponse:
+def export_selection(hub: State, principal: Who, client: Asker, selection: Selection) -> StreamingResponse:
     pipeline = _allowed(hub, principal, selection.format)
     found: list[Entry] = []
     for identifier in dict.fromkeys(selection.ids):
@@ -102,7 +111,7 @@ def export_selection(hub: State, principal: Who, selection: Selection) -> Stream
     def write(out: BinaryIO) -> None:
         pipeline.export_entries(found, out, format=selection.format)
 
-    return download(hub, write, f"selection.{selection.format}", MEDIA[selection.format])
+    return download(client, write, f"selection.{selection.format}", MEDIA[selection.format])
 
 
 def _allowed(hub: Hub, principal: Principal, form: Format) -> Pipeline:
@@ -113,9 +122,9 @@ def _allowed(hub: Hub, principal: Principal, form: Format) -> Pipeline:
     return hub.pipeline
 
 
-def download(hub: Hub, write: Callable[[BinaryIO], None], name: str, media: str) -> StreamingResponse:
+def download(client: Client, write: Callable[[BinaryIO], None], name: str, media: str) -> StreamingResponse:
     """Answer with what `write` writes, as it is written. What fails before the first byte is raised here."""
-    sink = _Sink()
+    sink, hub = _Sink(client.has_left), client.hub
 
     def run() -> None:
         try:
@@ -124,7 +133,7 @@ def download(hub: Hub, write: Callable[[BinaryIO], None], name: str, media: str)
                     write(cast(BinaryIO, sink))
             sink.finish(None)
         except BrokenPipeError:
-            return
+            sink.finish(None)  # somebody may wait for the first piece
         except Exception as error:  # noqa: BLE001 (raised where somebody hears it)
             if not isinstance(error, KubesharkError):
                 complain(f"an export failed: {type(error).__name__}: {error}")
@@ -132,6 +141,7 @@ def download(hub: Hub, write: Callable[[BinaryIO], None], name: str, media: str)
 
     threading.Thread(target=run, name="kubeshark-export", daemon=True).start()
     first = sink.next()
+    client.go_on()
     hub.figures.add(exports=1)
 
     def content() -> Generator[bytes, None, None]:
@@ -154,16 +164,23 @@ def download(hub: Hub, write: Callable[[BinaryIO], None], name: str, media: str)
 class _Sink(io.RawIOBase):
     """A stream whose writer waits for whoever takes the pieces."""
 
-    def __init__(self) -> None:
+    def __init__(self, has_left: Callable[[], bool]) -> None:
+        self._has_left = has_left
+        self._is_closed = False
         self._pieces: queue.Queue[bytes] = queue.Queue(PIECES)
         self._held = bytearray()
         self._error: Exception | None = None
-        self.is_closed = False
+
+    @property
+    def is_closed(self) -> bool:
+        return self._is_closed or self._has_left()
 
     def writable(self) -> bool:
         return True
 
     def write(self, data: bytes | bytearray | memoryview) -> int:  # type: ignore[override]  # any buffer
+        if self.is_closed:
+            raise BrokenPipeError
         self._held += data
         if len(self._held) >= PIECE_BYTES:
             self._put(bytes(self._held))
@@ -177,7 +194,8 @@ class _Sink(io.RawIOBase):
                 self._put(bytes(self._held))
             self._put(b"")
         except BrokenPipeError:
-            pass
+            with suppress(queue.Full):  # then nobody waits
+                self._pieces.put_nowait(b"")
 
     def next(self) -> bytes:
         """Return the next piece, b"" at the end; raise what went wrong."""
@@ -187,7 +205,7 @@ class _Sink(io.RawIOBase):
         return piece
 
     def close(self) -> None:
-        self.is_closed = True
+        self._is_closed = True
         super().close()
 
     def _put(self, piece: bytes) -> None:

@@ -36,6 +36,7 @@ from kubeshark.firewall import (
     simulation_document,
 )
 from kubeshark.hub._access import Principal, need, need_all
+from kubeshark.hub._client import Asker, Client
 from kubeshark.hub._state import Hub, State
 from kubeshark.hub._times import read_time
 from kubeshark.pipeline import Pipeline
@@ -153,31 +154,30 @@ def validate(hub: State, wanted: PolicyText) -> Validation:
 
 
 @router.post("/simulate", summary="Try policies on recorded traffic")
-def simulate_policies(hub: State, principal: Operator, wanted: SimulateRequest) -> dict[str, Any]:
+def simulate_policies(hub: State, principal: Operator, client: Asker, wanted: SimulateRequest) -> dict[str, Any]:
     with as_answers():
         given = _named(hub, wanted.policy)
         against = None if wanted.against is None else _named(hub, wanted.against)
-    simulation = _simulate(hub, principal, wanted, given, against, "simulate policies", as_is=wanted.as_is)
+    simulation = _simulate(client, principal, wanted, given, against, "simulate policies", as_is=wanted.as_is)
     return simulation_document(simulation, given)
 
 
 @router.post("/diff", summary="What two sets of policies judge differently in the same traffic")
-def diff(hub: State, principal: Operator, wanted: DiffRequest) -> DiffAnswer:
+def diff(hub: State, principal: Operator, client: Asker, wanted: DiffRequest) -> DiffAnswer:
     with as_answers():
         old, new = _named(hub, wanted.old), _named(hub, wanted.new)
-    document = simulation_document(_simulate(hub, principal, wanted, new, old, "diff policies", as_is=False), new)
+    document = simulation_document(_simulate(client, principal, wanted, new, old, "diff policies", as_is=False), new)
     return DiffAnswer(**{name: document[name] for name in ("changed", "changedMore", "warnings")})
 
 
 @router.post("/learn", summary="Propose policies that accept what was recorded")
-def learn_policy(hub: State, principal: Operator, wanted: LearnRequest) -> LearnAnswer:
+def learn_policy(hub: State, principal: Operator, client: Asker, wanted: LearnRequest) -> LearnAnswer:
     with as_answers():
         subject = parse_subject(wanted.subject)
         inventory = inventory_of(hub, wanted.inventory)
-    with hub.pool.turn() as turn:
-        turn.take()
+    with client.turn():
         pipeline = hub.view(principal)
-        found = _find(pipeline, wanted)
+        found = _find(pipeline, client, wanted)
         hub.audit.note(principal, "learn policy", flows=sum(len(each.rows) for each in found.connections))
         with as_answers():
             lesson = learn(
@@ -203,7 +203,7 @@ def learn_policy(hub: State, principal: Operator, wanted: LearnRequest) -> Learn
 
 
 def _simulate(
-    hub: Hub,
+    client: Client,
     principal: Principal,
     wanted: _Traffic,
     given: Sequence[Policy],
@@ -212,9 +212,9 @@ def _simulate(
     *,
     as_is: bool,
 ) -> Simulation:
+    hub = client.hub
     mode: Literal["Enforce"] | None = None if as_is else "Enforce"
-    with hub.pool.turn() as turn:
-        turn.take()
+    with client.turn():
         pipeline = hub.view(principal)
         with as_answers():
             inventory = inventory_of(hub, wanted.inventory)
@@ -223,7 +223,7 @@ def _simulate(
             names = RecordedNames(recorded_answers(pipeline)) if has_names else None
             compiled = compile_policies(given, inventory, mode=mode, follows_names=True)
             before = None if against is None else compile_policies(against, inventory, mode=mode, follows_names=True)
-        found = _find(pipeline, wanted)
+        found = _find(pipeline, client, wanted)
         hub.audit.note(principal, action, policies=len(given))
         coverage = _coverage(pipeline, found)
         simulation = simulate(
@@ -233,8 +233,12 @@ def _simulate(
     return simulation
 
 
-def _find(pipeline: Pipeline, wanted: _Traffic) -> Found:
-    return pipeline.connections(wanted.kfl, since_ns=read_time(wanted.since), until_ns=read_time(wanted.until))
+def _find(pipeline: Pipeline, client: Client, wanted: _Traffic) -> Found:
+    found = pipeline.connections(
+        wanted.kfl, since_ns=read_time(wanted.since), until_ns=read_time(wanted.until), gave_up=client.has_left
+    )
+    client.go_on()
+    return found
 
 
 def _coverage(pipeline: Pipeline, found: Found) -> Coverage:

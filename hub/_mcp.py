@@ -21,6 +21,7 @@ from pydantic import Field
 from kubeshark import __version__
 from kubeshark.errors import KubesharkError
 from kubeshark.hub._edges import Edges, Group
+from kubeshark.hub._sums import Counted
 from kubeshark.hub._times import read_time
 from kubeshark.pipeline import Pipeline
 
@@ -158,7 +159,7 @@ def make_server(
         found = view_now().query(kfl, max_seconds=SECONDS)
         for run in found.runs(edges.fields):
             edges.add(run)
-        return edges.answer(limit, found.stopped).model_dump()
+        return edges.answer(limit, Counted.of(found)).model_dump()
 
     @tool
     def export(kfl: Kfl = "http", limit: Annotated[int, Field(ge=1, le=MAX_ROWS)] = 50) -> str:

@@ -208,10 +208,21 @@ def login(request: Request) -> Response:
         url, cookie = provider.begin(redirect_uri)
     except StoreError as error:
         complain(str(error))
-        return _page("Signing in does not work", "The identity provider does not answer: the hub's log says why.", 502)
+        return _page(
+            "Signing in does not work",
+            "The identity provider does not answer: the hub's log says why.",
+            502,
+            base=_base(request),
+        )
     answer = RedirectResponse(url, 303)
     answer.set_cookie(  # Lax: the provider's site sends the browser back
-        COOKIE, cookie, max_age=LIFETIME_S, httponly=True, samesite="lax", secure=_is_tls(request), path="/auth"
+        COOKIE,
+        cookie,
+        max_age=LIFETIME_S,
+        httponly=True,
+        samesite="lax",
+        secure=_is_tls(request),
+        path=_base(request) + "/auth",
     )
     return answer
 
@@ -224,39 +235,48 @@ def callback(
     error: Annotated[str, Query(max_length=1_024)] = "",
 ) -> Response:
     provider, redirect_uri = _provider(request)
-    hub = hub_of(request)
+    hub, base = hub_of(request), _base(request)
     if error or not code:
         hub.audit.note(None, "sign in", outcome="refused", reason=error[:100])
-        return _page("You are not signed in", f"The identity provider says: {error or 'nothing'}.", 403)
+        return _page("You are not signed in", f"The identity provider says: {error or 'nothing'}.", 403, base=base)
     try:
         principal = provider.finish(request.cookies.get(COOKIE, ""), state, code, redirect_uri)
     except UsageError as refusal:
         hub.audit.note(None, "sign in", outcome="refused", reason=str(refusal)[:200])
-        return _page("You are not signed in", f"{refusal}.", 403)
+        return _page("You are not signed in", f"{refusal}.", 403, base=base)
     except StoreError as trouble:
         complain(str(trouble))
-        return _page("Signing in does not work", "The identity provider does not answer: the hub's log says why.", 502)
+        return _page(
+            "Signing in does not work",
+            "The identity provider does not answer: the hub's log says why.",
+            502,
+            base=_base(request),
+        )
     hub.audit.note(principal, "sign in")
     # A page, not a redirect: a browser that comes from another site would not send the new cookie along.
-    answer = _page("You are signed in", "", 200, onward=True)
+    answer = _page("You are signed in", "", 200, base=base, onward=True)
     request.scope["gate"].let_in(answer, principal)
-    answer.delete_cookie(COOKIE, path="/auth", httponly=True, samesite="lax")
+    answer.delete_cookie(COOKIE, path=f"{base}/auth", httponly=True, samesite="lax")
     return answer
 
 
 def _provider(request: Request) -> tuple[Provider, str]:
     provider: Provider = request.app.state.provider
     host = request.headers["host"]  # the gate knows it
-    return provider, f"{'https' if _is_tls(request) else 'http'}://{host}/auth/callback"
+    return provider, f"{'https' if _is_tls(request) else 'http'}://{host}{_base(request)}/auth/callback"
+
+
+def _base(request: Request) -> str:
+    return str(request.scope["gate"].base)
 
 
 def _is_tls(request: Request) -> bool:
     return bool(request.scope["gate"].is_tls)
 
 
-def _page(title: str, text: str, status: int, *, onward: bool = False) -> HTMLResponse:
-    refresh = '<meta http-equiv="refresh" content="0;url=/">' if onward else ""
-    link = '<p><a href="/">Go on</a></p>' if onward else '<p><a href="/auth/login">Sign in again</a></p>'
+def _page(title: str, text: str, status: int, *, base: str, onward: bool = False) -> HTMLResponse:
+    refresh = f'<meta http-equiv="refresh" content="0;url={base}/">' if onward else ""
+    link = f'<p><a href="{base}/">Go on</a></p>' if onward else f'<p><a href="{base}/auth/login">Sign in again</a></p>'
     return HTMLResponse(
         f'<!doctype html><html lang="en"><meta charset="utf-8">{refresh}<title>{html.escape(title)}</title>'
         f"<h1>{html.escape(title)}</h1><p>{html.escape(text)}</p>{link}</html>",

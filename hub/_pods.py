@@ -23,6 +23,7 @@ GRACE_S = 10.0
 
 @dataclass(slots=True)
 class _Pod:
+    uid: str
     target: Target
     is_chosen: bool
     ended: float | None = None  # when; None: it runs, or will
@@ -36,6 +37,7 @@ class NodePods:
     pods: int = 0  # that have these
     waiting: int = 0  # selected, without an address yet
     sharing: int = 0  # selected, in the network of the node
+    uids: tuple[str, ...] = ()  # of those that are captured, or will be: sorted
 
 
 class ChosenPods:
@@ -67,7 +69,8 @@ class ChosenPods:
                 known.ended = now
             return
         try:
-            pod = _Pod(target_of(change.object), self._choice.chooses(change.object))
+            # the uid that the API server gave, never one that an annotation says: whoever makes a pod writes those
+            pod = _Pod(change.uid, target_of(change.object), self._choice.chooses(change.object))
         except (KeyError, TypeError, AttributeError):
             return  # KubeWatch says so
         if has_ended(change.object):
@@ -108,4 +111,5 @@ def _captured(chosen: Sequence[_Pod], others: Set[str]) -> NodePods:
         pods=sum(bool(pod.target.addresses) for pod in running),
         waiting=sum(not pod.target.addresses for pod in running),
         sharing=sum(pod.target.shares_node and pod.ended is None for pod in chosen),
+        uids=tuple(sorted(pod.uid for pod in own)),
     )

@@ -9,21 +9,21 @@ from collections.abc import Generator, Iterator, Sequence
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from anyio import CancelScope
 from fastapi import APIRouter, Depends, HTTPException, Query
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
-from starlette.concurrency import run_in_threadpool
-from starlette.types import Send
 
 from kubeshark.errors import KubesharkError, UsageError
 from kubeshark.hub._access import Who, need, need_all
+from kubeshark.hub._client import Asker, Client, ClientGone
 from kubeshark.hub._pool import Turn
 from kubeshark.hub._state import State
+from kubeshark.hub._streams import ClosingStream
+from kubeshark.hub._sums import LINES, Added, Counted, Progress, Seconds, add_up
 from kubeshark.hub._times import read_time
 from kubeshark.pipeline import Entry, Pipeline, Run, StoreQuery
 
-__all__ = ["ClosingStream", "Kfl", "Since", "Until", "router"]
+__all__ = ["Kfl", "Since", "Until", "router"]
 
 router = APIRouter(prefix="/api/v1", tags=["query"], dependencies=[Depends(need("read"))])
 
@@ -33,7 +33,7 @@ CHUNK_ROWS = 100  # lines made while a turn is held
 MAX_BUCKETS = 2_000
 MAX_VALUES = 1_000
 AGGREGATE_S = 60.0
-"""How long a count or a histogram may take: behind that it says how far it came."""
+"""How long a count may take if nobody says: behind that it says how far it came."""
 
 Kfl = Annotated[str, Query(max_length=16_384, description="KFL; empty: everything")]
 Since = Annotated[str | None, Query(max_length=64, description="RFC 3339, or nanoseconds since 1970")]
@@ -60,20 +60,18 @@ class Explanation(BaseModel):
     stopped: str = Field(description='"" if it ran to its end')
 
 
-class Count(BaseModel):
+class Count(Counted):
     entries: int
-    stopped: str = Field(description='"" if everything was counted')
     bytes_read: int
 
 
-class Histogram(BaseModel):
+class Histogram(Counted):
     """Entries a bucket: `series[name][i]` begin in [start + i * width, start + (i + 1) * width), in nanoseconds."""
 
     start: int
     width: int
     series: dict[str, list[int]]
     entries: int
-    stopped: str
 
 
 class ValueCount(BaseModel):
@@ -97,6 +95,7 @@ class Values(BaseModel):
 def query(
     hub: State,
     principal: Who,
+    client: Asker,
     kfl: Kfl = "",
     form: Annotated[Literal["row", "entry"], Query(description="list rows or whole entries")] = "row",
     limit: Annotated[int, Query(ge=0, le=MAX_LIMIT)] = DEFAULT_LIMIT,
@@ -113,20 +112,23 @@ def query(
         after=cursor,
         since_ns=read_time(since),
         until_ns=read_time(until),
+        gave_up=client.has_left,
     )
     hub.figures.add(queries=1)
 
     def lines() -> Generator[str, None, None]:
-        with hub.pool.turn() as turn:
-            try:
+        try:
+            with client.turn() as turn:
                 for chunk in _chunks(found, turn):
                     hub.figures.add(query_rows=len(chunk))
                     yield "".join(_line(entry, form) for entry in chunk)
                 yield "".join(json.dumps({"problem": str(problem)}) + "\n" for problem in found.problems)
                 if with_cursor and found.cursor:
                     yield json.dumps({"cursor": found.cursor}) + "\n"
-            except KubesharkError as error:
-                yield json.dumps({"problem": str(error)}) + "\n"
+        except ClientGone:
+            return
+        except KubesharkError as error:
+            yield json.dumps({"problem": str(error)}) + "\n"
 
     return ClosingStream(lines(), media_type="application/jsonl")
 
@@ -143,10 +145,11 @@ def check(hub: State, kfl: Kfl = "") -> Check:
 @router.get(
     "/query/explain", summary="What was pushed down, read and decrypted, as text", dependencies=[Depends(need_all)]
 )
-def explain(hub: State, principal: Who, kfl: Kfl = "", since: Since = None, until: Until = None) -> Explanation:
-    found = _aggregate(hub.view(principal), kfl, since, until)
-    with hub.pool.turn() as turn:
-        turn.take()
+def explain(
+    hub: State, principal: Who, client: Asker, kfl: Kfl = "", since: Since = None, until: Until = None
+) -> Explanation:
+    found = _aggregate(hub.view(principal), client, kfl, since, until)
+    with client.turn():
         began = time.monotonic()
         entries = sum(map(len, found.runs([])))
         seconds = time.monotonic() - began
@@ -161,51 +164,82 @@ def explain(hub: State, principal: Who, kfl: Kfl = "", since: Since = None, unti
 
 
 @router.get("/query/count", summary="How many entries match")
-def count(hub: State, principal: Who, kfl: Kfl = "", since: Since = None, until: Until = None) -> Count:
-    found = _aggregate(hub.view(principal), kfl, since, until)
-    with hub.pool.turn() as turn:
-        turn.take()
+def count(
+    hub: State,
+    principal: Who,
+    client: Asker,
+    kfl: Kfl = "",
+    since: Since = None,
+    until: Until = None,
+    seconds: Seconds = AGGREGATE_S,
+) -> Count:
+    found = _aggregate(hub.view(principal), client, kfl, since, until, seconds=seconds)
+    with client.turn():
         entries = sum(map(len, found.runs([])))
-    return Count(entries=entries, stopped=found.stopped, bytes_read=found.bytes_read)
+    return Count(entries=entries, bytes_read=found.bytes_read, **Counted.of(found).model_dump())
 
 
-@router.get("/query/histogram", summary="How many entries begin when, by protocol or by class of status")
+@router.get(
+    "/query/histogram",
+    summary="How many entries begin when, by protocol or by class of status",
+    response_model=Histogram,
+    responses=LINES,
+)
 def histogram(
     hub: State,
     principal: Who,
+    client: Asker,
     kfl: Kfl = "",
     since: Since = None,
     until: Until = None,
     buckets: Annotated[int, Query(ge=1, le=MAX_BUCKETS)] = 120,
     by: Literal["protocol", "status"] = "protocol",
-) -> Histogram:
+    seconds: Seconds = AGGREGATE_S,
+    progress: Progress = False,
+) -> Histogram | ClosingStream:
     info = hub.pipeline.store.info()
-    low, high = read_time(since), read_time(until)
-    low = low if low is not None else (info.first_ns or 0)
-    high = high if high is not None else (info.last_ns or 0)
-    width = max(1, -(-(high - low + 1) // buckets))
-    series: dict[str, Any] = {}
-    found = _aggregate(hub.view(principal), kfl, since, until)
-    entries = 0
-    with hub.pool.turn() as turn:
-        turn.take()
-        for run in found.runs(["protocol"] if by == "protocol" else ["status_code", "error"]):
-            entries += len(run)
-            # entries may begin before the store's first packet that the index tells: they belong to the first bucket
-            places = np.clip((run.start_ns - low) // width, 0, buckets - 1)
-            names = run.column("protocol") if by == "protocol" else _status_classes(run)
-            known, number = np.unique(np.array(names, dtype=object).astype(str), return_inverse=True)
-            for at, name in enumerate(known.tolist()):
-                counts = np.bincount(places[number == at], minlength=buckets)
-                series[name] = series[name] + counts if name in series else counts
-    shown = {name: counts.tolist() for name, counts in sorted(series.items())}
-    return Histogram(start=low, width=width, series=shown, entries=entries, stopped=found.stopped)
+    view = hub.view(principal)
+    view.compile(kfl)  # a bad filter is refused before the answer begins
+    since_ns, until_ns = read_time(since), read_time(until)
+    low = since_ns if since_ns is not None else (info.first_ns or 0)
+    high = until_ns if until_ns is not None else (info.last_ns or 0)
+    bars = _Bars(by, low, high, buckets)
+    part = Added(lambda given: view.query(kfl, since_ns=since_ns, until_ns=until_ns, **given), bars)
+    return add_up(client, [part], bars.answer, seconds=seconds, progress=progress)
+
+
+class _Bars:
+    """Counts entries by bucket and name."""
+
+    def __init__(self, by: Literal["protocol", "status"], low: int, high: int, buckets: int) -> None:
+        self.fields = ["protocol"] if by == "protocol" else ["status_code", "error"]
+        self._low, self._buckets = low, buckets
+        self._width = max(1, -(-(high - low + 1) // buckets))
+        self._series: dict[str, Any] = {}
+        self._entries = 0
+
+    def add(self, run: Run) -> None:
+        self._entries += len(run)
+        # entries may begin before the store's first packet that the index tells: they belong to the first bucket
+        places = np.clip((run.start_ns - self._low) // self._width, 0, self._buckets - 1)
+        names = run.column("protocol") if self.fields == ["protocol"] else _status_classes(run)
+        known, number = np.unique(np.array(names, dtype=object).astype(str), return_inverse=True)
+        for at, name in enumerate(known.tolist()):
+            counts = np.bincount(places[number == at], minlength=self._buckets)
+            self._series[name] = self._series[name] + counts if name in self._series else counts
+
+    def answer(self, counted: Counted) -> Histogram:
+        shown = {name: counts.tolist() for name, counts in sorted(self._series.items())}
+        return Histogram(
+            start=self._low, width=self._width, series=shown, entries=self._entries, **counted.model_dump()
+        )
 
 
 @router.get("/query/values", summary="Values seen for a KFL variable, the most frequent first")
 def values(
     hub: State,
     principal: Who,
+    client: Asker,
     variable: Annotated[str, Query(max_length=200)],
     kfl: Kfl = "",
     since: Since = None,
@@ -216,10 +250,9 @@ def values(
     view = hub.view(principal)
     if variable not in view.variables:
         raise HTTPException(404, f"there is no variable {variable[:80]!r}")
-    found = _aggregate(view, kfl, since, until, limit=look_at)
+    found = _aggregate(view, client, kfl, since, until, limit=look_at)
     seen: Counter[Any] = Counter()
-    with hub.pool.turn() as turn:
-        turn.take()
+    with client.turn():
         for run in found.runs([variable]):
             for value in run.column(variable):
                 for each in _scalars(value):
@@ -247,47 +280,38 @@ def _status_classes(run: Run) -> list[str]:
 
 
 def _aggregate(
-    view: Pipeline, kfl: str, since: str | None, until: str | None, *, limit: int | None = None
+    view: Pipeline,
+    client: Client,
+    kfl: str,
+    since: str | None,
+    until: str | None,
+    *,
+    seconds: float = AGGREGATE_S,
+    limit: int | None = None,
 ) -> StoreQuery[Entry]:
     return view.query(
         kfl,
         since_ns=read_time(since),
         until_ns=read_time(until),
-        max_seconds=AGGREGATE_S,
+        max_seconds=seconds,
         limit=limit,
         order="asc" if limit is None else "desc",
+        gave_up=client.has_left,
     )
 
 
 def _chunks(found: StoreQuery[Entry], turn: Turn) -> Iterator[list[Entry]]:
     """Yield entries, a turn held only while they are made: a slow client makes nobody else wait."""
     entries: list[Entry] = []
-    turn.take()
     for entry in found:
         entries.append(entry)
         if len(entries) >= CHUNK_ROWS:
             turn.give()
             yield entries
             entries = []
-            turn.take()
+            if not turn.take():
+                return
     yield entries
-
-
-class ClosingStream(StreamingResponse):
-    """A stream that ends its generator when the client goes away: what the generator holds is given back at once."""
-
-    def __init__(
-        self, content: Generator[Any, None, None], media_type: str, headers: dict[str, str] | None = None
-    ) -> None:
-        super().__init__(content, media_type=media_type, headers=headers)
-        self._content = content
-
-    async def stream_response(self, send: Send) -> None:
-        try:
-            await super().stream_response(send)
-        finally:
-            with CancelScope(shield=True):
-                await run_in_threadpool(self._content.close)
 
 
 def _line(entry: Entry, form: str) -> str:

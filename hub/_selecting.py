@@ -119,6 +119,7 @@ class Selecting:
             {
                 "node": node,
                 "addresses": found.addresses,
+                "uids": found.uids,
                 "pods": found.pods,
                 "waiting": found.waiting,
                 "sharing": found.sharing,

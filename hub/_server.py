@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from ipaddress import ip_address
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Self
 
 import uvicorn
@@ -48,6 +49,7 @@ def serve(
     log: Callable[[str], None] = lambda _: None,
     oidc: OidcSettings | None = None,
     public_host: str = "",
+    base: str = "",
     token: str = "",
     workers_of: str = "",
     inventory: Path | None = None,
@@ -67,6 +69,7 @@ def serve(
     `cluster`: is watched for names, and for who has which address; with `cluster_policies` for FirewallPolicy, too.
     `pod_choice`: which of its pods are captured by workers that leave that to a hub.
     `public_host` is the name under which a proxy serves this hub by HTTPS; by no other is it then known.
+    `base`: the path below which it does.
     `scripts`: that run beside it.
     `token`: this one, not a new one. `workers_of`: NAME:PORT, every address of which is a worker.
 
@@ -91,7 +94,7 @@ def serve(
     query = "" if token else f"?token={(token := new_token())}"  # one that others gave is not for a log
     if public_host:
         hosts = frozenset({public_host})
-    app = create_app(pipeline, token=token, hosts=hosts, rules=rules, oidc=oidc, tls=bool(public_host))
+    app = create_app(pipeline, token=token, hosts=hosts, rules=rules, oidc=oidc, tls=bool(public_host), base=base)
     app.hub.scripts = scripts
     config = uvicorn.Config(
         app,
@@ -125,8 +128,22 @@ def serve(
                 running.append(PolicyObjects(cluster, app.hub.fleet, app.hub.audit, log))
         for each in running:
             stack.enter_context(each)
-        announce(f"https://{public_host}/{query}" if public_host else f"http://{shown}:{bound_port}/{query}")
-        uvicorn.Server(config).run(sockets=[listener])
+        announce(
+            f"https://{public_host}{base}/{query}" if public_host else f"http://{shown}:{bound_port}{base}/{query}"
+        )
+        _Server(config, app.hub).run(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    """Ends what is asked for when it is told to end itself: a sum would go on until it is whole."""
+
+    def __init__(self, config: uvicorn.Config, hub: Hub) -> None:
+        super().__init__(config)
+        self._hub = hub
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._hub.is_ending = True
+        super().handle_exit(sig, frame)
 
 
 class Jobs:

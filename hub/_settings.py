@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 from kubeshark import __version__
 from kubeshark.errors import KubesharkError
 from kubeshark.hub._access import Principal, need, need_all
+from kubeshark.hub._client import Asker
 from kubeshark.hub._state import State
 from kubeshark.pipeline._rules import MAX_RULES, RedactionRule, RuleKind
 
@@ -106,13 +107,12 @@ def change(hub: State, principal: Manager, wanted: SettingsDocument) -> Settings
 
 
 @router.post("/settings/redaction/try", summary="See what redaction rules would hide, without setting them")
-def try_rules(hub: State, principal: Manager, trial: Trial) -> TrialAnswer:
+def try_rules(hub: State, principal: Manager, client: Asker, trial: Trial) -> TrialAnswer:
     view = hub.pipeline.restricted(rules=[_rule(rule) for rule in trial.rules], namespaces=principal.namespaces)
-    found = view.query(trial.kfl, limit=LOOK_AT, order="desc", max_seconds=20)
+    found = view.query(trial.kfl, limit=LOOK_AT, order="desc", max_seconds=20, gave_up=client.has_left)
     looked_at = hidden = 0
     examples: list[str] = []
-    with hub.pool.turn() as turn:
-        turn.take()
+    with client.turn():
         for entry in found:
             looked_at += 1
             if entry.is_redacted:

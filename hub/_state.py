@@ -60,6 +60,7 @@ class Hub:
     requests: Buckets = field(default_factory=lambda: Buckets(burst=400, per_second=100))
     failures: Buckets = field(default_factory=lambda: Buckets(burst=20, per_second=0.2))
     started: float = field(default_factory=time.time)
+    is_ending: bool = False  # nobody will read an answer that is not there yet
 
     def __post_init__(self) -> None:
         self.tokens = Tokens(self.folder)

@@ -6,9 +6,9 @@ O(entries), memory O(bars): both are bounded, and what has no room is counted.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Literal
 
 import numpy as np
@@ -17,9 +17,12 @@ from pydantic import BaseModel, Field
 
 from kubeshark.errors import UsageError
 from kubeshark.hub._access import Who, need
+from kubeshark.hub._client import Asker
 from kubeshark.hub._edges import end_of, ends_fields
 from kubeshark.hub._queries import AGGREGATE_S, Kfl, Since, Until
 from kubeshark.hub._state import State
+from kubeshark.hub._streams import ClosingStream
+from kubeshark.hub._sums import LINES, Added, Counted, Progress, Seconds, add_up
 from kubeshark.hub._times import read_time
 from kubeshark.pipeline import Run
 from kubeshark.pipeline.renderers._kfl_text import literal
@@ -56,14 +59,13 @@ class Lane(BaseModel):
     bars: list[Bar]
 
 
-class Timeline(BaseModel):
+class Timeline(Counted):
     start: str = Field(description="nanoseconds since 1970, as text: numbers of JSON are not that long")
     span: int = Field(description="of the whole timeline, in ns")
     lanes: list[Lane]
     hidden_lanes: int
     hidden_entries: int = Field(description="of lanes that are not shown")
     entries: int
-    stopped: str = Field(description='"" if all entries were looked at')
 
 
 @dataclass(slots=True)
@@ -74,6 +76,18 @@ class _Bar:
     entries: int = 0
     errors: int = 0
     protocols: Counter[str] = field(default_factory=Counter)
+
+    def joined(self, other: _Bar) -> _Bar:
+        """Return this bar and another of its bucket as one."""
+        begins = min(self, other, key=lambda bar: bar.first)
+        return _Bar(
+            begins.first,
+            begins.id,
+            max(self.last, other.last),
+            self.entries + other.entries,
+            self.errors + other.errors,
+            self.protocols + other.protocols,
+        )
 
 
 @dataclass(slots=True)
@@ -172,20 +186,14 @@ class Lanes:
                 self._bars += 1
                 lane.bars[bucket] = found
             return
-        bar.entries += found.entries
-        bar.errors += found.errors
-        bar.last = max(bar.last, found.last)
-        bar.protocols += found.protocols
+        lane.bars[bucket] = bar.joined(found)
 
-    def answer(self, limit: int, stopped: str) -> Timeline:
-        """Return the busiest lanes: connections by time, the others by what happens in them."""
-        merged: dict[tuple[str, str], _Lane] = {}
+    def answer(self, limit: int, counted: Counted) -> Timeline:
+        """Return the busiest lanes, of what was added so far: connections by time, the others by what happens."""
+        alike: defaultdict[tuple[str, str], list[_Lane]] = defaultdict(list)
         for lane in self.lanes.values():  # names change in time: the same peers may have had several
-            mine = merged.setdefault((lane.name, lane.kfl), lane)
-            if mine is not lane:
-                for bucket, bar in lane.bars.items():
-                    self._count(mine, bucket, bar)
-        ranked = sorted(merged.values(), key=lambda lane: (-lane.entries, lane.first, lane.name))
+            alike[lane.name, lane.kfl].append(lane)
+        ranked = sorted(map(_joined, alike.values()), key=lambda lane: (-lane.entries, lane.first, lane.name))
         shown = ranked[:limit]
         if self.group == "stream":
             shown.sort(key=lambda lane: (lane.first, lane.name))
@@ -196,8 +204,27 @@ class Lanes:
             hidden_lanes=len(ranked) - len(shown),
             hidden_entries=self.entries - sum(lane.entries for lane in shown),
             entries=self.entries,
-            stopped=stopped,
+            **counted.model_dump(),
         )
+
+
+def _joined(lanes: Sequence[_Lane]) -> _Lane:
+    """Return these lanes as one; they themselves stay as they are, to be added to."""
+    if len(lanes) == 1:
+        return lanes[0]
+    whole = _Lane(
+        lanes[0].name,
+        lanes[0].kfl,
+        sum(lane.entries for lane in lanes),
+        sum(lane.errors for lane in lanes),
+        min(lane.first for lane in lanes),
+        max(lane.last for lane in lanes),
+    )
+    for lane in lanes:
+        for bucket, bar in lane.bars.items():
+            mine = whole.bars.get(bucket)
+            whole.bars[bucket] = replace(bar) if mine is None else mine.joined(bar)
+    return whole
 
 
 def _told(lane: _Lane) -> Lane:
@@ -223,27 +250,33 @@ def _told(lane: _Lane) -> Lane:
     )
 
 
-@router.get("/timeline", summary="What happens when: lanes of peers, services or connections, entries as bars in them")
+@router.get(
+    "/timeline",
+    summary="What happens when: lanes of peers, services or connections, entries as bars in them",
+    response_model=Timeline,
+    responses=LINES,
+)
 def timeline(
     hub: State,
     principal: Who,
+    client: Asker,
     kfl: Kfl = "",
     since: Since = None,
     until: Until = None,
     group: LaneGroup = "peers",
     buckets: Annotated[int, Query(ge=1, le=MAX_BUCKETS, description="bars of a lane, at most")] = 200,
     limit: Annotated[int, Query(ge=1, le=MAX_LANES, description="lanes, those with the most entries")] = 60,
-) -> Timeline:
+    seconds: Seconds = AGGREGATE_S,
+    progress: Progress = False,
+) -> Timeline | ClosingStream:
     info = hub.pipeline.store.info()
     since_ns, until_ns = read_time(since), read_time(until)
     low = max(0, since_ns) if since_ns is not None else (info.first_ns or 0)  # nothing was captured before 1970
     high = until_ns if until_ns is not None else (info.last_ns or 0)
     if since is not None and until is not None and high < low:
         raise UsageError("the time ends before it begins", hint="since lies before until")
-    found = hub.view(principal).query(kfl, since_ns=since_ns, until_ns=until_ns, max_seconds=AGGREGATE_S)
+    view = hub.view(principal)
+    view.compile(kfl)  # a bad filter is refused before the answer begins
     lanes = Lanes(group, low, high, buckets)
-    with hub.pool.turn() as turn:
-        turn.take()
-        for run in found.runs(lanes.fields):
-            lanes.add(run)
-    return lanes.answer(limit, found.stopped)
+    part = Added(lambda given: view.query(kfl, since_ns=since_ns, until_ns=until_ns, **given), lanes)
+    return add_up(client, [part], lambda counted: lanes.answer(limit, counted), seconds=seconds, progress=progress)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-__all__ = ["Budget", "Stop", "Watch"]
+__all__ = ["Budget", "Stop", "Watch", "go_on", "wanted"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +25,23 @@ class Budget:
 UNLIMITED = Budget()
 
 
+def go_on() -> None:
+    """Let work go on that nobody can stop."""
+
+
+def wanted() -> bool:
+    """Say, of a query whose asker cannot leave, that nobody gave up on it."""
+    return False
+
+
 @dataclass(slots=True)
 class Watch:
-    """A budget in use. `cancel` may come from any thread."""
+    """A budget in use. `cancel` may come from any thread; `gave_up` is asked in that of the query, often."""
 
     budget: Budget
     bytes_read: Callable[[], int]
     clock: Callable[[], float] = time.monotonic
+    gave_up: Callable[[], bool] = wanted
     has_moved: bool = False  # the query is further than where it began
     _started: float = 0.0
     _cancelled: threading.Event = field(default_factory=threading.Event)
@@ -44,10 +54,15 @@ class Watch:
 
     @property
     def is_cancelled(self) -> bool:
-        return self._cancelled.is_set()
+        return self._cancelled.is_set() or self.gave_up()
+
+    def go_on(self) -> None:
+        """Raise Stop if nobody wants the query any more: for work that is in the middle of a chunk."""
+        if self.is_cancelled:
+            raise Stop
 
     def must_stop(self) -> bool:
-        if self._cancelled.is_set():
+        if self.is_cancelled:
             return True
         return self.budget != UNLIMITED and self.has_moved and bool(self.reason())
 

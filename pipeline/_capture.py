@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from kubeshark.core_capture import RecordBatch, load_core
-from kubeshark.core_capture.store import LIVE_SEGMENT_BYTES, SourceInfo, Store
+from kubeshark.core_capture.store import HELD_SEGMENTS, LIVE_SEGMENT_BYTES, SourceInfo, Store
 from kubeshark.pipeline._capture_queue import BatchQueue
 from kubeshark.pipeline._hooks import hooks_of
 
@@ -94,6 +94,7 @@ class Capture:
         node: str = "",
         segment_seconds: float = 300,
         segment_bytes: int = LIVE_SEGMENT_BYTES,
+        held_segments: int = HELD_SEGMENTS,
         retention: Retention | None = None,
         cpu: float = 0.0,
         queue_bytes: int = QUEUE_BYTES,
@@ -105,7 +106,7 @@ class Capture:
         """`plugins` are those with hooks for packets and segments, None if there are none."""
         self._store, self._recipients, self._source = store, recipients, source
         self._limits = limits
-        self._segment_bytes, self._cpu = segment_bytes, cpu
+        self._segment_bytes, self._held_segments, self._cpu = segment_bytes, held_segments, cpu
         self._node, self._segment_seconds, self._retention = node, segment_seconds, retention
         self._plugins = plugins
         self._budget_s = filter_budget_s
@@ -137,6 +138,7 @@ class Capture:
                 source=info,
                 node=self._node,
                 segment_bytes=self._segment_bytes,
+                held_segments=self._held_segments,
                 segment_seconds=self._segment_seconds,
                 cpu=self._cpu,
                 retention=self._retention,

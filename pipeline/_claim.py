@@ -7,11 +7,12 @@ content decides, because any port may carry anything.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from kubeshark.errors import PluginError
 from kubeshark.extension_api import PROBE_BYTES, Classifier, Verdict
+from kubeshark.pipeline._budget import go_on
 from kubeshark.pipeline._plugins import Binding
 from kubeshark.pipeline._streams import FlowStream
 
@@ -29,8 +30,11 @@ class Claimant(Protocol):
 class Claims:
     """The protocols' claims, indexed by port. `problems` gets what probes of plugins did wrong."""
 
-    def __init__(self, bindings: Sequence[Binding], problems: list[PluginError]) -> None:
+    def __init__(
+        self, bindings: Sequence[Binding], problems: list[PluginError], go_on: Callable[[], None] = go_on
+    ) -> None:
         self._bindings = bindings  # by priority
+        self._go_on = go_on  # raises where nobody wants the answer any more
         self._problems = problems
         self._by_flag: dict[str, Binding] = {}
         for binding in bindings:
@@ -55,6 +59,7 @@ class Claims:
         waiting = {at for at, claimant in enumerate(claimants) if not claimant.forced and has_payload(claimant.stream)}
         candidates: defaultdict[int, list[int]] = defaultdict(list)
         for at in sorted(waiting):
+            self._go_on()
             for place in self._classified(streams[at]):
                 binding = self._bindings[place]
                 if binding.probe or binding.protocol.flag not in claimants[at].outer:  # the port was theirs already
@@ -78,6 +83,7 @@ class Claims:
         waiting: set[int],
         claims: list[Binding | None],
     ) -> None:
+        self._go_on()
         binding = self._bindings[place]
         for at in self._probe(binding, streams, [at for at in candidates if at in waiting]):
             claims[at] = binding

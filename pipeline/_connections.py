@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from kubeshark.core_capture import And, Overlaps, Predicate
 from kubeshark.core_capture.store import SegmentReader
 from kubeshark.errors import KubesharkError, StoreError
 from kubeshark.extension_api import MessageKind
+from kubeshark.pipeline._budget import wanted
 from kubeshark.pipeline._entry import EntryId
 from kubeshark.pipeline._exact import exact_predicate
 from kubeshark.pipeline._segments import Begins, chains, whole_row
@@ -55,7 +56,12 @@ class Found:
 
 
 def find_connections(
-    pipeline: Pipeline, kfl: str = "", *, since_ns: int | None = None, until_ns: int | None = None
+    pipeline: Pipeline,
+    kfl: str = "",
+    *,
+    since_ns: int | None = None,
+    until_ns: int | None = None,
+    gave_up: Callable[[], bool] = wanted,
 ) -> Found:
     """Return the connections with packets in the window; with KFL, those of entries that match.
 
@@ -72,7 +78,7 @@ def find_connections(
             within = And((within, exact))
         else:
             rows = defaultdict(list)
-            query = pipeline.query(kfl, since_ns=since_ns, until_ns=until_ns)
+            query = pipeline.query(kfl, since_ns=since_ns, until_ns=until_ns, gave_up=gave_up)
             for entry in query:
                 for segment, row in entry.facts.parts:
                     rows[segment.name].append(row)

@@ -20,6 +20,7 @@ import numpy as np
 from kubeshark.core_capture import Assembled, Core, FlowStreams
 from kubeshark.errors import PluginError
 from kubeshark.extension_api import CLIENT, Handover, Message, MessageKind, ProtocolSpec, StreamSide
+from kubeshark.pipeline._budget import go_on
 from kubeshark.pipeline._claim import Claims, has_payload
 from kubeshark.pipeline._enrich import EnricherBinding
 from kubeshark.pipeline._entry import Entry, EntryError, EntryId
@@ -55,6 +56,12 @@ MAX_DEPTH = 6
 
 CONN_TRANSPORTS = [number for number, name in TRANSPORT_NAMES.items() if name in CONN]
 
+READ_STREAMS = 1_000
+"""Streams that are looked up in the core's columns at once."""
+
+ASKED_STREAMS = 64
+"""Streams that a built-in dissector is given at once: in between somebody may have given up. Plugins get all."""
+
 Wants = Callable[[ProtocolSpec], bool]
 
 
@@ -80,6 +87,7 @@ class Dissector:
     origin: Origin
     decrypt: Callable[[FlowStream], Handover | None] | None = None
     enrichers: Sequence[EnricherBinding] = ()  # beside those of the plugins, and behind them
+    go_on: Callable[[], None] = go_on  # raises Stop where nobody wants the chunk that is being worked on
     _scanners: Scanners = field(init=False)  # tables by port: once a query, not once a chunk
 
     def __post_init__(self) -> None:
@@ -120,7 +128,7 @@ class Dissector:
         self, streams: Sequence[FlowStream], wants: Wants | None, keep: Callable[..., set[int]] | None = None
     ) -> Iterable[_Layer]:
         """Yield every stream, those handed over behind those that they came from; `keep` takes what can be rows."""
-        claims = Claims(self.plugins.bindings, self.problems)
+        claims = Claims(self.plugins.bindings, self.problems, self.go_on)
         level = [_Layer(at, stream) for at, stream in enumerate(streams)]
         for depth in range(MAX_DEPTH + 1):
             bindings = claims.claim(level) if depth < MAX_DEPTH else [None] * len(level)
@@ -183,6 +191,10 @@ class Dissector:
         """Return one list of messages and handovers a stream; empty ones where the plugin failed."""
         if not streams:
             return ()
+        self.go_on()
+        if binding.is_builtin and len(streams) > ASKED_STREAMS:
+            parts = (streams[at : at + ASKED_STREAMS] for at in range(0, len(streams), ASKED_STREAMS))
+            return [result for part in parts for result in self.ask(binding, part)]
         try:
             results: Sequence[Sequence[Any]] = binding.dissect(protocol=binding.protocol, streams=streams)
         except PluginError as error:
@@ -249,6 +261,7 @@ class _Work:
         for layer in dissector.layers(streams, wants, keep if self.is_open else None):
             layers[layer.root].append(layer)
         for at, stream, found in zip(places, streams, layers, strict=True):
+            dissector.go_on()
             if found[0].has_rows:
                 continue
             number = Numbering(self.selection.parts(at), stream)
@@ -294,8 +307,11 @@ class _Work:
         return self._latest[1]
 
     def _flow_streams(self, places: Sequence[int]) -> list[FlowStream]:
-        assembled = [self.streams[at] for at in places]
-        streams = FlowStream.all_of(self.selection.decoded, assembled)
+        streams: list[FlowStream] = []
+        for start in range(0, len(places), READ_STREAMS):
+            self.dissector.go_on()
+            assembled = [self.streams[at] for at in places[start : start + READ_STREAMS]]
+            streams += FlowStream.all_of(self.selection.decoded, assembled)
         if (probed := self.selection.probed) is not None:
             for at, stream in zip(places, streams, strict=True):
                 stream.is_decrypted = stream.is_probed = bool(probed[at])
@@ -311,6 +327,7 @@ class _Work:
         return self._facts(at, stream.row, stream)
 
     def _dissect_scanned(self, at: int, binding: Binding) -> list[Entry]:
+        self.dissector.go_on()
         stream = self._stream(at)
         facts, number = self._facts(at, stream.row, stream), Numbering(self.selection.parts(at), stream)
         said = next((rows.answered[at] for rows in self.plugins if at in rows.answered), None)
@@ -339,6 +356,7 @@ class _Work:
         return Entry(entry_id, protocol, Exchange(event=event), facts, error)
 
     def _connect(self, at: int) -> Entry:
+        self.dissector.go_on()
         detected = self.detected.get(at)
         if detected is None and self.scanned:
             detected = [protocol.abbr for protocol in self.scanned.detected(at)]

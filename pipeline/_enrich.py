@@ -13,6 +13,7 @@ from typing import Any
 
 from kubeshark.errors import PluginError
 from kubeshark.extension_api import Enrichment, EnrichSpec
+from kubeshark.pipeline._budget import go_on
 from kubeshark.pipeline._entry import Entry
 from kubeshark.pipeline._redact import RedactionError, redact, withhold
 
@@ -43,14 +44,15 @@ class Enricher:
     _failed: Counter[tuple[str, str]] = field(default_factory=Counter)
     _reasons: dict[tuple[str, str], str] = field(default_factory=dict)
 
-    def apply(self, entries: Iterable[Entry]) -> list[Entry]:
-        """Return the entries that are left, in their order, changed in place."""
+    def apply(self, entries: Iterable[Entry], go_on: Callable[[], None] = go_on) -> list[Entry]:
+        """Return the entries that are left, in their order, changed in place; `go_on` may raise between batches."""
         left = list(entries)
         for binding in self.bindings if left else ():
             wanted = set(binding.spec.protocols)
             mine = [entry for entry in left if not wanted or not wanted.isdisjoint(entry.protocol.flags)]
             gone: set[int] = set()
             for start in range(0, len(mine), BATCH):
+                go_on()
                 batch = mine[start : start + BATCH]
                 for entry, answer in zip(batch, self._ask(binding, batch), strict=True):
                     if answer is not None and not self._take(binding, entry, answer):

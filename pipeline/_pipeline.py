@@ -19,6 +19,7 @@ from kubeshark.core_capture import And, Predicate, RecordBatch
 from kubeshark.core_capture.store import Identity, Requests, Store, create_identity, identity_path, open_store
 from kubeshark.errors import StoreError, UsageError
 from kubeshark.pipeline import _lookup as lookup
+from kubeshark.pipeline._budget import wanted
 
 if TYPE_CHECKING:
     from kubeshark.core_capture.live import LiveOptions, PacketSource
@@ -341,14 +342,21 @@ class Pipeline:
         query = self._query(candidates, lookup.of_entries(self.store, (entry_id,)), secrets, itself, options)
         return next((entry for entry in query if entry.entry_id == wanted), None)
 
-    def connections(self, kfl: str = "", *, since_ns: int | None = None, until_ns: int | None = None) -> Found:
+    def connections(
+        self,
+        kfl: str = "",
+        *,
+        since_ns: int | None = None,
+        until_ns: int | None = None,
+        gave_up: Callable[[], bool] = wanted,
+    ) -> Found:
         """Return the store's connections as rows of flow tables, for `kubeshark.firewall`; with KFL, those it selects.
 
         Nothing is dissected unless the filter asks for it. Raises UsageError for a bad filter.
         """
         from kubeshark.pipeline._connections import find_connections
 
-        return find_connections(self, kfl, since_ns=since_ns, until_ns=until_ns)
+        return find_connections(self, kfl, since_ns=since_ns, until_ns=until_ns, gave_up=gave_up)
 
     def connection(self, entry: Entry, *, limit: int) -> list[Entry]:
         """Return the entries of an entry's connection, in time order."""
@@ -375,10 +383,12 @@ class Pipeline:
         format: Literal["pcap", "pcapng"] = "pcap",
         since_ns: int | None = None,
         until_ns: int | None = None,
+        gave_up: Callable[[], bool] = wanted,
     ) -> ExportResult:
         """Write packets byte for byte in capture order; with KFL, the whole connections of the matching entries.
 
         An expression that the index answers alone is not dissected for. `out` is a path, "-" or a binary stream.
+        `gave_up` ends what is looked at for it; whoever gives it lets writing to `out` fail then.
         """
         from kubeshark.core_capture.store import export
         from kubeshark.pipeline._exact import exact_predicate
@@ -393,7 +403,7 @@ class Pipeline:
             segments = self.store.segments(exact)
             select = Matching(exact)
         elif kfl.strip():
-            query = self.query(kfl, since_ns=since_ns, until_ns=until_ns)
+            query = self.query(kfl, since_ns=since_ns, until_ns=until_ns, gave_up=gave_up)
             select = Chosen(query)
         with open_output(out) as stream:
             counted = Counting(stream)
@@ -435,6 +445,7 @@ class Pipeline:
         since_ns: int | None = None,
         until_ns: int | None = None,
         with_secrets: bool = False,
+        gave_up: Callable[[], bool] = wanted,
     ) -> HarResult:
         """Write the matching HTTP exchanges as HAR 1.2, in time order; other entries are counted as skipped.
 
@@ -443,7 +454,7 @@ class Pipeline:
         from kubeshark.pipeline._exports import open_output
         from kubeshark.pipeline._har import write_har
 
-        query = self.query(kfl.strip() or "http", since_ns=since_ns, until_ns=until_ns)
+        query = self.query(kfl.strip() or "http", since_ns=since_ns, until_ns=until_ns, gave_up=gave_up)
         with open_output(out) as stream:
             written, skipped = write_har(query, stream, with_secrets=with_secrets)
         return HarResult(written, skipped, tuple(map(str, query.problems)))

@@ -20,7 +20,7 @@ from typing import Any, Generic, TypeVar
 from kubeshark.core_capture import Predicate
 from kubeshark.core_capture.store import ReadStats, Requests, SegmentReader
 from kubeshark.errors import KubesharkError
-from kubeshark.pipeline._budget import Budget, Stop, Watch
+from kubeshark.pipeline._budget import Budget, Stop, Watch, wanted
 from kubeshark.pipeline._choose import without_times
 from kubeshark.pipeline._continued import Elsewhere
 from kubeshark.pipeline._dissect import Dissector
@@ -32,7 +32,7 @@ from kubeshark.pipeline._order import Order, Place, Spot, Window
 from kubeshark.pipeline._plan import Plan, make_plan
 from kubeshark.pipeline._rows import columns_read_by, itself, small_columns
 from kubeshark.pipeline._run import QueryStats, Runner
-from kubeshark.pipeline._runs import Piece, Run, TablePiece
+from kubeshark.pipeline._runs import Piece, Run, TablePiece, in_order
 from kubeshark.pipeline._segments import Segment
 from kubeshark.pipeline._table import EntryTable, Found
 
@@ -68,6 +68,8 @@ class QueryOptions:
     before: Place | None = None
     budget: Budget = field(default_factory=Budget)
     on_progress: Callable[[QueryProgress], None] | None = None
+    gave_up: Callable[[], bool] = wanted
+    """Asked often while the query works; True ends it, as `cancel` does."""
     prefer: str = ""
     """A segment: of a connection that several nodes saw, the copy that lies there."""
 
@@ -128,6 +130,7 @@ class Query(Generic[T]):
     stopped: str = ""
     workers: str = ""  # who did the work, if not this process
     _reads: Sequence[str] | None = None
+    _beats: bool = False
     _cpu_s: float = 0.0
     _watch: Watch = field(init=False)
     _work: Executor | None = None
@@ -135,7 +138,7 @@ class Query(Generic[T]):
     def __post_init__(self) -> None:
         mine = weakref.ref(self)  # a cycle would keep the last chunk's packets until the collector comes round
         self._reads = columns_read_by(self.make, self.dissector.origin.variables)
-        self._watch = Watch(self.options.budget, lambda: _bytes_read(mine()))
+        self._watch = Watch(self.options.budget, lambda: _bytes_read(mine()), gave_up=self.options.gave_up)
 
     def cancel(self) -> None:
         """End the query at the next chance, from any thread; what was handed out stays good."""
@@ -199,9 +202,12 @@ class Query(Generic[T]):
             self._come_to(one, 0)
         self._previous = reached
 
-    def runs(self, reads: Sequence[str]) -> Iterator[Run]:
-        """Yield the entries of a query that runs in this process, many at once, for these KFL variables of them."""
-        self._reads = small_columns(reads, self.dissector.origin.variables)
+    def runs(self, reads: Sequence[str], *, beats: bool = False) -> Iterator[Run]:
+        """Yield the entries of a query that runs in this process, many at once, for these KFL variables of them.
+
+        With `beats` an empty run comes before each chunk: whoever reads can tell how far it is, or let others work.
+        """
+        self._reads, self._beats = small_columns(reads, self.dissector.origin.variables), beats
         for piece in self.pieces():
             assert isinstance(piece, TablePiece)
             yield piece.run
@@ -224,7 +230,7 @@ class Query(Generic[T]):
 
     def _handed_out(self) -> Iterator[Piece[T]]:
         watch, left, count = self._watch, self.options.limit, 0
-        plan = self._make_plan()
+        options, plan = self.options, self._make_plan()
         begun: Spot | None = None
         try:
             for element in self._begin(plan):
@@ -233,6 +239,8 @@ class Query(Generic[T]):
                     watch.has_moved = watch.has_moved or begun < element
                     self._next = element
                     self._tell(plan, count)
+                    if self._beats:
+                        yield TablePiece(in_order([], options.running_order), options.running_order, self.make)
                 elif len(element):
                     piece = element if left is None else element.part(0, left)
                     watch.has_moved = True
@@ -275,7 +283,16 @@ class Query(Generic[T]):
     def _begin(self, plan: Plan) -> Iterator[Piece[T] | Spot]:
         """Choose who does the work, and begin it; the flow entries need no packets."""
         options, order, origin = self.options, self.options.running_order, self.dissector.origin
-        runner = Runner(self.dissector, self.filter, options.window, order, options.limit, self._reads, self.stats)
+        runner = Runner(
+            self.dissector,
+            self.filter,
+            options.window,
+            order,
+            options.limit,
+            self._reads,
+            self.stats,
+            self._watch.go_on,
+        )
         flows = flow_entries(plan.joined, origin) if self.filter.wants_flow else []
         here = InProcess(runner, self.make, self.stats)
         elsewhere = self.executor(plan, self._watch, here) if self.executor else None

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from kubeshark.core_capture import FlowBit
 from kubeshark.errors import KubesharkError
+from kubeshark.pipeline._budget import go_on
 from kubeshark.pipeline._dissect import Dissector, connection_entry
 from kubeshark.pipeline._enrich import Enricher
 from kubeshark.pipeline._entry import Entry
@@ -76,6 +77,7 @@ class Runner:
     limit: int | None = None
     reads: Sequence[str] | None = None
     stats: QueryStats = field(default_factory=QueryStats)
+    go_on: Callable[[], None] = go_on  # raises Stop where nobody wants the rest of a chunk
     damage: Damage = field(default_factory=Damage)
     enricher: Enricher = field(init=False)
     _asks_brief: tuple[str, ...] | None = field(init=False)  # see `_hides_late`; None: everything is hidden first
@@ -104,7 +106,14 @@ class Runner:
         return list({str(problem): problem for problem in problems}.values())
 
     def run(self, chunk: Chunk) -> Table:
-        """Return the entries that match, in order."""
+        """Return the entries that match, in order. Raises Stop in the middle of it if nobody wants them any more."""
+        self.dissector.go_on = self.go_on
+        try:
+            return self._run(chunk)
+        finally:
+            self.dissector.go_on = go_on  # what is looked at later is whole, whoever looks
+
+    def _run(self, chunk: Chunk) -> Table:
         found = self.entries(chunk.begins)
         self.stats.entries += len(found)
         flows = chunk.begins.segment.flows["bits"][chunk.begins.rows]
@@ -166,7 +175,7 @@ class Runner:
         enricher, stats = self.enricher, self.stats
         if not enricher.bindings:
             return found
-        enriched = EntryTable(Found.of(enricher.apply(found.made()), self.dissector.origin))
+        enriched = EntryTable(Found.of(enricher.apply(found.made(), self.go_on), self.dissector.origin))
         stats.redacted, stats.dropped, stats.withheld = enricher.redacted, enricher.dropped, enricher.withheld
         return enriched
 

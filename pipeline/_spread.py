@@ -35,7 +35,7 @@ AHEAD_BYTES = 256 << 20
 """Of all workers together: what several segments give as documents. With 16 MiB each, two workers did the work of 1.4,
 because the second one waited for the first one's segment to end."""
 
-LOOK_SECONDS = 0.2  # how soon a waiting query sees that it is cancelled
+LOOK_SECONDS = 0.1  # how soon a waiting query sees that it is cancelled
 
 GONE = b"g"
 """First byte of what the query itself adds for a task whose worker is gone."""

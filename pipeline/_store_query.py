@@ -10,7 +10,7 @@ from typing import Any, Generic, TypedDict, TypeVar
 from kubeshark.core_capture import Predicate, load_core
 from kubeshark.core_capture.store import BlockCache, ReadStats, Requests, SegmentInfo, SegmentReader, Store
 from kubeshark.errors import KubesharkError, StoreError
-from kubeshark.pipeline._budget import Budget, Watch
+from kubeshark.pipeline._budget import Budget, Watch, wanted
 from kubeshark.pipeline._choose import either_way, without_times
 from kubeshark.pipeline._dissect import Dissector
 from kubeshark.pipeline._enrich import Enricher, EnricherBinding
@@ -45,7 +45,7 @@ class QueryArguments(TypedDict, total=False):
     `since_ns`, `until_ns`: nanoseconds since 1970, both taken in. `order`: "asc" or "desc" in time. `after`, `before`:
     cursors of an earlier query; the entries behind the one, or those that end before the other, in this order, without
     the entry itself; a `limit` with `before` counts from the end. `max_seconds`, `max_bytes` (decrypted): budgets.
-    `on_progress` gets a QueryProgress now and then.
+    `on_progress` gets a QueryProgress now and then. `gave_up` is asked often, and ends the query where it says True.
     """
 
     since_ns: int | None
@@ -57,6 +57,7 @@ class QueryArguments(TypedDict, total=False):
     max_seconds: float | None
     max_bytes: int | None
     on_progress: Callable[[QueryProgress], None] | None
+    gave_up: Callable[[], bool]
 
 
 def make_options(given: QueryArguments) -> QueryOptions:
@@ -71,6 +72,7 @@ def make_options(given: QueryArguments) -> QueryOptions:
         before=parse_cursor(before) if before else None,
         budget=Budget(given.get("max_seconds"), given.get("max_bytes")),
         on_progress=given.get("on_progress"),
+        gave_up=given.get("gave_up", wanted),
     )
 
 
@@ -102,12 +104,13 @@ class StoreQuery(Generic[T]):
         names = list(fields)
         return self._finishing({name: run.column(name) for name in names} for run in self._query.runs(names))
 
-    def runs(self, fields: Sequence[str]) -> Generator[Run, None, None]:
+    def runs(self, fields: Sequence[str], *, beats: bool = False) -> Generator[Run, None, None]:
         """Return the entries many at once, to be read as columns: those named, the id and the times.
 
-        Fields are KFL variables, CELLS or SIZE. Only for a `Pipeline.query`.
+        Fields are KFL variables, CELLS or SIZE. Only for a `Pipeline.query`. With `beats` an empty run comes before
+        each chunk of packets, so that whoever reads can do something else in between.
         """
-        return self._finishing(self._query.runs(list(fields)))
+        return self._finishing(self._query.runs(list(fields), beats=beats))
 
     def _finishing(self, items: Iterator[U]) -> Generator[U, None, None]:
         heard: Mapping[str, KubesharkError] = {}
@@ -137,6 +140,12 @@ class StoreQuery(Generic[T]):
     def cursor(self) -> str | None:
         place = self._query.next_place
         return None if place is None else cursor_text(place)
+
+    @property
+    def reached_ns(self) -> int | None:
+        """When what was not given yet begins: what begins earlier was given. None: all was. In ascending order."""
+        place = self._query.next_place
+        return None if place is None else place[0]
 
     @property
     def cursor_back(self) -> str | None:

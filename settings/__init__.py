@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from kubeshark.settings._model import Settings as Settings
     from kubeshark.settings._values import Duration as Duration
     from kubeshark.settings._values import Size as Size
+    from kubeshark.settings._values import base_path_of as base_path_of
     from kubeshark.settings._windows import Windows as Windows
     from kubeshark.settings._windows import six_fields as six_fields
     from kubeshark.settings._windows import zone_of as zone_of
@@ -33,6 +34,7 @@ __all__ = [
     "Settings",
     "Size",
     "Windows",
+    "base_path_of",
     "config_path",
     "json_schema",
     "keys",
@@ -49,7 +51,7 @@ _HOMES = {
     "_keys": "Key keys value_of",
     "_load": "Loaded load",
     "_model": "Schedule Settings",
-    "_values": "Duration Size",
+    "_values": "Duration Size base_path_of",
     "_windows": "Windows six_fields zone_of",
     "_yaml": "to_yaml",
 }

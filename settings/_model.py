@@ -57,7 +57,7 @@ class Schedule(Part, frozen=True):
     filter: str = ""
     """BPF expression for its packets."""
     kfl: str = ""
-    """KFL that its entries are shown by."""
+    """Refused: nobody can tell at capture which packets belong to matching entries. Use filter."""
     expire: Duration = Duration("0")
     """How long its packets are kept. 0: as the store says."""
     upload: bool = False

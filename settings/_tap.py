@@ -85,9 +85,9 @@ class S3(Part, frozen=True):
     endpoint: str = ""
     """URL of another server than Amazon's."""
     role_arn: str = ""
-    """Role to assume."""
+    """Role that hub and workers have by their accounts (EKS): arn:aws:iam::…:role/NAME."""
     external_id: str = ""
-    """External id for that role."""
+    """Refused: a role that is had by an account's token takes none."""
 
 
 class AzureBlob(Part, frozen=True):
@@ -309,7 +309,7 @@ class RoutingFront(Part, frozen=True):
     """Where the UI lies behind a proxy."""
 
     base_path: str = ""
-    """Path that a proxy in front of the UI adds."""
+    """Path below which the UI and its API are, as behind an Ingress for it: /kubeshark; empty: the root."""
 
 
 class Routing(Part, frozen=True):
@@ -376,7 +376,7 @@ class Capabilities(Part, frozen=True):
     """For capturing."""
     service_mesh_capture: tuple[str, ...] = ("SYS_ADMIN", "SYS_PTRACE", "DAC_OVERRIDE")
     """For mesh proxies, with tap.serviceMesh."""
-    ebpf_capture: tuple[str, ...] = ("SYS_ADMIN", "SYS_PTRACE", "SYS_RESOURCE", "IPC_LOCK")
+    ebpf_capture: tuple[str, ...] = ("SYS_ADMIN", "SYS_PTRACE", "DAC_READ_SEARCH")
     """For probes, with tap.tls."""
     firewall: tuple[str, ...] = ("BPF", "PERFMON")
     """For enforcing, with firewall.enabled; NET_ADMIN as well, which capturing has."""
@@ -445,7 +445,7 @@ class Tap(Part, frozen=True):
     service_mesh: bool = False
     """Capture what mesh proxies see in the clear; reads memory of other processes."""
     tls: bool = False
-    """Decrypt TLS by probes; reads memory of other processes."""
+    """Read TLS of the chosen pods' processes in the clear, by probes in libssl; reads memory of other processes."""
     labels: Mapping[str, str] = field(default_factory=dict)
     """Labels added to all objects."""
     annotations: Mapping[str, str] = field(default_factory=dict)

@@ -1,10 +1,18 @@
-"""Sizes and durations as people write them; commands use the same readers for their options."""
+"""Sizes, durations and paths as people write them; commands use the same readers for their options."""
 
 from __future__ import annotations
 
 import re
 
-__all__ = ["Duration", "Size", "parse_duration", "parse_size"]
+from kubeshark.errors import UsageError
+
+__all__ = ["BASE_PATH", "Duration", "Size", "base_path_of", "parse_duration", "parse_size"]
+
+BASE_PATH = "^(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*/?$"
+"""What a base path is; the chart asks the same."""
+
+OWN_PATHS = ("api", "auth", "static", "mcp")
+"""What is the hub's own at its root, where commands ask it past a proxy."""
 
 POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
@@ -47,3 +55,13 @@ def parse_duration(text: str) -> float:
     if not re.fullmatch(rf"(?:{part}){{1,6}}", given, re.ASCII):
         raise ValueError(f"{text[:60]!r} is no duration: write 30s, 5m, 1h30m, 30d or 0")
     return sum(float(number) * SECONDS[unit] for number, unit in re.findall(r"([\d.]+)(ms|[smhdw])", given))
+
+
+def base_path_of(text: str) -> str:
+    """Return the path below which a hub and its page are, "/kubeshark", or "" for the root; raise UsageError."""
+    if not re.fullmatch(BASE_PATH, text, re.ASCII) or text[1:].split("/")[0] in OWN_PATHS:
+        raise UsageError(
+            f"{text[:100]!r} is no path for the page: tap.routing.front.basePath",
+            hint=f"write /kubeshark; not {', '.join(f'/{each}' for each in OWN_PATHS)}, which are the hub's own",
+        )
+    return text.rstrip("/")

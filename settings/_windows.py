@@ -13,7 +13,7 @@ from croniter import CroniterBadDateError, croniter
 from kubeshark.errors import UsageError
 from kubeshark.settings._model import Schedule
 
-__all__ = ["Moment", "Windows", "six_fields", "zone_of"]
+__all__ = ["Moment", "Windows", "refuse_kfl", "six_fields", "zone_of"]
 
 MAX_CRON = 200
 
@@ -37,6 +37,7 @@ class Windows:
         self.zone = zone_of(timezone)
         self._schedules = [(each, six_fields(each.cron)) for each in schedules]
         for each, cron in self._schedules:
+            refuse_kfl(each)
             if each.duration.seconds <= 0:
                 raise UsageError(f"schedule {each.name}: its duration is 0")
             try:
@@ -73,6 +74,16 @@ class Windows:
 
     def _from(self, cron: str, seconds: int) -> croniter:
         return croniter(cron, datetime.fromtimestamp(seconds, self.zone), second_at_beginning=True)
+
+
+def refuse_kfl(schedule: Schedule) -> None:
+    """Raise UsageError for a window that shall keep what a KFL matches: nobody could tell in time."""
+    if schedule.kfl:
+        raise UsageError(
+            f"schedule {schedule.name}: kfl: which entry a packet belongs to is not known when it is captured, "
+            "and nodes cannot read what they stored",
+            hint="narrow its filter (BPF), and give the KFL when you look",
+        )
 
 
 def six_fields(cron: str) -> str:

@@ -96,6 +96,11 @@ def url(tmp_path: Path) -> str:
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    if NO_SKIPS and reporter is not None and reporter.stats.get("skipped") and exitstatus == 0:
+    is_short = NO_SKIPS and reporter is not None and bool(reporter.stats.get("skipped"))
+    if is_short:
         print("\nskipped tests count as failures here (KUBESHARK_NO_SKIPS=1)")
-        session.exitstatus = 1
+        session.exitstatus = exitstatus or pytest.ExitCode.TESTS_FAILED
+    if not hasattr(session.config, "workerinput") and (cache := session.config.cache) is not None:
+        cache.set(
+            "kubeshark/ran_all", exitstatus == pytest.ExitCode.TESTS_FAILED and not is_short
+        )  # second_run.py asks

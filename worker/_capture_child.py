@@ -67,6 +67,7 @@ def main() -> int:
             node=order.node,
             segment_seconds=order.segment_seconds,
             segment_bytes=memory.segment_bytes,
+            held_segments=memory.held_segments,
             retention=_retention(order),
             cpu=order.cpu,
             on_progress=_tell(order, source, chooser),
@@ -107,7 +108,7 @@ class _Chooser:
         count = len(addresses)
         while sum(source.choose(wanted) for source in self._sources) < len(self._sources):
             count = count * 3 // 4
-            wanted = PacketChoice(frozenset(addresses[:count]), wanted.filters)
+            wanted = PacketChoice(frozenset(addresses[:count]), wanted.filters, wanted.pods)
         self.left_out = len(addresses) - count
 
 

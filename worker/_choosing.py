@@ -26,6 +26,7 @@ MAX_SELECTION_BYTES = 1 << 20
 MAX_ADDRESSES = 10_000
 
 Address = Annotated[str, msgspec.Meta(max_length=45)]
+Uid = Annotated[str, msgspec.Meta(max_length=64, pattern="^[0-9A-Za-z_-]+$")]
 
 
 class Selection(msgspec.Struct, frozen=True):
@@ -33,6 +34,7 @@ class Selection(msgspec.Struct, frozen=True):
 
     node: Annotated[str, msgspec.Meta(max_length=253)]
     addresses: Annotated[list[Address], msgspec.Meta(max_length=MAX_ADDRESSES)]
+    uids: Annotated[list[Uid], msgspec.Meta(max_length=MAX_ADDRESSES)] = []  # of the selected pods, for probes
     pods: int = 0  # with these addresses
     waiting: int = 0  # selected, and have no address yet
     sharing: int = 0  # selected, but their address is the node's: not captured
@@ -43,11 +45,12 @@ class Choice(msgspec.Struct, frozen=True):
 
     addresses: list[str] | None
     filters: list[str]
+    pods: list[str] = []
 
     def packets(self) -> PacketChoice:
         if self.addresses is None:
             return PacketChoice(None, tuple(self.filters))
-        return PacketChoice(frozenset(map(ip_address, self.addresses)), tuple(self.filters))
+        return PacketChoice(frozenset(map(ip_address, self.addresses)), tuple(self.filters), frozenset(self.pods))
 
 
 class Chosen(msgspec.Struct, frozen=True):
@@ -126,7 +129,9 @@ class Choosing:
             filters = list(dict.fromkeys(self.schedules.at(self._clock()).filters))
         if not self.selects:
             return Choice(None, filters)
-        return Choice(sorted(set(selection.addresses)) if selection else [], filters)
+        if selection is None:
+            return Choice([], filters)
+        return Choice(sorted(set(selection.addresses)), filters, sorted(set(selection.uids)))
 
     def wait(self, longest_s: float) -> None:
         """Wait until the choice may be another one, at most so long."""

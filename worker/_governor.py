@@ -13,6 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from kubeshark.core_capture.store import HELD_SEGMENTS, LIVE_SEGMENT_BYTES
+
 __all__ = ["CaptureMemory", "Governor", "Rates", "memory_of_capture", "resident_bytes"]
 
 SAMPLE_SECONDS = 0.5
@@ -26,7 +28,8 @@ def resident_bytes() -> int:
 
 MIB = 1 << 20
 BASE_BYTES = 96 * MIB  # of a process that captures and has seen no packet
-SEGMENTS = 5  # the writer holds three; decoding and clustering one takes as much again, and as much for its index
+HELD = 3  # segments, by the writer; more, where there is memory, help while the disk is slow
+SEGMENTS = 5  # with those: decoding and clustering one takes as much again, and as much for its index
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,7 @@ class CaptureMemory:
     """What a capture may take. Beyond that packets are lost, and counted."""
 
     segment_bytes: int
+    held_segments: int
     ring_bytes: int  # in the kernel, of each interface
 
 
@@ -43,11 +47,12 @@ def memory_of_capture(limit_bytes: int, interfaces: int) -> CaptureMemory:
     What is below the least that works gets the least: 1 MiB of either costs less than what cannot be given up.
     """
     if not limit_bytes:
-        return CaptureMemory(32 * MIB, 64 * MIB)
+        return CaptureMemory(LIVE_SEGMENT_BYTES, HELD_SEGMENTS, 64 * MIB)
     left = max(limit_bytes - BASE_BYTES, 0)
     ring = min(max(left // 3 // max(interfaces, 1), 4 * MIB), 64 * MIB)
     segment = min(max((left - ring * interfaces) // SEGMENTS, MIB), 32 * MIB)
-    return CaptureMemory(segment, ring // MIB * MIB)
+    spare = max(left - ring * interfaces - SEGMENTS * segment, 0) // segment
+    return CaptureMemory(segment, min(HELD + spare, HELD_SEGMENTS), ring // MIB * MIB)
 
 
 @dataclass(slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -13,17 +13,31 @@ from typing import Final
 from kubeshark.core_capture.ebpf._processes import TlsProcess
 from kubeshark.errors import UsageError
 
-__all__ = ["CGROUPS", "MAX_CHOSEN", "POD_LOGS", "keys_of", "pod_name", "uids_of"]
+__all__ = [
+    "CGROUPS",
+    "MAX_CHOSEN",
+    "PODS",
+    "POD_LOGS",
+    "has_pods",
+    "is_of_pods",
+    "keys_of",
+    "keys_of_pods",
+    "pod_name",
+    "uids_of",
+]
 
 CGROUPS: Final = Path("/sys/fs/cgroup")
 POD_LOGS: Final = Path("/var/log/pods")
 """Where a kubelet keeps the logs of its pods: a folder NAMESPACE_NAME_UID each."""
 
+PODS: Final = "pods"
+"""The choice of processes of pods that are named while it runs, and of nobody else."""
+
 MAX_CHOSEN: Final = 4096
 _ID: Final = re.compile(r"[0-9A-Za-z_-]{8,64}")
 _CGROUP_BIT: Final = 1 << 63
 _POD: Final = re.compile(r"([a-z0-9-]{1,63})/([a-z0-9.-]{1,253})")
-_HOW: Final = "write all, pid:NUMBER, name:PROGRAM, container:ID, pod:UID or pod:NAMESPACE/NAME"
+_HOW: Final = "write all, pid:NUMBER, name:PROGRAM, container:ID, pod:UID or pod:NAMESPACE/NAME, or pods alone"
 
 
 def keys_of(
@@ -63,6 +77,41 @@ def keys_of(
     if len(keys) > MAX_CHOSEN:
         raise UsageError(f"{len(keys):,} processes and groups are more than {MAX_CHOSEN:,}", hint='choose "all"')
     return [struct.pack("<Q", key) for key in keys]
+
+
+def keys_of_pods(uids: Set[str], cgroups: Path = CGROUPS) -> list[bytes]:
+    """Return the keys of the pods of this machine that have these uids; none for a pod that is not here.
+
+    One walk for all of them. Of more than MAX_CHOSEN groups none is chosen: raises UsageError.
+    """
+    wanted = {uid.replace("_", "-") for uid in uids}
+    inside: dict[str, bool] = {}  # folder → whether it is a wanted pod's
+    keys: list[bytes] = []
+    for folder, _, _ in os.walk(cgroups) if wanted else ():
+        above, _, name = folder.rpartition("/")
+        inside[folder] = inside.get(above, False) or _pod_of(name) in wanted
+        if inside[folder]:
+            with suppress(FileNotFoundError):  # it ended meanwhile
+                keys.append(struct.pack("<Q", _CGROUP_BIT | Path(folder).stat().st_ino))
+    if len(keys) > MAX_CHOSEN:
+        raise UsageError(f"{len(keys):,} control groups of selected pods are more than {MAX_CHOSEN:,}")
+    return keys
+
+
+def has_pods(cgroups: Path = CGROUPS) -> bool:
+    """Say whether this is the tree of a node: a container's own view of it has no groups of pods."""
+    return any("pod" in name for _, names, _ in os.walk(cgroups) for name in names)
+
+
+def is_of_pods(cgroup: str, uids: Set[str]) -> bool:
+    """Say whether a control group, by its path, is of one of these pods."""
+    return any(_pod_of(name) in uids for name in cgroup.split("/"))
+
+
+def _pod_of(group: str) -> str:
+    """Return whose group it is by its name: "pod1f2e-…", or of systemd "kubepods-burstable-pod1f2e_….slice"."""
+    uid = group.rpartition("pod")[2].removesuffix(".slice").replace("_", "-")
+    return uid if "pod" in group and _ID.fullmatch(uid) else ""  # "kubepods" is nobody's
 
 
 def pod_name(choice: str) -> tuple[str, str] | None:

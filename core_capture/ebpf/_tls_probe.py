@@ -8,13 +8,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from kubeshark.core_capture.ebpf import _calls
+from kubeshark.core_capture.ebpf import _calls, _tls_choice
 from kubeshark.core_capture.ebpf._calls import EbpfError
 from kubeshark.core_capture.ebpf._object import read_programs
 from kubeshark.core_capture.ebpf._perf import attach_tracepoint, attach_uprobe
 from kubeshark.core_capture.ebpf._processes import Functions, Library, TlsProcess, tls_processes
 from kubeshark.core_capture.ebpf._ring import RingBuffer
-from kubeshark.core_capture.ebpf._tls_choice import MAX_CHOSEN, keys_of
+from kubeshark.core_capture.ebpf._tls_choice import MAX_CHOSEN, PODS, has_pods, is_of_pods, keys_of, keys_of_pods
 from kubeshark.core_capture.ebpf._tls_events import TlsEvent, parse_event
 from kubeshark.errors import UsageError
 
@@ -34,7 +34,10 @@ class TlsProbe:
     """Attached from when it is made until `close`. See TlsSource for what it raises."""
 
     def __init__(self, choices: Sequence[str], ring_bytes: int = RING_BYTES, *, must_exist: bool = True) -> None:
+        if PODS in choices and len(choices) > 1:
+            raise UsageError(f"{PODS!r} chooses processes by itself", hint="leave the other choices out")
         self._choices = choices
+        self.pods: frozenset[str] = frozenset()  # uids: whose processes are read from the next `refresh` on
         self._programs: dict[str, int] = {}
         self._attached: dict[tuple[int, int], list[int]] = {}  # by library
         self._closing: list[int] = []
@@ -44,7 +47,7 @@ class TlsProbe:
         self._counted: dict[str, int] = dict.fromkeys(_COUNTS, 0)
         programs = read_programs(OBJECT)
         processes = list(tls_processes(self._known, explains=False))
-        keys = keys_of(choices, processes, must_exist=must_exist)
+        keys = [] if PODS in choices else keys_of(choices, processes, must_exist=must_exist)
         if must_exist and not processes:
             raise UsageError("no process uses libssl", hint='see "kubeshark capture --list-tls"')
         try:
@@ -56,7 +59,8 @@ class TlsProbe:
             for call in _SYSTEM_CALLS:
                 self._closing.append(attach_tracepoint(self._programs["descriptor"], f"syscalls/sys_enter_{call}"))
             self._choose(keys)
-            self._attach(processes, must_stand=must_exist)
+            if PODS not in choices:
+                self._attach(processes, must_stand=must_exist)
             self._ring = RingBuffer(self._maps["ring"], ring_bytes)
         except BaseException:
             self._close_all()
@@ -64,9 +68,30 @@ class TlsProbe:
 
     def refresh(self) -> None:
         """Look who is there now: attach to libraries that came, let those that nobody uses go. Raises EbpfError."""
+        if PODS in self._choices:
+            self._refresh_pods()
+            return
         processes = list(tls_processes(self._known, explains=False))
         self._choose(keys_of(self._choices, processes, must_exist=False))
         self._attach(processes, must_stand=True)
+
+    def _refresh_pods(self) -> None:
+        """Choose first, then look for libraries: who is chosen no longer is not read while that goes on.
+
+        Nothing stands in libraries that only others use: they pay nothing.
+        """
+        keys: list[bytes] = []
+        try:
+            keys = keys_of_pods(self.pods, _tls_choice.CGROUPS)
+        finally:
+            self._choose(keys)
+        processes = tls_processes(self._known, explains=False) if keys else ()
+        self._attach([each for each in processes if is_of_pods(each.cgroup, self.pods)], must_stand=True)
+        if self.pods and not keys and not has_pods(_tls_choice.CGROUPS):
+            raise EbpfError(
+                f"{_tls_choice.CGROUPS} has no control groups of pods",
+                hint="mount the node's tree there; of version 2, which kernels tell processes by",
+            )
 
     def _choose(self, keys: Sequence[bytes]) -> None:
         """Read these, and nobody else: the number of a process that ended may be another's."""

@@ -1,8 +1,9 @@
 """A live source of clear text: what chosen processes send and receive over TLS by libssl (ADR 35).
 
-It is off unless asked for: it reads the memory of other processes. It takes CAP_BPF and CAP_PERFMON for the probes and
-CAP_SYS_PTRACE to ask what the sockets are connected to, also while it runs: processes come and go. Linux, x86-64 and
-arm64.
+It is off unless asked for: it reads the memory of other processes. It takes CAP_SYS_ADMIN, without which
+perf_event_open places no uprobe (CAP_PERFMON is not enough), and CAP_SYS_PTRACE to ask what the sockets are connected
+to; both also while it runs: processes come and go. /proc/PID/fd of another user's process takes CAP_DAC_READ_SEARCH.
+Linux, x86-64 and arm64.
 """
 
 from __future__ import annotations
@@ -25,11 +26,12 @@ from kubeshark.core_capture._records import (
     RecordBatch,
     SourceMetadata,
 )
+from kubeshark.core_capture.ebpf._tls_choice import PODS
 from kubeshark.core_capture.ebpf._tls_events import CLOSE, Ends, TlsEvent, ends_of
 from kubeshark.core_capture.ebpf._tls_packets import Conversation
 from kubeshark.core_capture.ebpf._tls_probe import MAX_CONNECTIONS, TlsProbe
 from kubeshark.core_capture.live import Counters, PacketChoice
-from kubeshark.core_capture.live._privileges import BPF, PERFMON, SYS_PTRACE
+from kubeshark.core_capture.live._privileges import BPF, PERFMON, SYS_ADMIN, SYS_PTRACE
 from kubeshark.errors import KubesharkError
 
 __all__ = ["TlsSource"]
@@ -55,7 +57,7 @@ class TlsSource:
     """
 
     waits = False
-    capabilities = frozenset({BPF, PERFMON, SYS_PTRACE})
+    capabilities = frozenset({BPF, PERFMON, SYS_ADMIN, SYS_PTRACE})
 
     def __init__(self, choices: Sequence[str], probe: TlsProbe | None = None, *, must_exist: bool = True) -> None:
         self.name = "TLS of " + ", ".join(choices)
@@ -69,6 +71,8 @@ class TlsSource:
         )
         self.unplaced = 0  # connections whose addresses are not known
         self._choice = PacketChoice()
+        self._are_pods = PODS in choices
+        self._is_told = False  # of another choice, which the thread takes over
         self._notices: list[str] = []
         self._trouble = ""
         self._conversations: OrderedDict[tuple[int, int], Conversation] = OrderedDict()
@@ -114,9 +118,11 @@ class TlsSource:
     def choose(self, choice: PacketChoice) -> bool:
         """Keep other connections from now on. Its filters are for packets of a wire: here only whether there are any.
 
-        What is read of others is thrown away at once. From any thread; True, as `LiveSource.choose`.
+        Of processes that were chosen as `PODS` those of its pods are read, within WAKE_S, whatever address they talk
+        to. What is read of others is thrown away at once. From any thread; True, as `LiveSource.choose`.
         """
         self._choice = choice
+        self._is_told = True
         return True
 
     def stop(self) -> None:
@@ -166,7 +172,7 @@ class TlsSource:
         is_stopping, refreshed = False, time.monotonic()
         try:
             while not is_stopping and not self._is_closed:
-                if time.monotonic() - refreshed >= REFRESH_S:
+                if self._is_told or time.monotonic() - refreshed >= REFRESH_S:
                     self._refresh()
                     refreshed = time.monotonic()
                 is_stopping = any(ready == self._wake for ready, _ in poll.poll(WAKE_S * 1000))
@@ -181,6 +187,9 @@ class TlsSource:
                 self._changed.notify_all()
 
     def _refresh(self) -> None:
+        self._is_told, choice = False, self._choice
+        if self._are_pods:
+            self._probe.pods = choice.pods if choice.filters else frozenset()
         try:
             self._probe.refresh()
         except (KubesharkError, OSError) as error:
@@ -203,7 +212,7 @@ class TlsSource:
         if event.kind == CLOSE:
             if conversation is not None:
                 del self._conversations[key]
-                if not _is_chosen(self._choice, conversation.ends):
+                if not self._is_chosen(conversation.ends):
                     return
                 for packet in conversation.end(time_ns):
                     yield conversation.link_type - LINKTYPE_IPV4, packet
@@ -213,7 +222,7 @@ class TlsSource:
             if len(self._conversations) > MAX_CONNECTIONS:
                 self._conversations.popitem(last=False)
         self._conversations.move_to_end(key)
-        if not _is_chosen(self._choice, conversation.ends):
+        if not self._is_chosen(conversation.ends):
             return
         for packet in conversation.data(event.kind, event.at, event.data, time_ns):
             yield conversation.link_type - LINKTYPE_IPV4, packet
@@ -228,9 +237,11 @@ class TlsSource:
         self.unplaced += 1  # told apart by a port that nobody has
         return Ends((_UNKNOWN, self.unplaced & 0xFFFF), (_UNKNOWN, 0), is_server=False)
 
-
-def _is_chosen(choice: PacketChoice, ends: Ends) -> bool:
-    if not choice.filters:
-        return False
-    addresses = choice.addresses
-    return addresses is None or any(ip_address(end[0]) in addresses for end in (ends.local, ends.remote))
+    def _is_chosen(self, ends: Ends) -> bool:
+        choice = self._choice
+        if not choice.filters:
+            return False
+        if self._are_pods:  # the kernel asked the process who it is: also what pods say on their loopback is theirs
+            return bool(choice.pods)
+        addresses = choice.addresses
+        return addresses is None or any(ip_address(end[0]) in addresses for end in (ends.local, ends.remote))

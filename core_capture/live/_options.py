@@ -29,6 +29,7 @@ class PacketChoice:
 
     addresses: frozenset[IPv4Address | IPv6Address] | None = None  # of either end; None: any
     filters: tuple[str, ...] = ("",)  # BPF, one of which holds, beside the filter of the options; none: nothing is kept
+    pods: frozenset[str] = frozenset()  # uids: whose processes probes may read, where pods are what they were told
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,10 +15,10 @@ from pathlib import Path
 
 from kubeshark.errors import CaptureError
 
-__all__ = ["BPF", "NET_RAW", "PERFMON", "SYS_PTRACE", "drop_privileges", "effective", "how_to_allow"]
+__all__ = ["BPF", "NET_RAW", "PERFMON", "SYS_ADMIN", "SYS_PTRACE", "drop_privileges", "effective", "how_to_allow"]
 
 NET_RAW = 13  # CAP_NET_RAW
-SYS_PTRACE, PERFMON, BPF = 19, 38, 39
+SYS_PTRACE, SYS_ADMIN, PERFMON, BPF = 19, 21, 38, 39
 """CAP_*: what reads TLS of processes (`core_capture/ebpf`) needs also later, for processes that start later."""
 FILES = frozenset({0, 1, 2, 3, 4})
 """CAP_CHOWN, DAC_OVERRIDE, DAC_READ_SEARCH, FOWNER, FSETID: root still writes a store in a user's folder with them."""

@@ -6,6 +6,7 @@ __all__ = [
     "BLOCK_BYTES",
     "CATALOGUE_BYTES_A_FILE",
     "CATALOGUE_TEXT_A_FILE",
+    "HELD_SEGMENTS",
     "KEPT_INDEX_BYTES",
     "LIVE_SEGMENT_BYTES",
     "MAX_BLOCK_BYTES",
@@ -33,6 +34,9 @@ and 65, where tcpdump took 100 for either.
 LIVE_SEGMENT_BYTES = 32 << 20
 """The same of a capture, which holds up to three in memory that it has to touch first: of 1400-byte packets that cost
 as much as the log did."""
+
+HELD_SEGMENTS = 8
+"""How many of these a capture may hold while a disk is slow: 256 MiB, two seconds of 120 MB/s without a sync."""
 
 MAX_SEGMENT_BYTES = 256 << 20
 """The most a caller may ask for: a segment is decoded in one piece, and its packet offsets are u32."""

@@ -1,7 +1,7 @@
 """Writes a live capture: packets are safe in the log at once, and sealed into segments behind the capture's back.
 
 1. `add` copies packets, if they were not written into its `room`, and returns; two threads write, one the log, one
-   segments. Memory holds three segments at most.
+   segments. Memory holds `held_segments` of them at most: three are enough for a disk that keeps up.
 2. `acknowledged` counts packets that survive kill -9 and power loss: their piece of the log, or their segment, is
    synced, and its name too. A segment's log goes when the segment lasts.
 3. A disk that is full, slow or broken ends no capture: packets that find no room are counted as lost, and work goes on
@@ -43,7 +43,7 @@ __all__ = ["LiveWriter"]
 _NS = 1_000_000_000
 _RETRY_NS = 1 * _NS
 _PRUNE_NS = 60 * _NS
-_MAX_IN_MEMORY = 3  # segments: one that fills, one that waits, one that is being sealed
+_AT_WORK = 3  # segments that a disk which keeps up needs: one that fills, one that waits, one that is being sealed
 _LINKTYPE_ETHERNET = 1
 
 Prune = Callable[[Sealer, int, bool], int]
@@ -65,6 +65,7 @@ class LiveWriter:
         node: str,
         core: Core,
         segment_bytes: int,
+        held_segments: int,
         segment_seconds: float,
         log_seconds: float,
         cpu: float,
@@ -76,12 +77,15 @@ class LiveWriter:
     ) -> None:
         if not 1 <= segment_bytes <= MAX_SEGMENT_BYTES:
             raise UsageError(f"segments of {segment_bytes:,} bytes", hint=f"use 1 to {MAX_SEGMENT_BYTES:,}")
+        if held_segments < _AT_WORK:
+            raise UsageError(f"memory for {held_segments} segments", hint=f"use {_AT_WORK} or more")
         if not 0 <= cpu < inf:
             raise UsageError(f"a limit of {cpu} processors", hint="use 0.5 for half of one, 0 for no limit")
         if segment_seconds <= 0 or log_seconds < 0:
             raise UsageError(f"segments of {segment_seconds} s with a log every {log_seconds} s")
         self._source, self._node, self._core = source, node, core
         self._segment_bytes = segment_bytes
+        self._held_bytes = held_segments * segment_bytes
         self._segment_ns, self._log_ns = int(segment_seconds * _NS), int(log_seconds * _NS)
         self._pace = Pace(cpu)
         self._recover, self._prune = recover, prune
@@ -288,7 +292,7 @@ class LiveWriter:
 
     def _has_room(self, size: int) -> bool:
         held = sum(each.builder.size for each in self._unsealed())
-        return not held or held + size <= _MAX_IN_MEMORY * self._segment_bytes
+        return not held or held + size <= self._held_bytes
 
     def _unsealed(self) -> list[LiveSegment]:
         return [*self._closed, *self._filling.values()]
@@ -376,7 +380,7 @@ class LiveWriter:
         """Say whether a segment is to be sealed now: while too much CPU is used, only to lose no packets."""
         if not self._closed or self._now < self._seal_at:
             return False
-        return not self._pace.is_over(self._now) or len(self._closed) >= _MAX_IN_MEMORY - 1
+        return not self._pace.is_over(self._now) or len(self._closed) >= _AT_WORK - 1
 
     def _retain(self, coming: int, *, is_full: bool = False) -> None:
         """Delete what the retention lets go."""

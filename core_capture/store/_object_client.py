@@ -19,6 +19,7 @@ import obstore
 from obstore import exceptions
 from obstore.store import MemoryStore, from_url
 
+from kubeshark.core_capture.store._aws_profile import aws_profile
 from kubeshark.core_capture.store._backend import Changed, Content, Found, Piece, Requests
 from kubeshark.errors import StoreError
 
@@ -48,7 +49,9 @@ _STATUS = re.compile(r"non-2xx status code: (\d{3}(?: [A-Za-z ]{1,40}\b)?)")
 _ENDPOINT = re.compile(r"https?://[^/\s?#@]{1,200}")
 _TRANSPORT = ("error sending request", "HTTP error", "timed out", "dns error", "connection", "request or response body")
 _ACCESS = ("AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken")
-_CREDENTIALS = "check the credentials (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, …) and the bucket's policy"
+_CREDENTIALS = (
+    "check the credentials (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_PROFILE, …) and the bucket's policy"
+)
 
 T = TypeVar("T")
 
@@ -240,8 +243,16 @@ class _EmptyRangeError(Exception):
 def _connect(url: str) -> ObjectStore:
     if url.startswith("memory://"):
         return _memory.setdefault(url, MemoryStore())
+    more: dict[str, Any] = {}
+    if url.startswith("s3://") and (profile := aws_profile()) is not None:
+        said = {"region": profile.region, "endpoint": profile.endpoint}
+        more = {
+            "credential_provider": profile.credentials,
+            "config": {name: value for name, value in said.items() if value},
+        }
     return from_url(
         url,
+        **more,
         client_options={
             "connect_timeout": timedelta(seconds=CONNECT_SECONDS),
             "timeout": timedelta(seconds=REQUEST_SECONDS),

@@ -68,6 +68,7 @@ class Store(StoreUpkeep):
         node: str = "",
         key: NodeKey | None = None,
         segment_bytes: int = LIVE_SEGMENT_BYTES,
+        held_segments: int = 3,
         segment_seconds: float = 300,
         log_seconds: float = 0.5,
         cpu: float = 0.0,
@@ -79,7 +80,8 @@ class Store(StoreUpkeep):
         Needs no identity; with one, logs that dead writers of this node left are sealed first, behind the capture's
         back. The capture's name gets the time at which it began: ordinals of its packets begin with 0. `on_sealed` is
         called in another thread. `cpu` is how many processors this process may use, 0 for any: while it uses
-        more, sealing waits as long as memory holds it. On object storage the log lies in the spool of this machine.
+        more, sealing waits as long as memory holds it. Memory has room for `held_segments`; beyond three it is
+        taken only while the disk is slower than what comes. On object storage the log lies in this machine's spool.
 
         A source with a hash is a file that grows: it keeps its name, and is continued behind what the store has of it,
         so an identity is needed. Where it may be waited with, ask `wait_for_room` first.
@@ -113,6 +115,7 @@ class Store(StoreUpkeep):
             node=check_node(node or default_node()),
             core=load_core(),
             segment_bytes=segment_bytes,
+            held_segments=held_segments,
             segment_seconds=segment_seconds,
             log_seconds=log_seconds,
             cpu=cpu,

@@ -42,7 +42,7 @@ async function query(kfl) {
   $("rows").replaceChildren();
   say("reading …");
   try {
-    const response = await fetch(`/api/v1/query?${new URLSearchParams({ kfl, limit: MAX_ROWS })}`, { signal: mine.signal });
+    const response = await fetch(`api/v1/query?${new URLSearchParams({ kfl, limit: MAX_ROWS })}`, { signal: mine.signal });
     if (!response.ok) return say((await response.json()).error ?? response.statusText, true);
     let count = 0;
     const problems = [];
@@ -88,7 +88,7 @@ function section(part) {
 }
 
 async function show(id) {
-  const response = await fetch(`/api/v1/entries/${encodeURIComponent(id)}`);
+  const response = await fetch(`api/v1/entries/${encodeURIComponent(id)}`);
   if (!response.ok) return say(`entry ${id}: ${response.status}`, true);
   const { representation, data } = await response.json();
   const close = element("button", "Close");

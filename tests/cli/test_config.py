@@ -55,6 +55,10 @@ BAD = {
     "zone": ("timezone: Berlin", "timezone: 'Berlin' is no time zone"),
     "cron": ("capture: {schedules: [{name: a, cron: '61 * * * *', duration: 1m}]}", "'61 * * * *' is no schedule"),
     "name": ("capture: {schedules: [{name: A b, cron: '0 * * * *', duration: 1m}]}", "is no name of a schedule"),
+    "kfl of a schedule": (
+        "capture: {schedules: [{name: a, cron: '0 * * * *', duration: 1m, kfl: http}]}",
+        "kubeshark.yaml:1: capture.schedules: schedule a: kfl: which entry a packet belongs to is not known",
+    ),
     "duration": ("capture: {schedules: [{name: a, cron: '0 * * * *', duration: 0}]}", "its duration is 0"),
     "kfl": ("tap: {globalFilter: 'http &&'}", "tap.globalFilter:"),
 }

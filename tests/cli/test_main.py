@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from kubeshark import __version__
 from kubeshark.cli import _main, main
 from kubeshark.errors import InputError, KubesharkError, PluginError, StoreError, UsageError
 
@@ -136,3 +137,12 @@ def test_python_dash_m_is_the_command() -> None:
 def test_every_exit_code_is_documented() -> None:
     codes = {str(kind.exit_code) for kind in (KubesharkError, UsageError, InputError, StoreError, PluginError)}
     assert all(f"{code} " in str(_main.__doc__) for code in {*codes, "0", "130"})
+
+
+def test_version_is_an_option_too(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    broken = tmp_path / "kubeshark.yaml"
+    broken.write_text("tap: [")  # whoever asks for the version is not told about a configuration
+    with pytest.raises(SystemExit) as stopped:
+        main(["--config-path", str(broken), "--version"])
+    assert stopped.value.code == 0
+    assert capsys.readouterr().out == f"kubeshark {__version__}\n"

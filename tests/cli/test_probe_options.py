@@ -37,3 +37,14 @@ def test_without_one_the_name_stays_and_the_error_says_what_works(
     done = kubeshark("capture", "--tls-probe", "pod:shop/cart-0", "--store", tmp_path / "store", "--duration", "1s")
     assert done.stderr.count("\n") == 1
     assert done.returncode in (1, 2)  # 1: without the rights that probes take
+
+
+def test_pods_are_named_by_a_hub_and_by_nobody_else(tmp_path: Path) -> None:
+    done = kubeshark("capture", "--tls-probe", "pods", "--store", tmp_path / "store", "--duration", "1s")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "--tls-probe pods is a worker's" in done.stderr
+    recipient = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"
+    given = ("-i", "lo", "--recipient", recipient, "--store", tmp_path / "store", "--tls-probe", "pods")
+    done = kubeshark("worker", *given)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "no hub is asked: give --hub-selects" in done.stderr

@@ -12,7 +12,6 @@ from kubeshark.settings import Settings, load
 RECIPIENT = str(Identity.generate().recipient)
 MANY = (
     "tap.persistentStorage=true",
-    "tap.tls=true",
     "tap.serviceMesh=true",
     "tap.ingress.enabled=true",
     "tap.ingress.host=traffic.example.test",
@@ -39,6 +38,7 @@ MANY = (
 )
 
 CLOUD = "tap.snapshots.cloud"
+ROLE = "arn:aws:iam::123456789012:role/team/captures"
 CLOUDS: dict[str, tuple[tuple[str, ...], str]] = {
     "s3": (
         (
@@ -49,6 +49,10 @@ CLOUDS: dict[str, tuple[tuple[str, ...], str]] = {
             f"{CLOUD}.secrets=captures-s3",
         ),
         "s3://captures/lab/",
+    ),
+    "s3 by a role": (
+        (f"{CLOUD}.provider=s3", f"{CLOUD}.s3.bucket=captures", f"{CLOUD}.s3.roleArn={ROLE}"),
+        "s3://captures/",
     ),
     "s3 without prefix": ((f"{CLOUD}.provider=s3", f"{CLOUD}.s3.bucket=captures"), "s3://captures/"),
     "azblob": (

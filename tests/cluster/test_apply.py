@@ -36,7 +36,7 @@ def versions(cluster: Cluster, made: list[dict[str, Any]]) -> list[str]:
     return [each["metadata"]["resourceVersion"] for each in found if each]
 
 
-@pytest.mark.parametrize("overrides", [(), MANY])
+@pytest.mark.parametrize("overrides", [(), MANY, ("tap.tls=true", "firewall.enabled=true")])
 def test_made_then_left_as_it_is(cluster: Cluster, namespace: str, overrides: tuple[str, ...]) -> None:
     made = objects(*overrides, namespace=namespace)
     run, lines = deployment(cluster, namespace)

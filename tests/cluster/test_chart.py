@@ -15,7 +15,7 @@ import yaml
 from kubeshark.cluster._chart import chart_files, values_of
 from kubeshark.core_capture.store import TlsFiles
 from tests.cluster._server import find_helm
-from tests.cluster._settings import CLOUDS, MANY, RECIPIENT, by_name, objects, settings
+from tests.cluster._settings import CLOUDS, MANY, RECIPIENT, ROLE, by_name, objects, settings
 from tests.packages._servers import BASIC, PASSWORD, USER, registry
 
 CHOICES = {
@@ -30,6 +30,9 @@ CHOICES = {
         "tap.docker.tag=2",
     ),
     "firewall": ("firewall.enabled=true", "firewall.failMode=closed", "firewall.exempt=192.0.2.0/24"),
+    "below a path": ("tap.routing.front.basePath=/shark/", "tap.ingress.enabled=true", "tap.ingress.host=h.test"),
+    "tls": ("tap.tls=true",),
+    "tls and firewall": ("tap.tls=true", "firewall.enabled=true"),
     "privileged": ("tap.securityContext.privileged=true", "tap.resources.sniffer.limits.memory=0"),
 }
 
@@ -120,9 +123,16 @@ def test_who_may_read_is_asked_for(chart: Path) -> None:
         (("tap.snapshots.cloud.provider=gcs",), "gcs.bucket is empty"),
         (("tap.snapshots.cloud.provider=azblob",), "storageAccount and container"),
         (("tap.snapshots.cloud.provider=s3", "store.url=s3://b/c"), "leave one of them out"),
+        (("tap.tls=true", "tap.bpfOverride=port 80"), "tap.tls with tap.bpfOverride"),
+        (("tap.snapshots.cloud.s3.roleArn=captures",), "roleArn is no role"),
+        ((f"tap.snapshots.cloud.s3.roleArn={ROLE}",), "and there is none"),
+        (("store.url=s3://b/c", "tap.snapshots.cloud.s3.externalId=x"), "which takes none"),
+        (("capture.schedules[0].name=a", "capture.schedules[0].kfl=dns"), "not known when it is captured"),
+        (("tap.routing.front.basePath=shark",), "basePath is no path"),
+        (("tap.routing.front.basePath=/a//b",), "basePath is no path"),
     ],
 )
-def test_an_archive_that_is_none_is_refused(chart: Path, given: tuple[str, ...], said: str) -> None:
+def test_what_cannot_be_is_refused(chart: Path, given: tuple[str, ...], said: str) -> None:
     words = [word for each in (f"store.recipients={{{RECIPIENT}}}", *given) for word in ("--set", each)]
     done = helm("template", "kubeshark", chart, *words)
     assert done.returncode != 0

@@ -35,14 +35,17 @@ def test_a_dry_run_lists_pods_and_makes_nothing(cluster: Cluster, made_namespace
 def test_what_will_not_be_captured_is_said(cluster: Cluster, made_namespace: str, config: str) -> None:
     make_pod(cluster, made_namespace, "cart-1", "10.0.0.1")
     make_pod(cluster, made_namespace, "cart-2", "192.0.2.1", spec={"hostNetwork": True})
-    schedule = 'capture.schedules=[{name: nightly, cron: "0 0 2 * * *", duration: 24h, kfl: http, expire: 1h}]'
+    schedule = 'capture.schedules=[{name: nightly, cron: "0 0 2 * * *", duration: 24h, expire: 1h, upload: true}]'
     words = ("tap", "-n", made_namespace, "--dryRun", "--set", schedule, "--set", "timezone=Europe/Berlin")
     done = kubeshark(*words, KUBECONFIG=config)
     assert done.returncode == 0, done.stderr
     assert "captured by schedules, now nightly until " in done.stdout
     notes = done.stderr.splitlines()
     assert notes[0] == ("kubeshark: note: not captured, being in the network of their node: 1 of them; --bpf can be")
-    assert [note.split(" is not acted on: ")[0].rpartition(" ")[2] for note in notes[1:]] == ["kfl", "expire"]
+    assert [note.split(" is not acted on: ")[0].rpartition(" ")[2] for note in notes[1:]] == ["expire", "upload"]
+    done = kubeshark(*(word.replace("expire: 1h", "kfl: http") for word in words), KUBECONFIG=config)
+    assert done.returncode == 2
+    assert "schedule nightly: kfl: which entry a packet belongs to is not known when it is captured" in done.stderr
     done = kubeshark("tap", "nobody", "-n", made_namespace, "--dryRun", KUBECONFIG=config)
     assert done.stderr == "kubeshark: note: nothing is captured until a pod matches\n"
     done = kubeshark("tap", "-n", made_namespace, "--dryRun", "--bpf", "port 80", KUBECONFIG=config)

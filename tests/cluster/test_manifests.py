@@ -14,7 +14,7 @@ from kubeshark.cli._schedules import schedules
 from kubeshark.cluster import HUB_GRANTS
 from kubeshark.errors import UsageError
 from kubeshark.settings import Windows, load, value_of
-from tests.cluster._settings import MANY, RECIPIENT, by_name, objects
+from tests.cluster._settings import CLOUD, MANY, RECIPIENT, ROLE, by_name, objects
 
 WORKLOADS = [("Deployment", "kubeshark-hub"), ("Deployment", "kubeshark-front"), ("DaemonSet", "kubeshark-worker")]
 
@@ -79,7 +79,7 @@ def test_capabilities_are_named_by_what_is_captured() -> None:
         return found
 
     assert added() == ["NET_RAW", "NET_ADMIN"]
-    assert "SYS_PTRACE" in added("tap.tls=true")
+    assert added("tap.tls=true") == ["NET_RAW", "NET_ADMIN", "SYS_ADMIN", "SYS_PTRACE", "DAC_READ_SEARCH"]
     assert added("tap.securityContext.capabilities.networkCapture=NET_RAW") == ["NET_RAW"]
 
 
@@ -112,6 +112,66 @@ def test_the_firewall_where_it_is_on() -> None:
         objects("firewall.enabled=true", "tap.hostNetwork=false")
 
 
+def test_probes_where_they_are_wanted_and_nothing_for_them_elsewhere() -> None:
+    off, on = by_name(objects()), by_name(objects("tap.tls=true"))
+    changed = {key for key in on if key[0] != "Secret" and on[key] != off[key]}
+    workloads = {("ConfigMap", "kubeshark-config"), *WORKLOADS}  # hub and front are told of another configuration
+    assert on.keys() == off.keys()
+    assert changed == workloads, "RBAC and NetworkPolicies stay as they are"
+    before, after = (made["DaemonSet", "kubeshark-worker"]["spec"]["template"]["spec"] for made in (off, on))
+    [without], [container] = before["containers"], after["containers"]
+    assert [word for word in container["args"] if word not in without["args"]] == ["--tls-probe", "pods"]
+    assert "--hub-selects" in container["args"]
+    assert "hostPID" not in before and after["hostPID"] is True
+    assert [each for each in container["volumeMounts"] if each not in without["volumeMounts"]] == [
+        {"name": "cgroups", "mountPath": "/sys/fs/cgroup", "readOnly": True},
+        {"name": "tracing", "mountPath": "/sys/kernel/tracing", "readOnly": True},
+    ]
+    assert [each["hostPath"] for each in after["volumes"] if each not in before["volumes"]] == [
+        {"path": "/sys/fs/cgroup", "type": "Directory"},
+        {"path": "/sys/kernel/tracing", "type": "Directory"},
+    ]
+    assert container["securityContext"]["privileged"] is False
+    with pytest.raises(UsageError, match=r"tap\.tls with tap\.bpfOverride"):
+        objects("tap.tls=true", "tap.bpfOverride=port 80")
+
+
+def test_a_role_for_the_archive_is_the_accounts_that_speak_to_it() -> None:
+    def roles(*overrides: str) -> dict[str, str | None]:
+        made = by_name(objects(*overrides))
+        return {
+            name: each["metadata"]["annotations"].get("eks.amazonaws.com/role-arn")
+            for (kind, name), each in made.items()
+            if kind == "ServiceAccount"
+        }
+
+    given = f"{CLOUD}.s3.roleArn={ROLE}"
+    for place in ((f"{CLOUD}.provider=s3", f"{CLOUD}.s3.bucket=b"), ("store.url=s3://b/c",)):
+        assert roles(*place, given) == {"kubeshark-hub": ROLE, "kubeshark-worker": ROLE, "kubeshark-front": None}
+        assert set(roles(*place).values()) == {None}
+        with pytest.raises(UsageError, match="takes no external id"):
+            roles(*place, given, f"{CLOUD}.s3.externalId=x")
+        for wrong in ("captures", "arn:aws:iam::1:role/x", f"{ROLE} x", "arn:aws:iam::123456789012:user/x"):
+            with pytest.raises(UsageError, match="is no role"):
+                roles(*place, f"{CLOUD}.s3.roleArn={wrong}")
+    with pytest.raises(UsageError, match="an archive in S3, and there is none"):
+        roles(given)
+
+
+def test_below_a_path() -> None:
+    made = by_name(objects("tap.routing.front.basePath=/shark"))
+    [front] = made["Deployment", "kubeshark-front"]["spec"]["template"]["spec"]["containers"]
+    assert {"name": "KUBESHARK_BASE_PATH", "value": "/shark"} in front["env"]
+    told = json.loads(made["ConfigMap", "kubeshark-config"]["data"]["kubeshark.yaml"])
+    assert told["tap"]["routing"]["front"]["basePath"] == "/shark"  # the hub reads it there
+    ingress = ("tap.ingress.enabled=true", "tap.ingress.host=h.test", "tap.ingress.path=/other")
+    with pytest.raises(UsageError, match=r"tap\.ingress\.path '/other' does not lead to"):
+        objects("tap.routing.front.basePath=/shark", *ingress)
+    for path in ("shark", "/api", "/static/x", "/a b", "/..", "//"):
+        with pytest.raises(UsageError, match="is no path for the page"):
+            objects(f"tap.routing.front.basePath={path}")
+
+
 def test_the_configuration_comes_back(tmp_path: Path) -> None:
     """What hub and worker mount says what was set."""
     text = by_name(objects(*MANY))["ConfigMap", "kubeshark-config"]["data"]["kubeshark.yaml"]
@@ -123,7 +183,7 @@ def test_the_configuration_comes_back(tmp_path: Path) -> None:
     assert loaded.settings.capture.schedules[0].duration.seconds == 1800
 
 
-@pytest.mark.parametrize("overrides", [(), MANY])
+@pytest.mark.parametrize("overrides", [(), MANY, ("tap.tls=true", "capture.interfaces=eth0")])
 @pytest.mark.parametrize(("kind", "name"), [WORKLOADS[0], WORKLOADS[2]])
 def test_the_commands_take_what_the_pods_give(kind: str, name: str, overrides: tuple[str, ...]) -> None:
     one = container(objects(*overrides), kind, name)

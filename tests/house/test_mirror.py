@@ -206,6 +206,7 @@ WITHOUT_TEST = {
     "hub/_audit.py": "hub/test_limits.py",
     "hub/_columns.py": "hub/test_ws.py",
     "hub/_sessions.py": "hub/test_tokens.py",
+    "hub/_streams.py": "hub/test_client.py",
     "hub/_state.py": "hub/test_auth.py",
     "src/kubeshark/cli/hub.py": "hub/test_views.py",
     "src/kubeshark/cli/mcp.py": "hub/test_mcp.py",

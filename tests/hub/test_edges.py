@@ -7,8 +7,11 @@ from typing import Any, cast
 import pytest
 
 from kubeshark.hub._edges import NAMES, OUTSIDE, Edges, Group, variable_of
+from kubeshark.hub._sums import Counted
 from kubeshark.pipeline import SIZE, Run
 from kubeshark.pipeline.kfl import compile_filter
+
+WHOLE = Counted(stopped="")
 
 
 class Rows:
@@ -65,7 +68,7 @@ ENDS: dict[str, list[Any]] = {
     ],
 )
 def test_ends_are_called_by_the_names_that_entries_have(group: Group, sources: set[str], targets: set[str]) -> None:
-    answer = summed(group, **ENDS).answer(100, "")
+    answer = summed(group, **ENDS).answer(100, WHOLE)
     assert {edge.source for edge in answer.edges} == sources
     assert {edge.target for edge in answer.edges} == targets
     for edge in answer.edges:
@@ -75,13 +78,13 @@ def test_ends_are_called_by_the_names_that_entries_have(group: Group, sources: s
 
 
 def test_a_host_has_its_name_beside_its_address() -> None:
-    names = {node.id: node.name for node in summed("host", **ENDS).answer(100, "").nodes}
+    names = {node.id: node.name for node in summed("host", **ENDS).answer(100, WHOLE).nodes}
     assert names == {"10.0.0.1": "web", "10.0.0.2": "web", "10.96.0.1": "db", "192.0.2.7": ""}
 
 
 def test_a_hostile_name_stays_a_text_in_the_filter() -> None:
     hostile = 'a" || true || "\n'
-    answer = summed("service", src__ip=["::1"], dst__ip=["::2"], src__name=[hostile]).answer(9, "")
+    answer = summed("service", src__ip=["::1"], dst__ip=["::2"], src__name=[hostile]).answer(9, WHOLE)
     assert "\n" not in answer.edges[0].kfl
     assert r"src.name == \"a" not in answer.edges[0].kfl
     assert r'src.name == "a\" || true || \"\n"' in answer.edges[0].kfl
@@ -101,7 +104,7 @@ def test_a_hostile_name_stays_a_text_in_the_filter() -> None:
     ],
 )
 def test_what_changed_between_two_times(now: Edges, then: Edges, faster: float, change: str) -> None:
-    answer = now.answer(10, "", then, faster)
+    answer = now.answer(10, WHOLE, then, faster)
     assert [edge.change for edge in answer.edges] == [change]
     assert answer.edges[0].before is not None
     assert answer.edges[0].before.calls == then.entries
@@ -116,7 +119,7 @@ def test_every_name_is_a_variable_of_the_filter_language() -> None:
 def test_a_node_is_asked_for_at_the_end_where_it_is() -> None:
     (edge,) = (
         summed("node", src__ip=["10.0.0.1"], dst__ip=["10.0.0.2"], local_node_name=["a"], remote_node_name=["b"])
-        .answer(9, "")
+        .answer(9, WHOLE)
         .edges
     )
     assert edge.kfl == 'local_node_name == "a" && remote_node_name == "b"'

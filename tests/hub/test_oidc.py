@@ -59,14 +59,18 @@ def node() -> str | None:
     return shutil.which("node") or (str(beside) if beside.exists() else None)
 
 
+BASE = "/shark"
+
+
 @dataclass(frozen=True)
 class Site:
     hub: Hub
     issuer: str
+    base: str = ""
 
     @property
     def url(self) -> str:
-        return f"http://{self.hub.address}:{self.hub.port}"
+        return f"http://{self.hub.address}:{self.hub.port}{self.base}"
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +143,7 @@ def test_groups_limit_rights_and_namespaces(site: Site, browser: httpx.Client) -
 
 @pytest.fixture(scope="module")
 def deployed(modules: Path, root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """A hub as a pod starts it: its configuration and the client's secret are files."""
+    """A hub as a pod starts it: its configuration and the client's secret are files; it is found below a path."""
     home = tmp_path_factory.mktemp("deployed")
     issuer, port = f"http://127.0.0.1:{free_port()}", free_port()
     auth = {
@@ -152,17 +156,17 @@ def deployed(modules: Path, root: Path, tmp_path_factory: pytest.TempPathFactory
         },
         "oidc": {"issuer": issuer, "clientId": "kubeshark", "secret": "client"},
     }
-    (home / "kubeshark.yaml").write_text(json.dumps({"tap": {"auth": auth}}))
+    (home / "kubeshark.yaml").write_text(json.dumps({"tap": {"auth": auth, "routing": {"front": {"basePath": BASE}}}}))
     (home / "client_secret").write_text("the-secret-of-the-test\n")
     environment = {
         "KUBESHARK_CONFIG": str(home / "kubeshark.yaml"),
         "KUBESHARK_OIDC_SECRET_FILE": str(home / "client_secret"),
     }
     with (
-        provider(modules, issuer, f"http://127.0.0.1:{port}/auth/callback"),
+        provider(modules, issuer, f"http://127.0.0.1:{port}{BASE}/auth/callback"),
         serving(home / "store", root, home, command="hub", options=("--port", str(port)), **environment) as hub,
     ):
-        yield Site(Hub(f"http://127.0.0.1:{port}/"), issuer)
+        yield Site(Hub(f"http://127.0.0.1:{port}/"), issuer, BASE)
         assert hub.port == port
 
 
@@ -170,7 +174,10 @@ def test_the_hub_of_a_cluster_has_it_from_the_configuration(deployed: Site) -> N
     found = {}
     for user in ("alice", "bob", "carol"):
         with httpx.Client(timeout=60) as browser:
-            assert sign_in(browser, deployed, user).status_code == 200
+            arrived = sign_in(browser, deployed, user)
+            assert (arrived.status_code, arrived.url.path) == (200, f"{BASE}/auth/callback")
+            assert f'content="0;url={BASE}/"' in arrived.text
+            assert {each.path for each in browser.cookies.jar if each.name == "kubeshark_session"} == {f"{BASE}/"}
             session = browser.get(f"{deployed.url}/api/v1/session").json()
             found[user] = session["role"], session["namespaces"], session["rights"]
     assert found == {

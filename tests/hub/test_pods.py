@@ -40,7 +40,8 @@ def test_pods_of_a_node_by_name_and_namespace() -> None:
     pods.be("cart-5")
     pods.be("cart-6", "192.0.2.1", host=True)
     assert pods.chosen.is_listed
-    assert pods.chosen.of_node("a") == NodePods(("10.0.0.1", "2001:db8::1"), pods=1, waiting=1, sharing=1)
+    uids = ("cart-1", "cart-5")  # the other one's address is its node's
+    assert pods.chosen.of_node("a") == NodePods(("10.0.0.1", "2001:db8::1"), pods=1, waiting=1, sharing=1, uids=uids)
     assert pods.addresses("b") == ["10.0.0.3"]
     assert pods.chosen.of_node("c") == NodePods()
 
@@ -53,7 +54,7 @@ def test_a_pod_that_went_is_captured_a_while() -> None:
     pods.be("cart-2", "10.0.0.2", phase="Succeeded")
     pods.now += GRACE_S / 2
     pods.be("cart-2", "10.0.0.2", phase="Succeeded")  # heard of again: its time goes on
-    assert pods.chosen.of_node("a") == NodePods(("10.0.0.1", "10.0.0.2"))
+    assert pods.chosen.of_node("a") == NodePods(("10.0.0.1", "10.0.0.2"), uids=("cart-1", "cart-2"))
     pods.now += GRACE_S / 2 + 1
     assert pods.addresses() == []
 

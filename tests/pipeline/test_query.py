@@ -7,6 +7,7 @@ import threading
 import weakref
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from kubeshark.core_capture import And, Predicate
 from kubeshark.errors import Damaged, PluginError
 from kubeshark.extension_api import CLIENT, Classifier, Verdict
-from kubeshark.pipeline import Entry, _plan
+from kubeshark.pipeline import Entry, Pipeline, _plan
 from kubeshark.pipeline._budget import Budget
 from kubeshark.pipeline._order import Order
 from kubeshark.pipeline._query import QueryProgress
@@ -452,6 +453,54 @@ def test_a_query_cancelled_before_it_began_gives_nothing() -> None:
     query.cancel()
     assert list(query) == []
     assert query.stopped == "cancelled"
+
+
+class Asked:
+    """Gives up when it has been asked so often."""
+
+    def __init__(self, times: int) -> None:
+        self.left = times
+        self.asked = 0
+
+    def __call__(self) -> bool:
+        self.asked += 1
+        return self.asked > self.left
+
+
+@pytest.mark.parametrize("kfl", ["", "dns", "conn", "conn_local_bytes > 0"])
+def test_nobody_waits_for_the_rest_of_a_chunk(kfl: str) -> None:
+    capture, whole = seconds_apart(40), Asked(1 << 30)
+    everything = ids(make_query(capture.segments(1), kfl, gave_up=whole))
+    assert whole.asked > 40  # of one segment, which is one chunk
+    for times in (0, 1, 7, 20, whole.asked // 2):
+        asked = Asked(times)
+        query = make_query(capture.segments(1), kfl, gave_up=asked)
+        assert everything[: len(found := ids(query))] == found
+        assert query.stopped == "cancelled"
+        assert asked.asked <= times + 4
+
+
+def test_a_chunk_is_left_before_its_first_entry_is_there(root: Path, tmp_path: Path) -> None:
+    with Pipeline.open(tmp_path / "store") as pipeline:
+        pipeline.import_file(root / "examples/captures/sample.pcapng")
+        for kfl in ('path == "/nowhere"', "conn_local_bytes > 1000000000"):
+            asked = Asked(1 << 30)
+            assert list(pipeline.query(kfl, gave_up=asked)) == []  # so that nobody is asked between entries
+            assert asked.asked > 60
+            asked = Asked(30)
+            query = pipeline.query(kfl, gave_up=asked)
+            assert list(query) == []
+            assert query.stopped == "cancelled"
+            assert asked.asked <= 33
+
+
+def test_what_is_looked_at_when_its_asker_has_gone_is_whole() -> None:
+    segments, has_gone = seconds_apart(5).segments(1), threading.Event()
+    expected = [entry.to_dict() for entry in make_query(segments, "dns")]
+    query = make_query(segments, "dns", gave_up=has_gone.is_set)
+    first = next(iter(query))
+    has_gone.set()
+    assert first.to_dict() == expected[0]
 
 
 def test_a_query_that_is_let_go_of_keeps_no_packets(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,6 +37,12 @@ def test_a_window_opens_and_closes_by_its_zone() -> None:
     assert windows.said(opens) == "2026-07-01 02:00:00 CEST"
 
 
+def test_what_a_window_keeps_is_not_said_by_kfl() -> None:
+    chosen = Schedule(name="nightly", cron="0 0 2 * * *", duration=Duration("30m"), kfl="dns")
+    with pytest.raises(UsageError, match=r"nightly: kfl: .* is not known when it is captured.*narrow its filter"):
+        Windows([chosen])
+
+
 def test_several_are_open_together_and_one_may_begin_before_its_last_run_ended() -> None:
     windows = Windows(
         [schedule("a", "0 0 * * * *", "90m", "port 80"), schedule("b", "0 30 1 * * *", "10m", "port 53")], ""

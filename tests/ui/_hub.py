@@ -16,8 +16,8 @@ WAIT_S = 60.0
 class HubProcess:
     """Serves a store in `home`; may be ended and begun again on the same port."""
 
-    def __init__(self, home: Path) -> None:
-        self.home = home
+    def __init__(self, home: Path, *options: str) -> None:
+        self.home, self.options = home, options
         self.store = home / "store"
         self.environment = {name: value for name, value in os.environ.items() if not name.startswith("KUBESHARK_")} | {
             "HOME": str(home),
@@ -38,7 +38,7 @@ class HubProcess:
     def start(self) -> None:
         port = self.url.split(":")[2].split("/")[0] if self.url else "0"
         self._process = subprocess.Popen(
-            [COMMAND, "serve", "--store", str(self.store), "--port", port],
+            [COMMAND, "serve", "--store", str(self.store), "--port", port, *self.options],
             env=self.environment,
             stdout=subprocess.PIPE,
             text=True,

@@ -40,6 +40,7 @@ def browser(built: None) -> Iterator[Browser]:
     if chromium is None:
         pytest.skip("no browser: on Debian, apt-get install chromium")
     playwright = pytest.importorskip("playwright.sync_api", reason="no playwright: scripts/setup.sh test")
+    playwright.expect.set_options(timeout=30_000)  # a busy machine is slow, not wrong
     with playwright.sync_playwright() as runner:
         browser = runner.chromium.launch(executable_path=chromium, args=ARGUMENTS)
         yield browser

@@ -36,7 +36,7 @@ def test_first_script_and_style_are_small(root: Path, folder: Path) -> None:
     """DESIGN row 10: at most 60 KB of script and 15 KB of style, gzipped, before the first row."""
     app = root / "hub/page/app"
     index = (app / "index.html").read_text()
-    first = re.findall(r'(?:src|href)="/static/app/(assets/[^"]+)"', index)
+    first = re.findall(r'(?:src|href)="static/app/(assets/[^"]+)"', index)
     size = {
         ending: sum(len(gzip.compress((app / name).read_bytes())) for name in first if name.endswith(ending))
         for ending in (".js", ".css")

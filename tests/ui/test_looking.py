@@ -106,3 +106,35 @@ def test_times_of_several_days_have_their_date(opened: Page, tmp_path: Path) -> 
     assert cell.evaluate("cell => cell.scrollWidth <= cell.clientWidth")  # all of it is seen
     apply(page, "dst.port == 9999 && udp && src.port == 40001")
     expect(page.locator(f"{ROW} .c-timestamp").first).to_have_text(re.compile(r"^\d\d:\d\d:\d\d\.\d{3}$"))
+
+
+TOO_LONG = """() => [...document.querySelectorAll('.row:not([hidden]) .cell')].map((cell) => {
+    const range = document.createRange();
+    range.selectNodeContents(cell);
+    const inner = cell.getBoundingClientRect().right - parseFloat(getComputedStyle(cell).paddingRight);
+    const over = range.getBoundingClientRect().right - inner;
+    return {text: cell.textContent, over, clips: getComputedStyle(cell).overflowX};
+})"""
+
+
+def test_a_text_that_is_too_long_is_cut_and_no_other_pays_for_it(opened: Page) -> None:
+    page = opened
+    clipping = []
+    for width in (1440, 1000, 760):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.evaluate("new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
+        found = page.evaluate(TOO_LONG)
+        assert [each for each in found if each["over"] > 0.5 and each["clips"] != "clip"] == []
+        clipping.append(sum(each["clips"] == "clip" for each in found) / len(found))
+    assert 0 < clipping[0] < 0.3
+    grip = page.locator(".list-head .c-timestamp .grip")
+    box = grip.bounding_box()
+    assert box
+    page.mouse.move(box["x"] + 4, box["y"] + 4)
+    page.mouse.down()
+    page.mouse.move(box["x"] - 70, box["y"] + 4, steps=4)
+    page.evaluate("new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
+    found = page.evaluate(TOO_LONG)
+    page.mouse.up()
+    assert any(each["over"] > 0.5 for each in found)
+    assert [each for each in found if each["over"] > 0.5 and each["clips"] != "clip"] == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from ipaddress import ip_address
 
+import msgspec
 import pytest
 
 from kubeshark.core_capture.live import PacketChoice
@@ -38,6 +39,19 @@ def test_pods_that_a_hub_names() -> None:
     choosing.select(selection())
     assert choosing.said(0) == Chosen("no pod on this node is selected", pods=0)
     assert choosing.now() == Choice([], [""])
+
+
+def test_pods_whose_processes_probes_may_read() -> None:
+    lease = Clock()
+    choosing = Choosing("node-1", selects=True, lease_clock=lease)
+    choosing.select(Selection("node-1", ["10.0.0.2"], ["uid-2", "uid-1", "uid-2"], pods=2))
+    assert choosing.now() == Choice(["10.0.0.2"], [""], ["uid-1", "uid-2"])
+    assert choosing.now().packets().pods == {"uid-1", "uid-2"}
+    lease.now += LEASE_S + 1
+    assert choosing.now().packets().pods == frozenset()
+    for uid in ("", "../x", "x" * 65):
+        with pytest.raises(msgspec.ValidationError):
+            msgspec.json.decode(msgspec.json.encode(Selection("node-1", [], [uid])), type=Selection)
 
 
 def test_what_no_hub_repeats_ends() -> None:

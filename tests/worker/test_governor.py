@@ -62,10 +62,12 @@ def test_rates_by_client() -> None:
 
 
 def test_a_capture_fits_into_its_memory() -> None:
-    assert memory_of_capture(0, 1) == memory_of_capture(1 << 40, 1) == CaptureMemory(32 * MIB, 64 * MIB)
+    assert memory_of_capture(0, 1) == memory_of_capture(1 << 40, 1) == CaptureMemory(32 * MIB, 8, 64 * MIB)
     for limit in (128, 160, 200, 256, 400):
         for interfaces in (1, 2, 4):
             share = memory_of_capture(limit * MIB, interfaces)
             assert share.ring_bytes >= 4 * MIB
-            assert 96 * MIB + share.ring_bytes * interfaces + 5 * share.segment_bytes <= limit * MIB
-    assert memory_of_capture(1, 3) == CaptureMemory(MIB, 4 * MIB)  # the least that works
+            held = share.held_segments + 2
+            assert 96 * MIB + share.ring_bytes * interfaces + held * share.segment_bytes <= limit * MIB
+    assert memory_of_capture(400 * MIB, 1).held_segments == 5
+    assert memory_of_capture(1, 3) == CaptureMemory(MIB, 3, 4 * MIB)  # the least that works

@@ -64,7 +64,7 @@ describe("bodies", () => {
 describe("the timeline", () => {
   it("stacks the largest series, and adds up the rest", () => {
     const series = Object.fromEntries(Array.from({ length: 10 }, (_, i) => [`P${i}`, [i + 1, 0]]));
-    const layers = stack({ start: 0, width: 1, series, entries: 55, stopped: "" });
+    const layers = stack({ start: 0, width: 1, series, entries: 55, stopped: "", counted_until: "" });
     expect(layers.map((layer) => layer.name)).toEqual(["P9", "P8", "P7", "P6", "P5", "P4", "P3", "P2", "other (2)"]);
     expect(layers.at(-1)?.counts).toEqual([3, 0]);
     expect(layers.at(-1)?.tops).toEqual([55, 0]);

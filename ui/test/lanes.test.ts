@@ -8,7 +8,7 @@ const START = 1_795_440_760_210_873_001n;
 
 function timelineOf(lanes: readonly (readonly TimelineBar[])[], span = 1_000_000): Timeline {
   return {
-    start: String(START), span, hidden_lanes: 0, hidden_entries: 0, entries: lanes.flat().length, stopped: "",
+    start: String(START), span, hidden_lanes: 0, hidden_entries: 0, entries: lanes.flat().length, stopped: "", counted_until: "",
     lanes: lanes.map((bars, i) => ({ name: `lane ${i}`, kfl: `lane${i}`, entries: bars.length, errors: 0, first: bars[0]?.first ?? 0, last: bars.at(-1)?.last ?? 0, bars })),
   };
 }

@@ -10,7 +10,7 @@ function edge(source: string, target: string, calls: number, protocols: Record<s
 function mapOf(edges: readonly MapEdge[]): ServiceMap {
   const ids = [...new Set(edges.flatMap((each) => [each.source, each.target]))];
   const nodes = ids.map((id) => ({ id, name: "", namespace: "", addresses: [id], calls_in: 1, calls_out: 1, kfl: "" }));
-  return { nodes, edges, hidden_edges: 0, entries: 1, stopped: "", before_entries: null };
+  return { nodes, edges, hidden_edges: 0, entries: 1, stopped: "", counted_until: "", before_entries: null };
 }
 
 describe("the legend", () => {

@@ -111,12 +111,14 @@ def check_cron(cron: str, zone: str, duration_s: float = 0) -> list[str]:
 
 
 def check_schedule(schedule: Schedule) -> list[str]:
+    from kubeshark.settings._windows import refuse_kfl
+
     if schedule.duration.seconds <= 0:
         raise UsageError(f"schedule {schedule.name}: its duration is 0")
     if not re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,51}[a-z0-9])?", schedule.name):
         raise UsageError(f"{schedule.name[:60]!r} is no name of a schedule", hint="small letters, digits and dashes")
+    refuse_kfl(schedule)
     check_bpf(schedule.filter)
-    check_kfl(schedule.kfl)
     return check_cron(schedule.cron, "UTC", schedule.duration.seconds)
 
 

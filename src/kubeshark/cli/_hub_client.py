@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from urllib.parse import urlsplit
 from urllib.request import ProxyHandler, Request, build_opener
 
 from kubeshark.errors import KubesharkError, UsageError
+from kubeshark.settings._values import BASE_PATH
 
 if TYPE_CHECKING:
     from websockets.sync.client import ClientConnection
@@ -49,11 +51,17 @@ class HubClient:
 
     def __init__(self, url: str, token: str = "") -> None:
         parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.path.strip("/"):
+        if (
+            parts.scheme not in ("http", "https")
+            or not parts.hostname
+            or parts.query
+            or not re.fullmatch(BASE_PATH, parts.path)
+        ):
             raise UsageError(
-                f"{url[:100]!r} is no hub", hint="write --hub http://HOST:PORT; the token: $KUBESHARK_TOKEN"
+                f"{url[:100]!r} is no hub",
+                hint="write --hub http://HOST:PORT, and the path below which it is; the token: $KUBESHARK_TOKEN",
             )
-        self._root = f"{parts.scheme}://{parts.netloc}"
+        self._root = f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
         self._token = token or os.environ.get(TOKEN, "")
         if not self._token:
             raise UsageError(f"${TOKEN} holds no token", hint='make one: "kubeshark token create --help"')

@@ -14,6 +14,7 @@ from importlib import import_module
 from itertools import takewhile
 from typing import Any
 
+from kubeshark import __version__
 from kubeshark.cli._complain import complain
 from kubeshark.cli._configured import configuration, take_global_flags
 from kubeshark.cli._store_option import join_times
@@ -77,6 +78,7 @@ def build_parser(only: str | None = None) -> argparse.ArgumentParser:
         epilog='Example: kubeshark import capture.pcap && kubeshark query "http && status_code >= 400"',
     )
     parser.add_argument("-d", "--debug", action="store_true", help="show the traceback of an error")
+    parser.add_argument("--version", action="version", version=f"kubeshark {__version__}")
     parser.add_argument(
         "--set", action="append", metavar="KEY=VALUE", help="a key of the configuration; of any command"
     )
@@ -131,7 +133,7 @@ def _parse(given: Sequence[str]) -> argparse.Namespace | None:
     """Return the arguments with the configuration in them; None, and the help is shown, where no command is named."""
     arguments, path, overrides = take_global_flags(join_times(given))
     named = next((argument for argument in arguments if not argument.startswith("-")), "")
-    asks = not {"-h", "--help"}.isdisjoint(arguments)
+    asks = not {"-h", "--help", "--version"}.isdisjoint(arguments)
     configuration.begin(path, overrides, is_off=asks or named in UNCONFIGURED)
     parser = build_parser(named)
     args = parser.parse_args(arguments)

@@ -39,6 +39,8 @@ def probes_of(args: argparse.Namespace) -> TlsSource | None:
     from kubeshark.core_capture.ebpf import TlsSource
     from kubeshark.errors import UsageError
 
+    if "pods" in args.tls_probe:
+        raise UsageError("--tls-probe pods is a worker's: a hub names them", hint="write pod:NAMESPACE/NAME")
     if args.listen or args.connect or "-" in args.interface:
         raise UsageError("--tls-probe goes with interfaces of this machine", hint="leave --listen, --connect, -i - out")
     return TlsSource(with_uids(args.tls_probe))

@@ -36,6 +36,7 @@ def forward(cluster: Cluster, settings: Settings, *, opens: bool) -> int:
     from kubeshark.cli.serve import open_page
     from kubeshark.cluster import Forward, ready_pod, token_of
     from kubeshark.cluster._names import FRONT_PORT
+    from kubeshark.settings import base_path_of
 
     release, proxy = settings.tap.release, settings.tap.proxy
     pod = ready_pod(cluster, release.namespace, release.name, "front")
@@ -43,7 +44,9 @@ def forward(cluster: Cluster, settings: Settings, *, opens: bool) -> int:
     with Forward(
         cluster.api, release.namespace, pod, FRONT_PORT, host=proxy.host, port=proxy.front.port, log=complain
     ) as forwarded:
-        url = f"{forwarded.url}/" + (f"?token={token}" if token else "")
+        url = f"{forwarded.url}{base_path_of(settings.tap.routing.front.base_path)}/" + (
+            f"?token={token}" if token else ""
+        )
         print(f"the page is at {url} until Ctrl-C", flush=True)
         if opens and sys.stdout.isatty():
             open_page(url)

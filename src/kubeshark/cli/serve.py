@@ -64,6 +64,14 @@ def add_serving_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--public-host", metavar="NAME", default="", help="the name under which a proxy serves the hub by HTTPS"
     )
+    add_configured(
+        parser,
+        "--base-path",
+        key="tap.routing.front.basePath",
+        default="",
+        metavar="PATH",
+        help="the path below which a proxy serves the hub: /kubeshark",
+    )
     parser.add_argument(
         "--cache-mb",
         type=parse_megabytes,
@@ -143,6 +151,7 @@ def run(args: argparse.Namespace) -> int:
     if not 0 <= args.port <= 65_535:
         raise UsageError(f"--port {args.port} is not a port", hint="use 0 to 65535")
     from kubeshark.pipeline.scripts import ServedScripts
+    from kubeshark.settings import base_path_of
 
     check_local_capture(args)
     cluster = _cluster(args)
@@ -175,6 +184,7 @@ def run(args: argparse.Namespace) -> int:
                 log=log,
                 oidc=_oidc(args),
                 public_host=args.public_host,
+                base=base_path_of(args.base_path),
                 token=_token(args.token_file),
                 workers_of=args.workers_of,
                 inventory=args.inventory,

@@ -19,7 +19,6 @@ __all__ = ["add_parser"]
 
 SHOWN_PODS = 20
 INSTEAD = {
-    "kfl": "ask by it when you look",
     "expire": "store.retention.age is of all captures",
     "upload": "where there is an archive, all segments go there",
 }
@@ -29,6 +28,7 @@ examples:
   kubeshark tap                                 every pod, and the page opens
   kubeshark tap '^(cart|stock)-' -n shop        pods by name, in one namespace
   kubeshark tap --dryRun -n shop                which pods that would be; nothing is made
+  kubeshark tap '^cart-' -n shop --tls           also what these pods say over TLS by libssl, in the clear
   kubeshark tap -s kubeshark --wait 10m --set tap.resources.hub.limits.memory=8Gi
 """
 
@@ -66,7 +66,7 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
     options.text("--storageLimit", key="tap.storageLimit", summary="captures kept on a node", metavar="SIZE")
     options.text("--storageClass", key="tap.storageClass", summary="of the claims", metavar="NAME")
     options.truth("--serviceMesh", key="tap.serviceMesh", summary="capture what mesh proxies see")
-    options.truth("--tls", key="tap.tls", summary="decrypt TLS by probes")
+    options.truth("--tls", key="tap.tls", summary="TLS in the clear, by probes in the chosen pods")
     options.truth("--ingress-enabled", key="tap.ingress.enabled", summary="make an Ingress")
     options.text("--release-helmChartPath", key="tap.release.helmChartPath", summary="a chart instead", metavar="PATH")
     options.text("--bpf", key="tap.bpfOverride", summary="capture only these packets", metavar="EXPR")
@@ -81,6 +81,7 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
 def run(args: argparse.Namespace) -> int:
     from kubeshark.cluster import Deployment, manifests, materials, targets, wait_until_ready
     from kubeshark.cluster._wait import seconds_of
+    from kubeshark.settings import base_path_of
 
     wait_s = seconds_of(args.wait)
     loaded = settings_of(args)
@@ -102,7 +103,8 @@ def run(args: argparse.Namespace) -> int:
         return 0
     wait_until_ready(cluster, release.namespace, release.name, wait_s, _say)
     if settings.tap.ingress.enabled:
-        print(f"the page is at https://{settings.tap.ingress.host}{settings.tap.ingress.path}")
+        base = base_path_of(settings.tap.routing.front.base_path)
+        print(f"the page is at https://{settings.tap.ingress.host}{f'{base}/' if base else settings.tap.ingress.path}")
         return 0
     if not sys.stdout.isatty():
         print('"kubeshark proxy" opens the page')
@@ -139,7 +141,7 @@ def _check(settings: Settings) -> None:
 
 def _note(settings: Settings, pods: list[Target]) -> None:
     """Say what is not captured though it was chosen, and what of the settings is not acted on."""
-    from kubeshark.settings import Windows
+    from kubeshark.settings import Windows, base_path_of
 
     tap, schedules = settings.tap, settings.capture.schedules
     if tap.bpf_override:
@@ -148,20 +150,21 @@ def _note(settings: Settings, pods: list[Target]) -> None:
         complain("note: nothing is captured until a pod matches")
     elif sharing := sum(pod.shares_node for pod in pods):
         complain(f"note: not captured, being in the network of their node: {sharing:,} of them; --bpf can be")
+    if tap.service_mesh and not tap.tls:
+        complain("note: tap.serviceMesh reads nothing by itself: tap.tls reads mesh proxies of chosen pods, too")
     if schedules:
         windows = Windows(schedules, settings.timezone)
         moment = windows.at(time.time())
         state = f"{', '.join(moment.names)} until" if moment.names else "nothing before"
         print(f"captured by schedules, now {state} {windows.said(moment.until)}")
-    for field in ("kfl", "expire", "upload"):
+    for field in INSTEAD:
         if any(getattr(each, field) not in ("", "0", False) for each in schedules):
             complain(f"note: capture.schedules: {field} is not acted on: {INSTEAD[field]}")
     if tap.auth.enabled and tap.auth.type == "oidc":
         host, port = tap.proxy.host, tap.proxy.front.port
+        base = base_path_of(tap.routing.front.base_path)
         page = f"https://{tap.ingress.host}" if tap.ingress.enabled else f"http://{host}:{port}"
-        print(f"people sign in with {tap.auth.oidc.issuer}, which must know {page}/auth/callback")
-    if tap.snapshots.cloud.s3.role_arn:
-        complain("note: tap.snapshots.cloud.s3.roleArn is not assumed yet: the named Secrets give the credentials")
+        print(f"people sign in with {tap.auth.oidc.issuer}, which must know {page}{base}/auth/callback")
 
 
 def _readers(settings: Settings, cluster: Cluster) -> tuple[Settings, bytes | None]:

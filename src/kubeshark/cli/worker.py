@@ -26,6 +26,7 @@ examples:
   kubeshark worker init-tls --out pki node-1 node-2,10.0.0.2     certificates, made where they stay
   kubeshark worker -i eth0 --recipient age1… --store /var/lib/kubeshark --tls pki/node-1 --listen 0.0.0.0:8898
   kubeshark worker -i eth0 --recipient age1… --max-bytes 20GB --upload s3://captures/lab --tls pki/node-1
+  kubeshark worker -i any --hub-selects --tls-probe pods --recipient age1… --tls pki/node-1      what tap.tls starts
   kubeshark serve --worker https://node-1:8898 --worker https://node-2:8898 --tls pki/hub
   kubeshark query http --store https://node-1:8898               with KUBESHARK_TLS=pki/hub
 """
@@ -83,7 +84,7 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
         default=[],
         metavar="WHOSE",
         help="also TLS in the clear of processes that use libssl: name:PROGRAM, container:ID, pod:UID,"
-        " pod:NAMESPACE/NAME, all (repeat)",
+        " pod:NAMESPACE/NAME, all (repeat); or pods: of those that a hub names, with --hub-selects",
     )
     parser.add_argument(
         "--hub-selects",
@@ -168,6 +169,11 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("a worker holds no identity, so it must be told who may read", hint=hint)
     if not 1 <= args.segment_seconds <= 86_400:
         raise UsageError("--segment-seconds is from 1 to 86400")
+    if "pods" in args.tls_probe and not args.hub_selects:
+        raise UsageError(
+            "--tls-probe pods reads processes of pods that a hub names, and no hub is asked",
+            hint="give --hub-selects",
+        )
     parse_recipients(args.recipient)
     options = WorkerOptions(
         store=store,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import os
 import socket
 import ssl
 import subprocess
@@ -19,14 +20,17 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from kubeshark.core_capture.ebpf._perf import tracing_folder
 from kubeshark.core_capture.ebpf._tls_probe import OBJECT
 
-CAP_SYS_PTRACE, CAP_PERFMON, CAP_BPF = 19, 38, 39
+CAP_SYS_PTRACE, CAP_SYS_ADMIN = 19, 21
 
 SERVER = """
-import socket, ssl, sys, threading
+import ctypes, os, socket, ssl, sys, threading
 host, certificate = sys.argv[1], sys.argv[2]
 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 context.load_cert_chain(certificate)
 listener = socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+if int(sys.argv[3]) != os.getuid():
+    os.setuid(int(sys.argv[3]))
+    ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)  # PR_SET_DUMPABLE: as for a program that was started by that user
 print(listener.getsockname()[1], flush=True)
 
 def answer(raw):
@@ -58,8 +62,8 @@ def _lacks() -> str:
         return "the eBPF program is not built: apt-get install clang linux-libc-dev, then make setup"
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines())
     held = int(status["CapEff"], 16)
-    if not all(held >> number & 1 for number in (CAP_SYS_PTRACE, CAP_PERFMON, CAP_BPF)):
-        return "needs CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE: run as root"
+    if not all(held >> number & 1 for number in (CAP_SYS_PTRACE, CAP_SYS_ADMIN)):
+        return "needs CAP_SYS_ADMIN and CAP_SYS_PTRACE: run as root"
     if tracing_folder() is None:
         return "needs tracefs: mount -t tracefs tracefs /sys/kernel/tracing"
     return ""
@@ -85,9 +89,9 @@ def make_certificate(folder: Path) -> Path:
 
 
 @contextmanager
-def tls_server(folder: Path, host: str = "127.0.0.1") -> Iterator[tuple[int, int]]:
+def tls_server(folder: Path, host: str = "127.0.0.1", user: int | None = None) -> Iterator[tuple[int, int]]:
     """Yield (process, port) of a server whose "GET N" is answered with N bytes."""
-    command = [sys.executable, "-c", SERVER, host, str(make_certificate(folder))]
+    command = [sys.executable, "-c", SERVER, host, str(make_certificate(folder)), str(user or os.getuid())]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     assert process.stdout is not None
     try:

@@ -9,7 +9,15 @@ from pathlib import Path
 import pytest
 
 from kubeshark.core_capture.ebpf._processes import TlsProcess
-from kubeshark.core_capture.ebpf._tls_choice import keys_of, pod_name, uids_of
+from kubeshark.core_capture.ebpf._tls_choice import (
+    MAX_CHOSEN,
+    has_pods,
+    is_of_pods,
+    keys_of,
+    keys_of_pods,
+    pod_name,
+    uids_of,
+)
 from kubeshark.errors import UsageError
 
 PROCESSES = [TlsProcess(7, "nginx", "/", None), TlsProcess(9, "nginx", "/", None), TlsProcess(8, "curl", "/", None)]
@@ -63,6 +71,41 @@ def test_a_pod_by_its_name_is_found_in_its_logs(cgroups: Path, tmp_path: Path) -
     with pytest.raises(UsageError, match=r"there is no pod shop/cart-1.*pod:UID needs neither"):
         keys_of(["pod:shop/cart-1"], PROCESSES, cgroups, logs)
     assert keys_of(["pod:shop/cart-1"], PROCESSES, cgroups, logs, must_exist=False) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "uid"),
+    [
+        (f"kubepods/burstable/pod{POD}/{CONTAINER}", POD),
+        (f"kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod{POD.replace('-', '_')}.slice/x.scope", POD),
+        (f"kubelet/kubepods/besteffort/pod{POD}", POD),
+        ("kubepods/podabcdef00/x", "abcdef00"),
+    ],
+)
+def test_groups_of_pods_that_a_hub_names(tmp_path: Path, path: str, uid: str) -> None:
+    """Every way a kubelet names them; those of other pods, and of the node, are not among them."""
+    for each in (path, f"kubepods/pod{POD[:-1]}0", f"kubepods/pod{POD}1", f"system.slice/{POD}", "kubepods/pods"):
+        (tmp_path / each).mkdir(parents=True, exist_ok=True)
+    own = [folder for folder in (tmp_path / path, *(tmp_path / path).parents) if folder.name.endswith((uid, ".slice"))]
+    found = {struct.unpack("<Q", key)[0] & ~(1 << 63) for key in keys_of_pods({uid}, tmp_path)}
+    groups = {(tmp_path / path).stat().st_ino, next(each for each in own if is_of_pods(each.name, {uid})).stat().st_ino}
+    assert found == groups
+    assert is_of_pods(f"/../../{path}", {uid, "another"})
+    assert not is_of_pods(f"/{path}", {f"{uid}1", "s"})
+    assert keys_of_pods(set(), tmp_path) == keys_of_pods({"elsewhere"}, tmp_path) == []
+
+
+def test_more_groups_than_the_kernels_map_takes_are_refused(tmp_path: Path) -> None:
+    for number in range(MAX_CHOSEN):
+        (tmp_path / f"pod{POD}" / str(number)).mkdir(parents=True)
+    with pytest.raises(UsageError, match=r"4,097 control groups of selected pods are more than 4,096"):
+        keys_of_pods({POD}, tmp_path)
+
+
+def test_whose_tree_it_is(cgroups: Path, tmp_path: Path) -> None:
+    assert has_pods(cgroups)
+    (tmp_path / "own" / "system.slice").mkdir(parents=True)
+    assert not has_pods(tmp_path / "own")
 
 
 @pytest.mark.parametrize(

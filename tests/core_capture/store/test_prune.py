@@ -83,6 +83,19 @@ def test_the_catalogue_forgets(five: Bench) -> None:
     assert not listed & set(gone)
 
 
+def test_a_writer_that_only_removes_has_the_catalogue_forget(five: Bench) -> None:
+    from kubeshark.core_capture.store._catalogue import load_catalogue
+
+    store = five.open()
+    store.segments()  # all of them are known
+    gone = load_catalogue(five.backend, [five.me], listed=9)[0]
+    for file in five.path.glob(f"{gone.info.name}.*"):
+        file.unlink()
+    store._finish([], [gone], (five.me.recipient,))
+    listed = {entry.info.name for entry in load_catalogue(five.backend, [five.me], listed=9)}
+    assert listed == set(names(five)) and gone.info.name not in listed
+
+
 def test_a_limit_is_needed() -> None:
     with pytest.raises(UsageError, match="max-bytes"):
         Retention()

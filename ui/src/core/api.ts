@@ -1,9 +1,11 @@
 /** Requests to the hub's REST API: docs/hub-api.md. Only the hub's own origin is ever asked. */
 
 import { texts } from "../text/core";
+import { type Told, eachLine } from "./lines";
 import type { Check, Entry, Explanation, FirewallApplied, FirewallChange, FirewallStatus, Health, Histogram, HowToApply, ImportReport, Info, Job, Kfl, Learned, Overview, Packet, Plugin, Policy, Pruned, Renderer, SavedFilter, ServiceMap, Session, Settings, Sheet, Simulation, Snapshot, Stream, Timeline, Validation, Worker } from "./types";
 
-const BASE = "/api/v1/";
+/** Below the page's own path: a proxy may have put it anywhere. Tests of logic have no page. */
+const BASE = typeof document === "undefined" ? "/api/v1/" : new URL("api/v1/", document.baseURI).pathname;
 
 /** What the hub said, or why it could not be asked; `status` 0: no answer at all. */
 export class ApiError extends Error {
@@ -55,6 +57,29 @@ export async function request<T>(path: string, params: Params = {}, init: Reques
   return (type.includes("json") && !type.includes("jsonl") ? await response.json() : await response.text()) as T;
 }
 
+const LONGEST_S = 86_400; // a sum that somebody looks at goes on until it is whole: one sees how far it is, and stops it
+
+/** Ask for a sum, hear how it grows, and return the whole. Aborted, it ends on the hub too. */
+async function summed<T>(path: string, params: Params, told: (told: Told<T>) => void, signal: AbortSignal): Promise<T> {
+  let whole: T | undefined;
+  let failed = "";
+  try {
+    const response = await fetch(url(path, { ...params, progress: "true", seconds: LONGEST_S }), { credentials: "same-origin", signal });
+    if (!response.ok || !response.body) throw await failure(response);
+    await eachLine(response.body, (line) => {
+      const said = JSON.parse(line) as Told<T> | { readonly op: "error"; readonly message: string };
+      if (said.op === "error") failed = said.message;
+      else if (said.op === "done") whole = said.answer;
+      else told(said);
+    });
+  } catch (error) {
+    if (error instanceof ApiError || (error instanceof DOMException && error.name === "AbortError")) throw error;
+    throw new ApiError(texts.noAnswer, 0);
+  }
+  if (whole === undefined) throw new ApiError(failed || texts.noAnswer, 0);
+  return whole;
+}
+
 export async function bytesOf(path: string, params: Params = {}): Promise<Uint8Array> {
   const response = await fetch(url(path, params), { credentials: "same-origin" });
   if (!response.ok) throw await failure(response);
@@ -71,15 +96,15 @@ export const api = {
     csrf = session.csrf;
     return session;
   },
-  check: (kfl: string) => request<Check>("query/check", { kfl }),
-  histogram: (kfl: string, since: string, until: string, buckets: number, by: string) =>
-    request<Histogram>("query/histogram", { kfl, since, until, buckets, by }),
-  explain: (kfl: string, since: string, until: string) => request<Explanation>("query/explain", { kfl, since, until }),
+  check: (kfl: string, signal: AbortSignal) => request<Check>("query/check", { kfl }, { signal }),
+  histogram: (kfl: string, since: string, until: string, buckets: number, by: string, told: (told: Told<Histogram>) => void, signal: AbortSignal) =>
+    summed<Histogram>("query/histogram", { kfl, since, until, buckets, by }, told, signal),
+  explain: (kfl: string, since: string, until: string, signal: AbortSignal) => request<Explanation>("query/explain", { kfl, since, until }, { signal }),
   filters: () => request<readonly SavedFilter[]>("filters"),
   saveFilter: (name: string, kfl: string) => request<SavedFilter>(`filters/${encodeURIComponent(name)}`, {}, json({ kfl }, "PUT")),
   removeFilter: (name: string) => request(`filters/${encodeURIComponent(name)}`, {}, { method: "DELETE" }),
   kfl: () => request<Kfl>("kfl"),
-  values: (variable: string, kfl: string) => request<unknown>("query/values", { variable, kfl, limit: 20 }),
+  values: (variable: string, kfl: string, signal: AbortSignal) => request<unknown>("query/values", { variable, kfl, limit: 20 }, { signal }),
   entry: (id: string, renderer = "") => request<Entry>(`entries/${encodeURIComponent(id)}`, { renderer }),
   renderers: (id: string) => request<readonly Renderer[]>(`entries/${encodeURIComponent(id)}/renderers`),
   neighbours: (id: string) => request<{ previous: string | null; next: string | null }>(`entries/${encodeURIComponent(id)}/neighbours`),
@@ -87,9 +112,10 @@ export const api = {
   packets: (id: string, first: number, limit: number) => request<readonly Packet[]>(`entries/${encodeURIComponent(id)}/packets`, { first, limit }),
   packet: (id: string, number: number) => bytesOf(`entries/${encodeURIComponent(id)}/packets/${number}`),
   stream: (id: string) => request<Stream>(`entries/${encodeURIComponent(id)}/stream`),
-  map: (asked: Readonly<Record<"kfl" | "since" | "until" | "against_since" | "against_until" | "group", string>>, layer: number) =>
-    request<ServiceMap>("map", { ...asked, layer }),
-  timeline: (kfl: string, since: string, until: string, group: string, buckets: number) => request<Timeline>("timeline", { kfl, since, until, group, buckets, limit: 200 }),
+  map: (asked: Readonly<Record<"kfl" | "since" | "until" | "against_since" | "against_until" | "group", string>>, layer: number, told: (told: Told<ServiceMap>) => void, signal: AbortSignal) =>
+    summed<ServiceMap>("map", { ...asked, layer }, told, signal),
+  timeline: (kfl: string, since: string, until: string, group: string, buckets: number, told: (told: Told<Timeline>) => void, signal: AbortSignal) =>
+    summed<Timeline>("timeline", { kfl, since, until, group, buckets, limit: 200 }, told, signal),
   info: () => request<Info>("info"),
   overview: () => request<Overview>("overview"),
   prune: (limits: { max_bytes?: number; max_age_seconds?: number; capture?: { name: string; sha256: string }; dry_run: boolean }) => request<Pruned>("store/prune", {}, json(limits, "POST")),

@@ -4,6 +4,7 @@
  * One query runs at a time. A lost connection does not lose it: it goes on behind the last batch that arrived.
  */
 
+import { url } from "./api";
 import { BadBatch, type Batch, Dictionaries, batchQuery, decodeBatch } from "./batches";
 import { texts } from "../text/core";
 import type { WorkerState } from "./types";
@@ -190,6 +191,6 @@ export class HubSocket {
 }
 
 export function hubWire(): Wire {
-  const at = `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/api/v1/ws`;
+  const at = `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}${url("ws")}`;
   return new WebSocket(at, "kubeshark.v1") as unknown as Wire;
 }

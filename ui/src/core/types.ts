@@ -37,6 +37,7 @@ export interface Histogram {
   readonly series: Readonly<Record<string, readonly number[]>>;
   readonly entries: number;
   readonly stopped: string;
+  readonly counted_until: string; // ns since 1970, where it stopped
 }
 
 /** What filters may name; read leniently, for completion only. */
@@ -187,6 +188,7 @@ export interface ServiceMap {
   readonly hidden_edges: number;
   readonly entries: number;
   readonly stopped: string;
+  readonly counted_until: string;
   readonly before_entries: number | null;
 }
 
@@ -215,6 +217,7 @@ export interface Timeline {
   readonly hidden_entries: number;
   readonly entries: number;
   readonly stopped: string;
+  readonly counted_until: string;
 }
 
 export interface Policy {

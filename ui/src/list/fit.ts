@@ -1,4 +1,4 @@
-/** Which columns fit a list, and how wide each is. Pure; lengths are CSS px, and whole. */
+/** Which columns fit a list, how wide each is, and which texts surely fit them. Pure; lengths are CSS px. */
 
 export interface ListColumn {
   readonly name: string;
@@ -29,4 +29,20 @@ export function columnWidths(columns: readonly ListColumn[], viewPx: number): re
   const widths = columns.map(({ name, width }) => Math.round(width * (name === "timestamp" ? 1 : factor)));
   const left = viewPx - PADDING_PX - widths.reduce((sum, width) => sum + width, 0);
   return widths.map((width) => width || Math.max(LEAST_FILL_PX, Math.floor(left / fills)));
+}
+
+const NO_ROOM_PX: Readonly<Record<string, number>> = { timestamp: 18, protocol: 24, status: 25 }; // paddings and marks
+const USUAL_NO_ROOM_PX = 12;
+const OTHER_FONT = 1.7; // the protocol's letters are in another one: so many times as wide at most
+const UNEVEN = /[^ -~\xa0-\xff]/; // what a font may not have, or have in another width
+
+/** How many characters surely fit a cell; `characterPx` is the widest of the list's font. */
+export function roomFor(column: string, width: number, characterPx: number): number {
+  const each = characterPx * (column === "protocol" ? OTHER_FONT : 1);
+  return Math.floor((width - (NO_ROOM_PX[column] ?? USUAL_NO_ROOM_PX)) / each);
+}
+
+/** Say whether a text may be longer than its cell; where that is not sure, it may. */
+export function mayBeCut(text: string, room: number): boolean {
+  return text.length > room || UNEVEN.test(text);
 }

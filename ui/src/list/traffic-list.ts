@@ -11,7 +11,7 @@ import { type Zone, bytes, clock, dayClock, differIn, hue, latency, moment, verd
 import type { Rows } from "../core/rows";
 import { Track } from "../core/window";
 import { texts } from "../text/traffic-list";
-import { type ListColumn, columnWidths, fitting } from "./fit";
+import { type ListColumn, columnWidths, fitting, mayBeCut, roomFor } from "./fit";
 
 export interface ListEvents {
   open(row: number): void;
@@ -26,12 +26,14 @@ const FILTERABLE = new Set(["protocol", "method", "status", "src", "dst"]);
 const ROW_PX = { normal: 26, compact: 21 } as const;
 /** A time with its date, and with its year. */
 const TIME_PX = { "": 0, day: 152, year: 188 } as const;
+const RULE = 20; // characters: one alone would be rounded
 const CLOCKS = { "": clock, day: dayClock, year: moment } as const;
 
 interface Slot {
   readonly element: HTMLDivElement;
   readonly cells: HTMLSpanElement[];
   readonly texts: Text[];
+  readonly cut: boolean[]; // cells that clip: painting one costs as much as three that do not
   row: number;
   y: number;
   stamp: number;
@@ -46,9 +48,11 @@ export class TrafficList {
   private readonly scroller = document.createElement("div");
   private readonly spacer = document.createElement("div");
   private readonly layer = document.createElement("div");
+  private readonly rule = document.createElement("span"); // tells how wide a character is
   private slots: Slot[] = [];
   private wanted: readonly ListColumn[] = [];
   private columns: readonly ListColumn[] = []; // those that fit
+  private rooms: readonly number[] = []; // characters that surely fit each
   private order: "oldest" | "newest" = "oldest";
   private rowPx: number = ROW_PX.normal;
   private zone: Zone = "local";
@@ -84,8 +88,11 @@ export class TrafficList {
     this.spacer.setAttribute("role", "presentation");
     this.layer.className = "list-layer";
     this.layer.setAttribute("role", "presentation");
+    this.rule.className = "list-rule";
+    this.rule.setAttribute("aria-hidden", "true");
+    this.rule.textContent = "W".repeat(RULE);
     this.scroller.append(this.layer, this.spacer);
-    this.element.append(this.head, this.scroller);
+    this.element.append(this.head, this.scroller, this.rule);
     this.scroller.addEventListener("scroll", this.onScroll, { passive: true });
     this.scroller.addEventListener("wheel", this.onWheel, { passive: false });
     this.scroller.addEventListener("click", this.onClick);
@@ -205,6 +212,8 @@ export class TrafficList {
   /** Cells have widths of their own: a grid would be laid out anew for each text. */
   private layOut(columns: readonly ListColumn[]): void {
     const widths = columnWidths(columns, this.viewWidth);
+    const characterPx = this.rule.getBoundingClientRect().width / RULE;
+    this.rooms = columns.map(({ name }, i) => (characterPx ? roomFor(name, widths[i] ?? 0, characterPx) : 0));
     this.head.style.gridTemplateColumns = widths.map((width) => `${width}px`).join(" ");
     for (const { cells } of this.slots) {
       let left = 0;
@@ -323,7 +332,7 @@ export class TrafficList {
       cells.push(cell);
       texts.push(text);
     }
-    return { element, cells, texts, row: -1, y: -1, stamp: -1, hue: -1, verdict: "", wasSelected: false };
+    return { element, cells, texts, cut: cells.map(() => false), row: -1, y: -1, stamp: -1, hue: -1, verdict: "", wasSelected: false };
   }
 
   private fill(slot: Slot, row: number): void {
@@ -365,6 +374,8 @@ export class TrafficList {
         default:
           value = rows.text(row, name);
       }
+      const isCut = mayBeCut(value, this.rooms[i] ?? 0);
+      if (slot.cut[i] !== isCut) cell.classList.toggle("cut", (slot.cut[i] = isCut));
       if (text.data !== value) text.data = value;
     }
     const isSelected = row === this.selected;
@@ -433,6 +444,7 @@ export class TrafficList {
       const at = Number(cell.dataset["index"]);
       const columns = this.columns.map((column, i) => (i === at ? { ...column, width: move(moved) } : column));
       this.layOut(columns);
+      this.redraw(); // which texts are too long is another matter now
     };
     grip.onpointerup = (done) => {
       grip.onpointermove = grip.onpointerup = null;

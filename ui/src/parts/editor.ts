@@ -67,7 +67,9 @@ async function complete(context: CompletionContext): Promise<CompletionResult | 
   const compared = COMPARED.exec(before);
   if (compared?.[1]) {
     try {
-      const answer = (await api.values(compared[1], "")) as { values: { value: string | number | boolean; entries: number }[] };
+      const leaving = new AbortController();
+      context.addEventListener("abort", () => leaving.abort(), { onDocChange: true });
+      const answer = (await api.values(compared[1], "", leaving.signal)) as { values: { value: string | number | boolean; entries: number }[] };
       const options: Completion[] = answer.values.map(({ value, entries }) => ({
         label: typeof value === "string" ? quote(value) : String(value), detail: `${entries}×`, type: "value",
       }));

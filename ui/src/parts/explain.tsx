@@ -16,9 +16,10 @@ export function ExplainDialog() {
   const [answer, setAnswer] = useState<Explanation | null>(null);
   const [error, setError] = useState("");
   useEffect(() => {
-    let isCurrent = true;
-    api.explain(kfl, since, until).then((found) => { if (isCurrent) setAnswer(found); }, (failed: Error) => { if (isCurrent) setError(failed.message); });
-    return () => { isCurrent = false; };
+    const leaving = new AbortController();
+    const isCurrent = (): boolean => !leaving.signal.aborted;
+    api.explain(kfl, since, until, leaving.signal).then((found) => { if (isCurrent()) setAnswer(found); }, (failed: Error) => { if (isCurrent()) setError(failed.message); });
+    return () => leaving.abort();
   }, []);
   const close = (): void => { dialog.value = ""; };
   return (

@@ -35,21 +35,21 @@ export function FilterBar() {
 
   useEffect(() => {
     const asked = text.trim();
-    let isCurrent = true;
+    const leaving = new AbortController();
     const timer = setTimeout(() => {
       if (!asked) {
         setFault(null);
         setNotices([]);
         return;
       }
-      api.check(asked).then((answer) => {
-        if (!isCurrent) return;
+      api.check(asked, leaving.signal).then((answer) => {
+        if (leaving.signal.aborted) return;
         setFault(answer.ok ? null : { message: answer.error ?? "not a filter", column: answer.column ?? 0 });
         setNotices(answer.notices ?? []);
       }, () => undefined);
     }, CHECK_MS);
     return () => {
-      isCurrent = false;
+      leaving.abort();
       clearTimeout(timer);
     };
   }, [text]);

@@ -10,6 +10,7 @@ import { panned, widened } from "../core/span";
 import type { Histogram } from "../core/types";
 import { traffic } from "../shared";
 import { Icon } from "./icon";
+import { SumProgress, useSum } from "./summing";
 import { type Layer, stack } from "./stack";
 import { texts } from "../text/histogram";
 
@@ -25,27 +26,21 @@ function colour(name: string, by: string): string {
 export function HistogramChart() {
   const box = useRef<HTMLDivElement>(null);
   const [by, setBy] = useState<"protocol" | "status">("protocol");
-  const [data, setData] = useState<Histogram | null>(null);
-  const [failed, setFailed] = useState("");
   const [isTable, setTable] = useState(false);
-  const { since, until } = place.value;
+  const { kfl, since, until } = place.value;
   const isDone = traffic.standing.value.phase === "done";
 
+  const wanted = `${search.value} ${by}`;
+  const [due, setDue] = useState("");
   useEffect(() => {
-    let isCurrent = true;
-    const { kfl } = place.value;
     // The list comes first: the timeline asks when its query has ended, or is long.
-    const timer = setTimeout(() => {
-      api.histogram(kfl, since, until, BUCKETS, by).then(
-        (found) => { if (isCurrent) { setData(found); setFailed(""); } },
-        (error: Error) => { if (isCurrent) setFailed(error.message); },
-      );
-    }, isDone ? 0 : 1500);
-    return () => {
-      isCurrent = false;
-      clearTimeout(timer);
-    };
-  }, [search.value, by, isDone]);
+    if (!isDone) setDue("");
+    const timer = setTimeout(() => setDue(wanted), isDone ? 0 : 1500);
+    return () => clearTimeout(timer);
+  }, [wanted, isDone]);
+  const isDue = due === wanted;
+  const sum = useSum<Histogram>(isDue ? (told, signal) => api.histogram(kfl, since, until, BUCKETS, by, told, signal) : null, [isDue && wanted]);
+  const { answer: data, error: failed } = sum;
 
   const layers = data ? stack(data) : [];
 
@@ -77,6 +72,7 @@ export function HistogramChart() {
           <button type="button" aria-pressed={by === "status"} onClick={() => setBy("status")}>{texts.status}</button>
         </div>
         <div class="timeline-tools">
+          <SumProgress sum={sum} />
           {(since || until) && <button type="button" class="small" onClick={() => go({ since: "", until: "" })}><Icon name="close" />{texts.allTimes}</button>}
           <button type="button" class="small" aria-pressed={isTable} onClick={() => setTable(!isTable)}>{texts.table}</button>
           {since && until && <button type="button" class="icon" aria-label={texts.earlier} title={texts.earlier} onClick={() => go(panned({ since, until }, -1))}><Icon name="left" /></button>}

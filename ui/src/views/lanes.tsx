@@ -1,6 +1,6 @@
 /** The timeline: what happens when, in lanes that the hub adds up; a part of the time is chosen, a bar leads to its entry. */
 
-import { useEffect, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 import { api } from "../core/api";
 import { count, moment } from "../core/format";
 import { panned, widened } from "../core/span";
@@ -8,6 +8,7 @@ import { go, include, place, zone } from "../core/state";
 import type { Timeline, TimelineLane } from "../core/types";
 import { Divider } from "../parts/divider";
 import { Icon } from "../parts/icon";
+import { SumProgress, useSum } from "../parts/summing";
 import { lanes as text } from "../text/lanes";
 import { DetailPane } from "./detail";
 import { LanesCanvas } from "./lanes-canvas";
@@ -23,21 +24,10 @@ let lastGroup: Group = "peers";
 export function LanesView() {
   const [group, setGroup] = useState<Group>(lastGroup);
   const [isTable, setTable] = useState(false);
-  const [timeline, setTimeline] = useState<Timeline | null>(null);
-  const [isAdding, setAdding] = useState(false);
-  const [error, setError] = useState("");
   const { kfl, since, until, entry } = place.value;
-  useEffect(() => {
-    let isCurrent = true;
-    lastGroup = group;
-    setError("");
-    setAdding(true);
-    api.timeline(kfl, since, until, group, BUCKETS).then(
-      (found) => { if (isCurrent) setTimeline(found); },
-      (failed: Error) => { if (isCurrent) { setError(failed.message); setTimeline(null); } },
-    ).finally(() => { if (isCurrent) setAdding(false); });
-    return () => { isCurrent = false; };
-  }, [kfl, since, until, group]);
+  const sum = useSum<Timeline>((told, signal) => api.timeline(kfl, since, until, group, BUCKETS, told, signal), [kfl, since, until, group]);
+  const { answer: timeline, error } = sum;
+  lastGroup = group;
   const isAll = !since && !until;
   const fit = (): void => {
     const narrow = timeline && fitted(timeline);
@@ -59,7 +49,7 @@ export function LanesView() {
         {since && until && <button type="button" class="icon" aria-label={text.earlier} title={text.earlier} onClick={() => go(panned({ since, until }, -1))}><Icon name="left" /></button>}
         {since && until && <button type="button" class="icon" aria-label={text.later} title={text.later} onClick={() => go(panned({ since, until }, 1))}><Icon name="right" /></button>}
         <span class="grow" />
-        {isAdding && <progress aria-label={text.adding} />}
+        <SumProgress sum={sum} />
         {timeline && <span class="dim" role="status">{text.summary(timeline.lanes.length, timeline.entries)}{timeline.hidden_lanes ? text.hidden(timeline.hidden_lanes, timeline.hidden_entries) : ""}{timeline.stopped ? text.stopped(timeline.stopped) : ""}</span>}
       </div>
       <div class="split" data-open={entry !== "" || undefined}>

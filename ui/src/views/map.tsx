@@ -1,10 +1,11 @@
 /** The service map: edges added up by the hub, of one time or of two compared, drawn on a canvas and listed as a table. */
 
-import { useEffect, useMemo, useState } from "preact/hooks";
+import { useMemo, useState } from "preact/hooks";
 import { api } from "../core/api";
 import { bytes, count, hue, latency } from "../core/format";
 import { go, include, place } from "../core/state";
 import type { MapEdge, ServiceMap } from "../core/types";
+import { SumProgress, useSum } from "../parts/summing";
 import { map as text } from "../text/map";
 import { MOST, MapCanvas } from "./map-canvas";
 import { Compare } from "./map-compare";
@@ -20,18 +21,12 @@ export function MapView() {
   const [weight, setWeight] = useState<Weight>("calls");
   const [isFrozen, setFrozen] = useState(false);
   const [hidden, setHidden] = useState<Hidden>(NOTHING);
-  const [map, setMap] = useState<ServiceMap | null>(null);
-  const [error, setError] = useState("");
   const { kfl, since, until, against_since, against_until } = place.value;
-  useEffect(() => {
-    let isCurrent = true;
-    setError("");
-    api.map({ kfl, since, until, against_since, against_until, group }, layer).then(
-      (found) => { if (isCurrent) setMap(found); },
-      (failed: Error) => { if (isCurrent) { setError(failed.message); setMap(null); } },
-    );
-    return () => { isCurrent = false; };
-  }, [kfl, since, until, against_since, against_until, group, layer]);
+  const sum = useSum<ServiceMap>(
+    (told, signal) => api.map({ kfl, since, until, against_since, against_until, group }, layer, told, signal),
+    [kfl, since, until, against_since, against_until, group, layer],
+  );
+  const { answer: map, error } = sum;
   const shown = useMemo(() => (map ? shownEdges(map, hidden) : []), [map, hidden]);
   const choose = (term: string): void => {
     if (term) include(term);
@@ -53,6 +48,7 @@ export function MapView() {
         {!isTable && <button type="button" class="small" aria-pressed={isFrozen} title={text.freezeTitle} onClick={() => setFrozen(!isFrozen)}>{text.freeze}</button>}
         <Compare />
         <span class="grow" />
+        <SumProgress sum={sum} />
         {map && <span class="dim" role="status">{text.summary(map.nodes.length, map.edges.length, map.entries, map.before_entries)}{map.hidden_edges ? text.hiddenEdges(map.hidden_edges) : ""}{map.nodes.length > MOST ? text.drawn(MOST) : ""}{map.stopped ? text.stopped(map.stopped) : ""}</span>}
       </div>
       {map && map.edges.length > 0 && <Legend map={map} hidden={hidden} set={setHidden} />}
