@@ -170,7 +170,8 @@ def split(root: Path, role: str, target: Path) -> None:
     listed = tracked(root)
     if role == "front":
         files = {path for path in listed if any(path.is_relative_to(kept) for kept in FRONT)}
-        makefile, written = FRONT_MAKEFILE, {}
+        makefile = FRONT_MAKEFILE
+        written: dict[str, str] = {}
     else:
         files, written = _python(root, role, listed)
         makefile = MAKEFILE
