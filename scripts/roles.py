@@ -12,7 +12,7 @@ import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -240,12 +240,12 @@ def _parsed(text: str) -> ast.Module:
 def main(name: str, what: str) -> None:
     tree = Tree(Path(__file__).resolve().parent.parent)
     needs = tree.needs(ROLES[name])
-    lines = {
+    asked: dict[str, Callable[[], Sequence[object]]] = {
         "modules": lambda: sorted(needs.modules),
         "requirements": lambda: requirements(tree.root, needs),
         "files": lambda: tree.files(needs, tracked(tree.root)),
-    }[what]()
-    print(*lines, sep="\n")
+    }
+    print(*asked[what](), sep="\n")
 
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ PROGRAM = re.compile(r"""["'](\w+\.py)["']""")
 """A file beside a test, or among those that fuzz, that it starts, not imports."""
 
 COMMAND = re.compile(r"""["']kubeshark["'], ["'](\w+)["']""")
-WITHIN = re.compile(r"\b(?:from|import) (kubeshark(?:\.\w+)+)")
+WITHIN = re.compile(r"\b(?:from|import) (?:\w+, )*(kubeshark(?:\.\w+)+)")
 """What a test starts as a command, and what programs in its text import."""
 
 MAKEFILE = """# build: a wheel in dist/.  test: an environment with what pyproject.toml asks for, and the tests in it.
@@ -170,7 +170,8 @@ def split(root: Path, role: str, target: Path) -> None:
     listed = tracked(root)
     if role == "front":
         files = {path for path in listed if any(path.is_relative_to(kept) for kept in FRONT)}
-        makefile, written = FRONT_MAKEFILE, {}
+        makefile = FRONT_MAKEFILE
+        written: dict[str, str] = {}
     else:
         files, written = _python(root, role, listed)
         makefile = MAKEFILE
