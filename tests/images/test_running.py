@@ -148,7 +148,8 @@ def test_nobody_reads_a_worker_without_the_hubs_certificate(deployed: Deployed, 
 def test_the_page_is_served_whole_and_guarded(deployed: Deployed, name: str) -> None:
     code, headers, page = deployed.ask(name, "/")
     assert code == 200 and headers["content-security-policy"] == SECURITY_HEADERS["content-security-policy"]
-    assets = re.findall(r'(?:src|href)="(/static/[^"]+)"', page.decode())
+    # relative, for a page below a path
+    assets = [f"/{path}" for path in re.findall(r'(?:src|href)="(?:\./)?(static/[^"]+)"', page.decode())]
     assert any(asset.endswith(".js") for asset in assets)
     for asset in assets:
         code, headers, content = deployed.ask(name, asset)
