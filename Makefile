@@ -40,7 +40,7 @@ images:
 	@scripts/images.sh
 
 split:
-	@python3 scripts/split.py "$(SPLIT)"
+	@$${PYTHON:-python3} scripts/split.py "$(SPLIT)"
 
 check:
 	@scripts/setup.sh check test

@@ -38,10 +38,10 @@ MATERIAL = f"""{{{{- /* made once, and kept: what a Secret holds already is take
 {{{{- $_ := set $material (print $who ".key") (index $files "tls.key") }}}}
 {{{{- end }}}}"""
 
-CHECKS = f"""{{{{- if not (regexMatch "{BASE_PATH}" .Values.tap.routing.front.basePath) }}}}
-{{{{- fail "tap.routing.front.basePath is no path: write /kubeshark" }}}}
-{{{{- end }}}}
-""" + """{{- if not .Values.store.recipients }}
+CHECKS = """{{- if not (regexMatch "BASE_PATH" .Values.tap.routing.front.basePath) }}
+{{- fail "tap.routing.front.basePath is no path: write /kubeshark" }}
+{{- end }}
+{{- if not .Values.store.recipients }}
 {{- fail "store.recipients is empty: name who may read, age1… (kubeshark keys list)" }}
 {{- end }}
 {{- if and .Values.tap.ingress.enabled (not .Values.tap.ingress.host) }}
@@ -63,7 +63,7 @@ CHECKS = f"""{{{{- if not (regexMatch "{BASE_PATH}" .Values.tap.routing.front.ba
 {{- fail "store.url and tap.snapshots.cloud.provider both say where sealed segments go: leave one of them out" }}
 {{- end }}
 {{- $role := $cloud.s3.roleArn }}
-{{- if and $role (not (regexMatch "ROLE" $role)) }}
+{{- if and $role (not (regexMatch "ROLE_ARN" $role)) }}
 {{- fail "tap.snapshots.cloud.s3.roleArn is no role: write arn:aws:iam::123456789012:role/NAME" }}
 {{- end }}
 {{- if and $role (ne $cloud.provider "s3") (not (hasPrefix "s3:" .Values.store.url)) }}
@@ -80,7 +80,7 @@ CHECKS = f"""{{{{- if not (regexMatch "{BASE_PATH}" .Values.tap.routing.front.ba
 {{- end }}
 {{- if and (eq $cloud.provider "azblob") (not (and $cloud.azblob.storageAccount $cloud.azblob.container)) }}
 {{- fail "tap.snapshots.cloud.azblob: storageAccount and container are both needed" }}
-{{- end }}""".replace("ROLE", ROLE_ARN)
+{{- end }}""".replace("BASE_PATH", BASE_PATH).replace("ROLE_ARN", ROLE_ARN)
 
 NOTES = """The hub reads captures with the identity in Secret kubeshark-identity, which this chart does not make:
 

@@ -208,12 +208,7 @@ def login(request: Request) -> Response:
         url, cookie = provider.begin(redirect_uri)
     except StoreError as error:
         complain(str(error))
-        return _page(
-            "Signing in does not work",
-            "The identity provider does not answer: the hub's log says why.",
-            502,
-            base=_base(request),
-        )
+        return _no_answer(_base(request))
     answer = RedirectResponse(url, 303)
     answer.set_cookie(  # Lax: the provider's site sends the browser back
         COOKIE,
@@ -246,12 +241,7 @@ def callback(
         return _page("You are not signed in", f"{refusal}.", 403, base=base)
     except StoreError as trouble:
         complain(str(trouble))
-        return _page(
-            "Signing in does not work",
-            "The identity provider does not answer: the hub's log says why.",
-            502,
-            base=_base(request),
-        )
+        return _no_answer(base)
     hub.audit.note(principal, "sign in")
     # A page, not a redirect: a browser that comes from another site would not send the new cookie along.
     answer = _page("You are signed in", "", 200, base=base, onward=True)
@@ -272,6 +262,11 @@ def _base(request: Request) -> str:
 
 def _is_tls(request: Request) -> bool:
     return bool(request.scope["gate"].is_tls)
+
+
+def _no_answer(base: str) -> HTMLResponse:
+    text = "The identity provider does not answer: the hub's log says why."
+    return _page("Signing in does not work", text, 502, base=base)
 
 
 def _page(title: str, text: str, status: int, *, base: str, onward: bool = False) -> HTMLResponse:

@@ -25,13 +25,11 @@ from kubeshark.pipeline import Entry, QueryProgress, Run, StoreQuery
 
 __all__ = ["LINES", "Added", "Counted", "Progress", "Seconds", "Sum", "add_up"]
 
-DEFAULT_S = 60.0
 LONGEST_S = 24 * 3600.0
 PROGRESS_S = 0.2
 PARTIAL_S = 0.5
-PARTIAL_SHARE = (
-    10  # telling a sum takes one such part of the time at most, and the more there is the seldomer it is told
-)
+PARTIAL_SHARE = 10
+"""Telling a sum takes one such part of the time at most; and the more there is, the seldomer it is told."""
 JSONL = "application/jsonl"
 NOTHING = QueryProgress(0, 0, 0, 0, 0)
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-__all__ = ["Budget", "Stop", "Watch", "go_on", "wanted"]
+__all__ = ["Budget", "Stop", "Watch", "go_on", "never"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +29,8 @@ def go_on() -> None:
     """Let work go on that nobody can stop."""
 
 
-def wanted() -> bool:
-    """Say, of a query whose asker cannot leave, that nobody gave up on it."""
+def never() -> bool:
+    """Say whether whoever asks gave up, where nobody can."""
     return False
 
 
@@ -41,7 +41,7 @@ class Watch:
     budget: Budget
     bytes_read: Callable[[], int]
     clock: Callable[[], float] = time.monotonic
-    gave_up: Callable[[], bool] = wanted
+    gave_up: Callable[[], bool] = never
     has_moved: bool = False  # the query is further than where it began
     _started: float = 0.0
     _cancelled: threading.Event = field(default_factory=threading.Event)

@@ -19,7 +19,7 @@ from kubeshark.core_capture import And, Overlaps, Predicate
 from kubeshark.core_capture.store import SegmentReader
 from kubeshark.errors import KubesharkError, StoreError
 from kubeshark.extension_api import MessageKind
-from kubeshark.pipeline._budget import wanted
+from kubeshark.pipeline._budget import never
 from kubeshark.pipeline._entry import EntryId
 from kubeshark.pipeline._exact import exact_predicate
 from kubeshark.pipeline._segments import Begins, chains, whole_row
@@ -61,7 +61,7 @@ def find_connections(
     *,
     since_ns: int | None = None,
     until_ns: int | None = None,
-    gave_up: Callable[[], bool] = wanted,
+    gave_up: Callable[[], bool] = never,
 ) -> Found:
     """Return the connections with packets in the window; with KFL, those of entries that match.
 

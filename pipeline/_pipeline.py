@@ -19,7 +19,7 @@ from kubeshark.core_capture import And, Predicate, RecordBatch
 from kubeshark.core_capture.store import Identity, Requests, Store, create_identity, identity_path, open_store
 from kubeshark.errors import StoreError, UsageError
 from kubeshark.pipeline import _lookup as lookup
-from kubeshark.pipeline._budget import wanted
+from kubeshark.pipeline._budget import never
 
 if TYPE_CHECKING:
     from kubeshark.core_capture.live import LiveOptions, PacketSource
@@ -348,7 +348,7 @@ class Pipeline:
         *,
         since_ns: int | None = None,
         until_ns: int | None = None,
-        gave_up: Callable[[], bool] = wanted,
+        gave_up: Callable[[], bool] = never,
     ) -> Found:
         """Return the store's connections as rows of flow tables, for `kubeshark.firewall`; with KFL, those it selects.
 
@@ -383,7 +383,7 @@ class Pipeline:
         format: Literal["pcap", "pcapng"] = "pcap",
         since_ns: int | None = None,
         until_ns: int | None = None,
-        gave_up: Callable[[], bool] = wanted,
+        gave_up: Callable[[], bool] = never,
     ) -> ExportResult:
         """Write packets byte for byte in capture order; with KFL, the whole connections of the matching entries.
 
@@ -445,7 +445,7 @@ class Pipeline:
         since_ns: int | None = None,
         until_ns: int | None = None,
         with_secrets: bool = False,
-        gave_up: Callable[[], bool] = wanted,
+        gave_up: Callable[[], bool] = never,
     ) -> HarResult:
         """Write the matching HTTP exchanges as HAR 1.2, in time order; other entries are counted as skipped.
 

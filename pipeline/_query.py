@@ -20,7 +20,7 @@ from typing import Any, Generic, TypeVar
 from kubeshark.core_capture import Predicate
 from kubeshark.core_capture.store import ReadStats, Requests, SegmentReader
 from kubeshark.errors import KubesharkError
-from kubeshark.pipeline._budget import Budget, Stop, Watch, wanted
+from kubeshark.pipeline._budget import Budget, Stop, Watch, never
 from kubeshark.pipeline._choose import without_times
 from kubeshark.pipeline._continued import Elsewhere
 from kubeshark.pipeline._dissect import Dissector
@@ -68,7 +68,7 @@ class QueryOptions:
     before: Place | None = None
     budget: Budget = field(default_factory=Budget)
     on_progress: Callable[[QueryProgress], None] | None = None
-    gave_up: Callable[[], bool] = wanted
+    gave_up: Callable[[], bool] = never
     """Asked often while the query works; True ends it, as `cancel` does."""
     prefer: str = ""
     """A segment: of a connection that several nodes saw, the copy that lies there."""

@@ -10,7 +10,7 @@ from typing import Any, Generic, TypedDict, TypeVar
 from kubeshark.core_capture import Predicate, load_core
 from kubeshark.core_capture.store import BlockCache, ReadStats, Requests, SegmentInfo, SegmentReader, Store
 from kubeshark.errors import KubesharkError, StoreError
-from kubeshark.pipeline._budget import Budget, Watch, wanted
+from kubeshark.pipeline._budget import Budget, Watch, never
 from kubeshark.pipeline._choose import either_way, without_times
 from kubeshark.pipeline._dissect import Dissector
 from kubeshark.pipeline._enrich import Enricher, EnricherBinding
@@ -72,7 +72,7 @@ def make_options(given: QueryArguments) -> QueryOptions:
         before=parse_cursor(before) if before else None,
         budget=Budget(given.get("max_seconds"), given.get("max_bytes")),
         on_progress=given.get("on_progress"),
-        gave_up=given.get("gave_up", wanted),
+        gave_up=given.get("gave_up", never),
     )
 
 

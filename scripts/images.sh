@@ -4,7 +4,6 @@
 #   scripts/images.sh root NAME        print where the root file system of a built image is mounted
 #   scripts/images.sh config NAME      print its configuration as JSON
 #   scripts/images.sh push REGISTRY    push to REGISTRY/NAME what is not there yet
-#   scripts/images.sh prune            remove from the cache hubs, workers and fronts that are not of this tree
 #   KUBESHARK_IMAGES_SUITE=bookworm    Debian release of the base
 #   KUBESHARK_PUSH_TLS=0               of a registry of tests: plain HTTP
 set -eu
@@ -146,24 +145,6 @@ build() {
     done
 }
 
-# Containers are what images are looked into by; both of other trees, and of this one before, go.
-prune() {
-    kept=$(input_digests | while read -r name _ digest; do echo "$name-$digest"; done)
-    in_store containers --format '{{.ContainerName}}' | while read -r container; do
-        echo "$kept" | grep -qx "$container" || in_store rm "$container" >/dev/null </dev/null
-    done
-    input_digests | while read -r name _ digest; do
-        in_store images --format '{{.Tag}}' "localhost/kubeshark-$name" | while read -r tag; do
-            case $tag in "$digest" | *.*) ;; *)
-                in_store rmi "localhost/kubeshark-$name:$tag" >/dev/null </dev/null
-                rm -f "$cache/$name-$tag.cdx.json"
-                ;;
-            esac
-        done
-    done
-    in_store rmi --prune >/dev/null 2>&1 || true # layers that nothing names any more
-}
-
 mounted() {
     in_store inspect --type container "$1-$2" >/dev/null 2>&1 ||
         in_store from --pull-never --name "$1-$2" "localhost/kubeshark-$1:$2" >/dev/null
@@ -204,9 +185,8 @@ config)
         "$python" -c 'import json, sys; print(json.dumps(json.load(sys.stdin)["OCIv1"]["config"]))'
     ;;
 push) push "$2" ;;
-prune) prune ;;
 *)
-    sed -n '2,9s/^# *//p' "$0" >&2
+    sed -n '2,8s/^# *//p' "$0" >&2
     exit 2
     ;;
 esac

@@ -1,4 +1,4 @@
-"""Runs again, alone, the few tests that `make test` just saw fail; called by .ci/run.
+"""Runs again, alone and three times, the few tests that `make test` just saw fail; called by .ci/run.
 
 Eleven thousand tests with real servers, clocks and processes run two at a time on a machine that others use, too: one
 that loses a race there and passes alone is said by its name, to be mended, and is no reason to refuse everything else.
@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-MOST = 4
+MOST, TIMES = 4, 3
 CACHE = Path(".pytest_cache/v")
 
 
@@ -27,10 +27,11 @@ def main() -> int:
         return 1
     print("failed once, run again alone:", *failed, sep="\n  ", flush=True)
     again = [sys.executable, "-m", "pytest", "-p", "no:xdist", "-m", "not slow and not images", *failed]
-    code = subprocess.run(again, check=False).returncode
-    if code == 0:
-        print("passed alone, so they race with something:", *failed, sep="\n  ", flush=True)
-    return code
+    for _ in range(TIMES):
+        if code := subprocess.run(again, check=False).returncode:
+            return code
+    print("passed alone, so they race with something:", *failed, sep="\n  ", flush=True)
+    return 0
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kubeshark.core_capture.store import HELD_SEGMENTS, LIVE_SEGMENT_BYTES
+from kubeshark.core_capture.store import HELD_SEGMENTS, LEAST_HELD_SEGMENTS, LIVE_SEGMENT_BYTES
 
 __all__ = ["CaptureMemory", "Governor", "Rates", "memory_of_capture", "resident_bytes"]
 
@@ -28,8 +28,7 @@ def resident_bytes() -> int:
 
 MIB = 1 << 20
 BASE_BYTES = 96 * MIB  # of a process that captures and has seen no packet
-HELD = 3  # segments, by the writer; more, where there is memory, help while the disk is slow
-SEGMENTS = 5  # with those: decoding and clustering one takes as much again, and as much for its index
+SEGMENTS = LEAST_HELD_SEGMENTS + 2  # decoding and clustering one takes as much again, and as much for its index
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +49,9 @@ def memory_of_capture(limit_bytes: int, interfaces: int) -> CaptureMemory:
         return CaptureMemory(LIVE_SEGMENT_BYTES, HELD_SEGMENTS, 64 * MIB)
     left = max(limit_bytes - BASE_BYTES, 0)
     ring = min(max(left // 3 // max(interfaces, 1), 4 * MIB), 64 * MIB)
-    segment = min(max((left - ring * interfaces) // SEGMENTS, MIB), 32 * MIB)
+    segment = min(max((left - ring * interfaces) // SEGMENTS, MIB), LIVE_SEGMENT_BYTES)
     spare = max(left - ring * interfaces - SEGMENTS * segment, 0) // segment
-    return CaptureMemory(segment, min(HELD + spare, HELD_SEGMENTS), ring // MIB * MIB)
+    return CaptureMemory(segment, min(LEAST_HELD_SEGMENTS + spare, HELD_SEGMENTS), ring // MIB * MIB)
 
 
 @dataclass(slots=True)

@@ -84,12 +84,11 @@ def keys_of_pods(uids: Set[str], cgroups: Path = CGROUPS) -> list[bytes]:
 
     One walk for all of them. Of more than MAX_CHOSEN groups none is chosen: raises UsageError.
     """
-    wanted = {uid.replace("_", "-") for uid in uids}
     inside: dict[str, bool] = {}  # folder → whether it is a wanted pod's
     keys: list[bytes] = []
-    for folder, _, _ in os.walk(cgroups) if wanted else ():
+    for folder, _, _ in os.walk(cgroups) if uids else ():
         above, _, name = folder.rpartition("/")
-        inside[folder] = inside.get(above, False) or _pod_of(name) in wanted
+        inside[folder] = inside.get(above, False) or _pod_of(name) in uids
         if inside[folder]:
             with suppress(FileNotFoundError):  # it ended meanwhile
                 keys.append(struct.pack("<Q", _CGROUP_BIT | Path(folder).stat().st_ino))

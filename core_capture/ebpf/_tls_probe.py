@@ -34,7 +34,8 @@ class TlsProbe:
     """Attached from when it is made until `close`. See TlsSource for what it raises."""
 
     def __init__(self, choices: Sequence[str], ring_bytes: int = RING_BYTES, *, must_exist: bool = True) -> None:
-        if PODS in choices and len(choices) > 1:
+        self._are_pods = PODS in choices
+        if self._are_pods and len(choices) > 1:
             raise UsageError(f"{PODS!r} chooses processes by itself", hint="leave the other choices out")
         self._choices = choices
         self.pods: frozenset[str] = frozenset()  # uids: whose processes are read from the next `refresh` on
@@ -46,8 +47,8 @@ class TlsProbe:
         self._known: dict[tuple[int, int], Functions] = {}
         self._counted: dict[str, int] = dict.fromkeys(_COUNTS, 0)
         programs = read_programs(OBJECT)
-        processes = list(tls_processes(self._known, explains=False))
-        keys = [] if PODS in choices else keys_of(choices, processes, must_exist=must_exist)
+        processes = [] if self._are_pods else list(tls_processes(self._known, explains=False))  # nobody is named yet
+        keys = [] if self._are_pods else keys_of(choices, processes, must_exist=must_exist)
         if must_exist and not processes:
             raise UsageError("no process uses libssl", hint='see "kubeshark capture --list-tls"')
         try:
@@ -59,8 +60,7 @@ class TlsProbe:
             for call in _SYSTEM_CALLS:
                 self._closing.append(attach_tracepoint(self._programs["descriptor"], f"syscalls/sys_enter_{call}"))
             self._choose(keys)
-            if PODS not in choices:
-                self._attach(processes, must_stand=must_exist)
+            self._attach(processes, must_stand=must_exist)
             self._ring = RingBuffer(self._maps["ring"], ring_bytes)
         except BaseException:
             self._close_all()
@@ -68,7 +68,7 @@ class TlsProbe:
 
     def refresh(self) -> None:
         """Look who is there now: attach to libraries that came, let those that nobody uses go. Raises EbpfError."""
-        if PODS in self._choices:
+        if self._are_pods:
             self._refresh_pods()
             return
         processes = list(tls_processes(self._known, explains=False))

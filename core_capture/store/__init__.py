@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from kubeshark.core_capture.store._letter import open_letter as open_letter
     from kubeshark.core_capture.store._letter import write_letter as write_letter
     from kubeshark.core_capture.store._limits import HELD_SEGMENTS as HELD_SEGMENTS
+    from kubeshark.core_capture.store._limits import LEAST_HELD_SEGMENTS as LEAST_HELD_SEGMENTS
     from kubeshark.core_capture.store._limits import LIVE_SEGMENT_BYTES as LIVE_SEGMENT_BYTES
     from kubeshark.core_capture.store._limits import SEGMENT_BYTES as SEGMENT_BYTES
     from kubeshark.core_capture.store._live_counts import LiveCounters as LiveCounters
@@ -152,7 +153,7 @@ if not TYPE_CHECKING:
             "_info": "Counters SegmentInfo SourceRecord",
             "_joined": "JoinedStore Member",
             "_letter": "open_letter write_letter",
-            "_limits": "HELD_SEGMENTS LIVE_SEGMENT_BYTES SEGMENT_BYTES",
+            "_limits": "HELD_SEGMENTS LEAST_HELD_SEGMENTS LIVE_SEGMENT_BYTES SEGMENT_BYTES",
             "_locate": "archive_url worker_url",
             "_live_counts": "LiveCounters",
             "_live_writer": "LiveWriter",

@@ -3,6 +3,9 @@
 As Amazon's own tools have it: keys in the environment go before a profile, a profile that is named before a role of the
 machine, and that before "default" only where variables give it (web identity, container). What takes a sign-in of its
 own or another service (SSO, a role of another profile) is refused: `credential_process` can bring it.
+
+botocore does all of that, in 31 MB, an eighth of a worker's image; obstore's provider of it wants boto3. What is read
+here are two INI files and the answer of a program.
 """
 
 from __future__ import annotations

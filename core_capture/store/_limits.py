@@ -8,6 +8,7 @@ __all__ = [
     "CATALOGUE_TEXT_A_FILE",
     "HELD_SEGMENTS",
     "KEPT_INDEX_BYTES",
+    "LEAST_HELD_SEGMENTS",
     "LIVE_SEGMENT_BYTES",
     "MAX_BLOCK_BYTES",
     "MAX_CATALOGUE_BYTES",
@@ -34,6 +35,9 @@ and 65, where tcpdump took 100 for either.
 LIVE_SEGMENT_BYTES = 32 << 20
 """The same of a capture, which holds up to three in memory that it has to touch first: of 1400-byte packets that cost
 as much as the log did."""
+
+LEAST_HELD_SEGMENTS = 3
+"""How many a writer needs in memory beside a disk that keeps up: one fills, one waits, one is being sealed."""
 
 HELD_SEGMENTS = 8
 """How many of these a capture may hold while a disk is slow: 256 MiB, two seconds of 120 MB/s without a sync."""

@@ -29,7 +29,7 @@ from kubeshark.core_capture._records import RecordBatch
 from kubeshark.core_capture.store._builder import Buffers, Builder, SourceInfo, split
 from kubeshark.core_capture.store._catalogue import Entry
 from kubeshark.core_capture.store._info import Counters, SegmentInfo
-from kubeshark.core_capture.store._limits import MAX_SEGMENT_BYTES, PIECE_BYTES
+from kubeshark.core_capture.store._limits import LEAST_HELD_SEGMENTS, MAX_SEGMENT_BYTES, PIECE_BYTES
 from kubeshark.core_capture.store._live_counts import LiveCounters, Tally
 from kubeshark.core_capture.store._live_segment import LiveSegment, LogWriter
 from kubeshark.core_capture.store._pace import Pace
@@ -43,7 +43,6 @@ __all__ = ["LiveWriter"]
 _NS = 1_000_000_000
 _RETRY_NS = 1 * _NS
 _PRUNE_NS = 60 * _NS
-_AT_WORK = 3  # segments that a disk which keeps up needs: one that fills, one that waits, one that is being sealed
 _LINKTYPE_ETHERNET = 1
 
 Prune = Callable[[Sealer, int, bool], int]
@@ -77,8 +76,8 @@ class LiveWriter:
     ) -> None:
         if not 1 <= segment_bytes <= MAX_SEGMENT_BYTES:
             raise UsageError(f"segments of {segment_bytes:,} bytes", hint=f"use 1 to {MAX_SEGMENT_BYTES:,}")
-        if held_segments < _AT_WORK:
-            raise UsageError(f"memory for {held_segments} segments", hint=f"use {_AT_WORK} or more")
+        if held_segments < LEAST_HELD_SEGMENTS:
+            raise UsageError(f"memory for {held_segments} segments", hint=f"use {LEAST_HELD_SEGMENTS} or more")
         if not 0 <= cpu < inf:
             raise UsageError(f"a limit of {cpu} processors", hint="use 0.5 for half of one, 0 for no limit")
         if segment_seconds <= 0 or log_seconds < 0:
@@ -380,7 +379,7 @@ class LiveWriter:
         """Say whether a segment is to be sealed now: while too much CPU is used, only to lose no packets."""
         if not self._closed or self._now < self._seal_at:
             return False
-        return not self._pace.is_over(self._now) or len(self._closed) >= _AT_WORK - 1
+        return not self._pace.is_over(self._now) or len(self._closed) >= LEAST_HELD_SEGMENTS - 1
 
     def _retain(self, coming: int, *, is_full: bool = False) -> None:
         """Delete what the retention lets go."""

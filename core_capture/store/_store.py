@@ -12,7 +12,7 @@ from kubeshark.core_capture._core import load_core
 from kubeshark.core_capture.store._catalogue import Entry
 from kubeshark.core_capture.store._identity import Recipient, identity_path, parse_recipients
 from kubeshark.core_capture.store._info import SegmentInfo
-from kubeshark.core_capture.store._limits import LIVE_SEGMENT_BYTES, SEGMENT_BYTES
+from kubeshark.core_capture.store._limits import LEAST_HELD_SEGMENTS, LIVE_SEGMENT_BYTES, SEGMENT_BYTES
 from kubeshark.core_capture.store._names import check_node
 from kubeshark.core_capture.store._reading import StoreInfo
 from kubeshark.core_capture.store._signing import NodeKey
@@ -68,7 +68,7 @@ class Store(StoreUpkeep):
         node: str = "",
         key: NodeKey | None = None,
         segment_bytes: int = LIVE_SEGMENT_BYTES,
-        held_segments: int = 3,
+        held_segments: int = LEAST_HELD_SEGMENTS,
         segment_seconds: float = 300,
         log_seconds: float = 0.5,
         cpu: float = 0.0,
@@ -80,7 +80,7 @@ class Store(StoreUpkeep):
         Needs no identity; with one, logs that dead writers of this node left are sealed first, behind the capture's
         back. The capture's name gets the time at which it began: ordinals of its packets begin with 0. `on_sealed` is
         called in another thread. `cpu` is how many processors this process may use, 0 for any: while it uses
-        more, sealing waits as long as memory holds it. Memory has room for `held_segments`; beyond three it is
+        more, sealing waits as long as memory holds it. Memory has room for `held_segments`; beyond the least it is
         taken only while the disk is slower than what comes. On object storage the log lies in this machine's spool.
 
         A source with a hash is a file that grows: it keeps its name, and is continued behind what the store has of it,

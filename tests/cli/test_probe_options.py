@@ -48,3 +48,6 @@ def test_pods_are_named_by_a_hub_and_by_nobody_else(tmp_path: Path) -> None:
     done = kubeshark("worker", *given)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "no hub is asked: give --hub-selects" in done.stderr
+    done = kubeshark("worker", *given, "--hub-selects", "--tls-probe", "all")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "--tls-probe pods chooses processes by itself" in done.stderr

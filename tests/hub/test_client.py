@@ -130,8 +130,8 @@ class _Hub:
 
 
 def test_a_turn_ends_with_who_it_was_for() -> None:
-    hub = _Hub()
-    client = Client(hub)  # type: ignore[arg-type]
+    hub: Any = _Hub()
+    client = Client(hub)
     with client.turn():
         assert hub.pool.running == 1
     with pytest.raises(ClientGone), client.turn():  # what was made of half a result goes nowhere
@@ -144,7 +144,8 @@ def test_a_turn_ends_with_who_it_was_for() -> None:
 
 
 def test_the_end_of_a_body_is_not_the_end_of_its_sender() -> None:
-    client = Client(_Hub())  # type: ignore[arg-type]
+    hub: Any = _Hub()
+    client = Client(hub)
     messages = iter(["http.request", "http.request", "http.disconnect"])
 
     async def receive() -> dict[str, Any]:

@@ -153,6 +153,7 @@ def run(args: argparse.Namespace) -> int:
     from kubeshark.pipeline.scripts import ServedScripts
     from kubeshark.settings import base_path_of
 
+    base = base_path_of(args.base_path)
     check_local_capture(args)
     cluster = _cluster(args)
     pod_choice = _pod_choice() if cluster is not None else None
@@ -184,7 +185,7 @@ def run(args: argparse.Namespace) -> int:
                 log=log,
                 oidc=_oidc(args),
                 public_host=args.public_host,
-                base=base_path_of(args.base_path),
+                base=base,
                 token=_token(args.token_file),
                 workers_of=args.workers_of,
                 inventory=args.inventory,

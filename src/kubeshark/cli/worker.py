@@ -169,6 +169,8 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("a worker holds no identity, so it must be told who may read", hint=hint)
     if not 1 <= args.segment_seconds <= 86_400:
         raise UsageError("--segment-seconds is from 1 to 86400")
+    if "pods" in args.tls_probe and len(args.tls_probe) > 1:
+        raise UsageError("--tls-probe pods chooses processes by itself", hint="leave the other --tls-probe out")
     if "pods" in args.tls_probe and not args.hub_selects:
         raise UsageError(
             "--tls-probe pods reads processes of pods that a hub names, and no hub is asked",

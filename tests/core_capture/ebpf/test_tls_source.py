@@ -416,14 +416,14 @@ def test_a_library_is_probed_whole_or_not_at_all(server: tuple[int, int], monkey
     assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
-def test_a_library_is_probed_by_whoever_still_runs(server: tuple[int, int]) -> None:
+def test_a_library_is_probed_by_whoever_still_runs(server: tuple[int, int], tmp_path: Path) -> None:
     """Of two processes that use one library the first has ended since they were looked up; then the second, too."""
     process, _ = server
     probe = TlsProbe([f"pid:{process}"])
     try:
         (here,) = (each.library for each in _processes.tls_processes(probe._known) if each.pid == process)
         assert here is not None
-        gone = replace(here, path=Path("/proc/4194304/root/usr/lib/libssl.so.3"))
+        gone = replace(here, path=tmp_path / "ended")
         found = probe._probes([gone, here])
         assert len(found) == len(probe._attached[here.key])
         for fd in found:
