@@ -423,28 +423,28 @@ def _doubt(exchange: Exchange, stream: FlowStream) -> None:
     """
     if not stream.sides:
         return
+    is_pair = exchange.request is not None and exchange.response is not None
     for timed in (exchange.request, exchange.response, exchange.event):
         if timed is None:
             continue
         gaps = stream.sides[timed.message.direction].gaps
+        if not gaps and not timed.message.error:  # nearly always; it begins as whole
+            continue
         is_cut = timed.message.error.startswith(("gap:", "truncated:"))
-        is_guess = not (exchange.request and exchange.response) and any(
-            start < timed.message.end for start, _, _ in gaps
-        )
+        is_guess = not is_pair and any(start < timed.message.end for start, _, _ in gaps)
         timed.is_whole = not (is_cut or is_guess)
 
 
 def _error(exchange: Exchange, facts: StreamFacts, protocol: ProtocolSpec) -> EntryError | None:
     """Say what is wrong with an exchange: a damaged message, else the reason why a half is missing."""
     for timed in (exchange.request, exchange.response, exchange.event):
-        if timed and timed.message.error.startswith("Reset:"):  # one stream of many was reset, not the connection
+        if timed is None or (timed.is_whole and not timed.message.error):
+            continue
+        if timed.message.error.startswith("Reset:"):  # one stream of many was reset, not the connection
             return EntryError("connection", timed.message.error)
-        if timed and (timed.message.error or not timed.is_whole):
-            reason = (
-                timed.message.error or "gap: bytes before this message were not captured: where it begins is a guess"
-            )
-            seen = ", ".join(f"{name} {value!s}" for name, value in list(timed.message.fields.items())[:SHOWN_FIELDS])
-            return EntryError("dissection", f"{protocol.name}: {reason}" + ("" if timed.is_whole else f" ({seen})"))
+        reason = timed.message.error or "gap: bytes before this message were not captured: where it begins is a guess"
+        seen = ", ".join(f"{name} {value!s}" for name, value in list(timed.message.fields.items())[:SHOWN_FIELDS])
+        return EntryError("dissection", f"{protocol.name}: {reason}" + ("" if timed.is_whole else f" ({seen})"))
     request, response = exchange.request, exchange.response
     if exchange.event or (request and response) or protocol.matcher == "none":
         return None

@@ -54,7 +54,7 @@ class Origin:
     _protocols: dict[int, tuple[ProtocolSpec, dict[str, Any]]] = field(default_factory=dict, compare=False)
 
     def protocol_document(self, spec: ProtocolSpec) -> dict[str, Any]:
-        """Return a protocol as entries show it (entries.md §2). Worked out once; `spec` is kept, so its id stays its."""
+        """Return a protocol as entries show it (entries.md §2). Worked out once; `spec` is kept with it: ids recur."""
         known = self._protocols.get(id(spec))
         if known is None:
             known = self._protocols[id(spec)] = spec, _protocol_document(spec)
@@ -159,7 +159,7 @@ class StreamFacts:
         if syn < 0 or syn_ack < 0:
             return 0
         times = self.stream_data.times
-        return max(0, times.item(mine.item(syn_ack)) - times.item(mine.item(syn))) // 1_000
+        return max(0, int(times.item(mine.item(syn_ack))) - int(times.item(mine.item(syn)))) // 1_000
 
     def time_at(self, direction: int, offset: int) -> int:
         """Return nanoseconds of the packet that first carried this byte of a TCP stream's side; 0 without streams."""
