@@ -58,6 +58,7 @@ class Counters:
     delivered: int = 0  # of them: given out
     damaged: int = 0  # of them: the ring contradicted itself
     truncated: int = 0  # of those delivered: longer than the snap length
+    excluded: int = 0  # beside them: the filter or the choice left out; a few more or less, by another socket's count
     stamped: int = 0  # of those delivered: with a time of the adapter; else it is the host's
 
 
