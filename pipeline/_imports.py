@@ -90,6 +90,8 @@ class Import:
         with open_capture(path or file, name=name) as reader, hooks:
             source = SourceInfo(Path(name).name, sha256=digest, size=size, metadata=reader.metadata)
             with self._store.writer(self._recipients, source=source) as writer:
+                if on_batch is None and not hooks.filters_packets:  # which may keep what they are given
+                    reader.room = writer.room
                 known = 0
                 for batch in reader:
                     kept = hooks.apply(batch)
