@@ -77,7 +77,6 @@ WITHOUT_TEST = {
     "pipeline/_cluster_names.py": "cluster/test_cluster_names.py",
     "pipeline/_scanned.py": "pipeline/test_table.py",
     "pipeline/_exports.py": "pipeline/test_pipeline.py",
-    "pipeline/_imports.py": "pipeline/test_pipeline.py",
     "pipeline/_rows.py": "pipeline/test_pipeline.py",
     "pipeline/_store_query.py": "pipeline/test_pipeline.py",
     "pipeline/_executor.py": "pipeline/test_query.py",
