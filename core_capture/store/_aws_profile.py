@@ -31,6 +31,9 @@ __all__ = ["AwsProfile", "aws_profile"]
 MAX_BYTES = 1 << 20
 _WEB, _CONTAINER = "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_"
 _ROLES = (_WEB, f"{_CONTAINER}RELATIVE_URI", f"{_CONTAINER}FULL_URI")
+_ROLE, _EXTERNAL_ID = "KUBESHARK_S3_ROLE_ARN", "KUBESHARK_S3_EXTERNAL_ID"
+"""Both from tap.snapshots.cloud.s3: a role that takes an external id cannot be had by an account's token."""
+
 _REFUSED = {
     "sso_session": "signs in by SSO",
     "sso_start_url": "signs in by SSO",
@@ -55,6 +58,8 @@ def aws_profile(environment: Mapping[str, str] = os.environ) -> AwsProfile | Non
 
     Raises StoreError for one that is named and not there, or whose credentials cannot be had.
     """
+    if environment.get(_ROLE) and environment.get(_EXTERNAL_ID):
+        return _role_of_configuration(environment)
     named = environment.get("AWS_PROFILE", "")
     has_keys = bool(environment.get("AWS_ACCESS_KEY_ID"))
     if not named and (has_keys or any(environment.get(each) for each in _ROLES)):
@@ -70,10 +75,8 @@ def aws_profile(environment: Mapping[str, str] = os.environ) -> AwsProfile | Non
         return None
     if not named and not any(key in found for key in _GIVES):
         return None  # "default" of who only keeps a region there
-    lasting = _shared(_Chain(files, environment).of(name), (files, _of_aws(environment), name))
-    lasting()  # what is wrong with it is said now, and not as an answer of the server
     return AwsProfile(
-        lambda: lasting().for_obstore(),
+        _lasting(_Chain(files, environment).of(name), files, environment),
         "" if environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") else found.get("region", ""),
         ""
         if environment.get("AWS_ENDPOINT_URL") or environment.get("AWS_ENDPOINT_URL_S3")
@@ -84,14 +87,27 @@ def aws_profile(environment: Mapping[str, str] = os.environ) -> AwsProfile | Non
 _GIVES = ("aws_access_key_id", "credential_process", "role_arn", *_REFUSED)
 
 
-def _shared(ask: Callable[[], AwsKeys], key: object) -> Lasting:
-    """Return one for all stores of this process: an archive is a store a node, and each would ask for the role."""
+def _role_of_configuration(environment: Mapping[str, str]) -> AwsProfile:
+    """Return the role of tap.snapshots.cloud.s3 that asks for an external id: of whatever this machine has keys of."""
+    from kubeshark.core_capture.store._aws_sts import Role, assume
+
+    files = _Files.of(environment)
+    chain = _Chain(files, environment)
+    role = Role(environment[_ROLE], "", environment[_EXTERNAL_ID]).checked("tap.snapshots.cloud.s3")
+    source, sts = Lasting(chain.here()), chain.sts({})
+    return AwsProfile(_lasting(lambda: assume(role, source(), sts), files, environment), "", "")
+
+
+def _lasting(ask: Callable[[], AwsKeys], files: _Files, environment: Mapping[str, str]) -> Callable[[], dict[str, Any]]:
+    """Return what gives keys to obstore: one for all stores of this process, as an archive is a store a node.
+
+    What is wrong with them is said now, and not as an answer of the server.
+    """
+    given = frozenset(item for item in environment.items() if item[0].startswith(("AWS_", "KUBESHARK_S3_")))
     with _knowing:
-        return _known.setdefault(key, Lasting(ask))
-
-
-def _of_aws(environment: Mapping[str, str]) -> frozenset[tuple[str, str]]:
-    return frozenset((name, value) for name, value in environment.items() if name.startswith("AWS_"))
+        lasting = _known.setdefault((files, given), Lasting(ask))
+    lasting()
+    return lambda: lasting().for_obstore()
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +173,26 @@ class _Chain:
             hint="give it aws_access_key_id and aws_secret_access_key, or credential_process",
         )
 
+    def here(self) -> Callable[[], AwsKeys]:
+        """Return what asks for the keys that this process has, whatever they are."""
+        from kubeshark.core_capture.store._aws_machine import keys_of_container, keys_of_instance
+        from kubeshark.core_capture.store._aws_sts import Role, assume_by_token
+
+        given, name = dict(self.environment), self.environment.get("AWS_PROFILE", "")
+        if given.get("AWS_ACCESS_KEY_ID"):
+            return lambda: _of_environment(given)
+        if name:
+            return self.of(name)
+        if token := given.get(_WEB):
+            role = Role(given.get("AWS_ROLE_ARN", ""), given.get("AWS_ROLE_SESSION_NAME", "")).checked("AWS_ROLE_ARN")
+            sts = self.sts({})
+            return lambda: assume_by_token(role, Path(token), sts)
+        if any(given.get(each) for each in _ROLES):
+            return lambda: keys_of_container(given)
+        if any(key in (self.files.profile("default") or {}) for key in _GIVES):
+            return self.of("default")
+        return lambda: keys_of_instance(given)
+
     def _refuse(self, about: str, found: Mapping[str, str]) -> None:
         for key, what in _REFUSED.items():
             if key in found:
@@ -175,7 +211,7 @@ class _Chain:
         role = Role(
             found["role_arn"], found.get("role_session_name", ""), found.get("external_id", ""), int(seconds)
         ).checked(about)
-        sts = self._sts(found)
+        sts = self.sts(found)
         if token := found.get("web_identity_token_file"):
             return lambda: assume_by_token(role, Path(token).expanduser(), sts)
         by_profile, by_source = found.get("source_profile"), found.get("credential_source")
@@ -205,7 +241,8 @@ class _Chain:
             raise StoreError(f"credential_source of {about} is none", hint=f"write {', '.join(sources)}")
         return sources[source]
 
-    def _sts(self, found: Mapping[str, str]) -> Sts:
+    def sts(self, found: Mapping[str, str]) -> Sts:
+        """Return where STS is, as the environment says, else a profile."""
         from kubeshark.core_capture.store._aws_sts import Sts
 
         given = self.environment
@@ -221,7 +258,7 @@ def _of_environment(given: Mapping[str, str]) -> AwsKeys:
         return keys_of(given["AWS_ACCESS_KEY_ID"], given["AWS_SECRET_ACCESS_KEY"], given.get("AWS_SESSION_TOKEN"), None)
     except (KeyError, ValueError):
         raise StoreError(
-            "credential_source is Environment, which holds no keys",
+            "the environment, of which keys are asked, holds none",
             hint="set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
         ) from None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,6 +29,7 @@ class StsServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.callers: list[AwsKeys] = []
         self.keys = AwsKeys("", "")
+        self.mine: AwsKeys | None = None  # what it gives as the service of a container, or of an instance
         self.life = timedelta(hours=1)
         self.asked: list[dict[str, str]] = []
         self.answer: tuple[int, bytes] | None = None  # instead
@@ -77,6 +79,19 @@ class _Handler(BaseHTTPRequestHandler):
         form = {name: values[0] for name, values in parse_qs(query).items()}
         self.server.asked.append(form)
         status, said = self.server.answer or self._answer(form, body)
+        self._send(said, status)
+
+    def do_GET(self) -> None:
+        """As a container's service, and an instance's metadata."""
+        keys = self.server.mine
+        assert keys is not None
+        said = {"AccessKeyId": keys.access, "SecretAccessKey": keys.secret, "Token": None}
+        self._send(b"node" if self.path.endswith("security-credentials/") else json.dumps(said).encode())
+
+    def do_PUT(self) -> None:
+        self._send(b"session")
+
+    def _send(self, said: bytes, status: int = 200) -> None:
         self.send_response(status)
         self.send_header("Content-Length", str(len(said)))
         self.end_headers()

@@ -105,7 +105,7 @@ LAB = f"[profile lab]\nrole_arn = {ROLE}\n"
         (f"{LAB}{MINE}", "profile 'lab' assumes a role by nothing: give it one of source_profile"),
         (f"{LAB}source_profile = b\ncredential_source = Environment\n", "by two sources"),
         (f"{LAB}credential_source = Moon\n", "write Environment, EcsContainer, Ec2InstanceMetadata"),
-        (f"{LAB}credential_source = Environment\n", "Environment, which holds no keys"),
+        (f"{LAB}credential_source = Environment\n", "the environment, of which keys are asked, holds none"),
         (f"{LAB}credential_source = EcsContainer\n", "no container with a role"),
         (f"{LAB}external_id = a b\nsource_profile = b\n", "external_id of profile 'lab' is none"),
         (f"{LAB}duration_seconds = long\nsource_profile = b\n", "duration_seconds of profile 'lab' is no number"),
@@ -182,6 +182,35 @@ def test_a_bucket_is_reached_by_a_role(way: str, lab: Lab, monkeypatch: pytest.M
     assert lab.works()
     assert [each["RoleArn"] for each in lab.server.asked] == [f"{ROLE}-b", ROLE] if way == "chain" else [ROLE]
     assert lab.server.asked[-1].get("ExternalId") == (None if way == "token" else "lab/7")
+
+
+@pytest.mark.parametrize("way", ["environment", "profile", "default", "container", "instance", "token"])
+def test_a_role_of_the_configuration_is_had_by_what_there_is(
+    way: str, lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AWS_PROFILE")
+    for name, value in (("ROLE_ARN", ROLE), ("EXTERNAL_ID", "lab/7")):
+        monkeypatch.setenv(f"KUBESHARK_S3_{name}", value)
+    (lab.home / "token").write_text("hidden-token")
+    service = f"{lab.server.endpoint}/keys"
+    for name, value in {
+        "environment": {"AWS_ACCESS_KEY_ID": ME.access, "AWS_SECRET_ACCESS_KEY": ME.secret},
+        "profile": {"AWS_PROFILE": "me"},
+        "default": {},
+        "container": {"AWS_CONTAINER_CREDENTIALS_FULL_URI": service},
+        "instance": {"AWS_EC2_METADATA_SERVICE_ENDPOINT": lab.server.endpoint},
+        "token": {"AWS_WEB_IDENTITY_TOKEN_FILE": str(lab.home / "token"), "AWS_ROLE_ARN": f"{ROLE}-b"},
+    }[way].items():
+        monkeypatch.setenv(name, value)
+    write(lab.home, {"profile": f"[profile me]\n{MINE}", "default": f"[default]\n{MINE}"}.get(way, ""))
+    lab.server.callers += [BUCKETS] if way == "token" else []
+    lab.server.mine = ME
+    assert lab.works()
+    assert lab.server.asked[-1]["ExternalId"] == "lab/7"
+    assert len(lab.server.asked) == (2 if way == "token" else 1)
+    monkeypatch.setenv("KUBESHARK_S3_ROLE_ARN", "captures")
+    with pytest.raises(StoreError, match=r"role_arn of tap\.snapshots\.cloud\.s3 is no role"):
+        ObjectClient(lab.url)
 
 
 def test_many_stores_ask_for_a_role_once(lab: Lab) -> None:
