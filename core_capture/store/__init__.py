@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from kubeshark.core_capture.store._identity import identity_path as identity_path
     from kubeshark.core_capture.store._identity import load_identities as load_identities
     from kubeshark.core_capture.store._identity import parse_recipients as parse_recipients
+    from kubeshark.core_capture.store._info import MAX_KEEP_S as MAX_KEEP_S
     from kubeshark.core_capture.store._info import Counters as Counters
+    from kubeshark.core_capture.store._info import Scheduled as Scheduled
     from kubeshark.core_capture.store._info import SegmentInfo as SegmentInfo
     from kubeshark.core_capture.store._info import SourceRecord as SourceRecord
     from kubeshark.core_capture.store._joined import JoinedStore as JoinedStore
@@ -76,6 +78,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LIVE_SEGMENT_BYTES",
+    "MAX_KEEP_S",
     "SEGMENT_BYTES",
     "AgeReader",
     "AgeWriter",
@@ -107,6 +110,7 @@ __all__ = [
     "Requests",
     "Retention",
     "Rotated",
+    "Scheduled",
     "SegmentInfo",
     "SegmentReader",
     "SegmentReference",
@@ -150,7 +154,7 @@ if not TYPE_CHECKING:
             "_cache": "BlockCache CacheStats",
             "_export": "Exported Select export",
             "_identity": "Identity Recipient create_identity identity_path load_identities parse_recipients",
-            "_info": "Counters SegmentInfo SourceRecord",
+            "_info": "MAX_KEEP_S Counters Scheduled SegmentInfo SourceRecord",
             "_joined": "JoinedStore Member",
             "_letter": "open_letter write_letter",
             "_limits": "HELD_SEGMENTS LEAST_HELD_SEGMENTS LIVE_SEGMENT_BYTES SEGMENT_BYTES",

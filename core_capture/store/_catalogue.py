@@ -24,7 +24,7 @@ from kubeshark.core_capture.store._backend import Backend
 from kubeshark.core_capture.store._container import Column, Contents, decoder, pack, unpack
 from kubeshark.core_capture.store._identity import Identity, Recipient
 from kubeshark.core_capture.store._index import IndexMeta, inflate
-from kubeshark.core_capture.store._info import Chain, Count, Counters, SegmentInfo, SourceRecord
+from kubeshark.core_capture.store._info import Chain, Count, Counters, Scheduled, SegmentInfo, SourceRecord
 from kubeshark.core_capture.store._limits import (
     CATALOGUE_BYTES_A_FILE,
     CATALOGUE_TEXT_A_FILE,
@@ -82,6 +82,7 @@ class _Rows:
     sha256: list[str]
     counters: list[Counters | None] = field(default_factory=list)  # not in older catalogues
     part_of: list[str] = field(default_factory=list)  # nor this
+    scheduled: list[Count] = field(default_factory=list)  # nor this: 1 + index into `marks`, 0 for none
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +90,10 @@ class _Content:
     rows: _Rows
     sources: list[_Source]
     keys: list[str]
+    marks: list[Scheduled] = field(default_factory=list)
 
 
-_NEWER = {"counters", "part_of"}  # fields that older catalogues lack
+_NEWER = {"counters", "part_of", "scheduled"}  # fields that older catalogues lack
 
 decoder(_Content)
 
@@ -139,6 +141,7 @@ class Catalogue:
                 counters=rows.counters[row] if rows.counters else None,
                 part_of=rows.part_of[row] if rows.part_of else "",
             ),
+            scheduled=self._content.marks[mark - 1] if rows.scheduled and (mark := rows.scheduled[row]) else None,
         )
 
     def refused(self, predicate: Predicate) -> set[str]:
@@ -225,6 +228,7 @@ def load_catalogue(files: Backend, identities: Sequence[Identity], *, listed: in
         any(length != count and (length or name not in _NEWER) for name, length in lengths.items())
         or max(rows.source, default=-1) >= len(content.sources)
         or max(rows.public_key, default=-1) >= len(content.keys)
+        or max(rows.scheduled, default=0) > len(content.marks)
     ):
         raise Damaged("its rows contradict each other", file=CATALOGUE)
     return Catalogue(content, _summaries(contents, count))
@@ -262,6 +266,7 @@ def _encode(entries: Iterable[Entry]) -> bytes:
     records = [info.source for info in infos]
     origins = [_Source(record.sha256, record.name, record.size) for record in records]
     sources = {source: at for at, source in enumerate(dict.fromkeys(origins))}
+    marks = {mark: at for at, mark in enumerate(dict.fromkeys(i.scheduled for i in infos if i.scheduled), 1)}
     keys = {key: at for at, key in enumerate(dict.fromkeys(chain.public_key for chain in chains))}
     rows = _Rows(
         name=[info.name for info in infos],
@@ -285,6 +290,7 @@ def _encode(entries: Iterable[Entry]) -> bytes:
         sha256=[entry.sha256 for entry in entries],
         counters=[record.counters for record in records],
         part_of=[record.part_of for record in records],
+        scheduled=[marks[info.scheduled] if info.scheduled else 0 for info in infos],
     )
     summaries = Summaries.of([entry.summary for entry in entries])
     columns = [
@@ -297,4 +303,4 @@ def _encode(entries: Iterable[Entry]) -> bytes:
         Column("filter_bytes", np.diff(summaries.filter_ends, prepend=np.uint64(0)).astype(np.uint32), "planes"),
         Column("filter", np.frombuffer(summaries.filters, dtype=np.uint8)),
     ]
-    return pack(_MAGIC, _Content(rows, list(sources), list(keys)), columns)
+    return pack(_MAGIC, _Content(rows, list(sources), list(keys), list(marks)), columns)
