@@ -27,12 +27,14 @@ class Result:
     case: str
     peer: str
     ratio: float
-    target: float
+    target: float | None  # None: shown, and nothing was aimed at
     better: str  # "higher" or "lower"
     note: str = ""
 
     @property
     def is_met(self) -> bool:
+        if self.target is None:
+            return True
         return self.ratio >= self.target if self.better == "higher" else self.ratio <= self.target
 
 
@@ -71,11 +73,11 @@ def alternate(ours: Callable[[], float], peer: Callable[[], float], runs: int) -
 
 def show(result: Result) -> None:
     """Print a result as two lines of the table."""
-    sign = "≥" if result.better == "higher" else "≤"
+    target = "" if result.target is None else f"{'≥' if result.better == 'higher' else '≤'}{result.target:>7g}"
     met = "" if result.is_met else "  MISSED"
     print(
         f"{result.row:>3}  {result.case:<44} {result.peer:<22} {result.ratio:>9.2f}"
-        f"  {sign}{result.target:>7g}{met}\n"
+        f"  {target}{met}\n"
         f"       {result.note}",
         flush=True,
     )

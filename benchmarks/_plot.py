@@ -19,7 +19,8 @@ MET, MISSED = "#1a7f37", "#cf222e"
 
 
 def plot(results: Sequence[dict[str, Any]]) -> str:
-    """Return an SVG; results as `make bench` writes them to benchmarks/results."""
+    """Return an SVG; results as `make bench` writes them to benchmarks/results, without those that have no target."""
+    results = [result for result in results if result["target"] is not None]
     height = TOP + ROW * len(results) + 24
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {LABEL + WIDTH + RIGHT} {height}" '

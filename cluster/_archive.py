@@ -16,6 +16,9 @@ from kubeshark.settings import Settings
 
 __all__ = ["archive_arguments", "archive_of", "check_archive"]
 
+EXTERNAL_ID = "^[A-Za-z0-9_+=,.@:/-]{2,1224}$"
+"""What a role's owner gives to tell callers apart; the chart asks the same."""
+
 ROLE_ARN = "^arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/-]{1,576}$"
 """What a role is called; the chart asks the same."""
 
@@ -73,11 +76,10 @@ def _check_role(settings: Settings) -> None:
         )
     if s3.role_arn and cloud.provider != "s3" and not settings.store.url.startswith("s3:"):
         raise UsageError(f"{_CLOUD}.s3.roleArn is for an archive in S3, and there is none", hint="leave it out")
-    if s3.external_id:
-        raise UsageError(
-            f"{_CLOUD}.s3.externalId: pods have their role by a token of their account, which takes no external id",
-            hint="let the role's trust policy name the account, and leave it out",
-        )
+    if s3.external_id and not s3.role_arn:
+        raise UsageError(f"{_CLOUD}.s3.externalId is for a role, and there is none", hint=f"set {_CLOUD}.s3.roleArn")
+    if s3.external_id and not re.fullmatch(EXTERNAL_ID, s3.external_id):
+        raise UsageError(f"{_CLOUD}.s3.externalId is none", hint="2 to 1,224 letters, digits or +=,.@:/-_")
 
 
 def _archive() -> Any:

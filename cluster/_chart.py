@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from kubeshark.cluster._archive import ROLE_ARN
+from kubeshark.cluster._archive import EXTERNAL_ID, ROLE_ARN
 from kubeshark.cluster._chart_text import template
 from kubeshark.cluster._manifests import objects, secrets
 from kubeshark.cluster._names import TLS_HUB, TLS_WORKER, TOKEN, WORKER
@@ -38,7 +38,8 @@ MATERIAL = f"""{{{{- /* made once, and kept: what a Secret holds already is take
 {{{{- $_ := set $material (print $who ".key") (index $files "tls.key") }}}}
 {{{{- end }}}}"""
 
-CHECKS = """{{- if not (regexMatch "BASE_PATH" .Values.tap.routing.front.basePath) }}
+CHECKS = (
+    """{{- if not (regexMatch "BASE_PATH" .Values.tap.routing.front.basePath) }}
 {{- fail "tap.routing.front.basePath is no path: write /kubeshark" }}
 {{- end }}
 {{- if not .Values.store.recipients }}
@@ -72,8 +73,11 @@ CHECKS = """{{- if not (regexMatch "BASE_PATH" .Values.tap.routing.front.basePat
 {{- if and $role (ne $cloud.provider "s3") (not (hasPrefix "s3:" .Values.store.url)) }}
 {{- fail "tap.snapshots.cloud.s3.roleArn is for an archive in S3, and there is none" }}
 {{- end }}
-{{- if $cloud.s3.externalId }}
-{{- fail "tap.snapshots.cloud.s3.externalId: pods have their role by a token of their account, which takes none" }}
+{{- if and $cloud.s3.externalId (not $role) }}
+{{- fail "tap.snapshots.cloud.s3.externalId is for a role, and there is none: set tap.snapshots.cloud.s3.roleArn" }}
+{{- end }}
+{{- if and $cloud.s3.externalId (not (regexMatch "EXTERNAL_ID" $cloud.s3.externalId)) }}
+{{- fail "tap.snapshots.cloud.s3.externalId is none: 2 to 1,224 letters, digits or +=,.@:/-_" }}
 {{- end }}
 {{- if and (eq $cloud.provider "s3") (not $cloud.s3.bucket) }}
 {{- fail "tap.snapshots.cloud.s3.bucket is empty" }}
@@ -83,7 +87,10 @@ CHECKS = """{{- if not (regexMatch "BASE_PATH" .Values.tap.routing.front.basePat
 {{- end }}
 {{- if and (eq $cloud.provider "azblob") (not (and $cloud.azblob.storageAccount $cloud.azblob.container)) }}
 {{- fail "tap.snapshots.cloud.azblob: storageAccount and container are both needed" }}
-{{- end }}""".replace("BASE_PATH", BASE_PATH).replace("ROLE_ARN", ROLE_ARN)
+{{- end }}""".replace("BASE_PATH", BASE_PATH)
+    .replace("ROLE_ARN", ROLE_ARN)
+    .replace("EXTERNAL_ID", EXTERNAL_ID)
+)
 
 NOTES = """The hub reads captures with the identity in Secret kubeshark-identity, which this chart does not make:
 

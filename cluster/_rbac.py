@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kubeshark.cluster._names import FRONT, HUB, WORKER, metadata
-from kubeshark.cluster._tree import Built, Setting, Text, When
+from kubeshark.cluster._tree import Built, Not, Setting, Text, When
 
 __all__ = ["HUB_GRANTS", "POLICY_GRANTS", "Grant", "accounts", "roles"]
 
@@ -46,13 +46,16 @@ ROLE_ANNOTATION = "eks.amazonaws.com/role-arn"
 
 
 def accounts() -> list[dict[str, Any]]:
-    """Return the accounts; hub and workers, which speak to the archive, have the role for it."""
-    role = Setting("tap.snapshots.cloud.s3.roleArn")
+    """Return the accounts; hub and workers, which speak to the archive, have the role for it.
+
+    Not one with an external id: a token of an account takes none, so that role is assumed by the processes.
+    """
+    role, assumed = (Setting(f"tap.snapshots.cloud.s3.{each}") for each in ("roleArn", "externalId"))
 
     def about(name: str, component: str) -> dict[str, Any]:
         made = metadata(name, component)
         if component != "front":
-            made["annotations"] = {**made["annotations"], ROLE_ANNOTATION: When(role, role)}
+            made["annotations"] = {**made["annotations"], ROLE_ANNOTATION: When(Not(assumed), When(role, role))}
         return made
 
     return [

@@ -50,13 +50,16 @@ def make_server(
     view_now: Callable[[], Pipeline],
     *,
     working: Callable[[str], AbstractContextManager[None]] = lambda _: nullcontext(),
+    gave_up: Callable[[], bool] = lambda: False,
     sees_all: bool = True,
 ) -> MCPServer[Any]:
     """Return the server over a view of a pipeline; `run("stdio")` serves it.
 
-    `view_now` gives the view for each call, `working` is held while a tool of that name works. Whoever does not see
-    all namespaces is not offered what is added up over the whole store.
+    `view_now` gives the view for each call, `working` is held while a tool of that name works, which ends where
+    `gave_up` says that nobody waits for it. Whoever does not see all namespaces is not offered what is added up over
+    the whole store.
     """
+    bounds: Any = {"max_seconds": SECONDS, "gave_up": gave_up}
     server: MCPServer[Any] = MCPServer("kubeshark", instructions=INSTRUCTIONS, version=__version__, log_level="WARNING")
 
     def tool(function: Callable[P, T]) -> Callable[P, T]:
@@ -111,7 +114,7 @@ def make_server(
             since_ns=read_time(since),
             until_ns=read_time(until),
             after=cursor or None,
-            max_seconds=SECONDS,
+            **bounds,
         )
         rows = [_row(entry.row()) for entry in found]
         problems = list(map(str, found.problems))
@@ -120,7 +123,7 @@ def make_server(
     @tool
     def count(kfl: Kfl = "", since: When = "", until: When = "") -> dict[str, Any]:
         """How many entries match, by protocol."""
-        found = view_now().query(kfl, since_ns=read_time(since), until_ns=read_time(until), max_seconds=SECONDS)
+        found = view_now().query(kfl, since_ns=read_time(since), until_ns=read_time(until), **bounds)
         by_protocol: dict[str, int] = {}
         for run in found.runs(["protocol"]):
             for name in run.column("protocol"):
@@ -144,7 +147,7 @@ def make_server(
         """Connections (TCP, UDP, SCTP) that match: ends, bytes both ways, how they ended, protocols in them."""
         view = view_now()
         written = view.compile(kfl).kfl_text
-        found = view.query(f"(\n{written}\n) && conn" if written.strip() else "conn", limit=limit, max_seconds=SECONDS)
+        found = view.query(f"(\n{written}\n) && conn" if written.strip() else "conn", limit=limit, **bounds)
         names = ["src.ip", "src.port", "dst.ip", "dst.port", "transport", "conn_state", "conn_local_bytes"]
         names += ["conn_remote_bytes", "conn_l7_detected"]
         rows = [{"id": each.id, **{name: each.get(name) for name in names}} for each in found]
@@ -156,7 +159,7 @@ def make_server(
     ) -> dict[str, Any]:
         """Who talks to whom: edges with calls, errors, bytes, latency percentiles, and the filter of each."""
         edges = Edges(group, 7)
-        found = view_now().query(kfl, max_seconds=SECONDS)
+        found = view_now().query(kfl, **bounds)
         for run in found.runs(edges.fields):
             edges.add(run)
         return edges.answer(limit, Counted.of(found)).model_dump()
@@ -166,7 +169,7 @@ def make_server(
         """HTTP exchanges that match, as HAR 1.2: secrets redacted."""
         out = io.BytesIO()
         view = view_now()
-        view.export_entries(list(view.query(kfl, limit=limit, max_seconds=SECONDS)), out, format="har")
+        view.export_entries(list(view.query(kfl, limit=limit, **bounds)), out, format="har")
         text = out.getvalue().decode()
         if len(text) > MAX_TEXT:
             raise ToolError(f"that is {len(text):,} characters, and {MAX_TEXT:,} are given: ask for fewer")

@@ -3,24 +3,28 @@
 1. Whoever asks sees what their role sees: the tools read through their view, made anew for each call, so that they
    redact and keep to namespaces as the API does, by the rules of that moment.
 2. No sessions: every request says by its token who asks, and a stolen session id is worth nothing.
-3. A tool takes a turn like any other query (ADR 17), and the audit log has its name.
+3. A tool takes a turn like any other query (ADR 17), the audit log has its name, and it ends when whoever asked has
+   gone (ADR 44).
 
 Without the extra `mcp` the path answers 501 and says what is missing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
 from functools import lru_cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from starlette.responses import JSONResponse
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from kubeshark.errors import StoreError
 from kubeshark.hub._access import Principal
+from kubeshark.hub._client import Client, ClientGone, listening
 from kubeshark.hub._pool import TooManyError
 from kubeshark.hub._state import Hub
 
@@ -30,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["PATH", "McpEndpoint"]
 
 PATH = "/mcp"
+_CLIENT: ContextVar[Client] = ContextVar("client")
 KEPT_SERVERS = 64
 """Of people who asked last: describing the tools takes longer than most calls of one."""
 
@@ -52,8 +57,10 @@ class McpEndpoint:
         server = self._server(principal)
         # Host and Origin are the gate's affair. A manager may run once only, so each request has its own.
         manager = StreamableHTTPSessionManager(server._lowlevel_server, json_response=True, stateless=True)
-        async with manager.run():
-            await manager.handle_request(scope, receive, send)
+        client = Client(self._hub)
+        _CLIENT.set(client)
+        async with _heard(receive, client) as heard, manager.run():
+            await manager.handle_request(scope, heard, send)
 
     def _make(self, principal: Principal) -> MCPServer[Any]:
         from kubeshark.hub._mcp import make_server
@@ -62,15 +69,45 @@ class McpEndpoint:
         def working(tool: str) -> Iterator[None]:
             self._hub.audit.note(principal, "mcp", tool=tool)
             self._hub.figures.add(queries=1)
-            with self._hub.pool.turn() as turn:
-                try:
-                    turn.take()
-                except TooManyError:
-                    raise StoreError("too many queries are waiting: come again later") from None
-                yield
+            try:
+                with _CLIENT.get().turn():
+                    yield
+            except TooManyError:
+                raise StoreError("too many queries are waiting: come again later") from None
+            except ClientGone:
+                raise StoreError("nobody waits for the answer") from None
 
-        sees_all = principal.namespaces is None
-        return make_server(lambda: self._hub.view(principal), working=working, sees_all=sees_all)
+        return make_server(
+            lambda: self._hub.view(principal),
+            working=working,
+            gave_up=lambda: _CLIENT.get().has_left(),
+            sees_all=principal.namespaces is None,
+        )
+
+
+@asynccontextmanager
+async def _heard(receive: Receive, client: Client) -> AsyncIterator[Receive]:
+    """Give what receives the body, and listen behind it for whoever asks to go."""
+    listener: asyncio.Task[None] | None = None
+
+    async def heard() -> Message:
+        nonlocal listener
+        if listener is not None:
+            await asyncio.shield(listener)
+            return {"type": "http.disconnect"}
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            client.is_gone = True
+        elif not message.get("more_body"):
+            listener = asyncio.create_task(listening(receive, client))
+        return message
+
+    try:
+        yield heard
+    finally:
+        client.is_gone = True
+        if listener is not None:
+            listener.cancel()
 
 
 def _refusal(method: str, principal: Principal) -> JSONResponse | None:

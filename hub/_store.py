@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 from kubeshark.core_capture.store import CaptureKey, Retention
 from kubeshark.errors import UsageError
 from kubeshark.hub._access import Principal, need, need_all
+from kubeshark.hub._client import Asker
 from kubeshark.hub._state import State
 from kubeshark.hub._times import read_time
 from kubeshark.pipeline import rfc3339
@@ -208,10 +209,9 @@ def prune(hub: State, principal: Manager, limits: Limits) -> Pruned:
 
 
 @router.post("/store/verify", summary="Authenticate every byte of the store", dependencies=[Depends(need("import"))])
-def verify(hub: State) -> Verified:
-    with hub.pool.turn() as turn:
-        turn.take()
-        report = hub.pipeline.verify()
+def verify(hub: State, client: Asker) -> Verified:
+    with client.turn():
+        report = hub.pipeline.store.verify(on_progress=lambda _read, _total: client.go_on())
     findings = [{name: str(value) for name, value in asdict(finding).items()} for finding in report.findings]
     return Verified(sound=report.is_sound, segments=report.segments, bytes=report.bytes, findings=findings)
 

@@ -85,9 +85,9 @@ class S3(Part, frozen=True):
     endpoint: str = ""
     """URL of another server than Amazon's."""
     role_arn: str = ""
-    """Role that hub and workers have by their accounts (EKS): arn:aws:iam::…:role/NAME."""
+    """Role that hub and workers have by their accounts (EKS), or assume with externalId: arn:aws:iam::…:role/NAME."""
     external_id: str = ""
-    """Refused: a role that is had by an account's token takes none."""
+    """With it roleArn is assumed by the keys that pods have: of a Secret, Pod Identity, or the node."""
 
 
 class AzureBlob(Part, frozen=True):

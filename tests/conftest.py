@@ -100,7 +100,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     if is_short:
         print("\nskipped tests count as failures here (KUBESHARK_NO_SKIPS=1)")
         session.exitstatus = exitstatus or pytest.ExitCode.TESTS_FAILED
-    if not hasattr(session.config, "workerinput") and (cache := session.config.cache) is not None:
+    if not hasattr(session.config, "workerinput") and (cache := getattr(session.config, "cache", None)) is not None:
         cache.set(
             "kubeshark/ran_all", exitstatus == pytest.ExitCode.TESTS_FAILED and not is_short
         )  # second_run.py asks

@@ -128,7 +128,7 @@ static bool copy_packet(kc_ring *ring, const uint8_t *packet, size_t room, uint8
     store_le32(record + 8, (uint32_t)total);
     store_le32(record + 12, original);
     if (before > total) before = total;
-    memcpy(record + KC_RECORD_HEADER, front, before);
+    if (before) memcpy(record + KC_RECORD_HEADER, front, before);
     memcpy(record + KC_RECORD_HEADER + before, bytes + from, total - before);
     *size += KC_RECORD_HEADER + total;
     ring->delivered++;

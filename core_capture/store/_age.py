@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hmac
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,7 +37,7 @@ from kubeshark.core_capture.store._limits import MAX_HEADER_BYTES
 from kubeshark.core_capture.store._local import LocalFile
 from kubeshark.errors import Damaged, StoreError
 
-__all__ = ["CHUNK", "SEALED_CHUNK", "TAG", "AgeReader", "AgeWriter", "NotForUsError", "Sink", "Tail", "rewrap"]
+__all__ = ["CHUNK", "SEALED_CHUNK", "TAG", "AgeReader", "AgeWriter", "Lend", "NotForUsError", "Sink", "Tail", "rewrap"]
 
 CHUNK = 1 << 16  # plaintext bytes of every chunk but the last
 TAG = 16
@@ -81,14 +81,17 @@ class Sink(Protocol):
     def write(self, data: memoryview, /) -> object: ...
 
 
+Lend = Callable[[int], memoryview]
+"""Memory for so many bytes, or fewer but a chunk: what is written next was put there, and is not copied again."""
+
+
 class AgeWriter:
     """Encrypts what is written to `out`; `finish` writes the last chunk. Does not close or sync `out`.
 
-    Whole chunks are encrypted where they lie: only what does not fill one is copied. Chunks are gathered in `room`,
-    which who writes many files may hand from one to the next.
+    Whole chunks are encrypted from where they lie to where `lend` says: only what does not fill one is copied.
     """
 
-    def __init__(self, out: Sink, recipients: Sequence[Recipient], *, room: bytearray | None = None) -> None:
+    def __init__(self, out: Sink, recipients: Sequence[Recipient], *, lend: Lend | None = None) -> None:
         self._file_key = file_key = os.urandom(16)
         self._nonce = nonce = os.urandom(_NONCE)
         out.write(memoryview(_make_header(file_key, recipients) + nonce))
@@ -97,7 +100,8 @@ class AgeWriter:
         self.payload_id = _payload_id(file_key, nonce)
         self._pending = memoryview(bytearray(CHUNK))  # what does not fill a chunk yet
         self._waiting = 0  # bytes of it
-        self._room = bytearray() if room is None else room
+        self._own = bytearray()  # where nobody lends
+        self._lend = lend  # no method of ours: the cycle would keep the file key in memory
         self._chunks = 0
         self.size = 0  # plaintext bytes so far
 
@@ -107,24 +111,22 @@ class AgeWriter:
         # At least one byte stays behind, because only the last chunk may be short, and it is marked.
         whole = (self._waiting + len(data) - 1) // CHUNK
         with memoryview(data) as view:
-            at = 0
-            if whole > 0:
-                self._make_room(whole)
-                with memoryview(self._room) as room:
-                    at = self._write_chunks(view, whole, room)
+            at, stop = 0, self._chunks + whole
+            while self._chunks < stop:
+                at = self._write_chunks(view, at, min(stop - self._chunks, _ROOM_CHUNKS))
             left = len(view) - at
             self._pending[self._waiting : self._waiting + left] = view[at:]
             self._waiting += left
 
-    def _write_chunks(self, view: memoryview, count: int, room: memoryview) -> int:
-        """Encrypt so many chunks and write them; return where in `view` they end. One takes 20 µs."""
-        at = used = 0
-        encrypt, limit = self._cipher.encrypt_into, len(room)
-        for number in range(self._chunks, self._chunks + count):
+    def _write_chunks(self, view: memoryview, at: int, count: int) -> int:
+        """Encrypt at most so many chunks and write them; return where in `view` they end. One takes 20 µs."""
+        room = (self._lend or self._lend_own)(count * SEALED_CHUNK)
+        encrypt, used, first = self._cipher.encrypt_into, 0, self._chunks
+        for number in range(first, first + min(count, len(room) // SEALED_CHUNK)):
             into = room[used : used + SEALED_CHUNK]
             if self._waiting:
-                stop = CHUNK - self._waiting
-                self._pending[self._waiting :] = view[:stop]
+                stop = at + CHUNK - self._waiting
+                self._pending[self._waiting :] = view[at:stop]
                 self._waiting = 0
                 encrypt(_chunk_nonce(number, last=False), self._pending, None, into)
             else:
@@ -132,12 +134,8 @@ class AgeWriter:
                 encrypt(_chunk_nonce(number, last=False), view[at:stop], None, into)
             at = stop
             used += SEALED_CHUNK
-            if used == limit:
-                self._out.write(room)
-                used = 0
-        if used:
-            self._out.write(room[:used])
-        self._chunks += count
+            self._chunks += 1
+        self._out.write(room[:used])
         return at
 
     def finish(self) -> Tail:
@@ -147,10 +145,10 @@ class AgeWriter:
         self._waiting = 0
         return Tail(self.size, sealed[-TAG:], self._file_key, self._nonce)
 
-    def _make_room(self, chunks: int) -> None:
-        missing = min(chunks, _ROOM_CHUNKS) * SEALED_CHUNK - len(self._room)
-        if missing > 0:
-            self._room += bytes(missing)
+    def _lend_own(self, size: int) -> memoryview:
+        if size > len(self._own):
+            self._own = bytearray(size)
+        return memoryview(self._own)[:size]
 
 
 class AgeReader:

@@ -192,14 +192,21 @@ class _Pages(mmap.mmap):
 class Buffers:
     """Memory for builders. What was touched before is cheaper than new: that is a sixth of an import.
 
-    None of it is taken before it is touched. What numpy gives comes in large pages, which is best where all of it is
-    touched at once. A capture asks for `small_pages`: in a virtual machine large ones are often memory that the host
-    has yet to find, 2 ns a byte, four times what small ones take; and it holds less.
+    None of it is taken before it is touched, but by `prepare`. What numpy gives comes in large pages, which is best
+    where all of it is touched at once. A capture asks for `small_pages`: in a virtual machine large ones are often
+    memory that the host has yet to find, 2 ns a byte, four times what small ones take; and it holds less.
     """
 
     def __init__(self, size: int, keep: int, *, small_pages: bool = False) -> None:
         self._size, self._keep, self._small_pages = size, keep, small_pages
         self._free: list[memoryview] = []
+
+    def prepare(self) -> None:
+        """Have the first at hand, all of it: a flood's first second finds no page to wait for."""
+        buffer = self._make()
+        if isinstance(buffer.obj, _Pages):
+            buffer.obj.reach(self._size)
+        self.give_back(buffer)
 
     def take(self) -> memoryview:
         return self._free.pop() if self._free else self._make()

@@ -108,14 +108,14 @@ class LogWriter:
 
     def __init__(self, files: Backend, recipients: Sequence[Recipient], key: NodeKey, core: Core) -> None:
         self._files, self._recipients, self._key, self.core = files, recipients, key, core
-        self._room, self._memory = bytearray(), lend_memory()
+        self._memory = lend_memory()
 
     def write(self, piece: Piece) -> int:
         """Write a piece, return its bytes before encryption; it lasts when this returns. Raise OSError, StoreError."""
         name = log_name(piece.segment, piece.number)
         with self._files.create(f"{TEMPORARY}{name}") as out:
             file = UncachedFile(out, self._memory)  # of a large piece: it is deleted within a minute
-            size = write_piece(file, piece, self._recipients, self._key, room=self._room)
+            size = write_piece(file, piece, self._recipients, self._key, lend=file.lend)
             file.finish()
         self._files.publish(f"{TEMPORARY}{name}", name, replacing=True)
         self._files.settle()

@@ -128,6 +128,7 @@ class LiveWriter:
         except BaseException:
             self._sealer.release()
             raise
+        self._buffers.prepare()
         self._log = LogWriter(self._sealer.files, self._sealer.recipients, self._sealer.key, core)
         self._threads = [
             Thread(target=self._run, args=(work,), name=f"kubeshark-{name}", daemon=True)

@@ -46,7 +46,8 @@ _EMPTY_RANGE = re.compile(r"InvalidRange|Invalid range|code: 416")
 _REPEATED = re.compile(r"after [1-9]\d* retries")
 _BROKEN = re.compile(r"response body")
 _STATUS = re.compile(r"non-2xx status code: (\d{3}(?: [A-Za-z ]{1,40}\b)?)")
-_ENDPOINT = re.compile(r"https?://[^/\s?#@]{1,200}")
+_ENDPOINT = re.compile(r"https?://(?!docs\.rs\b)[^/\s?#@]{1,200}")  # rustls names a page there
+_PROVIDER = re.compile(r"External AWS credential provider: StoreError: ([^\n]{1,1000})")
 _TRANSPORT = ("error sending request", "HTTP error", "timed out", "dns error", "connection", "request or response body")
 _ACCESS = ("AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken")
 _CREDENTIALS = (
@@ -207,6 +208,8 @@ class ObjectClient:
         text = str(error)
         code, status, where = _CODE.search(text), _STATUS.search(text), _ENDPOINT.search(text)
         at = f" at {where[0]}" if where else ""
+        if ours := _PROVIDER.search(text):  # what `aws_profile` says of keys that it cannot renew
+            return StoreError(ours[1])
         if "169.254.169.254" in text or "InstanceMetadata" in text or "NoCredentials" in text:
             return StoreError(f"no credentials for {self.url}", hint=_CREDENTIALS)
         if code and code[1] == "NoSuchBucket":

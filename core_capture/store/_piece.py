@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from kubeshark.core_capture._columns import Core
 from kubeshark.core_capture._records import RECORD_HEADER_BYTES, PacketExtra, SourceMetadata
-from kubeshark.core_capture.store._age import CHUNK, AgeReader, AgeWriter, Sink
+from kubeshark.core_capture.store._age import CHUNK, AgeReader, AgeWriter, Lend, Sink
 from kubeshark.core_capture.store._backend import RangeFile
 from kubeshark.core_capture.store._container import Column, Contents, decoder, pack, unpack
 from kubeshark.core_capture.store._extras import decode_packets, packet_columns
@@ -115,15 +115,15 @@ class Piece:
 
 
 def write_piece(
-    out: Sink, piece: Piece, recipients: Sequence[Recipient], key: NodeKey, *, room: bytearray | None = None
+    out: Sink, piece: Piece, recipients: Sequence[Recipient], key: NodeKey, *, lend: Lend | None = None
 ) -> int:
     """Write a piece as a whole age file, signed with `key`; return its bytes before encryption.
 
-    Nothing that could decrypt it is kept. `room` is `AgeWriter`'s.
+    Nothing that could decrypt it is kept. `lend` is `AgeWriter`'s.
     """
     if len(piece.data) > MAX_PIECE_BYTES:
         raise ValueError(f"{len(piece.data):,} bytes in a piece of the log")
-    age = AgeWriter(out, recipients, room=room)
+    age = AgeWriter(out, recipients, lend=lend)
     frames = [*_frames(piece)]
     sizes = [sum(map(len, frame)) for frame in frames]
     count = len(piece.ordinals)

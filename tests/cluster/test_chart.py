@@ -126,7 +126,11 @@ def test_who_may_read_is_asked_for(chart: Path) -> None:
         (("tap.tls=true", "tap.bpfOverride=port 80"), "tap.tls with tap.bpfOverride"),
         (("tap.snapshots.cloud.s3.roleArn=captures",), "roleArn is no role"),
         ((f"tap.snapshots.cloud.s3.roleArn={ROLE}",), "and there is none"),
-        (("store.url=s3://b/c", "tap.snapshots.cloud.s3.externalId=x"), "which takes none"),
+        (("store.url=s3://b/c", "tap.snapshots.cloud.s3.externalId=x"), "is for a role, and there is none"),
+        (
+            ("store.url=s3://b/c", f"tap.snapshots.cloud.s3.roleArn={ROLE}", "tap.snapshots.cloud.s3.externalId=x"),
+            "externalId is none",
+        ),
         (("capture.schedules[0].name=a", "capture.schedules[0].kfl=dns"), "not known when it is captured"),
         (("tap.routing.front.basePath=shark",), "basePath is no path"),
         (("tap.routing.front.basePath=/a//b",), "basePath is no path"),

@@ -149,8 +149,11 @@ def test_a_role_for_the_archive_is_the_accounts_that_speak_to_it() -> None:
     for place in ((f"{CLOUD}.provider=s3", f"{CLOUD}.s3.bucket=b"), ("store.url=s3://b/c",)):
         assert roles(*place, given) == {"kubeshark-hub": ROLE, "kubeshark-worker": ROLE, "kubeshark-front": None}
         assert set(roles(*place).values()) == {None}
-        with pytest.raises(UsageError, match="takes no external id"):
-            roles(*place, given, f"{CLOUD}.s3.externalId=x")
+        assert set(roles(*place, given, f"{CLOUD}.s3.externalId=lab/7").values()) == {None}  # assumed instead
+        with pytest.raises(UsageError, match="externalId is none"):
+            roles(*place, given, f"{CLOUD}.s3.externalId=x y")
+        with pytest.raises(UsageError, match="externalId is for a role, and there is none"):
+            roles(*place, f"{CLOUD}.s3.externalId=lab/7")
         for wrong in ("captures", "arn:aws:iam::1:role/x", f"{ROLE} x", "arn:aws:iam::123456789012:user/x"):
             with pytest.raises(UsageError, match="is no role"):
                 roles(*place, f"{CLOUD}.s3.roleArn={wrong}")

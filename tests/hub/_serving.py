@@ -7,7 +7,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -131,3 +131,21 @@ def serving(
             yield Hub(found.group(), store, home)
         finally:
             process.terminate()
+
+
+@contextmanager
+def serving_workers(folder: Path, urls: Sequence[str]) -> Iterator[Hub]:
+    """Serve what workers have: `folder` holds the hub's home (hub) with its identity, and certificates (pki/hub)."""
+    environment = {"HOME": str(folder / "hub"), "PATH": "/usr/bin:/bin"}
+    command = [sys.executable, "-m", "kubeshark", "serve", "--store", str(folder / "own"), "--port", "0"]
+    command += [each for url in urls for each in ("--worker", url)]
+    with subprocess.Popen(
+        [*command, "--tls", str(folder / "pki/hub")], env=environment, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout
+        found = re.search(r"http://\S+", process.stdout.readline())
+        assert found
+        try:
+            yield Hub(found.group(), home=folder / "hub")
+        finally:
+            process.kill()

@@ -46,9 +46,11 @@ def figure(hub: Hub, name: str) -> float:
 def asked(hub: Hub, path: str, method: str = "GET", body: Any = None) -> Iterator[socket.socket]:
     """A request whose answer nobody has read yet."""
     content = b"" if body is None else json.dumps(body).encode()
+    target = path if path.startswith("/") else f"/api/v1/{path}"
     with closing(socket.create_connection((hub.address, hub.port), timeout=BOUND_S)) as wire:
         wire.sendall(
-            f"{method} /api/v1/{path} HTTP/1.1\r\nHost: {hub.address}:{hub.port}\r\nContent-Length: {len(content)}\r\n"
+            f"{method} {target} HTTP/1.1\r\nHost: {hub.address}:{hub.port}\r\n"
+            f"Content-Length: {len(content)}\r\nAccept: application/json, text/event-stream\r\n"
             f"Content-Type: application/json\r\nAuthorization: Bearer {hub.token}\r\n\r\n".encode()
             + content
         )
@@ -84,6 +86,22 @@ def test_a_body_that_was_read_hides_no_disconnect(large: Hub) -> None:
     before = figure(large, "queries_cancelled")
     wish = {"subject": "host", "kfl": 'path == "x"'}
     with asked(large, "firewall/learn", "POST", wish):
+        until(lambda: figure(large, "queries_running") == 1)
+    until(lambda: figure(large, "queries_running") == 0 and figure(large, "queries_cancelled") > before)
+
+
+@pytest.mark.parametrize("tool", ["count", "query", "service_map", "flows", "export"])
+def test_a_tool_of_an_assistant_that_has_gone_ends(large: Hub, tool: str) -> None:
+    before = figure(large, "queries_cancelled")
+    call = {"name": tool, "arguments": {"kfl": 'path == "x"'}}
+    with asked(large, "/mcp", "POST", {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call}):
+        until(lambda: figure(large, "queries_running") == 1)
+    until(lambda: figure(large, "queries_running") == 0 and figure(large, "queries_cancelled") > before)
+
+
+def test_the_check_of_a_store_ends_with_who_asked_for_it(large: Hub) -> None:
+    before = figure(large, "queries_cancelled")
+    with asked(large, "store/verify", "POST"):
         until(lambda: figure(large, "queries_running") == 1)
     until(lambda: figure(large, "queries_running") == 0 and figure(large, "queries_cancelled") > before)
 

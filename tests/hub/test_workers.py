@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
 from kubeshark._certificates import issue
 from kubeshark.core_capture.store import create_identity, load_identities
-from tests.hub._serving import Hub, ask_socket
+from tests.hub._serving import Hub, ask_socket, serving_workers
 from tests.pipeline import test_twins
 from tests.pipeline._traffic import MS
 from tests.pipeline.test_twins import store_of, traffic
@@ -54,21 +53,8 @@ class Cluster:
     def urls(self) -> list[str]:
         return [f"https://localhost:{worker.port}" for worker in self.workers.values()]
 
-    @contextmanager
-    def hub(self, urls: list[str] | None = None) -> Iterator[Hub]:
-        environment = {"HOME": str(self.folder / "hub"), "PATH": "/usr/bin:/bin"}
-        arguments = [each for url in (self.urls() if urls is None else urls) for each in ("--worker", url)]
-        command = [*COMMAND, "serve", "--store", str(self.folder / "own"), "--port", "0", *arguments]
-        with subprocess.Popen(
-            [*command, "--tls", str(self.folder / "pki/hub")], env=environment, stdout=subprocess.PIPE, text=True
-        ) as process:
-            assert process.stdout
-            found = re.search(r"http://\S+", process.stdout.readline())
-            assert found
-            try:
-                yield Hub(found.group())
-            finally:
-                process.kill()
+    def hub(self, urls: list[str] | None = None) -> AbstractContextManager[Hub]:
+        return serving_workers(self.folder, self.urls() if urls is None else urls)
 
 
 @pytest.fixture

@@ -25,6 +25,8 @@ VARIABLES = {
     "plugins.dir": "KUBESHARK_PLUGINS",
     "tap.snapshots.cloud.s3.region": "AWS_REGION",
     "tap.snapshots.cloud.s3.endpoint": "AWS_ENDPOINT_URL",
+    "tap.snapshots.cloud.s3.roleArn": "KUBESHARK_S3_ROLE_ARN",
+    "tap.snapshots.cloud.s3.externalId": "KUBESHARK_S3_EXTERNAL_ID",
 }
 """Keys that rooms below, and processes they start, read from the environment."""
 

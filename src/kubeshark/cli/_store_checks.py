@@ -55,7 +55,12 @@ def _archive(url: str, settings: Settings, cluster: Cluster | None) -> Check:
     cloud = settings.tap.snapshots.cloud
     environment: dict[str, str] = {}
     if cloud.provider == "s3":
-        given = {"AWS_REGION": cloud.s3.region, "AWS_ENDPOINT_URL": cloud.s3.endpoint}
+        given = {
+            "AWS_REGION": cloud.s3.region,
+            "AWS_ENDPOINT_URL": cloud.s3.endpoint,
+            "KUBESHARK_S3_ROLE_ARN": cloud.s3.role_arn,
+            "KUBESHARK_S3_EXTERNAL_ID": cloud.s3.external_id,
+        }
         environment = {name: value for name, value in given.items() if value}
     if cluster is not None:
         try:

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from kubeshark.core_capture.store import _uncached
 from kubeshark.core_capture.store._uncached import UncachedFile, lend_memory
 
 MEMORY = lend_memory()
-UNIT = len(MEMORY)
+UNIT = _uncached._BYTES
 
 
 def written(path: Path, data: bytes, step: int = 1 << 19) -> None:
@@ -30,6 +31,36 @@ def test_what_is_written_is_there(tmp_path: Path, size: int, step: int) -> None:
     data = os.urandom(size)
     written(tmp_path / "file", data, step)
     assert (tmp_path / "file").read_bytes() == data
+
+
+@pytest.mark.parametrize("asked", [65_552, 8 * 65_552, 3 * UNIT])
+def test_what_was_put_where_it_lends_is_not_copied(tmp_path: Path, asked: int) -> None:
+    data = os.urandom(3 * UNIT + 4097)
+    with (tmp_path / "file").open("wb") as out:
+        file, at = UncachedFile(out, MEMORY), 0
+        file.write(memoryview(data)[:200])
+        at = 200
+        while at < len(data):
+            lent = file.lend(asked)
+            assert len(lent) >= min(asked, 128 << 10)
+            taken = min(len(lent), len(data) - at)
+            lent[:taken] = data[at : at + taken]
+            file.write(lent[:taken])
+            file.write(memoryview(data)[at + taken : at + taken + 5])
+            at += taken + 5
+        file.finish()
+    assert (tmp_path / "file").read_bytes() == data
+
+
+def test_of_what_was_lent_only_the_next_write_is_in_place(tmp_path: Path) -> None:
+    with (tmp_path / "file").open("wb") as out:
+        file = UncachedFile(out, MEMORY)
+        lent = file.lend(4)
+        lent[:] = b"late"
+        file.write(memoryview(b"first "))  # lies where `lent` was
+        file.write(lent)
+        file.finish()
+    assert (tmp_path / "file").read_bytes() == b"first firs"
 
 
 def test_whole_units_pass_by_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
