@@ -24,9 +24,7 @@ if TYPE_CHECKING:
     from kubeshark.core_capture.store._identity import identity_path as identity_path
     from kubeshark.core_capture.store._identity import load_identities as load_identities
     from kubeshark.core_capture.store._identity import parse_recipients as parse_recipients
-    from kubeshark.core_capture.store._info import MAX_KEEP_S as MAX_KEEP_S
     from kubeshark.core_capture.store._info import Counters as Counters
-    from kubeshark.core_capture.store._info import Scheduled as Scheduled
     from kubeshark.core_capture.store._info import SegmentInfo as SegmentInfo
     from kubeshark.core_capture.store._info import SourceRecord as SourceRecord
     from kubeshark.core_capture.store._joined import JoinedStore as JoinedStore
@@ -60,6 +58,8 @@ if TYPE_CHECKING:
     from kubeshark.core_capture.store._reference import SegmentReference as SegmentReference
     from kubeshark.core_capture.store._reference import reference_of as reference_of
     from kubeshark.core_capture.store._rotate import Rotated as Rotated
+    from kubeshark.core_capture.store._scheduled import MAX_KEEP_S as MAX_KEEP_S
+    from kubeshark.core_capture.store._scheduled import Scheduled as Scheduled
     from kubeshark.core_capture.store._signing import NodeKey as NodeKey
     from kubeshark.core_capture.store._snapshots import Snapshot as Snapshot
     from kubeshark.core_capture.store._store import Store as Store
@@ -154,7 +154,7 @@ if not TYPE_CHECKING:
             "_cache": "BlockCache CacheStats",
             "_export": "Exported Select export",
             "_identity": "Identity Recipient create_identity identity_path load_identities parse_recipients",
-            "_info": "MAX_KEEP_S Counters Scheduled SegmentInfo SourceRecord",
+            "_info": "Counters SegmentInfo SourceRecord",
             "_joined": "JoinedStore Member",
             "_letter": "open_letter write_letter",
             "_limits": "HELD_SEGMENTS LEAST_HELD_SEGMENTS LIVE_SEGMENT_BYTES SEGMENT_BYTES",
@@ -171,6 +171,7 @@ if not TYPE_CHECKING:
             "_recover": "Leftover",
             "_reference": "ReferencedSegments SegmentReference reference_of",
             "_rotate": "Rotated",
+            "_scheduled": "MAX_KEEP_S Scheduled",
             "_signing": "NodeKey",
             "_snapshots": "Snapshot",
             "_store": "Store StoreInfo default_node",

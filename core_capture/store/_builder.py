@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from kubeshark.core_capture._columns import Core
 from kubeshark.core_capture._records import PacketExtra, RecordBatch, SourceMetadata
-from kubeshark.core_capture.store._info import Counters, Scheduled, SourceRecord
+from kubeshark.core_capture.store._info import Counters, SourceRecord
 from kubeshark.core_capture.store._names import make_name
+from kubeshark.core_capture.store._scheduled import Scheduled
 from kubeshark.core_capture.store._segment import Draft
 
 __all__ = ["Buffers", "Builder", "Mark", "SourceInfo", "split"]

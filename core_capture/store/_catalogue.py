@@ -24,7 +24,7 @@ from kubeshark.core_capture.store._backend import Backend
 from kubeshark.core_capture.store._container import Column, Contents, decoder, pack, unpack
 from kubeshark.core_capture.store._identity import Identity, Recipient
 from kubeshark.core_capture.store._index import IndexMeta, inflate
-from kubeshark.core_capture.store._info import Chain, Count, Counters, Scheduled, SegmentInfo, SourceRecord
+from kubeshark.core_capture.store._info import Chain, Count, Counters, SegmentInfo, SourceRecord
 from kubeshark.core_capture.store._limits import (
     CATALOGUE_BYTES_A_FILE,
     CATALOGUE_TEXT_A_FILE,
@@ -32,6 +32,7 @@ from kubeshark.core_capture.store._limits import (
     STALE_CATALOGUE_BYTES,
 )
 from kubeshark.core_capture.store._names import CATALOGUE
+from kubeshark.core_capture.store._scheduled import Scheduled
 from kubeshark.core_capture.store._summary import MAX_FILTER_BYTES, Summaries, Summary, may_match, summarize
 from kubeshark.errors import Damaged
 

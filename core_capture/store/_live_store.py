@@ -16,6 +16,7 @@ from kubeshark.core_capture.store._identity import Identity, Recipient
 from kubeshark.core_capture.store._ledger import load_ledger, save_ledger
 from kubeshark.core_capture.store._log import open_names
 from kubeshark.core_capture.store._log_recovery import seal_own_logs
+from kubeshark.core_capture.store._marks import Marks
 from kubeshark.core_capture.store._names import (
     RESERVE,
     SNAPSHOTS,
@@ -26,7 +27,6 @@ from kubeshark.core_capture.store._names import (
     size_of,
 )
 from kubeshark.core_capture.store._prune import Retention
-from kubeshark.core_capture.store._scheduled import Marks
 from kubeshark.core_capture.store._sealer import Sealer
 from kubeshark.core_capture.store._signing import NodeKey
 from kubeshark.core_capture.store._snapshots import load_snapshots

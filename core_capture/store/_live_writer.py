@@ -29,12 +29,13 @@ from kubeshark.core_capture._columns import Core
 from kubeshark.core_capture._records import RecordBatch
 from kubeshark.core_capture.store._builder import Buffers, Builder, SourceInfo, split
 from kubeshark.core_capture.store._catalogue import Entry
-from kubeshark.core_capture.store._info import Counters, Scheduled, SegmentInfo
+from kubeshark.core_capture.store._info import Counters, SegmentInfo
 from kubeshark.core_capture.store._limits import LEAST_HELD_SEGMENTS, MAX_SEGMENT_BYTES, PIECE_BYTES
 from kubeshark.core_capture.store._live_counts import LiveCounters, Tally
 from kubeshark.core_capture.store._live_segment import LiveSegment, LogWriter
+from kubeshark.core_capture.store._marks import Marks
 from kubeshark.core_capture.store._pace import Pace
-from kubeshark.core_capture.store._scheduled import Marks
+from kubeshark.core_capture.store._scheduled import Scheduled
 from kubeshark.core_capture.store._sealer import Sealer
 from kubeshark.core_capture.store._segment import Draft
 from kubeshark.core_capture.store._turns import Turns

@@ -8,7 +8,7 @@ snapshots.age                     named time windows that retention keeps
 names.age                         who had an address when (`_name_history.py`), may be missing
 store.json                        recipients, counter, chain heads, what was removed (public)
 ledger.json                       what a node that captures wrote, for its own retention (public)
-scheduled.json                    in which schedules' windows they were captured (`_scheduled.py`; public)
+scheduled.json                    in which schedules' windows they were captured (`_marks.py`; public)
 uploads.json                      which segments have reached the archive (`_upload_journal.py`)
 .reserve                          room that a live writer with a retention gives up when it must delete on a full disk
 .lock, .snapshots.lock, .names.lock   held by the one writer, and by who changes snapshots or names

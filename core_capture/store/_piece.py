@@ -31,8 +31,9 @@ from kubeshark.core_capture.store._container import Column, Contents, decoder, p
 from kubeshark.core_capture.store._extras import decode_packets, packet_columns
 from kubeshark.core_capture.store._identity import Identity, Recipient
 from kubeshark.core_capture.store._index import inflate
-from kubeshark.core_capture.store._info import Count, Counters, Scheduled
+from kubeshark.core_capture.store._info import Count, Counters
 from kubeshark.core_capture.store._limits import BLOCK_BYTES, MAX_PIECE_BYTES, MAX_PIECE_META_BYTES
+from kubeshark.core_capture.store._scheduled import Scheduled
 from kubeshark.core_capture.store._segment import pcap_header
 from kubeshark.core_capture.store._signing import SIGNATURE_BYTES, NodeKey, is_signed
 from kubeshark.errors import Damaged

@@ -17,8 +17,8 @@ from kubeshark.core_capture.store._catalogue import Entry, entry_of
 from kubeshark.core_capture.store._identity import Recipient
 from kubeshark.core_capture.store._info import Chain
 from kubeshark.core_capture.store._leftovers import clear_leftovers, delete_for_good, finish_heads, give_up_pending
+from kubeshark.core_capture.store._marks import last_marked
 from kubeshark.core_capture.store._names import DATA_SUFFIX, LOCK, STATE, index_names, log_pieces, number_of
-from kubeshark.core_capture.store._scheduled import last_marked
 from kubeshark.core_capture.store._segment import Draft, Sealed, publish, write_segment
 from kubeshark.core_capture.store._signing import NodeKey
 from kubeshark.core_capture.store._state import StoreState, new_head, save_state, take_over

@@ -28,9 +28,10 @@ from kubeshark.core_capture.store._extras import Extras, encode_extras
 from kubeshark.core_capture.store._frames import Part, make_part, make_seek_table
 from kubeshark.core_capture.store._identity import Recipient
 from kubeshark.core_capture.store._index import Blocks, DataFile, Flows, IndexMeta, encode_main, join
-from kubeshark.core_capture.store._info import Chain, Counters, Scheduled, SegmentInfo, SourceRecord
+from kubeshark.core_capture.store._info import Chain, Counters, SegmentInfo, SourceRecord
 from kubeshark.core_capture.store._limits import BLOCK_BYTES, SNAPLEN
 from kubeshark.core_capture.store._names import DATA_SUFFIX, INDEX_SUFFIX, TEMPORARY
+from kubeshark.core_capture.store._scheduled import Scheduled
 from kubeshark.core_capture.store._signing import NodeKey
 
 __all__ = [

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from kubeshark.core_capture._columns import Core
 from kubeshark.core_capture._records import RecordBatch
-from kubeshark.core_capture.store._info import Scheduled
+from kubeshark.core_capture.store._scheduled import Scheduled
 
 __all__ = ["Turns"]
 

@@ -25,6 +25,7 @@ from kubeshark.core_capture.store._info import Chain
 from kubeshark.core_capture.store._ledger import load_ledger
 from kubeshark.core_capture.store._leftovers import tag_of
 from kubeshark.core_capture.store._local import LocalBackend
+from kubeshark.core_capture.store._marks import load_marks
 from kubeshark.core_capture.store._name_history import share_names
 from kubeshark.core_capture.store._names import (
     DATA_SUFFIX,
@@ -37,7 +38,6 @@ from kubeshark.core_capture.store._names import (
 )
 from kubeshark.core_capture.store._objects import ObjectBackend
 from kubeshark.core_capture.store._removed import with_removed
-from kubeshark.core_capture.store._scheduled import load_marks
 from kubeshark.core_capture.store._signing import NodeKey
 from kubeshark.core_capture.store._state import ChainHead, Removed, StoreState, load_state, save_state, take_over
 from kubeshark.core_capture.store._upload_journal import UploadJournal, load_journal, save_journal

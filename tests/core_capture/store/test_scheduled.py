@@ -13,10 +13,9 @@ import pytest
 from kubeshark.core_capture.store import Identity, NodeKey, Retention, Scheduled, Store, _live_store
 from kubeshark.core_capture.store._ledger import load_ledger
 from kubeshark.core_capture.store._local import LocalBackend
+from kubeshark.core_capture.store._marks import load_marks
 from kubeshark.core_capture.store._names import LEDGER, SCHEDULED, number_of
-from kubeshark.core_capture.store._scheduled import MAX_FILE_BYTES, Marks, last_marked, load_marks
-from kubeshark.core_capture.store._signing import encode_signed
-from kubeshark.errors import Damaged, UsageError
+from kubeshark.errors import UsageError
 from tests.core_capture.store._bench import START_NS, Bench, batch, frames, records
 from tests.core_capture.store._live import NS, exported, live, log_files, until
 
@@ -267,50 +266,6 @@ def test_marks_go_with_their_segments(bench: Bench) -> None:
     bench.open().prune(Retention(expired=True), key=bench.key)
     windows(bench, BOTH)
     assert set(load_marks(bench.backend, {bench.key.public}).values()) == {PLAIN, BOTH}
-
-
-def test_neighbours_are_one_line(bench: Bench) -> None:
-    marks = Marks(bench.open().files, bench.key)
-    for number in (*range(1, 500), 501):
-        marks.note(number, NIGHTLY)
-    content = bench.backend.read(SCHEDULED, MAX_FILE_BYTES).data
-    assert len(content) < 600
-    found = load_marks(bench.backend, {bench.key.public})
-    assert (len(found), found[499], 500 in found, found[501]) == (500, NIGHTLY, False, NIGHTLY)
-    assert last_marked(bench.backend, bench.key) == 501
-
-
-def test_nobody_else_is_believed(bench: Bench) -> None:
-    windows(bench, NIGHTLY)
-    other = NodeKey.generate()
-    with pytest.raises(Damaged, match="is not signed by the node whose segments"):
-        load_marks(bench.backend, {other.public})
-    assert last_marked(bench.backend, other) == 0
-    path = Path(bench.path) / SCHEDULED
-    path.write_bytes(path.read_bytes().replace(b"nightly", b"nightlx"))
-    with pytest.raises(Damaged, match="is not signed by the node it names"):
-        load_marks(bench.backend, {bench.key.public})
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        {"stretches": [[1, 2, {"schedules": ["a"], "keep_s": -1}]]},
-        {"stretches": [[0, 2, {"schedules": ["a"]}]]},
-        {"stretches": [[1, 10**14, {"schedules": ["a"]}]]},
-        {"stretches": [[1, 2, {"schedules": ["a" * 101]}]]},
-        {"stretches": [[1, 2, {"schedules": ["a"], "keep_s": 10**12}]]},
-        {"stretches": [[1, 2, {"schedules": ["a"] * 101}]]},
-        {"stretches": [[1, 2, None]]},
-        {"stretches": 3},
-        {"stretches": [], "version": 2},
-    ],
-)
-def test_files_that_say_what_cannot_be(bench: Bench, body: object) -> None:
-    bench.open()
-    bench.backend.replace(SCHEDULED, encode_signed(body, bench.key))
-    with pytest.raises(Damaged):
-        load_marks(bench.backend, {bench.key.public})
 
 
 def test_a_damaged_file_frees_nothing_that_was_not_to_be_uploaded(bench: Bench, clock: Clock) -> None:
