@@ -131,7 +131,9 @@ def test_a_worker_as_people_start_it(tmp_path: Path, monkeypatch: pytest.MonkeyP
     with versitygw(gateway, port) as server:
         worker.environment = server.environment() | {"KUBESHARK_CONFIG": str(config)}
 
-    def is_logged(count: int) -> bool:
+    def is_logged_after(source: int, count: int) -> bool:
+        """Say something, and whether the log has that many segments."""
+        say(source)
         return len(logs(folder)) >= count
 
     with own_network():
@@ -140,14 +142,14 @@ def test_a_worker_as_people_start_it(tmp_path: Path, monkeypatch: pytest.MonkeyP
             configured(config, OPEN, NEVER)
             worker.start()
             try:
-                until(lambda: (say(41_001), is_logged(1))[1])
+                until(lambda: is_logged_after(41_001, 1))
                 kill_all(worker)
                 worker.start()
-                until(lambda: (say(41_002), is_logged(2))[1])
+                until(lambda: is_logged_after(41_002, 2))
                 worker.stop()  # sealed, and uploaded
                 configured(config, NEVER, OPEN)
                 worker.start()
-                until(lambda: (say(41_003), is_logged(2))[1])
+                until(lambda: is_logged_after(41_003, 2))
             finally:
                 worker.stop()
     wanted = {41_001: NIGHTLY, 41_002: NIGHTLY, 41_003: HOURLY}
