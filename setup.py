@@ -1,4 +1,4 @@
-"""Only what pyproject.toml cannot say: cffi compiles the C core and the frame codec, clang what runs in the kernel."""
+"""Only what pyproject.toml cannot say: cffi compiles C for the core and plugins, clang what runs in the kernel."""
 
 import runpy
 
@@ -20,5 +20,6 @@ setup(
     cffi_modules=[
         "core_capture/native/build_core.py:ffibuilder",
         "extension_api/native/build_frame.py:ffibuilder",
+        "hosts/native/build_exchange.py:ffibuilder",
     ],
 )

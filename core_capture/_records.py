@@ -11,7 +11,7 @@ which is also, byte for byte, what lies in a segment (docs/adr/0002-segment-form
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -28,6 +28,7 @@ __all__ = [
     "Problem",
     "RawBlock",
     "RecordBatch",
+    "Room",
     "SourceMetadata",
 ]
 
@@ -36,6 +37,8 @@ RECORD_HEADER_BYTES = 16
 MAX_CAPTURED = 1 << 20
 """A record that claims more than this is damage, not a packet: GSO frames reach 64 KiB, USB captures 256 KiB."""
 
+Room = Callable[[int, int], memoryview | None]
+"""Memory for at least so many bytes of records of a link type, where they will stay; None: there is none now."""
 
 LINKTYPE_IPV4, LINKTYPE_IPV6 = 228, 229
 PROBED = frozenset({LINKTYPE_IPV4, LINKTYPE_IPV6})
@@ -118,13 +121,17 @@ class Problem:
 
 
 class CaptureReader(Protocol):
-    """A source of packets: iterate it once, then read `problems`. Memory is bounded by the batch size."""
+    """A source of packets: iterate it once, then read `problems`. Memory is bounded by the batch size.
+
+    Given a `room`, a reader may put records there: such a batch must be added before the next one is asked for.
+    """
 
     name: str
     metadata: SourceMetadata
     problems: list[Problem]
     bytes_read: int  # of the source as stored (compressed), for progress
     bytes_total: int | None  # None for a stream
+    room: Room | None
 
     def __iter__(self) -> CaptureIterator: ...
     def __enter__(self) -> CaptureReader: ...

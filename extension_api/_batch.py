@@ -102,9 +102,10 @@ class Batch(Sequence[FrameItem]):
             start, stop, step = at.indices(len(self))
             if step != 1:
                 raise ValueError("a batch is cut into neighbours")
-            part = slice(start, stop)
-            table = self.items[start * ITEM.size : max(start, stop) * ITEM.size]
-            return Batch(self.data, table, self.starts[part], self.lengths[part])
+            part = object.__new__(Batch)  # whose columns are as long as each other
+            part.data, part.items = self.data, self.items[start * ITEM.size : max(start, stop) * ITEM.size]
+            part.starts, part.lengths = self.starts[start:stop], self.lengths[start:stop]
+            return part
         at = range(len(self))[at]
         _, length, stream, time_ns, side, transport, flags, client, server, argument, _, base = ITEM.unpack_from(
             self.items, at * ITEM.size

@@ -24,7 +24,8 @@ from typing import Any
 from kubeshark.extension_api._frame import REQUEST_BYTES, RESULT_BYTES
 from kubeshark.extension_api._services import MAX_MESSAGE
 from kubeshark.hosts._asking import LENGTH
-from kubeshark.hosts._child import ANSWER, COMMAND, OK
+from kubeshark.hosts._child import ANSWER, OK
+from kubeshark.hosts._exchange import Control
 from kubeshark.hosts._languages import host_module
 from kubeshark.hosts._zygote import MAX_REQUEST
 from kubeshark.hosts.broker import AskedTooMuchError, Broker
@@ -32,7 +33,6 @@ from kubeshark.hosts.broker import AskedTooMuchError, Broker
 __all__ = ["Child", "ChildError", "Zygote", "the_zygote"]
 
 ZYGOTE_SECONDS = 20.0  # for one request to the zygote: a fork, or a kill
-MAX_ANSWER = 512
 TAKE_SECONDS = 2.0  # for a child to take the broker's answer: it waits for nothing else
 _PIECE = 1 << 18
 
@@ -161,7 +161,7 @@ class Child:
         self._zygote = the_zygote()
         memory = os.memfd_create("kubeshark-batch", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._control = ours
+        self._control = Control(ours)
         self._channel: socket.socket | None = None
         their_channel: socket.socket | None = None
         if asks_in:
@@ -199,31 +199,41 @@ class Child:
             self._close()
             raise ChildError(f"cannot be started: {reply['error']}")
         self.pid = reply["pid"]
-        self.hooks = self._receive(start_seconds)
+        try:
+            self.hooks = self._value(self._control.receive(start_seconds))
+        except TimeoutError:
+            raise self._late(start_seconds) from None
 
     def exchange(self, hook: int, length: int, seconds: float, broker: Broker | None = None) -> memoryview:
         """Let the plugin answer the request of `length` bytes in `self.request`; return a view of its result.
 
         Meanwhile `broker` answers what it asks for; the time that takes is not the plugin's.
         """
-        if broker and self._channel:
-            early = bytearray()
-            self._take(early)
-            if early:
-                self.end()
-                raise ChildError("asked the broker out of turn")
         try:
-            self._control.send(COMMAND.pack(hook, length))
-        except OSError:
-            raise ChildError(self._end_reason()) from None
-        if broker and self._channel:
-            self._serve(broker, seconds)
-            seconds = 0.001  # the answer is there
-        written = self._receive(seconds)
+            if broker and self._channel:
+                answer = self._exchange_with(broker, hook, length, seconds)
+            else:
+                answer = self._control.exchange(self.pid, hook, length, seconds)
+        except TimeoutError:
+            raise self._late(seconds) from None
+        written = self._value(answer)
         if written > RESULT_BYTES:
             self.end()
             raise ChildError(f"claims a result of {written:,} bytes")
         return self.result[:written]
+
+    def _exchange_with(self, broker: Broker, hook: int, length: int, seconds: float) -> bytes:
+        early = bytearray()
+        self._take(early)
+        if early:
+            self.end()
+            raise ChildError("asked the broker out of turn")
+        try:
+            self._control.send(hook, length)
+        except OSError:
+            return b""
+        self._serve(broker, seconds)
+        return self._control.receive(0.001)  # it is there
 
     def usage(self) -> tuple[int, float]:
         """Return (resident bytes, CPU seconds) as the kernel counts them; zeros where it does not say."""
@@ -308,15 +318,8 @@ class Child:
         asked += piece
         return bool(piece)
 
-    def _receive(self, seconds: float) -> int:
+    def _value(self, answer: bytes) -> int:
         """Return the value of an OK answer; raise ChildError for everything else."""
-        self._control.settimeout(seconds)
-        try:
-            answer = self._control.recv(MAX_ANSWER)
-        except TimeoutError:
-            raise self._late(seconds) from None
-        except OSError:
-            answer = b""
         if 0 < len(answer) < ANSWER.size:
             self.end()
             raise ChildError(f"answered nonsense: {len(answer)} bytes")

@@ -23,11 +23,13 @@ class PartFailedError(Exception):
         super().__init__(reason)
 
 
-def isolate(units: int, run: Callable[[range], Sequence[T]], give_up: Callable[[str], T]) -> tuple[Sequence[T], str]:
+def isolate(
+    units: int, run: Callable[[range], Sequence[T]], give_up: Callable[[str], T], failed: PartFailedError | None = None
+) -> tuple[Sequence[T], str]:
     """Return one answer a unit and the last failure's reason, "" if there was none.
 
     `run(part)` answers the units of a part or raises PartFailedError; `give_up(reason)` stands for the answer of a unit
-    that fails alone.
+    that fails alone. `failed` is what all of them together ended with, where that was tried.
     """
     answers: dict[int, T] = {}
     todo = [range(units)] if units else []
@@ -37,18 +39,21 @@ def isolate(units: int, run: Callable[[range], Sequence[T]], give_up: Callable[[
     while todo:
         part = todo.pop()
         try:
+            if failed:
+                raise failed
             found = run(part)
             if len(part) == len(found) == units:
                 return found, ""  # nothing went wrong: the rule
             answers.update(zip(part, found, strict=True))
             if part == suspect:
                 names_are_true = False  # innocent: whoever wrote over the whole result made it look guilty
-        except PartFailedError as failed:
-            reason = failed.reason
+        except PartFailedError as error:
+            failed = None
+            reason = error.reason
             if len(part) == 1:
                 answers[part.start] = give_up(reason)
-            elif names_are_true and failed.unit is not None:
-                unit = part.start + failed.unit
+            elif names_are_true and error.unit is not None:
+                unit = part.start + error.unit
                 suspect = range(unit, unit + 1)
                 todo += [range(unit + 1, part.stop), range(part.start, unit), suspect]
             else:

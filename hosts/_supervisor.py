@@ -283,9 +283,16 @@ class PluginProcess:
         with self._lock:
             self._recycle()
             self._calls += 1
+            is_grown = hook == DISSECT and self.frame_size.is_grown
+            if per_unit == 1 and self._child:  # the rule: it is there, and answers all at once
+                try:
+                    return decode(self._exchange(hook, items, self._batch_s), items)
+                except (ChildError, FrameError) as error:
+                    failed = self._failed(error, per_unit)
+            else:
+                failed = None
             units = len(items) // per_unit
             crashes = self._crashes
-            is_grown = hook == DISSECT and self.frame_size.is_grown
 
             def run(part: range) -> Sequence[T | Poison]:
                 if not self._ready():
@@ -295,20 +302,24 @@ class PluginProcess:
                 part_items = items[part.start * per_unit : part.stop * per_unit]
                 try:
                     return decode(self._exchange(hook, part_items, seconds), part_items)
-                except ChildError as error:
-                    raise PartFailedError(error.reason) from None
-                except FrameError as error:
-                    self._drop_child()
-                    unit = None if error.item is None else error.item // per_unit
-                    raise PartFailedError(f"answered nonsense: {error.message}", unit) from None
+                except (ChildError, FrameError) as error:
+                    raise self._failed(error, per_unit) from None
 
-            answers, failure = isolate(units, run, self._poisoned)
+            answers, failure = isolate(units, run, self._poisoned, failed)
             if failure and self._crashes == crashes:  # no unit alone does it
                 if is_grown:
                     self.frame_size.lose()
                 else:
                     self._count_crash(failure)  # the plugin is unwell
         return answers
+
+    def _failed(self, error: ChildError | FrameError, per_unit: int) -> PartFailedError:
+        """Return what `isolate` is told; a child that answered nonsense is ended."""
+        if isinstance(error, ChildError):
+            return PartFailedError(error.reason)
+        self._drop_child()
+        unit = None if error.item is None else error.item // per_unit
+        return PartFailedError(f"answered nonsense: {error.message}", unit)
 
     def _poisoned(self, reason: str) -> Poison:
         self._poison += 1
@@ -438,7 +449,7 @@ class PluginProcess:
         finally:
             spent = time.monotonic() - began
             self._busy_s += spent
-            taken = self._taken.setdefault(hook, HookTime())
+            taken = self._taken.get(hook) or self._taken.setdefault(hook, HookTime())
             taken.calls += 1
             taken.items += len(items)
             taken.seconds += spent

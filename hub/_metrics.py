@@ -115,6 +115,11 @@ class _Collector:
         segments = gauge("kubeshark_worker_segments", "Segments a worker holds", labels=["worker"])
         free = gauge("kubeshark_worker_disk_free_bytes", "Bytes free on a worker's disk", labels=["worker"])
         dropped = counter("kubeshark_worker_dropped_packets", "Packets a worker had no room for", labels=["worker"])
+        excluded = counter(
+            "kubeshark_worker_excluded_packets",
+            "Packets that filter, choice or schedule left out in a worker's kernel, about",
+            labels=["worker"],
+        )
         uploaded = counter("kubeshark_worker_uploaded_bytes", "Bytes a worker uploaded", labels=["worker"])
         waiting = gauge("kubeshark_worker_upload_waiting_segments", "Segments not uploaded yet", labels=["worker"])
         lost = counter("kubeshark_worker_upload_lost_segments", "Deleted before they were uploaded", labels=["worker"])
@@ -125,11 +130,12 @@ class _Collector:
             segments.add_metric(label, row.segments or 0)
             free.add_metric(label, row.disk_free_bytes or 0)
             dropped.add_metric(label, sum(each["dropped"] + each["lost"] for each in row.captures))
+            excluded.add_metric(label, sum(each["excluded"] for each in row.captures))
             if (archive := row.archive) is not None:
                 uploaded.add_metric(label, archive["uploaded_bytes"])
                 waiting.add_metric(label, archive["waiting"])
                 lost.add_metric(label, archive["lost"])
-        yield from (up, fetched, segments, free, dropped, uploaded, waiting, lost)
+        yield from (up, fetched, segments, free, dropped, excluded, uploaded, waiting, lost)
 
 
 @router.get(

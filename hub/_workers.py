@@ -67,6 +67,7 @@ class _Capture(msgspec.Struct, frozen=True):
     stored: int
     state: _Text
     restarts: int
+    excluded: int = 0  # a worker of before says none
     chosen: _Chosen | None = None
 
 

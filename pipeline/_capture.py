@@ -54,6 +54,7 @@ class CaptureProgress:
     dropped: int = 0  # by the kernel, which had no room
     lost: int = 0  # here, because storing did not keep up
     filtered: int = 0  # by plugins
+    excluded: int = 0  # beside received: the filter or the choice left out in the kernel, about
     stored: int = 0
     acknowledged: int = 0  # of those: would survive a power loss now
     bytes: int = 0  # captured, of those stored
@@ -317,6 +318,7 @@ class Capture:
             dropped=sum(one.dropped for one in counted.sources),
             lost=counted.lost.total() + writer.counters.lost_by_disk,
             filtered=self._filtered.total(),
+            excluded=sum(one.excluded for one in counted.sources),
             stored=writer.counters.stored,
             acknowledged=writer.acknowledged,
             bytes=self._bytes,

@@ -241,7 +241,7 @@ class _Work:
     detected: dict[int, list[str]] = field(default_factory=dict)  # protocols by stream, of those dissected
     plugins: list[PluginRows] = field(default_factory=list)
     is_open: bool = True  # rows may still be added
-    _latest: tuple[int, FlowStream] | None = None
+    _facts: dict[int, StreamFacts] = field(default_factory=dict)  # by place: of streams that have entries
 
     def dissect(self, places: Sequence[int], wants: Wants | None) -> Iterable[tuple[int, Entry]]:
         """Yield the entries of these streams, each with its stream."""
@@ -267,7 +267,9 @@ class _Work:
             number = Numbering(self.selection.parts(at), stream)
             detected = self.detected[at] = []
             for layer in found:
-                facts = self._facts(at, stream.row, layer.stream)
+                facts = self._read_facts(at, layer.stream)
+                if layer.found and layer.stream is stream:
+                    self._facts[at] = facts
                 for binding, messages in layer.found:
                     detected.append(binding.protocol.abbr)
                     for entry in dissector.paired(binding, messages, facts, layer.stream, number):
@@ -301,11 +303,6 @@ class _Work:
         makers = Makers(self._dissect_scanned, self._connect, self._facts_of, self._miss)
         return EntryTable(Found(self.dissector.origin, *columns, made, self.selection, self.scanned, makers))
 
-    def _stream(self, at: int) -> FlowStream:
-        if self._latest is None or self._latest[0] != at:  # its messages, then its connection
-            self._latest = at, self._flow_streams([at])[0]
-        return self._latest[1]
-
     def _flow_streams(self, places: Sequence[int]) -> list[FlowStream]:
         streams: list[FlowStream] = []
         for start in range(0, len(places), READ_STREAMS):
@@ -317,19 +314,23 @@ class _Work:
                 stream.is_decrypted = stream.is_probed = bool(probed[at])
         return streams
 
-    def _facts(self, at: int, row: Any, stream: FlowStream) -> StreamFacts:
+    def _read_facts(self, at: int, stream: FlowStream) -> StreamFacts:
         parts = tuple(part for _, part in self.selection.parts(at))
         seen = self.selection.seen.get(int(self.selection.rows[at]), ())
-        return StreamFacts(row, stream, parts, self.dissector.origin, seen)
+        return StreamFacts(stream.row, stream, parts, self.dissector.origin, seen)
 
     def _facts_of(self, at: int) -> StreamFacts:
-        stream = self._stream(at)
-        return self._facts(at, stream.row, stream)
+        """Return what the entries of a stream share, those of its connection among them."""
+        if at not in self._facts:
+            self._facts[at] = self._read_facts(at, self._flow_streams([at])[0])
+        return self._facts[at]
 
     def _dissect_scanned(self, at: int, binding: Binding) -> list[Entry]:
         self.dissector.go_on()
-        stream = self._stream(at)
-        facts, number = self._facts(at, stream.row, stream), Numbering(self.selection.parts(at), stream)
+        facts = self._facts_of(at)
+        stream = facts.stream_data
+        assert stream is not None
+        number = Numbering(self.selection.parts(at), stream)
         said = next((rows.answered[at] for rows in self.plugins if at in rows.answered), None)
         found = said.messages() if said else self.dissector.ask(binding, [stream])[0]
         if any(isinstance(each, Handover) for each in found):
@@ -422,28 +423,28 @@ def _doubt(exchange: Exchange, stream: FlowStream) -> None:
     """
     if not stream.sides:
         return
+    is_pair = exchange.request is not None and exchange.response is not None
     for timed in (exchange.request, exchange.response, exchange.event):
         if timed is None:
             continue
         gaps = stream.sides[timed.message.direction].gaps
+        if not gaps and not timed.message.error:  # nearly always; it begins as whole
+            continue
         is_cut = timed.message.error.startswith(("gap:", "truncated:"))
-        is_guess = not (exchange.request and exchange.response) and any(
-            start < timed.message.end for start, _, _ in gaps
-        )
+        is_guess = not is_pair and any(start < timed.message.end for start, _, _ in gaps)
         timed.is_whole = not (is_cut or is_guess)
 
 
 def _error(exchange: Exchange, facts: StreamFacts, protocol: ProtocolSpec) -> EntryError | None:
     """Say what is wrong with an exchange: a damaged message, else the reason why a half is missing."""
     for timed in (exchange.request, exchange.response, exchange.event):
-        if timed and timed.message.error.startswith("Reset:"):  # one stream of many was reset, not the connection
+        if timed is None or (timed.is_whole and not timed.message.error):
+            continue
+        if timed.message.error.startswith("Reset:"):  # one stream of many was reset, not the connection
             return EntryError("connection", timed.message.error)
-        if timed and (timed.message.error or not timed.is_whole):
-            reason = (
-                timed.message.error or "gap: bytes before this message were not captured: where it begins is a guess"
-            )
-            seen = ", ".join(f"{name} {value!s}" for name, value in list(timed.message.fields.items())[:SHOWN_FIELDS])
-            return EntryError("dissection", f"{protocol.name}: {reason}" + ("" if timed.is_whole else f" ({seen})"))
+        reason = timed.message.error or "gap: bytes before this message were not captured: where it begins is a guess"
+        seen = ", ".join(f"{name} {value!s}" for name, value in list(timed.message.fields.items())[:SHOWN_FIELDS])
+        return EntryError("dissection", f"{protocol.name}: {reason}" + ("" if timed.is_whole else f" ({seen})"))
     request, response = exchange.request, exchange.response
     if exchange.event or (request and response) or protocol.matcher == "none":
         return None

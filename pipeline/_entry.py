@@ -10,11 +10,12 @@ import functools
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from kubeshark.extension_api import Endpoint, Message, MessageKind, Moment, ProtocolSpec, Representation, Value
 from kubeshark.pipeline._display import representation_document
-from kubeshark.pipeline._facts import StreamFacts
+from kubeshark.pipeline._facts import StreamFacts, resolution
 from kubeshark.pipeline._matcher import Exchange, Timed
 from kubeshark.pipeline._named import NAMED, Who
 from kubeshark.pipeline._time import rfc3339
@@ -23,6 +24,12 @@ from kubeshark.pipeline.kfl import ENTRY
 __all__ = ["LATE", "Entry", "EntryError", "EntryId", "protocol_name"]
 
 SUB_PROTOCOLS = {"grpc": 1, "gql": 2, "ws": 3}  # entries.md §1, numbering ours
+RAW = frozenset({"tcp", "udp", "sctp"})
+"""Protocols whose event is bytes that nobody understood."""
+
+REQUEST, RESPONSE, EVENT = MessageKind  # as names of a module: looked up on an enum they cost a call
+NONE: Mapping[str, Any] = MappingProxyType({})
+MISSING = NONE, None
 CAPTURE_SOURCES = {"file": 100, "keylog": 101, "af_packet": 1, "ebpf_tls": 3}
 
 
@@ -67,13 +74,19 @@ class Entry:
     is_redacted: bool = False  # its bytes are withheld
     passed: bool = False  # verdicts of scripts
     failed: bool = False
-    amended: Mapping[str, Any] = field(default_factory=dict)  # keys of the document that scripts changed
-    variables: EntryVariables = field(init=False)
-    _documents: dict[int, Mapping[str, Any]] = field(default_factory=dict)
-    _late: tuple[str, ...] = ()  # variables that came with the documents
+    amended: Mapping[str, Any] | None = None  # keys of the document that scripts changed
+    _variables: EntryVariables | None = None  # made when somebody asks: documents need none of them
+    _details: dict[int, tuple[Mapping[str, Any], Mapping[str, Any]]] = field(default_factory=dict)
+    """By kind: (variables that came with the document, document)."""
 
-    def __post_init__(self) -> None:
-        self.variables = EntryVariables(self)
+    @property
+    def variables(self) -> EntryVariables:
+        """Its KFL variables."""
+        if self._variables is None:
+            self._variables = EntryVariables(self)
+            for kind, (late, _) in self._details.items():
+                self._variables.add(late, wins=kind == MessageKind.REQUEST)
+        return self._variables
 
     @property
     def id(self) -> str:
@@ -137,41 +150,44 @@ class Entry:
             yield Moment(timed.end_ns, kind, message.direction, f"{name} ends")
 
     def size(self, kind: MessageKind) -> int:
-        message = self.message(kind)
-        return message.end - message.start - message.interleaved if message else 0
+        return _size(self._half(kind))
 
     def detail(self, kind: MessageKind) -> Mapping[str, Any] | None:
         """Return the `request`, `response` or event data object; None if that half was not seen. Built once."""
         timed = self._half(kind)
         if timed is None:
             return None
-        if kind not in self._documents:
-            message = timed.message
-            late, document = message.detail() if message.detail else ({}, dict(message.fields))
-            self._documents[kind] = document
-            for name, value in late.items() if timed.is_whole else ():
-                is_new = name not in self.variables
-                if kind == MessageKind.REQUEST or is_new:  # the request's values win
-                    self.variables[name] = value
-                    self._late += (name,) if is_new else ()
-        return self._documents[kind]
+        if kind not in self._details:
+            self._build(kind, timed)
+        return self._details[kind][1]
+
+    def _build(self, kind: MessageKind, timed: Timed) -> None:
+        message = timed.message
+        late, document = message.detail() if message.detail else (NONE, dict(message.fields))
+        if not timed.is_whole:
+            late = NONE
+        self._details[kind] = late, document
+        if self._variables is not None:
+            self._variables.add(late, wins=kind == REQUEST)
 
     def build(self) -> None:
         """Build every heavy variable and document."""
-        for kind in (MessageKind.RESPONSE, MessageKind.REQUEST, MessageKind.EVENT):
-            self.detail(kind)
+        exchange = self.exchange
+        for kind, timed in ((RESPONSE, exchange.response), (REQUEST, exchange.request), (EVENT, exchange.event)):
+            if timed is not None and kind not in self._details:
+                self._build(kind, timed)
 
     def show_only(
         self, variables: Mapping[str, Value], documents: Mapping[MessageKind, Mapping[str, Any]], exchange: Exchange
     ) -> None:
         """Replace the content: what is not given is gone, the bytes too. What the index knows stays."""
         self.exchange = exchange
-        self._documents = {kind: documents.get(kind, {}) for kind in MessageKind if self._half(kind)}
+        self._details = {kind: (NONE, documents.get(kind, {})) for kind in MessageKind if self._half(kind)}
         self.is_redacted = True
-        self.variables = EntryVariables(self)
-        self.variables.update(variables)
+        self._variables = EntryVariables(self)
+        self._variables.update(variables)
         if self.tags:
-            self.variables["tags"] = list(self.tags)
+            self._variables["tags"] = list(self.tags)
 
     def withheld_because(self, reason: str) -> None:
         """Say why nothing is shown."""
@@ -179,18 +195,18 @@ class Entry:
 
     def forget_documents(self) -> None:
         """The whole entry is worked out anew when it is next asked for."""
-        self.variables.pop(ENTRY, None)
+        if self._variables is not None:
+            self._variables.pop(ENTRY, None)
 
     def unbuild(self) -> None:
-        """Let go of documents and heavy variables: they are built again when somebody asks."""
-        self._documents.clear()
-        for name in self._late:
-            self.variables.pop(name, None)
-        self._late = ()
+        """Let go of documents and variables: they are built again when somebody asks."""
+        self._details.clear()
+        if not (self.tags or self.annotations):
+            self._variables = None
 
     @property
     def is_built(self) -> bool:
-        return bool(self._documents)
+        return bool(self._details)
 
     @property
     def total_size(self) -> int:
@@ -247,47 +263,46 @@ class Entry:
 
     def protocol_document(self) -> dict[str, Any]:
         """Return the protocol as entries show it (entries.md §2)."""
-        spec = self.protocol
-        return {
-            "name": spec.name,
-            "version": str(self.variables["http_version"]).partition("/")[2] or spec.version,
-            "abbr": spec.abbr,
-            "longName": spec.long_name,
-            "macro": spec.flag,
-            "backgroundColor": spec.background,
-            "foregroundColor": spec.foreground,
-            "fontSize": 12,
-            "referenceLink": spec.reference,
-            "ports": [str(port) for port in spec.ports],
-            "layer4": spec.layer4,
-            "layer3": "ip",
-            "priority": spec.priority,
-        }
+        document = self.facts.origin.protocol_document(self.protocol)
+        if version := self._http_version().partition("/")[2]:
+            document["version"] = version
+        return document
+
+    def _http_version(self) -> str:
+        """Return the KFL variable `http_version`, without making the others."""
+        if self._variables is not None:
+            return str(self._variables["http_version"])
+        for timed in (self.exchange.request, self.exchange.response, self.exchange.event):
+            if timed and timed.is_whole and "http_version" in timed.message.fields:
+                return str(timed.message.fields["http_version"])
+        return ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the entry as JSON (entries.md §1), every key in its order."""
         self.build()
-        facts, value, shown = self.facts, self.variables, self._documents
-        event = shown.get(MessageKind.EVENT)
-        raw_payload = self.protocol.name in ("tcp", "udp", "sctp")
-        request_size, response_size = self.size(MessageKind.REQUEST), self.size(MessageKind.RESPONSE)
-        stream, number = facts.stream, self.entry_id.number
-        first = self.exchange.first
-        start_ns = first.start_ns
+        facts, details, exchange, number = self.facts, self._details, self.exchange, self.entry_id.number
+        _, request = details.get(REQUEST, MISSING)
+        _, response = details.get(RESPONSE, MISSING)
+        _, event = details.get(EVENT, MISSING)
+        raw_payload = self.protocol.name in RAW
+        request_size, response_size = _size(exchange.request), _size(exchange.response)
+        first = exchange.first
+        start_ns, stream, source = first.start_ns, facts.stream, facts.source
+        src, dst = facts.ends_documents() if facts.origin.names is None else map(self._resolution, (self.src, self.dst))
         document: dict[str, Any] = {
-            "id": self.id,
-            "index": value["index"],
+            "id": str(self.entry_id),
+            "index": int(number) if number.isdecimal() else 0,
             "stream": stream,
             "worker": facts.node,
             "node": None,
             "protocol": self.protocol_document(),
-            "tls": value["tls"],
-            "src": self._resolution(self.src),
-            "dst": self._resolution(self.dst),
+            "tls": facts.is_decrypted,
+            "src": src,
+            "dst": dst,
             "timestamp": start_ns // 1_000_000,
             "startTime": rfc3339(start_ns),
-            "request": shown.get(MessageKind.REQUEST),
-            "response": shown.get(MessageKind.RESPONSE),
+            "request": request,
+            "response": response,
             "requestRef": "",
             "responseRef": "",
             "requestSize": request_size,
@@ -306,10 +321,10 @@ class Entry:
             "duplicate": "",
             "data": event if raw_payload else None,
             "dataRef": "",
-            "size": request_size + response_size + self.size(MessageKind.EVENT),
+            "size": request_size + response_size + _size(exchange.event),
             "matcherKey": first.message.key,
             "networkProps": facts.network_props(),
-            "captureSource": CAPTURE_SOURCES.get(facts.source, 0),
+            "captureSource": CAPTURE_SOURCES.get(source, 0),
             "subProtocol": SUB_PROTOCOLS.get(self.protocol.flag, 0),
         }
         if event is not None and not raw_payload:
@@ -321,10 +336,11 @@ class Entry:
         if self.tags:
             document["tags"] = list(self.tags)
         if self.annotations:
-            document["annotations"] = {name: value[name] for name in self.annotations}
+            document["annotations"] = {name: self.variables[name] for name in self.annotations}
         if self.plugin:
             document["plugin"] = self.plugin
-        document.update(self.amended)
+        if self.amended:
+            document.update(self.amended)
         return document
 
 
@@ -349,6 +365,12 @@ class EntryVariables(dict[str, Any]):
         self["dst.ip"], self["dst.port"] = facts.server.ip, facts.server.port
         self["transport"] = facts.transport
         self["tls"] = facts.is_decrypted
+
+    def add(self, late: Mapping[str, Any], *, wins: bool) -> None:
+        """Take what came with a document; `wins`: also in place of what is here."""
+        for name, value in late.items():
+            if wins or name not in self:
+                self[name] = value
 
     def __missing__(self, name: str) -> Any:
         late = LATE.get(name)
@@ -420,26 +442,6 @@ LATE: dict[str, Callable[[Entry], Any]] = {
 """Variables of every entry that are worked out only when asked for."""
 
 
-def resolution(endpoint: Endpoint) -> dict[str, Any]:
-    """Return a Resolution (entries.md §3) of which only the address is known."""
-    return {
-        "ip": endpoint.ip,
-        "port": str(endpoint.port),
-        "name": "",
-        "namespace": "",
-        "pod": None,
-        "endpointSlice": None,
-        "service": None,
-        "cgroupId": 0,
-        "containerId": "",
-        "socketId": 0,
-        "processId": 0,
-        "parentProcessId": 0,
-        "hostProcessId": 0,
-        "hostParentProcessId": 0,
-        "processName": "",
-        "processPath": "",
-        "cpuUsage": 0,
-        "memoryUsage": 0,
-        "resolutionMechanism": "none",
-    }
+def _size(timed: Timed | None) -> int:
+    """Return the bytes of one half, 0 if it was not seen."""
+    return timed.message.end - timed.message.start - timed.message.interleaved if timed else 0

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from kubeshark.core_capture import FlowBit, Tunnel
-from kubeshark.extension_api import Endpoint, Message, MessageKind
+from kubeshark.core_capture import FLOW, FlowBit, Tunnel
+from kubeshark.extension_api import Endpoint, Message, MessageKind, ProtocolSpec
 from kubeshark.pipeline._display import Display
 from kubeshark.pipeline._named import Names
 from kubeshark.pipeline._segments import FlowPart, node_of
 from kubeshark.pipeline._streams import TRANSPORT_NAMES, FlowStream, endpoints
 from kubeshark.pipeline.kfl import VARIABLES, Variable
 
-__all__ = ["Origin", "StreamFacts", "stream_id"]
+__all__ = ["Origin", "StreamFacts", "resolution", "stream_id"]
 
 FIN, SYN, RST, ACK = 0x01, 0x02, 0x04, 0x10
 TCP_MILESTONES = {"SYN": (SYN | ACK, SYN), "SYN ACK": (SYN | ACK, SYN | ACK), "FIN": (FIN, FIN), "RST": (RST, RST)}
@@ -26,7 +26,16 @@ RESET, FINISHED = (  # by the side that sent it, a and b; as numbers, because en
     (int(FlowBit.RST_A), int(FlowBit.RST_B)),
     (int(FlowBit.FIN_A), int(FlowBit.FIN_B)),
 )
-KEY_FIELDS = ("a", "b", "port_a", "port_b", "transport")
+
+
+def _span(first: str, last: str = "") -> slice:
+    """Return where these fields of a FLOW row lie, one behind the other."""
+    fields: Any = FLOW.fields
+    kind, start = fields[last or first]
+    return slice(fields[first][1], start + kind.itemsize)
+
+
+ENDS, ISN, FIRST_NS = _span("a", "transport"), _span("isn"), _span("first_ns")
 
 
 NOBODY = Display()
@@ -42,6 +51,14 @@ class Origin:
     display: Display = NOBODY
     names_nodes: bool = False  # it reads the stores of several nodes
     names: Names | None = None  # who had an address when
+    _protocols: dict[int, tuple[ProtocolSpec, dict[str, Any]]] = field(default_factory=dict, compare=False)
+
+    def protocol_document(self, spec: ProtocolSpec) -> dict[str, Any]:
+        """Return a protocol as entries show it (entries.md §2). Worked out once; `spec` is kept with it: ids recur."""
+        known = self._protocols.get(id(spec))
+        if known is None:
+            known = self._protocols[id(spec)] = spec, _protocol_document(spec)
+        return known[1].copy()
 
 
 @dataclass(eq=False)
@@ -107,7 +124,7 @@ class StreamFacts:
             return "ebpf_tls"
         return "keylog" if self.is_decrypted else self.origin.source
 
-    @property
+    @cached_property
     def vlan(self) -> int:
         return int(self.row["vlan"])
 
@@ -136,12 +153,13 @@ class StreamFacts:
         """Microseconds from SYN to SYN+ACK, 0 where the handshake was not captured."""
         if self.stream_data is None or self.transport != "tcp":
             return 0
-        packets = self.stream_data.decoded.packets[self.stream_data.streams.packets]
-        handshake = packets["flags"] & (SYN | ACK)
-        syn, syn_ack = np.flatnonzero(handshake == SYN), np.flatnonzero(handshake == SYN | ACK)
-        if not len(syn) or not len(syn_ack):
+        packets, mine = self.stream_data.decoded.packets, self.stream_data.streams.packets
+        handshake = (packets["flags"][mine] & (SYN | ACK)).tobytes()  # a byte a packet
+        syn, syn_ack = handshake.find(SYN), handshake.find(SYN | ACK)
+        if syn < 0 or syn_ack < 0:
             return 0
-        return max(0, int(packets["time_ns"][syn_ack[0]]) - int(packets["time_ns"][syn[0]])) // 1_000
+        times = self.stream_data.times
+        return max(0, int(times.item(mine.item(syn_ack))) - int(times.item(mine.item(syn)))) // 1_000
 
     def time_at(self, direction: int, offset: int) -> int:
         """Return nanoseconds of the packet that first carried this byte of a TCP stream's side; 0 without streams."""
@@ -167,7 +185,20 @@ class StreamFacts:
                     found.append((int(packets["time_ns"][at[0]]), MessageKind.EVENT, who, name))
         return found
 
+    def ends_documents(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return (client, server) as documents show them where no names are known."""
+        client, server = self._ends
+        return client.copy(), server.copy()
+
+    @cached_property
+    def _ends(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        return resolution(self.client), resolution(self.server)
+
     def network_props(self) -> dict[str, Any]:
+        return self._network.copy()
+
+    @cached_property
+    def _network(self) -> dict[str, Any]:
         return {
             "transport": self.transport,
             "retransmissions": self.retransmissions,
@@ -198,7 +229,52 @@ class StreamFacts:
         return self.stream_data.flow_sides if self.stream_data else ()
 
 
+def _protocol_document(spec: ProtocolSpec) -> dict[str, Any]:
+    return {
+        "name": spec.name,
+        "version": spec.version,
+        "abbr": spec.abbr,
+        "longName": spec.long_name,
+        "macro": spec.flag,
+        "backgroundColor": spec.background,
+        "foregroundColor": spec.foreground,
+        "fontSize": 12,
+        "referenceLink": spec.reference,
+        "ports": [str(port) for port in spec.ports],
+        "layer4": spec.layer4,
+        "layer3": "ip",
+        "priority": spec.priority,
+    }
+
+
+def resolution(endpoint: Endpoint) -> dict[str, Any]:
+    """Return a Resolution (entries.md §3) of which only the address is known."""
+    return {
+        "ip": endpoint.ip,
+        "port": str(endpoint.port),
+        "name": "",
+        "namespace": "",
+        "pod": None,
+        "endpointSlice": None,
+        "service": None,
+        "cgroupId": 0,
+        "containerId": "",
+        "socketId": 0,
+        "processId": 0,
+        "parentProcessId": 0,
+        "hostProcessId": 0,
+        "hostParentProcessId": 0,
+        "processName": "",
+        "processPath": "",
+        "cpuUsage": 0,
+        "memoryUsage": 0,
+        "resolutionMechanism": "none",
+    }
+
+
 def stream_id(row: Any) -> str:
     """Return the KFL `stream` of a connection whose first part has this FLOW row: a hash of its ends and its start."""
-    start = row["isn"].tobytes() if row["isn"].any() else row["first_ns"].tobytes()
-    return hashlib.blake2b(b"".join(row[name].tobytes() for name in KEY_FIELDS) + start, digest_size=8).hexdigest()
+    raw = row.tobytes()
+    isn = raw[ISN]
+    start = isn if any(isn) else raw[FIRST_NS]
+    return hashlib.blake2b(raw[ENDS] + start, digest_size=8).hexdigest()

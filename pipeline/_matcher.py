@@ -16,6 +16,9 @@ from kubeshark.extension_api import Message, MessageKind
 __all__ = ["Exchange", "Timed", "pair"]
 
 
+REQUEST, RESPONSE, EVENT = MessageKind  # as names of a module: looked up on an enum they cost a call
+
+
 @dataclass(slots=True)
 class Timed:
     """A message with the times of its first and last packet, and its place in capture order.
@@ -59,9 +62,9 @@ def pair(messages: Iterable[Timed], matcher: Literal["fifo", "key", "none"]) -> 
     for timed in ordered:
         message = timed.message
         key = message.key if matcher == "key" else ""
-        if message.kind == MessageKind.EVENT or matcher == "none":
+        if message.kind == EVENT or matcher == "none":
             exchanges.append(_alone(timed))
-        elif message.kind == MessageKind.REQUEST:
+        elif message.kind == REQUEST:
             exchanges.append(Exchange(request=timed))
             if not message.one_way:
                 waiting[key].append(exchanges[-1])
@@ -74,8 +77,8 @@ def pair(messages: Iterable[Timed], matcher: Literal["fifo", "key", "none"]) -> 
 
 
 def _alone(timed: Timed) -> Exchange:
-    if timed.message.kind == MessageKind.REQUEST:
+    if timed.message.kind == REQUEST:
         return Exchange(request=timed)
-    if timed.message.kind == MessageKind.RESPONSE:
+    if timed.message.kind == RESPONSE:
         return Exchange(response=timed)
     return Exchange(event=timed)

@@ -182,7 +182,7 @@ class Query(Generic[T]):
             for at, made in enumerate(piece):
                 self._come_to(piece, at)
                 yield made
-                if self._watch.is_cancelled or (can_stop and self._watch.must_stop()):
+                if self._watch.must_stop() if can_stop else self._watch.is_cancelled:
                     self.stopped = self._watch.reason()
                     return
 

@@ -39,11 +39,14 @@ class ScannedStreams:
     specs: Sequence[Sequence[ProtocolSpec]]
     place: NDArray[Any] = field(init=False)  # of each exchange's protocol in its specs: that of its first message
     first: dict[int, int] = field(init=False)  # by stream: its first exchange; the others follow
+    _counts: dict[int, int] = field(init=False)  # by stream: how many they are
 
     def __post_init__(self) -> None:
         self.place = self.found.messages["protocol"][_first_message(self.found.exchanges)]
         streams = Groups(self.found.exchanges["stream"])
-        self.first = dict(zip(streams.known.tolist(), streams.first.tolist(), strict=True))
+        known = streams.known.tolist()
+        self.first = dict(zip(known, streams.first.tolist(), strict=True))
+        self._counts = dict(zip(known, streams.counts.tolist(), strict=True))
 
     def number(self, exchange: int) -> int:
         """Return the place in `bindings` of the protocol an exchange belongs to."""
@@ -71,9 +74,9 @@ class ScannedStreams:
         """Return the protocols of a stream that was taken: the dissector's, then those inside."""
         if stream not in self.first:
             return []
-        number = self.number(self.first[stream])
-        mine = self.place[self.first[stream] : self.bounds[number + 1]]
-        mine = mine[self.found.exchanges["stream"][self.first[stream] : self.bounds[number + 1]] == stream]
+        first = self.first[stream]
+        number = self.number(first)
+        mine = set(self.place[first : first + self._counts[stream]].tolist())
         own = self.bindings[number]
         inside = [
             spec for place, spec in enumerate(self.specs[number]) if spec.name != own.protocol.name and place in mine

@@ -134,8 +134,11 @@ class FlowStream:
     @classmethod
     def all_of(cls, decoded: Decoded, assembled: Sequence[FlowStreams]) -> list[Self]:
         """Return the streams of assembled flows."""
-        rows = decoded.flows[[streams.flow for streams in assembled]]
         times = decoded.packets["time_ns"]
+        if len(assembled) == 1:
+            row = decoded.flows[assembled[0].flow]
+            return [cls(decoded, assembled[0], row, times, endpoints(row))]
+        rows = decoded.flows[[streams.flow for streams in assembled]]
         joined = zip(assembled, rows, _all_endpoints(rows), strict=True)
         return [cls(decoded, streams, row, times, ends) for streams, row, ends in joined]
 

@@ -384,6 +384,7 @@ class LazyEntry(Entry):
             self.protocol = self._found.protocol(code)
         elif name in FIELDS:
             made = self._found.resolve(self._at)
+            made.variables  # noqa: B018 - made now, so that both have the same ones
             for each in FIELDS:
                 setattr(self, each, getattr(made, each))
         else:

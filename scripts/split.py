@@ -39,8 +39,8 @@ STAY = {
 }  # fmt: skip
 """Tests that read what no import tells: the chart, docs/, example plugins, scripts/, more captures than the samples."""
 
-BROUGHT = {"werkzeug"}
-"""What tests import that a tool of theirs brings: flask."""
+BROUGHT = {"werkzeug", "botocore"}
+"""What tests import that a tool of theirs brings: flask, boto3."""
 
 PROGRAM = re.compile(r"""["'](\w+\.py)["']""")
 """A file beside a test, or among those that fuzz, that it starts, not imports."""

@@ -150,7 +150,15 @@ def _tell(order: Order, source: PacketSource, chooser: _Chooser) -> Callable[[Ca
     name = ",".join(order.interfaces)
 
     def tell(now: CaptureProgress) -> None:
-        said = Capture(name, now.received, now.dropped, now.lost, now.acknowledged, left_out=chooser.left_out)
+        said = Capture(
+            name,
+            now.received,
+            now.dropped,
+            now.lost,
+            now.acknowledged,
+            excluded=now.excluded,
+            left_out=chooser.left_out,
+        )
         try:
             os.write(OUT, msgspec.json.encode(said) + b"\n")
         except BrokenPipeError:  # the worker is gone

@@ -50,7 +50,7 @@ class Captures(KeptProcess):
     def _run(self) -> tuple[int, str]:
         environment = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_ITS_BUSINESS)}
         command = [sys.executable, "-m", "kubeshark.worker._capture_child"]
-        nothing = msgspec.structs.replace(self._now, received=0, dropped=0, lost=0, stored=0, left_out=0)
+        nothing = msgspec.structs.replace(self._now, received=0, dropped=0, lost=0, stored=0, excluded=0, left_out=0)
         pipe = subprocess.PIPE
         # unbuffered: of a process that is gone nothing waits to be written
         with subprocess.Popen(command, bufsize=0, stdin=pipe, stdout=pipe, env=environment) as process:
@@ -91,5 +91,6 @@ class Captures(KeptProcess):
 
 
 def _sum(one: Capture, other: Capture) -> Capture:
-    counts = {name: getattr(one, name) + getattr(other, name) for name in ("received", "dropped", "lost", "stored")}
+    names = ("received", "dropped", "lost", "stored", "excluded")
+    counts = {name: getattr(one, name) + getattr(other, name) for name in names}
     return msgspec.structs.replace(one, **counts)

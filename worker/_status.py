@@ -40,6 +40,7 @@ class Capture(msgspec.Struct, frozen=True):
     stored: int  # acknowledged: synced to disk
     state: str = "running"
     restarts: int = 0
+    excluded: int = 0  # left out in the kernel by filter, choice or schedule, about; not among those received
     left_out: int = 0  # addresses of the choice that the kernel has no room for
     chosen: Chosen | None = None  # what is captured now, where that changes
 

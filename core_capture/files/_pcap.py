@@ -61,7 +61,7 @@ MAGICS = {
 class RecordConverter(Protocol):
     """What the C core adds to `Core`; NativeCore.convert says what it promises."""
 
-    def convert(self, data: memoryview, *, swapped: bool, multiplier: int) -> tuple[bytearray, int, int]: ...
+    def convert(self, records: memoryview, *, swapped: bool, multiplier: int) -> tuple[int, int]: ...
 
 
 def open_pcap(source: Source, layout: PcapLayout, start: bytes, batch_bytes: int) -> PcapReader:
@@ -75,7 +75,7 @@ def open_pcap(source: Source, layout: PcapLayout, start: bytes, batch_bytes: int
     return PcapReader(source, metadata, layout, batch_bytes)
 
 
-class PcapReader(FileReader):
+class PcapReader(FileReader[bytes | memoryview]):
     def __init__(self, source: Source, metadata: SourceMetadata, layout: PcapLayout, batch_bytes: int) -> None:
         super().__init__(source, metadata, start=b"", base=PCAP_HEADER_BYTES, batch_bytes=batch_bytes)
         self._layout = layout
@@ -99,14 +99,27 @@ class PcapReader(FileReader):
         if self._data and not self.problems:
             self._report(f"the file ends inside packet {packets + 1:,}", 0)
 
-    def _next_batch(self, start: int) -> tuple[bytes | bytearray, int, dict[int, PacketExtra], int] | None:
+    def _read_behind(self, kept: bytes | memoryview, size: int) -> tuple[bytes | memoryview, int]:
+        """Read to where the records shall lie, if that is known: what is kept of the window before lies there."""
+        room = None
+        if self.room is not None and self._core is not None:
+            room = self.room(self.metadata.interfaces[0].link_type, len(kept) + size)
+        if room is None:
+            more = self._source.stream.read(size)
+            return b"".join((kept, more)), len(more)
+        room[: len(kept)] = kept
+        came = self._source.stream.readinto(room[len(kept) : len(kept) + size])
+        return room[: len(kept) + came], came
+
+    def _next_batch(self, start: int) -> tuple[bytes | memoryview, int, dict[int, PacketExtra], int] | None:
         """Convert the whole records from `start` of the window on; return them, their number, extras and their end."""
         layout = self._layout
         if self._core is not None:
             rest = memoryview(self._data)[start:]
-            records, end, count = self._core.convert(rest, swapped=layout.order == ">", multiplier=layout.ns_per_unit)
+            records = memoryview(bytearray(rest)) if rest.readonly else rest
+            end, count = self._core.convert(records, swapped=layout.order == ">", multiplier=layout.ns_per_unit)
             if count:  # else there is none, or one whose time only the way below can hold
-                return records, count, {}, start + end
+                return records[:end], count, {}, start + end
         offsets, parsed = walk_records(self._data, layout, start)
         if not offsets:
             return None
@@ -114,7 +127,7 @@ class PcapReader(FileReader):
         return converted, len(offsets), extras, parsed
 
 
-def walk_records(data: bytes | bytearray, layout: PcapLayout, start: int = 0) -> tuple[list[int], int]:
+def walk_records(data: bytes | bytearray | memoryview, layout: PcapLayout, start: int = 0) -> tuple[list[int], int]:
     """Return where each whole record from `start` on begins, and where the last one ends.
 
     Stops at a length above MAX_CAPTURED.
@@ -134,7 +147,7 @@ def walk_records(data: bytes | bytearray, layout: PcapLayout, start: int = 0) ->
     return offsets, position
 
 
-def _captured_length(data: bytes, position: int, layout: PcapLayout) -> int:
+def _captured_length(data: bytes | memoryview, position: int, layout: PcapLayout) -> int:
     """Return what the record at `position` claims to hold, 0 if its header is not whole."""
     if position + layout.header_bytes > len(data):
         return 0
@@ -143,7 +156,7 @@ def _captured_length(data: bytes, position: int, layout: PcapLayout) -> int:
 
 
 def _to_nanoseconds(
-    data: bytes, offsets: list[int], end: int, layout: PcapLayout
+    data: bytes | memoryview, offsets: list[int], end: int, layout: PcapLayout
 ) -> tuple[bytes, dict[int, PacketExtra]]:
     """Return the records at `offsets`, which end at `end`, in the form of _records.py, and extras for odd times."""
     if layout.header_bytes == RECORD_HEADER_BYTES:
@@ -166,10 +179,10 @@ def _to_nanoseconds(
     return records.tobytes(), _late_times(seconds, rest, np.flatnonzero(late))
 
 
-def _with_short_headers(data: bytes, bounds: list[int]) -> tuple[NDArray[Any], NDArray[Any]]:
+def _with_short_headers(data: bytes | memoryview, bounds: list[int]) -> tuple[NDArray[Any], NDArray[Any]]:
     """Cut the kuznetzov fields out of the records between consecutive `bounds`; return them and where they start."""
     pieces = [
-        data[start : start + RECORD_HEADER_BYTES] + data[start + KUZNETZOV_HEADER_BYTES : end]
+        b"".join((data[start : start + RECORD_HEADER_BYTES], data[start + KUZNETZOV_HEADER_BYTES : end]))
         for start, end in pairwise(bounds)
     ]
     ends = np.cumsum([len(piece) for piece in pieces])

@@ -112,7 +112,7 @@ class _Pending:
         return RecordBatch(link_type, b"".join(self.pieces), ordinals, self.extras)
 
 
-class PcapngReader(FileReader):
+class PcapngReader(FileReader[bytes]):
     def __init__(
         self, source: Source, metadata: SourceMetadata, layout: _Layout, start: bytes, batch_bytes: int
     ) -> None:
@@ -144,6 +144,10 @@ class PcapngReader(FileReader):
             self._pending = {}
         if self._data and not self.problems:
             self._report("the file ends inside a block", 0)
+
+    def _read_behind(self, kept: bytes, size: int) -> tuple[bytes, int]:
+        more = self._source.stream.read(size)
+        return kept + more, len(more)
 
     def _read_blocks(self) -> int:
         """Read all whole blocks of the window; return where they end."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from typing import BinaryIO, Self
+from typing import BinaryIO, Generic, Self, TypeVar
 
-from kubeshark.core_capture._records import Problem, RecordBatch, SourceMetadata
+from kubeshark.core_capture._records import Problem, RecordBatch, Room, SourceMetadata
 from kubeshark.core_capture.files._stream import ByteStream
 from kubeshark.errors import InputError
 
@@ -32,21 +32,25 @@ class Source:
             self._owned.close()
 
 
-class FileReader(ABC):
+Window = TypeVar("Window", bytes, bytes | memoryview)
+
+
+class FileReader(ABC, Generic[Window]):
     """A CaptureReader over a Source; a subclass says how bytes become batches.
 
     The window `_data` starts at `_base` in the decompressed source. Its parsed front is cut off before more is read.
     """
 
-    def __init__(self, source: Source, metadata: SourceMetadata, *, start: bytes, base: int, batch_bytes: int) -> None:
+    def __init__(self, source: Source, metadata: SourceMetadata, *, start: Window, base: int, batch_bytes: int) -> None:
         self.name = source.name
         self.metadata = metadata
         self.problems: list[Problem] = []
         self.bytes_read = source.stream.bytes_read
         self.bytes_total = source.total
+        self.room: Room | None = None
         self._source = source
         self._read_bytes = max(batch_bytes, MIN_READ)
-        self._data = start
+        self._data: Window = start
         self._base = base
 
     @abstractmethod
@@ -63,15 +67,19 @@ class FileReader(ABC):
         """Drop `parsed` bytes, read on until a batch, or `needed` bytes, are there; False if nothing came."""
         kept = self._data[parsed:]
         self._base += parsed
+        size = max(self._read_bytes, needed - len(kept))
+        came = 0
         try:
-            more = self._source.stream.read(max(self._read_bytes, needed - len(kept)))
+            self._data, came = self._read_behind(kept, size)
         except InputError as error:
-            more = b""
             self._data = kept
             self._report(error.message.removeprefix(f"{self.name}: "), len(kept))  # who tells it says whose it is
         self.bytes_read = self._source.stream.bytes_read
-        self._data = kept + more
-        return bool(more)
+        return came > 0
+
+    @abstractmethod
+    def _read_behind(self, kept: Window, size: int) -> tuple[Window, int]:
+        """Return `kept` with up to `size` bytes that were read behind it, and how many these are."""
 
     def _report(self, message: str, position: int) -> None:
         """Add a problem at `position` of the window."""

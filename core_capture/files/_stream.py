@@ -38,6 +38,7 @@ class ByteStream(Protocol):
     @property
     def bytes_read(self) -> int: ...  # of the source as stored
     def read(self, size: int) -> bytes: ...
+    def readinto(self, into: memoryview) -> int: ...  # as `read`; returns how many bytes came
 
 
 class _Decoder(Protocol):
@@ -86,6 +87,7 @@ class _Plain:
     def __init__(self, raw: BinaryIO, name: str, eager: bool) -> None:
         self.bytes_read = 0
         self._read: Callable[[int], bytes] = raw.read1 if eager else raw.read  # type: ignore[attr-defined]  # asked of callers
+        self._readinto: Callable[[memoryview], int | None] | None = None if eager else getattr(raw, "readinto", None)
         self._eager = eager
         self._name = name
         self._pushed = b""
@@ -103,13 +105,31 @@ class _Plain:
             try:
                 piece = self._read(missing)
             except OSError as error:
-                raise InputError(f"cannot be read: {error.strerror or error}", file=self._name) from error
+                raise self._unreadable(error) from error
             if not piece:
                 break
             pieces.append(piece)
             missing -= len(piece)
         self.bytes_read += size - missing
         return b"".join(pieces)
+
+    def readinto(self, into: memoryview) -> int:
+        if self._pushed or self._readinto is None:
+            return _copy(self, into)
+        at = 0
+        while at < len(into):
+            try:
+                came = self._readinto(into[at:])
+            except OSError as error:
+                raise self._unreadable(error) from error
+            if not came:
+                break
+            at += came
+        self.bytes_read += at
+        return at
+
+    def _unreadable(self, error: OSError) -> InputError:
+        return InputError(f"cannot be read: {error.strerror or error}", file=self._name)
 
 
 class _Unpacked:
@@ -143,6 +163,9 @@ class _Unpacked:
         del self._output[:size]
         return data
 
+    def readinto(self, into: memoryview) -> int:
+        return _copy(self, into)
+
     def _advance(self) -> None:
         data = self._input or self._plain.read(self._piece)
         self._input = b""
@@ -163,6 +186,12 @@ class _Unpacked:
         # The zeros: tape and block devices pad gzip files with them, and neither format starts with one.
         self._input = decoder.unused_data.lstrip(b"\0")
         self._decoder = None if decoder.eof else decoder
+
+
+def _copy(stream: ByteStream, into: memoryview) -> int:
+    data = stream.read(len(into))
+    into[: len(data)] = data
+    return len(data)
 
 
 def _salvage(decoder: _Decoder | None, data: bytes) -> bytes:

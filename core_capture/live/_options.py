@@ -7,15 +7,12 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
 from typing import Literal, Protocol
 
-from kubeshark.core_capture._records import RecordBatch, SourceMetadata
+from kubeshark.core_capture._records import RecordBatch, Room, SourceMetadata
 
 __all__ = ["SNAPLEN", "Again", "Counters", "LiveOptions", "PacketChoice", "PacketSource", "Reader", "Room"]
 
 SNAPLEN = 262_144
 """Bytes of a packet that are kept: what tcpdump and dumpcap take by default."""
-
-Room = Callable[[int, int], memoryview | None]
-"""Memory for at least so many bytes of records of a link type, where they will stay; None: there is none now."""
 
 Again = Callable[[], bool]
 """Waits a moment; whether to look once more then, for what goes into the same room."""
@@ -58,6 +55,7 @@ class Counters:
     delivered: int = 0  # of them: given out
     damaged: int = 0  # of them: the ring contradicted itself
     truncated: int = 0  # of those delivered: longer than the snap length
+    excluded: int = 0  # beside them: the filter or the choice left out; a few more or less, by another socket's count
     stamped: int = 0  # of those delivered: with a time of the adapter; else it is the host's
 
 

@@ -15,7 +15,15 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from kubeshark.core_capture.live._address_filter import address_program
-from kubeshark.core_capture.live._bpf import MAX_INSTRUCTIONS, Instruction, compile_filter, guarded, pack, reject
+from kubeshark.core_capture.live._bpf import (
+    MAX_INSTRUCTIONS,
+    Instruction,
+    accept,
+    compile_filter,
+    guarded,
+    pack,
+    reject,
+)
 from kubeshark.core_capture.live._interfaces import ANY, COOKED, NetworkInterface
 from kubeshark.core_capture.live._options import Again, Counters, LiveOptions, PacketChoice, Room
 from kubeshark.core_capture.live._privileges import how_to_allow
@@ -28,6 +36,7 @@ __all__ = [
     "bind",
     "choose",
     "open_socket",
+    "open_unfiltered",
     "quiesce",
     "take_statistics",
 ]
@@ -55,7 +64,15 @@ class PacketReader(Protocol):
 
 def open_socket(interface: NetworkInterface, options: LiveOptions) -> socket.socket:
     """Return a socket with everything but its binding; raise CaptureError or UsageError."""
-    program = _program(interface, options, options.choice)
+    return _open(interface, _program(interface, options, options.choice))
+
+
+def open_unfiltered(interface: NetworkInterface, options: LiveOptions) -> socket.socket:
+    """Return a socket that takes a byte of every packet of the directions that are captured."""
+    return _open(interface, guarded(accept(1), options.direction, _loopback(interface)))
+
+
+def _open(interface: NetworkInterface, program: Sequence[Instruction]) -> socket.socket:
     kind = socket.SOCK_DGRAM if interface.link_type == COOKED else socket.SOCK_RAW
     try:
         opened = socket.socket(socket.AF_PACKET, kind, 0)

@@ -22,6 +22,7 @@ from typing import Self
 from kubeshark.core_capture._records import Interface, PacketExtra, RecordBatch, SourceMetadata
 from kubeshark.core_capture.live._interfaces import ANY, NetworkInterface, is_up, look_up
 from kubeshark.core_capture.live._options import Counters, LiveOptions, Notices, PacketChoice, Reader, Room
+from kubeshark.core_capture.live._seen import SeenCounter, leaves_out
 from kubeshark.core_capture.live._socket import (
     PacketReader,
     apply_options,
@@ -56,6 +57,7 @@ class _Port:
     reader: PacketReader
     is_absent: bool = False  # down or gone
     is_lost: bool = False  # and will not be read again
+    seen: SeenCounter | None = None  # where a filter or a choice leaves something out
     by_adapter: bool = False  # its network card was told to stamp packets
     counters: Counters = field(default_factory=Counters)
 
@@ -65,6 +67,8 @@ class _Port:
             received, dropped = take_statistics(self.reader.socket)
             self.counters.received += received
             self.counters.dropped += dropped
+        if self.seen is not None:  # asked behind the other: what came in between is excluded at the most
+            self.counters.excluded = max(self.seen.count() - self.counters.received, self.counters.excluded)
         own = self.reader.counters
         self.counters.delivered, self.counters.damaged = own.delivered, own.damaged
         self.counters.truncated, self.counters.stamped = own.truncated, own.stamped
@@ -127,6 +131,9 @@ class LiveSource:
                     self._use_adapter_clock(port)
                 bind(port.reader.socket, port.interface)
                 apply_options(port.reader.socket, port.interface, options)
+                if leaves_out(options):
+                    port.seen = SeenCounter(port.interface, options)
+                    port.seen.bind(port.interface)
                 self._poll.register(port.reader.socket, select.POLLIN)
         except BaseException:
             self.close()
@@ -204,6 +211,8 @@ class LiveSource:
                 if port.reader.socket.fileno() >= 0:
                     port.count()
                 port.reader.close()
+                if port.seen is not None:
+                    port.seen.close()
         if self._wake >= 0:
             wake, self._wake = self._wake, -1
             os.close(wake)
@@ -281,6 +290,8 @@ class LiveSource:
         with self._choosing:
             self._is_stopping = True
             for port in self._ports:
+                if port.seen is not None:
+                    port.seen.stop()
                 with suppress(OSError):
                     quiesce(port.reader.socket)
 
@@ -330,6 +341,8 @@ class LiveSource:
             raise UsageError("a member of a fanout group cannot be bound again")
         bind(port.reader.socket, found)
         apply_options(port.reader.socket, found, self._options)
+        if port.seen is not None:
+            port.seen.bind(found)
         port.interface = found
 
 

@@ -96,19 +96,17 @@ class NativeCore:
             raise IndexError("a flow is a row number, not negative")
         return Streams(decoded, wanted).assembled()
 
-    def convert(self, data: Buffer, *, swapped: bool, multiplier: int) -> tuple[bytearray, int, int]:
-        """Turn classic pcap records into nanosecond little-endian ones.
+    def convert(self, records: memoryview | bytearray, *, swapped: bool, multiplier: int) -> tuple[int, int]:
+        """Turn classic pcap records into nanosecond little-endian ones, where they lie.
 
-        `data` starts at a record; `multiplier` is 1000 for microseconds, 1 for nanoseconds. Returns the whole records
-        as a copy, where they end in `data`, and their number. It stops at a record that is incomplete, claims more than
-        MAX_CAPTURED, or has so many nanoseconds that its seconds no longer fit 32 bits.
+        `records` starts with one; `multiplier` is 1000 for microseconds, 1 for nanoseconds. Returns where the whole
+        ones end, and their number. It stops at a record that is incomplete, claims more than MAX_CAPTURED, or has so
+        many nanoseconds that its seconds no longer fit 32 bits; what lies behind stays as it is.
         """
-        records = bytearray(data)
         end, count = ffi.new("size_t *"), ffi.new("size_t *")
         with ffi.from_buffer("uint8_t[]", records, require_writable=True) as view:
             lib.kc_convert(view, len(records), swapped, multiplier, end, count)
-        del records[end[0] :]
-        return records, int(end[0]), int(count[0])
+        return int(end[0]), int(count[0])
 
     def gather(self, data: Buffer, offsets: NDArray[Any], order: NDArray[Any], size: int | None = None) -> memoryview:
         """Return the records at offsets[order[0]], offsets[order[1]], … one behind the other.

@@ -94,6 +94,7 @@ class _Content:
     marks: list[Scheduled] = field(default_factory=list)
 
 
+_ROWS = tuple(each.name for each in fields(_Rows))
 _NEWER = {"counters", "part_of", "scheduled"}  # fields that older catalogues lack
 
 decoder(_Content)
@@ -158,7 +159,7 @@ class Known:
 
     def __init__(self) -> None:
         self._own: dict[str, Entry] = {}
-        self._catalogue = Catalogue(_Content(_Rows(*([] for _ in fields(_Rows))), [], []), Summaries.of([]))
+        self._catalogue: Catalogue | None = None
         self._rows: dict[str, int] = {}
         self._infos: dict[str, SegmentInfo] = {}  # of the catalogue
 
@@ -166,7 +167,7 @@ class Known:
         return name in self._own or name in self._rows
 
     def __getitem__(self, name: str) -> Entry:
-        return self._own.get(name) or self._catalogue[self._rows[name]]
+        return self._own.get(name) or self._listed()[self._rows[name]]
 
     def __setitem__(self, name: str, entry: Entry) -> None:
         self._own[name] = entry
@@ -180,7 +181,7 @@ class Known:
         if name in self._own:
             return self._own[name].info
         if name not in self._infos:
-            self._infos[name] = self._catalogue.info(self._rows[name])
+            self._infos[name] = self._listed().info(self._rows[name])
         return self._infos[name]
 
     def learn(self, catalogue: Catalogue) -> None:
@@ -197,12 +198,18 @@ class Known:
 
     def refused(self, predicate: Predicate) -> set[str]:
         """Return the names of the segments that hold no flow that the predicate lets through."""
-        names = self._catalogue.refused(predicate).difference(self._own)
+        names = self._catalogue.refused(predicate).difference(self._own) if self._catalogue else set[str]()
         if self._own:
             summaries = Summaries.of([entry.summary for entry in self._own.values()])
             answers = may_match(predicate, summaries).tolist()
             names |= {name for name, answer in zip(self._own, answers, strict=True) if not answer}
         return names
+
+    def _listed(self) -> Catalogue:
+        """Return the catalogue; KeyError while there is none."""
+        if self._catalogue is None:
+            raise KeyError("no catalogue was read")
+        return self._catalogue
 
 
 def entry_of(meta: IndexMeta, flows: FlowColumns, sha256: str) -> Entry:
@@ -224,7 +231,7 @@ def load_catalogue(files: Backend, identities: Sequence[Identity], *, listed: in
     contents = unpack(plain, _MAGIC, _Content, CATALOGUE, text_limit=text_limit)
     content, rows = contents.meta, contents.meta.rows
     count = len(rows.name)
-    lengths = {each.name: len(getattr(rows, each.name)) for each in fields(_Rows)}
+    lengths = {name: len(getattr(rows, name)) for name in _ROWS}
     if (
         any(length != count and (length or name not in _NEWER) for name, length in lengths.items())
         or max(rows.source, default=-1) >= len(content.sources)

@@ -262,13 +262,13 @@ class BlockTable:
         self._count = data.blocks
         self.offset = offset = contents.column("block_offset", "<u8", (data.blocks + 1,))
         self.raw_start = raw_start = contents.column("block_raw_start", "<u8", (data.blocks + 1,))
-        sizes = raw_start[1:] - raw_start[:-1]
+        sizes = raw_start[1:] - raw_start[:-1]  # huge where they descend
         if (
-            not ((offset[1:] > offset[:-1]).all() and (raw_start[1:] > raw_start[:-1]).all())
+            not (offset[1:] > offset[:-1]).all()
+            or (len(sizes) and not 0 < sizes.min() <= sizes.max() <= MAX_BLOCK_BYTES)
             or int(offset[-1]) > data.length
             or int(raw_start[0]) != PCAP_HEADER_BYTES
             or int(raw_start[-1]) != data.raw_length
-            or (sizes > MAX_BLOCK_BYTES).any()
         ):
             raise Damaged("the block table contradicts itself", file=contents.name)
 

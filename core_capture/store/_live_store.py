@@ -14,7 +14,6 @@ from kubeshark.core_capture.store._builder import SourceInfo
 from kubeshark.core_capture.store._catalogue import Entry
 from kubeshark.core_capture.store._identity import Identity, Recipient
 from kubeshark.core_capture.store._ledger import load_ledger, save_ledger
-from kubeshark.core_capture.store._log import open_names
 from kubeshark.core_capture.store._log_recovery import seal_own_logs
 from kubeshark.core_capture.store._marks import Marks
 from kubeshark.core_capture.store._names import (
@@ -23,6 +22,7 @@ from kubeshark.core_capture.store._names import (
     SNAPSHOTS_LOCK,
     TEMPORARY,
     index_names,
+    open_names,
     piece_of,
     size_of,
 )

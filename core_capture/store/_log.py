@@ -23,12 +23,12 @@ from kubeshark.core_capture.store._backend import Backend
 from kubeshark.core_capture.store._identity import Identity
 from kubeshark.core_capture.store._info import Counters, SourceRecord
 from kubeshark.core_capture.store._limits import MAX_SEGMENT_BYTES
-from kubeshark.core_capture.store._names import index_names, log_name, log_pieces
+from kubeshark.core_capture.store._names import log_name, open_names
 from kubeshark.core_capture.store._piece import Forged, Piece, decode_piece
 from kubeshark.core_capture.store._segment import Draft
 from kubeshark.errors import Damaged, StoreError
 
-__all__ = ["LogProblem", "LogReader", "OpenSegment", "open_names", "read_log"]
+__all__ = ["LogProblem", "LogReader", "OpenSegment", "read_log"]
 
 MAX_OPEN_BYTES = MAX_SEGMENT_BYTES + (1 << 20)
 """Records of one open segment; a writer closes it long before."""
@@ -194,12 +194,6 @@ def read_log(files: Backend, identities: Sequence[Identity]) -> tuple[list[OpenS
     """Return the open segments of a store, by name, and what is wrong with its log."""
     reader = LogReader(files, identities)
     return reader.read(), reader.problems
-
-
-def open_names(listed: Sequence[str]) -> dict[str, list[int]]:
-    """Return the numbers of the pieces of every segment that has no index yet, by name."""
-    sealed = set(index_names(listed))
-    return {name: numbers for name, numbers in log_pieces(listed).items() if name not in sealed}
 
 
 def _join(pieces: Sequence[Piece]) -> Draft:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from kubeshark.core_capture.store._backend import Backend
 from kubeshark.core_capture.store._catalogue import Entry
 from kubeshark.core_capture.store._identity import Identity
-from kubeshark.core_capture.store._log import OpenSegment, open_names
-from kubeshark.core_capture.store._names import log_name
+from kubeshark.core_capture.store._log import OpenSegment
+from kubeshark.core_capture.store._names import log_name, open_names
 from kubeshark.core_capture.store._sealer import Sealer
 from kubeshark.errors import StoreError
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from kubeshark.errors import UsageError
@@ -49,6 +49,7 @@ __all__ = [
     "make_name",
     "number_of",
     "numbers_in",
+    "open_names",
     "piece_of",
     "size_of",
 ]
@@ -149,3 +150,9 @@ def log_pieces(files: Iterable[str]) -> dict[str, list[int]]:
 def size_of(sizes: Mapping[str, int], name: str) -> int:
     """Return the bytes that a segment's files take; those that are not there take none."""
     return sum(sizes.get(f"{name}{suffix}", 0) for suffix in (DATA_SUFFIX, INDEX_SUFFIX))
+
+
+def open_names(listed: Sequence[str]) -> dict[str, list[int]]:
+    """Return the numbers of the pieces of every segment that has no index yet, by name."""
+    sealed = set(index_names(listed))
+    return {name: numbers for name, numbers in log_pieces(listed).items() if name not in sealed}

@@ -47,8 +47,13 @@ __all__ = [
     "write_segment",
 ]
 
-# Level 1, searching a little less: an eighth less CPU for 0.7 % more bytes.
-_COMPRESSION = zstandard.ZstdCompressionParameters.from_level(1, source_size=BLOCK_BYTES, target_length=1)
+# Level 1, searching a little less: an eighth less CPU for 0.7 % more bytes. Behind a block that shrank little the next
+# is of the same service and will, too: there searching less again is an eighth of all CPU for 2.4 % more bytes.
+_CLOSELY, _QUICKLY = (
+    zstandard.ZstdCompressionParameters.from_level(1, source_size=BLOCK_BYTES, target_length=skipped)
+    for skipped in (1, 4)
+)
+_LITTLE = 2  # times that a block must shrink to be worth searching closely
 _PCAP_HEADER = struct.Struct("<IHHiIII")
 _NANOSECOND_MAGIC = 0xA1B23C4D
 MAX_TIE = 0xFFFF  # packets of one time before the index gives each its ordinal
@@ -194,7 +199,7 @@ def _write_blocks(
     gather: Callable[[NDArray[Any], int], bytearray | memoryview],
 ) -> Blocks:
     """Write the header's frame with `part` behind it, a frame per block and the seek table."""
-    compress = zstandard.ZstdCompressor(compression_params=_COMPRESSION).compress
+    compress = _Compressor()
     header = pcap_header(link_type)
     frame = compress(header) + part
     out.write(frame)
@@ -214,6 +219,21 @@ def _write_blocks(
         first_ns=np.minimum.reduceat(layout.times, bounds[:-1]) if len(layout.times) else layout.times,
         last_ns=np.maximum.reduceat(layout.times, bounds[:-1]) if len(layout.times) else layout.times,
     )
+
+
+class _Compressor:
+    """Makes a zstd frame of each block: the less closely searched, the less the one before it shrank."""
+
+    def __init__(self) -> None:
+        self._closely, self._quickly = (
+            zstandard.ZstdCompressor(compression_params=parameters).compress for parameters in (_CLOSELY, _QUICKLY)
+        )
+        self._shrank_little = False
+
+    def __call__(self, data: bytes | bytearray | memoryview) -> bytes:
+        frame = (self._quickly if self._shrank_little else self._closely)(data)
+        self._shrank_little = len(frame) * _LITTLE > len(data)
+        return frame
 
 
 def block_bounds(sizes: NDArray[Any], cuts: NDArray[Any]) -> list[int]:

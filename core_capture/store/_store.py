@@ -13,7 +13,7 @@ from kubeshark.core_capture.store._catalogue import Entry
 from kubeshark.core_capture.store._identity import Recipient, identity_path, parse_recipients
 from kubeshark.core_capture.store._info import SegmentInfo
 from kubeshark.core_capture.store._limits import LEAST_HELD_SEGMENTS, LIVE_SEGMENT_BYTES, SEGMENT_BYTES
-from kubeshark.core_capture.store._names import check_node
+from kubeshark.core_capture.store._names import check_node, open_names
 from kubeshark.core_capture.store._reading import StoreInfo
 from kubeshark.core_capture.store._signing import NodeKey
 from kubeshark.core_capture.store._upkeep import StoreUpkeep
@@ -138,8 +138,6 @@ class Store(StoreUpkeep):
 
     def _recovered(self, sealer: Sealer) -> Sealer:
         """Seal what dead live writers of this node left in their log, if it can be read here."""
-        from kubeshark.core_capture.store._log import open_names
-
         try:
             logs = open_names(self.files.names())
             if logs:

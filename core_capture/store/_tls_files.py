@@ -6,13 +6,15 @@ Three files, named as Kubernetes and cert-manager name them in a Secret: tls.crt
 from __future__ import annotations
 
 import os
-import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from kubeshark.errors import StoreError
+
+if TYPE_CHECKING:
+    import ssl
 
 __all__ = ["AUTHORITY", "CERTIFICATE", "KEY", "TlsFiles"]
 
@@ -40,6 +42,8 @@ class TlsFiles:
         `purpose`: whom we verify; a certificate for another use is refused. Raises StoreError for files that cannot be
         read or do not belong together.
         """
+        import ssl  # who names no worker has no need of it
+
         side = ssl.PROTOCOL_TLS_CLIENT if purpose is ssl.Purpose.SERVER_AUTH else ssl.PROTOCOL_TLS_SERVER
         context = ssl.SSLContext(side)
         context.minimum_version = ssl.TLSVersion.TLSv1_3

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import cached_property
 from threading import Lock
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,12 +20,14 @@ from kubeshark.core_capture.store._extras import Extras, decode_extras, encode_e
 from kubeshark.core_capture.store._identity import Identity
 from kubeshark.core_capture.store._index import Blocks, DataFile, IndexMeta, decode_main, encode_main
 from kubeshark.core_capture.store._info import Chain
-from kubeshark.core_capture.store._log import LogReader, open_names
-from kubeshark.core_capture.store._names import DATA_SUFFIX, INDEX_SUFFIX
+from kubeshark.core_capture.store._names import DATA_SUFFIX, INDEX_SUFFIX, open_names
 from kubeshark.core_capture.store._reader import IndexFile, ReadStats, SegmentReader
 from kubeshark.core_capture.store._segment import Draft, block_bounds, cluster, extras_of, segment_info
 from kubeshark.core_capture.store._signing import SIGNATURE_BYTES
 from kubeshark.errors import StoreError
+
+if TYPE_CHECKING:
+    from kubeshark.core_capture.store._log import LogReader
 
 __all__ = ["UnsealedIndex", "UnsealedReader", "UnsealedSegments"]
 
@@ -115,6 +118,8 @@ class UnsealedSegments:
             if not open_names(listed):
                 self._reader, self._indexes, self.problems = None, {}, []
                 return False
+            from kubeshark.core_capture.store._log import LogReader  # most stores have no log
+
             self._reader = self._reader or LogReader(self._files, identities())
             before, self._indexes = self._indexes, {}
             for segment in self._reader.read():

@@ -19,7 +19,7 @@ from kubeshark.core_capture.store._catalogue import Entry, entry_of, load_catalo
 from kubeshark.core_capture.store._identity import Identity
 from kubeshark.core_capture.store._info import Chain
 from kubeshark.core_capture.store._leftovers import find_leftovers
-from kubeshark.core_capture.store._log import OpenSegment, open_names
+from kubeshark.core_capture.store._log import OpenSegment
 from kubeshark.core_capture.store._name_history import names_key
 from kubeshark.core_capture.store._names import (
     CATALOGUE,
@@ -30,6 +30,7 @@ from kubeshark.core_capture.store._names import (
     STATE,
     TEMPORARY,
     index_names,
+    open_names,
     piece_of,
     size_of,
 )

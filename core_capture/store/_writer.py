@@ -124,6 +124,13 @@ class Writer:
                 self._builders[piece.link_type] = self._new_builder(piece.link_type)
             self._builders[piece.link_type].add(piece)
 
+    def room(self, link_type: int, size: int) -> memoryview | None:
+        """Lend memory for at least so many bytes of records, to be added next; None if they must be copied."""
+        if self._before.last_ordinals.get(link_type, -1) >= 0:
+            return None  # some of them may be here already
+        builder = self._builders.get(link_type)
+        return builder.room(size) if builder is not None else None
+
     def finish(self, size: int | None = None) -> None:
         """Seal what waits; the source is complete then. Everything added is acknowledged when this returns.
 

@@ -2,9 +2,9 @@
 
 enum { REQUEST_HEADER = 32, RESULT_HEADER = 32 };
 enum { INT = 0, DOUBLE = 1, BOOL = 2, ITEM_TEXT = 3, HEAP_TEXT = 4, HEAP_BYTES = 5, ITEM_BYTES = 6, HEAP_JSON = 7 };
+enum { MANY_FIELDS = 64 }; /* of one message: more are left to the oracle */
 static const uint32_t REQUEST_MAGIC = 0x3142534Bu;
 static const uint32_t ERROR_FIELD = 0xFFFF, HAS_ERROR = 2;
-static const uint32_t MANY_FIELDS = 64;                /* of one message: more are left to the oracle */
 static const uint64_t MAX_DECODED_BYTES = 32ull << 20; /* texts may overlap: bound their sum */
 
 static inline uint64_t aligned(uint64_t size) { return (size + 7) & ~7ull; } /* sizes are far below 2^64 - 8 */
@@ -80,27 +80,42 @@ typedef struct {
     const uint8_t *heap;
     uint64_t heap_bytes, budget;
     bool has_json;
+    uint32_t fields;              /* of the message before, 0 if it cannot stand for others */
+    uint64_t heads[MANY_FIELDS]; /* of its fields: all but their values */
 } reading;
 
-static bool good_value(reading *in, const kf_field *field, uint32_t item_bytes) {
-    const uint64_t raw = field->value;
-    if (field->type == INT) return true;
-    if (field->type == DOUBLE) return (raw >> 52 & 0x7FF) != 0x7FF;
-    if (field->type == BOOL) return raw <= 1;
-    const bool inside = field->type == ITEM_TEXT || field->type == ITEM_BYTES;
+static inline uint64_t word_at(const uint8_t *data) {
+    uint64_t word;
+    memcpy(&word, data, sizeof word);
+    return word;
+}
+
+static inline bool good_value(reading *in, uint32_t type, uint64_t raw, uint32_t item_bytes) {
+    if (type == INT) return true;
+    if (type == DOUBLE) return (raw >> 52 & 0x7FF) != 0x7FF;
+    if (type == BOOL) return raw <= 1;
+    const bool inside = type == ITEM_TEXT || type == ITEM_BYTES;
     const uint64_t offset = raw & 0xFFFFFFFFu, length = raw >> 32, bytes = inside ? item_bytes : in->heap_bytes;
     if (offset + length > bytes || length > in->budget) return false;
     in->budget -= length;
-    if (field->type == HEAP_JSON) in->has_json = true;
-    return field->type != HEAP_TEXT || is_utf8(in->heap + offset, length);
+    if (type == HEAP_JSON) in->has_json = true;
+    return type != HEAP_TEXT || is_utf8(in->heap + offset, length);
 }
 
-/* The fields of one message. `accepted[id]` has a bit for each type that the manifest's field may have. */
-static bool good_fields(reading *in, const uint8_t *fields, const kf_message *message, uint32_t item_bytes,
-                        const uint8_t *accepted, uint32_t types) {
+/* Are these the fields that the message before had, but for their values? */
+static inline bool same_heads(const reading *in, const uint8_t *fields, uint32_t count) {
+    uint64_t differ = in->fields ^ count;
+    for (uint32_t i = 0; i < count && !differ; i++) differ = in->heads[i] ^ word_at(fields + i * sizeof(kf_field));
+    return !differ;
+}
+
+/* Ids and types of a message's fields; what is right is kept for the next one. `accepted[id]` has a bit for each type
+ * that the manifest's field may have. */
+static bool good_heads(reading *in, const uint8_t *fields, const kf_message *message, const uint8_t *accepted,
+                       uint32_t types) {
     bool error = false;
     uint64_t seen = 0; /* ids; those from 63 on share a bit and are left to the oracle */
-    if (message->fields > MANY_FIELDS) return false;
+    in->fields = 0;
     for (uint32_t i = 0; i < message->fields; i++) {
         kf_field field;
         memcpy(&field, fields + i * sizeof field, sizeof field);
@@ -114,10 +129,25 @@ static bool good_fields(reading *in, const uint8_t *fields, const kf_message *me
         } else {
             error = field.value >> 32 != 0;
         }
-        if (seen & bit || !(allowed >> field.type & 1) || !good_value(in, &field, item_bytes)) return false;
+        if (seen & bit || !(allowed >> field.type & 1)) return false;
         seen |= bit;
+        in->heads[i] = word_at(fields + i * sizeof field);
     }
+    if (!(seen >> 63)) in->fields = message->fields; /* an error is more than its id and type */
     return error == ((message->flags & HAS_ERROR) != 0);
+}
+
+/* The fields of one message. Most messages of a frame have the same ones: those are compared, not looked up. */
+static bool good_fields(reading *in, const uint8_t *fields, const kf_message *message, uint32_t item_bytes,
+                        const uint8_t *accepted, uint32_t types) {
+    if (message->fields > MANY_FIELDS) return false;
+    if (message->flags & HAS_ERROR || !same_heads(in, fields, message->fields))
+        if (!good_heads(in, fields, message, accepted, types)) return false;
+    for (uint32_t i = 0; i < message->fields; i++) {
+        const uint8_t *field = fields + i * sizeof(kf_field);
+        if (!good_value(in, field[2], word_at(field + 8), item_bytes)) return false;
+    }
+    return true;
 }
 
 /* Look at a result of `dissect` behind its header, which the caller checked. KF_GOOD: the oracle would take it, too.
@@ -137,7 +167,7 @@ int kf_check(const uint8_t *result, uint64_t bytes, const uint32_t *lengths, uin
         memcpy(&count, result + consumed_at + 4ull * i, 4);
         if (count > lengths[i]) return KF_WRONG;
     }
-    reading in = {result + heap_at, heap_bytes, MAX_DECODED_BYTES, false};
+    reading in = {.heap = result + heap_at, .heap_bytes = heap_bytes, .budget = MAX_DECODED_BYTES};
     uint32_t last_item = 0, last_start = 0, next = 0;
     for (uint64_t i = 0; i < messages; i++) {
         kf_message m;

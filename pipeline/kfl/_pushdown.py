@@ -311,12 +311,16 @@ def _one_address(side: Literal["src", "dst"], text: str | None) -> _Term:
 
 
 def _conjunction(terms: Sequence[_Term]) -> _Term:
+    if len(terms) == 1:
+        return terms[0]
     if any(term == _known(False) for term in terms):
         return _known(False)  # false absorbs errors
     return _Term(_and([term.keep for term in terms]), all(term.exact for term in terms))
 
 
 def _disjunction(terms: Sequence[_Term]) -> _Term:
+    if len(terms) == 1:
+        return terms[0]
     if any(term == _known(True) for term in terms):
         return _known(True)
     return _Term(any_of([term.keep for term in terms]), all(term.exact for term in terms))

@@ -1,7 +1,5 @@
 """`python -m kubeshark` is the command `kubeshark`."""
 
-import sys
+from kubeshark.cli import command
 
-from kubeshark.cli import main
-
-sys.exit(main())
+command()

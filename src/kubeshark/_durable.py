@@ -6,7 +6,6 @@ A file's name is on the disk when its folder was synced; so is a new folder's, w
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -49,6 +48,8 @@ def _removed_if_failed(path: Path) -> Iterator[None]:
 
 def create_synced(path: Path, content: bytes) -> None:
     """Make a file (mode 0600) that is there as a whole, lasting, or not at all; raise FileExistsError, OSError."""
+    import tempfile
+
     fd, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
     temporary = Path(name)
     try:

@@ -63,6 +63,26 @@ def test_until_a_signal(sender: Sender, tmp_path: Path, number: signal.Signals) 
     assert kubeshark("store", "verify", "--store", tmp_path / "store").returncode == 0
 
 
+def test_what_the_filter_left_out_is_said(sender: Sender, tmp_path: Path) -> None:
+    options = (
+        "-i",
+        FAR,
+        "--filter",
+        f"udp port {PORT} and greater 200",
+        "--store",
+        tmp_path / "store",
+        "--packets",
+        "10",
+    )
+    with capturing(*options) as running:
+        sender.send(frame(n) for n in range(30))
+        sender.send(frame(n, size=300) for n in range(10))
+        out, err = running.communicate(timeout=60)
+    assert running.returncode == 0, err
+    assert "received 10, dropped by the kernel 0" in out
+    assert "; some 30 were left out by the filter" in out
+
+
 def test_until_a_limit(sender: Sender, tmp_path: Path) -> None:
     stop = threading.Event()
 

@@ -146,3 +146,28 @@ def test_version_is_an_option_too(capsys: pytest.CaptureFixture[str], tmp_path: 
         main(["--config-path", str(broken), "--version"])
     assert stopped.value.code == 0
     assert capsys.readouterr().out == f"kubeshark {__version__}\n"
+
+
+@pytest.mark.parametrize(("arguments", "code"), [("version", 0), ("store info --store /nowhere", 1)])
+def test_the_process_ends_with_its_code_and_what_was_to_be_done_at_the_end(arguments: str, code: int) -> None:
+    script = """
+import atexit, threading, time
+from kubeshark.cli import _main
+
+def late():
+    time.sleep(0.1)
+    print("a thread ended")
+
+def run(really=_main.main):
+    threading.Thread(target=late).start()
+    atexit.register(print, "at the end")
+    return really()
+
+_main.main = run
+_main.command()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, *arguments.split()], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == code, done.stderr
+    assert done.stdout.splitlines()[-2:] == ["a thread ended", "at the end"]

@@ -36,6 +36,13 @@ DISSECTION = {
 }
 WRITING = {"kubeshark.core_capture.store._writer", "kubeshark.core_capture.files._pcapng"}
 CARE = {f"kubeshark.core_capture.store._{what}" for what in ("overview", "prune", "recover", "rotate", "verify")}
+RARE = {
+    "importlib.metadata",  # 15 ms
+    "ssl",
+    "cryptography.hazmat.primitives.serialization",
+    "kubeshark.core_capture.store._log",
+    "kubeshark.core_capture.store._piece",
+}
 SERVERS = {"fastapi", "uvicorn", "starlette", "kubeshark.hub"}
 REMOTE = {"obstore", "kubeshark.core_capture.store._objects"}
 WORKERS = {"kubeshark.pipeline._processes", "kubeshark.pipeline._worker", "multiprocessing"}
@@ -48,17 +55,16 @@ UNNEEDED = {
     "query --help": SETTINGS | NUMPY | SERVERS,
     "firewall --help": NUMPY | SERVERS | {"yaml"},
     "firewall schema": NUMPY | SERVERS | {"yaml"},
-    "import SAMPLE --store STORE": SETTINGS | MASKED | DISSECTION | CARE | SERVERS | REMOTE | WORKERS,
-    "export -o OUT --store STORE": SETTINGS
-    | MASKED
+    "import SAMPLE --store STORE": SETTINGS | MASKED | DISSECTION | CARE | SERVERS | REMOTE | WORKERS | RARE,
+    "export -o OUT --store STORE": SETTINGS | MASKED | DISSECTION | CARE | SERVERS | REMOTE | WORKERS | WRITING | RARE,
+    "export dst.port==53 -o OUT --store STORE": MASKED
     | DISSECTION
     | CARE
     | SERVERS
     | REMOTE
     | WORKERS
     | WRITING
-    | {"importlib.metadata"},
-    "export dst.port==53 -o OUT --store STORE": MASKED | DISSECTION | CARE | SERVERS | REMOTE | WORKERS | WRITING,
+    | RARE,
     "store verify --store STORE": SETTINGS | MASKED | DISSECTION | SERVERS | REMOTE | WORKERS,
     "query http --store STORE --output jsonl": SETTINGS
     | MASKED

@@ -10,11 +10,13 @@ import pytest
 
 from kubeshark.cli._main import build_parser
 from kubeshark.core_capture.store import open_store
+from kubeshark.core_capture.store._aws_keys import AwsKeys
 from kubeshark.core_capture.store._names import INDEX_SUFFIX
 from kubeshark.errors import UsageError
 from tests.cli._command import kubeshark
-from tests.cluster._settings import CLOUD, CLOUDS, by_name, objects
-from tests.core_capture.store._servers import BUCKET, Server
+from tests.cluster._settings import CLOUD, CLOUDS, ROLE, by_name, objects
+from tests.core_capture.store._servers import ACCESS, BUCKET, SECRET, Server
+from tests.core_capture.store._sts import StsServer, sts
 from tests.pipeline.test_twins import ID, store_of, traffic
 from tests.worker._cluster import Pki, Process
 
@@ -80,8 +82,17 @@ def test_tap_refuses_what_is_no_url_before_it_asks_the_cluster(given: tuple[str,
     assert said in done.stderr
 
 
-def test_a_worker_so_told_fills_it(tmp_path: Path, url: str, moto_s3: Server) -> None:
-    """Region and endpoint come from the configuration that is mounted, credentials from the environment."""
+def worker_with(worker: Process, environment: dict[str, str], server: StsServer) -> Process:
+    """Tell a worker its environment, and the server, which gives the same keys for a role, whose they are."""
+    server.callers, server.keys = [AwsKeys(ACCESS, SECRET)], AwsKeys(ACCESS, SECRET, "token")
+    worker.environment = {**environment, "AWS_ENDPOINT_URL_STS": server.endpoint}
+    return worker
+
+
+@pytest.mark.parametrize("by", ["keys", "role"])
+def test_a_worker_so_told_fills_it(tmp_path: Path, url: str, moto_s3: Server, by: str) -> None:
+    """Region, endpoint and role come from the configuration that is mounted, credentials from the environment."""
+    role = (f"{CLOUD}.s3.roleArn={ROLE}", f"{CLOUD}.s3.externalId=lab/7") if by == "role" else ()
     prefix = url.removeprefix(f"s3://{BUCKET}/")
     made = objects(
         f"{CLOUD}.provider=s3",
@@ -89,6 +100,7 @@ def test_a_worker_so_told_fills_it(tmp_path: Path, url: str, moto_s3: Server) ->
         f"{CLOUD}.prefix={prefix}/",
         f"{CLOUD}.s3.region=us-east-1",
         f"{CLOUD}.s3.endpoint={moto_s3.endpoint}",
+        *role,
     )
     mounted = tmp_path / "kubeshark.yaml"
     mounted.write_text(by_name(made)["ConfigMap", "kubeshark-config"]["data"]["kubeshark.yaml"])
@@ -99,12 +111,13 @@ def test_a_worker_so_told_fills_it(tmp_path: Path, url: str, moto_s3: Server) ->
     worker = Process(store, tmp_path / "pki" / "localhost", home=tmp_path / "nobody", options=("--node", "a", *told))
     secret = moto_s3.environment()
     del secret["AWS_REGION"], secret["AWS_ENDPOINT_URL"]
-    worker.environment = {**secret, "KUBESHARK_CONFIG": str(mounted)}
-    with worker:
+    with sts() as server, worker_with(worker, {**secret, "KUBESHARK_CONFIG": str(mounted)}, server):
         ends = time.monotonic() + 60
         while not any(name.endswith(INDEX_SUFFIX) for name in moto_s3.objects(prefix)):
             assert time.monotonic() < ends, "nothing was uploaded"
             time.sleep(0.1)
+        asked = [(each["RoleArn"], each["ExternalId"]) for each in server.asked]
+    assert asked == ([(ROLE, "lab/7")] if role else [])
     hub = container(made, "kubeshark-hub")["args"]
     archive = build_parser("hub").parse_args(hub).archive[0]
     assert [info.node for info in open_store(archive, identities=[ID]).segments()] == ["a"]

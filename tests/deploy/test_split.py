@@ -54,6 +54,31 @@ def test_what_is_imported_is_there(exported: Path, role: str) -> None:
                 assert folder.joinpath(*module.split(".")).with_suffix(".py").is_file(), f"{path} imports {module}"
 
 
+def read(path: Path) -> Iterator[str]:
+    """Yield places in the tree that a file names as `root / "folder" / "file"`, as far as they are written out."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        parts: list[str] = []
+        while isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
+            is_known = isinstance(node.right, ast.Constant) and isinstance(node.right.value, str)
+            parts = [str(node.right.value), *parts] if is_known else []  # type: ignore[attr-defined]
+            node = node.left
+        if parts and isinstance(node, ast.Name) and node.id.lower() == "root":
+            yield "/".join(parts)
+
+
+@pytest.mark.parametrize("role", ["hub", "worker"])
+def test_what_tests_read_is_there(exported: Path, root: Path, role: str) -> None:
+    """No import tells it: who finds a test here names it in `STAY` of scripts/split.py."""
+    folder = exported / f"kubeshark-{role}"
+    short = {
+        f"{path.relative_to(folder)} reads {place}"
+        for path in (folder / "tests").rglob("test_*.py")
+        for place in read(path)
+        if (root / place).exists() and not (folder / place).exists()
+    }
+    assert not short, f"put into STAY of scripts/split.py, or have read what comes along: {sorted(short)}"
+
+
 @pytest.mark.parametrize(("role", "without"), [("hub", "worker"), ("worker", "hub"), ("front", "hub/_app.py")])
 def test_each_is_one_of_the_three(exported: Path, root: Path, role: str, without: str) -> None:
     folder = exported / f"kubeshark-{role}"

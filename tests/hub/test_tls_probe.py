@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -73,6 +74,19 @@ def test_plain_text_is_an_entry_at_the_hub(lab: Lab) -> None:
     on_disk = b"".join(path.read_bytes() for path in (lab.folder / "store").rglob("*") if path.is_file())
     assert on_disk
     assert b"probe.test" not in on_disk  # the node keeps nothing in the clear
+
+
+def test_what_a_worker_s_filter_left_out_is_a_metric(lab: Lab) -> None:
+    """The hub asks over the interface that the worker captures, of which the filter wants one port."""
+    ends, found = time.monotonic() + 60, 0.0
+    while not found:
+        assert time.monotonic() < ends
+        metrics = lab.hub.get("/metrics").body.decode()
+        said = re.search(r'kubeshark_worker_excluded_packets_total\{worker="node-1"\} (\S+)', metrics)
+        found = float(said[1]) if said else 0.0
+        time.sleep(0.2)
+    (row,) = lab.hub.json("/api/v1/workers")
+    assert row["captures"][0]["excluded"] >= found
 
 
 def test_it_comes_live(lab: Lab) -> None:

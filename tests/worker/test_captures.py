@@ -106,6 +106,7 @@ def test_what_is_not_sealed_is_found_too_and_followed(make: Callable[..., Node])
     node.until(lambda: node.status().captures[0].stored == 6)  # it says so a few times a second
     said = node.status().captures[0]
     assert (said.interface, said.stored, said.dropped, said.lost, said.restarts) == ("eth0", 6, 0, 0, 0)
+    assert said.excluded > 0  # what the hub asks goes over the same cable
     node.worker.stop()
     assert not list(node.store.glob("*.log.age"))  # it ended in order: everything is sealed
     with Pipeline.open(node.store, identities=[ID]) as pipeline:

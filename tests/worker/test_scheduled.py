@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from kubeshark.core_capture.store import Scheduled, Store, archive_url
-from kubeshark.core_capture.store._log import open_names
+from kubeshark.core_capture.store._names import open_names
 from kubeshark.core_capture.store._uploader import Uploader
 from kubeshark.pipeline import Pipeline
 from kubeshark.settings import Duration, Schedule

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from kubeshark.extension_api._frame import REQUEST_BYTES, RESULT_BYTES
-from kubeshark.hosts._child import ANSWER, COMMAND, OK
+from kubeshark.hosts._child import ANSWER, OK
 from kubeshark.hosts._children import Child, ChildError
 from kubeshark.hosts.js.scripts import HOOKS
 from kubeshark.hosts.js.scripts._serve import ASK
@@ -96,7 +96,7 @@ class ScriptChild(Child):
     def _exchange(self, length: int, seconds: float, answer: Callable[[bytes], bytes]) -> memoryview:
         """Return the result of the request that is written, answering questions until it is there."""
         for _ in range(MAX_QUESTIONS):
-            self._control.send(COMMAND.pack(max(1, round(seconds * 1000)), length))
+            self._control.send(max(1, round(seconds * 1000)), length)
             status, value = self._receive_either(min(seconds * WALL_FACTOR, seconds + MOST_WAITING_S) + MARGIN_S)
             if value > RESULT_BYTES:
                 raise ChildError(f"claims a result of {value:,} bytes")
@@ -111,13 +111,10 @@ class ScriptChild(Child):
 
     def _receive_either(self, seconds: float) -> tuple[int, int]:
         """Return (OK, bytes of the result) or (ASK, bytes of the question)."""
-        self._control.settimeout(seconds)
         try:
-            answer = self._control.recv(512)
+            answer = self._control.receive(seconds)
         except TimeoutError:
             raise ChildError(f"took longer than {seconds:,.0f} s") from None
-        except OSError:
-            answer = b""
         if len(answer) < ANSWER.size:
             raise ChildError(self._end_reason())
         status, value = ANSWER.unpack_from(answer)

@@ -44,6 +44,8 @@ class Body:
 
 def decode_body(data: bytes, codings: str) -> Body:
     """Undo the content codings (comma-separated, in the order they were applied: RFC 9110 §8.4)."""
+    if not codings:
+        return _cut(data)
     names = [name.strip().lower() for name in codings.split(",") if name.strip()]
     if len(names) > MAX_CODINGS:
         return _cut(data, f"{len(names)} content codings: not undone")

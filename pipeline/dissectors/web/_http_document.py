@@ -6,7 +6,7 @@ is recognised here too: gRPC, GraphQL, Elasticsearch, server-sent events.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, ItemsView, Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
@@ -129,16 +129,18 @@ def request_detail(
     """Return the heavy KFL variables and the `request` object; `raw_body` has no transfer coding any more."""
     url, path = str(summary["url"]), str(summary["path"])
     by_name = _joined(headers)
-    query = _pairs_of_query(url.partition("?")[2])
-    cookies = _cookies(by_name.get("cookie", ""), ";")
+    query = _pairs_of_query(url.partition("?")[2]) if "?" in url else {}
+    cookies = _cookies(by_name["cookie"], ";") if "cookie" in by_name else {}
     body = decode_body(raw_body, by_name.get("content-encoding", ""))
-    variables: dict[str, Value] = {
-        "request.headers": by_name,
-        "request.cookies": cookies,
-        "query_string": {name: ",".join(values) for name, values in query.items()},
-        "request_body": body.text,
-        "request_body_truncated": body.truncated or cut,
-    }
+    variables = _Variables(
+        lambda: {
+            "request.headers": by_name,
+            "request.cookies": cookies,
+            "query_string": {name: ",".join(values) for name, values in query.items()},
+            "request_body": body.text,
+            "request_body_truncated": body.truncated or cut,
+        }
+    )
     media = by_name.get("content-type", "")
     shown, encoding = text_or_base64(body.data)
     post: dict[str, Any] = {"mimeType": media, "text": shown, "params": _params(media, body.data)}
@@ -149,7 +151,7 @@ def request_detail(
         "path": path,
         "pathSegments": summary["path_segments"],
         "httpVersion": summary["http_version"],
-        "headers": _grouped(headers),
+        "headers": _grouped(headers, by_name),
         "cookies": cookies,
         "queryString": {name: values[0] if len(values) == 1 else values for name, values in query.items()},
         "headersSize": summary["request_headers_size"],
@@ -184,15 +186,24 @@ def response_detail(
     """Return the heavy KFL variables and the `response` object; `raw_body` has no transfer coding any more."""
     by_name = _joined(headers)
     media = media_of(by_name.get("content-type", ""))
-    set_cookies = [value.partition(";")[0] for name, value in headers if name.lower() == "set-cookie"]
-    cookies = _cookies("\n".join(set_cookies), "\n")
+    cookies: dict[str, str] = {}
+    if "set-cookie" in by_name:
+        set_cookies = [value.partition(";")[0] for name, value in headers if name.lower() == "set-cookie"]
+        cookies = _cookies("\n".join(set_cookies), "\n")
     body = decode_body(raw_body, by_name.get("content-encoding", ""))
-    variables: dict[str, Value] = {
-        "response.headers": by_name,
-        "response.cookies": cookies,
-        "response_body": body.text,
-        "response_body_truncated": body.truncated or cut,
-    }
+    events: list[dict[str, str]] | None = None
+
+    def variables() -> dict[str, Value]:
+        said: dict[str, Value] = {
+            "response.headers": by_name,
+            "response.cookies": cookies,
+            "response_body": body.text,
+            "response_body_truncated": body.truncated or cut,
+        }
+        if events is not None:
+            said["sse_events"] = [event["data"] for event in events]
+        return said
+
     shown, encoding = text_or_base64(body.data)
     content: dict[str, Any] = {
         "size": len(body.data),
@@ -204,13 +215,13 @@ def response_detail(
         "status": summary["status_code"],
         "statusText": reason,
         "httpVersion": summary["http_version"],
-        "headers": _grouped(headers),
+        "headers": _grouped(headers, by_name),
         "cookies": cookies,
         "content": _marked(content, body, encoding, cut),
         "redirectURL": by_name.get("location", ""),
         "headersSize": summary["response_headers_size"],
         "bodySize": body_size,
-        "trailers": _grouped(trailers),
+        "trailers": _grouped(trailers, _joined(trailers)) if trailers else {},
     }
     if is_grpc(media):
         trailing = {**_joined(trailers), **web_trailers(raw_body, media)}
@@ -222,8 +233,34 @@ def response_detail(
     elif media == "text/event-stream":
         events = read_events(body.text)
         document["sseEvents"] = events
-        variables["sse_events"] = [event["data"] for event in events]
-    return variables, document
+    return _Variables(variables), document
+
+
+class _Variables(Mapping[str, Value]):
+    """KFL variables that are worked out when one is looked at: whoever prints documents reads none."""
+
+    __slots__ = ("_made", "_make")
+
+    def __init__(self, make: Callable[[], Mapping[str, Value]]) -> None:
+        self._make = make
+        self._made: Mapping[str, Value] | None = None
+
+    def _known(self) -> Mapping[str, Value]:
+        if self._made is None:
+            self._made = self._make()
+        return self._made
+
+    def __getitem__(self, name: str) -> Value:
+        return self._known()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._known())
+
+    def __len__(self) -> int:
+        return len(self._known())
+
+    def items(self) -> ItemsView[str, Value]:
+        return self._known().items()
 
 
 def _marked(part: dict[str, Any], body: Body, encoding: str, cut: bool) -> dict[str, Any]:
@@ -236,11 +273,13 @@ def _marked(part: dict[str, Any], body: Body, encoding: str, cut: bool) -> dict[
     return part
 
 
-def _grouped(headers: Headers) -> dict[str, str | list[str]]:
-    """Map each name, as first spelt, to its value or, if it came more than once, to the list of them."""
-    result: dict[str, str | list[str]] = dict(headers)
-    if len(result) == len(headers) == len({name.lower() for name in result}):  # nearly always: each name once
-        return result
+def _grouped(headers: Headers, by_name: Mapping[str, str]) -> dict[str, str | list[str]]:
+    """Map each name, as first spelt, to its value or, if it came more than once, to the list of them.
+
+    `by_name` is what `_joined` makes of them.
+    """
+    if len(headers) == len(by_name):  # nearly always: each name once
+        return dict(headers)
     values: dict[str, tuple[str, list[str]]] = {}
     for name, value in headers:
         values.setdefault(name.lower(), (name, []))[1].append(value)
@@ -251,8 +290,10 @@ def _joined(headers: Headers) -> dict[str, str]:
     result: dict[str, str] = {}
     for name, value in headers:
         low = name.lower()
-        comma = "; " if low == "cookie" else ","  # HTTP/2 may split cookies: RFC 9113 §8.2.3
-        result[low] = f"{result[low]}{comma}{value}" if low in result else value
+        if low in result:
+            comma = "; " if low == "cookie" else ","  # HTTP/2 may split cookies: RFC 9113 §8.2.3
+            value = f"{result[low]}{comma}{value}"
+        result[low] = value
     return result
 
 
@@ -278,6 +319,8 @@ def _collected(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
 
 def _params(media: str, body: bytes) -> list[dict[str, str]]:
     """Return the fields of a form (HAR `params`), [] for any other body."""
+    if not body:
+        return []
     kind, _, parameters = media.partition(";")
     kind = kind.strip().lower()
     if kind == "application/x-www-form-urlencoded":

@@ -75,6 +75,7 @@ COLUMNS: Columns = {
 }
 """What the scanner (scan_http1.c) knows."""
 
+REQUEST, RESPONSE, _ = MessageKind  # as names of a module: looked up on an enum they cost a call
 PROBE_BYTES = MAX_TARGET
 UPGRADES = {"websocket": "ws", "h2c": "http2"}
 """Upgrade token (RFC 9110 §16.7) → flag of the protocol that reads the rest; others are found by their content."""
@@ -186,7 +187,8 @@ def _message(unit: Unit, wire: Wire, direction: int) -> Message:
     size, head_size = unit.end - unit.head_end, unit.head_end - unit.start
     version = "HTTP/" + unit.version.decode("ascii") if unit.version else ""
     content_type = text(value_of(unit, wire.data, b"content-type"))
-    protocol = GRPC_WEB.flag if is_grpc(media_of(content_type)) else ""
+    media = media_of(content_type) if content_type else ""
+    protocol = GRPC_WEB.flag if is_grpc(media) else ""
     if unit.is_response:
         fields = response_fields(unit.status, version, content_type, head_size, size)
         if protocol:
@@ -200,15 +202,15 @@ def _message(unit: Unit, wire: Wire, direction: int) -> Message:
         fields = request_fields(method, text(unit.target), version, host, head_size, size)
         if protocol:
             add_grpc_request(fields)
-        elif b"query" in unit.target or (size and may_hold_operation(method, media_of(content_type))):
+        elif b"query" in unit.target or (size and may_hold_operation(method, media)):
             body, _ = _body(unit, wire, SCANNED)
             codings = text(value_of(unit, wire.data, b"content-encoding"))
             protocol = GQL1.flag if add_operation(fields, content_type, body, codings) else ""
-    is_in_parts = comes_in_parts(media_of(content_type))
+    is_in_parts = comes_in_parts(media)
     coding = text(value_of(unit, wire.data, b"content-encoding")) if is_in_parts else ""
     unit.head = b""  # only the summary needs it: details read the wire
     return Message(
-        MessageKind.RESPONSE if unit.is_response else MessageKind.REQUEST,
+        RESPONSE if unit.is_response else REQUEST,
         direction,
         unit.start,
         unit.end,
@@ -217,7 +219,7 @@ def _message(unit: Unit, wire: Wire, direction: int) -> Message:
         error=unit.error,
         protocol=protocol,
         detail=partial(_detail, unit, wire, fields),
-        parts=partial(_parts, unit, wire, media_of(content_type), coding) if is_in_parts else None,
+        parts=partial(_parts, unit, wire, media, coding) if is_in_parts else None,
     )
 
 

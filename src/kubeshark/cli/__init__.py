@@ -1,5 +1,5 @@
 """The command `kubeshark`: one module a command, loaded when it is called."""
 
-from kubeshark.cli._main import main
+from kubeshark.cli._main import command, main
 
-__all__ = ["main"]
+__all__ = ["command", "main"]

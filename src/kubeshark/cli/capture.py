@@ -292,6 +292,7 @@ def show(args: argparse.Namespace, result: CaptureResult) -> int:
             f"captured {result.stored:,} packets, {result.bytes:,} bytes, {result.flows:,} flows"
             f" in {result.segments} segments; received {result.received:,}, dropped by the kernel {result.dropped:,},"
             f" filtered by plugins {result.filtered:,}, lost {result.lost:,}"
+            + (f"; some {result.excluded:,} were left out by the filter" if result.excluded else "")
             + (f"; {result.truncated:,} were longer than is kept" if result.truncated else "")
         )
     return 3 if result.problems or result.damaged else 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from typing import Any
 
@@ -57,11 +56,13 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from kubeshark.errors import InputError
-    from kubeshark.pipeline import Pipeline, keep_freed_memory
+    from kubeshark.pipeline import keep_freed_memory
 
     if args.follow:
         return follow(args)
-    keep_freed_memory()
+    keep_freed_memory()  # before all else is loaded, which the collector would look through twenty times
+    from kubeshark.pipeline import Pipeline
+
     totals: dict[str, int] = dict.fromkeys(TOTALS, 0)
     problems: list[str] = []
     readable = 0
@@ -92,10 +93,8 @@ def run(args: argparse.Namespace) -> int:
                 totals[key] += getattr(result, key)
     for problem in problems:
         complain(problem)
-    if args.output == "json":
-        print(json.dumps(totals))
-    elif readable:  # what failed altogether has no totals to tell
-        print_totals(totals)
+    if readable or args.output == "json":  # what failed altogether has no totals to tell
+        print_totals(totals, args.output)
     if not problems:
         return 0
     return 3 if readable else 1
@@ -123,14 +122,16 @@ def follow(args: argparse.Namespace) -> int:
             print(f"kubeshark: following {place}: Ctrl-C ends it", file=sys.stderr, flush=True)
             result = job.run()
     totals = {key: getattr(result, key) for key in TOTALS}
-    if args.output == "json":
-        print(json.dumps(totals))
-    else:
-        print_totals(totals)
+    print_totals(totals, args.output)
     return 3 if result.problems else 0
 
 
-def print_totals(totals: dict[str, int]) -> None:
+def print_totals(totals: dict[str, int], form: str) -> None:
+    if form == "json":
+        import json
+
+        print(json.dumps(totals))
+        return
     print(
         f"imported {totals['packets']:,} packets, {totals['bytes']:,} bytes, {totals['flows']:,} flows"
         f" in {totals['segments']} segments; {totals['skipped']} skipped"

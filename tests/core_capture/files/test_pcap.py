@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from kubeshark.core_capture._core import load_core
 from kubeshark.core_capture._records import MAX_CAPTURED
 from kubeshark.core_capture.files import open_capture
+from kubeshark.core_capture.store._builder import Builder, SourceInfo
 from kubeshark.errors import Truncated
 
 U32 = st.integers(0, 0xFFFF_FFFF)
@@ -99,3 +100,23 @@ def test_no_packets_is_fine(read, pcap) -> None:
 def test_cut_file_header_is_said(pcap, length) -> None:
     with pytest.raises(Truncated, match=r"^x\.pcap: a pcap file that ends inside its header"):
         open_capture(io.BytesIO(pcap([])[:length]), name="x.pcap")
+
+
+LATE = st.lists(st.tuples(st.sampled_from([1, 2**32 - 1]), U32, st.binary(max_size=80), U32), max_size=20)
+
+
+@given(packets=PACKETS | LATE, batch_bytes=st.sampled_from([1, 1 << 20]), room=st.sampled_from([5000, 1 << 20]))
+def test_what_is_read_to_where_it_will_lie_is_the_same(pcap, packets, batch_bytes, room) -> None:
+    data = pcap(packets * 50)
+    with open_capture(io.BytesIO(data), batch_bytes=batch_bytes) as reader:
+        expected = list(reader)
+    builder = Builder(1, "node", 1, memoryview(bytearray(room)))
+    with open_capture(io.BytesIO(data), batch_bytes=batch_bytes) as reader:
+        reader.room = lambda _, size: builder.room(size)
+        for batch in reader:
+            builder.add(batch)
+    draft = builder.draft(SourceInfo("capture"), 0)
+    assert bytes(draft.data) == b"".join(bytes(batch.data) for batch in expected)
+    assert list(draft.ordinals) == [ordinal for batch in expected for ordinal in batch.ordinals]
+    extras = [batch.extras.get(at) for batch in expected for at in range(batch.count)]
+    assert draft.extras == {at: extra for at, extra in enumerate(extras) if extra is not None}

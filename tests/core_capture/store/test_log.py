@@ -15,8 +15,8 @@ from kubeshark.core_capture._core import load_core
 from kubeshark.core_capture.store import Identity, NodeKey
 from kubeshark.core_capture.store import _log as log_module
 from kubeshark.core_capture.store._info import Chain, Counters
-from kubeshark.core_capture.store._log import LogReader, open_names, read_log
-from kubeshark.core_capture.store._names import log_name, make_name
+from kubeshark.core_capture.store._log import LogReader, read_log
+from kubeshark.core_capture.store._names import log_name, make_name, open_names
 from kubeshark.core_capture.store._piece import Origin
 from kubeshark.core_capture.store._segment import publish, write_segment
 from tests.core_capture.store._bench import START_NS, Bench, batch, frames, records

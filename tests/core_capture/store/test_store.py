@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 from collections.abc import Callable
 from ipaddress import IPv4Network
@@ -12,7 +13,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from kubeshark.core_capture._predicate import And, InNetwork, PortBetween, Transport, match
-from kubeshark.core_capture.store import Identity, NotForUsError, Store, create_identity
+from kubeshark.core_capture._records import RecordBatch
+from kubeshark.core_capture.store import Identity, NotForUsError, Store, create_identity, export
 from kubeshark.errors import Damaged, StoreError, UsageError
 from tests.core_capture.store._bench import ARP, Bench, batch, frames, record, records, tcp, udp
 
@@ -229,10 +231,30 @@ def test_an_interrupted_import_is_continued(bench: Bench) -> None:
     with bench.writer(source) as writer:
         for at in range(0, len(items), 7):
             writer.add(batch(items[at : at + 7], first=at))
+            assert writer.room(1, 1) is None  # what comes next may be here already
         writer.finish()
     assert (writer.skipped, writer.acknowledged) == (20, len(items) - 20)
     assert bench.open().import_state(source.sha256).complete
     assert sum(info.packets for info in bench.open().segments()) == len(items)
+
+
+def test_a_writer_lends_room_in_the_segment_that_it_fills(bench: Bench) -> None:
+    items = records(frames())
+    with bench.writer() as writer:
+        assert writer.room(1, 100) is None
+        writer.add(batch(items[:20]))
+        assert writer.room(2, 100) is None
+        data = b"".join(items[20:])
+        room = writer.room(1, len(data))
+        assert room is not None
+        room[: len(data)] = data
+        writer.add(RecordBatch(1, room[: len(data)], range(20, len(items))))
+        writer.finish()
+    (info,) = bench.open().segments()
+    assert info.packets == len(items)
+    out = io.BytesIO()
+    export(bench.open(), out, form="pcap")
+    assert out.getvalue()[24:] == b"".join(items)
 
 
 def test_one_writer_at_a_time(bench: Bench) -> None:

@@ -376,6 +376,7 @@ export interface WorkerCapture {
   readonly stored: number;
   readonly state: string;
   readonly restarts: number;
+  readonly excluded: number; // left out in the kernel by filter, choice or schedule, about; not of those received
   readonly chosen?: WorkerChosen | null;
 }
 export interface Worker extends WorkerState {
