@@ -54,12 +54,15 @@ CHECKS = (
 {{- if and .Values.tap.tls .Values.tap.bpfOverride }}
 {{- fail "tap.tls with tap.bpfOverride: probes read processes of chosen pods, and a filter chooses none" }}
 {{- end }}
+{{- $cloud := .Values.tap.snapshots.cloud }}
 {{- range .Values.capture.schedules }}
 {{- if .kfl }}
 {{- fail "capture.schedules: kfl: which entry a packet belongs to is not known when it is captured: narrow filter" }}
 {{- end }}
+{{- if and .upload (not $.Values.store.url) (not $cloud.provider) }}
+{{- fail "capture.schedules: upload: true, and there is no archive: set tap.snapshots.cloud, or leave upload out" }}
 {{- end }}
-{{- $cloud := .Values.tap.snapshots.cloud }}
+{{- end }}
 {{- if and .Values.store.url $cloud.provider }}
 {{- fail "store.url and tap.snapshots.cloud.provider both say where sealed segments go: leave one of them out" }}
 {{- end }}

@@ -16,6 +16,7 @@ from kubeshark.hub._client import Asker
 from kubeshark.hub._state import State
 from kubeshark.hub._times import read_time
 from kubeshark.pipeline import rfc3339
+from kubeshark.pipeline._scheduled import said_schedules
 
 __all__ = ["router"]
 
@@ -61,6 +62,9 @@ class SegmentRow(BaseModel):
     stored_bytes: int
     first: str | None
     last: str | None
+    scheduled: dict[str, Any] | None = Field(
+        description="{schedules, kept_until, or_longer, archived} where schedules captured it"
+    )
 
 
 class ProtocolShare(BaseModel):
@@ -98,10 +102,11 @@ class CaptureName(BaseModel):
 
 
 class Limits(BaseModel):
-    """What may stay: at least one of the two limits; or one capture that goes as a whole."""
+    """What may stay: at least one of the two limits, or `expired`; or one capture that goes as a whole."""
 
     max_bytes: int | None = Field(default=None, ge=0)
     max_age_seconds: int | None = Field(default=None, ge=0, le=100 * 365 * 86_400)
+    expired: bool = Field(default=False, description="what schedules let go does; the limits see to that, too")
     capture: CaptureName | None = None
     dry_run: bool = True
 
@@ -170,6 +175,7 @@ def segments(hub: State) -> list[SegmentRow]:
             stored_bytes=each.stored_bytes,
             first=_time(each.first_ns, each.packets),
             last=_time(each.last_ns, each.packets),
+            scheduled=said_schedules(each),
         )
         for each in hub.pipeline.store.segments()
     ]
@@ -181,7 +187,8 @@ def prune(hub: State, principal: Manager, limits: Limits) -> Pruned:
     before_ns = None if age is None else time.time_ns() - age * 1_000_000_000
     wanted = limits.capture
     capture = None if wanted is None else CaptureKey(wanted.name, wanted.sha256)
-    retention = Retention(limits.max_bytes, before_ns, capture=capture)  # UsageError if nothing is given
+    # UsageError if nothing is given
+    retention = Retention(limits.max_bytes, before_ns, capture=capture, expired=limits.expired)
     if capture is not None and all(capture != CaptureKey(row.name, row.sha256) for row in captures(hub)):
         raise HTTPException(404, f"there is no capture {capture.name[:200]!r} with this hash")
     if not limits.dry_run:

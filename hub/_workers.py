@@ -54,6 +54,9 @@ class _Chosen(msgspec.Struct, frozen=True):
     left_out: int = 0
     waiting: int = 0
     sharing: int = 0
+    keep_s: int = 0
+    as_store: bool = True
+    archived: bool = True
 
 
 class _Capture(msgspec.Struct, frozen=True):
@@ -77,6 +80,7 @@ class _Archive(msgspec.Struct, frozen=True):
     waiting_bytes: int
     lost: int
     problem: Annotated[str, msgspec.Meta(max_length=1000)]
+    left_out: int = 0
 
 
 class _Status(msgspec.Struct, frozen=True):

@@ -23,7 +23,7 @@ from kubeshark.pipeline._hooks import hooks_of
 
 if TYPE_CHECKING:
     from kubeshark.core_capture.live import Counters, LiveSource, PacketSource
-    from kubeshark.core_capture.store import LiveWriter, Retention, SegmentInfo
+    from kubeshark.core_capture.store import LiveWriter, Retention, Scheduled, SegmentInfo
     from kubeshark.pipeline._plugins import Plugins
 
 __all__ = ["Capture", "CaptureLimits", "CaptureProgress", "CaptureResult"]
@@ -117,8 +117,19 @@ class Capture:
         self._failure: BaseException | None = None
         self._direct: tuple[LiveSource, LiveWriter] | None = None  # what the thread that reads takes goes there at once
         self._started = time.monotonic()
+        self._turns: list[tuple[Scheduled | None, int]] = []  # of before there was a writer
+        self._writer: LiveWriter | None = None
+        self._turning = threading.Lock()
         self._bytes = 0
         self._filtered = Counter[int]()  # by interface
+
+    def turn(self, scheduled: Scheduled | None, since_ns: int) -> None:
+        """Have packets of a time and later belong to these schedules, see `LiveWriter.turn`; from any thread."""
+        with self._turning:
+            if self._writer is None:
+                self._turns.append((scheduled, since_ns))
+            else:
+                self._writer.turn(scheduled, since_ns)
 
     def run(self) -> CaptureResult:
         """Capture until the source ends or a limit is reached. Raises StoreError, CaptureError."""
@@ -145,6 +156,10 @@ class Capture:
                 retention=self._retention,
                 on_sealed=on_sealed,
             ) as writer:
+                with self._turning:
+                    self._writer = writer
+                    for turn in self._turns:
+                        writer.turn(*turn)
                 if not hooks.filters_packets:
                     self._direct = self._may_be_direct(writer)
                 reader.start()

@@ -461,6 +461,7 @@ class Pipeline:
 
     def info(self) -> dict[str, Any]:
         """Return what the store holds, as JSON: totals, time range, recipients, leftovers, segments."""
+        from kubeshark.pipeline._scheduled import said_schedules
         from kubeshark.pipeline._time import rfc3339
 
         info = self.store.info()
@@ -487,6 +488,7 @@ class Pipeline:
                     "flows": s.flows,
                     "bytes": s.captured_bytes,
                     "source": s.source.name,
+                    "scheduled": said_schedules(s),
                 }
                 for s in self.store.segments()
             ],

@@ -59,9 +59,9 @@ class Schedule(Part, frozen=True):
     kfl: str = ""
     """Refused: nobody can tell at capture which packets belong to matching entries. Use filter."""
     expire: Duration = Duration("0")
-    """How long its packets are kept. 0: as the store says."""
+    """How long its packets are kept, whatever store.retention.age says; its bytes count first. 0: as the store says."""
     upload: bool = False
-    """Upload its segments to object storage."""
+    """Upload its segments to the archive, and those of no schedule without it. Where none says so, all are uploaded."""
 
 
 class CaptureSettings(Part, frozen=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,9 +14,12 @@ from croniter import CroniterBadDateError, croniter
 from kubeshark.errors import UsageError
 from kubeshark.settings._model import Schedule
 
-__all__ = ["Moment", "Windows", "refuse_kfl", "six_fields", "zone_of"]
+__all__ = ["Moment", "Windows", "check_schedule", "six_fields", "zone_of"]
 
 MAX_CRON = 200
+MAX_SCHEDULES = 100
+MAX_EXPIRE_S = 3_000_000_000
+"""As much as a segment can say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +29,9 @@ class Moment:
     names: tuple[str, ...]  # of schedules
     filters: tuple[str, ...]  # their BPF expressions
     until: float  # seconds since 1970: it is so at least till then
+    keep_s: int  # the longest expiry of those that have one, seconds; 0: none has
+    as_store: bool  # one of them has none, and is kept as the store says
+    uploads: bool  # what is captured goes to an archive, where there is one
 
 
 class Windows:
@@ -36,10 +43,11 @@ class Windows:
     def __init__(self, schedules: Sequence[Schedule], timezone: str = "") -> None:
         self.zone = zone_of(timezone)
         self._schedules = [(each, six_fields(each.cron)) for each in schedules]
+        self.asks_for_archive = any(each.upload for each in schedules)  # else an archive takes everything
+        if len(schedules) > MAX_SCHEDULES:
+            raise UsageError(f"{len(schedules)} schedules", hint=f"{MAX_SCHEDULES} are the most")
         for each, cron in self._schedules:
-            refuse_kfl(each)
-            if each.duration.seconds <= 0:
-                raise UsageError(f"schedule {each.name}: its duration is 0")
+            check_schedule(each)
             try:
                 self._due(cron, 0.0)
             except CroniterBadDateError:
@@ -47,14 +55,21 @@ class Windows:
 
     def at(self, now: float) -> Moment:
         """Return what is open at a time, in seconds since 1970."""
-        names, filters, until = [], [], math.inf
+        opened, until = list[Schedule](), math.inf
         for each, cron in self._schedules:
             ends = self._began(cron, now) + each.duration.seconds
             if now < ends:
-                names.append(each.name)
-                filters.append(each.filter)
+                opened.append(each)
             until = min(until, ends if now < ends else self._due(cron, now))
-        return Moment(tuple(names), tuple(filters), until)
+        expiries = [math.ceil(each.expire.seconds) for each in opened]
+        return Moment(
+            tuple(each.name for each in opened),
+            tuple(each.filter for each in opened),
+            until,
+            keep_s=max(expiries, default=0),
+            as_store=0 in expiries,
+            uploads=not self.asks_for_archive or any(each.upload for each in opened),
+        )
 
     def said(self, when: float) -> str:
         """Return a time as people read it, in the zone."""
@@ -76,8 +91,15 @@ class Windows:
         return croniter(cron, datetime.fromtimestamp(seconds, self.zone), second_at_beginning=True)
 
 
-def refuse_kfl(schedule: Schedule) -> None:
-    """Raise UsageError for a window that shall keep what a KFL matches: nobody could tell in time."""
+def check_schedule(schedule: Schedule) -> None:
+    """Raise UsageError for a name that is none, no duration, what cannot be kept or never goes; not for its cron."""
+    if not re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,51}[a-z0-9])?", schedule.name):
+        raise UsageError(f"{schedule.name[:60]!r} is no name of a schedule", hint="small letters, digits and dashes")
+    if schedule.duration.seconds <= 0:
+        raise UsageError(f"schedule {schedule.name}: its duration is 0")
+    if schedule.expire.seconds > MAX_EXPIRE_S:
+        hint = "0 keeps it as the store says, which is for ever where store.retention says nothing"
+        raise UsageError(f"schedule {schedule.name}: expire: {schedule.expire} is more than 95 years", hint=hint)
     if schedule.kfl:
         raise UsageError(
             f"schedule {schedule.name}: kfl: which entry a packet belongs to is not known when it is captured, "

@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from typing import IO, Protocol
 
@@ -25,7 +26,7 @@ from kubeshark.core_capture.live import (
     PacketSource,
     drop_privileges,
 )
-from kubeshark.core_capture.store import Retention, Store
+from kubeshark.core_capture.store import Retention, Scheduled, Store
 from kubeshark.errors import KubesharkError
 from kubeshark.pipeline import CaptureLimits, CaptureProgress
 from kubeshark.pipeline._capture import Capture as Capturing
@@ -54,9 +55,6 @@ def main() -> int:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: source.stop())
         drop_privileges(source.capabilities)
-        if order.choice is not None:
-            chooser.take(order.choice)
-            threading.Thread(target=chooser.listen, args=(orders,), name="kubeshark-choice", daemon=True).start()
         store = Store.open(order.store, identities=(), create=True)
         capture = Capturing(
             store,
@@ -73,6 +71,10 @@ def main() -> int:
             on_progress=_tell(order, source, chooser),
             on_notice=_complain,
         )
+        if order.choice is not None:
+            chooser.turn = capture.turn
+            chooser.take(order.choice)
+            threading.Thread(target=chooser.listen, args=(orders,), name="kubeshark-choice", daemon=True).start()
         for problem in capture.run().problems:
             _complain(problem)
     except KubesharkError as error:
@@ -90,7 +92,9 @@ class _Chooser:
 
     def __init__(self, sources: list[_Choosable]) -> None:
         self.left_out = 0  # addresses that the kernel has no room for
+        self.turn: Callable[[Scheduled | None, int], None] = lambda _scheduled, _since_ns: None
         self._sources = sources
+        self._open = frozenset[str]()  # schedules
 
     def listen(self, lines: IO[bytes]) -> None:
         """Take choices until their end; what cannot be taken keeps nothing."""
@@ -102,7 +106,12 @@ class _Chooser:
                 _complain(f"nothing is captured, what was to be cannot be: {error}")
 
     def take(self, choice: Choice) -> None:
-        """Keep other packets; of more addresses than the kernel has room for, as many as it has."""
+        """Keep other packets; of more addresses than the kernel has room for, as many as it has.
+
+        While sockets change one after the other, packets are of those schedules that are open before and after it.
+        """
+        opened = frozenset(choice.scheduled.schedules if choice.scheduled else ())
+        since_ns = time.time_ns()
         wanted = choice.packets()
         addresses = sorted(wanted.addresses or (), key=lambda each: (each.version, int(each)))
         count = len(addresses)
@@ -110,6 +119,10 @@ class _Chooser:
             count = count * 3 // 4
             wanted = PacketChoice(frozenset(addresses[:count]), wanted.filters, wanted.pods)
         self.left_out = len(addresses) - count
+        if self._open - opened:
+            since_ns = time.time_ns()  # what came until now may be of those that close
+        self._open = opened
+        self.turn(choice.scheduled, since_ns)
 
 
 def _sources(order: Order, ring_bytes: int) -> list[_Choosable]:

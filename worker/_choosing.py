@@ -16,6 +16,7 @@ from typing import Annotated, Protocol
 import msgspec
 
 from kubeshark.core_capture.live import PacketChoice
+from kubeshark.core_capture.store import Scheduled
 
 __all__ = ["LEASE_S", "MAX_SELECTION_BYTES", "Choice", "Choosing", "Chosen", "Schedules", "Selection", "SelectionError"]
 
@@ -46,6 +47,7 @@ class Choice(msgspec.Struct, frozen=True):
     addresses: list[str] | None
     filters: list[str]
     pods: list[str] = []
+    scheduled: Scheduled | None = None  # in whose windows it is; None: in none, or there are no schedules
 
     def packets(self) -> PacketChoice:
         if self.addresses is None:
@@ -64,6 +66,9 @@ class Chosen(msgspec.Struct, frozen=True):
     left_out: int = 0  # of them: the kernel has no room for more
     waiting: int = 0
     sharing: int = 0
+    keep_s: int = 0  # how long these schedules keep what is captured, 0: as the store says
+    as_store: bool = True  # not before the store says so, too
+    archived: bool = True  # they upload it, where there is an archive
 
 
 class SelectionError(Exception):
@@ -77,6 +82,12 @@ class _Moment(Protocol):
     def filters(self) -> tuple[str, ...]: ...
     @property
     def until(self) -> float: ...
+    @property
+    def keep_s(self) -> int: ...
+    @property
+    def as_store(self) -> bool: ...
+    @property
+    def uploads(self) -> bool: ...
 
 
 class Schedules(Protocol):
@@ -124,14 +135,15 @@ class Choosing:
 
     def now(self) -> Choice:
         """Return what is to be captured."""
-        selection, filters = self._selected(), [""]
+        selection, filters, scheduled = self._selected(), [""], None
         if self.schedules is not None:
-            filters = list(dict.fromkeys(self.schedules.at(self._clock()).filters))
+            moment = self.schedules.at(self._clock())
+            filters, scheduled = list(dict.fromkeys(moment.filters)), _scheduled(moment)
         if not self.selects:
-            return Choice(None, filters)
+            return Choice(None, filters, scheduled=scheduled)
         if selection is None:
-            return Choice([], filters)
-        return Choice(sorted(set(selection.addresses)), filters, sorted(set(selection.uids)))
+            return Choice([], filters, scheduled=scheduled)
+        return Choice(sorted(set(selection.addresses)), filters, sorted(set(selection.uids)), scheduled)
 
     def wait(self, longest_s: float) -> None:
         """Wait until the choice may be another one, at most so long."""
@@ -149,19 +161,19 @@ class Choosing:
         """Return what the status says, None where everything is captured always; `left_out` by the kernel."""
         if not self.selects and self.schedules is None:
             return None
-        why, names, until = "", [], None
+        why, names, until, scheduled = "", [], None, None
         if self.schedules is not None:
             moment = self.schedules.at(self._clock())
-            names, until = list(moment.names), moment.until
+            names, until, scheduled = list(moment.names), moment.until, _scheduled(moment)
             if not names:
                 why = f"no schedule has its time before {self.schedules.said(until)}"
         if not self.selects:
-            return Chosen(why, names, until)
+            return _with(scheduled, Chosen(why, names, until))
         selection = self._selected()
         if selection is None:
-            return Chosen(self._unheard(), names, until, pods=0)
+            return _with(scheduled, Chosen(self._unheard(), names, until, pods=0))
         addresses = len(set(selection.addresses))
-        return Chosen(
+        chosen = Chosen(
             why or ("" if addresses else "no pod on this node is selected"),
             names,
             until,
@@ -171,6 +183,7 @@ class Choosing:
             waiting=selection.waiting,
             sharing=selection.sharing,
         )
+        return _with(scheduled, chosen)
 
     def _selected(self) -> Selection | None:
         if self._selection is None or self._lease_clock() - self._heard > LEASE_S:
@@ -181,3 +194,18 @@ class Choosing:
         if self._selection is None:
             return "no hub has named pods yet"
         return f"no hub has named pods for {LEASE_S:,.0f} s"
+
+
+def _with(scheduled: Scheduled | None, chosen: Chosen) -> Chosen:
+    """Return what is captured with what the open schedules say of it."""
+    if scheduled is None:
+        return chosen
+    return msgspec.structs.replace(
+        chosen, keep_s=scheduled.keep_s, as_store=scheduled.as_store, archived=scheduled.archived
+    )
+
+
+def _scheduled(moment: _Moment) -> Scheduled | None:
+    if not moment.names:
+        return None
+    return Scheduled(moment.names, moment.keep_s, moment.as_store, moment.uploads)

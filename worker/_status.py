@@ -56,6 +56,7 @@ class Archive(msgspec.Struct, frozen=True):
     waiting_bytes: int
     lost: int
     problem: str
+    left_out: int = 0
 
 
 class Order(msgspec.Struct, frozen=True):

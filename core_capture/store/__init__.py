@@ -58,6 +58,8 @@ if TYPE_CHECKING:
     from kubeshark.core_capture.store._reference import SegmentReference as SegmentReference
     from kubeshark.core_capture.store._reference import reference_of as reference_of
     from kubeshark.core_capture.store._rotate import Rotated as Rotated
+    from kubeshark.core_capture.store._scheduled import MAX_KEEP_S as MAX_KEEP_S
+    from kubeshark.core_capture.store._scheduled import Scheduled as Scheduled
     from kubeshark.core_capture.store._signing import NodeKey as NodeKey
     from kubeshark.core_capture.store._snapshots import Snapshot as Snapshot
     from kubeshark.core_capture.store._store import Store as Store
@@ -76,6 +78,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LIVE_SEGMENT_BYTES",
+    "MAX_KEEP_S",
     "SEGMENT_BYTES",
     "AgeReader",
     "AgeWriter",
@@ -107,6 +110,7 @@ __all__ = [
     "Requests",
     "Retention",
     "Rotated",
+    "Scheduled",
     "SegmentInfo",
     "SegmentReader",
     "SegmentReference",
@@ -167,6 +171,7 @@ if not TYPE_CHECKING:
             "_recover": "Leftover",
             "_reference": "ReferencedSegments SegmentReference reference_of",
             "_rotate": "Rotated",
+            "_scheduled": "MAX_KEEP_S Scheduled",
             "_signing": "NodeKey",
             "_snapshots": "Snapshot",
             "_store": "Store StoreInfo default_node",

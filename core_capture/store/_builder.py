@@ -17,6 +17,7 @@ from kubeshark.core_capture._columns import Core
 from kubeshark.core_capture._records import PacketExtra, RecordBatch, SourceMetadata
 from kubeshark.core_capture.store._info import Counters, SourceRecord
 from kubeshark.core_capture.store._names import make_name
+from kubeshark.core_capture.store._scheduled import Scheduled
 from kubeshark.core_capture.store._segment import Draft
 
 __all__ = ["Buffers", "Builder", "Mark", "SourceInfo", "split"]
@@ -58,8 +59,11 @@ class _Kept(NamedTuple):
 class Builder:
     """Packets of one link type. One thread adds; what lies before a mark may be read by others meanwhile."""
 
-    def __init__(self, number: int, node: str, link_type: int, buffer: memoryview) -> None:
+    def __init__(
+        self, number: int, node: str, link_type: int, buffer: memoryview, scheduled: Scheduled | None = None
+    ) -> None:
         self.number, self.node, self.link_type = number, node, link_type  # the number is reserved for the segment
+        self.scheduled = scheduled
         self.buffer = buffer  # room for a segment, of which `size` bytes are records
         self.created = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         self.size = self.count = 0
@@ -150,6 +154,7 @@ class Builder:
                 counters=sum(counters[1:], counters[0]) if counters else None,
             ),
             counters=counters,
+            scheduled=self.scheduled,
         )
 
     def _keep(self, batch: RecordBatch) -> None:

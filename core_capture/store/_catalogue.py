@@ -32,6 +32,7 @@ from kubeshark.core_capture.store._limits import (
     STALE_CATALOGUE_BYTES,
 )
 from kubeshark.core_capture.store._names import CATALOGUE
+from kubeshark.core_capture.store._scheduled import Scheduled
 from kubeshark.core_capture.store._summary import MAX_FILTER_BYTES, Summaries, Summary, may_match, summarize
 from kubeshark.errors import Damaged
 
@@ -82,6 +83,7 @@ class _Rows:
     sha256: list[str]
     counters: list[Counters | None] = field(default_factory=list)  # not in older catalogues
     part_of: list[str] = field(default_factory=list)  # nor this
+    scheduled: list[Count] = field(default_factory=list)  # nor this: 1 + index into `marks`, 0 for none
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +91,11 @@ class _Content:
     rows: _Rows
     sources: list[_Source]
     keys: list[str]
+    marks: list[Scheduled] = field(default_factory=list)
 
 
 _ROWS = tuple(each.name for each in fields(_Rows))
-_NEWER = {"counters", "part_of"}  # fields that older catalogues lack
+_NEWER = {"counters", "part_of", "scheduled"}  # fields that older catalogues lack
 
 decoder(_Content)
 
@@ -140,6 +143,7 @@ class Catalogue:
                 counters=rows.counters[row] if rows.counters else None,
                 part_of=rows.part_of[row] if rows.part_of else "",
             ),
+            scheduled=self._content.marks[mark - 1] if rows.scheduled and (mark := rows.scheduled[row]) else None,
         )
 
     def refused(self, predicate: Predicate) -> set[str]:
@@ -232,6 +236,7 @@ def load_catalogue(files: Backend, identities: Sequence[Identity], *, listed: in
         any(length != count and (length or name not in _NEWER) for name, length in lengths.items())
         or max(rows.source, default=-1) >= len(content.sources)
         or max(rows.public_key, default=-1) >= len(content.keys)
+        or max(rows.scheduled, default=0) > len(content.marks)
     ):
         raise Damaged("its rows contradict each other", file=CATALOGUE)
     return Catalogue(content, _summaries(contents, count))
@@ -269,6 +274,7 @@ def _encode(entries: Iterable[Entry]) -> bytes:
     records = [info.source for info in infos]
     origins = [_Source(record.sha256, record.name, record.size) for record in records]
     sources = {source: at for at, source in enumerate(dict.fromkeys(origins))}
+    marks = {mark: at for at, mark in enumerate(dict.fromkeys(i.scheduled for i in infos if i.scheduled), 1)}
     keys = {key: at for at, key in enumerate(dict.fromkeys(chain.public_key for chain in chains))}
     rows = _Rows(
         name=[info.name for info in infos],
@@ -292,6 +298,7 @@ def _encode(entries: Iterable[Entry]) -> bytes:
         sha256=[entry.sha256 for entry in entries],
         counters=[record.counters for record in records],
         part_of=[record.part_of for record in records],
+        scheduled=[marks[info.scheduled] if info.scheduled else 0 for info in infos],
     )
     summaries = Summaries.of([entry.summary for entry in entries])
     columns = [
@@ -304,4 +311,4 @@ def _encode(entries: Iterable[Entry]) -> bytes:
         Column("filter_bytes", np.diff(summaries.filter_ends, prepend=np.uint64(0)).astype(np.uint32), "planes"),
         Column("filter", np.frombuffer(summaries.filters, dtype=np.uint8)),
     ]
-    return pack(_MAGIC, _Content(rows, list(sources), list(keys)), columns)
+    return pack(_MAGIC, _Content(rows, list(sources), list(keys), list(marks)), columns)

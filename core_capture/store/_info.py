@@ -10,6 +10,8 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from kubeshark.core_capture.store._scheduled import Scheduled
+
 __all__ = ["Chain", "Count", "Counters", "SegmentInfo", "SourceRecord"]
 
 Count = Annotated[int, Meta(ge=0, lt=1 << 62)]
@@ -65,6 +67,7 @@ class SegmentInfo:
     first_ns: int
     last_ns: int
     source: SourceRecord
+    scheduled: Scheduled | None = None  # in whose windows it was captured
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,6 +83,7 @@ class LiveSegment:
                 ),
                 first_block=self._blocks,
                 counters=counters,
+                scheduled=builder.scheduled,
             )
             for part in _cut(piece, log.core):
                 written = log.write(replace(part, number=self.pieces + 1))

@@ -15,6 +15,7 @@ from kubeshark.core_capture.store._catalogue import Entry
 from kubeshark.core_capture.store._identity import Identity, Recipient
 from kubeshark.core_capture.store._ledger import load_ledger, save_ledger
 from kubeshark.core_capture.store._log_recovery import seal_own_logs
+from kubeshark.core_capture.store._marks import Marks
 from kubeshark.core_capture.store._names import (
     RESERVE,
     SNAPSHOTS,
@@ -51,6 +52,7 @@ class Housekeeper:
         self._ledger: dict[str, Entry] = {}
         with suppress(OSError, StoreError):  # a damaged one counts for nothing, and is written anew
             self._ledger = {entry.info.name: entry for entry in load_ledger(store.files, key)}
+        self.marks = Marks(store.files, key)
         self._logs = open_names(store.files.names())  # of dead writers: nobody else writes here
         self._identities: tuple[Identity, ...] = ()
         if self._logs or retention is not None:
@@ -70,14 +72,17 @@ class Housekeeper:
 
     def prune(self, sealer: Sealer, coming: int, is_full: bool) -> int:
         """Apply the retention, with room for `coming` bytes of records; on a full disk delete twice as much."""
-        if self._retention is None:
+        retention = self._retention
+        if retention is None and self.marks.any_expires:
+            retention = Retention(expired=True)
+        if retention is None:
             return 0
         if is_full:
             self._store.files.delete(RESERVE)  # to delete is to write first what goes
             self._reserved = False
         elif not self._reserved:
             self._reserve()
-        gone = self._delete(sealer, self._retention, coming, is_full=is_full)
+        gone = self._delete(sealer, retention, coming, is_full=is_full)
         if gone and is_full:
             self._reserve()
         return gone
@@ -100,11 +105,11 @@ class Housekeeper:
             snapshots = load_snapshots(files, self._identities) if files.exists(SNAPSHOTS) else []
             if not self._identities:  # what others wrote, nobody here can judge
                 present = index_names(files.names())
-                entries = [self._ledger[name] for name in present if name in self._ledger]
+                entries = [self._marked(self._ledger[name]) for name in present if name in self._ledger]
             limits = retention.at(self._clock.now_ns())
             if limits.max_bytes is not None:
                 limits = replace(limits, max_bytes=max(limits.max_bytes - coming // 2, 0))
-            if is_full:
+            if is_full and self._retention is not None:
                 counted = None if entries is None else {entry.info.name for entry in entries}
                 left = max(_stored(files, counted) - 2 * coming, 0)
                 limits = replace(limits, max_bytes=min(left, left if limits.max_bytes is None else limits.max_bytes))
@@ -112,6 +117,10 @@ class Housekeeper:
                 sealer.state, limits, snapshots, recipients=self._recipients, key=sealer.key, entries=entries
             )
         return len(pruned.segments)
+
+    def _marked(self, entry: Entry) -> Entry:
+        """Return what the ledger has of a segment with what schedules say of it, which is beside the ledger."""
+        return replace(entry, info=replace(entry.info, scheduled=self.marks.of(entry.info.name)))
 
     def learn(self, entries: list[Entry], is_last: bool) -> None:
         """Take over what was sealed; rewrite the catalogue when it grew by an eighth: else that would cost most."""

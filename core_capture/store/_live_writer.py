@@ -9,6 +9,7 @@
 4. Only recipients are known here: who writes cannot read what was written, and file keys are forgotten.
 5. A source that has a hash, a file that grows, is continued behind what the store has of it, and can be waited with.
 6. Beyond its share of the processors sealing waits, as long as there is memory; capturing and the log never do.
+7. Segments begin and end where schedules do (`turn`): none holds packets of two sets of them.
 
 Time comes in through `tick` alone, from a clock that never jumps; packets keep their order whatever theirs does.
 """
@@ -32,9 +33,12 @@ from kubeshark.core_capture.store._info import Counters, SegmentInfo
 from kubeshark.core_capture.store._limits import LEAST_HELD_SEGMENTS, MAX_SEGMENT_BYTES, PIECE_BYTES
 from kubeshark.core_capture.store._live_counts import LiveCounters, Tally
 from kubeshark.core_capture.store._live_segment import LiveSegment, LogWriter
+from kubeshark.core_capture.store._marks import Marks
 from kubeshark.core_capture.store._pace import Pace
+from kubeshark.core_capture.store._scheduled import Scheduled
 from kubeshark.core_capture.store._sealer import Sealer
 from kubeshark.core_capture.store._segment import Draft
+from kubeshark.core_capture.store._turns import Turns
 from kubeshark.core_capture.store._writer import ImportState
 from kubeshark.errors import KubesharkError, StoreError, UsageError
 
@@ -43,7 +47,11 @@ __all__ = ["LiveWriter"]
 _NS = 1_000_000_000
 _RETRY_NS = 1 * _NS
 _PRUNE_NS = 60 * _NS
+_TURN_NS = 2 * _NS  # after it, what is of before comes no more
 _LINKTYPE_ETHERNET = 1
+
+_Kind = tuple[int, Scheduled | None]
+"""Link type, and the schedules that packets of a segment belong to."""
 
 Prune = Callable[[Sealer, int, bool], int]
 """Apply the retention with room for so many bytes to come, beyond what it asks if the disk is full; segments gone."""
@@ -69,7 +77,8 @@ class LiveWriter:
         log_seconds: float,
         cpu: float,
         recover: Callable[[Sealer], list[Entry]],
-        prune: Prune | None,
+        prune: Prune,
+        marks: Marks,
         on_sealed: Callable[[SegmentInfo], None] | None,
         on_entries: Callable[[list[Entry], bool], None],
         stored: Callable[[], ImportState] = ImportState,
@@ -87,7 +96,7 @@ class LiveWriter:
         self._held_bytes = held_segments * segment_bytes
         self._segment_ns, self._log_ns = int(segment_seconds * _NS), int(log_seconds * _NS)
         self._pace = Pace(cpu)
-        self._recover, self._prune = recover, prune
+        self._recover, self._prune, self._marks = recover, prune, marks
         self._on_sealed, self._on_entries = on_sealed, on_entries
         self._buffers = Buffers(segment_bytes, keep=2, small_pages=True)
         self._disk = Lock()  # held by who writes the log, and while a full disk gets room: else the log would take it
@@ -95,7 +104,8 @@ class LiveWriter:
         self._counts = LiveCounters()
         self._acknowledged = 0
         self._changed = Condition()  # guards all that follows
-        self._filling: dict[int, LiveSegment] = {}  # by link type
+        self._filling: dict[_Kind, LiveSegment] = {}
+        self._turns, self._turned_ns = Turns(), 0
         self._lender: LiveSegment | None = None  # in whose memory somebody may be writing what is added next
         self._closed: list[LiveSegment] = []  # to be sealed, in this order; the first may be under way
         self.skipped = 0  # packets that the store had already
@@ -169,7 +179,7 @@ class LiveWriter:
     def room(self, link_type: int, size: int) -> memoryview | None:
         """Lend memory for at least so many bytes of records, to be added next; None if they must be copied."""
         with self._changed:
-            self._lender = segment = self._filling.get(link_type)
+            self._lender = segment = self._filling.get((link_type, self._turns.last))
             return segment.builder.room(size) if segment is not None else None
 
     def add(self, batch: RecordBatch) -> None:
@@ -181,14 +191,24 @@ class LiveWriter:
         self.skipped += skipped
         for piece in pieces:
             with self._changed:
-                taken = self._take(piece)
-                self._tally.add(piece, stored=taken)
-                if taken:
-                    self._count(stored=piece.count, bytes=len(piece.data))
-                else:
-                    self._count(lost_by_disk=piece.count)
+                for part, scheduled in self._turns.parts(piece, self._core):
+                    taken = self._take(part, scheduled)
+                    self._tally.add(part, stored=taken)
+                    if taken:
+                        self._count(stored=part.count, bytes=len(part.data))
+                    else:
+                        self._count(lost_by_disk=part.count)
         with self._changed:
             self._lender = None
+
+    def turn(self, scheduled: Scheduled | None, since_ns: int) -> None:
+        """Have packets of a time (nanoseconds since 1970) and later lie in segments of their own, marked so.
+
+        None: no schedule is open, nothing is to come. What was before is sealed shortly after. From any thread.
+        """
+        with self._changed:
+            if self._turns.turn(scheduled, since_ns):
+                self._turned_ns = self._now
 
     def wait_for_room(self, size: int, timeout_s: float) -> bool:
         """Say whether so many bytes of records find room, at the latest after `timeout_s`: who can wait loses none."""
@@ -208,7 +228,7 @@ class LiveWriter:
             self._has_time = True
             for segment in [*self._filling.values()]:
                 segment.opened_ns = now if segment.opened_ns is None else segment.opened_ns
-                if now - segment.opened_ns >= self._segment_ns:
+                if now - segment.opened_ns >= self._segment_ns or self._is_past(segment, now):
                     self._close_segment(segment)
             for segment in self._unsealed():
                 if not segment.is_waiting:
@@ -267,9 +287,10 @@ class LiveWriter:
 
     # What follows until the threads' work holds the lock.
 
-    def _take(self, piece: RecordBatch) -> bool:
-        """Copy packets of one link type, if there is room."""
-        segment = self._filling.get(piece.link_type)
+    def _take(self, piece: RecordBatch, scheduled: Scheduled | None) -> bool:
+        """Copy packets of one link type and one set of schedules, if there is room."""
+        kind = piece.link_type, scheduled
+        segment = self._filling.get(kind)
         if segment is not None and segment.builder.size + len(piece.data) > self._segment_bytes:
             self._close_segment(segment)
             segment = None
@@ -281,8 +302,8 @@ class LiveWriter:
         if not self._has_room(len(piece.data)):
             return False
         if segment is None:
-            builder = Builder(self._sealer.reserve(), self._node, piece.link_type, self._buffers.take())
-            segment = self._filling[piece.link_type] = LiveSegment(builder, self._blocks)
+            builder = Builder(self._sealer.reserve(), self._node, piece.link_type, self._buffers.take(), scheduled)
+            segment = self._filling[kind] = LiveSegment(builder, self._blocks)
             segment.opened_ns = self._now if self._has_time else None
         segment.builder.add(piece)
         if segment.builder.size - segment.logged.size >= PIECE_BYTES:
@@ -298,10 +319,21 @@ class LiveWriter:
         return [*self._closed, *self._filling.values()]
 
     def _close_segment(self, segment: LiveSegment) -> None:
-        del self._filling[segment.builder.link_type]
+        del self._filling[segment.builder.link_type, segment.builder.scheduled]
         segment.stop = segment.builder.mark()
         self._closed.append(segment)
         self._changed.notify_all()
+
+    def _is_past(self, segment: LiveSegment, now: int) -> bool:
+        """Say whether the windows of a segment are closed, and what was under way is in it."""
+        if segment.builder.scheduled == self._turns.open or segment.opened_ns is None:
+            return False
+        return now - max(segment.opened_ns, self._turned_ns) >= _TURN_NS
+
+    def _mark(self, segment: LiveSegment) -> None:
+        """Have what schedules say of a segment last; before its packets do. Raise OSError, StoreError."""
+        if segment.builder.scheduled is not None:
+            self._marks.note(segment.builder.number, segment.builder.scheduled)
 
     def _counters(self) -> tuple[Counters, ...]:
         if self._source.sha256:  # of a file there is nothing to say: whatever finds no room is waited with
@@ -343,6 +375,7 @@ class LiveWriter:
             stop, counters = segment.stop or segment.builder.mark(), self._counters()
         try:
             with self._disk:
+                self._mark(segment)
                 for packets, written in segment.log(self._log, stop, self._source, counters):
                     with self._changed:
                         segment.acknowledged += packets
@@ -373,8 +406,7 @@ class LiveWriter:
             self._retain(0)
 
     def _has_work(self) -> bool:
-        is_due = self._prune is not None and self._now >= self._prune_at
-        return self._is_ending or is_due or self._may_seal()
+        return self._is_ending or self._now >= self._prune_at or self._may_seal()
 
     def _may_seal(self) -> bool:
         """Say whether a segment is to be sealed now: while too much CPU is used, only to lose no packets."""
@@ -384,8 +416,6 @@ class LiveWriter:
 
     def _retain(self, coming: int, *, is_full: bool = False) -> None:
         """Delete what the retention lets go."""
-        if self._prune is None:
-            return
         try:
             gone = self._prune(self._sealer, coming, is_full)
         except (OSError, StoreError) as error:
@@ -407,6 +437,7 @@ class LiveWriter:
             source, self._blocks, stop=segment.stop, complete=segment.is_complete, counters=counters
         )
         try:
+            self._mark(segment)
             entry = self._sealer.seal(draft)
         except (OSError, StoreError) as error:
             with self._changed:
@@ -417,6 +448,7 @@ class LiveWriter:
                     self._retain(segment.builder.size, is_full=True)
             return False
         segment.drop_log(self._sealer.files)
+        self._marks.settle(segment.builder.number)
         with self._changed:
             self._closed.remove(segment)
             self._acknowledged += segment.builder.count - segment.acknowledged
@@ -476,7 +508,7 @@ class LiveWriter:
         interfaces = self._source.metadata.interfaces
         link_type = interfaces[0].link_type if interfaces else _LINKTYPE_ETHERNET
         builder = Builder(self._sealer.reserve(), self._node, link_type, self._buffers.take())
-        segment = self._filling[link_type] = LiveSegment(builder, self._blocks)
+        segment = self._filling[link_type, None] = LiveSegment(builder, self._blocks)
         return segment
 
     def _end(self) -> None:

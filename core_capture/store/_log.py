@@ -132,6 +132,7 @@ class OpenSegment:
         ends = next((int(each.ordinals[-1]) for each in reversed(self.pieces) if len(each.ordinals)), -1)
         if (
             (piece.link_type, piece.node, piece.origin) != (first.link_type, first.node, first.origin)
+            or piece.scheduled != first.scheduled
             or (len(piece.ordinals) and int(piece.ordinals[0]) <= ends)
             or piece.first_block < last.first_block + len(last.metadata.blocks)
             or len(piece.metadata.interfaces) < len(last.metadata.interfaces)
@@ -226,4 +227,5 @@ def _join(pieces: Sequence[Piece]) -> Draft:
             counters=sum(last.counters[1:], last.counters[0]) if last.counters else None,
         ),
         counters=last.counters,
+        scheduled=first.scheduled,
     )

@@ -8,6 +8,7 @@ snapshots.age                     named time windows that retention keeps
 names.age                         who had an address when (`_name_history.py`), may be missing
 store.json                        recipients, counter, chain heads, what was removed (public)
 ledger.json                       what a node that captures wrote, for its own retention (public)
+scheduled.json                    in which schedules' windows they were captured (`_marks.py`; public)
 uploads.json                      which segments have reached the archive (`_upload_journal.py`)
 .reserve                          room that a live writer with a retention gives up when it must delete on a full disk
 .lock, .snapshots.lock, .names.lock   held by the one writer, and by who changes snapshots or names
@@ -33,6 +34,7 @@ __all__ = [
     "NAMES",
     "NAMES_LOCK",
     "RESERVE",
+    "SCHEDULED",
     "SNAPSHOTS",
     "SNAPSHOTS_LOCK",
     "STATE",
@@ -46,6 +48,7 @@ __all__ = [
     "log_pieces",
     "make_name",
     "number_of",
+    "numbers_in",
     "open_names",
     "piece_of",
     "size_of",
@@ -66,6 +69,7 @@ LOCK = ".lock"
 RESERVE = ".reserve"
 LEDGER = "ledger.json"
 UPLOADS = "uploads.json"
+SCHEDULED = "scheduled.json"
 SNAPSHOTS_LOCK = ".snapshots.lock"
 NAMES_LOCK = ".names.lock"
 
@@ -98,6 +102,17 @@ def number_of(name: str) -> int | None:
     """Return n of a segment's name, None if it is not one."""
     found = _NAME.fullmatch(name)
     return int(found[1]) if found else None
+
+
+def numbers_in(files: Iterable[str]) -> set[int]:
+    """Return the numbers of all segments of which a store has any file, a piece of the log or a temporary one."""
+    found = set[int]()
+    for file in files:
+        name = file.removeprefix(TEMPORARY)
+        piece = piece_of(name)
+        number = number_of(piece[0] if piece else name.removesuffix(DATA_SUFFIX).removesuffix(INDEX_SUFFIX))
+        found |= set() if number is None else {number}
+    return found
 
 
 def index_names(files: Iterable[str]) -> list[str]:

@@ -33,6 +33,7 @@ from kubeshark.core_capture.store._identity import Identity, Recipient
 from kubeshark.core_capture.store._index import inflate
 from kubeshark.core_capture.store._info import Count, Counters
 from kubeshark.core_capture.store._limits import BLOCK_BYTES, MAX_PIECE_BYTES, MAX_PIECE_META_BYTES
+from kubeshark.core_capture.store._scheduled import Scheduled
 from kubeshark.core_capture.store._segment import pcap_header
 from kubeshark.core_capture.store._signing import SIGNATURE_BYTES, NodeKey, is_signed
 from kubeshark.errors import Damaged
@@ -87,6 +88,7 @@ class _Meta:
     public_key: Hex
     payload: Hex  # of the age file this is in
     version: Literal[1] = 1
+    scheduled: Scheduled | None = None  # not in older pieces
 
 
 decoder(_Meta)
@@ -109,6 +111,7 @@ class Piece:
     first_block: int  # their number in the source
     counters: tuple[Counters, ...] = ()  # of a capture, by interface
     public_key: str = ""  # of the node that signed it, hex
+    scheduled: Scheduled | None = None  # in whose windows they were captured
     lost: int = field(default=0)  # packets at its end that cannot be read any more
 
 
@@ -148,6 +151,7 @@ def write_piece(
         counters=piece.counters,
         public_key=key.public,
         payload=age.payload_id,
+        scheduled=piece.scheduled,
     )
     body = pack(_MAGIC, meta, columns)
     head = zstandard.ZstdCompressor(level=1).compress(body + key.sign(body))
@@ -195,6 +199,7 @@ def decode_piece(file: RangeFile, identities: Sequence[Identity], core: Core, *,
         first_block=meta.first_block,
         counters=meta.counters,
         public_key=meta.public_key,
+        scheduled=meta.scheduled,
         lost=meta.packets - count,
     )
 

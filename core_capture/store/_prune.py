@@ -4,6 +4,7 @@
 2. store.json names what goes and takes its place in the chains; then all indexes go, then all data. Whoever writes next
    ends an interrupted deletion.
 3. Old is what its packets say: a segment is as old as the last of them. For room, what an archive has goes first.
+4. Of a segment that schedules marked, their expiry says when it is too old (`_scheduled.py`). Room is another matter.
 """
 
 from __future__ import annotations
@@ -37,20 +38,32 @@ class Retention:
     before_ns: int | None = None  # segments whose last packet is older go
     max_age_ns: int | None = None  # the same, counted back from when it is asked
     capture: CaptureKey | None = None
+    expired: bool = False  # what schedules let go does, whatever else there is; needed where there is no limit
+    now_ns: int | None = None  # when that is judged; None: nothing is judged by it
 
     def __post_init__(self) -> None:
         has_limit = any(limit is not None for limit in (self.max_bytes, self.before_ns, self.max_age_ns))
-        if not has_limit and self.capture is None:
-            raise UsageError("nothing says what may go", hint="give --max-bytes, --max-age or both, or --source")
-        if has_limit and self.capture is not None:
-            raise UsageError("a capture goes as a whole, without limits", hint="leave --max-bytes and --max-age out")
+        if not has_limit and self.capture is None and not self.expired:
+            hint = "give --max-bytes, --max-age or both, or --expired, or --source"
+            raise UsageError("nothing says what may go", hint=hint)
+        if (has_limit or self.expired) and self.capture is not None:
+            hint = "leave --max-bytes, --max-age and --expired out"
+            raise UsageError("a capture goes as a whole, without limits", hint=hint)
 
     def at(self, now_ns: int) -> Retention:
-        """Return the limits of a moment."""
-        if self.max_age_ns is None:
+        """Return the limits of a moment, for good."""
+        if self.now_ns is not None:
             return self
+        if self.max_age_ns is None:
+            return replace(self, now_ns=now_ns)
         before_ns = max(now_ns - self.max_age_ns, self.before_ns or 0)
-        return replace(self, before_ns=before_ns, max_age_ns=None)
+        return replace(self, before_ns=before_ns, max_age_ns=None, now_ns=now_ns)
+
+    def is_too_old(self, info: SegmentInfo) -> bool:
+        """Say whether a segment goes for its age."""
+        if info.scheduled is None or self.now_ns is None or self.capture is not None:
+            return self.before_ns is not None and info.last_ns < self.before_ns
+        return info.scheduled.is_too_old(info.last_ns, self.now_ns, self.before_ns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +100,7 @@ def plan_pruning(
 
     for entry in sorted(entries, key=turn):
         info = entry.info
-        too_old = limits.before_ns is not None and info.last_ns < limits.before_ns
+        too_old = limits.is_too_old(info)
         too_much = limits.max_bytes is not None and left > limits.max_bytes
         is_named = _key(entry) == limits.capture
         if info.packets == 0 or not (too_old or too_much or is_named):

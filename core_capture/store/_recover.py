@@ -317,6 +317,7 @@ def _draft(name: str, found: Salvaged, before: Entry | None) -> Draft:
         metadata=SourceMetadata(),
         first_block=source.blocks,
         source=source,
+        scheduled=before.info.scheduled if before is not None else None,
     )
 
 

@@ -17,6 +17,7 @@ from kubeshark.core_capture.store._catalogue import Entry, entry_of
 from kubeshark.core_capture.store._identity import Recipient
 from kubeshark.core_capture.store._info import Chain
 from kubeshark.core_capture.store._leftovers import clear_leftovers, delete_for_good, finish_heads, give_up_pending
+from kubeshark.core_capture.store._marks import last_marked
 from kubeshark.core_capture.store._names import DATA_SUFFIX, LOCK, STATE, index_names, log_pieces, number_of
 from kubeshark.core_capture.store._segment import Draft, Sealed, publish, write_segment
 from kubeshark.core_capture.store._signing import NodeKey
@@ -44,7 +45,7 @@ class Sealer:
             listed = files.names()
             numbers = (number_of(name) or 0 for name in (*index_names(listed), *log_pieces(listed)))
             taken = (number + 1 for number in numbers if number < _MAX_NUMBER)
-            self._next_number = max(self.state.next_number, *taken, 1)
+            self._next_number = max(self.state.next_number, *taken, last_marked(files, key) + 1)
         except BaseException:
             self._lock.release()
             raise

@@ -31,6 +31,7 @@ from kubeshark.core_capture.store._index import Blocks, DataFile, Flows, IndexMe
 from kubeshark.core_capture.store._info import Chain, Counters, SegmentInfo, SourceRecord
 from kubeshark.core_capture.store._limits import BLOCK_BYTES, SNAPLEN
 from kubeshark.core_capture.store._names import DATA_SUFFIX, INDEX_SUFFIX, TEMPORARY
+from kubeshark.core_capture.store._scheduled import Scheduled
 from kubeshark.core_capture.store._signing import NodeKey
 
 __all__ = [
@@ -78,6 +79,7 @@ class Draft:
     first_block: int
     source: SourceRecord
     counters: tuple[Counters, ...] = ()  # of a capture, by interface; `source` has their sum
+    scheduled: Scheduled | None = None  # in whose windows they were captured
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,4 +303,5 @@ def segment_info(draft: Draft, layout: Layout, *, stored_bytes: int) -> SegmentI
         first_ns=min(times, default=0),
         last_ns=max(times, default=0),
         source=draft.source,
+        scheduled=draft.scheduled,
     )

@@ -32,6 +32,7 @@ class UploadJournal(msgspec.Struct):
     uploaded_bytes: Count = 0
     lost: Count = 0  # segments that went before they were uploaded
     last_lost: _Name = ""
+    left_out: set[_Name] = msgspec.field(default_factory=set)  # that lie here, and are of schedules without upload
     version: Annotated[int, msgspec.Meta(ge=1, le=1)] = 1
 
 

@@ -4,7 +4,9 @@
 2. Nothing is written over: an object that is there is either ours, by its size and its last bytes, or a problem that is
    said. Whatever was under way when server or process died is taken up there. Only who had an address when (names.age)
    is replaced as a whole, as it is here.
-3. Nothing here decrypts, and nothing waits for it: captures go on while the archive is away, and so does retention.
+3. A segment that schedules without `upload` marked is left out, and the archive's chain says so. A damaged file of
+   marks stops uploads, and is said: nobody knows then.
+4. Nothing here decrypts, and nothing waits for it: captures go on while the archive is away, and so does retention.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,12 +25,21 @@ from kubeshark.core_capture.store._info import Chain
 from kubeshark.core_capture.store._ledger import load_ledger
 from kubeshark.core_capture.store._leftovers import tag_of
 from kubeshark.core_capture.store._local import LocalBackend
+from kubeshark.core_capture.store._marks import load_marks
 from kubeshark.core_capture.store._name_history import share_names
-from kubeshark.core_capture.store._names import DATA_SUFFIX, INDEX_SUFFIX, LOCK, NAMES, index_names, size_of
+from kubeshark.core_capture.store._names import (
+    DATA_SUFFIX,
+    INDEX_SUFFIX,
+    LOCK,
+    NAMES,
+    index_names,
+    number_of,
+    size_of,
+)
 from kubeshark.core_capture.store._objects import ObjectBackend
 from kubeshark.core_capture.store._removed import with_removed
 from kubeshark.core_capture.store._signing import NodeKey
-from kubeshark.core_capture.store._state import load_state, save_state, take_over
+from kubeshark.core_capture.store._state import ChainHead, Removed, StoreState, load_state, save_state, take_over
 from kubeshark.core_capture.store._upload_journal import UploadJournal, load_journal, save_journal
 from kubeshark.errors import StoreError
 
@@ -54,6 +65,7 @@ class UploadStatus:
     waiting: int = 0
     waiting_bytes: int = 0
     lost: int = 0
+    left_out: int = 0  # of schedules without upload; of those that still lie here
     problem: str = ""  # one line; "" while all is well
 
 
@@ -83,7 +95,8 @@ class Uploader:
         self._journal = UploadJournal(url)
         self._refused: dict[str, str] = {}  # by segment: why it is not uploaded
         self._lost: list[str] = []  # that the archive's chain does not tell of yet
-        self._links: dict[str, tuple[Chain, str]] = {}  # of what waits: its place in the chain, and its index's hash
+        self._told = set[str]()  # of those left out: it does
+        self._links: dict[str, tuple[Chain, str]] = {}  # of what is here: its place in the chain, and its index's hash
         self._must_commit = True
         self._names_sent = ""  # the tag of those that the archive has
         self._status = UploadStatus(url)
@@ -169,17 +182,35 @@ class Uploader:
         return True
 
     def _waiting(self, listed: dict[str, int]) -> list[str]:
+        journal = self._journal
         return [
             name
             for name in index_names(listed)
-            if name not in self._journal.done and f"{name}{DATA_SUFFIX}" in listed and name not in self._refused
+            if name not in journal.done
+            and name not in journal.left_out
+            and f"{name}{DATA_SUFFIX}" in listed
+            and name not in self._refused
         ]
+
+    def _left_out(self, present: set[str]) -> set[str]:
+        """Return those that are not to be uploaded; raise Damaged where nobody knows."""
+        if not present - self._journal.done - self._journal.left_out:
+            return self._journal.left_out & present
+        trusted = {*load_state(self._files).heads}
+        if (key := self._own_key()) is not None:
+            trusted.add(key.public)
+        marks = load_marks(self._files, trusted)
+        found = {name for name in present if (mark := marks.get(number_of(name) or 0)) and not mark.archived}
+        return found - self._journal.done
+
+    def _own_key(self) -> NodeKey | None:
+        return self._key or NodeKey.load()
 
     def _pass(self) -> None:
         """Upload what is not there yet, the oldest first: it is the next that retention lets go."""
         listed = self._files.sizes()
-        waiting = self._waiting(listed)
         self._look_for_losses(listed)
+        waiting = self._waiting(listed)
         if self._must_commit:
             self._commit()
         if self._has_new_names(listed):
@@ -203,24 +234,24 @@ class Uploader:
         self._tell(waiting=len(self._refused), waiting_bytes=sum(size_of(listed, each) for each in self._refused))
 
     def _look_for_losses(self, listed: dict[str, int]) -> None:
-        """Count what waited and is gone, and note what waits now."""
+        """Count what waited and is gone, and note what waits now, and what is left out."""
         journal = self._journal
         present = set(index_names(listed))
+        left_out = self._left_out(present)
         lost = sorted(journal.waiting - present - journal.done)
-        waiting = present - journal.done
+        waiting = present - journal.done - left_out
         done = journal.done & present
         for name in lost:
             self._log(f"archive: {name} was deleted before it was uploaded: its packets are lost")
             self._refused.pop(name, None)
-        if lost or waiting != journal.waiting or done != journal.done:
-            journal.waiting, journal.done = waiting, done
+        if lost or (waiting, done, left_out) != (journal.waiting, journal.done, journal.left_out):
+            journal.waiting, journal.done, journal.left_out = waiting, done, left_out
             journal.lost += len(lost)
             journal.last_lost = lost[-1] if lost else journal.last_lost
             save_journal(self._files, journal)
-        self._learn_links(waiting)
-        if lost:
-            self._lost += lost
-            self._must_commit = True
+        self._lost += lost
+        self._learn_links(waiting | left_out)
+        self._must_commit |= bool(lost) or bool((left_out & self._links.keys()) - self._told)
 
     def _upload(self, name: str, size: int) -> None:
         for suffix in (DATA_SUFFIX, INDEX_SUFFIX):
@@ -272,31 +303,54 @@ class Uploader:
             state = take_over(archive)
             state.recipients = local.recipients
             state.next_number = max(state.next_number, local.next_number)
-            for key, head in local.heads.items():
+            for key, head in self._heads(local).items():
                 before = state.heads.get(key)
-                is_there = head.name in self._journal.done
-                if is_there and (before is None or before.sequence < head.sequence):
-                    state.heads[key] = replace(head, pending=None)
-            gone = [self._links[name] for name in self._lost if name in self._links]
-            if gone and (node := self._key or NodeKey.load()) is not None:
+                if before is None or before.sequence < head.sequence:
+                    state.heads[key] = head
+            missing = {
+                name: self._links[name] for name in (*self._lost, *self._journal.left_out) if name in self._links
+            }
+            gone = [link for link in missing.values() if not _is_told(link[0], state.removed)]
+            if gone and (node := self._own_key()) is not None:
                 state.removed = with_removed(state.removed, gone, "pruned", node)
             save_state(archive, state)
         self._lost = []
+        self._told = missing.keys() & self._journal.left_out
         self._must_commit = False
 
-    def _learn_links(self, waiting: set[str]) -> None:
-        """Remember places in the chain while the ledger has them: a loss leaves a gap there that has to be told."""
-        node = self._key or NodeKey.load()
-        if node is None or waiting <= self._links.keys():
+    def _heads(self, local: StoreState) -> dict[str, ChainHead]:
+        """Return by key the newest segment that is in the archive, as far as that is known."""
+        done = self._journal.done
+        heads = {key: replace(head, pending=None) for key, head in local.heads.items() if head.name in done}
+        for name, (chain, sha256) in self._links.items():  # behind it may be what is left out
+            known = heads.get(chain.public_key)
+            if name in done and (known is None or known.sequence < chain.sequence):
+                heads[chain.public_key] = ChainHead(name, chain.sequence, sha256)
+        return heads
+
+    def _learn_links(self, wanted: set[str]) -> None:
+        """Remember places in the chain while the ledger has them: the gap that one leaves has to be told."""
+        node = self._own_key()
+        if node is None or wanted <= self._links.keys():
             return
         with suppress(StoreError):
-            entries = load_ledger(self._files, node)
-            self._links = {e.info.name: (e.chain, e.sha256) for e in entries if e.info.name in waiting | {*self._lost}}
+            lost = {name: self._links[name] for name in self._lost if name in self._links}
+            self._links = lost | {e.info.name: (e.chain, e.sha256) for e in load_ledger(self._files, node)}
 
     def _tell(self, **news: Any) -> None:
         journal = self._journal
         with self._guard:
             now = replace(self._status, **news)
-            counted = replace(now, uploaded=journal.uploaded, uploaded_bytes=journal.uploaded_bytes, lost=journal.lost)
+            counted = replace(
+                now,
+                uploaded=journal.uploaded,
+                uploaded_bytes=journal.uploaded_bytes,
+                lost=journal.lost,
+                left_out=len(journal.left_out),
+            )
             self._status = counted
         self._on_progress(counted)
+
+
+def _is_told(chain: Chain, records: Iterable[Removed]) -> bool:
+    return any(each.key == chain.public_key and each.first <= chain.sequence <= each.last for each in records)

@@ -132,6 +132,7 @@ def test_who_may_read_is_asked_for(chart: Path) -> None:
             "externalId is none",
         ),
         (("capture.schedules[0].name=a", "capture.schedules[0].kfl=dns"), "not known when it is captured"),
+        (("capture.schedules[0].name=a", "capture.schedules[0].upload=true"), "upload: true, and there is no archive"),
         (("tap.routing.front.basePath=shark",), "basePath is no path"),
         (("tap.routing.front.basePath=/a//b",), "basePath is no path"),
     ],

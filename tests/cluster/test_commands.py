@@ -38,11 +38,15 @@ def test_what_will_not_be_captured_is_said(cluster: Cluster, made_namespace: str
     schedule = 'capture.schedules=[{name: nightly, cron: "0 0 2 * * *", duration: 24h, expire: 1h, upload: true}]'
     words = ("tap", "-n", made_namespace, "--dryRun", "--set", schedule, "--set", "timezone=Europe/Berlin")
     done = kubeshark(*words, KUBECONFIG=config)
+    assert done.returncode == 2
+    assert "schedule nightly: upload: true, and there is no archive: set tap.snapshots.cloud" in done.stderr
+    words += ("--set", "store.url=s3://captures/lab")
+    done = kubeshark(*words, KUBECONFIG=config)
     assert done.returncode == 0, done.stderr
     assert "captured by schedules, now nightly until " in done.stdout
+    assert "uploaded is what is captured while one of these has its time, and nothing else: nightly\n" in done.stdout
     notes = done.stderr.splitlines()
-    assert notes[0] == ("kubeshark: note: not captured, being in the network of their node: 1 of them; --bpf can be")
-    assert [note.split(" is not acted on: ")[0].rpartition(" ")[2] for note in notes[1:]] == ["expire", "upload"]
+    assert notes == ["kubeshark: note: not captured, being in the network of their node: 1 of them; --bpf can be"]
     done = kubeshark(*(word.replace("expire: 1h", "kfl: http") for word in words), KUBECONFIG=config)
     assert done.returncode == 2
     assert "schedule nightly: kfl: which entry a packet belongs to is not known when it is captured" in done.stderr

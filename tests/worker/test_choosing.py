@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from kubeshark.core_capture.live import PacketChoice
+from kubeshark.core_capture.store import Scheduled
 from kubeshark.settings import Duration, Schedule, Windows
 from kubeshark.worker._choosing import LEASE_S, Choice, Choosing, Chosen, Selection, SelectionError
 
@@ -98,7 +99,7 @@ def test_both() -> None:
     said = choosing.said(0)
     assert said is not None and said.why.startswith("no schedule has its time before 1970-01-01 02:00:00 UTC")
     clock.now = 2 * 3600
-    assert choosing.now() == Choice(["10.0.0.2"], ["port 80"])
+    assert choosing.now() == Choice(["10.0.0.2"], ["port 80"], scheduled=Scheduled(("night",)))
 
 
 def test_always_everything_says_nothing() -> None:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from kubeshark.errors import KubesharkError, UsageError
 
 if TYPE_CHECKING:
-    from kubeshark.settings import Schedule
+    from kubeshark.settings import Schedule, Settings
 
 __all__ = [
     "check_bpf",
@@ -111,15 +111,23 @@ def check_cron(cron: str, zone: str, duration_s: float = 0) -> list[str]:
 
 
 def check_schedule(schedule: Schedule) -> list[str]:
-    from kubeshark.settings._windows import refuse_kfl
+    from kubeshark.settings._windows import check_schedule as check
 
-    if schedule.duration.seconds <= 0:
-        raise UsageError(f"schedule {schedule.name}: its duration is 0")
-    if not re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,51}[a-z0-9])?", schedule.name):
-        raise UsageError(f"{schedule.name[:60]!r} is no name of a schedule", hint="small letters, digits and dashes")
-    refuse_kfl(schedule)
+    check(schedule)
     check_bpf(schedule.filter)
     return check_cron(schedule.cron, "UTC", schedule.duration.seconds)
+
+
+def check_uploads(settings: Settings) -> None:
+    """Raise UsageError where a schedule shall be uploaded, and nothing says where to."""
+    from kubeshark.cluster import archive_of
+
+    asking = [each.name for each in settings.capture.schedules if each.upload]
+    if asking and not archive_of(settings):
+        raise UsageError(
+            f"schedule {asking[0]}: upload: true, and there is no archive",
+            hint="set tap.snapshots.cloud, or leave upload out",
+        )
 
 
 def check_size(text: str) -> list[str]:

@@ -22,11 +22,13 @@ if TYPE_CHECKING:
 __all__ = ["add_action", "add_actions", "parse_age", "parse_size"]
 
 PRUNE = """Delete the oldest segments until the limits are kept. A segment is as old as its last packet, and goes as a
-whole; what a snapshot names stays. With --source, one capture goes instead, whatever its age.
+whole; what a snapshot names stays. Of packets that schedules captured their `expire` says when they are too old, sooner
+or later than --max-age; --max-bytes counts all the same. With --source, one capture goes instead, whatever its age.
 
 examples:
   kubeshark store prune --max-bytes 20GB --dry-run
   kubeshark store prune --max-age 30d --max-bytes 500GB
+  kubeshark store prune --expired                                 what schedules let go, and nothing else
   kubeshark store prune --source capture.pcapng --dry-run
 """
 SNAPSHOT = """Name a window of time whose segments retention never deletes.
@@ -65,6 +67,7 @@ def add_actions(actions: Any) -> None:
     prune = add_action(actions, "prune", "delete the oldest segments, or one capture", PRUNE, run_prune)
     prune.add_argument("--max-bytes", type=parse_size, metavar="SIZE", help="all segments together, e.g. 20GB, 512MiB")
     prune.add_argument("--max-age", type=parse_age, metavar="AGE", help="e.g. 12h, 30d")
+    prune.add_argument("--expired", action="store_true", help="what schedules let go; the limits do so, too")
     prune.add_argument(
         "--source", metavar="NAME", help="one capture, by its name or the first 8 digits of its SHA-256 or more"
     )
@@ -154,7 +157,7 @@ def run_prune(args: argparse.Namespace) -> int:
     before_ns = None if args.max_age is None else time.time_ns() - args.max_age
     store = _open(args)
     capture = None if args.source is None else store.capture_named(args.source)
-    limits = Retention(args.max_bytes, before_ns, capture=capture)
+    limits = Retention(args.max_bytes, before_ns, capture=capture, expired=args.expired)
     done = store.prune(limits, recipients=args.recipient, dry_run=args.dry_run)
     if args.output == "json":
         print(

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 
 from kubeshark.cli._configured import configuration
 from kubeshark.cli._retention_options import add_retention_options, retention_of
-from kubeshark.cli._schedules import schedules
+from kubeshark.cli._schedules import archive_for, schedules
 from kubeshark.cli._store_option import store_path
+from kubeshark.cli._upload import add_upload_option, upload_url, uploading
 from kubeshark.errors import UsageError
 
 if TYPE_CHECKING:
@@ -38,15 +39,17 @@ def add_local_capture_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("-f", "--filter", default="", metavar="BPF", help='of what is captured, e.g. "port 53"')
     add_retention_options(parser)
+    add_upload_option(parser)
 
 
 def check_local_capture(args: argparse.Namespace) -> None:
     """Raise UsageError or CaptureError, before anything is served, for what the capture would stumble over."""
     if not args.interface:
-        if args.filter:
-            raise UsageError("--filter is of what is captured", hint="give an interface: -i eth0")
+        for option, value in (("--filter", args.filter), ("--upload", args.upload)):
+            if value:
+                raise UsageError(f"{option} is of what is captured", hint="give an interface: -i eth0")
         return
-    schedules()
+    archive_for(schedules(), upload_url(args))
     if isinstance(store_path(args), str):
         raise UsageError(f"serve -i captures into a folder, not into {store_path(args)}")
     from kubeshark.core_capture.live import LiveOptions, LiveSource
@@ -79,11 +82,13 @@ def capturing_beside(args: argparse.Namespace, pipeline: Pipeline, log: Callable
     )
     windows = schedules()
     captures = Captures(order, log, Choosing(order.node, schedules=windows) if windows else None)
-    captures.start()
-    try:
-        yield
-    finally:
-        captures.stop()
+    with uploading(store_path(args), archive_for(windows, upload_url(args))) as begin_uploads:
+        begin_uploads()
+        captures.start()
+        try:
+            yield
+        finally:
+            captures.stop()
 
 
 def _filter(args: argparse.Namespace) -> str:

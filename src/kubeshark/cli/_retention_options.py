@@ -16,7 +16,9 @@ __all__ = ["add_retention_options", "retention_of"]
 
 def add_retention_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group(
-        "what stays", "The oldest segments go while packets come in; never what a snapshot names."
+        "what stays",
+        "The oldest segments go while packets come in; never what a snapshot names. When what schedules captured is too"
+        " old, their expire says (capture.schedules), sooner or later than --max-age.",
     )
     add_configured(
         group,

@@ -26,7 +26,8 @@ example:
 
 UPLOAD = """Copy the sealed segments of a store in a folder to an archive on object storage, those that are not there.
 Nothing is decrypted: no identity is needed. When it is interrupted, run it again: it goes on where it was. The archive
-of several nodes is queried as one: kubeshark query --store s3://BUCKET/PREFIX.
+of several nodes is queried as one: kubeshark query --store s3://BUCKET/PREFIX. Where some of the schedules that
+captured here said upload: true, segments of the others are left out.
 
 examples:
   kubeshark store upload s3://captures/lab
@@ -112,4 +113,6 @@ def run_upload(args: argparse.Namespace) -> int:
         print(json.dumps(asdict(status)))
     else:
         print(f"{status.uploaded:,} segments, {status.uploaded_bytes:,} bytes, are at {status.url}")
+        if status.left_out:
+            print(f"{status.left_out:,} segments are left out: their schedules do not say upload: true")
     return 3 if status.waiting or status.lost else 0

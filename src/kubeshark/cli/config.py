@@ -104,6 +104,7 @@ def problems_of(settings: Settings, sources: Any) -> list[str]:
         ("tap.defaultFilter", lambda: checks.check_kfl(settings.tap.default_filter)),
         *(("redaction.patterns", lambda each=each: checks.check_regex(each)) for each in settings.redaction.patterns),
         *(("capture.schedules", lambda each=each: checks.check_schedule(each)) for each in settings.capture.schedules),
+        ("capture.schedules", lambda: checks.check_uploads(settings)),
     ]
     problems = []
     for key, check in asked:

@@ -70,7 +70,8 @@ def run_info(args: argparse.Namespace) -> int:
             print(f"{key:<16} {', '.join(map(str, value)) if isinstance(value, list) else _readable(value)}")
     if (archive := info["archive"]) is not None:
         lost = f", {archive['lost']:,} deleted before" if archive["lost"] else ""
-        print(f"{'archive':<16} {archive['uploaded']:,} segments uploaded, {archive['waiting']:,} wait{lost}")
+        left_out = f", {archive['left_out']:,} are of schedules without upload" if archive["left_out"] else ""
+        print(f"{'archive':<16} {archive['uploaded']:,} segments uploaded, {archive['waiting']:,} wait{lost}{left_out}")
         print(f"{'':<16} {archive['url']}")
     for row in info["protocols"][:PROTOCOLS_SHOWN]:
         name = f"{row['transport']}/{row['port']}" if row["port"] else row["transport"]
@@ -97,6 +98,8 @@ def run_info(args: argparse.Namespace) -> int:
             f"  {segment['name']:<36} {segment['packets']:>10,} packets {segment['flows']:>8,} flows"
             f" {segment['bytes']:>14,} bytes  {printable(segment['source'])}"
         )
+        if segment["scheduled"]:
+            print(f"    {_scheduled(segment['scheduled'])}")
     return 3 if info["problems"] else 0
 
 
@@ -145,7 +148,15 @@ def _archive(store: Store) -> dict[str, Any] | None:
         return None
     counted = {name: getattr(journal, name) for name in ("url", "uploaded", "uploaded_bytes", "lost", "last_lost")}
     sealed = {info.name for info in store.segments() if not store.is_open(info.name)}
-    return counted | {"waiting": len(sealed - journal.done)}
+    return counted | {"waiting": len(sealed - journal.done - journal.left_out), "left_out": len(journal.left_out)}
+
+
+def _scheduled(said: dict[str, Any]) -> str:
+    """Return a line about the schedules of a segment."""
+    until = f"kept until {said['kept_until'][:19]}Z" if said["kept_until"] else "kept as the store says"
+    longer = ", or longer as the store says" if said["kept_until"] and said["or_longer"] else ""
+    rest = "" if said["archived"] else ", not uploaded"
+    return printable(f"of {', '.join(said['schedules'])}: {until}{longer}{rest}")
 
 
 def _readable(value: object) -> str:

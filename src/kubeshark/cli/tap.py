@@ -18,10 +18,6 @@ if TYPE_CHECKING:
 __all__ = ["add_parser"]
 
 SHOWN_PODS = 20
-INSTEAD = {
-    "expire": "store.retention.age is of all captures",
-    "upload": "where there is an archive, all segments go there",
-}
 EXAMPLES = """What is there already is left as it is: run it again after any change. "kubeshark clean" removes it all.
 
 examples:
@@ -116,6 +112,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _check(settings: Settings) -> None:
     """Raise UsageError for what cannot be deployed, or is a key and does nothing in this command."""
+    from kubeshark.cli._checks import check_uploads
     from kubeshark.cluster import archive_of
     from kubeshark.core_capture.store import archive_url, parse_recipients
     from kubeshark.errors import UsageError
@@ -127,6 +124,7 @@ def _check(settings: Settings) -> None:
         configured_oidc(settings.tap.auth, "")
     if archive := archive_of(settings):
         archive_url(archive, "any")
+    check_uploads(settings)
     if settings.tap.release.helm_chart_path:
         raise UsageError(
             "tap.release.helmChartPath: a chart is installed by helm",
@@ -157,9 +155,9 @@ def _note(settings: Settings, pods: list[Target]) -> None:
         moment = windows.at(time.time())
         state = f"{', '.join(moment.names)} until" if moment.names else "nothing before"
         print(f"captured by schedules, now {state} {windows.said(moment.until)}")
-    for field in INSTEAD:
-        if any(getattr(each, field) not in ("", "0", False) for each in schedules):
-            complain(f"note: capture.schedules: {field} is not acted on: {INSTEAD[field]}")
+        if windows.asks_for_archive:
+            uploaded = ", ".join(each.name for each in schedules if each.upload)
+            print(f"uploaded is what is captured while one of these has its time, and nothing else: {uploaded}")
     if tap.auth.enabled and tap.auth.type == "oidc":
         host, port = tap.proxy.host, tap.proxy.front.port
         base = base_path_of(tap.routing.front.base_path)

@@ -11,7 +11,7 @@ from kubeshark.cli._complain import complain
 from kubeshark.cli._configured import add_configured, configuration
 from kubeshark.cli._probe_options import with_uids
 from kubeshark.cli._retention_options import add_retention_options, retention_of
-from kubeshark.cli._schedules import schedules
+from kubeshark.cli._schedules import archive_for, schedules
 from kubeshark.cli._store_option import add_recipient_option, add_store_option, store_path
 from kubeshark.cli._tls_option import add_tls_options, tls_files
 from kubeshark.cli._upload import add_upload_option, upload_url
@@ -177,6 +177,7 @@ def run(args: argparse.Namespace) -> int:
             hint="give --hub-selects",
         )
     parse_recipients(args.recipient)
+    windows = schedules()
     options = WorkerOptions(
         store=store,
         node=args.node or default_node(),
@@ -195,9 +196,9 @@ def run(args: argparse.Namespace) -> int:
         firewall=firewall_folder(args),
         fail_mode=args.fail_mode,
         enforcers=args.allow_firewall,
-        upload=upload_url(args),
+        upload=archive_for(windows if args.interface else None, upload_url(args)),
         selects=args.hub_selects,
-        schedules=schedules(),
+        schedules=windows,
     )
     run_worker(
         options, announce=lambda url: print(f"worker {options.node} serves {store} at {url}", flush=True), log=complain
