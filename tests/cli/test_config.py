@@ -60,6 +60,10 @@ BAD = {
         "kubeshark.yaml:1: capture.schedules: schedule a: kfl: which entry a packet belongs to is not known",
     ),
     "duration": ("capture: {schedules: [{name: a, cron: '0 * * * *', duration: 0}]}", "its duration is 0"),
+    "upload": (
+        "capture: {schedules: [{name: a, cron: '0 * * * *', duration: 30m, upload: true}]}",
+        "capture.schedules: schedule a: upload: true, and there is no archive",
+    ),
     "kfl": ("tap: {globalFilter: 'http &&'}", "tap.globalFilter:"),
 }
 

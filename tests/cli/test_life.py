@@ -11,8 +11,18 @@ import pytest
 from kubeshark import Pipeline
 from kubeshark.cli import main
 from kubeshark.cli._life import parse_age, parse_size
-from kubeshark.core_capture.store import NodeKey, Retention, load_identities
-from tests.core_capture.store._bench import Bench, frames, records
+from kubeshark.core_capture.store import (
+    NodeKey,
+    Retention,
+    Scheduled,
+    _live_store,
+    create_identity,
+    identity_path,
+    load_identities,
+)
+from kubeshark.core_capture.store._scheduled import MAX_KEEP_S
+from tests.core_capture.store._bench import START_NS, Bench, batch, frames, records
+from tests.core_capture.store._live import NS, live
 from tests.core_capture.store._pieces import pieces, put
 
 
@@ -61,6 +71,28 @@ def test_prune(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
     done = json.loads(capsys.readouterr().out)
     assert (done["packets"], len(done["deleted"]), done["within_limits"]) == (1360, 1, True)
     assert run("store", "verify", "--store", store) == 0
+
+
+def test_prune_what_expired(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Packets of 2023, kept for a day, for a century, and as the store says."""
+    monkeypatch.setattr(_live_store._Clock, "now_ns", lambda _: START_NS)  # else the writer deletes them itself
+    bench = Bench(tmp_path / "store", create_identity(identity_path()), NodeKey.load_or_create())
+    with live(bench) as writer:
+        marks = [Scheduled(("hourly",), keep_s=86_400, as_store=False), Scheduled(("yearly",), keep_s=MAX_KEEP_S)]
+        for number, mark in enumerate([*marks, Scheduled(("plain",))]):
+            since_ns = START_NS + number * 60 * NS
+            writer.turn(mark, since_ns)
+            some = records(frames(flows=1, packets=5)[:5], start_ns=since_ns + NS)
+            writer.add(batch(some, first=10 * number))
+        writer.finish()
+    assert run("store", "prune", "--expired", "--store", bench.path, "--output", "json") == 0
+    done = json.loads(capsys.readouterr().out)
+    assert (len(done["deleted"]), done["packets"]) == (1, 5)
+    assert run("store", "info", "--store", bench.path, "--output", "json") == 0
+    left = json.loads(capsys.readouterr().out)["list"]
+    assert [each["scheduled"]["schedules"] for each in left] == [["yearly"], ["plain"]]
 
 
 def test_prune_needs_a_limit(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
