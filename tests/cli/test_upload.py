@@ -46,6 +46,7 @@ def test_from_a_folder_to_an_archive_that_is_queried(store: Path, url: str, serv
             "waiting": 0,
             "waiting_bytes": 0,
             "lost": 0,
+            "left_out": 0,
             "problem": "",
         }
     here = kubeshark("query", "http", "--store", str(store), "--output", "jsonl", "--fields", "timestamp,url,src.ip")

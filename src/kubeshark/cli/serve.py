@@ -52,7 +52,7 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
 
 def add_serving_options(parser: argparse.ArgumentParser) -> None:
     """Add what the hub of a cluster takes as well, which captures nothing itself."""
-    parser.set_defaults(interface=[], filter="", is_deployed=False)
+    parser.set_defaults(interface=[], filter="", upload="", is_deployed=False)
     add_store_option(parser)
     add_keylog_option(parser)
     add_configured(parser, "--host", key="hub.host", default="127.0.0.1", help="default: 127.0.0.1")

@@ -99,7 +99,9 @@ def test_mutated_captures(captures: Path) -> None:
         offsets, end = NATIVE.offsets(data)
         bounds = [*offsets.tolist(), end]
         first = choose.randrange(max(len(bounds) - MUTATED_RECORDS, 1))
-        chosen = [data[start:stop] for start, stop in itertools.pairwise(bounds[first : first + MUTATED_RECORDS])]
+        chosen = [
+            bytes(data[start:stop]) for start, stop in itertools.pairwise(bounds[first : first + MUTATED_RECORDS])
+        ]
         choose.shuffle(chosen)
         changed = b""
         for one in chosen:
