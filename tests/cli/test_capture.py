@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -211,11 +211,13 @@ def test_senders_over_tcp(sample: Path, tmp_path: Path) -> None:
 
 
 def _port_of(running: subprocess.Popen[str]) -> int:
+    held = set[str]()
+    for link in Path(f"/proc/{running.pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed since it was listed
+            held.add(str(link.readlink()))
     for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
         fields = line.split()
-        if fields[3] == "0A" and f"socket:[{fields[9]}]" in {
-            str(link.readlink()) for link in Path(f"/proc/{running.pid}/fd").iterdir()
-        }:
+        if fields[3] == "0A" and f"socket:[{fields[9]}]" in held:
             return int(fields[1].split(":")[1], 16)
     raise AssertionError("it does not listen")
 
