@@ -199,10 +199,17 @@ class Entry:
             self._variables.pop(ENTRY, None)
 
     def unbuild(self) -> None:
-        """Let go of documents and variables: they are built again when somebody asks."""
+        """Let go of documents and heavy variables, not of what `enrich` set: they are built again when asked for."""
         self._details.clear()
-        if not (self.tags or self.annotations):
-            self._variables = None
+        made = self._variables  # a lazy entry may have the same ones
+        if made is None:
+            return
+        left = EntryVariables(self)
+        left.update({name: made[name] for name in self.annotations})
+        if self.tags:
+            left["tags"] = list(self.tags)
+        made.clear()
+        made.update(left)
 
     @property
     def is_built(self) -> bool:

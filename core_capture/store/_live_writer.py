@@ -38,7 +38,7 @@ from kubeshark.core_capture.store._pace import Pace
 from kubeshark.core_capture.store._scheduled import Scheduled
 from kubeshark.core_capture.store._sealer import Sealer
 from kubeshark.core_capture.store._segment import Draft
-from kubeshark.core_capture.store._turns import Turns
+from kubeshark.core_capture.store._turns import SETTLED_NS, Turns
 from kubeshark.core_capture.store._writer import ImportState
 from kubeshark.errors import KubesharkError, StoreError, UsageError
 
@@ -47,7 +47,6 @@ __all__ = ["LiveWriter"]
 _NS = 1_000_000_000
 _RETRY_NS = 1 * _NS
 _PRUNE_NS = 60 * _NS
-_TURN_NS = 2 * _NS  # after it, what is of before comes no more
 _LINKTYPE_ETHERNET = 1
 
 _Kind = tuple[int, Scheduled | None]
@@ -328,7 +327,7 @@ class LiveWriter:
         """Say whether the windows of a segment are closed, and what was under way is in it."""
         if segment.builder.scheduled == self._turns.open or segment.opened_ns is None:
             return False
-        return now - max(segment.opened_ns, self._turned_ns) >= _TURN_NS
+        return now - max(segment.opened_ns, self._turned_ns) >= SETTLED_NS
 
     def _mark(self, segment: LiveSegment) -> None:
         """Have what schedules say of a segment last; before its packets do. Raise OSError, StoreError."""

@@ -15,11 +15,12 @@ from kubeshark.core_capture._columns import Core
 from kubeshark.core_capture._records import RecordBatch
 from kubeshark.core_capture.store._scheduled import Scheduled
 
-__all__ = ["Turns"]
+__all__ = ["SETTLED_NS", "Turns"]
 
 SETTLED_NS = 2_000_000_000
-"""So long after a turn the times of all packets are looked at; later a batch is of one time. Interfaces and processors
-stamp packets in an order that differs by microseconds."""
+"""So long after a turn the times of all packets are looked at, and segments of before stay open; later a batch is of
+one time, and nothing of before comes any more. Interfaces and processors stamp packets in an order that differs by
+microseconds."""
 
 MAX_TURNS = 64
 """The newest. What is older than all of them belongs to the oldest."""

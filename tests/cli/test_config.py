@@ -60,6 +60,11 @@ BAD = {
         "kubeshark.yaml:1: capture.schedules: schedule a: kfl: which entry a packet belongs to is not known",
     ),
     "duration": ("capture: {schedules: [{name: a, cron: '0 * * * *', duration: 0}]}", "its duration is 0"),
+    "archive": (
+        "tap: {snapshots: {cloud: {provider: s3, s3: {bucket: b, externalId: x y}}}}",
+        "tap.snapshots.cloud.s3.externalId is for a role, and there is none",
+    ),
+    "bucket": ("tap: {snapshots: {cloud: {provider: s3}}}", "tap.snapshots.cloud.s3.bucket is empty"),
     "upload": (
         "capture: {schedules: [{name: a, cron: '0 * * * *', duration: 30m, upload: true}]}",
         "capture.schedules: schedule a: upload: true, and there is no archive",

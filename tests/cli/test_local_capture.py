@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 import subprocess
@@ -13,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from kubeshark.cli import hub
+from kubeshark.cli._local_capture import check_local_capture
 from tests.core_capture.live._cable import FAR, PORT, Sender, frame
 from tests.core_capture.live.conftest import sender
 from tests.hub._serving import Hub, ask_socket
@@ -35,6 +38,12 @@ def serving(folder: Path, *options: str) -> Iterator[Hub]:
         finally:
             process.terminate()
             process.wait(60)
+
+
+def test_a_hub_that_captures_nothing_has_what_is_asked_of_a_capture() -> None:
+    parser = argparse.ArgumentParser()
+    hub.add_parser(parser.add_subparsers(), "hub", "")
+    check_local_capture(parser.parse_args(["hub"]))
 
 
 def test_what_is_captured_is_shown_and_sealed_at_the_end(sender: Sender, tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from kubeshark.cli._main import build_parser
-from kubeshark.core_capture.store import open_store
+from kubeshark.cluster import _archive
+from kubeshark.core_capture.store import _aws_sts, open_store
 from kubeshark.core_capture.store._aws_keys import AwsKeys
 from kubeshark.core_capture.store._names import INDEX_SUFFIX
 from kubeshark.errors import UsageError
@@ -121,3 +122,7 @@ def test_a_worker_so_told_fills_it(tmp_path: Path, url: str, moto_s3: Server, by
     hub = container(made, "kubeshark-hub")["args"]
     archive = build_parser("hub").parse_args(hub).archive[0]
     assert [info.node for info in open_store(archive, identities=[ID]).segments()] == ["a"]
+
+
+def test_an_external_id_that_a_deployment_takes_is_one_for_who_asks() -> None:
+    assert f"^{_aws_sts._EXTERNAL_ID.pattern}$" == _archive.EXTERNAL_ID

@@ -166,6 +166,21 @@ def test_details_are_built_once() -> None:
     assert calls == [1]
 
 
+def test_what_is_let_go_is_built_again_and_what_enrich_set_stays() -> None:
+    entry = exchange()
+    headers, variables = entry.variables["request.headers"], entry.variables
+    entry.annotations, entry.tags = ("customer",), ("seen",)
+    variables["customer"], variables["tags"] = "acme", ["seen"]
+    document = entry.to_dict()
+    entry.unbuild()
+    assert not entry.is_built
+    assert entry.variables is variables
+    assert "request.headers" not in variables
+    assert (variables["customer"], variables["tags"]) == ("acme", ["seen"])
+    assert variables["request.headers"] == headers
+    assert entry.to_dict() == document
+
+
 def test_a_message_without_detail_shows_its_fields() -> None:
     capture = Capture()
     Connection(capture, 7000).open().ask(b"abc\n")

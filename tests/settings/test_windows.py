@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kubeshark.core_capture.store._scheduled import MAX_KEEP_S, MAX_SCHEDULES
 from kubeshark.errors import UsageError
-from kubeshark.settings import Duration, Schedule, Windows
+from kubeshark.settings import Duration, Schedule, Windows, _windows
 
 HOUR = 3600.0
 
@@ -21,6 +22,10 @@ def at(text: str, zone: str = "UTC", fold: int = 0) -> float:
 
 def schedule(name: str, cron: str, duration: str, bpf: str = "") -> Schedule:
     return Schedule(name=name, cron=cron, duration=Duration(duration), filter=bpf)
+
+
+def test_what_may_be_configured_a_segment_can_say() -> None:
+    assert (_windows.MAX_EXPIRE_S, _windows.MAX_SCHEDULES) == (MAX_KEEP_S, MAX_SCHEDULES)
 
 
 def test_a_window_opens_and_closes_by_its_zone() -> None:

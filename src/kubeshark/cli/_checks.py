@@ -24,6 +24,7 @@ __all__ = [
     "check_bpf",
     "check_bucket",
     "check_certificate",
+    "check_cloud",
     "check_cron",
     "check_duration",
     "check_folder",
@@ -118,12 +119,21 @@ def check_schedule(schedule: Schedule) -> list[str]:
     return check_cron(schedule.cron, "UTC", schedule.duration.seconds)
 
 
+def check_cloud(settings: Settings) -> None:
+    """Raise UsageError where an archive is named that is none."""
+    from kubeshark.cluster import archive_of
+
+    cloud = settings.tap.snapshots.cloud
+    if cloud.provider or cloud.s3.role_arn or cloud.s3.external_id:
+        archive_of(settings)
+
+
 def check_uploads(settings: Settings) -> None:
     """Raise UsageError where a schedule shall be uploaded, and nothing says where to."""
     from kubeshark.cluster import archive_of
 
     asking = [each.name for each in settings.capture.schedules if each.upload]
-    if asking and not archive_of(settings):
+    if asking and not (settings.tap.snapshots.cloud.provider or archive_of(settings)):
         raise UsageError(
             f"schedule {asking[0]}: upload: true, and there is no archive",
             hint="set tap.snapshots.cloud, or leave upload out",

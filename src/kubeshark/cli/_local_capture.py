@@ -23,7 +23,10 @@ from kubeshark.errors import UsageError
 if TYPE_CHECKING:
     from kubeshark.pipeline import Pipeline
 
-__all__ = ["add_local_capture_options", "capturing_beside", "check_local_capture"]
+__all__ = ["NO_LOCAL_CAPTURE", "add_local_capture_options", "capturing_beside", "check_local_capture"]
+
+NO_LOCAL_CAPTURE = {"interface": [], "filter": "", "upload": ""}
+"""What its options say in a command that has none of them."""
 
 SEGMENT_SECONDS = 300.0
 

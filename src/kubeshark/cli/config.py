@@ -105,6 +105,7 @@ def problems_of(settings: Settings, sources: Any) -> list[str]:
         *(("redaction.patterns", lambda each=each: checks.check_regex(each)) for each in settings.redaction.patterns),
         *(("capture.schedules", lambda each=each: checks.check_schedule(each)) for each in settings.capture.schedules),
         ("capture.schedules", lambda: checks.check_uploads(settings)),
+        ("tap.snapshots.cloud.provider", lambda: checks.check_cloud(settings)),
     ]
     problems = []
     for key, check in asked:

@@ -15,7 +15,12 @@ from kubeshark.cli._complain import complain
 from kubeshark.cli._configured import add_configured, configuration
 from kubeshark.cli._firewall_options import default_mode, exempt_networks, is_configured
 from kubeshark.cli._keylog_option import add_keylog_option
-from kubeshark.cli._local_capture import add_local_capture_options, capturing_beside, check_local_capture
+from kubeshark.cli._local_capture import (
+    NO_LOCAL_CAPTURE,
+    add_local_capture_options,
+    capturing_beside,
+    check_local_capture,
+)
 from kubeshark.cli._redaction import redaction_rules
 from kubeshark.cli._scripts_option import scripts_config
 from kubeshark.cli._store_option import add_store_option, store_path
@@ -52,7 +57,7 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
 
 def add_serving_options(parser: argparse.ArgumentParser) -> None:
     """Add what the hub of a cluster takes as well, which captures nothing itself."""
-    parser.set_defaults(interface=[], filter="", upload="", is_deployed=False)
+    parser.set_defaults(**NO_LOCAL_CAPTURE, is_deployed=False)
     add_store_option(parser)
     add_keylog_option(parser)
     add_configured(parser, "--host", key="hub.host", default="127.0.0.1", help="default: 127.0.0.1")
