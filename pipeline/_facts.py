@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from kubeshark.core_capture import FLOW, FlowBit, Tunnel
 from kubeshark.extension_api import Endpoint, Message, MessageKind, ProtocolSpec
 from kubeshark.pipeline._display import Display
 from kubeshark.pipeline._named import Names
+from kubeshark.pipeline._once import once
 from kubeshark.pipeline._segments import FlowPart, node_of
 from kubeshark.pipeline._streams import TRANSPORT_NAMES, FlowStream, endpoints
 from kubeshark.pipeline.kfl import VARIABLES, Variable
@@ -35,6 +35,7 @@ def _span(first: str, last: str = "") -> slice:
     return slice(fields[first][1], start + kind.itemsize)
 
 
+HANDSHAKE = 4  # packets
 ENDS, ISN, FIRST_NS = _span("a", "transport"), _span("isn"), _span("first_ns")
 
 
@@ -80,22 +81,22 @@ class StreamFacts:
             self.client, self.server = endpoints(self.row)
             self.transport = TRANSPORT_NAMES.get(int(self.row["transport"]), "ip")
 
-    @cached_property
+    @once
     def stream(self) -> str:
         """16 hex digits, equal for all entries of a connection, also over segments."""
         return stream_id(self.row)
 
-    @cached_property
+    @once
     def conn_id(self) -> int:
         return int(self.stream, 16) >> 1  # KFL integers are signed 64-bit
 
-    @cached_property
+    @once
     def flow_id(self) -> int:
         """Equal for all connections of the same two hosts, server port and transport."""
         text = f"{self.client.ip} {self.server.ip} {self.server.port} {self.transport}"
         return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
 
-    @cached_property
+    @once
     def nodes(self) -> list[str]:
         """The nodes that saw the connection, the one whose copy this is first; none where one store is read."""
         if not self.origin.names_nodes:
@@ -124,7 +125,7 @@ class StreamFacts:
             return "ebpf_tls"
         return "keylog" if self.is_decrypted else self.origin.source
 
-    @cached_property
+    @once
     def vlan(self) -> int:
         return int(self.row["vlan"])
 
@@ -136,26 +137,29 @@ class StreamFacts:
     def vlan_document(self) -> dict[str, Any] | None:
         return {"id": self.vlan, "dot1q": True} if self.vlan else None
 
-    @cached_property
+    @once
     def retransmissions(self) -> int:
         return sum(side.direction.retransmissions for side in self._sides())
 
-    @cached_property
+    @once
     def out_of_order(self) -> int:
         return sum(side.direction.out_of_order for side in self._sides())
 
-    @cached_property
+    @once
     def gaps(self) -> int:
         return sum(len(side.gaps) for side in self._sides())
 
-    @cached_property
+    @once
     def rtt_us(self) -> int:
         """Microseconds from SYN to SYN+ACK, 0 where the handshake was not captured."""
         if self.stream_data is None or self.transport != "tcp":
             return 0
-        packets, mine = self.stream_data.decoded.packets, self.stream_data.streams.packets
-        handshake = (packets["flags"][mine] & (SYN | ACK)).tobytes()  # a byte a packet
-        syn, syn_ack = handshake.find(SYN), handshake.find(SYN | ACK)
+        flags, mine = self.stream_data.decoded.packets["flags"], self.stream_data.streams.packets
+        syn = syn_ack = -1
+        for count in (HANDSHAKE, len(mine)):  # nearly always its first packets
+            if syn < 0 or syn_ack < 0:
+                bits = (flags[mine[:count]] & (SYN | ACK)).tobytes()  # a byte a packet
+                syn, syn_ack = bits.find(SYN), bits.find(SYN | ACK)
         if syn < 0 or syn_ack < 0:
             return 0
         times = self.stream_data.times
@@ -190,14 +194,14 @@ class StreamFacts:
         client, server = self._ends
         return client.copy(), server.copy()
 
-    @cached_property
+    @once
     def _ends(self) -> tuple[dict[str, Any], dict[str, Any]]:
         return resolution(self.client), resolution(self.server)
 
     def network_props(self) -> dict[str, Any]:
         return self._network.copy()
 
-    @cached_property
+    @once
     def _network(self) -> dict[str, Any]:
         return {
             "transport": self.transport,

@@ -96,6 +96,7 @@ class Found:
         self._probed = selection.probed if selection is not None else None
         self._makers = makers
         self._dissected: dict[int, Sequence[Entry]] = {}
+        self._left: dict[int, int] = {}  # by stream dissected: its entries that no document was made of yet
         self._connections: dict[int, Entry] = {}
         self._facts: dict[int, StreamFacts] = {}
         self._columns: dict[tuple[int, str], list[Any] | None] = {}
@@ -124,11 +125,33 @@ class Found:
             if stream not in self._connections:
                 self._connections[stream] = self._makers.connect(stream)
             return self._connections[stream]
-        if stream not in self._dissected:
-            self._dissected[stream] = self._makers.dissect(stream, self.binding(code))
+        dissected = self._dissected.get(stream)
+        if dissected is None:
+            dissected = self._dissected[stream] = self._makers.dissect(stream, self.binding(code))
+            self._left[stream] = len(dissected)
         assert self.scanned is not None
-        dissected, place = self._dissected[stream], code - self.scanned.first[stream]
+        place = code - self.scanned.first[stream]
         return dissected[place] if place < len(dissected) else self._makers.miss(at, self)
+
+    def document(self, at: int) -> dict[str, Any]:
+        """Return the document of a row and keep nothing of it: exports look at each entry of a chunk once.
+
+        A stream of which as many have been made as it has entries is let go: whoever looks again dissects it again.
+        """
+        made = self.resolve(at)
+        was_built = made.is_built
+        document = made.to_dict()
+        if was_built:
+            return document
+        made.unbuild()
+        stream = self.stream.item(at)
+        if self.code.item(at) == CONNECTION:
+            self._connections.pop(stream, None)
+        elif stream in self._left:
+            self._left[stream] -= 1
+            if self._left[stream] <= 0:
+                del self._left[stream], self._dissected[stream]
+        return document
 
     def is_built(self, at: int) -> bool:
         """Say whether a row's entry has been built in full."""
@@ -403,13 +426,8 @@ class LazyEntry(Entry):
         return self._found.resolve(self._at)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the whole; the entry does not keep it: exports look at each entry of a chunk once."""
-        made = self._found.resolve(self._at)
-        was_built = made.is_built
-        document = made.to_dict()
-        if not was_built:
-            made.unbuild()
-        return document
+        """Return the whole; the entry does not keep it."""
+        return self._found.document(self._at)
 
     def get(self, variable: str) -> Any:
         return self._found.value(self._at, variable)

@@ -46,7 +46,7 @@ _HEADER_OR_END = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]++:|\r?\n|\Z")
 _HEAD_END = re.compile(rb"\n\r?\n")
 _CHUNK_SIZE = re.compile(rb"[ \t]*([0-9A-Fa-f]++)[ \t]*(?:;[^\n]*)?\r?\n")
 _EMPTY_LINE = re.compile(rb"\r?\n")
-_FOLDED_VALUE = re.compile(rb"[^\n]*+(?:\n[ \t][^\n]*+)*+")  # obs-fold, RFC 9112 §5.2
+_FOLDS = (b" ", b"\t")  # what a line begins with that goes on with the one before
 _DIGITS = re.compile(rb"[0-9]{1,18}")
 
 
@@ -73,14 +73,16 @@ class Unit:
 
 def value_of(unit: Unit, data: bytes, name: bytes) -> bytes:
     """Return the first value of a header (lower-case name), as it is on the wire, folds joined; b"" without it."""
-    at = unit.head.find(b"\n" + name + b":")
+    head = unit.head
+    at = head.find(b"\n" + name + b":")
     if at < 0:
         return b""
     start = at + len(name) + 2
-    match = _FOLDED_VALUE.match(unit.head, start)
-    end = match.end() if match else start
+    end = head.find(b"\n", start)
+    while end >= 0 and head[end + 1 : end + 2] in _FOLDS:  # obs-fold, RFC 9112 §5.2
+        end = head.find(b"\n", end + 1)
     base = unit.line_end - 1
-    return b" ".join(data[base + start : base + end].split())
+    return b" ".join(data[base + start : base + (end if end >= 0 else len(head))].split())
 
 
 def read_units(wire: Wire, asked: Callable[[int], bytes | None], *, answers: bool) -> list[Unit]:

@@ -284,7 +284,7 @@ def _headers(block: bytes) -> Headers:
     decode: Callable[[str], str] = str
     try:
         lines = block.decode().split("\n")
-        if not FOLDED.search(block):  # nearly always: the loop below, but for folded lines
+        if not _is_folded(block):  # nearly always: the loop below, but for folded lines
             named = [line.partition(":") for line in lines if line and line != "\r"]
             return [(name.strip(BLANKS), value.strip(BLANKS)) for name, _, value in named]
     except UnicodeDecodeError:  # each value for itself
@@ -300,8 +300,13 @@ def _headers(block: bytes) -> Headers:
     return headers
 
 
-FOLDED = re.compile(rb"(?:^|\n)[ \t]|\r\r")
-"""Lines that go on with the one before, or consist of more than one carriage return."""
+def _is_folded(block: bytes) -> bool:
+    """Say whether lines go on with the one before, or consist of more than one carriage return.
+
+    Three searches of the C library: one regular expression for them took a tenth of a query that dissects everything.
+    """
+    return block[:1] in (b" ", b"\t") or b"\n " in block or b"\n\t" in block or b"\r\r" in block
+
 
 BLANKS = " \t\n\r\x0b\x0c"
 """What bytes.strip takes off; str.strip would take more."""
