@@ -43,8 +43,12 @@ class Watch:
     clock: Callable[[], float] = time.monotonic
     gave_up: Callable[[], bool] = never
     has_moved: bool = False  # the query is further than where it began
+    _is_limited: bool = field(init=False)  # asked between any two entries
     _started: float = 0.0
     _cancelled: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self._is_limited = self.budget != UNLIMITED
 
     def start(self) -> None:
         self._started = self.clock()
@@ -64,7 +68,7 @@ class Watch:
     def must_stop(self) -> bool:
         if self.is_cancelled:
             return True
-        return self.budget != UNLIMITED and self.has_moved and bool(self.reason())
+        return self._is_limited and self.has_moved and bool(self.reason())
 
     def reason(self) -> str:
         """Say what is used up; "" while nothing is."""

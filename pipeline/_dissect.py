@@ -117,12 +117,15 @@ class Dissector:
     ) -> Iterable[Entry]:
         plugin = "" if binding.is_builtin else binding.plugin
         timed = [_timed(stream, message) for message in messages]
+        is_sound = not any(side.gaps for side in stream.sides) and not any(message.error for message in messages)
         for exchange in pair(timed, binding.protocol.matcher):
-            protocol = self.plugins.protocol_of(binding, exchange.first.message)
-            _doubt(exchange, stream)
-            error = _error(exchange, facts, protocol)
-            packet = stream.packet_of(exchange.first.order)
-            yield Entry(number.next(packet), protocol, exchange, facts, error, plugin)
+            first = exchange.first
+            protocol = self.plugins.protocol_of(binding, first.message)
+            error = None
+            if not (is_sound and (exchange.event or (exchange.request and exchange.response))):  # seldom
+                _doubt(exchange, stream)
+                error = _error(exchange, facts, protocol)
+            yield Entry(number.next(stream.packet_of(first.order)), protocol, exchange, facts, error, plugin)
 
     def layers(
         self, streams: Sequence[FlowStream], wants: Wants | None, keep: Callable[..., set[int]] | None = None

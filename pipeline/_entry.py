@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from kubeshark.extension_api import Endpoint, Message, MessageKind, Moment, ProtocolSpec, Representation, Value
 from kubeshark.pipeline._display import representation_document
@@ -73,8 +73,7 @@ SHAPE: dict[str, Any] = {
 """Every key of a document in its order: a copy and twenty values cost half of what such a display does."""
 
 
-@dataclass(frozen=True, slots=True)
-class EntryId:
+class EntryId(NamedTuple):
     """`<segment>-<flow>-<n>`; n is a number, or "conn" or "flow" for the connection itself."""
 
     segment: str

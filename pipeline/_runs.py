@@ -33,8 +33,8 @@ class Run:
         return len(self._table)
 
     def __iter__(self) -> Iterator[Entry]:
-        tables = self._tables
-        return (_entry(tables[table], at) for table, at in zip(self._table.tolist(), self._place.tolist(), strict=True))
+        entries = list(map(_entries, self._tables))
+        return (entries[table](at) for table, at in zip(self._table.tolist(), self._place.tolist(), strict=True))
 
     @property
     def start_ns(self) -> NDArray[Any]:
@@ -73,9 +73,9 @@ class Run:
             yield self._tables[number], mine, self._place[mine]
 
 
-def _entry(table: Table, at: int) -> Entry:
+def _entries(table: Table) -> Callable[[int], Entry]:
     assert not isinstance(table, SettledTable), "only the columns that were asked for are here"
-    return table[at]
+    return table.entry
 
 
 class Piece(Protocol[T_co]):

@@ -454,7 +454,10 @@ class EntryTable(Sequence[Entry]):
     @overload
     def __getitem__(self, at: slice) -> EntryTable: ...
     def __getitem__(self, at: int | slice) -> Entry | EntryTable:
-        return self.take(at) if isinstance(at, slice) else self.found.entry(int(self.rows[at]))
+        return self.take(at) if isinstance(at, slice) else self.entry(at)
+
+    def entry(self, at: int) -> Entry:
+        return self.found.entry(self.rows.item(at))
 
     def __iter__(self) -> Iterator[Entry]:
         return map(self.found.entry, self.rows.tolist())

@@ -207,7 +207,7 @@ def _read_body(wire: Wire, unit: Unit, asked: Callable[[int], bytes | None]) -> 
             unit.end = unit.head_end  # the answer to a HEAD that was not captured: the next message starts at once
             return
     else:
-        unit.switches = unit.method == b"CONNECT" or b"\nupgrade:" in unit.head
+        unit.switches = unit.method == b"CONNECT" or unit.head.find(b"\nupgrade:") >= 0
     coding = value_of(unit, data, b"transfer-encoding").lower()
     length = value_of(unit, data, b"content-length")
     if coding.endswith(b"chunked"):

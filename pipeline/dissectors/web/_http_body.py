@@ -9,7 +9,7 @@ import base64
 import codecs
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import zstandard
 
@@ -29,8 +29,7 @@ class _Damaged(ValueError):
     """Bytes that are not what their coding promises."""
 
 
-@dataclass(frozen=True, slots=True)
-class Body:
+class Body(NamedTuple):
     """A decoded body."""
 
     data: bytes
@@ -151,7 +150,7 @@ _DECODERS: dict[str, Callable[[bytes], bytes]] = {
 
 def text_or_base64(data: bytes) -> tuple[str, str]:
     """Return (text, ""), or (base64, "base64") for what is not UTF-8 text; a character cut at the end is left out."""
-    if b"\0" not in data:
+    if data.find(0) < 0:
         try:
             return data.decode(), ""
         except UnicodeDecodeError:

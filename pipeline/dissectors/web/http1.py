@@ -202,7 +202,7 @@ def _message(unit: Unit, wire: Wire, direction: int) -> Message:
         fields = request_fields(method, text(unit.target), version, host, head_size, size)
         if protocol:
             add_grpc_request(fields)
-        elif b"query" in unit.target or (size and may_hold_operation(method, media)):
+        elif unit.target.find(b"query") >= 0 or (size and may_hold_operation(method, media)):
             body, _ = _body(unit, wire, SCANNED)
             codings = text(value_of(unit, wire.data, b"content-encoding"))
             protocol = GQL1.flag if add_operation(fields, content_type, body, codings) else ""
@@ -303,11 +303,13 @@ def _headers(block: bytes) -> Headers:
 def _is_folded(block: bytes) -> bool:
     """Say whether lines go on with the one before, or consist of more than one carriage return.
 
-    Three searches of the C library: one regular expression for them took a tenth of a query that dissects everything.
+    One regular expression for this took a tenth of a query that dissects everything, and `in` costs three times what
+    `find` does: Python first asks whether the bytes are a number, by an exception.
     """
-    return block[:1] in (b" ", b"\t") or b"\n " in block or b"\n\t" in block or b"\r\r" in block
+    return block[:1] in (b" ", b"\t") or max(map(block.find, FOLDS)) >= 0
 
 
+FOLDS = (b"\n ", b"\n\t", b"\r\r")
 BLANKS = " \t\n\r\x0b\x0c"
 """What bytes.strip takes off; str.strip would take more."""
 
