@@ -149,7 +149,7 @@ def machine(size: int, runs: int) -> dict[str, Any]:
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "cpu": cpu,
         "cores": os.cpu_count(),
-        "python": platform.python_version(),
+        "python": platform.python_version() + (" of the system" if sys.base_prefix == "/usr" else ""),
         "kernel": platform.release(),
         "versions": {**tools, **packages},
         "capture_mb": size,

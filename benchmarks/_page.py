@@ -27,6 +27,8 @@ What is unfair, and to whom:
 * Rows 1 and 2 count our CPU in a process whose code is loaded and whose index is cold; the peers' includes starting up
   (a few ms). The whole command, interpreter and imports included, stands in the last column: on small files it loses.
 * The peers read a plain file; ours is encrypted and compressed, and was clustered by flow when it was imported.
+* What Python does depends on how it was built: one without profile-guided optimisation (what pyenv builds unless told
+  otherwise) takes a fifth more than Debian's, which the peers come from, too. `PYTHON=/usr/bin/python3 make setup`.
 * The capture repeats one recording with other addresses: friendly to compression (row 6).
 * Row 3: tshark prints a line a packet, we give columns of an entry an exchange (`batches`): times, ends, and the two or
   three fields that say what it is. Streams with gaps, damage or a change of protocol are dissected in Python and cost

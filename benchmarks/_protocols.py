@@ -20,7 +20,7 @@ __all__ = ["QUERY", "by_protocol", "only_protocols"]
 QUERY = """
 import os, sys, time
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the command does: idle threads spin
-import cryptography.hazmat.backends.openssl.backend  # the first key that is made loads it
+import cryptography.hazmat.backends.openssl.backend, cryptography.x509  # the first key and certificate load them
 import kubeshark.core_capture.files, kubeshark.pipeline._store_query, kubeshark.pipeline.kfl._filter
 from kubeshark.core_capture import load_core
 from kubeshark.pipeline import Pipeline, Plugins

@@ -61,7 +61,8 @@ def path_of(target: str) -> tuple[str, str]:
 
 def segments_of(path: str) -> list[str]:
     """Return what lies between the slashes of a path, decoded; empty segments are left out."""
-    return [unquote(segment) for segment in path.split("/") if segment]
+    segments = [segment for segment in path.split("/") if segment]
+    return list(map(unquote, segments)) if "%" in path else segments
 
 
 def media_of(content_type: str) -> str:
