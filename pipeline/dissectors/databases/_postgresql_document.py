@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -313,22 +313,19 @@ def _is_text(columns: Sequence[Column], formats: Sequence[int]) -> bool:
     return not any(formats or [column.format for column in columns])
 
 
-def _items(body: bytes) -> Iterator[bytes | None]:
-    """Yield the values of a DataRow as far as they go; None is NULL."""
-    at, size = 2, len(body)
+def _items(body: bytes) -> list[bytes | None]:
+    """Return the values of a DataRow as far as they go; None is NULL."""
+    items, at, size = list[bytes | None](), 2, len(body)
     for _ in range(int.from_bytes(body[:2], "big")):
         start = at + 4
         if start > size:
-            return
+            break
         length = _LENGTH.unpack_from(body, at)[0]
-        at = start
-        if length < 0:
-            yield None
-            continue
-        at += length
+        at = start + length if length > 0 else start
         if at > size:
-            return
-        yield body[start:at]
+            break
+        items.append(body[start:at] if length >= 0 else None)
+    return items
 
 
 def _texts(body: bytes) -> list[str | None]:
