@@ -73,8 +73,10 @@ class FlowSide:
 
     def packet_at(self, offset: int) -> int:
         """Return the index of the packet that first carried the byte at `offset`; the nearest one outside the data."""
-        starts = self._chunks()
-        return self._packets[max(0, bisect_right(starts, offset) - 1)]
+        starts = self._starts
+        if starts is None:
+            starts = self._chunks()
+        return self._packets[(bisect_right(starts, offset) or 1) - 1]
 
     def time_at(self, offset: int) -> int:
         return int(self._times.item(self.packet_at(offset))) if self._chunks() else 0
