@@ -9,8 +9,9 @@ import functools
 from bisect import bisect_right
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv6Address
-from itertools import islice
-from typing import Any, Self
+from itertools import islice, starmap
+from struct import Struct
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,23 +33,28 @@ def address_text(raw: bytes, version: int) -> str:
     return str(IPv4Address(raw[:4]) if version == 4 else IPv6Address(raw))
 
 
+_ENDS = Struct("<16s16sHHBBB65x")  # of a FLOW row, the rest left out: one read for what would be seven of columns
+
+
+class Ends(NamedTuple):
+    """Who talks in a flow, and how."""
+
+    client: Endpoint
+    server: Endpoint
+    transport: str  # KFL
+    opener: int  # who is the client: 0 a, 1 b
+
+
+def _ends(a: bytes, b: bytes, port_a: int, port_b: int, transport: int, version: int, opener: int) -> Ends:
+    first, second = Endpoint(address_text(a, version), port_a), Endpoint(address_text(b, version), port_b)
+    name = TRANSPORT_NAMES.get(transport, "ip")
+    return Ends(first, second, name, opener) if opener == 0 else Ends(second, first, name, opener)
+
+
 def endpoints(row: Any) -> tuple[Endpoint, Endpoint]:
     """Return (client, server) of a FLOW row."""
-    version = int(row["ip_version"])
-    a = Endpoint(address_text(row["a"].tobytes(), version), int(row["port_a"]))
-    b = Endpoint(address_text(row["b"].tobytes(), version), int(row["port_b"]))
-    return (a, b) if row["client"] == 0 else (b, a)
-
-
-def _all_endpoints(rows: Any) -> list[tuple[Endpoint, Endpoint]]:
-    """Return what `endpoints` says of each FLOW row, a column at a time."""
-    versions, clients = rows["ip_version"].tolist(), rows["client"].tolist()
-    sides = []
-    for end in "ab":
-        addresses = np.ascontiguousarray(rows[end]).tobytes()
-        texts = [address_text(addresses[at * 16 : at * 16 + 16], version) for at, version in enumerate(versions)]
-        sides.append(list(map(Endpoint, texts, rows[f"port_{end}"].tolist())))
-    return [(a, b) if client == 0 else (b, a) for a, b, client in zip(*sides, clients, strict=True)]
+    ends = _ends(*_ENDS.unpack(row.tobytes()))
+    return ends.client, ends.server
 
 
 class FlowSide:
@@ -67,8 +73,10 @@ class FlowSide:
 
     def packet_at(self, offset: int) -> int:
         """Return the index of the packet that first carried the byte at `offset`; the nearest one outside the data."""
-        starts = self._chunks()
-        return self._packets[max(0, bisect_right(starts, offset) - 1)]
+        starts = self._starts
+        if starts is None:
+            starts = self._chunks()
+        return self._packets[(bisect_right(starts, offset) or 1) - 1]
 
     def time_at(self, offset: int) -> int:
         return int(self._times.item(self.packet_at(offset))) if self._chunks() else 0
@@ -100,6 +108,7 @@ class FlowStream:
         "_datagrams",
         "client",
         "decoded",
+        "ends",
         "flow",
         "flow_sides",
         "is_decrypted",
@@ -112,21 +121,19 @@ class FlowStream:
         "transport",
     )
 
-    def __init__(
-        self, decoded: Decoded, streams: FlowStreams, row: Any, times: NDArray[Any], ends: tuple[Endpoint, Endpoint]
-    ) -> None:
+    def __init__(self, decoded: Decoded, streams: FlowStreams, row: Any, times: NDArray[Any], ends: Ends) -> None:
         self.decoded = decoded
         self.streams = streams
         self.row = row
         self.flow = streams.flow
         self.is_decrypted = self.is_probed = False
-        self.transport = TRANSPORT_NAMES.get(int(row["transport"]), "ip")
-        self.client, self.server = ends
+        self.ends = ends
+        self.client, self.server, self.transport, opener = ends
         self.times = times
         self.flow_sides: tuple[FlowSide, ...] = ()
         if streams.directions is not None:
             a, b = (FlowSide(direction, times) for direction in streams.directions)
-            self.flow_sides = (a, b) if row["client"] == 0 else (b, a)
+            self.flow_sides = (a, b) if opener == 0 else (b, a)
         self.sides: Any = self.flow_sides
         self._datagrams: list[Datagram] | None = None
         self._datagram_packets: list[int] = []
@@ -137,9 +144,9 @@ class FlowStream:
         times = decoded.packets["time_ns"]
         if len(assembled) == 1:
             row = decoded.flows[assembled[0].flow]
-            return [cls(decoded, assembled[0], row, times, endpoints(row))]
+            return [cls(decoded, assembled[0], row, times, _ends(*_ENDS.unpack(row.tobytes())))]
         rows = decoded.flows[[streams.flow for streams in assembled]]
-        joined = zip(assembled, rows, _all_endpoints(rows), strict=True)
+        joined = zip(assembled, rows, starmap(_ends, _ENDS.iter_unpack(rows.tobytes())), strict=True)
         return [cls(decoded, streams, row, times, ends) for streams, row, ends in joined]
 
     def packet_of(self, order: int) -> int:
@@ -158,21 +165,19 @@ class FlowStream:
         return self._datagrams
 
     def _read_datagrams(self) -> list[Datagram]:
-        decoded, client = self.decoded, int(self.row["client"])
-        rows = decoded.packets[self.streams.packets]
-        starts = rows["offset"].astype(np.int64) + rows["payload_offset"]
-        columns = (starts, starts + rows["payload_length"], rows["time_ns"], rows["direction"], rows["bits"])
+        decoded, opener, item = self.decoded, self.ends.opener, self.decoded.packets.item
         data, datagrams = memoryview(decoded.data), []
-        for packet, start, end, time_ns, direction, bits in zip(
-            self.streams.packets.tolist(), *(column.tolist() for column in columns), strict=True
-        ):
-            payload = data[start:end]
+        for packet in self.streams.packets.tolist():  # mostly a few: their rows one by one cost less than columns
+            time_ns, offset, _, _, length, payload_at, _, _, direction, _, bits = item(packet)
             if bits & ARENA:
                 payload = decoded.payload(packet)
             elif bits & FRAGMENT:
                 continue  # its payload came with the fragment that completed the datagram
+            else:
+                start = offset + payload_at
+                payload = data[start : start + length]
             self._datagram_packets.append(packet)
-            datagrams.append(Datagram(direction ^ client, time_ns, payload, bool(bits & CUT)))
+            datagrams.append(Datagram(direction ^ opener, time_ns, payload, bool(bits & CUT)))
         return datagrams
 
     def turns(self) -> Sequence[tuple[int, int, int]]:
@@ -197,7 +202,7 @@ class InnerStream(FlowStream):
     __slots__ = ()
 
     def __init__(self, outer: FlowStream, handover: Handover) -> None:
-        super().__init__(outer.decoded, outer.streams, outer.row, outer.times, (outer.client, outer.server))
+        super().__init__(outer.decoded, outer.streams, outer.row, outer.times, outer.ends)
         self.sides = handover.sides
         self.is_decrypted = outer.is_decrypted or handover.is_decrypted
         self.is_probed = outer.is_probed

@@ -6,7 +6,7 @@ import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from kubeshark.extension_api import Value
@@ -86,8 +86,7 @@ class Statement:
     columns_at: int = -1  # the server's RowDescription of it
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(NamedTuple):
     name: str
     type: int = 0
     format: int = 0  # 0 text, 1 binary
@@ -160,6 +159,7 @@ def response_detail(
     if columns_at >= 0 and unit.columns_at < 0:
         columns = _columns(next((body for _, body in walk(wire, columns_at, len(wire.data))), b""))
     formats = _bind(*asked).result_formats if asked and 0x42 in asked[1].types else []
+    is_text = _is_text(columns, formats)
     shown = columns
     rows: list[list[Any]] = []
     notices: list[dict[str, str]] = []
@@ -168,9 +168,10 @@ def response_detail(
     for kind, body in walk(wire, unit.start, unit.end):
         if kind == 0x44:
             if len(rows) < SHOWN_ITEMS:
-                rows.append(_row(body, columns, formats))
+                rows.append(_texts(body) if is_text else _row(body, columns, formats))
         elif kind == 0x54:
             columns = _columns(body)
+            is_text = _is_text(columns, formats)
             shown = shown or columns
         elif kind == 0x64:
             if len(rows) < SHOWN_ITEMS:
@@ -291,31 +292,58 @@ def _parameter_types(wire: Wire, unit: Unit, statement: Statement | None) -> lis
         return []
 
 
+_COLUMN = struct.Struct(">6xI6xH")  # behind a column's name: its type and format, and what nobody asks for
+_LENGTH = struct.Struct(">i")
+
+
 def _columns(body: bytes) -> list[Column]:
-    cursor, columns = Cursor(body, 2), list[Column]()
-    try:
-        for _ in range(int.from_bytes(body[:2], "big")):
-            name = text(cursor.until_nul())
-            cursor.take(6)
-            kind = cursor.uint(4)
-            cursor.take(6)
-            columns.append(Column(name, kind, cursor.uint(2)))
-    except Short:
-        pass
+    columns, at = list[Column](), 2
+    for _ in range(int.from_bytes(body[:2], "big")):
+        end = body.find(b"\0", at)
+        behind = end + 1 + _COLUMN.size
+        if end < 0 or behind > len(body):
+            break
+        columns.append(Column(text(body[at:end]), *_COLUMN.unpack_from(body, end + 1)))
+        at = behind
     return columns
 
 
+def _is_text(columns: Sequence[Column], formats: Sequence[int]) -> bool:
+    """Say whether all values of a row are text."""
+    return not any(formats or [column.format for column in columns])
+
+
+def _items(body: bytes) -> list[bytes | None]:
+    """Return the values of a DataRow as far as they go; None is NULL."""
+    items, at, size = list[bytes | None](), 2, len(body)
+    for _ in range(int.from_bytes(body[:2], "big")):
+        start = at + 4
+        if start > size:
+            break
+        length = _LENGTH.unpack_from(body, at)[0]
+        at = start + length if length > 0 else start
+        if at > size:
+            break
+        items.append(body[start:at] if length >= 0 else None)
+    return items
+
+
+def _texts(body: bytes) -> list[str | None]:
+    """Return the values of a row that has only texts: nearly always."""
+    return [item if item is None else _shown(item) for item in _items(body)]
+
+
 def _row(body: bytes, columns: Sequence[Column], formats: Sequence[int]) -> list[Any]:
-    cursor, values = Cursor(body, 2), list[Any]()
-    try:
-        for at in range(int.from_bytes(body[:2], "big")):
-            length = cursor.int(4)
-            column = columns[at] if at < len(columns) else Column("")
-            form = _format(formats, at) if formats else column.format
-            values.append(_value(cursor.take(length) if length >= 0 else None, form, column.type))
-    except Short:
-        pass
+    values: list[Any] = []
+    for at, item in enumerate(_items(body)):
+        column = columns[at] if at < len(columns) else Column("")
+        form = _format(formats, at) if formats else column.format
+        values.append(_value(item, form, column.type))
     return values
+
+
+def _shown(value: bytes) -> str:
+    return text(value)[:MAX_TEXT] if b"\0" not in value else "\\x" + hex_text(value)
 
 
 def _format(formats: Sequence[int], at: int) -> int:
@@ -329,7 +357,7 @@ def _value(value: bytes | None, form: int, kind: int) -> Any:
     if value is None:
         return None
     if form == 0:
-        return text(value)[:MAX_TEXT] if b"\0" not in value else "\\x" + hex_text(value)
+        return _shown(value)
     if kind in _INTEGERS and len(value) == _INTEGERS[kind]:
         return str(int.from_bytes(value, "big", signed=kind != 26))
     if kind in _TEXTS:

@@ -372,12 +372,14 @@ def server_units(wire: Wire, packets: Iterator[Packet]) -> Iterator[Unit]:
 
 def walk(wire: Wire, start: int, end: int) -> Iterator[tuple[int, bytes]]:
     """Return (type, body) of the messages of a unit that was found before."""
-    at = start
+    at, data, has_gaps = start, wire.data, bool(wire.gaps)
     while at + 5 <= end:
-        stop = wire.after(at + 1, int.from_bytes(wire.data[at + 1 : at + 5], "big"))
+        length = int.from_bytes(data[at + 1 : at + 5], "big")
+        stop = wire.after(at + 1, length) if has_gaps else at + 1 + length
         if stop < at + 5:
             return
-        yield wire.data[at], wire.captured(at + 5, min(stop, end))
+        last = min(stop, end)
+        yield data[at], wire.captured(at + 5, last) if has_gaps else data[at + 5 : last]
         at = stop
 
 

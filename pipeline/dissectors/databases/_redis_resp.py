@@ -72,6 +72,11 @@ def read_value(wire: Wire, start: int) -> Frame:
     data, at, size = wire.data, start, len(wire.data)
     if not wire.gaps and (line := _LINE.match(data, at, at + MAX_LINE)):  # most answers
         return Frame(start, line.end(), chr(data[at]), parts=[(at + 1, line.end() - 2)])
+    if not wire.gaps and data.startswith(b"$", at):  # most of the others: a string that is all there
+        line_end = data.find(b"\r\n", at, at + MAX_DIGITS)
+        digits = data[at + 1 : line_end]
+        if line_end > 0 and digits.isdigit() and data.startswith(b"\r\n", end := line_end + 2 + int(digits)):
+            return Frame(start, end + 2, "$", parts=[(line_end + 2, end)])
     frame = Frame(start, start, "")
     pending, value_start = 1, -1
     outer: list[int] = []  # counts to go on with behind streamed aggregates

@@ -5,6 +5,7 @@ Never raises on hostile bytes: what was read before the damage is kept, and `Dns
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass, field
 from struct import Struct
@@ -83,28 +84,30 @@ class DnsMessage:
 
 def parse_message(data: bytes) -> DnsMessage:
     """Read one message; bytes behind its last record are an error, and kept out of it."""
-    message = DnsMessage(data)
     if len(data) < HEADER_BYTES:
-        message.error = f"truncated: {len(data)} bytes are no DNS header"
-        return message
-    message.id, message.flags, questions, *counts = HEADER.unpack_from(data)
-    at = HEADER_BYTES
+        return DnsMessage(data, error=f"truncated: {len(data)} bytes are no DNS header")
+    number, flags, asked, *counts = HEADER.unpack_from(data)
+    questions: list[Question] = []
+    answers: list[Record] = []
+    authorities: list[Record] = []
+    additionals: list[Record] = []
+    names: Names = {}
+    at, error = HEADER_BYTES, ""
     try:
-        for _ in range(questions):
-            question, at = _read_question(data, at, message.names)
-            message.questions.append(question)
-        for section, count in zip((message.answers, message.authorities, message.additionals), counts, strict=True):
+        for _ in range(asked):
+            question, at = _read_question(data, at, names)
+            questions.append(question)
+        for section, count in zip((answers, authorities, additionals), counts, strict=True):
             for _ in range(count):
-                record = _read_record(data, at, message.names)
+                record = _read_record(data, at, names)
                 section.append(record)
                 at = record.end
-    except FormatError as error:
-        message.error = f"malformed: {error}"
+    except FormatError as damage:
+        error = f"malformed: {damage}"
     else:
         if at < len(data):
-            message.error = f"malformed: {len(data) - at} bytes behind the last record at {at}"
-    message.end = at
-    return message
+            error = f"malformed: {len(data) - at} bytes behind the last record at {at}"
+    return DnsMessage(data, number, flags, questions, answers, authorities, additionals, names, at, error)
 
 
 def _read_question(data: bytes, at: int, seen: Names) -> tuple[Question, int]:
@@ -132,6 +135,38 @@ def read_name(data: bytes, at: int, seen: Names) -> tuple[str, int]:
     A compression pointer must point before the labels that hold it (RFC 1035 §4.1.4: "a prior occurrence"), so that
     reading always ends; `seen` keeps what pointers led to, so that no label is read twice for them. Raise FormatError.
     """
+    start = at
+    if is_pointer := data[at : at + 1] >= b"\xc0" and at + 1 < len(data):
+        start = (data[at] & 63) << 8 | data[at + 1]
+        if start >= at:
+            raise FormatError("pointer that does not point back", at)
+        if start in seen:
+            return seen[start][0] or ".", at + 2
+    # nearly always all of its labels follow each other there, and other messages have the same
+    stop = data.find(b"\0", start, start + MAX_NAME)
+    if stop >= 0 and (name := _whole_name(data[start:stop])) is not None:
+        if not is_pointer:
+            return name or ".", stop + 1
+        seen[start] = name, stop - start
+        return name or ".", at + 2
+    return _read_labels(data, at, seen)
+
+
+@functools.lru_cache(maxsize=4096)
+def _whole_name(labels: bytes) -> str | None:
+    """Return the name that these bytes are, "" for the root; None if they are not labels one behind the other."""
+    texts, at = [], 0
+    while at < len(labels):
+        start = at + 1
+        at = start + labels[at]
+        if at - start >= 64:
+            return None
+        texts.append(_label_text(labels[start:at]))
+    return ".".join(texts) if at == len(labels) else None
+
+
+def _read_labels(data: bytes, at: int, seen: Names) -> tuple[str, int]:
+    """Do what `read_name` does, label by label."""
     labels: list[bytes] = []
     tail = ""  # of the name, already in `seen`
     end, first, size, pointers = -1, at, 1, 0
@@ -163,7 +198,7 @@ def read_name(data: bytes, at: int, seen: Names) -> tuple[str, int]:
                 raise FormatError("name longer than 255 bytes", first)
     except IndexError:
         raise FormatError("name ends early", len(data)) from None
-    texts = [label.decode() if _PLAIN.fullmatch(label) else _label_text(label) for label in labels]
+    texts = [_label_text(label) for label in labels]
     if tail:
         texts.append(tail)
     if pointed < 0:
@@ -174,5 +209,7 @@ def read_name(data: bytes, at: int, seen: Names) -> tuple[str, int]:
 
 def _label_text(label: bytes) -> str:
     """Escape what would be mistaken (RFC 1035 §5.1); UTF-8 stays readable, mDNS uses it (RFC 6762 §16)."""
+    if _PLAIN.fullmatch(label):
+        return label.decode()
     shown = text(label).replace("\\", "\\\\").replace(".", "\\.")
     return shown if shown.isprintable() else "".join(c if c.isprintable() else f"\\{ord(c):03d}" for c in shown)

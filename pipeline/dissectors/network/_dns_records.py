@@ -6,6 +6,7 @@ A type is a row of RDATA: one letter per field, read left to right. An unknown t
 from __future__ import annotations
 
 import base64
+import functools
 import time
 from collections.abc import Callable
 from ipaddress import IPv6Address
@@ -76,6 +77,7 @@ RDATA = {
     "OPT": "O",
 }
 """Fields of each type: 4 6 addresses, n name, B H I integers, s t q text, b base64, x z hex, see `_FIELDS`."""
+_RDATA = {number: RDATA[name] for number, name in TYPES.items() if name in RDATA}
 
 SVC_PARAMS = {
     0: "mandatory",
@@ -110,8 +112,12 @@ def class_name(number: int) -> str:
 
 def record_text(message: DnsMessage, record: Record) -> str:
     """Return a record's data as text; data that contradicts its type is shown as that of an unknown type."""
-    fields = RDATA.get(type_name(record.type))
+    fields = _RDATA.get(record.type)
     if fields:
+        if fields in _ADDRESSES:  # most records
+            size, address = _ADDRESSES[fields]
+            if record.end - record.start == size:
+                return address(message.data[record.start : record.end])
         cursor = _Cursor(message, record)
         try:
             shown = " ".join([_FIELDS[letter](cursor) for letter in fields])
@@ -160,8 +166,17 @@ def _name(cursor: _Cursor) -> str:
     return name
 
 
+@functools.lru_cache(maxsize=4096)  # the same few addresses, over and over
 def _ipv4(data: bytes) -> str:
     return "{}.{}.{}.{}".format(*data)
+
+
+@functools.lru_cache(maxsize=4096)
+def _ipv6(data: bytes) -> str:
+    return str(IPv6Address(data))
+
+
+_ADDRESSES: dict[str, tuple[int, Callable[[bytes], str]]] = {"4": (4, _ipv4), "6": (16, _ipv6)}
 
 
 def _quoted(data: bytes) -> str:
@@ -208,7 +223,7 @@ def _service_value(name: str, value: bytes) -> str:
     if name == "ipv4hint" and len(value) % 4 == 0:
         return ",".join(_ipv4(value[at : at + 4]) for at in range(0, len(value), 4))
     if name == "ipv6hint" and len(value) % 16 == 0:
-        return ",".join(str(IPv6Address(value[at : at + 16])) for at in range(0, len(value), 16))
+        return ",".join(_ipv6(value[at : at + 16]) for at in range(0, len(value), 16))
     if name == "mandatory" and len(value) % 2 == 0:
         keys = [int.from_bytes(value[at : at + 2], "big") for at in range(0, len(value), 2)]
         return ",".join(SVC_PARAMS.get(key, f"key{key}") for key in keys)
@@ -258,7 +273,7 @@ def _hash(cursor: _Cursor) -> str:
 
 _FIELDS: dict[str, Callable[[_Cursor], str]] = {
     "4": lambda cursor: _ipv4(cursor.take(4)),
-    "6": lambda cursor: str(IPv6Address(cursor.take(16))),
+    "6": lambda cursor: _ipv6(cursor.take(16)),
     "n": _name,
     "B": lambda cursor: str(cursor.number(1)),
     "H": lambda cursor: str(cursor.number(2)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -141,9 +142,9 @@ def _begins_with_dns(side: StreamSide) -> bool:
 
 
 def _udp_messages(stream: Stream) -> Iterator[Message]:
-    ends = (stream.client, stream.server)
-    multicast = any(_is_multicast(end.ip) for end in ends)
-    lonely = multicast or any(end.port in MULTICAST_PORTS for end in ends)
+    client, server = stream.client, stream.server
+    multicast = _is_multicast(client.ip) or _is_multicast(server.ip)
+    lonely = multicast or client.port in MULTICAST_PORTS or server.port in MULTICAST_PORTS
     for index, datagram in enumerate(stream.datagrams):
         data = bytes(datagram.data)
         message = _message(parse_message(data), datagram.direction, 0, len(data), cut=datagram.cut)
@@ -153,6 +154,7 @@ def _udp_messages(stream: Stream) -> Iterator[Message]:
         yield message
 
 
+@functools.lru_cache(maxsize=4096)  # the same few addresses, over and over
 def _is_multicast(address: str) -> bool:
     if ":" in address:
         return address.startswith("ff")
@@ -209,17 +211,20 @@ def _message(dns: DnsMessage, direction: int, start: int, end: int, *, cut: bool
         "dns_question_types": [type_name(question.type) for question in dns.questions],
         "dns_opcode": opcode_name(dns.opcode).upper(),
     }
+    detail: partial[tuple[Mapping[str, Value], Mapping[str, Any]]]
     if is_response:
-        rcode = dns.rcode
+        rcode, answers = dns.rcode, [record_text(dns, record) for record in dns.answers]
         fields["dns_response"] = True
         fields["dns_response_length"] = length
         fields["status_code"] = rcode
         fields["dns_rcode"] = rcode_name(rcode)
-        fields["dns_answers"] = [record_text(dns, record) for record in dns.answers]
+        fields["dns_answers"] = answers
         fields["dns_answer_names"] = [record.name.lower() for record in dns.answers]
+        detail = partial(_response, dns, rcode, tuple(answers))
     else:
         fields["dns_request"] = True
         fields["dns_request_length"] = length
+        detail = partial(_request, dns)
     return Message(
         MessageKind.RESPONSE if is_response else MessageKind.REQUEST,
         direction,
@@ -228,7 +233,7 @@ def _message(dns: DnsMessage, direction: int, start: int, end: int, *, cut: bool
         fields=fields,
         key=f"{dns.id:#06x}",
         error=f"truncated: only {length} bytes were captured" if cut else dns.error,
-        detail=partial(_response if is_response else _request, dns),
+        detail=detail,
     )
 
 
@@ -243,30 +248,31 @@ def _request(dns: DnsMessage) -> tuple[Mapping[str, Value], Mapping[str, Any]]:
     return {}, document
 
 
-def _response(dns: DnsMessage) -> tuple[Mapping[str, Value], Mapping[str, Any]]:
-    rcode = dns.rcode
+def _response(dns: DnsMessage, rcode: int, answers: Sequence[str]) -> tuple[Mapping[str, Value], Mapping[str, Any]]:
+    """Build the answer; `answers` are the texts of its records."""
     document = {
         "code": RCODES[rcode][1] if rcode in RCODES else f"RCODE{rcode}",
         "rcode": rcode,
-        "answers": [_record(dns, record) for record in dns.answers],
-        "authorities": [_record(dns, record) for record in dns.authorities],
-        "additionals": [_record(dns, record) for record in dns.additionals],
+        "answers": [_record(record, shown) for record, shown in zip(dns.answers, answers, strict=True)],
+        "authorities": [_record(record, record_text(dns, record)) for record in dns.authorities],
+        "additionals": [_record(record, record_text(dns, record)) for record in dns.additionals],
     }
     return {}, document
 
 
 _OWN_KEY = {"A": "ip", "AAAA": "ip", "TXT": "txts", "SPF": "txts"}
 _OWN_KEY |= {name: name.lower() for name in ("NS", "CNAME", "PTR", "SOA", "SRV", "MX", "OPT", "URI")}
+_OWN_KEYS = dict.fromkeys(("ip", "ns", "cname", "ptr", "txts", "soa", "srv", "mx", "opt", "uri"), "")
 
 
-def _record(dns: DnsMessage, record: Record) -> dict[str, Any]:
+def _record(record: Record, shown: str) -> dict[str, Any]:
     """Return one record; types without a key of their own have their text under `data` alone."""
-    kind, shown = type_name(record.type), record_text(dns, record)
+    kind = type_name(record.type)
     return {
         "name": record.name,
         "type": kind,
         "class": class_name(record.rclass) if kind != "OPT" else "",
         "ttl": record.ttl if kind != "OPT" else 0,
-        **dict.fromkeys(("ip", "ns", "cname", "ptr", "txts", "soa", "srv", "mx", "opt", "uri"), ""),
-        **({_OWN_KEY[kind]: shown} if kind in _OWN_KEY else {"data": shown}),
+        **_OWN_KEYS,
+        _OWN_KEY.get(kind, "data"): shown,
     }

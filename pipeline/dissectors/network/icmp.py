@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from functools import partial
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -184,6 +185,7 @@ def _description(version: int, kind: int, code: int) -> str:
     return f"{name}: {codes[code]}" if code < len(codes) else name if code == 0 else f"{name}: code {code}"
 
 
+@functools.lru_cache(maxsize=4096)  # the same few addresses, over and over
 def _is_group(address: str) -> bool:
     return address == "255.255.255.255" or (address != "" and ip_address(address).is_multicast)
 
