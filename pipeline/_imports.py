@@ -188,7 +188,8 @@ def _have_entry_points() -> bool:
             continue
         for metadata in found:
             try:
-                text = Path(metadata, "entry_points.txt").read_bytes()
+                with open(f"{metadata}/entry_points.txt", "rb", buffering=0) as file:  # noqa: PTH123 - a Path takes as long as the file
+                    text = file.read()
             except OSError:  # most have none
                 continue
             if ENTRY_POINTS.encode() in text:

@@ -295,8 +295,7 @@ class BlockTable:
         return self._contents.column("block_last_ns", "<u8", (self._count,))
 
 
-@dataclass(frozen=True, slots=True)
-class Index:
+class Index(Struct, frozen=True):
     """A decoded index."""
 
     meta: IndexMeta
