@@ -105,11 +105,11 @@ Streams (reference/_streams.py)
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 from typing import Any, Protocol
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 __all__ = [
@@ -220,8 +220,7 @@ ARENA = np.dtype([("packet", "<u4"), ("offset", "<u4"), ("length", "<u4")])
 """Reassembled IP datagrams: packet index, and where its layer-4 header and payload lie in Decoded.arena; by packet."""
 
 
-@dataclass(slots=True)
-class Decoded:
+class Decoded(Struct):
     """What `decode` made of some records; valid as long as `data` is."""
 
     data: Buffer
@@ -242,8 +241,7 @@ class Decoded:
         return memoryview(self.data)[start : start + int(row["payload_length"])]
 
 
-@dataclass(frozen=True, slots=True)
-class Gap:
+class Gap(Struct, frozen=True):
     """Bytes never captured: zeros at data[start:end], standing for `missing` bytes (more than end-start if capped)."""
 
     start: int
@@ -251,8 +249,7 @@ class Gap:
     missing: int
 
 
-@dataclass(slots=True)
-class Direction:
+class Direction(Struct):
     """One side of a TCP flow, in order.
 
     `data[chunk_starts[i] : chunk_starts[i+1]]` was first carried by packet `chunk_packets[i]` (gaps belong to the chunk
@@ -269,8 +266,7 @@ class Direction:
     starts_midway: bool  # no SYN seen: bytes may be missing before data[0]
 
 
-@dataclass(slots=True)
-class FlowStreams:
+class FlowStreams(Struct):
     """The payload of one flow: two directions for TCP, packets in order for everything else."""
 
     flow: int

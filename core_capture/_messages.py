@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, overload
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from kubeshark.core_capture._columns import Decoded, FlowStreams
@@ -51,8 +52,7 @@ EXCHANGE = np.dtype([("stream", "<u4"), ("request", "<u4"), ("response", "<u4"),
 """One row an exchange, by stream, then in the order of its first message; halves are rows of MESSAGE or NO_MESSAGE."""
 
 
-@dataclass(slots=True)
-class Scanned:
+class Scanned(Struct):
     """What scanners found in the streams that they took; `text` holds the bytes that texts point to."""
 
     messages: NDArray[Any]  # MESSAGE

@@ -6,12 +6,12 @@ predicate only narrows: a flow it refuses holds no match; whether a flow it acce
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import reduce
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any, Literal, Protocol
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from kubeshark.core_capture._columns import FlowBit
@@ -36,51 +36,43 @@ MAX_PORT = 2**16 - 1
 Side = Literal["src", "dst"]
 
 
-@dataclass(frozen=True, slots=True)
-class And:
+class And(Struct, frozen=True):
     terms: tuple[Predicate, ...]  # empty: everything
 
 
-@dataclass(frozen=True, slots=True)
-class Or:
+class Or(Struct, frozen=True):
     terms: tuple[Predicate, ...]  # empty: nothing
 
 
-@dataclass(frozen=True, slots=True)
-class Not:
+class Not(Struct, frozen=True):
     term: Predicate
 
 
-@dataclass(frozen=True, slots=True)
-class InNetwork:
+class InNetwork(Struct, frozen=True):
     """The client's (src) or server's (dst) address lies in a network; a single address is a /32 or /128."""
 
     side: Side
     network: IPv4Network | IPv6Network
 
 
-@dataclass(frozen=True, slots=True)
-class PortBetween:
+class PortBetween(Struct, frozen=True):
     side: Side
     low: int  # inclusive; may lie outside 0..65535
     high: int  # inclusive
 
 
-@dataclass(frozen=True, slots=True)
-class Transport:
+class Transport(Struct, frozen=True):
     numbers: frozenset[int]  # IP protocol numbers
 
 
-@dataclass(frozen=True, slots=True)
-class Overlaps:
+class Overlaps(Struct, frozen=True):
     """The flow has packets in [start_ns, end_ns]; None is open. Never exact below the flow."""
 
     start_ns: int | None
     end_ns: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Carrier:
+class Carrier(Struct, frozen=True):
     """The flow only carries other flows (a tunnel's outer UDP flow)."""
 
 

@@ -7,9 +7,10 @@ import os
 import stat
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
+
+from msgspec import Struct
 
 from kubeshark.core_capture import RecordBatch, SourceMetadata
 from kubeshark.core_capture.files import open_capture
@@ -32,8 +33,7 @@ _METADATA = (".dist-info", "egg-info")  # folders of installed packages
 IMPORT_HOOKS = frozenset({"packet_filter", "segment_sealed"})
 
 
-@dataclass(frozen=True, slots=True)
-class ImportResult:
+class ImportResult(Struct, frozen=True):
     """What an import added; `skipped` counts packets that the store had already."""
 
     packets: int
@@ -188,7 +188,8 @@ def _have_entry_points() -> bool:
             continue
         for metadata in found:
             try:
-                text = Path(metadata, "entry_points.txt").read_bytes()
+                with open(f"{metadata}/entry_points.txt", "rb", buffering=0) as file:  # noqa: PTH123 - a Path takes as long as the file
+                    text = file.read()
             except OSError:  # most have none
                 continue
             if ENTRY_POINTS.encode() in text:

@@ -10,10 +10,12 @@ import copy
 import sys
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Self, TypeVar, Unpack
+
+from msgspec import Struct
 
 from kubeshark.core_capture import And, Predicate, RecordBatch
 from kubeshark.core_capture.store import Identity, Requests, Store, create_identity, identity_path, open_store
@@ -46,15 +48,13 @@ __all__ = ["ExportResult", "Pipeline"]
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class HarResult:
+class HarResult(Struct, frozen=True):
     entries: int
     skipped: int  # that are not HTTP
     problems: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ExportResult:
+class ExportResult(Struct, frozen=True):
     packets: int
     bytes: int
     problems: tuple[str, ...]

@@ -26,7 +26,10 @@ case "$have" in
 "$fingerprint"*) missing=$(for extra in $extras; do case "$have" in *" $extra "*) ;; *) echo "$extra" ;; esac; done) ;;
 *) missing=all ;;
 esac
-[ -n "$missing" ] || exec scripts/build_ui.sh
+# Compiled now what every command loads, also where PYTHONDONTWRITEBYTECODE is set: it took half of a short command.
+# Always, because files change: what has not is passed over.
+compile() { .venv/bin/python -m compileall -q src cluster core_capture extension_api firewall hosts packages pipeline hub settings worker >/dev/null || true; }
+[ -n "$missing" ] || { compile; exec scripts/build_ui.sh; }
 
 [ -x .venv/bin/uv ] || .venv/bin/python -m pip install --quiet --disable-pip-version-check uv
 install() { .venv/bin/uv pip install --quiet --python .venv/bin/python "$@"; }
@@ -40,8 +43,8 @@ install --editable ".${wanted:+[$wanted]}"
 .venv/bin/python -c 'import kubeshark.core_capture._core_native' 2>/dev/null ||
     echo "note: the C core could not be built (no Python.h or compiler): the slower Python reference runs; on Debian, apt-get install python3-dev gcc, then make setup"
 .venv/bin/python core_capture/ebpf/build_ebpf.py
-# Compiled now what every command loads, also where PYTHONDONTWRITEBYTECODE is set: it took half of a short command.
-.venv/bin/python -m compileall -q src cluster core_capture extension_api firewall hosts packages pipeline hub settings worker >/dev/null || true
-PYTHONDONTWRITEBYTECODE='' .venv/bin/python -c 'import kubeshark.hub, kubeshark.pipeline as p; p.Plugins()' || true
+compile
+# Of what is installed, all that commands load; of cryptography more comes with the first key that is made.
+PYTHONDONTWRITEBYTECODE='' .venv/bin/python -c 'import kubeshark.hub, kubeshark.pipeline as p; p.Plugins(); import cryptography.hazmat.backends.openssl.backend' || true
 echo "$fingerprint  $(echo $extras | tr '\n' ' ') " >"$stamp"
 scripts/build_ui.sh

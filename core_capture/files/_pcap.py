@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from kubeshark.core_capture._core import load_core
@@ -38,8 +38,7 @@ KUZNETZOV_HEADER_BYTES = 24  # interface index, protocol and packet type follow 
 CAPTURED_AT = 8  # of the captured length in a record header
 
 
-@dataclass(frozen=True, slots=True)
-class PcapLayout:
+class PcapLayout(Struct, frozen=True):
     """How a magic number says that records are laid out."""
 
     order: str  # "<" or ">", for struct and numpy

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+
+from msgspec import Struct
 
 from kubeshark.core_capture._records import (
     MAX_CAPTURED,
@@ -87,8 +88,7 @@ LAYOUTS = {b"\x4d\x3c\x2b\x1a": _Layout("<"), b"\x1a\x2b\x3c\x4d": _Layout(">")}
 """By the byte-order magic of a section header."""
 
 
-@dataclass(slots=True)
-class _Clock:
+class _Clock(Struct):
     """What each packet of an interface needs to know about it."""
 
     link_type: int
@@ -98,13 +98,12 @@ class _Clock:
     extra: PacketExtra  # of its ordinary packets; they share it
 
 
-@dataclass(slots=True)
-class _Pending:
+class _Pending(Struct):
     """Packets of one link type on their way into a batch."""
 
-    pieces: list[bytes] = field(default_factory=list)
-    ordinals: list[int] = field(default_factory=list)
-    extras: dict[int, PacketExtra] = field(default_factory=dict)
+    pieces: list[bytes] = []
+    ordinals: list[int] = []
+    extras: dict[int, PacketExtra] = {}
 
     def batch(self, link_type: int) -> RecordBatch:
         first, last = self.ordinals[0], self.ordinals[-1]

@@ -20,6 +20,7 @@ from typing import BinaryIO, Protocol, Self
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+from msgspec import Struct
 
 from kubeshark.core_capture.store._age_header import (
     Header,
@@ -69,8 +70,7 @@ class Tail:
     nonce: bytes = b""  # of the payload
 
 
-@dataclass(frozen=True, slots=True)
-class _Header:
+class _Header(Struct, frozen=True):
     file_key: bytes
     length: int  # bytes up to and including the MAC line
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import binascii
 import hmac
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from kubeshark.core_capture.store._limits import MAX_HEADER_BYTES
 from kubeshark.errors import Damaged, StoreError
@@ -17,16 +18,14 @@ _VISIBLE = bytes(range(0x21, 0x7F))
 _COLUMNS = 64  # base64 characters in a full line of a stanza's body
 
 
-@dataclass(frozen=True, slots=True)
-class Stanza:
+class Stanza(Struct, frozen=True):
     """One recipient: its type and arguments, and the file key wrapped for it."""
 
     arguments: tuple[bytes, ...]  # the type first
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(Struct, frozen=True):
     """A header that is well formed; whether it is authentic only the file key tells."""
 
     name: str  # of the file, for messages

@@ -14,9 +14,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, Protocol
+
+from msgspec import Struct
 
 from kubeshark.errors import StoreError
 
@@ -30,8 +31,7 @@ class Changed(StoreError):
         super().__init__(f"another process changed {name} meanwhile", hint="run the command again")
 
 
-@dataclass(slots=True)
-class Requests:
+class Requests(Struct):
     """What was asked of the server; what obstore tried again counts once."""
 
     lists: int = 0

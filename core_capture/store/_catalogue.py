@@ -11,12 +11,11 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, fields
 from typing import Annotated
 
 import numpy as np
 import zstandard
-from msgspec import Meta
+from msgspec import Meta, Struct
 
 from kubeshark.core_capture._predicate import FlowColumns, Predicate
 from kubeshark.core_capture.store._age import AgeReader, AgeWriter
@@ -41,8 +40,7 @@ __all__ = ["Catalogue", "Entry", "Known", "entry_of", "load_catalogue", "save_ca
 _MAGIC = b"KSHKCAT2"
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """What a segment's index says, in short."""
 
     info: SegmentInfo
@@ -51,15 +49,13 @@ class Entry:
     summary: Summary
 
 
-@dataclass(frozen=True, slots=True)
-class _Source:
+class _Source(Struct, frozen=True):
     sha256: str
     name: str
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Rows:
+class _Rows(Struct, frozen=True):
     """The entries as JSON, a list for each of their fields; summaries lie in columns. Fields as in `_info.py`."""
 
     name: list[str]
@@ -81,20 +77,19 @@ class _Rows:
     previous: list[str]
     public_key: list[Count]  # index into `keys`
     sha256: list[str]
-    counters: list[Counters | None] = field(default_factory=list)  # not in older catalogues
-    part_of: list[str] = field(default_factory=list)  # nor this
-    scheduled: list[Count] = field(default_factory=list)  # nor this: 1 + index into `marks`, 0 for none
+    counters: list[Counters | None] = []  # not in older catalogues
+    part_of: list[str] = []  # nor this
+    scheduled: list[Count] = []  # nor this: 1 + index into `marks`, 0 for none
 
 
-@dataclass(frozen=True, slots=True)
-class _Content:
+class _Content(Struct, frozen=True):
     rows: _Rows
     sources: list[_Source]
     keys: list[str]
-    marks: list[Scheduled] = field(default_factory=list)
+    marks: list[Scheduled] = []
 
 
-_ROWS = tuple(each.name for each in fields(_Rows))
+_ROWS = _Rows.__struct_fields__
 _NEWER = {"counters", "part_of", "scheduled"}  # fields that older catalogues lack
 
 decoder(_Content)

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
 import msgspec
@@ -34,8 +33,7 @@ _Shape = Annotated[tuple[_Extent, ...], msgspec.Meta(min_length=1, max_length=2)
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(msgspec.Struct, frozen=True):
     """Numbers under a name; one or two dimensions."""
 
     name: str
@@ -55,8 +53,7 @@ class _Text(msgspec.Struct, Generic[T]):
     columns: Annotated[list[tuple[str, _Dtype, _Shape, Coding]], msgspec.Meta(max_length=_MAX_COLUMNS)]
 
 
-@dataclass(frozen=True, slots=True)
-class Contents(Generic[T]):
+class Contents(msgspec.Struct, Generic[T], frozen=True):
     """A container whose columns are decoded when asked for: a query needs few of an index's many."""
 
     meta: T
@@ -98,7 +95,7 @@ def decoder(meta: type[T]) -> msgspec.json.Decoder[_Text[T]]:
 
 
 def pack(magic: bytes, meta: object, columns: list[Column]) -> bytes:
-    """Return the container; `meta` is a dataclass."""
+    """Return the container; `meta` is a Struct or dataclass."""
     listed = [(c.name, c.values.dtype.str, c.values.shape, c.coding) for c in columns]
     text = msgspec.json.encode({"meta": meta, "columns": listed})
     parts = [_HEAD.pack(magic, len(text)), text, bytes(-(_HEAD.size + len(text)) % 8)]

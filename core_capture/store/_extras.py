@@ -6,11 +6,11 @@ One zstd frame behind the index's main frame: a container whose JSON holds the s
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import zstandard
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from kubeshark.core_capture._records import PacketExtra, SourceMetadata
@@ -26,8 +26,7 @@ _MAGIC = b"KSHKEXT1"
 _LOW = (1 << 64) - 1  # a pcapng clock of seconds reaches 2**94 nanoseconds
 
 
-@dataclass(frozen=True, slots=True)
-class _Meta:
+class _Meta(Struct, frozen=True):
     source: SourceMetadata
     first_block: Count
     counters: tuple[Counters, ...] = ()
@@ -53,8 +52,7 @@ class Ties:
         return self._contents.part("ties", "<u2", self._packets, places)
 
 
-@dataclass(frozen=True, slots=True)
-class Extras:
+class Extras(Struct, frozen=True):
     """`metadata.blocks` are those that came since the segment before: block `first_block` of the source and on."""
 
     metadata: SourceMetadata

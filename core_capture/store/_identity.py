@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Self
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from msgspec import Struct
 
 from kubeshark._durable import create_synced, make_folder
 from kubeshark.core_capture.store import _bech32
@@ -34,8 +35,7 @@ _IDENTITY_PREFIX = "age-secret-key-"
 _MAX_FILE_BYTES = 1 << 20  # some 10,000 identities
 
 
-@dataclass(frozen=True, slots=True)
-class Recipient:
+class Recipient(Struct, frozen=True):
     """An X25519 public key, written age1…"""
 
     public: bytes  # 32 bytes

@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import zstandard
-from msgspec import Meta
+from msgspec import Meta, Struct
 from numpy.typing import NDArray
 
 from kubeshark.core_capture._columns import FLOW, NO_FLOW
@@ -69,8 +69,7 @@ _CLUSTERED: tuple[tuple[str, Coding], ...] = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Flows:
+class Flows(Struct, frozen=True):
     """The flow table of a segment that is written, and where each flow's records lie."""
 
     table: NDArray[Any]  # FLOW, by ordinal
@@ -79,8 +78,7 @@ class Flows:
     records: NDArray[Any]  # u8, by ordinal: packets that point to the flow
 
 
-@dataclass(frozen=True, slots=True)
-class Blocks:
+class Blocks(Struct, frozen=True):
     """Where the blocks of a data file that is written lie: block i is offset[i]:offset[i+1] of the compressed pcap."""
 
     offset: NDArray[Any]  # u8, in the compressed pcap
@@ -107,8 +105,7 @@ class DataFile:
     # file it is all that reading needs: no request for the header
 
 
-@dataclass(frozen=True, slots=True)
-class IndexMeta:
+class IndexMeta(Struct, frozen=True):
     """The JSON of an index."""
 
     info: SegmentInfo
@@ -298,8 +295,7 @@ class BlockTable:
         return self._contents.column("block_last_ns", "<u8", (self._count,))
 
 
-@dataclass(frozen=True, slots=True)
-class Index:
+class Index(Struct, frozen=True):
     """A decoded index."""
 
     meta: IndexMeta

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from msgspec import Meta
+from msgspec import Meta, Struct
 
 from kubeshark.core_capture.store._scheduled import Scheduled
 
@@ -37,8 +37,7 @@ class Counters:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class SourceRecord:
+class SourceRecord(Struct, frozen=True):
     """Which part of which source a segment holds."""
 
     sha256: str  # of the source as given, hex; "" where there is none (live capture)
@@ -52,8 +51,7 @@ class SourceRecord:
     part_of: str = ""  # SHA-256 of the source of which `recover` saved packets: they go when it is imported again
 
 
-@dataclass(frozen=True, slots=True)
-class SegmentInfo:
+class SegmentInfo(Struct, frozen=True):
     """Times include those a pcap record cannot hold; so they may be negative or beyond 2106."""
 
     name: str
@@ -70,8 +68,7 @@ class SegmentInfo:
     scheduled: Scheduled | None = None  # in whose windows it was captured
 
 
-@dataclass(frozen=True, slots=True)
-class Chain:
+class Chain(Struct, frozen=True):
     """A segment's place among those its node wrote."""
 
     sequence: Count

@@ -9,6 +9,8 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from msgspec import structs
+
 from kubeshark.core_capture.store._backend import Backend
 from kubeshark.core_capture.store._builder import SourceInfo
 from kubeshark.core_capture.store._catalogue import Entry
@@ -120,7 +122,7 @@ class Housekeeper:
 
     def _marked(self, entry: Entry) -> Entry:
         """Return what the ledger has of a segment with what schedules say of it, which is beside the ledger."""
-        return replace(entry, info=replace(entry.info, scheduled=self.marks.of(entry.info.name)))
+        return structs.replace(entry, info=structs.replace(entry.info, scheduled=self.marks.of(entry.info.name)))
 
     def learn(self, entries: list[Entry], is_last: bool) -> None:
         """Take over what was sealed; rewrite the catalogue when it grew by an eighth: else that would cost most."""

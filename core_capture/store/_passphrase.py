@@ -1,21 +1,20 @@
 """Identity files under a passphrase, as `age -p` writes and `age -d` reads them: age v1 with one scrypt recipient.
 
 The passphrase comes from the file that $KUBESHARK_PASSPHRASE_FILE names, or from the terminal; never from a command
-line, which other users see.
+line, which other users see. Every command that reads a store looks here whether its identity is protected: what only
+those that are need is imported there.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-import getpass
 import os
 from collections.abc import Callable
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
-from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from kubeshark.core_capture.store._age_header import (
     INTRO,
@@ -138,10 +137,14 @@ def _ask(prompt: str) -> str:
     except OSError as error:
         hint = "put it into a file that only you can read, and name that in KUBESHARK_PASSPHRASE_FILE"
         raise StoreError("there is no terminal to ask for the passphrase", hint=hint) from error
+    import getpass
+
     return getpass.getpass(prompt)
 
 
 def _stretch(passphrase: str, salt: bytes, work_factor: int) -> bytes:
+    from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
+
     return Scrypt(salt=_SCRYPT + salt, length=32, n=1 << work_factor, r=8, p=1).derive(passphrase.encode())
 
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 import hashlib
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from kubeshark.core_capture._columns import Core, FlowBit
@@ -39,8 +39,7 @@ _KEPT_BLOCKS = 8  # inflated blocks kept for the next call: 2 MiB
 _RUN_BLOCKS = 4  # read and decrypted at once: some 400 KiB, which stay in the second-level cache
 
 
-@dataclass(slots=True)
-class ReadStats:
+class ReadStats(Struct):
     """What was decrypted, for --explain; add readers' together with +=."""
 
     segments: int = 0

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Self
+
+from msgspec import Struct
 
 from kubeshark.core_capture._core import load_core
 from kubeshark.core_capture._predicate import Predicate
@@ -43,8 +44,7 @@ if TYPE_CHECKING:
 __all__ = ["StoreInfo", "StoreReading"]
 
 
-@dataclass(frozen=True, slots=True)
-class StoreInfo:
+class StoreInfo(Struct, frozen=True):
     """A store in numbers."""
 
     segments: int

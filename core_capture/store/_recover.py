@@ -11,11 +11,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
 import numpy as np
+from msgspec.structs import replace
 
 from kubeshark.core_capture._core import load_core
 from kubeshark.core_capture._records import SourceMetadata

@@ -7,9 +7,10 @@ the segments, and names the hashes at both ends: a chain with a record in it hol
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Literal
+
+from msgspec.structs import replace
 
 from kubeshark.core_capture.store._info import Chain
 from kubeshark.core_capture.store._signing import NodeKey, is_signed

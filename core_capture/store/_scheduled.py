@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated
 
-from msgspec import Meta
+from msgspec import Meta, Struct
 
 __all__ = ["MAX_KEEP_S", "Scheduled"]
 
@@ -17,8 +16,7 @@ _NS = 1_000_000_000
 _ScheduleName = Annotated[str, Meta(min_length=1, max_length=100)]
 
 
-@dataclass(frozen=True, slots=True)
-class Scheduled:
+class Scheduled(Struct, frozen=True):
     """What the open schedules of a moment say of the packets that came in it."""
 
     schedules: Annotated[tuple[_ScheduleName, ...], Meta(max_length=MAX_SCHEDULES)]

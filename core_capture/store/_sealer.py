@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from kubeshark.core_capture._columns import Core
 from kubeshark.core_capture.store._backend import Backend

@@ -10,13 +10,13 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import zstandard
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from kubeshark.core_capture._columns import Core, Decoded
@@ -64,8 +64,7 @@ Whoever asks for it would inflate a block and a half of its neighbours otherwise
 of DNS inflated."""
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(Struct, frozen=True):
     """A segment's packets in capture order, ready to be sealed."""
 
     name: str
@@ -82,8 +81,7 @@ class Draft:
     scheduled: Scheduled | None = None  # in whose windows they were captured
 
 
-@dataclass(frozen=True, slots=True)
-class Sealed:
+class Sealed(Struct, frozen=True):
     """A segment under its temporary names, synced."""
 
     meta: IndexMeta
@@ -92,8 +90,7 @@ class Sealed:
     index_tag: str  # the last bytes of the index file, hex
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+class Layout(Struct, frozen=True):
     """Packets in the order in which they will lie, and what follows from that."""
 
     order: NDArray[Any]  # u4: packet (in capture order) at each place

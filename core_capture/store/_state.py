@@ -10,10 +10,11 @@ stand in `deleting` before the first of their files goes. After a crash in betwe
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from kubeshark.core_capture.store._backend import Backend
 from kubeshark.core_capture.store._info import Count
@@ -37,16 +38,14 @@ __all__ = [
 Hex = Annotated[str, msgspec.Meta(pattern="^([0-9a-f]{2})*$", max_length=128)]
 
 
-@dataclass(frozen=True, slots=True)
-class Pending:
+class Pending(msgspec.Struct, frozen=True):
     """What is known of a head while its files are on their way to object storage."""
 
     tag: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]  # the last bytes of its index file, hex
     before: ChainHead | None  # the head if they never arrive
 
 
-@dataclass(frozen=True, slots=True)
-class ChainHead:
+class ChainHead(msgspec.Struct, frozen=True):
     """The newest segment that a node sealed."""
 
     name: str
@@ -55,8 +54,7 @@ class ChainHead:
     pending: Pending | None = None  # None: its files are where they belong; always so in a folder
 
 
-@dataclass(frozen=True, slots=True)
-class Removed:
+class Removed(msgspec.Struct, frozen=True):
     """Segments of one node that follow each other in its chain and are not here any more; `_removed.py` signs it.
 
     pruned: retention deleted them; recovered: their packets stand in another segment now.
@@ -73,14 +71,13 @@ class Removed:
     signature: Hex = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Rotation:
+class Rotation(msgspec.Struct, frozen=True):
     """A rotation that has not ended: every file before `file`, in the order of `_rotate.py`, is done."""
 
     recipients: list[str]
     file: str = ""  # the one that is being replaced
     header: Hex = ""  # SHA-256 of its new header
-    failed: list[str] = field(default_factory=list)  # files before it that could not be opened
+    failed: list[str] = []  # files before it that could not be opened
 
 
 @dataclass(slots=True)

@@ -7,11 +7,11 @@ and transports are exact. `may_match` never says no wrongly.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Self
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from kubeshark.core_capture._columns import Buffer
@@ -47,8 +47,7 @@ _U64 = (1 << 64) - 1
 _NETWORK_BYTES = {4: 3, 6: 8}  # of the networks that are keys, by IP version
 
 
-@dataclass(frozen=True, slots=True)
-class Summary:
+class Summary(Struct, frozen=True):
     first_ns: int
     last_ns: int
     transports: frozenset[int]
@@ -56,8 +55,7 @@ class Summary:
     filter: bytes  # Bloom filter, a power of two bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Summaries:
+class Summaries(Struct, frozen=True):
     """Those of many segments: arrays with a row for each, to be asked all at once."""
 
     first_ns: NDArray[Any]  # u8

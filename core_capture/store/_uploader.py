@@ -20,6 +20,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
+from msgspec import structs
+
 from kubeshark.core_capture.store._backend import Changed
 from kubeshark.core_capture.store._info import Chain
 from kubeshark.core_capture.store._ledger import load_ledger
@@ -321,7 +323,7 @@ class Uploader:
     def _heads(self, local: StoreState) -> dict[str, ChainHead]:
         """Return by key the newest segment that is in the archive, as far as that is known."""
         done = self._journal.done
-        heads = {key: replace(head, pending=None) for key, head in local.heads.items() if head.name in done}
+        heads = {key: structs.replace(head, pending=None) for key, head in local.heads.items() if head.name in done}
         for name, (chain, sha256) in self._links.items():  # behind it may be what is left out
             known = heads.get(chain.public_key)
             if name in done and (known is None or known.sequence < chain.sequence):

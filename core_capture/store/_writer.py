@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Self
+
+from msgspec import Struct
 
 from kubeshark.core_capture._columns import Core
 from kubeshark.core_capture._records import RecordBatch
@@ -25,15 +27,14 @@ __all__ = ["ImportState", "SourceInfo", "Writer"]
 _LINKTYPE_ETHERNET = 1
 
 
-@dataclass(frozen=True, slots=True)
-class ImportState:
+class ImportState(Struct, frozen=True):
     """How much of a source a store holds."""
 
     packets: int = 0
     blocks: int = 0  # of its metadata
     complete: bool = False
     size: int = -1  # bytes that the source had when it was complete last, -1 unknown
-    last_ordinals: dict[int, int] = field(default_factory=dict)  # by link type; all packets up to it are there
+    last_ordinals: dict[int, int] = {}  # by link type; all packets up to it are there
     segments: tuple[SegmentInfo, ...] = ()
     saved: tuple[Entry, ...] = ()  # what `recover` made of packets that were not acknowledged
 

@@ -72,8 +72,11 @@ class Parser(argparse.ArgumentParser):
         return found, unknown
 
 
-def build_parser(only: str | None = None) -> argparse.ArgumentParser:
-    """Return the parser; with `only`, just that command's part of it, and of no other more than its summary."""
+def build_parser(only: str | None = None, *, alone: bool = False) -> argparse.ArgumentParser:
+    """Return the parser; with `only`, just that command's part of it, and of no other more than its summary.
+
+    With `alone` not even that: two dozen parsers take argparse 10 ms, and only the help shows them.
+    """
     parser = Parser(
         prog="kubeshark",
         description="Records network traffic as encrypted PCAP and dissects it on demand.",
@@ -89,7 +92,7 @@ def build_parser(only: str | None = None) -> argparse.ArgumentParser:
     for name, (module, summary) in COMMANDS.items():
         if only in (None, name):
             import_module(f"kubeshark.cli.{module}").add_parser(commands, name, summary)
-        else:
+        elif not alone:
             commands.add_parser(name, help=summary)
     return parser
 
@@ -157,7 +160,7 @@ def _parse(given: Sequence[str]) -> argparse.Namespace | None:
     named = next((argument for argument in arguments if not argument.startswith("-")), "")
     asks = not {"-h", "--help", "--version"}.isdisjoint(arguments)
     configuration.begin(path, overrides, is_off=asks or named in UNCONFIGURED)
-    parser = build_parser(named)
+    parser = build_parser(named, alone=named in COMMANDS and not asks)
     args = parser.parse_args(arguments)
     if args.command is None:
         parser.print_help()

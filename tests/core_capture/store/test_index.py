@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -12,6 +11,7 @@ import pytest
 import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from kubeshark.core_capture._columns import FLOW, NO_FLOW
 from kubeshark.core_capture.store._index import (
@@ -151,7 +151,7 @@ def test_a_table_of_another_length() -> None:
 )
 def test_blocks_that_contradict_themselves(change: dict[str, list[int]]) -> None:
     meta, flows, blocks = make()
-    lie = dataclasses.replace(blocks, **{name: np.array(v, dtype=np.uint64) for name, v in change.items()})
+    lie = replace(blocks, **{name: np.array(v, dtype=np.uint64) for name, v in change.items()})
     refuse(encode(meta, flows, lie))
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from kubeshark.core_capture.store import NodeKey, Retention, Store
 from kubeshark.core_capture.store._ledger import MAX_LEDGER_BYTES, load_ledger, save_ledger

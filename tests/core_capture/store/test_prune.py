@@ -141,7 +141,7 @@ def test_what_cannot_be_read_stays(five: Bench) -> None:
 
 
 def test_a_lying_catalogue_deletes_nothing(five: Bench) -> None:
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     from kubeshark.core_capture.store._catalogue import load_catalogue, save_catalogue
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from kubeshark.core_capture.store import NodeKey
 from kubeshark.core_capture.store._info import Chain
