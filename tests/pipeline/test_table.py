@@ -142,6 +142,19 @@ def test_documents_are_not_kept_and_come_again() -> None:
     assert body == entry.get("response_body")
 
 
+def test_a_stream_goes_when_all_its_documents_were_made(dissected: list[int]) -> None:
+    (piece,) = [piece for piece in query("http").pieces() if len(piece)]
+    entries = [entry for entry in piece if isinstance(entry, LazyEntry)]
+    found = entries[0]._found
+    assert len({entry.src.port for entry in entries}) < len(entries)  # a stream has several
+    documents = [entry.to_dict() for entry in entries]
+    calls = len(dissected)
+    assert calls == 2
+    assert not list(found.existing())
+    assert [entry.to_dict() for entry in entries] == documents
+    assert len(dissected) == 2 * calls
+
+
 def test_segments_of_paths_are_columns_and_say_what_the_entry_says(dissected: list[int]) -> None:
     capture = Capture()
     path = b"/v1/a%20b/17?x=/y"
