@@ -47,7 +47,7 @@ class GrowingFile:
         while not self.begins_anew:
             self.state = self._state()
             data = os.read(self._descriptor, min(size, READ_BYTES))
-            if not self._begins_as_it_did():
+            if not self._begins_as_it_did(data):
                 self.begins_anew = True
                 break
             self.position += len(data)
@@ -65,11 +65,13 @@ class GrowingFile:
     def _state(self) -> FileState:
         return FileState.of(os.fstat(self._descriptor))
 
-    def _begins_as_it_did(self) -> bool:
-        """Compare the beginning with what it was, as far as it was written then."""
+    def _begins_as_it_did(self, data: bytes) -> bool:
+        """Compare the beginning with what it was, as far as it was written then, and with what was just read of it."""
         head = os.pread(self._descriptor, HEAD_BYTES, 0)
         before, self._head = self._head, head
-        return head.startswith(before) and os.fstat(self._descriptor).st_size >= self.position
+        end = self.position + len(data)
+        is_its = head.startswith(before) and data.startswith(head[self.position : end])
+        return is_its and os.fstat(self._descriptor).st_size >= end
 
     def __enter__(self) -> Self:
         return self
