@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from kubeshark.core_capture import load_core
+import numpy as np
+
+from kubeshark.core_capture import FLOW, load_core
 from kubeshark.extension_api import CLIENT, SERVER
+from kubeshark.pipeline import _streams
 from kubeshark.pipeline._streams import FlowStream
+from kubeshark.pipeline.dissectors.network import _conn
 from tests.core_capture.reference._packets import A6, B6, A, B, fragments, ip, tcp, udp
 from tests.pipeline._traffic import MS, START_NS, Capture, Connection
 
@@ -98,3 +102,13 @@ def test_names_of_transports() -> None:
         capture = Capture()
         capture.add(ip(b"\0" * 16, number, *ends))
         assert only_stream(capture).transport == name
+
+
+def test_rows_of_the_flow_table_are_read_as_it_is_laid_out() -> None:
+    row = np.frombuffer(bytes(range(FLOW.itemsize)), dtype=FLOW)[0]
+    ends = [row["a"].tobytes(), row["b"].tobytes()]
+    columns = ("port_a", "port_b", "transport", "ip_version", "client")
+    assert list(_streams._ENDS.unpack(row.tobytes())) == [*ends, *(int(row[name]) for name in columns)]
+    counts = [*row["packets"].tolist(), *row["bytes"].tolist()]
+    columns = ("transport", "client", "bits", "first_ns", "last_ns")
+    assert list(_conn._ROW.unpack(row.tobytes())) == [*(int(row[name]) for name in columns), *counts]

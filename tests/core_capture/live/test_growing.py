@@ -73,3 +73,21 @@ def test_closing_twice(tmp_path: Path) -> None:
     file.close()
     with pytest.raises(OSError, match="Bad file"):
         os.fstat(file._descriptor if file._descriptor >= 0 else 999)
+
+
+def test_what_was_read_before_it_was_written_over_is_not_given_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, read = tmp_path / "x", os.read
+    path.write_bytes(b"old " * 4)
+
+    def read_late(descriptor: int, size: int) -> bytes:
+        data = read(descriptor, size)
+        path.write_bytes(b"new " * 8)  # before its beginning is looked at
+        return data
+
+    with GrowingFile(path, lambda: True) as file:
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "read", read_late)
+            assert file.read1(100) == b""
+        assert file.begins_anew
