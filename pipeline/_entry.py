@@ -29,7 +29,6 @@ RAW = frozenset({"tcp", "udp", "sctp"})
 
 REQUEST, RESPONSE, EVENT = MessageKind  # as names of a module: looked up on an enum they cost a call
 NONE: Mapping[str, Any] = MappingProxyType({})
-MISSING = NONE, None
 CAPTURE_SOURCES = {"file": 100, "keylog": 101, "af_packet": 1, "ebpf_tls": 3}
 
 SHAPE: dict[str, Any] = {
@@ -201,8 +200,7 @@ class Entry:
         return self._details[kind][1]
 
     def _build(self, kind: MessageKind, timed: Timed) -> None:
-        message = timed.message
-        late, document = message.detail() if message.detail else (NONE, dict(message.fields))
+        late, document = _detail_of(timed.message)
         if not timed.is_whole:
             late = NONE
         self._details[kind] = late, document
@@ -323,49 +321,78 @@ class Entry:
                 return str(timed.message.fields["http_version"])
         return ""
 
+    def _frame(self) -> dict[str, Any]:
+        """Return a document with what all entries of its stream and protocol have in common, whatever is nested new."""
+        facts = self.facts
+        frames, which = facts.frames, (id(self.protocol), self._http_version())
+        if (known := frames.get(which)) is None:
+            known = frames[which] = self._common()
+        document = known.copy()
+        document["protocol"] = known["protocol"].copy()
+        document["networkProps"] = known["networkProps"].copy()
+        document["capture"] = known["capture"].copy() if known["capture"]["vlan"] is None else self.capture_document()
+        if facts.origin.names is None:
+            document["src"], document["dst"] = known["src"].copy(), known["dst"].copy()
+        else:
+            document["src"], document["dst"] = self._resolution(self.src), self._resolution(self.dst)
+        return document
+
+    def _common(self) -> dict[str, Any]:
+        facts = self.facts
+        common = {
+            **SHAPE,
+            "stream": facts.stream,
+            "worker": facts.node,
+            "protocol": self.protocol_document(),
+            "tls": facts.is_decrypted,
+            "capture": self.capture_document(),
+            "networkProps": facts.network_props(),
+            "captureSource": CAPTURE_SOURCES.get(facts.source, 0),
+            "subProtocol": SUB_PROTOCOLS.get(self.protocol.flag, 0),
+        }
+        common["src"], common["dst"] = facts.ends_documents()
+        if facts.origin.file:
+            common["file"] = facts.origin.file
+        if facts.nodes:
+            common["nodes"] = facts.nodes
+        return common
+
     def to_dict(self) -> dict[str, Any]:
         """Return the entry as JSON (entries.md §1), every key in its order."""
         self.build()
-        facts, details, exchange, number = self.facts, self._details, self.exchange, self.entry_id.number
-        _, request = details.get(REQUEST, MISSING)
-        _, response = details.get(RESPONSE, MISSING)
-        _, event = details.get(EVENT, MISSING)
-        raw_payload = self.protocol.name in RAW
-        request_size, response_size = _size(exchange.request), _size(exchange.response)
-        first = exchange.first
-        start_ns, stream, source = first.start_ns, facts.stream, facts.source
-        src, dst = facts.ends_documents() if facts.origin.names is None else map(self._resolution, (self.src, self.dst))
-        document = SHAPE.copy()
+        return self.passing_document()
+
+    def passing_document(self) -> dict[str, Any]:
+        """Return the same as `to_dict`, and keep nothing of what had to be built for it."""
+        exchange, number = self.exchange, self.entry_id.number
+        request, response, event = exchange.request, exchange.response, exchange.event
+        first = request or response or event
+        assert first is not None
+        start_ns, request_size, response_size = first.start_ns, _size(request), _size(response)
+        document = self._frame()
         document["id"] = str(self.entry_id)
-        document["index"] = int(number) if number.isdecimal() else 0
-        document["stream"] = stream
-        document["worker"] = facts.node
-        document["protocol"] = self.protocol_document()
-        document["tls"] = facts.is_decrypted
-        document["src"], document["dst"] = src, dst
+        if number.isdecimal():
+            document["index"] = int(number)
         document["timestamp"] = start_ns // 1_000_000
         document["startTime"] = rfc3339(start_ns)
-        document["request"], document["response"] = request, response
+        document["response"] = self._said(RESPONSE, response) if response else None
+        document["request"] = self._said(REQUEST, request) if request else None
         document["requestSize"], document["responseSize"] = request_size, response_size
-        document["elapsedTime"] = self.elapsed_ns // 1_000_000
+        if request and response:
+            document["elapsedTime"] = max(0, response.end_ns - start_ns) // 1_000_000
         document["passed"], document["failed"] = self.passed, self.failed
-        document["error"] = self.error_document()
-        document["entryFile"] = f"{stream}-{number}_entry.json"
-        document["capture"] = self.capture_document()
+        if self.error:
+            document["error"] = self.error_document()
+        document["entryFile"] = f"{document['stream']}-{number}_entry.json"
         document["checksums"] = []
-        document["size"] = request_size + response_size + _size(exchange.event)
+        document["size"] = request_size + response_size + _size(event)
         document["matcherKey"] = first.message.key
-        document["networkProps"] = facts.network_props()
-        document["captureSource"] = CAPTURE_SOURCES.get(source, 0)
-        document["subProtocol"] = SUB_PROTOCOLS.get(self.protocol.flag, 0)
-        if raw_payload:
-            document["data"] = event
-        elif event is not None:
-            document["event"] = {"source": "packets", "type": self.protocol.name, "data": event}
-        if facts.origin.file:
-            document["file"] = facts.origin.file
-        if facts.nodes:
-            document["nodes"] = facts.nodes
+        if event:
+            said = self._said(EVENT, event)
+            if self.protocol.name in RAW:
+                document["data"] = said
+            else:
+                document["event"] = {"source": "packets", "type": self.protocol.name, "data": said}
         if self.tags:
             document["tags"] = list(self.tags)
         if self.annotations:
@@ -375,6 +402,11 @@ class Entry:
         if self.amended:
             document.update(self.amended)
         return document
+
+    def _said(self, kind: MessageKind, timed: Timed) -> Mapping[str, Any]:
+        """Return the document of one half: the one that is built, or one that is not kept."""
+        built = self._details.get(kind)
+        return _detail_of(timed.message)[1] if built is None else built[1]
 
 
 class EntryVariables(dict[str, Any]):
@@ -473,6 +505,10 @@ LATE: dict[str, Callable[[Entry], Any]] = {
     "tcp_rtt_us": lambda entry: entry.facts.rtt_us,
 }
 """Variables of every entry that are worked out only when asked for."""
+
+
+def _detail_of(message: Message) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    return message.detail() if message.detail else (NONE, dict(message.fields))
 
 
 def _size(timed: Timed | None) -> int:

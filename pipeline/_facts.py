@@ -211,6 +211,11 @@ class StreamFacts:
             "rttUs": self.rtt_us,
         }
 
+    @once
+    def frames(self) -> dict[tuple[int, str], dict[str, Any]]:
+        """By protocol (id of its spec) and version: what the documents of its entries have in common."""
+        return {}
+
     def ended(self, by_server: bool) -> str:
         """Return "reset", "closed" or "": how that end left the connection."""
         is_b = bool(by_server == (self.row["client"] == 0))

@@ -139,10 +139,9 @@ class Found:
         A stream of which as many have been made as it has entries is let go: whoever looks again dissects it again.
         """
         made = self.resolve(at)
-        was_built = made.is_built
-        document = made.to_dict()
-        if was_built:
-            return document
+        if made.is_built:
+            return made.to_dict()
+        document = made.passing_document()
         made.unbuild()
         stream = self.stream.item(at)
         if self.code.item(at) == CONNECTION:
