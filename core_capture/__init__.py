@@ -21,9 +21,11 @@ if TYPE_CHECKING:
     from kubeshark.core_capture._columns import Tunnel as Tunnel
     from kubeshark.core_capture._core import core_name as core_name
     from kubeshark.core_capture._core import load_core as load_core
+    from kubeshark.core_capture._messages import CHUNKED as CHUNKED
     from kubeshark.core_capture._messages import EXCHANGE as EXCHANGE
     from kubeshark.core_capture._messages import MESSAGE as MESSAGE
     from kubeshark.core_capture._messages import NO_MESSAGE as NO_MESSAGE
+    from kubeshark.core_capture._messages import ROW as ROW
     from kubeshark.core_capture._messages import SCANNERS as SCANNERS
     from kubeshark.core_capture._messages import Assembled as Assembled
     from kubeshark.core_capture._messages import Scanned as Scanned
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ARENA",
+    "CHUNKED",
     "EXCHANGE",
     "FLOW",
     "MAX_CAPTURED",
@@ -55,6 +58,7 @@ __all__ = [
     "NO_FLOW",
     "NO_MESSAGE",
     "PACKET",
+    "ROW",
     "SCANNERS",
     "And",
     "Assembled",
@@ -93,7 +97,7 @@ if not TYPE_CHECKING:
         {
             "_columns": "ARENA FLOW NO_FLOW PACKET Core Decoded Direction FlowBit FlowStreams Gap PacketBit Tunnel",
             "_core": "core_name load_core",
-            "_messages": "EXCHANGE MESSAGE NO_MESSAGE SCANNERS Assembled Scanned",
+            "_messages": "CHUNKED EXCHANGE MESSAGE NO_MESSAGE ROW SCANNERS Assembled Scanned",
             "_predicate": "And Carrier InNetwork Not Or Overlaps PortBetween Predicate Transport match",
             "_records": "MAX_CAPTURED CaptureReader Interface PacketExtra Problem RawBlock RecordBatch SourceMetadata",
         },

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from struct import Struct
 from typing import Any, overload
 
+import msgspec
 import numpy as np
-from msgspec import Struct
 from numpy.typing import NDArray
 
 from kubeshark.core_capture._columns import Decoded, FlowStreams
 
-__all__ = ["EXCHANGE", "MESSAGE", "NO_MESSAGE", "SCANNERS", "Assembled", "Scanned"]
+__all__ = ["CHUNKED", "EXCHANGE", "MESSAGE", "NO_MESSAGE", "ROW", "SCANNERS", "Assembled", "Scanned"]
 
 NO_MESSAGE = 0xFFFF_FFFF
 """Row number of a half that is missing."""
@@ -40,7 +41,7 @@ MESSAGE = np.dtype(
         ("kind", "u1"),  # 0 request, 1 response, 2 event
         ("direction", "u1"),  # 0: the client sent it
         ("protocol", "u1"),  # which of the dissector's protocols, in the order in which it names them
-        ("bits", "u1"),  # 1: has no answer by design; 2: an interim response, which does not end its request
+        ("bits", "u1"),  # 1: has no answer by design; 2: an interim response, which does not end its request; CHUNKED
         ("number", "<i4", (3,)),  # what they are, each scanner says
         ("text", _TEXT, (4,)),
     ],
@@ -48,11 +49,16 @@ MESSAGE = np.dtype(
 )
 """One row a message, by stream."""
 
+CHUNKED = 4
+"""A bit of an HTTP/1 message whose body is chunked."""
+ROW = Struct("<Q6I4B3i8I")
+"""A row of MESSAGE read at once: a field at a time costs ten times as much."""
+
 EXCHANGE = np.dtype([("stream", "<u4"), ("request", "<u4"), ("response", "<u4"), ("event", "<u4")])
 """One row an exchange, by stream, then in the order of its first message; halves are rows of MESSAGE or NO_MESSAGE."""
 
 
-class Scanned(Struct):
+class Scanned(msgspec.Struct):
     """What scanners found in the streams that they took; `text` holds the bytes that texts point to."""
 
     messages: NDArray[Any]  # MESSAGE

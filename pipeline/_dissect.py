@@ -9,10 +9,12 @@ Nothing is kept between calls, so the same packets give the same entries, in a q
 
 from __future__ import annotations
 
+import functools
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,7 +35,7 @@ from kubeshark.pipeline._scans import Scanners
 from kubeshark.pipeline._segments import FlowPart, Selection
 from kubeshark.pipeline._streams import TRANSPORT_NAMES, FlowStream, InnerStream
 from kubeshark.pipeline._table import CONNECTION, MADE, EntryTable, Found, Makers
-from kubeshark.pipeline.dissectors import CONN, conn_message
+from kubeshark.pipeline.dissectors import CONN, ReadRows, conn_message
 
 if TYPE_CHECKING:
     from kubeshark.hosts._answered import Answered
@@ -334,11 +336,41 @@ class _Work:
         stream = facts.stream_data
         assert stream is not None
         number = Numbering(self.selection.parts(at), stream)
+        if binding.is_builtin and (entries := self._read_scanned(at, binding, facts, stream, number)) is not None:
+            return entries
         said = next((rows.answered[at] for rows in self.plugins if at in rows.answered), None)
         found = said.messages() if said else self.dissector.ask(binding, [stream])[0]
         if any(isinstance(each, Handover) for each in found):
             return [entry for _, entry in self.dissect([at], None)]
         return list(self.dissector.paired(binding, found, facts, stream, number))
+
+    def _read_scanned(
+        self, at: int, binding: Binding, facts: StreamFacts, stream: FlowStream, number: Numbering
+    ) -> list[Entry] | None:
+        """Return the entries of a stream as its scanner found them; None where its dissector must read it again."""
+        read = reader_of(binding.plugin)
+        if read is None:
+            return None
+        assert self.scanned is not None
+        halves = self.scanned.halves(at)
+        rows = [row for exchange in halves for row in exchange if row]
+        messages = read(stream, rows, self.scanned.found.text)
+        if messages is None:
+            return None
+        time = stream.times.item
+        timed = iter(
+            [Timed(each, row[6], time(row[4]), time(row[5])) for row, each in zip(rows, messages, strict=True)]
+        )
+        entries = []
+        for request, response, event in halves:
+            exchange = Exchange(
+                next(timed) if request else None, next(timed) if response else None, next(timed) if event else None
+            )
+            first = exchange.first
+            protocol = self.dissector.plugins.protocol_of(binding, first.message)
+            error = None if event or (request and response) else _error(exchange, facts, protocol)
+            entries.append(Entry(number.next(stream.packet_of(first.order)), protocol, exchange, facts, error))
+        return entries
 
     def _miss(self, row: int, found: Found) -> Entry:
         """Return an entry without content: scanner and dissector disagree, which is our bug, and nobody's query ends.
@@ -379,6 +411,13 @@ def _lowered(side: StreamSide) -> bytes:
 
 def _wants(binding: Binding, wants: Wants | None) -> bool:
     return wants is None or wants(binding.protocol)
+
+
+@functools.cache
+def reader_of(plugin: str) -> ReadRows | None:
+    """Return how a built-in dissector makes messages of a scanner's rows; None if it cannot."""
+    read: ReadRows | None = getattr(import_module(plugin), "read_rows", None)
+    return read
 
 
 class Numbering:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from kubeshark.extension_api import Message, MessageKind
 
@@ -19,8 +20,7 @@ __all__ = ["Exchange", "Timed", "pair"]
 REQUEST, RESPONSE, EVENT = MessageKind  # as names of a module: looked up on an enum they cost a call
 
 
-@dataclass(slots=True)
-class Timed:
+class Timed(Struct):
     """A message with the times of its first and last packet, and its place in capture order.
 
     `is_whole` is False where bytes of it were not captured, or where bytes before it were not and nothing confirms
@@ -34,8 +34,7 @@ class Timed:
     is_whole: bool = True
 
 
-@dataclass(slots=True)
-class Exchange:
+class Exchange(Struct):
     """A request with its response, half of that, or an event."""
 
     request: Timed | None = None

@@ -23,6 +23,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, quote_plus
 
+import msgspec
+
 from kubeshark.extension_api import Message, MessageKind, Redaction
 from kubeshark.pipeline._matcher import Exchange, Timed
 from kubeshark.pipeline.kfl import VARIABLES
@@ -351,7 +353,7 @@ def with_other_fields(
         seen = replace(
             message, fields=fields(message), key=text(message.key), error=text(message.error), detail=None, parts=None
         )
-        return replace(timed, message=seen)
+        return msgspec.structs.replace(timed, message=seen)
 
     exchange = entry.exchange
     return Exchange(of(exchange.request), of(exchange.response), of(exchange.event))

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kubeshark.core_capture import NO_MESSAGE, Scanned
+from kubeshark.core_capture import NO_MESSAGE, ROW, Scanned
 from kubeshark.core_capture._groups import Groups
 from kubeshark.extension_api import ProtocolSpec
 from kubeshark.pipeline._plugins import Binding
 from kubeshark.pipeline._streams import TRANSPORT_NAMES, address_text
-from kubeshark.pipeline.dissectors import Column
+from kubeshark.pipeline.dissectors import Column, MessageRow
 
 if TYPE_CHECKING:
     from kubeshark.pipeline._table import Found
@@ -40,6 +40,7 @@ class ScannedStreams:
     place: NDArray[Any] = field(init=False)  # of each exchange's protocol in its specs: that of its first message
     first: dict[int, int] = field(init=False)  # by stream: its first exchange; the others follow
     _counts: dict[int, int] = field(init=False)  # by stream: how many they are
+    _rows: memoryview | None = None  # messages as bytes
 
     def __post_init__(self) -> None:
         self.place = self.found.messages["protocol"][_first_message(self.found.exchanges)]
@@ -55,6 +56,18 @@ class ScannedStreams:
     def spec(self, exchange: int) -> ProtocolSpec:
         """Return the protocol of an exchange."""
         return self.specs[self.number(exchange)][int(self.place.item(exchange))]
+
+    def halves(self, stream: int) -> list[tuple[MessageRow | None, ...]]:
+        """Return the (request, response, event) of each exchange of a stream that was taken."""
+        first = self.first[stream]
+        exchanges = self.found.exchanges[first : first + self._counts[stream]].tolist()
+        if self._rows is None:
+            self._rows = memoryview(self.found.messages.view(np.uint8))
+        read, rows, size = ROW.unpack_from, self._rows, ROW.size
+        return [
+            tuple(None if number == NO_MESSAGE else read(rows, number * size) for number in numbers)
+            for _, *numbers in exchanges
+        ]
 
     def by_protocol(self) -> Iterator[tuple[ProtocolSpec, NDArray[Any]]]:
         """Yield each protocol with its exchanges, ascending."""

@@ -233,7 +233,7 @@ typedef struct {
     uint8_t kind;                 /* 0 request, 1 response, 2 event */
     uint8_t direction;            /* 0: the client sent it */
     uint8_t protocol;             /* which of the dissector's protocols */
-    uint8_t bits;                 /* KC_ONE_WAY, KC_INTERIM */
+    uint8_t bits;                 /* KC_ONE_WAY, KC_INTERIM, KC_CHUNKED */
     int32_t number[3];
     kc_text text[4];
 } kc_message; /* _messages.MESSAGE */

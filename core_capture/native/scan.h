@@ -13,6 +13,7 @@
 
 #define KC_ONE_WAY 1u /* kc_message.bits: a request that has no answer by design */
 #define KC_INTERIM 2u /* a response that does not end its request */
+#define KC_CHUNKED 4u /* HTTP/1: its body is chunked */
 
 #define MAX_SCANNED 0x7FFFFFFFu /* bytes of one side; offsets in a kc_message are 32 bits */
 

@@ -121,6 +121,7 @@ static bool read_header(const uint8_t *name, size_t name_length, const uint8_t *
             if (head->type || !equals_lower(name, 12, "content-type")) return true;
             head->type = value;
             head->type_length = length;
+            if (is_request && starts_lower(value, length, "text/event-stream")) return false; /* nobody asks by events */
             return length <= MAX_HTTP_VALUE && !starts_lower(value, length, "application/grpc");
         case 14:
             return !equals_lower(name, 14, "content-length") || read_length(value, length, head);
@@ -243,6 +244,7 @@ static bool add_head(kc_scan *scan, scan_stream *stream, uint32_t direction, con
     message->number[0] = head->status;
     message->number[1] = (int32_t)(head->head_end - head->start);
     message->number[2] = head->minor;
+    if (head->is_chunked && head->end > head->head_end) message->bits = KC_CHUNKED;
     kc_text *text = scan->messages[number].text;
     if (direction) return add_value(scan, head->type, head->type_length, &text[3]);
     return add_text(scan, head->method, head->method_length, &text[0]) &&
@@ -335,7 +337,7 @@ static bool scan_responses(kc_scan *scan, scan_stream *stream, size_t first, htt
         }
         if (!find_end(side->data, side->length, &head, false, has_body)) return false;
         if (!add_head(scan, stream, 1, &head)) return false;
-        if (is_interim) scan->messages[scan->message_count - 1].bits = KC_INTERIM;
+        if (is_interim) scan->messages[scan->message_count - 1].bits |= KC_INTERIM;
         at = head.end;
     }
     return !change->to_websocket;

@@ -1,9 +1,10 @@
 """The built-in dissectors: plugins like anybody's, one module each, registered through the same manager."""
 
 from kubeshark.pipeline.dissectors._columns import Column, Columns
+from kubeshark.pipeline.dissectors._message_rows import MessageRow, ReadRows
 from kubeshark.pipeline.dissectors.network._conn import CONN, FLOW, conn_message, flow_message
 
-__all__ = ["BUILTINS", "CONN", "FLOW", "Column", "Columns", "conn_message", "flow_message"]
+__all__ = ["BUILTINS", "CONN", "FLOW", "Column", "Columns", "MessageRow", "ReadRows", "conn_message", "flow_message"]
 
 BUILTINS = (
     "kubeshark.pipeline.dissectors.web.http1",

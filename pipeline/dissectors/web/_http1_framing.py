@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from kubeshark.pipeline.dissectors._wire import Wire
 
@@ -50,8 +51,7 @@ _FOLDS = (b" ", b"\t")  # what a line begins with that goes on with the one befo
 _DIGITS = re.compile(rb"[0-9]{1,18}")
 
 
-@dataclass(slots=True)
-class Unit:
+class Unit(Struct):
     """One message's place in its side."""
 
     start: int

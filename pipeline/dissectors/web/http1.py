@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from kubeshark.core_capture import CHUNKED
 from kubeshark.extension_api import (
     Handover,
     Message,
@@ -25,6 +26,7 @@ from kubeshark.extension_api import (
     rest_of,
 )
 from kubeshark.pipeline.dissectors._columns import Column, Columns, numbers, sizes, texts
+from kubeshark.pipeline.dissectors._message_rows import MessageRow
 from kubeshark.pipeline.dissectors._text import text
 from kubeshark.pipeline.dissectors._wire import Wire
 from kubeshark.pipeline.dissectors.web._graphql import SCANNED, may_hold_operation
@@ -77,6 +79,8 @@ COLUMNS: Columns = {
 
 REQUEST, RESPONSE, _ = MessageKind  # as names of a module: looked up on an enum they cost a call
 PROBE_BYTES = MAX_TARGET
+VERSIONS = tuple(map("HTTP/1.{}".format, range(10)))
+STATUS_LINE = len("HTTP/1.1 200")  # before the reason
 UPGRADES = {"websocket": "ws", "h2c": "http2"}
 """Upgrade token (RFC 9110 §16.7) → flag of the protocol that reads the rest; others are found by their content."""
 _UNFINISHED_LINE = re.compile(rb"(?:" + METHODS + rb")(?: [!-~]*+(?: [HTP/1.]*+)?)?\Z")
@@ -97,6 +101,32 @@ def probe(protocol: ProtocolSpec, streams: Sequence[Stream]) -> Sequence[Verdict
 @hookimpl
 def dissect(protocol: ProtocolSpec, streams: Sequence[Stream]) -> Sequence[Sequence[Message | Handover]]:  # noqa: ARG001
     return [_dissect(stream) for stream in streams]
+
+
+def read_rows(stream: Stream, rows: Sequence[MessageRow], texts: bytes) -> list[Message] | None:
+    """Return the messages of a stream that scan_http1.c took; None where it goes on as a WebSocket."""
+    wires = [Wire(side) for side in stream.sides]
+    messages = []
+    for row in rows:
+        _, _, start, end, _, _, _, _, direction, protocol, bits, status, head_size, minor, *spans = row
+        if protocol or status == 101:
+            return None
+        wire, head_end = wires[direction], start + head_size
+        line_end = wire.data.index(b"\n", start) + 1
+        said = [text(texts[at : at + length]) for at, length in zip(spans[::2], spans[1::2], strict=True)]
+        unit = Unit(start, line_end, head_end, end, bool(direction), chunked=bool(bits & CHUNKED), trailer=end)
+        if direction:
+            unit.status, unit.reason = status, wire.data[start + STATUS_LINE : line_end].strip()
+            fields = response_fields(status, VERSIONS[minor], said[3], head_size, end - head_end)
+            media = str(fields["content_type"])
+            if comes_in_parts(media):
+                unit.head = wire.data[line_end - 1 : head_end].lower()
+        else:
+            media = ""  # of bodies that come in parts a scanner takes none
+            unit.target = texts[spans[2] : spans[2] + spans[3]]
+            fields = request_fields(said[0], said[1], VERSIONS[minor], said[2], head_size, end - head_end)
+        messages.append(_message_of(unit, wire, direction, fields, media))
+    return messages
 
 
 def _probe(stream: Stream) -> Verdict:
@@ -206,6 +236,12 @@ def _message(unit: Unit, wire: Wire, direction: int) -> Message:
             body, _ = _body(unit, wire, SCANNED)
             codings = text(value_of(unit, wire.data, b"content-encoding"))
             protocol = GQL1.flag if add_operation(fields, content_type, body, codings) else ""
+    return _message_of(unit, wire, direction, fields, media, protocol)
+
+
+def _message_of(
+    unit: Unit, wire: Wire, direction: int, fields: dict[str, Value], media: str, protocol: str = ""
+) -> Message:
     is_in_parts = comes_in_parts(media)
     coding = text(value_of(unit, wire.data, b"content-encoding")) if is_in_parts else ""
     unit.head = b""  # only the summary needs it: details read the wire
