@@ -1,4 +1,5 @@
-"""Only what pyproject.toml cannot say: cffi compiles C for the core and plugins, clang what runs in the kernel."""
+"""Only what pyproject.toml cannot say: cffi compiles C for the core and plugins, setuptools what makes Python objects,
+clang what runs in the kernel."""
 
 import runpy
 
@@ -17,6 +18,7 @@ class BuildWithProgram(build_py):
 
 setup(
     cmdclass={"build_py": BuildWithProgram},
+    ext_modules=[runpy.run_path("pipeline/native/build_objects.py")["extension"]],
     cffi_modules=[
         "core_capture/native/build_core.py:ffibuilder",
         "extension_api/native/build_frame.py:ffibuilder",

@@ -199,14 +199,16 @@ def _imports(text: str) -> tuple[tuple[str, str], ...]:
 
 def requirements(root: Path, needs: Needs) -> list[str]:
     """Return those dependencies of pyproject.toml that are needed; raise SystemExit for an undeclared import."""
-    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    said = tomllib.loads((root / "pyproject.toml").read_text())
+    project = said["project"]
     wanted = set(needs.foreign)
     for name, more in IMPLIED.items():
         if name in wanted:
             wanted.update(more)
     optional = {import_name(line) for lines in project["optional-dependencies"].values() for line in lines}
     declared = {import_name(line): line for line in project["dependencies"]}
-    missing = {name for name in wanted if not name.startswith("kubeshark.")} - declared.keys() - optional
+    builds = set(map(import_name, said["build-system"]["requires"]))  # of build_*.py, which nothing imports
+    missing = {name for name in wanted if not name.startswith("kubeshark.")} - declared.keys() - optional - builds
     if missing:
         raise SystemExit(f"imported, and not in pyproject.toml: {', '.join(sorted(missing))}")
     return sorted(declared[name] for name in wanted & declared.keys())

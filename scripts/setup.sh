@@ -20,7 +20,7 @@ command -v go >/dev/null 2>&1 && command -v cc >/dev/null 2>&1 || extras="$extra
 wanted=$(echo $extras | tr ' ' '\n' | sort -u | paste -sd, -)
 
 stamp=.venv/.kubeshark-setup
-fingerprint=$(cat pyproject.toml setup.py core_capture/native/*.c core_capture/native/*.h core_capture/native/*.py extension_api/native/*.[ch] extension_api/native/*.py hosts/native/*.[ch] hosts/native/*.py firewall/bpf/* core_capture/ebpf/*.c core_capture/ebpf/build_ebpf.py 2>/dev/null | cksum)
+fingerprint=$(cat pyproject.toml setup.py core_capture/native/*.c core_capture/native/*.h core_capture/native/*.py extension_api/native/*.[ch] extension_api/native/*.py hosts/native/*.[ch] hosts/native/*.py pipeline/native/*.[ch] pipeline/native/*.py firewall/bpf/* core_capture/ebpf/*.c core_capture/ebpf/build_ebpf.py 2>/dev/null | cksum)
 have=$(cat "$stamp" 2>/dev/null || true)
 case "$have" in
 "$fingerprint"*) missing=$(for extra in $extras; do case "$have" in *" $extra "*) ;; *) echo "$extra" ;; esac; done) ;;

@@ -9,7 +9,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from kubeshark.core_capture import Scanned
-from kubeshark.pipeline.dissectors._text import text
+from kubeshark.pipeline.dissectors._text import texts as made_texts
 
 __all__ = ["Column", "Columns", "Read", "always", "numbers", "sizes", "texts"]
 
@@ -47,10 +47,11 @@ def numbers(place: int, to: Callable[[int], Any] | None = None) -> Read:
 def texts(place: int, to: Callable[[str], Any] | None = None) -> Read:
     """Read one of a message's texts, made into what `to` says."""
 
-    def value(raw: bytes) -> Any:
-        return text(raw) if to is None else to(text(raw))
+    def read(found: Scanned, rows: NDArray[Any]) -> list[Any]:
+        values = made_texts(found.text, found.messages["text"][rows, place])
+        return values if to is None else _each(values, to)
 
-    return lambda found, rows: _each(found.texts(rows, place), value)
+    return read
 
 
 def sizes(*, but: int | None = None) -> Read:

@@ -103,6 +103,7 @@ WITHOUT_TEST = {
     "core_capture/store/_writer.py": STORE,
     "extension_api/native/build_frame.py": "extension_api/test_batch.py",
     "hosts/native/build_exchange.py": "hosts/test_exchange.py",
+    "pipeline/native/build_objects.py": "pipeline/test_objects.py",
     "packages/_documents.py": "packages/test_lock.py",
     "packages/_fetched.py": "packages/test_sources.py",
     "packages/_inspect.py": "packages/test_signature.py",

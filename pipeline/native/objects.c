@@ -1,0 +1,118 @@
+/* Python objects made of bytes, many a call: what one call of the interpreter for each would take ten times as long for.
+ *
+ * Each function has an oracle in Python, beside where it is called, that gives the same.
+ * Only the limited API: one file serves every version of Python. The GIL is held throughout, nothing is kept.
+ */
+#define PY_SSIZE_T_CLEAN
+#define Py_LIMITED_API 0x030B0000
+#include <Python.h>
+
+#include <stdint.h>
+#include <string.h>
+
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "columns are little-endian: what is in Python runs here"
+#endif
+
+enum { ABI = 1 };
+enum { RECENT = 256 }; /* texts that are looked up before one is made: a power of two */
+
+/* Where a text lies in the data. */
+typedef struct {
+    uint32_t at, length;
+} span;
+
+/* A text that was made of these bytes; borrowed: who made it keeps it. */
+typedef struct {
+    const char *bytes;
+    Py_ssize_t length;
+    PyObject *text;
+} recent;
+
+/* UTF-8, else Latin-1: see pipeline/dissectors/_text.py, `text`. */
+static PyObject *make_text(const char *bytes, Py_ssize_t length) {
+    PyObject *text = PyUnicode_DecodeUTF8(bytes, length, NULL);
+    if (text || !PyErr_ExceptionMatches(PyExc_UnicodeDecodeError)) return text;
+    PyErr_Clear();
+    return PyUnicode_DecodeLatin1(bytes, length, NULL);
+}
+
+/* Where a text is looked up: by its length and its first and last bytes. */
+static size_t place_of(const char *bytes, Py_ssize_t length) {
+    uint64_t first = 0, last = 0;
+    if (length >= 8) {
+        memcpy(&first, bytes, 8);
+        memcpy(&last, bytes + length - 8, 8);
+    } else if (length > 0) {
+        memcpy(&first, bytes, (size_t)length);
+    }
+    const uint64_t mixed = (first ^ (last << 29 | last >> 35) ^ (uint64_t)length) * 0x9E3779B97F4A7C15ull;
+    return mixed >> 56 & (RECENT - 1);
+}
+
+/* A new reference to the text of these bytes: the one that was made of equal bytes a while ago, if it is still known. */
+static PyObject *known_text(recent *table, const char *bytes, Py_ssize_t length) {
+    recent *known = &table[place_of(bytes, length)];
+    if (known->text && known->length == length && memcmp(known->bytes, bytes, (size_t)length) == 0)
+        return Py_NewRef(known->text);
+    PyObject *text = make_text(bytes, length);
+    *known = (recent){bytes, length, text};
+    return text;
+}
+
+PyDoc_STRVAR(texts_doc, "texts(data, spans)\n--\n\n"
+                        "Return the text of each (at, length) of `spans`, pairs of u4, in `data`.");
+
+static PyObject *texts(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
+    (void)module;
+    if (count != 2) return PyErr_Format(PyExc_TypeError, "texts takes 2 arguments, not %zd", count);
+    Py_buffer data, spans;
+    PyObject *list = NULL;
+    if (PyObject_GetBuffer(arguments[0], &data, PyBUF_SIMPLE) < 0) return NULL;
+    if (PyObject_GetBuffer(arguments[1], &spans, PyBUF_SIMPLE) < 0) {
+        PyBuffer_Release(&data);
+        return NULL;
+    }
+    recent table[RECENT];
+    memset(table, 0, sizeof table);
+    const Py_ssize_t rows = spans.len / (Py_ssize_t)sizeof(span);
+    list = PyList_New(rows);
+    for (Py_ssize_t row = 0; list && row < rows; row++) {
+        span s;
+        memcpy(&s, (const char *)spans.buf + row * (Py_ssize_t)sizeof s, sizeof s);
+        PyObject *text = NULL;
+        if ((uint64_t)s.at + s.length > (uint64_t)data.len)
+            PyErr_SetString(PyExc_IndexError, "a text does not lie within the data");
+        else
+            text = known_text(table, (const char *)data.buf + s.at, s.length);
+        if (text)
+            PyList_SetItem(list, row, text);
+        else
+            Py_CLEAR(list);
+    }
+    PyBuffer_Release(&spans);
+    PyBuffer_Release(&data);
+    return list;
+}
+
+static PyMethodDef methods[] = {
+    {"texts", (PyCFunction)(void (*)(void))texts, METH_FASTCALL, texts_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+static int fill(PyObject *module) { return PyModule_AddIntConstant(module, "ABI", ABI); }
+
+static PyModuleDef_Slot slots[] = {
+    {Py_mod_exec, fill},
+    {0, NULL},
+};
+
+static struct PyModuleDef definition = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "_objects_native",
+    .m_doc = "Python objects made of bytes, many a call.",
+    .m_methods = methods,
+    .m_slots = slots,
+};
+
+PyMODINIT_FUNC PyInit__objects_native(void) { return PyModuleDef_Init(&definition); }

@@ -1,0 +1,95 @@
+"""What is made in C is what is made in Python: the oracle stands beside each call."""
+
+from __future__ import annotations
+
+import runpy
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from kubeshark.pipeline import _objects
+from kubeshark.pipeline.dissectors import _text
+
+SPAN = np.dtype([("at", "<u4"), ("length", "<u4")])
+
+needs_native = pytest.mark.skipif(_objects.native is None, reason="the objects in C are not built here")
+
+
+@pytest.fixture(params=["native", "oracle"])
+def native(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> ModuleType | None:
+    found = _objects.native if request.param == "native" else None
+    if request.param == "native" and found is None:
+        pytest.skip("the objects in C are not built here")
+    monkeypatch.setattr(_text, "native", found)
+    return found
+
+
+def spans(*pairs: tuple[int, int]) -> np.ndarray:
+    return np.array(list(pairs), dtype=SPAN)
+
+
+@pytest.mark.usefixtures("native")
+def test_texts_are_utf8_or_else_latin_1_and_equal_ones_are_one() -> None:
+    data = "größe plain größe".encode() + b"gr\xf6\xdfe"
+    made = _text.texts(data, spans((0, 7), (8, 5), (14, 7), (21, 5), (0, 0), (3, 1)))
+    assert made == ["größe", "plain", "größe", "größe", "", "¶"]
+    assert made[0] is made[2]
+    assert _text.texts(b"", spans()) == []
+
+
+@needs_native
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    data=st.one_of(
+        st.binary(min_size=1), st.text("aé€😀\udc00", min_size=1).map(lambda t: t.encode("utf-8", "surrogatepass"))
+    ),
+    cuts=st.lists(st.tuples(st.integers(0, 200), st.integers(0, 40)), max_size=600),
+)
+def test_texts_are_those_of_the_oracle(data: bytes, cuts: list[tuple[int, int]]) -> None:
+    where = spans(*((at % len(data), min(length, len(data) - at % len(data))) for at, length in cuts))
+    assert _objects.native is not None
+    expected = [_text.text(data[at : at + length]) for at, length in where.tolist()]
+    assert _objects.native.texts(data, where) == expected
+
+
+@needs_native
+@pytest.mark.parametrize("span", [(0, 4), (4, 0), (2**32 - 1, 2**32 - 1)])
+def test_no_text_lies_outside(span: tuple[int, int]) -> None:
+    assert _objects.native is not None
+    with pytest.raises(IndexError):
+        _objects.native.texts(b"abc", spans((0, 3), span))
+
+
+@needs_native
+def test_what_is_no_buffer_is_refused() -> None:
+    assert _objects.native is not None
+    with pytest.raises(TypeError):
+        _objects.native.texts("abc", spans())
+    with pytest.raises(TypeError):
+        _objects.native.texts(b"abc", None)
+    with pytest.raises(TypeError):
+        _objects.native.texts(b"abc")
+
+
+def test_other_sources_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    if _objects.native is None:
+        pytest.skip("the objects in C are not built here")
+    monkeypatch.setattr(_objects.native, "ABI", 0)
+    with pytest.raises(ImportError, match="build it again"):
+        runpy.run_path(_objects.__file__)
+
+
+def test_it_is_built_in_place(tmp_path: Path, root: Path) -> None:
+    if _objects.native is None:
+        pytest.skip("no compiler")
+    pytest.importorskip("setuptools", reason="venvs of Python 3.12 have none")
+    script = tmp_path / "native" / "build_objects.py"
+    script.parent.mkdir()
+    for name in ("build_objects.py", "objects.c"):
+        (script.parent / name).write_bytes((root / "pipeline" / "native" / name).read_bytes())
+    built = runpy.run_path(str(script))["build_in_place"]()
+    assert built.parent == tmp_path and built.name.startswith("_objects_native.")
