@@ -9,7 +9,7 @@ from types import ModuleType
 
 __all__ = ["native"]
 
-ABI = 1
+ABI = 2
 
 native: ModuleType | None
 try:

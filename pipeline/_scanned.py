@@ -62,7 +62,7 @@ class ScannedStreams:
         first = self.first[stream]
         exchanges = self.found.exchanges[first : first + self._counts[stream]].tolist()
         if self._rows is None:
-            self._rows = memoryview(self.found.messages.view(np.uint8))
+            self._rows = self.found.messages.view(np.uint8).data
         read, rows, size = ROW.unpack_from, self._rows, ROW.size
         return [
             tuple(None if number == NO_MESSAGE else read(rows, number * size) for number in numbers)

@@ -1,7 +1,7 @@
 /* Python objects made of bytes, many a call: what one call of the interpreter for each would take ten times as long for.
  *
  * Each function has an oracle in Python, beside where it is called, that gives the same.
- * Only the limited API: one file serves every version of Python. The GIL is held throughout, nothing is kept.
+ * Only the limited API: one file serves every version of Python. The GIL is held throughout; kept are a few names of headers.
  */
 #define PY_SSIZE_T_CLEAN
 #define Py_LIMITED_API 0x030B0000
@@ -14,7 +14,7 @@
 #error "columns are little-endian: what is in Python runs here"
 #endif
 
-enum { ABI = 1 };
+enum { ABI = 2 };
 enum { RECENT = 256 }; /* texts that are looked up before one is made: a power of two */
 
 /* Where a text lies in the data. */
@@ -60,6 +60,8 @@ static PyObject *known_text(recent *table, const char *bytes, Py_ssize_t length)
     return text;
 }
 
+#include "headers.h"
+
 PyDoc_STRVAR(texts_doc, "texts(data, spans)\n--\n\n"
                         "Return the text of each (at, length) of `spans`, pairs of u4, in `data`.");
 
@@ -96,6 +98,7 @@ static PyObject *texts(PyObject *module, PyObject *const *arguments, Py_ssize_t 
 }
 
 static PyMethodDef methods[] = {
+    {"fields", fields, METH_O, fields_doc},
     {"texts", (PyCFunction)(void (*)(void))texts, METH_FASTCALL, texts_doc},
     {NULL, NULL, 0, NULL},
 };

@@ -89,7 +89,7 @@ def test_it_is_built_in_place(tmp_path: Path, root: Path) -> None:
     pytest.importorskip("setuptools", reason="venvs of Python 3.12 have none")
     script = tmp_path / "native" / "build_objects.py"
     script.parent.mkdir()
-    for name in ("build_objects.py", "objects.c"):
+    for name in ("build_objects.py", "objects.c", "headers.h"):
         (script.parent / name).write_bytes((root / "pipeline" / "native" / name).read_bytes())
     built = runpy.run_path(str(script))["build_in_place"]()
     assert built.parent == tmp_path and built.name.startswith("_objects_native.")

@@ -23,10 +23,10 @@ from kubeshark.pipeline.dissectors.web._grpc import (
     web_trailers,
 )
 from kubeshark.pipeline.dissectors.web._http_body import BODY_LIMIT, Body, decode_body, text_or_base64
+from kubeshark.pipeline.dissectors.web._http_fields import Fields
 from kubeshark.pipeline.dissectors.web._sse import read_events
 
 __all__ = [
-    "Headers",
     "add_grpc_request",
     "add_grpc_status",
     "add_operation",
@@ -39,8 +39,6 @@ __all__ = [
     "segments_of",
 ]
 
-Headers = list[tuple[str, str]]
-"""(name as on the wire, value), in order."""
 Detail = tuple[Mapping[str, Value], Mapping[str, Any]]
 
 MAX_PAIRS = 1000
@@ -125,11 +123,11 @@ def add_grpc_status(fields: dict[str, Value], status: str, message: str) -> None
 
 
 def request_detail(
-    summary: Mapping[str, Value], target: str, headers: Headers, raw_body: bytes, body_size: int, cut: bool
+    summary: Mapping[str, Value], target: str, headers: Fields, raw_body: bytes, body_size: int, cut: bool
 ) -> Detail:
     """Return the heavy KFL variables and the `request` object; `raw_body` has no transfer coding any more."""
     url, path = str(summary["url"]), str(summary["path"])
-    by_name = _joined(headers)
+    by_name = headers.by_name
     query = _pairs_of_query(url.partition("?")[2]) if "?" in url else {}
     cookies = _cookies(by_name["cookie"], ";") if "cookie" in by_name else {}
     body = decode_body(raw_body, by_name.get("content-encoding", ""))
@@ -152,7 +150,7 @@ def request_detail(
         "path": path,
         "pathSegments": summary["path_segments"],
         "httpVersion": summary["http_version"],
-        "headers": _grouped(headers, by_name),
+        "headers": headers.shown,
         "cookies": cookies,
         "queryString": {name: values[0] if len(values) == 1 else values for name, values in query.items()},
         "headersSize": summary["request_headers_size"],
@@ -178,18 +176,18 @@ def request_detail(
 def response_detail(
     summary: Mapping[str, Value],
     reason: str,
-    headers: Headers,
-    trailers: Headers,
+    headers: Fields,
+    trailers: Fields,
     raw_body: bytes,
     body_size: int,
     cut: bool,
 ) -> Detail:
     """Return the heavy KFL variables and the `response` object; `raw_body` has no transfer coding any more."""
-    by_name = _joined(headers)
+    by_name = headers.by_name
     media = media_of(by_name.get("content-type", ""))
     cookies: dict[str, str] = {}
     if "set-cookie" in by_name:
-        set_cookies = [value.partition(";")[0] for name, value in headers if name.lower() == "set-cookie"]
+        set_cookies = [value.partition(";")[0] for value in headers.values("set-cookie")]
         cookies = _cookies("\n".join(set_cookies), "\n")
     body = decode_body(raw_body, by_name.get("content-encoding", ""))
     events: list[dict[str, str]] | None = None
@@ -216,16 +214,16 @@ def response_detail(
         "status": summary["status_code"],
         "statusText": reason,
         "httpVersion": summary["http_version"],
-        "headers": _grouped(headers, by_name),
+        "headers": headers.shown,
         "cookies": cookies,
         "content": _marked(content, body, encoding, cut),
         "redirectURL": by_name.get("location", ""),
         "headersSize": summary["response_headers_size"],
         "bodySize": body_size,
-        "trailers": _grouped(trailers, _joined(trailers)) if trailers else {},
+        "trailers": trailers.shown or {},
     }
     if is_grpc(media):
-        trailing = {**_joined(trailers), **web_trailers(raw_body, media)}
+        trailing = {**trailers.by_name, **web_trailers(raw_body, media)}
         document["grpc"] = {
             "status": summary.get("grpc_status", 0),
             "message": status_text(trailing.get("grpc-message", by_name.get("grpc-message", ""))),
@@ -272,30 +270,6 @@ def _marked(part: dict[str, Any], body: Body, encoding: str, cut: bool) -> dict[
     if body.comment:
         part["comment"] = body.comment
     return part
-
-
-def _grouped(headers: Headers, by_name: Mapping[str, str]) -> dict[str, str | list[str]]:
-    """Map each name, as first spelt, to its value or, if it came more than once, to the list of them.
-
-    `by_name` is what `_joined` makes of them.
-    """
-    if len(headers) == len(by_name):  # nearly always: each name once
-        return dict(headers)
-    values: dict[str, tuple[str, list[str]]] = {}
-    for name, value in headers:
-        values.setdefault(name.lower(), (name, []))[1].append(value)
-    return {name: found[0] if len(found) == 1 else found for name, found in values.values()}
-
-
-def _joined(headers: Headers) -> dict[str, str]:
-    result: dict[str, str] = {}
-    for name, value in headers:
-        low = name.lower()
-        if low in result:
-            comma = "; " if low == "cookie" else ","  # HTTP/2 may split cookies: RFC 9113 §8.2.3
-            value = f"{result[low]}{comma}{value}"
-        result[low] = value
-    return result
 
 
 def _cookies(header: str, separator: str) -> dict[str, str]:

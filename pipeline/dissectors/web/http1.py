@@ -8,7 +8,7 @@ handed over: a WebSocket, HTTP/2, or whatever a CONNECT tunnel holds.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -44,7 +44,6 @@ from kubeshark.pipeline.dissectors.web._http1_framing import (
 )
 from kubeshark.pipeline.dissectors.web._http_body import ENCODED_LIMIT
 from kubeshark.pipeline.dissectors.web._http_document import (
-    Headers,
     add_grpc_request,
     add_grpc_status,
     add_operation,
@@ -56,6 +55,7 @@ from kubeshark.pipeline.dissectors.web._http_document import (
     response_fields,
     segments_of,
 )
+from kubeshark.pipeline.dissectors.web._http_fields import NO_FIELDS, read_fields
 from kubeshark.pipeline.dissectors.web._http_parts import Parts, comes_in_parts, parts_of
 from kubeshark.pipeline.dissectors.web._http_protocols import GQL1, GRPC_WEB, HTTP1
 
@@ -281,10 +281,10 @@ def _upgrade(unit: Unit, wire: Wire) -> str:
 
 
 def _detail(unit: Unit, wire: Wire, fields: Mapping[str, Value]) -> tuple[Mapping[str, Value], Mapping[str, Any]]:
-    headers = _headers(wire.captured(unit.line_end, unit.head_end))
-    trailers: Headers = []
+    headers = read_fields(wire.captured(unit.line_end, unit.head_end))
+    trailers = NO_FIELDS
     if unit.chunked and unit.trailer < unit.end:
-        trailers = _headers(wire.captured(unit.trailer, unit.end))
+        trailers = read_fields(wire.captured(unit.trailer, unit.end))
     body, cut = _body(unit, wire, ENCODED_LIMIT)
     size = unit.end - unit.head_end
     if unit.is_response:
@@ -312,43 +312,3 @@ def _spans(unit: Unit, wire: Wire) -> list[tuple[int, int]]:
     spans: list[tuple[int, int]] = []
     read_chunked(wire, unit.head_end, spans)
     return spans
-
-
-def _headers(block: bytes) -> Headers:
-    """Read header lines: names as on the wire, folded lines joined (RFC 9112 §5.2), a line without colon as a name."""
-    headers: Headers = []
-    decode: Callable[[str], str] = str
-    try:
-        lines = block.decode().split("\n")
-        if not _is_folded(block):  # nearly always: the loop below, but for folded lines
-            named = [line.partition(":") for line in lines if line and line != "\r"]
-            return [(name.strip(BLANKS), value.strip(BLANKS)) for name, _, value in named]
-    except UnicodeDecodeError:  # each value for itself
-        lines = block.decode("latin-1").split("\n")
-        decode = _as_text
-    for line in lines:
-        if line[:1] in (" ", "\t") and headers and line != "\r":
-            name, value = headers[-1]
-            headers[-1] = name, f"{value} {decode(line.strip(BLANKS))}".strip()
-        elif line.rstrip("\r"):
-            name, _, value = line.partition(":")
-            headers.append((decode(name.strip(BLANKS)), decode(value.strip(BLANKS))))
-    return headers
-
-
-def _is_folded(block: bytes) -> bool:
-    """Say whether lines go on with the one before, or consist of more than one carriage return.
-
-    One regular expression for this took a tenth of a query that dissects everything, and `in` costs three times what
-    `find` does: Python first asks whether the bytes are a number, by an exception.
-    """
-    begins = block[:1] in (b" ", b"\t")
-    return begins or block.find(b"\n ") >= 0 or block.find(b"\n\t") >= 0 or block.find(b"\r\r") >= 0
-
-
-BLANKS = " \t\n\r\x0b\x0c"
-"""What bytes.strip takes off; str.strip would take more."""
-
-
-def _as_text(latin: str) -> str:
-    return text(latin.encode("latin-1"))

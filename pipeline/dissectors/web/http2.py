@@ -32,7 +32,6 @@ from kubeshark.pipeline.dissectors.web._http2_frames import HEADER, PREFACE, is_
 from kubeshark.pipeline.dissectors.web._http2_halves import Half, SideReader, read_side
 from kubeshark.pipeline.dissectors.web._http_body import ENCODED_LIMIT
 from kubeshark.pipeline.dissectors.web._http_document import (
-    Headers,
     add_grpc_request,
     add_grpc_status,
     add_operation,
@@ -44,6 +43,7 @@ from kubeshark.pipeline.dissectors.web._http_document import (
     response_fields,
     segments_of,
 )
+from kubeshark.pipeline.dissectors.web._http_fields import Fields, fields_of
 from kubeshark.pipeline.dissectors.web._http_parts import Parts, comes_in_parts, parts_of
 from kubeshark.pipeline.dissectors.web._http_protocols import GQL2, GRPC, HTTP2
 
@@ -330,8 +330,8 @@ def _detail(
     return request_detail(fields, target, headers, body, half.body_size, cut)
 
 
-def _headers(fields: Sequence[Field]) -> Headers:
-    return [(text(name), text(value)) for name, value in fields]
+def _headers(fields: Sequence[Field]) -> Fields:
+    return fields_of([(text(name), text(value)) for name, value in fields])
 
 
 def _body(half: Half, wire: Wire, limit: int) -> tuple[bytes, bool]:

@@ -16,12 +16,12 @@ from kubeshark.pipeline.dissectors.web._http2_halves import Half
 from kubeshark.pipeline.dissectors.web._http3_halves import read_settings, read_streams
 from kubeshark.pipeline.dissectors.web._http_body import ENCODED_LIMIT
 from kubeshark.pipeline.dissectors.web._http_document import (
-    Headers,
     request_detail,
     request_fields,
     response_detail,
     response_fields,
 )
+from kubeshark.pipeline.dissectors.web._http_fields import Fields, fields_of
 from kubeshark.pipeline.dissectors.web._http_protocols import HTTP2
 
 __all__ = ["HTTP3", "dissect", "probe", "protocols"]
@@ -117,5 +117,5 @@ def _detail(
     return request_detail(fields, target, headers, content, half.body_size, cut)
 
 
-def _headers(fields: Sequence[tuple[bytes, bytes]]) -> Headers:
-    return [(text(name), text(value)) for name, value in fields]
+def _headers(fields: Sequence[tuple[bytes, bytes]]) -> Fields:
+    return fields_of([(text(name), text(value)) for name, value in fields])
