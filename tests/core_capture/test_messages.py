@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kubeshark.core_capture import EXCHANGE, MESSAGE, NO_MESSAGE, SCANNERS, Assembled, Scanned, load_core
+from kubeshark.core_capture import EXCHANGE, MESSAGE, NO_MESSAGE, ROW, SCANNERS, Assembled, Scanned, load_core
 from tests.pipeline._traffic import Capture, Connection, dns
 
 native = pytest.importorskip("kubeshark.core_capture._core_native", reason="needs the C core: apt-get install gcc")
@@ -33,6 +33,14 @@ def test_rows_are_laid_out_as_in_c(dtype: np.dtype[np.void], name: str) -> None:
     assert {field: dtype.fields[field][1] for field in dtype.names or ()} == {  # type: ignore[index]
         field: ffi.offsetof(name, field) for field, _ in ffi.typeof(name).fields
     }
+
+
+def test_a_row_read_at_once_is_what_its_fields_are() -> None:
+    raw = bytes(range(1, 1 + MESSAGE.itemsize))
+    row = np.frombuffer(raw, dtype=MESSAGE)[0]
+    alone = [int(row[name]) for name in (MESSAGE.names or ()) if name not in ("number", "text")]
+    texts = [int(place) for text in row["text"] for place in text]
+    assert ROW.unpack(raw) == (*alone, *map(int, row["number"]), *texts)
 
 
 def test_a_stream_is_made_once_when_it_is_looked_at() -> None:

@@ -60,6 +60,7 @@ def assert_scanned_as_dissected(segments: Sequence[Segment]) -> Counter[str]:
             for name in plugins().variables:
                 assert ours.get(name) == oracle.get(name), (ours.id, name)
             assert ours.to_dict() == oracle.to_dict()
+            assert ours.moments() == oracle.moments()
     return counts
 
 

@@ -63,6 +63,8 @@ REQUESTS = (
     b"GET  /e HTTP/1.1\r\n\r\n",
     b"GET /f HTTP/1.1\r\nA: b\r\n c\r\n\r\n",
     b"\r\n\r\nDELETE /\xc3\xa9 HTTP/1.0\r\n\r\n",
+    b"POST /h HTTP/1.1\r\nContent-Type: text/event-stream\r\nContent-Length: 9\r\n\r\ndata: a\n\n",
+    b"PUT /i HTTP/1.0\r\nhost: h\r\nHOST: i\r\nX: \xff\r\nno colon\r\n: no name\r\nA:\tb\rc \r\n\r\n",
 )
 RESPONSES = (
     b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi",
@@ -73,9 +75,12 @@ RESPONSES = (
     b"HTTP/1.1 101 Switching\r\nUpgrade: websocket\r\n\r\n\x81\x01a",
     b"HTTP/1.1 200 OK\r\n\r\nuntil the end",
     b"HTTP/1.1 099 odd\r\n\r\n",
+    b"HTTP/1.1 200  Fine \r\nContent-Type: text/event-stream\r\nContent-Length: 18\r\n\r\ndata: a\n\ndata: b\n\n",
+    b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+    b"5\r\ndata:\r\n4\r\n a\n\n\r\n0\r\n\r\n",
 )
 TURNS = st.lists(
-    st.tuples(st.booleans(), st.integers(0, 9), st.integers(0, 200), st.integers(0, 255)), min_size=1, max_size=8
+    st.tuples(st.booleans(), st.integers(0, 11), st.integers(0, 200), st.integers(0, 255)), min_size=1, max_size=8
 )
 
 

@@ -8,11 +8,13 @@ import pytest
 
 from kubeshark.pipeline.dissectors.web._http_document import (
     MAX_PAIRS,
-    Headers,
     request_detail,
     response_detail,
     segments_of,
 )
+from kubeshark.pipeline.dissectors.web._http_fields import NO_FIELDS, fields_of
+
+Headers = list[tuple[str, str]]
 
 SUMMARY: dict[str, Any] = {
     "method": "POST",
@@ -27,7 +29,7 @@ SUMMARY: dict[str, Any] = {
 
 
 def request(headers: Headers, body: bytes = b"", **summary: Any) -> dict[str, Any]:
-    return dict(request_detail(SUMMARY | summary, "/a", headers, body, len(body), cut=False)[1])
+    return dict(request_detail(SUMMARY | summary, "/a", fields_of(headers), body, len(body), cut=False)[1])
 
 
 @pytest.mark.parametrize(
@@ -43,10 +45,6 @@ def request(headers: Headers, body: bytes = b"", **summary: Any) -> dict[str, An
 )
 def test_segments_of_a_path(path: str, segments: list[str]) -> None:
     assert segments_of(path) == segments
-
-
-def test_repeated_headers_are_a_list_under_the_first_spelling() -> None:
-    assert request([("A", "1"), ("b", "2"), ("a", "3")])["headers"] == {"A": ["1", "3"], "b": "2"}
 
 
 def test_form() -> None:
@@ -96,13 +94,15 @@ def test_pairs_are_bounded() -> None:
 
 
 def test_a_cut_body_is_marked() -> None:
-    variables, document = request_detail(SUMMARY, "/a", [], b"abc", 3_000_000, cut=True)
+    variables, document = request_detail(SUMMARY, "/a", NO_FIELDS, b"abc", 3_000_000, cut=True)
     assert document["postData"]["bodyTruncated"] is True
     assert variables["request_body_truncated"] is True
 
 
 def test_a_coding_that_is_not_undone_is_said() -> None:
-    _, document = response_detail(SUMMARY, "OK", [("Content-Encoding", "dcb")], [], b"\x0b\x02", 2, cut=False)
+    _, document = response_detail(
+        SUMMARY, "OK", fields_of([("Content-Encoding", "dcb")]), NO_FIELDS, b"\x0b\x02", 2, cut=False
+    )
     assert document["content"] == {
         "size": 2,
         "mimeType": "",
