@@ -77,7 +77,7 @@ class Node:
         return self.net.from_hub(lambda: len({e.src.port for e in self.pipeline.query("dst.port == 5353")}))
 
     def until(self, is_so: Callable[[], bool]) -> None:
-        until = time.monotonic() + 20
+        until = time.monotonic() + 60
         while not is_so():
             assert time.monotonic() < until
             time.sleep(0.1)
@@ -196,7 +196,7 @@ def test_tls_in_the_clear_reaches_the_hub(tmp_path: Path) -> None:
             tls = pki.files("hub")
             with Pipeline.open(tmp_path / "own", identities=[ID], workers=[url], tls=tls) as pipeline:
                 found = []
-                until = time.monotonic() + 30
+                until = time.monotonic() + 90
                 while not found and time.monotonic() < until:
                     ask(port, 17)
                     time.sleep(1)

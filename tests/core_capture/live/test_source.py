@@ -48,7 +48,7 @@ def captured(source: LiveSource, expected: int = 0) -> list[tuple[int, int, byte
 
 def settle(source: LiveSource, expected: int) -> None:
     """Wait for packets that are sent, and under way on a busy machine."""
-    ends = time.monotonic() + 20
+    ends = time.monotonic() + 60
     while sum(one.received for one in source.counters()) < expected:
         assert time.monotonic() < ends, f"{expected} packets did not come: {source.counters()}"
         time.sleep(0.005)
@@ -56,7 +56,7 @@ def settle(source: LiveSource, expected: int) -> None:
 
 def wait_for(condition: Callable[[], bool], source: LiveSource) -> list[bytes]:
     """Read until something is so; return what came."""
-    ends = time.monotonic() + 20
+    ends = time.monotonic() + 60
     found = []
     while not condition():
         assert time.monotonic() < ends, "it did not happen"
@@ -387,7 +387,7 @@ def test_an_idle_interface_stops_at_once(sender: Sender, reader: Reader) -> None
         began = time.monotonic()
         assert source.read(60) is None
         assert source.is_finished
-        assert time.monotonic() - began < 5, "of 60"
+        assert time.monotonic() - began < 30, "of 60"
         timer.join()
         assert source.read(60) is None
 
