@@ -63,6 +63,7 @@ class Meeting(Slow):
     def __init__(self, folder: Path) -> None:
         super().__init__(0)
         self.folder = folder
+        folder.mkdir()
 
     def __call__(self, entry: Entry) -> tuple[int, str]:
         mine = self.folder / str(os.getpid())
@@ -137,7 +138,7 @@ def test_the_same_rows_in_the_same_order(pipeline: Pipeline) -> None:
 
 
 def test_the_work_is_spread(pipeline: Pipeline, tmp_path: Path) -> None:
-    found = list(pipeline.map(Meeting(tmp_path), "http", jobs=2))
+    found = list(pipeline.map(Meeting(tmp_path / "met"), "http", jobs=2))
     assert len({pid for pid, _ in found}) == 2
     assert os.getpid() not in {pid for pid, _ in found}
 
