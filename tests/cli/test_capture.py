@@ -19,9 +19,11 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 from _command import kubeshark
 
+from tests.cli.test_import_follow import until_stored
 from tests.core_capture.ebpf._tls_server import ask, needs_probes, tls_server
 from tests.core_capture.live._cable import FAR, NEAR, PORT, Sender, frame, ip
 from tests.core_capture.live.conftest import sender
+from tests.core_capture.live.test_streams import HEADER, record
 
 __all__ = ["sender"]
 
@@ -43,6 +45,17 @@ def capturing(*arguments: str | Path) -> Iterator[subprocess.Popen[str]]:
             yield running
         finally:
             running.kill()
+
+
+def until_said(running: subprocess.Popen[str], text: str) -> str:
+    """Return what it says until then."""
+    assert running.stderr is not None
+    said = ""
+    for line in running.stderr:
+        said += line
+        if text in line:
+            return said
+    pytest.fail(said)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -109,13 +122,13 @@ def test_until_a_limit(sender: Sender, tmp_path: Path) -> None:
 def test_text_says_what_was_lost_and_notices_are_said_once(sender: Sender, tmp_path: Path) -> None:
     with capturing("-i", FAR, "-i", "lo", "--store", tmp_path / "store", "--snaplen", "60") as running:
         ip(f"link set {FAR} down")
-        time.sleep(0.5)
+        said = until_said(running, f"{FAR} is down")
         ip(f"link set {FAR} up")
-        time.sleep(0.7)
+        said += until_said(running, f"{FAR} is back")
         sender.send([frame(1, size=200)])
-        time.sleep(0.3)
         running.send_signal(signal.SIGTERM)
         out, err = running.communicate(timeout=60)
+    err = said + err
     assert f"kubeshark: {FAR} is down: the capture goes on when it is back\nkubeshark: {FAR} is back\n" in err
     assert out.startswith("captured 1 packets, 60 bytes, 1 flows in 1 segments; received 1, dropped by the kernel 0")
     assert "1 were longer than is kept" in out
@@ -203,11 +216,12 @@ def test_senders_over_tcp(sample: Path, tmp_path: Path) -> None:
         for _ in range(2):
             with socket.create_connection(("127.0.0.1", port)) as sender_socket:
                 sender_socket.sendall(sample.read_bytes())
-        time.sleep(1)
+        for _ in range(2):
+            until_said(running, "has ended: 1,360 packets")
         running.send_signal(signal.SIGTERM)
         out, err = running.communicate(timeout=60)
     assert json.loads(out)["stored"] == 2 * 1360, err
-    assert err.count("has ended: 1,360 packets") == 2
+    assert "has ended" not in err
 
 
 def _port_of(running: subprocess.Popen[str]) -> int:
@@ -250,16 +264,17 @@ def test_a_folder_is_followed(sample: Path, tmp_path: Path) -> None:
     folder.mkdir()
     (folder / "1.pcapng").write_bytes(sample.read_bytes())
     command = [sys.executable, "-m", "kubeshark", "import", "--follow", str(folder), "--store", str(tmp_path / "store")]
-    for packets, skipped in ((1360, 0), (0, 1360)):
+    for packets, skipped in ((1360, 0), (10, 1360)):
         with subprocess.Popen(
             [*command, "--output", "json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
         ) as running:
             assert running.stderr is not None
             while b"Ctrl-C ends it" not in running.stderr.readline():
                 assert running.poll() is None
-            time.sleep(3)
+            until_stored(tmp_path / "store", packets + skipped)
             running.send_signal(signal.SIGINT)
             out, err = running.communicate(timeout=60)
+        (folder / "2.pcap").write_bytes(HEADER + b"".join(map(record, range(10))))
         assert running.returncode == 0, err
         totals = json.loads(out)
         assert (totals["packets"], totals["skipped"]) == (packets, skipped)

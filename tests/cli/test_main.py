@@ -151,11 +151,11 @@ def test_version_is_an_option_too(capsys: pytest.CaptureFixture[str], tmp_path: 
 @pytest.mark.parametrize(("arguments", "code"), [("version", 0), ("store info --store /nowhere", 1)])
 def test_the_process_ends_with_its_code_and_what_was_to_be_done_at_the_end(arguments: str, code: int) -> None:
     script = """
-import atexit, threading, time
+import atexit, threading
 from kubeshark.cli import _main
 
 def late():
-    time.sleep(0.1)
+    threading.main_thread().join()  # until it is at its end, and waits for the others
     print("a thread ended")
 
 def run(really=_main.main):

@@ -95,7 +95,7 @@ def _pump(source: socket.socket, sink: socket.socket) -> None:
             each.shutdown(socket.SHUT_RDWR)
 
 
-def wait_until(holds: Callable[[], Any], timeout: float = 30) -> None:
+def wait_until(holds: Callable[[], Any], timeout: float = 90) -> None:
     end = time.monotonic() + timeout
     while not holds():
         assert time.monotonic() < end

@@ -41,7 +41,7 @@ def kubelet() -> Iterator[client.ApiClient]:
         configuration.host = f"http://127.0.0.1:{server.socket.getsockname()[1]}"
         yield client.ApiClient(configuration)
         server.shutdown()
-    deadline = time.monotonic() + 10  # the client leaves its sockets to the collector: here, not in another test
+    deadline = time.monotonic() + 60  # the client leaves its sockets to the collector: here, not in another test
     while any(each.name.startswith("Kubernetes port forward") for each in threading.enumerate()):
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -84,7 +84,7 @@ def test_a_pod_that_is_gone_is_said_and_the_port_stays() -> None:
             host, _, port = forward.url.removeprefix("http://").rpartition(":")
             with socket.create_connection((host, int(port)), 10) as connection:
                 assert connection.recv(1) == b""
-        deadline = time.monotonic() + 10  # said once the connection is closed; of what ends with it nothing is said
+        deadline = time.monotonic() + 60  # said once the connection is closed; of what ends with it nothing is said
         while len(said) < 2 and time.monotonic() < deadline:
             time.sleep(0.01)
     assert len(said) == 2

@@ -44,12 +44,12 @@ def test_the_file_is_what_the_firewall_says() -> None:
 def test_it_comes_with_the_firewall_and_stays_while_there_are_policies(cluster: Cluster, namespace: str) -> None:
     if cluster.get(CRD, "", NAME) is not None:  # that of another test
         cluster.ask("DELETE", KINDS[CRD].path("", NAME))
-    wait_until(lambda: cluster.get(CRD, "", NAME) is None, 30)
+    wait_until(lambda: cluster.get(CRD, "", NAME) is None)
     run, lines = lines_of(cluster, namespace)
     made = objects("firewall.enabled=true", namespace=namespace)
     run.apply(made)
     assert f"created    {CRD} {NAME}" in lines
-    wait_until(lambda: _takes(cluster), 30)
+    wait_until(lambda: _takes(cluster))
     lines.clear()
     assert run.apply(made) == 0, lines
 
@@ -65,7 +65,7 @@ def test_it_comes_with_the_firewall_and_stays_while_there_are_policies(cluster: 
     cluster.ask("DELETE", KINDS[POLICY].path("", "one"))
     run.clean(keep_captures=False)
     assert f"deleted    {CRD} {NAME}" in lines
-    wait_until(lambda: cluster.get(CRD, "", NAME) is None, 30)
+    wait_until(lambda: cluster.get(CRD, "", NAME) is None)
 
 
 def _takes(cluster: Cluster) -> bool:

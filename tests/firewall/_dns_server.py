@@ -41,7 +41,7 @@ class DnsServer:
                 "--cname=alias.test,exact.test",
             ]
         )  # fmt: skip
-        end = time.monotonic() + 10
+        end = time.monotonic() + 60
         while "read" not in (self._log.read_text() if self._log.exists() else ""):
             assert time.monotonic() < end and self._process.poll() is None
             time.sleep(0.02)

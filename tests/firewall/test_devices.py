@@ -61,7 +61,7 @@ def test_the_port_of_a_bridge(namespaces: Pair) -> None:
     ip("-n", far, "addr", "add", "10.88.0.2/24", "dev", "eth0")
     ip("-n", far, "link", "set", "eth0", "up")
     with namespaces.open(near, kind=socket.SOCK_DGRAM) as speaks:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while namespaces.within(near, lambda: pod_device("10.88.0.2")) != "vethpod":
             assert time.monotonic() < deadline
             speaks.sendto(b"who has it?", ("10.88.0.2", 9))

@@ -38,7 +38,7 @@ spec:
     - {name: updates, action: Accept, to: [{domainNames: [exact.test, "*.cdn.test"]}]}
     - {name: rest, action: Deny, to: [{networks: ["0.0.0.0/0", "::/0"]}]}
 """
-WITHIN_S = 15
+WITHIN_S = 60
 
 
 class Named(Machine):

@@ -170,8 +170,8 @@ def test_close_ends_a_call_under_way(faulty_c: Any, start: Callable[..., Any]) -
     time.sleep(0.05)
     began = time.monotonic()
     plugin.process.close()
-    caller.join(5)
-    assert time.monotonic() - began < 5
+    caller.join(20)
+    assert time.monotonic() - began < 20, "of 30"
     assert [type(answer) for answer in answers] == [Poison, Poison]
     assert plugin.process.state is PluginState.STOPPED
 
@@ -199,7 +199,7 @@ def test_an_endless_call_does_not_keep_the_interpreter(built: tuple[Path, Any]) 
     done = subprocess.run(
         [sys.executable, "-c", EXIT, built[0]], capture_output=True, text=True, timeout=60, check=True
     )
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while Path(f"/proc/{int(done.stdout)}/cmdline").exists() and time.monotonic() < deadline:
         time.sleep(0.02)
     assert not Path(f"/proc/{int(done.stdout)}/cmdline").exists()

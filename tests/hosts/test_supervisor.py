@@ -6,12 +6,14 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from kubeshark.errors import PluginCrashed
 from kubeshark.extension_api._frame import DISSECT, FrameItem, decode_dissect
+from kubeshark.hosts import _supervisor
 from kubeshark.hosts._children import the_zygote
 from kubeshark.hosts._supervisor import PluginProcess, PluginState, Poison, Supervision
 
@@ -27,13 +29,21 @@ def test_it_starts_with_the_first_call_and_stays(faulty_c: Any, start: Callable[
     assert plugin.say([]) == []
 
 
-def test_restarts_wait_longer_with_each_crash(faulty_c: Any, start: Callable[..., Any]) -> None:
+def test_restarts_wait_longer_with_each_crash(
+    faulty_c: Any, start: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, slept = [100.0], list[float]()
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        now[0] += seconds
+
+    monkeypatch.setattr(_supervisor, "time", SimpleNamespace(monotonic=lambda: now[0], time=time.time, sleep=sleep))
     plugin = start(faulty_c, backoff_s=0.1, max_backoff_s=0.3)
-    for least in (0.1, 0.2, 0.3):
+    for _ in range(3):
         plugin.say(["abort"])
-        began = time.monotonic()
         assert plugin.say(["say 1"]) == [["1"]]
-        assert time.monotonic() - began >= least * 0.8
+    assert [seconds for seconds in slept if seconds] == pytest.approx([0.1, 0.2, 0.3])
 
 
 def test_old_crashes_are_forgotten(faulty_c: Any, start: Callable[..., Any]) -> None:

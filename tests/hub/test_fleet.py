@@ -61,7 +61,7 @@ def test_policies_reach_every_node_and_late_and_killed_ones_converge(three: Clus
         _, kept = hub.firewall("GET", "policies/shop")
         assert kept["text"] == body(81)["policy"] and kept["compiled"] == 1
         assert all(node["rules"] == 1 for node in kept["nodes"])
-        end = time.monotonic() + 10  # the hub asks its nodes for their counters now and then
+        end = time.monotonic() + 60  # the hub asks its nodes for their counters now and then
         while not all(node["packets"] > 0 for node in hub.firewall("GET", "policies/shop")[1]["nodes"]):
             assert time.monotonic() < end
             time.sleep(0.05)
@@ -230,7 +230,7 @@ def test_pods_follow_the_names_that_they_ask_for(tmp_path: Path) -> None:
                 [told] = hub.firewall("GET", "status")[1]["nodes"]
                 return [name for target in told["targets"] for name in target["names"]]
 
-            end = time.monotonic() + 10  # the hub asks its nodes now and then
+            end = time.monotonic() + 60  # the hub asks its nodes now and then
             while not any(each["addresses"] for each in names()):
                 assert time.monotonic() < end
                 time.sleep(0.1)

@@ -35,14 +35,14 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
 
 
 class _Fleet(Fleet):
-    """Notes when it was given what."""
+    """Notes what it was given."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(PolicyStore(folder / "policies.json"), lambda _: None)
-        self.given: list[tuple[int, Inventory]] = []
+        self.given: list[Inventory] = []
 
     def set_inventory(self, inventory: Inventory) -> None:
-        self.given.append((time.monotonic_ns(), inventory))
+        self.given.append(inventory)
         super().set_inventory(inventory)
 
     def pod(self, name: str) -> Any:
@@ -67,29 +67,26 @@ def test_names_and_inventory_follow_the_cluster(api: ApiServer, store: Store, tm
     try:
         with KubeWatch(_relayed(api, relay, tmp_path), store, fleet, said.append) as kube:
             wait_until(lambda: fleet.given and all(kube.states().values()))
-            first = fleet.given[0][1]  # nothing before all of it was known
+            first = fleet.given[0]  # nothing before all of it was known
             assert first.namespaces["shop"]["team"] == "web"
             assert [(str(each.addresses[0]), each.labels["zone"]) for each in first.nodes] == [("192.0.2.2/32", "a")]
 
             labels = {"metadata": {"labels": {"app": "cart"}}, "spec": {"nodeName": "lab-2"}}
             began = time.time_ns()
             make_pod(cluster, "shop", "cart-1", "10.7.0.4", **labels)
-            made_at, made = time.monotonic_ns(), time.time_ns()
-            wait_until(lambda: (pod := fleet.pod("cart-1")) and pod.addresses, 10)
-            assert fleet.given[-1][0] - made_at < 1e9
+            wait_until(lambda: (pod := fleet.pod("cart-1")) and pod.addresses)
             pod = fleet.pod("cart-1")
             assert (pod.labels, pod.node, str(pod.addresses[0])) == ({"app": "cart"}, "lab-2", "10.7.0.4/32")
 
             wait_until(lambda: any(each.name == "cart-1" for each in store.names()))
+            known = time.time_ns()
             _delete(cluster, "cart-1")
-            deleted = time.time_ns()
             make_pod(cluster, "shop", "mail-1", "10.7.0.4")
             wait_until(lambda: any(each.name == "mail-1" for each in store.names()))
             names = {each.name: each for each in store.names()}
             cart, mail = names["cart-1"], names["mail-1"]
-            assert began < cart.since_ns < made + 1e9
-            assert cart.until_ns is not None and abs(cart.until_ns - deleted) < 1e9
-            assert cart.until_ns <= mail.since_ns and mail.until_ns is None
+            assert cart.until_ns is not None and mail.until_ns is None
+            assert began < cart.since_ns < known < cart.until_ns <= mail.since_ns < time.time_ns()
             assert fleet.pod("cart-1") is None and not said
 
             relay.cut()
@@ -98,7 +95,7 @@ def test_names_and_inventory_follow_the_cluster(api: ApiServer, store: Store, tm
             _delete(cluster, "mail-1")
             assert fleet.pod("mail-1") is not None
             relay.mend()
-            wait_until(lambda: fleet.pod("mail-1") is None and said[-1] == "the cluster is watched again", 60)
+            wait_until(lambda: fleet.pod("mail-1") is None and said[-1] == "the cluster is watched again")
         assert next(each for each in store.names() if each.name == "mail-1").until_ns is not None
     finally:
         relay.cut()
@@ -124,7 +121,7 @@ def test_names_that_an_archive_did_not_get_are_sent_again(
     make_pod(cluster, "shop", "till-1", "10.7.0.11")
     joined = _Refusing(store.files, store.identities, 1 << 20)
     with KubeWatch(cluster, joined, _Fleet(tmp_path), said.append):
-        wait_until(lambda: joined.shared == 1, 20)
+        wait_until(lambda: joined.shared == 1)
     assert len(said) == 1 and "not copied into the archive" in said[0]
     assert any(each.name == "till-1" for each in joined.names())
 

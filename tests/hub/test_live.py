@@ -61,11 +61,9 @@ def test_what_comes_follows_what_is_stored(growing: Hub) -> None:
         fresh = got.columns["id"][len(stored) :]
         assert sorted(fresh) == sorted(set(ids(growing, "http || dns")) - set(stored))
         assert sorted(got.columns["protocol"][len(stored) :]) == ["DNS", "HTTP"]
-        began = time.monotonic()
         socket.send(json.dumps({"op": "cancel", "id": 1}))
-        done = got.to_the_end()
+        done = got.to_the_end()  # which nothing else ends
         assert (done["op"], done["stopped"], done["rows"]) == ("done", "cancelled", len(stored) + 2)
-        assert time.monotonic() - began < 5
     with growing.socket() as socket:  # a client that lost its connection goes on where it was
         again = ask_socket(socket, 2, "http || dns", live=True, cursor=got.cursors[-1], columns=[])
         while again.read() != "live":

@@ -33,7 +33,7 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
         cluster = server.open()
         for made in render([policy_kind()], scope_of(settings("firewall.enabled=true"), "0.1.0", {})):
             cluster.apply(made)
-        wait_until(lambda: _is_served(cluster), 30)
+        wait_until(lambda: _is_served(cluster))
         yield server
 
 
@@ -83,7 +83,7 @@ def until(cluster: Cluster, name: str, generation: int, reason: str) -> dict[str
         found = status(cluster, name)
         return (found.get("observedGeneration"), found.get("reason")) == (generation, reason)
 
-    wait_until(is_so, 20)
+    wait_until(is_so)
     return status(cluster, name)
 
 
@@ -180,7 +180,7 @@ def test_what_was_undone_stays_undone_until_the_object_changes(cluster: Cluster,
         hub.store.tick()
         return hub.store.get("short") is None
 
-    wait_until(is_over, 10)
+    wait_until(is_over)
     until(cluster, "short", 1, "Expired")
 
     (tmp_path / "again").mkdir()
@@ -211,8 +211,8 @@ def test_serve_takes_objects_and_rest_does_not_change_them(
         def policies() -> Any:
             return hub.json("/api/v1/firewall/policies")
 
-        wait_until(lambda: [each["name"] for each in policies()] == ["shop"], 30)
-        wait_until(lambda: policies()[0]["compiled"] == 1, 30)
+        wait_until(lambda: [each["name"] for each in policies()] == ["shop"])
+        wait_until(lambda: policies()[0]["compiled"] == 1)
         [found] = policies()
         assert found["owner"] == "cluster" and found["mode"] == "Enforce"
         answer = hub.ask("DELETE", "/api/v1/firewall/policies/shop")
@@ -220,4 +220,4 @@ def test_serve_takes_objects_and_rest_does_not_change_them(
         answer = hub.ask("PUT", "/api/v1/firewall/policies/shop", {"policy": found["text"]})
         assert answer.status == 409
         cluster.ask("DELETE", KIND.path("", "shop"))
-        wait_until(lambda: policies() == [], 30)
+        wait_until(lambda: policies() == [])

@@ -16,7 +16,7 @@ import pytest
 __all__ = ["free_port", "need", "running", "wait_for_port"]
 
 PLACES = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin", "/usr/local/sbin"])
-DEADLINE = 20.0
+DEADLINE = 60.0
 
 
 def need(program: str, package: str = "") -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import select
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -106,8 +107,13 @@ class LiveCapture:
         self.number, self.name, self._pieces = self.number + 1, "", 0
 
 
-def capture_in_real_time(path: Path, seconds: float, *, rate: int = 100) -> None:
-    """Write exchanges as they happen, `rate` a second, with the live writer; a segment lasts three seconds."""
+def capture_in_real_time(
+    path: Path, seconds: float, *, rate: int = 100, goes_on: Callable[[], bool] | None = None
+) -> None:
+    """Write exchanges as they happen, `rate` a second, with the live writer; a segment lasts three seconds.
+
+    It takes so long, and then as long as it `goes_on`.
+    """
     from tests.pipeline._traffic import Capture, Connection, dns
 
     source = SourceInfo("eth0", metadata=SourceMetadata(interfaces=[Interface(RAW, 65_535)]))
@@ -116,7 +122,7 @@ def capture_in_real_time(path: Path, seconds: float, *, rate: int = 100) -> None
     connections = [Connection(capture, client_port=40_000 + number) for number in range(8)]
     written = done = 0
     with Store.open(path).live_writer(recipients, source=source, segment_seconds=3) as writer:
-        while (now := time.time()) < began + seconds:
+        while (now := time.time()) < began + seconds or (goes_on and goes_on()):
             while done < (now - began) * rate:
                 capture.now_ns = time.time_ns()
                 connection = connections[done % 8]
@@ -136,4 +142,6 @@ def capture_in_real_time(path: Path, seconds: float, *, rate: int = 100) -> None
 
 
 if __name__ == "__main__":
-    capture_in_real_time(Path(sys.argv[1]), float(sys.argv[2]))
+    waits = sys.argv[3:] == ["--until-stdin-ends"]
+    goes_on = (lambda: not select.select([0], [], [], 0)[0]) if waits else None
+    capture_in_real_time(Path(sys.argv[1]), float(sys.argv[2]), goes_on=goes_on)

@@ -53,7 +53,7 @@ def following(store: Store, place: Path) -> Iterator[list[ImportResult]]:
 
 
 def until(condition: Callable[[], bool]) -> None:
-    ends = time.monotonic() + 30
+    ends = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < ends
         time.sleep(0.05)

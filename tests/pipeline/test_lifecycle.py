@@ -44,7 +44,7 @@ class Local:
     def stop(self) -> None:
         self.told.append("stop")
         if self.told[0]["word"] == "hang":
-            self.hang.wait(30)
+            self.hang.wait(100)
 
     @hookimpl
     def enrich(self, entries: Sequence[EntryView]) -> Sequence[Enrichment | None]:
@@ -115,6 +115,6 @@ def test_a_stop_that_hangs_is_left_behind(local: Local, tmp_path: Path) -> None:
     plugins = Plugins.installed()
     began = time.monotonic()
     plugins.close()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30, "of 100"
     assert "took longer than 1 s" in str(plugins.take_problems()[0])
     local.hang.set()

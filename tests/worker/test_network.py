@@ -16,7 +16,7 @@ from tests.worker._cluster import Pki, Process
 from tests.worker._namespaces import Network, network
 
 EACH = 6 * 3  # HTTP exchanges of a node
-MOST_SECONDS = 30
+MOST_SECONDS = 90
 """Of one query, whatever is cut: asking takes 3, one read 10, and this machine may be busy."""
 
 
@@ -52,7 +52,7 @@ class Cluster:
 
         return self.net.from_hub(do)
 
-    def until_all_are_back(self) -> None:
+    def until_all_are_there(self) -> None:
         until = time.monotonic() + 90
         while self.ask() != (4 * EACH, []):
             assert time.monotonic() < until
@@ -66,7 +66,7 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
 
 
 def test_one_of_four_is_cut_off(cluster: Cluster) -> None:
-    assert cluster.ask() == (4 * EACH, [])
+    cluster.until_all_are_there()
     cluster.net.cut("node-3")
     time.sleep(2.1)  # what was listed is not believed any more
     for _ in range(3):
@@ -74,7 +74,7 @@ def test_one_of_four_is_cut_off(cluster: Cluster) -> None:
         assert (count, len(problems)) == (3 * EACH, 1)
         assert problems[0].startswith("https://10.213.7.3:8898: ")
     cluster.net.mend("node-3")
-    cluster.until_all_are_back()
+    cluster.until_all_are_there()
 
 
 def test_cut_off_in_the_middle_of_a_query(cluster: Cluster) -> None:
@@ -84,7 +84,7 @@ def test_cut_off_in_the_middle_of_a_query(cluster: Cluster) -> None:
     assert (count, len(problems)) == (3 * EACH, 1)
     assert problems[0].startswith("https://10.213.7.2:8898: ")
     cluster.net.mend("node-2")
-    cluster.until_all_are_back()
+    cluster.until_all_are_there()
 
 
 def test_killed_in_the_middle_of_a_query_and_started_again(cluster: Cluster) -> None:
@@ -93,7 +93,7 @@ def test_killed_in_the_middle_of_a_query_and_started_again(cluster: Cluster) -> 
     assert (count, len(problems)) == (3 * EACH, 1)
     assert problems[0].startswith("https://10.213.7.4:8898: ")
     worker.start()
-    cluster.until_all_are_back()
+    cluster.until_all_are_there()
 
     def restart() -> None:
         worker.kill()
@@ -110,4 +110,4 @@ def test_nobody_is_there(cluster: Cluster) -> None:
     assert (count, len(problems)) == (0, 4)
     for node in cluster.net.nodes:
         cluster.net.mend(node)
-    cluster.until_all_are_back()
+    cluster.until_all_are_there()

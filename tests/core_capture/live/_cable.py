@@ -58,7 +58,7 @@ def lay_cable() -> None:
 
 
 def until_up(name: str) -> None:
-    ends = time.monotonic() + 20
+    ends = time.monotonic() + 60
     while b'"operstate":"UP"' not in subprocess.run(["ip", "-j", "link", "show", name], capture_output=True).stdout:
         assert time.monotonic() < ends, f"{name} does not come up"
         time.sleep(0.01)

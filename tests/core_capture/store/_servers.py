@@ -90,12 +90,14 @@ def versitygw(folder: Path, port: int = 0) -> Iterator[Server]:
     with (folder / "log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as child:
         try:
             server = Server(f"http://127.0.0.1:{port}")
-            for _ in range(100):
+            for _ in range(600):
                 with socket.socket() as probe:
                     if probe.connect_ex(("127.0.0.1", port)) == 0:
                         break
                 assert child.poll() is None, (folder / "log").read_text()
                 time.sleep(0.1)
+            else:
+                pytest.fail("versitygw does not listen")
             if is_new:
                 make_bucket(server)
             yield server

@@ -34,7 +34,7 @@ def test_a_crowd(tmp_path: Path, root: Path) -> None:
         )
         for number, role in enumerate(("writer", "reader", "reader", "pruner", "snapshots"))
     }
-    said = {name: process.communicate(timeout=90) for name, process in crowd.items()}
+    said = {name: process.communicate(timeout=150) for name, process in crowd.items()}
     assert {name: process.returncode for name, process in crowd.items() if process.returncode} == {}, said
     done = {name: json.loads(out) for name, (out, _errors) in said.items()}
     assert done["writer-0"]["written"] > 3, done

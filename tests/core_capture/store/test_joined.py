@@ -133,25 +133,25 @@ def test_one_that_is_gone_is_named_and_comes_back(
 def test_one_that_is_late_keeps_nobody_waiting(
     tmp_path: Path, cluster: list[Running], hub_tls: TlsFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_joined, "ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr(_joined, "ANSWER_SECONDS", 1.5)  # the others need some of it on a slow machine
     gate = threading.Event()
     slow = cluster[2].service.files
     listed = slow.list
 
     def wait() -> list[object]:
-        gate.wait(60)
+        gate.wait(200)
         return listed()  # type: ignore[return-value]
 
     monkeypatch.setattr(slow, "list", wait)
     with opened(tmp_path, cluster, hub_tls) as pipeline:
         began = time.monotonic()
-        for _ in range(5):
+        for _ in range(3):
             query = pipeline.query("http")
             assert len(list(query)) == 6 * 3
             assert [str(problem) for problem in query.problems] == [
-                f"{cluster[2].url}: has not answered for 0.3 s: its packets are missing here"
+                f"{cluster[2].url}: has not answered for 1.5 s: its packets are missing here"
             ]
-        assert time.monotonic() - began < 20  # five queries; one alone would wait for it ten seconds
+        assert time.monotonic() - began < 100, "of 200, that one of them would wait"
         member = pipeline.store.members[2]  # type: ignore[attr-defined]
         assert member.state == "late"
         gate.set()

@@ -60,7 +60,7 @@ def captured(bench: Bench, *, segment_bytes: int = 8_000, items: list[bytes] = I
 
 def _settled(writer: object) -> None:
     """Let the sealing thread keep up: memory holds three segments."""
-    ends = time.monotonic() + 20
+    ends = time.monotonic() + 60
     while len(writer._closed) > 1 and time.monotonic() < ends:  # type: ignore[attr-defined]
         writer.tick()  # type: ignore[attr-defined]
         time.sleep(0.002)

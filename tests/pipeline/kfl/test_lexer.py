@@ -39,6 +39,6 @@ def test_kinds(text: str, kinds: list[str]) -> None:
     "text", ['"' * 50_000, "'''" + "a'" * 50_000, '"' + "\\" * 50_000, "/" * 50_000, "1e" * 50_000]
 )
 def test_hostile_texts_take_linear_time(text: str) -> None:
-    started = time.monotonic()
+    started = time.process_time()
     assert "".join(token.text for token in tokens(text)) == text
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5

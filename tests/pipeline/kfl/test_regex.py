@@ -34,9 +34,9 @@ def test_what_is_no_pattern(pattern: str) -> None:
 
 
 def test_no_pattern_explodes() -> None:
-    started = time.monotonic()
+    started = time.process_time()
     assert not searcher("(a*)*(a|aa)+b")("a" * 100_000)
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5
 
 
 def test_a_pattern_is_compiled_once() -> None:
