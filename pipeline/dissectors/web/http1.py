@@ -111,20 +111,21 @@ def read_rows(stream: Stream, rows: Sequence[MessageRow], texts: bytes) -> list[
         _, _, start, end, _, _, _, _, direction, protocol, bits, status, head_size, minor, *spans = row
         if protocol or status == 101:
             return None
-        wire, head_end = wires[direction], start + head_size
-        line_end = wire.data.index(b"\n", start) + 1
-        said = [text(texts[at : at + length]) for at, length in zip(spans[::2], spans[1::2], strict=True)]
+        method, method_length, target, target_length, host, host_length, kind, kind_length = spans
+        wire, head_end, version = wires[direction], start + head_size, VERSIONS[minor]
+        line_end, media = wire.data.index(b"\n", start) + 1, ""
         unit = Unit(start, line_end, head_end, end, bool(direction), chunked=bool(bits & CHUNKED), trailer=end)
         if direction:
             unit.status, unit.reason = status, wire.data[start + STATUS_LINE : line_end].strip()
-            fields = response_fields(status, VERSIONS[minor], said[3], head_size, end - head_end)
-            media = str(fields["content_type"])
-            if comes_in_parts(media):
+            content_type = text(texts[kind : kind + kind_length])
+            fields = response_fields(status, version, content_type, head_size, end - head_end)
+            if content_type and comes_in_parts(media := media_of(content_type)):
                 unit.head = wire.data[line_end - 1 : head_end].lower()
-        else:
-            media = ""  # of bodies that come in parts a scanner takes none
-            unit.target = texts[spans[2] : spans[2] + spans[3]]
-            fields = request_fields(said[0], said[1], VERSIONS[minor], said[2], head_size, end - head_end)
+        else:  # its media type matters not: a scanner takes none that comes in parts
+            unit.target = texts[target : target + target_length]
+            named, asked = text(texts[method : method + method_length]), text(unit.target)
+            name = text(texts[host : host + host_length])
+            fields = request_fields(named, asked, version, name, head_size, end - head_end)
         messages.append(_message_of(unit, wire, direction, fields, media))
     return messages
 
@@ -242,7 +243,7 @@ def _message(unit: Unit, wire: Wire, direction: int) -> Message:
 def _message_of(
     unit: Unit, wire: Wire, direction: int, fields: dict[str, Value], media: str, protocol: str = ""
 ) -> Message:
-    is_in_parts = comes_in_parts(media)
+    is_in_parts = bool(media) and comes_in_parts(media)
     coding = text(value_of(unit, wire.data, b"content-encoding")) if is_in_parts else ""
     unit.head = b""  # only the summary needs it: details read the wire
     return Message(
