@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from kubeshark.pipeline.dissectors._lines import next_line
 from kubeshark.pipeline.dissectors._text import text
@@ -83,8 +84,7 @@ _SUCCESS = frozenset(
 )
 
 
-@dataclass(slots=True)
-class Item:
+class Item(Struct):
     """A value on the wire; `start` and `end` are its place in the side."""
 
     key: str
@@ -95,8 +95,7 @@ class Item:
     cas: int = 0
 
 
-@dataclass(slots=True)
-class Unit:
+class Unit(Struct):
     """A request or an answer, of either protocol."""
 
     start: int
