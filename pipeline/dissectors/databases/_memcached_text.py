@@ -234,10 +234,13 @@ def _name(unit: Unit, line: bytes) -> bool:
     return word is not None
 
 
+_NUMBER = re.compile(r"-?[0-9]{1,20}")
+
+
 def _number(words: list[str]) -> int:
     """Return the first word as a number, -1 if it is none or too long to be one."""
     word = words[0] if words else ""
-    return int(word) if re.fullmatch(r"-?[0-9]{1,20}", word, re.ASCII) else -1
+    return int(word) if _NUMBER.fullmatch(word) else -1
 
 
 def _meta_request(unit: Unit, arguments: list[str], wire: Wire) -> None:

@@ -76,6 +76,7 @@ _AUTHENTICATION = {
     11: "sasl continue",
     12: "sasl final",
 }
+_TRANSACTION = {b"I": "idle", b"T": "in transaction", b"E": "failed"}
 
 
 @dataclass(slots=True)
@@ -186,7 +187,7 @@ def response_detail(
             if number or "authentication" not in document:
                 document["authentication"] = _AUTHENTICATION.get(number, str(number)).partition(" ")[0]
         elif kind == 0x5A:
-            document["transaction"] = {b"I": "idle", b"T": "in transaction", b"E": "failed"}.get(body, "")
+            document["transaction"] = _TRANSACTION.get(body, "")
         elif kind == 0x4B:
             document["processId"] = int.from_bytes(body[:4], "big")
             document["secretKey"] = REDACTED
@@ -323,10 +324,14 @@ def _items(body: bytes) -> list[bytes | None]:
         if start > size:
             break
         (length,) = read(body, at)
-        at = start + length if length > 0 else start
-        if at > size:
-            break
-        items.append(body[start:at] if length >= 0 else None)
+        if length > 0:
+            at = start + length
+            if at > size:
+                break
+            items.append(body[start:at])
+        else:
+            at = start
+            items.append(None if length else b"")
     return items
 
 

@@ -46,6 +46,7 @@ MAX_DEPTH = 32
 MAX_TEXT = 64 << 10
 
 _HEADER = re.compile(rb"([$=!*~>%|;])(\?|-?[0-9]{1,18})\r\n|([+\-:_#,(.])([^\r\n]*)\r\n")
+_INTEGER = re.compile(rb"[+-]?[0-9]{1,20}")
 _LINE = re.compile(rb"[+\-:][^\r\n]*\r\n")
 _START = re.compile(rb"(?:[*~>%|$=!](?:-1|[0-9]{1,10})|[:(][+-]?[0-9]+|_|#[tf])\r\n|[+-][A-Z][^\r\n]*\r\n")
 _AGGREGATES = {b"*": 1, b"~": 1, b">": 1, b"%": 2, b"|": 2}
@@ -250,7 +251,7 @@ def _simple(sign: bytes, line: bytes) -> object:
     if sign == b"#":
         return line == b"t"
     line = line[:MAX_TEXT]
-    if sign == b":" and re.fullmatch(rb"[+-]?[0-9]{1,20}", line):
+    if sign == b":" and _INTEGER.fullmatch(line):
         return int(line)
     return text(line)
 
