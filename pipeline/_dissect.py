@@ -15,6 +15,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
+from struct import Struct
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -45,6 +46,8 @@ __all__ = ["Dissector", "connection_entry"]
 ANSWER_TIMEOUT_NS = 10_000_000_000
 """A request is called unanswered for good after this much packet time without a response (entries.md §1)."""
 
+
+_TIMES = Struct("<56xQQ32x")  # of a FLOW row: its first and its last packet's
 
 SHOWN_FIELDS = 4
 """Fields of a message in doubt that its error tells."""
@@ -320,15 +323,16 @@ class _Work:
         return streams
 
     def _read_facts(self, at: int, stream: FlowStream) -> StreamFacts:
-        parts = tuple(part for _, part in self.selection.parts(at))
-        seen = self.selection.seen.get(int(self.selection.rows[at]), ())
+        parts = tuple([part for _, part in self.selection.parts(at)])
+        seen = self.selection.seen.get(self.selection.rows.item(at), ()) if self.selection.seen else ()
         return StreamFacts(stream.row, stream, parts, self.dissector.origin, seen)
 
     def _facts_of(self, at: int) -> StreamFacts:
         """Return what the entries of a stream share, those of its connection among them."""
-        if at not in self._facts:
-            self._facts[at] = self._read_facts(at, self._flow_streams([at])[0])
-        return self._facts[at]
+        known = self._facts.get(at)
+        if known is None:
+            known = self._facts[at] = self._read_facts(at, self._flow_streams([at])[0])
+        return known
 
     def _dissect_scanned(self, at: int, binding: Binding) -> list[Entry]:
         self.dissector.go_on()
@@ -443,7 +447,7 @@ def connection_entry(facts: StreamFacts, detected: Sequence[str]) -> Entry | Non
     if facts.transport not in CONN:
         return None
     message = conn_message(facts.row, detected, facts.network_props(), facts.flow_id)
-    event = Timed(message, 0, int(facts.row["first_ns"]), int(facts.row["last_ns"]))
+    event = Timed(message, 0, *_TIMES.unpack(facts.row))
     segment, row = facts.parts[0]
     return Entry(EntryId(segment.name, row, "conn"), CONN[facts.transport], Exchange(event=event), facts)
 

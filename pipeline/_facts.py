@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from struct import Struct
 from typing import Any
 
 import numpy as np
 
-from kubeshark.core_capture import FLOW, FlowBit, Tunnel
+from kubeshark.core_capture import FlowBit, Tunnel
 from kubeshark.extension_api import Endpoint, Message, MessageKind, ProtocolSpec
 from kubeshark.pipeline._display import Display
 from kubeshark.pipeline._named import Names
 from kubeshark.pipeline._once import once
 from kubeshark.pipeline._segments import FlowPart, node_of
-from kubeshark.pipeline._streams import TRANSPORT_NAMES, FlowStream, endpoints
+from kubeshark.pipeline._streams import TRANSPORT_NAMES, FlowSide, FlowStream, endpoints
 from kubeshark.pipeline.kfl import VARIABLES, Variable
 
 __all__ = ["Origin", "StreamFacts", "resolution", "stream_id"]
@@ -28,15 +29,11 @@ RESET, FINISHED = (  # by the side that sent it, a and b; as numbers, because en
 )
 
 
-def _span(first: str, last: str = "") -> slice:
-    """Return where these fields of a FLOW row lie, one behind the other."""
-    fields: Any = FLOW.fields
-    kind, start = fields[last or first]
-    return slice(fields[first][1], start + kind.itemsize)
-
-
 HANDSHAKE = 4  # packets
-ENDS, ISN, FIRST_NS = _span("a", "transport"), _span("isn"), _span("first_ns")
+NO_ISN = bytes(8)
+# of a FLOW row, the rest left out: numpy takes longer for one of its fields than this for all
+_NAMED_BY = Struct("<37s19x8s32x8s")  # both ends with their transport, first_ns, isn
+_VLAN = Struct("<40xH62x")
 
 
 NOBODY = Display()
@@ -127,7 +124,8 @@ class StreamFacts:
 
     @once
     def vlan(self) -> int:
-        return int(self.row["vlan"])
+        vlan: int = _VLAN.unpack(self.row)[0]
+        return vlan
 
     @property
     def tunnel(self) -> str:
@@ -139,15 +137,20 @@ class StreamFacts:
 
     @once
     def retransmissions(self) -> int:
-        return sum(side.direction.retransmissions for side in self._sides())
+        return self._sum(lambda side: side.direction.retransmissions)
 
     @once
     def out_of_order(self) -> int:
-        return sum(side.direction.out_of_order for side in self._sides())
+        return self._sum(lambda side: side.direction.out_of_order)
 
     @once
     def gaps(self) -> int:
-        return sum(len(side.gaps) for side in self._sides())
+        return self._sum(lambda side: len(side.gaps))
+
+    def _sum(self, count: Callable[[FlowSide], int]) -> int:
+        """Count something of a TCP stream on both sides."""
+        sides = self.stream_data.flow_sides if self.stream_data else ()
+        return count(sides[0]) + count(sides[1]) if sides else 0
 
     @once
     def rtt_us(self) -> int:
@@ -155,11 +158,11 @@ class StreamFacts:
         if self.stream_data is None or self.transport != "tcp":
             return 0
         flags, mine = self.stream_data.decoded.packets["flags"], self.stream_data.streams.packets
-        syn = syn_ack = -1
-        for count in (HANDSHAKE, len(mine)):  # nearly always its first packets
-            if syn < 0 or syn_ack < 0:
-                bits = (flags[mine[:count]] & (SYN | ACK)).tobytes()  # a byte a packet
-                syn, syn_ack = bits.find(SYN), bits.find(SYN | ACK)
+        flags_of = flags.item
+        bits = bytes([flags_of(packet) & (SYN | ACK) for packet in mine[:HANDSHAKE].tolist()])  # nearly always there
+        if not (SYN in bits and SYN | ACK in bits):
+            bits = (flags[mine] & (SYN | ACK)).tobytes()  # a byte a packet
+        syn, syn_ack = bits.find(SYN), bits.find(SYN | ACK)
         if syn < 0 or syn_ack < 0:
             return 0
         times = self.stream_data.times
@@ -203,6 +206,8 @@ class StreamFacts:
 
     @once
     def _network(self) -> dict[str, Any]:
+        if not (self.stream_data and self.stream_data.flow_sides):  # nothing is counted there
+            return {"transport": self.transport, "retransmissions": 0, "outOfOrder": 0, "gaps": 0, "rttUs": 0}
         return {
             "transport": self.transport,
             "retransmissions": self.retransmissions,
@@ -234,9 +239,6 @@ class StreamFacts:
             data = self.stream_data.datagrams[message.datagram].data
         return bytes(data[message.start : message.end])
 
-    def _sides(self) -> Any:
-        return self.stream_data.flow_sides if self.stream_data else ()
-
 
 def _protocol_document(spec: ProtocolSpec) -> dict[str, Any]:
     return {
@@ -256,34 +258,38 @@ def _protocol_document(spec: ProtocolSpec) -> dict[str, Any]:
     }
 
 
+UNKNOWN: dict[str, Any] = {
+    "ip": "",
+    "port": "",
+    "name": "",
+    "namespace": "",
+    "pod": None,
+    "endpointSlice": None,
+    "service": None,
+    "cgroupId": 0,
+    "containerId": "",
+    "socketId": 0,
+    "processId": 0,
+    "parentProcessId": 0,
+    "hostProcessId": 0,
+    "hostParentProcessId": 0,
+    "processName": "",
+    "processPath": "",
+    "cpuUsage": 0,
+    "memoryUsage": 0,
+    "resolutionMechanism": "none",
+}
+"""A Resolution (entries.md §3) of nobody."""
+
+
 def resolution(endpoint: Endpoint) -> dict[str, Any]:
-    """Return a Resolution (entries.md §3) of which only the address is known."""
-    return {
-        "ip": endpoint.ip,
-        "port": str(endpoint.port),
-        "name": "",
-        "namespace": "",
-        "pod": None,
-        "endpointSlice": None,
-        "service": None,
-        "cgroupId": 0,
-        "containerId": "",
-        "socketId": 0,
-        "processId": 0,
-        "parentProcessId": 0,
-        "hostProcessId": 0,
-        "hostParentProcessId": 0,
-        "processName": "",
-        "processPath": "",
-        "cpuUsage": 0,
-        "memoryUsage": 0,
-        "resolutionMechanism": "none",
-    }
+    """Return a Resolution of which only the address is known."""
+    document = UNKNOWN.copy()
+    document["ip"], document["port"] = endpoint.ip, str(endpoint.port)
+    return document
 
 
 def stream_id(row: Any) -> str:
     """Return the KFL `stream` of a connection whose first part has this FLOW row: a hash of its ends and its start."""
-    raw = row.tobytes()
-    isn = raw[ISN]
-    start = isn if any(isn) else raw[FIRST_NS]
-    return hashlib.blake2b(raw[ENDS] + start, digest_size=8).hexdigest()
+    ends, first_ns, isn = _NAMED_BY.unpack(row)
+    return hashlib.blake2b(ends + (first_ns if isn == NO_ISN else isn), digest_size=8).hexdigest()

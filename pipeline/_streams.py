@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv6Address
 from itertools import islice, starmap
 from struct import Struct
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -34,9 +35,10 @@ def address_text(raw: bytes, version: int) -> str:
 
 
 _ENDS = Struct("<16s16sHHBBB65x")  # of a FLOW row, the rest left out: one read for what would be seven of columns
+_PACKET = Struct("<QIIIIHHBBBB")  # PACKET
 
 
-class Ends(NamedTuple):
+class Ends(msgspec.Struct, frozen=True):
     """Who talks in a flow, and how."""
 
     client: Endpoint
@@ -53,7 +55,7 @@ def _ends(a: bytes, b: bytes, port_a: int, port_b: int, transport: int, version:
 
 def endpoints(row: Any) -> tuple[Endpoint, Endpoint]:
     """Return (client, server) of a FLOW row."""
-    ends = _ends(*_ENDS.unpack(row.tobytes()))
+    ends = _ends(*_ENDS.unpack(row))
     return ends.client, ends.server
 
 
@@ -65,7 +67,8 @@ class FlowSide:
     def __init__(self, direction: Direction, times: NDArray[Any]) -> None:
         self.direction = direction
         self.data = direction.data
-        self.gaps: Sequence[tuple[int, int, int]] = [(g.start, g.end, g.missing) for g in direction.gaps]
+        gaps = direction.gaps
+        self.gaps: Sequence[tuple[int, int, int]] = [(g.start, g.end, g.missing) for g in gaps] if gaps else []
         self.starts_midway = direction.starts_midway
         self._times = times  # of the decoded packets
         self._starts: list[int] | None = None
@@ -128,12 +131,12 @@ class FlowStream:
         self.flow = streams.flow
         self.is_decrypted = self.is_probed = False
         self.ends = ends
-        self.client, self.server, self.transport, opener = ends
+        self.client, self.server, self.transport = ends.client, ends.server, ends.transport
         self.times = times
         self.flow_sides: tuple[FlowSide, ...] = ()
         if streams.directions is not None:
             a, b = (FlowSide(direction, times) for direction in streams.directions)
-            self.flow_sides = (a, b) if opener == 0 else (b, a)
+            self.flow_sides = (a, b) if ends.opener == 0 else (b, a)
         self.sides: Any = self.flow_sides
         self._datagrams: list[Datagram] | None = None
         self._datagram_packets: list[int] = []
@@ -144,7 +147,7 @@ class FlowStream:
         times = decoded.packets["time_ns"]
         if len(assembled) == 1:
             row = decoded.flows[assembled[0].flow]
-            return [cls(decoded, assembled[0], row, times, _ends(*_ENDS.unpack(row.tobytes())))]
+            return [cls(decoded, assembled[0], row, times, _ends(*_ENDS.unpack(row)))]
         rows = decoded.flows[[streams.flow for streams in assembled]]
         joined = zip(assembled, rows, starmap(_ends, _ENDS.iter_unpack(rows.tobytes())), strict=True)
         return [cls(decoded, streams, row, times, ends) for streams, row, ends in joined]
@@ -165,10 +168,11 @@ class FlowStream:
         return self._datagrams
 
     def _read_datagrams(self) -> list[Datagram]:
-        decoded, opener, item = self.decoded, self.ends.opener, self.decoded.packets.item
-        data, datagrams = memoryview(decoded.data), []
+        decoded, opener = self.decoded, self.ends.opener
+        packets: Any = decoded.packets
+        data, datagrams, read = memoryview(decoded.data), [], _PACKET.unpack_from
         for packet in self.streams.packets.tolist():  # mostly a few: their rows one by one cost less than columns
-            time_ns, offset, _, _, length, payload_at, _, _, direction, _, bits = item(packet)
+            time_ns, offset, _, _, length, payload_at, _, _, direction, _, bits = read(packets, packet * _PACKET.size)
             if bits & ARENA:
                 payload = decoded.payload(packet)
             elif bits & FRAGMENT:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from struct import Struct
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,8 @@ SIDE = np.dtype(
     align=True,
 )
 """kc_side."""
+
+_SIDE = Struct("<9QB7x")  # one of them: read at a quarter of what numpy takes for a row
 
 
 class Streams:
@@ -67,7 +70,7 @@ class Streams:
         lib.kc_streams_counts(streams, counts)
         self._packet_starts = np.empty(len(self._wanted) + 1, dtype=np.uint64)
         self._packets = np.empty(counts.packets, dtype=np.uint32)
-        self._sides = np.empty(counts.sides, dtype=SIDE)
+        self._sides: Any = np.empty(counts.sides, dtype=SIDE)
         self._chunk_starts = np.empty(counts.chunks, dtype=np.uint64)
         self._chunk_packets = np.empty(counts.chunks, dtype=np.uint32)
         self._gaps = np.empty((counts.gaps, 3), dtype=np.uint64)
@@ -91,20 +94,20 @@ class Streams:
 
     def _flow(self, at: int) -> FlowStreams:
         directions = None
-        if self._is_tcp[at]:
-            first = int(self._first_side[at])
+        if self._is_tcp.item(at):
+            first = self._first_side.item(at)
             directions = self._direction(first), self._direction(first + 1)
-        start, end = self._packet_starts[at : at + 2].tolist()
-        return FlowStreams(int(self._wanted[at]), directions, self._packets[start:end])
+        start, end = self._packet_starts.item(at), self._packet_starts.item(at + 1)
+        return FlowStreams(self._wanted.item(at), directions, self._packets[start:end])
 
     def _direction(self, number: int) -> Direction:
-        start, length, chunk, chunks, gap, gaps, retransmissions, out_of_order, overlaps, midway = self._sides[
-            number
-        ].item()
+        start, length, chunk, chunks, gap, gaps, retransmissions, out_of_order, overlaps, midway = _SIDE.unpack_from(
+            self._sides, number * _SIDE.size
+        )
         chosen = slice(chunk, chunk + chunks)
         return Direction(
             data=self._view[start : start + length],
-            gaps=tuple(Gap(*each) for each in self._gaps[gap : gap + gaps].tolist()),
+            gaps=tuple(Gap(*each) for each in self._gaps[gap : gap + gaps].tolist()) if gaps else (),
             chunk_starts=self._chunk_starts[chosen],
             chunk_packets=self._chunk_packets[chosen],
             retransmissions=retransmissions,

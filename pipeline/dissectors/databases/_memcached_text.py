@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from kubeshark.pipeline.dissectors._lines import next_line
 from kubeshark.pipeline.dissectors._text import text
@@ -83,8 +84,7 @@ _SUCCESS = frozenset(
 )
 
 
-@dataclass(slots=True)
-class Item:
+class Item(Struct):
     """A value on the wire; `start` and `end` are its place in the side."""
 
     key: str
@@ -95,8 +95,7 @@ class Item:
     cas: int = 0
 
 
-@dataclass(slots=True)
-class Unit:
+class Unit(Struct):
     """A request or an answer, of either protocol."""
 
     start: int
@@ -235,10 +234,13 @@ def _name(unit: Unit, line: bytes) -> bool:
     return word is not None
 
 
+_NUMBER = re.compile(r"-?[0-9]{1,20}")
+
+
 def _number(words: list[str]) -> int:
     """Return the first word as a number, -1 if it is none or too long to be one."""
     word = words[0] if words else ""
-    return int(word) if re.fullmatch(r"-?[0-9]{1,20}", word, re.ASCII) else -1
+    return int(word) if _NUMBER.fullmatch(word) else -1
 
 
 def _meta_request(unit: Unit, arguments: list[str], wire: Wire) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -75,6 +76,7 @@ _AUTHENTICATION = {
     11: "sasl continue",
     12: "sasl final",
 }
+_TRANSACTION = {b"I": "idle", b"T": "in transaction", b"E": "failed"}
 
 
 @dataclass(slots=True)
@@ -155,7 +157,7 @@ def response_detail(
     wire: Wire, unit: Unit, asked: tuple[Wire, Unit] | None, columns_at: int
 ) -> tuple[Mapping[str, Value], Mapping[str, Any]]:
     """Build the answer; `asked` is the question (its Bind has result formats), `columns_at` an older RowDescription."""
-    columns: list[Column] = []
+    columns: Sequence[Column] = ()
     if columns_at >= 0 and unit.columns_at < 0:
         columns = _columns(next((body for _, body in walk(wire, columns_at, len(wire.data))), b""))
     formats = _bind(*asked).result_formats if asked and 0x42 in asked[1].types else []
@@ -185,7 +187,7 @@ def response_detail(
             if number or "authentication" not in document:
                 document["authentication"] = _AUTHENTICATION.get(number, str(number)).partition(" ")[0]
         elif kind == 0x5A:
-            document["transaction"] = {b"I": "idle", b"T": "in transaction", b"E": "failed"}.get(body, "")
+            document["transaction"] = _TRANSACTION.get(body, "")
         elif kind == 0x4B:
             document["processId"] = int.from_bytes(body[:4], "big")
             document["secretKey"] = REDACTED
@@ -296,7 +298,8 @@ _COLUMN = struct.Struct(">6xI6xH")  # behind a column's name: its type and forma
 _LENGTH = struct.Struct(">i")
 
 
-def _columns(body: bytes) -> list[Column]:
+@functools.lru_cache(maxsize=256)  # the same statements, over and over
+def _columns(body: bytes) -> Sequence[Column]:
     columns, at = list[Column](), 2
     for _ in range(int.from_bytes(body[:2], "big")):
         end = body.find(b"\0", at)
@@ -315,22 +318,35 @@ def _is_text(columns: Sequence[Column], formats: Sequence[int]) -> bool:
 
 def _items(body: bytes) -> list[bytes | None]:
     """Return the values of a DataRow as far as they go; None is NULL."""
-    items, at, size = list[bytes | None](), 2, len(body)
+    items, at, size, read = list[bytes | None](), 2, len(body), _LENGTH.unpack_from
     for _ in range(int.from_bytes(body[:2], "big")):
         start = at + 4
         if start > size:
             break
-        length = _LENGTH.unpack_from(body, at)[0]
-        at = start + length if length > 0 else start
-        if at > size:
-            break
-        items.append(body[start:at] if length >= 0 else None)
+        (length,) = read(body, at)
+        if length > 0:
+            at = start + length
+            if at > size:
+                break
+            items.append(body[start:at])
+        else:
+            at = start
+            items.append(None if length else b"")
     return items
 
 
 def _texts(body: bytes) -> list[str | None]:
-    """Return the values of a row that has only texts: nearly always."""
-    return [item if item is None else _shown(item) for item in _items(body)]
+    """Return the values of a row that has only texts: nearly always, and nearly always they are UTF-8."""
+    items = _items(body)
+    if len(body) < MAX_TEXT:
+        try:
+            texts = [None if item is None else item.decode() for item in items]
+        except UnicodeDecodeError:
+            pass
+        else:
+            if "\0" not in "".join(filter(None, texts)):
+                return texts
+    return [item if item is None else _shown(item) for item in items]
 
 
 def _row(body: bytes, columns: Sequence[Column], formats: Sequence[int]) -> list[Any]:
@@ -343,7 +359,8 @@ def _row(body: bytes, columns: Sequence[Column], formats: Sequence[int]) -> list
 
 
 def _shown(value: bytes) -> str:
-    return text(value)[:MAX_TEXT] if b"\0" not in value else "\\x" + hex_text(value)
+    shown = text(value)  # asked for a zero, bytes raise an exception inside: they try an integer first
+    return shown[:MAX_TEXT] if "\0" not in shown else "\\x" + hex_text(value)
 
 
 def _format(formats: Sequence[int], at: int) -> int:

@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from struct import Struct as Layout
+
+from msgspec import Struct, field
 
 from kubeshark.pipeline.dissectors._text import text
 from kubeshark.pipeline.dissectors._wire import Wire
@@ -58,13 +60,14 @@ _FIXED_CLIENT = dict.fromkeys(b"SHXc", 4)
 _TYPES = (CLIENT_TYPES, SERVER_TYPES)
 _CANDIDATE = (re.compile(rb"(?=[QPBEDCSHFXpdcf][\0-\x3f])"), re.compile(rb"(?=[RKSZTDCINEA123nstGHWdcVv][\0-\x3f])"))
 
+_HEAD = Layout(">BI")  # of a message: its type and its length
+
 STARTUP, UNTYPED, UNKNOWN, LOST = 0, 1, -1, -2
 """Types of what has none: the client's first messages, the server's one-byte answers to two of them, bytes that are no
 message, and a place where bytes were not captured."""
 
 
-@dataclass(slots=True)
-class Packet:
+class Packet(Struct):
     """One message: its type byte (or STARTUP, UNTYPED, UNKNOWN), where it and its body begin, where it ends."""
 
     type: int
@@ -74,8 +77,7 @@ class Packet:
     error: str = ""
 
 
-@dataclass(slots=True)
-class Unit:
+class Unit(Struct):
     """What becomes one request, response or event: messages [start, end) of a side."""
 
     start: int
@@ -159,7 +161,15 @@ def _packets(wire: Wire, at: int, side: int) -> Iterator[Packet]:
     known = _TYPES[side]
     has_gaps = bool(wire.gaps)
     lost = wire.starts_midway and not at and chain_at(data, 0, side) == 0
+    head = _HEAD.unpack_from
     while at < size:
+        if not (has_gaps or lost) and at + 5 <= size:
+            kind, length = head(data, at)
+            end = at + 1 + length
+            if kind in known and length >= 4 and end <= size:  # nearly always
+                yield Packet(kind, at, at + 5, end)
+                at = end
+                continue
         if has_gaps and (gap := wire.gap_in(at, at + 5)):
             yield Packet(LOST, at, at, at, f"gap: {gap[2]} bytes missing at {gap[0]}")
             at, lost = gap[1], True
@@ -315,6 +325,7 @@ def _first_text(wire: Wire, packet: Packet) -> str:
 _ASYNCHRONOUS = frozenset(b"SN")  # ParameterStatus, NoticeResponse: may come at any time
 _TERMINATORS = frozenset(b"CIEs")
 _RESULTS = frozenset(b"DCEs")
+_MAY_END = frozenset((UNTYPED, UNKNOWN, LOST, *b"12t")) | _RESULTS  # the unit before them
 
 
 def server_units(wire: Wire, packets: Iterator[Packet]) -> Iterator[Unit]:
@@ -331,14 +342,18 @@ def server_units(wire: Wire, packets: Iterator[Packet]) -> Iterator[Unit]:
         if kind == 0x41 and not packet.error:  # NotificationResponse
             yield Unit(packet.start, packet.end, NO_CYCLE, packet.start, types={kind})
             continue
-        if unit and (
-            (kind < 0 and not _is_tail(packet))
-            or kind == UNTYPED
-            or (kind == 0x31 and (is_done or unit.types & {0x31, 0x32}))  # ParseComplete
-            or (kind == 0x32 and (is_done or 0x32 in unit.types))  # BindComplete
-            or (kind == 0x74 and is_done)  # ParameterDescription
-            or (kind in _RESULTS and 0x73 in unit.types)  # behind PortalSuspended
-            or (kind == 0x45 and is_done and unit.types & {0x31, 0x32})  # ErrorResponse to the next Parse or Bind
+        if (
+            unit
+            and kind in _MAY_END
+            and (
+                (kind < 0 and not _is_tail(packet))
+                or kind == UNTYPED
+                or (kind == 0x31 and (is_done or unit.types & {0x31, 0x32}))  # ParseComplete
+                or (kind == 0x32 and (is_done or 0x32 in unit.types))  # BindComplete
+                or (kind == 0x74 and is_done)  # ParameterDescription
+                or (kind in _RESULTS and 0x73 in unit.types)  # behind PortalSuspended
+                or (kind == 0x45 and is_done and unit.types & {0x31, 0x32})  # ErrorResponse to the next Parse or Bind
+            )
         ):
             if kind == LOST:
                 unit.error = unit.error or packet.error
@@ -372,14 +387,14 @@ def server_units(wire: Wire, packets: Iterator[Packet]) -> Iterator[Unit]:
 
 def walk(wire: Wire, start: int, end: int) -> Iterator[tuple[int, bytes]]:
     """Return (type, body) of the messages of a unit that was found before."""
-    at, data, has_gaps = start, wire.data, bool(wire.gaps)
-    while at + 5 <= end:
-        length = int.from_bytes(data[at + 1 : at + 5], "big")
+    at, data, has_gaps, head = start, wire.data, bool(wire.gaps), _HEAD.unpack_from
+    while (body := at + 5) <= end:
+        kind, length = head(data, at)
         stop = wire.after(at + 1, length) if has_gaps else at + 1 + length
-        if stop < at + 5:
+        if stop < body:
             return
-        last = min(stop, end)
-        yield data[at], wire.captured(at + 5, last) if has_gaps else data[at + 5 : last]
+        last = stop if stop < end else end
+        yield kind, wire.captured(body, last) if has_gaps else data[body:last]
         at = stop
 
 

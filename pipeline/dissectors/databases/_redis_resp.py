@@ -8,7 +8,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from kubeshark.pipeline.dissectors._lines import next_line
 from kubeshark.pipeline.dissectors._text import text
@@ -45,13 +46,13 @@ MAX_DEPTH = 32
 MAX_TEXT = 64 << 10
 
 _HEADER = re.compile(rb"([$=!*~>%|;])(\?|-?[0-9]{1,18})\r\n|([+\-:_#,(.])([^\r\n]*)\r\n")
+_INTEGER = re.compile(rb"[+-]?[0-9]{1,20}")
 _LINE = re.compile(rb"[+\-:][^\r\n]*\r\n")
 _START = re.compile(rb"(?:[*~>%|$=!](?:-1|[0-9]{1,10})|[:(][+-]?[0-9]+|_|#[tf])\r\n|[+-][A-Z][^\r\n]*\r\n")
 _AGGREGATES = {b"*": 1, b"~": 1, b">": 1, b"%": 2, b"|": 2}
 
 
-@dataclass(slots=True)
-class Frame:
+class Frame(Struct):
     """One value's place. `parts` are the places of its first strings (bulk or simple), in order, however nested."""
 
     start: int
@@ -77,6 +78,8 @@ def read_value(wire: Wire, start: int) -> Frame:
         digits = data[at + 1 : line_end]
         if line_end > 0 and digits.isdigit() and data.startswith(b"\r\n", end := line_end + 2 + int(digits)):
             return Frame(start, end + 2, "$", parts=[(line_end + 2, end)])
+    if not wire.gaps and data.startswith(b"*", at) and (frame := _strings(data, at)):  # most commands
+        return frame
     frame = Frame(start, start, "")
     pending, value_start = 1, -1
     outer: list[int] = []  # counts to go on with behind streamed aggregates
@@ -142,6 +145,27 @@ def read_value(wire: Wire, start: int) -> Frame:
     if wire.gaps and (gap := wire.gap_in(start, at)):
         frame.error = f"gap: {gap[2]} bytes missing at {gap[0]}"
     return frame
+
+
+def _strings(data: bytes, start: int) -> Frame | None:
+    """Read an array of strings that are all there; None if it is anything else."""
+    line_end = data.find(b"\r\n", start, start + MAX_DIGITS)
+    digits = data[start + 1 : line_end]
+    if line_end < 0 or not digits.isdigit() or not 0 < (count := int(digits)) <= MAX_PARTS:
+        return None
+    at, parts = line_end + 2, list[tuple[int, int]]()
+    for _ in range(count):
+        line_end = data.find(b"\r\n", at, at + MAX_DIGITS)
+        digits = data[at + 1 : line_end]
+        begin = line_end + 2
+        if line_end < 0 or not (digits.isdigit() and data.startswith(b"$", at)):
+            return None
+        end = begin + int(digits)
+        if not data.startswith(b"\r\n", end):
+            return None
+        parts.append((begin, end))
+        at = end + 2
+    return Frame(start, at, "*", count, parts)
 
 
 def _ended(frame: Frame, wire: Wire, at: int) -> Frame:
@@ -227,7 +251,7 @@ def _simple(sign: bytes, line: bytes) -> object:
     if sign == b"#":
         return line == b"t"
     line = line[:MAX_TEXT]
-    if sign == b":" and re.fullmatch(rb"[+-]?[0-9]{1,20}", line):
+    if sign == b":" and _INTEGER.fullmatch(line):
         return int(line)
     return text(line)
 

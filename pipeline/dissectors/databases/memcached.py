@@ -259,7 +259,7 @@ def _has_no_answer(request: Unit, answer: Unit) -> bool:
 
 def _message(unit: Unit, wire: Wire, direction: int) -> Message:
     size = unit.end - unit.start
-    key = (unit.keys or [item.key for item in unit.items[:1]] or [""])[0]
+    key = unit.keys[0] if unit.keys else unit.items[0].key if unit.items else ""
     if unit.is_secret:
         unit.options = []
     fields: dict[str, Value]
@@ -292,7 +292,7 @@ def _message(unit: Unit, wire: Wire, direction: int) -> Message:
         fields=fields,
         one_way=unit.is_silent,
         error=unit.error,
-        detail=partial(_request if kind == MessageKind.REQUEST else _answer, unit, wire),
+        detail=partial(_answer if unit.is_event or direction else _request, unit, wire),
     )
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from kubeshark.pipeline.dissectors._wire import Wire
 from kubeshark.pipeline.dissectors.messaging._mqtt_properties import Cursor, Short
@@ -47,8 +48,7 @@ _TOPIC = re.compile(rb"[^\x00-\x1f\x7f]+")
 NAMES = (b"\x00\x04MQTT", b"\x00\x06MQIsdp")
 
 
-@dataclass(slots=True)
-class Packet:
+class Packet(Struct):
     """One control packet. Offsets are those of its side."""
 
     start: int

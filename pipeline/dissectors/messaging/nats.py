@@ -104,6 +104,7 @@ _OF_A_CLIENT = (b'"verbose"', b'"pedantic"', b'"lang"', b'"protocol"')
 _TLS = re.compile(rb"[\x14-\x17]\x03[\x00-\x04]")
 _WITH_PAYLOAD = frozenset(("PUB", "HPUB", "MSG", "HMSG", "RMSG", "LMSG"))
 _STATUS = re.compile(r"NATS/1\.0(?:[ \t]+([0-9]{3}))?[ \t]*(.*)")
+_LIMIT, _SIZE = re.compile("[0-9]{1,18}"), re.compile("[0-9]{1,9}")
 
 
 @dataclass(slots=True)
@@ -247,7 +248,7 @@ def _read(wire: Wire, at: int) -> Line:
         _read_subscription(line, words)
     elif line.type == "UNSUB":
         line.sid = words[0] if words else ""
-        line.limit = int(words[1]) if len(words) > 1 and re.fullmatch("[0-9]{1,18}", words[1], re.ASCII) else 0
+        line.limit = int(words[1]) if len(words) > 1 and _LIMIT.fullmatch(words[1]) else 0
     elif line.type == "-ERR":
         line.message = text(data[operation.end() : end].strip().strip(b"'"))
     return line
@@ -273,7 +274,7 @@ def _read_message(line: Line, words: list[str], wire: Wire) -> None:
     has_headers = line.type in ("HPUB", "HMSG")
     sizes = words[-2:] if has_headers else words[-1:]
     least = 1 + len(sizes) + (line.type in ("MSG", "HMSG"))
-    if len(words) < least or not all(re.fullmatch("[0-9]{1,9}", word, re.ASCII) for word in sizes):
+    if len(words) < least or not all(_SIZE.fullmatch(word) for word in sizes):
         line.error = f"malformed: a message at {line.start}"
         return
     head_size, total = (int(sizes[0]) if has_headers else 0), int(sizes[-1])

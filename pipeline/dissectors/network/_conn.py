@@ -22,11 +22,11 @@ CONN = {
         abbr=f"{transport.upper()}_CONN",
         long_name=f"{transport.upper()} connection",
         macro=f"{transport}_conn",
+        also=("conn",),
         layer4=transport,
         priority=256,
         matcher="none",
         variables={
-            "conn": "bool",
             "conn_state": "string",
             "conn_local_pkts": "int",
             "conn_local_bytes": "int",
@@ -58,6 +58,7 @@ _STARTED = int(FlowBit.SYN_SEEN | FlowBit.SYN_ACK_SEEN)  # as numbers, because e
 _RESET = int(FlowBit.RST_A | FlowBit.RST_B)
 _FINISHED = int(FlowBit.FIN_A | FlowBit.FIN_B)
 _TCP = 6
+EVENT = MessageKind.EVENT
 _ROW = Struct("<36xBxBx2xH12xQQ2I2Q8x")  # of a FLOW row, ends left out: transport, client, bits, times, counts
 
 
@@ -66,19 +67,20 @@ def conn_message(row: Any, l7_detected: Sequence[str], network: Mapping[str, Any
 
     `row` is a FLOW row, `network` the entry's networkProps. Local is the client: who captured is not known in a file.
     """
-    transport, local, bits, first_ns, last_ns, *counts = _ROW.unpack(row.tobytes())
+    transport, local, bits, first_ns, last_ns, *counts = _ROW.unpack(row)
+    remote = 1 - local
     fields: dict[str, Value] = {
         "conn": True,
         "conn_state": _state(transport, bits),
         "conn_local_pkts": counts[local],
         "conn_local_bytes": counts[2 + local],
-        "conn_remote_pkts": counts[1 - local],
-        "conn_remote_bytes": counts[3 - local],
+        "conn_remote_pkts": counts[remote],
+        "conn_remote_bytes": counts[2 + remote],
         "conn_group_id": group_id,
         "conn_l7_detected": list(l7_detected),
     }
     return Message(
-        MessageKind.EVENT,
+        EVENT,
         direction=0,
         start=0,
         end=0,

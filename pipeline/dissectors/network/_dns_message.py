@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import functools
 import re
-from dataclasses import dataclass, field
-from struct import Struct
+from struct import Struct as Layout
 from typing import NamedTuple
+
+from msgspec import Struct, field
 
 from kubeshark.pipeline.dissectors._text import text
 
 __all__ = ["HEADER_BYTES", "DnsMessage", "FormatError", "Names", "Question", "Record", "parse_message", "read_name"]
 
-HEADER = Struct(">6H")
+HEADER = Layout(">6H")
 HEADER_BYTES = HEADER.size
-RECORD = Struct(">HHIH")
-QUESTION = Struct(">HH")
+RECORD = Layout(">HHIH")
+QUESTION = Layout(">HH")
 MAX_NAME = 255
 """Bytes of a name on the wire, RFC 1035 §2.3.4."""
 Names = dict[int, tuple[str, int]]
@@ -52,8 +53,7 @@ class Record(NamedTuple):
     end: int
 
 
-@dataclass(slots=True)
-class DnsMessage:
+class DnsMessage(Struct):
     """One message; the sections hold what could be read."""
 
     data: bytes

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 from kubeshark.extension_api import (
@@ -37,6 +36,9 @@ __all__ = ["COLUMNS", "DNS", "dissect", "probe", "protocols"]
 DNS_PORT = 53
 MULTICAST_PORTS = (5353, 5355)  # mDNS, LLMNR
 PORTS = (DNS_PORT, *MULTICAST_PORTS)
+REQUEST, RESPONSE = MessageKind.REQUEST, MessageKind.RESPONSE
+SECTIONS = ("answers", "authorities", "additionals")
+KEPT_BYTES = 512  # of a message that is read once for all that are equal: longer ones are seldom, and would fill memory
 NETBIOS_NAMES = 137  # the same format with other meanings (RFC 1002): not DNS
 PROBED_DATAGRAMS = 4  # of a stream on a multicast port: resolvers of other kinds use them too
 RESYNC_BYTES = 64 << 10  # the longest DNS message: behind a gap the next one starts within
@@ -146,11 +148,11 @@ def _udp_messages(stream: Stream) -> Iterator[Message]:
     multicast = _is_multicast(client.ip) or _is_multicast(server.ip)
     lonely = multicast or client.port in MULTICAST_PORTS or server.port in MULTICAST_PORTS
     for index, datagram in enumerate(stream.datagrams):
-        data = bytes(datagram.data)
-        message = _message(parse_message(data), datagram.direction, 0, len(data), cut=datagram.cut)
+        data, direction = bytes(datagram.data), datagram.direction
+        message = _message(_said(data, direction), data, direction, 0, len(data), cut=datagram.cut)
         message.datagram = index
         # whoever knows the answer sends it, from its own address: these halves belong to no pair of ends
-        message.one_way = multicast if message.kind == MessageKind.REQUEST else lonely
+        message.one_way = multicast if message.kind == REQUEST else lonely
         yield message
 
 
@@ -182,12 +184,13 @@ def _side_messages(wire: Wire, direction: int) -> Iterator[Message]:
         if length < HEADER_BYTES:  # not DNS any more: one message for all of it
             end = _resume(data, at)
             damaged = DnsMessage(data[at:end], flags=direction << 15, error=f"malformed: length {length} at {at}")
-            yield _message(damaged, direction, at, end, cut=False)
+            yield _message(_Said(damaged, is_response=direction == 1), b"", direction, at, end, cut=False)
             at = end
             continue
         end = wire.after(at + 2, length)
         captured = wire.captured(at + 2, min(end, len(data)))
-        message = _message(parse_message(captured), direction, at, min(end, len(data)), cut=len(captured) < length)
+        said, stop = _said(captured, direction), min(end, len(data))
+        message = _message(said, captured, direction, at, stop, cut=len(captured) < length)
         if gap := wire.gap_in(at, end):
             message.error = f"gap: {gap[2]} bytes missing at {gap[0]}"
         yield message
@@ -203,61 +206,100 @@ def _resume(data: bytes, at: int) -> int:
     return len(data)
 
 
-def _message(dns: DnsMessage, direction: int, start: int, end: int, *, cut: bool) -> Message:
-    length = len(dns.data)
-    is_response = dns.is_response if length >= HEADER_BYTES else direction == 1
-    fields: dict[str, Value] = {
-        "dns_questions": [question.name.lower() for question in dns.questions],
-        "dns_question_types": [type_name(question.type) for question in dns.questions],
-        "dns_opcode": opcode_name(dns.opcode).upper(),
-    }
-    detail: partial[tuple[Mapping[str, Value], Mapping[str, Any]]]
-    if is_response:
-        rcode, answers = dns.rcode, [record_text(dns, record) for record in dns.answers]
-        fields["dns_response"] = True
-        fields["dns_response_length"] = length
-        fields["status_code"] = rcode
-        fields["dns_rcode"] = rcode_name(rcode)
-        fields["dns_answers"] = answers
-        fields["dns_answer_names"] = [record.name.lower() for record in dns.answers]
-        detail = partial(_response, dns, rcode, tuple(answers))
-    else:
-        fields["dns_request"] = True
-        fields["dns_request_length"] = length
-        detail = partial(_request, dns)
+class _Said:
+    """What a message says, without its id. Equal messages have one of these: whatever is handed out is a copy."""
+
+    __slots__ = ("_document", "dns", "fields", "is_response")
+
+    def __init__(self, dns: DnsMessage, *, is_response: bool) -> None:
+        length = len(dns.data)
+        fields: dict[str, Any] = {
+            "dns_questions": [question.name.lower() for question in dns.questions],
+            "dns_question_types": [type_name(question.type) for question in dns.questions],
+            "dns_opcode": opcode_name(dns.opcode).upper(),
+        }
+        if is_response:
+            rcode = dns.rcode
+            fields["dns_response"] = True
+            fields["dns_response_length"] = length
+            fields["status_code"] = rcode
+            fields["dns_rcode"] = rcode_name(rcode)
+            fields["dns_answers"] = [record_text(dns, record) for record in dns.answers]
+            fields["dns_answer_names"] = [record.name.lower() for record in dns.answers]
+        else:
+            fields["dns_request"] = True
+            fields["dns_request_length"] = length
+        self.dns, self.is_response, self.fields = dns, is_response, fields
+        self._document: Mapping[str, Any] | None = None
+
+    def own_fields(self) -> dict[str, Value]:
+        fields = self.fields.copy()
+        fields["dns_questions"] = fields["dns_questions"].copy()
+        fields["dns_question_types"] = fields["dns_question_types"].copy()
+        if self.is_response:
+            fields["dns_answers"] = fields["dns_answers"].copy()
+            fields["dns_answer_names"] = fields["dns_answer_names"].copy()
+        return fields
+
+    def detail(self) -> tuple[Mapping[str, Value], Mapping[str, Any]]:
+        known = self._document
+        if known is None:
+            known = self._document = self._answer() if self.is_response else self._question()
+        document = dict(known)
+        for section in SECTIONS if self.is_response else ("questions",):
+            document[section] = list(map(dict.copy, known[section]))
+        return {}, document
+
+    def _question(self) -> Mapping[str, Any]:
+        return {
+            "opCode": opcode_name(self.dns.opcode),
+            "questions": [
+                {"name": question.name, "type": type_name(question.type), "class": class_name(question.rclass)}
+                for question in self.dns.questions
+            ],
+        }
+
+    def _answer(self) -> Mapping[str, Any]:
+        dns, rcode, answers = self.dns, self.fields["status_code"], self.fields["dns_answers"]
+        return {
+            "code": RCODES[rcode][1] if rcode in RCODES else f"RCODE{rcode}",
+            "rcode": rcode,
+            "answers": [_record(record, shown) for record, shown in zip(dns.answers, answers, strict=True)],
+            "authorities": [_record(record, record_text(dns, record)) for record in dns.authorities],
+            "additionals": [_record(record, record_text(dns, record)) for record in dns.additionals],
+        }
+
+
+def _said(data: bytes, direction: int) -> _Said:
+    """Read a message."""
+    if HEADER_BYTES <= len(data) <= KEPT_BYTES and (known := _known(data[2:])):
+        return known
+    dns = parse_message(data)
+    return _Said(dns, is_response=dns.is_response if len(data) >= HEADER_BYTES else direction == 1)
+
+
+@functools.lru_cache(maxsize=1024)  # resolvers ask the same, and are told the same, over and over
+def _known(data: bytes) -> _Said | None:
+    """Read a message without its id; None if a name may point to that, which only nonsense does."""
+    if b"\xc0\0" in data or b"\xc0\1" in data:
+        return None
+    dns = parse_message(b"\0\0" + data)
+    return _Said(dns, is_response=dns.is_response)
+
+
+def _message(said: _Said, data: bytes, direction: int, start: int, end: int, *, cut: bool) -> Message:
+    dns = said.dns
+    number = data[:2] if len(data) >= HEADER_BYTES else b"\0\0"
     return Message(
-        MessageKind.RESPONSE if is_response else MessageKind.REQUEST,
+        RESPONSE if said.is_response else REQUEST,
         direction,
         start,
         end,
-        fields=fields,
-        key=f"{dns.id:#06x}",
-        error=f"truncated: only {length} bytes were captured" if cut else dns.error,
-        detail=detail,
+        fields=said.own_fields(),
+        key=f"0x{number.hex()}",
+        error=f"truncated: only {len(dns.data)} bytes were captured" if cut else dns.error,
+        detail=said.detail,
     )
-
-
-def _request(dns: DnsMessage) -> tuple[Mapping[str, Value], Mapping[str, Any]]:
-    document: dict[str, Any] = {
-        "opCode": opcode_name(dns.opcode),
-        "questions": [
-            {"name": question.name, "type": type_name(question.type), "class": class_name(question.rclass)}
-            for question in dns.questions
-        ],
-    }
-    return {}, document
-
-
-def _response(dns: DnsMessage, rcode: int, answers: Sequence[str]) -> tuple[Mapping[str, Value], Mapping[str, Any]]:
-    """Build the answer; `answers` are the texts of its records."""
-    document = {
-        "code": RCODES[rcode][1] if rcode in RCODES else f"RCODE{rcode}",
-        "rcode": rcode,
-        "answers": [_record(record, shown) for record, shown in zip(dns.answers, answers, strict=True)],
-        "authorities": [_record(record, record_text(dns, record)) for record in dns.authorities],
-        "additionals": [_record(record, record_text(dns, record)) for record in dns.additionals],
-    }
-    return {}, document
 
 
 _OWN_KEY = {"A": "ip", "AAAA": "ip", "TXT": "txts", "SPF": "txts"}
