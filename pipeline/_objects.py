@@ -9,7 +9,7 @@ from types import ModuleType
 
 __all__ = ["native"]
 
-ABI = 2
+ABI = 3
 
 native: ModuleType | None
 try:

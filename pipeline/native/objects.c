@@ -14,7 +14,7 @@
 #error "columns are little-endian: what is in Python runs here"
 #endif
 
-enum { ABI = 2 };
+enum { ABI = 3 };
 enum { RECENT = 256 }; /* texts that are looked up before one is made: a power of two */
 
 /* Where a text lies in the data. */
@@ -60,6 +60,7 @@ static PyObject *known_text(recent *table, const char *bytes, Py_ssize_t length)
     return text;
 }
 
+#include "base64.h"
 #include "headers.h"
 
 PyDoc_STRVAR(texts_doc, "texts(data, spans)\n--\n\n"
@@ -98,12 +99,16 @@ static PyObject *texts(PyObject *module, PyObject *const *arguments, Py_ssize_t 
 }
 
 static PyMethodDef methods[] = {
+    {"base64", base64, METH_O, base64_doc},
     {"fields", fields, METH_O, fields_doc},
     {"texts", (PyCFunction)(void (*)(void))texts, METH_FASTCALL, texts_doc},
     {NULL, NULL, 0, NULL},
 };
 
-static int fill(PyObject *module) { return PyModule_AddIntConstant(module, "ABI", ABI); }
+static int fill(PyObject *module) {
+    fill_base64_pairs();
+    return PyModule_AddIntConstant(module, "ABI", ABI);
+}
 
 static PyModuleDef_Slot slots[] = {
     {Py_mod_exec, fill},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import runpy
 from pathlib import Path
 from types import ModuleType
@@ -75,6 +76,14 @@ def test_what_is_no_buffer_is_refused() -> None:
         _objects.native.texts(b"abc")
 
 
+@needs_native
+@given(st.binary(max_size=70))
+def test_base64_is_that_of_the_library(data: bytes) -> None:
+    assert _objects.native is not None
+    assert _objects.native.base64(data) == base64.b64encode(data).decode()
+    assert _objects.native.base64(memoryview(data)) == base64.b64encode(data).decode()
+
+
 def test_other_sources_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     if _objects.native is None:
         pytest.skip("the objects in C are not built here")
@@ -89,7 +98,7 @@ def test_it_is_built_in_place(tmp_path: Path, root: Path) -> None:
     pytest.importorskip("setuptools", reason="venvs of Python 3.12 have none")
     script = tmp_path / "native" / "build_objects.py"
     script.parent.mkdir()
-    for name in ("build_objects.py", "objects.c", "headers.h"):
+    for name in ("build_objects.py", "objects.c", "base64.h", "headers.h"):
         (script.parent / name).write_bytes((root / "pipeline" / "native" / name).read_bytes())
     built = runpy.run_path(str(script))["build_in_place"]()
     assert built.parent == tmp_path and built.name.startswith("_objects_native.")

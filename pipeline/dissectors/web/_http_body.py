@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 import zstandard
 
+from kubeshark.pipeline._objects import native
+
 __all__ = ["BODY_LIMIT", "ENCODED_LIMIT", "Body", "decode_body", "text_or_base64"]
 
 BODY_LIMIT = 1 << 20
@@ -159,4 +161,4 @@ def text_or_base64(data: bytes) -> tuple[str, str]:
             return codecs.getincrementaldecoder("utf-8")().decode(data), ""
         except UnicodeDecodeError:
             pass
-    return base64.b64encode(data).decode("ascii"), "base64"
+    return native.base64(data) if native is not None else base64.b64encode(data).decode("ascii"), "base64"

@@ -39,6 +39,7 @@ __all__ = [
     "segments_of",
 ]
 
+NO_BODY = Body(b"")
 Detail = tuple[Mapping[str, Value], Mapping[str, Any]]
 
 MAX_PAIRS = 1000
@@ -130,7 +131,8 @@ def request_detail(
     by_name = headers.by_name
     query = _pairs_of_query(url.partition("?")[2]) if "?" in url else {}
     cookies = _cookies(by_name["cookie"], ";") if "cookie" in by_name else {}
-    body = decode_body(raw_body, by_name.get("content-encoding", ""))
+    coding, media = by_name.get("content-encoding", ""), by_name.get("content-type", "")
+    body = decode_body(raw_body, coding) if raw_body or coding else NO_BODY  # as of most requests
     variables = _Variables(
         lambda: {
             "request.headers": by_name,
@@ -140,8 +142,7 @@ def request_detail(
             "request_body_truncated": body.truncated or cut,
         }
     )
-    media = by_name.get("content-type", "")
-    shown, encoding = text_or_base64(body.data)
+    shown, encoding = text_or_base64(body.data) if body.data else ("", "")
     post: dict[str, Any] = {"mimeType": media, "text": shown, "params": _params(media, body.data)}
     document = {
         "method": summary["method"],
@@ -157,12 +158,13 @@ def request_detail(
         "bodySize": body_size,
         "postData": _marked(post, body, encoding, cut),
     }
-    if is_grpc(media_of(media)):
+    kind = media_of(media) if media else ""
+    if kind and is_grpc(kind):
         service, method = service_and_method(path)
-        messages = read_messages(raw_body, by_name.get("grpc-encoding", ""), media_of(media))
+        messages = read_messages(raw_body, by_name.get("grpc-encoding", ""), kind)
         document["grpc"] = {"service": service, "method": method, "messages": messages}
     elif "gql_operation" in summary:
-        operation = find_operation(str(summary["method"]), url, media_of(media), body.data[:SCANNED])
+        operation = find_operation(str(summary["method"]), url, kind, body.data[:SCANNED])
         if operation:
             document["graphql"] = {
                 "operation": operation.kind,
@@ -184,7 +186,7 @@ def response_detail(
 ) -> Detail:
     """Return the heavy KFL variables and the `response` object; `raw_body` has no transfer coding any more."""
     by_name = headers.by_name
-    media = media_of(by_name.get("content-type", ""))
+    media = str(summary["content_type"])
     cookies: dict[str, str] = {}
     if "set-cookie" in by_name:
         set_cookies = [value.partition(";")[0] for value in headers.values("set-cookie")]

@@ -119,7 +119,8 @@ def read_rows(stream: Stream, rows: Sequence[MessageRow], texts: bytes) -> list[
             unit.status, unit.reason = status, wire.data[start + STATUS_LINE : line_end].strip()
             content_type = text(texts[kind : kind + kind_length])
             fields = response_fields(status, version, content_type, head_size, end - head_end)
-            if content_type and comes_in_parts(media := media_of(content_type)):
+            media = str(fields["content_type"])
+            if media and comes_in_parts(media):
                 unit.head = wire.data[line_end - 1 : head_end].lower()
         else:  # its media type matters not: a scanner takes none that comes in parts
             unit.target = texts[target : target + target_length]

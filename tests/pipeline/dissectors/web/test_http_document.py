@@ -24,6 +24,7 @@ SUMMARY: dict[str, Any] = {
     "http_version": "HTTP/1.1",
     "request_headers_size": 9,
     "status_code": 200,
+    "content_type": "",
     "response_headers_size": 9,
 }
 
