@@ -77,8 +77,6 @@ class EntryFilter:
 
     def select(self, found: EntryTable) -> EntryTable:
         """Return the entries that match, in the same order."""
-        if not self._compiled.text:
-            return found
         if not self._compiled.calls:
             return found.matching(self._decide, self._compiled.matches)
         entries = list(found)
