@@ -10,7 +10,7 @@ import hashlib
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from msgspec import Struct
@@ -131,6 +131,9 @@ class SegmentReader:
     Ranges are (start, end) in bytes of the uncompressed pcap. Blocks are looked for in `cache` and left there.
     """
 
+    HAS_FRAMES: ClassVar[bool] = True
+    """Blocks come from a file, and are inflated; of who overrides `_from_file` they may be in memory."""
+
     def __init__(
         self,
         files: Backend,
@@ -205,7 +208,7 @@ class SegmentReader:
         """
         ranges = self.ranges(chosen)
         out = np.empty(sum(end - start for start, end in ranges), dtype=np.uint8).data
-        if self._cache:
+        if self._cache or not self.HAS_FRAMES:
             self._copy_pieces(ranges, out)
         else:
             self._inflate_to(ranges, out)
