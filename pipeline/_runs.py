@@ -17,6 +17,7 @@ from kubeshark.pipeline._settled import SettledTable, Table
 
 __all__ = ["Piece", "RowPiece", "Run", "TablePiece", "in_order", "merge_tables"]
 
+_Part = tuple[Table, "NDArray[Any] | slice", NDArray[Any]]
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
@@ -28,6 +29,7 @@ class Run:
         self._tables = tables
         self._table = table  # of each entry
         self._place = place  # in its table
+        self._parts: Sequence[_Part] | None = None
 
     def __len__(self) -> int:
         return len(self._table)
@@ -63,14 +65,17 @@ class Run:
         made: list[Any] = values.tolist()
         return made
 
-    def _by_table(self) -> Iterator[tuple[Table, NDArray[Any] | slice, NDArray[Any]]]:
-        """Yield each table that has entries here, which of ours they are, and their places in it."""
-        if len(self._tables) == 1:
-            yield self._tables[0], slice(None), self._place
-            return
-        for number in distinct(self._table).tolist():
-            mine = np.flatnonzero(self._table == number)
-            yield self._tables[number], mine, self._place[mine]
+    def _by_table(self) -> Sequence[_Part]:
+        """Return each table that has entries here, which of ours they are, and their places in it."""
+        if self._parts is None:
+            if len(self._tables) == 1:
+                self._parts = [(self._tables[0], slice(None), self._place)]
+            else:
+                by_number = [(number, np.flatnonzero(self._table == number)) for number in range(len(self._tables))]
+                self._parts = [
+                    (self._tables[number], mine, self._place[mine]) for number, mine in by_number if len(mine)
+                ]
+        return self._parts
 
 
 def _entries(table: Table) -> Callable[[int], Entry]:

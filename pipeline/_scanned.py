@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kubeshark.core_capture import NO_MESSAGE, ROW, Scanned
-from kubeshark.core_capture._groups import Groups
+from kubeshark.core_capture._groups import Groups, distinct
 from kubeshark.extension_api import ProtocolSpec
 from kubeshark.pipeline._plugins import Binding
 from kubeshark.pipeline._streams import TRANSPORT_NAMES, address_text
@@ -38,12 +38,17 @@ class ScannedStreams:
     bounds: Sequence[int]
     specs: Sequence[Sequence[ProtocolSpec]]
     place: NDArray[Any] = field(init=False)  # of each exchange's protocol in its specs: that of its first message
+    present: Sequence[Sequence[ProtocolSpec]] = field(init=False)  # those of specs[i] that have exchanges
     first: dict[int, int] = field(init=False)  # by stream: its first exchange; the others follow
     _counts: dict[int, int] = field(init=False)  # by stream: how many they are
     _rows: memoryview | None = None  # messages as bytes
 
     def __post_init__(self) -> None:
         self.place = self.found.messages["protocol"][_first_message(self.found.exchanges)]
+        self.present = [
+            [specs[place] for place in distinct(self.place[start:stop]).tolist()]
+            for specs, start, stop in zip(self.specs, self.bounds, self.bounds[1:], strict=False)
+        ]
         streams = Groups(self.found.exchanges["stream"])
         known = streams.known.tolist()
         self.first = dict(zip(known, streams.first.tolist(), strict=True))

@@ -30,6 +30,11 @@ BEHIND = {"http2": "http"}
 INSIDE = {"http": ("ws",)}
 """A scanner → flags of protocols of other plugins that it reads inside its own, behind those of its own plugin."""
 NOBODY = np.iinfo(np.int32).max
+TRANSPORTS = ("tcp", "udp", "icmp")
+TRANSPORT_OF = np.array(
+    [{name: at for at, name in enumerate(TRANSPORTS)}.get(TRANSPORT_NAMES.get(number, ""), -1) for number in range(256)]
+)
+"""By number in IP: the place in TRANSPORTS, -1 for others."""
 
 
 class Scanners:
@@ -42,13 +47,14 @@ class Scanners:
             flag = binding.protocol.flag
             if binding.is_builtin and flag in SCANNERS and flag not in self._by_place.values():
                 self._by_place[place] = flag
-        self._transports = {name: _Transport(name, bindings) for name in ("tcp", "udp", "icmp")}
+        self._transports = [_Transport(name, bindings) for name in TRANSPORTS]
+        self._of_place: dict[int, tuple[list[ProtocolSpec], dict[str, list[Column]]]] = {}
 
     def scan(self, streams: Assembled, without: Set[str] = frozenset()) -> ScannedStreams:
         """Run scanners over the streams that are their protocols' to claim, all but some protocols' by name."""
         places = self._first_asked(streams)
         chosen: list[tuple[str, NDArray[Any]]] = []
-        bindings: list[Binding] = []
+        asked: list[int] = []
         for place, name in self._by_place.items():
             if self._bindings[place].protocol.name in without:
                 continue
@@ -58,12 +64,18 @@ class Scanners:
             mine = np.flatnonzero(is_mine & streams.has_payload)
             if len(mine):
                 chosen.append((name, mine))
-                bindings.append(self._bindings[place])
+                asked.append(place)
         found = streams.scan(chosen)
         bounds = np.searchsorted(found.owner, np.arange(len(chosen) + 1)).tolist()
-        specs = [self._protocols_with(binding) for binding in bindings]
-        columns = list(map(self._columns, bindings, specs))
-        return ScannedStreams(found, bindings, columns, bounds, specs)
+        read = list(map(self._specs_and_columns, asked))
+        bindings = [self._bindings[place] for place in asked]
+        return ScannedStreams(found, bindings, [columns for _, columns in read], bounds, [specs for specs, _ in read])
+
+    def _specs_and_columns(self, place: int) -> tuple[list[ProtocolSpec], dict[str, list[Column]]]:
+        if place not in self._of_place:
+            specs = self._protocols_with(self._bindings[place])
+            self._of_place[place] = specs, self._columns(self._bindings[place], specs)
+        return self._of_place[place]
 
     def _asked_before(self, place: int, flag: str) -> int | None:
         """Return the place of the protocol with this flag, if none but its own plugin's probes come between."""
@@ -97,9 +109,9 @@ class Scanners:
     def _first_asked(self, streams: Assembled) -> NDArray[Any]:
         """Return the place of the protocol that each stream is offered to first, NOBODY for some without a scanner."""
         places = np.full(len(streams.flows), NOBODY, dtype=np.int32)
-        numbers = streams.decoded.flows["transport"][streams.flows]
-        for name, transport in self._transports.items():
-            mine = np.flatnonzero(np.isin(numbers, [n for n, each in TRANSPORT_NAMES.items() if each == name]))
+        transports = TRANSPORT_OF[streams.decoded.flows["transport"][streams.flows]]
+        for number, transport in enumerate(self._transports):
+            mine = np.flatnonzero(transports == number)
             if len(mine):
                 places[mine] = transport.first_asked(mine, streams)
         return places
@@ -132,9 +144,9 @@ class _Transport:
         rows, table = streams.flows[numbers], streams.decoded.flows
         places: NDArray[Any] = np.minimum(self._by_port[table["port_a"][rows]], self._by_port[table["port_b"][rows]])
         if self._by_content:
-            heads, lengths = streams.heads(self._width)
+            heads, lengths = (each[numbers] for each in streams.heads(self._width))
             for place, classifier in self._by_content:
-                named = _begins(classifier, heads[numbers], lengths[numbers])
+                named = _begins(classifier, heads, lengths)
                 places[named] = np.minimum(places[named], place)
         return np.where(places == NOBODY, np.int32(self._probed), places)
 

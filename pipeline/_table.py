@@ -72,6 +72,19 @@ class Makers:
     miss: Callable[[int, Found], Entry]  # a row that a scanner found, and its stream's dissector did not
 
 
+@dataclass(slots=True)
+class _Kinds:
+    """Rows of a `Found` by kind: places in `rows`, ascending."""
+
+    rows: NDArray[Any]
+    made: NDArray[Any]
+    entries: Sequence[Entry]  # of `made`
+    lazy: NDArray[Any]  # the others
+    exchanges: NDArray[Any]
+    codes: NDArray[Any]  # of `exchanges`
+    connections: NDArray[Any]
+
+
 class Found:
     """All entries of a selection. `stream`, `code` and `start_ns` have one element a row."""
 
@@ -102,6 +115,7 @@ class Found:
         self._columns: dict[tuple[int, str], list[Any] | None] = {}
         self._objects: dict[str, NDArray[Any] | None] = {}
         self._flows: NDArray[Any] | None = None
+        self._kinds: _Kinds | None = None
 
     @classmethod
     def of(cls, entries: Sequence[Entry], origin: Origin) -> Found:
@@ -223,26 +237,45 @@ class Found:
         """Return a KFL variable of many rows, or what `SHOWN` names, as objects."""
         if name in SHOWN:
             return self._cells(rows) if name == CELLS else self._sizes(rows)
-        codes = self.code[rows]
-        if (names := self.origin.names) is not None and name in NAMED and (codes > MADE).all():
+        kinds = self._kinds_of(rows)
+        if (names := self.origin.names) is not None and name in NAMED and not len(kinds.made):
             keys = (self.objects(rows, key).tolist() for key in NAMED_BY)
             return _objects(names.value(name, *each) for each in zip(*keys, strict=True))
         values = np.empty(len(rows), dtype=object)
-        is_scanned, is_connection = codes >= 0, codes == CONNECTION
-        known = self._known(name) if is_scanned.any() else None
-        of_connections = self._known_of_connections(name) if is_connection.any() else None
-        left = codes <= MADE
-        if known is not None:
-            values[is_scanned] = known[codes[is_scanned]]
-        else:
-            left |= is_scanned
-        if of_connections is not None:
-            values[is_connection] = of_connections[self.stream[rows[is_connection]]]
-        else:
-            left |= is_connection
-        for place in np.flatnonzero(left).tolist():
+        for place, entry in zip(kinds.made.tolist(), kinds.entries, strict=True):
+            values[place] = entry.variables[name]
+        if name == "timestamp":
+            values[kinds.lazy] = self.start_ns[rows[kinds.lazy]]
+            return values
+        is_of_streams = name in OF_STREAMS  # of a connection and of its exchanges
+        connections = kinds.lazy if is_of_streams else kinds.connections
+        left = []
+        if not is_of_streams and len(kinds.exchanges):
+            if (known := self._known(name)) is not None:
+                values[kinds.exchanges] = known[kinds.codes]
+            else:
+                left += kinds.exchanges.tolist()
+        if len(connections):
+            if (of_connections := self._known_of_connections(name)) is not None:
+                values[connections] = of_connections[self.stream[rows[connections]]]
+            else:
+                left += connections.tolist()
+        for place in left:
             values[place] = self.value(int(rows[place]), name)
         return values
+
+    def _kinds_of(self, rows: NDArray[Any]) -> _Kinds:
+        """Return which of these rows are what; for all columns of the same rows it is worked out once."""
+        if self._kinds is None or self._kinds.rows is not rows:
+            codes = self.code[rows]
+            is_made = codes <= MADE
+            made, lazy = np.flatnonzero(is_made), np.flatnonzero(~is_made)
+            exchanges = np.flatnonzero(codes >= 0)
+            entries = [self._made[MADE - code] for code in codes[made].tolist()]
+            self._kinds = _Kinds(
+                rows, made, entries, lazy, exchanges, codes[exchanges], np.flatnonzero(codes == CONNECTION)
+            )
+        return self._kinds
 
     def identified(self, rows: NDArray[Any]) -> tuple[str, NDArray[Any], NDArray[Any]] | None:
         """Return (segment, flows, numbers) of many rows, as in their ids; None if only dissecting tells them."""
@@ -362,8 +395,9 @@ class Found:
             return by_place(places, list(map(protocol_name, specs)))
         if any(name in spec.flags for spec in specs):
             return by_place(places, [name in spec.flags for spec in specs])
-        said = [spec for place, spec in enumerate(specs) if (places == place).any()]
-        is_late = name in LATE or any(name in spec.variables or name == f"{spec.flag}_total_size" for spec in said)
+        is_late = name in LATE or any(
+            name in spec.variables or name == f"{spec.flag}_total_size" for spec in scanned.present[number]
+        )
         if is_late or variable is None or variable.is_heavy:
             return None
         return [variable.default] * len(exchanges)  # no message of these protocols says it
@@ -480,7 +514,7 @@ class EntryTable(Sequence[Entry]):
 
     def objects(self, name: str, places: NDArray[Any] | slice = WHOLE) -> NDArray[Any]:
         """Return a KFL variable of these entries, as objects."""
-        return self.found.objects(self.rows[places], name)
+        return self.found.objects(self.rows if places is WHOLE else self.rows[places], name)
 
     def identified(self) -> tuple[str, NDArray[Any], NDArray[Any]] | None:
         """Return (segment, flows, numbers) as in the entries' ids; None if only dissecting tells them."""

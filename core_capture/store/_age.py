@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Protocol, Self
 
+import numpy as np
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
@@ -343,12 +344,11 @@ class AgeReader:
         first, stop = offset // CHUNK, -(-end // CHUNK)
         if stop - first == 1:
             return memoryview(self._unseal(sealed, first))[offset - first * CHUNK : end - first * CHUNK]
-        plain = bytearray(max(len(sealed) - (stop - first) * TAG, 0))
-        with memoryview(plain) as into:
-            for at in range(stop - first):
-                chunk = sealed[at * SEALED_CHUNK : (at + 1) * SEALED_CHUNK]
-                self._unseal_into(chunk, first + at, into[at * CHUNK : (at + 1) * CHUNK])
-        return memoryview(plain).toreadonly()[offset - first * CHUNK : end - first * CHUNK]
+        plain = np.empty(max(len(sealed) - (stop - first) * TAG, 0), dtype=np.uint8).data  # not zeroed
+        for at in range(stop - first):
+            chunk = sealed[at * SEALED_CHUNK : (at + 1) * SEALED_CHUNK]
+            self._unseal_into(chunk, first + at, plain[at * CHUNK : (at + 1) * CHUNK])
+        return plain.toreadonly()[offset - first * CHUNK : end - first * CHUNK]
 
     def damaged(self) -> list[tuple[int, int]]:
         """Read everything; return (file offset, bytes) of each stretch that does not authenticate, to the file's end.

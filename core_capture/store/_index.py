@@ -41,6 +41,7 @@ __all__ = [
     "decode_main",
     "encode_main",
     "inflate",
+    "inflate_to",
     "join",
     "split_head",
 ]
@@ -339,6 +340,17 @@ def inflate(frame: bytes | memoryview, limit: int, name: str, *, exactly: bool =
         if not (limit if exactly else 0) <= size <= limit:
             raise Damaged(f"a frame claims {size:,} bytes where {limit:,} are allowed", file=name)
         return _TOOLS.zstd.decompress(frame, max_output_size=limit, allow_extra_data=False)
+    except zstandard.ZstdError as error:
+        raise Damaged(f"zstd frame: {error}", file=name) from error
+
+
+def inflate_to(frame: memoryview, into: memoryview, name: str) -> None:
+    """Decompress one zstd frame to where it belongs, which it must fill; raise Damaged otherwise."""
+    try:
+        size = zstandard.frame_content_size(frame)
+        with _TOOLS.zstd.stream_reader(frame, read_across_frames=True) as reader:
+            if size != len(into) or reader.readinto(into) != size or reader.read(1):
+                raise Damaged(f"a frame is not one of {len(into):,} bytes: it claims {size:,}", file=name)
     except zstandard.ZstdError as error:
         raise Damaged(f"zstd frame: {error}", file=name) from error
 

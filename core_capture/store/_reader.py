@@ -10,7 +10,7 @@ import hashlib
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from msgspec import Struct
@@ -26,7 +26,7 @@ from kubeshark.core_capture.store._cache import BlockCache
 from kubeshark.core_capture.store._extras import Extras, decode_extras
 from kubeshark.core_capture.store._frames import Part, frame_length, make_part, make_seek_table
 from kubeshark.core_capture.store._identity import Identity
-from kubeshark.core_capture.store._index import HEAD_BYTES, Index, decode_main, inflate, split_head
+from kubeshark.core_capture.store._index import HEAD_BYTES, Index, decode_main, inflate, inflate_to, split_head
 from kubeshark.core_capture.store._info import SegmentInfo
 from kubeshark.core_capture.store._limits import BLOCK_BYTES, MAX_INDEX_BYTES
 from kubeshark.core_capture.store._names import DATA_SUFFIX, INDEX_SUFFIX
@@ -131,6 +131,9 @@ class SegmentReader:
     Ranges are (start, end) in bytes of the uncompressed pcap. Blocks are looked for in `cache` and left there.
     """
 
+    HAS_FRAMES: ClassVar[bool] = True
+    """Blocks come from a file, and are inflated; of who overrides `_from_file` they may be in memory."""
+
     def __init__(
         self,
         files: Backend,
@@ -200,16 +203,40 @@ class SegmentReader:
     def select(self, chosen: NDArray[np.bool_] | None) -> memoryview:
         """Return the records of the chosen flows (in cluster order; None: all packets) as they lie in the pcap.
 
-        Blocks are inflated one after the other and not kept: memory that is touched for the first time costs four times
-        what inflating it does (a page fault per 4 KiB; numpy asks for large pages).
+        Whole blocks are inflated to where they belong; others one after the other and not kept: memory that is touched
+        for the first time costs four times what inflating it does (a page fault per 4 KiB; numpy asks for large pages).
         """
         ranges = self.ranges(chosen)
         out = np.empty(sum(end - start for start, end in ranges), dtype=np.uint8).data
+        if self._cache or not self.HAS_FRAMES:
+            self._copy_pieces(ranges, out)
+        else:
+            self._inflate_to(ranges, out)
+        return out
+
+    def _copy_pieces(self, ranges: Sequence[tuple[int, int]], out: memoryview) -> None:
         at = 0
         for piece in self._pieces(ranges):
             out[at : at + len(piece)] = piece
             at += len(piece)
-        return out
+
+    def _inflate_to(self, ranges: Sequence[tuple[int, int]], out: memoryview) -> None:
+        raw_starts = self._index.blocks.raw_starts
+        parts = self._parts(ranges)
+        frames = self._frames(_blocks_of(parts))
+        at, current, frame, content = 0, -1, memoryview(b""), b""
+        for block, start, stop in parts:
+            if block != current:
+                current, frame = next(frames)
+                content = b""
+            base, size = raw_starts[block], raw_starts[block + 1] - raw_starts[block]
+            into = out[at : at + stop - start]
+            if len(into) == size:
+                inflate_to(frame, into, self._data.name)
+            else:
+                content = content or inflate(frame, size, self._data.name, exactly=True)
+                into[:] = memoryview(content)[start - base : stop - base]
+            at += stop - start
 
     def parts(self, chosen: NDArray[np.bool_] | None) -> list[memoryview]:
         """Return what `select` does, a piece a block; one of less than half a block does not keep the rest."""
@@ -312,17 +339,10 @@ class SegmentReader:
         With `wanted`, one bool a block, the others are left out.
         """
         raw_starts = self._index.blocks.raw_starts
-        parts: list[tuple[int, int, int]] = []  # block, and from where to where of the pcap
-        block = 0
-        for start, end in ranges:
-            block = bisect_right(raw_starts, start, block) - 1
-            while start < end:
-                stop = min(end, raw_starts[block + 1])
-                if wanted is None or wanted[block]:
-                    parts.append((block, start, stop))
-                start = stop
-                block += start < end
-        inflated = self._inflated(list(dict.fromkeys(block for block, _, _ in parts)))
+        parts = self._parts(ranges)
+        if wanted is not None:
+            parts = [part for part in parts if wanted[part[0]]]
+        inflated = self._inflated(_blocks_of(parts))
         current, content = -1, memoryview(b"")
         for block, start, stop in parts:
             if block != current:
@@ -330,6 +350,20 @@ class SegmentReader:
                 content = memoryview(plain)
             base = raw_starts[block]
             yield content[start - base : stop - base]
+
+    def _parts(self, ranges: Sequence[tuple[int, int]]) -> list[tuple[int, int, int]]:
+        """Return what of each block lies in these ascending ranges: (block, from where, to where of the pcap)."""
+        raw_starts = self._index.blocks.raw_starts
+        parts: list[tuple[int, int, int]] = []
+        block = 0
+        for start, end in ranges:
+            block = bisect_right(raw_starts, start, block) - 1
+            while start < end:
+                stop = min(end, raw_starts[block + 1])
+                parts.append((block, start, stop))
+                start = stop
+                block += start < end
+        return parts
 
     def _inflate(self, wanted: list[int]) -> dict[int, bytes]:
         blocks = {block: self._kept[block] for block in wanted if block in self._kept}
@@ -356,16 +390,21 @@ class SegmentReader:
 
     def _from_file(self, wanted: list[int]) -> Iterator[tuple[int, bytes]]:
         """Yield (block, contents) of these blocks, ascending, decrypted now."""
-        offsets, raw_starts = self._index.blocks.offsets, self._index.blocks.raw_starts
+        raw_starts = self._index.blocks.raw_starts
+        for block, frame in self._frames(wanted):
+            size = raw_starts[block + 1] - raw_starts[block]
+            yield block, inflate(frame, size, self._data.name, exactly=True)
+
+    def _frames(self, wanted: list[int]) -> Iterator[tuple[int, memoryview]]:
+        """Yield (block, its zstd frame) of these blocks, ascending, decrypted now; a frame is valid until the next."""
+        offsets = self._index.blocks.offsets
         runs = _runs(wanted)
         ranges = [(offsets[first], offsets[stop] - offsets[first]) for first, stop in runs]
         for (first, stop), (base, _), stored in zip(runs, ranges, self._read(ranges), strict=True):
             self.stats.data_bytes += len(stored)
             self.stats.blocks += stop - first
             for block in range(first, stop):
-                frame = stored[offsets[block] - base : offsets[block + 1] - base]
-                size = raw_starts[block + 1] - raw_starts[block]
-                yield block, inflate(frame, size, self._data.name, exactly=True)
+                yield block, stored[offsets[block] - base : offsets[block + 1] - base]
 
     def _read(self, ranges: Sequence[tuple[int, int]]) -> Iterator[memoryview]:
         try:
@@ -389,6 +428,11 @@ class SegmentReader:
 def _union(spans: Sequence[tuple[int, int, int, int]]) -> list[int]:
     """Return every block of these spans once, ascending."""
     return sorted({block for _, _, low, high in spans for block in range(low, high)})
+
+
+def _blocks_of(parts: Sequence[tuple[int, int, int]]) -> list[int]:
+    """Return the blocks of ascending parts, each once."""
+    return list(dict.fromkeys(block for block, _, _ in parts))
 
 
 def _runs(blocks: list[int]) -> list[tuple[int, int]]:

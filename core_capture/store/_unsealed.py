@@ -87,6 +87,8 @@ class UnsealedIndex(IndexFile):
 class UnsealedReader(SegmentReader):
     """Reads a draft like a segment: its blocks are gathered when they are asked for, and not kept."""
 
+    HAS_FRAMES = False
+
     def __init__(self, files: Backend, index: UnsealedIndex, identities: Sequence[Identity]) -> None:
         super().__init__(files, index, identities)
         self._unsealed = index

@@ -24,6 +24,7 @@ from kubeshark.core_capture.store._index import (
     decode_main,
     encode_main,
     inflate,
+    inflate_to,
     join,
     split_head,
 )
@@ -197,3 +198,23 @@ def test_zstd_bombs_and_odd_frames() -> None:
 def test_heads_that_lie(head: bytes) -> None:
     with pytest.raises(Damaged):
         split_head(head, 100, "f")
+
+
+def test_a_frame_is_inflated_to_where_it_belongs_or_refused() -> None:
+    content = bytes(range(256)) * 40
+    frame = zstandard.ZstdCompressor().compress(content)
+    out = bytearray(len(content) + 2)
+    inflate_to(memoryview(frame), memoryview(out)[1:-1], "f")
+    assert bytes(out) == b"\0" + content + b"\0"
+    for damaged, size in (
+        (frame, len(content) - 1),
+        (frame, len(content) + 1),
+        (frame[:-1], len(content)),
+        (frame + b"x", len(content)),
+        (frame + frame, len(content)),
+        (frame + zstandard.ZstdCompressor().compress(b"x"), len(content)),
+        (b"no frame at all", len(content)),
+        (b"", len(content)),
+    ):
+        with pytest.raises(Damaged):
+            inflate_to(memoryview(damaged), memoryview(bytearray(size)), "f")
