@@ -1,4 +1,4 @@
-"""Loads what makes Python objects of bytes in C (native/objects.c), where that could be built.
+"""Loads what makes and moves Python objects in C (native/objects.c), where that could be built.
 
 Whoever calls it does the same in Python without it: `native` is None then.
 """
@@ -6,10 +6,13 @@ Whoever calls it does the same in Python without it: `native` is None then.
 from __future__ import annotations
 
 from types import ModuleType
+from typing import Any
 
-__all__ = ["native"]
+from numpy.typing import NDArray
 
-ABI = 3
+__all__ = ["native", "pick"]
+
+ABI = 4
 
 native: ModuleType | None
 try:
@@ -18,3 +21,11 @@ except ImportError:  # no compiler when it was installed, or a big-endian machin
     native = None
 if native is not None and native.ABI != ABI:
     raise ImportError("kubeshark.pipeline._objects_native was built from other sources: build it again")
+
+
+def pick(values: list[Any], places: NDArray[Any]) -> list[Any]:
+    """Return the values at these places, i8; none of them counts from the end."""
+    if native is not None:
+        picked: list[Any] = native.pick(values, places)
+        return picked
+    return [values[place] for place in places.tolist()]

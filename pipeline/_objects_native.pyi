@@ -1,4 +1,6 @@
-"""Python objects made of bytes, many a call (native/objects.c)."""
+"""Python objects made and moved, many a call (native/objects.c)."""
+
+from typing import Any
 
 from typing_extensions import Buffer
 
@@ -6,4 +8,5 @@ ABI: int
 
 def base64(data: Buffer, /) -> str: ...
 def fields(block: Buffer, /) -> tuple[dict[str, str], dict[str, str]] | None: ...
+def pick(values: list[Any], places: Buffer, /) -> list[Any]: ...
 def texts(data: Buffer, spans: Buffer, /) -> list[str]: ...

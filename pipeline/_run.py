@@ -201,7 +201,7 @@ class Runner:
 
 def _are_long(table: EntryTable, name: str) -> NDArray[np.bool_]:
     """Say of each row whether its number is one that hiding could change."""
-    found = [abs(value) >= LEAST_HIDDEN for value in table.objects(name).tolist()]
+    found = [abs(value) >= LEAST_HIDDEN for value in table.objects(name)]
     return np.array(found, dtype=np.bool_)
 
 

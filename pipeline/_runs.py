@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
@@ -11,13 +12,14 @@ from numpy.typing import NDArray
 
 from kubeshark.core_capture._groups import distinct
 from kubeshark.pipeline._entry import Entry
+from kubeshark.pipeline._objects import pick
 from kubeshark.pipeline._order import Order, Place, Spot
 from kubeshark.pipeline._rows import made_of
 from kubeshark.pipeline._settled import SettledTable, Table
 
 __all__ = ["Piece", "RowPiece", "Run", "TablePiece", "in_order", "merge_tables"]
 
-_Part = tuple[Table, "NDArray[Any] | slice", NDArray[Any]]
+_Part = tuple[Table, NDArray[Any], NDArray[Any]]
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
@@ -30,6 +32,7 @@ class Run:
         self._table = table  # of each entry
         self._place = place  # in its table
         self._parts: Sequence[_Part] | None = None
+        self._joined: NDArray[Any] | None = None  # of each entry, its place in what the parts say one behind the other
 
     def __len__(self) -> int:
         return len(self._table)
@@ -59,17 +62,21 @@ class Run:
 
     def column(self, name: str) -> list[Any]:
         """Return a KFL variable of each entry."""
-        values = np.empty(len(self), dtype=object)
-        for table, mine, places in self._by_table():
-            values[mine] = table.objects(name, places)
-        made: list[Any] = values.tolist()
-        return made
+        parts = self._by_table()
+        columns = [table.objects(name, places) for table, _, places in parts]
+        if len(parts) == 1:
+            return columns[0]
+        if self._joined is None:
+            self._joined = np.empty(len(self), dtype=np.int64)
+            if parts:
+                self._joined[np.concatenate([mine for _, mine, _ in parts])] = np.arange(len(self))
+        return pick(list(chain.from_iterable(columns)), self._joined)
 
     def _by_table(self) -> Sequence[_Part]:
         """Return each table that has entries here, which of ours they are, and their places in it."""
         if self._parts is None:
             if len(self._tables) == 1:
-                self._parts = [(self._tables[0], slice(None), self._place)]
+                self._parts = [(self._tables[0], np.arange(len(self)), self._place)]
             else:
                 by_number = [(number, np.flatnonzero(self._table == number)) for number in range(len(self._tables))]
                 self._parts = [

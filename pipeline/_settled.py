@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from kubeshark.pipeline._entry import EntryId
+from kubeshark.pipeline._objects import pick
 from kubeshark.pipeline._order import NUMBERS, Place
 from kubeshark.pipeline._table import WHOLE, EntryTable
 
@@ -32,10 +32,10 @@ class SettledTable:
         start_ns: NDArray[Any],
         flow: NDArray[Any],
         number: NDArray[Any],
-        columns: dict[str, NDArray[Any]],
+        columns: dict[str, list[Any]],
     ) -> None:
         self._segment = segment
-        self._columns = columns  # of objects
+        self._columns = columns
         self.start_ns = start_ns
         self.flow = flow
         self.number = number
@@ -45,31 +45,35 @@ class SettledTable:
 
     def take(self, places: NDArray[Any] | slice) -> SettledTable:
         """Return some of the rows, or all in another order."""
-        columns = {name: column[places] for name, column in self._columns.items()}
+        columns = {name: _some(column, places) for name, column in self._columns.items()}
         return SettledTable(self._segment, self.start_ns[places], self.flow[places], self.number[places], columns)
 
-    def replaced(self, places: NDArray[Any], values: Mapping[str, NDArray[Any]]) -> SettledTable:
+    def replaced(self, places: NDArray[Any], values: Mapping[str, list[Any]]) -> SettledTable:
         """Return the table with other values in some rows."""
         columns = {name: column.copy() for name, column in self._columns.items()}
         for name, column in values.items():
-            columns[name][places] = column
+            for place, value in zip(places.tolist(), column, strict=True):
+                columns[name][place] = value
         return SettledTable(self._segment, self.start_ns, self.flow, self.number, columns)
 
     def place(self, at: int) -> Place:
         return int(self.start_ns[at]), self._segment, int(self.flow[at]), int(self.number[at])
 
-    def objects(self, name: str, places: NDArray[Any] | slice = WHOLE) -> NDArray[Any]:
-        """Return a KFL variable of these rows, one of those that were kept, as objects."""
+    def objects(self, name: str, places: NDArray[Any] | slice = WHOLE) -> list[Any]:
+        """Return a KFL variable of these rows, one of those that were kept."""
         if name in self._columns:
-            return self._columns[name][places]
+            return _some(self._columns[name], places)
         if name == "id":
-            ids = self._ids(self.flow[places], self.number[places])
-            return np.fromiter(ids, dtype=object)
+            return list(self._ids(self.flow[places], self.number[places]))
         raise KeyError(f"{name} was not kept")
 
     def _ids(self, flows: NDArray[Any], numbers: NDArray[Any]) -> Iterable[str]:
         for flow, number in zip(flows.tolist(), numbers.tolist(), strict=True):
             yield str(EntryId(self._segment, flow, NUMBER_NAMES.get(number) or str(number)))
+
+
+def _some(column: list[Any], places: NDArray[Any] | slice) -> list[Any]:
+    return column[places] if isinstance(places, slice) else pick(column, places)
 
 
 Table = EntryTable | SettledTable

@@ -9,7 +9,7 @@ columns: once, as a whole, by its protocol's dissector. Lists, counts and most f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from itertools import chain
 from typing import Any, overload
@@ -23,6 +23,7 @@ from kubeshark.extension_api import ProtocolSpec
 from kubeshark.pipeline._entry import LATE, Entry, EntryId, protocol_name
 from kubeshark.pipeline._facts import Origin, StreamFacts
 from kubeshark.pipeline._named import NAMED
+from kubeshark.pipeline._objects import pick
 from kubeshark.pipeline._order import NUMBERS, Place, place_of
 from kubeshark.pipeline._plugins import Binding
 from kubeshark.pipeline._scanned import COMMON, OF_STREAMS, ScannedStreams, by_place, errors, filled, message_bytes
@@ -81,8 +82,9 @@ class _Kinds:
     entries: Sequence[Entry]  # of `made`
     lazy: NDArray[Any]  # the others
     exchanges: NDArray[Any]
-    codes: NDArray[Any]  # of `exchanges`
     connections: NDArray[Any]
+    place: NDArray[Any]  # i8, of each row's value: behind those made all exchanges', then all connections'
+    of_stream: NDArray[Any]  # i8, the same where a value is the stream's: those made, then all streams'
 
 
 class Found:
@@ -113,7 +115,7 @@ class Found:
         self._connections: dict[int, Entry] = {}
         self._facts: dict[int, StreamFacts] = {}
         self._columns: dict[tuple[int, str], list[Any] | None] = {}
-        self._objects: dict[str, NDArray[Any] | None] = {}
+        self._exchange_columns: dict[str, list[Any] | None] = {}  # of all protocols, one behind the other
         self._flows: NDArray[Any] | None = None
         self._kinds: _Kinds | None = None
 
@@ -233,48 +235,54 @@ class Found:
             return column[code - self.scanned.bounds[number]]
         return LATE[name](self.entry(at)) if name in LATE else self.resolve(at).variables[name]
 
-    def objects(self, rows: NDArray[Any], name: str) -> NDArray[Any]:
-        """Return a KFL variable of many rows, or what `SHOWN` names, as objects."""
+    def objects(self, rows: NDArray[Any], name: str) -> list[Any]:
+        """Return a KFL variable of many rows, or what `SHOWN` names."""
         if name in SHOWN:
             return self._cells(rows) if name == CELLS else self._sizes(rows)
         kinds = self._kinds_of(rows)
         if (names := self.origin.names) is not None and name in NAMED and not len(kinds.made):
-            keys = (self.objects(rows, key).tolist() for key in NAMED_BY)
-            return _objects(names.value(name, *each) for each in zip(*keys, strict=True))
-        values = np.empty(len(rows), dtype=object)
-        for place, entry in zip(kinds.made.tolist(), kinds.entries, strict=True):
-            values[place] = entry.variables[name]
+            keys = (self.objects(rows, key) for key in NAMED_BY)
+            return [names.value(name, *each) for each in zip(*keys, strict=True)]
+        made = [entry.variables[name] for entry in kinds.entries]
         if name == "timestamp":
-            values[kinds.lazy] = self.start_ns[rows[kinds.lazy]]
+            values: list[Any] = self.start_ns[rows].tolist()
+            for place, value in zip(kinds.made.tolist(), made, strict=True):
+                values[place] = value
             return values
         is_of_streams = name in OF_STREAMS  # of a connection and of its exchanges
-        connections = kinds.lazy if is_of_streams else kinds.connections
-        left = []
-        if not is_of_streams and len(kinds.exchanges):
-            if (known := self._known(name)) is not None:
-                values[kinds.exchanges] = known[kinds.codes]
-            else:
+        asked = kinds.lazy if is_of_streams else kinds.connections
+        connections = self._of_connections(name) if len(asked) and self._selection is not None else []
+        left = [] if connections is not None else asked.tolist()
+        connections = [None] * len(self.flows) if connections is None else connections
+        if is_of_streams:
+            values = pick(made + connections, kinds.of_stream)
+        else:
+            known = self._known(name) if len(kinds.exchanges) else [None] * self._exchanges
+            if known is None:
                 left += kinds.exchanges.tolist()
-        if len(connections):
-            if (of_connections := self._known_of_connections(name)) is not None:
-                values[connections] = of_connections[self.stream[rows[connections]]]
-            else:
-                left += connections.tolist()
+                known = [None] * self._exchanges
+            values = pick(made + known + connections, kinds.place)
         for place in left:
             values[place] = self.value(int(rows[place]), name)
         return values
 
+    @property
+    def _exchanges(self) -> int:
+        """How many exchanges scanners found."""
+        return len(self.scanned.place) if self.scanned is not None else 0
+
     def _kinds_of(self, rows: NDArray[Any]) -> _Kinds:
         """Return which of these rows are what; for all columns of the same rows it is worked out once."""
         if self._kinds is None or self._kinds.rows is not rows:
-            codes = self.code[rows]
+            codes, streams = self.code[rows], self.stream[rows]
             is_made = codes <= MADE
             made, lazy = np.flatnonzero(is_made), np.flatnonzero(~is_made)
-            exchanges = np.flatnonzero(codes >= 0)
             entries = [self._made[MADE - code] for code in codes[made].tolist()]
-            self._kinds = _Kinds(
-                rows, made, entries, lazy, exchanges, codes[exchanges], np.flatnonzero(codes == CONNECTION)
-            )
+            place = len(made) + np.where(codes >= 0, codes, self._exchanges + streams)
+            of_stream = len(made) + streams
+            place[made] = of_stream[made] = np.arange(len(made))
+            exchanges, connections = np.flatnonzero(codes >= 0), np.flatnonzero(codes == CONNECTION)
+            self._kinds = _Kinds(rows, made, entries, lazy, exchanges, connections, place, of_stream)
         return self._kinds
 
     def identified(self, rows: NDArray[Any]) -> tuple[str, NDArray[Any], NDArray[Any]] | None:
@@ -294,7 +302,7 @@ class Found:
                 return None
         return self._selection.segment.name, flows, numbers
 
-    def _sizes(self, rows: NDArray[Any]) -> NDArray[Any]:
+    def _sizes(self, rows: NDArray[Any]) -> list[Any]:
         """Return the bytes of request and response, or of the event, of many rows."""
         codes = self.code[rows]
         sizes = np.zeros(len(rows), dtype=np.int64)  # a connection's own entry has no bytes
@@ -307,29 +315,24 @@ class Found:
                     is_told |= (codes >= self.scanned.bounds[number]) & (codes < self.scanned.bounds[number + 1])
         for place in np.flatnonzero(is_told).tolist():
             sizes[place] = self.resolve(int(rows[place])).total_size
-        return sizes.astype(object)
+        values: list[Any] = sizes.tolist()
+        return values
 
-    def _cells(self, rows: NDArray[Any]) -> NDArray[Any]:
+    def _cells(self, rows: NDArray[Any]) -> list[Any]:
         """Return (method, status, summary) as a list shows them, of many rows."""
         show = self.origin.display.cells
         made = (show(self.entry(at)) for at in rows.tolist())
-        return _objects((cells["method"], cells["status"], cells["summary"]) for cells in made)
+        return [(cells["method"], cells["status"], cells["summary"]) for cells in made]
 
-    def _known(self, name: str) -> NDArray[Any] | None:
-        """Return a KFL variable of all exchanges, as objects; None if some must be dissected for it."""
-        if name not in self._objects:
+    def _known(self, name: str) -> list[Any] | None:
+        """Return a KFL variable of all exchanges; None if some must be dissected for it."""
+        if name not in self._exchange_columns:
             columns = (
                 [self.column(number, name) for number in range(len(self.scanned.bindings))] if self.scanned else []
             )
-            self._objects[name] = None if None in columns else _objects(chain.from_iterable(columns))  # type: ignore[arg-type]
-        return self._objects[name]
-
-    def _known_of_connections(self, name: str) -> NDArray[Any] | None:
-        key = f"{name} of connections"
-        if key not in self._objects:
-            column = self._of_connections(name) if self._selection is not None else None
-            self._objects[key] = None if column is None else _objects(column)
-        return self._objects[key]
+            is_known = None not in columns
+            self._exchange_columns[name] = list(chain.from_iterable(filter(None, columns))) if is_known else None
+        return self._exchange_columns[name]
 
     def _of_connections(self, name: str) -> list[Any] | None:
         """Return a KFL variable of every stream's connection; None if they must be made for it."""
@@ -401,11 +404,6 @@ class Found:
         if is_late or variable is None or variable.is_heavy:
             return None
         return [variable.default] * len(exchanges)  # no message of these protocols says it
-
-
-def _objects(values: Iterable[Any]) -> NDArray[Any]:
-    """Return an array of objects, lists among them: what it is indexed with takes no loop in Python."""
-    return np.fromiter(values, dtype=object)
 
 
 class Row:
@@ -512,8 +510,8 @@ class EntryTable(Sequence[Entry]):
     def place(self, at: int) -> Place:
         return place_of(self[at])
 
-    def objects(self, name: str, places: NDArray[Any] | slice = WHOLE) -> NDArray[Any]:
-        """Return a KFL variable of these entries, as objects."""
+    def objects(self, name: str, places: NDArray[Any] | slice = WHOLE) -> list[Any]:
+        """Return a KFL variable of these entries."""
         return self.found.objects(self.rows if places is WHOLE else self.rows[places], name)
 
     def identified(self) -> tuple[str, NDArray[Any], NDArray[Any]] | None:

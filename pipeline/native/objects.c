@@ -1,4 +1,4 @@
-/* Python objects made of bytes, many a call: what one call of the interpreter for each would take ten times as long for.
+/* Python objects made of bytes, or moved, many a call: what one call of the interpreter for each would take ten times as long for.
  *
  * Each function has an oracle in Python, beside where it is called, that gives the same.
  * Only the limited API: one file serves every version of Python. The GIL is held throughout; kept are a few names of headers.
@@ -14,7 +14,7 @@
 #error "columns are little-endian: what is in Python runs here"
 #endif
 
-enum { ABI = 3 };
+enum { ABI = 4 };
 enum { RECENT = 256 }; /* texts that are looked up before one is made: a power of two */
 
 /* Where a text lies in the data. */
@@ -98,9 +98,34 @@ static PyObject *texts(PyObject *module, PyObject *const *arguments, Py_ssize_t 
     return list;
 }
 
+PyDoc_STRVAR(pick_doc, "pick(values, places)\n--\n\nReturn the items of a list at these places, i8.");
+
+static PyObject *pick(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
+    (void)module;
+    if (count != 2 || !PyList_Check(arguments[0])) return PyErr_Format(PyExc_TypeError, "pick takes a list and places");
+    Py_buffer places;
+    if (PyObject_GetBuffer(arguments[1], &places, PyBUF_SIMPLE) < 0) return NULL;
+    PyObject *values = arguments[0];
+    const Py_ssize_t size = PyList_Size(values), rows = places.len / (Py_ssize_t)sizeof(int64_t);
+    PyObject *list = PyList_New(rows);
+    for (Py_ssize_t row = 0; list && row < rows; row++) {
+        int64_t place;
+        memcpy(&place, (const char *)places.buf + row * (Py_ssize_t)sizeof place, sizeof place);
+        if (place < 0 || place >= size) {
+            PyErr_SetString(PyExc_IndexError, "a place does not lie within the list");
+            Py_CLEAR(list);
+        } else {
+            PyList_SetItem(list, row, Py_NewRef(PyList_GetItem(values, (Py_ssize_t)place)));
+        }
+    }
+    PyBuffer_Release(&places);
+    return list;
+}
+
 static PyMethodDef methods[] = {
     {"base64", base64, METH_O, base64_doc},
     {"fields", fields, METH_O, fields_doc},
+    {"pick", (PyCFunction)(void (*)(void))pick, METH_FASTCALL, pick_doc},
     {"texts", (PyCFunction)(void (*)(void))texts, METH_FASTCALL, texts_doc},
     {NULL, NULL, 0, NULL},
 };

@@ -25,7 +25,8 @@ def native(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> M
     found = _objects.native if request.param == "native" else None
     if request.param == "native" and found is None:
         pytest.skip("the objects in C are not built here")
-    monkeypatch.setattr(_text, "native", found)
+    for module in (_objects, _text):
+        monkeypatch.setattr(module, "native", found)
     return found
 
 
@@ -82,6 +83,24 @@ def test_base64_is_that_of_the_library(data: bytes) -> None:
     assert _objects.native is not None
     assert _objects.native.base64(data) == base64.b64encode(data).decode()
     assert _objects.native.base64(memoryview(data)) == base64.b64encode(data).decode()
+
+
+@pytest.mark.usefixtures("native")
+def test_values_are_picked() -> None:
+    values = ["a", None, [1]]
+    picked = _objects.pick(values, np.array([2, 0, 2, 1]))
+    assert picked == [[1], "a", [1], None] and picked[0] is values[2]
+    assert _objects.pick([], np.array([], dtype=np.int64)) == []
+
+
+@needs_native
+@pytest.mark.parametrize("place", [3, -1, 2**62])
+def test_no_value_is_picked_from_outside(place: int) -> None:
+    assert _objects.native is not None
+    with pytest.raises(IndexError):
+        _objects.native.pick([1, 2, 3], np.array([0, place]))
+    with pytest.raises(TypeError):
+        _objects.native.pick((1, 2), np.array([0]))
 
 
 def test_other_sources_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

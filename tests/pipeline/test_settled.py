@@ -107,9 +107,9 @@ def test_parts_and_places() -> None:
         np.array([5, 7, 7]),
         np.array([0, 1, 1]),
         np.array([1 << 40, 0, 1]),
-        {"url": np.array(["a", "b", "c"], dtype=object)},
+        {"url": ["a", "b", "c"]},
     )
     assert [table.place(at) for at in range(3)] == [(5, "s", 0, 1 << 40), (7, "s", 1, 0), (7, "s", 1, 1)]
-    assert table.take(slice(1, None)).objects("id").tolist() == ["s-1-0", "s-1-1"]
-    assert table.objects("id", np.array([0])).tolist() == ["s-0-conn"]
-    assert table.take(np.array([2, 0])).objects("url").tolist() == ["c", "a"]
+    assert table.take(slice(1, None)).objects("id") == ["s-1-0", "s-1-1"]
+    assert table.objects("id", np.array([0])) == ["s-0-conn"]
+    assert table.take(np.array([2, 0])).objects("url") == ["c", "a"]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
-from kubeshark.core_capture import FLOW, load_core
+from kubeshark.core_capture import FLOW, PACKET, load_core
 from kubeshark.extension_api import CLIENT, SERVER
-from kubeshark.pipeline import _streams
+from kubeshark.pipeline import _dissect, _facts, _streams
 from kubeshark.pipeline._streams import FlowStream
 from kubeshark.pipeline.dissectors.network import _conn
 from tests.core_capture.reference._packets import A6, B6, A, B, fragments, ip, tcp, udp
@@ -112,3 +113,21 @@ def test_rows_of_the_flow_table_are_read_as_it_is_laid_out() -> None:
     counts = [*row["packets"].tolist(), *row["bytes"].tolist()]
     columns = ("transport", "client", "bits", "first_ns", "last_ns")
     assert list(_conn._ROW.unpack(row.tobytes())) == [*(int(row[name]) for name in columns), *counts]
+    first_ns, isn = (row[name].tobytes() for name in ("first_ns", "isn"))
+    assert list(_facts._NAMED_BY.unpack(row)) == [row.tobytes()[:37], first_ns, isn]
+    assert FLOW.names is not None and FLOW.names[:5] == ("a", "b", "port_a", "port_b", "transport")
+    assert _facts._VLAN.unpack(row) == (int(row["vlan"]),)
+    assert list(_dissect._TIMES.unpack(row)) == [int(row["first_ns"]), int(row["last_ns"])]
+
+
+def test_rows_of_packets_are_read_as_they_are_laid_out() -> None:
+    row = np.frombuffer(bytes(range(PACKET.itemsize)), dtype=PACKET)[0]
+    assert list(_streams._PACKET.unpack(row)) == [int(row[name]) for name in PACKET.names or ()]
+
+
+def test_rows_of_sides_are_read_as_they_are_laid_out() -> None:
+    native = pytest.importorskip(
+        "kubeshark.core_capture.native._streams", reason="needs the C core: apt-get install gcc"
+    )
+    row = np.frombuffer(bytes(range(native.SIDE.itemsize)), dtype=native.SIDE)[0]
+    assert list(native._SIDE.unpack(row)) == [int(row[name]) for name in native.SIDE.names]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -10,6 +10,7 @@ import pytest
 from kubeshark.core_capture import load_core
 from kubeshark.extension_api import Message
 from kubeshark.pipeline import Entry, Plugins
+from kubeshark.pipeline._dissect import reader_of
 from kubeshark.pipeline._query import Query
 from kubeshark.pipeline._table import LazyEntry
 from kubeshark.pipeline.dissectors.web import http1
@@ -30,17 +31,30 @@ def traffic() -> Capture:
 
 
 @pytest.fixture
-def dissected(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many streams the HTTP dissector was asked about, call by call."""
+def _fresh_readers() -> Iterator[None]:
+    """Which dissectors read rows is asked anew, before and after."""
+    reader_of.cache_clear()
+    yield
+    reader_of.cache_clear()
+
+
+@pytest.fixture
+def dissected(monkeypatch: pytest.MonkeyPatch, _fresh_readers: None) -> list[int]:
+    """How many streams the HTTP dissector was asked about, call by call: to find messages, or to make them of rows."""
     calls: list[int] = []
 
     def counting(protocol: Any, streams: Sequence[Any]) -> Sequence[Sequence[Message]]:
         calls.append(len(streams))
         return real(protocol, streams)  # type: ignore[return-value]
 
-    real = http1.dissect
+    def counting_rows(*given: Any) -> list[Message] | None:
+        calls.append(1)
+        return real_rows(*given)
+
+    real, real_rows = http1.dissect, http1.read_rows
     counting.kubeshark_impl = http1.dissect.kubeshark_impl  # type: ignore[attr-defined]
     monkeypatch.setattr(http1, "dissect", counting)
+    monkeypatch.setattr(http1, "read_rows", counting_rows)
     return calls
 
 
@@ -107,6 +121,7 @@ def test_runs_give_the_columns_of_the_entries_in_order() -> None:
     assert [row[1] for row in wanted] == sorted(row[1] for row in wanted)
 
 
+@pytest.mark.usefixtures("_fresh_readers")
 def test_what_only_the_scanner_found_ends_no_query(monkeypatch: pytest.MonkeyPatch) -> None:
     def forgetful(protocol: Any, streams: Sequence[Any]) -> Any:
         found = real(protocol, streams)  # None: another protocol's
@@ -115,6 +130,7 @@ def test_what_only_the_scanner_found_ends_no_query(monkeypatch: pytest.MonkeyPat
     real = http1.dissect
     forgetful.kubeshark_impl = http1.dissect.kubeshark_impl  # type: ignore[attr-defined]
     monkeypatch.setattr(http1, "dissect", forgetful)
+    monkeypatch.setattr(http1, "read_rows", lambda *_: None)
     asked = query("http && src.port == 40001")
     documents = [entry.to_dict() for entry in asked]
     assert [document["id"] for document in documents] == ["s0-1-0", "s0-1-1"]

@@ -296,10 +296,16 @@ def _parameter_types(wire: Wire, unit: Unit, statement: Statement | None) -> lis
 
 _COLUMN = struct.Struct(">6xI6xH")  # behind a column's name: its type and format, and what nobody asks for
 _LENGTH = struct.Struct(">i")
+KEPT_BYTES = 4096
+"""Of a RowDescription that is remembered: longer ones are seldom, and would fill memory."""
 
 
-@functools.lru_cache(maxsize=256)  # the same statements, over and over
 def _columns(body: bytes) -> Sequence[Column]:
+    """Read a RowDescription; of the same statements they come over and over."""
+    return _known_columns(body) if len(body) <= KEPT_BYTES else _read_columns(body)
+
+
+def _read_columns(body: bytes) -> Sequence[Column]:
     columns, at = list[Column](), 2
     for _ in range(int.from_bytes(body[:2], "big")):
         end = body.find(b"\0", at)
@@ -309,6 +315,9 @@ def _columns(body: bytes) -> Sequence[Column]:
         columns.append(Column(text(body[at:end]), *_COLUMN.unpack_from(body, end + 1)))
         at = behind
     return columns
+
+
+_known_columns = functools.lru_cache(maxsize=256)(_read_columns)
 
 
 def _is_text(columns: Sequence[Column], formats: Sequence[int]) -> bool:
