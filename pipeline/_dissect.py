@@ -9,13 +9,9 @@ Nothing is kept between calls, so the same packets give the same entries, in a q
 
 from __future__ import annotations
 
-import functools
-from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from importlib import import_module
-from struct import Struct
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,30 +23,22 @@ from kubeshark.pipeline._budget import go_on
 from kubeshark.pipeline._claim import Claims, has_payload
 from kubeshark.pipeline._enrich import EnricherBinding
 from kubeshark.pipeline._entry import Entry, EntryError, EntryId
+from kubeshark.pipeline._exchanges import Exchanges, Numbering, connection_entry
 from kubeshark.pipeline._facts import Origin, StreamFacts
-from kubeshark.pipeline._matcher import Exchange, Timed, pair
+from kubeshark.pipeline._matcher import Exchange, Timed
 from kubeshark.pipeline._plugin_rows import PluginRows, joined, rows_of
 from kubeshark.pipeline._plugins import ENCRYPTED, Binding, Plugins
 from kubeshark.pipeline._scanned import ScannedStreams, start_times
 from kubeshark.pipeline._scans import Scanners
-from kubeshark.pipeline._segments import FlowPart, Selection
+from kubeshark.pipeline._segments import Selection
 from kubeshark.pipeline._streams import TRANSPORT_NAMES, FlowStream, InnerStream
 from kubeshark.pipeline._table import CONNECTION, MADE, EntryTable, Found, Makers
-from kubeshark.pipeline.dissectors import CONN, ReadRows, conn_message
+from kubeshark.pipeline.dissectors import CONN
 
 if TYPE_CHECKING:
     from kubeshark.hosts._answered import Answered
 
-__all__ = ["Dissector", "connection_entry"]
-
-ANSWER_TIMEOUT_NS = 10_000_000_000
-"""A request is called unanswered for good after this much packet time without a response (entries.md §1)."""
-
-
-_TIMES = Struct("<56xQQ32x")  # of a FLOW row: its first and its last packet's
-
-SHOWN_FIELDS = 4
-"""Fields of a message in doubt that its error tells."""
+__all__ = ["Dissector"]
 
 MAX_MISSES = 100
 """Problems told of messages that only a scanner found; each of them is an entry with its error anyway."""
@@ -116,21 +104,6 @@ class Dissector:
         entries = [(-1, entry) for entry in before] + list(work.dissect(left, wants))
         work.join()
         return work.table(entries, with_conn=with_conn, wants=wants)
-
-    def paired(
-        self, binding: Binding, messages: Sequence[Message], facts: StreamFacts, stream: FlowStream, number: Numbering
-    ) -> Iterable[Entry]:
-        plugin = "" if binding.is_builtin else binding.plugin
-        timed = [_timed(stream, message) for message in messages]
-        is_sound = not any(side.gaps for side in stream.sides) and not any(message.error for message in messages)
-        for exchange in pair(timed, binding.protocol.matcher):
-            first = exchange.first
-            protocol = self.plugins.protocol_of(binding, first.message)
-            error = None
-            if not (is_sound and (exchange.event or (exchange.request and exchange.response))):  # seldom
-                _doubt(exchange, stream)
-                error = _error(exchange, facts, protocol)
-            yield Entry(number.next(stream.packet_of(first.order)), protocol, exchange, facts, error, plugin)
 
     def layers(
         self, streams: Sequence[FlowStream], wants: Wants | None, keep: Callable[..., set[int]] | None = None
@@ -280,7 +253,8 @@ class _Work:
                     self._facts[at] = facts
                 for binding, messages in layer.found:
                     detected.append(binding.protocol.abbr)
-                    for entry in dissector.paired(binding, messages, facts, layer.stream, number):
+                    into = Exchanges(dissector.plugins, binding, facts, layer.stream, number)
+                    for entry in into.of_messages(messages):
                         yield at, entry
 
     def join(self) -> None:
@@ -340,41 +314,15 @@ class _Work:
         stream = facts.stream_data
         assert stream is not None
         number = Numbering(self.selection.parts(at), stream)
-        if binding.is_builtin and (entries := self._read_scanned(at, binding, facts, stream, number)) is not None:
-            return entries
+        into = Exchanges(self.dissector.plugins, binding, facts, stream, number)
+        assert self.scanned is not None
+        if (known := into.of_rows(self.scanned, at)) is not None:
+            return known
         said = next((rows.answered[at] for rows in self.plugins if at in rows.answered), None)
         found = said.messages() if said else self.dissector.ask(binding, [stream])[0]
         if any(isinstance(each, Handover) for each in found):
             return [entry for _, entry in self.dissect([at], None)]
-        return list(self.dissector.paired(binding, found, facts, stream, number))
-
-    def _read_scanned(
-        self, at: int, binding: Binding, facts: StreamFacts, stream: FlowStream, number: Numbering
-    ) -> list[Entry] | None:
-        """Return the entries of a stream as its scanner found them; None where its dissector must read it again."""
-        read = reader_of(binding.plugin)
-        if read is None:
-            return None
-        assert self.scanned is not None
-        halves = self.scanned.halves(at)
-        rows = [row for exchange in halves for row in exchange if row]
-        messages = read(stream, rows, self.scanned.found.text)
-        if messages is None:
-            return None
-        time = stream.times.item
-        timed = iter(
-            [Timed(each, row[6], time(row[4]), time(row[5])) for row, each in zip(rows, messages, strict=True)]
-        )
-        entries = []
-        for request, response, event in halves:
-            exchange = Exchange(
-                next(timed) if request else None, next(timed) if response else None, next(timed) if event else None
-            )
-            first = exchange.first
-            protocol = self.dissector.plugins.protocol_of(binding, first.message)
-            error = None if event or (request and response) else _error(exchange, facts, protocol)
-            entries.append(Entry(number.next(stream.packet_of(first.order)), protocol, exchange, facts, error))
-        return entries
+        return list(into.of_messages(found))
 
     def _miss(self, row: int, found: Found) -> Entry:
         """Return an entry without content: scanner and dissector disagree, which is our bug, and nobody's query ends.
@@ -415,95 +363,3 @@ def _lowered(side: StreamSide) -> bytes:
 
 def _wants(binding: Binding, wants: Wants | None) -> bool:
     return wants is None or wants(binding.protocol)
-
-
-@functools.cache
-def reader_of(plugin: str) -> ReadRows | None:
-    """Return how a built-in dissector makes messages of a scanner's rows; None if it cannot."""
-    read: ReadRows | None = getattr(import_module(plugin), "read_rows", None)
-    return read
-
-
-class Numbering:
-    """Hands out entry ids: the segment that holds an entry's first byte, and the count of entries that begin there."""
-
-    def __init__(self, parts: Sequence[tuple[int, FlowPart]], stream: FlowStream) -> None:
-        self._parts = parts
-        self._stream = stream
-        self._counts = [0] * len(parts)
-
-    def next(self, packet: int) -> EntryId:
-        at = 0
-        if len(self._parts) > 1:
-            offset = int(self._stream.decoded.packets["offset"][packet])
-            at = bisect_right([start for start, _ in self._parts], offset) - 1
-        segment, row = self._parts[at][1]
-        self._counts[at] += 1
-        return EntryId(segment.name, row, str(self._counts[at] - 1))
-
-
-def connection_entry(facts: StreamFacts, detected: Sequence[str]) -> Entry | None:
-    """Return the entry of the connection itself; None for transports that have none."""
-    if facts.transport not in CONN:
-        return None
-    message = conn_message(facts.row, detected, facts.network_props(), facts.flow_id)
-    event = Timed(message, 0, *_TIMES.unpack(facts.row))
-    segment, row = facts.parts[0]
-    return Entry(EntryId(segment.name, row, "conn"), CONN[facts.transport], Exchange(event=event), facts)
-
-
-def _timed(stream: FlowStream, message: Message) -> Timed:
-    if stream.sides:
-        packet_at, times = stream.sides[message.direction].packet_at, stream.times
-        first = packet_at(message.start)
-        last = packet_at(message.end - 1) if message.end > message.start else first
-        return Timed(message, first, times.item(first), times.item(last))
-    time_ns = stream.datagrams[message.datagram].time_ns
-    return Timed(message, message.datagram, time_ns, time_ns)
-
-
-def _doubt(exchange: Exchange, stream: FlowStream) -> None:
-    """Mark the messages of a TCP stream that were not captured whole, or that only a guess found behind a gap.
-
-    A request and a response that found each other confirm each other, also behind a gap.
-    """
-    if not stream.sides:
-        return
-    is_pair = exchange.request is not None and exchange.response is not None
-    for timed in (exchange.request, exchange.response, exchange.event):
-        if timed is None:
-            continue
-        gaps = stream.sides[timed.message.direction].gaps
-        if not gaps and not timed.message.error:  # nearly always; it begins as whole
-            continue
-        is_cut = timed.message.error.startswith(("gap:", "truncated:"))
-        is_guess = not is_pair and any(start < timed.message.end for start, _, _ in gaps)
-        timed.is_whole = not (is_cut or is_guess)
-
-
-def _error(exchange: Exchange, facts: StreamFacts, protocol: ProtocolSpec) -> EntryError | None:
-    """Say what is wrong with an exchange: a damaged message, else the reason why a half is missing."""
-    for timed in (exchange.request, exchange.response, exchange.event):
-        if timed is None or (timed.is_whole and not timed.message.error):
-            continue
-        if timed.message.error.startswith("Reset:"):  # one stream of many was reset, not the connection
-            return EntryError("connection", timed.message.error)
-        reason = timed.message.error or "gap: bytes before this message were not captured: where it begins is a guess"
-        seen = ", ".join(f"{name} {value!s}" for name, value in list(timed.message.fields.items())[:SHOWN_FIELDS])
-        return EntryError("dissection", f"{protocol.name}: {reason}" + ("" if timed.is_whole else f" ({seen})"))
-    request, response = exchange.request, exchange.response
-    if exchange.event or (request and response) or protocol.matcher == "none":
-        return None
-    if request is None:
-        if response and response.message.one_way:
-            return None  # nobody asks: mDNS announcements
-        return EntryError("pair-not-found", "the request was never seen: the capture began after it, or lost it")
-    if request.message.one_way:
-        return None
-    if facts.ended(by_server=request.message.direction == 0) == "reset":
-        return EntryError("connection", "Reset: the answering side reset the connection")
-    if int(facts.row["last_ns"]) - request.end_ns >= ANSWER_TIMEOUT_NS:
-        return EntryError("timeout", "no response within 10 s")
-    if facts.ended(by_server=request.message.direction == 0) == "closed":
-        return EntryError("connection", "CloseWait: the answering side closed the connection without a response")
-    return EntryError("pair-not-found", "the response was never seen: the capture ended before it, or lost it")

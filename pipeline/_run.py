@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from kubeshark.core_capture import FlowBit
 from kubeshark.errors import KubesharkError
 from kubeshark.pipeline._budget import go_on
-from kubeshark.pipeline._dissect import Dissector, connection_entry
+from kubeshark.pipeline._dissect import Dissector
 from kubeshark.pipeline._enrich import Enricher
 from kubeshark.pipeline._entry import Entry
+from kubeshark.pipeline._exchanges import connection_entry
 from kubeshark.pipeline._facts import StreamFacts
 from kubeshark.pipeline._filter import EntryFilter
 from kubeshark.pipeline._order import Order, Place, Window, place_of

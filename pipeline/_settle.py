@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 
 from kubeshark.core_capture import NO_MESSAGE
 from kubeshark.extension_api import ProtocolSpec
-from kubeshark.pipeline._dissect import ANSWER_TIMEOUT_NS
 from kubeshark.pipeline._entry import Entry
+from kubeshark.pipeline._exchanges import ANSWER_TIMEOUT_NS
 from kubeshark.pipeline._table import CONNECTION, MADE, EntryTable
 
 __all__ = ["QUIET_S", "Wait", "settle"]

@@ -7,7 +7,7 @@ import pytest
 
 from kubeshark.core_capture import FLOW, PACKET, load_core
 from kubeshark.extension_api import CLIENT, SERVER
-from kubeshark.pipeline import _dissect, _facts, _streams
+from kubeshark.pipeline import _exchanges, _facts, _streams
 from kubeshark.pipeline._streams import FlowStream
 from kubeshark.pipeline.dissectors.network import _conn
 from tests.core_capture.reference._packets import A6, B6, A, B, fragments, ip, tcp, udp
@@ -117,7 +117,7 @@ def test_rows_of_the_flow_table_are_read_as_it_is_laid_out() -> None:
     assert list(_facts._NAMED_BY.unpack(row)) == [row.tobytes()[:37], first_ns, isn]
     assert FLOW.names is not None and FLOW.names[:5] == ("a", "b", "port_a", "port_b", "transport")
     assert _facts._VLAN.unpack(row) == (int(row["vlan"]),)
-    assert list(_dissect._TIMES.unpack(row)) == [int(row["first_ns"]), int(row["last_ns"])]
+    assert list(_exchanges._TIMES.unpack(row)) == [int(row["first_ns"]), int(row["last_ns"])]
 
 
 def test_rows_of_packets_are_read_as_they_are_laid_out() -> None:

@@ -10,7 +10,7 @@ import pytest
 from kubeshark.core_capture import load_core
 from kubeshark.extension_api import Message
 from kubeshark.pipeline import Entry, Plugins
-from kubeshark.pipeline._dissect import reader_of
+from kubeshark.pipeline._exchanges import reader_of
 from kubeshark.pipeline._query import Query
 from kubeshark.pipeline._table import LazyEntry
 from kubeshark.pipeline.dissectors.web import http1
