@@ -1,14 +1,18 @@
 #!/bin/sh
-# Fuzz the C core with address and undefined-behaviour sanitizers: run_core.sh [seconds each] [folder for build and corpus]
+# Fuzz the C core, and what makes Python objects in C, with address and undefined-behaviour sanitizers: run_core.sh [seconds each] [folder for build and corpus]
 # Seeds are the examples' captures, talks for the scanners, and the small ones of $KUBESHARK_CAPTURES if that is set. Exit 0: nothing found;
 # 1: a finding, with its input; 77: no compiler that can.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 seconds=${1:-60}
 work=${2:-.run/fuzz/core}
-mkdir -p "$work/corpus" "$work/spans" "$work/ring" || exit 1
+mkdir -p "$work/corpus" "$work/spans" "$work/ring" "$work/objects" || exit 1
 find examples ${KUBESHARK_CAPTURES:+"$KUBESHARK_CAPTURES/files"} -name '*.pcap' -size -65k -exec cp {} "$work/corpus/" \;
 head -c 4096 tests/fuzz/fuzz_core.c >"$work/spans/text" # any bytes are segments
+printf '\0Host: h\r\nX-A:\r\nno colon\n\r\n' >"$work/objects/fields"
+printf '\1abcdefgh' >"$work/objects/base64"
+printf '\2\0\0\0\0\5\0\0\0\11\0\0\0\2\0\0\0textstexts\351xtexts' >"$work/objects/texts"
+printf '\3\1\0\0\0\0\0\0\0\77\0\0\0\0\0\0\0' >"$work/objects/pick"
 ring() { # name, rules: a block with two packets of 16 bytes, the second tagged (numbers as this machine has them)
     {
         printf "$2"'\3\0\0\0\60\0\0\0\1\0\0\0\2\0\0\0\60\0\0\0\0\1\0\0'
@@ -42,26 +46,31 @@ talk icmp 2 '\10\0\0\0\1\2\3\4\376\0\0\0\0\1\2\3\4'
 talk icmp6 3 '\200\0\0\0\1\2\3\4\376\201\0\0\0\1\2\3\4'
 
 sanitize="-g -O1 -std=c11 -fno-omit-frame-pointer -fno-sanitize-recover=all -Icore_capture/native -Wno-unused-function"
-build() { # target: with libFuzzer, else with our driver
-    if clang $sanitize -fsanitize=fuzzer,address,undefined "tests/fuzz/$1.c" -o "$work/$1" 2>"$work/clang.log"; then
+build() { # target [link flags]: with libFuzzer, else with our driver
+    source="tests/fuzz/$1.c" out="$work/$1"
+    shift
+    if clang $sanitize -fsanitize=fuzzer,address,undefined "$source" -o "$out" "$@" 2>"$work/clang.log"; then
         kind=libfuzzer
-    elif gcc $sanitize -fsanitize=address,undefined -DFUZZ_DRIVER "tests/fuzz/$1.c" -o "$work/$1" 2>"$work/gcc.log"; then
+    elif gcc $sanitize -fsanitize=address,undefined -DFUZZ_DRIVER "$source" -o "$out" "$@" 2>"$work/gcc.log"; then
         kind=driver
     else
         cat "$work"/*.log >&2
-        echo "run_core.sh: no compiler with sanitizers: apt-get install clang libclang-rt-dev" >&2
+        echo "run_core.sh: no compiler with sanitizers, or no Python.h: apt-get install clang libclang-rt-dev python3-dev" >&2
         exit 77
     fi
 }
-fuzz() { # target corpus
-    build "$1"
+fuzz() { # target corpus [link flags]
+    target="$work/$1" seeds="$work/$2"
+    build "$1" $(shift 2 && echo "$@")
     if [ "$kind" = driver ]; then
-        "$work/$1" "$seconds" "$work/$2"/* || exit 1
+        "$target" "$seconds" "$seeds"/* || exit 1
     else
-        "$work/$1" -max_total_time="$seconds" -max_len=65536 -timeout=10 -rss_limit_mb=1024 \
-            -artifact_prefix="$work/" -print_final_stats=1 "$work/$2" || exit 1
+        "$target" -max_total_time="$seconds" -max_len=65536 -timeout=10 -rss_limit_mb=1024 \
+            -artifact_prefix="$work/" -print_final_stats=1 "$seeds" || exit 1
     fi
 }
 fuzz fuzz_spans spans
 fuzz fuzz_ring ring
 fuzz fuzz_core corpus
+# Python itself keeps objects until the end: what it does not free then is no finding.
+ASAN_OPTIONS=detect_leaks=0 fuzz fuzz_objects objects $(.venv/bin/python tests/fuzz/python_flags.py)

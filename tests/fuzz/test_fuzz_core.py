@@ -16,5 +16,5 @@ def test_a_short_run_finds_nothing(root: Path, tmp_path: Path) -> None:
         [root / "tests" / "fuzz" / "run_core.sh", str(SECONDS), tmp_path], capture_output=True, text=True, check=False
     )
     if done.returncode == NO_COMPILER:
-        pytest.skip("no compiler with sanitizers: apt-get install clang")
+        pytest.skip("no compiler with sanitizers, or no Python.h: apt-get install clang libclang-rt-dev python3-dev")
     assert done.returncode == 0, done.stderr[-4000:]
