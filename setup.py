@@ -18,7 +18,9 @@ class BuildWithProgram(build_py):
 
 setup(
     cmdclass={"build_py": BuildWithProgram},
-    ext_modules=[runpy.run_path("pipeline/native/build_objects.py")["extension"]],
+    ext_modules=[
+        runpy.run_path("pipeline/native/build_objects.py")["extension"],
+    ],
     cffi_modules=[
         "core_capture/native/build_core.py:ffibuilder",
         "extension_api/native/build_frame.py:ffibuilder",

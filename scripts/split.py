@@ -217,7 +217,7 @@ def _python(root: Path, role: str, listed: list[Path]) -> tuple[set[Path], dict[
 def _setup(root: Path, packages: set[str]) -> str:
     """Return setup.py without the C of packages that are not here."""
     lines = (root / "setup.py").read_text().splitlines(keepends=True)
-    built = re.compile(r'\s*"(\w+)/(\w+)/build_\w+\.py:ffibuilder",\s*')
+    built = re.compile(r'.*"(\w+)/(\w+)/build_\w+\.py(:ffibuilder"|"\)\["extension"\]),\s*')
     return "".join(
         line for line in lines if not (found := built.fullmatch(line)) or f"kubeshark.{found[1]}.{found[2]}" in packages
     )

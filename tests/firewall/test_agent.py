@@ -146,7 +146,7 @@ def test_closed_a_killed_process_leaves_the_policy_and_a_new_one_takes_it_over(m
         machine.kubeshark("apply", machine.policy("two", 82), "--replace", "--fail-mode", "closed")
         assert machine.is_closed(82) and not machine.is_closed(81)
         machine.kubeshark("delete", "--all")
-    assert not machine.is_closed(82)
+    machine.wait_until(82, closed=False)
 
 
 def test_what_is_not_confirmed_is_undone_by_itself(machine: Machine) -> None:
