@@ -366,8 +366,7 @@ class Entry:
         """Return the same as `to_dict`, and keep nothing of what had to be built for it."""
         exchange, number = self.exchange, self.entry_id.number
         request, response, event = exchange.request, exchange.response, exchange.event
-        first = request or response or event
-        assert first is not None
+        first = exchange.first
         start_ns, request_size, response_size = first.start_ns, _size(request), _size(response)
         document = self._frame()
         document["id"] = str(self.entry_id)

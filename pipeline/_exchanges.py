@@ -18,6 +18,7 @@ from kubeshark.pipeline._scanned import ScannedStreams
 from kubeshark.pipeline._segments import FlowPart
 from kubeshark.pipeline._streams import FlowStream
 from kubeshark.pipeline.dissectors import CONN, ReadRows, conn_message
+from kubeshark.pipeline.dissectors._message_rows import LAST_PACKET, PACKET, PLACE
 
 __all__ = ["ANSWER_TIMEOUT_NS", "Exchanges", "Numbering", "connection_entry", "reader_of"]
 
@@ -43,46 +44,43 @@ class Exchanges:
 
     def of_messages(self, messages: Sequence[Message]) -> Iterable[Entry]:
         """Yield the entries of a dissector's messages."""
-        stream, binding = self.stream, self.binding
-        plugin = "" if binding.is_builtin else binding.plugin
+        stream = self.stream
         timed = [_timed(stream, message) for message in messages]
         is_sound = not any(side.gaps for side in stream.sides) and not any(message.error for message in messages)
-        for exchange in pair(timed, binding.protocol.matcher):
-            first = exchange.first
-            protocol = self.plugins.protocol_of(binding, first.message)
-            error = None
-            if not (is_sound and (exchange.event or (exchange.request and exchange.response))):  # seldom
-                _doubt(exchange, stream)
-                error = _error(exchange, self.facts, protocol)
-            yield Entry(self.number.next(stream.packet_of(first.order)), protocol, exchange, self.facts, error, plugin)
+        for exchange in pair(timed, self.binding.protocol.matcher):
+            yield self._entry(exchange, is_sound=is_sound)
 
     def of_rows(self, scanned: ScannedStreams, at: int) -> list[Entry] | None:
         """Return the entries of a stream as its scanner found them; None where its dissector must read it again."""
-        stream, binding = self.stream, self.binding
-        read = reader_of(binding.plugin) if binding.is_builtin else None
+        read = reader_of(self.binding.plugin) if self.binding.is_builtin else None
         if read is None:
             return None
         halves = scanned.halves(at)
         rows = [row for exchange in halves for row in exchange if row]
-        messages = read(stream, rows, scanned.found.text)
+        messages = read(self.stream, rows, scanned.found.text)
         if messages is None:
             return None
-        time = stream.times.item
-        timed = iter(
-            [Timed(each, row[6], time(row[4]), time(row[5])) for row, each in zip(rows, messages, strict=True)]
-        )
+        time, found = self.stream.times.item, zip(rows, messages, strict=True)
+        timed = iter([Timed(each, row[PLACE], time(row[PACKET]), time(row[LAST_PACKET])) for row, each in found])
         entries = []
         for request, response, event in halves:
             exchange = Exchange(
                 next(timed) if request else None, next(timed) if response else None, next(timed) if event else None
             )
-            first = exchange.first
-            protocol = self.plugins.protocol_of(binding, first.message)
-            error = None if event or (request and response) else _error(exchange, self.facts, protocol)
-            entries.append(
-                Entry(self.number.next(stream.packet_of(first.order)), protocol, exchange, self.facts, error)
-            )
+            entries.append(self._entry(exchange, is_sound=True))
         return entries
+
+    def _entry(self, exchange: Exchange, *, is_sound: bool) -> Entry:
+        """Number an exchange; `is_sound`: its stream has no gap, and none of its messages an error."""
+        first, binding = exchange.first, self.binding
+        protocol = self.plugins.protocol_of(binding, first.message)
+        error = None
+        if not (is_sound and (exchange.event or (exchange.request and exchange.response))):  # seldom
+            _doubt(exchange, self.stream)
+            error = _error(exchange, self.facts, protocol)
+        plugin = "" if binding.is_builtin else binding.plugin
+        number = self.number.next(self.stream.packet_of(first.order))
+        return Entry(number, protocol, exchange, self.facts, error, plugin)
 
 
 @functools.cache

@@ -1,7 +1,7 @@
 /* HTTP/1.0 and 1.1 (RFC 9112): streams of whole requests and responses that stay HTTP.
  *
  * A WebSocket that the last request upgrades to is read on (scan_ws.c). Left to the dissector: other upgrades, CONNECT, folded or contradicting headers, trailers, other transfer codings than
- * chunked, responses without their request, and what may be gRPC-Web or GraphQL.
+ * chunked, responses without their request, requests of events, and what may be gRPC-Web or GraphQL.
  * Numbers: status (responses), bytes of the head, minor version. Texts: method, target, host (requests); content type
  * (responses). Oracle: pipeline/dissectors/web/http1.py. */
 #include "scan.h"

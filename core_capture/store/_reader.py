@@ -10,7 +10,7 @@ import hashlib
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
 from msgspec import Struct
@@ -131,9 +131,6 @@ class SegmentReader:
     Ranges are (start, end) in bytes of the uncompressed pcap. Blocks are looked for in `cache` and left there.
     """
 
-    HAS_FRAMES: ClassVar[bool] = True
-    """Blocks come from a file, and are inflated; of who overrides `_from_file` they may be in memory."""
-
     def __init__(
         self,
         files: Backend,
@@ -208,13 +205,10 @@ class SegmentReader:
         """
         ranges = self.ranges(chosen)
         out = np.empty(sum(end - start for start, end in ranges), dtype=np.uint8).data
-        if self._cache or not self.HAS_FRAMES:
-            self._copy_pieces(ranges, out)
-        else:
-            self._inflate_to(ranges, out)
+        (self._copy_to if self._cache else self._inflate_to)(ranges, out)
         return out
 
-    def _copy_pieces(self, ranges: Sequence[tuple[int, int]], out: memoryview) -> None:
+    def _copy_to(self, ranges: Sequence[tuple[int, int]], out: memoryview) -> None:
         at = 0
         for piece in self._pieces(ranges):
             out[at : at + len(piece)] = piece

@@ -87,11 +87,12 @@ class UnsealedIndex(IndexFile):
 class UnsealedReader(SegmentReader):
     """Reads a draft like a segment: its blocks are gathered when they are asked for, and not kept."""
 
-    HAS_FRAMES = False
-
     def __init__(self, files: Backend, index: UnsealedIndex, identities: Sequence[Identity]) -> None:
         super().__init__(files, index, identities)
         self._unsealed = index
+
+    def _inflate_to(self, ranges: Sequence[tuple[int, int]], out: memoryview) -> None:
+        self._copy_to(ranges, out)  # its blocks are in memory, and no frames
 
     def _from_file(self, wanted: list[int]) -> Iterator[tuple[int, bytes]]:
         for number in wanted:

@@ -11,10 +11,12 @@ from typing import Any
 
 from kubeshark.extension_api import Message, Stream
 
-__all__ = ["MessageRow", "ReadRows"]
+__all__ = ["LAST_PACKET", "PACKET", "PLACE", "MessageRow", "ReadRows"]
 
 MessageRow = tuple[Any, ...]
 """A row of MESSAGE as ROW reads it: its fields, then those of `number`, then (at, length) of each `text`."""
+
+PACKET, LAST_PACKET, PLACE = 4, 5, 6  # in a MessageRow
 
 ReadRows = Callable[[Stream, Sequence[MessageRow], bytes], Sequence[Message] | None]
 """Gives the message of each row of a stream, whose texts lie in these bytes; None: `dissect` must be asked."""

@@ -17,14 +17,16 @@ from kubeshark.pipeline.dissectors import _text
 
 SPAN = np.dtype([("at", "<u4"), ("length", "<u4")])
 
-needs_native = pytest.mark.skipif(_objects.native is None, reason="the objects in C are not built here")
+needs_native = pytest.mark.skipif(
+    _objects.native is None, reason="needs the objects in C: apt-get install gcc python3-dev, then make setup"
+)
 
 
 @pytest.fixture(params=["native", "oracle"])
 def native(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> ModuleType | None:
     found = _objects.native if request.param == "native" else None
     if request.param == "native" and found is None:
-        pytest.skip("the objects in C are not built here")
+        pytest.skip("needs the objects in C: apt-get install gcc python3-dev, then make setup")
     for module in (_objects, _text):
         monkeypatch.setattr(module, "native", found)
     return found
@@ -105,7 +107,7 @@ def test_no_value_is_picked_from_outside(place: int) -> None:
 
 def test_other_sources_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     if _objects.native is None:
-        pytest.skip("the objects in C are not built here")
+        pytest.skip("needs the objects in C: apt-get install gcc python3-dev, then make setup")
     monkeypatch.setattr(_objects.native, "ABI", 0)
     with pytest.raises(ImportError, match="build it again"):
         runpy.run_path(_objects.__file__)
@@ -113,7 +115,7 @@ def test_other_sources_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_it_is_built_in_place(tmp_path: Path, root: Path) -> None:
     if _objects.native is None:
-        pytest.skip("no compiler")
+        pytest.skip("needs the objects in C: apt-get install gcc python3-dev, then make setup")
     pytest.importorskip("setuptools", reason="venvs of Python 3.12 have none")
     script = tmp_path / "native" / "build_objects.py"
     script.parent.mkdir()

@@ -10,7 +10,9 @@ from kubeshark.pipeline._objects import native
 from kubeshark.pipeline.dissectors.web import _http_fields
 from kubeshark.pipeline.dissectors.web._http_fields import Fields, fields_of, read_fields
 
-needs_native = pytest.mark.skipif(native is None, reason="the objects in C are not built here")
+needs_native = pytest.mark.skipif(
+    native is None, reason="needs the objects in C: apt-get install gcc python3-dev, then make setup"
+)
 
 LINES = st.lists(
     st.one_of(
