@@ -42,6 +42,13 @@ class Groups:
         number[self._order] = np.cumsum(self._begins) - 1
         return number
 
+    @property
+    def earlier(self) -> NDArray[Any]:
+        """For each element of the array, how many equal ones are before it."""
+        earlier = np.empty(len(self._order), dtype=np.intp)
+        earlier[self._order] = np.arange(len(self._order)) - np.repeat(self._starts, self.counts)
+        return earlier
+
 
 def distinct(values: NDArray[Any]) -> NDArray[Any]:
     """Return the distinct elements of an array, ascending."""

@@ -26,6 +26,8 @@ def test_it_finds_what_numpy_finds(numbers: list[int], kind: str) -> None:
     assert groups.first.tolist() == first.tolist()
     assert groups.number.tolist() == number.tolist()
     assert groups.counts.tolist() == counts.tolist()
+    listed = values.tolist()
+    assert groups.earlier.tolist() == [listed[:at].count(each) for at, each in enumerate(listed)]
 
 
 @pytest.mark.parametrize("call", ["Groups(values).number", "distinct(values)"])
