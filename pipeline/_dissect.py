@@ -22,9 +22,10 @@ from kubeshark.extension_api import CLIENT, Handover, Message, MessageKind, Prot
 from kubeshark.pipeline._budget import go_on
 from kubeshark.pipeline._claim import Claims, has_payload
 from kubeshark.pipeline._enrich import EnricherBinding
-from kubeshark.pipeline._entry import Entry, EntryError, EntryId
+from kubeshark.pipeline._entry import Entry, EntryError
 from kubeshark.pipeline._exchanges import Exchanges, Numbering, connection_entry
 from kubeshark.pipeline._facts import Origin, StreamFacts
+from kubeshark.pipeline._kinds import CONNECTION, MADE
 from kubeshark.pipeline._matcher import Exchange, Timed
 from kubeshark.pipeline._plugin_rows import PluginRows, joined, rows_of
 from kubeshark.pipeline._plugins import ENCRYPTED, Binding, Plugins
@@ -32,7 +33,7 @@ from kubeshark.pipeline._scanned import ScannedStreams, start_times
 from kubeshark.pipeline._scans import Scanners
 from kubeshark.pipeline._segments import Selection
 from kubeshark.pipeline._streams import TRANSPORT_NAMES, FlowStream, InnerStream
-from kubeshark.pipeline._table import CONNECTION, MADE, EntryTable, Found, Makers
+from kubeshark.pipeline._table import EntryTable, Found, Makers
 from kubeshark.pipeline.dissectors import CONN
 
 if TYPE_CHECKING:
@@ -332,9 +333,7 @@ class _Work:
         at, exchange, time_ns = int(found.stream.item(row)), int(found.code.item(row)), int(found.start_ns.item(row))
         binding, protocol = found.binding(exchange), found.protocol(exchange)
         reason = "the scanner found a message that the dissector does not"
-        assert self.scanned is not None
-        name, flow = self.selection.segment.name, int(self.selection.rows[at])
-        facts, entry_id = self._facts_of(at), EntryId(name, flow, str(exchange - self.scanned.first[at]))
+        facts, entry_id = self._facts_of(at), found.ids.entry_id(row)
         if len(self.dissector.problems) < MAX_MISSES:
             self.dissector.problems.append(
                 PluginError(f"{reason}: {entry_id}: shown without its content", plugin=binding.plugin, hook="dissect")

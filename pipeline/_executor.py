@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol
 from kubeshark.core_capture.store import ReadStats, Requests
 from kubeshark.errors import KubesharkError
 from kubeshark.pipeline._entry import Entry
-from kubeshark.pipeline._order import Spot, place_of
+from kubeshark.pipeline._order import Spot
 from kubeshark.pipeline._plan import Chunk, Task
 from kubeshark.pipeline._run import QueryStats, Runner
 from kubeshark.pipeline._runs import Piece, merge_tables
@@ -82,7 +82,7 @@ class InProcess:
             for chunk in task.chunks
         ]
         if len(flows):
-            units.append((Spot.of(place_of(flows[0]), order), lambda: flows))
+            units.append((Spot.of(flows.place(0), order), lambda: flows))
         units.sort(key=lambda unit: unit[0])
         return merge_tables(units, order, self.make)
 

@@ -36,7 +36,7 @@ from kubeshark.pipeline._facts import Origin
 from kubeshark.pipeline._feed import Change, Feed, StoreFeed
 from kubeshark.pipeline._filter import EntryFilter
 from kubeshark.pipeline._followed import TWIN_S, Connection, Connections, Part
-from kubeshark.pipeline._order import Window, place_of
+from kubeshark.pipeline._order import Window
 from kubeshark.pipeline._rows import itself, made_of, small_columns
 from kubeshark.pipeline._run import Runner
 from kubeshark.pipeline._runs import Run, in_order
@@ -357,7 +357,7 @@ class Follow:
                 yield in_order(tables, "asc")
 
     def _grouped(self, connections: Iterable[Connection]) -> Iterator[tuple[Begins, dict[int, Connection]]]:
-        """Yield connections by where they begin, apart those of several parts: their ids are found by dissecting."""
+        """Yield connections by where they begin."""
         groups: defaultdict[str, list[Connection]] = defaultdict(list)
         for connection in connections:
             groups[connection.parts[0][0]].append(connection)
@@ -373,11 +373,7 @@ class Follow:
             owners = {connection.parts[0][1]: connection for connection in members}
             seen = {row: twins_among(each) for row, each in parts.items() if len(each) > 1}
             chained = {row: each for row, each in parts.items() if len(each) > 1 and not seen[row]}
-            for mine in (parts.keys() - chained.keys(), chained.keys()):
-                if mine:
-                    rows = np.array(sorted(mine), dtype=np.int64)
-                    begins = Begins(segment, rows, {row: chained[row] for row in mine if row in chained}, seen)
-                    yield begins, {row: owners[row] for row in mine}
+            yield Begins(segment, np.array(sorted(parts), dtype=np.int64), chained, seen), owners
 
     def _segment(self, name: str) -> Segment:
         if name in self._watched:
@@ -416,20 +412,17 @@ def _identified(
     found: EntryTable, begins: Begins, owners: Mapping[int, Connection]
 ) -> Iterator[tuple[int, Part, int, int]]:
     """Yield (place, part, number, row where its connection begins) of the entries that may not have been told."""
-    columns = None if begins.chained else found.identified()
-    if columns is not None:
-        segment, flows, numbers = columns
-        connections = Groups(flows)
-        told = [owners[row].told_below((segment, row)) for row in connections.known.tolist()]
-        below = np.array(told, dtype=np.int64)
-        left = np.flatnonzero((numbers < 0) | (numbers >= below[connections.number])) if len(numbers) else numbers
-        for at, row, number in zip(left.tolist(), flows[left].tolist(), numbers[left].tolist(), strict=True):
-            yield at, (segment, row), number, row
-        return
-    first = {(part.segment.name, part.row): row for row in begins.rows.tolist() for part in begins.parts(row)}
-    for at, entry in enumerate(found):
-        _, segment, flow, number = place_of(entry)
-        yield at, (segment, flow), number, first[segment, flow]
+    ids = found.ids()
+    first = {(part.segment.name, part.row): row for row, parts in begins.chained.items() for part in parts}
+    parts = Groups((ids.segment << 32) + ids.flow)
+    known: list[int] = parts.known.tolist()
+    named = [(ids.segments[part >> 32], part & 0xFFFF_FFFF) for part in known]
+    rows = [first.get(part, part[1]) for part in named]
+    told = [owners[row].told_below(part) for row, part in zip(rows, named, strict=True)]
+    below = np.array(told, dtype=np.int64)[parts.number]
+    left = np.flatnonzero((ids.number < 0) | (ids.number >= below))
+    for at, part, number in zip(left.tolist(), parts.number[left].tolist(), ids.number[left].tolist(), strict=True):
+        yield at, named[part], number, rows[part]
 
 
 def _chunks(connections: Sequence[Connection]) -> Iterator[list[Connection]]:

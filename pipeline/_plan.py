@@ -194,7 +194,10 @@ class _Connections:
         yield from self._cut(self.firsts if order == "asc" else -self.lasts, first_bytes, most_bytes)
 
     def columns_chunks(self, order: Order) -> Iterator[Chunk]:
-        """Cut them into chunks as they lie in the segment, but for those that run on: their packets are kept."""
+        """Cut them into chunks as they lie in the segment, but for those that run on.
+
+        Those lie in several segments: read with their neighbours in one of them, a query took an eighth longer.
+        """
         runs_on = np.isin(self.begins.rows, list(self.begins.chained))
         yield from self.only(runs_on).chunks(order, CHUNK_BYTES, CHUNK_BYTES)
         alone = self.only(~runs_on)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +18,7 @@ from kubeshark.pipeline._entry import Entry
 from kubeshark.pipeline._exchanges import connection_entry
 from kubeshark.pipeline._facts import StreamFacts
 from kubeshark.pipeline._filter import EntryFilter
-from kubeshark.pipeline._order import Order, Place, Window, place_of
+from kubeshark.pipeline._order import Order, Window
 from kubeshark.pipeline._plan import Chunk
 from kubeshark.pipeline._redact import LEAST_HIDDEN, TOLD_BY_BRIEF, is_brief, is_steady
 from kubeshark.pipeline._segments import Begins, Damage, select, whole_row
@@ -136,8 +135,6 @@ class Runner:
         if not len(places):
             return table
         hidden = self._enriched(chosen.take(places))  # all of them: who hides only drops nothing
-        if isinstance(table, EntryTable):
-            return self._enriched(chosen)
         return table.replaced(places, {name: hidden.objects(name) for name in reads if name != "id"})
 
     def choose(self, found: EntryTable, *, is_by_id: bool, settles: bool = False) -> EntryTable:
@@ -147,13 +144,11 @@ class Runner:
         """
         hides_late = self._hides_late(found)
         matched = self.filter.select(found if hides_late else self._enriched(found))
-        keep = self.window.holds(matched.start_ns, lambda at: place_of(matched[at]))
+        keep = self.window.holds(matched.start_ns, matched.place)
         self.stats.matched += int(keep.sum())
         places = np.flatnonzero(keep)
-        starts = matched.start_ns[places]
-        places = places[np.argsort(starts, kind="stable")]
-        if not is_by_id:
-            places = _by_id(places, np.sort(starts), lambda at: place_of(matched[at]))
+        left = matched if len(places) == len(matched) else matched.take(places)
+        places = places[np.argsort(left.start_ns, kind="stable") if is_by_id else left.by_time_and_id()]
         if self.order == "desc":
             places = places[::-1]
         if scripts := self.dissector.plugins.scripts:
@@ -204,13 +199,3 @@ def _are_long(table: EntryTable, name: str) -> NDArray[np.bool_]:
     """Say of each row whether its number is one that hiding could change."""
     found = [abs(value) >= LEAST_HIDDEN for value in table.objects(name)]
     return np.array(found, dtype=np.bool_)
-
-
-def _by_id(places: NDArray[Any], starts: NDArray[Any], place: Callable[[int], Place]) -> NDArray[Any]:
-    """Sort the runs of equal times by id; `starts` are the times of `places`."""
-    sorted_places = places.copy()
-    edges = [0, *(np.flatnonzero(np.diff(starts)) + 1).tolist(), len(starts)]
-    for low, high in pairwise(edges):
-        if high - low > 1:
-            sorted_places[low:high] = sorted(places[low:high].tolist(), key=place)
-    return sorted_places

@@ -20,7 +20,17 @@ from kubeshark.pipeline.dissectors import Column, MessageRow
 if TYPE_CHECKING:
     from kubeshark.pipeline._table import Found
 
-__all__ = ["COMMON", "OF_STREAMS", "ScannedStreams", "by_place", "errors", "filled", "message_bytes", "start_times"]
+__all__ = [
+    "COMMON",
+    "OF_STREAMS",
+    "ScannedStreams",
+    "by_place",
+    "errors",
+    "filled",
+    "first_packets",
+    "message_bytes",
+    "start_times",
+]
 
 ONE_WAY = 1  # a bit of a scanned message: it has no answer by design
 
@@ -142,10 +152,15 @@ def message_bytes(scanned: Scanned, exchanges: NDArray[Any]) -> NDArray[Any]:
     return total
 
 
+def first_packets(scanned: Scanned) -> NDArray[Any]:
+    """Return the packet that brought the first byte of each exchange."""
+    packets: NDArray[Any] = scanned.messages["packet"][_first_message(scanned.exchanges)]
+    return packets
+
+
 def start_times(scanned: Scanned, times: NDArray[Any]) -> NDArray[Any]:
     """Return the time of the first packet of each exchange, i8; `times` are those of the packets."""
-    first = scanned.messages["packet"][_first_message(scanned.exchanges)]
-    starts: NDArray[Any] = times[first].astype(np.int64)
+    starts: NDArray[Any] = times[first_packets(scanned)].astype(np.int64)
     return starts
 
 

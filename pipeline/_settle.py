@@ -25,7 +25,8 @@ from kubeshark.core_capture import NO_MESSAGE
 from kubeshark.extension_api import ProtocolSpec
 from kubeshark.pipeline._entry import Entry
 from kubeshark.pipeline._exchanges import ANSWER_TIMEOUT_NS
-from kubeshark.pipeline._table import CONNECTION, MADE, EntryTable
+from kubeshark.pipeline._kinds import CONNECTION, MADE
+from kubeshark.pipeline._table import EntryTable
 
 __all__ = ["QUIET_S", "Wait", "settle"]
 

@@ -10,7 +10,7 @@ columns: once, as a whole, by its protocol's dissector. Lists, counts and most f
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from itertools import chain
 from typing import Any, overload
 
@@ -20,32 +20,23 @@ from numpy.typing import NDArray
 from kubeshark.core_capture import EXCHANGE
 from kubeshark.core_capture._groups import distinct
 from kubeshark.extension_api import ProtocolSpec
-from kubeshark.pipeline._entry import LATE, Entry, EntryId, protocol_name
+from kubeshark.pipeline._entry import LATE, Entry, protocol_name
 from kubeshark.pipeline._facts import Origin, StreamFacts
+from kubeshark.pipeline._ids import Ids, ids_of
+from kubeshark.pipeline._kinds import CONNECTION, MADE, Kinds
+from kubeshark.pipeline._lazy_entry import LazyEntry, Row
 from kubeshark.pipeline._named import NAMED
 from kubeshark.pipeline._objects import pick
-from kubeshark.pipeline._order import NUMBERS, Place, place_of
+from kubeshark.pipeline._order import Place
 from kubeshark.pipeline._plugins import Binding
 from kubeshark.pipeline._scanned import COMMON, OF_STREAMS, ScannedStreams, by_place, errors, filled, message_bytes
 from kubeshark.pipeline._segments import Selection
 from kubeshark.pipeline._streams import TRANSPORT_NAMES
 from kubeshark.pipeline.dissectors import CONN
 
-__all__ = [
-    "CELLS",
-    "CONNECTION",
-    "MADE",
-    "SIZE",
-    "WHOLE",
-    "EntryTable",
-    "Found",
-    "LazyEntry",
-    "Makers",
-]
+__all__ = ["CELLS", "SIZE", "WHOLE", "EntryTable", "Found", "Makers"]
 
-CONNECTION = -1  # Found.code: the stream's own entry
 WHOLE = slice(None)
-MADE = -2  # and below: -2 - place in Found.made
 
 NAMED_BY = ("src.ip", "dst.ip", "timestamp")
 """What `Names.value` goes by."""
@@ -54,10 +45,8 @@ CELLS, SIZE = "@cells", "@size"
 SHOWN = frozenset({CELLS, SIZE})
 """What lists show that is no KFL variable: (method, status, summary); bytes of all messages."""
 
-
 INTERLEAVING = frozenset({"kubeshark.pipeline.dissectors.web.http2"})
 """Dissectors whose messages lie among each other: only they know how many bytes are a message's own."""
-
 
 CARRYING_ON = INTERLEAVING
 """Dissectors whose messages may have an error in a stream without damage: a header named before the capture."""
@@ -71,20 +60,6 @@ class Makers:
     connect: Callable[[int], Entry]  # the connection's own
     facts: Callable[[int], StreamFacts]
     miss: Callable[[int, Found], Entry]  # a row that a scanner found, and its stream's dissector did not
-
-
-@dataclass(slots=True)
-class _Kinds:
-    """Rows of a `Found` by kind: places in `rows`, ascending."""
-
-    rows: NDArray[Any]
-    made: NDArray[Any]
-    entries: Sequence[Entry]  # of `made`
-    lazy: NDArray[Any]  # the others
-    exchanges: NDArray[Any]
-    connections: NDArray[Any]
-    place: NDArray[Any]  # i8, of each row's value: behind those made all exchanges', then all connections'
-    of_stream: NDArray[Any]  # i8, the same where a value is the stream's: those made, then all streams'
 
 
 class Found:
@@ -117,7 +92,8 @@ class Found:
         self._columns: dict[tuple[int, str], list[Any] | None] = {}
         self._exchange_columns: dict[str, list[Any] | None] = {}  # of all protocols, one behind the other
         self._flows: NDArray[Any] | None = None
-        self._kinds: _Kinds | None = None
+        self._ids: Ids | None = None
+        self._kinds: Kinds | None = None
 
     @classmethod
     def of(cls, entries: Sequence[Entry], origin: Origin) -> Found:
@@ -194,16 +170,12 @@ class Found:
         assert self.scanned is not None
         return self.scanned.spec(exchange)
 
-    def entry_id(self, at: int) -> EntryId:
-        """Return the id of a row, counted as `Numbering` counts."""
-        code, stream = self.code.item(at), self.stream.item(at)
-        assert self._selection is not None
-        if stream in self._selection.chained:
-            return self.resolve(at).entry_id
-        number = "conn"
-        if code >= 0 and self.scanned is not None:
-            number = str(code - self.scanned.first[stream])
-        return EntryId(self._selection.segment.name, int(self._selection.rows[stream]), number)
+    @property
+    def ids(self) -> Ids:
+        """The id of each row."""
+        if self._ids is None:
+            self._ids = ids_of(self.stream, self.code, self._made, self._selection, self.scanned)
+        return self._ids
 
     @property
     def flows(self) -> NDArray[Any]:
@@ -243,7 +215,7 @@ class Found:
         if (names := self.origin.names) is not None and name in NAMED and not len(kinds.made):
             keys = (self.objects(rows, key) for key in NAMED_BY)
             return [names.value(name, *each) for each in zip(*keys, strict=True)]
-        made = [entry.variables[name] for entry in kinds.entries]
+        made = [self._made[place].variables[name] for place in kinds.entries]
         if name == "timestamp":
             values: list[Any] = self.start_ns[rows].tolist()
             for place, value in zip(kinds.made.tolist(), made, strict=True):
@@ -271,36 +243,11 @@ class Found:
         """How many exchanges scanners found."""
         return len(self.scanned.place) if self.scanned is not None else 0
 
-    def _kinds_of(self, rows: NDArray[Any]) -> _Kinds:
+    def _kinds_of(self, rows: NDArray[Any]) -> Kinds:
         """Return which of these rows are what; for all columns of the same rows it is worked out once."""
         if self._kinds is None or self._kinds.rows is not rows:
-            codes, streams = self.code[rows], self.stream[rows]
-            is_made = codes <= MADE
-            made, lazy = np.flatnonzero(is_made), np.flatnonzero(~is_made)
-            entries = [self._made[MADE - code] for code in codes[made].tolist()]
-            place = len(made) + np.where(codes >= 0, codes, self._exchanges + streams)
-            of_stream = len(made) + streams
-            place[made] = of_stream[made] = np.arange(len(made))
-            exchanges, connections = np.flatnonzero(codes >= 0), np.flatnonzero(codes == CONNECTION)
-            self._kinds = _Kinds(rows, made, entries, lazy, exchanges, connections, place, of_stream)
+            self._kinds = Kinds.of(rows, self.code, self.stream, self._exchanges)
         return self._kinds
-
-    def identified(self, rows: NDArray[Any]) -> tuple[str, NDArray[Any], NDArray[Any]] | None:
-        """Return (segment, flows, numbers) of many rows, as in their ids; None if only dissecting tells them."""
-        if self._selection is None or self._selection.chained:
-            return None
-        codes, streams = self.code[rows], self.stream[rows]
-        flows = np.asarray(self._selection.rows)[streams].astype(np.int64)
-        numbers = np.full(len(rows), NUMBERS["conn"], dtype=np.int64)
-        if self.scanned is not None:
-            firsts = np.zeros(len(self._selection.rows), dtype=np.int64)
-            firsts[list(self.scanned.first)] = list(self.scanned.first.values())
-            numbers = np.where(codes >= 0, codes - firsts[streams], numbers)
-        for at in np.flatnonzero(codes <= MADE).tolist():
-            _, segment, flows[at], numbers[at] = place_of(self.entry(int(rows[at])))
-            if segment != self._selection.segment.name:
-                return None
-        return self._selection.segment.name, flows, numbers
 
     def _sizes(self, rows: NDArray[Any]) -> list[Any]:
         """Return the bytes of request and response, or of the event, of many rows."""
@@ -406,68 +353,6 @@ class Found:
         return [variable.default] * len(exchanges)  # no message of these protocols says it
 
 
-class Row:
-    """A row as a mapping of its variables, as filters read it."""
-
-    __slots__ = ("at", "found")
-
-    def __init__(self, found: Found, at: int = 0) -> None:
-        self.found = found
-        self.at = at
-
-    def __getitem__(self, name: str) -> Any:
-        return self.found.value(self.at, name)
-
-
-class LazyEntry(Entry):
-    """A row as an entry: what columns do not tell is made when it is first asked for."""
-
-    __slots__ = ("_at", "_found")
-
-    def __init__(self, found: Found, at: int) -> None:  # Entry's own fields stay unset: __getattr__ fills them
-        self._found = found
-        self._at = at
-
-    def __getattr__(self, name: str) -> Any:
-        """Set a field of Entry; Python asks only for those that are not set."""
-        if name == "entry_id":
-            self.entry_id = self._found.entry_id(self._at)
-        elif name == "facts":
-            self.facts = self._found.facts(self._at)
-        elif name == "protocol" and (code := self._found.code.item(self._at)) >= 0:
-            self.protocol = self._found.protocol(code)
-        elif name in FIELDS:
-            made = self._found.resolve(self._at)
-            made.variables  # noqa: B018 - made now, so that both have the same ones
-            for each in FIELDS:
-                setattr(self, each, getattr(made, each))
-        else:
-            raise AttributeError(name)
-        return getattr(self, name)
-
-    @property
-    def start_ns(self) -> int:
-        return int(self._found.start_ns[self._at])
-
-    @property
-    def is_built(self) -> bool:
-        return self._found.is_built(self._at)
-
-    def whole(self) -> Entry:
-        return self._found.resolve(self._at)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the whole; the entry does not keep it."""
-        return self._found.document(self._at)
-
-    def get(self, variable: str) -> Any:
-        return self._found.value(self._at, variable)
-
-
-FIELDS = tuple(each.name for each in fields(Entry))
-"""Entry's own."""
-
-
 class EntryTable(Sequence[Entry]):
     """Rows of a `Found`, in an order of their own: a sequence of entries, made one by one."""
 
@@ -508,15 +393,20 @@ class EntryTable(Sequence[Entry]):
         return list(map(self.found.resolve, self.rows.tolist()))
 
     def place(self, at: int) -> Place:
-        return place_of(self[at])
+        row = self.rows.item(at)
+        return (self.found.start_ns.item(row), *self.found.ids.place(row))
 
     def objects(self, name: str, places: NDArray[Any] | slice = WHOLE) -> list[Any]:
         """Return a KFL variable of these entries."""
         return self.found.objects(self.rows if places is WHOLE else self.rows[places], name)
 
-    def identified(self) -> tuple[str, NDArray[Any], NDArray[Any]] | None:
-        """Return (segment, flows, numbers) as in the entries' ids; None if only dissecting tells them."""
-        return self.found.identified(self.rows)
+    def ids(self) -> Ids:
+        return self.found.ids.take(self.rows)
+
+    def by_time_and_id(self) -> NDArray[Any]:
+        """Return the places of the entries in the one order of entries."""
+        ids = self.ids()
+        return np.lexsort((ids.number, ids.flow, ids.segment, self.start_ns))
 
     def matching(self, decide: Callable[[ProtocolSpec], bool | None], matches: Callable[[Any], bool]) -> EntryTable:
         """Return the entries that match: what `decide` says of their protocol, else what `matches` says of a row."""

@@ -75,7 +75,7 @@ WITHOUT_TEST = {
     "extension_api/_manifest_rules.py": "extension_api/test_manifest.py",
     "extension_api/_manifest_tables.py": "extension_api/test_manifest.py",
     "pipeline/_cluster_names.py": "cluster/test_cluster_names.py",
-    "pipeline/_scanned.py": "pipeline/test_table.py",
+    **{f"pipeline/{module}.py": "pipeline/test_table.py" for module in ("_kinds", "_lazy_entry", "_scanned")},
     "pipeline/_exports.py": "pipeline/test_pipeline.py",
     "pipeline/_rows.py": "pipeline/test_pipeline.py",
     "pipeline/_store_query.py": "pipeline/test_pipeline.py",

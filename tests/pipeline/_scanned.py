@@ -12,9 +12,9 @@ from kubeshark.pipeline import Entry, Plugins
 from kubeshark.pipeline._dissect import Dissector
 from kubeshark.pipeline._facts import Origin
 from kubeshark.pipeline._filter import EntryFilter
+from kubeshark.pipeline._lazy_entry import LazyEntry
 from kubeshark.pipeline._query import Query
 from kubeshark.pipeline._segments import Segment
-from kubeshark.pipeline._table import LazyEntry
 
 __all__ = ["assert_filtered_as_dissected", "assert_scanned_as_dissected"]
 

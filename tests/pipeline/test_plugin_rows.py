@@ -19,7 +19,7 @@ from kubeshark.hosts import ForeignPlugin
 from kubeshark.hosts._answered import Answered
 from kubeshark.hosts._supervisor import Supervision
 from kubeshark.pipeline import Plugins
-from kubeshark.pipeline._table import LazyEntry
+from kubeshark.pipeline._lazy_entry import LazyEntry
 from tests.core_capture.reference._packets import A, B, udp
 from tests.pipeline._traffic import Capture, Connection, make_query
 
@@ -195,9 +195,12 @@ def test_columns_make_no_message(plugins: Plugins, over_udp: bool, monkeypatch: 
     assert len(made) == 2
 
 
-def test_settled_rows_keep_no_packets(plugins: Plugins, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("cuts", [(), (1,)])
+def test_settled_rows_keep_no_packets(plugins: Plugins, monkeypatch: pytest.MonkeyPatch, cuts: Sequence[int]) -> None:
     capture = traffic([(0, CLIENT, b"Q1abc\n"), (0, SERVER, b"R1a\n")], over_udp=True)
     monkeypatch.setattr(Answered, "messages", lambda _: pytest.fail("a message was made"))
-    query = make_query(capture.segments(), "talk", plugins)
-    found = [value for run in query.runs(("talk_i",)) for value in run.column("talk_i")]
-    assert found[0] == -5
+    query = make_query(capture.segments(*cuts), "talk", plugins)
+    found = [
+        row for run in query.runs(("id", "talk_i")) for row in zip(*map(run.column, ("id", "talk_i")), strict=True)
+    ]
+    assert found[0] == ("s0-0-0", -5)

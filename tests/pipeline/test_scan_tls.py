@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from kubeshark.core_capture import load_core
 from kubeshark.extension_api import Handover
 from kubeshark.pipeline import Entry
+from kubeshark.pipeline._lazy_entry import LazyEntry
 from kubeshark.pipeline._streams import FlowStream
-from kubeshark.pipeline._table import LazyEntry
 from tests.pipeline._scanned import assert_scanned_as_dissected, entries
 from tests.pipeline._traffic import Capture, Connection
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from kubeshark.pipeline import _plan
+from kubeshark.pipeline._ids import Ids
 from kubeshark.pipeline._order import Order
 from kubeshark.pipeline._query import Query
 from kubeshark.pipeline._rows import Fields, columns_read_by, itself
@@ -89,10 +90,10 @@ def test_who_reads_more_than_small_columns_gets_entries() -> None:
     assert columns_read_by(itself, known) is None
 
 
-def test_connections_that_run_on_keep_their_packets() -> None:
+def test_connections_that_run_on_keep_no_packets_either() -> None:
     query = make_query(long_talk().segments(12, 25), "http")
     tables = {type(table) for run in query.runs(["url"]) for table in run._tables}
-    assert tables == {EntryTable, SettledTable}
+    assert tables == {SettledTable}
 
 
 def test_only_what_was_kept_is_known() -> None:
@@ -102,14 +103,9 @@ def test_only_what_was_kept_is_known() -> None:
 
 
 def test_parts_and_places() -> None:
-    table = SettledTable(
-        "s",
-        np.array([5, 7, 7]),
-        np.array([0, 1, 1]),
-        np.array([1 << 40, 0, 1]),
-        {"url": ["a", "b", "c"]},
-    )
-    assert [table.place(at) for at in range(3)] == [(5, "s", 0, 1 << 40), (7, "s", 1, 0), (7, "s", 1, 1)]
-    assert table.take(slice(1, None)).objects("id") == ["s-1-0", "s-1-1"]
+    ids = Ids(["s", "t"], np.array([0, 0, 1]), np.array([0, 1, 1]), np.array([1 << 40, 0, 1]))
+    table = SettledTable(np.array([5, 7, 7]), ids, {"url": ["a", "b", "c"]})
+    assert [table.place(at) for at in range(3)] == [(5, "s", 0, 1 << 40), (7, "s", 1, 0), (7, "t", 1, 1)]
+    assert table.take(slice(1, None)).objects("id") == ["s-1-0", "t-1-1"]
     assert table.objects("id", np.array([0])) == ["s-0-conn"]
     assert table.take(np.array([2, 0])).objects("url") == ["c", "a"]

@@ -11,8 +11,8 @@ from kubeshark.core_capture import load_core
 from kubeshark.extension_api import Message
 from kubeshark.pipeline import Entry, Plugins
 from kubeshark.pipeline._exchanges import reader_of
+from kubeshark.pipeline._lazy_entry import LazyEntry
 from kubeshark.pipeline._query import Query
-from kubeshark.pipeline._table import LazyEntry
 from kubeshark.pipeline.dissectors.web import http1
 from tests.pipeline._traffic import Capture, Connection, dns, make_query
 
@@ -58,8 +58,8 @@ def dissected(monkeypatch: pytest.MonkeyPatch, _fresh_readers: None) -> list[int
     return calls
 
 
-def query(kfl: str) -> Query:
-    return make_query(traffic().segments(), kfl, Plugins())
+def query(kfl: str, cuts: Sequence[int] = ()) -> Query:
+    return make_query(traffic().segments(*cuts), kfl, Plugins())
 
 
 def summaries(entries: Sequence[Entry]) -> list[tuple[Any, ...]]:
@@ -122,7 +122,10 @@ def test_runs_give_the_columns_of_the_entries_in_order() -> None:
 
 
 @pytest.mark.usefixtures("_fresh_readers")
-def test_what_only_the_scanner_found_ends_no_query(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("cuts", "second"), [((), "s0-1-1"), ((9,), "s1-1-0")])
+def test_what_only_the_scanner_found_ends_no_query(
+    monkeypatch: pytest.MonkeyPatch, cuts: Sequence[int], second: str
+) -> None:
     def forgetful(protocol: Any, streams: Sequence[Any]) -> Any:
         found = real(protocol, streams)  # None: another protocol's
         return found and [messages[:1] for messages in found]
@@ -131,13 +134,13 @@ def test_what_only_the_scanner_found_ends_no_query(monkeypatch: pytest.MonkeyPat
     forgetful.kubeshark_impl = http1.dissect.kubeshark_impl  # type: ignore[attr-defined]
     monkeypatch.setattr(http1, "dissect", forgetful)
     monkeypatch.setattr(http1, "read_rows", lambda *_: None)
-    asked = query("http && src.port == 40001")
+    asked = query("http && src.port == 40001", cuts)
     documents = [entry.to_dict() for entry in asked]
-    assert [document["id"] for document in documents] == ["s0-1-0", "s0-1-1"]
+    assert [document["id"] for document in documents] == ["s0-1-0", second]
     assert (documents[0]["request"]["path"], documents[0]["response"]) == ("/a", None)
     assert "dissector does not" in str(documents[1]["error"])
     (problem,) = asked.problems
-    assert "s0-1-1" in str(problem)
+    assert second in str(problem)
     assert problem.exit_code != 0
 
 
