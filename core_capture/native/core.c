@@ -10,6 +10,7 @@
 #include "decode.c"
 #include "spans.c"
 #include "streams.c"
+#include "sides.c"
 #include "scan.c"
 #include "scan_http1.c"
 #include "scan_ws.c"

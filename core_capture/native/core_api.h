@@ -172,6 +172,7 @@ typedef struct {
     uint64_t first_gap, gaps;
     uint64_t retransmissions, out_of_order, overlaps;
     uint8_t starts_midway;
+    uint8_t is_laid_out; /* its bytes are in the common array */
 } kc_side;
 
 typedef struct {
@@ -188,18 +189,19 @@ typedef struct {
 
 typedef struct kc_streams kc_streams;
 
-/* Reassemble flows in two steps, so that each byte is copied once, into memory the caller allocated: plan what goes
- * where (once for each kc_streams), then, with the same `decoded`, take it. */
+/* Reassemble flows in two steps, into memory the caller allocated: plan what goes where (once for each kc_streams), then,
+ * with the same `decoded`, take it. */
 kc_streams *kc_streams_new(void);
 void kc_streams_free(kc_streams *streams);
 kc_status kc_streams_plan(kc_streams *streams, const kc_decoded *decoded, const uint64_t *wanted, size_t wanted_count);
 void kc_streams_counts(const kc_streams *streams, kc_stream_counts *counts);
 
 /* packet_starts has wanted_count + 1 elements, the others have the counted sizes; chunk starts and gaps count from the
- * start of their direction. */
+ * start of their direction, skips from the packet's payload. `data` gets the directions with gaps; the bytes of the
+ * others stay where they are until kc_lay_out. */
 kc_status kc_streams_take(const kc_streams *streams, const kc_decoded *decoded, uint64_t *packet_starts,
                           uint32_t *packets, kc_side *sides, uint64_t *chunk_starts, uint32_t *chunk_packets,
-                          kc_gap *gaps, uint8_t *data);
+                          uint32_t *chunk_skips, kc_gap *gaps, uint8_t *data);
 
 /* Streams as kc_streams_take made them: stream i is flow wanted[i], its packets are packets[packet_starts[i] ..
  * packet_starts[i + 1]), and, if it is TCP, its sides (endpoint a's, then b's) are sides[first_side[i]] and the next. */
@@ -210,14 +212,18 @@ typedef struct {
     const uint32_t *packets;
     size_t packet_count;
     const uint32_t *first_side;
-    const kc_side *sides;
+    kc_side *sides;
     size_t side_count;
     const uint64_t *chunk_starts;
     const uint32_t *chunk_packets;
+    const uint32_t *chunk_skips; /* bytes of the packet's payload before the chunk's first */
     size_t chunk_count;
-    const uint8_t *data;
+    uint8_t *data; /* of `data_length` bytes; what is not laid out yet is not set */
     size_t data_length;
 } kc_assembled;
+
+/* Copy the bytes of `count` sides, from number `first` on, into `assembled->data`. */
+kc_status kc_lay_out(const kc_decoded *decoded, const kc_assembled *assembled, size_t first, size_t count);
 
 typedef struct {
     uint32_t at, length; /* in the scan's text */

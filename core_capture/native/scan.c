@@ -2,26 +2,6 @@
  * pipeline/_matcher.py. */
 #include "scan.h"
 
-static uint32_t packet_at(scan_side *side, size_t at) {
-    const uint64_t *starts = side->chunk_starts;
-    size_t low = side->chunk, high = side->chunks;
-    if (low >= high || starts[low] > at) { /* back: no further than where the last look-up ended */
-        high = low < high ? low : high;
-        low = 0;
-    } else { /* on: most look-ups end here, after a step or none */
-        size_t step = 1;
-        for (; low + step < high && starts[low + step] <= at; step *= 2) low += step;
-        if (low + step < high) high = low + step;
-    }
-    while (high > low + 1) { /* the chunk is one of [low, high) */
-        size_t middle = low + (high - low) / 2;
-        if (starts[middle] > at) high = middle;
-        else low = middle;
-    }
-    side->chunk = low;
-    return side->chunk_packets[low];
-}
-
 static uint32_t arrival_at(scan_arrival *arrival, size_t at) {
     const scan_side *side = arrival->side;
     for (; arrival->chunk < side->chunks && side->chunk_starts[arrival->chunk] <= at; arrival->chunk++) {
@@ -324,20 +304,21 @@ static void h2_free(struct h2_reader *reader);
 typedef struct {
     bool (*run)(kc_scan *scan, scan_stream *stream);
     pairing how;
+    bool wants_all; /* both sides laid out */
 } scanner;
 
 /* In the order of _messages.SCANNERS. */
 static const scanner scanners[] = {
-    {scan_http1, PAIR_FIFO},
-    {scan_dns, PAIR_KEY},
-    {scan_icmp, PAIR_KEY},
-    {scan_redis, PAIR_FIFO},
-    {scan_mqtt, PAIR_KEY},
-    {scan_memcached, PAIR_KEY},
-    {scan_postgresql, PAIR_KEY},
-    {scan_http2, PAIR_KEY},
-    {scan_nats, PAIR_KEY},
-    {scan_tls, PAIR_FIFO},
+    {scan_http1, PAIR_FIFO, false},
+    {scan_dns, PAIR_KEY, false},
+    {scan_icmp, PAIR_KEY, false},
+    {scan_redis, PAIR_FIFO, true},
+    {scan_mqtt, PAIR_KEY, true},
+    {scan_memcached, PAIR_KEY, true},
+    {scan_postgresql, PAIR_KEY, true},
+    {scan_http2, PAIR_KEY, true},
+    {scan_nats, PAIR_KEY, true},
+    {scan_tls, PAIR_FIFO, false},
 };
 
 kc_scan *kc_scan_new(void) { return calloc(1, sizeof(kc_scan)); }
@@ -352,26 +333,6 @@ void kc_scan_free(kc_scan *scan) {
     free(scan);
 }
 
-static bool find_side(const kc_assembled *from, size_t number, scan_side *out) {
-    if (number >= from->side_count) return false;
-    const kc_side *side = &from->sides[number];
-    if (side->data_start > from->data_length || side->data_length > from->data_length - side->data_start ||
-        side->first_chunk > from->chunk_count || side->chunks > from->chunk_count - side->first_chunk ||
-        (side->data_length && !side->chunks)) {
-        return false;
-    }
-    *out = (scan_side){
-        .data = from->data + side->data_start,
-        .length = (size_t)side->data_length,
-        .chunk_starts = from->chunk_starts + side->first_chunk,
-        .chunk_packets = from->chunk_packets + side->first_chunk,
-        .chunks = (size_t)side->chunks,
-        .has_gaps = side->gaps > 0,
-        .starts_midway = side->starts_midway,
-    };
-    return true;
-}
-
 /* Look a stream up; false if the arrays contradict each other. */
 static bool find_stream(const kc_decoded *decoded, const kc_assembled *from, uint32_t number, scan_stream *out) {
     if (number >= from->count || from->wanted[number] >= decoded->flow_count) return false;
@@ -383,7 +344,8 @@ static bool find_stream(const kc_decoded *decoded, const kc_assembled *from, uin
     out->packet_count = (size_t)(end - start);
     if (flow->transport != PROTOCOL_TCP) return true;
     size_t side = from->first_side[number], client = flow->client ? 1 : 0;
-    return find_side(from, side + client, &out->side[0]) && find_side(from, side + 1 - client, &out->side[1]);
+    return find_side(decoded, from, side + client, &out->side[0]) &&
+           find_side(decoded, from, side + 1 - client, &out->side[1]);
 }
 
 kc_status kc_scan_streams(kc_scan *scan, uint32_t protocol, const kc_decoded *decoded, const kc_assembled *assembled,
@@ -396,6 +358,8 @@ kc_status kc_scan_streams(kc_scan *scan, uint32_t protocol, const kc_decoded *de
         size_t messages = scan->message_count, exchanges = scan->exchange_count, text = scan->text_length;
         scan->unpaired = messages;
         scan->how = tool->how;
+        if (tool->wants_all && is_tcp(&stream) && !(lay_out_side(&stream.side[0]) && lay_out_side(&stream.side[1])))
+            return KC_BAD_INPUT;
         taken[i] = tool->run(scan, &stream) && scan->message_count > messages;
         if (taken[i] && !pair_messages(scan, scan->unpaired, scan->how)) scan->no_memory = true;
         if (scan->no_memory) return KC_NO_MEMORY;
@@ -429,10 +393,13 @@ kc_status kc_heads(const kc_decoded *decoded, const kc_assembled *assembled, uin
         scan_stream stream;
         if (!find_stream(decoded, assembled, (uint32_t)i, &stream)) return KC_BAD_INPUT;
         uint8_t *heads = out + i * 2 * width, *sizes = lengths + i * 2;
-        if (stream.flow->transport == PROTOCOL_TCP) {
-            for (int side = 0; side < 2; side++) {
-                copy_head(stream.side[side].data, stream.side[side].length, heads + (size_t)side * width,
-                          sizes + side, width);
+        if (is_tcp(&stream)) {
+            for (size_t k = 0; k < 2; k++) {
+                scan_side *side = &stream.side[k];
+                size_t size = side->length < width ? side->length : width;
+                const uint8_t *bytes = size ? bytes_at(side, 0, size) : NULL;
+                if (size && !bytes) return KC_BAD_INPUT;
+                copy_head(bytes, size, heads + k * width, sizes + k, width);
             }
             continue;
         }

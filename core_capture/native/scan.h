@@ -3,7 +3,7 @@
 #ifndef KUBESHARK_SCAN_H
 #define KUBESHARK_SCAN_H
 
-#include "layers.h"
+#include "sides.h"
 
 #define KC_NONE 0xFFFFFFFFu
 
@@ -23,23 +23,11 @@ typedef enum {
     PAIR_KEY   /* the oldest unanswered request with the same key */
 } pairing;
 
-/* One side of a TCP stream. */
-typedef struct {
-    const uint8_t *data;
-    size_t length;
-    const uint64_t *chunk_starts; /* packet of data[chunk_starts[i]..] is chunk_packets[i] */
-    const uint32_t *chunk_packets;
-    size_t chunks;
-    size_t chunk; /* where the last look-up ended */
-    bool has_gaps;
-    bool starts_midway;
-} scan_side;
-
 typedef struct {
     const kc_decoded *decoded;
     const kc_flow *flow;
     uint32_t number;
-    scan_side side[2]; /* client's, server's; TCP only */
+    scan_side side[2]; /* client's, server's; TCP only. Laid out, but for HTTP/1 and TLS */
     const uint32_t *packets;
     size_t packet_count;
 } scan_stream;
@@ -82,6 +70,8 @@ struct kc_scan {
     bool no_memory;
 };
 
+static inline bool is_tcp(const scan_stream *stream) { return stream->flow->transport == PROTOCOL_TCP; }
+
 /* Whether both sides can be scanned at all. */
 static inline bool has_no_gap(const scan_stream *stream) {
     const scan_side *side = stream->side;
@@ -94,9 +84,6 @@ static inline bool is_clean(const scan_stream *stream) {
     return has_no_gap(stream) && !(side[0].starts_midway && side[0].length) &&
            !(side[1].starts_midway && side[1].length);
 }
-
-/* The packet that first carried the byte at `at`; scanners mostly ask in order: a step or none. */
-static uint32_t packet_at(scan_side *side, size_t at);
 
 /* The packet that brought the byte at `at`, or a later one that brought bytes before it; offsets must not go back. */
 static uint32_t arrival_at(scan_arrival *arrival, size_t at);

@@ -104,99 +104,130 @@ static bool read_length(const uint8_t *value, size_t length, http_head *head) {
     return true;
 }
 
-/* Keep what a header says; false if the dissector had better read it. */
-static bool read_header(const uint8_t *name, size_t name_length, const uint8_t *value, size_t length, bool is_request,
-                        http_head *head) {
-    switch (name_length) {
-        case 4:
-            if (!is_request || head->host || !equals_lower(name, 4, "host")) return true;
-            head->host = value;
-            head->host_length = length;
-            return length <= MAX_HTTP_VALUE;
-        case 7:
-            if (!equals_lower(name, 7, "upgrade")) return true;
+/* Whether a line is the header of that name. */
+static bool is_header(const uint8_t *line, size_t length, const char *name) {
+    size_t size = strlen(name);
+    return length > size && line[size] == ':' && equals_lower(line, size, name);
+}
+
+/* The line's value without the white space around it. */
+static scan_word value_of(const uint8_t *line, size_t length, const char *name) {
+    const uint8_t *value = line + strlen(name) + 1, *end = line + length;
+    while (value < end && is_blank(*value)) value++;
+    while (end > value && is_blank(end[-1])) end--;
+    return (scan_word){value, (size_t)(end - value)};
+}
+
+/* Keep what a header says; false if the dissector had better read it. Nearly all begin with other letters. */
+static bool read_header(const uint8_t *line, size_t length, bool is_request, http_head *head) {
+    scan_word value;
+    switch (line[0] | 0x20) {
+        case 'h':
+            if (!is_request || head->host || !is_header(line, length, "host")) return true;
+            value = value_of(line, length, "host");
+            head->host = value.bytes;
+            head->host_length = value.length;
+            return value.length <= MAX_HTTP_VALUE;
+        case 'u':
+            if (!is_header(line, length, "upgrade")) return true;
+            value = value_of(line, length, "upgrade");
             head->to_websocket = true;
-            return equals_lower(value, length, "websocket");
-        case 12:
-            if (head->type || !equals_lower(name, 12, "content-type")) return true;
-            head->type = value;
-            head->type_length = length;
-            if (is_request && starts_lower(value, length, "text/event-stream")) return false; /* nobody asks by events */
-            return length <= MAX_HTTP_VALUE && !starts_lower(value, length, "application/grpc");
-        case 14:
-            return !equals_lower(name, 14, "content-length") || read_length(value, length, head);
-        case 16:
-            if (equals_lower(name, 16, "content-encoding")) head->is_encoded = true;
-            return true;
-        case 17:
-            if (!equals_lower(name, 17, "transfer-encoding")) return true;
+            return equals_lower(value.bytes, value.length, "websocket");
+        case 'c':
+            if (is_header(line, length, "content-length")) {
+                value = value_of(line, length, "content-length");
+                return read_length(value.bytes, value.length, head);
+            }
+            if (is_header(line, length, "content-encoding")) head->is_encoded = true;
+            if (head->type || !is_header(line, length, "content-type")) return true;
+            value = value_of(line, length, "content-type");
+            head->type = value.bytes;
+            head->type_length = value.length;
+            if (is_request && starts_lower(value.bytes, value.length, "text/event-stream")) return false; /* nobody asks by events */
+            return value.length <= MAX_HTTP_VALUE && !starts_lower(value.bytes, value.length, "application/grpc");
+        case 't':
+            if (!is_header(line, length, "transfer-encoding")) return true;
+            value = value_of(line, length, "transfer-encoding");
             head->is_chunked = true;
-            return equals_lower(value, length, "chunked");
-        case 22:
-            if (equals_lower(name, 22, "sec-websocket-protocol")) head->has_subprotocol = true;
+            return equals_lower(value.bytes, value.length, "chunked");
+        case 's':
+            if (is_header(line, length, "sec-websocket-protocol")) head->has_subprotocol = true;
             return true;
         default: return true;
     }
 }
 
-/* Read start line and header section at data[at..]; false unless both are whole and plain. */
-static bool read_head(const uint8_t *data, size_t length, size_t at, bool is_request, http_head *head) {
-    *head = (http_head){.start = at};
-    size_t limit = length - at < MAX_HTTP_HEAD ? length : at + MAX_HTTP_HEAD;
+typedef enum { HEAD_REFUSED, HEAD_CUT, HEAD_WHOLE } head_state;
+
+/* Read start line and header section in `length` bytes, which may end too early; refused unless both are plain. */
+static head_state read_head_in(const uint8_t *data, size_t length, bool is_request, http_head *head) {
     bool is_first = true;
-    while (at < limit) {
-        const uint8_t *line = data + at, *newline = memchr(line, '\n', limit - at);
-        if (!newline) return false;
+    for (size_t at = 0; at < length;) {
+        const uint8_t *line = data + at, *newline = memchr(line, '\n', length - at);
+        if (!newline) return HEAD_CUT;
         size_t size = (size_t)(newline - line);
         at += size + 1;
         if (size && line[size - 1] == '\r') size--;
         if (is_first) {
-            if (size > MAX_HTTP_LINE) return false;
-            if (!(is_request ? read_request_line(line, size, head) : read_status_line(line, size, head))) return false;
+            if (size > MAX_HTTP_LINE) return HEAD_REFUSED;
+            if (!(is_request ? read_request_line(line, size, head) : read_status_line(line, size, head)))
+                return HEAD_REFUSED;
             is_first = false;
             continue;
         }
         if (size == 0) {
-            head->head_end = at;
-            return true;
+            head->head_end = head->start + at;
+            return HEAD_WHOLE;
         }
-        if (line[0] == ' ' || line[0] == '\t') return false;
-        const uint8_t *colon = memchr(line, ':', size);
-        if (!colon) continue;
-        const uint8_t *value = colon + 1, *end = line + size;
-        while (value < end && is_blank(*value)) value++;
-        while (end > value && is_blank(end[-1])) end--;
-        if (!read_header(line, (size_t)(colon - line), value, (size_t)(end - value), is_request, head)) return false;
+        if (line[0] == ' ' || line[0] == '\t') return HEAD_REFUSED;
+        if (!read_header(line, size, is_request, head)) return HEAD_REFUSED;
     }
-    return false;
+    return HEAD_CUT;
+}
+
+/* Read the head at `at`, which one packet mostly carries; false unless it is whole and plain. */
+static bool read_head(scan_side *side, size_t at, bool is_request, http_head *head) {
+    size_t limit = side->length - at < MAX_HTTP_HEAD ? side->length - at : MAX_HTTP_HEAD;
+    for (size_t size = run_at(side, at);; size *= 2) {
+        if (size > limit) size = limit;
+        const uint8_t *bytes = bytes_at(side, at, size);
+        if (!bytes) return false;
+        *head = (http_head){.start = at};
+        head_state state = read_head_in(bytes, size, is_request, head);
+        if (state != HEAD_CUT || size == limit) return state == HEAD_WHOLE;
+    }
 }
 
 /* Walk a chunked body without extensions and trailers; false unless it is whole. */
-static bool skip_chunks(const uint8_t *data, size_t length, size_t at, size_t *end) {
+static bool skip_chunks(scan_side *side, size_t at, size_t *end) {
     for (;;) {
+        size_t left = side->length - at, window = left < MAX_CHUNK_DIGITS + 5 ? left : MAX_CHUNK_DIGITS + 5;
+        const uint8_t *line = window < 5 ? NULL : bytes_at(side, at, window);
+        if (!line) return false;
         size_t size = 0, digits = 0;
-        for (; at < length && digits <= MAX_CHUNK_DIGITS; at++, digits++) {
-            uint8_t c = data[at];
+        for (; digits < window && digits <= MAX_CHUNK_DIGITS; digits++) {
+            uint8_t c = line[digits];
             uint8_t digit = c >= '0' && c <= '9' ? (uint8_t)(c - '0') : (uint8_t)((c | 0x20) - 'a' + 10);
             if (digit > 15 || (c > '9' && (c | 0x20) < 'a')) break;
             size = size * 16 + digit;
         }
-        if (digits == 0 || digits > MAX_CHUNK_DIGITS || length - at < 4) return false;
-        if (data[at] != '\r' || data[at + 1] != '\n') return false;
-        at += 2;
+        if (digits == 0 || digits > MAX_CHUNK_DIGITS || window - digits < 4) return false;
+        if (line[digits] != '\r' || line[digits + 1] != '\n') return false;
+        at += digits + 2;
         if (size == 0) {
             *end = at + 2;
-            return data[at] == '\r' && data[at + 1] == '\n';
+            return line[digits + 2] == '\r' && line[digits + 3] == '\n';
         }
-        if (length - at < size || length - at - size < 2) return false;
+        if (side->length - at < size || side->length - at - size < 2) return false;
         at += size;
-        if (data[at] != '\r' || data[at + 1] != '\n') return false;
+        const uint8_t *behind = bytes_at(side, at, 2);
+        if (!behind || behind[0] != '\r' || behind[1] != '\n') return false;
         at += 2;
     }
 }
 
 /* May a GraphQL operation be in it? The dissector's may_hold_operation and the words find_operation asks for. */
-static bool may_be_graphql(const uint8_t *data, const http_head *head) {
+static bool may_be_graphql(scan_side *side, const http_head *head) {
     size_t length = head->end - head->head_end;
     if (head->method_length == 3 && memcmp(head->method, "GET", 3) == 0) {
         return contains(head->target, head->target_length, "query=") ||
@@ -207,20 +238,20 @@ static bool may_be_graphql(const uint8_t *data, const http_head *head) {
     if (!starts_lower(head->type, head->type_length, "application/json")) return false;
     if (head->is_chunked || head->is_encoded) return true;
     if (length > MAX_OPERATION) length = MAX_OPERATION;
-    return contains(data + head->head_end, length, "\"query\"") ||
-           contains(data + head->head_end, length, "\"persistedQuery\"");
+    const uint8_t *body = bytes_at(side, head->head_end, length);
+    return !body || contains(body, length, "\"query\"") || contains(body, length, "\"persistedQuery\"");
 }
 
 /* RFC 9112 §6.3, as far as it is plain. `has_body` is false where the method or the status rules a body out. */
-static bool find_end(const uint8_t *data, size_t length, http_head *head, bool is_request, bool has_body) {
+static bool find_end(scan_side *side, http_head *head, bool is_request, bool has_body) {
     head->end = head->head_end;
     if (!has_body) return true;
-    if (head->is_chunked) return skip_chunks(data, length, head->head_end, &head->end);
+    if (head->is_chunked) return skip_chunks(side, head->head_end, &head->end);
     if (!head->has_length) {
-        if (!is_request) head->end = length; /* until the connection closes */
+        if (!is_request) head->end = side->length; /* until the connection closes */
         return true;
     }
-    if (head->length > length - head->head_end) return false;
+    if (head->length > side->length - head->head_end) return false;
     head->end += (size_t)head->length;
     return true;
 }
@@ -252,8 +283,11 @@ static bool add_head(kc_scan *scan, scan_stream *stream, uint32_t direction, con
            add_value(scan, head->host, head->host_length, &text[2]);
 }
 
-static size_t skip_empty_lines(const scan_side *side, size_t at) {
-    while (at < side->length && (side->data[at] == '\r' || side->data[at] == '\n')) at++;
+static size_t skip_empty_lines(scan_side *side, size_t at) {
+    for (; at < side->length; at++) {
+        const uint8_t *byte = bytes_at(side, at, 1);
+        if (!byte || (*byte != '\r' && *byte != '\n')) break;
+    }
     return at;
 }
 
@@ -273,13 +307,12 @@ static bool begins_header(const uint8_t *data, size_t length) {
 }
 
 /* Whether a side that began before the capture begins with a message all the same. */
-static bool is_midway_at_start(const scan_side *side, size_t at) {
+static bool is_midway_at_start(scan_side *side, size_t at) {
     if (!side->starts_midway || at >= side->length) return true;
-    size_t limit = side->length - at < MAX_HTTP_LINE ? side->length : at + MAX_HTTP_LINE;
-    const uint8_t *newline = memchr(side->data + at, '\n', limit - at);
-    if (!newline) return false;
-    size_t behind = (size_t)(newline + 1 - side->data);
-    return begins_header(newline + 1, side->length - behind);
+    size_t left = side->length - at, size = left < 2 * MAX_HTTP_LINE ? left : 2 * MAX_HTTP_LINE;
+    const uint8_t *bytes = bytes_at(side, at, size);
+    const uint8_t *newline = bytes ? memchr(bytes, '\n', size < MAX_HTTP_LINE ? size : MAX_HTTP_LINE) : NULL;
+    return newline && begins_header(newline + 1, size - (size_t)(newline + 1 - bytes));
 }
 
 /* Where each side goes on as a WebSocket, if it does. */
@@ -294,8 +327,8 @@ static bool scan_requests(kc_scan *scan, scan_stream *stream, http_switch *chang
     if (!is_midway_at_start(side, skip_empty_lines(side, 0))) return false;
     for (size_t at = skip_empty_lines(side, 0); at < side->length; at = skip_empty_lines(side, at)) {
         http_head head;
-        if (!read_head(side->data, side->length, at, true, &head)) return false;
-        if (!find_end(side->data, side->length, &head, true, true) || may_be_graphql(side->data, &head)) return false;
+        if (!read_head(side, at, true, &head)) return false;
+        if (!find_end(side, &head, true, true) || may_be_graphql(side, &head)) return false;
         if (!add_head(scan, stream, 0, &head)) return false;
         at = change->rest[0] = head.end;
         change->to_websocket = head.to_websocket;
@@ -317,7 +350,7 @@ static bool scan_responses(kc_scan *scan, scan_stream *stream, size_t first, htt
     for (size_t i = first; i < requests; i++) has_head_request |= is_head_request(scan, &scan->messages[i]);
     for (size_t at = skip_empty_lines(side, 0); at < side->length; at = skip_empty_lines(side, at)) {
         http_head head;
-        if (!read_head(side->data, side->length, at, false, &head)) return false;
+        if (!read_head(side, at, false, &head)) return false;
         if (head.status == 101) { /* the answer to the last request, or the dissector's business */
             if (!change->to_websocket || next + 1 != requests || !head.to_websocket || head.has_subprotocol) return false;
             head.end = change->rest[1] = head.head_end;
@@ -335,7 +368,7 @@ static bool scan_responses(kc_scan *scan, scan_stream *stream, size_t first, htt
                 has_body = has_body && !is_head_request(scan, request);
             }
         }
-        if (!find_end(side->data, side->length, &head, false, has_body)) return false;
+        if (!find_end(side, &head, false, has_body)) return false;
         if (!add_head(scan, stream, 1, &head)) return false;
         if (is_interim) scan->messages[scan->message_count - 1].bits |= KC_INTERIM;
         at = head.end;
@@ -350,5 +383,6 @@ static bool scan_http1(kc_scan *scan, scan_stream *stream) {
     size_t first = scan->message_count;
     http_switch change = {0};
     if (!scan_requests(scan, stream, &change) || !scan_responses(scan, stream, first, &change)) return false;
-    return !change.to_websocket || scan_ws(scan, stream, change.rest);
+    if (!change.to_websocket) return true;
+    return lay_out_side(&stream->side[0]) && lay_out_side(&stream->side[1]) && scan_ws(scan, stream, change.rest);
 }

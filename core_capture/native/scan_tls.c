@@ -112,10 +112,10 @@ static bool is_handshake(uint8_t kind) {
     return memchr(known, kind, sizeof known) != NULL;
 }
 
-/* Take the messages of a record's data[at..end); the first of a side must be its hello, whole. */
-static bool take_messages(const uint8_t *data, size_t at, size_t end, bool is_client, tls_message *message,
+/* Take the messages of a record's body, which begins at `start` of its side; the first must be its hello, whole. */
+static bool take_messages(const uint8_t *data, size_t end, size_t start, bool is_client, tls_message *message,
                           tls_hello *hello) {
-    while (at < end) {
+    for (size_t at = 0; at < end;) {
         if (message->headed < sizeof message->head) {
             message->head[message->headed++] = data[at++];
             if (message->headed < sizeof message->head) continue;
@@ -132,7 +132,7 @@ static bool take_messages(const uint8_t *data, size_t at, size_t end, bool is_cl
         message->left -= taken;
         at += taken;
         if (message->left) continue;
-        hello->end = at;
+        hello->end = start + at;
         message->headed = 0;
         if (++message->count > TLS_MAX_MESSAGES) return false;
     }
@@ -140,19 +140,21 @@ static bool take_messages(const uint8_t *data, size_t at, size_t end, bool is_cl
 }
 
 /* Read what a side says up to its first application data. */
-static bool scan_tls_side(const scan_side *side, bool is_client, tls_hello *hello) {
-    const uint8_t *data = side->data;
+static bool scan_tls_side(scan_side *side, bool is_client, tls_hello *hello) {
     tls_message message = {.count = 0};
     bool is_encrypted = false;
     *hello = (tls_hello){.start = 0};
     for (size_t at = 0, end; at < side->length; at = end) {
-        if (side->length - at < TLS_RECORD) return false;
-        uint32_t kind = data[at], length = load_be16(data + at + 3);
-        if (kind < TLS_CCS || kind > 24 || data[at + 1] != 3 || data[at + 2] > 4 || length > TLS_MAX_RECORD) return false;
+        const uint8_t *head = side->length - at < TLS_RECORD ? NULL : bytes_at(side, at, TLS_RECORD);
+        if (!head) return false;
+        uint32_t kind = head[0], length = load_be16(head + 3);
+        if (kind < TLS_CCS || kind > 24 || head[1] != 3 || head[2] > 4 || length > TLS_MAX_RECORD) return false;
         if (kind == TLS_DATA) break;
         if (!length || length > side->length - at - TLS_RECORD) return false;
-        end = at + TLS_RECORD + length;
-        const uint8_t *body = data + at + TLS_RECORD;
+        size_t start = at + TLS_RECORD;
+        end = start + length;
+        const uint8_t *body = bytes_at(side, start, length);
+        if (!body) return false;
         if (kind == TLS_CCS) {
             if (message.headed) return false;
             is_encrypted = true;
@@ -161,16 +163,21 @@ static bool scan_tls_side(const scan_side *side, bool is_client, tls_hello *hell
         } else if (kind == TLS_HANDSHAKE && is_encrypted) {
             if (body[0] == TLS_CLIENT_HELLO || body[0] == TLS_SERVER_HELLO) return false; /* by chance, or not */
         } else if (kind == TLS_HANDSHAKE) {
-            if (!take_messages(data, at + TLS_RECORD, end, is_client, &message, hello)) return false;
+            if (!take_messages(body, length, start, is_client, &message, hello)) return false;
         }
     }
     return message.count && !message.headed;
 }
 
+static bool begins_handshake(scan_side *side) {
+    const uint8_t *kind = side->length ? bytes_at(side, 0, 1) : NULL;
+    return kind && *kind == TLS_HANDSHAKE;
+}
+
 static bool scan_tls(kc_scan *scan, scan_stream *stream) {
     scan_side *client = &stream->side[0], *server = &stream->side[1];
     if (stream->flow->transport != PROTOCOL_TCP || !is_clean(stream) || !client->length) return false;
-    if (client->data[0] != TLS_HANDSHAKE || (server->length && server->data[0] != TLS_HANDSHAKE)) return false;
+    if (!begins_handshake(client) || (server->length && !begins_handshake(server))) return false;
     tls_hello asked, answered = {.start = 0};
     if (!scan_tls_side(client, true, &asked)) return false;
     if (server->length && !scan_tls_side(server, false, &answered)) return false;

@@ -88,6 +88,14 @@ static bool payload_of(const kc_decoded *decoded, uint32_t packet, const uint8_t
     return true;
 }
 
+/* Find `length` bytes of a packet's payload behind its first `skip`; NULL if they are not there. */
+static const uint8_t *part_of_payload(const kc_decoded *decoded, uint32_t packet, uint64_t skip, uint64_t length) {
+    const uint8_t *payload;
+    if (packet >= decoded->packet_count || !payload_of(decoded, packet, &payload)) return NULL;
+    uint64_t all = decoded->packets[packet].payload_length;
+    return skip > all || length > all - skip ? NULL : payload + skip;
+}
+
 typedef struct {
     uint64_t time_ns;
     uint32_t packet;
@@ -323,35 +331,36 @@ void kc_streams_counts(const kc_streams *streams, kc_stream_counts *counts) {
     };
 }
 
-/* Copy one direction's bytes and say where its chunks are. */
-static kc_status take_side(const kc_streams *streams, const kc_decoded *decoded, const kc_side *side,
-                           uint64_t *chunk_starts, uint32_t *chunk_packets, uint8_t *out) {
+/* Say where one direction's chunks are, and copy its bytes if some are missing: zeros stand for those. */
+static kc_status take_side(const kc_streams *streams, const kc_decoded *decoded, kc_side *side, uint64_t *chunk_starts,
+                           uint32_t *chunk_packets, uint32_t *chunk_skips, uint8_t *out) {
+    side->is_laid_out = side->gaps > 0;
     for (size_t i = side->first_gap; i < side->first_gap + side->gaps; i++) {
         memset(out + streams->gaps[i].start, 0, (size_t)(streams->gaps[i].end - streams->gaps[i].start));
     }
     for (size_t i = side->first_chunk; i < side->first_chunk + side->chunks; i++) {
         const copy_step *step = &streams->steps[i];
-        const uint8_t *payload;
-        if (step->packet >= decoded->packet_count || !payload_of(decoded, step->packet, &payload)) return KC_BAD_INPUT;
-        uint32_t length = decoded->packets[step->packet].payload_length;
-        if (step->skip > length || step->length > length - step->skip) return KC_BAD_INPUT;
-        memcpy(out + step->at, payload + step->skip, step->length);
         chunk_starts[i] = i == side->first_chunk ? 0 : step->at; /* a gap before the first chunk belongs to it */
         chunk_packets[i] = step->packet;
+        chunk_skips[i] = step->skip;
+        if (!side->is_laid_out) continue;
+        const uint8_t *payload = part_of_payload(decoded, step->packet, step->skip, step->length);
+        if (!payload) return KC_BAD_INPUT;
+        memcpy(out + step->at, payload, step->length);
     }
     return KC_OK;
 }
 
 kc_status kc_streams_take(const kc_streams *streams, const kc_decoded *decoded, uint64_t *packet_starts,
                           uint32_t *packets, kc_side *sides, uint64_t *chunk_starts, uint32_t *chunk_packets,
-                          kc_gap *gaps, uint8_t *data) {
+                          uint32_t *chunk_skips, kc_gap *gaps, uint8_t *data) {
     memcpy(packet_starts, streams->packet_starts, (streams->wanted_count + 1) * sizeof *packet_starts);
     if (streams->packet_count) memcpy(packets, streams->packets, streams->packet_count * sizeof *packets);
     if (streams->gap_count) memcpy(gaps, streams->gaps, streams->gap_count * sizeof *gaps);
     for (size_t i = 0; i < streams->side_count; i++) {
         sides[i] = streams->sides[i];
-        kc_status status =
-            take_side(streams, decoded, &sides[i], chunk_starts, chunk_packets, data + sides[i].data_start);
+        kc_status status = take_side(streams, decoded, &sides[i], chunk_starts, chunk_packets, chunk_skips,
+                                     data + sides[i].data_start);
         if (status != KC_OK) return status;
     }
     return KC_OK;

@@ -153,9 +153,11 @@ static void fuzz_streams(const kc_decoded *decoded, bool may_fail) {
     kc_side *sides = allocate(counts.sides, sizeof *sides);
     uint64_t *chunk_starts = allocate(counts.chunks, sizeof *chunk_starts);
     uint32_t *chunk_packets = allocate(counts.chunks, sizeof *chunk_packets);
+    uint32_t *chunk_skips = allocate(counts.chunks, sizeof *chunk_skips);
     kc_gap *gaps = allocate(counts.gaps, sizeof *gaps);
     uint8_t *data = allocate(counts.data_bytes, 1);
-    check(kc_streams_take(streams, decoded, starts, packets, sides, chunk_starts, chunk_packets, gaps, data) == KC_OK);
+    check(kc_streams_take(streams, decoded, starts, packets, sides, chunk_starts, chunk_packets, chunk_skips, gaps,
+                          data) == KC_OK);
     uint64_t end = 0;
     for (size_t i = 0; i < counts.sides; i++) {
         check(sides[i].data_start == end);
@@ -170,14 +172,18 @@ static void fuzz_streams(const kc_decoded *decoded, bool may_fail) {
     }
     const kc_assembled assembled = {wanted,       decoded->flow_count, starts,        packets,       counts.packets,
                                     first_side,   sides,               counts.sides,  chunk_starts,  chunk_packets,
-                                    counts.chunks, data,               counts.data_bytes};
+                                    chunk_skips,  counts.chunks,       data,          counts.data_bytes};
     fuzz_heads(decoded, &assembled);
     for (uint32_t protocol = 0; protocol < SCANNERS; protocol++) {
         allocations_left = may_fail ? (unsigned)(counts.data_bytes % MAX_SCAN_FAILURE) + 1 : 0;
         check(fuzz_scan(decoded, &assembled, protocol) || may_fail);
     }
+    check(kc_lay_out(decoded, &assembled, 0, counts.sides) == KC_OK);
+    for (size_t i = 0; i < counts.sides; i++) check(sides[i].is_laid_out || !sides[i].data_length);
+    check(kc_lay_out(decoded, &assembled, counts.sides, 1) == KC_BAD_INPUT);
     free(first_side);
-    free(wanted), free(starts), free(packets), free(sides), free(chunk_starts), free(chunk_packets), free(gaps),
+    free(wanted), free(starts), free(packets), free(sides), free(chunk_starts), free(chunk_packets), free(chunk_skips),
+        free(gaps),
         free(data);
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from struct import pack
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -134,3 +135,13 @@ def test_streams_that_may_be_decrypted_are_dissected() -> None:
     found = entries(segments, load_core(), decrypt=decrypt)
     assert handshakes(found) == [False]
     assert asked
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 7, 30, 90])
+def test_handshakes_are_scanned_however_packets_cut_them(size: int) -> None:
+    capture = Capture()
+    connection = Connection(capture, port=443).open()
+    for data, send in ((ASKED[0] + ASKED[6], connection.ask), (ANSWERED[0], connection.answer)):
+        for at in range(0, len(data), size):
+            send(data[at : at + size])
+    assert assert_scanned_as_dissected(capture.segments())["tlsx"] == 1
