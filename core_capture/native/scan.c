@@ -2,6 +2,8 @@
  * pipeline/_matcher.py. */
 #include "scan.h"
 
+#define STREAMS_AHEAD 8u /* whose first bytes are asked for while heads are copied */
+
 static uint32_t arrival_at(scan_arrival *arrival, size_t at) {
     const scan_side *side = arrival->side;
     for (; arrival->chunk < side->chunks && side->chunk_starts[arrival->chunk] <= at; arrival->chunk++) {
@@ -33,6 +35,7 @@ static kc_message *add_message(kc_scan *scan, scan_stream *stream, uint32_t dire
     message->end = (uint32_t)end;
     message->place = message->packet = packet_at(side, start);
     message->last_packet = end > start ? packet_at(side, end - 1) : message->packet;
+    ask_chunks_ahead(side);
     return message;
 }
 
@@ -352,9 +355,14 @@ kc_status kc_scan_streams(kc_scan *scan, uint32_t protocol, const kc_decoded *de
                           const uint32_t *chosen, size_t chosen_count, uint8_t *taken) {
     if (protocol >= sizeof scanners / sizeof *scanners) return KC_BAD_INPUT;
     const scanner *tool = &scanners[protocol];
+    scan_stream next;
+    if (chosen_count && !find_stream(decoded, assembled, chosen[0], &next)) return KC_BAD_INPUT;
     for (size_t i = 0; i < chosen_count; i++) {
-        scan_stream stream;
-        if (!find_stream(decoded, assembled, chosen[i], &stream)) return KC_BAD_INPUT;
+        scan_stream stream = next;
+        if (i + 1 < chosen_count) {
+            if (!find_stream(decoded, assembled, chosen[i + 1], &next)) return KC_BAD_INPUT;
+            if (is_tcp(&next)) ask_chunks_ahead(&next.side[0]), ask_chunks_ahead(&next.side[1]);
+        }
         size_t messages = scan->message_count, exchanges = scan->exchange_count, text = scan->text_length;
         scan->unpaired = messages;
         scan->how = tool->how;
@@ -384,6 +392,16 @@ static void copy_head(const uint8_t *data, size_t length, uint8_t *out, uint8_t 
     *out_length = (uint8_t)taken;
 }
 
+/* Ask for what kc_heads will read of a stream. */
+static void ask_heads(const kc_decoded *decoded, const kc_assembled *assembled, size_t number) {
+    scan_stream stream;
+    if (number >= assembled->count || !find_stream(decoded, assembled, (uint32_t)number, &stream)) return;
+    if (!is_tcp(&stream)) return;
+    for (int i = 0; i < 2; i++) {
+        if (stream.side[i].length) ask_chunks_ahead(&stream.side[i]);
+    }
+}
+
 kc_status kc_heads(const kc_decoded *decoded, const kc_assembled *assembled, uint8_t *out, uint8_t *lengths,
                    uint32_t width) {
     if (width > 255) return KC_BAD_INPUT;
@@ -391,6 +409,7 @@ kc_status kc_heads(const kc_decoded *decoded, const kc_assembled *assembled, uin
     memset(lengths, 0, assembled->count * 2);
     for (size_t i = 0; i < assembled->count; i++) {
         scan_stream stream;
+        ask_heads(decoded, assembled, i + STREAMS_AHEAD);
         if (!find_stream(decoded, assembled, (uint32_t)i, &stream)) return KC_BAD_INPUT;
         uint8_t *heads = out + i * 2 * width, *sizes = lengths + i * 2;
         if (is_tcp(&stream)) {

@@ -1,6 +1,9 @@
 /* The bytes of one side of a TCP stream, in its packets or laid next to each other. */
 #include "sides.h"
 
+#define CHUNKS_AHEAD 6u
+#define LINES_AHEAD 4u /* of each: heads of HTTP/1 are a few hundred bytes */
+
 static bool find_side(const kc_decoded *decoded, const kc_assembled *from, size_t number, scan_side *out) {
     if (number >= from->side_count) return false;
     kc_side *side = &from->sides[number];
@@ -76,6 +79,17 @@ static const uint8_t *bytes_at(scan_side *side, size_t at, size_t size) {
         memcpy(side->data + from, bytes, end - from);
     }
     return side->data + at;
+}
+
+static void ask_chunks_ahead(scan_side *side) {
+    if (side->row->is_laid_out) return;
+    size_t chunk = side->asked > side->chunk ? side->asked : side->chunk;
+    size_t end = side->chunks - side->chunk < CHUNKS_AHEAD ? side->chunks : side->chunk + CHUNKS_AHEAD;
+    for (; chunk < end; chunk++) {
+        const uint8_t *bytes = part_of_payload(side->decoded, side->chunk_packets[chunk], side->chunk_skips[chunk], 0);
+        for (size_t line = 0; bytes && line < LINES_AHEAD; line++) KC_PREFETCH(bytes + line * CACHE_LINE);
+    }
+    side->asked = chunk;
 }
 
 static bool lay_out_side(scan_side *side) {

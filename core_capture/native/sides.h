@@ -13,6 +13,7 @@ typedef struct {
     const uint32_t *chunk_skips;
     size_t chunks;
     size_t chunk; /* where the last look-up ended */
+    size_t asked; /* first bytes of the chunks before it are on their way to the cache */
     const kc_decoded *decoded;
     kc_side *row;
     bool has_gaps;
@@ -31,6 +32,10 @@ static size_t run_at(scan_side *side, size_t at);
 /* The `size` bytes from `at` on, which must be in the side: in their packet if it carried all of them, else copied.
  * NULL if the arrays contradict each other. */
 static const uint8_t *bytes_at(scan_side *side, size_t at, size_t size);
+
+/* Ask for the first bytes of the next packets from where the last look-up ended on: most messages begin with one, and
+ * waiting for memory, message by message, took more than reading them. */
+static void ask_chunks_ahead(scan_side *side);
 
 /* Copy all bytes to `data`. False if the arrays contradict each other. */
 static bool lay_out_side(scan_side *side);
