@@ -5,6 +5,8 @@ Whoever calls it does the same in Python without it: `native` is None then.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import chain
 from types import ModuleType
 from typing import Any
 
@@ -12,7 +14,7 @@ from numpy.typing import NDArray
 
 __all__ = ["native", "pick"]
 
-ABI = 4
+ABI = 5
 
 native: ModuleType | None
 try:
@@ -23,9 +25,10 @@ if native is not None and native.ABI != ABI:
     raise ImportError("kubeshark.pipeline._objects_native was built from other sources: build it again")
 
 
-def pick(values: list[Any], places: NDArray[Any]) -> list[Any]:
-    """Return the values at these places, i8; none of them counts from the end."""
+def pick(lists: Sequence[list[Any]], places: NDArray[Any]) -> list[Any]:
+    """Return the values at these places, i8, of lists laid end to end; none of them counts from the end."""
     if native is not None:
-        picked: list[Any] = native.pick(values, places)
+        picked: list[Any] = native.pick(tuple(lists), places)
         return picked
+    values = lists[0] if len(lists) == 1 else list(chain.from_iterable(lists))
     return [values[place] for place in places.tolist()]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
@@ -70,7 +69,7 @@ class Run:
             self._joined = np.empty(len(self), dtype=np.int64)
             if parts:
                 self._joined[np.concatenate([mine for _, mine, _ in parts])] = np.arange(len(self))
-        return pick(list(chain.from_iterable(columns)), self._joined)
+        return pick(columns, self._joined)
 
     def _by_table(self) -> Sequence[_Part]:
         """Return each table that has entries here, which of ours they are, and their places in it."""

@@ -58,7 +58,7 @@ class SettledTable:
 
 
 def _some(column: list[Any], places: NDArray[Any] | slice) -> list[Any]:
-    return column[places] if isinstance(places, slice) else pick(column, places)
+    return column[places] if isinstance(places, slice) else pick([column], places)
 
 
 Table = EntryTable | SettledTable

@@ -227,13 +227,13 @@ class Found:
         left = [] if connections is not None else asked.tolist()
         connections = [None] * len(self.flows) if connections is None else connections
         if is_of_streams:
-            values = pick(made + connections, kinds.of_stream)
+            values = pick([made, connections], kinds.of_stream)
         else:
             known = self._known(name) if len(kinds.exchanges) else [None] * self._exchanges
             if known is None:
                 left += kinds.exchanges.tolist()
                 known = [None] * self._exchanges
-            values = pick(made + known + connections, kinds.place)
+            values = pick([made, known, connections], kinds.place)
         for place in left:
             values[place] = self.value(int(rows[place]), name)
         return values

@@ -14,7 +14,7 @@
 #error "columns are little-endian: what is in Python runs here"
 #endif
 
-enum { ABI = 4 };
+enum { ABI = 5 };
 enum { RECENT = 256 }; /* texts that are looked up before one is made: a power of two */
 
 /* Where a text lies in the data. */
@@ -98,28 +98,69 @@ static PyObject *texts(PyObject *module, PyObject *const *arguments, Py_ssize_t 
     return list;
 }
 
-PyDoc_STRVAR(pick_doc, "pick(values, places)\n--\n\nReturn the items of a list at these places, i8.");
+/* Lists laid end to end, read by places in all of them. Neighbours mostly lie in the same list: it is kept. */
+typedef struct {
+    PyObject *lists; /* a tuple of lists; borrowed, as is the one below */
+    int64_t *starts; /* of each list, and where the last one ends */
+    Py_ssize_t count;
+    PyObject *list;
+    int64_t first, behind; /* its places */
+} laid_lists;
+
+static int lay_lists(laid_lists *laid, PyObject *lists) {
+    if (!PyTuple_Check(lists)) return PyErr_SetString(PyExc_TypeError, "pick takes a tuple of lists"), -1;
+    *laid = (laid_lists){.lists = lists, .count = PyTuple_Size(lists)};
+    laid->starts = PyMem_Malloc((size_t)(laid->count + 1) * sizeof *laid->starts);
+    if (!laid->starts) return PyErr_NoMemory(), -1;
+    laid->starts[0] = 0;
+    for (Py_ssize_t i = 0; i < laid->count; i++) {
+        PyObject *list = PyTuple_GetItem(lists, i);
+        if (!PyList_Check(list)) return PyErr_SetString(PyExc_TypeError, "pick takes a tuple of lists"), -1;
+        laid->starts[i + 1] = laid->starts[i] + PyList_Size(list);
+    }
+    return 0;
+}
+
+/* Keep the list that holds a place; false if none does. */
+static int find_list(laid_lists *laid, int64_t place) {
+    const int64_t *starts = laid->starts;
+    if (place < 0 || place >= starts[laid->count]) return 0;
+    Py_ssize_t low = 0, high = laid->count; /* it is in one of [low, high) */
+    while (high > low + 1) {
+        const Py_ssize_t middle = low + (high - low) / 2;
+        if (starts[middle] <= place) low = middle;
+        else high = middle;
+    }
+    laid->list = PyTuple_GetItem(laid->lists, low);
+    laid->first = starts[low];
+    laid->behind = starts[low + 1];
+    return 1;
+}
+
+PyDoc_STRVAR(pick_doc, "pick(lists, places)\n--\n\n"
+                       "Return the items at these places, i8, of a tuple of lists that are thought laid end to end.");
 
 static PyObject *pick(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
     (void)module;
-    if (count != 2 || !PyList_Check(arguments[0])) return PyErr_Format(PyExc_TypeError, "pick takes a list and places");
+    if (count != 2) return PyErr_Format(PyExc_TypeError, "pick takes 2 arguments, not %zd", count);
     Py_buffer places;
+    laid_lists laid = {0};
     if (PyObject_GetBuffer(arguments[1], &places, PyBUF_SIMPLE) < 0) return NULL;
-    PyObject *values = arguments[0];
-    const Py_ssize_t size = PyList_Size(values), rows = places.len / (Py_ssize_t)sizeof(int64_t);
-    PyObject *list = PyList_New(rows);
-    for (Py_ssize_t row = 0; list && row < rows; row++) {
+    const Py_ssize_t rows = places.len / (Py_ssize_t)sizeof(int64_t);
+    PyObject *picked = lay_lists(&laid, arguments[0]) < 0 ? NULL : PyList_New(rows);
+    for (Py_ssize_t row = 0; picked && row < rows; row++) {
         int64_t place;
         memcpy(&place, (const char *)places.buf + row * (Py_ssize_t)sizeof place, sizeof place);
-        if (place < 0 || place >= size) {
-            PyErr_SetString(PyExc_IndexError, "a place does not lie within the list");
-            Py_CLEAR(list);
+        if ((place >= laid.first && place < laid.behind) || find_list(&laid, place)) {
+            PyList_SetItem(picked, row, Py_NewRef(PyList_GetItem(laid.list, (Py_ssize_t)(place - laid.first))));
         } else {
-            PyList_SetItem(list, row, Py_NewRef(PyList_GetItem(values, (Py_ssize_t)place)));
+            PyErr_SetString(PyExc_IndexError, "a place does not lie within the lists");
+            Py_CLEAR(picked);
         }
     }
+    PyMem_Free(laid.starts);
     PyBuffer_Release(&places);
-    return list;
+    return picked;
 }
 
 static PyMethodDef methods[] = {

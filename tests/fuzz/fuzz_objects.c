@@ -8,9 +8,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define VALUES 64
+#define LISTS 4
 
-static PyObject *values;
+static PyObject *lists;
 
 static void check(int condition) {
     if (!condition) {
@@ -23,12 +23,16 @@ static void start(void) {
     setenv("PYTHONMALLOC", "malloc", 1); /* so that the sanitizer sees objects */
     Py_Initialize();
     fill_base64_pairs(); /* what the module does when it is loaded */
-    values = PyList_New(0);
-    for (long number = 0; number < VALUES; number++) check(PyList_Append(values, PyLong_FromLong(number)) == 0);
+    lists = PyTuple_New(LISTS);
+    for (long list = 0; list < LISTS; list++) { /* of 0, 16, 32, … numbers */
+        PyObject *values = PyList_New(0);
+        for (long number = 0; number < 16 * list; number++) check(PyList_Append(values, PyLong_FromLong(number)) == 0);
+        check(PyTuple_SetItem(lists, list, values) == 0);
+    }
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length) {
-    if (!values) start();
+    if (!lists) start();
     if (length == 0) return 0;
     const uint8_t which = data[0];
     char *block = malloc(length > 1 ? length - 1 : 1);
@@ -41,7 +45,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length) {
         case 0: made = fields(NULL, all); break;
         case 1: made = base64(NULL, all); break;
         case 2: made = texts(NULL, (PyObject *const[]){all, where}, 2); break;
-        case 3: made = pick(NULL, (PyObject *const[]){values, all}, 2); break;
+        case 3: made = pick(NULL, (PyObject *const[]){lists, all}, 2); break;
     }
     if (made && which % 4 == 1) check(PyUnicode_GetLength(made) == (size + 2) / 3 * 4);
     check(made || PyErr_ExceptionMatches(PyExc_IndexError)); /* a span or a place that lies outside */

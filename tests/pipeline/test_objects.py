@@ -90,19 +90,31 @@ def test_base64_is_that_of_the_library(data: bytes) -> None:
 @pytest.mark.usefixtures("native")
 def test_values_are_picked() -> None:
     values = ["a", None, [1]]
-    picked = _objects.pick(values, np.array([2, 0, 2, 1]))
+    picked = _objects.pick([values], np.array([2, 0, 2, 1]))
     assert picked == [[1], "a", [1], None] and picked[0] is values[2]
+    assert _objects.pick([[]], np.array([], dtype=np.int64)) == []
     assert _objects.pick([], np.array([], dtype=np.int64)) == []
+
+
+@pytest.mark.usefixtures("native")
+@given(st.lists(st.integers(0, 3), min_size=1), st.lists(st.integers(0, 1_000)))
+def test_lists_lie_end_to_end(sizes: list[int], places: list[int]) -> None:
+    numbers = iter(range(sum(sizes)))
+    lists = [[next(numbers) for _ in range(size)] for size in sizes]
+    places = [place for place in places if place < sum(sizes)]
+    assert _objects.pick(lists, np.array(places, dtype=np.int64)) == places
 
 
 @needs_native
 @pytest.mark.parametrize("place", [3, -1, 2**62])
 def test_no_value_is_picked_from_outside(place: int) -> None:
     assert _objects.native is not None
-    with pytest.raises(IndexError):
-        _objects.native.pick([1, 2, 3], np.array([0, place]))
-    with pytest.raises(TypeError):
-        _objects.native.pick((1, 2), np.array([0]))
+    for lists in (([1, 2, 3],), ([1], [], [2, 3]), ([],), ()):
+        with pytest.raises(IndexError):
+            _objects.native.pick(lists, np.array([place]))
+    for wrong in ([[1, 2]], ((1, 2),), ([1], None)):
+        with pytest.raises(TypeError):
+            _objects.native.pick(wrong, np.array([0]))
 
 
 def test_other_sources_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
