@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kubeshark.core_capture._groups import distinct
+from kubeshark.pipeline._column import Column
 from kubeshark.pipeline._entry import Entry
 from kubeshark.pipeline._objects import pick
 from kubeshark.pipeline._order import Order, Place, Spot
@@ -18,7 +19,7 @@ from kubeshark.pipeline._settled import SettledTable, Table
 
 __all__ = ["Piece", "RowPiece", "Run", "TablePiece", "in_order", "merge_tables"]
 
-_Part = tuple[Table, NDArray[Any], NDArray[Any]]
+_Part = tuple[Table, NDArray[Any]]
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
@@ -31,7 +32,7 @@ class Run:
         self._table = table  # of each entry
         self._place = place  # in its table
         self._parts: Sequence[_Part] | None = None
-        self._joined: NDArray[Any] | None = None  # of each entry, its place in what the parts say one behind the other
+        self._places: dict[tuple[tuple[int, int], ...], tuple[Sequence[Column], NDArray[Any]]] = {}
 
     def __len__(self) -> int:
         return len(self._table)
@@ -44,8 +45,8 @@ class Run:
     def start_ns(self) -> NDArray[Any]:
         """Times of the entries' first packets, i8."""
         starts = np.empty(len(self), dtype=np.int64)
-        for table, mine, places in self._by_table():
-            starts[mine] = table.start_ns[places]
+        for table, mine in self._by_table():
+            starts[mine] = table.start_ns
         return starts
 
     def place(self, at: int) -> Place:
@@ -61,26 +62,25 @@ class Run:
 
     def column(self, name: str) -> list[Any]:
         """Return a KFL variable of each entry."""
-        parts = self._by_table()
-        columns = [table.objects(name, places) for table, _, places in parts]
-        if len(parts) == 1:
-            return columns[0]
-        if self._joined is None:
-            self._joined = np.empty(len(self), dtype=np.int64)
-            if parts:
-                self._joined[np.concatenate([mine for _, mine, _ in parts])] = np.arange(len(self))
-        return pick(columns, self._joined)
+        columns = [table.column(name) for table, _ in self._by_table()]
+        return pick([each for column in columns for each in column.lists], self._joined(columns))
+
+    def _joined(self, columns: Sequence[Column]) -> NDArray[Any]:
+        """Return where each entry's value is in the lists of all parts' columns laid end to end."""
+        key = tuple((id(column.places), column.size) for column in columns)
+        if key not in self._places:
+            joined, size = np.empty(len(self), dtype=np.int64), 0
+            for (_, mine), column in zip(self._by_table(), columns, strict=True):
+                joined[mine] = column.places + size
+                size += column.size
+            self._places[key] = columns, joined  # they live on, so that nobody else gets their ids
+        return self._places[key][1]
 
     def _by_table(self) -> Sequence[_Part]:
-        """Return each table that has entries here, which of ours they are, and their places in it."""
+        """Return what each table has of the entries, and which of them that are."""
         if self._parts is None:
-            if len(self._tables) == 1:
-                self._parts = [(self._tables[0], np.arange(len(self)), self._place)]
-            else:
-                by_number = [(number, np.flatnonzero(self._table == number)) for number in range(len(self._tables))]
-                self._parts = [
-                    (self._tables[number], mine, self._place[mine]) for number, mine in by_number if len(mine)
-                ]
+            tables = [(number, np.flatnonzero(self._table == number)) for number in range(len(self._tables))]
+            self._parts = [(self._tables[number].take(self._place[mine]), mine) for number, mine in tables if len(mine)]
         return self._parts
 
 

@@ -20,13 +20,13 @@ from numpy.typing import NDArray
 from kubeshark.core_capture import EXCHANGE
 from kubeshark.core_capture._groups import distinct
 from kubeshark.extension_api import ProtocolSpec
+from kubeshark.pipeline._column import Column
 from kubeshark.pipeline._entry import LATE, Entry, protocol_name
 from kubeshark.pipeline._facts import Origin, StreamFacts
 from kubeshark.pipeline._ids import Ids, ids_of
 from kubeshark.pipeline._kinds import CONNECTION, MADE, Kinds
 from kubeshark.pipeline._lazy_entry import LazyEntry, Row
 from kubeshark.pipeline._named import NAMED
-from kubeshark.pipeline._objects import pick
 from kubeshark.pipeline._order import Place
 from kubeshark.pipeline._plugins import Binding
 from kubeshark.pipeline._scanned import COMMON, OF_STREAMS, ScannedStreams, by_place, errors, filled, message_bytes
@@ -34,9 +34,8 @@ from kubeshark.pipeline._segments import Selection
 from kubeshark.pipeline._streams import TRANSPORT_NAMES
 from kubeshark.pipeline.dissectors import CONN
 
-__all__ = ["CELLS", "SIZE", "WHOLE", "EntryTable", "Found", "Makers"]
+__all__ = ["CELLS", "SIZE", "EntryTable", "Found", "Makers"]
 
-WHOLE = slice(None)
 
 NAMED_BY = ("src.ip", "dst.ip", "timestamp")
 """What `Names.value` goes by."""
@@ -90,7 +89,7 @@ class Found:
         self._connections: dict[int, Entry] = {}
         self._facts: dict[int, StreamFacts] = {}
         self._columns: dict[tuple[int, str], list[Any] | None] = {}
-        self._exchange_columns: dict[str, list[Any] | None] = {}  # of all protocols, one behind the other
+        self._exchange_columns: dict[str, Sequence[list[Any]] | None] = {}  # of all protocols
         self._flows: NDArray[Any] | None = None
         self._ids: Ids | None = None
         self._kinds: Kinds | None = None
@@ -207,36 +206,39 @@ class Found:
             return column[code - self.scanned.bounds[number]]
         return LATE[name](self.entry(at)) if name in LATE else self.resolve(at).variables[name]
 
-    def objects(self, rows: NDArray[Any], name: str) -> list[Any]:
+    def read(self, rows: NDArray[Any], name: str) -> Column:
         """Return a KFL variable of many rows, or what `SHOWN` names."""
         if name in SHOWN:
-            return self._cells(rows) if name == CELLS else self._sizes(rows)
+            return Column.of(self._cells(rows) if name == CELLS else self._sizes(rows))
         kinds = self._kinds_of(rows)
         if (names := self.origin.names) is not None and name in NAMED and not len(kinds.made):
-            keys = (self.objects(rows, key) for key in NAMED_BY)
-            return [names.value(name, *each) for each in zip(*keys, strict=True)]
+            keys = (self.read(rows, key).values() for key in NAMED_BY)
+            return Column.of([names.value(name, *each) for each in zip(*keys, strict=True)])
         made = [self._made[place].variables[name] for place in kinds.entries]
         if name == "timestamp":
             values: list[Any] = self.start_ns[rows].tolist()
             for place, value in zip(kinds.made.tolist(), made, strict=True):
                 values[place] = value
-            return values
+            return Column.of(values)
         is_of_streams = name in OF_STREAMS  # of a connection and of its exchanges
         asked = kinds.lazy if is_of_streams else kinds.connections
         connections = self._of_connections(name) if len(asked) and self._selection is not None else []
         left = [] if connections is not None else asked.tolist()
         connections = [None] * len(self.flows) if connections is None else connections
         if is_of_streams:
-            values = pick([made, connections], kinds.of_stream)
+            column = Column([made, connections], kinds.of_stream)
         else:
-            known = self._known(name) if len(kinds.exchanges) else [None] * self._exchanges
+            known = self._known(name) if len(kinds.exchanges) else [[None] * self._exchanges]
             if known is None:
                 left += kinds.exchanges.tolist()
-                known = [None] * self._exchanges
-            values = pick([made, known, connections], kinds.place)
+                known = [[None] * self._exchanges]
+            column = Column([made, *known, connections], kinds.place)
+        if not left:
+            return column
+        values = column.values()
         for place in left:
             values[place] = self.value(int(rows[place]), name)
-        return values
+        return Column.of(values)
 
     @property
     def _exchanges(self) -> int:
@@ -271,14 +273,14 @@ class Found:
         made = (show(self.entry(at)) for at in rows.tolist())
         return [(cells["method"], cells["status"], cells["summary"]) for cells in made]
 
-    def _known(self, name: str) -> list[Any] | None:
-        """Return a KFL variable of all exchanges; None if some must be dissected for it."""
+    def _known(self, name: str) -> Sequence[list[Any]] | None:
+        """Return a KFL variable of all exchanges, protocol by protocol; None if some must be dissected for it."""
         if name not in self._exchange_columns:
             columns = (
                 [self.column(number, name) for number in range(len(self.scanned.bindings))] if self.scanned else []
             )
-            is_known = None not in columns
-            self._exchange_columns[name] = list(chain.from_iterable(filter(None, columns))) if is_known else None
+            known = [column for column in columns if column is not None]
+            self._exchange_columns[name] = known if len(known) == len(columns) else None
         return self._exchange_columns[name]
 
     def _of_connections(self, name: str) -> list[Any] | None:
@@ -396,9 +398,13 @@ class EntryTable(Sequence[Entry]):
         row = self.rows.item(at)
         return (self.found.start_ns.item(row), *self.found.ids.place(row))
 
-    def objects(self, name: str, places: NDArray[Any] | slice = WHOLE) -> list[Any]:
+    def objects(self, name: str) -> list[Any]:
         """Return a KFL variable of these entries."""
-        return self.found.objects(self.rows if places is WHOLE else self.rows[places], name)
+        return self.column(name).values()
+
+    def column(self, name: str) -> Column:
+        """Return a KFL variable of these entries, not picked yet."""
+        return self.found.read(self.rows, name)
 
     def ids(self) -> Ids:
         return self.found.ids.take(self.rows)

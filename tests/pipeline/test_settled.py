@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from kubeshark.pipeline import _plan
+from kubeshark.pipeline._column import Column
 from kubeshark.pipeline._ids import Ids
 from kubeshark.pipeline._order import Order
 from kubeshark.pipeline._query import Query
@@ -104,8 +105,11 @@ def test_only_what_was_kept_is_known() -> None:
 
 def test_parts_and_places() -> None:
     ids = Ids(["s", "t"], np.array([0, 0, 1]), np.array([0, 1, 1]), np.array([1 << 40, 0, 1]))
-    table = SettledTable(np.array([5, 7, 7]), ids, {"url": ["a", "b", "c"]})
+    table = SettledTable(np.array([5, 7, 7]), ids, {"url": Column([["a"], ["c", "b"]], np.array([0, 2, 1]))})
     assert [table.place(at) for at in range(3)] == [(5, "s", 0, 1 << 40), (7, "s", 1, 0), (7, "t", 1, 1)]
     assert table.take(slice(1, None)).objects("id") == ["s-1-0", "t-1-1"]
-    assert table.objects("id", np.array([0])) == ["s-0-conn"]
+    assert table.take(np.array([0])).objects("id") == ["s-0-conn"]
     assert table.take(np.array([2, 0])).objects("url") == ["c", "a"]
+    assert table.take(np.array([2, 0])).take(slice(0, 1)).objects("url") == ["c"]
+    other = table.replaced(np.array([1]), {"url": ["x"]})
+    assert (other.objects("url"), table.objects("url")) == (["a", "x", "c"], ["a", "b", "c"])
