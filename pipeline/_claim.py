@@ -28,7 +28,7 @@ class Claimant(Protocol):
 
 
 class Claims:
-    """The protocols' claims, indexed by port. `problems` gets what probes of plugins did wrong."""
+    """The protocols' claims, indexed by port: once a query. `problems` gets what probes of plugins did wrong."""
 
     def __init__(
         self, bindings: Sequence[Binding], problems: list[PluginError], go_on: Callable[[], None] = go_on
@@ -131,5 +131,8 @@ def _heads(stream: FlowStream) -> tuple[bytes, bytes]:
 def _begins(classifier: Classifier, heads: tuple[bytes, bytes]) -> bool:
     if not classifier.prefix:
         return bool(classifier.ports)
-    sides = {"client": heads[:1], "server": heads[1:], "any": heads}[classifier.side]
-    return any(head[classifier.offset :].startswith(classifier.prefix) for head in sides)
+    client, server = heads
+    offset, prefix, side = classifier.offset, classifier.prefix, classifier.side
+    return (side != "server" and client.startswith(prefix, offset)) or (
+        side != "client" and server.startswith(prefix, offset)
+    )

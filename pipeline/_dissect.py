@@ -29,7 +29,7 @@ from kubeshark.pipeline._kinds import CONNECTION, MADE
 from kubeshark.pipeline._matcher import Exchange, Timed
 from kubeshark.pipeline._plugin_rows import PluginRows, joined, rows_of
 from kubeshark.pipeline._plugins import ENCRYPTED, Binding, Plugins
-from kubeshark.pipeline._scanned import ScannedStreams, start_times
+from kubeshark.pipeline._scanned import ScannedStreams
 from kubeshark.pipeline._scans import Scanners
 from kubeshark.pipeline._segments import Selection
 from kubeshark.pipeline._streams import TRANSPORT_NAMES, FlowStream, InnerStream
@@ -48,7 +48,8 @@ MAX_DEPTH = 6
 """Protocols inside each other: SMTP, TLS, … A proxy's CONNECT with TLS, HTTP/2 and WebSocket inside makes five."""
 
 
-CONN_TRANSPORTS = [number for number, name in TRANSPORT_NAMES.items() if name in CONN]
+HAS_CONN = np.array([TRANSPORT_NAMES.get(number) in CONN for number in range(256)])
+"""By number in IP: whether flows have an entry of their own."""
 
 READ_STREAMS = 1_000
 """Streams that are looked up in the core's columns at once."""
@@ -83,9 +84,14 @@ class Dissector:
     enrichers: Sequence[EnricherBinding] = ()  # beside those of the plugins, and behind them
     go_on: Callable[[], None] = go_on  # raises Stop where nobody wants the chunk that is being worked on
     _scanners: Scanners = field(init=False)  # tables by port: once a query, not once a chunk
+    _claims: Claims = field(init=False)  # likewise
 
     def __post_init__(self) -> None:
         self._scanners = Scanners(self.plugins.bindings)
+        self._claims = Claims(self.plugins.bindings, self.problems, self._go_on)
+
+    def _go_on(self) -> None:
+        self.go_on()  # that of the chunk: others may have been set since the claims were made
 
     def entries(
         self, selection: Selection, *, with_conn: bool, wants: Wants | None = None, before: Sequence[Entry] = ()
@@ -110,10 +116,9 @@ class Dissector:
         self, streams: Sequence[FlowStream], wants: Wants | None, keep: Callable[..., set[int]] | None = None
     ) -> Iterable[_Layer]:
         """Yield every stream, those handed over behind those that they came from; `keep` takes what can be rows."""
-        claims = Claims(self.plugins.bindings, self.problems, self.go_on)
         level = [_Layer(at, stream) for at, stream in enumerate(streams)]
         for depth in range(MAX_DEPTH + 1):
-            bindings = claims.claim(level) if depth < MAX_DEPTH else [None] * len(level)
+            bindings = self._claims.claim(level) if depth < MAX_DEPTH else [None] * len(level)
             # ids count what was handed over, too
             below = self._dissect(level, bindings, None if depth else wants, None if depth else keep)
             yield from level
@@ -136,8 +141,10 @@ class Dissector:
             if binding is not None:
                 by_binding[id(binding)].append(at)
         for binding in self.plugins.bindings:
-            candidates = by_binding.get(id(binding), [])
-            mine = self._wanted(binding, candidates, level, wants) if candidates else []
+            candidates = by_binding.get(id(binding))
+            if candidates is None:
+                continue
+            mine = self._wanted(binding, candidates, level, wants)
             for at in candidates:
                 is_done[at] = True  # what is not dissected now was not asked for
             asked = [level[at].stream for at in mine]
@@ -273,13 +280,13 @@ class _Work:
             exchanges = scanned.wanted(wants)
             owners.append(scanned.found.exchanges["stream"][exchanges].astype(np.int64))
             codes.append(exchanges)
-            starts.append(start_times(scanned.found, self.selection.decoded.packets["time_ns"])[exchanges])
+            starts.append(scanned.start_times(self.selection.decoded.packets["time_ns"])[exchanges])
         if with_conn:
-            flows = self.selection.decoded.flows[self.selection.flows]
-            has_own = np.flatnonzero(np.isin(flows["transport"], CONN_TRANSPORTS))
+            flows, rows = self.selection.decoded.flows, self.selection.flows
+            has_own = np.flatnonzero(HAS_CONN[flows["transport"][rows]])
             owners.append(has_own)
             codes.append(np.full(len(has_own), CONNECTION))
-            starts.append(flows["first_ns"][has_own].astype(np.int64))
+            starts.append(flows["first_ns"][rows[has_own]].astype(np.int64))
         owner = np.concatenate(owners)
         order = np.argsort(owner, kind="stable")
         columns = owner[order], np.concatenate(codes)[order], np.concatenate(starts)[order]

@@ -50,6 +50,7 @@ class EntryFilter:
         self.notices: Sequence[str] = self._compiled.notices
         self.failures: list[PluginError] = []
         self._flags = plugins.message_flags() | FLOW_FLAGS
+        self._takes_all = not self._compiled.calls and self._compiled.decide((), frozenset(), ()) is True
         self._wanted: dict[tuple[str, ...], bool] = {}
 
     @property
@@ -77,6 +78,8 @@ class EntryFilter:
 
     def select(self, found: EntryTable) -> EntryTable:
         """Return the entries that match, in the same order."""
+        if self._takes_all:
+            return found
         if not self._compiled.calls:
             return found.matching(self._decide, self._compiled.matches)
         entries = list(found)

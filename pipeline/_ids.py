@@ -18,7 +18,7 @@ from kubeshark.core_capture._groups import Groups
 from kubeshark.pipeline._entry import Entry, EntryId
 from kubeshark.pipeline._kinds import MADE
 from kubeshark.pipeline._order import NUMBERS, place_of
-from kubeshark.pipeline._scanned import ScannedStreams, first_packets
+from kubeshark.pipeline._scanned import ScannedStreams
 from kubeshark.pipeline._segments import FlowPart, Selection
 
 __all__ = ["Ids", "ids_of"]
@@ -127,6 +127,6 @@ def _parts_of(
     if not later:
         return stream
     owner, start = np.array([(at, offset) for at, offset, _ in later]).T
-    offset = selection.decoded.packets["offset"][first_packets(scanned.found)]  # u4
+    offset = selection.decoded.packets["offset"][scanned.first_packets]  # u4
     last = np.searchsorted((owner << 32) + start, (stream << 32) + offset, side="right") - 1  # that begins before it
     return np.where((last >= 0) & (owner[last] == stream), len(selection.rows) + last, stream)

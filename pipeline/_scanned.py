@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kubeshark.core_capture import NO_MESSAGE, ROW, Scanned
-from kubeshark.core_capture._groups import Groups, distinct
+from kubeshark.core_capture._groups import Groups
 from kubeshark.extension_api import ProtocolSpec
 from kubeshark.pipeline._plugins import Binding
 from kubeshark.pipeline._streams import TRANSPORT_NAMES, address_text
@@ -20,17 +20,7 @@ from kubeshark.pipeline.dissectors import Column, MessageRow
 if TYPE_CHECKING:
     from kubeshark.pipeline._table import Found
 
-__all__ = [
-    "COMMON",
-    "OF_STREAMS",
-    "ScannedStreams",
-    "by_place",
-    "errors",
-    "filled",
-    "first_packets",
-    "message_bytes",
-    "start_times",
-]
+__all__ = ["COMMON", "OF_STREAMS", "ScannedStreams", "by_place", "errors", "filled", "message_bytes"]
 
 ONE_WAY = 1  # a bit of a scanned message: it has no answer by design
 
@@ -47,22 +37,26 @@ class ScannedStreams:
     columns: Sequence[Mapping[str, Sequence[Column]]]
     bounds: Sequence[int]
     specs: Sequence[Sequence[ProtocolSpec]]
+    first_message: NDArray[Any] = field(init=False)  # of each exchange
     place: NDArray[Any] = field(init=False)  # of each exchange's protocol in its specs: that of its first message
     present: Sequence[Sequence[ProtocolSpec]] = field(init=False)  # those of specs[i] that have exchanges
     first: dict[int, int] = field(init=False)  # by stream: its first exchange; the others follow
-    _counts: dict[int, int] = field(init=False)  # by stream: how many they are
+    _begins: list[int] = field(init=False)  # the first exchange of each stream, and how many there are of all
     _rows: memoryview | None = None  # messages as bytes
 
     def __post_init__(self) -> None:
-        self.place = self.found.messages["protocol"][_first_message(self.found.exchanges)]
-        self.present = [
-            [specs[place] for place in distinct(self.place[start:stop]).tolist()]
-            for specs, start, stop in zip(self.specs, self.bounds, self.bounds[1:], strict=False)
-        ]
-        streams = Groups(self.found.exchanges["stream"])
-        known = streams.known.tolist()
-        self.first = dict(zip(known, streams.first.tolist(), strict=True))
-        self._counts = dict(zip(known, streams.counts.tolist(), strict=True))
+        self.first_message = _first_message(self.found.exchanges)
+        self.place = self.found.messages["protocol"][self.first_message]
+        self.present = []
+        for specs, start, stop in zip(self.specs, self.bounds, self.bounds[1:], strict=False):
+            counts = np.bincount(self.place[start:stop], minlength=len(specs)).tolist()
+            self.present.append([spec for spec, count in zip(specs, counts, strict=True) if count])
+        streams = self.found.exchanges["stream"]
+        is_first = np.ones(len(streams), dtype=np.bool_)
+        is_first[1:] = streams[1:] != streams[:-1]
+        begins = np.flatnonzero(is_first)
+        self._begins = [*begins.tolist(), len(streams)]
+        self.first = dict(zip(streams[begins].tolist(), self._begins, strict=False))
 
     def number(self, exchange: int) -> int:
         """Return the place in `bindings` of the protocol an exchange belongs to."""
@@ -74,8 +68,7 @@ class ScannedStreams:
 
     def halves(self, stream: int) -> list[tuple[MessageRow | None, ...]]:
         """Return the (request, response, event) of each exchange of a stream that was taken."""
-        first = self.first[stream]
-        exchanges = self.found.exchanges[first : first + self._counts[stream]].tolist()
+        exchanges = self.found.exchanges[self._exchanges_of(stream)].tolist()
         if self._rows is None:
             self._rows = self.found.messages.view(np.uint8).data
         read, rows, size = ROW.unpack_from, self._rows, ROW.size
@@ -102,14 +95,28 @@ class ScannedStreams:
         """Return the protocols of a stream that was taken: the dissector's, then those inside."""
         if stream not in self.first:
             return []
-        first = self.first[stream]
-        number = self.number(first)
-        mine = set(self.place[first : first + self._counts[stream]].tolist())
+        number = self.number(self.first[stream])
+        mine = set(self.place[self._exchanges_of(stream)].tolist())
         own = self.bindings[number]
         inside = [
             spec for place, spec in enumerate(self.specs[number]) if spec.name != own.protocol.name and place in mine
         ]
         return [own.protocol, *inside]
+
+    @property
+    def first_packets(self) -> NDArray[Any]:
+        """The packet that brought the first byte of each exchange."""
+        packets: NDArray[Any] = self.found.messages["packet"][self.first_message]
+        return packets
+
+    def start_times(self, times: NDArray[Any]) -> NDArray[Any]:
+        """Return the time of the first packet of each exchange, i8; `times` are those of the packets."""
+        starts: NDArray[Any] = times[self.first_packets].astype(np.int64)
+        return starts
+
+    def _exchanges_of(self, stream: int) -> slice:
+        first = self.first[stream]
+        return slice(first, self._begins[bisect_right(self._begins, first)])
 
 
 def by_place(places: NDArray[Any], values: Sequence[Any]) -> list[Any]:
@@ -150,18 +157,6 @@ def message_bytes(scanned: Scanned, exchanges: NDArray[Any]) -> NDArray[Any]:
     for half in ("request", "response", "event"):
         total += lengths[np.minimum(exchanges[half], missing)]
     return total
-
-
-def first_packets(scanned: Scanned) -> NDArray[Any]:
-    """Return the packet that brought the first byte of each exchange."""
-    packets: NDArray[Any] = scanned.messages["packet"][_first_message(scanned.exchanges)]
-    return packets
-
-
-def start_times(scanned: Scanned, times: NDArray[Any]) -> NDArray[Any]:
-    """Return the time of the first packet of each exchange, i8; `times` are those of the packets."""
-    starts: NDArray[Any] = times[first_packets(scanned)].astype(np.int64)
-    return starts
 
 
 def _elapsed(found: Found, exchanges: NDArray[Any]) -> list[Any]:

@@ -8,7 +8,7 @@ would have said; one that does not leaves it to `_claim`.
 from __future__ import annotations
 
 from collections.abc import Sequence, Set
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import Any
 
@@ -24,7 +24,9 @@ from kubeshark.pipeline.dissectors import Column, Columns
 
 __all__ = ["Scanners"]
 
-MAX_HEAD = 255
+WORD = 8  # bytes of a head that are compared at once
+MAX_HEAD = 31 * WORD  # the core counts them in a byte
+SIDES = {"client": slice(0, 1), "server": slice(1, 2), "any": slice(0, 2)}
 BEHIND = {"http2": "http"}
 """A scanner → that of the protocol asked before it, of whose streams it knows, too, when its probe says no."""
 INSIDE = {"http": ("ws",)}
@@ -52,7 +54,7 @@ class Scanners:
 
     def scan(self, streams: Assembled, without: Set[str] = frozenset()) -> ScannedStreams:
         """Run scanners over the streams that are their protocols' to claim, all but some protocols' by name."""
-        places = self._first_asked(streams)
+        places = np.where(streams.has_payload, self._first_asked(streams), NOBODY)
         chosen: list[tuple[str, NDArray[Any]]] = []
         asked: list[int] = []
         for place, name in self._by_place.items():
@@ -61,7 +63,7 @@ class Scanners:
             is_mine = places == place
             if name in BEHIND and (before := self._asked_before(place, BEHIND[name])) is not None:
                 is_mine |= places == before
-            mine = np.flatnonzero(is_mine & streams.has_payload)
+            mine = np.flatnonzero(is_mine)
             if len(mine):
                 chosen.append((name, mine))
                 asked.append(place)
@@ -122,20 +124,22 @@ class _Transport:
 
     def __init__(self, name: str, bindings: Sequence[Binding]) -> None:
         self._by_port = np.full(1 << 16, NOBODY, dtype=np.int32)
-        self._by_content: list[tuple[int, Classifier]] = []
+        by_content: list[tuple[int, Classifier]] = []
         self._probed = NOBODY
         for place, binding in enumerate(bindings):
             classifiers = [each for each in binding.protocol.classifiers if each.transport == name]
             for classifier in classifiers:
                 ports = list(classifier.ports)  # where a prefix must match, too: whoever is named by less is asked
                 self._by_port[ports] = np.minimum(self._by_port[ports], place)
-                if not ports:
-                    self._by_content.append((place, classifier))
+                if not ports and classifier.prefix:
+                    by_content.append((place, classifier))
             if binding.probe and self._probed == NOBODY and (classifiers or binding.protocol.layer4 == name):
                 self._probed = place
-        longest = max((each.offset + len(each.prefix) for _, each in self._by_content), default=0)
-        self._width = min(longest, MAX_HEAD)
+        self._first_by_content = min((place for place, _ in by_content), default=NOBODY)
+        longest = max((each.offset + len(each.prefix) for _, each in by_content), default=0)
+        self._words = -(-longest // WORD)
         self._is_too_long = longest > MAX_HEAD
+        self._prefixes = [_Prefix.of(place, classifier) for place, classifier in reversed(by_content)]
 
     def first_asked(self, numbers: NDArray[Any], streams: Assembled) -> NDArray[Any]:
         """Return a place for each of the streams with these numbers."""
@@ -143,25 +147,53 @@ class _Transport:
             return np.full(len(numbers), NOBODY, dtype=np.int32)
         rows, table = streams.flows[numbers], streams.decoded.flows
         places: NDArray[Any] = np.minimum(self._by_port[table["port_a"][rows]], self._by_port[table["port_b"][rows]])
-        if self._by_content:
-            heads, lengths = (each[numbers] for each in streams.heads(self._width))
-            for place, classifier in self._by_content:
-                named = _begins(classifier, heads, lengths)
-                places[named] = np.minimum(places[named], place)
+        left = np.flatnonzero(places > self._first_by_content)  # the ports of the others have decided
+        if len(left):
+            places[left] = np.minimum(places[left], self._by_content(numbers[left], streams))
         return np.where(places == NOBODY, np.int32(self._probed), places)
 
+    def _by_content(self, numbers: NDArray[Any], streams: Assembled) -> NDArray[Any]:
+        """Return the first place that the content of each of these streams names, NOBODY where it names none."""
+        heads, lengths = (each[numbers] for each in streams.heads(self._words * WORD))
+        words = np.ascontiguousarray(heads.view("<u8").T)  # (words, sides, streams): all of a word lie together
+        places = np.full((2, len(numbers)), NOBODY, dtype=np.int32)
+        for prefix in self._prefixes:  # the first place is written last
+            begins = prefix.begins(words)
+            if begins.any():
+                begins &= lengths.T[prefix.sides] >= prefix.end  # zeros behind a head may look like a prefix
+                places[prefix.sides][begins] = prefix.place
+        first: NDArray[Any] = places.min(axis=0)
+        return first
 
-def _begins(classifier: Classifier, heads: NDArray[Any], lengths: NDArray[Any]) -> NDArray[np.bool_]:
-    """Say for each stream whether a side's first bytes are those of a classifier."""
-    end = classifier.offset + len(classifier.prefix)
-    prefix = np.frombuffer(classifier.prefix, dtype=np.uint8)
-    begins = (heads[:, :, classifier.offset : end] == prefix).all(axis=2) & (lengths >= end)
-    match classifier.side:
-        case "client":
-            return np.asarray(begins[:, 0] & bool(classifier.prefix))
-        case "server":
-            return np.asarray(begins[:, 1] & bool(classifier.prefix))
-    return np.asarray(begins.any(axis=1) & bool(classifier.prefix))
+
+@dataclass(frozen=True, slots=True)
+class _Prefix:
+    """A classifier's prefix as bits of the words of a head."""
+
+    place: int
+    sides: slice  # of (client, server)
+    end: int  # bytes that a head must have
+    bits: Sequence[tuple[int, np.uint64, np.uint64]]  # (word, which of its bits, what they are)
+
+    @classmethod
+    def of(cls, place: int, classifier: Classifier) -> _Prefix:
+        end = classifier.offset + len(classifier.prefix)
+        masks = _words(bytes(classifier.offset) + b"\xff" * len(classifier.prefix))
+        values = _words(bytes(classifier.offset) + classifier.prefix)
+        bits = [(at, mask, value) for at, (mask, value) in enumerate(zip(masks, values, strict=True)) if mask]
+        return cls(place, SIDES[classifier.side], end, bits)
+
+    def begins(self, words: NDArray[Any]) -> NDArray[np.bool_]:
+        """Say of each head on its sides whether it has these bits; `words` are (words, sides, streams) u8."""
+        (at, mask, value), *others = self.bits
+        begins: NDArray[np.bool_] = words[at, self.sides] & mask == value
+        for at, mask, value in others:
+            begins &= words[at, self.sides] & mask == value
+        return begins
+
+
+def _words(head: bytes) -> NDArray[np.uint64]:
+    return np.frombuffer(head + bytes(-len(head) % WORD), dtype="<u8")
 
 
 def _columns_of(binding: Binding) -> Columns:

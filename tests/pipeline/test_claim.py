@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import pytest
+
+from kubeshark.core_capture import load_core
 from kubeshark.extension_api import Classifier, Verdict
+from kubeshark.pipeline import Plugins
+from kubeshark.pipeline._budget import Stop
 from kubeshark.pipeline._claim import Claims, has_payload
+from kubeshark.pipeline._dissect import Dissector
+from kubeshark.pipeline._facts import Origin
 from tests.pipeline._plugins import Lines, ProbedLines, with_plugins
 from tests.pipeline.dissectors._streams import tcp, udp
 
@@ -37,6 +44,16 @@ def test_a_forced_protocol_is_not_asked() -> None:
 
 def test_a_forced_protocol_that_is_unknown_leaves_the_stream_alone() -> None:
     assert claimed(ProbedLines(Verdict.MINE, name="takes", priority=1), port=1, forced="unknown") == []
+
+
+def test_what_stops_a_chunk_stops_its_claims() -> None:
+    def stop() -> None:
+        raise Stop
+
+    dissector = Dissector(load_core(), Plugins(), [], Origin())
+    dissector.go_on = stop  # set for each chunk, behind the tables of claims
+    with pytest.raises(Stop):
+        next(iter(dissector.layers([tcp(b"hello\n", b"yes\n")], None)))  # type: ignore[list-item]
 
 
 def test_payload() -> None:

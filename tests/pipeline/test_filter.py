@@ -171,3 +171,9 @@ print(done.packets, "kubeshark.pipeline.dissectors.network.raw" in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["1", "False"]
+
+
+def test_a_filter_that_everything_matches_leaves_the_table_as_it_is() -> None:
+    table = EntryTable(Found.of(list(make_query(paths_capture("/a", "/b").segments())), Origin()))
+    for kfl, is_same in (("", True), ("true", True), ("http || true", True), ("http || dns || tcp_conn", False)):
+        assert (EntryFilter(kfl, Plugins(), now_ns=0).select(table) is table) == is_same

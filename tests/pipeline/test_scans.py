@@ -15,9 +15,15 @@ from hypothesis import strategies as st
 from kubeshark.core_capture import Assembled, RecordBatch, load_core
 from kubeshark.core_capture.files import open_capture
 from kubeshark.errors import InputError
+from kubeshark.extension_api import Classifier, ProtocolSpec
+from kubeshark.pipeline._claim import Claims
+from kubeshark.pipeline._plugins import Binding
+from kubeshark.pipeline._scans import MAX_HEAD, Scanners
 from kubeshark.pipeline._segments import MemorySegment
-from tests.pipeline._scanned import assert_scanned_as_dissected
-from tests.pipeline._traffic import Capture, Connection, dns
+from kubeshark.pipeline._streams import FlowStream
+from tests.core_capture.reference._packets import RAW, udp
+from tests.pipeline._scanned import assert_scanned_as_dissected, plugins
+from tests.pipeline._traffic import Capture, Connection, batch, dns
 
 ROOT = Path(__file__).resolve().parents[2]
 CAPTURES = Path(os.environ.get("KUBESHARK_CAPTURES", ROOT.parent / "shared" / "captures")) / "files"
@@ -178,3 +184,81 @@ def test_bodies_stay_in_their_packets() -> None:
     assert stream.directions is not None
     assert laid_out.all()
     assert max(stream.directions, key=lambda side: len(side.data)).data.tobytes().endswith(b"\r\n\r\n" + b"b" * 9_000)
+
+
+BYTES = st.lists(st.sampled_from(b"\x00\x16A"), max_size=20).map(bytes)
+CLASSIFIERS = st.builds(
+    Classifier,
+    st.sampled_from(["tcp", "udp"]),
+    offset=st.integers(0, 20),
+    prefix=BYTES,
+    side=st.sampled_from(["client", "server", "any"]),
+)
+ALL_BUILT_IN = [each for binding in plugins().bindings for each in binding.protocol.classifiers]
+BUILT_IN = [each for each in ALL_BUILT_IN if each.prefix]
+PORTS = (7, *sorted({each.ports[0] for each in ALL_BUILT_IN if each.ports}))
+
+
+def binding(classifier: Classifier) -> Binding:
+    spec = ProtocolSpec("made-up", "", "", layer4=classifier.transport, classifiers=(classifier,))
+    return Binding(spec, "made-up", print, None, is_builtin=False)
+
+
+def heads(classifiers: list[Classifier]) -> st.SearchStrategy[bytes]:
+    """First bytes that are those of one or two classifiers, or nearly."""
+
+    def head(named: list[Classifier], filler: int, cut: int, wrong: int | None, behind: bytes) -> bytes:
+        written = bytearray([filler]) * max(each.offset + len(each.prefix) for each in named)
+        for each in named:
+            written[each.offset : each.offset + len(each.prefix)] = each.prefix
+        if wrong is not None and written:
+            written[wrong % len(written)] ^= 1
+        return bytes(written[: len(written) - cut]) + behind
+
+    named = st.lists(st.sampled_from(classifiers), min_size=1, max_size=2)
+    often_none = st.none() | st.none() | st.integers(0, 255)
+    return st.builds(head, named, st.sampled_from(b"\x00\x16x"), st.sampled_from((0, 0, 1, 2)), often_none, BYTES)
+
+
+@given(st.data(), st.lists(CLASSIFIERS, max_size=6), st.sampled_from(["tcp", "udp"]))
+@settings(max_examples=300, deadline=None)
+def test_a_scanner_is_asked_where_its_protocol_would_be_the_first(
+    data: st.DataObject, made_up: list[Classifier], transport: str
+) -> None:
+    before, behind = made_up[::2], made_up[1::2]
+    bindings = [*map(binding, before), *plugins().bindings, *map(binding, behind)]
+    content = heads([each for each in (*made_up, *BUILT_IN) if each.transport == transport])
+    capture = Capture()
+    for client_port in range(40_000, 40_000 + data.draw(st.integers(1, 4))):
+        port = data.draw(st.sampled_from(PORTS))
+        asked, answered = data.draw(content), data.draw(content)
+        if transport == "tcp":
+            connection = Connection(capture, port, client_port).open()
+            for send, said in ((connection.ask, asked), (connection.answer, answered)):
+                if said:
+                    send(said)
+        else:
+            capture.add(udp(asked, (client_port, port)))
+    core = load_core()
+    decoded = core.decode(batch(capture.records).data, RAW)
+    streams = core.assemble(decoded, np.arange(len(decoded.flows)))
+    claims = Claims(bindings, [])
+    (probed, *_) = (
+        place
+        for place, each in enumerate(bindings)
+        if each.probe and transport in {each.protocol.layer4, *(one.transport for one in each.protocol.classifiers)}
+    )
+    expected = [min(claims._classified(each), default=probed) for each in FlowStream.all_of(decoded, list(streams))]
+    assert Scanners(bindings)._first_asked(streams).tolist() == expected
+
+
+def test_nobody_is_scanned_for_where_a_classifier_looks_too_far() -> None:
+    capture = Capture()
+    Connection(capture).open().ask()
+    core = load_core()
+    decoded = core.decode(batch(capture.records).data, RAW)
+    streams = core.assemble(decoded, np.arange(1))
+    for size, is_asked in ((MAX_HEAD, True), (MAX_HEAD + 1, False)):
+        bindings = [*plugins().bindings, binding(Classifier("tcp", prefix=b"x" * size))]
+        places = Scanners(bindings)._first_asked(streams).tolist()
+        assert (places[0] < len(bindings)) == is_asked

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import base64
 import functools
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from operator import itemgetter
+from typing import Any
 
 from kubeshark.extension_api import Message, MessageKind, ProtocolSpec, Stream, Value, hookimpl
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["RAW", "dissect", "protocols"]
 
@@ -83,7 +82,7 @@ def _turns(stream: Stream) -> Iterator[Message]:
     for direction, start, end in stream.turns():
         side = stream.sides[direction]
         payload = bytes(side.data[start : min(end, start + PAYLOAD_LIMIT)])
-        gap = next((gap for gap in side.gaps if gap[0] < end and gap[1] > start), None)
+        gap = _first_gap(side.gaps, start, end)
         yield Message(
             MessageKind.EVENT,
             direction,
@@ -93,6 +92,12 @@ def _turns(stream: Stream) -> Iterator[Message]:
             error=f"gap: {gap[2]} bytes missing at {gap[0]}" if gap else "",
             detail=functools.partial(_detail, "tcp", payload, end - start, direction),
         )
+
+
+def _first_gap(gaps: Sequence[tuple[int, int, int]], start: int, end: int) -> tuple[int, int, int] | None:
+    """Return the first gap in [start, end): of thousands, where a capture lost much."""
+    at = bisect_right(gaps, start, key=itemgetter(1))
+    return gaps[at] if at < len(gaps) and gaps[at][0] < end else None
 
 
 def _datagrams(stream: Stream) -> Iterator[Message]:

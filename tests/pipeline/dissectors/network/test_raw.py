@@ -47,6 +47,13 @@ def test_gap_is_said() -> None:
     assert message.error == "gap: 2 bytes missing at 2"
 
 
+def test_each_turn_tells_its_first_gap() -> None:
+    stream = tcp(bytes(20), gaps={0: [(2, 4, 9), (8, 10, 2), (10, 11, 1)]})
+    stream.runs = [(0, 0, 2), (0, 1, 9), (0, 3, 4), (0, 4, 8), (0, 4, 9), (0, 10, 20), (0, 11, 20)]
+    gaps = ["", "9 bytes missing at 2", "9 bytes missing at 2", "", "2 bytes missing at 8", "1 bytes missing at 10", ""]
+    assert [message.error.removeprefix("gap: ") for message in messages(stream)] == gaps
+
+
 def test_udp_gives_a_message_a_datagram() -> None:
     found = messages(udp((0, b"one"), (1, b""), (1, b"three")))
     assert [(message.datagram, message.fields) for message in found] == [(0, {"udp_length": 3}), (2, {"udp_length": 5})]
