@@ -396,10 +396,7 @@ static void copy_head(const uint8_t *data, size_t length, uint8_t *out, uint8_t 
 static void ask_heads(const kc_decoded *decoded, const kc_assembled *assembled, size_t number) {
     scan_stream stream;
     if (number >= assembled->count || !find_stream(decoded, assembled, (uint32_t)number, &stream)) return;
-    if (!is_tcp(&stream)) return;
-    for (int i = 0; i < 2; i++) {
-        if (stream.side[i].length) ask_chunks_ahead(&stream.side[i]);
-    }
+    if (is_tcp(&stream)) ask_first(&stream.side[0]), ask_first(&stream.side[1]);
 }
 
 kc_status kc_heads(const kc_decoded *decoded, const kc_assembled *assembled, uint8_t *out, uint8_t *lengths,

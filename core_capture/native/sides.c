@@ -92,6 +92,12 @@ static void ask_chunks_ahead(scan_side *side) {
     side->asked = chunk;
 }
 
+static void ask_first(const scan_side *side) {
+    if (!side->length || side->row->is_laid_out) return;
+    const uint8_t *bytes = part_of_payload(side->decoded, side->chunk_packets[0], side->chunk_skips[0], 0);
+    if (bytes) KC_PREFETCH(bytes);
+}
+
 static bool lay_out_side(scan_side *side) {
     if (side->row->is_laid_out || !side->length) return true;
     for (size_t chunk = 0; chunk < side->chunks; chunk++) {

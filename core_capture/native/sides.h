@@ -37,6 +37,9 @@ static const uint8_t *bytes_at(scan_side *side, size_t at, size_t size);
  * waiting for memory, message by message, took more than reading them. */
 static void ask_chunks_ahead(scan_side *side);
 
+/* Ask for a side's first bytes. */
+static void ask_first(const scan_side *side);
+
 /* Copy all bytes to `data`. False if the arrays contradict each other. */
 static bool lay_out_side(scan_side *side);
 
