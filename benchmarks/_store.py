@@ -54,8 +54,8 @@ store = Store.open(sys.argv[1])
 for info in store.segments():
     with store.open_segment(info.name) as segment:
         sizes = np.cumsum(segment.flows["bytes"].sum(axis=1))
-        for part in range(0, int(sizes[-1]) + 1, 5 << 20):  # pieces that stay in the cache, as a query reads them
-            chosen = (sizes > part) & (sizes <= part + (5 << 20))
+        for part in range(0, int(sizes[-1]) + 1, 16 << 20):  # pieces, as a query reads them
+            chosen = (sizes > part) & (sizes <= part + (16 << 20))
             decoded = core.decode(segment.select(chosen), info.link_type)
             core.assemble(decoded, np.arange(len(decoded.flows)))
 print(time.process_time() - started)

@@ -19,8 +19,8 @@ __all__ = ["keep_freed_memory"]
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # mallopt(3)
 KEEP_BYTES = 256 << 20
-LARGE_BYTES = 64 << 20  # larger buffers still come from, and go back to, the kernel
-HEAP_BYTES = 32 << 20  # in large pages; none is taken before it is touched
+LARGE_BYTES = 96 << 20  # larger buffers still come from, and go back to, the kernel
+HEAP_BYTES = 64 << 20  # in large pages; none is taken before it is touched
 PAGE_BYTES = 2 << 20
 MADV_HUGEPAGE = 14  # madvise(2)
 
