@@ -27,7 +27,7 @@ from kubeshark.core_capture.native._streams import Streams, check
 
 __all__ = ["NativeCore"]
 
-ABI = 4
+ABI = 5
 SEED_BYTES = 32
 MAX_DATA = 0xFFFF_FFFF
 SAMPLE_BYTES = 64 * 1024  # of records, looked at to guess how many there are in all

@@ -26,13 +26,14 @@ SIDE = np.dtype(
         *((name, "<u8") for name in ("data_start", "data_length", "first_chunk", "chunks", "first_gap", "gaps")),
         *((name, "<u8") for name in ("retransmissions", "out_of_order", "overlaps")),
         ("starts_midway", "u1"),
-        ("is_laid_out", "u1"),  # its bytes are in the common array
+        ("has_place", "u1"),  # in the common array
+        ("is_laid_out", "u1"),  # its bytes are there
     ],
     align=True,
 )
 """kc_side."""
 
-_SIDE = Struct("<9Q2B6x")  # one of them: read at a quarter of what numpy takes for a row
+_SIDE = Struct("<9QB7x")  # one of them: read at a quarter of what numpy takes for a row
 
 
 class Streams:
@@ -80,7 +81,8 @@ class Streams:
         self._chunk_packets = np.empty(counts.chunks, dtype=np.uint32)
         self._chunk_skips = np.empty(counts.chunks, dtype=np.uint32)
         self._gaps = np.empty((counts.gaps, 3), dtype=np.uint64)
-        self._data = np.empty(counts.data_bytes, dtype=np.uint8)  # pages that nothing is laid out in are never touched
+        self._data = np.empty(counts.data_bytes, dtype=np.uint8)  # its pages are touched as they are used
+        self._data_used = np.empty(1, dtype=np.uint64)
         check(
             lib.kc_streams_take(
                 *(streams, source, ffi.from_buffer("uint64_t[]", self._packet_starts)),
@@ -89,6 +91,7 @@ class Streams:
                 ffi.from_buffer("uint32_t[]", self._chunk_packets),
                 ffi.from_buffer("uint32_t[]", self._chunk_skips),
                 *(ffi.from_buffer("kc_gap[]", self._gaps), ffi.from_buffer("uint8_t[]", self._data)),
+                ffi.from_buffer("uint64_t[]", self._data_used),
             )
         )
         self._view = self._data.data.toreadonly()
@@ -115,7 +118,7 @@ class Streams:
         check(lib.kc_lay_out(source, assembled, first, 2))
 
     def _direction(self, number: int) -> Direction:
-        start, length, chunk, chunks, gap, gaps, retransmissions, out_of_order, overlaps, midway, _ = _SIDE.unpack_from(
+        start, length, chunk, chunks, gap, gaps, retransmissions, out_of_order, overlaps, midway = _SIDE.unpack_from(
             self._sides, number * _SIDE.size
         )
         chosen = slice(chunk, chunk + chunks)
@@ -140,11 +143,11 @@ class Streams:
         chunk_starts = ffi.from_buffer("uint64_t[]", self._chunk_starts)
         chunk_packets = ffi.from_buffer("uint32_t[]", self._chunk_packets)
         chunk_skips = ffi.from_buffer("uint32_t[]", self._chunk_skips)
-        data = ffi.from_buffer("uint8_t[]", self._data)
-        alive = (wanted, packets, sides, starts, first_side, chunk_starts, chunk_packets, chunk_skips, data)
+        data, used = ffi.from_buffer("uint8_t[]", self._data), ffi.from_buffer("uint64_t[]", self._data_used)
+        alive = (wanted, packets, sides, starts, first_side, chunk_starts, chunk_packets, chunk_skips, data, used)
         fields = [
             *(wanted, len(wanted), starts, packets, len(packets), first_side, sides, len(sides)),
-            *(chunk_starts, chunk_packets, chunk_skips, len(chunk_packets), data, len(data)),
+            *(chunk_starts, chunk_packets, chunk_skips, len(chunk_packets), data, len(data), used),
         ]
         return ffi.new("kc_assembled *", fields), alive
 

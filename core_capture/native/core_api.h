@@ -172,7 +172,8 @@ typedef struct {
     uint64_t first_gap, gaps;
     uint64_t retransmissions, out_of_order, overlaps;
     uint8_t starts_midway;
-    uint8_t is_laid_out; /* its bytes are in the common array */
+    uint8_t has_place;   /* data_start says where its bytes go in the common array, */
+    uint8_t is_laid_out; /* and they are there */
 } kc_side;
 
 typedef struct {
@@ -197,11 +198,11 @@ kc_status kc_streams_plan(kc_streams *streams, const kc_decoded *decoded, const 
 void kc_streams_counts(const kc_streams *streams, kc_stream_counts *counts);
 
 /* packet_starts has wanted_count + 1 elements, the others have the counted sizes; chunk starts and gaps count from the
- * start of their direction, skips from the packet's payload. `data` gets the directions with gaps; the bytes of the
- * others stay where they are until kc_lay_out. */
+ * start of their direction, skips from the packet's payload. `data` gets the directions with gaps, from its start on up to
+ * `data_used`; the bytes of the others stay where they are until kc_lay_out. */
 kc_status kc_streams_take(const kc_streams *streams, const kc_decoded *decoded, uint64_t *packet_starts,
                           uint32_t *packets, kc_side *sides, uint64_t *chunk_starts, uint32_t *chunk_packets,
-                          uint32_t *chunk_skips, kc_gap *gaps, uint8_t *data);
+                          uint32_t *chunk_skips, kc_gap *gaps, uint8_t *data, uint64_t *data_used);
 
 /* Streams as kc_streams_take made them: stream i is flow wanted[i], its packets are packets[packet_starts[i] ..
  * packet_starts[i + 1]), and, if it is TCP, its sides (endpoint a's, then b's) are sides[first_side[i]] and the next. */
@@ -218,8 +219,9 @@ typedef struct {
     const uint32_t *chunk_packets;
     const uint32_t *chunk_skips; /* bytes of the packet's payload before the chunk's first */
     size_t chunk_count;
-    uint8_t *data; /* of `data_length` bytes; what is not laid out yet is not set */
+    uint8_t *data; /* room for all sides; those that are laid out come one behind the other, as they were asked for */
     size_t data_length;
+    uint64_t *data_used;
 } kc_assembled;
 
 /* Copy the bytes of `count` sides, from number `first` on, into `assembled->data`. */

@@ -7,19 +7,21 @@
 static bool find_side(const kc_decoded *decoded, const kc_assembled *from, size_t number, scan_side *out) {
     if (number >= from->side_count) return false;
     kc_side *side = &from->sides[number];
-    if (side->data_start > from->data_length || side->data_length > from->data_length - side->data_start ||
+    if ((side->has_place && (side->data_start > from->data_length ||
+                             side->data_length > from->data_length - side->data_start)) ||
         side->first_chunk > from->chunk_count || side->chunks > from->chunk_count - side->first_chunk ||
         (side->data_length && !side->chunks)) {
         return false;
     }
     *out = (scan_side){
-        .data = from->data + side->data_start,
+        .data = side->has_place ? from->data + side->data_start : NULL,
         .length = (size_t)side->data_length,
         .chunk_starts = from->chunk_starts + side->first_chunk,
         .chunk_packets = from->chunk_packets + side->first_chunk,
         .chunk_skips = from->chunk_skips + side->first_chunk,
         .chunks = (size_t)side->chunks,
         .decoded = decoded,
+        .assembled = from,
         .row = side,
         .has_gaps = side->gaps > 0,
         .starts_midway = side->starts_midway,
@@ -66,10 +68,25 @@ static const uint8_t *bytes_in_chunk(const scan_side *side, size_t chunk, size_t
     return part_of_payload(side->decoded, side->chunk_packets[chunk], from - start + side->chunk_skips[chunk], to - from);
 }
 
+/* Give a side the next free place in the common array. Only what is copied there is touched: bodies take no memory. */
+static bool find_place(scan_side *side) {
+    const kc_assembled *from = side->assembled;
+    if (!side->row->has_place) {
+        uint64_t start = *from->data_used;
+        if (start > from->data_length || side->length > from->data_length - start) return false;
+        *from->data_used = start + side->length;
+        side->row->data_start = start;
+        side->row->has_place = 1;
+    }
+    side->data = from->data + side->row->data_start;
+    return true;
+}
+
 static const uint8_t *bytes_at(scan_side *side, size_t at, size_t size) {
-    if (side->row->is_laid_out) return side->data + at;
+    if (side->row->is_laid_out) return find_place(side) ? side->data + at : NULL;
     size_t chunk = chunk_at(side, at), end = chunk_end(side, chunk), stop = at + size;
     if (stop <= end) return bytes_in_chunk(side, chunk, at, stop);
+    if (!find_place(side)) return NULL;
     for (size_t from = at; from < stop; from = end, chunk++) {
         if (chunk >= side->chunks) return NULL;
         end = chunk_end(side, chunk);
@@ -99,7 +116,9 @@ static void ask_first(const scan_side *side) {
 }
 
 static bool lay_out_side(scan_side *side) {
-    if (side->row->is_laid_out || !side->length) return true;
+    if (!side->length) return true;
+    if (!find_place(side)) return false;
+    if (side->row->is_laid_out) return true;
     for (size_t chunk = 0; chunk < side->chunks; chunk++) {
         size_t start = (size_t)side->chunk_starts[chunk], end = chunk_end(side, chunk);
         const uint8_t *bytes = end > side->length ? NULL : bytes_in_chunk(side, chunk, start, end);

@@ -6,7 +6,7 @@
 #include "layers.h"
 
 typedef struct {
-    uint8_t *data; /* of the common array; what is not laid out yet is not set */
+    uint8_t *data; /* where it has a place in the common array; what is not laid out is not set */
     size_t length;
     const uint64_t *chunk_starts; /* packet of the bytes from chunk_starts[i] on is chunk_packets[i] */
     const uint32_t *chunk_packets;
@@ -15,6 +15,7 @@ typedef struct {
     size_t chunk; /* where the last look-up ended */
     size_t asked; /* first bytes of the chunks before it are on their way to the cache */
     const kc_decoded *decoded;
+    const kc_assembled *assembled;
     kc_side *row;
     bool has_gaps;
     bool starts_midway;

@@ -223,7 +223,6 @@ static kc_status plan_side(kc_streams *streams, const kc_decoded *decoded, const
     if (!array_reserve((void **)&streams->sides, &streams->side_capacity, streams->side_count, sizeof *streams->sides))
         return KC_NO_MEMORY;
     side_state side = {.base = flow->isn[direction] + 1};
-    side.counts.data_start = streams->data_bytes;
     side.counts.first_chunk = streams->step_count;
     side.counts.first_gap = streams->gap_count;
     for (size_t i = 0; i < count && !side.has_syn; i++) {
@@ -332,9 +331,8 @@ void kc_streams_counts(const kc_streams *streams, kc_stream_counts *counts) {
 }
 
 /* Say where one direction's chunks are, and copy its bytes if some are missing: zeros stand for those. */
-static kc_status take_side(const kc_streams *streams, const kc_decoded *decoded, kc_side *side, uint64_t *chunk_starts,
+static kc_status take_side(const kc_streams *streams, const kc_decoded *decoded, const kc_side *side, uint64_t *chunk_starts,
                            uint32_t *chunk_packets, uint32_t *chunk_skips, uint8_t *out) {
-    side->is_laid_out = side->gaps > 0;
     for (size_t i = side->first_gap; i < side->first_gap + side->gaps; i++) {
         memset(out + streams->gaps[i].start, 0, (size_t)(streams->gaps[i].end - streams->gaps[i].start));
     }
@@ -353,15 +351,20 @@ static kc_status take_side(const kc_streams *streams, const kc_decoded *decoded,
 
 kc_status kc_streams_take(const kc_streams *streams, const kc_decoded *decoded, uint64_t *packet_starts,
                           uint32_t *packets, kc_side *sides, uint64_t *chunk_starts, uint32_t *chunk_packets,
-                          uint32_t *chunk_skips, kc_gap *gaps, uint8_t *data) {
+                          uint32_t *chunk_skips, kc_gap *gaps, uint8_t *data, uint64_t *data_used) {
     memcpy(packet_starts, streams->packet_starts, (streams->wanted_count + 1) * sizeof *packet_starts);
     if (streams->packet_count) memcpy(packets, streams->packets, streams->packet_count * sizeof *packets);
     if (streams->gap_count) memcpy(gaps, streams->gaps, streams->gap_count * sizeof *gaps);
+    *data_used = 0;
     for (size_t i = 0; i < streams->side_count; i++) {
-        sides[i] = streams->sides[i];
-        kc_status status = take_side(streams, decoded, &sides[i], chunk_starts, chunk_packets, chunk_skips,
-                                     data + sides[i].data_start);
+        kc_side *side = &sides[i];
+        *side = streams->sides[i];
+        side->data_start = *data_used;
+        side->has_place = side->is_laid_out = side->gaps > 0;
+        kc_status status = take_side(streams, decoded, side, chunk_starts, chunk_packets, chunk_skips,
+                                     data + side->data_start);
         if (status != KC_OK) return status;
+        if (side->is_laid_out) *data_used += side->data_length;
     }
     return KC_OK;
 }

@@ -156,14 +156,15 @@ static void fuzz_streams(const kc_decoded *decoded, bool may_fail) {
     uint32_t *chunk_skips = allocate(counts.chunks, sizeof *chunk_skips);
     kc_gap *gaps = allocate(counts.gaps, sizeof *gaps);
     uint8_t *data = allocate(counts.data_bytes, 1);
+    uint64_t data_used;
     check(kc_streams_take(streams, decoded, starts, packets, sides, chunk_starts, chunk_packets, chunk_skips, gaps,
-                          data) == KC_OK);
-    uint64_t end = 0;
+                          data, &data_used) == KC_OK);
+    uint64_t all = 0, used = 0;
     for (size_t i = 0; i < counts.sides; i++) {
-        check(sides[i].data_start == end);
-        end += sides[i].data_length;
+        all += sides[i].data_length;
+        if (sides[i].has_place) check(sides[i].data_start == used), used += sides[i].data_length;
     }
-    check(end == counts.data_bytes && starts[decoded->flow_count] == counts.packets);
+    check(all == counts.data_bytes && used == data_used && starts[decoded->flow_count] == counts.packets);
     kc_streams_free(streams);
     uint32_t *first_side = allocate(decoded->flow_count, sizeof *first_side), next_side = 0;
     for (size_t i = 0; i < decoded->flow_count; i++) {
@@ -172,7 +173,7 @@ static void fuzz_streams(const kc_decoded *decoded, bool may_fail) {
     }
     const kc_assembled assembled = {wanted,       decoded->flow_count, starts,        packets,       counts.packets,
                                     first_side,   sides,               counts.sides,  chunk_starts,  chunk_packets,
-                                    chunk_skips,  counts.chunks,       data,          counts.data_bytes};
+                                    chunk_skips,  counts.chunks,       data,          counts.data_bytes, &data_used};
     fuzz_heads(decoded, &assembled);
     for (uint32_t protocol = 0; protocol < SCANNERS; protocol++) {
         allocations_left = may_fail ? (unsigned)(counts.data_bytes % MAX_SCAN_FAILURE) + 1 : 0;
@@ -180,6 +181,7 @@ static void fuzz_streams(const kc_decoded *decoded, bool may_fail) {
     }
     check(kc_lay_out(decoded, &assembled, 0, counts.sides) == KC_OK);
     for (size_t i = 0; i < counts.sides; i++) check(sides[i].is_laid_out || !sides[i].data_length);
+    check(data_used <= counts.data_bytes); /* every side has one place, at most */
     check(kc_lay_out(decoded, &assembled, counts.sides, 1) == KC_BAD_INPUT);
     free(first_side);
     free(wanted), free(starts), free(packets), free(sides), free(chunk_starts), free(chunk_packets), free(chunk_skips),
