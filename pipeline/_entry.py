@@ -248,6 +248,10 @@ class Entry:
         made.clear()
         made.update(left)
 
+    def let_go(self) -> None:
+        """End the cycle of entry and variables, where nobody looks at either again: packets are freed with the last."""
+        self._variables = None
+
     @property
     def is_built(self) -> bool:
         return bool(self._details)

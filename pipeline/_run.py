@@ -120,7 +120,11 @@ class Runner:
         has_tunnels = bool((flows & FlowBit.CARRIER).any())
         chosen = self.choose(found, is_by_id=not (chunk.begins.chained or has_tunnels), settles=True)
         matched = chosen if self.reads is None else self._settled(chosen, self.reads)
-        self.stats.built += sum(entry.is_built for entry in found.found.existing())
+        existing = list(found.found.existing())
+        self.stats.built += sum(entry.is_built for entry in existing)
+        if self.reads is not None:
+            for entry in existing:
+                entry.let_go()
         return matched
 
     def _settled(self, chosen: EntryTable, reads: Sequence[str]) -> Table:

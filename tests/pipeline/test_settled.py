@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from kubeshark.pipeline import _plan
 from kubeshark.pipeline._column import Column
@@ -14,11 +17,12 @@ from kubeshark.pipeline._ids import Ids
 from kubeshark.pipeline._order import Order
 from kubeshark.pipeline._query import Query
 from kubeshark.pipeline._rows import Fields, columns_read_by, itself
+from kubeshark.pipeline._segments import select
 from kubeshark.pipeline._settled import SettledTable, settled
 from kubeshark.pipeline._table import EntryTable
 from kubeshark.pipeline.kfl import ENTRY
 from tests.pipeline._stores import long_talk, mixed
-from tests.pipeline._traffic import Capture, make_query
+from tests.pipeline._traffic import Capture, Connection, make_query
 
 FIELDS = ("id", "timestamp", "src.ip", "dst.port", "protocol", "url", "elapsed_time", "dns_questions", "conn")
 """Read from columns, from the index, and by dissecting."""
@@ -95,6 +99,30 @@ def test_connections_that_run_on_keep_no_packets_either() -> None:
     query = make_query(long_talk().segments(12, 25), "http")
     tables = {type(table) for run in query.runs(["url"]) for table in run._tables}
     assert tables == {SettledTable}
+
+
+def test_packets_are_freed_as_soon_as_columns_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where a dissector read them: the next chunk lies in their memory, and no collector comes round for it."""
+    packets: list[weakref.ref[Any]] = []
+
+    def watched(*arguments: Any) -> Any:
+        selection = select(*arguments)  # a segment in memory keeps its own packets
+        selection.decoded = replace(selection.decoded, packets=selection.decoded.packets.copy())
+        packets.append(weakref.ref(selection.decoded.packets))
+        return selection
+
+    capture = Capture()
+    Connection(capture, port=9_999).open().ask(b"nobody knows").answer(b"this")
+    Connection(capture, client_port=40_001).open().ask().answer()
+    monkeypatch.setattr("kubeshark.pipeline._run.select", watched)
+    query = make_query(capture.segments())
+    gc.disable()
+    try:
+        runs = list(query.runs(FIELDS))
+        assert [each() for each in packets] == [None]
+    finally:
+        gc.enable()
+    assert {"TCP", "HTTP"} <= {protocol for run in runs for protocol in run.column("protocol")}
 
 
 def test_only_what_was_kept_is_known() -> None:
