@@ -122,6 +122,7 @@ def run(scratch: Path, size: int, runs: int) -> list[Result]:
     for measure in (
         lambda: _store.selections(capture, store, warm, scratch, runs),
         lambda: _store.whole_dissection(part, part_store, scratch, runs),
+        lambda: _store.two_processes(store, runs),
         lambda: _protocols.by_protocol([SHOP, SAMPLE], scratch, min(size // 10, PROTOCOL_BYTES), min(runs, 3)),
         lambda: _decode.run(capture, runs),
         lambda: _store.imports(capture, scratch, runs),

@@ -8,6 +8,8 @@ note.
 from __future__ import annotations
 
 import hashlib
+import json
+import os
 import statistics
 import struct
 import sys
@@ -20,9 +22,10 @@ from benchmarks._measure import Result, alternate, command_cpu, need, worker_cpu
 from benchmarks._protocols import QUERY, only_protocols
 from kubeshark.core_capture import FlowBit
 from kubeshark.core_capture.store import Store
+from kubeshark.pipeline import Entry
 from kubeshark.pipeline._streams import endpoints
 
-__all__ = ["imports", "selections", "sizes", "whole_dissection"]
+__all__ = ["imports", "selections", "sizes", "two_processes", "whole_dissection"]
 
 EXPORT = """
 import os, pathlib, sys, time
@@ -236,6 +239,35 @@ def whole_dissection(capture: Path, store: Path, scratch: Path, runs: int) -> li
         note = f"{count:.0f} entries; {ours:.2f} against {theirs:.2f} s CPU; reading without dissecting {reading:.2f} s"
         results.append(Result(3, f"dissect everything, {depth}", "tshark", theirs / ours, target, "higher", note))
     return results
+
+
+SPREAD = """
+import json, sys, time
+from kubeshark.pipeline import Pipeline, keep_freed_memory
+from benchmarks._store import told
+keep_freed_memory()
+with Pipeline.open(sys.argv[1], create=False) as pipeline:
+    pipeline.plugins
+    started = time.perf_counter()
+    count = sum(1 for _ in pipeline.map(told, jobs=int(sys.argv[2])))
+print(time.perf_counter() - started, count)
+"""
+
+
+def told(entry: Entry) -> int:
+    """Make the whole of an entry, as JSON, where it is dissected; say how long that is."""
+    return len(json.dumps(entry.to_dict(), default=str))
+
+
+def two_processes(store: Path, runs: int) -> list[Result]:
+    """Row 3: the same on two processors, by the clock: a worker's start counts."""
+    if len(os.sched_getaffinity(0)) < 2:
+        return []
+    one, two = alternate(
+        lambda: worker_cpu(SPREAD, store, "1")[0], lambda: worker_cpu(SPREAD, store, "2")[0], min(runs, 3)
+    )
+    note = f"{one:.2f} and {two:.2f} s on the clock, of which starting the workers is a part"
+    return [Result(3, "dissect everything, full, two processes", "one process", one / two, 1.8, "higher", note)]
 
 
 def imports(capture: Path, scratch: Path, runs: int) -> list[Result]:

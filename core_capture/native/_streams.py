@@ -33,7 +33,7 @@ SIDE = np.dtype(
 )
 """kc_side."""
 
-_SIDE = Struct("<9QB7x")  # one of them: read at a quarter of what numpy takes for a row
+_SIDE = Struct("<9Q3B5x")  # one of them: read at a quarter of what numpy takes for a row
 
 
 class Streams:
@@ -118,8 +118,8 @@ class Streams:
         check(lib.kc_lay_out(source, assembled, first, 2))
 
     def _direction(self, number: int) -> Direction:
-        start, length, chunk, chunks, gap, gaps, retransmissions, out_of_order, overlaps, midway = _SIDE.unpack_from(
-            self._sides, number * _SIDE.size
+        start, length, chunk, chunks, gap, gaps, retransmissions, out_of_order, overlaps, midway, _, _ = (
+            _SIDE.unpack_from(self._sides, number * _SIDE.size)
         )
         chosen = slice(chunk, chunk + chunks)
         return Direction(

@@ -32,7 +32,7 @@ def large(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Iterator[HubP
     from benchmarks._workload import make_capture  # the benches are no package that is installed
 
     hub = HubProcess(tmp_path_factory.mktemp("large"))
-    make_capture(root / "examples/captures/sample.pcapng", hub.home / "large.pcap", 30_000_000)
+    make_capture(root / "examples/captures/sample.pcapng", hub.home / "large.pcap", 120_000_000)
     hub.run("import", str(hub.home / "large.pcap"), "--store", str(hub.store))
     hub.start()
     yield hub
