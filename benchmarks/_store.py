@@ -8,7 +8,6 @@ note.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import statistics
 import struct
@@ -22,7 +21,6 @@ from benchmarks._measure import Result, alternate, command_cpu, need, worker_cpu
 from benchmarks._protocols import QUERY, only_protocols
 from kubeshark.core_capture import FlowBit
 from kubeshark.core_capture.store import Store
-from kubeshark.pipeline import Entry
 from kubeshark.pipeline._streams import endpoints
 
 __all__ = ["imports", "selections", "sizes", "two_processes", "whole_dissection"]
@@ -242,25 +240,20 @@ def whole_dissection(capture: Path, store: Path, scratch: Path, runs: int) -> li
 
 
 SPREAD = """
-import json, sys, time
+import sys, time
+from kubeshark.cli._output import JsonLine
 from kubeshark.pipeline import Pipeline, keep_freed_memory
-from benchmarks._store import told
 keep_freed_memory()
 with Pipeline.open(sys.argv[1], create=False) as pipeline:
     pipeline.plugins
     started = time.perf_counter()
-    count = sum(1 for _ in pipeline.map(told, jobs=int(sys.argv[2])))
+    count = sum(1 for _ in pipeline.map(JsonLine(None), jobs=int(sys.argv[2])))
 print(time.perf_counter() - started, count)
 """
 
 
-def told(entry: Entry) -> int:
-    """Make the whole of an entry, as JSON, where it is dissected; say how long that is."""
-    return len(json.dumps(entry.to_dict(), default=str))
-
-
 def two_processes(store: Path, runs: int) -> list[Result]:
-    """Row 3: the same on two processors, by the clock: a worker's start counts."""
+    """Row 3: whole entries as lines of JSON on two processors, by the clock: the start of the workers counts."""
     if len(os.sched_getaffinity(0)) < 2:
         return []
     one, two = alternate(
