@@ -19,8 +19,8 @@ __all__ = ["keep_freed_memory"]
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # mallopt(3)
 KEEP_BYTES = 256 << 20
-LARGE_BYTES = 96 << 20  # larger buffers still come from, and go back to, the kernel
-HEAP_BYTES = 64 << 20  # in large pages; none is taken before it is touched
+LARGE_BYTES = 64 << 20  # larger buffers still come from, and go back to, the kernel
+HEAP_BYTES = 32 << 20  # in large pages, twice; none is taken before it is touched
 PAGE_BYTES = 2 << 20
 MADV_HUGEPAGE = 14  # madvise(2)
 
@@ -40,13 +40,14 @@ def keep_freed_memory() -> None:
 
 
 def _ask_for_large_pages(libc: ctypes.CDLL) -> None:
-    """Grow the heap once, say how its pages are wanted, and free it: what is allocated next comes from there."""
+    """Grow the heap by two blocks, say how their pages are wanted, and free them: what comes next comes from there."""
     libc.malloc.restype = ctypes.c_void_p
     libc.malloc.argtypes = [ctypes.c_size_t]
     libc.free.argtypes = [ctypes.c_void_p]
     libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
-    start = libc.malloc(HEAP_BYTES)
-    if start:
+    starts = [start for start in (libc.malloc(HEAP_BYTES), libc.malloc(HEAP_BYTES)) if start]
+    for start in starts:
         first = -(-start // PAGE_BYTES) * PAGE_BYTES
         libc.madvise(first, (start + HEAP_BYTES - first) // PAGE_BYTES * PAGE_BYTES, MADV_HUGEPAGE)
+    for start in starts:
         libc.free(start)
