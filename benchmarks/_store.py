@@ -245,7 +245,7 @@ from kubeshark.cli._output import JsonLine
 from kubeshark.pipeline import Pipeline, keep_freed_memory
 keep_freed_memory()
 with Pipeline.open(sys.argv[1], create=False) as pipeline:
-    pipeline.plugins
+    pipeline.plugins  # loads them
     started = time.perf_counter()
     count = sum(1 for _ in pipeline.map(JsonLine(None), jobs=int(sys.argv[2])))
 print(time.perf_counter() - started, count)
@@ -255,6 +255,7 @@ print(time.perf_counter() - started, count)
 def two_processes(store: Path, runs: int) -> list[Result]:
     """Row 3: whole entries as lines of JSON on two processors, by the clock: the start of the workers counts."""
     if len(os.sched_getaffinity(0)) < 2:
+        print("  3  dissect everything, full, two processes: not measured, this machine has one processor", flush=True)
         return []
     one, two = alternate(
         lambda: worker_cpu(SPREAD, store, "1")[0], lambda: worker_cpu(SPREAD, store, "2")[0], min(runs, 3)

@@ -1,4 +1,4 @@
-"""A column of rows whose values are not picked yet.
+"""A column of rows whose values are not picked yet; how a scanner's messages tell them is a `dissectors.Column`.
 
 A query reads columns chunk by chunk, and hands entries out in an order that goes across chunks: each value is picked
 once, then. Picking it chunk by chunk, too, took a tenth of a query of summaries.

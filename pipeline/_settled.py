@@ -1,6 +1,6 @@
 """Columns of entries without the packets they were read from.
 
-A query that only reads KFL variables reads them a few megabytes of packets at a time: what it keeps of those is small,
+A query that only reads KFL variables reads them some megabytes of packets at a time: what it keeps of those is small,
 so the next ones lie in memory that is warm. Touching new memory took half of a query over everything.
 """
 

@@ -143,7 +143,8 @@ static bool read_header(const uint8_t *line, size_t length, bool is_request, htt
             value = value_of(line, length, "content-type");
             head->type = value.bytes;
             head->type_length = value.length;
-            if (is_request && starts_lower(value.bytes, value.length, "text/event-stream")) return false; /* nobody asks by events */
+            if (is_request && starts_lower(value.bytes, value.length, "text/event-stream"))
+                return false; /* nobody asks by events */
             return value.length <= MAX_HTTP_VALUE && !starts_lower(value.bytes, value.length, "application/grpc");
         case 't':
             if (!is_header(line, length, "transfer-encoding")) return true;

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kubeshark.core_capture import Assembled, RecordBatch, load_core
+from kubeshark.core_capture import RecordBatch, load_core
 from kubeshark.core_capture.files import open_capture
 from kubeshark.errors import InputError
 from kubeshark.extension_api import Classifier, ProtocolSpec
@@ -175,12 +175,14 @@ def test_bodies_stay_in_their_packets() -> None:
     for _ in range(9):
         connection.answer(b"b" * 1_000)
     [segment] = capture.segments()
-    streams = load_core().assemble(segment.decoded, [0])
-    assert isinstance(streams, Assembled)
-    laid_out = streams._make.__self__._sides["is_laid_out"]  # type: ignore[attr-defined]
-    assert streams.scan([("http", np.array([0]))]).taken.all()
+    native = pytest.importorskip(
+        "kubeshark.core_capture.native._streams", reason="needs the C core: apt-get install gcc"
+    )
+    streams = native.Streams(segment.decoded, np.array([0]))
+    laid_out = streams._sides["is_laid_out"]
+    assert streams.assembled().scan([("http", np.array([0]))]).taken.all()
     assert not laid_out.any()
-    [stream] = streams
+    [stream] = streams.assembled()
     assert stream.directions is not None
     assert laid_out.all()
     assert max(stream.directions, key=lambda side: len(side.data)).data.tobytes().endswith(b"\r\n\r\n" + b"b" * 9_000)
