@@ -16,9 +16,9 @@ from kubeshark.pipeline._entry import Entry
 from kubeshark.pipeline._order import Spot
 from kubeshark.pipeline._plan import Chunk, Task
 from kubeshark.pipeline._run import QueryStats, Runner
-from kubeshark.pipeline._runs import Piece, merge_tables
+from kubeshark.pipeline._runs import Piece, RowPiece, TablePiece, merge_tables
 from kubeshark.pipeline._settled import Table
-from kubeshark.pipeline._table import EntryTable
+from kubeshark.pipeline._table import EntryTable, Found
 
 __all__ = ["Executor", "ExecutorName", "InProcess"]
 
@@ -85,6 +85,12 @@ class InProcess:
             units.append((Spot.of(flows.place(0), order), lambda: flows))
         units.sort(key=lambda unit: unit[0])
         return merge_tables(units, order, self.make)
+
+    def rows(self, task: Task) -> Iterator[RowPiece[Any]]:
+        """Yield what a task gives, made, in batches: for executors that do others elsewhere."""
+        for piece in self.run([task], EntryTable(Found.of([], self.runner.dissector.origin))):
+            if isinstance(piece, TablePiece):
+                yield from piece.rows()
 
     def _run(self, chunk: Chunk) -> Table:
         found = self.runner.run(chunk)

@@ -58,6 +58,13 @@ class TaskSpec:
     number: int
     chunks: tuple[ChunkSpec, ...]
 
+    @property
+    def weight(self) -> int:
+        """Connections, and their parts in other segments: how large it is on its way."""
+        return sum(
+            len(chunk.rows) + sum(map(len, (*chunk.tails.values(), *chunk.seen.values()))) for chunk in self.chunks
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Errand:

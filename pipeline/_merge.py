@@ -1,18 +1,19 @@
-"""Joins streams that are each in order into one, and begins a stream only when its first element may be the next one.
+"""Joins streams of rows that are each in order into one; begins a stream only when its first row may be the next.
 
-So whoever stops early never pays for what comes later. A spot in a stream, or between streams, says how far it has
-come: everything before it has been yielded.
+So whoever stops early never pays for what comes later. A spot between pieces says how far it has come: everything
+before it has been yielded.
 """
 
 from __future__ import annotations
 
-import heapq
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Generic, TypeVar
 
-from kubeshark.pipeline._order import Spot
-from kubeshark.pipeline._runs import Piece
+from kubeshark.pipeline._order import Order, Place, Spot
+from kubeshark.pipeline._runs import RowPiece
 
 __all__ = ["Unit", "merge"]
 
@@ -24,58 +25,72 @@ class Unit(Generic[T]):
     """A stream that has not begun: nothing in it comes before `bound`."""
 
     bound: Spot
-    begin: Callable[[], Iterator[Piece[T] | Spot]]
+    begin: Callable[[], Iterator[RowPiece[T]]]
 
 
-_Head = tuple[Spot, int, Piece[T] | Spot, Iterator[Piece[T] | Spot]]
+class _Head(Generic[T]):
+    """The rows of a stream that are next."""
 
+    def __init__(self, stream: Iterator[RowPiece[T]]) -> None:
+        self._stream = stream
+        self._advance()
 
-def merge(units: Sequence[Unit[T]]) -> Iterator[Piece[T] | Spot]:
-    """Yield pieces and spots of all units in order; `units` are sorted by their bounds."""
-    heads: list[_Head[T]] = []
-    for number, unit in enumerate(units):
-        yield from _until(unit.bound, heads)
-        yield unit.bound
-        _advance(heads, number, iter(unit.begin()))
-    yield from _until(None, heads)
+    def _advance(self) -> None:
+        rows = next((rows for rows in self._stream if len(rows)), None)
+        self.has_rows = rows is not None
+        self.rows = rows or RowPiece((), (), "asc")
 
+    @property
+    def last(self) -> Place:
+        return self.rows.places[-1]
 
-def _until(bound: Spot | None, heads: list[_Head[T]]) -> Iterator[Piece[T] | Spot]:
-    """Yield what comes before `bound`; None: everything."""
-    while heads and (bound is None or heads[0][0] < bound):
-        spot, number, element, stream = heapq.heappop(heads)
-        if isinstance(element, Spot):
-            yield spot
-            _advance(heads, number, stream)
-            continue
-        stop = _count_before(element, _earliest(bound, heads))
-        yield element.part(0, stop)
-        if stop < len(element):
-            heapq.heappush(heads, (element.spot(stop), number, element.part(stop, len(element)), stream))
+    def take(self, count: int) -> RowPiece[T]:
+        taken = self.rows.part(0, count)
+        if count < len(self.rows):
+            self.rows = self.rows.part(count, len(self.rows))
         else:
-            _advance(heads, number, stream)
+            self._advance()
+        return taken
 
 
-def _earliest(bound: Spot | None, heads: list[_Head[T]]) -> Spot | None:
-    if not heads or (bound is not None and bound < heads[0][0]):
-        return bound
-    return heads[0][0]
+def merge(units: Sequence[Unit[T]], order: Order) -> Iterator[RowPiece[T] | Spot]:
+    """Yield the rows of all units in order; `units` are sorted by their bounds."""
+    heads: list[_Head[T]] = []
+    for unit in units:
+        yield from _until(unit.bound.place, heads, order)
+        yield unit.bound
+        heads.append(_Head(iter(unit.begin())))
+    yield from _until(None, heads, order)
 
 
-def _count_before(piece: Piece[T], limit: Spot | None) -> int:
-    """Return how many elements come before the limit; at least the first, whose turn it is."""
-    low, high = 1, len(piece)
-    if limit is None or piece.spot(high - 1) < limit:
-        return high
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (middle + 1, high) if piece.spot(middle) < limit else (low, middle)
-    return low
-
-
-def _advance(heads: list[_Head[T]], number: int, stream: Iterator[Piece[T] | Spot]) -> None:
-    for element in stream:
-        if isinstance(element, Spot) or len(element):
-            spot = element if isinstance(element, Spot) else element.spot(0)
-            heapq.heappush(heads, (spot, number, element, stream))
+def _until(bound: Place | None, heads: list[_Head[T]], order: Order) -> Iterator[RowPiece[T]]:
+    """Yield what comes before `bound`; None: everything. Streams that have ended leave `heads`."""
+    furthest = min if order == "asc" else max
+    while True:
+        heads[:] = [head for head in heads if head.has_rows]
+        if not heads:
             return
+        limit = furthest(head.last for head in heads)  # up to there every stream's rows are here
+        is_last = bound is not None and furthest(bound, limit) == bound
+        stop = bound if is_last and bound is not None else limit
+        counts = [_count(head.rows.places, stop, order, with_stop=not is_last) for head in heads]
+        taken = [head.take(count) for head, count in zip(heads, counts, strict=True) if count]
+        if taken:
+            yield _joined(taken, order)
+        if is_last:
+            return
+
+
+def _count(places: Sequence[Place], stop: Place, order: Order, *, with_stop: bool) -> int:
+    """Return how many of the places come before `stop`, or are there."""
+    if order == "asc":
+        return (bisect_right if with_stop else bisect_left)(places, stop)
+    return len(places) - (bisect_left if with_stop else bisect_right)(places[::-1], stop)
+
+
+def _joined(pieces: Sequence[RowPiece[T]], order: Order) -> RowPiece[T]:
+    if len(pieces) == 1:
+        return pieces[0]
+    rows = [row for piece in pieces for row in zip(piece.places, piece.values, strict=True)]
+    rows.sort(key=itemgetter(0), reverse=order == "desc")
+    return RowPiece([place for place, _ in rows], [value for _, value in rows], order)

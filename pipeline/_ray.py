@@ -13,10 +13,9 @@ import logging
 import os
 import pickle
 import signal
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
 from importlib import import_module
 from typing import Any
 
@@ -30,14 +29,11 @@ from kubeshark.core_capture.store import (
     write_letter,
 )
 from kubeshark.errors import KubesharkError, StoreError, UsageError
-from kubeshark.pipeline._executor import InProcess
 from kubeshark.pipeline._job import Errand, TaskSpec
-from kubeshark.pipeline._order import Spot
 from kubeshark.pipeline._plan import Task
 from kubeshark.pipeline._ray_actor import QueryActor
-from kubeshark.pipeline._runs import Piece
+from kubeshark.pipeline._runs import RowPiece
 from kubeshark.pipeline._spread import LOOK_SECONDS, Spread, WorkerDied
-from kubeshark.pipeline._table import EntryTable, Found
 from kubeshark.pipeline._worker import DONE, FAILED
 
 __all__ = ["RayActors", "actors", "connect", "fault_handlers_kept"]
@@ -109,7 +105,6 @@ class _Actor:
 class RayActors(Spread):
     """An `Executor` with up to `count` actors. `here` does what cannot travel."""
 
-    here: InProcess
     _actors: list[_Actor] = field(default_factory=list)
     _came: dict[int, int] = field(default_factory=dict)  # letters of a task that were taken, over all its tries
     _skip: dict[int, int] = field(default_factory=dict)  # of the try under way: those that came before
@@ -125,10 +120,6 @@ class RayActors(Spread):
     def name(self) -> str:
         return f"{self.count} Ray actors"
 
-    @cached_property
-    def _nothing(self) -> EntryTable:
-        return EntryTable(Found.of([], self.here.runner.dissector.origin))
-
     def _goes(self, task: Task) -> bool:
         return all(self._reference(segment) is not None for segment in _segments_of(task))
 
@@ -138,16 +129,8 @@ class RayActors(Spread):
             self._references[name] = reference_of(segment) if isinstance(segment, SegmentReader) else None
         return self._references[name]
 
-    def _begin(self, number: int) -> Iterator[Piece[Any] | Spot]:
-        task = self._tasks[number]
-        if self._goes(task):
-            return self._stream(number)
-        return self._do_here(task)
-
-    def _do_here(self, task: Task) -> Iterator[Piece[Any] | Spot]:
-        before = self.here.done
-        yield from self.here.run([task], self._nothing)
-        self.done += self.here.done - before
+    def _begin(self, number: int) -> Iterator[RowPiece[Any]]:
+        return self._stream(number) if self._goes(self._tasks[number]) else self._do_here(number)
 
     def _start(self) -> None:
         handle = self._kind.options(num_cpus=1, max_restarts=0, max_task_retries=0).remote()
@@ -158,9 +141,9 @@ class RayActors(Spread):
         for actor in self._actors:
             self._ray.kill(actor.handle)
         self._actors.clear()
-        self.problems += [each for each in self.here.problems if str(each) not in map(str, self.problems)]
+        self._tell_of_here()
 
-    def _collect(self, takes: set[int]) -> None:
+    def _collect(self, takes: Container[int]) -> None:
         self._give_out()
         listened = {
             id(actor.waits_for): actor
@@ -195,7 +178,7 @@ class RayActors(Spread):
             self._skip[number] -= 1
         else:
             self._came[number] = self._came.get(number, 0) + 1
-            self._keep(number, message)
+            self._keep(number, message, len(message))
         if message[:1] == DONE:
             self._end_task(actor)
 

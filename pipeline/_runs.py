@@ -19,6 +19,8 @@ from kubeshark.pipeline._settled import SettledTable, Table
 
 __all__ = ["Piece", "RowPiece", "Run", "TablePiece", "in_order", "merge_tables"]
 
+FIRST_ROWS, BATCH_ROWS = 16, 64
+
 _Part = tuple[Table, NDArray[Any]]
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -119,8 +121,14 @@ class TablePiece(Generic[T]):
     def part(self, start: int, stop: int) -> TablePiece[T]:
         return TablePiece(self.run.part(start, stop), self.order, self.make)
 
-    def places(self) -> list[Place]:
-        return [self.run.place(at) for at in range(len(self.run))]
+    def rows(self) -> Iterator[RowPiece[T]]:
+        """Yield what is made of the entries, in batches; the first are small: somebody may wait for them."""
+        size, at = FIRST_ROWS, 0
+        while at < len(self):
+            run = self.run.part(at, at + size)
+            places = [run.place(each) for each in range(len(run))]
+            yield RowPiece(places, list(made_of(run, self.make)), self.order)
+            size, at = min(2 * size, BATCH_ROWS), at + size
 
 
 @dataclass(slots=True)

@@ -1,6 +1,6 @@
-"""What executors share that have the work done elsewhere: tasks are given out in order, what comes back is merged.
+"""What executors share that have work done elsewhere: tasks are given out in order, what comes back is merged.
 
-1. Tasks are given out one at a time to each worker, so what is wanted next is being worked on.
+1. Tasks are given out in their order, one or two to each worker, so what is wanted next is being worked on.
 2. What workers send ahead of the order is held up to AHEAD_BYTES, then they wait. Only where more segments overlap in
    time than there are workers must more be held: order over time needs all of them.
 3. Nothing here waits without looking at the query's watch.
@@ -11,7 +11,7 @@ from __future__ import annotations
 import pickle
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -19,14 +19,15 @@ from typing import Any
 from kubeshark.core_capture.store import ReadStats, Requests
 from kubeshark.errors import KubesharkError
 from kubeshark.pipeline._budget import Stop, Watch
+from kubeshark.pipeline._executor import InProcess
 from kubeshark.pipeline._job import Job, Report, TaskSpec, spec_of
 from kubeshark.pipeline._merge import Unit, merge
 from kubeshark.pipeline._order import Spot
-from kubeshark.pipeline._plan import Task
+from kubeshark.pipeline._plan import CHUNK_BYTES, Task
 from kubeshark.pipeline._run import QueryStats
 from kubeshark.pipeline._runs import Piece, RowPiece, TablePiece, in_order
 from kubeshark.pipeline._table import EntryTable
-from kubeshark.pipeline._worker import DONE, MARK, ROWS
+from kubeshark.pipeline._worker import DONE, ROWS
 from kubeshark.pipeline.kfl import FilterErrors
 
 __all__ = ["AHEAD_BYTES", "GONE", "LOOK_SECONDS", "Spread", "WorkerDied"]
@@ -41,6 +42,10 @@ GONE = b"g"
 """First byte of what the query itself adds for a task whose worker is gone."""
 
 
+_Arrived = bytes | RowPiece[Any] | None
+"""A message, or rows of a task that is done here and None behind the last."""
+
+
 class WorkerDied(KubesharkError):
     """A worker process ended before its task did."""
 
@@ -49,12 +54,17 @@ class WorkerDied(KubesharkError):
 
 @dataclass(slots=True)
 class Spread(ABC):
-    """An `Executor` with up to `count` workers. `errors` gets what the filter failed on in any of them."""
+    """An `Executor` with up to `count` workers, and `here`, which does what is not done elsewhere.
+
+    `errors` gets what the filter failed on in any of them.
+    """
 
     job: Job
     count: int
     watch: Watch
     errors: FilterErrors
+    here: InProcess
+    piece_bytes: int = CHUNK_BYTES
     stats: QueryStats = field(default_factory=QueryStats)
     problems: list[KubesharkError] = field(default_factory=list)
     done: int = 0
@@ -62,8 +72,8 @@ class Spread(ABC):
     cpu_s: float = 0.0
     _tasks: Sequence[Task] = ()
     _waiting: deque[TaskSpec] = field(default_factory=deque)
-    _arrived: list[deque[bytes]] = field(default_factory=list)  # messages by task
-    _held: list[int] = field(default_factory=list)  # their bytes
+    _arrived: list[deque[tuple[_Arrived, int]]] = field(default_factory=list)  # by task; and bytes
+    _held: list[int] = field(default_factory=list)  # bytes, by task
     _read: dict[int, ReadStats] = field(default_factory=dict)  # by task, the latest
 
     @property
@@ -74,61 +84,67 @@ class Spread(ABC):
         return total
 
     def run(self, tasks: Sequence[Task], flows: EntryTable) -> Iterator[Piece[Any] | Spot]:
-        """Start the workers and merge their streams, one a chunk: a few segments spread badly over several workers."""
+        """Start the workers and merge their streams, one a piece: a few segments spread badly over several workers."""
         order, window, make = self.job.order, self.job.window, self.job.make
-        tasks = sorted((task for each in tasks for task in each.split()), key=lambda task: task.spot(order, window))
+        tasks = sorted(
+            (task for each in tasks for task in each.split(order, self.piece_bytes)),
+            key=lambda task: task.spot(order, window),
+        )
         self._tasks = tasks
         self._waiting = deque(spec_of(number, task) for number, task in enumerate(tasks) if self._goes(task))
         self._arrived = [deque() for _ in tasks]
         self._held = [0] * len(tasks)
-        for _ in range(min(self.count, len(self._waiting))):
-            self._start()
+        self._start_all()
         units: list[Unit[Any]] = [
             Unit(task.spot(order, window), partial(self._begin, number)) for number, task in enumerate(tasks)
         ]
         if len(flows):
             found = TablePiece(in_order([flows], order), order, make)
-            units.append(Unit(found.spot(0), lambda: iter([found])))
-        return merge(sorted(units, key=lambda unit: unit.bound))
+            units.append(Unit(found.spot(0), found.rows))
+        return merge(sorted(units, key=lambda unit: unit.bound), order)
 
     def _goes(self, task: Task) -> bool:  # noqa: ARG002 - of those where it depends
         """Say whether a task can be done elsewhere."""
         return True
 
-    def _begin(self, number: int) -> Iterator[Piece[Any] | Spot]:
+    def _begin(self, number: int) -> Iterator[RowPiece[Any]]:
         return self._stream(number)
+
+    def _do_here(self, number: int) -> Iterator[RowPiece[Any]]:
+        """Yield what a task gives that nobody else does."""
+        yield from self.here.rows(self._tasks[number])
+        self.done += self._tasks[number].size
+
+    def _start_all(self) -> None:
+        for _ in range(min(self.count, len(self._waiting))):
+            self._start()
 
     @abstractmethod
     def _start(self) -> None:
         """Start a worker."""
 
     @abstractmethod
-    def _collect(self, takes: set[int]) -> None:
+    def _collect(self, takes: Container[int]) -> None:
         """Give out tasks, and take what workers of the tasks `takes` sent; wait for LOOK_SECONDS at most."""
 
-    def _stream(self, number: int) -> Iterator[Piece[Any] | Spot]:
+    def _stream(self, number: int) -> Iterator[RowPiece[Any]]:
         """Yield what a task gives, as it comes."""
-        size, marks = self._tasks[number].size, 0
-        chunks = self._tasks[number].chunks
         while True:
             while not self._arrived[number]:
                 self._receive(number)
-            message = self._arrived[number].popleft()
-            self._held[number] -= len(message)
-            kind, content = message[:1], pickle.loads(memoryview(message)[1:])  # noqa: S301 - our own worker's
-            if kind == ROWS:
-                yield RowPiece(content[0], content[1], self.job.order)
-            elif kind == MARK:
-                place, self._read[number] = content
-                if marks:  # the first is where the task begins
-                    self.done += chunks[marks - 1].size
-                    size -= chunks[marks - 1].size
-                    yield Spot.of(place, self.job.order)
-                marks += 1
-            else:
-                self._finish(number, kind, content)
-                self.done += size
+            arrived, size = self._arrived[number].popleft()
+            self._held[number] -= size
+            if arrived is None:
                 return
+            if not isinstance(arrived, bytes):
+                yield arrived
+                continue
+            kind, content = arrived[:1], pickle.loads(memoryview(arrived)[1:])  # noqa: S301 - our own worker's
+            if kind != ROWS:
+                self._finish(number, kind, content)
+                self.done += self._tasks[number].size
+                return
+            yield RowPiece(content[0], content[1], self.job.order)
 
     def _finish(self, number: int, kind: bytes, content: Any) -> None:
         if kind == GONE:
@@ -150,17 +166,23 @@ class Spread(ABC):
         """Wait for messages, of the task that is wanted above all."""
         if self.watch.must_stop():
             raise Stop
-        is_given_out = not any(spec.number == wanted for spec in self._waiting)
         is_room = sum(self._held) < AHEAD_BYTES
-        takes = set(range(len(self._tasks))) if is_room or not is_given_out else {wanted}
-        self._collect(takes)
+        self._collect(range(len(self._tasks)) if is_room or not self._is_at_work_on(wanted) else {wanted})
 
-    def _keep(self, number: int, message: bytes) -> None:
-        """Hold a message of a task until it is asked for."""
-        self._arrived[number].append(message)
-        self._held[number] += len(message)
+    def _is_at_work_on(self, number: int) -> bool:
+        """Say whether a task goes on if nothing of any other is taken."""
+        return not any(spec.number == number for spec in self._waiting)
+
+    def _keep(self, number: int, arrived: _Arrived, size: int) -> None:
+        """Hold what came of a task, and takes so many bytes, until it is asked for."""
+        self._arrived[number].append((arrived, size))
+        self._held[number] += size
+
+    def _tell_of_here(self) -> None:
+        self.problems += [each for each in self.here.problems if str(each) not in map(str, self.problems)]
 
     def _lost(self, number: int, how: str) -> None:
         """Have the query say that a task was not done."""
         names = ", ".join(sorted({chunk.begins.segment.name for chunk in self._tasks[number].chunks}))
-        self._keep(number, GONE + pickle.dumps(WorkerDied(how.replace("{}", names, 1))))
+        message = GONE + pickle.dumps(WorkerDied(how.replace("{}", names, 1)))
+        self._keep(number, message, len(message))

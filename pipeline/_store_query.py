@@ -21,7 +21,7 @@ from kubeshark.pipeline._filter import EntryFilter
 from kubeshark.pipeline._job import Job
 from kubeshark.pipeline._named import Names
 from kubeshark.pipeline._order import Order, cursor_text, parse_cursor
-from kubeshark.pipeline._plan import Plan
+from kubeshark.pipeline._plan import CHUNK_BYTES, PIECE_BYTES, Plan
 from kubeshark.pipeline._plugins import Plugins
 from kubeshark.pipeline._query import Query, QueryOptions, QueryProgress
 from kubeshark.pipeline._runs import Run
@@ -292,14 +292,15 @@ def query_store(
 
             away = replace(job, store="", secret_keys=())
             return RayActors(
-                away, actors(jobs, sum(len(task.chunks) for task in plan.tasks)), watch, entry_filter.errors, here=here
+                away, actors(jobs, sum(len(task.chunks) for task in plan.tasks)), watch, entry_filter.errors, here
             )
         count = _processes(jobs, plan, options) if store.can_travel else 0  # they would open one store
         if not count:
             return None
         from kubeshark.pipeline._processes import Processes  # what one process does needs none of it
 
-        return Processes(job, count, watch, entry_filter.errors)
+        piece_bytes = PIECE_BYTES if store.requests is None else CHUNK_BYTES  # blocks are read again for each piece
+        return Processes(job, count, watch, entry_filter.errors, here, piece_bytes)
 
     query = Query(
         readers,

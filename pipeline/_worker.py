@@ -7,12 +7,14 @@ closes: a thread watches for that, because the work may be busy for long.
 
 from __future__ import annotations
 
+import io
 import os
 import pickle
 import select
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from multiprocessing.connection import Connection
@@ -27,23 +29,20 @@ from kubeshark.pipeline._facts import Origin
 from kubeshark.pipeline._filter import EntryFilter
 from kubeshark.pipeline._job import Job, Report, TaskSpec, chunk_of
 from kubeshark.pipeline._memory import keep_freed_memory
-from kubeshark.pipeline._order import Spot
 from kubeshark.pipeline._plan import Task
 from kubeshark.pipeline._plugins import Plugins
 from kubeshark.pipeline._rows import columns_read_by
 from kubeshark.pipeline._run import Runner
-from kubeshark.pipeline._runs import Piece
 from kubeshark.pipeline._secrets import Secrets
-from kubeshark.pipeline._table import EntryTable, Found
 from kubeshark.pipeline.tls import KeyLog
 
-__all__ = ["DONE", "FAILED", "MARK", "READY", "ROWS", "main"]
+__all__ = ["DONE", "FAILED", "READY", "ROWS", "main"]
 
-READY, ROWS, MARK, DONE, FAILED = (bytes([letter]) for letter in b"yrmdf")
+READY, ROWS, DONE, FAILED = (bytes([letter]) for letter in b"yrdf")
 """First byte of a message to the query; what follows is pickled."""
 
-FIRST_ROWS, BATCH_ROWS = 16, 256  # the first batches are small: somebody may wait for them
 LOOK_SECONDS = 1.0
+AHEAD_BYTES = 4 << 20  # made and not sent
 ORPHANED = 70  # EX_SOFTWARE
 
 
@@ -51,6 +50,7 @@ def main(descriptor: int) -> None:
     """Serve the socket with this number until it closes."""
     parent = os.getppid()
     channel = Connection(descriptor)
+    sender = Sender(channel)
     threading.Thread(target=_end_with, args=(descriptor, parent), daemon=True).start()
     try:
         job: Job = channel.recv()
@@ -58,20 +58,63 @@ def main(descriptor: int) -> None:
             store = open_store(job.store, identities=[Identity.parse(text) for text in job.secret_keys])
             worker = Worker(job, plugins, store.open_segment, lambda: store.requests)
             keep_freed_memory()
-            _send(channel, READY, None)
+            sender.send(READY, None)
             while (task := channel.recv()) is not None:
                 for kind, content in worker.do(task):
-                    _send(channel, kind, content)
+                    sender.send(kind, content)
     except (EOFError, BrokenPipeError, ConnectionResetError):
         pass  # nobody wants it any more
     except KubesharkError as error:
-        _send(channel, FAILED, error)
+        sender.send(FAILED, error)
     except Exception as error:  # noqa: BLE001 - a worker's last words: the query tells them
-        _send(channel, FAILED, StoreError(f"a worker process failed: {type(error).__name__}: {error}"))
+        sender.send(FAILED, StoreError(f"a worker process failed: {type(error).__name__}: {error}"))
+    sender.close()
 
 
-def _send(channel: Connection, kind: bytes, content: Any) -> None:
-    channel.send_bytes(kind + pickle.dumps(content, pickle.HIGHEST_PROTOCOL))
+class Sender:
+    """Sends messages in a thread of its own: a worker need not wait where the query is busy for a moment."""
+
+    def __init__(self, channel: Connection) -> None:
+        self._channel = channel
+        self._waiting: deque[memoryview | None] = deque()  # None: the end
+        self._bytes = 0
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def send(self, kind: bytes, content: Any) -> None:
+        """Return when less than AHEAD_BYTES wait before it."""
+        message = io.BytesIO()
+        message.write(kind)
+        pickle.dump(content, message, pickle.HIGHEST_PROTOCOL)
+        self._put(message.getbuffer())
+
+    def close(self) -> None:
+        """Return when all is sent."""
+        self._put(None)
+        self._thread.join()
+
+    def _put(self, message: memoryview | None) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._bytes < AHEAD_BYTES)
+            self._waiting.append(message)
+            self._bytes += len(message or b"")
+            self._changed.notify()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting)
+                message = self._waiting.popleft()
+            if message is None:
+                return
+            try:
+                self._channel.send_bytes(message)
+            except OSError:
+                os._exit(ORPHANED)  # nobody wants it any more
+            with self._changed:
+                self._bytes -= len(message)
+                self._changed.notify()
 
 
 def _end_with(descriptor: int, parent: int) -> None:
@@ -138,8 +181,8 @@ class Worker:
                     runner.damage.note(error)
             if chunks:
                 work = InProcess(runner, job.make, runner.stats)
-                nothing = EntryTable(Found.of([], self._dissector.origin))
-                yield from _rows(work.run([Task(chunks)], nothing), read)
+                for rows in work.rows(Task(chunks)):
+                    yield ROWS, (rows.places, rows.values)
             problems = [*runner.problems, *self._plugins.take_problems()]
             self._dissector.problems.clear()
             self._filter.failures.clear()
@@ -148,19 +191,6 @@ class Worker:
             cpu_s = time.process_time() - began
             report = Report(runner.stats, read(), problems, failed, errors.first, self._asked_since(), cpu_s)
         yield DONE, report
-
-
-def _rows(found: Iterator[Piece[Any] | Spot], read: Callable[[], ReadStats]) -> Iterator[tuple[bytes, Any]]:
-    """Yield rows in batches, and between chunks how far it has come."""
-    for piece in found:
-        if isinstance(piece, Spot):
-            yield MARK, (piece.place, read())
-            continue
-        size, at = FIRST_ROWS, 0
-        while at < len(piece):
-            batch: Any = piece.part(at, at + size)
-            yield ROWS, (batch.places(), list(batch))
-            size, at = min(2 * size, BATCH_ROWS), at + size
 
 
 if __name__ == "__main__":

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kubeshark.pipeline._merge import Unit, merge
 from kubeshark.pipeline._order import Order, Place, Spot, begin_of
-from kubeshark.pipeline._runs import Piece, RowPiece
+from kubeshark.pipeline._runs import RowPiece
 
 STREAMS = st.lists(st.lists(st.integers(0, 20), min_size=1, max_size=8), max_size=5)
 
@@ -19,12 +19,12 @@ def units(
 ) -> list[Unit[tuple[int, int]]]:
     """Return a unit a stream of times: stream i's k-th element is (time, i), its place names i and k."""
 
-    def begin(number: int, places: list[Place]) -> Iterator[Piece[tuple[int, int]] | Spot]:
+    def begin(number: int, places: list[Place]) -> Iterator[RowPiece[tuple[int, int]]]:
         if log is not None:
             log.append(number)
         for at in range(0, len(places), batch):
             some = places[at : at + batch]
-            yield Spot.of(begin_of(some[0][0], order), order)
+            yield RowPiece((), (), order)
             yield RowPiece(some, [(place[0], number) for place in some], order)
 
     made = []
@@ -35,23 +35,29 @@ def units(
     return sorted(made, key=lambda unit: unit.bound)
 
 
+def placed(element: RowPiece[tuple[int, int]] | Spot) -> Sequence[Place]:
+    return () if isinstance(element, Spot) else element.places
+
+
 @given(STREAMS, st.sampled_from(["asc", "desc"]), st.integers(1, 4))
 def test_everything_comes_once_and_in_order(streams: list[list[int]], order: Order, batch: int) -> None:
     found: list[tuple[int, int]] = []
-    for element in merge(units(streams, order, batch)):
+    for element in merge(units(streams, order, batch), order):
         if isinstance(element, Spot):  # nothing that comes later lies before it
             found.append((element.time_ns, -1))
         else:
             found += element
     times = [time for time, _ in found]
     assert times == sorted(times, reverse=order == "desc")
+    places = [place for element in merge(units(streams, order, batch), order) for place in placed(element)]
+    assert places == sorted(places, reverse=order == "desc"), "between equal times, by the id"
     given = sorted((time, number) for number, times in enumerate(streams) for time in times)
     assert sorted(each for each in found if each[1] >= 0) == given
 
 
 def test_a_stream_begins_when_its_first_element_may_be_next() -> None:
     log: list[int] = []
-    running = merge(units([[1, 2, 9], [5, 6], [7]], "asc", log=log))
+    running = merge(units([[1, 2, 9], [5, 6], [7]], "asc", log=log), "asc")
     seen: list[int] = []
     while len(seen) < 2:
         element = next(running)
@@ -60,4 +66,4 @@ def test_a_stream_begins_when_its_first_element_may_be_next() -> None:
 
 
 def test_nothing_of_nothing() -> None:
-    assert list(merge([])) == []
+    assert list(merge([], "asc")) == []

@@ -30,7 +30,7 @@ FIELDS = ("id", "timestamp", "src.ip", "dst.port", "protocol", "url", "elapsed_t
 
 @pytest.fixture(params=[1, 8 << 20])
 def chunk_bytes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
-    monkeypatch.setattr(_plan, "COLUMNS_CHUNK_BYTES", request.param)
+    monkeypatch.setattr(_plan, "CHUNK_BYTES", request.param)
     return int(request.param)
 
 
