@@ -13,6 +13,7 @@ import logging
 import os
 import pickle
 import signal
+import socket
 from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -45,6 +46,9 @@ HELD_LETTERS = 64
 """Of one task that nobody has taken yet: then its actor waits."""
 
 
+KNOCK_SECONDS = 10.0
+
+
 def connect() -> Any:
     """Return the module `ray`, joined to the cluster of $RAY_ADDRESS, or to one of this machine that ends with us."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing calls home
@@ -55,6 +59,7 @@ def connect() -> Any:
     if not ray.is_initialized():
         address = os.environ.get("RAY_ADDRESS")
         try:
+            _knock(address or "")
             with fault_handlers_kept():
                 ray.init(
                     **({} if address else {"include_dashboard": False}),
@@ -67,6 +72,13 @@ def connect() -> Any:
             first = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
             raise StoreError(f"the Ray cluster at {address or 'this machine'} cannot be reached: {first}") from None
     return ray
+
+
+def _knock(address: str) -> None:
+    """Raise OSError where nobody listens at host:port: Ray itself tries for minutes."""
+    host, _, port = address.rpartition(":")
+    if host and port.isdigit() and "/" not in host:
+        socket.create_connection((host.strip("[]"), int(port)), KNOCK_SECONDS).close()
 
 
 @contextmanager

@@ -240,7 +240,7 @@ def test_without_ray_and_without_a_cluster(archive: str, root: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=200,
+        timeout=60,
     )
     assert away.returncode == 1
     assert "the Ray cluster at 127.0.0.1:9 cannot be reached" in away.stderr.splitlines()[-1]
