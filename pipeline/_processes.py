@@ -9,6 +9,7 @@ Otherwise as `_spread.py` has it.
 
 from __future__ import annotations
 
+import os
 import pickle
 import socket
 import subprocess
@@ -95,6 +96,7 @@ class Processes(Spread):
             process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "kubeshark.pipeline._worker", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
+                env={"OPENBLAS_NUM_THREADS": "1", **os.environ},  # as the command does: idle threads spin
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 start_new_session=True,  # Ctrl-C is for the command, which ends its workers
