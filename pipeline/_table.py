@@ -214,7 +214,7 @@ class Found:
         if (names := self.origin.names) is not None and name in NAMED and not len(kinds.made):
             keys = (self.read(rows, key).values() for key in NAMED_BY)
             return Column.of([names.value(name, *each) for each in zip(*keys, strict=True)])
-        made = [self._made[place].variables[name] for place in kinds.entries]
+        made = self._of_made(kinds.entries, name)
         if name == "timestamp":
             values: list[Any] = self.start_ns[rows].tolist()
             for place, value in zip(kinds.made.tolist(), made, strict=True):
@@ -239,6 +239,22 @@ class Found:
         for place in left:
             values[place] = self.value(int(rows[place]), name)
         return Column.of(values)
+
+    def _of_made(self, places: Sequence[int], name: str) -> list[Any]:
+        """Return a KFL variable of entries that exist; most have the default of most."""
+        variables = [self._made[place].variables for place in places]
+        if not self._has_default(name):
+            return [each[name] for each in variables]
+        default = self.origin.variables[name].default
+        return [dict.get(each, name, default) for each in variables]
+
+    def _has_default(self, name: str) -> bool:
+        """Say whether an entry that was made without a variable has its default: nothing else tells it."""
+        variable = self.origin.variables.get(name)
+        is_told_late = name in LATE or name in NAMED or name.endswith("_total_size")
+        if variable is None or is_told_late or variable.is_heavy:
+            return False
+        return not isinstance(variable.default, (list, dict))  # each entry has its own
 
     @property
     def _exchanges(self) -> int:
