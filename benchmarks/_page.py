@@ -33,8 +33,8 @@ What is unfair, and to whom:
 * Row 3: tshark prints a line a packet, we give columns of an entry an exchange (`batches`): times, ends, and the two or
   three fields that say what it is. Streams with gaps, damage or a change of protocol are dissected in Python and cost
   ten times more than plain ones; the recordings have few of them. Two processes are measured by the clock on all of
-  the capture, lines of JSON out: starting them takes a third of a second on both processors, which a store of
-  gigabytes would not notice.
+  the capture, lines of JSON out: starting the second takes a third of a second of CPU, which a store of gigabytes
+  would not notice.
 * Row 5 is the whole `kubeshark import`, the SHA-256 of the source and Python's start included; the peer only
   compresses and encrypts.
 * Row 7: each program's CPU from when it listens to its end. What it takes to begin is in the notes: ours

@@ -291,9 +291,9 @@ class Pipeline:
     ) -> StoreQuery[T]:
         """Return what `make` makes of the entries that match, in time order.
 
-        With `jobs` > 1 the work is spread by segment over that many processes, which load the installed plugins
-        themselves; None: as many as are worth it. With the executor "ray" so many actors of a Ray cluster do what lies
-        on object storage; with "inline" this process does all. `make` then runs there: a function or an object of an
+        With `jobs` > 1 the work is spread over that many processes: this one, and others that load the installed
+        plugins themselves; None: as many as are worth it. With the executor "ray" so many actors of a cluster do what
+        lies on object storage; with "inline" this process does all. `make` then runs there: a function or object of an
         importable module, its results picklable. A pipeline that was given its plugins does everything itself.
         """
         from kubeshark.pipeline._rows import itself

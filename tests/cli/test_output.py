@@ -7,15 +7,17 @@ import base64
 import io
 import json
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from kubeshark.cli._complain import printable
-from kubeshark.cli._output import _json, add_output_options, parse_fields, print_entries
+from kubeshark.cli._output import TableLine, _json, add_output_options, parse_fields, print_entries
 from kubeshark.errors import UsageError
-from kubeshark.pipeline import Entry
+from kubeshark.pipeline import Entry, Pipeline
+from tests.pipeline._stores import long_talk, make_store
 from tests.pipeline._traffic import Capture, Connection, find
 
 KNOWN = ("src.ip", "dst.ip", "method", "status_code", "timestamp")
@@ -144,3 +146,15 @@ def test_whatever_an_entry_holds_is_a_line_of_json(value: object) -> None:
 
 def test_what_is_no_number_is_null() -> None:
     assert _json({"value": float("nan")}) == '{"value":null}'
+
+
+def test_lines_by_columns_are_those_by_entries(tmp_path: Path) -> None:
+    talk = long_talk(6)
+    Connection(talk, client_port=41_000).open().ask()
+    store = make_store(tmp_path / "store", talk, (17, 35))
+    line = TableLine(200)
+    with Pipeline.open(store) as pipeline:
+        by_entries = [line(entry) for entry in pipeline.query("")]
+        assert list(pipeline.map(line)) == by_entries
+    assert any("!" in each for each in by_entries), "a half connection says what is wrong"
+    assert any("/long/" in each for each in by_entries)

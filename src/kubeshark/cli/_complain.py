@@ -19,4 +19,6 @@ def complain(problem: object) -> None:
 
 def printable(text: str) -> str:
     """Replace control characters: text from the network must not steer the terminal."""
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)

@@ -30,6 +30,7 @@ __all__ = [
 ]
 
 COLUMNS = (("TIME", 12), ("PROTO", 10), ("METHOD", 10), ("STATUS", 6), ("SOURCE", 21), ("DESTINATION", 21), ("MS", 8))
+TABLE_READS = ("timestamp", "src.ip", "src.port", "dst.ip", "dst.port", "elapsed_time", "error")
 
 
 def add_output_options(parser: argparse.ArgumentParser) -> None:
@@ -150,15 +151,28 @@ class TableLine:
     width: int
 
     def __call__(self, entry: Entry) -> str:
-        row = entry.row()
-        clock = str(_shown("timestamp", entry.get("timestamp")))[11:23]
-        failed = f"  ! {entry.error.message}" if entry.error else ""
-        elapsed = f"{entry.elapsed_ns / 1e6:.1f}" if entry.elapsed_ns else ""
-        cells = (clock, row["proto"]["abbr"], row["method"], row["status"], _end(entry.src), _end(entry.dst), elapsed)
+        cells = entry.facts.origin.display.cells(entry)
+        told = (*map(entry.get, TABLE_READS), (cells["method"], cells["status"], cells["summary"]))
+        return self._line(entry, *told)
+
+    def many(self, found: Run) -> Iterator[str]:
+        """Return the lines of many entries: what columns know is read from them, and nothing dissected for it."""
+        from kubeshark.pipeline import CELLS
+
+        return map(self._line, found, *map(found.column, (*TABLE_READS, CELLS)))
+
+    def _line(self, entry: Entry, *told: Any) -> str:
+        """Return a line of an entry, of which these are TABLE_READS and the cells."""
+        time_ns, src_ip, src_port, dst_ip, dst_port, elapsed_us, is_wrong, (method, status, summary) = told
+        clock = _shown("timestamp", time_ns)[11:23]
+        elapsed = f"{elapsed_us / 1e3:.1f}" if elapsed_us else ""
+        ends = _end(src_ip, src_port), _end(dst_ip, dst_port)
+        shown = (clock, entry.protocol.abbr, method, status, *ends, elapsed)
         line = "  ".join(
-            f"{printable(str(cell))[:size]:<{size}}" for cell, (_, size) in zip(cells, COLUMNS, strict=True)
+            f"{printable(str(cell))[:size]:<{size}}" for cell, (_, size) in zip(shown, COLUMNS, strict=True)
         )
-        return f"{line}  {printable(str(row['summary']))}{printable(failed)}"[: self.width]
+        failed = f"  ! {entry.error.message}" if is_wrong and entry.error else ""
+        return f"{line}  {printable(str(summary))}{printable(failed)}"[: self.width]
 
 
 def _json(document: Mapping[str, Any]) -> str:
@@ -184,6 +198,5 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _end(endpoint: Any) -> str:
-    ip = f"[{endpoint.ip}]" if ":" in endpoint.ip else endpoint.ip
-    return f"{ip}:{endpoint.port}"
+def _end(ip: str, port: int) -> str:
+    return f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"

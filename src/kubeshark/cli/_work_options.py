@@ -32,7 +32,7 @@ def add_work_options(parser: argparse.ArgumentParser) -> None:
         read=lambda jobs: jobs or None,
         type=parse_jobs,
         metavar="N",
-        help="processes; default: one a CPU if it is worth it",
+        help="processes, this one included; default: one a CPU if it is worth it",
     )
     add_configured(
         work,
