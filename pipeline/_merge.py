@@ -33,23 +33,19 @@ class _Head(Generic[T]):
 
     def __init__(self, stream: Iterator[RowPiece[T]]) -> None:
         self._stream = stream
-        self._advance()
+        self.rows: RowPiece[T] = RowPiece((), (), "asc")
 
-    def _advance(self) -> None:
-        rows = next((rows for rows in self._stream if len(rows)), None)
-        self.has_rows = rows is not None
-        self.rows = rows or RowPiece((), (), "asc")
-
-    @property
-    def last(self) -> Place:
-        return self.rows.places[-1]
+    def has_rows(self) -> bool:
+        """Say whether there are more; wait for them."""
+        while not len(self.rows):
+            rows = next(self._stream, None)
+            if rows is None:
+                return False
+            self.rows = rows
+        return True
 
     def take(self, count: int) -> RowPiece[T]:
-        taken = self.rows.part(0, count)
-        if count < len(self.rows):
-            self.rows = self.rows.part(count, len(self.rows))
-        else:
-            self._advance()
+        taken, self.rows = self.rows.part(0, count), self.rows.part(count, len(self.rows))
         return taken
 
 
@@ -67,10 +63,10 @@ def _until(bound: Place | None, heads: list[_Head[T]], order: Order) -> Iterator
     """Yield what comes before `bound`; None: everything. Streams that have ended leave `heads`."""
     furthest = min if order == "asc" else max
     while True:
-        heads[:] = [head for head in heads if head.has_rows]
+        heads[:] = [head for head in heads if head.has_rows()]
         if not heads:
             return
-        limit = furthest(head.last for head in heads)  # up to there every stream's rows are here
+        limit = furthest(head.rows.places[-1] for head in heads)  # up to there every stream's rows are here
         is_last = bound is not None and furthest(bound, limit) == bound
         stop = bound if is_last and bound is not None else limit
         counts = [_count(head.rows.places, stop, order, with_stop=not is_last) for head in heads]

@@ -65,5 +65,20 @@ def test_a_stream_begins_when_its_first_element_may_be_next() -> None:
     assert (seen, log) == ([1, 2], [0])
 
 
+def test_rows_that_are_here_wait_for_no_others() -> None:
+    asked: list[int] = []
+
+    def stream() -> Iterator[RowPiece[int]]:
+        for number in (1, 2, 3):
+            asked.append(number)
+            yield RowPiece([(number, "s", 0, 0)], [number], "asc")
+
+    running = merge([Unit(Spot.of(begin_of(1, "asc"), "asc"), stream)], "asc")
+    pieces = (element for element in running if not isinstance(element, Spot))
+    assert [*next(pieces)] == asked == [1]
+    assert [*next(pieces)] == [2]
+    assert asked == [1, 2]
+
+
 def test_nothing_of_nothing() -> None:
     assert list(merge([], "asc")) == []
