@@ -39,7 +39,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the command does: idle 
 from kubeshark.core_capture.live import LiveSource
 from kubeshark.core_capture.store import LiveWriter
 from kubeshark.pipeline import Pipeline, keep_freed_memory
-import kubeshark.pipeline._capture
+import kubeshark.pipeline.intake._capture
 keep_freed_memory()
 sealing, seal = [0.0], LiveWriter._seal_all
 def timed(self):

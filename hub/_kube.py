@@ -16,8 +16,8 @@ from kubeshark.errors import KubesharkError
 from kubeshark.firewall._inventory import Namespace, NodeInfo, Pod, inventory_of, read_object
 from kubeshark.hub._fleet import Fleet
 from kubeshark.hub._pods import ChosenPods
-from kubeshark.pipeline._cluster_names import NAMED_KINDS
-from kubeshark.pipeline._watched_names import WatchedNames
+from kubeshark.pipeline.names._cluster_names import NAMED_KINDS
+from kubeshark.pipeline.names._watched_names import WatchedNames
 
 __all__ = ["KubeWatch"]
 

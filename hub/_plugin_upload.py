@@ -103,7 +103,7 @@ async def upload(
 def _stage(hub: Hub, principal: Principal, package: Path, signature: bytes | None, wishes: Wishes) -> Sheet:
     from kubeshark.packages._archive import is_package
     from kubeshark.packages._fetched import Fetched
-    from kubeshark.pipeline._stage import Stage
+    from kubeshark.pipeline.plugins._stage import Stage
 
     if not is_package(package):
         raise UsageError("this is no package", hint='"kubeshark plugin pack FOLDER" makes one')

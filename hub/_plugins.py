@@ -19,9 +19,9 @@ from kubeshark.extension_api._settings import check_settings, shown_settings
 from kubeshark.hosts import PluginStatus
 from kubeshark.hub._access import Principal, need, need_all
 from kubeshark.hub._state import Hub, State
-from kubeshark.pipeline._installed import InstalledPlugin, installed_plugins, plugins_folder, uninstall
-from kubeshark.pipeline._plugin_state import Health, change_state
-from kubeshark.pipeline._scheduler import run_job
+from kubeshark.pipeline.plugins._installed import InstalledPlugin, installed_plugins, plugins_folder, uninstall
+from kubeshark.pipeline.plugins._scheduler import run_job
+from kubeshark.pipeline.plugins._state import Health, change_state
 
 __all__ = ["reload", "router"]
 

@@ -23,7 +23,7 @@ from kubeshark.hub._selecting import Selecting
 from kubeshark.hub._state import Hub
 from kubeshark.pipeline import Pipeline
 from kubeshark.pipeline._rules import DEFAULT_RULES, RedactionRule
-from kubeshark.pipeline._scheduler import Scheduler
+from kubeshark.pipeline.plugins._scheduler import Scheduler
 
 if TYPE_CHECKING:
     from kubeshark.cluster import Cluster, PodChoice

@@ -29,7 +29,7 @@ from kubeshark.pipeline._rules import DEFAULT_RULES, RedactionRule
 if TYPE_CHECKING:
     from kubeshark.hub._kube import KubeWatch
     from kubeshark.hub._workers import Workers
-    from kubeshark.pipeline._scheduler import Scheduler
+    from kubeshark.pipeline.plugins._scheduler import Scheduler
     from kubeshark.pipeline.scripts import ServedScripts
 
 __all__ = ["Hub", "State", "complain", "hub_of"]

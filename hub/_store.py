@@ -16,7 +16,7 @@ from kubeshark.hub._client import Asker
 from kubeshark.hub._state import State
 from kubeshark.hub._times import read_time
 from kubeshark.pipeline import rfc3339
-from kubeshark.pipeline._scheduled import said_schedules
+from kubeshark.pipeline.intake._scheduled import said_schedules
 
 __all__ = ["router"]
 

@@ -7,21 +7,15 @@ from typing import TYPE_CHECKING
 from kubeshark._lazy import lazily
 
 if TYPE_CHECKING:
-    from kubeshark.pipeline._capture import CaptureLimits as CaptureLimits
-    from kubeshark.pipeline._capture import CaptureProgress as CaptureProgress
-    from kubeshark.pipeline._capture import CaptureResult as CaptureResult
     from kubeshark.pipeline._entry import Entry as Entry
     from kubeshark.pipeline._entry import EntryError as EntryError
     from kubeshark.pipeline._entry import EntryId as EntryId
     from kubeshark.pipeline._files import FileDissection as FileDissection
-    from kubeshark.pipeline._follow import Follow as Follow
-    from kubeshark.pipeline._imports import ImportResult as ImportResult
     from kubeshark.pipeline._memory import keep_freed_memory as keep_freed_memory
     from kubeshark.pipeline._order import Place as Place
     from kubeshark.pipeline._order import cursor_text as cursor_text
     from kubeshark.pipeline._pipeline import ExportResult as ExportResult
     from kubeshark.pipeline._pipeline import Pipeline as Pipeline
-    from kubeshark.pipeline._plugins import Plugins as Plugins
     from kubeshark.pipeline._query import QueryProgress as QueryProgress
     from kubeshark.pipeline._runs import Run as Run
     from kubeshark.pipeline._store_query import QueryArguments as QueryArguments
@@ -31,6 +25,12 @@ if TYPE_CHECKING:
     from kubeshark.pipeline._table import SIZE as SIZE
     from kubeshark.pipeline._time import parse_time as parse_time
     from kubeshark.pipeline._time import rfc3339 as rfc3339
+    from kubeshark.pipeline.follow._follow import Follow as Follow
+    from kubeshark.pipeline.intake._capture import CaptureLimits as CaptureLimits
+    from kubeshark.pipeline.intake._capture import CaptureProgress as CaptureProgress
+    from kubeshark.pipeline.intake._capture import CaptureResult as CaptureResult
+    from kubeshark.pipeline.intake._imports import ImportResult as ImportResult
+    from kubeshark.pipeline.plugins._manager import Plugins as Plugins
     from kubeshark.pipeline.renderers import to_text as to_text
 
 __all__ = [
@@ -65,15 +65,15 @@ if not TYPE_CHECKING:
     __getattr__ = lazily(
         __name__,
         {
-            "_capture": "CaptureLimits CaptureProgress CaptureResult",
+            "intake._capture": "CaptureLimits CaptureProgress CaptureResult",
             "_entry": "Entry EntryError EntryId",
             "_files": "FileDissection",
             "_memory": "keep_freed_memory",
-            "_follow": "Follow",
-            "_imports": "ImportResult",
+            "follow._follow": "Follow",
+            "intake._imports": "ImportResult",
             "_order": "Place cursor_text",
             "_pipeline": "ExportResult Pipeline",
-            "_plugins": "Plugins",
+            "plugins._manager": "Plugins",
             "_query": "QueryProgress",
             "_runs": "Run",
             "_store_query": "QueryArguments StoreQuery cursor_behind",

@@ -13,8 +13,8 @@ from typing import Protocol
 from kubeshark.errors import PluginError
 from kubeshark.extension_api import PROBE_BYTES, Classifier, Verdict
 from kubeshark.pipeline._budget import go_on
-from kubeshark.pipeline._plugins import Binding
 from kubeshark.pipeline._streams import FlowStream
+from kubeshark.pipeline.plugins._manager import Binding
 
 __all__ = ["Claimant", "Claims", "has_payload"]
 

@@ -28,13 +28,13 @@ from kubeshark.pipeline._facts import Origin, StreamFacts
 from kubeshark.pipeline._kinds import CONNECTION, MADE
 from kubeshark.pipeline._matcher import Exchange, Timed
 from kubeshark.pipeline._plugin_rows import PluginRows, joined, rows_of
-from kubeshark.pipeline._plugins import ENCRYPTED, Binding, Plugins
 from kubeshark.pipeline._scanned import ScannedStreams
 from kubeshark.pipeline._scans import Scanners
 from kubeshark.pipeline._segments import Selection
 from kubeshark.pipeline._streams import TRANSPORT_NAMES, FlowStream, InnerStream
 from kubeshark.pipeline._table import EntryTable, Found, Makers
 from kubeshark.pipeline.dissectors import CONN
+from kubeshark.pipeline.plugins._manager import ENCRYPTED, Binding, Plugins
 
 if TYPE_CHECKING:
     from kubeshark.hosts._answered import Answered

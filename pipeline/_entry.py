@@ -17,9 +17,9 @@ from kubeshark.extension_api import Endpoint, Message, MessageKind, Moment, Prot
 from kubeshark.pipeline._display import representation_document
 from kubeshark.pipeline._facts import StreamFacts, resolution
 from kubeshark.pipeline._matcher import Exchange, Timed
-from kubeshark.pipeline._named import NAMED, Who
 from kubeshark.pipeline._time import rfc3339
 from kubeshark.pipeline.kfl import ENTRY
+from kubeshark.pipeline.names._named import NAMED, Who
 
 __all__ = ["LATE", "Entry", "EntryError", "EntryId", "protocol_name"]
 

@@ -13,12 +13,12 @@ from kubeshark.extension_api import Message, ProtocolSpec
 from kubeshark.pipeline._entry import Entry, EntryError, EntryId
 from kubeshark.pipeline._facts import StreamFacts
 from kubeshark.pipeline._matcher import Exchange, Timed, pair
-from kubeshark.pipeline._plugins import Binding, Plugins
 from kubeshark.pipeline._scanned import ScannedStreams
 from kubeshark.pipeline._segments import FlowPart
 from kubeshark.pipeline._streams import FlowStream
 from kubeshark.pipeline.dissectors import CONN, ReadRows, conn_message
 from kubeshark.pipeline.dissectors._message_rows import LAST_PACKET, PACKET, PLACE
+from kubeshark.pipeline.plugins._manager import Binding, Plugins
 
 __all__ = ["ANSWER_TIMEOUT_NS", "Exchanges", "Numbering", "connection_entry", "reader_of"]
 

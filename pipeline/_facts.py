@@ -13,11 +13,11 @@ import numpy as np
 from kubeshark.core_capture import FlowBit, Tunnel
 from kubeshark.extension_api import Endpoint, Message, MessageKind, ProtocolSpec
 from kubeshark.pipeline._display import Display
-from kubeshark.pipeline._named import Names
 from kubeshark.pipeline._once import once
 from kubeshark.pipeline._segments import FlowPart, node_of
 from kubeshark.pipeline._streams import TRANSPORT_NAMES, FlowSide, FlowStream, endpoints
 from kubeshark.pipeline.kfl import VARIABLES, Variable
+from kubeshark.pipeline.names._named import Names
 
 __all__ = ["Origin", "StreamFacts", "resolution", "stream_id"]
 

@@ -18,13 +18,13 @@ from kubeshark.pipeline._dissect import Dissector
 from kubeshark.pipeline._entry import Entry
 from kubeshark.pipeline._facts import Origin
 from kubeshark.pipeline._filter import EntryFilter
-from kubeshark.pipeline._plugins import Plugins
 from kubeshark.pipeline._query import Query, QueryOptions
 from kubeshark.pipeline._rows import itself
 from kubeshark.pipeline._scratch import Scratch
 from kubeshark.pipeline._secrets import Secrets, key_log_files, notices, read_key_logs
 from kubeshark.pipeline._segments import Segment
 from kubeshark.pipeline.kfl import Variable
+from kubeshark.pipeline.plugins._manager import Plugins
 
 if TYPE_CHECKING:
     from kubeshark.pipeline.scripts._runtime import Scripts

@@ -15,11 +15,11 @@ from kubeshark.core_capture import Predicate
 from kubeshark.errors import PluginError
 from kubeshark.extension_api import ProtocolSpec
 from kubeshark.pipeline._entry import Entry
-from kubeshark.pipeline._plugins import Plugins
 from kubeshark.pipeline._redact import is_brief, is_steady
 from kubeshark.pipeline._table import EntryTable
 from kubeshark.pipeline.kfl import FilterCall, FilterErrors, Variable, compile_filter
 from kubeshark.pipeline.kfl._pushdown import named
+from kubeshark.pipeline.plugins._manager import Plugins
 
 __all__ = ["EntryFilter"]
 

@@ -26,21 +26,21 @@ from kubeshark.pipeline._budget import never
 if TYPE_CHECKING:
     from kubeshark.core_capture.live import LiveOptions, PacketSource
     from kubeshark.core_capture.store import CacheStats, Retention, SegmentInfo, Select, TlsFiles, VerifyReport
-    from kubeshark.pipeline._capture import CaptureLimits, CaptureProgress, CaptureResult
     from kubeshark.pipeline._connections import Found
     from kubeshark.pipeline._enrich import EnricherBinding
     from kubeshark.pipeline._entry import Entry
-    from kubeshark.pipeline._executor import ExecutorName
     from kubeshark.pipeline._filter import EntryFilter
-    from kubeshark.pipeline._folder import FolderImport
-    from kubeshark.pipeline._follow import Follow
-    from kubeshark.pipeline._imports import ImportResult, Progress
-    from kubeshark.pipeline._plugins import Plugins
     from kubeshark.pipeline._query import QueryOptions
     from kubeshark.pipeline._rules import RedactionRule
     from kubeshark.pipeline._secrets import Secrets
     from kubeshark.pipeline._store_query import QueryArguments, StoreQuery
+    from kubeshark.pipeline.executors._executor import ExecutorName
+    from kubeshark.pipeline.follow._follow import Follow
+    from kubeshark.pipeline.intake._capture import CaptureLimits, CaptureProgress, CaptureResult
+    from kubeshark.pipeline.intake._folder import FolderImport
+    from kubeshark.pipeline.intake._imports import ImportResult, Progress
     from kubeshark.pipeline.kfl import Variable
+    from kubeshark.pipeline.plugins._manager import Plugins
     from kubeshark.pipeline.tls import KeyLog
 
 __all__ = ["ExportResult", "Pipeline"]
@@ -79,7 +79,7 @@ class Pipeline:
     def plugins(self) -> Plugins:
         """The plugins; loaded when something first asks for them: an import and many an export never do."""
         if self._plugins is None:
-            from kubeshark.pipeline._plugins import Plugins
+            from kubeshark.pipeline.plugins._manager import Plugins
 
             self._plugins = Plugins.installed()
         return self._plugins
@@ -148,7 +148,7 @@ class Pipeline:
 
     def reload_plugins(self) -> Plugins | None:
         """Load the installed plugins anew, for what begins from now on; the caller closes those returned."""
-        from kubeshark.pipeline._plugins import Plugins
+        from kubeshark.pipeline.plugins._manager import Plugins
 
         before, self._plugins = self._plugins, Plugins.installed()
         return before
@@ -175,7 +175,7 @@ class Pipeline:
         are stored with it, encrypted, as pcapng keeps them: as decryption secrets. `on_batch` gets the packets that are
         stored.
         """
-        from kubeshark.pipeline._imports import Import
+        from kubeshark.pipeline.intake._imports import Import
 
         job = Import(
             self.store,
@@ -208,8 +208,8 @@ class Pipeline:
         nothing else.
         """
         from kubeshark.core_capture.live import LiveSource, drop_privileges
-        from kubeshark.pipeline._capture import Capture, CaptureLimits
-        from kubeshark.pipeline._imports import plugins_with_import_hooks
+        from kubeshark.pipeline.intake._capture import Capture, CaptureLimits
+        from kubeshark.pipeline.intake._imports import plugins_with_import_hooks
 
         names = [source] if isinstance(source, str) else source
         opened = LiveSource(names, options) if isinstance(names, Sequence) else names
@@ -250,8 +250,8 @@ class Pipeline:
         Their ids are those that every query gives. It ends after `stop`. With `begun_later` entries whose first packet
         was there at the first look are left out: a query shows them. Raises what `query` does.
         """
-        from kubeshark.pipeline._follow import follow_store
         from kubeshark.pipeline._secrets import LiveSecrets
+        from kubeshark.pipeline.follow._follow import follow_store
 
         secrets = LiveSecrets(self._keylog, self._keylog_files, self.store)
         return follow_store(
@@ -461,8 +461,8 @@ class Pipeline:
 
     def info(self) -> dict[str, Any]:
         """Return what the store holds, as JSON: totals, time range, recipients, leftovers, segments."""
-        from kubeshark.pipeline._scheduled import said_schedules
         from kubeshark.pipeline._time import rfc3339
+        from kubeshark.pipeline.intake._scheduled import said_schedules
 
         info = self.store.info()
         return {
@@ -518,8 +518,8 @@ class Pipeline:
 
         For a file: that, as it grows, and what a rotation makes of it. InputError if there is neither.
         """
-        from kubeshark.pipeline._folder import FolderImport
-        from kubeshark.pipeline._imports import plugins_with_import_hooks
+        from kubeshark.pipeline.intake._folder import FolderImport
+        from kubeshark.pipeline.intake._imports import plugins_with_import_hooks
 
         return FolderImport(
             self.store,

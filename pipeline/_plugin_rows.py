@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from kubeshark.core_capture import EXCHANGE, MESSAGE, NO_MESSAGE, Scanned
 from kubeshark.core_capture._groups import distinct
 from kubeshark.extension_api import MessageKind
-from kubeshark.pipeline._plugins import Binding
 from kubeshark.pipeline._scanned import ScannedStreams
 from kubeshark.pipeline._streams import FlowSide, FlowStream
 from kubeshark.pipeline.dissectors import Column
 from kubeshark.pipeline.kfl._variables import default_of
+from kubeshark.pipeline.plugins._manager import Binding
 
 if TYPE_CHECKING:
     from kubeshark.hosts._answered import Answer, Answered, AnsweredItem

@@ -25,7 +25,6 @@ from kubeshark.pipeline._choose import without_times
 from kubeshark.pipeline._continued import Elsewhere
 from kubeshark.pipeline._dissect import Dissector
 from kubeshark.pipeline._entry import Entry
-from kubeshark.pipeline._executor import Executor, InProcess
 from kubeshark.pipeline._filter import EntryFilter
 from kubeshark.pipeline._flows import flow_entries
 from kubeshark.pipeline._order import Order, Place, Spot, Window
@@ -35,6 +34,7 @@ from kubeshark.pipeline._run import QueryStats, Runner
 from kubeshark.pipeline._runs import Piece, Run, TablePiece, in_order
 from kubeshark.pipeline._segments import Segment
 from kubeshark.pipeline._table import EntryTable, Found
+from kubeshark.pipeline.executors._executor import Executor, InProcess
 
 __all__ = ["Query", "QueryOptions", "QueryProgress"]
 

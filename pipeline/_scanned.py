@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from kubeshark.core_capture import NO_MESSAGE, ROW, Scanned
 from kubeshark.core_capture._groups import Groups
 from kubeshark.extension_api import ProtocolSpec
-from kubeshark.pipeline._plugins import Binding
 from kubeshark.pipeline._streams import TRANSPORT_NAMES, address_text
 from kubeshark.pipeline.dissectors import Column, MessageRow
+from kubeshark.pipeline.plugins._manager import Binding
 
 if TYPE_CHECKING:
     from kubeshark.pipeline._table import Found

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from kubeshark.core_capture import SCANNERS, Assembled
 from kubeshark.extension_api import Classifier, ProtocolSpec
-from kubeshark.pipeline._plugins import Binding
 from kubeshark.pipeline._scanned import ScannedStreams
 from kubeshark.pipeline._streams import TRANSPORT_NAMES
 from kubeshark.pipeline.dissectors import Column, Columns
+from kubeshark.pipeline.plugins._manager import Binding
 
 __all__ = ["Scanners"]
 

@@ -15,18 +15,18 @@ from kubeshark.pipeline._choose import either_way, without_times
 from kubeshark.pipeline._dissect import Dissector
 from kubeshark.pipeline._enrich import Enricher, EnricherBinding
 from kubeshark.pipeline._entry import Entry
-from kubeshark.pipeline._executor import Executor, ExecutorName, InProcess
 from kubeshark.pipeline._facts import Origin
 from kubeshark.pipeline._filter import EntryFilter
-from kubeshark.pipeline._job import Job
-from kubeshark.pipeline._named import Names
 from kubeshark.pipeline._order import Order, cursor_text, parse_cursor
 from kubeshark.pipeline._plan import CHUNK_BYTES, PIECE_BYTES, Plan
-from kubeshark.pipeline._plugins import Plugins
 from kubeshark.pipeline._query import Query, QueryOptions, QueryProgress
 from kubeshark.pipeline._rows import columns_read_by
 from kubeshark.pipeline._runs import Run
 from kubeshark.pipeline._secrets import Secrets
+from kubeshark.pipeline.executors._executor import Executor, ExecutorName, InProcess
+from kubeshark.pipeline.executors._job import Job
+from kubeshark.pipeline.names._named import Names
+from kubeshark.pipeline.plugins._manager import Plugins
 
 __all__ = ["QueryArguments", "StoreQuery", "cursor_behind", "known_names", "make_options", "query_store"]
 
@@ -292,7 +292,7 @@ def query_store(
             names,
         )
         if executor == "ray":
-            from kubeshark.pipeline._ray import RayActors, actors
+            from kubeshark.pipeline.executors._ray import RayActors, actors
 
             away = replace(job, store="", secret_keys=())
             return RayActors(
@@ -303,7 +303,7 @@ def query_store(
         count = _processes(jobs, plan, options, worth) if store.can_travel else 0  # they would open one store
         if not count:
             return None
-        from kubeshark.pipeline._processes import Processes  # what one process does needs none of it
+        from kubeshark.pipeline.executors._processes import Processes  # what one process does needs none of it
 
         piece_bytes = PIECE_BYTES if store.requests is None else CHUNK_BYTES  # blocks are read again for each piece
         return Processes(job, count, watch, entry_filter.errors, here, piece_bytes)

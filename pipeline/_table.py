@@ -26,13 +26,13 @@ from kubeshark.pipeline._facts import Origin, StreamFacts
 from kubeshark.pipeline._ids import Ids, ids_of
 from kubeshark.pipeline._kinds import CONNECTION, MADE, Kinds
 from kubeshark.pipeline._lazy_entry import LazyEntry, Row
-from kubeshark.pipeline._named import NAMED
 from kubeshark.pipeline._order import Place
-from kubeshark.pipeline._plugins import Binding
 from kubeshark.pipeline._scanned import COMMON, OF_STREAMS, ScannedStreams, by_place, errors, filled, message_bytes
 from kubeshark.pipeline._segments import Selection
 from kubeshark.pipeline._streams import TRANSPORT_NAMES
 from kubeshark.pipeline.dissectors import CONN
+from kubeshark.pipeline.names._named import NAMED
+from kubeshark.pipeline.plugins._manager import Binding
 
 __all__ = ["CELLS", "SIZE", "EntryTable", "Found", "Makers"]
 

@@ -18,8 +18,8 @@ from pathlib import Path
 from kubeshark.extension_api import HOOKS, Hook
 from kubeshark.firewall import policy_schema
 from kubeshark.pipeline import Plugins
-from kubeshark.pipeline._plugins import RAW
 from kubeshark.pipeline.kfl import VARIABLES
+from kubeshark.pipeline.plugins._manager import RAW
 from kubeshark.settings import keys
 from kubeshark.settings._yaml import flow_text
 

@@ -60,7 +60,7 @@ ROLES = {
         ("version", "worker"),
         ("core_capture", "worker"),
         # A worker captures without plugins, and has no account at the API server: it is told of pods by its kubelet.
-        never=("kubeshark.pipeline._import_hooks", "kubeshark.cluster"),
+        never=("kubeshark.pipeline.intake._import_hooks", "kubeshark.cluster"),
     ),
 }
 

@@ -29,7 +29,7 @@ from kubeshark.core_capture.live import (
 from kubeshark.core_capture.store import Retention, Scheduled, Store
 from kubeshark.errors import KubesharkError
 from kubeshark.pipeline import CaptureLimits, CaptureProgress
-from kubeshark.pipeline._capture import Capture as Capturing
+from kubeshark.pipeline.intake._capture import Capture as Capturing
 from kubeshark.worker._choosing import Choice
 from kubeshark.worker._governor import memory_of_capture
 from kubeshark.worker._status import Capture, Order

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 
 from kubeshark.errors import UsageError
-from kubeshark.pipeline._plugin_state import plugins_folder
+from kubeshark.pipeline.plugins._state import plugins_folder
 
 __all__ = ["CONFIG_NAME", "ScriptsConfig", "config_path", "parse_config", "read_config"]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kubeshark.pipeline._entry import Entry
-from kubeshark.pipeline._plugins import Plugins
+from kubeshark.pipeline.plugins._manager import Plugins
 from kubeshark.pipeline.scripts._config import read_config
 from kubeshark.pipeline.scripts._encode import BATCH
 from kubeshark.pipeline.scripts._runtime import Scripts
@@ -17,9 +17,9 @@ from kubeshark.pipeline.scripts._script import find_scripts
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kubeshark.pipeline._imports import ImportResult, Progress
     from kubeshark.pipeline._pipeline import Pipeline
     from kubeshark.pipeline._segments import Segment
+    from kubeshark.pipeline.intake._imports import ImportResult, Progress
 
 __all__ = ["feed", "import_with_scripts", "opening", "queried_scripts", "without_scripts"]
 

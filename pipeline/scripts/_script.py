@@ -13,7 +13,7 @@ from kubeshark.errors import PluginRejected, UsageError
 from kubeshark.extension_api._frame import ABI_VERSION
 from kubeshark.hosts.js.scripts import HOOKS
 from kubeshark.hosts.js.scripts._process import ScriptChild, ScriptError
-from kubeshark.pipeline._installed import installed_plugins
+from kubeshark.pipeline.plugins._installed import installed_plugins
 from kubeshark.pipeline.scripts._config import ScriptsConfig
 
 __all__ = ["GRANT_KINDS", "Script", "check_script_grants", "find_scripts", "package_script", "read_script", "title_of"]

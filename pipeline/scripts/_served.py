@@ -10,7 +10,7 @@ from typing import Self
 from msgspec.structs import replace
 
 from kubeshark.errors import PluginError
-from kubeshark.pipeline._plugins import Plugins
+from kubeshark.pipeline.plugins._manager import Plugins
 from kubeshark.pipeline.scripts._config import ScriptsConfig, read_config
 from kubeshark.pipeline.scripts._console import Console
 from kubeshark.pipeline.scripts._runtime import Scripts

@@ -19,7 +19,7 @@ from typing import Any, Self
 
 import msgspec
 
-from kubeshark.pipeline._plugin_state import plugins_folder
+from kubeshark.pipeline.plugins._state import plugins_folder
 from kubeshark.pipeline.scripts._console import ConsoleLine
 from kubeshark.pipeline.scripts._runtime import Scripts
 

@@ -27,7 +27,7 @@ DISSECTION = {
     "kubeshark.extension_api",
     "kubeshark.hosts",
     "kubeshark.pipeline._dissect",
-    "kubeshark.pipeline._plugins",
+    "kubeshark.pipeline.plugins._manager",
     "kubeshark.pipeline._query",
     "kubeshark.pipeline.dissectors",
     "kubeshark.pipeline.kfl._compile",
@@ -45,7 +45,7 @@ RARE = {
 }
 SERVERS = {"fastapi", "uvicorn", "starlette", "kubeshark.hub"}
 REMOTE = {"obstore", "kubeshark.core_capture.store._objects"}
-WORKERS = {"kubeshark.pipeline._processes", "kubeshark.pipeline._worker", "multiprocessing"}
+WORKERS = {"kubeshark.pipeline.executors._processes", "kubeshark.pipeline.executors._worker", "multiprocessing"}
 SETTINGS = {"yaml", "kubeshark._document", "kubeshark.settings._load", "kubeshark.settings._model"}
 """Where there is no kubeshark.yaml."""
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from kubeshark.cluster import Cluster
 from kubeshark.cluster._client import KINDS
 from kubeshark.core_capture.store import NameRecord
-from kubeshark.pipeline._cluster_names import follow_names, present_names
-from kubeshark.pipeline._named import Names
+from kubeshark.pipeline.names._cluster_names import follow_names, present_names
+from kubeshark.pipeline.names._named import Names
 from tests.cluster._server import make, make_pod, set_status
 
 LATER = 4_000_000_000 * 10**9

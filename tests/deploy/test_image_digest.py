@@ -61,7 +61,7 @@ def changed_by(digests: Digests, before: dict[str, str], path: Path, change: Cal
         ("worker/_app.py", {"worker"}),
         ("hub/_app.py", {"hub"}),
         ("pipeline/__init__.py", {"hub", "worker"}),
-        ("pipeline/_capture.py", {"hub", "worker"}),
+        ("pipeline/intake/_capture.py", {"hub", "worker"}),
         ("pipeline/dissectors/web/__init__.py", {"hub"}),
         ("core_capture/native/walk.h", {"hub", "worker"}),
         ("deploy/images/python/slim", {"hub", "worker"}),

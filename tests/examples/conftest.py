@@ -23,7 +23,7 @@ from kubeshark.extension_api._frame import (
 )
 from kubeshark.extension_api._manifest import Manifest, read_manifest
 from kubeshark.hosts._instance import Instance
-from kubeshark.pipeline._stage import Stage
+from kubeshark.pipeline.plugins._stage import Stage
 
 
 class Feeder:

@@ -11,8 +11,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from kubeshark.pipeline import Plugins
 from kubeshark.pipeline._files import FileDissection
-from kubeshark.pipeline._scheduler import run_job
-from kubeshark.pipeline._trial import _python_module
+from kubeshark.pipeline.plugins._scheduler import run_job
+from kubeshark.pipeline.plugins._trial import _python_module
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from kubeshark.pipeline._conform import conform
-from kubeshark.pipeline._trial import Trial, expectations
+from kubeshark.pipeline.plugins._conform import conform
+from kubeshark.pipeline.plugins._trial import Trial, expectations
 
 
 @pytest.fixture(scope="module")

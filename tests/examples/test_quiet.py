@@ -14,7 +14,7 @@ from kubeshark.cli import main
 from kubeshark.errors import PluginCrashed
 from kubeshark.extension_api import Packet, PacketVerdict
 from kubeshark.hosts import ForeignPlugin
-from kubeshark.pipeline._trial import Trial
+from kubeshark.pipeline.plugins._trial import Trial
 from tests.core_capture.reference._packets import A6, B6, ethernet, tcp, udp, vlan
 
 KEEP, DROP, MARK = PacketVerdict.KEEP, PacketVerdict.DROP, PacketVerdict.MARK

@@ -11,7 +11,7 @@ import pytest
 
 from kubeshark.errors import PluginCrashed
 from kubeshark.pipeline import Entry
-from kubeshark.pipeline._trial import Trial
+from kubeshark.pipeline.plugins._trial import Trial
 from tests.pipeline._traffic import Capture, Connection
 
 HEAD = b"POST /pay?token=a%2Fb%20c&x=1 HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\n"

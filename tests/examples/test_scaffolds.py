@@ -15,8 +15,8 @@ from kubeshark.extension_api._conformance import Vector, feed, made_up, read_vec
 from kubeshark.extension_api._scaffold import LANGUAGES, TALK, scaffold, tcp_capture
 from kubeshark.hosts.c import _build as build_c
 from kubeshark.hosts.go import _build as build_go
-from kubeshark.pipeline._conform import answer, asking, conform
-from kubeshark.pipeline._trial import Trial, expectations
+from kubeshark.pipeline.plugins._conform import answer, asking, conform
+from kubeshark.pipeline.plugins._trial import Trial, expectations
 
 Load = Callable[[str], Trial]
 GOLDEN = Path(__file__).parent / "fruit.vectors.jsonl"

@@ -19,7 +19,7 @@ from kubeshark.extension_api import Datagram, Endpoint, MessageKind, Verdict
 from kubeshark.extension_api._manifest import Manifest, read_manifest
 from kubeshark.hosts import ForeignPlugin
 from kubeshark.hosts.c import _build
-from kubeshark.pipeline._stage import Stage
+from kubeshark.pipeline.plugins._stage import Stage
 
 FIELDS = ["opcode", "file", "mode", "block", "size", "error_code", "error_message", "options", "transfer_size"]
 DEFAULTS = ("", 0, {}, [])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kubeshark.pipeline._trial import Trial, expectations
+from kubeshark.pipeline.plugins._trial import Trial, expectations
 
 
 @pytest.fixture(scope="module")

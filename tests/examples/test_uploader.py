@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from kubeshark.core_capture.store import Identity
-from kubeshark.pipeline import Pipeline, Plugins, _imports
-from kubeshark.pipeline._trial import _python_module
+from kubeshark.pipeline import Pipeline, Plugins
+from kubeshark.pipeline.intake import _imports
+from kubeshark.pipeline.plugins._trial import _python_module
 from tests.pipeline._traffic import Capture, Connection
 
 

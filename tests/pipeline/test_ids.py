@@ -16,11 +16,11 @@ from kubeshark.core_capture import load_core
 from kubeshark.pipeline import Plugins, _dissect
 from kubeshark.pipeline._ids import Ids
 from kubeshark.pipeline._order import place_of
-from kubeshark.pipeline._plugins import Binding
 from kubeshark.pipeline._run import Runner
 from kubeshark.pipeline._segments import chains
 from kubeshark.pipeline._streams import FlowStream
 from kubeshark.pipeline._table import EntryTable
+from kubeshark.pipeline.plugins._manager import Binding
 from tests.pipeline._traffic import GET, OK, Capture, Connection, dns, make_query
 from tests.pipeline.dissectors.messaging.test_mqtt import connect, publish
 from tests.pipeline.dissectors.web._http2_bytes import PREFACE, SETTINGS, Talker

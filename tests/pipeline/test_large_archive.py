@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from benchmarks._scale import make_small, measure  # the benches are no package that is installed
 from kubeshark.core_capture.store import create_identity
 from kubeshark.pipeline import Pipeline
-from kubeshark.pipeline._ray import fault_handlers_kept
+from kubeshark.pipeline.executors._ray import fault_handlers_kept
 from tests.core_capture.store._servers import Server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]

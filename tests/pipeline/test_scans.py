@@ -17,10 +17,10 @@ from kubeshark.core_capture.files import open_capture
 from kubeshark.errors import InputError
 from kubeshark.extension_api import Classifier, ProtocolSpec
 from kubeshark.pipeline._claim import Claims
-from kubeshark.pipeline._plugins import Binding
 from kubeshark.pipeline._scans import MAX_HEAD, Scanners
 from kubeshark.pipeline._segments import MemorySegment
 from kubeshark.pipeline._streams import FlowStream
+from kubeshark.pipeline.plugins._manager import Binding
 from tests.core_capture.reference._packets import RAW, udp
 from tests.pipeline._scanned import assert_scanned_as_dissected, plugins
 from tests.pipeline._traffic import Capture, Connection, batch, dns

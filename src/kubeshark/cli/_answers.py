@@ -297,13 +297,13 @@ def check_key(s: Survey, key: str) -> Sequence[str]:
 
 
 def plugins(_: Survey) -> Sequence[Choice]:
-    from kubeshark.pipeline._installed import installed_plugins
+    from kubeshark.pipeline.plugins._installed import installed_plugins
 
     return [Choice(each.id, each.id) for each in installed_plugins()]
 
 
 def check_plugins(_: Survey, names: list[str]) -> Sequence[str]:
-    from kubeshark.pipeline._installed import installed_plugins
+    from kubeshark.pipeline.plugins._installed import installed_plugins
 
     known = {each.id: each for each in installed_plugins()} if names else {}
     for name in names:

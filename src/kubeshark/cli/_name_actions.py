@@ -62,7 +62,7 @@ def run_add(args: argparse.Namespace) -> int:
     now_ns = time.time_ns()
     if args.kube:
         from kubeshark.cluster import Cluster
-        from kubeshark.pipeline._cluster_names import follow_names, present_names
+        from kubeshark.pipeline.names._cluster_names import follow_names, present_names
 
         cluster = Cluster.open()
         added = present_names(cluster.list, now_ns)
@@ -83,7 +83,7 @@ def run_add(args: argparse.Namespace) -> int:
 def _add_file(args: argparse.Namespace, now_ns: int) -> tuple[list[NameRecord], list[NameRecord]]:
     from kubeshark._document import MAX_BYTES
     from kubeshark.errors import InputError
-    from kubeshark.pipeline._name_file import merge_names, parse_names
+    from kubeshark.pipeline.names._name_file import merge_names, parse_names
 
     try:
         with args.file.open("rb") as file:
@@ -98,8 +98,8 @@ def _add_heard(args: argparse.Namespace) -> tuple[list[NameRecord], list[NameRec
     from kubeshark.cli._complain import complain
     from kubeshark.cli._progress import Progress
     from kubeshark.pipeline import Pipeline, QueryProgress
-    from kubeshark.pipeline._heard_names import FIELDS, HEARD, MAX_HEARD, heard_names
-    from kubeshark.pipeline._name_file import merge_names
+    from kubeshark.pipeline.names._heard_names import FIELDS, HEARD, MAX_HEARD, heard_names
+    from kubeshark.pipeline.names._name_file import merge_names
 
     with Pipeline.open(store_path(args), create=False) as pipeline, Progress("reading DNS answers") as progress:
 

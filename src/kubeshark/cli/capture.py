@@ -24,7 +24,7 @@ from kubeshark.cli._upload import add_upload_option, upload_url, uploading
 if TYPE_CHECKING:
     from kubeshark.core_capture.live import PacketSource
     from kubeshark.pipeline import CaptureProgress, CaptureResult
-    from kubeshark.pipeline._folder import FolderImport
+    from kubeshark.pipeline.intake._folder import FolderImport
 
 __all__ = ["add_parser"]
 

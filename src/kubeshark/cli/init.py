@@ -316,7 +316,7 @@ def finish(
 
 def _enable_plugins(names: Sequence[str]) -> None:
     """Enable those that were disabled on this machine."""
-    from kubeshark.pipeline._plugin_state import PluginState, change_state, plugins_folder, read_states
+    from kubeshark.pipeline.plugins._state import PluginState, change_state, plugins_folder, read_states
 
     states = read_states(plugins_folder())
     for name in names:

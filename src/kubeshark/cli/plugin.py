@@ -11,7 +11,7 @@ from kubeshark.cli import plugin_author, plugin_install, plugin_manage, plugin_p
 from kubeshark.errors import UsageError
 
 if TYPE_CHECKING:
-    from kubeshark.pipeline._installed import InstalledPlugin
+    from kubeshark.pipeline.plugins._installed import InstalledPlugin
 
 __all__ = ["add_parser"]
 
@@ -64,7 +64,7 @@ def add_parser(commands: Any, name: str = "plugin", summary: str = "install, lis
 
 
 def run_uninstall(args: argparse.Namespace) -> int:
-    from kubeshark.pipeline._installed import uninstall
+    from kubeshark.pipeline.plugins._installed import uninstall
 
     uninstall(args.id)
     print(f"removed {args.id}")
@@ -72,7 +72,7 @@ def run_uninstall(args: argparse.Namespace) -> int:
 
 
 def run_list(args: argparse.Namespace) -> int:
-    from kubeshark.pipeline._installed import installed_plugins, plugins_folder
+    from kubeshark.pipeline.plugins._installed import installed_plugins, plugins_folder
 
     plugins = installed_plugins()
     if args.output == "json":
@@ -88,7 +88,7 @@ def run_list(args: argparse.Namespace) -> int:
 
 
 def run_info(args: argparse.Namespace) -> int:
-    from kubeshark.pipeline._installed import installed_plugins
+    from kubeshark.pipeline.plugins._installed import installed_plugins
 
     plugin = next((plugin for plugin in installed_plugins() if plugin.id == args.id), None)
     if plugin is None:

@@ -15,7 +15,7 @@ from kubeshark.cli._complain import complain, printable
 from kubeshark.errors import KubesharkError, UsageError
 
 if TYPE_CHECKING:
-    from kubeshark.pipeline._trial import Trial
+    from kubeshark.pipeline.plugins._trial import Trial
 
 __all__ = ["Watcher", "add_actions"]
 
@@ -110,7 +110,7 @@ def run_new(args: argparse.Namespace) -> int:
 
 
 def run_test(args: argparse.Namespace) -> int:
-    from kubeshark.pipeline._trial import Trial
+    from kubeshark.pipeline.plugins._trial import Trial
 
     folder = Path(args.path)
     began = time.monotonic()
@@ -121,7 +121,7 @@ def run_test(args: argparse.Namespace) -> int:
 
 def _test(trial: Trial, folder: Path, *, update: bool = False) -> bool:
     """Run all tests; say how each went."""
-    from kubeshark.pipeline._trial import expectations
+    from kubeshark.pipeline.plugins._trial import expectations
 
     found = expectations(folder)
     if not found:
@@ -142,7 +142,7 @@ def _test(trial: Trial, folder: Path, *, update: bool = False) -> bool:
 def run_run(args: argparse.Namespace) -> int:
     from kubeshark.cli._output import print_entries
     from kubeshark.errors import PluginError
-    from kubeshark.pipeline._trial import Trial
+    from kubeshark.pipeline.plugins._trial import Trial
 
     folder = Path(args.path)
     if folder.suffix == ".js" and folder.is_file():
@@ -204,8 +204,8 @@ def _run_script(args: argparse.Namespace, file: Path) -> int:
 
 
 def run_kit(args: argparse.Namespace) -> int:
-    from kubeshark.pipeline._conform import conform, write_vectors
-    from kubeshark.pipeline._trial import Trial
+    from kubeshark.pipeline.plugins._conform import conform, write_vectors
+    from kubeshark.pipeline.plugins._trial import Trial
 
     folder = Path(args.path)
     with Trial(folder, _settings(folder, args.set)) as trial:
@@ -290,7 +290,7 @@ class Watcher:
 
     def _replace(self) -> None:
         """Build a copy and load it; keep what is loaded if that fails."""
-        from kubeshark.pipeline._trial import Trial
+        from kubeshark.pipeline.plugins._trial import Trial
 
         copy = Path(tempfile.mkdtemp(dir=self._copies.name)) / "plugin"
         began = time.monotonic()

@@ -17,8 +17,8 @@ from kubeshark.errors import KubesharkError, PluginRejected, UsageError
 if TYPE_CHECKING:
     from kubeshark.packages._credentials import Credentials
     from kubeshark.packages._fetched import Fetched
-    from kubeshark.pipeline._installed import InstalledPlugin
-    from kubeshark.pipeline._stage import Stage
+    from kubeshark.pipeline.plugins._installed import InstalledPlugin
+    from kubeshark.pipeline.plugins._stage import Stage
 
 __all__ = ["add_actions", "add_login", "login_of", "parse_grants"]
 
@@ -125,7 +125,7 @@ def run_install(args: argparse.Namespace) -> int:
 def _install_locked(args: argparse.Namespace, grants: Mapping[str, list[str]]) -> int:
     """Bring this machine to what a lock file says; each plugin by itself."""
     from kubeshark.packages._lock import parse_lock
-    from kubeshark.pipeline._installed import installed_plugins
+    from kubeshark.pipeline.plugins._installed import installed_plugins
 
     pins = parse_lock(Path(args.lock))
     there = {plugin.id: plugin for plugin in installed_plugins()}
@@ -145,7 +145,7 @@ def _install_locked(args: argparse.Namespace, grants: Mapping[str, list[str]]) -
 
 def run_update(args: argparse.Namespace) -> int:
     from kubeshark.packages._fetched import is_remote
-    from kubeshark.pipeline._installed import installed_plugins
+    from kubeshark.pipeline.plugins._installed import installed_plugins
 
     grants = parse_grants(args.grant)
     there = {plugin.id: plugin for plugin in installed_plugins()}
@@ -168,7 +168,7 @@ def run_update(args: argparse.Namespace) -> int:
 
 
 def run_rollback(args: argparse.Namespace) -> int:
-    from kubeshark.pipeline._installed import installed_plugins, roll_back
+    from kubeshark.pipeline.plugins._installed import installed_plugins, roll_back
 
     before = next((plugin.version for plugin in installed_plugins() if plugin.id == args.id), "")
     plugin = roll_back(args.id)
@@ -244,7 +244,7 @@ class _Tally:
 def _install(
     fetched: Fetched, args: argparse.Namespace, grants: Mapping[str, list[str]], *, is_one_of_many: bool = False
 ) -> InstalledPlugin:
-    from kubeshark.pipeline._stage import Stage
+    from kubeshark.pipeline.plugins._stage import Stage
 
     with Stage(fetched) as stage:
         if not is_one_of_many:
@@ -256,7 +256,7 @@ def _update(
     plugin: InstalledPlugin, fetched: Fetched, args: argparse.Namespace, grants: Mapping[str, list[str]]
 ) -> None:
     from kubeshark.extension_api._manifest import version_key
-    from kubeshark.pipeline._stage import Stage
+    from kubeshark.pipeline.plugins._stage import Stage
 
     with Stage(replace(fetched, wanted=plugin.id)) as stage:
         version = stage.manifest.version

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from kubeshark.extension_api import SettingSpec
-    from kubeshark.pipeline._plugins import JobBinding
+    from kubeshark.pipeline.plugins._manager import JobBinding
 
 __all__ = ["add_actions"]
 
@@ -74,7 +74,7 @@ def add_actions(actions: Any) -> None:
 
 def run_set(args: argparse.Namespace) -> int:
     from kubeshark.extension_api._settings import check_settings, parse_setting, shown_settings
-    from kubeshark.pipeline._plugin_state import PluginState, change_state, plugins_folder, read_states
+    from kubeshark.pipeline.plugins._state import PluginState, change_state, plugins_folder, read_states
 
     specs = {spec.name: spec for spec in _settings_of(args.id)}
     changes: dict[str, Any] = {}
@@ -112,7 +112,7 @@ def run_set(args: argparse.Namespace) -> int:
 
 
 def run_unset(args: argparse.Namespace) -> int:
-    from kubeshark.pipeline._plugin_state import PluginState, change_state, plugins_folder
+    from kubeshark.pipeline.plugins._state import PluginState, change_state, plugins_folder
 
     known = {spec.name for spec in _settings_of(args.id)}
 
@@ -132,8 +132,8 @@ def _settings_of(plugin: str) -> Sequence[SettingSpec]:
     """Return what an installed plugin, or one of a Python package, declares."""
     from importlib.metadata import entry_points
 
-    from kubeshark.pipeline._installed import installed_plugins
-    from kubeshark.pipeline._plugin_state import ENTRY_POINTS
+    from kubeshark.pipeline.plugins._installed import installed_plugins
+    from kubeshark.pipeline.plugins._state import ENTRY_POINTS
 
     for installed in installed_plugins():
         if installed.id == plugin:
@@ -159,8 +159,8 @@ def run_disable(args: argparse.Namespace) -> int:
 
 
 def _switch(plugin: str, *, disabled: bool) -> int:
-    from kubeshark.pipeline._installed import installed_plugins
-    from kubeshark.pipeline._plugin_state import PluginState, change_state, plugins_folder
+    from kubeshark.pipeline.plugins._installed import installed_plugins
+    from kubeshark.pipeline.plugins._state import PluginState, change_state, plugins_folder
 
     found = next((installed for installed in installed_plugins() if installed.id == plugin), None)
     if found is None:
@@ -174,8 +174,8 @@ def _switch(plugin: str, *, disabled: bool) -> int:
 
 def run_job(args: argparse.Namespace) -> int:
     from kubeshark.pipeline import Plugins, rfc3339
-    from kubeshark.pipeline._scheduler import next_due
-    from kubeshark.pipeline._scheduler import run_job as run_now
+    from kubeshark.pipeline.plugins._scheduler import next_due
+    from kubeshark.pipeline.plugins._scheduler import run_job as run_now
 
     with Plugins.installed() as plugins:
         jobs: list[JobBinding] = [each for each in plugins.jobs if each.plugin.partition("@")[0] == args.id]

@@ -203,7 +203,7 @@ def run_index(args: argparse.Namespace) -> int:
 def run_trust(args: argparse.Namespace) -> int:
     from kubeshark.packages._keys import read_public_key
     from kubeshark.packages._trust import add_key, read_trust, remove_key
-    from kubeshark.pipeline._plugin_state import plugins_folder
+    from kubeshark.pipeline.plugins._state import plugins_folder
 
     if args.remove:
         removed = remove_key(plugins_folder(), args.remove)

@@ -12,7 +12,7 @@ from kubeshark.errors import PluginError
 from kubeshark.extension_api._manifest import read_manifest
 from kubeshark.extension_api._scaffold import scaffold
 from kubeshark.hosts._build import build_plugin
-from kubeshark.pipeline._trial import Trial, expectations
+from kubeshark.pipeline.plugins._trial import Trial, expectations
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""The one manager of all plugins, built-in ones too, and their life: installed, tried, scheduled, switched."""

@@ -1,0 +1,434 @@
+"""Which plugins there are and what each can do: built-ins and anybody's through one pluggy manager.
+
+pluggy registers and checks; on the hot path the functions it found are called directly, a whole batch at a time.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any, Self
+
+import pluggy
+
+from kubeshark.core_capture import And, Or, PortBetween, Predicate, Transport
+from kubeshark.errors import PluginError, PluginRejected, UsageError
+from kubeshark.extension_api import (
+    HOOKS,
+    Enrichment,
+    EnrichSpec,
+    FilterSpec,
+    JobSpec,
+    Message,
+    ProtocolSpec,
+    Representation,
+    VariableType,
+    build_manager,
+)
+from kubeshark.pipeline._display import Display
+from kubeshark.pipeline._enrich import EnricherBinding
+from kubeshark.pipeline.dissectors import BUILTINS as DISSECTORS
+from kubeshark.pipeline.kfl import VARIABLES, Variables, check_filter_name
+from kubeshark.pipeline.kfl._pushdown import any_of
+from kubeshark.pipeline.plugins._installed import foreign_plugins, installed_plugins, plugins_folder
+from kubeshark.pipeline.plugins._lifecycle import BrokenEnricher, LocalPlugins
+from kubeshark.pipeline.plugins._state import ENTRY_POINTS, keep_health, read_states
+from kubeshark.pipeline.renderers import BUILTINS as RENDERERS
+
+if TYPE_CHECKING:
+    from kubeshark.hosts import ForeignPlugin
+    from kubeshark.hosts._answered import Answered
+    from kubeshark.pipeline._entry import Entry
+    from kubeshark.pipeline.scripts._runtime import Scripts
+
+__all__ = ["ENCRYPTED", "ENTRY_POINTS", "Binding", "JobBinding", "PluginFilter", "Plugins"]
+
+MAX_HEARD = 1000
+"""Different problems that one query is told of."""
+
+ENCRYPTED = frozenset({"tls", "quic"})
+"""Protocols that the decrypt step opens."""
+
+NUMBERS = {"tcp": {6}, "udp": {17}, "sctp": {132}, "icmp": {1, 58}, "ip": set(range(256))}
+"""IP protocol numbers of what protocols say they lie on."""
+
+ALWAYS_ENCRYPTED = frozenset({"http3"})
+"""Flags of protocols that only the decrypt step finds."""
+
+RAW = "kubeshark.pipeline.dissectors.network.raw"
+"""Shows the payload of streams that nobody takes: the last resort, never asked before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """One protocol and the plugin that dissects it."""
+
+    protocol: ProtocolSpec
+    plugin: str  # name in the manager; id@version for foreign ones
+    dissect: Callable[..., Any]
+    probe: Callable[..., Any] | None
+    is_builtin: bool
+    answer: Callable[[Sequence[Any]], Sequence[Answered]] | None = None  # as `dissect`, with messages in columns
+
+
+@dataclass(frozen=True, slots=True)
+class PluginFilter:
+    spec: FilterSpec
+    plugin: str
+    call: Callable[..., Any]
+
+
+@dataclass(frozen=True, slots=True)
+class JobBinding:
+    spec: JobSpec
+    plugin: str
+    call: Callable[..., Any]
+
+
+class Plugins:
+    """The registered plugins. `close` stops the processes of foreign ones; use as a context manager."""
+
+    def __init__(
+        self,
+        foreign: Iterable[tuple[str, ForeignPlugin]] = (),
+        *,
+        local: Iterable[tuple[str, Any]] = (),
+        broken: Iterable[BrokenEnricher] = (),
+        settings: Mapping[str, Mapping[str, object]] | None = None,
+    ) -> None:
+        """`settings` are those of Python plugins, by name; `broken` are enrichers that were left out.
+
+        `local` are Python plugins beside those of installed packages: their authors' own.
+        """
+        self.manager: pluggy.PluginManager = build_manager(HOOKS)
+        self.problems: list[PluginError] = []
+        self._listeners: dict[int, dict[str, PluginError]] = {}  # of queries that run, by text
+        self.scripts: Scripts | None = None  # Kubeshark scripts that look at what a query gives; closed with this
+        self._keeps_health = False
+        for name in (*DISSECTORS, *RENDERERS):
+            self.manager.register(import_module(name), name)
+        names = []
+        for name, python in (*((point.name, point.load()) for point in entry_points(group=ENTRY_POINTS)), *local):
+            names.append(name)
+            self._register(python, name)
+        self._foreign: list[ForeignPlugin] = []
+        for name, plugin in foreign:
+            self._foreign.append(plugin)
+            self._register(plugin, name)
+        self._broken = list(broken)
+        self._local = LocalPlugins(self._functions, frozenset(names))
+        for problem in self._local.start(settings or {}):
+            self._leave_out(problem)
+        self._index()
+
+    @classmethod
+    def installed(cls) -> Self:
+        """Return the built-in plugins, those of Python packages, and those installed with `kubeshark plugin`."""
+        foreign, broken, problems = foreign_plugins()
+        plugins = cls(foreign, broken=broken, settings=_settings(problems))
+        plugins.problems += problems
+        plugins._keeps_health = True
+        if scripts_may_run():
+            plugins._take_scripts()
+        return plugins
+
+    def _take_scripts(self) -> None:
+        """Have the scripts that look at what queries give; they are loaded when a query gives something."""
+        from kubeshark.pipeline.scripts._replay import queried_scripts  # most have no scripts
+
+        try:
+            self.scripts = queried_scripts(lambda: self.variables)
+        except UsageError as error:
+            self.problems.append(PluginError(error.message, plugin="scripts", hint=error.hint))
+
+    def _leave_out(self, problem: PluginError) -> None:
+        """Do without a Python plugin that does not start; if it redacts, nothing is shown that it has not seen."""
+        self.problems.append(problem)
+        if problem.plugin in self._functions("enrich"):
+            self._broken.append(BrokenEnricher(problem.plugin, problem.message))
+        self.manager.unregister(name=problem.plugin)
+
+    def _register(self, plugin: Any, name: str) -> None:
+        try:
+            self.manager.register(plugin, name)
+        except (pluggy.PluginValidationError, ValueError) as error:
+            text = " ".join(str(error).split())
+            self.problems.append(PluginRejected(text, plugin=name, hint='see "kubeshark plugin hooks"'))
+
+    def _functions(self, hook: str) -> dict[str, Callable[..., Any]]:
+        """Return plugin name → implementation of a hook, first registered first."""
+        caller: pluggy.HookCaller = getattr(self.manager.hook, hook)
+        return {implementation.plugin_name: implementation.function for implementation in caller.get_hookimpls()}
+
+    def _index(self) -> None:
+        dissect, probe = self._functions("dissect"), self._functions("probe")
+        bindings = []
+        for plugin, protocols in self._functions("protocols").items():
+            bindings += [
+                Binding(
+                    spec,
+                    plugin,
+                    dissect[plugin],
+                    probe.get(plugin),
+                    plugin in DISSECTORS,
+                    getattr(self.manager.get_plugin(plugin), "answer", None),
+                )
+                for spec in protocols()
+                if plugin in dissect
+            ]
+        self.bindings: list[Binding] = sorted(bindings, key=lambda binding: binding.protocol.priority)
+        self._siblings: dict[str, list[ProtocolSpec]] = {}
+        for binding in bindings:
+            self._siblings.setdefault(binding.plugin, []).append(binding.protocol)
+        self.fallbacks = {binding.protocol.layer4: binding for binding in bindings if binding.plugin == RAW}
+        call = self._functions("filter")
+        self.filters: dict[str, PluginFilter] = {}
+        for plugin, filters in self._functions("filters").items():
+            for spec in filters():
+                self._add_filter(plugin, spec, call[plugin])
+        self._index_enrichers()
+        call = self._functions("job")
+        self.jobs = [
+            JobBinding(spec, plugin, call[plugin])
+            for plugin, jobs in self._functions("jobs").items()
+            for spec in jobs()
+            if plugin in call and self._is_schedule(plugin, spec)
+        ]
+        self.packet_filters = self._functions("packet_filter")
+        self.segment_sealed = self._functions("segment_sealed")
+        latest_first = [list(self._functions(hook).values())[::-1] for hook in ("summarize", "render")]
+        self.display = Display(*latest_first)
+
+    def _index_enrichers(self) -> None:
+        """By priority; one that cannot be used comes first, and nothing passes it."""
+        specs = {plugin: describe() for plugin, describe in self._functions("enriches").items()}
+        working = [
+            EnricherBinding(plugin, specs.get(plugin, EnrichSpec()), call)
+            for plugin, call in self._functions("enrich").items()
+        ]
+        working.sort(key=lambda binding: (binding.spec.priority, binding.plugin))
+        stands_for = [EnricherBinding(each.name, EnrichSpec(), _refusing(each.reason)) for each in self._broken]
+        self.enrichers: list[EnricherBinding] = [*stands_for, *working]
+
+    def _is_schedule(self, plugin: str, spec: JobSpec) -> bool:
+        from croniter import croniter  # few plugins have jobs
+
+        is_valid = len(spec.cron.split()) == 6 and croniter.is_valid(spec.cron, second_at_beginning=True)
+        if not is_valid:
+            text = f"job {spec.name}: {spec.cron!r} is no schedule of six fields"
+            self.problems.append(PluginRejected(text, plugin=plugin, hint='write "0 */5 * * * *": second first'))
+        return is_valid
+
+    def protocols_with(self, binding: Binding) -> list[ProtocolSpec]:
+        """Return every protocol of the same plugin: its messages may be any of theirs."""
+        return self._siblings[binding.plugin]
+
+    def reached_from(self, binding: Binding, *, can_decrypt: bool) -> list[ProtocolSpec] | None:
+        """Return the protocols that may be found in its streams: its plugin's, and those inside; None: any."""
+        found: list[Binding] = [binding]
+        for each in found:
+            targets = each.protocol.hands_over
+            if "*" in targets or (each.protocol.name in ENCRYPTED and can_decrypt):
+                return None
+            found += [other for other in self.bindings if other.protocol.flag in targets and other not in found]
+        return [protocol for plugin in {each.plugin for each in found} for protocol in self._siblings[plugin]]
+
+    def protocol_of(self, binding: Binding, message: Message) -> ProtocolSpec:
+        """Return the protocol of a message: its binding's, unless it names another of the same plugin."""
+        if not message.protocol:
+            return binding.protocol
+        named = (protocol for protocol in self._siblings[binding.plugin] if protocol.flag == message.protocol)
+        return next(named, binding.protocol)
+
+    def _add_filter(self, plugin: str, spec: FilterSpec, call: Callable[..., Any]) -> None:
+        name = spec.name
+        try:
+            check_filter_name(name)
+        except UsageError as error:
+            self.problems.append(PluginRejected(error.message, plugin=plugin))
+            return
+        if name in self.filters:
+            name = f"{plugin.partition('@')[0]}.{spec.name}"
+            text = f"filter {spec.name}() is already offered by {self.filters[spec.name].plugin}: this one is {name}()"
+            self.problems.append(PluginRejected(text, plugin=plugin))
+        self.filters[name] = PluginFilter(spec, plugin, call)
+
+    @cached_property
+    def variables(self) -> Variables:
+        """KFL's variables and those that plugins add, flags included."""
+        known = VARIABLES
+        added: list[tuple[str, Mapping[str, VariableType]]] = []
+        for binding in self.bindings:
+            flags: dict[str, VariableType] = dict.fromkeys(binding.protocol.flags, "bool")
+            added.append((binding.plugin, {**flags, **binding.protocol.variables}))
+        added += [(enricher.plugin, enricher.spec.variables) for enricher in self.enrichers]
+        for plugin, variables in added:
+            for name, kind in variables.items():
+                try:
+                    known = known.with_plugin(name, kind)
+                except UsageError as error:  # taken with another type: the plugin's own entries show it, KFL does not
+                    self.problems.append(PluginRejected(error.message, plugin=plugin))
+        return known
+
+    def message_flags(self) -> frozenset[str]:
+        """Return the flags that say what protocol a message is."""
+        return frozenset(flag for binding in self.bindings for flag in binding.protocol.flags)
+
+    def flag_flows(self, *, can_decrypt: bool = True) -> dict[str, Predicate]:
+        """Return protocol flag → the flows its entries can come from, by transport, and by port where that is certain.
+
+        Without secrets `http` need not look at datagrams: HTTP/3 is always encrypted.
+        """
+        by_flag: dict[str, list[Predicate]] = {}
+        for binding in self.bindings:
+            layers = {binding.protocol.layer4} | {c.transport for c in binding.protocol.classifiers}
+            is_hidden = binding.protocol.flag in ALWAYS_ENCRYPTED and not can_decrypt
+            flows: Predicate = Transport(frozenset[int]().union(*(NUMBERS[layer] for layer in layers)))
+            if (ports := self.ports_of(binding)) is not None:
+                flows = And((flows, Or(tuple(_at(low, high) for low, high in _spans(ports)))))
+            for flag in () if is_hidden else binding.protocol.flags:
+                by_flag.setdefault(flag, []).append(flows)
+        return {flag: any_of(flows) for flag, flows in by_flag.items()}
+
+    def ports_of(self, binding: Binding) -> frozenset[int] | None:
+        """Return the ports, of client or server, of all streams that a binding's plugin can claim; None: any.
+
+        Its messages may be of any protocol of the plugin. Only ports that are declared bind it: a probe is asked about
+        every stream, a prefix lies on any port, and who hands streams over to a protocol by name asks nobody.
+        """
+        if binding.is_builtin:  # all of them know their protocols by content
+            return None
+        siblings = [each for each in self.bindings if each.plugin == binding.plugin]
+        if any(each.probe or not each.protocol.classifiers for each in siblings):
+            return None
+        named = {flag for each in self.bindings for flag in each.protocol.hands_over}
+        named |= {each.protocol.flag for each in self.bindings if each.is_builtin}  # "*" of a built-in names these
+        is_named = any(each.protocol.flag in named for each in siblings)
+        if is_named or any("*" in each.protocol.hands_over for each in self.bindings if not each.is_builtin):
+            return None
+        classifiers = [classifier for each in siblings for classifier in each.protocol.classifiers]
+        if not all(classifier.ports for classifier in classifiers):
+            return None
+        return frozenset(port for classifier in classifiers for port in classifier.ports)
+
+    def on_any_port(self, flag: str) -> bool:
+        """Say whether a protocol's streams are known by their content alone, whatever their ports."""
+        return any(flag in each.protocol.flags and self.ports_of(each) is None for each in self.bindings)
+
+    def take_problems(self) -> list[PluginError]:
+        """Return what foreign plugins did wrong since the last time, and what kept plugins from being loaded."""
+        problems, self.problems = self.problems, []
+        for plugin in self._foreign:
+            problems += plugin.take_problems()
+        if self.scripts is not None:
+            said, self.scripts.problems = self.scripts.problems, []
+            problems += [PluginError(text, plugin="scripts") for text in said]
+        for heard in list(self._listeners.values()):
+            for problem in problems[: MAX_HEARD - len(heard)] if len(heard) < MAX_HEARD else ():
+                heard.setdefault(str(problem), problem)
+        return problems
+
+    @contextmanager
+    def listening(self) -> Iterator[dict[str, PluginError]]:
+        """Yield what `take_problems` returns until the end, by text, whoever takes it: queries run beside each other.
+
+        Nobody can say whose entries a plugin failed on, so all who listen are told.
+        """
+        heard: dict[str, PluginError] = {}
+        self._listeners[id(heard)] = heard
+        try:
+            yield heard
+        finally:
+            self.take_problems()
+            del self._listeners[id(heard)]
+
+    def close(self) -> None:
+        """Stop every plugin: each has a limit."""
+        if self.scripts is not None:
+            self.scripts.close()
+        self.problems += self._local.stop()
+        if self._keeps_health:
+            digests = {plugin.manifest.id: plugin.digest for plugin in self._foreign}
+            keep_health({plugin.manifest.id: plugin.status for plugin in self._foreign}, digests)
+        for plugin in self._foreign:
+            plugin.close()
+
+    @property
+    def foreign(self) -> Sequence[ForeignPlugin]:
+        """Those that run in processes of their own."""
+        return tuple(self._foreign)
+
+    def rendered(self, entry: Entry) -> dict[str, tuple[Representation | str, float]]:
+        """Ask every renderer: name → (what it offers, or why it failed; seconds). Those that pass are left out."""
+        found: dict[str, tuple[Representation | str, float]] = {}
+        for name, render in self._functions("render").items():
+            began = time.perf_counter()
+            offered: Representation | str | None
+            try:
+                offered = render(entry=entry)
+            except PluginError as error:
+                offered = error.message
+            taken = time.perf_counter() - began
+            if offered is not None and (isinstance(offered, str) or offered.priority >= 0):
+                found[name.removeprefix("kubeshark.pipeline.renderers.")] = (offered, taken)
+        return found
+
+    def implementers(self, hook: str) -> list[str]:
+        """Return the names of the plugins that have a hook, those whose supervisor calls it included."""
+        foreign = [plugin.name for plugin in self._foreign if hook in plugin.manifest.hooks]
+        return sorted({*self._functions(hook), *foreign})
+
+    def take_log(self) -> list[tuple[str, str]]:
+        """Return (plugin, line) of what foreign plugins logged since the last time."""
+        return [(plugin.name, line) for plugin in self._foreign for line in plugin.take_log()]
+
+    def __enter__(self) -> Plugins:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def scripts_may_run() -> bool:
+    """Say whether there may be a script that looks at queries: one is installed, or there is a configuration."""
+    if "KUBESHARK_SCRIPTS" in os.environ or (plugins_folder() / "scripts.toml").is_file():
+        return True
+    return any("onItemQueried" in plugin.hooks for plugin in installed_plugins() if not plugin.state.disabled)
+
+
+def _spans(ports: Iterable[int]) -> list[tuple[int, int]]:
+    """Return ports as (first, last) of neighbours."""
+    spans: list[tuple[int, int]] = []
+    for port in sorted(ports):
+        if spans and spans[-1][1] == port - 1:
+            spans[-1] = (spans[-1][0], port)
+        else:
+            spans.append((port, port))
+    return spans
+
+
+def _at(low: int, high: int) -> Predicate:
+    """Classifiers name either side's port."""
+    return Or((PortBetween("dst", low, high), PortBetween("src", low, high)))
+
+
+def _settings(problems: list[PluginError]) -> dict[str, Mapping[str, object]]:
+    """The settings of Python plugins; an unreadable file is a problem of all who need them."""
+    try:
+        return {name: state.settings for name, state in read_states(plugins_folder()).items()}
+    except PluginError as error:
+        problems.append(error)
+        return {}
+
+
+def _refusing(reason: str) -> Callable[..., Sequence[Enrichment]]:
+    def enrich(entries: Sequence[Any]) -> Sequence[Enrichment]:
+        return [Enrichment(failure=f"cannot be used: {reason}")] * len(entries)
+
+    return enrich
