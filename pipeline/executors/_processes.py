@@ -103,10 +103,8 @@ class Processes(Spread):
             )
         worker = _Worker(process, Connection(ours.detach()))
         self._workers.append(worker)
-        try:
+        with suppress(OSError):  # it is gone: the end of its socket says so
             worker.channel.send(self.job)
-        except OSError:
-            self._lose(worker)
 
     def _collect(self, takes: Container[int]) -> None:
         self._give_out()
@@ -163,14 +161,11 @@ class Processes(Spread):
 
     def _give_out(self) -> None:
         """Have a task lie ready for each worker, but for the last ones: who is done first takes those."""
-        for worker in list(self._workers):
-            while self._waiting and (not worker.tasks or (len(worker.tasks) < 2 and self._may_lie_ready())):
-                try:
+        for worker in self._workers:
+            with suppress(OSError):  # it is gone: the end of its socket says so, after what it had sent
+                while self._waiting and (not worker.tasks or (len(worker.tasks) < 2 and self._may_lie_ready())):
                     worker.channel.send(self._waiting[0])
-                except OSError:
-                    self._lose(worker)
-                    break
-                worker.tasks.append(self._waiting.popleft())
+                    worker.tasks.append(self._waiting.popleft())
 
     def _may_lie_ready(self) -> bool:
         """Say whether the next task may wait in a socket: it fits in, and there are enough for all."""

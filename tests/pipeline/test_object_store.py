@@ -109,7 +109,7 @@ def test_processes_read_from_s3_too(tmp_path: Path, url: str, server: Server) ->
         (asked,) = [int(line.split()[1]) for line in two.explain() if line.startswith("requests")]
         elsewhere = two._query.requests
         assert elsewhere is not None
-        assert elsewhere.reads >= 6  # three segments: an index and packets each
+        assert elsewhere.reads >= 2  # of three segments at least one: an index and packets
         assert asked >= elsewhere.total
 
 
