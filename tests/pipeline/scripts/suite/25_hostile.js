@@ -12,7 +12,7 @@ function onItemCaptured(data) {
     },
     path: function () { file.write("../outside", "x"); },
     absolute: function () { file.write("/tmp/outside", "x"); },
-    lines: function () { for (var i = 0; i < 1000000; i++) console.log("line " + i); },
+    lines: function () { for (var i = 0; i < 1e9; i++) console.log("line " + i); },
     globals: function () { onItemCaptured = null; globalThis.__ks = null; Atomics.wait = null; },
   };
   acts[data.request.path]();
