@@ -14,7 +14,7 @@ suite=${KUBESHARK_IMAGES_SUITE:-bookworm}
 packages=ca-certificates
 # Manuals and texts in other languages are read by nobody; what is said of copyright stays.
 left_out='/usr/share/man/* /usr/share/info/* /usr/share/locale/* /usr/share/doc/*/*'
-python=${PYTHON:-$tree/.venv/bin/python}
+python=$tree/.venv/bin/python # of set-up: it has `build`; $PYTHON is what that is made of
 
 for tool in buildah mmdebstrap skopeo; do
     command -v "$tool" >/dev/null 2>&1 || {
