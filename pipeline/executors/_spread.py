@@ -68,29 +68,19 @@ class Spread(ABC):
     stats: QueryStats = field(default_factory=QueryStats)
     problems: list[KubesharkError] = field(default_factory=list)
     done: int = 0
+    read: ReadStats = field(default_factory=ReadStats)
     requests: Requests | None = None
     cpu_s: float = 0.0
     _tasks: Sequence[Task] = ()
     _waiting: deque[TaskSpec] = field(default_factory=deque)
     _arrived: list[deque[tuple[_Arrived, int]]] = field(default_factory=list)  # by task; and bytes
     _held: list[int] = field(default_factory=list)  # bytes, by task
-    _read: dict[int, ReadStats] = field(default_factory=dict)  # by task, the latest
-
-    @property
-    def read(self) -> ReadStats:
-        total = ReadStats()
-        for each in self._read.values():
-            total += each
-        return total
 
     def run(self, tasks: Sequence[Task], flows: EntryTable) -> Iterator[Piece[Any] | Spot]:
         """Start the workers and merge their streams, one a piece: a few segments spread badly over several workers."""
         order, window, make = self.job.order, self.job.window, self.job.make
-        tasks = sorted(
-            (task for each in tasks for task in each.split(order, self.piece_bytes)),
-            key=lambda task: task.spot(order, window),
-        )
-        self._tasks = tasks
+        pieces = (piece for task in tasks for piece in task.split(order, self.piece_bytes))
+        self._tasks = tasks = sorted(pieces, key=lambda piece: piece.spot(order, window))
         self._waiting = deque(spec_of(number, task) for number, task in enumerate(tasks) if self._goes(task))
         self._arrived = [deque() for _ in tasks]
         self._held = [0] * len(tasks)
@@ -141,19 +131,19 @@ class Spread(ABC):
                 continue
             kind, content = arrived[:1], pickle.loads(memoryview(arrived)[1:])  # noqa: S301 - our own worker's
             if kind != ROWS:
-                self._finish(number, kind, content)
+                self._finish(kind, content)
                 self.done += self._tasks[number].size
                 return
             yield RowPiece(content[0], content[1], self.job.order)
 
-    def _finish(self, number: int, kind: bytes, content: Any) -> None:
+    def _finish(self, kind: bytes, content: Any) -> None:
         if kind == GONE:
             self.problems.append(content)
             return
         assert kind == DONE
         report: Report = content
         self.stats.add(report.stats)
-        self._read[number] = report.read
+        self.read += report.read
         self.cpu_s += report.cpu_s
         if report.requests:
             self.requests = report.requests + (self.requests or Requests())

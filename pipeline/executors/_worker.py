@@ -50,7 +50,7 @@ def main(descriptor: int) -> None:
     """Serve the socket with this number until it closes."""
     parent = os.getppid()
     channel = Connection(descriptor)
-    sender = Sender(channel)
+    sender = _Sender(channel)
     threading.Thread(target=_end_with, args=(descriptor, parent), daemon=True).start()
     try:
         job: Job = channel.recv()
@@ -71,7 +71,7 @@ def main(descriptor: int) -> None:
     sender.close()
 
 
-class Sender:
+class _Sender:
     """Sends messages in a thread of its own: a worker need not wait where the query is busy for a moment."""
 
     def __init__(self, channel: Connection) -> None:

@@ -5,22 +5,19 @@ Every value is hostile: it is written as a KFL literal, never pasted.
 
 from __future__ import annotations
 
-import re
-
 __all__ = ["at_key", "equals", "is_selectable", "literal", "member"]
 
 MAX_LITERAL = 2_000
 """Characters of a value worth a click: a filter may be 16 KiB long, and nobody reads such a cell."""
 
 _ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
-_ESCAPED = re.compile(r'["\\]')
 
 
 def literal(value: str | int | float | bool) -> str:
     """Return the KFL literal of a value."""
     if isinstance(value, str):
-        if value.isprintable() and not _ESCAPED.search(value):
-            return f'"{value}"'
+        if value.isprintable():  # most are, and are not looked at letter by letter
+            return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
         return f'"{"".join(_escaped(character) for character in value)}"'
     return str(value).lower() if isinstance(value, bool) else repr(value)
 
