@@ -36,10 +36,11 @@ U = TypeVar("U")
 BUDGET_CACHE_BYTES = 64 << 20
 """Under a budget chunks are small, and each needs blocks of the one before: those of a segment, for this query."""
 
-WORTH_BYTES, WORTH_COLUMNS_BYTES = 64 << 20, 512 << 20
-"""Packets chosen by the index from which on several processes pay: a worker takes a third of a second to be ready.
+WORTH_BYTES = {"forked": (16 << 20, 256 << 20), "executed": (64 << 20, 512 << 20)}
+"""Packets chosen by the index from which on several processes pay: for entries, and where columns tell all.
 
-One process goes through 50 MB of entries in a second, and through some 400 MB where columns tell all that is asked.
+A worker takes 0.03 s to be ready, or a third of a second. One process goes through 50 MB of entries in a second, and
+through some 400 MB where columns tell all that is asked.
 """
 
 
@@ -299,14 +300,16 @@ def query_store(
                 away, actors(jobs, sum(len(task.chunks) for task in plan.tasks)), watch, entry_filter.errors, here
             )
         is_quick = columns_read_by(make, entry_filter.variables) is not None
-        worth = WORTH_COLUMNS_BYTES if is_quick else WORTH_BYTES
-        count = _processes(jobs, plan, options, worth) if store.can_travel else 0  # they would open one store
-        if not count:
+        count = _processes(jobs, plan, options, WORTH_BYTES["forked"][is_quick])
+        if not (count and store.can_travel):  # they would open one store
             return None
-        from kubeshark.pipeline.executors._processes import Processes  # what one process does needs none of it
+        from kubeshark.pipeline.executors._processes import Processes, can_fork  # one process needs none of it
 
+        forks = plugins.are_built_in and type(make).__module__.startswith("kubeshark.") and can_fork()
+        if not (forks or _processes(jobs, plan, options, WORTH_BYTES["executed"][is_quick])):
+            return None
         piece_bytes = PIECE_BYTES if store.requests is None else CHUNK_BYTES  # blocks are read again for each piece
-        return Processes(job, count, watch, entry_filter.errors, here, piece_bytes)
+        return Processes(job, count, watch, entry_filter.errors, here, piece_bytes, may_fork=forks)
 
     query = Query(
         readers,

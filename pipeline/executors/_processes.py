@@ -9,11 +9,9 @@ Otherwise as `_spread.py` has it.
 
 from __future__ import annotations
 
-import os
 import pickle
 import socket
 import subprocess
-import sys
 from collections import deque
 from collections.abc import Container, Iterator, Sequence
 from contextlib import suppress
@@ -25,9 +23,10 @@ from kubeshark.errors import KubesharkError
 from kubeshark.pipeline._runs import RowPiece
 from kubeshark.pipeline.executors._job import TaskSpec
 from kubeshark.pipeline.executors._spread import LOOK_SECONDS, Spread, WorkerDied
+from kubeshark.pipeline.executors._start import Started, can_fork, start_worker
 from kubeshark.pipeline.executors._worker import DONE, FAILED, READY
 
-__all__ = ["Processes", "WorkerDied"]
+__all__ = ["Processes", "WorkerDied", "can_fork"]
 
 END_SECONDS = 2.0
 READY_WEIGHT = 4_000  # of 8 to 30 bytes; sockets of 208 KiB are usual
@@ -36,7 +35,7 @@ AT_ONCE = 16  # messages of a worker between two batches of rows that are made h
 
 @dataclass(slots=True, eq=False)
 class _Worker:
-    process: subprocess.Popen[bytes]
+    process: Started
     channel: Connection
     is_ready: bool = False
     tasks: deque[TaskSpec] = field(default_factory=deque)  # the first is worked on
@@ -62,6 +61,7 @@ class _Worker:
 class Processes(Spread):
     """An `Executor` with `count` processes, of which this is one."""
 
+    may_fork: bool = False  # nothing but our own code runs in workers
     _workers: list[_Worker] = field(default_factory=list)
     _mine: Iterator[RowPiece[Any]] | None = None  # of the task that is done here
     _my_number: int = -1  # of that task
@@ -93,14 +93,7 @@ class Processes(Spread):
     def _start(self) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
-            process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "kubeshark.pipeline.executors._worker", str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
-                env={"OPENBLAS_NUM_THREADS": "1", **os.environ},  # as the command does: idle threads spin
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                start_new_session=True,  # Ctrl-C is for the command, which ends its workers
-            )
+            process = start_worker(theirs, may_fork=self.may_fork)
         worker = _Worker(process, Connection(ours.detach()))
         self._workers.append(worker)
         with suppress(OSError):  # it is gone: the end of its socket says so

@@ -360,6 +360,11 @@ class Plugins:
             plugin.close()
 
     @property
+    def are_built_in(self) -> bool:
+        """Say whether there are none beside the built-in ones."""
+        return not (self._local.names or self._foreign or self.scripts)
+
+    @property
     def foreign(self) -> Sequence[ForeignPlugin]:
         """Those that run in processes of their own."""
         return tuple(self._foreign)

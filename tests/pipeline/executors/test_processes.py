@@ -18,7 +18,7 @@ import pytest
 from kubeshark.errors import UsageError
 from kubeshark.pipeline import Entry, Pipeline, Plugins
 from kubeshark.pipeline._order import Window
-from kubeshark.pipeline.executors import _processes, _spread, _worker
+from kubeshark.pipeline.executors import _spread, _worker
 from kubeshark.pipeline.executors._job import Job
 from kubeshark.pipeline.executors._processes import WorkerDied
 from tests.pipeline._stores import long_talk, make_store
@@ -200,7 +200,7 @@ def test_a_worker_that_dies_costs_its_segment_only(pipeline: Pipeline, tmp_path:
 
 def test_workers_that_cannot_begin_are_an_error(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(_processes.sys, "executable", "/bin/false")
+        patch.setattr(sys, "executable", "/bin/false")
         with pytest.raises(WorkerDied, match="before it could begin"):
             list(pipeline.map(Slow(0.2), "http", jobs=2))
     assert children() == set()
