@@ -23,13 +23,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from benchmarks import _capture, _decode, _large, _live, _plugins, _protocols, _store
+from benchmarks import _capture, _decode, _dissection, _large, _live, _plugins, _protocols, _store
 from benchmarks._measure import Missing, Result, command_cpu, line, show
 from benchmarks._page import write_page
 from benchmarks._plot import plot
 from benchmarks._workload import make_capture
 
-DISSECTED_BYTES = 40_000_000  # row 3: tshark writes JSON for minutes
 SHORT_BYTES = 20_000_000
 HEADS = _plugins.HEADS
 LIVE_ROW = 7
@@ -113,19 +112,17 @@ def run(scratch: Path, size: int, runs: int) -> list[Result]:
     packets = make_capture(SHOP, capture, size)
     print(f"{capture.stat().st_size / 1e6:.0f} MB, {packets:,} packets, {runs} runs, CPU time\n")
     command_cpu([sys.executable, "-m", "kubeshark", "import", str(capture), "--store", str(store)])
-    warm, part, part_store = scratch / "warm", scratch / "part.pcap", scratch / "part"
+    warm = scratch / "warm"
     command_cpu([sys.executable, "-m", "kubeshark", "import", str(SHOP), "--store", str(warm)])
-    make_capture(SHOP, part, min(size, DISSECTED_BYTES))
-    command_cpu([sys.executable, "-m", "kubeshark", "import", str(part), "--store", str(part_store)])
     results: list[Result] = []
     print(f"{'row':>3}  {'case':<44} {'peer':<22} {'ratio':>9}  {'target':>8}")
     for measure in (
         lambda: _store.selections(capture, store, warm, scratch, runs),
-        lambda: _store.whole_dissection(part, part_store, scratch, runs),
-        lambda: _store.two_processes(store, runs),
+        lambda: _dissection.whole_dissection(capture, store, scratch, runs),
+        lambda: _dissection.two_processes(store, runs),
         lambda: _protocols.by_protocol([SHOP, SAMPLE], scratch, min(size // 10, PROTOCOL_BYTES), min(runs, 3)),
         lambda: _decode.run(capture, runs),
-        lambda: _store.imports(capture, scratch, runs),
+        lambda: _store.imports(SHOP, capture, scratch, runs),
         lambda: _store.sizes(capture, store),
         lambda: _plugins.run(SHOP, scratch, runs, HEADS if size > SHORT_BYTES else HEADS // 10),
         lambda: _live.run(SHOP),

@@ -30,13 +30,15 @@ What is unfair, and to whom:
 * What Python does depends on how it was built: one without profile-guided optimisation (what pyenv builds unless told
   otherwise) takes a fifth more than Debian's, which the peers come from, too. `PYTHON=/usr/bin/python3 make setup`.
 * The capture repeats one recording with other addresses: friendly to compression (row 6).
-* Row 3: tshark prints a line a packet, we give columns of an entry an exchange (`batches`): times, ends, and the two or
-  three fields that say what it is. Streams with gaps, damage or a change of protocol are dissected in Python and cost
-  ten times more than plain ones; the recordings have few of them. Two processes are measured by the clock on all of
-  the capture, lines of JSON out: starting the second takes a third of a second of CPU, which a store of gigabytes
-  would not notice.
-* Row 5 is the whole `kubeshark import`, the SHA-256 of the source and Python's start included; the peer only
-  compresses and encrypts.
+* Row 3: before anything is timed, both say the same requests, answers, names and commands, counted. Summaries are
+  columns of an entry an exchange here (`batches`): times, ends, and the fields that say what it is; for tshark they are
+  the same fields a packet (`-T fields`). Its lines of text take less than half of that and name no field: they are
+  shown beside. Streams with gaps, damage or a change of protocol are dissected in Python and cost ten times more than
+  plain ones; the recordings have few of them. Protocols alone are compared with lines of text. Two processes are
+  measured by the clock, lines of JSON out, the start of the second included.
+* Row 5 is `kubeshark import` in a process whose code is loaded, as in rows 1 to 3, the SHA-256 of the source and every
+  sync included; the peer only compresses and encrypts. Whole commands stand below: Python's start is a fifth of 200 MB
+  and a twentieth of a gigabyte.
 * Row 7: each program's CPU from when it listens to its end. What it takes to begin is in the notes: ours
   is Python, and takes the memory of its first segment (32 MiB), so those page faults lie there. dumpcap is what was
   aimed at; tcpdump and netsniff-ng are shown beside it: they write plain packets and sync nothing.

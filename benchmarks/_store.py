@@ -1,4 +1,4 @@
-"""Rows 1, 2, 3, 5 and 6: the encrypted store against tools that read the plain file.
+"""Rows 1, 2, 5 and 6: the encrypted store against tools that read the plain file.
 
 Every selection is asserted to give the same packets before it is timed. Our CPU is that of a fresh process with the
 index cold and imports excluded, as the target says; the whole command's CPU, interpreter start included, stands in the
@@ -8,22 +8,22 @@ note.
 from __future__ import annotations
 
 import hashlib
-import os
 import statistics
 import struct
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
 from benchmarks._measure import Result, alternate, command_cpu, need, worker_cpu
-from benchmarks._protocols import QUERY, only_protocols
+from benchmarks._workload import make_capture
 from kubeshark.core_capture import FlowBit
 from kubeshark.core_capture.store import Store
 from kubeshark.pipeline._streams import endpoints
 
-__all__ = ["imports", "selections", "sizes", "two_processes", "whole_dissection"]
+__all__ = ["imports", "selections", "sizes"]
 
 EXPORT = """
 import os, pathlib, sys, time
@@ -41,29 +41,9 @@ with Pipeline.open(sys.argv[1], create=False, plugins=plugins) as pipeline:
     done = pipeline.export(sys.argv[2], sys.argv[3])
 print(time.process_time() - started, done.packets)
 """
-READING = """
-import os, sys, time
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-import cryptography.hazmat.backends.openssl.backend
-import numpy as np
-from kubeshark.core_capture import load_core
-from kubeshark.core_capture.store import Store
-from kubeshark.pipeline import keep_freed_memory
-keep_freed_memory(); core = load_core()
-started = time.process_time()
-store = Store.open(sys.argv[1])
-for info in store.segments():
-    with store.open_segment(info.name) as segment:
-        sizes = np.cumsum(segment.flows["bytes"].sum(axis=1))
-        for part in range(0, int(sizes[-1]) + 1, 16 << 20):  # pieces, as a query reads them
-            chosen = (sizes > part) & (sizes <= part + (16 << 20))
-            decoded = core.decode(segment.select(chosen), info.link_type)
-            core.assemble(decoded, np.arange(len(decoded.flows)))
-print(time.process_time() - started)
-"""
-"""What no dissector can save of row 3: decrypt, inflate, decode, reassemble, all of it in C."""
 SHORT_PACKETS = 40
 EPHEMERAL = 32_768
+LARGER = 5  # times the capture: there the start of the command has little share
 WHOLE = FlowBit.SYN_SEEN | FlowBit.FIN_A | FlowBit.FIN_B
 
 
@@ -207,85 +187,62 @@ def _packets(path: Path) -> list[tuple[int, bytes]]:
     return packets
 
 
-TSHARK_PROTOCOLS = """
-frame eth ethertype vlan arp ip ipv6 tcp udp sctp icmp icmpv6 data http http2 grpc protobuf websocket json xml media
-data-text-lines mime_multipart urlencoded-form image-gif png image-jfif dns mdns llmnr stun tls dtls x509sat x509ce
-x509if x509af pkcs1 pkix1explicit ber ocsp quic http3 resp pgsql mysql mongo tds cql memcache kafka amqp mqtt zmtp
-thrift ldap cldap radius diameter smtp imf ftp sip sdp ssh
+IMPORT = """
+import contextlib, os, sys, time
+from kubeshark.cli import main
+for capture, store in zip(sys.argv[1::2], sys.argv[2::2], strict=True):  # the first loads what is loaded late
+    started = time.process_time()
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+        assert main(["import", capture, "--store", store]) == 0
+print(time.process_time() - started)
 """
-"""Those that we dissect, and what they stand on."""
-
-KFL = ""  # everything: every protocol's entries, connections, payload of what nobody knows
-FIELDS = "method,url,status_code,dns_questions,dns_rcode,redis_command,postgresql_command,icmp_type"
 
 
-def whole_dissection(capture: Path, store: Path, scratch: Path, runs: int) -> list[Result]:
-    """Row 3: dissect everything from the store, one core, against tshark with only those protocols."""
-    tshark = need("tshark", "tshark")
-    base = [tshark, "-n", "-r", str(capture)]
-    environment = only_protocols(set(TSHARK_PROTOCOLS.split()), scratch)
-    reading = min(worker_cpu(READING, store)[0] for _ in range(max(runs, 3)))
-    results = []
-    for depth, target, extra in (("summaries", 25, []), ("full", 15, ["-T", "json"])):
-        command = [*base, *extra]
-        count = worker_cpu(QUERY, store, KFL, depth, FIELDS)[1]
-        ours, theirs = alternate(
-            lambda depth=depth: worker_cpu(QUERY, store, KFL, depth, FIELDS)[0],  # type: ignore[misc]
-            lambda command=command: command_cpu(command, env=environment),  # type: ignore[misc]
-            min(runs, 3),
-        )
-        note = f"{count:.0f} entries; {ours:.2f} against {theirs:.2f} s CPU; reading without dissecting {reading:.2f} s"
-        results.append(Result(3, f"dissect everything, {depth}", "tshark", theirs / ours, target, "higher", note))
+def imports(recording: Path, capture: Path, scratch: Path, runs: int) -> list[Result]:
+    """Row 5: import against compressing and encrypting the file as it is, of what `recording` was replayed to."""
+    peer = _Peer(scratch)
+    mine, theirs = alternate(lambda: _import(recording, capture, scratch), lambda: peer(capture), runs)
+    size = capture.stat().st_size
+    note = f"{mine:.2f} against {theirs:.2f} s CPU, {size / mine / 1e6:.0f} MB/s; SHA-256 of the file included"
+    results = [Result(5, "import", peer.name, mine / theirs, 1.0, "lower", note)]
+    larger = scratch / "larger.pcap"
+    make_capture(recording, larger, LARGER * size)
+    for each in (capture, larger):
+        mine, theirs = alternate(
+            lambda each=each: _import_command(each, scratch), lambda each=each: peer(each), min(runs, 3)
+        )  # type: ignore[misc]
+        note = f"{mine:.2f} against {theirs:.2f} s CPU, of which Python's start takes 0.1 s"
+        case = f"import, the whole command, {each.stat().st_size / 1e6:.0f} MB"
+        results.append(Result(5, case, peer.name, mine / theirs, None, "lower", note))
+    larger.unlink()
     return results
 
 
-SPREAD = """
-import sys, time
-from kubeshark.cli._output import JsonLine
-from kubeshark.pipeline import Pipeline, keep_freed_memory
-keep_freed_memory()
-with Pipeline.open(sys.argv[1], create=False) as pipeline:
-    pipeline.plugins  # loads them
-    started = time.perf_counter()
-    count = sum(1 for _ in pipeline.map(JsonLine(None), jobs=int(sys.argv[2])))
-print(time.perf_counter() - started, count)
-"""
+class _Peer:
+    """`zstd -1 < file | age -r recipient`."""
+
+    name = "zstd -1 | age"
+
+    def __init__(self, scratch: Path) -> None:
+        zstd, age, keygen = need("zstd", "zstd"), need("age", "age"), need("age-keygen", "age")
+        key = scratch / "peer.key"
+        command_cpu([keygen, "-o", str(key)])
+        recipient = next(line.split()[-1] for line in key.read_text().splitlines() if "public key" in line)
+        self._out = scratch / "peer.age"
+        self._pipe = f'"{zstd}" -q -1 < "$0" | "{age}" -r {recipient} > "$1"'
+
+    def __call__(self, capture: Path) -> float:
+        return command_cpu(["sh", "-c", self._pipe, str(capture), str(self._out)])
 
 
-def two_processes(store: Path, runs: int) -> list[Result]:
-    """Row 3: whole entries as lines of JSON on two processors, by the clock: the start of the workers counts."""
-    if len(os.sched_getaffinity(0)) < 2:
-        print("  3  dissect everything, full, two processes: not measured, this machine has one processor", flush=True)
-        return []
-    one, two = alternate(
-        lambda: worker_cpu(SPREAD, store, "1")[0], lambda: worker_cpu(SPREAD, store, "2")[0], min(runs, 3)
-    )
-    note = f"{one:.2f} and {two:.2f} s on the clock, of which starting the workers is a part"
-    return [Result(3, "dissect everything, full, two processes", "one process", one / two, 1.8, "higher", note)]
+def _import(recording: Path, capture: Path, scratch: Path) -> float:
+    with TemporaryDirectory(dir=scratch) as folder:
+        return worker_cpu(IMPORT, recording, f"{folder}/warm", capture, f"{folder}/store")[0]
 
 
-def imports(capture: Path, scratch: Path, runs: int) -> list[Result]:
-    """Row 5: import against compressing and encrypting the file as it is."""
-    zstd, age, keygen = need("zstd", "zstd"), need("age", "age"), need("age-keygen", "age")
-    key = scratch / "peer.key"
-    command_cpu([keygen, "-o", str(key)])
-    recipient = next(line.split()[-1] for line in key.read_text().splitlines() if "public key" in line)
-    out = scratch / "peer.age"
-    pipe = ["sh", "-c", f'"{zstd}" -q -1 < "$0" | "{age}" -r {recipient} > "$1"', str(capture), str(out)]
-    numbers = iter(range(1_000_000))
-
-    def ours() -> float:
-        store = scratch / f"import-{next(numbers)}"
-        seconds = command_cpu([sys.executable, "-m", "kubeshark", "import", str(capture), "--store", str(store)])
-        for file in store.iterdir():
-            file.unlink()
-        return seconds
-
-    mine, theirs = alternate(ours, lambda: command_cpu(pipe), runs)
-    size = capture.stat().st_size
-    rate = f"{mine:.2f} against {theirs:.2f} s CPU, {size / mine / 1e6:.0f} MB/s"
-    note = f"{rate}; the whole command, SHA-256 of the file included"
-    return [Result(5, "import", "zstd -1 | age", mine / theirs, 1.0, "lower", note)]
+def _import_command(capture: Path, scratch: Path) -> float:
+    with TemporaryDirectory(dir=scratch) as store:
+        return command_cpu([sys.executable, "-m", "kubeshark", "import", str(capture), "--store", store])
 
 
 def sizes(capture: Path, store: Path) -> list[Result]:

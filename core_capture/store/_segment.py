@@ -203,8 +203,9 @@ def _write_blocks(
     frames = [(len(frame), len(header))]
     bounds = block_bounds(layout.sizes, layout.cuts)
     order = layout.order.astype(np.uint64)
-    for start, end in pairwise(bounds):
-        records = gather(order[start:end], int(layout.sizes[start:end].sum()))
+    sizes = np.add.reduceat(layout.sizes, bounds[:-1]).tolist() if len(order) else []
+    for (start, end), size in zip(pairwise(bounds), sizes, strict=True):
+        records = gather(order[start:end], size)
         frame = compress(records)
         out.write(frame)
         frames.append((len(frame), len(records)))

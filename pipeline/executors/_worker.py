@@ -1,8 +1,8 @@
 """A worker process: opens the store itself, loads plugins itself, and does the tasks that it is given.
 
-It is exec'ed, never forked, so nothing of the embedding process is in it but what its socket brings. Messages both ways
-are pickles of our own classes, between processes of one user; the socket is the only way to it. It ends when the socket
-closes: a thread watches for that, because the work may be busy for long.
+It uses nothing of the process that started it but what its socket brings, also where it was forked (`_start.py`).
+Messages both ways are pickles of our own classes, between processes of one user; the socket is the only way to it. It
+ends when the socket closes: a thread watches for that, because the work may be busy for long.
 """
 
 from __future__ import annotations
