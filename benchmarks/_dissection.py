@@ -90,7 +90,7 @@ def whole_dissection(capture: Path, store: Path, scratch: Path, runs: int) -> li
     results = []
     for depth, case, command, target in (
         ("summaries", "summaries", fields, 25),
-        ("summaries", "summaries, against its lines of text", base, None),
+        ("summaries", "summaries, lines of text", base, None),
         ("full", "full", [*base, "-T", "json"], 15),
     ):
         entries = worker_cpu(QUERY, store, KFL, depth, FIELDS)[1]
