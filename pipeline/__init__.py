@@ -17,11 +17,13 @@ if TYPE_CHECKING:
     from kubeshark.pipeline._pipeline import ExportResult as ExportResult
     from kubeshark.pipeline._pipeline import Pipeline as Pipeline
     from kubeshark.pipeline._query import QueryProgress as QueryProgress
+    from kubeshark.pipeline._rows import columns as columns
     from kubeshark.pipeline._runs import Run as Run
     from kubeshark.pipeline._store_query import QueryArguments as QueryArguments
     from kubeshark.pipeline._store_query import StoreQuery as StoreQuery
     from kubeshark.pipeline._store_query import cursor_behind as cursor_behind
     from kubeshark.pipeline._table import CELLS as CELLS
+    from kubeshark.pipeline._table import LINE as LINE
     from kubeshark.pipeline._table import SIZE as SIZE
     from kubeshark.pipeline._time import parse_time as parse_time
     from kubeshark.pipeline._time import rfc3339 as rfc3339
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CELLS",
+    "LINE",
     "SIZE",
     "CaptureLimits",
     "CaptureProgress",
@@ -53,6 +56,7 @@ __all__ = [
     "QueryProgress",
     "Run",
     "StoreQuery",
+    "columns",
     "cursor_behind",
     "cursor_text",
     "keep_freed_memory",
@@ -75,9 +79,10 @@ if not TYPE_CHECKING:
             "_pipeline": "ExportResult Pipeline",
             "plugins._manager": "Plugins",
             "_query": "QueryProgress",
+            "_rows": "columns",
             "_runs": "Run",
             "_store_query": "QueryArguments StoreQuery cursor_behind",
-            "_table": "CELLS SIZE",
+            "_table": "CELLS LINE SIZE",
             "_time": "parse_time rfc3339",
             "renderers": "to_text",
         },

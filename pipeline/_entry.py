@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import re
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -97,7 +98,7 @@ class EntryError:
     message: str
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class Entry:
     """One dissected exchange. Values stay valid as long as the entry lives; it holds the packets it was made of."""
 
@@ -247,10 +248,6 @@ class Entry:
             left["tags"] = list(self.tags)
         made.clear()
         made.update(left)
-
-    def let_go(self) -> None:
-        """End the cycle of entry and variables, where nobody looks at either again: packets are freed with the last."""
-        self._variables = None
 
     @property
     def is_built(self) -> bool:
@@ -413,12 +410,16 @@ class Entry:
 
 
 class EntryVariables(dict[str, Any]):
-    """The KFL variables of one entry: those of the summary at once, others when asked for, defaults for the rest."""
+    """The KFL variables of one entry: those of the summary at once, others when asked for, defaults for the rest.
+
+    They last as long as it does. It holds them, and they do not hold it: packets are freed with the last entry, and
+    wait for no collector of cycles.
+    """
 
     __slots__ = ("_entry",)
 
     def __init__(self, entry: Entry) -> None:
-        self._entry = entry
+        self._entry = weakref.ref(entry)
         exchange = entry.exchange
         for timed in (exchange.event, exchange.response, exchange.request):  # the request's values win
             if timed and timed.is_whole:
@@ -441,23 +442,24 @@ class EntryVariables(dict[str, Any]):
                 self[name] = value
 
     def __missing__(self, name: str) -> Any:
+        entry = self._entry()
+        assert entry is not None, "its entry is gone"
         late = LATE.get(name)
-        names = self._entry.facts.origin.names
+        names = entry.facts.origin.names
         value: Value
         if late is not None:
-            value = late(self._entry)
+            value = late(entry)
         elif names is not None and name in NAMED:
-            entry = self._entry
             value = names.value(name, entry.src.ip, entry.dst.ip, entry.start_ns)
         else:
-            variable = self._entry.facts.origin.variables.get(name)
+            variable = entry.facts.origin.variables.get(name)
             if variable is None:
                 raise KeyError(name)
             if variable.is_heavy:
-                self._entry.build()
+                entry.build()
                 if name in self:
                     return dict.__getitem__(self, name)
-            value = self._entry.total_size if name == f"{self._entry.protocol.flag}_total_size" else variable.default
+            value = entry.total_size if name == f"{entry.protocol.flag}_total_size" else variable.default
         self[name] = value
         return value
 

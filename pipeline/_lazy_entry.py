@@ -29,7 +29,7 @@ class Row:
 class LazyEntry(Entry):
     """A row as an entry: what columns do not tell is made when it is first asked for."""
 
-    __slots__ = ("_at", "_found")
+    __slots__ = ("_at", "_found", "_made")
 
     def __init__(self, found: Found, at: int) -> None:  # Entry's own fields stay unset: __getattr__ fills them
         self._found = found
@@ -44,7 +44,7 @@ class LazyEntry(Entry):
         elif name == "protocol" and (code := self._found.code.item(self._at)) >= 0:
             self.protocol = self._found.protocol(code)
         elif name in FIELDS:
-            made = self._found.resolve(self._at)
+            made = self._made = self._found.resolve(self._at)  # kept: its variables last as long as it does
             made.variables  # noqa: B018 - made now, so that both have the same ones
             for each in FIELDS:
                 setattr(self, each, getattr(made, each))

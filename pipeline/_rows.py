@@ -52,8 +52,9 @@ def made_of(found: Run, make: Callable[[Entry], T]) -> Iterator[T]:
 
 
 def columns(found: Run, names: Sequence[str]) -> Iterator[tuple[Any, ...]]:
-    """Yield the values of these KFL variables, an entry after the other."""
-    return zip(*(found.column(name) for name in names), strict=True)
+    """Yield the values of these KFL variables, an entry after the other; keep nothing that was dissected for them."""
+    yield from zip(*(found.column(name) for name in names), strict=True)
+    found.pass_by()
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,11 +120,7 @@ class Runner:
         has_tunnels = bool((flows & FlowBit.CARRIER).any())
         chosen = self.choose(found, is_by_id=not (chunk.begins.chained or has_tunnels), settles=True)
         matched = chosen if self.reads is None else self._settled(chosen, self.reads)
-        existing = list(found.found.existing())
-        self.stats.built += sum(entry.is_built for entry in existing)
-        if self.reads is not None:
-            for entry in existing:
-                entry.let_go()
+        self.stats.built += sum(entry.is_built for entry in found.found.existing())
         return matched
 
     def _settled(self, chosen: EntryTable, reads: Sequence[str]) -> Table:

@@ -67,6 +67,12 @@ class Run:
         columns = [table.column(name) for table, _ in self._by_table()]
         return pick([each for column in columns for each in column.lists], self._joined(columns))
 
+    def pass_by(self) -> None:
+        """Let go of what was made to look at these entries, as nobody will again."""
+        for table, _ in self._by_table():
+            if not isinstance(table, SettledTable):
+                table.pass_by()
+
     def _joined(self, columns: Sequence[Column]) -> NDArray[Any]:
         """Return where each entry's value is in the lists of all parts' columns laid end to end."""
         key = tuple((id(column.places), column.size) for column in columns)

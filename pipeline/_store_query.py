@@ -23,6 +23,7 @@ from kubeshark.pipeline._query import Query, QueryOptions, QueryProgress
 from kubeshark.pipeline._rows import columns_read_by
 from kubeshark.pipeline._runs import Run
 from kubeshark.pipeline._secrets import Secrets
+from kubeshark.pipeline._table import SHOWN
 from kubeshark.pipeline.executors._executor import Executor, ExecutorName, InProcess
 from kubeshark.pipeline.executors._job import Job
 from kubeshark.pipeline.names._named import Names
@@ -299,7 +300,8 @@ def query_store(
             return RayActors(
                 away, actors(jobs, sum(len(task.chunks) for task in plan.tasks)), watch, entry_filter.errors, here
             )
-        is_quick = columns_read_by(make, entry_filter.variables) is not None
+        reads = columns_read_by(make, entry_filter.variables)
+        is_quick = reads is not None and SHOWN.isdisjoint(reads)
         count = _processes(jobs, plan, options, WORTH_BYTES["forked"][is_quick])
         if not (count and store.can_travel):  # they would open one store
             return None

@@ -34,15 +34,16 @@ from kubeshark.pipeline.dissectors import CONN
 from kubeshark.pipeline.names._named import NAMED
 from kubeshark.pipeline.plugins._manager import Binding
 
-__all__ = ["CELLS", "SIZE", "EntryTable", "Found", "Makers"]
+__all__ = ["CELLS", "LINE", "SHOWN", "SIZE", "EntryTable", "Found", "Makers"]
 
 
 NAMED_BY = ("src.ip", "dst.ip", "timestamp")
 """What `Names.value` goes by."""
 
-CELLS, SIZE = "@cells", "@size"
-SHOWN = frozenset({CELLS, SIZE})
-"""What lists show that is no KFL variable: (method, status, summary); bytes of all messages."""
+CELLS, LINE, SIZE = "@cells", "@line", "@size"
+SHOWN = frozenset({CELLS, LINE, SIZE})
+"""What lists show that is no KFL variable: (method, status, summary); (short name of the protocol, the text of an
+error or "", and the same three); bytes of all messages."""
 
 INTERLEAVING = frozenset({"kubeshark.pipeline.dissectors.web.http2"})
 """Dissectors whose messages lie among each other: only they know how many bytes are a message's own."""
@@ -134,6 +135,11 @@ class Found:
             return made.to_dict()
         document = made.passing_document()
         made.unbuild()
+        self.pass_by(at)
+        return document
+
+    def pass_by(self, at: int) -> None:
+        """Take note that a row's entry was looked at for the last time."""
         stream = self.stream.item(at)
         if self.code.item(at) == CONNECTION:
             self._connections.pop(stream, None)
@@ -141,7 +147,6 @@ class Found:
             self._left[stream] -= 1
             if self._left[stream] <= 0:
                 del self._left[stream], self._dissected[stream]
-        return document
 
     def is_built(self, at: int) -> bool:
         """Say whether a row's entry has been built in full."""
@@ -209,7 +214,7 @@ class Found:
     def read(self, rows: NDArray[Any], name: str) -> Column:
         """Return a KFL variable of many rows, or what `SHOWN` names."""
         if name in SHOWN:
-            return Column.of(self._cells(rows) if name == CELLS else self._sizes(rows))
+            return Column.of(self._shown(rows, name))
         kinds = self._kinds_of(rows)
         if (names := self.origin.names) is not None and name in NAMED and not len(kinds.made):
             keys = (self.read(rows, key).values() for key in NAMED_BY)
@@ -267,6 +272,11 @@ class Found:
             self._kinds = Kinds.of(rows, self.code, self.stream, self._exchanges)
         return self._kinds
 
+    def _shown(self, rows: NDArray[Any], name: str) -> list[Any]:
+        if name == SIZE:
+            return self._sizes(rows)
+        return self._cells(rows) if name == CELLS else self._lines(rows)
+
     def _sizes(self, rows: NDArray[Any]) -> list[Any]:
         """Return the bytes of request and response, or of the event, of many rows."""
         codes = self.code[rows]
@@ -288,6 +298,17 @@ class Found:
         show = self.origin.display.cells
         made = (show(self.entry(at)) for at in rows.tolist())
         return [(cells["method"], cells["status"], cells["summary"]) for cells in made]
+
+    def _lines(self, rows: NDArray[Any]) -> list[Any]:
+        """Return what a line of text shows beside KFL variables, of many rows."""
+        lines = []
+        for at, is_wrong, cells in zip(
+            rows.tolist(), self.read(rows, "error").values(), self._cells(rows), strict=True
+        ):
+            entry = self.entry(at)
+            said = entry.error.message if is_wrong and entry.error else ""
+            lines.append((entry.protocol.abbr, said, *cells))
+        return lines
 
     def _known(self, name: str) -> Sequence[list[Any]] | None:
         """Return a KFL variable of all exchanges, protocol by protocol; None if some must be dissected for it."""
@@ -409,6 +430,11 @@ class EntryTable(Sequence[Entry]):
     def made(self) -> list[Entry]:
         """Return the entries with everything in them, for whoever changes them."""
         return list(map(self.found.resolve, self.rows.tolist()))
+
+    def pass_by(self) -> None:
+        """Let go of what was made to look at these entries, as nobody will again."""
+        for row in self.rows.tolist():
+            self.found.pass_by(row)
 
     def place(self, at: int) -> Place:
         row = self.rows.item(at)

@@ -72,7 +72,10 @@ class _Forked:
     def wait(self, timeout: float | None = None) -> int:
         ends = None if timeout is None else time.monotonic() + timeout
         while self._code is None:
-            pid, status = os.waitpid(self._pid, 0 if ends is None else os.WNOHANG)
+            try:
+                pid, status = os.waitpid(self._pid, 0 if ends is None else os.WNOHANG)
+            except ChildProcessError:  # the program around this waits for all its children
+                pid, status = self._pid, 0
             if pid:
                 self._code = os.waitstatus_to_exitcode(status)
             elif ends is not None and time.monotonic() > ends:

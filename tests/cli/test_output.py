@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import base64
+import gc
 import io
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,9 +16,19 @@ from typing import Any
 import pytest
 
 from kubeshark.cli._complain import printable
-from kubeshark.cli._output import TableLine, _json, add_output_options, parse_fields, print_entries
+from kubeshark.cli._output import (
+    FieldsLine,
+    JsonLine,
+    TableLine,
+    _json,
+    add_output_options,
+    parse_fields,
+    print_entries,
+)
 from kubeshark.errors import UsageError
 from kubeshark.pipeline import Entry, Pipeline
+from kubeshark.pipeline._segments import Selection
+from kubeshark.pipeline._table import Found
 from tests.pipeline._stores import long_talk, make_store
 from tests.pipeline._traffic import Capture, Connection, find
 
@@ -158,3 +170,24 @@ def test_lines_by_columns_are_those_by_entries(tmp_path: Path) -> None:
         assert list(pipeline.map(line)) == by_entries
     assert any("!" in each for each in by_entries), "a half connection says what is wrong"
     assert any("/long/" in each for each in by_entries)
+
+
+@pytest.mark.parametrize("line", [TableLine(200), FieldsLine(("url", "src.ip")), JsonLine(("url",))], ids=str)
+def test_lines_by_columns_keep_no_packets(tmp_path: Path, line: Callable[[Entry], str]) -> None:
+    talk = long_talk(6)
+    Connection(talk, client_port=41_000).open().ask()
+    store = make_store(tmp_path / "store", talk, (17, 35))
+
+    def held() -> int:
+        return sum(isinstance(each, Found | Selection) for each in gc.get_objects())
+
+    with Pipeline.open(store) as pipeline:
+        gc.collect()
+        before = held()
+        gc.disable()  # nothing waits for the collector of cycles
+        try:
+            during = [held() for _ in pipeline.map(line)]
+            assert len(during) > 20
+            assert set(during) == {before}
+        finally:
+            gc.enable()

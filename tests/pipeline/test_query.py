@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import threading
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,11 +23,12 @@ from kubeshark.pipeline import Entry, Pipeline, _plan
 from kubeshark.pipeline._budget import Budget
 from kubeshark.pipeline._order import Order
 from kubeshark.pipeline._query import QueryProgress
+from kubeshark.pipeline._rows import Fields
 from kubeshark.pipeline._segments import MemorySegment
 from kubeshark.pipeline._table import Found
 from tests.core_capture.reference._packets import ethernet, udp
 from tests.pipeline._plugins import Lines, ProbedLines, with_plugins
-from tests.pipeline._stores import long_talk, mixed
+from tests.pipeline._stores import long_talk, make_store, mixed
 from tests.pipeline._traffic import MS, START_NS, Capture, Connection, dns, find, make_query
 
 
@@ -519,3 +520,46 @@ def test_a_query_that_is_let_go_of_keeps_no_packets(monkeypatch: pytest.MonkeyPa
         assert [found for found in made if found() is not None] == []
     finally:
         gc.enable()
+
+
+LOOKS: list[Callable[[Entry], object]] = [
+    lambda entry: entry.get("response_body"),
+    lambda entry: entry.variables["elapsed_time"],
+    lambda entry: entry.to_dict(),
+    lambda entry: entry.whole().representation(),
+    lambda entry: entry.row(),
+]
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_an_entry_that_was_looked_at_is_freed_without_the_collector(
+    root: Path, tmp_path: Path, look: Callable[[Entry], object]
+) -> None:
+    with Pipeline.open(tmp_path / "store") as pipeline:
+        pipeline.import_file(root / "examples/captures/sample.pcapng")
+        gc.collect()
+        before = {id(each) for each in gc.get_objects() if isinstance(each, Entry | Found)}
+        gc.disable()
+        try:
+            assert sum(1 for _ in map(look, pipeline.query(""))) > 60
+            assert [
+                each for each in gc.get_objects() if isinstance(each, Entry | Found) and id(each) not in before
+            ] == []
+        finally:
+            gc.enable()
+
+
+def test_what_was_dissected_for_a_column_goes_with_the_last_entry_of_its_stream(tmp_path: Path) -> None:
+    capture = Capture()
+    for number in range(400):
+        Connection(capture, client_port=40_000 + number).open().ask().answer().end(0).end(1)
+
+    def held() -> int:
+        return sum(isinstance(each, Entry) for each in gc.get_objects())
+
+    with Pipeline.open(make_store(tmp_path / "store", capture)) as pipeline:
+        before = held()
+        rows = iter(pipeline.map(Fields(("response_body",)), "http"))
+        during = [held() - before for _ in zip(range(301), rows, strict=False)]
+    assert during[0] == 256, "a batch"
+    assert during[300] < 256

@@ -9,6 +9,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import starmap
 from typing import TYPE_CHECKING, Any
 
 from kubeshark.cli._complain import printable
@@ -30,7 +31,7 @@ __all__ = [
 ]
 
 COLUMNS = (("TIME", 12), ("PROTO", 10), ("METHOD", 10), ("STATUS", 6), ("SOURCE", 21), ("DESTINATION", 21), ("MS", 8))
-TABLE_READS = ("timestamp", "src.ip", "src.port", "dst.ip", "dst.port", "elapsed_time", "error")
+TABLE_READS = ("timestamp", "src.ip", "src.port", "dst.ip", "dst.port", "elapsed_time")
 
 
 def add_output_options(parser: argparse.ArgumentParser) -> None:
@@ -117,10 +118,11 @@ class JsonLine:
         """Return the lines of many entries: what columns know is read from them."""
         if self.fields is None or self.with_file:
             return map(self, found)
-        rows = zip(*map(found.column, self.fields), strict=True)
-        return (
-            _json({name: _shown(name, value) for name, value in zip(self.fields, row, strict=True)}) for row in rows
-        )
+        from kubeshark.pipeline import columns
+
+        names = self.fields
+        rows = columns(found, names)
+        return (_json({name: _shown(name, value) for name, value in zip(names, row, strict=True)}) for row in rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,10 +139,11 @@ class FieldsLine:
         return self.fields
 
     def many(self, found: Run) -> Iterator[str]:
-        rows = zip(*map(found.column, self.fields), strict=True)
+        from kubeshark.pipeline import columns
+
         return (
             "\t".join(printable(_text(_shown(name, value))) for name, value in zip(self.fields, row, strict=True))
-            for row in rows
+            for row in columns(found, self.fields)
         )
 
 
@@ -152,26 +155,33 @@ class TableLine:
 
     def __call__(self, entry: Entry) -> str:
         cells = entry.facts.origin.display.cells(entry)
-        told = (*map(entry.get, TABLE_READS), (cells["method"], cells["status"], cells["summary"]))
-        return self._line(entry, *told)
+        said = entry.error.message if entry.error else ""
+        shown = (entry.protocol.abbr, said, cells["method"], cells["status"], cells["summary"])
+        return self._line(*map(entry.get, TABLE_READS), shown)
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        from kubeshark.pipeline import LINE
+
+        return (*TABLE_READS, LINE)
 
     def many(self, found: Run) -> Iterator[str]:
         """Return the lines of many entries: what columns know is read from them, and nothing dissected for it."""
-        from kubeshark.pipeline import CELLS
+        from kubeshark.pipeline import columns
 
-        return map(self._line, found, *map(found.column, (*TABLE_READS, CELLS)))
+        return starmap(self._line, columns(found, self.reads))
 
-    def _line(self, entry: Entry, *told: Any) -> str:
-        """Return a line of an entry, of which these are TABLE_READS and the cells."""
-        time_ns, src_ip, src_port, dst_ip, dst_port, elapsed_us, is_wrong, (method, status, summary) = told
+    def _line(self, *told: Any) -> str:
+        """Return a line of an entry, of which these are told: `reads`."""
+        time_ns, src_ip, src_port, dst_ip, dst_port, elapsed_us, (protocol, said, method, status, summary) = told
         clock = _shown("timestamp", time_ns)[11:23]
         elapsed = f"{elapsed_us / 1e3:.1f}" if elapsed_us else ""
         ends = _end(src_ip, src_port), _end(dst_ip, dst_port)
-        shown = (clock, entry.protocol.abbr, method, status, *ends, elapsed)
+        shown = (clock, protocol, method, status, *ends, elapsed)
         line = "  ".join(
             f"{printable(str(cell))[:size]:<{size}}" for cell, (_, size) in zip(shown, COLUMNS, strict=True)
         )
-        failed = f"  ! {entry.error.message}" if is_wrong and entry.error else ""
+        failed = f"  ! {said}" if said else ""
         return f"{line}  {printable(str(summary))}{printable(failed)}"[: self.width]
 
 

@@ -129,6 +129,23 @@ def test_a_forked_worker_that_dies_is_told_of(root: Path, tmp_path: Path) -> Non
     assert all("was ended by signal 9 while it dissected" in problem for problem in told["problems"])
 
 
+WAITED_FOR = """
+import json, os, signal, socket
+from kubeshark.pipeline.executors import _start
+
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel forgets children that end
+ours, theirs = socket.socketpair()
+worker = _start.start_worker(theirs, may_fork=True)
+theirs.close()
+ours.close()
+print(json.dumps([type(worker).__name__, worker.wait(20)]))
+"""
+
+
+def test_a_forked_worker_that_somebody_else_waited_for(root: Path) -> None:
+    assert in_one_thread(WAITED_FOR, root=root) == ["_Forked", 0]
+
+
 def test_a_process_with_threads_does_not_fork(monkeypatch: pytest.MonkeyPatch) -> None:
     goes_on = threading.Event()
     thread = threading.Thread(target=goes_on.wait)
