@@ -7,14 +7,14 @@ SPLIT ?= .run/split
 export KUBESHARK_PLUGINS ?= $(CURDIR)/.run/plugins
 export KUBESHARK_IDENTITY ?= $(CURDIR)/.run/identity/identity.age
 
-.PHONY: setup run test test-cluster test-slow images split check fuzz bench bench-firewall bench-ui docs wheel clean help
+.PHONY: setup run test test-cluster test-slow images split check fuzz bench bench-large bench-firewall bench-ui docs wheel clean help
 
 help:
 	@echo "make run    set up, build the example plugins, import the sample into an encrypted store, query it, serve it"
 	@echo "make test   the whole suite      make check  types, style, import directions"
 	@echo "make test-cluster  build kube-apiserver, once, and run against it what is about clusters (make test does too, once it is there)"
 	@echo "make images  build the images with buildah, as root      make split  export hub, worker and front as repositories of their own, to .run/split (SPLIT=DIR)"
-	@echo "make bench  compare with peers (bench-ui: the page, bench-firewall: the firewall)   make fuzz   parsers against hostile bytes   make wheel  build the wheel"
+	@echo "make bench  compare with peers (bench-large: 10 GB, bench-ui: the page, bench-firewall: the firewall)   make fuzz   parsers against hostile bytes   make wheel  build the wheel"
 
 setup:
 	@scripts/setup.sh
@@ -53,6 +53,10 @@ fuzz:
 bench:
 	@scripts/setup.sh bench
 	@$(VENV)/python -m benchmarks
+
+bench-large:
+	@scripts/setup.sh bench
+	@$(VENV)/python -m benchmarks --large
 
 bench-firewall:
 	@scripts/setup.sh test

@@ -1,7 +1,7 @@
 """`make bench`: prints the table of the design's targets, writes benchmarks/results and docs/performance.md.
 
     python -m benchmarks [--size MB] [--runs N] [--short]
-    python -m benchmarks --large [--size MB] [--runs N]      row 9 alone; takes minutes and 15 GB of disk
+    python -m benchmarks --large [--size MB] [--runs N]      row 9 alone (make bench-large); minutes, 15 GB of disk
     python -m benchmarks --live [--runs N]                  row 7 alone, with root; it replaces that of the whole
 
 Needs the peers: apt-get install tcpdump tshark age zstd netsniff-ng, and what `scripts/setup.sh bench` installs. A peer
@@ -25,7 +25,7 @@ from typing import Any
 
 from benchmarks import _capture, _decode, _dissection, _large, _live, _plugins, _protocols, _store
 from benchmarks._measure import Missing, Result, command_cpu, line, show
-from benchmarks._page import write_page
+from benchmarks._page import kept_results, write_page
 from benchmarks._plot import plot
 from benchmarks._workload import make_capture
 
@@ -63,14 +63,15 @@ def main() -> int:
     if not options.short:
         RESULTS.parent.mkdir(exist_ok=True)
         RESULTS.with_name("machine.json").write_text(json.dumps(machine(size, runs), indent=1) + "\n")
-        _publish([line(result) for result in results])
+        _publish(RESULTS, [line(result) for result in results])
     return 0
 
 
-def _publish(results: list[dict[str, Any]]) -> None:
-    RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+def _publish(path: Path, results: list[dict[str, Any]]) -> None:
+    """Keep results, and draw the page anew of all that are kept."""
+    path.write_text(json.dumps(results, indent=1) + "\n")
     write_page(ROOT)
-    (ROOT / "docs" / "performance.svg").write_text(plot(results))
+    (ROOT / "docs" / "performance.svg").write_text(plot(kept_results(ROOT)))
 
 
 def _main_large(size: int, runs: int) -> int:
@@ -80,7 +81,7 @@ def _main_large(size: int, runs: int) -> int:
     for result in results:
         show(result)
     if size >= LARGE_MB:
-        RESULTS.with_name("large.json").write_text(json.dumps([line(result) for result in results], indent=1) + "\n")
+        _publish(RESULTS.with_name("large.json"), [line(result) for result in results])
     return 0
 
 
@@ -96,7 +97,7 @@ def _main_live(runs: int, share: float) -> int:
         show(result)
     if share == 1.0 and RESULTS.exists():
         others = [result for result in json.loads(RESULTS.read_text()) if result["row"] != LIVE_ROW]
-        _publish(sorted([*others, *map(line, results)], key=lambda result: result["row"]))
+        _publish(RESULTS, sorted([*others, *map(line, results)], key=lambda result: result["row"]))
     return 0
 
 
