@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import pytest
 from kubeshark.pipeline import Plugins
 from kubeshark.pipeline.executors import _start
 from tests.pipeline._stores import long_talk, make_store
+from tests.pipeline.executors.test_processes import ended, eventually
 
 
 def in_one_thread(script: str, *arguments: str | Path, root: Path) -> Any:
@@ -127,6 +129,31 @@ def test_a_forked_worker_that_dies_is_told_of(root: Path, tmp_path: Path) -> Non
     told = in_one_thread(QUERIES, store, "dies", root=root)
     assert told["problems"]
     assert all("was ended by signal 9 while it dissected" in problem for problem in told["problems"])
+
+
+LEFT_ALONE = """
+import socket, time
+from kubeshark.pipeline.executors import _start
+
+ours, theirs = socket.socketpair()
+worker = _start.start_worker(theirs, may_fork=True)
+theirs.close()
+print(worker._pid, flush=True)
+time.sleep(100)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+def test_a_forked_worker_ends_with_its_parent(root: Path, number: signal.Signals) -> None:
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": str(root)}
+    command = [sys.executable, "-c", LEFT_ALONE]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as parent:
+        assert parent.stdout is not None
+        worker = int(parent.stdout.readline())
+        assert not ended(worker)
+        parent.send_signal(number)
+        parent.wait(20)
+    assert eventually(lambda: ended(worker))
 
 
 WAITED_FOR = """
