@@ -12,7 +12,6 @@ import statistics
 import struct
 import sys
 from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -195,22 +194,27 @@ def imports(recording: Path, capture: Path, scratch: Path, runs: int) -> list[Re
     a second import knows it.
     """
     peer = _Peer(scratch)
+    results = _imports(capture, peer, scratch, runs)
     larger = scratch / "larger.pcap"
-    make_capture(recording, larger, LARGER * capture.stat().st_size)
-    results = []
-    for what, each in product(("a stream", "a file"), (capture, larger)):
+    make_capture(recording, larger, LARGER * capture.stat().st_size)  # not before: it fills the memory that is warm
+    try:
+        return results + _imports(larger, peer, scratch, runs)
+    finally:
+        larger.unlink()
+
+
+def _imports(capture: Path, peer: _Peer, scratch: Path, runs: int) -> list[Result]:
+    results, size = [], capture.stat().st_size / 1e6
+    for what, target in (("a stream", 1.0), ("a file", None)):
         mine, theirs = alternate(
-            lambda what=what, each=each: _import(each, scratch, is_stream=what == "a stream"),  # type: ignore[misc]
-            lambda each=each: peer(each),  # type: ignore[misc]
+            lambda what=what: _import(capture, scratch, is_stream=what == "a stream"),  # type: ignore[misc]
+            lambda: peer(capture),
             runs,
         )
-        size = each.stat().st_size / 1e6
         note = f"{mine:.2f} against {theirs:.2f} s CPU, {size / mine:.0f} MB/s; the start of Python included"
-        note += "" if what == "a stream" else ", and SHA-256"
+        note += "" if target else ", and SHA-256"
         case = f"import of {what}, {size:.0f} MB"
-        target = 1.0 if what == "a stream" else None
         results.append(Result(5, case, peer.name, mine / theirs, target, "lower", note))
-    larger.unlink()
     return results
 
 
