@@ -7,10 +7,10 @@ import shutil
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 __all__ = ["Missing", "Result", "alternate", "command_cpu", "line", "need", "show", "worker_cpu"]
 
@@ -46,14 +46,20 @@ def need(program: str, package: str) -> str:
     return found
 
 
-def command_cpu(command: Sequence[str], *, is_read: bool = True, **options: object) -> float:
+def command_cpu(
+    command: Sequence[str],
+    *,
+    is_read: bool = True,
+    stdin: BinaryIO | None = None,
+    env: Mapping[str, str] | None = None,
+) -> float:
     """Run a command to its end; return its CPU seconds (user + system, children included).
 
     What it prints is read, but for `is_read` False: gigabytes go nowhere.
     """
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     output = subprocess.PIPE if is_read else subprocess.DEVNULL
-    done = subprocess.run(command, stdout=output, stderr=subprocess.PIPE, check=False, **options)  # type: ignore[call-overload]
+    done = subprocess.run(command, stdin=stdin, stdout=output, stderr=subprocess.PIPE, env=env, check=False)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     if done.returncode:
         raise RuntimeError(f"{command[0]} failed: {done.stderr.decode(errors='replace')[-500:]}")

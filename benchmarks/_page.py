@@ -32,13 +32,13 @@ What is unfair, and to whom:
 * The capture repeats one recording with other addresses: friendly to compression (row 6).
 * Row 3: before anything is timed, both say the same requests, answers, names and commands, counted. Summaries are
   columns of an entry an exchange here (`batches`): times, ends, and the fields that say what it is; for tshark they are
-  the same fields a packet (`-T fields`). Its lines of text take less than half of that and name no field: they are
-  shown beside. Streams with gaps, damage or a change of protocol are dissected in Python and cost ten times more than
-  plain ones; the recordings have few of them. Protocols alone are compared with lines of text. Two processes are
-  measured by the clock, lines of JSON out, the start of the second included.
+  the same fields a packet (`-T fields`). Its lines of text take less than half of that and name no field; they are
+  held to the same target. Streams with gaps, damage or a change of protocol are dissected in Python and cost ten
+  times more than plain ones; the recordings have few of them. Protocols alone are compared with lines of text. Two
+  processes are measured by the clock, lines of JSON out, the start of the second included.
 * Row 5 is the whole command, Python's start and every sync included. `kubeshark import -` reads standard input, as the
   peer does. Of a file the SHA-256 is taken first, by which a second import knows it: that is a quarter of the work, and
-  stands below, at 200 MB and at a gigabyte. The peer only compresses and encrypts.
+  held to the same target, at 200 MB and at a gigabyte. The peer only compresses and encrypts.
 * Row 9 (`make bench-large`) compares us with ourselves: the same query, for a flow and for a host, on ten times the
   packets, cold, through the catalogue.
 * Row 7: each program's CPU from when it listens to its end. What it takes to begin is in the notes: ours

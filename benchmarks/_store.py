@@ -12,6 +12,7 @@ import statistics
 import struct
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -205,16 +206,11 @@ def imports(recording: Path, capture: Path, scratch: Path, runs: int) -> list[Re
 
 def _imports(capture: Path, peer: _Peer, scratch: Path, runs: int) -> list[Result]:
     results, size = [], capture.stat().st_size / 1e6
-    for what, target in (("a stream", 1.0), ("a file", None)):
-        mine, theirs = alternate(
-            lambda what=what: _import(capture, scratch, is_stream=what == "a stream"),  # type: ignore[misc]
-            lambda: peer(capture),
-            runs,
-        )
-        note = f"{mine:.2f} against {theirs:.2f} s CPU, {size / mine:.0f} MB/s; the start of Python included"
-        note += "" if target else ", and SHA-256"
-        case = f"import of {what}, {size:.0f} MB"
-        results.append(Result(5, case, peer.name, mine / theirs, target, "lower", note))
+    for what, is_stream, included in (("stream", True, ""), ("file", False, ", and SHA-256")):
+        mine, theirs = alternate(partial(_import, capture, scratch, is_stream=is_stream), partial(peer, capture), runs)
+        note = f"{mine:.2f} against {theirs:.2f} s CPU, {size / mine:.0f} MB/s; the start of Python included{included}"
+        case = f"import of a {what}, {size:.0f} MB"
+        results.append(Result(5, case, peer.name, mine / theirs, 1.0, "lower", note))
     return results
 
 

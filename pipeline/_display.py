@@ -33,6 +33,15 @@ class Display:
         """Return what the latest of those that know the entry says of it: `NO_CELLS` where none does."""
         return next((cells for summarize in self.summarizers if (cells := summarize(entry=entry))), NO_CELLS)
 
+    def line(self, entry: Entry, *, is_wrong: bool) -> tuple[str, str, str, Any, str]:
+        """Return what a line of text shows beside KFL variables: (protocol, error, method, status, summary).
+
+        `is_wrong`: the KFL variable `error`; where it is False, nothing is dissected for the text of one.
+        """
+        cells = self.cells(entry)
+        said = entry.error.message if is_wrong and entry.error else ""
+        return entry.protocol.abbr, said, cells["method"], cells["status"], cells["summary"]
+
     def row(self, entry: Entry) -> dict[str, Any]:
         """Return the row of a list (entries.md §5)."""
         cells = self.cells(entry)

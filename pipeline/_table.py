@@ -42,8 +42,7 @@ NAMED_BY = ("src.ip", "dst.ip", "timestamp")
 
 CELLS, LINE, SIZE = "@cells", "@line", "@size"
 SHOWN = frozenset({CELLS, LINE, SIZE})
-"""What lists show that is no KFL variable: (method, status, summary); (short name of the protocol, the text of an
-error or "", and the same three); bytes of all messages."""
+"""What lists show that is no KFL variable: (method, status, summary); `Display.line`; bytes of all messages."""
 
 INTERLEAVING = frozenset({"kubeshark.pipeline.dissectors.web.http2"})
 """Dissectors whose messages lie among each other: only they know how many bytes are a message's own."""
@@ -300,15 +299,9 @@ class Found:
         return [(cells["method"], cells["status"], cells["summary"]) for cells in made]
 
     def _lines(self, rows: NDArray[Any]) -> list[Any]:
-        """Return what a line of text shows beside KFL variables, of many rows."""
-        lines = []
-        for at, is_wrong, cells in zip(
-            rows.tolist(), self.read(rows, "error").values(), self._cells(rows), strict=True
-        ):
-            entry = self.entry(at)
-            said = entry.error.message if is_wrong and entry.error else ""
-            lines.append((entry.protocol.abbr, said, *cells))
-        return lines
+        """Return `Display.line` of many rows."""
+        line, wrong = self.origin.display.line, self.read(rows, "error").values()
+        return [line(self.entry(at), is_wrong=each) for at, each in zip(rows.tolist(), wrong, strict=True)]
 
     def _known(self, name: str) -> Sequence[list[Any]] | None:
         """Return a KFL variable of all exchanges, protocol by protocol; None if some must be dissected for it."""

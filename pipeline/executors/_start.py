@@ -85,7 +85,9 @@ class _Forked:
         return self._code
 
     def kill(self) -> None:
-        if self._code is None:  # nobody else has its number before it was waited for
+        try:
+            self.wait(0)  # the number of one that was waited for may be somebody else's
+        except subprocess.TimeoutExpired:
             os.kill(self._pid, signal.SIGKILL)
 
 

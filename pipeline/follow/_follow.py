@@ -169,7 +169,7 @@ class Follow:
     def runs(self, fields: Sequence[str] | None = ()) -> Iterator[Run]:
         """Yield what each look finds, many entries at once; an empty run for a look that finds nothing.
 
-        With `fields`, only these KFL variables (CELLS, SIZE) will be read of them.
+        With `fields`, only these KFL variables (or CELLS, LINE, SIZE) will be read of them.
         """
         if fields is not None:
             self.reads(fields)
@@ -181,7 +181,7 @@ class Follow:
             self.close()
 
     def reads(self, fields: Sequence[str]) -> None:
-        """Say that only these KFL variables (CELLS, SIZE) will be read: the packets need not be kept."""
+        """Say that only these KFL variables (or CELLS, LINE, SIZE) will be read: the packets need not be kept."""
         self._runner.reads = small_columns(list(fields), self._runner.dissector.origin.variables)
 
     def pause(self) -> None:

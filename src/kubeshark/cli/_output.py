@@ -154,9 +154,7 @@ class TableLine:
     width: int
 
     def __call__(self, entry: Entry) -> str:
-        cells = entry.facts.origin.display.cells(entry)
-        said = entry.error.message if entry.error else ""
-        shown = (entry.protocol.abbr, said, cells["method"], cells["status"], cells["summary"])
+        shown = entry.facts.origin.display.line(entry, is_wrong=entry.get("error"))
         return self._line(*map(entry.get, TABLE_READS), shown)
 
     @property
