@@ -37,5 +37,7 @@ BUILTINS = (
     "kubeshark.pipeline.dissectors.rpc.dubbo",
     "kubeshark.pipeline.dissectors.messaging.amqp",
     "kubeshark.pipeline.dissectors.messaging.zmtp",
+    "kubeshark.pipeline.dissectors.relays.socks",
+    "kubeshark.pipeline.dissectors.relays.proxy",
     "kubeshark.pipeline.dissectors.network.raw",
 )

@@ -34,4 +34,5 @@ BUILTINS = (
     "kubeshark.pipeline.renderers.mysql",
     "kubeshark.pipeline.renderers.postgresql",
     "kubeshark.pipeline.renderers.zmtp",
+    "kubeshark.pipeline.renderers.relays",
 )

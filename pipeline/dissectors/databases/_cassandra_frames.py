@@ -72,8 +72,8 @@ def frame_at(data: bytes, at: int) -> Frame | None:
     length = int.from_bytes(data[at + size - 4 : at + size], "big")
     if opcode not in OPCODES or (opcode in RESPONSES) != is_response or length > FRAME_LIMIT:
         return None
-    if opcode in (0x02, 0x05) and length:  # READY and OPTIONS have no body, but for extensions no server sends
-        return None
+    if opcode in (0x02, 0x05) and length and not flags & (COMPRESSED | TRACED | PAYLOAD | WARNED):
+        return None  # READY and OPTIONS have no body of their own; but even nothing, compressed, takes a byte
     return Frame(at, at + size, at + size + length, version, flags, stream, opcode, is_response)
 
 

@@ -30,7 +30,7 @@ __all__ = [
     "print_lines",
 ]
 
-COLUMNS = (("TIME", 12), ("PROTO", 10), ("METHOD", 10), ("STATUS", 6), ("SOURCE", 21), ("DESTINATION", 21), ("MS", 8))
+COLUMNS = (("TIME", 12), ("PROTO", 10), ("METHOD", 16), ("STATUS", 6), ("SOURCE", 21), ("DESTINATION", 21), ("MS", 8))
 TABLE_READS = ("timestamp", "src.ip", "src.port", "dst.ip", "dst.port", "elapsed_time")
 
 

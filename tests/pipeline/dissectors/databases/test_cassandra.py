@@ -299,6 +299,16 @@ def test_compressed_bodies(algorithm: bytes, squeeze: str) -> None:
     assert (asked.error, asked.fields["cassandra_query"]) == ("", "SELECT * FROM items")
 
 
+@pytest.mark.parametrize(
+    ("algorithm", "nothing"),
+    [(b"snappy", bytes(cramjam.snappy.compress_raw(b""))), (b"lz4", pack(">I", 0) + b"\0"), (b"", bytes(4))],
+)
+def test_nothing_compressed(algorithm: bytes, nothing: bytes) -> None:
+    asked = frame(1, startup(COMPRESSION=algorithm)) + SELECT
+    found = messages(asked, answer(2, nothing, flags=1) + SELECTED)
+    assert [(part.kind, part.error) for part in found] == [(REQUEST, "")] * 2 + [(RESPONSE, "")] * 2
+
+
 def test_compression_that_is_none() -> None:
     (asked,) = messages(frame(7, b"\xff" * 20, flags=1))
     assert asked.error == "malformed: the body cannot be decompressed"
