@@ -6,7 +6,8 @@ be read) and `kubeshark.core_capture.native` (C through cffi, to be fast). Both 
 Definitions both follow:
 
 1. A flow is one 5-tuple of the *innermost* decodable IP packet, with its start: a TCP SYN without ACK on a tuple that
-   was already used, with another initial sequence number and after data, FIN or RST, begins a new flow.
+   was already used, with another initial sequence number than its sender had, begins a new flow; if that was not seen,
+   it does so after data, FIN or RST.
 2. Endpoint `a` is the lower one (address bytes, then port, compared as big-endian numbers); direction 0 is a → b.
 3. `client` says which end opened the flow: the sender of SYN, else the receiver of SYN+ACK, else the end whose peer has
    the lower port if exactly one port is below 1024 or listed in SERVER_PORTS, else the sender of the first packet.
@@ -173,6 +174,7 @@ class Tunnel(IntEnum):
     PPPOE = 9
     L2TP = 10
     ETHERIP = 11
+    LISP = 12
 
 
 PACKET = np.dtype(

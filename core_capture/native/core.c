@@ -3,6 +3,7 @@
 #include "records.c"
 #include "store.c"
 #include "flows.c"
+#include "media.c"
 #include "link.c"
 #include "tunnels.c"
 #include "network.c"

@@ -168,13 +168,14 @@ static kc_flow *flow_open(flow_table *table, flow_slot *slot, const layers *one,
     return row;
 }
 
-/* After payload, FIN or RST another initial sequence number means another flow (definition 1). */
+/* Was there payload, FIN or RST? */
 static bool is_under_way(const kc_flow *row) { return row->bytes[0] || row->bytes[1] || (row->bits & FLOW_ENDED); }
 
-/* Is this TCP packet the SYN of the next flow of the same 5-tuple? */
+/* Is this TCP packet the SYN of the next flow of the same 5-tuple (definition 1)? */
 static bool ends_before(const kc_flow *row, const layers *one) {
-    if ((one->flags & (TCP_SYN | TCP_ACK | TCP_RST)) != TCP_SYN || !is_under_way(row)) return false;
-    return !(row->reserved & (ISN_KNOWN << one->direction)) || row->isn[one->direction] != one->seq;
+    if ((one->flags & (TCP_SYN | TCP_ACK | TCP_RST)) != TCP_SYN) return false;
+    if (!(row->reserved & (ISN_KNOWN << one->direction))) return is_under_way(row);
+    return row->isn[one->direction] != one->seq;
 }
 
 /* What SYN, FIN and RST tell (definitions 1 and 3). */

@@ -31,6 +31,7 @@
 #define TUNNEL_PPPOE 9u
 #define TUNNEL_L2TP 10u
 #define TUNNEL_ETHERIP 11u
+#define TUNNEL_LISP 12u
 
 /* Exactly the first 40 bytes of a kc_flow, so that a key becomes a row by one copy: addresses (lower endpoint first),
  * ports, transport, IP version; its last two bytes (client, tunnel) are zero here and not compared. */

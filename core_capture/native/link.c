@@ -15,6 +15,13 @@ static layer ethertype(uint16_t kind) {
     case ETHERTYPE_VLAN:
     case 0x88A8:
     case 0x9100: return LAYER_VLAN;
+    case 0x8926:
+    case 0x892F:
+    case 0xF1C1: return LAYER_TAG_OF_4;
+    case 0x8909:
+    case 0x893F: return LAYER_TAG_OF_6;
+    case 0x88E5: return LAYER_MACSEC;
+    case 0x894F: return LAYER_NSH;
     case 0x8847:
     case 0x8848: return LAYER_MPLS;
     case 0x8864: return LAYER_PPPOE;
@@ -30,12 +37,15 @@ static layer type_or_length(packet_walk *walk, uint16_t kind) {
     return LAYER_LLC;
 }
 
-static layer link_ethernet(packet_walk *walk) {
-    if (!walk_has(walk, 14)) return LAYER_NONE;
-    uint16_t kind = walk_u16(walk, 12);
-    walk->at += 14;
+/* The EtherType `offset` bytes from here, behind addresses and tags that say nothing to us. */
+static layer link_type_behind(packet_walk *walk, uint64_t offset) {
+    if (!walk_has(walk, offset + 2)) return LAYER_NONE;
+    uint16_t kind = walk_u16(walk, offset);
+    walk->at += offset + 2;
     return type_or_length(walk, kind);
 }
+
+static layer link_ethernet(packet_walk *walk) { return link_type_behind(walk, 12); }
 
 static layer link_vlan(packet_walk *walk) {
     if (!walk_has(walk, 4)) return LAYER_NONE;
@@ -43,6 +53,19 @@ static layer link_vlan(packet_walk *walk) {
     uint16_t kind = walk_u16(walk, 2);
     walk->at += 4;
     return type_or_length(walk, kind);
+}
+
+/* IEEE 802.1AE: what is authenticated alone can be read. */
+static layer link_macsec(packet_walk *walk) {
+    if (!walk_has(walk, 6)) return LAYER_NONE;
+    uint8_t control = walk_u8(walk, 0), shorter = walk_u8(walk, 1) & 0x3F;
+    if (control & 0x8C) return LAYER_NONE; /* another version, encrypted, or changed */
+    uint64_t header = control & 0x20 ? 14 : 6;
+    walk->at += header;
+    uint64_t left = walk->wire_end > walk->at ? walk->wire_end - walk->at : 0;
+    if (left < 16) return LAYER_NONE;
+    walk_clip(walk, shorter && shorter < left - 16 ? shorter : left - 16);
+    return link_type_behind(walk, 0);
 }
 
 /* IEEE 802.1ah: a service tag before the customer's frame. */
@@ -193,28 +216,6 @@ static layer link_frame_relay(packet_walk *walk) {
     return protocol == 0x8E ? LAYER_IPV6 : LAYER_NONE;
 }
 
-/* IEEE 802.11 data frames that are neither protected nor aggregates: their LLC. */
-static layer link_wireless(packet_walk *walk) {
-    if (!walk_has(walk, 24)) return LAYER_NONE;
-    uint8_t control = walk_u8(walk, 0), flags = walk_u8(walk, 1), subtype = control >> 4;
-    if ((control & 0x0F) != 0x08 || (subtype & 4) || (flags & 0x40)) return LAYER_NONE;
-    uint64_t header = (flags & 3) == 3 ? 30 : 24;
-    if (subtype & 8) {
-        if (!walk_has(walk, header + 2) || (walk_u8(walk, header) & 0x80)) return LAYER_NONE;
-        header += flags & 0x80 ? 6 : 2;
-    }
-    walk->at += header;
-    return LAYER_LLC;
-}
-
-static layer link_radiotap(packet_walk *walk) {
-    if (!walk_has(walk, 8)) return LAYER_NONE;
-    uint16_t length = walk_le16(walk, 2);
-    if (length < 8) return LAYER_NONE;
-    walk->at += length;
-    return link_wireless(walk);
-}
-
 static layer link_arcnet_linux(packet_walk *walk) {
     if (!walk_has(walk, 6)) return LAYER_NONE;
     uint8_t protocol = walk_u8(walk, 4), split = walk_u8(walk, 5);
@@ -253,11 +254,43 @@ static layer link_pktap(packet_walk *walk) {
     return link_first(walk, link_type);
 }
 
-/* Begin a packet of this link type. A PKTAP inside a PKTAP is a layer of its own: no recursion. */
+/* Per-packet information: its little-endian length, and the packet's link type. */
+static layer link_ppi(packet_walk *walk) {
+    if (!walk_has(walk, 8)) return LAYER_NONE;
+    uint16_t length = walk_le16(walk, 2);
+    uint32_t link_type = walk_le32(walk, 4);
+    if (length < 8) return LAYER_NONE;
+    walk->at += length;
+    return link_first(walk, link_type);
+}
+
+/* The filter of OpenBSD and its relatives: a header that tells its length, up to a whole word, and the family. */
+static layer link_pflog(packet_walk *walk) {
+    if (!walk_has(walk, 2)) return LAYER_NONE;
+    return link_family(walk, (walk_u8(walk, 0) + 3u) & ~3u, walk_u8(walk, 1));
+}
+
+/* OpenBSD's IPsec: the family as the machine writes it, an index and flags. */
+static layer link_enc(packet_walk *walk) {
+    if (!walk_has(walk, 12)) return LAYER_NONE;
+    uint32_t family = walk_u32(walk, 0);
+    return link_family(walk, 12, family < 0x10000 ? family : walk_le32(walk, 0));
+}
+
+/* Begin behind a byte that says who sent it. */
+static layer link_with_direction(packet_walk *walk, layer (*next)(packet_walk *)) {
+    walk->at += 1;
+    return next(walk);
+}
+
+/* Begin a packet of this link type. A PKTAP or PPI inside another is a layer of its own: no recursion. */
 static layer link_first(packet_walk *walk, uint32_t link_type) {
     switch (link_type) {
     case 0: return link_null(walk);
     case 1: return link_ethernet(walk);
+    case 6: return media_token_ring(walk);
+    case 10: return media_fddi(walk);
+    case 11: return LAYER_LLC; /* ATM */
     case 8:
     case 12:
     case 14:
@@ -266,18 +299,32 @@ static layer link_first(packet_walk *walk, uint32_t link_type) {
     case 50: return link_ppp(walk);
     case 51: return link_pppoe(walk);
     case 104: return link_cisco_hdlc(walk);
-    case 105: return link_wireless(walk);
+    case 105: return media_wireless(walk);
     case 107: return link_frame_relay(walk);
     case 108: return walk_has(walk, 4) ? link_family(walk, 4, walk_u32(walk, 0)) : LAYER_NONE;
     case 113: return walk_has(walk, 16) ? link_cooked(walk, 16, walk_u16(walk, 14), walk_u16(walk, 2)) : LAYER_NONE;
-    case 127: return link_radiotap(walk);
+    case 109: return link_enc(walk);
+    case 117: return link_pflog(walk);
+    case 119:
+    case 163: return media_prism(walk);
+    case 123: return media_sunatm(walk);
+    case 127: return media_radiotap(walk);
     case 129: return link_arcnet_linux(walk);
+    case 192: return LAYER_PPI;
+    case 197: return media_erf(walk);
+    case 204: return link_with_direction(walk, link_ppp);
+    case 205: return link_with_direction(walk, link_cisco_hdlc);
+    case 206: return link_with_direction(walk, link_frame_relay);
     case 226: return walk_has(walk, 24) ? link_family(walk, 24, walk_u8(walk, 1)) : LAYER_NONE;
     case 228: return LAYER_IPV4;
     case 229: return LAYER_IPV6;
     case 239: return link_nflog(walk);
     case 258: return LAYER_PKTAP;
     case 276: return walk_has(walk, 20) ? link_cooked(walk, 20, walk_u16(walk, 0), walk_u16(walk, 8)) : LAYER_NONE;
+    case 281: /* Broadcom's tag, behind the addresses */
+    case 284: return link_type_behind(walk, 16); /* Marvell's, there, too */
+    case 282: /* and before them */ walk->at += 4; return LAYER_ETHERNET;
+    case 285: return link_type_behind(walk, 20); /* Marvell's with an EtherType */
     default: return LAYER_NONE;
     }
 }

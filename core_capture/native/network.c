@@ -165,6 +165,11 @@ static void walk_on(packet_walk *walk, layer next) {
         case LAYER_PPPOE: next = link_pppoe(walk); break;
         case LAYER_PPP: next = link_ppp(walk); break;
         case LAYER_PBB: next = link_pbb(walk); break;
+        case LAYER_TAG_OF_4: next = link_type_behind(walk, 4); break;
+        case LAYER_TAG_OF_6: next = link_type_behind(walk, 6); break;
+        case LAYER_MACSEC: next = link_macsec(walk); break;
+        case LAYER_NSH: next = tunnel_nsh(walk); break;
+        case LAYER_PPI: next = link_ppi(walk); break;
         case LAYER_CISCO_HDLC: next = link_cisco_hdlc(walk); break;
         case LAYER_PKTAP: next = link_pktap(walk); break;
         case LAYER_IP: next = ip_any(walk); break;

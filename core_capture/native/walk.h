@@ -24,6 +24,11 @@ typedef enum {
     LAYER_PPPOE,
     LAYER_PPP,
     LAYER_PBB,
+    LAYER_TAG_OF_4, /* so many bytes, then an EtherType */
+    LAYER_TAG_OF_6,
+    LAYER_MACSEC,
+    LAYER_NSH,
+    LAYER_PPI,
     LAYER_CISCO_HDLC,
     LAYER_PKTAP,
     LAYER_IP, /* IPv4 or IPv6, by its first four bits */

@@ -13,15 +13,18 @@ from kubeshark.core_capture.reference._link import (
     cisco_hdlc,
     ethernet,
     llc,
+    macsec,
     mpls,
     pbb,
     pktap,
+    ppi,
     ppp,
     pppoe,
+    type_behind,
     vlan,
 )
 from kubeshark.core_capture.reference._network import ip, ipv4, ipv6, transport
-from kubeshark.core_capture.reference._tunnels import etherip, gre
+from kubeshark.core_capture.reference._tunnels import etherip, gre, nsh
 from kubeshark.core_capture.reference._walk import Found, Layer, Walk
 
 __all__ = ["DecodedPacket", "decode_packets", "record_offsets"]
@@ -34,6 +37,11 @@ LAYERS: dict[Layer, Callable[[Walk], Layer | None]] = {
     Layer.PPPOE: pppoe,
     Layer.PPP: ppp,
     Layer.PBB: pbb,
+    Layer.TAG_OF_4: type_behind(4),
+    Layer.TAG_OF_6: type_behind(6),
+    Layer.MACSEC: macsec,
+    Layer.NSH: nsh,
+    Layer.PPI: ppi,
     Layer.CISCO_HDLC: cisco_hdlc,
     Layer.PKTAP: pktap,
     Layer.IP: ip,

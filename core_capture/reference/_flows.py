@@ -50,7 +50,7 @@ class Flow:
 
     @property
     def is_under_way(self) -> bool:
-        """True after payload, FIN or RST: from then on another initial sequence number means another flow."""
+        """True after payload, FIN or RST."""
         ended = FlowBit.FIN_A | FlowBit.FIN_B | FlowBit.RST_A | FlowBit.RST_B
         return any(self.bytes) or bool(self.bits & ended)
 
@@ -58,7 +58,8 @@ class Flow:
         """Is this packet the SYN of the next flow of the same 5-tuple?"""
         if found.transport != TCP or found.flags & (SYN | ACK | RST) != SYN:
             return False
-        return self.is_under_way and self.isn[direction_of(found)] != found.sequence
+        known = self.isn[direction_of(found)]
+        return self.is_under_way if known is None else known != found.sequence
 
     def add(self, found: Found, time_ns: int) -> None:
         direction = direction_of(found)

@@ -8,9 +8,26 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from kubeshark.core_capture._columns import Tunnel
+from kubeshark.core_capture.reference._media import erf, fddi, prism, radiotap, sunatm, token_ring, wireless
 from kubeshark.core_capture.reference._walk import Layer, Walk
 
-__all__ = ["ETHERTYPES", "LINK_TYPES", "cisco_hdlc", "ethernet", "llc", "mpls", "pbb", "pktap", "ppp", "pppoe", "vlan"]
+__all__ = [
+    "ETHERTYPES",
+    "LINK_TYPES",
+    "cisco_hdlc",
+    "ethernet",
+    "frame_relay",
+    "llc",
+    "macsec",
+    "mpls",
+    "pbb",
+    "pktap",
+    "ppi",
+    "ppp",
+    "pppoe",
+    "type_behind",
+    "vlan",
+]
 
 ETHERTYPES = {
     0x0800: Layer.IPV4,
@@ -18,6 +35,13 @@ ETHERTYPES = {
     0x8100: Layer.VLAN,
     0x88A8: Layer.VLAN,
     0x9100: Layer.VLAN,
+    0x8926: Layer.TAG_OF_4,  # Cisco's VN-Tag
+    0x892F: Layer.TAG_OF_4,  # IEC 62439-3, HSR
+    0xF1C1: Layer.TAG_OF_4,  # IEEE 802.1CB, R-Tag
+    0x8909: Layer.TAG_OF_6,  # Cisco's metadata: a security group
+    0x893F: Layer.TAG_OF_6,  # IEEE 802.1BR, E-Tag
+    0x88E5: Layer.MACSEC,
+    0x894F: Layer.NSH,
     0x8847: Layer.MPLS,
     0x8848: Layer.MPLS,
     0x8864: Layer.PPPOE,
@@ -42,12 +66,20 @@ def type_or_length(walk: Walk, kind: int) -> Layer | None:
     return Layer.LLC
 
 
-def ethernet(walk: Walk) -> Layer | None:
-    if not walk.has(14):
-        return None
-    kind = walk.u16(12)
-    walk.at += 14
-    return type_or_length(walk, kind)
+def type_behind(offset: int) -> Callable[[Walk], Layer | None]:
+    """Return a layer with its EtherType `offset` bytes from here, behind addresses and tags that say nothing to us."""
+
+    def layer(walk: Walk) -> Layer | None:
+        if not walk.has(offset + 2):
+            return None
+        kind = walk.u16(offset)
+        walk.at += offset + 2
+        return type_or_length(walk, kind)
+
+    return layer
+
+
+ethernet = type_behind(12)
 
 
 def vlan(walk: Walk) -> Layer | None:
@@ -57,6 +89,21 @@ def vlan(walk: Walk) -> Layer | None:
     kind = walk.u16(2)
     walk.at += 4
     return type_or_length(walk, kind)
+
+
+def macsec(walk: Walk) -> Layer | None:
+    """IEEE 802.1AE: what is authenticated alone can be read, before the 16 bytes of its check."""
+    if not walk.has(6):
+        return None
+    control, shorter = walk.u8(0), walk.u8(1) & 0x3F
+    if control & 0x8C:  # another version, encrypted, or changed
+        return None
+    walk.at += 14 if control & 0x20 else 6
+    left = walk.wire_end - walk.at - 16
+    if left < 0:
+        return None
+    walk.clip(min(shorter or left, left))
+    return type_behind(0)(walk)
 
 
 def pbb(walk: Walk) -> Layer | None:
@@ -171,8 +218,7 @@ def null(walk: Walk) -> Layer | None:
         return None
     if walk.u16(0) in CISCO_HDLC_STARTS:
         return Layer.CISCO_HDLC
-    family = walk.u32(0)
-    return _family(walk, 4, family if family < 0x10000 else int.from_bytes(family.to_bytes(4, "little"), "big"))
+    return _family(walk, 4, _either_order(walk.u32(0)))
 
 
 def loop(walk: Walk) -> Layer | None:
@@ -220,34 +266,6 @@ def frame_relay(walk: Walk) -> Layer | None:
     return {0xCC: Layer.IPV4, 0x8E: Layer.IPV6}.get(protocol)
 
 
-def radiotap(walk: Walk) -> Layer | None:
-    """A header of little-endian length (https://www.radiotap.org), then the frame."""
-    if not walk.has(8):
-        return None
-    length = int.from_bytes(walk.buffer[walk.at + 2 : walk.at + 4], "little")
-    if length < 8:
-        return None
-    walk.at += length
-    return wireless(walk)
-
-
-def wireless(walk: Walk) -> Layer | None:
-    """IEEE 802.11 data frames that are neither protected nor aggregates: their LLC."""
-    if not walk.has(24):
-        return None
-    control, flags = walk.u8(0), walk.u8(1)
-    subtype = control >> 4
-    if control & 0x0F != 0x08 or subtype & 4 or flags & 0x40:  # not version 0 data, no data, protected
-        return None
-    header = 24 + (6 if flags & 3 == 3 else 0)
-    if subtype & 8:
-        if not walk.has(header + 2) or walk.u8(header) & 0x80:  # an A-MSDU
-            return None
-        header += 2 + (4 if flags & 0x80 else 0)
-    walk.at += header
-    return Layer.LLC
-
-
 def arcnet_linux(walk: Walk) -> Layer | None:
     """Source, destination, two bytes of offset, protocol: 240 is RFC 1051's IP, 212 RFC 1201's (unsplit only)."""
     if not walk.has(6):
@@ -289,6 +307,48 @@ def pktap(walk: Walk) -> Layer | None:
     return LINK_TYPES[link_type](walk)
 
 
+def ppi(walk: Walk) -> Layer | None:
+    """Per-packet information: its little-endian length, and the packet's link type."""
+    if not walk.has(8):
+        return None
+    length = int.from_bytes(walk.buffer[walk.at + 2 : walk.at + 4], "little")
+    link_type = int.from_bytes(walk.buffer[walk.at + 4 : walk.at + 8], "little")
+    if length < 8 or link_type not in LINK_TYPES:
+        return None
+    walk.at += length
+    return LINK_TYPES[link_type](walk)
+
+
+def pflog(walk: Walk) -> Layer | None:
+    """The filter of OpenBSD and its relatives: a header that tells its length, up to a whole word, and the family."""
+    return _family(walk, (walk.u8(0) + 3) & ~3, walk.u8(1)) if walk.has(2) else None
+
+
+def enc(walk: Walk) -> Layer | None:
+    """OpenBSD's IPsec: the family as the machine writes it, an index and flags."""
+    return _family(walk, 12, _either_order(walk.u32(0))) if walk.has(12) else None
+
+
+def _either_order(family: int) -> int:
+    """Return an address family that was written in the byte order of the machine that captured."""
+    return family if family < 0x10000 else int.from_bytes(family.to_bytes(4, "little"), "big")
+
+
+def with_direction(layer: Callable[[Walk], Layer | None]) -> Callable[[Walk], Layer | None]:
+    """Return a layer behind a byte that says who sent it."""
+
+    def behind(walk: Walk) -> Layer | None:
+        walk.at += 1
+        return layer(walk)
+
+    return behind
+
+
+def brcm_prepend(walk: Walk) -> Layer | None:
+    walk.at += 4
+    return Layer.ETHERNET
+
+
 def raw(_: Walk) -> Layer | None:
     return Layer.IP
 
@@ -296,8 +356,11 @@ def raw(_: Walk) -> Layer | None:
 LINK_TYPES: dict[int, Callable[[Walk], Layer | None]] = {
     0: null,
     1: ethernet,
+    6: token_ring,
     8: raw,
     9: ppp,
+    10: fddi,
+    11: lambda _: Layer.LLC,  # ATM
     12: raw,
     14: raw,
     50: ppp,
@@ -307,13 +370,27 @@ LINK_TYPES: dict[int, Callable[[Walk], Layer | None]] = {
     105: wireless,
     107: frame_relay,
     108: loop,
+    109: enc,
     113: linux_sll,
+    117: pflog,
+    119: prism,
+    123: sunatm,
     127: radiotap,
     129: arcnet_linux,
+    163: prism,
+    192: lambda _: Layer.PPI,
+    197: erf,
+    204: with_direction(ppp),
+    205: with_direction(cisco_hdlc),
+    206: with_direction(frame_relay),
     226: ipnet,
     228: lambda _: Layer.IPV4,
     229: lambda _: Layer.IPV6,
     239: nflog,
     258: lambda _: Layer.PKTAP,
     276: linux_sll2,
+    281: type_behind(16),  # Broadcom's tag, behind the addresses
+    282: brcm_prepend,
+    284: type_behind(16),  # Marvell's
+    285: type_behind(20),  # Marvell's, with an EtherType
 }

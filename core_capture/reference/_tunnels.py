@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from kubeshark.core_capture._columns import Tunnel
-from kubeshark.core_capture.reference._link import ETHERTYPES
+from kubeshark.core_capture.reference._link import ETHERTYPES, frame_relay
 from kubeshark.core_capture.reference._walk import Layer, Walk
 
-__all__ = ["TUNNEL_PORTS", "etherip", "gre"]
+__all__ = ["TUNNEL_PORTS", "etherip", "gre", "nsh"]
 
 CHECKSUM, ROUTING, KEY, SEQUENCE, ACKNOWLEDGE = 0x8000, 0x4000, 0x2000, 0x1000, 0x0080  # GRE flags
 
@@ -20,6 +20,9 @@ BRIDGED_ETHERNET = 0x6558
 PPP = 0x880B
 ERSPAN_II = 0x88BE
 ERSPAN_III = 0x22EB
+EOIP = 0x6400
+FRAME_RELAY = 0x6559
+WCCP = 0x883E
 
 
 def gre(walk: Walk) -> Layer | None:
@@ -34,6 +37,8 @@ def gre(walk: Walk) -> Layer | None:
     header = 4 + 4 * (flags & optional).bit_count()
     if not walk.has(header):
         return None
+    if flags == KEY | 1 and kind == EOIP:
+        return _eoip(walk)
     walk.at += header
     if version == 1:
         walk.enter(Tunnel.GRE)
@@ -43,7 +48,38 @@ def gre(walk: Walk) -> Layer | None:
     if kind == ERSPAN_III:
         return _erspan_iii(walk)
     walk.enter(Tunnel.GRE)
+    if kind == FRAME_RELAY:
+        return frame_relay(walk)
+    if kind == WCCP:
+        return _wccp(walk)
     return {BRIDGED_ETHERNET: Layer.ETHERNET, PPP: Layer.PPP}.get(kind) or ETHERTYPES.get(kind)
+
+
+def _eoip(walk: Walk) -> Layer | None:
+    """MikroTik's Ethernet over IP: in place of a key, the frame's length and the tunnel."""
+    length = walk.u16(4)
+    walk.at += 8
+    walk.clip(length)
+    walk.enter(Tunnel.GRE)
+    return Layer.ETHERNET
+
+
+def _wccp(walk: Walk) -> Layer | None:
+    """Version 2 puts four bytes before the packet (draft-mclaggan-wccp-v2rev1 §4.12.2)."""
+    if walk.has(1) and walk.u8(0) >> 4 != 4:
+        walk.at += 4
+    return Layer.IPV4
+
+
+def nsh(walk: Walk) -> Layer | None:
+    """RFC 8300 §2.2: base header, as many words as it says, then what its last byte names."""
+    if not walk.has(8) or walk.u8(0) >> 6:
+        return None
+    header, inside = (walk.u16(0) & 63) * 4, walk.u8(3)
+    if header < 8 or not walk.has(header):
+        return None
+    walk.at += header
+    return {1: Layer.IPV4, 2: Layer.IPV6, 3: Layer.ETHERNET, 4: Layer.NSH, 5: Layer.MPLS}.get(inside)
 
 
 def _erspan_i(walk: Walk) -> Layer | None:
@@ -93,7 +129,7 @@ def vxlan_gpe(walk: Walk) -> Layer | None:
     inside = walk.u8(3) if walk.u8(0) & 4 else 3
     walk.at += 8
     walk.enter(Tunnel.VXLAN)
-    return {1: Layer.IPV4, 2: Layer.IPV6, 3: Layer.ETHERNET, 5: Layer.MPLS}.get(inside)
+    return {1: Layer.IPV4, 2: Layer.IPV6, 3: Layer.ETHERNET, 4: Layer.NSH, 5: Layer.MPLS}.get(inside)
 
 
 def geneve(walk: Walk) -> Layer | None:
@@ -114,10 +150,40 @@ def teredo(walk: Walk) -> Layer | None:
         walk.at += 13 + walk.u8(2) + walk.u8(3)
     if walk.has(8) and walk.u16(0) == 0:
         walk.at += 8
-    if not walk.has(40) or walk.u8(0) >> 4 != 6 or 40 + walk.u16(4) > walk.wire_end - walk.at:
+    if not _starts_ip(walk) or walk.u8(0) >> 4 != 6:
         return None
     walk.enter(Tunnel.TEREDO)
     return Layer.IPV6
+
+
+def _starts_ip(walk: Walk) -> bool:
+    """Say whether an IP packet is here that fits into what is left."""
+    left = walk.wire_end - walk.at
+    if not walk.has(20):
+        return False
+    if walk.u8(0) >> 4 == 4:
+        return walk.u8(0) & 15 >= 5 and 20 <= walk.u16(2) <= left
+    return walk.u8(0) >> 4 == 6 and walk.has(40) and 40 + walk.u16(4) <= left
+
+
+def lisp(walk: Walk) -> Layer | None:
+    """RFC 6830 §5.3: eight bytes before each packet."""
+    return _lisp(walk, 8)
+
+
+def lisp_control(walk: Walk) -> Layer | None:
+    """RFC 6830 §6.1.8: messages of type 8 hold another packet."""
+    return _lisp(walk, 4) if walk.has(1) and walk.u8(0) >> 4 == 8 else None
+
+
+def _lisp(walk: Walk, header: int) -> Layer | None:
+    if not walk.has(8):
+        return None
+    walk.at += header
+    if not _starts_ip(walk):
+        return None
+    walk.enter(Tunnel.LISP)
+    return Layer.IP
 
 
 def gtp(walk: Walk) -> Layer | None:
@@ -161,6 +227,8 @@ TUNNEL_PORTS: dict[int, Callable[[Walk], Layer | None]] = {
     1701: l2tp,
     2152: gtp,
     3544: teredo,
+    4341: lisp,
+    4342: lisp_control,
     4789: vxlan,
     4790: vxlan_gpe,
     6081: geneve,

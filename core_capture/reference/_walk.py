@@ -30,6 +30,11 @@ class Layer(Enum):
     PPPOE = auto()
     PPP = auto()
     PBB = auto()
+    TAG_OF_4 = auto()  # so many bytes, then an EtherType
+    TAG_OF_6 = auto()
+    MACSEC = auto()
+    NSH = auto()
+    PPI = auto()
     CISCO_HDLC = auto()
     PKTAP = auto()
     IP = auto()  # IPv4 or IPv6, by its first four bits

@@ -139,9 +139,9 @@ def test_a_repeated_syn_begins_none() -> None:
     assert len(flows(*HANDSHAKE, tcp(b"data", 1001, **CLIENT), HANDSHAKE[0])) == 1
 
 
-def test_a_new_syn_before_anything_happened_begins_none() -> None:
-    (flow,) = flows(HANDSHAKE[0], NEW_SYN)
-    assert flow["isn"].tolist() == [5000, 0]
+def test_a_new_syn_begins_a_new_flow_though_nothing_happened_in_the_last() -> None:
+    assert [flow["isn"].tolist() for flow in flows(HANDSHAKE[0], NEW_SYN)] == [[1000, 0], [5000, 0]]
+    assert [flow["isn"].tolist() for flow in flows(*HANDSHAKE, NEW_SYN)] == [[1000, 7], [5000, 0]]
 
 
 def test_a_new_syn_and_ack_begins_none() -> None:
