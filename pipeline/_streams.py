@@ -175,8 +175,8 @@ class FlowStream:
             time_ns, offset, _, _, length, payload_at, _, _, direction, _, bits = read(packets, packet * _PACKET.size)
             if bits & ARENA:
                 payload = decoded.payload(packet)
-            elif bits & FRAGMENT:
-                continue  # its payload came with the fragment that completed the datagram
+            elif bits & FRAGMENT and not bits & CUT:
+                continue  # its payload came with the fragment that completed the datagram; a cut one's head is all
             else:
                 start = offset + payload_at
                 payload = data[start : start + length]

@@ -160,7 +160,8 @@ static bool next_datagram(const scan_stream *stream, size_t *at, scan_datagram *
         uint32_t packet = stream->packets[*at];
         if (packet >= decoded->packet_count) continue;
         const kc_packet *row = &decoded->packets[packet];
-        if ((row->bits & BIT_FRAGMENT) && !(row->bits & BIT_ARENA)) continue; /* its bytes came with the last fragment */
+        /* its bytes came with the last fragment, or the datagram was never whole: then its head is cut */
+        if ((row->bits & (BIT_FRAGMENT | BIT_ARENA | BIT_CUT)) == BIT_FRAGMENT) continue;
         if (!payload_of(decoded, packet, &out->data)) continue;
         out->length = row->payload_length;
         out->packet = packet;

@@ -21,7 +21,7 @@ from kubeshark.pipeline._scans import MAX_HEAD, Scanners
 from kubeshark.pipeline._segments import MemorySegment
 from kubeshark.pipeline._streams import FlowStream
 from kubeshark.pipeline.plugins._manager import Binding
-from tests.core_capture.reference._packets import RAW, udp
+from tests.core_capture.reference._packets import RAW, fragments, udp
 from tests.pipeline._scanned import assert_scanned_as_dissected, plugins
 from tests.pipeline._traffic import Capture, Connection, batch, dns
 
@@ -137,6 +137,18 @@ def test_dns_made_up(messages: list[tuple[int, int, bool, int, int]], is_mutated
             packet[at] = byte
         capture.add(bytes(packet))
     assert_scanned_as_dissected(capture.segments(*([1] if len(messages) > 2 else [])))
+
+
+@pytest.mark.parametrize("lost", [(), (0,), (1,), (2,), (1, 2)])
+def test_dns_in_fragments_of_which_some_are_lost(lost: tuple[int, ...]) -> None:
+    capture = Capture()
+    capture.add(dns(1, NAMES[0], answer=False))
+    pieces = fragments(dns(1, NAMES[0], answer=True), 24, 8)
+    assert len(pieces) == 3
+    for number, piece in enumerate(pieces):
+        if number not in lost:
+            capture.add(piece)
+    assert assert_scanned_as_dissected(capture.segments()).get("dns", 0) <= 1
 
 
 def test_connections_that_run_through_segments() -> None:

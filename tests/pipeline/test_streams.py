@@ -91,6 +91,14 @@ def test_a_fragmented_datagram_is_one() -> None:
     assert stream.packet_of(0) == 1  # the fragment that completed it
 
 
+def test_of_a_datagram_that_was_never_whole_the_first_fragment_is_cut() -> None:
+    capture = Capture()
+    for piece in fragments(udp(b"0123456789abcdef", (9000, 53)), 16)[:1]:
+        capture.add(piece)
+    stream = only_stream(capture)
+    assert [(bytes(datagram.data), datagram.cut) for datagram in stream.datagrams] == [(b"01234567", True)]
+
+
 def test_a_datagram_that_was_captured_short_says_so() -> None:
     capture = Capture()
     capture.add(udp(b"0123456789", (9000, 53))[:-4], original=38)

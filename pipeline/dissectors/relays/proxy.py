@@ -1,7 +1,8 @@
 """The PROXY protocol, versions 1 and 2 (https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt), on any port.
 
 A load balancer says first for whom it speaks; what follows is handed over. The ends of the entries behind it stay those
-of the connection: who really asked is in this entry, of the same stream.
+of the connection: who really asked is in this entry, of the same stream. Its first bytes are so many that no probe is
+needed, and it is asked before all others: several of them look for a beginning behind what they do not know.
 """
 
 from __future__ import annotations
@@ -21,16 +22,16 @@ from kubeshark.extension_api import (
     ProtocolSpec,
     Stream,
     Value,
-    Verdict,
     hookimpl,
     rest_of,
 )
 from kubeshark.pipeline.dissectors._text import text
 from kubeshark.pipeline.dissectors._wire import Wire
 
-__all__ = ["PROXY", "dissect", "probe", "protocols"]
+__all__ = ["PROXY", "dissect", "protocols"]
 
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
+BEGINNINGS = b"PROXY TCP4 ", b"PROXY TCP6 ", b"PROXY UNKNOWN", SIGNATURE + b"\x20", SIGNATURE + b"\x21"
 FIXED = len(SIGNATURE) + 4  # with command, family and length
 MAX_LINE = 107  # bytes, CR and LF included (§2.1)
 MAX_VALUES = 64  # TLVs that are read
@@ -46,14 +47,14 @@ PROXY = ProtocolSpec(
     abbr="PROXY",
     long_name="PROXY protocol",
     version="2",
-    priority=-1,  # before HTTP, which looks for its first line behind bytes that it does not know
+    priority=-1,
     background="#78350f",
     foreground="#ffffff",
     reference="https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt",
     matcher="none",
     hands_over=("*",),
     handover_marks=(b"proxy ", SIGNATURE.lower()),
-    classifiers=tuple(Classifier("tcp", prefix=prefix, side="client") for prefix in (b"PROXY ", SIGNATURE)),
+    classifiers=tuple(Classifier("tcp", prefix=prefix, side="client") for prefix in BEGINNINGS),
     variables={
         "proxy_version": "string",
         "proxy_command": "string",
@@ -75,23 +76,11 @@ def protocols() -> Sequence[ProtocolSpec]:
 
 
 @hookimpl
-def probe(protocol: ProtocolSpec, streams: Sequence[Stream]) -> Sequence[Verdict]:  # noqa: ARG001 - there is only one
-    return [Verdict.MINE if _is_proxy(stream) else Verdict.NOT_MINE for stream in streams]
-
-
-@hookimpl
 def dissect(
     protocol: ProtocolSpec,  # noqa: ARG001
     streams: Sequence[Stream],
 ) -> Sequence[Sequence[Message | Handover]]:
     return [_dissect(stream) for stream in streams]
-
-
-def _is_proxy(stream: Stream) -> bool:
-    if stream.transport != "tcp" or stream.sides[CLIENT].starts_midway:
-        return False
-    head = bytes(stream.sides[CLIENT].data[:MAX_LINE])
-    return (head.startswith(SIGNATURE) and head[12:13] in (b"\x20", b"\x21")) or _LINE.match(head) is not None
 
 
 def _dissect(stream: Stream) -> list[Message | Handover]:
@@ -100,6 +89,8 @@ def _dissect(stream: Stream) -> list[Message | Handover]:
     if line := _LINE.match(head):
         end, error = line.end(), ""
         fields, document = _line(line)
+    elif not head.startswith(SIGNATURE):
+        return [Handover((rest_of(stream.sides[0], 0), rest_of(stream.sides[1], 0)))]  # it only looked like this
     else:
         end = FIXED + int.from_bytes(head[14:16], "big")
         if gap := wire.gap_in(0, end):

@@ -7,7 +7,7 @@ from struct import pack
 import pytest
 from hypothesis import given
 
-from kubeshark.extension_api import Handover, Message, Verdict
+from kubeshark.extension_api import Handover, Message
 from kubeshark.pipeline.dissectors.relays import proxy
 
 from .._damage import assert_sound, damaged_streams, document, found_by
@@ -98,21 +98,15 @@ def test_damage_is_named() -> None:
     assert read(tcp(proxy.SIGNATURE + b"\x21")).error.startswith("truncated: ")
 
 
-def test_probe() -> None:
-    def is_mine(stream: FakeStream) -> bool:
-        return proxy.probe(proxy.PROXY, [stream]) == [Verdict.MINE]
-
-    assert is_mine(tcp(LINE))
-    assert is_mine(tcp(VERSION_2))
-    assert not is_mine(tcp(LINE, midway=True))
-    assert not is_mine(tcp(b"PROXY TCP4 a line of some other protocol\r\n"))
-    assert not is_mine(tcp(b"PROXY TCP4 198.51.100.7 192.0.2.2 56324 443" + b" " * 90 + b"\r\n"))
-    assert not is_mine(tcp(proxy.SIGNATURE + b"\x31"))  # version 3
-    assert not is_mine(tcp(b"", LINE))  # the server says nothing of this
-    assert not is_mine(FakeStream("udp"))
+@pytest.mark.parametrize(
+    "line", [b"PROXY TCP4 a line of another protocol\r\n", b"PROXY UNKNOWN" + b" " * 100 + b"\r\n", b"PROXY TCP6 ::1"]
+)
+def test_what_only_looks_like_it_is_passed_on(line: bytes) -> None:
+    stream = tcp(line + HTTP, b"answer")
+    assert not found_by(proxy, proxy.PROXY, stream)
+    assert behind(stream) == line + HTTP
 
 
 @given(damaged_streams(VERSION_2 + HTTP, b"", 80))
 def test_any_damage(stream: FakeStream) -> None:
-    if proxy.probe(proxy.PROXY, [stream]) == [Verdict.MINE]:
-        assert_sound(proxy.dissect(proxy.PROXY, [stream])[0], stream)
+    assert_sound(proxy.dissect(proxy.PROXY, [stream])[0], stream)
