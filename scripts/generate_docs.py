@@ -63,15 +63,21 @@ def signature(hook: type[Hook]) -> str:
 
 
 def variables_page() -> str:
-    """Return the page of KFL variables, by section."""
+    """Return the page of KFL variables, by section: those of Kubeshark's language, then what dissectors add."""
     sections: defaultdict[str, list[str]] = defaultdict(list)
     for variable in VARIABLES.values():
         heavy = "yes" if variable.is_heavy else ""
         sections[variable.section].append(f"| `{variable.name}` | {variable.type} | {heavy} |")
+    listed = set(VARIABLES)
+    for binding in Plugins().bindings:
+        for name, kind in binding.protocol.variables.items():
+            if name not in listed:
+                sections[binding.protocol.name].append(f"| `{name}` | {kind} |  |")
+                listed.add(name)
     parts = [
-        "# KFL variables\n\nMade from `pipeline/kfl/_variables.py`. Entries that lack one have its default."
-        " *Full entry* marks those that need"
-        "\nheaders, bodies or payload, which are built only when asked for. Plugins add their own.\n"
+        "# KFL variables\n\nMade from `pipeline/kfl/_variables.py` and the built-in dissectors. Entries that lack one"
+        " have its default. *Full\nentry* marks those that need headers, bodies or payload, which are built only when"
+        " asked for. Plugins add their own.\n"
     ]
     for section, rows in sections.items():
         parts.append(f"## {section}\n\n| variable | type | full entry |\n|---|---|---|\n" + "\n".join(rows) + "\n")
@@ -98,7 +104,21 @@ def protocols_page() -> str:
         name = f"[{spec.abbr}]({spec.reference}): {spec.long_name}" if spec.reference else spec.long_name
         row = (name, " ".join(f"`{flag}`" for flag in spec.flags), " ".join(map(str, ports)), " ".join(over), onwards)
         parts.append(f"| {' | '.join(row)} | {checked_against(binding.plugin)} |")
-    return "\n".join(parts) + "\n"
+    return "\n".join([*parts, BELOW]) + "\n"
+
+
+BELOW = """
+## Below them
+
+* **Links**: Ethernet (802.3, LLC, SNAP), Linux cooked 1 and 2, loopback of BSD, macOS and Windows, raw IP, PPP, PPPoE,
+  Cisco HDLC, Frame Relay, 802.11 (plain, radiotap, Prism, AVS, PPI), PKTAP, NFLOG, PFLOG, ENC, IPNET, Token Ring, FDDI,
+  ATM, ARCNET, ERF, switches' tags (DSA, Broadcom). Packets of other links are kept and exported, and give no entries.
+* **Tags**: 802.1Q and 802.1ad, 802.1ah, MPLS and its pseudowires, NSH, 802.1BR, VN-Tag, HSR, 802.1CB, security groups,
+  MACsec that is authenticated but not encrypted.
+* **Tunnels**: IP in IP, GRE (PPTP, EoIP, WCCP), ERSPAN I to III, EtherIP, VXLAN and VXLAN-GPE, Geneve, GTP-U, L2TP,
+  Teredo, LISP. An entry's ends are the innermost ones. AH is passed; ESP gives a connection, and nothing inside.
+* **Fragments** of IPv4 and IPv6 are put together; of a datagram that was never whole the head is shown, as cut.
+"""
 
 
 def checked_against(plugin: str) -> str:
