@@ -21,7 +21,7 @@ QUERY = """
 import os, sys, time
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the command does: idle threads spin
 import cryptography.hazmat.backends.openssl.backend, cryptography.x509  # the first key and certificate load them
-import kubeshark.core_capture.files, kubeshark.pipeline._store_query, kubeshark.pipeline.kfl._filter
+import kubeshark.core_capture.files, kubeshark.pipeline.query._store_query, kubeshark.pipeline.kfl._filter
 from kubeshark.core_capture import load_core
 from kubeshark.pipeline import Pipeline, Plugins
 from kubeshark.pipeline import keep_freed_memory

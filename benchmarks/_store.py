@@ -22,7 +22,7 @@ from benchmarks._measure import Result, alternate, command_cpu, need, worker_cpu
 from benchmarks._workload import make_capture
 from kubeshark.core_capture import FlowBit
 from kubeshark.core_capture.store import Store
-from kubeshark.pipeline._streams import endpoints
+from kubeshark.pipeline.reading._streams import endpoints
 
 __all__ = ["imports", "selections", "sizes"]
 

@@ -48,7 +48,7 @@ from kubeshark.hub._sessions import Sessions, session_key
 from kubeshark.hub._state import Hub
 from kubeshark.hub._tokens import hub_folder
 from kubeshark.pipeline import Pipeline
-from kubeshark.pipeline._rules import DEFAULT_RULES, RedactionRule
+from kubeshark.pipeline.enrichment._rules import DEFAULT_RULES, RedactionRule
 
 if TYPE_CHECKING:
     from kubeshark.hub._oidc_settings import OidcSettings

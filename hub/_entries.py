@@ -16,8 +16,8 @@ from kubeshark.hub._client import Asker
 from kubeshark.hub._exports import MEDIA, download
 from kubeshark.hub._state import Hub, State
 from kubeshark.pipeline import Entry, Pipeline
-from kubeshark.pipeline._display import representation_document
-from kubeshark.pipeline._packets import followed, packet_bytes, packet_rows
+from kubeshark.pipeline.entries._display import representation_document
+from kubeshark.pipeline.entries._packets import followed, packet_bytes, packet_rows
 
 __all__ = ["router"]
 

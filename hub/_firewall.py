@@ -40,7 +40,7 @@ from kubeshark.hub._client import Asker, Client
 from kubeshark.hub._state import Hub, State
 from kubeshark.hub._times import read_time
 from kubeshark.pipeline import Pipeline
-from kubeshark.pipeline._connections import Found, recorded_answers
+from kubeshark.pipeline.query._connections import Found, recorded_answers
 
 __all__ = [
     "MAX_TEXT",

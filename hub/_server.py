@@ -22,7 +22,7 @@ from kubeshark.hub._policy_objects import PolicyObjects
 from kubeshark.hub._selecting import Selecting
 from kubeshark.hub._state import Hub
 from kubeshark.pipeline import Pipeline
-from kubeshark.pipeline._rules import DEFAULT_RULES, RedactionRule
+from kubeshark.pipeline.enrichment._rules import DEFAULT_RULES, RedactionRule
 from kubeshark.pipeline.plugins._scheduler import Scheduler
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from kubeshark.errors import KubesharkError
 from kubeshark.hub._access import Principal, need, need_all
 from kubeshark.hub._client import Asker
 from kubeshark.hub._state import State
-from kubeshark.pipeline._rules import MAX_RULES, RedactionRule, RuleKind
+from kubeshark.pipeline.enrichment._rules import MAX_RULES, RedactionRule, RuleKind
 
 __all__ = ["router"]
 

@@ -10,7 +10,7 @@ import msgspec
 
 from kubeshark.errors import StoreError
 from kubeshark.packages._documents import write_document
-from kubeshark.pipeline._rules import DEFAULT_RULES, RedactionRule
+from kubeshark.pipeline.enrichment._rules import DEFAULT_RULES, RedactionRule
 
 __all__ = ["Settings", "SettingsFile", "WorkerSetting"]
 

@@ -24,7 +24,7 @@ from kubeshark.hub._settings_file import SettingsFile
 from kubeshark.hub._tokens import Tokens
 from kubeshark.hub._uploads import Imports
 from kubeshark.pipeline import Pipeline
-from kubeshark.pipeline._rules import DEFAULT_RULES, RedactionRule
+from kubeshark.pipeline.enrichment._rules import DEFAULT_RULES, RedactionRule
 
 if TYPE_CHECKING:
     from kubeshark.hub._kube import KubeWatch

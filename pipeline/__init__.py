@@ -7,33 +7,33 @@ from typing import TYPE_CHECKING
 from kubeshark._lazy import lazily
 
 if TYPE_CHECKING:
-    from kubeshark.pipeline._entry import Entry as Entry
-    from kubeshark.pipeline._entry import EntryError as EntryError
-    from kubeshark.pipeline._entry import EntryId as EntryId
     from kubeshark.pipeline._files import FileDissection as FileDissection
     from kubeshark.pipeline._memory import keep_freed_memory as keep_freed_memory
-    from kubeshark.pipeline._order import Place as Place
-    from kubeshark.pipeline._order import cursor_text as cursor_text
     from kubeshark.pipeline._pipeline import ExportResult as ExportResult
     from kubeshark.pipeline._pipeline import Pipeline as Pipeline
-    from kubeshark.pipeline._query import QueryProgress as QueryProgress
-    from kubeshark.pipeline._rows import columns as columns
-    from kubeshark.pipeline._runs import Run as Run
-    from kubeshark.pipeline._store_query import QueryArguments as QueryArguments
-    from kubeshark.pipeline._store_query import StoreQuery as StoreQuery
-    from kubeshark.pipeline._store_query import cursor_behind as cursor_behind
-    from kubeshark.pipeline._table import CELLS as CELLS
-    from kubeshark.pipeline._table import LINE as LINE
-    from kubeshark.pipeline._table import SIZE as SIZE
-    from kubeshark.pipeline._time import parse_time as parse_time
-    from kubeshark.pipeline._time import rfc3339 as rfc3339
+    from kubeshark.pipeline.entries._entry import Entry as Entry
+    from kubeshark.pipeline.entries._entry import EntryError as EntryError
+    from kubeshark.pipeline.entries._entry import EntryId as EntryId
+    from kubeshark.pipeline.entries._order import Place as Place
+    from kubeshark.pipeline.entries._order import cursor_text as cursor_text
+    from kubeshark.pipeline.entries._time import parse_time as parse_time
+    from kubeshark.pipeline.entries._time import rfc3339 as rfc3339
     from kubeshark.pipeline.follow._follow import Follow as Follow
     from kubeshark.pipeline.intake._capture import CaptureLimits as CaptureLimits
     from kubeshark.pipeline.intake._capture import CaptureProgress as CaptureProgress
     from kubeshark.pipeline.intake._capture import CaptureResult as CaptureResult
     from kubeshark.pipeline.intake._imports import ImportResult as ImportResult
     from kubeshark.pipeline.plugins._manager import Plugins as Plugins
+    from kubeshark.pipeline.query._query import QueryProgress as QueryProgress
+    from kubeshark.pipeline.query._rows import columns as columns
+    from kubeshark.pipeline.query._runs import Run as Run
+    from kubeshark.pipeline.query._store_query import QueryArguments as QueryArguments
+    from kubeshark.pipeline.query._store_query import StoreQuery as StoreQuery
+    from kubeshark.pipeline.query._store_query import cursor_behind as cursor_behind
     from kubeshark.pipeline.renderers import to_text as to_text
+    from kubeshark.pipeline.tables._table import CELLS as CELLS
+    from kubeshark.pipeline.tables._table import LINE as LINE
+    from kubeshark.pipeline.tables._table import SIZE as SIZE
 
 __all__ = [
     "CELLS",
@@ -70,20 +70,20 @@ if not TYPE_CHECKING:
         __name__,
         {
             "intake._capture": "CaptureLimits CaptureProgress CaptureResult",
-            "_entry": "Entry EntryError EntryId",
+            "entries._entry": "Entry EntryError EntryId",
             "_files": "FileDissection",
             "_memory": "keep_freed_memory",
             "follow._follow": "Follow",
             "intake._imports": "ImportResult",
-            "_order": "Place cursor_text",
+            "entries._order": "Place cursor_text",
             "_pipeline": "ExportResult Pipeline",
             "plugins._manager": "Plugins",
-            "_query": "QueryProgress",
-            "_rows": "columns",
-            "_runs": "Run",
-            "_store_query": "QueryArguments StoreQuery cursor_behind",
-            "_table": "CELLS LINE SIZE",
-            "_time": "parse_time rfc3339",
+            "query._query": "QueryProgress",
+            "query._rows": "columns",
+            "query._runs": "Run",
+            "query._store_query": "QueryArguments StoreQuery cursor_behind",
+            "tables._table": "CELLS LINE SIZE",
+            "entries._time": "parse_time rfc3339",
             "renderers": "to_text",
         },
     )

@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING, BinaryIO, Self, cast
 from kubeshark.core_capture import RawBlock, load_core
 from kubeshark.core_capture.files import open_capture
 from kubeshark.errors import InputError, KubesharkError, PluginError
-from kubeshark.pipeline._dissect import Dissector
-from kubeshark.pipeline._entry import Entry
-from kubeshark.pipeline._facts import Origin
-from kubeshark.pipeline._filter import EntryFilter
-from kubeshark.pipeline._query import Query, QueryOptions
-from kubeshark.pipeline._rows import itself
-from kubeshark.pipeline._scratch import Scratch
-from kubeshark.pipeline._secrets import Secrets, key_log_files, notices, read_key_logs
-from kubeshark.pipeline._segments import Segment
+from kubeshark.pipeline.dissection._dissect import Dissector
+from kubeshark.pipeline.dissection._secrets import Secrets, key_log_files, notices, read_key_logs
+from kubeshark.pipeline.entries._entry import Entry
+from kubeshark.pipeline.entries._facts import Origin
 from kubeshark.pipeline.kfl import Variable
 from kubeshark.pipeline.plugins._manager import Plugins
+from kubeshark.pipeline.query._filter import EntryFilter
+from kubeshark.pipeline.query._query import Query, QueryOptions
+from kubeshark.pipeline.query._rows import itself
+from kubeshark.pipeline.reading._scratch import Scratch
+from kubeshark.pipeline.reading._segments import Segment
 
 if TYPE_CHECKING:
     from kubeshark.pipeline.scripts._runtime import Scripts

@@ -20,20 +20,16 @@ from msgspec import Struct
 from kubeshark.core_capture import And, Predicate, RecordBatch
 from kubeshark.core_capture.store import Identity, Requests, Store, create_identity, identity_path, open_store
 from kubeshark.errors import StoreError, UsageError
-from kubeshark.pipeline import _lookup as lookup
 from kubeshark.pipeline._budget import never
+from kubeshark.pipeline.entries import _lookup as lookup
 
 if TYPE_CHECKING:
     from kubeshark.core_capture.live import LiveOptions, PacketSource
     from kubeshark.core_capture.store import CacheStats, Retention, SegmentInfo, Select, TlsFiles, VerifyReport
-    from kubeshark.pipeline._connections import Found
-    from kubeshark.pipeline._enrich import EnricherBinding
-    from kubeshark.pipeline._entry import Entry
-    from kubeshark.pipeline._filter import EntryFilter
-    from kubeshark.pipeline._query import QueryOptions
-    from kubeshark.pipeline._rules import RedactionRule
-    from kubeshark.pipeline._secrets import Secrets
-    from kubeshark.pipeline._store_query import QueryArguments, StoreQuery
+    from kubeshark.pipeline.dissection._secrets import Secrets
+    from kubeshark.pipeline.enrichment._enrich import EnricherBinding
+    from kubeshark.pipeline.enrichment._rules import RedactionRule
+    from kubeshark.pipeline.entries._entry import Entry
     from kubeshark.pipeline.executors._executor import ExecutorName
     from kubeshark.pipeline.follow._follow import Follow
     from kubeshark.pipeline.intake._capture import CaptureLimits, CaptureProgress, CaptureResult
@@ -41,6 +37,10 @@ if TYPE_CHECKING:
     from kubeshark.pipeline.intake._imports import ImportResult, Progress
     from kubeshark.pipeline.kfl import Variable
     from kubeshark.pipeline.plugins._manager import Plugins
+    from kubeshark.pipeline.query._connections import Found
+    from kubeshark.pipeline.query._filter import EntryFilter
+    from kubeshark.pipeline.query._query import QueryOptions
+    from kubeshark.pipeline.query._store_query import QueryArguments, StoreQuery
     from kubeshark.pipeline.tls import KeyLog
 
 __all__ = ["ExportResult", "Pipeline"]
@@ -110,7 +110,7 @@ class Pipeline:
         show workers, by default what lies in $KUBESHARK_TLS. Raises StoreError, InputError for a key log that cannot be
         read.
         """
-        from kubeshark.pipeline._secrets import key_log_files, read_key_logs
+        from kubeshark.pipeline.dissection._secrets import key_log_files, read_key_logs
 
         files = key_log_files(keylogs)
         keylog = read_key_logs(files)
@@ -136,7 +136,7 @@ class Pipeline:
         Filters see no more than that either. Packets cannot be redacted: it does not export them. Closing it is the
         business of the pipeline it was made of.
         """
-        from kubeshark.pipeline._rules import namespace_enricher, rule_enricher  # most pipelines need none
+        from kubeshark.pipeline.enrichment._rules import namespace_enricher, rule_enricher  # most pipelines need none
 
         view = copy.copy(self)
         view._plugins = self.plugins
@@ -240,7 +240,7 @@ class Pipeline:
         Raises UsageError for a bad filter or cursor, StoreError if the store cannot be opened. See QueryArguments for
         the options.
         """
-        from kubeshark.pipeline._rows import itself
+        from kubeshark.pipeline.query._rows import itself
 
         return self.map(itself, kfl, **options)
 
@@ -250,7 +250,7 @@ class Pipeline:
         Their ids are those that every query gives. It ends after `stop`. With `begun_later` entries whose first packet
         was there at the first look are left out: a query shows them. Raises what `query` does.
         """
-        from kubeshark.pipeline._secrets import LiveSecrets
+        from kubeshark.pipeline.dissection._secrets import LiveSecrets
         from kubeshark.pipeline.follow._follow import follow_store
 
         secrets = LiveSecrets(self._keylog, self._keylog_files, self.store)
@@ -271,7 +271,7 @@ class Pipeline:
 
         `jobs`, `executor` and the rest as in `map`. Raises UsageError for a variable that does not exist, too.
         """
-        from kubeshark.pipeline._rows import Document, Fields
+        from kubeshark.pipeline.query._rows import Document, Fields
 
         if fields is None:
             return self.map(Document(), kfl, jobs=jobs, executor=executor, **options)
@@ -296,8 +296,8 @@ class Pipeline:
         lies on object storage; with "inline" this process does all. `make` then runs there: a function or object of an
         importable module, its results picklable. A pipeline that was given its plugins does everything itself.
         """
-        from kubeshark.pipeline._rows import itself
-        from kubeshark.pipeline._store_query import make_options
+        from kubeshark.pipeline.query._rows import itself
+        from kubeshark.pipeline.query._store_query import make_options
 
         entry_filter, secrets = self._filter(kfl)
         if not self._loads_plugins or make is itself or self.plugins.scripts is not None:
@@ -311,13 +311,13 @@ class Pipeline:
 
     def compile(self, kfl: str) -> EntryFilter:
         """Check a filter without reading anything of the store; raise UsageError, with line and column."""
-        from kubeshark.pipeline._filter import EntryFilter
+        from kubeshark.pipeline.query._filter import EntryFilter
 
         return EntryFilter(kfl, self.plugins, now_ns=time.time_ns(), can_decrypt=True)
 
     def _filter(self, kfl: str) -> tuple[EntryFilter, Secrets]:
-        from kubeshark.pipeline._filter import EntryFilter
-        from kubeshark.pipeline._secrets import Secrets
+        from kubeshark.pipeline.dissection._secrets import Secrets
+        from kubeshark.pipeline.query._filter import EntryFilter
 
         self._asked = self.store.requests if self._has_queried else None
         self._has_queried = True
@@ -330,9 +330,9 @@ class Pipeline:
 
         Raises UsageError if the text cannot be an id.
         """
-        from kubeshark.pipeline._entry import EntryId
-        from kubeshark.pipeline._query import QueryOptions
-        from kubeshark.pipeline._rows import itself
+        from kubeshark.pipeline.entries._entry import EntryId
+        from kubeshark.pipeline.query._query import QueryOptions
+        from kubeshark.pipeline.query._rows import itself
 
         wanted = EntryId.parse(entry_id)
         if wanted is None:
@@ -354,14 +354,14 @@ class Pipeline:
 
         Nothing is dissected unless the filter asks for it. Raises UsageError for a bad filter.
         """
-        from kubeshark.pipeline._connections import find_connections
+        from kubeshark.pipeline.query._connections import find_connections
 
         return find_connections(self, kfl, since_ns=since_ns, until_ns=until_ns, gave_up=gave_up)
 
     def connection(self, entry: Entry, *, limit: int) -> list[Entry]:
         """Return the entries of an entry's connection, in time order."""
-        from kubeshark.pipeline._query import QueryOptions
-        from kubeshark.pipeline._rows import itself
+        from kubeshark.pipeline.query._query import QueryOptions
+        from kubeshark.pipeline.query._rows import itself
 
         segment, row = entry.facts.parts[0]
         predicate = lookup.same_flow(segment.flows[row])
@@ -391,8 +391,8 @@ class Pipeline:
         `gave_up` ends what is looked at for it; whoever gives it lets writing to `out` fail then.
         """
         from kubeshark.core_capture.store import export
-        from kubeshark.pipeline._exact import exact_predicate
-        from kubeshark.pipeline._exports import Chosen, Counting, Matching, open_output
+        from kubeshark.pipeline.entries._exports import Chosen, Counting, Matching, open_output
+        from kubeshark.pipeline.query._exact import exact_predicate
 
         if self._enrichers:
             raise UsageError("packets cannot be redacted, and have no namespace", hint="export as HAR")
@@ -424,10 +424,10 @@ class Pipeline:
     ) -> None:
         """Write the whole connections of these entries, or as HAR the HTTP exchanges among them."""
         from kubeshark.core_capture.store import export
-        from kubeshark.pipeline._exports import Chosen
+        from kubeshark.pipeline.entries._exports import Chosen
 
         if format == "har":
-            from kubeshark.pipeline._har import write_har
+            from kubeshark.pipeline.entries._har import write_har
 
             write_har(entries, out)
             return
@@ -451,8 +451,8 @@ class Pipeline:
 
         Headers that carry secrets are redacted, with all that repeats their values, unless `with_secrets`.
         """
-        from kubeshark.pipeline._exports import open_output
-        from kubeshark.pipeline._har import write_har
+        from kubeshark.pipeline.entries._exports import open_output
+        from kubeshark.pipeline.entries._har import write_har
 
         query = self.query(kfl.strip() or "http", since_ns=since_ns, until_ns=until_ns, gave_up=gave_up)
         with open_output(out) as stream:
@@ -461,7 +461,7 @@ class Pipeline:
 
     def info(self) -> dict[str, Any]:
         """Return what the store holds, as JSON: totals, time range, recipients, leftovers, segments."""
-        from kubeshark.pipeline._time import rfc3339
+        from kubeshark.pipeline.entries._time import rfc3339
         from kubeshark.pipeline.intake._scheduled import said_schedules
 
         info = self.store.info()
@@ -561,8 +561,8 @@ class Pipeline:
         jobs: int | None = 1,
         executor: ExecutorName = "process",
     ) -> StoreQuery[T]:
-        from kubeshark.pipeline._secrets import notices
-        from kubeshark.pipeline._store_query import query_store
+        from kubeshark.pipeline.dissection._secrets import notices
+        from kubeshark.pipeline.query._store_query import query_store
 
         asked = self._asked
         return query_store(

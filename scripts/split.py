@@ -35,7 +35,7 @@ ELSEWHERE = {"cli", "hosts"}
 STAY = {
     "cluster/test_build.py", "cluster/test_chart.py", "cluster/test_manifests.py", "extension_api/test_sdk_c.py",
     "pipeline/scripts/test_vendors.py", "pipeline/plugins/test_conform.py", "pipeline/plugins/test_installed.py",
-    "pipeline/names/test_name_file.py", "pipeline/test_open_segments.py", "pipeline/plugins/test_state.py",
+    "pipeline/names/test_name_file.py", "pipeline/reading/test_open_segments.py", "pipeline/plugins/test_state.py",
 }  # fmt: skip
 """Tests that read what no import tells: the chart, docs/, example plugins, scripts/, more captures than the samples."""
 

@@ -1,5 +1,5 @@
 /* Runs scanners over streams and pairs what they find. Oracles: pipeline/dissectors for the messages, for the pairs
- * pipeline/_matcher.py. */
+ * pipeline/dissection/_matcher.py. */
 #include "scan.h"
 
 #define STREAMS_AHEAD 8u /* whose first bytes are asked for while heads are copied */

@@ -1,7 +1,7 @@
 """Messages of a stream that a scanner took, made of its rows: where they lie and what summaries say is known.
 
 A dissector that has a function `read_rows` is not asked to find them again; what it returns is what `dissect` would
-(tests/pipeline/test_scans.py).
+(tests/pipeline/dissection/test_scans.py).
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from kubeshark.pipeline._objects import native
+from kubeshark.pipeline.tables._objects import native
 
 __all__ = ["text", "texts"]
 

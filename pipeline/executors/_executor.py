@@ -12,13 +12,13 @@ from typing import Any, Literal, Protocol
 
 from kubeshark.core_capture.store import ReadStats, Requests
 from kubeshark.errors import KubesharkError
-from kubeshark.pipeline._entry import Entry
-from kubeshark.pipeline._order import Spot
-from kubeshark.pipeline._plan import Chunk, Task
-from kubeshark.pipeline._run import QueryStats, Runner
-from kubeshark.pipeline._runs import Piece, RowPiece, TablePiece, merge_tables
-from kubeshark.pipeline._settled import Table
-from kubeshark.pipeline._table import EntryTable, Found
+from kubeshark.pipeline.entries._entry import Entry
+from kubeshark.pipeline.entries._order import Spot
+from kubeshark.pipeline.query._plan import Chunk, Task
+from kubeshark.pipeline.query._run import QueryStats, Runner
+from kubeshark.pipeline.query._runs import Piece, RowPiece, TablePiece, merge_tables
+from kubeshark.pipeline.tables._settled import Table
+from kubeshark.pipeline.tables._table import EntryTable, Found
 
 __all__ = ["Executor", "ExecutorName", "InProcess"]
 

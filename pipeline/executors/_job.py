@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from kubeshark.core_capture.store import ReadStats, Requests, SegmentReference
 from kubeshark.errors import KubesharkError
-from kubeshark.pipeline._entry import Entry
-from kubeshark.pipeline._order import Order, Window
-from kubeshark.pipeline._plan import Chunk, Task
-from kubeshark.pipeline._run import QueryStats
-from kubeshark.pipeline._segments import Begins, FlowPart, Segment
+from kubeshark.pipeline.entries._entry import Entry
+from kubeshark.pipeline.entries._order import Order, Window
 from kubeshark.pipeline.names._named import Names
+from kubeshark.pipeline.query._plan import Chunk, Task
+from kubeshark.pipeline.query._run import QueryStats
+from kubeshark.pipeline.reading._segments import Begins, FlowPart, Segment
 
 __all__ = ["ChunkSpec", "Errand", "Job", "Report", "TaskSpec", "chunk_of", "spec_of"]
 

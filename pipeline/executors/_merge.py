@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Generic, TypeVar
 
-from kubeshark.pipeline._order import Order, Place, Spot
-from kubeshark.pipeline._runs import RowPiece
+from kubeshark.pipeline.entries._order import Order, Place, Spot
+from kubeshark.pipeline.query._runs import RowPiece
 
 __all__ = ["Unit", "merge"]
 

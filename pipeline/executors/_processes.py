@@ -20,11 +20,11 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from kubeshark.errors import KubesharkError
-from kubeshark.pipeline._runs import RowPiece
 from kubeshark.pipeline.executors._job import TaskSpec
 from kubeshark.pipeline.executors._spread import LOOK_SECONDS, Spread, WorkerDied
 from kubeshark.pipeline.executors._start import Started, can_fork, start_worker
 from kubeshark.pipeline.executors._worker import DONE, FAILED, READY
+from kubeshark.pipeline.query._runs import RowPiece
 
 __all__ = ["Processes", "WorkerDied", "can_fork"]
 

@@ -30,12 +30,12 @@ from kubeshark.core_capture.store import (
     write_letter,
 )
 from kubeshark.errors import KubesharkError, StoreError, UsageError
-from kubeshark.pipeline._plan import Task
-from kubeshark.pipeline._runs import RowPiece
 from kubeshark.pipeline.executors._job import Errand, TaskSpec
 from kubeshark.pipeline.executors._ray_actor import QueryActor
 from kubeshark.pipeline.executors._spread import LOOK_SECONDS, Spread, WorkerDied
 from kubeshark.pipeline.executors._worker import DONE, FAILED
+from kubeshark.pipeline.query._plan import Task
+from kubeshark.pipeline.query._runs import RowPiece
 
 __all__ = ["RayActors", "actors", "connect", "fault_handlers_kept"]
 

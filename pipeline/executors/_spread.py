@@ -19,16 +19,16 @@ from typing import Any
 from kubeshark.core_capture.store import ReadStats, Requests
 from kubeshark.errors import KubesharkError
 from kubeshark.pipeline._budget import Stop, Watch
-from kubeshark.pipeline._order import Spot
-from kubeshark.pipeline._plan import CHUNK_BYTES, Task
-from kubeshark.pipeline._run import QueryStats
-from kubeshark.pipeline._runs import Piece, RowPiece, TablePiece, in_order
-from kubeshark.pipeline._table import EntryTable
+from kubeshark.pipeline.entries._order import Spot
 from kubeshark.pipeline.executors._executor import InProcess
 from kubeshark.pipeline.executors._job import Job, Report, TaskSpec, spec_of
 from kubeshark.pipeline.executors._merge import Unit, merge
 from kubeshark.pipeline.executors._worker import DONE, ROWS
 from kubeshark.pipeline.kfl import FilterErrors
+from kubeshark.pipeline.query._plan import CHUNK_BYTES, Task
+from kubeshark.pipeline.query._run import QueryStats
+from kubeshark.pipeline.query._runs import Piece, RowPiece, TablePiece, in_order
+from kubeshark.pipeline.tables._table import EntryTable
 
 __all__ = ["AHEAD_BYTES", "GONE", "LOOK_SECONDS", "Spread", "WorkerDied"]
 

@@ -23,17 +23,17 @@ from typing import Any
 from kubeshark.core_capture import load_core
 from kubeshark.core_capture.store import Identity, ReadStats, Requests, SegmentReader, open_store
 from kubeshark.errors import KubesharkError, StoreError
-from kubeshark.pipeline._dissect import Dissector
-from kubeshark.pipeline._facts import Origin
-from kubeshark.pipeline._filter import EntryFilter
 from kubeshark.pipeline._memory import keep_freed_memory
-from kubeshark.pipeline._plan import Task
-from kubeshark.pipeline._rows import columns_read_by
-from kubeshark.pipeline._run import Runner
-from kubeshark.pipeline._secrets import Secrets
+from kubeshark.pipeline.dissection._dissect import Dissector
+from kubeshark.pipeline.dissection._secrets import Secrets
+from kubeshark.pipeline.entries._facts import Origin
 from kubeshark.pipeline.executors._executor import InProcess
 from kubeshark.pipeline.executors._job import Job, Report, TaskSpec, chunk_of
 from kubeshark.pipeline.plugins._manager import Plugins
+from kubeshark.pipeline.query._filter import EntryFilter
+from kubeshark.pipeline.query._plan import Task
+from kubeshark.pipeline.query._rows import columns_read_by
+from kubeshark.pipeline.query._run import Runner
 from kubeshark.pipeline.tls import KeyLog
 
 __all__ = ["DONE", "FAILED", "READY", "ROWS", "main"]

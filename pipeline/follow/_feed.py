@@ -13,8 +13,8 @@ from typing import NamedTuple, Protocol
 from kubeshark.core_capture import Predicate
 from kubeshark.core_capture.store import SegmentInfo, SegmentReader, Store
 from kubeshark.errors import KubesharkError, StoreError
-from kubeshark.pipeline._continued import Elsewhere
-from kubeshark.pipeline._segments import Segment
+from kubeshark.pipeline.reading._continued import Elsewhere
+from kubeshark.pipeline.reading._segments import Segment
 
 __all__ = ["Change", "Feed", "StoreFeed"]
 

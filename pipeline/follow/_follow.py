@@ -28,29 +28,29 @@ from numpy.typing import NDArray
 from kubeshark.core_capture import Predicate, load_core
 from kubeshark.core_capture._groups import Groups
 from kubeshark.errors import KubesharkError, StoreError
-from kubeshark.pipeline._choose import choose_rows, without_times
-from kubeshark.pipeline._continued import parts_before
-from kubeshark.pipeline._dissect import Dissector
-from kubeshark.pipeline._entry import Entry
-from kubeshark.pipeline._facts import Origin
-from kubeshark.pipeline._filter import EntryFilter
-from kubeshark.pipeline._order import Window
-from kubeshark.pipeline._rows import itself, made_of, small_columns
-from kubeshark.pipeline._run import Runner
-from kubeshark.pipeline._runs import Run, in_order
-from kubeshark.pipeline._segments import Begins, FlowPart, Segment, chains, flow_keys, is_fresh, node_of
-from kubeshark.pipeline._settled import Table, settled
-from kubeshark.pipeline._store_query import known_names
-from kubeshark.pipeline._table import EntryTable
-from kubeshark.pipeline._twins import twins_among
+from kubeshark.pipeline.dissection._dissect import Dissector
+from kubeshark.pipeline.entries._entry import Entry
+from kubeshark.pipeline.entries._facts import Origin
+from kubeshark.pipeline.entries._order import Window
 from kubeshark.pipeline.follow._feed import Change, Feed, StoreFeed
 from kubeshark.pipeline.follow._followed import TWIN_S, Connection, Connections, Part
 from kubeshark.pipeline.follow._settle import Wait, settle
+from kubeshark.pipeline.query._filter import EntryFilter
+from kubeshark.pipeline.query._rows import itself, made_of, small_columns
+from kubeshark.pipeline.query._run import Runner
+from kubeshark.pipeline.query._runs import Run, in_order
+from kubeshark.pipeline.query._store_query import known_names
+from kubeshark.pipeline.reading._choose import choose_rows, without_times
+from kubeshark.pipeline.reading._continued import parts_before
+from kubeshark.pipeline.reading._segments import Begins, FlowPart, Segment, chains, flow_keys, is_fresh, node_of
+from kubeshark.pipeline.reading._twins import twins_among
+from kubeshark.pipeline.tables._settled import Table, settled
+from kubeshark.pipeline.tables._table import EntryTable
 
 if TYPE_CHECKING:
     from kubeshark.core_capture.store import Store
-    from kubeshark.pipeline._enrich import EnricherBinding
-    from kubeshark.pipeline._secrets import LiveSecrets
+    from kubeshark.pipeline.dissection._secrets import LiveSecrets
+    from kubeshark.pipeline.enrichment._enrich import EnricherBinding
     from kubeshark.pipeline.plugins._manager import Plugins
 
 T = TypeVar("T")

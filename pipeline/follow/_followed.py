@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from kubeshark.pipeline._repeats import SKEW_NS
-from kubeshark.pipeline._segments import MAX_CHAIN_BYTES, has_ended, may_be_quiet_ns
 from kubeshark.pipeline.follow._settle import QUIET_S, Wait
+from kubeshark.pipeline.reading._repeats import SKEW_NS
+from kubeshark.pipeline.reading._segments import MAX_CHAIN_BYTES, has_ended, may_be_quiet_ns
 
 __all__ = ["MAX_CONNECTIONS", "TWIN_S", "Connection", "Connections", "Part", "Told"]
 

@@ -23,10 +23,10 @@ from numpy.typing import NDArray
 
 from kubeshark.core_capture import NO_MESSAGE
 from kubeshark.extension_api import ProtocolSpec
-from kubeshark.pipeline._entry import Entry
-from kubeshark.pipeline._exchanges import ANSWER_TIMEOUT_NS
-from kubeshark.pipeline._kinds import CONNECTION, MADE
-from kubeshark.pipeline._table import EntryTable
+from kubeshark.pipeline.dissection._exchanges import ANSWER_TIMEOUT_NS
+from kubeshark.pipeline.entries._entry import Entry
+from kubeshark.pipeline.tables._kinds import CONNECTION, MADE
+from kubeshark.pipeline.tables._table import EntryTable
 
 __all__ = ["QUIET_S", "Wait", "settle"]
 

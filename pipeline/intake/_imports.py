@@ -16,7 +16,7 @@ from kubeshark.core_capture import RecordBatch, SourceMetadata
 from kubeshark.core_capture.files import open_capture
 from kubeshark.core_capture.store import ImportState, SourceInfo, Store
 from kubeshark.errors import InputError, StoreError
-from kubeshark.pipeline._secrets import read_key_log, secrets_block
+from kubeshark.pipeline.dissection._secrets import read_key_log, secrets_block
 from kubeshark.pipeline.intake._hooks import hooks_of
 from kubeshark.pipeline.plugins._state import ENTRY_POINTS, plugins_folder
 from kubeshark.pipeline.tls import KeyLog

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kubeshark.pipeline._time import rfc3339
+from kubeshark.pipeline.entries._time import rfc3339
 
 if TYPE_CHECKING:
     from kubeshark.core_capture.store import SegmentInfo

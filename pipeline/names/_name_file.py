@@ -10,7 +10,7 @@ import msgspec
 from kubeshark._document import Listing, Mapping, Node, Scalar, read_documents
 from kubeshark.core_capture.store import NameRecord
 from kubeshark.errors import UsageError
-from kubeshark.pipeline._time import parse_time
+from kubeshark.pipeline.entries._time import parse_time
 
 __all__ = ["merge_names", "parse_names"]
 

@@ -1,1 +1,1 @@
-"""Python objects made of bytes, in C; `kubeshark.pipeline._objects` loads what is built of it."""
+"""Python objects made of bytes, in C; `kubeshark.pipeline.tables._objects` loads what is built of it."""

@@ -31,9 +31,9 @@ from kubeshark.extension_api import (
     VariableType,
     build_manager,
 )
-from kubeshark.pipeline._display import Display
-from kubeshark.pipeline._enrich import EnricherBinding
 from kubeshark.pipeline.dissectors import BUILTINS as DISSECTORS
+from kubeshark.pipeline.enrichment._enrich import EnricherBinding
+from kubeshark.pipeline.entries._display import Display
 from kubeshark.pipeline.kfl import VARIABLES, Variables, check_filter_name
 from kubeshark.pipeline.kfl._pushdown import any_of
 from kubeshark.pipeline.plugins._installed import foreign_plugins, installed_plugins, plugins_folder
@@ -44,7 +44,7 @@ from kubeshark.pipeline.renderers import BUILTINS as RENDERERS
 if TYPE_CHECKING:
     from kubeshark.hosts import ForeignPlugin
     from kubeshark.hosts._answered import Answered
-    from kubeshark.pipeline._entry import Entry
+    from kubeshark.pipeline.entries._entry import Entry
     from kubeshark.pipeline.scripts._runtime import Scripts
 
 __all__ = ["ENCRYPTED", "ENTRY_POINTS", "Binding", "JobBinding", "PluginFilter", "Plugins"]

@@ -22,8 +22,8 @@ from kubeshark.extension_api._manifest import Manifest, read_manifest
 from kubeshark.extension_api._settings import check_settings
 from kubeshark.hosts import ForeignPlugin
 from kubeshark.hosts._build import build_plugin
-from kubeshark.pipeline._entry import Entry
 from kubeshark.pipeline._files import FileDissection
+from kubeshark.pipeline.entries._entry import Entry
 from kubeshark.pipeline.plugins._manager import Plugins
 
 __all__ = ["Expectation", "Outcome", "Trial", "expectations"]

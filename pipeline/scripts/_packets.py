@@ -14,8 +14,8 @@ from kubeshark.core_capture.files import open_capture
 from kubeshark.errors import KubesharkError
 
 if TYPE_CHECKING:
-    from kubeshark.pipeline._entry import Entry
-    from kubeshark.pipeline._segments import Segment
+    from kubeshark.pipeline.entries._entry import Entry
+    from kubeshark.pipeline.reading._segments import Segment
 
 __all__ = ["MAX_PCAP_BYTES", "NoPackets", "SeenStreams", "merge_pcaps", "packets_of"]
 

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from kubeshark.extension_api import Message, MessageKind
-from kubeshark.pipeline._entry import Entry
-from kubeshark.pipeline._redact import is_indexed, with_other_fields
+from kubeshark.pipeline.enrichment._redact import is_indexed, with_other_fields
+from kubeshark.pipeline.entries._entry import Entry
 from kubeshark.pipeline.kfl import VARIABLES
 from kubeshark.pipeline.scripts._kfl import DocumentVariables
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kubeshark.pipeline._entry import Entry
+from kubeshark.pipeline.entries._entry import Entry
 from kubeshark.pipeline.plugins._manager import Plugins
 from kubeshark.pipeline.scripts._config import read_config
 from kubeshark.pipeline.scripts._encode import BATCH
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from kubeshark.pipeline._pipeline import Pipeline
-    from kubeshark.pipeline._segments import Segment
     from kubeshark.pipeline.intake._imports import ImportResult, Progress
+    from kubeshark.pipeline.reading._segments import Segment
 
 __all__ = ["feed", "import_with_scripts", "opening", "queried_scripts", "without_scripts"]
 

@@ -22,9 +22,9 @@ from typing import Any, Self
 from kubeshark.core_capture import RecordBatch
 from kubeshark.errors import UsageError
 from kubeshark.hosts.js.scripts._process import Command
-from kubeshark.pipeline._entry import Entry
-from kubeshark.pipeline._redact import withhold
-from kubeshark.pipeline._time import rfc3339
+from kubeshark.pipeline.enrichment._redact import withhold
+from kubeshark.pipeline.entries._entry import Entry
+from kubeshark.pipeline.entries._time import rfc3339
 from kubeshark.pipeline.kfl import VARIABLES, Variables
 from kubeshark.pipeline.plugins._state import plugins_folder
 from kubeshark.pipeline.scripts._answers import Answers

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from kubeshark.extension_api import Handover, carved
-from kubeshark.pipeline._streams import FlowStream
 from kubeshark.pipeline.dissectors.security._quic_packet import (
     INITIAL,
     ZERO_RTT,
@@ -22,6 +21,7 @@ from kubeshark.pipeline.dissectors.security._quic_packet import (
     unprotected,
 )
 from kubeshark.pipeline.dissectors.security._quic_streams import pack_frame, stream_frames
+from kubeshark.pipeline.reading._streams import FlowStream
 from kubeshark.pipeline.tls._hello import ClientHello, ServerHello, parse_client_hello, parse_server_hello
 from kubeshark.pipeline.tls._keylog import KeyLog
 from kubeshark.pipeline.tls._protection import suite_of

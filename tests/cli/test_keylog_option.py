@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pipeline.test_secrets import TALK
+from tests.pipeline.dissection.test_secrets import TALK
 from tests.pipeline.tls._exchange import exchange
 
 from ._command import kubeshark

@@ -10,7 +10,7 @@ from kubeshark.cli._configured import configuration
 from kubeshark.cli._redaction import redaction_rules
 from kubeshark.errors import UsageError
 from kubeshark.hub._settings_file import Settings
-from kubeshark.pipeline._rules import DEFAULT_RULES, RedactionRule
+from kubeshark.pipeline.enrichment._rules import DEFAULT_RULES, RedactionRule
 
 
 @pytest.fixture(autouse=True)

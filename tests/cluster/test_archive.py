@@ -18,7 +18,7 @@ from tests.cli._command import kubeshark
 from tests.cluster._settings import CLOUD, CLOUDS, ROLE, by_name, objects
 from tests.core_capture.store._servers import ACCESS, BUCKET, SECRET, Server
 from tests.core_capture.store._sts import StsServer, sts
-from tests.pipeline.test_twins import ID, store_of, traffic
+from tests.pipeline.reading.test_twins import ID, store_of, traffic
 from tests.worker._cluster import Pki, Process
 
 PODS = {"kubeshark-hub": ("Deployment", "--archive"), "kubeshark-worker": ("DaemonSet", "--upload")}

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from kubeshark.core_capture import FLOW, load_core
 from kubeshark.core_capture.files import open_capture
-from kubeshark.pipeline._segments import MemorySegment
+from kubeshark.pipeline.reading._segments import MemorySegment
 
 
 @dataclass

@@ -1,7 +1,7 @@
 /* Fuzzes what makes Python objects of bytes (pipeline/native): nothing is read or written outside, no object is lost.
  *
  * The first byte chooses a function, the rest is what it reads, in a block of just that size. Built by run_core.sh with
- * Python in it. What the functions say is compared with Python by tests/pipeline/test_objects.py.
+ * Python in it. What the functions say is compared with Python by tests/pipeline/tables/test_objects.py.
  */
 #include "../../pipeline/native/objects.c"
 

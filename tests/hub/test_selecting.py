@@ -20,7 +20,7 @@ from tests.cluster._hearing import wait_until
 from tests.cluster._server import api_server, make, make_pod, set_status
 from tests.hub._firewall_cluster import Pods
 from tests.hub._serving import Hub, serving
-from tests.pipeline.test_twins import ID
+from tests.pipeline.reading.test_twins import ID
 from tests.worker._cluster import Pki, Process
 from tests.worker._namespaces import HUB_ADDRESS, Network, inside, ip, network
 

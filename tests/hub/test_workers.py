@@ -15,9 +15,9 @@ import pytest
 from kubeshark._certificates import issue
 from kubeshark.core_capture.store import create_identity, load_identities
 from tests.hub._serving import Hub, ask_socket, serving_workers
-from tests.pipeline import test_twins
 from tests.pipeline._traffic import MS
-from tests.pipeline.test_twins import store_of, traffic
+from tests.pipeline.reading import test_twins
+from tests.pipeline.reading.test_twins import store_of, traffic
 from tests.worker._cluster import Process
 
 COMMAND = (sys.executable, "-m", "kubeshark")

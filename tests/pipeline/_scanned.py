@@ -9,12 +9,12 @@ from typing import Any
 
 from kubeshark.core_capture import Core, Decoded, FlowStreams, load_core
 from kubeshark.pipeline import Entry, Plugins
-from kubeshark.pipeline._dissect import Dissector
-from kubeshark.pipeline._facts import Origin
-from kubeshark.pipeline._filter import EntryFilter
-from kubeshark.pipeline._lazy_entry import LazyEntry
-from kubeshark.pipeline._query import Query
-from kubeshark.pipeline._segments import Segment
+from kubeshark.pipeline.dissection._dissect import Dissector
+from kubeshark.pipeline.entries._facts import Origin
+from kubeshark.pipeline.query._filter import EntryFilter
+from kubeshark.pipeline.query._query import Query
+from kubeshark.pipeline.reading._segments import Segment
+from kubeshark.pipeline.tables._lazy_entry import LazyEntry
 
 __all__ = ["assert_filtered_as_dissected", "assert_scanned_as_dissected"]
 

@@ -12,12 +12,12 @@ from kubeshark.core_capture import RecordBatch, load_core
 from kubeshark.errors import PluginError
 from kubeshark.extension_api import CLIENT, SERVER
 from kubeshark.pipeline import Entry, Plugins
-from kubeshark.pipeline._continued import Elsewhere
-from kubeshark.pipeline._dissect import Dissector
-from kubeshark.pipeline._facts import Origin
-from kubeshark.pipeline._filter import EntryFilter
-from kubeshark.pipeline._query import Query, QueryOptions
-from kubeshark.pipeline._segments import MemorySegment, Segment
+from kubeshark.pipeline.dissection._dissect import Dissector
+from kubeshark.pipeline.entries._facts import Origin
+from kubeshark.pipeline.query._filter import EntryFilter
+from kubeshark.pipeline.query._query import Query, QueryOptions
+from kubeshark.pipeline.reading._continued import Elsewhere
+from kubeshark.pipeline.reading._segments import MemorySegment, Segment
 from tests.core_capture.reference._packets import RAW, A, B, record, tcp, udp
 
 __all__ = ["GET", "MS", "OK", "SECOND", "START_NS", "Capture", "Connection", "dns", "find", "make_query"]

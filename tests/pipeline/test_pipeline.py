@@ -17,8 +17,9 @@ from kubeshark import Pipeline
 from kubeshark.core_capture.store import Identity, SourceInfo, Store, identity_path
 from kubeshark.errors import InputError, StoreError, UsageError
 from kubeshark.extension_api import CLIENT, SERVER
-from kubeshark.pipeline import Plugins, _plan
+from kubeshark.pipeline import Plugins
 from kubeshark.pipeline.intake import _imports
+from kubeshark.pipeline.query import _plan
 from tests.core_capture.reference._packets import ethernet, udp
 from tests.pipeline._stores import long_talk, make_store, mixed
 from tests.pipeline._traffic import MS, SECOND, START_NS, Capture, Connection, batch, dns

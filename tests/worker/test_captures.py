@@ -21,7 +21,7 @@ from kubeshark.worker._choosing import Choosing
 from kubeshark.worker._status import Capture, Order, Status
 from tests.core_capture.ebpf._tls_server import ask, needs_probes, tls_server
 from tests.core_capture.live._cable import ip, own_network
-from tests.pipeline.test_twins import ID
+from tests.pipeline.reading.test_twins import ID
 from tests.worker._cluster import COMMAND, Pki, Process
 from tests.worker._namespaces import Network, network
 from tests.worker.test_server import memory_of

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from kubeshark.pipeline import Entry, Pipeline
-from tests.pipeline.test_twins import ID
+from tests.pipeline.reading.test_twins import ID
 from tests.worker._cluster import Pki, Process
 from tests.worker._namespaces import Network, network
 

@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from kubeshark.pipeline import Pipeline
-from tests.pipeline.test_twins import ID
+from tests.pipeline.reading.test_twins import ID
 from tests.worker._cluster import Pki, Process
 from tests.worker._namespaces import Network, network
 

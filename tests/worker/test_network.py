@@ -11,7 +11,7 @@ import pytest
 
 from kubeshark.pipeline import Pipeline
 from tests.pipeline._traffic import MS
-from tests.pipeline.test_twins import ID, store_of, traffic
+from tests.pipeline.reading.test_twins import ID, store_of, traffic
 from tests.worker._cluster import Pki, Process
 from tests.worker._namespaces import Network, network
 

@@ -20,7 +20,7 @@ from kubeshark.pipeline import Pipeline
 from kubeshark.settings import Duration, Schedule
 from tests.core_capture.live._cable import ip, own_network
 from tests.core_capture.store._servers import BUCKET, Server, free_port, versitygw
-from tests.pipeline.test_twins import ID
+from tests.pipeline.reading.test_twins import ID
 from tests.worker._cluster import COMMAND, Pki, Process
 from tests.worker.test_captures import Scheduled as Simulated
 

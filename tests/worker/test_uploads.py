@@ -10,7 +10,7 @@ from kubeshark.core_capture.store import JoinedStore, archive_url, open_store
 from kubeshark.pipeline import Pipeline
 from kubeshark.worker._status import Archive, Status
 from tests.core_capture.store._servers import Server
-from tests.pipeline.test_twins import ID, store_of, traffic
+from tests.pipeline.reading.test_twins import ID, store_of, traffic
 from tests.worker._cluster import Pki, Process
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from kubeshark.core_capture import FlowBit
 from kubeshark.extension_api import Message, MessageKind, ProtocolSpec, Value
-from kubeshark.pipeline._time import rfc3339
+from kubeshark.pipeline.entries._time import rfc3339
 
 __all__ = ["CONN", "FLOW", "conn_message", "flow_message"]
 

@@ -41,7 +41,7 @@ METHODS = (
 _KNOWN = frozenset(METHODS.split(b"|"))
 _TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}")  # RFC 9110 §9.1: any token may be a method
 _STATUS_LINE = re.compile(rb"HTTP/(1\.[0-9])[ \t]++([0-9]{3})(?:[ \t]([^\n]*+)|\r)?\n")
-_VERSION = re.compile(rb"HTTP/1\.[0-9]")
+_VERSION = re.compile(rb"HTTP/1\.[0-9](?:\.[0-9]{1,3})?")  # a third number is wrong, and sent by small devices
 _METHOD_BEFORE = re.compile(rb"(?:" + METHODS + rb")\Z")
 _HEADER_OR_END = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]++:|\r?\n|\Z")
 _HEAD_END = re.compile(rb"\n\r?\n")
@@ -136,7 +136,7 @@ def start_line(data: bytes, at: int) -> Unit | None:
         return None
     if b" " in target and method not in _KNOWN:  # spaces in a target are wrong, but sent; in both it is just text
         return None
-    return Unit(at, end, end, end, False, method=method, target=target.strip(), version=version[5:])
+    return Unit(at, end, end, end, False, method=method, target=target.strip(), version=version[5:8])
 
 
 def find_start(data: bytes, at: int) -> int:

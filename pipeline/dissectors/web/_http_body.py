@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import zstandard
 
-from kubeshark.pipeline._objects import native
+from kubeshark.pipeline.tables._objects import native
 
 __all__ = ["BODY_LIMIT", "ENCODED_LIMIT", "Body", "decode_body", "text_or_base64"]
 

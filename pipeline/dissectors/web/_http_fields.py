@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from kubeshark.pipeline._objects import native
 from kubeshark.pipeline.dissectors._text import text
+from kubeshark.pipeline.tables._objects import native
 
 __all__ = ["NO_FIELDS", "Fields", "fields_of", "read_fields"]
 

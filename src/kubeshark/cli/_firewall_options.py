@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from kubeshark.firewall import Coverage, Inventory, Policy, RecordedNames
     from kubeshark.firewall._rules import Network
     from kubeshark.pipeline import Pipeline
-    from kubeshark.pipeline._connections import Found
+    from kubeshark.pipeline.query._connections import Found
 
 __all__ = [
     "add_hub_option",
@@ -161,7 +161,7 @@ def names_in(policies: Sequence[Policy], pipeline: Pipeline) -> RecordedNames | 
     if not any(peer.domain_names for policy in policies for rule in policy.rules for peer in rule.peers):
         return None
     from kubeshark.firewall import RecordedNames
-    from kubeshark.pipeline._connections import recorded_answers
+    from kubeshark.pipeline.query._connections import recorded_answers
 
     return RecordedNames(recorded_answers(pipeline))
 

@@ -17,7 +17,7 @@ from kubeshark.errors import UsageError
 
 if TYPE_CHECKING:
     from kubeshark.pipeline import Entry
-    from kubeshark.pipeline._runs import Run
+    from kubeshark.pipeline.query._runs import Run
 
 __all__ = [
     "FieldsLine",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from kubeshark.cli._configured import configuration
 
 if TYPE_CHECKING:
-    from kubeshark.pipeline._rules import RedactionRule
+    from kubeshark.pipeline.enrichment._rules import RedactionRule
 
 __all__ = ["redaction_rules"]
 
@@ -17,7 +17,7 @@ def redaction_rules() -> tuple[RedactionRule, ...]:
 
     Where the configuration names no header, key or pattern, what kubeshark hides by itself.
     """
-    from kubeshark.pipeline._rules import DEFAULT_RULES, RedactionRule
+    from kubeshark.pipeline.enrichment._rules import DEFAULT_RULES, RedactionRule
 
     loaded = configuration.loaded()
     if loaded is None:

@@ -23,8 +23,8 @@ from kubeshark.errors import StoreError, UsageError
 from kubeshark.pipeline import Pipeline
 from tests.core_capture.store._servers import BUCKET, Server
 from tests.pipeline._traffic import MS
-from tests.pipeline.test_twins import ID as WRITERS
-from tests.pipeline.test_twins import store_of, traffic
+from tests.pipeline.reading.test_twins import ID as WRITERS
+from tests.pipeline.reading.test_twins import store_of, traffic
 from tests.worker._cluster import in_thread
 
 

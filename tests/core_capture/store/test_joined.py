@@ -16,8 +16,8 @@ from kubeshark.core_capture.store import Away, Identity, JoinedStore, Store, Tls
 from kubeshark.errors import StoreError, UsageError
 from kubeshark.pipeline import Pipeline
 from tests.pipeline._traffic import MS
-from tests.pipeline.test_twins import ID as WRITERS
-from tests.pipeline.test_twins import store_of, traffic
+from tests.pipeline.reading.test_twins import ID as WRITERS
+from tests.pipeline.reading.test_twins import store_of, traffic
 from tests.worker._cluster import Running, in_thread
 
 NODES = ("a", "b", "c")

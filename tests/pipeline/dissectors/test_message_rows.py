@@ -1,6 +1,6 @@
 """Messages that a dissector makes of a scanner's rows are those that it finds itself.
 
-Documents, times and ids of whole entries are compared in tests/pipeline/test_scans.py.
+Documents, times and ids of whole entries are compared in tests/pipeline/dissection/test_scans.py.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import pytest
 
 from kubeshark.core_capture import Assembled, load_core
 from kubeshark.extension_api import Message
-from kubeshark.pipeline._scanned import ScannedStreams
-from kubeshark.pipeline._streams import FlowStream
+from kubeshark.pipeline.dissection._scanned import ScannedStreams
 from kubeshark.pipeline.dissectors.web import http1
+from kubeshark.pipeline.reading._streams import FlowStream
 from tests.pipeline._traffic import Capture, Connection
 
 pytestmark = pytest.mark.skipif(load_core().name != "native", reason="scanners need the C core: apt-get install gcc")

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubeshark.pipeline._order import Order, Place, Spot, begin_of
-from kubeshark.pipeline._runs import RowPiece
+from kubeshark.pipeline.entries._order import Order, Place, Spot, begin_of
 from kubeshark.pipeline.executors._merge import Unit, merge
+from kubeshark.pipeline.query._runs import RowPiece
 
 STREAMS = st.lists(st.lists(st.integers(0, 20), min_size=1, max_size=8), max_size=5)
 

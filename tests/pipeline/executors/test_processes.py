@@ -17,7 +17,7 @@ import pytest
 
 from kubeshark.errors import UsageError
 from kubeshark.pipeline import Entry, Pipeline, Plugins
-from kubeshark.pipeline._order import Window
+from kubeshark.pipeline.entries._order import Window
 from kubeshark.pipeline.executors import _spread, _worker
 from kubeshark.pipeline.executors._job import Job
 from kubeshark.pipeline.executors._processes import WorkerDied

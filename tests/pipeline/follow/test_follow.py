@@ -17,13 +17,13 @@ from hypothesis import strategies as st
 from kubeshark.core_capture.store import Identity
 from kubeshark.core_capture.store._local import LocalBackend, LocalFile
 from kubeshark.pipeline import Entry, Follow, Pipeline, Plugins
-from kubeshark.pipeline._segments import node_of
 from kubeshark.pipeline.follow._followed import TWIN_S
 from kubeshark.pipeline.follow._settle import GROWING, QUIET_S, Wait
+from kubeshark.pipeline.reading._segments import node_of
 from tests.pipeline._live import LiveCapture, packets_of
 from tests.pipeline._stores import long_talk, mixed
 from tests.pipeline._traffic import SECOND, Capture, Connection, dns
-from tests.pipeline.test_twins import traffic
+from tests.pipeline.reading.test_twins import traffic
 
 RAW_IP = 101  # what _traffic makes
 

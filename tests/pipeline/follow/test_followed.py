@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kubeshark.core_capture import FLOW, FlowBit
-from kubeshark.pipeline._repeats import SKEW_NS
 from kubeshark.pipeline.follow._followed import IDLE_S, READ_SHARE, Connections, Told
 from kubeshark.pipeline.follow._settle import QUIET_S, Wait
+from kubeshark.pipeline.reading._repeats import SKEW_NS
 
 PART = ("segment", 7)
 

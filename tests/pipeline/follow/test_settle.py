@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from kubeshark.core_capture import load_core
-from kubeshark.pipeline._dissect import Dissector
-from kubeshark.pipeline._facts import Origin
-from kubeshark.pipeline._segments import Begins, Damage, select
+from kubeshark.pipeline.dissection._dissect import Dissector
+from kubeshark.pipeline.entries._facts import Origin
 from kubeshark.pipeline.follow._settle import Wait, settle
 from kubeshark.pipeline.plugins._manager import Plugins
+from kubeshark.pipeline.reading._segments import Begins, Damage, select
 from tests.pipeline._traffic import OK, Capture, Connection, dns
 
 

@@ -11,9 +11,9 @@ import pytest
 from kubeshark.errors import PluginRejected
 from kubeshark.extension_api import Classifier, EntryView, FilterSpec, ProtocolSpec, Value, Verdict, hookimpl
 from kubeshark.pipeline import Plugins
-from kubeshark.pipeline._filter import EntryFilter
 from kubeshark.pipeline.kfl._pushdown import describe
 from kubeshark.pipeline.plugins import _manager
+from kubeshark.pipeline.query._filter import EntryFilter
 from tests.pipeline._plugins import Envelope, Foreign, Lines, ProbedLines, failure, with_plugins
 from tests.pipeline._traffic import Capture, Connection, find
 

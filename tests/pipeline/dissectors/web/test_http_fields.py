@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubeshark.pipeline._objects import native
 from kubeshark.pipeline.dissectors.web import _http_fields
 from kubeshark.pipeline.dissectors.web._http_fields import Fields, fields_of, read_fields
+from kubeshark.pipeline.tables._objects import native
 
 needs_native = pytest.mark.skipif(
     native is None, reason="needs the objects in C: apt-get install gcc python3-dev, then make setup"

@@ -1,0 +1,1 @@
+"""Who reads a connection, and what it says: claims, probes, scanners, and the pairing of requests and responses."""

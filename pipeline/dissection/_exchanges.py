@@ -1,0 +1,175 @@
+"""What was found in a stream as entries: messages in pairs, numbered, with what is wrong with them."""
+
+from __future__ import annotations
+
+import functools
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from struct import Struct
+
+from kubeshark.extension_api import Message, ProtocolSpec
+from kubeshark.pipeline.dissection._matcher import Exchange, Timed, pair
+from kubeshark.pipeline.dissection._scanned import ScannedStreams
+from kubeshark.pipeline.dissectors import CONN, ReadRows, conn_message
+from kubeshark.pipeline.dissectors._message_rows import LAST_PACKET, PACKET, PLACE
+from kubeshark.pipeline.entries._entry import Entry, EntryError, EntryId
+from kubeshark.pipeline.entries._facts import StreamFacts
+from kubeshark.pipeline.plugins._manager import Binding, Plugins
+from kubeshark.pipeline.reading._segments import FlowPart
+from kubeshark.pipeline.reading._streams import FlowStream
+
+__all__ = ["ANSWER_TIMEOUT_NS", "Exchanges", "Numbering", "connection_entry", "reader_of"]
+
+ANSWER_TIMEOUT_NS = 10_000_000_000
+"""A request is called unanswered for good after this much packet time without a response (entries.md §1)."""
+
+
+_TIMES = Struct("<56xQQ32x")  # of a FLOW row: its first and its last packet's
+
+SHOWN_FIELDS = 4
+"""Fields of a message in doubt that its error tells."""
+
+
+@dataclass(slots=True)
+class Exchanges:
+    """Makes the entries of what one protocol has in a stream."""
+
+    plugins: Plugins
+    binding: Binding
+    facts: StreamFacts
+    stream: FlowStream
+    number: Numbering
+
+    def of_messages(self, messages: Sequence[Message]) -> Iterable[Entry]:
+        """Yield the entries of a dissector's messages."""
+        stream = self.stream
+        timed = [_timed(stream, message) for message in messages]
+        is_sound = not any(side.gaps for side in stream.sides) and not any(message.error for message in messages)
+        for exchange in pair(timed, self.binding.protocol.matcher):
+            yield self._entry(exchange, is_sound=is_sound)
+
+    def of_rows(self, scanned: ScannedStreams, at: int) -> list[Entry] | None:
+        """Return the entries of a stream as its scanner found them; None where its dissector must read it again."""
+        read = reader_of(self.binding.plugin) if self.binding.is_builtin else None
+        if read is None:
+            return None
+        halves = scanned.halves(at)
+        rows = [row for exchange in halves for row in exchange if row]
+        messages = read(self.stream, rows, scanned.found.text)
+        if messages is None:
+            return None
+        time, found = self.stream.times.item, zip(rows, messages, strict=True)
+        timed = iter([Timed(each, row[PLACE], time(row[PACKET]), time(row[LAST_PACKET])) for row, each in found])
+        entries = []
+        for request, response, event in halves:
+            exchange = Exchange(
+                next(timed) if request else None, next(timed) if response else None, next(timed) if event else None
+            )
+            entries.append(self._entry(exchange, is_sound=True))
+        return entries
+
+    def _entry(self, exchange: Exchange, *, is_sound: bool) -> Entry:
+        """Number an exchange; `is_sound`: its stream has no gap, and none of its messages an error."""
+        first, binding = exchange.first, self.binding
+        protocol = self.plugins.protocol_of(binding, first.message)
+        error = None
+        if not (is_sound and (exchange.event or (exchange.request and exchange.response))):  # seldom
+            _doubt(exchange, self.stream)
+            error = _error(exchange, self.facts, protocol)
+        plugin = "" if binding.is_builtin else binding.plugin
+        number = self.number.next(self.stream.packet_of(first.order))
+        return Entry(number, protocol, exchange, self.facts, error, plugin)
+
+
+@functools.cache
+def reader_of(plugin: str) -> ReadRows | None:
+    """Return how a built-in dissector makes messages of a scanner's rows; None if it cannot."""
+    read: ReadRows | None = getattr(import_module(plugin), "read_rows", None)
+    return read
+
+
+class Numbering:
+    """Hands out entry ids: the segment that holds an entry's first byte, and the count of entries that begin there."""
+
+    def __init__(self, parts: Sequence[tuple[int, FlowPart]], stream: FlowStream) -> None:
+        self._parts = parts
+        self._stream = stream
+        self._counts = [0] * len(parts)
+
+    def next(self, packet: int) -> EntryId:
+        at = 0
+        if len(self._parts) > 1:
+            offset = int(self._stream.decoded.packets["offset"][packet])
+            at = bisect_right([start for start, _ in self._parts], offset) - 1
+        segment, row = self._parts[at][1]
+        self._counts[at] += 1
+        return EntryId(segment.name, row, str(self._counts[at] - 1))
+
+
+def connection_entry(facts: StreamFacts, detected: Sequence[str]) -> Entry | None:
+    """Return the entry of the connection itself; None for transports that have none."""
+    if facts.transport not in CONN:
+        return None
+    message = conn_message(facts.row, detected, facts.network_props(), facts.flow_id)
+    event = Timed(message, 0, *_TIMES.unpack(facts.row))
+    segment, row = facts.parts[0]
+    return Entry(EntryId(segment.name, row, "conn"), CONN[facts.transport], Exchange(event=event), facts)
+
+
+def _timed(stream: FlowStream, message: Message) -> Timed:
+    if stream.sides:
+        packet_at, times = stream.sides[message.direction].packet_at, stream.times
+        first = packet_at(message.start)
+        last = packet_at(message.end - 1) if message.end > message.start else first
+        return Timed(message, first, times.item(first), times.item(last))
+    time_ns = stream.datagrams[message.datagram].time_ns
+    return Timed(message, message.datagram, time_ns, time_ns)
+
+
+def _doubt(exchange: Exchange, stream: FlowStream) -> None:
+    """Mark the messages of a TCP stream that were not captured whole, or that only a guess found behind a gap.
+
+    A request and a response that found each other confirm each other, also behind a gap.
+    """
+    if not stream.sides:
+        return
+    is_pair = exchange.request is not None and exchange.response is not None
+    for timed in (exchange.request, exchange.response, exchange.event):
+        if timed is None:
+            continue
+        gaps = stream.sides[timed.message.direction].gaps
+        if not gaps and not timed.message.error:  # nearly always; it begins as whole
+            continue
+        is_cut = timed.message.error.startswith(("gap:", "truncated:"))
+        is_guess = not is_pair and any(start < timed.message.end for start, _, _ in gaps)
+        timed.is_whole = not (is_cut or is_guess)
+
+
+def _error(exchange: Exchange, facts: StreamFacts, protocol: ProtocolSpec) -> EntryError | None:
+    """Say what is wrong with an exchange: a damaged message, else the reason why a half is missing."""
+    for timed in (exchange.request, exchange.response, exchange.event):
+        if timed is None or (timed.is_whole and not timed.message.error):
+            continue
+        if timed.message.error.startswith("Reset:"):  # one stream of many was reset, not the connection
+            return EntryError("connection", timed.message.error)
+        reason = timed.message.error or "gap: bytes before this message were not captured: where it begins is a guess"
+        seen = ", ".join(f"{name} {value!s}" for name, value in list(timed.message.fields.items())[:SHOWN_FIELDS])
+        return EntryError("dissection", f"{protocol.name}: {reason}" + ("" if timed.is_whole else f" ({seen})"))
+    request, response = exchange.request, exchange.response
+    if exchange.event or (request and response) or protocol.matcher == "none":
+        return None
+    if request is None:
+        if response and response.message.one_way:
+            return None  # nobody asks: mDNS announcements
+        return EntryError("pair-not-found", "the request was never seen: the capture began after it, or lost it")
+    if request.message.one_way:
+        return None
+    if facts.ended(by_server=request.message.direction == 0) == "reset":
+        return EntryError("connection", "Reset: the answering side reset the connection")
+    if int(facts.row["last_ns"]) - request.end_ns >= ANSWER_TIMEOUT_NS:
+        return EntryError("timeout", "no response within 10 s")
+    if facts.ended(by_server=request.message.direction == 0) == "closed":
+        return EntryError("connection", "CloseWait: the answering side closed the connection without a response")
+    return EntryError("pair-not-found", "the response was never seen: the capture ended before it, or lost it")

@@ -1,0 +1,1 @@
+"""What is added to entries, and what of them is hidden."""

@@ -1,0 +1,1 @@
+"""How a question is answered: what to read, in which order, until when."""
