@@ -62,6 +62,8 @@ WITHOUT_TEST = {
         for module in ("_firewall_options", "firewall_learn", "firewall_policies", "firewall_simulate")
     },
     "src/kubeshark/cli/firewall_enforce.py": "firewall/test_agent.py",
+    "src/kubeshark/cli/_firewall_shown.py": "firewall/test_agent.py",
+    "src/kubeshark/cli/_script_rows.py": "cli/test_scripts.py",
     "firewall/_errors.py": "firewall/test_plane.py",
     "core_capture/reference/_media.py": "core_capture/reference/test_link.py",
     "core_capture/store/_signed_file.py": "core_capture/store/test_snapshots.py",

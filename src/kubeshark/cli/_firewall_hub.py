@@ -9,6 +9,7 @@ from urllib.parse import quote, urlencode
 
 from kubeshark.cli._complain import complain, printable
 from kubeshark.cli._firewall_options import is_configured, read_texts, seconds_of
+from kubeshark.cli._firewall_shown import show_node
 from kubeshark.cli._hub_client import HubClient
 from kubeshark.errors import UsageError
 
@@ -73,8 +74,6 @@ def policies(args: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def status(args: argparse.Namespace) -> int:
-    from kubeshark.cli.firewall_enforce import show_node
-
     answer = HubClient(args.hub).ask("GET", f"{ROOT}/status")
     if args.output == "json":
         print(json.dumps(answer, indent=1))

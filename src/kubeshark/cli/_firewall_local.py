@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from kubeshark.firewall import Inventory, Policy
     from kubeshark.firewall._set import PolicySet
 
-__all__ = ["Answer", "apply", "current", "delete", "delete_all"]
+__all__ = ["Answer", "apply", "current", "delete", "delete_all", "load_against"]
 
 START_S = 15
 
@@ -189,3 +189,21 @@ def _ensure_agent(fail_mode: str, attach: str | None, xdp: str) -> None:
         else:
             return
     raise FirewallError(f"firewall: its process did not start in {START_S} s", hint=f"see {folder / 'log'}")
+
+
+def load_against(named: str) -> list[Policy]:
+    """Return the policies that "current" or a path names."""
+    from kubeshark.firewall import load_policies, parse_policies
+
+    if named == "current":
+        held, _ = current()
+        return (
+            []
+            if held is None
+            else [
+                replace(policy, mode=each.mode)
+                for each in held.policies
+                for policy in parse_policies(each.text.encode(), each.name)
+            ]
+        )
+    return load_policies([named])

@@ -30,7 +30,6 @@ __all__ = [
     "find_traffic",
     "inventory_for",
     "is_configured",
-    "load_against",
     "names_in",
     "open_store",
     "read_texts",
@@ -164,23 +163,3 @@ def names_in(policies: Sequence[Policy], pipeline: Pipeline) -> RecordedNames | 
     from kubeshark.pipeline.query._connections import recorded_answers
 
     return RecordedNames(recorded_answers(pipeline))
-
-
-def load_against(named: str) -> list[Policy]:
-    """Return the policies that "current" or a path names."""
-    from kubeshark.firewall import load_policies, parse_policies
-
-    if named == "current":
-        from kubeshark.cli._firewall_local import current
-
-        held, _ = current()
-        return (
-            []
-            if held is None
-            else [
-                replace(policy, mode=each.mode)
-                for each in held.policies
-                for policy in parse_policies(each.text.encode(), each.name)
-            ]
-        )
-    return load_policies([named])

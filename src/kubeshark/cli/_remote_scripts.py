@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from kubeshark.cli._cluster_options import settings_of
 from kubeshark.cli._complain import complain, printable
 from kubeshark.cli._deployment import asked_hub
-from kubeshark.cli.scripts import show_row
+from kubeshark.cli._script_rows import show_row
 from kubeshark.errors import KubesharkError, UsageError
 
 if TYPE_CHECKING:

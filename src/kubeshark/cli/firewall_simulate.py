@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from kubeshark.cli._complain import complain
+from kubeshark.cli._firewall_local import load_against
 from kubeshark.cli._firewall_options import (
     add_inventory_options,
     add_traffic_options,
@@ -15,7 +16,6 @@ from kubeshark.cli._firewall_options import (
     default_mode,
     find_traffic,
     inventory_for,
-    load_against,
     names_in,
     open_store,
 )

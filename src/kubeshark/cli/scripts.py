@@ -5,15 +5,15 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Mapping
 from typing import Any
 
 from kubeshark.cli._cluster_options import ClusterParser
 from kubeshark.cli._complain import complain, printable
 from kubeshark.cli._deployment import add_hub_options, is_remote
+from kubeshark.cli._script_rows import show_row
 from kubeshark.errors import UsageError
 
-__all__ = ["add_parser", "show_row"]
+__all__ = ["add_parser"]
 
 EXAMPLES = """examples:
   kubeshark plugin install count.js --allow-unsigned
@@ -90,14 +90,3 @@ def _show(output: str) -> int:
     for problem in problems:
         complain(problem)
     return 1 if problems else 0
-
-
-def show_row(row: Mapping[str, Any], where: str) -> None:
-    """Print how a script fares in one of its roles."""
-    state = row["state"] if row["state"] != "loaded" else ", ".join(row["hooks"]) or "no hooks"
-    counts = f"; {row['errors']:,} calls threw" if row["errors"] else ""
-    note = f"; {row['note']}" if row["note"] else ""
-    print(f"  {row['role']:<7} {where}: {printable(state + counts + note)}")
-    for job in row["jobs"]:
-        last = f", last {job['ms']:.0f} ms{' failed' if job['error'] else ''}" if job["runs"] else ""
-        print(f"          job {printable(job['tag'])} {printable(job['cron'])}: {job['runs']} runs{last}")
