@@ -46,7 +46,7 @@ def render(entry: EntryView) -> Representation | None:
         BUILTIN,
         request=_request(entry, request) if request else (),
         response=_response(entry, response) if response else (),
-        event=_alert(event) if event else (),
+        event=(*_alert(event), *_encrypted(event)) if event else (),
     )
 
 
@@ -91,6 +91,11 @@ def _response(entry: EntryView, response: Mapping[str, Any]) -> tuple[Section, .
     for certificate in response["certificates"]:
         sections += table("Certificate", [row(name, value) for name, value in certificate.items() if value != ""])
     return (*sections, *_alert(response))
+
+
+def _encrypted(document: Mapping[str, Any]) -> tuple[Section, ...]:
+    data = document.get("applicationData")
+    return table("Encrypted", [row("Records", data["records"]), row("Bytes", data["bytes"])]) if data else ()
 
 
 def _alert(document: Mapping[str, Any]) -> tuple[Section, ...]:

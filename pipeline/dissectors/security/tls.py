@@ -95,7 +95,7 @@ TLS = ProtocolSpec(
 STARTTLS = replace(TLS, name="starttls", priority=LATE, classifiers=(), hands_over=("tlsx",))
 """TLS behind some lines of a protocol that nobody knows (RFC 2595 and its like): asked when all others declined."""
 
-HELLOS = ("ClientHello", "ServerHello")
+UNSEEN = "the handshake was never seen: the capture began after it, or lost it"
 _EITHER = ("request", "response")
 HELLOS = ("ClientHello", "ServerHello")
 
@@ -203,8 +203,22 @@ def _tcp_messages(stream: Stream) -> list[Message | Handover]:
             else:
                 alone.append(place)
         found += mine
-    messages = _messages(found, alone, "t", stream, wires)
-    return [*messages]
+    return [*(_messages(found, alone, "t", stream, wires) or _without_handshake(stream, wires))]
+
+
+def _without_handshake(stream: Stream, wires: Sequence[Wire]) -> list[Message]:
+    """Return one event for a connection that is older than the capture: all of it is encrypted."""
+    firsts = [
+        (stream.sides[direction].packet_at(record.start), direction, record)
+        for direction, wire in enumerate(wires)
+        if (record := next(split_records(wire), None))
+    ]
+    if not firsts:
+        return []
+    _, direction, record = min(firsts)
+    first = _Found(direction, Handshake(0, b"", record.start, min(record.end, len(wires[direction].data)), UNSEEN))
+    detail = partial(_encrypted, first, wires)
+    return [_message(MessageKind.EVENT, first, {"tlsx_info": "ApplicationData"}, detail)]
 
 
 def _udp_messages(stream: Stream) -> list[Message | Handover]:
@@ -324,6 +338,10 @@ def _response(
     elif hello.is_retry:
         document["helloRetryRequest"] = {"group": document["group"]}
     return {}, document | _common(found, wires)
+
+
+def _encrypted(found: _Found, wires: Sequence[Wire]) -> tuple[Mapping[str, Value], Mapping[str, Any]]:
+    return {}, _common(found, wires)
 
 
 def _alert(found: _Found) -> tuple[Mapping[str, Value], Mapping[str, Any]]:

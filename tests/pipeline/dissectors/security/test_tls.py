@@ -144,10 +144,14 @@ def test_ends_the_other_way_round() -> None:
     assert (request.direction, response.direction) == (1, 0)
 
 
-def test_encrypted_middle_is_claimed_and_not_shown() -> None:
-    stream = tcp(b"\0" * 50 + DATA + DATA, midway=True)
+def test_a_connection_older_than_the_capture_is_one_event() -> None:
+    stream = tcp(b"\0" * 50 + DATA + DATA, DATA * 3, midway=True)
     assert is_mine(stream)
-    assert messages(stream) == []
+    (message,) = messages(stream)
+    assert (message.kind, message.fields) == (MessageKind.EVENT, {"tlsx_info": "ApplicationData"})
+    assert (message.direction, message.start, message.end) == (0, 50, 50 + len(DATA))
+    assert message.error == tls.UNSEEN
+    assert document(message)["applicationData"] == {"records": 2, "bytes": 2 * len(DATA)}
 
 
 @pytest.mark.parametrize("wire", [b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01", b"", b"\x80\x80\x01\x03\x01"])
