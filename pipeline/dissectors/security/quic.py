@@ -53,6 +53,9 @@ __all__ = ["QUIC", "dissect", "probe", "protocols"]
 PORTS = (443, 80, 8443, 4433)
 PROBED_DATAGRAMS = 4
 FIXED_BIT = 0xC0  # a long header with it; only behind a handshake may it be missing
+HTTPS = 443
+SHORTEST = 21  # bytes of a 1-RTT packet that cannot be told from a stateless reset (RFC 9000 §10.3)
+UNSEEN = "no handshake was seen: QUIC by its port and first bytes, of a connection older than the capture"
 MAX_CRYPTO = 64 << 10  # bytes of one side's handshake kept; a ClientHello has some 2 KB
 MAX_INITIALS = 256  # tried to decrypt in one stream
 MAX_CONNECTIONS = 64  # of one pair of ports
@@ -97,7 +100,15 @@ def dissect(protocol: ProtocolSpec, streams: Sequence[Stream]) -> Sequence[Seque
 def _is_quic(stream: Stream) -> bool:
     if stream.transport != "udp":
         return False
-    return any(_begins_quic(bytes(datagram.data)) for datagram in stream.datagrams[:PROBED_DATAGRAMS])
+    heads = [bytes(datagram.data) for datagram in stream.datagrams[:PROBED_DATAGRAMS]]
+    return any(map(_begins_quic, heads)) or _goes_on(stream, heads)
+
+
+def _goes_on(stream: Stream, heads: Sequence[bytes]) -> bool:
+    """Say whether this may be the middle of a connection: HTTPS' port, and all with short headers (RFC 9000 §17.3)."""
+    if HTTPS not in (stream.server.port, stream.client.port):
+        return False
+    return all(len(head) >= SHORTEST and head[0] & 0xC0 == 0x40 for head in heads)
 
 
 def _begins_quic(data: bytes) -> bool:
@@ -178,8 +189,16 @@ class _Reader:
                 self._read(data, header, datagram.direction, at)
         found = [message for at, each in enumerate(self._connections) for message in _messages(each, str(at))]
         if not found and self._other:
-            found = [_other(*self._other)]
-        return found
+            return [_other(*self._other)]
+        return found or self._older()
+
+    def _older(self) -> list[Message]:
+        """Return one event for a connection of which nothing but encrypted packets was captured."""
+        first = self._stream.datagrams[0]
+        detail = partial(_older_document, len(self._stream.datagrams))
+        fields: dict[str, Value] = {"quic_info": "1-RTT"}
+        size = len(first.data)
+        return [Message(MessageKind.EVENT, first.direction, 0, size, fields=fields, error=UNSEEN, detail=detail)]
 
     def _read(self, data: bytes, header: LongHeader, direction: int, at: int) -> None:
         self._other = self._other or (header, direction, at)
@@ -318,6 +337,10 @@ def _other(header: LongHeader, direction: int, at: int) -> Message:
     error = "malformed: the Initial packet does not decrypt" if header.type == INITIAL else ""
     detail = partial(_header_only, header)
     return Message(MessageKind.EVENT, direction, header.start, header.end, at, fields, error=error, detail=detail)
+
+
+def _older_document(count: int) -> tuple[Mapping[str, Value], Mapping[str, Any]]:
+    return {}, {"type": "1-RTT", "datagrams": count}
 
 
 def _header_document(header: LongHeader) -> dict[str, Any]:

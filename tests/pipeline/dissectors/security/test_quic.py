@@ -159,6 +159,19 @@ def test_initial_that_does_not_decrypt() -> None:
     assert message.error == "malformed: the Initial packet does not decrypt"
 
 
+def test_a_connection_older_than_the_capture_is_one_event() -> None:
+    stream = udp((0, b"\x45" + bytes(30)), (1, b"\x5a" + bytes(1200)), (0, b"\x41" + bytes(20)), port=443)
+    assert is_mine(stream)
+    (found,) = quic.dissect(quic.QUIC, [stream])[0]
+    assert (found.kind, found.fields, found.error) == (MessageKind.EVENT, {"quic_info": "1-RTT"}, quic.UNSEEN)
+    assert (found.direction, found.datagram, found.start, found.end) == (0, 0, 0, 31)
+    assert found.detail
+    assert found.detail()[1] == {"type": "1-RTT", "datagrams": 3}
+    assert not is_mine(udp((0, b"\x45" + bytes(30)), port=4433))
+    assert not is_mine(udp((0, b"\x45" + bytes(10)), port=443))
+    assert not is_mine(udp((0, b"\x45" + bytes(30)), (1, b"\x05" + bytes(30)), port=443))
+
+
 def test_others() -> None:
     for data in (b"\xc0\0\0\0\1", b"\x80\0\0\0\1\0\0" + bytes(30), b"", bytes(100), b"\xff" * 100):
         assert not is_mine(udp((0, data), port=443))
