@@ -27,6 +27,7 @@ from kubeshark.extension_api import (
 )
 from kubeshark.pipeline.dissectors._text import text
 from kubeshark.pipeline.dissectors._wire import Wire
+from kubeshark.pipeline.dissectors.relays._document import document_of
 
 __all__ = ["PROXY", "dissect", "protocols"]
 
@@ -37,7 +38,7 @@ MAX_LINE = 107  # bytes, CR and LF included (§2.1)
 MAX_VALUES = 64  # TLVs that are read
 FAMILIES = {0x11: "TCP4", 0x12: "UDP4", 0x21: "TCP6", 0x22: "UDP6", 0x31: "UNIX", 0x32: "UNIX datagram"}
 ADDRESS_BYTES = {1: 4, 2: 16}
-VALUES = {1: "alpn", 2: "authority", 3: "crc32c", 4: "noop", 5: "unique_id", 0x30: "netns", 0xEA: "aws", 0xEE: "azure"}
+VALUES = {1: "alpn", 2: "authority", 3: "crc32c", 4: "noop", 5: "uniqueId", 0x30: "netns", 0xEA: "aws", 0xEE: "azure"}
 SSL, SSL_VALUES = 0x20, {0x21: "version", 0x22: "cn", 0x23: "cipher", 0x24: "signature", 0x25: "key"}
 _TEXTS = {"alpn": "proxy_alpn", "authority": "proxy_authority"}
 _LINE = re.compile(rb"PROXY (?:UNKNOWN[^\r\n]*|(TCP[46]) ([0-9a-fA-F.:]+) ([0-9a-fA-F.:]+) (\d{1,5}) (\d{1,5}))\r\n")
@@ -122,22 +123,18 @@ def _line(line: re.Match[bytes]) -> tuple[dict[str, Value], dict[str, Any]]:
     fields: dict[str, Value] = {"proxy_version": "1", "proxy_command": "PROXY", "proxy_family": family or "UNKNOWN"}
     if family:
         fields |= _ends(ends[0], int(ends[2]), ends[1], int(ends[3]))
-    return fields, _document(fields)
+    return fields, document_of(fields, "proxy")
 
 
 def _ends(src: str, src_port: int, dst: str, dst_port: int) -> dict[str, Value]:
     return {"proxy_src_ip": src, "proxy_src_port": src_port, "proxy_dst_ip": dst, "proxy_dst_port": dst_port}
 
 
-def _document(fields: Mapping[str, Value]) -> dict[str, Any]:
-    return {variable.removeprefix("proxy_"): value for variable, value in fields.items()}
-
-
 def _binary(head: bytes) -> tuple[dict[str, Value], dict[str, Any]]:
     """Read a header of version 2 as far as it was captured."""
     fields: dict[str, Value] = {"proxy_version": "2", "proxy_command": "PROXY" if head[12:13] == b"\x21" else "LOCAL"}
     if len(head) < FIXED:
-        return fields, _document(fields)
+        return fields, document_of(fields, "proxy")
     family = head[13]
     fields["proxy_family"] = FAMILIES.get(family, "UNSPEC")
     at = FIXED
@@ -150,7 +147,7 @@ def _binary(head: bytes) -> tuple[dict[str, Value], dict[str, Any]]:
         at += 2 * size + 4
     elif family >> 4 == 3:
         at += 216  # two paths of 108 bytes
-    document = _document(fields)
+    document = document_of(fields, "proxy")
     values = dict(_values(head, at))
     for name, value in values.items():
         if variable := _TEXTS.get(name):
@@ -167,7 +164,7 @@ def _values(head: bytes, at: int) -> Iterator[tuple[str, Any]]:
             yield "ssl", parts
         elif kind in VALUES:
             name = VALUES[kind]
-            yield name, value.hex() if name in ("crc32c", "unique_id", "azure") else text(value)
+            yield name, value.hex() if name in ("crc32c", "uniqueId", "azure") else text(value)
         else:
             yield f"0x{kind:02x}", value.hex()
 

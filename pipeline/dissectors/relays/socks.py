@@ -29,6 +29,7 @@ from kubeshark.extension_api import (
 )
 from kubeshark.pipeline.dissectors._text import text
 from kubeshark.pipeline.dissectors._wire import Wire
+from kubeshark.pipeline.dissectors.relays._document import document_of
 
 __all__ = ["SOCKS", "dissect", "probe", "protocols"]
 
@@ -52,7 +53,8 @@ REPLIES = {
     92: "request rejected: no identd",
     93: "request rejected: other user id",
 }
-GRANTED = 90
+GRANTED, REPLIES_4 = 90, range(90, 94)
+PROBE_BYTES = 512
 MAX_NAME = 256  # bytes of a user or host in version 4, with the NUL
 
 SOCKS = ProtocolSpec(
@@ -125,19 +127,26 @@ def _dissect(stream: Stream) -> list[Message | Handover]:
 
 def _is_socks(stream: Stream) -> bool:
     """Say whether both sides begin as SOCKS does; on its port the client alone will do."""
-    if stream.transport != "tcp" or any(side.starts_midway for side in stream.sides):
+    if stream.transport != "tcp" or any(side.starts_midway for side in stream.sides if len(side.data)):
         return False
-    client, server = (bytes(side.data[:512]) for side in stream.sides)
-    is_known_port = stream.server.port in PORTS
-    if client[:1] == b"\x04":
-        is_request = len(client) >= 9 and client[1] in (1, 2) and client[2:4] != b"\0\0" and b"\0" in client[8:]
-        return is_request and (server[0] == 0 and server[1:2] in (b"Z", b"[", b"\\", b"]") if server else is_known_port)
+    client, server = (bytes(side.data[:PROBE_BYTES]) for side in stream.sides)
+    if not server and stream.server.port not in PORTS:
+        return False
+    return _begins_4(client, server) if client[:1] == b"\x04" else _begins_5(client, server)
+
+
+def _begins_4(client: bytes, server: bytes) -> bool:
+    is_request = len(client) >= 9 and client[1] in (1, 2) and client[2:4] != b"\0\0" and b"\0" in client[8:]
+    return is_request and (not server or (server[0] == 0 and (len(server) < 2 or server[1] in REPLIES_4)))
+
+
+def _begins_5(client: bytes, server: bytes) -> bool:
     if client[:1] != b"\x05" or len(client) < 2 or not 0 < client[1] <= len(client) - 2:
         return False
     methods = client[2 : 2 + client[1]]
     if len(set(methods)) != len(methods) or NO_METHOD in methods:
         return False
-    return server[0] == 5 and server[1:2] != b"" and server[1] in (*methods, NO_METHOD) if server else is_known_port
+    return not server or (server[0] == 5 and (len(server) < 2 or server[1] in (*methods, NO_METHOD)))
 
 
 class _Damage(Exception):
@@ -252,7 +261,7 @@ class _Dialogue:
         except _Damage as damage:
             error, reader.at = str(damage), reader.end
         part = "request" if way == CLIENT else "response"
-        document = {variable.removeprefix("socks_"): value for variable, value in fields.items()}
+        document = document_of(fields, "socks")
         self.messages.append(
             Message(
                 MessageKind.REQUEST if way == CLIENT else MessageKind.RESPONSE,

@@ -50,10 +50,10 @@ def test_version_1() -> None:
         "version": "1",
         "command": "PROXY",
         "family": "TCP4",
-        "src_ip": "198.51.100.7",
-        "src_port": 56324,
-        "dst_ip": "192.0.2.2",
-        "dst_port": 443,
+        "srcIp": "198.51.100.7",
+        "srcPort": 56324,
+        "dstIp": "192.0.2.2",
+        "dstPort": 443,
     }
     assert behind(stream) == HTTP
     unknown = read(tcp(b"PROXY UNKNOWN whatever\r\n" + HTTP))

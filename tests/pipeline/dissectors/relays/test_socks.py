@@ -49,7 +49,7 @@ def test_version_5_with_a_password_nobody_sees() -> None:
     assert credentials.fields["socks_username"] == "me"
     assert verdict.fields["socks_status"] == 0
     assert document(request) == {"command": "CONNECT", "host": "example.com", "port": 80}
-    assert document(reply) == {"status": 0, "status_text": "succeeded", "bound_host": "::1", "bound_port": 8080}
+    assert document(reply) == {"status": 0, "statusText": "succeeded", "boundHost": "::1", "boundPort": 8080}
     assert not any("secret" in str(part.fields) + str(document(part)) for part in found)
     assert relayed(stream) == (HTTP, HTTP_ANSWER)
 
@@ -123,6 +123,7 @@ def test_probe() -> None:
     assert not is_mine(tcp(b"\x04\x01\x00\x00" + CONNECT_4[4:], GRANTED_4, port=1080))  # port 0: CQL 4 looks like this
     assert not is_mine(tcp(CONNECT_4, b"\x84\0\0\0", port=1080))
     assert not is_mine(tcp(CLIENT, SERVER, port=1080, midway=True))
+    assert not is_mine(tcp(CONNECT_4, b"\0\x10", port=1080))
     assert not is_mine(tcp(HTTP, HTTP_ANSWER, port=1080))
     assert not is_mine(FakeStream("udp"))
 
