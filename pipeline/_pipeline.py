@@ -171,9 +171,9 @@ class Pipeline:
 
         Repeating an import continues it, or does nothing; not so for a pipe, and for who may only write (recipients
         without identity), who cannot know. Raises InputError if the file cannot be read at all; what is unreadable
-        behind its first packets is in the result's problems. `on_progress` gets (bytes read, bytes in all). `keylogs`
-        are stored with it, encrypted, as pcapng keeps them: as decryption secrets. `on_batch` gets the packets that are
-        stored.
+        behind its first packets is in the result's problems. `on_progress` gets (bytes read, bytes in all), where a
+        file counts twice: its SHA-256 is taken first. `keylogs` are stored with it, encrypted, as pcapng keeps them: as
+        decryption secrets. `on_batch` gets the packets that are stored.
         """
         from kubeshark.pipeline.intake._imports import Import
 
