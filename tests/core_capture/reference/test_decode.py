@@ -18,7 +18,7 @@ from tests.core_capture.reference._packets import ETHERNET as EN10MB
 from tests.core_capture.reference._packets import RAW, ends, ethernet, records, run, tcp, udp
 
 CORE = ReferenceCore()
-TUNNEL_PORTS = {1701, 2152, 3544, 4789, 4790, 6081, 8472}
+TUNNEL_PORTS = {1701, 2152, 3544, 4341, 4342, 4789, 4790, 6081, 8472}
 
 
 def as_dpkt_sees_it(frame: bytes) -> tuple[Any, ...] | None:
