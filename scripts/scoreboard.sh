@@ -9,5 +9,6 @@ if [ ! -f "$captures/score.py" ]; then
     exit 0
 fi
 mkdir -p .run
+export KUBESHARK_PLUGINS="$PWD/.run/no-plugins" # the built-in dissectors are scored
 PATH="$PWD/.venv/bin:$PATH" .venv/bin/python "$captures/score.py" --kubeshark kubeshark --worst 0 --json .run/score.json "$@"
 .venv/bin/python scripts/check_score.py .run/score.json

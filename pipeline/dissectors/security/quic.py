@@ -7,7 +7,7 @@ several packets in any order; a Retry or a Version Negotiation makes the client 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -53,6 +53,7 @@ __all__ = ["QUIC", "dissect", "probe", "protocols"]
 PORTS = (443, 80, 8443, 4433)
 PROBED_DATAGRAMS = 4
 FIXED_BIT = 0xC0  # a long header with it; only behind a handshake may it be missing
+LATE = 200
 HTTPS = 443
 SHORTEST = 21  # bytes of a 1-RTT packet that cannot be told from a stateless reset (RFC 9000 §10.3)
 UNSEEN = "no handshake was seen: QUIC by its port and first bytes, of a connection older than the capture"
@@ -81,33 +82,39 @@ QUIC = ProtocolSpec(
     },
 )
 
+OLDER = replace(QUIC, name="quic-older", macro="quic", priority=LATE, classifiers=(), variables={})
+"""The middle of a connection, which port and first bits tell alone: asked when all others declined."""
+
 
 @hookimpl
 def protocols() -> Sequence[ProtocolSpec]:
-    return (QUIC,)
+    return (QUIC, OLDER)
 
 
 @hookimpl
-def probe(protocol: ProtocolSpec, streams: Sequence[Stream]) -> Sequence[Verdict]:  # noqa: ARG001 - there is only one
-    return [Verdict.MINE if _is_quic(stream) else Verdict.NOT_MINE for stream in streams]
+def probe(protocol: ProtocolSpec, streams: Sequence[Stream]) -> Sequence[Verdict]:
+    is_mine = _goes_on if protocol.name == OLDER.name else _is_quic
+    return [Verdict.MINE if is_mine(stream) else Verdict.NOT_MINE for stream in streams]
 
 
 @hookimpl
-def dissect(protocol: ProtocolSpec, streams: Sequence[Stream]) -> Sequence[Sequence[Message]]:  # noqa: ARG001
+def dissect(protocol: ProtocolSpec, streams: Sequence[Stream]) -> Sequence[Sequence[Message]]:
+    if protocol.name == OLDER.name:
+        return [[_older(stream)] for stream in streams]
     return [_Reader(stream).messages() for stream in streams]
 
 
 def _is_quic(stream: Stream) -> bool:
     if stream.transport != "udp":
         return False
-    heads = [bytes(datagram.data) for datagram in stream.datagrams[:PROBED_DATAGRAMS]]
-    return any(map(_begins_quic, heads)) or _goes_on(stream, heads)
+    return any(_begins_quic(bytes(datagram.data)) for datagram in stream.datagrams[:PROBED_DATAGRAMS])
 
 
-def _goes_on(stream: Stream, heads: Sequence[bytes]) -> bool:
+def _goes_on(stream: Stream) -> bool:
     """Say whether this may be the middle of a connection: HTTPS' port, and all with short headers (RFC 9000 §17.3)."""
-    if HTTPS not in (stream.server.port, stream.client.port):
+    if stream.transport != "udp" or HTTPS not in (stream.server.port, stream.client.port):
         return False
+    heads = [datagram.data for datagram in stream.datagrams[:PROBED_DATAGRAMS]]
     return all(len(head) >= SHORTEST and head[0] & 0xC0 == 0x40 for head in heads)
 
 
@@ -189,16 +196,8 @@ class _Reader:
                 self._read(data, header, datagram.direction, at)
         found = [message for at, each in enumerate(self._connections) for message in _messages(each, str(at))]
         if not found and self._other:
-            return [_other(*self._other)]
-        return found or self._older()
-
-    def _older(self) -> list[Message]:
-        """Return one event for a connection of which nothing but encrypted packets was captured."""
-        first = self._stream.datagrams[0]
-        detail = partial(_older_document, len(self._stream.datagrams))
-        fields: dict[str, Value] = {"quic_info": "1-RTT"}
-        size = len(first.data)
-        return [Message(MessageKind.EVENT, first.direction, 0, size, fields=fields, error=UNSEEN, detail=detail)]
+            found = [_other(*self._other)]
+        return found
 
     def _read(self, data: bytes, header: LongHeader, direction: int, at: int) -> None:
         self._other = self._other or (header, direction, at)
@@ -337,6 +336,21 @@ def _other(header: LongHeader, direction: int, at: int) -> Message:
     error = "malformed: the Initial packet does not decrypt" if header.type == INITIAL else ""
     detail = partial(_header_only, header)
     return Message(MessageKind.EVENT, direction, header.start, header.end, at, fields, error=error, detail=detail)
+
+
+def _older(stream: Stream) -> Message:
+    """Return one event for a connection of which nothing but encrypted packets was captured."""
+    first = stream.datagrams[0]
+    return Message(
+        MessageKind.EVENT,
+        first.direction,
+        0,
+        len(first.data),
+        fields={"quic_info": "1-RTT"},
+        error=UNSEEN,
+        protocol=QUIC.flag,
+        detail=partial(_older_document, len(stream.datagrams)),
+    )
 
 
 def _older_document(count: int) -> tuple[Mapping[str, Value], Mapping[str, Any]]:
