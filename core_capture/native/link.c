@@ -50,9 +50,7 @@ static layer link_ethernet(packet_walk *walk) { return link_type_behind(walk, 12
 static layer link_vlan(packet_walk *walk) {
     if (!walk_has(walk, 4)) return LAYER_NONE;
     if (walk->vlan == 0) walk->vlan = walk_u16(walk, 0) & 0x0FFF;
-    uint16_t kind = walk_u16(walk, 2);
-    walk->at += 4;
-    return type_or_length(walk, kind);
+    return link_type_behind(walk, 2);
 }
 
 /* IEEE 802.1AE: what is authenticated alone can be read. */
@@ -184,12 +182,16 @@ static layer link_family(packet_walk *walk, uint64_t header, uint32_t family) {
     }
 }
 
-/* An address family in the byte order of the machine that captured; some exporters put Cisco's framing there. */
-static layer link_null(packet_walk *walk) {
-    if (!walk_has(walk, 4)) return LAYER_NONE;
-    if (starts_cisco_hdlc(walk)) return LAYER_CISCO_HDLC;
+/* The same where the family lies first, in the byte order of the machine that captured. */
+static layer link_family_of_machine(packet_walk *walk, uint64_t header) {
+    if (!walk_has(walk, header)) return LAYER_NONE;
     uint32_t family = walk_u32(walk, 0);
-    return link_family(walk, 4, family < 0x10000 ? family : walk_le32(walk, 0));
+    return link_family(walk, header, family < 0x10000 ? family : walk_le32(walk, 0));
+}
+
+/* A family; some exporters put Cisco's framing there. */
+static layer link_null(packet_walk *walk) {
+    return walk_has(walk, 4) && starts_cisco_hdlc(walk) ? LAYER_CISCO_HDLC : link_family_of_machine(walk, 4);
 }
 
 /* Q.922 address, then RFC 2427 (control 3, padding, NLPID) or Cisco's framing (an EtherType). */
@@ -270,13 +272,6 @@ static layer link_pflog(packet_walk *walk) {
     return link_family(walk, (walk_u8(walk, 0) + 3u) & ~3u, walk_u8(walk, 1));
 }
 
-/* OpenBSD's IPsec: the family as the machine writes it, an index and flags. */
-static layer link_enc(packet_walk *walk) {
-    if (!walk_has(walk, 12)) return LAYER_NONE;
-    uint32_t family = walk_u32(walk, 0);
-    return link_family(walk, 12, family < 0x10000 ? family : walk_le32(walk, 0));
-}
-
 /* Begin behind a byte that says who sent it. */
 static layer link_with_direction(packet_walk *walk, layer (*next)(packet_walk *)) {
     walk->at += 1;
@@ -289,21 +284,21 @@ static layer link_first(packet_walk *walk, uint32_t link_type) {
     case 0: return link_null(walk);
     case 1: return link_ethernet(walk);
     case 6: return media_token_ring(walk);
-    case 10: return media_fddi(walk);
-    case 11: return LAYER_LLC; /* ATM */
     case 8:
     case 12:
     case 14:
     case 101: return LAYER_IP;
     case 9:
     case 50: return link_ppp(walk);
+    case 10: return media_fddi(walk);
+    case 11: return LAYER_LLC; /* ATM */
     case 51: return link_pppoe(walk);
     case 104: return link_cisco_hdlc(walk);
     case 105: return media_wireless(walk);
     case 107: return link_frame_relay(walk);
     case 108: return walk_has(walk, 4) ? link_family(walk, 4, walk_u32(walk, 0)) : LAYER_NONE;
+    case 109: return link_family_of_machine(walk, 12); /* OpenBSD's IPsec: with an index and flags */
     case 113: return walk_has(walk, 16) ? link_cooked(walk, 16, walk_u16(walk, 14), walk_u16(walk, 2)) : LAYER_NONE;
-    case 109: return link_enc(walk);
     case 117: return link_pflog(walk);
     case 119:
     case 163: return media_prism(walk);

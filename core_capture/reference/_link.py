@@ -86,9 +86,7 @@ def vlan(walk: Walk) -> Layer | None:
     if not walk.has(4):
         return None
     walk.vlan = walk.vlan or walk.u16(0) & 0xFFF
-    kind = walk.u16(2)
-    walk.at += 4
-    return type_or_length(walk, kind)
+    return type_behind(2)(walk)
 
 
 def macsec(walk: Walk) -> Layer | None:

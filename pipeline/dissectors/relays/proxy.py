@@ -8,7 +8,7 @@ needed, and it is asked before all others: several of them look for a beginning 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from ipaddress import ip_address
 from typing import Any
@@ -27,7 +27,7 @@ from kubeshark.extension_api import (
 )
 from kubeshark.pipeline.dissectors._text import text
 from kubeshark.pipeline.dissectors._wire import Wire
-from kubeshark.pipeline.dissectors.relays._document import document_of
+from kubeshark.pipeline.dissectors.relays._document import detail, document_of
 
 __all__ = ["PROXY", "dissect", "protocols"]
 
@@ -93,7 +93,7 @@ def _dissect(stream: Stream) -> list[Message | Handover]:
     elif not head.startswith(SIGNATURE):
         return [Handover((rest_of(stream.sides[0], 0), rest_of(stream.sides[1], 0)))]  # it only looked like this
     else:
-        end = FIXED + int.from_bytes(head[14:16], "big")
+        end = wire.after(FIXED, int.from_bytes(head[14:16], "big"))
         if gap := wire.gap_in(0, end):
             error, stop = f"gap: {gap[2]} bytes missing at {gap[0]}", gap[0]
         else:
@@ -108,14 +108,10 @@ def _dissect(stream: Stream) -> list[Message | Handover]:
         end,
         fields={**fields, "proxy_total_size": end},
         error=error,
-        detail=partial(_detail, document),
+        detail=partial(detail, document),
     )
     rest = rest_of(stream.sides[CLIENT], end), rest_of(stream.sides[1 - CLIENT], 0)
     return [message, Handover(rest)] if any(side.data for side in rest) else [message]
-
-
-def _detail(document: Mapping[str, Any]) -> tuple[Mapping[str, Value], Mapping[str, Any]]:
-    return {}, document
 
 
 def _line(line: re.Match[bytes]) -> tuple[dict[str, Value], dict[str, Any]]:

@@ -7,10 +7,9 @@ datagrams of UDP ASSOCIATE are not looked into. Passwords are never shown.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from ipaddress import ip_address
-from typing import Any
 
 from kubeshark.extension_api import (
     CLIENT,
@@ -29,7 +28,7 @@ from kubeshark.extension_api import (
 )
 from kubeshark.pipeline.dissectors._text import text
 from kubeshark.pipeline.dissectors._wire import Wire
-from kubeshark.pipeline.dissectors.relays._document import document_of
+from kubeshark.pipeline.dissectors.relays._document import detail, document_of
 
 __all__ = ["SOCKS", "dissect", "probe", "protocols"]
 
@@ -278,14 +277,10 @@ class _Dialogue:
                 key=kind,
                 final=final,
                 error=error,
-                detail=partial(_detail, document),
+                detail=partial(detail, document),
             )
         )
         return None if error else fields
-
-
-def _detail(document: Mapping[str, Any]) -> tuple[Mapping[str, Value], Mapping[str, Any]]:
-    return {}, document
 
 
 def _request_4(reader: _Reader, fields: _Fields) -> None:

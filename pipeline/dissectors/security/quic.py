@@ -115,7 +115,7 @@ def _goes_on(stream: Stream) -> bool:
     if stream.transport != "udp" or HTTPS not in (stream.server.port, stream.client.port):
         return False
     heads = [datagram.data for datagram in stream.datagrams[:PROBED_DATAGRAMS]]
-    return all(len(head) >= SHORTEST and head[0] & 0xC0 == 0x40 for head in heads)
+    return bool(heads) and all(len(head) >= SHORTEST and head[0] & 0xC0 == 0x40 for head in heads)
 
 
 def _begins_quic(data: bytes) -> bool:

@@ -177,6 +177,7 @@ def test_a_connection_older_than_the_capture_is_one_event() -> None:
     assert not goes_on(udp((0, b"\x45" + bytes(10)), port=443))
     assert not goes_on(udp((0, b"\x45" + bytes(30)), (1, b"\x05" + bytes(30)), port=443))
     assert not goes_on(tcp(b"\x45" + bytes(30), port=443))
+    assert not goes_on(udp(port=443))
 
 
 def test_others() -> None:
