@@ -22,7 +22,7 @@ from fastapi import APIRouter, HTTPException
 from starlette.concurrency import run_in_threadpool
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from kubeshark.core_capture.store._away import Away
+from kubeshark.core_capture.store.places._away import Away
 from kubeshark.errors import KubesharkError, UsageError
 from kubeshark.hub._access import need, need_all, who
 from kubeshark.hub._fleet import Node

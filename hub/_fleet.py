@@ -19,9 +19,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from kubeshark.core_capture.store._away import Away
-from kubeshark.core_capture.store._tls_files import TlsFiles
-from kubeshark.core_capture.store._worker_client import WorkerClient
+from kubeshark.core_capture.store.places._away import Away
+from kubeshark.core_capture.store.places._tls_files import TlsFiles
+from kubeshark.core_capture.store.places._worker_client import WorkerClient
 from kubeshark.errors import KubesharkError, UsageError
 from kubeshark.firewall import Compiled, Inventory, PolicyStore, compile_policies, load_inventory
 from kubeshark.firewall._errors import FirewallError

@@ -14,9 +14,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from kubeshark.core_capture.store._away import Away
-from kubeshark.core_capture.store._tls_files import TlsFiles
-from kubeshark.core_capture.store._worker_client import WorkerClient
+from kubeshark.core_capture.store.places._away import Away
+from kubeshark.core_capture.store.places._tls_files import TlsFiles
+from kubeshark.core_capture.store.places._worker_client import WorkerClient
 from kubeshark.errors import KubesharkError
 from kubeshark.hub._pods import ChosenPods
 

@@ -1,7 +1,7 @@
 """The workers whose stores are queried with the hub's own: who is there, who is late, who is gone, and since when.
 
 Each is asked every few seconds, by a thread of its own: one that hangs keeps no other from being seen. Queries find out
-for themselves (`core_capture/store/_joined.py`); this is what people look at.
+for themselves (`core_capture/store/archives/_joined.py`); this is what people look at.
 """
 
 from __future__ import annotations

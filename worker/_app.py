@@ -32,7 +32,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from kubeshark import __version__
-from kubeshark.core_capture.store._names import index_names
+from kubeshark.core_capture.store.places._names import index_names
 from kubeshark.errors import KubesharkError, StoreError
 from kubeshark.worker._choosing import MAX_SELECTION_BYTES, Choosing
 from kubeshark.worker._files import Files, Held

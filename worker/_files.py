@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from kubeshark.core_capture.store._names import is_public
+from kubeshark.core_capture.store.places._names import is_public
 from kubeshark.errors import StoreError
 
 __all__ = ["Files", "Held", "Listed"]

@@ -21,7 +21,7 @@ from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from kubeshark.core_capture.store._tls_files import TlsFiles
+from kubeshark.core_capture.store.places._tls_files import TlsFiles
 from kubeshark.errors import StoreError
 from kubeshark.worker._status import Counters
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from kubeshark.core_capture.store import Retention, Store
-from kubeshark.core_capture.store._tls_files import TlsFiles
+from kubeshark.core_capture.store.places._tls_files import TlsFiles
 from kubeshark.errors import StoreError
 from kubeshark.worker._app import Service, create_app
 from kubeshark.worker._captures import Captures

@@ -25,11 +25,11 @@ from kubeshark.core_capture.files import (
     merge_sources,
     write_pcap,
 )
-from kubeshark.core_capture.store._extras import Extras
-from kubeshark.core_capture.store._info import Counters, SegmentInfo, SourceRecord
 from kubeshark.core_capture.store._limits import SNAPLEN
-from kubeshark.core_capture.store._reader import SegmentReader
 from kubeshark.core_capture.store._store import Store
+from kubeshark.core_capture.store.segments._extras import Extras
+from kubeshark.core_capture.store.segments._info import Counters, SegmentInfo, SourceRecord
+from kubeshark.core_capture.store.segments._reader import SegmentReader
 from kubeshark.errors import Damaged, StoreError, UsageError
 
 __all__ = ["Exported", "Select", "export"]

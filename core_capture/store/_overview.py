@@ -12,15 +12,15 @@ import numpy as np
 from kubeshark.core_capture._core import load_core
 from kubeshark.core_capture._groups import Groups
 from kubeshark.core_capture._records import RawBlock
-from kubeshark.core_capture.store._age import NotForUsError
-from kubeshark.core_capture.store._backend import Backend
-from kubeshark.core_capture.store._identity import Identity
-from kubeshark.core_capture.store._info import Counters, SegmentInfo, SourceRecord
-from kubeshark.core_capture.store._log import LogProblem, OpenSegment, read_log
-from kubeshark.core_capture.store._names import size_of
-from kubeshark.core_capture.store._reader import IndexFile
-from kubeshark.core_capture.store._snapshots import Snapshot, load_snapshots
-from kubeshark.core_capture.store._state import load_state
+from kubeshark.core_capture.store.catalogue._state import load_state
+from kubeshark.core_capture.store.keys._age import NotForUsError
+from kubeshark.core_capture.store.keys._identity import Identity
+from kubeshark.core_capture.store.places._backend import Backend
+from kubeshark.core_capture.store.places._names import size_of
+from kubeshark.core_capture.store.segments._info import Counters, SegmentInfo, SourceRecord
+from kubeshark.core_capture.store.segments._reader import IndexFile
+from kubeshark.core_capture.store.upkeep._snapshots import Snapshot, load_snapshots
+from kubeshark.core_capture.store.writing._log import LogProblem, OpenSegment, read_log
 from kubeshark.errors import StoreError
 
 __all__ = ["CaptureRow", "LogRow", "Overview", "ProtocolRow", "make_overview"]

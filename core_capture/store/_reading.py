@@ -16,30 +16,30 @@ from msgspec import Struct
 
 from kubeshark.core_capture._core import load_core
 from kubeshark.core_capture._predicate import Predicate
-from kubeshark.core_capture.store._age import NotForUsError
-from kubeshark.core_capture.store._away import Away
-from kubeshark.core_capture.store._backend import Backend, Requests
-from kubeshark.core_capture.store._cache import BlockCache
-from kubeshark.core_capture.store._catalogue import Entry, Known, entry_of, load_catalogue
-from kubeshark.core_capture.store._identity import Identity, identity_path, load_identities
-from kubeshark.core_capture.store._info import SegmentInfo
-from kubeshark.core_capture.store._leftovers import find_leftovers
 from kubeshark.core_capture.store._limits import KEPT_INDEX_BYTES
-from kubeshark.core_capture.store._locate import open_backend
-from kubeshark.core_capture.store._names import INDEX_SUFFIX, NAMES, index_names, number_of
-from kubeshark.core_capture.store._reader import Expired, IndexFile, SegmentReader
-from kubeshark.core_capture.store._signing import NodeKey
-from kubeshark.core_capture.store._state import load_state
-from kubeshark.core_capture.store._unsealed import UnsealedReader, UnsealedSegments
+from kubeshark.core_capture.store.catalogue._catalogue import Entry, Known, entry_of, load_catalogue
+from kubeshark.core_capture.store.catalogue._state import load_state
+from kubeshark.core_capture.store.keys._age import NotForUsError
+from kubeshark.core_capture.store.keys._identity import Identity, identity_path, load_identities
+from kubeshark.core_capture.store.keys._signing import NodeKey
+from kubeshark.core_capture.store.places._away import Away
+from kubeshark.core_capture.store.places._backend import Backend, Requests
+from kubeshark.core_capture.store.places._locate import open_backend
+from kubeshark.core_capture.store.places._names import INDEX_SUFFIX, NAMES, index_names, number_of
+from kubeshark.core_capture.store.segments._cache import BlockCache
+from kubeshark.core_capture.store.segments._info import SegmentInfo
+from kubeshark.core_capture.store.segments._reader import Expired, IndexFile, SegmentReader
+from kubeshark.core_capture.store.upkeep._leftovers import find_leftovers
+from kubeshark.core_capture.store.writing._unsealed import UnsealedReader, UnsealedSegments
 from kubeshark.errors import Damaged, StoreError
 
 if TYPE_CHECKING:
-    from kubeshark.core_capture.store._name_history import NameRecord
     from kubeshark.core_capture.store._overview import Overview
-    from kubeshark.core_capture.store._prune import CaptureKey
-    from kubeshark.core_capture.store._snapshots import Snapshot
     from kubeshark.core_capture.store._verify import VerifyReport
-    from kubeshark.core_capture.store._writer import ImportState
+    from kubeshark.core_capture.store.catalogue._name_history import NameRecord
+    from kubeshark.core_capture.store.upkeep._prune import CaptureKey
+    from kubeshark.core_capture.store.upkeep._snapshots import Snapshot
+    from kubeshark.core_capture.store.writing._writer import ImportState
 
 __all__ = ["StoreInfo", "StoreReading"]
 
@@ -186,7 +186,7 @@ class StoreReading:
 
     def import_state(self, sha256: str) -> ImportState:
         """Return how much of the source with this hash is here."""
-        from kubeshark.core_capture.store._writer import ImportState
+        from kubeshark.core_capture.store.writing._writer import ImportState
 
         infos = [entry.info for entry in self._entries()]
         saved = list[Entry]()
@@ -246,13 +246,13 @@ class StoreReading:
 
     def capture_named(self, text: str) -> CaptureKey:
         """Return the capture with this name, or whose SHA-256 begins so (8 digits); UsageError if none or several."""
-        from kubeshark.core_capture.store._prune import capture_named
+        from kubeshark.core_capture.store.upkeep._prune import capture_named
 
         return capture_named(self.segments(), text)
 
     def snapshots(self) -> list[Snapshot]:
         """Return the time windows that retention keeps, by name; raise StoreError if nobody here can read them."""
-        from kubeshark.core_capture.store._snapshots import load_snapshots
+        from kubeshark.core_capture.store.upkeep._snapshots import load_snapshots
 
         return load_snapshots(self.files, self.identities)
 
@@ -262,7 +262,7 @@ class StoreReading:
             self._has_names = self.files.exists(NAMES)
         if not self._has_names:
             return []
-        from kubeshark.core_capture.store._name_history import load_names
+        from kubeshark.core_capture.store.catalogue._name_history import load_names
 
         stamp, (known, records) = self.stamp(), self._names
         if stamp is None or stamp != known:

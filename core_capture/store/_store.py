@@ -9,21 +9,21 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from kubeshark.core_capture._core import load_core
-from kubeshark.core_capture.store._catalogue import Entry
-from kubeshark.core_capture.store._identity import Recipient, identity_path, parse_recipients
-from kubeshark.core_capture.store._info import SegmentInfo
 from kubeshark.core_capture.store._limits import LEAST_HELD_SEGMENTS, LIVE_SEGMENT_BYTES, SEGMENT_BYTES
-from kubeshark.core_capture.store._names import check_node, open_names
 from kubeshark.core_capture.store._reading import StoreInfo
-from kubeshark.core_capture.store._signing import NodeKey
 from kubeshark.core_capture.store._upkeep import StoreUpkeep
+from kubeshark.core_capture.store.catalogue._catalogue import Entry
+from kubeshark.core_capture.store.keys._identity import Recipient, identity_path, parse_recipients
+from kubeshark.core_capture.store.keys._signing import NodeKey
+from kubeshark.core_capture.store.places._names import check_node, open_names
+from kubeshark.core_capture.store.segments._info import SegmentInfo
 from kubeshark.errors import StoreError, UsageError
 
 if TYPE_CHECKING:
-    from kubeshark.core_capture.store._live_writer import LiveWriter
-    from kubeshark.core_capture.store._prune import Retention
-    from kubeshark.core_capture.store._sealer import Sealer
-    from kubeshark.core_capture.store._writer import SourceInfo, Writer
+    from kubeshark.core_capture.store.upkeep._prune import Retention
+    from kubeshark.core_capture.store.writing._live_writer import LiveWriter
+    from kubeshark.core_capture.store.writing._sealer import Sealer
+    from kubeshark.core_capture.store.writing._writer import SourceInfo, Writer
 
 __all__ = ["Store", "StoreInfo", "default_node"]
 
@@ -45,8 +45,8 @@ class Store(StoreUpkeep):
         Continues a source of which the store holds a part. A writer without identity cannot know of it: it must not be
         given a source that has a hash.
         """
-        from kubeshark.core_capture.store._sealer import Sealer
-        from kubeshark.core_capture.store._writer import ImportState, Writer
+        from kubeshark.core_capture.store.writing._sealer import Sealer
+        from kubeshark.core_capture.store.writing._writer import ImportState, Writer
 
         keys = self._encrypt_to(recipients)
         signer = key or NodeKey.load_or_create()
@@ -86,10 +86,10 @@ class Store(StoreUpkeep):
         A source with a hash is a file that grows: it keeps its name, and is continued behind what the store has of it,
         so an identity is needed. Where it may be waited with, ask `wait_for_room` first.
         """
-        from kubeshark.core_capture.store._live_store import Housekeeper, of_its_own
-        from kubeshark.core_capture.store._live_writer import LiveWriter
-        from kubeshark.core_capture.store._sealer import Sealer
-        from kubeshark.core_capture.store._writer import ImportState
+        from kubeshark.core_capture.store._housekeeper import Housekeeper, of_its_own
+        from kubeshark.core_capture.store.writing._live_writer import LiveWriter
+        from kubeshark.core_capture.store.writing._sealer import Sealer
+        from kubeshark.core_capture.store.writing._writer import ImportState
 
         if retention is not None and retention.max_bytes is not None and retention.max_bytes < 2 * segment_bytes:
             raise UsageError(
@@ -141,7 +141,7 @@ class Store(StoreUpkeep):
         try:
             logs = open_names(self.files.names())
             if logs:
-                from kubeshark.core_capture.store._log_recovery import seal_own_logs
+                from kubeshark.core_capture.store.writing._log_recovery import seal_own_logs
 
                 with suppress(StoreError):  # without an identity they stay, and are queried as they are
                     entries, _problems = seal_own_logs(sealer, self.identities, logs)

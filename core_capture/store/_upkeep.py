@@ -12,22 +12,22 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kubeshark.core_capture._core import load_core
-from kubeshark.core_capture.store._catalogue import Entry, save_catalogue
-from kubeshark.core_capture.store._identity import Recipient, parse_recipients
-from kubeshark.core_capture.store._leftovers import find_leftovers
-from kubeshark.core_capture.store._names import DATA_SUFFIX, LOCK, SNAPSHOTS_LOCK, index_names, piece_of, size_of
 from kubeshark.core_capture.store._reading import StoreReading
-from kubeshark.core_capture.store._signing import NodeKey
-from kubeshark.core_capture.store._state import load_state
+from kubeshark.core_capture.store.catalogue._catalogue import Entry, save_catalogue
+from kubeshark.core_capture.store.catalogue._state import load_state
+from kubeshark.core_capture.store.keys._identity import Recipient, parse_recipients
+from kubeshark.core_capture.store.keys._signing import NodeKey
+from kubeshark.core_capture.store.places._names import DATA_SUFFIX, LOCK, SNAPSHOTS_LOCK, index_names, piece_of, size_of
+from kubeshark.core_capture.store.upkeep._leftovers import find_leftovers
 from kubeshark.errors import StoreError
 
 if TYPE_CHECKING:
-    from kubeshark.core_capture.store._name_history import NameRecord
-    from kubeshark.core_capture.store._prune import Pruned, Retention
-    from kubeshark.core_capture.store._recover import Leftover
-    from kubeshark.core_capture.store._rotate import Rotated
-    from kubeshark.core_capture.store._snapshots import Snapshot
-    from kubeshark.core_capture.store._state import StoreState
+    from kubeshark.core_capture.store.catalogue._name_history import NameRecord
+    from kubeshark.core_capture.store.catalogue._state import StoreState
+    from kubeshark.core_capture.store.upkeep._prune import Pruned, Retention
+    from kubeshark.core_capture.store.upkeep._recover import Leftover
+    from kubeshark.core_capture.store.upkeep._rotate import Rotated
+    from kubeshark.core_capture.store.upkeep._snapshots import Snapshot
 
 __all__ = ["StoreUpkeep"]
 
@@ -57,7 +57,7 @@ class StoreUpkeep(StoreReading):
         self, recipients: Iterable[str | Recipient], *, on_progress: Callable[[int, int], None] | None = None
     ) -> Rotated:
         """Re-wrap every file for other recipients; goes on where an interrupted rotation to the same ones ended."""
-        from kubeshark.core_capture.store._rotate import rotate_keys
+        from kubeshark.core_capture.store.upkeep._rotate import rotate_keys
 
         keys = parse_recipients(str(recipient) for recipient in recipients)
         done = rotate_keys(self.files, self.identities, keys, on_progress)
@@ -78,9 +78,9 @@ class StoreUpkeep(StoreReading):
 
         A dry run only says what would go, and needs no lock. Raises StoreError if the snapshots cannot be read.
         """
-        from kubeshark.core_capture.store._leftovers import clear_leftovers
-        from kubeshark.core_capture.store._snapshots import load_snapshots
-        from kubeshark.core_capture.store._state import take_over
+        from kubeshark.core_capture.store.catalogue._state import take_over
+        from kubeshark.core_capture.store.upkeep._leftovers import clear_leftovers
+        from kubeshark.core_capture.store.upkeep._snapshots import load_snapshots
 
         with ExitStack() as locks:
             if not dry_run:
@@ -104,9 +104,9 @@ class StoreUpkeep(StoreReading):
         entries: Sequence[Entry] | None = None,
     ) -> Pruned:
         """Do so for who holds the locks and has the snapshots; `entries` count and may go, by default all there are."""
-        from kubeshark.core_capture.store._leftovers import delete_for_good
-        from kubeshark.core_capture.store._prune import plan_pruning
-        from kubeshark.core_capture.store._upload_journal import load_journal
+        from kubeshark.core_capture.store.catalogue._upload_journal import load_journal
+        from kubeshark.core_capture.store.upkeep._leftovers import delete_for_good
+        from kubeshark.core_capture.store.upkeep._prune import plan_pruning
 
         journal = None if self.files.is_remote else load_journal(self.files)
         archived = journal.done if journal else ()
@@ -144,8 +144,8 @@ class StoreUpkeep(StoreReading):
 
     def leftovers(self) -> list[Leftover]:
         """Say what a dead writer or a torn disk left, and what `recover` would make of it; nothing is changed."""
-        from kubeshark.core_capture.store._log_recovery import survey_logs
-        from kubeshark.core_capture.store._recover import read_state, survey
+        from kubeshark.core_capture.store.upkeep._recover import read_state, survey
+        from kubeshark.core_capture.store.writing._log_recovery import survey_logs
 
         with self.files.lock(LOCK):
             state, lost = read_state(self.files, self.identities, self._entries)
@@ -156,10 +156,10 @@ class StoreUpkeep(StoreReading):
         self, *, recipients: Iterable[str | Recipient] | None = None, key: NodeKey | None = None
     ) -> tuple[list[Leftover], list[StoreError]]:
         """Make segments of what was left; return what was found and what failed."""
-        from kubeshark.core_capture.store._log_recovery import seal_all_logs, survey_logs
-        from kubeshark.core_capture.store._recover import perform, read_state, survey
-        from kubeshark.core_capture.store._sealer import Sealer
-        from kubeshark.core_capture.store._state import save_state, sign_in
+        from kubeshark.core_capture.store.catalogue._state import save_state, sign_in
+        from kubeshark.core_capture.store.upkeep._recover import perform, read_state, survey
+        from kubeshark.core_capture.store.writing._log_recovery import seal_all_logs, survey_logs
+        from kubeshark.core_capture.store.writing._sealer import Sealer
 
         to = self._to(recipients)
         with self.files.lock(LOCK):
@@ -193,14 +193,14 @@ class StoreUpkeep(StoreReading):
         self, name: str, since_ns: int, until_ns: int, *, recipients: Iterable[str | Recipient] | None = None
     ) -> Snapshot:
         """Keep every segment with packets from `since_ns` to `until_ns` until the snapshot is deleted."""
-        from kubeshark.core_capture.store._snapshots import add_snapshot
+        from kubeshark.core_capture.store.upkeep._snapshots import add_snapshot
 
         key = NodeKey.load_or_create()
         return add_snapshot(self.files, self.identities, self._to(recipients), key, name, since_ns, until_ns)
 
     def delete_snapshot(self, name: str, *, recipients: Iterable[str | Recipient] | None = None) -> Snapshot:
         """Leave what a snapshot kept to retention."""
-        from kubeshark.core_capture.store._snapshots import delete_snapshot
+        from kubeshark.core_capture.store.upkeep._snapshots import delete_snapshot
 
         return delete_snapshot(self.files, self.identities, self._to(recipients), NodeKey.load_or_create(), name)
 
@@ -211,7 +211,7 @@ class StoreUpkeep(StoreReading):
         recipients: Iterable[str | Recipient] | None = None,
     ) -> list[NameRecord]:
         """Replace who had an address when by what `change` makes of it; what ended before the oldest packet goes."""
-        from kubeshark.core_capture.store._name_history import change_names
+        from kubeshark.core_capture.store.catalogue._name_history import change_names
 
         oldest = min((info.first_ns for info in self.segments() if info.packets), default=None)
         key, to = NodeKey.load_or_create(), self._to(recipients)

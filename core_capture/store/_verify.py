@@ -13,15 +13,14 @@ from itertools import pairwise
 from typing import Literal
 
 from kubeshark.core_capture._core import load_core
-from kubeshark.core_capture.store._age import SEALED_CHUNK, AgeReader, NotForUsError
-from kubeshark.core_capture.store._backend import Backend
-from kubeshark.core_capture.store._catalogue import Entry, entry_of, load_catalogue
-from kubeshark.core_capture.store._identity import Identity
-from kubeshark.core_capture.store._info import Chain
-from kubeshark.core_capture.store._leftovers import find_leftovers
-from kubeshark.core_capture.store._log import OpenSegment
-from kubeshark.core_capture.store._name_history import names_key
-from kubeshark.core_capture.store._names import (
+from kubeshark.core_capture.store.catalogue._catalogue import Entry, entry_of, load_catalogue
+from kubeshark.core_capture.store.catalogue._name_history import names_key
+from kubeshark.core_capture.store.catalogue._state import Removed, StoreState, load_state
+from kubeshark.core_capture.store.keys._age import SEALED_CHUNK, AgeReader, NotForUsError
+from kubeshark.core_capture.store.keys._identity import Identity
+from kubeshark.core_capture.store.keys._signing import SIGNATURE_BYTES, is_signed
+from kubeshark.core_capture.store.places._backend import Backend
+from kubeshark.core_capture.store.places._names import (
     CATALOGUE,
     DATA_SUFFIX,
     INDEX_SUFFIX,
@@ -34,11 +33,12 @@ from kubeshark.core_capture.store._names import (
     piece_of,
     size_of,
 )
-from kubeshark.core_capture.store._reader import Expired, IndexFile, SegmentReader
-from kubeshark.core_capture.store._removed import is_genuine
-from kubeshark.core_capture.store._signing import SIGNATURE_BYTES, is_signed
-from kubeshark.core_capture.store._snapshots import snapshots_key
-from kubeshark.core_capture.store._state import Removed, StoreState, load_state
+from kubeshark.core_capture.store.segments._info import Chain
+from kubeshark.core_capture.store.segments._reader import Expired, IndexFile, SegmentReader
+from kubeshark.core_capture.store.upkeep._leftovers import find_leftovers
+from kubeshark.core_capture.store.upkeep._removed import is_genuine
+from kubeshark.core_capture.store.upkeep._snapshots import snapshots_key
+from kubeshark.core_capture.store.writing._log import OpenSegment
 from kubeshark.errors import Damaged, StoreError
 
 __all__ = ["Finding", "VerifyReport", "verify_store"]

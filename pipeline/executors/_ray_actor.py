@@ -1,8 +1,9 @@
 """What a query runs on a machine of a Ray cluster. It is trusted with the segments of its tasks, and nothing else.
 
 Ray keeps arguments and results in an object store that may spill to disk, and shows calls in logs and dashboards. So
-all it gets to see are letters (`core_capture/store/_letter.py`): the query writes to a key that this process made and
-keeps in memory, and is answered to a key of its own. No identity comes here: an errand has the keys of its segments.
+all it gets to see are letters (`core_capture/store/keys/_letter.py`): the query writes to a key that this process made
+and keeps in memory, and is answered to a key of its own. No identity comes here: an errand has the keys of its
+segments.
 """
 
 from __future__ import annotations

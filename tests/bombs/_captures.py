@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import zstandard
 
-from kubeshark.core_capture.store._segment import pcap_header
+from kubeshark.core_capture.store.segments._segment import pcap_header
 from tests.core_capture.store._bench import ipv4, tcp, udp
 
 __all__ = ["CAPTURES", "tiny_flows"]

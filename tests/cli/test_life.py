@@ -15,12 +15,12 @@ from kubeshark.core_capture.store import (
     NodeKey,
     Retention,
     Scheduled,
-    _live_store,
+    _housekeeper,
     create_identity,
     identity_path,
     load_identities,
 )
-from kubeshark.core_capture.store._scheduled import MAX_KEEP_S
+from kubeshark.core_capture.store.segments._scheduled import MAX_KEEP_S
 from tests.core_capture.store._bench import START_NS, Bench, batch, frames, records
 from tests.core_capture.store._live import NS, live
 from tests.core_capture.store._pieces import pieces, put
@@ -77,7 +77,7 @@ def test_prune_what_expired(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Packets of 2023, kept for a day, for a century, and as the store says."""
-    monkeypatch.setattr(_live_store._Clock, "now_ns", lambda _: START_NS)  # else the writer deletes them itself
+    monkeypatch.setattr(_housekeeper._Clock, "now_ns", lambda _: START_NS)  # else the writer deletes them itself
     bench = Bench(tmp_path / "store", create_identity(identity_path()), NodeKey.load_or_create())
     with live(bench) as writer:
         marks = [Scheduled(("hourly",), keep_s=86_400, as_store=False), Scheduled(("yearly",), keep_s=MAX_KEEP_S)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -34,17 +35,18 @@ DISSECTION = {
     "kubeshark.pipeline.kfl._check",
     "kubeshark.pipeline.tls._decrypt",
 }
-WRITING = {"kubeshark.core_capture.store._writer", "kubeshark.core_capture.files._pcapng"}
-CARE = {f"kubeshark.core_capture.store._{what}" for what in ("overview", "prune", "recover", "rotate", "verify")}
+WRITING = {"kubeshark.core_capture.store.writing._writer", "kubeshark.core_capture.files._pcapng"}
+CARE = {f"kubeshark.core_capture.store.{what}" for what in ("_overview", "_verify")}
+CARE |= {f"kubeshark.core_capture.store.upkeep._{what}" for what in ("prune", "recover", "rotate")}
 RARE = {
     "importlib.metadata",  # 15 ms
     "ssl",
     "cryptography.hazmat.primitives.serialization",
-    "kubeshark.core_capture.store._log",
-    "kubeshark.core_capture.store._piece",
+    "kubeshark.core_capture.store.writing._log",
+    "kubeshark.core_capture.store.writing._piece",
 }
 SERVERS = {"fastapi", "uvicorn", "starlette", "kubeshark.hub"}
-REMOTE = {"obstore", "kubeshark.core_capture.store._objects"}
+REMOTE = {"obstore", "kubeshark.core_capture.store.places._objects"}
 WORKERS = {"kubeshark.pipeline.executors._processes", "kubeshark.pipeline.executors._worker", "multiprocessing"}
 SETTINGS = {"yaml", "kubeshark._document", "kubeshark.settings._load", "kubeshark.settings._model"}
 """Where there is no kubeshark.yaml."""
@@ -103,6 +105,12 @@ def loaded(command: str, store: Path) -> set[str]:
     code, *modules = done.stdout.split()
     assert code == "0", done.stderr
     return set(modules)
+
+
+def test_what_is_not_to_be_loaded_exists() -> None:
+    """A module that was moved would never be loaded under its old name."""
+    ours = {name for names in UNNEEDED.values() for name in names if name.startswith("kubeshark.")}
+    assert not [name for name in ours if find_spec(name) is None]
 
 
 @pytest.mark.parametrize("command", UNNEEDED)

@@ -10,9 +10,10 @@ import pytest
 
 from kubeshark.cli._main import build_parser
 from kubeshark.cluster import _archive
-from kubeshark.core_capture.store import _aws_sts, open_store
-from kubeshark.core_capture.store._aws_keys import AwsKeys
-from kubeshark.core_capture.store._names import INDEX_SUFFIX
+from kubeshark.core_capture.store import open_store
+from kubeshark.core_capture.store.places._names import INDEX_SUFFIX
+from kubeshark.core_capture.store.places.aws import _sts as _aws_sts
+from kubeshark.core_capture.store.places.aws._keys import AwsKeys
 from kubeshark.errors import UsageError
 from tests.cli._command import kubeshark
 from tests.cluster._settings import CLOUD, CLOUDS, ROLE, by_name, objects

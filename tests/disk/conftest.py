@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from kubeshark.core_capture.store import NodeKey, create_identity
-from kubeshark.core_capture.store._segment import pcap_header
+from kubeshark.core_capture.store.segments._segment import pcap_header
 from tests.core_capture.store._bench import frames, records
 from tests.disk._act import Hands
 from tests.disk._commands import Commands

@@ -12,9 +12,9 @@ import pytest
 
 from kubeshark.core_capture._core import load_core
 from kubeshark.core_capture.store import SourceInfo, Store, export
-from kubeshark.core_capture.store._info import SegmentInfo
-from kubeshark.core_capture.store._log import LogReader
-from kubeshark.core_capture.store._names import open_names
+from kubeshark.core_capture.store.places._names import open_names
+from kubeshark.core_capture.store.segments._info import SegmentInfo
+from kubeshark.core_capture.store.writing._log import LogReader
 from kubeshark.pipeline import Pipeline
 from tests.disk._act import ACTS, Hands, import_source
 from tests.disk._commands import Commands

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from kubeshark._certificates import issue
-from kubeshark.core_capture.store._tls_files import TlsFiles
+from kubeshark.core_capture.store.places._tls_files import TlsFiles
 from kubeshark.errors import StoreError, UsageError
 from kubeshark.firewall._signed import seal, unseal
 

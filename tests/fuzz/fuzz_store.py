@@ -21,18 +21,19 @@ import zstandard
 
 from kubeshark.core_capture import load_core
 from kubeshark.core_capture._records import RecordBatch
-from kubeshark.core_capture.store import Identity, NodeKey, SourceInfo, Store, _passphrase
-from kubeshark.core_capture.store._age import AgeReader, AgeWriter
-from kubeshark.core_capture.store._age_header import parse_end, parse_header
-from kubeshark.core_capture.store._catalogue import entry_of, load_catalogue
-from kubeshark.core_capture.store._extras import decode_extras
-from kubeshark.core_capture.store._index import HEAD_BYTES, decode_main, inflate, join, split_head
+from kubeshark.core_capture.store import Identity, NodeKey, SourceInfo, Store
 from kubeshark.core_capture.store._limits import MAX_INDEX_BYTES
-from kubeshark.core_capture.store._local import LocalBackend
-from kubeshark.core_capture.store._reader import IndexFile, SegmentReader
-from kubeshark.core_capture.store._salvage import salvage
-from kubeshark.core_capture.store._snapshots import load_snapshots
-from kubeshark.core_capture.store._state import load_state
+from kubeshark.core_capture.store.catalogue._catalogue import entry_of, load_catalogue
+from kubeshark.core_capture.store.catalogue._state import load_state
+from kubeshark.core_capture.store.keys import _passphrase
+from kubeshark.core_capture.store.keys._age import AgeReader, AgeWriter
+from kubeshark.core_capture.store.keys._age_header import parse_end, parse_header
+from kubeshark.core_capture.store.places._local import LocalBackend
+from kubeshark.core_capture.store.segments._extras import decode_extras
+from kubeshark.core_capture.store.segments._index import HEAD_BYTES, decode_main, inflate, join, split_head
+from kubeshark.core_capture.store.segments._reader import IndexFile, SegmentReader
+from kubeshark.core_capture.store.segments._salvage import salvage
+from kubeshark.core_capture.store.upkeep._snapshots import load_snapshots
 from kubeshark.errors import KubesharkError
 
 ME = Identity.generate()

@@ -15,12 +15,12 @@ import numpy as np
 from kubeshark.core_capture import Interface, RecordBatch, SourceMetadata, load_core
 from kubeshark.core_capture.files import open_capture
 from kubeshark.core_capture.store import Identity, NodeKey, SourceInfo, Store, load_identities
-from kubeshark.core_capture.store._info import Chain
-from kubeshark.core_capture.store._local import LocalBackend
-from kubeshark.core_capture.store._log import read_log
-from kubeshark.core_capture.store._names import log_name, make_name
-from kubeshark.core_capture.store._piece import Origin, Piece, write_piece
-from kubeshark.core_capture.store._segment import publish, write_segment
+from kubeshark.core_capture.store.places._local import LocalBackend
+from kubeshark.core_capture.store.places._names import log_name, make_name
+from kubeshark.core_capture.store.segments._info import Chain
+from kubeshark.core_capture.store.segments._segment import publish, write_segment
+from kubeshark.core_capture.store.writing._log import read_log
+from kubeshark.core_capture.store.writing._piece import Origin, Piece, write_piece
 
 __all__ = ["LiveCapture", "packets_of"]
 

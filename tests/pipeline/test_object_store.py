@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from kubeshark import Pipeline
-from kubeshark.core_capture.store._segment import pcap_header
+from kubeshark.core_capture.store.segments._segment import pcap_header
 from kubeshark.pipeline import Plugins
 from tests.conftest import captures_folder
 from tests.core_capture.store._servers import Server

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubeshark.core_capture.store._scheduled import MAX_KEEP_S, MAX_SCHEDULES
+from kubeshark.core_capture.store.segments._scheduled import MAX_KEEP_S, MAX_SCHEDULES
 from kubeshark.errors import UsageError
 from kubeshark.settings import Duration, Schedule, Windows, _windows
 

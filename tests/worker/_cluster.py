@@ -15,7 +15,7 @@ from typing import Any
 from kubeshark._certificates import issue
 from kubeshark.core_capture.files import open_capture
 from kubeshark.core_capture.store import Identity, SourceInfo, Store
-from kubeshark.core_capture.store._tls_files import TlsFiles
+from kubeshark.core_capture.store.places._tls_files import TlsFiles
 from kubeshark.worker._app import Service, create_app
 from kubeshark.worker._files import Files
 from kubeshark.worker._gate import GateServer

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from kubeshark._certificates import issue
-from kubeshark.core_capture.store._tls_files import TlsFiles
+from kubeshark.core_capture.store.places._tls_files import TlsFiles
 from kubeshark.errors import KubesharkError
 from kubeshark.firewall._agent import ask
 from kubeshark.firewall._set import PolicySet, set_to

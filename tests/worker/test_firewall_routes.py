@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from kubeshark.core_capture.store import Store
-from kubeshark.core_capture.store._worker_client import WorkerClient
+from kubeshark.core_capture.store.places._worker_client import WorkerClient
 from kubeshark.errors import UsageError
 from kubeshark.worker._firewall_routes import MAX_SET_BYTES
 from tests.worker._cluster import Pki, Running, in_thread

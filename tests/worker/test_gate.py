@@ -15,7 +15,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from kubeshark.core_capture.store._tls_files import TlsFiles
+from kubeshark.core_capture.store.places._tls_files import TlsFiles
 from kubeshark.worker import _gate
 from kubeshark.worker._gate import names_of
 from tests.worker._cluster import Pki, Running, in_thread

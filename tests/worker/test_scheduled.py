@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from kubeshark.core_capture.store import Scheduled, Store, archive_url
-from kubeshark.core_capture.store._names import open_names
-from kubeshark.core_capture.store._uploader import Uploader
+from kubeshark.core_capture.store.archives._uploader import Uploader
+from kubeshark.core_capture.store.places._names import open_names
 from kubeshark.pipeline import Pipeline
 from kubeshark.settings import Duration, Schedule
 from tests.core_capture.live._cable import ip, own_network

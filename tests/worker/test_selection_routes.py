@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from kubeshark.core_capture.store._worker_client import WorkerClient
+from kubeshark.core_capture.store.places._worker_client import WorkerClient
 from kubeshark.worker._choosing import MAX_SELECTION_BYTES, Choosing
 from kubeshark.worker._governor import Governor
 from tests.cluster._hearing import wait_until

@@ -205,7 +205,7 @@ def check_folder(text: str, limit_bytes: int) -> list[str]:
 
 def check_bucket(url: str, environment: dict[str, str]) -> list[str]:
     """Write an object, read a range of it and delete it, with the credentials of this machine's environment."""
-    from kubeshark.core_capture.store._object_client import ObjectClient
+    from kubeshark.core_capture.store.places._object_client import ObjectClient
 
     name = f"kubeshark-probe-{os.getpid()}-{os.urandom(4).hex()}"
     before = {variable: os.environ.get(variable) for variable in environment}

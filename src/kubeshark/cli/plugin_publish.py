@@ -130,7 +130,7 @@ def run_pack(args: argparse.Namespace) -> int:
 
 
 def run_sign(args: argparse.Namespace) -> int:
-    from kubeshark.core_capture.store._passphrase import ask_new_passphrase, ask_passphrase
+    from kubeshark.core_capture.store.keys._passphrase import ask_new_passphrase, ask_passphrase
     from kubeshark.packages._inspect import inspect
     from kubeshark.packages._keys import create_key, load_key, public_key, sign, signing_key_path
     from kubeshark.packages._signature import SIGNATURE_SUFFIX

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from kubeshark.core_capture._core import load_core
 from kubeshark.core_capture._records import MAX_CAPTURED
 from kubeshark.core_capture.files import open_capture
-from kubeshark.core_capture.store._builder import Builder, SourceInfo
+from kubeshark.core_capture.store.writing._builder import Builder, SourceInfo
 from kubeshark.errors import Truncated
 
 U32 = st.integers(0, 0xFFFF_FFFF)

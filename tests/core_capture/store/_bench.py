@@ -9,7 +9,7 @@ from pathlib import Path
 
 from kubeshark.core_capture._records import Interface, PacketExtra, RecordBatch, SourceMetadata
 from kubeshark.core_capture.store import Identity, NodeKey, SourceInfo, Store, Writer
-from kubeshark.core_capture.store._local import LocalBackend
+from kubeshark.core_capture.store.places._local import LocalBackend
 
 START_NS = 1_700_000_000_000_000_000
 

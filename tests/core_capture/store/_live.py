@@ -12,9 +12,9 @@ from typing import Any
 from kubeshark.core_capture._core import load_core
 from kubeshark.core_capture._records import Interface, SourceMetadata
 from kubeshark.core_capture.store import LiveWriter, SourceInfo, Store, export
-from kubeshark.core_capture.store._cache import BlockCache
-from kubeshark.core_capture.store._log import read_log
-from kubeshark.core_capture.store._segment import pcap_header
+from kubeshark.core_capture.store.segments._cache import BlockCache
+from kubeshark.core_capture.store.segments._segment import pcap_header
+from kubeshark.core_capture.store.writing._log import read_log
 from tests.core_capture.store._bench import Bench, batch
 
 __all__ = ["NS", "exported", "fed", "flow_ids", "live", "log_files", "open_ids", "until"]

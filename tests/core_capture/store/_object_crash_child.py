@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from kubeshark.core_capture.store import Identity, NodeKey, SourceInfo, Store, Writer, load_identities
-from kubeshark.core_capture.store import _object_client as requests
+from kubeshark.core_capture.store.places import _object_client as requests
 from tests.core_capture.store._bench import batch, frames, records
 
 REQUESTS = ("list_with_delimiter", "get", "head", "put", "delete")

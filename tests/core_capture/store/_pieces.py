@@ -9,11 +9,11 @@ from itertools import pairwise
 import numpy as np
 
 from kubeshark.core_capture._records import Interface, PacketExtra, RawBlock, SourceMetadata
-from kubeshark.core_capture.store._backend import Backend
-from kubeshark.core_capture.store._info import Counters
-from kubeshark.core_capture.store._names import log_name, make_name
-from kubeshark.core_capture.store._piece import Origin, Piece, write_piece
-from kubeshark.core_capture.store._signing import NodeKey
+from kubeshark.core_capture.store.keys._signing import NodeKey
+from kubeshark.core_capture.store.places._backend import Backend
+from kubeshark.core_capture.store.places._names import log_name, make_name
+from kubeshark.core_capture.store.segments._info import Counters
+from kubeshark.core_capture.store.writing._piece import Origin, Piece, write_piece
 from tests.core_capture.store._bench import START_NS, Bench
 
 __all__ = ["NAME", "make_piece", "pieces", "put"]

@@ -17,7 +17,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from kubeshark.core_capture.store._aws_keys import AwsKeys
+from kubeshark.core_capture.store.places.aws._keys import AwsKeys
 
 
 class StsServer(ThreadingHTTPServer):

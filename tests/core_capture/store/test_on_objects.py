@@ -14,11 +14,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kubeshark.core_capture import PortBetween
-from kubeshark.core_capture.store import Identity, NodeKey, Retention, SourceInfo, Store, _objects, export
-from kubeshark.core_capture.store._log import read_log
-from kubeshark.core_capture.store._names import log_name, log_pieces
-from kubeshark.core_capture.store._spool import spool_path
-from kubeshark.core_capture.store._state import load_state
+from kubeshark.core_capture.store import Identity, NodeKey, Retention, SourceInfo, Store, export
+from kubeshark.core_capture.store.catalogue._state import load_state
+from kubeshark.core_capture.store.places import _objects
+from kubeshark.core_capture.store.places._names import log_name, log_pieces
+from kubeshark.core_capture.store.places._spool import spool_path
+from kubeshark.core_capture.store.writing._log import read_log
 from kubeshark.errors import Damaged, StoreError
 from tests.core_capture.store._bench import Bench, batch, frames, records, tcp
 from tests.core_capture.store._live import NS, fed, live, until

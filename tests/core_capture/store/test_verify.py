@@ -9,7 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from kubeshark.core_capture.store import Finding, NodeKey, Store, VerifyReport
-from kubeshark.core_capture.store._age import AgeReader, AgeWriter
+from kubeshark.core_capture.store.keys._age import AgeReader, AgeWriter
 from kubeshark.errors import StoreError
 from tests.core_capture.store._bench import Bench, batch, frames, record, records, udp
 
@@ -118,7 +118,7 @@ def test_a_forged_index(three: Bench) -> None:
 
 
 def rewrite(path: Path, bench: Bench, change: object) -> None:
-    from kubeshark.core_capture.store._index import HEAD_BYTES, inflate, join, split_head
+    from kubeshark.core_capture.store.segments._index import HEAD_BYTES, inflate, join, split_head
 
     with AgeReader(path, [bench.me]) as age:
         plain = age.read(0, age.size)
@@ -144,7 +144,7 @@ def test_a_segment_written_twice_into_the_chain(three: Bench, tmp_path: Path) ->
 def test_a_catalogue_that_lies(three: Bench) -> None:
     other = Bench(three.path.with_name("other"), three.me, three.key)
     other.fill()
-    from kubeshark.core_capture.store._catalogue import load_catalogue, save_catalogue
+    from kubeshark.core_capture.store.catalogue._catalogue import load_catalogue, save_catalogue
 
     (theirs,) = load_catalogue(other.backend, [three.me], listed=9)
     ours = list(load_catalogue(three.backend, [three.me], listed=9))

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kubeshark.core_capture.store import Identity
-from kubeshark.core_capture.store._local import LocalBackend, LocalFile
+from kubeshark.core_capture.store.places._local import LocalBackend, LocalFile
 from kubeshark.pipeline import Entry, Follow, Pipeline, Plugins
 from kubeshark.pipeline.follow._followed import TWIN_S
 from kubeshark.pipeline.follow._settle import GROWING, QUIET_S, Wait

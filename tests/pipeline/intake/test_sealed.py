@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from kubeshark.core_capture.store import Identity, SegmentInfo
-from kubeshark.core_capture.store._info import SourceRecord
+from kubeshark.core_capture.store.segments._info import SourceRecord
 from kubeshark.extension_api import SealedSegment, hookimpl
 from kubeshark.pipeline import Pipeline
 from kubeshark.pipeline.intake import _imports

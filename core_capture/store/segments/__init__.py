@@ -1,0 +1,1 @@
+"""A segment: the two files that it is, made, and read by ranges."""

@@ -1,0 +1,1 @@
+"""What becomes of segments later: deleted, kept, mended, given to other readers."""
