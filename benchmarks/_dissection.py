@@ -46,7 +46,7 @@ print(time.process_time() - started)
 SPREAD = """
 import os, sys, time
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the command does: idle threads spin
-from kubeshark.cli._output import JsonLine
+from kubeshark.cli.terminal._output import JsonLine
 from kubeshark.pipeline import Pipeline, keep_freed_memory
 keep_freed_memory()
 with Pipeline.open(sys.argv[1], create=False) as pipeline:

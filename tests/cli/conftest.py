@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from kubeshark.cli._configured import configuration
+from kubeshark.cli.options._configured import configuration
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ import yaml
 from kubeshark.core_capture.store import Identity
 from tests.cli._api_server import ApiServer, api_server
 from tests.cli._command import kubeshark
-from tests.cli.test_checks import issued
+from tests.cli.checks.test_values import issued
 from tests.core_capture.store._servers import BUCKET, Server
 
 UP, DOWN, ENTER, SPACE = "\x1b[A", "\x1b[B", "\r", " "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 
@@ -10,7 +9,6 @@ import pytest
 
 from kubeshark import Pipeline
 from kubeshark.cli import main
-from kubeshark.cli._life import parse_age, parse_size
 from kubeshark.core_capture.store import (
     NodeKey,
     Retention,
@@ -36,30 +34,6 @@ def store(sample: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> P
 
 def run(*arguments: str | Path) -> int:
     return main([str(argument) for argument in arguments])
-
-
-@pytest.mark.parametrize(
-    ("text", "size"),
-    [("0", 0), ("500", 500), ("20GB", 20 * 10**9), ("1.5k", 1500), ("512 MiB", 512 << 20), ("2T", 2 * 10**12)],
-)
-def test_sizes(text: str, size: int) -> None:
-    assert parse_size(text) == size
-
-
-def test_ages() -> None:
-    assert [parse_age(text) // 10**9 for text in ("90s", "2m", "1h", "30d", "1W")] == [90, 120, 3600, 2592000, 604800]
-
-
-@pytest.mark.parametrize("text", ["", "-1", "1x", "1iB", "GB", "1e3"])
-def test_what_is_no_size(text: str) -> None:
-    with pytest.raises(argparse.ArgumentTypeError, match="is no size"):
-        parse_size(text)
-
-
-@pytest.mark.parametrize("text", ["", "5", "-5d", "5y", "1.5d"])
-def test_what_is_no_age(text: str) -> None:
-    with pytest.raises(argparse.ArgumentTypeError, match="is no age"):
-        parse_age(text)
 
 
 def test_prune(store: Path, capsys: pytest.CaptureFixture[str]) -> None:

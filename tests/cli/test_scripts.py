@@ -162,8 +162,8 @@ def test_the_console_of_a_running_process_is_heard(
 def test_what_kubeshark_yaml_says_of_scripts_is_over_scripts_toml(
     tmp_path: Path, own_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from kubeshark.cli._configured import configuration
-    from kubeshark.cli._scripts_option import scripts_config
+    from kubeshark.cli.options._configured import configuration
+    from kubeshark.cli.options._scripts_option import scripts_config
 
     monkeypatch.chdir(tmp_path)
     configuration.begin(None, [])

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from kubeshark.cli._configured import configuration
 from kubeshark.cli._main import build_parser
-from kubeshark.cli._schedules import schedules
+from kubeshark.cli.options._configured import configuration
+from kubeshark.cli.options._schedules import schedules
 from kubeshark.cluster import HUB_GRANTS
 from kubeshark.errors import UsageError
 from kubeshark.settings import Windows, load, value_of

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from kubeshark.cli._hub_client import PCAP_ORDERS
+from kubeshark.cli.remote._hub_client import PCAP_ORDERS
 from tests.deploy._front import free_port, front, install
 from tests.ui._hub import HubProcess
 

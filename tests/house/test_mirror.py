@@ -38,7 +38,7 @@ WITHOUT_TEST = {
     "src/kubeshark/cli/logs.py": "cluster/test_logs.py",
     **{
         f"src/kubeshark/cli/{name}.py": "cluster/test_commands.py"
-        for name in ("_cluster_options", "clean", "proxy", "tap")
+        for name in ("options/_cluster_options", "clean", "proxy", "tap")
     },
     "hosts/js/scripts/_instance.py": "hosts/js/scripts/test_process.py",
     "hosts/js/scripts/_serve.py": "hosts/js/scripts/test_process.py",
@@ -53,17 +53,17 @@ WITHOUT_TEST = {
     "pipeline/scripts/_runtime.py": SCRIPTS,
     "pipeline/scripts/_replay.py": "cli/test_scripts.py",
     "pipeline/scripts/_script.py": "cli/test_scripts.py",
-    "src/kubeshark/cli/_retention_options.py": "cli/test_capture.py",
-    **{f"src/kubeshark/cli/{module}.py": "cli/test_init.py" for module in ("_answers", "_survey", "_survey_file")},
-    "src/kubeshark/cli/_scripts_option.py": "cli/test_scripts.py",
+    "src/kubeshark/cli/options/_retention_options.py": "cli/test_capture.py",
+    **{f"src/kubeshark/cli/survey/_{part}.py": "cli/test_init.py" for part in ("answers", "survey", "survey_file")},
+    "src/kubeshark/cli/options/_scripts_option.py": "cli/test_scripts.py",
     "src/kubeshark/cli/console.py": "cli/test_scripts.py",
     **{
         f"src/kubeshark/cli/{module}.py": "cli/test_firewall.py"
-        for module in ("_firewall_options", "firewall_learn", "firewall_policies", "firewall_simulate")
+        for module in ("options/_firewall_options", "firewall_learn", "firewall_policies", "firewall_simulate")
     },
     "src/kubeshark/cli/firewall_enforce.py": "firewall/test_agent.py",
-    "src/kubeshark/cli/_firewall_shown.py": "firewall/test_agent.py",
-    "src/kubeshark/cli/_script_rows.py": "cli/test_scripts.py",
+    "src/kubeshark/cli/terminal/_firewall_shown.py": "firewall/test_agent.py",
+    "src/kubeshark/cli/terminal/_script_rows.py": "cli/test_scripts.py",
     "firewall/_errors.py": "firewall/test_plane.py",
     "core_capture/reference/_media.py": "core_capture/reference/test_link.py",
     "core_capture/store/catalogue/_signed_file.py": "core_capture/store/upkeep/test_snapshots.py",
@@ -202,7 +202,7 @@ WITHOUT_TEST = {
     "pipeline/executors/_ray_actor.py": "pipeline/executors/test_ray.py",
     "pipeline/executors/_spread.py": "pipeline/executors/test_processes.py",
     "core_capture/store/places/_away.py": "core_capture/store/places/test_worker_client.py",
-    "src/kubeshark/cli/_tls_option.py": "cli/test_worker.py",
+    "src/kubeshark/cli/options/_tls_option.py": "cli/test_worker.py",
     "pipeline/reading/_repeats.py": "pipeline/reading/test_twins.py",
     "worker/_capture_child.py": "worker/test_captures.py",
     "worker/_status.py": "worker/test_app.py",
@@ -221,7 +221,7 @@ WITHOUT_TEST = {
     "pipeline/query/_exact.py": "pipeline/query/test_filter.py",
     "pipeline/intake/_import_hooks.py": "pipeline/intake/test_sealed.py",
     "src/kubeshark/__main__.py": "cli/test_main.py",
-    "src/kubeshark/cli/_complain.py": "cli/test_output.py",
+    "src/kubeshark/cli/terminal/_complain.py": "cli/terminal/test_output.py",
     **{
         f"src/kubeshark/cli/{command}.py": COMMANDS
         for command in ("dissect", "export", "import_", "query", "serve", "show", "store", "version")

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any
 
-from kubeshark.cli._firewall_options import default_mode, exempt_networks, read_texts, seconds_of
+from kubeshark.cli.options._firewall_options import default_mode, exempt_networks, read_texts, seconds_of
 from kubeshark.errors import UsageError
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def _compiled(given: dict[str, Any], context: dict[str, Any]) -> tuple[list[Any]
 
 
 def _inventory(context: dict[str, Any]) -> Inventory:
-    from kubeshark.cli._firewall_options import with_addresses
+    from kubeshark.cli.options._firewall_options import with_addresses
     from kubeshark.firewall import Inventory, parse_inventory
 
     text = context.get("inventory")

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from kubeshark.cli._complain import complain, printable
-from kubeshark.cli._progress import Progress
-from kubeshark.cli._store_option import add_store_option, add_time_options, store_path
 from kubeshark.cli._upload import CATALOGUE, UPLOAD, run_catalogue, run_upload
-from kubeshark.settings._values import parse_size as read_size
+from kubeshark.cli.options._amounts import parse_age, parse_size
+from kubeshark.cli.options._store_option import add_store_option, add_time_options, store_path
+from kubeshark.cli.terminal._complain import complain, printable
+from kubeshark.cli.terminal._progress import Progress
 
 if TYPE_CHECKING:
     from kubeshark.core_capture.store import Store
     from kubeshark.errors import StoreError
 
-__all__ = ["add_action", "add_actions", "parse_age", "parse_size"]
+__all__ = ["add_action", "add_actions"]
 
 PRUNE = """Delete the oldest segments until the limits are kept. A segment is as old as its last packet, and goes as a
 whole; what a snapshot names stays. Of packets that schedules captured their `expire` says when they are too old, sooner
@@ -59,7 +58,6 @@ examples:
   kubeshark store rotate-keys --to age1… --to age1…
   KUBESHARK_IDENTITY=new.age kubeshark store info        afterwards
 """
-SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
 def add_actions(actions: Any) -> None:
@@ -118,22 +116,6 @@ def _add_recipients(parser: Any, what: str) -> None:
     parser.add_argument(
         "--recipient", action="append", default=[], metavar="age1…", help=f"who may read {what} (repeat); default: you"
     )
-
-
-def parse_size(text: str) -> int:
-    """Read 500, 20GB, 1.5 TB (powers of 1000) or 512MiB (of 1024); bytes."""
-    try:
-        return read_size(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def parse_age(text: str) -> int:
-    """Read 90s, 15m, 12h, 30d or 8w; nanoseconds."""
-    found = re.fullmatch(r"(\d{1,9})([smhdw])", text.strip().lower())
-    if found is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no age: write 90s, 15m, 12h, 30d or 8w")
-    return int(found[1]) * SECONDS[found[2]] * 1_000_000_000
 
 
 def _open(args: argparse.Namespace) -> Store:

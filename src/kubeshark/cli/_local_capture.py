@@ -13,11 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kubeshark.cli._configured import configuration
-from kubeshark.cli._retention_options import add_retention_options, retention_of
-from kubeshark.cli._schedules import archive_for, schedules
-from kubeshark.cli._store_option import store_path
 from kubeshark.cli._upload import add_upload_option, upload_url, uploading
+from kubeshark.cli.options._configured import configuration
+from kubeshark.cli.options._retention_options import add_retention_options, retention_of
+from kubeshark.cli.options._schedules import archive_for, schedules
+from kubeshark.cli.options._store_option import store_path
 from kubeshark.errors import UsageError
 
 if TYPE_CHECKING:

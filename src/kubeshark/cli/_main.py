@@ -17,9 +17,9 @@ from itertools import takewhile
 from typing import Any, NoReturn
 
 from kubeshark import __version__
-from kubeshark.cli._complain import complain
-from kubeshark.cli._configured import configuration, take_global_flags
-from kubeshark.cli._store_option import join_times
+from kubeshark.cli.options._configured import configuration, take_global_flags
+from kubeshark.cli.options._store_option import join_times
+from kubeshark.cli.terminal._complain import complain
 from kubeshark.errors import KubesharkError
 
 __all__ = ["command", "main"]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kubeshark.cli._life import add_action
-from kubeshark.cli._store_option import store_path
+from kubeshark.cli.options._store_option import store_path
 
 if TYPE_CHECKING:
     from kubeshark.core_capture.store import NameRecord, Store
@@ -95,8 +95,8 @@ def _add_file(args: argparse.Namespace, now_ns: int) -> tuple[list[NameRecord], 
 
 
 def _add_heard(args: argparse.Namespace) -> tuple[list[NameRecord], list[NameRecord]]:
-    from kubeshark.cli._complain import complain
-    from kubeshark.cli._progress import Progress
+    from kubeshark.cli.terminal._complain import complain
+    from kubeshark.cli.terminal._progress import Progress
     from kubeshark.pipeline import Pipeline, QueryProgress
     from kubeshark.pipeline.names._heard_names import FIELDS, HEARD, MAX_HEARD, heard_names
     from kubeshark.pipeline.names._name_file import merge_names

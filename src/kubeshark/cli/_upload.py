@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
-from kubeshark.cli._complain import complain
-from kubeshark.cli._progress import Progress
-from kubeshark.cli._store_option import store_path
+from kubeshark.cli.options._store_option import store_path
+from kubeshark.cli.terminal._complain import complain
+from kubeshark.cli.terminal._progress import Progress
 from kubeshark.errors import StoreError, UsageError
 
 __all__ = ["CATALOGUE", "UPLOAD", "add_upload_option", "run_catalogue", "run_upload", "upload_url", "uploading"]

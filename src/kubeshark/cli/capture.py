@@ -12,14 +12,14 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from kubeshark.cli._complain import complain, printable
-from kubeshark.cli._configured import add_configured
-from kubeshark.cli._life import parse_size
-from kubeshark.cli._probe_options import add_probe_options, probes_of, show_tls
-from kubeshark.cli._progress import Progress, scaled
-from kubeshark.cli._retention_options import add_retention_options, retention_of
-from kubeshark.cli._store_option import add_recipient_option, add_store_option, store_path
 from kubeshark.cli._upload import add_upload_option, upload_url, uploading
+from kubeshark.cli.options._amounts import parse_size
+from kubeshark.cli.options._configured import add_configured
+from kubeshark.cli.options._probe_options import add_probe_options, probes_of, show_tls
+from kubeshark.cli.options._retention_options import add_retention_options, retention_of
+from kubeshark.cli.options._store_option import add_recipient_option, add_store_option, store_path
+from kubeshark.cli.terminal._complain import complain, printable
+from kubeshark.cli.terminal._progress import Progress, scaled
 
 if TYPE_CHECKING:
     from kubeshark.core_capture.live import PacketSource

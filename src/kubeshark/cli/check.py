@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TextIO
 
-from kubeshark.cli._cluster_options import ClusterParser, cluster_of, settings_of
-from kubeshark.cli._complain import printable
+from kubeshark.cli.options._cluster_options import ClusterParser, cluster_of, settings_of
+from kubeshark.cli.terminal._complain import printable
 
 if TYPE_CHECKING:
     from kubeshark.cluster import Check, Cluster
@@ -41,7 +41,7 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from kubeshark.cli._local_checks import local_checks
+    from kubeshark.cli.checks._local_checks import local_checks
 
     loaded = settings_of(args)
     found: list[Check] = [] if args.pre_tap else local_checks()
@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
         cluster, said = _of_cluster(args, loaded)
         found += said
     if args.store:
-        from kubeshark.cli._store_checks import store_checks
+        from kubeshark.cli.checks._store_checks import store_checks
 
         found += store_checks(loaded.settings, cluster, is_local=not args.pre_tap)
     if args.output == "json":

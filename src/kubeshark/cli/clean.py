@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from kubeshark.cli._cluster_options import ClusterParser, cluster_of, settings_of
-from kubeshark.cli._complain import printable
+from kubeshark.cli.options._cluster_options import ClusterParser, cluster_of, settings_of
+from kubeshark.cli.terminal._complain import printable
 
 __all__ = ["add_parser"]
 

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kubeshark.cli._complain import complain
-from kubeshark.cli._configured import configuration
+from kubeshark.cli.options._configured import configuration
+from kubeshark.cli.terminal._complain import complain
 from kubeshark.errors import StoreError, UsageError
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def _validate(loaded: Loaded) -> int:
 
 def problems_of(settings: Settings, sources: Any) -> list[str]:
     """Return what cannot be meant though each value has the right form, a line each."""
-    from kubeshark.cli import _checks as checks
+    from kubeshark.cli.checks import _values as checks
 
     zone = settings.timezone or "UTC"
     asked: list[tuple[str, Callable[[], object]]] = [

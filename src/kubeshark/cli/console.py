@@ -9,10 +9,10 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from kubeshark.cli._cluster_options import ClusterParser, settings_of
-from kubeshark.cli._complain import complain
-from kubeshark.cli._deployment import add_hub_options, asked_hub, is_remote
-from kubeshark.cli._scripts_option import print_console
+from kubeshark.cli.options._cluster_options import ClusterParser, settings_of
+from kubeshark.cli.options._scripts_option import print_console
+from kubeshark.cli.remote._deployment import add_hub_options, asked_hub, is_remote
+from kubeshark.cli.terminal._complain import complain
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from kubeshark.cli._complain import complain
-from kubeshark.cli._keylog_option import add_keylog_option
-from kubeshark.cli._output import add_output_options, parse_fields, print_entries
-from kubeshark.cli._scripts_option import add_scripts_option, running_scripts
+from kubeshark.cli.options._keylog_option import add_keylog_option
+from kubeshark.cli.options._scripts_option import add_scripts_option, running_scripts
+from kubeshark.cli.terminal._complain import complain
+from kubeshark.cli.terminal._output import add_output_options, parse_fields, print_entries
 
 __all__ = ["add_parser"]
 

@@ -7,8 +7,8 @@ import sys
 import time
 from typing import Any, Literal
 
-from kubeshark.cli._complain import complain
-from kubeshark.cli._store_option import add_store_option, add_time_options, store_path
+from kubeshark.cli.options._store_option import add_store_option, add_time_options, store_path
+from kubeshark.cli.terminal._complain import complain
 from kubeshark.errors import UsageError
 
 __all__ = ["add_parser"]

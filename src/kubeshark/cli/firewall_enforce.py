@@ -7,12 +7,12 @@ import json
 import time
 from typing import Any
 
-from kubeshark.cli import _firewall_hub as hub
-from kubeshark.cli._complain import complain
-from kubeshark.cli._configured import add_configured
-from kubeshark.cli._firewall_options import add_hub_option, add_inventory_options
-from kubeshark.cli._firewall_shown import show_node
 from kubeshark.cli.firewall_policies import run_dry
+from kubeshark.cli.options._configured import add_configured
+from kubeshark.cli.options._firewall_options import add_hub_option, add_inventory_options
+from kubeshark.cli.remote import _firewall_hub as hub
+from kubeshark.cli.terminal._complain import complain
+from kubeshark.cli.terminal._firewall_shown import show_node
 from kubeshark.errors import UsageError
 
 __all__ = ["add_actions"]

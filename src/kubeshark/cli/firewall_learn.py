@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from kubeshark.cli._complain import complain
-from kubeshark.cli._firewall_options import (
+from kubeshark.cli.options._firewall_options import (
     add_inventory_options,
     add_traffic_options,
     coverage_of,
@@ -14,6 +13,7 @@ from kubeshark.cli._firewall_options import (
     inventory_for,
     open_store,
 )
+from kubeshark.cli.terminal._complain import complain
 from kubeshark.errors import UsageError
 
 __all__ = ["add_actions"]

@@ -6,8 +6,8 @@ import argparse
 import json
 from typing import Any
 
-from kubeshark.cli._complain import complain, printable
-from kubeshark.cli._firewall_options import add_hub_option, default_mode, inventory_for
+from kubeshark.cli.options._firewall_options import add_hub_option, default_mode, inventory_for
+from kubeshark.cli.terminal._complain import complain, printable
 from kubeshark.errors import UsageError
 
 __all__ = ["add_actions", "run_dry"]
@@ -56,7 +56,7 @@ def _state(nodes: list[dict[str, Any]]) -> str:
 
 
 def _of_hub(args: argparse.Namespace) -> list[dict[str, Any]]:
-    from kubeshark.cli._firewall_hub import policies
+    from kubeshark.cli.remote._firewall_hub import policies
 
     return policies(args)
 

@@ -7,9 +7,8 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from kubeshark.cli._complain import complain
 from kubeshark.cli._firewall_local import load_against
-from kubeshark.cli._firewall_options import (
+from kubeshark.cli.options._firewall_options import (
     add_inventory_options,
     add_traffic_options,
     coverage_of,
@@ -19,6 +18,7 @@ from kubeshark.cli._firewall_options import (
     names_in,
     open_store,
 )
+from kubeshark.cli.terminal._complain import complain
 from kubeshark.errors import UsageError
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
-from kubeshark.cli._complain import complain, printable
 from kubeshark.cli.serve import add_serving_options, run
+from kubeshark.cli.terminal._complain import complain, printable
 from kubeshark.errors import UsageError
 
 __all__ = ["add_parser"]

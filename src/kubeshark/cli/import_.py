@@ -6,10 +6,10 @@ import argparse
 import sys
 from typing import Any
 
-from kubeshark.cli._complain import complain
-from kubeshark.cli._progress import Progress
-from kubeshark.cli._scripts_option import add_scripts_option, running_scripts
-from kubeshark.cli._store_option import add_recipient_option, add_store_option, store_path
+from kubeshark.cli.options._scripts_option import add_scripts_option, running_scripts
+from kubeshark.cli.options._store_option import add_recipient_option, add_store_option, store_path
+from kubeshark.cli.terminal._complain import complain
+from kubeshark.cli.terminal._progress import Progress
 
 __all__ = ["add_parser"]
 

@@ -10,14 +10,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kubeshark.cli._complain import complain
-from kubeshark.cli._configured import configuration
-from kubeshark.cli._questions import QUESTIONS
-from kubeshark.cli._survey import Question, Survey, split_names
+from kubeshark.cli.options._configured import configuration
+from kubeshark.cli.survey._questions import QUESTIONS
+from kubeshark.cli.survey._survey import Question, Survey, split_names
+from kubeshark.cli.terminal._complain import complain
 from kubeshark.errors import StoreError, UsageError
 
 if TYPE_CHECKING:
-    from kubeshark.cli._prompts import Prompts
+    from kubeshark.cli.survey._prompts import Prompts
     from kubeshark.settings import Loaded, Settings
 
 __all__ = ["add_parser"]
@@ -100,7 +100,7 @@ def run(args: argparse.Namespace) -> int:
     before = _read_before(path)
     if before and before.is_given("store.identityFile"):
         os.environ.setdefault("KUBESHARK_IDENTITY", before.settings.store.identity_file)
-    from kubeshark.cli._survey_file import answers_of
+    from kubeshark.cli.survey._survey_file import answers_of
 
     mine = _public_key()
     survey = Survey(
@@ -114,7 +114,7 @@ def run(args: argparse.Namespace) -> int:
     if args.non_interactive:
         ask_all(survey, given, None)
         return finish(args, survey, path, before, APPLY if args.apply else WRITE)
-    from kubeshark.cli._prompts import prompts_for
+    from kubeshark.cli.survey._prompts import prompts_for
 
     prompts = prompts_for()
     chosen = ""
@@ -129,7 +129,7 @@ def ask_all(
     survey: Survey, given: dict[str, Any], prompts: Prompts | None, asked: list[int] | None = None
 ) -> list[int]:
     """Fill in the answers; return the numbers of the questions asked. With `asked`, begin by going back one."""
-    from kubeshark.cli._prompts import Back
+    from kubeshark.cli.survey._prompts import Back
 
     asked = asked or []
     at = asked.pop() if asked else 0
@@ -184,7 +184,7 @@ ENUMERATED = (
 
 
 def _ask(survey: Survey, question: Question, prompts: Prompts, can_go_back: bool) -> Any:
-    from kubeshark.cli._prompts import Ask
+    from kubeshark.cli.survey._prompts import Ask
 
     def check(value: Any) -> Sequence[str]:
         return question.check(survey, question.normal(value))
@@ -239,7 +239,7 @@ def render(survey: Survey, before: Loaded | None, mine: str) -> str:
 
 def _settled(survey: Survey, before: Loaded | None, mine: str) -> tuple[Settings, list[str]]:
     """Return the answers over what else was in the file, and which keys somebody gave."""
-    from kubeshark.cli._survey_file import keys_of
+    from kubeshark.cli.survey._survey_file import keys_of
     from kubeshark.settings import keys, value_of
     from kubeshark.settings._load import build
     from kubeshark.settings._override import read_overrides
@@ -255,8 +255,8 @@ def _settled(survey: Survey, before: Loaded | None, mine: str) -> tuple[Settings
 
 def _summary(args: argparse.Namespace, survey: Survey, path: Path, before: Loaded | None, prompts: Prompts) -> str:
     """Show what would be written; return what to do with it."""
-    from kubeshark.cli._outlook import outlook
-    from kubeshark.cli._prompts import Ask, Back, Choice
+    from kubeshark.cli.survey._outlook import outlook
+    from kubeshark.cli.survey._prompts import Ask, Back, Choice
 
     mine = _public_key() or PREVIEW
     text = render(survey, before, mine)

@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from kubeshark.cli._cluster_options import ClusterParser, cluster_of, settings_of
-from kubeshark.cli._complain import complain
+from kubeshark.cli.options._cluster_options import ClusterParser, cluster_of, settings_of
+from kubeshark.cli.terminal._complain import complain
 
 __all__ = ["add_parser"]
 

@@ -6,9 +6,9 @@ import argparse
 from importlib.util import find_spec
 from typing import Any
 
-from kubeshark.cli._keylog_option import add_keylog_option
-from kubeshark.cli._redaction import redaction_rules
-from kubeshark.cli._store_option import add_store_option, store_path
+from kubeshark.cli.options._keylog_option import add_keylog_option
+from kubeshark.cli.options._redaction import redaction_rules
+from kubeshark.cli.options._store_option import add_store_option, store_path
 from kubeshark.errors import UsageError
 
 __all__ = ["add_parser"]

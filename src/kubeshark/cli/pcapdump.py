@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from kubeshark.cli._cluster_options import ClusterParser, settings_of
-from kubeshark.cli._complain import complain
-from kubeshark.cli._deployment import asked_hub
+from kubeshark.cli.options._cluster_options import ClusterParser, settings_of
+from kubeshark.cli.remote._deployment import asked_hub
+from kubeshark.cli.terminal._complain import complain
 from kubeshark.errors import UsageError
 
 __all__ = ["add_parser"]

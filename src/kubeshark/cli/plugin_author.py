@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kubeshark.cli._complain import complain, printable
+from kubeshark.cli.terminal._complain import complain, printable
 from kubeshark.errors import KubesharkError, UsageError
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def _test(trial: Trial, folder: Path, *, update: bool = False) -> bool:
 
 
 def run_run(args: argparse.Namespace) -> int:
-    from kubeshark.cli._output import print_entries
+    from kubeshark.cli.terminal._output import print_entries
     from kubeshark.errors import PluginError
     from kubeshark.pipeline.plugins._trial import Trial
 
@@ -174,9 +174,9 @@ def run_run(args: argparse.Namespace) -> int:
 
 def _run_script(args: argparse.Namespace, file: Path) -> int:
     """Call the hooks of a Kubeshark script for a capture: packets, every entry, and those that are shown."""
-    from kubeshark.cli._output import print_entries
-    from kubeshark.cli._scripts_option import print_console, report_scripts
+    from kubeshark.cli.options._scripts_option import print_console, report_scripts
     from kubeshark.cli.plugin_install import parse_grants
+    from kubeshark.cli.terminal._output import print_entries
     from kubeshark.pipeline import FileDissection
     from kubeshark.pipeline.scripts import Scripts, read_config, read_script
     from kubeshark.pipeline.scripts._script import check_script_grants

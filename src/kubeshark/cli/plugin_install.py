@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kubeshark.cli._complain import complain, printable
+from kubeshark.cli.terminal._complain import complain, printable
 from kubeshark.errors import KubesharkError, PluginRejected, UsageError
 
 if TYPE_CHECKING:
@@ -203,7 +203,7 @@ class _Place:
         self._folder.cleanup()
 
     def fetch(self, source: str, index: str, credentials: Credentials | None = None) -> Fetched:
-        from kubeshark.cli._progress import Progress
+        from kubeshark.cli.terminal._progress import Progress
         from kubeshark.packages._sources import fetch
 
         script = Path(source)

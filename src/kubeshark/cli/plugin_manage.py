@@ -9,7 +9,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from kubeshark.cli._complain import complain, printable
+from kubeshark.cli.terminal._complain import complain, printable
 from kubeshark.errors import UsageError
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from kubeshark.cli._complain import complain, printable
 from kubeshark.cli.plugin_install import add_login, login_of
+from kubeshark.cli.terminal._complain import complain, printable
 from kubeshark.errors import PluginRejected, UsageError
 
 __all__ = ["add_actions"]
@@ -152,7 +152,7 @@ def run_sign(args: argparse.Namespace) -> int:
 
 
 def run_push(args: argparse.Namespace) -> int:
-    from kubeshark.cli._progress import Progress
+    from kubeshark.cli.terminal._progress import Progress
     from kubeshark.packages._inspect import inspect
     from kubeshark.packages._registry import Registry, parse_reference
 

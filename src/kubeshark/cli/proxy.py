@@ -6,8 +6,8 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
-from kubeshark.cli._cluster_options import ClusterParser, cluster_of, settings_of
-from kubeshark.cli._complain import complain
+from kubeshark.cli.options._cluster_options import ClusterParser, cluster_of, settings_of
+from kubeshark.cli.terminal._complain import complain
 
 if TYPE_CHECKING:
     from kubeshark.cluster import Cluster

@@ -8,12 +8,12 @@ import time
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from kubeshark.cli._complain import complain
-from kubeshark.cli._keylog_option import add_keylog_option
-from kubeshark.cli._output import add_output_options, line_form, parse_fields, print_lines
-from kubeshark.cli._progress import Progress
-from kubeshark.cli._store_option import add_store_option, add_time_options, store_path
-from kubeshark.cli._work_options import add_work_options, page_lines, work_options
+from kubeshark.cli.options._keylog_option import add_keylog_option
+from kubeshark.cli.options._store_option import add_store_option, add_time_options, store_path
+from kubeshark.cli.options._work_options import add_work_options, page_lines, work_options
+from kubeshark.cli.terminal._complain import complain
+from kubeshark.cli.terminal._output import add_output_options, line_form, parse_fields, print_lines
+from kubeshark.cli.terminal._progress import Progress
 from kubeshark.errors import UsageError
 
 if TYPE_CHECKING:

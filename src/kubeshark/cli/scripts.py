@@ -7,10 +7,10 @@ import json
 import time
 from typing import Any
 
-from kubeshark.cli._cluster_options import ClusterParser
-from kubeshark.cli._complain import complain, printable
-from kubeshark.cli._deployment import add_hub_options, is_remote
-from kubeshark.cli._script_rows import show_row
+from kubeshark.cli.options._cluster_options import ClusterParser
+from kubeshark.cli.remote._deployment import add_hub_options, is_remote
+from kubeshark.cli.terminal._complain import complain, printable
+from kubeshark.cli.terminal._script_rows import show_row
 from kubeshark.errors import UsageError
 
 __all__ = ["add_parser"]
@@ -56,7 +56,7 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
 
 def run(args: argparse.Namespace) -> int:
     if is_remote(args):
-        from kubeshark.cli._remote_scripts import remote_scripts
+        from kubeshark.cli.remote._remote_scripts import remote_scripts
 
         return remote_scripts(args)
     if args.push or args.remove or args.once:

@@ -11,20 +11,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kubeshark.cli._complain import complain
-from kubeshark.cli._configured import add_configured, configuration
-from kubeshark.cli._firewall_options import default_mode, exempt_networks, is_configured
-from kubeshark.cli._keylog_option import add_keylog_option
 from kubeshark.cli._local_capture import (
     NO_LOCAL_CAPTURE,
     add_local_capture_options,
     capturing_beside,
     check_local_capture,
 )
-from kubeshark.cli._redaction import redaction_rules
-from kubeshark.cli._scripts_option import scripts_config
-from kubeshark.cli._store_option import add_store_option, store_path
-from kubeshark.cli._tls_option import add_tls_options, tls_files
+from kubeshark.cli.options._configured import add_configured, configuration
+from kubeshark.cli.options._firewall_options import default_mode, exempt_networks, is_configured
+from kubeshark.cli.options._keylog_option import add_keylog_option
+from kubeshark.cli.options._redaction import redaction_rules
+from kubeshark.cli.options._scripts_option import scripts_config
+from kubeshark.cli.options._store_option import add_store_option, store_path
+from kubeshark.cli.options._tls_option import add_tls_options, tls_files
+from kubeshark.cli.terminal._complain import complain
 
 if TYPE_CHECKING:
     from kubeshark.cluster import Cluster, PodChoice

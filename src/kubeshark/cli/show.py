@@ -6,8 +6,8 @@ import argparse
 import json
 from typing import Any
 
-from kubeshark.cli._keylog_option import add_keylog_option
-from kubeshark.cli._store_option import add_store_option, store_path
+from kubeshark.cli.options._keylog_option import add_keylog_option
+from kubeshark.cli.options._store_option import add_store_option, store_path
 
 __all__ = ["add_parser"]
 

@@ -8,11 +8,11 @@ import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from kubeshark.cli._complain import complain, printable
 from kubeshark.cli._life import add_action, add_actions
 from kubeshark.cli._name_actions import add_name_actions
-from kubeshark.cli._progress import Progress
-from kubeshark.cli._store_option import store_path
+from kubeshark.cli.options._store_option import store_path
+from kubeshark.cli.terminal._complain import complain, printable
+from kubeshark.cli.terminal._progress import Progress
 
 if TYPE_CHECKING:
     from kubeshark.core_capture.store import Store

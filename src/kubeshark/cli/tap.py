@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kubeshark.cli._cluster_options import ClusterParser, cluster_of, settings_of
-from kubeshark.cli._complain import complain, printable
+from kubeshark.cli.options._cluster_options import ClusterParser, cluster_of, settings_of
+from kubeshark.cli.terminal._complain import complain, printable
 
 if TYPE_CHECKING:
     from kubeshark.cluster import Cluster, Target
@@ -112,7 +112,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _check(settings: Settings) -> None:
     """Raise UsageError for what cannot be deployed, or is a key and does nothing in this command."""
-    from kubeshark.cli._checks import check_uploads
+    from kubeshark.cli.checks._values import check_uploads
     from kubeshark.cluster import archive_of
     from kubeshark.core_capture.store import archive_url, parse_recipients
     from kubeshark.errors import UsageError

@@ -7,14 +7,14 @@ import re
 from pathlib import Path
 from typing import Any
 
-from kubeshark.cli._complain import complain
-from kubeshark.cli._configured import add_configured, configuration
-from kubeshark.cli._probe_options import with_uids
-from kubeshark.cli._retention_options import add_retention_options, retention_of
-from kubeshark.cli._schedules import archive_for, schedules
-from kubeshark.cli._store_option import add_recipient_option, add_store_option, store_path
-from kubeshark.cli._tls_option import add_tls_options, tls_files
 from kubeshark.cli._upload import add_upload_option, upload_url
+from kubeshark.cli.options._configured import add_configured, configuration
+from kubeshark.cli.options._probe_options import with_uids
+from kubeshark.cli.options._retention_options import add_retention_options, retention_of
+from kubeshark.cli.options._schedules import archive_for, schedules
+from kubeshark.cli.options._store_option import add_recipient_option, add_store_option, store_path
+from kubeshark.cli.options._tls_option import add_tls_options, tls_files
+from kubeshark.cli.terminal._complain import complain
 from kubeshark.errors import UsageError
 
 __all__ = ["add_parser"]

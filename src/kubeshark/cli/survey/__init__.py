@@ -1,0 +1,1 @@
+"""The questions of `kubeshark init`: asked, checked, written as kubeshark.yaml."""

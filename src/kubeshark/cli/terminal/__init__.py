@@ -1,0 +1,1 @@
+"""What a command says: lines, tables, progress."""
