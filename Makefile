@@ -4,6 +4,7 @@ VENV := .venv/bin
 STORE ?= .run/store
 SERVE ?= 1
 SPLIT ?= .run/split
+WORKERS ?= $(shell echo $$(($$(nproc) * 3 / 2))) # tests wait for each other's servers a third of the time
 export KUBESHARK_PLUGINS ?= $(CURDIR)/.run/plugins
 export KUBESHARK_IDENTITY ?= $(CURDIR)/.run/identity/identity.age
 
@@ -24,7 +25,7 @@ run: setup
 
 test:
 	@scripts/setup.sh test
-	@$(VENV)/pytest -n 2 --dist loadfile -m "not slow and not images" $(PYTEST)
+	@$(VENV)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not slow and not images" $(PYTEST)
 
 test-cluster:
 	@scripts/setup.sh test

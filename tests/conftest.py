@@ -25,6 +25,9 @@ NO_SKIPS = os.environ.get("KUBESHARK_NO_SKIPS") == "1"
 """Set by .ci/run, which installs everything: there a skipped test is a failed one."""
 
 
+LONG_FIRST = ("fuzz", "deploy", "hub", "worker", "ui", "firewall", "live", "cluster", "cli", "hosts", "core_capture")
+
+
 def captures_folder() -> Path | None:
     """The folder of third-party captures with truth, if there is one."""
     folder = Path(os.environ.get("KUBESHARK_CAPTURES", ROOT.parent / "shared" / "captures"))
@@ -92,6 +95,16 @@ def moto_s3(moto_server: Server, monkeypatch: pytest.MonkeyPatch) -> Server:
 def url(tmp_path: Path) -> str:
     """A place in the bucket that nobody else uses."""
     return f"s3://{BUCKET}/{tmp_path.name}-{os.urandom(4).hex()}"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the folders that wait longest for others: at the end every process has something short to do."""
+
+    def turn(item: pytest.Item) -> int:
+        folder = item.path.relative_to(ROOT / "tests").parts[0] if item.path.is_relative_to(ROOT / "tests") else ""
+        return LONG_FIRST.index(folder) if folder in LONG_FIRST else len(LONG_FIRST)
+
+    items.sort(key=turn)
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

@@ -6,7 +6,7 @@
  */
 
 import { texts as say } from "../text/core";
-import { type PackedColumn, Templates, packedText } from "./templates";
+import { type Numbers, type PackedColumn, Templates, packedText } from "./templates";
 
 const MAGIC = 0x3142534b; // "KSB1", little-endian
 const HEAD = 20;
@@ -17,7 +17,6 @@ const FEW = 65_536;
 export class BadBatch extends Error {}
 
 type Whole = Uint8Array | Uint16Array | Uint32Array;
-export type Numbers = Float64Array | Float32Array | Uint32Array | Uint16Array | Uint8Array;
 
 /** A number is `base + array[i] * scale`. */
 export interface NumberColumn {

@@ -3,7 +3,7 @@
  * numbers. A million paths of a service are a few templates; as bytes they are most of what a list holds.
  */
 
-import type { Numbers } from "./batches";
+export type Numbers = Float64Array | Float32Array | Uint32Array | Uint16Array | Uint8Array;
 
 export interface PackedColumn {
   readonly kind: "packed";
