@@ -6,7 +6,7 @@ buffers are known, unless the layer merely signs. What follows StartTLS is hande
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -19,10 +19,9 @@ from kubeshark.extension_api import (
     Stream,
     StreamSide,
     Value,
-    Verdict,
-    hookimpl,
     rest_of,
 )
+from kubeshark.pipeline.dissectors._hooks import one_protocol
 from kubeshark.pipeline.dissectors._wire import Wire
 from kubeshark.pipeline.dissectors.access._ber import BadBer
 from kubeshark.pipeline.dissectors.access._ldap_document import request_detail, response_detail, wrapped_detail
@@ -78,24 +77,6 @@ ENTRY, DONE, REFERENCE, INTERMEDIATE = 0x64, 0x65, 0x73, 0x79
 PARTIAL = (ENTRY, REFERENCE, INTERMEDIATE)
 ONE_WAY = ("unbind", "abandon")
 MAX_OPEN = 1_024  # searches of one connection whose results have not ended
-
-
-@hookimpl
-def protocols() -> Sequence[ProtocolSpec]:
-    return (LDAP,)
-
-
-@hookimpl
-def probe(protocol: ProtocolSpec, streams: Sequence[Stream]) -> Sequence[Verdict]:  # noqa: ARG001 - there is only one
-    return [Verdict.MINE if _is_ldap(stream) else Verdict.NOT_MINE for stream in streams]
-
-
-@hookimpl
-def dissect(
-    protocol: ProtocolSpec,  # noqa: ARG001
-    streams: Sequence[Stream],
-) -> Sequence[Sequence[Message | Handover]]:
-    return [_tcp(stream) if stream.transport == "tcp" else _udp(stream) for stream in streams]
 
 
 def _is_ldap(stream: Stream) -> bool:
@@ -358,3 +339,10 @@ def _response(gathered: _Gathered, message_id: int, direction: int, error: str) 
         error=error,
         detail=partial(response_detail, gathered.parts, gathered.count),
     )
+
+
+def _dissect(stream: Stream) -> Iterable[Message | Handover]:
+    return _tcp(stream) if stream.transport == "tcp" else _udp(stream)
+
+
+protocols, probe, dissect = one_protocol(LDAP, _is_ldap, _dissect)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -13,9 +13,8 @@ from kubeshark.extension_api import (
     ProtocolSpec,
     Stream,
     Value,
-    Verdict,
-    hookimpl,
 )
+from kubeshark.pipeline.dissectors._hooks import one_protocol
 from kubeshark.pipeline.dissectors.access._radius_attributes import Attribute, attributes, document, is_sound, shown
 
 __all__ = ["RADIUS", "dissect", "probe", "protocols"]
@@ -102,21 +101,6 @@ FIELDS = {
     40: "radius_status_type",
 }
 _NAS_ADDRESSES = (4, 95)
-
-
-@hookimpl
-def protocols() -> Sequence[ProtocolSpec]:
-    return (RADIUS,)
-
-
-@hookimpl
-def probe(protocol: ProtocolSpec, streams: Sequence[Stream]) -> Sequence[Verdict]:  # noqa: ARG001 - there is only one
-    return [Verdict.MINE if _is_radius(stream) else Verdict.NOT_MINE for stream in streams]
-
-
-@hookimpl
-def dissect(protocol: ProtocolSpec, streams: Sequence[Stream]) -> Sequence[Sequence[Message]]:  # noqa: ARG001
-    return [_messages(stream) for stream in streams]
 
 
 def _is_radius(stream: Stream) -> bool:
@@ -213,3 +197,6 @@ def _detail(head: bytes, known: list[Attribute]) -> tuple[Mapping[str, Value], M
         "authenticator": head[4:HEADER_BYTES].hex(),
         "attributes": document(known),
     }
+
+
+protocols, probe, dissect = one_protocol(RADIUS, _is_radius, _messages)

@@ -17,9 +17,8 @@ from kubeshark.extension_api import (
     ProtocolSpec,
     Stream,
     Value,
-    Verdict,
-    hookimpl,
 )
+from kubeshark.pipeline.dissectors._hooks import one_protocol
 from kubeshark.pipeline.dissectors._wire import Wire
 from kubeshark.pipeline.dissectors.databases._cassandra_document import (
     Statement,
@@ -80,21 +79,6 @@ CASSANDRA = ProtocolSpec(
         "cassandra_total_size": "int",
     },
 )
-
-
-@hookimpl
-def protocols() -> Sequence[ProtocolSpec]:
-    return (CASSANDRA,)
-
-
-@hookimpl
-def probe(protocol: ProtocolSpec, streams: Sequence[Stream]) -> Sequence[Verdict]:  # noqa: ARG001 - there is only one
-    return [Verdict.MINE if _is_cassandra(stream) else Verdict.NOT_MINE for stream in streams]
-
-
-@hookimpl
-def dissect(protocol: ProtocolSpec, streams: Sequence[Stream]) -> Sequence[Sequence[Message | Handover]]:  # noqa: ARG001
-    return [list(_messages(stream)) for stream in streams]
 
 
 def _is_cassandra(stream: Stream) -> bool:
@@ -259,3 +243,6 @@ def _compression(frame: Frame, body: bytes) -> str:
         return string_map(cursor).get("COMPRESSION", "").lower()
     except Short:
         return ""
+
+
+protocols, probe, dissect = one_protocol(CASSANDRA, _is_cassandra, _messages)

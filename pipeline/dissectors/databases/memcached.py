@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -21,10 +21,9 @@ from kubeshark.extension_api import (
     Stream,
     StreamSide,
     Value,
-    Verdict,
-    hookimpl,
 )
 from kubeshark.pipeline.dissectors._columns import Column, Columns, always, numbers, sizes, texts
+from kubeshark.pipeline.dissectors._hooks import one_protocol
 from kubeshark.pipeline.dissectors._wire import Wire
 from kubeshark.pipeline.dissectors.databases._memcached_binary import REQUEST, RESPONSE, is_header, read_packets
 from kubeshark.pipeline.dissectors.databases._memcached_text import (
@@ -107,21 +106,6 @@ class _Datagram:
         return 0
 
     packet_at = time_at
-
-
-@hookimpl
-def protocols() -> Sequence[ProtocolSpec]:
-    return (MEMCACHED,)
-
-
-@hookimpl
-def probe(protocol: ProtocolSpec, streams: Sequence[Stream]) -> Sequence[Verdict]:  # noqa: ARG001 - there is only one
-    return [Verdict.MINE if _is_mine(stream) else Verdict.NOT_MINE for stream in streams]
-
-
-@hookimpl
-def dissect(protocol: ProtocolSpec, streams: Sequence[Stream]) -> Sequence[Sequence[Message]]:  # noqa: ARG001
-    return [list(_datagrams(stream) if stream.transport == "udp" else _messages(stream)) for stream in streams]
 
 
 def _is_mine(stream: Stream) -> bool:
@@ -329,3 +313,10 @@ def _value(item: Item, wire: Wire) -> dict[str, str]:
         return {"value": data.decode()}
     except UnicodeDecodeError:
         return {"value": base64.b64encode(data).decode("ascii"), "encoding": "base64"}
+
+
+def _dissect(stream: Stream) -> Iterable[Message]:
+    return _datagrams(stream) if stream.transport == "udp" else _messages(stream)
+
+
+protocols, probe, dissect = one_protocol(MEMCACHED, _is_mine, _dissect)

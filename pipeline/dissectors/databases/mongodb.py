@@ -18,9 +18,8 @@ from kubeshark.extension_api import (
     ProtocolSpec,
     Stream,
     Value,
-    Verdict,
-    hookimpl,
 )
+from kubeshark.pipeline.dissectors._hooks import one_protocol
 from kubeshark.pipeline.dissectors._text import text
 from kubeshark.pipeline.dissectors._wire import Wire
 from kubeshark.pipeline.dissectors.databases._mongodb_bson import elements, scalar
@@ -94,21 +93,6 @@ MONGODB = ProtocolSpec(
         "mongodb_total_size": "int",
     },
 )
-
-
-@hookimpl
-def protocols() -> Sequence[ProtocolSpec]:
-    return (MONGODB,)
-
-
-@hookimpl
-def probe(protocol: ProtocolSpec, streams: Sequence[Stream]) -> Sequence[Verdict]:  # noqa: ARG001 - there is only one
-    return [Verdict.MINE if _is_mongodb(stream) else Verdict.NOT_MINE for stream in streams]
-
-
-@hookimpl
-def dissect(protocol: ProtocolSpec, streams: Sequence[Stream]) -> Sequence[Sequence[Message]]:  # noqa: ARG001
-    return [list(_messages(stream)) for stream in streams]
 
 
 def _is_mongodb(stream: Stream) -> bool:
@@ -280,3 +264,6 @@ def _legacy_request(summary: _Summary, body: bytes) -> int:
         return -1
     summary.collection = ""
     return 4 + len(namespace) + 1 + 8
+
+
+protocols, probe, dissect = one_protocol(MONGODB, _is_mongodb, _messages)

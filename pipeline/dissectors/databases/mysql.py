@@ -20,10 +20,9 @@ from kubeshark.extension_api import (
     ProtocolSpec,
     Stream,
     Value,
-    Verdict,
-    hookimpl,
     rest_of,
 )
+from kubeshark.pipeline.dissectors._hooks import one_protocol
 from kubeshark.pipeline.dissectors._wire import Wire
 from kubeshark.pipeline.dissectors.databases._database_stream import Arrival, by_direction
 from kubeshark.pipeline.dissectors.databases._mysql_compression import inflated, is_compressed
@@ -92,21 +91,6 @@ MYSQL = ProtocolSpec(
         "mysql_total_size": "int",
     },
 )
-
-
-@hookimpl
-def protocols() -> Sequence[ProtocolSpec]:
-    return (MYSQL,)
-
-
-@hookimpl
-def probe(protocol: ProtocolSpec, streams: Sequence[Stream]) -> Sequence[Verdict]:  # noqa: ARG001 - there is only one
-    return [Verdict.MINE if _is_mysql(stream) else Verdict.NOT_MINE for stream in streams]
-
-
-@hookimpl
-def dissect(protocol: ProtocolSpec, streams: Sequence[Stream]) -> Sequence[Sequence[Message | Handover]]:  # noqa: ARG001
-    return [list(_messages(stream)) for stream in streams]
 
 
 def _is_mysql(stream: Stream) -> bool:
@@ -372,3 +356,6 @@ def _event(exchange: Exchange, wire: Wire, direction: int) -> Message:
         error=exchange.error,
         detail=partial(greeting_detail, payload),
     )
+
+
+protocols, probe, dissect = one_protocol(MYSQL, _is_mysql, _messages)

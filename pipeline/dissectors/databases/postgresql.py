@@ -26,11 +26,10 @@ from kubeshark.extension_api import (
     ProtocolSpec,
     Stream,
     Value,
-    Verdict,
-    hookimpl,
     rest_of,
 )
 from kubeshark.pipeline.dissectors._columns import Column, Columns, numbers, sizes, texts
+from kubeshark.pipeline.dissectors._hooks import one_protocol
 from kubeshark.pipeline.dissectors._text import text
 from kubeshark.pipeline.dissectors._wire import Wire
 from kubeshark.pipeline.dissectors.databases._database_stream import Arrival, by_direction, first_words
@@ -98,24 +97,9 @@ POSTGRESQL = ProtocolSpec(
 )
 
 
-@hookimpl
-def protocols() -> Sequence[ProtocolSpec]:
-    return (POSTGRESQL,)
-
-
-@hookimpl
-def probe(protocol: ProtocolSpec, streams: Sequence[Stream]) -> Sequence[Verdict]:  # noqa: ARG001 - there is only one
-    return [
-        Verdict.MINE if stream.transport == "tcp" and _is_postgresql(stream) else Verdict.NOT_MINE for stream in streams
-    ]
-
-
-@hookimpl
-def dissect(protocol: ProtocolSpec, streams: Sequence[Stream]) -> Sequence[Sequence[Message | Handover]]:  # noqa: ARG001
-    return [list(_messages(stream)) for stream in streams]
-
-
 def _is_postgresql(stream: Stream) -> bool:
+    if stream.transport != "tcp":
+        return False
     heads = [bytes(side.data[:PROBE_BYTES]) for side in stream.sides]
     if any(_is_certain_client(head) for head in heads) or any(_is_certain_server(head) for head in heads):
         return True
@@ -468,3 +452,6 @@ def _event(unit: Unit, wire: Wire, direction: int) -> Message:
         error=unit.error,
         detail=partial(notification_detail, wire, unit),
     )
+
+
+protocols, probe, dissect = one_protocol(POSTGRESQL, _is_postgresql, _messages)

@@ -20,9 +20,8 @@ from kubeshark.extension_api import (
     ProtocolSpec,
     Stream,
     Value,
-    Verdict,
-    hookimpl,
 )
+from kubeshark.pipeline.dissectors._hooks import one_protocol
 from kubeshark.pipeline.dissectors._wire import Wire
 from kubeshark.pipeline.dissectors.databases._database_stream import Arrival, looks_like_sql
 from kubeshark.pipeline.dissectors.databases._tds_document import (
@@ -89,21 +88,6 @@ TDS = ProtocolSpec(
         "tds_total_size": "int",
     },
 )
-
-
-@hookimpl
-def protocols() -> Sequence[ProtocolSpec]:
-    return (TDS,)
-
-
-@hookimpl
-def probe(protocol: ProtocolSpec, streams: Sequence[Stream]) -> Sequence[Verdict]:  # noqa: ARG001 - there is only one
-    return [Verdict.MINE if _is_tds(stream) else Verdict.NOT_MINE for stream in streams]
-
-
-@hookimpl
-def dissect(protocol: ProtocolSpec, streams: Sequence[Stream]) -> Sequence[Sequence[Message | Handover]]:  # noqa: ARG001
-    return [list(_messages(stream)) for stream in streams]
 
 
 def _is_tds(stream: Stream) -> bool:
@@ -297,3 +281,6 @@ def _request_detail(
 
 def _response_detail(unit: Unit, wire: Wire, version: Version) -> tuple[Mapping[str, Value], Mapping[str, Any]]:
     return response_detail(payload_of(wire, unit), version)
+
+
+protocols, probe, dissect = one_protocol(TDS, _is_tds, _messages)

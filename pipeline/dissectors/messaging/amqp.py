@@ -19,9 +19,8 @@ from kubeshark.extension_api import (
     ProtocolSpec,
     Stream,
     Value,
-    Verdict,
-    hookimpl,
 )
+from kubeshark.pipeline.dissectors._hooks import one_protocol
 from kubeshark.pipeline.dissectors._wire import Wire
 from kubeshark.pipeline.dissectors.messaging._amqp_frames import Unit, is_frame, read_units
 from kubeshark.pipeline.dissectors.messaging._amqp_methods import ANSWERS
@@ -114,21 +113,6 @@ _SUMMARY = {  # method → the argument that says most
         [f"queue.{name}" for name in ("declare", "declare-ok", "bind", "unbind", "purge", "delete")], ("queue",)
     ),
 }
-
-
-@hookimpl
-def protocols() -> Sequence[ProtocolSpec]:
-    return (AMQP,)
-
-
-@hookimpl
-def probe(protocol: ProtocolSpec, streams: Sequence[Stream]) -> Sequence[Verdict]:  # noqa: ARG001 - there is only one
-    return [Verdict.MINE if _is_mine(stream) else Verdict.NOT_MINE for stream in streams]
-
-
-@hookimpl
-def dissect(protocol: ProtocolSpec, streams: Sequence[Stream]) -> Sequence[Sequence[Message]]:  # noqa: ARG001
-    return [list(_messages(stream)) for stream in streams]
 
 
 def _is_mine(stream: Stream) -> bool:
@@ -317,3 +301,6 @@ def _body(unit: Unit, wire: Wire) -> tuple[bytes, int]:
             break
     body = b"".join(parts)
     return body, max(unit.body_seen, len(body)) if left <= 0 else len(body)
+
+
+protocols, probe, dissect = one_protocol(AMQP, _is_mine, _messages)

@@ -16,7 +16,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from kubeshark.extension_api import Classifier, Message, MessageKind, ProtocolSpec, Stream, Value, Verdict, hookimpl
+from kubeshark.extension_api import Classifier, Message, MessageKind, ProtocolSpec, Stream, Value
+from kubeshark.pipeline.dissectors._hooks import one_protocol
 from kubeshark.pipeline.dissectors._wire import Wire
 from kubeshark.pipeline.dissectors.messaging._kafka_cursor import Cursor, Malformed
 from kubeshark.pipeline.dissectors.messaging._kafka_errors import error_name
@@ -78,21 +79,6 @@ MAX_TOPICS = 100  # in a summary
 PRODUCE, METADATA, SASL_HANDSHAKE, API_VERSIONS = 0, 3, 17, 18
 UNSUPPORTED_VERSION = 35
 TOKEN_KEY = "sasl"  # noqa: S105 - pairs authentication tokens, which have no correlation id
-
-
-@hookimpl
-def protocols() -> Sequence[ProtocolSpec]:
-    return (KAFKA,)
-
-
-@hookimpl
-def probe(protocol: ProtocolSpec, streams: Sequence[Stream]) -> Sequence[Verdict]:  # noqa: ARG001 - there is only one
-    return [Verdict.MINE if is_kafka(stream) else Verdict.NOT_MINE for stream in streams]
-
-
-@hookimpl
-def dissect(protocol: ProtocolSpec, streams: Sequence[Stream]) -> Sequence[Sequence[Message]]:  # noqa: ARG001
-    return [_dissect(stream) for stream in streams]
 
 
 def _dissect(stream: Stream) -> list[Message]:
@@ -343,3 +329,6 @@ def _payload(data: bytes, at: int, header: Header, part: str) -> tuple[dict[str,
     if is_cut:
         variables[f"{part}_body_truncated"] = True
     return payload, variables
+
+
+protocols, probe, dissect = one_protocol(KAFKA, is_kafka, _dissect)

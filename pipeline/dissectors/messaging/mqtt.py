@@ -18,10 +18,9 @@ from kubeshark.extension_api import (
     Stream,
     StreamSide,
     Value,
-    Verdict,
-    hookimpl,
 )
 from kubeshark.pipeline.dissectors._columns import Column, Columns, always, numbers, sizes, texts
+from kubeshark.pipeline.dissectors._hooks import one_protocol
 from kubeshark.pipeline.dissectors._wire import Wire
 from kubeshark.pipeline.dissectors.messaging._mqtt_packet import (
     TYPES,
@@ -108,21 +107,6 @@ _ANSWERS = {  # an answer → what it answers
 }
 _WITHOUT_ANSWER = frozenset(("DISCONNECT", "AUTH", ""))
 _FAILED = 0x80
-
-
-@hookimpl
-def protocols() -> Sequence[ProtocolSpec]:
-    return (MQTT,)
-
-
-@hookimpl
-def probe(protocol: ProtocolSpec, streams: Sequence[Stream]) -> Sequence[Verdict]:  # noqa: ARG001 - there is only one
-    return [Verdict.MINE if _is_mine(stream) else Verdict.NOT_MINE for stream in streams]
-
-
-@hookimpl
-def dissect(protocol: ProtocolSpec, streams: Sequence[Stream]) -> Sequence[Sequence[Message]]:  # noqa: ARG001
-    return [list(_messages(stream)) for stream in streams]
 
 
 def _is_mine(stream: Stream) -> bool:
@@ -323,3 +307,6 @@ def _connect(packet: Packet) -> dict[str, Any]:
         "password": REDACTED if packet.has_password else "",
         "will": will if flags & 0x04 else None,
     }
+
+
+protocols, probe, dissect = one_protocol(MQTT, _is_mine, _messages)

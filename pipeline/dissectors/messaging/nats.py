@@ -24,11 +24,10 @@ from kubeshark.extension_api import (
     Stream,
     StreamSide,
     Value,
-    Verdict,
-    hookimpl,
     rest_of,
 )
 from kubeshark.pipeline.dissectors._columns import Column, Columns, sizes, texts
+from kubeshark.pipeline.dissectors._hooks import one_protocol
 from kubeshark.pipeline.dissectors._lines import next_line
 from kubeshark.pipeline.dissectors._text import text
 from kubeshark.pipeline.dissectors._wire import Wire
@@ -126,21 +125,6 @@ class Line:
     limit: int = 0  # UNSUB: messages still to come
     message: str = ""
     error: str = ""
-
-
-@hookimpl
-def protocols() -> Sequence[ProtocolSpec]:
-    return (NATS,)
-
-
-@hookimpl
-def probe(protocol: ProtocolSpec, streams: Sequence[Stream]) -> Sequence[Verdict]:  # noqa: ARG001 - there is only one
-    return [Verdict.MINE if _is_mine(stream) else Verdict.NOT_MINE for stream in streams]
-
-
-@hookimpl
-def dissect(protocol: ProtocolSpec, streams: Sequence[Stream]) -> Sequence[Sequence[Message | Handover]]:  # noqa: ARG001
-    return [list(_messages(stream)) for stream in streams]
 
 
 def _is_mine(stream: Stream) -> bool:
@@ -394,3 +378,6 @@ def _json(data: bytes) -> dict[str, Any]:
 
 def _without_secrets(options: dict[str, Any]) -> dict[str, Any]:
     return {name: REDACTED if name.lower() in SECRETS and value else value for name, value in options.items()}
+
+
+protocols, probe, dissect = one_protocol(NATS, _is_mine, _messages)

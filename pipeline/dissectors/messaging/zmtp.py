@@ -7,12 +7,13 @@ and none answers: greeting, commands and messages are events. Behind lost frame 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from kubeshark.extension_api import Message, MessageKind, ProtocolSpec, Stream, Value, Verdict, hookimpl
+from kubeshark.extension_api import Message, MessageKind, ProtocolSpec, Stream, Value
+from kubeshark.pipeline.dissectors._hooks import one_protocol
 from kubeshark.pipeline.dissectors._text import text
 from kubeshark.pipeline.dissectors._wire import Wire
 from kubeshark.pipeline.dissectors.web._http_body import BODY_LIMIT, text_or_base64
@@ -78,21 +79,6 @@ class Unit:
     message: str = ""  # of an ERROR
     properties: dict[str, Any] = field(default_factory=dict)
     error: str = ""
-
-
-@hookimpl
-def protocols() -> Sequence[ProtocolSpec]:
-    return (ZMTP,)
-
-
-@hookimpl
-def probe(protocol: ProtocolSpec, streams: Sequence[Stream]) -> Sequence[Verdict]:  # noqa: ARG001 - there is only one
-    return [Verdict.MINE if _is_mine(stream) else Verdict.NOT_MINE for stream in streams]
-
-
-@hookimpl
-def dissect(protocol: ProtocolSpec, streams: Sequence[Stream]) -> Sequence[Sequence[Message]]:  # noqa: ARG001
-    return [list(_messages(stream)) for stream in streams]
 
 
 def _is_mine(stream: Stream) -> bool:
@@ -288,3 +274,6 @@ def _detail(unit: Unit, wire: Wire, fields: Mapping[str, Value]) -> tuple[Mappin
         if unit.count > len(unit.frames) or left <= 0:
             document["framesTruncated"] = True
     return {}, document
+
+
+protocols, probe, dissect = one_protocol(ZMTP, _is_mine, _messages)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from kubeshark.extension_api import (
@@ -14,10 +14,9 @@ from kubeshark.extension_api import (
     Stream,
     StreamSide,
     Value,
-    Verdict,
-    hookimpl,
 )
 from kubeshark.pipeline.dissectors._columns import Column, Columns, numbers, sizes, texts
+from kubeshark.pipeline.dissectors._hooks import one_protocol
 from kubeshark.pipeline.dissectors._wire import Wire
 from kubeshark.pipeline.dissectors.network._dns_message import HEADER_BYTES, DnsMessage, Record, parse_message
 from kubeshark.pipeline.dissectors.network._dns_records import (
@@ -84,21 +83,6 @@ COLUMNS: Columns = {
     "dns_rcode": Column(numbers(1, rcode_name), ("response",)),
 }
 """What the scanner (scan_dns.c) knows."""
-
-
-@hookimpl
-def protocols() -> Sequence[ProtocolSpec]:
-    return (DNS,)
-
-
-@hookimpl
-def probe(protocol: ProtocolSpec, streams: Sequence[Stream]) -> Sequence[Verdict]:  # noqa: ARG001 - there is only one
-    return [Verdict.MINE if _is_dns(stream) else Verdict.NOT_MINE for stream in streams]
-
-
-@hookimpl
-def dissect(protocol: ProtocolSpec, streams: Sequence[Stream]) -> Sequence[Sequence[Message]]:  # noqa: ARG001
-    return [list(_tcp_messages(stream) if stream.transport == "tcp" else _udp_messages(stream)) for stream in streams]
 
 
 def _is_dns(stream: Stream) -> bool:
@@ -318,3 +302,10 @@ def _record(record: Record, shown: str) -> dict[str, Any]:
         **_OWN_KEYS,
         _OWN_KEY.get(kind, "data"): shown,
     }
+
+
+def _dissect(stream: Stream) -> Iterable[Message]:
+    return _tcp_messages(stream) if stream.transport == "tcp" else _udp_messages(stream)
+
+
+protocols, probe, dissect = one_protocol(DNS, _is_dns, _dissect)

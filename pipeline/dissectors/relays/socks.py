@@ -7,7 +7,7 @@ datagrams of UDP ASSOCIATE are not looked into. Passwords are never shown.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from ipaddress import ip_address
 
@@ -22,10 +22,9 @@ from kubeshark.extension_api import (
     Stream,
     StreamSide,
     Value,
-    Verdict,
-    hookimpl,
     rest_of,
 )
+from kubeshark.pipeline.dissectors._hooks import one_protocol
 from kubeshark.pipeline.dissectors._text import text
 from kubeshark.pipeline.dissectors._wire import Wire
 from kubeshark.pipeline.dissectors.relays._document import detail, document_of
@@ -93,24 +92,6 @@ SOCKS = ProtocolSpec(
         "socks_total_size": "int",
     },
 )
-
-
-@hookimpl
-def protocols() -> Sequence[ProtocolSpec]:
-    return (SOCKS,)
-
-
-@hookimpl
-def probe(protocol: ProtocolSpec, streams: Sequence[Stream]) -> Sequence[Verdict]:  # noqa: ARG001 - there is only one
-    return [Verdict.MINE if _is_socks(stream) else Verdict.NOT_MINE for stream in streams]
-
-
-@hookimpl
-def dissect(
-    protocol: ProtocolSpec,  # noqa: ARG001
-    streams: Sequence[Stream],
-) -> Sequence[Sequence[Message | Handover]]:
-    return [_dissect(stream) for stream in streams]
 
 
 def _dissect(stream: Stream) -> list[Message | Handover]:
@@ -349,3 +330,6 @@ def _status(reader: _Reader, fields: _Fields) -> None:
     status = reader.number()
     fields["socks_status"] = status
     fields["socks_status_text"] = REPLIES.get(status, "unassigned")
+
+
+protocols, probe, dissect = one_protocol(SOCKS, _is_socks, _dissect)

@@ -8,13 +8,14 @@ fastjson or fastjson2 values; of other serializations only the header is shown.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from struct import Struct
 from typing import Any, Protocol
 
-from kubeshark.extension_api import Classifier, Message, MessageKind, ProtocolSpec, Stream, Value, Verdict, hookimpl
+from kubeshark.extension_api import Classifier, Message, MessageKind, ProtocolSpec, Stream, Value
+from kubeshark.pipeline.dissectors._hooks import one_protocol
 from kubeshark.pipeline.dissectors._text import text
 from kubeshark.pipeline.dissectors._wire import Wire
 from kubeshark.pipeline.dissectors.rpc._hessian2 import Hessian2, Malformed
@@ -94,24 +95,6 @@ STATUSES = {
     105: "SERIALIZATION_ERROR",
 }
 RESULTS = ("exception", "value", "null")  # the same with attachments: 3 more
-
-
-@hookimpl
-def protocols() -> Sequence[ProtocolSpec]:
-    return (DUBBO,)
-
-
-@hookimpl
-def probe(protocol: ProtocolSpec, streams: Sequence[Stream]) -> Sequence[Verdict]:  # noqa: ARG001 - there is only one
-    return [Verdict.MINE if _is_dubbo(stream) else Verdict.NOT_MINE for stream in streams]
-
-
-@hookimpl
-def dissect(protocol: ProtocolSpec, streams: Sequence[Stream]) -> Sequence[Sequence[Message]]:  # noqa: ARG001
-    return [
-        [_message(frame) for way, side in enumerate(stream.sides) for frame in _frames(Wire(side), way)]
-        for stream in streams
-    ]
 
 
 @dataclass(slots=True)
@@ -370,3 +353,11 @@ def _response_detail(frame: Frame) -> tuple[Mapping[str, Value], Mapping[str, An
     except Malformed as damage:
         document["error"] = f"malformed: {damage}"
     return {}, document
+
+
+def _messages(stream: Stream) -> Iterator[Message]:
+    for way, side in enumerate(stream.sides):
+        yield from (_message(frame) for frame in _frames(Wire(side), way))
+
+
+protocols, probe, dissect = one_protocol(DUBBO, _is_dubbo, _messages)

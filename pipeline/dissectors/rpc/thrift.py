@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from kubeshark.extension_api import Classifier, Message, MessageKind, ProtocolSpec, Stream, Value, Verdict, hookimpl
+from kubeshark.extension_api import Classifier, Message, MessageKind, ProtocolSpec, Stream, Value
+from kubeshark.pipeline.dissectors._hooks import one_protocol
 from kubeshark.pipeline.dissectors._text import text
 from kubeshark.pipeline.dissectors._wire import Wire
 from kubeshark.pipeline.dissectors.rpc._thrift_values import TYPES, Early, Header, Malformed, Values, read_header
@@ -92,24 +93,6 @@ class Unit:
     headers: dict[str, str] = field(default_factory=dict)
     error: str = ""
     cost: int = 0  # bytes read to find the end
-
-
-@hookimpl
-def protocols() -> Sequence[ProtocolSpec]:
-    return (THRIFT,)
-
-
-@hookimpl
-def probe(protocol: ProtocolSpec, streams: Sequence[Stream]) -> Sequence[Verdict]:  # noqa: ARG001 - there is only one
-    return [Verdict.MINE if _is_thrift(stream) else Verdict.NOT_MINE for stream in streams]
-
-
-@hookimpl
-def dissect(protocol: ProtocolSpec, streams: Sequence[Stream]) -> Sequence[Sequence[Message]]:  # noqa: ARG001
-    return [
-        [message for way, side in enumerate(stream.sides) for message in _side_messages(Wire(side), way)]
-        for stream in streams
-    ]
 
 
 def _is_thrift(stream: Stream) -> bool:
@@ -339,3 +322,11 @@ def _detail(wire: Wire, unit: Unit) -> tuple[Mapping[str, Value], Mapping[str, A
     else:
         document["result" if header.type == REPLY else "arguments"] = values
     return {}, document
+
+
+def _messages(stream: Stream) -> Iterator[Message]:
+    for way, side in enumerate(stream.sides):
+        yield from _side_messages(Wire(side), way)
+
+
+protocols, probe, dissect = one_protocol(THRIFT, _is_thrift, _messages)

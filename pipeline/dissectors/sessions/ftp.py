@@ -18,10 +18,9 @@ from kubeshark.extension_api import (
     ProtocolSpec,
     Stream,
     Value,
-    Verdict,
-    hookimpl,
     rest_of,
 )
+from kubeshark.pipeline.dissectors._hooks import one_protocol
 from kubeshark.pipeline.dissectors._text import text
 from kubeshark.pipeline.dissectors._wire import Wire
 from kubeshark.pipeline.dissectors.sessions._reply_lines import Line, Reply, is_tls, read_lines, read_replies
@@ -71,24 +70,6 @@ _GREETING = re.compile(rb"(?:120|220|421|530)[ -]")
 _WORD = re.compile(rb"[A-Za-z][A-Za-z0-9-]{1,15}(?=[ \t]|\Z)")
 _SECRET = ("PASS", "ACCT", "ADAT", "MIC", "CONF", "ENC")
 _TELNET = b"\xff\xf4\xf2\xf1"  # IAC IP, IAC DM: what a terminal sends before ABOR (RFC 959 §4.1.3)
-
-
-@hookimpl
-def protocols() -> Sequence[ProtocolSpec]:
-    return (FTP,)
-
-
-@hookimpl
-def probe(protocol: ProtocolSpec, streams: Sequence[Stream]) -> Sequence[Verdict]:  # noqa: ARG001 - there is only one
-    return [Verdict.MINE if _is_ftp(stream) else Verdict.NOT_MINE for stream in streams]
-
-
-@hookimpl
-def dissect(
-    protocol: ProtocolSpec,  # noqa: ARG001
-    streams: Sequence[Stream],
-) -> Sequence[Sequence[Message | Handover]]:
-    return [_dissect(stream) for stream in streams]
 
 
 def _is_ftp(stream: Stream) -> bool:
@@ -210,3 +191,6 @@ def _response(reply: Reply, direction: int, *, is_greeting: bool) -> Message:
 
 def _response_detail(reply: Reply) -> tuple[Mapping[str, Value], Mapping[str, Any]]:
     return {}, {"status": reply.code, "lines": [text(line) for line in reply.lines]}
+
+
+protocols, probe, dissect = one_protocol(FTP, _is_ftp, _dissect)

@@ -6,7 +6,7 @@ sent again belongs to the first.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from functools import partial
 
 from kubeshark.extension_api import (
@@ -17,9 +17,8 @@ from kubeshark.extension_api import (
     Stream,
     StreamSide,
     Value,
-    Verdict,
-    hookimpl,
 )
+from kubeshark.pipeline.dissectors._hooks import one_protocol
 from kubeshark.pipeline.dissectors._wire import Wire
 from kubeshark.pipeline.dissectors.sessions._sip_message import (
     MAX_BODY,
@@ -77,21 +76,6 @@ SIP = ProtocolSpec(
         "response_body": "string",
     },
 )
-
-
-@hookimpl
-def protocols() -> Sequence[ProtocolSpec]:
-    return (SIP,)
-
-
-@hookimpl
-def probe(protocol: ProtocolSpec, streams: Sequence[Stream]) -> Sequence[Verdict]:  # noqa: ARG001 - there is only one
-    return [Verdict.MINE if _is_sip(stream) else Verdict.NOT_MINE for stream in streams]
-
-
-@hookimpl
-def dissect(protocol: ProtocolSpec, streams: Sequence[Stream]) -> Sequence[Sequence[Message]]:  # noqa: ARG001
-    return [list(_tcp(stream) if stream.transport == "tcp" else _udp(stream)) for stream in streams]
 
 
 def _is_sip(stream: Stream) -> bool:
@@ -225,3 +209,10 @@ def _message(sip: SipMessage, body: bytes, direction: int, end: int) -> Message:
         final=bool(sip.method) or sip.status >= 200,
         detail=partial(request_detail if sip.method else response_detail, sip, body[:MAX_BODY]),
     )
+
+
+def _dissect(stream: Stream) -> Iterable[Message]:
+    return _tcp(stream) if stream.transport == "tcp" else _udp(stream)
+
+
+protocols, probe, dissect = one_protocol(SIP, _is_sip, _dissect)

@@ -20,10 +20,9 @@ from kubeshark.extension_api import (
     ProtocolSpec,
     Stream,
     Value,
-    Verdict,
-    hookimpl,
     rest_of,
 )
+from kubeshark.pipeline.dissectors._hooks import one_protocol
 from kubeshark.pipeline.dissectors._text import text
 from kubeshark.pipeline.dissectors._wire import Wire
 from kubeshark.pipeline.dissectors.sessions._mail import MAX_BODY, read_mail, subject_of, unstuffed
@@ -81,24 +80,6 @@ _GREETING = re.compile(rb"(?:220|554|421)[ -]")
 _ENHANCED = re.compile(r"[245]\.\d{1,3}\.\d{1,3}(?= |\Z)")
 _INTERIM = (334, 354)
 _FIRST = (b"220", b"554", b"421", b"EHLO ", b"HELO ", b"LHLO ")
-
-
-@hookimpl
-def protocols() -> Sequence[ProtocolSpec]:
-    return (SMTP,)
-
-
-@hookimpl
-def probe(protocol: ProtocolSpec, streams: Sequence[Stream]) -> Sequence[Verdict]:  # noqa: ARG001 - there is only one
-    return [Verdict.MINE if _is_smtp(stream) else Verdict.NOT_MINE for stream in streams]
-
-
-@hookimpl
-def dissect(
-    protocol: ProtocolSpec,  # noqa: ARG001
-    streams: Sequence[Stream],
-) -> Sequence[Sequence[Message | Handover]]:
-    return [_dissect(stream) for stream in streams]
 
 
 def _is_smtp(stream: Stream) -> bool:
@@ -404,3 +385,6 @@ def _response_detail(reply: Reply) -> tuple[Mapping[str, Value], Mapping[str, An
     lines = [REDACTED] if reply.code == 334 else [text(line) for line in reply.lines]
     enhanced = _ENHANCED.match(lines[0])
     return {}, {"status": reply.code, "enhanced": enhanced[0] if enhanced else "", "lines": lines}
+
+
+protocols, probe, dissect = one_protocol(SMTP, _is_smtp, _dissect)

@@ -19,9 +19,8 @@ from kubeshark.extension_api import (
     Stream,
     StreamSide,
     Value,
-    Verdict,
-    hookimpl,
 )
+from kubeshark.pipeline.dissectors._hooks import one_protocol
 from kubeshark.pipeline.dissectors._wire import Wire
 from kubeshark.pipeline.dissectors.sessions._ssh_packets import (
     KEXINIT,
@@ -80,21 +79,6 @@ _CHOSEN = {
     "ssh_mac": "mac_to_server",
     "ssh_compression": "compression_to_server",
 }
-
-
-@hookimpl
-def protocols() -> Sequence[ProtocolSpec]:
-    return (SSH,)
-
-
-@hookimpl
-def probe(protocol: ProtocolSpec, streams: Sequence[Stream]) -> Sequence[Verdict]:  # noqa: ARG001 - there is only one
-    return [Verdict.MINE if _is_ssh(stream) else Verdict.NOT_MINE for stream in streams]
-
-
-@hookimpl
-def dissect(protocol: ProtocolSpec, streams: Sequence[Stream]) -> Sequence[Sequence[Message]]:  # noqa: ARG001
-    return [list(_messages(stream)) for stream in streams]
 
 
 def _is_ssh(stream: Stream) -> bool:
@@ -233,3 +217,6 @@ def _exchange(packet: Packet, way: int) -> Message:
 
 def _detail(document: Mapping[str, Any]) -> tuple[Mapping[str, Value], Mapping[str, Any]]:
     return {}, document
+
+
+protocols, probe, dissect = one_protocol(SSH, _is_ssh, _messages)

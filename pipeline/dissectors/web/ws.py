@@ -26,11 +26,10 @@ from kubeshark.extension_api import (
     Stream,
     StreamSide,
     Value,
-    Verdict,
-    hookimpl,
 )
 from kubeshark.pipeline.dissectors._carve import carve
 from kubeshark.pipeline.dissectors._columns import Column, Columns, always, numbers
+from kubeshark.pipeline.dissectors._hooks import one_protocol
 from kubeshark.pipeline.dissectors._wire import Wire
 from kubeshark.pipeline.dissectors.web._http_body import BODY_LIMIT, text_or_base64
 from kubeshark.pipeline.dissectors.web._ws_frames import Frame, Opcode, is_sure, read_frames, unmask
@@ -95,18 +94,11 @@ BLOCK, MAX_STARTS = 64, 64
 TAIL = b"\0\0\xff\xff"  # RFC 7692 §7.2.2
 
 
-@hookimpl
-def protocols() -> Sequence[ProtocolSpec]:
-    return (WS,)
-
-
-@hookimpl
-def probe(protocol: ProtocolSpec, streams: Sequence[Stream]) -> Sequence[Verdict]:  # noqa: ARG001
-    """The upgrade proves it, and hands over. Without it two bytes of header prove nothing, but chains of frames do."""
-    return [Verdict.MINE if _is_middle(stream) else Verdict.NOT_MINE for stream in streams]
-
-
 def _is_middle(stream: Stream) -> bool:
+    """Look at the middle alone: an upgrade proves it, and hands over.
+
+    Without it two bytes of header prove nothing, but chains of frames do.
+    """
     if stream.transport != "tcp" or not any(side.starts_midway for side in stream.sides):
         return False
     client, server = (bytes(side.data[:PROBE_BYTES]) for side in stream.sides)
@@ -128,11 +120,6 @@ def _says_something(wire: Wire) -> bool:
     except UnicodeDecodeError:
         return False
     return bool(texts)
-
-
-@hookimpl
-def dissect(protocol: ProtocolSpec, streams: Sequence[Stream]) -> Sequence[Sequence[Message | Handover]]:  # noqa: ARG001
-    return [_dissect(stream) for stream in streams]
 
 
 def _dissect(stream: Stream) -> list[Message | Handover]:
@@ -340,3 +327,6 @@ def _detail(
     if half == "request":
         variables["ws_request_payload_data"] = text[:SHOWN_TEXT]
     return variables, document
+
+
+protocols, probe, dissect = one_protocol(WS, _is_middle, _dissect)
