@@ -1,6 +1,6 @@
 """Runs again, alone and three times, the few tests that `make test` just saw fail; called by .ci/run.
 
-Eleven thousand tests with real servers, clocks and processes run two at a time on a machine that others use, too: one
+Eleven thousand tests with real servers, clocks and processes run three at a time on a machine that others use, too: one
 that loses a race there and passes alone is said by its name, to be mended, and is no reason to refuse everything else.
 What fails twice is a failure, and so are more than `MOST`, and a run that ended before its tests did.
 """
