@@ -166,6 +166,22 @@ def test_everything_by_keyboard(opened: Page) -> None:
     expect(page.locator(ROW).first).to_be_visible()  # the list comes back as it was left
 
 
+def test_the_next_dialog_outlives_the_last(opened: Page) -> None:
+    """The browser tells that a dialog closed when the next one may be open already."""
+    opened.keyboard.press("?")
+    opened.get_by_role("dialog", name="Help").wait_for()
+    opened.evaluate(
+        """async () => {
+            document.querySelector("dialog[open]").close();
+            document.dispatchEvent(new KeyboardEvent("keydown", { key: "x" }));
+            await new Promise((told) => setTimeout(told, 500));
+        }"""
+    )
+    expect(opened.get_by_role("dialog", name="Explain the query")).to_be_visible()
+    opened.keyboard.press("Escape")
+    expect(opened.get_by_role("dialog")).to_have_count(0)
+
+
 def test_a_link_shows_the_same(opened: Page, browser: Browser, hub: HubProcess) -> None:
     page = opened
     apply(page, "http && status_code == 404")

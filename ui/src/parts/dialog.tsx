@@ -8,12 +8,20 @@ import { texts } from "../text/dialog";
 
 export function Dialog({ title, wide = false, onClose, children }: { title: string; wide?: boolean; onClose?: () => void; children: ComponentChildren }) {
   const box = useRef<HTMLDialogElement>(null);
+  const isGone = useRef(false);
   useEffect(() => {
     const before = document.activeElement;
     box.current?.showModal();
-    return () => { if (before instanceof HTMLElement) before.focus(); };
+    return () => {
+      isGone.current = true;
+      if (before instanceof HTMLElement) before.focus();
+    };
   }, []);
-  const close = onClose ?? (() => (dialog.value = ""));
+  const close = () => {
+    if (isGone.current) return; // the browser says so a moment later: another dialog may be open by then
+    if (onClose) onClose();
+    else dialog.value = "";
+  };
   return (
     <dialog ref={box} class={wide ? "wide" : ""} aria-label={title} onClose={close} onClick={(event) => { if (event.target === box.current) close(); }}>
       <div class="dialog-body">
