@@ -4,7 +4,8 @@ VENV := .venv/bin
 STORE ?= .run/store
 SERVE ?= 1
 SPLIT ?= .run/split
-WORKERS ?= $(shell echo $$(($$(nproc) * 3 / 2))) # tests wait for each other's servers a third of the time
+# Processes of the tests, for two processors: a third of the time they wait for each other's servers.
+WORKERS ?= 3
 export KUBESHARK_PLUGINS ?= $(CURDIR)/.run/plugins
 export KUBESHARK_IDENTITY ?= $(CURDIR)/.run/identity/identity.age
 

@@ -10,10 +10,13 @@ from kubeshark.extension_api import Handover, Message, ProtocolSpec, Stream, Ver
 __all__ = ["one_protocol"]
 
 
+Messages = Sequence[Message | Handover]
+
+
 class _Hooks(NamedTuple):
     protocols: Callable[[], Sequence[ProtocolSpec]]
     probe: Callable[[ProtocolSpec, Sequence[Stream]], Sequence[Verdict]]
-    dissect: Callable[[ProtocolSpec, Sequence[Stream]], Sequence[Sequence[Message | Handover]]]
+    dissect: Callable[[ProtocolSpec, Sequence[Stream]], Sequence[Messages]]
 
 
 def one_protocol(
@@ -32,7 +35,7 @@ def one_protocol(
         return [Verdict.MINE if is_mine(stream) else Verdict.NOT_MINE for stream in streams]
 
     @hookimpl
-    def dissect(protocol: ProtocolSpec, streams: Sequence[Stream]) -> Sequence[Sequence[Message | Handover]]:  # noqa: ARG001
+    def dissect(protocol: ProtocolSpec, streams: Sequence[Stream]) -> Sequence[Messages]:  # noqa: ARG001 - there is only one
         return [list(messages(stream)) for stream in streams]
 
     return _Hooks(protocols, probe, dissect)

@@ -13,7 +13,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from kubeshark.cli._upload import add_upload_option, upload_url, uploading
-from kubeshark.cli.options._amounts import parse_size
+from kubeshark.cli.options._amounts import parse_duration, parse_size
 from kubeshark.cli.options._configured import add_configured
 from kubeshark.cli.options._probe_options import add_probe_options, probes_of, show_tls
 from kubeshark.cli.options._retention_options import add_retention_options, retention_of
@@ -46,8 +46,6 @@ EXAMPLES = """examples:
 """
 CLOCKS: dict[str, tuple[str, ...]] = {"all": ("--clock adapter",), "some": ("stamps PTP alone",), "none": ()}
 """What the list of interfaces says of network cards that stamp packets."""
-
-SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 def add_parser(commands: Any, name: str, summary: str) -> None:
@@ -137,14 +135,6 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
     add_recipient_option(parser)
     parser.add_argument("--output", choices=("text", "json"), default="text")
     parser.set_defaults(run=run)
-
-
-def parse_duration(text: str) -> float:
-    """Read 90, 0.5, 90s, 15m, 12h or 2d; seconds."""
-    found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,6})?)([smhd]?)", text.strip().lower())
-    if found is None or not float(found[1]):
-        raise argparse.ArgumentTypeError(f"{text!r} is no duration: write 90, 90s, 15m, 12h or 2d")
-    return float(found[1]) * SECONDS[found[2]]
 
 
 def parse_processors(text: str) -> float:

@@ -1,10 +1,10 @@
-"""Sizes and ages."""
+"""Sizes, durations and ages."""
 
 import argparse
 
 import pytest
 
-from kubeshark.cli.options._amounts import parse_age, parse_size
+from kubeshark.cli.options._amounts import parse_age, parse_duration, parse_size
 
 
 @pytest.mark.parametrize(
@@ -29,3 +29,13 @@ def test_what_is_no_size(text: str) -> None:
 def test_what_is_no_age(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match="is no age"):
         parse_age(text)
+
+
+def test_durations() -> None:
+    assert [parse_duration(text) for text in ("90", "0.5", "90s", "1h30m", "2D")] == [90, 0.5, 90, 5400, 172_800]
+
+
+@pytest.mark.parametrize("text", ["", "soon", "-5s", "5y", "0", "0s"])
+def test_what_is_no_duration(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="is no duration"):
+        parse_duration(text)
