@@ -20,7 +20,7 @@ from fastapi.responses import FileResponse
 from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocketDisconnect
 
-from kubeshark.hub._batches import BatchEncoder
+from kubeshark.hub.entries._batches import BatchEncoder
 
 PAGE = Path(__file__).resolve().parents[1] / "hub" / "page"
 ROWS = 1_000_000

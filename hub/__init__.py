@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from kubeshark.hub._app import create_app as create_app
     from kubeshark.hub._server import serve as serve
-    from kubeshark.hub._tokens import Tokens as Tokens
+    from kubeshark.hub.access._tokens import Tokens as Tokens
 
 __all__ = ["Tokens", "create_app", "serve"]
 
-_MODULES = {"Tokens": "_tokens", "create_app": "_app", "serve": "_server"}
+_MODULES = {"Tokens": "access._tokens", "create_app": "_app", "serve": "_server"}
 
 
 def __getattr__(name: str) -> Any:

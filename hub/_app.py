@@ -18,40 +18,25 @@ from starlette.staticfiles import StaticFiles
 
 from kubeshark.errors import KubesharkError, StoreError, UsageError
 from kubeshark.firewall import DocumentError
-from kubeshark.hub import (
-    _entries,
-    _exports,
-    _filters,
-    _firewall,
-    _firewall_events,
-    _imports,
-    _language,
-    _map,
-    _metrics,
-    _plugin_upload,
-    _plugins,
-    _policies,
-    _queries,
-    _scripts,
-    _session,
-    _settings,
-    _store,
-    _timeline,
-    _workers,
-    _ws,
-)
-from kubeshark.hub._auth import Gate
-from kubeshark.hub._client import ClientGone
-from kubeshark.hub._mcp_http import PATH, McpEndpoint
-from kubeshark.hub._pool import TooManyError
-from kubeshark.hub._sessions import Sessions, session_key
-from kubeshark.hub._state import Hub
-from kubeshark.hub._tokens import hub_folder
+from kubeshark.hub.access._sessions import Sessions, session_key
+from kubeshark.hub.access._tokens import hub_folder
+from kubeshark.hub.answers._client import ClientGone
+from kubeshark.hub.captures import _exports, _imports, _store
+from kubeshark.hub.entries import _entries, _filters, _language, _queries, _ws
+from kubeshark.hub.firewall import _events, _firewall, _policies
+from kubeshark.hub.gate import _session
+from kubeshark.hub.gate._gate import Gate
+from kubeshark.hub.mcp._http import PATH, McpEndpoint
+from kubeshark.hub.operations import _metrics, _settings, _workers
+from kubeshark.hub.overviews import _counts, _map, _timeline
+from kubeshark.hub.plugins import _plugins, _scripts, _upload
+from kubeshark.hub.state._hub import Hub
+from kubeshark.hub.state._pool import TooManyError
 from kubeshark.pipeline import Pipeline
 from kubeshark.pipeline.enrichment._rules import DEFAULT_RULES, RedactionRule
 
 if TYPE_CHECKING:
-    from kubeshark.hub._oidc_settings import OidcSettings
+    from kubeshark.hub.access._oidc_settings import OidcSettings
 
 __all__ = ["create_app"]
 
@@ -65,19 +50,20 @@ ROUTERS = (
     _imports,
     _exports,
     _queries,
+    _counts,
     _filters,
     _entries,
     _map,
     _timeline,
     _language,
     _plugins,
-    _plugin_upload,
+    _upload,
     _scripts,
     _settings,
     _workers,
     _firewall,
     _policies,
-    _firewall_events,
+    _events,
     _ws,
     _metrics,
 )
@@ -144,7 +130,7 @@ def create_app(
     app.router.routes.append(Route(PATH, McpEndpoint(hub)))
     app.mount("/static", StaticFiles(directory=PAGE))
     if oidc is not None:
-        from kubeshark.hub import _oidc
+        from kubeshark.hub.gate import _oidc
 
         app.state.provider = _oidc.Provider(oidc, session_key(folder))
         app.include_router(_oidc.router)

@@ -14,13 +14,13 @@ import uvicorn
 
 from kubeshark.errors import StoreError, UsageError
 from kubeshark.hub._app import create_app
-from kubeshark.hub._auth import new_token
-from kubeshark.hub._discovery import Discovery
-from kubeshark.hub._kube import KubeWatch
-from kubeshark.hub._pods import ChosenPods
-from kubeshark.hub._policy_objects import PolicyObjects
-from kubeshark.hub._selecting import Selecting
-from kubeshark.hub._state import Hub
+from kubeshark.hub.gate._gate import new_token
+from kubeshark.hub.nodes._discovery import Discovery
+from kubeshark.hub.nodes._kube import KubeWatch
+from kubeshark.hub.nodes._pods import ChosenPods
+from kubeshark.hub.nodes._policy_objects import PolicyObjects
+from kubeshark.hub.nodes._selecting import Selecting
+from kubeshark.hub.state._hub import Hub
 from kubeshark.pipeline import Pipeline
 from kubeshark.pipeline.enrichment._rules import DEFAULT_RULES, RedactionRule
 from kubeshark.pipeline.plugins._scheduler import Scheduler
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from kubeshark.cluster import Cluster, PodChoice
     from kubeshark.firewall._policy import Mode
     from kubeshark.firewall._rules import Network
-    from kubeshark.hub._oidc_settings import OidcSettings
+    from kubeshark.hub.access._oidc_settings import OidcSettings
     from kubeshark.pipeline.scripts import ServedScripts
 
 __all__ = ["serve"]

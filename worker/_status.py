@@ -1,4 +1,4 @@
-"""What a worker says of itself: JSON of these shapes, read by the hub (`hub/_workers.py`)."""
+"""What a worker says of itself: JSON of these shapes, read by the hub (`hub/nodes/_workers.py`)."""
 
 from __future__ import annotations
 

@@ -12,11 +12,11 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from websockets.sync.client import ClientConnection, connect
 
-from kubeshark.hub._batches import decode_batch
+from kubeshark.hub.entries._batches import decode_batch
 
 
 @dataclass(frozen=True)
@@ -149,3 +149,14 @@ def serving_workers(folder: Path, urls: Sequence[str]) -> Iterator[Hub]:
             yield Hub(found.group(), home=folder / "hub")
         finally:
             process.kill()
+
+
+def entries(hub: Hub, kfl: str = "", **more: Any) -> list[dict[str, Any]]:
+    """Return whole entries that match."""
+    answer = hub.get(f"/api/v1/query?{urlencode({'kfl': kfl, 'limit': 100_000, 'form': 'entry', **more})}")
+    return [json.loads(line) for line in answer.body.splitlines()]
+
+
+def path(name: str, **parameters: Any) -> str:
+    """Return the path of an endpoint with its parameters."""
+    return f"/api/v1/{name}?{urlencode(parameters)}"

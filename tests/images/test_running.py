@@ -21,7 +21,7 @@ import pytest
 
 from kubeshark.cluster import Deployment, manifests, materials
 from kubeshark.core_capture.store import create_identity
-from kubeshark.hub._auth import SECURITY_HEADERS
+from kubeshark.hub.gate._gate import SECURITY_HEADERS
 from tests.cluster._server import api_server, make_pod
 from tests.cluster._settings import settings
 from tests.images._built import Image

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import pytest
 
 from kubeshark._certificates import issue
-from kubeshark.hub._tokens import Tokens
+from kubeshark.hub.access._tokens import Tokens
 from tests.firewall._privileged import needs_namespaces
 from tests.ui._acting import ROW, apply
 from tests.ui._axe import violations

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kubeshark.hub._tokens import Tokens
+from kubeshark.hub.access._tokens import Tokens
 from tests.ui._acting import ROW, apply, done
 from tests.ui._hub import HubProcess
 

@@ -125,7 +125,7 @@ def run_events(args: argparse.Namespace) -> int:
         return hub.events(args)
     matches = None
     if args.filter:
-        from kubeshark.hub._firewall_events import event_filter
+        from kubeshark.hub.firewall._events import event_filter
 
         matches = event_filter(args.filter)
     after = 0

@@ -34,9 +34,9 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
 def run(args: argparse.Namespace) -> int:
     if find_spec("mcp") is None:
         raise UsageError("the Model Context Protocol is not installed", hint='pip install "kubeshark[mcp]"')
-    from kubeshark.hub._mcp import make_server
-    from kubeshark.hub._settings_file import SettingsFile
-    from kubeshark.hub._tokens import hub_folder
+    from kubeshark.hub.access._tokens import hub_folder
+    from kubeshark.hub.mcp._tools import make_server
+    from kubeshark.hub.state._settings_file import SettingsFile
     from kubeshark.pipeline import Pipeline
 
     with Pipeline.open(store_path(args), create=False, keylogs=args.keylog) as pipeline:

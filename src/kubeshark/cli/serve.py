@@ -28,7 +28,7 @@ from kubeshark.cli.terminal._complain import complain
 
 if TYPE_CHECKING:
     from kubeshark.cluster import Cluster, PodChoice
-    from kubeshark.hub._oidc_settings import OidcSettings
+    from kubeshark.hub.access._oidc_settings import OidcSettings
 
 __all__ = ["add_parser", "add_serving_options", "open_page", "run"]
 
@@ -149,8 +149,8 @@ def parse_megabytes(text: str) -> int:
 def run(args: argparse.Namespace) -> int:
     from kubeshark.errors import UsageError
     from kubeshark.hub import serve
-    from kubeshark.hub._settings_file import SettingsFile
-    from kubeshark.hub._tokens import hub_folder
+    from kubeshark.hub.access._tokens import hub_folder
+    from kubeshark.hub.state._settings_file import SettingsFile
     from kubeshark.pipeline import Pipeline
 
     if not 0 <= args.port <= 65_535:
@@ -248,7 +248,7 @@ def _oidc(args: argparse.Namespace) -> OidcSettings | None:
     """Return how people sign in: by --oidc, for the hub of a cluster also by `tap.auth`."""
     if args.oidc is None:
         return _configured_oidc() if args.is_deployed else None
-    from kubeshark.hub._oidc_settings import OidcSettings
+    from kubeshark.hub.access._oidc_settings import OidcSettings
 
     return OidcSettings.read(Path(args.oidc).read_bytes())
 
@@ -258,7 +258,7 @@ def _configured_oidc() -> OidcSettings | None:
     if loaded is None or not loaded.settings.tap.auth.enabled or loaded.settings.tap.auth.type != "oidc":
         return None
     from kubeshark.errors import UsageError
-    from kubeshark.hub._oidc_settings import configured_oidc
+    from kubeshark.hub.access._oidc_settings import configured_oidc
 
     secret, path = "", os.environ.get("KUBESHARK_OIDC_SECRET_FILE", "")
     if path:

@@ -119,7 +119,7 @@ def _check(settings: Settings) -> None:
 
     parse_recipients(settings.store.recipients)
     if settings.tap.auth.enabled and settings.tap.auth.type == "oidc":
-        from kubeshark.hub._oidc_settings import configured_oidc
+        from kubeshark.hub.access._oidc_settings import configured_oidc
 
         configured_oidc(settings.tap.auth, "")
     if archive := archive_of(settings):

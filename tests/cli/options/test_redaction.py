@@ -9,7 +9,7 @@ import pytest
 from kubeshark.cli.options._configured import configuration
 from kubeshark.cli.options._redaction import redaction_rules
 from kubeshark.errors import UsageError
-from kubeshark.hub._settings_file import Settings
+from kubeshark.hub.state._settings_file import Settings
 from kubeshark.pipeline.enrichment._rules import DEFAULT_RULES, RedactionRule
 
 

@@ -1,0 +1,1 @@
+"""What lies in the store: looked after, taken in, given out."""

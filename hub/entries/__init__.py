@@ -1,0 +1,1 @@
+"""Lists of entries and single ones: for programs, for the page, live."""

@@ -1,0 +1,1 @@
+"""Firewall policies: tried on recorded traffic, enforced, watched."""

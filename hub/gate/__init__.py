@@ -1,0 +1,1 @@
+"""Who comes in: the gate around everything, and the ways through it."""

@@ -1,0 +1,1 @@
+"""What many entries add up to: counts, the service map, lanes of time."""

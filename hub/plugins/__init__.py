@@ -1,0 +1,1 @@
+"""Plugins and scripts: what is installed, how it fares, and more of it."""

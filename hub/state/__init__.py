@@ -1,0 +1,1 @@
+"""What a hub holds while it runs."""
