@@ -24,9 +24,9 @@ from pathlib import Path
 
 from kubeshark.core_capture.ebpf import _calls
 from kubeshark.firewall import Action, Direction, Rule, RuleSet, Tier, Traffic
-from kubeshark.firewall._enforcer import Enforcer
-from kubeshark.firewall._wire import Target
-from kubeshark.firewall._xdp import XdpChoice
+from kubeshark.firewall.enforcement._enforcer import Enforcer
+from kubeshark.firewall.kernel._xdp import XdpChoice
+from kubeshark.firewall.sets._wire import Target
 from tests.firewall._namespaces import Pair
 
 __all__ = ["DROPPED", "FLOOR", "NOTES", "Drop", "build_flood", "drops", "rules"]

@@ -27,9 +27,9 @@ from benchmarks._firewall_drops import ANY, DROPPED, FLOOR, FLOOR_XDP, NOTES, bu
 from benchmarks._page import write_page
 from kubeshark.core_capture.ebpf import _calls
 from kubeshark.firewall import Action, Direction, Rule, RuleSet, Tier, Traffic
-from kubeshark.firewall._enforcer import Enforcer
-from kubeshark.firewall._plane import Plane
-from kubeshark.firewall._wire import Target
+from kubeshark.firewall.enforcement._enforcer import Enforcer
+from kubeshark.firewall.kernel._plane import Plane
+from kubeshark.firewall.sets._wire import Target
 from tests.firewall._namespaces import Pair, pair
 
 TCP = 6

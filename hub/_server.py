@@ -27,8 +27,8 @@ from kubeshark.pipeline.plugins._scheduler import Scheduler
 
 if TYPE_CHECKING:
     from kubeshark.cluster import Cluster, PodChoice
-    from kubeshark.firewall._policy import Mode
-    from kubeshark.firewall._rules import Network
+    from kubeshark.firewall.policies._policy import Mode
+    from kubeshark.firewall.rules._rules import Network
     from kubeshark.hub.access._oidc_settings import OidcSettings
     from kubeshark.pipeline.scripts import ServedScripts
 

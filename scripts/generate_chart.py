@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from kubeshark.cluster import write_chart
-from kubeshark.firewall._structural import structural_schema
+from kubeshark.firewall.policies._structural import structural_schema
 
 ROOT = Path(__file__).resolve().parents[1]
 

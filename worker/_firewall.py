@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from kubeshark.errors import KubesharkError
-from kubeshark.firewall._agent import ask
+from kubeshark.firewall.enforcement._agent import ask
 from kubeshark.worker._kept import KeptProcess, Pauses
 from kubeshark.worker._status import FirewallOrder
 

@@ -15,9 +15,9 @@ from pathlib import Path
 import msgspec
 
 from kubeshark.errors import KubesharkError
-from kubeshark.firewall._agent import Agent
 from kubeshark.firewall._errors import FirewallError
-from kubeshark.firewall._signed import unseal
+from kubeshark.firewall.enforcement._agent import Agent
+from kubeshark.firewall.sets._signed import unseal
 from kubeshark.worker._status import FirewallOrder
 
 __all__ = ["main"]

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only: helpers such as ktime_get_ns ask for the second. */
-/* The firewall's data plane: judges each packet as firewall/_model.py does, which is its oracle.
+/* The firewall's data plane: judges each packet as firewall/rules/_model.py does, which is its oracle.
  *
  * 1. Only the kernel's stable interface is used (linux/bpf.h): no BTF, no relocation but of maps, which the loader
- *    makes (firewall/_plane.py) and finds here by their names.
+ *    makes (firewall/kernel/_plane.py) and finds here by their names.
  * 2. Every map that policies fill has two slots. A packet reads the live slot once, with the generation's number, in
  *    one load of 8 bytes; so it is judged by one policy, whole.
  * 3. Nothing of a packet is read but through bpf_skb_load_bytes, which refuses what lies outside.

@@ -25,10 +25,10 @@ from kubeshark.core_capture.store.places._worker_client import WorkerClient
 from kubeshark.errors import KubesharkError, UsageError
 from kubeshark.firewall import Compiled, Inventory, PolicyStore, compile_policies, load_inventory
 from kubeshark.firewall._errors import FirewallError
-from kubeshark.firewall._rules import Network
-from kubeshark.firewall._set import PolicySet, SetPolicy, content_of, set_to
-from kubeshark.firewall._signed import seal
-from kubeshark.firewall._targets import targets_of
+from kubeshark.firewall.rules._rules import Network
+from kubeshark.firewall.sets._set import PolicySet, SetPolicy, content_of, set_to
+from kubeshark.firewall.sets._signed import seal
+from kubeshark.firewall.sets._targets import targets_of
 
 __all__ = ["Fleet", "Node", "NodeState"]
 

@@ -13,7 +13,7 @@ from typing import Self
 from kubeshark.cluster import Change, Cluster, Watch
 from kubeshark.core_capture.store import JoinedStore, Store, default_node
 from kubeshark.errors import KubesharkError
-from kubeshark.firewall._inventory import Namespace, NodeInfo, Pod, inventory_of, read_object
+from kubeshark.firewall.policies._inventory import Namespace, NodeInfo, Pod, inventory_of, read_object
 from kubeshark.hub.nodes._fleet import Fleet
 from kubeshark.hub.nodes._pods import ChosenPods
 from kubeshark.pipeline.names._cluster_names import NAMED_KINDS

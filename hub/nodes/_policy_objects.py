@@ -22,7 +22,7 @@ from kubeshark._document import DocumentError
 from kubeshark.cluster import KINDS, Change, Cluster, Watch
 from kubeshark.errors import ClusterError, KubesharkError, UsageError
 from kubeshark.firewall import Kept, NewPolicy, Policy, PolicyOwned, compile_policies, parse_policies
-from kubeshark.firewall._policy import API_VERSION, KIND
+from kubeshark.firewall.policies._policy import API_VERSION, KIND
 from kubeshark.hub.access._audit import Audit
 from kubeshark.hub.nodes._fleet import Fleet
 

@@ -39,7 +39,7 @@ class Process:
 @pytest.fixture
 def process(monkeypatch: pytest.MonkeyPatch) -> Process:
     made = Process()
-    monkeypatch.setattr("kubeshark.firewall._agent.ask", made.ask)
+    monkeypatch.setattr("kubeshark.firewall.enforcement._agent.ask", made.ask)
     return made
 
 

@@ -9,7 +9,7 @@ import pytest
 from kubeshark.cluster import KINDS, Check, Cluster, Deployment, run_checks
 from kubeshark.cluster._policy_kind import CRD, POLICY, SCHEMA_FILE
 from kubeshark.errors import ClusterError
-from kubeshark.firewall._structural import structural_schema
+from kubeshark.firewall.policies._structural import structural_schema
 from tests.cluster._hearing import wait_until
 from tests.cluster._settings import objects, settings
 

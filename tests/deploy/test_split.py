@@ -87,7 +87,7 @@ def test_each_is_one_of_the_three(exported: Path, root: Path, role: str, without
         assert (folder / name).read_text() == (root / "deploy/images" / role / name).read_text()
     assert (folder / "LICENSE").is_file() and (folder / "README.md").is_file()
     if role != "front":
-        assert len([*(folder / "tests" / role).glob("test_*.py")]) >= 8, "its own tests stayed behind"
+        assert len([*(folder / "tests" / role).rglob("test_*.py")]) >= 8, "its own tests stayed behind"
 
 
 def test_what_is_there_is_not_written_over(exported: Path, root: Path) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from kubeshark.firewall._inventory import Inventory, parse_inventory
-from kubeshark.firewall._policy import Policy, parse_policies
+from kubeshark.firewall.policies._inventory import Inventory, parse_inventory
+from kubeshark.firewall.policies._policy import Policy, parse_policies
 
 SHOP = """\
 apiVersion: kubeshark.io/v1

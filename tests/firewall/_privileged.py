@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kubeshark.firewall._plane import OBJECT
+from kubeshark.firewall.kernel._plane import OBJECT
 
 CAP_NET_ADMIN, CAP_BPF = 12, 39
 

@@ -61,10 +61,10 @@ WITHOUT_TEST = {
         f"src/kubeshark/cli/{module}.py": "cli/test_firewall.py"
         for module in ("options/_firewall_options", "firewall_learn", "firewall_policies", "firewall_simulate")
     },
-    "src/kubeshark/cli/firewall_enforce.py": "firewall/test_agent.py",
-    "src/kubeshark/cli/terminal/_firewall_shown.py": "firewall/test_agent.py",
+    "src/kubeshark/cli/firewall_enforce.py": "firewall/enforcement/test_agent.py",
+    "src/kubeshark/cli/terminal/_firewall_shown.py": "firewall/enforcement/test_agent.py",
     "src/kubeshark/cli/terminal/_script_rows.py": "cli/test_scripts.py",
-    "firewall/_errors.py": "firewall/test_plane.py",
+    "firewall/_errors.py": "firewall/kernel/test_plane.py",
     "core_capture/reference/_media.py": "core_capture/reference/test_link.py",
     "core_capture/store/catalogue/_signed_file.py": "core_capture/store/upkeep/test_snapshots.py",
     "worker/_kept.py": "worker/test_captures.py",
@@ -73,8 +73,12 @@ WITHOUT_TEST = {
         f"core_capture/ebpf/{module}.py": "core_capture/ebpf/test_tls_source.py"
         for module in ("_perf", "_ring", "_tls_probe")
     },
-    "core_capture/ebpf/_calls.py": "firewall/test_plane.py",
-    **{f"firewall/{module}.py": "firewall/test_enforcer.py" for module in ("_attach", "_events", "_netlink", "_wire")},
+    "core_capture/ebpf/_calls.py": "firewall/kernel/test_plane.py",
+    **{
+        f"firewall/kernel/_{module}.py": "firewall/enforcement/test_enforcer.py"
+        for module in ("attach", "events", "netlink")
+    },
+    "firewall/sets/_wire.py": "firewall/enforcement/test_enforcer.py",
     "extension_api/_manifest_rules.py": "extension_api/test_manifest.py",
     "extension_api/_manifest_tables.py": "extension_api/test_manifest.py",
     "pipeline/names/_cluster_names.py": "cluster/test_cluster_names.py",

@@ -15,9 +15,9 @@ import pytest
 from kubeshark._certificates import issue
 from kubeshark.core_capture.store.places._tls_files import TlsFiles
 from kubeshark.errors import KubesharkError
-from kubeshark.firewall._agent import ask
-from kubeshark.firewall._set import PolicySet, set_to
-from kubeshark.firewall._signed import seal
+from kubeshark.firewall.enforcement._agent import ask
+from kubeshark.firewall.sets._set import PolicySet, set_to
+from kubeshark.firewall.sets._signed import seal
 from kubeshark.worker._status import FirewallOrder
 
 WITHIN_S = 60

@@ -15,7 +15,7 @@ from kubeshark.errors import UsageError
 
 if TYPE_CHECKING:
     from kubeshark.firewall import Inventory, Policy
-    from kubeshark.firewall._set import PolicySet
+    from kubeshark.firewall.sets._set import PolicySet
 
 __all__ = ["Answer", "apply", "current", "delete", "delete_all", "load_against"]
 
@@ -34,8 +34,8 @@ class Answer:
 
 def current() -> tuple[PolicySet | None, dict[str, Any]]:
     """Return what is enforced here, and the status; raise FirewallError if nothing is."""
-    from kubeshark.firewall._agent import ask
-    from kubeshark.firewall._set import set_from
+    from kubeshark.firewall.enforcement._agent import ask
+    from kubeshark.firewall.sets._set import set_from
 
     status = ask({"do": "status"})
     document = ask({"do": "set"})["set"]
@@ -45,7 +45,7 @@ def current() -> tuple[PolicySet | None, dict[str, Any]]:
 def apply(args: argparse.Namespace) -> Answer:
     """Enforce the policies of files beside those that are enforced, or with --replace instead of them."""
     from kubeshark.firewall import parse_policies
-    from kubeshark.firewall._set import SetPolicy
+    from kubeshark.firewall.sets._set import SetPolicy
 
     given: dict[str, SetPolicy] = {}
     parsed: list[Policy] = []
@@ -87,7 +87,7 @@ def delete(name: str) -> Answer:
 
 def delete_all() -> int:
     """Enforce nothing, end the process; return the generation."""
-    from kubeshark.firewall._agent import ask
+    from kubeshark.firewall.enforcement._agent import ask
 
     generation = int(ask({"do": "remove"})["generation"])
     ask({"do": "stop"})
@@ -107,7 +107,7 @@ def _left(before: PolicySet, status: dict[str, Any]) -> dict[str, Any]:
 def _compiled(given: dict[str, Any], context: dict[str, Any]) -> tuple[list[Any], list[str], list[str]]:
     """Return targets, warnings, and what this machine cannot enforce."""
     from kubeshark.firewall import compile_policies, parse_policies
-    from kubeshark.firewall._targets import targets_of
+    from kubeshark.firewall.sets._targets import targets_of
 
     policies = [
         replace(policy, mode=each.mode)
@@ -131,15 +131,15 @@ def _inventory(context: dict[str, Any]) -> Inventory:
 
 
 def _text_of(path: str) -> str:
-    from kubeshark.firewall._inventory import MAX_JSON_BYTES
+    from kubeshark.firewall.policies._inventory import MAX_JSON_BYTES
 
     with open(path, encoding="utf-8") as file:  # noqa: PTH123 - a bounded read
         return file.read(MAX_JSON_BYTES + 1)
 
 
 def _put(given: dict[str, Any], context: dict[str, Any], confirm_s: float, issue: int) -> Answer:
-    from kubeshark.firewall._agent import ask
-    from kubeshark.firewall._set import PolicySet, set_to
+    from kubeshark.firewall.enforcement._agent import ask
+    from kubeshark.firewall.sets._set import PolicySet, set_to
 
     targets, warnings, missing = _compiled(given, context)
     made = PolicySet(issue + 1, issue + 1, tuple(given.values()), tuple(targets), confirm_s, context=context)
@@ -154,8 +154,8 @@ def _put(given: dict[str, Any], context: dict[str, Any], confirm_s: float, issue
 
 def _ensure_agent(fail_mode: str, attach: str | None, xdp: str) -> None:
     """Start the process that enforces, unless it runs; what it complains of when it cannot is raised here."""
-    from kubeshark.firewall._agent import ask, runtime_folder
     from kubeshark.firewall._errors import FirewallError
+    from kubeshark.firewall.enforcement._agent import ask, runtime_folder
 
     try:
         known = ask({"do": "status"})

@@ -105,7 +105,7 @@ def run_apply(args: argparse.Namespace) -> int:
 
 
 def run_status(args: argparse.Namespace) -> int:
-    from kubeshark.firewall._agent import ask
+    from kubeshark.firewall.enforcement._agent import ask
 
     if args.hub:
         return hub.status(args)
@@ -119,7 +119,7 @@ def run_status(args: argparse.Namespace) -> int:
 
 
 def run_events(args: argparse.Namespace) -> int:
-    from kubeshark.firewall._agent import ask
+    from kubeshark.firewall.enforcement._agent import ask
 
     if args.hub:
         return hub.events(args)
@@ -143,7 +143,7 @@ def run_events(args: argparse.Namespace) -> int:
 
 
 def run_plain(args: argparse.Namespace) -> int:
-    from kubeshark.firewall._agent import ask
+    from kubeshark.firewall.enforcement._agent import ask
 
     if args.hub:
         return hub.plain(args)
@@ -169,7 +169,7 @@ def run_delete(args: argparse.Namespace) -> int:
 
 
 def run_agent(args: argparse.Namespace) -> int:
-    from kubeshark.firewall._agent import Agent, runtime_folder
+    from kubeshark.firewall.enforcement._agent import Agent, runtime_folder
 
     Agent(runtime_folder(), fail_mode=args.fail_mode, force=args.attach, xdp=args.xdp).run()
     return 0

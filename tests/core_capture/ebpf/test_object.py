@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from kubeshark.core_capture.ebpf import EbpfError, read_programs
-from kubeshark.firewall._plane import MAPS, OBJECT
+from kubeshark.firewall.kernel._plane import MAPS, OBJECT
 
 built = pytest.mark.skipif(
     not OBJECT.is_file(), reason="the eBPF program is not built: apt-get install clang linux-libc-dev, then make setup"

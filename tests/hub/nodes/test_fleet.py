@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from kubeshark.firewall._dns import Question, write_question
+from kubeshark.firewall.names._dns import Question, write_question
 from tests.firewall._dns_server import dns_server, resolv_conf
 from tests.firewall._privileged import needs_namespaces
 from tests.hub._firewall_cluster import Cluster, cluster, enter

@@ -16,7 +16,7 @@ from kubeshark.errors import UsageError
 
 if TYPE_CHECKING:
     from kubeshark.firewall import Coverage, Inventory, Policy, RecordedNames
-    from kubeshark.firewall._rules import Network
+    from kubeshark.firewall.rules._rules import Network
     from kubeshark.pipeline import Pipeline
     from kubeshark.pipeline.query._connections import Found
 

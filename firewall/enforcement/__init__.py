@@ -1,0 +1,1 @@
+"""What is enforced on this machine, and the process that holds it."""

@@ -1,0 +1,1 @@
+"""What is judged by, and what becomes of a packet: to be read, and of many packets at once."""
