@@ -1,4 +1,4 @@
-"""Runs Kubeshark scripts: `shim.js` is the engine's side, `_process.py` that of the process that calls them."""
+"""Runs Kubeshark scripts: `library.js` and `shim.js` are the engine's side, `_process.py` that of their process."""
 
 __all__ = ["HOOKS"]
 

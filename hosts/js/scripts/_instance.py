@@ -49,8 +49,9 @@ Ask = Callable[[bytes], bytes]
 
 
 def prepare() -> tuple[MiniRacer, str]:
-    """Start V8, which reads files of its own, and read the shim: before the sandbox is up."""
-    return MiniRacer(), (files("kubeshark.hosts.js.scripts") / "shim.js").read_text("utf-8")
+    """Start V8, which reads files of its own, and read what runs before scripts: before the sandbox is up."""
+    here = files("kubeshark.hosts.js.scripts")
+    return MiniRacer(), "\n".join((here / name).read_text("utf-8") for name in ("library.js", "shim.js"))
 
 
 class ScriptIsolate:
