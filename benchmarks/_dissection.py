@@ -8,6 +8,7 @@ beside.
 from __future__ import annotations
 
 import os
+import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
@@ -103,7 +104,21 @@ def whole_dissection(capture: Path, store: Path, scratch: Path, runs: int) -> li
         cost = f"{ours:.2f} against {theirs:.2f} s CPU; reading without dissecting {reading:.2f} s"
         case, peer, note = f"dissect everything, {case}", f"tshark{form}", f"{entries:.0f} entries; {cost}"
         results.append(Result(3, case, peer, theirs / ours, target, "higher", note))
+    results.append(_lines(store, base, environment, runs))
     return results
+
+
+def _lines(store: Path, tshark: Sequence[str], environment: dict[str, str], runs: int) -> Result:
+    """Both commands from their start to the last line of text; ours in one process."""
+    command = [sys.executable, "-m", "kubeshark", "query", "--store", str(store), "--output", "table", "--jobs", "1"]
+    ours, theirs = alternate(
+        partial(command_cpu, command, is_read=False),
+        partial(command_cpu, tshark, env=environment, is_read=False),
+        min(runs, 3),
+    )
+    note = f"{ours:.2f} against {theirs:.2f} s CPU: start, every line and its text included"
+    case = "dissect everything, lines of text, the whole command"
+    return Result(3, case, "tshark", theirs / ours, None, "higher", note)
 
 
 def _query_cpu(store: Path, depth: str) -> float:

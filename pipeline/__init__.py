@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from kubeshark.pipeline.query._store_query import StoreQuery as StoreQuery
     from kubeshark.pipeline.query._store_query import cursor_behind as cursor_behind
     from kubeshark.pipeline.renderers import to_text as to_text
-    from kubeshark.pipeline.tables._table import CELLS as CELLS
-    from kubeshark.pipeline.tables._table import LINE as LINE
-    from kubeshark.pipeline.tables._table import SIZE as SIZE
+    from kubeshark.pipeline.tables._rows_shown import CELLS as CELLS
+    from kubeshark.pipeline.tables._rows_shown import LINE as LINE
+    from kubeshark.pipeline.tables._rows_shown import SIZE as SIZE
 
 __all__ = [
     "CELLS",
@@ -82,7 +82,7 @@ if not TYPE_CHECKING:
             "query._rows": "columns",
             "query._runs": "Run",
             "query._store_query": "QueryArguments StoreQuery cursor_behind",
-            "tables._table": "CELLS LINE SIZE",
+            "tables._rows_shown": "CELLS LINE SIZE",
             "entries._time": "parse_time rfc3339",
             "renderers": "to_text",
         },

@@ -2,9 +2,21 @@
 
 from kubeshark.pipeline.dissectors._columns import Column, Columns
 from kubeshark.pipeline.dissectors._message_rows import MessageRow, ReadRows
+from kubeshark.pipeline.dissectors.network._conn import COLUMNS as CONN_COLUMNS
 from kubeshark.pipeline.dissectors.network._conn import CONN, FLOW, conn_message, flow_message
 
-__all__ = ["BUILTINS", "CONN", "FLOW", "Column", "Columns", "MessageRow", "ReadRows", "conn_message", "flow_message"]
+__all__ = [
+    "BUILTINS",
+    "CONN",
+    "CONN_COLUMNS",
+    "FLOW",
+    "Column",
+    "Columns",
+    "MessageRow",
+    "ReadRows",
+    "conn_message",
+    "flow_message",
+]
 
 BUILTINS = (
     "kubeshark.pipeline.dissectors.web.http1",

@@ -6,32 +6,69 @@ A renderer that fails costs nothing but itself: the next best one shows the entr
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
 
 from kubeshark.errors import PluginError
 from kubeshark.extension_api import MessageKind, Representation, Section
 
 if TYPE_CHECKING:
-    from kubeshark.extension_api import Endpoint
+    from kubeshark.extension_api import Endpoint, ProtocolSpec
     from kubeshark.pipeline.entries._entry import Entry
 
-__all__ = ["Display", "representation_document"]
+__all__ = ["Display", "RowColumns", "representation_document"]
 
 PARTS = ("request", "response", "event", "data")
 NO_CELLS = {"method": "", "methodQuery": "", "summary": "", "summaryQuery": "", "status": 0, "statusQuery": ""}
 
 
+Summarizer = Callable[..., Mapping[str, Any] | None]
+
+
+class RowColumns(Protocol):
+    """Says of many entries of one protocol what a summarizer says of each."""
+
+    def columns(self, read: Callable[..., list[Any]], count: int) -> tuple[list[Any], list[Any], list[Any]]:
+        """Return (methods, statuses, summaries) of `count` entries.
+
+        `read(name)` returns a KFL variable of them, `read(name, places)` of some.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Display:
-    """The `summarize` and `render` hooks of all plugins, latest registered first."""
+    """The `summarize` and `render` hooks of all plugins, latest registered first.
 
-    summarizers: Sequence[Callable[..., Mapping[str, Any] | None]] = ()
+    A summarizer with an attribute `known` (protocol's flag or name → what summarizes it) is asked for no other.
+    """
+
+    summarizers: Sequence[Summarizer] = ()
     renderers: Sequence[Callable[..., Representation | None]] = ()
+    _asked: dict[tuple[str, str], tuple[Summarizer, ...]] = field(default_factory=dict)  # by protocol
 
     def cells(self, entry: Entry) -> Mapping[str, Any]:
         """Return what the latest of those that know the entry says of it: `NO_CELLS` where none does."""
-        return next((cells for summarize in self.summarizers if (cells := summarize(entry=entry))), NO_CELLS)
+        for summarize in self._summarizers_of(entry.protocol):
+            if cells := summarize(entry=entry):
+                return cells
+        return NO_CELLS
+
+    def columns_of(self, protocol: ProtocolSpec) -> RowColumns | None:
+        """Return what says all rows of a protocol at once; None where each entry has to be asked for."""
+        first = next(iter(self._summarizers_of(protocol)), None)
+        found = _known(first, protocol) if first is not None else None
+        return found if hasattr(found, "columns") else None
+
+    def _summarizers_of(self, protocol: ProtocolSpec) -> tuple[Summarizer, ...]:
+        key = protocol.name, protocol.macro
+        found = self._asked.get(key)
+        if found is None:
+            found = tuple(
+                each for each in self.summarizers if not hasattr(each, "known") or _known(each, protocol) is not None
+            )
+            self._asked[key] = found
+        return found
 
     def line(self, entry: Entry, *, is_wrong: bool) -> tuple[str, str, str, Any, str]:
         """Return what a line of text shows beside KFL variables: (protocol, error, method, status, summary).
@@ -113,6 +150,12 @@ def _section(section: Section) -> dict[str, Any]:
             for found in section.ranges
         ]
     return document
+
+
+def _known(summarize: Summarizer, protocol: ProtocolSpec) -> Any:
+    """Return what a summarizer says it has for a protocol, None if it has nothing, or does not say."""
+    known: Mapping[str, Any] = getattr(summarize, "known", {})
+    return known.get(protocol.flag) or known.get(protocol.name)
 
 
 def _end(entry: Entry, end: Endpoint) -> dict[str, str]:

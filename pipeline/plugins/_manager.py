@@ -202,8 +202,8 @@ class Plugins:
         ]
         self.packet_filters = self._functions("packet_filter")
         self.segment_sealed = self._functions("segment_sealed")
-        latest_first = [list(self._functions(hook).values())[::-1] for hook in ("summarize", "render")]
-        self.display = Display(*latest_first)
+        summarizers, renderers = (list(self._functions(hook).values())[::-1] for hook in ("summarize", "render"))
+        self.display = Display(summarizers, renderers)  # the latest first
 
     def _index_enrichers(self) -> None:
         """By priority; one that cannot be used comes first, and nothing passes it."""

@@ -27,7 +27,7 @@ from kubeshark.pipeline.query._query import Query, QueryOptions, QueryProgress
 from kubeshark.pipeline.query._rows import columns_read_by
 from kubeshark.pipeline.query._runs import Run
 from kubeshark.pipeline.reading._choose import either_way, without_times
-from kubeshark.pipeline.tables._table import SHOWN
+from kubeshark.pipeline.tables._rows_shown import SHOWN
 
 __all__ = ["QueryArguments", "StoreQuery", "cursor_behind", "known_names", "make_options", "query_store"]
 
@@ -301,7 +301,7 @@ def query_store(
                 away, actors(jobs, sum(len(task.chunks) for task in plan.tasks)), watch, entry_filter.errors, here
             )
         reads = columns_read_by(make, entry_filter.variables)
-        is_quick = reads is not None and SHOWN.isdisjoint(reads)
+        is_quick = reads is not None and SHOWN.keys().isdisjoint(reads)
         count = _processes(jobs, plan, options, WORTH_BYTES["forked"][is_quick])
         if not (count and store.can_travel):  # they would open one store
             return None

@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kubeshark.extension_api import EntryView, Representation, Section
-from kubeshark.pipeline.renderers._kfl_text import equals, is_selectable
-from kubeshark.pipeline.renderers._sections import BUILTIN, cells, mapping, table, variable_rows
+from kubeshark.pipeline.renderers._kfl_text import is_selectable
+from kubeshark.pipeline.renderers._sections import BUILTIN, mapping, table, variable_rows
+from kubeshark.pipeline.renderers._summaries import Failed, Said, summary
 
-__all__ = ["SHOWN_STATEMENT", "numbered", "result_table", "sql_cells", "sql_representation", "statement"]
+__all__ = ["SHOWN_STATEMENT", "numbered", "one_line", "result_table", "sql_representation", "sql_summary", "statement"]
 
 SHOWN_STATEMENT = 128
 """Characters of a statement in a list (entries.md §5)."""
@@ -36,22 +37,18 @@ _SHOWN_ELSEWHERE = frozenset(
 )
 
 
-def sql_cells(entry: EntryView, protocol: str, verb: str = "command") -> dict[str, Any]:
-    """Return the row of an SQL exchange: command (the variable `verb`), statement, 1 if it failed."""
-    command, query = str(entry.get(f"{protocol}_{verb}")), str(entry.get(f"{protocol}_query"))
-    query_variable = f"{protocol}_query"
-    if not query:
-        query_variable = f"{protocol}_database"
-        query = str(entry.get(query_variable))
-    has_answer = bool(entry.get(f"{protocol}_response_size"))
-    success = bool(entry.get(f"{protocol}_success"))
-    return cells(
-        command,
-        equals(f"{protocol}_{verb}", command),
-        " ".join(query[:SHOWN_STATEMENT].split()),
-        equals(query_variable, query),
-        int(has_answer and not success),
-        equals(f"{protocol}_success", success) if has_answer else "",
+def one_line(statement: str) -> str:
+    """Return the beginning of a statement as a list shows it."""
+    return " ".join(statement[:SHOWN_STATEMENT].split())
+
+
+def sql_summary(protocol: str, verb: str = "command") -> Any:
+    """Return the `summarize` hook of an SQL protocol: command (the variable `verb`), statement, 1 if it failed."""
+    return summary(
+        protocol,
+        f"{protocol}_{verb}",
+        Said(f"{protocol}_query", f"{protocol}_database", shown=one_line),
+        Failed(f"{protocol}_success", answered=f"{protocol}_response_size"),
     )
 
 

@@ -2,31 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from kubeshark.extension_api import EntryView, Representation, hookimpl
-from kubeshark.pipeline.renderers._kfl_text import equals
-from kubeshark.pipeline.renderers._sections import cells
+from kubeshark.pipeline.renderers._summaries import Said, summary
 from kubeshark.pipeline.renderers._with_body import with_body
 
 __all__ = ["render", "summarize"]
 
 
-@hookimpl
-def summarize(entry: EntryView) -> dict[str, Any] | None:
-    """Show method and what it is about; the status is the reply code, 0 where there is none."""
-    if entry.protocol.name != "amqp":
-        return None
-    method, summary = str(entry.get("amqp_method")), str(entry.get("amqp_summary"))
-    code = int(str(entry.get("amqp_reply_code")))
-    return cells(
-        method.replace(".", " "),
-        equals("amqp_method", method),
-        summary,
-        equals("amqp_summary", summary),
-        code,
-        equals("amqp_reply_code", code) if code else "",
-    )
+summarize = summary(
+    "amqp",
+    Said("amqp_method", shown=lambda method: method.replace(".", " ")),
+    "amqp_summary",
+    "amqp_reply_code",
+)
 
 
 @hookimpl

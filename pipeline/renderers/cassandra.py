@@ -6,10 +6,11 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from kubeshark.extension_api import EntryView, Representation, Section, hookimpl
-from kubeshark.pipeline.renderers._database_sections import SHOWN_STATEMENT, numbered, result_table, statement
-from kubeshark.pipeline.renderers._kfl_text import equals
-from kubeshark.pipeline.renderers._sections import BUILTIN, cells, mapping, row, table, variable_rows
+from kubeshark.extension_api import EntryView, Section
+from kubeshark.pipeline.renderers._database_sections import numbered, one_line, result_table, statement
+from kubeshark.pipeline.renderers._halves import halves
+from kubeshark.pipeline.renderers._sections import mapping, row, table, variable_rows
+from kubeshark.pipeline.renderers._summaries import Code, Said, summary
 
 __all__ = ["render", "summarize"]
 
@@ -20,36 +21,12 @@ RESPONSE = {
     "cassandra_error_message": "Error",
 }
 
-
-@hookimpl
-def summarize(entry: EntryView) -> dict[str, Any] | None:
-    if entry.protocol.name != "cassandra":
-        return None
-    opcode, query = str(entry.get("cassandra_opcode")), str(entry.get("cassandra_query"))
-    code = int(str(entry.get("cassandra_error_code")))
-    return cells(
-        opcode,
-        equals("cassandra_opcode", opcode),
-        " ".join(query[:SHOWN_STATEMENT].split()),
-        equals("cassandra_query", query),
-        code,
-        equals("cassandra_error_code", code) if entry.get("cassandra_response") else "",
-    )
-
-
-@hookimpl
-def render(entry: EntryView) -> Representation | None:
-    if entry.protocol.name != "cassandra":
-        return None
-    document = entry.document()
-    request, response = document["request"], document["response"]
-    event = (document["event"] or {}).get("data")
-    return Representation(
-        BUILTIN,
-        request=_request(entry, request) if request else (),
-        response=_response(entry, response) if response else (),
-        event=_response(entry, event) if event else (),
-    )
+summarize = summary(
+    "cassandra",
+    "cassandra_opcode",
+    Said("cassandra_query", shown=one_line),
+    Code("cassandra_error_code", answered="cassandra_response"),
+)
 
 
 def _request(entry: EntryView, request: Mapping[str, Any]) -> tuple[Section, ...]:
@@ -77,3 +54,6 @@ def _json(title: str, value: Any) -> tuple[Section, ...]:
         return ()
     shown = json.dumps(value, ensure_ascii=False, indent=2, default=str)
     return (Section("code", title, body=shown, mime_type="application/json"),)
+
+
+render = halves("cassandra", _request, _response, _response)

@@ -5,23 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from kubeshark.extension_api import EntryView, Representation, Section, TableRow, hookimpl
-from kubeshark.pipeline.renderers._kfl_text import equals
-from kubeshark.pipeline.renderers._sections import BUILTIN, cells, row, table, variable_rows
+from kubeshark.extension_api import Section, TableRow
+from kubeshark.pipeline.renderers._halves import halves, titled
+from kubeshark.pipeline.renderers._sections import row, table
+from kubeshark.pipeline.renderers._summaries import Said, summary
 
 __all__ = ["render", "summarize"]
 
 
-@hookimpl
-def summarize(entry: EntryView) -> dict[str, Any] | None:
-    if entry.protocol.name != "diameter":
-        return None
-    method, result = str(entry.get("diameter_method")), int(str(entry.get("diameter_result_code")))
-    variable = "diameter_username" if entry.get("diameter_username") else "diameter_summary"
-    about = str(entry.get(variable))
-    status_query = equals("diameter_result_code", result) if result else ""
-    return cells(method, equals("diameter_method", method), about, equals(variable, about), result, status_query)
-
+summarize = summary(
+    "diameter", "diameter_method", Said("diameter_username", "diameter_summary"), "diameter_result_code"
+)
 
 REQUEST = {
     "diameter_method": "Command",
@@ -39,19 +33,6 @@ RESPONSE = {
 INDENT = "\u2003"
 
 
-@hookimpl
-def render(entry: EntryView) -> Representation | None:
-    if entry.protocol.name != "diameter":
-        return None
-    document = entry.document()
-    request, response = document["request"], document["response"]
-    return Representation(
-        BUILTIN,
-        request=(*table("Request", variable_rows(entry, REQUEST)), *_avps(request)) if request else (),
-        response=(*table("Answer", variable_rows(entry, RESPONSE)), *_avps(response)) if response else (),
-    )
-
-
 def _avps(message: Mapping[str, Any]) -> tuple[Section, ...]:
     return table("AVPs", _rows(message.get("avps", ()), ""))
 
@@ -64,3 +45,6 @@ def _rows(avps: Sequence[Mapping[str, Any]], indent: str) -> Iterator[TableRow]:
             yield from _rows(avp["value"], indent + INDENT)
         else:
             yield row(indent + avp["name"], avp["value"])
+
+
+render = halves("diameter", titled("Request", REQUEST, _avps), titled("Answer", RESPONSE, _avps))

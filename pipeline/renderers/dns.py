@@ -5,46 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kubeshark.extension_api import EntryView, Representation, Section, TableRow, hookimpl
-from kubeshark.pipeline.renderers._kfl_text import equals, member
-from kubeshark.pipeline.renderers._sections import BUILTIN, cells, row, table, variable_rows
+from kubeshark.extension_api import EntryView, Section, TableRow
+from kubeshark.pipeline.renderers._halves import halves
+from kubeshark.pipeline.renderers._sections import row, table, variable_rows
+from kubeshark.pipeline.renderers._summaries import Code, Said, summary
 
 __all__ = ["render", "summarize"]
 
 RESPONSE = {"dns_rcode": "Code", "status_code": "Code number", "dns_response_length": "Bytes"}
 DATA_KEYS = ("ip", "ns", "cname", "ptr", "txts", "soa", "srv", "mx", "opt", "uri", "data")
 
-
-@hookimpl
-def summarize(entry: EntryView) -> dict[str, Any] | None:
-    if entry.protocol.name != "dns":
-        return None
-    name, kind = _first(entry.get("dns_questions")), _first(entry.get("dns_question_types"))
-    if not name:  # mDNS answers repeat no question
-        name = _first(entry.get("dns_answer_names"))
-        name_query = member(name, "dns_answer_names")
-    else:
-        name_query = member(name, "dns_questions")
-    status = int(str(entry.get("status_code")))
-    status_query = equals("status_code", status) if entry.get("dns_response") else ""
-    return cells(kind, member(kind, "dns_question_types"), name, name_query, status, status_query)
-
-
-def _first(values: object) -> str:
-    return str(values[0]) if isinstance(values, list) and values else ""
-
-
-@hookimpl
-def render(entry: EntryView) -> Representation | None:
-    if entry.protocol.name != "dns":
-        return None
-    document = entry.document()
-    request, response = document["request"], document["response"]
-    return Representation(
-        BUILTIN,
-        request=_request(entry, request) if request else (),
-        response=_response(entry, response) if response else (),
-    )
+summarize = summary(
+    "dns",
+    "dns_question_types",
+    Said("dns_questions", "dns_answer_names"),  # mDNS answers repeat no question
+    Code("status_code", answered="dns_response"),
+)
 
 
 def _request(entry: EntryView, request: Mapping[str, Any]) -> tuple[Section, ...]:
@@ -74,3 +50,6 @@ def _records(records: Sequence[Mapping[str, Any]], variable: str = "") -> list[T
         )
         for at, record in enumerate(records)
     ]
+
+
+render = halves("dns", _request, _response)

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from kubeshark.extension_api import EntryView, hookimpl
 from kubeshark.pipeline.renderers._kfl_text import equals
-from kubeshark.pipeline.renderers._sections import cells
+from kubeshark.pipeline.renderers._summaries import Code, Told, summary
 
 __all__ = ["summarize"]
 
 
-@hookimpl
-def summarize(entry: EntryView) -> dict[str, Any] | None:
-    if entry.protocol.name != "dubbo":
-        return None
-    method, service = str(entry.get("dubbo_method")), str(entry.get("dubbo_service"))
-    query = equals("dubbo_method", method)
-    if entry.get("dubbo_event"):
-        method, query = "event", "dubbo_event"
-    status = int(str(entry.get("dubbo_status")))
-    status_query = equals("dubbo_status", status) if entry.get("dubbo_response") else ""
-    return cells(method, query, service, equals("dubbo_service", service), status, status_query)
+def _method(method: Any, is_event: Any) -> tuple[str, str]:
+    return ("event", "dubbo_event") if is_event else (str(method), equals("dubbo_method", str(method)))
+
+
+summarize = summary(
+    "dubbo",
+    Told("dubbo_method", "dubbo_event", by=_method),
+    "dubbo_service",
+    Code("dubbo_status", answered="dubbo_response"),
+)

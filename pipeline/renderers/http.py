@@ -8,7 +8,8 @@ from typing import Any
 
 from kubeshark.extension_api import EntryView, Representation, Section, hookimpl
 from kubeshark.pipeline.renderers._kfl_text import equals
-from kubeshark.pipeline.renderers._sections import BUILTIN, body, cells, mapping, row, table, timeline, variable_rows
+from kubeshark.pipeline.renderers._sections import BUILTIN, body, mapping, row, table, timeline, variable_rows
+from kubeshark.pipeline.renderers._summaries import Code, Said, Summary, Told, summaries
 
 __all__ = ["render", "summarize"]
 
@@ -36,19 +37,17 @@ GRPC_RESPONSE = {"grpc_status": "Status", "grpc_message": "Message"}
 GRAPHQL = {"gql_operation": "Operation", "gql_name": "Name"}
 
 
-@hookimpl
-def summarize(entry: EntryView) -> dict[str, Any] | None:
-    if entry.protocol.name != "http":
-        return None
-    method, path, status = str(entry.get("method")), str(entry.get("path")), int(str(entry.get("status_code")))
-    status_query = equals("status_code", status) if status else ""
-    if entry.protocol.flag == "grpc":
-        name, outcome = str(entry.get("grpc_method")), int(str(entry.get("grpc_status")))
-        name_query, path_query = equals("grpc_method", name), equals("path", path)
-        if outcome < 0:  # the response was not seen
-            return cells(name, name_query, path, path_query)
-        return cells(name, name_query, path, path_query, outcome, equals("grpc_status", outcome))
-    return cells(method, equals("method", method), path, equals("path", path), status, status_query)
+def _outcome(status: Any) -> tuple[int, str]:
+    """Say how a call ended; its status is negative where the response was not seen."""
+    return (int(status), equals("grpc_status", int(status))) if int(status) >= 0 else (0, "")
+
+
+summarize = summaries(
+    {
+        "grpc": Summary(Said("grpc_method"), Said("path"), Told("grpc_status", by=_outcome)),
+        "http": Summary(Said("method"), Said("path"), Code("status_code")),
+    }
+)
 
 
 @hookimpl

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from kubeshark.extension_api import EntryView, Representation, Section, hookimpl
-from kubeshark.pipeline.renderers._kfl_text import equals
-from kubeshark.pipeline.renderers._sections import BUILTIN, cells, mapping, table, variable_rows
+from kubeshark.pipeline.renderers._sections import BUILTIN, mapping, table, variable_rows
+from kubeshark.pipeline.renderers._summaries import summary
 
 __all__ = ["render", "summarize"]
 
@@ -18,13 +18,7 @@ VARIABLES = {
     "icmp_length": "Bytes",
 }
 
-
-@hookimpl
-def summarize(entry: EntryView) -> dict[str, Any] | None:
-    if entry.protocol.name != "icmp":
-        return None
-    kind, meaning = str(entry.get("icmp_type")), str(entry.get("icmp_description"))
-    return cells(kind, equals("icmp_type", kind), meaning, equals("icmp_description", meaning))
+summarize = summary("icmp", "icmp_type", "icmp_description")
 
 
 @hookimpl

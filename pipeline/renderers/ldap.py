@@ -5,22 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from kubeshark.extension_api import EntryView, Representation, Section, TableRow, hookimpl
-from kubeshark.pipeline.renderers._kfl_text import equals
-from kubeshark.pipeline.renderers._sections import BUILTIN, cells, row, table, variable_rows
+from kubeshark.extension_api import EntryView, Section, TableRow
+from kubeshark.pipeline.renderers._halves import halves
+from kubeshark.pipeline.renderers._sections import row, table, variable_rows
+from kubeshark.pipeline.renderers._summaries import Code, Said, summary
 
 __all__ = ["render", "summarize"]
 
 
-@hookimpl
-def summarize(entry: EntryView) -> dict[str, Any] | None:
-    if entry.protocol.name != "ldap":
-        return None
-    kind, result = str(entry.get("ldap_type")), int(str(entry.get("ldap_result")))
-    variable = "ldap_dn" if entry.get("ldap_dn") else "ldap_summary"
-    about = str(entry.get(variable))
-    status_query = equals("ldap_result", result) if entry.get("ldap_response") else ""
-    return cells(kind, equals("ldap_type", kind), about, equals(variable, about), result, status_query)
+summarize = summary("ldap", "ldap_type", Said("ldap_dn", "ldap_summary"), Code("ldap_result", answered="ldap_response"))
 
 
 REQUEST = {
@@ -37,23 +30,6 @@ RESPONSE = {
     "ldap_response_length": "Bytes",
 }
 SHOWN_ENTRIES = 100
-
-
-@hookimpl
-def render(entry: EntryView) -> Representation | None:
-    if entry.protocol.name != "ldap":
-        return None
-    document = entry.document()
-    request, response = document["request"], document["response"]
-    event = (document["event"] or {}).get("data")
-    return Representation(
-        BUILTIN,
-        request=_request(entry, request) if request else (),
-        response=_response(entry, response) if response else (),
-        event=table("Event", (row(name, value) for name, value in event.items() if value not in ("", [], {})))
-        if event
-        else (),
-    )
 
 
 def _request(entry: EntryView, request: Mapping[str, Any]) -> tuple[Section, ...]:
@@ -91,3 +67,10 @@ def _controls(message: Mapping[str, Any]) -> tuple[Section, ...]:
     return table(
         "Controls", (row(control["name"], control.get("value", "")) for control in message.get("controls", ()))
     )
+
+
+def _event(_: EntryView, event: Mapping[str, Any]) -> tuple[Section, ...]:
+    return table("Event", (row(name, value) for name, value in event.items() if value not in ("", [], {})))
+
+
+render = halves("ldap", _request, _response, _event)

@@ -6,9 +6,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from kubeshark.extension_api import EntryView, Representation, Section, hookimpl
+from kubeshark.extension_api import Section
+from kubeshark.pipeline.renderers._halves import halves, titled
 from kubeshark.pipeline.renderers._kfl_text import equals
-from kubeshark.pipeline.renderers._sections import BUILTIN, cells, table, variable_rows
+from kubeshark.pipeline.renderers._summaries import Code, Said, Told, summary
 
 __all__ = ["render", "summarize"]
 
@@ -26,44 +27,28 @@ RESPONSE = {
 }
 
 
-@hookimpl
-def summarize(entry: EntryView) -> dict[str, Any] | None:
-    """Show command, namespace and error code; of what a server sent on its own: its opcode."""
-    if entry.protocol.name != "mongodb":
-        return None
-    name = "mongodb_command" if entry.get("mongodb_command") else "mongodb_opcode"
-    command = str(entry.get(name))
-    database, collection = str(entry.get("mongodb_database")), str(entry.get("mongodb_collection"))
-    code = int(str(entry.get("mongodb_error_code")))
+def _namespace(database: Any, collection: Any) -> tuple[str, str]:
+    database, collection = str(database), str(collection)
     query = equals("mongodb_collection", collection) or equals("mongodb_database", database)
     if collection and database:
         query = f"{equals('mongodb_database', database)} && {query}"
-    return cells(
-        command,
-        equals(name, command),
-        f"{database}.{collection}" if collection else database,
-        query,
-        code,
-        equals("mongodb_error_code", code) if entry.get("mongodb_response_size") else "",
-    )
+    return f"{database}.{collection}" if collection else database, query
 
 
-@hookimpl
-def render(entry: EntryView) -> Representation | None:
-    if entry.protocol.name != "mongodb":
-        return None
-    document = entry.document()
-    request, response = document["request"], document["response"]
-    event = (document["event"] or {}).get("data")
-    return Representation(
-        BUILTIN,
-        request=(*table("Request", variable_rows(entry, REQUEST)), *_body(request)) if request else (),
-        response=(*table("Response", variable_rows(entry, RESPONSE)), *_body(response)) if response else (),
-        event=(*table("Event", variable_rows(entry, RESPONSE)), *_body(event)) if event else (),
-    )
+summarize = summary(
+    "mongodb",
+    Said("mongodb_command", "mongodb_opcode"),  # what a server sends on its own is no command
+    Told("mongodb_database", "mongodb_collection", by=_namespace),
+    Code("mongodb_error_code", answered="mongodb_response_size"),
+)
 
 
 def _body(part: Mapping[str, Any]) -> tuple[Section, ...]:
     title = f"Document: {part['comment']}" if part.get("comment") else "Document"
     shown = json.dumps(part["document"], ensure_ascii=False, indent=2, default=str)
     return (Section("code", title, body=shown, mime_type="application/json"),)
+
+
+render = halves(
+    "mongodb", titled("Request", REQUEST, _body), titled("Response", RESPONSE, _body), titled("Event", RESPONSE, _body)
+)

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from kubeshark.extension_api import EntryView, Representation, hookimpl
-from kubeshark.pipeline.renderers._database_sections import sql_cells, sql_representation
+from kubeshark.pipeline.renderers._database_sections import sql_representation, sql_summary
 
 __all__ = ["render", "summarize"]
 
 VARIABLES = {"command": "Command", "database": "Database", "statement_id": "Statement"}
 
-
-@hookimpl
-def summarize(entry: EntryView) -> dict[str, Any] | None:
-    return sql_cells(entry, "mysql") if entry.protocol.name == "mysql" else None
+summarize = sql_summary("mysql")
 
 
 @hookimpl

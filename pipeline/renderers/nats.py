@@ -6,27 +6,20 @@ from typing import Any
 
 from kubeshark.extension_api import EntryView, Representation, hookimpl
 from kubeshark.pipeline.renderers._kfl_text import equals
-from kubeshark.pipeline.renderers._sections import cells
+from kubeshark.pipeline.renderers._summaries import Said, Told, summary
 from kubeshark.pipeline.renderers._with_body import with_body
 
 __all__ = ["render", "summarize"]
 
 
-@hookimpl
-def summarize(entry: EntryView) -> dict[str, Any] | None:
-    """Show operation and subject, or what went wrong; status 1 is an error of the server."""
-    if entry.protocol.name != "nats":
-        return None
-    kind, subject, error = (str(entry.get(name)) for name in ("nats_type", "nats_subject", "nats_error_message"))
-    summary, name = (subject, "nats_subject") if subject else (error, "nats_error_message")
-    return cells(
-        kind,
-        equals("nats_type", kind),
-        summary,
-        equals(name, summary),
-        int(error != ""),
-        equals("nats_error_message", error),
-    )
+def _trouble(error: Any) -> tuple[int, str]:
+    """1 is an error of the server."""
+    return int(error != ""), equals("nats_error_message", str(error))
+
+
+summarize = summary(
+    "nats", "nats_type", Said("nats_subject", "nats_error_message"), Told("nats_error_message", by=_trouble)
+)
 
 
 @hookimpl

@@ -4,20 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from kubeshark.extension_api import EntryView, hookimpl
+from kubeshark.extension_api import EntryView
 from kubeshark.pipeline.renderers._kfl_text import equals
 from kubeshark.pipeline.renderers._sections import cells
+from kubeshark.pipeline.renderers._summaries import summaries
 
 __all__ = ["summarize"]
 
 SOCKS_ABOUT = ("socks_host", "socks_username", "socks_method", "socks_version")
-
-
-@hookimpl
-def summarize(entry: EntryView) -> dict[str, Any] | None:
-    if entry.protocol.name == "socks":
-        return _socks(entry)
-    return _proxy(entry) if entry.protocol.name == "proxy" else None
 
 
 def _socks(entry: EntryView) -> dict[str, Any]:
@@ -43,3 +37,6 @@ def _proxy(entry: EntryView) -> dict[str, Any]:
     ends = [f"{entry.get(f'proxy_{end}_ip')!s}:{entry.get(f'proxy_{end}_port')!s}" for end in ("src", "dst")]
     shown = " → ".join(ends) if source else str(entry.get("proxy_family"))
     return cells(command, equals("proxy_command", command), shown, equals("proxy_src_ip", source) if source else "")
+
+
+summarize = summaries({"socks": _socks, "proxy": _proxy})

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from kubeshark.extension_api import EntryView, Representation, Section, hookimpl
-from kubeshark.pipeline.renderers._kfl_text import equals, member
-from kubeshark.pipeline.renderers._sections import BUILTIN, body, cells, mapping, row, table, variable_rows
+from kubeshark.pipeline.renderers._sections import BUILTIN, body, mapping, row, table, variable_rows
+from kubeshark.pipeline.renderers._summaries import Said, summary
 
 __all__ = ["render", "summarize"]
 
@@ -18,22 +16,9 @@ REQUEST = {
     "smtp_request_size": "Bytes",
 }
 
-
-@hookimpl
-def summarize(entry: EntryView) -> dict[str, Any] | None:
-    if entry.protocol.name != "smtp":
-        return None
-    command, status = str(entry.get("smtp_command")), int(str(entry.get("smtp_status")))
-    recipients = entry.get("smtp_rcpt_to")
-    if isinstance(recipients, list) and recipients:
-        about, about_query = recipients[0], member(recipients[0], "smtp_rcpt_to")
-    else:
-        wanted = ("smtp_mail_from", "smtp_argument", "smtp_reply")
-        variable = next((name for name in wanted if entry.get(name)), "smtp_argument")
-        about = str(entry.get(variable))
-        about_query = equals(variable, about)
-    status_query = equals("smtp_status", status) if status else ""
-    return cells(command, equals("smtp_command", command), about, about_query, status, status_query)
+summarize = summary(
+    "smtp", "smtp_command", Said("smtp_rcpt_to", "smtp_mail_from", "smtp_argument", "smtp_reply"), "smtp_status"
+)
 
 
 @hookimpl

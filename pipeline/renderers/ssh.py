@@ -2,22 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from kubeshark.extension_api import EntryView, hookimpl
-from kubeshark.pipeline.renderers._kfl_text import equals
-from kubeshark.pipeline.renderers._sections import cells
+from kubeshark.pipeline.renderers._summaries import Said, summary
 
 __all__ = ["summarize"]
 
 ABOUT = ("ssh_host_key_fingerprint", "ssh_kex", "ssh_server_software", "ssh_client_software", "ssh_hassh")
 
-
-@hookimpl
-def summarize(entry: EntryView) -> dict[str, Any] | None:
-    if entry.protocol.name != "ssh":
-        return None
-    kind = str(entry.get("ssh_type"))
-    variable = next((name for name in ABOUT if entry.get(name)), ABOUT[0])
-    about = str(entry.get(variable))
-    return cells(kind, equals("ssh_type", kind), about, equals(variable, about))
+summarize = summary("ssh", "ssh_type", Said(*ABOUT))

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from kubeshark.extension_api import EntryView, Representation, Section, hookimpl
-from kubeshark.pipeline.renderers._kfl_text import equals
-from kubeshark.pipeline.renderers._sections import BUILTIN, cells, row, table, variable_rows
+from kubeshark.extension_api import EntryView, Section
+from kubeshark.pipeline.renderers._halves import halves
+from kubeshark.pipeline.renderers._sections import row, table, variable_rows
+from kubeshark.pipeline.renderers._summaries import summary
 
 __all__ = ["render", "summarize"]
 
@@ -24,30 +25,7 @@ SERVER = {
     "tlsx_weak": "Weak",
 }
 
-
-@hookimpl
-def summarize(entry: EntryView) -> dict[str, Any] | None:
-    if entry.protocol.flag != "tlsx":
-        return None
-    info, name = str(entry.get("tlsx_info")), str(entry.get("tlsx_sni"))
-    alert = int(str(entry.get("tlsx_alert")))
-    status_query = equals("tlsx_alert", alert) if alert else ""
-    return cells(info, equals("tlsx_info", info), name, equals("tlsx_sni", name), alert, status_query)
-
-
-@hookimpl
-def render(entry: EntryView) -> Representation | None:
-    if entry.protocol.flag != "tlsx":
-        return None
-    document = entry.document()
-    request, response = document["request"], document["response"]
-    event = (document["event"] or {}).get("data")
-    return Representation(
-        BUILTIN,
-        request=_request(entry, request) if request else (),
-        response=_response(entry, response) if response else (),
-        event=(*_alert(event), *_encrypted(event)) if event else (),
-    )
+summarize = summary("tlsx", "tlsx_info", "tlsx_sni", "tlsx_alert")
 
 
 def _request(entry: EntryView, request: Mapping[str, Any]) -> tuple[Section, ...]:
@@ -108,3 +86,6 @@ def _alert(document: Mapping[str, Any]) -> tuple[Section, ...]:
         row("Code", alert["code"], "tlsx_alert"),
     ]
     return table("Alert", rows)
+
+
+render = halves("tlsx", _request, _response, lambda _, event: (*_alert(event), *_encrypted(event)))

@@ -17,6 +17,7 @@ from kubeshark.pipeline.renderers._sections import (
     timeline,
     variable_rows,
 )
+from kubeshark.pipeline.renderers._summaries import Said, Summary, Told, summaries
 
 __all__ = ["render", "summarize"]
 
@@ -42,18 +43,22 @@ FLOW_DETAILS = ("connections", "start", "end")
 CONN_DETAILS = ("closeReason", "start", "end", "retransmissions", "outOfOrder", "gaps", "rttUsAvg", "completeness")
 
 
-@hookimpl
-def summarize(entry: EntryView) -> dict[str, Any] | None:
+def _ends(src_ip: Any, dst_ip: Any, dst_port: Any, local_bytes: Any, remote_bytes: Any) -> tuple[str, str]:
+    return f"{src_ip} → {dst_ip}:{dst_port}, {local_bytes} B out, {remote_bytes} B in", ""
+
+
+def _connection(name: str) -> Summary:
+    ends = Told("src.ip", "dst.ip", "dst.port", f"{name}_local_bytes", f"{name}_remote_bytes", by=_ends)
+    return Summary(Said(f"{name}_state"), ends)
+
+
+def _payload(entry: EntryView) -> dict[str, Any]:
     name = entry.protocol.name
-    if name in ("conn", "flow"):
-        state = str(entry.get(f"{name}_state"))
-        ends = "{} → {}:{}".format(*(entry.get(end) for end in ("src.ip", "dst.ip", "dst.port")))
-        sizes = "{} B out, {} B in".format(*(entry.get(f"{name}_{end}_bytes") for end in ("local", "remote")))
-        return cells(state, equals(f"{name}_state", state), f"{ends}, {sizes}")
-    if name in RAW:
-        chunks = str(entry.get("sctp_chunk_type")) if name == "sctp" else ""
-        return cells(chunks, equals("sctp_chunk_type", chunks), str(entry.get(f"{name}_length")) + " bytes")
-    return None
+    chunks = str(entry.get("sctp_chunk_type")) if name == "sctp" else ""
+    return cells(chunks, equals("sctp_chunk_type", chunks), str(entry.get(f"{name}_length")) + " bytes")
+
+
+summarize = summaries({"conn": _connection("conn"), "flow": _connection("flow"), **dict.fromkeys(RAW, _payload)})
 
 
 @hookimpl

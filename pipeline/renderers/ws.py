@@ -7,6 +7,7 @@ from typing import Any
 from kubeshark.extension_api import EntryView, Representation, Section, hookimpl
 from kubeshark.pipeline.renderers._kfl_text import equals
 from kubeshark.pipeline.renderers._sections import BUILTIN, body, cells, row, table
+from kubeshark.pipeline.renderers._summaries import summaries
 
 __all__ = ["render", "summarize"]
 
@@ -24,14 +25,14 @@ ROWS = {
 }
 
 
-@hookimpl
-def summarize(entry: EntryView) -> dict[str, Any] | None:
-    if entry.protocol.name != "ws":
-        return None
+def _cells(entry: EntryView) -> dict[str, Any]:
     opcode, code = str(entry.get("ws_opcode")), int(str(entry.get("status_code")))
     shown = str(entry.get("request_body")) or str(entry.get("response_body")) if opcode in ("text", "close") else ""
     code_query = equals("status_code", code) if code else ""
     return cells(opcode, equals("ws_opcode", opcode), shown[:SUMMARY_CHARACTERS], "", code, code_query)
+
+
+summarize = summaries({"ws": _cells})  # only of some the body is read
 
 
 @hookimpl

@@ -4,23 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from kubeshark.extension_api import EntryView, hookimpl
 from kubeshark.pipeline.renderers._kfl_text import equals
-from kubeshark.pipeline.renderers._sections import cells
+from kubeshark.pipeline.renderers._summaries import Said, Told, summary
 
 __all__ = ["summarize"]
 
 SAYS_MOST = ("zmtp_error_message", "zmtp_topic", "zmtp_socket_type", "zmtp_mechanism")
 
 
-@hookimpl
-def summarize(entry: EntryView) -> dict[str, Any] | None:
-    """Show the type, and topic, socket type or mechanism; status 1 is an ERROR command."""
-    if entry.protocol.name != "zmtp":
-        return None
-    kind = str(entry.get("zmtp_type"))
-    name = next((name for name in SAYS_MOST if entry.get(name)), SAYS_MOST[-1])
-    summary = str(entry.get(name))
-    status = int(kind == "ERROR")
-    query = equals("zmtp_type", kind)
-    return cells(kind, query, summary, equals(name, summary), status, query if status else "")
+def _trouble(kind: Any) -> tuple[int, str]:
+    """1 is an ERROR command."""
+    return (1, equals("zmtp_type", kind)) if kind == "ERROR" else (0, "")
+
+
+summarize = summary("zmtp", "zmtp_type", Said(*SAYS_MOST), Told("zmtp_type", by=_trouble))

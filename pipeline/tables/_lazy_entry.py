@@ -1,4 +1,4 @@
-"""A row of a `Found` as an entry, or as no more than its variables: neither is dissected for what columns know."""
+"""A row of a `Found` as an entry, which is not dissected for what columns know."""
 
 from __future__ import annotations
 
@@ -10,20 +10,7 @@ from kubeshark.pipeline.entries._entry import Entry
 if TYPE_CHECKING:
     from kubeshark.pipeline.tables._table import Found
 
-__all__ = ["LazyEntry", "Row"]
-
-
-class Row:
-    """A row as a mapping of its variables, as filters read it."""
-
-    __slots__ = ("at", "found")
-
-    def __init__(self, found: Found, at: int = 0) -> None:
-        self.found = found
-        self.at = at
-
-    def __getitem__(self, name: str) -> Any:
-        return self.found.value(self.at, name)
+__all__ = ["LazyEntry"]
 
 
 class LazyEntry(Entry):

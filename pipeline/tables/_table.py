@@ -27,9 +27,8 @@ from kubeshark.pipeline.dissection._scanned import (
     by_place,
     errors,
     filled,
-    message_bytes,
 )
-from kubeshark.pipeline.dissectors import CONN
+from kubeshark.pipeline.dissectors import CONN, CONN_COLUMNS
 from kubeshark.pipeline.entries._entry import LATE, Entry, protocol_name
 from kubeshark.pipeline.entries._facts import Origin, StreamFacts
 from kubeshark.pipeline.entries._order import Place
@@ -38,22 +37,20 @@ from kubeshark.pipeline.plugins._manager import Binding
 from kubeshark.pipeline.reading._segments import Selection
 from kubeshark.pipeline.reading._streams import TRANSPORT_NAMES
 from kubeshark.pipeline.tables._column import Column
+from kubeshark.pipeline.tables._groups import by_protocol
 from kubeshark.pipeline.tables._ids import Ids, ids_of
 from kubeshark.pipeline.tables._kinds import CONNECTION, MADE, Kinds
-from kubeshark.pipeline.tables._lazy_entry import LazyEntry, Row
+from kubeshark.pipeline.tables._lazy_entry import LazyEntry
+from kubeshark.pipeline.tables._rows_shown import INTERLEAVING, SHOWN
 
-__all__ = ["CELLS", "LINE", "SHOWN", "SIZE", "EntryTable", "Found", "Makers"]
+__all__ = ["EntryTable", "Found", "Makers"]
 
 
 NAMED_BY = ("src.ip", "dst.ip", "timestamp")
 """What `Names.value` goes by."""
 
-CELLS, LINE, SIZE = "@cells", "@line", "@size"
-SHOWN = frozenset({CELLS, LINE, SIZE})
-"""What lists show that is no KFL variable: (method, status, summary); `Display.line`; bytes of all messages."""
-
-INTERLEAVING = frozenset({"kubeshark.pipeline.dissectors.web.http2"})
-"""Dissectors whose messages lie among each other: only they know how many bytes are a message's own."""
+NEVER = {"error": False, "elapsed_time": 0}
+"""What a connection's own entry has none of: it is one event, and nothing was dissected for it."""
 
 CARRYING_ON = INTERLEAVING
 """Dissectors whose messages may have an error in a stream without damage: a header named before the capture."""
@@ -208,7 +205,7 @@ class Found:
         code = self.code.item(at)
         if code > MADE and (names := self.origin.names) is not None and name in NAMED:
             return names.value(name, *(self.value(at, key) for key in NAMED_BY))
-        if code == CONNECTION and (of_connections := self._of_connections(name)) is not None:
+        if code == CONNECTION and (of_connections := self.of_connections(name)) is not None:
             return of_connections[self.stream.item(at)]
         if code < 0 or self.scanned is None:
             return self.resolve(at).variables[name]
@@ -221,7 +218,7 @@ class Found:
     def read(self, rows: NDArray[Any], name: str) -> Column:
         """Return a KFL variable of many rows, or what `SHOWN` names."""
         if name in SHOWN:
-            return Column.of(self._shown(rows, name))
+            return Column.of(SHOWN[name](self, rows))
         kinds = self._kinds_of(rows)
         if (names := self.origin.names) is not None and name in NAMED and not len(kinds.made):
             keys = (self.read(rows, key).values() for key in NAMED_BY)
@@ -234,7 +231,7 @@ class Found:
             return Column.of(values)
         is_of_streams = name in OF_STREAMS  # of a connection and of its exchanges
         asked = kinds.lazy if is_of_streams else kinds.connections
-        connections = self._of_connections(name) if len(asked) and self._selection is not None else []
+        connections = self.of_connections(name) if len(asked) and self._selection is not None else []
         left = [] if connections is not None else asked.tolist()
         connections = [None] * len(self.flows) if connections is None else connections
         if is_of_streams:
@@ -279,38 +276,6 @@ class Found:
             self._kinds = Kinds.of(rows, self.code, self.stream, self._exchanges)
         return self._kinds
 
-    def _shown(self, rows: NDArray[Any], name: str) -> list[Any]:
-        if name == SIZE:
-            return self._sizes(rows)
-        return self._cells(rows) if name == CELLS else self._lines(rows)
-
-    def _sizes(self, rows: NDArray[Any]) -> list[Any]:
-        """Return the bytes of request and response, or of the event, of many rows."""
-        codes = self.code[rows]
-        sizes = np.zeros(len(rows), dtype=np.int64)  # a connection's own entry has no bytes
-        is_told = codes <= MADE
-        if self.scanned is not None:
-            mine = codes >= 0
-            sizes[mine] = message_bytes(self.scanned.found, self.scanned.found.exchanges[codes[mine]])
-            for number, binding in enumerate(self.scanned.bindings):
-                if binding.plugin in INTERLEAVING:
-                    is_told |= (codes >= self.scanned.bounds[number]) & (codes < self.scanned.bounds[number + 1])
-        for place in np.flatnonzero(is_told).tolist():
-            sizes[place] = self.resolve(int(rows[place])).total_size
-        values: list[Any] = sizes.tolist()
-        return values
-
-    def _cells(self, rows: NDArray[Any]) -> list[Any]:
-        """Return (method, status, summary) as a list shows them, of many rows."""
-        show = self.origin.display.cells
-        made = (show(self.entry(at)) for at in rows.tolist())
-        return [(cells["method"], cells["status"], cells["summary"]) for cells in made]
-
-    def _lines(self, rows: NDArray[Any]) -> list[Any]:
-        """Return `Display.line` of many rows."""
-        line, wrong = self.origin.display.line, self.read(rows, "error").values()
-        return [line(self.entry(at), is_wrong=each) for at, each in zip(rows.tolist(), wrong, strict=True)]
-
     def _known(self, name: str) -> Sequence[list[Any]] | None:
         """Return a KFL variable of all exchanges, protocol by protocol; None if some must be dissected for it."""
         if name not in self._exchange_columns:
@@ -321,7 +286,7 @@ class Found:
             self._exchange_columns[name] = known if len(known) == len(columns) else None
         return self._exchange_columns[name]
 
-    def _of_connections(self, name: str) -> list[Any] | None:
+    def of_connections(self, name: str) -> list[Any] | None:
         """Return a KFL variable of every stream's connection; None if they must be made for it."""
         if self.origin.names is not None and name in NAMED:
             return None
@@ -342,6 +307,10 @@ class Found:
             return [False] * len(flows) if self._probed is None else self._probed.tolist()
         if name in OF_STREAMS:
             return COMMON[name](self, streams)
+        if read := CONN_COLUMNS.get(name):
+            return read(flows)
+        if name in NEVER:
+            return [NEVER[name]] * len(flows)
         if name == "protocol":
             return self._by_transport(lambda spec: protocol_name(spec) if spec else "")
         if any(name in spec.flags for spec in CONN.values()):
@@ -366,7 +335,8 @@ class Found:
         if self.origin.names is not None and name in NAMED:
             return None
         if key not in self._columns:
-            self._columns[key] = self._read(number, name)
+            is_empty = self.scanned is not None and self.scanned.bounds[number] == self.scanned.bounds[number + 1]
+            self._columns[key] = [] if is_empty else self._read(number, name)
         return self._columns[key]
 
     def _read(self, number: int, name: str) -> list[Any] | None:
@@ -461,37 +431,9 @@ class EntryTable(Sequence[Entry]):
         """Return the entries that match: what `decide` says of their protocol, else what `matches` says of a row."""
         found, codes = self.found, self.found.code[self.rows]
         keep = np.zeros(len(codes), dtype=np.bool_)
-        is_open = codes <= MADE
-        if scanned := found.scanned:
-            for spec, exchanges in scanned.by_protocol():
-                is_its = np.zeros(len(scanned.place) + 1, dtype=np.bool_)
-                is_its[exchanges] = True
-                mine = is_its[np.maximum(codes, -1)]  # the last one is nobody's
-                answer = decide(spec)
-                if answer is None:
-                    is_open |= mine
-                elif answer:
-                    keep |= mine
-        is_open |= self._of_connections(decide, codes, keep)
-        row = Row(found)
-        for place in np.flatnonzero(is_open).tolist():
-            row.at = int(self.rows[place])
-            keep[place] = matches(row if codes[place] >= 0 else found.entry(row.at).variables)
+        for group in by_protocol(found, self.rows):
+            answer = decide(group.spec)
+            keep[group.places] = list(map(matches, group.each())) if answer is None else answer
+        for place in np.flatnonzero(codes <= MADE).tolist():
+            keep[place] = matches(found.resolve(int(self.rows[place])).variables)
         return self.take(keep)
-
-    def _of_connections(
-        self, decide: Callable[[ProtocolSpec], bool | None], codes: NDArray[Any], keep: NDArray[np.bool_]
-    ) -> NDArray[np.bool_]:
-        """Keep the connections that match by their protocol; return those that must be looked at."""
-        is_open = np.zeros(len(codes), dtype=np.bool_)
-        mine = codes == CONNECTION
-        if mine.any():
-            transports = self.found.flows["transport"][self.found.stream[self.rows]]
-            for number, name in TRANSPORT_NAMES.items():
-                if name in CONN and (of_transport := mine & (transports == number)).any():
-                    answer = decide(CONN[name])
-                    if answer is None:
-                        is_open |= of_transport
-                    elif answer:
-                        keep |= of_transport
-        return is_open

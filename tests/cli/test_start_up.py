@@ -51,8 +51,11 @@ WORKERS = {"kubeshark.pipeline.executors._processes", "kubeshark.pipeline.execut
 SETTINGS = {"yaml", "kubeshark._document", "kubeshark.settings._load", "kubeshark.settings._model"}
 """Where there is no kubeshark.yaml."""
 
+JSON = {"json"} if sys.version_info < (3, 13) else set()
+"""Newer ones load it with importlib.metadata, where versions of packages are."""
+
 UNNEEDED = {
-    "version": NUMPY | SERVERS | SETTINGS | {"kubeshark.settings"} | {"dataclasses", "json", "kubeshark.cli.query"},
+    "version": NUMPY | SERVERS | SETTINGS | JSON | {"kubeshark.settings", "dataclasses", "kubeshark.cli.query"},
     "--help": NUMPY | SERVERS | {"dataclasses", "json", "importlib.metadata", "kubeshark.cli.query"},
     "query --help": SETTINGS | NUMPY | SERVERS,
     "firewall --help": NUMPY | SERVERS | {"yaml"},

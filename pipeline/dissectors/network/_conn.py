@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from struct import Struct
 from typing import Any
@@ -14,7 +14,7 @@ from kubeshark.core_capture import FlowBit
 from kubeshark.extension_api import Message, MessageKind, ProtocolSpec, Value
 from kubeshark.pipeline.entries._time import rfc3339
 
-__all__ = ["CONN", "FLOW", "conn_message", "flow_message"]
+__all__ = ["COLUMNS", "CONN", "FLOW", "conn_message", "flow_message"]
 
 CONN = {
     transport: ProtocolSpec(
@@ -87,6 +87,37 @@ def conn_message(row: Any, l7_detected: Sequence[str], network: Mapping[str, Any
         fields=fields,
         detail=partial(_document, transport, bits, (first_ns, last_ns), fields, network),
     )
+
+
+def _states(flows: NDArray[Any]) -> list[str]:
+    known: dict[tuple[int, int], str] = {}
+    states = []
+    for key in zip(flows["transport"].tolist(), flows["bits"].tolist(), strict=True):
+        if (state := known.get(key)) is None:
+            state = known[key] = _state(*key)
+        states.append(state)
+    return states
+
+
+def _counted(name: str, *, by_server: bool) -> Callable[[NDArray[Any]], list[int]]:
+    """Read packets or bytes of one end of each connection."""
+
+    def read(flows: NDArray[Any]) -> list[int]:
+        is_b = (flows["client"] == 1) != by_server
+        counts: list[int] = np.where(is_b, flows[name][:, 1], flows[name][:, 0]).tolist()
+        return counts
+
+    return read
+
+
+COLUMNS: Mapping[str, Callable[[NDArray[Any]], list[Any]]] = {
+    "conn_state": _states,
+    "conn_local_pkts": _counted("packets", by_server=False),
+    "conn_local_bytes": _counted("bytes", by_server=False),
+    "conn_remote_pkts": _counted("packets", by_server=True),
+    "conn_remote_bytes": _counted("bytes", by_server=True),
+}
+"""KFL variables of many connections, FLOW rows: what `conn_message` says of each."""
 
 
 def flow_message(rows: NDArray[Any], group_id: int) -> Message:

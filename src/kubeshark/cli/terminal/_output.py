@@ -9,6 +9,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import starmap
 from typing import TYPE_CHECKING, Any
 
@@ -172,15 +173,24 @@ class TableLine:
     def _line(self, *told: Any) -> str:
         """Return a line of an entry, of which these are told: `reads`."""
         time_ns, src_ip, src_port, dst_ip, dst_port, elapsed_us, (protocol, said, method, status, summary) = told
-        clock = _shown("timestamp", time_ns)[11:23]
         elapsed = f"{elapsed_us / 1e3:.1f}" if elapsed_us else ""
-        ends = _end(src_ip, src_port), _end(dst_ip, dst_port)
-        shown = (clock, protocol, method, status, *ends, elapsed)
-        line = "  ".join(
-            f"{printable(str(cell))[:size]:<{size}}" for cell, (_, size) in zip(shown, COLUMNS, strict=True)
-        )
+        source, destination = _end(src_ip, src_port), _end(dst_ip, dst_port)
         failed = f"  ! {said}" if said else ""
-        return f"{line}  {printable(str(summary))}{printable(failed)}"[: self.width]
+        return printable(
+            f"{_clock(time_ns):<12}  {protocol!s:<10.10}  {method!s:<16.16}  {status!s:<6.6}  "
+            f"{source:<21.21}  {destination:<21.21}  {elapsed:<8.8}  {summary}{failed}"[: self.width]
+        )
+
+
+def _clock(time_ns: int) -> str:
+    """Return the time of day, UTC, in milliseconds."""
+    seconds, fraction = divmod(time_ns, 1_000_000_000)
+    return f"{_of_day(seconds % 86_400)}.{fraction // 1_000_000:03d}"
+
+
+@lru_cache(maxsize=4096)  # many an entry a second
+def _of_day(second: int) -> str:
+    return f"{second // 3600:02d}:{second // 60 % 60:02d}:{second % 60:02d}"
 
 
 def _json(document: Mapping[str, Any]) -> str:
