@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, BinaryIO, Self, cast
+from typing import TYPE_CHECKING, BinaryIO, Self, TypeVar, cast
 
 from kubeshark.core_capture import RawBlock, load_core
 from kubeshark.core_capture.files import open_capture
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FileDissection"]
 
+T = TypeVar("T")
 STDIN = "-"
 HASHED_AT_ONCE = 1 << 20
 DIGITS = 12  # of the file's SHA-256, in the place of a segment's name (entries.md §4)
@@ -77,19 +78,23 @@ class FileDissection:
         return self._filter.variables
 
     def __iter__(self) -> Iterator[Entry]:
+        return self.map(itself)
+
+    def map(self, make: Callable[[Entry], T]) -> Iterator[T]:
+        """Iterate it once for what `make` makes of each entry: of many at once where it can (`Pipeline.map`)."""
         left = self.limit
         for file in self.files:
             if left == 0:
                 return
-            for entry in self._of_file(file, left):
-                yield entry
+            for made in self._of_file(file, left, make):
+                yield made
                 left = None if left is None else left - 1
             self._filter.failures.clear()  # the query told them
             self.problems += self.plugins.take_problems()
         if note := self._filter.error_note:
             self.notes.append(note)
 
-    def _of_file(self, file: str, limit: int | None) -> Iterator[Entry]:
+    def _of_file(self, file: str, limit: int | None, make: Callable[[Entry], T]) -> Iterator[T]:
         with Scratch(load_core()) as scratch:
             try:
                 segments, blocks = self._read(file, scratch)
@@ -108,7 +113,7 @@ class FileDissection:
             predicate = self._filter.predicate
             if secrets.step:
                 predicate = EntryFilter(self._kfl, self.plugins, now_ns=time.time_ns(), can_decrypt=True).predicate
-            query = Query(segments, dissector, self._filter, predicate, itself, QueryOptions(limit=limit))
+            query = Query(segments, dissector, self._filter, predicate, make, QueryOptions(limit=limit))
             if self.scripts is None:
                 yield from query
             else:

@@ -54,9 +54,9 @@ class Said:
     def column(self, read: Read) -> list[Any]:
         texts = [each if type(each) is str else _text(each) for each in read(self.reads[0])]
         for name in self.reads[1:]:
-            missing = [place for place, text in enumerate(texts) if not text]
-            for place, value in zip(missing, read(name, missing), strict=True):
-                texts[place] = _text(value)
+            if missing := [place for place, text in enumerate(texts) if not text]:
+                for place, value in zip(missing, read(name, missing), strict=True):
+                    texts[place] = _text(value)
         return texts if self._shown is None else list(map(self._shown, texts))
 
 

@@ -14,6 +14,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from kubeshark.cli.terminal._output import FieldsLine, JsonLine, TableLine
 from kubeshark.errors import UsageError
 from kubeshark.extension_api import Classifier
 from kubeshark.pipeline import FileDissection, Plugins
@@ -64,6 +65,17 @@ def test_entries_say_which_file_they_are_from(files: Path) -> None:
         origins = [entry.to_dict()["file"] for entry in dissection]
     assert origins == [names[0], *[names[1]] * (len(origins) - 1)]
     assert len(origins) > 3
+
+
+def test_what_is_made_of_entries_may_be_made_of_columns(files: Path) -> None:
+    """Lines are those of the entries, file by file; a limit counts them."""
+    names = [str(files / "http.pcap"), str(files / "dns.pcap")]
+    for line in (TableLine(120), FieldsLine(("url", "dns_questions", "conn_state")), JsonLine(("file", "protocol"))):
+        with FileDissection(names, plugins=Plugins()) as entries, FileDissection(names, plugins=Plugins()) as lines:
+            expected = list(map(line, entries))
+            assert list(lines.map(line)) == expected
+        with FileDissection(names, plugins=Plugins(), limit=2) as some:
+            assert list(some.map(line)) == expected[:2]
 
 
 def test_a_limit_counts_over_all_files(files: Path) -> None:
