@@ -112,6 +112,11 @@ class ForeignPlugin:
     def status(self) -> PluginStatus:
         return self.process.status
 
+    @property
+    def summarizes(self) -> str:
+        """The name of the protocol whose entries alone it summarizes; "": it wants to see all."""
+        return self.manifest.protocol.name if self.manifest.protocol else ""
+
     def take_problems(self) -> list[PluginError]:
         """Return what went wrong since the last time, at most MAX_PROBLEMS, each once."""
         problems, self._problems = self._problems, []
@@ -196,7 +201,7 @@ class ForeignPlugin:
     @hookimpl
     def summarize(self, entry: EntryView) -> dict[str, Any] | None:
         """See extension_api. A plugin with a protocol of its own is asked for that one's entries only."""
-        if self.manifest.protocol and entry.protocol.name != self.manifest.protocol.name:
+        if self.summarizes and entry.protocol.name != self.summarizes:
             return None
         reads = self.manifest.summarize.reads if self.manifest.summarize else []
 

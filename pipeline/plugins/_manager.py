@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, Self
@@ -202,8 +202,20 @@ class Plugins:
         ]
         self.packet_filters = self._functions("packet_filter")
         self.segment_sealed = self._functions("segment_sealed")
-        summarizers, renderers = (list(self._functions(hook).values())[::-1] for hook in ("summarize", "render"))
-        self.display = Display(summarizers, renderers)  # the latest first
+        renderers = list(self._functions("render").values())
+        self.display = Display(self._summarizers()[::-1], renderers[::-1])  # the latest first
+
+    def _summarizers(self) -> list[Callable[..., Any]]:
+        """Return the functions; one of a plugin that has a protocol of its own is asked for no other."""
+        found = []
+        for plugin, function in self._functions("summarize").items():
+            if name := getattr(self.manager.get_plugin(plugin), "summarizes", ""):
+                asked: Any = partial(function)
+                asked.known = {name: function}
+                found.append(asked)
+            else:
+                found.append(function)
+        return found
 
     def _index_enrichers(self) -> None:
         """By priority; one that cannot be used comes first, and nothing passes it."""

@@ -12,6 +12,7 @@ from kubeshark.core_capture import load_core
 from kubeshark.extension_api import EntryView, hookimpl
 from kubeshark.pipeline import CELLS, LINE, SIZE, Pipeline
 from tests.pipeline._plugins import Foreign, with_plugins
+from tests.pipeline._traffic import make_query
 from tests.pipeline.tables.test_table import _fresh_readers, dissected, query, traffic
 
 __all__ = ["_fresh_readers", "dissected"]  # fixtures
@@ -61,8 +62,19 @@ class _Shouting(Foreign):
 
 
 def test_a_plugins_summary_comes_before_columns() -> None:
-    from tests.pipeline._traffic import make_query
-
     with with_plugins(shouting=_Shouting()) as plugins:
         runs = list(make_query(traffic().segments(), "http", plugins).runs([CELLS]))
     assert [tuple(cells) for run in runs for cells in run.column(CELLS)][:2] == [("GET", 200, "/a"), ("!", 1, "!!")]
+
+
+class _OfItsOwn(_Shouting):
+    """As an installed plugin with a protocol is."""
+
+    summarizes = "fruit"
+
+
+def test_a_plugin_with_a_protocol_is_not_asked_about_others(dissected: list[int]) -> None:
+    with with_plugins(shouting=_OfItsOwn()) as plugins:
+        runs = list(make_query(traffic().segments(), "http", plugins).runs([CELLS]))
+    assert [tuple(cells) for run in runs for cells in run.column(CELLS)][:2] == [("GET", 200, "/a"), ("GET", 503, "/a")]
+    assert dissected == []
