@@ -34,9 +34,9 @@ What is unfair, and to whom:
   columns of an entry an exchange here (`batches`): times, ends, and the fields that say what it is; for tshark they are
   the same fields a packet (`-T fields`). Its lines of text take less than half of that and name no field; they are
   held to the same target. Streams with gaps, damage or a change of protocol are dissected in Python and cost ten
-  times more than plain ones; the recordings have few of them. Protocols alone are compared with lines of text. The whole
-  command (`kubeshark query`) writes a line an entry, with its start, on one processor; tshark a line a packet. Two
-  processes are measured by the clock, lines of JSON out, the start of the second included.
+  times more than plain ones; the recordings have few of them. Protocols alone are compared with lines of text. The
+  whole command (`kubeshark query`) writes a line an entry, its start included, on one processor; tshark a line a
+  packet. Two processes are measured by the clock, lines of JSON out, the start of the second included.
 * Row 5 is the whole command, Python's start and every sync included. `kubeshark import -` reads standard input, as the
   peer does. Of a file the SHA-256 is taken first, by which a second import knows it: that is a quarter of the work, and
   held to the same target, at 200 MB and at a gigabyte. The peer only compresses and encrypts.
