@@ -40,7 +40,8 @@ class RowColumns(Protocol):
 class Display:
     """The `summarize` and `render` hooks of all plugins, latest registered first.
 
-    A summarizer with an attribute `known` (protocol's flag or name → what summarizes it) is asked for no other.
+    A summarizer may have an attribute `of`: called with a protocol it returns what summarizes that one, None if nothing
+    does; then it is not asked.
     """
 
     summarizers: Sequence[Summarizer] = ()
@@ -56,17 +57,15 @@ class Display:
 
     def columns_of(self, protocol: ProtocolSpec) -> RowColumns | None:
         """Return what says all rows of a protocol at once; None where each entry has to be asked for."""
-        first = next(iter(self._summarizers_of(protocol)), None)
-        found = _known(first, protocol) if first is not None else None
+        asked = self._summarizers_of(protocol)
+        found = asked[0].of(protocol) if asked and hasattr(asked[0], "of") else None
         return found if hasattr(found, "columns") else None
 
     def _summarizers_of(self, protocol: ProtocolSpec) -> tuple[Summarizer, ...]:
         key = protocol.name, protocol.macro
         found = self._asked.get(key)
         if found is None:
-            found = tuple(
-                each for each in self.summarizers if not hasattr(each, "known") or _known(each, protocol) is not None
-            )
+            found = tuple(each for each in self.summarizers if not hasattr(each, "of") or each.of(protocol) is not None)
             self._asked[key] = found
         return found
 
@@ -150,12 +149,6 @@ def _section(section: Section) -> dict[str, Any]:
             for found in section.ranges
         ]
     return document
-
-
-def _known(summarize: Summarizer, protocol: ProtocolSpec) -> Any:
-    """Return what a summarizer says it has for a protocol, None if it has nothing, or does not say."""
-    known: Mapping[str, Any] = getattr(summarize, "known", {})
-    return known.get(protocol.flag) or known.get(protocol.name)
 
 
 def _end(entry: Entry, end: Endpoint) -> dict[str, str]:

@@ -211,7 +211,7 @@ class Plugins:
         for plugin, function in self._functions("summarize").items():
             if name := getattr(self.manager.get_plugin(plugin), "summarizes", ""):
                 asked: Any = partial(function)
-                asked.known = {name: function}
+                asked.of = partial(_if_named, name, function)
                 found.append(asked)
             else:
                 found.append(function)
@@ -442,6 +442,10 @@ def _settings(problems: list[PluginError]) -> dict[str, Mapping[str, object]]:
     except PluginError as error:
         problems.append(error)
         return {}
+
+
+def _if_named(name: str, function: Callable[..., Any], protocol: ProtocolSpec) -> Callable[..., Any] | None:
+    return function if protocol.name == name else None
 
 
 def _refusing(reason: str) -> Callable[..., Sequence[Enrichment]]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from kubeshark.extension_api import EntryView, hookimpl
+from kubeshark.extension_api import EntryView, ProtocolSpec, hookimpl
 from kubeshark.pipeline.renderers._kfl_text import equals, member
 from kubeshark.pipeline.renderers._sections import cells
 
@@ -145,10 +145,13 @@ def summaries(known: Mapping[str, Summary | Callable[[EntryView], dict[str, Any]
     What is no `Summary` is a function of an entry: it reads what it cannot know before.
     """
 
+    def of(protocol: ProtocolSpec) -> Summary | Callable[[EntryView], dict[str, Any]] | None:
+        return known.get(protocol.flag) or known.get(protocol.name)
+
     @hookimpl
     def summarize(entry: EntryView) -> dict[str, Any] | None:
-        found = known.get(entry.protocol.flag) or known.get(entry.protocol.name)
+        found = of(entry.protocol)
         return found(entry) if found is not None else None
 
-    summarize.known = known  # type: ignore[attr-defined]  # `Display` asks nobody else for these
+    summarize.of = of  # type: ignore[attr-defined]  # `Display` asks it about no other protocol
     return summarize

@@ -45,7 +45,7 @@ def _sizes(found: Found, rows: NDArray[Any]) -> list[Any]:
 
 def _cells(found: Found, rows: NDArray[Any]) -> list[Any]:
     """Return (method, status, summary)."""
-    return [cells for _, *cells in _summarized(found, rows)]
+    return [told[1:] for told in _summarized(found, rows)]
 
 
 def _lines(found: Found, rows: NDArray[Any]) -> list[Any]:

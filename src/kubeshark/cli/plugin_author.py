@@ -140,7 +140,7 @@ def _test(trial: Trial, folder: Path, *, update: bool = False) -> bool:
 
 
 def run_run(args: argparse.Namespace) -> int:
-    from kubeshark.cli.terminal._output import print_entries
+    from kubeshark.cli.terminal._output import line_form, print_lines
     from kubeshark.errors import PluginError
     from kubeshark.pipeline.plugins._trial import Trial
 
@@ -160,7 +160,8 @@ def run_run(args: argparse.Namespace) -> int:
 
         failure = ""
         try:
-            print_entries(shown(), argparse.Namespace(output="table", limit=None), None)
+            header, line = line_form(argparse.Namespace(output="table"), None)
+            print_lines(header, map(line, shown()))
         except PluginError as error:
             failure = error.message
         if count > args.limit:
@@ -176,7 +177,7 @@ def _run_script(args: argparse.Namespace, file: Path) -> int:
     """Call the hooks of a Kubeshark script for a capture: packets, every entry, and those that are shown."""
     from kubeshark.cli.options._scripts_option import print_console, report_scripts
     from kubeshark.cli.plugin_install import parse_grants
-    from kubeshark.cli.terminal._output import print_entries
+    from kubeshark.cli.terminal._output import line_form, print_lines
     from kubeshark.pipeline import FileDissection
     from kubeshark.pipeline.scripts import Scripts, read_config, read_script
     from kubeshark.pipeline.scripts._script import check_script_grants
@@ -189,11 +190,12 @@ def _run_script(args: argparse.Namespace, file: Path) -> int:
         scripts.console.listen(lambda line: print_console(line, sys.stdout))
         scripts.start()
         with FileDissection([args.capture], args.filter or "", limit=args.limit, scripts=scripts) as dissection:
-            print_entries(dissection, argparse.Namespace(output="table", limit=args.limit), None)
+            header, line = line_form(argparse.Namespace(output="table"), None)
+            print_lines(header, dissection.map(line))
             scripts.settle()
             report_scripts(scripts)
-            for line in dissection.report():
-                complain(line)
+            for problem in dissection.report():
+                complain(problem)
             for state in scripts.states():
                 print(f"{script.title} {state.role}: {state.problem or ', '.join(state.hooks) or 'no hooks'}")
             if metrics := scripts.metrics.render(raw_names=scripts.config.raw_metric_names):

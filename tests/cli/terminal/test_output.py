@@ -10,7 +10,6 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -22,8 +21,9 @@ from kubeshark.cli.terminal._output import (
     TableLine,
     _json,
     add_output_options,
+    line_form,
     parse_fields,
-    print_entries,
+    print_lines,
 )
 from kubeshark.errors import UsageError
 from kubeshark.pipeline import Entry, Pipeline
@@ -54,7 +54,8 @@ def printed(*arguments: str, found: list[Entry] | None = None, **more: Any) -> l
     out = io.StringIO()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "stdout", out)
-        print_entries(entries() if found is None else found, args, fields, **more)
+        header, line = line_form(args, fields, **more)
+        print_lines(header, map(line, entries() if found is None else found))
     return out.getvalue().splitlines()
 
 
@@ -137,7 +138,8 @@ def test_a_narrow_terminal_cuts_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     out = io.StringIO()
     out.isatty = lambda: True  # type: ignore[method-assign]
     monkeypatch.setattr(sys, "stdout", out)
-    print_entries(entries(), SimpleNamespace(output=None), None)  # type: ignore[arg-type]
+    header, line = line_form(argparse.Namespace(output=None), None)
+    print_lines(header, map(line, entries()))
     lines = out.getvalue().splitlines()
     assert len(lines) == 3
     assert max(map(len, lines[1:])) <= 40

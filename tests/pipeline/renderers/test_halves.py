@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from kubeshark.extension_api import Message, MessageKind, ProtocolSpec, Section, TableRow
 from kubeshark.pipeline.renderers._halves import attributes, halves, titled
 from tests.pipeline.renderers._entries import FakeEntry
@@ -10,8 +12,8 @@ FRUIT = ProtocolSpec("fruit", "FRUIT", "Fruit", macro="fruits", variables={"frui
 NAMES = {"fruit_kind": "Kind"}
 
 
-def message(kind: MessageKind, **fields: object) -> Message:
-    return Message(kind, 0, 0, 0, fields=fields)  # type: ignore[arg-type]  # any
+def message(kind: MessageKind, **fields: Any) -> Message:
+    return Message(kind, 0, 0, 0, fields=fields)
 
 
 def test_each_half_is_shown_by_its_own() -> None:

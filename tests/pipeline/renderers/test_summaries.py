@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kubeshark.extension_api import ProtocolSpec
+from kubeshark.pipeline.dissectors import CONN, FLOW
 from kubeshark.pipeline.plugins._manager import Plugins
 from kubeshark.pipeline.renderers._summaries import Cell, Code, Failed, Said, Summary, Told, summaries, summary
 
@@ -97,12 +98,13 @@ def test_a_hook_answers_for_its_protocols_alone() -> None:
 def test_variables_that_summaries_read_exist() -> None:
     """A name that no protocol has would be an empty cell for ever."""
     with Plugins() as plugins:
-        known = {name for hook in plugins.display.summarizers for name in _reads(hook)}
-        assert len(known) > 60
-        assert not [name for name in known if name not in plugins.variables]
+        specs = [binding.protocol for binding in plugins.bindings] + list(CONN.values()) + list(FLOW.values())
+        told = [plugins.display.columns_of(spec) for spec in specs]
+        read = {name for each in told if isinstance(each, Summary) for name in _reads(each)}
+        assert len(read) > 60
+        assert not [name for name in read if name not in plugins.variables]
 
 
-def _reads(hook: Any) -> list[str]:
-    found = [each for each in getattr(hook, "known", {}).values() if isinstance(each, Summary)]
-    cells = [cell for each in found for cell in (each.method, each.about, each.status) if cell is not None]
-    return [name for cell in cells for name in cell.reads]
+def _reads(told: Summary) -> list[str]:
+    cells = (told.method, told.about, told.status)
+    return [name for cell in cells if cell is not None for name in cell.reads]

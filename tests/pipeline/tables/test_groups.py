@@ -10,9 +10,8 @@ import pytest
 from kubeshark.core_capture import load_core
 from kubeshark.pipeline.tables._groups import by_protocol
 from kubeshark.pipeline.tables._table import EntryTable, Found
-from tests.pipeline.tables.test_table import _fresh_readers, dissected, query
+from tests.pipeline.tables._rows import query
 
-__all__ = ["_fresh_readers", "dissected"]  # fixtures
 pytestmark = pytest.mark.skipif(load_core().name != "native", reason="scanners need the C core: apt-get install gcc")
 NAMES = ("protocol", "status_code", "url", "dst.port", "error", "elapsed_time", "conn_state", "conn_local_bytes", "dns")
 

@@ -13,9 +13,8 @@ from kubeshark.extension_api import EntryView, hookimpl
 from kubeshark.pipeline import CELLS, LINE, SIZE, Pipeline
 from tests.pipeline._plugins import Foreign, with_plugins
 from tests.pipeline._traffic import make_query
-from tests.pipeline.tables.test_table import _fresh_readers, dissected, query, traffic
+from tests.pipeline.tables._rows import query, traffic
 
-__all__ = ["_fresh_readers", "dissected"]  # fixtures
 pytestmark = pytest.mark.skipif(load_core().name != "native", reason="scanners need the C core: apt-get install gcc")
 
 

@@ -2,64 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from kubeshark.core_capture import load_core
-from kubeshark.extension_api import Message
 from kubeshark.pipeline import Entry, Plugins
-from kubeshark.pipeline.dissection._exchanges import reader_of
 from kubeshark.pipeline.dissectors.web import http1
-from kubeshark.pipeline.query._query import Query
 from kubeshark.pipeline.tables._lazy_entry import LazyEntry
-from tests.pipeline._traffic import Capture, Connection, dns, make_query
+from tests.pipeline._traffic import Capture, Connection, make_query
+from tests.pipeline.tables._rows import query, traffic
 
-BUSY = b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"
 pytestmark = pytest.mark.skipif(load_core().name != "native", reason="scanners need the C core: apt-get install gcc")
-
-
-def traffic() -> Capture:
-    capture = Capture()
-    first = Connection(capture).open().ask().answer()
-    second = Connection(capture, client_port=40_001).open().ask().answer(BUSY)
-    capture.add(dns(1))
-    first.ask()  # never answered
-    second.ask().answer()
-    return capture
-
-
-@pytest.fixture
-def _fresh_readers() -> Iterator[None]:
-    """Which dissectors read rows is asked anew, before and after."""
-    reader_of.cache_clear()
-    yield
-    reader_of.cache_clear()
-
-
-@pytest.fixture
-def dissected(monkeypatch: pytest.MonkeyPatch, _fresh_readers: None) -> list[int]:
-    """How many streams the HTTP dissector was asked about, call by call: to find messages, or to make them of rows."""
-    calls: list[int] = []
-
-    def counting(protocol: Any, streams: Sequence[Any]) -> Sequence[Sequence[Message]]:
-        calls.append(len(streams))
-        return real(protocol, streams)  # type: ignore[return-value]
-
-    def counting_rows(*given: Any) -> list[Message] | None:
-        calls.append(1)
-        return real_rows(*given)
-
-    real, real_rows = http1.dissect, http1.read_rows
-    counting.kubeshark_impl = http1.dissect.kubeshark_impl  # type: ignore[attr-defined]
-    monkeypatch.setattr(http1, "dissect", counting)
-    monkeypatch.setattr(http1, "read_rows", counting_rows)
-    return calls
-
-
-def query(kfl: str, cuts: Sequence[int] = ()) -> Query:
-    return make_query(traffic().segments(*cuts), kfl, Plugins())
 
 
 def summaries(entries: Sequence[Entry]) -> list[tuple[Any, ...]]:

@@ -27,11 +27,11 @@ __all__ = [
     "add_output_options",
     "line_form",
     "parse_fields",
-    "print_entries",
     "print_lines",
 ]
 
 COLUMNS = (("TIME", 12), ("PROTO", 10), ("METHOD", 16), ("STATUS", 6), ("SOURCE", 21), ("DESTINATION", 21), ("MS", 8))
+ROW = "  ".join(f"%-{size}.{size}s" for _, size in COLUMNS) + "  %s%s"
 TABLE_READS = ("timestamp", "src.ip", "src.port", "dst.ip", "dst.port", "elapsed_time")
 
 
@@ -62,14 +62,6 @@ def parse_fields(text: str | None, known: Mapping[str, Any]) -> list[str] | None
         wrong = f"unknown variable {unknown[0]!r} in --fields" if unknown else "--fields names no variable"
         raise UsageError(wrong, hint=f"did you mean {near[0]!r}?" if near else 'see "KFL variables" in the docs')
     return names
-
-
-def print_entries(
-    entries: Iterable[Entry], args: argparse.Namespace, fields: Sequence[str] | None, *, with_file: bool = False
-) -> None:
-    """Print entries as they come."""
-    header, line = line_form(args, fields, with_file=with_file)
-    print_lines(header, map(line, entries))
 
 
 def line_form(
@@ -176,10 +168,8 @@ class TableLine:
         elapsed = f"{elapsed_us / 1e3:.1f}" if elapsed_us else ""
         source, destination = _end(src_ip, src_port), _end(dst_ip, dst_port)
         failed = f"  ! {said}" if said else ""
-        return printable(
-            f"{_clock(time_ns):<12}  {protocol!s:<10.10}  {method!s:<16.16}  {status!s:<6.6}  "
-            f"{source:<21.21}  {destination:<21.21}  {elapsed:<8.8}  {summary}{failed}"[: self.width]
-        )
+        told = (_clock(time_ns), protocol, method, status, source, destination, elapsed, summary, failed)
+        return printable((ROW % told)[: self.width])
 
 
 def _clock(time_ns: int) -> str:
