@@ -58,14 +58,14 @@ class Display:
     def columns_of(self, protocol: ProtocolSpec) -> RowColumns | None:
         """Return what says all rows of a protocol at once; None where each entry has to be asked for."""
         asked = self._summarizers_of(protocol)
-        found = asked[0].of(protocol) if asked and hasattr(asked[0], "of") else None
+        found = _told_by(asked[0], protocol) if asked else None
         return found if hasattr(found, "columns") else None
 
     def _summarizers_of(self, protocol: ProtocolSpec) -> tuple[Summarizer, ...]:
         key = protocol.name, protocol.macro
         found = self._asked.get(key)
         if found is None:
-            found = tuple(each for each in self.summarizers if not hasattr(each, "of") or each.of(protocol) is not None)
+            found = tuple(each for each in self.summarizers if _told_by(each, protocol) is not None)
             self._asked[key] = found
         return found
 
@@ -149,6 +149,12 @@ def _section(section: Section) -> dict[str, Any]:
             for found in section.ranges
         ]
     return document
+
+
+def _told_by(summarize: Summarizer, protocol: ProtocolSpec) -> Any:
+    """Return what of a summarizer tells a protocol's rows: itself, where it does not say; None: nothing does."""
+    of: Callable[[ProtocolSpec], Any] | None = getattr(summarize, "of", None)
+    return summarize if of is None else of(protocol)
 
 
 def _end(entry: Entry, end: Endpoint) -> dict[str, str]:
