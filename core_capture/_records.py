@@ -12,8 +12,9 @@ which is also, byte for byte, what lies in a segment (docs/adr/0002-segment-form
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Protocol
+
+from msgspec import Struct, field
 
 __all__ = [
     "LINKTYPE_IPV4",
@@ -45,8 +46,7 @@ PROBED = frozenset({LINKTYPE_IPV4, LINKTYPE_IPV6})
 """Link types of clear text that probes took from processes (ADR 35): no interface of Linux gives them, files may."""
 
 
-@dataclass(frozen=True, slots=True)
-class PacketExtra:
+class PacketExtra(Struct, frozen=True):
     """What one packet has beyond a pcap record."""
 
     interface: int = 0  # index into SourceMetadata.interfaces
@@ -55,8 +55,7 @@ class PacketExtra:
     block_type: int = 6  # pcapng: 6 EPB, 3 SPB, 2 obsolete PB
 
 
-@dataclass(slots=True)
-class RecordBatch:
+class RecordBatch(Struct):
     """Consecutive packets of one link type.
 
     `ordinals` are the packets' positions in their source, ascending: a `range`, or a list where link types interleave.
@@ -73,8 +72,7 @@ class RecordBatch:
         return len(self.ordinals)
 
 
-@dataclass(frozen=True, slots=True)
-class Interface:
+class Interface(Struct, frozen=True):
     """A pcapng interface description, or the one interface a pcap header implies."""
 
     link_type: int
@@ -86,8 +84,7 @@ class Interface:
     options: bytes = b""  # raw options, little-endian option framing
 
 
-@dataclass(frozen=True, slots=True)
-class RawBlock:
+class RawBlock(Struct, frozen=True):
     """A pcapng block that is neither packet nor interface: section header, names, statistics, secrets, custom.
 
     Kept so that an export can put it back. `before_ordinal` is the ordinal of the next packet in the source.
@@ -99,8 +96,7 @@ class RawBlock:
     section: int = 0
 
 
-@dataclass(slots=True)
-class SourceMetadata:
+class SourceMetadata(Struct):
     """What a source says about itself; grows while it is read."""
 
     format: str = "pcap"  # "pcap" or "pcapng"
@@ -109,8 +105,7 @@ class SourceMetadata:
     blocks: list[RawBlock] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(Struct, frozen=True):
     """Something a reader could not read: said to the user, never raised after the first packet."""
 
     message: str

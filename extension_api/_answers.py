@@ -6,10 +6,10 @@ Every parser raises AnswerError and nothing else, whatever the text is; an empty
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from kubeshark.errors import KubesharkError
 from kubeshark.extension_api._models import Enrichment, Redaction, Value, VariableType
@@ -25,8 +25,7 @@ class AnswerError(KubesharkError):
     """The text is not what the hook answers."""
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(Struct, frozen=True):
     """What a life-cycle hook says: why it refuses ("" if it does not), and lines for the log."""
 
     error: str = ""

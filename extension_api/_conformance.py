@@ -11,8 +11,10 @@ import base64
 import json
 import random
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import Any
+
+from msgspec import Struct
 
 from kubeshark.extension_api._frame import FrameItem, FrameMessage, ItemFlag
 from kubeshark.extension_api._models import MessageKind
@@ -27,8 +29,7 @@ Ask = Callable[[Sequence[FrameItem]], Sequence[tuple[int, Sequence[FrameMessage]
 """Gives items of any number to `dissect`; returns bytes consumed and messages of each. May raise for a failure."""
 
 
-@dataclass(frozen=True, slots=True)
-class Vector:
+class Vector(Struct, frozen=True):
     """Bytes of one side of a stream."""
 
     name: str
@@ -51,8 +52,7 @@ class Vector:
         return found
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """Something a plugin does wrong: which vector, and what."""
 
     vector: str

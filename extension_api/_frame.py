@@ -13,11 +13,11 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 from typing import NamedTuple
 
 import msgspec
+from msgspec import Struct
 
 from kubeshark.errors import KubesharkError
 from kubeshark.extension_api._models import MessageKind, PacketVerdict, Value, VariableType, Verdict
@@ -145,8 +145,7 @@ class FrameMessage(NamedTuple):
     error: str
 
 
-@dataclass(frozen=True, slots=True)
-class Dissected:
+class Dissected(Struct, frozen=True):
     consumed: list[int]  # bytes, one an item
     messages: list[FrameMessage]  # by item, then by start
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from kubeshark.extension_api._models import StreamSide
 
@@ -69,8 +70,7 @@ class CarvedSide:
         return self.base.time_at(self.origin(offset))
 
 
-@dataclass(frozen=True, slots=True)
-class Handover:
+class Handover(Struct, frozen=True):
     """A stream inside a stream.
 
     `protocol` is the flag (`ProtocolSpec.flag`) of the protocol that must read it, "" if classifiers and probes are to

@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass, field
 from typing import Self
+
+from msgspec import Struct, field
 
 __all__ = ["OWN_FOLDER", "Address", "Grants", "HostGrant", "PathGrant", "check_grant", "is_public"]
 
@@ -43,8 +44,7 @@ def is_public(address: Address) -> bool:
     return address.is_global and not address.is_multicast
 
 
-@dataclass(frozen=True, slots=True)
-class HostGrant:
+class HostGrant(Struct, frozen=True):
     """One text of `permissions.hosts`."""
 
     text: str
@@ -95,8 +95,7 @@ class HostGrant:
         return self.network is not None and address.version == self.network.version and address in self.network
 
 
-@dataclass(frozen=True, slots=True)
-class PathGrant:
+class PathGrant(Struct, frozen=True):
     """One text of `permissions.paths`."""
 
     text: str
@@ -120,8 +119,7 @@ class PathGrant:
         return cls(text, clean, mode == "rw")
 
 
-@dataclass(frozen=True, slots=True)
-class Grants:
+class Grants(Struct, frozen=True):
     """What one plugin was given. Nothing by default."""
 
     hosts: tuple[HostGrant, ...] = ()

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Literal
+
+from msgspec import Struct
 
 from kubeshark.extension_api._hookspecs import HOOKS
 
@@ -58,14 +59,12 @@ class MessageError(Exception):
     """Bytes that are no message."""
 
 
-@dataclass(frozen=True, slots=True)
-class Parameter:
+class Parameter(Struct, frozen=True):
     name: str
     type: Literal["text", "bytes"]
 
 
-@dataclass(frozen=True, slots=True)
-class Service:
+class Service(Struct, frozen=True):
     """One operation. `returns`: nothing, one part of bytes, or rows of texts with these columns."""
 
     name: str

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple, TypeVar, overload
+
+from msgspec import Struct, field
 
 from kubeshark.extension_api._batch import Columns
 from kubeshark.extension_api._frame import FrameMessage
@@ -72,8 +74,7 @@ class AnsweredItem(NamedTuple):
         return self.answer.messages[self.item]
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
+class Answered(Struct, frozen=True):
     """All that a plugin said about one stream."""
 
     lanes: Sequence[Lane]

@@ -8,8 +8,9 @@ round takes the next items of every lane, and frames are filled across lanes.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple, Protocol
+
+from msgspec import Struct
 
 from kubeshark.extension_api._frame import (
     MAX_FRAME_ITEMS,
@@ -53,8 +54,7 @@ class Result(Protocol):
     def messages(self) -> Sequence[FrameMessage]: ...
 
 
-@dataclass(frozen=True, slots=True)
-class ItemResult:
+class ItemResult(Struct, frozen=True):
     """A `Result` whose messages are there."""
 
     consumed: int
@@ -76,8 +76,7 @@ class Taken(NamedTuple):
             yield Found(direction, datagram, start + message.start, start + message.end, message)
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Struct, frozen=True):
     """A message in the terms of its stream; `message` is None for bytes that only have an error."""
 
     direction: int
@@ -173,8 +172,7 @@ class DatagramLane(Lane):
             self.parts.append(Taken(datagram.direction, index, 0, result))
 
 
-@dataclass(frozen=True, slots=True)
-class _Run:
+class _Run(Struct, frozen=True):
     """Bytes of one side without a gap inside."""
 
     direction: int

@@ -16,10 +16,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 from typing import TypeVar
+
+from msgspec import Struct
 
 from kubeshark.errors import PluginCrashed, PluginRejected
 from kubeshark.extension_api._answers import AnswerError, Report, parse_report
@@ -57,8 +59,7 @@ Decoder = Callable[[memoryview, Sequence[FrameItem]], Sequence[T]]
 """Turns a result frame into one answer a unit, in order; FrameError if it is wrong."""
 
 
-@dataclass(frozen=True, slots=True)
-class Supervision:
+class Supervision(Struct, frozen=True):
     """What the operator allows; a manifest may ask for less, never for more."""
 
     max_batch_ms: int = 10_000
@@ -81,8 +82,7 @@ class PluginState(Enum):
     QUARANTINED = "quarantined"  # until `release`
 
 
-@dataclass(slots=True)
-class HookTime:
+class HookTime(Struct):
     """What one hook took so far."""
 
     calls: int = 0
@@ -90,8 +90,7 @@ class HookTime:
     seconds: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class PluginStatus:
+class PluginStatus(Struct, frozen=True):
     """What lists, metrics and messages show."""
 
     state: PluginState
@@ -108,8 +107,7 @@ class PluginStatus:
     trouble_at: float = 0.0  # seconds since 1970
 
 
-@dataclass(frozen=True, slots=True)
-class Poison:
+class Poison(Struct, frozen=True):
     """Stands for the answer to a unit that the plugin could not give."""
 
     reason: str

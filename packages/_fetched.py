@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from kubeshark.packages._signature import MAX_SIGNATURE_BYTES, SIGNATURE_SUFFIX
 
 __all__ = ["Fetched", "is_remote", "local"]
 
 
-@dataclass(frozen=True, slots=True)
-class Fetched:
+class Fetched(Struct, frozen=True):
     """A folder or a file on this machine, and what was said of it where it came from."""
 
     path: Path

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from kubeshark.extension_api._manifest import Manifest, read_manifest
 from kubeshark.packages._archive import unpack
@@ -15,8 +16,7 @@ from kubeshark.packages._signature import Signature, parse_signature, verify
 __all__ = ["Inspected", "inspect"]
 
 
-@dataclass(frozen=True, slots=True)
-class Inspected:
+class Inspected(Struct, frozen=True):
     """A package that is whole; `signature` fits it, if there is one."""
 
     manifest: Manifest

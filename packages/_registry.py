@@ -18,12 +18,12 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
+from msgspec import Struct
 
 from kubeshark.errors import PluginError, PluginRejected, UsageError
 from kubeshark.packages._archive import MAX_PACKAGE_BYTES
@@ -49,8 +49,7 @@ _OCI_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _PARAMETER = re.compile(r'([a-z_]+)="([^"]*)"')
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(Struct, frozen=True):
     """`oci://host/repository:tag@sha256:…`"""
 
     host: str
@@ -64,8 +63,7 @@ class Reference:
         return f"oci://{self.host}/{self.repository}{tag}{digest}"
 
 
-@dataclass(frozen=True, slots=True)
-class Pulled:
+class Pulled(Struct, frozen=True):
     """What a pull brought."""
 
     reference: Reference  # with the manifest's digest

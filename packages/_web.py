@@ -21,11 +21,12 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import SplitResult, urljoin, urlsplit
+
+from msgspec import Struct
 
 from kubeshark.errors import PluginError
 
@@ -52,8 +53,7 @@ class _Broken(PluginError):
     """No answer, or not all of it, because the connection broke."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """A whole answer; `body` is empty where it went into a file."""
 
     status: int

@@ -7,11 +7,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from msgspec import Struct
+
 __all__ = ["Budget", "Stop", "Watch", "go_on", "never"]
 
 
-@dataclass(frozen=True, slots=True)
-class Budget:
+class Budget(Struct, frozen=True):
     """What a query may use; None: as much as it takes.
 
     It ends behind the first entry at which the budget is used up. So that whoever goes on from there gets on, it does

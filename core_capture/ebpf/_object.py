@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from kubeshark.core_capture.ebpf._calls import (
     CGROUP_CONNECT4,
@@ -34,8 +35,7 @@ _LOAD_64 = 0x18  # the instruction that takes a map, in two of 8 bytes
 _FROM_MAP = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Program:
+class Program(Struct, frozen=True):
     name: str
     kind: int
     expected: int  # attach type

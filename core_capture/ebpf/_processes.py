@@ -11,9 +11,10 @@ import re
 import struct
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+
+from msgspec import Struct
 
 __all__ = ["FUNCTIONS", "Functions", "Library", "TlsProcess", "functions_of", "tls_processes"]
 
@@ -38,8 +39,7 @@ _GO_BUILD = b"\xff Go buildinf:"
 _CGROUP_ID = re.compile(r"(?:^|[-/:.])([0-9a-f]{64})(?:\.scope)?$")
 
 
-@dataclass(frozen=True, slots=True)
-class Library:
+class Library(Struct, frozen=True):
     """A file whose functions can be probed: `key` tells files apart, wherever they are mounted."""
 
     key: tuple[int, int]  # device, inode
@@ -47,8 +47,7 @@ class Library:
     name: str  # as the process calls it
 
 
-@dataclass(frozen=True, slots=True)
-class TlsProcess:
+class TlsProcess(Struct, frozen=True):
     """One process that uses TLS. `reason` says why it cannot be read, empty where it can."""
 
     pid: int

@@ -7,9 +7,10 @@ import re
 import struct
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct
 
 __all__ = ["CLOSE", "EVENT", "READ", "WRITE", "Ends", "TlsEvent", "ends_of", "parse_event"]
 
@@ -22,8 +23,7 @@ _SOCKET = re.compile(r"socket:\[(\d+)\]")
 MAX_TABLE = 64 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class TlsEvent:
+class TlsEvent(Struct, frozen=True):
     """A piece of what a process read or wrote, or the end of a connection."""
 
     time_ns: int  # CLOCK_MONOTONIC
@@ -36,8 +36,7 @@ class TlsEvent:
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Ends:
+class Ends(Struct, frozen=True):
     """The two ends of a socket: (address, port) of this side and the other's. `is_server`: this side listens there."""
 
     local: tuple[str, int]

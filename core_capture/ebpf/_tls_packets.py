@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import ipaddress
 import struct
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
+from msgspec import Struct, field
 from numpy.typing import NDArray
 
 from kubeshark.core_capture._columns import Decoded, PacketBit
@@ -33,8 +33,7 @@ _HEADER_WORDS: Final = (20 + len(MARK)) // 4
 _NS: Final = 1_000_000_000
 
 
-@dataclass(slots=True)
-class Conversation:
+class Conversation(Struct):
     """Writes the packets of one connection; `ends` says who is who."""
 
     ends: Ends

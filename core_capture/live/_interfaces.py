@@ -6,9 +6,10 @@ import errno
 import fcntl
 import socket
 import struct
-from dataclasses import dataclass
 from ipaddress import IPv6Address
 from pathlib import Path
+
+from msgspec import Struct
 
 from kubeshark.core_capture.live._time_stamps import Stamps, adapter_stamps
 from kubeshark.errors import UsageError
@@ -27,8 +28,7 @@ _UP, _LOOPBACK, _RUNNING = 0x1, 0x8, 0x40
 _NAME_BYTES, _REQUEST_BYTES = 16, 40
 
 
-@dataclass(frozen=True, slots=True)
-class NetworkInterface:
+class NetworkInterface(Struct, frozen=True):
     """An interface as it was when it was looked up."""
 
     name: str

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
 from typing import Literal, Protocol
+
+from msgspec import Struct, field
 
 from kubeshark.core_capture._records import RecordBatch, Room, SourceMetadata
 
@@ -20,8 +21,7 @@ Again = Callable[[], bool]
 Reader = Literal["auto", "ring", "socket"]
 
 
-@dataclass(frozen=True, slots=True)
-class PacketChoice:
+class PacketChoice(Struct, frozen=True):
     """Which packets are kept now; a source that runs takes another choice at once, and loses nothing of both."""
 
     addresses: frozenset[IPv4Address | IPv6Address] | None = None  # of either end; None: any
@@ -29,8 +29,7 @@ class PacketChoice:
     pods: frozenset[str] = frozenset()  # uids: whose processes probes may read, where pods are what they were told
 
 
-@dataclass(frozen=True, slots=True)
-class LiveOptions:
+class LiveOptions(Struct, frozen=True):
     """How to listen on interfaces."""
 
     filter: str = ""  # BPF, as tcpdump takes it
@@ -43,8 +42,7 @@ class LiveOptions:
     choice: PacketChoice = PacketChoice()  # to begin with
 
 
-@dataclass(slots=True)
-class Counters:
+class Counters(Struct):
     """What became of packets; of one interface, or added up.
 
     Once a source has ended, received = delivered + dropped + damaged.
@@ -59,8 +57,7 @@ class Counters:
     stamped: int = 0  # of those delivered: with a time of the adapter; else it is the host's
 
 
-@dataclass(slots=True)
-class Notices:
+class Notices(Struct):
     """What happened to a source and is to be said once; bounded, since interfaces may come and go for days."""
 
     _texts: list[str] = field(default_factory=list)

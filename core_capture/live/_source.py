@@ -15,9 +15,11 @@ import socket
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from threading import Lock
 from typing import Self
+
+from msgspec import Struct, field
 
 from kubeshark.core_capture._records import Interface, PacketExtra, RecordBatch, SourceMetadata
 from kubeshark.core_capture.live._interfaces import ANY, NetworkInterface, is_up, look_up
@@ -48,8 +50,7 @@ DRAIN_S = 1.0  # for the kernel to hand over what it has: a block is retired aft
 _NS_PER_SECOND = 1_000_000_000
 
 
-@dataclass(slots=True)
-class _Port:
+class _Port(Struct):
     """One interface that is read."""
 
     number: int  # in metadata.interfaces

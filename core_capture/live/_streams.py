@@ -17,9 +17,11 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from typing import BinaryIO, Self, cast
+
+from msgspec import Struct, field
 
 from kubeshark.core_capture._records import CaptureReader, PacketExtra, RecordBatch, SourceMetadata
 from kubeshark.core_capture.files import SECTION_HEADER, open_capture
@@ -64,8 +66,7 @@ class Interruptible:
     read = read1
 
 
-@dataclass(slots=True)
-class _Sender:
+class _Sender(Struct):
     """One stream, and where its interfaces are in the metadata of all."""
 
     label: str

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
+
+from msgspec import Struct
 
 from kubeshark.core_capture._columns import PacketBit
 from kubeshark.core_capture._records import MAX_CAPTURED, RECORD_HEADER_BYTES
@@ -53,8 +55,7 @@ LAYERS: dict[Layer, Callable[[Walk], Layer | None]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class DecodedPacket:
+class DecodedPacket(Struct, frozen=True):
     """One record and what is in it."""
 
     offset: int  # of the record's header

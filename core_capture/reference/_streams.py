@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 
 import numpy as np
+from msgspec import Struct, field
 
 from kubeshark.core_capture._columns import Direction, Gap
 from kubeshark.core_capture.reference._limits import (
@@ -21,8 +21,7 @@ __all__ = ["Segment", "assemble_direction"]
 FIN, SYN, RST, PSH = 1, 2, 4, 8
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
+class Segment(Struct, frozen=True):
     """One TCP packet of a direction."""
 
     packet: int  # index into Decoded.packets
@@ -31,8 +30,7 @@ class Segment:
     payload: bytes  # as captured
 
 
-@dataclass(slots=True)
-class _Side:
+class _Side(Struct):
     """One direction while its segments are placed."""
 
     base: int  # sequence number of position 0

@@ -7,9 +7,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from kubeshark.core_capture._columns import PacketBit, Tunnel
 from kubeshark.core_capture.reference._limits import MAX_OFFSET
@@ -45,8 +46,7 @@ class Layer(Enum):
     ETHERIP = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Struct, frozen=True):
     """One readable IP packet with a readable layer-4 header."""
 
     version: int

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, BinaryIO, Literal
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from kubeshark.core_capture._columns import Core
@@ -43,16 +44,14 @@ _EVER, _FOREVER = -(2**63), 2**63 - 1
 _NO_EXTRA = PacketExtra()
 
 
-@dataclass(frozen=True, slots=True)
-class Exported:
+class Exported(Struct, frozen=True):
     """What was written, and segments that could not be read."""
 
     packets: int
     problems: tuple[StoreError, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Packets:
+class _Packets(Struct, frozen=True):
     """Records one behind the other, in the order of export; all arrays have one row a record."""
 
     data: bytes | bytearray | memoryview
@@ -88,8 +87,7 @@ class _Packets:
         return int(self.offsets[record]) if record < len(self.offsets) else len(self.data)
 
 
-@dataclass(slots=True)
-class _Stream:
+class _Stream(Struct):
     """A segment's packets on their way out."""
 
     packets: _Packets

@@ -5,9 +5,9 @@ from __future__ import annotations
 import struct
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 
 from kubeshark.core_capture._core import load_core
 from kubeshark.core_capture._groups import Groups
@@ -29,8 +29,7 @@ _STATISTICS = 5  # pcapng block type: interface statistics, §4.6
 _LOST_OPTIONS = (5, 7)  # isb_ifdrop, isb_osdrop: dropped by the interface for want of room, by the operating system
 
 
-@dataclass(frozen=True, slots=True)
-class ProtocolRow:
+class ProtocolRow(Struct, frozen=True):
     """Flows to one server port, added up; a flow counts once in each segment it runs through."""
 
     transport: int  # IP protocol number
@@ -40,8 +39,7 @@ class ProtocolRow:
     bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class CaptureRow:
+class CaptureRow(Struct, frozen=True):
     """One import or live session."""
 
     name: str
@@ -55,8 +53,7 @@ class CaptureRow:
     counters: Counters | None  # of a capture of ours, as its newest segment or log has them
 
 
-@dataclass(frozen=True, slots=True)
-class LogRow:
+class LogRow(Struct, frozen=True):
     """A segment that is not sealed."""
 
     name: str
@@ -68,8 +65,7 @@ class LogRow:
     problems: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Overview:
+class Overview(Struct, frozen=True):
     protocols: tuple[ProtocolRow, ...]  # most bytes first
     captures: tuple[CaptureRow, ...]  # in time order
     logs: tuple[LogRow, ...]  # by name

@@ -8,9 +8,10 @@ segments and store.json were removed together.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
+
+from msgspec import Struct
 
 from kubeshark.core_capture._core import load_core
 from kubeshark.core_capture.store.catalogue._catalogue import Entry, entry_of, load_catalogue
@@ -46,8 +47,7 @@ __all__ = ["Finding", "VerifyReport", "verify_store"]
 _MAX_STRETCHES = 50  # of damage named in one file
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """One thing that is wrong, or that `verify` cannot vouch for.
 
     damaged  bytes fail their check; missing  the chain names a segment that is not there; swapped  a segment is not the
@@ -64,8 +64,7 @@ class Finding:
         return f"{self.kind}: {self.message}"
 
 
-@dataclass(frozen=True, slots=True)
-class VerifyReport:
+class VerifyReport(Struct, frozen=True):
     segments: int
     bytes: int  # of files read to the end
     findings: tuple[Finding, ...]
@@ -75,8 +74,7 @@ class VerifyReport:
         return all(finding.kind == "note" for finding in self.findings)
 
 
-@dataclass(frozen=True, slots=True)
-class _Link:
+class _Link(Struct, frozen=True):
     """A segment's place in its chain."""
 
     name: str
@@ -89,8 +87,7 @@ class _Link:
         return _Part(self.name, self.chain.sequence, self.chain.sequence, self.chain.previous, self.sha256)
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
+class _Part(Struct, frozen=True):
     """A stretch of a chain: one segment, or some that were removed."""
 
     name: str

@@ -17,8 +17,9 @@ import stat
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 __all__ = ["MAX_ENTRIES", "QUOTA_BYTES", "QUOTA_FILES", "FileError", "Folder", "MissingError", "Row"]
 
@@ -41,8 +42,7 @@ class MissingError(FileError):
     """There is no such file or folder."""
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Struct, frozen=True):
     """One name in a folder."""
 
     name: str

@@ -26,8 +26,9 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from urllib.parse import urljoin, urlsplit
+
+from msgspec import Struct, field
 
 from kubeshark.extension_api._permissions import DEFAULT_PORTS, Address, Grants
 
@@ -63,8 +64,7 @@ class LateError(HttpError):
     """Its deadline is over."""
 
 
-@dataclass(frozen=True, slots=True)
-class HttpResponse:
+class HttpResponse(Struct, frozen=True):
     status: int
     reason: str
     url: str  # where it came from, behind redirects
@@ -72,8 +72,7 @@ class HttpResponse:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class _Target:
+class _Target(Struct, frozen=True):
     url: str
     scheme: str
     host: str
@@ -89,8 +88,7 @@ def _resolve(host: str, port: int) -> Sequence[str]:
     return [str(found[4][0]) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
 
 
-@dataclass(slots=True)
-class Network:
+class Network(Struct):
     """Sends requests; one at a time, from one thread. `cancel` may come from any, and is for good."""
 
     grants: Grants

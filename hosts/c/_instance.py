@@ -10,11 +10,11 @@ from __future__ import annotations
 import ctypes
 import fcntl
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cffi import FFI
+from msgspec import Struct
 
 from kubeshark.errors import PluginRejected
 from kubeshark.extension_api._frame import ABI_VERSION
@@ -78,8 +78,7 @@ class Asking:
         return len(said)
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(Struct, frozen=True):
     descriptor: int  # of a sealed memory file that holds the object
     asking: Asking
 

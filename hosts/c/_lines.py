@@ -11,12 +11,12 @@ from __future__ import annotations
 import posixpath
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from elftools.elf.elffile import ELFFile
+from msgspec import Struct
 
 __all__ = ["LINES_SUFFIX", "Call", "LineTable", "make_table", "read_table"]
 
@@ -52,8 +52,7 @@ def read_table(file: Path) -> LineTable | None:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class _Scope:
+class _Scope(Struct, frozen=True):
     """A function, or one that was put in line, on one range of addresses."""
 
     low: int

@@ -14,10 +14,10 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from msgspec import Struct
 from wasmtime import Engine, Func, Linker, Memory, Module, Store, Trap, TrapCode, WasmtimeError
 
 from kubeshark.extension_api._frame import ABI_VERSION
@@ -43,8 +43,7 @@ SANDBOX = Profile(
 _T = TypeVar("_T")
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(Struct, frozen=True):
     engine: Engine
     wasm: bytes  # empty if there is native code
     native: bytes

@@ -17,11 +17,11 @@ import json
 import posixpath
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from msgspec import Struct
 from py_mini_racer import JSEvalException, JSOOMException, JSTimeoutException, MiniRacer, init_mini_racer
 
 from kubeshark.extension_api._frame import ABI_VERSION, REQUEST_BYTES
@@ -61,8 +61,7 @@ SANDBOX = Profile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(Struct, frozen=True):
     engine: MiniRacer
     prelude: str
     script: str

@@ -5,9 +5,10 @@ from __future__ import annotations
 import functools
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from importlib import import_module
 from struct import Struct
+
+import msgspec
 
 from kubeshark.extension_api import Message, ProtocolSpec
 from kubeshark.pipeline.dissection._matcher import Exchange, Timed, pair
@@ -32,8 +33,7 @@ SHOWN_FIELDS = 4
 """Fields of a message in doubt that its error tells."""
 
 
-@dataclass(slots=True)
-class Exchanges:
+class Exchanges(msgspec.Struct):
     """Makes the entries of what one protocol has in a stream."""
 
     plugins: Plugins

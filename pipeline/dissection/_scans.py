@@ -8,11 +8,12 @@ would have said; one that does not leaves it to `_claim`.
 from __future__ import annotations
 
 from collections.abc import Sequence, Set
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from kubeshark.core_capture import SCANNERS, Assembled
@@ -166,8 +167,7 @@ class _Transport:
         return first
 
 
-@dataclass(frozen=True, slots=True)
-class _Prefix:
+class _Prefix(Struct, frozen=True):
     """A classifier's prefix as bits of the words of a head."""
 
     place: int

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from kubeshark.core_capture import Scanned
@@ -17,8 +17,7 @@ Read = Callable[[Scanned, NDArray[Any]], list[Any]]
 """Gives the value of each of these rows of `Scanned.messages`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(Struct, frozen=True):
     """A variable of an exchange: said by the first of `halves` that is there, its type's default without any."""
 
     read: Read

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from kubeshark.errors import PluginError
 from kubeshark.extension_api import Enrichment, EnrichSpec
@@ -22,8 +23,7 @@ __all__ = ["Enricher", "EnricherBinding"]
 BATCH = 256  # entries: what a frame of the batch ABI holds
 
 
-@dataclass(frozen=True, slots=True)
-class EnricherBinding:
+class EnricherBinding(Struct, frozen=True):
     """One plugin's enrich hook."""
 
     plugin: str
@@ -33,8 +33,7 @@ class EnricherBinding:
     """It drops, tags and adds nothing: what is steady (`_redact.is_steady`) is the same before and behind it."""
 
 
-@dataclass(slots=True)
-class Enricher:
+class Enricher(Struct):
     """The stage. `redacted`, `dropped` and `withheld` count entries; `problems` says who failed on how many."""
 
     bindings: Sequence[EnricherBinding]  # in the order in which they run

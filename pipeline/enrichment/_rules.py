@@ -10,8 +10,9 @@ import fnmatch
 import json
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal, get_args
+
+from msgspec import Struct
 
 from kubeshark.errors import UsageError
 from kubeshark.extension_api import Enrichment, EnrichSpec, MessageKind, Redaction
@@ -39,8 +40,7 @@ _BODIES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class RedactionRule:
+class RedactionRule(Struct, frozen=True):
     """What to hide.
 
     header    value of this header, and its longer words wherever else they stand

@@ -6,8 +6,9 @@ A renderer that fails costs nothing but itself: the next best one shows the entr
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
+
+from msgspec import Struct, field
 
 from kubeshark.errors import PluginError
 from kubeshark.extension_api import MessageKind, Representation, Section
@@ -36,8 +37,7 @@ class RowColumns(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Display:
+class Display(Struct, frozen=True):
     """The `summarize` and `render` hooks of all plugins, latest registered first.
 
     A summarizer may have an attribute `of`: called with a protocol it returns what summarizes that one, None if nothing

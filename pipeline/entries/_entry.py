@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from msgspec import Struct
+
 from kubeshark.extension_api import Endpoint, Message, MessageKind, Moment, ProtocolSpec, Representation, Value
 from kubeshark.pipeline.dissection._matcher import Exchange, Timed
 from kubeshark.pipeline.entries._display import representation_document
@@ -90,8 +92,7 @@ class EntryId(NamedTuple):
         return cls(found[1], int(found[2]), found[3]) if found else None
 
 
-@dataclass(frozen=True, slots=True)
-class EntryError:
+class EntryError(Struct, frozen=True):
     """Why an entry is half or damaged (entries.md §1, half connections)."""
 
     type: str  # dissection, connection, timeout, pair-not-found

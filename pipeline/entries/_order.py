@@ -9,10 +9,10 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from kubeshark.errors import UsageError
@@ -95,8 +95,7 @@ def parse_cursor(text: str) -> Place:
     return (int(found[1]), found[2], int(found[3]), int(found[4]))
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(Struct, frozen=True):
     """The entries that a query is about: between two times, both taken in, and between two places, both left out."""
 
     since_ns: int | None = None

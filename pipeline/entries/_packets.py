@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from kubeshark.core_capture import PacketBit
 from kubeshark.pipeline.entries._entry import Entry
@@ -18,8 +19,7 @@ __all__ = ["PacketRow", "StreamPiece", "followed", "packet_bytes", "packet_rows"
 _RECORD = struct.Struct("<IIII")  # pcap's record header: seconds, nanoseconds, captured, original
 
 
-@dataclass(frozen=True, slots=True)
-class PacketRow:
+class PacketRow(Struct, frozen=True):
     """One packet of a connection. `payload` is (start, end) of the transport payload in the packet's bytes."""
 
     number: int  # in the connection, from 0
@@ -32,8 +32,7 @@ class PacketRow:
     is_of_entry: bool  # it carried bytes of the entry
 
 
-@dataclass(frozen=True, slots=True)
-class StreamPiece:
+class StreamPiece(Struct, frozen=True):
     """What one side sent before the other did."""
 
     from_server: bool

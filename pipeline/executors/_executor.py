@@ -6,9 +6,10 @@ Others do the same elsewhere (`_spread`): `_processes` in processes of this mach
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, Protocol
+
+from msgspec import Struct
 
 from kubeshark.core_capture.store import ReadStats, Requests
 from kubeshark.errors import KubesharkError
@@ -65,8 +66,7 @@ class Executor(Protocol):
         ...
 
 
-@dataclass(slots=True)
-class InProcess:
+class InProcess(Struct):
     """Runs one chunk after the other when its entries are asked for: no work ahead of who reads."""
 
     runner: Runner

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from kubeshark.core_capture.store import ReadStats, Requests, SegmentReference
@@ -40,8 +41,7 @@ class Job:
     names: Names | None = field(default=None, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class ChunkSpec:
+class ChunkSpec(Struct, frozen=True):
     """A chunk by names: rows that begin in its segment, and where some of them go on."""
 
     segment: str
@@ -53,8 +53,7 @@ class ChunkSpec:
     seen: dict[int, tuple[str, ...]]  # other nodes that have the same connection, by row
 
 
-@dataclass(frozen=True, slots=True)
-class TaskSpec:
+class TaskSpec(Struct, frozen=True):
     number: int
     chunks: tuple[ChunkSpec, ...]
 
@@ -74,8 +73,7 @@ class Errand:
     segments: dict[str, SegmentReference] = field(repr=False)
 
 
-@dataclass(slots=True)
-class Report:
+class Report(Struct):
     """What was done for a task."""
 
     stats: QueryStats

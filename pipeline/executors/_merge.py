@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from operator import itemgetter
 from typing import Generic, TypeVar
+
+from msgspec import Struct
 
 from kubeshark.pipeline.entries._order import Order, Place, Spot
 from kubeshark.pipeline.query._runs import RowPiece
@@ -20,8 +21,7 @@ __all__ = ["Unit", "merge"]
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Unit(Generic[T]):
+class Unit(Struct, Generic[T], frozen=True):
     """A stream that has not begun: nothing in it comes before `bound`."""
 
     bound: Spot

@@ -20,6 +20,8 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
+from msgspec import Struct
+
 from kubeshark.core_capture.store import (
     Identity,
     Recipient,
@@ -102,8 +104,7 @@ def actors(jobs: int | None, tasks: int) -> int:
     return max(min(jobs, tasks), 1)
 
 
-@dataclass(slots=True, eq=False)
-class _Actor:
+class _Actor(Struct, eq=False):
     """`stage`: what it was asked last, until it has answered."""
 
     handle: Any

@@ -19,10 +19,10 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
+from msgspec import Struct, field
 from numpy.typing import NDArray
 
 from kubeshark.core_capture import Predicate, load_core
@@ -72,8 +72,7 @@ MAX_BEHIND = 256 << 20
 """Bytes of packets in sealed segments that wait to be looked at."""
 
 
-@dataclass(slots=True)
-class Dropped:
+class Dropped(Struct):
     """What a live view did not show: queries do."""
 
     segments: int = 0
@@ -90,8 +89,7 @@ class Dropped:
         )
 
 
-@dataclass(slots=True)
-class _Watched:
+class _Watched(Struct):
     """A segment that is open, or is being looked at."""
 
     segment: Segment

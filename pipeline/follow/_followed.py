@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from kubeshark.pipeline.follow._settle import QUIET_S, Wait
 from kubeshark.pipeline.reading._repeats import SKEW_NS
@@ -34,8 +35,7 @@ Part = tuple[str, int]
 """(segment, row of its flow table)."""
 
 
-@dataclass(slots=True)
-class Told:
+class Told(Struct):
     """Which entries of a part were told: all numbers below `below`, and some behind."""
 
     below: int = 0
@@ -53,8 +53,7 @@ class Told:
             self.below += 1
 
 
-@dataclass(slots=True, eq=False)
-class Connection:
+class Connection(Struct, eq=False):
     """One connection, by the parts that it has in segments, in order. Times without unit are seconds of the clock."""
 
     key: bytes

@@ -14,11 +14,11 @@ over prefixes of 596 captures none of 68,000 entries that these rules let go had
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from kubeshark.core_capture import NO_MESSAGE
@@ -50,8 +50,7 @@ RAW = "tcp"
 ONE_WAY = 1  # Scanned.messages["bits"]
 
 
-@dataclass(slots=True)
-class Settled:
+class Settled(Struct):
     """One element a row of the table: what it waits for, and the time of its last packet (ns)."""
 
     waits: NDArray[Any]  # Wait

@@ -13,8 +13,10 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from kubeshark.core_capture import RecordBatch, load_core
 from kubeshark.core_capture.store import HELD_SEGMENTS, LIVE_SEGMENT_BYTES, SourceInfo, Store
@@ -36,8 +38,7 @@ FILTER_BUDGET_S = 0.1  # of packet filters, for a batch of about a MiB: they are
 _RECORD_HEADER = 16
 
 
-@dataclass(frozen=True, slots=True)
-class CaptureLimits:
+class CaptureLimits(Struct, frozen=True):
     """When a capture ends by itself; None: not for that."""
 
     duration_s: float | None = None
@@ -72,8 +73,7 @@ class CaptureResult(CaptureProgress):
     problems: tuple[str, ...] = ()
 
 
-@dataclass(slots=True)
-class _Counted:
+class _Counted(Struct):
     lost: Counter[int] = field(default_factory=Counter)  # by interface
     taken: int = 0  # given to the queue, or lost
     taken_bytes: int = 0

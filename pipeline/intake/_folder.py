@@ -18,9 +18,10 @@ import stat
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
+
+from msgspec import Struct, field
 
 from kubeshark.core_capture import CaptureReader, RecordBatch
 from kubeshark.core_capture.files import open_capture
@@ -53,8 +54,7 @@ _Id = tuple[int, int]
 """Device and inode: which file it is, whatever it is called."""
 
 
-@dataclass(slots=True)
-class _Totals:
+class _Totals(Struct):
     packets: int = 0
     bytes: int = 0
     flows: int = 0

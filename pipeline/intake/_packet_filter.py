@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from struct import Struct
 from typing import Any
+
+import msgspec
 
 from kubeshark.core_capture import PacketExtra, RecordBatch
 from kubeshark.extension_api import Packet, PacketVerdict
@@ -26,8 +28,7 @@ _COMMENT = 1  # pcapng opt_comment
 BATCH = 256  # packets: what a frame of the batch ABI holds
 
 
-@dataclass(slots=True)
-class PacketFilterStats:
+class PacketFilterStats(msgspec.Struct):
     """What one plugin did."""
 
     dropped: int = 0

@@ -9,10 +9,11 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+
+from msgspec import Struct, field
 
 from kubeshark.core_capture.store import SegmentInfo
 from kubeshark.errors import PluginError
@@ -40,8 +41,7 @@ def sealed_segment(info: SegmentInfo, location: str | Path) -> SealedSegment:
     )
 
 
-@dataclass(slots=True)
-class SealedSegments:
+class SealedSegments(Struct):
     """A context manager: `tell` inside it, `problems` after it."""
 
     plugins: Mapping[str, Callable[..., Any]]

@@ -7,8 +7,9 @@ the code point offset in the checked text. Macros of CEL (exists, all, …) are 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, Literal
+
+from msgspec import Struct
 
 __all__ = [
     "BOOL",
@@ -40,8 +41,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Type:
+class Type(Struct, frozen=True):
     """A CEL type: `name` as CEL writes it, `of` the element (list) or key and value (map) types."""
 
     name: str
@@ -56,15 +56,13 @@ STRING, BYTES, NULL, DYN, TYPE = Type("string"), Type("bytes"), Type("null_type"
 TIMESTAMP, DURATION = Type("timestamp"), Type("duration")
 
 
-@dataclass(frozen=True, slots=True)
-class Const:
+class Const(Struct, frozen=True):
     value: Any  # str, int, float, bool, bytes, None
     type: Type
     at: int
 
 
-@dataclass(frozen=True, slots=True)
-class TypeName:
+class TypeName(Struct, frozen=True):
     """A type used as a value: `type(x) == int`."""
 
     name: str
@@ -72,15 +70,13 @@ class TypeName:
     at: int
 
 
-@dataclass(frozen=True, slots=True)
-class Var:
+class Var(Struct, frozen=True):
     name: str
     type: Type
     at: int
 
 
-@dataclass(frozen=True, slots=True)
-class Local:
+class Local(Struct, frozen=True):
     """The variable of an enclosing comprehension."""
 
     name: str
@@ -88,8 +84,7 @@ class Local:
     at: int
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(Struct, frozen=True):
     """An operator or function; `args` begins with the receiver of a method. `&&` and `||` may have more than two."""
 
     function: str
@@ -98,8 +93,7 @@ class Call:
     at: int
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(Struct, frozen=True):
     """`map.key`, or with `is_test` has(map.key)."""
 
     operand: Node
@@ -109,22 +103,19 @@ class Member:
     at: int
 
 
-@dataclass(frozen=True, slots=True)
-class ListOf:
+class ListOf(Struct, frozen=True):
     items: tuple[Node, ...]
     type: Type
     at: int
 
 
-@dataclass(frozen=True, slots=True)
-class MapOf:
+class MapOf(Struct, frozen=True):
     entries: tuple[tuple[Node, Node], ...]
     type: Type
     at: int
 
 
-@dataclass(frozen=True, slots=True)
-class Comprehension:
+class Comprehension(Struct, frozen=True):
     """`over.kind(variable, predicate)`; map has a `transform`, and a predicate only in its three-argument form."""
 
     kind: Literal["exists", "all", "exists_one", "filter", "map"]
@@ -136,16 +127,14 @@ class Comprehension:
     at: int
 
 
-@dataclass(frozen=True, slots=True)
-class FilterCall:
+class FilterCall(Struct, frozen=True):
     """A plugin's filter with its literal arguments; equal calls are asked once."""
 
     name: str
     arguments: tuple[str | int | float | bool, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class PluginCall:
+class PluginCall(Struct, frozen=True):
     call: FilterCall
     type: Type
     at: int

@@ -10,6 +10,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from msgspec import Struct
+
 from kubeshark.pipeline.kfl import _ast
 from kubeshark.pipeline.kfl._ast import Call, Const, FilterCall, Node, PluginCall, Var, walk
 from kubeshark.pipeline.kfl._check import check
@@ -42,8 +44,7 @@ Ask = Callable[[FilterCall, Sequence[int]], Sequence[Answer]]
 """Asks a plugin filter about the entries at these places of a batch; None is a failure (rule 5)."""
 
 
-@dataclass(slots=True)
-class FilterErrors:
+class FilterErrors(Struct):
     """Entries whose whole expression ended in an evaluation error: they did not match."""
 
     count: int = 0

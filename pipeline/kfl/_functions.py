@@ -10,8 +10,9 @@ import math
 import operator
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from kubeshark.pipeline.kfl import _clock, _network, _paths
 from kubeshark.pipeline.kfl._regex import PatternError, searcher
@@ -29,8 +30,7 @@ _BOOL_TEXTS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Overload:
+class Overload(Struct, frozen=True):
     call: Callable[..., Any]
     result: str  # name of the CEL type
 

@@ -14,9 +14,10 @@ every other, never an error). The whole is exact if every kind is and they agree
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import Any, Literal
+
+from msgspec import Struct
 
 from kubeshark.core_capture._predicate import And, InNetwork, Not, Or, Overlaps, PortBetween, Predicate, Transport
 from kubeshark.pipeline.kfl._ast import Call, Comprehension, Const, ListOf, Local, Node, PluginCall, Var, walk
@@ -51,8 +52,7 @@ FLOW_FLAGS: Mapping[str, frozenset[int]] = {
 Kind = Literal["message", "conn", "flow"]
 
 
-@dataclass(frozen=True, slots=True)
-class Pushdown:
+class Pushdown(Struct, frozen=True):
     """`predicate` over-approximates; with `exact` every packet of the flows it keeps is selected, and no other."""
 
     predicate: Predicate
@@ -121,8 +121,7 @@ def push_down(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Term:
+class _Term(Struct, frozen=True):
     keep: Predicate
     exact: bool
 

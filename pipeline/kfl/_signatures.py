@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from kubeshark.errors import UsageError
 from kubeshark.pipeline.kfl._ast import BOOL, BYTES, DOUBLE, DYN, INT, STRING, TIMESTAMP, Type
@@ -32,8 +33,7 @@ TYPES: Mapping[VariableType, Type] = {
 """CEL types of KFL variables."""
 
 
-@dataclass(frozen=True, slots=True)
-class Signature:
+class Signature(Struct, frozen=True):
     """One overload; a method's first parameter is its receiver."""
 
     name: str

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Self
+
+from msgspec import Struct, field
 
 from kubeshark.errors import UsageError
 from kubeshark.pipeline.kfl._errors import KflError, text_error
@@ -37,16 +38,14 @@ _DEFAULT_TEXTS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class _Piece:
+class _Piece(Struct, frozen=True):
     start: int
     origin: int  # offset in the user's text
     is_copy: bool  # character by character; else all of it came from that one place
     macro: str  # the outermost macro it belongs to
 
 
-@dataclass(slots=True)
-class Source:
+class Source(Struct):
     """A rewritten text; `original` is the user's."""
 
     original: str

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+
+from msgspec import Struct, field
 
 from kubeshark.pipeline.kfl._clock import timestamp_text
 from kubeshark.pipeline.kfl._errors import PlacedError
@@ -42,15 +43,13 @@ _EMPTY: Mapping[str, str] = {
 }
 
 
-@dataclass(slots=True)
-class Translation:
+class Translation(Struct):
     text: str = ""
     notices: list[str] = field(default_factory=list)
     limit: int | None = None  # from limit(n)
 
 
-@dataclass(frozen=True, slots=True)
-class _Piece:
+class _Piece(Struct, frozen=True):
     text: str
     binds: int = _ATOM
 

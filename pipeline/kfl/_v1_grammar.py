@@ -7,8 +7,9 @@ no recursion.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 __all__ = ["Binary", "Chain", "Literal_", "NotV1", "Path", "Step", "Term", "Unary", "parse"]
 
@@ -37,15 +38,13 @@ class NotV1(Exception):
     """The text is not KFL v1."""
 
 
-@dataclass(frozen=True, slots=True)
-class Literal_:  # noqa: N801 - `Literal` is typing's
+class Literal_(Struct, frozen=True):  # noqa: N801 - `Literal` is typing's
     kind: Literal["number", "string", "regex", "bool", "nil"]
     text: str  # decoded; a number as written
     at: int
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Struct, frozen=True):
     """One part of a path after its first name."""
 
     kind: Literal["name", "index", "key", "any", "call", "deep"]
@@ -53,8 +52,7 @@ class Step:
     args: tuple[Term, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Path:
+class Path(Struct, frozen=True):
     """`name` and steps; a helper such as limit(5) is a name whose first step is a call."""
 
     name: str
@@ -62,23 +60,20 @@ class Path:
     at: int
 
 
-@dataclass(frozen=True, slots=True)
-class Unary:
+class Unary(Struct, frozen=True):
     operator: Literal["!", "-"]
     term: Term
     at: int
 
 
-@dataclass(frozen=True, slots=True)
-class Binary:
+class Binary(Struct, frozen=True):
     operator: str
     left: Term
     right: Term
     at: int
 
 
-@dataclass(frozen=True, slots=True)
-class Chain:
+class Chain(Struct, frozen=True):
     """terms[0] operators[0] terms[1] …: every operator is "and" or "or"."""
 
     terms: tuple[Term, ...]
@@ -89,8 +84,7 @@ class Chain:
 Term = Literal_ | Path | Unary | Binary | Chain
 
 
-@dataclass(frozen=True, slots=True)
-class _Token:
+class _Token(Struct, frozen=True):
     kind: str
     text: str
     at: int

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+
+from msgspec import Struct
 
 from kubeshark.pipeline.kfl._v1_grammar import NotV1, Step
 
@@ -21,8 +23,7 @@ def _as_it_is(text: str) -> str:
     return text
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(Struct, frozen=True):
     """The KFL for a path: an expression, and the guard or the loop that reading it needs."""
 
     text: str

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from kubeshark.errors import UsageError
 
@@ -39,8 +40,7 @@ def default_of(kind: VariableType) -> Value:
     return value.copy() if isinstance(value, (list, dict)) else value
 
 
-@dataclass(frozen=True, slots=True)
-class Variable:
+class Variable(Struct, frozen=True):
     name: str
     type: VariableType
     section: str  # heading of the reference, or the plugin protocol

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from kubeshark.core_capture.store import NameRecord
 from kubeshark.pipeline.names._cluster_names import name_of, same_name
@@ -17,8 +17,7 @@ MAX_ENDED = 100_000
 """That wait to be written: of more, the first to end go."""
 
 
-@dataclass(frozen=True, slots=True)
-class NamesToWrite:
+class NamesToWrite(Struct, frozen=True):
     """Who has which address, and whose ended since the last write."""
 
     ended: tuple[NameRecord, ...]

@@ -12,10 +12,12 @@ from __future__ import annotations
 import base64
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from kubeshark.errors import PluginCrashed, UsageError
 from kubeshark.extension_api import CLIENT, SERVER, Datagram, Endpoint, Message, Value
@@ -47,8 +49,7 @@ MAX_VECTORS = 64  # of the captures; each is cut hundreds of times
 NUMBERS = dict(TRANSPORTS)
 
 
-@dataclass(frozen=True, slots=True)
-class Conformance:
+class Conformance(Struct, frozen=True):
     """What was tried and found."""
 
     golden: int
@@ -191,8 +192,7 @@ def asking(process: PluginProcess) -> Callable[[Sequence[FrameItem]], list[tuple
     return ask
 
 
-@dataclass(frozen=True, slots=True)
-class _Side:
+class _Side(Struct, frozen=True):
     data: memoryview
     gaps: tuple[tuple[int, int, int], ...] = ()
     starts_midway: bool = False

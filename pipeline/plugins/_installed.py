@@ -20,10 +20,11 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
+from msgspec import Struct, field
 
 from kubeshark.errors import PluginError, PluginRejected, UsageError
 from kubeshark.extension_api._manifest import Manifest, read_manifest
@@ -65,8 +66,7 @@ __all__ = [
 DATA_NAME = ".data"
 
 
-@dataclass(frozen=True, slots=True)
-class InstalledPlugin:
+class InstalledPlugin(Struct, frozen=True):
     """One plugin of the plugins folder; `problem` says why it is not used."""
 
     id: str

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from kubeshark.errors import KubesharkError, PluginError
 from kubeshark.extension_api._settings import check_settings
@@ -20,8 +21,7 @@ __all__ = ["BrokenEnricher", "LocalPlugins"]
 STOP_S = 1.0
 
 
-@dataclass(slots=True)
-class LocalPlugins:
+class LocalPlugins(Struct):
     """Python plugins by name, with the functions that pluggy found for them."""
 
     functions: Callable[[str], Mapping[str, Callable[..., Any]]]  # hook → plugin name → implementation
@@ -82,8 +82,7 @@ def _within(seconds: float, call: Callable[[], Any]) -> str:
     return f"took longer than {seconds:.0f} s" if thread.is_alive() else "".join(failures)
 
 
-@dataclass(frozen=True, slots=True)
-class BrokenEnricher:
+class BrokenEnricher(Struct, frozen=True):
     """Stands for a plugin that redacts and cannot be used: nothing may be shown that it has not seen."""
 
     name: str

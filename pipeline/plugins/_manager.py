@@ -9,13 +9,13 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cached_property, partial
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, Self
 
 import pluggy
+from msgspec import Struct
 
 from kubeshark.core_capture import And, Or, PortBetween, Predicate, Transport
 from kubeshark.errors import PluginError, PluginRejected, UsageError
@@ -65,8 +65,7 @@ RAW = "kubeshark.pipeline.dissectors.network.raw"
 """Shows the payload of streams that nobody takes: the last resort, never asked before."""
 
 
-@dataclass(frozen=True, slots=True)
-class Binding:
+class Binding(Struct, frozen=True):
     """One protocol and the plugin that dissects it."""
 
     protocol: ProtocolSpec
@@ -77,15 +76,13 @@ class Binding:
     answer: Callable[[Sequence[Any]], Sequence[Answered]] | None = None  # as `dissect`, with messages in columns
 
 
-@dataclass(frozen=True, slots=True)
-class PluginFilter:
+class PluginFilter(Struct, frozen=True):
     spec: FilterSpec
     plugin: str
     call: Callable[..., Any]
 
 
-@dataclass(frozen=True, slots=True)
-class JobBinding:
+class JobBinding(Struct, frozen=True):
     spec: JobSpec
     plugin: str
     call: Callable[..., Any]

@@ -9,12 +9,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
 
 from croniter import croniter
+from msgspec import Struct, field
 
 from kubeshark.errors import PluginError
 from kubeshark.pipeline.plugins._manager import JobBinding
@@ -25,8 +25,7 @@ STOP_S = 1.0
 _NS = 1_000_000_000
 
 
-@dataclass(slots=True)
-class JobStatus:
+class JobStatus(Struct):
     """What lists show of one job."""
 
     plugin: str
@@ -59,15 +58,13 @@ def run_job(binding: JobBinding, due_ns: int) -> str:
     return ""
 
 
-@dataclass(slots=True)
-class _Planned:
+class _Planned(Struct):
     binding: JobBinding
     status: JobStatus
     thread: threading.Thread | None = None
 
 
-@dataclass(slots=True)
-class Scheduler:
+class Scheduler(Struct):
     """A context manager: jobs run inside it. `log` gets a line for each failure, and for each that a job logged."""
 
     jobs: Sequence[JobBinding]

@@ -11,11 +11,12 @@ import base64
 import importlib.util
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from difflib import SequenceMatcher
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+
+from msgspec import Struct
 
 from kubeshark.errors import PluginError, PluginRejected, UsageError
 from kubeshark.extension_api._manifest import Manifest, read_manifest
@@ -32,8 +33,7 @@ CAPTURES = (".pcap", ".pcapng", ".pcap.gz", ".pcapng.gz", ".pcap.zst", ".pcapng.
 Row = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Expectation:
+class Expectation(Struct, frozen=True):
     """A capture of a plugin's tests, and where it says what is expected."""
 
     capture: Path
@@ -67,8 +67,7 @@ class Expectation:
         return kfl.strip(), [name.strip() for name in names.replace("\n", ",").split(",") if name.strip()]
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """What a test gave: no differences and no problems is a pass."""
 
     entries: int

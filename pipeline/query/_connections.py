@@ -9,10 +9,10 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from kubeshark.core_capture import And, Overlaps, Predicate
@@ -34,8 +34,7 @@ WITH_ENTRY = {6: "conn", 17: "conn", 1: "0", 58: "0"}
 """Transport → the number of the entry that shows the connection, or its first message."""
 
 
-@dataclass(slots=True)
-class Connections:
+class Connections(Struct):
     """Those that begin in one segment."""
 
     segment: SegmentReader
@@ -48,8 +47,7 @@ class Connections:
         return str(EntryId(self.segment.name, int(self.rows[at]), number)) if number else ""
 
 
-@dataclass(slots=True)
-class Found:
+class Found(Struct):
     connections: list[Connections]
     problems: list[KubesharkError]  # what could not be read
     nodes: tuple[str, ...]  # whose segments were looked at

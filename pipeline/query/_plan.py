@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from kubeshark.core_capture import Predicate
@@ -49,8 +49,7 @@ RECORD_BYTES = 80
 """Headers of a packet and its record, beside the payload that flows count."""
 
 
-@dataclass(slots=True)
-class Chunk:
+class Chunk(Struct):
     """Connections that begin in one segment. Their entries lie between the two times."""
 
     begins: Begins
@@ -68,8 +67,7 @@ class Chunk:
         return Spot.of(window.clamp(bound, order), order)
 
 
-@dataclass(slots=True)
-class Task:
+class Task(Struct):
     """Chunks sorted by bound."""
 
     chunks: list[Chunk]
@@ -86,8 +84,7 @@ class Task:
         return [Task([piece]) for chunk in self.chunks for piece in chunk.cut(order, most_bytes)]
 
 
-@dataclass(slots=True)
-class Plan:
+class Plan(Struct):
     """Tasks sorted by bound, and all connections for who wants to add them up."""
 
     tasks: list[Task]
@@ -156,8 +153,7 @@ def make_plan(
     return Plan(tasks, joined, sum(len(segment.flows) for segment, _ in selected), chosen)
 
 
-@dataclass(slots=True)
-class _Connections:
+class _Connections(Struct):
     """Connections that begin in the same segment: first and last time, and bytes of records, over all their parts."""
 
     begins: Begins

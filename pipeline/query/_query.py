@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
+from msgspec import Struct
+
 from kubeshark.core_capture import Predicate
 from kubeshark.core_capture.store import ReadStats, Requests, SegmentReader
 from kubeshark.errors import KubesharkError
@@ -41,8 +43,7 @@ __all__ = ["Query", "QueryOptions", "QueryProgress"]
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class QueryProgress:
+class QueryProgress(Struct, frozen=True):
     """How far a query is."""
 
     done: int  # bytes of packets gone through, of those chosen by the index; about

@@ -8,8 +8,9 @@ What has a method `many` is asked for many entries at once, and may read columns
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from msgspec import Struct
 
 from kubeshark.pipeline.entries._entry import Entry
 from kubeshark.pipeline.kfl import ENTRY, Variable
@@ -57,8 +58,7 @@ def columns(found: Run, names: Sequence[str]) -> Iterator[tuple[Any, ...]]:
     found.pass_by()
 
 
-@dataclass(frozen=True, slots=True)
-class Fields:
+class Fields(Struct, frozen=True):
     """The id, the time in nanoseconds since 1970 as "timestamp", and some KFL variables."""
 
     names: tuple[str, ...]

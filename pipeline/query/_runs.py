@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from kubeshark.core_capture._groups import distinct
@@ -106,8 +106,7 @@ class Piece(Protocol[T_co]):
     def part(self, start: int, stop: int) -> Piece[T_co]: ...
 
 
-@dataclass(slots=True)
-class TablePiece(Generic[T]):
+class TablePiece(Struct, Generic[T]):
     """Entries that are here."""
 
     run: Run
@@ -137,8 +136,7 @@ class TablePiece(Generic[T]):
             size, at = min(2 * size, BATCH_ROWS), at + size
 
 
-@dataclass(slots=True)
-class RowPiece(Generic[T]):
+class RowPiece(Struct, Generic[T]):
     """What was made elsewhere."""
 
     places: Sequence[Place]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, Generic, TypedDict, TypeVar
+
+from msgspec import Struct, field
 
 from kubeshark.core_capture import Predicate, load_core
 from kubeshark.core_capture.store import BlockCache, ReadStats, Requests, SegmentInfo, SegmentReader, Store
@@ -82,8 +84,7 @@ def make_options(given: QueryArguments) -> QueryOptions:
     )
 
 
-@dataclass(slots=True)
-class StoreQuery(Generic[T]):
+class StoreQuery(Struct, Generic[T]):
     """Entries of a store, or what was made of them: iterate it once.
 
     Then `problems` says what could not be read, `stopped` why it ended early ("": it did not), `cursor` where to go on
@@ -207,8 +208,7 @@ def cursor_behind(run: Run) -> str:
     return cursor_text(run.place(len(run) - 1))
 
 
-@dataclass(slots=True)
-class Outside:
+class Outside(Struct):
     """The segments outside of a query's window (`_continued.Elsewhere`); those opened join its readers."""
 
     store: Store

@@ -13,11 +13,11 @@ More may be found than belongs together: `chains` decides.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from typing import Any, Literal, Protocol
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from kubeshark.core_capture import And, InNetwork, Or, PortBetween, Predicate
@@ -49,8 +49,7 @@ class Elsewhere(Protocol):
         ...
 
 
-@dataclass(slots=True)
-class _Open:
+class _Open(Struct):
     """A connection that may have more parts in one direction."""
 
     row: Any  # FLOW, of one of its parts

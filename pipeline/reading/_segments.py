@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Protocol
 from zlib import crc32
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from kubeshark.core_capture import FLOW, Core, Decoded, FlowBit, Predicate, RecordBatch, match
@@ -185,8 +186,7 @@ class MemorySegment:
         return rows
 
 
-@dataclass(slots=True)
-class _Running:
+class _Running(Struct):
     """A connection that may go on in the next segment."""
 
     parts: list[FlowPart]

@@ -7,8 +7,9 @@ clicks on. A cell's `tell` and `column` say the same (tests/pipeline/renderers/t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
+
+from msgspec import Struct
 
 from kubeshark.extension_api import EntryView, ProtocolSpec, hookimpl
 from kubeshark.pipeline.renderers._kfl_text import equals, member
@@ -106,8 +107,7 @@ class Told:
         return [self.tell(*values)[0] for values in zip(*map(read, self.reads), strict=True)]
 
 
-@dataclass(frozen=True, slots=True)
-class Summary:
+class Summary(Struct, frozen=True):
     """The row of a protocol's entries: the cells method, summary and status (entries.md §5)."""
 
     method: Cell

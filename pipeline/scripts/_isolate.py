@@ -10,8 +10,9 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from msgspec import Struct, field
 
 from kubeshark.hosts.js.scripts._process import Answer, Command, ScriptChild, ScriptError, ascii_json
 from kubeshark.pipeline.scripts._script import Script
@@ -25,8 +26,7 @@ FAILURES, WINDOW_S = 5, 300.0
 Role = Literal["worker", "hub"]
 
 
-@dataclass(slots=True)
-class RoleState:
+class RoleState(Struct):
     """How one script fares in one role."""
 
     script: Script
@@ -38,8 +38,7 @@ class RoleState:
     replaced: int = 0  # isolates lost
 
 
-@dataclass(slots=True)
-class Isolate:
+class Isolate(Struct):
     """Thread-safe: calls take turns."""
 
     role: Role

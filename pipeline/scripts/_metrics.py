@@ -6,8 +6,9 @@ import math
 import re
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 __all__ = ["MAX_SERIES", "MetricError", "ScriptMetrics"]
 
@@ -22,8 +23,7 @@ class MetricError(ValueError):
     """A metric that cannot be: one line."""
 
 
-@dataclass(slots=True)
-class _Family:
+class _Family(Struct):
     help: str
     type: str
     series: dict[tuple[str, tuple[tuple[str, str], ...]], float] = field(default_factory=dict)  # (role, labels) → value

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from kubeshark.errors import PluginRejected, UsageError
 from kubeshark.extension_api._frame import ABI_VERSION
@@ -28,8 +29,7 @@ GRANT_KINDS = {
 _ID = re.compile(r"[^a-z0-9-]+")
 
 
-@dataclass(frozen=True, slots=True)
-class Script:
+class Script(Struct, frozen=True):
     """One script. `grants` are those of its installation: a script of a folder has none."""
 
     id: str

@@ -14,10 +14,11 @@ import re
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode, urlsplit
+
+from msgspec import Struct, field
 
 from kubeshark.extension_api._permissions import DEFAULT_PORTS, Grants
 from kubeshark.hosts.broker._http import Network
@@ -30,8 +31,7 @@ _JSON = ("content-type", "application/json")
 _MEASUREMENT = re.compile(r"([,\s=\\])")
 
 
-@dataclass(slots=True)
-class Vendors:
+class Vendors(Struct):
     """One script's. ValueError, HttpError or FileError says what went wrong."""
 
     grants: Mapping[str, Sequence[str]]

@@ -6,11 +6,11 @@ Entries that exist are in no group: they are looked at as they are.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from kubeshark.extension_api import ProtocolSpec
@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Group", "GroupRow", "by_protocol"]
 
 
-@dataclass(slots=True)
-class Group:
+class Group(Struct):
     """Rows of one protocol, at least one: the value of the row at `places[i]` is the one at `at[i]` of a column."""
 
     found: Found

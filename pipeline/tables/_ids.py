@@ -8,10 +8,10 @@ rows, without a dissection.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from kubeshark.core_capture._groups import Groups
@@ -26,8 +26,7 @@ __all__ = ["Ids", "ids_of"]
 NAMES = {number: name for name, number in NUMBERS.items()}
 
 
-@dataclass(slots=True)
-class Ids:
+class Ids(Struct):
     """The ids of some rows: arrays of i8, one element a row, whose order is that of a `Place`."""
 
     segments: Sequence[str]  # names, ascending

@@ -10,11 +10,11 @@ columns: once, as a whole, by its protocol's dissector. Lists, counts and most f
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import chain
 from typing import Any, overload
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from kubeshark.core_capture import EXCHANGE
@@ -56,8 +56,7 @@ CARRYING_ON = INTERLEAVING
 """Dissectors whose messages may have an error in a stream without damage: a header named before the capture."""
 
 
-@dataclass(slots=True)
-class Makers:
+class Makers(Struct):
     """How entries are made of streams, by their place in the selection."""
 
     dissect: Callable[[int, Binding], Sequence[Entry]]  # a scanned stream's entries, in order

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from kubeshark.extension_api import Datagram
 from kubeshark.pipeline.tls._hello import ClientHello, ServerHello, parse_client_hello, parse_server_hello
@@ -18,16 +19,14 @@ MAX_PENDING = 32  # messages in parts at once
 WANTED = (CLIENT_HELLO, SERVER_HELLO, CERTIFICATE)
 
 
-@dataclass(slots=True)
-class DatagramFlight:
+class DatagramFlight(Struct):
     """Both sides' messages in clear: (direction, datagram, message)."""
 
     messages: list[tuple[int, int, Handshake]] = field(default_factory=list)
     alerts: list[tuple[int, int, Alert]] = field(default_factory=list)
 
 
-@dataclass(slots=True)
-class _Parts:
+class _Parts(Struct):
     data: bytearray
     have: set[tuple[int, int]] = field(default_factory=set)  # (start, end) of fragments
 

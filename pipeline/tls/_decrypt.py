@@ -10,8 +10,9 @@ from __future__ import annotations
 import hashlib
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from kubeshark.extension_api import CarvedSide, Handover, Stream, carved
 from kubeshark.pipeline.dissectors._wire import Wire
@@ -70,8 +71,7 @@ class _Phase(NamedTuple):
     opener: Opener
 
 
-@dataclass(slots=True)
-class _Session:
+class _Session(Struct):
     """What both directions of a connection need."""
 
     client: ClientHello

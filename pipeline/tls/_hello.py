@@ -6,7 +6,8 @@ A hello that ends early or contradicts itself keeps what came before; `error` sa
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from kubeshark.pipeline.tls._names import is_grease
 
@@ -66,8 +67,7 @@ class Cursor:
         return self.take(self.number(width))
 
 
-@dataclass(slots=True)
-class ClientHello:
+class ClientHello(Struct):
     version: int = 0  # legacy_version
     random: bytes = b""
     session_id: bytes = b""
@@ -150,8 +150,7 @@ class ClientHello:
         return self.extension(EARLY_DATA) is not None
 
 
-@dataclass(slots=True)
-class ServerHello:
+class ServerHello(Struct):
     legacy_version: int = 0
     random: bytes = b""
     session_id: bytes = b""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hmac
-from dataclasses import dataclass
 from struct import pack
 from typing import Any, Protocol
+
+from msgspec import Struct
 
 from kubeshark.pipeline.tls._suites import SUITES
 
@@ -38,8 +39,7 @@ class Opener(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Suite:
+class Suite(Struct, frozen=True):
     """What a cipher suite's name says about its records."""
 
     cipher: str  # AES_128_GCM

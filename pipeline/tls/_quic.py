@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 from bisect import bisect_right, insort
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
+
+from msgspec import Struct, field
 
 from kubeshark.extension_api import Handover, carved
 from kubeshark.pipeline.dissectors.security._quic_packet import (
@@ -45,8 +46,7 @@ class _Keys(NamedTuple):
     iv: bytes
 
 
-@dataclass(slots=True)
-class _Direction:
+class _Direction(Struct):
     """One direction's application keys, generation by generation, and the streams that it sent."""
 
     secret: bytes
@@ -110,8 +110,7 @@ class _Direction:
         return sorted(fitting, key=lambda generation: abs(generation - self.generation))
 
 
-@dataclass(slots=True)
-class _Incoming:
+class _Incoming(Struct):
     """One stream's data that came before what lies in front of it."""
 
     offset: int = 0  # up to here everything is out

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import NamedTuple
+
+from msgspec import Struct, field
 
 from kubeshark.pipeline.dissectors._wire import Wire
 from kubeshark.pipeline.tls._hello import (
@@ -61,8 +62,7 @@ class Record(NamedTuple):
     follows_loss: bool = False  # records before it were lost: what it begins need not be a message
 
 
-@dataclass(slots=True)
-class Handshake:
+class Handshake(Struct):
     """One handshake message in clear; `body` may be short, then `error` says why."""
 
     type: int
@@ -73,16 +73,14 @@ class Handshake:
     hello: ClientHello | ServerHello | None = None
 
 
-@dataclass(slots=True)
-class Alert:
+class Alert(Struct):
     level: int
     description: int
     start: int
     end: int
 
 
-@dataclass(slots=True)
-class Flight:
+class Flight(Struct):
     """What one side sent in clear, up to its first application data."""
 
     messages: list[Handshake] = field(default_factory=list)

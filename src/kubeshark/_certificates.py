@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -18,6 +17,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from msgspec import Struct
 
 from kubeshark.errors import StoreError, UsageError
 
@@ -56,8 +56,7 @@ def issue(folder: Path, hosts: Sequence[str], *, hub: str = HUB_NAME, days: int 
     return made
 
 
-@dataclass(frozen=True, slots=True)
-class Pair:
+class Pair(Struct, frozen=True):
     """What a hub and its workers show each other: file name → PEM, as a Secret holds it."""
 
     hub: dict[str, bytes]

@@ -9,8 +9,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from kubeshark.errors import UsageError
 
@@ -55,8 +56,7 @@ class DocumentError(UsageError):
         self.line, self.column = line, column
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     file: str
     line: int  # 1-based
     column: int
@@ -65,21 +65,18 @@ class Place:
         return DocumentError(message, file=self.file, line=self.line, column=self.column, path=path, hint=hint)
 
 
-@dataclass(frozen=True, slots=True)
-class Scalar:
+class Scalar(Struct, frozen=True):
     text: str
     is_quoted: bool
     place: Place
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
+class Listing(Struct, frozen=True):
     items: tuple[Node, ...]
     place: Place
 
 
-@dataclass(frozen=True, slots=True)
-class Mapping:
+class Mapping(Struct, frozen=True):
     fields: tuple[tuple[Scalar, Node], ...]  # keys are distinct
     place: Place
 

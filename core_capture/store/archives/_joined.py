@@ -16,10 +16,10 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Literal, TypeVar
 
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from kubeshark.core_capture._predicate import Predicate
@@ -52,8 +52,7 @@ T = TypeVar("T")
 MemberState = Literal["unknown", "up", "late", "away"]
 
 
-@dataclass(slots=True, eq=False)
-class Member:
+class Member(Struct, eq=False):
     """One worker's store, and how it fares."""
 
     store: Store
@@ -78,8 +77,7 @@ class Member:
         self.why = why
 
 
-@dataclass(slots=True, eq=False)
-class Archived:
+class Archived(Struct, eq=False):
     """A node's store in an archive: nobody answers for it but the bucket, whose requests are bounded in time."""
 
     store: Store

@@ -16,11 +16,11 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
-from msgspec import structs
+from msgspec import Struct, structs
 
 from kubeshark.core_capture.store.catalogue._ledger import load_ledger
 from kubeshark.core_capture.store.catalogue._name_history import share_names
@@ -63,8 +63,7 @@ COMMIT_SEGMENTS = 64
 """After so many the archive's store.json is written, and at the end of a pass: six requests."""
 
 
-@dataclass(frozen=True, slots=True)
-class UploadStatus:
+class UploadStatus(Struct, frozen=True):
     """How it fares. Segments, where nothing else is said."""
 
     url: str

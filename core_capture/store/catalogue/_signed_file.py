@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 import zstandard
+from msgspec import Struct
 
 from kubeshark.core_capture.store.keys._age import AgeReader, AgeWriter
 from kubeshark.core_capture.store.keys._identity import Identity, Recipient
@@ -24,8 +24,7 @@ __all__ = ["Signed", "SignedFile"]
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Signed(Generic[T]):
+class Signed(Struct, Generic[T], frozen=True):
     """What such a file holds."""
 
     body: T
@@ -33,8 +32,7 @@ class Signed(Generic[T]):
     version: str  # of the file: what is to be replaced
 
 
-@dataclass(frozen=True, slots=True)
-class SignedFile(Generic[T]):
+class SignedFile(Struct, Generic[T], frozen=True):
     """Where it lies, what it holds, and how large that may be, in bytes of JSON."""
 
     name: str

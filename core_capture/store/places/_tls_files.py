@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
+
+from msgspec import Struct
 
 from kubeshark.errors import StoreError
 
@@ -21,8 +22,7 @@ __all__ = ["AUTHORITY", "CERTIFICATE", "KEY", "TlsFiles"]
 CERTIFICATE, KEY, AUTHORITY = "tls.crt", "tls.key", "ca.crt"
 
 
-@dataclass(frozen=True, slots=True)
-class TlsFiles:
+class TlsFiles(Struct, frozen=True):
     """Where certificate, private key and the authority that signed everybody's lie."""
 
     certificate: Path

@@ -8,8 +8,9 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
 from threading import Lock
+
+from msgspec import Struct
 
 __all__ = ["BlockCache", "BlockKey", "CacheStats"]
 
@@ -17,8 +18,7 @@ BlockKey = tuple[str, int]
 """What names a data file's content (its name and last tag: neither alone is unforgeable), and a block of it."""
 
 
-@dataclass(frozen=True, slots=True)
-class CacheStats:
+class CacheStats(Struct, frozen=True):
     """What is kept now, and how often it was asked for since the store was opened."""
 
     hits: int = 0

@@ -5,7 +5,6 @@ These dataclasses are their own JSON schema: msgspec checks every type and bound
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated
 
 from msgspec import Meta, Struct
@@ -17,8 +16,7 @@ __all__ = ["Chain", "Count", "Counters", "SegmentInfo", "SourceRecord"]
 Count = Annotated[int, Meta(ge=0, lt=1 << 62)]
 
 
-@dataclass(frozen=True, slots=True)
-class Counters:
+class Counters(Struct, frozen=True):
     """What became of the packets that came to an interface, or to all of a capture, since it began."""
 
     received: Count = 0  # by the system for this capture; those it dropped are among them

@@ -7,11 +7,11 @@ touches a chunk which failed, or that is cut, is left out.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import zstandard
+from msgspec import Struct
 
 from kubeshark.core_capture._columns import Core
 from kubeshark.core_capture._records import PCAP_HEADER_BYTES
@@ -29,8 +29,7 @@ __all__ = ["Salvaged", "salvage"]
 _MAX_TRIES = 10_000  # frames, and places that are none: far more than a segment has blocks and chunks
 
 
-@dataclass(frozen=True, slots=True)
-class Salvaged:
+class Salvaged(Struct, frozen=True):
     """Whole records, by time; those of the same time as they lay in the file."""
 
     link_type: int | None  # None: the header is lost

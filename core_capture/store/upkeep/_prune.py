@@ -10,7 +10,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+
+from msgspec import Struct, field
 
 from kubeshark.core_capture.store.catalogue._catalogue import Entry
 from kubeshark.core_capture.store.segments._info import SegmentInfo
@@ -22,16 +24,14 @@ __all__ = ["CaptureKey", "Pruned", "Retention", "capture_named", "plan_pruning"]
 _SHORTEST_SHA = 8  # digits of a hash that say which capture is meant
 
 
-@dataclass(frozen=True, slots=True)
-class CaptureKey:
+class CaptureKey(Struct, frozen=True):
     """What tells one import or live session from another: a row of the overview."""
 
     name: str
     sha256: str  # "" where it has none
 
 
-@dataclass(frozen=True, slots=True)
-class Retention:
+class Retention(Struct, frozen=True):
     """How much may stay: at least one limit; or one capture that goes as a whole, whatever its age."""
 
     max_bytes: int | None = None  # of segment and log files, in all
@@ -66,8 +66,7 @@ class Retention:
         return info.scheduled.is_too_old(info.last_ns, self.now_ns, self.before_ns)
 
 
-@dataclass(frozen=True, slots=True)
-class Pruned:
+class Pruned(Struct, frozen=True):
     """What was deleted, or with `dry_run` would be."""
 
     segments: tuple[SegmentInfo, ...]  # oldest first

@@ -11,11 +11,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
 import numpy as np
+from msgspec import Struct
 from msgspec.structs import replace
 
 from kubeshark.core_capture._core import load_core
@@ -55,8 +55,7 @@ __all__ = ["Leftover", "perform", "read_state", "survey"]
 _NODE_OF_NAME = re.compile(r"\d{8}T\d{6}Z-(.+)-\d+")
 
 
-@dataclass(frozen=True, slots=True)
-class Leftover:
+class Leftover(Struct, frozen=True):
     """One thing that was left, and what becomes of it.
 
     restore  store.json is made again; publish  a segment that is complete; rebuild  packets that need a new index; seal

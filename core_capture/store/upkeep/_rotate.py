@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from itertools import accumulate
 
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from kubeshark.core_capture.store._limits import MAX_HEADER_BYTES
@@ -39,8 +39,7 @@ __all__ = ["Rotated", "rotate_keys"]
 _COPY = f"{TEMPORARY}rewrap"
 
 
-@dataclass(slots=True)
-class Rotated:
+class Rotated(Struct):
     """What a rotation did."""
 
     files: int = 0  # replaced now

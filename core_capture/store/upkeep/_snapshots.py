@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Struct
 
 from kubeshark.core_capture.store._limits import MAX_STATE_BYTES
 from kubeshark.core_capture.store.catalogue._signed_file import SignedFile
@@ -28,8 +28,7 @@ __all__ = ["Snapshot", "add_snapshot", "delete_snapshot", "load_snapshots", "sna
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(Struct, frozen=True):
     """Keeps every segment with packets from `since_ns` to `until_ns`, both inclusive."""
 
     name: Annotated[str, msgspec.Meta(pattern=rf"^{_NAME.pattern}$")]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from kubeshark.core_capture._records import RecordBatch
 from kubeshark.core_capture.store.segments._info import Counters
@@ -11,8 +12,7 @@ from kubeshark.core_capture.store.segments._info import Counters
 __all__ = ["LiveCounters", "Tally"]
 
 
-@dataclass(frozen=True, slots=True)
-class LiveCounters:
+class LiveCounters(Struct, frozen=True):
     """A live writer in numbers, since it began."""
 
     stored: int = 0  # packets that were taken; `acknowledged` says how many of them are safe

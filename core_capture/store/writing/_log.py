@@ -11,10 +11,11 @@ what the segment will hold, under the name it will have: the same flows, the sam
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
+from msgspec import Struct, field
 
 from kubeshark.core_capture._core import load_core
 from kubeshark.core_capture._records import PacketExtra
@@ -37,8 +38,7 @@ MAX_LOG_BYTES = 1 << 30
 """Records a reader holds at once: some sixteen segments that no holder of the identity has sealed."""
 
 
-@dataclass(frozen=True, slots=True)
-class LogProblem:
+class LogProblem(Struct, frozen=True):
     """Something wrong with a log.
 
     damaged  a file that contradicts itself, or lost its end; forged  one that its node did not write there; missing
@@ -53,8 +53,7 @@ class LogProblem:
         return self.message
 
 
-@dataclass(slots=True)
-class OpenSegment:
+class OpenSegment(Struct):
     """A segment that is not sealed, as its log has it."""
 
     name: str

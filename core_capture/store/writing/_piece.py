@@ -15,12 +15,11 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 import numpy as np
 import zstandard
-from msgspec import Meta
+from msgspec import Meta, Struct, field
 from numpy.typing import NDArray
 
 from kubeshark.core_capture._columns import Core
@@ -62,8 +61,7 @@ class Forged(Damaged):
     """A piece that the node it names did not write in this place."""
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(Struct, frozen=True):
     """Where the packets of an open segment come from."""
 
     name: str
@@ -71,8 +69,7 @@ class Origin:
     size: int = -1  # bytes, -1 unknown
 
 
-@dataclass(frozen=True, slots=True)
-class _Meta:
+class _Meta(Struct, frozen=True):
     segment: str
     number: Annotated[int, Meta(ge=1, lt=10**6)]
     node: str
@@ -94,8 +91,7 @@ class _Meta:
 decoder(_Meta)
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(Struct, frozen=True):
     """Packets of an open segment in capture order, and what is known of it by now."""
 
     segment: str

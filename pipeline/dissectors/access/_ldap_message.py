@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from msgspec import Struct, field
 
 from kubeshark.extension_api import Value
 from kubeshark.pipeline.dissectors._text import text
@@ -30,8 +30,7 @@ MAX_TEXT = 1 << 10  # characters of a name in a summary
 _SEQUENCE, _INTEGER, _CONTROLS = 0x30, 0x02, 0xA0
 
 
-@dataclass(slots=True)
-class Pdu:
+class Pdu(Struct):
     """One message. Offsets are those of the bytes it was read from; `end` lies beyond them if it is cut."""
 
     start: int
@@ -92,8 +91,7 @@ def find_message(data: bytes, at: int) -> int:
     return len(data)
 
 
-@dataclass(slots=True)
-class Result:
+class Result(Struct):
     """The LDAPResult of a response (RFC 4511 §4.1.9), and what comes behind it."""
 
     code: int

@@ -7,8 +7,9 @@ buffers are known, unless the layer merely signs. What follows StartTLS is hande
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from functools import partial
+
+from msgspec import Struct, field
 
 from kubeshark.extension_api import (
     Classifier,
@@ -109,8 +110,7 @@ def _begins_with_message(head: bytes) -> bool:
         return False
 
 
-@dataclass(slots=True)
-class _Part:
+class _Part(Struct):
     """A message found, and where it lies on the wire."""
 
     start: int
@@ -119,8 +119,7 @@ class _Part:
     error: str = ""
 
 
-@dataclass(slots=True)
-class _Gathered:
+class _Gathered(Struct):
     """Entries of a search whose result has not come yet."""
 
     start: int

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
+
+from msgspec import Struct, field
 
 from kubeshark.extension_api import Value
 from kubeshark.pipeline.dissectors._text import text
@@ -45,8 +46,7 @@ MAX_DEPTH = 8
 MAX_COLUMNS = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(Struct, frozen=True):
     name: str
     type: Type
     table: str = ""
@@ -55,8 +55,7 @@ class Column:
         return {"name": self.name, "type": str(self.type), "table": self.table}
 
 
-@dataclass(slots=True)
-class Statement:
+class Statement(Struct):
     """What a prepared id stands for."""
 
     query: str

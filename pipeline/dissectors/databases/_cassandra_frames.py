@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from kubeshark.extension_api import CarvedSide, StreamSide, carved
 from kubeshark.pipeline.dissectors._wire import Wire
@@ -43,8 +44,7 @@ _VERSIONS = frozenset((1, 2, 3, 4, 5, 6, 0x41, 0x42))  # the last two: DataStax 
 _CANDIDATE = re.compile(rb"(?s)(?=[\x01-\x06\x41\x42\x81-\x86\xc1\xc2][\0-\x1f])")
 
 
-@dataclass(slots=True)
-class Frame:
+class Frame(Struct):
     """One message's place in its side, and its header."""
 
     start: int

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from ipaddress import ip_address
 from typing import Any
 from uuid import UUID
+
+from msgspec import Struct
 
 from kubeshark.pipeline.dissectors._text import text
 from kubeshark.pipeline.dissectors.databases._database_stream import SHOWN_ITEMS, Cursor, Short, hex_text
@@ -48,8 +49,7 @@ TYPES = {
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True)
-class Type:
+class Type(Struct, frozen=True):
     """A column's type: its id, and the types it is made of."""
 
     id: int

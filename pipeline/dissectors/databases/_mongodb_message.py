@@ -10,7 +10,8 @@ import re
 import struct
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from kubeshark.pipeline.dissectors._wire import Wire
 
@@ -109,8 +110,7 @@ def resume(data: bytes, at: int) -> int:
     return next((match.start() for match in _HEADER.finditer(data, at) if is_message(data, match.start())), len(data))
 
 
-@dataclass(slots=True)
-class Unit:
+class Unit(Struct):
     """One message's place in its side, and its header."""
 
     start: int

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from kubeshark.extension_api import Value
 from kubeshark.pipeline.dissectors._text import text
@@ -57,8 +58,7 @@ MORE_RESULTS = 0x0008
 CURSOR_EXISTS = 0x0040
 
 
-@dataclass(slots=True)
-class Statement:
+class Statement(Struct):
     """A prepared statement."""
 
     query: str
@@ -66,15 +66,13 @@ class Statement:
     types: list[tuple[int, bool]] = field(default_factory=list)  # (type, unsigned) as bound last
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(Struct, frozen=True):
     code: int = 0
     state: str = ""
     message: str = ""
 
 
-@dataclass(slots=True)
-class Login:
+class Login(Struct):
     """What a client says when it connects; never its password."""
 
     capabilities: int = 0
@@ -85,8 +83,7 @@ class Login:
     attributes: dict[str, str] = field(default_factory=dict)
 
 
-@dataclass(slots=True)
-class Asked:
+class Asked(Struct):
     """What one command means in its connection."""
 
     code: int  # -1: a login, -2: unknown
@@ -377,8 +374,7 @@ def _is_definition(payload: bytes) -> bool:
     return payload[:4] == b"\x03def"
 
 
-@dataclass(slots=True)
-class _Result:
+class _Result(Struct):
     """One result set while it is read."""
 
     is_binary: bool

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from kubeshark.pipeline.dissectors._wire import Wire
 from kubeshark.pipeline.dissectors.databases._database_stream import looks_like_sql
@@ -83,8 +84,7 @@ _PROXY = re.compile(rb"PROXY (?:TCP4|TCP6|UNKNOWN)[ -~]{0,90}\r\n")
 _PROXY_V2 = b"\r\n\r\n\0\r\nQUIT\n"
 
 
-@dataclass(slots=True)
-class Exchange:
+class Exchange(Struct):
     """The packets of one command, or of one reply: [start, end) of a side."""
 
     start: int

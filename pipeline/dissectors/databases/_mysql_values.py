@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from kubeshark.pipeline.dissectors._text import text
 from kubeshark.pipeline.dissectors.databases._database_stream import Cursor, Short, hex_text
@@ -54,8 +55,7 @@ UNSIGNED = 0x20
 """Flag of a column definition."""
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(Struct, frozen=True):
     """A column of a result, or a parameter of a statement."""
 
     name: str

@@ -5,10 +5,11 @@ from __future__ import annotations
 import functools
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
+
+from msgspec import Struct, field
 
 from kubeshark.extension_api import Value
 from kubeshark.pipeline.dissectors._text import text
@@ -79,8 +80,7 @@ _AUTHENTICATION = {
 _TRANSACTION = {b"I": "idle", b"T": "in transaction", b"E": "failed"}
 
 
-@dataclass(slots=True)
-class Statement:
+class Statement(Struct):
     """What a name stands for: a statement, with what later messages leave out."""
 
     query: str
@@ -97,8 +97,7 @@ class Column(NamedTuple):
         return {"name": self.name, "type": TYPES.get(self.type, f"oid {self.type}")}
 
 
-@dataclass(slots=True)
-class _Bind:
+class _Bind(Struct):
     formats: list[int] = field(default_factory=list)
     values: list[bytes | None] = field(default_factory=list)
     count: int = 0

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from kubeshark.extension_api import Value
 from kubeshark.pipeline.dissectors.databases._database_stream import REDACTED, SHOWN_ITEMS, Cursor, Short, hex_text
@@ -51,15 +52,13 @@ MAX_TOKENS = 1_000_000
 MAX_COLUMNS = 4096
 
 
-@dataclass(frozen=True, slots=True)
-class Version:
+class Version(Struct, frozen=True):
     """Widths that depend on the protocol's version: 7.2 (SQL Server 2005) made some of them longer."""
 
     is_72: bool = True
 
 
-@dataclass(slots=True)
-class Login:
+class Login(Struct):
     host: str = ""
     user: str = ""
     application: str = ""
@@ -69,8 +68,7 @@ class Login:
     version: int = 0
 
 
-@dataclass(slots=True)
-class Procedure:
+class Procedure(Struct):
     """A remote procedure call."""
 
     name: str = ""
@@ -92,8 +90,7 @@ class Procedure:
         return value if isinstance(value, int) else 0
 
 
-@dataclass(slots=True)
-class Answer:
+class Answer(Struct):
     """What the tokens of a server's message say."""
 
     columns: list[tuple[str, Type]] = field(default_factory=list)

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from kubeshark.extension_api import CarvedSide, StreamSide, carved
 from kubeshark.pipeline.dissectors._wire import Wire
@@ -60,8 +61,7 @@ _TLS_TYPES = frozenset((0x14, 0x15, 0x16, 0x17))
 _CANDIDATE = re.compile(rb"(?s)(?=[\x01\x03\x04\x06\x07\x08\x0e\x10\x11\x12][\0-\x1f].{5}\0)")
 
 
-@dataclass(slots=True)
-class Unit:
+class Unit(Struct):
     """One message: its packets' payloads lie in `spans`."""
 
     start: int

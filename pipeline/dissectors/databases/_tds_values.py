@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
+
+from msgspec import Struct
 
 from kubeshark.pipeline.dissectors._text import text
 from kubeshark.pipeline.dissectors.databases._database_stream import Cursor, Short, hex_text
@@ -59,8 +60,7 @@ PARTIAL = 0xFFFF
 """A maximum length of this value: the type is (max), its values come in chunks."""
 
 
-@dataclass(frozen=True, slots=True)
-class Type:
+class Type(Struct, frozen=True):
     code: int
     name: str
     size: int = 0

@@ -7,9 +7,10 @@ Messages pair by requestID and responseTo; what a server sends on unasked (`exha
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
+
+from msgspec import Struct, field
 
 from kubeshark.extension_api import (
     Classifier,
@@ -125,8 +126,7 @@ def _answering_side(found: Sequence[Sequence[Unit]]) -> int:
     return 0 if answers[0] > answers[1] else 1
 
 
-@dataclass(slots=True)
-class _Summary:
+class _Summary(Struct):
     """What a message says at first sight."""
 
     opcode: int = 0

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Container, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from kubeshark.core_capture import Scanned
@@ -142,8 +142,7 @@ def _is_likely(head: bytes, direction: int, *, is_lossy: bool) -> bool:
     return is_lossy and resume(head, 0, direction) < len(head)
 
 
-@dataclass(slots=True)
-class _Question:
+class _Question(Struct):
     """A client's unit with what it means in its connection, and its answer."""
 
     unit: Unit

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
+
+from msgspec import Struct
 
 from kubeshark.extension_api import (
     Classifier,
@@ -144,8 +145,7 @@ def _word(line: bytes) -> str:
     return re.split(rb"[ \t\r\n]", line, maxsplit=1)[0].decode("latin-1").upper()
 
 
-@dataclass(slots=True)
-class _Command:
+class _Command(Struct):
     """A command on the wire: the places of its arguments, as far as they were captured."""
 
     frame: Frame

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
+
+from msgspec import Struct
 
 from kubeshark.extension_api import (
     Classifier,
@@ -122,8 +123,7 @@ def _is_certain(head: bytes) -> bool:
     return head[0] == RPC and procedure(payload).name.startswith("sp_")
 
 
-@dataclass(slots=True)
-class _Question:
+class _Question(Struct):
     """A request's unit with what it means in its connection."""
 
     unit: Unit

@@ -9,9 +9,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from struct import Struct
 from typing import Any
+
+import msgspec
 
 from kubeshark.pipeline.dissectors._wire import Wire
 from kubeshark.pipeline.dissectors.messaging._amqp_methods import METHODS, Method
@@ -32,20 +33,19 @@ _HEAD = Struct(">BHI")
 _CONTENT_HEAD = Struct(">HHQ")
 
 
-@dataclass(slots=True)
-class Unit:
+class Unit(msgspec.Struct):
     """A method with its content, or what was found of one."""
 
     start: int
     end: int
     channel: int
     method: Method | None = None  # None: content whose method was not captured
-    arguments: dict[str, Any] = field(default_factory=dict)
-    properties: dict[str, Any] = field(default_factory=dict)
+    arguments: dict[str, Any] = msgspec.field(default_factory=dict)
+    properties: dict[str, Any] = msgspec.field(default_factory=dict)
     size: int = 0  # bytes of its own frames
     body_size: int = -1  # as the header says
     body_seen: int = 0
-    pieces: list[tuple[int, int]] = field(default_factory=list)  # places of the body
+    pieces: list[tuple[int, int]] = msgspec.field(default_factory=list)  # places of the body
     error: str = ""
 
     @property

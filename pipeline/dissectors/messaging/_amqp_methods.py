@@ -6,7 +6,7 @@ string, X long string, T table, b bit (neighbours share octets); the name `-` is
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 __all__ = ["ANSWERS", "METHODS", "Method"]
 
@@ -80,8 +80,7 @@ _TABLE = """
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Method:
+class Method(Struct, frozen=True):
     class_id: int
     method_id: int
     name: str  # with a dot: basic.publish

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from struct import Struct
 from typing import Any
+
+import msgspec
 
 __all__ = ["INT8", "INT16", "INT32", "INT64", "MAX_ITEMS", "Cursor", "Early", "Malformed"]
 
@@ -23,8 +24,7 @@ class Early(Malformed):
     """The captured bytes end inside a body that agrees with its schema so far."""
 
 
-@dataclass(slots=True)
-class Cursor:
+class Cursor(msgspec.Struct):
     """A bounded position in a body, and what was noticed on the way; `end` may lie beyond the data of a cut one."""
 
     data: bytes
@@ -33,8 +33,8 @@ class Cursor:
     records: Callable[[bytes], Any] | None = None  # None: record sets are skipped
     items: int = 0
     error: int = 0  # the first error code that is not 0
-    topics: dict[str, None] = field(default_factory=dict)  # an ordered set
-    topic_ids: dict[str, None] = field(default_factory=dict)
+    topics: dict[str, None] = msgspec.field(default_factory=dict)  # an ordered set
+    topic_ids: dict[str, None] = msgspec.field(default_factory=dict)
 
     def take(self, count: int) -> bytes:
         """Return the next `count` bytes; raise Malformed if there are fewer."""

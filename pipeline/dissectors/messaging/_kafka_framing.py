@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from itertools import islice
+
+from msgspec import Struct
 
 from kubeshark.extension_api import Stream
 from kubeshark.pipeline.dissectors._text import text
@@ -52,8 +53,7 @@ _REQUEST = re.compile(rb"(?=[\0-\x06]...\0[\0-\x5f]\0[\0-\x1f][\0-\x7f]...(?:\xf
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
 
 
-@dataclass(slots=True)
-class Header:
+class Header(Struct):
     """A request header; `body` is where its body starts."""
 
     key: int
@@ -68,8 +68,7 @@ class Header:
         return self.api is not None and self.api.knows(self.version)
 
 
-@dataclass(slots=True)
-class Frame:
+class Frame(Struct):
     """A size and as many bytes; fewer where a gap or the capture's end cut them."""
 
     wire: Wire

@@ -7,10 +7,10 @@ A fetch response may end inside a batch: brokers cut at the size the client aske
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass, field
 from struct import Struct, error
 from typing import Any
 
+import msgspec
 import zstandard
 
 from kubeshark.pipeline.dissectors.web._http_body import BODY_LIMIT, text_or_base64
@@ -51,12 +51,11 @@ class _Damaged(ValueError):
     """Bytes that are no record; the rest of their batch is left."""
 
 
-@dataclass(slots=True)
-class RecordSet:
+class RecordSet(msgspec.Struct):
     """The records of one partition: the document, and the first payloads as text."""
 
     document: dict[str, Any]
-    lines: list[str] = field(default_factory=list)  # "value", or "key\tvalue"
+    lines: list[str] = msgspec.field(default_factory=list)  # "value", or "key\tvalue"
     is_cut: bool = False  # more records or bytes than are shown
 
 
@@ -221,8 +220,7 @@ def _sized32(data: bytes, at: int) -> tuple[bytes | None, int]:
     return (None, at) if count < 0 else (data[at : at + count], at + count)
 
 
-@dataclass(slots=True)
-class _Varints:
+class _Varints(msgspec.Struct):
     """Reads the fields of a record of format 2: zigzag varints, and bytes with such a length."""
 
     data: bytes

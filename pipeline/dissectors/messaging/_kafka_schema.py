@@ -21,10 +21,11 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import cache
 from struct import Struct
 from typing import Any
+
+import msgspec
 
 from kubeshark.pipeline.dissectors._text import text
 from kubeshark.pipeline.dissectors.messaging._kafka_apis_0 import APIS as FIRST_APIS
@@ -159,16 +160,14 @@ _CONSUMER = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Type:
+class Type(msgspec.Struct, frozen=True):
     name: str  # of a scalar; "[" an array, "{" a struct, "(" a group
     fields: tuple[Field, ...] = ()
     element: Type | None = None
     nullable: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(msgspec.Struct, frozen=True):
     name: str
     type: Type
     since: int = 0
@@ -176,8 +175,7 @@ class Field:
     tag: int = -1
 
 
-@dataclass(frozen=True, slots=True)
-class Api:
+class Api(msgspec.Struct, frozen=True):
     """One API: its key, its name (`ListOffsets`), its versions, and its bodies' fields."""
 
     key: int

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
 import msgspec
+from msgspec import Struct
 
 from kubeshark.extension_api import (
     Classifier,
@@ -106,8 +106,7 @@ _STATUS = re.compile(r"NATS/1\.0(?:[ \t]+([0-9]{3}))?[ \t]*(.*)")
 _LIMIT, _SIZE = re.compile("[0-9]{1,18}"), re.compile("[0-9]{1,9}")
 
 
-@dataclass(slots=True)
-class Line:
+class Line(Struct):
     """One operation on the wire; `head` and `body` are where its headers and its payload begin."""
 
     start: int

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
+
+from msgspec import Struct, field
 
 from kubeshark.extension_api import Message, MessageKind, ProtocolSpec, Stream, Value
 from kubeshark.pipeline.dissectors._hooks import one_protocol
@@ -58,8 +59,7 @@ _SIGNATURE = re.compile(rb"\xff\0{6}[\x00-\x01][\x00-\xff]\x7f")  # to peers of 
 _NAME = re.compile(rb"[A-Z]{1,32}")
 
 
-@dataclass(slots=True)
-class Peer:
+class Peer(Struct):
     """What one side has said of itself so far."""
 
     version: str = ""
@@ -68,8 +68,7 @@ class Peer:
     identity: str = ""
 
 
-@dataclass(slots=True)
-class Unit:
+class Unit(Struct):
     start: int
     end: int
     type: str = "MESSAGE"

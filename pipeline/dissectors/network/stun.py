@@ -6,9 +6,11 @@ Other things share a STUN flow (RFC 7983): its DTLS handshakes are read as such,
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
+
+from msgspec import Struct
 
 from kubeshark.extension_api import (
     Classifier,
@@ -123,8 +125,7 @@ def _has_cookie(view: memoryview) -> bool:
     return view[4:8] == MAGIC and is_stun(bytes(view[:HEADER_BYTES]))
 
 
-@dataclass(slots=True)
-class _Part:
+class _Part(Struct):
     """Some datagrams of a stream, as a stream."""
 
     transport: str

@@ -6,9 +6,10 @@ contains itself has an end. Depth, elements and lengths are bounded.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from struct import Struct
 from typing import Any
+
+import msgspec
 
 from kubeshark.pipeline.dissectors.web._http_body import text_or_base64
 
@@ -27,15 +28,14 @@ class Malformed(ValueError):
     """Bytes that are no Hessian value, or that end inside one."""
 
 
-@dataclass(slots=True)
-class Hessian2:
+class Hessian2(msgspec.Struct):
     """Reads one value after the other from data[at:]; raises Malformed."""
 
     data: bytes
     at: int = 0
     items: int = 0
-    types: list[str] = field(default_factory=list)
-    classes: list[tuple[str, list[str]]] = field(default_factory=list)
+    types: list[str] = msgspec.field(default_factory=list)
+    classes: list[tuple[str, list[str]]] = msgspec.field(default_factory=list)
 
     @property
     def is_done(self) -> bool:

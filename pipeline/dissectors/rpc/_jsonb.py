@@ -6,9 +6,10 @@ numbered; a reference to an earlier value is shown as its path. Depth, elements 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from struct import Struct
 from typing import Any
+
+import msgspec
 
 from kubeshark.pipeline.dissectors.rpc._hessian2 import Malformed
 from kubeshark.pipeline.dissectors.web._http_body import text_or_base64
@@ -47,14 +48,13 @@ _PACKED = (  # first and last tag, the tag of zero, bytes that follow
 )
 
 
-@dataclass(slots=True)
-class Jsonb:
+class Jsonb(msgspec.Struct):
     """Reads one value after the other from data[at:]; raises Malformed."""
 
     data: bytes
     at: int = 0
     items: int = 0
-    symbols: dict[int, str] = field(default_factory=dict)
+    symbols: dict[int, str] = msgspec.field(default_factory=dict)
 
     @property
     def is_done(self) -> bool:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import base64
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
 from struct import Struct
 from typing import Any
+
+import msgspec
 
 from kubeshark.pipeline.dissectors.web._http_body import text_or_base64
 
@@ -37,8 +38,7 @@ class Early(Malformed):
     """The bytes end inside a value that may be right."""
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(msgspec.Struct, frozen=True):
     """What precedes the arguments of a message; they start at `end`."""
 
     protocol: str  # "binary", "compact"
@@ -48,8 +48,7 @@ class Header:
     end: int
 
 
-@dataclass(slots=True)
-class Values:
+class Values(msgspec.Struct):
     """Reads values in data[at:end]."""
 
     data: bytes

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from struct import Struct
 from typing import Any, Protocol
+
+import msgspec
 
 from kubeshark.extension_api import Classifier, Message, MessageKind, ProtocolSpec, Stream, Value
 from kubeshark.pipeline.dissectors._hooks import one_protocol
@@ -97,8 +98,7 @@ STATUSES = {
 RESULTS = ("exception", "value", "null")  # the same with attachments: 3 more
 
 
-@dataclass(slots=True)
-class Frame:
+class Frame(msgspec.Struct):
     """One message: its header, and where its body lies in the side's data."""
 
     wire: Wire

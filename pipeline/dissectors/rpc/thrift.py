@@ -11,9 +11,10 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
+
+from msgspec import Struct, field
 
 from kubeshark.extension_api import Classifier, Message, MessageKind, ProtocolSpec, Stream, Value
 from kubeshark.pipeline.dissectors._hooks import one_protocol
@@ -80,8 +81,7 @@ EXCEPTION_TYPES = (
 )
 
 
-@dataclass(slots=True)
-class Unit:
+class Unit(Struct):
     """One message: data[start:end] on the wire, its values in body[header.end:]."""
 
     transport: str  # "framed", "unframed", "header"

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 __all__ = ["GoogleHello", "find_chlo", "google_version"]
 
@@ -15,8 +15,7 @@ MAX_TAGS = 128  # Google's own limit
 SEARCHED = 128  # bytes before a CHLO: header, hash, stream frame
 
 
-@dataclass(frozen=True, slots=True)
-class GoogleHello:
+class GoogleHello(Struct, frozen=True):
     version: str  # Q043
     connection_id: bytes
     tags: dict[str, bytes]

@@ -6,8 +6,9 @@ Also drafts from 22 on, mvfst's and Google's versions of the same layout; the ol
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from kubeshark.pipeline.dissectors.security._quic_streams import skip_frame, varint
 from kubeshark.pipeline.tls import Cursor, CutShort, expand_label, extract
@@ -48,8 +49,7 @@ _SALTS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class LongHeader:
+class LongHeader(Struct, frozen=True):
     """A packet with a long header; offsets in its datagram."""
 
     type: str

@@ -7,9 +7,11 @@ several packets in any order; a Retry or a Version Negotiation makes the client 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
+
+from msgspec import Struct, field
 
 from kubeshark.extension_api import (
     CLIENT,
@@ -129,8 +131,7 @@ def _begins_quic(data: bytes) -> bool:
     return header.type != VERSION_NEGOTIATION or any(is_known_version(version) for version in header.versions)
 
 
-@dataclass(slots=True)
-class _Crypto:
+class _Crypto(Struct):
     """One side's handshake bytes as they come together."""
 
     pieces: dict[int, bytes] = field(default_factory=dict)
@@ -152,8 +153,7 @@ class _Crypto:
         return bytes(joined)
 
 
-@dataclass(slots=True)
-class _Half:
+class _Half(Struct):
     """What one side said of a connection, and where it began."""
 
     header: LongHeader
@@ -163,8 +163,7 @@ class _Half:
     crypto: _Crypto = field(default_factory=_Crypto)
 
 
-@dataclass(slots=True)
-class _Connection:
+class _Connection(Struct):
     keys: tuple[InitialKeys, InitialKeys] | None = None
     version: int = 0
     client: _Half | None = None

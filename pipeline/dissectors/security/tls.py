@@ -8,9 +8,11 @@ the same (RFC 8446 §4.1.2, RFC 6347 §4.2.1).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
+
+from msgspec import Struct, field
 
 from kubeshark.extension_api import (
     Classifier,
@@ -175,8 +177,7 @@ def _handover(stream: Stream) -> list[Message | Handover]:
     return [Handover((rest_of(client, ends[0]), rest_of(server, ends[1])), TLS.flag)]
 
 
-@dataclass(slots=True)
-class _Found:
+class _Found(Struct):
     """A hello and what belongs to it, with its place."""
 
     direction: int

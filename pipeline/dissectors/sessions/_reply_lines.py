@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from kubeshark.pipeline.dissectors._wire import Wire
 
@@ -18,16 +19,14 @@ REPLY = re.compile(rb"([1-6][0-9][0-9])(?:([ -])|(?=\r?\n))")
 _BREAK = re.compile(rb"\r?\n")
 
 
-@dataclass(slots=True)
-class Line:
+class Line(Struct):
     start: int
     end: int  # behind the line break
     text: bytes  # without it
     error: str = ""
 
 
-@dataclass(slots=True)
-class Reply:
+class Reply(Struct):
     start: int
     end: int
     code: int

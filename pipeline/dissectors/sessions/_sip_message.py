@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from kubeshark.extension_api import Value
 from kubeshark.pipeline.dissectors._text import text
@@ -60,8 +61,7 @@ COMPACT = {
 }
 
 
-@dataclass(slots=True)
-class SipMessage:
+class SipMessage(Struct):
     """A message; `head` is all up to the body. `length` is None where Content-Length is missing."""
 
     start: int

@@ -6,7 +6,8 @@ import base64
 import hashlib
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 __all__ = [
     "KEXINIT",
@@ -40,8 +41,7 @@ _LISTS = (
 )
 
 
-@dataclass(slots=True)
-class Identification:
+class Identification(Struct):
     start: int
     end: int
     version: str
@@ -49,8 +49,7 @@ class Identification:
     comment: str
 
 
-@dataclass(slots=True)
-class Packet:
+class Packet(Struct):
     """A packet in clear; offsets are those of the side's data. `is_whole`: all of it is there."""
 
     start: int
@@ -86,8 +85,7 @@ def packets(data: bytes, at: int, end: int) -> Iterator[Packet]:
         at = whole_end
 
 
-@dataclass(slots=True)
-class KexInit:
+class KexInit(Struct):
     """The algorithms one side offers, best first."""
 
     lists: dict[str, list[str]]

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
+
+from msgspec import Struct, field
 
 from kubeshark.extension_api import (
     Classifier,
@@ -107,8 +108,7 @@ def _asking(heads: Sequence[bytes]) -> int:
     return 1 if _GREETING.match(heads[0]) or (_VERB.match(heads[1]) and not _VERB.match(heads[0])) else 0
 
 
-@dataclass(slots=True)
-class _Command:
+class _Command(Struct):
     start: int
     end: int
     verb: str

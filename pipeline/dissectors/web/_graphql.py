@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 from urllib.parse import parse_qs
+
+from msgspec import Struct, field
 
 from kubeshark.pipeline.dissectors._text import text
 
@@ -36,8 +37,7 @@ _QUERY_KEY = re.compile(rb'"query"\s{0,20}:\s{0,20}"((?:[^"\\]|\\.){0,4096})')
 _ESCAPES = re.compile(r"\\[nrt]")
 
 
-@dataclass(frozen=True, slots=True)
-class Operation:
+class Operation(Struct, frozen=True):
     """What a request asks: kind (query, mutation, subscription), name (may be ""), document and variables."""
 
     kind: str

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import base64
 import binascii
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
+
+from msgspec import Struct
 
 from kubeshark.pipeline.dissectors.web._http_body import decode_body
 
@@ -133,8 +134,7 @@ def _frames(body: bytes) -> list[tuple[int, int, bytes]]:
     return frames
 
 
-@dataclass(slots=True)
-class _Budget:
+class _Budget(Struct):
     left: int
 
 

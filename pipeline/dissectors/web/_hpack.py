@@ -11,8 +11,9 @@ block and stops at the first error. A capture may begin late or have gaps. Then:
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
 from functools import cache
+
+from msgspec import Struct, field
 
 __all__ = ["MAX_BLOCK", "MAX_LIST", "UNKNOWN", "Block", "Field", "HeaderDecoder"]
 
@@ -30,8 +31,7 @@ ENTRY_OVERHEAD = 32  # RFC 7541 §4.1
 MAX_INTEGER_BYTES = 5  # 35 bits: more than any length or index here
 
 
-@dataclass(slots=True)
-class Block:
+class Block(Struct):
     """A decoded header block."""
 
     fields: list[Field] = field(default_factory=list)

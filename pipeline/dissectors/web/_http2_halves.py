@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from msgspec import Struct, field
 
 from kubeshark.pipeline.dissectors._wire import Wire
 from kubeshark.pipeline.dissectors.web._hpack import MAX_BLOCK, UNKNOWN, Block, Field, HeaderDecoder
@@ -16,8 +16,7 @@ from kubeshark.pipeline.dissectors.web._http2_frames import HEADER, PREFACE, Fla
 __all__ = ["Half", "SideReader", "read_side"]
 
 
-@dataclass(slots=True)
-class Half:
+class Half(Struct):
     """A request or a response as it lies in its side."""
 
     stream: int
@@ -47,8 +46,7 @@ class Half:
         return any(name == UNKNOWN for name, _ in self.fields)
 
 
-@dataclass(slots=True)
-class _Section:
+class _Section(Struct):
     """A header block that is being collected (RFC 9113 §4.3)."""
 
     stream: int

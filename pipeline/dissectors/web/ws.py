@@ -13,10 +13,11 @@ import codecs
 import re
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from typing import Any
+
+from msgspec import Struct, field
 
 from kubeshark.extension_api import (
     Handover,
@@ -147,8 +148,7 @@ def _carve(side: StreamSide, wire: Wire, messages: Sequence[_Joined]) -> StreamS
     return carve(side, wire, pieces)
 
 
-@dataclass(slots=True)
-class _Joined:
+class _Joined(Struct):
     """A message: one frame, or the fragments of one (RFC 6455 §5.4)."""
 
     opcode: int
@@ -158,8 +158,7 @@ class _Joined:
     place: int = -1  # among the compressed messages of its direction
 
 
-@dataclass(slots=True)
-class _Inflater:
+class _Inflater(Struct):
     """The compressed messages of one direction, inflated on demand: each may refer to those before it.
 
     They are read a block at a time, and where a block begins the decoder is kept: any order of asking is cheap.

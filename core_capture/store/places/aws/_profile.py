@@ -15,10 +15,11 @@ import os
 from collections.abc import Callable, Mapping
 from configparser import ConfigParser
 from configparser import Error as ConfigError
-from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from kubeshark.core_capture.store.places.aws._keys import AwsKeys, Lasting, keys_of
 from kubeshark.errors import StoreError
@@ -44,8 +45,7 @@ _known: dict[object, Lasting] = {}
 _knowing = Lock()
 
 
-@dataclass(frozen=True, slots=True)
-class AwsProfile:
+class AwsProfile(Struct, frozen=True):
     """What a profile says. `credentials` is asked whenever there are none that last."""
 
     credentials: Callable[[], dict[str, Any]]
@@ -110,8 +110,7 @@ def _lasting(ask: Callable[[], AwsKeys], files: _Files, environment: Mapping[str
     return lambda: lasting().for_obstore()
 
 
-@dataclass(frozen=True, slots=True)
-class _Files:
+class _Files(Struct, frozen=True):
     """Both files of profiles: by profile, key and value, the credentials file before the other."""
 
     profiles: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
@@ -137,8 +136,7 @@ class _Files:
         return next((dict(items) for each, items in self.profiles if each == name), None)
 
 
-@dataclass(frozen=True, slots=True)
-class _Chain:
+class _Chain(Struct, frozen=True):
     """From where a profile has its keys: from itself, a program, or a role that another profile may assume."""
 
     files: _Files

@@ -11,10 +11,11 @@ import hmac
 import re
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote, urlencode, urlsplit
+
+from msgspec import Struct
 
 from kubeshark.core_capture.store.places.aws._http import exchange
 from kubeshark.core_capture.store.places.aws._keys import AwsKeys, keys_of
@@ -30,8 +31,7 @@ _CODE = re.compile(rb"<Code>(\w{1,60})</Code>")
 _DURATIONS = (900, 43_200)
 
 
-@dataclass(frozen=True, slots=True)
-class Role:
+class Role(Struct, frozen=True):
     """What is asked for. `session` is what logs of AWS call it; "" for the machine's name."""
 
     arn: str
@@ -53,8 +53,7 @@ class Role:
         return self
 
 
-@dataclass(frozen=True, slots=True)
-class Sts:
+class Sts(Struct, frozen=True):
     """Where it is."""
 
     endpoint: str

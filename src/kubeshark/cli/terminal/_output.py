@@ -8,10 +8,11 @@ import json
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import starmap
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from kubeshark.cli.terminal._complain import printable
 from kubeshark.errors import UsageError
@@ -86,8 +87,7 @@ def print_lines(header: str, lines: Iterable[str], *, at_once: bool = False) -> 
         print(line, flush=at_once)
 
 
-@dataclass(frozen=True, slots=True)
-class JsonLine:
+class JsonLine(Struct, frozen=True):
     """An entry, or some of its variables, as a line of JSON."""
 
     fields: tuple[str, ...] | None
@@ -118,8 +118,7 @@ class JsonLine:
         return (_json({name: _shown(name, value) for name, value in zip(names, row, strict=True)}) for row in rows)
 
 
-@dataclass(frozen=True, slots=True)
-class FieldsLine:
+class FieldsLine(Struct, frozen=True):
     """Some variables of an entry, with tabs between them."""
 
     fields: tuple[str, ...]
@@ -140,8 +139,7 @@ class FieldsLine:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class TableLine:
+class TableLine(Struct, frozen=True):
     """A row of the table. Cells from the network are cut and stripped of control characters."""
 
     width: int
