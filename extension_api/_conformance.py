@@ -11,10 +11,10 @@ import base64
 import json
 import random
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, replace
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import asdict, replace
 
 from kubeshark.extension_api._frame import FrameItem, FrameMessage, ItemFlag
 from kubeshark.extension_api._models import MessageKind

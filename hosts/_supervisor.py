@@ -16,12 +16,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 from typing import TypeVar
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from kubeshark.errors import PluginCrashed, PluginRejected
 from kubeshark.extension_api._answers import AnswerError, Report, parse_report

@@ -10,9 +10,10 @@ fruit, fruit@1.0.0                       a plugin of the index
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
+
+from msgspec.structs import replace
 
 from kubeshark.errors import PluginError, UsageError
 from kubeshark.packages._archive import MAX_PACKAGE_BYTES

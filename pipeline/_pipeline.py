@@ -10,12 +10,12 @@ import copy
 import sys
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Self, TypeVar, Unpack
 
 from msgspec import Struct
+from msgspec.structs import asdict
 
 from kubeshark.core_capture import And, Predicate, RecordBatch
 from kubeshark.core_capture.store import Identity, Requests, Store, create_identity, identity_path, open_store

@@ -8,9 +8,11 @@ import socket
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
+
+from msgspec.structs import asdict
 
 from kubeshark.core_capture.store import Retention, Store
 from kubeshark.core_capture.store.places._tls_files import TlsFiles

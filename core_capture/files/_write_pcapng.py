@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from types import TracebackType
 from typing import BinaryIO, Self
+
+from msgspec.structs import replace
 
 from kubeshark.core_capture._records import Interface, PacketExtra, RawBlock, SourceMetadata
 from kubeshark.core_capture.files._options import (

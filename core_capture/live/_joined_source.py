@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Self
+
+from msgspec.structs import replace
 
 from kubeshark.core_capture._records import PacketExtra, RecordBatch, SourceMetadata
 from kubeshark.core_capture.live._options import Counters, PacketSource

@@ -15,11 +15,11 @@ import socket
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from threading import Lock
 from typing import Self
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from kubeshark.core_capture._records import Interface, PacketExtra, RecordBatch, SourceMetadata
 from kubeshark.core_capture.live._interfaces import ANY, NetworkInterface, is_up, look_up

@@ -17,11 +17,11 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from typing import BinaryIO, Self, cast
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from kubeshark.core_capture._records import CaptureReader, PacketExtra, RecordBatch, SourceMetadata
 from kubeshark.core_capture.files import SECTION_HEADER, open_capture

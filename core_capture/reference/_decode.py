@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from kubeshark.core_capture._columns import PacketBit
 from kubeshark.core_capture._records import MAX_CAPTURED, RECORD_HEADER_BYTES

@@ -6,10 +6,10 @@ import os
 import time
 from collections.abc import Collection
 from contextlib import suppress
-from dataclasses import replace
 from datetime import UTC, datetime
 
 from msgspec import structs
+from msgspec.structs import replace
 
 from kubeshark.core_capture.store._upkeep import StoreUpkeep
 from kubeshark.core_capture.store.catalogue._catalogue import Entry

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, HTTPException, Path
+from msgspec.structs import asdict
 from pydantic import BaseModel, Field
 
 from kubeshark.core_capture.store import CaptureKey, Retention

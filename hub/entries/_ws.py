@@ -15,11 +15,11 @@ import threading
 import time
 from collections import deque
 from contextlib import suppress
-from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
 import msgspec
 from fastapi import APIRouter
+from msgspec.structs import asdict
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from kubeshark.errors import KubesharkError, UsageError

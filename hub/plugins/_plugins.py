@@ -11,7 +11,7 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, HTTPException, Path
-from msgspec.structs import replace
+from msgspec import structs
 from pydantic import BaseModel, Field
 
 from kubeshark.extension_api._manifest import HOOK_NUMBERS
@@ -140,7 +140,7 @@ def settings(hub: State, principal: Manager, plugin_id: PluginKey, changes: dict
     kept |= {name: value for name, value in changes.items() if value is not None}
     check_settings(specs, kept)  # UsageError says what would be right
     hub.audit.note(principal, "set plugin", plugin=plugin_id, keys=",".join(sorted(changes)))
-    change_state(plugins_folder(), plugin_id, lambda state: replace(state, settings=kept))
+    change_state(plugins_folder(), plugin_id, lambda state: structs.replace(state, settings=kept))
     reload(hub)
     return plugin(hub, plugin_id)
 
@@ -156,7 +156,7 @@ def remove(hub: State, principal: Manager, plugin_id: PluginKey) -> None:
 @router.get("/jobs", summary="Plugins' jobs, with their next run", dependencies=[Reader, Depends(need_all)])
 def jobs(hub: State) -> list[JobAnswer]:
     if hub.scheduler is not None:
-        return [JobAnswer(**asdict(status)) for status in hub.scheduler.status()]
+        return [JobAnswer(**structs.asdict(status)) for status in hub.scheduler.status()]
     return [
         JobAnswer(plugin=each.plugin, job=each.spec.name, cron=each.spec.cron) for each in hub.pipeline.plugins.jobs
     ]
@@ -196,7 +196,7 @@ def reload(hub: Hub) -> None:
 def _switch(hub: Hub, principal: Principal, plugin_id: str, *, disabled: bool) -> PluginAnswer:
     _installed(plugin_id)
     hub.audit.note(principal, "disable plugin" if disabled else "enable plugin", plugin=plugin_id)
-    change_state(plugins_folder(), plugin_id, lambda state: replace(state, disabled=disabled, health=Health()))
+    change_state(plugins_folder(), plugin_id, lambda state: structs.replace(state, disabled=disabled, health=Health()))
     reload(hub)
     return plugin(hub, plugin_id)
 

@@ -8,12 +8,12 @@ would have said; one that does not leaves it to `_claim`.
 from __future__ import annotations
 
 from collections.abc import Sequence, Set
-from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
 import numpy as np
 from msgspec import Struct
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from kubeshark.core_capture import SCANNERS, Assembled

@@ -210,7 +210,7 @@ class _Redactor:
         error = self.entry.error
         self.entry.show_only(variables, documents, with_other_fields(self.entry, fields, scrub.text))
         if error:
-            self.entry.error = replace(error, message=scrub.text(error.message))
+            self.entry.error = msgspec.structs.replace(error, message=scrub.text(error.message))
 
 
 @functools.lru_cache(maxsize=256)

@@ -13,10 +13,11 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from kubeshark.core_capture import RecordBatch, load_core
 from kubeshark.core_capture.store import HELD_SEGMENTS, LIVE_SEGMENT_BYTES, SourceInfo, Store

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from struct import Struct
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from kubeshark.core_capture import PacketExtra, RecordBatch
 from kubeshark.extension_api import Packet, PacketVerdict

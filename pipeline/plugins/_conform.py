@@ -12,12 +12,12 @@ from __future__ import annotations
 import base64
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from kubeshark.errors import PluginCrashed, UsageError
 from kubeshark.extension_api import CLIENT, SERVER, Datagram, Endpoint, Message, Value

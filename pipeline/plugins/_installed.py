@@ -20,11 +20,11 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from kubeshark.errors import PluginError, PluginRejected, UsageError
 from kubeshark.extension_api._manifest import Manifest, read_manifest

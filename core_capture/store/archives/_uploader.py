@@ -16,11 +16,11 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
 from msgspec import Struct, structs
+from msgspec.structs import replace
 
 from kubeshark.core_capture.store.catalogue._ledger import load_ledger
 from kubeshark.core_capture.store.catalogue._name_history import share_names

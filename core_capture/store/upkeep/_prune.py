@@ -10,9 +10,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from kubeshark.core_capture.store.catalogue._catalogue import Entry
 from kubeshark.core_capture.store.segments._info import SegmentInfo

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from threading import Lock
 
 import numpy as np
+from msgspec.structs import replace
 
 from kubeshark.core_capture._columns import Core
 from kubeshark.core_capture.store._limits import MAX_PIECE_BYTES, PIECE_BYTES

@@ -20,10 +20,11 @@ import errno
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from math import inf
 from threading import Condition, Lock, Thread
 from typing import Self
+
+from msgspec.structs import replace
 
 from kubeshark.core_capture._columns import Core
 from kubeshark.core_capture._records import RecordBatch

@@ -11,11 +11,11 @@ what the segment will hold, under the name it will have: the same flows, the sam
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from kubeshark.core_capture._core import load_core
 from kubeshark.core_capture._records import PacketExtra

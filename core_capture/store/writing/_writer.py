@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from typing import Self
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from kubeshark.core_capture._columns import Core
 from kubeshark.core_capture._records import RecordBatch

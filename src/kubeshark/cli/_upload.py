@@ -6,8 +6,9 @@ import argparse
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
+
+from msgspec.structs import asdict
 
 from kubeshark.cli.options._store_option import store_path
 from kubeshark.cli.terminal._complain import complain

@@ -7,9 +7,10 @@ import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from kubeshark.cli.terminal._complain import complain, printable
 from kubeshark.errors import KubesharkError, PluginRejected, UsageError

@@ -7,9 +7,10 @@ import os
 import re
 import sys
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from kubeshark.cli._local_capture import (
     NO_LOCAL_CAPTURE,

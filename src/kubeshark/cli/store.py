@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import asdict
 
 from kubeshark.cli._life import add_action, add_actions
 from kubeshark.cli._name_actions import add_name_actions
