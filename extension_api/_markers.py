@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import fields
+from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
 import pluggy
@@ -14,6 +15,7 @@ __all__ = ["build_manager", "hookimpl"]
 
 PROJECT = "kubeshark"
 hookimpl = pluggy.HookimplMarker(PROJECT)
+_MARK = f"{PROJECT}_impl"  # what `hookimpl` leaves on a function
 _hookspec = pluggy.HookspecMarker(PROJECT)
 
 
@@ -26,9 +28,23 @@ def _specification(hook: type[Hook]) -> Any:
     return staticmethod(_hookspec(specification))
 
 
+class _Manager(pluggy.PluginManager):
+    """A manager that asks of a module only what carries our mark.
+
+    pluggy looks at every name of a module by itself, three thousand of our own: 15 ms of every query.
+    """
+
+    def parse_hookimpl_opts(self, plugin: Any, name: str) -> Any:
+        if isinstance(plugin, ModuleType):
+            value = vars(plugin).get(name)
+            if value is not None and not (isinstance(value, FunctionType | MethodType) and hasattr(value, _MARK)):
+                return None
+        return super().parse_hookimpl_opts(plugin, name)
+
+
 def build_manager(hooks: Iterable[type[Hook]]) -> pluggy.PluginManager:
     """Return a pluggy manager that knows these hooks; an implementation of an unknown hook or argument is refused."""
-    manager = pluggy.PluginManager(PROJECT)
+    manager = _Manager(PROJECT)
     namespace = {hook.name: _specification(hook) for hook in hooks}
     manager.add_hookspecs(type("HookSpecifications", (), namespace))
     return manager

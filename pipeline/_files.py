@@ -82,19 +82,30 @@ class FileDissection:
 
     def map(self, make: Callable[[Entry], T]) -> Iterator[T]:
         """Iterate it once for what `make` makes of each entry: of many at once where it can (`Pipeline.map`)."""
+        for query in self._queries(make):
+            yield from query
+
+    def lists(self, make: Callable[[Entry], T]) -> Iterator[Sequence[T]]:
+        """Iterate it once for what `map` gives, many at once: what is done for each costs less."""
+        for query in self._queries(make):
+            yield from query.lists()
+
+    def _queries(self, make: Callable[[Entry], T]) -> Iterator[Query[T]]:
+        """Yield a query for each file that can be read; what comes of it is taken down when the next is asked for."""
         left = self.limit
         for file in self.files:
             if left == 0:
                 return
-            for made in self._of_file(file, left, make):
-                yield made
-                left = None if left is None else left - 1
+            for query in self._of_file(file, left, make):
+                yield query
+                left = None if left is None else max(left - query.stats.matched, 0)
             self._filter.failures.clear()  # the query told them
             self.problems += self.plugins.take_problems()
         if note := self._filter.error_note:
             self.notes.append(note)
 
-    def _of_file(self, file: str, limit: int | None, make: Callable[[Entry], T]) -> Iterator[T]:
+    def _of_file(self, file: str, limit: int | None, make: Callable[[Entry], T]) -> Iterator[Query[T]]:
+        """Yield a file's query, or nothing where it cannot be read."""
         with Scratch(load_core()) as scratch:
             try:
                 segments, blocks = self._read(file, scratch)
@@ -115,13 +126,13 @@ class FileDissection:
                 predicate = EntryFilter(self._kfl, self.plugins, now_ns=time.time_ns(), can_decrypt=True).predicate
             query = Query(segments, dissector, self._filter, predicate, make, QueryOptions(limit=limit))
             if self.scripts is None:
-                yield from query
+                yield query
             else:
                 from kubeshark.pipeline.scripts._replay import opening
 
                 with opening(self.scripts, {segment.name: segment for segment in segments}.__getitem__):
                     self._tell(self.scripts, segments, dissector)
-                    yield from query
+                    yield query
             self.problems += query.problems
 
     def _tell(self, scripts: Scripts, segments: Sequence[Segment], dissector: Dissector) -> None:

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -62,7 +62,7 @@ class NativeCore:
         view = ffi.from_buffer("uint8_t[]", data)
         if len(view) > MAX_DATA:
             raise ValueError("records of 4 GiB or more at once")
-        decoder = ffi.gc(lib.kc_decoder_new(secrets.token_bytes(SEED_BYTES), link_type), lib.kc_decoder_free)
+        decoder = ffi.gc(lib.kc_decoder_new(os.urandom(SEED_BYTES), link_type), lib.kc_decoder_free)
         if decoder == ffi.NULL:
             raise MemoryError
         counts = ffi.new("kc_counts *")

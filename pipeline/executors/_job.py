@@ -7,19 +7,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
-from numpy.typing import NDArray
 
-from kubeshark.core_capture.store import ReadStats, Requests, SegmentReference
 from kubeshark.errors import KubesharkError
-from kubeshark.pipeline.entries._entry import Entry
-from kubeshark.pipeline.entries._order import Order, Window
-from kubeshark.pipeline.names._named import Names
-from kubeshark.pipeline.query._plan import Chunk, Task
-from kubeshark.pipeline.query._run import QueryStats
-from kubeshark.pipeline.reading._segments import Begins, FlowPart, Segment
+from kubeshark.pipeline.query._plan import Chunk
+from kubeshark.pipeline.reading._segments import Begins, FlowPart
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from kubeshark.core_capture.store import ReadStats, Requests, SegmentReference
+    from kubeshark.pipeline.entries._entry import Entry
+    from kubeshark.pipeline.entries._order import Order, Window
+    from kubeshark.pipeline.names._named import Names
+    from kubeshark.pipeline.query._plan import Task
+    from kubeshark.pipeline.query._run import QueryStats
+    from kubeshark.pipeline.reading._segments import Segment
 
 __all__ = ["ChunkSpec", "Errand", "Job", "Report", "TaskSpec", "chunk_of", "spec_of"]
 

@@ -18,7 +18,8 @@ from kubeshark.core_capture.store import ImportState, SourceInfo, Store
 from kubeshark.errors import InputError, StoreError
 from kubeshark.pipeline.dissection._secrets import read_key_log, secrets_block
 from kubeshark.pipeline.intake._hooks import hooks_of
-from kubeshark.pipeline.plugins._state import ENTRY_POINTS, plugins_folder
+from kubeshark.pipeline.plugins._entry_points import python_plugins
+from kubeshark.pipeline.plugins._state import plugins_folder
 from kubeshark.pipeline.tls import KeyLog
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ __all__ = ["Import", "ImportResult", "Progress", "plugins_with_import_hooks"]
 Progress = Callable[[int, int | None], None]
 STDIN = "-"
 HASHED_BYTES = 256 << 10  # at once: 32 KiB to 1 MiB take the same time
-_METADATA = (".dist-info", "egg-info")  # folders of installed packages
 IMPORT_HOOKS = frozenset({"packet_filter", "segment_sealed"})
 
 
@@ -167,43 +167,13 @@ def plugins_with_import_hooks(load: Callable[[], Plugins]) -> Plugins | None:
 
 def installed_hooks() -> frozenset[str]:
     """Return the hooks that installed plugins say they have, without loading one; for Python packages, all."""
-    if _have_entry_points():
+    if python_plugins():
         return IMPORT_HOOKS
     if not plugins_folder().is_dir():
         return frozenset()
     from kubeshark.pipeline.plugins._installed import installed_plugins
 
     return frozenset(hook for plugin in installed_plugins() if not plugin.state.disabled for hook in plugin.hooks)
-
-
-def _have_entry_points() -> bool:
-    """Say whether a Python package has plugins for us.
-
-    What `importlib.metadata` would find is looked for by hand: it takes 15 ms to load and to look.
-    """
-    for folder in sys.path:
-        try:
-            with os.scandir(folder or ".") as entries:
-                found = [entry.path for entry in entries if entry.name.lower().endswith(_METADATA)]
-        except NotADirectoryError:  # an archive
-            return _entry_points_are_known()
-        except OSError:
-            continue
-        for metadata in found:
-            try:
-                with open(f"{metadata}/entry_points.txt", "rb", buffering=0) as file:  # noqa: PTH123 - a Path takes as long as the file
-                    text = file.read()
-            except OSError:  # most have none
-                continue
-            if ENTRY_POINTS.encode() in text:
-                return _entry_points_are_known()
-    return False
-
-
-def _entry_points_are_known() -> bool:
-    from importlib.metadata import entry_points
-
-    return any(True for _ in entry_points(group=ENTRY_POINTS))
 
 
 def _is_pipe() -> bool:

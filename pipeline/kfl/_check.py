@@ -18,7 +18,6 @@ from kubeshark.pipeline.kfl import _ast
 from kubeshark.pipeline.kfl._ast import Node
 from kubeshark.pipeline.kfl._checked import read_checked
 from kubeshark.pipeline.kfl._errors import KflError
-from kubeshark.pipeline.kfl._hints import explain
 from kubeshark.pipeline.kfl._lexer import significant
 from kubeshark.pipeline.kfl._signatures import FUNCTIONS, TYPES, Signature, plugin_signature
 from kubeshark.pipeline.kfl._source import Source
@@ -98,6 +97,8 @@ def _translated(message: str, source: Source, variables: Variables, signatures: 
         if "recursion" in message:
             return KflError("the filter is nested too deep")
         return KflError(_STATUS.sub("", message.splitlines()[0]) if message else "not a filter")
+    from kubeshark.pipeline.kfl._hints import explain
+
     line, column = int(found[1]), int(found[2])
     lines = source.text.split("\n")
     offset = sum(len(text) + 1 for text in lines[: line - 1]) + column - 1

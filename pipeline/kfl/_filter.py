@@ -14,7 +14,6 @@ from msgspec import Struct
 
 from kubeshark.pipeline.kfl import _ast
 from kubeshark.pipeline.kfl._ast import Call, Const, FilterCall, Node, PluginCall, Var, walk
-from kubeshark.pipeline.kfl._check import check
 from kubeshark.pipeline.kfl._compile import Closure, Compiler
 from kubeshark.pipeline.kfl._cost import HEAVY, cost, heavy_names
 from kubeshark.pipeline.kfl._errors import KflError, PlacedError, text_error
@@ -23,7 +22,6 @@ from kubeshark.pipeline.kfl._plain import plain_tree
 from kubeshark.pipeline.kfl._pushdown import Pushdown, push_down
 from kubeshark.pipeline.kfl._signatures import check_filter_name
 from kubeshark.pipeline.kfl._source import Macros, Source, rewrite
-from kubeshark.pipeline.kfl._v1 import Translation, translate
 from kubeshark.pipeline.kfl._values import EvaluationError, Undecided
 from kubeshark.pipeline.kfl._variables import VARIABLES, Variables
 from kubeshark.pipeline.kfl._wanted import decide, may_match
@@ -31,6 +29,7 @@ from kubeshark.pipeline.kfl._wanted import decide, may_match
 if TYPE_CHECKING:
     from kubeshark.core_capture import Predicate
     from kubeshark.extension_api._models import FilterSpec
+    from kubeshark.pipeline.kfl._v1 import Translation
 
 __all__ = ["CompiledFilter", "FilterErrors", "compile_filter"]
 
@@ -249,12 +248,16 @@ class _Language:
         return text
 
     def translated(self, text: str) -> Translation | None:
+        from kubeshark.pipeline.kfl._v1 import translate
+
         try:
             return translate(text, self.variables, frozenset(self.macros), self.now_ns)
         except PlacedError as error:
             raise text_error(text, error.at, error.message, hint=error.hint) from None
 
     def _checked(self, text: str) -> tuple[Source, Node]:
+        from kubeshark.pipeline.kfl._check import check
+
         source = rewrite(text, self.variables, self.macros)
         try:
             return source, check(source, self.variables, self.plugins)

@@ -21,6 +21,7 @@ import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Struct, field
@@ -30,8 +31,6 @@ from kubeshark.errors import PluginError, PluginRejected, UsageError
 from kubeshark.extension_api._manifest import Manifest, read_manifest
 from kubeshark.extension_api._permissions import Grants
 from kubeshark.extension_api._settings import check_settings
-from kubeshark.hosts import ForeignPlugin
-from kubeshark.hosts.broker import Broker
 from kubeshark.packages._contents import content_digest, folder_files, hash_file
 from kubeshark.packages._documents import locked, write_document
 from kubeshark.packages._lock import pin, unpin
@@ -49,6 +48,10 @@ from kubeshark.pipeline.plugins._install_record import (
 )
 from kubeshark.pipeline.plugins._lifecycle import BrokenEnricher
 from kubeshark.pipeline.plugins._state import PluginState, change_state, plugins_folder, quarantine_of, read_states
+
+if TYPE_CHECKING:
+    from kubeshark.hosts import ForeignPlugin
+    from kubeshark.hosts.broker import Broker
 
 __all__ = [
     "InstalledPlugin",
@@ -124,6 +127,8 @@ def foreign_plugins(
 
 def _foreign(installed: InstalledPlugin, manifest: Manifest) -> tuple[str, ForeignPlugin]:
     """PluginRejected for settings that do not fit (any more), PluginError for one that crashed too often before."""
+    from kubeshark.hosts import ForeignPlugin  # most have no plugins, and every query comes by here
+
     quarantined = quarantine_of(installed.state, installed.digest)
     if quarantined:
         raise PluginError(quarantined, plugin=manifest.label, hint=f'use "kubeshark plugin enable {installed.id}"')
@@ -146,6 +151,8 @@ def _foreign(installed: InstalledPlugin, manifest: Manifest) -> tuple[str, Forei
 
 def granted_broker(installed: InstalledPlugin) -> Broker:
     """Return what serves this plugin at run time; PluginRejected for grants that say nothing (any more)."""
+    from kubeshark.hosts.broker import Broker
+
     try:
         grants = Grants.parse(tuple(installed.grants.get("hosts", ())), tuple(installed.grants.get("paths", ())))
     except ValueError as error:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property, partial
 from importlib import import_module
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, Self
 
 import pluggy
@@ -36,9 +35,9 @@ from kubeshark.pipeline.enrichment._enrich import EnricherBinding
 from kubeshark.pipeline.entries._display import Display
 from kubeshark.pipeline.kfl import VARIABLES, Variables, check_filter_name
 from kubeshark.pipeline.kfl._pushdown import any_of
-from kubeshark.pipeline.plugins._installed import foreign_plugins, installed_plugins, plugins_folder
+from kubeshark.pipeline.plugins._entry_points import ENTRY_POINTS, python_plugins
 from kubeshark.pipeline.plugins._lifecycle import BrokenEnricher, LocalPlugins
-from kubeshark.pipeline.plugins._state import ENTRY_POINTS, keep_health, read_states
+from kubeshark.pipeline.plugins._state import keep_health, plugins_folder, read_states
 from kubeshark.pipeline.renderers import BUILTINS as RENDERERS
 
 if TYPE_CHECKING:
@@ -111,7 +110,7 @@ class Plugins:
         for name in (*DISSECTORS, *RENDERERS):
             self.manager.register(import_module(name), name)
         names = []
-        for name, python in (*((point.name, point.load()) for point in entry_points(group=ENTRY_POINTS)), *local):
+        for name, python in (*((point.name, point.load()) for point in python_plugins()), *local):
             names.append(name)
             self._register(python, name)
         self._foreign: list[ForeignPlugin] = []
@@ -127,7 +126,7 @@ class Plugins:
     @classmethod
     def installed(cls) -> Self:
         """Return the built-in plugins, those of Python packages, and those installed with `kubeshark plugin`."""
-        foreign, broken, problems = foreign_plugins()
+        foreign, broken, problems = _installed()
         plugins = cls(foreign, broken=broken, settings=_settings(problems))
         plugins.problems += problems
         plugins._keeps_health = True
@@ -413,7 +412,20 @@ def scripts_may_run() -> bool:
     """Say whether there may be a script that looks at queries: one is installed, or there is a configuration."""
     if "KUBESHARK_SCRIPTS" in os.environ or (plugins_folder() / "scripts.toml").is_file():
         return True
+    if not plugins_folder().is_dir():
+        return False
+    from kubeshark.pipeline.plugins._installed import installed_plugins
+
     return any("onItemQueried" in plugin.hooks for plugin in installed_plugins() if not plugin.state.disabled)
+
+
+def _installed() -> tuple[list[tuple[str, ForeignPlugin]], list[BrokenEnricher], list[PluginError]]:
+    """Read what `kubeshark plugin install` left; what reads manifests takes 20 ms to load, and most have no plugins."""
+    if not plugins_folder().is_dir():
+        return [], [], []
+    from kubeshark.pipeline.plugins._installed import foreign_plugins
+
+    return foreign_plugins()
 
 
 def _spans(ports: Iterable[int]) -> list[tuple[int, int]]:

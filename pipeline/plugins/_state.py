@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from kubeshark.hosts import PluginStatus
 
 __all__ = [
-    "ENTRY_POINTS",
     "Health",
     "PluginState",
     "change_state",
@@ -32,9 +31,6 @@ __all__ = [
     "quarantine_of",
     "read_states",
 ]
-
-ENTRY_POINTS = "kubeshark.plugins"
-"""The group under which Python packages name their plugins."""
 
 STATE_NAME = "state.json"
 LOCK_NAME = ".state.lock"

@@ -42,6 +42,9 @@ __all__ = ["Query", "QueryOptions", "QueryProgress"]
 
 T = TypeVar("T")
 
+LISTED = 1024
+"""Most that `lists` gives at once."""
+
 
 class QueryProgress(Struct, frozen=True):
     """How far a query is."""
@@ -183,6 +186,22 @@ class Query(Generic[T]):
             for at, made in enumerate(piece):
                 self._come_to(piece, at)
                 yield made
+                if self._watch.must_stop() if can_stop else self._watch.is_cancelled:
+                    self.stopped = self._watch.reason()
+                    return
+
+    def lists(self) -> Iterator[Sequence[T]]:
+        """Yield what iterating gives, many at once where that is small; a budget ends it behind such a list."""
+        if self._reads is None:  # what is made of bodies and documents may be large
+            yield from ([made] for made in self)
+            return
+        for piece in self.pieces():
+            can_stop = not self.options.is_backwards and not self._watch.must_stop()
+            for at in range(0, len(piece), LISTED):
+                stop = min(at + LISTED, len(piece))
+                self._come_to(piece, at)
+                self._come_to(piece, stop - 1)
+                yield piece.made(at, stop)
                 if self._watch.must_stop() if can_stop else self._watch.is_cancelled:
                     self.stopped = self._watch.reason()
                     return

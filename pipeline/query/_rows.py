@@ -18,7 +18,7 @@ from kubeshark.pipeline.kfl import ENTRY, Variable
 if TYPE_CHECKING:
     from kubeshark.pipeline.query._runs import Run
 
-__all__ = ["Document", "Fields", "columns", "columns_read_by", "itself", "made_of", "small_columns"]
+__all__ = ["Document", "Fields", "columns", "columns_read_by", "itself", "made_at_once", "made_of", "small_columns"]
 
 T = TypeVar("T")
 
@@ -44,12 +44,17 @@ def small_columns(names: Sequence[str], known: Mapping[str, Variable]) -> Sequen
 
 def made_of(found: Run, make: Callable[[Entry], T]) -> Iterator[T]:
     """Yield what is made of each entry, at most a batch ahead of who asks."""
-    many: Callable[[Run], Iterable[T]] | None = getattr(make, "many", None)
-    if many is None:
+    if not hasattr(make, "many"):
         yield from map(make, found)
         return
     for at in range(0, len(found), BATCH):
-        yield from many(found.part(at, at + BATCH))
+        yield from made_at_once(found.part(at, at + BATCH), make)
+
+
+def made_at_once(found: Run, make: Callable[[Entry], T]) -> Iterable[T]:
+    """Return what is made of each entry, columns read once for all of them."""
+    many: Callable[[Run], Iterable[T]] | None = getattr(make, "many", None)
+    return map(make, found) if many is None else many(found)
 
 
 def columns(found: Run, names: Sequence[str]) -> Iterator[tuple[Any, ...]]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from kubeshark.core_capture._groups import distinct
 from kubeshark.pipeline.entries._entry import Entry
 from kubeshark.pipeline.entries._order import Order, Place, Spot
-from kubeshark.pipeline.query._rows import made_of
+from kubeshark.pipeline.query._rows import made_at_once, made_of
 from kubeshark.pipeline.tables._column import Column
 from kubeshark.pipeline.tables._objects import pick
 from kubeshark.pipeline.tables._settled import SettledTable, Table
@@ -104,6 +104,7 @@ class Piece(Protocol[T_co]):
     def __iter__(self) -> Iterator[T_co]: ...
     def spot(self, at: int) -> Spot: ...
     def part(self, start: int, stop: int) -> Piece[T_co]: ...
+    def made(self, start: int, stop: int) -> Sequence[T_co]: ...
 
 
 class TablePiece(Struct, Generic[T]):
@@ -125,6 +126,10 @@ class TablePiece(Struct, Generic[T]):
 
     def part(self, start: int, stop: int) -> TablePiece[T]:
         return TablePiece(self.run.part(start, stop), self.order, self.make)
+
+    def made(self, start: int, stop: int) -> Sequence[T]:
+        """Return what is made of elements [start, stop), all at once."""
+        return list(made_at_once(self.run.part(start, stop), self.make))
 
     def rows(self) -> Iterator[RowPiece[T]]:
         """Yield what is made of the entries, in batches; the first are small: somebody may wait for them."""
@@ -154,6 +159,9 @@ class RowPiece(Struct, Generic[T]):
 
     def part(self, start: int, stop: int) -> RowPiece[T]:
         return RowPiece(self.places[start:stop], self.values[start:stop], self.order)
+
+    def made(self, start: int, stop: int) -> Sequence[T]:
+        return self.values[start:stop]
 
 
 def merge_tables(

@@ -102,6 +102,10 @@ class StoreQuery(Struct, Generic[T]):
     def __iter__(self) -> Iterator[T]:
         return self._finishing(iter(self._query))
 
+    def lists(self) -> Iterator[Sequence[T]]:
+        """Iterate it for what `iter` gives, many at once: what is done for each costs less."""
+        return self._finishing(self._query.lists())
+
     def batches(self, fields: Sequence[str]) -> Iterator[dict[str, list[Any]]]:
         """Return KFL variables instead of entries, many at once: each field with one value an entry.
 

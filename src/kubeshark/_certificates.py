@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -17,7 +18,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
-from msgspec import Struct
 
 from kubeshark.errors import StoreError, UsageError
 
@@ -56,7 +56,8 @@ def issue(folder: Path, hosts: Sequence[str], *, hub: str = HUB_NAME, days: int 
     return made
 
 
-class Pair(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Pair:
     """What a hub and its workers show each other: file name → PEM, as a Secret holds it."""
 
     hub: dict[str, bytes]

@@ -9,9 +9,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-
-from msgspec import Struct
 
 from kubeshark.errors import UsageError
 
@@ -56,7 +55,8 @@ class DocumentError(UsageError):
         self.line, self.column = line, column
 
 
-class Place(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Place:
     file: str
     line: int  # 1-based
     column: int
@@ -65,18 +65,21 @@ class Place(Struct, frozen=True):
         return DocumentError(message, file=self.file, line=self.line, column=self.column, path=path, hint=hint)
 
 
-class Scalar(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Scalar:
     text: str
     is_quoted: bool
     place: Place
 
 
-class Listing(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Listing:
     items: tuple[Node, ...]
     place: Place
 
 
-class Mapping(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Mapping:
     fields: tuple[tuple[Scalar, Node], ...]  # keys are distinct
     place: Place
 

@@ -45,6 +45,13 @@ RARE = {
     "kubeshark.core_capture.store.writing._log",
     "kubeshark.core_capture.store.writing._piece",
 }
+PLUGINS = {"kubeshark.hosts", "kubeshark.extension_api._manifest", "kubeshark.pipeline.plugins._installed"}
+PLUGINS |= {"tomllib", "importlib.metadata"} if sys.version_info < (3, 13) else {"tomllib"}
+"""Where none is installed."""
+
+ERRORS = {"difflib", "kubeshark.pipeline.kfl._hints", "kubeshark.pipeline.kfl._v1", "kubeshark.pipeline.kfl._check"}
+"""Where the filter is plain, or there is none."""
+
 SERVERS = {"fastapi", "uvicorn", "starlette", "kubeshark.hub"}
 REMOTE = {"obstore", "kubeshark.core_capture.store.places._objects"}
 WORKERS = {"kubeshark.pipeline.executors._processes", "kubeshark.pipeline.executors._worker", "multiprocessing"}
@@ -78,14 +85,18 @@ UNNEEDED = {
     | REMOTE
     | WORKERS
     | WRITING
-    | {"cel_expr_python"},
+    | PLUGINS
+    | ERRORS
+    | {"cel_expr_python", "concurrent.futures"},
     "query dst.port==53 --store STORE --limit 1": MASKED
     | CARE
     | SERVERS
     | REMOTE
     | WORKERS
     | WRITING
-    | {"cel_expr_python"},
+    | PLUGINS
+    | ERRORS
+    | {"cel_expr_python", "concurrent.futures"},
 }
 
 

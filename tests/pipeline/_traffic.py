@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from struct import pack
@@ -16,6 +16,7 @@ from kubeshark.pipeline.dissection._dissect import Dissector
 from kubeshark.pipeline.entries._facts import Origin
 from kubeshark.pipeline.query._filter import EntryFilter
 from kubeshark.pipeline.query._query import Query, QueryOptions
+from kubeshark.pipeline.query._rows import itself
 from kubeshark.pipeline.reading._continued import Elsewhere
 from kubeshark.pipeline.reading._segments import MemorySegment, Segment
 from tests.core_capture.reference._packets import RAW, A, B, record, tcp, udp
@@ -110,16 +111,16 @@ def make_query(
     plugins: Plugins | None = None,
     problems: list[PluginError] | None = None,
     elsewhere: Elsewhere | None = None,
+    make: Callable[[Entry], Any] = itself,
     **options: Any,
-) -> Query[Entry]:
+) -> Query[Any]:
     """Return a query that has not run; `problems` gets what plugins do wrong."""
     plugins = plugins or Plugins()
     entry_filter = EntryFilter(kfl, plugins, now_ns=START_NS)
     origin = Origin("file", "", entry_filter.variables, plugins.display)
     dissector = Dissector(load_core(), plugins, [] if problems is None else problems, origin)
-    return Query(
-        segments, dissector, entry_filter, entry_filter.predicate, options=QueryOptions(**options), elsewhere=elsewhere
-    )
+    chosen = QueryOptions(**options)
+    return Query(segments, dissector, entry_filter, entry_filter.predicate, make, chosen, elsewhere=elsewhere)
 
 
 def find(capture: Capture, kfl: str = "", plugins: Plugins | None = None, cuts: Sequence[int] = ()) -> list[Entry]:

@@ -74,8 +74,11 @@ def test_what_is_made_of_entries_may_be_made_of_columns(files: Path) -> None:
         with FileDissection(names, plugins=Plugins()) as entries, FileDissection(names, plugins=Plugins()) as lines:
             expected = list(map(line, entries))
             assert list(lines.map(line)) == expected
-        with FileDissection(names, plugins=Plugins(), limit=2) as some:
-            assert list(some.map(line)) == expected[:2]
+        for limit in (1, 2, len(expected) - 1):
+            with FileDissection(names, plugins=Plugins(), limit=limit) as some:
+                assert list(some.map(line)) == expected[:limit]
+            with FileDissection(names, plugins=Plugins(), limit=limit) as some:
+                assert [each for lines in some.lists(line) for each in lines] == expected[:limit]
 
 
 def test_a_limit_counts_over_all_files(files: Path) -> None:

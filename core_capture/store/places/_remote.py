@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from threading import Lock
 
@@ -120,6 +119,7 @@ class RemoteFiles:
         self._queue = queue[1:]
         if len(batch) < 2:
             return
+        from concurrent.futures import ThreadPoolExecutor  # 5 ms, which a query of a folder need not pay
 
         def fetch(each: str) -> Piece | None:
             found = self._listed[each]

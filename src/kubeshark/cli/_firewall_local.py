@@ -6,11 +6,9 @@ import argparse
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any
-
-from msgspec import Struct
 
 from kubeshark.cli.options._firewall_options import default_mode, exempt_networks, read_texts, seconds_of
 from kubeshark.errors import UsageError
@@ -24,7 +22,8 @@ __all__ = ["Answer", "apply", "current", "delete", "delete_all", "load_against"]
 START_S = 15
 
 
-class Answer(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Answer:
     """What the process said to a set, and what this command has to say besides."""
 
     said: dict[str, Any]

@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from msgspec.structs import asdict
-
 from kubeshark.cli.options._store_option import store_path
 from kubeshark.cli.terminal._complain import complain
 from kubeshark.cli.terminal._progress import Progress
@@ -95,6 +93,8 @@ def run_catalogue(args: argparse.Namespace) -> int:
 
 
 def run_upload(args: argparse.Namespace) -> int:
+    from msgspec.structs import asdict
+
     from kubeshark.core_capture.store import Uploader, archive_url, default_node
 
     store = store_path(args)

@@ -12,8 +12,6 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from kubeshark.cli._upload import add_upload_option, upload_url, uploading
 from kubeshark.cli.options._amounts import parse_duration, parse_size
 from kubeshark.cli.options._configured import add_configured
@@ -291,11 +289,13 @@ def show(args: argparse.Namespace, result: CaptureResult) -> int:
 
 
 def show_interfaces(args: argparse.Namespace) -> int:
+    from msgspec.structs import asdict as members
+
     from kubeshark.core_capture.live import list_interfaces
 
     found = list_interfaces()
     if args.output == "json":
-        print(json.dumps([msgspec.structs.asdict(one) for one in found]))
+        print(json.dumps([members(one) for one in found]))
         return 0
     for one in found:
         state = "up" if one.is_up else "down"

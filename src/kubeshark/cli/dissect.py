@@ -8,7 +8,7 @@ from typing import Any
 from kubeshark.cli.options._keylog_option import add_keylog_option
 from kubeshark.cli.options._scripts_option import add_scripts_option, running_scripts
 from kubeshark.cli.terminal._complain import complain
-from kubeshark.cli.terminal._output import add_output_options, line_form, parse_fields, print_lines
+from kubeshark.cli.terminal._output import add_output_options, line_form, parse_fields, print_lists
 
 __all__ = ["add_parser"]
 
@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     ):
         fields = parse_fields(args.fields, dissection.variables)
         header, line = line_form(args, fields, with_file=len(args.files) > 1)
-        print_lines(header, dissection.map(line))
+        print_lists(header, dissection.lists(line))
         for problem in dissection.report():
             complain(problem)
         return dissection.exit_code

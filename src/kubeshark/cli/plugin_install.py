@@ -10,8 +10,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from msgspec.structs import replace
-
 from kubeshark.cli.terminal._complain import complain, printable
 from kubeshark.errors import KubesharkError, PluginRejected, UsageError
 
@@ -125,6 +123,8 @@ def run_install(args: argparse.Namespace) -> int:
 
 def _install_locked(args: argparse.Namespace, grants: Mapping[str, list[str]]) -> int:
     """Bring this machine to what a lock file says; each plugin by itself."""
+    from msgspec.structs import replace
+
     from kubeshark.packages._lock import parse_lock
     from kubeshark.pipeline.plugins._installed import installed_plugins
 
@@ -256,6 +256,8 @@ def _install(
 def _update(
     plugin: InstalledPlugin, fetched: Fetched, args: argparse.Namespace, grants: Mapping[str, list[str]]
 ) -> None:
+    from msgspec.structs import replace
+
     from kubeshark.extension_api._manifest import version_key
     from kubeshark.pipeline.plugins._stage import Stage
 

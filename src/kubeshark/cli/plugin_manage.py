@@ -130,19 +130,18 @@ def run_unset(args: argparse.Namespace) -> int:
 
 def _settings_of(plugin: str) -> Sequence[SettingSpec]:
     """Return what an installed plugin, or one of a Python package, declares."""
-    from importlib.metadata import entry_points
-
+    from kubeshark.pipeline.plugins._entry_points import python_plugins
     from kubeshark.pipeline.plugins._installed import installed_plugins
-    from kubeshark.pipeline.plugins._state import ENTRY_POINTS
 
     for installed in installed_plugins():
         if installed.id == plugin:
             if installed.manifest is None:
                 raise installed.problem or UsageError(f"plugin {plugin!r} cannot be read")
             return installed.manifest.setting_specs
-    for point in entry_points(group=ENTRY_POINTS, name=plugin):
-        declare = getattr(point.load(), "settings", None)
-        return declare() if declare else ()
+    for point in python_plugins():
+        if point.name == plugin:
+            declare = getattr(point.load(), "settings", None)
+            return declare() if declare else ()
     raise _not_installed(plugin)
 
 

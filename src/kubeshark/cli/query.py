@@ -12,7 +12,7 @@ from kubeshark.cli.options._keylog_option import add_keylog_option
 from kubeshark.cli.options._store_option import add_store_option, add_time_options, store_path
 from kubeshark.cli.options._work_options import add_work_options, page_lines, work_options
 from kubeshark.cli.terminal._complain import complain
-from kubeshark.cli.terminal._output import add_output_options, line_form, parse_fields, print_lines
+from kubeshark.cli.terminal._output import add_output_options, line_form, parse_fields, print_lines, print_lists
 from kubeshark.cli.terminal._progress import Progress
 from kubeshark.errors import UsageError
 
@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
         options["limit"] = args.limit
         options["on_progress"] = show if args.output == "jsonl" or not sys.stdout.isatty() else None
         query = pipeline.map(line, args.kfl, jobs=args.jobs, executor=args.executor, **options)
-        print_lines(header, query)
+        print_lists(header, query.lists())
         return report(query, args)
 
 

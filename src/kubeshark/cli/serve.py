@@ -10,8 +10,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from msgspec.structs import replace
-
 from kubeshark.cli._local_capture import (
     NO_LOCAL_CAPTURE,
     add_local_capture_options,
@@ -148,6 +146,8 @@ def parse_megabytes(text: str) -> int:
 
 
 def run(args: argparse.Namespace) -> int:
+    from msgspec.structs import replace
+
     from kubeshark.errors import UsageError
     from kubeshark.hub import serve
     from kubeshark.hub.access._tokens import hub_folder

@@ -7,8 +7,6 @@ import json
 import time
 from typing import TYPE_CHECKING, Any
 
-from msgspec.structs import asdict
-
 from kubeshark.cli._life import add_action, add_actions
 from kubeshark.cli._name_actions import add_name_actions
 from kubeshark.cli.options._store_option import store_path
@@ -106,6 +104,8 @@ def run_info(args: argparse.Namespace) -> int:
 
 def _overview(store: Store) -> dict[str, Any]:
     """Return what the indexes say beyond the totals, and what lies in the log, as JSON."""
+    from msgspec.structs import asdict
+
     from kubeshark.pipeline import rfc3339
 
     overview = store.overview()

@@ -10,13 +10,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from msgspec.structs import replace
 
 from kubeshark.core_capture import load_core
 from kubeshark.core_capture._records import LINKTYPE_IPV4, LINKTYPE_IPV6, RecordBatch

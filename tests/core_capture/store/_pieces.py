@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
+from msgspec.structs import replace
 
 from kubeshark.core_capture._records import Interface, PacketExtra, RawBlock, SourceMetadata
 from kubeshark.core_capture.store.keys._signing import NodeKey

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -18,26 +17,16 @@ def nothing_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KUBESHARK_PLUGINS", str(tmp_path / "plugins"))
 
 
-def package(folder: Path, entry_points: str, kind: str = "mine-1.0.dist-info") -> Path:
+def package(folder: Path, entry_points: str) -> Path:
+    kind = "mine-1.0.dist-info"
     (folder / kind).mkdir(parents=True)
     (folder / kind / "METADATA").write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1.0\n")
     (folder / kind / "entry_points.txt").write_text(entry_points)
     return folder
 
 
-@pytest.mark.parametrize("kind", ["mine-1.0.dist-info", "mine-1.0.egg-info"])
-def test_a_python_package_with_plugins_may_have_all_hooks(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
-) -> None:
-    monkeypatch.syspath_prepend(str(package(tmp_path / "packages", OURS, kind)))
-    assert installed_hooks() == IMPORT_HOOKS
-
-
-def test_one_in_an_archive_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with zipfile.ZipFile(tmp_path / "packages.zip", "w") as archive:
-        archive.writestr("mine-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: mine\nVersion: 1.0\n")
-        archive.writestr("mine-1.0.dist-info/entry_points.txt", OURS)
-    monkeypatch.syspath_prepend(str(tmp_path / "packages.zip"))
+def test_a_python_package_with_plugins_may_have_all_hooks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(package(tmp_path / "packages", OURS)))
     assert installed_hooks() == IMPORT_HOOKS
 
 

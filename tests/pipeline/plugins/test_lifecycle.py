@@ -65,7 +65,7 @@ class Point:
 def local(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Local:
     plugin = Local()
     monkeypatch.setenv("KUBESHARK_PLUGINS", str(tmp_path))
-    monkeypatch.setattr(_manager, "entry_points", lambda group: [Point("local", plugin)])
+    monkeypatch.setattr(_manager, "python_plugins", lambda: [Point("local", plugin)])
     return plugin
 
 

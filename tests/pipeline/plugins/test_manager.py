@@ -182,13 +182,13 @@ def test_plugins_of_python_packages(monkeypatch: pytest.MonkeyPatch) -> None:
         def load(self) -> Any:
             return self.plugin
 
-    monkeypatch.setattr(_manager, "entry_points", lambda group: [Point(group, Lines())])
+    monkeypatch.setattr(_manager, "python_plugins", lambda: [Point("kubeshark.plugins", Lines())])
     names = {binding.plugin for binding in Plugins().bindings if not binding.is_builtin}
     assert names == {"kubeshark.plugins"}
 
 
 def test_what_cannot_be_loaded_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_manager, "foreign_plugins", lambda: ([], [], [failure("gone")]))
+    monkeypatch.setattr(_manager, "_installed", lambda: ([], [], [failure("gone")]))
     assert reasons(Plugins.installed()) == ["plugin test@1.0.0: gone"]
 
 

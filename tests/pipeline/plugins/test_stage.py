@@ -9,11 +9,11 @@ import struct
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from kubeshark.errors import PluginRejected, UsageError
 from kubeshark.packages._fetched import Fetched, local

@@ -23,7 +23,7 @@ from kubeshark.extension_api import CLIENT, Classifier, Verdict
 from kubeshark.pipeline import Entry, Pipeline
 from kubeshark.pipeline._budget import Budget
 from kubeshark.pipeline.entries._order import Order
-from kubeshark.pipeline.query import _plan
+from kubeshark.pipeline.query import _plan, _query
 from kubeshark.pipeline.query._query import QueryProgress
 from kubeshark.pipeline.query._rows import Fields
 from kubeshark.pipeline.reading._segments import MemorySegment
@@ -456,6 +456,57 @@ def test_a_query_cancelled_before_it_began_gives_nothing() -> None:
     query.cancel()
     assert list(query) == []
     assert query.stopped == "cancelled"
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    kfl=st.sampled_from(["", "http", "dns || conn"]),
+    make=st.sampled_from([Fields(("src.ip", "status_code")), Fields(("request_body",))]),
+    limit=st.sampled_from([None, 0, 1, 2, 5]),
+    order=st.sampled_from(["asc", "desc"]),
+    cuts=st.lists(st.integers(1, 20), max_size=2, unique=True).map(sorted),
+    is_backwards=st.booleans(),
+)
+def test_lists_hold_what_iterating_gives(
+    kfl: str, make: Fields, limit: int | None, order: Order, cuts: list[int], is_backwards: bool
+) -> None:
+    segments = mixed().segments(*cuts)
+    options: dict[str, Any] = {"limit": limit, "order": order}
+    if is_backwards:
+        last = make_query(segments, kfl, order=order, limit=4)
+        list(last)
+        options["before"] = last.next_place
+    one, many = (make_query(segments, kfl, make=make, **options) for _ in range(2))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_query, "LISTED", 2)
+        lists = list(many.lists())
+    assert [row for rows in lists for row in rows] == list(one)
+    assert all(1 <= len(rows) <= (1 if make.names == ("request_body",) else 2) for rows in lists)
+    assert (many.next_place, many.previous_place) == (one.next_place, one.previous_place)
+
+
+def test_a_query_cancelled_between_lists_goes_on_behind_the_last_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_query, "LISTED", 2)
+    segments = seconds_apart(5).segments()
+    query = make_query(segments, "dns", make=Fields(()))
+    found = []
+    for rows in query.lists():
+        found += [row["id"] for row in rows]
+        query.cancel()
+    assert (len(found), query.stopped) == (2, "cancelled")
+    rest = make_query(segments, "dns", after=query.next_place)
+    assert found + ids(rest) == ids(make_query(segments, "dns"))
+
+
+def test_a_used_up_budget_ends_a_query_behind_a_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_query, "LISTED", 2)
+    query = make_query(seconds_apart(5).segments(), "dns", make=Fields(()), budget=Budget(seconds=60))
+    sizes = []
+    for rows in query.lists():
+        sizes.append(len(rows))
+        query._watch.clock = lambda: query._watch._started + 61
+    assert (sizes, query.stopped) == ([2], "stopped after 60 s")
+    assert query.next_place is not None
 
 
 class Asked:

@@ -7,12 +7,12 @@ import json
 import tarfile
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from kubeshark.core_capture.files import open_capture
 from kubeshark.pipeline import FileDissection, Plugins

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-
-from msgspec import Struct, field
 
 from kubeshark.cli.options._configured import configuration
 from kubeshark.cli.terminal._complain import complain
@@ -25,7 +24,8 @@ def _truth(text: str) -> bool:
     return text.lower() == "true"
 
 
-class ClusterParser(Struct):
+@dataclass(slots=True)
+class ClusterParser:
     """Adds options to a parser, and remembers which key each is."""
 
     parser: argparse.ArgumentParser

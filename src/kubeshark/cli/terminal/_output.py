@@ -8,11 +8,9 @@ import json
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
-from itertools import starmap
 from typing import TYPE_CHECKING, Any
-
-from msgspec import Struct
 
 from kubeshark.cli.terminal._complain import printable
 from kubeshark.errors import UsageError
@@ -29,10 +27,13 @@ __all__ = [
     "line_form",
     "parse_fields",
     "print_lines",
+    "print_lists",
 ]
 
 COLUMNS = (("TIME", 12), ("PROTO", 10), ("METHOD", 16), ("STATUS", 6), ("SOURCE", 21), ("DESTINATION", 21), ("MS", 8))
-ROW = "  ".join(f"%-{size}.{size}s" for _, size in COLUMNS) + "  %s%s"
+WHAT, ENDS, ELAPSED = (
+    "".join(f"%-{size}.{size}s  " for _, size in columns) for columns in (COLUMNS[1:4], COLUMNS[4:6], COLUMNS[6:])
+)
 TABLE_READS = ("timestamp", "src.ip", "src.port", "dst.ip", "dst.port", "elapsed_time")
 
 
@@ -87,7 +88,16 @@ def print_lines(header: str, lines: Iterable[str], *, at_once: bool = False) -> 
         print(line, flush=at_once)
 
 
-class JsonLine(Struct, frozen=True):
+def print_lists(header: str, lists: Iterable[Sequence[str]]) -> None:
+    """Print lines that come many at once."""
+    if header:
+        print(header)
+    for lines in lists:
+        print("\n".join(lines))
+
+
+@dataclass(frozen=True, slots=True)
+class JsonLine:
     """An entry, or some of its variables, as a line of JSON."""
 
     fields: tuple[str, ...] | None
@@ -118,7 +128,8 @@ class JsonLine(Struct, frozen=True):
         return (_json({name: _shown(name, value) for name, value in zip(names, row, strict=True)}) for row in rows)
 
 
-class FieldsLine(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class FieldsLine:
     """Some variables of an entry, with tabs between them."""
 
     fields: tuple[str, ...]
@@ -139,14 +150,15 @@ class FieldsLine(Struct, frozen=True):
         )
 
 
-class TableLine(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class TableLine:
     """A row of the table. Cells from the network are cut and stripped of control characters."""
 
     width: int
 
     def __call__(self, entry: Entry) -> str:
         shown = entry.facts.origin.display.line(entry, is_wrong=entry.get("error"))
-        return self._line(*map(entry.get, TABLE_READS), shown)
+        return self._lines(*([entry.get(name)] for name in TABLE_READS), [shown])[0]
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -154,31 +166,51 @@ class TableLine(Struct, frozen=True):
 
         return (*TABLE_READS, LINE)
 
-    def many(self, found: Run) -> Iterator[str]:
+    def many(self, found: Run) -> Sequence[str]:
         """Return the lines of many entries: what columns know is read from them, and nothing dissected for it."""
-        from kubeshark.pipeline import columns
+        told = [found.column(name) for name in self.reads]
+        found.pass_by()
+        return self._lines(*told)
 
-        return starmap(self._line, columns(found, self.reads))
-
-    def _line(self, *told: Any) -> str:
-        """Return a line of an entry, of which these are told: `reads`."""
-        time_ns, src_ip, src_port, dst_ip, dst_port, elapsed_us, (protocol, said, method, status, summary) = told
-        elapsed = f"{elapsed_us / 1e3:.1f}" if elapsed_us else ""
-        source, destination = _end(src_ip, src_port), _end(dst_ip, dst_port)
-        failed = f"  ! {said}" if said else ""
-        told = (_clock(time_ns), protocol, method, status, source, destination, elapsed, summary, failed)
-        return printable((ROW % told)[: self.width])
-
-
-def _clock(time_ns: int) -> str:
-    """Return the time of day, UTC, in milliseconds."""
-    seconds, fraction = divmod(time_ns, 1_000_000_000)
-    return f"{_of_day(seconds % 86_400)}.{fraction // 1_000_000:03d}"
+    def _lines(self, *told: Sequence[Any]) -> list[str]:
+        """Return a line an entry, of which these are told, a column each: `reads`."""
+        times, src_ips, src_ports, dst_ips, dst_ports, elapsed, shown = told
+        protocols, said, methods, statuses, summaries = zip(*shown, strict=True)
+        what = map(_what, protocols, map(str, methods), map(str, statuses))
+        ends = map(_ends, src_ips, src_ports, dst_ips, dst_ports)
+        failed = (f"  ! {wrong}" if wrong else "" for wrong in said)
+        lines = (
+            f"{_second(at // 10**9)}.{at // 10**6 % 1000:03d}  {asked}{between}{_ms(took)}{summary}{wrong}"
+            for at, asked, between, took, summary, wrong in zip(
+                times, what, ends, elapsed, summaries, failed, strict=True
+            )
+        )
+        return [printable(line[: self.width]) for line in lines]
 
 
-@lru_cache(maxsize=4096)  # many an entry a second
-def _of_day(second: int) -> str:
+# Much is the same in many lines, and is looked up: the second, what was asked with what outcome, a connection's ends.
+
+
+@lru_cache(maxsize=4096)
+def _second(since_epoch: int) -> str:
+    """Return the time of day, UTC."""
+    second = since_epoch % 86_400
     return f"{second // 3600:02d}:{second // 60 % 60:02d}:{second % 60:02d}"
+
+
+@lru_cache(maxsize=4096)
+def _ms(elapsed_us: int) -> str:
+    return ELAPSED % (f"{elapsed_us / 1e3:.1f}" if elapsed_us else "")
+
+
+@lru_cache(maxsize=4096)
+def _what(protocol: str, method: str, status: str) -> str:
+    return WHAT % (protocol, method, status)
+
+
+@lru_cache(maxsize=4096)
+def _ends(src_ip: str, src_port: int, dst_ip: str, dst_port: int) -> str:
+    return ENDS % (_end(src_ip, src_port), _end(dst_ip, dst_port))
 
 
 def _json(document: Mapping[str, Any]) -> str:

@@ -318,7 +318,7 @@ def test_a_capture_without_packets_goes_too(bench: Bench) -> None:
 
 
 def test_which_of_two_captures_is_asked(bench: Bench) -> None:
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     for number in range(2):
         source = replace(bench.source(), name="twice.pcap", sha256=f"{number}abcdef0" * 8)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from kubeshark.core_capture.store import Identity, NodeKey, Store
 from kubeshark.core_capture.store.catalogue._state import Rotation, load_state, save_state
