@@ -203,7 +203,7 @@ def _ms(elapsed_us: int) -> str:
     return ELAPSED % (f"{elapsed_us / 1e3:.1f}" if elapsed_us else "")
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=256)
 def _what(protocol: str, method: str, status: str) -> str:
     return WHAT % (protocol, method, status)
 
