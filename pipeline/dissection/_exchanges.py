@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import functools
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from importlib import import_module
 from struct import Struct
 
 import msgspec
 
-from kubeshark.extension_api import Message, ProtocolSpec
+from kubeshark.extension_api import Message, MessageKind, ProtocolSpec
 from kubeshark.pipeline.dissection._matcher import Exchange, Timed, pair
 from kubeshark.pipeline.dissection._scanned import ScannedStreams
 from kubeshark.pipeline.dissectors import CONN, ReadRows, conn_message
@@ -46,7 +46,10 @@ class Exchanges(msgspec.Struct):
         """Yield the entries of a dissector's messages."""
         stream = self.stream
         timed = [_timed(stream, message) for message in messages]
-        is_sound = not any(side.gaps for side in stream.sides) and not any(message.error for message in messages)
+        has_gaps = any(side.gaps for side in stream.sides)
+        is_sound = not has_gaps and not any(message.error for message in messages)
+        if has_gaps:
+            _guess(timed, stream)
         for exchange in pair(timed, self.binding.protocol.matcher):
             yield self._entry(exchange, is_sound=is_sound)
 
@@ -76,7 +79,8 @@ class Exchanges(msgspec.Struct):
         protocol = self.plugins.protocol_of(binding, first.message)
         error = None
         if not (is_sound and (exchange.event or (exchange.request and exchange.response))):  # seldom
-            _doubt(exchange, self.stream)
+            if self.stream.sides:  # a datagram says by itself that it was cut
+                _doubt(exchange)
             error = _error(exchange, self.facts, protocol)
         plugin = "" if binding.is_builtin else binding.plugin
         number = self.number.next(self.stream.packet_of(first.order))
@@ -128,23 +132,39 @@ def _timed(stream: FlowStream, message: Message) -> Timed:
     return Timed(message, message.datagram, time_ns, time_ns)
 
 
-def _doubt(exchange: Exchange, stream: FlowStream) -> None:
-    """Mark the messages of a TCP stream that were not captured whole, or that only a guess found behind a gap.
+def _guess(messages: Sequence[Timed], stream: FlowStream) -> None:
+    """Mark the messages of a TCP stream that only a guess found: behind a gap, and nothing confirms where they begin.
+
+    Of what nobody answers, one that begins where the one before ends confirms the framing, its own and that of what
+    follows. Requests and responses are confirmed by each other alone (`_doubt`).
+    """
+    for direction, side in enumerate(stream.sides):
+        gaps, at, is_sure, end = side.gaps, 0, True, -1
+        mine = (each for each in messages if each.message.direction == direction)
+        for timed in sorted(mine, key=lambda timed: (timed.message.start, timed.message.end)):
+            message = timed.message
+            if at < len(gaps) and gaps[at][0] < message.end:
+                at = bisect_left(gaps, message.end, at, key=lambda gap: gap[0])
+                is_sure = False
+            elif message.start == end and _is_one_way(message):
+                is_sure = True
+            timed.is_guess, end = not is_sure, message.end
+
+
+def _is_one_way(message: Message) -> bool:
+    return message.one_way or message.kind == MessageKind.EVENT
+
+
+def _doubt(exchange: Exchange) -> None:
+    """Mark the messages that were not captured whole, or that are a guess.
 
     A request and a response that found each other confirm each other, also behind a gap.
     """
-    if not stream.sides:
-        return
     is_pair = exchange.request is not None and exchange.response is not None
     for timed in (exchange.request, exchange.response, exchange.event):
-        if timed is None:
-            continue
-        gaps = stream.sides[timed.message.direction].gaps
-        if not gaps and not timed.message.error:  # nearly always; it begins as whole
-            continue
-        is_cut = timed.message.error.startswith(("gap:", "truncated:"))
-        is_guess = not is_pair and any(start < timed.message.end for start, _, _ in gaps)
-        timed.is_whole = not (is_cut or is_guess)
+        if timed is not None:
+            is_cut = timed.message.error.startswith(("gap:", "truncated:"))
+            timed.is_whole = not (is_cut or (timed.is_guess and not is_pair))
 
 
 def _error(exchange: Exchange, facts: StreamFacts, protocol: ProtocolSpec) -> EntryError | None:
@@ -155,8 +175,8 @@ def _error(exchange: Exchange, facts: StreamFacts, protocol: ProtocolSpec) -> En
         if timed.message.error.startswith("Reset:"):  # one stream of many was reset, not the connection
             return EntryError("connection", timed.message.error)
         reason = timed.message.error or "gap: bytes before this message were not captured: where it begins is a guess"
-        seen = ", ".join(f"{name} {value!s}" for name, value in list(timed.message.fields.items())[:SHOWN_FIELDS])
-        return EntryError("dissection", f"{protocol.name}: {reason}" + ("" if timed.is_whole else f" ({seen})"))
+        seen = "" if timed.is_whole else _seen(timed.message)
+        return EntryError("dissection", f"{protocol.name}: {reason}{seen}")
     request, response = exchange.request, exchange.response
     if exchange.event or (request and response) or protocol.matcher == "none":
         return None
@@ -166,6 +186,8 @@ def _error(exchange: Exchange, facts: StreamFacts, protocol: ProtocolSpec) -> En
         return EntryError("pair-not-found", "the request was never seen: the capture began after it, or lost it")
     if request.message.one_way:
         return None
+    if left := _left(request, facts, protocol):
+        return left
     if facts.ended(by_server=request.message.direction == 0) == "reset":
         return EntryError("connection", "Reset: the answering side reset the connection")
     if int(facts.row["last_ns"]) - request.end_ns >= ANSWER_TIMEOUT_NS:
@@ -173,3 +195,28 @@ def _error(exchange: Exchange, facts: StreamFacts, protocol: ProtocolSpec) -> En
     if facts.ended(by_server=request.message.direction == 0) == "closed":
         return EntryError("connection", "CloseWait: the answering side closed the connection without a response")
     return EntryError("pair-not-found", "the response was never seen: the capture ended before it, or lost it")
+
+
+def _left(request: Timed, facts: StreamFacts, protocol: ProtocolSpec) -> EntryError | None:
+    """Say that the asking side did not wait: it left the connection first, before a response and before a time-out.
+
+    Where responses come in order, one that came after the request says that the connection went on.
+    """
+    first, asking = facts.first_end, request.message.direction
+    if first is None or first[0] != asking or first[2] - request.end_ns >= ANSWER_TIMEOUT_NS:
+        return None
+    if protocol.matcher == "fifo" and not facts.is_silent(1 - asking, request.end_ns):
+        return None
+    if first[1] == "reset":
+        return EntryError("connection", "Reset: the asking side reset the connection before a response came")
+    return EntryError("connection", "LastAck: the asking side closed the connection before a response came")
+
+
+def _seen(message: Message) -> str:
+    """Return what a message in doubt says for itself: the first of its fields that have a value."""
+    said = [
+        f"{name} {', '.join(map(str, value)) if isinstance(value, list | tuple) else value}"
+        for name, value in message.fields.items()
+        if value not in ("", None, [], ())
+    ]
+    return f" ({', '.join(said[:SHOWN_FIELDS])})" if said else ""

@@ -32,6 +32,7 @@ class Timed(Struct):
     start_ns: int
     end_ns: int
     is_whole: bool = True
+    is_guess: bool = False  # it lies behind a gap, and its place is not confirmed by the framing
 
 
 class Exchange(Struct):

@@ -221,6 +221,26 @@ class StreamFacts:
         """By protocol (id of its spec) and version: what the documents of its entries have in common."""
         return {}
 
+    @once
+    def first_end(self) -> tuple[int, str, int] | None:
+        """Return who left a TCP connection first (0: the client), "reset" or "closed", and when; None: nobody seen."""
+        if self.stream_data is None or self.transport != "tcp":
+            return None
+        packets = self.stream_data.decoded.packets[self.stream_data.streams.packets]
+        ends = np.flatnonzero(packets["flags"] & (FIN | RST))
+        if not len(ends):
+            return None
+        first = packets[ends[0]]
+        how = "reset" if int(first["flags"]) & RST else "closed"
+        return int(first["direction"]) ^ int(self.row["client"]), how, int(first["time_ns"])
+
+    def is_silent(self, direction: int, after_ns: int) -> bool:
+        """Say whether a side of a TCP stream sent no more bytes after a time."""
+        if self.stream_data is None or not self.stream_data.sides:
+            return True
+        side = self.stream_data.sides[direction]
+        return not len(side.data) or int(side.time_at(len(side.data) - 1)) <= after_ns
+
     def ended(self, by_server: bool) -> str:
         """Return "reset", "closed" or "": how that end left the connection."""
         is_b = bool(by_server == (self.row["client"] == 0))

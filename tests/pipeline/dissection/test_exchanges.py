@@ -10,6 +10,7 @@ from kubeshark.pipeline import Entry
 from kubeshark.pipeline.dissection._exchanges import reader_of
 from kubeshark.pipeline.dissectors.network import dns as dns_dissector
 from kubeshark.pipeline.dissectors.web import http1
+from kubeshark.pipeline.entries._entry import EntryError
 from tests.core_capture.reference._packets import ip
 from tests.pipeline._traffic import Capture, Connection, dns, find
 
@@ -61,10 +62,39 @@ def test_a_reset_ends_a_request() -> None:
     assert half(capture) == ("connection", "Reset")
 
 
-def test_the_askers_own_reset_is_not_the_answers_fault() -> None:
+@pytest.mark.parametrize(
+    ("flags", "error"),
+    [
+        ("R", "Reset: the asking side reset the connection before a response came"),
+        ("FA", "LastAck: the asking side closed the connection before a response came"),
+    ],
+)
+@pytest.mark.parametrize("after", ["", "R", "FA"])
+def test_who_did_not_wait_is_not_the_answers_fault(flags: str, error: str, after: str) -> None:
+    """However the answering side ends the connection then."""
     capture = Capture()
-    Connection(capture).open().ask().end(CLIENT, "R")
-    assert half(capture) == ("pair-not-found", "the response was never seen")
+    connection = Connection(capture).open().ask().end(CLIENT, flags)
+    if after:
+        connection.end(SERVER, after)
+    (entry,) = find(capture, "http")
+    assert (entry.error, entry.get("error_type")) == (EntryError("connection", error), "connection")
+
+
+def test_who_waited_ten_seconds_before_it_left_ran_into_a_timeout() -> None:
+    capture = Capture()
+    connection = Connection(capture).open().ask()
+    capture.wait(10)
+    connection.end(CLIENT).end(SERVER)
+    assert half(capture) == ("timeout", "no response within 10 s")
+
+
+def test_a_connection_that_went_on_did_not_end_for_the_request() -> None:
+    """Its response was lost; what was answered after it says that the asking side had waited."""
+    capture = Capture()
+    lost = Connection(capture).open().ask().lose(SERVER, 40)
+    lost.ask(b"GET /b HTTP/1.1\r\n\r\n").answer(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").end(CLIENT).end(SERVER)
+    errors = [entry.error for entry in find(capture, "http") if entry.error]
+    assert [(error.type, error.message.partition(":")[0]) for error in errors] == [("connection", "CloseWait")]
 
 
 def test_a_reset_of_one_stream_of_many() -> None:
@@ -143,6 +173,22 @@ def test_what_stands_alone_behind_a_gap_is_a_guess() -> None:
     capture = Capture()
     Connection(capture).open().ask(b"GET /first HTTP/1.1\r\n\r\n").lose(CLIENT, 50).ask()
     check_doubt(capture, "gap: bytes before this message were not captured")
+
+
+def published(subject: str) -> bytes:
+    return f"PUB {subject} 2\r\nhi\r\n".encode()
+
+
+def test_what_nobody_answers_confirms_itself_behind_a_gap() -> None:
+    """One after the other, just where the one before ends: only the first is a guess."""
+    capture = Capture()
+    connection = Connection(capture, port=4222).open().ask(b'CONNECT {"verbose":false}\r\n' + published("a"))
+    connection.lose(CLIENT, 12).ask(published("b")).ask(published("c")).ask(published("d"))
+    connection.lose(CLIENT, 12).ask(published("e"))
+    found = find(capture, 'nats_type == "PUB"')
+    assert [entry.get("nats_subject") for entry in found] == ["a", "c", "d"]
+    doubted = [entry.error.message for entry in find(capture, "nats && error") if entry.error]
+    assert [text.partition(" (")[0] for text in doubted] == [f"nats: gap: 12 bytes missing at {at}" for at in (40, 91)]
 
 
 def test_halves_that_found_each_other_behind_a_gap_are_believed() -> None:
