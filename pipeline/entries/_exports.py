@@ -5,10 +5,12 @@ An expression that the index answers alone selects by predicate; anything else b
 
 from __future__ import annotations
 
+import os
+import stat
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -17,6 +19,7 @@ from numpy.typing import NDArray
 
 from kubeshark.core_capture import NO_FLOW, Carrier, Predicate
 from kubeshark.core_capture.store import SegmentReader
+from kubeshark.errors import UsageError
 
 if TYPE_CHECKING:
     from kubeshark.pipeline.entries._entry import Entry
@@ -66,20 +69,37 @@ def _with_carried(chosen: NDArray[np.bool_], segment: SegmentReader) -> NDArray[
 
 @contextmanager
 def open_output(out: str | Path | BinaryIO) -> Iterator[BinaryIO]:
-    """Open where to write; a file appears under its name only when it is whole."""
-    with ExitStack() as stack:
-        if not isinstance(out, str | Path):
-            yield out
-        elif str(out) == STDOUT:
-            yield sys.stdout.buffer
-            sys.stdout.buffer.flush()
+    """Open where to write; a file appears under its name only when it is whole.
+
+    What is there and no file (a device, a pipe) is written to, a link is followed, and a file that is replaced leaves
+    its mode. UsageError for what names no file.
+    """
+    if not isinstance(out, str | Path):
+        yield out
+    elif str(out) == STDOUT:
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+    else:
+        target = Path(os.path.realpath(out))
+        if not str(out) or str(out).endswith(os.sep) or target.is_dir():
+            raise UsageError(f"{str(out)!r} names no file", hint="write FILE.pcap, or - for standard output")
+        if target.exists() and not target.is_file():
+            with target.open("wb") as stream:
+                yield stream
         else:
-            target = Path(out)
-            unfinished = target.with_name(f".{target.name}.part")
-            stack.callback(unfinished.unlink, missing_ok=True)
-            with unfinished.open("wb") as file:
-                yield file
-            unfinished.replace(target)
+            yield from _whole_file(target)
+
+
+def _whole_file(target: Path) -> Iterator[BinaryIO]:
+    unfinished = target.with_name(f".{target.name}.part")
+    try:
+        with unfinished.open("wb") as file:
+            with suppress(FileNotFoundError):
+                os.fchmod(file.fileno(), stat.S_IMODE(target.stat().st_mode))
+            yield file
+        unfinished.replace(target)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 class Counting:

@@ -39,10 +39,10 @@ def parse_time(text: str, now_ns: int) -> int:
         text = text[: nanoseconds.start()] + text[nanoseconds.end() :]
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        if moment.tzinfo is None:
+            moment = moment.astimezone()
+        return round(moment.timestamp()) * NS + fraction
+    except (ValueError, OverflowError):  # the latter: local times of the first and last day there are
         raise UsageError(
             f"{text!r} is not a time", hint='write 2026-03-14T22:00:00Z, "2026-03-14 22:00" (local), now or -15m'
         ) from None
-    if moment.tzinfo is None:
-        moment = moment.astimezone()
-    return round(moment.timestamp()) * NS + fraction

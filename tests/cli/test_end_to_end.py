@@ -248,6 +248,34 @@ def test_head_ends_quietly(store: Path) -> None:
     assert done.stderr == ""
 
 
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("command", ["version", "import {sample} --store {folder}/new", "query --store {store}"])
+def test_closed_streams_cost_nothing(closed: str, command: str, sample: Path, store: Path, tmp_path: Path) -> None:
+    """And no file comes into their place: what is printed would be in it."""
+    import subprocess
+
+    line = f"{sys.executable} -m kubeshark {command.format(sample=sample, store=store, folder=tmp_path)} {closed}"
+    done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    if command.startswith("import"):
+        assert kubeshark("store", "verify", "--store", tmp_path / "new").returncode == 0
+
+
+def test_a_segment_that_cannot_be_opened_costs_no_other(sample: Path, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    assert kubeshark("import", sample, "--store", store).returncode == 0
+    (data,) = store.glob("*.pcap.zst.age")
+    part = tmp_path / "part.pcap"
+    assert kubeshark("export", "dst.port == 53", "-o", part, "--store", store).returncode == 0
+    assert kubeshark("import", part, "--store", store).returncode == 0
+    data.unlink()
+    data.mkdir()
+    done = kubeshark("query", "http || dns", "--store", store, "--fields", "protocol", "--output", "jsonl")
+    assert (done.returncode, len(done.stderr.splitlines())) == (3, 1)
+    assert "Is a directory" in done.stderr
+    assert set(done.stdout.splitlines()) == {'{"protocol":"DNS"}'}
+
+
 def test_every_command_has_help_with_a_description() -> None:
     top = kubeshark("--help")
     assert top.returncode == 0

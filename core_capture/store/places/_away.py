@@ -8,7 +8,7 @@ __all__ = ["Away"]
 
 
 class Away(Damaged):
-    """The machine that has the files does not answer, or not us: nothing is wrong with them, but they are not here."""
+    """The machine that has the files does not answer, or refuses us: nothing is known to be wrong with them."""
 
     def __init__(self, where: str, why: str, *, hint: str = "") -> None:
         super().__init__("", file=where, hint=hint)

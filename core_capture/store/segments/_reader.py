@@ -23,6 +23,7 @@ from kubeshark.core_capture._records import PCAP_HEADER_BYTES
 from kubeshark.core_capture.store._limits import BLOCK_BYTES, MAX_INDEX_BYTES
 from kubeshark.core_capture.store.keys._age import CHUNK, AgeReader, Tail
 from kubeshark.core_capture.store.keys._identity import Identity
+from kubeshark.core_capture.store.places._away import Away
 from kubeshark.core_capture.store.places._backend import Backend
 from kubeshark.core_capture.store.places._names import DATA_SUFFIX, INDEX_SUFFIX
 from kubeshark.core_capture.store.segments._cache import BlockCache
@@ -31,7 +32,7 @@ from kubeshark.core_capture.store.segments._frames import Part, frame_length, ma
 from kubeshark.core_capture.store.segments._index import HEAD_BYTES, Index, decode_main, inflate, inflate_to, split_head
 from kubeshark.core_capture.store.segments._info import SegmentInfo
 from kubeshark.core_capture.store.segments._segment import pcap_header
-from kubeshark.errors import Damaged
+from kubeshark.errors import Damaged, StoreError
 
 __all__ = ["Expired", "IndexFile", "ReadStats", "SegmentReader"]
 
@@ -307,9 +308,14 @@ class SegmentReader:
         name = self._index_file.data_file
         tail = Tail(data.length, *map(bytes.fromhex, (data.last_tag, data.file_key, data.nonce)))
         try:
-            return AgeReader(self._files.open(name), self._identities, tail=tail)
+            file = self._files.open(name)
         except FileNotFoundError:
             raise self._missing() from None
+        except StoreError as error:  # no permission, a folder in its place: the other segments can be read
+            if self._files.is_remote or isinstance(error, Damaged):
+                raise
+            raise Away(name, error.message) from None
+        return AgeReader(file, self._identities, tail=tail)
 
     def _missing(self) -> Damaged:
         if not self._files.exists(self._index_file.file):  # it goes before the data

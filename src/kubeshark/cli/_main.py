@@ -140,10 +140,18 @@ def command() -> NoReturn:
     Python would take every module apart first, 20 ms that nobody needs: what was registered for the end has run, and
     threads have ended, when the one that was registered first is called.
     """
+    _take_standard_streams()
     ended: list[int] = []
     atexit.register(_leave, ended)
     ended.append(main())
     sys.exit(ended[0])
+
+
+def _take_standard_streams() -> None:
+    """Put nothing where a standard stream is closed: the next file that is opened would be in its place."""
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        if getattr(sys, name) is None and os.open(os.devnull, os.O_RDWR) == number:
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115 - a number
 
 
 def _leave(ended: list[int]) -> None:

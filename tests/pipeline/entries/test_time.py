@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -34,6 +37,18 @@ def test_times_people_write(text: str, expected_ns: int) -> None:
     assert parse_time(text, NOW_NS) == expected_ns
 
 
-def test_a_bad_time_says_what_to_write() -> None:
+@pytest.fixture
+def in_new_york(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "America/New_York")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.usefixtures("in_new_york")
+@pytest.mark.parametrize("text", ["yesterday", "0001-01-01", "9999-12-31 23:59", "10000-01-01"])
+def test_a_bad_time_says_what_to_write(text: str) -> None:
+    """The calendar's first and last days are none everywhere."""
     with pytest.raises(UsageError, match="is not a time"):
-        parse_time("yesterday", NOW_NS)
+        parse_time(text, NOW_NS)
