@@ -21,6 +21,7 @@ from kubeshark.firewall import DocumentError
 from kubeshark.hub.access._sessions import Sessions, session_key
 from kubeshark.hub.access._tokens import hub_folder
 from kubeshark.hub.answers._client import ClientGone
+from kubeshark.hub.answers._json import JsonAnswer
 from kubeshark.hub.captures import _exports, _imports, _store
 from kubeshark.hub.entries import _entries, _filters, _language, _queries, _ws
 from kubeshark.hub.firewall import _events, _firewall, _policies
@@ -113,7 +114,14 @@ def create_app(
     `base`: below this path browsers find us, see `Gate`.
     """
     folder = folder or hub_folder()
-    app = FastAPI(title="kubeshark", version="1", docs_url=None, redoc_url=None, openapi_url="/api/v1/openapi.json")
+    app = FastAPI(
+        title="kubeshark",
+        version="1",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/api/v1/openapi.json",
+        default_response_class=JsonAnswer,
+    )
     hub = app.state.hub = Hub(pipeline, folder, Sessions(session_key(folder)), rules=rules)
     app.add_exception_handler(KubesharkError, _refuse)
     app.add_exception_handler(StarletteHTTPException, _refuse)

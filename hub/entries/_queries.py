@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Query
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 
+from kubeshark._json import json_text
 from kubeshark.errors import KubesharkError, UsageError
 from kubeshark.hub.access._rights import Who, need
 from kubeshark.hub.answers._client import Asker, ClientGone
@@ -111,4 +112,4 @@ def _chunks(found: StoreQuery[Entry], turn: Turn) -> Iterator[list[Entry]]:
 
 def _line(entry: Entry, form: str) -> str:
     document = entry.row() if form == "row" else entry.to_dict()
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":")) + "\n"
+    return json_text(document) + "\n"

@@ -215,7 +215,7 @@ def _left(request: Timed, facts: StreamFacts, protocol: ProtocolSpec) -> EntryEr
 def _seen(message: Message) -> str:
     """Return what a message in doubt says for itself: the first of its fields that have a value."""
     said = [
-        f"{name} {', '.join(map(str, value)) if isinstance(value, list | tuple) else value}"
+        f"{name} {', '.join(map(str, value)) if isinstance(value, list | tuple) else str(value)}"
         for name, value in message.fields.items()
         if value not in ("", None, [], ())
     ]

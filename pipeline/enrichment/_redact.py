@@ -25,6 +25,7 @@ from urllib.parse import quote, quote_plus
 
 import msgspec
 
+from kubeshark._json import json_text
 from kubeshark.extension_api import Message, MessageKind, Redaction
 from kubeshark.pipeline.dissection._matcher import Exchange, Timed
 from kubeshark.pipeline.kfl import VARIABLES
@@ -176,8 +177,8 @@ class _Redactor:
         if inside is None:
             self._note(text, shown)
             return shown
-        changed = json.dumps(self._walk(inside, keys, shown), ensure_ascii=False)
-        if changed != json.dumps(inside, ensure_ascii=False):
+        changed = json_text(self._walk(inside, keys, shown))
+        if changed != json_text(inside):
             self.whole[text] = changed
             return changed
         return text
@@ -246,7 +247,7 @@ class _Scrubber:
         inside = _json_of(text) if depth < DEPTH else None
         if inside is not None:
             changed = self.document(inside, depth + 1)
-            return text if changed == inside else json.dumps(changed, ensure_ascii=False)
+            return text if changed == inside else json_text(changed)
         for spelling, shown in self.spelt.items():
             if spelling in text:
                 text = text.replace(spelling, shown)

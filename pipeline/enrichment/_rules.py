@@ -6,6 +6,7 @@ An entry that a rule fails on is shown without its content.
 
 from __future__ import annotations
 
+import base64
 import fnmatch
 import json
 import re
@@ -18,6 +19,7 @@ from kubeshark.errors import UsageError
 from kubeshark.extension_api import Enrichment, EnrichSpec, MessageKind, Redaction
 from kubeshark.pipeline.enrichment._enrich import EnricherBinding
 from kubeshark.pipeline.enrichment._redact import is_indexed
+from kubeshark.pipeline.enrichment._written_secrets import WrittenSecrets
 from kubeshark.pipeline.entries._entry import Entry
 from kubeshark.pipeline.entries._har import SECRET_HEADERS, SECRET_WORD
 from kubeshark.pipeline.kfl import ENTRY
@@ -28,6 +30,8 @@ RuleKind = Literal["header", "cookie", "key", "json", "pattern"]
 
 MAX_RULES = 200
 MAX_MATCH = 500  # characters of a rule
+MAX_FOUND = 1000
+"""Secrets of an entry: each is looked for in all of it. One with more is shown without its content."""
 DEPTH = 64
 LAST = 1 << 30
 """Priority: behind every plugin."""
@@ -45,7 +49,8 @@ class RedactionRule(Struct, frozen=True):
 
     header    value of this header, and its longer words wherever else they stand
     cookie    value of this cookie, "*" for all
-    key       whatever stands under this key, at any depth, of any protocol's messages and of bodies that are JSON
+    key       whatever stands under this key, at any depth, of any protocol's messages, of bodies that are JSON, also
+              those that are cut or damaged, and of forms
     json      a place in a body that is JSON: `user.password`, `*` is every item of a list
     pattern   what an RE2 expression matches, anywhere in the entry
     """
@@ -134,6 +139,7 @@ class _Ruler:
         self.headers = {rule.match.casefold(): rule.value for rule in of("header")}
         self.cookies = {rule.match: rule.value for rule in of("cookie")}
         self.keys = {rule.match.casefold(): rule.value for rule in of("key")}
+        self.written = WrittenSecrets(self.keys) if self.keys else None
         self.paths = [(rule.match, rule.value) for rule in of("json")]
         self.patterns: list[tuple[Any, str]] = [(_compiled(rule.match), rule.value) for rule in of("pattern")]
 
@@ -143,6 +149,8 @@ class _Ruler:
         found: dict[tuple[str, str], Redaction] = {}
         for redaction in self._redactions(entry, documents):
             found.setdefault((redaction.path, redaction.text), redaction)
+            if len(found) > MAX_FOUND:
+                return Enrichment(failure=f"more than {MAX_FOUND:,} secrets in one entry")
         longest_first = sorted(found.values(), key=lambda redaction: -len(redaction.text))
         return Enrichment(redactions=tuple(longest_first)) if longest_first else None
 
@@ -158,8 +166,14 @@ class _Ruler:
             for match, value in self.paths:
                 if _leads_somewhere(body, match.split(".")):
                     yield Redaction(path=f"{path}.{match}", value=value)
-        if self.keys:
+        if self.written is not None:
             yield from self._under_keys(documents)
+            for text in _leaves(documents):
+                yield from (Redaction(text=secret, value=shown) for secret, shown in self.written.find(text))
+            for kind, place, path in _BODIES:
+                for secret, shown in self.written.find(_hidden_text(documents.get(kind), place)):
+                    yield Redaction(path=path, value=shown)
+                    yield Redaction(text=secret, value=shown)
         if self.patterns:
             told = {name: value for name, value in entry.variables.items() if not is_indexed(name) and name != ENTRY}
             yield from self._matches([documents, told])
@@ -183,6 +197,8 @@ class _Ruler:
         if depth > DEPTH:
             return
         if isinstance(value, Mapping):
+            if (shown := self.keys.get(str(value.get("name")).casefold())) is not None:  # a field of a form
+                yield from (Redaction(text=text, value=shown) for text in _leaves(value.get("value")))
             for name, inner in value.items():
                 shown = self.keys.get(str(name).casefold())
                 if shown is not None:
@@ -216,6 +232,17 @@ def _leaves(value: Any, depth: int = 0, *, short: bool = True) -> Iterator[str]:
             yield value
     elif isinstance(value, int | float) and not isinstance(value, bool) and (short or len(str(value)) > 1):
         yield str(value)
+
+
+def _hidden_text(document: Any, place: Sequence[str]) -> str:
+    """Return a body that is shown as base64, because it is no UTF-8, as if it were Latin-1; "" for others."""
+    part = document.get(place[0]) if isinstance(document, Mapping) else None
+    if not isinstance(part, Mapping) or part.get("encoding") != "base64":
+        return ""
+    try:
+        return base64.b64decode(str(part.get(place[1]))).decode("latin-1")
+    except ValueError:
+        return ""
 
 
 def _json_at(document: Any, place: Sequence[str]) -> Any:

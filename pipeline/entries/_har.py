@@ -7,12 +7,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from typing import Any, BinaryIO
 
+from kubeshark._json import json_text
 from kubeshark.extension_api import MessageKind, Redaction
 from kubeshark.pipeline.enrichment._redact import redact
 from kubeshark.pipeline.entries._entry import Entry
@@ -48,7 +48,7 @@ def write_har(entries: Iterable[Entry], out: BinaryIO, *, with_secrets: bool = F
 
 
 def _json(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+    return json_text(value).encode()
 
 
 def _document(entry: Entry, *, with_secrets: bool) -> dict[str, Any]:

@@ -84,7 +84,6 @@ WITHOUT_TEST = {
     "pipeline/names/_cluster_names.py": "cluster/test_cluster_names.py",
     "pipeline/dissection/_scanned.py": "pipeline/tables/test_table.py",
     **{f"pipeline/tables/{module}.py": "pipeline/tables/test_table.py" for module in ("_kinds", "_lazy_entry")},
-    "pipeline/entries/_exports.py": "pipeline/test_pipeline.py",
     "pipeline/query/_rows.py": "pipeline/test_pipeline.py",
     "pipeline/query/_store_query.py": "pipeline/test_pipeline.py",
     "pipeline/executors/_executor.py": "pipeline/query/test_query.py",

@@ -141,6 +141,8 @@ def command() -> NoReturn:
     threads have ended, when the one that was registered first is called.
     """
     _take_standard_streams()
+    for stream in (sys.stdout, sys.stderr):  # text from the network may hold what no encoding can
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     ended: list[int] = []
     atexit.register(_leave, ended)
     ended.append(main())

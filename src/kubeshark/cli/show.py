@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import json
 from typing import Any
 
+from kubeshark._json import json_text
 from kubeshark.cli.options._keylog_option import add_keylog_option
 from kubeshark.cli.options._store_option import add_store_option, store_path
 
@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
         if entry is None:
             raise StoreError(f"no entry {args.id}", hint="its segment was pruned, or other plugins dissect it now")
         if args.output == "json":
-            print(json.dumps(entry.to_dict(), ensure_ascii=False))
+            print(json_text(entry.to_dict()))
         else:
             print(to_text(entry.representation()))
     return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 from collections.abc import Iterator, Sequence
@@ -15,7 +16,7 @@ from kubeshark.errors import UsageError
 from kubeshark.extension_api import Enrichment, EnrichSpec, EntryView, hookimpl
 from kubeshark.pipeline import Plugins
 from kubeshark.pipeline.enrichment import _rules
-from kubeshark.pipeline.enrichment._rules import DEFAULT_RULES, MAX_RULES, RedactionRule, rule_enricher
+from kubeshark.pipeline.enrichment._rules import DEFAULT_RULES, MAX_FOUND, MAX_RULES, RedactionRule, rule_enricher
 from tests.pipeline._plugins import with_plugins
 from tests.pipeline._traffic import Capture, Connection, find
 from tests.pipeline.enrichment.test_enrich import Enriching
@@ -173,6 +174,64 @@ def test_json_bodies_are_hidden_by_place_and_by_key(kind: Any, match: str, hidde
         body = json.loads(entry.to_dict()["request"]["postData"]["text"])
         assert body["user"]["name"] == "ann"
         assert find(made, f'request_body.contains("{hidden}")', plugins) == []
+
+
+@pytest.mark.parametrize(
+    ("media", "body"),
+    [
+        (b"application/json", b'{"user":"ann","password":"correct horse","rest":['),  # cut
+        (b"application/json", b'\xef\xbb\xbf{"password":"correct horse"}'),
+        (b"application/json", b'{"name":"Andr\xe9","password":"correct horse"}'),  # Latin-1: shown as base64
+        (b"application/json", b'{"password":"correct horse",}'),
+        (b"application/json", b"[" * 3000 + b'{"password":"correct horse"}' + b"]" * 3000),
+        (b"application/json", b'{"n":' + b"1" * 5000 + b',"password":"correct horse"}'),
+        (b"application/json", json.dumps({"inner": json.dumps({"password": "correct horse"})}).encode()),
+        (b"application/x-ndjson", b'{"a":1}\n{"password":"correct horse"}\n'),
+        (b"text/event-stream", b'data: {"password":"correct horse"}\n\n'),
+        (b"application/x-www-form-urlencoded", b"user=ann&password=correct+horse"),
+        (b"application/x-www-form-urlencoded", b"user=ann&password=correct%20horse&x=1"),
+        (
+            b"multipart/form-data; boundary=b",
+            b'--b\r\nContent-Disposition: form-data; name="password"\r\n\r\ncorrect horse\r\n--b--\r\n',
+        ),
+    ],
+)
+def test_passwords_are_hidden_in_whatever_holds_them(media: bytes, body: bytes) -> None:
+    made = Capture()
+    asked = b"POST /login HTTP/1.1\r\nHost: h\r\nContent-Type: %b\r\nContent-Length: %d\r\n\r\n%b"
+    Connection(made).open().ask(asked % (media, len(body), body)).answer()
+    ruler = rule_enricher(DEFAULT_RULES)
+    with with_plugins(rules=Enriching(lambda entry: ruler.call(entries=[entry])[0])) as plugins:
+        (entry,) = find(made, "http", plugins)
+        shown = json.dumps([entry.to_dict(), entry.wrapper(), dict(entry.variables)], default=str)
+        assert "correct" not in shown
+        assert "horse" not in shown
+        assert base64.b64encode(b'password":"correct horse"').decode()[4:20] not in shown
+        assert "/login" in shown
+        assert find(made, 'request_body.contains("correct")', plugins) == []
+
+
+def test_an_entry_full_of_secrets_is_withheld() -> None:
+    made = Capture()
+    body = json.dumps([{"password": f"secret{number}"} for number in range(2 * MAX_FOUND)]).encode()
+    asked = b"POST /login HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n%b"
+    Connection(made).open().ask(asked % (len(body), body)).answer()
+    ruler = rule_enricher(DEFAULT_RULES)
+    with with_plugins(rules=Enriching(lambda entry: ruler.call(entries=[entry])[0])) as plugins:
+        (entry,) = find(made, "", plugins)[:1]
+        assert "secret1" not in json.dumps([entry.to_dict(), entry.wrapper()])
+
+
+def test_half_a_surrogate_pair_costs_nothing() -> None:
+    made = Capture()
+    body = b'{"password":"correct","odd":"\\ud800"}'
+    asked = b"POST /login HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n%b"
+    Connection(made).open().ask(asked % (len(body), body)).answer()
+    ruler = rule_enricher(DEFAULT_RULES)
+    with with_plugins(rules=Enriching(lambda entry: ruler.call(entries=[entry])[0])) as plugins:
+        (entry,) = find(made, "http", plugins)
+        text = entry.to_dict()["request"]["postData"]["text"]
+        assert json.loads(text.encode().decode()) == {"password": "[redacted]", "odd": "\ud800"}
 
 
 def test_bodies_that_are_not_json_stay_as_they_are() -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from kubeshark._json import json_text
 from kubeshark.cli.terminal._complain import printable
 from kubeshark.errors import UsageError
 
@@ -220,7 +221,7 @@ def _json(document: Mapping[str, Any]) -> str:
     try:
         return msgspec.json.encode(document).decode()
     except (UnicodeEncodeError, OverflowError):
-        return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+        return json_text(document)
 
 
 def _shown(name: str, value: Any) -> Any:

@@ -1,0 +1,1 @@
+../../src/kubeshark/_json.py
