@@ -66,7 +66,7 @@ def read_config(path: Path | None = None) -> ScriptsConfig:
 def parse_config(data: bytes, place: str = CONFIG_NAME) -> ScriptsConfig:
     try:
         config = msgspec.convert(tomllib.loads(data.decode("utf-8")), ScriptsConfig)
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+    except (ValueError, RecursionError, msgspec.ValidationError) as error:
         raise UsageError(f"{place}: {error}", hint="docs/plugins/scripts.md shows every key") from error
     try:
         ZoneInfo(config.timezone)

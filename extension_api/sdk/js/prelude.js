@@ -125,7 +125,7 @@ const { kubeshark, __ks } = (() => {
       this.resize(size);
     }
     resize(size) {
-      const bytes = new Uint8Array(size);
+      const bytes = new Uint8Array((size + 7) & ~7); // whole words
       if (this.bytes) bytes.set(this.bytes.subarray(0, this.length));
       this.bytes = bytes;
       this.view = new DataView(bytes.buffer);
@@ -326,7 +326,10 @@ const { kubeshark, __ks } = (() => {
   }
 
   function int64(value) {
-    if (typeof value === "bigint") return [Number(BigInt.asUintN(32, value)), Number(BigInt.asUintN(32, value >> 32n))];
+    if (typeof value === "bigint") {
+      if (BigInt.asIntN(64, value) !== value) throw new TypeError(`${value} does not fit 64 bits`);
+      return [Number(BigInt.asUintN(32, value)), Number(BigInt.asUintN(32, value >> 32n))];
+    }
     if (!Number.isSafeInteger(value)) throw new TypeError(`${value} is not a whole number`);
     return [value >>> 0, Math.floor(value / TWO32) >>> 0];
   }

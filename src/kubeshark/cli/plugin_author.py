@@ -197,7 +197,9 @@ def _run_script(args: argparse.Namespace, file: Path) -> int:
             for problem in dissection.report():
                 complain(problem)
             for state in scripts.states():
-                print(f"{script.title} {state.role}: {state.problem or ', '.join(state.hooks) or 'no hooks'}")
+                print(
+                    printable(f"{script.title} {state.role}: {state.problem or ', '.join(state.hooks) or 'no hooks'}")
+                )
             if metrics := scripts.metrics.render(raw_names=scripts.config.raw_metric_names):
                 print(metrics, end="")
             print(f"{time.monotonic() - began:.1f} s")

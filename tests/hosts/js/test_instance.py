@@ -143,6 +143,17 @@ def test_values_survive(echo: Caller, text: str, number: int, real: float) -> No
     assert echo.fields(script) == {"s": shown, "i": number, "d": real}
 
 
+@pytest.mark.parametrize("length", [21_845, 21_846, 30_001, 30_003, 100_001])
+def test_an_answer_may_have_any_length(echo: Caller, length: int) -> None:
+    """Beyond what its first buffers hold."""
+    assert echo.fields(f'{{s: "a".repeat({length})}}') == {"s": "a" * length}
+
+
+def test_an_integer_of_more_than_64_bits_is_refused(load: Load) -> None:
+    with pytest.raises(InstanceError, match="does not fit 64 bits"):
+        Caller(load(ECHO)).fields("{i: 2n ** 63n}")
+
+
 def test_filters_get_arguments_and_variables(echo: Caller) -> None:
     items = [FrameItem(encode_values(row)) for row in (["é", "é"], ["a", "b"], ["a", "?"])]
     assert decode_filter(echo(FILTER, items), 3) == [True, False, None]
