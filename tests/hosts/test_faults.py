@@ -87,6 +87,7 @@ FAULTS = {
         "library": r"negative Repeat count \(strings.Repeat, strings/strings.go:\d+, called from main.faulty.Dissect,",
         "exit": r"exit code 3",
         "sleep": r"nothing would wake it|" + TOO_LONG,
+        "goroutine": r"panic: beside the call",
         "deadlock": r"asleep|deadlock|" + TOO_LONG,
         "outside": r"reaches beyond the item \(main.faulty.Dissect, .*main.go:\d+\)",
         "backwards": r"reaches beyond the item",

@@ -44,6 +44,10 @@ func (faulty) Dissect(item *plugin.Item, out *plugin.Messages) int {
 		os.Exit(3)
 	case "sleep":
 		time.Sleep(time.Hour)
+	case "goroutine":
+		done := make(chan int)
+		go func() { panic("beside the call") }()
+		<-done
 	case "deadlock":
 		select {}
 	case "outside":
