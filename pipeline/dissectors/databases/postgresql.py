@@ -170,7 +170,7 @@ def _messages(stream: Stream) -> Iterator[Message | Handover]:
         if question.answer:
             yield _response(question.answer, answering, 1 - client, question, asking)
     for unit in alone:
-        if unit.types <= _UNASKED:
+        if unit.types <= _UNASKED or _is_farewell(unit):
             yield _event(unit, answering, 1 - client)
         else:
             yield _response(unit, answering, 1 - client, None, asking)
@@ -179,6 +179,23 @@ def _messages(stream: Stream) -> Iterator[Message | Handover]:
 
 
 _UNASKED = frozenset(b"ASN")
+
+
+_REFUSED = ("28", "3D", "53300", "57P03")
+"""Beginnings of SQLSTATE that answer a startup message, though it was not captured."""
+
+
+def _is_fatal(unit: Unit) -> bool:
+    failure = unit.failure
+    return failure.get("V", failure.get("S", "")) in ("FATAL", "PANIC")
+
+
+def _is_farewell(unit: Unit) -> bool:
+    """Say whether the server ends an idle connection: it shuts down, was told to, or waited for too long."""
+    return unit.types <= _FAREWELL and _is_fatal(unit) and not unit.failure.get("C", "").startswith(_REFUSED)
+
+
+_FAREWELL = frozenset(b"ESN")
 
 
 def _asking_side(wires: tuple[Wire, Wire]) -> int:
@@ -222,7 +239,7 @@ class _Connection:
     def __init__(self) -> None:
         self._database = self._user = ""
         self._statements: dict[str, Statement] = {}
-        self._portals: dict[str, Statement] = {}
+        self._portals: dict[str, Statement | None] = {}
         self._cycle, self._place = -1, 0
 
     def question(self, wire: Wire, unit: Unit) -> _Question:
@@ -239,17 +256,15 @@ class _Connection:
         return question
 
     def _statement(self, unit: Unit) -> Statement | None:
+        statement: Statement | None
         if unit.is_parsed:
             statement = Statement(unit.query, unit)
             if len(self._statements) < MAX_NAMES or unit.statement in self._statements:
                 self._statements[unit.statement] = statement
-        elif 0x42 in unit.types or 0x44 in unit.types:
-            found = self._statements.get(unit.statement)
-            if found is None:
-                return None
-            statement = found
+        elif 0x42 in unit.types or unit.is_described:
+            statement = self._statements.get(unit.statement)
         else:
-            return self._portals.get(unit.portal) if 0x45 in unit.types else None
+            return self._portals.get(unit.portal) if unit.types & {0x44, 0x45} else None
         if 0x42 in unit.types and (len(self._portals) < MAX_NAMES or unit.portal in self._portals):
             self._portals[unit.portal] = statement
         return statement
@@ -280,7 +295,9 @@ def _pair(questions: Sequence[_Question], answers: Sequence[Unit], arrival: Arri
             if question.unit.cycle != asked:
                 asked = question.unit.cycle
                 waiting.append([])
-            waiting[-1].append(question) if waiting else open_cycle.append(question)
+            cycle = waiting[-1] if waiting else open_cycle
+            question.is_skipped = bool(cycle) and _has_failed(cycle[-1])
+            cycle.append(question)
             continue
         unit = answers[at]
         if unit.anchor < 0 or unit.types <= _UNASKED or UNKNOWN in unit.types:
@@ -289,19 +306,60 @@ def _pair(questions: Sequence[_Question], answers: Sequence[Unit], arrival: Arri
         if unit.cycle != answered:
             answered, place = unit.cycle, 0
             open_cycle = waiting.popleft() if waiting else []
+        if place and unit.types <= _REST and _ends_the_last(open_cycle, place - 1, alone, unit):
+            continue
         if place < len(open_cycle):
             question = open_cycle[place]
             question.answer = unit
             _learn(question, unit)
-            if unit.failure and 0x45 in question.unit.types:
-                for skipped in open_cycle[place + 1 :]:
-                    skipped.is_skipped = True
-        elif unit.failure and open_cycle and (last := open_cycle[-1].answer) and last.end == unit.start:
-            last.end, last.failure = unit.end, unit.failure  # the commit at Sync failed: a deferred constraint
+            if unit.failure:
+                _skip(open_cycle[place + 1 :])
         else:
             alone.append(unit)
         place += 1
     return alone
+
+
+_REST = frozenset(b"ETnZSN")  # ErrorResponse, description of a portal: with them an answer may end, or another begin
+_EXECUTED = frozenset(b"CIs")
+_ANSWERS = {0x50: frozenset(b"1"), 0x42: frozenset(b"2"), 0x44: frozenset(b"Tn"), 0x43: frozenset(b"3")}
+"""What the server says when a message of the extended protocol succeeded, by its type."""
+
+
+def _ends_the_last(cycle: Sequence[_Question], place: int, alone: Sequence[Unit], rest: Unit) -> bool:
+    """Add these messages to the answer before them, unless that one is whole: then what was asked next has them."""
+    question = cycle[place] if place < len(cycle) else None
+    answer = question.answer if question else alone[-1] if alone and alone[-1].cycle == rest.cycle else None
+    if answer is None:
+        return False
+    asked = question.unit if question else None
+    if answer.types & _EXECUTED:  # the commit at Sync failed: a deferred constraint
+        is_about = place + 1 >= len(cycle) and (not _is_fatal(rest) or bool(asked and asked.closes_cycle))
+    elif asked is None or asked.closes_cycle or 0x45 in asked.types:
+        is_about = True
+    else:
+        is_about = any(kind in asked.types and not answer.types & done for kind, done in _ANSWERS.items())
+    if is_about:
+        answer.end, answer.failure = rest.end, rest.failure or answer.failure
+        answer.types |= rest.types
+        answer.error = answer.error or rest.error
+        if answer.columns_at < 0:
+            answer.columns_at = rest.columns_at
+        if question:
+            _learn(question, answer)
+        if rest.failure:
+            _skip(cycle[place + 1 :])
+    return is_about
+
+
+def _has_failed(question: _Question) -> bool:
+    return question.is_skipped or bool(question.answer and question.answer.failure)
+
+
+def _skip(questions: Sequence[_Question]) -> None:
+    """After an error the server passes over what is left of its cycle."""
+    for question in questions:
+        question.is_skipped = True
 
 
 def _learn(question: _Question, answer: Unit) -> None:
@@ -319,7 +377,7 @@ def _expects_answer(unit: Unit) -> bool:
     return not unit.types <= _ONE_WAY
 
 
-_ONE_WAY = frozenset(b"Xpdcf")  # Terminate; passwords and COPY data whose question was not captured
+_ONE_WAY = frozenset(b"XHpdcf")  # Terminate; Flush; passwords and COPY data whose question was not captured
 
 _COMMANDS = {
     0x58: "TERMINATE",
@@ -332,6 +390,7 @@ _COMMANDS = {
     0x70: "PASSWORD",
     0x64: "COPY DATA",
     0x53: "SYNC",
+    0x48: "FLUSH",
 }
 _SPECIAL = {TLS_REQUEST: "SSLREQUEST", GSS_ENCRYPTION: "GSSENCREQUEST", CANCEL: "CANCEL"}
 _TWO_WORDS = ("CREATE", "ALTER", "DROP", "REFRESH", "REASSIGN")
@@ -435,11 +494,15 @@ def _response(unit: Unit, wire: Wire, direction: int, question: _Question | None
     )
 
 
+_EVENTS = {0x41: "NOTIFY", 0x45: "ERROR", 0x4E: "NOTICE", 0x53: "PARAMETER STATUS"}
+
+
 def _event(unit: Unit, wire: Wire, direction: int) -> Message:
-    name = "NOTIFY" if 0x41 in unit.types else "NOTICE" if 0x4E in unit.types else "PARAMETER STATUS"
     fields: dict[str, Value] = {
-        "postgresql_command": name,
-        "postgresql_success": 0x45 not in unit.types,
+        "postgresql_command": next(name for kind, name in _EVENTS.items() if kind in unit.types),
+        "postgresql_success": not unit.failure,
+        "postgresql_error_code": unit.failure.get("C", ""),
+        "postgresql_error_message": unit.failure.get("M", ""),
         "postgresql_response_size": unit.end - unit.start,
     }
     return Message(
