@@ -96,7 +96,6 @@ class Unit(Struct):
     columns_at: int = -1  # the first RowDescription
     parameters_at: int = -1  # the first ParameterDescription
     tags: list[str] = field(default_factory=list)
-    rows: int = 0
     failure: dict[str, str] = field(default_factory=dict)  # fields of the ErrorResponse, by code
     closes_cycle: bool = False
     error: str = ""
@@ -353,8 +352,7 @@ def server_units(wire: Wire, packets: Iterator[Packet]) -> Iterator[Unit]:
     for packet in packets:
         kind = packet.type
         if kind == 0x44 == previous and unit is not None and not packet.error:
-            unit.rows += 1  # DataRow: nearly all messages of a large result
-            unit.end = packet.end
+            unit.end = packet.end  # DataRow: nearly all messages of a large result
             continue
         if kind == 0x41 and not packet.error:  # NotificationResponse
             yield Unit(packet.start, packet.end, NO_CYCLE, packet.start, types={kind})
@@ -376,9 +374,7 @@ def server_units(wire: Wire, packets: Iterator[Packet]) -> Iterator[Unit]:
         unit.error = unit.error or packet.error
         unit.types.add(kind)
         is_done = is_done or kind in _TERMINATORS
-        if kind == 0x44:
-            unit.rows += 1
-        elif kind == 0x54 and unit.columns_at < 0:  # RowDescription
+        if kind == 0x54 and unit.columns_at < 0:  # RowDescription
             unit.columns_at = packet.start
         elif kind == 0x74 and unit.parameters_at < 0:  # ParameterDescription
             unit.parameters_at = packet.start
@@ -395,7 +391,7 @@ def server_units(wire: Wire, packets: Iterator[Packet]) -> Iterator[Unit]:
 
 
 def _begins_answer(unit: Unit, packet: Packet, previous: int, *, is_done: bool) -> bool:
-    """Say whether a server's message answers another unit than those before it; where two of them may, `_pair` decides."""
+    """Say whether a server's message answers another unit than those before it; where both may be, pairing decides."""
     kind, types = packet.type, unit.types
     if kind < 0:
         return not _is_tail(packet)

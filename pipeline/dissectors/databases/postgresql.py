@@ -4,17 +4,16 @@ An entry is a simple query, or one Execute of the extended protocol with the Par
 asked besides (startup with all of its authentication, Describe, Close). Units are paired here, cycle by cycle, because
 after an error the server skips what is left of a cycle: the key of a message is "cycle.unit".
 
-`_postgresql_framing` finds messages and units, `_postgresql_document` builds their documents.
+`_postgresql_framing` finds messages and units, `_postgresql_session` pairs them, `_postgresql_document` builds their
+documents.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterator
 from functools import partial
 from typing import Any
 
-from msgspec import Struct
 from numpy.typing import NDArray
 
 from kubeshark.core_capture import Scanned
@@ -34,17 +33,14 @@ from kubeshark.pipeline.dissectors._text import text
 from kubeshark.pipeline.dissectors._wire import Wire
 from kubeshark.pipeline.dissectors.databases._database_stream import Arrival, by_direction, first_words
 from kubeshark.pipeline.dissectors.databases._postgresql_document import (
-    Statement,
     notification_detail,
     request_detail,
     response_detail,
-    startup_parameters,
 )
 from kubeshark.pipeline.dissectors.databases._postgresql_framing import (
     CANCEL,
     GSS_ENCRYPTION,
     TLS_REQUEST,
-    UNKNOWN,
     Unit,
     chain_at,
     client_packets,
@@ -55,15 +51,20 @@ from kubeshark.pipeline.dissectors.databases._postgresql_framing import (
     server_units,
     startup_code,
 )
+from kubeshark.pipeline.dissectors.databases._postgresql_session import (
+    UNASKED,
+    Connection,
+    Question,
+    expects_answer,
+    is_farewell,
+    pair,
+)
 
 __all__ = ["COLUMNS", "POSTGRESQL", "dissect", "probe", "protocols"]
 
 PORT = 5432
 PROBE_BYTES = 4096
 RESYNC_BYTES = 64 << 10  # how far into a side of port 5432 the first messages are looked for
-MAX_NAMES = 10_000
-"""Statements and portals kept of one connection."""
-
 POSTGRESQL = ProtocolSpec(
     name="postgresql",
     abbr="POSTGRESQL",
@@ -142,60 +143,27 @@ def _is_likely(head: bytes, direction: int, *, is_lossy: bool) -> bool:
     return is_lossy and resume(head, 0, direction) < len(head)
 
 
-class _Question(Struct):
-    """A client's unit with what it means in its connection, and its answer."""
-
-    unit: Unit
-    key: str
-    database: str
-    user: str
-    statement: Statement | None = None
-    answer: Unit | None = None
-    columns_at: int = -1
-    is_skipped: bool = False
-
-
 def _messages(stream: Stream) -> Iterator[Message | Handover]:
     wires = (Wire(stream.sides[0]), Wire(stream.sides[1]))
     client = _asking_side(wires)
     asking, answering = wires[client], wires[1 - client]
     handover = _encryption(stream, client, asking, answering)
-    connection = _Connection()
+    connection = Connection()
     questions = [connection.question(asking, unit) for unit in client_units(asking, client_packets(asking))]
     encryption_requests = sum(question.unit.code in (TLS_REQUEST, GSS_ENCRYPTION) for question in questions)
     answers = list(server_units(answering, server_packets(answering, encryption_requests)))
-    alone = _pair(questions, answers, Arrival(stream), client)
+    alone = pair(questions, answers, Arrival(stream), client)
     for question in questions:
-        yield _request(question, asking, client)
+        yield _request(question, asking, client, answering)
         if question.answer:
             yield _response(question.answer, answering, 1 - client, question, asking)
     for unit in alone:
-        if unit.types <= _UNASKED or _is_farewell(unit):
+        if unit.types <= UNASKED or is_farewell(unit):
             yield _event(unit, answering, 1 - client)
         else:
             yield _response(unit, answering, 1 - client, None, asking)
     if handover:
         yield handover
-
-
-_UNASKED = frozenset(b"ASN")
-
-
-_REFUSED = ("28", "3D", "53300", "57P03")
-"""Beginnings of SQLSTATE that answer a startup message, though it was not captured."""
-
-
-def _is_fatal(unit: Unit) -> bool:
-    failure = unit.failure
-    return failure.get("V", failure.get("S", "")) in ("FATAL", "PANIC")
-
-
-def _is_farewell(unit: Unit) -> bool:
-    """Say whether the server ends an idle connection: it shuts down, was told to, or waited for too long."""
-    return unit.types <= _FAREWELL and _is_fatal(unit) and not unit.failure.get("C", "").startswith(_REFUSED)
-
-
-_FAREWELL = frozenset(b"ESN")
 
 
 def _asking_side(wires: tuple[Wire, Wire]) -> int:
@@ -232,152 +200,6 @@ def _cut(
     rest = rest_of(stream.sides[client], places[0]), rest_of(stream.sides[1 - client], places[1])
     return Handover(by_direction(client, *rest), protocol)
 
-
-class _Connection:
-    """What earlier messages say about later ones: who is logged in, and what names of statements stand for."""
-
-    def __init__(self) -> None:
-        self._database = self._user = ""
-        self._statements: dict[str, Statement] = {}
-        self._portals: dict[str, Statement | None] = {}
-        self._cycle, self._place = -1, 0
-
-    def question(self, wire: Wire, unit: Unit) -> _Question:
-        if unit.cycle != self._cycle:
-            self._cycle, self._place = unit.cycle, 0
-        if unit.code >> 16 == 3 and unit.code < CANCEL:
-            length = int.from_bytes(wire.data[unit.start : unit.start + 4], "big")
-            options = startup_parameters(wire.captured(unit.start + 8, min(unit.end, unit.start + length)))
-            self._user = options.get("user", "")
-            self._database = options.get("database", self._user)
-        question = _Question(unit, f"{self._cycle}.{self._place}", self._database, self._user)
-        self._place += 1
-        question.statement = self._statement(unit)
-        return question
-
-    def _statement(self, unit: Unit) -> Statement | None:
-        statement: Statement | None
-        if unit.is_parsed:
-            statement = Statement(unit.query, unit)
-            if len(self._statements) < MAX_NAMES or unit.statement in self._statements:
-                self._statements[unit.statement] = statement
-        elif 0x42 in unit.types or unit.is_described:
-            statement = self._statements.get(unit.statement)
-        else:
-            return self._portals.get(unit.portal) if unit.types & {0x44, 0x45} else None
-        if 0x42 in unit.types and (len(self._portals) < MAX_NAMES or unit.portal in self._portals):
-            self._portals[unit.portal] = statement
-        return statement
-
-
-def _pair(questions: Sequence[_Question], answers: Sequence[Unit], arrival: Arrival, client: int) -> list[Unit]:
-    """Give each question its answer; return the answers nobody asked for.
-
-    The n-th cycle of the server answers the client's oldest cycle without answer; one that began before any such cycle
-    answers something from before the capture.
-    """
-    events: list[tuple[int, int, int]] = []  # turn, side, ordinal
-    events += ((arrival.turn(client, item.unit.start), 0, at) for at, item in enumerate(questions))
-    events += (
-        (arrival.turn(1 - client, unit.start if unit.anchor < 0 else unit.anchor), 1, at)
-        for at, unit in enumerate(answers)
-    )
-    waiting: deque[list[_Question]] = deque()
-    alone: list[Unit] = []
-    asked = answered = -1
-    open_cycle: list[_Question] = []
-    place = 0
-    for _, side, at in sorted(events):
-        if side == 0:
-            question = questions[at]
-            if not _expects_answer(question.unit):
-                continue
-            if question.unit.cycle != asked:
-                asked = question.unit.cycle
-                waiting.append([])
-            cycle = waiting[-1] if waiting else open_cycle
-            question.is_skipped = bool(cycle) and _has_failed(cycle[-1])
-            cycle.append(question)
-            continue
-        unit = answers[at]
-        if unit.anchor < 0 or unit.types <= _UNASKED or UNKNOWN in unit.types:
-            alone.append(unit)
-            continue
-        if unit.cycle != answered:
-            answered, place = unit.cycle, 0
-            open_cycle = waiting.popleft() if waiting else []
-        if place and unit.types <= _REST and _ends_the_last(open_cycle, place - 1, alone, unit):
-            continue
-        if place < len(open_cycle):
-            question = open_cycle[place]
-            question.answer = unit
-            _learn(question, unit)
-            if unit.failure:
-                _skip(open_cycle[place + 1 :])
-        else:
-            alone.append(unit)
-        place += 1
-    return alone
-
-
-_REST = frozenset(b"ETnZSN")  # ErrorResponse, description of a portal: with them an answer may end, or another begin
-_EXECUTED = frozenset(b"CIs")
-_ANSWERS = {0x50: frozenset(b"1"), 0x42: frozenset(b"2"), 0x44: frozenset(b"Tn"), 0x43: frozenset(b"3")}
-"""What the server says when a message of the extended protocol succeeded, by its type."""
-
-
-def _ends_the_last(cycle: Sequence[_Question], place: int, alone: Sequence[Unit], rest: Unit) -> bool:
-    """Add these messages to the answer before them, unless that one is whole: then what was asked next has them."""
-    question = cycle[place] if place < len(cycle) else None
-    answer = question.answer if question else alone[-1] if alone and alone[-1].cycle == rest.cycle else None
-    if answer is None:
-        return False
-    asked = question.unit if question else None
-    if answer.types & _EXECUTED:  # the commit at Sync failed: a deferred constraint
-        is_about = place + 1 >= len(cycle) and (not _is_fatal(rest) or bool(asked and asked.closes_cycle))
-    elif asked is None or asked.closes_cycle or 0x45 in asked.types:
-        is_about = True
-    else:
-        is_about = any(kind in asked.types and not answer.types & done for kind, done in _ANSWERS.items())
-    if is_about:
-        answer.end, answer.failure = rest.end, rest.failure or answer.failure
-        answer.types |= rest.types
-        answer.error = answer.error or rest.error
-        if answer.columns_at < 0:
-            answer.columns_at = rest.columns_at
-        if question:
-            _learn(question, answer)
-        if rest.failure:
-            _skip(cycle[place + 1 :])
-    return is_about
-
-
-def _has_failed(question: _Question) -> bool:
-    return question.is_skipped or bool(question.answer and question.answer.failure)
-
-
-def _skip(questions: Sequence[_Question]) -> None:
-    """After an error the server passes over what is left of its cycle."""
-    for question in questions:
-        question.is_skipped = True
-
-
-def _learn(question: _Question, answer: Unit) -> None:
-    statement = question.statement
-    if statement is None:
-        return
-    if answer.columns_at >= 0:
-        statement.columns_at = answer.columns_at
-    question.columns_at = statement.columns_at
-
-
-def _expects_answer(unit: Unit) -> bool:
-    if unit.code == CANCEL or UNKNOWN in unit.types:
-        return False
-    return not unit.types <= _ONE_WAY
-
-
-_ONE_WAY = frozenset(b"XHpdcf")  # Terminate; Flush; passwords and COPY data whose question was not captured
 
 _COMMANDS = {
     0x58: "TERMINATE",
@@ -444,7 +266,7 @@ COLUMNS: Columns = {
 """What the scanner (scan_postgresql.c) knows."""
 
 
-def _request(question: _Question, wire: Wire, direction: int) -> Message:
+def _request(question: Question, wire: Wire, direction: int, answering: Wire) -> Message:
     unit, answer = question.unit, question.answer
     query = unit.query or (question.statement.query if question.statement else "")
     tag = answer.tags[0] if answer and answer.tags else ""
@@ -455,7 +277,7 @@ def _request(question: _Question, wire: Wire, direction: int) -> Message:
         "postgresql_user": question.user,
         "postgresql_request_size": unit.end - unit.start,
     }
-    if not _expects_answer(unit) and not unit.error:
+    if not expects_answer(unit) and not unit.error:
         fields["postgresql_success"] = True  # nobody says otherwise: no failure that a filter should find
     if question.is_skipped and not answer:
         fields["postgresql_error_message"] = "not run: an earlier statement of the same batch failed"
@@ -466,13 +288,13 @@ def _request(question: _Question, wire: Wire, direction: int) -> Message:
         unit.end,
         fields=fields,
         key=question.key,
-        one_way=not _expects_answer(unit) or (question.is_skipped and not answer),
+        one_way=not expects_answer(unit) or (question.is_skipped and not answer),
         error=unit.error,
-        detail=partial(request_detail, wire, unit, fields, question.statement),
+        detail=partial(request_detail, wire, unit, fields, question.statement, answering),
     )
 
 
-def _response(unit: Unit, wire: Wire, direction: int, question: _Question | None, asking: Wire) -> Message:
+def _response(unit: Unit, wire: Wire, direction: int, question: Question | None, asking: Wire) -> Message:
     failure = unit.failure
     fields: dict[str, Value] = {
         "postgresql_command": _tag_command(unit.tags[0]) if unit.tags else "",
@@ -481,7 +303,7 @@ def _response(unit: Unit, wire: Wire, direction: int, question: _Question | None
         "postgresql_error_message": failure.get("M", ""),
         "postgresql_response_size": unit.end - unit.start,
     }
-    asked = (asking, question.unit) if question else None
+    bound = (asking, question.bind) if question and question.bind else None
     return Message(
         MessageKind.RESPONSE,
         direction,
@@ -490,7 +312,7 @@ def _response(unit: Unit, wire: Wire, direction: int, question: _Question | None
         fields=fields,
         key=question.key if question else "",
         error=unit.error,
-        detail=partial(response_detail, wire, unit, asked, question.columns_at if question else -1),
+        detail=partial(response_detail, wire, unit, bound, question.columns_at if question else -1),
     )
 
 

@@ -162,7 +162,10 @@ def test_execute_shows_the_statement_it_runs() -> None:
 
 
 FLUSH = m("H")
-PREPARE, PREPARED = parse(b"s1", b"select $1") + m("D", b"Ss1\0"), PARSED + m("t", pack(">HI", 1, 23)) + columns((b"n", 23))
+PREPARE, PREPARED = (
+    parse(b"s1", b"select $1") + m("D", b"Ss1\0"),
+    PARSED + m("t", pack(">HI", 1, 23)) + columns((b"n", 23)),
+)
 
 
 def turns(*said: tuple[bytes, bytes]) -> FakeStream:
@@ -199,7 +202,11 @@ RUN, RAN = bind(b"", b"s1", b"1") + EXECUTE + SYNC, BOUND + row(b"1") + done(b"S
 def test_query_behind_a_flush_is_a_statement_of_its_own(prepare: bytes) -> None:
     prepared = PREPARED if prepare == PREPARE else m("3") + PREPARED
     stream = turns((prepare + FLUSH, prepared), (query(b"begin"), done(b"BEGIN") + READY), (RUN, RAN))
-    assert told(stream) == [("PARSE", "select $1", ""), ("BEGIN", "begin", "BEGIN"), ("SELECT", "select $1", "SELECT 1")]
+    assert told(stream) == [
+        ("PARSE", "select $1", ""),
+        ("BEGIN", "begin", "BEGIN"),
+        ("SELECT", "select $1", "SELECT 1"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -347,6 +354,118 @@ def test_portal_in_portions() -> None:
     assert [document(answer)["rows"] for _, answer in found if answer] == [[["1"]], [["2"]]]
 
 
+def test_portal_keeps_the_formats_that_it_was_bound_with() -> None:
+    fetch = m("E", b"c\0\0\0\0\1") + SYNC
+    stream = turns(
+        (PREPARE + FLUSH, PREPARED),
+        (bind(b"c", b"s1", pack(">i", 2), form=1, results=1) + fetch, BOUND + row(pack(">i", 7)) + m("s") + READY),
+        (fetch, row(pack(">i", 8)) + done(b"SELECT 1") + READY),
+    )
+    found = messages(stream)
+    assert document(found[0])["parameters"] == ["2"]
+    assert [document(found[at])["rows"] for at in (1, 3)] == [[["7"]], [["8"]]]
+
+
+def test_portal_of_an_unknown_statement_is_no_older_one_of_that_name() -> None:
+    stream = turns(
+        (parse(b"", b"select 1") + bind(b"c", b"") + EXECUTE + SYNC, PARSED + BOUND + done(b"SELECT 0") + READY),
+        (bind(b"c", b"before") + SYNC, BOUND + READY),
+        (m("E", b"c\0\0\0\0\1") + SYNC, done(b"SELECT 0") + READY),
+    )
+    assert [query for _, query, _ in told(stream)] == ["select 1", "", ""]
+
+
+def test_description_of_a_portal_shows_what_it_runs() -> None:
+    opened = parse(b"s2", b"select 2") + bind(b"c", b"s2") + SYNC
+    stream = turns(
+        (opened, PARSED + BOUND + READY),
+        (parse(b"", b"select 1") + SYNC, PARSED + READY),
+        (m("D", b"Pc\0") + SYNC, columns((b"n", 23)) + READY),
+    )
+    assert told(stream)[2][:2] == ("DESCRIBE", "select 2")
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"), [((), ["7", "\\x00000007"]), ((0, 23), ["7", "7"]), ((20, 23), ["\\x00000007", "7"])]
+)
+def test_parameter_types_are_those_of_parse_or_else_of_the_server(given: tuple[int, ...], shown: list[str]) -> None:
+    value = pack(">i", 7)
+    ask = parse(b"a", b"select $1, $2", *given) + m("D", b"Sa\0") + SYNC
+    run = bind(b"", b"a", value, value, form=1) + EXECUTE + SYNC
+    stream = turns(
+        (ask, PARSED + m("t", pack(">HII", 2, 23, 17)) + m("n") + READY), (run, BOUND + done(b"SELECT 0") + READY)
+    )
+    assert document(messages(stream)[2])["parameters"] == shown
+
+
+def test_results_of_several_statements_are_apart() -> None:
+    server = columns((b"el", 23), (b"tw", 23)) + row(b"11", b"12") + done(b"SELECT 1") + done(b"INSERT 0 1")
+    server += columns((b"n", 23)) + row(b"13") + row(b"14") + done(b"SELECT 2") + READY
+    ((_, answer),) = exchanges(query(b"select 11 as el, 12 as tw; insert ...; select n"), server)
+    assert answer
+    shown = document(answer)
+    assert (shown["rows"], shown["rowCount"], shown["tag"]) == ([["11", "12"]], 1, "SELECT 1")
+    assert shown["tags"] == ["SELECT 1", "INSERT 0 1", "SELECT 2"]
+    assert shown["results"][0] == {"tag": "SELECT 1"} | {name: shown[name] for name in ("columns", "rows", "rowCount")}
+    assert shown["results"][1] == {
+        "tag": "SELECT 2",
+        "columns": [{"name": "n", "type": "int4"}],
+        "rows": [["13"], ["14"]],
+        "rowCount": 2,
+    }
+    assert len(shown["results"]) == 2
+
+
+def test_one_result_among_several_statements_is_no_list() -> None:
+    ((_, answer),) = exchanges(query(b"begin; select"), done(b"BEGIN") + SELECTED + READY)
+    assert answer
+    assert (document(answer)["rowCount"], "results" in document(answer)) == (2, False)
+
+
+def test_shown_results_and_rows_are_bounded() -> None:
+    one = columns((b"n", 23)) + 101 * row(b"1") + done(b"SELECT 101")
+    ((_, answer),) = exchanges(query(b"select ..."), 101 * one + READY)
+    assert answer
+    shown = document(answer)["results"]
+    assert (len(shown), len(shown[99]["rows"]), shown[99]["rowCount"]) == (100, 100, 101)
+
+
+def test_copy_data_does_not_end_rows_where_its_messages_end() -> None:
+    client = query(b"copy t from stdin") + m("d", b"1\tx\n2\ty") + m("d", b"y") + m("d", b"\n3") + m("c")
+    ((asked, _),) = exchanges(client, m("G", b"\0\0\2\0\0\0\0") + done(b"COPY 3") + READY)
+    assert document(asked)["copyData"] == [["1", "x"], ["2", "yy"], ["3"]]
+
+
+def test_copies_of_one_query_do_not_run_into_each_other() -> None:
+    client = query(b"copy a from stdin; copy b from stdin") + m("d", b"1") + m("c") + m("d", b"2") + m("c")
+    ((asked, _),) = exchanges(client, m("G", b"\0\0\1\0\0") + done(b"COPY 1") + READY)
+    assert document(asked)["copyData"] == [["1"], ["2"]]
+
+
+def test_binary_copy_is_hexadecimal() -> None:
+    client = query(b"copy t from stdin binary") + m("d", b"PGCOPY\n\0") + m("d", b"\n\n") + m("c")
+    ((asked, _),) = exchanges(client, m("G", b"\1\0\1\0\0") + done(b"COPY 1") + READY)
+    assert document(asked)["copyData"] == [["\\x5047434f50590a00"], ["\\x0a0a"]]
+
+
+def test_a_long_row_of_copy_data_is_bounded() -> None:
+    client = query(b"copy t from stdin") + 40 * m("d", b"\t" + 50_000 * b"x") + m("d", b"\n2\n") + m("c")
+    ((asked, _),) = exchanges(client, m("G", b"\0\0\1\0\0") + done(b"COPY 2") + READY)
+    long, short = document(asked)["copyData"]
+    assert (short, sum(map(len, long)) < 1 << 20, long[1]) == (["2"], True, 50_000 * "x")
+
+
+def test_copy_among_other_statements() -> None:
+    server = m("H", b"\0\0\1\0\0") + m("d", b"1\n") + m("d", b"2\n") + m("c") + done(b"COPY 2")
+    ((_, answer),) = exchanges(query(b"copy t to stdout; select"), server + SELECTED + READY)
+    assert answer
+    shown = document(answer)["results"]
+    assert [(each["tag"], each["rows"][0], each["rowCount"]) for each in shown] == [
+        ("COPY 2", ["1"], 2),
+        ("SELECT 2", ["1", "one"], 2),
+    ]
+
+
 def test_copy_in_belongs_to_its_query() -> None:
     client = query(b"copy t from stdin") + m("d", b"1\tone\n2\ttwo\n") + m("c") + query(b"select 1")
     found = exchanges(client, m("G", b"\0\0\2\0\0\0\0") + done(b"COPY 2") + READY + done(b"SELECT 1") + READY)
@@ -369,6 +488,7 @@ def test_copy_out() -> None:
     )
     assert answer
     assert document(answer)["rows"] == [["1", "one"], ["2", "\\N"]]
+    assert document(answer)["rowCount"] == 2
 
 
 def test_notification_is_an_event() -> None:
