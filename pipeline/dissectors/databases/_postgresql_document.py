@@ -31,7 +31,15 @@ from kubeshark.pipeline.dissectors.databases._postgresql_values import (
     values,
 )
 
-__all__ = ["Statement", "notification_detail", "request_detail", "response_detail", "startup_parameters"]
+__all__ = [
+    "Statement",
+    "cancelled",
+    "notification_detail",
+    "request_detail",
+    "response_detail",
+    "startup_parameters",
+    "subject",
+]
 
 _AUTHENTICATION = {
     0: "ok",
@@ -116,13 +124,18 @@ def _add_startup(document: dict[str, Any], wire: Wire, unit: Unit) -> None:
     length = int.from_bytes(wire.data[unit.start : unit.start + 4], "big")
     body = wire.captured(unit.start + 8, min(unit.end, unit.start + length))
     if unit.code == CANCEL:
-        document["processId"] = int.from_bytes(body[:4], "big")
+        document["processId"] = cancelled(wire, unit)
         document["secretKey"] = REDACTED
     elif unit.code >> 16 == 3:
         document["protocolVersion"] = f"{unit.code >> 16}.{unit.code & 0xFFFF}"
         document["options"] = startup_parameters(body)
         if 0x70 in unit.types:
             document["password"] = REDACTED
+
+
+def cancelled(wire: Wire, unit: Unit) -> int:
+    """Return the process whose statement a request to cancel means."""
+    return int.from_bytes(wire.captured(unit.start + 8, unit.start + 12), "big")
 
 
 class _Result(Struct):
@@ -239,6 +252,16 @@ def notification_detail(wire: Wire, unit: Unit) -> tuple[Mapping[str, Value], Ma
         elif kind in (0x4E, 0x45):
             document |= {"type": "NoticeResponse" if kind == 0x4E else "ErrorResponse", **_named(error_fields(body))}
     return {}, document
+
+
+def subject(wire: Wire, unit: Unit, kind: int) -> str:
+    """Return what an event of this type is about: the channel of a notification, a setting's name, a message."""
+    body = next((body for found, body in walk(wire, unit.start, unit.end) if found == kind), b"")
+    if kind == 0x41:
+        return text(body[4:].partition(b"\0")[0])
+    if kind == 0x53:
+        return text(body.partition(b"\0")[0])
+    return error_fields(body).get("M", "")
 
 
 _FIELD_NAMES = {

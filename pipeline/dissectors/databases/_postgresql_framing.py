@@ -325,11 +325,11 @@ def _note(wire: Wire, unit: Unit, packet: Packet) -> None:
     elif kind == 0x45:
         unit.portal = _first_text(wire, packet)
     elif kind == 0x44 and unit.bind_at < 0 and not unit.is_parsed:
-        name = text(wire.captured(packet.body + 1, packet.end).partition(b"\0")[0])
+        described = text(wire.captured(packet.body + 1, packet.end).partition(b"\0")[0])
         if wire.data[packet.body : packet.body + 1] == b"S":
-            unit.statement, unit.is_described = name, True
+            unit.statement, unit.is_described = described, True
         else:
-            unit.portal = name
+            unit.portal = described
 
 
 def _first_text(wire: Wire, packet: Packet) -> str:

@@ -27,15 +27,17 @@ from kubeshark.extension_api import (
     Value,
     rest_of,
 )
-from kubeshark.pipeline.dissectors._columns import Column, Columns, numbers, sizes, texts
+from kubeshark.pipeline.dissectors._columns import Column, Columns, always, numbers, sizes, texts
 from kubeshark.pipeline.dissectors._hooks import one_protocol
 from kubeshark.pipeline.dissectors._text import text
 from kubeshark.pipeline.dissectors._wire import Wire
 from kubeshark.pipeline.dissectors.databases._database_stream import Arrival, by_direction, first_words
 from kubeshark.pipeline.dissectors.databases._postgresql_document import (
+    cancelled,
     notification_detail,
     request_detail,
     response_detail,
+    subject,
 )
 from kubeshark.pipeline.dissectors.databases._postgresql_framing import (
     CANCEL,
@@ -88,6 +90,7 @@ POSTGRESQL = ProtocolSpec(
         "postgresql_query": "string",
         "postgresql_database": "string",
         "postgresql_user": "string",
+        "postgresql_subject": "string",  # where there is no statement: channel, setting, notice, process to cancel
         "postgresql_success": "bool",
         "postgresql_error_code": "string",
         "postgresql_error_message": "string",
@@ -204,14 +207,17 @@ def _cut(
 _COMMANDS = {
     0x58: "TERMINATE",
     0x46: "FUNCTION CALL",
-    0x50: "PARSE",
     0x45: "EXECUTE",
+    0x50: "PARSE",
     0x42: "BIND",
     0x44: "DESCRIBE",
     0x43: "CLOSE",
     0x70: "PASSWORD",
     0x64: "COPY DATA",
+    0x63: "COPY DONE",
+    0x66: "COPY FAIL",
     0x53: "SYNC",
+    0x51: "QUERY",
     0x48: "FLUSH",
 }
 _SPECIAL = {TLS_REQUEST: "SSLREQUEST", GSS_ENCRYPTION: "GSSENCREQUEST", CANCEL: "CANCEL"}
@@ -224,8 +230,9 @@ def _command(code: int, types: Container[int], query: str) -> str:
         return _SPECIAL.get(code, "STARTUP")
     if query and (0x51 in types or 0x45 in types):
         verb = first_words(query)
-        return first_words(query, 2) if verb in _TWO_WORDS else verb
-    return next((name for kind, name in _COMMANDS.items() if kind in types), "QUERY" if 0x51 in types else "")
+        if verb:
+            return first_words(query, 2) if verb in _TWO_WORDS else verb
+    return next((name for kind, name in _COMMANDS.items() if kind in types), "")
 
 
 def _tag_command(tag: str) -> str:
@@ -257,6 +264,7 @@ COLUMNS: Columns = {
     "postgresql_query": Column(texts(0)),
     "postgresql_database": Column(texts(2)),
     "postgresql_user": Column(texts(3)),
+    "postgresql_subject": Column(always("")),  # what has one is left to the dissector
     "postgresql_success": Column(numbers(2, bool), _EITHER),
     "postgresql_error_code": Column(texts(2), ("response",)),
     "postgresql_error_message": Column(texts(3), ("response",)),
@@ -277,6 +285,8 @@ def _request(question: Question, wire: Wire, direction: int, answering: Wire) ->
         "postgresql_user": question.user,
         "postgresql_request_size": unit.end - unit.start,
     }
+    if unit.code == CANCEL:
+        fields["postgresql_subject"] = f"process {cancelled(wire, unit)}"
     if not expects_answer(unit) and not unit.error:
         fields["postgresql_success"] = True  # nobody says otherwise: no failure that a filter should find
     if question.is_skipped and not answer:
@@ -320,8 +330,10 @@ _EVENTS = {0x41: "NOTIFY", 0x45: "ERROR", 0x4E: "NOTICE", 0x53: "PARAMETER STATU
 
 
 def _event(unit: Unit, wire: Wire, direction: int) -> Message:
+    kind = next(kind for kind in _EVENTS if kind in unit.types)
     fields: dict[str, Value] = {
-        "postgresql_command": next(name for kind, name in _EVENTS.items() if kind in unit.types),
+        "postgresql_command": _EVENTS[kind],
+        "postgresql_subject": subject(wire, unit, kind),
         "postgresql_success": not unit.failure,
         "postgresql_error_code": unit.failure.get("C", ""),
         "postgresql_error_message": unit.failure.get("M", ""),
