@@ -2,8 +2,8 @@
  * and extended queries, in pipelines, too.
  *
  * Left to the dissector: connections that go on encrypted, requests to cancel, COPY, function calls, notifications,
- * what the server says unasked, failures in a batch of several statements, names that are not ASCII, more than some
- * hundred prepared statements.
+ * what the server says unasked, failures in a batch of several statements or to what was asked before the capture, names
+ * that are not ASCII, more than some hundred prepared statements.
  * Numbers: code of an untyped message, kinds of a request's messages (bits), whether it went well. Texts of requests:
  * query, tag of the answer, database, user; of responses: nothing, tag, code and text of an error. Key: cycle and unit.
  * Oracle: pipeline/dissectors/databases/postgresql.py and _postgresql_framing.py. */
@@ -26,7 +26,17 @@
 
 static const char pg_kinds[] = "QPBEDCSHXp"; /* what a client sends, by bit; the dissector's SCANNED_KINDS */
 
-enum { PG_QUERY = 1, PG_PARSE = 2, PG_BIND = 4, PG_EXECUTE = 8, PG_DESCRIBE = 16, PG_SYNC = 64, PG_TERMINATE = 256 };
+enum {
+    PG_QUERY = 1,
+    PG_PARSE = 2,
+    PG_BIND = 4,
+    PG_EXECUTE = 8,
+    PG_DESCRIBE = 16,
+    PG_CLOSE = 32,
+    PG_SYNC = 64,
+    PG_FLUSH = 128,
+    PG_TERMINATE = 256
+};
 
 typedef struct {
     const uint8_t *at;
@@ -46,7 +56,8 @@ typedef struct {
 } pg_packet;
 
 typedef struct {
-    bool is_open, closes, has_executed, has_query, is_startup;
+    bool is_open, closes, has_executed, is_startup;
+    bool is_described; /* a statement, not a portal */
     size_t start, end;
     uint32_t code, kinds;
     pg_bytes statement, portal, query;
@@ -144,12 +155,12 @@ static bool find_query(pg_client *client, const pg_unit *unit, kc_text *query) {
     if (unit->query.at && !add_text(client->scan, unit->query.at, unit->query.length, query)) return false;
     if (unit->kinds & PG_PARSE) {
         if (!set_name(client, &statement, false, *query)) return false;
-    } else if (unit->kinds & (PG_BIND | PG_DESCRIBE)) {
+    } else if (unit->kinds & PG_BIND || unit->is_described) {
         if (!get_name(client, &statement, false, query, &is_known)) return false;
     } else {
-        return !(unit->kinds & PG_EXECUTE) || get_name(client, &portal, true, query, &is_known);
+        return !(unit->kinds & (PG_DESCRIBE | PG_EXECUTE)) || get_name(client, &portal, true, query, &is_known);
     }
-    return !is_known || !(unit->kinds & PG_BIND) || set_name(client, &portal, true, *query);
+    return !(unit->kinds & PG_BIND) || set_name(client, &portal, true, *query);
 }
 
 static bool add_unit(pg_client *client, const pg_unit *unit) {
@@ -157,7 +168,7 @@ static bool add_unit(pg_client *client, const pg_unit *unit) {
     if (!find_query(client, unit, &query)) return false;
     kc_message *message = add_message(client->scan, client->stream, 0, unit->start, unit->end);
     if (!message) return false;
-    bool is_one_way = unit->kinds == PG_TERMINATE;
+    bool is_one_way = unit->kinds == PG_TERMINATE || unit->kinds == PG_FLUSH;
     message->kind = KC_REQUEST;
     message->bits = is_one_way ? KC_ONE_WAY : 0;
     message->key = (uint64_t)client->cycle << 32 | client->place;
@@ -217,11 +228,13 @@ static bool scan_startup(pg_client *client, size_t *at, pg_unit *unit, uint32_t 
 static bool goes_on(const pg_unit *unit, const pg_packet *packet, const uint8_t *data) {
     if (packet->kind == 'p') return true; /* a password; elsewhere it was refused */
     if (unit->closes) return false;
+    bool is_prepared = unit->kinds & (PG_PARSE | PG_CLOSE) || unit->is_described;
+    bool is_other = is_prepared && !(unit->kinds & PG_BIND); /* portal than one that was bound here */
     switch (packet->kind) {
         case 'P': return !(unit->kinds & (PG_PARSE | PG_BIND)) && !unit->has_executed;
         case 'B': return !(unit->kinds & PG_BIND) && !unit->has_executed;
         case 'D': return !unit->has_executed || data[packet->body] != 'S';
-        case 'E': return !unit->has_executed;
+        case 'E': return !unit->has_executed && !is_other;
         default: return true;
     }
 }
@@ -240,7 +253,9 @@ static bool note_packet(pg_unit *unit, const pg_packet *packet, const uint8_t *d
             pg_bytes name;
             bool is_statement = data[at++] == 'S';
             if (!read_string(data, &at, end, &name)) return false;
-            if (is_statement && !(unit->kinds & (PG_PARSE | PG_BIND))) unit->statement = name;
+            if (unit->kinds & (PG_PARSE | PG_BIND)) return true;
+            *(is_statement ? &unit->statement : &unit->portal) = name;
+            unit->is_described |= is_statement;
             return true;
         }
         default: return true;
@@ -282,9 +297,23 @@ typedef struct {
     scan_arrival asked, answered;
 } pg_server;
 
+static const char pg_answers[] = "RKSZTDCINE123nst"; /* what a server sends, by bit */
+
+enum {
+    PG_COLUMNS = 1 << 4,
+    PG_ROWS = 1 << 5,
+    PG_PARSED = 1 << 10,
+    PG_BOUND = 1 << 11,
+    PG_CLOSED = 1 << 12,
+    PG_NO_DATA = 1 << 13,
+    PG_SUSPENDED = 1 << 14,
+    PG_PARAMETERS = 1 << 15
+};
+
 typedef struct {
     bool is_open, is_done, has_anchor, has_tag, has_failed;
-    bool has_parsed, has_bound, is_suspended;
+    uint8_t previous; /* message of the side that may not come at any time, in another answer, too */
+    uint32_t kinds;
     size_t start, anchor, end;
     pg_bytes tag, error_code, error_text;
 } pg_answer;
@@ -324,8 +353,10 @@ static bool find_question(pg_server *server, const pg_answer *answer, uint32_t a
     const kc_message *messages = server->scan->messages;
     if (at >= server->questions || messages[at].key >> 32 != messages[first].key >> 32) return false;
     bool is_batch = first + 1 < server->questions && messages[first + 1].key >> 32 == messages[first].key >> 32;
+    bool is_whole = messages[at].number[1] & (PG_QUERY | PG_EXECUTE | PG_SYNC) || messages[at].number[0];
     *out = at;
-    return !(answer->has_failed && is_batch) && arrival_at(&server->asked, messages[at].start) < arrival;
+    if (answer->has_failed && (is_batch || !is_whole)) return false; /* the next question's, or nobody's */
+    return arrival_at(&server->asked, messages[at].start) < arrival;
 }
 
 static bool add_answer(pg_server *server, const pg_answer *answer) {
@@ -334,7 +365,7 @@ static bool add_answer(pg_server *server, const pg_answer *answer) {
     if (!answer->has_anchor) return false; /* unasked */
     uint32_t arrival = arrival_at(&server->answered, answer->anchor);
     if (server->is_new_cycle) begin_cycle(server, arrival);
-    if (!server->is_unasked && !find_question(server, answer, arrival, &question)) return false;
+    if (server->is_unasked ? answer->has_failed : !find_question(server, answer, arrival, &question)) return false;
     kc_message *message = add_message(scan, server->stream, 1, answer->start, answer->end);
     if (!message) return false;
     message->kind = KC_RESPONSE;
@@ -355,25 +386,40 @@ static bool add_answer(pg_server *server, const pg_answer *answer) {
     return request->place < message->place;
 }
 
-/* Does a message of the server begin another answer? */
+/* Does a message of the server begin another answer? The dissector's _begins_answer, but for failures: they go with what
+ * is before them, or find_question leaves them to the dissector. */
 static bool begins_answer(const pg_answer *answer, uint8_t kind) {
+    const uint32_t extended = PG_PARSED | PG_BOUND | PG_PARAMETERS | PG_NO_DATA | PG_SUSPENDED;
+    uint32_t kinds = answer->kinds;
     switch (kind) {
-        case '1': return answer->is_done || answer->has_parsed || answer->has_bound;
-        case '2': return answer->is_done || answer->has_bound;
+        case '1': return answer->is_done || kinds & (PG_PARSED | PG_BOUND);
+        case '2': return answer->is_done || kinds & PG_BOUND;
         case 't': return answer->is_done;
-        case 'E': return answer->is_suspended || (answer->is_done && (answer->has_parsed || answer->has_bound));
+        case 'T':
+        case 'n':
+            if (answer->previous == 't') return false;
+            break;
         case 'D':
-        case 'C': return answer->is_suspended;
+        case 'C':
+        case 'I':
+        case 's':
+        case 'E': break;
         default: return false;
     }
+    if (answer->is_done) {
+        if (kinds & extended || (kinds & PG_ROWS && !(kinds & PG_COLUMNS))) return true;
+        return kind == 'D' && answer->previous == 'C';
+    }
+    return kind != 'E' && kinds & (PG_PARSED | PG_CLOSED | PG_PARAMETERS) && !(kinds & PG_BOUND);
 }
 
 static bool note_answer(pg_answer *answer, const pg_packet *packet, const uint8_t *data) {
     size_t at = packet->body;
     answer->end = packet->end;
-    if (!answer->has_anchor && packet->kind != 'S' && packet->kind != 'N') {
+    if (packet->kind != 'S' && packet->kind != 'N') {
+        answer->previous = packet->kind;
+        if (!answer->has_anchor) answer->anchor = packet->start;
         answer->has_anchor = true;
-        answer->anchor = packet->start;
     }
     switch (packet->kind) {
         case 'C':
@@ -384,10 +430,8 @@ static bool note_answer(pg_answer *answer, const pg_packet *packet, const uint8_
         case 'E':
             answer->is_done = true;
             return answer->has_failed || read_error(answer, packet, data);
-        case 'I': answer->is_done = true; return true;
-        case 's': answer->is_done = answer->is_suspended = true; return true;
-        case '1': answer->has_parsed = true; return true;
-        case '2': answer->has_bound = true; return true;
+        case 'I':
+        case 's': answer->is_done = true; return true;
         default: return true;
     }
 }
@@ -404,12 +448,18 @@ static bool scan_server(pg_server *server, uint32_t refused) {
     pg_packet packet;
     for (answer.is_open = false; at < side->length; at = packet.end) {
         if (!read_packet(side, at, &packet)) return false;
-        if (!packet.kind || !strchr("RKSZTDCINE123nst", packet.kind)) return false;
+        const char *kind = packet.kind ? strchr(pg_answers, packet.kind) : NULL;
+        if (!kind) return false;
+        if (packet.kind == 'D' && answer.previous == 'D' && answer.is_open) { /* nearly all of a large result */
+            answer.end = packet.end;
+            continue;
+        }
         if (answer.is_open && begins_answer(&answer, packet.kind)) {
             if (!add_answer(server, &answer)) return false;
             answer.is_open = false;
         }
-        if (!answer.is_open) answer = (pg_answer){.is_open = true, .start = at};
+        if (!answer.is_open) answer = (pg_answer){.is_open = true, .start = at, .previous = answer.previous};
+        answer.kinds |= 1u << (kind - pg_answers);
         if (!note_answer(&answer, &packet, side->data)) return false;
         if (packet.kind == 'Z') {
             if (!add_answer(server, &answer)) return false;

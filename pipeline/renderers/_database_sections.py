@@ -42,12 +42,15 @@ def one_line(statement: str) -> str:
     return " ".join(statement[:SHOWN_STATEMENT].split())
 
 
-def sql_summary(protocol: str, verb: str = "command") -> Any:
-    """Return the `summarize` hook of an SQL protocol: command (the variable `verb`), statement, 1 if it failed."""
+def sql_summary(protocol: str, verb: str = "command", *others: str) -> Any:
+    """Return the `summarize` hook of an SQL protocol: command (the variable `verb`), statement, 1 if it failed.
+
+    `others` say what an entry is about that has neither statement nor database.
+    """
     return summary(
         protocol,
         f"{protocol}_{verb}",
-        Said(f"{protocol}_query", f"{protocol}_database", shown=one_line),
+        Said(f"{protocol}_query", f"{protocol}_database", *(f"{protocol}_{name}" for name in others), shown=one_line),
         Failed(f"{protocol}_success", answered=f"{protocol}_response_size"),
     )
 

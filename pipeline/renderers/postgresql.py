@@ -9,7 +9,7 @@ __all__ = ["render", "summarize"]
 
 VARIABLES = {"command": "Command", "database": "Database", "user": "User"}
 
-summarize = sql_summary("postgresql")
+summarize = sql_summary("postgresql", "command", "subject")
 
 
 @hookimpl

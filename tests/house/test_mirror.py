@@ -177,6 +177,8 @@ WITHOUT_TEST = {
     "pipeline/dissectors/databases/_mongodb_message.py": "pipeline/dissectors/databases/test_mongodb.py",
     "pipeline/dissectors/databases/_postgresql_document.py": "pipeline/dissectors/databases/test_postgresql.py",
     "pipeline/dissectors/databases/_postgresql_framing.py": "pipeline/dissectors/databases/test_postgresql.py",
+    "pipeline/dissectors/databases/_postgresql_session.py": "pipeline/dissectors/databases/test_postgresql.py",
+    "pipeline/dissectors/databases/_postgresql_values.py": "pipeline/dissectors/databases/test_postgresql.py",
     "pipeline/dissectors/web/_http3_halves.py": "pipeline/dissectors/web/test_http3.py",
     "pipeline/tls/_documents.py": "pipeline/dissectors/security/test_tls.py",
     "pipeline/entries/_packets.py": "hub/entries/test_entries.py",

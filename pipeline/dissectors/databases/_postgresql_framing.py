@@ -2,7 +2,8 @@
 
 A client's cycle ends with Query, Sync or FunctionCall, a server's with ReadyForQuery: the n-th of the one side belongs
 to the n-th of the other. Inside a cycle of the extended protocol every Execute is a unit of its own, with the Parse,
-Bind and Describe before it; the server's units are cut by the same rule, so that they pair by position.
+Bind and Describe before it, and so is a Query behind them (Flush gets their answers without a Sync); the server's units
+are cut by the same rule, so that they pair by position.
 
 1. Every message is [type][length, itself included][body]; only the client's first ones have no type.
 2. What is no message spoils the unit it is in; reading goes on at the next chain of messages.
@@ -90,10 +91,11 @@ class Unit(Struct):
     portal: str = ""
     query: str = ""
     is_parsed: bool = False
+    is_described: bool = False  # a statement, not a portal
     bind_at: int = -1  # the last Bind
     columns_at: int = -1  # the first RowDescription
+    parameters_at: int = -1  # the first ParameterDescription
     tags: list[str] = field(default_factory=list)
-    rows: int = 0
     failure: dict[str, str] = field(default_factory=dict)  # fields of the ErrorResponse, by code
     closes_cycle: bool = False
     error: str = ""
@@ -290,13 +292,21 @@ def _is_tail(packet: Packet) -> bool:
 
 def _begins_unit(wire: Wire, unit: Unit, packet: Packet, *, has_executed: bool) -> bool:
     kind = packet.type
+    if kind in _ALONE:
+        return unit.types != {0x48}  # a Flush before them says nothing
     if kind == 0x50:  # Parse
         return unit.is_parsed or unit.bind_at >= 0 or has_executed
     if kind == 0x42:  # Bind
         return unit.bind_at >= 0 or has_executed
     if kind == 0x44:  # Describe: of a statement, or of the portal that was bound
         return has_executed and wire.data[packet.body : packet.body + 1] == b"S"
-    return kind == 0x45 and has_executed  # Execute
+    if kind == 0x45:  # Execute: of the portal that was bound, or of one from an earlier unit
+        is_other = unit.is_parsed or unit.is_described or 0x43 in unit.types
+        return has_executed or (is_other and unit.bind_at < 0)
+    return False
+
+
+_ALONE = frozenset(b"QFX")  # Query, FunctionCall, Terminate
 
 
 def _note(wire: Wire, unit: Unit, packet: Packet) -> None:
@@ -314,8 +324,12 @@ def _note(wire: Wire, unit: Unit, packet: Packet) -> None:
         unit.bind_at = packet.start
     elif kind == 0x45:
         unit.portal = _first_text(wire, packet)
-    elif kind == 0x44 and unit.bind_at < 0 and not unit.is_parsed and wire.data[packet.body : packet.body + 1] == b"S":
-        unit.statement = text(wire.captured(packet.body + 1, packet.end).partition(b"\0")[0])
+    elif kind == 0x44 and unit.bind_at < 0 and not unit.is_parsed:
+        described = text(wire.captured(packet.body + 1, packet.end).partition(b"\0")[0])
+        if wire.data[packet.body : packet.body + 1] == b"S":
+            unit.statement, unit.is_described = described, True
+        else:
+            unit.portal = described
 
 
 def _first_text(wire: Wire, packet: Packet) -> str:
@@ -324,8 +338,9 @@ def _first_text(wire: Wire, packet: Packet) -> str:
 
 _ASYNCHRONOUS = frozenset(b"SN")  # ParameterStatus, NoticeResponse: may come at any time
 _TERMINATORS = frozenset(b"CIEs")
-_RESULTS = frozenset(b"DCEs")
-_MAY_END = frozenset((UNTYPED, UNKNOWN, LOST, *b"12t")) | _RESULTS  # the unit before them
+_MAY_END = frozenset((UNTYPED, UNKNOWN, LOST, *b"12tTnDCIsEGHWV"))  # the unit before them
+_PREPARED = frozenset(b"13t")  # ParseComplete, CloseComplete, ParameterDescription
+_EXTENDED = frozenset(b"12tns")  # no Query is answered so
 
 
 def server_units(wire: Wire, packets: Iterator[Packet]) -> Iterator[Unit]:
@@ -333,28 +348,16 @@ def server_units(wire: Wire, packets: Iterator[Packet]) -> Iterator[Unit]:
     unit: Unit | None = None
     cycle = 0
     is_done = False  # this unit's Execute was answered
+    previous = LOST
     for packet in packets:
         kind = packet.type
-        if kind == 0x44 and unit is not None and 0x44 in unit.types and not is_done and not packet.error:
-            unit.rows += 1  # DataRow: nearly all messages of a large result
-            unit.end = packet.end
+        if kind == 0x44 == previous and unit is not None and not packet.error:
+            unit.end = packet.end  # DataRow: nearly all messages of a large result
             continue
         if kind == 0x41 and not packet.error:  # NotificationResponse
             yield Unit(packet.start, packet.end, NO_CYCLE, packet.start, types={kind})
             continue
-        if (
-            unit
-            and kind in _MAY_END
-            and (
-                (kind < 0 and not _is_tail(packet))
-                or kind == UNTYPED
-                or (kind == 0x31 and (is_done or unit.types & {0x31, 0x32}))  # ParseComplete
-                or (kind == 0x32 and (is_done or 0x32 in unit.types))  # BindComplete
-                or (kind == 0x74 and is_done)  # ParameterDescription
-                or (kind in _RESULTS and 0x73 in unit.types)  # behind PortalSuspended
-                or (kind == 0x45 and is_done and unit.types & {0x31, 0x32})  # ErrorResponse to the next Parse or Bind
-            )
-        ):
+        if unit and kind in _MAY_END and _begins_answer(unit, packet, previous, is_done=is_done):
             if kind == LOST:
                 unit.error = unit.error or packet.error
             yield unit
@@ -363,16 +366,18 @@ def server_units(wire: Wire, packets: Iterator[Packet]) -> Iterator[Unit]:
             continue
         if unit is None:
             unit, is_done = Unit(packet.start, packet.end, cycle, -1), False
-        if unit.anchor < 0 and kind not in _ASYNCHRONOUS:
-            unit.anchor = packet.start
+        if kind not in _ASYNCHRONOUS:
+            previous = kind
+            if unit.anchor < 0:
+                unit.anchor = packet.start
         unit.end = packet.end
         unit.error = unit.error or packet.error
         unit.types.add(kind)
         is_done = is_done or kind in _TERMINATORS
-        if kind == 0x44:
-            unit.rows += 1
-        elif kind == 0x54 and unit.columns_at < 0:  # RowDescription
+        if kind == 0x54 and unit.columns_at < 0:  # RowDescription
             unit.columns_at = packet.start
+        elif kind == 0x74 and unit.parameters_at < 0:  # ParameterDescription
+            unit.parameters_at = packet.start
         elif kind == 0x43 and len(unit.tags) < SHOWN_ITEMS:  # CommandComplete
             unit.tags.append(_first_text(wire, packet))
         elif kind == 0x45 and not unit.failure:  # ErrorResponse
@@ -383,6 +388,28 @@ def server_units(wire: Wire, packets: Iterator[Packet]) -> Iterator[Unit]:
             unit, cycle = None, cycle + 1
     if unit:
         yield unit
+
+
+def _begins_answer(unit: Unit, packet: Packet, previous: int, *, is_done: bool) -> bool:
+    """Say whether a server's message answers another unit than those before it; where both may be, pairing decides."""
+    kind, types = packet.type, unit.types
+    if kind < 0:
+        return not _is_tail(packet)
+    if kind == UNTYPED:
+        return True
+    if kind == 0x31:  # ParseComplete
+        return is_done or bool(types & {0x31, 0x32})
+    if kind == 0x32:  # BindComplete
+        return is_done or 0x32 in types
+    if kind == 0x74:  # ParameterDescription
+        return is_done
+    if kind == 0x56:  # FunctionCallResponse
+        return unit.anchor >= 0
+    if kind in (0x54, 0x6E) and previous == 0x74:  # RowDescription, NoData: they go together
+        return False
+    if is_done:  # rows without a description are no Query's either
+        return bool(types & _EXTENDED) or (0x44 in types and 0x54 not in types) or (kind == 0x44 and previous == 0x43)
+    return bool(types & _PREPARED) and 0x32 not in types  # a Query, or a portal that was bound before
 
 
 def walk(wire: Wire, start: int, end: int) -> Iterator[tuple[int, bytes]]:

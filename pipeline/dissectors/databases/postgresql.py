@@ -4,17 +4,16 @@ An entry is a simple query, or one Execute of the extended protocol with the Par
 asked besides (startup with all of its authentication, Describe, Close). Units are paired here, cycle by cycle, because
 after an error the server skips what is left of a cycle: the key of a message is "cycle.unit".
 
-`_postgresql_framing` finds messages and units, `_postgresql_document` builds their documents.
+`_postgresql_framing` finds messages and units, `_postgresql_session` pairs them, `_postgresql_document` builds their
+documents.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterator
 from functools import partial
 from typing import Any
 
-from msgspec import Struct
 from numpy.typing import NDArray
 
 from kubeshark.core_capture import Scanned
@@ -28,23 +27,22 @@ from kubeshark.extension_api import (
     Value,
     rest_of,
 )
-from kubeshark.pipeline.dissectors._columns import Column, Columns, numbers, sizes, texts
+from kubeshark.pipeline.dissectors._columns import Column, Columns, always, numbers, sizes, texts
 from kubeshark.pipeline.dissectors._hooks import one_protocol
 from kubeshark.pipeline.dissectors._text import text
 from kubeshark.pipeline.dissectors._wire import Wire
 from kubeshark.pipeline.dissectors.databases._database_stream import Arrival, by_direction, first_words
 from kubeshark.pipeline.dissectors.databases._postgresql_document import (
-    Statement,
+    cancelled,
     notification_detail,
     request_detail,
     response_detail,
-    startup_parameters,
+    subject,
 )
 from kubeshark.pipeline.dissectors.databases._postgresql_framing import (
     CANCEL,
     GSS_ENCRYPTION,
     TLS_REQUEST,
-    UNKNOWN,
     Unit,
     chain_at,
     client_packets,
@@ -55,15 +53,20 @@ from kubeshark.pipeline.dissectors.databases._postgresql_framing import (
     server_units,
     startup_code,
 )
+from kubeshark.pipeline.dissectors.databases._postgresql_session import (
+    UNASKED,
+    Connection,
+    Question,
+    expects_answer,
+    is_farewell,
+    pair,
+)
 
 __all__ = ["COLUMNS", "POSTGRESQL", "dissect", "probe", "protocols"]
 
 PORT = 5432
 PROBE_BYTES = 4096
 RESYNC_BYTES = 64 << 10  # how far into a side of port 5432 the first messages are looked for
-MAX_NAMES = 10_000
-"""Statements and portals kept of one connection."""
-
 POSTGRESQL = ProtocolSpec(
     name="postgresql",
     abbr="POSTGRESQL",
@@ -87,6 +90,7 @@ POSTGRESQL = ProtocolSpec(
         "postgresql_query": "string",
         "postgresql_database": "string",
         "postgresql_user": "string",
+        "postgresql_subject": "string",  # where there is no statement: channel, setting, notice, process to cancel
         "postgresql_success": "bool",
         "postgresql_error_code": "string",
         "postgresql_error_message": "string",
@@ -142,43 +146,27 @@ def _is_likely(head: bytes, direction: int, *, is_lossy: bool) -> bool:
     return is_lossy and resume(head, 0, direction) < len(head)
 
 
-class _Question(Struct):
-    """A client's unit with what it means in its connection, and its answer."""
-
-    unit: Unit
-    key: str
-    database: str
-    user: str
-    statement: Statement | None = None
-    answer: Unit | None = None
-    columns_at: int = -1
-    is_skipped: bool = False
-
-
 def _messages(stream: Stream) -> Iterator[Message | Handover]:
     wires = (Wire(stream.sides[0]), Wire(stream.sides[1]))
     client = _asking_side(wires)
     asking, answering = wires[client], wires[1 - client]
     handover = _encryption(stream, client, asking, answering)
-    connection = _Connection()
+    connection = Connection()
     questions = [connection.question(asking, unit) for unit in client_units(asking, client_packets(asking))]
     encryption_requests = sum(question.unit.code in (TLS_REQUEST, GSS_ENCRYPTION) for question in questions)
     answers = list(server_units(answering, server_packets(answering, encryption_requests)))
-    alone = _pair(questions, answers, Arrival(stream), client)
+    alone = pair(questions, answers, Arrival(stream), client)
     for question in questions:
-        yield _request(question, asking, client)
+        yield _request(question, asking, client, answering)
         if question.answer:
             yield _response(question.answer, answering, 1 - client, question, asking)
     for unit in alone:
-        if unit.types <= _UNASKED:
+        if unit.types <= UNASKED or is_farewell(unit):
             yield _event(unit, answering, 1 - client)
         else:
             yield _response(unit, answering, 1 - client, None, asking)
     if handover:
         yield handover
-
-
-_UNASKED = frozenset(b"ASN")
 
 
 def _asking_side(wires: tuple[Wire, Wire]) -> int:
@@ -216,122 +204,21 @@ def _cut(
     return Handover(by_direction(client, *rest), protocol)
 
 
-class _Connection:
-    """What earlier messages say about later ones: who is logged in, and what names of statements stand for."""
-
-    def __init__(self) -> None:
-        self._database = self._user = ""
-        self._statements: dict[str, Statement] = {}
-        self._portals: dict[str, Statement] = {}
-        self._cycle, self._place = -1, 0
-
-    def question(self, wire: Wire, unit: Unit) -> _Question:
-        if unit.cycle != self._cycle:
-            self._cycle, self._place = unit.cycle, 0
-        if unit.code >> 16 == 3 and unit.code < CANCEL:
-            length = int.from_bytes(wire.data[unit.start : unit.start + 4], "big")
-            options = startup_parameters(wire.captured(unit.start + 8, min(unit.end, unit.start + length)))
-            self._user = options.get("user", "")
-            self._database = options.get("database", self._user)
-        question = _Question(unit, f"{self._cycle}.{self._place}", self._database, self._user)
-        self._place += 1
-        question.statement = self._statement(unit)
-        return question
-
-    def _statement(self, unit: Unit) -> Statement | None:
-        if unit.is_parsed:
-            statement = Statement(unit.query, unit)
-            if len(self._statements) < MAX_NAMES or unit.statement in self._statements:
-                self._statements[unit.statement] = statement
-        elif 0x42 in unit.types or 0x44 in unit.types:
-            found = self._statements.get(unit.statement)
-            if found is None:
-                return None
-            statement = found
-        else:
-            return self._portals.get(unit.portal) if 0x45 in unit.types else None
-        if 0x42 in unit.types and (len(self._portals) < MAX_NAMES or unit.portal in self._portals):
-            self._portals[unit.portal] = statement
-        return statement
-
-
-def _pair(questions: Sequence[_Question], answers: Sequence[Unit], arrival: Arrival, client: int) -> list[Unit]:
-    """Give each question its answer; return the answers nobody asked for.
-
-    The n-th cycle of the server answers the client's oldest cycle without answer; one that began before any such cycle
-    answers something from before the capture.
-    """
-    events: list[tuple[int, int, int]] = []  # turn, side, ordinal
-    events += ((arrival.turn(client, item.unit.start), 0, at) for at, item in enumerate(questions))
-    events += (
-        (arrival.turn(1 - client, unit.start if unit.anchor < 0 else unit.anchor), 1, at)
-        for at, unit in enumerate(answers)
-    )
-    waiting: deque[list[_Question]] = deque()
-    alone: list[Unit] = []
-    asked = answered = -1
-    open_cycle: list[_Question] = []
-    place = 0
-    for _, side, at in sorted(events):
-        if side == 0:
-            question = questions[at]
-            if not _expects_answer(question.unit):
-                continue
-            if question.unit.cycle != asked:
-                asked = question.unit.cycle
-                waiting.append([])
-            waiting[-1].append(question) if waiting else open_cycle.append(question)
-            continue
-        unit = answers[at]
-        if unit.anchor < 0 or unit.types <= _UNASKED or UNKNOWN in unit.types:
-            alone.append(unit)
-            continue
-        if unit.cycle != answered:
-            answered, place = unit.cycle, 0
-            open_cycle = waiting.popleft() if waiting else []
-        if place < len(open_cycle):
-            question = open_cycle[place]
-            question.answer = unit
-            _learn(question, unit)
-            if unit.failure and 0x45 in question.unit.types:
-                for skipped in open_cycle[place + 1 :]:
-                    skipped.is_skipped = True
-        elif unit.failure and open_cycle and (last := open_cycle[-1].answer) and last.end == unit.start:
-            last.end, last.failure = unit.end, unit.failure  # the commit at Sync failed: a deferred constraint
-        else:
-            alone.append(unit)
-        place += 1
-    return alone
-
-
-def _learn(question: _Question, answer: Unit) -> None:
-    statement = question.statement
-    if statement is None:
-        return
-    if answer.columns_at >= 0:
-        statement.columns_at = answer.columns_at
-    question.columns_at = statement.columns_at
-
-
-def _expects_answer(unit: Unit) -> bool:
-    if unit.code == CANCEL or UNKNOWN in unit.types:
-        return False
-    return not unit.types <= _ONE_WAY
-
-
-_ONE_WAY = frozenset(b"Xpdcf")  # Terminate; passwords and COPY data whose question was not captured
-
 _COMMANDS = {
     0x58: "TERMINATE",
     0x46: "FUNCTION CALL",
-    0x50: "PARSE",
     0x45: "EXECUTE",
+    0x50: "PARSE",
     0x42: "BIND",
     0x44: "DESCRIBE",
     0x43: "CLOSE",
     0x70: "PASSWORD",
     0x64: "COPY DATA",
+    0x63: "COPY DONE",
+    0x66: "COPY FAIL",
     0x53: "SYNC",
+    0x51: "QUERY",
+    0x48: "FLUSH",
 }
 _SPECIAL = {TLS_REQUEST: "SSLREQUEST", GSS_ENCRYPTION: "GSSENCREQUEST", CANCEL: "CANCEL"}
 _TWO_WORDS = ("CREATE", "ALTER", "DROP", "REFRESH", "REASSIGN")
@@ -343,8 +230,9 @@ def _command(code: int, types: Container[int], query: str) -> str:
         return _SPECIAL.get(code, "STARTUP")
     if query and (0x51 in types or 0x45 in types):
         verb = first_words(query)
-        return first_words(query, 2) if verb in _TWO_WORDS else verb
-    return next((name for kind, name in _COMMANDS.items() if kind in types), "QUERY" if 0x51 in types else "")
+        if verb:
+            return first_words(query, 2) if verb in _TWO_WORDS else verb
+    return next((name for kind, name in _COMMANDS.items() if kind in types), "")
 
 
 def _tag_command(tag: str) -> str:
@@ -376,6 +264,7 @@ COLUMNS: Columns = {
     "postgresql_query": Column(texts(0)),
     "postgresql_database": Column(texts(2)),
     "postgresql_user": Column(texts(3)),
+    "postgresql_subject": Column(always("")),  # what has one is left to the dissector
     "postgresql_success": Column(numbers(2, bool), _EITHER),
     "postgresql_error_code": Column(texts(2), ("response",)),
     "postgresql_error_message": Column(texts(3), ("response",)),
@@ -385,7 +274,7 @@ COLUMNS: Columns = {
 """What the scanner (scan_postgresql.c) knows."""
 
 
-def _request(question: _Question, wire: Wire, direction: int) -> Message:
+def _request(question: Question, wire: Wire, direction: int, answering: Wire) -> Message:
     unit, answer = question.unit, question.answer
     query = unit.query or (question.statement.query if question.statement else "")
     tag = answer.tags[0] if answer and answer.tags else ""
@@ -396,7 +285,9 @@ def _request(question: _Question, wire: Wire, direction: int) -> Message:
         "postgresql_user": question.user,
         "postgresql_request_size": unit.end - unit.start,
     }
-    if not _expects_answer(unit) and not unit.error:
+    if unit.code == CANCEL:
+        fields["postgresql_subject"] = f"process {cancelled(wire, unit)}"
+    if not expects_answer(unit) and not unit.error:
         fields["postgresql_success"] = True  # nobody says otherwise: no failure that a filter should find
     if question.is_skipped and not answer:
         fields["postgresql_error_message"] = "not run: an earlier statement of the same batch failed"
@@ -407,13 +298,13 @@ def _request(question: _Question, wire: Wire, direction: int) -> Message:
         unit.end,
         fields=fields,
         key=question.key,
-        one_way=not _expects_answer(unit) or (question.is_skipped and not answer),
+        one_way=not expects_answer(unit) or (question.is_skipped and not answer),
         error=unit.error,
-        detail=partial(request_detail, wire, unit, fields, question.statement),
+        detail=partial(request_detail, wire, unit, fields, question.statement, answering),
     )
 
 
-def _response(unit: Unit, wire: Wire, direction: int, question: _Question | None, asking: Wire) -> Message:
+def _response(unit: Unit, wire: Wire, direction: int, question: Question | None, asking: Wire) -> Message:
     failure = unit.failure
     fields: dict[str, Value] = {
         "postgresql_command": _tag_command(unit.tags[0]) if unit.tags else "",
@@ -422,7 +313,7 @@ def _response(unit: Unit, wire: Wire, direction: int, question: _Question | None
         "postgresql_error_message": failure.get("M", ""),
         "postgresql_response_size": unit.end - unit.start,
     }
-    asked = (asking, question.unit) if question else None
+    bound = (asking, question.bind) if question and question.bind else None
     return Message(
         MessageKind.RESPONSE,
         direction,
@@ -431,15 +322,21 @@ def _response(unit: Unit, wire: Wire, direction: int, question: _Question | None
         fields=fields,
         key=question.key if question else "",
         error=unit.error,
-        detail=partial(response_detail, wire, unit, asked, question.columns_at if question else -1),
+        detail=partial(response_detail, wire, unit, bound, question.columns_at if question else -1),
     )
 
 
+_EVENTS = {0x41: "NOTIFY", 0x45: "ERROR", 0x4E: "NOTICE", 0x53: "PARAMETER STATUS"}
+
+
 def _event(unit: Unit, wire: Wire, direction: int) -> Message:
-    name = "NOTIFY" if 0x41 in unit.types else "NOTICE" if 0x4E in unit.types else "PARAMETER STATUS"
+    kind = next(kind for kind in _EVENTS if kind in unit.types)
     fields: dict[str, Value] = {
-        "postgresql_command": name,
-        "postgresql_success": 0x45 not in unit.types,
+        "postgresql_command": _EVENTS[kind],
+        "postgresql_subject": subject(wire, unit, kind),
+        "postgresql_success": not unit.failure,
+        "postgresql_error_code": unit.failure.get("C", ""),
+        "postgresql_error_message": unit.failure.get("M", ""),
         "postgresql_response_size": unit.end - unit.start,
     }
     return Message(

@@ -52,6 +52,11 @@ ASKED = (
     TLS_REQUEST,
     GSS_REQUEST,
     message(b"d", b"1\t2\n") + message(b"c"),
+    PARSE + message(b"D", b"Ss1\0") + message(b"H"),
+    message(b"C", b"Ss1\0") + message(b"H"),
+    message(b"D", b"Pp\0") + SYNC,
+    message(b"B", b"p\0nobody\0\0\0\0\0\0\0") + EXECUTE + message(b"H"),
+    message(b"H"),
 )
 ANSWERED = (
     COLUMNS + ROW + ROW + TAG + READY,
@@ -74,6 +79,11 @@ ANSWERED = (
     message(b"A", pack(">I", 1) + b"channel\0payload\0"),
     message(b"G", b"\0\0\0"),
     message(b"E", b"Mold protocol\0"),
+    message(b"1") + message(b"t", bytes(2)) + COLUMNS,
+    message(b"3"),
+    ROW + TAG,
+    TAG,
+    message(b"E", b"SFATAL\0VFATAL\0C57P01\0Mgoodbye\0\0"),
 )
 
 

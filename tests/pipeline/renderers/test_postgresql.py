@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from struct import pack
 
+import pytest
+
 from kubeshark.extension_api import Message
 from kubeshark.pipeline.dissectors.databases.postgresql import POSTGRESQL, dissect
 from kubeshark.pipeline.renderers import postgresql
@@ -34,6 +36,42 @@ def test_row() -> None:
         assert row
         assert (row["method"], row["summary"], row["status"]) == ("SELECT", "select 1", status)
         assert all(shown.is_selected_by(row[query]) for query in ("methodQuery", "summaryQuery", "statusQuery"))
+
+
+@pytest.mark.parametrize(
+    ("client", "server", "shown"),
+    [
+        (b"", NOTE, ("NOTIFY", "news")),
+        (b"", m(b"S", b"TimeZone\0UTC\0"), ("PARAMETER STATUS", "TimeZone")),
+        (b"", m(b"N", b"SWARNING\0C01000\0Mlook\0\0"), ("NOTICE", "look")),
+        (b"", m(b"E", b"SFATAL\0C57P01\0Mbye\0\0"), ("ERROR", "bye")),
+        (pack(">IIII", 16, 80877102, 77, 1), b"", ("CANCEL", "process 77")),
+        (m(b"Q", b";\0"), m(b"I", b"") + m(b"Z", b"I"), ("QUERY", ";")),
+    ],
+    ids=["notify", "parameter", "notice", "end", "cancel", "empty"],
+)
+def test_row_says_what_an_entry_without_a_statement_is(client: bytes, server: bytes, shown: tuple[str, str]) -> None:
+    found = entry(client, server)
+    row = postgresql.summarize(found)
+    assert row
+    assert (row["method"], row["summary"]) == shown
+    assert found.is_selected_by(row["methodQuery"]) and found.is_selected_by(row["summaryQuery"])
+
+
+@pytest.mark.parametrize(
+    ("client", "command"),
+    [
+        (m(b"S", b""), "SYNC"),
+        (m(b"X", b""), "TERMINATE"),
+        (m(b"H", b""), "FLUSH"),
+        (m(b"H", b"") + m(b"Q", b"\0"), "QUERY"),
+        (m(b"c", b""), "COPY DONE"),
+    ],
+)
+def test_row_names_a_message_that_is_no_statement(client: bytes, command: str) -> None:
+    row = postgresql.summarize(entry(client, b""))
+    assert row
+    assert row["method"] == command
 
 
 def test_row_without_answer() -> None:

@@ -161,6 +161,160 @@ def test_execute_shows_the_statement_it_runs() -> None:
     assert (document(answer)["rows"], document(answer)["columns"]) == ([["42"]], [{"name": "n", "type": "int4"}])
 
 
+FLUSH = m("H")
+PREPARE, PREPARED = (
+    parse(b"s1", b"select $1") + m("D", b"Ss1\0"),
+    PARSED + m("t", pack(">HI", 1, 23)) + columns((b"n", 23)),
+)
+
+
+def turns(*said: tuple[bytes, bytes]) -> FakeStream:
+    """A stream in which each of these questions was answered before the next one was asked."""
+    stream = tcp(b"".join(asked for asked, _ in said), b"".join(answer for _, answer in said), port=5432)
+    stream.runs = []
+    asked_at = answered_at = 0
+    for asked, answer in said:
+        stream.runs += [(0, asked_at, asked_at + len(asked)), (1, answered_at, answered_at + len(answer))]
+        asked_at, answered_at = asked_at + len(asked), answered_at + len(answer)
+    return stream
+
+
+def told(stream: FakeStream) -> list[tuple[object, object, object]]:
+    """Command, query and tag or error code of every exchange; None where there is no answer."""
+    found = messages(stream)
+    answers = {message.key: document(message) for message in found if message.kind == MessageKind.RESPONSE}
+    return [
+        (
+            message.fields["postgresql_command"],
+            message.fields["postgresql_query"],
+            answer and (answer["tag"] or answer["errorCode"]),
+        )
+        for message in found
+        if message.kind == MessageKind.REQUEST
+        for answer in (answers.get(message.key),)
+    ]
+
+
+RUN, RAN = bind(b"", b"s1", b"1") + EXECUTE + SYNC, BOUND + row(b"1") + done(b"SELECT 1") + READY
+
+
+@pytest.mark.parametrize("prepare", [PREPARE, m("C", b"Sold\0") + PREPARE], ids=["prepare", "close-prepare"])
+def test_query_behind_a_flush_is_a_statement_of_its_own(prepare: bytes) -> None:
+    prepared = PREPARED if prepare == PREPARE else m("3") + PREPARED
+    stream = turns((prepare + FLUSH, prepared), (query(b"begin"), done(b"BEGIN") + READY), (RUN, RAN))
+    assert told(stream) == [
+        ("PARSE", "select $1", ""),
+        ("BEGIN", "begin", "BEGIN"),
+        ("SELECT", "select $1", "SELECT 1"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("before", "answered"),
+    [
+        (PREPARE, PREPARED),
+        (parse(b"s1", b"select 1"), PARSED),
+        (m("C", b"Sold\0"), m("3")),
+        (m("D", b"Ss1\0"), m("t", bytes(2)) + m("n")),
+        (bind(b"", b"s1") + EXECUTE, BOUND + done(b"INSERT 0 1")),
+        (bind(b"", b"s1") + EXECUTE, BOUND + row(b"1") + m("s")),
+        (m("E", b"c\0\0\0\0\0"), row(b"1") + done(b"SELECT 1")),
+    ],
+    ids=["prepare", "parse", "close", "describe", "insert", "portion", "older-portal"],
+)
+@pytest.mark.parametrize(
+    ("answer", "outcome"),
+    [
+        (done(b"BEGIN"), "BEGIN"),
+        (SELECTED, "SELECT 2"),
+        (m("I"), ""),
+        (failed(b"42601", b"syntax"), "42601"),
+        (m("H", b"\0\0\1\0\0") + m("d", b"1\n") + m("c") + done(b"COPY 1"), "COPY 1"),
+    ],
+    ids=["begin", "select", "empty", "error", "copy"],
+)
+def test_answer_to_a_query_behind_a_flush(before: bytes, answered: bytes, answer: bytes, outcome: str) -> None:
+    stream = turns((before + FLUSH, answered), (query(b"x"), answer + READY))
+    (_, _, first), (_, asked, second) = told(stream)
+    assert (asked, second) == ("x", outcome)
+    assert first in ("", "INSERT 0 1", "SELECT 1")
+    assert not any(message.error for message in messages(stream))
+    assert all(message.key for message in messages(stream))
+
+
+def test_function_call_and_end_behind_a_flush() -> None:
+    stream = turns((PREPARE + FLUSH, PREPARED), (m("F", bytes(10)), m("V", pack(">i", -1)) + READY), (m("X"), b""))
+    assert [command for command, _, _ in told(stream)] == ["PARSE", "FUNCTION CALL", "TERMINATE"]
+    assert [outcome for _, _, outcome in told(stream)] == ["", "", None]
+
+
+def test_flush_before_a_query_is_part_of_it() -> None:
+    assert told(turns((FLUSH + query(b"begin"), done(b"BEGIN") + READY))) == [("BEGIN", "begin", "BEGIN")]
+
+
+def test_older_portal_behind_a_prepared_statement() -> None:
+    opened = parse(b"s2", b"fetch 2") + bind(b"c", b"s2") + m("E", b"c\0\0\0\0\1") + SYNC
+    stream = turns(
+        (opened, PARSED + BOUND + row(b"1") + m("s") + READY),
+        (PREPARE + FLUSH, PREPARED),
+        (m("E", b"c\0\0\0\0\1") + SYNC, row(b"2") + done(b"SELECT 1") + READY),
+    )
+    assert [query for _, query, _ in told(stream)] == ["fetch 2", "select $1", "fetch 2"]
+    assert [outcome for _, _, outcome in told(stream)] == ["", "", "SELECT 1"]
+
+
+@pytest.mark.parametrize(
+    ("ask", "tell"),
+    [
+        (parse(b"", b"x") + bind(b"", b"") + EXECUTE + SYNC, PARSED),
+        (PREPARE + bind(b"", b"s1") + EXECUTE + SYNC, PREPARED),
+        (parse(b"", b"x") + m("D", b"S\0") + FLUSH, PARSED),
+    ],
+    ids=["bind", "bind-described", "describe"],
+)
+def test_failure_behind_what_went_well_is_of_the_same_statement(ask: bytes, tell: bytes) -> None:
+    stream = tcp(ask, tell + failed(b"22P02", b"no") + READY, port=5432)
+    ((_, _, outcome),) = told(stream)
+    assert (outcome, len(messages(stream))) == ("22P02", 2)
+
+
+def test_query_behind_a_statement_that_failed_is_not_run() -> None:
+    stream = turns((PREPARE + FLUSH, failed(b"42601", b"syntax")), (query(b"begin"), b""))
+    assert [outcome for _, _, outcome in told(stream)] == ["42601", None]
+    assert "not run" in str(messages(stream)[-1].fields["postgresql_error_message"])
+
+
+GOODBYE = m("E", b"SFATAL\0VFATAL\0C57P01\0Mterminating connection\0\0")
+
+
+@pytest.mark.parametrize(
+    ("ask", "tell"),
+    [
+        (query(b"select 1"), SELECTED + READY),
+        (PREPARE + FLUSH, PREPARED),
+        (bind(b"", b"s1") + EXECUTE + FLUSH, BOUND + done(b"INSERT 0 1")),
+    ],
+    ids=["query", "prepare", "execute"],
+)
+def test_server_that_ends_an_idle_connection_is_an_event(ask: bytes, tell: bytes) -> None:
+    stream = turns((ask, tell + GOODBYE), (query(b"select 2"), b""))
+    (event,) = (message for message in messages(stream) if message.kind == MessageKind.EVENT)
+    assert (event.error, document(event)["type"], document(event)["code"]) == ("", "ErrorResponse", "57P01")
+    assert event.fields["postgresql_success"] is False
+    assert (event.fields["postgresql_command"], event.fields["postgresql_error_code"]) == ("ERROR", "57P01")
+    assert all(message.key for message in messages(stream) if message.kind != MessageKind.EVENT)
+    assert told(stream)[-1][-1] is None
+
+
+def test_fatal_error_answers_who_waits() -> None:
+    assert told(turns((query(b"select pg_sleep(9)"), GOODBYE)))[0][-1] == "57P01"
+
+
+def test_refused_login_without_its_question_is_no_event() -> None:
+    (answer,) = messages(tcp(b"", GOODBYE.replace(b"57P01", b"28P01"), port=5432))
+    assert answer.kind == MessageKind.RESPONSE
+
+
 def test_pipelined_statements_up_to_one_sync() -> None:
     ask = [parse(b"", text) + bind(b"", b"") + DESCRIBE + EXECUTE for text in (b"begin", b"select 1", b"commit")]
     tell = [PARSED + BOUND + m("n") + done(tag) for tag in (b"BEGIN", b"SELECT 1", b"COMMIT")]
@@ -200,6 +354,118 @@ def test_portal_in_portions() -> None:
     assert [document(answer)["rows"] for _, answer in found if answer] == [[["1"]], [["2"]]]
 
 
+def test_portal_keeps_the_formats_that_it_was_bound_with() -> None:
+    fetch = m("E", b"c\0\0\0\0\1") + SYNC
+    stream = turns(
+        (PREPARE + FLUSH, PREPARED),
+        (bind(b"c", b"s1", pack(">i", 2), form=1, results=1) + fetch, BOUND + row(pack(">i", 7)) + m("s") + READY),
+        (fetch, row(pack(">i", 8)) + done(b"SELECT 1") + READY),
+    )
+    found = messages(stream)
+    assert document(found[0])["parameters"] == ["2"]
+    assert [document(found[at])["rows"] for at in (1, 3)] == [[["7"]], [["8"]]]
+
+
+def test_portal_of_an_unknown_statement_is_no_older_one_of_that_name() -> None:
+    stream = turns(
+        (parse(b"", b"select 1") + bind(b"c", b"") + EXECUTE + SYNC, PARSED + BOUND + done(b"SELECT 0") + READY),
+        (bind(b"c", b"before") + SYNC, BOUND + READY),
+        (m("E", b"c\0\0\0\0\1") + SYNC, done(b"SELECT 0") + READY),
+    )
+    assert [query for _, query, _ in told(stream)] == ["select 1", "", ""]
+
+
+def test_description_of_a_portal_shows_what_it_runs() -> None:
+    opened = parse(b"s2", b"select 2") + bind(b"c", b"s2") + SYNC
+    stream = turns(
+        (opened, PARSED + BOUND + READY),
+        (parse(b"", b"select 1") + SYNC, PARSED + READY),
+        (m("D", b"Pc\0") + SYNC, columns((b"n", 23)) + READY),
+    )
+    assert told(stream)[2][:2] == ("DESCRIBE", "select 2")
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"), [((), ["7", "\\x00000007"]), ((0, 23), ["7", "7"]), ((20, 23), ["\\x00000007", "7"])]
+)
+def test_parameter_types_are_those_of_parse_or_else_of_the_server(given: tuple[int, ...], shown: list[str]) -> None:
+    value = pack(">i", 7)
+    ask = parse(b"a", b"select $1, $2", *given) + m("D", b"Sa\0") + SYNC
+    run = bind(b"", b"a", value, value, form=1) + EXECUTE + SYNC
+    stream = turns(
+        (ask, PARSED + m("t", pack(">HII", 2, 23, 17)) + m("n") + READY), (run, BOUND + done(b"SELECT 0") + READY)
+    )
+    assert document(messages(stream)[2])["parameters"] == shown
+
+
+def test_results_of_several_statements_are_apart() -> None:
+    server = columns((b"el", 23), (b"tw", 23)) + row(b"11", b"12") + done(b"SELECT 1") + done(b"INSERT 0 1")
+    server += columns((b"n", 23)) + row(b"13") + row(b"14") + done(b"SELECT 2") + READY
+    ((_, answer),) = exchanges(query(b"select 11 as el, 12 as tw; insert ...; select n"), server)
+    assert answer
+    shown = document(answer)
+    assert (shown["rows"], shown["rowCount"], shown["tag"]) == ([["11", "12"]], 1, "SELECT 1")
+    assert shown["tags"] == ["SELECT 1", "INSERT 0 1", "SELECT 2"]
+    assert shown["results"][0] == {"tag": "SELECT 1"} | {name: shown[name] for name in ("columns", "rows", "rowCount")}
+    assert shown["results"][1] == {
+        "tag": "SELECT 2",
+        "columns": [{"name": "n", "type": "int4"}],
+        "rows": [["13"], ["14"]],
+        "rowCount": 2,
+    }
+    assert len(shown["results"]) == 2
+
+
+def test_one_result_among_several_statements_is_no_list() -> None:
+    ((_, answer),) = exchanges(query(b"begin; select"), done(b"BEGIN") + SELECTED + READY)
+    assert answer
+    assert (document(answer)["rowCount"], "results" in document(answer)) == (2, False)
+
+
+def test_shown_results_and_rows_are_bounded() -> None:
+    one = columns((b"n", 23)) + 101 * row(b"1") + done(b"SELECT 101")
+    ((_, answer),) = exchanges(query(b"select ..."), 101 * one + READY)
+    assert answer
+    shown = document(answer)["results"]
+    assert (len(shown), len(shown[99]["rows"]), shown[99]["rowCount"]) == (100, 100, 101)
+
+
+def test_copy_data_does_not_end_rows_where_its_messages_end() -> None:
+    client = query(b"copy t from stdin") + m("d", b"1\tx\n2\ty") + m("d", b"y") + m("d", b"\n3") + m("c")
+    ((asked, _),) = exchanges(client, m("G", b"\0\0\2\0\0\0\0") + done(b"COPY 3") + READY)
+    assert document(asked)["copyData"] == [["1", "x"], ["2", "yy"], ["3"]]
+
+
+def test_copies_of_one_query_do_not_run_into_each_other() -> None:
+    client = query(b"copy a from stdin; copy b from stdin") + m("d", b"1") + m("c") + m("d", b"2") + m("c")
+    ((asked, _),) = exchanges(client, m("G", b"\0\0\1\0\0") + done(b"COPY 1") + READY)
+    assert document(asked)["copyData"] == [["1"], ["2"]]
+
+
+def test_binary_copy_is_hexadecimal() -> None:
+    client = query(b"copy t from stdin binary") + m("d", b"PGCOPY\n\0") + m("d", b"\n\n") + m("c")
+    ((asked, _),) = exchanges(client, m("G", b"\1\0\1\0\0") + done(b"COPY 1") + READY)
+    assert document(asked)["copyData"] == [["\\x5047434f50590a00"], ["\\x0a0a"]]
+
+
+def test_a_long_row_of_copy_data_is_bounded() -> None:
+    client = query(b"copy t from stdin") + 40 * m("d", b"\t" + 50_000 * b"x") + m("d", b"\n2\n") + m("c")
+    ((asked, _),) = exchanges(client, m("G", b"\0\0\1\0\0") + done(b"COPY 2") + READY)
+    long, short = document(asked)["copyData"]
+    assert (short, sum(map(len, long)) < 1 << 20, long[1]) == (["2"], True, 50_000 * "x")
+
+
+def test_copy_among_other_statements() -> None:
+    server = m("H", b"\0\0\1\0\0") + m("d", b"1\n") + m("d", b"2\n") + m("c") + done(b"COPY 2")
+    ((_, answer),) = exchanges(query(b"copy t to stdout; select"), server + SELECTED + READY)
+    assert answer
+    shown = document(answer)["results"]
+    assert [(each["tag"], each["rows"][0], each["rowCount"]) for each in shown] == [
+        ("COPY 2", ["1"], 2),
+        ("SELECT 2", ["1", "one"], 2),
+    ]
+
+
 def test_copy_in_belongs_to_its_query() -> None:
     client = query(b"copy t from stdin") + m("d", b"1\tone\n2\ttwo\n") + m("c") + query(b"select 1")
     found = exchanges(client, m("G", b"\0\0\2\0\0\0\0") + done(b"COPY 2") + READY + done(b"SELECT 1") + READY)
@@ -222,6 +488,7 @@ def test_copy_out() -> None:
     )
     assert answer
     assert document(answer)["rows"] == [["1", "one"], ["2", "\\N"]]
+    assert document(answer)["rowCount"] == 2
 
 
 def test_notification_is_an_event() -> None:
