@@ -1,19 +1,22 @@
 """memcached over UDP: the frame header, and which datagrams are one answer (protocol.txt, "UDP protocol").
 
-What is too long for a datagram is cut anywhere; its datagrams are numbered from 0 and come in any order.
+What is too long for a datagram is cut anywhere; its datagrams are numbered from 0 and come in any order. An answer of
+several values may come value by value, each numbered from 0 again (memcached 1.6).
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import accumulate
 from struct import Struct as Layout
 
 from msgspec import Struct, field
 
 from kubeshark.extension_api import CLIENT, SERVER, Datagram
 
-__all__ = ["HEADER_BYTES", "Joined", "joined"]
+__all__ = ["HEADER_BYTES", "Joined", "continued", "joined"]
 
 HEADER = Layout(">HHHH")  # request id, number of the datagram, how many there are, reserved
 HEADER_BYTES = HEADER.size
@@ -73,6 +76,36 @@ def joined(datagrams: Sequence[Datagram]) -> Iterator[Joined]:
             yield _join(key, open_.pop(key), datagrams)
     for key, parts in open_.items():
         yield _join(key, parts, datagrams)
+
+
+def continued(parts: Iterable[Joined], goes_on: Callable[[Joined], bool]) -> Iterator[Joined]:
+    """Join answers that came value by value; `goes_on` says whether one ends before its request is answered."""
+    open_: dict[int, list[Joined]] = {}
+    sizes: Counter[int] = Counter()
+    for part in parts:
+        before = open_.pop(part.request_id, [])
+        size = sizes.pop(part.request_id, 0) + len(part.data)
+        if before and (part.direction == CLIENT or part.is_rest or size > MAX_JOINED):
+            yield _in_a_row(before)
+            before, size = [], len(part.data)
+        before.append(part)
+        if part.direction == CLIENT or part.is_rest or not goes_on(part):
+            yield _in_a_row(before)
+            continue
+        if len(open_) >= MAX_OPEN:
+            yield _in_a_row(open_.pop(next(iter(open_))))
+        open_[part.request_id], sizes[part.request_id] = before, size
+    for before in open_.values():
+        yield _in_a_row(before)
+
+
+def _in_a_row(parts: Sequence[Joined]) -> Joined:
+    if len(parts) == 1:
+        return parts[0]
+    starts = accumulate((len(part.data) for part in parts), initial=0)
+    places = [(start + at, index) for start, part in zip(starts, parts, strict=False) for at, index in part.places]
+    data, last = b"".join(part.data for part in parts), parts[-1]
+    return Joined(last.direction, last.request_id, data, places, last.error)
 
 
 def _is_of(parts: _Parts, number: int, count: int, datagram: Datagram, datagrams: Sequence[Datagram]) -> bool:

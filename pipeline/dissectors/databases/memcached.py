@@ -26,7 +26,7 @@ from kubeshark.pipeline.dissectors._columns import Column, Columns, always, numb
 from kubeshark.pipeline.dissectors._hooks import one_protocol
 from kubeshark.pipeline.dissectors._wire import Wire
 from kubeshark.pipeline.dissectors.databases._memcached_binary import REQUEST, RESPONSE, is_header, read_packets
-from kubeshark.pipeline.dissectors.databases._memcached_datagrams import HEADER_BYTES, joined
+from kubeshark.pipeline.dissectors.databases._memcached_datagrams import HEADER_BYTES, Joined, continued, joined
 from kubeshark.pipeline.dissectors.databases._memcached_text import (
     REQUEST_LINE,
     STRICT_ANSWER,
@@ -148,7 +148,7 @@ def _is_frame(data: memoryview) -> bool:
 
 
 def _datagrams(stream: Stream) -> Iterator[Message]:
-    for part in joined(stream.datagrams):
+    for part in continued(joined(stream.datagrams), _goes_on):
         wire = Wire(_Datagram(memoryview(part.data)))
         if part.is_rest:
             units = [Unit(0, len(part.data), status="CONTINUATION", is_event=True)]
@@ -165,6 +165,13 @@ def _datagrams(stream: Stream) -> Iterator[Message]:
             message.key = f"{part.request_id:#06x}"
             message.one_way = unit.is_silent
             yield message
+
+
+def _goes_on(part: Joined) -> bool:
+    if part.error or is_header(part.data, 0, RESPONSE):
+        return False
+    *_, last = read_answers(Wire(_Datagram(memoryview(part.data))))
+    return last.error.startswith("truncated:")
 
 
 def _messages(stream: Stream) -> Iterator[Message]:

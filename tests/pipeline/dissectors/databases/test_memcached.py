@@ -276,6 +276,28 @@ def test_the_next_answer_with_a_request_id_ends_the_last() -> None:
     assert [message.fields.get("memcached_status") for message in found] == ["VALUE", None, "CONTINUATION"]
 
 
+def test_an_answer_that_comes_value_by_value() -> None:
+    asked = (0, pack(">HHHH", 9, 0, 1, 0) + b"get a b\r\n")
+    one, last = VALUE.removesuffix(b"END\r\n"), VALUE.replace(b"a 0", b"b 0")
+    for size in (8, 99):
+        _, found, _, cut, _, whole = told(
+            asked, *parts(one, size), *parts(last, size), asked, *parts(one, size), asked, *parts(last, size)
+        )
+        assert (found.error, found.fields["memcached_response_size"]) == ("", len(one + last))
+        assert [value["key"] for value in document(found)["values"]] == ["a", "b"]
+        assert (cut.error, whole.error) == (f"truncated: only {len(one)} bytes were captured", "")
+
+
+def test_values_that_wait_for_others_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = VALUE.removesuffix(b"END\r\n")
+    monkeypatch.setattr(_memcached_datagrams, "MAX_OPEN", 2)
+    found = told(*(part for number in range(4) for part in parts(one, request_id=number)))
+    assert [message.key for message in found] == ["0x0000", "0x0001", "0x0002", "0x0003"]
+    monkeypatch.setattr(_memcached_datagrams, "MAX_JOINED", 2 * len(one))
+    found = told(*parts(one, 99) * 3)
+    assert [len(document(message)["values"]) for message in found] == [2, 1]
+
+
 def test_answers_of_several_requests_at_once() -> None:
     others = parts(VALUE.replace(b"abc", b"ABC"), request_id=10)
     found = told(*(one for both in zip(parts(VALUE), others, strict=True) for one in both))
