@@ -127,6 +127,10 @@ class Stream(Protocol):
         """(direction, start, end) of a TCP stream's alternating runs, by arrival: for protocols where order matters."""
         ...
 
+    def has_ended(self, direction: int) -> bool:
+        """A FIN of this side was captured: what is in `sides` and no gap is all that it sent. False unless TCP."""
+        ...
+
 
 @dataclass(slots=True)
 class Message:

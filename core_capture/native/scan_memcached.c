@@ -1,9 +1,10 @@
 /* memcached on its own TCP port: the text protocol with its meta commands, and the binary protocol.
  *
- * Left to the dissector: UDP, quiet commands, binary statistics, `watch` and whatever lists something else than STAT,
- * blanks where none are needed, and what is malformed.
+ * Left to the dissector: UDP, quiet commands, lines that are refused with the data blocks behind them, binary statistics,
+ * `watch` and whatever lists something else than STAT, blanks where none are needed, and what is malformed.
  * Number: whether a response tells success. Texts: command (requests) or status (responses), key. Key: the opaque of
- * the binary protocol. Oracle: pipeline/dissectors/databases/memcached.py, _memcached_text.py and _memcached_binary.py. */
+ * the binary protocol. Oracle: pipeline/dissectors/databases/memcached.py, _memcached_text.py, _memcached_turns.py and
+ * _memcached_binary.py. */
 #include "scan.h"
 
 #define MEMCACHED_PORT 11211u
@@ -156,7 +157,7 @@ static bool read_meta_value(const uint8_t *data, size_t length, text_line *line,
     return read_digits(&line->words[1], 9, &size) && skip_block(data, length, size, &line->end);
 }
 
-/* An answer of one line; its text, if it may have one, is not looked at. */
+/* An answer of one line; its text, if it may have one, is not looked at unless it refuses a line. */
 static bool read_memcached_status(const uint8_t *data, size_t length, size_t at, text_answer *answer) {
     static const char *const alone[] = {"STORED", "NOT_STORED", "TOUCHED", "DELETED", "NOT_FOUND", "EXISTS"};
     static const char *const others[] = {"END", "OK", "RESET", "ERROR", "HD", "EN", "NF", "NS", "EX", "MN"};
@@ -171,6 +172,7 @@ static bool read_memcached_status(const uint8_t *data, size_t length, size_t at,
     if (blank) status->length = (size_t)(blank - line.bytes);
     answer->is_success = IS_ANY_WORD(status, good);
     if (IS_ANY_WORD(status, others) || (!blank && IS_ANY_WORD(status, alone))) return true;
+    if (starts_word(data, length, at, "CLIENT_ERROR bad command line format")) return false;
     if (blank && IS_ANY_WORD(status, telling)) return true;
     if (blank || !read_digits(status, 20, &ignored)) return false;
     *status = (scan_word){number, sizeof number - 1};

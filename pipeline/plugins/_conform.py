@@ -223,6 +223,9 @@ class _Whole:
     def turns(self) -> list[tuple[int, int, int]]:
         return [(at, 0, len(side.data)) for at, side in enumerate(self.sides) if len(side.data)]
 
+    def has_ended(self, direction: int) -> bool:  # noqa: ARG002 - more may come, on either side
+        return False
+
 
 def _check_python(trial: Trial, vector: Vector) -> Iterator[Finding]:
     """Look at one side as a whole, in small packets, and cut short at many places."""

@@ -17,7 +17,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from kubeshark.core_capture import Decoded, Direction, FlowStreams, PacketBit
+from kubeshark.core_capture import Decoded, Direction, FlowBit, FlowStreams, PacketBit
 from kubeshark.extension_api import CarvedSide, Datagram, Endpoint, Handover, StreamSide
 
 __all__ = ["TRANSPORT_NAMES", "FlowSide", "FlowStream", "InnerStream", "address_text", "endpoints"]
@@ -27,6 +27,7 @@ TRANSPORT_NAMES = {6: "tcp", 17: "udp", 132: "sctp", 1: "icmp", 58: "icmp"}
 
 
 ARENA, CUT, FRAGMENT = int(PacketBit.ARENA), int(PacketBit.CUT), int(PacketBit.FRAGMENT)  # flags as fast as numbers
+FINS = int(FlowBit.FIN_A), int(FlowBit.FIN_B)
 
 
 @functools.lru_cache(maxsize=65_536)  # the same few addresses, over and over
@@ -198,6 +199,10 @@ class FlowStream:
             else:
                 runs.append((side, start, end))
         return runs
+
+    def has_ended(self, direction: int) -> bool:
+        """Say whether a FIN of this side was captured."""
+        return bool(int(self.row["bits"]) & FINS[direction ^ self.ends.opener])
 
 
 class InnerStream(FlowStream):

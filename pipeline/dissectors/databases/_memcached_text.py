@@ -16,7 +16,17 @@ from kubeshark.pipeline.dissectors._lines import next_line
 from kubeshark.pipeline.dissectors._text import text
 from kubeshark.pipeline.dissectors._wire import Wire
 
-__all__ = ["REQUEST_LINE", "STRICT_ANSWER", "STRICT_REQUEST", "Item", "Unit", "read_answers", "read_requests"]
+__all__ = [
+    "MAX_LINE",
+    "REQUEST_LINE",
+    "STORAGE",
+    "STRICT_ANSWER",
+    "STRICT_REQUEST",
+    "Item",
+    "Unit",
+    "read_answers",
+    "request_at",
+]
 
 MAX_LINE = 64 << 10
 """A request for many keys; the server takes 2 KiB for anything else."""
@@ -100,6 +110,7 @@ class Unit(Struct):
 
     start: int
     end: int
+    line_end: int = 0  # of a request in text, if its line is whole
     command: str = ""
     keys: list[str] = field(default_factory=list)
     flags: int = 0
@@ -118,21 +129,6 @@ class Unit(Struct):
     is_event: bool = False
     is_binary: bool = False
     error: str = ""
-
-
-def read_requests(wire: Wire) -> Iterator[Unit]:
-    data, at, size = wire.data, 0, len(wire.data)
-    if wire.starts_midway:
-        at = next_line(data, 0, REQUEST_LINE, MAX_LINE)
-    while at < size:
-        if data[at] in b"\r\n":
-            at += 1
-            continue
-        unit = _request(wire, at)
-        if unit.error and unit.end < size:
-            unit.end = next_line(data, max(unit.end, at + 1), REQUEST_LINE, MAX_LINE)
-        yield unit
-        at = unit.end
 
 
 def read_answers(wire: Wire) -> Iterator[Unit]:
@@ -184,13 +180,15 @@ def _block(wire: Wire, unit: Unit, item: Item) -> bool:
     return True
 
 
-def _request(wire: Wire, at: int) -> Unit:
+def request_at(wire: Wire, at: int) -> Unit:
+    """Read the request that begins at `at`, as if it had no fault."""
     unit = Unit(at, at)
     line = _line(wire, unit, at)
     if line is None:
         line = wire.captured(at, min(unit.end, at + MAX_LINE))
         _name(unit, line)
         return unit
+    unit.line_end = unit.end
     words = [text(word) for word in line.split()]
     if not _name(unit, line + b"\n"):
         unit.error = f"malformed: no command at {at}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import takewhile
 from typing import Any
 
 from msgspec import Struct, field
@@ -11,7 +12,15 @@ from kubeshark.extension_api import Value
 from kubeshark.pipeline.dissectors._text import text
 from kubeshark.pipeline.dissectors._wire import Wire
 from kubeshark.pipeline.dissectors.databases._database_stream import REDACTED, SHOWN_ITEMS, Cursor, Short, hex_text
-from kubeshark.pipeline.dissectors.databases._mysql_framing import FULL_PACKET, Exchange, payloads
+from kubeshark.pipeline.dissectors.databases._mysql_framing import (
+    CHANGE_USER,
+    EXECUTE,
+    FETCH,
+    FULL_PACKET,
+    LONG_DATA,
+    Exchange,
+    payloads,
+)
 from kubeshark.pipeline.dissectors.databases._mysql_values import (
     Column,
     binary_row,
@@ -34,6 +43,7 @@ __all__ = [
     "Login",
     "Statement",
     "bound_types",
+    "changed_database",
     "failure",
     "greeting_detail",
     "login",
@@ -64,6 +74,8 @@ class Statement(Struct):
     query: str
     parameters: int = -1  # how many; -1: the answer to its preparation was not seen
     types: list[tuple[int, bool]] = field(default_factory=list)  # (type, unsigned) as bound last
+    long_bytes: dict[int, int] = field(default_factory=dict)  # parameter → bytes sent ahead of the next execution
+    executed: Exchange | None = None  # the answer to the last execution, whose columns a cursor's rows have
 
 
 class Failure(Struct, frozen=True):
@@ -90,9 +102,12 @@ class Asked(Struct):
     name: str
     query: str = ""
     database: str = ""
+    chosen: str | None = None  # the database that it asks to go on in
     statement_id: int = 0
     statement: Statement | None = None
     types: list[tuple[int, bool]] = field(default_factory=list)  # of COM_STMT_EXECUTE's parameters
+    long_bytes: dict[int, int] = field(default_factory=dict)  # parameters that COM_STMT_EXECUTE has no values of
+    executed: Exchange | None = None  # where the columns of COM_STMT_FETCH's rows are
     has_attributes: bool = False
 
 
@@ -133,6 +148,17 @@ def login(payload: bytes) -> Login:
     return found
 
 
+def changed_database(payload: bytes) -> str | None:
+    """Return the database of a COM_CHANGE_USER; None if it ends before."""
+    cursor = Cursor(payload, 1, "little")
+    try:
+        cursor.until_nul()
+        cursor.take(cursor.uint(1))
+        return text(cursor.until_nul())
+    except Short:
+        return None
+
+
 def _attributes(data: bytes) -> dict[str, str]:
     cursor, found = Cursor(data, order="little"), dict[str, str]()
     while cursor.left and len(found) < SHOWN_ITEMS:
@@ -150,7 +176,7 @@ def statement_text(payload: bytes, *, has_attributes: bool) -> str:
             count = encoded_int(cursor)
             encoded_int(cursor)  # sets of parameters: 1
             if count:
-                _parameters(cursor, count, [], has_names=True)
+                _parameters(cursor, count, [], {}, has_names=True)
             return text(cursor.rest().rstrip(b"\0"))
         except Short:
             pass
@@ -164,8 +190,13 @@ def prepared(payload: bytes) -> tuple[int, int] | None:
     return int.from_bytes(payload[1:5], "little"), int.from_bytes(payload[7:9], "little")
 
 
-def _parameters(cursor: Cursor, count: int, types: list[tuple[int, bool]], *, has_names: bool) -> list[Any]:
-    """Read `count` parameters; `types` are those bound before, and are replaced if new ones are bound."""
+def _parameters(
+    cursor: Cursor, count: int, types: list[tuple[int, bool]], long_bytes: Mapping[int, int], *, has_names: bool
+) -> list[Any]:
+    """Read `count` parameters; `types` are those bound before, and are replaced if new ones are bound.
+
+    Parameters of `long_bytes` were sent ahead and have no values here.
+    """
     if count > 0xFFFF:
         raise Short("more parameters than there can be")
     nulls = cursor.take((count + 7) // 8)
@@ -178,7 +209,9 @@ def _parameters(cursor: Cursor, count: int, types: list[tuple[int, bool]], *, ha
                 encoded_text(cursor)
     values: list[Any] = []
     for at in range(count):
-        if nulls[at // 8] >> at % 8 & 1:
+        if at in long_bytes:
+            values.append(f"[{long_bytes[at]} bytes of long data]")
+        elif nulls[at // 8] >> at % 8 & 1:
             values.append(None)
         elif at < len(types):
             values.append(binary_value(cursor, types[at][0], is_unsigned=types[at][1]))
@@ -200,7 +233,9 @@ def _executed(payload: bytes, asked: Asked, types: list[tuple[int, bool]]) -> li
         cursor.take(4)  # iterations: 1
         if asked.has_attributes and (count > 0 or flags & 0x08):
             count = encoded_int(cursor)
-        return _parameters(cursor, count, types, has_names=asked.has_attributes) if count > 0 else []
+        if count <= 0:
+            return []
+        return _parameters(cursor, count, types, asked.long_bytes, has_names=asked.has_attributes)
     except Short:
         return []
 
@@ -219,11 +254,11 @@ def request_detail(wire: Wire, exchange: Exchange, asked: Asked) -> tuple[Mappin
         return {}, document
     if asked.code == LOGIN:
         document |= _login_document(payload)
-    elif asked.code == 0x17:
+    elif asked.code == EXECUTE:
         document["parameters"] = _executed(payload, asked, list(asked.types))[:SHOWN_ITEMS]
     elif asked.code == 0x03 and exchange.next_sequence > 1:
         document["fileBytes"] = _file_bytes(wire, exchange)
-    elif asked.code == 0x11:
+    elif asked.code == CHANGE_USER:
         document |= {"user": text(payload[1:].partition(b"\0")[0]), "password": REDACTED}
     elif asked.code in (0x04, 0x05, 0x06):
         document["argument"] = text(payload[1:].partition(b"\0")[0])
@@ -237,11 +272,11 @@ def request_detail(wire: Wire, exchange: Exchange, asked: Asked) -> tuple[Mappin
         }
     elif asked.code == 0x15:
         document |= {"serverId": int.from_bytes(payload[1:5], "little"), "password": REDACTED}
-    elif asked.code == 0x18:
+    elif asked.code == LONG_DATA:
         document |= {"parameter": int.from_bytes(payload[5:7], "little"), "bytes": max(0, len(payload) - 7)}
     elif asked.code == 0x1B:
         document["option"] = int.from_bytes(payload[1:3], "little")
-    elif asked.code == 0x1C:
+    elif asked.code == FETCH:
         document["fetchRows"] = int.from_bytes(payload[5:9], "little")
     return {}, document
 
@@ -319,7 +354,7 @@ def response_detail(
     code = asked.code if asked else UNKNOWN
     found = payloads(wire, exchange.start, exchange.end)
     try:
-        if code == LOGIN or code == 0x11:
+        if code in (LOGIN, CHANGE_USER):
             _read_login(document, found)
         elif code == 0x09:
             document["text"] = text(next(found, b""))
@@ -327,10 +362,14 @@ def response_detail(
             _read_prepared(document, found)
         elif code in (0x12, 0x1E):
             document["events"] = sum(payload[:1] == b"\0" for payload in found)
-        elif code in (0x04, 0x1C):
-            _read_rows(document, found, _Result(is_binary=code == 0x1C, is_list=code == 0x04))
+        elif code == 0x04:
+            _read_rows(document, found, _Result(is_binary=False, is_list=True))
+        elif code == FETCH:
+            executed = asked.executed if asked else None
+            columns = _definitions(payloads(wire, executed.start, executed.end)) if executed else []
+            _read_rows(document, found, _Result(is_binary=True, columns=columns))
         else:
-            _read_results(document, found, is_binary=code in (0x17, 0xFA))
+            _read_results(document, found, is_binary=code in (EXECUTE, 0xFA))
     except Short as short:
         document["comment"] = f"the reply ends early: {short}"
     return {}, document
@@ -368,6 +407,12 @@ def _read_prepared(document: dict[str, Any], found: Iterator[bytes]) -> None:
     document |= {"statementId": head[0], "parameterCount": head[1], "columnCount": count}
     definitions = [item for item in found if _is_definition(item)]
     document["columns"] = [column(item).document() for item in definitions[head[1] :][:SHOWN_ITEMS]]
+
+
+def _definitions(found: Iterator[bytes]) -> list[Column]:
+    """Read the columns of a result set, behind the packet that counts them."""
+    next(found, b"")
+    return [column(payload) for payload in takewhile(_is_definition, found)]
 
 
 def _is_definition(payload: bytes) -> bool:

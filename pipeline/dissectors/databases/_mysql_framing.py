@@ -17,9 +17,13 @@ from kubeshark.pipeline.dissectors._wire import Wire
 from kubeshark.pipeline.dissectors.databases._database_stream import looks_like_sql
 
 __all__ = [
+    "CHANGE_USER",
     "COMMANDS",
+    "EXECUTE",
+    "FETCH",
     "FULL_PACKET",
     "HEADER_BYTES",
+    "LONG_DATA",
     "PREPARE",
     "QUERY",
     "Exchange",
@@ -36,7 +40,7 @@ __all__ = [
 
 HEADER_BYTES = 4
 FULL_PACKET = 0xFFFFFF
-QUERY, PREPARE = 0x03, 0x16
+QUERY, CHANGE_USER, PREPARE, EXECUTE, LONG_DATA, FETCH = 0x03, 0x11, 0x16, 0x17, 0x18, 0x1C
 COMMANDS = {
     0x00: "COM_SLEEP",
     0x01: "COM_QUIT",

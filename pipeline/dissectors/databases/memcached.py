@@ -26,6 +26,7 @@ from kubeshark.pipeline.dissectors._columns import Column, Columns, always, numb
 from kubeshark.pipeline.dissectors._hooks import one_protocol
 from kubeshark.pipeline.dissectors._wire import Wire
 from kubeshark.pipeline.dissectors.databases._memcached_binary import REQUEST, RESPONSE, is_header, read_packets
+from kubeshark.pipeline.dissectors.databases._memcached_datagrams import HEADER_BYTES, Joined, continued, joined
 from kubeshark.pipeline.dissectors.databases._memcached_text import (
     REQUEST_LINE,
     STRICT_ANSWER,
@@ -33,8 +34,8 @@ from kubeshark.pipeline.dissectors.databases._memcached_text import (
     Item,
     Unit,
     read_answers,
-    read_requests,
 )
+from kubeshark.pipeline.dissectors.databases._memcached_turns import Turns, read_requests, text_keys
 
 __all__ = ["COLUMNS", "MEMCACHED", "dissect", "probe", "protocols"]
 
@@ -77,7 +78,6 @@ COLUMNS: Columns = {
 }
 """What the scanner (scan_memcached.c) knows."""
 
-UDP_HEADER = 8
 PROBED = 512
 SHOWN_VALUE = 64 << 10
 """Bytes of a value in the document."""
@@ -85,16 +85,10 @@ REDACTED = "[redacted]"
 _ANSWERED = re.compile(
     STRICT_ANSWER.pattern + rb"|(?:END|OK|RESET|ERROR|HD|EN)\r\n|(?:CLIENT_ERROR|SERVER_ERROR|VERSION) "
 )
-_WHAT_QUIET_SENDS = {
-    "ms": ("NS", "EX", "NF"),
-    "md": ("EX",),
-    "ma": ("VA", "NS", "EX"),
-}
-"""Answers that the flag `q` does not suppress, besides errors."""
 
 
 class _Datagram:
-    """What a datagram holds behind the frame header, as a side of a stream."""
+    """What datagrams hold behind the frame header, as a side of a stream."""
 
     gaps = ()
     starts_midway = False
@@ -102,7 +96,7 @@ class _Datagram:
     def __init__(self, data: memoryview) -> None:
         self.data = data
 
-    def time_at(self, offset: int) -> int:  # noqa: ARG002 - a datagram comes at once
+    def time_at(self, offset: int) -> int:  # noqa: ARG002 - nobody asks
         return 0
 
     packet_at = time_at
@@ -145,38 +139,39 @@ def _is_frame(data: memoryview) -> bool:
     """Say whether a datagram has the frame header: request id, its number, how many, zeros; then either protocol."""
     head = bytes(data[:PROBED])
     number, count = (int.from_bytes(head[at : at + 2], "big") for at in (2, 4))
-    if len(head) <= UDP_HEADER or head[6:8] != b"\0\0" or number >= count:
+    if len(head) <= HEADER_BYTES or head[6:8] != b"\0\0" or number >= count:
         return False
-    body = head[UDP_HEADER:]
+    body = head[HEADER_BYTES:]
     if is_header(body, 0, REQUEST) or is_header(body, 0, RESPONSE):
         return True
     return number > 0 or REQUEST_LINE.match(body) is not None or _ANSWERED.match(body) is not None
 
 
 def _datagrams(stream: Stream) -> Iterator[Message]:
-    for index, datagram in enumerate(stream.datagrams):
-        head = bytes(datagram.data[:UDP_HEADER])
-        if len(datagram.data) <= UDP_HEADER:
-            continue
-        wire = Wire(_Datagram(datagram.data[UDP_HEADER:]))
-        number, count = (int.from_bytes(head[at : at + 2], "big") for at in (2, 4))
-        if number:  # what it continues came in other datagrams
-            rest = Unit(0, len(wire.data), status="CONTINUATION", is_event=True)
-            units = [rest]
-        elif datagram.direction == 0:
-            binary = is_header(wire.data, 0, REQUEST)
-            units = list(read_packets(wire, REQUEST) if binary else read_requests(wire))
+    for part in continued(joined(stream.datagrams), _goes_on):
+        wire = Wire(_Datagram(memoryview(part.data)))
+        if part.is_rest:
+            units = [Unit(0, len(part.data), status="CONTINUATION", is_event=True)]
+        elif part.direction == 0:
+            binary = is_header(part.data, 0, REQUEST)
+            units = list(read_packets(wire, REQUEST) if binary else read_requests(wire, Turns()))
         else:
-            units = list(read_packets(wire, RESPONSE) if is_header(wire.data, 0, RESPONSE) else read_answers(wire))
+            units = list(read_packets(wire, RESPONSE) if is_header(part.data, 0, RESPONSE) else read_answers(wire))
         for unit in units:
-            message = _message(unit, wire, datagram.direction)
-            if count > 1 and message.error.startswith("truncated:"):
-                message.error = ""  # the rest is in the next datagrams
-            message.start, message.end = message.start + UDP_HEADER, message.end + UDP_HEADER
-            message.datagram = index
-            message.key = f"{int.from_bytes(head[:2], 'big'):#06x}"
+            message = _message(unit, wire, part.direction)
+            if part.error and unit is units[-1]:
+                message.error = part.error  # and not what that looks like
+            message.datagram, message.start, message.end = part.place(unit.start, unit.end)
+            message.key = f"{part.request_id:#06x}"
             message.one_way = unit.is_silent
             yield message
+
+
+def _goes_on(part: Joined) -> bool:
+    if part.error or is_header(part.data, 0, RESPONSE):
+        return False
+    *_, last = read_answers(Wire(_Datagram(memoryview(part.data))))
+    return last.error.startswith("truncated:")
 
 
 def _messages(stream: Stream) -> Iterator[Message]:
@@ -190,8 +185,9 @@ def _messages(stream: Stream) -> Iterator[Message]:
             unit.is_silent = unit.is_silent or (unit.is_quiet and not is_told)
         keys = [[f"{unit.opaque:#010x}" for unit in units] for units in (requests, answers)]
     else:
-        requests, answers = list(read_requests(wires[0])), list(read_answers(wires[1]))
-        keys = _text_keys(requests, answers, stream.sides)
+        answers = list(read_answers(wires[1]))
+        requests = list(read_requests(wires[0], Turns(stream.sides, answers)))
+        keys = text_keys(requests, answers, stream.sides)
     for direction, units in enumerate((requests, answers)):
         for unit, key in zip(units, keys[direction], strict=True):
             message = _message(unit, wires[direction], direction)
@@ -204,41 +200,6 @@ def _is_binary(wires: Sequence[Wire]) -> bool:
         is_header(wire.data, 0, magic) or (wire.starts_midway and wire.data[:1] == bytes((magic,)))
         for wire, magic in zip(wires, (REQUEST, RESPONSE), strict=True)
     )
-
-
-def _text_keys(requests: list[Unit], answers: list[Unit], sides: Sequence[StreamSide]) -> list[list[str]]:
-    """Number requests and answers so that quiet requests without an answer are skipped; "" where nothing is quiet."""
-    if not any(unit.is_quiet for unit in requests):
-        return [[""] * len(requests), [""] * len(answers)]
-    keys: list[str] = []
-    at = 0
-    for answer in answers:
-        while at < len(requests) and _has_no_answer(requests[at], answer):
-            requests[at].is_silent = True
-            at += 1
-        is_due = at < len(requests) and sides[1].time_at(answer.start) >= sides[0].time_at(requests[at].start)
-        keys.append(str(at) if is_due and not answer.is_event else "none")
-        at += is_due and not answer.is_event
-    for request in requests[at:]:
-        request.is_silent = request.is_silent or request.is_quiet
-    return [[str(number) for number in range(len(requests))], keys]
-
-
-def _has_no_answer(request: Unit, answer: Unit) -> bool:
-    if request.is_silent:
-        return True
-    if not request.is_quiet:
-        return False
-    names = {option[:1]: option[1:] for option in answer.options}
-    asked = {option[:1]: option[1:] for option in request.options}
-    told: Sequence[str] = _WHAT_QUIET_SENDS.get(request.command, ())
-    if request.command == "mg":  # a hit: with its value if that was asked for
-        told = ("VA",) if "v" in asked else ("HD",)
-    if answer.status not in told:
-        return not answer.status.endswith("ERROR")
-    if "O" in asked or "O" in names:
-        return names.get("O") != asked.get("O")
-    return "k" in names and names["k"] != (request.keys or [""])[0]
 
 
 def _message(unit: Unit, wire: Wire, direction: int) -> Message:

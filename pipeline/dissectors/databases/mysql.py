@@ -13,12 +13,14 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 
 from kubeshark.extension_api import (
+    CarvedSide,
     Classifier,
     Handover,
     Message,
     MessageKind,
     ProtocolSpec,
     Stream,
+    StreamSide,
     Value,
     rest_of,
 )
@@ -33,8 +35,10 @@ from kubeshark.pipeline.dissectors.databases._mysql_document import (
     UNKNOWN,
     Asked,
     Failure,
+    Login,
     failure,
     greeting_detail,
+    login,
     request_detail,
     response_detail,
 )
@@ -144,7 +148,7 @@ def _messages(stream: Stream) -> Iterator[Message | Handover]:
         yield _unwrapped(stream, client, (start, 0))
         return
     handover = _switch(stream, client, asking, answering, start)
-    connection = Connection(asking)
+    connection = Connection(asking, _login_before(stream.sides[client]))
     asked = [(exchange, connection.asked(exchange)) for exchange in commands(asking, start)]
     long_commands = {exchange.next_sequence for exchange, _ in asked if exchange.length == FULL_PACKET}
     arrival = Arrival(stream)
@@ -154,7 +158,7 @@ def _messages(stream: Stream) -> Iterator[Message | Handover]:
         return sequence in long_commands and arrival.turn(1 - client, at) > arrival.turn(1 - client, before)
 
     answers = list(replies(answering, begins))
-    yield from _exchanges(asked, answers, asking, answering, arrival, client)
+    yield from _exchanges(connection, asked, answers, asking, answering, arrival, client)
     if handover:
         yield handover
 
@@ -231,10 +235,23 @@ def _unwrapped(stream: Stream, client: int, places: tuple[int, int]) -> Handover
     return Handover(by_direction(client, *rest), MYSQL.flag)
 
 
+def _login_before(side: StreamSide) -> Login:
+    """Return the login that stands before the frames whose content this side is."""
+    if not isinstance(side, CarvedSide) or not side.pieces:
+        return Login()
+    frames = side.pieces[0].origin
+    before = bytes(side.base.data[:frames])
+    start = proxy_end(before)
+    end = start + HEADER_BYTES + int.from_bytes(before[start : start + 3], "little")
+    is_whole = is_login(before, start) and end <= frames and not any(gap < end for gap, _, _ in side.base.gaps[:1])
+    return login(before[start + HEADER_BYTES : end]) if is_whole else Login()
+
+
 _ONE_WAY = frozenset((0x01, 0x18, 0x19, UNKNOWN))
 
 
 def _exchanges(
+    connection: Connection,
     asked: Sequence[tuple[Exchange, Asked]],
     answers: Sequence[Exchange],
     asking: Wire,
@@ -258,14 +275,20 @@ def _exchanges(
     statements = Statements(asking)
     for at, (exchange, question) in enumerate(asked):
         statements.bind(exchange, question)
-        if question.code == PREPARE and (answer := answered.get(at)):
-            statements.learn(question, answering.captured(answer.start + 4, min(answer.end, answer.start + 16)))
+        reply = answered.get(at)
+        if reply:
+            statements.learn(question, reply, answering)
+        connection.follow(question, is_refused=partial(_is_refused, reply, answering))
         yield _request(exchange, question, asking, client)
     for at, answer in enumerate(answers):
         if _is_unasked(answer):
             yield _event(answer, answering, 1 - client)
         else:
             yield _response(answer, asked[questions[at]][1] if at in questions else None, answering, 1 - client)
+
+
+def _is_refused(reply: Exchange | None, wire: Wire) -> bool:
+    return reply is not None and _failure(reply, wire) is not None
 
 
 def _is_one_way(asked: Asked) -> bool:

@@ -7,6 +7,7 @@ challenges along, and shows none of them. What follows STARTTLS is handed to TLS
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -20,6 +21,7 @@ from kubeshark.extension_api import (
     MessageKind,
     ProtocolSpec,
     Stream,
+    StreamSide,
     Value,
     rest_of,
 )
@@ -120,24 +122,33 @@ class _Command(Struct):
     ends_mail: bool = False  # the last chunk, or DATA
     starts_mail: bool = False  # its content begins with the message's header
     damaged: tuple[int, int, str] | None = None  # content that is not whole: from, to, why
+    recipients: list[_Command] = field(default_factory=list)  # RCPT commands before its content
+    is_refused: bool = False
 
 
 def _dissect(stream: Stream) -> list[Message | Handover]:
     wires = [Wire(side) for side in stream.sides]
     asking = _asking([wire.data[:PROBE_BYTES] for wire in wires])
     client, server = wires[asking], wires[1 - asking]
-    reader = _Commands(client)
+    reader = _Commands(client, is_ended=stream.has_ended(asking))
     commands = list(reader)
     replies, server_tls = read_replies(server)
     interim = _lmtp_interim(commands, replies) if any(command.verb == "LHLO" for command in commands) else set()
+    has_greeting = bool(replies) and not server.starts_midway and replies[0].code in (220, 421, 554)
+    finals = [reply for reply in replies[has_greeting:] if reply.code not in _INTERIM and reply.start not in interim]
+    if any(command.recipients for command in commands):
+        _mark_refused(commands, finals, stream.sides[asking], stream.sides[1 - asking])
     found: list[Message | Handover] = []
     for command in commands:
+        if command.recipients:
+            accepted = [recipient for recipient in command.recipients if not recipient.is_refused]
+            command.rcpt_to = [path for recipient in accepted for path in recipient.rcpt_to]
         found.append(_request(command, client, asking))
         if command.damaged:
             start, end, error = command.damaged
             found.append(Message(MessageKind.EVENT, asking, start, end, error=error))
     for number, reply in enumerate(replies):
-        is_greeting = number == 0 and not server.starts_midway and reply.code in (220, 421, 554)
+        is_greeting = number == 0 and has_greeting
         found.append(_response(reply, 1 - asking, is_greeting=is_greeting, is_interim=reply.start in interim))
     if reader.tls_at is not None or server_tls is not None:
         at = [len(wire.data) for wire in wires]
@@ -149,13 +160,14 @@ def _dissect(stream: Stream) -> list[Message | Handover]:
 
 
 class _Commands:
-    """Reads what the client sends; `tls_at` is where TLS begins, if it does."""
+    """Reads what the client sends, up to its FIN if it `is_ended`; `tls_at` is where TLS begins, if it does."""
 
-    def __init__(self, wire: Wire) -> None:
+    def __init__(self, wire: Wire, *, is_ended: bool) -> None:
         self._wire = wire
+        self._is_ended = is_ended
         self.tls_at: int | None = None
         self._mail_from = ""
-        self._rcpt_to: list[str] = []
+        self._recipients: list[_Command] = []
         self._in_chunks = False
 
     def __iter__(self) -> Iterator[_Command]:
@@ -198,12 +210,12 @@ class _Commands:
             return command
         match verb:
             case "MAIL":
-                self._mail_from, self._rcpt_to = _path(argument), []
+                self._mail_from, self._recipients = _path(argument), []
                 command.mail_from = self._mail_from
             case "RCPT":
                 command.rcpt_to = [_path(argument)]
-                if len(self._rcpt_to) < MAX_RECIPIENTS:
-                    self._rcpt_to.append(_path(argument))
+                if len(self._recipients) < MAX_RECIPIENTS:
+                    self._recipients.append(command)
             case "EHLO" | "HELO" | "LHLO" | "RSET":
                 self._end_mail()
             case "AUTH":
@@ -254,21 +266,26 @@ class _Commands:
 
     def _take_mail(self, command: _Command, start: int, end: int, *, is_last: bool) -> None:
         command.content, command.ends_mail, command.starts_mail = (start, end), is_last, not self._in_chunks
-        command.mail_from, command.rcpt_to = self._mail_from, self._rcpt_to
+        command.mail_from, command.recipients = self._mail_from, self._recipients
         self._in_chunks = not is_last
         if is_last:
             self._end_mail()
 
     def _end_mail(self) -> None:
-        self._mail_from, self._rcpt_to, self._in_chunks = "", [], False
+        self._mail_from, self._recipients, self._in_chunks = "", [], False
 
     def _end_content(self, command: _Command, start: int, end: int, error: str) -> None:
         """Let the command reach to the end of its content, or leave content apart that is not whole.
 
-        So the command and what it says of the mail can be trusted, whatever the content lost.
+        So the command and what it says of the mail can be trusted, whatever the content lost. A client that left
+        lost nothing: it said no more.
         """
         if gap := self._wire.gap_in(start, end):
             error = f"gap: {gap[2]} bytes missing at {gap[0]}"
+        elif error and self._is_ended:
+            command.end = end
+            command.error = f"unfinished: the client closed the connection after {end - start} bytes of the message"
+            return
         if error and end > start:
             command.damaged, command.content = (start, end, error), None
         else:
@@ -294,6 +311,20 @@ def _lmtp_interim(commands: Sequence[_Command], replies: Sequence[Reply]) -> set
         elif command.ends_mail or command.verb in ("MAIL", "RSET", "LHLO"):
             accepted = 0
     return interim
+
+
+def _mark_refused(
+    commands: Sequence[_Command], finals: Sequence[Reply], client: StreamSide, server: StreamSide
+) -> None:
+    """Mark the recipients that the server refused: replies answer commands in their order, as entries are paired."""
+    spoken = [(client.packet_at(command.start), 0, at) for at, command in enumerate(commands) if command.verb]
+    spoken += [(server.packet_at(reply.start), 1, at) for at, reply in enumerate(finals) if reply.code]
+    waiting: deque[_Command] = deque()
+    for _, side, at in sorted(spoken):
+        if side == 0:
+            waiting.append(commands[at])
+        elif waiting:
+            waiting.popleft().is_refused = finals[at].code >= 300
 
 
 def _shown_argument(command: _Command) -> str:

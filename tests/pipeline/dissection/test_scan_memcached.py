@@ -55,6 +55,9 @@ ODD = (
     b"stats \xc3\xa9\r\n",
     b"watch fetchers\r\n",
     b"GET a\r\n",
+    b"set " + KEY + b"k 0 0 1\r\nx\r\n",
+    b"set a 4294967296 0 6\r\nget a\n\r\n",
+    b"what\r\n",
 )
 ANSWERS = (
     b"END\r\n",
@@ -77,6 +80,8 @@ ANSWERS = (
     b"ME a exp=1\r\n",
 )
 ODD_ANSWERS = (
+    b"CLIENT_ERROR bad command line format\r\n",
+    b"CLIENT_ERROR bad data chunk\r\n",
     b"VALUE a 0 2\r\nhi\r\nSTORED\r\n",
     b"VALUE a 0 2\r\nhi\r\nSTAT a 1\r\nEND\r\n",
     b"VALUE a 0 9\r\nhi\r\nEND\r\n",
@@ -192,3 +197,19 @@ def test_a_long_first_line_needs_a_telling_answer(answer: bytes, is_taken: bool)
     capture = Capture()
     Connection(capture, 11211).open().ask(b"get " + b" ".join([KEY] * 3) + b"\r\n").answer(answer)
     assert (assert_scanned_as_dissected(capture.segments())["memcached"] > 0) is is_taken
+
+
+@pytest.mark.parametrize(
+    ("asked", "answered"),
+    [
+        (b"set a 4294967296 0 6\r\nget a\n\r\n", b"CLIENT_ERROR bad command line format\r\nEND\r\nERROR\r\n"),
+        (b"set " + KEY + b"k 0 0 1\r\nx\r\n", b"CLIENT_ERROR bad command line format\r\nERROR\r\n"),
+        (b"set a 0 0 3\r\nabcdef\r\n", b"CLIENT_ERROR bad data chunk\r\nERROR\r\n"),
+        (b"cas a 0 0 1 7\r\nx\r\n", b"ERROR\r\n"),
+        (b"set a 0 0 1 2 3\r\nx\r\n", b"ERROR\r\nERROR\r\n"),
+    ],
+)
+def test_refused_lines(asked: bytes, answered: bytes) -> None:
+    capture = Capture()
+    Connection(capture, 11211).open().ask(b"mn\r\n" + asked).answer(b"MN\r\n" + answered)
+    assert_scanned_as_dissected(capture.segments())

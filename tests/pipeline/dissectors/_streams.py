@@ -34,9 +34,13 @@ class FakeStream:
     sides: tuple[Side, ...] = ()
     datagrams: Sequence[Datagram] = ()
     runs: Sequence[tuple[int, int, int]] = field(default_factory=list)
+    ended: Sequence[int] = ()  # directions that sent a FIN
 
     def turns(self) -> Sequence[tuple[int, int, int]]:
         return self.runs
+
+    def has_ended(self, direction: int) -> bool:
+        return direction in self.ended
 
 
 def tcp(

@@ -47,6 +47,15 @@ def test_a_side_without_bytes_has_no_times() -> None:
     assert (len(side.data), side.time_at(0), side.arrivals()) == (0, 0, [])
 
 
+def test_a_side_has_ended_when_it_said_so() -> None:
+    for ends in ((A, B), (B, A)):
+        capture = Capture()
+        connection = Connection(capture, ends=ends).open().ask(b"abc")
+        assert [only_stream(capture).has_ended(way) for way in (CLIENT, SERVER)] == [False, False]
+        connection.end(CLIENT)
+        assert [only_stream(capture).has_ended(way) for way in (CLIENT, SERVER)] == [True, False]
+
+
 def test_turns_alternate_in_order_of_arrival() -> None:
     capture = Capture()
     Connection(capture).open().ask(b"a").ask(b"b").answer(b"cd").ask(b"e").answer(b"f")

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubeshark.extension_api import Message, MessageKind, Verdict
-from kubeshark.pipeline.dissectors.databases import memcached
+from kubeshark.extension_api import Datagram, Message, MessageKind, Verdict
+from kubeshark.pipeline.dissectors.databases import _memcached_datagrams, memcached
 
 from .._damage import assert_sound, damaged_streams, document, found_by
 from .._streams import FakeStream, Side, tcp, udp
@@ -216,10 +216,173 @@ def test_datagrams() -> None:
     assert document(got)["values"][0]["value"] == "x"
 
 
+VALUE = b"VALUE a 0 9\r\nabcdefghi\r\nEND\r\n"
+
+
+def parts(data: bytes, size: int = 8, request_id: int = 9) -> list[tuple[int, bytes]]:
+    """An answer in datagrams of `size` bytes each."""
+    cuts = range(0, len(data), size)
+    frames = [pack(">HHHH", request_id, number, len(cuts), 0) for number in range(len(cuts))]
+    return [(1, frame + data[at : at + size]) for frame, at in zip(frames, cuts, strict=True)]
+
+
+def told(*payloads: tuple[int, bytes]) -> list[Message]:
+    stream = udp(*payloads, port=PORT)
+    found = list(memcached.dissect(memcached.MEMCACHED, [stream])[0])
+    assert_sound(found, stream)
+    return [message for message in found if isinstance(message, Message)]
+
+
 def test_an_answer_in_several_datagrams() -> None:
-    parts = [(1, pack(">HHHH", 9, n, 2, 0) + data) for n, data in enumerate((b"VALUE a 0 9\r\nabc", b"def\r\nEND\r\n"))]
-    first, second = found_by(memcached, memcached.MEMCACHED, udp(*parts, port=PORT))
-    assert (first.error, first.kind, second.kind) == ("", MessageKind.RESPONSE, MessageKind.EVENT)
+    first, second, third, fourth = parts(VALUE)
+    for order in ((first, second, third, fourth), (third, first, first, fourth, second)):
+        (found,) = told(*order)
+        assert (found.error, found.kind, found.key) == ("", MessageKind.RESPONSE, "0x0009")
+        assert (found.datagram, found.start, found.end) == (order.index(first), 8, 16)
+        assert found.fields["memcached_response_size"] == len(VALUE)
+        assert document(found)["values"] == [{"key": "a", "flags": 0, "size": 9, "value": "abcdefghi"}]
+
+
+def test_answers_in_the_same_datagrams() -> None:
+    value, end = told(*parts(VALUE + b"END\r\n"))
+    assert (value.error, end.fields["memcached_status"], end.error) == ("", "END", "")
+    assert (end.datagram, end.start, end.end) == (3, 13, 16), "what of it is where it begins"
+
+
+def test_an_answer_whose_datagrams_are_not_all_here() -> None:
+    first, second, third, fourth = parts(VALUE)
+    (found,) = told(first, second, fourth)
+    assert found.error == "truncated: 1 of 4 datagrams were not captured"
+    assert document(found)["values"] == [{"key": "a", "flags": 0, "size": 9, "value": "abc"}]
+    (rest,) = told(third, second)
+    assert (rest.kind, rest.fields["memcached_status"], rest.datagram) == (MessageKind.EVENT, "CONTINUATION", 0)
+    assert rest.error == "truncated: 2 of 4 datagrams were not captured, among them the first"
+
+
+def test_a_datagram_that_was_captured_short() -> None:
+    stream = udp(*parts(VALUE), port=PORT)
+    stream.datagrams = [Datagram(1, at, one.data[:12], cut=at == 1) for at, one in enumerate(stream.datagrams)]
+    (found,) = found_by(memcached, memcached.MEMCACHED, stream)
+    assert found.error == "truncated: datagram 2 of 4 was not captured whole"
+
+
+def test_the_next_answer_with_a_request_id_ends_the_last() -> None:
+    first, second, *_ = parts(VALUE)
+    other = parts(VALUE.replace(b"a 0", b"b 0"))
+    cut, whole = told(first, second, *other)
+    assert (cut.error, whole.error) == ("truncated: 2 of 4 datagrams were not captured", "")
+    asked = (0, pack(">HHHH", 9, 0, 1, 0) + b"get b\r\n")
+    found = told(first, second, asked, *other[1:])
+    assert [message.fields.get("memcached_status") for message in found] == ["VALUE", None, "CONTINUATION"]
+
+
+def test_an_answer_that_comes_value_by_value() -> None:
+    asked = (0, pack(">HHHH", 9, 0, 1, 0) + b"get a b\r\n")
+    one, last = VALUE.removesuffix(b"END\r\n"), VALUE.replace(b"a 0", b"b 0")
+    for size in (8, 99):
+        _, found, _, cut, _, whole = told(
+            asked, *parts(one, size), *parts(last, size), asked, *parts(one, size), asked, *parts(last, size)
+        )
+        assert (found.error, found.fields["memcached_response_size"]) == ("", len(one + last))
+        assert [value["key"] for value in document(found)["values"]] == ["a", "b"]
+        assert (cut.error, whole.error) == (f"truncated: only {len(one)} bytes were captured", "")
+
+
+def test_values_that_wait_for_others_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = VALUE.removesuffix(b"END\r\n")
+    monkeypatch.setattr(_memcached_datagrams, "MAX_OPEN", 2)
+    found = told(*(part for number in range(4) for part in parts(one, request_id=number)))
+    assert [message.key for message in found] == ["0x0000", "0x0001", "0x0002", "0x0003"]
+    monkeypatch.setattr(_memcached_datagrams, "MAX_JOINED", 2 * len(one))
+    found = told(*parts(one, 99) * 3)
+    assert [len(document(message)["values"]) for message in found] == [2, 1]
+
+
+def test_answers_of_several_requests_at_once() -> None:
+    others = parts(VALUE.replace(b"abc", b"ABC"), request_id=10)
+    found = told(*(one for both in zip(parts(VALUE), others, strict=True) for one in both))
+    assert [document(message)["values"][0]["value"] for message in found] == ["abcdefghi", "ABCdefghi"]
+    assert [message.key for message in found] == ["0x0009", "0x000a"]
+
+
+def test_datagrams_that_wait_for_others_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_memcached_datagrams, "MAX_OPEN", 2)
+    found = told(*(parts(VALUE, request_id=number)[0] for number in range(4)))
+    assert [message.key for message in found] == ["0x0000", "0x0001", "0x0002", "0x0003"]
+    oldest, second = parts(VALUE, request_id=0), parts(VALUE, request_id=1)
+    found = told(oldest[0], second[0], parts(VALUE, request_id=2)[0], *second[1:], *oldest[1:])
+    assert [message.error for message in found] == [
+        "truncated: 3 of 4 datagrams were not captured",
+        "",
+        "truncated: 3 of 4 datagrams were not captured",
+        "truncated: 1 of 4 datagrams were not captured, among them the first",
+    ]
+    monkeypatch.setattr(_memcached_datagrams, "MAX_JOINED", 20)
+    assert [message.error for message in told(*parts(VALUE))] == ["truncated: more than 20 bytes"]
+
+
+def test_a_request_in_several_datagrams() -> None:
+    (found,) = told(*((0, data) for _, data in parts(b"set a 0 0 3\r\nabc\r\n")))
+    assert (found.error, document(found)["value"]) == ("", "abc")
+
+
+LONG = b"k" * 251
+BAD_LINE = b"CLIENT_ERROR bad command line format\r\n"
+BAD_DATA = b"CLIENT_ERROR bad data chunk\r\n"
+TOO_LARGE = b"SERVER_ERROR object too large for cache\r\n"
+ERROR = b"ERROR\r\n"
+
+
+@pytest.mark.parametrize(
+    ("client", "server", "commands"),
+    [
+        (b"set " + LONG + b" 0 0 1\r\nx\r\n", BAD_LINE + ERROR, ["set", "x"]),
+        (b"set " + LONG + b" 0 0 0\r\n\r\n", BAD_LINE + ERROR, ["set", ""]),
+        (b"set " + LONG + b" 0 0 5\r\n\0\r\nb\n\r\n", BAD_LINE + ERROR * 3, ["set", "", "b", ""]),
+        (b"set " + LONG + b" 0 0 5\r\nget a\r\n", BAD_LINE + b"END\r\n", ["set", "get"]),
+        (b"set " + LONG + b" 0 0 1 noreply\r\nx\r\n", ERROR, ["set", "x"]),
+        (b"set a x 0 1\r\nx\r\n", BAD_LINE + ERROR, ["set", "x"]),
+        (b"set a 0 0\r\nx\r\n", ERROR * 2, ["set", "x"]),
+        (b"set a 0 0 1 2 3\r\nx\r\n", ERROR * 2, ["set", "x"]),
+        (b"cas a 0 0 1\r\nx\r\n", ERROR * 2, ["cas", "x"]),
+        (b"set a 0 0 3\r\nabcdef\r\n", BAD_DATA + ERROR, ["set", "f"]),
+        (b"set a 0 0 3\r\nabcde\r\n", BAD_DATA + ERROR, ["set", ""]),
+        (b"set a 0 0 5\r\nabc\r\nget x\r\n", BAD_DATA + ERROR, ["set", "t"]),
+        (b"set a 0 0 3\r\nabcdef\r\n", BAD_DATA, ["set"]),
+        (b"set a 0 0 3\r\nabc\r\n", TOO_LARGE, ["set"]),
+        (b"set a 0 0 1\r\nx\r\n", ERROR, ["set"]),
+        (b"ms a S2\r\n", BAD_LINE, ["ms"]),
+        (b"ms a S2\r\nhi\r\n", BAD_LINE + ERROR, ["ms", "hi"]),
+        (b"ms a 2 F-x\r\nhi\r\n", BAD_LINE, ["ms"]),
+        (b"ms a 2 E_\r\nhi\r\n", b"CLIENT_ERROR invalid flag\r\n", ["ms"]),
+        (b"mg b q\r\nmn\r\nset " + LONG + b" 0 0 1\r\nx\r\n", b"MN\r\n" + BAD_LINE + ERROR, ["mg", "mn", "set", "x"]),
+        (b"\r\n", ERROR, [""]),
+        (b"\0\r\n", ERROR, [""]),
+    ],
+)
+def test_what_a_server_refuses(client: bytes, server: bytes, commands: list[str]) -> None:
+    """As memcached 1.6.18 answers; `version` behind it shows that both are in step."""
+    found = messages(client + b"version\r\n", server + b"VERSION 1.6.18\r\n")
+    asked = [message for message in found if message.direction == 0]
+    assert [message.fields["memcached_command"] for message in asked] == [*commands, "version"]
+    answered = sum(not message.one_way for message in asked)
+    silent = client.count(b"noreply") + client.count(b" q\r")
+    assert answered == len(found) - len(asked) == len(commands) + 1 - silent
+
+
+def test_a_refused_line_has_no_data() -> None:
+    line = b"set " + LONG + b" 7 0 30\r\n"
+    refused, data = messages(line + b"version\r\n", BAD_LINE + b"VERSION 1.6.18\r\n")[:2]
+    assert (refused.error, refused.end, data.fields["memcached_command"]) == ("", len(line), "version")
+    shown = document(refused)
+    assert (shown["flags"], shown["size"], shown["value"]) == (7, 30, "")
+
+
+def test_refusals_are_not_believed_behind_lost_bytes() -> None:
+    client = b"set a 0 0 1\r\nx\r\nget b\r\n"
+    stream = tcp(client, BAD_LINE + b"END\r\n", port=PORT, midway=True)
+    asked = [part for part in found_by(memcached, memcached.MEMCACHED, stream) if part.direction == 0]
+    assert [part.fields["memcached_command"] for part in asked] == ["set", "get"]
 
 
 @pytest.mark.parametrize("cut", range(1, len(b"set a 0 0 3\r\nabc\r\n")))
@@ -295,7 +458,15 @@ BINARY = request(0x01, b"k", b"v", bytes(8), 1) + request(0x10) + request(0x21, 
 ANSWERS = answer(0x01, opaque=1) + answer(0x10, b"1", key=b"pid") + answer(0x10) + answer(0x21, code=0x20)
 
 
-@pytest.mark.parametrize(("client", "server"), [(TEXT, TOLD), (BINARY, ANSWERS)], ids=["text", "binary"])
+REFUSED = b"set " + LONG + b" 0 0 4\r\n\r\nbc\r\nset a 0 0 3\r\nabcdef\r\nms a S2\r\nset a x 0 1\r\nx\r\nmn\r\n"
+REFUSALS = BAD_LINE + ERROR * 3 + BAD_DATA + ERROR + BAD_LINE * 2 + ERROR + b"MN\r\n"
+
+
+@pytest.mark.parametrize(
+    ("client", "server"),
+    [(TEXT, TOLD), (BINARY, ANSWERS), (REFUSED, REFUSALS)],
+    ids=["text", "binary", "refused"],
+)
 def test_damage(client: bytes, server: bytes) -> None:
     @given(damaged_streams(client, server, PORT))
     def check(stream: FakeStream) -> None:
@@ -311,3 +482,13 @@ def test_any_datagrams(payloads: list[tuple[int, bytes]], framed: bool) -> None:
     stream = udp(*((way, frame + data) for way, data in payloads), port=PORT)
     memcached.probe(memcached.MEMCACHED, [stream])
     assert_sound(memcached.dissect(memcached.MEMCACHED, [stream])[0], stream)
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 1), st.integers(0, 2), st.integers(0, 4), st.integers(0, 4), st.binary(max_size=9)),
+        max_size=12,
+    )
+)
+def test_any_parts_of_datagrams(payloads: list[tuple[int, int, int, int, bytes]]) -> None:
+    told(*((way, pack(">HHHH", name, number, count, 0) + data) for way, name, number, count, data in payloads))

@@ -208,6 +208,40 @@ def test_prepared_statement_shows_text_and_parameters() -> None:
     assert document(second)["parameters"] == [7]
 
 
+def test_rows_of_a_cursor_have_the_columns_of_its_execution() -> None:
+    opened = pieces(1, b"\2", *COLUMNS, b"\xfe\0\0\x42\0")
+    fetched = pieces(1, b"\0\0" + pack("<i", 42) + s(b"life"), b"\0\x08" + pack("<i", 43), b"\xfe\0\0\xc2\0")
+    fetch = p(0, b"\x1c" + pack("<II", 9, 2))
+    *_, (asked, rows), (_, none) = exchanges(
+        PREPARE + EXECUTE + fetch + fetch, PREPARED + opened + fetched + p(1, b"\xfe\0\0\x82\0")
+    )
+    assert rows and none
+    assert asked.fields["mysql_query"] == "select id, name from t where id > ?"
+    assert [item["name"] for item in document(rows)["columns"]] == ["id", "name"]
+    assert document(rows)["rows"] == [[42, "life"], [43, None]]
+    assert (document(none)["rowCount"], document(none)["rows"]) == (0, [])
+
+
+def test_rows_of_a_cursor_from_before_the_capture() -> None:
+    ((_, rows),) = exchanges(p(0, b"\x1c" + pack("<II", 9, 2)), pieces(1, b"\0\0\x2a\0\0\0", EOF))
+    assert rows
+    assert document(rows)["rows"] == [["0x00002a000000"]]
+
+
+def test_parameters_sent_ahead_have_no_values_in_the_execution() -> None:
+    prepared = p(1, b"\0" + pack("<IHHBH", 9, 0, 3, 0, 0))
+    ahead = p(0, b"\x18" + pack("<IH", 9, 1) + b"hello") + p(0, b"\x18" + pack("<IH", 9, 1) + b" world")
+    beyond = p(0, b"\x18" + pack("<IH", 9, 3) + b"of no parameter")
+    types = b"\3\0" + b"\xfc\0" + b"\3\0"
+    execute = p(0, b"\x17" + pack("<IBI", 9, 0, 1) + b"\0\1" + types + pack("<ii", 9, 10))
+    again = p(0, b"\x17" + pack("<IBI", 9, 0, 1) + b"\0\0" + pack("<i", 11) + s(b"zz") + pack("<i", 12))
+    reset = ahead + p(0, b"\x1a" + pack("<I", 9))
+    client = p(0, b"\x16insert into t values (?, ?, ?)") + ahead + beyond + execute + again + reset + again
+    found = [asked for asked, _ in exchanges(client, prepared + p(1, ok()) * 4)]
+    executed = [document(asked)["parameters"] for asked in found if asked.fields["mysql_command"] == "COM_STMT_EXECUTE"]
+    assert executed == [[9, "[11 bytes of long data]", 10], [11, "zz", 12], [11, "zz", 12]]
+
+
 def test_execution_of_an_unknown_statement() -> None:
     ((asked, rows),) = exchanges(EXECUTE, BINARY)
     assert rows
@@ -294,6 +328,29 @@ def test_database_follows_use() -> None:
     assert [asked.fields["mysql_database"] for asked, _ in found] == ["shop", "shop", "till"]
 
 
+@pytest.mark.parametrize("use", [query(b"use nowhere"), p(0, b"\x02nowhere")], ids=["query", "init-db"])
+def test_a_refused_database_is_not_entered(use: bytes) -> None:
+    client = query(b"use shop") + use + query(b"select 1")
+    found = exchanges(client, p(1, ok()) + p(1, err(1049, b"Unknown database")) + RESULT)
+    assert [asked.fields["mysql_database"] for asked, _ in found] == ["shop", "nowhere", "shop"]
+
+
+def test_a_prepared_use_counts_when_it_runs() -> None:
+    run = p(0, b"\x17" + pack("<IBI", 9, 0, 1))
+    client = query(b"use shop") + p(0, b"\x16use till") + query(b"select 1") + run + query(b"select 2")
+    made = p(1, b"\0" + pack("<IHHBH", 9, 0, 0, 0, 0))
+    found = exchanges(client, p(1, ok()) + made + RESULT + p(1, ok()) + RESULT)
+    assert [asked.fields["mysql_database"] for asked, _ in found] == ["shop", "shop", "shop", "till", "till"]
+
+
+def test_database_follows_another_user() -> None:
+    change = b"\x11ben\0" + s(b"hash\0of")
+    client = LOGIN + p(0, change + b"till\0\x21\0plugin\0") + query(b"select 1") + p(0, change) + query(b"select 2")
+    found = exchanges(client, GREETING + p(2, ok()) + p(1, ok()) + RESULT + p(1, ok()) + RESULT)
+    assert [asked.fields["mysql_database"] for asked, _ in found] == ["shop"] + ["till"] * 4
+    assert document(found[1][0])["database"] == "till"
+
+
 @pytest.mark.parametrize(
     "payload", [b"\x03\0\1select 1", b"\x03\1\1\0\1\xfd\0" + s(b"trace") + s(b"77") + b"select 1"], ids=["none", "one"]
 )
@@ -363,6 +420,19 @@ def test_compressed_protocol(squeeze: Any, midway: bool) -> None:
     found = dissected(inner)
     assert [message.kind for message in found] == [REQUEST, REQUEST, RESPONSE, RESPONSE]
     assert len(messages) == (0 if midway else 3)
+
+
+def test_compressed_commands_are_for_the_database_of_the_login() -> None:
+    attributes = b"\x03\1\1\0\1\xfd\0" + s(b"trace") + s(b"77") + b"select 1"
+    client = p(1, login(BASE | 0x20 | 1 << 27)) + framed(0, query(b"select 0")) + framed(0, p(0, attributes))
+    server = GREETING + p(2, ok()) + framed(1, RESULT, zlib.compress(RESULT)) * 2
+    handover = mysql.dissect(mysql.MYSQL, [tcp(client, server, port=3306)])[0][-1]
+    assert isinstance(handover, Handover)
+    inner = tcp(*(bytes(side.data) for side in handover.sides), port=3306)
+    inner.sides = handover.sides  # type: ignore[assignment]
+    found = [message for message in dissected(inner) if message.kind == REQUEST]
+    shown = [(message.fields["mysql_query"], message.fields["mysql_database"]) for message in found]
+    assert shown == [("select 0", "shop"), ("select 1", "shop")]
 
 
 def test_compression_that_is_none_ends_there() -> None:

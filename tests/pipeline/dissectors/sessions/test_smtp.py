@@ -52,7 +52,7 @@ def test_session() -> None:
         "smtp_request": True,
         "smtp_request_size": data.end - data.start,
         "smtp_mail_from": "a@x",
-        "smtp_rcpt_to": ["b@y", "c@y"],
+        "smtp_rcpt_to": ["b@y"],
         "smtp_subject": "café",
     }
     assert document(data)["headers"] == {"Subject": "café", "To": "b@y"}
@@ -153,6 +153,47 @@ def test_message_without_end() -> None:
     assert (data.error, text.error) == ("", "truncated: the message's end was not captured")
     chunk, rest = requests(b"BDAT 100 LAST\r\nSubject")
     assert (chunk.error, rest.error) == ("", "truncated: only 7 bytes of 100 were captured")
+
+
+def test_client_that_leaves_inside_a_message() -> None:
+    wire = SESSION[: SESSION.index(b"..dots")] + b"half"
+    stream = tcp(wire, REPLIES[: REPLIES.index(b"250 2.0.0")], port=25)
+    stream.ended = (0,)
+    *_, data = (part for part in found_in(stream) if part.direction == 0)
+    assert (data.kind, data.end, data.fields["smtp_subject"]) == (MessageKind.REQUEST, len(wire), "café")
+    size = len(wire) - SESSION.index(MAIL)
+    assert data.error == f"unfinished: the client closed the connection after {size} bytes of the message"
+    assert (document(data)["body"], document(data)["mailFrom"]) == ("half", "a@x")
+    stream = tcp(b"BDAT 100 LAST\r\nSubject", GREETING, port=25)
+    stream.ended = (0, 1)
+    (chunk,) = (part for part in found_in(stream) if part.direction == 0)
+    assert chunk.error == "unfinished: the client closed the connection after 7 bytes of the message"
+
+
+def test_server_that_leaves_inside_a_message_says_nothing_of_the_client() -> None:
+    stream = tcp(b"DATA\r\nSubject: Hi\r\n\r\nText", GREETING, port=25)
+    stream.ended = (1,)
+    assert [part.error for part in found_in(stream) if part.direction == 0] == [
+        "",
+        "truncated: the message's end was not captured",
+    ]
+
+
+def test_gap_before_the_client_left() -> None:
+    wire = SESSION[: SESSION.index(b"..dots")] + bytes(4)
+    stream = tcp(wire, REPLIES, port=25, gaps={0: [(len(wire) - 4, len(wire), 4)]})
+    stream.ended = (0,)
+    *_, data, text = (part for part in found_in(stream) if part.direction == 0)
+    assert (data.error, text.error) == ("", f"gap: 4 bytes missing at {len(wire) - 4}")
+
+
+def test_recipients_of_a_message_are_those_that_the_server_took() -> None:
+    client = b"MAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\nRCPT TO:<c@y>\r\nRCPT TO:<d@y>\r\nBDAT 1\r\nABDAT 1 LAST\r\nB"
+    replies = GREETING + b"250 ok\r\n450 later\r\n251 will forward\r\n550-no\r\n550 such user\r\n250 ok\r\n250 ok\r\n"
+    asked = [part for part in found_in(tcp(client, replies, port=25)) if part.kind == MessageKind.REQUEST]
+    assert [part.fields.get("smtp_rcpt_to") for part in asked[1:]] == [["b@y"], ["c@y"], ["d@y"], ["c@y"], ["c@y"]]
+    alone = requests(client)
+    assert alone[-1].fields["smtp_rcpt_to"] == ["b@y", "c@y", "d@y"], "no reply was seen"
 
 
 @pytest.mark.parametrize("cut", range(1, len(SESSION)))
