@@ -15,6 +15,7 @@ __all__ = [
     "ByteRange",
     "Classifier",
     "Datagram",
+    "Ending",
     "Endpoint",
     "EnrichSpec",
     "Enrichment",
@@ -44,6 +45,9 @@ __all__ = [
 Value = str | int | float | bool | bytes | list[str] | dict[str, str]
 VariableType = Literal["string", "int", "double", "bool", "bytes", "timestamp", "list", "map"]
 """Types of KFL variables; `list` is list(string), `map` is map(string, string)."""
+
+Ending = Literal["", "closed", "reset", "refused"]
+"""A side's end: its sender's FIN, its sender's RST, the other side's RST; "" where none of them was seen there."""
 
 CLIENT, SERVER = 0, 1
 """Directions as plugins see them: who sent it."""
@@ -85,6 +89,11 @@ class StreamSide(Protocol):
     @property
     def starts_midway(self) -> bool:
         """The capture began inside this connection: data[0] need not begin a message."""
+        ...
+
+    @property
+    def ended(self) -> Ending:
+        """How the connection ended right behind data[-1], so that nothing more can have been sent."""
         ...
 
     def packet_at(self, offset: int) -> int:

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from kubeshark.extension_api import (
+    Ending,
     Handover,
     Message,
     MessageKind,
@@ -150,6 +151,7 @@ class _Head:
         self.data = side.data[:PROBE_BYTES]
         self.gaps = [gap for gap in side.gaps if gap[1] <= PROBE_BYTES]
         self.starts_midway = True
+        self.ended: Ending = ""
         self.packet_at = side.packet_at
         self.time_at = side.time_at
 
