@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from kubeshark.extension_api import StreamSide
+from kubeshark.extension_api import Ending
 
 __all__ = ["ended_early"]
 
 
-def ended_early(side: StreamSide, where: str) -> str:
-    """Return the error of a message in the middle of which its side ended.
-
-    "" where nobody saw the end: then the capture ended, or lost the rest.
-    """
-    if not side.ended:
-        return ""
-    return f"Reset: the connection was {'closed' if side.ended == 'closed' else 'reset'} {where}"
+def ended_early(ending: Ending, where: str) -> str:
+    """Return the error of a message in the middle of which its side ended; "" where that was not seen."""
+    return f"Reset: the connection was {'closed' if ending == 'closed' else 'reset'} {where}" if ending else ""

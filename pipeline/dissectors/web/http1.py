@@ -15,6 +15,7 @@ from typing import Any
 
 from kubeshark.core_capture import CHUNKED
 from kubeshark.extension_api import (
+    Ending,
     Handover,
     Message,
     MessageKind,
@@ -160,7 +161,7 @@ def _dissect(stream: Stream) -> list[Message | Handover]:
     responses = read_units(wires[answering], asked, answers=True)
     for side, units in ((asking, requests), (answering, responses)):
         if units and units[-1].is_cut:
-            _blame_end(units[-1], wires[side], stream.sides[side])
+            _blame_end(units[-1], wires[side], stream.sides[side].ended)
     if requests and requests[-1].is_cut and _is_excused(requests[-1], responses, asked.latest):
         requests[-1].error = ""
     found: list[Message | Handover] = []
@@ -183,13 +184,13 @@ def _is_excused(request: Unit, responses: Sequence[Unit], asked: Unit | None) ->
     return all(response.status != CONTINUE for response in interim)
 
 
-def _blame_end(unit: Unit, wire: Wire, side: StreamSide) -> None:
+def _blame_end(unit: Unit, wire: Wire, ending: Ending) -> None:
     """Say of a body that ends early that the connection ended, where nothing else can have become of it."""
     if wire.gap_in(unit.start, unit.end):
         return
     size = unit.end - unit.head_end
     where = f"after {size} of {size + unit.lacks} bytes of the body" if unit.lacks else "before the chunked body ended"
-    unit.error = ended_early(side, where) or unit.error
+    unit.error = ended_early(ending, where) or unit.error
 
 
 def _switch(
