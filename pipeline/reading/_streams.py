@@ -91,7 +91,8 @@ class FlowSide:
         owners = self.direction.chunk_packets
         if not len(owners):
             return ""
-        packets, data = self._decoded.packets, memoryview(self._decoded.data)
+        packets: Any = self._decoded.packets
+        data = memoryview(self._decoded.data)
         _, _, _, seq, length, _, _, flags, sender, _, _ = _PACKET.unpack_from(packets, int(owners[-1]) * _PACKET.size)
         end = seq + bool(flags & SYN) + length
         found: set[Ending] = set()
