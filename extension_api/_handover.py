@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from kubeshark.extension_api._models import StreamSide
+from kubeshark.extension_api._models import Ending, StreamSide
 
 __all__ = ["CarvedSide", "Handover", "Piece", "carved", "rest_of"]
 
@@ -62,6 +62,10 @@ class CarvedSide:
     def ends(self, at: int) -> int:
         """Return where a piece ends, exclusive."""
         return self._starts[at + 1] if at + 1 < len(self._starts) else len(self.data)
+
+    @property
+    def ended(self) -> Ending:
+        return self.base.ended
 
     def packet_at(self, offset: int) -> int:
         return self.base.packet_at(self.origin(offset))

@@ -15,6 +15,7 @@ __all__ = [
     "ByteRange",
     "Classifier",
     "Datagram",
+    "Ending",
     "Endpoint",
     "EnrichSpec",
     "Enrichment",
@@ -44,6 +45,9 @@ __all__ = [
 Value = str | int | float | bool | bytes | list[str] | dict[str, str]
 VariableType = Literal["string", "int", "double", "bool", "bytes", "timestamp", "list", "map"]
 """Types of KFL variables; `list` is list(string), `map` is map(string, string)."""
+
+Ending = Literal["", "closed", "reset", "refused"]
+"""A side's end: its sender's FIN, its sender's RST, the other side's RST; "" where none of them was seen there."""
 
 CLIENT, SERVER = 0, 1
 """Directions as plugins see them: who sent it."""
@@ -87,6 +91,11 @@ class StreamSide(Protocol):
         """The capture began inside this connection: data[0] need not begin a message."""
         ...
 
+    @property
+    def ended(self) -> Ending:
+        """How the connection ended right behind data[-1], so that nothing more can have been sent."""
+        ...
+
     def packet_at(self, offset: int) -> int:
         """Ordinal, in capture order, of the packet that first carried the byte at `offset`."""
         ...
@@ -125,10 +134,6 @@ class Stream(Protocol):
 
     def turns(self) -> Sequence[tuple[int, int, int]]:
         """(direction, start, end) of a TCP stream's alternating runs, by arrival: for protocols where order matters."""
-        ...
-
-    def has_ended(self, direction: int) -> bool:
-        """A FIN of this side was captured: what is in `sides` and no gap is all that it sent. False unless TCP."""
         ...
 
 

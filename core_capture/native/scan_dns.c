@@ -1,7 +1,7 @@
 /* DNS over UDP on port 53 (RFC 1035), between two addresses: streams of whole messages with one question each.
  *
  * Left to the dissector: TCP, multicast, damaged or cut messages, names that are more than plain ASCII.
- * Numbers: type of the question, response code (EDNS's bits included), opcode. Text: name of the question, lower case.
+ * Numbers: type of the question, response code (EDNS's bits included), opcode with TC in bit 4. Text: name of the question, lower case.
  * Key: the id. Oracle: pipeline/dissectors/network/dns.py and _dns_message.py. */
 #include "scan.h"
 
@@ -96,7 +96,7 @@ static bool scan_dns_message(kc_scan *scan, const scan_stream *stream, const sca
     message->key = load_be16(data);
     message->number[0] = (int32_t)type;
     message->number[1] = (int32_t)(extended >> 24 << 4 | (flags & 15u));
-    message->number[2] = (int32_t)(flags >> 11 & 15u);
+    message->number[2] = (int32_t)((flags >> 11 & 15u) | (flags >> 9 & 1u) << 4);
     return add_text(scan, name, name_length, &scan->messages[scan->message_count - 1].text[0]);
 }
 

@@ -1,7 +1,8 @@
 /* HTTP/1.0 and 1.1 (RFC 9112): streams of whole requests and responses that stay HTTP.
  *
  * A WebSocket that the last request upgrades to is read on (scan_ws.c). Left to the dissector: other upgrades, CONNECT, folded or contradicting headers, trailers, other transfer codings than
- * chunked, responses without their request, requests of events, and what may be gRPC-Web or GraphQL.
+ * chunked, responses without their request, requests of events, what may be gRPC-Web or GraphQL, and bodies that were
+ * announced and perhaps not sent.
  * Numbers: status (responses), bytes of the head, minor version. Texts: method, target, host (requests); content type
  * (responses). Oracle: pipeline/dissectors/web/http1.py. */
 #include "scan.h"
@@ -21,7 +22,7 @@ typedef struct {
     uint64_t length;
     int32_t status;
     uint8_t minor;
-    bool has_length, is_chunked, is_encoded, to_websocket, has_subprotocol;
+    bool has_length, is_chunked, is_encoded, to_websocket, has_subprotocol, awaits;
 } http_head;
 
 static bool is_blank(uint8_t c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
@@ -151,6 +152,9 @@ static bool read_header(const uint8_t *line, size_t length, bool is_request, htt
             value = value_of(line, length, "transfer-encoding");
             head->is_chunked = true;
             return equals_lower(value.bytes, value.length, "chunked");
+        case 'e':
+            if (is_request && is_header(line, length, "expect")) head->awaits = true;
+            return true;
         case 's':
             if (is_header(line, length, "sec-websocket-protocol")) head->has_subprotocol = true;
             return true;
@@ -247,6 +251,10 @@ static bool may_be_graphql(scan_side *side, const http_head *head) {
 static bool find_end(scan_side *side, http_head *head, bool is_request, bool has_body) {
     head->end = head->head_end;
     if (!has_body) return true;
+    if (head->awaits && head->head_end < side->length) {
+        const uint8_t *first = bytes_at(side, head->head_end, 1);
+        if (!first || (*first >= 'A' && *first <= 'Z')) return false; /* the next request, where nobody asked for a body */
+    }
     if (head->is_chunked) return skip_chunks(side, head->head_end, &head->end);
     if (!head->has_length) {
         if (!is_request) head->end = side->length; /* until the connection closes */

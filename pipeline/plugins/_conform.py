@@ -20,7 +20,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from kubeshark.errors import PluginCrashed, UsageError
-from kubeshark.extension_api import CLIENT, SERVER, Datagram, Endpoint, Message, Value
+from kubeshark.extension_api import CLIENT, SERVER, Datagram, Ending, Endpoint, Message, Value
 from kubeshark.extension_api._conformance import (
     MANY_CUTS,
     SHORT,
@@ -197,6 +197,7 @@ class _Side(Struct, frozen=True):
     gaps: tuple[tuple[int, int, int], ...] = ()
     starts_midway: bool = False
     packet_bytes: int = 1 << 30
+    ended: Ending = ""
 
     def packet_at(self, offset: int) -> int:
         return max(0, offset) // self.packet_bytes
@@ -222,9 +223,6 @@ class _Whole:
 
     def turns(self) -> list[tuple[int, int, int]]:
         return [(at, 0, len(side.data)) for at, side in enumerate(self.sides) if len(side.data)]
-
-    def has_ended(self, direction: int) -> bool:  # noqa: ARG002 - more may come, on either side
-        return False
 
 
 def _check_python(trial: Trial, vector: Vector) -> Iterator[Finding]:

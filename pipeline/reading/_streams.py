@@ -17,8 +17,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from kubeshark.core_capture import Decoded, Direction, FlowBit, FlowStreams, PacketBit
-from kubeshark.extension_api import CarvedSide, Datagram, Endpoint, Handover, StreamSide
+from kubeshark.core_capture import Decoded, Direction, FlowStreams, PacketBit
+from kubeshark.extension_api import CarvedSide, Datagram, Ending, Endpoint, Handover, StreamSide
 
 __all__ = ["TRANSPORT_NAMES", "FlowSide", "FlowStream", "InnerStream", "address_text", "endpoints"]
 
@@ -26,8 +26,11 @@ TRANSPORT_NAMES = {6: "tcp", 17: "udp", 132: "sctp", 1: "icmp", 58: "icmp"}
 """IP protocol number → KFL `transport`; everything else is "ip"."""
 
 
+ENDINGS: tuple[Ending, ...] = ("closed", "reset", "refused")
+"""Of several the first counts: who closed a connection is often told by a RST that nobody reads any more."""
+FIN, SYN, RST, ACK = 0x01, 0x02, 0x04, 0x10
+ACKNOWLEDGED = 8  # where a TCP header has what it acknowledges
 ARENA, CUT, FRAGMENT = int(PacketBit.ARENA), int(PacketBit.CUT), int(PacketBit.FRAGMENT)  # flags as fast as numbers
-FINS = int(FlowBit.FIN_A), int(FlowBit.FIN_B)
 
 
 @functools.lru_cache(maxsize=65_536)  # the same few addresses, over and over
@@ -60,20 +63,55 @@ def endpoints(row: Any) -> tuple[Endpoint, Endpoint]:
     return ends.client, ends.server
 
 
+def _distance(start: int, end: int) -> int:
+    """Return how far a sequence number lies behind another one."""
+    return (end - start + 0x8000_0000 & 0xFFFF_FFFF) - 0x8000_0000
+
+
 class FlowSide:
     """One side of a TCP stream, with times looked up by offset."""
 
-    __slots__ = ("_packets", "_starts", "_times", "data", "direction", "gaps", "starts_midway")
+    __slots__ = ("_decoded", "_flow", "_packets", "_starts", "_times", "data", "direction", "gaps", "starts_midway")
 
-    def __init__(self, direction: Direction, times: NDArray[Any]) -> None:
+    def __init__(self, direction: Direction, times: NDArray[Any], decoded: Decoded, flow: NDArray[Any]) -> None:
         self.direction = direction
         self.data = direction.data
         gaps = direction.gaps
         self.gaps: Sequence[tuple[int, int, int]] = [(g.start, g.end, g.missing) for g in gaps] if gaps else []
         self.starts_midway = direction.starts_midway
         self._times = times  # of the decoded packets
+        self._decoded = decoded
+        self._flow = flow  # all packets of both sides
         self._starts: list[int] | None = None
         self._packets: list[int] = []
+
+    @property
+    def ended(self) -> Ending:
+        """How the connection ended right behind the last byte. Worked out anew each time: few ask."""
+        owners = self.direction.chunk_packets
+        if not len(owners):
+            return ""
+        packets: Any = self._decoded.packets
+        data = memoryview(self._decoded.data)
+        _, _, _, seq, length, _, _, flags, sender, _, _ = _PACKET.unpack_from(packets, int(owners[-1]) * _PACKET.size)
+        end = seq + bool(flags & SYN) + length
+        found: set[Ending] = set()
+        for packet in self._flow[packets["flags"][self._flow] & (FIN | RST) != 0].tolist():
+            row = _PACKET.unpack_from(packets, packet * _PACKET.size)
+            _, offset, _, seq, length, _, header, flags, direction, _, bits = row
+            if bits & (ARENA | CUT):  # what it says is elsewhere, or ends elsewhere
+                continue
+            if direction == sender and flags & RST:
+                found.add("reset" if _distance(end, seq) == 0 else "")
+            elif direction == sender:
+                found.add("closed" if _distance(end, seq + bool(flags & SYN) + length) == 0 else "")
+            elif flags & RST and flags & ACK:
+                at = offset + header + ACKNOWLEDGED
+                found.add("refused" if _distance(end, int.from_bytes(data[at : at + 4], "big")) <= 0 else "")
+        for ending in ENDINGS:
+            if ending in found:
+                return ending
+        return ""
 
     def packet_at(self, offset: int) -> int:
         """Return the index of the packet that first carried the byte at `offset`; the nearest one outside the data."""
@@ -136,7 +174,7 @@ class FlowStream:
         self.times = times
         self.flow_sides: tuple[FlowSide, ...] = ()
         if streams.directions is not None:
-            a, b = (FlowSide(direction, times) for direction in streams.directions)
+            a, b = (FlowSide(direction, times, decoded, streams.packets) for direction in streams.directions)
             self.flow_sides = (a, b) if ends.opener == 0 else (b, a)
         self.sides: Any = self.flow_sides
         self._datagrams: list[Datagram] | None = None
@@ -199,10 +237,6 @@ class FlowStream:
             else:
                 runs.append((side, start, end))
         return runs
-
-    def has_ended(self, direction: int) -> bool:
-        """Say whether a FIN of this side was captured."""
-        return bool(int(self.row["bits"]) & FINS[direction ^ self.ends.opener])
 
 
 class InnerStream(FlowStream):

@@ -15,7 +15,7 @@ from kubeshark.extension_api import EntryView, ProtocolSpec, hookimpl
 from kubeshark.pipeline.renderers._kfl_text import equals, member
 from kubeshark.pipeline.renderers._sections import cells
 
-__all__ = ["Cell", "Code", "Failed", "Said", "Summary", "Told", "summaries", "summary"]
+__all__ = ["Cell", "Code", "Failed", "Read", "Said", "Summary", "Told", "summaries", "summary"]
 
 
 class Read(Protocol):

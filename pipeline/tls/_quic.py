@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from msgspec import Struct, field
 
-from kubeshark.extension_api import Handover, carved
+from kubeshark.extension_api import Ending, Handover, carved
 from kubeshark.pipeline.dissectors.security._quic_packet import (
     INITIAL,
     ZERO_RTT,
@@ -136,6 +136,7 @@ class _DatagramSide:
         self.data = memoryview(bytes(joined))
         self.gaps: list[tuple[int, int, int]] = []
         self.starts_midway = False
+        self.ended: Ending = ""
 
     def span(self, datagram: int) -> tuple[int, int]:
         start = self.starts[datagram]

@@ -15,6 +15,7 @@ from typing import Any
 
 from kubeshark.extension_api import (
     Classifier,
+    Ending,
     Message,
     MessageKind,
     ProtocolSpec,
@@ -92,6 +93,7 @@ class _Datagram:
 
     gaps = ()
     starts_midway = False
+    ended: Ending = ""
 
     def __init__(self, data: memoryview) -> None:
         self.data = data

@@ -6,10 +6,10 @@ and knows nothing of gaps. Other versions (1.0, 0-10) are known by their protoco
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from operator import itemgetter
 from typing import Any, Literal
 
 from kubeshark.extension_api import (
@@ -23,7 +23,7 @@ from kubeshark.extension_api import (
 from kubeshark.pipeline.dissectors._hooks import one_protocol
 from kubeshark.pipeline.dissectors._wire import Wire
 from kubeshark.pipeline.dissectors.messaging._amqp_frames import Unit, is_frame, read_units
-from kubeshark.pipeline.dissectors.messaging._amqp_methods import ANSWERS
+from kubeshark.pipeline.dissectors.messaging._amqp_methods import ANSWERS, METHODS
 from kubeshark.pipeline.dissectors.web._http_body import BODY_LIMIT, text_or_base64
 
 __all__ = ["AMQP", "dissect", "probe", "protocols"]
@@ -62,6 +62,7 @@ AMQP = ProtocolSpec(
     },
 )
 
+CLOSE, CLOSED = "connection.close", "connection.close-ok"
 HEADER_BYTES = 8
 PROBED = 512
 REDACTED = "[redacted]"
@@ -154,29 +155,65 @@ def _messages(stream: Stream) -> Iterator[Message]:
         start = starts[direction]
         if start and (versions[1] or not is_ours):  # a server that says its version refuses the client's
             yield _header(versions[direction], direction, answered=bool(versions[1]))
+        is_left = _is_left(units, stream, direction)
         for unit in units[direction]:
-            yield _message(unit, wire, direction, refused.get(unit.start, 0) if direction == 0 else 0)
+            close = refused.get(unit.start) if direction == 0 else None
+            message = _message(
+                unit, wire, direction, _role(unit, direction), close.arguments["replyCode"] if close else 0
+            )
+            message.one_way = message.one_way or (is_left and unit.name == CLOSE)
+            yield message
+            if close and _is_call(unit):
+                yield _message(close, wires[1], 1, (MessageKind.RESPONSE, message.key))
         if not is_ours and start < len(wire.data):
             yield _opaque(asked, direction, start, len(wire.data))
 
 
-def _refused(units: Sequence[Sequence[Unit]], stream: Stream) -> dict[int, int]:
-    """Return the client's requests that the server answered by closing: where they start → the reply code."""
-    closes = [unit for unit in units[1] if unit.arguments.get("failedMethodId")]
-    if not closes:
+def _is_left(units: Sequence[Sequence[Unit]], stream: Stream, direction: int) -> bool:
+    """Say whether a side that closed the connection was answered by hanging up, as by clients that were refused."""
+    other = 1 - direction
+    if not any(unit.name == CLOSE for unit in units[direction]) or any(unit.name == CLOSED for unit in units[other]):
+        return False
+    return stream.sides[direction].ended == "refused" or bool(stream.sides[other].ended)
+
+
+def _is_call(unit: Unit) -> bool:
+    """Say whether a client's unit waits for an answer."""
+    kind, key = _role(unit, 0)
+    return kind == MessageKind.REQUEST and bool(key)
+
+
+def _refused(units: Sequence[Sequence[Unit]], stream: Stream) -> dict[int, Unit]:
+    """Return the client's units that the server answered by closing: where they start → the close.
+
+    That names a method. Servers read in order: it is the first call of it that waits, else the last unit of it.
+    """
+    if not any(unit.arguments.get("failedMethodId") for unit in units[1]):
         return {}
-    asked: defaultdict[tuple[int, int], list[Unit]] = defaultdict(list)
-    for unit in units[0]:
-        if unit.method:
-            asked[unit.method.class_id, unit.method.method_id].append(unit)
-    refused = {}
     client, server = stream.sides
-    for close in closes:
-        candidates = asked[close.arguments["failedClassId"], close.arguments["failedMethodId"]]
-        time_ns = server.time_at(close.start)
-        at = bisect_right(candidates, time_ns, key=lambda unit: client.time_at(unit.start))
-        if at and close.channel in (0, candidates[at - 1].channel):
-            refused[candidates[at - 1].start] = close.arguments["replyCode"]
+    timed = [(client.time_at(unit.start), 0, unit.start, unit) for unit in units[0]]
+    timed += [(server.time_at(unit.start), 1, unit.start, unit) for unit in units[1]]
+    waiting: defaultdict[tuple[str, int], deque[Unit]] = defaultdict(deque)  # calls, by method and channel
+    others: dict[tuple[str, int], Unit] = {}
+    refused: dict[int, Unit] = {}
+    for _, direction, _, unit in sorted(timed, key=itemgetter(0, 1, 2)):
+        place = unit.name, unit.channel
+        if direction == 0 and _is_call(unit):
+            waiting[place].append(unit)
+        elif direction == 0:
+            others[place] = unit
+        elif calls := waiting.get((ANSWERS.get(unit.name, ""), unit.channel)):
+            calls.popleft()
+        elif failed := METHODS.get((unit.arguments.get("failedClassId", 0), unit.arguments.get("failedMethodId", 0))):
+            places = [(failed.name, unit.channel)]
+            if unit.name == CLOSE:  # of which channel it does not say
+                places = [place for place in (*waiting, *others) if place[0] == failed.name]
+            places = [place for place in places if waiting[place] or place in others]
+            found = [waiting[place].popleft() if waiting[place] else others[place] for place in places]
+            if found:
+                refused[max(found, key=lambda asked: asked.start).start] = unit
+            if unit.name == CLOSE:
+                break
     return refused
 
 
@@ -211,12 +248,10 @@ def _opaque(version: str, direction: int, start: int, end: int) -> Message:
     )
 
 
-def _message(unit: Unit, wire: Wire, direction: int, refused: int) -> Message:
-    """Return a unit's message; `refused` is the reply code of the close that answered it, 0 if none did."""
+def _message(unit: Unit, wire: Wire, direction: int, role: tuple[MessageKind, str], refused: int = 0) -> Message:
+    """Return a unit's message in its role; `refused` is the reply code of the close that answered it, 0 if none did."""
     name, arguments = unit.name, unit.arguments
-    kind, key = _role(unit, direction)
-    if refused:
-        key = ""  # nothing else will answer
+    kind, key = role
     is_ours = kind == MessageKind.RESPONSE or (kind == MessageKind.EVENT and direction == 1)
     half: Literal["request", "response"] = "response" if is_ours else "request"
     named = {

@@ -36,6 +36,15 @@ DNS_PORT = 53
 MULTICAST_PORTS = (5353, 5355)  # mDNS, LLMNR
 PORTS = (DNS_PORT, *MULTICAST_PORTS)
 REQUEST, RESPONSE = MessageKind.REQUEST, MessageKind.RESPONSE
+FLAGS = {
+    "authoritative": 0x0400,
+    "truncated": 0x0200,
+    "recursionDesired": 0x0100,
+    "recursionAvailable": 0x0080,
+    "authenticData": 0x0020,
+    "checkingDisabled": 0x0010,
+}
+"""Bits of a response (RFC 1035 §4.1.1, RFC 4035 §3.1.6, §3.2.2)."""
 SECTIONS = ("answers", "authorities", "additionals")
 KEPT_BYTES = 512  # of a message that is read once for all that are equal: longer ones are seldom, and would fill memory
 NETBIOS_NAMES = 137  # the same format with other meanings (RFC 1002): not DNS
@@ -67,6 +76,7 @@ DNS = ProtocolSpec(
         "dns_total_size": "int",
         "dns_rcode": "string",
         "dns_opcode": "string",
+        "dns_truncated": "bool",
         "status_code": "int",
     },
 )
@@ -74,13 +84,14 @@ DNS = ProtocolSpec(
 COLUMNS: Columns = {
     "dns_questions": Column(texts(0, lambda name: [name]), EITHER),
     "dns_question_types": Column(numbers(0, lambda kind: [type_name(kind)]), EITHER),
-    "dns_opcode": Column(numbers(2, lambda opcode: opcode_name(opcode).upper()), EITHER),
+    "dns_opcode": Column(numbers(2, lambda bits: opcode_name(bits & 15).upper()), EITHER),
     "dns_request": Column(numbers(0, lambda _: True)),
     "dns_request_length": Column(sizes()),
     "dns_response": Column(numbers(0, lambda _: True), ("response",)),
     "dns_response_length": Column(sizes(), ("response",)),
     "status_code": Column(numbers(1), ("response",)),
     "dns_rcode": Column(numbers(1, rcode_name), ("response",)),
+    "dns_truncated": Column(numbers(2, lambda bits: bits > 15), ("response",)),
 }
 """What the scanner (scan_dns.c) knows."""
 
@@ -208,6 +219,8 @@ class _Said:
             fields["dns_response_length"] = length
             fields["status_code"] = rcode
             fields["dns_rcode"] = rcode_name(rcode)
+            if dns.flags & FLAGS["truncated"]:
+                fields["dns_truncated"] = True
             fields["dns_answers"] = [record_text(dns, record) for record in dns.answers]
             fields["dns_answer_names"] = [record.name.lower() for record in dns.answers]
         else:
@@ -248,6 +261,7 @@ class _Said:
         return {
             "code": RCODES[rcode][1] if rcode in RCODES else f"RCODE{rcode}",
             "rcode": rcode,
+            **{name: bool(dns.flags & bit) for name, bit in FLAGS.items()},
             "answers": [_record(record, shown) for record, shown in zip(dns.answers, answers, strict=True)],
             "authorities": [_record(record, record_text(dns, record)) for record in dns.authorities],
             "additionals": [_record(record, record_text(dns, record)) for record in dns.additionals],

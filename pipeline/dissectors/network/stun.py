@@ -137,9 +137,6 @@ class _Part(Struct):
     def turns(self) -> Sequence[tuple[int, int, int]]:
         return ()
 
-    def has_ended(self, direction: int) -> bool:  # noqa: ARG002 - datagrams have no end
-        return False
-
 
 def _udp(stream: Stream) -> Iterator[Message]:
     handshakes: list[int] = []

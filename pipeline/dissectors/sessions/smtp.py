@@ -130,7 +130,7 @@ def _dissect(stream: Stream) -> list[Message | Handover]:
     wires = [Wire(side) for side in stream.sides]
     asking = _asking([wire.data[:PROBE_BYTES] for wire in wires])
     client, server = wires[asking], wires[1 - asking]
-    reader = _Commands(client, is_ended=stream.has_ended(asking))
+    reader = _Commands(client, is_ended=stream.sides[asking].ended == "closed")
     commands = list(reader)
     replies, server_tls = read_replies(server)
     interim = _lmtp_interim(commands, replies) if any(command.verb == "LHLO" for command in commands) else set()

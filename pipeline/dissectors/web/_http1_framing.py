@@ -68,6 +68,9 @@ class Unit(Struct):
     chunked: bool = False
     trailer: int = 0  # where the trailer section starts, if chunked
     switches: bool = False  # what follows may be another protocol
+    awaits: bool = False  # its body is sent when the server asks for it
+    lacks: int = 0  # bytes of the body that its length promises and the side does not have
+    is_cut: bool = False  # the side ends inside the body
     error: str = ""
 
 
@@ -208,11 +211,16 @@ def _read_body(wire: Wire, unit: Unit, asked: Callable[[int], bytes | None]) -> 
             return
     else:
         unit.switches = unit.method == b"CONNECT" or unit.head.find(b"\nupgrade:") >= 0
+        unit.awaits = value_of(unit, data, b"expect").lower() == b"100-continue"
+        if unit.awaits and _is_believable(data, start_line(data, unit.head_end)):
+            unit.end = unit.head_end  # nobody asked for the body, so the next message starts at once
+            return
     coding = value_of(unit, data, b"transfer-encoding").lower()
     length = value_of(unit, data, b"content-length")
     if coding.endswith(b"chunked"):
         unit.chunked = True
         unit.end, unit.trailer, error = read_chunked(wire, unit.head_end)
+        unit.is_cut = not unit.error and error.startswith("truncated:")
         unit.error = unit.error or error
     elif length:
         _read_length(wire, unit, length)
@@ -242,8 +250,9 @@ def _read_length(wire: Wire, unit: Unit, text: bytes) -> None:
         unit.error = unit.error or "malformed: Content-Length values contradict each other"
     end = wire.after(unit.head_end, int(values[0]))
     unit.end = min(end, len(wire.data))
-    if end > unit.end:
-        unit.error = unit.error or f"truncated: {end - unit.end} bytes of the body were not captured"
+    if end > unit.end and not unit.error:
+        unit.is_cut, unit.lacks = True, end - unit.end
+        unit.error = f"truncated: {unit.lacks} bytes of the body were not captured"
 
 
 def read_chunked(wire: Wire, at: int, spans: list[tuple[int, int]] | None = None) -> tuple[int, int, str]:

@@ -15,6 +15,8 @@ from kubeshark.pipeline.dissectors.web._http2_frames import HEADER, PREFACE, Fla
 
 __all__ = ["Half", "SideReader", "read_side"]
 
+CUT_FRAME = "incomplete: the last DATA frame was not captured whole"
+
 
 class Half(Struct):
     """A request or a response as it lies in its side."""
@@ -40,6 +42,11 @@ class Half(Struct):
     def trailing(self, name: bytes) -> bytes:
         """Return a value of the trailers, or of the header section where there are none."""
         return next((value for known, value in self.trailers if known == name), b"") or self.value(name)
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Its side ends before it, or inside its last frame."""
+        return self.has_head and (self.error == CUT_FRAME or not (self.is_ended or self.error))
 
     @property
     def has_unknown(self) -> bool:
@@ -150,7 +157,7 @@ class SideReader:
         if gap := self._wire.gap_in(frame.start, frame.end):
             half.error = half.error or f"incomplete: gap: {gap[2]} bytes missing at {gap[0]}, in the body"
         elif frame.is_cut:
-            half.error = half.error or "incomplete: the last DATA frame was not captured whole"
+            half.error = half.error or CUT_FRAME
         if frame.flags & Flag.END_STREAM:
             self._end(half)
 

@@ -10,10 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from functools import partial
+from itertools import takewhile
 from typing import Any
 
 from kubeshark.core_capture import CHUNKED
 from kubeshark.extension_api import (
+    Ending,
     Handover,
     Message,
     MessageKind,
@@ -55,6 +57,7 @@ from kubeshark.pipeline.dissectors.web._http_document import (
     response_fields,
     segments_of,
 )
+from kubeshark.pipeline.dissectors.web._http_end import ended_early
 from kubeshark.pipeline.dissectors.web._http_fields import NO_FIELDS, read_fields
 from kubeshark.pipeline.dissectors.web._http_parts import Parts, comes_in_parts, parts_of
 from kubeshark.pipeline.dissectors.web._http_protocols import GQL1, GRPC_WEB, HTTP1
@@ -79,6 +82,7 @@ COLUMNS: Columns = {
 
 REQUEST, RESPONSE, _ = MessageKind  # as names of a module: looked up on an enum they cost a call
 PROBE_BYTES = MAX_TARGET
+CONTINUE, FINAL = 100, 200
 VERSIONS = tuple(map("HTTP/1.{}".format, range(10)))
 STATUS_LINE = len("HTTP/1.1 200")  # before the reason
 UPGRADES = {"websocket": "ws", "h2c": "http2"}
@@ -155,6 +159,11 @@ def _dissect(stream: Stream) -> list[Message | Handover]:
     requests = read_units(wires[asking], lambda _: None, answers=False)
     asked = _Asked([unit for unit in requests if not unit.is_response], stream.sides[asking], stream.sides[answering])
     responses = read_units(wires[answering], asked, answers=True)
+    for side, units in ((asking, requests), (answering, responses)):
+        if units and units[-1].is_cut:
+            _blame_end(units[-1], wires[side], stream.sides[side].ended)
+    if requests and requests[-1].is_cut and _is_excused(requests[-1], responses, asked.latest):
+        requests[-1].error = ""
     found: list[Message | Handover] = []
     if switch := _switch(requests, responses, asked.latest, wires[answering]):
         ends, token = switch
@@ -165,6 +174,23 @@ def _dissect(stream: Stream) -> list[Message | Handover]:
     found += [_message(unit, wires[asking], asking) for unit in requests]
     found += [_message(unit, wires[answering], answering) for unit in responses]
     return found
+
+
+def _is_excused(request: Unit, responses: Sequence[Unit], asked: Unit | None) -> bool:
+    """Say whether nobody asked for a request's body before its answer, so that none was sent (RFC 9110 §10.1.1)."""
+    if not request.awaits or request.end > request.head_end or asked is not request:
+        return False
+    interim = takewhile(lambda response: response.status < FINAL, reversed(responses[:-1]))
+    return all(response.status != CONTINUE for response in interim)
+
+
+def _blame_end(unit: Unit, wire: Wire, ending: Ending) -> None:
+    """Say of a body that ends early that the connection ended, where nothing else can have become of it."""
+    if wire.gap_in(unit.start, unit.end):
+        return
+    size = unit.end - unit.head_end
+    where = f"after {size} of {size + unit.lacks} bytes of the body" if unit.lacks else "before the chunked body ended"
+    unit.error = ended_early(ending, where) or unit.error
 
 
 def _switch(

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from kubeshark.extension_api import (
+    Ending,
     Handover,
     Message,
     MessageKind,
@@ -43,6 +44,7 @@ from kubeshark.pipeline.dissectors.web._http_document import (
     response_fields,
     segments_of,
 )
+from kubeshark.pipeline.dissectors.web._http_end import ended_early
 from kubeshark.pipeline.dissectors.web._http_fields import Fields, fields_of
 from kubeshark.pipeline.dissectors.web._http_parts import Parts, comes_in_parts, parts_of
 from kubeshark.pipeline.dissectors.web._http_protocols import GQL2, GRPC, HTTP2
@@ -52,6 +54,7 @@ __all__ = ["COLUMNS", "HTTP2", "dissect", "probe", "protocols"]
 PROBE_BYTES = 64 << 10
 """How much of a side that starts in the middle is searched for frames: a window of data is 64 KiB by default."""
 VERSION = "HTTP/2"
+MAX_DIGITS = 18  # of a length that is read
 ERRORS = (
     "NO_ERROR",
     "PROTOCOL_ERROR",
@@ -150,6 +153,7 @@ class _Head:
         self.data = side.data[:PROBE_BYTES]
         self.gaps = [gap for gap in side.gaps if gap[1] <= PROBE_BYTES]
         self.starts_midway = True
+        self.ended: Ending = ""
         self.packet_at = side.packet_at
         self.time_at = side.time_at
 
@@ -179,6 +183,11 @@ def _dissect(stream: Stream) -> list[Message | Handover]:
     requests: dict[int, Half] = {half.stream: half for half in readers[asking].halves}
     requests.update((half.stream, half) for half in readers[answering].halves if half.is_promise)
     responses = {half.stream: half for half in readers[answering].halves if not half.is_promise}
+    for direction, reader in enumerate(readers):
+        unfinished = [half for half in reader.halves if half.is_unfinished]
+        if unfinished and (ending := stream.sides[direction].ended):
+            is_request = direction == asking
+            _blame_end(unfinished, ending, wires[direction], responses if is_request else requests, is_request)
     messages: list[Message | Handover] = []
     for direction, reader in enumerate(readers):
         for half in reader.halves:
@@ -246,6 +255,28 @@ def _blame_resets(readers: Sequence[SideReader], asking: int) -> None:
     for stream in reasons.keys() - answered:
         for half in halves.get(stream, ()):
             half.error = half.error or reasons[stream]
+
+
+def _blame_end(
+    unfinished: Sequence[Half], ending: Ending, wire: Wire, others: Mapping[int, Half], is_request: bool
+) -> None:
+    """Say of what a side was saying when the connection ended that it is not whole (RFC 9113 §8.1).
+
+    A request that is being answered needs no end, and a tunnel has none but this.
+    """
+    for half in unfinished:
+        other = others.get(half.stream)
+        if other and (is_request or _opens_tunnel(other, half)):
+            continue
+        if not wire.gap_in(half.end, len(wire.data)):  # its end may be what was lost
+            half.error = ended_early(ending, _where(half, is_request))
+
+
+def _where(half: Half, is_request: bool) -> str:
+    length = half.value(b"content-length")
+    if length.isdigit() and len(length) <= MAX_DIGITS and int(length) > half.body_size:
+        return f"after {half.body_size} of {int(length)} bytes of the body"
+    return f"before the {'request' if is_request else 'response'} ended, after {half.body_size} bytes of its body"
 
 
 def _error_name(code: int) -> str:

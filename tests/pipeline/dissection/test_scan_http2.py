@@ -167,6 +167,17 @@ def test_plain_connections_are_taken() -> None:
         assert counts == {"http2": 2, "grpc": 1}
 
 
+def test_a_response_that_the_end_of_the_connection_cuts_off_is_taken() -> None:
+    capture, sides = Capture(), Sides()
+    connection = Connection(capture, port=8081).open().ask(PREFACE + sides.headers(0, 1, GET, 5))
+    connection.answer(
+        sides.headers(1, 1, (*RESPONSES[0], ("content-length", "9"))) + frame(FrameType.DATA, 0, 1, b"half")
+    )
+    connection.end(1).end(0)
+    assert assert_scanned_as_dissected(capture.segments()) == {"http2": 1}
+    assert assert_filtered_as_dissected(capture.segments(), 'error_type == "connection" && status_code == 200') == 1
+
+
 def test_connections_are_taken_from_their_middle() -> None:
     turns = [*PLAIN, (0, 0, 1, 3, True, 0), (1, 0, 2, 3, True, 0)]
     for skipped in (1, 4, 5):

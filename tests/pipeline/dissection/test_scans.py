@@ -71,6 +71,7 @@ REQUESTS = (
     b"GET /f HTTP/1.1\r\nA: b\r\n c\r\n\r\n",
     b"\r\n\r\nDELETE /\xc3\xa9 HTTP/1.0\r\n\r\n",
     b"POST /h HTTP/1.1\r\nContent-Type: text/event-stream\r\nContent-Length: 9\r\n\r\ndata: a\n\n",
+    b"PUT /e HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 40\r\n\r\n",
     b"PUT /i HTTP/1.0\r\nhost: h\r\nHOST: i\r\nX: \xff\r\nno colon\r\n: no name\r\nA:\tb\rc \r\n\r\n",
 )
 RESPONSES = (
@@ -87,7 +88,7 @@ RESPONSES = (
     b"5\r\ndata:\r\n4\r\n a\n\n\r\n0\r\n\r\n",
 )
 TURNS = st.lists(
-    st.tuples(st.booleans(), st.integers(0, 11), st.integers(0, 200), st.integers(0, 255)), min_size=1, max_size=8
+    st.tuples(st.booleans(), st.integers(0, 12), st.integers(0, 200), st.integers(0, 255)), min_size=1, max_size=8
 )
 
 
@@ -107,6 +108,16 @@ def test_http_made_up(turns: list[tuple[bool, int, int, int]], is_whole: bool, i
             if piece:
                 (connection.ask if is_request else connection.answer)(piece)
     assert_scanned_as_dissected(capture.segments())
+
+
+def test_a_request_whose_body_nobody_asked_for() -> None:
+    capture = Capture()
+    refused = b"HTTP/1.1 417 Expectation Failed\r\nContent-Length: 0\r\n\r\n"
+    connection = Connection(capture).open().ask(REQUESTS[11]).answer(refused).ask(REQUESTS[0] * 2).answer()
+    assert assert_scanned_as_dissected(capture.segments())["http"] == 0
+    connection = Connection(capture, client_port=40_001).open().ask(REQUESTS[11]).answer(RESPONSES[2])
+    connection.ask(b"x" * 40).answer().ask().answer()
+    assert assert_scanned_as_dissected(capture.segments())["http"] == 2
 
 
 def test_a_connection_older_than_the_capture_is_scanned_if_it_begins_with_a_message() -> None:

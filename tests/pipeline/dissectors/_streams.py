@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from kubeshark.extension_api import Datagram, Endpoint
+from kubeshark.extension_api import Datagram, Ending, Endpoint
 
 CLIENT, SERVER = Endpoint("192.0.2.1", 40000), Endpoint("192.0.2.2", 80)
 SECOND = 1_000_000_000
@@ -18,6 +18,7 @@ class Side:
     gaps: Sequence[tuple[int, int, int]] = ()
     starts_midway: bool = False
     times: Sequence[tuple[int, int]] = ((0, 0),)  # (offset, ns), ascending
+    ended: Ending = ""
 
     def packet_at(self, offset: int) -> int:
         return max((at for at, (start, _) in enumerate(self.times) if start <= offset), default=0)
@@ -34,13 +35,9 @@ class FakeStream:
     sides: tuple[Side, ...] = ()
     datagrams: Sequence[Datagram] = ()
     runs: Sequence[tuple[int, int, int]] = field(default_factory=list)
-    ended: Sequence[int] = ()  # directions that sent a FIN
 
     def turns(self) -> Sequence[tuple[int, int, int]]:
         return self.runs
-
-    def has_ended(self, direction: int) -> bool:
-        return direction in self.ended
 
 
 def tcp(
@@ -50,11 +47,12 @@ def tcp(
     port: int = 80,
     midway: bool = False,
     gaps: Mapping[int, Sequence[tuple[int, int, int]]] = MappingProxyType({}),
+    ended: tuple[Ending, Ending] = ("", ""),
 ) -> FakeStream:
     """A TCP stream; the server's first byte comes after the client's. `gaps` is keyed by direction."""
     sides = (
-        Side(memoryview(client), gaps.get(0, ()), midway, ((0, 0),)),
-        Side(memoryview(server), gaps.get(1, ()), midway, ((0, 1),)),
+        Side(memoryview(client), gaps.get(0, ()), midway, ((0, 0),), ended[0]),
+        Side(memoryview(server), gaps.get(1, ()), midway, ((0, 1),), ended[1]),
     )
     runs = [(i, 0, len(side.data)) for i, side in enumerate(sides) if side.data]
     return FakeStream(server=Endpoint(SERVER.ip, port), sides=sides, runs=runs)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kubeshark.core_capture import FLOW, PACKET, load_core
-from kubeshark.extension_api import CLIENT, SERVER
+from kubeshark.extension_api import CLIENT, SERVER, carved, rest_of
 from kubeshark.pipeline.dissection import _exchanges
 from kubeshark.pipeline.dissectors.network import _conn
 from kubeshark.pipeline.entries import _facts
@@ -47,13 +47,50 @@ def test_a_side_without_bytes_has_no_times() -> None:
     assert (len(side.data), side.time_at(0), side.arrivals()) == (0, 0, [])
 
 
-def test_a_side_has_ended_when_it_said_so() -> None:
-    for ends in ((A, B), (B, A)):
-        capture = Capture()
-        connection = Connection(capture, ends=ends).open().ask(b"abc")
-        assert [only_stream(capture).has_ended(way) for way in (CLIENT, SERVER)] == [False, False]
-        connection.end(CLIENT)
-        assert [only_stream(capture).has_ended(way) for way in (CLIENT, SERVER)] == [True, False]
+def ended(*flags: tuple[int, str], lost: int = 0) -> list[str]:
+    """Return how both sides ended in a connection that ended so, `lost` bytes of the server's before."""
+    capture = Capture()
+    connection = Connection(capture).open().ask(b"ask").answer(b"answer").lose(SERVER, lost)
+    for side, flag in flags:
+        connection.end(side, flag)
+    return [side.ended for side in only_stream(capture).sides]
+
+
+def test_how_a_connection_ended_is_told_where_nothing_is_missing_before() -> None:
+    assert ended() == ["", ""]
+    assert ended((SERVER, "FA")) == ["", "closed"]
+    assert ended((SERVER, "FA"), (CLIENT, "FA")) == ["closed", "closed"]
+    assert ended((SERVER, "R")) == ["", "reset"]
+    assert ended((SERVER, "RA")) == ["refused", "reset"]
+    assert ended((SERVER, "FA"), (CLIENT, "R"), (SERVER, "RA")) == ["reset", "closed"]
+    assert ended((SERVER, "FA"), lost=1) == ended((SERVER, "R"), lost=1) == ["", ""]
+
+
+def test_a_reset_tells_of_bytes_that_only_the_other_side_has_seen() -> None:
+    capture = Capture()
+    connection = Connection(capture).open().ask(b"ask").answer(b"answer")
+    for acknowledged, told in ((1004, "refused"), (1005, "")):
+        reset = bytearray(tcp(b"", connection.sequence[SERVER], "RA", (80, 40_000), (B, A)))
+        reset[28:32] = acknowledged.to_bytes(4, "big")
+        seen = Capture(records=[*capture.records], now_ns=capture.now_ns)
+        seen.add(bytes(reset))
+        assert only_stream(seen).sides[CLIENT].ended == told
+
+
+def test_packets_that_were_cut_tell_no_end() -> None:
+    capture = Capture()
+    connection = Connection(capture).open().ask(b"ask")
+    capture.add(tcp(b"half of it", 5001, "FA", (80, 40_000), (B, A))[:-6], original=50)
+    assert [side.ended for side in only_stream(capture).sides] == ["", ""]
+    connection.end(CLIENT)
+    assert only_stream(capture).sides[CLIENT].ended == "closed"
+
+
+def test_what_was_carved_out_of_a_side_ended_with_it() -> None:
+    capture = Capture()
+    Connection(capture).open().ask(b"ask").end(CLIENT)
+    side = only_stream(capture).sides[CLIENT]
+    assert [rest_of(side, 2).ended, carved(side, b"a", [(0, 0, 1)]).ended] == ["closed", "closed"]
 
 
 def test_turns_alternate_in_order_of_arrival() -> None:

@@ -29,6 +29,7 @@ RESPONSE = (
 QUERY = pack(">6H", 7, 0x0100, 1, 0, 0, 0) + b'\x05a"\\\x1b.\x04test\0' + pack(">HH", 16, 1)
 ANSWER = pack(">6H", 7, 0x8183, 1, 1, 0, 1) + QUERY[12:] + b"\xc0\x0c" + pack(">HHIH", 16, 1, 60, 5) + b'\x04"\x1b[m'
 ANSWER += b"\0" + pack(">HHIH", 41, 1232, 0, 0)
+TRUNCATED = QUERY[:2] + b"\x83\x80" + QUERY[4:]
 PING, PONG = pack(">BBHHH", 8, 0, 0, 7, 1), pack(">BBHHH", 0, 0, 0, 7, 1)
 IPV4 = pack(">BBHHHBBH", 0x45, 0, 28, 0, 0, 64, 17, 0) + bytes((192, 0, 2, 1, 198, 51, 100, 2))
 NETWORK = {"transport": "tcp", "retransmissions": 0, "outOfOrder": 0, "gaps": 0, "rttUs": 0}
@@ -63,6 +64,7 @@ ENTRIES = {
     "dns": lambda: entry(dns, dns.DNS, udp((0, QUERY), (1, ANSWER))),
     "dns request": lambda: entry(dns, dns.DNS, udp((0, QUERY))),
     "dns response": lambda: entry(dns, dns.DNS, udp((1, ANSWER))),
+    "dns truncated": lambda: entry(dns, dns.DNS, udp((0, QUERY), (1, TRUNCATED))),
     "dns damaged": lambda: entry(dns, dns.DNS, udp((0, b"?"))),
     "icmp": lambda: entry(icmp, icmp.ICMP, icmp_stream((0, PING), (1, PONG))),
     "icmp reply": lambda: entry(icmp, icmp.ICMP, icmp_stream((1, PONG))),

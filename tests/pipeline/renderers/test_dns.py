@@ -24,3 +24,12 @@ def test_a_status_is_clickable_only_if_there_was_an_answer(entries: dict[str, Fa
         row = dns.summarize(entries[name])
         assert row
         assert row["statusQuery"] == query
+
+
+def test_a_truncated_answer_is_no_empty_one(entries: dict[str, FakeEntry]) -> None:
+    row, cut = dns.summarize(entries["dns"]), dns.summarize(entries["dns truncated"])
+    assert row and cut
+    assert (cut["summary"], cut["summaryQuery"]) == (f"{row['summary']} (truncated)", row["summaryQuery"])
+    shown = dns.render(entries["dns truncated"])
+    assert shown
+    assert shown.response[0].rows[-1] == TableRow("Flags", "truncated, recursion desired, recursion available")

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubeshark.extension_api import Message, MessageKind, Verdict
+from kubeshark.extension_api import Ending, Message, MessageKind, Verdict
 from kubeshark.pipeline.dissectors.messaging import amqp
 from kubeshark.pipeline.dissectors.messaging._amqp_methods import ANSWERS, METHODS
 from kubeshark.pipeline.dissectors.messaging._amqp_values import Cursor, Short
@@ -163,12 +163,81 @@ def test_queue_and_get() -> None:
     assert variables(got)["response_body"] == "work"
 
 
+def declare(channel: int = 1, flags: bytes = b"\1") -> bytes:
+    return method("queue.declare", b"\0\0" + short(b"q") + flags + long(b""), channel)
+
+
+def close(failed: str, name: str = "channel.close", channel: int = 1) -> bytes:
+    return method(name, pack(">H", 404) + short(b"NOT_FOUND") + pack(">HH", *IDS[failed]), channel)
+
+
 def test_a_request_answered_by_closing() -> None:
-    declare = method("queue.declare", b"\0\0" + short(b"q") + b"\1" + long(b""))
-    close = method("channel.close", pack(">H", 404) + short(b"NOT_FOUND") + pack(">HH", *IDS["queue.declare"]))
-    first, second, closed = messages(declare + declare, close)
-    assert (first.one_way, second.one_way, closed.one_way) == (False, True, False)
-    assert (second.fields["amqp_reply_code"], closed.fields["amqp_reply_code"]) == (404, 404)
+    first, second, answer, closed = messages(declare() + declare(), close("queue.declare"))
+    assert (answer.kind, closed.kind) == (MessageKind.RESPONSE, MessageKind.REQUEST)
+    assert (first.one_way, second.one_way, closed.one_way) == (False, False, False)
+    assert (first.fields["amqp_reply_code"], closed.fields["amqp_reply_code"]) == (404, 404)
+    assert "amqp_reply_code" not in second.fields
+    assert (answer.key, answer.direction, answer.start, answer.end) == (first.key, 1, closed.start, closed.end)
+    assert answer.fields == {
+        "amqp_method": "channel.close",
+        "amqp_summary": "NOT_FOUND",
+        "amqp_channel": 1,
+        "amqp_reply_code": 404,
+        "amqp_response": True,
+        "amqp_response_length": answer.end - answer.start,
+    }
+    shown = document(answer)
+    assert (shown["method"], shown["replyCode"], shown["replyText"]) == ("channel close", 404, "NOT_FOUND")
+    assert (shown["failedClassId"], shown["failedMethodId"]) == IDS["queue.declare"]
+
+
+def test_what_was_answered_was_not_refused() -> None:
+    told = method("queue.declare-ok", short(b"q") + bytes(8))
+    found = messages(declare() + declare(2) + declare(), told + close("queue.declare"))
+    refused = [message.start for message in found if message.direction == 0 and "amqp_reply_code" in message.fields]
+    assert refused == [2 * len(declare())]
+
+
+def test_a_closed_connection_says_not_which_channel() -> None:
+    opened = method("connection.open", short(b"/none") + b"\0\0", 0)
+    asked, answer, closed = messages(HELLO + opened, close("connection.open", "connection.close", 0))
+    assert (asked.key, answer.key, answer.kind) == ("0 connection.open", "0 connection.open", MessageKind.RESPONSE)
+    assert (closed.kind, closed.fields["amqp_method"]) == (MessageKind.REQUEST, "connection.close")
+    found = messages(declare(3) + declare(2), close("queue.declare", "connection.close", 0))
+    assert [message.key for message in found if message.kind == MessageKind.RESPONSE] == ["2 queue.declare"]
+
+
+def test_a_refused_publish_stays_one_way() -> None:
+    first, second, closed = messages(publish(b"x", b"k", b"1") + publish(b"x", b"k", b"2"), close("basic.publish"))
+    assert ("amqp_reply_code" in first.fields, second.fields["amqp_reply_code"], closed.one_way) == (False, 404, False)
+    assert (second.one_way, second.key) == (True, "")
+    first, second = messages(declare(flags=b"\x11"), close("queue.declare"))
+    assert (first.one_way, first.fields["amqp_reply_code"], second.kind) == (True, 404, MessageKind.REQUEST)
+
+
+def test_a_close_that_fits_nothing() -> None:
+    for wire in (close("queue.declare"), close("basic.get", "connection.close", 0), close("queue.declare", channel=2)):
+        asked, closed = messages(method("queue.purge", b"\0\0" + short(b"q") + b"\0"), wire)
+        assert (asked.key, asked.one_way, "amqp_reply_code" in asked.fields) == ("1 queue.purge", False, False)
+        assert closed.kind == MessageKind.REQUEST
+
+
+@pytest.mark.parametrize(
+    ("told", "ended", "is_left"),
+    [
+        (b"", ("closed", ""), True),
+        (b"", ("reset", ""), True),
+        (b"", ("", "refused"), True),
+        (b"", ("", "closed"), False),  # it may be that nobody captured the answer
+        (b"", ("", ""), False),
+        (method("connection.close-ok", b"", 0), ("closed", "closed"), False),
+    ],
+)
+def test_hanging_up_answers_a_closed_connection(told: bytes, ended: tuple[Ending, Ending], is_left: bool) -> None:
+    wire = method("connection.close", pack(">H", 403) + short(b"ACCESS_REFUSED") + bytes(4), 0)
+    found = found_by(amqp, amqp.AMQP, tcp(HELLO + told, wire + close("queue.declare"), port=PORT, ended=ended))
+    closes = [message for message in found if message.kind == MessageKind.REQUEST]
+    assert [message.one_way for message in closes] == [is_left, False]
 
 
 def test_without_waiting() -> None:

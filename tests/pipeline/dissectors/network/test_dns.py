@@ -98,6 +98,31 @@ def test_name_error() -> None:
     assert document(message)["code"] == "Name Error"
 
 
+FLAG_BITS = {
+    "authoritative": 0x0400,
+    "truncated": 0x0200,
+    "recursionDesired": 0x0100,
+    "recursionAvailable": 0x0080,
+    "authenticData": 0x0020,
+    "checkingDisabled": 0x0010,
+}
+
+
+@pytest.mark.parametrize("bits", [0, *FLAG_BITS.values(), 0x07B0])
+def test_flags_of_a_response(bits: int) -> None:
+    answer = QUERY[:2] + (0x8000 | bits).to_bytes(2, "big") + QUERY[4:]
+    for stream in (
+        udp((0, QUERY), (1, answer)),
+        tcp(framed(QUERY), framed(answer), port=53),
+        udp((1, answer), port=5353),
+    ):
+        message = messages(stream)[-1]
+        shown = document(message)
+        assert {name: shown[name] for name in FLAG_BITS} == {name: bool(bits & bit) for name, bit in FLAG_BITS.items()}
+        assert message.fields.get("dns_truncated", False) == bool(bits & 0x0200)
+    assert not FLAG_BITS.keys() & document(messages(udp((0, QUERY)))[0]).keys()
+
+
 def test_several_messages_on_tcp_however_they_were_cut() -> None:
     wire = framed(QUERY, QUERY[:2] + b"\x01\x00" + QUERY[4:])
     found = messages(tcp(wire, framed(ANSWER), port=53))

@@ -157,22 +157,19 @@ def test_message_without_end() -> None:
 
 def test_client_that_leaves_inside_a_message() -> None:
     wire = SESSION[: SESSION.index(b"..dots")] + b"half"
-    stream = tcp(wire, REPLIES[: REPLIES.index(b"250 2.0.0")], port=25)
-    stream.ended = (0,)
+    stream = tcp(wire, REPLIES[: REPLIES.index(b"250 2.0.0")], port=25, ended=("closed", ""))
     *_, data = (part for part in found_in(stream) if part.direction == 0)
     assert (data.kind, data.end, data.fields["smtp_subject"]) == (MessageKind.REQUEST, len(wire), "café")
     size = len(wire) - SESSION.index(MAIL)
     assert data.error == f"unfinished: the client closed the connection after {size} bytes of the message"
     assert (document(data)["body"], document(data)["mailFrom"]) == ("half", "a@x")
-    stream = tcp(b"BDAT 100 LAST\r\nSubject", GREETING, port=25)
-    stream.ended = (0, 1)
+    stream = tcp(b"BDAT 100 LAST\r\nSubject", GREETING, port=25, ended=("closed", "closed"))
     (chunk,) = (part for part in found_in(stream) if part.direction == 0)
     assert chunk.error == "unfinished: the client closed the connection after 7 bytes of the message"
 
 
 def test_server_that_leaves_inside_a_message_says_nothing_of_the_client() -> None:
-    stream = tcp(b"DATA\r\nSubject: Hi\r\n\r\nText", GREETING, port=25)
-    stream.ended = (1,)
+    stream = tcp(b"DATA\r\nSubject: Hi\r\n\r\nText", GREETING, port=25, ended=("", "closed"))
     assert [part.error for part in found_in(stream) if part.direction == 0] == [
         "",
         "truncated: the message's end was not captured",
@@ -181,8 +178,7 @@ def test_server_that_leaves_inside_a_message_says_nothing_of_the_client() -> Non
 
 def test_gap_before_the_client_left() -> None:
     wire = SESSION[: SESSION.index(b"..dots")] + bytes(4)
-    stream = tcp(wire, REPLIES, port=25, gaps={0: [(len(wire) - 4, len(wire), 4)]})
-    stream.ended = (0,)
+    stream = tcp(wire, REPLIES, port=25, gaps={0: [(len(wire) - 4, len(wire), 4)]}, ended=("closed", ""))
     *_, data, text = (part for part in found_in(stream) if part.direction == 0)
     assert (data.error, text.error) == ("", f"gap: 4 bytes missing at {len(wire) - 4}")
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubeshark.extension_api import Handover, Message, MessageKind, Verdict
+from kubeshark.extension_api import Ending, Handover, Message, MessageKind, Verdict
 from kubeshark.pipeline.dissectors.web import http1
 
 from .._streams import FakeStream, Side, tcp
@@ -375,6 +375,84 @@ def test_what_follows_a_body_is_blamed_on_it() -> None:
 def test_early_end(wire: bytes, error: str) -> None:
     (message,) = requests(wire)
     assert (message.error, message.end) == (error, len(wire))
+
+
+PUT = b"PUT / HTTP/1.1\r\nContent-Length: 9\r\n\r\nabc"
+EXPECTS = b"PUT / HTTP/1.1\r\nExpect: 100-Continue\r\nContent-Length: 5\r\n\r\n"
+REFUSED = b"HTTP/1.1 417 Expectation Failed\r\nContent-Length: 0\r\n\r\n"
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+HINTS = b"HTTP/1.1 103 Early Hints\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("wire", "ended", "error"),
+    [
+        (PUT, "closed", "Reset: the connection was closed after 3 of 9 bytes of the body"),
+        (PUT, "reset", "Reset: the connection was reset after 3 of 9 bytes of the body"),
+        (PUT, "refused", "Reset: the connection was reset after 3 of 9 bytes of the body"),
+        (PUT[:-3], "closed", "Reset: the connection was closed after 0 of 9 bytes of the body"),
+        (CHUNKED + b"5\r\nabc", "closed", "Reset: the connection was closed before the chunked body ended"),
+        (CHUNKED + b"0\r\nT: v", "reset", "Reset: the connection was reset before the chunked body ended"),
+        (b"PUT / HTTP/1.1\r\nHost: h", "closed", "truncated: the header section ends early"),
+        (PUT + b"defghi", "closed", ""),
+        (GET, "closed", ""),
+    ],
+)
+def test_a_body_inside_which_the_connection_ended(wire: bytes, ended: Ending, error: str) -> None:
+    (message,) = requests(GET + wire, ended=(ended, ""))[1:]
+    assert (message.error, message.end) == (error, len(GET + wire))
+
+
+def test_the_end_of_a_connection_hides_no_gap() -> None:
+    lost = PUT[:-2] + b"\0\0"
+    (message,) = requests(lost, gaps={0: [(len(lost) - 2, len(lost), 2)]}, ended=("closed", ""))
+    assert message.error == "truncated: 6 bytes of the body were not captured"
+
+
+def test_an_answer_is_cut_by_the_end_of_its_own_side() -> None:
+    cut = OK[:-1]
+    assert [message.error for message in responses(cut, GET, ended=("closed", ""))] == [
+        "truncated: 1 bytes of the body were not captured"
+    ]
+    (message,) = responses(cut, GET, ended=("", "closed"))
+    assert message.error == "Reset: the connection was closed after 1 of 2 bytes of the body"
+
+
+@pytest.mark.parametrize(
+    ("client", "server", "ended", "error"),
+    [
+        (EXPECTS, REFUSED, "", ""),
+        (EXPECTS, REFUSED, "closed", ""),
+        (EXPECTS, HINTS + REFUSED, "", ""),
+        (EXPECTS, b"", "", "truncated: 5 bytes of the body were not captured"),
+        (EXPECTS, CONTINUE, "", "truncated: 5 bytes of the body were not captured"),
+        (EXPECTS, CONTINUE + OK, "", "truncated: 5 bytes of the body were not captured"),
+        (
+            EXPECTS,
+            CONTINUE + b"HTTP/1.1 103 Early\r\n\r\n" + OK,
+            "",
+            "truncated: 5 bytes of the body were not captured",
+        ),
+        (EXPECTS + b"ab", REFUSED, "", "truncated: 3 bytes of the body were not captured"),
+        (EXPECTS + b"abcde", CONTINUE + OK, "", ""),
+        (EXPECTS.replace(b"Expect", b"Except"), REFUSED, "", "truncated: 5 bytes of the body were not captured"),
+    ],
+)
+def test_a_body_that_nobody_asked_for(client: bytes, server: bytes, ended: Ending, error: str) -> None:
+    (message,) = requests(client, server, ended=(ended, ""))
+    assert message.error == error
+
+
+def test_the_next_request_is_no_body_that_nobody_asked_for() -> None:
+    chunked = EXPECTS.replace(b"Content-Length: 5", b"Transfer-Encoding: chunked")
+    for refused in (EXPECTS, chunked):
+        found = requests(refused + GET + refused + b"GET me", REFUSED + OK + REFUSED)
+        assert [(message.fields["method"], message.start) for message in found] == [
+            ("PUT", 0),
+            ("GET", len(refused)),
+            ("PUT", len(refused + GET)),
+        ]
+        assert [message.error for message in found[:2]] == ["", ""]
 
 
 def test_chunk_size_beyond_every_number_hides_no_request() -> None:
