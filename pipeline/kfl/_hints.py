@@ -167,9 +167,9 @@ def _syntax(finding: str, found: list[Token], text: str, offset: int) -> tuple[s
             what = f'inCidr("{place[0]}")' if "/" in place[0] else f'"{place[0]}" in quotes'
             return "an address is a string", f"write {what}", place.start() - offset
     if near and (method := _METHODS.get(near[0].text.lower())):
-        place = found.index(near[0])
-        argument = next((token.text for token in found[place + 1 : place + 3] if token.kind == "string"), '"…"')
-        return "not KFL", f"write {_operand(found[:place]) or 'url'}.{method}({argument})", near[0].start - offset
+        word = found.index(near[0])
+        argument = next((token.text for token in found[word + 1 : word + 3] if token.kind == "string"), '"…"')
+        return "not KFL", f"write {_operand(found[:word]) or 'url'}.{method}({argument})", near[0].start - offset
     if "input '<EOF>'" in finding:
         return ("the filter ends too early" if text.strip() else "the filter is empty"), "", 0
     short = finding.removeprefix("Syntax error: ").partition(" expecting ")[0]
