@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from kubeshark.pipeline.query._store_query import QueryArguments as QueryArguments
     from kubeshark.pipeline.query._store_query import StoreQuery as StoreQuery
     from kubeshark.pipeline.query._store_query import cursor_behind as cursor_behind
+    from kubeshark.pipeline.renderers import to_hex as to_hex
     from kubeshark.pipeline.renderers import to_text as to_text
     from kubeshark.pipeline.tables._rows_shown import CELLS as CELLS
     from kubeshark.pipeline.tables._rows_shown import LINE as LINE
@@ -62,6 +63,7 @@ __all__ = [
     "keep_freed_memory",
     "parse_time",
     "rfc3339",
+    "to_hex",
     "to_text",
 ]
 
@@ -84,6 +86,6 @@ if not TYPE_CHECKING:
             "query._store_query": "QueryArguments StoreQuery cursor_behind",
             "tables._rows_shown": "CELLS LINE SIZE",
             "entries._time": "parse_time rfc3339",
-            "renderers": "to_text",
+            "renderers": "to_hex to_text",
         },
     )

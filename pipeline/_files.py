@@ -92,7 +92,8 @@ class FileDissection:
 
     def _queries(self, make: Callable[[Entry], T]) -> Iterator[Query[T]]:
         """Yield a query for each file that can be read; what comes of it is taken down when the next is asked for."""
-        left = self.limit
+        limits = [limit for limit in (self.limit, self._filter.limit) if limit is not None]
+        left = min(limits, default=None)
         for file in self.files:
             if left == 0:
                 return

@@ -25,7 +25,7 @@ from kubeshark.pipeline.entries import _lookup as lookup
 
 if TYPE_CHECKING:
     from kubeshark.core_capture.live import LiveOptions, PacketSource
-    from kubeshark.core_capture.store import CacheStats, Retention, SegmentInfo, Select, TlsFiles, VerifyReport
+    from kubeshark.core_capture.store import CacheStats, Keep, Retention, SegmentInfo, Select, TlsFiles, VerifyReport
     from kubeshark.pipeline.dissection._secrets import Secrets
     from kubeshark.pipeline.enrichment._enrich import EnricherBinding
     from kubeshark.pipeline.enrichment._rules import RedactionRule
@@ -52,12 +52,14 @@ class HarResult(Struct, frozen=True):
     entries: int
     skipped: int  # that are not HTTP
     problems: tuple[str, ...]
+    notices: tuple[str, ...] = ()  # about the filter
 
 
 class ExportResult(Struct, frozen=True):
     packets: int
     bytes: int
     problems: tuple[str, ...]
+    notices: tuple[str, ...] = ()  # about the filter: what was translated, entries that it failed on
 
 
 class Pipeline:
@@ -302,12 +304,13 @@ class Pipeline:
         entry_filter, secrets = self._filter(kfl)
         if not self._loads_plugins or make is itself or self.plugins.scripts is not None:
             executor = "inline"
+        chosen = make_options(options, entry_filter.limit)
         predicate = entry_filter.predicate
         if entry_filter.ids is not None:
             predicate = And((predicate, lookup.of_entries(self.store, entry_filter.ids)))
         if entry_filter.streams is not None:
             predicate = And((predicate, lookup.of_streams(self.store, frozenset(entry_filter.streams))))
-        return self._query(entry_filter, predicate, secrets, make, make_options(options), jobs, executor)
+        return self._query(entry_filter, predicate, secrets, make, chosen, jobs, executor)
 
     def compile(self, kfl: str) -> EntryFilter:
         """Check a filter without reading anything of the store; raise UsageError, with line and column."""
@@ -383,12 +386,16 @@ class Pipeline:
         format: Literal["pcap", "pcapng"] = "pcap",
         since_ns: int | None = None,
         until_ns: int | None = None,
+        bpf: str = "",
+        packets_only: bool = False,
         gave_up: Callable[[], bool] = never,
     ) -> ExportResult:
         """Write packets byte for byte in capture order; with KFL, the whole connections of the matching entries.
 
-        An expression that the index answers alone is not dissected for. `out` is a path, "-" or a binary stream.
-        `gave_up` ends what is looked at for it; whoever gives it lets writing to `out` fail then.
+        With `packets_only` those packets alone that carried them. `bpf`, a libpcap filter, chooses among the packets;
+        it raises UsageError where it is wrong. An expression that the index answers alone is not dissected for. `out`
+        is a path, "-" or a binary stream. `gave_up` ends what is looked at for it; whoever gives it lets writing to
+        `out` fail then.
         """
         from kubeshark.core_capture.store import export
         from kubeshark.pipeline.entries._exports import Chosen, Counting, Matching, open_output
@@ -398,13 +405,26 @@ class Pipeline:
             raise UsageError("packets cannot be redacted, and have no namespace", hint="export as HAR")
         segments: list[SegmentInfo] | None = None
         select: Select | None = None
+        keep: list[Keep] = []
         query: StoreQuery[Entry] | None = None
-        if (exact := exact_predicate(kfl, now_ns=time.time_ns())) is not None:
-            segments = self.store.segments(exact)
-            select = Matching(exact)
+        notices: Sequence[str] = ()
+        if bpf.strip():
+            from kubeshark.pipeline.entries._packet_choice import passing
+
+            keep.append(passing(bpf, {info.link_type for info in self.store.segments()}))
+        if not packets_only and (exact := exact_predicate(kfl, now_ns=time.time_ns())) is not None:
+            segments = self.store.segments(exact.predicate)
+            select, notices = Matching(exact.predicate), exact.notices
         elif kfl.strip():
             query = self.query(kfl, since_ns=since_ns, until_ns=until_ns, gave_up=gave_up)
-            select = Chosen(query)
+            if packets_only:
+                from kubeshark.pipeline.entries._packet_choice import ChosenPackets
+
+                select = packets = ChosenPackets(query)
+                keep.append(packets.keep)
+            else:
+                select = Chosen(query)
+            notices = query.notices
         with open_output(out) as stream:
             counted = Counting(stream)
             done = export(
@@ -412,12 +432,13 @@ class Pipeline:
                 counted,  # type: ignore[arg-type]
                 form=format,
                 select=select,
+                keep=keep,
                 since_ns=since_ns,
                 until_ns=until_ns,
                 segments=segments,
             )
         problems = (*(query.problems if query else ()), *self.store.problems, *done.problems)
-        return ExportResult(done.packets, counted.written, tuple(dict.fromkeys(map(str, problems))))
+        return ExportResult(done.packets, counted.written, tuple(dict.fromkeys(map(str, problems))), tuple(notices))
 
     def export_entries(
         self, entries: Sequence[Entry], out: BinaryIO, *, format: Literal["pcap", "pcapng", "har"] = "pcap"
@@ -457,7 +478,7 @@ class Pipeline:
         query = self.query(kfl.strip() or "http", since_ns=since_ns, until_ns=until_ns, gave_up=gave_up)
         with open_output(out) as stream:
             written, skipped = write_har(query, stream, with_secrets=with_secrets)
-        return HarResult(written, skipped, tuple(map(str, query.problems)))
+        return HarResult(written, skipped, tuple(map(str, query.problems)), tuple(query.notices))
 
     def info(self) -> dict[str, Any]:
         """Return what the store holds, as JSON: totals, time range, recipients, leftovers, segments."""

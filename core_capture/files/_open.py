@@ -15,9 +15,11 @@ from kubeshark.core_capture.files._reader import Source
 from kubeshark.core_capture.files._stream import open_stream, read_exactly
 from kubeshark.errors import InputError, Malformed, Truncated
 
-__all__ = ["open_capture"]
+__all__ = ["CAPTURE_MAGICS", "open_capture"]
 
 MAGIC_BYTES = 4
+CAPTURE_MAGICS = frozenset({*MAGICS, SECTION_MAGIC})
+"""What capture files begin with that are not compressed."""
 CONVERT = "convert other capture formats with editcap IN OUT.pcapng"
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from kubeshark.core_capture.live._options import LiveOptions as LiveOptions
     from kubeshark.core_capture.live._options import PacketChoice as PacketChoice
     from kubeshark.core_capture.live._options import PacketSource as PacketSource
+    from kubeshark.core_capture.live._packet_filter import PacketFilter as PacketFilter
     from kubeshark.core_capture.live._privileges import drop_privileges as drop_privileges
     from kubeshark.core_capture.live._processors import keep_to_processors as keep_to_processors
     from kubeshark.core_capture.live._source import LiveSource as LiveSource
@@ -37,6 +38,7 @@ __all__ = [
     "LiveSource",
     "NetworkInterface",
     "PacketChoice",
+    "PacketFilter",
     "PacketSource",
     "StreamSource",
     "connect",
@@ -55,6 +57,7 @@ if not TYPE_CHECKING:
             "_interfaces": "ANY NetworkInterface list_interfaces",
             "_joined_source": "JoinedSource",
             "_options": "SNAPLEN Counters LiveOptions PacketChoice PacketSource",
+            "_packet_filter": "PacketFilter",
             "_privileges": "drop_privileges",
             "_processors": "keep_to_processors",
             "_source": "LiveSource",

@@ -17,7 +17,17 @@ from typing import Any, Literal
 from kubeshark.core_capture.live._interfaces import COOKED
 from kubeshark.errors import CaptureError, UsageError
 
-__all__ = ["MAX_INSTRUCTIONS", "Instruction", "accept", "compile_filter", "guarded", "pack", "reject"]
+__all__ = [
+    "MAX_INSTRUCTIONS",
+    "Instruction",
+    "accept",
+    "compile_filter",
+    "compile_for_file",
+    "guarded",
+    "pack",
+    "reject",
+    "runner",
+]
 
 Instruction = tuple[int, int, int, int]
 """code, jump if true, jump if false, operand (struct sock_filter)."""
@@ -66,6 +76,26 @@ def compile_filter(expression: str, link_type: int, snaplen: int, interface: str
     """
     if not expression.strip():
         return accept(snaplen)
+    on_device = bool(interface) and link_type != COOKED and re.search(r"\bvlan\b", expression)
+    compiled = compile_for_file(expression, link_type, snaplen, interface if on_device else "")
+    program = [_with_snaplen(instruction, snaplen) for instruction in compiled]
+    if link_type == COOKED:
+        program = [_without_cooked_header(instruction, expression) for instruction in program]
+    if len(program) > MAX_INSTRUCTIONS - _GUARD:
+        raise UsageError(f"the filter has {len(program):,} instructions", hint="the kernel takes 4,096")
+    return program
+
+
+def runner() -> Any:
+    """Return libpcap's bpf_filter(program, address of the bytes, length on the wire, captured): 0 is no match."""
+    return _library().bpf_filter
+
+
+def compile_for_file(expression: str, link_type: int, snaplen: int, interface: str = "") -> list[Instruction]:
+    """Compile for packets as they lie in a file of this link type, or come from an interface.
+
+    Raise as `compile_filter` does.
+    """
     if len(expression) > MAX_EXPRESSION:
         raise UsageError(
             f"the filter has {len(expression):,} characters, {MAX_EXPRESSION:,} are allowed",
@@ -75,24 +105,17 @@ def compile_filter(expression: str, link_type: int, snaplen: int, interface: str
         raise UsageError("the filter has a NUL character")
     library = _library()
     with _lock:
-        on_device = interface and link_type != COOKED and re.search(r"\bvlan\b", expression)
         handle = (
             _device(library, interface)
-            if on_device
+            if interface
             else library.pcap_open_dead(_DLT.get(link_type, link_type), snaplen)
         )
         if not handle:
             raise MemoryError
         try:
-            compiled = _compile(library, handle, expression)
+            return _compile(library, handle, expression)
         finally:
             library.pcap_close(handle)
-    program = [_with_snaplen(instruction, snaplen) for instruction in compiled]
-    if link_type == COOKED:
-        program = [_without_cooked_header(instruction, expression) for instruction in program]
-    if len(program) > MAX_INSTRUCTIONS - _GUARD:
-        raise UsageError(f"the filter has {len(program):,} instructions", hint="the kernel takes 4,096")
-    return program
 
 
 def guarded(
@@ -136,6 +159,8 @@ def _library() -> Any:
             getattr(library, function).argtypes = (handle,)
         library.pcap_set_buffer_size.argtypes = (handle, ctypes.c_int)
         library.pcap_freecode.argtypes = (ctypes.POINTER(_Program),)
+        library.bpf_filter.argtypes = (ctypes.c_char_p, ctypes.c_void_p, ctypes.c_uint32, ctypes.c_uint32)
+        library.bpf_filter.restype = ctypes.c_uint32
         return library
     raise CaptureError("a filter needs libpcap, which is not on this machine", hint=_PACKAGE)
 

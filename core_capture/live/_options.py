@@ -40,6 +40,7 @@ class LiveOptions(Struct, frozen=True):
     ring_bytes: int = 64 << 20  # of each interface, in the kernel
     clock: Literal["host", "adapter", "best"] = "host"  # whose time stamps; best: the adapter's, if it has them
     choice: PacketChoice = PacketChoice()  # to begin with
+    is_immediate: bool = False  # hands packets on within a millisecond, and wakes up for each few of them
 
 
 class Counters(Struct):

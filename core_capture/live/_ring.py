@@ -21,6 +21,7 @@ __all__ = ["RingReader"]
 BLOCK_BYTES = 1 << 20  # a packet never spans two: with GSO it may have 64 KiB, or half a MiB with BIG TCP
 MIN_BLOCKS = 4
 RETIRE_MS = 50  # a block that is not full is handed over after so long: what a live view lags behind
+IMMEDIATE_MS = 1
 BATCH_BYTES = BLOCK_BYTES + (1 << 19)
 """Of records at once: a whole block of small packets, and room for the largest packet behind it."""
 
@@ -43,7 +44,9 @@ class RingReader:
         self._counters = Counters()
         self.socket = open_socket(interface, options)
         try:
-            self._blocks, self._ring = _make_ring(self.socket, interface.name, options.ring_bytes)
+            self._blocks, self._ring = _make_ring(
+                self.socket, interface.name, options.ring_bytes, IMMEDIATE_MS if options.is_immediate else RETIRE_MS
+            )
         except BaseException:
             self.socket.close()
             raise
@@ -97,13 +100,13 @@ class RingReader:
         self.socket.close()
 
 
-def _make_ring(opened: socket.socket, name: str, size: int) -> tuple[int, mmap.mmap]:
+def _make_ring(opened: socket.socket, name: str, size: int, retire_ms: int) -> tuple[int, mmap.mmap]:
     """Return the number of blocks and their memory; fewer than asked for where memory is short."""
     blocks = max(size // BLOCK_BYTES, MIN_BLOCKS)
     opened.setsockopt(SOL_PACKET, _VERSION, _V3)
     while True:
         frames = blocks * (BLOCK_BYTES // _FRAME_BYTES)
-        request = struct.pack("7I", BLOCK_BYTES, blocks, _FRAME_BYTES, frames, RETIRE_MS, 0, 0)
+        request = struct.pack("7I", BLOCK_BYTES, blocks, _FRAME_BYTES, frames, retire_ms, 0, 0)
         try:
             opened.setsockopt(SOL_PACKET, _RX_RING, request)
             return blocks, mmap.mmap(opened.fileno(), blocks * BLOCK_BYTES, mmap.MAP_SHARED)

@@ -45,6 +45,7 @@ for one packet as for ten thousand."""
 
 NAP_S, RING_BYTES_A_SECOND = 0.04, 1.6e9
 """Between two looks meanwhile, 0.05 ms each: less where the ring would not hold what comes then at this rate."""
+IMMEDIATE_NAP_S = 0.001
 WATCH_S = 0.25  # between two looks at an interface that is not there
 DRAIN_S = 1.0  # for the kernel to hand over what it has: a block is retired after _ring.RETIRE_MS
 _NS_PER_SECOND = 1_000_000_000
@@ -105,7 +106,7 @@ class LiveSource:
         self._is_stopping = self.is_finished = False
         self._drained_by = 0.0
         self._gather_until = 0.0
-        self._nap_s = min(NAP_S, options.ring_bytes / RING_BYTES_A_SECOND)
+        self._nap_s = min(IMMEDIATE_NAP_S if options.is_immediate else NAP_S, options.ring_bytes / RING_BYTES_A_SECOND)
         self._look_at = 0.0
         self._notices = Notices()
         self._counting = Lock()

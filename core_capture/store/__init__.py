@@ -8,6 +8,7 @@ from kubeshark._lazy import lazily
 
 if TYPE_CHECKING:
     from kubeshark.core_capture.store._export import Exported as Exported
+    from kubeshark.core_capture.store._export import Keep as Keep
     from kubeshark.core_capture.store._export import Select as Select
     from kubeshark.core_capture.store._export import export as export
     from kubeshark.core_capture.store._limits import HELD_SEGMENTS as HELD_SEGMENTS
@@ -92,6 +93,7 @@ __all__ = [
     "Identity",
     "ImportState",
     "JoinedStore",
+    "Keep",
     "Leftover",
     "LiveCounters",
     "LiveWriter",
@@ -152,7 +154,7 @@ if not TYPE_CHECKING:
             "places._away": "Away",
             "places._backend": "Requests",
             "segments._cache": "BlockCache CacheStats",
-            "_export": "Exported Select export",
+            "_export": "Exported Keep Select export",
             "keys._identity": "Identity Recipient create_identity identity_path load_identities parse_recipients",
             "segments._info": "Counters SegmentInfo SourceRecord",
             "archives._joined": "JoinedStore Member",

@@ -33,10 +33,13 @@ from kubeshark.core_capture.store.segments._info import Counters, SegmentInfo, S
 from kubeshark.core_capture.store.segments._reader import SegmentReader
 from kubeshark.errors import Damaged, StoreError, UsageError
 
-__all__ = ["Exported", "Select", "export"]
+__all__ = ["Exported", "Keep", "Select", "export"]
 
 Select = Callable[[SegmentReader], NDArray[np.bool_] | None]
 """Says which flows of a segment to export, one bool per flow in cluster order; None: all packets, flow or not."""
+
+Keep = Callable[[SegmentReader, bytes | bytearray | memoryview, NDArray[Any]], NDArray[np.bool_]]
+"""Says which of a segment's records, at these offsets of some bytes, to export: one bool a record."""
 
 _SourceKey = tuple[str, str]
 _LINKTYPE_ETHERNET = 1
@@ -109,16 +112,19 @@ def export(
     *,
     form: Literal["pcap", "pcapng"],
     select: Select | None = None,
+    keep: Sequence[Keep] = (),
     since_ns: int | None = None,
     until_ns: int | None = None,
     segments: Sequence[SegmentInfo] | None = None,
 ) -> Exported:
     """Write the selected packets of these segments (default: all) whose time lies in [since_ns, until_ns].
 
+    `select` chooses flows; of their packets go out those that each of `keep` does not leave out.
+
     pcap holds one link type: raise UsageError, before anything is written, if several are selected. A damaged segment
     is left out and returned as a problem.
     """
-    job = _Export(store, select, since_ns, until_ns, with_extras=form == "pcapng")
+    job = _Export(store, select, keep, since_ns, until_ns, with_extras=form == "pcapng")
     chosen = job.choose(store.segments() if segments is None else segments)
     if form == "pcap":
         link_type = _only_link_type(chosen)
@@ -160,11 +166,19 @@ class _Export:
     """One run: what it selects, and what it met."""
 
     def __init__(
-        self, store: Store, select: Select | None, since_ns: int | None, until_ns: int | None, *, with_extras: bool
+        self,
+        store: Store,
+        select: Select | None,
+        keep: Sequence[Keep],
+        since_ns: int | None,
+        until_ns: int | None,
+        *,
+        with_extras: bool,
     ) -> None:
         self.packets = 0
         self.problems: list[StoreError] = []
-        self._store, self._select, self._core, self._with_extras = store, select, load_core(), with_extras
+        self._store, self._select, self._keep = store, select, keep
+        self._core, self._with_extras = load_core(), with_extras
         self._since = _EVER if since_ns is None else max(since_ns, _EVER)
         self._until = _FOREVER if until_ns is None else min(until_ns, _FOREVER)
         self._selected: dict[str, NDArray[np.bool_]] = {}  # what `select` said of segments not read yet
@@ -284,7 +298,8 @@ class _Export:
     def _read(self, segment: SegmentReader, flows: NDArray[np.bool_] | None) -> _Packets:
         """Return a segment's selected packets in capture order."""
         extras = segment.extras
-        if extras.ordinals is None and not extras.packets and not self._with_extras and not self._is_windowed:
+        takes_all = not self._is_windowed and not self._keep
+        if extras.ordinals is None and not extras.packets and not self._with_extras and takes_all:
             return self._by_time(segment, flows, extras)
         true = {place: extra.time_ns for place, extra in extras.packets.items() if extra.time_ns is not None}
         read = self._whole if true or not self._is_windowed else self._window
@@ -298,6 +313,8 @@ class _Export:
             order = np.lexsort((ordinals, times))
         if self._is_windowed:
             order = order[(times[order] >= self._since) & (times[order] <= self._until)]
+        for keep in self._keep:
+            order = order[keep(segment, data, offsets)[order]]
         kept: list[PacketExtra] = []
         if self._with_extras:
             shift = self._shifts[self._sources.index(_source_key(segment.info.source))]

@@ -6,7 +6,7 @@ Valid as long as the entry is: it holds the records that it was made of.
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
 
@@ -14,7 +14,7 @@ from kubeshark.core_capture import PacketBit
 from kubeshark.pipeline.entries._entry import Entry
 from kubeshark.pipeline.reading._streams import FlowStream
 
-__all__ = ["PacketRow", "StreamPiece", "followed", "packet_bytes", "packet_rows"]
+__all__ = ["PacketRow", "StreamPiece", "entry_records", "followed", "packet_bytes", "packet_rows"]
 
 _RECORD = struct.Struct("<IIII")  # pcap's record header: seconds, nanoseconds, captured, original
 
@@ -75,6 +75,16 @@ def packet_bytes(entry: Entry, number: int) -> bytes | None:
         return None
     start, captured, _ = _record(stream, int(stream.streams.packets[number]))
     return bytes(memoryview(stream.decoded.data)[start : start + captured])
+
+
+def entry_records(entry: Entry) -> Iterator[memoryview]:
+    """Yield the pcap records of the packets that carried bytes of the entry's messages."""
+    stream = entry.facts.stream_data
+    if stream is None:
+        return
+    for packet in sorted(_of_entry(entry, stream)):
+        start, captured, _ = _record(stream, packet)
+        yield memoryview(stream.decoded.data)[start - _RECORD.size : start + captured]
 
 
 def followed(entry: Entry, *, most: int) -> tuple[list[StreamPiece], bool]:

@@ -197,7 +197,8 @@ def compile_filter(
         if translation is None:
             raise
     compiled = language.compiled(translation.text)
-    notices = (f"translated from the old language: {translation.text or '(everything)'}", *translation.notices)
+    told = f"translated from the old language: {translation.text or '(everything)'}"
+    notices = (told, *translation.notices, *compiled.notices)
     return replace(compiled, original=text, notices=notices, limit=translation.limit)
 
 
@@ -226,14 +227,16 @@ class _Language:
             run_light, run_heavy = compiler.conjunction(light), compiler.conjunction(heavy)
         except PlacedError as error:
             raise source.error(error.at, error.message, hint=error.hint) from None
+        pushdown = push_down(tree, self.variables, self.flag_flows, lambda node: compiler.closure(node)({}))
         return CompiledFilter(
             text=text,
             original=text,
             variables=frozenset(part.name for part in walk(tree) if isinstance(part, Var)),
             heavy=heavy_names(tree, self.variables),
             calls=calls,
-            pushdown=push_down(tree, self.variables, self.flag_flows, lambda node: compiler.closure(node)({})),
+            pushdown=pushdown,
             tree=tree,
+            notices=(f"no entry can match: {pushdown.failure}",) if pushdown.failure else (),
             _light=run_light,
             _heavy=run_heavy,
         )

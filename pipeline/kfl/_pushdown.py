@@ -20,7 +20,7 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from kubeshark.core_capture._predicate import And, InNetwork, Not, Or, Overlaps, PortBetween, Predicate, Transport
-from kubeshark.pipeline.kfl._ast import Call, Comprehension, Const, ListOf, Local, Node, PluginCall, Var, walk
+from kubeshark.pipeline.kfl._ast import Call, Comprehension, Const, ListOf, Local, Node, PluginCall, Var, children, walk
 from kubeshark.pipeline.kfl._clock import timestamp_text
 from kubeshark.pipeline.kfl._network import PRIVATE_NETWORKS, address, network
 from kubeshark.pipeline.kfl._values import EvaluationError
@@ -60,6 +60,7 @@ class Pushdown(Struct, frozen=True):
     wants_messages: bool  # message entries can match: streams must be dissected
     wants_conn: bool
     wants_flow: bool
+    failure: str = ""  # why every entry would be an evaluation error, and nothing is read at all
 
     @property
     def text(self) -> str:
@@ -118,7 +119,19 @@ def push_down(
         wants_messages="message" in wanted,
         wants_conn="conn" in wanted,
         wants_flow="flow" in wanted,
+        failure="" if wanted or agreed else _first_failure(tree, constant),
     )
+
+
+def _first_failure(node: Node, constant: Callable[[Node], Any]) -> str:
+    """Return why the first subtree without variables has no value; "" where each has one."""
+    if not isinstance(node, Call) or not _is_constant(node):
+        return next(filter(None, (_first_failure(child, constant) for child in children(node))), "")
+    try:
+        constant(node)
+    except EvaluationError as error:
+        return str(error)
+    return ""
 
 
 class _Term(Struct, frozen=True):

@@ -15,7 +15,7 @@ from kubeshark.pipeline.kfl._variables import RESERVED_WORDS, VARIABLES
 if TYPE_CHECKING:
     from kubeshark.extension_api._models import FilterSpec, VariableType
 
-__all__ = ["FUNCTIONS", "STANDARD_FUNCTIONS", "TYPES", "Signature", "check_filter_name", "plugin_signature"]
+__all__ = ["CALLS", "FUNCTIONS", "STANDARD_FUNCTIONS", "TYPES", "Signature", "check_filter_name", "plugin_signature"]
 
 LIST_OF_STRINGS = Type("list", (STRING,))
 MAP_OF_STRINGS = Type("map", (STRING, STRING))
@@ -61,6 +61,30 @@ _STANDARD_FUNCTIONS = (
     " getDayOfYear getMonth getFullYear"
 )
 STANDARD_FUNCTIONS = frozenset(_STANDARD_FUNCTIONS.split())
+
+CALLS: Mapping[str, str] = {
+    "map_get": 'map_get(request.headers, "host", "")',
+    "now": "now()",
+    "field": 'field("request.headers.host")',
+    "inCidr": 'src.ip.inCidr("10.0.0.0/8")',
+    "isPrivate": "src.ip.isPrivate()",
+    "lower": "url.lower()",
+    "json": 'response_body.json("a.b")',
+    "xml": 'response_body.xml("a.b")',
+    "contains": 'url.contains("text")',
+    "startsWith": 'url.startsWith("text")',
+    "endsWith": 'url.endsWith("text")',
+    "matches": 'url.matches("a|b")',
+    "size": "size(url)",
+    "has": "has(src.pod)",
+    **{name: f"list.{name}(x, condition on x)" for name in ("exists", "all", "exists_one", "filter")},
+    "map": "list.map(x, value of x)",
+    "timestamp": 'timestamp("2026-01-01T00:00:00Z")',
+    "duration": 'duration("1h30m")',
+    **{name: f"{name}(value)" for name in ("int", "uint", "double", "string", "bytes", "bool", "type", "dyn")},
+    **{name: f"timestamp.{name}()" for name in sorted(STANDARD_FUNCTIONS) if name.startswith("get")},
+}
+"""How each function is called, for whoever gave it something else."""
 
 _PLUGIN_NAME = re.compile(r"(?:[a-z][a-z0-9_-]*\.)?[a-z][a-z0-9_]{0,31}", re.ASCII)
 

@@ -105,13 +105,16 @@ def installed_plugins(folder: Path | None = None) -> list[InstalledPlugin]:
 
 
 def foreign_plugins(
-    folder: Path | None = None,
+    folder: Path | None = None, *, only: str = ""
 ) -> tuple[list[tuple[str, ForeignPlugin]], list[BrokenEnricher], list[PluginError]]:
-    """Return what `Plugins(foreign=…, broken=…)` takes, and what is wrong with the plugins that are left out."""
+    """Return what `Plugins(foreign=…, broken=…)` takes, and what is wrong with the plugins that are left out.
+
+    With `only`, nothing of the plugins with another id.
+    """
     plugins, broken, problems = [], [], []
     for installed in installed_plugins(folder):
         manifest = installed.manifest
-        if installed.state.disabled:
+        if installed.state.disabled or only not in ("", installed.id):
             continue
         try:
             if installed.problem:

@@ -97,8 +97,11 @@ class Plugins:
         local: Iterable[tuple[str, Any]] = (),
         broken: Iterable[BrokenEnricher] = (),
         settings: Mapping[str, Mapping[str, object]] | None = None,
+        only: str = "",
     ) -> None:
         """`settings` are those of Python plugins, by name; `broken` are enrichers that were left out.
+
+        With `only`, no other plugin of an installed package is loaded.
 
         `local` are Python plugins beside those of installed packages: their authors' own.
         """
@@ -110,7 +113,8 @@ class Plugins:
         for name in (*DISSECTORS, *RENDERERS):
             self.manager.register(import_module(name), name)
         names = []
-        for name, python in (*((point.name, point.load()) for point in python_plugins()), *local):
+        points = [point for point in python_plugins() if only in ("", point.name)]
+        for name, python in (*((point.name, point.load()) for point in points), *local):
             names.append(name)
             self._register(python, name)
         self._foreign: list[ForeignPlugin] = []
@@ -124,10 +128,15 @@ class Plugins:
         self._index()
 
     @classmethod
-    def installed(cls) -> Self:
-        """Return the built-in plugins, those of Python packages, and those installed with `kubeshark plugin`."""
-        foreign, broken, problems = _installed()
-        plugins = cls(foreign, broken=broken, settings=_settings(problems))
+    def installed(cls, only: str = "") -> Self:
+        """Return the built-in plugins, those of Python packages, and those installed with `kubeshark plugin`.
+
+        With `only`, beside the built-in ones just the one of that name; UsageError if none has it, or it is disabled.
+        """
+        foreign, broken, problems = _installed(only)
+        if only and not foreign and not problems and all(point.name != only for point in python_plugins()):
+            raise UsageError(f"no plugin {only} is installed and enabled", hint='see "kubeshark plugin list"')
+        plugins = cls(foreign, broken=broken, settings=_settings(problems), only=only)
         plugins.problems += problems
         plugins._keeps_health = True
         if scripts_may_run():
@@ -419,13 +428,13 @@ def scripts_may_run() -> bool:
     return any("onItemQueried" in plugin.hooks for plugin in installed_plugins() if not plugin.state.disabled)
 
 
-def _installed() -> tuple[list[tuple[str, ForeignPlugin]], list[BrokenEnricher], list[PluginError]]:
+def _installed(only: str) -> tuple[list[tuple[str, ForeignPlugin]], list[BrokenEnricher], list[PluginError]]:
     """Read what `kubeshark plugin install` left; what reads manifests takes 20 ms to load, and most have no plugins."""
     if not plugins_folder().is_dir():
         return [], [], []
     from kubeshark.pipeline.plugins._installed import foreign_plugins
 
-    return foreign_plugins()
+    return foreign_plugins(only=only)
 
 
 def _spans(ports: Iterable[int]) -> list[tuple[int, int]]:

@@ -73,7 +73,7 @@ def find_connections(
     if kfl.strip():
         exact = exact_predicate(kfl, now_ns=time.time_ns())
         if exact is not None:
-            within = And((within, exact))
+            within = And((within, exact.predicate))
         else:
             rows = defaultdict(list)
             query = pipeline.query(kfl, since_ns=since_ns, until_ns=until_ns, gave_up=gave_up)

@@ -48,6 +48,7 @@ class EntryFilter:
         self.wants_conn: bool = self._compiled.wants_conn
         self.wants_flow: bool = self._compiled.wants_flow
         self.notices: Sequence[str] = self._compiled.notices
+        self.limit = self._compiled.limit  # that the old language wrote into the filter
         self.failures: list[PluginError] = []
         self._flags = plugins.message_flags() | FLOW_FLAGS
         self._takes_all = not self._compiled.calls and self._compiled.decide((), frozenset(), ()) is True
@@ -129,6 +130,7 @@ class EntryFilter:
         return [
             f"filter        {self._compiled.text or '(everything)'}",
             f"pushed down   {pushdown.text or '(nothing)'}{' (exact)' if pushdown.exact else ''}",
+            *([f"fails         on every entry: {pushdown.failure}"] if pushdown.failure else []),
             *_by_name("id", self.ids),
             *_by_name("stream", self.streams),
             f"full entries  {'built for ' + heavy if heavy else 'not needed by the filter'}",

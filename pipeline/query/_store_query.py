@@ -68,13 +68,18 @@ class QueryArguments(TypedDict, total=False):
     gave_up: Callable[[], bool]
 
 
-def make_options(given: QueryArguments) -> QueryOptions:
-    """Return the options of a query; raise UsageError for a text that is no cursor."""
-    after, before = given.get("after"), given.get("before")
+def make_options(given: QueryArguments, most: int | None = None) -> QueryOptions:
+    """Return the options of a query; raise UsageError for a text that is no cursor.
+
+    `most` is the limit that the filter names. It is of what is shown first: whoever goes on from there wants more.
+    """
+    after, before, limit = given.get("after"), given.get("before"), given.get("limit")
+    if most is not None and not (after or before):
+        limit = most if limit is None else min(limit, most)
     return QueryOptions(
         since_ns=given.get("since_ns"),
         until_ns=given.get("until_ns"),
-        limit=given.get("limit"),
+        limit=limit,
         order=given.get("order", "asc"),
         after=parse_cursor(after) if after else None,
         before=parse_cursor(before) if before else None,

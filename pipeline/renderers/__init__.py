@@ -1,8 +1,8 @@
 """The built-in renderers: plugins like anybody's, one module each, registered through the same manager."""
 
-from kubeshark.pipeline.renderers._plain_text import to_text
+from kubeshark.pipeline.renderers._plain_text import to_hex, to_text
 
-__all__ = ["BUILTINS", "to_text"]
+__all__ = ["BUILTINS", "to_hex", "to_text"]
 
 BUILTINS = (
     "kubeshark.pipeline.renderers.generic",  # asked last: the manager asks the latest first

@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from kubeshark.extension_api import Representation, Section
+from kubeshark.extension_api import MessageKind, Representation, Section
 
-__all__ = ["printable", "to_text"]
+if TYPE_CHECKING:
+    from kubeshark.pipeline.entries._entry import Entry
+
+__all__ = ["printable", "to_hex", "to_text"]
 
 PARTS = ("request", "response", "event", "data")
 ARROWS = {"client": "→", "server": "←", "": " "}
@@ -27,6 +31,16 @@ def to_text(representation: Representation) -> str:
             lines += ["", part.upper()] if lines else [part.upper()]
         for section in sections:
             lines += ["", f"  {printable(section.title)}", *(f"    {line}" for line in _section_lines(section))]
+    return "\n".join(lines)
+
+
+def to_hex(entry: Entry) -> str:
+    """Return the bytes of an entry's messages in hex, all of them; "" for what has none, such as a connection."""
+    lines: list[str] = []
+    for kind in MessageKind:
+        if data := entry.raw(kind):
+            lines += ["", f"{kind.name} BYTES"] if lines else [f"{kind.name} BYTES"]
+            lines += ["", *(f"    {line}" for line in _hex_lines(data, len(data)))]
     return "\n".join(lines)
 
 
@@ -70,10 +84,10 @@ def _decoded(text: str) -> bytes:
         return text.encode()
 
 
-def _hex_lines(data: bytes) -> Iterator[str]:
-    for start in range(0, min(len(data), HEX_BYTES), 16):
+def _hex_lines(data: bytes, most: int = HEX_BYTES) -> Iterator[str]:
+    for start in range(0, min(len(data), most), 16):
         line = data[start : start + 16]
         shown = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in line)
         yield f"{start:04x}  {line.hex(' '):<47}  {shown}"
-    if len(data) > HEX_BYTES:
-        yield f"… {len(data) - HEX_BYTES} more bytes"
+    if len(data) > most:
+        yield f"… {len(data) - most} more bytes"

@@ -347,3 +347,18 @@ def test_wrong_usage_of_probes(arguments: tuple[str, ...], message: str, tmp_pat
     assert done.returncode == 2
     assert message in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_names_of_limits_and_the_immediate_mode(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--count` and `--size` are `--packets` and `--bytes`; the option reaches the ring."""
+    from kubeshark.cli import _main, capture
+    from kubeshark.core_capture import live
+
+    parser = _main.build_parser("capture")
+    args = parser.parse_args(["capture", "-i", "lo", "--count", "5", "--size", "1MB", "--immediate"])
+    assert (args.packets, args.bytes) == (5, 1_000_000)
+    made: list[live.LiveOptions] = []
+    monkeypatch.setattr(live, "LiveSource", lambda _names, options: made.append(options))
+    capture.open_source(args)
+    capture.open_source(parser.parse_args(["capture", "-i", "lo"]))
+    assert [options.is_immediate for options in made] == [True, False]

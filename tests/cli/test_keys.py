@@ -69,3 +69,16 @@ def test_each_of_several_recipients_reads_it(
     assert run("store", "info", "--store", tmp_path / "store") == 0
     assert run("keys", "list") == 0
     assert len(capsys.readouterr().out.splitlines()) > 2
+
+
+def test_export_recipient_is_the_recipient_alone(
+    own_home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("keys", "new", "-o", tmp_path / "lab.age") == 0
+    recipient = capsys.readouterr().out.split()[-1]
+    assert run("keys", "export-recipient", "--identity", tmp_path / "lab.age") == 0
+    assert capsys.readouterr().out == f"{recipient}\n"
+    assert run("keys", "export-recipient", "--identity", tmp_path / "lab.age", "-o", tmp_path / "lab.txt") == 0
+    assert capsys.readouterr().out == ""
+    assert (tmp_path / "lab.txt").read_text() == f"{recipient}\n"
+    assert run("keys", "export-recipient", "--identity", tmp_path / "nobody.age") == 1

@@ -19,6 +19,7 @@ from typing import Any, NoReturn
 from kubeshark import __version__
 from kubeshark.cli.options._configured import configuration, take_global_flags
 from kubeshark.cli.options._store_option import join_times
+from kubeshark.cli.options._switches import add_switches, settle_switches, take_switches
 from kubeshark.cli.terminal._complain import complain
 from kubeshark.errors import KubesharkError
 
@@ -83,6 +84,7 @@ def build_parser(only: str | None = None, *, alone: bool = False) -> argparse.Ar
         epilog='Example: kubeshark import capture.pcap && kubeshark query "http && status_code >= 400"',
     )
     parser.add_argument("-d", "--debug", action="store_true", help="show the traceback of an error")
+    add_switches(parser)
     parser.add_argument("--version", action="version", version=f"kubeshark {__version__}")
     parser.add_argument(
         "--set", action="append", metavar="KEY=VALUE", help="a key of the configuration; of any command"
@@ -166,7 +168,8 @@ def _leave(ended: list[int]) -> None:
 
 def _parse(given: Sequence[str]) -> argparse.Namespace | None:
     """Return the arguments with the configuration in them; None, and the help is shown, where no command is named."""
-    arguments, path, overrides = take_global_flags(join_times(given))
+    words, switches = take_switches(join_times(given))
+    arguments, path, overrides = take_global_flags(words)
     named = next((argument for argument in arguments if not argument.startswith("-")), "")
     asks = not {"-h", "--help", "--version"}.isdisjoint(arguments)
     configuration.begin(path, overrides, is_off=asks or named in UNCONFIGURED)
@@ -176,6 +179,7 @@ def _parse(given: Sequence[str]) -> argparse.Namespace | None:
         parser.print_help()
         return None
     configuration.settle(args)
+    settle_switches(args, switches)
     return args
 
 

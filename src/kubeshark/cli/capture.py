@@ -6,7 +6,6 @@ import argparse
 import json
 import re
 import signal
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -18,7 +17,7 @@ from kubeshark.cli.options._configured import add_configured
 from kubeshark.cli.options._probe_options import add_probe_options, probes_of, show_tls
 from kubeshark.cli.options._retention_options import add_retention_options, retention_of
 from kubeshark.cli.options._store_option import add_recipient_option, add_store_option, store_path
-from kubeshark.cli.terminal._complain import complain, printable
+from kubeshark.cli.terminal._complain import complain, printable, remark
 from kubeshark.cli.terminal._progress import Progress, scaled
 
 if TYPE_CHECKING:
@@ -118,10 +117,15 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
         default="host",
         help="whose time stamps: adapter takes those of the network card or ends, best those it can, and says which",
     )
+    packets.add_argument(
+        "--immediate",
+        action="store_true",
+        help="hand packets on within a millisecond, for more CPU; else the kernel gathers them for up to 50 ms",
+    )
     limits = parser.add_argument_group("until when")
     limits.add_argument("--duration", type=parse_duration, metavar="S", help="seconds, or 90s, 5m, 1h")
-    limits.add_argument("-c", "--packets", type=positive, metavar="N", help="end after so many packets")
-    limits.add_argument("--bytes", type=parse_size, metavar="SIZE", help="end after so much, e.g. 500MB")
+    limits.add_argument("-c", "--packets", "--count", type=positive, metavar="N", help="end after so many packets")
+    limits.add_argument("--bytes", "--size", type=parse_size, metavar="SIZE", help="end after so much, e.g. 500MB")
     add_retention_options(parser)
     parser.add_argument(
         "--cpu",
@@ -171,7 +175,7 @@ def run(args: argparse.Namespace) -> int:
             uploading(store, archive) as begin_uploads,
             ending(source),
         ):
-            print(f"kubeshark: capturing on {printable(source.name)}: Ctrl-C ends it", file=sys.stderr, flush=True)
+            remark(f"capturing on {source.name}: Ctrl-C ends it")
             with Progress(f"capturing on {printable(source.name)}") as progress:
 
                 def show_progress(now: CaptureProgress) -> None:
@@ -227,6 +231,7 @@ def open_source(args: argparse.Namespace) -> PacketSource:
         direction=args.direction,
         fanout=args.fanout,
         clock=args.clock,
+        is_immediate=args.immediate,
     )
     try:
         source = LiveSource(args.interface, options)

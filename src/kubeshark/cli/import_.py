@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import Any
 
 from kubeshark.cli.options._scripts_option import add_scripts_option, running_scripts
 from kubeshark.cli.options._store_option import add_recipient_option, add_store_option, store_path
-from kubeshark.cli.terminal._complain import complain
+from kubeshark.cli.terminal._complain import complain, remark
 from kubeshark.cli.terminal._progress import Progress
 
 __all__ = ["add_parser"]
@@ -17,6 +16,7 @@ TOTALS = ("packets", "bytes", "flows", "segments", "skipped", "dropped")
 EXAMPLES = """examples:
   kubeshark import capture.pcap
   kubeshark import *.pcapng.gz --store ./store
+  kubeshark import -R captures                     the captures in a folder, and in those below it
   tcpdump -U -w - | kubeshark import -
   tcpdump -i eth0 -G 60 -w 'captures/%H%M%S.pcap' & kubeshark import --follow captures
   tcpdump -i eth0 -U -C 100 -W 5 -w ring.pcap & kubeshark import --follow ring.pcap
@@ -34,6 +34,13 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("files", nargs="+", metavar="FILE")
+    parser.add_argument(
+        "-R",
+        "--recursive",
+        action="store_true",
+        help="FILE may be a folder: import what in it, and below, is named *.pcap, *.pcapng or *.cap (.gz, .zst), or"
+        " begins as such a file",
+    )
     parser.add_argument(
         "--follow",
         action="store_true",
@@ -61,14 +68,16 @@ def run(args: argparse.Namespace) -> int:
     if args.follow:
         return follow(args)
     keep_freed_memory()  # before all else is loaded, which the collector would look through twenty times
+    from kubeshark.cli._capture_files import CaptureFiles
     from kubeshark.pipeline import Pipeline
 
+    found = CaptureFiles.named(args.files, recursive=args.recursive)
     totals: dict[str, int] = dict.fromkeys(TOTALS, 0)
-    problems: list[str] = []
+    problems = found.problems
     readable = 0
     store = Pipeline.open(store_path(args), recipients=args.recipient)
     with store as pipeline, running_scripts(args) as scripts:
-        for file in args.files:
+        for file in found.files:
             with Progress(f"importing {file}") as progress:
                 try:
                     if scripts is None:
@@ -86,14 +95,16 @@ def run(args: argparse.Namespace) -> int:
             readable += 1
             problems += [f"{file}: {problem}" for problem in result.problems]
             if result.already_there:
-                complain(f"{file} is already in the store: {result.skipped:,} packets")
+                remark(f"{file} is already in the store: {result.skipped:,} packets")
             if result.replaced:
-                complain(f"{file}: {result.replaced:,} packets recovered from an import that died are replaced by it")
+                remark(f"{file}: {result.replaced:,} packets recovered from an import that died are replaced by it")
             for key in totals:
                 totals[key] += getattr(result, key)
     for problem in problems:
         complain(problem)
-    if readable or args.output == "json":  # what failed altogether has no totals to tell
+    if args.recursive:
+        totals["other_files"] = found.others
+    if readable or not problems or args.output == "json":  # what failed altogether has no totals to tell
         print_totals(totals, args.output)
     if not problems:
         return 0
@@ -106,8 +117,8 @@ def follow(args: argparse.Namespace) -> int:
     from kubeshark.errors import InputError, UsageError
     from kubeshark.pipeline import Pipeline
 
-    if len(args.files) != 1 or args.keylog or args.scripts:
-        raise UsageError("--follow takes one folder or file, without key logs and scripts")
+    if len(args.files) != 1 or args.keylog or args.scripts or args.recursive:
+        raise UsageError("--follow takes one folder or file, without key logs, scripts and -R")
     (place,) = args.files
     with (
         Pipeline.open(store_path(args), recipients=args.recipient) as pipeline,
@@ -119,7 +130,7 @@ def follow(args: argparse.Namespace) -> int:
             complain(str(error))
             return 1
         with ending(job):
-            print(f"kubeshark: following {place}: Ctrl-C ends it", file=sys.stderr, flush=True)
+            remark(f"following {place}: Ctrl-C ends it")
             result = job.run()
     totals = {key: getattr(result, key) for key in TOTALS}
     print_totals(totals, args.output)
@@ -136,4 +147,5 @@ def print_totals(totals: dict[str, int], form: str) -> None:
         f"imported {totals['packets']:,} packets, {totals['bytes']:,} bytes, {totals['flows']:,} flows"
         f" in {totals['segments']} segments; {totals['skipped']} skipped"
         + (f"; {totals['dropped']:,} dropped by plugins" if totals["dropped"] else "")
+        + (f"; {totals['other_files']:,} other files skipped" if totals.get("other_files") else "")
     )

@@ -9,7 +9,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from kubeshark.cli.terminal._complain import complain, printable
+from kubeshark.cli.terminal._complain import complain, printable, remark
 from kubeshark.errors import UsageError
 
 if TYPE_CHECKING:
@@ -166,7 +166,7 @@ def _switch(plugin: str, *, disabled: bool) -> int:
         raise _not_installed(plugin)
     change_state(plugins_folder(), plugin, lambda state: PluginState(disabled, state.settings))
     if disabled and "enrich" in found.hooks:
-        complain(f"{plugin} redacts or annotates entries: from now on they are shown as they are")
+        remark(f"{plugin} redacts or annotates entries: from now on they are shown as they are")
     print(f"{'disabled' if disabled else 'enabled'} {plugin}")
     return 0
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kubeshark.cli.plugin_install import add_login, login_of
-from kubeshark.cli.terminal._complain import complain, printable
+from kubeshark.cli.terminal._complain import complain, printable, remark
 from kubeshark.errors import PluginRejected, UsageError
 
 __all__ = ["add_actions"]
@@ -172,7 +172,7 @@ def run_push(args: argparse.Namespace) -> int:
     with Progress("pushing") as bar:
         pushed = Registry(reference, login_of(args), bar.show).push(package, signature, labels)
     if signature is None:
-        complain(f"{found.manifest.id} {found.manifest.version} is not signed: most will not install it")
+        remark(f"{found.manifest.id} {found.manifest.version} is not signed: most will not install it")
     print(f"pushed {pushed}")
     return 0
 

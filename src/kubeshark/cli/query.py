@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from kubeshark.cli.options._keylog_option import add_keylog_option
 from kubeshark.cli.options._store_option import add_store_option, add_time_options, store_path
 from kubeshark.cli.options._work_options import add_work_options, page_lines, work_options
-from kubeshark.cli.terminal._complain import complain
+from kubeshark.cli.terminal._complain import complain, remark
 from kubeshark.cli.terminal._output import add_output_options, line_form, parse_fields, print_lines, print_lists
 from kubeshark.cli.terminal._progress import Progress
 from kubeshark.errors import UsageError
@@ -96,7 +96,7 @@ def _follow(store: Pipeline, args: argparse.Namespace) -> int:
         since_ns = parse_time(args.since, time.time_ns()) if args.since else None
         follow = pipeline.follow(args.kfl, since_ns=since_ns)
         for notice in follow.notices:
-            complain(notice)
+            remark(notice)
         try:
             if args.limit != 0:
                 print_lines(header, islice(follow.map(line), args.limit), at_once=True)
@@ -115,7 +115,7 @@ def report(query: StoreQuery[str], args: argparse.Namespace) -> int:
         for line in query.explain():
             print(line, file=sys.stderr)
     for notice in query.notices:
-        complain(notice)
+        remark(notice)
     for problem in query.problems:
         complain(problem)
     if query.stopped:

@@ -17,19 +17,22 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
         name,
         help=summary,
         description="Dissect one stream again and show one entry of it. Ids come from query.",
-        epilog="example: kubeshark show 20260314T220300Z-lab-0001-41-0",
+        epilog="example: kubeshark show 20260314T220300Z-lab-0001-41-0 --hex",
     )
     parser.add_argument("id", metavar="ID")
     add_store_option(parser)
     add_keylog_option(parser)
     parser.add_argument("--output", choices=("text", "json"), default="text")
+    parser.add_argument("--hex", action="store_true", help="text: also the bytes as they were on the wire")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    from kubeshark.errors import StoreError
-    from kubeshark.pipeline import Pipeline, to_text
+    from kubeshark.errors import StoreError, UsageError
+    from kubeshark.pipeline import Pipeline, to_hex, to_text
 
+    if args.hex and args.output != "text":
+        raise UsageError("--hex is for --output text")
     with Pipeline.open(store_path(args), create=False, keylogs=args.keylog) as pipeline:
         entry = pipeline.entry(args.id)
         if entry is None:
@@ -38,4 +41,6 @@ def run(args: argparse.Namespace) -> int:
             print(json_text(entry.to_dict()))
         else:
             print(to_text(entry.representation()))
+            if args.hex and (text := to_hex(entry)):
+                print(f"\n{text}")
     return 0

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kubeshark.cli.options._cluster_options import ClusterParser, cluster_of, settings_of
-from kubeshark.cli.terminal._complain import complain, printable
+from kubeshark.cli.terminal._complain import complain, printable, remark
 
 if TYPE_CHECKING:
     from kubeshark.cluster import Cluster, Target
@@ -143,13 +143,13 @@ def _note(settings: Settings, pods: list[Target]) -> None:
 
     tap, schedules = settings.tap, settings.capture.schedules
     if tap.bpf_override:
-        complain("note: tap.bpfOverride replaces the choice of pods: packets of all that pass it are kept")
+        remark("note: tap.bpfOverride replaces the choice of pods: packets of all that pass it are kept")
     elif not pods:
-        complain("note: nothing is captured until a pod matches")
+        remark("note: nothing is captured until a pod matches")
     elif sharing := sum(pod.shares_node for pod in pods):
-        complain(f"note: not captured, being in the network of their node: {sharing:,} of them; --bpf can be")
+        remark(f"note: not captured, being in the network of their node: {sharing:,} of them; --bpf can be")
     if tap.service_mesh and not tap.tls:
-        complain("note: tap.serviceMesh reads nothing by itself: tap.tls reads mesh proxies of chosen pods, too")
+        remark("note: tap.serviceMesh reads nothing by itself: tap.tls reads mesh proxies of chosen pods, too")
     if schedules:
         windows = Windows(schedules, settings.timezone)
         moment = windows.at(time.time())

@@ -190,3 +190,28 @@ def test_a_wrong_value_from_a_plugin_is_counted(text: str, make_row: Callable[..
     assert not kfl.matches(make_row(path=None, status_code="x", tags=None))
     assert not kfl.matches(make_row(path=object(), status_code=b"x", tags=3))
     assert kfl.errors.count >= 1
+
+
+@pytest.mark.parametrize(
+    ("kfl", "reason"),
+    [
+        ("1/0 == 1", "division by zero"),
+        ("http && 1/0 == 1", "division by zero"),
+        ("1/0 == 1 && dst.port == 5", "division by zero"),
+        ("http && (true || 1/0 == 1) && [1, 2][5] == 1", "index 5 is outside"),
+        ('int("a") == 1', "string is not an int"),
+        ("timestamp > timestamp(1 / 0)", "division by zero"),
+    ],
+)
+def test_a_constant_that_fails_is_told(kfl: str, reason: str) -> None:
+    """Nothing is read for such a filter, so that no entry would ever be counted."""
+    (told,) = compiled(kfl).notices
+    assert told.startswith("no entry can match: ")
+    assert reason in told
+
+
+@pytest.mark.parametrize(
+    "kfl", ["false && 1/0 == 1", "true || 1/0 == 1", "http || 1/0 == 1", "dst.port == 1/1", "false"]
+)
+def test_a_constant_that_fails_nothing_is_not(kfl: str) -> None:
+    assert compiled(kfl).notices == ()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from kubeshark.cli.options._configured import configuration
-from kubeshark.cli.terminal._complain import complain
+from kubeshark.cli.terminal._complain import remark
 
 if TYPE_CHECKING:
     from kubeshark.cluster import Cluster
@@ -82,7 +82,7 @@ class ClusterParser:
 class _Ignored(argparse.Action):
     def __call__(self, _parser: Any, namespace: argparse.Namespace, _values: Any, option: str | None = None) -> None:
         if not getattr(namespace, "is_told", False):
-            complain(f"note: {option} has no effect: there is no telemetry, licence or quota here")
+            remark(f"note: {option} has no effect: there is no telemetry, licence or quota here")
             namespace.is_told = True
 
 

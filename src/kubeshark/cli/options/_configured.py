@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from kubeshark.cli.terminal._complain import complain
+from kubeshark.cli.terminal._complain import remark
 from kubeshark.errors import UsageError
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class Configuration:
 
             self._loaded = load(self.path, overrides=self.overrides)
             for warning in self._loaded.warnings:
-                complain(f"warning: {warning}")
+                remark(f"warning: {warning}")
         return self._loaded
 
     def value(self, key: str) -> Any:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from kubeshark.cli.options._configured import configuration
-from kubeshark.cli.terminal._complain import complain, printable
+from kubeshark.cli.terminal._complain import complain, manner, printable, remark
 
 if TYPE_CHECKING:
     from kubeshark.pipeline.scripts import ConsoleLine, Scripts
@@ -50,7 +50,7 @@ def running_scripts(args: argparse.Namespace, variables: Mapping[str, Any] | Non
     options = {} if variables is None else {"variables": variables}
     with Scripts.configured(scripts_config(), **options) as scripts:
         if not scripts.scripts:
-            complain('no script is installed: "kubeshark plugin install FILE.js"')
+            remark('no script is installed: "kubeshark plugin install FILE.js"')
         scripts.console.listen(lambda line: print_console(line, sys.stderr))
         scripts.start()
         yield scripts
@@ -91,7 +91,7 @@ def report_scripts(scripts: Scripts) -> None:
 
 
 def print_console(line: ConsoleLine, out: Any) -> None:
-    text = console_text(line, colours=out.isatty())
+    text = console_text(line, colours=manner.has_colours and out.isatty())
     if text:
         print(text, file=out, flush=True)
 

@@ -1,4 +1,4 @@
-"""A progress bar on standard error: on a terminal only, at most ten times a second."""
+"""A progress bar on standard error: on a terminal only, at most ten times a second; none with --quiet."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import sys
 import time
 from types import TracebackType
 from typing import Self
+
+from kubeshark.cli.terminal._complain import manner
 
 __all__ = ["Progress"]
 
@@ -19,7 +21,7 @@ class Progress:
     def __init__(self, what: str, unit: str = "B") -> None:
         self._what = what
         self._unit = unit
-        self._enabled = sys.stderr.isatty()
+        self._enabled = sys.stderr.isatty() and not manner.is_quiet
         self._started = time.monotonic()
         self._last = 0.0
 
