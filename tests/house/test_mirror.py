@@ -98,6 +98,7 @@ WITHOUT_TEST = {
     "core_capture/store/catalogue/_catalogue.py": STORE,
     "src/kubeshark/_durable.py": CRASH,
     "core_capture/store/segments/_extras.py": "core_capture/store/test_export.py",
+    "core_capture/store/upkeep/_data_check.py": "core_capture/store/upkeep/test_survey.py",
     "core_capture/store/upkeep/_leftovers.py": CRASH,
     "core_capture/store/writing/_live_counts.py": LIVE,
     "core_capture/store/writing/_live_segment.py": LIVE,

@@ -39,12 +39,26 @@ from kubeshark.core_capture.store.places._backend import Changed, RangeFile
 from kubeshark.core_capture.store.places._local import LocalFile
 from kubeshark.errors import Damaged, StoreError
 
-__all__ = ["CHUNK", "SEALED_CHUNK", "TAG", "AgeReader", "AgeWriter", "Lend", "NotForUsError", "Sink", "Tail", "rewrap"]
+__all__ = [
+    "CHUNK",
+    "NONCE",
+    "SEALED_CHUNK",
+    "TAG",
+    "AgeReader",
+    "AgeWriter",
+    "Lend",
+    "NotForUsError",
+    "Sink",
+    "Tail",
+    "mend",
+    "rewrap",
+    "sealed_size",
+]
 
 CHUNK = 1 << 16  # plaintext bytes of every chunk but the last
 TAG = 16
 SEALED_CHUNK = CHUNK + TAG  # as it lies in the file
-_NONCE = 16
+NONCE = 16
 _X25519 = b"age-encryption.org/v1/X25519"
 _ZERO_NONCE = bytes(12)
 _ROOM_CHUNKS = 8  # encrypted before they are written: half a MiB stays in the processor's cache
@@ -94,7 +108,7 @@ class AgeWriter:
 
     def __init__(self, out: Sink, recipients: Sequence[Recipient], *, lend: Lend | None = None) -> None:
         self._file_key = file_key = os.urandom(16)
-        self._nonce = nonce = os.urandom(_NONCE)
+        self._nonce = nonce = os.urandom(NONCE)
         out.write(memoryview(_make_header(file_key, recipients) + nonce))
         self._out = out
         self._cipher = ChaCha20Poly1305(derive(file_key, nonce, b"payload"))
@@ -188,11 +202,11 @@ class AgeReader:
             self._take_on_trust(tail)
             return
         header = self._header(self._identities, tail)
-        self._base = header.length + _NONCE
-        nonce = self._pread(_NONCE, header.length)
+        self._base = header.length + NONCE
+        nonce = self._pread(NONCE, header.length)
         stored = self._file.size() - self._base
         self._stored_end = self._base + stored
-        if len(nonce) < _NONCE or (stored < TAG and not truncated):
+        if len(nonce) < NONCE or (stored < TAG and not truncated):
             raise Damaged("cut inside its header", file=self.name, offset=header.length)
         self.file_key = header.file_key
         self._cipher = ChaCha20Poly1305(derive(header.file_key, nonce, b"payload"))
@@ -227,7 +241,7 @@ class AgeReader:
         self.size = tail.size
         self._stored_end = self._file.size()
         self._base = self._stored_end - tail.size - self._count * TAG
-        if self._base <= _NONCE:
+        if self._base <= NONCE:
             raise Damaged(f"is too small for the {tail.size:,} bytes its index names", file=self.name)
         self._cipher = ChaCha20Poly1305(derive(tail.file_key, tail.nonce, b"payload"))
         self.payload_id = _payload_id(tail.file_key, tail.nonce)
@@ -241,7 +255,7 @@ class AgeReader:
         if self._is_checked or tail is None:
             return
         header = self._header(self._identities, tail)
-        if header.length + _NONCE != self._base or self._pread(_NONCE, header.length) != tail.nonce:
+        if header.length + NONCE != self._base or self._pread(NONCE, header.length) != tail.nonce:
             raise Damaged("its header is not the one it was written with", file=self.name, offset=header.length)
         self._check_tail(tail)
         self._is_checked = True
@@ -310,6 +324,10 @@ class AgeReader:
     def _chunks(self, first: int, stop: int) -> bytes:
         start = self._base + first * SEALED_CHUNK
         return self._pread(min((stop - first) * SEALED_CHUNK, self._stored_end - start), start)
+
+    def read_last(self) -> bytes:
+        """Return the plaintext of the last chunk."""
+        return self.read((self._count - 1) * CHUNK, CHUNK)
 
     def views(self, ranges: Sequence[tuple[int, int]]) -> Iterator[memoryview]:
         """Yield what `view` returns for each of these (offset, length), ascending; from afar many at once."""
@@ -428,6 +446,20 @@ def rewrap(
             out.write(piece)
             at += len(piece)
     return made
+
+
+def mend(source: RangeFile, out: BinaryIO, tail: Tail, end: int, recipients: Sequence[Recipient]) -> None:
+    """Copy a file whose payload ends at `end` with a new header, made with the key and nonce that `tail` knows."""
+    out.write(_make_header(tail.file_key, recipients) + tail.nonce)
+    at = end - sealed_size(tail.size)
+    while piece := source.pread(min(_COPIED, end - at), at):
+        out.write(piece)
+        at += len(piece)
+
+
+def sealed_size(size: int) -> int:
+    """Return the bytes of a payload of so many plaintext bytes."""
+    return size + max(-(-size // CHUNK), 1) * TAG
 
 
 def _make_header(file_key: bytes, recipients: Sequence[Recipient]) -> bytes:

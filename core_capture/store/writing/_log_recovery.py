@@ -21,7 +21,7 @@ from kubeshark.core_capture.store.writing._sealer import Sealer
 from kubeshark.errors import StoreError
 
 if TYPE_CHECKING:
-    from kubeshark.core_capture.store.upkeep._recover import Leftover
+    from kubeshark.core_capture.store.upkeep._survey import Leftover
 
 __all__ = ["seal_all_logs", "seal_own_logs", "survey_logs"]
 
@@ -44,7 +44,7 @@ def seal_own_logs(
 
 def survey_logs(files: Backend, identities: Sequence[Identity]) -> list[Leftover]:
     """Say what `seal_all_logs` would make of each log."""
-    from kubeshark.core_capture.store.upkeep._recover import Leftover
+    from kubeshark.core_capture.store.upkeep._survey import Leftover
 
     found = list[Leftover]()
     for name, numbers in open_names(files.names()).items():
