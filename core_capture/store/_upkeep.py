@@ -29,6 +29,7 @@ from kubeshark.core_capture.store.places._names import (
     piece_of,
     size_of,
 )
+from kubeshark.core_capture.store.segments._info import SegmentInfo
 from kubeshark.core_capture.store.upkeep._leftovers import find_leftovers
 from kubeshark.errors import Damaged, StoreError
 
@@ -174,7 +175,7 @@ class StoreUpkeep(StoreReading):
                 locks.enter_context(self.files.lock(LOCK))
             state, lost = read_state(self.files, self.identities, self._entries)
             found = survey(self.files, self.identities, state)
-        return [*lost, *found, *survey_logs(self.files, self.identities)]
+        return [*lost, *found, *survey_logs(self.files, self.identities, self._infos)]
 
     def recover(
         self, *, recipients: Iterable[str | Recipient] | None = None, key: NodeKey | None = None
@@ -204,17 +205,23 @@ class StoreUpkeep(StoreReading):
                     with suppress(StoreError, FileNotFoundError):
                         self._known[name] = self._entry(name)
                 self._rewrite_catalogue(to)
-        logs = survey_logs(self.files, self.identities)
+        logs = survey_logs(self.files, self.identities, self._infos)
         if logs and not problems:
             sealer = Sealer(self.files, to, key=key, core=load_core())
             try:
-                entries, problems = seal_all_logs(sealer, self.identities, logs)
+                entries, problems = seal_all_logs(sealer, self.identities, logs, self._infos)
                 with suppress(StoreError, OSError):
                     self.learn(entries, to)
                 sealer.arrived()
             finally:
                 sealer.release()
         return [*lost, *found, *logs], problems
+
+    def _infos(self) -> list[SegmentInfo]:
+        """Return what is known of the segments on disk, none where nobody here can read them."""
+        with suppress(StoreError):
+            return [entry.info for entry in self._entries()]
+        return []
 
     def add_snapshot(
         self, name: str, since_ns: int, until_ns: int, *, recipients: Iterable[str | Recipient] | None = None

@@ -31,6 +31,7 @@ from kubeshark.core_capture.store.places._names import (
     TEMPORARY,
     index_names,
     open_names,
+    owner_of,
     piece_of,
     size_of,
 )
@@ -134,7 +135,9 @@ def verify_store(
     findings += _check_catalogue(files, identities, links)
     findings += _check_signed(SNAPSHOTS, lambda: snapshots_key(files, identities), trusted)
     findings += _check_signed(NAMES, lambda: names_key(files, identities), trusted)
-    findings += [Finding("note", name, _left(name)) for name in find_leftovers(files.names())]
+    left = files.names()
+    findings += [Finding("note", name, _left(name)) for name in find_leftovers(left)]
+    findings += [Finding("note", name, _kept(name)) for name in left if owner_of(name)]
     return VerifyReport(len(names), read, tuple(findings))
 
 
@@ -167,6 +170,10 @@ def _left(name: str) -> str:
     if piece_of(name) is not None:
         return f"{name} is a piece of a log whose segment is there"
     return f"{name} has no index: kubeshark store recover makes one"
+
+
+def _kept(name: str) -> str:
+    return f"{name} is what recover could not read of {owner_of(name)}, and kept"
 
 
 def _check_segment(

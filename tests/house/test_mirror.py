@@ -101,6 +101,7 @@ WITHOUT_TEST = {
     "core_capture/store/upkeep/_data_check.py": "core_capture/store/upkeep/test_survey.py",
     "core_capture/store/upkeep/_leftovers.py": CRASH,
     "core_capture/store/writing/_live_counts.py": LIVE,
+    "core_capture/store/writing/_log_losses.py": "core_capture/store/writing/test_log_recovery.py",
     "core_capture/store/writing/_live_segment.py": LIVE,
     "core_capture/store/_housekeeper.py": LIVE,
     "core_capture/store/segments/_reader.py": STORE,

@@ -1,6 +1,6 @@
 """age v1 with X25519 recipients (https://age-encryption.org/v1): a streaming writer and a random-access reader.
 
-1. Nothing that failed authentication is ever returned.
+1. Nothing that failed authentication is ever returned; `find_end` shows it to who measures it.
 2. A file's size is trusted only once its end is: its last chunk was decrypted, or its last tag is the expected one.
 3. A reader holds no position: it may be used from several threads.
 
@@ -12,7 +12,7 @@ from __future__ import annotations
 import hmac
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Protocol, Self
@@ -209,6 +209,7 @@ class AgeReader:
         if len(nonce) < NONCE or (stored < TAG and not truncated):
             raise Damaged("cut inside its header", file=self.name, offset=header.length)
         self.file_key = header.file_key
+        self._nonce_of_payload = nonce
         self._cipher = ChaCha20Poly1305(derive(header.file_key, nonce, b"payload"))
         self.payload_id = _payload_id(header.file_key, nonce)
         self._count = -(-stored // SEALED_CHUNK)
@@ -386,6 +387,39 @@ class AgeReader:
             start = found.pop()[0] if found and sum(found[-1]) == at else at
             found.append((start, max(self._file.size(), at) - start))
         return found
+
+    def find_end(self, measure: Callable[[bytes], int | None]) -> int:
+        """Find where a file that is cut, as it seems, ended before something was appended; return the bytes behind it.
+
+        `measure` says how much plaintext there should be, from bytes that nothing vouches for yet: only that number is
+        used of them, and the last chunk, ended there, proves it. 0: there is no such end, and nothing changed.
+        """
+        chunks = list[bytes]()
+        with suppress(Damaged):
+            for chunk in range(self._count):
+                chunks.append(self.read(chunk * CHUNK, CHUNK))
+        sealed = self._pread(SEALED_CHUNK, self._base + len(chunks) * SEALED_CHUNK)
+        size = measure(b"".join(chunks) + self._unproven(sealed, len(chunks)))
+        last = (size or 0) - len(chunks) * CHUNK
+        if size is None or not 0 <= last <= min(CHUNK, len(sealed) - TAG):
+            return 0
+        try:
+            plain = self._cipher.decrypt(_chunk_nonce(len(chunks), last=True), sealed[: last + TAG], None)
+        except InvalidTag:
+            return 0
+        self._count, self.size = len(chunks) + 1, size
+        self._last_chunk, self._closed_end = plain, True
+        self._stored_end = self._base + sealed_size(size)
+        return self._file.size() - self._stored_end
+
+    def _unproven(self, sealed: bytes, chunk: int) -> bytes:
+        """Decrypt a chunk of which it is not known where it ends, as if it were the last: ChaCha20 of RFC 8439 §2.8."""
+        from cryptography.hazmat.primitives.ciphers import Cipher
+        from cryptography.hazmat.primitives.ciphers.algorithms import ChaCha20
+
+        key = derive(self.file_key, self._nonce_of_payload, b"payload")
+        counter = (1).to_bytes(4, "little")  # 0 makes the key of the tag
+        return Cipher(ChaCha20(key, counter + _chunk_nonce(chunk, last=True)), mode=None).decryptor().update(sealed)
 
     def _pread(self, length: int, offset: int) -> bytes:
         if offset + length <= len(self._head):
