@@ -49,6 +49,7 @@ __all__ = [
     "log_name",
     "log_pieces",
     "make_name",
+    "node_of",
     "number_of",
     "numbers_in",
     "open_names",
@@ -107,6 +108,11 @@ def number_of(name: str) -> int | None:
     """Return n of a segment's name, None if it is not one."""
     found = _NAME.fullmatch(name)
     return int(found[1]) if found else None
+
+
+def node_of(name: str) -> str:
+    """Return the node in a segment's name."""
+    return name.partition("-")[2].rpartition("-")[0]
 
 
 def numbers_in(files: Iterable[str]) -> set[int]:

@@ -10,7 +10,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, datetime
@@ -32,6 +31,7 @@ from kubeshark.core_capture.store.places._names import (
     INDEX_SUFFIX,
     TEMPORARY,
     index_names,
+    node_of,
     number_of,
     piece_of,
 )
@@ -56,7 +56,6 @@ from kubeshark.errors import Damaged, StoreError
 __all__ = ["perform"]
 
 _MENDED = f"{TEMPORARY}mended"
-_NODE_OF_NAME = re.compile(r"\d{8}T\d{6}Z-(.+)-\d+")
 
 
 def perform(
@@ -195,10 +194,9 @@ def _draft(name: str, found: Salvaged, before: Entry | None, secrets: list[RawBl
         label = f"recovered: {was.name if was else name}"
         last = first + found.packets - 1
         source = SourceRecord("", label, -1, first, last, len(secrets), complete=False, part_of=sha256)
-    node = _NODE_OF_NAME.fullmatch(name)
     return Draft(
         name=name,
-        node=node[1] if node else "",
+        node=node_of(name),
         created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         link_type=link_type,
         data=memoryview(found.data),

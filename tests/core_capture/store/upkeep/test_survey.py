@@ -298,3 +298,37 @@ def test_looking_needs_no_lock_on_a_file_system_that_cannot_be_written(
     index(three, names(three)[0]).unlink()
     monkeypatch.setattr(os, "open", read_only)
     assert [each.action for each in three.open().leftovers()] == ["rebuild"]
+
+
+def test_on_object_storage(three: Bench, tmp_path: Path) -> None:
+    """The same, where files are replaced by uploads."""
+    bench = Bench(f"memory://survey-{tmp_path.name}", three.me, three.key)
+    bench.fill(ITEMS, segment_bytes=20 * max(map(len, ITEMS)))
+    first, second, third = names(bench)
+    files = bench.open().files
+
+    def change(name: str, content: bytes) -> None:
+        files.replace(name, content)
+
+    whole = {name: files.read(name, 1 << 20).data for name in files.names() if name.startswith("2")}
+    change(f"{first}.pcap.zst.age", whole[f"{first}.pcap.zst.age"] + bytes(8))
+    header = bytearray(whole[f"{second}.pcap.zst.age"])
+    header[150] ^= 1
+    change(f"{second}.pcap.zst.age", bytes(header))
+    locked = bytearray(whole[f"{third}.idx.age"])
+    locked[40] ^= 1
+    change(f"{third}.idx.age", bytes(locked))
+    change(f"{OTHER}.pcap.zst.age", whole[f"{first}.pcap.zst.age"])
+    found, problems = bench.open().recover(key=bench.key)
+    assert [(each.action, each.name) for each in found] == [
+        ("repair", first),
+        ("repair", second),
+        ("rebuild", third),
+        ("copy", OTHER),
+    ]
+    assert problems == []
+    store = bench.open()
+    assert [each.name for each in store.leftovers()] == [OTHER]
+    assert files.read(f"{third}.idx.age.damaged", 1 << 20).data == bytes(locked)
+    assert sum(info.packets for info in store.segments()) == len(ITEMS)
+    assert store.verify([bench.key.public]).is_sound
