@@ -281,7 +281,8 @@ class _Judge:
 
     def _foreign(self, name: str, owner: str) -> Leftover:
         """Say whose data file lies under a segment's name."""
-        if f"{owner}{DATA_SUFFIX}" not in self._listed or self._check(owner).kind != "fits":
+        is_there = f"{owner}{DATA_SUFFIX}" in self._listed - self._odd
+        if not is_there or self._check(owner).kind not in ("fits", "longer", "header"):
             message = f"{name}: its data file is that of {owner}: give each its own name"
             return Leftover("swapped", name, message, is_whole=False)
         message = f"{name}: its data file is a copy of that of {owner}"
