@@ -64,9 +64,9 @@ if TYPE_CHECKING:
     from kubeshark.core_capture.store.upkeep._prune import CaptureKey as CaptureKey
     from kubeshark.core_capture.store.upkeep._prune import Pruned as Pruned
     from kubeshark.core_capture.store.upkeep._prune import Retention as Retention
-    from kubeshark.core_capture.store.upkeep._recover import Leftover as Leftover
     from kubeshark.core_capture.store.upkeep._rotate import Rotated as Rotated
     from kubeshark.core_capture.store.upkeep._snapshots import Snapshot as Snapshot
+    from kubeshark.core_capture.store.upkeep._survey import Leftover as Leftover
     from kubeshark.core_capture.store.writing._live_counts import LiveCounters as LiveCounters
     from kubeshark.core_capture.store.writing._live_writer import LiveWriter as LiveWriter
     from kubeshark.core_capture.store.writing._log import LogProblem as LogProblem
@@ -170,7 +170,7 @@ if not TYPE_CHECKING:
             "keys._passphrase": "ask_new_passphrase",
             "upkeep._prune": "CaptureKey Pruned Retention",
             "segments._reader": "Expired ReadStats SegmentReader",
-            "upkeep._recover": "Leftover",
+            "upkeep._survey": "Leftover",
             "archives._reference": "ReferencedSegments SegmentReference reference_of",
             "upkeep._rotate": "Rotated",
             "segments._scheduled": "MAX_KEEP_S Scheduled",

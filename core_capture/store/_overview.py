@@ -21,7 +21,7 @@ from kubeshark.core_capture.store.segments._info import Counters, SegmentInfo, S
 from kubeshark.core_capture.store.segments._reader import IndexFile
 from kubeshark.core_capture.store.upkeep._snapshots import Snapshot, load_snapshots
 from kubeshark.core_capture.store.writing._log import LogProblem, OpenSegment, read_log
-from kubeshark.errors import StoreError
+from kubeshark.errors import Damaged, StoreError
 
 __all__ = ["CaptureRow", "LogRow", "Overview", "ProtocolRow", "make_overview"]
 
@@ -75,6 +75,7 @@ class Overview(Struct, frozen=True):
     lost_packets: int | None
     pruned: int  # segments that retention deleted
     rotation: tuple[str, ...]  # recipients of a rotation that did not end
+    problems: tuple[StoreError, ...] = ()  # what could not be read, beyond segments
 
 
 def make_overview(
@@ -100,10 +101,14 @@ def make_overview(
     logs, log_problems = read_log(files, identities)
     captures = _captures(segments, statistics, [each.draft.source for each in logs])
     state = load_state(files)
+    snapshots, problems = list[Snapshot](), list[StoreError]()
     try:
         snapshots = load_snapshots(files, identities)
     except NotForUsError:
-        snapshots = []
+        pass
+    except Damaged as error:
+        error.forget_frames()
+        problems.append(error)
     known = [row.lost_packets for row in captures if row.lost_packets is not None]
     stored = sum(size_of(sizes, info.name) for info in segments)
     captured = sum(info.captured_bytes for info in segments if size_of(sizes, info.name))  # not of open ones
@@ -117,6 +122,7 @@ def make_overview(
         lost_packets=sum(known) if known else None,
         pruned=sum(record.last - record.first + 1 for record in state.removed if record.why == "pruned"),
         rotation=tuple(state.rotation.recipients if state.rotation else ()),
+        problems=tuple(problems),
     )
 
 

@@ -18,6 +18,7 @@ from kubeshark.core_capture._core import load_core
 from kubeshark.core_capture._predicate import Predicate
 from kubeshark.core_capture.store._limits import KEPT_INDEX_BYTES
 from kubeshark.core_capture.store.catalogue._catalogue import Entry, Known, entry_of, load_catalogue
+from kubeshark.core_capture.store.catalogue._lost_index import find_lost_indexes
 from kubeshark.core_capture.store.catalogue._state import load_state
 from kubeshark.core_capture.store.keys._age import NotForUsError
 from kubeshark.core_capture.store.keys._identity import Identity, identity_path, load_identities
@@ -319,7 +320,14 @@ class StoreReading:
                 continue  # deleted since the folder was listed
         if refused is not None and not readable:
             raise self._nobody(refused) from refused
+        self.problems += find_lost_indexes(self.files, listed, self._is_catalogued).values()
         return readable
+
+    def _is_catalogued(self, name: str) -> bool:
+        """Say whether the catalogue has a segment, which it need not have been asked for yet."""
+        if name not in self._known:
+            self._learn_from_catalogue(len(self.files.names()))
+        return name in self._known
 
     def _entry(self, name: str) -> Entry:
         """Make a segment's entry from its index."""

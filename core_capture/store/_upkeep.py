@@ -6,7 +6,7 @@ What only some commands do is imported where it is done.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
@@ -18,17 +18,28 @@ from kubeshark.core_capture.store.catalogue._catalogue import Entry, save_catalo
 from kubeshark.core_capture.store.catalogue._state import load_state
 from kubeshark.core_capture.store.keys._identity import Recipient, parse_recipients
 from kubeshark.core_capture.store.keys._signing import NodeKey
-from kubeshark.core_capture.store.places._names import DATA_SUFFIX, LOCK, SNAPSHOTS_LOCK, index_names, piece_of, size_of
+from kubeshark.core_capture.store.places._lock import ReadOnly
+from kubeshark.core_capture.store.places._names import (
+    CATALOGUE,
+    DATA_SUFFIX,
+    INDEX_SUFFIX,
+    LOCK,
+    SNAPSHOTS_LOCK,
+    index_names,
+    piece_of,
+    size_of,
+)
+from kubeshark.core_capture.store.segments._info import SegmentInfo
 from kubeshark.core_capture.store.upkeep._leftovers import find_leftovers
-from kubeshark.errors import StoreError
+from kubeshark.errors import Damaged, StoreError
 
 if TYPE_CHECKING:
     from kubeshark.core_capture.store.catalogue._name_history import NameRecord
     from kubeshark.core_capture.store.catalogue._state import StoreState
     from kubeshark.core_capture.store.upkeep._prune import Pruned, Retention
-    from kubeshark.core_capture.store.upkeep._recover import Leftover
     from kubeshark.core_capture.store.upkeep._rotate import Rotated
     from kubeshark.core_capture.store.upkeep._snapshots import Snapshot
+    from kubeshark.core_capture.store.upkeep._survey import Leftover
 
 __all__ = ["StoreUpkeep"]
 
@@ -115,6 +126,9 @@ class StoreUpkeep(StoreReading):
         known = {entry.info.name: entry for entry in (self._entries() if entries is None else entries)}
         problems = list(self.problems)
         listed = self.files.sizes()
+        for name, file in self._no_files(known, listed):
+            problems.append(Damaged("is no file", file=file))
+            del known[name]
         counted = index_names(listed) if entries is None else [name for name in index_names(listed) if name in known]
         sizes = {name: size_of(listed, name) for name in counted}
         log_bytes = sum(size for name, size in listed.items() if piece_of(name) is not None)
@@ -143,22 +157,33 @@ class StoreUpkeep(StoreReading):
             self._rewrite_catalogue(self._to(recipients))
         return pruned
 
+    def _no_files(self, names: Iterable[str], sizes: Mapping[str, int]) -> list[tuple[str, str]]:
+        """Return segments of which a file is a folder, or a link that leads nowhere, with that file's name."""
+        if self.files.is_remote:
+            return []
+        odd = set(self.files.names()) - sizes.keys()
+        files = {name: (f"{name}{INDEX_SUFFIX}", f"{name}{DATA_SUFFIX}") for name in names}
+        return [(name, file) for name, both in files.items() if (file := next((f for f in both if f in odd), ""))]
+
     def leftovers(self) -> list[Leftover]:
         """Say what a dead writer or a torn disk left, and what `recover` would make of it; nothing is changed."""
-        from kubeshark.core_capture.store.upkeep._recover import read_state, survey
+        from kubeshark.core_capture.store.upkeep._survey import read_state, survey
         from kubeshark.core_capture.store.writing._log_recovery import survey_logs
 
-        with self.files.lock(LOCK):
+        with ExitStack() as locks:
+            with suppress(ReadOnly):
+                locks.enter_context(self.files.lock(LOCK))
             state, lost = read_state(self.files, self.identities, self._entries)
             found = survey(self.files, self.identities, state)
-        return [*lost, *found, *survey_logs(self.files, self.identities)]
+        return [*lost, *found, *survey_logs(self.files, self.identities, self._infos)]
 
     def recover(
         self, *, recipients: Iterable[str | Recipient] | None = None, key: NodeKey | None = None
     ) -> tuple[list[Leftover], list[StoreError]]:
         """Make segments of what was left; return what was found and what failed."""
         from kubeshark.core_capture.store.catalogue._state import save_state, sign_in
-        from kubeshark.core_capture.store.upkeep._recover import perform, read_state, survey
+        from kubeshark.core_capture.store.upkeep._recover import perform
+        from kubeshark.core_capture.store.upkeep._survey import read_state, survey
         from kubeshark.core_capture.store.writing._log_recovery import seal_all_logs, survey_logs
         from kubeshark.core_capture.store.writing._sealer import Sealer
 
@@ -173,22 +198,30 @@ class StoreUpkeep(StoreReading):
             for leftover in found:  # sealed anew under the same name
                 self._known.forget(leftover.name)
                 self._indexes.pop(leftover.name, None)
-            if any(leftover.action in ("publish", "rebuild", "delete") for leftover in found):
+            if any(leftover.name == CATALOGUE for leftover in found):
+                self.files.delete(CATALOGUE)  # nobody can read it, and a new one takes all indexes
+            if any(leftover.action in ("publish", "rebuild", "delete", "restore") for leftover in found):
                 for name in index_names(self.files.names()):
-                    with suppress(StoreError):
+                    with suppress(StoreError, FileNotFoundError):
                         self._known[name] = self._entry(name)
                 self._rewrite_catalogue(to)
-        logs = survey_logs(self.files, self.identities)
+        logs = survey_logs(self.files, self.identities, self._infos)
         if logs and not problems:
             sealer = Sealer(self.files, to, key=key, core=load_core())
             try:
-                entries, problems = seal_all_logs(sealer, self.identities, logs)
+                entries, problems = seal_all_logs(sealer, self.identities, logs, self._infos)
                 with suppress(StoreError, OSError):
                     self.learn(entries, to)
                 sealer.arrived()
             finally:
                 sealer.release()
         return [*lost, *found, *logs], problems
+
+    def _infos(self) -> list[SegmentInfo]:
+        """Return what is known of the segments on disk, none where nobody here can read them."""
+        with suppress(StoreError):
+            return [entry.info for entry in self._entries()]
+        return []
 
     def add_snapshot(
         self, name: str, since_ns: int, until_ns: int, *, recipients: Iterable[str | Recipient] | None = None

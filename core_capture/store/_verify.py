@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from kubeshark.core_capture._core import load_core
 from kubeshark.core_capture.store.catalogue._catalogue import Entry, entry_of, load_catalogue
+from kubeshark.core_capture.store.catalogue._lost_index import find_lost_indexes
 from kubeshark.core_capture.store.catalogue._name_history import names_key
 from kubeshark.core_capture.store.catalogue._state import Removed, StoreState, load_state
 from kubeshark.core_capture.store.keys._age import SEALED_CHUNK, AgeReader, NotForUsError
@@ -30,7 +31,10 @@ from kubeshark.core_capture.store.places._names import (
     STATE,
     TEMPORARY,
     index_names,
+    node_of,
+    number_of,
     open_names,
+    owner_of,
     piece_of,
     size_of,
 )
@@ -130,11 +134,19 @@ def verify_store(
         if on_progress is not None:
             on_progress(read, total)
     findings += _check_log(files, identities, trusted)
-    findings += _check_chains(files, links, set(names), trusted)
+    lost = find_lost_indexes(files, listed, _catalogued(files, identities).__contains__)
+    findings += [Finding("damaged", error.file, str(error)) for error in lost.values()]
+    findings += _check_chains(files, links, {*names, *lost}, trusted)
     findings += _check_catalogue(files, identities, links)
     findings += _check_signed(SNAPSHOTS, lambda: snapshots_key(files, identities), trusted)
     findings += _check_signed(NAMES, lambda: names_key(files, identities), trusted)
-    findings += [Finding("note", name, _left(name)) for name in find_leftovers(files.names())]
+    left = files.names()
+    findings += [
+        Finding("note", name, _left(name))
+        for name in find_leftovers(left)
+        if name.removesuffix(DATA_SUFFIX) not in lost
+    ]
+    findings += [Finding("note", name, _kept(name)) for name in left if owner_of(name)]
     return VerifyReport(len(names), read, tuple(findings))
 
 
@@ -167,6 +179,10 @@ def _left(name: str) -> str:
     if piece_of(name) is not None:
         return f"{name} is a piece of a log whose segment is there"
     return f"{name} has no index: kubeshark store recover makes one"
+
+
+def _kept(name: str) -> str:
+    return f"{name} is what recover could not read of {owner_of(name)}, and kept"
 
 
 def _check_segment(
@@ -242,7 +258,8 @@ def _check_chains(files: Backend, links: list[_Link], names: set[str], trusted: 
     for key in sorted({link.chain.public_key for link in links} | set(state.heads)):
         chain = [link.part for link in links if link.chain.public_key == key]
         gone = [_Part(_span(r), r.first, r.last, r.previous, r.sha256) for r in records if r.key == key]
-        yield from _check_chain(chain, gone, set(state.deleting))
+        unread = names - {link.name for link in links}
+        yield from _check_chain(chain, gone, set(state.deleting), unread)
         head = state.heads.get(key)
         if head is None:
             continue
@@ -264,8 +281,11 @@ def _span(record: Removed) -> str:
     return f"{numbers} of node key {record.key[:16]}"
 
 
-def _check_chain(chain: list[_Part], gone: list[_Part], deleting: set[str]) -> Iterator[Finding]:
-    """Check the segments of one node; records of removed ones stand in for them."""
+def _check_chain(chain: list[_Part], gone: list[_Part], deleting: set[str], unread: set[str]) -> Iterator[Finding]:
+    """Check the segments of one node; records of removed ones stand in for them.
+
+    What of it has an index that cannot be read, or lost it, was said already, and is not missing.
+    """
     known = set[str]()
     for part in chain:
         if any(record.first <= part.first <= record.last for record in gone):
@@ -273,18 +293,32 @@ def _check_chain(chain: list[_Part], gone: list[_Part], deleting: set[str]) -> I
             if part.name not in deleting:
                 yield Finding("note", part.name, f"{part.name} was removed, and is here again")
     parts = sorted([*(part for part in chain if part.name not in known), *gone], key=lambda part: part.first)
-    if parts and parts[0].first > 0:
+    if parts and (missing := parts[0].first - _between("", parts[0].name, unread)) > 0:
         first = parts[0]
-        yield Finding("missing", first.name, f"{first.first} segments before {first.name} are missing")
+        yield Finding("missing", first.name, f"{missing} segments before {first.name} are missing")
     for before, part in pairwise(parts):
         step = part.first - before.last
         if step > 1:
-            message = f"{step - 1} segments between {before.name} and {part.name} are missing"
-            yield Finding("missing", part.name, message)
+            if (missing := step - 1 - _between(before.name, part.name, unread)) > 0:
+                message = f"{missing} segments between {before.name} and {part.name} are missing"
+                yield Finding("missing", part.name, message)
         elif step < 1:
             yield Finding("swapped", part.name, f"{part.name} and {before.name} claim the same place in the chain")
         elif part.previous != before.sha256:
             yield Finding("swapped", before.name, f"{before.name} is not what was before {part.name}")
+
+
+def _between(before: str, after: str, names: set[str]) -> int:
+    """Count the segments of one node among `names` that were written between two others."""
+    first, last = number_of(before) or 0, number_of(after) or 0
+    return sum(node_of(name) == node_of(after) and first < (number_of(name) or 0) < last for name in names)
+
+
+def _catalogued(files: Backend, identities: Sequence[Identity]) -> Collection[str]:
+    try:
+        return set(load_catalogue(files, identities, listed=len(files.names())).names)
+    except (FileNotFoundError, NotForUsError, Damaged):
+        return ()
 
 
 def _check_catalogue(files: Backend, identities: Sequence[Identity], links: list[_Link]) -> Iterator[Finding]:

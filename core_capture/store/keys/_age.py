@@ -1,6 +1,6 @@
 """age v1 with X25519 recipients (https://age-encryption.org/v1): a streaming writer and a random-access reader.
 
-1. Nothing that failed authentication is ever returned.
+1. Nothing that failed authentication is ever returned; `find_end` shows it to who measures it.
 2. A file's size is trusted only once its end is: its last chunk was decrypted, or its last tag is the expected one.
 3. A reader holds no position: it may be used from several threads.
 
@@ -12,7 +12,7 @@ from __future__ import annotations
 import hmac
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Protocol, Self
@@ -39,12 +39,26 @@ from kubeshark.core_capture.store.places._backend import Changed, RangeFile
 from kubeshark.core_capture.store.places._local import LocalFile
 from kubeshark.errors import Damaged, StoreError
 
-__all__ = ["CHUNK", "SEALED_CHUNK", "TAG", "AgeReader", "AgeWriter", "Lend", "NotForUsError", "Sink", "Tail", "rewrap"]
+__all__ = [
+    "CHUNK",
+    "NONCE",
+    "SEALED_CHUNK",
+    "TAG",
+    "AgeReader",
+    "AgeWriter",
+    "Lend",
+    "NotForUsError",
+    "Sink",
+    "Tail",
+    "mend",
+    "rewrap",
+    "sealed_size",
+]
 
 CHUNK = 1 << 16  # plaintext bytes of every chunk but the last
 TAG = 16
 SEALED_CHUNK = CHUNK + TAG  # as it lies in the file
-_NONCE = 16
+NONCE = 16
 _X25519 = b"age-encryption.org/v1/X25519"
 _ZERO_NONCE = bytes(12)
 _ROOM_CHUNKS = 8  # encrypted before they are written: half a MiB stays in the processor's cache
@@ -94,7 +108,7 @@ class AgeWriter:
 
     def __init__(self, out: Sink, recipients: Sequence[Recipient], *, lend: Lend | None = None) -> None:
         self._file_key = file_key = os.urandom(16)
-        self._nonce = nonce = os.urandom(_NONCE)
+        self._nonce = nonce = os.urandom(NONCE)
         out.write(memoryview(_make_header(file_key, recipients) + nonce))
         self._out = out
         self._cipher = ChaCha20Poly1305(derive(file_key, nonce, b"payload"))
@@ -188,13 +202,14 @@ class AgeReader:
             self._take_on_trust(tail)
             return
         header = self._header(self._identities, tail)
-        self._base = header.length + _NONCE
-        nonce = self._pread(_NONCE, header.length)
+        self._base = header.length + NONCE
+        nonce = self._pread(NONCE, header.length)
         stored = self._file.size() - self._base
         self._stored_end = self._base + stored
-        if len(nonce) < _NONCE or (stored < TAG and not truncated):
+        if len(nonce) < NONCE or (stored < TAG and not truncated):
             raise Damaged("cut inside its header", file=self.name, offset=header.length)
         self.file_key = header.file_key
+        self._nonce_of_payload = nonce
         self._cipher = ChaCha20Poly1305(derive(header.file_key, nonce, b"payload"))
         self.payload_id = _payload_id(header.file_key, nonce)
         self._count = -(-stored // SEALED_CHUNK)
@@ -227,7 +242,7 @@ class AgeReader:
         self.size = tail.size
         self._stored_end = self._file.size()
         self._base = self._stored_end - tail.size - self._count * TAG
-        if self._base <= _NONCE:
+        if self._base <= NONCE:
             raise Damaged(f"is too small for the {tail.size:,} bytes its index names", file=self.name)
         self._cipher = ChaCha20Poly1305(derive(tail.file_key, tail.nonce, b"payload"))
         self.payload_id = _payload_id(tail.file_key, tail.nonce)
@@ -241,7 +256,7 @@ class AgeReader:
         if self._is_checked or tail is None:
             return
         header = self._header(self._identities, tail)
-        if header.length + _NONCE != self._base or self._pread(_NONCE, header.length) != tail.nonce:
+        if header.length + NONCE != self._base or self._pread(NONCE, header.length) != tail.nonce:
             raise Damaged("its header is not the one it was written with", file=self.name, offset=header.length)
         self._check_tail(tail)
         self._is_checked = True
@@ -311,6 +326,10 @@ class AgeReader:
         start = self._base + first * SEALED_CHUNK
         return self._pread(min((stop - first) * SEALED_CHUNK, self._stored_end - start), start)
 
+    def read_last(self) -> bytes:
+        """Return the plaintext of the last chunk."""
+        return self.read((self._count - 1) * CHUNK, CHUNK)
+
     def views(self, ranges: Sequence[tuple[int, int]]) -> Iterator[memoryview]:
         """Yield what `view` returns for each of these (offset, length), ascending; from afar many at once."""
         if not self._file.is_remote:
@@ -368,6 +387,39 @@ class AgeReader:
             start = found.pop()[0] if found and sum(found[-1]) == at else at
             found.append((start, max(self._file.size(), at) - start))
         return found
+
+    def find_end(self, measure: Callable[[bytes], int | None]) -> int:
+        """Find where a file that is cut, as it seems, ended before something was appended; return the bytes behind it.
+
+        `measure` says how much plaintext there should be, from bytes that nothing vouches for yet: only that number is
+        used of them, and the last chunk, ended there, proves it. 0: there is no such end, and nothing changed.
+        """
+        chunks = list[bytes]()
+        with suppress(Damaged):
+            for chunk in range(self._count):
+                chunks.append(self.read(chunk * CHUNK, CHUNK))
+        sealed = self._pread(SEALED_CHUNK, self._base + len(chunks) * SEALED_CHUNK)
+        size = measure(b"".join(chunks) + self._unproven(sealed, len(chunks)))
+        last = (size or 0) - len(chunks) * CHUNK
+        if size is None or not 0 <= last <= min(CHUNK, len(sealed) - TAG):
+            return 0
+        try:
+            plain = self._cipher.decrypt(_chunk_nonce(len(chunks), last=True), sealed[: last + TAG], None)
+        except InvalidTag:
+            return 0
+        self._count, self.size = len(chunks) + 1, size
+        self._last_chunk, self._closed_end = plain, True
+        self._stored_end = self._base + sealed_size(size)
+        return self._file.size() - self._stored_end
+
+    def _unproven(self, sealed: bytes, chunk: int) -> bytes:
+        """Decrypt a chunk of which it is not known where it ends, as if it were the last: ChaCha20 of RFC 8439 §2.8."""
+        from cryptography.hazmat.primitives.ciphers import Cipher
+        from cryptography.hazmat.primitives.ciphers.algorithms import ChaCha20
+
+        key = derive(self.file_key, self._nonce_of_payload, b"payload")
+        counter = (1).to_bytes(4, "little")  # 0 makes the key of the tag
+        return Cipher(ChaCha20(key, counter + _chunk_nonce(chunk, last=True)), mode=None).decryptor().update(sealed)
 
     def _pread(self, length: int, offset: int) -> bytes:
         if offset + length <= len(self._head):
@@ -428,6 +480,20 @@ def rewrap(
             out.write(piece)
             at += len(piece)
     return made
+
+
+def mend(source: RangeFile, out: BinaryIO, tail: Tail, end: int, recipients: Sequence[Recipient]) -> None:
+    """Copy a file whose payload ends at `end` with a new header, made with the key and nonce that `tail` knows."""
+    out.write(_make_header(tail.file_key, recipients) + tail.nonce)
+    at = end - sealed_size(tail.size)
+    while piece := source.pread(min(_COPIED, end - at), at):
+        out.write(piece)
+        at += len(piece)
+
+
+def sealed_size(size: int) -> int:
+    """Return the bytes of a payload of so many plaintext bytes."""
+    return size + max(-(-size // CHUNK), 1) * TAG
 
 
 def _make_header(file_key: bytes, recipients: Sequence[Recipient]) -> bytes:

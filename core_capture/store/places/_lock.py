@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from pathlib import Path
@@ -10,7 +11,11 @@ from typing import Self
 from kubeshark.core_capture.store.places._names import LOCK
 from kubeshark.errors import StoreError
 
-__all__ = ["StoreLock"]
+__all__ = ["ReadOnly", "StoreLock"]
+
+
+class ReadOnly(StoreError):
+    """The file system cannot be written: nobody writes there, nor need who only looks be alone."""
 
 
 class StoreLock:
@@ -20,7 +25,8 @@ class StoreLock:
         try:
             self._fd = os.open(folder / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise StoreError(f"cannot write to {folder}: {error.strerror}") from error
+            kind = ReadOnly if error.errno == errno.EROFS else StoreError
+            raise kind(f"cannot write to {folder}: {error.strerror}") from error
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

@@ -2,6 +2,7 @@
 
 NAME.pcap.zst.age, NAME.idx.age   a segment: data and index
 NAME.000001.log.age, …            its packets while it is open: pieces of the log, by number
+….damaged                         an index or a piece of the log that `recover` could not read, and replaced
 .tmp-…                            not yet renamed; of no value once its writer is gone
 catalogue.age                     roll-up of all indexes, may be missing or stale
 snapshots.age                     named time windows that retention keeps
@@ -24,6 +25,7 @@ from datetime import UTC, datetime
 from kubeshark.errors import UsageError
 
 __all__ = [
+    "ASIDE",
     "CATALOGUE",
     "DATA_SUFFIX",
     "INDEX_SUFFIX",
@@ -47,9 +49,12 @@ __all__ = [
     "log_name",
     "log_pieces",
     "make_name",
+    "node_of",
     "number_of",
     "numbers_in",
     "open_names",
+    "orphans",
+    "owner_of",
     "piece_of",
     "size_of",
 ]
@@ -58,6 +63,7 @@ DATA_SUFFIX = ".pcap.zst.age"
 INDEX_SUFFIX = ".idx.age"
 LOG_SUFFIX = ".log.age"
 TEMPORARY = ".tmp-"
+ASIDE = ".damaged"
 CATALOGUE = "catalogue.age"
 SNAPSHOTS = "snapshots.age"
 NAMES = "names.age"
@@ -104,6 +110,11 @@ def number_of(name: str) -> int | None:
     return int(found[1]) if found else None
 
 
+def node_of(name: str) -> str:
+    """Return the node in a segment's name."""
+    return name.partition("-")[2].rpartition("-")[0]
+
+
 def numbers_in(files: Iterable[str]) -> set[int]:
     """Return the numbers of all segments of which a store has any file, a piece of the log or a temporary one."""
     found = set[int]()
@@ -119,6 +130,23 @@ def index_names(files: Iterable[str]) -> list[str]:
     """Return the names of all segments among a store's files that have an index, sorted; that is by start."""
     found = (file.removesuffix(INDEX_SUFFIX) for file in files if file.endswith(INDEX_SUFFIX))
     return sorted(name for name in found if number_of(name) is not None)
+
+
+def orphans(files: Iterable[str]) -> list[str]:
+    """Return the names of the segments of which there is published data and no index, sorted."""
+    listed = set(files)
+    found = (file.removesuffix(DATA_SUFFIX) for file in listed if file.endswith(DATA_SUFFIX))
+    return sorted(name for name in found if number_of(name) is not None and f"{name}{INDEX_SUFFIX}" not in listed)
+
+
+def owner_of(file: str) -> str:
+    """Return the segment whose file this was before `recover` put it aside, "" for any other file."""
+    if not file.endswith(ASIDE):
+        return ""
+    was = file.removesuffix(ASIDE)
+    piece = piece_of(was)
+    name = piece[0] if piece else was.removesuffix(INDEX_SUFFIX)
+    return name if number_of(name) is not None else ""
 
 
 def is_public(file: str) -> bool:

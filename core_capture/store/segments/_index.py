@@ -38,6 +38,7 @@ __all__ = [
     "Flows",
     "Index",
     "IndexMeta",
+    "Misplaced",
     "decode_main",
     "encode_main",
     "inflate",
@@ -117,6 +118,14 @@ class IndexMeta(Struct, frozen=True):
 
 
 decoder(IndexMeta)  # made here, once, and not while the first index waits
+
+
+class Misplaced(Damaged):
+    """An index that lies under the name of another segment."""
+
+    def __init__(self, name: str, *, file: str) -> None:
+        self.belongs_to = name
+        super().__init__(f"holds the index of {name[:100]!r}", file=file)
 
 
 class FlowTable:
@@ -374,7 +383,7 @@ def decode_main(main: bytes, name: str) -> Index:
     if len(main) - contents.end != SIGNATURE_BYTES:
         raise Damaged("no signature behind its columns", file=contents.name, offset=contents.end)
     if contents.meta.info.name != name:
-        raise Damaged(f"holds the index of {contents.meta.info.name[:100]!r}", file=contents.name)
+        raise Misplaced(contents.meta.info.name, file=contents.name)
     return Index(contents.meta, FlowTable(contents), BlockTable(contents))
 
 

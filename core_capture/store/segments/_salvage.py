@@ -37,12 +37,14 @@ class Salvaged(Struct, frozen=True):
     packets: int
     is_whole: bool  # nothing is missing, up to the seek table
     part: Part | None  # of which source; None where the file does not say
+    file_key: bytes  # age's: no two data files have the same
 
 
 def salvage(file: RangeFile | Path, identities: Sequence[Identity], core: Core) -> Salvaged:
     """Return the packets of a data file; raise FileNotFoundError, NotForUsError or Damaged (nothing to read)."""
     with AgeReader(file, identities, truncated=True) as age:
         plain, holes = _read(age)
+        file_key = age.file_key
     if len(plain) > MAX_SEGMENT_BYTES + (1 << 20):
         raise Damaged("is larger than any segment", file=file.name)
     part, frames, is_whole = _frames(plain, holes)
@@ -63,7 +65,7 @@ def salvage(file: RangeFile | Path, identities: Sequence[Identity], core: Core) 
     at = offsets.astype(np.intp)
     order = np.lexsort((words[at + 4], words[at])).astype(np.uint32)
     is_whole &= link_type is not None
-    return Salvaged(link_type, core.gather(data, offsets, order), len(offsets), is_whole, part)
+    return Salvaged(link_type, core.gather(data, offsets, order), len(offsets), is_whole, part, file_key)
 
 
 def _read(age: AgeReader) -> tuple[bytes, list[tuple[int, int]]]:

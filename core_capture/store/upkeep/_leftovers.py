@@ -11,20 +11,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import closing
-from typing import Literal
+from typing import BinaryIO, Literal
 
 from msgspec.structs import replace
 
 from kubeshark.core_capture.store.catalogue._catalogue import Entry
 from kubeshark.core_capture.store.catalogue._state import StoreState, save_state
 from kubeshark.core_capture.store.keys._signing import NodeKey
-from kubeshark.core_capture.store.places._backend import Backend
+from kubeshark.core_capture.store.places._backend import Backend, RangeFile
 from kubeshark.core_capture.store.places._names import (
+    ASIDE,
     CATALOGUE,
     DATA_SUFFIX,
     INDEX_SUFFIX,
     TEMPORARY,
     number_of,
+    owner_of,
     piece_of,
 )
 from kubeshark.core_capture.store.upkeep._removed import with_removed
@@ -32,14 +34,17 @@ from kubeshark.errors import StoreError
 
 __all__ = [
     "clear_leftovers",
+    "copy_to",
     "delete_for_good",
     "delete_segments",
     "find_leftovers",
     "finish_heads",
     "give_up_pending",
+    "keep_aside",
     "tag_of",
 ]
 
+_COPIED = 1 << 20  # bytes at once
 _BATCH = 1000
 """Segments deleted at once: their names, and at worst a record of each, must fit into store.json."""
 
@@ -129,6 +134,23 @@ def tag_of(files: Backend, name: str) -> str:
         return file.pread(16, max(file.size() - 16, 0)).hex()
 
 
+def keep_aside(files: Backend, name: str) -> None:
+    """Copy a file that nobody here can read to where nothing looks, for good: then it may go."""
+    temporary = f"{TEMPORARY}{name}{ASIDE}"
+    with closing(files.open(name)) as file, files.create(temporary) as out:
+        copy_to(out, file, file.size())
+    files.publish(temporary, f"{name}{ASIDE}", replacing=True)
+    files.settle()
+
+
+def copy_to(out: BinaryIO, file: RangeFile, end: int) -> None:
+    """Copy a file up to a place."""
+    at = 0
+    while piece := file.pread(min(_COPIED, end - at), at):
+        out.write(piece)
+        at += len(piece)
+
+
 def give_up_pending(state: StoreState, key: str | None = None) -> list[str]:
     """Take heads back that never arrived and do not wait here, of one node or of all; return their names.
 
@@ -170,5 +192,9 @@ def delete_segments(files: Backend, state: StoreState) -> None:
         for name in names:
             files.delete(f"{name}{suffix}")
         files.settle()
+    gone = set(names)
+    for file in files.names():
+        if owner_of(file) in gone:  # what retention deletes is not kept by `recover`
+            files.delete(file)
     state.deleting = []
     save_state(files, state)

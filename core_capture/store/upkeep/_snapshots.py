@@ -21,11 +21,20 @@ from kubeshark.core_capture.store.keys._signing import NodeKey
 from kubeshark.core_capture.store.places._backend import Backend
 from kubeshark.core_capture.store.places._names import SNAPSHOTS, SNAPSHOTS_LOCK
 from kubeshark.core_capture.store.segments._info import SegmentInfo
-from kubeshark.errors import StoreError, UsageError
+from kubeshark.errors import Damaged, StoreError, UsageError
 
 __all__ = ["Snapshot", "add_snapshot", "delete_snapshot", "load_snapshots", "snapshots_key"]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+
+
+class NobodyKnowsError(Damaged):
+    """What must be kept cannot be read any more, and nothing else says it."""
+
+    def __init__(self, error: Damaged) -> None:
+        self.file, self.offset = error.file, error.offset
+        hint = f"nothing is pruned until somebody deletes {SNAPSHOTS} and creates the snapshots anew"
+        StoreError.__init__(self, error.message, hint=hint)
 
 
 class Snapshot(Struct, frozen=True):
@@ -101,5 +110,8 @@ def delete_snapshot(
 
 def _known(files: Backend, identities: Sequence[Identity]) -> tuple[list[Snapshot], str]:
     """Return the snapshots and the version that is to be replaced."""
-    found = _FILE.read(files, identities)
+    try:
+        found = _FILE.read(files, identities)
+    except Damaged as error:
+        raise NobodyKnowsError(error) from error
     return (sorted(found.body.snapshots, key=lambda each: each.name), found.version) if found else ([], "")

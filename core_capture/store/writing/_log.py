@@ -59,6 +59,7 @@ class OpenSegment(Struct):
     name: str
     pieces: list[Piece] = field(default_factory=list)
     problems: list[LogProblem] = field(default_factory=list)
+    whole: set[str] = field(default_factory=set)  # files of which every packet is here
     _seen: int = 0  # the last number that was looked at
     _size: int = 0
     _draft: Draft | None = None
@@ -89,8 +90,17 @@ class OpenSegment(Struct):
             self._draft = _join(self.pieces)
         return self._draft
 
-    def read(self, files: Backend, numbers: Sequence[int], identities: Sequence[Identity]) -> None:
-        """Read the pieces that were not read yet; raise FileNotFoundError if one went meanwhile."""
+    def read(
+        self,
+        files: Backend,
+        numbers: Sequence[int],
+        identities: Sequence[Identity],
+        lies_at: Mapping[int, int] | None = None,
+    ) -> None:
+        """Read the pieces that were not read yet; raise FileNotFoundError if one went meanwhile.
+
+        `lies_at` are the numbers in the names of those that lie under another than their own.
+        """
         for number in numbers:
             if number <= self._seen:
                 continue
@@ -98,7 +108,7 @@ class OpenSegment(Struct):
                 gap = f"{self._seen + 1}" if number == self._seen + 2 else f"{self._seen + 1} to {number - 1}"
                 self._report("missing", self.name, f"{self.name}: piece {gap} of its log is missing")
             self._seen = number
-            file = log_name(self.name, number)
+            file = log_name(self.name, lies_at.get(number, number) if lies_at else number)
             try:
                 piece = decode_piece(files.open(file), identities, load_core(), segment=self.name, number=number)
                 self._check(piece, file)
@@ -116,6 +126,12 @@ class OpenSegment(Struct):
                 self.pieces.append(piece)
                 self._size += len(piece.data)
                 self._draft = None
+                self.whole |= set() if piece.lost else {file}
+                if piece.surplus:
+                    message = (
+                        f"{file}: its packets are whole, the {piece.surplus:,} bytes behind them are none of its own"
+                    )
+                    self._report("damaged", file, message)
                 if piece.lost:
                     self._report("damaged", file, f"{file}: its last {piece.lost:,} packets are lost")
 

@@ -1,6 +1,7 @@
 """Makes segments of the logs that dead writers left: the same names, the same packets, the same entry ids.
 
-1. A log goes only when its segment lasts; what cannot be read of it is said before.
+1. A log goes only when its segment lasts. What cannot be read of it is said before, and kept aside; what is known to be
+   missing counts as lost.
 2. By itself a writer seals only what its own node signed and what is whole. The rest waits for `store recover`, because
    a segment is signed by who seals it, and what is lost should be seen by somebody.
 """
@@ -8,20 +9,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from kubeshark.core_capture._core import load_core
 from kubeshark.core_capture.store.catalogue._catalogue import Entry
 from kubeshark.core_capture.store.keys._identity import Identity
 from kubeshark.core_capture.store.places._backend import Backend
-from kubeshark.core_capture.store.places._names import log_name, open_names
+from kubeshark.core_capture.store.places._names import ASIDE, LOG_SUFFIX, log_name, number_of, open_names
+from kubeshark.core_capture.store.segments._info import SegmentInfo
+from kubeshark.core_capture.store.upkeep._leftovers import keep_aside
 from kubeshark.core_capture.store.writing._log import OpenSegment
+from kubeshark.core_capture.store.writing._log_losses import Before, count_missing, summary_of, with_losses
+from kubeshark.core_capture.store.writing._piece import Renumbered, decode_piece
 from kubeshark.core_capture.store.writing._sealer import Sealer
 from kubeshark.errors import StoreError
 
 if TYPE_CHECKING:
-    from kubeshark.core_capture.store.upkeep._recover import Leftover
+    from kubeshark.core_capture.store.upkeep._survey import Leftover
 
 __all__ = ["seal_all_logs", "seal_own_logs", "survey_logs"]
 
@@ -37,23 +44,27 @@ def seal_own_logs(
         segment = OpenSegment(name)
         segment.read(sealer.files, wanted[name], identities)
         is_ours = segment.packets and not segment.problems and segment.public_key == sealer.key.public
-        return _seal_log(sealer, segment, wanted[name]) if is_ours else None
+        return _seal_log(sealer, segment, wanted[name], missing=0) if is_ours else None
 
     return _each(sealer, wanted, seal)
 
 
-def survey_logs(files: Backend, identities: Sequence[Identity]) -> list[Leftover]:
-    """Say what `seal_all_logs` would make of each log."""
-    from kubeshark.core_capture.store.upkeep._recover import Leftover
+def survey_logs(
+    files: Backend, identities: Sequence[Identity], infos: Callable[[], Sequence[SegmentInfo]]
+) -> list[Leftover]:
+    """Say what `seal_all_logs` would make of each log; `infos` are the segments that are sealed, in order of names."""
+    from kubeshark.core_capture.store.upkeep._survey import Leftover
 
-    found = list[Leftover]()
+    found, losses = list[Leftover](), _Losses(infos)
     for name, numbers in open_names(files.names()).items():
-        segment = OpenSegment(name)
-        segment.read(files, numbers, identities)
+        segment = _read(files, name, numbers, identities)
         trouble = "".join(f"; {problem}" for problem in segment.problems)
         if any(problem.kind == "locked" for problem in segment.problems):
             found.append(Leftover("locked", name, f"{name}: its log: {segment.problems[0]}", is_whole=False))
         elif segment.packets:
+            missing = losses.count(segment)
+            trouble += f"; {missing:,} packets are lost" if missing else ""
+            trouble += f"; what cannot be read is kept as {LOG_SUFFIX}{ASIDE}" if _unread(segment, numbers) else ""
             message = f"{name}: not sealed, its packets lie in the log{trouble}"
             found.append(Leftover("seal", name, message, segment.packets, is_whole=not segment.problems))
         elif segment.problems:
@@ -64,11 +75,15 @@ def survey_logs(files: Backend, identities: Sequence[Identity]) -> list[Leftover
 
 
 def seal_all_logs(
-    sealer: Sealer, identities: Sequence[Identity], found: Sequence[Leftover]
+    sealer: Sealer,
+    identities: Sequence[Identity],
+    found: Sequence[Leftover],
+    infos: Callable[[], Sequence[SegmentInfo]],
 ) -> tuple[list[Entry], list[StoreError]]:
     """Seal what `survey_logs` found, as far as it can be read; return what failed, too."""
     logs = open_names(sealer.files.names())
     actions = {leftover.name: leftover.action for leftover in found}
+    losses = _Losses(infos)
 
     def seal(name: str) -> Entry | None:
         numbers = logs.get(name, [])
@@ -79,9 +94,8 @@ def seal_all_logs(
         if sealer.state.rotation is not None:
             message = f"{name} is not sealed while a rotation of keys has not ended"
             raise StoreError(message, hint='run "kubeshark store rotate-keys" again')
-        segment = OpenSegment(name)
-        segment.read(sealer.files, numbers, identities)
-        return _seal_log(sealer, segment, numbers)
+        segment = _read(sealer.files, name, numbers, identities)
+        return _seal_log(sealer, segment, numbers, missing=losses.count(segment))
 
     return _each(sealer, actions, seal)
 
@@ -104,12 +118,61 @@ def _each(
     return entries, problems
 
 
-def _seal_log(sealer: Sealer, segment: OpenSegment, numbers: Sequence[int]) -> Entry:
+class _Losses:
+    """Counts what logs lost, one after the other in order of their names."""
+
+    def __init__(self, infos: Callable[[], Sequence[SegmentInfo]]) -> None:
+        self._sealed, self._open = infos, list[SegmentInfo]()
+        self._asked: Sequence[SegmentInfo] | None = None
+
+    def count(self, segment: OpenSegment) -> int:
+        """Return how many packets of a log are known to be missing."""
+        missing = 0
+        if segment.problems:
+            if self._asked is None:
+                self._asked = self._sealed()
+            known = {info.name: info for info in (*self._asked, *self._open)}
+            infos = sorted(known.values(), key=lambda info: number_of(info.name) or 0)
+            missing = count_missing(segment, Before.of(segment, infos))
+        self._open.append(summary_of(segment))
+        return missing
+
+
+def _read(files: Backend, name: str, numbers: Sequence[int], identities: Sequence[Identity]) -> OpenSegment:
+    """Read a log; pieces that its node signed for another place in it are taken from where they lie."""
+    segment = OpenSegment(name)
+    segment.read(files, numbers, identities)
+    if not any(problem.kind == "forged" for problem in segment.problems):
+        return segment
+    lies_at = dict[int, int]()
+    for number in numbers:
+        with suppress(FileNotFoundError, StoreError):
+            try:
+                decode_piece(files.open(log_name(name, number)), identities, load_core(), segment=name, number=number)
+                lies_at[number] = number
+            except Renumbered as error:
+                lies_at.setdefault(error.number, number)
+    if all(number == place for number, place in lies_at.items()):
+        return segment
+    moved = {place for number, place in lies_at.items() if number != place}
+    segment = OpenSegment(name)
+    segment.read(files, sorted({*lies_at, *numbers} - (moved - {*lies_at})), identities, lies_at)
+    return segment
+
+
+def _unread(segment: OpenSegment, numbers: Sequence[int]) -> list[str]:
+    """Return the files of a log of which something was not taken."""
+    return [file for number in numbers if (file := log_name(segment.name, number)) not in segment.whole]
+
+
+def _seal_log(sealer: Sealer, segment: OpenSegment, numbers: Sequence[int], *, missing: int) -> Entry:
     """Seal an open segment, and drop its log."""
-    draft = segment.draft
+    draft = with_losses(segment.draft, missing) if missing else segment.draft
     if segment.public_key != sealer.key.public:  # its packets come from there, its seal does not
         name = f"{draft.source.name} (recovered)"
         draft = replace(draft, source=replace(draft.source, sha256="", name=name))
+    for file in _unread(segment, numbers):
+        keep_aside(sealer.files, file)
     entry = sealer.seal(draft)
     _drop_log(sealer.files, segment.name, numbers)
     return entry

@@ -37,7 +37,7 @@ from kubeshark.core_capture.store.segments._scheduled import Scheduled
 from kubeshark.core_capture.store.segments._segment import pcap_header
 from kubeshark.errors import Damaged
 
-__all__ = ["Forged", "Origin", "Piece", "decode_piece", "write_piece"]
+__all__ = ["Forged", "Origin", "Piece", "Renumbered", "decode_piece", "write_piece"]
 
 _MAGIC = b"KSHKLOG1"
 _HEAD = struct.Struct("<II")
@@ -59,6 +59,14 @@ Hex = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 
 class Forged(Damaged):
     """A piece that the node it names did not write in this place."""
+
+
+class Renumbered(Forged):
+    """A piece of this segment and its node, under another number than its own."""
+
+    def __init__(self, number: int, segment: str, *, file: str) -> None:
+        self.number = number
+        super().__init__(f"is piece {number} of {segment[:100]!r}, put in another's place", file=file)
 
 
 class Origin(Struct, frozen=True):
@@ -109,6 +117,7 @@ class Piece(Struct, frozen=True):
     public_key: str = ""  # of the node that signed it, hex
     scheduled: Scheduled | None = None  # in whose windows they were captured
     lost: int = field(default=0)  # packets at its end that cannot be read any more
+    surplus: int = 0  # bytes behind the end of its file, which are none of its own
 
 
 def write_piece(
@@ -167,10 +176,12 @@ def decode_piece(file: RangeFile, identities: Sequence[Identity], core: Core, *,
         name, payload = age.name, age.payload_id
         if age.size > _MAX_PLAIN_BYTES:
             raise Damaged(f"{age.size:,} bytes where {_MAX_PLAIN_BYTES:,} are allowed", file=name)
-        plain, is_whole = _read(age)
+        plain, is_whole, surplus = _read(age)
     contents, at = _decode_head(plain, name)
     meta = contents.meta
-    if (meta.segment, meta.number, meta.payload) != (segment, number, payload):
+    if (meta.segment, meta.payload) == (segment, payload) and meta.number != number:
+        raise Renumbered(meta.number, segment, file=name)
+    if (meta.segment, meta.payload) != (segment, payload):
         raise Forged(f"is piece {meta.number} of {meta.segment[:100]!r}, put in another's place", file=name)
     data, is_complete = _inflate_frames(plain, at, contents, name)
     offsets, end = core.offsets(data)
@@ -197,6 +208,7 @@ def decode_piece(file: RangeFile, identities: Sequence[Identity], core: Core, *,
         public_key=meta.public_key,
         scheduled=meta.scheduled,
         lost=meta.packets - count,
+        surplus=surplus,
     )
 
 
@@ -221,10 +233,11 @@ def _raw_frame(data: memoryview) -> list[bytes | memoryview]:
     return parts
 
 
-def _read(age: AgeReader) -> tuple[bytes, bool]:
-    """Return the plaintext up to the first chunk that fails, and whether that is all of it."""
+def _read(age: AgeReader) -> tuple[bytes, bool, int]:
+    """Return the plaintext up to the first chunk that fails, whether that is all, and the bytes behind its end."""
+    surplus = age.find_end(_measure) if age.is_cut else 0
     try:
-        return age.read(0, age.size), not age.is_cut
+        return age.read(0, age.size), not age.is_cut, surplus
     except Damaged:
         pass
     chunks = list[bytes]()
@@ -233,7 +246,16 @@ def _read(age: AgeReader) -> tuple[bytes, bool]:
             chunks.append(age.read(at, CHUNK))
         except Damaged:
             break
-    return b"".join(chunks), False
+    return b"".join(chunks), False, surplus
+
+
+def _measure(plain: bytes) -> int | None:
+    """Return how many bytes a piece should have, by what its node signed at its begin; None without that."""
+    try:
+        contents, at = _decode_head(plain, "")
+        return at + int(contents.column("frame_bytes", "<u4").sum())
+    except Damaged:
+        return None
 
 
 def _decode_head(plain: bytes, name: str) -> tuple[Contents[_Meta], int]:

@@ -38,11 +38,13 @@ examples:
   kubeshark store snapshot list
   kubeshark store snapshot delete incident-7
 """
-RECOVER = """Say what a dead writer or a torn disk left in the store; with --yes make segments of it.
+RECOVER = """Say what a dead writer, a torn disk or a careless hand left in the store; with --yes put right what can be.
 
 A segment that was sealed is published. Packets whose index is missing or damaged get a new index: they keep their bytes
-and times, but lose what only the index knew (interfaces, options, the order of packets of the same time). Run it before
-the next import or capture: those clear temporary files away.
+and times, but lose what only the index knew (interfaces, options, the order of packets of the same time, and TLS
+secrets, which --keylog gives again). Bytes behind the end of a data file are cut off, a damaged header of it is written
+anew. Files that lie under each other's names, or twice, are named and left alone; so is what cannot be read.
+Run it before the next import or capture: those clear temporary files away. Exit code 3: something is damaged or lost.
 
 examples:
   kubeshark store recover            what is there to save
@@ -262,6 +264,6 @@ def run_recover(args: argparse.Namespace) -> int:
         print(f"{leftover.action:<8} {printable(leftover.message)}{packets}")
     if not found:
         print("nothing was left behind")
-    elif not args.yes and any(leftover.action not in ("lost", "locked") for leftover in found):
+    elif not args.yes and any(leftover.action not in ("lost", "locked", "swapped", "copy") for leftover in found):
         print('nothing was changed: "kubeshark store recover --yes" does it')
     return _complain_all(problems) or (3 if is_lossy else 0)

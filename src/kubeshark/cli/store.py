@@ -59,7 +59,9 @@ def run_info(args: argparse.Namespace) -> int:
     from kubeshark.pipeline import Pipeline
 
     with Pipeline.open(store_path(args), create=False) as pipeline:
-        info: dict[str, Any] = pipeline.info() | _overview(pipeline.store) | {"archive": _archive(pipeline.store)}
+        info: dict[str, Any] = pipeline.info()
+        overview, problems = _overview(pipeline.store)
+        info |= overview | {"archive": _archive(pipeline.store), "problems": [*info["problems"], *problems]}
     del info["cache"]  # this process's: empty
     if args.output == "json":
         print(json.dumps(info))
@@ -102,8 +104,8 @@ def run_info(args: argparse.Namespace) -> int:
     return 3 if info["problems"] else 0
 
 
-def _overview(store: Store) -> dict[str, Any]:
-    """Return what the indexes say beyond the totals, and what lies in the log, as JSON."""
+def _overview(store: Store) -> tuple[dict[str, Any], list[str]]:
+    """Return what the indexes say beyond the totals, and what lies in the log, as JSON; and what cannot be read."""
     from msgspec.structs import asdict
 
     from kubeshark.pipeline import rfc3339
@@ -137,7 +139,7 @@ def _overview(store: Store) -> dict[str, Any]:
         "snapshots": [
             {"name": s.name, "since": rfc3339(s.since_ns), "until": rfc3339(s.until_ns)} for s in overview.snapshots
         ],
-    }
+    }, [str(problem) for problem in overview.problems]
 
 
 def _archive(store: Store) -> dict[str, Any] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from kubeshark.core_capture.store import Identity, NodeKey, Store
 from kubeshark.core_capture.store.catalogue._state import Rotation, load_state, save_state
 from kubeshark.core_capture.store.places._names import log_name, make_name
 from kubeshark.core_capture.store.writing._log import read_log
-from tests.core_capture.store._bench import START_NS, Bench, batch, frames, records
+from tests.core_capture.store._bench import START_NS, Bench, batch, frames, records, udp
 from tests.core_capture.store._live import exported, flow_ids, live, log_files, open_ids, until
 from tests.core_capture.store._pieces import NAME, make_piece, pieces, put
 
@@ -134,3 +135,96 @@ def test_a_log_whose_segment_is_there_goes(bench: Bench) -> None:
     assert read_log(bench.backend, [bench.me]) == ([], [])
     bench.writer().finish()
     assert log_files(bench) == []
+
+
+@pytest.mark.parametrize("tail", [bytes(1000), b"x" * 70_000, bytes(3)])
+def test_what_lies_behind_a_piece_costs_no_packet(tail: bytes, bench: Bench) -> None:
+    put(bench, pieces(ITEMS, [7, 30]))
+    with (Path(bench.path) / log_name(NAME, 3)).open("ab") as file:
+        file.write(tail)
+    (segment,), (problem,) = read_log(bench.backend, [bench.me])
+    assert (segment.packets, problem.kind) == (len(ITEMS), "damaged")
+    assert f"its packets are whole, the {len(tail):,} bytes behind them are none of its own" in problem.message
+    (found,), problems = bench.open().recover(key=bench.key)
+    assert (found.action, found.packets, found.is_whole, problems) == ("seal", len(ITEMS), False, [])
+    assert exported(bench.open()) == ITEMS
+    assert lost(bench) == 0
+    assert not [*Path(bench.path).glob("*.damaged")]
+
+
+def test_a_large_piece_with_something_behind_it(bench: Bench) -> None:
+    noise = random.Random(3)
+    items = records([udp("10.0.0.1", 1, "10.0.0.2", 53, noise.randbytes(1000)) for _ in range(200)])
+    put(bench, pieces(items, []))
+    path = Path(bench.path) / log_name(NAME, 1)
+    assert path.stat().st_size > 1 << 16
+    with path.open("ab") as file:
+        file.write(bytes(100_000))
+    assert bench.open().recover(key=bench.key)[1] == []
+    assert exported(bench.open()) == items
+
+
+@pytest.mark.parametrize("places", [{1: 7}, {2: 9, 3: 8}, {1: 3, 3: 1}])
+def test_pieces_under_other_numbers_are_taken_from_where_they_lie(places: dict[int, int], bench: Bench) -> None:
+    put(bench, pieces(ITEMS, [7, 30, 40]))
+    folder = Path(bench.path)
+    content = {place: (folder / log_name(NAME, number)).read_bytes() for number, place in places.items()}
+    for number in places:
+        (folder / log_name(NAME, number)).unlink()
+    for place, data in content.items():
+        (folder / log_name(NAME, place)).write_bytes(data)
+    (found,), problems = bench.open().recover(key=bench.key)
+    assert (found.packets, found.is_whole, problems, log_files(bench)) == (len(ITEMS), True, [], [])
+    assert exported(bench.open()) == ITEMS
+    assert lost(bench) == 0
+
+
+def test_a_copy_of_a_piece_is_no_second_one(bench: Bench) -> None:
+    put(bench, pieces(ITEMS, [7]))
+    folder = Path(bench.path)
+    (folder / log_name(NAME, 3)).write_bytes((folder / log_name(NAME, 1)).read_bytes())
+    (found,), problems = bench.open().recover(key=bench.key)
+    assert (found.packets, found.is_whole, problems) == (len(ITEMS), False, [])
+    assert exported(bench.open()) == ITEMS
+
+
+@pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.parametrize("how", ["damaged", "missing"])
+def test_what_is_known_to_be_missing_counts_as_lost(how: str, number: int, bench: Bench) -> None:
+    put(bench, pieces(ITEMS, [7, 30]))
+    path = Path(bench.path) / log_name(NAME, number)
+    if how == "missing":
+        path.unlink()
+    else:
+        path.write_bytes(b"rubbish")
+    missing = [7, 23][number - 1]
+    (seen,) = bench.open().leftovers()
+    assert f"; {missing} packets are lost" in seen.message
+    assert bench.open().recover(key=bench.key) == ([seen], [])
+    assert (lost(bench), seen.is_whole) == (missing, False)
+    aside = path.with_name(f"{path.name}.damaged")
+    assert aside.exists() == (how == "damaged")
+    assert not aside.exists() or aside.read_bytes() == b"rubbish"
+    report = bench.open().verify([bench.key.public])
+    assert [finding.file for finding in report.findings] == ([aside.name] if how == "damaged" else [])
+    assert report.is_sound
+
+
+def test_what_was_sealed_before_is_not_missing(bench: Bench) -> None:
+    """A capture died in its second segment, whose log lost its first piece; its first segment was sealed or was not."""
+    second = make_name(START_NS, "node-a", 2)
+    made = pieces(ITEMS, [20, 30, 40])
+    put(bench, made[:1])
+    put(bench, [replace(piece, segment=second, number=at) for at, piece in enumerate(made[1:], start=1)])
+    (Path(bench.path) / log_name(second, 1)).unlink()
+    first, other = bench.open().leftovers()
+    assert (first.is_whole, first.packets, other.packets) == (True, 20, 18)
+    assert "; 10 packets are lost" in other.message
+    bench.open().recover(key=bench.key)
+    assert lost(bench) == 10
+
+
+def lost(bench: Bench) -> int:
+    (row,) = bench.open().overview().captures
+    assert row.counters is not None
+    return row.counters.lost
