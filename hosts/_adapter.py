@@ -117,6 +117,11 @@ class ForeignPlugin:
         """The name of the protocol whose entries alone it summarizes; "": it wants to see all."""
         return self.manifest.protocol.name if self.manifest.protocol else ""
 
+    @property
+    def summary_reads(self) -> Sequence[str]:
+        """The KFL variables that `summarize` is given of an entry."""
+        return self.manifest.summarize.reads if self.manifest.summarize else ()
+
     def take_problems(self) -> list[PluginError]:
         """Return what went wrong since the last time, at most MAX_PROBLEMS, each once."""
         problems, self._problems = self._problems, []
@@ -203,7 +208,6 @@ class ForeignPlugin:
         """See extension_api. A plugin with a protocol of its own is asked for that one's entries only."""
         if self.summarizes and entry.protocol.name != self.summarizes:
             return None
-        reads = self.manifest.summarize.reads if self.manifest.summarize else []
 
         def decode(result: memoryview, items: Sequence[FrameItem]) -> list[dict[str, str | int] | None]:
             try:
@@ -211,7 +215,7 @@ class ForeignPlugin:
             except AnswerError as error:
                 raise FrameError(error.message, item=0) from error  # one entry a frame
 
-        values = encode_values([entry.get(name) for name in reads])
+        values = encode_values([entry.get(name) for name in self.summary_reads])
         if len(values) > MAX_ITEM_BYTES:
             return None
         answer = self._call(SUMMARIZE, [FrameItem(values)], decode)[0]

@@ -10,6 +10,7 @@ import copy
 import sys
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Self, TypeVar, Unpack
@@ -26,6 +27,7 @@ from kubeshark.pipeline.entries import _lookup as lookup
 if TYPE_CHECKING:
     from kubeshark.core_capture.live import LiveOptions, PacketSource
     from kubeshark.core_capture.store import CacheStats, Keep, Retention, SegmentInfo, Select, TlsFiles, VerifyReport
+    from kubeshark.errors import KubesharkError
     from kubeshark.pipeline.dissection._secrets import Secrets
     from kubeshark.pipeline.enrichment._enrich import EnricherBinding
     from kubeshark.pipeline.enrichment._rules import RedactionRule
@@ -328,10 +330,10 @@ class Pipeline:
         can_decrypt = secrets.step is not None
         return EntryFilter(kfl, self.plugins, now_ns=time.time_ns(), can_decrypt=can_decrypt), secrets
 
-    def entry(self, entry_id: str) -> Entry | None:
+    def entry(self, entry_id: str, problems: list[KubesharkError] | None = None) -> Entry | None:
         """Dissect one flow again and return one entry of it; None if there is no such entry.
 
-        Raises UsageError if the text cannot be an id.
+        `problems` gets what went wrong meanwhile. Raises UsageError if the text cannot be an id.
         """
         from kubeshark.pipeline.entries._entry import EntryId
         from kubeshark.pipeline.query._query import QueryOptions
@@ -343,7 +345,11 @@ class Pipeline:
         candidates, secrets = self._filter("flow" if wanted.number == "flow" else "")
         options = QueryOptions(prefer=wanted.segment)
         query = self._query(candidates, lookup.of_entries(self.store, (entry_id,)), secrets, itself, options)
-        return next((entry for entry in query if entry.entry_id == wanted), None)
+        with closing(iter(query)) as entries:
+            found = next((entry for entry in entries if entry.entry_id == wanted), None)
+        if problems is not None:
+            problems += query.problems
+        return found
 
     def connections(
         self,

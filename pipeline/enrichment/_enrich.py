@@ -14,7 +14,7 @@ from msgspec import Struct, field
 
 from kubeshark.errors import PluginError
 from kubeshark.extension_api import Enrichment, EnrichSpec
-from kubeshark.pipeline._budget import go_on
+from kubeshark.pipeline._budget import Stop, go_on
 from kubeshark.pipeline.enrichment._redact import RedactionError, redact, withhold
 from kubeshark.pipeline.entries._entry import Entry
 
@@ -89,6 +89,8 @@ class Enricher(Struct):
             reason = f"answered for {len(answers)} of {len(batch)} entries"
         except PluginError as error:
             reason = error.message
+        except Stop:
+            raise
         except Exception as error:  # noqa: BLE001 (whatever a Python plugin raises, nothing may be shown for it)
             reason = f"raised {type(error).__name__}"
         return [Enrichment(failure=reason)] * len(batch)

@@ -97,7 +97,7 @@ class PacketFilter:
     ) -> Sequence[PacketVerdict | None]:
         try:
             verdicts = call(packets=packets)
-        except Exception as error:  # noqa: BLE001 (whatever a Python plugin raises, the packets are stored)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 (whatever a Python plugin raises, the packets are stored)
             stats.reason = stats.reason or f"{type(error).__name__}: {error}"
             return [None] * len(packets)
         if len(verdicts) != len(packets):

@@ -90,7 +90,7 @@ class SealedSegments(Struct):
                     call(segment=segment)
                 except PluginError as error:
                     self._note(f"{error} (segment {segment.name})")
-                except Exception as error:  # noqa: BLE001 (whatever a Python plugin raises, the import goes on)
+                except BaseException as error:  # noqa: BLE001 (whatever a Python plugin raises, the import goes on)
                     self._note(f"plugin {plugin} in segment_sealed: {type(error).__name__}: {error} ({segment.name})")
             with self._progress:
                 self._done += 1

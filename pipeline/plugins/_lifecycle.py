@@ -44,7 +44,7 @@ class LocalPlugins(Struct):
                 problems.append(PluginError(error.message, plugin=name, hook="configure", hint=error.hint))
             except ValueError as error:
                 problems.append(PluginError(f"refuses its settings: {error}", plugin=name, hook="configure"))
-            except Exception as error:  # noqa: BLE001 (its other users must not fall with it)
+            except (Exception, SystemExit) as error:  # noqa: BLE001 (its other users must not fall with it)
                 problems.append(PluginError(f"raised {type(error).__name__}: {error}", plugin=name, hook="start"))
             else:
                 self._started.append(name)
@@ -73,7 +73,7 @@ def _within(seconds: float, call: Callable[[], Any]) -> str:
     def run() -> None:
         try:
             call()
-        except Exception as error:  # noqa: BLE001 (it ends in any case)
+        except BaseException as error:  # noqa: BLE001 (it ends in any case)
             failures.append(f"raised {type(error).__name__}: {error}")
 
     thread = threading.Thread(target=run, name="kubeshark-stop", daemon=True)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property, partial
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import pluggy
 from msgspec import Struct
@@ -35,6 +35,7 @@ from kubeshark.pipeline.enrichment._enrich import EnricherBinding
 from kubeshark.pipeline.entries._display import Display
 from kubeshark.pipeline.kfl import VARIABLES, Variables, check_filter_name
 from kubeshark.pipeline.kfl._pushdown import any_of
+from kubeshark.pipeline.plugins._contained import Contained, why
 from kubeshark.pipeline.plugins._entry_points import ENTRY_POINTS, python_plugins
 from kubeshark.pipeline.plugins._lifecycle import BrokenEnricher, LocalPlugins
 from kubeshark.pipeline.plugins._state import keep_health, plugins_folder, read_states
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
     from kubeshark.hosts._answered import Answered
     from kubeshark.pipeline.entries._entry import Entry
     from kubeshark.pipeline.scripts._runtime import Scripts
+
+T = TypeVar("T")
 
 __all__ = ["ENCRYPTED", "ENTRY_POINTS", "Binding", "JobBinding", "PluginFilter", "Plugins"]
 
@@ -112,20 +115,23 @@ class Plugins:
         self._keeps_health = False
         for name in (*DISSECTORS, *RENDERERS):
             self.manager.register(import_module(name), name)
-        names = []
-        points = [point for point in python_plugins() if only in ("", point.name)]
-        for name, python in (*((point.name, point.load()) for point in points), *local):
-            names.append(name)
-            self._register(python, name)
+        self._broken = list(broken)
+        self._contained = Contained()  # Python plugins, which run in this process
+        self._python: set[str] = set()
+        for name, python in (*self._loaded(only), *local):
+            if self._register(python, name):
+                self._python.add(name)
         self._foreign: list[ForeignPlugin] = []
         for name, plugin in foreign:
             self._foreign.append(plugin)
             self._register(plugin, name)
-        self._broken = list(broken)
-        self._local = LocalPlugins(self._functions, frozenset(names))
+        self._local = LocalPlugins(self._functions, frozenset(self._python))
         for problem in self._local.start(settings or {}):
             self._leave_out(problem)
         self._index()
+        self.problems += self._contained.take_problems()
+        self.left_out: tuple[PluginError, ...] = tuple(self.problems)
+        """Why plugins, or hooks of theirs, are not there; unlike `problems` it stays."""
 
     @classmethod
     def installed(cls, only: str = "") -> Self:
@@ -138,6 +144,7 @@ class Plugins:
             raise UsageError(f"no plugin {only} is installed and enabled", hint='see "kubeshark plugin list"')
         plugins = cls(foreign, broken=broken, settings=_settings(problems), only=only)
         plugins.problems += problems
+        plugins.left_out += tuple(problems)
         plugins._keeps_health = True
         if scripts_may_run():
             plugins._take_scripts()
@@ -159,22 +166,72 @@ class Plugins:
             self._broken.append(BrokenEnricher(problem.plugin, problem.message))
         self.manager.unregister(name=problem.plugin)
 
-    def _register(self, plugin: Any, name: str) -> None:
-        try:
-            self.manager.register(plugin, name)
-        except (pluggy.PluginValidationError, ValueError) as error:
-            text = " ".join(str(error).split())
-            self.problems.append(PluginRejected(text, plugin=name, hint='see "kubeshark plugin hooks"'))
+    def _loaded(self, only: str) -> Iterator[tuple[str, Any]]:
+        """Yield the plugins of Python packages, or one of them; those that cannot be imported are left out."""
+        for point in python_plugins():
+            if only not in ("", point.name):
+                continue
+            try:
+                plugin = point.load()
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # noqa: BLE001 (whatever a module raises, SystemExit among it)
+                self.problems.append(PluginRejected(f"cannot be loaded: {why(error)}", plugin=point.name))
+            else:
+                yield point.name, plugin
+
+    def _register(self, plugin: Any, name: str) -> bool:
+        """Take a plugin; one that is refused is left out, and if it redacts, nothing is shown that it has not seen."""
+        if self.manager.has_plugin(name):
+            text, hint = "another plugin has this name", "uninstall one of them"
+        else:
+            try:
+                self.manager.register(plugin, name)
+            except pluggy.PluginValidationError as error:
+                text, hint = " ".join(str(error).split()), 'see "kubeshark plugin hooks"'
+                self.manager.unregister(name=name)
+            except ValueError:
+                text, hint = "it is there already, with another name", "name it once"
+            else:
+                return True
+        self.problems.append(PluginRejected(text, plugin=name, hint=hint))
+        if getattr(plugin, "enrich", None) is not None:
+            self._broken.append(BrokenEnricher(name, text))
+        return False
 
     def _functions(self, hook: str) -> dict[str, Callable[..., Any]]:
-        """Return plugin name → implementation of a hook, first registered first."""
+        """Return plugin name → implementation of a hook, first registered first; Python's are contained."""
         caller: pluggy.HookCaller = getattr(self.manager.hook, hook)
-        return {implementation.plugin_name: implementation.function for implementation in caller.get_hookimpls()}
+        found = {each.plugin_name: each.function for each in caller.get_hookimpls()}
+        return {
+            name: self._contained.hook(hook, name, function) if name in self._python else function
+            for name, function in found.items()
+        }
+
+    def _declared(self, hook: str, kind: type[T]) -> Iterator[tuple[str, Sequence[T]]]:
+        """Yield plugin name and what it declares; one whose declaration makes no sense is told, and left out."""
+        for plugin, declare in self._functions(hook).items():
+            if plugin not in self._python:
+                said = declare()
+                yield plugin, [said] if isinstance(said, kind) else said
+            elif (specs := self._contained.declared(hook, plugin, declare, kind)) is not None:
+                yield plugin, specs
+
+    def _unknown(self, plugin: str, hook: str, reads: Sequence[str]) -> str:
+        """Return why a hook is left out, "" if it is not: it is given variables of each entry, and one is not there.
+
+        A Python plugin asks entries itself.
+        """
+        if not reads or plugin in self._python:
+            return ""
+        name = next((name for name in reads if name not in self.variables), "")
+        return f"{hook} reads {name!r}, and there is no such variable: it is left out" if name else ""
 
     def _index(self) -> None:
         dissect, probe = self._functions("dissect"), self._functions("probe")
         bindings = []
-        for plugin, protocols in self._functions("protocols").items():
+        for plugin, protocols in self._declared("protocols", ProtocolSpec):
+            is_python = plugin in self._python
             bindings += [
                 Binding(
                     spec,
@@ -182,9 +239,9 @@ class Plugins:
                     dissect[plugin],
                     probe.get(plugin),
                     plugin in DISSECTORS,
-                    getattr(self.manager.get_plugin(plugin), "answer", None),
+                    None if is_python else getattr(self.manager.get_plugin(plugin), "answer", None),
                 )
-                for spec in protocols()
+                for spec in protocols
                 if plugin in dissect
             ]
         self.bindings: list[Binding] = sorted(bindings, key=lambda binding: binding.protocol.priority)
@@ -192,17 +249,17 @@ class Plugins:
         for binding in bindings:
             self._siblings.setdefault(binding.plugin, []).append(binding.protocol)
         self.fallbacks = {binding.protocol.layer4: binding for binding in bindings if binding.plugin == RAW}
+        self._index_enrichers()
         call = self._functions("filter")
         self.filters: dict[str, PluginFilter] = {}
-        for plugin, filters in self._functions("filters").items():
-            for spec in filters():
-                self._add_filter(plugin, spec, call[plugin])
-        self._index_enrichers()
+        for plugin, filters in self._declared("filters", FilterSpec):
+            for filter_spec in filters if plugin in call else ():
+                self._add_filter(plugin, filter_spec, call[plugin])
         call = self._functions("job")
         self.jobs = [
             JobBinding(spec, plugin, call[plugin])
-            for plugin, jobs in self._functions("jobs").items()
-            for spec in jobs()
+            for plugin, jobs in self._declared("jobs", JobSpec)
+            for spec in jobs
             if plugin in call and self._is_schedule(plugin, spec)
         ]
         self.packet_filters = self._functions("packet_filter")
@@ -214,7 +271,10 @@ class Plugins:
         """Return the functions; one of a plugin that has a protocol of its own is asked for no other."""
         found = []
         for plugin, function in self._functions("summarize").items():
-            if name := getattr(self.manager.get_plugin(plugin), "summarizes", ""):
+            registered = self.manager.get_plugin(plugin)
+            if wrong := self._unknown(plugin, "summarize", getattr(registered, "summary_reads", ())):
+                self.problems.append(PluginRejected(wrong, plugin=plugin))
+            elif name := getattr(registered, "summarizes", ""):
                 asked: Any = partial(function)
                 asked.of = partial(_if_named, name, function)
                 found.append(asked)
@@ -224,14 +284,29 @@ class Plugins:
 
     def _index_enrichers(self) -> None:
         """By priority; one that cannot be used comes first, and nothing passes it."""
-        specs = {plugin: describe() for plugin, describe in self._functions("enriches").items()}
-        working = [
-            EnricherBinding(plugin, specs.get(plugin, EnrichSpec()), call)
-            for plugin, call in self._functions("enrich").items()
-        ]
+        specs = {plugin: said[0] for plugin, said in self._declared("enriches", EnrichSpec) if said}
+        declaring = self._functions("enriches")
+        working = []
+        for plugin, call in self._functions("enrich").items():
+            if plugin in declaring and plugin not in specs:
+                self._broken.append(BrokenEnricher(plugin, "what it declares makes no sense"))
+            else:
+                working.append(EnricherBinding(plugin, specs.get(plugin, EnrichSpec()), call))
         working.sort(key=lambda binding: (binding.spec.priority, binding.plugin))
         stands_for = [EnricherBinding(each.name, EnrichSpec(), _refusing(each.reason)) for each in self._broken]
         self.enrichers: list[EnricherBinding] = [*stands_for, *working]
+        self.enrichers = [*stands_for, *map(self._reading, working)]  # variables are those of all of them
+
+    def _reading(self, binding: EnricherBinding) -> EnricherBinding:
+        """Return an enricher, or what stands for one that cannot be given what it reads; its variables stay known."""
+        spec = binding.spec
+        reads = [name for name in spec.reads if name != "document"]  # the whole entry
+        wrong = self._unknown(binding.plugin, "enrich", reads)
+        if not wrong:
+            return binding
+        self.problems.append(PluginRejected(wrong, plugin=binding.plugin))
+        stands_for = _passing if spec.on_failure == "keep" else _refusing(wrong)
+        return EnricherBinding(binding.plugin, spec, stands_for)
 
     def _is_schedule(self, plugin: str, spec: JobSpec) -> bool:
         from croniter import croniter  # few plugins have jobs
@@ -269,6 +344,9 @@ class Plugins:
             check_filter_name(name)
         except UsageError as error:
             self.problems.append(PluginRejected(error.message, plugin=plugin))
+            return
+        if wrong := self._unknown(plugin, f"filter {name}()", spec.reads):
+            self.problems.append(PluginRejected(wrong, plugin=plugin))
             return
         if name in self.filters:
             name = f"{plugin.partition('@')[0]}.{spec.name}"
@@ -341,6 +419,7 @@ class Plugins:
     def take_problems(self) -> list[PluginError]:
         """Return what foreign plugins did wrong since the last time, and what kept plugins from being loaded."""
         problems, self.problems = self.problems, []
+        problems += self._contained.take_problems()
         for plugin in self._foreign:
             problems += plugin.take_problems()
         if self.scripts is not None:
@@ -464,6 +543,10 @@ def _settings(problems: list[PluginError]) -> dict[str, Mapping[str, object]]:
 
 def _if_named(name: str, function: Callable[..., Any], protocol: ProtocolSpec) -> Callable[..., Any] | None:
     return function if protocol.name == name else None
+
+
+def _passing(entries: Sequence[Any]) -> Sequence[None]:
+    return [None] * len(entries)
 
 
 def _refusing(reason: str) -> Callable[..., Sequence[Enrichment]]:

@@ -53,7 +53,7 @@ def run_job(binding: JobBinding, due_ns: int) -> str:
         binding.call(job=binding.spec.name, due_ns=due_ns)
     except PluginError as error:
         return error.message
-    except Exception as error:  # noqa: BLE001 (whatever a Python plugin raises, the others run)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 (whatever a Python plugin raises, the others run)
         return f"plugin {binding.plugin} in job: {type(error).__name__}: {error}"
     return ""
 

@@ -16,7 +16,7 @@ from kubeshark.errors import PluginError
 from kubeshark.extension_api import ProtocolSpec
 from kubeshark.pipeline.enrichment._redact import is_brief, is_steady
 from kubeshark.pipeline.entries._entry import Entry
-from kubeshark.pipeline.kfl import FilterCall, FilterErrors, Variable, compile_filter
+from kubeshark.pipeline.kfl import FilterCall, FilterErrors, KflError, Variable, compile_filter
 from kubeshark.pipeline.kfl._pushdown import named
 from kubeshark.pipeline.plugins._manager import Plugins
 from kubeshark.pipeline.tables._table import EntryTable
@@ -27,6 +27,10 @@ FLOW_FLAGS = frozenset(f"{prefix}{kind}" for kind in ("conn", "flow") for prefix
 """Never true for a message."""
 
 
+MAX_REASONS = 3
+"""Plugins that were left out, told where a name is unknown."""
+
+
 class EntryFilter:
     """A filter ready to run. Raises UsageError, with line and column, for an expression that cannot be meant."""
 
@@ -35,13 +39,16 @@ class EntryFilter:
         self.now_ns = now_ns
         self._plugins = plugins
         self.variables: Mapping[str, Variable] = plugins.variables
-        self._compiled = compile_filter(
-            kfl,
-            now_ns=now_ns,
-            variables=plugins.variables,
-            plugins={name: plugin_filter.spec for name, plugin_filter in plugins.filters.items()},
-            flag_flows=plugins.flag_flows(can_decrypt=can_decrypt),
-        )
+        try:
+            self._compiled = compile_filter(
+                kfl,
+                now_ns=now_ns,
+                variables=plugins.variables,
+                plugins={name: plugin_filter.spec for name, plugin_filter in plugins.filters.items()},
+                flag_flows=plugins.flag_flows(can_decrypt=can_decrypt),
+            )
+        except KflError as error:
+            raise _with_reason(error, plugins.left_out) from None
         self.predicate: Predicate = self._compiled.pushdown.predicate
         self.ids = named(self._compiled.tree, "id")  # of which an entry must have one; None: any
         self.streams = named(self._compiled.tree, "stream")  # likewise
@@ -136,6 +143,15 @@ class EntryFilter:
             f"full entries  {'built for ' + heavy if heavy else 'not needed by the filter'}",
             *([f"on any port   {', '.join(anywhere)}: known by content, so ports narrow nothing"] if anywhere else []),
         ]
+
+
+def _with_reason(error: KflError, left_out: Sequence[PluginError]) -> KflError:
+    """Return the error; where a name is unknown, with why plugins are not there that may have it."""
+    if not left_out or ": unknown " not in error.message:
+        return error
+    hints = [error.hint] if error.hint else []
+    hint = "; ".join([*hints, *map(str, left_out[:MAX_REASONS])])
+    return KflError(error.message, hint=hint, line=error.line, column=error.column, picture=error.picture)
 
 
 def _by_name(variable: str, values: Sequence[str] | None) -> list[str]:

@@ -168,7 +168,9 @@ class Scripts:
         """
         left = list(entries)
         self.streams.add(left)
-        for isolate, script in self._having("onItemQueried", "hub"):
+        for isolate, script in self._having("onItemQueried", "hub", given_up=True):
+            state = isolate.states[script]
+            errors = state.errors
             items = [self._encoded(entry, {}) for entry in left]
             gone: set[int] = set()
             seen: set[int] = set()
@@ -182,6 +184,10 @@ class Scripts:
             for entry in left:
                 if id(entry) not in seen:
                     withhold(entry, f"script {script} failed in onItemQueried")
+            if len(seen) < len(left):
+                self._failed(script, "withholds entries", state.problem or state.note)
+            if state.errors > errors:
+                self._failed(script, "throws in onItemQueried", "its console says where")
             left = [entry for entry in left if id(entry) not in gone]
         self.settle()
         return left
@@ -308,14 +314,22 @@ class Scripts:
             for script in isolate.scripts:
                 yield isolate, script.id
 
-    def _having(self, hook: str, role: Role | None) -> list[tuple[Isolate, str]]:
+    def _having(self, hook: str, role: Role | None, *, given_up: bool = False) -> list[tuple[Isolate, str]]:
+        """Return who has a hook; with `given_up`, those too that are not called any more."""
         found = []
         for isolate, script in self._all():
             if role in (None, isolate.role):
                 isolate.start()
-                if isolate.loaded(script, hook):
+                if isolate.loaded(script, hook) or (given_up and hook in isolate.states[script].hooks):
                     found.append((isolate, script))
+                elif given_up and (problem := isolate.states[script].problem):
+                    self._failed(script, "is left out", problem)
         return found
+
+    def _failed(self, script: str, what: str, reason: str) -> None:
+        problem = f"script {script} {what}: {reason}" if reason else f"script {script} {what}"
+        if problem not in self.problems:
+            self.problems.append(problem)
 
     def _items(
         self, isolate: Isolate, script: str, hook: str, entries: Sequence[Entry], items: Sequence[bytes], kfl: str

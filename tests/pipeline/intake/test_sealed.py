@@ -18,7 +18,7 @@ from tests.pipeline._traffic import Capture, Connection
 
 
 class Sealing(Foreign):
-    def __init__(self, error: Exception | None = None, until: threading.Event | None = None) -> None:
+    def __init__(self, error: BaseException | None = None, until: threading.Event | None = None) -> None:
         super().__init__()
         self.error, self.until = error, until
         self.told: list[SealedSegment] = []
@@ -69,6 +69,13 @@ def test_a_failure_is_a_problem_of_the_import(pcap: Path) -> None:
     assert len(second.told) == 1
     assert "bad luck (segment " in problems[0]
     assert "plugin b@1.0.0 in segment_sealed: OSError: no route" in problems[1]
+
+
+def test_one_that_ends_the_program_ends_nothing(pcap: Path) -> None:
+    second = Sealing()
+    _, problems = imported(pcap, a=Sealing(SystemExit(3)), b=second)
+    assert len(second.told) == 1
+    assert "plugin a@1.0.0 in segment_sealed: SystemExit: 3" in problems[0]
 
 
 def test_one_that_hangs_is_left_behind(tmp_path: Path) -> None:
