@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from kubeshark.cli.options._keylog_option import add_keylog_option
+from kubeshark.cli.options._kfl import macros
 from kubeshark.cli.options._scripts_option import add_scripts_option, running_scripts
 from kubeshark.cli.terminal._complain import complain
 from kubeshark.cli.terminal._output import add_output_options, line_form, parse_fields, print_lists
@@ -41,7 +42,9 @@ def run(args: argparse.Namespace) -> int:
     keep_freed_memory()
     with (
         running_scripts(args) as scripts,
-        FileDissection(args.files, args.filter, limit=args.limit, keylogs=args.keylog, scripts=scripts) as dissection,
+        FileDissection(
+            args.files, args.filter, limit=args.limit, keylogs=args.keylog, scripts=scripts, macros=macros()
+        ) as dissection,
     ):
         fields = parse_fields(args.fields, dissection.variables)
         header, line = line_form(args, fields, with_file=len(args.files) > 1)

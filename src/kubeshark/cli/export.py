@@ -7,6 +7,7 @@ import sys
 import time
 from typing import Any, Literal
 
+from kubeshark.cli.options._kfl import macros
 from kubeshark.cli.options._store_option import add_store_option, add_time_options, store_path
 from kubeshark.cli.terminal._complain import complain
 from kubeshark.errors import UsageError
@@ -49,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     form = args.format or next((each for each in FORMATS if args.out.endswith(f".{each}")), "pcap")
     if args.no_redact and form != "har":
         raise UsageError("--no-redact is for --format har", hint="packets are exported as they were captured")
-    with Pipeline.open(store_path(args), create=False) as pipeline:
+    with Pipeline.open(store_path(args), create=False, macros=macros()) as pipeline:
         if form == "har":
             har = pipeline.export_har(
                 args.kfl, args.out, since_ns=since_ns, until_ns=until_ns, with_secrets=args.no_redact
