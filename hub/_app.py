@@ -105,13 +105,14 @@ def create_app(
     oidc: OidcSettings | None = None,
     tls: bool = False,
     base: str = "",
+    global_filter: str = "",
 ) -> Gate:
     """Return the ASGI application; `hosts` are the Host headers it answers to, e.g. {"127.0.0.1:8899"}; None: any.
 
     `rules` hide from whoever lacks the right `clear`, unless the hub's settings say others.
     `folder` is where the hub keeps tokens, settings and its audit log, by default $KUBESHARK_HUB or ~/.kubeshark/hub.
     `oidc` names an identity provider that people sign in with; `tls`: a proxy in front of us speaks HTTPS.
-    `base`: below this path browsers find us, see `Gate`.
+    `base`: below this path browsers find us, see `Gate`. `global_filter`: KFL that whatever anybody sees matches.
     """
     folder = folder or hub_folder()
     app = FastAPI(
@@ -122,7 +123,7 @@ def create_app(
         openapi_url="/api/v1/openapi.json",
         default_response_class=JsonAnswer,
     )
-    hub = app.state.hub = Hub(pipeline, folder, Sessions(session_key(folder)), rules=rules)
+    hub = app.state.hub = Hub(pipeline, folder, Sessions(session_key(folder)), rules=rules, global_filter=global_filter)
     app.add_exception_handler(KubesharkError, _refuse)
     app.add_exception_handler(StarletteHTTPException, _refuse)
     app.add_exception_handler(RequestValidationError, _invalid)

@@ -59,10 +59,11 @@ def serve(
     default_mode: Mode = "Audit",
     pod_choice: PodChoice | None = None,
     scripts: ServedScripts | None = None,
+    global_filter: str = "",
 ) -> None:
     """Serve a pipeline, and run its plugins' jobs by their schedules; `log` hears what they log.
 
-    `rules`: of redaction, unless the hub's settings say others.
+    `rules`: of redaction, unless the hub's settings say others. `global_filter`: KFL that all that is seen matches.
     `announce` gets the URL with the token once the port is open. `oidc`: people sign in with an identity provider.
     `inventory`: a file that says who has which address; it is read again whenever it is replaced.
     `exempt`: addresses that no firewall policy judges. `default_mode`: of policies that say none.
@@ -94,7 +95,16 @@ def serve(
     query = "" if token else f"?token={(token := new_token())}"  # one that others gave is not for a log
     if public_host:
         hosts = frozenset({public_host})
-    app = create_app(pipeline, token=token, hosts=hosts, rules=rules, oidc=oidc, tls=bool(public_host), base=base)
+    app = create_app(
+        pipeline,
+        token=token,
+        hosts=hosts,
+        rules=rules,
+        oidc=oidc,
+        tls=bool(public_host),
+        base=base,
+        global_filter=global_filter,
+    )
     app.hub.scripts = scripts
     config = uvicorn.Config(
         app,

@@ -54,12 +54,18 @@ class FileDissection:
         plugins: Plugins | None = None,
         keylogs: Iterable[str | Path] = (),
         scripts: Scripts | None = None,
+        macros: Mapping[str, str] | None = None,
     ):
-        """`scripts` get every packet and entry of each file before its entries are given out, and look at those."""
+        """`scripts` get every packet and entry of each file before its entries are given out, and look at those.
+
+        `macros` are names for KFL that the filter may use.
+        """
         self.files = files
         self.limit = limit
         self.scripts = scripts
         self.plugins = plugins or Plugins.installed()
+        if macros:
+            self.plugins.use_macros(macros)
         if scripts is not None:
             if self.plugins.scripts is not None:
                 self.plugins.scripts.close()

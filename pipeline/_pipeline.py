@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from kubeshark.pipeline.kfl import Variable
     from kubeshark.pipeline.plugins._manager import Plugins
     from kubeshark.pipeline.query._connections import Found
+    from kubeshark.pipeline.query._exact import Exact
     from kubeshark.pipeline.query._filter import EntryFilter
     from kubeshark.pipeline.query._query import QueryOptions
     from kubeshark.pipeline.query._store_query import QueryArguments, StoreQuery
@@ -78,6 +79,8 @@ class Pipeline:
         self._has_queried = False
         self._is_view = False
         self._enrichers: tuple[EnricherBinding, ...] = ()  # of a restricted view
+        self._only: tuple[EntryFilter, ...] = ()  # which all that it shows matches
+        self._gives_packets = True
 
     @property
     def plugins(self) -> Plugins:
@@ -102,6 +105,7 @@ class Pipeline:
         workers: Iterable[str] | None = None,
         archives: Iterable[str] = (),
         tls: TlsFiles | None = None,
+        macros: Mapping[str, str] | None = None,
     ) -> Self:
         """Open a store, making folder and identity if they are not there and `create` is set.
 
@@ -111,8 +115,8 @@ class Pipeline:
         what queries decrypted stays in memory for the next ones, in this process alone. `workers` are URLs of stores
         that are queried with it, and may be others later (None: never any); `archives` those of what workers upload
         to. One that does not answer is a query's problem, and no error. `path` may be an archive itself. `tls`: what we
-        show workers, by default what lies in $KUBESHARK_TLS. Raises StoreError, InputError for a key log that cannot be
-        read.
+        show workers, by default what lies in $KUBESHARK_TLS. `macros` are names for KFL that filters may use. Raises
+        StoreError, InputError for a key log that cannot be read, UsageError for a macro that cannot be meant.
         """
         from kubeshark.pipeline.dissection._secrets import key_log_files, read_key_logs
 
@@ -132,22 +136,35 @@ class Pipeline:
             _ensure_identity(store)
         pipeline = cls(store, plugins, tuple(recipients), keylog)
         pipeline._keylog_files = files
+        if macros:
+            pipeline.plugins.use_macros(macros)
         return pipeline
 
-    def restricted(self, *, rules: Sequence[RedactionRule] = (), namespaces: Collection[str] | None = None) -> Pipeline:
+    def restricted(
+        self, *, rules: Sequence[RedactionRule] = (), namespaces: Collection[str] | None = None, only: str = ""
+    ) -> Pipeline:
         """Return the same pipeline as somebody sees it from whom `rules` hide things, or who sees some namespaces only.
 
-        Filters see no more than that either. Packets cannot be redacted: it does not export them. Closing it is the
-        business of the pipeline it was made of.
+        `only`: KFL that all entries of it match, as they are before rules hide anything. Filters see no more than that
+        either. Packets cannot be redacted: with rules or namespaces it does not export them, with `only` the whole
+        connections of what is seen. A view may be restricted again. Closing it is the business of the pipeline it was
+        made of. Raises UsageError for a bad filter.
         """
-        from kubeshark.pipeline.enrichment._rules import namespace_enricher, rule_enricher  # most pipelines need none
+        from kubeshark.pipeline.enrichment._rules import namespace_enricher, only_enricher, rule_enricher
 
         view = copy.copy(self)
         view._plugins = self.plugins
         view._loads_plugins = False  # processes would not know the rules
         view._is_view = True
-        scope = [] if namespaces is None else [namespace_enricher(namespaces)]
-        view._enrichers = (*scope, *([rule_enricher(rules)] if rules else ()))
+        added = []
+        if only.strip():
+            chosen = self.compile(only)
+            view._only = (*self._only, chosen)
+            added.append(only_enricher(chosen))
+        added += [] if namespaces is None else [namespace_enricher(namespaces)]
+        added += [rule_enricher(rules)] if rules else []
+        view._enrichers = (*self._enrichers, *added)
+        view._gives_packets = self._gives_packets and not rules and namespaces is None
         return view
 
     def reload_plugins(self) -> Plugins | None:
@@ -155,6 +172,8 @@ class Pipeline:
         from kubeshark.pipeline.plugins._manager import Plugins
 
         before, self._plugins = self._plugins, Plugins.installed()
+        if before is not None:
+            self._plugins.macros = before.macros
         return before
 
     @property
@@ -367,6 +386,29 @@ class Pipeline:
 
         return find_connections(self, kfl, since_ns=since_ns, until_ns=until_ns, gave_up=gave_up)
 
+    def exact(self, kfl: str) -> Exact | None:
+        """Return what selects all packets of the entries that match and may be seen, if the index alone can tell them.
+
+        None if it cannot, and for a filter that asks for everything.
+        """
+        from kubeshark.pipeline.query._exact import Exact, exact_predicate
+
+        texts = [each.kfl for each in self._only] + [kfl] * bool(kfl.strip())
+        found = [exact_predicate(text, now_ns=time.time_ns()) for text in texts]
+        known = [each for each in found if each is not None]
+        if not known or len(known) < len(found):
+            return None
+        predicates = tuple(each.predicate for each in known)
+        return Exact(
+            And(predicates) if len(known) > 1 else predicates[0],
+            tuple(notice for each in known for notice in each.notices),
+        )
+
+    @property
+    def shows_some_only(self) -> bool:
+        """Whether there is KFL that all its entries match: without another filter, too, these are not all."""
+        return bool(self._only)
+
     def connection(self, entry: Entry, *, limit: int) -> list[Entry]:
         """Return the entries of an entry's connection, in time order."""
         from kubeshark.pipeline.query._query import QueryOptions
@@ -405,9 +447,8 @@ class Pipeline:
         """
         from kubeshark.core_capture.store import export
         from kubeshark.pipeline.entries._exports import Chosen, Counting, Matching, open_output
-        from kubeshark.pipeline.query._exact import exact_predicate
 
-        if self._enrichers:
+        if not self._gives_packets:
             raise UsageError("packets cannot be redacted, and have no namespace", hint="export as HAR")
         segments: list[SegmentInfo] | None = None
         select: Select | None = None
@@ -418,10 +459,10 @@ class Pipeline:
             from kubeshark.pipeline.entries._packet_choice import passing
 
             keep.append(passing(bpf, {info.link_type for info in self.store.segments()}))
-        if not packets_only and (exact := exact_predicate(kfl, now_ns=time.time_ns())) is not None:
+        if not packets_only and (exact := self.exact(kfl)) is not None:
             segments = self.store.segments(exact.predicate)
             select, notices = Matching(exact.predicate), exact.notices
-        elif kfl.strip():
+        elif kfl.strip() or self.shows_some_only:
             query = self.query(kfl, since_ns=since_ns, until_ns=until_ns, gave_up=gave_up)
             if packets_only:
                 from kubeshark.pipeline.entries._packet_choice import ChosenPackets
@@ -458,7 +499,7 @@ class Pipeline:
 
             write_har(entries, out)
             return
-        if self._enrichers:
+        if not self._gives_packets:
             raise UsageError("packets cannot be redacted, and have no namespace", hint="export as HAR")
         names = {segment.name for entry in entries for segment, _ in entry.facts.parts}
         chosen = [info for info in self.store.segments() if info.name in names]
@@ -592,11 +633,12 @@ class Pipeline:
         from kubeshark.pipeline.query._store_query import query_store
 
         asked = self._asked
+        terms = predicate.terms if isinstance(predicate, And) else (predicate,)
         return query_store(
             self.store,
             self.plugins,
             entry_filter,
-            predicate,
+            And((*terms, *(each.predicate for each in self._only))) if self._only else predicate,
             secrets,
             make,
             options,

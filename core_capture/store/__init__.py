@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from kubeshark.core_capture.store.keys._identity import identity_path as identity_path
     from kubeshark.core_capture.store.keys._identity import load_identities as load_identities
     from kubeshark.core_capture.store.keys._identity import parse_recipients as parse_recipients
+    from kubeshark.core_capture.store.keys._known_nodes import trusted_nodes as trusted_nodes
     from kubeshark.core_capture.store.keys._letter import open_letter as open_letter
     from kubeshark.core_capture.store.keys._letter import write_letter as write_letter
     from kubeshark.core_capture.store.keys._passphrase import ask_new_passphrase as ask_new_passphrase
@@ -142,6 +143,7 @@ __all__ = [
     "read_log",
     "reference_of",
     "rewrap",
+    "trusted_nodes",
     "worker_url",
     "write_letter",
 ]
@@ -158,6 +160,7 @@ if not TYPE_CHECKING:
             "keys._identity": "Identity Recipient create_identity identity_path load_identities parse_recipients",
             "segments._info": "Counters SegmentInfo SourceRecord",
             "archives._joined": "JoinedStore Member",
+            "keys._known_nodes": "trusted_nodes",
             "keys._letter": "open_letter write_letter",
             "_limits": "HELD_SEGMENTS LEAST_HELD_SEGMENTS LIVE_SEGMENT_BYTES SEGMENT_BYTES",
             "places._locate": "archive_url worker_url",

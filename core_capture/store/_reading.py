@@ -22,7 +22,7 @@ from kubeshark.core_capture.store.catalogue._lost_index import find_lost_indexes
 from kubeshark.core_capture.store.catalogue._state import load_state
 from kubeshark.core_capture.store.keys._age import NotForUsError
 from kubeshark.core_capture.store.keys._identity import Identity, identity_path, load_identities
-from kubeshark.core_capture.store.keys._signing import NodeKey
+from kubeshark.core_capture.store.keys._known_nodes import trusted_nodes
 from kubeshark.core_capture.store.places._away import Away
 from kubeshark.core_capture.store.places._backend import Backend, Requests
 from kubeshark.core_capture.store.places._locate import open_backend
@@ -201,13 +201,16 @@ class StoreReading:
     def verify(
         self, trusted: Collection[str] | None = None, *, on_progress: Callable[[int, int], None] | None = None
     ) -> VerifyReport:
-        """Authenticate everything. `trusted` are nodes' public keys (hex), by default this machine's if it has one."""
+        """Authenticate everything. `trusted` are nodes' public keys (hex), by default those of `trusted_nodes`."""
         from kubeshark.core_capture.store._verify import verify_store
 
         if trusted is None:
-            local = NodeKey.load()
-            trusted = [local.public] if local else []
+            trusted = trusted_nodes(self.location)
         return verify_store(self.files, self.identities, trusted, on_progress)
+
+    def signers(self) -> list[str]:
+        """Return the public keys (hex) of the nodes that wrote here, as store.json has them."""
+        return sorted(load_state(self.files).heads)
 
     def info(self) -> StoreInfo:
         """Return what is in the store, in numbers."""

@@ -14,6 +14,7 @@ from kubeshark.core_capture.store._reading import StoreInfo
 from kubeshark.core_capture.store._upkeep import StoreUpkeep
 from kubeshark.core_capture.store.catalogue._catalogue import Entry
 from kubeshark.core_capture.store.keys._identity import Recipient, identity_path, parse_recipients
+from kubeshark.core_capture.store.keys._known_nodes import signing_key
 from kubeshark.core_capture.store.keys._signing import NodeKey
 from kubeshark.core_capture.store.places._names import check_node, open_names
 from kubeshark.core_capture.store.segments._info import SegmentInfo
@@ -49,7 +50,7 @@ class Store(StoreUpkeep):
         from kubeshark.core_capture.store.writing._writer import ImportState, Writer
 
         keys = self._encrypt_to(recipients)
-        signer = key or NodeKey.load_or_create()
+        signer = key or signing_key(self.location, self.signers)
         return Writer(
             lambda: self._recovered(Sealer(self.files, keys, key=signer, core=load_core())),
             source,
@@ -97,7 +98,7 @@ class Store(StoreUpkeep):
             )
         keys = self._encrypt_to(recipients)
         own = Store(self.files, self._given)  # its threads change what it knows
-        signer = key or NodeKey.load_or_create()
+        signer = key or signing_key(self.location, self.signers)
         is_file = bool(source.sha256)
 
         def begin() -> Sealer:

@@ -17,6 +17,7 @@ from kubeshark.core_capture.store._reading import StoreReading
 from kubeshark.core_capture.store.catalogue._catalogue import Entry, save_catalogue
 from kubeshark.core_capture.store.catalogue._state import load_state
 from kubeshark.core_capture.store.keys._identity import Recipient, parse_recipients
+from kubeshark.core_capture.store.keys._known_nodes import signing_key
 from kubeshark.core_capture.store.keys._signing import NodeKey
 from kubeshark.core_capture.store.places._lock import ReadOnly
 from kubeshark.core_capture.store.places._names import (
@@ -151,7 +152,7 @@ class StoreUpkeep(StoreReading):
                     del known[name]
         pruned = replace(pruned, problems=tuple(problems))
         if gone and not dry_run:
-            delete_for_good(self.files, state, gone, "pruned", key or NodeKey.load_or_create())
+            delete_for_good(self.files, state, gone, "pruned", key or signing_key(self.location, self.signers))
             for entry in gone:
                 self._known.forget(entry.info.name)
             self._rewrite_catalogue(self._to(recipients))
@@ -193,7 +194,7 @@ class StoreUpkeep(StoreReading):
             if lost or self.files.is_remote:
                 save_state(self.files, sign_in(state) if self.files.is_remote else state)
             found = survey(self.files, self.identities, state)
-            key = key or NodeKey.load_or_create()
+            key = key or signing_key(self.location, self.signers)
             problems = perform(self.files, self.identities, to, state, key, found)
             for leftover in found:  # sealed anew under the same name
                 self._known.forget(leftover.name)
@@ -229,14 +230,16 @@ class StoreUpkeep(StoreReading):
         """Keep every segment with packets from `since_ns` to `until_ns` until the snapshot is deleted."""
         from kubeshark.core_capture.store.upkeep._snapshots import add_snapshot
 
-        key = NodeKey.load_or_create()
+        key = signing_key(self.location, self.signers)
         return add_snapshot(self.files, self.identities, self._to(recipients), key, name, since_ns, until_ns)
 
     def delete_snapshot(self, name: str, *, recipients: Iterable[str | Recipient] | None = None) -> Snapshot:
         """Leave what a snapshot kept to retention."""
         from kubeshark.core_capture.store.upkeep._snapshots import delete_snapshot
 
-        return delete_snapshot(self.files, self.identities, self._to(recipients), NodeKey.load_or_create(), name)
+        return delete_snapshot(
+            self.files, self.identities, self._to(recipients), signing_key(self.location, self.signers), name
+        )
 
     def change_names(
         self,
@@ -248,7 +251,7 @@ class StoreUpkeep(StoreReading):
         from kubeshark.core_capture.store.catalogue._name_history import change_names
 
         oldest = min((info.first_ns for info in self.segments() if info.packets), default=None)
-        key, to = NodeKey.load_or_create(), self._to(recipients)
+        key, to = signing_key(self.location, self.signers), self._to(recipients)
         records = change_names(self.files, self.identities, to, key, change, oldest_ns=oldest)
         self._has_names = None
         return records

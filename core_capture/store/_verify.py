@@ -63,6 +63,7 @@ class Finding(Struct, frozen=True):
     file: str
     message: str
     offset: int | None = None
+    stranger: str = ""  # public key of a node that is not trusted here, if that is what is wrong
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.message}"
@@ -170,7 +171,7 @@ def _check_log(files: Backend, identities: Sequence[Identity], trusted: Collecti
             yield Finding("note", name, f"{name} is not sealed: {segment.packets:,} packets lie in its log")
         if segment.pieces and trusted and segment.public_key not in trusted:
             message = f"the log of {name} is signed by node key {segment.public_key}, which is not trusted here"
-            yield Finding("unknown", name, message)
+            yield Finding("unknown", name, message, stranger=segment.public_key)
 
 
 def _left(name: str) -> str:
@@ -207,7 +208,7 @@ def _check_segment(
         yield Finding("forged", file.file, f"{file.file} is not signed by the node it names")
     elif trusted and chain.public_key not in trusted:
         message = f"{file.file} is signed by node key {chain.public_key}, which is not trusted here"
-        yield Finding("unknown", file.file, message)
+        yield Finding("unknown", file.file, message, stranger=chain.public_key)
     with SegmentReader(files, file, identities) as segment:
         try:
             _extras = segment.extras
@@ -254,7 +255,8 @@ def _check_chains(files: Backend, links: list[_Link], names: set[str], trusted: 
         kind: Literal["note", "unknown"] = "unknown" if trusted and record.by not in trusted else "note"
         by = f" by node key {record.by}, which is not trusted here" if kind == "unknown" else ""
         what = "pruned" if record.why == "pruned" else "sealed anew by recover"
-        yield Finding(kind, STATE, f"{_span(record)}: {what}, last on {record.when}{by}")
+        stranger = record.by if kind == "unknown" else ""
+        yield Finding(kind, STATE, f"{_span(record)}: {what}, last on {record.when}{by}", stranger=stranger)
     for key in sorted({link.chain.public_key for link in links} | set(state.heads)):
         chain = [link.part for link in links if link.chain.public_key == key]
         gone = [_Part(_span(r), r.first, r.last, r.previous, r.sha256) for r in records if r.key == key]
@@ -348,4 +350,5 @@ def _check_signed(name: str, ask_key: Callable[[], str | None], trusted: Collect
         yield Finding("damaged", name, str(error), error.offset)
     else:
         if key is not None and trusted and key not in trusted:
-            yield Finding("unknown", name, f"{name} is signed by node key {key}, which is not trusted here")
+            message = f"{name} is signed by node key {key}, which is not trusted here"
+            yield Finding("unknown", name, message, stranger=key)

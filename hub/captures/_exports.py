@@ -100,4 +100,4 @@ def _allowed(hub: Hub, principal: Principal, form: Format) -> Pipeline:
         return hub.view(principal)
     if "raw" not in principal.rights:
         raise HTTPException(403, f"{principal.name} may not export packets: they cannot be redacted; export as HAR")
-    return hub.pipeline
+    return hub.view_with()

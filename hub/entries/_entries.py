@@ -197,7 +197,7 @@ def pcap(hub: State, principal: Raw, client: Asker, entry_id: EntryKey) -> Strea
     found = _seen(hub, principal, entry_id, "connection as pcapng")
     return download(
         client,
-        lambda out: hub.pipeline.export_entries([found], out, format="pcapng"),
+        lambda out: hub.view_with().export_entries([found], out, format="pcapng"),
         f"{found.facts.stream}.pcapng",
         MEDIA["pcapng"],
     )
@@ -215,7 +215,7 @@ def _seen(hub: Hub, principal: Principal, entry_id: str, what: str) -> Entry:
     hub.audit.note(principal, "look at", what=what, entry=entry_id)
     with hub.pool.turn() as turn:
         turn.take()
-        return _find(hub.pipeline, entry_id)
+        return _find(hub.view_with(), entry_id)
 
 
 def _bytes(data: bytes, name: str) -> Response:

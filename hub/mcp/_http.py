@@ -81,7 +81,7 @@ class McpEndpoint:
             lambda: self._hub.view(principal),
             working=working,
             gave_up=lambda: _CLIENT.get().has_left(),
-            sees_all=principal.namespaces is None,
+            sees_all=principal.namespaces is None and not self._hub.global_filter,
         )
 
 

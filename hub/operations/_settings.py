@@ -108,7 +108,7 @@ def change(hub: State, principal: Manager, wanted: SettingsDocument) -> Settings
 
 @router.post("/settings/redaction/try", summary="See what redaction rules would hide, without setting them")
 def try_rules(hub: State, principal: Manager, client: Asker, trial: Trial) -> TrialAnswer:
-    view = hub.pipeline.restricted(rules=[_rule(rule) for rule in trial.rules], namespaces=principal.namespaces)
+    view = hub.view_with([_rule(rule) for rule in trial.rules], principal.namespaces)
     found = view.query(trial.kfl, limit=LOOK_AT, order="desc", max_seconds=20, gave_up=client.has_left)
     looked_at = hidden = 0
     examples: list[str] = []

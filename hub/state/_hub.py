@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -50,6 +50,7 @@ class Hub:
     workers: Workers = field(init=False)
     fleet: Fleet = field(init=False)
     rules: Sequence[RedactionRule] = DEFAULT_RULES  # of the configuration; those of settings win
+    global_filter: str = ""  # KFL that whatever anybody sees matches
     imports: Imports = field(default_factory=Imports)
     kube: KubeWatch | None = None  # where a cluster is watched
     scripts: ServedScripts | None = None  # where some may run
@@ -73,9 +74,13 @@ class Hub:
     def view(self, principal: Principal) -> Pipeline:
         """Return the pipeline as somebody sees it: without what rules hide, and only their namespaces."""
         rules = self.settings.read().rules(self.rules) if principal.is_redacted else ()
-        if not rules and principal.namespaces is None:
+        return self.view_with(rules, principal.namespaces)
+
+    def view_with(self, rules: Sequence[RedactionRule] = (), namespaces: Collection[str] | None = None) -> Pipeline:
+        """Return the pipeline with what anybody may see of it, less what rules hide and other namespaces."""
+        if not rules and namespaces is None and not self.global_filter:
             return self.pipeline
-        return self.pipeline.restricted(rules=rules, namespaces=principal.namespaces)
+        return self.pipeline.restricted(rules=rules, namespaces=namespaces, only=self.global_filter)
 
 
 def complain(text: str) -> None:

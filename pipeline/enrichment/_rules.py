@@ -11,7 +11,7 @@ import fnmatch
 import json
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from msgspec import Struct
 
@@ -24,7 +24,10 @@ from kubeshark.pipeline.entries._entry import Entry
 from kubeshark.pipeline.entries._har import SECRET_HEADERS, SECRET_WORD
 from kubeshark.pipeline.kfl import ENTRY
 
-__all__ = ["DEFAULT_RULES", "RedactionRule", "RuleKind", "namespace_enricher", "rule_enricher"]
+if TYPE_CHECKING:
+    from kubeshark.pipeline.query._filter import EntryFilter
+
+__all__ = ["DEFAULT_RULES", "RedactionRule", "RuleKind", "namespace_enricher", "only_enricher", "rule_enricher"]
 
 RuleKind = Literal["header", "cookie", "key", "json", "pattern"]
 
@@ -89,6 +92,15 @@ def rule_enricher(rules: Sequence[RedactionRule]) -> EnricherBinding:
         return [ruler.look_at(entry) for entry in entries]
 
     return EnricherBinding("redaction rules", EnrichSpec(priority=LAST), enrich, hides_only=True)
+
+
+def only_enricher(chosen: EntryFilter) -> EnricherBinding:
+    """Return the enricher that drops every entry that a filter does not choose, or fails on."""
+
+    def enrich(entries: Sequence[Entry]) -> list[Enrichment | None]:
+        return [None if matches else Enrichment(drop=True) for matches in chosen.judge(entries)]
+
+    return EnricherBinding("filter of everybody", EnrichSpec(priority=LAST, on_failure="drop"), enrich)
 
 
 def namespace_enricher(namespaces: Collection[str]) -> EnricherBinding:

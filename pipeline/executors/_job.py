@@ -5,7 +5,7 @@ All of it is plain data. A job holds secrets (identities, TLS keys): it goes thr
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +44,7 @@ class Job:
     make: Callable[[Entry], Any]
     names_nodes: bool = False
     names: Names | None = field(default=None, repr=False)
+    macros: Mapping[str, str] = field(default_factory=dict)
 
 
 class ChunkSpec(Struct, frozen=True):

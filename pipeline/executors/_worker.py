@@ -141,6 +141,7 @@ class Worker:
         self._open, self._requests = open_segment, requests
         self._asked: Requests | None = None
         secrets = Secrets(KeyLog.parse(job.keylog), ())
+        plugins.macros = job.macros
         self._filter = EntryFilter(job.kfl, plugins, now_ns=job.now_ns, can_decrypt=secrets.step is not None)
         origin = Origin(
             "file", "", self._filter.variables, plugins.display, names_nodes=job.names_nodes, names=job.names

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from kubeshark.pipeline.kfl._errors import KflError as KflError
     from kubeshark.pipeline.kfl._filter import CompiledFilter as CompiledFilter
     from kubeshark.pipeline.kfl._filter import FilterErrors as FilterErrors
+    from kubeshark.pipeline.kfl._filter import check_macros as check_macros
     from kubeshark.pipeline.kfl._filter import compile_filter as compile_filter
     from kubeshark.pipeline.kfl._plain import plain_pushdown as plain_pushdown
     from kubeshark.pipeline.kfl._pushdown import Pushdown as Pushdown
@@ -33,6 +34,7 @@ __all__ = [
     "Variable",
     "Variables",
     "check_filter_name",
+    "check_macros",
     "compile_filter",
     "plain_pushdown",
 ]
@@ -44,7 +46,7 @@ if not TYPE_CHECKING:
             "_ast": "FilterCall",
             "_compile": "ENTRY",
             "_errors": "KflError",
-            "_filter": "CompiledFilter FilterErrors compile_filter",
+            "_filter": "CompiledFilter FilterErrors check_macros compile_filter",
             "_plain": "plain_pushdown",
             "_pushdown": "Pushdown",
             "_signatures": "check_filter_name",

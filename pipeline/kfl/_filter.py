@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
+from kubeshark.errors import UsageError
 from kubeshark.pipeline.kfl import _ast
 from kubeshark.pipeline.kfl._ast import Call, Const, FilterCall, Node, PluginCall, Var, walk
 from kubeshark.pipeline.kfl._compile import Closure, Compiler
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from kubeshark.extension_api._models import FilterSpec
     from kubeshark.pipeline.kfl._v1 import Translation
 
-__all__ = ["CompiledFilter", "FilterErrors", "compile_filter"]
+__all__ = ["CompiledFilter", "FilterErrors", "check_macros", "compile_filter"]
 
 _EVERYTHING: Node = Const(True, _ast.BOOL, 0)  # the empty filter (rule 1)
 
@@ -200,6 +201,23 @@ def compile_filter(
     told = f"translated from the old language: {translation.text or '(everything)'}"
     notices = (told, *translation.notices, *compiled.notices)
     return replace(compiled, original=text, notices=notices, limit=translation.limit)
+
+
+def check_macros(
+    macros: Mapping[str, str],
+    *,
+    now_ns: int,
+    variables: Variables = VARIABLES,
+    plugins: Mapping[str, FilterSpec] | None = None,
+) -> None:
+    """Raise UsageError for a macro that no filter could use, whatever the type of its expression is."""
+    for name in macros:
+        text = f"size([{name}]) == 1"
+        try:
+            compile_filter(text, now_ns=now_ns, variables=variables, plugins=plugins, macros=macros)
+        except UsageError as error:  # its place would be one in our text
+            said = error.message.removeprefix(f"line {error.line}, column {error.column}: ")
+            raise UsageError(said, hint=error.hint) from None
 
 
 @dataclass(slots=True)

@@ -112,6 +112,7 @@ class Plugins:
         self.problems: list[PluginError] = []
         self._listeners: dict[int, dict[str, PluginError]] = {}  # of queries that run, by text
         self.scripts: Scripts | None = None  # Kubeshark scripts that look at what a query gives; closed with this
+        self.macros: Mapping[str, str] = {}  # of filters, by name; see `use_macros`
         self._keeps_health = False
         for name in (*DISSECTORS, *RENDERERS):
             self.manager.register(import_module(name), name)
@@ -149,6 +150,14 @@ class Plugins:
         if scripts_may_run():
             plugins._take_scripts()
         return plugins
+
+    def use_macros(self, macros: Mapping[str, str]) -> None:
+        """Let filters use these names for KFL; raise UsageError for one that cannot be meant."""
+        from kubeshark.pipeline.kfl import check_macros
+
+        specs = {name: offered.spec for name, offered in self.filters.items()}
+        check_macros(macros, now_ns=time.time_ns(), variables=self.variables, plugins=specs)
+        self.macros = macros
 
     def _take_scripts(self) -> None:
         """Have the scripts that look at what queries give; they are loaded when a query gives something."""

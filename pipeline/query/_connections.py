@@ -6,7 +6,6 @@ part stands for itself, because what it is about lies in its packets.
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -21,7 +20,6 @@ from kubeshark.errors import KubesharkError, StoreError
 from kubeshark.extension_api import MessageKind
 from kubeshark.pipeline._budget import never
 from kubeshark.pipeline.entries._entry import EntryId
-from kubeshark.pipeline.query._exact import exact_predicate
 from kubeshark.pipeline.reading._segments import Begins, chains, whole_row
 
 if TYPE_CHECKING:
@@ -70,8 +68,8 @@ def find_connections(
         And((Overlaps(since_ns, until_ns),)) if since_ns is not None or until_ns is not None else And(())
     )
     rows: defaultdict[str, list[int]] | None = None
-    if kfl.strip():
-        exact = exact_predicate(kfl, now_ns=time.time_ns())
+    if kfl.strip() or pipeline.shows_some_only:
+        exact = pipeline.exact(kfl)
         if exact is not None:
             within = And((within, exact.predicate))
         else:

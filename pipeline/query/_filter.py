@@ -45,6 +45,7 @@ class EntryFilter:
                 now_ns=now_ns,
                 variables=plugins.variables,
                 plugins={name: plugin_filter.spec for name, plugin_filter in plugins.filters.items()},
+                macros=plugins.macros,
                 flag_flows=plugins.flag_flows(can_decrypt=can_decrypt),
             )
         except KflError as error:
@@ -90,9 +91,11 @@ class EntryFilter:
             return found
         if not self._compiled.calls:
             return found.matching(self._decide, self._compiled.matches)
-        entries = list(found)
-        decided = self._compiled.matching([entry.variables for entry in entries], self._asker(entries))
-        return found.take(np.array(decided, dtype=np.bool_))
+        return found.take(np.array(self.judge(list(found)), dtype=np.bool_))
+
+    def judge(self, entries: Sequence[Entry]) -> list[bool]:
+        """Say of each entry whether it matches."""
+        return self._compiled.matching([entry.variables for entry in entries], self._asker(entries))
 
     def _decide(self, protocol: ProtocolSpec) -> bool | None:
         """Say whether every message of a protocol matches, or none; None if that depends on the message."""

@@ -301,6 +301,7 @@ def query_store(
             make,
             store.is_joined,
             names,
+            plugins.macros,
         )
         if executor == "ray":
             from kubeshark.pipeline.executors._ray import RayActors, actors

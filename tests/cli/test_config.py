@@ -70,6 +70,9 @@ BAD = {
         "capture.schedules: schedule a: upload: true, and there is no archive",
     ),
     "kfl": ("tap: {globalFilter: 'http &&'}", "tap.globalFilter:"),
+    "macro": ("tap: {customMacros: {mine: 'nope == 1'}}", "kubeshark.yaml:1: tap.customMacros: in macro mine: "),
+    "name of a macro": ("tap: {customMacros: {http: dns}}", "macro http has the name of a variable"),
+    "circle of macros": ("tap: {customMacros: {a: b, b: a}}", "macro a uses itself"),
 }
 
 
@@ -79,6 +82,12 @@ def test_what_cannot_be_meant_is_said_with_its_line(name: str) -> None:
     Path("kubeshark.yaml").write_text(text)
     done = kubeshark("config", "--validate")
     assert done.returncode == 2 and said in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_a_filter_may_use_macros() -> None:
+    text = "tap: {customMacros: {https: 'tls and (http or http2)', names: dns, most: '500'}, globalFilter: names}"
+    Path("kubeshark.yaml").write_text(text)
+    assert kubeshark("config", "--validate").stdout == "kubeshark.yaml: valid\n"
 
 
 def test_warnings_do_not_make_a_file_invalid() -> None:

@@ -210,3 +210,42 @@ def test_the_log_of_a_dead_capture(store: Path, capsys: pytest.CaptureFixture[st
     assert run("store", "info", "--store", store, "--output", "json") == 0
     info = json.loads(capsys.readouterr().out)
     assert (info["not_sealed"], info["logs"], info["packets"]) == (0, [], 1360 + 48)
+
+
+def test_a_store_stays_sound_for_the_identity_it_was_rotated_to(
+    store: Path, sample: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In another folder it has no signing key: its first import makes one, and what was trusted before still is."""
+    old = NodeKey.load_or_create().public
+    new = create_identity(tmp_path / "elsewhere" / "b.age")
+    assert run("store", "rotate-keys", "--to", str(new.recipient), "--store", store) == 0
+    assert f"to verify a copy elsewhere: --trust {old}\n" in capsys.readouterr().out
+    monkeypatch.setenv("KUBESHARK_IDENTITY", str(tmp_path / "elsewhere" / "b.age"))
+    assert run("store", "verify", "--store", store) == 0
+    head = tmp_path / "head.pcapng"
+    head.write_bytes(sample.read_bytes()[:100_000])
+    run("import", head, "--store", store)
+    capsys.readouterr()
+    assert run("store", "verify", "--store", store) == 0, capsys.readouterr().err
+    (tmp_path / "store").rename(tmp_path / "moved")
+    assert run("store", "verify", "--store", tmp_path / "moved") == 3
+    said = capsys.readouterr().err
+    assert f"is signed by node key {old}, which is not trusted here\n" in said
+    assert said.endswith(f"kubeshark: if you know who signed it: --trust {old}\n")
+    assert run("store", "verify", "--trust", old, "--store", tmp_path / "moved") == 0
+
+
+def test_whoever_signs_after_that_is_no_friend(
+    store: Path, sample: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new = create_identity(tmp_path / "elsewhere" / "b.age")
+    run("store", "rotate-keys", "--to", str(new.recipient), "--store", store)
+    monkeypatch.setenv("KUBESHARK_IDENTITY", str(tmp_path / "elsewhere" / "b.age"))
+    head = tmp_path / "head.pcapng"
+    head.write_bytes(sample.read_bytes()[:100_000])
+    run("import", head, "--store", store)
+    stranger = Bench(store, new, NodeKey.generate())
+    stranger.fill(records(frames()))
+    capsys.readouterr()
+    assert run("store", "verify", "--store", store) == 3
+    assert f"--trust {stranger.key.public}\n" in capsys.readouterr().err

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from kubeshark.core_capture.store.keys._identity import identity_path, write_secret
 from kubeshark.errors import Damaged, StoreError
 
-__all__ = ["SIGNATURE_BYTES", "NodeKey", "decode_signed", "encode_signed", "is_signed"]
+__all__ = ["SIGNATURE_BYTES", "NodeKey", "decode_signed", "encode_signed", "is_signed", "node_key_path"]
 
 T = TypeVar("T")
 
@@ -49,7 +49,7 @@ class NodeKey:
 
         Raise StoreError if it is no key.
         """
-        path = path or _default_path()
+        path = path or node_key_path()
         try:
             with path.open("rb") as file:
                 content = file.read(_MAX_FILE_BYTES)
@@ -69,7 +69,7 @@ class NodeKey:
     @classmethod
     def load_or_create(cls, path: Path | None = None) -> Self:
         """Read the key, or make it (mode 0600)."""
-        path = path or _default_path()
+        path = path or node_key_path()
         found = cls.load(path)
         if found is None:
             from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
@@ -129,7 +129,7 @@ def decode_signed(content: bytes, kind: type[T], file: str) -> tuple[T, str]:
     return body, signed.public_key
 
 
-def _default_path() -> Path:
+def node_key_path() -> Path:
     """An identity may lie where nothing can be written, as a Secret of a cluster does."""
     named = os.environ.get("KUBESHARK_NODE_KEY", "")
     return Path(named).expanduser() if named else identity_path().parent / _FILE

@@ -54,6 +54,10 @@ ROTATE = """Encrypt the keys of all files of a store to new recipients. Packets 
 read the store keeps what was read or copied before, and the keys of those copies. What is written from now on goes to
 the recipients of the import or capture that writes it.
 
+Segments stay signed by the keys of the nodes that wrote them. An identity in another folder gets a signing key of its
+own with its first import there, and the keys that the store has by then are trusted with it; elsewhere, or for a copy
+of the store, `kubeshark store verify --trust KEY` says so.
+
 When it is interrupted, run the same command again: it goes on where it was, with the old identity.
 
 examples:
@@ -172,8 +176,9 @@ def run_prune(args: argparse.Namespace) -> int:
 
 
 def run_rotate(args: argparse.Namespace) -> int:
+    store = _open(args)
     with Progress("rotating") as progress:
-        done = _open(args).rotate_keys(args.to, on_progress=progress.show)
+        done = store.rotate_keys(args.to, on_progress=progress.show)
     if args.output == "json":
         problems = [str(problem) for problem in done.problems]
         print(json.dumps({"files": done.files, "done_before": done.done_before, "to": args.to, "problems": problems}))
@@ -181,6 +186,9 @@ def run_rotate(args: argparse.Namespace) -> int:
         before = f", {done.done_before} were done before" if done.done_before else ""
         print(f"{done.files} files are encrypted to {', '.join(args.to)} now{before}")
         print("copies made earlier, and what was read from them, stay readable to the old recipients")
+        if signers := store.signers():
+            trust = " ".join(f"--trust {key}" for key in signers)
+            print(f"segments stay signed by the nodes that wrote them; to verify a copy elsewhere: {trust}")
     return _complain_all(done.problems)
 
 

@@ -93,15 +93,18 @@ def _validate(loaded: Loaded) -> int:
 def problems_of(settings: Settings, sources: Any) -> list[str]:
     """Return what cannot be meant though each value has the right form, a line each."""
     from kubeshark.cli.checks import _values as checks
+    from kubeshark.cli.options._kfl import own_macros
 
     zone = settings.timezone or "UTC"
+    macros = own_macros(settings.tap.custom_macros)
     asked: list[tuple[str, Callable[[], object]]] = [
         ("tap.regex", lambda: checks.check_regex(settings.tap.regex)),
         ("tap.bpfOverride", lambda: checks.check_bpf(settings.tap.bpf_override)),
         ("timezone", lambda: checks.check_timezone(zone)),
         ("store.recipients", lambda: checks.check_recipients(settings.store.recipients)),
-        ("tap.globalFilter", lambda: checks.check_kfl(settings.tap.global_filter)),
-        ("tap.defaultFilter", lambda: checks.check_kfl(settings.tap.default_filter)),
+        ("tap.customMacros", lambda: checks.check_macros(macros)),
+        ("tap.globalFilter", lambda: checks.check_kfl(settings.tap.global_filter, macros)),
+        ("tap.defaultFilter", lambda: checks.check_kfl(settings.tap.default_filter, macros)),
         *(("redaction.patterns", lambda each=each: checks.check_regex(each)) for each in settings.redaction.patterns),
         *(("capture.schedules", lambda each=each: checks.check_schedule(each)) for each in settings.capture.schedules),
         ("capture.schedules", lambda: checks.check_uploads(settings)),

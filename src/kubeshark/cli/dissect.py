@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kubeshark.cli.options._keylog_option import add_keylog_option
+from kubeshark.cli.options._kfl import macros
 from kubeshark.cli.options._scripts_option import add_scripts_option, running_scripts
 from kubeshark.cli.terminal._complain import complain, manner
 from kubeshark.cli.terminal._output import add_output_options, line_form, parse_fields, print_lists
@@ -55,7 +56,13 @@ def run(args: argparse.Namespace) -> int:
         running_scripts(args) as scripts,
         chosen_plugins(args.plugin) as plugins,
         FileDissection(
-            args.files, args.filter, limit=args.limit, plugins=plugins, keylogs=args.keylog, scripts=scripts
+            args.files,
+            args.filter,
+            limit=args.limit,
+            plugins=plugins,
+            keylogs=args.keylog,
+            scripts=scripts,
+            macros=macros(),
         ) as dissection,
     ):
         fields = parse_fields(args.fields, dissection.variables)

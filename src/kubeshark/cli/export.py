@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import Any, Literal
 
+from kubeshark.cli.options._kfl import macros
 from kubeshark.cli.options._store_option import add_store_option, add_time_options, store_path
 from kubeshark.cli.terminal._complain import complain, manner, remark
 from kubeshark.errors import UsageError
@@ -60,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"{'--packets' if args.packets else '--bpf'} is for packets", hint="a HAR file has none")
     if args.no_redact and form != "har":
         raise UsageError("--no-redact is for --format har", hint="packets are exported as they were captured")
-    with Pipeline.open(store_path(args), create=False) as pipeline:
+    with Pipeline.open(store_path(args), create=False, macros=macros()) as pipeline:
         if form == "har":
             har = pipeline.export_har(
                 args.kfl, args.out, since_ns=since_ns, until_ns=until_ns, with_secrets=args.no_redact

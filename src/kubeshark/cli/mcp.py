@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from kubeshark.cli.options._configured import configuration
 from kubeshark.cli.options._keylog_option import add_keylog_option
+from kubeshark.cli.options._kfl import global_filter, macros
 from kubeshark.cli.options._redaction import redaction_rules
 from kubeshark.cli.options._store_option import add_store_option, store_path
 from kubeshark.errors import UsageError
@@ -58,10 +59,11 @@ def run(args: argparse.Namespace) -> int:
     from kubeshark.hub.state._settings_file import SettingsFile
     from kubeshark.pipeline import Pipeline
 
-    with Pipeline.open(store_path(args), create=False, keylogs=args.keylog) as pipeline:
+    with Pipeline.open(store_path(args), create=False, keylogs=args.keylog, macros=macros()) as pipeline:
         rules = () if args.no_redact else SettingsFile(hub_folder()).read().rules(redaction_rules())
-        view = pipeline.restricted(rules=rules)
-        make_server(lambda: view).run("stdio")
+        everybodys = global_filter(pipeline)
+        view = pipeline.restricted(rules=rules, only=everybodys)
+        make_server(lambda: view, sees_all=not everybodys).run("stdio")
     return 0
 
 

@@ -9,6 +9,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from kubeshark.cli.options._keylog_option import add_keylog_option
+from kubeshark.cli.options._kfl import macros
 from kubeshark.cli.options._store_option import add_store_option, add_time_options, store_path
 from kubeshark.cli.options._work_options import add_work_options, page_lines, work_options
 from kubeshark.cli.terminal._complain import complain, remark
@@ -60,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     from kubeshark.pipeline import Pipeline, QueryProgress, keep_freed_memory, parse_time
 
     now_ns = time.time_ns()
-    store = Pipeline.open(store_path(args), create=False, keylogs=args.keylog)
+    store = Pipeline.open(store_path(args), create=False, keylogs=args.keylog, macros=macros())
     if args.follow:  # it lives long, and its buffers grow: what is freed goes back
         return _follow(store, args)
     keep_freed_memory()

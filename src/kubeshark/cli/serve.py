@@ -19,6 +19,7 @@ from kubeshark.cli._local_capture import (
 from kubeshark.cli.options._configured import add_configured, configuration
 from kubeshark.cli.options._firewall_options import default_mode, exempt_networks, is_configured
 from kubeshark.cli.options._keylog_option import add_keylog_option
+from kubeshark.cli.options._kfl import global_filter, macros
 from kubeshark.cli.options._redaction import redaction_rules
 from kubeshark.cli.options._scripts_option import scripts_config
 from kubeshark.cli.options._store_option import add_store_option, store_path
@@ -173,6 +174,7 @@ def run(args: argparse.Namespace) -> int:
         workers=args.worker,
         archives=args.archive,
         tls=replace(tls_files(args), peer=args.worker_name),
+        macros=macros(),
     )
     with store as pipeline, ServedScripts(pipeline.plugins, scripts_config(), hub_folder() / "scripts") as scripts:
 
@@ -180,6 +182,7 @@ def run(args: argparse.Namespace) -> int:
             complain(text)
             scripts.log(str(text))
 
+        everybodys = global_filter(pipeline)
         with capturing_beside(args, pipeline, log):
             serve(
                 pipeline,
@@ -201,6 +204,7 @@ def run(args: argparse.Namespace) -> int:
                 default_mode=default_mode(),
                 pod_choice=pod_choice,
                 scripts=scripts,
+                global_filter=everybodys,
             )
     return 0
 

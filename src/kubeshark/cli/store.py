@@ -49,7 +49,7 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
         action="append",
         default=[],
         metavar="KEY",
-        help="public key of a node (hex, repeat) beside this one's",
+        help="public key of a node (hex, repeat) beside this one's, and those that were there before it had one",
     )
     add_actions(actions)
     add_name_actions(actions)
@@ -167,12 +167,11 @@ def _readable(value: object) -> str:
 
 
 def run_verify(args: argparse.Namespace) -> int:
-    from kubeshark.core_capture.store import NodeKey, open_store
+    from kubeshark.core_capture.store import open_store, trusted_nodes
 
-    local = NodeKey.load()
-    trusted = [*args.trust, *([local.public] if local else [])]
+    store = open_store(store_path(args))
     with Progress("verifying") as progress:
-        report = open_store(store_path(args)).verify(trusted, on_progress=progress.show)
+        report = store.verify([*args.trust, *trusted_nodes(store.location)], on_progress=progress.show)
     if args.output == "json":
         findings = [
             {"kind": finding.kind, "file": finding.file, "offset": finding.offset, "message": str(finding)}
@@ -182,6 +181,8 @@ def run_verify(args: argparse.Namespace) -> int:
     else:
         for finding in report.findings:
             complain(finding)
+        if strangers := sorted({finding.stranger for finding in report.findings} - {""}):
+            complain(f"if you know who signed it: {' '.join(f'--trust {key}' for key in strangers)}")
         sound = "every chunk is authentic" if report.is_sound else "NOT SOUND"
         print(f"{report.segments} segments, {report.bytes:,} bytes: {sound}")
     return 0 if report.is_sound else 3

@@ -9,7 +9,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -73,11 +73,19 @@ def check_bpf(text: str) -> list[str]:
     return ["this filter matches every packet"] if kept and 0 not in kept else []
 
 
-def check_kfl(text: str) -> list[str]:
+def check_kfl(text: str, macros: Mapping[str, str] | None = None) -> list[str]:
     if text.strip():
         from kubeshark.pipeline.kfl import compile_filter
 
-        compile_filter(text, now_ns=time.time_ns())
+        compile_filter(text, now_ns=time.time_ns(), macros=macros)
+    return []
+
+
+def check_macros(macros: Mapping[str, str]) -> list[str]:
+    if macros:
+        from kubeshark.pipeline import kfl
+
+        kfl.check_macros(macros, now_ns=time.time_ns())
     return []
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from kubeshark.cli.options._configured import add_configured, configuration
+from kubeshark.cli.options._kfl import macros
 from kubeshark.cli.options._store_option import add_store_option, add_time_options, store_path
 from kubeshark.errors import UsageError
 
@@ -135,7 +136,7 @@ def with_addresses(inventory: Inventory, texts: Sequence[str]) -> Inventory:
 def open_store(args: argparse.Namespace) -> Pipeline:
     from kubeshark.pipeline import Pipeline
 
-    return Pipeline.open(store_path(args), create=False)
+    return Pipeline.open(store_path(args), create=False, macros=macros())
 
 
 def find_traffic(pipeline: Pipeline, args: argparse.Namespace, kfl: str = "") -> Found:
