@@ -165,7 +165,7 @@ class Gate:
             )
         ):
             return _error(403, "the header X-CSRF-Token is missing or old: GET /api/v1/session gives it")
-        wait_s = self.hub.requests.take(f"{principal.source} {principal.name}")
+        wait_s = self.hub.requests.take(principal.key)
         if wait_s:
             return _error(429, f"too many requests: come again in {wait_s} s", {"retry-after": str(wait_s)})
         length = headers.get("content-length", "")
@@ -186,7 +186,7 @@ class Gate:
         is_own = origin == f"{self._scheme}://{host}"
         if principal is None or (origin is not None and not is_own) or (cookie and not is_own):
             return True
-        if self.hub.requests.take(f"{principal.source} {principal.name}"):
+        if self.hub.requests.take(principal.key):
             return True
         scope["principal"] = principal
         return False
