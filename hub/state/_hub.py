@@ -72,10 +72,14 @@ class Hub:
 
     def view(self, principal: Principal) -> Pipeline:
         """Return the pipeline as somebody sees it: without what rules hide, and only their namespaces."""
-        rules = self.settings.read().rules(self.rules) if principal.is_redacted else ()
+        rules = self.sight(principal)
         if not rules and principal.namespaces is None:
             return self.pipeline
         return self.pipeline.restricted(rules=rules, namespaces=principal.namespaces)
+
+    def sight(self, principal: Principal) -> tuple[RedactionRule, ...]:
+        """Return what somebody's view depends on beside who they are: whoever keeps a view asks whether it changed."""
+        return self.settings.read().rules(self.rules) if principal.is_redacted else ()
 
 
 def complain(text: str) -> None:
