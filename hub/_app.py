@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from anyio.to_thread import current_default_thread_limiter
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse
@@ -32,7 +34,7 @@ from kubeshark.hub.operations import _metrics, _settings, _workers
 from kubeshark.hub.overviews import _counts, _map, _timeline
 from kubeshark.hub.plugins import _plugins, _scripts, _upload
 from kubeshark.hub.state._hub import Hub
-from kubeshark.hub.state._pool import TooManyError
+from kubeshark.hub.state._pool import MAX_WAITING, TooManyError
 from kubeshark.pipeline import Pipeline
 from kubeshark.pipeline.enrichment._rules import DEFAULT_RULES, RedactionRule
 
@@ -122,6 +124,7 @@ def create_app(
         redoc_url=None,
         openapi_url="/api/v1/openapi.json",
         default_response_class=JsonAnswer,
+        lifespan=_with_threads,
     )
     hub = app.state.hub = Hub(pipeline, folder, Sessions(session_key(folder)), rules=rules, global_filter=global_filter)
     app.add_exception_handler(KubesharkError, _refuse)
@@ -144,6 +147,13 @@ def create_app(
         app.state.provider = _oidc.Provider(oidc, session_key(folder))
         app.include_router(_oidc.router)
     return Gate(app, hub, token=token, hosts=hosts, has_login=oidc is not None, tls=tls, base=base)
+
+
+@asynccontextmanager
+async def _with_threads(_: FastAPI) -> AsyncIterator[None]:
+    """Have a thread for all who may wait for a turn, and others for whoever asks for no work: page, session, health."""
+    current_default_thread_limiter().total_tokens += MAX_WAITING
+    yield
 
 
 def _refuse(_: Request, error: Exception) -> JSONResponse:
@@ -171,7 +181,7 @@ def _invalid(_: Request, error: Exception) -> JSONResponse:
 
 
 def _busy(_: Request, __: Exception) -> JSONResponse:
-    return JSONResponse({"error": "too many queries are waiting: come again later"}, 503, {"retry-after": "5"})
+    return JSONResponse({"error": "too many queries wait: come again later"}, 503, {"retry-after": "5"})
 
 
 def _unheard(_: Request, __: Exception) -> Response:

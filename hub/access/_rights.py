@@ -51,6 +51,11 @@ class Principal:
     source: str = ""
 
     @property
+    def key(self) -> str:
+        """What their requests are counted by."""
+        return f"{self.source} {self.name}"
+
+    @property
     def is_redacted(self) -> bool:
         return "clear" not in self.rights
 

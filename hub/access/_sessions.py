@@ -1,7 +1,8 @@
 """Sessions of browsers: a signed cookie, so that a hub that starts again still knows its pages.
 
 The cookie says who it is, and is signed with a key of the hub's folder (itsdangerous: HMAC and age, well kept, by the
-Pallets project). It is worth nothing when it is too old, or its token was withdrawn.
+Pallets project). It is worth nothing when it is too old, its token was withdrawn, or it was left; of the last only this
+process knows.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import hashlib
 import hmac
 import os
 import secrets
+import time
 from pathlib import Path
 
 import msgspec
@@ -31,6 +33,7 @@ class _Claims(msgspec.Struct, frozen=True):
     rights: list[Right]
     namespaces: list[str] | None
     source: str
+    nonce: str = ""  # two sessions of a second are two
 
 
 def session_key(folder: Path) -> bytes:
@@ -65,15 +68,18 @@ class Sessions:
         self._serializer = URLSafeTimedSerializer(
             key, salt="kubeshark session", signer_kwargs={"digest_method": hashlib.sha256}
         )
+        self._ended: dict[str, float] = {}  # cookies that were left, oldest first, and when
 
     def cookie(self, principal: Principal) -> str:
         namespaces = None if principal.namespaces is None else sorted(principal.namespaces)
-        claims = _Claims(principal.name, principal.role, sorted(principal.rights), namespaces, principal.source)
+        claims = _Claims(
+            principal.name, principal.role, sorted(principal.rights), namespaces, principal.source, secrets.token_hex(8)
+        )
         return str(self._serializer.dumps(msgspec.to_builtins(claims)))
 
     def read(self, cookie: str) -> Principal | None:
         """Return whose session it is; None if it is none of ours, or too old."""
-        if not cookie or len(cookie) > MAX_COOKIE:
+        if not cookie or len(cookie) > MAX_COOKIE or cookie in self._ended:
             return None
         try:
             said = self._serializer.loads(cookie, max_age=LIFETIME_S)
@@ -82,6 +88,13 @@ class Sessions:
             return None
         namespaces = None if claims.namespaces is None else frozenset(claims.namespaces)
         return Principal(claims.name, claims.role, frozenset(claims.rights), namespaces, claims.source)
+
+    def end(self, cookie: str) -> None:
+        """Know a session no more; one that is none of ours is of no interest."""
+        if self.read(cookie) is None:
+            return
+        now = time.monotonic()
+        self._ended = {each: at for each, at in self._ended.items() if now - at < LIFETIME_S} | {cookie: now}
 
     def csrf(self, cookie: str) -> str:
         """Return what a page has to send along to change something: only scripts of our origin can read it."""

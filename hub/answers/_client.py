@@ -2,6 +2,8 @@
 
 A browser that leaves a view, a program that is ended: each closes its connection, and the server says so. What works
 for a request asks `has_left` as often as a query asks whether it is cancelled, in the middle of a chunk too.
+
+Who asks for too much at a time is refused here, in the event loop: none of the server's threads waits for them.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from fastapi import Depends
 from starlette.requests import Request
 from starlette.types import Receive
 
+from kubeshark.hub.access._rights import who
 from kubeshark.hub.state._hub import Hub, hub_of
 from kubeshark.hub.state._pool import Turn
 
@@ -28,7 +31,7 @@ class ClientGone(Exception):
 
 @dataclass(slots=True)
 class Client:
-    """Who waits for one answer. Set in the event loop, read in any thread."""
+    """Who waits for one answer: admitted by the pool. Set in the event loop, read in any thread."""
 
     hub: Hub
     is_gone: bool = False
@@ -40,7 +43,7 @@ class Client:
     def turn(self) -> Iterator[Turn]:
         """Hold a turn of the pool. Raise ClientGone if nobody waits, before it is there or when the work has ended."""
         try:
-            with self.hub.pool.turn(gave_up=self.has_left) as turn:
+            with self.hub.pool.turn(gave_up=self.has_left, is_admitted=True) as turn:
                 if turn.take():
                     yield turn
         finally:  # also of a stream, which is closed in the middle
@@ -63,12 +66,13 @@ async def listening(receive: Receive, client: Client) -> None:
 
 async def _asker(request: Request) -> AsyncIterator[Client]:
     client = Client(hub_of(request))
-    listener = asyncio.create_task(listening(request.receive, client))
-    try:
-        yield client
-    finally:
-        client.is_gone = True  # also where the hub ends and its server lets go of the request
-        listener.cancel()
+    with client.hub.pool.admitted(who(request).key):
+        listener = asyncio.create_task(listening(request.receive, client))
+        try:
+            yield client
+        finally:
+            client.is_gone = True  # also where the hub ends and its server lets go of the request
+            listener.cancel()
 
 
 Asker = Annotated[Client, Depends(_asker)]

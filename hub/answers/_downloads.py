@@ -38,7 +38,7 @@ def download(client: Client, write: Callable[[BinaryIO], None], name: str, media
 
     def run() -> None:
         try:
-            with hub.pool.turn(gave_up=lambda: sink.is_closed) as turn:
+            with hub.pool.turn(gave_up=lambda: sink.is_closed, is_admitted=True) as turn:
                 if turn.take():
                     write(cast(BinaryIO, sink))
             sink.finish(None)

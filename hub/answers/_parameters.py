@@ -22,11 +22,14 @@ Until = Annotated[str | None, Query(max_length=64, description="the same; taken 
 
 
 def read_time(text: str | int | None) -> int | None:
-    """Read RFC 3339, or nanoseconds since 1970; raise UsageError for anything else."""
+    """Read RFC 3339, or nanoseconds since 1970; raise UsageError for anything else.
+
+    A date that is further away than 64 bits of nanoseconds is as far away as they reach: no packet is.
+    """
     if text is None or text == "":
         return None
     if isinstance(text, str) and not (text.isascii() and text.lstrip("-").isdecimal()):
-        return parse_time(text, time.time_ns())
+        return max(-MAX_NS, min(parse_time(text, time.time_ns()), MAX_NS))
     nanoseconds = int(text) if len(str(text)) <= 20 else MAX_NS + 1
     if abs(nanoseconds) > MAX_NS:
         raise UsageError(f"{str(text)[:40]} is no time", hint="nanoseconds since 1970, or RFC 3339")

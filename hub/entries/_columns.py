@@ -27,6 +27,9 @@ READ: Mapping[str, Sequence[str]] = {
 """Column → what is read for it; a KFL variable is read as it is."""
 
 MAX_COLUMNS = 40
+FINEST = 4_096
+"""Parts of a millisecond that a float holds of one since 1970, until 2039."""
+
 MAX_CELL = 2_048
 """Characters of a text; behind them comes an ellipsis."""
 
@@ -55,7 +58,7 @@ class ListColumns:
                 place = CELL_NAMES.index(name)
                 columns[name] = [_cut(cell[place]) for cell in cells]
             elif name == "timestamp":
-                columns[name] = (run.start_ns / 1e6).tolist()
+                columns[name] = [_milliseconds(value) for value in run.start_ns.tolist()]
             elif name in ("src", "dst"):
                 columns[name] = _ends(run.column(f"{name}.ip"), run.column(f"{name}.port"))
             elif name == "elapsed":
@@ -63,7 +66,7 @@ class ListColumns:
             elif name == "size":
                 columns[name] = run.column(SIZE)
             elif name in self._times:
-                columns[name] = [value / 1e6 for value in run.column(name)]
+                columns[name] = [_milliseconds(value) for value in run.column(name)]
             else:
                 columns[name] = list(map(_cut, run.column(name)))
         return columns
@@ -77,6 +80,12 @@ def _ends(addresses: Sequence[str], ports: Sequence[int]) -> list[str]:
             known[end] = f"[{end[0]}]:{end[1]}" if ":" in end[0] else f"{end[0]}:{end[1]}"
         texts.append(known[end])
     return texts
+
+
+def _milliseconds(ns: int) -> float:
+    """Return a time rounded down to what a float holds of it: it is never in a later millisecond than the entry's."""
+    whole, rest = divmod(ns, 1_000_000)
+    return whole + rest * FINEST // 1_000_000 / FINEST
 
 
 def _cut(value: Any) -> Any:

@@ -12,9 +12,9 @@ from starlette.responses import StreamingResponse
 
 from kubeshark.extension_api import MessageKind
 from kubeshark.hub.access._rights import Principal, Who, need
-from kubeshark.hub.answers._client import Asker
+from kubeshark.hub.answers._client import Asker, Client
 from kubeshark.hub.answers._downloads import MEDIA, download
-from kubeshark.hub.state._hub import Hub, State
+from kubeshark.hub.state._hub import State
 from kubeshark.pipeline import Entry, Pipeline
 from kubeshark.pipeline.entries._display import representation_document
 from kubeshark.pipeline.entries._packets import followed, packet_bytes, packet_rows
@@ -80,11 +80,11 @@ class Followed(BaseModel):
 def entry(
     hub: State,
     principal: Who,
+    client: Asker,
     entry_id: EntryKey,
     renderer: Annotated[str | None, Query(max_length=200, description="show it by this one")] = None,
 ) -> dict[str, Any]:
-    with hub.pool.turn() as turn:
-        turn.take()
+    with client.turn():
         found = _find(hub.view(principal), entry_id)
         wrapper = found.wrapper()
         if renderer is not None:
@@ -96,9 +96,8 @@ def entry(
 
 
 @router.get("/renderers", summary="Who can show the entry")
-def renderers(hub: State, principal: Who, entry_id: EntryKey) -> list[Renderer]:
-    with hub.pool.turn() as turn:
-        turn.take()
+def renderers(hub: State, principal: Who, client: Asker, entry_id: EntryKey) -> list[Renderer]:
+    with client.turn():
         found = _find(hub.view(principal), entry_id)
         answers = [
             Renderer(name=name, priority=-1, milliseconds=taken * 1000, error=offered)
@@ -113,9 +112,8 @@ def renderers(hub: State, principal: Who, entry_id: EntryKey) -> list[Renderer]:
 
 
 @router.get("/neighbours", summary="The entries before and behind it in its connection")
-def neighbours(hub: State, principal: Who, entry_id: EntryKey) -> Neighbours:
-    with hub.pool.turn() as turn:
-        turn.take()
+def neighbours(hub: State, principal: Who, client: Asker, entry_id: EntryKey) -> Neighbours:
+    with client.turn():
         view = hub.view(principal)
         found = _find(view, entry_id)
         ids = [each.id for each in view.connection(found, limit=MAX_NEIGHBOURS + 1)]
@@ -131,20 +129,20 @@ def neighbours(hub: State, principal: Who, entry_id: EntryKey) -> Neighbours:
 
 
 @router.get("/raw", summary="The bytes of one half, as they were on the wire", response_class=Response, responses=BYTES)
-def raw(hub: State, principal: Raw, entry_id: EntryKey, half: Half = "request") -> Response:
-    found = _seen(hub, principal, entry_id, "raw bytes")
+def raw(principal: Raw, client: Asker, entry_id: EntryKey, half: Half = "request") -> Response:
+    found = _seen(client, principal, entry_id, "raw bytes")
     return _bytes(found.raw(MessageKind[half.upper()]), f"{found.id}-{half}.bin")
 
 
 @router.get("/packets", summary="The packets of its connection")
 def packets(
-    hub: State,
     principal: Raw,
+    client: Asker,
     entry_id: EntryKey,
     first: Annotated[int, Query(ge=0, lt=2**31)] = 0,
     limit: Annotated[int, Query(ge=1, le=10_000)] = 1_000,
 ) -> list[Packet]:
-    found = _seen(hub, principal, entry_id, "packets")
+    found = _seen(client, principal, entry_id, "packets")
     return [
         Packet(
             number=row.number,
@@ -163,9 +161,9 @@ def packets(
 
 @router.get("/packets/{number}", summary="One packet, as it was captured", response_class=Response, responses=BYTES)
 def packet(
-    hub: State, principal: Raw, entry_id: EntryKey, number: Annotated[int, PathParameter(ge=0, lt=2**31)]
+    principal: Raw, client: Asker, entry_id: EntryKey, number: Annotated[int, PathParameter(ge=0, lt=2**31)]
 ) -> Response:
-    data = packet_bytes(_seen(hub, principal, entry_id, "packet"), number)
+    data = packet_bytes(_seen(client, principal, entry_id, "packet"), number)
     if data is None:
         raise HTTPException(404, f"its connection has no packet {number}")
     return _bytes(data, f"packet-{number}.bin")
@@ -173,9 +171,9 @@ def packet(
 
 @router.get("/stream", summary="What both sides sent, in turn")
 def stream(
-    hub: State, principal: Raw, entry_id: EntryKey, limit: Annotated[int, Query(ge=1, le=MAX_FOLLOWED)] = 1 << 20
+    principal: Raw, client: Asker, entry_id: EntryKey, limit: Annotated[int, Query(ge=1, le=MAX_FOLLOWED)] = 1 << 20
 ) -> Followed:
-    found = _seen(hub, principal, entry_id, "followed stream")
+    found = _seen(client, principal, entry_id, "followed stream")
     pieces, is_all = followed(found, most=limit)
     return Followed(
         pieces=[
@@ -194,7 +192,7 @@ def stream(
     response_class=StreamingResponse,
 )
 def pcap(hub: State, principal: Raw, client: Asker, entry_id: EntryKey) -> StreamingResponse:
-    found = _seen(hub, principal, entry_id, "connection as pcapng")
+    found = _seen(client, principal, entry_id, "connection as pcapng")
     return download(
         client,
         lambda out: hub.view_with().export_entries([found], out, format="pcapng"),
@@ -210,11 +208,11 @@ def _find(view: Pipeline, entry_id: str) -> Entry:
     return found.whole()
 
 
-def _seen(hub: Hub, principal: Principal, entry_id: str, what: str) -> Entry:
+def _seen(client: Client, principal: Principal, entry_id: str, what: str) -> Entry:
     """Find an entry whose bytes somebody looks at, and note that."""
+    hub = client.hub
     hub.audit.note(principal, "look at", what=what, entry=entry_id)
-    with hub.pool.turn() as turn:
-        turn.take()
+    with client.turn():
         return _find(hub.view_with(), entry_id)
 
 

@@ -1,6 +1,7 @@
 """Who may talk to the hub: whoever has a token, from a page of the hub's own origin.
 
-1. Nothing behind the gate sees a request of somebody unknown: HTTP and WebSocket alike.
+1. Nothing behind the gate sees a request of somebody unknown: HTTP and WebSocket alike. A WebSocket ends with the token
+   or session that opened it.
 2. A token comes once in the URL, and becomes a session cookie that scripts cannot read and other sites cannot send.
    Programs send it as `Authorization: Bearer TOKEN`.
 3. A Host header that is not ours is refused, so that a name that resolves to 127.0.0.1 (DNS rebinding) reaches nothing.
@@ -15,13 +16,16 @@ import secrets
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qsl, quote, urlencode
 
+from fastapi import HTTPException
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from kubeshark.errors import StoreError
 from kubeshark.hub.access._audit import CLIENT
 from kubeshark.hub.access._limits import JSON_BYTES, PACKAGE_BYTES
 from kubeshark.hub.access._rights import LOCAL, Principal
+from kubeshark.hub.gate._sockets import GuardedSocket
 from kubeshark.hub.state._hub import Hub
 
 __all__ = ["COOKIE", "SECURITY_HEADERS", "Gate", "new_token"]
@@ -54,8 +58,11 @@ def new_token() -> str:
     return secrets.token_urlsafe(32)
 
 
-class TooLargeError(Exception):
-    """A body is longer than it may be."""
+class TooLargeError(HTTPException):
+    """A body is longer than it may be. FastAPI answers anything else that reading one raises with 400."""
+
+    def __init__(self) -> None:
+        super().__init__(413, "the request is larger than this endpoint takes")
 
 
 class Gate:
@@ -98,7 +105,8 @@ class Gate:
             if self._websocket_refusal(scope):
                 await send({"type": "websocket.close", "code": POLICY_VIOLATION})
             else:
-                await self.app(scope, receive, send)
+                socket = GuardedSocket(receive, send, lambda: self._is_still_known(scope))
+                await self.app(scope, socket.receive, socket.send)
             return
         has_begun = False
 
@@ -116,10 +124,10 @@ class Gate:
             return
         try:
             await self.app(scope, _limited(scope, receive), send_guarded)
-        except TooLargeError:
+        except TooLargeError as error:
             if has_begun:
                 raise
-            await _error(413, "the request is larger than this endpoint takes")(scope, receive, send_guarded)
+            await _error(error.status_code, error.detail)(scope, receive, send_guarded)
 
     def _below(self, scope: Scope) -> Scope:
         """Return the scope without the base in its path; what is not below it stays as it is."""
@@ -157,7 +165,7 @@ class Gate:
             )
         ):
             return _error(403, "the header X-CSRF-Token is missing or old: GET /api/v1/session gives it")
-        wait_s = self.hub.requests.take(f"{principal.source} {principal.name}")
+        wait_s = self.hub.requests.take(principal.key)
         if wait_s:
             return _error(429, f"too many requests: come again in {wait_s} s", {"retry-after": str(wait_s)})
         length = headers.get("content-length", "")
@@ -178,10 +186,18 @@ class Gate:
         is_own = origin == f"{self._scheme}://{host}"
         if principal is None or (origin is not None and not is_own) or (cookie and not is_own):
             return True
-        if self.hub.requests.take(f"{principal.source} {principal.name}"):
+        if self.hub.requests.take(principal.key):
             return True
         scope["principal"] = principal
         return False
+
+    def _is_still_known(self, scope: Scope) -> bool:
+        """Say whether what opened a WebSocket would open it again, for the same principal."""
+        try:
+            principal, _ = self._known(Headers(scope=scope))
+        except StoreError:  # nobody can say who it is
+            return False
+        return principal is not None and principal == scope["principal"]
 
     def _moved_token(self, scope: Scope) -> Response | None:
         """Return the answer that moves a token from the URL into a cookie; None if there is no good one."""
@@ -191,7 +207,8 @@ class Gate:
         if principal is None:
             return None
         rest = urlencode([pair for pair in query if pair[0] != "token"])
-        redirect = RedirectResponse(self.base + scope["path"] + (f"?{rest}" if rest else ""), 303)
+        path = f"{self.base}/{scope['path'].lstrip('/')}"  # "//host/" would be another host's
+        redirect = RedirectResponse(path + (f"?{rest}" if rest else ""), 303)
         self.let_in(redirect, principal)
         self.hub.audit.note(principal, "log in")
         return redirect

@@ -7,6 +7,8 @@ from pydantic import BaseModel, Field
 from starlette.requests import Request
 
 from kubeshark.hub.access._rights import Right, Role, Who
+from kubeshark.hub.gate._gate import COOKIE
+from kubeshark.hub.state._hub import State
 
 __all__ = ["router"]
 
@@ -27,8 +29,9 @@ def session(principal: Who, request: Request) -> Session:
     return Session(**principal.document(), csrf=request.scope["csrf"])
 
 
-@router.delete("/session", summary="Leave: the browser forgets its session", status_code=204)
-def leave() -> Response:
+@router.delete("/session", summary="Leave: the session ends, and the browser forgets it", status_code=204)
+def leave(hub: State, request: Request) -> Response:
+    hub.sessions.end(request.cookies.get(COOKIE, ""))
     answer = Response(status_code=204)
-    answer.delete_cookie("kubeshark_session", path="/", httponly=True, samesite="strict")
+    answer.delete_cookie(COOKIE, path=f"{request.scope['gate'].base}/", httponly=True, samesite="strict")
     return answer

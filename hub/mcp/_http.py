@@ -26,7 +26,6 @@ from kubeshark.errors import StoreError
 from kubeshark.hub.access._rights import Principal
 from kubeshark.hub.answers._client import Client, ClientGone, listening
 from kubeshark.hub.state._hub import Hub
-from kubeshark.hub.state._pool import TooManyError
 
 if TYPE_CHECKING:
     from mcp.server.mcpserver import MCPServer
@@ -59,8 +58,9 @@ class McpEndpoint:
         manager = StreamableHTTPSessionManager(server._lowlevel_server, json_response=True, stateless=True)
         client = Client(self._hub)
         _CLIENT.set(client)
-        async with _heard(receive, client) as heard, manager.run():
-            await manager.handle_request(scope, heard, send)
+        with self._hub.pool.admitted(principal.key):
+            async with _heard(receive, client) as heard, manager.run():
+                await manager.handle_request(scope, heard, send)
 
     def _make(self, principal: Principal) -> MCPServer[Any]:
         from kubeshark.hub.mcp._tools import make_server
@@ -72,8 +72,6 @@ class McpEndpoint:
             try:
                 with _CLIENT.get().turn():
                     yield
-            except TooManyError:
-                raise StoreError("too many queries are waiting: come again later") from None
             except ClientGone:
                 raise StoreError("nobody waits for the answer") from None
 

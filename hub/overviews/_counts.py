@@ -121,7 +121,7 @@ def histogram(
     view = hub.view(principal)
     view.compile(kfl)  # a bad filter is refused before the answer begins
     since_ns, until_ns = read_time(since), read_time(until)
-    low = since_ns if since_ns is not None else (info.first_ns or 0)
+    low = max(0, since_ns) if since_ns is not None else (info.first_ns or 0)  # nothing was captured before 1970
     high = until_ns if until_ns is not None else (info.last_ns or 0)
     bars = _Bars(by, low, high, buckets)
     part = Added(lambda given: view.query(kfl, since_ns=since_ns, until_ns=until_ns, **given), bars)

@@ -73,14 +73,17 @@ class Hub:
 
     def view(self, principal: Principal) -> Pipeline:
         """Return the pipeline as somebody sees it: without what rules hide, and only their namespaces."""
-        rules = self.settings.read().rules(self.rules) if principal.is_redacted else ()
-        return self.view_with(rules, principal.namespaces)
+        return self.view_with(self.sight(principal), principal.namespaces)
 
     def view_with(self, rules: Sequence[RedactionRule] = (), namespaces: Collection[str] | None = None) -> Pipeline:
         """Return the pipeline with what anybody may see of it, less what rules hide and other namespaces."""
         if not rules and namespaces is None and not self.global_filter:
             return self.pipeline
         return self.pipeline.restricted(rules=rules, namespaces=namespaces, only=self.global_filter)
+
+    def sight(self, principal: Principal) -> tuple[RedactionRule, ...]:
+        """Return what somebody's view depends on beside who they are: whoever keeps a view asks whether it changed."""
+        return self.settings.read().rules(self.rules) if principal.is_redacted else ()
 
 
 def complain(text: str) -> None:

@@ -108,3 +108,10 @@ def test_a_client_that_goes_away_leaves_the_next_one_an_answer(hub: Hub) -> None
             gone.sendall(request.encode())
             time.sleep(patience_s)
     assert len(query(hub, kfl="http")) > 10
+
+
+def test_a_body_in_chunks_that_is_too_large_is_refused_as_such(hub: Hub) -> None:
+    chunks = (b" " * 300_000 for _ in range(4))
+    answer = hub.ask("PUT", "/api/v1/settings", chunks, **{"Content-Type": "application/json"})
+    assert answer.status == 413
+    assert "larger" in json.loads(answer.body)["error"]

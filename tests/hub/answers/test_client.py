@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 import re
+import select
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
 
+from kubeshark.hub.access._tokens import Tokens
 from kubeshark.hub.answers._client import Client, ClientGone, listening
 from kubeshark.hub.state._pool import QueryPool
 from tests.hub import _large
@@ -43,7 +45,7 @@ def figure(hub: Hub, name: str) -> float:
 
 
 @contextmanager
-def asked(hub: Hub, path: str, method: str = "GET", body: Any = None) -> Iterator[socket.socket]:
+def asked(hub: Hub, path: str, method: str = "GET", body: Any = None, *, token: str = "") -> Iterator[socket.socket]:
     """A request whose answer nobody has read yet."""
     content = b"" if body is None else json.dumps(body).encode()
     target = path if path.startswith("/") else f"/api/v1/{path}"
@@ -51,7 +53,7 @@ def asked(hub: Hub, path: str, method: str = "GET", body: Any = None) -> Iterato
         wire.sendall(
             f"{method} {target} HTTP/1.1\r\nHost: {hub.address}:{hub.port}\r\n"
             f"Content-Length: {len(content)}\r\nAccept: application/json, text/event-stream\r\n"
-            f"Content-Type: application/json\r\nAuthorization: Bearer {hub.token}\r\n\r\n".encode()
+            f"Content-Type: application/json\r\nAuthorization: Bearer {token or hub.token}\r\n\r\n".encode()
             + content
         )
         yield wire
@@ -178,3 +180,22 @@ def test_the_client_is_there_while_it_reads(hub: Hub, tmp_path: Path) -> None:
     lines = hub.get("/api/v1/timeline?progress=true").body.splitlines()
     assert json.loads(lines[-1])["op"] == "done"
     assert hub.get("/api/v1/export?format=pcap").body[:4] in (b"\xd4\xc3\xb2\xa1", b"\x4d\x3c\xb2\xa1")
+
+
+def test_one_who_asks_for_too_much_is_refused_and_nobody_else_waits(large: Hub) -> None:
+    viewer = Tokens(large.home / ".kubeshark/hub").new("greedy", "viewer")[1]
+    with ExitStack() as stack:
+        wires = [stack.enter_context(asked(large, "map?kfl=path+%3D%3D+%22x%22", token=viewer)) for _ in range(45)]
+        until(lambda: figure(large, "queries_running") + figure(large, "queries_waiting") == 32)
+        for path in ("/", "/api/v1/health", "/api/v1/session", "/static/icon.svg"):
+            began = time.monotonic()
+            assert large.get(path).status == 200
+            assert time.monotonic() - began < 5
+        refused = large.get("/api/v1/query/count", token=viewer)
+        assert (refused.status, refused.headers["retry-after"]) == (503, "5")
+        assert "too many queries wait" in json.loads(refused.body)["error"]
+        assert large.get("/api/v1/query/check?kfl=http", token=viewer).status == 200
+        ready, _, _ = select.select(wires, [], [], 1)
+        assert len(ready) == 45 - 32
+    until(lambda: figure(large, "queries_running") + figure(large, "queries_waiting") == 0)
+    assert large.get("/api/v1/query?limit=1", token=viewer).status == 200

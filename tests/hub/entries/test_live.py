@@ -13,7 +13,8 @@ from urllib.parse import urlencode
 import pytest
 
 from kubeshark.core_capture.store import load_identities
-from tests.hub._serving import Hub, ask_socket, serving
+from kubeshark.hub.access._tokens import Tokens
+from tests.hub._serving import Hub, Results, ask_socket, serving
 from tests.pipeline._live import LiveCapture
 from tests.pipeline._traffic import Capture, Connection, dns
 
@@ -86,6 +87,46 @@ def test_an_import_shows_up(growing: Hub, root: Path) -> None:
             got.read()
     assert len(expected) > before
     assert sorted(got.columns["id"]) == sorted(expected)
+
+
+def test_rules_that_are_set_hold_from_the_next_batch_on(growing: Hub) -> None:
+    viewer = Tokens(growing.home / ".kubeshark/hub").new("watching", "viewer")[1]
+    operator = Tokens(growing.home / ".kubeshark/hub").new("watching", "operator")[1]
+    capture = live_capture(growing, 7_500)
+    traffic = Capture(now_ns=time.time_ns())
+    connection = Connection(traffic).open()
+    sent = 0
+
+    def ask(path: str) -> None:
+        nonlocal sent
+        connection.ask(f"GET /{path} HTTP/1.1\r\nHost: shop\r\n\r\n".encode()).answer()
+        capture.add(traffic.records[sent:])
+        sent = len(traffic.records)
+
+    def urls(got: Results, number: int) -> list[str]:
+        while len(got.columns.get("url", [])) < number:
+            got.read()
+        return got.columns["url"]
+
+    with growing.socket(token=viewer) as socket, growing.socket(token=operator) as other:
+        kfl = 'http && request.headers["host"] == "shop" && src.ip != "0.0.0.0"'
+        seen = [ask_socket(each, 1, kfl, live=True, columns=["url"]) for each in (socket, other)]
+        for got in seen:
+            while got.read() != "live":
+                pass
+        before = len(seen[0].columns.get("url", []))
+        ask("hush111")
+        assert "hush111" in urls(seen[0], before + 1)[-1]
+        rule = {"kind": "pattern", "match": "hush[0-9]+"}
+        assert growing.ask("PUT", "/api/v1/settings", {"redaction": [rule]}).status == 200
+        ask("hush222")
+        assert "hush" not in urls(seen[0], before + 2)[-1]
+        assert growing.ask("PUT", "/api/v1/settings", {"redaction": None}).status == 200
+        ask("hush333")
+        assert "hush333" in urls(seen[0], before + 3)[-1]
+        assert ["hush222" in url for url in urls(seen[1], before + 3)[before:]] == [False, True, False]
+        assert len(seen[0].columns["id"]) == len(set(seen[0].columns["id"]))
+    capture.seal()
 
 
 @pytest.mark.parametrize("wrong", [{"order": "newest"}, {"until": "2030-01-01T00:00:00Z"}])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -12,6 +14,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
+from kubeshark.hub.entries._columns import _milliseconds
 from tests.hub._serving import Hub, Results, ask_socket, serving
 
 
@@ -47,6 +50,14 @@ def test_the_columns_are_the_rows_of_the_list(hub: Hub) -> None:
     for value, row in zip(columns["timestamp"], expected, strict=True):
         assert row["timestamp"] <= value < row["timestamp"] + 1.001
     assert [int(value) for value in columns["elapsed"]] == [row["elapsedTime"] for row in expected]
+
+
+def test_a_time_in_a_list_is_never_later_than_the_entrys() -> None:
+    begin = 1_700_000_000_000_000_000
+    for ns in (begin, begin + 999_999, begin + 999_999_999, begin - 1, begin + 1_000_000 - 122, 2**61 - 1, 0):
+        value = _milliseconds(ns)
+        assert math.floor(value) == ns // 1_000_000
+        assert 0 <= ns - Fraction(value) * 1_000_000 < 250
 
 
 def test_the_first_word_is_progress_and_the_first_batch_is_small(hub: Hub) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from http.cookies import SimpleCookie
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin, urlsplit
 
 import pytest
 from starlette.responses import PlainTextResponse
@@ -139,6 +140,14 @@ def test_the_token_in_the_url_becomes_a_cookie_that_scripts_and_other_sites_cann
     assert ask({"cookie": f"x=1; {COOKIE}={morsel.value}"})[0] == 200
     assert ask({"cookie": f"{COOKIE}={morsel.value[:-1]}"})[0] == 401
     assert answered["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize("path", ["//evil.example/", "///evil.example/", "//evil.example:80/a", "/\\evil.example/"])
+def test_no_redirect_leads_off_the_host(ask: Door, path: str) -> None:
+    status, answered, _ = ask({}, path=path, query=f"token={TOKEN}")
+    assert status == 303
+    assert urlsplit(urljoin(f"http://{HOST}{path}", answered["location"])).netloc == HOST
+    assert answered["location"][:2] not in ("//", "/\\")
 
 
 def test_a_wrong_token_in_the_url_does_nothing(ask: Door) -> None:

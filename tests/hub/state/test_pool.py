@@ -86,3 +86,49 @@ def test_a_queue_that_is_full_says_so() -> None:
     pool.take()
     with pytest.raises(TooManyError):
         pool.take()
+
+
+def test_one_user_takes_a_share_and_leaves_the_rest_to_others() -> None:
+    pool, threads = QueryPool(turns=1, share=2), list[threading.Thread]()
+    first = pool.turn(whose="a")
+    first.take()
+    for _ in range(2):
+        threads.append(threading.Thread(target=pool.take, kwargs={"whose": "a"}))
+        threads[-1].start()
+    until(lambda: pool.waiting == 2)
+    with pytest.raises(TooManyError):
+        pool.take(whose="a")
+    threads.append(threading.Thread(target=pool.take, kwargs={"whose": "b"}))
+    threads[-1].start()
+    until(lambda: pool.waiting == 3)
+    for _ in range(3):
+        pool.give()
+    for thread in threads:
+        thread.join(60)
+    assert pool.running == 1
+
+
+def test_who_has_begun_goes_on_however_many_wait() -> None:
+    pool, taken = QueryPool(turns=1, max_waiting=0), list[bool]()
+    turn = pool.turn()
+    turn.take()
+    turn.give()
+    pool.take()
+    thread = threading.Thread(target=lambda: taken.append(turn.take()))
+    thread.start()
+    until(lambda: pool.waiting == 1)
+    pool.give()
+    thread.join(60)
+    assert taken == [True]
+
+
+def test_who_is_admitted_is_counted_by_user_and_in_all() -> None:
+    pool = QueryPool(max_waiting=3, share=2)
+    with pool.admitted("a"), pool.admitted("a"):
+        with pytest.raises(TooManyError), pool.admitted("a"):
+            pass
+        with pool.admitted("b"), pytest.raises(TooManyError), pool.admitted("c"):
+            pass
+        with pool.admitted("c"):
+            pass
+    assert not pool._admitted
