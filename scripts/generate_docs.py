@@ -21,6 +21,7 @@ from kubeshark.pipeline import Plugins
 from kubeshark.pipeline.kfl import VARIABLES
 from kubeshark.pipeline.plugins._manager import RAW
 from kubeshark.settings import keys
+from kubeshark.settings._ignored import NOT_READ
 from kubeshark.settings._yaml import flow_text
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -158,7 +159,8 @@ config --regenerate` with all keys, `kubeshark config` prints what is in force a
 Keys of `tap` are for a cluster; the rest is for every machine that reads the file. Commands on this machine do not
 read these yet: `capture.ringBytes`, `store.segmentBytes`, `store.compress`, `store.wal`,
 `query.executor`, `query.bodyLimit`, `redaction.exceptRoles`, `hub.tls`, `hub.allowedOrigins`, `plugins` but `dir`,
-`pcapdump`, `logs`, `logLevel`.
+`pcapdump`, `logs`, `logLevel`. Nothing reads those marked *No effect.* below: another value than the default is taken
+with that warning.
 """
 
 
@@ -168,7 +170,8 @@ def configuration_page() -> str:
     for key in keys().values():
         section = key.path.split(".")[0] if "." in key.path else "other"
         default = flow_text(key.default).replace("|", "\\|")
-        sections[section].append(f"| `{key.path}` | `{default}` | {key.comment.replace('|', chr(92) + '|')} |")
+        comment = key.comment.replace("|", "\\|") + (" *No effect.*" if key.path in NOT_READ else "")
+        sections[section].append(f"| `{key.path}` | `{default}` | {comment} |")
     tables = [
         f"## {section}\n\n| key | default | |\n|---|---|---|\n" + "\n".join(rows) + "\n"
         for section, rows in sections.items()

@@ -1,8 +1,8 @@
-"""Keys of Kubeshark's configuration that mean nothing here: taken with a warning, so that its files can be kept."""
+"""Keys of Kubeshark's configuration that do nothing here: taken with a warning, so that its files can be kept."""
 
 from __future__ import annotations
 
-__all__ = ["has_no_effect"]
+__all__ = ["NOT_READ", "has_no_effect"]
 
 NO_EFFECT = """
 aiAssistantEnabled betaEnabled cloudApiUrl cloudLicenseEnabled cloudProvider demoModeEnabled dissectorsUpdatingEnabled
@@ -15,6 +15,25 @@ tap.metrics tap.mountBpf tap.nodeSelectorTerms.dex tap.tolerations.dex tap.pprof
 tap.release.repo tap.resourceGuard tap.resources.tracer tap.sentry tap.snapshots.local tap.telemetry
 tap.watchdog tap.misc.jsonTTL tap.misc.pcapTTL tap.misc.pcapErrorTTL tap.enableEbpf
 """
+NOT_READ = frozenset(
+    [
+        "tap.dashboard.entriesLimit",
+        "tap.defaultFilter",
+        "tap.enabledDissectors",
+        "tap.portMapping",
+        "tap.strictPorts",
+        "tap.misc.tcpStreamChannelTimeoutMs",
+        "tap.misc.tcpFlowTimeout",
+        "tap.misc.udpFlowTimeout",
+        "tap.misc.staleTimeoutSeconds",
+        "tap.misc.detectDuplicates",
+        "tap.misc.duplicateTimeframe",
+        "tap.misc.trafficSampleRate",
+        "tap.misc.resolutionStrategy",
+    ]
+)
+"""Keys that are known and checked, but nothing reads them yet."""
+
 _PATHS = tuple(NO_EFFECT.split())
 
 

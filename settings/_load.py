@@ -13,6 +13,7 @@ import msgspec
 from kubeshark._document import MAX_BYTES, read_documents
 from kubeshark.errors import UsageError
 from kubeshark.settings._find import config_path
+from kubeshark.settings._ignored import NOT_READ
 from kubeshark.settings._keys import is_part, keys
 from kubeshark.settings._model import Part, Settings
 from kubeshark.settings._override import read_overrides
@@ -62,7 +63,15 @@ def load(
     given, more = read_overrides(overrides, values)
     values |= given
     sources |= dict.fromkeys(given, "--set")
+    for key in _unread(values):
+        where = "--set" if sources[key] == "--set" else f"{sources[key]}:"
+        more.append(f"{where} {key} has no effect here")
     return Loaded(build(values), sources, (*warnings, *more), file)
+
+
+def _unread(values: Mapping[str, Any]) -> list[str]:
+    """Return the keys that somebody gave another value than the default, and that nothing reads."""
+    return [path for path, key in keys().items() if path in NOT_READ and values.get(path, key.default) != key.default]
 
 
 def read_file_at(file: Path) -> tuple[dict[str, tuple[Any, int]], list[str]]:

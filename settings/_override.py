@@ -80,6 +80,6 @@ def _node(text: str, path: str, kind: Any) -> Node:
             raise UsageError(f"--set {path}: {text[:60]!r} is no list or mapping")
         node = documents[0]
         if isinstance(node, Mapping) and get_origin(kind) is tuple:
-            raise UsageError(f"--set {path} is a list", hint="write [{…}]")
+            raise UsageError(f"--set {path} must be a list, this is a mapping", hint="write [{…}]")
         return node
     return Scalar(text, is_quoted=False, place=PLACE)

@@ -51,7 +51,7 @@ def _read_part(part: type[msgspec.Struct], node: Node, prefix: str, found: Found
     if _is_nothing(node):
         return
     if not isinstance(node, Mapping):
-        raise node.place.error("is a mapping", path=prefix.removesuffix("."))
+        raise node.place.error(f"must be a mapping, this is {_said(node)}", path=prefix.removesuffix("."))
     fields = {field.encode_name: field for field in msgspec.structs.fields(part)}
     for name, value in node.fields:
         path = f"{prefix}{name.text[:SHOWN]}"
@@ -83,7 +83,7 @@ def read_value(kind: Any, node: Node, path: str) -> Any:
     if kind is Any:
         return _read_any(node, path)
     if not isinstance(node, Scalar):
-        raise node.place.error("is a single value, no list or mapping", path=path)
+        raise node.place.error(f"must be a single value, this is {_said(node)}", path=path)
     value = _read_scalar(kind, limits, node, path)
     _check_text(node, path)
     return value
@@ -92,7 +92,7 @@ def read_value(kind: Any, node: Node, path: str) -> Any:
 def _read_item(part: Any, node: Node, path: str) -> Any:
     """Read one of a list of parts: unlike the file's, its fields are all known, and some must be there."""
     if not isinstance(node, Mapping):
-        raise node.place.error("is a mapping", path=path)
+        raise node.place.error(f"must be a mapping, this is {_said(node)}", path=path)
     fields = {field.encode_name: field for field in msgspec.structs.fields(part)}
     given = {}
     for name, value in node.fields:
@@ -110,7 +110,7 @@ def _read_item(part: Any, node: Node, path: str) -> Any:
 
 def _read_list(item: Any, node: Node, path: str) -> tuple[Any, ...]:
     if not isinstance(node, Listing):
-        raise node.place.error("is a list", path=path, hint="write [a, b]")
+        raise node.place.error(f"must be a list, this is {_said(node)}", path=path, hint="write [a, b]")
     if len(node.items) > MOST_ITEMS:
         raise node.place.error(f"{len(node.items):,} items, at most {MOST_ITEMS:,}", path=path)
     return tuple(read_value(item, each, f"{path}[{index}]") for index, each in enumerate(node.items))
@@ -118,7 +118,7 @@ def _read_list(item: Any, node: Node, path: str) -> tuple[Any, ...]:
 
 def _read_map(item: Any, node: Node, path: str) -> dict[str, Any]:
     if not isinstance(node, Mapping):
-        raise node.place.error("is a mapping", path=path, hint="write {name: value}")
+        raise node.place.error(f"must be a mapping, this is {_said(node)}", path=path, hint="write {name: value}")
     return {name.text: read_value(item, value, f"{path}.{name.text[:SHOWN]}") for name, value in node.fields}
 
 
@@ -206,6 +206,13 @@ def nearest(path: str) -> str:
 
 def _is_nothing(node: Node) -> bool:
     return isinstance(node, Scalar) and not node.is_quoted and node.text in ("", "~", "null")
+
+
+def _said(node: Node) -> str:
+    """Return what stands where something else should; of a text that is a secret not the text."""
+    if isinstance(node, Scalar):
+        return "a secret" if IS_A_SECRET.search(node.text) else _short(node.text) if node.text else "empty"
+    return "a list" if isinstance(node, Listing) else "a mapping"
 
 
 def _short(text: str) -> str:

@@ -45,6 +45,7 @@ class ImportResult(Struct, frozen=True):
     problems: tuple[str, ...]  # what of the file could not be read, and what plugins did wrong
     dropped: int = 0  # packets that plugins' packet filters kept out
     replaced: int = 0  # packets that `recover` had saved of an import of the same file, and which this one has again
+    namesakes: tuple[str, ...] = ()  # SHA-256 of captures that were there before, by the same name with other contents
 
     @property
     def already_there(self) -> bool:
@@ -88,6 +89,7 @@ class Import:
         elif state.complete and not state.came_again():
             self._add_keys(keys)
             return ImportResult(0, 0, 0, 0, state.packets, ())
+        namesakes = self._namesakes(Path(name).name, digest) if digest else ()
         hooks = hooks_of(self._plugins, self._store.location)
         with open_capture(path or file, name=name) as reader, hooks:
             source = SourceInfo(Path(name).name, sha256=digest, size=size, metadata=reader.metadata)
@@ -121,6 +123,7 @@ class Import:
             problems=tuple(map(str, (*reader.problems, *hooks.problems()))),
             dropped=hooks.dropped,
             replaced=sum(info.packets for info in writer.replaced),
+            namesakes=namesakes,
         )
 
     def _from_pipe(self, on_progress: Progress | None, on_batch: Callable[[RecordBatch], None] | None) -> ImportResult:
@@ -149,6 +152,12 @@ class Import:
                 source = SourceInfo(path.name, sha256=digest, size=len(text), metadata=metadata)
                 with self._store.writer(self._recipients, source=source) as writer:
                     writer.finish()
+
+    def _namesakes(self, name: str, digest: str) -> tuple[str, ...]:
+        """Return which other files were imported by this name: a file that grew since has its first packets there."""
+        sources = [info.source for info in self._store.segments()]
+        found = (each.sha256 for each in sources if each.name == name and each.sha256 not in ("", digest))
+        return tuple(dict.fromkeys(found))
 
     def _state(self, digest: str) -> ImportState | None:
         """Return how much of a source is here; None for who may only write."""

@@ -163,6 +163,7 @@ def test_the_list_of_interfaces(sender: Sender) -> None:
         (("-i", "lo", "--filter", "tcp port"), 2, "syntax error"),
         (("-i", "lo", "--duration", "soon"), 2, "is no duration"),
         (("-i", "lo", "--packets", "0"), 2, "is no number of packets"),
+        (("-i", "lo", "--bytes", "0"), 2, "is no size to end after"),
         (("-i", "lo", "--snaplen", "0"), 2, "snap length"),
     ],
 )
@@ -192,6 +193,13 @@ def test_a_pipe_is_captured_while_it_is_open(sample: Path, tmp_path: Path) -> No
         out, err = running.communicate(data[len(data) // 2 :], timeout=60)
     assert running.returncode == 0, err
     assert json.loads(out)["stored"] == 1360
+
+
+def test_nothing_came_and_nothing_is_kept(tmp_path: Path) -> None:
+    done = kubeshark("capture", "-i", "-", "--store", tmp_path / "store", stdin=HEADER)
+    assert (done.returncode, done.stdout.split(" in ")[1].split(";")[0]) == (0, "0 segments")
+    told = json.loads(kubeshark("store", "info", "--store", tmp_path / "store", "--output", "json").stdout)
+    assert (told["segments"], told["captures"]) == (0, [])
 
 
 def test_import_of_a_pipe_keeps_everything(sample: Path, tmp_path: Path) -> None:

@@ -179,6 +179,22 @@ def test_repeating_an_import_says_so(store: Path, sample: Path) -> None:
     assert totals["skipped"] > 0
 
 
+def test_a_file_that_changed_since_is_another_capture_and_that_is_said(sample: Path, tmp_path: Path) -> None:
+    capture, store = tmp_path / "g", tmp_path / "store"
+    capture.write_bytes(sample.read_bytes()[:200_000])
+    assert kubeshark("import", capture, "--store", store).returncode == 3
+    capture.write_bytes(sample.read_bytes())
+    done = kubeshark("import", capture, "--store", store)
+    digest = hashlib.sha256(sample.read_bytes()[:200_000]).hexdigest()[:8]
+    assert done.returncode == 0
+    assert f"another capture of this name is in the store ({digest})" in done.stderr
+    assert done.stderr.endswith(f'"kubeshark store prune --source {digest}" removes it\n')
+    assert kubeshark("import", capture, "--store", store).stderr.count("another capture") == 0
+    assert kubeshark("store", "prune", "--source", digest, "--store", store).returncode == 0
+    info = json.loads(kubeshark("store", "info", "--store", store, "--output", "json").stdout)
+    assert info["packets"] == 1360
+
+
 def test_standard_input_and_compressed_files(sample: Path, tmp_path: Path) -> None:
     packed = gzip.compress(sample.read_bytes())
     direct = json.loads(kubeshark("import", sample, "--store", tmp_path / "a", "--output", "json").stdout)
@@ -234,9 +250,27 @@ def test_unreadable_files_are_named_and_the_others_are_read(sample: Path, tmp_pa
     assert kubeshark("dissect", text, sample, "--limit", "1").returncode == 3
 
 
-def test_no_store_is_said(tmp_path: Path) -> None:
-    done = kubeshark("query", "http", "--store", tmp_path / "none")
-    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+@pytest.mark.parametrize("name", ["none", "empty", "other"])
+def test_no_store_is_said(tmp_path: Path, name: str) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "notes.txt").touch()
+    out = tmp_path / "out.pcap"
+    for command in (["query", "http"], ["export", "-o", out], ["store", "info"], ["store", "verify"], ["serve"]):
+        done = kubeshark(*command, "--store", tmp_path / name)
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1), command
+        assert done.stderr.startswith(f"kubeshark: no store at {tmp_path / name}"), command
+    assert not out.exists()
+
+
+def test_an_import_that_fails_leaves_no_folder_that_it_made(sample: Path, tmp_path: Path) -> None:
+    (tmp_path / "junk").write_bytes(b"hello")
+    (tmp_path / "mine").mkdir()
+    for name in ("made", "mine"):
+        assert kubeshark("import", tmp_path / "junk", "--store", tmp_path / name).returncode == 1
+    assert not (tmp_path / "made").exists() and (tmp_path / "mine").is_dir()
+    assert kubeshark("import", sample, "--store", tmp_path / "mine").returncode == 0
+    assert kubeshark("query", "http", "--store", tmp_path / "mine").returncode == 0
 
 
 def test_head_ends_quietly(store: Path) -> None:

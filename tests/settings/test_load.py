@@ -6,7 +6,8 @@ import pytest
 
 from kubeshark._document import MAX_BYTES
 from kubeshark.errors import UsageError
-from kubeshark.settings import Settings, load
+from kubeshark.settings import Settings, keys, load
+from kubeshark.settings._ignored import NOT_READ
 
 
 @pytest.fixture
@@ -42,7 +43,11 @@ def test_who_wins_and_who_is_named(file: Path) -> None:
 
 def test_files_that_are_no_configuration(tmp_path: Path) -> None:
     file = tmp_path / "f.yaml"
-    for text, said in ((b"a: 1\n---\nb: 2\n", "one document"), (b"- a\n", "is a mapping"), (b"\xff", "not UTF-8")):
+    for text, said in (
+        (b"a: 1\n---\nb: 2\n", "one document"),
+        (b"- a\n", "must be a mapping, this is a list"),
+        (b"\xff", "not UTF-8"),
+    ):
         file.write_bytes(text)
         with pytest.raises(UsageError, match=said):
             load(file, {})
@@ -60,3 +65,17 @@ def test_warnings_come_along(tmp_path: Path) -> None:
         f"{file}:1: tap.regexp is unknown and ignored: did you mean tap.regex?",
         "--set license has no effect here",
     )
+
+
+def test_known_keys_that_nothing_reads_are_said(tmp_path: Path) -> None:
+    file = tmp_path / "f.yaml"
+    file.write_text("tap:\n  strictPorts: true\n  enabledDissectors: []\n  misc: {tcpFlowTimeout: 1200}\n")
+    loaded = load(file, environ={}, overrides=["tap.misc.trafficSampleRate=10", "tap.misc.detectDuplicates=false"])
+    assert loaded.warnings == (
+        f"{file}:2: tap.strictPorts has no effect here",
+        "--set tap.misc.trafficSampleRate has no effect here",
+    )
+
+
+def test_they_are_keys() -> None:
+    assert keys().keys() >= NOT_READ

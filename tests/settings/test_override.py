@@ -56,10 +56,10 @@ def test_keys_of_kubeshark_that_mean_nothing() -> None:
         ("tap.tls=", "tap.tls: '' is not true or false"),
         ("tap.tls=maybe", "--set: tap.tls: 'maybe' is not true or false"),
         ("hub.port=0", "hub.port: 0 is not in 1..65535"),
-        ("capture.schedules={a: b}", "is a list"),
+        ("capture.schedules={a: b}", "must be a list, this is a mapping"),
         ("capture.schedules=[{", "not YAML"),
         ("capture.schedules=[]x", "not YAML"),
-        ("tap.labels=x", "tap.labels: is a mapping"),
+        ("tap.labels=x", "tap.labels: must be a mapping, this is 'x'"),
     ],
 )
 def test_what_is_refused(text: str, said: str) -> None:

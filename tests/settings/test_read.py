@@ -61,9 +61,11 @@ store: {{recipients: [{RECIPIENT}], retention: {{age: 720h}}}}
 
 
 BAD = {
-    "a list": ("tap: {namespaces: shop}", "f.yaml:1:19: tap.namespaces: is a list: write [a, b]"),
-    "a mapping": ("tap: [a]", "f.yaml:1:6: tap: is a mapping"),
-    "a scalar": ("tap: {regex: [a]}", "tap.regex: is a single value"),
+    "a list": ("tap: {namespaces: shop}", "f.yaml:1:19: tap.namespaces: must be a list, this is 'shop': write [a, b]"),
+    "a mapping": ("tap: [a]", "f.yaml:1:6: tap: must be a mapping, this is a list"),
+    "a scalar": ("tap: {regex: [a]}", "tap.regex: must be a single value, this is a list"),
+    "a part": ("store: {retention: 7}", "f.yaml:1:20: store.retention: must be a mapping, this is '7'"),
+    "a secret instead": ("store: AGE-SECRET-KEY-1QQQ", "f.yaml:1:8: store: must be a mapping, this is a secret"),
     "boolean": ("tap:\n  tls: yes", "f.yaml:2:8: tap.tls: 'yes' is not true or false"),
     "number": ("query: {jobs: many}", "query.jobs: 'many' is no whole number"),
     "range": ("hub: {port: 70000}", "hub.port: 70000 is not in 1..65535"),

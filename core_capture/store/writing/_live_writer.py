@@ -486,9 +486,7 @@ class LiveWriter:
         with self._changed:
             for segment in [*self._filling.values()]:
                 self._close_segment(segment)
-            said = self._counters(), len(self._source.metadata.blocks)
-            is_news = not self._before.complete if self._source.sha256 else self._said != said
-            if complete and not self._closed and is_news:
+            if complete and not self._closed and self._has_news():
                 self._close_segment(self._last_words())
             if complete and self._closed:
                 self._closed[-1].is_complete = True
@@ -502,6 +500,14 @@ class LiveWriter:
             self._sealer.release()
         if self._fatal is not None:
             raise self._fatal
+
+    def _has_news(self) -> bool:
+        """Say whether there is something to tell that no segment tells yet; not so where nothing ever came."""
+        if self._source.sha256:
+            return not self._before.complete
+        said = self._counters(), len(self._source.metadata.blocks)
+        is_first = self._said[1] < 0
+        return said != self._said and (not is_first or said[1] > 0 or any(each != Counters() for each in said[0]))
 
     def _last_words(self) -> LiveSegment:
         """Return a segment without packets: it says that the source is complete, and what was counted."""

@@ -125,7 +125,7 @@ def add_parser(commands: Any, name: str, summary: str) -> None:
     limits = parser.add_argument_group("until when")
     limits.add_argument("--duration", type=parse_duration, metavar="S", help="seconds, or 90s, 5m, 1h")
     limits.add_argument("-c", "--packets", "--count", type=positive, metavar="N", help="end after so many packets")
-    limits.add_argument("--bytes", "--size", type=parse_size, metavar="SIZE", help="end after so much, e.g. 500MB")
+    limits.add_argument("--bytes", "--size", type=positive_size, metavar="SIZE", help="end after so much, e.g. 500MB")
     add_retention_options(parser)
     parser.add_argument(
         "--cpu",
@@ -153,6 +153,14 @@ def positive(text: str) -> int:
     if not text.isascii() or not text.isdigit() or not int(text):
         raise argparse.ArgumentTypeError(f"{text!r} is no number of packets: write 1 or more")
     return int(text)
+
+
+def positive_size(text: str) -> int:
+    """Read a size of at least one byte."""
+    size = parse_size(text)
+    if not size:
+        raise argparse.ArgumentTypeError(f"{text!r} is no size to end after: write 1 or more")
+    return size
 
 
 def run(args: argparse.Namespace) -> int:

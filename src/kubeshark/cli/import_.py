@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from kubeshark.cli.options._scripts_option import add_scripts_option, running_scripts
@@ -13,6 +15,7 @@ from kubeshark.cli.terminal._progress import Progress
 __all__ = ["add_parser"]
 
 TOTALS = ("packets", "bytes", "flows", "segments", "skipped", "dropped")
+SHA_SHOWN = 8  # digits: enough for store prune
 EXAMPLES = """examples:
   kubeshark import capture.pcap
   kubeshark import *.pcapng.gz --store ./store
@@ -21,7 +24,8 @@ EXAMPLES = """examples:
   tcpdump -i eth0 -G 60 -w 'captures/%H%M%S.pcap' & kubeshark import --follow captures
   tcpdump -i eth0 -U -C 100 -W 5 -w ring.pcap & kubeshark import --follow ring.pcap
 
-Repeating an import resumes it, or says that it is already there.
+Repeating an import resumes it, or says that it is already there: by the contents of the file. What comes by standard
+input is stored anew each time, and a file that changed since is another capture.
 """
 
 
@@ -75,7 +79,9 @@ def run(args: argparse.Namespace) -> int:
     totals: dict[str, int] = dict.fromkeys(TOTALS, 0)
     problems = found.problems
     readable = 0
-    store = Pipeline.open(store_path(args), recipients=args.recipient)
+    path = store_path(args)
+    is_new = isinstance(path, Path) and not path.exists()
+    store = Pipeline.open(path, recipients=args.recipient)
     with store as pipeline, running_scripts(args) as scripts:
         for file in found.files:
             with Progress(f"importing {file}") as progress:
@@ -98,8 +104,15 @@ def run(args: argparse.Namespace) -> int:
                 remark(f"{file} is already in the store: {result.skipped:,} packets")
             if result.replaced:
                 remark(f"{file}: {result.replaced:,} packets recovered from an import that died are replaced by it")
+            for other in result.namesakes:
+                remark(
+                    f"{file}: another capture of this name is in the store ({other[:SHA_SHOWN]}), packets of both are"
+                    f' there twice: "kubeshark store prune --source {other[:SHA_SHOWN]}" removes it'
+                )
             for key in totals:
                 totals[key] += getattr(result, key)
+    if is_new and not readable:
+        _remove_empty(path)
     for problem in problems:
         complain(problem)
     if args.recursive:
@@ -109,6 +122,12 @@ def run(args: argparse.Namespace) -> int:
     if not problems:
         return 0
     return 3 if readable else 1
+
+
+def _remove_empty(path: Path | str) -> None:
+    """Leave no folder behind that looks like a store and holds nothing; one with something in it stays."""
+    with suppress(OSError):
+        Path(path).rmdir()
 
 
 def follow(args: argparse.Namespace) -> int:

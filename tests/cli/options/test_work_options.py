@@ -36,6 +36,18 @@ def test_all_of_them() -> None:
     assert (other["max_seconds"], other["max_bytes"], other["before"]) == (0.5, 1024, "B")
 
 
+def test_a_budget_of_nothing_is_none() -> None:
+    given = work_options(options("--max-seconds", "0", "--max-bytes", "0"))
+    assert (given["max_seconds"], given["max_bytes"]) == (None, None)
+
+
+@pytest.mark.parametrize("option", ["--after", "--before"])
+@pytest.mark.parametrize("text", ["", " "])
+def test_an_empty_cursor_is_none(option: str, text: str) -> None:
+    with pytest.raises(argparse.ArgumentError, match="the cursor is empty"):
+        options(option, text)
+
+
 @pytest.mark.parametrize(("text", "seconds"), [("30", 30), ("1.5s", 1.5), ("2m", 120), ("1H", 3600), ("0", 0)])
 def test_durations(text: str, seconds: float) -> None:
     assert parse_seconds(text) == seconds

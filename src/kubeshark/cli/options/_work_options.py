@@ -21,8 +21,12 @@ UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
 def add_work_options(parser: argparse.ArgumentParser) -> None:
     page = parser.add_argument_group("pages")
     page.add_argument("--reverse", action="store_true", help="newest first")
-    page.add_argument("--after", metavar="CURSOR", help="go on behind this place, in the order shown")
-    page.add_argument("--before", metavar="CURSOR", help="up to this place; with --limit the last N before it")
+    page.add_argument(
+        "--after", type=given_cursor, metavar="CURSOR", help="go on behind this place, in the order shown"
+    )
+    page.add_argument(
+        "--before", type=given_cursor, metavar="CURSOR", help="up to this place; with --limit the last N before it"
+    )
     page.add_argument("--cursor", action="store_true", help="say on stderr with which options to go on, and back")
     work = parser.add_argument_group("work")
     add_configured(
@@ -52,7 +56,7 @@ def add_work_options(parser: argparse.ArgumentParser) -> None:
         read=lambda duration: duration.seconds or None,
         type=parse_seconds,
         metavar="T",
-        help="stop after 30, 5m, 1h; exit code 3",
+        help="stop after 30, 5m, 1h; exit code 3; 0: no limit",
     )
     add_configured(
         work,
@@ -62,7 +66,7 @@ def add_work_options(parser: argparse.ArgumentParser) -> None:
         read=lambda size: size.bytes or None,
         type=parse_size,
         metavar="SIZE",
-        help="stop after decrypting so much, e.g. 2GB",
+        help="stop after decrypting so much, e.g. 2GB; 0: no limit",
     )
 
 
@@ -71,8 +75,8 @@ def work_options(args: argparse.Namespace) -> QueryArguments:
         "order": "desc" if args.reverse else "asc",
         "after": args.after,
         "before": args.before,
-        "max_seconds": args.max_seconds,
-        "max_bytes": args.max_bytes,
+        "max_seconds": args.max_seconds or None,
+        "max_bytes": args.max_bytes or None,
     }
 
 
@@ -80,6 +84,13 @@ def page_lines(query: StoreQuery[Any]) -> list[str]:
     """Return the options that go on behind what was shown and before it, one a line; none where nothing is left."""
     places = (("--after", query.cursor), ("--before", query.cursor_back))
     return [f"{option} {cursor}" for option, cursor in places if cursor is not None]
+
+
+def given_cursor(text: str) -> str:
+    """Return a cursor; refuse an empty one: a script that has none left would begin anew, and never end."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("the cursor is empty: there is nothing left, or leave the option out")
+    return text
 
 
 def parse_seconds(text: str) -> float:

@@ -23,7 +23,7 @@ def complain(problem: object) -> None:
 
     Above it comes what its notes hold, all that a compiler said; on a terminal also where a filter is wrong.
     """
-    notes = list(getattr(problem, "__notes__", ()))
+    notes: list[str] = list(getattr(problem, "__notes__", ()))
     if (picture := getattr(problem, "picture", "")) and sys.stderr.isatty():
         notes.append(picture)
     for text in notes:

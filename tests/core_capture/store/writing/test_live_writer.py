@@ -61,6 +61,19 @@ def slow(bench: Bench) -> tuple[Store, SlowBackend]:
     return Store(files, []), files
 
 
+def test_of_a_capture_that_nothing_came_to_nothing_is_kept(bench: Bench) -> None:
+    with live(bench) as writer:
+        writer.tick(0)
+        writer.finish()
+    assert bench.open().segments() == []
+    assert not any(name.endswith(".age") for name in bench.files() if name != "catalogue.age")
+    with live(bench) as writer:
+        writer.note_counters(received=3, dropped=3)
+        writer.finish()
+    [info] = bench.open().segments()
+    assert (info.packets, info.source.counters.dropped) == (0, 3)  # what was missed is told
+
+
 def test_log_first_then_a_segment(bench: Bench) -> None:
     with live(bench) as writer:
         fed(writer, ITEMS[:20])
