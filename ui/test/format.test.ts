@@ -37,7 +37,7 @@ describe("numbers as they are read", () => {
     expect(verdict("HTTP", 0, true)).toBe("bad");
   });
   it("the list's state", () => {
-    const begin = { phase: "running", ahead: 0, read: 0, total: 0, seconds: 0, problems: [], error: "", column: 0, isLive: false } as const;
+    const begin = { phase: "running", ahead: 0, read: 0, total: 0, seconds: 0, problems: [], error: "", column: 0, isLive: false, isOld: false } as const;
     expect(standingText({ ...begin, read: 5e6, total: 1e7 }, 1, 0)).toBe("Reading … 1 entry · 5.00 MB of 10.0 MB");
     expect(standingText({ ...begin, phase: "done", read: 5e6, seconds: 0.25 }, 1200, 0)).toBe("1,200 entries · 5.00 MB read in 250 ms");
     expect(standingText({ ...begin, phase: "limit" }, 1_000_000, 5)).toContain("go on");

@@ -29,14 +29,14 @@ class Line implements Wire {
 
 const REQUEST: QueryRequest = { kfl: "http", limit: 100, order: "oldest", since: null, until: null, cursor: null, columns: ["p"], live: false };
 
-function setUp() {
+function setUp(isKnown: () => Promise<boolean> = () => Promise.resolve(true)) {
   const lines: Line[] = [];
   const links: Link[] = [];
   const seen: string[] = [];
   const ends: Done[] = [];
   const failures: string[] = [];
   const lives: Live[] = [];
-  const socket = new HubSocket(() => { const line = new Line(); lines.push(line); return line; }, (link) => links.push(link));
+  const socket = new HubSocket(() => { const line = new Line(); lines.push(line); return line; }, (link) => links.push(link), undefined, isKnown);
   const events = {
     queued: () => undefined, progress: () => undefined,
     batch: (batch: Batch) => { const column = batch.columns.get("p"); for (let i = 0; i < batch.count; i++) seen.push(column ? textAt(column, i) : ""); },
@@ -103,6 +103,49 @@ describe("the socket", () => {
       vi.advanceTimersByTime(wait - 1);
       expect(lines.length).toBe(before);
       vi.advanceTimersByTime(1);
+      expect(lines.length).toBe(before + 1);
+    }
+  });
+
+  it("ends with its session, whether the hub says so or a handshake is refused", async () => {
+    for (const code of [4401, 1006]) {
+      const { socket, events, lines, line, links, failures } = setUp(() => Promise.resolve(false));
+      if (code === 4401) line().onopen?.();
+      socket.query(REQUEST, events);
+      line().onclose?.({ code });
+      await vi.advanceTimersByTimeAsync(60_000);
+      expect(links.at(-1)).toBe("out");
+      expect(lines.length).toBe(1);
+      expect(failures).toEqual([expect.stringContaining("signed out")]);
+      socket.query(REQUEST, events);
+      expect(failures).toHaveLength(2);
+    }
+  });
+
+  it("sends no filter that is too long, and takes the end of a message that was as the query's", async () => {
+    const { socket, events, lines, line, failures } = setUp();
+    line().onopen?.();
+    socket.query({ ...REQUEST, kfl: "ä".repeat(8 * 1024) + "a" }, events);
+    expect([line().sent, failures]).toEqual([[], ["the filter is longer than 16 KiB"]]);
+    socket.query({ ...REQUEST, kfl: "ä".repeat(8 * 1024) }, events);
+    expect(line().sent).toHaveLength(1);
+    line().onclose?.({ code: 1009 });
+    expect(failures).toHaveLength(2);
+    await vi.advanceTimersByTimeAsync(300);
+    expect(lines.length).toBe(2);
+    line().onopen?.();
+    expect(line().sent).toEqual([]);
+  });
+
+  it("waits longer for a hub that answers nothing, and no longer for one that did", async () => {
+    const { socket, events, lines, line } = setUp();
+    socket.query(REQUEST, events);
+    for (const wait of [250, 500, 1000]) {
+      line().onopen?.();
+      if (wait === 1000) line().says({ op: "progress", id: line().query, bytes_read: 0, bytes_total: 0, rows: 0 });
+      line().onclose?.({ code: 1006 });
+      const before = lines.length;
+      await vi.advanceTimersByTimeAsync(wait === 1000 ? 250 : wait);
       expect(lines.length).toBe(before + 1);
     }
   });

@@ -96,6 +96,15 @@ export const api = {
     csrf = session.csrf;
     return session;
   },
+  /** Whether the hub still knows who one is; one that does not answer has not said no. */
+  isKnown: async (): Promise<boolean> => {
+    try {
+      await request<Session>("session");
+    } catch (error) {
+      return !(error instanceof ApiError && error.status === 401);
+    }
+    return true;
+  },
   check: (kfl: string, signal: AbortSignal) => request<Check>("query/check", { kfl }, { signal }),
   histogram: (kfl: string, since: string, until: string, buckets: number, by: string, told: (told: Told<Histogram>) => void, signal: AbortSignal) =>
     summed<Histogram>("query/histogram", { kfl, since, until, buckets, by }, told, signal),

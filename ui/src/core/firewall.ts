@@ -1,6 +1,8 @@
 /** What the firewalls of all nodes say, summed up; and their events, as they come. */
 
-import { url } from "./api";
+import { api, url } from "./api";
+import { SIGNED_OUT } from "./socket";
+import { texts } from "../text/core";
 import type { FirewallEvent, FirewallNodeStatus, FirewallRule } from "./types";
 
 /** Return each rule once, with what it counted on all nodes. */
@@ -41,24 +43,33 @@ export function paused(feed: Feed, isPaused: boolean): Feed {
 
 const AGAIN_MS = 2_000;
 
-/** Listen until the returned function is called; a filter that cannot be read ends it, a lost connection does not. */
+/** Listen until the returned function is called; a filter that cannot be read or the end of the session ends it, a lost connection does not. */
 export function listen(kfl: string, take: (events: readonly FirewallEvent[], lost: number) => void, failed: (message: string) => void, link: (isOpen: boolean) => void): () => void {
   const at = `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}${url("firewall/events", { kfl })}`;
   let wire: WebSocket | null = null;
   let timer = 0;
   let isOver = false;
+  const end = (message: string): void => {
+    if (isOver) return;
+    isOver = true;
+    clearTimeout(timer);
+    failed(message);
+  };
   const open = (): void => {
+    let wasOpen = false;
     wire = new WebSocket(at);
-    wire.onopen = () => link(true);
+    wire.onopen = () => link((wasOpen = true));
     wire.onmessage = ({ data }) => {
       const message = JSON.parse(String(data)) as { op: string; message?: string; events?: readonly FirewallEvent[]; lost?: number };
       if (message.op === "events") return take(message.events ?? [], message.lost ?? 0);
-      isOver = true;
-      failed(message.message ?? "");
+      end(message.message ?? "");
     };
-    wire.onclose = () => {
+    wire.onclose = ({ code }) => {
       link(false);
-      if (!isOver) timer = window.setTimeout(open, AGAIN_MS);
+      if (isOver) return;
+      if (code === SIGNED_OUT) return end(texts.signedOut);
+      if (!wasOpen) void api.isKnown().then((isKnown) => { if (!isKnown) end(texts.signedOut); });
+      timer = window.setTimeout(open, AGAIN_MS);
     };
   };
   open();

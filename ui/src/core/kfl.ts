@@ -1,5 +1,10 @@
 /** Text of the filter language, as far as a page has to know it: quoting, joining terms, taking the last one off. */
 
+const MAX_BYTES = 16 * 1024; // as the hub has it
+
+/** Say whether a filter is longer than the language allows: it is not sent then. */
+export const isTooLong = (kfl: string): boolean => new TextEncoder().encode(kfl).length > MAX_BYTES;
+
 /** A KFL string literal for any text. */
 export function quote(text: string): string {
   let out = '"';

@@ -1,11 +1,13 @@
 /**
  * The WebSocket to the hub: queries, batches, acknowledgements (docs/hub-api.md, "The WebSocket").
  *
- * One query runs at a time. A lost connection does not lose it: it goes on behind the last batch that arrived.
+ * One query runs at a time. A lost connection does not lose it: it goes on behind the last batch that arrived. Whoever is
+ * signed out is not connected again.
  */
 
 import { url } from "./api";
 import { BadBatch, type Batch, Dictionaries, batchQuery, decodeBatch } from "./batches";
+import { isTooLong } from "./kfl";
 import { texts } from "../text/core";
 import type { WorkerState } from "./types";
 
@@ -48,7 +50,7 @@ export interface QueryEvents {
   failed(message: string, column: number): void;
 }
 
-export type Link = "connecting" | "open" | "lost";
+export type Link = "connecting" | "open" | "lost" | "out"; // out: the hub knows one no more
 
 /** What of a WebSocket is used here: tests bring their own. */
 export interface Wire {
@@ -62,6 +64,8 @@ export interface Wire {
 
 const FIRST_WAIT_MS = 250;
 const LONGEST_WAIT_MS = 5_000;
+const TOO_BIG = 1009; // RFC 6455 §7.4.1
+export const SIGNED_OUT = 4401; // the hub's own
 
 interface Running {
   id: number;
@@ -80,14 +84,22 @@ export class HubSocket {
   private nextId = 1;
   private wait = FIRST_WAIT_MS;
   private closed = false;
+  private isOut = false;
 
-  constructor(private readonly connect: () => Wire, private readonly link: (link: Link) => void, private readonly workers: (workers: readonly WorkerState[]) => void = () => undefined) {
+  constructor(
+    private readonly connect: () => Wire,
+    private readonly link: (link: Link) => void,
+    private readonly workers: (workers: readonly WorkerState[]) => void = () => undefined,
+    private readonly isKnown: () => Promise<boolean> = () => Promise.resolve(true),
+  ) {
     this.open();
   }
 
   /** Run a query in place of the one that runs. */
   query(request: QueryRequest, events: QueryEvents): void {
     this.cancel();
+    if (this.isOut) return events.failed(texts.signedOut, 0);
+    if (isTooLong(request.kfl)) return events.failed(texts.filterTooLong, 0);
     this.running = { id: this.nextId++, request, events, known: new Dictionaries(), cursor: request.cursor, rows: 0, isLive: false };
     this.start();
   }
@@ -109,26 +121,44 @@ export class HubSocket {
   }
 
   private open(): void {
+    if (this.closed) return;
     this.link("connecting");
     const wire = this.connect();
     wire.binaryType = "arraybuffer";
     wire.onopen = () => {
       this.isOpen = true;
-      this.wait = FIRST_WAIT_MS;
       this.link("open");
       this.workers([]); // a hub says how they fare once it knows some
       this.start();
     };
-    wire.onclose = () => {
+    wire.onclose = ({ code }) => {
       if (this.wire !== wire) return;
+      const wasOpen = this.isOpen;
       this.isOpen = false;
       if (this.closed) return;
+      if (code === SIGNED_OUT) return this.signOut();
+      if (code === TOO_BIG) this.fail(texts.filterTooLong); // sent again, it would end the next connection
+      // A browser tells no page why a handshake was refused.
+      if (!wasOpen) void this.isKnown().then((isKnown) => { if (!isKnown) this.signOut(); });
       this.link("lost");
       setTimeout(() => this.open(), this.wait);
       this.wait = Math.min(this.wait * 2, LONGEST_WAIT_MS);
     };
     wire.onmessage = ({ data }) => (typeof data === "string" ? this.text(data) : this.binary(data as ArrayBuffer));
     this.wire = wire;
+  }
+
+  private signOut(): void {
+    this.isOut = true;
+    this.close();
+    this.link("out");
+    this.fail(texts.signedOut);
+  }
+
+  private fail(message: string): void {
+    const { running } = this;
+    this.running = null;
+    running?.events.failed(message, 0);
   }
 
   private start(): void {
@@ -150,6 +180,7 @@ export class HubSocket {
     const { running } = this;
     try {
       if (!running || batchQuery(data) !== running.id) return;
+      this.wait = FIRST_WAIT_MS;
       const batch = decodeBatch(data, running.known);
       running.rows += batch.count;
       if (batch.cursor) running.cursor = batch.cursor;
@@ -167,6 +198,7 @@ export class HubSocket {
     const message = JSON.parse(text) as { op: string; id: number | null } & Record<string, unknown>;
     if (message.op === "workers") return this.workers(message["workers"] as readonly WorkerState[]);
     if (!running || (message.id !== running.id && message.id !== null)) return;
+    this.wait = FIRST_WAIT_MS; // what is open and answers nothing may be lost at once again
     switch (message.op) {
       case "queued":
         running.events.queued(Number(message["ahead"]));

@@ -26,9 +26,10 @@ export interface Standing {
   readonly error: string;
   readonly column: number;
   readonly isLive: boolean; // new entries come as they are complete
+  readonly isOld: boolean; // it failed, and the rows are of the query before
 }
 
-const BEGIN: Standing = { phase: "connecting", ahead: 0, read: 0, total: 0, seconds: 0, problems: [], error: "", column: 0, isLive: false };
+const BEGIN: Standing = { phase: "connecting", ahead: 0, read: 0, total: 0, seconds: 0, problems: [], error: "", column: 0, isLive: false, isOld: false };
 
 export interface Listeners {
   reset(): void;
@@ -61,7 +62,7 @@ export class Traffic {
   private telling = 0;
 
   constructor(connect: () => Wire = hubWire) {
-    this.socket = new HubSocket(connect, (link) => (this.link.value = link), (workers) => (this.workers.value = workers));
+    this.socket = new HubSocket(connect, (link) => (this.link.value = link), (workers) => (this.workers.value = workers), api.isKnown);
   }
 
   run(kfl: string, since: string, until: string, order: "oldest" | "newest", columns: readonly string[]): void {
@@ -107,9 +108,9 @@ export class Traffic {
     clearTimeout(this.timer);
     const isAppending = cursor !== null;
     this.isLive = false;
-    this.patch({ phase: "running", error: "", column: 0, isLive: false });
+    this.patch({ phase: "running", error: "", column: 0, isLive: false, isOld: false });
     this.socket.query({ ...request, cursor }, {
-      queued: (ahead) => this.patch({ phase: "queued", ahead }),
+      queued: (ahead) => { if (!this.isLive) this.patch({ phase: "queued", ahead }); }, // what is shown is whole meanwhile
       progress: ({ bytes_read, bytes_total }) => this.patch({ phase: "running", read: bytes_read, total: bytes_total }),
       batch: (batch) => this.take(batch, isAppending || this.isLive),
       live: (live) => {
@@ -128,7 +129,7 @@ export class Traffic {
       },
       failed: (error, column) => {
         this.tell();
-        this.patch({ phase: "failed", error, column });
+        this.patch({ phase: "failed", error, column, isLive: false, isOld: this.isFirstBatch && this.rows.count > 0 });
       },
     });
   }

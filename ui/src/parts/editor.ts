@@ -60,11 +60,13 @@ const look = EditorView.theme({
 
 const COMPARED = /([A-Za-z_][\w.]*)\s*(?:==|!=)\s*("?[^"\s]*)$/;
 const WORD = /[A-Za-z_][\w.]*$/;
+const NEAR = 500; // characters before the cursor: both try every begin of a word, which takes the square of its length
 
 /** Values after a comparison, words elsewhere, earlier filters in an empty one. */
 async function complete(context: CompletionContext): Promise<CompletionResult | null> {
   const before = context.state.sliceDoc(0, context.pos);
-  const compared = COMPARED.exec(before);
+  const near = before.slice(-NEAR);
+  const compared = COMPARED.exec(near);
   if (compared?.[1]) {
     try {
       const leaving = new AbortController();
@@ -78,7 +80,7 @@ async function complete(context: CompletionContext): Promise<CompletionResult | 
       return null;
     }
   }
-  const word = WORD.exec(before);
+  const word = WORD.exec(near);
   if (!word && before.trim() !== "" && !context.explicit) return null;
   const inString = (before.replace(/\\./g, "").match(/"/g)?.length ?? 0) % 2 === 1;
   if (inString) return null;

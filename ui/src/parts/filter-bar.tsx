@@ -2,11 +2,13 @@
 
 import { useEffect, useRef, useState } from "preact/hooks";
 import { api } from "../core/api";
+import { isTooLong } from "../core/kfl";
 import { place, setFilter, dropLast } from "../core/state";
 import { shown, traffic } from "../shared";
 import type { Editor } from "./editor";
 import { FiltersMenu } from "./filters-menu";
 import { Icon } from "./icon";
+import { texts as coreTexts } from "../text/core";
 import { texts } from "../text/filter-bar";
 
 const CHECK_MS = 150;
@@ -24,6 +26,7 @@ export function FilterBar() {
 
   const apply = (value: string): void => {
     setHistory(false);
+    if (isTooLong(value.trim())) return; // it is said below the filter
     if (value.trim() === place.value.kfl) traffic.rerun();
     else setFilter(value.trim());
   };
@@ -42,6 +45,7 @@ export function FilterBar() {
         setNotices([]);
         return;
       }
+      if (isTooLong(asked)) return setFault({ message: coreTexts.filterTooLong, column: 0 });
       api.check(asked, leaving.signal).then((answer) => {
         if (leaving.signal.aborted) return;
         setFault(answer.ok ? null : { message: answer.error ?? "not a filter", column: answer.column ?? 0 });

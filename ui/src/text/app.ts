@@ -15,6 +15,6 @@ export const texts = {
   themeChange: (theme: Value): string => `Theme: ${theme}. Change`,
   help: "Help (?)",
   helpKeysAndFilter: "Help: keys and filter language",
-  link: { connecting: "connecting", open: "connected", lost: "reconnecting: rows stay" },
+  link: { connecting: "connecting", open: "connected", lost: "reconnecting: rows stay", out: "signed out" },
   dismiss: "Dismiss",
 } as const;

@@ -5,6 +5,8 @@ import type { Value } from "./_types";
 
 export const texts = {
   noAnswer: "the hub does not answer: is kubeshark serve still running?",
+  signedOut: "you are signed out: open the URL with your token again, or reload the page to sign in",
+  filterTooLong: "the filter is longer than 16 KiB",
   uploadEnded: "the hub ended the upload",
   copied: "Copied",
   copyRefused: "The browser refused to copy",

@@ -17,6 +17,7 @@ export const texts = {
   youMayNotSee: "You may not see this entry.",
   expired: "Expired",
   notShown: "Not shown",
+  tryAgain: "Try again",
   close: "Close",
   previousOfTheConnection: "Previous of the connection ([)",
   previousEntryOfThe: "Previous entry of the connection",

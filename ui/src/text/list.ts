@@ -25,6 +25,6 @@ export function standingText(standing: Standing, rows: number, dropped: number):
     case "cancelled": return `Cancelled · ${found} so far${read}`;
     case "limit": return `The first ${found}: narrow the filter, or go on${kept}`;
     case "partial": return `${found} within the hub's budget: go on for the rest${read}`;
-    case "failed": return "The query failed";
+    case "failed": return standing.isOld ? "The query failed: these rows are of the one before" : "The query failed";
   }
 }

@@ -11,7 +11,7 @@ import { Icon } from "../parts/icon";
 import { Hex, Code, SectionView } from "../parts/sections";
 import { Follow } from "../parts/follow";
 import { Packets } from "../parts/packets";
-import { shown } from "../shared";
+import { shown, traffic } from "../shared";
 import { texts } from "../text/detail";
 
 const TITLES: Readonly<Record<Half, string>> = { request: "Request", response: "Response", event: "Event", data: "Data" };
@@ -22,6 +22,9 @@ export function DetailPane({ id }: { id: string }) {
   const [error, setError] = useState<ApiError | null>(null);
   const [tab, setTab] = useState<Tab>("shown");
   const [renderer, setRenderer] = useState("");
+  const [attempt, setAttempt] = useState(0);
+  const again = (): void => setAttempt((before) => before + 1);
+  const isConnected = traffic.link.value === "open";
 
   useEffect(() => setRenderer(""), [id]);
   useEffect(() => {
@@ -37,7 +40,8 @@ export function DetailPane({ id }: { id: string }) {
       isCurrent = false;
       clearTimeout(timer);
     };
-  }, [id, renderer]);
+  }, [id, renderer, attempt]);
+  useEffect(() => { if (isConnected && error?.status === 0) again(); }, [isConnected]);
 
   const close = (): void => {
     go({ entry: "" });
@@ -45,7 +49,7 @@ export function DetailPane({ id }: { id: string }) {
   };
   return (
     <aside class="detail" tabIndex={-1} aria-label={texts.entry} aria-busy={entry?.data.id !== id && !error}>
-      {error && <Missing id={id} error={error} close={close} />}
+      {error && <Missing id={id} error={error} again={again} close={close} />}
       {!error && !entry && <p class="empty">{texts.dissecting}</p>}
       {!error && entry && (
         <>
@@ -82,7 +86,7 @@ function TabButton({ name, now, set, children }: { name: Tab; now: Tab; set: (ta
   }}>{children}</button>;
 }
 
-function Missing({ id, error, close }: { id: string; error: ApiError; close: () => void }) {
+function Missing({ id, error, again, close }: { id: string; error: ApiError; again: () => void; close: () => void }) {
   const words: Record<number, string> = {
     404: texts.thereIsNoSuch,
     410: texts.thisEntryHasExpired,
@@ -94,7 +98,10 @@ function Missing({ id, error, close }: { id: string; error: ApiError; close: () 
       <p>{words[error.status] ?? error.message}</p>
       {words[error.status] && <p class="dim">{error.message}</p>}
       <p class="dim"><code>{id}</code></p>
-      <p><button type="button" onClick={close}>{texts.close}</button></p>
+      <p class="buttons">
+        {!words[error.status] && <button type="button" onClick={again}>{texts.tryAgain}</button>}
+        <button type="button" onClick={close}>{texts.close}</button>
+      </p>
     </div>
   );
 }

@@ -68,7 +68,7 @@ export function TrafficView() {
       <Histogram />
       <div class="split" data-open={entry !== "" || undefined}>
         <div class="list-pane">
-          <div class="list-host" ref={host} />
+          <div class="list-host" data-old={traffic.standing.value.isOld || undefined} ref={host} />
           <ListState />
           <Pill />
         </div>
