@@ -108,7 +108,10 @@ class FlowSide:
             elif flags & RST and flags & ACK:
                 at = offset + header + ACKNOWLEDGED
                 found.add("refused" if _distance(end, int.from_bytes(data[at : at + 4], "big")) <= 0 else "")
-        return next((ending for ending in ENDINGS if ending in found), "")
+        for ending in ENDINGS:
+            if ending in found:
+                return ending
+        return ""
 
     def packet_at(self, offset: int) -> int:
         """Return the index of the packet that first carried the byte at `offset`; the nearest one outside the data."""
