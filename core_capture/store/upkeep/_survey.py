@@ -9,6 +9,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import cached_property
 from typing import Literal
 
 from msgspec import Struct
@@ -17,7 +19,7 @@ from kubeshark.core_capture._core import load_core
 from kubeshark.core_capture.store.catalogue._catalogue import Entry, load_catalogue
 from kubeshark.core_capture.store.catalogue._name_history import load_names
 from kubeshark.core_capture.store.catalogue._state import ChainHead, StoreState, load_state
-from kubeshark.core_capture.store.keys._age import NotForUsError
+from kubeshark.core_capture.store.keys._age import AgeReader, NotForUsError
 from kubeshark.core_capture.store.keys._identity import Identity
 from kubeshark.core_capture.store.keys._signing import SIGNATURE_BYTES, is_signed
 from kubeshark.core_capture.store.places._backend import Backend
@@ -33,6 +35,7 @@ from kubeshark.core_capture.store.places._names import (
     index_names,
     log_pieces,
     number_of,
+    orphans,
 )
 from kubeshark.core_capture.store.segments._index import DataFile, Misplaced
 from kubeshark.core_capture.store.segments._info import Chain
@@ -45,7 +48,8 @@ from kubeshark.errors import Damaged, StoreError
 
 __all__ = ["Leftover", "follows_a_head", "read_state", "survey"]
 
-ONLY_IN_THE_INDEX = "interfaces, options, the order of packets of one time"
+_WITHOUT_PACKETS = ("cut", "damaged", "other")  # data files of which some packets, or all, are not where they belong
+_ONLY_IN_THE_INDEX = "interfaces, options, the order of packets of one time"
 
 
 class Leftover(Struct, frozen=True):
@@ -208,11 +212,15 @@ class _Judge:
 
     def _judge_published(self, name: str) -> Leftover | None:
         """Compare the data file of a segment with its index."""
-        if f"{name}{DATA_SUFFIX}" not in self._listed:
-            return Leftover("lost", name, f"{name}: its data file is missing", is_whole=False)
-        found = self._check(name)
-        if found.kind == "fits":
+        found = self._check(name) if f"{name}{DATA_SUFFIX}" in self._listed else None
+        if found is not None and found.kind == "fits":
             return None
+        under = self._strays.get(self._indexes.data[name].file_key)
+        if under is not None and (found is None or found.kind in _WITHOUT_PACKETS):
+            message = f"{name}: its data file lies under the name of {under}: give it back its own"
+            return Leftover("swapped", name, message, is_whole=False)
+        if found is None:
+            return Leftover("lost", name, f"{name}: its data file is missing", is_whole=False)
         if found.kind == "cut":
             return self._judge_data(name, "its data is cut")
         if found.kind == "longer":
@@ -276,19 +284,30 @@ class _Judge:
             return Leftover("lost", name, f"{name}: {why}, and its data holds no block that is whole", is_whole=False)
         rest = "" if found.is_whole else "; blocks that are cut or damaged are lost"
         secrets = "" if name in self._indexes.data else ", TLS secrets"
-        message = f"{name}: loses what only its index knew ({ONLY_IN_THE_INDEX}{secrets}), because {why}{rest}"
+        message = f"{name}: loses what only its index knew ({_ONLY_IN_THE_INDEX}{secrets}), because {why}{rest}"
         return Leftover("rebuild", name, message, found.packets, found.is_whole)
 
     def _foreign(self, name: str, owner: str) -> Leftover:
         """Say whose data file lies under a segment's name."""
         is_there = f"{owner}{DATA_SUFFIX}" in self._listed - self._odd
-        if not is_there or self._check(owner).kind not in ("fits", "longer", "header"):
+        if not is_there or self._check(owner).kind in _WITHOUT_PACKETS:
             message = f"{name}: its data file is that of {owner}: give each its own name"
             return Leftover("swapped", name, message, is_whole=False)
         message = f"{name}: its data file is a copy of that of {owner}"
         if name in self._indexes.data:
             return Leftover("lost", name, f"{message}, its own is not here", is_whole=False)
         return Leftover("copy", name, f"{message}: delete it", is_whole=False)
+
+    @cached_property
+    def _strays(self) -> dict[str, str]:
+        """Data files without an index of their own, by their age key, hex."""
+        found = dict[str, str]()
+        for name in orphans(self._listed - self._odd):
+            with suppress(Damaged, NotForUsError, FileNotFoundError):
+                file = self._files.open(f"{name}{DATA_SUFFIX}")
+                with AgeReader(file, self._identities, truncated=True) as age:
+                    found[age.file_key.hex()] = name
+        return found
 
     def _check(self, name: str) -> DataCheck:
         return check_data_file(self._files, f"{name}{DATA_SUFFIX}", self._indexes.data[name], self._identities)

@@ -71,8 +71,32 @@ def test_swapped_data_files_of_which_one_has_no_index(three: Bench) -> None:
     index(three, second).unlink()
     found = left_alone(three)
     assert actions(found) == [("swapped", first, 0), ("swapped", second, 0)]
-    assert "not the one its index was written for" in found[0].message
+    assert f"its data file lies under the name of {second}" in found[0].message
     assert f"its data file is that of {first}" in found[1].message
+
+
+def test_a_data_file_of_nobody(three: Bench, tmp_path: Path) -> None:
+    other = Bench(tmp_path / "other", three.me, three.key)
+    other.fill(ITEMS)
+    first = names(three)[0]
+    shutil.copy(data(other, names(other)[0]), data(three, first))
+    (found,) = left_alone(three)
+    assert (found.action, found.name, found.is_whole) == ("swapped", first, False)
+    assert "not the one its index was written for" in found.message
+
+
+@pytest.mark.parametrize("how", ["missing", "cut"])
+def test_a_data_file_that_lies_whole_under_another_name(how: str, three: Bench) -> None:
+    first = names(three)[0]
+    shutil.copy(data(three, first), data(three, OTHER))
+    data(three, first).unlink() if how == "missing" else data(three, first).write_bytes(
+        data(three, first).read_bytes()[:-300]
+    )
+    found = left_alone(three)
+    assert actions(found) == [("swapped", first, 0), ("swapped", OTHER, 0)]
+    data(three, OTHER).rename(data(three, first))
+    assert recover(three) == []
+    assert exported(three.path, three.me) == b"".join(ITEMS)
 
 
 def test_swapped_indexes(three: Bench) -> None:
