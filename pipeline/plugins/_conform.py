@@ -228,9 +228,10 @@ class _Whole:
 def _check_python(trial: Trial, vector: Vector) -> Iterator[Finding]:
     """Look at one side as a whole, in small packets, and cut short at many places."""
     binding = next(each for each in trial.plugins.bindings if each.plugin == trial.manifest.label)
+    plugin: Any = trial.plugins.manager.get_plugin(binding.plugin)  # not contained: what it raises is told
 
     def ask(stream: _Whole) -> list[tuple[Any, ...]]:
-        (found,) = binding.dissect(protocol=binding.protocol, streams=[stream])
+        (found,) = plugin.dissect(protocol=binding.protocol, streams=[stream])
         messages = [message for message in found if isinstance(message, Message)]
         return [(m.kind, m.start, m.end, m.key, m.one_way, m.final, m.fields, m.error) for m in messages]
 

@@ -66,7 +66,7 @@ def test_a_variable_that_does_not_exist(hook: str, name: str, sample: Path, tmp_
         assert "plugin reader@1.0.0: filter read_it() reads 'document'" in done.stderr
 
 
-def test_show_names_a_plugin_that_fails(sample: Path, tmp_path: Path) -> None:
+def test_show_and_follow_name_a_plugin_that_fails(sample: Path, tmp_path: Path) -> None:
     package = tmp_path / "package"
     (package / "odd-1.0.dist-info").mkdir(parents=True)
     (package / "odd-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: odd\nVersion: 1.0\n")
@@ -77,6 +77,9 @@ def test_show_names_a_plugin_that_fails(sample: Path, tmp_path: Path) -> None:
     assert kubeshark("import", sample, *store).returncode == 0
     asked = kubeshark("query", "odd", "--fields", "id", "--output", "jsonl", "--limit", "1", *store, **environment)
     entry_id = json.loads(asked.stdout)["id"]
+    command = ("query", "odd", "--follow", "--since", "2000-01-01", "--limit", "1", "--output", "jsonl")
+    followed = kubeshark(*command, *store, **environment)
+    assert followed.returncode == 3 and "plugin odd in dissect: detail: " in followed.stderr, followed.stderr
     for form, hook in (
         ("json", "dissect: detail: raised SystemExit: 7"),
         ("text", "render: raised RuntimeError: boom"),

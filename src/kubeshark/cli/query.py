@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -98,16 +99,15 @@ def _follow(store: Pipeline, args: argparse.Namespace) -> int:
         follow = pipeline.follow(args.kfl, since_ns=since_ns)
         for notice in follow.notices:
             remark(notice)
-        try:
+        with pipeline.plugins.listening() as heard, suppress(KeyboardInterrupt):
             if args.limit != 0:
                 print_lines(header, islice(follow.map(line), args.limit), at_once=True)
-        except KeyboardInterrupt:
-            pass
-        for problem in follow.problems:
+        problems = list(dict.fromkeys((*map(str, follow.problems), *heard)))
+        for problem in problems:
             complain(problem)
         if follow.dropped:
             complain(str(follow.dropped))
-        return 3 if follow.problems or follow.dropped else 0
+        return 3 if problems or follow.dropped else 0
 
 
 def report(query: StoreQuery[str], args: argparse.Namespace) -> int:
