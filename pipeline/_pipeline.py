@@ -9,11 +9,11 @@ from __future__ import annotations
 import copy
 import sys
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Self, TypeVar, Unpack, cast
 
 from msgspec import Struct
 from msgspec.structs import asdict
@@ -364,7 +364,7 @@ class Pipeline:
         candidates, secrets = self._filter("flow" if wanted.number == "flow" else "")
         options = QueryOptions(prefer=wanted.segment)
         query = self._query(candidates, lookup.of_entries(self.store, (entry_id,)), secrets, itself, options)
-        with closing(iter(query)) as entries:
+        with closing(cast("Generator[Entry, None, None]", iter(query))) as entries:  # then `problems` are whole
             found = next((entry for entry in entries if entry.entry_id == wanted), None)
         if problems is not None:
             problems += query.problems

@@ -104,7 +104,7 @@ class StoreQuery(Struct, Generic[T]):
     _notes: Sequence[str] = ()
     _requests: Callable[[], Requests | None] = lambda: None  # what a server was asked for this query
 
-    def __iter__(self) -> Generator[T, None, None]:
+    def __iter__(self) -> Iterator[T]:
         return self._finishing(iter(self._query))
 
     def lists(self) -> Iterator[Sequence[T]]:
