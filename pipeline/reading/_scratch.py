@@ -68,7 +68,7 @@ class Scratch:
         """Move everything to a temporary store; what comes later goes there at once."""
         folder = self._stack.enter_context(TemporaryDirectory(prefix="kubeshark-"))
         identity = Identity.generate()
-        self._store = Store.open(Path(folder), identities=[identity], create=True)
+        self._store = Store.open(Path(folder), identities=[identity])
         writer = self._store.writer([identity.recipient], source=SourceInfo("scratch"), key=NodeKey.generate())
         self._writer = self._stack.enter_context(writer)
         for batches in self._batches.values():

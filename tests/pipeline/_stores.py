@@ -21,7 +21,7 @@ def make_store(path: Path, capture: Capture, cuts: Sequence[int] = ()) -> Path:
         identity: Identity = opened.store.identities[0]
     bounds = [0, *cuts, len(capture.records)]
     for number, (low, high) in enumerate(pairwise(bounds)):
-        store = Store.open(path, create=True)
+        store = Store.open(path)
         with store.writer([identity.recipient], source=SourceInfo(f"part {number}"), node=f"n{number:02}") as writer:
             writer.add(batch(capture.records[low:high]))
             writer.finish()
