@@ -13,7 +13,7 @@ from typing import BinaryIO
 from kubeshark._durable import make_folder, replace_synced, sync_folder, write_synced
 from kubeshark.core_capture.store.places._backend import Content
 from kubeshark.core_capture.store.places._lock import StoreLock
-from kubeshark.core_capture.store.places._names import TEMPORARY
+from kubeshark.core_capture.store.places._names import TEMPORARY, is_of_store
 from kubeshark.errors import StoreError
 
 __all__ = ["LocalBackend", "LocalFile", "open_folder"]
@@ -137,12 +137,19 @@ class LocalBackend:
 
 
 def open_folder(path: Path, *, create: bool) -> LocalBackend:
-    """Open a folder, made if `create` is set; raise StoreError if there is none."""
+    """Open a folder, made if `create` is set; raise StoreError if there is none.
+
+    A reader may come before the first writer: an empty folder is an empty store. One with other things in it only is
+    no store without `create`: its path is mistyped more likely than not.
+    """
     try:
         if create:
             make_folder(path)
         if not path.is_dir():
             raise StoreError(f"no store at {path}")
+        names = [] if create else [entry.name for entry in path.iterdir()]
+        if names and not any(map(is_of_store, names)):
+            raise StoreError(f"no store at {path}: nothing in that folder is of one")
     except OSError as error:
         raise StoreError(f"cannot open the store {path}: {error.strerror}") from error
     return LocalBackend(path)

@@ -45,6 +45,7 @@ __all__ = [
     "check_node",
     "index_names",
     "is_node",
+    "is_of_store",
     "is_public",
     "log_name",
     "log_pieces",
@@ -79,6 +80,7 @@ SCHEDULED = "scheduled.json"
 SNAPSHOTS_LOCK = ".snapshots.lock"
 NAMES_LOCK = ".names.lock"
 
+_OWN = frozenset({LOCK, SNAPSHOTS_LOCK, NAMES_LOCK, RESERVE, LEDGER, SCHEDULED, UPLOADS})
 _SUFFIXES = (DATA_SUFFIX, INDEX_SUFFIX)
 _NODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _NAME = re.compile(r"\d{8}T\d{6}Z-[A-Za-z0-9][A-Za-z0-9._-]{0,62}-(\d{4,18})")
@@ -154,6 +156,11 @@ def is_public(file: str) -> bool:
     if file in (STATE, CATALOGUE, SNAPSHOTS, NAMES) or piece_of(file) is not None:
         return True
     return any(file.endswith(suffix) and number_of(file.removesuffix(suffix)) is not None for suffix in _SUFFIXES)
+
+
+def is_of_store(file: str) -> bool:
+    """Say whether a file is one that only stores have: a lock, too, for who writes has it before all others."""
+    return file in _OWN or file.startswith(TEMPORARY) or is_public(file)
 
 
 def log_name(name: str, number: int) -> str:

@@ -50,11 +50,23 @@ def test_what_cannot_be_opened_is_said_in_a_line(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="no store at"):
         open_folder(tmp_path / "none", create=False)
     (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match="nothing in that folder is of one"):
+        open_folder(tmp_path, create=False)
     with pytest.raises(StoreError, match="cannot open the store"):
         open_folder(tmp_path / "file" / "store", create=True)
     (tmp_path / "folder").mkdir()
     with pytest.raises(StoreError, match="cannot read"):
         LocalBackend(tmp_path).open("folder")
+
+
+def test_an_empty_folder_is_an_empty_store(tmp_path: Path) -> None:
+    assert open_folder(tmp_path, create=False).names() == []
+
+
+@pytest.mark.parametrize("name", ["store.json", ".lock", ".tmp-1", "20260101T000000Z-a-0001.idx.age", "ledger.json"])
+def test_anything_of_a_store_makes_it_one(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).touch()
+    assert open_folder(tmp_path, create=False).names() == [name]
 
 
 def test_what_lies_inside(tmp_path: Path) -> None:
