@@ -155,7 +155,7 @@ class Message:
     key: str = ""  # pairs request and response where the protocol has ids; "" pairs in order
     one_way: bool = False  # a request that has no answer by design
     final: bool = True  # False: an interim response (HTTP 1xx) that does not end its request
-    error: str = ""  # what is wrong with it: "gap: …", "truncated: …"; "Reset: …" where the peer took it back
+    error: str = ""  # what is wrong: "gap: …", "truncated: …"; "Reset: …", "CloseWait: …": its connection ended first
     protocol: str = ""  # flag of another protocol of the same plugin, whose message this is
     interleaved: int = 0  # bytes between start and end that belong to other messages: HTTP/2 streams
     detail: Callable[[], tuple[Mapping[str, Value], Mapping[str, Any]]] | None = None

@@ -29,6 +29,9 @@ ANSWER_TIMEOUT_NS = 10_000_000_000
 
 _TIMES = Struct("<56xQQ32x")  # of a FLOW row: its first and its last packet's
 
+_ENDED = ("Reset:", "CloseWait:")
+"""How the error of a message begins whose connection, or stream of many in it, ended before the message did."""
+
 SHOWN_FIELDS = 4
 """Fields of a message in doubt that its error tells."""
 
@@ -172,7 +175,7 @@ def _error(exchange: Exchange, facts: StreamFacts, protocol: ProtocolSpec) -> En
     for timed in (exchange.request, exchange.response, exchange.event):
         if timed is None or (timed.is_whole and not timed.message.error):
             continue
-        if timed.message.error.startswith("Reset:"):  # one stream of many was reset, not the connection
+        if timed.message.error.startswith(_ENDED):
             return EntryError("connection", timed.message.error)
         reason = timed.message.error or "gap: bytes before this message were not captured: where it begins is a guess"
         seen = "" if timed.is_whole else _seen(timed.message)

@@ -9,4 +9,7 @@ __all__ = ["ended_early"]
 
 def ended_early(ending: Ending, where: str) -> str:
     """Return the error of a message in the middle of which its side ended; "" where that was not seen."""
-    return f"Reset: the connection was {'closed' if ending == 'closed' else 'reset'} {where}" if ending else ""
+    if not ending:
+        return ""
+    how = "CloseWait: the connection was closed" if ending == "closed" else "Reset: the connection was reset"
+    return f"{how} {where}"

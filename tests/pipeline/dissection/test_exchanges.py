@@ -175,7 +175,7 @@ def test_a_message_whose_end_was_never_sent() -> None:
     capture = Capture()
     Connection(capture).open().ask(b"POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 40\r\n\r\nx").end(CLIENT)
     (entry,) = find(capture, 'http && path == "/a" && error_type == "connection"')
-    assert entry.get("error_message") == "Reset: the connection was closed after 1 of 40 bytes of the body"
+    assert entry.get("error_message") == "CloseWait: the connection was closed after 1 of 40 bytes of the body"
 
 
 def test_what_stands_alone_behind_a_gap_is_a_guess() -> None:

@@ -387,11 +387,11 @@ HINTS = b"HTTP/1.1 103 Early Hints\r\n\r\n"
 @pytest.mark.parametrize(
     ("wire", "ended", "error"),
     [
-        (PUT, "closed", "Reset: the connection was closed after 3 of 9 bytes of the body"),
+        (PUT, "closed", "CloseWait: the connection was closed after 3 of 9 bytes of the body"),
         (PUT, "reset", "Reset: the connection was reset after 3 of 9 bytes of the body"),
         (PUT, "refused", "Reset: the connection was reset after 3 of 9 bytes of the body"),
-        (PUT[:-3], "closed", "Reset: the connection was closed after 0 of 9 bytes of the body"),
-        (CHUNKED + b"5\r\nabc", "closed", "Reset: the connection was closed before the chunked body ended"),
+        (PUT[:-3], "closed", "CloseWait: the connection was closed after 0 of 9 bytes of the body"),
+        (CHUNKED + b"5\r\nabc", "closed", "CloseWait: the connection was closed before the chunked body ended"),
         (CHUNKED + b"0\r\nT: v", "reset", "Reset: the connection was reset before the chunked body ended"),
         (b"PUT / HTTP/1.1\r\nHost: h", "closed", "truncated: the header section ends early"),
         (PUT + b"defghi", "closed", ""),
@@ -415,7 +415,7 @@ def test_an_answer_is_cut_by_the_end_of_its_own_side() -> None:
         "truncated: 1 bytes of the body were not captured"
     ]
     (message,) = responses(cut, GET, ended=("", "closed"))
-    assert message.error == "Reset: the connection was closed after 1 of 2 bytes of the body"
+    assert message.error == "CloseWait: the connection was closed after 1 of 2 bytes of the body"
 
 
 @pytest.mark.parametrize(
