@@ -19,7 +19,7 @@ from kubeshark.extension_api import HOOKS, Hook
 from kubeshark.firewall import policy_schema
 from kubeshark.pipeline import Plugins
 from kubeshark.pipeline.kfl import VARIABLES
-from kubeshark.pipeline.plugins._manager import RAW
+from kubeshark.pipeline.plugins._bindings import RAW
 from kubeshark.settings import keys
 from kubeshark.settings._ignored import NOT_READ
 from kubeshark.settings._yaml import flow_text
@@ -70,7 +70,7 @@ def variables_page() -> str:
         heavy = "yes" if variable.is_heavy else ""
         sections[variable.section].append(f"| `{variable.name}` | {variable.type} | {heavy} |")
     listed = set(VARIABLES)
-    for binding in Plugins().bindings:
+    for binding in Plugins().protocols.all:
         for name, kind in binding.protocol.variables.items():
             if name not in listed:
                 sections[binding.protocol.name].append(f"| `{name}` | {kind} |  |")
@@ -94,7 +94,7 @@ def protocols_page() -> str:
         "| protocol | KFL flags | ports | over | may go on in | checked against |\n|---|---|---|---|---|---|",
     ]
     listed = set()
-    for binding in Plugins().bindings:
+    for binding in Plugins().protocols.all:
         spec = binding.protocol
         if binding.plugin == RAW or spec.long_name in listed:  # some plugins show what they meet as another's protocol
             continue

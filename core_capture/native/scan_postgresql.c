@@ -292,7 +292,8 @@ typedef struct {
     kc_scan *scan;
     scan_stream *stream;
     size_t question, questions; /* the client's messages from the first of the cycle that is answered on */
-    uint32_t cycle, place;      /* the place counts the answers in this cycle */
+    uint32_t cycle, place;      /* the place counts the questions of this cycle that were answered */
+    uint32_t answers;           /* in this cycle */
     bool is_new_cycle, is_unasked;
     scan_arrival asked, answered;
 } pg_server;
@@ -307,7 +308,8 @@ enum {
     PG_CLOSED = 1 << 12,
     PG_NO_DATA = 1 << 13,
     PG_SUSPENDED = 1 << 14,
-    PG_PARAMETERS = 1 << 15
+    PG_PARAMETERS = 1 << 15,
+    PG_REST = 1 << 2 | 1 << 3 | PG_COLUMNS | 1 << 8 | 1 << 9 | PG_NO_DATA /* SZTNEn; the dissector's _REST */
 };
 
 typedef struct {
@@ -344,7 +346,7 @@ static void begin_cycle(pg_server *server, uint32_t arrival) {
     server->question = at;
     server->is_unasked = at == end || arrival_at(&server->asked, messages[at].start) >= arrival;
     server->is_new_cycle = false;
-    server->place = 0;
+    server->place = server->answers = 0;
 }
 
 /* Find the question of an answer: the n-th of its cycle. False if the dissector had better look. */
@@ -365,6 +367,7 @@ static bool add_answer(pg_server *server, const pg_answer *answer) {
     if (!answer->has_anchor) return false; /* unasked */
     uint32_t arrival = arrival_at(&server->answered, answer->anchor);
     if (server->is_new_cycle) begin_cycle(server, arrival);
+    if (server->answers++ && !(answer->kinds & ~(uint32_t)PG_REST)) return false; /* may be of the answer before it */
     if (server->is_unasked ? answer->has_failed : !find_question(server, answer, arrival, &question)) return false;
     kc_message *message = add_message(scan, server->stream, 1, answer->start, answer->end);
     if (!message) return false;

@@ -99,6 +99,6 @@ def protocols(hub: State) -> list[ProtocolAnswer]:
             reference=spec.reference,
             plugin="" if binding.is_builtin else binding.plugin,
         )
-        for binding in hub.pipeline.plugins.bindings
+        for binding in hub.pipeline.plugins.protocols.all
         for spec in (binding.protocol,)
     ]

@@ -13,7 +13,7 @@ from typing import Protocol
 from kubeshark.errors import PluginError
 from kubeshark.extension_api import PROBE_BYTES, Classifier, Verdict
 from kubeshark.pipeline._budget import go_on
-from kubeshark.pipeline.plugins._manager import Binding
+from kubeshark.pipeline.plugins._bindings import Binding
 from kubeshark.pipeline.reading._streams import FlowStream
 
 __all__ = ["Claimant", "Claims", "has_payload"]

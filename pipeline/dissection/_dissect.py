@@ -30,7 +30,8 @@ from kubeshark.pipeline.dissectors import CONN
 from kubeshark.pipeline.enrichment._enrich import EnricherBinding
 from kubeshark.pipeline.entries._entry import Entry, EntryError
 from kubeshark.pipeline.entries._facts import Origin, StreamFacts
-from kubeshark.pipeline.plugins._manager import ENCRYPTED, Binding, Plugins
+from kubeshark.pipeline.plugins._bindings import ENCRYPTED, Binding
+from kubeshark.pipeline.plugins._manager import Plugins
 from kubeshark.pipeline.reading._segments import Selection
 from kubeshark.pipeline.reading._streams import TRANSPORT_NAMES, FlowStream, InnerStream
 from kubeshark.pipeline.tables._kinds import CONNECTION, MADE
@@ -87,8 +88,8 @@ class Dissector:
     _claims: Claims = field(init=False)  # likewise
 
     def __post_init__(self) -> None:
-        self._scanners = Scanners(self.plugins.bindings)
-        self._claims = Claims(self.plugins.bindings, self.problems, self._go_on)
+        self._scanners = Scanners(self.plugins.protocols.all)
+        self._claims = Claims(self.plugins.protocols.all, self.problems, self._go_on)
 
     def _go_on(self) -> None:
         self.go_on()  # that of the chunk: others may have been set since the claims were made
@@ -140,7 +141,7 @@ class Dissector:
         for at, binding in enumerate(claims):
             if binding is not None:
                 by_binding[id(binding)].append(at)
-        for binding in self.plugins.bindings:
+        for binding in self.plugins.protocols.all:
             candidates = by_binding.get(id(binding))
             if candidates is None:
                 continue
@@ -166,7 +167,7 @@ class Dissector:
                     _Layer(level[at].root, InnerStream(level[at].stream, to), to.protocol, outer) for to in handovers
                 ]
         for at, layer in enumerate(level):
-            raw = self.plugins.fallbacks.get(layer.stream.transport)
+            raw = self.plugins.protocols.fallbacks.get(layer.stream.transport)
             if (
                 raw
                 and not (layer.found or layer.has_rows or is_done[at])
@@ -210,9 +211,9 @@ class Dissector:
         self, binding: Binding, candidates: list[int], level: Sequence[_Layer], wants: Wants | None
     ) -> list[int]:
         """Return the streams of a protocol that can give entries asked for, themselves or by what is inside them."""
-        if wants is None or any(map(wants, self.plugins.protocols_with(binding))):
+        if wants is None or any(map(wants, self.plugins.protocols.beside(binding))):
             return candidates
-        inside = self.plugins.reached_from(binding, can_decrypt=self.decrypt is not None)
+        inside = self.plugins.protocols.reached_from(binding, can_decrypt=self.decrypt is not None)
         if inside is not None and not any(map(wants, inside)):
             return []
         marks = binding.protocol.handover_marks

@@ -17,7 +17,8 @@ from kubeshark.pipeline.dissectors import CONN, ReadRows, conn_message
 from kubeshark.pipeline.dissectors._message_rows import LAST_PACKET, PACKET, PLACE
 from kubeshark.pipeline.entries._entry import Entry, EntryError, EntryId
 from kubeshark.pipeline.entries._facts import StreamFacts
-from kubeshark.pipeline.plugins._manager import Binding, Plugins
+from kubeshark.pipeline.plugins._bindings import Binding
+from kubeshark.pipeline.plugins._manager import Plugins
 from kubeshark.pipeline.reading._segments import FlowPart
 from kubeshark.pipeline.reading._streams import FlowStream
 
@@ -79,7 +80,7 @@ class Exchanges(msgspec.Struct):
     def _entry(self, exchange: Exchange, *, is_sound: bool) -> Entry:
         """Number an exchange; `is_sound`: its stream has no gap, and none of its messages an error."""
         first, binding = exchange.first, self.binding
-        protocol = self.plugins.protocol_of(binding, first.message)
+        protocol = self.plugins.protocols.of_message(binding, first.message)
         error = None
         if not (is_sound and (exchange.event or (exchange.request and exchange.response))):  # seldom
             if self.stream.sides:  # a datagram says by itself that it was cut

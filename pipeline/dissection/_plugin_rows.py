@@ -21,7 +21,7 @@ from kubeshark.extension_api import MessageKind
 from kubeshark.pipeline.dissection._scanned import ScannedStreams
 from kubeshark.pipeline.dissectors import Column
 from kubeshark.pipeline.kfl._variables import default_of
-from kubeshark.pipeline.plugins._manager import Binding
+from kubeshark.pipeline.plugins._bindings import Binding
 from kubeshark.pipeline.reading._streams import FlowSide, FlowStream
 
 if TYPE_CHECKING:

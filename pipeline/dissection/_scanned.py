@@ -14,7 +14,7 @@ from kubeshark.core_capture import NO_MESSAGE, ROW, Scanned
 from kubeshark.core_capture._groups import Groups
 from kubeshark.extension_api import ProtocolSpec
 from kubeshark.pipeline.dissectors import Column, MessageRow
-from kubeshark.pipeline.plugins._manager import Binding
+from kubeshark.pipeline.plugins._bindings import Binding
 from kubeshark.pipeline.reading._streams import TRANSPORT_NAMES, address_text
 
 if TYPE_CHECKING:

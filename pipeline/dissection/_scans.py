@@ -20,7 +20,7 @@ from kubeshark.core_capture import SCANNERS, Assembled
 from kubeshark.extension_api import Classifier, ProtocolSpec
 from kubeshark.pipeline.dissection._scanned import ScannedStreams
 from kubeshark.pipeline.dissectors import Column, Columns
-from kubeshark.pipeline.plugins._manager import Binding
+from kubeshark.pipeline.plugins._bindings import Binding
 from kubeshark.pipeline.reading._streams import TRANSPORT_NAMES
 
 __all__ = ["Scanners"]

@@ -102,7 +102,7 @@ def write_vectors(trial: Trial, folder: Path, file: Path, *, count: int = 200, s
 
 def answer(trial: Trial, vector: Vector) -> list[dict[str, Any]]:
     """Return the messages of one side in the terms of every language: variables, places, and which keys are equal."""
-    binding = next(each for each in trial.plugins.bindings if each.plugin == trial.manifest.label)
+    binding = next(each for each in trial.plugins.protocols.all if each.plugin == trial.manifest.label)
     (found,) = binding.dissect(protocol=binding.protocol, streams=[_Whole(vector)])
     keys: dict[str, int] = {"": 0}
     return [
@@ -227,7 +227,7 @@ class _Whole:
 
 def _check_python(trial: Trial, vector: Vector) -> Iterator[Finding]:
     """Look at one side as a whole, in small packets, and cut short at many places."""
-    binding = next(each for each in trial.plugins.bindings if each.plugin == trial.manifest.label)
+    binding = next(each for each in trial.plugins.protocols.all if each.plugin == trial.manifest.label)
     plugin: Any = trial.plugins.manager.get_plugin(binding.plugin)  # not contained: what it raises is told
 
     def ask(stream: _Whole) -> list[tuple[Any, ...]]:

@@ -10,72 +10,39 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property, partial
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 
-import pluggy
 from msgspec import Struct
 
-from kubeshark.core_capture import And, Or, PortBetween, Predicate, Transport
 from kubeshark.errors import PluginError, PluginRejected, UsageError
 from kubeshark.extension_api import (
-    HOOKS,
     Enrichment,
     EnrichSpec,
     FilterSpec,
     JobSpec,
-    Message,
     ProtocolSpec,
     Representation,
     VariableType,
-    build_manager,
 )
 from kubeshark.pipeline.dissectors import BUILTINS as DISSECTORS
 from kubeshark.pipeline.enrichment._enrich import EnricherBinding
 from kubeshark.pipeline.entries._display import Display
 from kubeshark.pipeline.kfl import VARIABLES, Variables, check_filter_name
-from kubeshark.pipeline.kfl._pushdown import any_of
-from kubeshark.pipeline.plugins._contained import Contained, why
+from kubeshark.pipeline.plugins._bindings import Binding, Bindings
 from kubeshark.pipeline.plugins._entry_points import ENTRY_POINTS, python_plugins
 from kubeshark.pipeline.plugins._lifecycle import BrokenEnricher, LocalPlugins
+from kubeshark.pipeline.plugins._registered import Registered
 from kubeshark.pipeline.plugins._state import keep_health, plugins_folder, read_states
-from kubeshark.pipeline.renderers import BUILTINS as RENDERERS
 
 if TYPE_CHECKING:
     from kubeshark.hosts import ForeignPlugin
-    from kubeshark.hosts._answered import Answered
     from kubeshark.pipeline.entries._entry import Entry
     from kubeshark.pipeline.scripts._runtime import Scripts
 
-T = TypeVar("T")
-
-__all__ = ["ENCRYPTED", "ENTRY_POINTS", "Binding", "JobBinding", "PluginFilter", "Plugins"]
+__all__ = ["ENTRY_POINTS", "JobBinding", "PluginFilter", "Plugins"]
 
 MAX_HEARD = 1000
 """Different problems that one query is told of."""
-
-ENCRYPTED = frozenset({"tls", "quic"})
-"""Protocols that the decrypt step opens."""
-
-NUMBERS = {"tcp": {6}, "udp": {17}, "sctp": {132}, "icmp": {1, 58}, "ip": set(range(256))}
-"""IP protocol numbers of what protocols say they lie on."""
-
-ALWAYS_ENCRYPTED = frozenset({"http3"})
-"""Flags of protocols that only the decrypt step finds."""
-
-RAW = "kubeshark.pipeline.dissectors.network.raw"
-"""Shows the payload of streams that nobody takes: the last resort, never asked before."""
-
-
-class Binding(Struct, frozen=True):
-    """One protocol and the plugin that dissects it."""
-
-    protocol: ProtocolSpec
-    plugin: str  # name in the manager; id@version for foreign ones
-    dissect: Callable[..., Any]
-    probe: Callable[..., Any] | None
-    is_builtin: bool
-    answer: Callable[[Sequence[Any]], Sequence[Answered]] | None = None  # as `dissect`, with messages in columns
 
 
 class PluginFilter(Struct, frozen=True):
@@ -108,29 +75,23 @@ class Plugins:
 
         `local` are Python plugins beside those of installed packages: their authors' own.
         """
-        self.manager: pluggy.PluginManager = build_manager(HOOKS)
         self.problems: list[PluginError] = []
         self._listeners: dict[int, dict[str, PluginError]] = {}  # of queries that run, by text
         self.scripts: Scripts | None = None  # Kubeshark scripts that look at what a query gives; closed with this
         self.macros: Mapping[str, str] = {}  # of filters, by name; see `use_macros`
         self._keeps_health = False
-        for name in (*DISSECTORS, *RENDERERS):
-            self.manager.register(import_module(name), name)
-        self._broken = list(broken)
-        self._contained = Contained()  # Python plugins, which run in this process
-        self._python: set[str] = set()
-        for name, python in (*self._loaded(only), *local):
-            if self._register(python, name):
-                self._python.add(name)
+        self._registered = Registered(self.problems, broken)
+        self._registered.add_python(local, only)
+        self.manager = self._registered.manager
         self._foreign: list[ForeignPlugin] = []
         for name, plugin in foreign:
             self._foreign.append(plugin)
-            self._register(plugin, name)
-        self._local = LocalPlugins(self._functions, frozenset(self._python))
+            self._registered.add(plugin, name)
+        self._local = LocalPlugins(self._registered.functions, frozenset(self._registered.python))
         for problem in self._local.start(settings or {}):
-            self._leave_out(problem)
+            self._registered.leave_out(problem)
         self._index()
-        self.problems += self._contained.take_problems()
+        self.problems += self._registered.contained.take_problems()
         self.left_out: tuple[PluginError, ...] = tuple(self.problems)
         """Why plugins, or hooks of theirs, are not there; unlike `problems` it stays."""
 
@@ -168,79 +129,21 @@ class Plugins:
         except UsageError as error:
             self.problems.append(PluginError(error.message, plugin="scripts", hint=error.hint))
 
-    def _leave_out(self, problem: PluginError) -> None:
-        """Do without a Python plugin that does not start; if it redacts, nothing is shown that it has not seen."""
-        self.problems.append(problem)
-        if problem.plugin in self._functions("enrich"):
-            self._broken.append(BrokenEnricher(problem.plugin, problem.message))
-        self.manager.unregister(name=problem.plugin)
-
-    def _loaded(self, only: str) -> Iterator[tuple[str, Any]]:
-        """Yield the plugins of Python packages, or one of them; those that cannot be imported are left out."""
-        for point in python_plugins():
-            if only not in ("", point.name):
-                continue
-            try:
-                plugin = point.load()
-            except KeyboardInterrupt:
-                raise
-            except BaseException as error:  # noqa: BLE001 (whatever a module raises, SystemExit among it)
-                self.problems.append(PluginRejected(f"cannot be loaded: {why(error)}", plugin=point.name))
-            else:
-                yield point.name, plugin
-
-    def _register(self, plugin: Any, name: str) -> bool:
-        """Take a plugin; one that is refused is left out, and if it redacts, nothing is shown that it has not seen."""
-        if self.manager.has_plugin(name):
-            text, hint = "another plugin has this name", "uninstall one of them"
-        else:
-            try:
-                self.manager.register(plugin, name)
-            except pluggy.PluginValidationError as error:
-                text, hint = " ".join(str(error).split()), 'see "kubeshark plugin hooks"'
-                self.manager.unregister(name=name)
-            except ValueError:
-                text, hint = "it is there already, with another name", "name it once"
-            else:
-                return True
-        self.problems.append(PluginRejected(text, plugin=name, hint=hint))
-        if getattr(plugin, "enrich", None) is not None:
-            self._broken.append(BrokenEnricher(name, text))
-        return False
-
-    def _functions(self, hook: str) -> dict[str, Callable[..., Any]]:
-        """Return plugin name → implementation of a hook, first registered first; Python's are contained."""
-        caller: pluggy.HookCaller = getattr(self.manager.hook, hook)
-        found = {each.plugin_name: each.function for each in caller.get_hookimpls()}
-        return {
-            name: self._contained.hook(hook, name, function) if name in self._python else function
-            for name, function in found.items()
-        }
-
-    def _declared(self, hook: str, kind: type[T]) -> Iterator[tuple[str, Sequence[T]]]:
-        """Yield plugin name and what it declares; one whose declaration makes no sense is told, and left out."""
-        for plugin, declare in self._functions(hook).items():
-            if plugin not in self._python:
-                said = declare()
-                yield plugin, [said] if isinstance(said, kind) else said
-            elif (specs := self._contained.declared(hook, plugin, declare, kind)) is not None:
-                yield plugin, specs
-
     def _unknown(self, plugin: str, hook: str, reads: Sequence[str]) -> str:
         """Return why a hook is left out, "" if it is not: it is given variables of each entry, and one is not there.
 
         A Python plugin asks entries itself.
         """
-        if not reads or plugin in self._python:
+        if not reads or plugin in self._registered.python:
             return ""
         name = next((name for name in reads if name not in self.variables), "")
         return f"{hook} reads {name!r}, and there is no such variable: it is left out" if name else ""
 
     def _index(self) -> None:
-        dissect, probe = self._functions("dissect"), self._functions("probe")
+        dissect, probe = self._registered.functions("dissect"), self._registered.functions("probe")
         bindings = []
-        for plugin, protocols in self._declared("protocols", ProtocolSpec):
-            is_python = plugin in self._python
+        for plugin, protocols in self._registered.declared("protocols", ProtocolSpec):
+            is_python = plugin in self._registered.python
             bindings += [
                 Binding(
                     spec,
@@ -253,33 +156,29 @@ class Plugins:
                 for spec in protocols
                 if plugin in dissect
             ]
-        self.bindings: list[Binding] = sorted(bindings, key=lambda binding: binding.protocol.priority)
-        self._siblings: dict[str, list[ProtocolSpec]] = {}
-        for binding in bindings:
-            self._siblings.setdefault(binding.plugin, []).append(binding.protocol)
-        self.fallbacks = {binding.protocol.layer4: binding for binding in bindings if binding.plugin == RAW}
+        self.protocols = Bindings(bindings)
         self._index_enrichers()
-        call = self._functions("filter")
+        call = self._registered.functions("filter")
         self.filters: dict[str, PluginFilter] = {}
-        for plugin, filters in self._declared("filters", FilterSpec):
+        for plugin, filters in self._registered.declared("filters", FilterSpec):
             for filter_spec in filters if plugin in call else ():
                 self._add_filter(plugin, filter_spec, call[plugin])
-        call = self._functions("job")
+        call = self._registered.functions("job")
         self.jobs = [
             JobBinding(spec, plugin, call[plugin])
-            for plugin, jobs in self._declared("jobs", JobSpec)
+            for plugin, jobs in self._registered.declared("jobs", JobSpec)
             for spec in jobs
             if plugin in call and self._is_schedule(plugin, spec)
         ]
-        self.packet_filters = self._functions("packet_filter")
-        self.segment_sealed = self._functions("segment_sealed")
-        renderers = list(self._functions("render").values())
+        self.packet_filters = self._registered.functions("packet_filter")
+        self.segment_sealed = self._registered.functions("segment_sealed")
+        renderers = list(self._registered.functions("render").values())
         self.display = Display(self._summarizers()[::-1], renderers[::-1])  # the latest first
 
     def _summarizers(self) -> list[Callable[..., Any]]:
         """Return the functions; one of a plugin that has a protocol of its own is asked for no other."""
         found = []
-        for plugin, function in self._functions("summarize").items():
+        for plugin, function in self._registered.functions("summarize").items():
             registered = self.manager.get_plugin(plugin)
             if wrong := self._unknown(plugin, "summarize", getattr(registered, "summary_reads", ())):
                 self.problems.append(PluginRejected(wrong, plugin=plugin))
@@ -293,16 +192,18 @@ class Plugins:
 
     def _index_enrichers(self) -> None:
         """By priority; one that cannot be used comes first, and nothing passes it."""
-        specs = {plugin: said[0] for plugin, said in self._declared("enriches", EnrichSpec) if said}
-        declaring = self._functions("enriches")
+        specs = {plugin: said[0] for plugin, said in self._registered.declared("enriches", EnrichSpec) if said}
+        declaring = self._registered.functions("enriches")
         working = []
-        for plugin, call in self._functions("enrich").items():
+        for plugin, call in self._registered.functions("enrich").items():
             if plugin in declaring and plugin not in specs:
-                self._broken.append(BrokenEnricher(plugin, "what it declares makes no sense"))
+                self._registered.broken.append(BrokenEnricher(plugin, "what it declares makes no sense"))
             else:
                 working.append(EnricherBinding(plugin, specs.get(plugin, EnrichSpec()), call))
         working.sort(key=lambda binding: (binding.spec.priority, binding.plugin))
-        stands_for = [EnricherBinding(each.name, EnrichSpec(), _refusing(each.reason)) for each in self._broken]
+        stands_for = [
+            EnricherBinding(each.name, EnrichSpec(), _refusing(each.reason)) for each in self._registered.broken
+        ]
         self.enrichers: list[EnricherBinding] = [*stands_for, *working]
         self.enrichers = [*stands_for, *map(self._reading, working)]  # variables are those of all of them
 
@@ -326,27 +227,6 @@ class Plugins:
             self.problems.append(PluginRejected(text, plugin=plugin, hint='write "0 */5 * * * *": second first'))
         return is_valid
 
-    def protocols_with(self, binding: Binding) -> list[ProtocolSpec]:
-        """Return every protocol of the same plugin: its messages may be any of theirs."""
-        return self._siblings[binding.plugin]
-
-    def reached_from(self, binding: Binding, *, can_decrypt: bool) -> list[ProtocolSpec] | None:
-        """Return the protocols that may be found in its streams: its plugin's, and those inside; None: any."""
-        found: list[Binding] = [binding]
-        for each in found:
-            targets = each.protocol.hands_over
-            if "*" in targets or (each.protocol.name in ENCRYPTED and can_decrypt):
-                return None
-            found += [other for other in self.bindings if other.protocol.flag in targets and other not in found]
-        return [protocol for plugin in {each.plugin for each in found} for protocol in self._siblings[plugin]]
-
-    def protocol_of(self, binding: Binding, message: Message) -> ProtocolSpec:
-        """Return the protocol of a message: its binding's, unless it names another of the same plugin."""
-        if not message.protocol:
-            return binding.protocol
-        named = (protocol for protocol in self._siblings[binding.plugin] if protocol.flag == message.protocol)
-        return next(named, binding.protocol)
-
     def _add_filter(self, plugin: str, spec: FilterSpec, call: Callable[..., Any]) -> None:
         name = spec.name
         try:
@@ -368,7 +248,7 @@ class Plugins:
         """KFL's variables and those that plugins add, flags included."""
         known = VARIABLES
         added: list[tuple[str, Mapping[str, VariableType]]] = []
-        for binding in self.bindings:
+        for binding in self.protocols.all:
             flags: dict[str, VariableType] = dict.fromkeys(binding.protocol.flags, "bool")
             added.append((binding.plugin, {**flags, **binding.protocol.variables}))
         added += [(enricher.plugin, enricher.spec.variables) for enricher in self.enrichers]
@@ -380,55 +260,10 @@ class Plugins:
                     self.problems.append(PluginRejected(error.message, plugin=plugin))
         return known
 
-    def message_flags(self) -> frozenset[str]:
-        """Return the flags that say what protocol a message is."""
-        return frozenset(flag for binding in self.bindings for flag in binding.protocol.flags)
-
-    def flag_flows(self, *, can_decrypt: bool = True) -> dict[str, Predicate]:
-        """Return protocol flag → the flows its entries can come from, by transport, and by port where that is certain.
-
-        Without secrets `http` need not look at datagrams: HTTP/3 is always encrypted.
-        """
-        by_flag: dict[str, list[Predicate]] = {}
-        for binding in self.bindings:
-            layers = {binding.protocol.layer4} | {c.transport for c in binding.protocol.classifiers}
-            is_hidden = binding.protocol.flag in ALWAYS_ENCRYPTED and not can_decrypt
-            flows: Predicate = Transport(frozenset[int]().union(*(NUMBERS[layer] for layer in layers)))
-            if (ports := self.ports_of(binding)) is not None:
-                flows = And((flows, Or(tuple(_at(low, high) for low, high in _spans(ports)))))
-            for flag in () if is_hidden else binding.protocol.flags:
-                by_flag.setdefault(flag, []).append(flows)
-        return {flag: any_of(flows) for flag, flows in by_flag.items()}
-
-    def ports_of(self, binding: Binding) -> frozenset[int] | None:
-        """Return the ports, of client or server, of all streams that a binding's plugin can claim; None: any.
-
-        Its messages may be of any protocol of the plugin. Only ports that are declared bind it: a probe is asked about
-        every stream, a prefix lies on any port, and who hands streams over to a protocol by name asks nobody.
-        """
-        if binding.is_builtin:  # all of them know their protocols by content
-            return None
-        siblings = [each for each in self.bindings if each.plugin == binding.plugin]
-        if any(each.probe or not each.protocol.classifiers for each in siblings):
-            return None
-        named = {flag for each in self.bindings for flag in each.protocol.hands_over}
-        named |= {each.protocol.flag for each in self.bindings if each.is_builtin}  # "*" of a built-in names these
-        is_named = any(each.protocol.flag in named for each in siblings)
-        if is_named or any("*" in each.protocol.hands_over for each in self.bindings if not each.is_builtin):
-            return None
-        classifiers = [classifier for each in siblings for classifier in each.protocol.classifiers]
-        if not all(classifier.ports for classifier in classifiers):
-            return None
-        return frozenset(port for classifier in classifiers for port in classifier.ports)
-
-    def on_any_port(self, flag: str) -> bool:
-        """Say whether a protocol's streams are known by their content alone, whatever their ports."""
-        return any(flag in each.protocol.flags and self.ports_of(each) is None for each in self.bindings)
-
     def take_problems(self) -> list[PluginError]:
         """Return what foreign plugins did wrong since the last time, and what kept plugins from being loaded."""
         problems, self.problems = self.problems, []
-        problems += self._contained.take_problems()
+        problems += self._registered.contained.take_problems()
         for plugin in self._foreign:
             problems += plugin.take_problems()
         if self.scripts is not None:
@@ -477,7 +312,7 @@ class Plugins:
     def rendered(self, entry: Entry) -> dict[str, tuple[Representation | str, float]]:
         """Ask every renderer: name → (what it offers, or why it failed; seconds). Those that pass are left out."""
         found: dict[str, tuple[Representation | str, float]] = {}
-        for name, render in self._functions("render").items():
+        for name, render in self._registered.functions("render").items():
             began = time.perf_counter()
             offered: Representation | str | None
             try:
@@ -492,7 +327,7 @@ class Plugins:
     def implementers(self, hook: str) -> list[str]:
         """Return the names of the plugins that have a hook, those whose supervisor calls it included."""
         foreign = [plugin.name for plugin in self._foreign if hook in plugin.manifest.hooks]
-        return sorted({*self._functions(hook), *foreign})
+        return sorted({*self._registered.functions(hook), *foreign})
 
     def take_log(self) -> list[tuple[str, str]]:
         """Return (plugin, line) of what foreign plugins logged since the last time."""
@@ -523,22 +358,6 @@ def _installed(only: str) -> tuple[list[tuple[str, ForeignPlugin]], list[BrokenE
     from kubeshark.pipeline.plugins._installed import foreign_plugins
 
     return foreign_plugins(only=only)
-
-
-def _spans(ports: Iterable[int]) -> list[tuple[int, int]]:
-    """Return ports as (first, last) of neighbours."""
-    spans: list[tuple[int, int]] = []
-    for port in sorted(ports):
-        if spans and spans[-1][1] == port - 1:
-            spans[-1] = (spans[-1][0], port)
-        else:
-            spans.append((port, port))
-    return spans
-
-
-def _at(low: int, high: int) -> Predicate:
-    """Classifiers name either side's port."""
-    return Or((PortBetween("dst", low, high), PortBetween("src", low, high)))
 
 
 def _settings(problems: list[PluginError]) -> dict[str, Mapping[str, object]]:

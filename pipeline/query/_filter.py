@@ -46,7 +46,7 @@ class EntryFilter:
                 variables=plugins.variables,
                 plugins={name: plugin_filter.spec for name, plugin_filter in plugins.filters.items()},
                 macros=plugins.macros,
-                flag_flows=plugins.flag_flows(can_decrypt=can_decrypt),
+                flag_flows=plugins.protocols.flag_flows(can_decrypt=can_decrypt),
             )
         except KflError as error:
             raise _with_reason(error, plugins.left_out) from None
@@ -58,7 +58,7 @@ class EntryFilter:
         self.notices: Sequence[str] = self._compiled.notices
         self.limit = self._compiled.limit  # that the old language wrote into the filter
         self.failures: list[PluginError] = []
-        self._flags = plugins.message_flags() | FLOW_FLAGS
+        self._flags = plugins.protocols.flags() | FLOW_FLAGS
         self._takes_all = not self._compiled.calls and self._compiled.decide((), frozenset(), ()) is True
         self._wanted: dict[tuple[str, ...], bool] = {}
 
@@ -135,8 +135,8 @@ class EntryFilter:
         """Return what is pushed down and what is left."""
         pushdown: Any = self._compiled.pushdown
         heavy = ", ".join(sorted(self._compiled.heavy))
-        named = self._compiled.variables & self._plugins.message_flags()
-        anywhere = sorted(flag for flag in named if self._plugins.on_any_port(flag))
+        named = self._compiled.variables & self._plugins.protocols.flags()
+        anywhere = sorted(flag for flag in named if self._plugins.protocols.on_any_port(flag))
         return [
             f"filter        {self._compiled.text or '(everything)'}",
             f"pushed down   {pushdown.text or '(nothing)'}{' (exact)' if pushdown.exact else ''}",

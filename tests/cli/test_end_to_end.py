@@ -250,9 +250,8 @@ def test_unreadable_files_are_named_and_the_others_are_read(sample: Path, tmp_pa
     assert kubeshark("dissect", text, sample, "--limit", "1").returncode == 3
 
 
-@pytest.mark.parametrize("name", ["none", "empty", "other"])
+@pytest.mark.parametrize("name", ["none", "other"])
 def test_no_store_is_said(tmp_path: Path, name: str) -> None:
-    (tmp_path / "empty").mkdir()
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "notes.txt").touch()
     out = tmp_path / "out.pcap"
@@ -261,6 +260,12 @@ def test_no_store_is_said(tmp_path: Path, name: str) -> None:
         assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1), command
         assert done.stderr.startswith(f"kubeshark: no store at {tmp_path / name}"), command
     assert not out.exists()
+
+
+def test_an_empty_folder_is_an_empty_store(tmp_path: Path) -> None:
+    """Who follows a store may come before the first writer."""
+    done = kubeshark("query", "http", "--output", "jsonl", "--store", tmp_path)
+    assert (done.returncode, done.stdout) == (0, "")
 
 
 def test_an_import_that_fails_leaves_no_folder_that_it_made(sample: Path, tmp_path: Path) -> None:

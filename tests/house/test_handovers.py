@@ -16,4 +16,4 @@ def test_whoever_hands_over_says_to_whom(name: str) -> None:
     module = import_module(name)
     declared = {flag for protocol in module.protocols() for flag in protocol.hands_over}
     assert bool(declared) == ("Handover(" in inspect.getsource(module))
-    assert declared <= {"*", *(binding.protocol.flag for binding in Plugins().bindings)}
+    assert declared <= {"*", *(binding.protocol.flag for binding in Plugins().protocols.all)}

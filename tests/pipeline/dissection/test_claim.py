@@ -20,7 +20,7 @@ from tests.pipeline.dissectors._streams import tcp, udp
 def claimed(*lines: Lines, port: int, forced: str = "") -> list[str]:
     stream = tcp(b"hello\n", b"yes\n", port=port)
     with with_plugins(**{f"p{at}": plugin for at, plugin in enumerate(lines)}) as plugins:
-        (binding,) = Claims(plugins.bindings, []).claim([SimpleNamespace(stream=stream, forced=forced, outer=())])
+        (binding,) = Claims(plugins.protocols.all, []).claim([SimpleNamespace(stream=stream, forced=forced, outer=())])
     return [binding.protocol.name] if binding else []
 
 

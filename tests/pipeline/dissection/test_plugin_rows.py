@@ -96,13 +96,13 @@ def started(folder: Path) -> Plugins:
 @pytest.fixture
 def by_messages(plugins: Plugins) -> Iterator[Callable[[bool], None]]:
     """Say whether the plugin's messages become entries at once."""
-    bindings = plugins.bindings
+    bindings = plugins.protocols.all
 
     def choose(only: bool) -> None:
-        plugins.bindings = [replace(each, answer=None) for each in bindings] if only else bindings
+        plugins.protocols.all = [replace(each, answer=None) for each in bindings] if only else bindings
 
     yield choose
-    plugins.bindings = bindings
+    plugins.protocols.all = bindings
 
 
 Talk = Sequence[tuple[int, int, bytes]]

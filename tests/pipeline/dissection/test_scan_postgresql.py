@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from struct import pack
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.pipeline._scanned import assert_scanned_as_dissected
@@ -109,6 +109,7 @@ TURNS = st.lists(TURN, min_size=1, max_size=8)
 LOGIN = [(0, ASKED.index(startup()), 0, 0), (1, ANSWERED.index(WELCOME), 0, 0)]
 
 
+@example([(1, 22, 24, 0), (0, 1, 31, 0), (1, 9, 15, 0), (0, 5, 45, 0)], [], True, False)
 @given(TURNS, st.sampled_from(([], LOGIN)), st.booleans(), st.booleans())
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_made_up(

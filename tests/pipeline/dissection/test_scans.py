@@ -18,7 +18,7 @@ from kubeshark.errors import InputError
 from kubeshark.extension_api import Classifier, ProtocolSpec
 from kubeshark.pipeline.dissection._claim import Claims
 from kubeshark.pipeline.dissection._scans import MAX_HEAD, Scanners
-from kubeshark.pipeline.plugins._manager import Binding
+from kubeshark.pipeline.plugins._bindings import Binding
 from kubeshark.pipeline.reading._segments import MemorySegment
 from kubeshark.pipeline.reading._streams import FlowStream
 from tests.core_capture.reference._packets import RAW, fragments, udp

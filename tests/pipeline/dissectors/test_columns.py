@@ -33,9 +33,9 @@ def test_readers() -> None:
 @pytest.mark.parametrize("flag", [*SCANNERS, "ws"])
 def test_columns_are_variables_of_their_protocol(flag: str) -> None:
     plugins = Plugins()
-    binding = next(binding for binding in plugins.bindings if binding.protocol.flag == flag and binding.is_builtin)
+    binding = next(binding for binding in plugins.protocols.all if binding.protocol.flag == flag and binding.is_builtin)
     columns = import_module(binding.plugin).COLUMNS
     assert columns
-    said = [name for protocol in plugins.protocols_with(binding) for name in protocol.variables]
+    said = [name for protocol in plugins.protocols.beside(binding) for name in protocol.variables]
     assert set(columns) <= set(said)
     assert not [name for name in columns if plugins.variables[name].is_heavy]

@@ -23,7 +23,7 @@ from kubeshark.extension_api import (
 )
 from kubeshark.pipeline import Plugins
 from kubeshark.pipeline.entries._entry import Entry
-from kubeshark.pipeline.plugins import _manager
+from kubeshark.pipeline.plugins import _registered
 from tests.pipeline._plugins import Lines
 from tests.pipeline._traffic import Capture, Connection, find
 
@@ -234,7 +234,7 @@ class Point:
 @pytest.mark.parametrize("error", [*FAILURES, ImportError("no module x")])
 def test_what_cannot_be_loaded_is_left_out(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
     points = [Point("bad", raises(error)), Point("good", lambda: made("jobs", lambda: ()))]
-    monkeypatch.setattr(_manager, "python_plugins", lambda: points)
+    monkeypatch.setattr(_registered, "python_plugins", lambda: points)
     with Plugins() as plugins:
         assert "lines" in plugins.variables
         (problem,) = plugins.take_problems()
@@ -243,7 +243,7 @@ def test_what_cannot_be_loaded_is_left_out(error: BaseException, monkeypatch: py
 
 def test_one_name_for_two_packages_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     points = [Point("mine", lambda: made("jobs", lambda: ())) for _ in range(2)]
-    monkeypatch.setattr(_manager, "python_plugins", lambda: points)
+    monkeypatch.setattr(_registered, "python_plugins", lambda: points)
     with Plugins() as plugins:
         (problem,) = plugins.take_problems()
     assert str(problem) == "plugin mine: another plugin has this name: uninstall one of them"

@@ -13,7 +13,7 @@ import pytest
 
 from kubeshark.extension_api import Enrichment, EntryView, SettingSpec, hookimpl
 from kubeshark.pipeline import Plugins
-from kubeshark.pipeline.plugins import _manager
+from kubeshark.pipeline.plugins import _registered
 from kubeshark.pipeline.plugins._state import PluginState, change_state
 from tests.pipeline._traffic import Capture, Connection, find
 
@@ -65,7 +65,7 @@ class Point:
 def local(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Local:
     plugin = Local()
     monkeypatch.setenv("KUBESHARK_PLUGINS", str(tmp_path))
-    monkeypatch.setattr(_manager, "python_plugins", lambda: [Point("local", plugin)])
+    monkeypatch.setattr(_registered, "python_plugins", lambda: [Point("local", plugin)])
     return plugin
 
 

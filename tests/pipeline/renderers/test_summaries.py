@@ -98,7 +98,7 @@ def test_a_hook_answers_for_its_protocols_alone() -> None:
 def test_variables_that_summaries_read_exist() -> None:
     """A name that no protocol has would be an empty cell for ever."""
     with Plugins() as plugins:
-        specs = [binding.protocol for binding in plugins.bindings] + list(CONN.values()) + list(FLOW.values())
+        specs = [binding.protocol for binding in plugins.protocols.all] + list(CONN.values()) + list(FLOW.values())
         told = [plugins.display.columns_of(spec) for spec in specs]
         read = {name for each in told if isinstance(each, Summary) for name in _reads(each)}
         assert len(read) > 60

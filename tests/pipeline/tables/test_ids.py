@@ -16,7 +16,7 @@ from kubeshark.core_capture import load_core
 from kubeshark.pipeline import Plugins
 from kubeshark.pipeline.dissection import _dissect
 from kubeshark.pipeline.entries._order import place_of
-from kubeshark.pipeline.plugins._manager import Binding
+from kubeshark.pipeline.plugins._bindings import Binding
 from kubeshark.pipeline.query._run import Runner
 from kubeshark.pipeline.reading._segments import chains
 from kubeshark.pipeline.reading._streams import FlowStream
