@@ -6,7 +6,7 @@
  * that are not ASCII, more than some hundred prepared statements.
  * Numbers: code of an untyped message, kinds of a request's messages (bits), whether it went well. Texts of requests:
  * query, tag of the answer, database, user; of responses: nothing, tag, code and text of an error. Key: cycle and unit.
- * Oracle: pipeline/dissectors/databases/postgresql.py and _postgresql_framing.py. */
+ * Oracle: pipeline/dissectors/databases/postgresql.py, _postgresql_framing.py and _postgresql_units.py. */
 #include "scan.h"
 
 #define PG_PORT 5432u

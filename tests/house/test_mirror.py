@@ -180,6 +180,7 @@ WITHOUT_TEST = {
     "pipeline/dissectors/databases/_postgresql_document.py": "pipeline/dissectors/databases/test_postgresql.py",
     "pipeline/dissectors/databases/_postgresql_framing.py": "pipeline/dissectors/databases/test_postgresql.py",
     "pipeline/dissectors/databases/_postgresql_session.py": "pipeline/dissectors/databases/test_postgresql.py",
+    "pipeline/dissectors/databases/_postgresql_units.py": "pipeline/dissectors/databases/test_postgresql.py",
     "pipeline/dissectors/databases/_postgresql_values.py": "pipeline/dissectors/databases/test_postgresql.py",
     "pipeline/dissectors/web/_http3_halves.py": "pipeline/dissectors/web/test_http3.py",
     "pipeline/tls/_documents.py": "pipeline/dissectors/security/test_tls.py",

@@ -16,10 +16,10 @@ from kubeshark.pipeline.dissectors.databases._postgresql_framing import (
     CANCEL,
     STARTUP,
     UNTYPED,
-    Unit,
     error_fields,
     walk,
 )
+from kubeshark.pipeline.dissectors.databases._postgresql_units import Unit
 from kubeshark.pipeline.dissectors.databases._postgresql_values import (
     Column,
     CopyRows,

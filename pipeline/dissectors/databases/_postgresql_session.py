@@ -1,6 +1,6 @@
 """Which answer belongs to which question of a PostgreSQL connection, and what earlier messages say about later ones.
 
-Cycles pair in their order (`_postgresql_framing`), and so do the units in them. What names stand for is remembered:
+Cycles pair in their order (`_postgresql_units`), and so do the units in them. What names stand for is remembered:
 statements, portals, and what the server said of both.
 """
 
@@ -14,7 +14,8 @@ from msgspec import Struct
 from kubeshark.pipeline.dissectors._wire import Wire
 from kubeshark.pipeline.dissectors.databases._database_stream import Arrival
 from kubeshark.pipeline.dissectors.databases._postgresql_document import Statement, startup_parameters
-from kubeshark.pipeline.dissectors.databases._postgresql_framing import CANCEL, UNKNOWN, Unit
+from kubeshark.pipeline.dissectors.databases._postgresql_framing import CANCEL, UNKNOWN
+from kubeshark.pipeline.dissectors.databases._postgresql_units import Unit
 
 __all__ = ["UNASKED", "Connection", "Question", "expects_answer", "is_farewell", "pair"]
 

@@ -4,8 +4,8 @@ An entry is a simple query, or one Execute of the extended protocol with the Par
 asked besides (startup with all of its authentication, Describe, Close). Units are paired here, cycle by cycle, because
 after an error the server skips what is left of a cycle: the key of a message is "cycle.unit".
 
-`_postgresql_framing` finds messages and units, `_postgresql_session` pairs them, `_postgresql_document` builds their
-documents.
+`_postgresql_framing` finds messages, `_postgresql_units` groups them, `_postgresql_session` pairs the groups,
+`_postgresql_document` builds their documents.
 """
 
 from __future__ import annotations
@@ -43,14 +43,11 @@ from kubeshark.pipeline.dissectors.databases._postgresql_framing import (
     CANCEL,
     GSS_ENCRYPTION,
     TLS_REQUEST,
-    Unit,
     chain_at,
     client_packets,
-    client_units,
     holds_sql,
     resume,
     server_packets,
-    server_units,
     startup_code,
 )
 from kubeshark.pipeline.dissectors.databases._postgresql_session import (
@@ -61,6 +58,7 @@ from kubeshark.pipeline.dissectors.databases._postgresql_session import (
     is_farewell,
     pair,
 )
+from kubeshark.pipeline.dissectors.databases._postgresql_units import Unit, client_units, server_units
 
 __all__ = ["COLUMNS", "POSTGRESQL", "dissect", "probe", "protocols"]
 
