@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from kubeshark.pipeline.intake._capture import CaptureResult as CaptureResult
     from kubeshark.pipeline.intake._imports import ImportResult as ImportResult
     from kubeshark.pipeline.plugins._manager import Plugins as Plugins
+    from kubeshark.pipeline.query._arguments import QueryArguments as QueryArguments
     from kubeshark.pipeline.query._query import QueryProgress as QueryProgress
     from kubeshark.pipeline.query._rows import columns as columns
     from kubeshark.pipeline.query._runs import Run as Run
-    from kubeshark.pipeline.query._store_query import QueryArguments as QueryArguments
     from kubeshark.pipeline.query._store_query import StoreQuery as StoreQuery
     from kubeshark.pipeline.query._store_query import cursor_behind as cursor_behind
     from kubeshark.pipeline.renderers import to_hex as to_hex
@@ -83,7 +83,8 @@ if not TYPE_CHECKING:
             "query._query": "QueryProgress",
             "query._rows": "columns",
             "query._runs": "Run",
-            "query._store_query": "QueryArguments StoreQuery cursor_behind",
+            "query._arguments": "QueryArguments",
+            "query._store_query": "StoreQuery cursor_behind",
             "tables._rows_shown": "CELLS LINE SIZE",
             "entries._time": "parse_time rfc3339",
             "renderers": "to_hex to_text",

@@ -20,6 +20,7 @@ from kubeshark.pipeline.entries._entry import Entry
 from kubeshark.pipeline.entries._facts import Origin
 from kubeshark.pipeline.kfl import Variable
 from kubeshark.pipeline.plugins._manager import Plugins
+from kubeshark.pipeline.query._arguments import check_limit
 from kubeshark.pipeline.query._filter import EntryFilter
 from kubeshark.pipeline.query._query import Query, QueryOptions
 from kubeshark.pipeline.query._rows import itself
@@ -41,8 +42,8 @@ class FileDissection:
     """Iterate it once for the entries of all files, file by file; then see `report()` and `exit_code`.
 
     `keylogs` are TLS key-log files, used beside those in $KUBESHARK_KEYLOG and the secrets in the captures themselves.
-    Raises UsageError for a bad filter, InputError for a key log that cannot be read. A capture that cannot be read is
-    reported, never raised: the others are dissected.
+    Raises UsageError for a bad filter or limit, InputError for a key log that cannot be read. A capture that cannot be
+    read is reported, never raised: the others are dissected.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class FileDissection:
 
         `macros` are names for KFL that the filter may use.
         """
+        check_limit("limit", limit)
         self.files = files
         self.limit = limit
         self.scripts = scripts

@@ -39,11 +39,12 @@ if TYPE_CHECKING:
     from kubeshark.pipeline.intake._imports import ImportResult, Progress
     from kubeshark.pipeline.kfl import Variable
     from kubeshark.pipeline.plugins._manager import Plugins
+    from kubeshark.pipeline.query._arguments import QueryArguments
     from kubeshark.pipeline.query._connections import Found
     from kubeshark.pipeline.query._exact import Exact
     from kubeshark.pipeline.query._filter import EntryFilter
     from kubeshark.pipeline.query._query import QueryOptions
-    from kubeshark.pipeline.query._store_query import QueryArguments, StoreQuery
+    from kubeshark.pipeline.query._store_query import StoreQuery
     from kubeshark.pipeline.tls import KeyLog
 
 __all__ = ["ExportResult", "Pipeline"]
@@ -260,8 +261,8 @@ class Pipeline:
     def query(self, kfl: str = "", **options: Unpack[QueryArguments]) -> StoreQuery[Entry]:
         """Return the entries that match, in time order; no packet is read before it is iterated.
 
-        Raises UsageError for a bad filter or cursor, StoreError if the store cannot be opened. See QueryArguments for
-        the options.
+        Raises UsageError for a bad filter, cursor or option, StoreError if the store cannot be opened. See
+        QueryArguments for the options.
         """
         from kubeshark.pipeline.query._rows import itself
 
@@ -319,9 +320,10 @@ class Pipeline:
         lies on object storage; with "inline" this process does all. `make` then runs there: a function or object of an
         importable module, its results picklable. A pipeline that was given its plugins does everything itself.
         """
+        from kubeshark.pipeline.query._arguments import check_work, make_options
         from kubeshark.pipeline.query._rows import itself
-        from kubeshark.pipeline.query._store_query import make_options
 
+        check_work(jobs, executor)
         entry_filter, secrets = self._filter(kfl)
         if not self._loads_plugins or make is itself or self.plugins.scripts is not None:
             executor = "inline"

@@ -121,9 +121,11 @@ def export(
 
     `select` chooses flows; of their packets go out those that each of `keep` does not leave out.
 
-    pcap holds one link type: raise UsageError, before anything is written, if several are selected. A damaged segment
-    is left out and returned as a problem.
+    pcap holds one link type: raise UsageError, before anything is written, if several are selected, and for another
+    format. A damaged segment is left out and returned as a problem.
     """
+    if form not in ("pcap", "pcapng"):
+        raise UsageError(f"no format {form!r}: packets are written as pcap or pcapng")
     job = _Export(store, select, keep, since_ns, until_ns, with_extras=form == "pcapng")
     chosen = job.choose(store.segments() if segments is None else segments)
     if form == "pcap":

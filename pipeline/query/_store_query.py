@@ -5,33 +5,33 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Generic, TypedDict, TypeVar
+from typing import Any, Generic, TypeVar
 
 from msgspec import Struct, field
 
 from kubeshark.core_capture import Predicate, load_core
 from kubeshark.core_capture.store import BlockCache, ReadStats, Requests, SegmentInfo, SegmentReader, Store
 from kubeshark.errors import KubesharkError, StoreError
-from kubeshark.pipeline._budget import Budget, Watch, never
+from kubeshark.pipeline._budget import Budget, Watch
 from kubeshark.pipeline.dissection._dissect import Dissector
 from kubeshark.pipeline.dissection._secrets import Secrets
 from kubeshark.pipeline.enrichment._enrich import Enricher, EnricherBinding
 from kubeshark.pipeline.entries._entry import Entry
 from kubeshark.pipeline.entries._facts import Origin
-from kubeshark.pipeline.entries._order import Order, cursor_text, parse_cursor
+from kubeshark.pipeline.entries._order import cursor_text
 from kubeshark.pipeline.executors._executor import Executor, ExecutorName, InProcess
 from kubeshark.pipeline.executors._job import Job
 from kubeshark.pipeline.names._named import Names
 from kubeshark.pipeline.plugins._manager import Plugins
 from kubeshark.pipeline.query._filter import EntryFilter
 from kubeshark.pipeline.query._plan import CHUNK_BYTES, PIECE_BYTES, Plan
-from kubeshark.pipeline.query._query import Query, QueryOptions, QueryProgress
+from kubeshark.pipeline.query._query import Query, QueryOptions
 from kubeshark.pipeline.query._rows import columns_read_by
 from kubeshark.pipeline.query._runs import Run
 from kubeshark.pipeline.reading._choose import either_way, without_times
 from kubeshark.pipeline.tables._rows_shown import SHOWN
 
-__all__ = ["QueryArguments", "StoreQuery", "cursor_behind", "known_names", "make_options", "query_store"]
+__all__ = ["StoreQuery", "cursor_behind", "known_names", "query_store"]
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -45,48 +45,6 @@ WORTH_BYTES = {"forked": (16 << 20, 256 << 20), "executed": (64 << 20, 512 << 20
 A worker takes 0.03 s to be ready, or a third of a second. One process goes through 50 MB of entries in a second, and
 through some 400 MB where columns tell all that is asked.
 """
-
-
-class QueryArguments(TypedDict, total=False):
-    """What every query of a store takes by name.
-
-    `since_ns`, `until_ns`: nanoseconds since 1970, both taken in. `order`: "asc" or "desc" in time. `after`, `before`:
-    cursors of an earlier query; the entries behind the one, or those that end before the other, in this order, without
-    the entry itself; a `limit` with `before` counts from the end. `max_seconds`, `max_bytes` (decrypted): budgets.
-    `on_progress` gets a QueryProgress now and then. `gave_up` is asked often, and ends the query where it says True.
-    """
-
-    since_ns: int | None
-    until_ns: int | None
-    limit: int | None
-    order: Order
-    after: str | None
-    before: str | None
-    max_seconds: float | None
-    max_bytes: int | None
-    on_progress: Callable[[QueryProgress], None] | None
-    gave_up: Callable[[], bool]
-
-
-def make_options(given: QueryArguments, most: int | None = None) -> QueryOptions:
-    """Return the options of a query; raise UsageError for a text that is no cursor.
-
-    `most` is the limit that the filter names. It is of what is shown first: whoever goes on from there wants more.
-    """
-    after, before, limit = given.get("after"), given.get("before"), given.get("limit")
-    if most is not None and not (after or before):
-        limit = most if limit is None else min(limit, most)
-    return QueryOptions(
-        since_ns=given.get("since_ns"),
-        until_ns=given.get("until_ns"),
-        limit=limit,
-        order=given.get("order", "asc"),
-        after=parse_cursor(after) if after else None,
-        before=parse_cursor(before) if before else None,
-        budget=Budget(given.get("max_seconds"), given.get("max_bytes")),
-        on_progress=given.get("on_progress"),
-        gave_up=given.get("gave_up", never),
-    )
 
 
 class StoreQuery(Struct, Generic[T]):
