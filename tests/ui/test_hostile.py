@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +23,12 @@ QUOTES = "\" || true || \"');document.title='owned'//"
 SVG = b"<svg xmlns='http://www.w3.org/2000/svg' onload=\"document.title='owned'\"><script>alert(1)</script></svg>"
 
 
-def conversation(capture: Path) -> None:
+PNG = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAMAAAACCAIAAAASFvFNAAAAEElEQVR4nGP4z8AAQQxwFgBB0gX7h/C5SAAAAABJRU5ErkJggg=="
+)
+
+
+def conversation(capture: Path, kind: str = "image/svg+xml", body: bytes = SVG) -> None:
     """Write an HTTP exchange and a DNS question whose every text is hostile."""
     name = MARKUP.replace(" ", "%20")
     asked = (
@@ -32,7 +38,7 @@ def conversation(capture: Path) -> None:
     answered = (
         b"HTTP/1.1 200 "
         + MARKUP.encode()
-        + b"\r\nContent-Type: image/svg+xml\r\nContent-Length: %d\r\n\r\n%s" % (len(SVG), SVG)
+        + b"\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s" % (kind.encode(), len(body), body)
     )
     client, server = b"\x0a\x00\x00\x07", b"\x0a\x00\x00\x08"
     with capture.open("wb") as file:
@@ -85,6 +91,8 @@ def test_texts_of_a_hostile_capture_are_texts(opened: Page, hub: HubProcess, tmp
     row.locator(".c-summary").click()
     detail = page.locator(".detail")
     expect(detail).to_contain_text("<script>document.title='owned'</script>")
+    expect(detail).to_contain_text("\\x1b[31m")
+    expect(detail.get_by_role("button", name="image", exact=True)).to_have_count(0)
     for tab in detail.get_by_role("tab").all():
         tab.click()
         page.wait_for_timeout(100)
@@ -104,3 +112,24 @@ def test_texts_of_a_hostile_capture_are_texts(opened: Page, hub: HubProcess, tmp
     page.keyboard.press("2")
     page.wait_for_selector(".map canvas")
     nothing_ran(page)
+
+
+def test_an_image_is_drawn_when_somebody_asks(opened: Page, tmp_path: Path) -> None:
+    page = opened
+    capture = tmp_path / "image.pcap"
+    conversation(capture, "image/png", PNG)
+    page.keyboard.press("3")
+    drop(page, capture)
+    expect(page.locator(".imports li[data-state=done]")).to_contain_text("8 packets")
+    page.keyboard.press("1")
+    apply(page, 'http && response.headers["Content-Type"] == "image/png" && src.ip == "10.0.0.7"')
+    page.locator(ROW).first.locator(".c-summary").click()
+    detail = page.locator(".detail")
+    asked = detail.get_by_role("button", name="image", exact=True)
+    expect(asked).to_have_attribute("aria-pressed", "false")
+    asked.click()
+    image = detail.locator(".body img")
+    expect(image).to_be_visible()
+    assert image.evaluate("one => one.decode().then(() => [one.naturalWidth, one.naturalHeight])") == [3, 2]
+    detail.get_by_role("button", name="hex", exact=True).click()
+    expect(image).to_have_count(0)

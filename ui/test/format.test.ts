@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { hexLines, jsonTokens, prettyJson } from "../src/core/bytes";
-import { bytes, clock, dayClock, differIn, latency, moment, tcpFlags, verdict } from "../src/core/format";
+import { bytes, clock, dayClock, differIn, latency, moment, tcpFlags, verdict, visible } from "../src/core/format";
 import { standingText } from "../src/text/list";
 import { stack } from "../src/parts/stack";
 import { difference } from "../src/parts/difference";
@@ -25,6 +25,10 @@ describe("numbers as they are read", () => {
   });
   it("sizes", () => {
     expect([0, 999, 1000, 123_456, 999_900, 5.5e9].map(bytes)).toEqual(["0 B", "999 B", "1.00 kB", "123 kB", "1.00 MB", "5.50 GB"]);
+  });
+  it("what nobody sees in a text", () => {
+    expect(visible("/a\u202egpj.exe \x1b[31m\x85")).toBe("/a\\u202egpj.exe \\x1b[31m\\x85");
+    expect(visible("שלום\tمرحبا\r\n👩\u200d💻 é")).toBe("שלום\tمرحبا\r\n👩\u200d💻 é");
   });
   it("statuses", () => {
     expect(verdict("HTTP", 200, false)).toBe("ok");

@@ -219,7 +219,7 @@ CLASSIFIERS = st.builds(
     prefix=BYTES,
     side=st.sampled_from(["client", "server", "any"]),
 )
-ALL_BUILT_IN = [each for binding in plugins().bindings for each in binding.protocol.classifiers]
+ALL_BUILT_IN = [each for binding in plugins().protocols.all for each in binding.protocol.classifiers]
 BUILT_IN = [each for each in ALL_BUILT_IN if each.prefix]
 PORTS = (7, *sorted({each.ports[0] for each in ALL_BUILT_IN if each.ports}))
 
@@ -251,7 +251,7 @@ def test_a_scanner_is_asked_where_its_protocol_would_be_the_first(
     data: st.DataObject, made_up: list[Classifier], transport: str
 ) -> None:
     before, behind = made_up[::2], made_up[1::2]
-    bindings = [*map(binding, before), *plugins().bindings, *map(binding, behind)]
+    bindings = [*map(binding, before), *plugins().protocols.all, *map(binding, behind)]
     content = heads([each for each in (*made_up, *BUILT_IN) if each.transport == transport])
     capture = Capture()
     for client_port in range(40_000, 40_000 + data.draw(st.integers(1, 4))):
@@ -284,6 +284,6 @@ def test_nobody_is_scanned_for_where_a_classifier_looks_too_far() -> None:
     decoded = core.decode(batch(capture.records).data, RAW)
     streams = core.assemble(decoded, np.arange(1))
     for size, is_asked in ((MAX_HEAD, True), (MAX_HEAD + 1, False)):
-        bindings = [*plugins().bindings, binding(Classifier("tcp", prefix=b"x" * size))]
+        bindings = [*plugins().protocols.all, binding(Classifier("tcp", prefix=b"x" * size))]
         places = Scanners(bindings)._first_asked(streams).tolist()
         assert (places[0] < len(bindings)) == is_asked

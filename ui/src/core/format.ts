@@ -97,6 +97,14 @@ export function plural(value: number, one: string, many = `${one}s`): string {
   return `${count(value)} ${value === 1 ? one : many}`;
 }
 
+// What no font shows: control characters, and those that turn the direction of what follows (Unicode UAX 9).
+const UNSEEN = /[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
+
+/** Text of the network as it is shown: an override of its direction, which makes `gpj.exe` of `exe.jpg`, is written out. */
+export function visible(text: string): string {
+  return text.replace(UNSEEN, (c) => (c < "\u0100" ? `\\x${c.charCodeAt(0).toString(16).padStart(2, "0")}` : `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`));
+}
+
 const HUES: Readonly<Record<string, number>> = {
   HTTP: 0, HTTP2: 0, WS: 1, GRPC: 2, GQL: 3, DNS: 4, TLS: 5, REDIS: 6, KAFKA: 7, AMQP: 8, MONGODB: 9, MYSQL: 10, POSTGRESQL: 11, QUIC: 5,
   TCP: 12, UDP: 10, ICMP: 8, SCTP: 12, TCPCONN: 7, UDPCONN: 1,

@@ -7,7 +7,7 @@
  * 3. What one reads stays where it is: rows that come below move nothing, rows dropped above are compensated.
  */
 
-import { type Zone, bytes, clock, dayClock, differIn, hue, latency, moment, verdict } from "../core/format";
+import { type Zone, bytes, clock, dayClock, differIn, hue, latency, moment, verdict, visible } from "../core/format";
 import type { Rows } from "../core/rows";
 import { Track } from "../core/window";
 import { texts } from "../text/traffic-list";
@@ -372,7 +372,7 @@ export class TrafficList {
           value = rows.number(row, name) ? bytes(rows.number(row, name)) : "";
           break;
         default:
-          value = rows.text(row, name);
+          value = visible(rows.text(row, name));
       }
       const isCut = mayBeCut(value, this.rooms[i] ?? 0);
       if (slot.cut[i] !== isCut) cell.classList.toggle("cut", (slot.cut[i] = isCut));

@@ -6,7 +6,7 @@
 import { Component, type ComponentChildren } from "preact";
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { asText, fromBase64, hexLines, jsonTokens, loosely, prettyJson } from "../core/bytes";
-import { bytes, count, latency } from "../core/format";
+import { bytes, count, latency, visible } from "../core/format";
 import { equals } from "../core/kfl";
 import { copy, exclude, include } from "../core/state";
 import type { Section, TableRow } from "../core/types";
@@ -29,7 +29,7 @@ export function SectionView({ section, linked }: { section: Section; linked: Lin
   const made = section.plugin ? `${section.plugin}${section.micros ? ` · ${latency(section.micros / 1000)}` : ""}` : "";
   return (
     <details class="section" open>
-      <summary><span class="section-title">{section.title || section.type}</span>{made && <span class="made" title={texts.madeByThisPlugin}>{made}</span>}</summary>
+      <summary><span class="section-title">{visible(section.title) || section.type}</span>{made && <span class="made" title={texts.madeByThisPlugin}>{made}</span>}</summary>
       <Fallback section={section}><Content section={section} linked={linked} /></Fallback>
     </details>
   );
@@ -77,8 +77,8 @@ function Table({ rows, linked }: { rows: readonly TableRow[]; linked: Linked }) 
             const value = row.value === null ? "" : String(row.value);
             return (
               <tr key={i} data-linked={(row.selector !== "" && row.selector === linked.selector) || undefined} onMouseEnter={() => row.selector && linked.point(row.selector)}>
-                <th scope="row">{row.name}</th>
-                <td><span class={typeof row.value === "number" ? texts.valueNumber : "value"}>{value}</span></td>
+                <th scope="row">{visible(row.name)}</th>
+                <td><span class={typeof row.value === "number" ? texts.valueNumber : "value"}>{visible(value)}</span></td>
                 <td class="acts">
                   {row.selector && row.value !== null && <button type="button" data-act="include" data-row={i} title={texts.only(equals(row.selector, row.value))} aria-label={texts.onlyEntriesWithThis(row.name)}><Icon name="plus" /></button>}
                   {row.selector && row.value !== null && <button type="button" data-act="exclude" data-row={i} title={texts.notThese} aria-label={texts.noEntriesWithThis(row.name)}><Icon name="minus" /></button>}
@@ -97,17 +97,17 @@ function Table({ rows, linked }: { rows: readonly TableRow[]; linked: Linked }) 
 /** Text with line wrapping, cut; JSON in colour. */
 export function Code({ text, isJson = false, limit = CUT }: { text: string; isJson?: boolean; limit?: number }) {
   const [isWhole, setWhole] = useState(false);
-  const shown = isWhole ? text : text.slice(0, limit);
+  const shown = useMemo(() => visible(isWhole ? text : text.slice(0, limit)), [text, isWhole, limit]);
   const tokens = useMemo(() => (isJson && shown.length <= 4 * CUT ? jsonTokens(shown) : null), [shown, isJson]);
   return (
     <>
       <pre class="code" tabIndex={0}>{tokens ? tokens.map(([kind, part], i) => (kind ? <span key={i} class={`k-${kind}`}>{part}</span> : part)) : shown}</pre>
-      {text.length > shown.length && <button type="button" class="small" onClick={() => setWhole(true)}>{texts.showAllCharacters(count(text.length))}</button>}
+      {!isWhole && text.length > limit && <button type="button" class="small" onClick={() => setWhole(true)}>{texts.showAllCharacters(count(text.length))}</button>}
     </>
   );
 }
 
-type Form = "pretty" | "text" | "hex";
+type Form = "pretty" | "text" | "hex" | "image";
 
 function Body({ section }: { section: Section }) {
   const { body = "", encoding = "", mimeType = "" } = section;
@@ -116,9 +116,10 @@ function Body({ section }: { section: Section }) {
   const data = useMemo(() => (encoding === "base64" ? fromBase64(body) : null), [body, encoding]);
   const text = useMemo(() => (data ? asText(data) : body), [data, body]);
   const pretty = useMemo(() => (text !== null && text.length < 16 * CUT ? prettyJson(text) : null), [text]);
-  const asBytes = useMemo(() => (form === "hex" || text === null ? (data ?? new TextEncoder().encode(body)) : null), [form, text, data, body]);
+  const asBytes = useMemo(() => (form === "hex" || form === "image" || text === null ? (data ?? new TextEncoder().encode(body)) : null), [form, text, data, body]);
   if (!body) return <p class="dim">{texts.empty}</p>;
-  const now: Form = text === null ? "hex" : form === "pretty" && pretty === null ? "text" : form;
+  const isImage = data !== null && IMAGES.has(mimeType); // drawn only when asked for: decoders have read worse than pages
+  const now: Form = isImage && form === "image" ? form : text === null ? "hex" : form === "pretty" && pretty === null ? "text" : form;
   const shownText = now === "pretty" ? (pretty ?? "") : (text ?? "");
   const hits = word ? shownText.toLowerCase().split(word.toLowerCase()).length - 1 : 0;
   const save = (): void => {
@@ -136,15 +137,16 @@ function Body({ section }: { section: Section }) {
           {pretty !== null && <button type="button" aria-pressed={now === "pretty"} onClick={() => setForm("pretty")}>{texts.pretty}</button>}
           {text !== null && <button type="button" aria-pressed={now === "text"} onClick={() => setForm("text")}>{texts.text}</button>}
           <button type="button" aria-pressed={now === "hex"} onClick={() => setForm("hex")}>{texts.hex}</button>
+          {isImage && <button type="button" aria-pressed={now === "image"} onClick={() => setForm("image")}>{texts.image}</button>}
         </div>
         <span class="dim">{mimeType}{mimeType && " · "}{bytes(data ? data.length : body.length)}</span>
         <span class="grow" />
-        {now !== "hex" && <input type="search" class="find" placeholder={texts.find} aria-label={texts.findInTheBody} value={word} onInput={(event) => setWord(event.currentTarget.value)} />}
+        {now !== "hex" && now !== "image" && <input type="search" class="find" placeholder={texts.find} aria-label={texts.findInTheBody} value={word} onInput={(event) => setWord(event.currentTarget.value)} />}
         {word && <span class="dim" role="status">{hits ? `${count(hits)}×` : texts.notThere}</span>}
         <button type="button" class="icon" title={texts.copy} aria-label={texts.copyTheBody} onClick={() => void copy(shownText || loosely(asBytes ?? new Uint8Array()))}><Icon name="copy" /></button>
         <button type="button" class="icon" title={texts.download} aria-label={texts.downloadTheBody} onClick={save}><Icon name="download" /></button>
       </div>
-      {now === "hex" ? <Hex data={asBytes ?? new Uint8Array()} section={section} linked={null} /> : word && hits ? <Found text={shownText} word={word} /> : <Code text={shownText} isJson={now === "pretty"} />}
+      {now === "image" ? <Image section={section} /> : now === "hex" ? <Hex data={asBytes ?? new Uint8Array()} section={section} linked={null} /> : word && hits ? <Found text={shownText} word={word} /> : <Code text={shownText} isJson={now === "pretty"} />}
     </div>
   );
 }

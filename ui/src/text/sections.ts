@@ -19,6 +19,7 @@ export const texts = {
   pretty: "pretty",
   text: "text",
   hex: "hex",
+  image: "image",
   find: "find",
   findInTheBody: "Find in the body",
   notThere: "not there",

@@ -2,7 +2,7 @@
 
 import { useEffect, useState } from "preact/hooks";
 import { ApiError, api, url } from "../core/api";
-import { bytes, hue, latency, moment, verdict } from "../core/format";
+import { bytes, hue, latency, moment, verdict, visible } from "../core/format";
 import { copy, dialog, go, include, marks, may, toggleMark, zone } from "../core/state";
 import { HALVES, type Entry, type Half, type Renderer, type Section, type Side } from "../core/types";
 import { equals } from "../core/kfl";
@@ -125,7 +125,7 @@ function Head({ entry, close }: { entry: Entry; close: () => void }) {
     <header class="detail-head">
       <div class="detail-line">
         <span class="chip" data-hue={hue(protocol.abbr.replace(/\W/g, ""))} title={`${protocol.longName} ${protocol.version}`}>{protocol.abbr}</span>
-        <h2><span class="method">{base.method}</span> {base.summary}</h2>
+        <h2><span class="method">{visible(base.method)}</span> {visible(base.summary)}</h2>
         <span class="grow" />
         <button type="button" class="icon" data-do="previous" disabled={!beside.previous} title={texts.previousOfTheConnection} aria-label={texts.previousEntryOfThe} onClick={() => beside.previous && go({ entry: beside.previous }, true)}><Icon name="up" /></button>
         <button type="button" class="icon" data-do="next" disabled={!beside.next} title={texts.nextOfTheConnection} aria-label={texts.nextEntryOfThe} onClick={() => beside.next && go({ entry: beside.next }, true)}><Icon name="down" /></button>
