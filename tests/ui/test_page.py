@@ -341,5 +341,13 @@ def test_no_view_keeps_anybody_out(
         expect(page.locator(".tab[aria-current]")).to_be_in_viewport()
         page.wait_for_timeout(300)  # what is fetched for it is there
         assert page.evaluate("document.documentElement.scrollWidth") <= 360, key
+    for width, height in ((760, 900), (320, 256)):  # a split screen; 1280 x 1024 at 400 % (WCAG 1.4.10)
+        page.set_viewport_size({"width": width, "height": height})
+        for key in "23456781":
+            page.keyboard.press(key)
+            page.wait_for_timeout(300)
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, (width, key)
+        page.locator(ROW).nth(2).scroll_into_view_if_needed()
+        expect(page.locator(ROW).nth(2)).to_be_in_viewport(ratio=1)
     context.close()
     assert {name: each for name, each in found.items() if each} == {}
