@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from operator import index
-from typing import TypedDict, cast, get_args
+from typing import SupportsIndex, TypedDict, get_args
 
 from kubeshark.errors import UsageError
 from kubeshark.pipeline._budget import Budget, never
@@ -83,14 +83,10 @@ def check_work(jobs: object, executor: object) -> None:
 def check_limit(name: str, value: object) -> None:
     """Raise UsageError for what is neither None nor a whole number from 0 on."""
     _check_whole(name, value, "from 0 on, or None")
-    if value is not None and cast("int", value) < 0:
+    if isinstance(value, SupportsIndex) and index(value) < 0:
         raise UsageError(f"{name} is {value!r}: it is a whole number from 0 on, or None")
 
 
 def _check_whole(name: str, value: object, what: str) -> None:
-    if value is None:
-        return
-    try:
-        index(value)  # type: ignore[call-overload]
-    except TypeError:
-        raise UsageError(f"{name} is {value!r}: it is a whole number, {what}") from None
+    if value is not None and not isinstance(value, SupportsIndex):
+        raise UsageError(f"{name} is {value!r}: it is a whole number, {what}")
