@@ -14,7 +14,7 @@ import secrets
 import socket
 import threading
 import time
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -39,6 +39,7 @@ from kubeshark.pipeline.scripts._kfl import ScriptFilters
 from kubeshark.pipeline.scripts._metrics import ScriptMetrics
 from kubeshark.pipeline.scripts._packets import SeenStreams, packets_of
 from kubeshark.pipeline.scripts._queried import take
+from kubeshark.pipeline.scripts._queue import CommandQueue
 from kubeshark.pipeline.scripts._script import Script, find_scripts, read_script
 from kubeshark.pipeline.scripts._vendors import Vendors
 
@@ -77,8 +78,6 @@ class Scripts:
         self._files: dict[str, ScriptFiles] = {}
         self._answers: dict[tuple[str, Role], Answers] = {}
         self._file_locks: defaultdict[str, threading.RLock] = defaultdict(threading.RLock)
-        self._queue: deque[tuple[Role, Command]] = deque()
-        self._working = threading.Lock()
         self._logging = threading.local()
         self._seen: dict[str, str] = {}  # text of changed files that were tried
         self._filter_text = {
@@ -93,7 +92,7 @@ class Scripts:
         self.clock = Clock(
             lambda: self.isolates, self._run_job, self.config.timezone, look=self._look, ticked=self.settle
         )
-        self._commands = Commands(self)
+        self._queue = CommandQueue(Commands(self).do, self.say)
 
     @classmethod
     def configured(cls, config: ScriptsConfig | None = None, **options: Any) -> Self:
@@ -246,15 +245,7 @@ class Scripts:
 
     def settle(self) -> None:
         """Do what scripts have queued; returns at once where another thread is at it."""
-        while self._queue and self._working.acquire(blocking=False):
-            try:
-                left = 100_000
-                while self._queue and left:
-                    role, (script, name, values) = self._queue.popleft()
-                    left -= 1
-                    self._commands.do(role, script, name, values)
-            finally:
-                self._working.release()
+        self._queue.settle()
 
     def close(self) -> None:
         """End every process; twice is fine."""
@@ -375,7 +366,7 @@ class Scripts:
 
     def _done(self, isolate: Isolate, commands: Sequence[Command]) -> None:
         own = (command for command in commands if command[0] in isolate.states)  # it may claim to be another script
-        self._queue.extend((isolate.role, command) for command in own)
+        self._queue.extend(isolate.role, own)
         if isolate.timer_at is not None:
             self.clock.poke()
 
