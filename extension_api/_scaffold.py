@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import keyword
 import re
 import struct
+import sys
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
-from kubeshark.errors import UsageError
+from kubeshark.errors import PluginRejected, UsageError
+from kubeshark.extension_api._manifest import parse_manifest
 
 __all__ = ["LANGUAGES", "scaffold", "tcp_capture"]
 
@@ -35,11 +38,13 @@ _SYN, _FIN, _PSH, _ACK = 2, 1, 8, 16
 
 
 def scaffold(plugin: str, language: str) -> dict[str, bytes]:
-    """Return the files of a new plugin by their relative path; UsageError for a name that cannot be an id."""
+    """Return the files of a new plugin by their relative path; UsageError for a name that it cannot have."""
     if not _ID.fullmatch(plugin):
         raise UsageError(f"{plugin!r} is not an id", hint="use a-z, 0-9 and -, first a letter, at most 32")
     entry, sources = LANGUAGES[language]
     name = plugin.replace("-", "_")
+    if language == "python" and (keyword.iskeyword(name) or name in sys.stdlib_module_names):
+        raise UsageError(f"{plugin!r} is a module or a word of Python's own", hint="choose another name")
     words = {
         "id": plugin,
         "name": name,
@@ -57,6 +62,10 @@ def scaffold(plugin: str, language: str) -> dict[str, bytes]:
         _filled(target, words): _filled(root.joinpath(f"{template}.in").read_text("utf-8"), words).encode()
         for template, target in templates.items()
     }
+    try:
+        parse_manifest(made["plugin.toml"], plugin=plugin)
+    except PluginRejected as error:
+        raise UsageError(error.message, hint=error.hint) from None
     if language == "ts":  # where editors find it; `plugin build` keeps it up to date
         made["kubeshark.d.ts"] = (root.parent / "js" / "kubeshark.d.ts").read_bytes()
     return {**made, f"tests/{name}.pcap": tcp_capture(TALK, server_port=7700)}

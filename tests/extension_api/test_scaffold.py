@@ -39,6 +39,26 @@ def test_a_name_that_is_no_id_is_refused(name: str) -> None:
         scaffold(name, "js")
 
 
+@pytest.mark.parametrize(
+    ("name", "language", "why"),
+    [
+        ("http", "c", "begins with a word of KFL's own variables"),
+        ("tcp-x", "js", "begins with a word of KFL's own variables"),
+        ("json", "go", "is a reserved word of KFL"),
+        ("json", "python", "is a module or a word of Python's own"),
+        ("class", "python", "is a module or a word of Python's own"),
+    ],
+)
+def test_a_name_that_would_be_refused_later_is_refused_now(name: str, language: str, why: str) -> None:
+    with pytest.raises(UsageError, match=why):
+        scaffold(name, language)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_longest_name(language: str) -> None:
+    assert scaffold("a" * 32, language)
+
+
 def test_the_capture_is_a_connection_with_right_checksums() -> None:
     data = tcp_capture([(0, b"odd"), (1, b"even")], server_port=7700)
     packets = [packet for _, packet in dpkt.pcap.Reader(io.BytesIO(data))]
