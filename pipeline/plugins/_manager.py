@@ -29,7 +29,7 @@ from kubeshark.pipeline.enrichment._enrich import EnricherBinding
 from kubeshark.pipeline.entries._display import Display
 from kubeshark.pipeline.kfl import VARIABLES, Variables, check_filter_name
 from kubeshark.pipeline.plugins._bindings import Binding, Bindings
-from kubeshark.pipeline.plugins._entry_points import ENTRY_POINTS, python_plugins
+from kubeshark.pipeline.plugins._entry_points import python_plugins
 from kubeshark.pipeline.plugins._lifecycle import BrokenEnricher, LocalPlugins
 from kubeshark.pipeline.plugins._registered import Registered
 from kubeshark.pipeline.plugins._state import keep_health, plugins_folder, read_states
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from kubeshark.pipeline.entries._entry import Entry
     from kubeshark.pipeline.scripts._runtime import Scripts
 
-__all__ = ["ENTRY_POINTS", "JobBinding", "PluginFilter", "Plugins"]
+__all__ = ["JobBinding", "PluginFilter", "Plugins"]
 
 MAX_HEARD = 1000
 """Different problems that one query is told of."""

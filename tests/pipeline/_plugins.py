@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -21,7 +21,7 @@ from kubeshark.extension_api import (
 )
 from kubeshark.pipeline import Plugins
 
-__all__ = ["Envelope", "Foreign", "Lines", "ProbedLines", "failure", "with_plugins"]
+__all__ = ["Envelope", "Foreign", "Lines", "Point", "ProbedLines", "failure", "with_plugins"]
 
 
 def failure(text: str = "no idea") -> PluginError:
@@ -124,6 +124,13 @@ class Envelope(Lines):
         name = bytes(stream.sides[0].data[: client - 1]).decode()
         first = [message for message in self._messages(stream) if message.start == 0]
         return [*first, Handover((rest_of(stream.sides[0], client), rest_of(stream.sides[1], server)), name)]
+
+
+class Point:
+    """An entry point of a Python package."""
+
+    def __init__(self, name: str, load: Callable[[], Any]) -> None:
+        self.name, self.load = name, load
 
 
 def with_plugins(**plugins: Foreign) -> Plugins:

@@ -24,7 +24,7 @@ from kubeshark.extension_api import (
 from kubeshark.pipeline import Plugins
 from kubeshark.pipeline.entries._entry import Entry
 from kubeshark.pipeline.plugins import _registered
-from tests.pipeline._plugins import Lines
+from tests.pipeline._plugins import Lines, Point
 from tests.pipeline._traffic import Capture, Connection, find
 
 
@@ -222,13 +222,6 @@ def test_an_enricher_that_fails_withholds_the_one_entry(answer: Callable[[], Any
     entries, problems = run(plugin, "lines")
     assert ["withheld" in str(entry.error_document()) for entry in entries] == [True, False]
     assert problems == []  # the stage says it
-
-
-class Point:
-    """An entry point of a package."""
-
-    def __init__(self, name: str, load: Callable[[], Any]) -> None:
-        self.name, self.load = name, load
 
 
 @pytest.mark.parametrize("error", [*FAILURES, ImportError("no module x")])

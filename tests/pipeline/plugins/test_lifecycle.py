@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from kubeshark.extension_api import Enrichment, EntryView, SettingSpec, hookimpl
 from kubeshark.pipeline import Plugins
 from kubeshark.pipeline.plugins import _registered
 from kubeshark.pipeline.plugins._state import PluginState, change_state
+from tests.pipeline._plugins import Point
 from tests.pipeline._traffic import Capture, Connection, find
 
 
@@ -52,20 +52,11 @@ class Local:
         return [Enrichment(tags=("local",))] * len(entries)
 
 
-@dataclass
-class Point:
-    name: str
-    plugin: Any
-
-    def load(self) -> Any:
-        return self.plugin
-
-
 @pytest.fixture
 def local(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Local:
     plugin = Local()
     monkeypatch.setenv("KUBESHARK_PLUGINS", str(tmp_path))
-    monkeypatch.setattr(_registered, "python_plugins", lambda: [Point("local", plugin)])
+    monkeypatch.setattr(_registered, "python_plugins", lambda: [Point("local", lambda: plugin)])
     return plugin
 
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
-
 import pytest
 
 from kubeshark.errors import PluginRejected
 from kubeshark.extension_api import EntryView, hookimpl
 from kubeshark.pipeline import Plugins
 from kubeshark.pipeline.plugins import _registered
-from tests.pipeline._plugins import Foreign, Lines, with_plugins
+from tests.pipeline._plugins import Foreign, Lines, Point, with_plugins
 
 
 def test_an_unknown_argument_of_a_hook_is_refused_and_the_rest_is_loaded() -> None:
@@ -36,14 +33,6 @@ def test_the_same_plugin_twice_is_refused_once() -> None:
 
 
 def test_plugins_of_python_packages(monkeypatch: pytest.MonkeyPatch) -> None:
-    @dataclass
-    class Point:
-        name: str
-        plugin: Any
-
-        def load(self) -> Any:
-            return self.plugin
-
-    monkeypatch.setattr(_registered, "python_plugins", lambda: [Point("kubeshark.plugins", Lines())])
+    monkeypatch.setattr(_registered, "python_plugins", lambda: [Point("kubeshark.plugins", Lines)])
     names = {binding.plugin for binding in Plugins().protocols.all if not binding.is_builtin}
     assert names == {"kubeshark.plugins"}

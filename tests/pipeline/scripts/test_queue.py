@@ -39,7 +39,7 @@ class Bench:
         self.queue.extend("hub", [("script", name, []) for name in names])
 
 
-def test_in_order(tmp_path: Path) -> None:
+def test_in_order() -> None:
     bench = Bench({"a": ["c", "d"], "b": ["e"]})
     bench.add("a", "b")
     bench.queue.settle()

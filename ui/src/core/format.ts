@@ -100,7 +100,7 @@ export function plural(value: number, one: string, many = `${one}s`): string {
 // What no font shows: control characters, and those that turn the direction of what follows (Unicode UAX 9).
 const UNSEEN = /[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
 
-/** Text of the network as it is shown: an override of its direction, which makes `gpj.exe` of `exe.jpg`, is written out. */
+/** Text of the network as it is shown: an override of its direction, which shows `gpj.exe` as `exe.jpg`, is written out. */
 export function visible(text: string): string {
   return text.replace(UNSEEN, (c) => (c < "\u0100" ? `\\x${c.charCodeAt(0).toString(16).padStart(2, "0")}` : `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`));
 }

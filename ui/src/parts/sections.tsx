@@ -29,7 +29,7 @@ export function SectionView({ section, linked }: { section: Section; linked: Lin
   const made = section.plugin ? `${section.plugin}${section.micros ? ` · ${latency(section.micros / 1000)}` : ""}` : "";
   return (
     <details class="section" open>
-      <summary><span class="section-title">{visible(section.title) || section.type}</span>{made && <span class="made" title={texts.madeByThisPlugin}>{made}</span>}</summary>
+      <summary><span class="section-title">{visible(section.title || section.type)}</span>{made && <span class="made" title={texts.madeByThisPlugin}>{made}</span>}</summary>
       <Fallback section={section}><Content section={section} linked={linked} /></Fallback>
     </details>
   );
@@ -161,10 +161,10 @@ function Found({ text, word }: { text: string; word: string }) {
     const hit = lower.indexOf(want, at);
     if (hit < 0) break;
     const from = Math.max(at, hit - 400);
-    parts.push(from > at ? `${at ? text.slice(at, at + 100) : text.slice(0, 100)} … ` : "", text.slice(from, hit), <mark key={n}>{text.slice(hit, hit + word.length)}</mark>);
+    parts.push(from > at ? `${visible(text.slice(at, at + 100))} … ` : "", visible(text.slice(from, hit)), <mark key={n}>{visible(text.slice(hit, hit + word.length))}</mark>);
     at = hit + word.length;
   }
-  parts.push(text.slice(at, at + 400));
+  parts.push(visible(text.slice(at, at + 400)));
   return <pre class="code" tabIndex={0}>{parts}</pre>;
 }
 
