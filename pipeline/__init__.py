@@ -9,7 +9,6 @@ from kubeshark._lazy import lazily
 if TYPE_CHECKING:
     from kubeshark.pipeline._files import FileDissection as FileDissection
     from kubeshark.pipeline._memory import keep_freed_memory as keep_freed_memory
-    from kubeshark.pipeline._pipeline import ExportResult as ExportResult
     from kubeshark.pipeline._pipeline import Pipeline as Pipeline
     from kubeshark.pipeline.entries._entry import Entry as Entry
     from kubeshark.pipeline.entries._entry import EntryError as EntryError
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from kubeshark.pipeline.entries._order import cursor_text as cursor_text
     from kubeshark.pipeline.entries._time import parse_time as parse_time
     from kubeshark.pipeline.entries._time import rfc3339 as rfc3339
+    from kubeshark.pipeline.exports._export import ExportResult as ExportResult
     from kubeshark.pipeline.follow._follow import Follow as Follow
     from kubeshark.pipeline.intake._capture import CaptureLimits as CaptureLimits
     from kubeshark.pipeline.intake._capture import CaptureProgress as CaptureProgress
@@ -75,10 +75,11 @@ if not TYPE_CHECKING:
             "entries._entry": "Entry EntryError EntryId",
             "_files": "FileDissection",
             "_memory": "keep_freed_memory",
+            "exports._export": "ExportResult",
             "follow._follow": "Follow",
             "intake._imports": "ImportResult",
             "entries._order": "Place cursor_text",
-            "_pipeline": "ExportResult Pipeline",
+            "_pipeline": "Pipeline",
             "plugins._manager": "Plugins",
             "query._query": "QueryProgress",
             "query._rows": "columns",

@@ -15,9 +15,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Self, TypeVar, Unpack, cast
 
-from msgspec import Struct
-from msgspec.structs import asdict
-
 from kubeshark.core_capture import And, Predicate, RecordBatch
 from kubeshark.core_capture.store import Identity, Requests, Store, create_identity, identity_path, open_store
 from kubeshark.errors import StoreError, UsageError
@@ -26,13 +23,14 @@ from kubeshark.pipeline.entries import _lookup as lookup
 
 if TYPE_CHECKING:
     from kubeshark.core_capture.live import LiveOptions, PacketSource
-    from kubeshark.core_capture.store import CacheStats, Keep, Retention, SegmentInfo, Select, TlsFiles, VerifyReport
+    from kubeshark.core_capture.store import CacheStats, Retention, TlsFiles, VerifyReport
     from kubeshark.errors import KubesharkError
     from kubeshark.pipeline.dissection._secrets import Secrets
     from kubeshark.pipeline.enrichment._enrich import EnricherBinding
     from kubeshark.pipeline.enrichment._rules import RedactionRule
     from kubeshark.pipeline.entries._entry import Entry
     from kubeshark.pipeline.executors._executor import ExecutorName
+    from kubeshark.pipeline.exports._export import ExportResult, HarResult
     from kubeshark.pipeline.follow._follow import Follow
     from kubeshark.pipeline.intake._capture import CaptureLimits, CaptureProgress, CaptureResult
     from kubeshark.pipeline.intake._folder import FolderImport
@@ -47,23 +45,9 @@ if TYPE_CHECKING:
     from kubeshark.pipeline.query._store_query import StoreQuery
     from kubeshark.pipeline.tls import KeyLog
 
-__all__ = ["ExportResult", "Pipeline"]
+__all__ = ["Pipeline"]
 
 T = TypeVar("T")
-
-
-class HarResult(Struct, frozen=True):
-    entries: int
-    skipped: int  # that are not HTTP
-    problems: tuple[str, ...]
-    notices: tuple[str, ...] = ()  # about the filter
-
-
-class ExportResult(Struct, frozen=True):
-    packets: int
-    bytes: int
-    problems: tuple[str, ...]
-    notices: tuple[str, ...] = ()  # about the filter: what was translated, entries that it failed on
 
 
 class Pipeline:
@@ -447,65 +431,34 @@ class Pipeline:
         is a path, "-" or a binary stream. `gave_up` ends what is looked at for it; whoever gives it lets writing to
         `out` fail then.
         """
-        from kubeshark.core_capture.store import export
-        from kubeshark.pipeline.entries._exports import Chosen, Counting, Matching, open_output
+        from kubeshark.pipeline.exports._export import export_packets
 
-        if not self._gives_packets:
-            raise UsageError("packets cannot be redacted, and have no namespace", hint="export as HAR")
-        segments: list[SegmentInfo] | None = None
-        select: Select | None = None
-        keep: list[Keep] = []
-        query: StoreQuery[Entry] | None = None
-        notices: Sequence[str] = ()
-        if bpf.strip():
-            from kubeshark.pipeline.entries._packet_choice import passing
-
-            keep.append(passing(bpf, {info.link_type for info in self.store.segments()}))
-        if not packets_only and (exact := self.exact(kfl)) is not None:
-            segments = self.store.segments(exact.predicate)
-            select, notices = Matching(exact.predicate), exact.notices
-        elif kfl.strip() or self.shows_some_only:
-            query = self.query(kfl, since_ns=since_ns, until_ns=until_ns, gave_up=gave_up)
-            if packets_only:
-                from kubeshark.pipeline.entries._packet_choice import ChosenPackets
-
-                select = packets = ChosenPackets(query)
-                keep.append(packets.keep)
-            else:
-                select = Chosen(query)
-            notices = query.notices
-        with open_output(out) as stream:
-            counted = Counting(stream)
-            done = export(
-                self.store,
-                counted,  # type: ignore[arg-type]
-                form=format,
-                select=select,
-                keep=keep,
-                since_ns=since_ns,
-                until_ns=until_ns,
-                segments=segments,
-            )
-        problems = (*(query.problems if query else ()), *self.store.problems, *done.problems)
-        return ExportResult(done.packets, counted.written, tuple(dict.fromkeys(map(str, problems))), tuple(notices))
+        self._check_gives_packets()
+        return export_packets(
+            self,
+            kfl,
+            out,
+            form=format,
+            since_ns=since_ns,
+            until_ns=until_ns,
+            bpf=bpf,
+            packets_only=packets_only,
+            gave_up=gave_up,
+        )
 
     def export_entries(
         self, entries: Sequence[Entry], out: BinaryIO, *, format: Literal["pcap", "pcapng", "har"] = "pcap"
     ) -> None:
         """Write the whole connections of these entries, or as HAR the HTTP exchanges among them."""
-        from kubeshark.core_capture.store import export
-        from kubeshark.pipeline.entries._exports import Chosen
-
         if format == "har":
-            from kubeshark.pipeline.entries._har import write_har
+            from kubeshark.pipeline.exports._har import write_har
 
             write_har(entries, out)
             return
-        if not self._gives_packets:
-            raise UsageError("packets cannot be redacted, and have no namespace", hint="export as HAR")
-        names = {segment.name for entry in entries for segment, _ in entry.facts.parts}
-        chosen = [info for info in self.store.segments() if info.name in names]
-        export(self.store, out, form=format, select=Chosen(entries), segments=chosen)
+        from kubeshark.pipeline.exports._export import export_connections
+
+        self._check_gives_packets()
+        export_connections(self.store, entries, out, form=format)
 
     def export_har(
         self,
@@ -521,48 +474,21 @@ class Pipeline:
 
         Headers that carry secrets are redacted, with all that repeats their values, unless `with_secrets`.
         """
-        from kubeshark.pipeline.entries._exports import open_output
-        from kubeshark.pipeline.entries._har import write_har
+        from kubeshark.pipeline.exports._export import export_har
 
-        query = self.query(kfl.strip() or "http", since_ns=since_ns, until_ns=until_ns, gave_up=gave_up)
-        with open_output(out) as stream:
-            written, skipped = write_har(query, stream, with_secrets=with_secrets)
-        return HarResult(written, skipped, tuple(map(str, query.problems)), tuple(query.notices))
+        return export_har(
+            self, kfl, out, since_ns=since_ns, until_ns=until_ns, with_secrets=with_secrets, gave_up=gave_up
+        )
+
+    def _check_gives_packets(self) -> None:
+        if not self._gives_packets:
+            raise UsageError("packets cannot be redacted, and have no namespace", hint="export as HAR")
 
     def info(self) -> dict[str, Any]:
         """Return what the store holds, as JSON: totals, time range, recipients, leftovers, segments."""
-        from kubeshark.pipeline.entries._time import rfc3339
-        from kubeshark.pipeline.intake._scheduled import said_schedules
+        from kubeshark.pipeline.intake._said import said_store
 
-        info = self.store.info()
-        return {
-            "path": self.store.location,
-            "segments": info.segments,
-            "open": info.open_segments,
-            "packets": info.packets,
-            "flows": info.flows,
-            "captured_bytes": info.captured_bytes,
-            "disk_bytes": info.disk_bytes,
-            "first": None if info.first_ns is None else rfc3339(info.first_ns),
-            "last": None if info.last_ns is None else rfc3339(info.last_ns),
-            "sources": info.sources,
-            "link_types": list(info.link_types),
-            "recipients": list(info.recipients),
-            "leftovers": list(info.leftovers),
-            "problems": [str(problem) for problem in info.problems],
-            "cache": asdict(self.cache),
-            "list": [
-                {
-                    "name": s.name,
-                    "packets": s.packets,
-                    "flows": s.flows,
-                    "bytes": s.captured_bytes,
-                    "source": s.source.name,
-                    "scheduled": said_schedules(s),
-                }
-                for s in self.store.segments()
-            ],
-        }
+        return said_store(self.store)
 
     def verify(self) -> VerifyReport:
         """Authenticate every byte of the store."""

@@ -16,7 +16,7 @@ from kubeshark.hub.answers._client import Asker
 from kubeshark.hub.answers._parameters import read_time
 from kubeshark.hub.state._hub import State
 from kubeshark.pipeline import rfc3339
-from kubeshark.pipeline.intake._scheduled import said_schedules
+from kubeshark.pipeline.intake._said import said_schedules
 
 __all__ = ["router"]
 

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LEAST_HIDDEN",
+    "SECRET_HEADERS",
+    "SECRET_WORD",
     "TOLD_BY_BRIEF",
     "RedactionError",
     "is_brief",
@@ -44,6 +46,13 @@ __all__ = [
     "with_other_fields",
     "withhold",
 ]
+
+SECRET_HEADERS = (
+    *("authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key", "x-auth-token", "x-csrf-token"),
+    *("x-amz-security-token", "x-vault-token", "x-kubernetes-token"),
+)
+SECRET_WORD = 8
+"""Characters from which on a word of such a header ("Bearer …") is a secret of its own, wherever else it stands."""
 
 INDEXED_SECTIONS = frozenset({"entry", "flags", "conn"})
 TOLD_OF_WITHHELD = frozenset({"error", "error_type", "error_message", "tags"})

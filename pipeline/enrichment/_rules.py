@@ -18,10 +18,9 @@ from msgspec import Struct
 from kubeshark.errors import UsageError
 from kubeshark.extension_api import Enrichment, EnrichSpec, MessageKind, Redaction
 from kubeshark.pipeline.enrichment._enrich import EnricherBinding
-from kubeshark.pipeline.enrichment._redact import is_indexed
+from kubeshark.pipeline.enrichment._redact import SECRET_HEADERS, SECRET_WORD, is_indexed
 from kubeshark.pipeline.enrichment._written_secrets import WrittenSecrets
 from kubeshark.pipeline.entries._entry import Entry
-from kubeshark.pipeline.entries._har import SECRET_HEADERS, SECRET_WORD
 from kubeshark.pipeline.kfl import ENTRY
 
 if TYPE_CHECKING:

@@ -1,1 +1,1 @@
-"""What an entry is, its one order, and how it is shown and written."""
+"""What an entry is, its one order, and how it is shown."""

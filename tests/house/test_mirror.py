@@ -220,7 +220,9 @@ WITHOUT_TEST = {
     "src/kubeshark/__main__.py": "cli/test_main.py",
     "src/kubeshark/cli/_capture_files.py": "cli/test_import_folders.py",
     "core_capture/live/_packet_filter.py": "cli/test_export.py",
-    "pipeline/entries/_packet_choice.py": "cli/test_export.py",
+    "pipeline/exports/_export.py": "cli/test_export.py",
+    "pipeline/exports/_flows.py": "cli/test_export.py",
+    "pipeline/exports/_packets.py": "cli/test_export.py",
     "hub/entries/_said.py": "hub/entries/test_ws.py",
     "pipeline/dissectors/web/_http_end.py": "pipeline/dissectors/web/test_http1.py",
     **{

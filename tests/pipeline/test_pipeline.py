@@ -367,7 +367,7 @@ def test_a_file_appears_whole_or_not_at_all(
 
     before = sorted(tmp_path.iterdir())
     with monkeypatch.context() as patch:
-        patch.setattr("kubeshark.core_capture.store.export", fail)
+        patch.setattr("kubeshark.pipeline.exports._export.export", fail)
         with pytest.raises(StoreError):
             pipeline.export("", tmp_path / "out.pcap")
     assert sorted(tmp_path.iterdir()) == before

@@ -14,18 +14,12 @@ from typing import Any, BinaryIO
 
 from kubeshark._json import json_text
 from kubeshark.extension_api import MessageKind, Redaction
-from kubeshark.pipeline.enrichment._redact import redact
+from kubeshark.pipeline.enrichment._redact import SECRET_HEADERS, SECRET_WORD, redact
 from kubeshark.pipeline.entries._entry import Entry
 from kubeshark.pipeline.entries._time import rfc3339
 
-__all__ = ["SECRET_HEADERS", "write_har"]
+__all__ = ["write_har"]
 
-SECRET_HEADERS = (
-    *("authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key", "x-auth-token", "x-csrf-token"),
-    *("x-amz-security-token", "x-vault-token", "x-kubernetes-token"),
-)
-SECRET_WORD = 8
-"""Characters from which on a word of such a header ("Bearer …") is a secret of its own, wherever else it stands."""
 _BETWEEN_WORDS = re.compile(r"[\s,;=]+")
 _NO_RESPONSE: Mapping[str, Any] = {"status": 0, "statusText": "", "httpVersion": "", "headersSize": -1, "bodySize": -1}
 _NO_REQUEST: Mapping[str, Any] = {"method": "", "url": "", "httpVersion": "", "headersSize": -1, "bodySize": -1}

@@ -10,7 +10,7 @@ from threading import Thread
 import pytest
 
 from kubeshark.errors import UsageError
-from kubeshark.pipeline.entries._exports import open_output
+from kubeshark.pipeline.exports._output import open_output
 
 
 def test_a_file_is_there_when_it_is_whole(tmp_path: Path) -> None:

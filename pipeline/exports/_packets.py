@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from kubeshark.core_capture import load_core
 from kubeshark.core_capture.live import PacketFilter
 from kubeshark.core_capture.store import Keep, SegmentReader
-from kubeshark.pipeline.entries._exports import Chosen
 from kubeshark.pipeline.entries._packets import entry_records
+from kubeshark.pipeline.exports._flows import Chosen
 
 if TYPE_CHECKING:
     from kubeshark.pipeline.entries._entry import Entry

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kubeshark.core_capture.store import Scheduled, SegmentInfo, SourceRecord
-from kubeshark.pipeline.intake._scheduled import said_schedules
+from kubeshark.pipeline.intake._said import said_schedules
 
 HOUR_NS = 3_600_000_000_000
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from kubeshark.extension_api import Enrichment, EntryView, hookimpl
 from kubeshark.pipeline import Plugins
-from kubeshark.pipeline.entries._har import write_har
+from kubeshark.pipeline.exports._har import write_har
 from tests.pipeline._plugins import Foreign, with_plugins
 from tests.pipeline._traffic import Capture, Connection, dns, make_query
 

@@ -1,0 +1,1 @@
+"""What leaves a store: packets of whole connections or of entries, and HAR."""
