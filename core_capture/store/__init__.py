@@ -32,10 +32,10 @@ if TYPE_CHECKING:
     from kubeshark.core_capture.store.catalogue._name_history import NameRecord as NameRecord
     from kubeshark.core_capture.store.catalogue._upload_journal import UploadJournal as UploadJournal
     from kubeshark.core_capture.store.catalogue._upload_journal import load_journal as load_journal
-    from kubeshark.core_capture.store.keys._age import AgeReader as AgeReader
-    from kubeshark.core_capture.store.keys._age import AgeWriter as AgeWriter
-    from kubeshark.core_capture.store.keys._age import NotForUsError as NotForUsError
-    from kubeshark.core_capture.store.keys._age import rewrap as rewrap
+    from kubeshark.core_capture.store.keys._age_format import NotForUsError as NotForUsError
+    from kubeshark.core_capture.store.keys._age_reader import AgeReader as AgeReader
+    from kubeshark.core_capture.store.keys._age_writer import AgeWriter as AgeWriter
+    from kubeshark.core_capture.store.keys._age_writer import rewrap as rewrap
     from kubeshark.core_capture.store.keys._identity import Identity as Identity
     from kubeshark.core_capture.store.keys._identity import Recipient as Recipient
     from kubeshark.core_capture.store.keys._identity import create_identity as create_identity
@@ -152,7 +152,9 @@ if not TYPE_CHECKING:
     __getattr__ = lazily(
         __name__,
         {
-            "keys._age": "AgeReader AgeWriter NotForUsError rewrap",
+            "keys._age_format": "NotForUsError",
+            "keys._age_reader": "AgeReader",
+            "keys._age_writer": "AgeWriter rewrap",
             "places._away": "Away",
             "places._backend": "Requests",
             "segments._cache": "BlockCache CacheStats",

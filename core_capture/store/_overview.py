@@ -13,7 +13,7 @@ from kubeshark.core_capture._core import load_core
 from kubeshark.core_capture._groups import Groups
 from kubeshark.core_capture._records import RawBlock
 from kubeshark.core_capture.store.catalogue._state import load_state
-from kubeshark.core_capture.store.keys._age import NotForUsError
+from kubeshark.core_capture.store.keys._age_format import NotForUsError
 from kubeshark.core_capture.store.keys._identity import Identity
 from kubeshark.core_capture.store.places._backend import Backend
 from kubeshark.core_capture.store.places._names import size_of

@@ -20,7 +20,7 @@ from kubeshark.core_capture.store._limits import KEPT_INDEX_BYTES
 from kubeshark.core_capture.store.catalogue._catalogue import Entry, Known, entry_of, load_catalogue
 from kubeshark.core_capture.store.catalogue._lost_index import find_lost_indexes
 from kubeshark.core_capture.store.catalogue._state import load_state
-from kubeshark.core_capture.store.keys._age import NotForUsError
+from kubeshark.core_capture.store.keys._age_format import NotForUsError
 from kubeshark.core_capture.store.keys._identity import Identity, identity_path, load_identities
 from kubeshark.core_capture.store.keys._known_nodes import trusted_nodes
 from kubeshark.core_capture.store.places._away import Away

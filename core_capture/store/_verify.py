@@ -18,7 +18,8 @@ from kubeshark.core_capture.store.catalogue._catalogue import Entry, entry_of, l
 from kubeshark.core_capture.store.catalogue._lost_index import find_lost_indexes
 from kubeshark.core_capture.store.catalogue._name_history import names_key
 from kubeshark.core_capture.store.catalogue._state import Removed, StoreState, load_state
-from kubeshark.core_capture.store.keys._age import SEALED_CHUNK, AgeReader, NotForUsError
+from kubeshark.core_capture.store.keys._age_format import SEALED_CHUNK, NotForUsError
+from kubeshark.core_capture.store.keys._age_reader import AgeReader
 from kubeshark.core_capture.store.keys._identity import Identity
 from kubeshark.core_capture.store.keys._signing import SIGNATURE_BYTES, is_signed
 from kubeshark.core_capture.store.places._backend import Backend

@@ -26,8 +26,9 @@ from kubeshark.core_capture.store._limits import MAX_INDEX_BYTES
 from kubeshark.core_capture.store.catalogue._catalogue import entry_of, load_catalogue
 from kubeshark.core_capture.store.catalogue._state import load_state
 from kubeshark.core_capture.store.keys import _passphrase
-from kubeshark.core_capture.store.keys._age import AgeReader, AgeWriter
 from kubeshark.core_capture.store.keys._age_header import parse_end, parse_header
+from kubeshark.core_capture.store.keys._age_reader import AgeReader
+from kubeshark.core_capture.store.keys._age_writer import AgeWriter
 from kubeshark.core_capture.store.places._local import LocalBackend
 from kubeshark.core_capture.store.segments._extras import decode_extras
 from kubeshark.core_capture.store.segments._index import HEAD_BYTES, decode_main, inflate, join, split_head

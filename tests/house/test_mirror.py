@@ -195,6 +195,10 @@ WITHOUT_TEST = {
     "hub/state/_uploads.py": "hub/captures/test_imports.py",
     "core_capture/store/archives/_archive.py": "core_capture/store/archives/test_archive_store.py",
     "core_capture/store/archives/_open.py": "core_capture/store/archives/test_archive_store.py",
+    **{
+        f"core_capture/store/keys/_age_{what}.py": "core_capture/store/keys/test_age.py"
+        for what in ("format", "reader", "writer")
+    },
     "core_capture/store/keys/_letter.py": "pipeline/executors/test_ray.py",
     "core_capture/store/archives/_reference.py": "pipeline/executors/test_ray.py",
     "pipeline/executors/_ray_actor.py": "pipeline/executors/test_ray.py",

@@ -25,7 +25,8 @@ from kubeshark.core_capture.store._limits import (
     STALE_CATALOGUE_BYTES,
 )
 from kubeshark.core_capture.store.catalogue._summary import MAX_FILTER_BYTES, Summaries, Summary, may_match, summarize
-from kubeshark.core_capture.store.keys._age import AgeReader, AgeWriter
+from kubeshark.core_capture.store.keys._age_reader import AgeReader
+from kubeshark.core_capture.store.keys._age_writer import AgeWriter
 from kubeshark.core_capture.store.keys._identity import Identity, Recipient
 from kubeshark.core_capture.store.places._backend import Backend
 from kubeshark.core_capture.store.places._names import CATALOGUE

@@ -13,7 +13,8 @@ from typing import Generic, TypeVar
 import zstandard
 from msgspec import Struct
 
-from kubeshark.core_capture.store.keys._age import AgeReader, AgeWriter
+from kubeshark.core_capture.store.keys._age_reader import AgeReader
+from kubeshark.core_capture.store.keys._age_writer import AgeWriter
 from kubeshark.core_capture.store.keys._identity import Identity, Recipient
 from kubeshark.core_capture.store.keys._signing import NodeKey, decode_signed, encode_signed
 from kubeshark.core_capture.store.places._backend import Backend

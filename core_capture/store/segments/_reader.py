@@ -21,7 +21,8 @@ from kubeshark.core_capture._core import load_core
 from kubeshark.core_capture._predicate import Predicate, match
 from kubeshark.core_capture._records import PCAP_HEADER_BYTES
 from kubeshark.core_capture.store._limits import BLOCK_BYTES, MAX_INDEX_BYTES
-from kubeshark.core_capture.store.keys._age import CHUNK, AgeReader, Tail
+from kubeshark.core_capture.store.keys._age_format import CHUNK, Tail
+from kubeshark.core_capture.store.keys._age_reader import AgeReader
 from kubeshark.core_capture.store.keys._identity import Identity
 from kubeshark.core_capture.store.places._away import Away
 from kubeshark.core_capture.store.places._backend import Backend

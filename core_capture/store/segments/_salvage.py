@@ -16,7 +16,8 @@ from msgspec import Struct
 from kubeshark.core_capture._columns import Core
 from kubeshark.core_capture._records import PCAP_HEADER_BYTES
 from kubeshark.core_capture.store._limits import MAX_BLOCK_BYTES, MAX_SEGMENT_BYTES
-from kubeshark.core_capture.store.keys._age import CHUNK, AgeReader
+from kubeshark.core_capture.store.keys._age_format import CHUNK
+from kubeshark.core_capture.store.keys._age_reader import AgeReader
 from kubeshark.core_capture.store.keys._identity import Identity
 from kubeshark.core_capture.store.places._backend import RangeFile
 from kubeshark.core_capture.store.segments._frames import SEEK_TABLE, Part, frame_length, read_part

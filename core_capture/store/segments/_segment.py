@@ -23,7 +23,7 @@ from kubeshark.core_capture._columns import Core, Decoded
 from kubeshark.core_capture._groups import distinct
 from kubeshark.core_capture._records import PCAP_HEADER_BYTES, RECORD_HEADER_BYTES, PacketExtra, SourceMetadata
 from kubeshark.core_capture.store._limits import BLOCK_BYTES, SNAPLEN
-from kubeshark.core_capture.store.keys._age import AgeWriter
+from kubeshark.core_capture.store.keys._age_writer import AgeWriter
 from kubeshark.core_capture.store.keys._identity import Recipient
 from kubeshark.core_capture.store.keys._signing import NodeKey
 from kubeshark.core_capture.store.places._backend import Backend

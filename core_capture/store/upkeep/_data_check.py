@@ -9,8 +9,9 @@ from typing import Literal
 from msgspec import Struct
 
 from kubeshark.core_capture.store._limits import MAX_HEADER_BYTES
-from kubeshark.core_capture.store.keys._age import NONCE, AgeReader, NotForUsError, Tail, sealed_size
+from kubeshark.core_capture.store.keys._age_format import NONCE, NotForUsError, Tail, sealed_size
 from kubeshark.core_capture.store.keys._age_header import parse_end
+from kubeshark.core_capture.store.keys._age_reader import AgeReader
 from kubeshark.core_capture.store.keys._identity import Identity
 from kubeshark.core_capture.store.places._backend import Backend, RangeFile
 from kubeshark.core_capture.store.segments._index import DataFile

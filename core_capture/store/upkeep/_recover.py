@@ -22,7 +22,8 @@ from kubeshark.core_capture._records import RawBlock, SourceMetadata
 from kubeshark.core_capture.files import DECRYPTION_SECRETS
 from kubeshark.core_capture.store.catalogue._catalogue import Entry, entry_of, load_catalogue, save_catalogue
 from kubeshark.core_capture.store.catalogue._state import StoreState, new_head, save_state
-from kubeshark.core_capture.store.keys._age import NotForUsError, mend
+from kubeshark.core_capture.store.keys._age_format import NotForUsError
+from kubeshark.core_capture.store.keys._age_writer import mend
 from kubeshark.core_capture.store.keys._identity import Identity, Recipient
 from kubeshark.core_capture.store.keys._signing import NodeKey
 from kubeshark.core_capture.store.places._backend import Backend

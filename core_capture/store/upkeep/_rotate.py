@@ -19,7 +19,8 @@ from msgspec.structs import replace
 
 from kubeshark.core_capture.store._limits import MAX_HEADER_BYTES
 from kubeshark.core_capture.store.catalogue._state import Rotation, save_state, take_over
-from kubeshark.core_capture.store.keys._age import NotForUsError, rewrap
+from kubeshark.core_capture.store.keys._age_format import NotForUsError
+from kubeshark.core_capture.store.keys._age_writer import rewrap
 from kubeshark.core_capture.store.keys._identity import Identity, Recipient
 from kubeshark.core_capture.store.places._backend import Backend
 from kubeshark.core_capture.store.places._names import (

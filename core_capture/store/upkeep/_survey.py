@@ -19,7 +19,8 @@ from kubeshark.core_capture._core import load_core
 from kubeshark.core_capture.store.catalogue._catalogue import Entry, load_catalogue
 from kubeshark.core_capture.store.catalogue._name_history import load_names
 from kubeshark.core_capture.store.catalogue._state import ChainHead, StoreState, load_state
-from kubeshark.core_capture.store.keys._age import AgeReader, NotForUsError
+from kubeshark.core_capture.store.keys._age_format import NotForUsError
+from kubeshark.core_capture.store.keys._age_reader import AgeReader
 from kubeshark.core_capture.store.keys._identity import Identity
 from kubeshark.core_capture.store.keys._signing import SIGNATURE_BYTES, is_signed
 from kubeshark.core_capture.store.places._backend import Backend

@@ -20,7 +20,7 @@ from msgspec.structs import replace
 from kubeshark.core_capture._core import load_core
 from kubeshark.core_capture._records import PacketExtra
 from kubeshark.core_capture.store._limits import MAX_SEGMENT_BYTES
-from kubeshark.core_capture.store.keys._age import NotForUsError
+from kubeshark.core_capture.store.keys._age_format import NotForUsError
 from kubeshark.core_capture.store.keys._identity import Identity
 from kubeshark.core_capture.store.places._backend import Backend
 from kubeshark.core_capture.store.places._names import log_name, open_names

@@ -25,7 +25,9 @@ from numpy.typing import NDArray
 from kubeshark.core_capture._columns import Core
 from kubeshark.core_capture._records import RECORD_HEADER_BYTES, PacketExtra, SourceMetadata
 from kubeshark.core_capture.store._limits import BLOCK_BYTES, MAX_PIECE_BYTES, MAX_PIECE_META_BYTES
-from kubeshark.core_capture.store.keys._age import CHUNK, AgeReader, AgeWriter, Lend, Sink
+from kubeshark.core_capture.store.keys._age_format import CHUNK
+from kubeshark.core_capture.store.keys._age_reader import AgeReader
+from kubeshark.core_capture.store.keys._age_writer import AgeWriter, Lend, Sink
 from kubeshark.core_capture.store.keys._identity import Identity, Recipient
 from kubeshark.core_capture.store.keys._signing import SIGNATURE_BYTES, NodeKey, is_signed
 from kubeshark.core_capture.store.places._backend import RangeFile

@@ -9,7 +9,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from kubeshark.core_capture.store import Finding, NodeKey, Store, VerifyReport
-from kubeshark.core_capture.store.keys._age import AgeReader, AgeWriter
+from kubeshark.core_capture.store.keys._age_reader import AgeReader
+from kubeshark.core_capture.store.keys._age_writer import AgeWriter
 from kubeshark.errors import StoreError
 from tests.core_capture.store._bench import Bench, batch, frames, record, records, udp
 

@@ -9,7 +9,8 @@ import zstandard
 
 from kubeshark.core_capture.store import Identity, NameRecord, Store
 from kubeshark.core_capture.store.catalogue import _name_history as history
-from kubeshark.core_capture.store.keys._age import AgeReader, AgeWriter
+from kubeshark.core_capture.store.keys._age_reader import AgeReader
+from kubeshark.core_capture.store.keys._age_writer import AgeWriter
 from kubeshark.errors import Damaged, StoreError
 from tests.core_capture.store._bench import START_NS, Bench
 

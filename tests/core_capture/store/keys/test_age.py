@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kubeshark.core_capture.store import AgeReader, AgeWriter, Identity, NotForUsError, rewrap
-from kubeshark.core_capture.store.keys._age import CHUNK, TAG, USUAL_HEADER_BYTES, Tail
+from kubeshark.core_capture.store.keys._age_format import CHUNK, TAG, Tail
+from kubeshark.core_capture.store.keys._age_reader import USUAL_HEADER_BYTES
 from kubeshark.errors import Damaged, KubesharkError, StoreError
 
 SIZES = [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK, 3 * CHUNK + 17]

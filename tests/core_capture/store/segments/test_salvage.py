@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from kubeshark.core_capture import load_core
 from kubeshark.core_capture.store import Identity, NotForUsError
-from kubeshark.core_capture.store.keys._age import AgeWriter
+from kubeshark.core_capture.store.keys._age_writer import AgeWriter
 from kubeshark.core_capture.store.segments._salvage import Salvaged, salvage
 from kubeshark.errors import Damaged, StoreError
 from tests.core_capture.store._bench import START_NS, Bench, frames, record, records, udp

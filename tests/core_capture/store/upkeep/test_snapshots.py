@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from kubeshark.core_capture.store import Identity, Store
-from kubeshark.core_capture.store.keys._age import AgeReader, AgeWriter
+from kubeshark.core_capture.store.keys._age_reader import AgeReader
+from kubeshark.core_capture.store.keys._age_writer import AgeWriter
 from kubeshark.core_capture.store.places._lock import StoreLock
 from kubeshark.core_capture.store.places._names import SNAPSHOTS_LOCK
 from kubeshark.errors import Damaged, StoreError, UsageError

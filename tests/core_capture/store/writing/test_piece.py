@@ -20,7 +20,9 @@ from msgspec.structs import replace
 from kubeshark.core_capture._core import load_core
 from kubeshark.core_capture._records import PacketExtra
 from kubeshark.core_capture.store._limits import MAX_PIECE_BYTES
-from kubeshark.core_capture.store.keys._age import SEALED_CHUNK, AgeReader, AgeWriter, NotForUsError, rewrap
+from kubeshark.core_capture.store.keys._age_format import SEALED_CHUNK, NotForUsError
+from kubeshark.core_capture.store.keys._age_reader import AgeReader
+from kubeshark.core_capture.store.keys._age_writer import AgeWriter, rewrap
 from kubeshark.core_capture.store.keys._identity import Identity
 from kubeshark.core_capture.store.keys._signing import NodeKey
 from kubeshark.core_capture.store.places._local import LocalFile

@@ -1,169 +1,45 @@
-"""age v1 with X25519 recipients (https://age-encryption.org/v1): a streaming writer and a random-access reader.
+"""age v1, read at random.
 
 1. Nothing that failed authentication is ever returned; `find_end` shows it to who measures it.
 2. A file's size is trusted only once its end is: its last chunk was decrypted, or its last tag is the expected one.
 3. A reader holds no position: it may be used from several threads.
-
-Other recipient types (scrypt, plugins) are skipped while looking for one of ours, as the specification asks.
 """
 
 from __future__ import annotations
 
 import hmac
-import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, suppress
-from dataclasses import dataclass, field
+from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO, Protocol, Self
+from typing import Self
 
 import numpy as np
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
-from msgspec import Struct
 
 from kubeshark.core_capture.store._limits import MAX_HEADER_BYTES
-from kubeshark.core_capture.store.keys._age_header import (
-    Header,
-    Stanza,
-    decode64,
-    derive,
-    encode64,
-    format_header,
-    parse_end,
-    parse_header,
+from kubeshark.core_capture.store.keys._age_format import (
+    CHUNK,
+    NONCE,
+    SEALED_CHUNK,
+    TAG,
+    AgeHeader,
+    Tail,
+    chunk_nonce,
+    payload_id,
+    read_header,
+    sealed_size,
 )
-from kubeshark.core_capture.store.keys._identity import Identity, Recipient
+from kubeshark.core_capture.store.keys._age_header import derive, parse_end
+from kubeshark.core_capture.store.keys._identity import Identity
 from kubeshark.core_capture.store.places._backend import Changed, RangeFile
 from kubeshark.core_capture.store.places._local import LocalFile
 from kubeshark.errors import Damaged, StoreError
 
-__all__ = [
-    "CHUNK",
-    "NONCE",
-    "SEALED_CHUNK",
-    "TAG",
-    "AgeReader",
-    "AgeWriter",
-    "Lend",
-    "NotForUsError",
-    "Sink",
-    "Tail",
-    "mend",
-    "rewrap",
-    "sealed_size",
-]
+__all__ = ["USUAL_HEADER_BYTES", "AgeReader"]
 
-CHUNK = 1 << 16  # plaintext bytes of every chunk but the last
-TAG = 16
-SEALED_CHUNK = CHUNK + TAG  # as it lies in the file
-NONCE = 16
-_X25519 = b"age-encryption.org/v1/X25519"
-_ZERO_NONCE = bytes(12)
-_ROOM_CHUNKS = 8  # encrypted before they are written: half a MiB stays in the processor's cache
-_COPIED = 1 << 20  # bytes at once
 _WINDOW = 32 << 20  # bytes asked for in parallel
 USUAL_HEADER_BYTES = 4096  # some thirty recipients
-
-
-class NotForUsError(StoreError):
-    """None of the identities opens `file`."""
-
-    def __init__(self, file: str) -> None:
-        self.file = file
-        super().__init__(f"{file} is encrypted to other recipients")
-
-
-@dataclass(frozen=True, slots=True)
-class Tail:
-    """What is known of an age file from elsewhere: its plaintext's size, its last tag, and maybe its file key."""
-
-    size: int
-    tag: bytes
-    file_key: bytes = field(default=b"", repr=False)
-    nonce: bytes = b""  # of the payload
-
-
-class _Header(Struct, frozen=True):
-    file_key: bytes
-    length: int  # bytes up to and including the MAC line
-
-
-class Sink(Protocol):
-    """What takes bytes, all that it is given."""
-
-    def write(self, data: memoryview, /) -> object: ...
-
-
-Lend = Callable[[int], memoryview]
-"""Memory for so many bytes, or fewer but a chunk: what is written next was put there, and is not copied again."""
-
-
-class AgeWriter:
-    """Encrypts what is written to `out`; `finish` writes the last chunk. Does not close or sync `out`.
-
-    Whole chunks are encrypted from where they lie to where `lend` says: only what does not fill one is copied.
-    """
-
-    def __init__(self, out: Sink, recipients: Sequence[Recipient], *, lend: Lend | None = None) -> None:
-        self._file_key = file_key = os.urandom(16)
-        self._nonce = nonce = os.urandom(NONCE)
-        out.write(memoryview(_make_header(file_key, recipients) + nonce))
-        self._out = out
-        self._cipher = ChaCha20Poly1305(derive(file_key, nonce, b"payload"))
-        self.payload_id = _payload_id(file_key, nonce)
-        self._pending = memoryview(bytearray(CHUNK))  # what does not fill a chunk yet
-        self._waiting = 0  # bytes of it
-        self._own = bytearray()  # where nobody lends
-        self._lend = lend  # no method of ours: the cycle would keep the file key in memory
-        self._chunks = 0
-        self.size = 0  # plaintext bytes so far
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Append; what does not fill a chunk waits for more."""
-        self.size += len(data)
-        # At least one byte stays behind, because only the last chunk may be short, and it is marked.
-        whole = (self._waiting + len(data) - 1) // CHUNK
-        with memoryview(data) as view:
-            at, stop = 0, self._chunks + whole
-            while self._chunks < stop:
-                at = self._write_chunks(view, at, min(stop - self._chunks, _ROOM_CHUNKS))
-            left = len(view) - at
-            self._pending[self._waiting : self._waiting + left] = view[at:]
-            self._waiting += left
-
-    def _write_chunks(self, view: memoryview, at: int, count: int) -> int:
-        """Encrypt at most so many chunks and write them; return where in `view` they end. One takes 20 µs."""
-        room = (self._lend or self._lend_own)(count * SEALED_CHUNK)
-        encrypt, used, first = self._cipher.encrypt_into, 0, self._chunks
-        for number in range(first, first + min(count, len(room) // SEALED_CHUNK)):
-            into = room[used : used + SEALED_CHUNK]
-            if self._waiting:
-                stop = at + CHUNK - self._waiting
-                self._pending[self._waiting :] = view[at:stop]
-                self._waiting = 0
-                encrypt(_chunk_nonce(number, last=False), self._pending, None, into)
-            else:
-                stop = at + CHUNK
-                encrypt(_chunk_nonce(number, last=False), view[at:stop], None, into)
-            at = stop
-            used += SEALED_CHUNK
-            self._chunks += 1
-        self._out.write(room[:used])
-        return at
-
-    def finish(self) -> Tail:
-        """Write the last chunk and return how the file ends."""
-        sealed = self._cipher.encrypt(_chunk_nonce(self._chunks, last=True), self._pending[: self._waiting], None)
-        self._out.write(memoryview(sealed))
-        self._waiting = 0
-        return Tail(self.size, sealed[-TAG:], self._file_key, self._nonce)
-
-    def _lend_own(self, size: int) -> memoryview:
-        if size > len(self._own):
-            self._own = bytearray(size)
-        return memoryview(self._own)[:size]
 
 
 class AgeReader:
@@ -211,7 +87,7 @@ class AgeReader:
         self.file_key = header.file_key
         self._nonce_of_payload = nonce
         self._cipher = ChaCha20Poly1305(derive(header.file_key, nonce, b"payload"))
-        self.payload_id = _payload_id(header.file_key, nonce)
+        self.payload_id = payload_id(header.file_key, nonce)
         self._count = -(-stored // SEALED_CHUNK)
         self._last_chunk = b""  # kept once it was decrypted to learn the size
         self._closed_end = True  # the last chunk carries the mark of a complete file
@@ -245,7 +121,7 @@ class AgeReader:
         if self._base <= NONCE:
             raise Damaged(f"is too small for the {tail.size:,} bytes its index names", file=self.name)
         self._cipher = ChaCha20Poly1305(derive(tail.file_key, tail.nonce, b"payload"))
-        self.payload_id = _payload_id(tail.file_key, tail.nonce)
+        self.payload_id = payload_id(tail.file_key, tail.nonce)
         self._last_chunk = b""
         self._closed_end = True
         self._is_checked = False
@@ -261,16 +137,16 @@ class AgeReader:
         self._check_tail(tail)
         self._is_checked = True
 
-    def _header(self, identities: Sequence[Identity], tail: Tail | None) -> _Header:
+    def _header(self, identities: Sequence[Identity], tail: Tail | None) -> AgeHeader:
         known = (tail.file_key if tail is not None else b"") or self.file_key
         if known:  # no need to unwrap it: that is most of the cost of opening a file
             self._head = self._pread(USUAL_HEADER_BYTES, 0)
             found = parse_end(self._head, self.name)
             if found is not None:
                 found.check(known)
-                return _Header(known, found.length)
+                return AgeHeader(known, found.length)
         self._head = self._pread(MAX_HEADER_BYTES, 0)
-        return _read_header(self._head, identities, self.name)
+        return read_header(self._head, identities, self.name)
 
     def _check_tail(self, tail: Tail) -> None:
         if self.size != tail.size:
@@ -404,7 +280,7 @@ class AgeReader:
         if size is None or not 0 <= last <= min(CHUNK, len(sealed) - TAG):
             return 0
         try:
-            plain = self._cipher.decrypt(_chunk_nonce(len(chunks), last=True), sealed[: last + TAG], None)
+            plain = self._cipher.decrypt(chunk_nonce(len(chunks), last=True), sealed[: last + TAG], None)
         except InvalidTag:
             return 0
         self._count, self.size = len(chunks) + 1, size
@@ -419,7 +295,7 @@ class AgeReader:
 
         key = derive(self.file_key, self._nonce_of_payload, b"payload")
         counter = (1).to_bytes(4, "little")  # 0 makes the key of the tag
-        return Cipher(ChaCha20(key, counter + _chunk_nonce(chunk, last=True)), mode=None).decryptor().update(sealed)
+        return Cipher(ChaCha20(key, counter + chunk_nonce(chunk, last=True)), mode=None).decryptor().update(sealed)
 
     def _pread(self, length: int, offset: int) -> bytes:
         if offset + length <= len(self._head):
@@ -446,7 +322,7 @@ class AgeReader:
             raise self._failed(chunk) from error
 
     def _nonce(self, chunk: int) -> bytes:
-        return _chunk_nonce(chunk, last=self._closed_end and chunk == self._count - 1)
+        return chunk_nonce(chunk, last=self._closed_end and chunk == self._count - 1)
 
     def _failed(self, chunk: int) -> Damaged:
         self.check_ends()  # a file that is cut, or another one, says so
@@ -461,90 +337,3 @@ class AgeReader:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def rewrap(
-    source: RangeFile | Path, out: BinaryIO, identities: Sequence[Identity], recipients: Sequence[Recipient]
-) -> bytes:
-    """Copy an age file to `out` with a header for other recipients, and return that header.
-
-    The payload stays as it is, still encrypted.
-    Whoever had the file key keeps it: this changes who can open the copy, it revokes nobody.
-    """
-    with closing(LocalFile(source) if isinstance(source, Path) else source) as file:
-        header = _read_header(file.pread(MAX_HEADER_BYTES, 0), identities, source.name)
-        made = _make_header(header.file_key, recipients)
-        out.write(made)
-        at = header.length
-        while piece := file.pread(_COPIED, at):
-            out.write(piece)
-            at += len(piece)
-    return made
-
-
-def mend(source: RangeFile, out: BinaryIO, tail: Tail, end: int, recipients: Sequence[Recipient]) -> None:
-    """Copy a file whose payload ends at `end` with a new header, made with the key and nonce that `tail` knows."""
-    out.write(_make_header(tail.file_key, recipients) + tail.nonce)
-    at = end - sealed_size(tail.size)
-    while piece := source.pread(min(_COPIED, end - at), at):
-        out.write(piece)
-        at += len(piece)
-
-
-def sealed_size(size: int) -> int:
-    """Return the bytes of a payload of so many plaintext bytes."""
-    return size + max(-(-size // CHUNK), 1) * TAG
-
-
-def _make_header(file_key: bytes, recipients: Sequence[Recipient]) -> bytes:
-    if not recipients:
-        raise StoreError("nothing can be encrypted without a recipient", hint="run kubeshark keys new")
-    return format_header(file_key, (_wrap(file_key, recipient) for recipient in recipients))
-
-
-def _wrap(file_key: bytes, recipient: Recipient) -> Stanza:
-    ephemeral = X25519PrivateKey.generate()
-    share = ephemeral.public_key().public_bytes_raw()
-    secret = ephemeral.exchange(X25519PublicKey.from_public_bytes(recipient.public))
-    cipher = ChaCha20Poly1305(derive(secret, share + recipient.public, _X25519))
-    return Stanza((b"X25519", encode64(share)), cipher.encrypt(_ZERO_NONCE, file_key, None))
-
-
-def _read_header(data: bytes, identities: Sequence[Identity], name: str) -> _Header:
-    """Parse and authenticate a header; `data` is the file's beginning, at least the header if it is one."""
-    header = parse_header(data, name)
-    file_key = _find_file_key(header, identities)
-    header.check(file_key)
-    return _Header(file_key, header.length)
-
-
-def _find_file_key(header: Header, identities: Sequence[Identity]) -> bytes:
-    for stanza in header.stanzas:
-        if stanza.arguments[0] != b"X25519":
-            continue
-        share = decode64(stanza.arguments[1]) if len(stanza.arguments) == 2 else None
-        if share is None or len(share) != 32 or len(stanza.body) != 32:
-            raise Damaged("its header has a malformed X25519 recipient", file=header.name)
-        for identity in identities:
-            file_key = _unwrap(share, stanza.body, identity)
-            if file_key is not None:
-                return file_key
-    raise NotForUsError(header.name)
-
-
-def _unwrap(share: bytes, body: bytes, identity: Identity) -> bytes | None:
-    try:
-        secret = identity.key.exchange(X25519PublicKey.from_public_bytes(share))
-        wrap = ChaCha20Poly1305(derive(secret, share + identity.recipient.public, _X25519))
-        return wrap.decrypt(_ZERO_NONCE, body, None)
-    except (InvalidTag, ValueError):  # ValueError: a share of low order, which yields a secret of zeros
-        return None
-
-
-def _payload_id(file_key: bytes, nonce: bytes) -> str:
-    """Name a payload for who opened it (hex): only who has its file key can make another of this name."""
-    return derive(file_key, nonce, b"kubeshark payload").hex()
-
-
-def _chunk_nonce(chunk: int, *, last: bool) -> bytes:
-    return chunk.to_bytes(11, "big") + (b"\x01" if last else b"\x00")
