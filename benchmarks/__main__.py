@@ -25,7 +25,7 @@ from typing import Any
 
 from benchmarks import _capture, _decode, _dissection, _large, _live, _plugins, _protocols, _store
 from benchmarks._measure import Missing, Result, command_cpu, line, show
-from benchmarks._page import kept_results, write_page
+from benchmarks._page import keep_other, kept_results, write_page
 from benchmarks._plot import plot
 from benchmarks._workload import make_capture
 
@@ -62,7 +62,9 @@ def main() -> int:
             return 1
     if not options.short:
         RESULTS.parent.mkdir(exist_ok=True)
-        RESULTS.with_name("machine.json").write_text(json.dumps(machine(size, runs), indent=1) + "\n")
+        here = machine(size, runs)
+        keep_other(RESULTS, here["cpu"])
+        RESULTS.with_name("machine.json").write_text(json.dumps(here, indent=1) + "\n")
         _publish(RESULTS, [line(result) for result in results])
     return 0
 

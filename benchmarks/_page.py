@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmarks._measure import Result
 
-__all__ = ["firewall_section", "kept_results", "page", "ui_section", "write_page"]
+__all__ = ["firewall_section", "keep_other", "kept_results", "page", "ui_section", "write_page"]
 
 HEAD = """# Performance
 
@@ -16,10 +16,14 @@ HEAD = """# Performance
 equal results are asserted first. {capture_mb} MB made of our recording of a small shop's cluster (`examples/captures`),
 {date}, {cpu}, {cores} cores, Python {python}. Shared machine: single figures vary by ±40 %, ratios less.
 
-![How far each benchmark is from its target](performance.svg)
+{other}![How far each benchmark is from its target](performance.svg)
 
-| row | case | peer | ratio | target | met | |
-|---|---|---|---|---|---|---|
+| row | case | peer | ratio | target | met | elsewhere | |
+|---|---|---|---|---|---|---|---|
+"""
+OTHER = """*Elsewhere*: the ratio of the last run on another processor ({cpu}, {cores} cores, {date}). Ratios are a
+machine's, too: what waits for memory and what calculates does not slow down alike.
+
 """
 TAIL = """
 What is unfair, and to whom:
@@ -75,9 +79,17 @@ for a fixed amount of work, in turns, on a veth pair between two network namespa
 """
 
 
-def page(results: list[dict[str, Any]], machine: dict[str, Any]) -> str:
-    """Return the page; arguments as `make bench` writes them to benchmarks/results."""
-    return HEAD.format(**machine) + "\n".join(map(_row, results)) + "\n" + TAIL
+def page(
+    results: list[dict[str, Any]],
+    machine: dict[str, Any],
+    other: list[dict[str, Any]],
+    other_machine: dict[str, Any] | None,
+) -> str:
+    """Return the page; arguments as `make bench` writes them to benchmarks/results, here and on another processor."""
+    ratios = {_key(each): f"{each['ratio']:.2f}" for each in other}
+    rows = [f"| {_cells(each)} | {ratios.get(_key(each), '')} | {each['note']} |" for each in results]
+    said = OTHER.format(**other_machine) if other_machine else ""
+    return HEAD.format(**machine, other=said) + "\n".join(rows) + "\n" + TAIL
 
 
 def ui_section(results: list[dict[str, Any]], machine: dict[str, Any]) -> str:
@@ -102,6 +114,14 @@ def kept_results(root: Path) -> list[dict[str, Any]]:
     return sorted((result for path in paths for result in json.loads(path.read_text())), key=lambda each: each["row"])
 
 
+def keep_other(latest: Path, cpu: str) -> None:
+    """Put the results of the last run aside if it was on another processor than this one."""
+    machine = latest.with_name("machine.json")
+    if latest.exists() and machine.exists() and json.loads(machine.read_text())["cpu"] != cpu:
+        machine.replace(latest.with_name("other-machine.json"))
+        latest.replace(latest.with_name("other.json"))
+
+
 def write_page(root: Path) -> None:
     """Write docs/performance.md from benchmarks/results, whichever of them is new."""
     kept = root / "benchmarks" / "results"
@@ -109,7 +129,9 @@ def write_page(root: Path) -> None:
     def read(name: str) -> Any:
         return json.loads((kept / name).read_text())
 
-    text = page(kept_results(root), read("machine.json"))
+    has_other = (kept / "other.json").exists()
+    other, other_machine = (read("other.json"), read("other-machine.json")) if has_other else ([], None)
+    text = page(kept_results(root), read("machine.json"), other, other_machine)
     if (kept / "ui.json").exists():
         text += ui_section(read("ui.json"), read("ui-machine.json"))
     if (kept / "firewall.json").exists():
@@ -118,10 +140,19 @@ def write_page(root: Path) -> None:
 
 
 def _row(result: dict[str, Any]) -> str:
+    return f"| {_cells(result)} | {result['note']} |"
+
+
+def _cells(result: dict[str, Any]) -> str:
+    """Return row, case, peer, ratio, target and whether it is met."""
     higher = result["better"] == "higher"
     target, met = "", ""
     if result["target"] is not None:
         target = f"{'≥' if higher else '≤'} {result['target']:g}"
         met = "yes" if Result(**result).is_met else "no"
-    cells = (result["row"], result["case"], result["peer"].replace("|", r"\|"), f"{result['ratio']:.2f}")
-    return f"| {' | '.join(map(str, cells))} | {target} | {met} | {result['note']} |"
+    cells = (result["row"], result["case"], result["peer"].replace("|", r"\|"), f"{result['ratio']:.2f}", target, met)
+    return " | ".join(map(str, cells))
+
+
+def _key(result: dict[str, Any]) -> tuple[int, str, str]:
+    return result["row"], result["case"], result["peer"]
