@@ -62,9 +62,10 @@ Flows
     each, bytes = the UDP payload on the wire.
 17. SYN means SYN set, ACK and RST clear; SYN+ACK means both set, RST clear. Definition 1 in full: such a SYN begins
     a new flow if the tuple's newest flow has payload bytes, FIN or RST (either direction) and (no SYN or SYN+ACK
-    from this direction was seen, or its isn differs). isn[d] is that of the first SYN or SYN+ACK from d; another
-    one replaces it only while the flow has no payload, FIN or RST. The packet that decides is judged before its own
-    payload is counted.
+    from this direction was seen, or its isn differs); not where none was seen and this one is older than the flow, by
+    1 s at most: then it is the flow's own, written late (capture on several interfaces or queues). isn[d] is that of
+    the first SYN or SYN+ACK from d; another one replaces it only while the flow has no payload, FIN or RST. The
+    packet that decides is judged before its own payload is counted.
 18. Definition 3: first SYN's sender; else first SYN+ACK's receiver; else, if exactly one of the two ports is below
     1024 or in SERVER_PORTS, that end is the server; else the first packet's sender. Equal ends: direction 0, client
     0.

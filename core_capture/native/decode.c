@@ -37,6 +37,7 @@ struct kc_decoder {
 /* Only while the table grows, taken back by kc_decoder_take: */
 #define IS_CARRIER 0x80u /* in a key's ip_version: a carrier is another flow than the 5-tuple it shares */
 #define ISN_KNOWN 1u     /* in a row's `reserved`, shifted by the direction */
+#define LATE_NS 1000000000u /* by which a SYN may be written behind what followed it (definition 17) */
 
 /* Compare two addresses that lie one behind the other, as memcmp does, which would cost a call for each packet. */
 static inline int address_order(const uint8_t *addresses, size_t address_bytes) {
@@ -172,9 +173,12 @@ static kc_flow *flow_open(flow_table *table, flow_slot *slot, const layers *one,
 static bool is_under_way(const kc_flow *row) { return row->bytes[0] || row->bytes[1] || (row->bits & FLOW_ENDED); }
 
 /* Is this TCP packet the SYN of the next flow of the same 5-tuple (definition 1)? */
-static bool ends_before(const kc_flow *row, const layers *one) {
+static bool ends_before(const kc_flow *row, const layers *one, uint64_t time_ns) {
     if ((one->flags & (TCP_SYN | TCP_ACK | TCP_RST)) != TCP_SYN) return false;
-    if (!(row->reserved & (ISN_KNOWN << one->direction))) return is_under_way(row);
+    if (!(row->reserved & (ISN_KNOWN << one->direction))) {
+        bool is_late = time_ns < row->first_ns && row->first_ns - time_ns <= LATE_NS;
+        return is_under_way(row) && !is_late;
+    }
     return row->isn[one->direction] != one->seq;
 }
 
@@ -204,7 +208,7 @@ static inline uint32_t flow_count(flow_table *table, const layers *one, uint32_t
     flow_slot *slot = flow_find(table, &one->key, one->hash);
     bool has_tcp_event = one->key.field.transport == PROTOCOL_TCP && (one->flags & (TCP_SYN | TCP_FIN | TCP_RST));
     kc_flow *row = slot->row == KC_NO_FLOW ? NULL : &table->rows[slot->row];
-    if (KC_UNLIKELY(!row || (has_tcp_event && ends_before(row, one)))) {
+    if (KC_UNLIKELY(!row || (has_tcp_event && ends_before(row, one, time_ns)))) {
         row = flow_open(table, slot, one, carrier, packet, time_ns);
         if (!row) return KC_NO_FLOW;
     }

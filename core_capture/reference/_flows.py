@@ -9,6 +9,7 @@ __all__ = ["Flow", "FlowTable", "direction_of"]
 
 TCP = 6
 FIN, SYN, RST, ACK = 1, 2, 4, 16
+LATE_NS = 1_000_000_000
 
 FlowKey = tuple[int, int, bytes, int, bytes, int, bool]  # version, transport, a, port a, b, port b, is carrier
 
@@ -54,12 +55,14 @@ class Flow:
         ended = FlowBit.FIN_A | FlowBit.FIN_B | FlowBit.RST_A | FlowBit.RST_B
         return any(self.bytes) or bool(self.bits & ended)
 
-    def ends_before(self, found: Found) -> bool:
+    def ends_before(self, found: Found, time_ns: int) -> bool:
         """Is this packet the SYN of the next flow of the same 5-tuple?"""
         if found.transport != TCP or found.flags & (SYN | ACK | RST) != SYN:
             return False
         known = self.isn[direction_of(found)]
-        return self.is_under_way if known is None else known != found.sequence
+        if known is None:
+            return self.is_under_way and not 0 < self.first_ns - time_ns <= LATE_NS
+        return known != found.sequence
 
     def add(self, found: Found, time_ns: int) -> None:
         direction = direction_of(found)
@@ -123,7 +126,7 @@ class FlowTable:
             low, high = high, low
         key = (found.version, found.transport, *low, *high, is_carrier)
         row = self._newest.get(key)
-        if row is None or self.flows[row].ends_before(found):
+        if row is None or self.flows[row].ends_before(found, time_ns):
             row = self._newest[key] = len(self.flows)
             self.flows.append(Flow(key, carrier, packet, time_ns, found))
         self.flows[row].add(found, time_ns)

@@ -12,7 +12,7 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from kubeshark.core_capture import FLOW, Core, Decoded, FlowBit, Predicate, RecordBatch, match
+from kubeshark.core_capture import FLOW, NO_FLOW, Core, Decoded, FlowBit, Predicate, RecordBatch, match
 from kubeshark.core_capture._groups import Groups
 from kubeshark.core_capture._records import PROBED
 from kubeshark.core_capture.store import Away, SegmentReader
@@ -155,11 +155,16 @@ class MemorySegment:
     core: Core
     _order: NDArray[Any] = field(init=False)
     _bounds: NDArray[Any] = field(init=False)
+    is_disordered: bool = field(init=False)
+    """A flow has packets that are older than one before them."""
 
     def __post_init__(self) -> None:
         flow_of_packet = self.decoded.packets["flow"]
         self._order = np.argsort(flow_of_packet, kind="stable").astype("<u4")
-        self._bounds = np.searchsorted(flow_of_packet[self._order], np.arange(len(self.decoded.flows) + 1))
+        flows, times = flow_of_packet[self._order], self.decoded.packets["time_ns"][self._order]
+        self._bounds = np.searchsorted(flows, np.arange(len(self.decoded.flows) + 1))
+        back = (times[1:] < times[:-1]) & (flows[1:] == flows[:-1]) & (flows[1:] != NO_FLOW)
+        self.is_disordered = bool(back.any())
 
     @classmethod
     def of(cls, name: str, batches: Sequence[RecordBatch], core: Core) -> MemorySegment:
@@ -399,13 +404,47 @@ def _once(
     return [memoryview(merged), *[b""] * (len(chain) - 1)]
 
 
+def _by_time(
+    core: Core,
+    decoded: Decoded,
+    link_type: int,
+    starts: NDArray[Any],
+    parts: dict[int, list[tuple[int, FlowPart]]],
+) -> tuple[Decoded, dict[int, list[tuple[int, FlowPart]]]]:
+    """Put the records of each connection (they begin at `starts`) in order, so that packets of it are numbered by time.
+
+    Who captures on several interfaces, or on several queues of one, writes what came in one by one: the packets of a
+    connection that crosses two of them lie behind each other. A part then begins with its oldest packet.
+    """
+    times, offsets = decoded.packets["time_ns"], decoded.packets["offset"].astype("<u8")
+    back = np.flatnonzero(times[1:] < times[:-1]) + 1
+    if np.isin(offsets[back], starts).all():  # connections lie behind each other whatever their times
+        return decoded, parts
+    order = np.lexsort((times, np.searchsorted(starts, offsets, side="right"))).astype("<u4")
+    sizes = np.diff(offsets, append=np.uint64(len(decoded.data)))
+    moved = np.empty_like(offsets)
+    moved[order] = np.cumsum(sizes[order]) - sizes[order]
+    ends = np.array([*starts, *(at for placed in parts.values() for at, _ in placed), len(decoded.data) + 1])
+    ends.sort()
+    placed_anew = {}
+    for row, placed in parts.items():
+        (first, _), *others = placed
+        placed_anew[row], reached = placed[:1], first
+        for at, part in others:
+            low, high = np.searchsorted(offsets, [at, ends[np.searchsorted(ends, at, side="right")]])
+            if low < high:
+                reached = max(reached, int(moved[low:high].min()))
+            placed_anew[row].append((reached, part))
+    return core.decode(core.gather(decoded.data, offsets, order), link_type), placed_anew
+
+
 def select(core: Core, begins: Begins, damage: Damage) -> Selection:
     """Decode the records of the flows that begin in a segment, with their continuations; at least one flow.
 
     Flows in damaged places are left out and noted in `damage`.
     """
     segment, chained = begins.segment, begins.chained
-    if isinstance(segment, MemorySegment) and not chained:
+    if isinstance(segment, MemorySegment) and not chained and not segment.is_disordered:
         where = segment.decoded.packets["offset"][segment.flows["first_packet"]]
         return Selection(segment.decoded, begins.rows, segment, begins.rows, where[begins.rows], seen=begins.seen)
     is_chained = np.isin(begins.rows, list(chained)) if chained else np.zeros(len(begins.rows), dtype=np.bool_)
@@ -423,7 +462,7 @@ def select(core: Core, begins: Begins, damage: Damage) -> Selection:
         rows = np.append(rows, list(chained))
         starts = np.append(starts, [placed[0][0] for placed in parts.values()])
         data = b"".join(pieces)
-    decoded = core.decode(data, segment.link_type)
+    decoded, parts = _by_time(core, core.decode(data, segment.link_type), segment.link_type, starts, parts)
     # A chain's records give one decoded flow; where a port was reused just at a segment's end they may give more, which
     # then share the chain. Carriers among the decoded flows have no packets and drop out.
     flow_of_packet = decoded.packets["flow"]

@@ -163,3 +163,14 @@ def test_simultaneous_open_is_one_flow() -> None:
         tcp(b"data", 11, **CLIENT),
     )
     assert (flow["client"], flow["isn"].tolist()) == (0, [10, 20])
+
+
+@pytest.mark.parametrize(("late_ns", "found"), [(1, 1), (10**9, 1), (10**9 + 1, 2), (0, 2), (-1, 2)])
+def test_a_syn_that_was_written_behind_what_followed_it(late_ns: int, found: int) -> None:
+    """Definition 17: another queue of the card, or another interface, was read first."""
+    data = record(tcp(b"GET", 101, "PA", **CLIENT), 2 * 10**9)
+    data += record(tcp(b"", 100, "S", **CLIENT), 2 * 10**9 - late_ns)
+    table = run(CORE, data, RAW)[0].flows
+    assert len(table) == found
+    assert bool(table[0]["bits"] & FlowBit.SYN_SEEN) == (found == 1)
+    assert table[0]["isn"].max() == (100 if found == 1 else 0)
