@@ -36,6 +36,9 @@ _ENDED = ("Reset:", "CloseWait:")
 SHOWN_FIELDS = 4
 """Fields of a message in doubt that its error tells."""
 
+SHOWN_CHARACTERS = 200
+"""Of each of them: a query may be megabytes long."""
+
 
 class Exchanges(msgspec.Struct):
     """Makes the entries of what one protocol has in a stream."""
@@ -54,6 +57,7 @@ class Exchanges(msgspec.Struct):
         is_sound = not has_gaps and not any(message.error for message in messages)
         if has_gaps:
             _guess(timed, stream)
+            _note_gaps(timed, stream)
         for exchange in pair(timed, self.binding.protocol.matcher):
             yield self._entry(exchange, is_sound=is_sound)
 
@@ -155,6 +159,16 @@ def _guess(messages: Sequence[Timed], stream: FlowStream) -> None:
             timed.is_guess, end = not is_sure, message.end
 
 
+def _note_gaps(messages: Sequence[Timed], stream: FlowStream) -> None:
+    """Say which messages of a TCP stream lie behind a gap, and what the sender of each had read (see `pair`)."""
+    if stream.sides is not stream.flow_sides:  # something inside of the stream: it has no sequence numbers of its own
+        return
+    for timed in messages:
+        gaps = stream.flow_sides[timed.message.direction].gaps
+        timed.is_behind_gap = bool(gaps) and gaps[0][0] < timed.message.start
+        timed.had_read = stream.had_read(timed.order)
+
+
 def _is_one_way(message: Message) -> bool:
     return message.one_way or message.kind == MessageKind.EVENT
 
@@ -190,6 +204,8 @@ def _error(exchange: Exchange, facts: StreamFacts, protocol: ProtocolSpec) -> En
         return EntryError("pair-not-found", "the request was never seen: the capture began after it, or lost it")
     if request.message.one_way:
         return None
+    if exchange.is_lost:
+        return EntryError("pair-not-found", "gap: the response lay in bytes that were not captured")
     if left := _left(request, facts, protocol):
         return left
     if facts.ended(by_server=request.message.direction == 0) == "reset":
@@ -218,9 +234,12 @@ def _left(request: Timed, facts: StreamFacts, protocol: ProtocolSpec) -> EntryEr
 
 def _seen(message: Message) -> str:
     """Return what a message in doubt says for itself: the first of its fields that have a value."""
-    said = [
-        f"{name} {', '.join(map(str, value)) if isinstance(value, list | tuple) else str(value)}"
-        for name, value in message.fields.items()
-        if value not in ("", None, [], ())
-    ]
-    return f" ({', '.join(said[:SHOWN_FIELDS])})" if said else ""
+    fields = [(name, value) for name, value in message.fields.items() if value not in ("", None, [], ())]
+    said = [f"{name} {_shortened(value)}" for name, value in fields[:SHOWN_FIELDS]]
+    return f" ({', '.join(said)})" if said else ""
+
+
+def _shortened(value: object) -> str:
+    items = value[:SHOWN_CHARACTERS] if isinstance(value, list | tuple) else [value]
+    told = ", ".join(each[: SHOWN_CHARACTERS + 1] if isinstance(each, str) else str(each) for each in items)
+    return told if len(told) <= SHOWN_CHARACTERS else f"{told[:SHOWN_CHARACTERS]}…"

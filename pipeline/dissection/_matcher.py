@@ -33,6 +33,8 @@ class Timed(Struct):
     end_ns: int
     is_whole: bool = True
     is_guess: bool = False  # it lies behind a gap, and its place is not confirmed by the framing
+    is_behind_gap: bool = False  # somewhere before it bytes of its side are missing
+    had_read: int = -1  # TCP sequence number up to which its sender had read the other side; -1 if nobody asked
 
 
 class Exchange(Struct):
@@ -41,6 +43,7 @@ class Exchange(Struct):
     request: Timed | None = None
     response: Timed | None = None
     event: Timed | None = None
+    is_lost: bool = False  # the response: it lay in a gap
 
     @property
     def first(self) -> Timed:
@@ -54,11 +57,13 @@ def pair(messages: Iterable[Timed], matcher: Literal["fifo", "key", "none"]) -> 
 
     "fifo": the n-th response answers the n-th request; "key": the oldest unanswered request with the same key. A
     response that came before any waiting request answers one from before the capture: it stays alone. Interim
-    responses (`final` is False) end nothing.
+    responses (`final` is False) end nothing. Behind a gap in the responses to who asks one thing after the other, a
+    response answers the latest request: those before it were answered by what was lost.
     """
     ordered = sorted(messages, key=lambda timed: (timed.order, timed.message.start))
     exchanges: list[Exchange] = []
     waiting: defaultdict[str, deque[Exchange]] = defaultdict(deque)
+    asks_in_turn = True
     for timed in ordered:
         message = timed.message
         key = message.key if matcher == "key" else ""
@@ -69,11 +74,27 @@ def pair(messages: Iterable[Timed], matcher: Literal["fifo", "key", "none"]) -> 
             if not message.one_way:
                 waiting[key].append(exchanges[-1])
         elif waiting[key]:
+            if matcher == "fifo" and len(waiting[key]) > 1:
+                if not timed.is_behind_gap:
+                    asks_in_turn = False
+                elif asks_in_turn:
+                    _pass_over_lost(waiting[key])
             if message.final:
                 waiting[key].popleft().response = timed
         elif message.final:
             exchanges.append(Exchange(response=timed))
     return exchanges
+
+
+def _pass_over_lost(waiting: deque[Exchange]) -> None:
+    """Take away the requests whose responses were lost: the asking side had read them before it asked the latest.
+
+    Its acknowledgements (RFC 9293 §3.4) say so: requests that were sent without reading anything between them wait
+    together.
+    """
+    latest = waiting[-1].request
+    while latest and waiting[0].request and waiting[0].request.had_read != latest.had_read:
+        waiting.popleft().is_lost = True
 
 
 def _alone(timed: Timed) -> Exchange:

@@ -195,6 +195,15 @@ class FlowStream:
         """Return the packet of a place in capture order: of a datagram's number, or for TCP the packet itself."""
         return order if self.sides else self._datagram_packets[order]
 
+    def had_read(self, packet: int) -> int:
+        """Return the sequence number that a TCP packet acknowledges; -1 if it cannot be told."""
+        packets: Any = self.decoded.packets
+        _, offset, _, _, _, _, header, flags, _, _, bits = _PACKET.unpack_from(packets, packet * _PACKET.size)
+        if bits & (ARENA | CUT) or not flags & ACK:
+            return -1
+        at = offset + header + ACKNOWLEDGED
+        return int.from_bytes(self.decoded.data[at : at + 4], "big")
+
     def packets_of(self, datagrams: NDArray[Any]) -> NDArray[Any]:
         """Return the packets that brought these datagrams, by their numbers."""
         packets: NDArray[Any] = np.asarray(self._datagram_packets, dtype=np.int64)[datagrams]

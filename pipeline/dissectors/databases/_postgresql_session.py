@@ -83,11 +83,18 @@ class Connection:
                 self._portals[unit.portal] = Portal(question.statement, unit)
 
 
-def pair(questions: Sequence[Question], answers: Sequence[Unit], arrival: Arrival, client: int) -> list[Unit]:
-    """Give each question its answer; return the answers nobody asked for.
+def pair(
+    questions: Sequence[Question],
+    answers: Sequence[Unit],
+    arrival: Arrival,
+    client: int,
+    gaps: Sequence[tuple[int, int, int]] = (),
+) -> list[Unit]:
+    """Give each question its answer; return the answers nobody asked for. `gaps` are those of the server's side.
 
     The n-th cycle of the server answers the client's oldest cycle without answer; one that began before any such cycle
-    answers something from before the capture.
+    answers something from before the capture. Behind a gap, where the client had never asked before it was answered,
+    it answers the client's latest cycle: the answers to those before it were lost.
     """
     events: list[tuple[int, int, int]] = []  # turn, side, ordinal
     events += ((arrival.turn(client, item.unit.start), 0, at) for at, item in enumerate(questions))
@@ -99,7 +106,8 @@ def pair(questions: Sequence[Question], answers: Sequence[Unit], arrival: Arriva
     alone: list[Unit] = []
     asked = answered = -1
     open_cycle: list[Question] = []
-    place = 0
+    place = taken_in_turn = 0
+    asks_in_turn = True
     for _, side, at in sorted(events):
         if side == 0:
             question = questions[at]
@@ -118,6 +126,11 @@ def pair(questions: Sequence[Question], answers: Sequence[Unit], arrival: Arriva
             continue
         if unit.cycle != answered:
             answered, place = unit.cycle, 0
+            if not gaps or unit.start <= gaps[0][0]:
+                asks_in_turn = asks_in_turn and len(waiting) < 2
+                taken_in_turn += len(waiting)
+            while asks_in_turn and taken_in_turn > 1 and len(waiting) > 1:
+                waiting.popleft()
             open_cycle = waiting.popleft() if waiting else []
         if place and unit.types <= _REST and _ends_the_last(open_cycle, place - 1, alone, unit):
             continue

@@ -5,7 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-__all__ = ["CONFIRMATIONS", "PUSHES", "REDACTED", "SECRET_OPTIONS", "inline_arguments", "is_verb", "key_of", "redacted"]
+__all__ = [
+    "CONFIRMATIONS",
+    "PUSHES",
+    "REDACTED",
+    "SECRET_OPTIONS",
+    "inline_arguments",
+    "is_verb",
+    "key_of",
+    "monitored",
+    "redacted",
+]
 
 REDACTED = "[redacted]"
 
@@ -17,7 +27,7 @@ CONFIRMATIONS = frozenset(
 """Answers of the commands of the same names: one for each channel."""
 
 SECRET_OPTIONS = frozenset(
-    ("requirepass", "masterauth", "primaryauth", "tls-key-file-pass", "tls-client-key-file-pass", "sentinel-pass")
+    "requirepass masterauth primaryauth tls-key-file-pass tls-client-key-file-pass sentinel-pass auth-pass".split()
 )
 """Options of CONFIG whose values are secrets; also keys in the answer to CONFIG GET."""
 
@@ -91,6 +101,14 @@ def redacted(verb: str, arguments: Sequence[str]) -> list[str]:
             if word in ("AUTH-PASS", "SENTINEL-PASS"):
                 shown[at + 1] = REDACTED
     return shown
+
+
+def monitored(line: str) -> str:
+    """Return a line of MONITOR (`TIME [DB ADDRESS] "WORD" …`) with the secrets of its command replaced."""
+    head, bracket, command = line.partition("] ")
+    words = [word.decode("utf-8", "replace") for word in inline_arguments(command.encode())]
+    hidden = redacted(words[0].upper(), words) if words else words
+    return line if hidden == words else head + bracket + " ".join(f'"{word}"' for word in hidden)
 
 
 def _hide_values(shown: list[str], start: int) -> None:

@@ -153,7 +153,7 @@ def _messages(stream: Stream) -> Iterator[Message | Handover]:
     questions = [connection.question(asking, unit) for unit in client_units(asking, client_packets(asking))]
     encryption_requests = sum(question.unit.code in (TLS_REQUEST, GSS_ENCRYPTION) for question in questions)
     answers = list(server_units(answering, server_packets(answering, encryption_requests)))
-    alone = pair(questions, answers, Arrival(stream), client)
+    alone = pair(questions, answers, Arrival(stream), client, answering.gaps)
     for question in questions:
         yield _request(question, asking, client, answering)
         if question.answer:

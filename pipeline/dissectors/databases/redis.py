@@ -36,6 +36,7 @@ from kubeshark.pipeline.dissectors.databases._redis_commands import (
     inline_arguments,
     is_verb,
     key_of,
+    monitored,
     redacted,
 )
 from kubeshark.pipeline.dissectors.databases._redis_resp import KINDS, Frame, decoded, next_value, read_value, shown
@@ -96,7 +97,7 @@ _ANSWER = re.compile(
     rb"|:-?[0-9]+\r\n|-[A-Z]{2,}[ \r]|_\r\n|#[tf]\r\n|\*-?[01]\r\n"
 )
 _SURE_ANSWER = re.compile(rb"\$-1\r\n|[*>%~][1-9][0-9]*\r\n[$+:*%-](?:-1|[0-9]+|[A-Z]+)\r\n|\$[0-9]+\r\n[^\r\n]*\r\n")
-_INLINE = re.compile(rb"[A-Za-z][A-Za-z0-9._-]{1,62}(?:[ \t][^\x00-\x08\x0e-\x1f]*)?\r?\n")
+_INLINE = re.compile(rb"[ \t]*[A-Za-z][A-Za-z0-9._-]{1,62}(?:[ \t][^\x00-\x08\x0e-\x1f]*)?\r?\n")
 _MONITORED = re.compile(rb"\+[0-9]{6,}\.[0-9]+ \[")
 _TRANSFER = re.compile(rb"\$(?:EOF:([!-~]{40})|([0-9]{1,18}))\r\n")
 _UNANSWERED_MODES = {"OFF", "SKIP"}
@@ -434,6 +435,8 @@ def _response(frame: Frame, wire: Wire, direction: int) -> Message:
 
 def _event(frame: Frame, wire: Wire, direction: int, push: str) -> Message:
     arguments = [_argument(wire, start, end) for start, end in frame.parts]
+    if push == "monitor":
+        arguments = list(map(monitored, arguments))
     verb = arguments[0].upper() if arguments else ""
     fields: dict[str, Value] = {
         "redis_push": push,
@@ -468,7 +471,8 @@ def _event_detail(frame: Frame, wire: Wire, push: str) -> tuple[Mapping[str, Val
     document = {"type": _kind(frame, wire), "command": push, "key": "", "value": "", "keyword": ""}
     value = decoded(_captured(frame, wire)) if frame.parts else ""
     if not isinstance(value, list):
-        document["value"] = shown(value) if frame.parts else f"{frame.end - frame.start} bytes"
+        told = shown(value) if frame.parts else f"{frame.end - frame.start} bytes"
+        document["value"] = monitored(told) if push == "monitor" else told
         return {}, document
     words = list(map(shown, value))
     if push == "replication" and words:
@@ -491,11 +495,14 @@ def _kind(frame: Frame, wire: Wire) -> str:
 
 
 def _without_secrets(value: object) -> object:
-    """Hide the passwords in an answer to CONFIG GET: names and values alternate, or are a map."""
+    """Hide the passwords in an answer to CONFIG GET, also inside of EXEC: names and values alternate, or are a map."""
     if isinstance(value, dict):
-        return {key: REDACTED if key in SECRET_OPTIONS and item else item for key, item in value.items()}
+        return {
+            key: REDACTED if key in SECRET_OPTIONS and item else _without_secrets(item) for key, item in value.items()
+        }
     if isinstance(value, list):
         for at in range(0, len(value) - 1, 2):
             if isinstance(value[at], str) and value[at] in SECRET_OPTIONS and value[at + 1]:
                 value[at + 1] = REDACTED
+        return list(map(_without_secrets, value))
     return value

@@ -57,3 +57,39 @@ def test_events_and_unpaired_protocols_stay_alone() -> None:
 
 def test_the_order_of_exchanges_is_that_of_capture_not_of_arrival_in_the_list() -> None:
     assert shape(timed(RESPONSE, 3), timed(REQUEST, 2), timed(REQUEST, 1)) == [(1, 3, None), (2, None, None)]
+
+
+def test_a_lost_response_does_not_move_those_behind_it() -> None:
+    """The asking side had read it before it asked again."""
+    first, lost, asked = (timed(REQUEST, order) for order in (0, 2, 3))
+    for at, request in enumerate((first, lost, asked)):
+        request.had_read = 100 * at
+    answer, behind = timed(RESPONSE, 1), timed(RESPONSE, 4)
+    behind.is_behind_gap = True
+    exchanges = pair((first, answer, lost, asked, behind), "fifo")
+    assert [(each.request, each.response, each.is_lost) for each in exchanges] == [
+        (first, answer, False),
+        (lost, None, True),
+        (asked, behind, False),
+    ]
+
+
+def test_what_was_asked_without_reading_waits_together() -> None:
+    """Three at once: which of their responses was lost nobody knows, and the oldest is taken."""
+    asked = [timed(REQUEST, order) for order in range(3)]
+    for request in asked:
+        request.had_read = 100
+    behind = timed(RESPONSE, 3)
+    behind.is_behind_gap = True
+    assert [each.response for each in pair((*asked, behind), "fifo")] == [behind, None, None]
+
+
+def test_who_asks_ahead_is_answered_in_order_behind_a_gap_too() -> None:
+    """Two requests are always under way: one was asked after the response before the last was read."""
+    asked = [timed(REQUEST, order) for order in (0, 1, 3, 5)]
+    for at, request in enumerate(asked):
+        request.had_read = 100 * max(at - 1, 0)
+    answers = [timed(RESPONSE, order) for order in (2, 4, 6)]
+    answers[1].is_behind_gap = answers[2].is_behind_gap = True
+    messages = sorted((*asked, *answers), key=lambda each: each.order)
+    assert [each.response for each in pair(messages, "fifo")] == [*answers, None]

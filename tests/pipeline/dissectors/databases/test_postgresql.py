@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from kubeshark.extension_api import Handover, Message, MessageKind, Verdict
+from kubeshark.extension_api import SERVER, Handover, Message, MessageKind, Verdict
 from kubeshark.pipeline.dissectors.databases import postgresql
+from tests.pipeline._traffic import MS, Capture, Connection, find
 
 from .._damage import assert_sound, damaged_streams, document
 from .._streams import FakeStream, tcp
@@ -557,6 +558,19 @@ def test_gap_spoils_one_unit() -> None:
     lost = server[:60] + bytes(30) + server[90:] + SELECTED + READY
     found = exchanges(query(b"select 1") + query(b"select 2"), lost, gaps={1: [(60, 90, 30)]})
     assert [bool(answer and answer.error) for _, answer in found] == [True, False]
+
+
+def test_a_lost_answer_does_not_move_those_behind_it() -> None:
+    """Who asks one thing after the other had read it."""
+    capture = Capture()
+    connection = Connection(capture, port=5432).open().ask(LOGIN).answer(OK + READY)
+    for number in range(6):
+        connection.ask(query(b"select %d" % number))
+        answer = SELECTED + READY
+        connection.lose(SERVER, len(answer)) if number == 3 else connection.answer(answer)
+    found = find(capture, 'postgresql_command == "SELECT"')
+    assert [entry.elapsed_ns for entry in found] == [MS, MS, MS, 0, MS, MS]
+    assert [entry.error is None for entry in found] == [True, True, True, False, True, True]
 
 
 def test_malformed_bytes_spoil_one_message() -> None:

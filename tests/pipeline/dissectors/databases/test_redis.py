@@ -122,8 +122,9 @@ def test_pipeline() -> None:
         (b"PING\r\n", "PING", ""),
         (b'set greeting "hello world"\r\n', "SET", "greeting"),
         (b"get greeting\n", "GET", "greeting"),
+        (b" \tget greeting\r\n", "GET", "greeting"),
     ],
-    ids=["ping", "set", "get"],
+    ids=["ping", "set", "get", "blanks"],
 )
 def test_inline(line: bytes, verb: str, key: str) -> None:
     (message,) = requests(b"\r\n" + line)
@@ -225,6 +226,20 @@ def test_resp3_pushes() -> None:
     assert [message.kind.name for message in found] == ["RESPONSE", "EVENT", "RESPONSE", "EVENT"]
     assert found[1].fields["redis_push"] == "invalidate"
     assert found[3].fields["redis_key"] == "a"
+
+
+def test_secrets_in_an_answer_of_exec() -> None:
+    (message,) = answers(b"*2\r\n+OK\r\n" + command("requirepass", "hunter2"), command("EXEC"))
+    assert message.detail
+    assert message.detail()[1]["value"] == "[OK, [requirepass, [redacted]]]"
+
+
+def test_secrets_in_what_monitor_says() -> None:
+    line = b'+1699000000.5 [0 127.0.0.1:5] "CONFIG" "SET" "requirepass" "hunter2"\r\n'
+    message = answers(b"+OK\r\n" + line, command("MONITOR"))[1]
+    shown = '1699000000.5 [0 127.0.0.1:5] "CONFIG" "SET" "requirepass" "[redacted]"'
+    assert message.detail
+    assert (message.fields["redis_command"], message.detail()[1]["value"]) == (shown, shown)
 
 
 def test_monitor() -> None:
