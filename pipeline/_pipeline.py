@@ -344,7 +344,7 @@ class Pipeline:
         from kubeshark.pipeline.query._query import QueryOptions
         from kubeshark.pipeline.query._rows import itself
 
-        wanted = EntryId.parse(entry_id)
+        wanted = EntryId.parse(entry_id) if isinstance(entry_id, str) else None
         if wanted is None:
             raise UsageError(f"{entry_id!r} is not an entry id", hint="ids come from kubeshark query --output jsonl")
         candidates, secrets = self._filter("flow" if wanted.number == "flow" else "")

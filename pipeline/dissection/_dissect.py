@@ -19,7 +19,7 @@ import numpy as np
 from kubeshark.core_capture import Assembled, Core, FlowStreams
 from kubeshark.errors import PluginError
 from kubeshark.extension_api import CLIENT, Handover, Message, MessageKind, ProtocolSpec, StreamSide
-from kubeshark.pipeline._budget import go_on
+from kubeshark.pipeline._budget import Stop, go_on
 from kubeshark.pipeline.dissection._claim import Claims, has_payload
 from kubeshark.pipeline.dissection._exchanges import Exchanges, Numbering, connection_entry
 from kubeshark.pipeline.dissection._matcher import Exchange, Timed
@@ -178,7 +178,10 @@ class Dissector:
         return below
 
     def ask(self, binding: Binding, streams: list[FlowStream]) -> Sequence[Sequence[Any]]:
-        """Return one list of messages and handovers a stream; empty ones where the plugin failed."""
+        """Return one list of messages and handovers a stream; empty ones where the plugin failed.
+
+        A dissector of ours that fails costs the one stream, too: what is wrong with it must not hide all the rest.
+        """
         if not streams:
             return ()
         self.go_on()
@@ -190,6 +193,14 @@ class Dissector:
         except PluginError as error:
             self.problems.append(error)
             return [()] * len(streams)
+        except Stop:
+            raise
+        except Exception as error:  # noqa: BLE001 (whatever it is)
+            if len(streams) > 1:
+                return [result for stream in streams for result in self.ask(binding, [stream])]
+            text = f"raised {type(error).__name__}: {error}"
+            self.problems.append(PluginError(text, plugin=binding.protocol.name, hook="dissect"))
+            return [()]
         return results
 
     def _take(self, layer: _Layer, binding: Binding, result: Iterable[Message | Handover]) -> list[Handover]:

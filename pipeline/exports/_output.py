@@ -33,6 +33,8 @@ def open_output(out: str | Path | BinaryIO) -> Iterator[BinaryIO]:
         target = Path(os.path.realpath(out))
         if not str(out) or str(out).endswith(os.sep) or target.is_dir():
             raise UsageError(f"{str(out)!r} names no file", hint="write FILE.pcap, or - for standard output")
+        if not target.parent.is_dir():
+            raise UsageError(f"there is no folder {target.parent}", hint="make it first")
         if target.exists() and not target.is_file():
             with target.open("wb") as stream:
                 yield stream

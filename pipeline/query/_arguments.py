@@ -8,7 +8,7 @@ from typing import SupportsIndex, TypedDict, get_args
 
 from kubeshark.errors import UsageError
 from kubeshark.pipeline._budget import Budget, never
-from kubeshark.pipeline.entries._order import Order, parse_cursor
+from kubeshark.pipeline.entries._order import Order, Place, parse_cursor
 from kubeshark.pipeline.executors._executor import ExecutorName
 from kubeshark.pipeline.query._query import QueryOptions, QueryProgress
 
@@ -63,12 +63,18 @@ def make_options(given: QueryArguments, most: int | None = None) -> QueryOptions
         until_ns=given.get("until_ns"),
         limit=limit,
         order=order,
-        after=parse_cursor(after) if after else None,
-        before=parse_cursor(before) if before else None,
+        after=_cursor("after", after),
+        before=_cursor("before", before),
         budget=Budget(seconds, given.get("max_bytes")),
         on_progress=given.get("on_progress"),
         gave_up=given.get("gave_up", never),
     )
+
+
+def _cursor(name: str, text: object) -> Place | None:
+    if text is not None and not isinstance(text, str):
+        raise UsageError(f"{name} is {text!r}: it is the text of a cursor, or None")
+    return parse_cursor(text) if text else None
 
 
 def check_work(jobs: object, executor: object) -> None:

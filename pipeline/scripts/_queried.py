@@ -1,7 +1,7 @@
 """What `onItemQueried` makes of an entry: a verdict, another content, or nothing at all.
 
 An entry whose content was changed shows only what the script returned: its documents are the script's, its bytes are
-withheld, and a variable stays only if its texts still stand in the documents.
+withheld, and a variable stays only if its texts and numbers still stand in the documents.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ _KEYS = {MessageKind.REQUEST: "request", MessageKind.RESPONSE: "response"}
 _CONTENT = frozenset({"request", "response", "event", "data"})
 _FIXED = frozenset({"id", "index", "stream", "passed", "failed", "timestamp", "startTime"})
 """What says which entry it is stays."""
+
+_READ_AGAIN = ("method", "status_code", "url", "path", "host", "content_type")
 
 MAX_DEPTH = 64
 
@@ -51,7 +53,7 @@ def _replace(entry: Entry, data: Mapping[str, Any]) -> None:
         inner = event.get("data") if isinstance(event, Mapping) else data.get("data")
         given = data.get(_KEYS[kind]) if kind in _KEYS else inner
         documents[kind] = given if isinstance(given, Mapping) else {}
-    shown = "\n".join(sorted(_texts(list(documents.values()), 0)))
+    shown = "\n".join(["", *sorted(_texts(list(documents.values()), 0)), ""])
     read = DocumentVariables(data, VARIABLES)
     variables: dict[str, Any] = {}
     for name, value in list(entry.variables.items()):
@@ -61,7 +63,7 @@ def _replace(entry: Entry, data: Mapping[str, Any]) -> None:
             variables[name] = value
     for name in ("request.headers", "response.headers", "request.cookies", "response.cookies", "query_string"):
         variables[name] = read[name]
-    for name in ("request_body", "response_body", "url", "path", "host", "content_type"):
+    for name in ("request_body", "response_body", *_READ_AGAIN):
         if name in entry.variables or name.endswith("_body"):
             variables[name] = read[name]
 
@@ -76,11 +78,13 @@ def _replace(entry: Entry, data: Mapping[str, Any]) -> None:
 
 
 def _texts(value: Any, depth: int) -> set[str]:
-    """Return every text in a value; of bytes, their text."""
+    """Return every text and number in a value; of bytes, their text."""
     if isinstance(value, str):
         return {value} if value else set()
     if isinstance(value, bytes | memoryview):
         return {bytes(value).decode("utf-8", "replace")} if value else set()
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return {f"\n{value}\n" if depth == 0 else str(value)} if value else set()  # a whole one, of those inside
     if depth >= MAX_DEPTH:
         return {"\0"}  # too deep to look at: stands nowhere
     if isinstance(value, Mapping):

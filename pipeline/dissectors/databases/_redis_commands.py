@@ -27,7 +27,10 @@ CONFIRMATIONS = frozenset(
 """Answers of the commands of the same names: one for each channel."""
 
 SECRET_OPTIONS = frozenset(
-    "requirepass masterauth primaryauth tls-key-file-pass tls-client-key-file-pass sentinel-pass auth-pass".split()
+    (
+        *("requirepass", "masterauth", "primaryauth", "sentinel-pass", "auth-pass"),
+        *("tls-key-file-pass", "tls-client-key-file-pass"),
+    )
 )
 """Options of CONFIG whose values are secrets; also keys in the answer to CONFIG GET."""
 

@@ -20,7 +20,7 @@ def payload_of(
     replacements in the variable.
     """
     data = wire.captured(start, min(end, start + BODY_LIMIT))
-    shown, encoding = text_or_base64(data)
+    shown, encoding = text_or_base64(data, is_cut=end - start > len(data))
     document: dict[str, Any] = {key: shown}
     if encoding:
         document["encoding"] = encoding

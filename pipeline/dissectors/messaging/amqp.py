@@ -316,7 +316,7 @@ def _detail(
     if not unit.properties and not unit.pieces:
         return {}, document
     body, size = _body(unit, wire)
-    shown, encoding = text_or_base64(body)
+    shown, encoding = text_or_base64(body, is_cut=size > len(body))
     document |= {"body": shown, "properties": unit.properties}
     variables: dict[str, Value] = {f"{half}_body": shown if not encoding else body.decode("utf-8", "replace")}
     if encoding:

@@ -266,7 +266,7 @@ def _detail(unit: Unit, wire: Wire, fields: Mapping[str, Value]) -> tuple[Mappin
         for start, end in unit.frames:
             body = wire.captured(start, min(end, start + left))
             left -= len(body)
-            shown, encoding = text_or_base64(body)
+            shown, encoding = text_or_base64(body, is_cut=end - start > len(body))
             document["frames"].append(
                 {"size": end - start, "payload": shown, **({"encoding": encoding} if encoding else {})}
             )

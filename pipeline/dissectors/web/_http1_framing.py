@@ -240,8 +240,8 @@ def _read_length(wire: Wire, unit: Unit, text: bytes) -> None:
     name = b"\ncontent-length:"
     values = [part.strip() for part in text.split(b",")]
     second = unit.head.find(name, unit.head.find(name) + 1)
-    if second >= 0:
-        values.append(unit.head[second + len(name) : unit.head.index(b"\n", second + 1)].strip())
+    if second >= 0 and (end := unit.head.find(b"\n", second + 1)) >= 0:  # else the head is cut inside of it
+        values.append(unit.head[second + len(name) : end].strip())
     if not _DIGITS.fullmatch(values[0]):
         unit.error = unit.error or "malformed: Content-Length is not a number"
         unit.end = find_start(wire.data, unit.head_end)

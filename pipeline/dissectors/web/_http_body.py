@@ -9,6 +9,7 @@ import base64
 import codecs
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from typing import NamedTuple
 
 import zstandard
@@ -150,15 +151,17 @@ _DECODERS: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
-def text_or_base64(data: bytes) -> tuple[str, str]:
-    """Return (text, ""), or (base64, "base64") for what is not UTF-8 text; a character cut at the end is left out."""
+def text_or_base64(data: bytes, *, is_cut: bool = False) -> tuple[str, str]:
+    """Return (text, ""), or (base64, "base64") for what is not UTF-8 text.
+
+    Of data that is cut a character that is cut at its end is left out.
+    """
     if data.find(0) < 0:
         try:
             return data.decode(), ""
         except UnicodeDecodeError:
             pass
-        try:
-            return codecs.getincrementaldecoder("utf-8")().decode(data), ""
-        except UnicodeDecodeError:
-            pass
+        with suppress(UnicodeDecodeError):
+            if is_cut:
+                return codecs.getincrementaldecoder("utf-8")().decode(data), ""
     return native.base64(data) if native is not None else base64.b64encode(data).decode("ascii"), "base64"

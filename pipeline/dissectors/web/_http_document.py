@@ -142,7 +142,7 @@ def request_detail(
             "request_body_truncated": body.truncated or cut,
         }
     )
-    shown, encoding = text_or_base64(body.data) if body.data else ("", "")
+    shown, encoding = text_or_base64(body.data, is_cut=body.truncated or cut) if body.data else ("", "")
     post: dict[str, Any] = {"mimeType": media, "text": shown, "params": _params(media, body.data)}
     document = {
         "method": summary["method"],
@@ -205,7 +205,7 @@ def response_detail(
             said["sse_events"] = [event["data"] for event in events]
         return said
 
-    shown, encoding = text_or_base64(body.data)
+    shown, encoding = text_or_base64(body.data, is_cut=body.truncated or cut)
     content: dict[str, Any] = {
         "size": len(body.data),
         "mimeType": by_name.get("content-type", ""),
@@ -320,7 +320,7 @@ def _form_part(part: bytes) -> dict[str, str]:
     fields = {name: rest for name, _, rest in (line.partition(":") for line in text(head).lower().split("\n"))}
     original = text(head)
     disposition = next((line for line in original.split("\n") if line.lower().startswith("content-disposition:")), "")
-    shown, encoding = text_or_base64(value.removesuffix(b"\n")[:BODY_LIMIT])
+    shown, encoding = text_or_base64(value.removesuffix(b"\n")[:BODY_LIMIT], is_cut=len(value) > BODY_LIMIT)
     return _param(
         _parameter(disposition, "name"),
         "" if encoding else shown,

@@ -314,14 +314,14 @@ def _detail(
     if joined.opcode == Opcode.BINARY:
         document["payload"], document["encoding"] = base64.b64encode(data).decode("ascii"), "base64"
     else:
-        document["payload"], encoding = text_or_base64(data)
+        document["payload"], encoding = text_or_base64(data, is_cut=is_cut)
         if encoding:
             document["encoding"] = encoding
     if comment:
         document["comment"] = comment
     if is_cut:
         document["bodyTruncated"] = True
-    text = codecs.getincrementaldecoder("utf-8")("replace").decode(data)
+    text = codecs.getincrementaldecoder("utf-8")("replace").decode(data, final=not is_cut)
     variables: dict[str, Value] = {f"{half}_body": text, f"{half}_body_truncated": is_cut}
     if half == "request":
         variables["ws_request_payload_data"] = text[:SHOWN_TEXT]

@@ -10,7 +10,9 @@ import pytest
 from kubeshark.errors import PluginError
 from kubeshark.extension_api import (
     CLIENT,
+    SERVER,
     Classifier,
+    Handover,
     Message,
     MessageKind,
     ProtocolSpec,
@@ -20,6 +22,7 @@ from kubeshark.extension_api import (
 )
 from kubeshark.pipeline import Entry
 from kubeshark.pipeline.dissection._dissect import MAX_DEPTH
+from kubeshark.pipeline.dissectors.web import http1
 from tests.core_capture.reference._packets import A, B, udp
 from tests.pipeline._plugins import Envelope, Lines, ProbedLines, failure, with_plugins
 from tests.pipeline._traffic import GET, MS, OK, Capture, Connection, find, make_query
@@ -132,6 +135,23 @@ def test_a_failing_dissector_loses_its_streams_alone() -> None:
         found = list(make_query(capture.segments(), "", plugins, problems))
     assert protocols(found) == ["tcp", "tcp", "http"]  # what it lost is shown raw
     assert [str(problem) for problem in problems] == ["plugin test@1.0.0: no idea"]
+
+
+def test_a_dissector_of_ours_that_fails_costs_one_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(stream: Stream) -> list[Message | Handover]:
+        if stream.client.port == 40_001:
+            raise ValueError("subsection not found")
+        return made(stream)
+
+    made = http1._dissect
+    monkeypatch.setattr(http1, "_dissect", fails)
+    capture = Capture()
+    for port in (40_000, 40_001, 40_002):
+        Connection(capture, client_port=port).open().ask().lose(SERVER, 5).answer()  # a gap: C leaves it to Python
+    problems: list[PluginError] = []
+    found = list(make_query(capture.segments(), "http", problems=problems))
+    assert {entry.src.port for entry in found} == {40_000, 40_002}
+    assert [problem.message for problem in problems] == ["plugin http in dissect: raised ValueError: subsection not found"]
 
 
 def test_one_call_dissects_all_streams_of_a_protocol() -> None:

@@ -67,4 +67,6 @@ def test_what_names_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nam
     (tmp_path / "folder").mkdir()
     with pytest.raises(UsageError, match="names no file"), open_output(name):
         pass
+    with pytest.raises(UsageError, match=r"there is no folder .*missing"), open_output("missing/x.pcap"):
+        pass
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]

@@ -28,6 +28,8 @@ from tests.pipeline._traffic import Capture, Connection
         ({"until_ns": "2026-01-01"}, "until_ns is '2026-01-01'"),
         ({"order": "newest"}, 'order is \'newest\': it is "asc" or "desc"'),
         ({"after": "here"}, "cursor"),
+        ({"before": 5}, "before is 5"),
+        ({"after": b"x"}, "after is b'x'"),
     ],
 )
 def test_a_value_that_makes_no_sense(given: Any, what: str) -> None:

@@ -307,6 +307,14 @@ def test_its_other_protocols_claim_nothing() -> None:
 
 # ---------------------------------------------------------------------------------------------------- damage and limits
 CHUNKED = b"PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize("head", [b"Content-Length: 3\r\nContent-Length: 3", b"Content-Length: 3\r\nContent-Length:"])
+def test_a_head_that_is_cut_inside_of_a_second_length(head: bytes) -> None:
+    (message,) = messages(tcp(b"POST /x HTTP/1.1\r\nHost: a\r\n" + head))
+    assert message.error.startswith("truncated:")
+
+
 TWO_LENGTHS = "malformed: Content-Length values contradict each other"
 
 

@@ -85,14 +85,21 @@ def test_bytes_before_a_gap_are_kept() -> None:
     [
         (b"", ("", "")),
         ("größe".encode(), ("größe", "")),
-        ("größe".encode()[:4], ("grö", "")),
-        ("größe".encode()[:3], ("gr", "")),
         (b"a\0b", ("YQBi", "base64")),
         (b"\xff\xd8", ("/9g=", "base64")),
     ],
 )
 def test_text_or_base64(data: bytes, shown: tuple[str, str]) -> None:
     assert text_or_base64(data) == shown
+    assert text_or_base64(data, is_cut=True) == shown
+
+
+@pytest.mark.parametrize(("size", "cut"), [(4, ("grö", "")), (3, ("gr", ""))])
+def test_a_character_that_is_cut(size: int, cut: tuple[str, str]) -> None:
+    """Nothing is left out of what is whole."""
+    data = "größe".encode()[:size]
+    assert text_or_base64(data, is_cut=True) == cut
+    assert text_or_base64(data) == ((cut[0], "") if size == 4 else ("Z3LD", "base64"))
 
 
 @given(st.binary(max_size=200), st.sampled_from(["gzip", "deflate", "zstd", "gzip, deflate", "br"]))
