@@ -6,6 +6,7 @@ is recognised here too: gRPC, GraphQL, Elasticsearch, server-sent events.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, ItemsView, Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, unquote
@@ -126,12 +127,12 @@ def add_grpc_status(fields: dict[str, Value], status: str, message: str) -> None
 def request_detail(
     summary: Mapping[str, Value], target: str, headers: Fields, raw_body: bytes, body_size: int, cut: bool
 ) -> Detail:
-    """Return the heavy KFL variables and the `request` object; `raw_body` has no transfer coding any more."""
+    """Return the heavy KFL variables and the `request` object; `raw_body` is not in chunks any more."""
     url, path = str(summary["url"]), str(summary["path"])
     by_name = headers.by_name
     query = _pairs_of_query(url.partition("?")[2]) if "?" in url else {}
     cookies = _cookies(by_name["cookie"], ";") if "cookie" in by_name else {}
-    coding, media = by_name.get("content-encoding", ""), by_name.get("content-type", "")
+    coding, media = _codings(by_name), by_name.get("content-type", "")
     body = decode_body(raw_body, coding) if raw_body or coding else NO_BODY  # as of most requests
     variables = _Variables(
         lambda: {
@@ -184,14 +185,14 @@ def response_detail(
     body_size: int,
     cut: bool,
 ) -> Detail:
-    """Return the heavy KFL variables and the `response` object; `raw_body` has no transfer coding any more."""
+    """Return the heavy KFL variables and the `response` object; `raw_body` is not in chunks any more."""
     by_name = headers.by_name
     media = str(summary["content_type"])
     cookies: dict[str, str] = {}
     if "set-cookie" in by_name:
         set_cookies = [value.partition(";")[0] for value in headers.values("set-cookie")]
         cookies = _cookies("\n".join(set_cookies), "\n")
-    body = decode_body(raw_body, by_name.get("content-encoding", ""))
+    body = decode_body(raw_body, _codings(by_name))
     events: list[dict[str, str]] | None = None
 
     def variables() -> dict[str, Value]:
@@ -329,10 +330,25 @@ def _form_part(part: bytes) -> dict[str, str]:
     )
 
 
+def _codings(by_name: Mapping[str, str]) -> str:
+    """Return what was done to a body, in that order: its content codings, then its transfer codings but chunks.
+
+    `Transfer-Encoding: gzip, chunked` (RFC 9112 §6.1) is seldom.
+    """
+    content, transfer = by_name.get("content-encoding", ""), by_name.get("transfer-encoding", "")
+    if not transfer or transfer.lower() == "chunked":
+        return content
+    others = [name for name in transfer.split(",") if name.strip().lower() not in ("chunked", "identity")]
+    return ",".join([content, *others])
+
+
+_PARAMETER = re.compile(r'(?:\A|;)\s*+([^=;\s]++)\s*+=\s*+(?:"((?:[^"\\]|\\.)*+)"|([^;]*+))')
+_ESCAPED = re.compile(r"\\(.)")
+
+
 def _parameter(parameters: str, name: str) -> str:
     """Return a parameter of a header value, unquoted; "" without it (RFC 9110 §5.6.6)."""
-    for parameter in parameters.split(";"):
-        key, _, value = parameter.partition("=")
-        if key.strip().lower() == name:
-            return value.strip().strip('"')
+    for found in _PARAMETER.finditer(parameters):
+        if found[1].lower() == name:
+            return found[3].strip().strip('"') if found[2] is None else _ESCAPED.sub(r"\1", found[2])
     return ""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import zlib
 from typing import Any
 
 import pytest
@@ -111,3 +113,19 @@ def test_a_coding_that_is_not_undone_is_said() -> None:
         "text": "\x0b\x02",
         "comment": "content coding 'dcb' is not undone",
     }
+
+
+def test_quoted_parameters_of_a_part() -> None:
+    body = b'--XX\r\nContent-Disposition: form-data; name="a;b"; filename="x\\"y;z.txt"\r\n\r\n1\r\n--XX--\r\n'
+    (param,) = request([("Content-Type", 'multipart/form-data; boundary="XX"')], body)["postData"]["params"]
+    assert (param["name"], param["fileName"], param["value"]) == ("a;b", 'x"y;z.txt', "1")
+
+
+@pytest.mark.parametrize(
+    ("transfer", "content"), [("gzip, chunked", ""), ("GZIP", ""), ("deflate, chunked", "gzip"), ("chunked", "gzip")]
+)
+def test_transfer_codings_are_undone(transfer: str, content: str) -> None:
+    body = gzip.compress(b"hello") if "gzip" in (content, transfer.lower().partition(",")[0]) else b"hello"
+    body = zlib.compress(body) if "deflate" in transfer else body
+    headers = [("Transfer-Encoding", transfer), *([("Content-Encoding", content)] if content else [])]
+    assert request(headers, body)["postData"]["text"] == "hello"
