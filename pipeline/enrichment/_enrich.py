@@ -70,7 +70,7 @@ class Enricher(Struct):
         }
         return [
             PluginError(
-                f"{count:,} entries {done[policy]}: it {self._reasons[plugin, policy]}", plugin=plugin, hook="enrich"
+                f"{count:,} entries {done[policy]}: {self._reasons[plugin, policy]}", plugin=plugin, hook="enrich"
             )
             for (plugin, policy), count in self._failed.items()
         ]
