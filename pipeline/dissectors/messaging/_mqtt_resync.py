@@ -11,6 +11,7 @@ MQTT has no marks: a packet is one byte of type and flags and a length, so paylo
 from __future__ import annotations
 
 import re
+import sys
 
 from kubeshark.pipeline.dissectors._wire import Wire
 from kubeshark.pipeline.dissectors.messaging._mqtt_properties import PROPERTIES, TOPIC_ALIAS, Cursor, Short
@@ -37,9 +38,9 @@ _RETURN_CODES = 6  # of CONNACK (MQTT 3.1.1 §3.2.2.3)
 _NAMES = (b"\x00\x04MQTT", b"\x00\x06MQIsdp")
 
 
-def resume(wire: Wire, at: int) -> int:
-    """Return where packets go on, from `at` on; the end if nowhere."""
-    for place in _PLACES.finditer(wire.data, at):
+def resume(wire: Wire, at: int, limit: int = sys.maxsize) -> int:
+    """Return where packets go on, from `at` on and before `limit`; the end of the data if nowhere."""
+    for place in _PLACES.finditer(wire.data, at, limit):
         if _goes_on(wire, place.start()):
             return place.start()
     return len(wire.data)

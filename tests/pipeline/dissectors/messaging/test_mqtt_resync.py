@@ -11,7 +11,7 @@ from kubeshark.pipeline.dissectors.messaging import mqtt
 
 from .._damage import found_by
 from .._streams import tcp
-from .test_mqtt import CONNACK, PORT, connect, number, packet, publish, string
+from .test_mqtt import CONNACK, PORT, connect, is_mine, number, packet, publish, string
 
 TEXT = b'{"temp": 21.5, "unit": "C", "state": "@0 bjp PUBLISH"}, ' * 20_000
 BINARY = Random(7).randbytes(len(TEXT))
@@ -119,3 +119,12 @@ def test_what_follows_may_be_lost_too() -> None:
     gap = (len(wire), len(wire) + 10, 10)
     found = found_by(mqtt, mqtt.MQTT, tcp(wire + bytes(10), port=PORT, gaps={0: [gap]}))
     assert types(found) == ["CONNECT", "", "PUBLISH", ""]
+
+
+@PAYLOADS
+def test_packets_behind_a_long_rest_are_known(payload: bytes) -> None:
+    later = publish(b"a/b", b"x") + publish(b"a/b", b"y")
+    assert is_mine(tcp(payload[:30_000] + later, port=PORT, midway=True))
+    assert not is_mine(tcp(payload[:30_000] + later, port=PORT))
+    assert not is_mine(tcp(payload[:30_000] + later, port=9999, midway=True))
+    assert not is_mine(tcp(payload[:30_000], port=PORT, midway=True))
