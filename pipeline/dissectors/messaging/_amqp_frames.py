@@ -3,7 +3,9 @@
 1. A frame says its size and ends with 0xCE; behind bytes that are none, reading goes on at the next that is whole.
 2. A method with content is followed on its channel by a header and as many body frames as the header says; frames of
    other channels may lie between them, so units can overlap.
-3. Only places are kept of bodies, at most MAX_PIECES for a unit, and one open unit for each channel.
+3. How long content is whose header was not captured nobody knows: one unit goes on to the channel's next method or
+   header.
+4. Only places are kept of bodies, at most MAX_PIECES for a unit, and one open unit for each channel.
 """
 
 from __future__ import annotations
@@ -148,6 +150,9 @@ def _frame(waiting: dict[int, Unit], wire: Wire, frame: tuple[int, int, int, int
         waiting[channel] = unit
         return
     unit = waiting.get(channel) or Unit(start, end, channel)
+    if kind == HEADER and unit.method is None and unit.pieces:
+        yield waiting.pop(channel)
+        unit = Unit(start, end, channel)
     if unit.method is None and not unit.error:
         unit.error = "gap: the method of this content was not captured"
     unit.end, unit.size = end, unit.size + end - start
@@ -158,11 +163,14 @@ def _frame(waiting: dict[int, Unit], wire: Wire, frame: tuple[int, int, int, int
         unit.body_seen += payload_end - payload if is_cut else length
         if len(unit.pieces) < MAX_PIECES:
             unit.pieces.append((payload, payload_end))
-    if is_cut or unit.body_seen >= max(0, unit.body_size):
+    is_rest = unit.method is None and unit.body_size < 0
+    if is_cut or (unit.body_seen >= unit.body_size and not is_rest):
         waiting.pop(channel, None)
         yield unit
-    elif len(waiting) < MAX_OPEN:
+    elif channel in waiting or len(waiting) < MAX_OPEN:
         waiting[channel] = unit
+    else:
+        yield unit
 
 
 def _read_method(unit: Unit, data: bytes, payload: int, end: int) -> None:

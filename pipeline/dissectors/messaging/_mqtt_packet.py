@@ -1,8 +1,7 @@
 """MQTT control packets, versions 3.1, 3.1.1 and 5: where they are in one side of a stream, and their fields.
 
 1. Framing reads the fixed header alone (MQTT 5.0 §2.1); a packet whose fields make no sense still has its place.
-2. Behind bytes that are no packet, reading goes on at the next one that is sound and is followed by another.
-3. Resynchronising tries at most RESYNC_BYTES places and looks at SOUND_TOPIC bytes of each.
+2. Behind bytes that are no packet, reading goes on where `_mqtt_resync` finds enough evidence of one.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from msgspec import Struct, field
 
 from kubeshark.pipeline.dissectors._wire import Wire
 from kubeshark.pipeline.dissectors.messaging._mqtt_properties import Cursor, Short
+from kubeshark.pipeline.dissectors.messaging._mqtt_resync import resume
 
 __all__ = ["TYPES", "Packet", "begins_connection", "guess_version", "is_sound", "parse", "read_packets"]
 
@@ -42,7 +42,6 @@ MAX_HEAD = 70_000
 """Bytes of a packet's body that are looked at for its fields; topics and identifiers are at most 64 KiB."""
 MAX_BODY = 1 << 20
 """The same for packets that are all fields: CONNECT, SUBSCRIBE."""
-RESYNC_BYTES = 64 << 10
 SOUND_TOPIC = 1_024
 _TOPIC = re.compile(rb"[^\x00-\x1f\x7f]+")
 NAMES = (b"\x00\x04MQTT", b"\x00\x06MQIsdp")
@@ -91,12 +90,18 @@ def begins_connection(data: bytes) -> bool:
 
 def read_packets(wire: Wire) -> Iterator[Packet]:
     data, at, size = wire.data, 0, len(wire.data)
-    if wire.starts_midway and not _follows(data, 0):
-        at = _resume(data, 0)
+    budget = 2 * size  # bytes of doubtful packets that are read: those that lie are looked into again
+    if wire.starts_midway and not _is_chain(data):
+        at = resume(wire, 0)
     while at < size:
         packet = _frame(wire, at)
         if not packet.type and packet.end < size:
-            packet.end = _resume(data, max(packet.end, at + 1))
+            packet.end = resume(wire, max(packet.end, at + 1))
+        elif packet.end < size and budget > 0 and not is_sound(data, packet.end):
+            budget -= min(packet.end - at, MAX_HEAD if packet.type == "PUBLISH" else MAX_BODY)
+            if _has_bad_fields(packet, data):  # nor does what follows make sense: its length is none either
+                packet.error = f"malformed: fields of {packet.type} at {at}"
+                packet.type, packet.end = "", resume(wire, at + 1)
         yield packet
         at = packet.end
 
@@ -160,19 +165,25 @@ def _has_good_flags(first: int) -> bool:
     return kind in TYPES and flags == 0
 
 
-def _resume(data: bytes, at: int) -> int:
-    """Return where the next sound packet begins that another follows, or the end; RESYNC_BYTES on if none is near."""
-    limit = min(len(data), at + RESYNC_BYTES)
-    for start in range(at, limit):
-        if _follows(data, start):
-            return start
-    return limit
+def _is_chain(data: bytes) -> bool:
+    """Say whether data is a sound packet and others up to its end: what the scanner takes from the middle."""
+    at = is_sound(data, 0)
+    while 0 < at < len(data):
+        body, length = _header(data, at)
+        at = body + length
+    return at == len(data)
 
 
-def _follows(data: bytes, at: int) -> bool:
-    """Say whether a sound packet at `at` is followed by the end or another fixed header."""
-    end = is_sound(data, at)
-    return end == len(data) or bool(end and _header(data, end)[0])
+def _has_bad_fields(packet: Packet, data: bytes) -> bool:
+    """Say whether fields of a captured packet fit no version."""
+    if packet.type == "CONNECT" or packet.error.startswith("gap:"):
+        return False
+    for version in (4, 5):
+        read = Packet(packet.start, packet.end, packet.type, packet.flags, packet.body)
+        parse(read, data, version)
+        if not read.error:
+            return False
+    return True
 
 
 def is_sound(data: bytes, at: int) -> int:

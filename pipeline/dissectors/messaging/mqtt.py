@@ -37,6 +37,7 @@ from kubeshark.pipeline.dissectors.messaging._mqtt_properties import (
     TOPIC_ALIAS,
     shown_properties,
 )
+from kubeshark.pipeline.dissectors.messaging._mqtt_resync import resume
 from kubeshark.pipeline.dissectors.messaging._payload import payload_of
 from kubeshark.pipeline.dissectors.web._http_body import text_or_base64
 
@@ -44,6 +45,7 @@ __all__ = ["COLUMNS", "MQTT", "dissect", "probe", "protocols"]
 
 PORTS = (1883, 8883)
 PROBED = 512
+RESYNC_BYTES = 64 << 10  # how far into a side of port 1883 whose start was lost packets are looked for
 REPEATED = 1_024
 """Characters of a client's name or an alias's topic in messages that do not carry it themselves: they are many."""
 
@@ -123,15 +125,12 @@ def _holds_packets(head: bytes, side: StreamSide) -> bool:
     """Say whether a side of a stream without CONNECT is a chain of packets; a lost start is looked for."""
     if not head or head.startswith(b"\x10"):
         return False
-    places = range(min(len(head), PROBED // 2)) if side.starts_midway or side.gaps else range(1)
-    for start in places:
-        at = count = 0
-        at = start
-        while end := is_sound(head, at):
-            at, count = end, count + 1
-        if count and (at == len(head) or count > 1 or start == 0):
-            return True
-    return False
+    if is_sound(head, 0):
+        return True
+    if not side.starts_midway and not side.gaps:
+        return False
+    wire = Wire(side)
+    return resume(wire, 0, RESYNC_BYTES) < len(wire.data)
 
 
 def _messages(stream: Stream) -> Iterator[Message]:

@@ -378,6 +378,22 @@ def test_gap_in_a_body() -> None:
     assert found[0].end == len(whole) - 40
 
 
+def test_one_error_for_the_rest_of_a_content() -> None:
+    rest = b"".join(frame(3, channel, b"x" * 20) for channel in (1, 2) * 10)
+    client = b"of a body\xce" + rest + declare() + content(b"y", channel=2)
+    found = found_by(amqp, amqp.AMQP, tcp(client, port=PORT, midway=True))
+    assert [
+        (message.fields["amqp_channel"], message.fields["amqp_method"], bool(message.error)) for message in found
+    ] == [
+        (1, "", True),
+        (2, "", True),
+        (1, "queue.declare", False),
+        (2, "", True),
+    ]
+    assert {message.error for message in found if message.error} == {"gap: the method of this content was not captured"}
+    assert len(variables(found[0])["request_body"]) == 200
+
+
 def test_gap_over_a_frame() -> None:
     first, lost, last = publish(b"a", b"k", b"x"), publish(b"b", b"k", b"y"), publish(b"c", b"k", b"z")
     wire = first + bytes(len(lost)) + last
