@@ -2,13 +2,17 @@
 
 A request header (key, version, correlation id, client id, from flexible versions on tagged fields) can be told from
 other bytes, all the more with a body that agrees with its schema; a response only by what was asked.
+
+1. Behind lost bytes the next message is searched for to the side's end: what was lost may be the head of a fetch
+   response, of 50 MiB by default (`fetch.max.bytes`).
+2. Searching costs a bounded effort for each byte of a side; places that it does not pay for are passed over, and the
+   first of them is told.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from itertools import islice
 
 from msgspec import Struct
 
@@ -19,13 +23,15 @@ from kubeshark.pipeline.dissectors.messaging._kafka_cursor import MAX_ITEMS, Cur
 from kubeshark.pipeline.dissectors.messaging._kafka_schema import Api, api_of, read_body
 
 __all__ = [
+    "CUT_BYTES",
+    "MAX_FRAME",
     "MIN_REQUEST",
     "MIN_RESPONSE",
     "PORTS",
-    "RESYNC_BYTES",
+    "Found",
     "Frame",
     "Header",
-    "find_request",
+    "RequestSearch",
     "has_request",
     "is_kafka",
     "read_frames",
@@ -39,10 +45,14 @@ MIN_RESPONSE = 4
 MAX_FRAME = 100 << 20  # socket.request.max.bytes: what a broker accepts
 MAX_CLIENT_ID = 255
 HEADER_BYTES = 1 << 10  # a client id and some tagged fields
-RESYNC_BYTES = 1 << 20  # a default broker's largest message: behind a gap the next one starts within
+CUT_BYTES = 1 << 20  # a default broker's largest message: a longer one is believed only where its end was captured
 PROBED_BYTES = 1 << 16
-MAX_CANDIDATES = 5_000  # places looked at for one request; 50 MB of random bytes had none
 CHECKED_ITEMS = 200  # elements of a body that are read to see whether it is one
+# effort, in bytes copied: a place that is read takes some 20 µs, an element of its body 2. 50 MB of random bytes have
+# no place to read, and the densest 50 MB take some seconds
+PLACE_EFFORT, ITEM_EFFORT = 4 << 10, 512
+FIRST_EFFORT = 5_000 * PLACE_EFFORT
+EFFORT_PER_BYTE = 16
 REQUEST_START = 14  # bytes that tell a request: length to client id
 PRODUCE, CONTROLLED_SHUTDOWN = 0, 7
 
@@ -66,6 +76,19 @@ class Header(Struct):
     @property
     def is_known(self) -> bool:
         return self.api is not None and self.api.knows(self.version)
+
+
+class Found(Struct):
+    """Where the next message starts, or the end of the data; `passed_over` is the first place that was not read."""
+
+    at: int
+    passed_over: int | None = None
+
+    @property
+    def error(self) -> str:
+        if self.passed_over is None:
+            return ""
+        return f"too many places look like a message: from {self.passed_over} on not all were read"
 
 
 class Frame(Struct):
@@ -95,41 +118,47 @@ def is_kafka(stream: Stream) -> bool:
             return True
         if not (side.starts_midway or side.gaps):
             continue
-        if find_request(head, 0, named=not by_port) is not None or (by_port and _may_answer(head)):
+        if RequestSearch(head, named=not by_port).find(0).at < len(head) or (by_port and _may_answer(head)):
             return True
     return False
 
 
 def _is_request_at(data: bytes, at: int, available: int, *, lenient: bool = False, named: bool = False) -> bool:
+    return _judge(data, at, available, lenient=lenient, named=named)[0]
+
+
+def _judge(data: bytes, at: int, available: int, *, lenient: bool, named: bool) -> tuple[bool, int]:
     """Say whether these bytes can be nothing but a Kafka request: its whole body agrees with its schema.
 
     `available` bytes are there, of which `data` may hold less. `lenient`: the header of a client with a name will do,
     as versions that we do not know, and clients that send too much, are on Kafka's port too. `named`: the client must
-    have a name, and the request must be whole.
+    have a name, and the request must be whole. The second value is the effort that it took.
     """
     if not lenient and not _REQUEST.match(data, at):
-        return False
+        return False, 0
     size = int.from_bytes(data[at : at + 4], "big")
     end = at + 4 + size
     header = read_header(data[at + 4 : min(end, at + HEADER_BYTES)])
     if header is None or size > MAX_FRAME:
-        return False
+        return False, PLACE_EFFORT
     if lenient and header.client and header.api is not None:
-        return True
+        return True, PLACE_EFFORT
     is_cut = end > len(data)
     if not header.is_known or ((named or is_cut) and not header.client) or (named and is_cut):
-        return False
-    cursor, payload = Cursor(data, at + 4 + header.body, end, items=MAX_ITEMS - CHECKED_ITEMS), dict[str, object]()
+        return False, PLACE_EFFORT
+    unchecked = MAX_ITEMS - CHECKED_ITEMS
+    cursor, payload = Cursor(data, at + 4 + header.body, end, items=unchecked), dict[str, object]()
     try:
         read_body(cursor, header.key, header.version, payload, is_response=False)
     except Early:
-        is_whole = end <= available or size <= RESYNC_BYTES
+        is_whole = end <= available or size <= CUT_BYTES
     except Malformed:
         is_whole = cursor.items > MAX_ITEMS and bool(header.client)
     else:
         is_whole = cursor.at == end
     has_acks = header.key != PRODUCE or payload.get("requiredAcks", 1) in (-1, 0, 1)
-    return is_whole and has_acks and all(map(_TOPIC.fullmatch, cursor.topics))
+    effort = PLACE_EFFORT + ITEM_EFFORT * (cursor.items - unchecked) + cursor.at - at
+    return is_whole and has_acks and all(map(_TOPIC.fullmatch, cursor.topics)), effort
 
 
 def _may_answer(head: bytes) -> bool:
@@ -137,7 +166,7 @@ def _may_answer(head: bytes) -> bool:
     at = 0
     for _ in range(3):
         size = int.from_bytes(head[at : at + 4], "big")
-        if not MIN_RESPONSE <= size <= RESYNC_BYTES or len(head) < at + 8 or head[at + 4] & 0x80:
+        if not MIN_RESPONSE <= size <= CUT_BYTES or len(head) < at + 8 or head[at + 4] & 0x80:
             return False
         at += 4 + size
         if at == len(head):
@@ -145,18 +174,33 @@ def _may_answer(head: bytes) -> bool:
     return at < len(head)
 
 
-def find_request(data: bytes, at: int, *, named: bool = False) -> int | None:
-    """Return where the next certain request starts, as far as RESYNC_BYTES; None if nowhere.
+class RequestSearch(Struct):
+    """Finds certain requests on one side; its effort is that of all searches, which go forwards."""
 
-    Behind it is another, or lost bytes, which are zeros and look like one here, or the end.
-    """
-    for found in islice(_KEY.finditer(data, at + 4, min(len(data), at + RESYNC_BYTES)), MAX_CANDIDATES):
-        start = found.start() - 4
-        end = start + 4 + int.from_bytes(data[start : start + 4], "big")
-        is_followed = end >= len(data) - REQUEST_START or _REQUEST.match(data, end)
-        if is_followed and _is_request_at(data, start, len(data), named=named):
-            return start
-    return None
+    data: bytes
+    named: bool = False
+    effort: int = 0
+
+    def find(self, at: int) -> Found:
+        """Return where the next certain request starts.
+
+        Behind it is another, or lost bytes, which are zeros and look like one here, or the end.
+        """
+        data, found = self.data, Found(len(self.data))
+        for key in _KEY.finditer(data, at + 4):
+            start = key.start() - 4
+            end = start + 4 + int.from_bytes(data[start : start + 4], "big")
+            if end - start > MAX_FRAME or not (end >= len(data) - REQUEST_START or _REQUEST.match(data, end)):
+                continue
+            if self.effort > FIRST_EFFORT + EFFORT_PER_BYTE * start:
+                found.passed_over = start if found.passed_over is None else found.passed_over
+                continue
+            is_request, effort = _judge(data, start, len(data), lenient=False, named=self.named)
+            self.effort += effort
+            if is_request:
+                found.at = start
+                break
+        return found
 
 
 def read_header(data: bytes) -> Header | None:
@@ -198,12 +242,10 @@ def skip_tags(data: bytes, at: int) -> int:
 def has_request(wire: Wire) -> bool:
     """Say whether a side sent a request near its start: midway, who is the client is a guess."""
     head = wire.data[:PROBED_BYTES]
-    return _is_request_at(head, 0, len(wire.data)) or find_request(head, 0) is not None
+    return _is_request_at(head, 0, len(wire.data)) or RequestSearch(head).find(0).at < len(head)
 
 
-def read_frames(
-    wire: Wire, find: Callable[[int], int | None], is_start: Callable[[int, bytes], bool]
-) -> Iterator[Frame]:
+def read_frames(wire: Wire, find: Callable[[int], Found], is_start: Callable[[int, bytes], bool]) -> Iterator[Frame]:
     """Split one side into frames; after lost or senseless bytes go on where `find` says.
 
     `is_start` judges a frame by its size and its first HEADER_BYTES at most.
@@ -215,16 +257,21 @@ def read_frames(
 
     size = int.from_bytes(data[:4], "big")
     if wire.starts_midway and not (4 + size <= len(data) and is_frame(size)):
-        at = _resume(find, 0, len(data))
+        found = find(0)
+        yield from _passed_over(wire, found)
+        at = found.at
     while at + 4 <= len(data):
         if gap := wire.gap_in(at, at + 4):
-            at = _resume(find, gap[1], len(data))
+            found = find(gap[1])
+            yield from _passed_over(wire, found)
+            at = found.at
             continue
         size = int.from_bytes(data[at : at + 4], "big")
         if not is_frame(size):
-            end = _resume(find, at + 1, len(data))
-            yield Frame(wire, at, end, size, at, f"malformed: no message at {at}")
-            at = end
+            found = find(at + 1)
+            error = f"malformed: no message at {at}" + (f", {found.error}" if found.error else "")
+            yield Frame(wire, at, found.at, size, at, error)
+            at = found.at
             continue
         end = wire.after(at + 4, size)
         frame = Frame(wire, at, min(end, len(data)), size, min(end, len(data)))
@@ -237,6 +284,7 @@ def read_frames(
         at = end
 
 
-def _resume(find: Callable[[int], int | None], at: int, end: int) -> int:
-    found = find(at)
-    return end if found is None else found
+def _passed_over(wire: Wire, found: Found) -> Iterator[Frame]:
+    """Tell of what a search left out; the bytes it searched belong to a message whose head was lost."""
+    if found.passed_over is not None:
+        yield Frame(wire, found.passed_over, found.at, 0, found.passed_over, f"malformed: {found.error}")

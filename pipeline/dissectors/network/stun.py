@@ -138,7 +138,40 @@ class _Part(Struct):
         return ()
 
 
+class _Transactions:
+    """Finds what a client sent again: the same id (RFC 8489 §6.2.1); all the answer goes to the first.
+
+    Some clients use an id for ever: what has an answer of its own behind that to the first is an exchange, too.
+    """
+
+    def __init__(self) -> None:
+        self._latest: dict[tuple[str, int], Message | None] = {}  # (id, who asks) → its open request; None: answered
+        self._answered: set[tuple[str, int]] = set()
+
+    def mark(self, message: Message) -> None:
+        if message.kind == MessageKind.RESPONSE:
+            transaction = (message.key, 1 - message.direction)
+            if self._latest.get(transaction):
+                self._latest[transaction] = None
+                self._answered.add(transaction)
+            elif transaction in self._answered:
+                message.final = False  # the answer to what was sent again
+        elif not message.one_way:
+            transaction = (message.key, message.direction)
+            if self._latest.get(transaction):
+                message.one_way = True
+            else:
+                self._latest[transaction] = message
+
+    def end(self) -> None:
+        """Judge what nobody answered: where an answer to the same had come it was sent again."""
+        for transaction in self._answered:
+            if message := self._latest[transaction]:
+                message.one_way = True
+
+
 def _udp(stream: Stream) -> Iterator[Message]:
+    transactions = _Transactions()
     handshakes: list[int] = []
     others: list[int] = []
     for index, datagram in enumerate(stream.datagrams):
@@ -146,9 +179,11 @@ def _udp(stream: Stream) -> Iterator[Message]:
         if is_stun(data) or is_classic(data):
             message = _message(read_message(data), datagram.direction, 0, len(data))
             message.datagram = index
+            transactions.mark(message)
             yield message
         elif data:
             (handshakes if data[0] in _DTLS_TYPES and data[1:2] in (b"\xfe", b"\x01") else others).append(index)
+    transactions.end()
     yield from _foreign(stream, handshakes, DTLS, tls.dissect)
     yield from _foreign(stream, others, UDP, raw.dissect)
 

@@ -58,8 +58,8 @@ DUBBO = ProtocolSpec(
 
 _HEADER = Struct(">2sBBqI")
 REQUEST, TWO_WAY, EVENT, SERIALIZATION = 0x80, 0x40, 0x20, 0x1F
-MAX_BODY = 64 << 20  # a server accepts 8 MiB unless told otherwise
-RESYNC_BYTES = 8 << 20
+MAX_BODY = 64 << 20
+PROBED_BYTES = 8 << 20  # what a server accepts unless told otherwise
 SUMMARY_BYTES = 4 << 10  # a request names service and method within
 HESSIAN2, FASTJSON, FASTJSON2 = 2, 6, 23
 SERIALIZATIONS = {
@@ -128,7 +128,7 @@ def _is_dubbo(stream: Stream) -> bool:
         if _is_header(head, 0):
             return True
         is_lost = (side.starts_midway or bool(side.gaps)) and stream.server.port in PORTS
-        if is_lost and _next_header(bytes(side.data[:RESYNC_BYTES]), 0) is not None:
+        if is_lost and _next_header(bytes(side.data[:PROBED_BYTES]), 0) is not None:
             return True
     return False
 
@@ -143,25 +143,30 @@ def _is_header(data: bytes, at: int) -> bool:
     return status == 0 if flags & REQUEST else status in STATUSES
 
 
-def _next_header(data: bytes, at: int) -> int | None:
-    limit = min(len(data), at + RESYNC_BYTES)
-    while (at := data.find(MAGIC, at, limit)) >= 0:
-        if _is_header(data, at):
+def _next_header(data: bytes, at: int, wire: Wire | None = None) -> int | None:
+    """Return where the next message begins: another follows it, or lost bytes, or the end. Each place is cheap."""
+    while (at := data.find(MAGIC, at)) >= 0:
+        if _is_header(data, at) and _is_followed(data, at, wire):
             return at
         at += 1
     return None
 
 
+def _is_followed(data: bytes, at: int, wire: Wire | None) -> bool:
+    end = at + _HEADER.size + int.from_bytes(data[at + 12 : at + 16], "big")
+    return MAGIC.startswith(data[end : end + 2]) or bool(wire and wire.gap_in(at, end + 2))
+
+
 def _frames(wire: Wire, direction: int) -> Iterator[Frame]:
     data, at = wire.data, 0
     if wire.starts_midway:
-        at = _resume(data, 0)
+        at = _resume(wire, 0)
     while at < len(data):
         if gap := wire.gap_in(at, at + _HEADER.size):
-            at = _resume(data, gap[1])
+            at = _resume(wire, gap[1])
             continue
         if not _is_header(data, at):
-            end = _resume(data, at + 1)
+            end = _resume(wire, at + 1)
             is_cut = len(data) - at < _HEADER.size and MAGIC.startswith(data[at : at + 2])
             error = f"truncated: {len(data) - at} bytes of a header" if is_cut else f"malformed: no message at {at}"
             yield Frame(wire, direction, at, end, stop=at, error=error)
@@ -178,9 +183,9 @@ def _frames(wire: Wire, direction: int) -> Iterator[Frame]:
         at = end
 
 
-def _resume(data: bytes, at: int) -> int:
-    found = _next_header(data, at)
-    return len(data) if found is None else found
+def _resume(wire: Wire, at: int) -> int:
+    found = _next_header(wire.data, at, wire)
+    return len(wire.data) if found is None else found
 
 
 class _Values(Protocol):

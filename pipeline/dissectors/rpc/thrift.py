@@ -62,9 +62,12 @@ ZLIB_TRANSFORM = 1
 TRANSFORMS = {ZLIB_TRANSFORM: "zlib", 2: "hmac", 3: "snappy"}
 DECODED_LIMIT = 1 << 20
 PROBED_BYTES = 1 << 16
-RESYNC_BYTES = 1 << 20
+CUT_BYTES = 1 << 20  # a longer message is believed only where its end was captured
 MAX_LOST = 4 << 20  # bytes of damaged unframed messages that are read again
-_START = re.compile(rb"(?=\x80\x01\0[\x01-\x04]\0\0\0[^\0]|\x82[\x21\x41\x61\x81]|\x0f\xff\0)")
+# a length is below 16 MiB: only binary messages go without one
+_START = re.compile(
+    rb"\x80(?=\x01\0[\x01-\x04]\0\0\0[^\0])|(?<=\0...)(?:\x82(?=[\x21\x41\x61\x81])|\x0f(?=\xff\0))", re.DOTALL
+)
 
 EXCEPTION_TYPES = (
     "UNKNOWN",
@@ -116,7 +119,7 @@ def _is_certain(data: bytes, at: int, available: int) -> bool:
         return unit.end == len(data) or read_header(data, unit.end, len(data)) is not None
     if unit.end > len(data):
         is_named = unit.transport == "header" or data[at + 4 : at + 6] == b"\x80\x01"
-        return is_named and unit.end <= max(available, RESYNC_BYTES)
+        return is_named and unit.end <= max(available, CUT_BYTES)
     body = data if unit.body is None else unit.body
     values = Values(body, unit.header.end, unit.end if unit.body is None else len(body))
     try:
@@ -219,14 +222,16 @@ def _side_messages(wire: Wire, direction: int) -> Iterator[Message]:
             lost += unit.cost
             from_here = gap[1] if gap else unit.header.end
             unit.end = _resume(data, from_here) if lost < MAX_LOST else len(data)
+            if lost >= MAX_LOST:
+                unit.error += f"; too many messages are damaged: from {from_here} on none is searched for"
         at = unit.end
         unit.end = min(unit.end, len(data))
         yield _message(wire, unit, direction)
 
 
 def _resume(data: bytes, at: int) -> int:
-    """Return where the next plausible message starts, as far as RESYNC_BYTES, else the end."""
-    for found in _START.finditer(data, at, min(len(data), at + RESYNC_BYTES)):
+    """Return where the next plausible message starts, else the end: each place takes some microseconds at most."""
+    for found in _START.finditer(data, at):
         start = found.start()
         if start - 4 >= at and _is_framed(data, start - 4):
             return start - 4

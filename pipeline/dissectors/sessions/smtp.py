@@ -133,9 +133,11 @@ def _dissect(stream: Stream) -> list[Message | Handover]:
     reader = _Commands(client, is_ended=stream.sides[asking].ended == "closed")
     commands = list(reader)
     replies, server_tls = read_replies(server)
-    interim = _lmtp_interim(commands, replies) if any(command.verb == "LHLO" for command in commands) else set()
     has_greeting = bool(replies) and not server.starts_midway and replies[0].code in (220, 421, 554)
-    finals = [reply for reply in replies[has_greeting:] if reply.code not in _INTERIM and reply.start not in interim]
+    answers = [[reply] for reply in replies]
+    if any(command.verb == "LHLO" for command in commands):
+        answers[has_greeting:] = _lmtp_answers(commands, replies[has_greeting:])
+    finals = [parts[0] for parts in answers[has_greeting:] if parts[0].code not in _INTERIM]
     if any(command.recipients for command in commands):
         _mark_refused(commands, finals, stream.sides[asking], stream.sides[1 - asking])
     found: list[Message | Handover] = []
@@ -147,9 +149,8 @@ def _dissect(stream: Stream) -> list[Message | Handover]:
         if command.damaged:
             start, end, error = command.damaged
             found.append(Message(MessageKind.EVENT, asking, start, end, error=error))
-    for number, reply in enumerate(replies):
-        is_greeting = number == 0 and has_greeting
-        found.append(_response(reply, 1 - asking, is_greeting=is_greeting, is_interim=reply.start in interim))
+    for number, parts in enumerate(answers):
+        found.append(_response(parts, 1 - asking, is_greeting=number == 0 and has_greeting))
     if reader.tls_at is not None or server_tls is not None:
         at = [len(wire.data) for wire in wires]
         at[asking] = at[asking] if reader.tls_at is None else reader.tls_at
@@ -297,20 +298,29 @@ def _path(argument: bytes) -> str:
     return text(found[1] if found[1] is not None else found[2])[:MAX_ARGUMENT] if found else ""
 
 
-def _lmtp_interim(commands: Sequence[_Command], replies: Sequence[Reply]) -> set[int]:
-    """Return where replies begin that another one for the same message follows: LMTP sends one a recipient."""
-    interim: set[int] = set()
-    finals = iter([reply for reply in replies if reply.code not in _INTERIM][1:])  # the first is the greeting
-    accepted = 0
-    for command in commands:
-        wanted = max(1, accepted) if command.ends_mail else 1
-        answers = [reply for _, reply in zip(range(wanted), finals, strict=False)]
-        interim.update(reply.start for reply in answers[:-1])
-        if command.verb == "RCPT" and answers:
-            accepted += answers[0].code < 300
-        elif command.ends_mail or command.verb in ("MAIL", "RSET", "LHLO"):
+def _lmtp_answers(commands: Sequence[_Command], replies: Sequence[Reply]) -> list[list[Reply]]:
+    """Put together what answers one command: to a message LMTP replies once a recipient (RFC 2033 §4.2)."""
+    asked = iter([command for command in commands if command.verb])
+    answers: list[list[Reply]] = []
+    accepted = missing = 0
+    for reply in replies:
+        is_interim = reply.code in _INTERIM
+        if missing and not is_interim:
+            answers[-1].append(reply)
+            missing -= reply.code > 0
+            continue
+        answers.append([reply])
+        missing = 0
+        command = next(asked, None) if reply.code and not is_interim else None
+        if command is None:
+            continue
+        if command.verb == "RCPT":
+            accepted += reply.code < 300
+        elif command.ends_mail:
+            missing, accepted = max(accepted - 1, 0), 0
+        elif command.verb in ("MAIL", "RSET", "LHLO"):
             accepted = 0
-    return interim
+    return answers
 
 
 def _mark_refused(
@@ -387,35 +397,42 @@ def _request_detail(command: _Command, wire: Wire) -> tuple[Mapping[str, Value],
     return {"request_body": body}, document
 
 
-def _response(reply: Reply, direction: int, *, is_greeting: bool, is_interim: bool) -> Message:
-    if not reply.code:
-        return Message(MessageKind.EVENT, direction, reply.start, reply.end, error=reply.error)
-    shown = text(reply.lines[0]).strip()[:MAX_ARGUMENT]
-    if reply.code == 334:
+def _response(parts: Sequence[Reply], direction: int, *, is_greeting: bool) -> Message:
+    """Make an answer; of several replies to one message the worst is the status."""
+    worst = max(parts, key=lambda reply: reply.code)
+    start, end = parts[0].start, parts[-1].end
+    error = next((reply.error for reply in parts if reply.error), "")
+    if not worst.code:
+        return Message(MessageKind.EVENT, direction, start, end, error=error)
+    shown = text(worst.lines[0]).strip()[:MAX_ARGUMENT]
+    if worst.code == 334:
         shown = REDACTED
     fields: dict[str, Value] = {
-        "smtp_status": reply.code,
-        "status_code": reply.code,
+        "smtp_status": worst.code,
+        "status_code": worst.code,
         "smtp_reply": shown,
         "smtp_response": True,
-        "smtp_response_size": reply.end - reply.start,
+        "smtp_response_size": end - start,
     }
     return Message(
         MessageKind.EVENT if is_greeting else MessageKind.RESPONSE,
         direction,
-        reply.start,
-        reply.end,
+        start,
+        end,
         fields=fields,
-        final=not is_interim and reply.code not in _INTERIM,
-        error=reply.error,
-        detail=partial(_response_detail, reply),
+        final=worst.code not in _INTERIM,
+        error=error,
+        detail=partial(_response_detail, worst, parts),
     )
 
 
-def _response_detail(reply: Reply) -> tuple[Mapping[str, Value], Mapping[str, Any]]:
-    lines = [REDACTED] if reply.code == 334 else [text(line) for line in reply.lines]
-    enhanced = _ENHANCED.match(lines[0])
-    return {}, {"status": reply.code, "enhanced": enhanced[0] if enhanced else "", "lines": lines}
+def _response_detail(worst: Reply, parts: Sequence[Reply]) -> tuple[Mapping[str, Value], Mapping[str, Any]]:
+    if len(parts) > 1:
+        lines = [f"{reply.code} {text(line)}" for reply in parts for line in reply.lines]
+    else:
+        lines = [REDACTED] if worst.code == 334 else [text(line) for line in worst.lines]
+    enhanced = _ENHANCED.match(text(worst.lines[0]))
+    return {}, {"status": worst.code, "enhanced": enhanced[0] if enhanced else "", "lines": lines}
 
 
 protocols, probe, dissect = one_protocol(SMTP, _is_smtp, _dissect)

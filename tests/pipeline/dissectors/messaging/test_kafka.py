@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kubeshark.extension_api import Endpoint, Message, MessageKind, Verdict
-from kubeshark.pipeline.dissectors.messaging import kafka
+from kubeshark.pipeline.dissectors.messaging import _kafka_framing, kafka
 
 from .._streams import CLIENT, FakeStream, tcp
 
@@ -344,6 +344,62 @@ def test_gap_over_an_answer() -> None:
     lost = METADATA_ANSWER + bytes(10) + answers[size + 10 :]
     found = messages(tcp(METADATA + produce(9) + API_VERSIONS, lost, port=PORT, gaps={1: [(size, size + 10, 10)]}))
     assert [message.fields["kafka_api_key_name"] for message in found[3:]] == ["METADATA", "API_VERSIONS"]
+
+
+BLOB = bytes(range(256)) * (3 << 12)  # 3 MiB: part of a fetch response
+
+
+def test_requests_behind_megabytes_of_others() -> None:
+    found = messages(tcp(BLOB + METADATA + produce(9), METADATA_ANSWER, port=PORT, midway=True))
+    assert [(message.start, message.error) for message in found[:2]] == [
+        (len(BLOB), ""),
+        (len(BLOB) + len(METADATA), ""),
+    ]
+
+
+@pytest.mark.parametrize("junk", [BLOB, b"?" * len(BLOB), bytes(len(BLOB))], ids=["octets", "text", "zeros"])
+def test_answers_behind_the_rest_of_a_fetch(junk: bytes) -> None:
+    asked, answers = METADATA + produce(9), METADATA_ANSWER + produced(9)
+    begun_late = messages(tcp(asked, b"?" + junk + answers, port=PORT, midway=True))
+    assert [(message.key, message.error) for message in begun_late[2:]] == [("5", ""), ("9", "")]
+    gap = {1: [(0, 1400, 1400)]}  # it takes size and correlation id along
+    lost = messages(tcp(asked, bytes(1400) + junk + answers, port=PORT, gaps=gap))
+    assert [(message.key, message.error) for message in lost[2:]] == [("5", ""), ("9", "")]
+
+
+def test_answer_of_megabytes_behind_a_gap() -> None:
+    answers = response(5, BLOB) + produced(9)
+    stream = tcp(METADATA + produce(9), bytes(8) + b"?" * 9 + answers, port=PORT, gaps={1: [(0, 8, 8)]})
+    assert [message.start for message in messages(stream)[2:]] == [17, 17 + 8 + len(BLOB)]
+
+
+def test_ids_that_were_asked_for_later_are_no_answers() -> None:
+    """Small numbers fill the rest of a fetch response: they are no ids before somebody asked for them."""
+    numbers = b"?" + pack(">16i", *[8, 5] * 8)
+    stream = tcp(METADATA, numbers + METADATA_ANSWER, port=PORT, midway=True)
+    stream.sides[0].times = ((0, 7),)
+    stream.sides[1].times = ((0, 1), (len(numbers), 8))
+    assert [message.start for message in messages(stream)[1:]] == [len(numbers)]
+
+
+def test_places_that_a_search_passes_over_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_kafka_framing, "FIRST_EFFORT", 0)
+    monkeypatch.setattr(_kafka_framing, "EFFORT_PER_BYTE", 1)
+    place = request(3, 1, 5, pack(">i", 1) + string("a/b"))  # no such topic
+    start = 1 + 6  # behind the first, which is read, its own bytes look like another
+    hostile = b"?" + place * 3
+    error = f"malformed: too many places look like a message: from {start} on not all were read"
+    found = messages(tcp(hostile + METADATA, port=PORT, midway=True))
+    assert [(message.start, message.end, message.error) for message in found] == [
+        (start, len(hostile + METADATA), error)
+    ]
+    found = messages(tcp(hostile + b"?" * 9_000 + METADATA, port=PORT, midway=True))
+    assert [(message.start, message.error) for message in found] == [(start, error), (len(hostile) + 9_000, "")]
+    (told,) = messages(tcp(METADATA + hostile, port=PORT))[1:]
+    assert told.error == (
+        f"malformed: no message at {len(METADATA)}, too many places look like a message: "
+        f"from {len(METADATA) + start} on not all were read"
+    )
 
 
 def test_senseless_bytes_spoil_one_message() -> None:

@@ -105,6 +105,25 @@ def test_value(encoded: bytes, name: str, value: str) -> None:
     assert (shown["name"], shown["value"]) == (name, value)
 
 
+def test_what_was_sent_again_belongs_to_the_first() -> None:
+    found = found_in(udp((0, REQUEST), (0, REQUEST), (0, REQUEST), (1, RESPONSE), (1, RESPONSE)))
+    assert [part.one_way for part in found] == [False, True, True, False, False]
+    assert [part.final for part in found] == [True, True, True, True, False]
+
+
+def test_what_was_sent_again_behind_its_answer() -> None:
+    late = found_in(udp((0, REQUEST), (1, RESPONSE), (0, REQUEST)))
+    assert [part.one_way for part in late] == [False, False, True]
+    answered = found_in(udp(*[(0, REQUEST), (1, RESPONSE)] * 2, (0, REQUEST)))
+    assert [part.one_way for part in answered] == [False, False, False, False, True]
+    assert all(part.final for part in answered)
+
+
+def test_both_ends_may_ask_with_one_id() -> None:
+    found = found_in(udp((0, REQUEST), (1, REQUEST), (1, RESPONSE), (0, RESPONSE)))
+    assert [(part.one_way, part.final) for part in found] == [(False, True)] * 4
+
+
 def test_other_datagrams_stay_udp() -> None:
     found = found_in(udp((0, REQUEST), (0, b"\x80rtp"), (1, RESPONSE)))
     assert [(part.datagram, part.protocol) for part in found] == [(0, ""), (2, ""), (1, "udp")]

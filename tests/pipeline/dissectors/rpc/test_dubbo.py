@@ -191,6 +191,20 @@ def test_seen_from_the_middle() -> None:
     assert [each.start for each in messages(stream)] == [4, 4]
 
 
+def test_message_behind_more_than_a_server_accepts() -> None:
+    lost = 9 << 20
+    found = messages(tcp(b"?" * lost + CALL + CALL, RESULT, port=PORT, midway=True))
+    assert [each.start for each in found] == [lost, lost + len(CALL), 0]
+
+
+def test_header_that_nothing_follows_is_none() -> None:
+    found = messages(tcp(b"tail" + CALL[:16] + bytes(9) + b"?" * 400 + CALL + CALL, port=PORT, midway=True))
+    assert [each.error for each in found] == ["", ""]
+    cut = CALL[: len(CALL) - 9] + bytes(3)  # the gap is longer than its zeros
+    found = messages(tcp(b"tail" + cut + CALL, port=PORT, midway=True, gaps={0: [(len(cut) + 1, len(cut) + 4, 9)]}))
+    assert [each.start for each in found] == [4, 4 + len(cut)]
+
+
 @pytest.mark.parametrize(
     ("payload", "port", "mine"),
     [

@@ -173,6 +173,18 @@ def test_seen_from_the_middle() -> None:
 
 
 @pytest.mark.parametrize("form", ["binary framed", "binary", "compact framed"])
+@pytest.mark.parametrize("junk", [b"?", b"\0", b"\x82\x21\0"], ids=["text", "zeros", "like a message"])
+def test_message_behind_megabytes_of_others(form: str, junk: bytes) -> None:
+    wire = FORMS[form][0]("find", CALL, 1)
+    lost = 3 * (1 << 20)
+    junk *= lost // len(junk)
+    found = messages(tcp(junk + wire + wire, midway=True))
+    assert [message.start for message in found] == [lost, lost + len(wire)]
+    found = messages(tcp(wire + bytes(9) + junk + wire, gaps={0: [(len(wire), len(wire) + 9, 9)]}))
+    assert [message.start for message in found] == [0, len(wire) + 9 + lost]
+
+
+@pytest.mark.parametrize("form", ["binary framed", "binary", "compact framed"])
 def test_gap_spoils_the_message_it_is_in(form: str) -> None:
     wire = FORMS[form][0]("find", CALL, 1)
     size = len(wire)
@@ -241,3 +253,10 @@ def test_hostile_byte(form: str, at: int, byte: int) -> None:
 def test_many_damaged_messages_are_read_in_linear_time() -> None:
     bad = binary("find", CALL, 1, b"\x0f\0\x01\x03" + pack(">i", 90_000))
     check(tcp(bad * 20_000))
+
+
+def test_search_that_is_given_up_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(thrift, "MAX_LOST", 0)
+    bad = binary("find", CALL, 1, b"\x0f\0\x01\x03" + pack(">i", 1 << 24))
+    (found,) = messages(tcp(bad + binary("find")))
+    assert found.error.endswith("; too many messages are damaged: from 16 on none is searched for")

@@ -109,9 +109,38 @@ def test_start_tls_hands_over() -> None:
 
 def test_lmtp_replies_once_a_recipient() -> None:
     client = SESSION.replace(b"EHLO", b"LHLO")
-    server = REPLIES.replace(b"550 no", b"250 ok").replace(b"250 2.0.0 queued\r\n", b"250 one\r\n250 two\r\n")
+    server = REPLIES.replace(b"550 no", b"250 ok").replace(
+        b"250 2.0.0 queued\r\n", b"550-5.1.1 no\r\n550 such user\r\n250 two\r\n"
+    )
     answers = [part for part in found_in(tcp(client, server, port=24)) if part.kind == MessageKind.RESPONSE]
-    assert [part.final for part in answers[-4:]] == [False, False, True, True]
+    assert [part.final for part in answers[-3:]] == [False, True, True]
+    stored = answers[-2]
+    assert (stored.start, stored.end) == (server.index(b"550-5.1.1"), server.index(b"221"))
+    assert (stored.fields["smtp_status"], stored.fields["smtp_reply"]) == (550, "5.1.1 no")
+    assert document(stored) == {
+        "status": 550,
+        "enhanced": "5.1.1",
+        "lines": ["550 5.1.1 no", "550 such user", "250 two"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("replies", "statuses"),
+    [
+        (b"250 a\r\n451 b\r\n221 bye\r\n", [451, 221]),
+        (b"250 a\r\n550 b\r\n221 bye\r\n", [550, 221]),
+        (b"250 a\r\n", [250]),
+        (b"250 a\r\nwhat\r\n250 b\r\n221 bye\r\n", [250, 221]),
+    ],
+    ids=["later", "never", "cut", "damaged"],
+)
+def test_worst_reply_is_that_to_the_message(replies: bytes, statuses: list[int]) -> None:
+    client = (
+        b"LHLO x\r\nMAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\nRCPT TO:<no@y>\r\nRCPT TO:<c@y>\r\nBDAT 1 LAST\r\nAQUIT\r\n"
+    )
+    server = GREETING + b"250 ok\r\n250 ok\r\n250 ok\r\n550 no\r\n250 ok\r\n" + replies
+    answers = [part for part in found_in(tcp(client, server, port=24)) if part.kind == MessageKind.RESPONSE]
+    assert [part.fields["smtp_status"] for part in answers[5:]] == statuses
 
 
 def test_turned_round() -> None:
