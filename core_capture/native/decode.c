@@ -37,7 +37,6 @@ struct kc_decoder {
 /* Only while the table grows, taken back by kc_decoder_take: */
 #define IS_CARRIER 0x80u /* in a key's ip_version: a carrier is another flow than the 5-tuple it shares */
 #define ISN_KNOWN 1u     /* in a row's `reserved`, shifted by the direction */
-#define LATE_NS 1000000000u /* by which a SYN may be written behind what followed it (definition 17) */
 
 /* Compare two addresses that lie one behind the other, as memcmp does, which would cost a call for each packet. */
 static inline int address_order(const uint8_t *addresses, size_t address_bytes) {
@@ -168,6 +167,8 @@ static kc_flow *flow_open(flow_table *table, flow_slot *slot, const layers *one,
     *slot = (flow_slot){(uint32_t)table->count++, (uint32_t)(one->hash >> 32)};
     return row;
 }
+
+#define LATE_NS 1000000000u /* by which a SYN may be written behind what followed it (definition 17) */
 
 /* Was there payload, FIN or RST? */
 static bool is_under_way(const kc_flow *row) { return row->bytes[0] || row->bytes[1] || (row->bits & FLOW_ENDED); }

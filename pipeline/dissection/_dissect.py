@@ -19,7 +19,7 @@ import numpy as np
 from kubeshark.core_capture import Assembled, Core, FlowStreams
 from kubeshark.errors import PluginError
 from kubeshark.extension_api import CLIENT, Handover, Message, MessageKind, ProtocolSpec, StreamSide
-from kubeshark.pipeline._budget import Stop, go_on
+from kubeshark.pipeline._budget import go_on
 from kubeshark.pipeline.dissection._claim import Claims, has_payload
 from kubeshark.pipeline.dissection._exchanges import Exchanges, Numbering, connection_entry
 from kubeshark.pipeline.dissection._matcher import Exchange, Timed
@@ -32,7 +32,7 @@ from kubeshark.pipeline.entries._entry import Entry, EntryError
 from kubeshark.pipeline.entries._facts import Origin, StreamFacts
 from kubeshark.pipeline.plugins._bindings import ENCRYPTED, Binding
 from kubeshark.pipeline.plugins._manager import Plugins
-from kubeshark.pipeline.reading._segments import Selection
+from kubeshark.pipeline.reading._select import Selection
 from kubeshark.pipeline.reading._streams import TRANSPORT_NAMES, FlowStream, InnerStream
 from kubeshark.pipeline.tables._kinds import CONNECTION, MADE
 from kubeshark.pipeline.tables._table import EntryTable, Found, Makers
@@ -178,10 +178,7 @@ class Dissector:
         return below
 
     def ask(self, binding: Binding, streams: list[FlowStream]) -> Sequence[Sequence[Any]]:
-        """Return one list of messages and handovers a stream; empty ones where the plugin failed.
-
-        A dissector of ours that fails costs the one stream, too: what is wrong with it must not hide all the rest.
-        """
+        """Return one list of messages and handovers a stream; empty ones where the plugin failed."""
         if not streams:
             return ()
         self.go_on()
@@ -193,14 +190,6 @@ class Dissector:
         except PluginError as error:
             self.problems.append(error)
             return [()] * len(streams)
-        except Stop:
-            raise
-        except Exception as error:  # noqa: BLE001 (whatever it is)
-            if len(streams) > 1:
-                return [result for stream in streams for result in self.ask(binding, [stream])]
-            text = f"raised {type(error).__name__}: {error}"
-            self.problems.append(PluginError(text, plugin=binding.protocol.name, hook="dissect"))
-            return [()]
         return results
 
     def _take(self, layer: _Layer, binding: Binding, result: Iterable[Message | Handover]) -> list[Handover]:

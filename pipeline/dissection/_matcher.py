@@ -34,7 +34,7 @@ class Timed(Struct):
     is_whole: bool = True
     is_guess: bool = False  # it lies behind a gap, and its place is not confirmed by the framing
     is_behind_gap: bool = False  # somewhere before it bytes of its side are missing
-    had_read: int = -1  # TCP sequence number up to which its sender had read the other side; -1 if nobody asked
+    had_read: int = -1  # TCP sequence number up to which its sender had read the other side; -1: unknown
 
 
 class Exchange(Struct):
@@ -63,7 +63,7 @@ def pair(messages: Iterable[Timed], matcher: Literal["fifo", "key", "none"]) -> 
     ordered = sorted(messages, key=lambda timed: (timed.order, timed.message.start))
     exchanges: list[Exchange] = []
     waiting: defaultdict[str, deque[Exchange]] = defaultdict(deque)
-    asks_in_turn = True
+    asks_in_turn: bool | None = None  # None: no response before a gap has shown it
     for timed in ordered:
         message = timed.message
         key = message.key if matcher == "key" else ""
@@ -74,11 +74,10 @@ def pair(messages: Iterable[Timed], matcher: Literal["fifo", "key", "none"]) -> 
             if not message.one_way:
                 waiting[key].append(exchanges[-1])
         elif waiting[key]:
-            if matcher == "fifo" and len(waiting[key]) > 1:
-                if not timed.is_behind_gap:
-                    asks_in_turn = False
-                elif asks_in_turn:
-                    _pass_over_lost(waiting[key])
+            if not timed.is_behind_gap:
+                asks_in_turn = asks_in_turn is not False and len(waiting[key]) == 1
+            elif asks_in_turn and matcher == "fifo":
+                _pass_over_lost(waiting[key])
             if message.final:
                 waiting[key].popleft().response = timed
         elif message.final:
@@ -92,9 +91,13 @@ def _pass_over_lost(waiting: deque[Exchange]) -> None:
     Its acknowledgements (RFC 9293 §3.4) say so: requests that were sent without reading anything between them wait
     together.
     """
-    latest = waiting[-1].request
-    while latest and waiting[0].request and waiting[0].request.had_read != latest.had_read:
+    latest = _had_read(waiting[-1])
+    while latest >= 0 and _had_read(waiting[0]) not in (latest, -1):
         waiting.popleft().is_lost = True
+
+
+def _had_read(exchange: Exchange) -> int:
+    return exchange.request.had_read if exchange.request else -1
 
 
 def _alone(timed: Timed) -> Exchange:

@@ -78,7 +78,7 @@ def export_packets(
         counted = Counting(stream)
         done = export(
             store,
-            counted,  # type: ignore[arg-type]
+            counted,  # type: ignore[arg-type]  # it can be written to, which is all that is asked
             form=form,
             select=select,
             keep=keep,

@@ -1,5 +1,8 @@
 """Python plugins as the pipeline calls them: what one raises, or answers that makes no sense, costs the one item.
 
+Of the built-in ones only what reads packets is contained, and what it answers is believed: a defect there must not let
+one connection hide all the others.
+
 Plugins of other languages are contained by their supervisor; these run in this process. A batch is asked for at once;
 only where that fails, item by item. Nobody's Ctrl-C and no `Stop` is taken for a failure of a plugin.
 """
@@ -97,6 +100,15 @@ class Contained(Struct):
                 return partial(self._summarize, plugin, call)
             case "render":
                 return partial(self._render, plugin, call)
+        return call
+
+    def own(self, hook: str, plugin: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        """Return what the pipeline calls for a hook of a built-in plugin."""
+        match hook:
+            case "dissect":
+                return _Batch(self, plugin, hook, call, "streams", _believed, lambda _: ())
+            case "probe":
+                return _Batch(self, plugin, hook, call, "streams", _believed, lambda _: Verdict.NOT_MINE)
         return call
 
     def declared(self, hook: str, plugin: str, call: Callable[[], Any], kind: type[T]) -> list[T] | None:
@@ -208,6 +220,10 @@ class _Enrich(_Batch):
     def fail(self, error: BaseException) -> Any:
         is_ours = isinstance(error, Nonsense | PluginError)
         return self.lost(why(error) if is_ours else f"raised {type(error).__name__}")
+
+
+def _believed(answer: Any, given: Mapping[str, Any], at: int) -> Any:  # noqa: ARG001 (as the other checks)
+    return answer
 
 
 def _as_many(answers: list[Any], items: Sequence[Any]) -> list[Any]:

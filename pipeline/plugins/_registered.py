@@ -68,13 +68,15 @@ class Registered:
         self.manager.unregister(name=problem.plugin)
 
     def functions(self, hook: str) -> dict[str, Callable[..., Any]]:
-        """Return plugin name → implementation of a hook, first registered first; Python's are contained."""
+        """Return plugin name → implementation of a hook, first registered first; all that run here are contained."""
         caller: pluggy.HookCaller = getattr(self.manager.hook, hook)
         found = {each.plugin_name: each.function for each in caller.get_hookimpls()}
-        return {
-            name: self.contained.hook(hook, name, function) if name in self.python else function
-            for name, function in found.items()
-        }
+        return {name: self._contained(hook, name, function) for name, function in found.items()}
+
+    def _contained(self, hook: str, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        if name in self.python:
+            return self.contained.hook(hook, name, function)
+        return self.contained.own(hook, name, function) if name in DISSECTORS else function
 
     def declared(self, hook: str, kind: type[T]) -> Iterator[tuple[str, Sequence[T]]]:
         """Yield plugin name and what it declares; one whose declaration makes no sense is told, and left out."""

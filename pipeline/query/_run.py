@@ -21,7 +21,8 @@ from kubeshark.pipeline.entries._facts import StreamFacts
 from kubeshark.pipeline.entries._order import Order, Window
 from kubeshark.pipeline.query._filter import EntryFilter
 from kubeshark.pipeline.query._plan import Chunk
-from kubeshark.pipeline.reading._segments import Begins, Damage, select, whole_row
+from kubeshark.pipeline.reading._segments import Begins, whole_row
+from kubeshark.pipeline.reading._select import Damage, select
 from kubeshark.pipeline.tables._settled import Table, settled
 from kubeshark.pipeline.tables._table import EntryTable, Found
 

@@ -18,7 +18,8 @@ from kubeshark.core_capture._groups import Groups
 from kubeshark.pipeline.dissection._scanned import ScannedStreams
 from kubeshark.pipeline.entries._entry import Entry, EntryId
 from kubeshark.pipeline.entries._order import NUMBERS, place_of
-from kubeshark.pipeline.reading._segments import FlowPart, Selection
+from kubeshark.pipeline.reading._segments import FlowPart
+from kubeshark.pipeline.reading._select import Selection
 from kubeshark.pipeline.tables._kinds import MADE
 
 __all__ = ["Ids", "ids_of"]

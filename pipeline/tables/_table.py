@@ -34,7 +34,7 @@ from kubeshark.pipeline.entries._facts import Origin, StreamFacts
 from kubeshark.pipeline.entries._order import Place
 from kubeshark.pipeline.names._named import NAMED
 from kubeshark.pipeline.plugins._bindings import Binding
-from kubeshark.pipeline.reading._segments import Selection
+from kubeshark.pipeline.reading._select import Selection
 from kubeshark.pipeline.reading._streams import TRANSPORT_NAMES
 from kubeshark.pipeline.tables._column import Column
 from kubeshark.pipeline.tables._groups import by_protocol

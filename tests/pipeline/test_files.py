@@ -15,7 +15,7 @@ from types import SimpleNamespace
 import pytest
 
 from kubeshark.cli.terminal._output import FieldsLine, JsonLine, TableLine
-from kubeshark.errors import UsageError
+from kubeshark.errors import PluginError, UsageError
 from kubeshark.extension_api import Classifier
 from kubeshark.pipeline import FileDissection, Plugins
 from tests.pipeline._plugins import Lines, with_plugins
@@ -159,3 +159,10 @@ def test_nothing_is_left_in_the_users_home(files: Path, own_home: Path) -> None:
     before = sorted(own_home.rglob("*"))
     dissect([files / "http.pcap"])
     assert sorted(own_home.rglob("*")) == before
+
+
+def test_no_dissector_of_ours_fails_on_other_peoples_captures(captures: Path) -> None:
+    """One that does is contained, and no crash any more: the scoreboard would not tell."""
+    found, dissection = dissect(sorted((captures / "files").iterdir()))
+    assert len(found) > 10_000
+    assert [problem for problem in dissection.problems if isinstance(problem, PluginError)] == []

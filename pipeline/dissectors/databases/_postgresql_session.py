@@ -128,7 +128,7 @@ def pair(
             answered, place = unit.cycle, 0
             if not gaps or unit.start <= gaps[0][0]:
                 asks_in_turn = asks_in_turn and len(waiting) < 2
-                taken_in_turn += len(waiting)
+                taken_in_turn += bool(waiting)
             while asks_in_turn and taken_in_turn > 1 and len(waiting) > 1:
                 waiting.popleft()
             open_cycle = waiting.popleft() if waiting else []

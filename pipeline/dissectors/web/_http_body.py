@@ -161,7 +161,7 @@ def text_or_base64(data: bytes, *, is_cut: bool = False) -> tuple[str, str]:
             return data.decode(), ""
         except UnicodeDecodeError:
             pass
-        with suppress(UnicodeDecodeError):
-            if is_cut:
+        if is_cut:
+            with suppress(UnicodeDecodeError):
                 return codecs.getincrementaldecoder("utf-8")().decode(data), ""
     return native.base64(data) if native is not None else base64.b64encode(data).decode("ascii"), "base64"

@@ -27,7 +27,7 @@ from kubeshark.cli.terminal._output import (
 )
 from kubeshark.errors import UsageError
 from kubeshark.pipeline import Entry, Pipeline
-from kubeshark.pipeline.reading._segments import Selection
+from kubeshark.pipeline.reading._select import Selection
 from kubeshark.pipeline.tables._table import Found
 from tests.pipeline._stores import long_talk, make_store
 from tests.pipeline._traffic import Capture, Connection, find

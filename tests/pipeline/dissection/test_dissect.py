@@ -20,7 +20,7 @@ from kubeshark.extension_api import (
     Verdict,
     hookimpl,
 )
-from kubeshark.pipeline import Entry
+from kubeshark.pipeline import Entry, Plugins
 from kubeshark.pipeline.dissection._dissect import MAX_DEPTH
 from kubeshark.pipeline.dissectors.web import http1
 from tests.core_capture.reference._packets import A, B, udp
@@ -148,11 +148,14 @@ def test_a_dissector_of_ours_that_fails_costs_one_stream(monkeypatch: pytest.Mon
     capture = Capture()
     for port in (40_000, 40_001, 40_002):
         Connection(capture, client_port=port).open().ask().lose(SERVER, 5).answer()  # a gap: C leaves it to Python
-    problems: list[PluginError] = []
-    found = list(make_query(capture.segments(), "http", problems=problems))
+    with Plugins() as plugins:
+        found = list(make_query(capture.segments(), "http", plugins))
+        (problem,) = plugins.take_problems()
     assert {entry.src.port for entry in found} == {40_000, 40_002}
-    (problem,) = problems
-    assert problem.message == "plugin http in dissect: raised ValueError: subsection not found"
+    assert (
+        problem.message
+        == "plugin kubeshark.pipeline.dissectors.web.http1 in dissect: raised ValueError: subsection not found"
+    )
 
 
 def test_one_call_dissects_all_streams_of_a_protocol() -> None:

@@ -93,3 +93,25 @@ def test_who_asks_ahead_is_answered_in_order_behind_a_gap_too() -> None:
     answers[1].is_behind_gap = answers[2].is_behind_gap = True
     messages = sorted((*asked, *answers), key=lambda each: each.order)
     assert [each.response for each in pair(messages, "fifo")] == [*answers, None]
+
+
+def test_what_no_acknowledgement_tells_is_answered_in_order() -> None:
+    """The oldest that waits, or the latest, says nothing."""
+    for unknown in (1, 2):
+        asked = [timed(REQUEST, order) for order in (0, 2, 3)]
+        for at, request in enumerate(asked):
+            request.had_read = -1 if at == unknown else 100 * at
+        behind = timed(RESPONSE, 4)
+        behind.is_behind_gap = True
+        exchanges = pair((asked[0], timed(RESPONSE, 1), *asked[1:], behind), "fifo")
+        assert [each.response is behind for each in exchanges] == [False, True, False]
+
+
+def test_without_a_response_before_the_gap_order_alone_counts() -> None:
+    """Whether the asking side waits for each response was not seen."""
+    asked = [timed(REQUEST, order) for order in (0, 1)]
+    for at, request in enumerate(asked):
+        request.had_read = 100 * at
+    behind = timed(RESPONSE, 2)
+    behind.is_behind_gap = True
+    assert [each.response for each in pair((*asked, behind), "fifo")] == [behind, None]

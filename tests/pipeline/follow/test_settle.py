@@ -12,7 +12,8 @@ from kubeshark.pipeline.dissection._dissect import Dissector
 from kubeshark.pipeline.entries._facts import Origin
 from kubeshark.pipeline.follow._settle import Wait, settle
 from kubeshark.pipeline.plugins._manager import Plugins
-from kubeshark.pipeline.reading._segments import Begins, Damage, select
+from kubeshark.pipeline.reading._segments import Begins
+from kubeshark.pipeline.reading._select import Damage, select
 from tests.pipeline._traffic import OK, Capture, Connection, dns
 
 

@@ -16,7 +16,7 @@ from kubeshark.pipeline.kfl import ENTRY
 from kubeshark.pipeline.query import _plan
 from kubeshark.pipeline.query._query import Query
 from kubeshark.pipeline.query._rows import Fields, columns_read_by, itself
-from kubeshark.pipeline.reading._segments import select
+from kubeshark.pipeline.reading._select import select
 from kubeshark.pipeline.tables._column import Column
 from kubeshark.pipeline.tables._ids import Ids
 from kubeshark.pipeline.tables._settled import SettledTable, settled
