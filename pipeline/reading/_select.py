@@ -130,9 +130,9 @@ def _by_time(
     connection that crosses two of them lie behind each other. A part then begins with its oldest packet.
     """
     times, offsets = decoded.packets["time_ns"], decoded.packets["offset"].astype("<u8")
-    back = np.flatnonzero(times[1:] < times[:-1]) + 1
-    if np.isin(offsets[back], starts).all():  # connections lie behind each other whatever their times
-        return decoded, parts
+    back = offsets[np.flatnonzero(times[1:] < times[:-1]) + 1]
+    if (starts.searchsorted(back, "right") > starts.searchsorted(back)).all():
+        return decoded, parts  # connections lie behind each other whatever their times
     order = np.lexsort((times, np.searchsorted(starts, offsets, side="right"))).astype("<u4")
     sizes = np.diff(offsets, append=np.uint64(len(decoded.data)))
     moved = np.empty_like(offsets)
