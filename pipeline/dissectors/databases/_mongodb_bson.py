@@ -233,7 +233,7 @@ _PLAIN: dict[int, Callable[[bytes], Any]] = {
 }
 
 _SASL = ("saslStart", "saslContinue", "conversationId")
-_WITH_PASSWORD = ("createUser", "updateUser", "authenticate", "logApplicationMessage")
+_WITH_PASSWORD = ("createUser", "updateUser", "authenticate", "copydb", "logApplicationMessage")
 
 
 def _without_secrets(document: dict[str, Any]) -> dict[str, Any]:

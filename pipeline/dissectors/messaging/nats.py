@@ -86,6 +86,8 @@ MAX_HEADERS = 1_000
 PROBED = 512
 REDACTED = "[redacted]"
 SECRETS = frozenset(("pass", "auth_token", "jwt", "sig", "password", "token"))
+_USERINFO = re.compile(r"(?<=//)[^/?#]*(?=@)")
+"""User and password of an address (RFC 3986 §3.2.1), or a token: servers hand each other's addresses out."""
 
 _OPERATIONS = rb"INFO|CONNECT|H?PUB|SUB|UNSUB|H?MSG|PING|PONG|\+OK|-ERR|RMSG|LMSG|RS[+-]|LS[+-]|A[+-]"
 _OPERATION = re.compile(rb"(" + _OPERATIONS + rb")(?=[ \t\r\n])", re.IGNORECASE)
@@ -376,7 +378,13 @@ def _json(data: bytes) -> dict[str, Any]:
 
 
 def _without_secrets(options: dict[str, Any]) -> dict[str, Any]:
-    return {name: REDACTED if name.lower() in SECRETS and value else value for name, value in options.items()}
+    return {name: REDACTED if name.lower() in SECRETS and value else _shown(value) for name, value in options.items()}
+
+
+def _shown(value: object) -> object:
+    if isinstance(value, list):
+        return [_shown(item) for item in value]
+    return _USERINFO.sub(REDACTED, value) if isinstance(value, str) else value
 
 
 protocols, probe, dissect = one_protocol(NATS, _is_mine, _messages)

@@ -69,6 +69,8 @@ _FIRST = re.compile(rb"(?i)(?:USER [^\r\n]+|(?:AUTH|HOST|OPTS|CLNT) \S[^\r\n]*|F
 _GREETING = re.compile(rb"(?:120|220|421|530)[ -]")
 _WORD = re.compile(rb"[A-Za-z][A-Za-z0-9-]{1,15}(?=[ \t]|\Z)")
 _SECRET = ("PASS", "ACCT", "ADAT", "MIC", "CONF", "ENC")
+_SITE_SECRET = re.compile(r"(?i)(?:PSWD|PASSWD|CPWD|GPASS|GPASSWD|GRPASS|ADDUSER)(?=\s+\S)")
+"""SITE's own commands (of WU-FTPD, Serv-U, glFTPd and others) that carry passwords."""
 _TELNET = b"\xff\xf4\xf2\xf1"  # IAC IP, IAC DM: what a terminal sends before ABOR (RFC 959 §4.1.3)
 
 
@@ -142,6 +144,8 @@ def _request(line: Line, direction: int, user: str) -> Message | None:
     argument = text(content[word.end() :].strip())[:MAX_ARGUMENT]
     if verb in _SECRET and argument:
         argument = REDACTED
+    elif verb == "SITE" and (named := _SITE_SECRET.match(argument)):
+        argument = f"{named[0]} {REDACTED}"
     fields: dict[str, Value] = {
         "ftp_command": verb,
         "ftp_argument": argument,

@@ -245,13 +245,19 @@ def test_sasl_payloads_and_passwords_are_not_shown() -> None:
         msg(bson(saslStart=1, mechanism="PLAIN", payload=b"secret"))
         + msg(bson(hello=1, speculativeAuthenticate={"saslStart": 1, "payload": b"secret"}))
         + msg(bson(createUser="ann", pwd="secret"))
+        + msg(bson(copydb=1, fromdb="a", username="ann", nonce="n", key="secret"))
     )
     server = msg(bson(conversationId=1, done=False, payload=b"secret", ok=1.0), 90, 7)
     found = [document(message) for message in messages(client, server)]
     assert "secret" not in str(found) and "c2VjcmV0" not in str(found)
-    assert [shown["document"].get("payload", shown["document"].get("pwd")) for shown in found] == [
+    secrets = [
+        next((shown["document"][name] for name in ("payload", "pwd", "key") if name in shown["document"]), None)
+        for shown in found
+    ]
+    assert secrets == [
         "[redacted]",
         None,
+        "[redacted]",
         "[redacted]",
         "[redacted]",
     ]

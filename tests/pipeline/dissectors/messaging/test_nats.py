@@ -109,6 +109,16 @@ def test_login_is_redacted() -> None:
     assert document(info)["options"]["server_name"] == "hub"
 
 
+def test_logins_in_addresses_are_redacted() -> None:
+    info = b'INFO {"server_id":"x","connect_urls":["10.0.0.1:4222","nats://route:s3cret@10.0.0.2:6222/a@b","tls://t0ken@h"]}\r\n'
+    (found,) = messages(b"", info)
+    assert document(found)["options"]["connect_urls"] == [
+        "10.0.0.1:4222",
+        "nats://[redacted]@10.0.0.2:6222/a@b",
+        "tls://[redacted]@h",
+    ]
+
+
 def test_verbose_mode_acknowledges() -> None:
     client = VERBOSE + b"PUB a 0\r\n\r\nPING\r\nPUB !! 0\r\n\r\nSUB a 1\r\n"
     found = messages(client, INFO + b"+OK\r\n+OK\r\nPONG\r\n-ERR 'Invalid Subject'\r\n+OK\r\n")

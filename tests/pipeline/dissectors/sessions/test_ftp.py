@@ -53,6 +53,15 @@ def test_session() -> None:
     assert "hunter2" not in str([(part.fields, document(part)) for part in found])
 
 
+def test_passwords_that_site_commands_carry_are_not_shown() -> None:
+    found = found_in(
+        tcp(b"SITE PSWD old1 new1\r\nsite gpass s3cret\r\nSITE CHMOD 600 a\r\nSITE PSWD\r\n", b"", port=21)
+    )
+    told = [part.fields["ftp_argument"] for part in found]
+    assert told == ["PSWD [redacted]", "gpass [redacted]", "CHMOD 600 a", "PSWD"]
+    assert "old1" not in str([(part.fields, document(part)) for part in found])
+
+
 def test_delayed_greeting() -> None:
     found = found_in(tcp(b"", b"120 soon\r\n220 ready\r\n", port=21))
     assert [part.kind for part in found] == [MessageKind.EVENT, MessageKind.EVENT]
