@@ -240,6 +240,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=Tru
             version=table.version,
             ports=tuple(table.ports),
             layer4=table.transports[0],
+            transports=tuple(table.transports),
             priority=table.priority,
             background=table.background,
             foreground=table.foreground,

@@ -196,6 +196,12 @@ class ProtocolSpec:
     handover_marks: tuple[bytes, ...] = ()  # lower case: a stream without any of these, in any case, hands nothing over
     classifiers: tuple[Classifier, ...] = ()
     variables: Mapping[str, VariableType] = field(default_factory=dict)
+    transports: tuple[Literal["tcp", "udp", "sctp"], ...] = ()  # probed on these; empty: on `layer4` alone
+
+    @property
+    def carriers(self) -> frozenset[str]:
+        """Transports whose streams it may be found in: by probe, or by a classifier."""
+        return frozenset(self.transports or (self.layer4,)) | {each.transport for each in self.classifiers}
 
     @property
     def flag(self) -> str:

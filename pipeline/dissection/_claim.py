@@ -47,10 +47,7 @@ class Claims:
                     self._by_port[classifier.transport, port].append((place, classifier))
                 if not classifier.ports:
                     self._by_content[classifier.transport].append((place, classifier))
-        self._transports = [
-            {binding.protocol.layer4} | {classifier.transport for classifier in binding.protocol.classifiers}
-            for binding in bindings
-        ]
+        self._carriers = [binding.protocol.carriers for binding in bindings]
 
     def claim(self, claimants: Sequence[Claimant]) -> list[Binding | None]:
         """Return for each stream the protocol that takes it."""
@@ -71,7 +68,7 @@ class Claims:
                 break
             if binding.probe is not None:
                 asked = set(candidates[place])
-                rest = [at for at in sorted(waiting - asked) if streams[at].transport in self._transports[place]]
+                rest = [at for at in sorted(waiting - asked) if streams[at].transport in self._carriers[place]]
                 self._offer(place, rest, streams, waiting, claims)
         return claims
 

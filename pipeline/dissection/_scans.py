@@ -134,7 +134,7 @@ class _Transport:
                 self._by_port[ports] = np.minimum(self._by_port[ports], place)
                 if not ports and classifier.prefix:
                     by_content.append((place, classifier))
-            if binding.probe and self._probed == NOBODY and (classifiers or binding.protocol.layer4 == name):
+            if binding.probe and self._probed == NOBODY and name in binding.protocol.carriers:
                 self._probed = place
         self._first_by_content = min((place for place, _ in by_content), default=NOBODY)
         longest = max((each.offset + len(each.prefix) for _, each in by_content), default=0)

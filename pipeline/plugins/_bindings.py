@@ -83,9 +83,10 @@ class Bindings:
         """
         by_flag: dict[str, list[Predicate]] = {}
         for binding in self.all:
-            layers = {binding.protocol.layer4} | {c.transport for c in binding.protocol.classifiers}
             is_hidden = binding.protocol.flag in ALWAYS_ENCRYPTED and not can_decrypt
-            flows: Predicate = Transport(frozenset[int]().union(*(NUMBERS[layer] for layer in layers)))
+            flows: Predicate = Transport(
+                frozenset[int]().union(*(NUMBERS[layer] for layer in binding.protocol.carriers))
+            )
             if (ports := self.ports_of(binding)) is not None:
                 flows = And((flows, Or(tuple(_at(low, high) for low, high in _spans(ports)))))
             for flag in () if is_hidden else binding.protocol.flags:

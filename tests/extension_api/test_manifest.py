@@ -61,6 +61,7 @@ def test_a_manifest_becomes_what_the_pipeline_registers() -> None:
     manifest = parse_manifest(GOOD.encode())
     spec = manifest.protocol_spec
     assert spec is not None
+    assert spec.transports == ("tcp", "udp")
     assert (spec.name, spec.layer4, spec.matcher, spec.variables) == ("demo", "tcp", "key", {"demo_verb": "string"})
     assert [(row.ports, row.offset, row.prefix) for row in spec.classifiers] == [((7007,), 0, b""), ((), 2, b"\0\xff")]
     assert manifest.hook_bits == 1 << 3 | 1 << 4 | 1 << 6 | 1 << 8

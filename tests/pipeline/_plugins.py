@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 from kubeshark.errors import PluginError
 from kubeshark.extension_api import (
@@ -52,6 +52,7 @@ class Lines(Foreign):
         name: str = "lines",
         priority: int = 50,
         layer4: str = "tcp",
+        transports: tuple[Literal["tcp", "udp", "sctp"], ...] = (),
         variables: dict[str, VariableType] | None = None,
         fails_on: bytes = b"",
     ) -> None:
@@ -61,6 +62,7 @@ class Lines(Foreign):
             name.upper(),
             "Lines of text",
             layer4=layer4,
+            transports=transports,
             priority=priority,
             classifiers=classifiers,
             variables={"lines_text": "string"} if variables is None else variables,
@@ -101,7 +103,7 @@ class ProbedLines(Lines):
 
     @hookimpl
     def probe(self, protocol: ProtocolSpec, streams: Sequence[Stream]) -> Sequence[Verdict]:
-        self.probed += [bytes(stream.sides[0].data).decode() for stream in streams]
+        self.probed += [bytes((stream.sides or stream.datagrams)[0].data).decode() for stream in streams]
         if isinstance(self.verdict, PluginError):
             raise self.verdict
         return [self.verdict] * len(streams)

@@ -36,6 +36,18 @@ def test_nobody_is_asked_twice() -> None:
     assert len(refuses.probed) == 1
 
 
+def test_a_probe_is_asked_on_each_transport_that_is_named() -> None:
+    both = ProbedLines(Verdict.MINE, name="both", priority=0, layer4="tcp", transports=("tcp", "udp"))
+    first = ProbedLines(Verdict.MINE, name="first", priority=1, layer4="tcp")
+    streams = [tcp(b"hello\n"), udp((0, b"hello"))]
+    for plugin, expected in ((both, ["both", "both"]), (first, ["first", ""])):
+        with with_plugins(plugin=plugin) as plugins:
+            claims = Claims([each for each in plugins.protocols.all if each.plugin == "plugin@1.0.0"], []).claim(
+                [SimpleNamespace(stream=stream, forced="", outer=()) for stream in streams]
+            )
+        assert [claim.protocol.name if claim else "" for claim in claims] == expected
+
+
 def test_a_forced_protocol_is_not_asked() -> None:
     refuses = ProbedLines(Verdict.NOT_MINE, name="refuses", priority=1)
     assert claimed(refuses, port=1, forced="refuses") == ["refuses"]

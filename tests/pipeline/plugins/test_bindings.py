@@ -43,6 +43,8 @@ def test_flags_and_the_transports_they_lie_in() -> None:
     with with_plugins(lines=both) as plugins:
         assert "transport tcp/udp" in described(plugins, "lines")
         assert described(plugins, "icmp") == "transport icmp/icmpv6"
+    with with_plugins(lines=ProbedLines(Verdict.MINE, transports=("tcp", "udp"))) as plugins:
+        assert "transport tcp/udp" in described(plugins, "lines")
 
 
 TCP_7000 = Classifier("tcp", (7000, 7001))
