@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from importlib import import_module
@@ -10,7 +11,7 @@ from struct import Struct
 
 import msgspec
 
-from kubeshark.extension_api import Message, MessageKind, ProtocolSpec
+from kubeshark.extension_api import Message, MessageKind, ProtocolSpec, StreamSide
 from kubeshark.pipeline.dissection._matcher import Exchange, Timed, pair
 from kubeshark.pipeline.dissection._scanned import ScannedStreams
 from kubeshark.pipeline.dissectors import CONN, ReadRows, conn_message
@@ -35,6 +36,13 @@ _ENDED = ("Reset:", "CloseWait:")
 
 SHOWN_FIELDS = 4
 """Fields of a message in doubt that its error tells."""
+
+_ANSWERS = (
+    ("http", "HTTP", re.compile(rb"HTTP/1\.[01] [1-5]\d\d[ \r\n][^\r\n]{0,80}")),
+    ("tlsx", "TLS", re.compile(rb"[\x15\x16]\x03[\0-\4][\0-\x40]")),
+)
+"""(flag, name, how the answer begins) of what answers whoever took a port for another one's."""
+HEAD_BYTES = 128
 
 SHOWN_CHARACTERS = 200
 """Of each of them: a query may be megabytes long."""
@@ -89,7 +97,7 @@ class Exchanges(msgspec.Struct):
         if not (is_sound and (exchange.event or (exchange.request and exchange.response))):  # seldom
             if self.stream.sides:  # a datagram says by itself that it was cut
                 _doubt(exchange)
-            error = _error(exchange, self.facts, protocol)
+            error = _error(exchange, self.facts, protocol, self.stream)
         plugin = "" if binding.is_builtin else binding.plugin
         number = self.number.next(self.stream.packet_of(first.order))
         return Entry(number, protocol, exchange, self.facts, error, plugin)
@@ -185,7 +193,7 @@ def _doubt(exchange: Exchange) -> None:
             timed.is_whole = not (is_cut or (timed.is_guess and not is_pair))
 
 
-def _error(exchange: Exchange, facts: StreamFacts, protocol: ProtocolSpec) -> EntryError | None:
+def _error(exchange: Exchange, facts: StreamFacts, protocol: ProtocolSpec, stream: FlowStream) -> EntryError | None:
     """Say what is wrong with an exchange: a damaged message, else the reason why a half is missing."""
     for timed in (exchange.request, exchange.response, exchange.event):
         if timed is None or (timed.is_whole and not timed.message.error):
@@ -206,6 +214,8 @@ def _error(exchange: Exchange, facts: StreamFacts, protocol: ProtocolSpec) -> En
         return None
     if exchange.is_lost:
         return EntryError("pair-not-found", "gap: the response lay in bytes that were not captured")
+    if stream.sides and (other := _other_protocol(stream.sides[1 - request.message.direction], protocol)):
+        return EntryError("pair-not-found", f"the answering side speaks {other}, and not {protocol.abbr}")
     if left := _left(request, facts, protocol):
         return left
     if facts.ended(by_server=request.message.direction == 0) == "reset":
@@ -215,6 +225,16 @@ def _error(exchange: Exchange, facts: StreamFacts, protocol: ProtocolSpec) -> En
     if facts.ended(by_server=request.message.direction == 0) == "closed":
         return EntryError("connection", "CloseWait: the answering side closed the connection without a response")
     return EntryError("pair-not-found", "the response was never seen: the capture ended before it, or lost it")
+
+
+def _other_protocol(side: StreamSide, protocol: ProtocolSpec) -> str:
+    """Name what a side speaks in place of the protocol of the requests; "" if that is not certain."""
+    head = b"" if side.starts_midway else bytes(side.data[:HEAD_BYTES])
+    for flag, name, begins in _ANSWERS if head else ():
+        if flag not in protocol.flags and (found := begins.match(head)):
+            said = found[0].decode("latin-1").strip()
+            return f"{name} ({said})" if said.isprintable() and flag == "http" else name
+    return ""
 
 
 def _left(request: Timed, facts: StreamFacts, protocol: ProtocolSpec) -> EntryError | None:

@@ -7,6 +7,7 @@ the same (RFC 8446 §4.1.2, RFC 6347 §4.2.1).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -59,6 +60,7 @@ HEAD_BYTES = 512  # enough to know a hello
 CLEAR_BYTES = 8 << 10  # what a protocol says before it starts TLS
 CLEAR_TURNS = 40
 RECORD = b"\x16\x03"  # how a record with a handshake message begins
+_HTTP_REQUEST = re.compile(rb"[A-Z]{3,10} [!-~]+ HTTP/1\.[01]\r\n")
 DATAGRAMS_PROBED = 8
 LATE = 200
 
@@ -133,10 +135,15 @@ def dissect(protocol: ProtocolSpec, streams: Sequence[Stream]) -> Sequence[Seque
 
 def _is_tls(stream: Stream) -> bool:
     if stream.transport == "tcp":
-        return any(_side_is_tls(side) for side in stream.sides)
+        return any(map(_side_is_tls, stream.sides)) and not _asks_in_clear(stream.sides[0])
     if stream.transport != "udp":
         return False
     return any(begins_dtls(bytes(datagram.data[:64])) for datagram in stream.datagrams[:DATAGRAMS_PROBED])
+
+
+def _asks_in_clear(client: StreamSide) -> bool:
+    """Say whether a client speaks HTTP to a TLS port: the request is what is to be seen, and says who answered it."""
+    return not client.starts_midway and _HTTP_REQUEST.match(bytes(client.data[:CLEAR_BYTES])) is not None
 
 
 def _side_is_tls(side: StreamSide) -> bool:

@@ -44,6 +44,8 @@ _STATUS_LINE = re.compile(rb"HTTP/(1\.[0-9])[ \t]++([0-9]{3})(?:[ \t]([^\n]*+)|\
 _VERSION = re.compile(rb"HTTP/1\.[0-9](?:\.[0-9]{1,3})?")  # a third number is wrong, and sent by small devices
 _METHOD_BEFORE = re.compile(rb"(?:" + METHODS + rb")\Z")
 _HEADER_OR_END = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]++:|\r?\n|\Z")
+_TLS = re.compile(rb"[\x15\x16]\x03[\0-\4][\0-\x40]")
+"""How who expected TLS here refuses: with an alert (RFC 8446 §5.1, §6)."""
 _HEAD_END = re.compile(rb"\n\r?\n")
 _CHUNK_SIZE = re.compile(rb"[ \t]*([0-9A-Fa-f]++)[ \t]*(?:;[^\n]*)?\r?\n")
 _EMPTY_LINE = re.compile(rb"\r?\n")
@@ -177,7 +179,9 @@ def _blame(data: bytes, units: list[Unit], at: int, end: int, answers: bool) -> 
         units[-1].end = end
         units[-1].error = units[-1].error or f"malformed: {end - at} bytes at {at} behind the end start no message"
     else:
-        units.append(Unit(at, at, at, end, answers, error=f"malformed: {end - at} bytes at {at} start no message"))
+        what = ": they are TLS" if _TLS.match(data, at, end) else ""
+        error = f"malformed: {end - at} bytes at {at} start no message{what}"
+        units.append(Unit(at, at, at, end, answers, error=error))
 
 
 def _read_head(wire: Wire, unit: Unit) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kubeshark.core_capture import load_core
-from kubeshark.extension_api import CLIENT, SERVER
+from kubeshark.extension_api import CLIENT, SERVER, MessageKind
 from kubeshark.pipeline import Entry
 from kubeshark.pipeline.dissection._exchanges import reader_of
 from kubeshark.pipeline.dissectors.network import dns as dns_dissector
@@ -13,6 +13,7 @@ from kubeshark.pipeline.dissectors.web import http1
 from kubeshark.pipeline.entries._entry import EntryError
 from tests.core_capture.reference._packets import ip
 from tests.pipeline._traffic import Capture, Connection, dns, find
+from tests.pipeline.tls._hellos import alert, client_hello, handshake, record
 
 # numbers and connections
 
@@ -127,6 +128,36 @@ def test_the_capture_may_end_or_begin_between_the_halves() -> None:
     assert half(ended) == ("pair-not-found", "the response was never seen")
     Connection(begun).answer()
     assert half(begun) == ("pair-not-found", "the request was never seen")
+
+
+HELLO = record(22, handshake(1, client_hello()))
+MQTT_CONNECT = b"\x10\x0d\0\4MQTT\4\2\0\x3c\0\1a"
+HTTP2_GET = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0\0\0\3\1\5\0\0\0\1\x82\x86\x84"
+REFUSED = b"HTTP/1.0 400 Bad Request\r\n\r\nno"
+
+
+@pytest.mark.parametrize(
+    ("asked", "answer", "flag", "error"),
+    [
+        (HELLO, REFUSED, "tlsx", "HTTP (HTTP/1.0 400 Bad Request), and not TLS"),
+        (MQTT_CONNECT, REFUSED, "mqtt", "HTTP (HTTP/1.0 400 Bad Request), and not MQTT"),
+        (HTTP2_GET, alert(2, 70), "http2", "TLS, and not HTTP/2"),
+    ],
+)
+def test_an_answer_in_another_protocol_is_the_reason(asked: bytes, answer: bytes, flag: str, error: str) -> None:
+    capture = Capture()
+    Connection(capture, port=1883).open().ask(asked).answer(answer).end(SERVER)
+    (entry,) = [entry for entry in find(capture, flag) if entry.message(MessageKind.REQUEST)]
+    assert entry.error == EntryError("pair-not-found", f"the answering side speaks {error}")
+
+
+def test_a_request_in_clear_to_a_port_of_tls_is_shown() -> None:
+    capture = Capture()
+    request = b"GET /here HTTP/1.1\r\nHost: h\r\n\r\n"
+    Connection(capture, port=443).open().ask(request).answer(alert(2, 70)).end(SERVER)
+    (entry,) = find(capture, "!conn")
+    assert (entry.protocol.name, entry.to_dict()["request"]["path"]) == ("http", "/here")
+    assert entry.error == EntryError("dissection", "http: malformed: 7 bytes at 0 start no message: they are TLS")
 
 
 def test_a_whole_exchange_has_no_error() -> None:
