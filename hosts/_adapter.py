@@ -66,7 +66,7 @@ from kubeshark.extension_api._models import (
 from kubeshark.extension_api._representation import RepresentationError, parse_representation
 from kubeshark.hosts._answered import Answer, Answered, AnsweredItem, Shared
 from kubeshark.hosts._feed import TRANSPORTS, Found, Lane, frames, lanes_of
-from kubeshark.hosts._supervisor import Decoder, PluginProcess, PluginStatus, Poison, Supervision
+from kubeshark.hosts._supervisor import Decoder, PluginProcess, PluginState, PluginStatus, Poison, Supervision
 from kubeshark.hosts.broker import Broker
 
 __all__ = ["ForeignPlugin"]
@@ -111,6 +111,11 @@ class ForeignPlugin:
     @property
     def status(self) -> PluginStatus:
         return self.process.status
+
+    @property
+    def is_out(self) -> bool:
+        """It is quarantined: nothing is asked of it any more, what its own packets say among it."""
+        return self.process.state is PluginState.QUARANTINED
 
     @property
     def summarizes(self) -> str:

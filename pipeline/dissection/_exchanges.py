@@ -34,6 +34,8 @@ _TIMES = Struct("<56xQQ32x")  # of a FLOW row: its first and its last packet's
 _ENDED = ("Reset:", "CloseWait:")
 """How the error of a message begins whose connection, or stream of many in it, ended before the message did."""
 
+ONE_SIDED = "no packet of the other side was captured"
+
 SHOWN_FIELDS = 4
 """Fields of a message in doubt that its error tells."""
 
@@ -209,13 +211,17 @@ def _error(exchange: Exchange, facts: StreamFacts, protocol: ProtocolSpec, strea
     if request is None:
         if response and response.message.one_way:
             return None  # nobody asks: mDNS announcements
-        return EntryError("pair-not-found", "the request was never seen: the capture began after it, or lost it")
+        assert response is not None
+        why = ONE_SIDED if facts.is_unseen(1 - response.message.direction) else "the capture began after it, or lost it"
+        return EntryError("pair-not-found", f"the request was never seen: {why}")
     if request.message.one_way:
         return None
     if exchange.is_lost:
         return EntryError("pair-not-found", "gap: the response lay in bytes that were not captured")
     if stream.sides and (other := _other_protocol(stream.sides[1 - request.message.direction], protocol)):
         return EntryError("pair-not-found", f"the answering side speaks {other}, and not {protocol.abbr}")
+    if facts.is_unseen(1 - request.message.direction):
+        return EntryError("pair-not-found", f"the response was never seen: {ONE_SIDED}")
     if left := _left(request, facts, protocol):
         return left
     if facts.ended(by_server=request.message.direction == 0) == "reset":

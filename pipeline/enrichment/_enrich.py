@@ -31,6 +31,8 @@ class EnricherBinding(Struct, frozen=True):
     call: Callable[..., Sequence[Enrichment | None]]
     hides_only: bool = False
     """It drops, tags and adds nothing: what is steady (`_redact.is_steady`) is the same before and behind it."""
+    is_out: Callable[[], bool] = bool
+    """Says whether it is asked nothing any more: nobody then knows the packets of its own protocols as such."""
 
 
 class Enricher(Struct):
@@ -47,7 +49,8 @@ class Enricher(Struct):
         """Return the entries that are left, in their order, changed in place; `go_on` may raise between batches."""
         left = list(entries)
         for binding in self.bindings if left else ():
-            wanted = set(binding.spec.protocols)
+            is_out = binding.spec.on_failure != "keep" and binding.is_out()
+            wanted = frozenset[str]() if is_out else frozenset(binding.spec.protocols)
             mine = [entry for entry in left if not wanted or not wanted.isdisjoint(entry.protocol.flags)]
             gone: set[int] = set()
             for start in range(0, len(mine), BATCH):

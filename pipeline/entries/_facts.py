@@ -241,6 +241,10 @@ class StreamFacts:
         side = self.stream_data.sides[direction]
         return not len(side.data) or int(side.time_at(len(side.data) - 1)) <= after_ns
 
+    def is_unseen(self, direction: int) -> bool:
+        """Say whether no packet of that side of a TCP connection was captured: it had to send some."""
+        return self.transport == "tcp" and not int(self.row["packets"][direction ^ int(self.row["client"])])
+
     def ended(self, by_server: bool) -> str:
         """Return "reset", "closed" or "": how that end left the connection."""
         is_b = bool(by_server == (self.row["client"] == 0))

@@ -199,7 +199,8 @@ class Plugins:
             if plugin in declaring and plugin not in specs:
                 self._registered.broken.append(BrokenEnricher(plugin, "what it declares makes no sense"))
             else:
-                working.append(EnricherBinding(plugin, specs.get(plugin, EnrichSpec()), call))
+                is_out = partial(getattr, self.manager.get_plugin(plugin), "is_out", False)
+                working.append(EnricherBinding(plugin, specs.get(plugin, EnrichSpec()), call, is_out=is_out))
         working.sort(key=lambda binding: (binding.spec.priority, binding.plugin))
         stands_for = [
             EnricherBinding(each.name, EnrichSpec(), _refusing(each.reason)) for each in self._registered.broken

@@ -74,6 +74,7 @@ def test_the_life_of_a_process(start: Callable[..., ForeignPlugin]) -> None:
     assert plugin.take_log() == ["word caf\N{LATIN SMALL LETTER E WITH ACUTE}, limit 3", "started"]
     plugin.job("idle", 0)
     assert plugin.take_log() == []
+    assert not plugin.is_out
     plugin.close()
     plugin.close()
     assert plugin.take_log() == ["stopped"]
@@ -93,6 +94,7 @@ def test_refused_settings_keep_it_from_running(start: Callable[..., ForeignPlugi
     with pytest.raises(PluginCrashed, match="refuses its settings: that word is taken"):
         plugin.process.start()
     assert plugin.status.state is PluginState.QUARANTINED
+    assert plugin.is_out
     (answer,) = plugin.enrich([view("GET")])
     assert answer is not None
     assert "that word is taken" in answer.failure

@@ -98,6 +98,17 @@ def test_a_connection_that_went_on_did_not_end_for_the_request() -> None:
     assert [(error.type, error.message.partition(":")[0]) for error in errors] == [("connection", "CloseWait")]
 
 
+def test_a_capture_of_one_side_blames_nobody() -> None:
+    """Whoever asks without being answered closes the connection in the end: that is not why there is no answer."""
+    asking, answering = Capture(), Capture()
+    Connection(asking).ask().end(CLIENT)
+    Connection(answering).answer().end(SERVER)
+    for capture, half in ((asking, "response"), (answering, "request")):
+        (entry,) = find(capture, "http")
+        message = f"the {half} was never seen: no packet of the other side was captured"
+        assert entry.error == EntryError("pair-not-found", message)
+
+
 def test_a_reset_of_one_stream_of_many() -> None:
     capture = Capture()
     request = b"\0\0\3\1\5\0\0\0\1\x82\x86\x84"  # HEADERS: GET /
