@@ -36,15 +36,16 @@ _ENDED = ("Reset:", "CloseWait:")
 
 ONE_SIDED = "no packet of the other side was captured"
 
-SHOWN_FIELDS = 4
-"""Fields of a message in doubt that its error tells."""
-
 _ANSWERS = (
     ("http", "HTTP", re.compile(rb"HTTP/1\.[01] [1-5]\d\d[ \r\n][^\r\n]{0,80}")),
     ("tlsx", "TLS", re.compile(rb"[\x15\x16]\x03[\0-\4][\0-\x40]")),
 )
 """(flag, name, how the answer begins) of what answers whoever took a port for another one's."""
 HEAD_BYTES = 128
+"""Of an answer, for that."""
+
+SHOWN_FIELDS = 4
+"""Fields of a message in doubt that its error tells."""
 
 SHOWN_CHARACTERS = 200
 """Of each of them: a query may be megabytes long."""

@@ -382,8 +382,9 @@ def _without_secrets(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _shown(value: object) -> object:
+    """Return an option, or a list of addresses, without logins."""
     if isinstance(value, list):
-        return [_shown(item) for item in value]
+        return [_USERINFO.sub(REDACTED, item) if isinstance(item, str) else item for item in value]
     return _USERINFO.sub(REDACTED, value) if isinstance(value, str) else value
 
 
