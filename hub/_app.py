@@ -108,6 +108,7 @@ def create_app(
     tls: bool = False,
     base: str = "",
     global_filter: str = "",
+    is_read_only: bool = False,
 ) -> Gate:
     """Return the ASGI application; `hosts` are the Host headers it answers to, e.g. {"127.0.0.1:8899"}; None: any.
 
@@ -115,6 +116,7 @@ def create_app(
     `folder` is where the hub keeps tokens, settings and its audit log, by default $KUBESHARK_HUB or ~/.kubeshark/hub.
     `oidc` names an identity provider that people sign in with; `tls`: a proxy in front of us speaks HTTPS.
     `base`: below this path browsers find us, see `Gate`. `global_filter`: KFL that whatever anybody sees matches.
+    `is_read_only`: nobody may change anything.
     """
     folder = folder or hub_folder()
     app = FastAPI(
@@ -146,7 +148,16 @@ def create_app(
 
         app.state.provider = _oidc.Provider(oidc, session_key(folder))
         app.include_router(_oidc.router)
-    return Gate(app, hub, token=token, hosts=hosts, has_login=oidc is not None, tls=tls, base=base)
+    return Gate(
+        app,
+        hub,
+        token=token,
+        hosts=hosts,
+        has_login=oidc is not None,
+        tls=tls,
+        base=base,
+        is_read_only=is_read_only,
+    )
 
 
 @asynccontextmanager

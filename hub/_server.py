@@ -60,6 +60,7 @@ def serve(
     pod_choice: PodChoice | None = None,
     scripts: ServedScripts | None = None,
     global_filter: str = "",
+    is_read_only: bool = False,
 ) -> None:
     """Serve a pipeline, and run its plugins' jobs by their schedules; `log` hears what they log.
 
@@ -71,7 +72,7 @@ def serve(
     `pod_choice`: which of its pods are captured by workers that leave that to a hub.
     `public_host` is the name under which a proxy serves this hub by HTTPS; by no other is it then known.
     `base`: the path below which it does.
-    `scripts`: that run beside it.
+    `scripts`: that run beside it. `is_read_only`: nobody may change anything.
     `token`: this one, not a new one. `workers_of`: NAME:PORT, every address of which is a worker.
 
     Raise UsageError for an address that others can reach unless `insecure`: there is no TLS yet.
@@ -104,6 +105,7 @@ def serve(
         tls=bool(public_host),
         base=base,
         global_filter=global_filter,
+        is_read_only=is_read_only,
     )
     app.hub.scripts = scripts
     config = uvicorn.Config(

@@ -10,7 +10,7 @@ Whoever sees only some namespaces has none of the rights that go around entries:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal, get_args
 
 from fastapi import Depends, HTTPException
@@ -29,6 +29,9 @@ RIGHTS: Mapping[Role, frozenset[Right]] = {
 }
 SCOPED: frozenset[Right] = frozenset({"read", "clear"})
 """What is left of a role whose view is limited to namespaces."""
+
+READING: frozenset[Right] = frozenset({"read", "raw", "clear"})
+"""What is left of a role where a hub lets nobody change anything."""
 
 MEANING: Mapping[Right, str] = {
     "read": "to read entries",
@@ -62,6 +65,10 @@ class Principal:
     @property
     def sees_everything(self) -> bool:
         return self.namespaces is None and not self.is_redacted
+
+    def reading(self) -> Principal:
+        """Return them without the rights to change anything."""
+        return replace(self, rights=self.rights & READING)
 
     def document(self) -> dict[str, Any]:
         return {
@@ -116,6 +123,8 @@ def need(right: Right) -> Callable[[HTTPConnection], Principal]:
             roles = " or ".join(role for role in ROLES if right in RIGHTS[role])
             scope = ", and no namespaces to keep to" if right not in SCOPED else ""
             connection.app.state.hub.audit.note(principal, connection.url.path, outcome="refused", needs=right)
+            if right not in READING and connection.scope["gate"].is_read_only:
+                raise HTTPException(403, "this hub was started with --read-only: nobody may change anything")
             raise HTTPException(403, f"{principal.name} may not: {MEANING[right]} needs the role {roles}{scope}")
         return principal
 

@@ -78,8 +78,11 @@ class Gate:
         has_login: bool = False,
         tls: bool = False,
         base: str = "",
+        is_read_only: bool = False,
     ) -> None:
         """`hosts` are accepted Host headers, port included; None: any. `tls`: a proxy speaks HTTPS for us.
+
+        `is_read_only`: whoever comes in may change nothing, whatever the role says.
 
         `base`: below this path browsers find us, "/kubeshark"; what a proxy passes on may have it in front, or not.
         """
@@ -91,6 +94,7 @@ class Gate:
         self._has_login = has_login
         self.is_tls = tls
         self.base = base
+        self.is_read_only = is_read_only
         self._scheme = "https" if tls else "http"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -225,7 +229,11 @@ class Gate:
         )
 
     def _known(self, headers: Headers) -> tuple[Principal | None, str]:
-        """Return who it is, and the cookie if it was one that said so."""
+        """Return who it is with what is allowed here, and the cookie if it was one that said so."""
+        principal, cookie = self._said(headers)
+        return (principal.reading() if principal and self.is_read_only else principal), cookie
+
+    def _said(self, headers: Headers) -> tuple[Principal | None, str]:
         scheme, _, bearer = headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer" and (principal := self._of_token(bearer.strip())):
             return principal, ""

@@ -34,6 +34,7 @@ __all__ = ["add_parser", "add_serving_options", "open_page", "run"]
 
 EXAMPLES = """examples:
   kubeshark serve --store ./store --port 8899
+  kubeshark serve --read-only                   to show to others: nothing can be changed
   kubeshark serve -i eth0                       captures, and shows it
   kubeshark serve -i any --filter "not port 22" --max-bytes 20GB
 """
@@ -63,6 +64,11 @@ def add_serving_options(parser: argparse.ArgumentParser) -> None:
     add_configured(parser, "--host", key="hub.host", default="127.0.0.1", help="default: 127.0.0.1")
     add_configured(parser, "--port", key="hub.port", type=int, default=8899, help="default: 8899; 0 picks a free one")
     parser.add_argument("--insecure", action="store_true", help="serve without TLS on an address others can reach")
+    parser.add_argument(
+        "--read-only",
+        action="store_true",
+        help="let nobody import, delete or change anything, whatever their role",
+    )
     parser.add_argument(
         "--oidc", metavar="FILE", help="JSON: an OpenID Connect provider, and which role its groups have"
     )
@@ -205,6 +211,7 @@ def run(args: argparse.Namespace) -> int:
                 pod_choice=pod_choice,
                 scripts=scripts,
                 global_filter=everybodys,
+                is_read_only=args.read_only,
             )
     return 0
 

@@ -18,6 +18,7 @@ from kubeshark import Pipeline
 from kubeshark.hub.access._sessions import Sessions
 from kubeshark.hub.gate._gate import COOKIE, CSRF_HEADER, SECURITY_HEADERS, Gate, new_token
 from kubeshark.hub.state._hub import Hub
+from tests.hub._serving import ask_socket, serving
 
 TOKEN = "t0ken-of-the-test"
 HOST = "127.0.0.1:8899"
@@ -260,3 +261,27 @@ def test_tokens_are_long_and_differ() -> None:
     tokens = {new_token() for _ in range(100)}
     assert len(tokens) == 100
     assert min(map(len, tokens)) >= 43
+
+
+CHANGES = (
+    ("POST", "/api/v1/imports?name=x.pcap"),
+    ("POST", "/api/v1/store/prune"),
+    ("POST", "/api/v1/snapshots"),
+    ("PUT", "/api/v1/settings"),
+    ("PUT", "/api/v1/firewall/policies/x"),
+    ("DELETE", "/api/v1/plugins/x"),
+)
+
+
+def test_nobody_changes_what_is_served_read_only(root: Path, tmp_path: Path) -> None:
+    with serving(tmp_path / "store", root, tmp_path, options=("--read-only",)) as hub:
+        assert hub.json("/api/v1/session")["rights"] == ["clear", "raw", "read"]
+        for method, path in CHANGES:
+            answer = hub.ask(method, path, {})
+            assert (answer.status, json.loads(answer.body)["error"]) == (
+                403,
+                "this hub was started with --read-only: nobody may change anything",
+            ), path
+        assert hub.get("/api/v1/export?kfl=dns").status == 200
+        with hub.socket() as socket:
+            assert ask_socket(socket, 1, "dns").to_the_end()["op"] == "done"
