@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 import os
+import stat
 import time
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, closing, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -14,16 +15,21 @@ from kubeshark._durable import make_folder, replace_synced, sync_folder, write_s
 from kubeshark.core_capture.store.places._backend import Content
 from kubeshark.core_capture.store.places._lock import StoreLock
 from kubeshark.core_capture.store.places._names import TEMPORARY, is_of_store
-from kubeshark.errors import StoreError
+from kubeshark.errors import Damaged, StoreError
 
 __all__ = ["LocalBackend", "LocalFile", "open_folder"]
 
 
 TICK_NS = 50_000_000
+NO_FILE = "take it away"
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 class LocalFile:
-    """A file of this machine; raise FileNotFoundError or StoreError.
+    """A file of this machine; raise FileNotFoundError or StoreError, Damaged for what is none: a pipe never opens.
 
     Opened without a Path and without `open`: a query opens two files a segment, and those took it longer than reading.
     """
@@ -34,12 +40,17 @@ class LocalFile:
     def __init__(self, path: str | Path) -> None:
         self.name = str(path).rpartition("/")[2]
         try:
-            self._file = io.FileIO(path)
+            self._file = io.FileIO(path, opener=_open_at_once)
         except FileNotFoundError:
             raise  # the caller knows whether that is an error
+        except IsADirectoryError:
+            raise Damaged("it is no file", file=self.name, hint=NO_FILE) from None
         except OSError as error:
             raise StoreError(f"cannot read {path}: {error.strerror}") from error
         self._fd = self._file.fileno()
+        if not stat.S_ISREG(os.fstat(self._fd).st_mode):
+            self._file.close()
+            raise Damaged("it is no file", file=self.name, hint=NO_FILE)
 
     def size(self) -> int:
         return os.fstat(self._fd).st_size
@@ -102,8 +113,8 @@ class LocalBackend:
         return LocalFile(self._prefix + name)
 
     def read(self, name: str, limit: int) -> Content:
-        with (self.folder / name).open("rb") as file:
-            return Content(file.read(limit), "")
+        with closing(self.open(name)) as file:
+            return Content(file.pread(limit, 0), "")
 
     def create(self, temporary: str) -> AbstractContextManager[BinaryIO]:
         return write_synced(self.folder / temporary)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from kubeshark.core_capture.store.places._local import LocalBackend, open_folder
-from kubeshark.errors import StoreError
+from kubeshark.errors import Damaged, StoreError
 
 
 def test_a_file_is_made_and_published(tmp_path: Path) -> None:
@@ -54,9 +55,16 @@ def test_what_cannot_be_opened_is_said_in_a_line(tmp_path: Path) -> None:
         open_folder(tmp_path, create=False)
     with pytest.raises(StoreError, match="cannot open the store"):
         open_folder(tmp_path / "file" / "store", create=True)
-    (tmp_path / "folder").mkdir()
-    with pytest.raises(StoreError, match="cannot read"):
-        LocalBackend(tmp_path).open("folder")
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])
+def test_what_is_no_file_is_damage_and_not_waited_for(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    """Opening a pipe that nobody writes into would never end."""
+    make(tmp_path / "it")
+    files = LocalBackend(tmp_path)
+    for reading in (lambda: files.open("it"), lambda: files.read("it", 10)):
+        with pytest.raises(Damaged, match="it: damaged: it is no file: take it away"):
+            reading()
 
 
 def test_an_empty_folder_is_an_empty_store(tmp_path: Path) -> None:
