@@ -311,7 +311,7 @@ def test_a_segment_that_cannot_be_opened_costs_no_other(sample: Path, tmp_path: 
     data.mkdir()
     done = kubeshark("query", "http || dns", "--store", store, "--fields", "protocol", "--output", "jsonl")
     assert (done.returncode, len(done.stderr.splitlines())) == (3, 1)
-    assert "Is a directory" in done.stderr
+    assert "it is no file: take it away" in done.stderr
     assert set(done.stdout.splitlines()) == {'{"protocol":"DNS"}'}
 
 
