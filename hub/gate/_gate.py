@@ -83,7 +83,6 @@ class Gate:
         """`hosts` are accepted Host headers, port included; None: any. `tls`: a proxy speaks HTTPS for us.
 
         `is_read_only`: whoever comes in may change nothing, whatever the role says.
-
         `base`: below this path browsers find us, "/kubeshark"; what a proxy passes on may have it in front, or not.
         """
         self.app = app
@@ -230,10 +229,11 @@ class Gate:
 
     def _known(self, headers: Headers) -> tuple[Principal | None, str]:
         """Return who it is with what is allowed here, and the cookie if it was one that said so."""
-        principal, cookie = self._said(headers)
+        principal, cookie = self._identified(headers)
         return (principal.reading() if principal and self.is_read_only else principal), cookie
 
-    def _said(self, headers: Headers) -> tuple[Principal | None, str]:
+    def _identified(self, headers: Headers) -> tuple[Principal | None, str]:
+        """Return the same with all rights of the role."""
         scheme, _, bearer = headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer" and (principal := self._of_token(bearer.strip())):
             return principal, ""

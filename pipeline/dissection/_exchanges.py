@@ -22,6 +22,7 @@ from kubeshark.pipeline.plugins._bindings import Binding
 from kubeshark.pipeline.plugins._manager import Plugins
 from kubeshark.pipeline.reading._segments import FlowPart
 from kubeshark.pipeline.reading._streams import FlowStream
+from kubeshark.pipeline.tls import begins_tls
 
 __all__ = ["ANSWER_TIMEOUT_NS", "Exchanges", "Numbering", "connection_entry", "reader_of"]
 
@@ -36,13 +37,9 @@ _ENDED = ("Reset:", "CloseWait:")
 
 ONE_SIDED = "no packet of the other side was captured"
 
-_ANSWERS = (
-    ("http", "HTTP", re.compile(rb"HTTP/1\.[01] [1-5]\d\d[ \r\n][^\r\n]{0,80}")),
-    ("tlsx", "TLS", re.compile(rb"[\x15\x16]\x03[\0-\4][\0-\x40]")),
-)
-"""(flag, name, how the answer begins) of what answers whoever took a port for another one's."""
+_STATUS_LINE = re.compile(rb"HTTP/1\.[01] [1-5]\d\d[ \r\n][^\r\n]{0,80}")
 HEAD_BYTES = 128
-"""Of an answer, for that."""
+"""Of an answer, to know another protocol by: more than a status line that is shown."""
 
 SHOWN_FIELDS = 4
 """Fields of a message in doubt that its error tells."""
@@ -237,11 +234,10 @@ def _error(exchange: Exchange, facts: StreamFacts, protocol: ProtocolSpec, strea
 def _other_protocol(side: StreamSide, protocol: ProtocolSpec) -> str:
     """Name what a side speaks in place of the protocol of the requests; "" if that is not certain."""
     head = b"" if side.starts_midway else bytes(side.data[:HEAD_BYTES])
-    for flag, name, begins in _ANSWERS if head else ():
-        if flag not in protocol.flags and (found := begins.match(head)):
-            said = found[0].decode("latin-1").strip()
-            return f"{name} ({said})" if said.isprintable() and flag == "http" else name
-    return ""
+    if "http" not in protocol.flags and (line := _STATUS_LINE.match(head)):
+        said = line[0].decode("latin-1").strip()
+        return f"HTTP ({said})" if said.isprintable() else "HTTP"
+    return "TLS" if "tlsx" not in protocol.flags and begins_tls(head, midway=False) else ""
 
 
 def _left(request: Timed, facts: StreamFacts, protocol: ProtocolSpec) -> EntryError | None:

@@ -222,7 +222,7 @@ class _Enrich(_Batch):
         return self.lost(why(error) if is_ours else f"raised {type(error).__name__}")
 
 
-def _believed(answer: Any, given: Mapping[str, Any], at: int) -> Any:  # noqa: ARG001 (as the other checks)
+def _believed(answer: Any, _given: Mapping[str, Any], _at: int) -> Any:
     return answer
 
 

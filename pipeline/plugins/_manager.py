@@ -199,7 +199,8 @@ class Plugins:
             if plugin in declaring and plugin not in specs:
                 self._registered.broken.append(BrokenEnricher(plugin, "what it declares makes no sense"))
             else:
-                is_out = partial(getattr, self.manager.get_plugin(plugin), "is_out", False)
+                is_foreign = plugin not in self._registered.python  # one of those has no process to be out
+                is_out = partial(getattr, self.manager.get_plugin(plugin), "is_out", False) if is_foreign else bool
                 working.append(EnricherBinding(plugin, specs.get(plugin, EnrichSpec()), call, is_out=is_out))
         working.sort(key=lambda binding: (binding.spec.priority, binding.plugin))
         stands_for = [

@@ -34,6 +34,7 @@ class Foreign:
     def __init__(self) -> None:
         self.problems: list[PluginError] = []
         self.is_closed = False
+        self.is_out = False
 
     def take_problems(self) -> list[PluginError]:
         problems, self.problems = self.problems, []

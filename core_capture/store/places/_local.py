@@ -21,15 +21,19 @@ __all__ = ["LocalBackend", "LocalFile", "open_folder"]
 
 
 TICK_NS = 50_000_000
-NO_FILE = "take it away"
 
 
-def _open_at_once(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK)
+def _open_file(path: str, flags: int) -> int:
+    """Open a file; raise Damaged for what is none, and never wait for who writes into a pipe."""
+    descriptor = os.open(path, flags | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise Damaged("it is no file", file=str(path).rpartition("/")[2], hint="take it away")
+    return descriptor
 
 
 class LocalFile:
-    """A file of this machine; raise FileNotFoundError or StoreError, Damaged for what is none: a pipe never opens.
+    """A file of this machine; raise FileNotFoundError or StoreError, Damaged for a folder or a pipe.
 
     Opened without a Path and without `open`: a query opens two files a segment, and those took it longer than reading.
     """
@@ -40,17 +44,12 @@ class LocalFile:
     def __init__(self, path: str | Path) -> None:
         self.name = str(path).rpartition("/")[2]
         try:
-            self._file = io.FileIO(path, opener=_open_at_once)
+            self._file = io.FileIO(path, opener=_open_file)
         except FileNotFoundError:
             raise  # the caller knows whether that is an error
-        except IsADirectoryError:
-            raise Damaged("it is no file", file=self.name, hint=NO_FILE) from None
         except OSError as error:
             raise StoreError(f"cannot read {path}: {error.strerror}") from error
         self._fd = self._file.fileno()
-        if not stat.S_ISREG(os.fstat(self._fd).st_mode):
-            self._file.close()
-            raise Damaged("it is no file", file=self.name, hint=NO_FILE)
 
     def size(self) -> int:
         return os.fstat(self._fd).st_size

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from msgspec import Struct
 
 from kubeshark.pipeline.dissectors._wire import Wire
+from kubeshark.pipeline.tls import begins_tls
 
 __all__ = [
     "MAX_HEAD",
@@ -28,6 +29,8 @@ __all__ = [
 
 MAX_HEAD = 64 << 10
 """Start line and header section. Servers stop between 8 KiB (Apache, nginx by default) and 64 KiB."""
+TLS_HEAD = 64
+"""Bytes that show whether what is no HTTP is TLS."""
 MAX_TARGET = 8 << 10
 """How far before its version a request line may begin when looking for one in the middle of a stream."""
 MAX_CHUNK_LINE = 4096
@@ -44,8 +47,6 @@ _STATUS_LINE = re.compile(rb"HTTP/(1\.[0-9])[ \t]++([0-9]{3})(?:[ \t]([^\n]*+)|\
 _VERSION = re.compile(rb"HTTP/1\.[0-9](?:\.[0-9]{1,3})?")  # a third number is wrong, and sent by small devices
 _METHOD_BEFORE = re.compile(rb"(?:" + METHODS + rb")\Z")
 _HEADER_OR_END = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]++:|\r?\n|\Z")
-_TLS = re.compile(rb"[\x15\x16]\x03[\0-\4][\0-\x40]")
-"""How who expected TLS here refuses: with an alert (RFC 8446 §5.1, §6)."""
 _HEAD_END = re.compile(rb"\n\r?\n")
 _CHUNK_SIZE = re.compile(rb"[ \t]*([0-9A-Fa-f]++)[ \t]*(?:;[^\n]*)?\r?\n")
 _EMPTY_LINE = re.compile(rb"\r?\n")
@@ -179,7 +180,8 @@ def _blame(data: bytes, units: list[Unit], at: int, end: int, answers: bool) -> 
         units[-1].end = end
         units[-1].error = units[-1].error or f"malformed: {end - at} bytes at {at} behind the end start no message"
     else:
-        what = ": they are TLS" if _TLS.match(data, at, end) else ""
+        is_tls = begins_tls(data[at : min(end, at + TLS_HEAD)], midway=False)  # an alert: TLS was expected here
+        what = ": they are TLS" if is_tls else ""
         error = f"malformed: {end - at} bytes at {at} start no message{what}"
         units.append(Unit(at, at, at, end, answers, error=error))
 

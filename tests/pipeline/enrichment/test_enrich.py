@@ -116,7 +116,7 @@ def test_only_the_protocols_it_wants() -> None:
 def test_what_is_out_knows_its_own_packets_no_more(policy: str, shown: list[str]) -> None:
     """Its dissector is not asked either: they are somebody else's then, and what it hides would be shown."""
     away = Enriching(raising, protocols=("mine",), on_failure=policy)
-    away.is_out = True  # type: ignore[attr-defined]  # as the plugins of other languages have it
+    away.is_out = True
     with with_plugins(x=away) as plugins:
         assert [entry.get("url") for entry in find(capture(), "http", plugins) if entry.get("url")] == shown
 
